@@ -24,20 +24,16 @@ def own_mass(assignments: pa.Table) -> dict[str, float] | None:
     """Mean over clusters of the gate's mass on the cluster's own experts, first and last."""
     if not len(assignments):
         return None
-    times_s = assignments["time_s"]
-    edges_s = {"start": times_s[0], "end": times_s[-1]}
-    return {
-        name: float(model_splitting.own_mass(*_split(assignments, time_s)[1:]))
-        for name, time_s in edges_s.items()
-    }
+    splits = {name: _split(assignments, place) for name, place in (("start", 0), ("end", -1))}
+    return {name: float(model_splitting.own_mass(*split[1:])) for name, split in splits.items()}
 
 
 def density_ratio(assignments: pa.Table) -> dict[str, float | None] | None:
     """Local over global density of related data by cluster at the start; None without experts."""
     if not len(assignments):
         return None
-    clusters, relevance, owner = _split(assignments, assignments["time_s"][0])
-    ratios = model_splitting.density_ratio(relevance, owner).tolist()
+    clusters, *split = _split(assignments, 0)
+    ratios = model_splitting.density_ratio(*split).tolist()
     known = (None if np.isnan(ratio) else ratio for ratio in ratios)
     return dict(zip(clusters, known, strict=True))
 
@@ -46,24 +42,23 @@ def expert_classes(assignments: pa.Table) -> dict[str, list[int]] | None:
     """Experts by their class at the start (Remark 2): shared, domain, seldom."""
     if not len(assignments):
         return None
-    first = assignments.filter(pc.equal(assignments.column("time_s"), assignments["time_s"][0]))
-    rows = first.select(["expert", "expert_class"]).to_pylist()
-    known = {row["expert"]: row["expert_class"] for row in rows}
+    first = assignments.filter(pc.equal(assignments["time_s"], assignments["time_s"][0]))
+    known = dict(zip(first["expert"].to_pylist(), first["expert_class"].to_pylist(), strict=True))
     return {
         name: sorted(expert for expert, found in known.items() if found == name)
         for name in ("shared", "domain", "seldom")
     }
 
 
-def _split(assignments: pa.Table, time_s: pa.Scalar) -> tuple[list[str], Floats, Ints]:
-    """Clusters, relevance (C, E) and owner (E,; -1 for none) of the assignment at a time."""
+def _split(assignments: pa.Table, place: int) -> tuple[list[str], Floats, Ints]:
+    """Clusters, relevance (C, E) and owner (E,; -1 for none) of the assignment of a row."""
     clusters = sorted(pc.unique(assignments["cluster"]).to_pylist())
-    rows = assignments.filter(pc.equal(assignments["time_s"], time_s))
-    place = pc.index_in(rows["cluster"], value_set=array(clusters))
-    place, expert, given = map(as_numpy, (place, rows["expert"], rows["assigned"]))
+    rows = assignments.filter(pc.equal(assignments["time_s"], assignments["time_s"][place]))
+    cluster = pc.index_in(rows["cluster"], value_set=array(clusters))
+    cluster, expert, given = map(as_numpy, (cluster, rows["expert"], rows["assigned"]))
     relevance, owner = np.zeros((len(clusters), 1 + expert.max())), np.full(1 + expert.max(), -1)
-    relevance[place, expert] = as_numpy(rows["relevance"])
-    owner[expert[given]] = place[given]
+    relevance[cluster, expert] = as_numpy(rows["relevance"])
+    owner[expert[given]] = cluster[given]
     return clusters, relevance, owner
 
 
@@ -135,8 +130,9 @@ def networked_figures(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     """Return the last measured F1 and local shares, and the figures of inference; None for none."""
     metrics = tables["metrics"]
     last = metrics.filter(pc.equal(metrics.column("scope"), word("global")))
+    known = {key: last.column(key).drop_null().to_pylist() for key in MEASURED}
     return {
-        **{f"{key}_final": _last(last.column(key)) for key in MEASURED},
+        **{f"{key}_final": values[-1] if values else None for key, values in known.items()},
         "utilisation": utilisation(tables["assignments"]),
         "inference": inference_figures(tables.get("inferences")),
     }
@@ -198,11 +194,6 @@ def gating_pattern(assignments: pa.Table) -> tuple[list[str], Floats] | None:
     ]
     pattern = as_numpy(last["relevance"]).reshape(len(clients), -1)
     return clients, pattern
-
-
-def _last(column: pa.ChunkedArray) -> float | None:
-    known = column.drop_null()
-    return float(known[-1].as_py()) if len(known) else None
 
 
 def _percentile(values: Floats, weights: np.ndarray, share: float) -> float | None:

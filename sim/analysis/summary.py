@@ -90,8 +90,8 @@ def _learning(metrics: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
 
 def _energy(clusters: list[dict[str, Any]] | None) -> dict[str, Any]:
     """Energy of all devices, None where their power is not known."""
-    training_j = None if clusters is None else total(clusters, "training_j")
-    transmit_j = None if clusters is None else total(clusters, "transmit_j")
+    ways = ("training_j", "transmit_j")
+    training_j, transmit_j = (None if clusters is None else total(clusters, way) for way in ways)
     return {
         "training_energy_j": training_j,
         "training_energy_kwh": None if training_j is None else training_j / JOULES_PER_KWH,
@@ -117,17 +117,14 @@ def idle_share(manifest: dict[str, Any]) -> float | None:
 
 def _loads(loads: list[dict[str, Any]]) -> dict[str, Any]:
     """The most that any device had to load, and the most that any had to load at the least."""
-
-    def most(key: str) -> float | None:
-        return max((load[key] for load in loads), default=None)
-
-    return {
-        "device_memory_bytes": most("memory_bytes"),
-        "expert_memory_bytes": most("expert_bytes"),
-        "least_device_memory_bytes": most("least_memory_bytes"),
-        "least_expert_memory_bytes": most("least_expert_bytes"),
-        "round_flops": most("round_flops"),
+    names = {
+        "device_memory_bytes": "memory_bytes",
+        "expert_memory_bytes": "expert_bytes",
+        "least_device_memory_bytes": "least_memory_bytes",
+        "least_expert_memory_bytes": "least_expert_bytes",
+        "round_flops": "round_flops",
     }
+    return {n: max((load[key] for load in loads), default=None) for n, key in names.items()}
 
 
 def _contacts(contacts: pa.Table) -> dict[str, Any]:
@@ -219,14 +216,9 @@ def _sum(values: pa.ChunkedArray) -> float:
 
 def fault_counts(events: pa.Table) -> dict[str, int]:
     """Count the faults of each kind that the scenario asked for; kinds without any are left out."""
-    import pyarrow.compute as pc
-
-    kinds = events.column("kind")
-    counted = pc.or_(pc.equal(kinds, word("fault")), pc.equal(kinds, word("drop")))
+    counted = array(says(events, "kind", "fault") | says(events, "kind", "drop"))
     details = pc.value_counts(events.column("detail").filter(counted).drop_null())
     texts, counts = details.field("values"), details.field("counts")
-    found = {}
-    for kind, pattern in FAULT_KINDS.items():
-        mine = pc.match_substring_regex(texts, pattern)
-        found[kind] = int(pc.sum(counts.filter(mine)).as_py() or 0)
+    matches = {kind: pc.match_substring_regex(texts, how) for kind, how in FAULT_KINDS.items()}
+    found = {kind: int(_sum(counts.filter(mine))) for kind, mine in matches.items()}
     return {kind: count for kind, count in found.items() if count}

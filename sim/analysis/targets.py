@@ -18,9 +18,6 @@ STEPS, FEWEST, MOST = (5, 2, 1), 3, 5
 """Steps between levels in percent, the coarsest first; levels with which a step is fine enough, and
 up to which the highest are taken."""
 
-Spent = Mapping[str, list[Any]]
-"""What had been spent by each evaluation, as the manifest says it."""
-
 
 class Evaluation(NamedTuple):
     """A pooled evaluation that measured something, and what all devices had spent by then.
@@ -42,27 +39,19 @@ def evaluations(metrics: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluati
     pooled = pc.and_(pc.equal(metrics["scope"], word("global")), pc.is_valid(metrics["accuracy"]))
     rows = metrics.select(["accuracy", "loss", "cycle", "time_s"]).filter(pooled).to_pylist()
     spent, steps = manifest.get("spent"), manifest["scenario"]["learning"]["steps_per_round"]
+
+    def spent_by(time_s: float) -> tuple[int | None, int | None, float | None]:
+        if spent is None:
+            return None, None, None
+        place = spent["time_s"].index(time_s)
+        rounds = spent["device_rounds"][place]
+        energy_j = sum_if_known(spent["training_j"][place], spent["transmit_j"][place])
+        return rounds, rounds * steps, energy_j
+
     return [
-        Evaluation(
-            row["accuracy"],
-            row["loss"],
-            row["cycle"],
-            row["time_s"] / 3600,
-            *_spent_by(row["time_s"], spent, steps),
-        )
-        for row in rows
+        Evaluation(accuracy, loss, cycle, time_s / 3600, *spent_by(time_s))
+        for accuracy, loss, cycle, time_s in map(dict.values, rows)
     ]
-
-
-def _spent_by(
-    time_s: float, spent: Spent | None, steps: int
-) -> tuple[int | None, int | None, float | None]:
-    if spent is None:
-        return None, None, None
-    place = spent["time_s"].index(time_s)
-    rounds = spent["device_rounds"][place]
-    energy_j = sum_if_known(spent["training_j"][place], spent["transmit_j"][place])
-    return rounds, rounds * steps, energy_j
 
 
 def sum_if_known(one: float | None, other: float | None) -> float | None:

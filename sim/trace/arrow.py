@@ -35,14 +35,13 @@ def array(values: Sequence[Any] | np.ndarray, missing: np.ndarray | None = None)
     known = None if missing is None else np.packbits(~missing, bitorder="little")
     if data.dtype.kind == "b":
         return _of(pa.bool_(), len(data), np.packbits(data, bitorder="little"), known=known)
-    if data.dtype.kind == "M":
-        stamps = data.astype("datetime64[us]")
-        return _of(pa.timestamp("us", tz="UTC"), len(data), stamps.view(np.int64), known=known)
-    if data.dtype.kind == "i":
-        return _of(pa.int64(), len(data), data.astype(np.int64, copy=False), known=known)
-    if data.dtype.kind == "f":
-        return _of(pa.float64(), len(data), data.astype(np.float64, copy=False), known=known)
-    raise TypeError(f"no Arrow array of numpy's {data.dtype}")
+    stamp = pa.timestamp("us", tz="UTC")
+    kinds = {"M": (stamp, "M8[us]"), "i": (pa.int64(), "i8"), "f": (pa.float64(), "f8")}
+    if data.dtype.kind not in kinds:
+        raise TypeError(f"no Arrow array of numpy's {data.dtype}")
+    kind, as_kind = kinds[data.dtype.kind]
+    values = np.ascontiguousarray(data.astype(as_kind, copy=False))
+    return _of(kind, len(data), values.view("u1"), known=known)
 
 
 def coded_text(codes: np.ndarray, words: Sequence[str]) -> Any:
@@ -50,21 +49,18 @@ def coded_text(codes: np.ndarray, words: Sequence[str]) -> Any:
     import pyarrow as pa
 
     said = _strings(list(words))
-    pieces = [_dictionary(codes[at : at + CHUNK], said) for at in range(0, len(codes), CHUNK)]
+    pieces = [dictionary(codes[at : at + CHUNK], said) for at in range(0, len(codes), CHUNK)]
     return pa.chunked_array([piece.cast(pa.string()) for piece in pieces], pa.string())
 
 
-def dictionary(codes: np.ndarray, words: Sequence[str]) -> Any:
-    """Return the same text as a dictionary and codes of it, in one piece."""
-    return _dictionary(codes, _strings(list(words)))
-
-
-def _dictionary(codes: np.ndarray, words: Any) -> Any:
+def dictionary(codes: np.ndarray, words: Any) -> Any:
+    """Return the same text as a dictionary, Arrow's or not, and codes of it, in one piece."""
     import pyarrow as pa
 
+    said = words if isinstance(words, pa.Array) else _strings(list(words))
     known = np.packbits(codes >= 0, bitorder="little") if (codes < 0).any() else None
     numbers = _of(pa.int32(), len(codes), codes.astype(np.int32, copy=False), known=known)
-    return pa.DictionaryArray.from_arrays(numbers, words)
+    return pa.DictionaryArray.from_arrays(numbers, said)
 
 
 def _strings(values: list[str]) -> Any:

@@ -44,19 +44,10 @@ class Column:
     missing: Mask | None
     words: Sequence[str] | None = None
 
-    def sorted(self, order: Ints) -> pa.Array | pa.ChunkedArray:
-        """Return the column in another order, as an Arrow array."""
+    def taken(self, order: Ints, text: Callable[..., Any]) -> pa.Array | pa.ChunkedArray:
+        """Return the column in another order as Arrow's; ``text`` makes it of codes and words."""
         if self.words is not None:
-            return coded_text(self.values.take(order), self.words)
-        return self._numbers(order)
-
-    def coded(self, order: Ints) -> pa.Array:
-        """Return the column in another order, with text as a dictionary and codes."""
-        if self.words is not None:
-            return dictionary(self.values.take(order), self.words)
-        return self._numbers(order)
-
-    def _numbers(self, order: Ints) -> pa.Array:
+            return text(self.values.take(order), self.words)
         missing = None if self.missing is None else self.missing.take(order)
         return array(self.values.take(order), missing)
 
@@ -71,7 +62,7 @@ def assembled(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[s
 
     Rows are in the order of their key; those that tie stay in the order in which they were written.
     """
-    arrays = _in_order(name, _of_blocks(name, blocks, words), Column.sorted, 0)
+    arrays = _in_order(name, _of_blocks(name, blocks, words), coded_text, 0)
     return pa.table(arrays, schema=pa.schema(list(COLUMNS[name].items())))
 
 
@@ -82,16 +73,14 @@ def assembled_window(name: str, window: pa.Table, first: int) -> pa.Table:
     dictionaries; so has the part.
     """
     unified = window.unify_dictionaries()
-    return pa.table(
-        _in_order(name, lambda key: _column_of(unified.column(key)), Column.coded, first)
-    )
+    return pa.table(_in_order(name, lambda key: _column_of(unified.column(key)), dictionary, first))
 
 
 def _in_order(
-    name: str, column: Columns, sorted_: Callable[[Column, Ints], pa.Array], first: int
+    name: str, column: Columns, text: Callable[..., Any], first: int
 ) -> dict[str, pa.Array]:
     order = stable_order([_rank(key, column(key)) for key in ORDER[name]])
-    arrays = {key: sorted_(column(key), order) for key in COLUMNS[name]}
+    arrays = {key: column(key).taken(order, text) for key in COLUMNS[name]}
     if name == "transfers":
         arrays["transfer_id"] = array(np.arange(first, first + len(order)))
     return arrays
@@ -107,7 +96,8 @@ def in_order_of_time(
     column = _of_blocks(name, blocks, words)
     times_s = _times_s(column(ORDER[name][0]))
     order = stable_order([times_s])
-    return pa.table({key: column(key).coded(order) for key in COLUMNS[name]}), times_s[order]
+    arrays = {key: column(key).taken(order, dictionary) for key in COLUMNS[name]}
+    return pa.table(arrays), times_s[order]
 
 
 def times_of(name: str, rows: pa.Table) -> Floats:
@@ -130,11 +120,7 @@ def columns_of(
 
 
 def _of_blocks(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]]) -> Columns:
-    def column(key: str) -> Column:
-        kind = COLUMNS[name][key]
-        return _column(blocks, key, kind, words.get(key, ()) if kind == TEXT else None)
-
-    return column
+    return lambda key: _column(blocks, key, COLUMNS[name][key], words.get(key, ()))
 
 
 def _column_of(column: pa.ChunkedArray) -> Column:
@@ -147,9 +133,7 @@ def _column_of(column: pa.ChunkedArray) -> Column:
     return Column(as_numpy(held, False), missing)
 
 
-def _column(
-    blocks: Sequence[Block], name: str, kind: pa.DataType, words: Sequence[str] | None
-) -> Column:
+def _column(blocks: Sequence[Block], name: str, kind: pa.DataType, words: Sequence[str]) -> Column:
     given = [block.columns.get(name) for block in blocks]
     rows = np.array([block.rows for block in blocks], np.int64)
     shared = np.zeros(len(blocks), NUMBERS[kind])
@@ -157,13 +141,14 @@ def _column(
         if value is not None and not isinstance(value, np.ndarray):
             shared[number] = value
     empty = np.array([value is None for value in given], bool)
-    if words is not None:
+    if kind == TEXT:
         shared[empty] = NOTHING
     values = np.repeat(shared, rows)
     for value, end, count in zip(given, np.cumsum(rows).tolist(), rows.tolist(), strict=True):
         if isinstance(value, np.ndarray):
             values[end - count : end] = value
-    return Column(values, np.repeat(empty, rows) if empty.any() else None, words)
+    missing = np.repeat(empty, rows) if empty.any() else None
+    return Column(values, missing, words if kind == TEXT else None)
 
 
 def _rank(key: str, column: Column) -> np.ndarray:
