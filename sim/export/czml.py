@@ -9,21 +9,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+import orbit
 from orbit.propagation import Stretch, good_stretch, propagate
 from orbit.utc import Start
 from sim.analysis.spans import Spans, connected, in_view
+from sim.devices.satellites import satellites_of
+from sim.devices.sites import ground_sites
 from sim.errors import InputError
+from sim.execution.result import Result
 from sim.files import write_text
 from sim.plots.canvas import colour
-
-if TYPE_CHECKING:
-    import orbit
-    from sim.execution.result import Result
-
 
 FILE = "run.czml"
 TRAIL_S = 2700
@@ -43,9 +42,6 @@ def write_czml(run: Result, place: Path) -> list[str]:
             f"{run.folder}: has no satellites to draw (orbit.source is {source}); --to czml needs "
             "a run with elements: tle, omm, circular, keplerian or walker"
         )
-    from sim.devices.satellites import satellites_of
-    from sim.devices.sites import ground_sites
-
     satellites, sites = satellites_of(run.scenario), ground_sites(run.scenario)
     start, end_s = datetime.fromisoformat(run.manifest["start_utc"]), run.manifest["simulated_s"]
     shown_s = min(end_s, longest_s(len(satellites)))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +16,7 @@ import pyarrow.compute as pc
 
 from sim.analysis import spans
 from sim.analysis.spans import Spans
-
-if TYPE_CHECKING:
-    from sim.execution.result import Result
-
+from sim.execution.result import Result
 
 FILE = "run.perfetto-trace"
 PACKETS = 2000

@@ -5,17 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.container import Container
 
 from sim.analysis.critical_path import CriticalPath
-
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.container import Container
-
 
 COLOURS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7"),

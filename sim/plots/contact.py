@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 import scenarios
@@ -14,9 +15,6 @@ from learning.requests.cluster import Floats
 from sim.errors import InputError
 from sim.plan.budget import one_pass
 from sim.plots.canvas import DASHES, Drawn, colour, ink, legend, new_axes
-
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
 
 FAR_MORE = 10.0
 """How many times the rate of the slower direction is too much for one scale."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from learning.requests.cluster import Floats, Ints
 from sim.analysis.experts import by_cluster, gating_pattern
@@ -20,58 +25,47 @@ def assignment(self: Drawn, axes: Axes | None = None) -> Axes:
 
     Where experts are given to devices, it is how many devices train each of them.
     """
-    rows = self.run.tables["assignments"]
-    if not len(rows):
+    every = self.run.tables["assignments"]
+    if not len(every):
         raise InputError("the run has no assignments: its method gives no expert to anybody")
-    clusters, axes = by_cluster(rows), axes or new_axes()
+    clusters, axes = by_cluster(every), axes or new_axes()
+    rows = clusters if len(clusters) else every
+    given = rows.filter(rows["assigned"])
+    # One field an expert and split; splits are named by the cycles that were complete.
+    splits, first = np.unique(rows["time_s"].to_numpy(), return_index=True)
+    shape = int(rows["expert"].to_numpy().max()) + 1, len(splits)
+    field = given["expert"].to_numpy(), np.searchsorted(splits, given["time_s"].to_numpy())
     if len(clusters):
-        _owners(clusters, axes)
+        names = sorted(set(rows["cluster"].to_pylist()))
+        _owners(given, names, field, shape, axes)
+        legend(axes, [Patch(color=colour(number)) for number in range(len(names))], names)
     else:
-        _trainers(rows, axes)
-    experts = range(int(rows["expert"].to_numpy().max()) + 1)
+        devices = np.zeros(shape)
+        np.add.at(devices, field, 1)
+        image = axes.imshow(devices, aspect="auto", origin="lower", cmap="Blues", vmin=0)
+        whole = MaxNLocator(integer=True)
+        axes.figure.colorbar(image, ax=axes, label="devices that train it", ticks=whole)
+    name_ticks(axes, "x", range(len(splits)), rows["cycle"].to_numpy()[first].tolist())
+    experts = range(int(every["expert"].to_numpy().max()) + 1)
     name_ticks(axes, "y", experts, experts)
     axes.set_ylabel("expert")
     axes.set_xlabel("complete cycles")
     return axes
 
 
-def _owners(rows: pa.Table, axes: Axes) -> None:
-    """One field a split and expert, in the colour of its cluster."""
-    from matplotlib.colors import to_rgb
-    from matplotlib.patches import Patch
-
-    names = sorted(set(rows["cluster"].to_pylist()))
-    given = rows.filter(rows["assigned"])
-    field, shape = _fields(rows, given)
-    owner = np.array([names.index(name) for name in given["cluster"].to_pylist()], np.int64)
-    relevance = given["relevance"].fill_null(np.nan).to_numpy()
+def _owners(
+    given: pa.Table,
+    names: Sequence[str],
+    field: tuple[Ints, Ints],
+    shape: tuple[int, int],
+    axes: Axes,
+) -> None:
+    """Paint each field in the colour of the cluster that the expert is given to."""
+    owners = [names.index(name) for name in given["cluster"].to_pylist()]
     picture = np.zeros((*shape, 4))
-    picture[field] = [(*to_rgb(colour(number)), 1.0) for number in owner]
-    picture[(*field, 3)] = _opacity(relevance)
+    picture[field] = [to_rgba(colour(number)) for number in owners]
+    picture[(*field, 3)] = _opacity(given["relevance"].fill_null(np.nan).to_numpy())
     axes.imshow(picture, aspect="auto", origin="lower", interpolation="nearest")
-    _name_splits(rows, axes)
-    legend(axes, [Patch(color=colour(number)) for number in range(len(names))], names)
-
-
-def _trainers(rows: pa.Table, axes: Axes) -> None:
-    """One field a split and expert, by how many devices train it."""
-    from matplotlib.ticker import MaxNLocator
-
-    field, shape = _fields(rows, rows.filter(rows["assigned"]))
-    devices = np.zeros(shape)
-    np.add.at(devices, field, 1)
-    image = axes.imshow(devices, aspect="auto", origin="lower", cmap="Blues", vmin=0)
-    whole = MaxNLocator(integer=True)
-    axes.figure.colorbar(image, ax=axes, label="devices that train it", ticks=whole)
-    _name_splits(rows, axes)
-
-
-def _fields(rows: pa.Table, given: pa.Table) -> tuple[tuple[Ints, Ints], tuple[int, int]]:
-    """Expert and split of those rows that give something, and how many of both there are."""
-    splits = np.unique(rows["time_s"].to_numpy())
-    experts = int(rows["expert"].to_numpy().max()) + 1
-    split = np.searchsorted(splits, given["time_s"].to_numpy())
-    return (given["expert"].to_numpy(), split), (experts, len(splits))
 
 
 def _opacity(relevance: Floats) -> Floats:
@@ -81,13 +75,6 @@ def _opacity(relevance: Floats) -> Floats:
     known = np.nan_to_num(relevance, nan=np.nanmax(relevance))
     opacity: Floats = FAINTEST + (1 - FAINTEST) * known / max(known.max(initial=0.0), 1e-12)
     return opacity
-
-
-def _name_splits(rows: pa.Table, axes: Axes) -> None:
-    """Name each split by the cycles that were complete."""
-    _, first = np.unique(rows["time_s"].to_numpy(), return_index=True)
-    cycles = rows["cycle"].to_numpy()[first].tolist()
-    name_ticks(axes, "x", range(len(cycles)), cycles)
 
 
 # The gating pattern of networked experts: which client's samples go to which expert.
