@@ -63,7 +63,6 @@ class SlantAttenuation:
     rain_db: Floats
 
     def __post_init__(self) -> None:
-        """Check the rows and keep copies of them."""
         for name in ("elevation_deg", "gas_db", "rain_db"):
             rows = not_negative(name, getattr(self, name)).copy()
             rows.setflags(write=False)

@@ -128,9 +128,6 @@ def _staircase(rolloff: float) -> tuple[Floats, Floats]:
         if bits > best[-1][0]:
             best.append((bits, es_n0_db))
     bits, es_n0_db = np.array(best).T
-    thresholds_db, efficiencies = (
-        es_n0_db[1:] - 10.0 * np.log10(1.0 + rolloff),
-        bits / (1 + rolloff),
-    )
+    thresholds_db = es_n0_db[1:] - 10.0 * np.log10(1.0 + rolloff)
     thresholds_db.setflags(write=False)
-    return thresholds_db, efficiencies
+    return thresholds_db, bits / (1 + rolloff)

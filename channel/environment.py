@@ -39,7 +39,6 @@ class Environment:
     band: Band
 
     def __post_init__(self) -> None:
-        """Check both fields."""
         one_of("environment", self.name, get_args(EnvironmentName))
         one_of("band", self.band, get_args(Band))
 
@@ -154,7 +153,6 @@ class Path:
     k_deviate: ArrayLike
 
     def __post_init__(self) -> None:
-        """Check every field."""
         checked(
             "los_quantile",
             self.los_quantile,

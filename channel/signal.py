@@ -29,7 +29,6 @@ class Signal:
     rician_k_linear: Floats
 
     def __post_init__(self) -> None:
-        """Check both fields."""
         snr = checked("snr_db", self.snr_db, lambda x: x < np.inf, "a number or -infinity")
         k = checked("rician_k_linear", self.rician_k_linear, lambda x: x >= 0, "at least 0")
         if snr.shape != k.shape:

@@ -213,9 +213,6 @@ def text_spec(config: LearningConfig) -> InputSpec | None:
     return input_spec(config) if known and named else None
 
 
-# How many rows of one sample run through the experts.
-
-
 IMAGE_STRIDE = 4
 """Two convolutions halve an image each: a token is a place of four by four pixels."""
 

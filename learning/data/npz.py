@@ -1,4 +1,4 @@
-"""``npz``."""
+"""``npz``: images or feature vectors in numpy's .npz files."""
 
 from __future__ import annotations
 
@@ -97,9 +97,6 @@ def check_pixels(name: str, array: NDArray[Any]) -> None:
             )
 
 
-# Images or feature vectors in numpy's .npz files.
-
-
 #: Name of the array of labels and of that of domains, where the configuration gives none.
 NAMES = {"label": "y", "domain": "domain"}
 ENDINGS = ("", "_train", "_test")
@@ -183,7 +180,17 @@ def _read(path: str, wanted: set[str]) -> Arrays:
                 raise ValueError("no .npz file, or one that is cut off")
         _check_sizes(path, wanted)
         with np.load(path, allow_pickle=False) as arrays:
-            return {name: _array(arrays, name) for name in arrays.files if name in wanted}
+            read: dict[str, NDArray[Any]] = {}
+            for name in filter(wanted.__contains__, arrays.files):
+                try:
+                    read[name] = arrays[name]
+                except UNREADABLE as error:
+                    # numpy's own words would advise to unpickle.
+                    why = "Python objects or no array" if "pickle" in str(error) else error
+                    raise ValueError(f"{name}: {why}") from None
+                if not isinstance(read[name], np.ndarray):
+                    raise ValueError(f"{name}: no array")
+            return read
     except OSError as error:
         raise ValueError(
             f"{path}: cannot be read ({error.strerror or error}); see learning.data.path and paths"
@@ -232,15 +239,3 @@ def _check_sizes(path: str, wanted: set[str]) -> None:
 
 def _name(entry: zipfile.ZipInfo) -> str:
     return entry.filename.removesuffix(".npy")
-
-
-def _array(arrays: np.lib.npyio.NpzFile, name: str) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = arrays[name]
-    except UNREADABLE as error:
-        # numpy's own words would advise to unpickle.
-        why = "Python objects or no array" if "pickle" in str(error) else error
-        raise ValueError(f"{name}: {why}") from None
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"{name}: no array")
-    return array

@@ -164,11 +164,23 @@ def class_parts(y: Rows, devices: int, per_device: int, rng: np.random.Generator
     evenly. Raises :class:`ValueError` where labels, devices or samples are too few for that.
     """
     labels, sizes = np.unique(y, return_counts=True)
-    holders = _holders(sizes, devices, per_device)
+    most, wanted = np.minimum(sizes, devices), devices * per_device
+    if not 1 <= per_device <= len(sizes) or not len(sizes) <= wanted <= most.sum():
+        raise ValueError(
+            f"{devices} devices with {per_device} labels each cannot share {sizes.sum()} samples "
+            f"of {len(sizes)} labels; change learning.data.classes_per_device, or the number of "
+            "devices or of samples"
+        )
+    # Devices that hold each label: places beyond the first go one by one to the label with most
+    # samples for a holder (D'Hondt).
+    holders = np.ones_like(sizes)
+    for _ in range(wanted - len(sizes)):
+        demand = np.where(holders < most, sizes / (holders + 1), 0.0)
+        holders[demand.argmax()] += 1
     order = rng.permutation(len(labels))
     # Giving the places of one label to devices in turn gives no device a label twice, since no
     # label has more places than there are devices, and gives every device as many places.
-    places = rng.permutation(devices)[np.arange(devices * per_device) % devices]
+    places = rng.permutation(devices)[np.arange(wanted) % devices]
     owner = np.empty(len(y), np.int64)
     holding = np.split(places, np.cumsum(holders[order])[:-1])
     for index, own in zip(order, holding, strict=True):
@@ -176,23 +188,3 @@ def class_parts(y: Rows, devices: int, per_device: int, rng: np.random.Generator
         for device, rows in zip(own, parts, strict=True):
             owner[rows] = device
     return rows_by_holder(owner, devices)
-
-
-def _holders(sizes: Rows, devices: int, per_device: int) -> Rows:
-    """Return how many devices hold each label: at least 1, at most as many as it has samples.
-
-    Places beyond the first go one by one to the label with most samples for a holder (D'Hondt).
-    """
-    most = np.minimum(sizes, devices)
-    places = devices * per_device
-    if not 1 <= per_device <= len(sizes) or not len(sizes) <= places <= most.sum():
-        raise ValueError(
-            f"{devices} devices with {per_device} labels each cannot share {sizes.sum()} samples "
-            f"of {len(sizes)} labels; change learning.data.classes_per_device, or the number of "
-            "devices or of samples"
-        )
-    holders = np.ones_like(sizes)
-    for _ in range(places - len(sizes)):
-        demand = np.where(holders < most, sizes / (holders + 1), 0.0)
-        holders[demand.argmax()] += 1
-    return holders

@@ -13,9 +13,6 @@ from learning.config import DataConfig, LearningConfig
 from learning.data.samples import Rows
 from learning.files import check_regular, files_under
 
-# What a file says of its rows, before they are split: label, split, domain.
-
-
 #: Largest number of classes: a label above is taken for a mistake.
 MAX_CLASSES = 100_000
 

@@ -1,12 +1,9 @@
-"""The register of assignment policies."""
+"""Policies by name: who trains which expert."""
 
 from __future__ import annotations
 
 from learning.policies.problem import InfeasibleAssignment, Policy, Problem
 from learning.registry import Register
-
-# Who trains which expert: one problem, and policies that solve it, by name.
-
 
 __all__ = ["POLICIES", "InfeasibleAssignment", "Policy", "Problem"]
 

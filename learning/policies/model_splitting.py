@@ -156,9 +156,6 @@ def _checked(relevance: ArrayLike, threshold: float) -> NDArray[np.float64]:
     return share
 
 
-# EMS-FL's Algorithm 1 as a policy: every expert is drawn for one client, by relevance.
-
-
 def expert_driven(problem: Problem, rng: np.random.Generator) -> Mask:
     """Give every expert to one client that has room, drawn as in Algorithm 1; columns sum to 1.
 

@@ -189,9 +189,6 @@ def _first_that_fit(problem: Problem, order: Floats) -> Mask:
     return assigned
 
 
-# NMoE's assignment: every client has an expert of its own, and no other.
-
-
 def identity(problem: Problem, rng: np.random.Generator) -> Mask:
     """Give expert i to client i, if that has room for one.
 

@@ -64,10 +64,28 @@ class Exchange:
 
     def cluster(self, me: Cluster) -> Protocol:
         """Exchange experts or features: what the scenario asks for, or what takes fewer bytes."""
+        system, sizes, others = self.system, self.system.sizes, len(self.holders) - 1
+        wanted, mine = (system.clients.mask(me.name, n) for n in (self.wanted, self.learners))
         if self.of_experts:
-            yield from self._exchange_experts(me)
-        else:
-            yield from self._exchange_features(me)
+            yield from system.round_trip(me, wanted, up=Payload("expert", sizes.expert_bytes))
+            yield from system.meet("experts")
+            down = Payload("experts", others * sizes.expert_bytes)
+            yield from system.round_trip(me, mine & (others > 0), down=down)
+            return
+        # Features up and down to all experts; outputs up and down to the owners of the samples.
+        own = system.samples[me.name].astype(float)
+        asked = np.array([self.asked.get(node, 0) for node in system.clients.of(me.name)])
+        up = Payload("features", own * sizes.feature_bytes)
+        yield from system.round_trip(me, mine & (others > 0), up=up)
+        yield from system.meet("features")
+        down = Payload("features", asked * sizes.feature_bytes)
+        yield from system.round_trip(me, asked > 0, down=down)
+        yield from system.compute(me, asked * sizes.forward_flops(sizes.expert))
+        up = Payload("outputs", asked * sizes.output_bytes)
+        yield from system.round_trip(me, asked > 0, up=up)
+        yield from system.meet("outputs")
+        down = Payload("outputs", own * others * sizes.output_bytes)
+        yield from system.round_trip(me, mine & (others > 0), down=down, personal=True)
 
     @property
     def of_experts(self) -> bool:
@@ -84,34 +102,6 @@ class Exchange:
         features = (self.samples + asked) * sizes.feature_bytes
         outputs = (asked + self.samples * others) * sizes.output_bytes
         return bool(experts * sizes.expert_bytes <= features + outputs)
-
-    def _exchange_experts(self, me: Cluster) -> Protocol:
-        system, size = self.system, self.system.sizes.expert_bytes
-        wanted, learners = (system.clients.mask(me.name, n) for n in (self.wanted, self.learners))
-        yield from system.round_trip(me, wanted, up=Payload("expert", size))
-        yield from system.meet("experts")
-        others = len(self.holders) - 1
-        down = Payload("experts", others * size)
-        yield from system.round_trip(me, learners & (others > 0), down=down)
-
-    def _exchange_features(self, me: Cluster) -> Protocol:
-        """Features up and down to all experts; outputs up and down to the owners of the samples."""
-        system, sizes = self.system, self.system.sizes
-        mine = system.clients.mask(me.name, self.learners)
-        own = system.samples[me.name].astype(float)
-        asked = np.array([self.asked.get(node, 0) for node in system.clients.of(me.name)])
-        others = len(self.holders) - 1
-        up = Payload("features", own * sizes.feature_bytes)
-        yield from system.round_trip(me, mine & (others > 0), up=up)
-        yield from system.meet("features")
-        down = Payload("features", asked * sizes.feature_bytes)
-        yield from system.round_trip(me, asked > 0, down=down)
-        yield from system.compute(me, asked * sizes.forward_flops(sizes.expert))
-        up = Payload("outputs", asked * sizes.output_bytes)
-        yield from system.round_trip(me, asked > 0, up=up)
-        yield from system.meet("outputs")
-        down = Payload("outputs", own * others * sizes.output_bytes)
-        yield from system.round_trip(me, mine & (others > 0), down=down, personal=True)
 
 
 class GateTrainer(ABC):

@@ -260,9 +260,6 @@ class Inference:
         return Measure(name, count if any(counted.values()) else lambda: 0, None)
 
 
-# Whom a query asks, and what has been answered.
-
-
 @dataclass(frozen=True)
 class Query:
     """Query ``number`` of a client: ``size`` samples that arrive at ``time_s``."""

@@ -218,11 +218,8 @@ class Networked(Method):
         return self.learner.make(ASSEMBLED, self.server, *held, clusters=clusters)
 
 
-# The clients of networked experts: all devices of all clusters; client i holds expert i.
-
-
 class Clients:
-    """The N clients in canonical order, and which of them hold an expert.
+    """The N clients, all devices in canonical order; client i holds expert i, or none.
 
     ``able`` (K,) by cluster are those with the memory for the present stage; the others take no
     part in it. Clients that are able when experts are handed out hold their own, and keep it if

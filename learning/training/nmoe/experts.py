@@ -97,21 +97,19 @@ def knowledge(task: Task, cached: Tensors, *experts: Tensors, combine: str) -> d
 
 
 def tested(task: Task, server: Tensors, *experts: Tensors, combine: str) -> dict[str, Tensor]:
-    """Features, outputs of all experts and labels of the global test set."""
-    samples = global_test(task)
-    found = _frozen_features(task, server, samples.x)
-    outputs = _outputs(task, experts, found, combine)
-    return {"features": found, "outputs": outputs, "labels": samples.y}
+    """Features, outputs of all experts and labels of the global test set.
 
-
-def global_test(task: Task) -> Samples:
-    """Return the test samples of all clusters; a set that several clusters share counts once."""
+    It has the test samples of all clusters; a set that several of them share counts once.
+    """
     kept: dict[str, Samples] = {}
     for name in task.config.clusters:
         x, y, _ = task.test[name]
         if not any(torch.equal(y, old.y) and torch.equal(x, old.x) for old in kept.values()):
             kept[name] = task.test[name]
-    return pool(kept)
+    samples = pool(kept)
+    found = _frozen_features(task, server, samples.x)
+    outputs = _outputs(task, experts, found, combine)
+    return {"features": found, "outputs": outputs, "labels": samples.y}
 
 
 def _frozen_features(task: Task, server: Tensors, x: Tensor) -> Tensor:
@@ -124,9 +122,6 @@ def _outputs(task: Task, experts: tuple[Tensors, ...], found: Tensor, combine: s
     everyone = {name: torch.cat([part[name] for part in experts]) for name in experts[0]}
     with torch.no_grad():
         return torch.cat([outputs_of(task, everyone, h, combine) for h in in_batches(found)])
-
-
-# The whole mixture as it is stored: what the clients hold, under the names of a model.
 
 
 def assembled(

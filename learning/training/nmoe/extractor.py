@@ -217,9 +217,6 @@ def estimated(
     return loss
 
 
-# Random views of samples, drawn from a generator of their own.
-
-
 SMALLEST_PART = {1: 0.6, 3: 0.2}
 """Smallest area of the crop, by channels."""
 ASPECT = 4 / 3
