@@ -262,10 +262,7 @@ class _Cells:
 
 
 def _rates_at(lines: _Lines, when_s: Floats, first: Ints, last: Ints, side: str) -> Floats:
-    """Rates (M,) at a time of each batch (B,), which lies between two columns (M,) of each line.
-
-    At a jump that before it (left) or behind it (right).
-    """
+    """Rates (M,) at a time of each batch (B,) between two columns (M,), on that side of a jump."""
     line, point = spread(lines.first + first, last - first + 1)
     own_s, at_s = lines.time_s[point], when_s[lines.batch]
     passed = own_s <= at_s[line] if side == "right" else own_s < at_s[line]
@@ -273,8 +270,7 @@ def _rates_at(lines: _Lines, when_s: Floats, first: Ints, last: Ints, side: str)
     before = lines.first + first + np.add.reduceat(passed.astype(np.int64), begin) - 1
     time_s, rate = lines.time_s[before], lines.rate_bps[before]
     share = (at_s - time_s) / (lines.time_s[before + 1] - time_s)
-    rates: Floats = rate + share * (lines.rate_bps[before + 1] - rate)
-    return rates
+    return np.asarray(rate + share * (lines.rate_bps[before + 1] - rate))
 
 
 def _begins(group: Ints) -> Ints:
@@ -410,5 +406,4 @@ class _Bent:
             lasts_s > 0, lasts_s, 1.0
         )
         rate = self.rate_bps[before]
-        rates: Floats = rate + share * (self.rate_bps[behind] - rate)
-        return rates
+        return np.asarray(rate + share * (self.rate_bps[behind] - rate))

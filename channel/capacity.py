@@ -70,8 +70,7 @@ def _quadrature(snr: Floats, k: Floats) -> Floats:
     spread /= below
     spread *= _WEIGHTS
     # A row's sum must not depend on how many rows go with it, which a matrix product would allow.
-    capacity: Floats = spread.sum(axis=1)
-    return capacity
+    return np.asarray(spread.sum(axis=1))
 
 
 LOWEST_DB, HIGHEST_DB, STEP_DB = -60.0, 60.0, 0.05
@@ -170,5 +169,4 @@ def _surface() -> Floats:
 
 def _log_share_by_quadrature(snr_db: Floats, k_linear: Floats) -> Floats:
     snr = 10.0 ** (snr_db / 10.0)
-    log_share: Floats = np.log(ergodic_capacity(snr, k_linear) / shannon_capacity(snr))
-    return log_share
+    return np.asarray(np.log(ergodic_capacity(snr, k_linear) / shannon_capacity(snr)))

@@ -48,10 +48,7 @@ class Environment:
         return _interpolated(elevation_deg, rows["los_probability_pct"]) / 100.0
 
     def clutter_loss_db(self, elevation_deg: ArrayLike) -> Floats:
-        """Mean further loss in dB out of the line of sight (tables 6.6.2-1 to 6.6.2-3).
-
-        In the line of sight there is none.
-        """
+        """Mean further loss in dB out of the line of sight, 0 in it (tables 6.6.2-1 to 6.6.2-3)."""
         return self._row("nlos_clutter_db", elevation_deg)
 
     def shadowing_deviation_db(self, elevation_deg: ArrayLike, line_of_sight: ArrayLike) -> Floats:

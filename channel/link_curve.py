@@ -132,10 +132,7 @@ class LinkCurve:
         return self.unchecked_completion_time_s(size, start)[()]
 
     def unchecked_completion_time_s(self, bits: Floats, start_s: Floats) -> Floats:
-        """The same for arrays of one shape, (K,) for a batch, that are known to be right.
-
-        A NaN among them gives a NaN or infinity.
-        """
+        """The same for arrays of one shape, (K,) for a batch, that are known to be right."""
         last_s, total = self.time_s[..., -1], self._bits[..., -1]
         goal = self._sent_bits(start_s) + bits
         done_s = np.maximum(self._reached_s(np.minimum(goal, total)), start_s)
@@ -217,8 +214,7 @@ def _rank(grid: Floats, values: Floats, side: Literal["left", "right"]) -> NDArr
         return np.asarray(np.searchsorted(grid, values, side))
     column = values[:, np.newaxis]
     counted = grid < column if side == "left" else grid <= column
-    ranks: NDArray[np.intp] = np.add.reduce(counted, axis=1, dtype=np.intp)
-    return ranks
+    return np.asarray(np.add.reduce(counted, axis=1, dtype=np.intp))
 
 
 def joined(curves: Sequence[LinkCurve], spans_s: Sequence[tuple[float, float]]) -> LinkCurve:

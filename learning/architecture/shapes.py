@@ -132,10 +132,7 @@ def _plain(maps: Mapping[str, Shape], places: Mapping[str, int] | None = None) -
 
 
 def networked_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
-    """Return the tensors of one layer of experts on top of an extractor.
-
-    A client's expert maps features -> expert_hidden -> classes.
-    """
+    """Return the tensors of experts, features -> expert_hidden -> classes, over an extractor."""
     extractor, inner = extractor_of(model, spec), model.expert_hidden
     return ModelTensors(
         layers=1,
@@ -164,10 +161,7 @@ class Extractor:
 
 
 def extractor_of(model: ModelConfig, spec: InputSpec) -> Extractor:
-    """Return the tensors of the extractor of vectors or images.
-
-    Raises ValueError for an impossible width.
-    """
+    """Return the tensors of the extractor of vectors or images; ValueError for a wrong width."""
     places: dict[str, int] = {}
     if spec.form == "vector":
         widths = [spec.shape[0]] + [model.hidden] * model.layers
@@ -198,10 +192,7 @@ def extractor_of(model: ModelConfig, spec: InputSpec) -> Extractor:
 
 
 def stage_widths(hidden: int) -> tuple[int, int, int]:
-    """Channels of the three stages of an image extractor.
-
-    Raises ValueError for a width that is not a multiple of 4.
-    """
+    """Channels of the three stages of an image extractor; ValueError for no multiple of 4."""
     if hidden % 4:
         raise ValueError(
             f"learning.model.hidden is {hidden}; 'image-nmoe' has stages of a quarter and a half "

@@ -67,10 +67,7 @@ def _object(line: bytes, place: str) -> Mapping[str, Any]:
 
 
 def text_dataset(config: LearningConfig, read: Reader) -> Dataset:
-    """Return the texts of the rows that ``read`` finds in each file.
-
-    Raises :class:`ValueError` for files of different forms.
-    """
+    """Return the texts of the rows that ``read`` finds; ValueError for files of several forms."""
     columns = column_names(config.data, ROLES)
     tables = [read_rows(file, read(file, columns), columns) for file in cluster_files(config)]
     for table in tables:

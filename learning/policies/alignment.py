@@ -27,14 +27,10 @@ def first_fitness(clients: int, experts: int, seed: int) -> Floats:
 
 
 def score(kind: str, alpha: float, accuracy: Floats, loss: Floats) -> Floats:
-    """Return s_ce of pairs in use: their ``accuracy``, or ``exp(-alpha loss)``.
-
-    A loss that is not a number counts as infinite: the pair is worth nothing.
-    """
+    """Return s_ce of pairs in use: ``accuracy``, or ``exp(-alpha loss)``, 0 for a loss of nan."""
     if kind == "accuracy":
         return accuracy
-    worth: Floats = np.exp(-alpha * np.nan_to_num(loss, nan=np.inf, posinf=np.inf))
-    return worth
+    return np.asarray(np.exp(-alpha * np.nan_to_num(loss, nan=np.inf, posinf=np.inf)))
 
 
 def averaged(before: Floats, scored: Floats, samples: Ints, beta: float) -> Floats:
@@ -42,8 +38,7 @@ def averaged(before: Floats, scored: Floats, samples: Ints, beta: float) -> Floa
 
     All other pairs keep their fitness: those not assigned, and those assigned but not used.
     """
-    moved: Floats = np.where(samples > 0, (1 - beta) * before + beta * scored, before)
-    return moved
+    return np.asarray(np.where(samples > 0, (1 - beta) * before + beta * scored, before))
 
 
 # Load of the experts: how evenly they are given to clients, and how evenly they are used.
@@ -84,8 +79,7 @@ class LoadMonitor:
         ``D_e = max(0, mean(N) - N_e)``, over max(1, max_e D_e), with N_e the assignments so far.
         """
         behind = np.maximum(0.0, self.assignments.mean() - self.assignments)
-        share: Floats = behind / max(1.0, float(behind.max()))
-        return share
+        return np.asarray(behind / max(1.0, float(behind.max())))
 
 
 # Capacity of clients: how many experts each can hold, train and carry in its next contact.

@@ -51,8 +51,7 @@ def balanced_fitness(problem: Problem, rng: np.random.Generator) -> Mask:
     )
     if found.x is None:
         raise InfeasibleAssignment(f"no assignment keeps {numbers}: {found.message}")
-    assigned: Mask = found.x.reshape(problem.shape) > 0.5
-    return assigned
+    return np.asarray(found.x.reshape(problem.shape) > 0.5)
 
 
 def balanced_random(problem: Problem, rng: np.random.Generator) -> Mask:

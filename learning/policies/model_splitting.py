@@ -23,8 +23,7 @@ def assignment_probability(relevance: ArrayLike, threshold: float) -> NDArray[np
     kept = np.where(share >= threshold, share, 0.0)
     seldom = kept.sum(axis=0) == 0.0
     kept[share[:, seldom].argmax(axis=0), np.flatnonzero(seldom)] = 1.0
-    probability: NDArray[np.float64] = kept / kept.sum(axis=0)
-    return probability
+    return np.asarray(kept / kept.sum(axis=0))
 
 
 def assign_experts(
@@ -82,8 +81,7 @@ def home_clusters(experts: int, clusters: int) -> Mask:
     With fewer experts than clusters each cluster ``c`` is at home with expert ``c mod E``.
     """
     e, c = np.ogrid[:experts, :clusters]
-    home: Mask = e % clusters == c % experts
-    return home
+    return np.asarray(e % clusters == c % experts)
 
 
 def density_ratio(
@@ -140,8 +138,7 @@ def _own(share: NDArray[np.float64], owner: ArrayLike) -> NDArray[np.bool_]:
             f"owner is {clusters.tolist()}; give {experts} clusters of 0 to {count - 1}, or -1 for "
             "nobody"
         )
-    own: NDArray[np.bool_] = clusters == np.arange(count)[:, None]
-    return own
+    return np.asarray(clusters == np.arange(count)[:, None])
 
 
 def _checked(relevance: ArrayLike, threshold: float) -> NDArray[np.float64]:
@@ -169,5 +166,4 @@ def expert_driven(problem: Problem, rng: np.random.Generator) -> Mask:
             f"room for {int(problem.takes.sum())}; raise their capacity"
         )
     owner = assign_experts(problem.score, problem.threshold, rng, problem.takes)
-    assigned: Mask = owner == np.arange(clients)[:, None]
-    return assigned
+    return np.asarray(owner == np.arange(clients)[:, None])

@@ -151,10 +151,7 @@ class Inference:
         return float(query.time_s + self.options.inference_deadline_s)
 
     def routes(self, query: Query, reach: Mask) -> Measure:
-        """Route the samples of a query among the experts in ``reach`` (N,).
-
-        A timing-only run takes them round-robin.
-        """
+        """Route a query's samples among the experts in ``reach`` (N,), if timing-only in turn."""
         system, client, experts = self.system, query.client, np.flatnonzero(reach)
         k = min(system.learner.architecture.top_k, len(experts))
         first = query.number * self.options.inference_batch + np.arange(query.size)
@@ -310,10 +307,7 @@ def grouped(
     routed_s: float,
     deadline_s: float,
 ) -> list[Group]:
-    """Return the groups of a query with the experts ``chosen`` of each sample.
-
-    No group is settled before the samples are routed, at ``routed_s``.
-    """
+    """Return groups of samples by the experts ``chosen``, settled from ``routed_s`` on."""
     groups = []
     for experts, count in sorted(Counter(tuple(sorted(row)) for row in chosen).items()):
         counted = [e for e in experts if asked[e].answered and asked[e].known_s <= deadline_s]

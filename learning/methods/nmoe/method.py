@@ -124,10 +124,7 @@ class NMoE(Networked):
         return "local" if no_gates else self.trainer.routing
 
     def scores(self) -> list[Score]:
-        """Return means over each cluster's clients on the global test set; None without experts.
-
-        They are computed again only if something has changed since the last time.
-        """
+        """Return means over each cluster's clients on the global test set; None without experts."""
         routing = self.routing
         if routing is None:
             return [

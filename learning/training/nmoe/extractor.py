@@ -80,10 +80,7 @@ def correlation(
 def total(
     task: Task, *correlations: Mapping[str, Tensor], who: Sequence[Sequence[bool]] | None
 ) -> dict[str, Tensor]:
-    """Return the sum of the matrices of all clients in ``who``, and the number of these.
-
-    Raises ValueError for a matrix that is not finite.
-    """
+    """Sum the matrices of all clients in ``who`` and count these; ValueError if not finite."""
     matrices = [part["matrix"] for part in correlations]
     if who is not None:
         pairs = zip(matrices, who, strict=True)

@@ -53,10 +53,7 @@ def route(task: Task, gate: Tensors, features: Tensor, top_k: int | None, reach:
 
 
 def reach_of(task: Task, reach: Sequence[bool]) -> Tensor:
-    """Return what is added to logits (N,): 0 for experts in ``reach`` (N,), -inf for the others.
-
-    Raises ValueError if there is no expert in ``reach``.
-    """
+    """Return what is added to logits (N,): 0 in ``reach``, else -inf; ValueError for nobody."""
     if not any(reach):
         raise ValueError("a client reaches no expert, not even its own; leave it out")
     return barred(task, torch.tensor(reach, device=task.device))
