@@ -329,12 +329,11 @@ def resolved_task(config: LearningConfig) -> LearningConfig:
     module of one's own is made to see which it is, which imports torch.
     """
     model = resolved(config.model)
-    kind = kind_of(model.kind)
-    if kind.plain is None:
+    plain = kind_of(model.kind).plain
+    if plain is None:
         has_experts = resolve_name("learning.models.custom:has_experts")
-        if has_experts(config, input_spec(config)):
-            return replace(config, model=model)
-    elif not kind.plain:
+        plain = not has_experts(config, input_spec(config))
+    if not plain:
         return replace(config, model=model)
     model = replace(model, experts=0, top_k=0, lora=replace(model.lora, rank=None))
     if model.tokenizer is None and not model.checkpoints:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,19 +131,15 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def mixture_shape(folder: Path) -> TextShape:
     """Return the shape of a Mixtral checkpoint."""
-    config = _read_architecture(folder, ("mixtral",))
-    experts = _number(folder, config, "num_local_experts", 8, most=MOST_EXPERTS)
-    return _shape(folder, config, experts, _number(folder, config, "num_experts_per_tok", 2))
+    return _read_shape(folder, ("mixtral",))
 
 
 def merged_shape(checkpoints: Sequence[str], top_k: int) -> TextShape:
     """Return the shape of dense models merged as one expert each: that of the first, if all fit."""
     if not checkpoints:
         raise ValueError("kind 'merged-llama' needs checkpoints: one folder of a dense model each")
-    shapes = []
-    for place in checkpoints:
-        config = _read_architecture(Path(place), DENSE_TYPES)
-        shapes.append(_shape(Path(place), config, len(checkpoints), top_k))
+    held = len(checkpoints), top_k
+    shapes = [_read_shape(Path(place), DENSE_TYPES, held) for place in checkpoints]
     for place, shape in zip(checkpoints, shapes, strict=True):
         for key in SAME:
             first, other = getattr(shapes[0], key), getattr(shape, key)
@@ -154,7 +151,10 @@ def merged_shape(checkpoints: Sequence[str], top_k: int) -> TextShape:
     return shapes[0]
 
 
-def _read_architecture(folder: Path, types: tuple[str, ...]) -> dict[str, Any]:
+def _read_shape(
+    folder: Path, types: tuple[str, ...], held: tuple[int, int] | None = None
+) -> TextShape:
+    """Return the shape of a checkpoint; ``held`` are experts and top_k where it is dense."""
     config = read_config(folder)
     kind = config.get("model_type")
     if kind not in types:
@@ -167,15 +167,14 @@ def _read_architecture(folder: Path, types: tuple[str, ...]) -> dict[str, Any]:
             f"{folder / 'config.json'}: quantization_config says that the weights are quantised; "
             "use the checkpoint in bfloat16, float16 or float32"
         )
-    return config
-
-
-def _shape(folder: Path, config: Mapping[str, Any], experts: int, top_k: int) -> TextShape:
-    hidden = _number(folder, config, "hidden_size")
-    heads = _number(folder, config, "num_attention_heads")
-    kv_heads = _number(folder, config, "num_key_value_heads", heads)
+    number = partial(_number, folder, config)
+    hidden, heads = number("hidden_size"), number("num_attention_heads")
+    kv_heads = number("num_key_value_heads", heads)
     mixture, window = config["model_type"] == "mixtral", config.get("sliding_window")
     tied = config.get("tie_word_embeddings") or False
+    if held is None:
+        most = MOST_EXPERTS
+        held = number("num_local_experts", 8, most), number("num_experts_per_tok", 2)
     if heads % kv_heads:
         raise ValueError(
             f"{folder / 'config.json'}: num_attention_heads is {heads}; must be a multiple of "
@@ -189,28 +188,24 @@ def _shape(folder: Path, config: Mapping[str, Any], experts: int, top_k: int) ->
         raise _wrong(folder, "tie_word_embeddings", tied, "true or false")
     return TextShape(
         hidden=hidden,
-        expert_hidden=_number(folder, config, "intermediate_size"),
-        layers=_number(folder, config, "num_hidden_layers", most=MOST_LAYERS),
+        expert_hidden=number("intermediate_size"),
+        layers=number("num_hidden_layers", most=MOST_LAYERS),
         heads=heads,
         kv_heads=kv_heads,
-        head_dim=_number(folder, config, "head_dim", hidden // heads),
-        vocabulary=_number(folder, config, "vocab_size"),
-        experts=experts,
-        top_k=top_k,
+        head_dim=number("head_dim", hidden // heads),
+        vocabulary=number("vocab_size"),
+        experts=held[0],
+        top_k=held[1],
         rope=rope_of(folder, config),
         norm_eps=float(norm_eps),
-        positions=_number(folder, config, "max_position_embeddings", 131_072),
-        window=None if window is None else _number(folder, config, "sliding_window"),
+        positions=number("max_position_embeddings", 131_072),
+        window=None if window is None else number("sliding_window"),
         tied=tied,
     )
 
 
 def _number(
-    folder: Path,
-    config: Mapping[str, Any],
-    key: str,
-    default: int | None = None,
-    most: int = MOST,
+    folder: Path, config: Mapping[str, Any], key: str, default: int | None = None, most: int = MOST
 ) -> int:
     value = config.get(key)
     value = default if value is None else value

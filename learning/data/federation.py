@@ -210,18 +210,18 @@ def _held(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
     if split.kind == "domains":
         return _natural(domains, config)
     pool = join(trains)
+    held: list[Held] = []
     holders = sum(config.devices) if over_clients else len(config.clusters)
     rng, lack = stream(config.seed, "split"), partial(_lack, config, over_clients)
-    parts = iter(split_rows(pool.y, holders, split, rng, lack))
-    held: list[Held] = []
-    for cluster, devices in zip(config.clusters, config.devices, strict=True):
-        if over_clients:
-            own = [next(parts) for _ in range(devices)]
-            device = np.repeat(np.arange(devices), [len(rows) for rows in own])
-            order = stream(config.seed, "shuffle", cluster).permutation(len(device))
-            held.append((pool.at(np.concatenate(own)[order]), device[order]))
-        else:
-            held.append((pool.at(next(parts)), None))
+    parts = split_rows(pool.y, holders, split, rng, lack)
+    if not over_clients:
+        return [(pool.at(rows), None) for rows in parts]
+    ends = np.cumsum(config.devices)
+    for cluster, devices, end in zip(config.clusters, config.devices, ends, strict=True):
+        own = parts[end - devices : end]
+        device = np.repeat(np.arange(devices), [len(rows) for rows in own])
+        order = stream(config.seed, "shuffle", cluster).permutation(len(device))
+        held.append((pool.at(np.concatenate(own)[order]), device[order]))
     return held
 
 
