@@ -20,6 +20,7 @@ from sim.analysis.experts import (
     networked_figures,
     own_mass,
 )
+from sim.analysis.rounds import client_idle_share, round_figures
 from sim.devices.energy import total
 from sim.trace.arrow import array, as_numpy, word
 from sim.trace.schema import DIRECTIONS
@@ -52,6 +53,8 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         "gradient_steps": events["device_rounds"] * steps,
         "device_hours_trained": manifest.get("computed_device_s", 0.0) / 3600,
         "idle_share": idle_share(manifest),
+        "client_idle_share": client_idle_share(tables, manifest),
+        "rounds": round_figures(tables, manifest),
         "trainings": manifest.get("trainings"),
         "trainings_reused": manifest.get("trainings_reused"),
         **_energy(manifest.get("energy")),
@@ -134,6 +137,7 @@ def _contacts(contacts: pa.Table) -> dict[str, Any]:
         "contacts": len(contacts),
         "contacts_served": int(served.sum()),
         "service_hours": _sum(lasted_s) / 3600,
+        "in_view_hours": float(duration.sum()) / 3600,
         "median_contact_s": float(np.median(duration)) if len(duration) else None,
     }
 

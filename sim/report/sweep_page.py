@@ -15,7 +15,7 @@ from sim.analysis.comparison import group_runs
 from sim.analysis.statistics import over_seeds
 from sim.execution.folder import COMPLETE, SWEEP
 from sim.execution.result import load
-from sim.formatting import as_yaml, data_size
+from sim.formatting import as_yaml, data_size, seconds
 from sim.plots.sweep import heat_map, lines
 from sim.report.comparison_page import compared
 from sim.report.page import Page
@@ -105,6 +105,7 @@ def figures(rows: pa.Table, target: str | None) -> dict[str, Figure]:
         f"hours_to_{target}": Figure(f"hours to {target}", f"Hours to {target} accuracy"),
         "cycles": Figure("cycles", "Complete cycles"),
         "hours": Figure("hours"),
+        "round_mean_s": Figure("mean round", "Mean duration of a round (s)", seconds),
         "contacts_served": Figure("contacts served", "Contacts served"),
         "idle_share": Figure("idle share", "Idle share of device time", share),
         "uplink_bytes": Figure("uplink", "Bytes sent up", data_size),
@@ -200,6 +201,8 @@ def _extremes(every: Sequence[Row], target: str | None) -> Iterator[Extreme]:
     if all(row["accuracy_final"] is None for row in every):
         if every:
             yield Extreme("cycles", max, "{:g}".format, "The most complete cycles")
+            if all(row.get("round_mean_s") is not None for row in every):
+                yield Extreme("round_mean_s", min, seconds, "The shortest rounds in the mean")
             yield Extreme("contacts_served", max, "{:g}".format, "The most contacts served")
         return
     yield Extreme("accuracy_final", max, "{:.3f}".format, "The best final accuracy")

@@ -40,6 +40,7 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
             ("error", TEXT),
             *sorted((to_targets or _to_targets(TARGETS)).items(), key=_by_target),
             *FIGURES.items(),
+            *FOLLOWING.items(),
             ("folder", TEXT),
             *MACHINE_COLUMNS.items(),
         ]
@@ -52,8 +53,9 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
 
 
 def sweep_sha256(rows: pa.Table) -> str:
-    """Return the digest of all that does not depend on the machine."""
-    kept = rows.drop_columns(list(MACHINE_COLUMNS))
+    """Return the digest of all that does not depend on the machine, nor follows from the traces."""
+    left_out = {*MACHINE_COLUMNS, *FOLLOWING}
+    kept = rows.select([name for name in rows.column_names if name not in left_out])
     text = json.dumps([kept.column_names, *(list(row.values()) for row in kept.to_pylist())])
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -142,6 +144,17 @@ FIGURES: dict[str, pa.DataType] = {
 }
 """Figures that the scenario decides, in order of the columns, with their types."""
 
+FOLLOWING: dict[str, pa.DataType] = {
+    "in_view_hours": NUMBER,
+    "client_idle_share": NUMBER,
+    "rounds": WHOLE,
+    "round_mean_s": NUMBER,
+    "round_median_s": NUMBER,
+    "round_p95_s": NUMBER,
+    "planes_per_round": NUMBER,
+}
+"""Figures that say what the traces say, whose digests are there: the sweep's has none of them."""
+
 MACHINE_COLUMNS: dict[str, pa.DataType] = {
     "wall_s": NUMBER,
     "attempts": WHOLE,
@@ -158,8 +171,12 @@ def figures_of(run: Result) -> dict[str, Any]:
         for what in TO_TARGETS:
             key = what.removesuffix("_to_")
             known[f"{what}{target}"] = None if reached is None else reached[key]
+    if rounds := run.summary["rounds"]:
+        known |= {f"round_{what}": value for what, value in rounds.items()}
+        known |= {"rounds": rounds["count"], "planes_per_round": rounds["planes"]}
     to_targets = _to_targets(given(run.manifest) or TARGETS)
-    return {name: known.get(name) for name in (*to_targets, *FIGURES, *MACHINE_COLUMNS)}
+    names = (*to_targets, *FIGURES, *FOLLOWING, *MACHINE_COLUMNS)
+    return {name: known.get(name) for name in names}
 
 
 def outcome_in(place: Path, digest: str) -> Outcome | None:

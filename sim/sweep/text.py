@@ -17,7 +17,7 @@ import pyarrow as pa
 from sim.analysis.statistics import over_seeds
 from sim.analysis.text import MEAN, mean_text, spread
 from sim.execution.folder import COMPLETE, INTERRUPTED
-from sim.formatting import Bar, as_yaml, data_size, duration, table
+from sim.formatting import Bar, as_yaml, data_size, duration, seconds, table
 from sim.sweep.engine import Outcome
 from sim.sweep.rows import sweep_sha256, targets_of
 
@@ -48,7 +48,9 @@ def table_text(rows: pa.Table, keys: Sequence[str]) -> str:
     """Show one line for every combination of the swept keys; its figures are over replications."""
     every = rows.to_pylist()
     columns = [
-        c for c in _columns(every, targets_of(rows)) if any(row[c.key] is not None for row in every)
+        c
+        for c in _columns(every, targets_of(rows))
+        if any(row.get(c.key) is not None for row in every)
     ]
     figures = ["runs", *(column.head for column in columns)]
     heads = [*_short(keys, figures), *figures]
@@ -101,12 +103,14 @@ def _columns(rows: Sequence[Row], targets: Sequence[str]) -> list[Column]:
         )
     ]
     several = any(row["replication"] for row in rows)
+    timed = all(row["accuracy_final"] is None for row in rows)
     return [
         Column("accuracy", "accuracy_final", "{:.3f}".format),
         *([Column(MEAN, "accuracy_final", "{:.3f}".format, mean=True)] if several else []),
         Column("loss", "loss_final", "{:.3f}".format),
         *to_target,
         Column("cycles", "cycles", "{:g}".format),
+        *([Column("mean round", "round_mean_s", seconds)] if timed else []),
         Column("served", "contacts_served", "{:g}".format),
         Column("uplink", "uplink_bytes", data_size),
         Column("idle", "idle_share", "{:.1%}".format),

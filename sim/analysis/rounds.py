@@ -1,0 +1,108 @@
+"""Rounds of a method, and what becomes of satellites that are the clients of stations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import scenarios
+from learning.requests.cluster import Floats, Ints
+from sim.devices.sites import clusters_of
+from sim.trace.arrow import array, as_numpy
+from sim.trace.tables import numbers_of, pieces_of, plain, says
+
+OF_CLUSTERS = "clusters:"
+"""What the details of an aggregation say that ends a round of all clusters, or of some."""
+
+
+def in_orbit(manifest: Mapping[str, Any]) -> bool:
+    """Whether the clients of a run are satellites."""
+    roles: Mapping[str, str] = manifest["scenario"].get("roles") or {}
+    return roles.get("clients") == "satellites"
+
+
+def round_ends_s(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Floats:
+    """Return when rounds have ended (R,), in seconds; empty for a method without rounds.
+
+    A round ends when the server aggregates the updates of clusters that it has waited for. With
+    satellites as clients every aggregation ends one.
+    """
+    found = [np.zeros(0)]
+    for events in pieces_of(tables, "events", ["kind", "time_s", "detail"]):
+        ends = plain(events.filter(array(says(events, "kind", "aggregate"))))
+        if not in_orbit(manifest):
+            ends = ends.filter(pc.match_substring(ends["detail"], OF_CLUSTERS))
+        found.append(as_numpy(ends["time_s"]))
+    return np.unique(np.concatenate(found))
+
+
+def round_figures(
+    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]
+) -> dict[str, float | None] | None:
+    """Return how many rounds there were, and how long they took; None for a run without any.
+
+    A round lasts from the aggregation before it to its own, the first one from the start. With
+    satellites whose planes are known, ``planes`` is how many of them the updates of a round come
+    from in the mean, and ``planes_even`` how many if every client were as likely to be in it.
+    """
+    ends_s = round_ends_s(tables, manifest)
+    if not len(ends_s):
+        return None
+    lasted_s = np.diff(ends_s, prepend=0.0)
+    planes, even = _planes(tables, manifest) if in_orbit(manifest) else (None, None)
+    return {
+        "count": len(ends_s),
+        "mean_s": float(lasted_s.mean()),
+        "median_s": float(np.median(lasted_s)),
+        "p95_s": float(np.percentile(lasted_s, 95)),
+        "planes": planes,
+        "planes_even": even,
+    }
+
+
+def _planes(
+    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]
+) -> tuple[float | None, float | None]:
+    """Distinct planes of a round in the mean, and of as many clients drawn without replacement."""
+    clients = clusters_of(scenarios.from_dict(manifest["scenario"]))
+    if "updates" not in tables or not all(client.plane for client in clients):
+        return None, None
+    rows, names = tables["updates"], [client.name for client in clients]
+    _, plane = np.unique([client.plane for client in clients], return_inverse=True)
+    client = as_numpy(pc.index_in(rows["cluster"], value_set=array(np.array(names))))
+    # Each client of a round once, however many updates it has brought.
+    rounds, client = np.unique(np.stack([numbers_of(rows["round"]), client]), axis=1).astype(int)
+    _, drawn = np.unique(rounds, return_counts=True)
+    held = np.unique(np.stack([rounds, plane[client]]), axis=1).shape[1]
+    others = len(clients) - np.bincount(plane)
+    even = [_expected(others[:, None] - np.arange(n), len(clients) - np.arange(n)) for n in drawn]
+    return held / len(drawn), float(np.mean(even))
+
+
+def _expected(others: Ints, clients: Ints) -> float:
+    """Planes (P,) that are drawn from, with what is left of the others' clients (P, n), and of all.
+
+    A plane is missed with the probability that each draw takes another one's.
+    """
+    return float((1.0 - np.prod(np.maximum(others, 0) / clients, axis=1)).sum())
+
+
+def client_idle_share(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> float | None:
+    """Return the share of time in which satellites neither train nor transfer, their mean.
+
+    ``1 - (sum computed_s + sum of transfers' durations) / (clients * simulated_s)``: unlike in
+    ``idle_share`` of all devices, who receives is not idle. None where satellites are no clients,
+    and for a run that simulated no time.
+    """
+    clients = manifest.get("energy") or []
+    whole_s: float = len(clients) * manifest.get("simulated_s", 0.0)
+    if not in_orbit(manifest) or not whole_s > 0.0:
+        return None
+    busy_s = float(sum(client["computed_s"] for client in clients))
+    for transfers in pieces_of(tables, "transfers", ["start_s", "end_s"]):
+        busy_s += float((as_numpy(transfers["end_s"]) - as_numpy(transfers["start_s"])).sum())
+    return 1.0 - busy_s / whole_s

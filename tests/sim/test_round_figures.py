@@ -1,0 +1,72 @@
+"""Figures of rounds and of satellites as clients, against tables that are small enough to count."""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+import scenarios
+import sim
+
+CHANGES: dict[str, Any] = {
+    **{"stop.days": 2, "ground.stations_used": 3, "orbit.use.planes": 5},
+    **{"orbit.use.satellites_per_plane": 2, "learning.options.clients": 4},
+}
+
+
+@pytest.fixture(scope="module")
+def run() -> sim.Result:
+    return sim.run(scenarios.load("flystack", CHANGES))
+
+
+def test_rounds_last_from_one_aggregation_to_the_next(run: sim.Result) -> None:
+    ends_s = [0.0, *run.events[run.events.kind == "aggregate"].time_s]
+    lasted_s = [end - begin for begin, end in pairwise(ends_s)]
+    found = run.summary["rounds"]
+    assert found["count"] == len(lasted_s) > 5
+    assert found["mean_s"] == pytest.approx(ends_s[-1] / len(lasted_s))
+    assert found["median_s"] == pytest.approx(np.quantile(lasted_s, 0.5))
+    assert found["p95_s"] == pytest.approx(np.quantile(lasted_s, 0.95))
+
+
+def test_planes_of_a_round_beside_those_of_all_ways_to_draw_it(run: sim.Result) -> None:
+    held = run.updates.assign(plane=run.updates.cluster.str[:3]).groupby("round").plane.nunique()
+    clients = [plane for plane in range(5) for _ in range(2)]
+    ways = [len(set(drawn)) for drawn in combinations(clients, 4)]
+    assert run.summary["rounds"]["planes"] == pytest.approx(held.mean())
+    assert run.summary["rounds"]["planes_even"] == pytest.approx(np.mean(ways))
+
+
+def test_who_is_idle_neither_trains_nor_transfers(run: sim.Result) -> None:
+    trained_s = sum(row["computed_s"] for row in run.manifest["energy"])
+    moved_s = (run.transfers.end_s - run.transfers.start_s).sum()
+    idle = 1 - (trained_s + moved_s) / (10 * run.manifest["simulated_s"])
+    assert run.summary["client_idle_share"] == pytest.approx(idle, rel=1e-12)
+    # Rounds that are complete are nearly all that was trained.
+    rounds_s = 300.0 * run.summary["device_rounds"]
+    assert 1 - rounds_s / (10 * 2 * 86400) == pytest.approx(idle, abs=0.02)
+
+
+def test_one_antenna_serves_less_of_the_time_in_view(run: sim.Result) -> None:
+    few = sim.run(scenarios.load("flystack", CHANGES | {"ground.antennas": 1}))
+    shares = []
+    for one in (run, few):
+        seen, summary = one.contacts, one.summary
+        assert summary["in_view_hours"] == pytest.approx((seen.set_s - seen.rise_s).sum() / 3600)
+        shares.append(summary["service_hours"] / summary["in_view_hours"])
+    assert shares[1] < shares[0] - 0.05 and few.summary["rounds"]["mean_s"] > 0
+
+
+def test_a_method_without_rounds_has_none_and_devices_no_share_of_clients() -> None:
+    changes = {"learning.train": False, "stop.cycles": 3}
+    runs = {
+        method: sim.run(scenarios.load("paper-slots", changes | {"learning.method": method}))
+        for method in ("emsfl", "fedavg")
+    }
+    assert runs["emsfl"].summary["rounds"] is None
+    found, events = runs["fedavg"].summary, runs["fedavg"].events
+    assert found["rounds"]["count"] == (events.kind == "aggregate").sum() > 0
+    assert found["rounds"]["planes"] is None and found["client_idle_share"] is None
