@@ -278,7 +278,7 @@ class ClusterState:
             local_loss=self.local_loss(),
         )
         self.rounds = self.rounds + work.rounds
-        trained = np.tile(self._parts(experts, gate), (len(self.holds), 1))
+        trained = np.ones_like(self.unsent, bool) & self._parts(experts, gate)
         trained[:, :-1] &= self.holds
         self.unsent = self.unsent + work.rounds[:, None] * trained
 

@@ -34,6 +34,9 @@ def with_tensors(model: nn.Module, tensors: Mapping[str, Tensor], path: str = ""
         name: None if part is None else with_tensors(part, tensors, f"{path}{name}.")
         for name, part in own["_modules"].items()
     }
+    # Where Python looks first, and not behind them all as torch does.
+    for kind in ("_parameters", "_buffers", "_modules"):
+        copy.__dict__.update(copy.__dict__[kind])
     return copy
 
 

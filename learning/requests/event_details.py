@@ -94,7 +94,8 @@ STALENESS = re.compile(r"\bstaleness:(-?\d+)(?:-(-?\d+))?")
 
 def described(name: str, values: NDArray[np.int64]) -> str:
     """Write ``name:value``, or ``name:low-high`` where the values differ."""
-    low, high = int(values.min()), int(values.max())
+    each: list[int] = values.tolist()  # of some devices: quicker than numpy
+    low, high = min(each), max(each)
     return f"{name}:{low}" if low == high else f"{name}:{low}-{high}"
 
 

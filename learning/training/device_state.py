@@ -93,22 +93,22 @@ def commit(
     if ``gate``. Other changes can still be offered later.
     """
     _check_rows(task, cluster, who, adapter_epoch)
-    folded = dict(state)
-    for name in state:
+    folded = _fresh_factors(task, cluster, experts, adapter_epoch, state)
+    for name, tensor in state.items():
         stored = name.removeprefix(BASE)
-        if not name.startswith(BASE):
-            continue
-        if is_of(stored, experts) or (gate and task.is_shared(stored)):
+        if name.startswith(OPTIMIZER) and trained_name(name) in folded:
+            folded[name] = torch.zeros_like(tensor)
+        elif name.startswith(BASE) and (
+            is_of(stored, experts) or (gate and task.is_shared(stored))
+        ):
             delta = delta_of(task, state, stored)
-            folded[name] = state[name] if delta is None else state[name] + delta
             if stored in state:
                 folded[name] = state[stored]
-    fresh = _fresh_factors(task, cluster, experts, adapter_epoch, state)
-    folded |= fresh
-    for name in state:
-        if name.startswith(OPTIMIZER) and trained_name(name) in fresh:
-            folded[name] = torch.zeros_like(state[name])
-    return select(task, folded, state, who=who)
+            elif delta is not None:
+                folded[name] = tensor + delta
+    return {
+        n: _rows(who, folded[n], t, stacked=True) if n in folded else t for n, t in state.items()
+    }
 
 
 def select(
@@ -234,14 +234,9 @@ def _with_own_change(
 
 def finite_rows(stacked: Tensor) -> Tensor:
     """Return which devices' rows of ``stacked`` (K, ...) are finite throughout, (K,)."""
-    found = row_sums(stacked).isfinite()  # quicker: a sum is finite only if all its numbers are
     rows = stacked.reshape(len(stacked), math.prod(stacked.shape[1:]))
+    found = rows.sum(1).isfinite()  # quicker: a sum is finite only if all its numbers are
     return found if found.all() else rows.isfinite().all(1)
-
-
-def row_sums(stacked: Tensor) -> Tensor:
-    """Return each device's sum of ``stacked`` (K, ...), (K,)."""
-    return stacked if stacked.dim() == 1 else stacked.flatten(1).sum(1)
 
 
 def _rows(who: Sequence[bool], new: Tensor, old: Tensor | None, *, stacked: bool = False) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from learning.invariants import FROZEN, violation
 from learning.models.interface import is_of
-from learning.training.device_state import BASE, FACTOR, finite_rows, row_sums, trained_name
+from learning.training.device_state import BASE, FACTOR, finite_rows, trained_name
 
 if TYPE_CHECKING:
     from learning.training.task import Task
@@ -31,8 +31,8 @@ def corrupt(task: Task, offered: Tensors, *, who: Sequence[bool]) -> Tensors:
 
 def not_finite(task: Task, state: Tensors) -> list[int]:
     """Return the devices with a number in ``state`` (K, ...) that is not finite."""
-    if torch.stack([row_sums(tensor) for tensor in state.values()]).isfinite().all():
-        return []
+    if torch.stack([tensor.sum() for tensor in state.values()]).isfinite().all():
+        return []  # a sum is finite only if all its numbers are
     broken = [~finite_rows(tensor) for tensor in state.values()]
     found: list[int] = torch.stack(broken).any(0).nonzero().flatten().tolist()
     return found
