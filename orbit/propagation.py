@@ -1,4 +1,4 @@
-"""SGP4 at given times; where it fails.
+"""SGP4 (or, for satellites that are made so, `orbit.secular_j2`) at given times; where it fails.
 
 A decayed satellite goes through errors, finite nonsense and good codes again, so what lies beyond
 the first error on the way from the epoch is never trusted.
@@ -69,7 +69,7 @@ def of_all(
 ) -> tuple[IntArray, FloatArray, FloatArray]:
     """Error codes (N, T), positions and velocities (N, T, 3) in TEME at Julian dates in two parts.
 
-    Errors of SGP4's are not looked at any further, as `error_codes` does.
+    The codes are SGP4's own; `error_codes` finds what else is wrong.
     """
     from sgp4.api import SatrecArray
 
