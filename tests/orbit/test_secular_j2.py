@@ -52,20 +52,22 @@ STK = [
 ]  # fmt: skip
 
 
-def test_passes_that_stk_printed_come_out_in_order_within_seconds():
+# What the formula leaves of STK's period is that of an axis which is 7 m shorter.
+@pytest.mark.parametrize(
+    ("altitude_km", "first_s", "last_s"), [(550, 0.2, 4.6), (549.9931, 0.2, 0.2)]
+)
+def test_passes_that_stk_printed_come_out_in_order_within_seconds(altitude_km, first_s, last_s):
     """A month of a 550 km, 90 deg: 5/5/1 constellation by J2Perturbation, mask 0."""
     epoch = datetime(2024, 1, 20, 17, tzinfo=UTC)
-    made = orbit.walker_delta(550.0, 90.0, 5, 5, 1, epoch, propagation="secular_j2")
+    made = orbit.walker_delta(altitude_km, 90.0, 5, 5, 1, epoch, propagation="secular_j2")
     place = orbit.Site("Colorado Springs", 38.834, -104.821, 1814.349)
     windows = orbit.contact_windows(made, [place], epoch, epoch + timedelta(days=31), 0.0, "sgp4")
     assert len(windows) == 785
     plane, rise_s, lasts_s = np.array(STK).T
     shown = windows.where(np.r_[0:16, 773:785])
     np.testing.assert_array_equal(shown.satellite + 1, plane)
-    # A part in 700,000 of STK's period is not in the formula: 4 s after a month.
-    late_s = shown.rise_s - rise_s
-    assert np.abs(late_s[:16]).max() < 0.2
-    assert np.abs(late_s).max() < 4.6
+    assert np.abs(shown.rise_s - rise_s)[:16].max() < first_s
+    assert np.abs(shown.rise_s - rise_s).max() < last_s
     assert np.abs(shown.set_s - shown.rise_s - lasts_s)[:16].max() < 0.2
 
 
