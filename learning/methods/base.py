@@ -100,6 +100,7 @@ class Method(ABC):
     ``learning.aggregation`` means nothing to it; ``trains_at_server``: devices need no memory.
     ``alone_is_sgd`` claims that with one device the server's model is that of central training, as
     ``leomix check-method`` tries; a class claims it for itself alone.
+    ``server_rounds`` counts the local rounds that the server has trained by itself.
     ``payload_copies`` is how many sets of tensors like the model's each of its payloads holds, up
     and down: 2 with a control variate beside the model.
     """
@@ -116,6 +117,7 @@ class Method(ABC):
     trains_at_server: ClassVar[bool] = False
     alone_is_sgd: ClassVar[bool] = False
     payload_copies: ClassVar[int] = 1
+    server_rounds: int = 0
 
     def __init__(self, world: World, options: Any = None) -> None:
         self.world = world

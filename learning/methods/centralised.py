@@ -24,7 +24,6 @@ class Centralised(GlobalModelMethod):
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
         self.begun = {cluster.name: 0 for cluster in world.clusters}
-        self.rounds = 0
         self.client: tuple[Handle, ...] = ()
 
     def cluster(self, me: Cluster) -> Protocol:
@@ -38,8 +37,8 @@ class Centralised(GlobalModelMethod):
     def train(self, rounds: int) -> None:
         """Train ``rounds`` rounds on the pooled samples."""
         state = self.learner.make(
-            POOLED, self.weights, *self.client, rounds=rounds, first_round=self.rounds
+            POOLED, self.weights, *self.client, rounds=rounds, first_round=self.server_rounds
         )
         self.client, self.weights = (state,), self.learner.make(MODEL, self.weights, state)
-        self.rounds += rounds
+        self.server_rounds += rounds
         self.aggregated(self.experts)

@@ -46,12 +46,18 @@ def evaluations(metrics: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluati
         place = spent["time_s"].index(time_s)
         rounds = spent["device_rounds"][place]
         energy_j = sum_if_known(spent["training_j"][place], spent["transmit_j"][place])
-        return rounds, rounds * steps, energy_j
+        return rounds, (rounds + server_rounds(spent, place)) * steps, energy_j
 
     return [
         Evaluation(accuracy, loss, cycle, time_s / 3600, *spent_by(time_s))
         for accuracy, loss, cycle, time_s in map(dict.values, rows)
     ]
+
+
+def server_rounds(spent: Mapping[str, list[Any]] | None, place: int) -> int:
+    """Return the local rounds of the server itself by an evaluation; runs of before have none."""
+    counted = (spent or {}).get("server_rounds")
+    return int(counted[place]) if counted else 0
 
 
 def sum_if_known(one: float | None, other: float | None) -> float | None:

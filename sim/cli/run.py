@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
@@ -123,11 +123,10 @@ def carried_out(
         raise SimulationError(again) from error
     # What a complete run says was read, and not made here: it may be damaged.
     with as_written([place]) if was_there else nullcontext():
-        warnings = [f"warning: {warning}" for warning in result.manifest["warnings"]]
+        warnings = [w for w in result.manifest["warnings"] if w not in progress.doubts]
         summary = result.summary
         text = summary_text(summary)
-    for line in warnings:
-        print(line, file=sys.stderr)
+    _warn(warnings)
     with options.showing("the run is complete, its summary", f"leomix show {place}", json_):
         if json_:
             options.print_json({**summary, "folder": str(place)})
@@ -135,6 +134,11 @@ def carried_out(
             print(f"{text}\n{'run folder':<14} {place}")
     if progress.shown and not json_:
         print(f"next: leomix report {place}", file=sys.stderr)
+
+
+def _warn(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def _failure(place: Path) -> str | None:
@@ -164,8 +168,14 @@ class Progress(Bar):
         self._cycle_s = 0.0
         self._accuracy = math.nan
         self._next_look = -math.inf
+        self.doubts: Sequence[str] = ()
         self._began: tuple[float, float] | None = None
         self.start("getting ready")
+
+    def doubted(self, lines: Sequence[str]) -> None:
+        """Print what may be wrong while there is time to stop."""
+        self.doubts = lines
+        _warn(lines)
 
     def started(self, start: datetime) -> None:
         """The bar shows days of simulation, not dates."""

@@ -78,17 +78,17 @@ SPENT = ("device_rounds", "training_j", "transmit_j")
 
 
 class Spending:
-    """What all devices together had spent by each evaluation."""
+    """What all devices together had spent by each evaluation, and what the server had trained."""
 
     def __init__(self) -> None:
         self._by_time: dict[float, list[Any]] = {}
 
-    def add(self, time_s: float, energy: Sequence[dict[str, Any]]) -> None:
-        """Note the energy of all clusters by ``time_s``."""
-        self._by_time[time_s] = [total(energy, key) for key in SPENT]
+    def add(self, time_s: float, energy: Sequence[dict[str, Any]], server_rounds: int) -> None:
+        """Note the energy of all clusters, and the server's own local rounds, by ``time_s``."""
+        self._by_time[time_s] = [*(total(energy, key) for key in SPENT), server_rounds]
 
     def columns(self) -> dict[str, list[Any]]:
         """Return times and figures, in order of time."""
-        rows = self._by_time.values()
-        figures = {key: [row[place] for row in rows] for place, key in enumerate(SPENT)}
+        rows, names = self._by_time.values(), (*SPENT, "server_rounds")
+        figures = {key: [row[place] for row in rows] for place, key in enumerate(names)}
         return {"time_s": list(self._by_time), **figures}

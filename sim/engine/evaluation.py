@@ -27,8 +27,11 @@ class Observer:
     A resumed run passes everything from its start again.
     """
 
+    def doubted(self, lines: Sequence[str]) -> None:
+        """Called once, before data and model are made, with what may be wrong with the scenario."""
+
     def started(self, start: datetime) -> None:
-        """Called once, before everything else, with the UTC time of the start."""
+        """Called once, before anything is simulated, with the UTC time of the start."""
 
     def measured(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Called at every evaluation with its rows of the metrics table: the pooled one first."""

@@ -235,7 +235,7 @@ def _unused(learning: Learning, method: MethodType, experts: int) -> Iterator[tu
 
 
 def _memory_doubts(built: Build) -> Iterator[str]:
-    """Say that no device at all holds what the method trains at least.
+    """Say how many devices do not hold what the method trains at least.
 
     Networked experts are handed out by other sizes, and the method says who gets none.
     """
@@ -244,14 +244,20 @@ def _memory_doubts(built: Build) -> Iterator[str]:
         return
     experts = list(range(learner.architecture.experts))
     held = experts[:1] if built.method.needs_experts else experts
-    cost = learner.round_cost(held, held, gate=not built.method.needs_experts)
-    limits = [c.memory_bytes for c in built.compute if c.memory_bytes is not None]
-    if not limits or any(compute.fits(cost).any() for compute in built.compute):
+    keeps = built.method.memory_copies is not Method.memory_copies
+    copies = built.new_method().memory_copies if keeps else 0
+    cost = learner.round_cost(held, held, not built.method.needs_experts, copies)
+    limits = [
+        np.broadcast_to(np.inf if c.memory_bytes is None else c.memory_bytes, cluster.devices)
+        for c, cluster in zip(built.compute, built.plan.clusters, strict=True)
+    ]
+    every = np.concatenate(limits)
+    if not (lacks := every < cost.memory_bytes).any():
         return
-    most = max(float(np.max(limit)) for limit in limits)
-    kind = learner.sized_by.model.kind
+    most, kind = float(every[lacks].max()), learner.sized_by.model.kind
+    who = "no device can" if lacks.all() else f"{lacks.sum()} of {len(lacks)} devices cannot"
     yield (
-        f"no device can train: a round of {kind!r} takes {data_size(float(cost.memory_bytes))} of "
+        f"{who} train: a round of {kind!r} takes {data_size(float(cost.memory_bytes))} of "
         f"memory, and compute.memory_gib gives {data_size(most)} at most: raise it, or take a "
         "smaller learning.model"
     )

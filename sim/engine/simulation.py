@@ -275,7 +275,7 @@ class Simulation:
         self._gaps.clear()
         try:
             self.evaluator.evaluate(self.end_s, self.cycle)
-            self.spending.add(self.end_s, self.energy())
+            self.spending.add(self.end_s, self.energy(), self.method.server_rounds)
             self._at_once(self.method.conclude())
             self.log.flush()
         except Exception as error:
@@ -359,7 +359,7 @@ class Simulation:
     def _evaluate(self) -> None:
         accuracy = self.evaluator.evaluate(self.clock.now, self.cycle)
         self.invariants.learnt(self.method.learner)
-        self.spending.add(self.clock.now, self.energy())
+        self.spending.add(self.clock.now, self.energy(), self.method.server_rounds)
         wanted = self.build.scenario.stop.accuracy
         reached = wanted is not None and accuracy >= wanted
         if reached or self._ended_early():

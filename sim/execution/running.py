@@ -150,11 +150,14 @@ class Run(Observer):
         self._event = 0
         self._began = time.monotonic()
         self._clients: pa.Table | None = None
+        self._observers = observers
 
     def execute(self) -> Result:
         """Simulate to the end, or keep what there is when that cannot be reached."""
         try:
             memory.check(self.built)
+            for observer in self._observers:
+                observer.doubted(self.built.doubts)
             learner = self.built.learner
             if learner.trains:
                 # Data and model are made before anything is simulated.

@@ -336,6 +336,12 @@ def test_one_model_on_all_data_goes_on_with_its_adam(tmp_path):
         torch.testing.assert_close(found[name], tensor, atol=1e-10, rtol=0, msg=name)
 
 
+def test_what_the_server_trains_by_itself_is_counted_in_gradient_steps():
+    found, each = sim.run(scenario("centralised")), 2 * ROUNDS
+    assert [e.gradient_steps for e in found.evaluations] == [0, each, 2 * each, 3 * each]
+    assert (found.summary["gradient_steps"], found.summary["device_rounds"]) == (3 * each, 0)
+
+
 def test_what_somebody_elses_local_loss_has_trained_is_not_shared_between_runs():
     """Its source may have changed; what leomix's own has trained is named by all it is made of."""
     built, ones = build(scenario("fedavg", train=False)), np.ones(2, int)

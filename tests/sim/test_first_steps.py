@@ -244,6 +244,28 @@ def test_validate_tries_three_steps_and_looks_at_memory(leomix, change, words):
     assert (done.status, done.err.count("\n"), words in done.err) == (0, 1, True), done
 
 
+def test_devices_without_the_memory_are_counted_before_the_run_and_once(leomix, tmp_path):
+    kinds = [{"devices": 2, "memory_gib": 8}, {"devices": 1, "memory_gib": 1e-9}]
+    said = {
+        "learning.method": "fedprox", "learning.train": False, "stop.cycles": 1,
+        "orbit.slots.count": 1, "ground.clusters": [{"name": "A", "kinds": kinds}],
+    }  # fmt: skip
+    keys = [part for key, value in said.items() for part in ("--set", f"{key}={json.dumps(value)}")]
+    done = leomix("run", "paper-slots", *keys, "-o", str(tmp_path / "run"))
+    assert (done.status, done.err.count("1 of 3 devices cannot train: a round of")) == (0, 1), done
+    seen = []
+
+    class Seen(sim.Observer):
+        def doubted(self, lines):
+            seen.extend(lines)
+
+        def started(self, start):
+            seen.append("started")
+
+    sim.run(scenarios.load("paper-slots", said), observers=[Seen()])
+    assert "cannot train" in seen[0] and seen[-1] == "started"
+
+
 def test_validate_finds_what_a_run_would_refuse(leomix, tmp_path, monkeypatch):
     (tmp_path / "bad_shape.py").write_text(
         "import torch\ndef bad():\n    return torch.nn.Linear(64, 7)\n"
