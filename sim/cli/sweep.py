@@ -117,10 +117,7 @@ def _show(done: Sweeping, json_: bool) -> None:
             options.print_json(rows.to_pylist())
             return
         print(table_text(rows, keys))
-        for head, text in (
-            ("trainings", reuse_text(rows)),
-            ("sweep sha256", sha256_text(rows)),
-            ("sweep folder", str(done.place)),
-        ):
+        shown = {"trainings": reuse_text(rows), "sweep sha256": sha256_text(rows)}
+        for head, text in {**shown, "sweep folder": str(done.place)}.items():
             if text:
                 print(f"{head:<14} {text}")

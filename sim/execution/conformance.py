@@ -10,12 +10,13 @@ from contextlib import suppress
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file
 
 import scenarios
+from learning import Method
 from learning.clients import ClusterState, ServerModel
 from learning.methods.base import GlobalModelMethod
 from learning.methods.options import read_options
@@ -25,11 +26,8 @@ from sim.engine.setup import build, learner_of, method_of
 from sim.engine.update_rows import SAMPLES
 from sim.errors import InputError, Interrupted, InvariantError
 from sim.execution.checkpoint import JOURNAL
+from sim.execution.result import Result
 from sim.execution.running import run
-
-if TYPE_CHECKING:
-    from learning import Method
-    from sim.execution.result import Result
 
 BASE: dict[str, Any] = {
     "seed": 3,

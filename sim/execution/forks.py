@@ -66,7 +66,7 @@ def _builds(
     """Return the builds of the fork; raise InputError if the parent has changed since it ran."""
     first, *switches = _earlier_builds(parent.stages(), windows)
     name = str(parent.manifest.get("name", "scenario"))
-    before = BuildSequence(first[1], tuple(switches), name, parent.fork)
+    before = BuildSequence(first[1], tuple(switches), name, parent.manifest.get("fork"))
     if before.identity != parent.manifest["identity"]:
         raise InputError(
             f"{parent.folder}: would not be the same run now: a file that it names, or the finding "
@@ -82,7 +82,7 @@ def _builds(
             "trace_sha256": parent.manifest["trace_sha256"],
         },
         "was": differing(parent.stored, stored),
-        "of": parent.fork,
+        "of": parent.manifest.get("fork"),
     }
     journal, values = parent.journal(at_s), parent.folder / CHECKPOINT / VALUES
     return BuildSequence(first[1], (*switches, switch), name, about, journal, values)
@@ -134,15 +134,10 @@ class Parent:
         stored: Stored = self.manifest["scenario"]
         return stored
 
-    @property
-    def fork(self) -> dict[str, Any] | None:
-        """The parent of the run, if it is a fork itself, as its manifest stores it."""
-        return self.manifest.get("fork")
-
     def stages(self) -> list[tuple[float, Stored]]:
         """Return the scenarios of the run, each with the time from which it held."""
         found: list[tuple[float, Stored]] = []
-        stored, fork = self.stored, self.fork
+        stored, fork = self.stored, self.manifest.get("fork")
         while fork is not None:
             if len(found) == MOST_FORKS:
                 raise InputError(f"{self.folder}: is a fork of a fork more than {MOST_FORKS} times")

@@ -60,9 +60,6 @@ class LocalEngine(Engine):
     def _save(self, places: Sequence[Path]) -> None:
         stop_points(places)
 
-    def _outcome(self, digest: str, future: Future[Outcome]) -> Outcome:
-        return future.result()
-
 
 class PointRunner:
     """Where one point is run, and once more where that may help unless the sweep is to stop."""

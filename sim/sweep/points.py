@@ -89,11 +89,18 @@ class Plan:
                 number += 1
 
     def _load(self, values: Mapping[str, Any], seed: int | None) -> tuple[dict[str, Any], Scenario]:
-        """Return overrides and scenario of one point."""
+        """Return overrides and scenario of one point, checked but for its contacts."""
+        from sim.engine.setup import method_of
+
         overrides = {**self.overrides, **{key: _written(v) for key, v in values.items()}}
         if seed is not None:
             overrides["seed"] = seed
-        return overrides, load_point(self.read, overrides, values)
+        try:
+            scenario = self.read(overrides)
+            method_of(scenario)
+        except ValueError as error:
+            raise InputError(_of_the_sweep(str(error), values)) from None
+        return overrides, scenario
 
 
 def _check_alone(key: str, specs: Mapping[str, Spec], overrides: Mapping[str, Any]) -> None:
@@ -115,22 +122,6 @@ def _written(value: Any) -> Any:
 
 _UNKNOWN = re.compile(r"(\S+)\.[^.\s]+: is not a known key; did you mean '([^'.]+)'\?")
 """Of a key within a section, for which a key beside it is suggested."""
-
-
-def load_point(
-    read: Callable[[Mapping[str, Any]], Scenario],
-    overrides: Mapping[str, Any],
-    values: Mapping[str, Any],
-) -> Scenario:
-    """Return what is ``read``; InputErrors begin with ``-p KEY`` where a swept key is wrong."""
-    from sim.engine.setup import method_of
-
-    try:
-        scenario = read(overrides)
-        method_of(scenario)
-    except ValueError as error:
-        raise InputError(_of_the_sweep(str(error), values)) from None
-    return scenario
 
 
 def _of_the_sweep(text: str, values: Mapping[str, Any]) -> str:

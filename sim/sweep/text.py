@@ -39,7 +39,7 @@ class Column:
 
     head: str
     key: str
-    form: Callable[[float], str]
+    form: Callable[[float], str] = "{:g}".format
     never: str = "-"
     mean: bool = False
 
@@ -54,10 +54,11 @@ def table_text(rows: pa.Table, keys: Sequence[str]) -> str:
     ]
     figures = ["runs", *(column.head for column in columns)]
     heads = [*_short(keys, figures), *figures]
-    lines = [
-        [*label, _count(group), *(_shown(column, _complete(group)) for column in columns)]
-        for label, group in _groups(every, keys)
-    ]
+    lines = []
+    for label, group in _groups(every, keys):
+        done = [row for row in group if row["status"] == COMPLETE]
+        count = f"{len(done)}" if done == group else f"{len(done)} of {len(group)}"
+        lines.append([*label, count, *(_shown(column, done) for column in columns)])
     return table(heads, lines)
 
 
@@ -94,14 +95,10 @@ def sha256_text(rows: pa.Table, digits: int = 16) -> str:
 
 def _columns(rows: Sequence[Row], targets: Sequence[str]) -> list[Column]:
     reached = [t for t in targets if any(row[f"cycles_to_{t}"] is not None for row in rows)]
-    to_target = [
-        column
-        for target in reached[-1:]
-        for column in (
-            Column(f"cycles to {target}", f"cycles_to_{target}", "{:g}".format, "never"),
-            Column(f"days to {target}", f"hours_to_{target}", _days, "never"),
-        )
-    ]
+    to_target = []
+    for target in reached[-1:]:
+        to_target.append(Column(f"cycles to {target}", f"cycles_to_{target}", never="never"))
+        to_target.append(Column(f"days to {target}", f"hours_to_{target}", _days, never="never"))
     several = any(row["replication"] for row in rows)
     timed = all(row["accuracy_final"] is None for row in rows)
     return [
@@ -109,9 +106,9 @@ def _columns(rows: Sequence[Row], targets: Sequence[str]) -> list[Column]:
         *([Column(MEAN, "accuracy_final", "{:.3f}".format, mean=True)] if several else []),
         Column("loss", "loss_final", "{:.3f}".format),
         *to_target,
-        Column("cycles", "cycles", "{:g}".format),
+        Column("cycles", "cycles"),
         *([Column("mean round", "round_mean_s", seconds)] if timed else []),
-        Column("served", "contacts_served", "{:g}".format),
+        Column("served", "contacts_served"),
         Column("uplink", "uplink_bytes", data_size),
         Column("idle", "idle_share", "{:.1%}".format),
         Column("wall s", "wall_s", "{:.1f}".format),
@@ -144,15 +141,6 @@ def _groups(rows: Sequence[Row], keys: Sequence[str]) -> list[tuple[list[str], l
 def _value(value: Any) -> str:
     whole = not isinstance(value, float) or value.is_integer()
     return as_yaml(value) if whole else f"{value:.9g}"
-
-
-def _complete(group: Sequence[Row]) -> list[Row]:
-    return [row for row in group if row["status"] == COMPLETE]
-
-
-def _count(group: Sequence[Row]) -> str:
-    done = len(_complete(group))
-    return str(done) if done == len(group) else f"{done} of {len(group)}"
 
 
 def _shown(column: Column, rows: Sequence[Row]) -> str:
