@@ -135,7 +135,8 @@ def compare_groups(groups: Sequence[Group[Any]]) -> dict[str, Any]:
             for name in own
         }
     names = [named(target) for target in chosen]
-    common = best_common(rows, names)
+    medians = {name: [row["cycles_to"][name]["median"] for row in rows] for name in names}
+    common = max((name for name, found in medians.items() if None not in found), default=None)
     return {
         "reference": groups[reference].label,
         "targets": names,
@@ -143,13 +144,6 @@ def compare_groups(groups: Sequence[Group[Any]]) -> dict[str, Any]:
         "tests": _tests(groups, groups[reference], common),
         "groups": rows,
     }
-
-
-def best_common(rows: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> str | None:
-    """Return the highest of the ``targets`` that every group has reached in the median."""
-    reached = [row["cycles_to"] for row in rows]
-    names = [name for name in targets if all(one[name]["median"] is not None for one in reached)]
-    return max(names, default=None)
 
 
 def _tests(

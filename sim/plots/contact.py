@@ -77,16 +77,16 @@ def _not_served(axes: Axes, row: Mapping[str, Any]) -> list[Artist]:
 
 def _contact(contacts: pa.Table, contact_id: int | None) -> dict[str, Any]:
     """Return a contact's row, or that of the longest service."""
-    if contact_id is not None:
-        rows = contacts.filter(pc.equal(contacts["contact_id"], contact_id))
-        if not len(rows):
-            last = len(contacts) - 1
-            raise InputError(f"the run has no contact {contact_id}; it has 0 to {last}")
-        row: dict[str, Any] = rows.slice(0, 1).to_pylist()[0]
-        return row
-    if (longest := longest_service(contacts)) is None:
-        raise InputError("the run served no contact; name one by its contact_id")
-    return longest
+    if contact_id is None:
+        if (longest := longest_service(contacts)) is None:
+            raise InputError("the run served no contact; name one by its contact_id")
+        return longest
+    rows: list[dict[str, Any]] = contacts.filter(
+        pc.equal(contacts["contact_id"], contact_id)
+    ).to_pylist()
+    if not rows:
+        raise InputError(f"the run has no contact {contact_id}; it has 0 to {len(contacts) - 1}")
+    return rows[0]
 
 
 def longest_service(contacts: pa.Table) -> dict[str, Any] | None:

@@ -143,12 +143,10 @@ def answers(inferences: pa.Table) -> tuple[list[str], list[list[str]]]:
 def _answers(rows: pa.Table) -> dict[str, str]:
     found = inference_figures(rows)
     assert found is not None  # there are rows
-    mean_s, late_s = found["latency_mean_s"], found["latency_p95_s"]
+    times_s = {"mean latency": found["latency_mean_s"], "95 % within": found["latency_p95_s"]}
     return {
-        "samples": str(found["samples"]),
-        "mean latency": "-" if mean_s is None else seconds(mean_s),
-        "95 % within": "-" if late_s is None else seconds(late_s),
-        "sent": data_size(found["sent_bytes"]),
+        **{name: "-" if time_s is None else seconds(time_s) for name, time_s in times_s.items()},
+        **{"samples": str(found["samples"]), "sent": data_size(found["sent_bytes"])},
         **{name: str(count) for name, count in found["outcomes"].items()},
     }
 

@@ -82,21 +82,16 @@ def _bars(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
     import pandas as pd
 
     contacts, moved = tables["contacts"], spans.transferring(tables["transfers"])
+    seen, served = spans.in_view(contacts), spans.connected(contacts)
     trained, _ = spans.training(tables["events"])
     outcomes = pc.binary_join_element_wise(moved.rows["payload"], moved.rows["outcome"], ", ")
     rounds = trained.rows["rounds"].to_pandas()
+    done = rounds.map(lambda n: f"{n:.0f} round{'s' if n != 1 else ''}")
     parts = [
-        *(
-            _of_kind(kind, one, one.rows["satellite"].fill_null("").to_pandas())
-            for kind, one in (
-                ("view", spans.in_view(contacts)),
-                ("served", spans.connected(contacts)),
-            )
-        ),
+        _of_kind("view", seen, seen.rows["satellite"].fill_null("").to_pandas()),
+        _of_kind("served", served, served.rows["satellite"].fill_null("").to_pandas()),
         _of_kind(moved.rows["direction"].to_pandas(), moved, outcomes.to_pandas()),
-        _of_kind(
-            "training", trained, rounds.map(lambda n: f"{n:.0f} round{'s' if n != 1 else ''}")
-        ),
+        _of_kind("training", trained, done),
     ]
     return pd.concat(parts, ignore_index=True).astype({"device": np.int64}).assign(count=1)
 
@@ -127,15 +122,8 @@ def _joined(bars: pd.DataFrame, gap_s: float) -> pd.DataFrame:
     reach_s = lane["end_s"].cummax().shift(fill_value=-np.inf)
     new = ~bars.duplicated(keys) | (bars["begin_s"] > reach_s + gap_s)
     groups = bars.groupby(new.cumsum(), sort=False)
-    joined = groups.agg(
-        cluster=("cluster", "first"),
-        device=("device", "first"),
-        kind=("kind", "first"),
-        begin_s=("begin_s", "first"),
-        end_s=("end_s", "max"),
-        says=("says", "first"),
-        count=("count", "sum"),
-    )
+    first = dict.fromkeys([*keys, "begin_s", "says"], "first")
+    joined = groups.agg({**first, "end_s": "max", "count": "sum"})
     same = groups["says"].nunique() == 1
     return joined.assign(says=joined["says"].where(same, "")).reset_index(drop=True)
 
