@@ -35,9 +35,8 @@ def free_space_path_loss_db(distance_m: ArrayLike, frequency_hz: ArrayLike) -> F
 
 def unchecked_path_loss_db(distance_m: Floats, frequency_hz: float | Floats) -> Floats:
     """The same for numbers that are known to be right."""
-    loss_db: Floats = 20.0 * np.log10(
-        distance_m * (4.0 * np.pi / SPEED_OF_LIGHT_M_S * frequency_hz)
-    )
+    ratio = distance_m * (4.0 * np.pi / SPEED_OF_LIGHT_M_S * frequency_hz)
+    loss_db: Floats = 20.0 * np.log10(ratio)
     return loss_db
 
 
@@ -58,12 +57,9 @@ def g_over_t_db_k(
     gain = finite("rx_gain_dbi", rx_gain_dbi)
     noise_factor = 10.0 ** (not_negative("noise_figure_db", noise_figure_db) / 10.0)
     antenna = not_negative("antenna_temperature_k", antenna_temperature_k)
-    system_k = checked(
-        "system temperature in K",
-        antenna + REFERENCE_TEMPERATURE_K * (noise_factor - 1.0),
-        lambda x: x > 0,
-        "more than 0: give an antenna temperature or a noise figure",
-    )
+    system_k = antenna + REFERENCE_TEMPERATURE_K * (noise_factor - 1.0)
+    allowed = "more than 0: give an antenna temperature or a noise figure"
+    checked("system temperature in K", system_k, lambda x: x > 0, allowed)
     return gain - 10.0 * np.log10(system_k)
 
 
@@ -137,12 +133,8 @@ def footprint_km(beamwidth_deg: ArrayLike, slant_range_m: ArrayLike) -> Floats:
     Inputs broadcast. Raises ValueError for a beamwidth outside 0 to 180 degrees (both excluded)
     and for a range that is not finite and positive.
     """
-    width = checked(
-        "beamwidth_deg",
-        beamwidth_deg,
-        lambda x: (x > 0.0) & (x < 180.0),
-        "more than 0 and less than 180 degrees",
-    )
+    allowed = "more than 0 and less than 180 degrees"
+    width = checked("beamwidth_deg", beamwidth_deg, lambda x: (x > 0.0) & (x < 180.0), allowed)
     return 2e-3 * positive("slant_range_m", slant_range_m) * np.tan(np.radians(width / 2.0))
 
 

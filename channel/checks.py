@@ -49,12 +49,8 @@ def between(name: str, value: ArrayLike, low: float, high: float) -> Floats:
 
 def above_horizon(elevation_deg: ArrayLike) -> Floats:
     """Check that every entry of ``elevation_deg`` is an elevation at which there can be a link."""
-    return checked(
-        "elevation_deg",
-        elevation_deg,
-        lambda x: (x > 0.0) & (x <= 90.0),
-        "more than 0 and at most 90 degrees; leave out what is below the horizon",
-    )
+    allowed = "more than 0 and at most 90 degrees; leave out what is below the horizon"
+    return checked("elevation_deg", elevation_deg, lambda x: (x > 0.0) & (x <= 90.0), allowed)
 
 
 def one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -150,12 +150,8 @@ class Path:
     k_deviate: ArrayLike
 
     def __post_init__(self) -> None:
-        checked(
-            "los_quantile",
-            self.los_quantile,
-            lambda x: (x >= 0.0) & (x < 1.0),
-            "a probability, at least 0 and below 1",
-        )
+        allowed = "a probability, at least 0 and below 1"
+        checked("los_quantile", self.los_quantile, lambda x: (x >= 0.0) & (x < 1.0), allowed)
         finite("shadowing_deviate", self.shadowing_deviate)
         finite("k_deviate", self.k_deviate)
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from learning.architecture.costs import Architecture, architecture
+from learning.architecture.costs import Architecture, architecture, sized_by
 from learning.architecture.kinds import resolved_task
-from learning.architecture.stand_in import sized_by
 from learning.config import LearningConfig, ModelConfig
 from learning.files import Fingerprints, file_fingerprints
 from learning.hardware import compute_device

@@ -227,7 +227,11 @@ LUMA = (0.299, 0.587, 0.114)
 
 def view(x: Tensor, rng: np.random.Generator) -> Tensor:
     """Return one random view of each sample: images (n, C, H, W) in 0..1, or vectors (n, d)."""
-    return _image_view(x, rng) if x.dim() == 4 else _vector_view(x, rng)
+    if x.dim() == 4:
+        return _image_view(x, rng)
+    noise = _as(x, NOISE * rng.standard_normal(x.shape))
+    kept = _as(x, rng.random(x.shape) >= MASKED_SHARE)
+    return (x + noise * x.std(0, correction=0)) * kept
 
 
 def _image_view(x: Tensor, rng: np.random.Generator) -> Tensor:
@@ -259,12 +263,6 @@ def _cropped(x: Tensor, rng: np.random.Generator, smallest: float, mirror: bool)
     rows = np.stack((np.stack((width, zero, right), 1), np.stack((zero, height, down), 1)), 1)
     grid = functional.affine_grid(_as(x, rows), list(x.shape), align_corners=False)
     return functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
-
-
-def _vector_view(x: Tensor, rng: np.random.Generator) -> Tensor:
-    noise = _as(x, NOISE * rng.standard_normal(x.shape))
-    kept = _as(x, rng.random(x.shape) >= MASKED_SHARE)
-    return (x + noise * x.std(0, correction=0)) * kept
 
 
 def _as(x: Tensor, array: NDArray[np.generic]) -> Tensor:
