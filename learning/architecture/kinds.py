@@ -29,7 +29,7 @@ from learning.architecture.text_shape import (
     text_tensors,
 )
 from learning.config import WORDS, LearningConfig, ModelConfig
-from learning.data import digits, synthetic
+from learning.data.embedded import DIGIT_IMAGES, DIGITS, SYNTHETIC
 from learning.data.samples import Form, InputSpec
 from learning.data.table import FILES_ONLY
 
@@ -165,11 +165,7 @@ DATA_KEYS = {
 }
 """Keys of ``learning.data`` that a shipped kind uses; others may use any."""
 
-EMBEDDED = {
-    "digits": digits.SPEC,
-    "digit-images": digits.IMAGE_SPEC,
-    "synthetic": synthetic.SPEC,
-}
+EMBEDDED = {"digits": DIGITS, "digit-images": DIGIT_IMAGES, "synthetic": SYNTHETIC}
 """Forms of the data that come with scikit-learn, or are drawn."""
 
 

@@ -26,12 +26,12 @@ DATASETS: Register[Callable[..., Dataset]] = Register(
     "data set",
     "leomix.datasets",
     {
-        "digits": "learning.data.digits:digits",
-        "digit-images": "learning.data.digits:digit_images",
+        "digits": "learning.data.embedded:digits",
+        "digit-images": "learning.data.embedded:digit_images",
         "hf": "learning.data.texts:hf",
         "jsonl": "learning.data.texts:jsonl",
         "npz": "learning.data.npz:npz",
-        "synthetic": "learning.data.synthetic:synthetic",
+        "synthetic": "learning.data.embedded:synthetic",
     },
 )
 """Kinds of ``learning.data.kind``, each with a function that makes the :class:`Dataset`.

@@ -181,7 +181,7 @@ def _read(path: str, wanted: set[str]) -> Arrays:
         _check_sizes(path, wanted)
         with np.load(path, allow_pickle=False) as arrays:
             read: dict[str, NDArray[Any]] = {}
-            for name in filter(wanted.__contains__, arrays.files):
+            for name in [name for name in arrays.files if name in wanted]:
                 try:
                     read[name] = arrays[name]
                 except UNREADABLE as error:

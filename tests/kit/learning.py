@@ -28,11 +28,10 @@ from learning.config import (
     ScheduleConfig,
     SplitConfig,
 )
-from learning.data.digits import digits
+from learning.data.embedded import digits, draw_client
 from learning.data.federation import mix_domains
 from learning.data.partition import class_parts, dirichlet_parts, share_devices, split_rows
 from learning.data.samples import InputSpec, SampleArrays
-from learning.data.synthetic import draw_client
 from learning.data.text_rows import Question, Text, TextTable, read_rows
 from learning.data.texts import json_rows
 from learning.data.tokenizer import (
