@@ -25,6 +25,11 @@ def cluster_names(tables: Mapping[str, pa.Table]) -> list[str]:
     return sorted({text for column in found for text in pc.unique(column.drop_null()).to_pylist()})
 
 
+def of_stations(contacts: pa.Table) -> bool:
+    """Whether contacts are those of stations, whose clients are the satellites."""
+    return bool(contacts["station"].null_count < len(contacts))
+
+
 class Spans(NamedTuple):
     """Spans of time in seconds since the run's start, and the rows of a table that they are of."""
 

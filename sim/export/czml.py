@@ -16,7 +16,7 @@ import numpy as np
 import orbit
 from orbit.propagation import Stretch, good_stretch, propagate
 from orbit.utc import Start
-from sim.analysis.spans import Spans, connected, in_view
+from sim.analysis.spans import Spans, connected, in_view, of_stations
 from sim.devices.satellites import satellites_of
 from sim.devices.sites import ground_sites
 from sim.errors import InputError
@@ -30,6 +30,8 @@ TRAIL_S = 2700
 SPEED = 60
 """Simulated seconds a second, when Cesium begins to play."""
 WHITE = "#ffffff"
+MOST_NAMES = 30
+"""Satellites up to which each has its name written beside it."""
 
 Packet = dict[str, Any]
 
@@ -55,13 +57,15 @@ def write_czml(run: Result, place: Path) -> list[str]:
     scene = _Scene(start, shown_s)
     places = {s.name: f"satellite/{number}" for number, (s, _) in enumerate(known)}
     contacts = run.tables["contacts"]
+    ground = "station" if of_stations(contacts) else "cluster"
+    numbers = {site.name: number for number, site in enumerate(sites)}
     packets = [
         scene.document(run.title, about),
         *scene.satellites(known),
         *_sites(sites),
         # Thin lines while a satellite is in view, thick ones while it serves.
-        *scene.lines("contact", 1, in_view(contacts), places, [s.name for s in sites]),
-        *scene.lines("service", 4, connected(contacts), places, [s.name for s in sites]),
+        *scene.lines("contact", 1, in_view(contacts), places, numbers, ground),
+        *scene.lines("service", 4, connected(contacts), places, numbers, ground),
     ]
     # Without NaN: Cesium's reader is strict.
     write_text(place / FILE, json.dumps(packets, allow_nan=False, separators=(",", ":")))
@@ -104,16 +108,25 @@ class _Scene:
                     "epoch": self._utc(0.0),
                     "cartesian": samples.ravel().tolist(),
                 },
-                **_point(satellite.name, 8, WHITE),
+                **_point(satellite.name if len(known) <= MOST_NAMES else "", 8, WHITE),
                 "path": {**trail, **_line(1, WHITE)},
             }
 
     def lines(
-        self, kind: str, width: int, spans: Spans, satellites: Mapping[str, str], sites: list[str]
+        self,
+        kind: str,
+        width: int,
+        spans: Spans,
+        satellites: Mapping[str, str],
+        sites: Mapping[str, int],
+        ground: str,
     ) -> Iterator[Packet]:
-        """A line from satellite to site, there during the spans, as far as they are in the run."""
+        """A line from satellite to site, there during the spans, as far as they are in the run.
+
+        ``ground`` is the column that names the sites.
+        """
         windows: dict[tuple[str, str], list[str]] = defaultdict(list)
-        ends = (spans.rows[key].to_pylist() for key in ("satellite", "cluster"))
+        ends = (spans.rows[key].to_pylist() for key in ("satellite", ground))
         begin_s = np.maximum(spans.begin_s, 0.0).tolist()
         end_s = np.minimum(spans.end_s, self.end_s).tolist()
         for satellite, site, first_s, last_s in zip(*ends, begin_s, end_s, strict=True):
@@ -121,7 +134,7 @@ class _Scene:
                 windows[satellite, site].append(self._interval(first_s, last_s))
         for (satellite, site), shown in windows.items():
             if satellite in satellites:
-                one, number = satellites[satellite], sites.index(site)
+                one, number = satellites[satellite], sites[site]
                 references = [f"{one}#position", f"site/{number}#position"]
                 where = {"positions": {"references": references}, "arcType": "NONE"}
                 yield {
@@ -140,7 +153,7 @@ class _Scene:
 
 
 def _sites(sites: Sequence[orbit.Site]) -> Iterator[Packet]:
-    """The centres of the clusters, in the colours of its pictures."""
+    """The centres of the clusters, or the stations, in the colours of the pictures."""
     for number, site in enumerate(sites):
         place = [site.longitude_deg, site.latitude_deg, site.altitude_m]
         yield {
@@ -153,7 +166,10 @@ def _sites(sites: Sequence[orbit.Site]) -> Iterator[Packet]:
 
 
 def _point(name: str, pixels: int, shown_in: str) -> Packet:
-    """A point and its name."""
+    """A point and its name, if that is written."""
+    point = {"point": {"pixelSize": pixels, "color": _rgba(shown_in)}}
+    if not name:
+        return point
     label = {
         "text": name,
         "font": "12px sans-serif",
@@ -161,7 +177,7 @@ def _point(name: str, pixels: int, shown_in: str) -> Packet:
         "pixelOffset": {"cartesian2": [10, 0]},
         "fillColor": _rgba(WHITE),
     }
-    return {"point": {"pixelSize": pixels, "color": _rgba(shown_in)}, "label": label}
+    return {**point, "label": label}
 
 
 def _line(width: int, shown_in: str) -> Packet:

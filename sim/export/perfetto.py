@@ -155,8 +155,6 @@ Place = tuple[str, ...]
 MARKS = ("wait", "assign", "aggregate", "infer", "drop", "fault")
 """Kinds of events that are shown as marks; the others begin or end what has a span, or measure."""
 
-CLUSTER, DEVICE = ("clusters", "{cluster}"), ("clusters", "{cluster}", "device {device}")
-
 
 class Span(NamedTuple):
     """Nanoseconds since the start, a name, and facts (None if not known).
@@ -213,19 +211,24 @@ Source = tuple[Spans, Place, str, list[str]]
 
 def _sources(tables: Mapping[str, pa.Table], end_s: float) -> Iterator[Source]:
     contacts, events = tables["contacts"], tables["events"]
+    servers, server, client = "satellites", "{satellite}", ("clusters", "{cluster}")
+    device: Place = (*client, "device {device}")
+    if spans.of_stations(contacts):
+        servers, server, client = "stations", "{station}", ("satellites", "{cluster}")
+        device = client  # a satellite is one device
     seen = ["contact_id", "max_elevation_deg", "min_slant_range_km", "served"]
-    yield spans.in_view(contacts), ("satellites", "{satellite}"), "{cluster}", seen
+    yield spans.in_view(contacts), (servers, server), "{cluster}", seen
     served = ["contact_id", "max_elevation_deg", "uplink_capacity_bytes_per_device"]
-    yield spans.connected(contacts), (*CLUSTER, "connected"), "{satellite}", served
+    yield spans.connected(contacts), (*client, "connected"), server, served
     marks = events.filter(pc.is_in(events["kind"], pa.array(MARKS)))
     said = ["device", "contact_id", "version", "rounds", "detail"]
-    for nobodys, place in ((True, ("learning", "events")), (False, (*CLUSTER, "events"))):
+    for nobodys, place in ((True, ("learning", "events")), (False, (*client, "events"))):
         mine = marks.filter(pc.equal(pc.is_null(marks["cluster"]), nobodys))
         time_s = mine["time_s"].to_numpy()
         yield Spans(mine, time_s, time_s), place, "{kind}", said
     moved = ["contact_id", "transfer_id", "version", "payload_bytes", "delivered_bytes"]
     moved += ["outcome", "peer"]
-    yield spans.transferring(tables["transfers"]), (*DEVICE, "{direction}"), "{payload}", moved
+    yield spans.transferring(tables["transfers"]), (*device, "{direction}"), "{payload}", moved
     # Trainings have the facts of their ends; what goes on at the end of the run ends there.
     begun, ended = spans.training(events)
     open_still = np.isinf(begun.end_s)
@@ -234,13 +237,13 @@ def _sources(tables: Mapping[str, pa.Table], end_s: float) -> Iterator[Source]:
         values = pc.if_else(pa.array(open_still), rows[key], ended[key])
         rows = rows.set_column(rows.column_names.index(key), key, values)
     trained = Spans(rows, begun.begin_s, np.where(open_still, end_s, begun.end_s))
-    yield trained, (*DEVICE, "training"), "training", facts
+    yield trained, (*device, "training"), "training", facts
     if (asked := tables.get("inferences")) is not None:
         facts = ["batch", "experts", "samples", "sent_bytes"]
         time_s, lasted_s = asked["time_s"].to_numpy(), asked["latency_s"].fill_null(0.0).to_numpy()
         # One that failed has no latency: it is a mark.
         answered = Spans(asked, time_s, time_s + lasted_s)
-        yield answered, (*DEVICE, "inference"), "{outcome}", facts
+        yield answered, (*device, "inference"), "{outcome}", facts
 
 
 def _apart(spans: Iterable[Span]) -> list[list[Span]]:

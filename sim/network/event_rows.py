@@ -44,7 +44,7 @@ class Rows:
     """Writes what a cluster's devices did into a trace; where ``turned``, they are satellites."""
 
     def __init__(self, trace: Trace, turned: bool = False) -> None:
-        self.log = LegLog(trace, turned)
+        self.log, self._turned = LegLog(trace, turned), turned
         self._trace = trace
         self._told: set[tuple[str, int]] = set()
 
@@ -197,8 +197,11 @@ class Rows:
             start_s, served = contacts.start_s[number], contacts.served[number]
             until = f"served from {start_s:.3f} s" if served else "not served"
             found.append((float(contacts.wait_from_s[number]), number, beam_busy(until)))
-        lost = np.flatnonzero(contacts.cut_short).tolist()
-        found += [(float(contacts.end_s[number]), number, BEAM_TAKEN_OVER) for number in lost]
+        lost = contacts.cut_short
+        if self._turned:  # a satellite that another station serves from now on waits for nothing
+            lost &= ~contacts.turned_away
+        numbers = np.flatnonzero(lost).tolist()
+        found += [(float(contacts.end_s[number]), number, BEAM_TAKEN_OVER) for number in numbers]
         for time_s, number, why in sorted(found):
             if time_s < clock.now:  # before the run has turned to this plan
                 continue

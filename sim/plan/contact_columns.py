@@ -92,6 +92,16 @@ class ContactColumns:
         """Where another cluster takes the beam over before the set."""
         return self.served & (self.end_s < self.set_s)
 
+    @property
+    def turned_away(self) -> Mask:
+        """Where a cluster's next service begins as this one ends: it turns to another server."""
+        order = np.lexsort((self.start_s, self.cluster))
+        first, then = order[:-1], order[1:]
+        same = self.cluster[first] == self.cluster[then]
+        found = np.zeros(len(order), bool)
+        found[first] = same & (self.end_s[first] == self.start_s[then])
+        return found
+
     def numbers(self, cluster: str) -> Ints:
         """Numbers of the contacts of a cluster."""
         return self._numbers.get(cluster, np.empty(0, np.int64))

@@ -28,5 +28,6 @@ class Pictures(Drawn):
     map = ground_map.ground_map
     contact = passes.contact
     assignment = experts.assignment
+    rounds = lanes.rounds
     where_time_went = lanes.where_time_went
     gating = experts.gating

@@ -1,10 +1,10 @@
-"""Ground track, clusters and their circles."""
+"""Ground tracks, clusters or stations, and their circles."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from importlib import resources
 from typing import NamedTuple
@@ -26,8 +26,11 @@ MOST_TRACKS = 24
 """Satellites up to which each has its track drawn, and not only where it begins."""
 
 
-def ground_map(self: Drawn, axes: Axes | None = None, hours: float | None = None) -> Axes:
-    """Draw the ground tracks of the first ``hours``, the clusters and who sees them from where.
+def ground_map(
+    self: Drawn, axes: Axes | None = None, hours: float | None = None, minute: float = 0.0
+) -> Axes:
+    """Draw all satellites at a ``minute`` of the run, their tracks of the ``hours`` from then on,
+    the clusters or the stations, and from where these see them.
 
     Without ``hours`` it is about two orbits of one satellite, half of one of a constellation.
     """
@@ -37,7 +40,10 @@ def ground_map(self: Drawn, axes: Axes | None = None, hours: float | None = None
         source = scenario.orbit.source
         raise InputError(f"the run has no map: orbit.source {source!r} has no satellite's orbit")
     satellites, sites = satellites_of(scenario), ground_sites(scenario)
-    start = datetime.fromisoformat(manifest["start_utc"])
+    if not 0.0 <= minute <= manifest["simulated_s"] / 60.0:
+        last = manifest["simulated_s"] / 60.0
+        raise InputError(f"minute: got {minute:g}; the run has the minutes 0 to {last:g}")
+    start = datetime.fromisoformat(manifest["start_utc"]) + timedelta(minutes=minute)
     period_s = 60.0 * 2 * np.pi / float(satellites[0].model.no_kozai)
     orbits = 2.0 if len(satellites) == 1 else 0.5
     span_s = period_s * orbits if hours is None else hours * 3600.0

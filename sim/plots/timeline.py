@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from learning.requests.cluster import Floats
 from sim.analysis import spans
+from sim.analysis.rounds import round_ends_s
 from sim.errors import InputError
 from sim.plots.canvas import COLOURS, Drawn, colour, ink, legend, name_ticks, new_axes, unit_of
 
@@ -53,6 +54,21 @@ def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -
     axes.tick_params(axis="y", length=0)
     handles = [Patch(color=ink(), alpha=opacity) for _, _, opacity in BARS.values()]
     legend(axes, handles, list(BARS))
+    return axes
+
+
+def rounds(self: Drawn, axes: Axes | None = None) -> Axes:
+    """Draw how long each round lasted, by when it ended, and the mean of all."""
+    ends_s = round_ends_s(self.run.tables, self.run.manifest)
+    if not len(ends_s):
+        raise InputError("the run has no rounds: its method has ended none, or waits for nobody")
+    lasted_s = np.diff(ends_s, prepend=0.0)
+    axes, across, up = axes or new_axes(), unit_of(ends_s[-1]), unit_of(lasted_s.max())
+    lines = axes.plot(ends_s / across.seconds, lasted_s / up.seconds, "o", ms=3, color=colour(0))
+    lines += [axes.axhline(lasted_s.mean() / up.seconds, color=colour(1), linestyle="--")]
+    axes.set_ylim(0, 1.1 * lasted_s.max() / up.seconds)
+    axes.set(xlabel=f"end of the round (simulated {across.name})", ylabel=f"lasted ({up.name})")
+    legend(axes, lines, ["a round", "mean"])
     return axes
 
 

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 
 from learning.policies.alignment import variation
 from sim.analysis.experts import Alignment, alignments, by_cluster, inference_figures
+from sim.analysis.spans import of_stations
 from sim.analysis.summary import staleness
 from sim.analysis.text import alignment_lines, summary_rows
 from sim.execution.result import Result, load
@@ -37,7 +38,7 @@ def page(folder: Path) -> Page:
     run = load(folder)
     manifest = run.manifest
     called = (
-        *(summary_rows, alignment_lines, longest_service, staleness, satellites, timeline_of),
+        *(summary_rows, alignment_lines, longest_service, staleness, names_of, timeline_of),
         *(split_text, last_split, time_cells, draw_staleness, answers, assigned_rounds),
         *(draw_rounds, hashes_and_versions, scenario_yaml),
     )
@@ -51,6 +52,7 @@ def page(folder: Path) -> Page:
             **{"shares": critical_shares(run.critical_path), "OVER": OVER, "PARTS": PARTS},
             "trains": manifest["scenario"]["learning"].get("train", True),
             "MOST_DEVICE_LANES": MOST_DEVICE_LANES,
+            "turned": of_stations(run.tables["contacts"]),
             **{function.__name__: function for function in called},
         },
         notices=notices(run),
@@ -60,9 +62,9 @@ def page(folder: Path) -> Page:
 # What the template calls.
 
 
-def satellites(run: Result) -> list[str]:
-    """Return the names of the satellites."""
-    names: list[str] = pc.unique(run.tables["contacts"]["satellite"]).drop_null().to_pylist()
+def names_of(run: Result, what: str) -> list[str]:
+    """Return the names in a column of the contacts: each satellite, or each station."""
+    names: list[str] = pc.unique(run.tables["contacts"][what]).drop_null().to_pylist()
     return names
 
 
@@ -126,6 +128,8 @@ def _relevance(value: float, assigned: bool) -> str:
 def draw_staleness(axes: Axes, counts: Mapping[int, int]) -> None:
     """Draw how many versions lay between a device's download and its update."""
     axes.bar(list(counts), list(counts.values()), color=colour(0))
+    axes.locator_params(axis="x", integer=True)
+    axes.set_xlim(-1, max(counts) + 1)
     axes.set_xlabel("staleness (versions)")
     axes.set_ylabel("updates of devices")
 

@@ -44,9 +44,11 @@ def timeline(tables: Mapping[str, pa.Table], end_s: float, start_utc: str) -> di
     counted from the one before) and ``length`` in units of :data:`UNIT_S`, ``says`` (number of a
     text) and ``count`` (how many bars were joined to it).
     """
-    bars = _bars(tables)
+    bars, turned = _bars(tables), spans.of_stations(tables["contacts"])
     bars = bars[bars["begin_s"] < end_s].assign(end_s=lambda b: b["end_s"].clip(upper=end_s))
-    by_device = len(bars[["cluster", "device"]].drop_duplicates()) <= MOST_DEVICE_LANES
+    # Devices that are alone in their clusters have lanes of their own, however many they are.
+    lanes = bars[["cluster", "device"]].drop_duplicates()
+    by_device = len(lanes) <= MOST_DEVICE_LANES or bool((bars["device"] <= 0).all())
     if not by_device:
         bars.loc[bars["device"] != NOBODY, "device"] = 0
     bars, joined_s = _few(bars, end_s)
@@ -56,7 +58,7 @@ def timeline(tables: Mapping[str, pa.Table], end_s: float, start_utc: str) -> di
         "kinds": {kind: name for kind, name in KINDS.items() if (bars["kind"] == kind).any()},
         "lanes": [
             {
-                "name": _name(c, d, by_device),
+                "name": _name(c, d, by_device, turned),
                 "level": int(d != NOBODY),
                 "bars": {k: _numbers(bars) for k, bars in lane.groupby("kind")},
             }
@@ -71,9 +73,9 @@ def timeline(tables: Mapping[str, pa.Table], end_s: float, start_utc: str) -> di
     }
 
 
-def _name(cluster: str, device: int, by_device: bool) -> str:
-    if device == NOBODY:
-        return cluster
+def _name(cluster: str, device: int, by_device: bool, turned: bool) -> str:
+    if device == NOBODY or turned:
+        return cluster if device == NOBODY else "on board"
     return f"device {device}" if by_device else "all devices"
 
 
@@ -88,8 +90,14 @@ def _bars(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
     rounds = trained.rows["rounds"].to_pandas()
     done = rounds.map(lambda n: f"{n:.0f} round{'s' if n != 1 else ''}")
     parts = [
-        _of_kind("view", seen, seen.rows["satellite"].fill_null("").to_pandas()),
-        _of_kind("served", served, served.rows["satellite"].fill_null("").to_pandas()),
+        *(
+            _of_kind(
+                kind,
+                part,
+                pc.coalesce(part.rows["station"], part.rows["satellite"], "").to_pandas(),
+            )
+            for kind, part in (("view", seen), ("served", served))
+        ),
         _of_kind(moved.rows["direction"].to_pandas(), moved, outcomes.to_pandas()),
         _of_kind("training", trained, done),
     ]

@@ -1,0 +1,104 @@
+"""Pictures, pages and exports of a run whose clients are satellites name these and stations."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import scenarios
+import sim
+from sim.report import report
+from tests.kit.network import InputError, ground_sites, satellites_of
+from tests.kit.orbit import ground_track
+from tests.kit.results import export, lanes_of
+
+CHANGES: dict[str, Any] = {
+    **{"stop.days": 0.5, "ground.stations_used": 3, "ground.antennas": 2},
+    **{"orbit.use.planes": 2, "orbit.use.satellites_per_plane": 5},
+    **{"learning.options.clients": 3},
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> sim.Result:
+    return sim.run(scenarios.load("flystack", CHANGES), out=tmp_path_factory.mktemp("run") / "r")
+
+
+def folder(run: sim.Result) -> Path:
+    assert run.folder is not None
+    return run.folder
+
+
+def test_cesium_draws_links_from_satellites_to_stations(run: sim.Result) -> None:
+    [path] = export(folder(run), "czml").paths
+    packets = json.loads(path.read_text())
+    names = {f"{packet['id']}#position": packet["name"] for packet in packets}
+    shown = {
+        tuple(names[end] for end in packet["polyline"]["positions"]["references"])
+        for packet in packets
+        if packet["id"].startswith("service/")
+    }
+    served = run.contacts[run.contacts.served]
+    assert shown == set(zip(served.satellite, served.station, strict=True)) and len(shown) > 9
+    assert {station for _, station in shown} == {"Sioux Falls", "Sanya", "Johannesburg"}
+
+
+def test_lanes_are_of_stations_and_of_satellites(run: sim.Result) -> None:
+    lanes = lanes_of(run.tables, run.manifest["simulated_s"])
+    over: dict[str, list[str]] = {}
+    for lane in lanes:
+        if lane.place[0] == "stations":
+            over.setdefault(lane.place[1], []).extend(span.name for span in lane.spans)
+    for station, rows in run.contacts.groupby("station"):
+        assert sorted(over[str(station)]) == sorted(rows.satellite)
+    clients = {lane.place[1] for lane in lanes if lane.place[0] == "satellites"}
+    assert clients == set(run.contacts.satellite)
+    parts = {lane.place[2] for lane in lanes if lane.place[0] == "satellites"}
+    assert parts == {"connected", "events", "training", "uplink", "downlink"}
+
+
+def test_the_map_has_the_satellites_at_the_minute_that_is_asked_for(run: sim.Result) -> None:
+    axes = run.plot.map(minute=90.0, hours=0.1)
+    marks = [line for line in axes.lines if line.get_marker() == "^"]
+    start = run.manifest["start_utc"]
+    scenario = scenarios.from_dict(run.manifest["scenario"])
+    assert scenario.start is not None and scenario.start.isoformat() == start
+    for satellite, mark in zip(satellites_of(scenario), marks, strict=True):
+        at = ground_track(satellite, scenario.start + timedelta(minutes=90), np.zeros(1))
+        assert (mark.get_xdata()[0], mark.get_ydata()[0]) == pytest.approx(
+            (at.longitude_deg[0], at.latitude_deg[0])
+        )
+    assert sorted(text.get_text() for text in axes.texts) == sorted(
+        site.name for site in ground_sites(scenario)
+    )
+    with pytest.raises(InputError, match="minute: got 721; the run has the minutes 0 to 720"):
+        run.plot.map(minute=721.0)
+
+
+def test_the_page_speaks_of_satellites_and_stations(run: sim.Result, tmp_path: Path) -> None:
+    text = report([folder(run)], tmp_path / "page.html").read_text()
+    body = re.sub(r"<(style|script|details).*?</\1>", "", text, flags=re.DOTALL)
+    assert "10 satellites as clients of 3 stations ran fedavg-sat" in body
+    assert "How long each round lasted" in body
+    assert not re.search(r"\b(clusters?|beam|devices? of|device 0)\b", body)
+
+
+def test_rounds_are_drawn_where_they_end(run: sim.Result) -> None:
+    dots, mean = run.plot.rounds().lines
+    ends_s = run.events[run.events.kind == "aggregate"].time_s.to_numpy()
+    assert dots.get_xdata() == pytest.approx(ends_s / 3600)
+    assert dots.get_ydata().sum() * 3600 == pytest.approx(ends_s[-1])
+    assert mean.get_ydata()[0] == pytest.approx(run.summary["rounds"]["mean_s"] / 3600)
+
+
+def test_who_turns_to_another_station_has_not_waited() -> None:
+    changes = {"ground.antennas": "unlimited", "ground.stations_used": 13}
+    run = sim.run(scenarios.load("flystack", CHANGES | changes))
+    assert (run.contacts.service_end_s < run.contacts.set_s).any()
+    assert run.summary["waits"] == 0
