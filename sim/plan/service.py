@@ -47,7 +47,14 @@ class Passes:
 
 
 def turned(seen: Passes) -> Passes:
-    """Return the same passes with the stations as servers and the satellites as clients."""
+    """Return the same passes with the stations as servers and the satellites as clients.
+
+    Raises InputError for a name that a station shares with a satellite.
+    """
+    if both := sorted(set(seen.servers) & set(seen.clients)):
+        raise InputError(
+            f"ground.stations: {both[0]!r} is a station and a satellite too; rename the station"
+        )
     columns = vars(seen.passes) | {"satellite": seen.passes.site, "site": seen.passes.satellite}
     order = np.lexsort((columns["site"], columns["satellite"], columns["rise_s"]))
     return replace(

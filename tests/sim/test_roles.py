@@ -148,3 +148,11 @@ def test_stations_of_a_file_are_those_that_are_listed(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(WALKER | {"ground": used}))
     with pytest.raises(InputError, match=r"ground.stations_used: got 3; there are 2 stations"):
         sim.run(scenarios.load(path))
+
+
+def test_a_station_that_is_called_like_a_satellite_is_refused() -> None:
+    windows = WINDOWS.replace("Kiruna", "A1")
+    orbit = {"source": "contacts", "windows": windows}
+    ground = {"stations": [{"name": "A1"}, {"name": "Svalbard"}]}
+    with pytest.raises(InputError, match=r"ground.stations: 'A1' is a station and a satellite too"):
+        sim.run(scenarios.from_dict(IN_ORBIT | {"orbit": orbit, "ground": ground}))
