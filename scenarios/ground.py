@@ -48,8 +48,26 @@ class Kind(DeviceCompute):
     devices: int = Field(ge=1, le=100_000, description="number of devices of this kind")
 
 
+class Battery(Section):
+    """The battery of a satellite that learns; it computes on what is above the reserve."""
+
+    capacity_wh: float = Field(gt=0, le=1e9, description="what the battery holds, Wh")
+    charge_w: float = Field(gt=0, le=1e9, description="power that comes in sunlight, W")
+    idle_w: float = Field(default=0.0, ge=0, le=1e9, description="power that is always drawn, W")
+    reserve: float = Field(
+        default=0.2, ge=0, lt=1, description="share of the capacity that nothing is computed on"
+    )
+    initial: float = Field(
+        default=1.0, ge=0, le=1, description="share that is charged at the start"
+    )
+
+
 class Compute(DeviceCompute):
     """How fast a device trains: seconds for a round, or its arithmetic rate."""
+
+    battery: Battery | None = Field(
+        default=None, description="the battery of satellites that are clients; null for no limit"
+    )
 
     seconds_per_round: Positive = Field(
         default=None,

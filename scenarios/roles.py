@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from scenarios.errors import Problem
-from scenarios.ground import Ground
+from scenarios.ground import Compute, Ground
 from scenarios.link import Link
 from scenarios.link_rules import link_directions
 from scenarios.section import Section
@@ -59,6 +59,21 @@ def roles_problems(roles: Roles, orbit: "Orbit", ground: Ground, link: Link) -> 
     if roles.server_satellite is not None and getattr(orbit, "satellite", None) is not None:
         text = f"cannot be combined with roles.server {roles.server!r}; remove one of the two"
         yield Problem(("orbit", "satellite"), text)
+
+
+def battery_problems(roles: Roles, compute: Compute, geometry: bool) -> Iterator[Problem]:
+    """Yield what a battery lacks, with paths from the scenario's top."""
+    battery, path = compute.battery, ("compute", "battery")
+    if battery is None:
+        return
+    if not (roles.stations_serve and geometry):
+        text = "is of satellites that are clients on an orbit; set roles.clients: satellites"
+        yield Problem(path, f"{text}, or remove it")
+    if compute.power_w is None:
+        yield Problem(("compute", "power_w"), "is missing; compute.battery needs it, in W")
+    if battery.charge_w <= battery.idle_w:
+        text = f"got {battery.charge_w:g}; never charges the battery: give more than idle_w, "
+        yield Problem((*path, "charge_w"), f"{text}{battery.idle_w:g}")
 
 
 def _stations_serve(orbit: "Orbit", ground: Ground, link: Link) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ from scenarios.link_rules import (
     sidelink_values,
 )
 from scenarios.orbit import Orbit, orbit_problems
-from scenarios.roles import Roles, roles_problems
+from scenarios.roles import Roles, battery_problems, roles_problems
 from scenarios.section import Instant, Positive, Section
 
 
@@ -105,6 +105,7 @@ def contradictions(scenario: "Scenario") -> Iterator[Problem]:
     yield from link_problems(scenario.link, source, geometry)
     yield from sidelink_problems(scenario.link.sidelink, scenario.ground, source, geometry)
     yield from rate_problems(("compute",), scenario.compute)
+    yield from battery_problems(roles, scenario.compute, geometry)
     yield from _model(scenario)
 
 

@@ -61,6 +61,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         **_energy(manifest.get("energy")),
         **_traffic(tables),
         **_loads(manifest.get("loads", [])),
+        "charges": manifest.get("charges", []),
         "model_expert_bytes": manifest.get("model_expert_bytes"),
         "stand_in": manifest.get("stand_in"),
         "excluded_devices": events["excluded_devices"],

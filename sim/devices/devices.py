@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask
+from sim.devices.battery import Battery
 from sim.devices.compute import ROUNDING, Compute, whole_rounds
 from sim.devices.faults import Presence
 
@@ -39,15 +40,21 @@ class Devices:
     """The devices of one cluster: until when each is busy, and time left over from a cut round.
 
     ``serving_until_s`` is when each has computed what it was asked for besides its training.
-    ``presence`` says when they are there (None: always); nothing is computed by who is away.
+    ``presence`` says when they are there (None: always); nothing is computed by who is away. A
+    satellite may have a ``battery``, which what it computes is drawn from.
     """
 
     def __init__(
-        self, cluster: Cluster, compute: Compute, presence: Presence | None = None
+        self,
+        cluster: Cluster,
+        compute: Compute,
+        presence: Presence | None = None,
+        battery: Battery | None = None,
     ) -> None:
         self.cluster = cluster
         self.compute = compute
         self.presence = presence
+        self.battery, self.transmit_w = battery, 0.0
         self.load = Load()
         self.free_s: Floats = np.zeros(cluster.devices)
         self.serving_until_s: Floats = np.zeros(cluster.devices)
@@ -106,6 +113,8 @@ class Devices:
         there_s = np.maximum(to_s - begin, 0.0)
         if self.presence is not None:
             there_s = self.presence.present_s(begin, np.full_like(begin, to_s))
+        if self.battery is not None:
+            there_s = np.array([self.battery.computing_s(float(begin[0]), to_s)])
         spent = np.where(able, there_s + self._kept_s, 0.0)
         rounds = whole_rounds(spent, one_s)
         limit = self.compute.per_gap_max if most is None else most
@@ -130,6 +139,8 @@ class Devices:
 
     def after_s(self, from_s: Floats, work_s: Floats) -> Floats:
         """When the devices (K,) have computed for ``work_s`` (K,) since ``from_s`` (K,)."""
+        if self.battery is not None:
+            return np.array([self.battery.after_s(float(from_s[0]), float(work_s[0]))])
         if self.presence is None:
             return from_s + work_s
         return self.presence.after_s(from_s, work_s)
@@ -139,10 +150,19 @@ class Devices:
     ) -> tuple[Ints, Floats, Floats]:
         """Rounds (K,) that end in a disconnected phase, and when the training begins and ends."""
         gap = self.gap(cost, who, from_s, to_s, most)
+        if self.battery is not None and who[0] and not self.excluded(cost)[0]:
+            done = most is not None and gap.rounds[0] >= most
+            from_s = float(np.maximum(from_s, self.free_s)[0])
+            self.battery.compute(from_s, float(gap.end_s[0]) if done else to_s)
         self._kept_s, self.open_s = gap.kept_s, gap.open_s
         self.free_s = np.where(gap.rounds > 0, np.maximum(self.free_s, gap.end_s), self.free_s)
         self.count(gap.rounds, gap.ended_s)
         return gap.rounds, gap.begin_s, gap.end_s
+
+    def draw(self, now_s: float, sending_s: Floats) -> None:
+        """Draw what a satellite has sent with for so long (K,) from its battery."""
+        if self.battery is not None and self.transmit_w:
+            self.battery.draw(now_s, float(sending_s[0]) * self.transmit_w)
 
     def count(self, rounds: Ints, computed_s: Floats) -> None:
         """Add complete ``rounds`` (K,), and the time that was computed besides open rounds."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from math import inf
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
@@ -36,8 +36,9 @@ from learning.methods.base import (
 )
 from learning.methods.options import read_options
 from learning.metrics import check_metrics
-from learning.requests.cluster import Quorum
+from learning.requests.cluster import Floats, Quorum
 from scenarios import local_path
+from sim.devices.battery import Power, supplies_of
 from sim.devices.compute import Compute, compute_of, transmitter_of
 from sim.devices.energy import Transmitter
 from sim.devices.faults import FaultsUntilFork
@@ -66,6 +67,7 @@ class Build:
     method: MethodType
     options: Any
     sidelinks: Sidelinks | None = None
+    supplies: Mapping[str, tuple[Power, Floats]] = field(default_factory=dict)
 
     @property
     def cycles(self) -> int:
@@ -138,7 +140,10 @@ def build(
         raise InputError(f"learning.options.{error}") from None
     compute, transmitter = compute_of(scenario), transmitter_of(scenario)
     sidelinks = sidelinks_of(scenario)
-    built = Build(scenario, plan, compute, transmitter, learner, method, options, sidelinks)
+    flying = {} if plan.sky is None else plan.sky.satellites
+    supplies = supplies_of(scenario, flying, plan.start, plan.stop_s)
+    made = scenario, plan, compute, transmitter, learner, method, options, sidelinks
+    built = Build(*made, supplies)
     learner.corruption = built.corruption
     return built
 

@@ -30,6 +30,7 @@ from learning.requests.cluster import (
 )
 from sim.checks.invariants import Invariants
 from sim.clock import Clock, Process
+from sim.devices.battery import Battery
 from sim.devices.compute import Compute
 from sim.devices.devices import Devices
 from sim.devices.energy import Spending, Use, added, energy_of
@@ -121,7 +122,12 @@ class Simulation:
         faults = plan.faults
         struck = {} if faults is None else {c.name: LinkFaults(faults, c) for c in plan.clusters}
         churn = {name: own.presence for name, own in struck.items()}
-        self._devices = {c.name: Devices(c, own, churn.get(c.name)) for c, own in pairs}
+        batteries = {name: Battery(*supply) for name, supply in build.supplies.items()}
+        self._devices = {
+            c.name: Devices(c, own, churn.get(c.name), batteries.get(c.name)) for c, own in pairs
+        }
+        for devices in self._devices.values():
+            devices.transmit_w = (build.transmitter.power_w or 0.0) * build.transmitter.duty
         self._forecasts = {
             name: Forecaster(planned[name], devices) for name, devices in self._devices.items()
         }
@@ -312,6 +318,12 @@ class Simulation:
             same = np.array_equal(*powers, equal_nan=True)
             if self.build.transmitter != to.transmitter or not same:
                 self._spent[cluster.name] = self._use(cluster), self._energy(cluster)
+
+    def charges(self) -> list[dict[str, Any]]:
+        """The lowest and the last charge of each battery, as shares of what it holds."""
+        held = [(name, devices.battery) for name, devices in self._devices.items()]
+        shares = [(name, battery.charges) for name, battery in held if battery is not None]
+        return [{"cluster": name, "lowest": low, "last": last} for name, (low, last) in shares]
 
     def loads(self) -> list[dict[str, Any]]:
         """What each cluster's devices were made to load; nothing of those that never train."""

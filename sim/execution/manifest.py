@@ -42,6 +42,7 @@ def manifest_of(
         "energy": simulation.energy(),
         "spent": simulation.spending.columns(),
         "loads": simulation.loads(),
+        "charges": simulation.charges(),
         "model_expert_bytes": sizes.experts * sizes.expert_bytes,
         "stand_in": built.learner.stand_in,
         "books": simulation.books,

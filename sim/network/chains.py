@@ -186,6 +186,9 @@ class ServiceLink:
             rounds = fit if wanted is None else np.minimum(fit, wanted)
         rounds = np.where(who, rounds, 0)
         end = np.where(who, ready + rounds * one_s, ready)
+        if self._devices.battery is not None and rounds.any():
+            end = self._devices.after_s(ready, rounds * one_s)
+            self._devices.battery.compute(float(ready[0]), float(end[0]))
         presence = None if self._faults is None else self._faults.presence
         training = Training(who, step.cost, rounds, ready, end, excluded)
         if presence is not None and (who & (rounds > 0)).any():
@@ -393,7 +396,9 @@ class ServiceLink:
         left, uplink = moved, leg.direction == "uplink"
         pieces = list(parts(session, leg, stop_s))
         if uplink:
-            self._sending_s = self._sending_s + sending_s(leg, pieces)
+            seconds = sending_s(leg, pieces)
+            self._sending_s = self._sending_s + seconds
+            self._devices.draw(now_s, seconds)
         for part in pieces:
             if part.bytes is None or part.last is None:  # all of it is in this contact
                 here, ended = left, done & (left > 0)

@@ -3,6 +3,7 @@
 from sim.cli import contact_listing
 from sim.clock import Clock
 from sim.devices import energy
+from sim.devices.battery import Battery, Power
 from sim.devices.compute import Compute, compute_of
 from sim.devices.devices import Devices
 from sim.devices.energy import Transmitter, energy_of

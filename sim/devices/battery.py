@@ -1,0 +1,164 @@
+"""The battery of a satellite that learns: charged by the Sun, drawn on by all that it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import orbit
+from learning.requests.cluster import Floats
+from sim.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scenarios import Scenario
+
+WH_J = 3600.0
+TICK_S = 1e-7
+"""What is as good as no time, in decades of seconds."""
+
+
+@dataclass(frozen=True)
+class Power:
+    """What a battery holds (J), and what charges and drains it (W).
+
+    ``charge_w`` comes in sunlight, ``idle_w`` is drawn always, ``compute_w`` while computing.
+    Nothing is computed on what is below ``reserve_j``.
+    """
+
+    capacity_j: float
+    start_j: float
+    reserve_j: float
+    charge_w: float
+    idle_w: float
+    compute_w: float
+
+
+class Battery:
+    """The charge of one satellite, which computes as long as it has any above the reserve.
+
+    At the reserve it computes for the share of the time that it is charged for, and not at all in
+    the dark. ``edges_s`` are when it enters and leaves the Earth's shadow, in turns, from when it
+    first enters it. What it does has to be told in order of time; in between it idles.
+    """
+
+    def __init__(self, power: Power, edges_s: Floats) -> None:
+        self._power, self._edges_s = power, edges_s
+        self._at_s, self._level_j = 0.0, power.start_j
+        self.lowest_j = power.start_j
+
+    @property
+    def charges(self) -> tuple[float, float]:
+        """Shares of the capacity: the lowest so far, and now."""
+        return self.lowest_j / self._power.capacity_j, self._level_j / self._power.capacity_j
+
+    def computing_s(self, from_s: float, to_s: float) -> float:
+        """Return for how long it could compute between two times."""
+        _, level_j = self._idle(from_s)
+        return self._walk(max(from_s, self._at_s), to_s, level_j)[2]
+
+    def after_s(self, from_s: float, work_s: float) -> float:
+        """Return when it has computed for ``work_s`` since a time; inf for never."""
+        _, level_j = self._idle(from_s)
+        return self._walk(max(from_s, self._at_s), np.inf, level_j, work_s)[0]
+
+    def compute(self, from_s: float, to_s: float) -> None:
+        """Let it compute, as far as it can, between two times."""
+        _, level_j = self._idle(from_s)
+        at_s, level_j, _ = self._walk(max(from_s, self._at_s), to_s, level_j)
+        self._keep(at_s, level_j)
+
+    def draw(self, at_s: float, energy_j: float) -> None:
+        """Draw energy for something else than computing, down to nothing."""
+        at_s, level_j = self._idle(at_s)
+        self._keep(at_s, max(level_j - energy_j, 0.0))
+
+    def _keep(self, at_s: float, level_j: float) -> None:
+        self._at_s, self._level_j = at_s, level_j
+        self.lowest_j = min(self.lowest_j, level_j)
+
+    def _idle(self, to_s: float) -> tuple[float, float]:
+        """When, and with what charge, it has idled to a time; at once for one that is over."""
+        if to_s <= self._at_s:
+            return self._at_s, self._level_j
+        return self._walk(self._at_s, to_s, self._level_j, computes=False)[:2]
+
+    def _walk(
+        self,
+        at_s: float,
+        to_s: float,
+        level_j: float,
+        work_s: float = np.inf,
+        computes: bool = True,
+    ) -> tuple[float, float, float]:
+        """Go on until a time, or until it has computed for ``work_s``: time, charge, time computed.
+
+        From one edge of the shadow to the next, and there to where its charge meets the reserve.
+        """
+        p, done_s = self._power, 0.0
+        near_j = 1e-9 * p.capacity_j + TICK_S * (p.charge_w + p.idle_w + p.compute_w)
+        number = int(np.searchsorted(self._edges_s, at_s, "right"))
+        while at_s < to_s and done_s < work_s:
+            edge_s = float(self._edges_s[number]) if number < len(self._edges_s) else np.inf
+            until_s = min(to_s, edge_s)
+            gain_w = (0.0 if number % 2 else p.charge_w) - p.idle_w
+            if abs(level_j - p.reserve_j) <= near_j:
+                level_j = p.reserve_j
+            share = 0.0
+            if computes and level_j >= p.reserve_j:
+                at_reserve = level_j == p.reserve_j
+                share = min(max(gain_w, 0.0) / p.compute_w, 1.0) if at_reserve else 1.0
+            net_w = gain_w - share * p.compute_w
+            if computes and (p.reserve_j - level_j) * net_w > 0:  # it gets to the reserve
+                until_s = min(until_s, at_s + (p.reserve_j - level_j) / net_w)
+            if share > 0:
+                until_s = min(until_s, at_s + (work_s - done_s) / share)
+            if until_s == np.inf:  # for ever like that: computing for ever, or never again
+                return np.inf, level_j, np.inf if share else done_s
+            level_j = min(max(level_j + net_w * (until_s - at_s), 0.0), p.capacity_j)
+            done_s += share * (until_s - at_s)
+            if work_s - done_s <= TICK_S:
+                done_s = work_s
+            at_s = until_s
+            number += until_s == edge_s
+        return at_s, level_j, done_s
+
+
+def supplies_of(
+    scenario: Scenario, satellites: Mapping[str, orbit.Satellite], start: datetime, stop_s: float
+) -> dict[str, tuple[Power, Floats]]:
+    """Return what the battery of each satellite is made of; none where the scenario has none.
+
+    Raises InputError for one that the Sun does not charge by as much as it idles away.
+    """
+    said = scenario.compute.battery
+    if said is None:
+        return {}
+    assert scenario.compute.power_w is not None  # the schema asks for it
+    capacity_j = said.capacity_wh * WH_J
+    power = Power(
+        capacity_j,
+        said.initial * capacity_j,
+        said.reserve * capacity_j,
+        said.charge_w,
+        said.idle_w,
+        scenario.compute.power_w,
+    )
+    dark = orbit.eclipses(list(satellites.values()), start, start + timedelta(seconds=stop_s))
+    found: dict[str, tuple[Power, Floats]] = {}
+    for number, name in enumerate(satellites):
+        mine = dark.satellite == number
+        enter_s, leave_s = dark.enter_s[mine], dark.leave_s[mine]
+        lit = 1.0 - float((leave_s - enter_s).sum()) / stop_s
+        if lit * power.charge_w <= power.idle_w:
+            raise InputError(
+                f"compute.battery: the battery of {name!r} never charges: it is in sunlight for "
+                f"{lit:.0%} of the time, which gives {lit * power.charge_w:.3g} W in the mean, and "
+                f"draws {power.idle_w:g} W; raise charge_w or lower idle_w"
+            )
+        found[name] = power, np.stack([enter_s, leave_s], axis=1).ravel()
+    return found

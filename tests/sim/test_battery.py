@@ -1,0 +1,92 @@
+"""Batteries of satellites: against small steps of time, and in a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import scenarios
+import sim
+from tests.kit.network import Battery, InputError, Power
+
+STEP_S = 0.2
+
+
+def stepped(power: Power, edges_s: np.ndarray, from_s: float, to_s: float) -> tuple[float, float]:
+    """Seconds computed and charge at the end: idle to a time, then computing, in small steps."""
+    level_j, computed_s = power.start_j, 0.0
+    steps_s = np.arange(STEP_S / 2, to_s, STEP_S)
+    darkness = np.searchsorted(edges_s, steps_s, "right") % 2
+    for at_s, dark in zip(steps_s.tolist(), darkness.tolist(), strict=True):
+        gain_j = ((0.0 if dark else power.charge_w) - power.idle_w) * STEP_S
+        left_j = level_j + gain_j - power.compute_w * STEP_S
+        if at_s > from_s and left_j >= power.reserve_j:
+            level_j, computed_s = left_j, computed_s + STEP_S
+        else:
+            level_j += gain_j
+        level_j = min(max(level_j, 0.0), power.capacity_j)
+    return computed_s, level_j
+
+
+WATTS = st.floats(0.5, 20.0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(WATTS, WATTS, WATTS, st.floats(0, 0.9), st.floats(0, 1), st.floats(0, 100))
+def test_a_battery_is_that_of_small_steps(
+    charge_w: float, idle_w: float, compute_w: float, reserve: float, start: float, from_s: float
+) -> None:
+    capacity_j, edges_s = 1500.0, np.array([60.0, 130.0, 220.0, 300.0])
+    power = Power(capacity_j, start * capacity_j, reserve * capacity_j, charge_w, idle_w, compute_w)
+    battery = Battery(power, edges_s)
+    computed_s, level_j = stepped(power, edges_s, from_s, 360.0)
+    # At the reserve a step may come a step early or late, at each of five edges.
+    slack_s = 6 * STEP_S * (1 + (charge_w + idle_w) / compute_w)
+    assert battery.computing_s(from_s, 360.0) == pytest.approx(computed_s, abs=slack_s)
+    done_s = battery.after_s(from_s, computed_s / 2)
+    assert battery.computing_s(from_s, done_s) == pytest.approx(computed_s / 2, abs=1e-6)
+    battery.compute(from_s, 360.0)
+    assert battery.charges[1] * capacity_j == pytest.approx(level_j, abs=40 * slack_s)
+    assert battery.charges[0] <= min(start, battery.charges[1]) + 1e-9
+
+
+SMALL: dict[str, Any] = {
+    "orbit.use.planes": 2,
+    "orbit.use.satellites_per_plane": 5,
+    "ground.stations_used": 3,
+    "stop.days": 1,
+    "compute.power_w": 15,
+}
+BATTERY = {"capacity_wh": 6, "charge_w": 10, "idle_w": 4}
+
+
+def test_a_satellite_without_charge_trains_later() -> None:
+    free = sim.run(scenarios.load("flystack", SMALL))
+    poor = sim.run(scenarios.load("flystack", SMALL | {"compute.battery": BATTERY}))
+    rounds = [len(run.events[run.events.kind == "aggregate"]) for run in (free, poor)]
+    assert rounds[0] > rounds[1] > 0
+    charges = poor.manifest["charges"]
+    assert len(charges) == 10 and min(row["lowest"] for row in charges) < 0.2
+    # 2,000 J an hour come in at most, and idling takes its part of them.
+    trained_s = poor.manifest["computed_device_s"]
+    most_j = 10 * (0.8 * 6 * 3600 + (10 - 4) * 86400)
+    assert trained_s * 15 <= most_j
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"compute.power_w": None}, "compute.power_w: is missing; compute.battery needs it"),
+        ({"compute.battery.idle_w": 10}, "compute.battery.charge_w: got 10; never charges"),
+        ({"compute.battery.idle_w": 9}, "compute.battery: the battery of 'P05-S02' never charges"),
+    ],
+)
+def test_a_battery_that_cannot_work_is_named(changes: dict[str, Any], line: str) -> None:
+    said = {"compute.battery.capacity_wh": 6, "compute.battery.charge_w": 10}
+    with pytest.raises((scenarios.ScenarioError, InputError)) as caught:
+        sim.run(scenarios.load("flystack", {**SMALL, "compute.battery": {}, **said, **changes}))
+    assert line in str(caught.value)
