@@ -23,6 +23,8 @@ from sim.trace.schema import COLUMNS
 from sim.trace.tables import pieces_of, plain
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from scenarios import Scenario
     from sim.plots import Pictures
 
@@ -45,7 +47,7 @@ def load(folder: str | Path) -> Result:
 def _frame(name: str, doc: str) -> property:
     """Return a property: a table of a run, made a pandas DataFrame when it is first asked for."""
 
-    def frame(result: Result) -> Any:
+    def frame(result: Result) -> pd.DataFrame:
         if name not in result._frames:
             none = pa.schema(list(COLUMNS[name].items())).empty_table()
             result._frames[name] = result.tables.get(name, none).to_pandas()
