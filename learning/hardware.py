@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from ctypes import CDLL
+from functools import cache
 from mmap import PAGESIZE
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def compute_device(asked: str) -> str:
     return "cpu"
 
 
+@cache
 def _has_cuda() -> bool:
     """Whether there is a CUDA device; torch, slow to import, is asked only where one may be."""
     from importlib.metadata import version

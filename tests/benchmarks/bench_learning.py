@@ -235,16 +235,18 @@ def print_adam() -> None:
 
 
 def whole_run(method: str) -> None:
-    """Print where the time of a paper-slots run goes, all in one process and after imports."""
+    """Print where the CPU time of a paper-slots run goes, in one process and after imports."""
     scenario = scenarios.load("paper-slots", {"learning.method": method})
     sim.run(scenarios.load("paper-slots", {"stop.cycles": 1}))
-    with watching(RUN_PARTS) as watch:
-        took, cycles = timed(lambda: sim.run(scenario).summary["cycles"])
+    with watching(RUN_PARTS, process_time) as watch:
+        took, cycles = timed(lambda: sim.run(scenario).summary["cycles"], clock=process_time)
     learning = sum(watch.seconds[part] for part in LEARNING)
     print(f"\npaper-slots, {method}, {cycles} cycles: {took:.2f} s")
     for part, seconds in watch.seconds.items():
         print(f"  {part:26} {seconds:8.3f} s  {seconds / took:6.1%}")
-    print(f"  {'not learning':26} {took - learning:8.3f} s  {(took - learning) / took:6.1%}")
+    rest = took - learning
+    a_cycle_ms = 1e3 * rest / cycles
+    print(f"  {'not learning':26} {rest:8.3f} s  {rest / took:6.1%}  {a_cycle_ms:.1f} ms a cycle")
 
 
 if __name__ == "__main__":
