@@ -87,7 +87,7 @@ studies: install ## print the tables of docs/results.md and choices.md (an hour 
 	$(BIN)/python docs/studies/lora.py paper-exp1-small 3 20
 	$(BIN)/python docs/studies/balance.py paper-exp2-small 3 20
 	$(BIN)/python docs/studies/stand_ins.py 3
-	$(BIN)/python docs/studies/stragglers.py 3 40
+	$(BIN)/python docs/studies/stragglers.py 3 30
 	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/local_sets.py paper-exp2-cifar 1 8; \
 	else echo "paper-exp2-cifar: needs cifar10.npz in this folder"; fi
 	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python docs/studies/glue.py 2 4; \
