@@ -38,7 +38,10 @@ def _rows(template: str, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     )
     made.filters |= {"form": format, "energy": energy, "seconds": seconds, "data_size": data_size}
     made.filters["stand_in"] = stand_in_text
-    lines = made.get_template(template).render(figures).splitlines()
+    try:
+        lines = made.get_template(template).render(figures).splitlines()
+    except jinja2.UndefinedError as error:  # of a manifest that leomix has not written
+        raise KeyError(str(error)) from error
     return [(name, text) for name, _, text in (line.partition(": ") for line in lines) if name]
 
 

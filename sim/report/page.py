@@ -52,7 +52,7 @@ def html(page: Page) -> str:
 
     Its content security policy allows this style and this script alone, by their hashes.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
     environment = Environment(
         loader=PackageLoader("sim.report"),
@@ -77,11 +77,14 @@ def html(page: Page) -> str:
         others = ["img-src data:", "base-uri 'none'", "form-action 'none'"]
         return "; ".join(["default-src 'none'", *rules, *others])
 
-    return environment.get_template(page.template).render(
-        **{"title": page.title, "subtitle": page.subtitle, "notices": page.notices},
-        **{"mark": MARK, "style": style, "script": script, "policy": policy},
-        **{"shown": shown, "drawn": drawn, **page.context},
-    )
+    try:
+        return environment.get_template(page.template).render(
+            **{"title": page.title, "subtitle": page.subtitle, "notices": page.notices},
+            **{"mark": MARK, "style": style, "script": script, "policy": policy},
+            **{"shown": shown, "drawn": drawn, **page.context},
+        )
+    except UndefinedError as error:  # of a manifest that leomix has not written
+        raise KeyError(str(error)) from error
 
 
 def counted(number: int, name: str) -> str:
