@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from learning.clients.updates import Update
+from learning.clients.cluster import ClusterState
+from learning.clients.updates import Update, Weighted
 from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.options import CHECKED
 from learning.requests.cluster import Cluster, Floats, Ints, Note
@@ -83,7 +84,7 @@ class Asynchronous(GlobalModelMethod):
     def cluster(self, me: Cluster) -> Protocol:
         """Train, upload what was trained, download the present model."""
         devices = self.devices(me)
-        devices.load_initial(self.server, self.experts)
+        self.begin(devices)
         while True:
             work, contact = yield devices.train_until_contact(self.experts, gate=True)
             devices.train(work, self.experts, gate=True)
@@ -93,6 +94,10 @@ class Asynchronous(GlobalModelMethod):
             yield from self.send(devices, "model")
             down = yield devices.download("model", self.server, self.experts)
             devices.receive(down)
+
+    def begin(self, devices: ClusterState) -> None:
+        """Let devices hold the start model before time begins."""
+        devices.load_initial(self.server, self.experts)
 
     def collect(self, update: Update | None) -> Protocol:
         """Put an update into the buffer, and aggregate the buffer when it is full."""
@@ -104,21 +109,26 @@ class Asynchronous(GlobalModelMethod):
             yield self.aggregate(updates)
 
     def aggregate(self, updates: list[Update]) -> Note:
-        """Add the mean of the buffered updates to the server's model and note it.
+        """Add the buffered updates to the server's model by their weights and note it.
 
         The server's version does not change while the buffer fills, so that the staleness of an
         update when it arrives is also that when it is aggregated.
         """
-        scale = self.step_size / len(updates)
         stale = np.concatenate([update.behind(self.version) for update in updates])
-        weighted = []
-        for update in updates:
-            ages = np.unique(update.behind(self.version))
-            for behind, divisor in zip(ages, self.options.divisor(ages), strict=True):
-                alike = update.who & (update.version == self.version - behind)
-                weighted.append((replace(update, who=alike), float(scale / divisor)))
+        weighted = self.weighted(updates)
         self.weights = self.server_step(weighted)
         self.aggregated(self.experts, changes=len(weighted))
         parts = self.learner.architecture.named(self.experts, gate=True)
         counts = f"devices:{len(stale)} updates:{len(updates)} {described('staleness', stale)}"
         return Note("aggregate", self.version, f"{parts} {counts}")
+
+    def weighted(self, updates: list[Update]) -> list[Weighted]:
+        """Return ``step_size`` times the mean of updates, each divided for its staleness."""
+        weighted: list[Weighted] = []
+        scale = self.step_size / len(updates)
+        for update in updates:
+            ages = np.unique(update.behind(self.version))
+            for behind, divisor in zip(ages, self.options.divisor(ages), strict=True):
+                alike = update.who & (update.version == self.version - behind)
+                weighted.append((replace(update, who=alike), float(scale / divisor)))
+        return weighted

@@ -18,7 +18,6 @@ from learning.requests.cluster import (
     Cost,
     Floats,
     Mask,
-    Measure,
     NextContact,
     Note,
     Receipt,
@@ -95,13 +94,8 @@ class BarrierRounds(GlobalModelMethod):
     # -- the protocol
 
     def prepare(self) -> Protocol:
-        """Ask for each device's share of the samples; in timing-only runs all have the same."""
-        clusters = self.world.clusters
-        devices = sum(cluster.devices for cluster in clusters)
-        default = [[1 / devices] * cluster.devices for cluster in clusters]
-        shares = yield Measure("shares", self.learner.shares, default)
-        pairs = zip(clusters, shares, strict=True)
-        self.shares = {cluster.name: np.array(share) for cluster, share in pairs}
+        """Ask for each device's share of the samples."""
+        self.shares = yield from self.measure_shares()
 
     def cluster(self, me: Cluster) -> Protocol:
         """Take part once in every round; what a pass is too short for carries over to the next."""

@@ -145,6 +145,13 @@ class Method(ABC):
     def cluster(self, me: Cluster) -> Protocol:
         """Return the protocol of one cluster with the server."""
 
+    def server_protocol(self) -> Protocol | None:
+        """Return what the server does at times of its own; None, the default, for nothing.
+
+        May ask only for Measure, Assign, Note, Forecast and Wait.
+        """
+        return None
+
     def devices(self, me: Cluster) -> ClusterState:
         """Return the state of a cluster's devices, which train with the method's local loss."""
         term, copies = partial(self.local_loss, me), self.payload_copies
@@ -210,6 +217,15 @@ class GlobalModelMethod(Method):
     def model(self) -> Handle:
         """Return the model at the server."""
         return self.weights
+
+    def measure_shares(self) -> Generator[Request, Any, dict[str, Floats]]:
+        """Return each device's share of all samples, (K,) by cluster; timing-only: all alike."""
+        clusters = self.world.clusters
+        devices = sum(cluster.devices for cluster in clusters)
+        default = [[1 / devices] * cluster.devices for cluster in clusters]
+        shares = yield Measure("shares", self.learner.shares, default)
+        pairs = zip(clusters, shares, strict=True)
+        return {cluster.name: np.array(share) for cluster, share in pairs}
 
     def send(self, devices: ClusterState, name: str = "", carry: bool = True) -> Protocol:
         """Upload what a cluster has on its way, and collect what has come through."""
@@ -304,6 +320,8 @@ METHODS: Register[MethodType] = Register(
         "fedasync": "learning.methods.fedasync:FedAsync",
         "fedavg-sat": "learning.methods.fedavg_sat:FedAvgSat",
         "fedprox-sat": "learning.methods.fedavg_sat:FedProxSat",
+        "fedsat": "learning.methods.fedsat:FedSat",
+        "fedspace": "learning.methods.fedspace:FedSpace",
         "local": "learning.methods.local:Local",
         "centralised": "learning.methods.centralised:Centralised",
         "nmoe": "learning.methods.nmoe.method:NMoE",

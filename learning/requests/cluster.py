@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -200,10 +201,12 @@ class Forecast:
     """Look up what the contact plan holds for ``cluster`` next. Reply: :class:`Outlook` or None.
 
     That is the rest of a session that is open or, with ``fresh``, one that begins now or later.
+    With ``sessions`` the reply is a list of the next so many, of fewer where the plan ends.
     """
 
     cluster: str
     fresh: bool = False
+    sessions: int | None = None
 
 
 @dataclass(frozen=True)
@@ -233,21 +236,34 @@ class Contact:
 class Outlook:
     """A cluster's next session (or the rest of the one that is open), for each device (K,).
 
-    ``uplink_bytes`` and ``downlink_bytes`` are what each could move in it if it were alone (inf for
-    a neglected downlink); ``memory_bytes`` is inf where nothing limits it. ``round_s`` is the time
-    of one local round of a given cost, ``rounds`` how many of them a contact has for sure: those of
+    ``carried`` works out ``uplink_bytes`` and ``downlink_bytes``, which few ask for;
+    ``memory_bytes`` is inf where nothing limits it. ``round_s`` is the time of one local round of a
+    given cost, ``rounds`` how many of them a contact has for sure: those of
     ``learning.rounds.per_contact``, or 1 where they fill what is left of it (``fill``).
     ``sessions`` counts those that the plan still holds, this one too.
     """
 
     start_s: float
     end_s: float
-    uplink_bytes: Floats
-    downlink_bytes: Floats
+    carried: Callable[[], tuple[Floats, Floats]] = field(repr=False)
     memory_bytes: Floats
     round_s: Callable[[Cost], Floats]
     rounds: int
     sessions: int
+
+    @cached_property
+    def _bytes(self) -> tuple[Floats, Floats]:
+        return self.carried()
+
+    @property
+    def uplink_bytes(self) -> Floats:
+        """Bytes (K,) that each device could send in it if it were alone."""
+        return self._bytes[0]
+
+    @property
+    def downlink_bytes(self) -> Floats:
+        """Bytes (K,) that each could be sent if it were alone; inf for a neglected downlink."""
+        return self._bytes[1]
 
 
 @dataclass(frozen=True, eq=False)

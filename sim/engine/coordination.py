@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Sequence
 from typing import Any
@@ -114,37 +115,47 @@ class Forecaster:
         """Return what the session that is open, or the next one, can still carry; None at the end.
 
         With ``fresh`` it is one that begins now or later.
+        """
+        return next(iter(self.outlooks(now_s, fresh, 1)), None)
+
+    def outlooks(self, now_s: float, fresh: bool, sessions: int) -> list[Outlook]:
+        """Return what the next ``sessions`` can carry, or those that the plan still holds.
+
         The links of a session that is not open yet are let go again.
         """
-        left = [
-            session
-            for session in self._sessions
-            if session.end_s > now_s and (session.start_s >= now_s or not fresh)
-        ]
-        if not left:
-            return None
-        session = left[0]
+        begin = bisect_right(self._sessions, now_s, key=lambda session: session.end_s)
+        if fresh:
+            begin = bisect_left(self._sessions, now_s, begin, key=lambda session: session.start_s)
+        left = len(self._sessions) - begin
+        found = self._sessions[begin : begin + sessions]
+        return [self._of(session, now_s, left - number) for number, session in enumerate(found)]
+
+    def _of(self, session: PlannedSession, now_s: float, left: int) -> Outlook:
         start_s, k = max(session.start_s, now_s), self._devices.cluster.devices
-        up, down = session.uplink.curve, session.downlink
         per_contact = self._devices.compute.per_contact
         round_s = self._devices.compute.round_s
-        outlook = Outlook(
-            start_s=start_s,
-            end_s=session.end_s,
-            uplink_bytes=_bytes(up.capacity_bits - up.delivered_bits(start_s), k),
-            downlink_bytes=(
+
+        def carried() -> tuple[Floats, Floats]:
+            up, down = session.uplink.curve, session.downlink
+            both = (
+                _bytes(up.capacity_bits - up.delivered_bits(start_s), k),
                 np.full(k, np.inf)
                 if down is None
-                else _bytes(down.curve.capacity_bits - down.curve.delivered_bits(start_s), k)
-            ),
+                else _bytes(down.curve.capacity_bits - down.curve.delivered_bits(start_s), k),
+            )
+            if session.start_s > now_s:
+                session.close()
+            return both
+
+        return Outlook(
+            start_s=start_s,
+            end_s=session.end_s,
+            carried=carried,
             memory_bytes=self._devices.memory_bytes,
             round_s=lambda cost: np.broadcast_to(round_s(cost), (k,)).astype(float),
             rounds=1 if per_contact is None else per_contact,
-            sessions=len(left),
+            sessions=left,
         )
-        if session.start_s > now_s:
-            session.close()
-        return outlook
 
 
 def _bytes(bits: Floats, devices: int) -> Floats:

@@ -180,6 +180,8 @@ class Simulation:
         for cluster in self._clusters:
             actor = self._drive(cluster, cluster.name, self.method.cluster(cluster))
             self.clock.start(cluster.name, actor)
+        if (protocol := self.method.server_protocol()) is not None:
+            self.clock.start(SERVER, self._by_server(protocol, waits=True))
         self._start_evaluations()
         for at_s, to in self._switches:
             self.clock.run(math.nextafter(at_s, -math.inf), self._event)
@@ -379,18 +381,27 @@ class Simulation:
 
     def _at_once(self, protocol: Protocol) -> None:
         """Drive a protocol that takes no simulated time."""
+        for _ in self._by_server(protocol, waits=False):
+            pass
+
+    def _by_server(self, protocol: Protocol, waits: bool) -> Process:
+        """Drive what the server does by itself; it takes no simulated time, unless it ``waits``."""
         reply = None
-        try:
-            while True:
+        while True:
+            try:
                 request = protocol.send(reply)
-                if not isinstance(request, AtOnce):
-                    raise SimulationError(
-                        f"{type(request).__name__} takes time; before and after a run a method "
-                        "may ask only for Measure, Assign, Note and Forecast"
-                    )
+            except StopIteration:
+                return
+            reply = None
+            if isinstance(request, AtOnce):
                 reply = self._answer_now(SERVER, None, request)
-        except StopIteration:
-            return
+            elif waits and isinstance(request, peers.Wait):
+                yield from wait(self.clock, request)
+            else:
+                raise SimulationError(
+                    f"{type(request).__name__} takes time; before and after a run a method may ask "
+                    "only for Measure, Assign, Note and Forecast, its server for Wait as well"
+                )
 
     def _drive(
         self, cluster: Cluster, actor: str, protocol: Generator[Any, Any, Any]
@@ -482,7 +493,9 @@ class Simulation:
                 return self.journal.answer(actor, name, self.clock.now, compute)
             case Assign():
                 self._assignments.write(request, self.end_s, self.cycle)
-            case Forecast(cluster=name, fresh=fresh):
+            case Forecast(cluster=name, fresh=fresh, sessions=sessions):
+                if sessions is not None:
+                    return self._forecasts[name].outlooks(self.clock.now, fresh, sessions)
                 return self._forecasts[name].outlook(self.clock.now, fresh)
             case Note(kind=kind, version=version, detail=detail):
                 contact = None if cluster is None else self._sessions[cluster.name].at_hand()

@@ -67,6 +67,7 @@ from learning.methods.base import (
 from learning.methods.emsfl import EmsFl, EnhancedEmsFl
 from learning.methods.fedbuff import FedBuff
 from learning.methods.fedprox import proximal
+from learning.methods.fedspace import FedSpace
 from learning.methods.model_splitting import Splitting
 from learning.methods.nmoe.extractor import own_share
 from learning.methods.nmoe.gates import START_GATE

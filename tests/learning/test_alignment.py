@@ -62,7 +62,7 @@ def test_the_monitor_adds_up_and_finds_who_has_fallen_behind():
 def capacity(experts, rounds, **changes):
     plan = {
         "start_s": 1000.0, "end_s": 1600.0, "rounds": 1, "sessions": 2,
-        "uplink_bytes": np.full(3, 1e9), "downlink_bytes": np.full(3, np.inf),
+        "carried": lambda: (np.full(3, 1e9), np.full(3, np.inf)),
         "memory_bytes": np.full(3, np.inf), "round_s": lambda cost: np.full(3, cost.flops),
     }  # fmt: skip
     needs = [
@@ -81,9 +81,8 @@ def capacity(experts, rounds, **changes):
 )
 def test_capacity_is_within_memory_compute_and_link_together(memory, up, down, pace, rounds):
     """The most experts that fit the memory, and with all three legs the session's 600 s."""
-    means = {"memory_bytes": memory, "uplink_bytes": up, "downlink_bytes": down}
-    arrays_of = {name: np.array(values) for name, values in means.items()}
-    found = capacity(8, rounds, **arrays_of, round_s=lambda cost: np.full(3, pace * cost.flops))
+    means = {"memory_bytes": np.array(memory), "carried": lambda: (np.array(up), np.array(down))}
+    found = capacity(8, rounds, **means, round_s=lambda cost: np.full(3, pace * cost.flops))
     for own, up_, down_, most, why in zip(memory, up, down, found.experts, found.why, strict=True):
         legs = [
             600 * (7 * k / down_ + 3 * k / up_) + rounds * pace * 10 * k

@@ -119,13 +119,18 @@ def test_a_forecast_is_the_rest_of_a_session_or_the_whole_of_the_next() -> None:
     asked = (0.0, False), (750.0, False), (750.0, True), (1200.0, False), (4700.0, True)
     spans_s = (600.0, 1200.0), (750.0, 1200.0), (2400.0, 3000.0), (2400.0, 3000.0)
     found: list[Any] = []
+    several: list[list[Any]] = []
 
     def script(me: ask.Cluster) -> Generator[Any, Any, None]:
         for time_s, fresh in asked:
             yield ask.Wait(time_s)
             found.append((yield ask.Forecast("B", fresh)))
+            several.append((yield ask.Forecast("B", fresh, sessions=2)))
 
     play(slots(learning=SCRIPTED, link={"downlink": down}), only("B", script))
+    both_s = [(600.0, 2400.0), (750.0, 2400.0), (2400.0, 4200.0), (2400.0, 4200.0), ()]
+    assert [tuple(one.start_s for one in ones) for ones in several] == both_s
+    assert [one.sessions for one in several[0]] == [3, 2]
     assert found.pop() is None
     for told, (start_s, end_s) in zip(found, spans_s, strict=True):
         assert (told.start_s, told.end_s, told.rounds) == (start_s, end_s, 1)

@@ -1,0 +1,190 @@
+"""FedSpace: the server plans when it aggregates, from the contacts that are to come.
+
+So, Hsieh, Arzani, Noghabi, Avestimehr and Chandra, FedSpace: An Efficient Federated Learning
+Framework at Satellites and Ground Stations (arXiv 2202.01267).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from itertools import count
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import AfterValidator, Field
+from pydantic.dataclasses import dataclass
+
+from learning.clients.cluster import ClusterState
+from learning.clients.updates import Update, Weighted
+from learning.methods.asynchronous import Asynchronous, AsynchronousOptions
+from learning.methods.base import Protocol, World
+from learning.methods.options import CHECKED
+from learning.registry import Register
+from learning.requests.cluster import Cluster, Floats, Forecast, Ints, Mask, Request
+from learning.requests.peers import Wait
+from learning.rng import stream
+
+PER_SLOT = 4
+"""Contacts of a satellite that are looked at, at most, for each slot that is planned."""
+
+Utility = Callable[[Ints, Floats], float]
+"""What an aggregation is worth: of the staleness (n,) of its updates, and of their c(s) (n,)."""
+
+
+def sum_of_weights(staleness: Ints, weights: Floats) -> float:
+    """Return the sum of c(s): every update counts, the less the older it is."""
+    return float(weights.sum())
+
+
+UTILITIES: Register[Utility] = Register(
+    "utility", "leomix.utilities", {"staleness": "learning.methods.fedspace:sum_of_weights"}
+)
+
+
+def _utility(name: str) -> str:
+    """Return the name of a utility that exists; raise ValueError for any other."""
+    if not callable(UTILITIES.find(name)):
+        raise ValueError(f"{name!r} is no function")
+    return name
+
+
+@dataclass(frozen=True, config=CHECKED)
+class FedSpaceOptions(AsynchronousOptions):
+    """Options of FedSpace."""
+
+    slot_s: float = Field(900.0, ge=1, description="length of a slot, s; aggregations are at ends")
+    horizon: int = Field(24, ge=1, description="slots that are planned at a time: I0")
+    candidates: int = Field(100, ge=1, description="plans that are drawn, the best one is kept")
+    utility: Annotated[str, AfterValidator(_utility)] = Field(
+        "staleness", description="worth of an aggregation: the sum of c(s), or MODULE:NAME"
+    )
+
+
+class FedSpace(Asynchronous):
+    """Buffered aggregation at the ends of slots that a plan names.
+
+    A satellite in contact uploads what it has trained and downloads the model, if that is newer
+    than its own; it trains through the disconnected phase behind, and then rests until it gets a
+    newer one. At the end of a slot in which the plan aggregates, w moves by
+    sum_k c(s_k) g_k / sum_k c(s_k), over the updates g_k in the buffer, s_k versions old.
+    Every ``horizon`` slots the plan is drawn anew: of ``candidates`` the one of the greatest
+    utility, summed over the aggregations that it would make, by the contacts to come.
+    """
+
+    Options: ClassVar[type] = FedSpaceOptions
+    needs_satellites: ClassVar[bool] = True
+
+    def __init__(self, world: World, options: Any = None) -> None:
+        super().__init__(world, options)
+        self.clients = {me.name: self.devices(me) for me in world.clusters}
+        self.utility = UTILITIES.find(self.options.utility)
+
+    # -- a satellite
+
+    def begin(self, devices: ClusterState) -> None:
+        """A satellite has no model before its first contact."""
+
+    def cluster(self, me: Cluster) -> Protocol:
+        """Bring what was trained, take a model that is newer, train once from it."""
+        devices = self.clients[me.name]
+        while True:
+            work, contact = yield devices.train_until_contact(self.experts, gate=True)
+            devices.train(work, self.experts, gate=True)
+            if contact is None:
+                return
+            if devices.has_unsent(self.experts, gate=True).any():
+                devices.offer(self.experts, gate=True)
+                devices.require_download()
+            yield from self.send(devices, "model")
+            if base_of(devices) < self.version:
+                down = yield devices.download("model", self.server, self.experts)
+                devices.receive(down)
+
+    # -- the server
+
+    def server_protocol(self) -> Protocol:
+        """Plan every ``horizon`` slots, and aggregate at the ends of those in the plan."""
+        slot_s, horizon = self.options.slot_s, self.options.horizon
+        plan = np.zeros(horizon, bool)
+        for slot in count():
+            if slot % horizon == 0:
+                plan = yield from self.plan(slot)
+            yield Wait((slot + 1) * slot_s)
+            if plan[slot % horizon] and self.buffer:
+                updates, self.buffer = self.buffer, []
+                yield self.aggregate(updates)
+
+    def collect(self, update: Update | None) -> Protocol:
+        """Put an update into the buffer."""
+        self.buffer += [] if update is None else [update]
+        yield from ()
+
+    def weighted(self, updates: list[Update]) -> list[Weighted]:
+        """Return updates by c(s) over the sum of all c(s)."""
+        weights = self.freshness(
+            np.concatenate([update.behind(self.version) for update in updates])
+        )
+        return list(zip(updates, (weights / weights.sum()).tolist(), strict=True))
+
+    def freshness(self, staleness: Ints) -> Floats:
+        """Return c(s) (n,) of updates."""
+        weights: Floats = 1.0 / self.options.divisor(staleness)
+        return weights
+
+    # -- the plan
+
+    def plan(self, slot: int) -> Generator[Request, Any, Mask]:
+        """Return the plan (I0,) of the greatest utility, for the slots from ``slot`` on."""
+        slot_s, horizon = self.options.slot_s, self.options.horizon
+        contacts = []
+        for name in self.clients:
+            outlooks = yield Forecast(name, fresh=True, sessions=PER_SLOT * horizon)
+            contacts += [(outlook.start_s, name) for outlook in outlooks]
+        rows = [(int(start_s // slot_s) - slot, name) for start_s, name in sorted(contacts)]
+        within = [(number, name) for number, name in rows if number < horizon]
+        plans = self.drawn(stream(self.world.seed, "fedspace", slot))
+        best: Mask = plans[np.argmax([self.worth(plan, within) for plan in plans])]
+        return best
+
+    def drawn(self, rng: np.random.Generator) -> Mask:
+        """Return candidates (R, I0): each with a share of aggregations of its own."""
+        shape = self.options.candidates, self.options.horizon
+        drawn: Mask = rng.random(shape) < rng.random((shape[0], 1))
+        return drawn
+
+    def worth(self, plan: Mask, contacts: Sequence[tuple[int, str]]) -> float:
+        """Return the summed utility of a plan (I0,), by the slot and satellite of each contact."""
+        version, total = self.version, 0.0
+        base = {name: base_of(devices) for name, devices in self.clients.items()}
+        trains = {name for name, devices in self.clients.items() if has_more(devices)}
+        buffer = [int(update.version[0]) for update in self.buffer]
+        position = 0
+        for slot in np.flatnonzero(plan).tolist():
+            while position < len(contacts) and contacts[position][0] <= slot:
+                name = contacts[position][1]
+                position += 1
+                if name in trains:
+                    buffer.append(base[name])
+                    trains.remove(name)
+                if base[name] < version:
+                    base[name] = version
+                    trains.add(name)
+            if buffer:
+                staleness = version - np.array(buffer)
+                total += self.utility(staleness, self.freshness(staleness))
+                version, buffer = version + 1, []
+        return total
+
+
+NONE = -1
+"""Stands for the version of a satellite that has no model yet."""
+
+
+def base_of(devices: ClusterState) -> int:
+    """Return the version that a satellite has downloaded last."""
+    return NONE if devices.state is None else int(devices.version[0])
+
+
+def has_more(devices: ClusterState) -> bool:
+    """Return whether a satellite trains, or has an update on its way."""
+    return bool(devices.complete[0] or devices.pending[0])

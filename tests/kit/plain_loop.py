@@ -1,0 +1,65 @@
+"""Local rounds and means of a scenario's devices in plain PyTorch: what method loops are made of.
+
+They know the minibatches and the samples of each device; all else is torch.optim.
+"""
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from learning.models import Residency
+from tests.kit.minibatches import minibatches
+from tests.kit.network import build
+
+
+class PlainLoop:
+    """The devices of a scenario in plain PyTorch, each a module and an optimiser of torch."""
+
+    optimiser = torch.optim.SGD
+
+    def __init__(self, said):
+        built = build(said)
+        learner = built.learner
+        self.config, self.task = learner.config, learner.task
+        self.x = {name: t.clone() for name, t in learner.force(learner.start()).items()}
+        own = learner.shares()
+        self.clients = [(c.name, k) for c in built.plan.clusters for k in range(c.devices)]
+        self.p = dict(zip(self.clients, np.concatenate(own).tolist(), strict=True))
+        self.done = dict.fromkeys(self.clients, 0)
+        self.zero = {name: torch.zeros_like(t) for name, t in self.x.items()}
+
+    def train(self, x, client, rounds, correct=lambda name, w: 0.0, samples=None, name=None):
+        """Local rounds from ``x`` on; ``correct`` is added to the gradient of a tensor."""
+        cluster, device = client
+        samples = self.task.shards[cluster].of(device) if samples is None else samples
+        every = tuple(range(self.config.model.experts))
+        model = (
+            self.task.skeleton(Residency(held=every, tuned=every)).to_empty(device="cpu").double()
+        )
+        paths = {self.task.names.path(n): n for n in x}
+        model.load_state_dict({path: x[n] for path, n in paths.items()}, strict=False)
+        named = {paths[path]: p for path, p in model.named_parameters()}
+        size, ratio = self.config.step_size, self.config.gate_step_size_ratio
+        groups = [
+            {"params": [p], "lr": size * (ratio if n.startswith("gate.") else 1)}
+            for n, p in named.items()
+        ]
+        optimiser = self.optimiser(groups)
+        shape = self.config.steps_per_round, self.config.batch_size
+        for number in range(self.done[client], self.done[client] + rounds):
+            drawn = minibatches(
+                self.config.seed, name or cluster, device, number, len(samples.y), shape
+            )
+            for rows in drawn:
+                optimiser.zero_grad()
+                functional.cross_entropy(model(samples.x[rows]), samples.y[rows]).backward()
+                for n, p in named.items():
+                    grad = torch.zeros_like(p) if p.grad is None else p.grad
+                    p.grad = grad + correct(n, p.detach())
+                optimiser.step()
+        self.done[client] += rounds
+        return {n: p.detach() for n, p in named.items()}
+
+    def mean(self, of):
+        """The mean over all clients of ``of[client]``, by their samples."""
+        return {n: sum(self.p[c] * of[c][n] for c in self.clients) for n in self.x}

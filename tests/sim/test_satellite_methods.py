@@ -1,0 +1,170 @@
+"""FedSat and FedSpace against loops in plain PyTorch over the same windows, in double precision."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import scenarios
+import sim
+from tests.kit.learning import FedSpace
+from tests.kit.plain_loop import PlainLoop
+
+PASSES = [
+    ("A1", 100, 200), ("B1", 160, 300), ("C1", 1000, 1100), ("A1", 1300, 1400), ("A1", 1550, 1600),
+    ("B1", 1700, 1800), ("A1", 2500, 2600), ("C1", 2900, 3000), ("B1", 3100, 3200),
+    ("A1", 3900, 4000), ("C1", 4100, 4200), ("A1", 5000, 5100), ("B1", 5300, 5400),
+    ("A1", 5600, 5650), ("C1", 6100, 6200), ("B1", 6400, 6500), ("A1", 7300, 7400),
+]  # fmt: skip
+"""Satellite, rise and set; some see both stations, and some come back sooner than others."""
+SLOT_S, ROUND_S, MOST = 600, 100, 3
+
+
+def scenario(method, options=None, train=True):
+    rows = [
+        f"{name},{('Kiruna', 'Bern')[number % 2]},{np.datetime64(rise, 's')}Z,{set_ - rise}"
+        for number, (name, rise, set_) in enumerate(PASSES)
+    ]
+    text = "\n".join(["satellite,site,rise_utc,duration_s", *rows])
+    learning = {
+        "method": method, "options": options or {}, "train": train, "precision": "float64",
+        "step_size": 0.2, "lora": {"rank": None}, "trains_backbone": True, "steps_per_round": 2,
+        "batch_size": 4, "rounds": {"per_gap_max": MOST}, "gate_step_size_ratio": 0.5,
+        "pretraining": {"backbone_steps": 3, "expert_steps": 3, "gate_steps": 3},
+        "model": {"experts": 2, "hidden": 16, "expert_hidden": 16},
+        "data": {"split": {"kind": "quantity", "alpha": 2.0}},
+    }  # fmt: skip
+    fast = {"rate": "fixed", "fixed_rate_mbps": 1000}
+    return scenarios.from_dict({
+        "seed": 3, "start": "1970-01-01T00:00:00Z", "stop": {"days": 7500 / 86400},
+        "orbit": {"source": "contacts", "windows": text},
+        "roles": {"server": "stations", "clients": "satellites"},
+        "ground": {"stations": [{"name": "Kiruna"}, {"name": "Bern"}]},
+        "link": {"preset": "paper", "uplink": fast, "downlink": fast},
+        "compute": {"seconds_per_round": ROUND_S}, "learning": learning,
+    })  # fmt: skip
+
+
+class Loop(PlainLoop):
+    """Satellites in contact, one pass after the other."""
+
+    def gap(self, name, start, parted_s, now_s):
+        """What a satellite makes of a model between two passes."""
+        return self.train(start, (name, 0), min((now_s - parted_s) // ROUND_S, MOST))
+
+
+def fedsat(loop, plus):
+    x, base, last, visits = loop.x, {}, {}, Counter()
+    for name, rise, set_ in PASSES:
+        if name in base:
+            last[name] = loop.gap(name, *base[name], rise)
+            visits[name] += 1
+            mean = sum(visits.values()) / len(last)
+            own = {k: loop.p[k, 0] * (mean / visits[k] if plus else 1) for k in last}
+            n = sum(own.values())
+            x = {t: sum(own[k] / n * last[k][t] for k in last) for t in x}
+        base[name] = x, set_
+    return x
+
+
+def fedspace(loop, plan):
+    """The buffer holds (version, change); who trains does so since a set, from a version."""
+    x, version, held, trains, buffer, worth = loop.x, 0, {}, {}, [], 0.0
+    for slot in range(7500 // SLOT_S):
+        for name, rise, set_ in PASSES:
+            if rise // SLOT_S != slot:
+                continue
+            if name in trains:
+                of, start, parted_s = trains.pop(name)
+                model = loop.gap(name, start, parted_s, rise)
+                buffer.append((of, {t: model[t] - start[t] for t in x}))
+            if held.get(name, -1) < version:
+                held[name] = version
+                trains[name] = version, x, set_
+        if plan[slot % len(plan)] and buffer:
+            c = [(1 + version - of) ** -0.5 for of, _ in buffer]
+            both = list(zip(c, buffer, strict=True))
+            x = {t: x[t] + sum(a * g[t] for a, (_, g) in both) / sum(c) for t in x}
+            version, buffer, worth = version + 1, [], worth + sum(c)
+    return x, version, worth
+
+
+class Planned(FedSpace):
+    """FedSpace with given candidates."""
+
+    plans = np.zeros((1, 6), bool)
+
+    def drawn(self, rng):
+        return self.plans
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    def of(plans, train=True):
+        monkeypatch.setattr(Planned, "plans", np.array(plans, bool))
+        options = {"slot_s": float(SLOT_S), "horizon": len(plans[0])}
+        return scenario(f"{__name__}:Planned", options, train)
+
+    return of
+
+
+def compare(folder, said, wanted):
+    run = sim.run(said, folder / "run")
+    found = load_file(folder / "run" / "model" / "model.safetensors")
+    assert set(found) >= set(wanted)
+    for name, tensor in wanted.items():
+        torch.testing.assert_close(found[name], tensor, atol=1e-12, rtol=0, msg=name)
+    return run.events[run.events.kind == "aggregate"]
+
+
+@pytest.mark.parametrize("plus", [False, True])
+def test_fedsat_is_the_mean_of_the_models_that_came_last(tmp_path, plus):
+    said = scenario("fedsat", {"plus": plus})
+    loop = Loop(said)
+    assert len(set(loop.p.values())) == 3
+    told = compare(tmp_path, said, fedsat(loop, plus))
+    assert len(told) == len(PASSES) - 3
+    known = told.detail.str.extract(r"models:(\d)")[0].astype(int).tolist()
+    assert known == [1, 1, 2, 2] + 10 * [3]
+
+
+PLANS = {"every slot": [1] * 6, "some slots": [0, 1, 0, 0, 1, 1], "no slot": [0] * 6}
+
+
+@pytest.mark.parametrize("case", PLANS)
+def test_fedspace_aggregates_its_buffer_in_the_slots_of_its_plan(tmp_path, planned, case):
+    said = planned([PLANS[case]])
+    loop = Loop(said)
+    wanted, versions, _ = fedspace(loop, PLANS[case])
+    told = compare(tmp_path, said, wanted)
+    assert len(told) == versions and (versions == 0) == (case == "no slot")
+    assert (told.time_s % SLOT_S == 0).all() and told.cluster.isna().all()
+
+
+def test_fedspace_takes_the_plan_that_is_worth_most(planned):
+    """Of plans for the whole run: what each is worth is what a run with it alone uses."""
+    plans = np.random.default_rng(1).random((5, 12)) < [[1.0], [0.0], [0.2], [0.4], [0.6]]
+    alone, loop = [], Loop(planned([plans[0]]))
+    for plan in plans:
+        used = sim.run(planned([plan], train=False)).updates
+        alone.append(float(((1 + used.staleness) ** -0.5).sum()))
+        assert alone[-1] == pytest.approx(fedspace(loop, plan)[2])
+    assert len(set(alone)) > 3 and alone[1] == 0
+    run = sim.run(planned(plans, train=False))
+    assert ((1 + run.updates.staleness) ** -0.5).sum() == pytest.approx(max(alone))
+
+
+def worth_nothing_when_old(staleness, weights):
+    return float((staleness == 0).sum())
+
+
+def test_a_utility_of_ones_own_decides_and_the_seed_draws(tmp_path):
+    how = {"slot_s": float(SLOT_S), "horizon": 12, "candidates": 300}
+    said = scenario("fedspace", how, train=False)
+    own = scenario("fedspace", how | {"utility": f"{__name__}:worth_nothing_when_old"}, train=False)
+    fresh = [(run.updates.staleness == 0).sum() for run in (sim.run(said), sim.run(own))]
+    assert fresh[1] > fresh[0]
+    with pytest.raises(sim.InputError, match=r"learning\.options\.utility: no utility 'best'"):
+        sim.run(scenario("fedspace", {"utility": "best"}))
