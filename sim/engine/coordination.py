@@ -1,4 +1,4 @@
-"""Barriers, tasks side by side, and contact forecasts."""
+"""Barriers, tasks side by side, what the server does by itself, and contact forecasts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 import simpy
 
-from learning.requests.cluster import Floats, Meet, Outlook
+from learning.methods.base import Protocol
+from learning.requests.cluster import (
+    Assign,
+    Floats,
+    Forecast,
+    Measure,
+    Meet,
+    Note,
+    Outlook,
+)
 from learning.requests.peers import All, Wait
 from sim.clock import Clock, Process
 from sim.devices.devices import Devices
@@ -19,6 +28,32 @@ from sim.plan.contacts import PlannedSession
 
 Drive = Callable[[str, Generator[Any, Any, Any]], Process]
 """Drives a protocol under the name of an actor, and returns what it returns."""
+
+
+AtOnce = Measure | Assign | Note | Forecast
+"""Requests that take no simulated time."""
+
+
+def by_server(
+    clock: Clock, protocol: Protocol, answer: Callable[[AtOnce], Any], waits: bool = False
+) -> Process:
+    """Drive what the server does by itself; it takes no simulated time, unless it ``waits``."""
+    reply = None
+    while True:
+        try:
+            request = protocol.send(reply)
+        except StopIteration:
+            return
+        reply = None
+        if isinstance(request, AtOnce):
+            reply = answer(request)
+        elif waits and isinstance(request, Wait):
+            yield from wait(clock, request)
+        else:
+            raise SimulationError(
+                f"{type(request).__name__} takes time; before and after a run a method may ask "
+                "only for Measure, Assign, Note and Forecast, its server for Wait as well"
+            )
 
 
 def wait(clock: Clock, request: Wait) -> Generator[simpy.Event, Any, None]:
@@ -111,24 +146,19 @@ class Forecaster:
         self._sessions = sessions
         self._devices = devices
 
-    def outlook(self, now_s: float, fresh: bool = False) -> Outlook | None:
+    def answer(self, request: Forecast, now_s: float) -> Outlook | list[Outlook] | None:
         """Return what the session that is open, or the next one, can still carry; None at the end.
 
-        With ``fresh`` it is one that begins now or later.
-        """
-        return next(iter(self.outlooks(now_s, fresh, 1)), None)
-
-    def outlooks(self, now_s: float, fresh: bool, sessions: int) -> list[Outlook]:
-        """Return what the next ``sessions`` can carry, or those that the plan still holds.
-
+        With ``fresh`` it is one that begins now or later, with ``sessions`` a list of so many.
         The links of a session that is not open yet are let go again.
         """
         begin = bisect_right(self._sessions, now_s, key=lambda session: session.end_s)
-        if fresh:
+        if request.fresh:
             begin = bisect_left(self._sessions, now_s, begin, key=lambda session: session.start_s)
-        left = len(self._sessions) - begin
-        found = self._sessions[begin : begin + sessions]
-        return [self._of(session, now_s, left - number) for number, session in enumerate(found)]
+        left, wanted = len(self._sessions) - begin, request.sessions
+        sessions = self._sessions[begin : begin + (1 if wanted is None else wanted)]
+        found = [self._of(one, now_s, left - number) for number, one in enumerate(sessions)]
+        return next(iter(found), None) if wanted is None else found
 
     def _of(self, session: PlannedSession, now_s: float, left: int) -> Outlook:
         start_s, k = max(session.start_s, now_s), self._devices.cluster.devices

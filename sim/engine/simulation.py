@@ -36,7 +36,7 @@ from sim.devices.devices import Devices
 from sim.devices.energy import Spending, Use, added, energy_of
 from sim.devices.faults import Presence
 from sim.engine.assignment_rows import AssignmentRows, record_inferences
-from sim.engine.coordination import Forecaster, Meetings, Tasks, wait
+from sim.engine.coordination import AtOnce, Forecaster, Meetings, Tasks, by_server, wait
 from sim.engine.evaluation import Evaluator, Observer
 from sim.engine.journal import Journal
 from sim.engine.update_rows import UpdateRows
@@ -57,9 +57,6 @@ if TYPE_CHECKING:
 SERVER = "server"
 Switch = tuple[float, "Build"]
 """When a run changes to which other build."""
-
-AtOnce = Measure | Assign | Note | Forecast
-"""Requests that take no simulated time."""
 
 
 class Phase(NamedTuple):
@@ -181,7 +178,8 @@ class Simulation:
             actor = self._drive(cluster, cluster.name, self.method.cluster(cluster))
             self.clock.start(cluster.name, actor)
         if (protocol := self.method.server_protocol()) is not None:
-            self.clock.start(SERVER, self._by_server(protocol, waits=True))
+            answer = partial(self._answer_now, SERVER, None)
+            self.clock.start(SERVER, by_server(self.clock, protocol, answer, waits=True))
         self._start_evaluations()
         for at_s, to in self._switches:
             self.clock.run(math.nextafter(at_s, -math.inf), self._event)
@@ -381,27 +379,8 @@ class Simulation:
 
     def _at_once(self, protocol: Protocol) -> None:
         """Drive a protocol that takes no simulated time."""
-        for _ in self._by_server(protocol, waits=False):
+        for _ in by_server(self.clock, protocol, partial(self._answer_now, SERVER, None)):
             pass
-
-    def _by_server(self, protocol: Protocol, waits: bool) -> Process:
-        """Drive what the server does by itself; it takes no simulated time, unless it ``waits``."""
-        reply = None
-        while True:
-            try:
-                request = protocol.send(reply)
-            except StopIteration:
-                return
-            reply = None
-            if isinstance(request, AtOnce):
-                reply = self._answer_now(SERVER, None, request)
-            elif waits and isinstance(request, peers.Wait):
-                yield from wait(self.clock, request)
-            else:
-                raise SimulationError(
-                    f"{type(request).__name__} takes time; before and after a run a method may ask "
-                    "only for Measure, Assign, Note and Forecast, its server for Wait as well"
-                )
 
     def _drive(
         self, cluster: Cluster, actor: str, protocol: Generator[Any, Any, Any]
@@ -493,10 +472,8 @@ class Simulation:
                 return self.journal.answer(actor, name, self.clock.now, compute)
             case Assign():
                 self._assignments.write(request, self.end_s, self.cycle)
-            case Forecast(cluster=name, fresh=fresh, sessions=sessions):
-                if sessions is not None:
-                    return self._forecasts[name].outlooks(self.clock.now, fresh, sessions)
-                return self._forecasts[name].outlook(self.clock.now, fresh)
+            case Forecast(cluster=name):
+                return self._forecasts[name].answer(request, self.clock.now)
             case Note(kind=kind, version=version, detail=detail):
                 contact = None if cluster is None else self._sessions[cluster.name].at_hand()
                 self.trace.add(
