@@ -6,6 +6,7 @@ Framework at Satellites and Ground Stations (arXiv 2202.01267).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Sequence
 from itertools import count
 from typing import Annotated, Any, ClassVar
@@ -80,9 +81,6 @@ class FedSpace(Asynchronous):
         self.utility = UTILITIES.find(self.options.utility)
 
     # -- a satellite
-
-    def begin(self, devices: ClusterState) -> None:
-        """A satellite has no model before its first contact."""
 
     def cluster(self, me: Cluster) -> Protocol:
         """Bring what was trained, take a model that is newer, train once from it."""
@@ -171,8 +169,11 @@ class FedSpace(Asynchronous):
                     trains.add(name)
             if buffer:
                 staleness = version - np.array(buffer)
-                total += self.utility(staleness, self.freshness(staleness))
+                total += float(self.utility(staleness, self.freshness(staleness)))
                 version, buffer = version + 1, []
+        if not math.isfinite(total):
+            name = self.options.utility
+            raise ValueError(f"utility {name!r} says {total}; it must return a finite number")
         return total
 
 

@@ -160,6 +160,10 @@ def worth_nothing_when_old(staleness, weights):
     return float((staleness == 0).sum())
 
 
+def undecided(staleness, weights):
+    return float("nan")
+
+
 def test_a_utility_of_ones_own_decides_and_the_seed_draws(tmp_path):
     how = {"slot_s": float(SLOT_S), "horizon": 12, "candidates": 300}
     said = scenario("fedspace", how, train=False)
@@ -168,3 +172,5 @@ def test_a_utility_of_ones_own_decides_and_the_seed_draws(tmp_path):
     assert fresh[1] > fresh[0]
     with pytest.raises(sim.InputError, match=r"learning\.options\.utility: no utility 'best'"):
         sim.run(scenario("fedspace", {"utility": "best"}))
+    with pytest.raises(sim.SimulationError, match=r"undecided' says nan; it must return a finite"):
+        sim.run(scenario("fedspace", {"utility": f"{__name__}:undecided"}, train=False))
