@@ -44,13 +44,15 @@ def digits(config: LearningConfig) -> Dataset:
     more than 20 clusters, where a domain would have too few images to learn from.
     """
     split = config.data.split
+    one_task = split is not None and split.kind != "domains"
 
     def permuted(x: Features, index: int) -> Features:
-        if split is not None and split.kind != "domains":
+        if one_task:
             return x
         return x[:, stream(config.seed, "domain", index).permutation(x.shape[1])]
 
-    return _digits(config, DIGITS, "digits", "digits data", MAX_DOMAINS, permuted)
+    most = TRAIN_IMAGES if one_task else MAX_DOMAINS
+    return _digits(config, DIGITS, "digits", "digits data", most, permuted)
 
 
 def digit_images(config: LearningConfig) -> Dataset:
