@@ -58,7 +58,7 @@ def antennas(days: float, stations: list[int]) -> None:
     keys = [(number, most) for number in stations for most in ANTENNAS]
     points = [_point(days, number, rule, most) for number, most in keys for rule in RULES]
     found = iter(in_processes(one, points))
-    print(f"flystack, {days:g} days: what is served, and the mean hours of a round\n")
+    print(f"flystack, {days * 24:g} hours: what is served, and the mean hours of a round\n")
     print(f"{'stations':<10}{'antennas':<11}{'passes':>8}{'served':>8}{'of time':>9}", end="")
     print("".join(f"{rule:>13}" for rule in RULES))
     for number, most in keys:

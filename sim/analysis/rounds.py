@@ -26,22 +26,25 @@ def in_orbit(manifest: Mapping[str, Any]) -> bool:
 
 
 def round_ends_s(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Floats:
-    """Return when rounds have ended (R,), in seconds; empty for a method without rounds.
+    """Return when rounds have ended (R,), in seconds; empty for a method without rounds."""
+    pieces = pieces_of(tables, "events", ["kind", "time_s", "detail"])
+    return np.unique(np.concatenate([ends_s_in(events, manifest) for events in pieces]))
+
+
+def ends_s_in(events: pa.Table, manifest: Mapping[str, Any]) -> Floats:
+    """Return when rounds have ended by a piece of the events; an instant may come twice.
 
     A round ends when the server aggregates the updates of clusters that it has waited for. With
     satellites as clients every aggregation ends one.
     """
-    found = [np.zeros(0)]
-    for events in pieces_of(tables, "events", ["kind", "time_s", "detail"]):
-        ends = plain(events.filter(array(says(events, "kind", "aggregate"))))
-        if not in_orbit(manifest):
-            ends = ends.filter(pc.match_substring(ends["detail"], OF_CLUSTERS))
-        found.append(as_numpy(ends["time_s"]))
-    return np.unique(np.concatenate(found))
+    ends = plain(events.filter(array(says(events, "kind", "aggregate"))))
+    if not in_orbit(manifest):
+        ends = ends.filter(pc.match_substring(ends["detail"], OF_CLUSTERS))
+    return as_numpy(ends["time_s"])
 
 
 def round_figures(
-    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]
+    ends_s: Floats, tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]
 ) -> dict[str, float | None] | None:
     """Return how many rounds there were, and how long they took; None for a run without any.
 
@@ -49,7 +52,6 @@ def round_figures(
     satellites whose planes are known, ``planes`` is how many of them the updates of a round come
     from in the mean, and ``planes_even`` how many if every client were as likely to be in it.
     """
-    ends_s = round_ends_s(tables, manifest)
     if not len(ends_s):
         return None
     lasted_s = np.diff(ends_s, prepend=0.0)

@@ -20,7 +20,7 @@ from sim.analysis.experts import (
     networked_figures,
     own_mass,
 )
-from sim.analysis.rounds import client_idle_share, round_figures
+from sim.analysis.rounds import client_idle_share, ends_s_in, round_figures
 from sim.devices.energy import total
 from sim.trace.arrow import array, as_numpy, word
 from sim.trace.schema import DIRECTIONS
@@ -40,7 +40,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
     steps = manifest["scenario"]["learning"]["steps_per_round"]
     own = targets.server_rounds(manifest.get("spent"), -1)
     learning = _learning(tables["metrics"], manifest)
-    contacts, events = _contacts(tables["contacts"]), _events(tables)
+    contacts, events = _contacts(tables["contacts"]), _events(tables, manifest)
     # A timing-only run has measured no relevance: its assignments say nothing of the gate.
     measured = learning["accuracy_final"] is not None
     split = by_cluster(tables["assignments"]) if measured else tables["assignments"].slice(0, 0)
@@ -55,7 +55,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         "device_hours_trained": manifest.get("computed_device_s", 0.0) / 3600,
         "idle_share": idle_share(manifest),
         "client_idle_share": client_idle_share(tables, manifest),
-        "rounds": round_figures(tables, manifest),
+        "rounds": round_figures(events["round_ends_s"], tables, manifest),
         "trainings": manifest.get("trainings"),
         "trainings_reused": manifest.get("trainings_reused"),
         **_energy(manifest.get("energy")),
@@ -144,12 +144,14 @@ def _contacts(contacts: pa.Table) -> dict[str, Any]:
     }
 
 
-def _events(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
-    """Waits, rounds, faults, and how many devices of a cluster have too little memory."""
+def _events(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Waits, local rounds, ends of rounds, faults, and devices of a cluster with too little memory."""
     waits = rounds = 0
     excluded: Counter[str] = Counter()
     injected: Counter[str] = Counter()
-    for events in pieces_of(tables, "events", ["kind", "cluster", "rounds", "detail"]):
+    ends_s = []
+    for events in pieces_of(tables, "events", ["time_s", "kind", "cluster", "rounds", "detail"]):
+        ends_s.append(ends_s_in(events, manifest))
         waits += int(says(events, "kind", "wait").sum())
         ended = array(says(events, "kind", "train_end"))
         rounds += int(_sum(events.column("rounds").filter(ended)))
@@ -161,6 +163,7 @@ def _events(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     return {
         "waits": waits,
         "device_rounds": rounds,
+        "round_ends_s": np.unique(np.concatenate(ends_s)),
         "excluded_devices": dict(sorted(excluded.items())),
         "faults": dict(injected),
     }
