@@ -145,7 +145,7 @@ def _contacts(contacts: pa.Table) -> dict[str, Any]:
 
 
 def _events(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Waits, local rounds, ends of rounds, faults, and devices of a cluster with too little memory."""
+    """Waits, local rounds, ends of rounds, faults, and devices that have too little memory."""
     waits = rounds = 0
     excluded: Counter[str] = Counter()
     injected: Counter[str] = Counter()
