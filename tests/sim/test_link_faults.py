@@ -320,7 +320,7 @@ def test_pieces_of_windows_are_the_windows_without_the_outages(out, seed: int, c
         rise_s=rise_s + np.arange(count) / 8, culminate_s=rise_s + lasts_s / 2,
         set_s=rise_s + lasts_s + 1.0, satellite=satellite, site=np.arange(count),
     )  # fmt: skip
-    pieces, of = network.cut(windows, out)
+    pieces, of = network.cut(windows, windows.satellite, out)
     grid_s = np.arange(0.0, 400.0, 1 / 16) + 1 / 64
     for number in range(count):
         mine = Intervals(pieces.rise_s[of == number], pieces.set_s[of == number])
