@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ class ClusterSessions:
     ``exhausted`` says that an actor has asked for a contact when none was left.
     """
 
-    def __init__(self, clock: Clock, cluster: Cluster, sessions: list[PlannedSession]) -> None:
+    def __init__(self, clock: Clock, cluster: Cluster, sessions: Sequence[PlannedSession]) -> None:
         self.cluster = cluster
         self.session: PlannedSession | None = None
         self.contact: PlannedContact | None = None
@@ -59,7 +59,7 @@ class ClusterSessions:
             served(self.number_served)
         self._wake()
 
-    def replan(self, sessions: list[PlannedSession]) -> bool:
+    def replan(self, sessions: Sequence[PlannedSession]) -> bool:
         """Take over a plan that begins with the sessions that have begun.
 
         Returns whether :meth:`run` has to be started anew, as it waits for what does not come now.

@@ -28,7 +28,7 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     served = contacts.served & (contacts.start_s < end_s)
     part = served & ((contacts.start_s > contacts.rise_s) | contacts.cut_short)
     # In a constellation the links of what is not served are not worth computing.
-    known = contacts.served | (not plan.constellation)
+    known = served if plan.turned else contacts.served | (not plan.constellation)
     capacity, shift_hz, residual_hz = _links(contacts, np.flatnonzero(known), part)
     flying, known_ids = contacts.satellite, [norad_id or 0 for _, norad_id in contacts.satellites]
     if plan.turned:

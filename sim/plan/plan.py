@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -16,7 +15,7 @@ import orbit
 from channel import CLEAR_PATH, Path, doppler_hz, draw_paths
 from learning import stream
 from learning.hardware import free_bytes
-from learning.requests.cluster import Cluster, Floats
+from learning.requests.cluster import Cluster, Floats, Ints
 from orbit import Site
 from orbit.windows import groups
 from sim.devices.faults import Faults, FaultsUntilFork, faults_of, outages_of
@@ -106,6 +105,39 @@ class Sky:
         return (ends[1], ends[0]) if self.turned else ends
 
 
+class PlannedSessions(Sequence[PlannedSession]):
+    """Sessions by their contacts' numbers, in order of time; made when they are first asked for.
+
+    A run that stops early never asks for most of those of a constellation.
+    """
+
+    def __init__(self, contacts: ContactColumns, numbers: Ints) -> None:
+        session = contacts.session[numbers]
+        new = np.flatnonzero(session[1:] != session[:-1]) + 1
+        self._edges = [0, *new.tolist(), len(numbers)] if len(numbers) else [0]
+        self._contacts, self._numbers = contacts, numbers
+        self._made: dict[int, PlannedSession] = {}
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._edges) - 1
+
+    @overload
+    def __getitem__(self, place: int) -> PlannedSession: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[PlannedSession]: ...
+    def __getitem__(self, place: int | slice) -> PlannedSession | list[PlannedSession]:
+        """Return a session, the same one each time, or a list of some."""
+        if isinstance(place, slice):
+            return [self[one] for one in range(*place.indices(len(self)))]
+        place = range(len(self))[place]
+        if place not in self._made:
+            numbers = self._numbers[slice(*self._edges[place : place + 2])].tolist()
+            mine = tuple(self._contacts[number] for number in numbers)
+            self._made[place] = PlannedSession(mine[0].session, mine)
+        return self._made[place]
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """All contacts of a run in the order of their numbers, and when it starts and ends.
@@ -132,10 +164,9 @@ class Plan:
         """Contacts in which ``cluster`` is served, in order of time."""
         return [self.contacts[number] for number in self.contacts.services(cluster.name).tolist()]
 
-    def sessions(self, cluster: Cluster) -> list[PlannedSession]:
+    def sessions(self, cluster: Cluster) -> PlannedSessions:
         """Sessions of ``cluster`` in order of time."""
-        grouped = groupby(self.served(cluster), key=lambda contact: contact.session)
-        return [PlannedSession(number, tuple(contacts)) for number, contacts in grouped]
+        return PlannedSessions(self.contacts, self.contacts.services(cluster.name))
 
     @property
     def cycles(self) -> int:
