@@ -115,8 +115,11 @@ class Contacts:
     """The plan's contacts by number; those that were cut into pieces have one number or several."""
 
     def __init__(self, plan: Plan) -> None:
+        self._columns = plan.contacts
         self._pieces: defaultdict[int, list[PlannedContact]] = defaultdict(list)
         self._sessions: defaultdict[tuple[str, int], float] = defaultdict(float)
+        if not plan.contacts.given:  # they are looked up when they are asked for
+            return
         for number in np.flatnonzero(plan.contacts.served).tolist():
             contact = plan.contacts[number]
             self._pieces[contact.contact_id].append(contact)
@@ -125,6 +128,9 @@ class Contacts:
 
     def of(self, contact_id: int) -> PlannedContact:
         """Return a contact; raise InvariantError for one that is not served."""
+        known = contact_id in self._pieces or self._columns.given
+        if not known and 0 <= contact_id < len(self._columns) and self._columns.served[contact_id]:
+            self._pieces[contact_id] = [self._columns[contact_id]]
         if contact_id not in self._pieces:
             raise violated(INSIDE, f"contact {contact_id} is not served, but something is in it")
         return self._pieces[contact_id][0]
@@ -132,6 +138,8 @@ class Contacts:
     def session_end_s(self, contact_id: int) -> float:
         """Return when the session of a contact ends."""
         contact = self.of(contact_id)
+        if not self._columns.given:
+            return float(self._columns.session_end_s[contact_id])
         return self._sessions[contact.cluster.name, contact.session]
 
     def moved(self, rows: MovedRows) -> None:

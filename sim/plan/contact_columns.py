@@ -20,6 +20,7 @@ class ContactColumns:
     ``satellite`` and ``cluster`` are places in ``satellites`` (name and NORAD number) and
     ``clusters``; the other columns are what ``PlannedContact`` says. A contact is made when it is
     first asked for, and kept: of a constellation most are not served, and nobody asks for them.
+    Those that were ``given`` have numbers of their own.
     """
 
     satellites: Sequence[tuple[str, int | None]]
@@ -37,6 +38,7 @@ class ContactColumns:
     end_s: Floats
     wait_from_s: Floats
     links_of: Callable[[int], ContactLinks]
+    given: bool = False
     _made: dict[int, PlannedContact] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -59,6 +61,7 @@ class ContactColumns:
             served=column("served", np.bool_),
             **{name: column(name) for name in _FLOATS},
             links_of=lambda number: contacts[number].links,
+            given=True,
             _made=dict(enumerate(contacts)),
         )
 
