@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,15 @@ class Power:
     compute_w: float
 
 
+class Walked(NamedTuple):
+    """When it arrives, with what charge and the lowest on the way (J), and how long it computed."""
+
+    at_s: float
+    level_j: float
+    lowest_j: float
+    done_s: float
+
+
 class Battery:
     """The charge of one satellite, which computes as long as it has any above the reserve.
 
@@ -51,41 +60,40 @@ class Battery:
         self._at_s, self._level_j = 0.0, power.start_j
         self.lowest_j = power.start_j
 
-    @property
-    def charges(self) -> tuple[float, float]:
-        """Shares of the capacity: the lowest so far, and now."""
-        return self.lowest_j / self._power.capacity_j, self._level_j / self._power.capacity_j
+    def charges_at(self, at_s: float) -> tuple[float, float]:
+        """Shares of the capacity: the lowest so far, and that at a time until which it idles."""
+        idled = self._idle(at_s)
+        lowest_j = min(self.lowest_j, idled.lowest_j)
+        return lowest_j / self._power.capacity_j, idled.level_j / self._power.capacity_j
 
     def computing_s(self, from_s: float, to_s: float) -> float:
         """Return for how long it could compute between two times."""
-        _, level_j = self._idle(from_s)
-        return self._walk(max(from_s, self._at_s), to_s, level_j)[2]
+        level_j = self._idle(from_s).level_j
+        return self._walk(max(from_s, self._at_s), to_s, level_j).done_s
 
     def after_s(self, from_s: float, work_s: float) -> float:
         """Return when it has computed for ``work_s`` since a time; inf for never."""
-        _, level_j = self._idle(from_s)
-        return self._walk(max(from_s, self._at_s), np.inf, level_j, work_s)[0]
+        level_j = self._idle(from_s).level_j
+        return self._walk(max(from_s, self._at_s), np.inf, level_j, work_s).at_s
 
     def compute(self, from_s: float, to_s: float) -> None:
         """Let it compute, as far as it can, between two times."""
-        _, level_j = self._idle(from_s)
-        at_s, level_j, _ = self._walk(max(from_s, self._at_s), to_s, level_j)
-        self._keep(at_s, level_j)
+        idled = self._idle(from_s)
+        done = self._walk(max(from_s, self._at_s), to_s, idled.level_j)
+        self._keep(done.at_s, done.level_j, idled.lowest_j, done.lowest_j)
 
     def draw(self, at_s: float, energy_j: float) -> None:
         """Draw energy for something else than computing, down to nothing."""
-        at_s, level_j = self._idle(at_s)
-        self._keep(at_s, max(level_j - energy_j, 0.0))
+        idled = self._idle(at_s)
+        self._keep(idled.at_s, max(idled.level_j - energy_j, 0.0), idled.lowest_j)
 
-    def _keep(self, at_s: float, level_j: float) -> None:
+    def _keep(self, at_s: float, level_j: float, *lowest_j: float) -> None:
         self._at_s, self._level_j = at_s, level_j
-        self.lowest_j = min(self.lowest_j, level_j)
+        self.lowest_j = min(self.lowest_j, level_j, *lowest_j)
 
-    def _idle(self, to_s: float) -> tuple[float, float]:
-        """When, and with what charge, it has idled to a time; at once for one that is over."""
-        if to_s <= self._at_s:
-            return self._at_s, self._level_j
-        return self._walk(self._at_s, to_s, self._level_j, computes=False)[:2]
+    def _idle(self, to_s: float) -> Walked:
+        """What it has idled to at a time; at once for one that is over."""
+        return self._walk(self._at_s, to_s, self._level_j, computes=False)
 
     def _walk(
         self,
@@ -94,12 +102,12 @@ class Battery:
         level_j: float,
         work_s: float = np.inf,
         computes: bool = True,
-    ) -> tuple[float, float, float]:
-        """Go on until a time, or until it has computed for ``work_s``: time, charge, time computed.
+    ) -> Walked:
+        """Go on until a time, or until it has computed for ``work_s``.
 
         From one edge of the shadow to the next, and there to where its charge meets the reserve.
         """
-        p, done_s = self._power, 0.0
+        p, done_s, lowest_j = self._power, 0.0, level_j
         near_j = 1e-9 * p.capacity_j + TICK_S * (p.charge_w + p.idle_w + p.compute_w)
         number = int(np.searchsorted(self._edges_s, at_s, "right"))
         while at_s < to_s and done_s < work_s:
@@ -118,14 +126,15 @@ class Battery:
             if share > 0:
                 until_s = min(until_s, at_s + (work_s - done_s) / share)
             if until_s == np.inf:  # for ever like that: computing for ever, or never again
-                return np.inf, level_j, np.inf if share else done_s
+                return Walked(np.inf, level_j, lowest_j, np.inf if share else done_s)
             level_j = min(max(level_j + net_w * (until_s - at_s), 0.0), p.capacity_j)
+            lowest_j = min(lowest_j, level_j)
             done_s += share * (until_s - at_s)
             if work_s - done_s <= TICK_S:
                 done_s = work_s
             at_s = until_s
             number += until_s == edge_s
-        return at_s, level_j, done_s
+        return Walked(at_s, level_j, lowest_j, done_s)
 
 
 def supplies_of(

@@ -322,7 +322,7 @@ class Simulation:
     def charges(self) -> list[dict[str, Any]]:
         """The lowest and the last charge of each battery, as shares of what it holds."""
         held = [(name, devices.battery) for name, devices in self._devices.items()]
-        shares = [(name, battery.charges) for name, battery in held if battery is not None]
+        shares = [(name, one.charges_at(self.end_s)) for name, one in held if one is not None]
         return [{"cluster": name, "lowest": low, "last": last} for name, (low, last) in shares]
 
     def loads(self) -> list[dict[str, Any]]:

@@ -16,9 +16,12 @@ from tests.kit.network import Battery, InputError, Power
 STEP_S = 0.2
 
 
-def stepped(power: Power, edges_s: np.ndarray, from_s: float, to_s: float) -> tuple[float, float]:
-    """Seconds computed and charge at the end: idle to a time, then computing, in small steps."""
-    level_j, computed_s = power.start_j, 0.0
+def stepped(
+    power: Power, edges_s: np.ndarray, from_s: float, to_s: float
+) -> tuple[float, float, float]:
+    """Seconds computed, charge at the end and lowest one: idle, then computing, in small steps."""
+    lowest_j = level_j = power.start_j
+    computed_s = 0.0
     steps_s = np.arange(STEP_S / 2, to_s, STEP_S)
     darkness = np.searchsorted(edges_s, steps_s, "right") % 2
     for at_s, dark in zip(steps_s.tolist(), darkness.tolist(), strict=True):
@@ -29,7 +32,8 @@ def stepped(power: Power, edges_s: np.ndarray, from_s: float, to_s: float) -> tu
         else:
             level_j += gain_j
         level_j = min(max(level_j, 0.0), power.capacity_j)
-    return computed_s, level_j
+        lowest_j = min(lowest_j, level_j)
+    return computed_s, level_j, lowest_j
 
 
 WATTS = st.floats(0.5, 20.0)
@@ -43,15 +47,18 @@ def test_a_battery_is_that_of_small_steps(
     capacity_j, edges_s = 1500.0, np.array([60.0, 130.0, 220.0, 300.0])
     power = Power(capacity_j, start * capacity_j, reserve * capacity_j, charge_w, idle_w, compute_w)
     battery = Battery(power, edges_s)
-    computed_s, level_j = stepped(power, edges_s, from_s, 360.0)
+    computed_s, level_j, lowest_j = stepped(power, edges_s, from_s, 360.0)
     # At the reserve a step may come a step early or late, at each of five edges.
     slack_s = 6 * STEP_S * (1 + (charge_w + idle_w) / compute_w)
     assert battery.computing_s(from_s, 360.0) == pytest.approx(computed_s, abs=slack_s)
     done_s = battery.after_s(from_s, computed_s / 2)
     assert battery.computing_s(from_s, done_s) == pytest.approx(computed_s / 2, abs=1e-6)
     battery.compute(from_s, 360.0)
-    assert battery.charges[1] * capacity_j == pytest.approx(level_j, abs=40 * slack_s)
-    assert battery.charges[0] <= min(start, battery.charges[1]) + 1e-9
+    shares = pytest.approx([lowest_j / capacity_j, level_j / capacity_j], abs=slack_s * 40 / 1500)
+    assert list(battery.charges_at(360.0)) == shares
+    _, level_j, lowest_j = stepped(power, edges_s, 360.0, 360.0)
+    idle = pytest.approx([lowest_j / capacity_j, level_j / capacity_j], abs=1e-2)
+    assert list(Battery(power, edges_s).charges_at(360.0)) == idle
 
 
 SMALL: dict[str, Any] = {
