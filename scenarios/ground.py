@@ -102,7 +102,7 @@ _LONGITUDE = Field(ge=-180, lt=360, description="longitude, east +, degrees")
 Altitude = Annotated[float, Field(ge=-500, le=50_000, description="height above the ellipsoid, m")]
 Mask = Annotated[float | None, Field(ge=0, lt=90)]
 
-Named = TypeVar("Named", bound="Place | Cluster | Station")
+Named = TypeVar("Named", bound="Place | GroundNode")
 
 
 def _uniquely_named(items: tuple[Named, ...] | None) -> tuple[Named, ...] | None:
@@ -139,8 +139,8 @@ Name = Annotated[
 ]
 
 
-class Cluster(Section):
-    """Devices that share one place on the ground, and so their contacts."""
+class GroundNode(Section):
+    """What satellites come over: a place that has a name, and a mask of its own if wanted."""
 
     name: Name
     latitude_deg: Annotated[float | None, _LATITUDE] = None
@@ -150,6 +150,11 @@ class Cluster(Section):
         default=None,
         description="elevation above which it has contact, degrees; null for the orbit's",
     )
+
+
+class Cluster(GroundNode):
+    """Devices that share one place on the ground, and so their contacts."""
+
     devices: int | None = Field(
         default=None, ge=1, le=100_000, description="number of devices; 1 if no places are given"
     )
@@ -198,17 +203,9 @@ Antennas = Annotated[
 ]
 
 
-class Station(Section):
+class Station(GroundNode):
     """A ground station, or a platform in the air: an access point of the server."""
 
-    name: Name
-    latitude_deg: Annotated[float | None, _LATITUDE] = None
-    longitude_deg: Annotated[float | None, _LONGITUDE] = None
-    altitude_m: Altitude = 0.0
-    min_elevation_deg: Mask = Field(
-        default=None,
-        description="elevation above which it has contact, degrees; null for the orbit's",
-    )
     antennas: Antennas | None = Field(
         default=None, description="satellites at a time; null for ground.antennas"
     )
@@ -279,7 +276,7 @@ def ground_problems(ground: Ground, source: str, geometry: bool) -> Iterator[Pro
         yield from _computing(cluster, path)
 
 
-def _place(node: Cluster | Station, source: str) -> Iterator[Problem]:
+def _place(node: GroundNode, source: str) -> Iterator[Problem]:
     for key in ("latitude_deg", "longitude_deg"):
         if getattr(node, key) is None:
             kind = type(node).__name__.lower()

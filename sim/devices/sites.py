@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, replace
 from math import asin, cos, radians, sin, sqrt
 
@@ -10,8 +11,7 @@ import scenarios
 from learning import stream
 from learning.requests.cluster import Cluster
 from scenarios import Scenario
-from scenarios.ground import UNLIMITED, Kind, Station, kinds_in_order, places_order
-from scenarios.ground import Cluster as ClusterOnGround
+from scenarios.ground import UNLIMITED, GroundNode, Kind, Station, kinds_in_order, places_order
 from sim.devices.satellites import satellite_names, satellites_of
 from sim.errors import InputError
 
@@ -50,11 +50,15 @@ def device_counts(scenario: Scenario) -> tuple[int, ...]:
 
 def ground_sites(scenario: Scenario) -> list[orbit.Site]:
     """What satellites of a real orbit come over: the clusters' centres, or the stations."""
-    serve = scenario.roles.stations_serve
-    return [_site(node) for node in (stations_of(scenario) if serve else scenario.ground.clusters)]
+    return [_site(node) for node in ground_nodes(scenario)]
 
 
-def _site(node: ClusterOnGround | Station) -> orbit.Site:
+def ground_nodes(scenario: Scenario) -> Sequence[GroundNode]:
+    """What satellites come over: the clusters in canonical order, or the stations by name."""
+    return stations_of(scenario) if scenario.roles.stations_serve else scenario.ground.clusters
+
+
+def _site(node: GroundNode) -> orbit.Site:
     # The schema asks for both wherever a satellite has to see them.
     assert node.latitude_deg is not None
     assert node.longitude_deg is not None
@@ -158,12 +162,11 @@ def distance_km(one: orbit.Site, other: orbit.Site) -> float:
 def lowest_mask_deg(scenario: Scenario) -> float:
     """Lowest elevation at which any device has a link; each device's own gate is in its contact."""
     general = getattr(scenario.orbit, "min_elevation_deg", 0.0)
-    if scenario.roles.stations_serve:
-        masks = [station.min_elevation_deg for station in stations_of(scenario)]
-        return float(min(general if mask is None else mask for mask in masks))
-    own = []
-    for index, cluster in enumerate(scenario.ground.clusters):
-        masks = [place.min_elevation_deg for place in device_places(scenario, index) or ()]
-        inherited = general if cluster.min_elevation_deg is None else cluster.min_elevation_deg
-        own += [inherited, *(mask for mask in masks if mask is not None)]
-    return float(min(own))
+    masks = [
+        general if node.min_elevation_deg is None else node.min_elevation_deg
+        for node in ground_nodes(scenario)
+    ]
+    for index in range(len(scenario.ground.clusters)):
+        places = device_places(scenario, index) or ()
+        masks += [p.min_elevation_deg for p in places if p.min_elevation_deg is not None]
+    return float(min(masks))

@@ -15,7 +15,7 @@ from channel import Link, snr_db
 from learning.requests.cluster import Ints
 from orbit import Site
 from orbit.windows import groups
-from sim.devices.sites import distance_km, lowest_mask_deg, stations_of
+from sim.devices.sites import distance_km, ground_nodes, lowest_mask_deg
 from sim.errors import InputError
 from sim.links.beam import PAPER_ALTITUDE_M, Radio, Radios, Sharing
 from sim.plan.service import View
@@ -66,7 +66,7 @@ def ground_radios(scenario: Scenario) -> list[Radios]:
             raise InputError(f"link.{side}: {error}") from None
 
     radios: list[Radios] = []
-    for place in stations_of(scenario) if serve else scenario.ground.clusters:
+    for place in ground_nodes(scenario):
         uplink = radio("uplink", up, place)
         # A neglected downlink is a word.
         downlink = None if isinstance(down, str) else radio("downlink", down, place)

@@ -16,7 +16,7 @@ from sim.devices.satellites import (
     satellites_of_file,
     windows_of,
 )
-from sim.devices.sites import ground_sites, stations_of
+from sim.devices.sites import ground_nodes, ground_sites
 from sim.errors import InputError
 from sim.plan.service import Passes
 
@@ -119,9 +119,8 @@ def passes_of_slots(scenario: Scenario, find: Find) -> Passes:
 
 def passes_of_file(scenario: Scenario, find: Find) -> Passes:
     """Return the windows of a file; raise InputError (or the error of ``orbit``) for a bad one."""
-    table, ground = windows_of(scenario), scenario.ground
-    serve = scenario.roles.stations_serve
-    names = [node.name for node in (stations_of(scenario) if serve else ground.clusters)]
+    table, serve = windows_of(scenario), scenario.roles.stations_serve
+    names = [node.name for node in ground_nodes(scenario)]
     kept = satellites_of_file(table, scenario)
     windows = _renumbered(table, kept, names)
     days = scenario.stop.days
