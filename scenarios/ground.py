@@ -68,7 +68,6 @@ class Compute(DeviceCompute):
     battery: Battery | None = Field(
         default=None, description="the battery of satellites that are clients; null for no limit"
     )
-
     seconds_per_round: Positive = Field(
         default=None,
         le=1e9,
