@@ -10,6 +10,7 @@ import numpy as np
 
 import orbit
 from learning.requests.cluster import Floats
+from sim.devices.compute import transmitter_of
 from sim.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ TICK_S = 1e-7
 class Power:
     """What a battery holds (J), and what charges and drains it (W).
 
-    ``charge_w`` comes in sunlight, ``idle_w`` is drawn always, ``compute_w`` while computing.
-    Nothing is computed on what is below ``reserve_j``.
+    ``charge_w`` comes in sunlight, ``idle_w`` is drawn always, ``compute_w`` while computing,
+    ``send_w`` while sending. Nothing is computed on what is below ``reserve_j``.
     """
 
     capacity_j: float
@@ -36,6 +37,7 @@ class Power:
     charge_w: float
     idle_w: float
     compute_w: float
+    send_w: float = 0.0
 
 
 class Walked(NamedTuple):
@@ -82,10 +84,11 @@ class Battery:
         done = self._walk(max(from_s, self._at_s), to_s, idled.level_j)
         self._keep(done.at_s, done.level_j, idled.lowest_j, done.lowest_j)
 
-    def draw(self, at_s: float, energy_j: float) -> None:
-        """Draw energy for something else than computing, down to nothing."""
-        idled = self._idle(at_s)
-        self._keep(idled.at_s, max(idled.level_j - energy_j, 0.0), idled.lowest_j)
+    def send(self, at_s: float, sending_s: float) -> None:
+        """Draw at once what it has sent with for so long, down to nothing."""
+        if energy_j := sending_s * self._power.send_w:
+            idled = self._idle(at_s)
+            self._keep(idled.at_s, max(idled.level_j - energy_j, 0.0), idled.lowest_j)
 
     def _keep(self, at_s: float, level_j: float, *lowest_j: float) -> None:
         self._at_s, self._level_j = at_s, level_j
@@ -148,7 +151,7 @@ def supplies_of(
     if said is None:
         return {}
     assert scenario.compute.power_w is not None  # the schema asks for it
-    capacity_j = said.capacity_wh * WH_J
+    capacity_j, sender = said.capacity_wh * WH_J, transmitter_of(scenario)
     power = Power(
         capacity_j,
         said.initial * capacity_j,
@@ -156,6 +159,7 @@ def supplies_of(
         said.charge_w,
         said.idle_w,
         scenario.compute.power_w,
+        (sender.power_w or 0.0) * sender.duty,
     )
     dark = orbit.eclipses(list(satellites.values()), start, start + timedelta(seconds=stop_s))
     found: dict[str, tuple[Power, Floats]] = {}

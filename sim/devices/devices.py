@@ -41,7 +41,7 @@ class Devices:
 
     ``serving_until_s`` is when each has computed what it was asked for besides its training.
     ``presence`` says when they are there (None: always); nothing is computed by who is away. A
-    satellite may have a ``battery``, which what it computes is drawn from.
+    satellite may have a ``battery``, which what it computes and sends is drawn from.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Devices:
         self.cluster = cluster
         self.compute = compute
         self.presence = presence
-        self.battery, self.transmit_w = battery, 0.0
+        self.battery = battery
         self.load = Load()
         self.free_s: Floats = np.zeros(cluster.devices)
         self.serving_until_s: Floats = np.zeros(cluster.devices)
@@ -158,11 +158,6 @@ class Devices:
         self.free_s = np.where(gap.rounds > 0, np.maximum(self.free_s, gap.end_s), self.free_s)
         self.count(gap.rounds, gap.ended_s)
         return gap.rounds, gap.begin_s, gap.end_s
-
-    def draw(self, now_s: float, sending_s: Floats) -> None:
-        """Draw what a satellite has sent with for so long (K,) from its battery."""
-        if self.battery is not None and self.transmit_w:
-            self.battery.draw(now_s, float(sending_s[0]) * self.transmit_w)
 
     def count(self, rounds: Ints, computed_s: Floats) -> None:
         """Add complete ``rounds`` (K,), and the time that was computed besides open rounds."""

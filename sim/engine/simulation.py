@@ -123,8 +123,6 @@ class Simulation:
         self._devices = {
             c.name: Devices(c, own, churn.get(c.name), batteries.get(c.name)) for c, own in pairs
         }
-        for devices in self._devices.values():
-            devices.transmit_w = (build.transmitter.power_w or 0.0) * build.transmitter.duty
         self._forecasts = {
             name: Forecaster(planned[name], devices) for name, devices in self._devices.items()
         }

@@ -398,7 +398,8 @@ class ServiceLink:
         if uplink:
             seconds = sending_s(leg, pieces)
             self._sending_s = self._sending_s + seconds
-            self._devices.draw(now_s, seconds)
+            if self._devices.battery is not None:
+                self._devices.battery.send(now_s, float(seconds[0]))
         for part in pieces:
             if part.bytes is None or part.last is None:  # all of it is in this contact
                 here, ended = left, done & (left > 0)
