@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from scenarios.errors import Problem
+from scenarios.faults import Faults
 from scenarios.ground import Compute, Ground
 from scenarios.link import Link
 from scenarios.link_rules import link_directions
@@ -61,7 +62,9 @@ def roles_problems(roles: Roles, orbit: "Orbit", ground: Ground, link: Link) -> 
         yield Problem(("orbit", "satellite"), text)
 
 
-def battery_problems(roles: Roles, compute: Compute, geometry: bool) -> Iterator[Problem]:
+def battery_problems(
+    roles: Roles, compute: Compute, faults: Faults, geometry: bool
+) -> Iterator[Problem]:
     """Yield what a battery lacks, with paths from the scenario's top."""
     battery, path = compute.battery, ("compute", "battery")
     if battery is None:
@@ -71,6 +74,9 @@ def battery_problems(roles: Roles, compute: Compute, geometry: bool) -> Iterator
         yield Problem(path, f"{text}, or remove it")
     if compute.power_w is None:
         yield Problem(("compute", "power_w"), "is missing; compute.battery needs it, in W")
+    if faults.churn is not None:
+        text = "cannot be combined with compute.battery, which says when satellites compute; "
+        yield Problem(("faults", "churn"), f"{text}remove one of the two")
     if battery.charge_w <= battery.idle_w:
         text = f"got {battery.charge_w:g}; never charges the battery: give more than idle_w, "
         yield Problem((*path, "charge_w"), f"{text}{battery.idle_w:g}")

@@ -105,7 +105,7 @@ def contradictions(scenario: "Scenario") -> Iterator[Problem]:
     yield from link_problems(scenario.link, source, geometry)
     yield from sidelink_problems(scenario.link.sidelink, scenario.ground, source, geometry)
     yield from rate_problems(("compute",), scenario.compute)
-    yield from battery_problems(roles, scenario.compute, geometry)
+    yield from battery_problems(roles, scenario.compute, scenario.faults, geometry)
     yield from _model(scenario)
 
 

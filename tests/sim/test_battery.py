@@ -89,6 +89,7 @@ def test_a_satellite_without_charge_trains_later() -> None:
     [
         ({"compute.power_w": None}, "compute.power_w: is missing; compute.battery needs it"),
         ({"compute.battery.idle_w": 10}, "compute.battery.charge_w: got 10; never charges"),
+        ({"faults.churn.mean_present_hours": 5}, "faults.churn: cannot be combined with compute.b"),
         ({"compute.battery.idle_w": 9}, "compute.battery: the battery of 'P05-S02' never charges"),
     ],
 )
