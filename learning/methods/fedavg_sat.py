@@ -14,10 +14,9 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
-from learning.learner import LocalLoss
 from learning.methods.base import Protocol, World
 from learning.methods.fedavg import FedAvg
-from learning.methods.fedprox import proximal
+from learning.methods.fedprox import FedProx
 from learning.methods.options import CHECKED
 from learning.requests.cluster import (
     Cluster,
@@ -99,11 +98,6 @@ class FedAvgSat(FedAvg):
                 "intra_plane: the planes of these satellites are not known; use source: walker"
             )
 
-    @property
-    def brings_partial(self) -> bool:
-        """Whether a client brings what it has when it comes back, done or not."""
-        return False
-
     def missing(self) -> str:
         """Return nothing: a round never lacks the clients that it does not want."""
         return ""
@@ -123,7 +117,7 @@ class FedAvgSat(FedAvg):
             client.passes += 1
             if self.options.intra_plane:
                 yield from self.collect_plane(client, contact)
-            if client.trains and (self.brings_partial or not client.left):
+            if client.trains and (self.keeps_partial or not client.left):
                 yield from self.bring(client)
             elif not client.trains and self.may_join(client):
                 yield from self.join(client)
@@ -208,21 +202,7 @@ class FedProxSatOptions(FedAvgSatOptions):
     )
 
 
-class FedProxSat(FedAvgSat):
+class FedProxSat(FedAvgSat, FedProx):
     """FedAvgSat with FedProx's proximal term: a client brings at its next contact what it has."""
 
     Options: ClassVar[type] = FedProxSatOptions
-
-    @property
-    def brings_partial(self) -> bool:
-        """Whether a client brings what it has when it comes back, done or not."""
-        return bool(self.options.partial == "keep")
-
-    @property
-    def memory_copies(self) -> int:
-        """A device keeps the model that it downloaded, for the proximal term."""
-        return int(self.options.mu > 0)
-
-    def local_loss(self, me: Cluster) -> LocalLoss | None:
-        """Return the proximal term; none with mu = 0."""
-        return LocalLoss(proximal, mu=self.options.mu) if self.options.mu else None
