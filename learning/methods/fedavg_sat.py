@@ -85,6 +85,9 @@ class FedAvgSat(FedAvg):
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
         self.clients = {me.name: Client(me, self.devices(me)) for me in world.clusters}
+        self.planes: dict[str, list[Client]] = {}
+        for client in self.clients.values():
+            self.planes.setdefault(client.me.plane, []).append(client)
         self.wanted = min(self.options.clients, len(self.clients))
         self.joined = 0
 
@@ -171,11 +174,7 @@ class FedAvgSat(FedAvg):
 
     def collect_plane(self, here: Client, contact: Contact) -> Protocol:
         """Take the updates that are ready in the plane of the satellite in contact."""
-        peers = [
-            other
-            for other in self.clients.values()
-            if other.me.plane == here.me.plane and other.round == self.version
-        ]
+        peers = [other for other in self.planes[here.me.plane] if other.round == self.version]
         if sum(other.passes for other in peers) <= 2:
             return
         for other in peers:
