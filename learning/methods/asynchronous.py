@@ -66,10 +66,11 @@ class Asynchronous(GlobalModelMethod):
     through the disconnected phase, and uploads at its contact. The server keeps what arrives until
     there are ``buffer_size`` updates; it then adds ``step_size`` times their mean, each divided for
     its staleness. Inside a cluster, devices weigh their shares of its samples. Whoever is in
-    contact downloads the model as it is then.
+    contact downloads the model as it is then. With ``offers_models`` updates are whole models.
     """
 
     Options: ClassVar[type] = AsynchronousOptions
+    offers_models: ClassVar[bool] = False
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
@@ -94,6 +95,12 @@ class Asynchronous(GlobalModelMethod):
             yield from self.send(devices, "model")
             down = yield devices.download("model", self.server, self.experts)
             devices.receive(down)
+
+    def devices(self, me: Cluster) -> ClusterState:
+        """Return devices whose updates are changes, or whole models."""
+        devices = super().devices(me)
+        devices.offers_models = self.offers_models
+        return devices
 
     def begin(self, devices: ClusterState) -> None:
         """Let devices hold the start model before time begins."""

@@ -10,7 +10,6 @@ from typing import ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from learning.clients.cluster import ClusterState
 from learning.config import LearningConfig
 from learning.learner import LocalLoss
 from learning.methods.asynchronous import Asynchronous, AsynchronousOptions
@@ -36,6 +35,7 @@ class FedAsync(Asynchronous):
     """
 
     Options: ClassVar[type] = FedAsyncOptions
+    offers_models: ClassVar[bool] = True
 
     @classmethod
     def check(cls, config: LearningConfig) -> None:
@@ -46,12 +46,6 @@ class FedAsync(Asynchronous):
     def step_size(self) -> float:
         """The weight alpha of a model that is not stale."""
         return float(self.options.alpha)
-
-    def devices(self, me: Cluster) -> ClusterState:
-        """Return devices whose updates are whole models."""
-        devices = super().devices(me)
-        devices.offers_models = True
-        return devices
 
     @property
     def memory_copies(self) -> int:

@@ -18,7 +18,7 @@ from learning.config import LearningConfig
 from learning.methods.asynchronous import Asynchronous
 from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, check_whole_downloads
-from learning.requests.cluster import Cluster, Floats, Note
+from learning.requests.cluster import Floats, Note
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -42,6 +42,7 @@ class FedSat(Asynchronous):
 
     Options: ClassVar[type] = FedSatOptions
     needs_satellites: ClassVar[bool] = True
+    offers_models: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
@@ -57,12 +58,6 @@ class FedSat(Asynchronous):
     def prepare(self) -> Protocol:
         """Ask for each satellite's share of the samples."""
         self.shares = yield from self.measure_shares()
-
-    def devices(self, me: Cluster) -> ClusterState:
-        """Return a satellite whose updates are whole models."""
-        devices = super().devices(me)
-        devices.offers_models = True
-        return devices
 
     def begin(self, devices: ClusterState) -> None:
         """A satellite has no model before its first contact."""
