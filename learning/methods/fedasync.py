@@ -11,11 +11,9 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from learning.config import LearningConfig
-from learning.learner import LocalLoss
 from learning.methods.asynchronous import Asynchronous, AsynchronousOptions
-from learning.methods.fedprox import proximal
+from learning.methods.fedprox import Proximal
 from learning.methods.options import CHECKED, check_whole_downloads
-from learning.requests.cluster import Cluster
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -26,7 +24,7 @@ class FedAsyncOptions(AsynchronousOptions):
     mu: float = Field(0.0, ge=0, description="weight of the proximal term in the local loss")
 
 
-class FedAsync(Asynchronous):
+class FedAsync(Proximal, Asynchronous):
     """Asynchronous federated optimisation: w <- (1 - alpha_t) w + alpha_t w_k.
 
     alpha_t is alpha times the staleness function. What arrives from a cluster in a contact is one
@@ -46,12 +44,3 @@ class FedAsync(Asynchronous):
     def step_size(self) -> float:
         """The weight alpha of a model that is not stale."""
         return float(self.options.alpha)
-
-    @property
-    def memory_copies(self) -> int:
-        """A device keeps the model that it downloaded, for the proximal term."""
-        return int(self.options.mu > 0)
-
-    def local_loss(self, me: Cluster) -> LocalLoss | None:
-        """Return the proximal term to the model that was downloaded, if there is one."""
-        return LocalLoss(proximal, mu=self.options.mu) if self.options.mu else None

@@ -12,6 +12,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from learning.learner import LocalLoss
+from learning.methods.base import Method
 from learning.methods.fedavg import FedAvg, FedAvgOptions
 from learning.methods.options import CHECKED
 from learning.requests.cluster import Cluster
@@ -20,6 +21,19 @@ from learning.requests.cluster import Cluster
 def proximal(weights: Mapping[str, Any], server: Mapping[str, Any], *, mu: float) -> Any:
     """Return mu/2 ||w - w_server||^2, the term of Algorithm 2's local objective h_k."""
     return mu / 2 * sum((weights[n] - server[n]).square().sum() for n in weights)
+
+
+class Proximal(Method):
+    """A method whose devices train with a proximal term, by the option ``mu``."""
+
+    @property
+    def memory_copies(self) -> int:
+        """A device keeps the model that it downloaded, for the proximal term."""
+        return int(self.options.mu > 0)
+
+    def local_loss(self, me: Cluster) -> LocalLoss | None:
+        """Return the proximal term; with mu = 0 there is none, and no bit differs."""
+        return LocalLoss(proximal, mu=self.options.mu) if self.options.mu else None
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -32,22 +46,13 @@ class FedProxOptions(FedAvgOptions):
     )
 
 
-class FedProx(FedAvg):
+class FedProx(Proximal, FedAvg):
     """Federated averaging with a proximal term in the loss of every device.
 
     A device that could not end its rounds in time trains as many as leave time for its upload.
     """
 
     Options: ClassVar[type] = FedProxOptions
-
-    @property
-    def memory_copies(self) -> int:
-        """A device keeps the model that it downloaded, for the proximal term."""
-        return int(self.options.mu > 0)
-
-    def local_loss(self, me: Cluster) -> LocalLoss | None:
-        """Return the proximal term; none with mu = 0, which is FedAvg to the bit."""
-        return LocalLoss(proximal, mu=self.options.mu) if self.options.mu else None
 
     @property
     def keeps_partial(self) -> bool:
