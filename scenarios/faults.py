@@ -3,16 +3,14 @@
 from pydantic import Field, model_validator
 
 from scenarios.errors import Problem, ProblemsFound
-from scenarios.section import Count, Section
+from scenarios.section import Count, Section, setting
 
 
 class Outages(Section):
     """Satellites that fail and recover."""
 
     per_day: float = Field(gt=0, le=100, description="failures of a satellite per day of operation")
-    mean_hours: float = Field(
-        default=1.0, gt=0, le=8760, description="mean time until it works again, hours"
-    )
+    mean_hours: float = setting(1.0, "mean time until it works again, hours", gt=0, le=8760)
 
 
 class Churn(Section):
@@ -21,40 +19,30 @@ class Churn(Section):
     mean_present_hours: float = Field(
         ge=0.1, le=87_600, description="mean time that a device is there, hours"
     )
-    mean_away_hours: float = Field(
-        default=2.0, gt=0, le=87_600, description="mean time that it is away, hours"
-    )
+    mean_away_hours: float = setting(2.0, "mean time that it is away, hours", gt=0, le=87_600)
 
 
 class Stragglers(Section):
     """Devices that are slower than their kind."""
 
     share: float = Field(gt=0, le=1, description="probability that a device is slow")
-    slowdown: float = Field(
-        default=4.0, ge=1, le=10_000, description="how many times as long a slow one computes"
-    )
+    slowdown: float = setting(4.0, "how many times as long a slow one computes", ge=1, le=10_000)
 
 
 class Packets(Section):
     """Packets that are lost between devices and satellites, and sent again."""
 
     loss: float = Field(ge=0, le=0.9, description="share of the packets that are lost")
-    bytes: Count = Field(default=1500, description="payload of a packet, bytes")
+    bytes: Count = setting(1500, "payload of a packet, bytes")
 
 
 class Uploads(Section):
     """Uploads of one device that go wrong as a whole, or begin late."""
 
-    corrupted: float = Field(
-        default=0.0, ge=0, le=0.9, description="share that the satellite's checksum refuses"
-    )
-    not_finite: float = Field(
-        default=0.0, ge=0, le=0.9, description="share of updates that are not finite"
-    )
-    late: float = Field(default=0.0, ge=0, le=1, description="share that begins late")
-    late_minutes: float = Field(
-        default=10.0, gt=0, le=1e6, description="mean delay of one that begins late, minutes"
-    )
+    corrupted: float = setting(0.0, "share that the satellite's checksum refuses", ge=0, le=0.9)
+    not_finite: float = setting(0.0, "share of updates that are not finite", ge=0, le=0.9)
+    late: float = setting(0.0, "share that begins late", ge=0, le=1)
+    late_minutes: float = setting(10.0, "mean delay of one that begins late, minutes", gt=0, le=1e6)
 
     @model_validator(mode="after")
     def _late_minutes_of_late_uploads(self) -> "Uploads":
@@ -67,8 +55,8 @@ class Uploads(Section):
 class Faults(Section):
     """Faults of satellites, devices and links; each kind has its own random streams."""
 
-    outages: Outages | None = Field(default=None, description="satellites that fail and recover")
-    churn: Churn | None = Field(default=None, description="devices that leave and return")
-    stragglers: Stragglers | None = Field(default=None, description="devices that are slow")
-    packets: Packets | None = Field(default=None, description="packets lost and sent again")
-    uploads: Uploads | None = Field(default=None, description="uploads that go wrong")
+    outages: Outages | None = setting(None, "satellites that fail and recover")
+    churn: Churn | None = setting(None, "devices that leave and return")
+    stragglers: Stragglers | None = setting(None, "devices that are slow")
+    packets: Packets | None = setting(None, "packets lost and sent again")
+    uploads: Uploads | None = setting(None, "uploads that go wrong")

@@ -17,6 +17,7 @@ from scenarios.section import (
     needed_with,
     only_with,
     refused_keys,
+    setting,
     word_or,
 )
 
@@ -32,82 +33,67 @@ class Rounds(Section):
             lambda value: type(value) is int,
             "must be a whole number >= 1, or 'fill'",
         ),
-    ] = Field(default=1, description="rounds in a contact, or 'fill' for as many as it holds")
-    per_gap_max: Steps = Field(
-        default=None,
-        description="most rounds between two contacts; null for all that the gap holds",
+    ] = setting(1, "rounds in a contact, or 'fill' for as many as it holds")
+    per_gap_max: Steps = setting(
+        None, "most rounds between two contacts; null for all that the gap holds"
     )
 
 
 class Sizes(Section):
     """A mixture of experts by its sizes."""
 
-    kind: str = Field(
-        default="vector-moe",
-        min_length=1,
-        description="name of the architecture, or MODULE:CLASS for a custom one",
+    kind: str = setting(
+        "vector-moe", "name of the architecture, or MODULE:CLASS for a custom one", min_length=1
     )
-    experts: int | None = Field(
-        default=None,
-        ge=1,
-        le=100_000,
-        description="number of experts in a layer; null for that of learning.model",
+    experts: int | None = setting(
+        None, "number of experts in a layer; null for that of learning.model", ge=1, le=100_000
     )
-    top_k: int | None = Field(
-        default=None,
-        ge=1,
-        le=100_000,
-        description="experts that serve one token; null for those of learning.model",
+    top_k: int | None = setting(
+        None, "experts that serve one token; null for those of learning.model", ge=1, le=100_000
     )
-    hidden: Count = Field(default=64, description="width of the hidden layer")
-    expert_hidden: Count = Field(default=64, description="width inside an expert")
-    layers: int = Field(default=1, ge=1, le=10_000, description="number of layers with experts")
-    heads: int = Field(default=4, ge=1, le=10_000, description="attention heads of a text model")
-    kv_heads: int = Field(
-        default=4, ge=1, le=10_000, description="key and value heads of a text model"
+    hidden: Count = setting(64, "width of the hidden layer")
+    expert_hidden: Count = setting(64, "width inside an expert")
+    layers: int = setting(1, "number of layers with experts", ge=1, le=10_000)
+    heads: int = setting(4, "attention heads of a text model", ge=1, le=10_000)
+    kv_heads: int = setting(4, "key and value heads of a text model", ge=1, le=10_000)
+    vocabulary: int = setting(
+        4096, "number of tokens that a text model knows", ge=16, le=10_000_000
     )
-    vocabulary: int = Field(
-        default=4096, ge=16, le=10_000_000, description="number of tokens that a text model knows"
-    )
-    checkpoints: tuple[str, ...] = Field(
-        default=(),
+    checkpoints: tuple[str, ...] = setting(
+        (),
+        "local folders of weights: one of a mixture, or one dense model per expert",
         strict=False,
         max_length=1000,
-        description="local folders of weights: one of a mixture, or one dense model per expert",
     )
 
 
 class Model(Sizes):
     """The model that is trained: a mixture of experts, or a plain one."""
 
-    experts: int = Field(default=4, ge=1, le=100_000, description="number of experts in a layer")
-    top_k: int = Field(
-        default=1, ge=1, le=100_000, description="experts that serve one token; at most `experts`"
+    experts: int = setting(4, "number of experts in a layer", ge=1, le=100_000)
+    top_k: int = setting(1, "experts that serve one token; at most `experts`", ge=1, le=100_000)
+    tokenizer: Text = setting(
+        None, "folder, tokenizer.json, or `words` for hashed words; null for the model's own"
     )
-    tokenizer: Text = Field(
-        default=None,
-        description="folder, tokenizer.json, or `words` for hashed words; null for the model's own",
+    adapter: Text = setting(
+        None, "folder of a PEFT adapter, as `export` writes, to start from its experts"
     )
-    adapter: Text = Field(
-        default=None,
-        description="folder of a PEFT adapter, as `export` writes, to start from its experts",
-    )
-    arguments: dict[str, JsonValue] = Field(
-        default={}, description="keywords that a module of your own is called with"
+    arguments: dict[str, JsonValue] = setting(
+        {}, "keywords that a module of your own is called with"
     )
 
 
 class Columns(Section):
     """What the columns (of jsonl) or arrays (of npz) of a data file are called."""
 
-    text: Text = Field(default=None, description="text, or first of a pair")
-    text_pair: Text = Field(default=None, description="second text of a pair")
-    question: Text = Field(default=None, description="question")
-    options: Text = Field(default=None, description="list of its options")
-    answer: Text = Field(default=None, description="index of the right one")
-    label: Text = Field(default=None, description="class of a sample")
-    domain: Text = Field(default=None, description="domain of a sample")
-    split: Text = Field(default=None, description="`train` or `test`")
+    text: Text = setting(None, "text, or first of a pair")
+    text_pair: Text = setting(None, "second text of a pair")
+    question: Text = setting(None, "question")
+    options: Text = setting(None, "list of its options")
+    answer: Text = setting(None, "index of the right one")
+    label: Text = setting(None, "class of a sample")
+    domain: Text = setting(None, "domain of a sample")
+    split: Text = setting(None, "`train` or `test`")
 
 
 _SPLIT_RULES: tuple[Rule, ...] = (
@@ -128,17 +114,15 @@ _SPLIT_NEEDS = (
 class Split(Section):
     """How all samples are split over the clients or clusters of a run."""
 
-    over: Literal["clients", "clusters"] = Field(
-        default="clients", description="all devices of the run, or clusters, whose devices share"
+    over: Literal["clients", "clusters"] = setting(
+        "clients", "all devices of the run, or clusters, whose devices share"
     )
-    kind: Literal["iid", "dirichlet", "shards", "quantity", "domains"] = Field(
-        default="iid", description="what differs: nothing, labels, labels, sizes, or domains"
+    kind: Literal["iid", "dirichlet", "shards", "quantity", "domains"] = setting(
+        "iid", "what differs: nothing, labels, labels, sizes, or domains"
     )
-    alpha: float | None = Field(
-        default=None, gt=0, le=1e6, description="concentration of kind dirichlet or quantity"
-    )
-    classes: int | None = Field(
-        default=None, ge=1, le=100_000, description="shards of one label each, with kind shards"
+    alpha: float | None = setting(None, "concentration of kind dirichlet or quantity", gt=0, le=1e6)
+    classes: int | None = setting(
+        None, "shards of one label each, with kind shards", ge=1, le=100_000
     )
 
     @model_validator(mode="after")
@@ -155,55 +139,42 @@ WITHIN = ("own_domain_fraction", "partition", "dirichlet_alpha", "classes_per_de
 class Data(Section):
     """The training data, and how it is spread over the clusters."""
 
-    kind: str = Field(
-        default="digits",
-        min_length=1,
-        description="name of the data set, or MODULE:FUNCTION for a custom one",
+    kind: str = setting(
+        "digits", "name of the data set, or MODULE:FUNCTION for a custom one", min_length=1
     )
-    path: Text = Field(
-        default=None, description="file of the data set, for kinds that are read from one"
+    path: Text = setting(None, "file of the data set, for kinds that are read from one")
+    paths: dict[str, str] = setting(
+        {}, "one file per cluster, by the cluster's name, in place of path"
     )
-    paths: dict[str, str] = Field(
-        default={}, description="one file per cluster, by the cluster's name, in place of path"
+    columns: Columns = setting(Columns(), "names of the columns, where they differ")
+    tokens: int = setting(128, "longest text that is kept, tokens", ge=2, le=1_000_000)
+    arguments: dict[str, JsonValue] = setting(
+        {}, "alpha and beta of synthetic, or keywords of a function of your own"
     )
-    columns: Columns = Field(
-        default=Columns(), description="names of the columns, where they differ"
+    own_domain_fraction: float = setting(
+        1.0, "share of a cluster's samples that come from its own domain", gt=0, le=1
     )
-    tokens: int = Field(
-        default=128, ge=2, le=1_000_000, description="longest text that is kept, tokens"
+    partition: Literal["even", "dirichlet", "classes"] = setting(
+        "even", "how a cluster's samples go to its devices"
     )
-    arguments: dict[str, JsonValue] = Field(
-        default={}, description="alpha and beta of synthetic, or keywords of a function of your own"
+    dirichlet_alpha: float = setting(0.5, "concentration, with partition dirichlet", gt=0, le=1e6)
+    classes_per_device: int = setting(
+        2, "labels per device, with partition classes", ge=1, le=100_000
     )
-    own_domain_fraction: float = Field(
-        default=1.0,
-        gt=0,
-        le=1,
-        description="share of a cluster's samples that come from its own domain",
+    split: Split | None = setting(
+        None, "split of all samples; null for domains and partition as above"
     )
-    partition: Literal["even", "dirichlet", "classes"] = Field(
-        default="even", description="how a cluster's samples go to its devices"
+    trial_samples: Count = setting(
+        30, "samples per cluster that are set aside to measure expert relevance"
     )
-    dirichlet_alpha: float = Field(
-        default=0.5, gt=0, le=1e6, description="concentration, with partition dirichlet"
+    train_samples: int | None = setting(
+        None, "most samples read to train a domain; null for all", ge=1
     )
-    classes_per_device: int = Field(
-        default=2, ge=1, le=100_000, description="labels per device, with partition classes"
+    test_samples: int | None = setting(
+        None, "most samples read to test a domain; null for all", ge=1
     )
-    split: Split | None = Field(
-        default=None, description="split of all samples; null for domains and partition as above"
-    )
-    trial_samples: Count = Field(
-        default=30, description="samples per cluster that are set aside to measure expert relevance"
-    )
-    train_samples: int | None = Field(
-        default=None, ge=1, description="most samples read to train a domain; null for all"
-    )
-    test_samples: int | None = Field(
-        default=None, ge=1, description="most samples read to test a domain; null for all"
-    )
-    test_fraction: float = Field(
-        default=0.2, gt=0, lt=1, description="share held out where a file names no test samples"
+    test_fraction: float = setting(
+        0.2, "share held out where a file names no test samples", gt=0, lt=1
     )
 
     @model_validator(mode="after")
@@ -218,34 +189,28 @@ class Data(Section):
 class Lora(Section):
     """Low-rank adaptation of the experts."""
 
-    rank: int | None = Field(
-        default=4, ge=1, le=100_000, description="rank; null to train the matrices themselves"
-    )
-    alpha: float | None = Field(
-        default=None, gt=0, le=1e6, description="alpha; null for twice the rank"
-    )
-    targets: tuple[str, ...] = Field(
-        default=(),
+    rank: int | None = setting(4, "rank; null to train the matrices themselves", ge=1, le=100_000)
+    alpha: float | None = setting(None, "alpha; null for twice the rank", gt=0, le=1e6)
+    targets: tuple[str, ...] = setting(
+        (),
+        "names of the experts' matrices that get factors; empty for all",
         strict=False,
         max_length=100,
-        description="names of the experts' matrices that get factors; empty for all",
     )
-    aggregate: Literal["merge", "average"] = Field(
-        default="merge", description="average rebuilt matrices, or the factors themselves"
+    aggregate: Literal["merge", "average"] = setting(
+        "merge", "average rebuilt matrices, or the factors themselves"
     )
-    download: Literal["full", "factors"] = Field(
-        default="full", description="what goes down: merged matrices, or a change of that rank"
+    download: Literal["full", "factors"] = setting(
+        "full", "what goes down: merged matrices, or a change of that rank"
     )
 
 
 class Pretraining(Section):
     """Gradient steps at the server before time begins; null for the model kind's own number."""
 
-    backbone_steps: Steps = Field(
-        default=None, description="dense start model; 0 for random weights"
-    )
-    expert_steps: Steps = Field(default=None, description="each expert, on its home domain")
-    gate_steps: Steps = Field(default=None, description="gate, on all trial data")
+    backbone_steps: Steps = setting(None, "dense start model; 0 for random weights")
+    expert_steps: Steps = setting(None, "each expert, on its home domain")
+    gate_steps: Steps = setting(None, "gate, on all trial data")
 
 
 _UNUSED = (only_with("quorum", "when", "quorum"), only_with("deadline_s", "when", "deadline"))
@@ -258,15 +223,11 @@ _MISSING = (
 class Aggregation(Section):
     """When an aggregation ends a step with uploads, or a round that waits for clusters."""
 
-    when: Literal["all", "quorum", "deadline"] = Field(
-        default="all", description="with the last one, a share of them, or after a time"
+    when: Literal["all", "quorum", "deadline"] = setting(
+        "all", "with the last one, a share of them, or after a time"
     )
-    quorum: float | None = Field(
-        default=None, gt=0, le=1, description="share to wait for; needed with when quorum"
-    )
-    deadline_s: Positive = Field(
-        default=None, le=1e9, description="longest wait, s; needed with when deadline"
-    )
+    quorum: float | None = setting(None, "share to wait for; needed with when quorum", gt=0, le=1)
+    deadline_s: Positive = setting(None, "longest wait, s; needed with when deadline", le=1e9)
 
     @model_validator(mode="after")
     def _each_key_with_its_rule(self) -> "Aggregation":
@@ -311,21 +272,19 @@ SCHEDULES = {
 class Optimizer(Section):
     """How local training moves weights; keys mean what they mean in torch.optim."""
 
-    kind: Literal["sgd", "adam", "adamw", "rmsprop"] = Field(default="sgd", description="optimiser")
-    momentum: float = Field(default=0.0, ge=0, lt=1, description="momentum (sgd, rmsprop)")
-    nesterov: bool = Field(default=False, description="Nesterov's momentum (sgd)")
-    weight_decay: float = Field(
-        default=0.0, ge=0, le=1e6, description="decay: times the weight added to its gradient"
+    kind: Literal["sgd", "adam", "adamw", "rmsprop"] = setting("sgd", "optimiser")
+    momentum: float = setting(0.0, "momentum (sgd, rmsprop)", ge=0, lt=1)
+    nesterov: bool = setting(False, "Nesterov's momentum (sgd)")
+    weight_decay: float = setting(
+        0.0, "decay: times the weight added to its gradient", ge=0, le=1e6
     )
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
-        default=(0.9, 0.999), strict=False, description="decay of mean and square (adam, adamw)"
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
+        setting((0.9, 0.999), "decay of mean and square (adam, adamw)", strict=False)
     )
-    smoothing: float = Field(default=0.99, ge=0, lt=1, description="decay of the square (rmsprop)")
-    eps: float = Field(
-        default=1e-8, gt=0, le=1, description="added to the root of the square (not of sgd)"
-    )
-    state: Literal["reset", "keep"] = Field(
-        default="reset", description="what a device remembers when it downloads a model"
+    smoothing: float = setting(0.99, "decay of the square (rmsprop)", ge=0, lt=1)
+    eps: float = setting(1e-8, "added to the root of the square (not of sgd)", gt=0, le=1)
+    state: Literal["reset", "keep"] = setting(
+        "reset", "what a device remembers when it downloads a model"
     )
 
     @model_validator(mode="after")
@@ -340,20 +299,18 @@ class Optimizer(Section):
 class Schedule(Section):
     """The step size over the local rounds of a device."""
 
-    kind: Literal["constant", "step", "exponential", "linear", "cosine"] = Field(
-        default="constant", description="how the step size changes"
+    kind: Literal["constant", "step", "exponential", "linear", "cosine"] = setting(
+        "constant", "how the step size changes"
     )
-    rounds: int | None = Field(
-        default=None, ge=1, le=1_000_000_000, description="local rounds of a step, or until floor"
+    rounds: int | None = setting(
+        None, "local rounds of a step, or until floor", ge=1, le=1_000_000_000
     )
-    factor: float | None = Field(
-        default=None, gt=0, le=1, description="factor after so many rounds (step), or each round"
+    factor: float | None = setting(
+        None, "factor after so many rounds (step), or each round", gt=0, le=1
     )
-    floor: float = Field(
-        default=0.0, ge=0, le=1, description="last step size over the first (linear, cosine)"
-    )
-    warmup_rounds: int = Field(
-        default=0, ge=0, le=1_000_000_000, description="first rounds, over which it grows to 1"
+    floor: float = setting(0.0, "last step size over the first (linear, cosine)", ge=0, le=1)
+    warmup_rounds: int = setting(
+        0, "first rounds, over which it grows to 1", ge=0, le=1_000_000_000
     )
 
     @model_validator(mode="after")
@@ -365,80 +322,59 @@ class Schedule(Section):
 class Learning(Section):
     """The federated learning of the scenario."""
 
-    method: str = Field(
-        default="emsfl-enhanced", min_length=1, description="name of the learning method"
+    method: str = setting("emsfl-enhanced", "name of the learning method", min_length=1)
+    train: bool = setting(True, "false for a timing-only run, which trains nothing")
+    rounds: Rounds = setting(Rounds(), "schedule of local rounds")
+    step_size: float = setting(0.03, "step size of local training", gt=0, le=1e30)
+    optimizer: Optimizer = setting(Optimizer(), "how local training moves weights")
+    schedule: Schedule = setting(Schedule(), "step size over the local rounds of a device")
+    clip_norm: Positive = setting(None, "largest norm of a gradient; null for any", le=1e9)
+    gate_step_size_ratio: float = setting(
+        0.1, "step size of the gate over that of the experts", ge=0
     )
-    train: bool = Field(
-        default=True, description="false for a timing-only run, which trains nothing"
+    steps_per_round: Count = setting(5, "gradient steps in a round")
+    batch_size: Count = setting(32, "samples in a gradient step")
+    gate_tuning_cycles: int = setting(2, "last cycles, which tune the gate too", ge=0, le=1_000_000)
+    aggregation: Aggregation = setting(Aggregation(), "which clients an aggregation waits for")
+    lora: Lora = setting(Lora(), "low-rank adaptation of the experts")
+    trains_backbone: bool = setting(
+        False, "true to train and send backbone and head wherever the gate is"
     )
-    rounds: Rounds = Field(default=Rounds(), description="schedule of local rounds")
-    step_size: float = Field(default=0.03, gt=0, le=1e30, description="step size of local training")
-    optimizer: Optimizer = Field(
-        default=Optimizer(), description="how local training moves weights"
+    upload_format: Literal["native", "float16", "int8"] = setting(
+        "native", "number format of uploads"
     )
-    schedule: Schedule = Field(
-        default=Schedule(), description="step size over the local rounds of a device"
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto", "what tensors are computed on; auto for CUDA where there is one"
     )
-    clip_norm: Positive = Field(
-        default=None, le=1e9, description="largest norm of a gradient; null for any"
+    precision: Literal["auto", "float32", "float64", "bfloat16"] = setting(
+        "auto", "number format of weights; auto for the checkpoint's, or float32"
     )
-    gate_step_size_ratio: float = Field(
-        default=0.1, ge=0, description="step size of the gate over that of the experts"
+    pretraining: Pretraining = setting(Pretraining(), "what the server trains before time begins")
+    model: Model = setting(Model(), "the model that is trained")
+    sized_as: Sizes | None = setting(
+        None, "architecture whose bytes, FLOPs, memory and energy count; null for the model"
     )
-    steps_per_round: Count = Field(default=5, description="gradient steps in a round")
-    batch_size: Count = Field(default=32, description="samples in a gradient step")
-    gate_tuning_cycles: int = Field(
-        default=2, ge=0, le=1_000_000, description="last cycles, which tune the gate too"
-    )
-    aggregation: Aggregation = Field(
-        default=Aggregation(), description="which clients an aggregation waits for"
-    )
-    lora: Lora = Field(default=Lora(), description="low-rank adaptation of the experts")
-    trains_backbone: bool = Field(
-        default=False, description="true to train and send backbone and head wherever the gate is"
-    )
-    upload_format: Literal["native", "float16", "int8"] = Field(
-        default="native", description="number format of uploads"
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="what tensors are computed on; auto for CUDA where there is one"
-    )
-    precision: Literal["auto", "float32", "float64", "bfloat16"] = Field(
-        default="auto",
-        description="number format of weights; auto for the checkpoint's, or float32",
-    )
-    pretraining: Pretraining = Field(
-        default=Pretraining(), description="what the server trains before time begins"
-    )
-    model: Model = Field(default=Model(), description="the model that is trained")
-    sized_as: Sizes | None = Field(
-        default=None,
-        description="architecture whose bytes, FLOPs, memory and energy count; null for the model",
-    )
-    data: Data = Field(default=Data(), description="the data set and its split")
-    evaluate_every_hours: float | None = Field(
-        default=None,
+    data: Data = setting(Data(), "the data set and its split")
+    evaluate_every_hours: float | None = setting(
+        None,
+        "evaluate in between too, hours; null for complete cycles and the end only",
         gt=0,
         le=1e6,
-        description="evaluate in between too, hours; null for complete cycles and the end only",
     )
-    targets: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
-        default=(),
-        strict=False,
-        max_length=20,
-        description="accuracies, rising, whose first crossing is reported; empty for levels that "
+    targets: tuple[Annotated[float, Field(gt=0, le=1)], ...] = setting(
+        (),
+        "accuracies, rising, whose first crossing is reported; empty for levels that "
         "the runs reach",
-    )
-    metrics: tuple[str, ...] = Field(
-        default=(),
         strict=False,
         max_length=20,
-        description="figures to measure beside accuracy and loss, MODULE:FUNCTION of logits and "
-        "labels",
     )
-    options: dict[str, JsonValue] = Field(
-        default={}, description="the method's own options, checked by it"
+    metrics: tuple[str, ...] = setting(
+        (),
+        "figures to measure beside accuracy and loss, MODULE:FUNCTION of logits and labels",
+        strict=False,
+        max_length=20,
     )
+    options: dict[str, JsonValue] = setting({}, "the method's own options, checked by it")
 
     @field_validator("targets")
     @classmethod

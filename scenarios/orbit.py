@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, Tag
 
 from scenarios.errors import Problem
-from scenarios.section import NAME, Rule, Section, Text, only_with, refused_keys, word_or
+from scenarios.section import NAME, Rule, Section, Text, only_with, refused_keys, setting, word_or
 
 # Keys that sources with satellites share: who is served when, and by which satellite.
 
@@ -20,44 +20,30 @@ class OrbitSource(Section):
 class WithService(OrbitSource):
     """Which clusters a satellite serves, and which satellite a cluster goes to."""
 
-    beams: int = Field(
-        default=1,
-        ge=1,
-        le=10_000,
-        description="clusters that a satellite can serve at the same time",
+    beams: int = setting(1, "clusters that a satellite can serve at the same time", ge=1, le=10_000)
+    priority: Literal["least_recently_served", "highest_elevation"] = setting(
+        "least_recently_served", "which cluster gets a free beam"
     )
-    priority: Literal["least_recently_served", "highest_elevation"] = Field(
-        default="least_recently_served", description="which cluster gets a free beam"
+    min_contact_s: float = setting(
+        0.0, "shortest contact, or rest of a contact, that is used, s", ge=0, le=1e9
     )
-    min_contact_s: float = Field(
-        default=0.0,
+    serving: Literal["single", "any"] = setting(
+        "single", "one satellite, or any of them: each an access point of the same server"
+    )
+    hand_over: Literal["longest_remaining", "highest_elevation"] | None = setting(
+        None, "which satellite a cluster goes to next; null for longest_remaining"
+    )
+    hand_over_gap_s: float | None = setting(
+        None,
+        "longest gap, s, over which contacts of a cluster are one session; null for 0",
         ge=0,
         le=1e9,
-        description="shortest contact, or rest of a contact, that is used, s",
     )
-    serving: Literal["single", "any"] = Field(
-        default="single",
-        description="one satellite, or any of them: each an access point of the same server",
+    session: Literal["joined", "contact"] | None = setting(
+        None, "contacts joined over the hand-over gap, or each its own; null for joined"
     )
-    hand_over: Literal["longest_remaining", "highest_elevation"] | None = Field(
-        default=None,
-        description="which satellite a cluster goes to next; null for longest_remaining",
-    )
-    hand_over_gap_s: float | None = Field(
-        default=None,
-        ge=0,
-        le=1e9,
-        description="longest gap, s, over which contacts of a cluster are one session; null for 0",
-    )
-    session: Literal["joined", "contact"] | None = Field(
-        default=None,
-        description="contacts joined over the hand-over gap, or each its own; null for joined",
-    )
-    sync_delay_s: float | None = Field(
-        default=None,
-        ge=0,
-        le=1e9,
-        description="time until the others know what one satellite received, s; null for 0",
+    sync_delay_s: float | None = setting(
+        None, "time until the others know what one satellite received, s; null for 0", ge=0, le=1e9
     )
 
 
@@ -66,11 +52,8 @@ class WithGeometry(WithService):
 
     has_geometry: ClassVar[bool] = True
 
-    min_elevation_deg: float = Field(
-        default=10.0,
-        ge=0,
-        lt=90,
-        description="elevation above which a cluster has contact, degrees",
+    min_elevation_deg: float = setting(
+        10.0, "elevation above which a cluster has contact, degrees", ge=0, lt=90
     )
 
 
@@ -87,12 +70,10 @@ NameOrNumber = Annotated[
 
 
 class _Elements(WithGeometry):
-    path: Text = Field(
-        default=None, description="element file; relative paths start at the scenario file's folder"
-    )
-    elements: Text = Field(default=None, description="the file's text itself, in place of path")
-    satellite: NameOrNumber = Field(
-        default=None, description="name or catalogue number, for a file of several satellites"
+    path: Text = setting(None, "element file; relative paths start at the scenario file's folder")
+    elements: Text = setting(None, "the file's text itself, in place of path")
+    satellite: NameOrNumber = setting(
+        None, "name or catalogue number, for a file of several satellites"
     )
 
 
@@ -100,8 +81,8 @@ class TleOrbit(_Elements):
     """Satellites on published two-line element sets, propagated by SGP4."""
 
     source: Literal["tle"] = Field(description="two-line elements")
-    checksum: Literal["verify", "ignore"] = Field(
-        default="verify", description="whether wrong checksums are an error"
+    checksum: Literal["verify", "ignore"] = setting(
+        "verify", "whether wrong checksums are an error"
     )
 
 
@@ -134,9 +115,8 @@ Angle = Annotated[float, Field(ge=0, lt=360)]
 
 
 class _Made(WithGeometry):
-    propagation: Literal["sgp4", "secular_j2"] = Field(
-        default="sgp4",
-        description="SGP4, or an ellipse that J2 turns at its secular rates, without short periods",
+    propagation: Literal["sgp4", "secular_j2"] = setting(
+        "sgp4", "SGP4, or an ellipse that J2 turns at its secular rates, without short periods"
     )
 
 
@@ -146,11 +126,9 @@ class CircularOrbit(_Made):
     source: Literal["circular"] = Field(description="circular elements")
     altitude_km: Altitude
     inclination_deg: Inclination
-    raan_deg: Angle = Field(
-        default=0.0, description="right ascension of the ascending node, degrees"
-    )
-    argument_of_latitude_deg: Angle = Field(
-        default=0.0, description="angle from the ascending node at the start, degrees"
+    raan_deg: Angle = setting(0.0, "right ascension of the ascending node, degrees")
+    argument_of_latitude_deg: Angle = setting(
+        0.0, "angle from the ascending node at the start, degrees"
     )
 
 
@@ -159,37 +137,31 @@ class KeplerianOrbit(_Made):
 
     source: Literal["keplerian"] = Field(description="mean Keplerian elements")
     semi_major_axis_km: float = Field(ge=6500, le=60_000, description="semi-major axis, km")
-    eccentricity: float = Field(default=0.0, ge=0, lt=1, description="eccentricity")
+    eccentricity: float = setting(0.0, "eccentricity", ge=0, lt=1)
     inclination_deg: float = Field(ge=0, le=180, description="inclination, degrees")
-    raan_deg: Angle = Field(
-        default=0.0, description="right ascension of the ascending node, degrees"
+    raan_deg: Angle = setting(0.0, "right ascension of the ascending node, degrees")
+    argument_of_perigee_deg: Angle = setting(
+        0.0, "angle from the ascending node to the perigee, degrees"
     )
-    argument_of_perigee_deg: Angle = Field(
-        default=0.0, description="angle from the ascending node to the perigee, degrees"
-    )
-    mean_anomaly_deg: Angle = Field(default=0.0, description="mean anomaly at the start, degrees")
-    bstar: float = Field(
-        default=0.0, ge=-1, le=1, description="SGP4's drag term B*, per Earth radius; 0 for no drag"
-    )
+    mean_anomaly_deg: Angle = setting(0.0, "mean anomaly at the start, degrees")
+    bstar: float = setting(0.0, "SGP4's drag term B*, per Earth radius; 0 for no drag", ge=-1, le=1)
 
 
 class _Pattern(Section):
     """How a shell is laid out, beside its size and its orbit."""
 
-    pattern: Literal["delta", "star"] = Field(
-        default="delta", description="ascending nodes over 360 (delta) or 180 (star) degrees"
+    pattern: Literal["delta", "star"] = setting(
+        "delta", "ascending nodes over 360 (delta) or 180 (star) degrees"
     )
-    phasing: int = Field(
-        default=0,
+    phasing: int = setting(
+        0,
+        "offset between neighbouring planes, in units of 360 degrees / satellites",
         ge=0,
         le=19_999,
-        description="offset between neighbouring planes, in units of 360 degrees / satellites",
     )
-    raan_deg: Angle = Field(
-        default=0.0, description="right ascension of the first plane's ascending node, degrees"
-    )
-    argument_of_latitude_deg: Angle = Field(
-        default=0.0, description="angle of the first satellite from its node, degrees"
+    raan_deg: Angle = setting(0.0, "right ascension of the first plane's ascending node, degrees")
+    argument_of_latitude_deg: Angle = setting(
+        0.0, "angle of the first satellite from its node, degrees"
     )
 
 
@@ -201,14 +173,14 @@ NoSize = Annotated[int | None, Field(ge=1, le=MOST_SATELLITES)]
 class Shell(_Pattern):
     """One Walker pattern of several; at an altitude, or on an axis that may be of any orbit."""
 
-    name: Annotated[str | None, Field(pattern=NAME, max_length=64)] = Field(
-        default=None, description="what names of its satellites begin with; null for its number"
+    name: Annotated[str | None, Field(pattern=NAME, max_length=64)] = setting(
+        None, "what names of its satellites begin with; null for its number"
     )
-    altitude_km: Annotated[float | None, Field(ge=160, le=2000)] = Field(
-        default=None, description="altitude above the equator, km"
+    altitude_km: Annotated[float | None, Field(ge=160, le=2000)] = setting(
+        None, "altitude above the equator, km"
     )
-    semi_major_axis_km: Annotated[float | None, Field(ge=6500, le=60_000)] = Field(
-        default=None, description="semi-major axis in place of altitude_km, km"
+    semi_major_axis_km: Annotated[float | None, Field(ge=6500, le=60_000)] = setting(
+        None, "semi-major axis in place of altitude_km, km"
     )
     inclination_deg: Inclination
     satellites: Size = Field(description="number of satellites in all planes")
@@ -218,12 +190,12 @@ class Shell(_Pattern):
 class Use(Section):
     """The part of each shell that is there: a study of sizes in one constellation."""
 
-    planes: NoSize = Field(default=None, description="planes that are there; null for all")
-    satellites_per_plane: NoSize = Field(
-        default=None, description="satellites of such a plane that are there; null for all"
+    planes: NoSize = setting(None, "planes that are there; null for all")
+    satellites_per_plane: NoSize = setting(
+        None, "satellites of such a plane that are there; null for all"
     )
-    choose: Literal["even", "first"] = Field(
-        default="even", description="every n-th plane and satellite, the last one among them"
+    choose: Literal["even", "first"] = setting(
+        "even", "every n-th plane and satellite, the last one among them"
     )
 
 
@@ -231,27 +203,20 @@ class WalkerOrbit(_Made, _Pattern):
     """A Walker constellation: equal circular orbits, evenly spread over planes, or shells of it."""
 
     source: Literal["walker"] = Field(description="Walker constellation")
-    altitude_km: Annotated[float | None, Field(ge=160, le=2000)] = Field(
-        default=None, description="altitude above the equator, km"
+    altitude_km: Annotated[float | None, Field(ge=160, le=2000)] = setting(
+        None, "altitude above the equator, km"
     )
     inclination_deg: NoInclination = None
-    satellites: NoSize = Field(default=None, description="number of satellites in all planes")
-    planes: NoSize = Field(default=None, description="number of orbital planes")
-    shells: tuple[Shell, ...] | None = Field(
-        default=None,
-        strict=False,
-        min_length=1,
-        max_length=100,
-        description="several patterns in place of one",
+    satellites: NoSize = setting(None, "number of satellites in all planes")
+    planes: NoSize = setting(None, "number of orbital planes")
+    shells: tuple[Shell, ...] | None = setting(
+        None, "several patterns in place of one", strict=False, min_length=1, max_length=100
     )
-    use: Use = Field(default=Use(), description="the planes and satellites that are there")
-    serving: Literal["single", "any"] = Field(
-        default="any",
-        description="one satellite, or any of them: each an access point of the same server",
+    use: Use = setting(Use(), "the planes and satellites that are there")
+    serving: Literal["single", "any"] = setting(
+        "any", "one satellite, or any of them: each an access point of the same server"
     )
-    satellite: NameOrNumber = Field(
-        default=None, description="name of the one satellite of serving single"
-    )
+    satellite: NameOrNumber = setting(None, "name of the one satellite of serving single")
 
     @property
     def satellites_used(self) -> int:
@@ -270,50 +235,47 @@ class WalkerOrbit(_Made, _Pattern):
 class WindowColumns(Section):
     """What the columns of a window file are called there; null where it is called as here."""
 
-    satellite: Text = Field(default=None, description="name of the satellite")
-    site: Text = Field(default=None, description="name of the site: a cluster's name")
-    rise_utc: Text = Field(default=None, description="time of rise, UTC")
-    set_utc: Text = Field(default=None, description="time of set, UTC")
-    duration_s: Text = Field(default=None, description="duration, s; in place of the time of set")
-    culminate_utc: Text = Field(default=None, description="time of culmination, UTC")
-    max_elevation_deg: Text = Field(default=None, description="highest elevation, degrees")
-    min_slant_range_km: Text = Field(default=None, description="least slant range, km")
+    satellite: Text = setting(None, "name of the satellite")
+    site: Text = setting(None, "name of the site: a cluster's name")
+    rise_utc: Text = setting(None, "time of rise, UTC")
+    set_utc: Text = setting(None, "time of set, UTC")
+    duration_s: Text = setting(None, "duration, s; in place of the time of set")
+    culminate_utc: Text = setting(None, "time of culmination, UTC")
+    max_elevation_deg: Text = setting(None, "highest elevation, degrees")
+    min_slant_range_km: Text = setting(None, "least slant range, km")
 
 
 class ContactsOrbit(WithService):
     """Contact windows that are ready: an export of ours, or a table of another tool."""
 
     source: Literal["contacts"] = Field(description="ready contact windows")
-    path: Text = Field(
-        default=None,
-        description="CSV file of windows; relative paths start at the scenario file's folder",
+    path: Text = setting(
+        None, "CSV file of windows; relative paths start at the scenario file's folder"
     )
-    windows: Text = Field(default=None, description="the file's text itself, in place of path")
-    satellite: NameOrNumber = Field(
-        default=None, description="name of the one that serves, for windows of several satellites"
+    windows: Text = setting(None, "the file's text itself, in place of path")
+    satellite: NameOrNumber = setting(
+        None, "name of the one that serves, for windows of several satellites"
     )
-    columns: WindowColumns = Field(
-        default=WindowColumns(), description="what the file's columns are called in the file"
+    columns: WindowColumns = setting(
+        WindowColumns(), "what the file's columns are called in the file"
     )
 
 
 class Slots(Section):
     """One cycle: a slot for each cluster in the order of their names, then the idle ones."""
 
-    count: int | None = Field(
-        default=None, ge=1, le=100_000, description="served slots per cycle: the number of clusters"
+    count: int | None = setting(
+        None, "served slots per cycle: the number of clusters", ge=1, le=100_000
     )
-    seconds: float = Field(default=600.0, gt=0, le=1e9, description="length of a slot, s")
-    idle: int = Field(
-        default=0, ge=0, le=1_000_000, description="slots per cycle in which nobody is served"
-    )
+    seconds: float = setting(600.0, "length of a slot, s", gt=0, le=1e9)
+    idle: int = setting(0, "slots per cycle in which nobody is served", ge=0, le=1_000_000)
 
 
 class SlotOrbit(OrbitSource):
     """The idealised cycle of the EMS-FL paper: no geometry, one cluster per slot."""
 
     source: Literal["slots"] = Field(description="idealised cycle")
-    slots: Slots = Field(default=Slots(), description="the cycle's slots")
+    slots: Slots = setting(Slots(), "the cycle's slots")
 
 
 Orbit = (

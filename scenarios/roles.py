@@ -10,7 +10,7 @@ from scenarios.faults import Faults
 from scenarios.ground import Compute, Ground
 from scenarios.link import Link
 from scenarios.link_rules import link_directions
-from scenarios.section import Section
+from scenarios.section import Section, setting
 
 if TYPE_CHECKING:
     from scenarios.orbit import Orbit
@@ -22,13 +22,10 @@ ONE = "satellite:"
 class Roles(Section):
     """Who the server is and who the clients are; a server of several nodes has one model."""
 
-    server: Annotated[str, Field(pattern=rf"^(satellites|stations|{ONE}.+)$")] = Field(
-        default="satellites",
-        description="who holds the model: satellites, stations or satellite:NAME",
+    server: Annotated[str, Field(pattern=rf"^(satellites|stations|{ONE}.+)$")] = setting(
+        "satellites", "who holds the model: satellites, stations or satellite:NAME"
     )
-    clients: Literal["devices", "satellites"] = Field(
-        default="devices", description="who holds the data"
-    )
+    clients: Literal["devices", "satellites"] = setting("devices", "who holds the data")
 
     @property
     def stations_serve(self) -> bool:

@@ -19,34 +19,26 @@ from scenarios.link_rules import (
 )
 from scenarios.orbit import Orbit, orbit_problems
 from scenarios.roles import Roles, battery_problems, roles_problems
-from scenarios.section import Instant, Positive, Section
+from scenarios.section import Instant, Positive, Section, setting
 
 
 class Stop(Section):
     """When the run ends: at the first of these that is reached."""
 
-    cycles: int | None = Field(
-        default=None,
+    cycles: int | None = setting(
+        None, "complete cycles; needed with orbit source slots", ge=1, le=1_000_000_000
+    )
+    days: Positive = setting(
+        None, "simulated days; needed with orbits, null to the last of ready windows", le=36_525
+    )
+    rounds: int | None = setting(
+        None,
+        "aggregations to stop at, of whatever method; beside cycles or days",
         ge=1,
         le=1_000_000_000,
-        description="complete cycles; needed with orbit source slots",
     )
-    days: Positive = Field(
-        default=None,
-        le=36_525,
-        description="simulated days; needed with orbits, null to the last of ready windows",
-    )
-    rounds: int | None = Field(
-        default=None,
-        ge=1,
-        le=1_000_000_000,
-        description="aggregations to stop at, of whatever method; beside cycles or days",
-    )
-    accuracy: float | None = Field(
-        default=None,
-        ge=0,
-        le=1,
-        description="test accuracy to stop at, 0 to 1; beside cycles or days",
+    accuracy: float | None = setting(
+        None, "test accuracy to stop at, 0 to 1; beside cycles or days", ge=0, le=1
     )
 
 
@@ -56,20 +48,19 @@ class Scenario(Section):
     Two scenarios are equal if all their keys are, whatever file they were read from.
     """
 
-    description: str = Field(default="", description="one line on what the scenario shows")
-    seed: int = Field(default=1, ge=0, le=2**63 - 1, description="seed of every random stream")
-    start: Instant = Field(
-        default=None,
-        description="start of the simulation, UTC; null for the elements' epoch or the first rise",
+    description: str = setting("", "one line on what the scenario shows")
+    seed: int = setting(1, "seed of every random stream", ge=0, le=2**63 - 1)
+    start: Instant = setting(
+        None, "start of the simulation, UTC; null for the elements' epoch or the first rise"
     )
     stop: Stop = Field(description="end of the run: cycles or days, and accuracy if wanted")
-    roles: Roles = Field(default=Roles(), description="who holds the data and who the model")
+    roles: Roles = setting(Roles(), "who holds the data and who the model")
     orbit: Orbit = Field(discriminator="source", description="the satellites")
     ground: Ground = Field(description="the clusters of devices, or the stations")
-    link: Link = Field(default=Link(), description="the radio link")
-    compute: Compute = Field(default=Compute(), description="the devices' computing")
-    learning: Learning = Field(default=Learning(), description="the federated learning")
-    faults: Faults = Field(default=Faults(), description="what goes wrong by chance")
+    link: Link = setting(Link(), "the radio link")
+    compute: Compute = setting(Compute(), "the devices' computing")
+    learning: Learning = setting(Learning(), "the federated learning")
+    faults: Faults = setting(Faults(), "what goes wrong by chance")
 
     _source_path: Path | None = PrivateAttr(default=None)
     _origin: Origin = PrivateAttr(default=Origin())

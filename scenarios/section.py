@@ -17,6 +17,11 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
+def setting(default: Any, meaning: str, **limits: Any) -> Any:
+    """Return the field of a key: its default, what it means (with its unit), and its limits."""
+    return Field(default, description=meaning, **limits)
+
+
 # Wider than any radio, and narrow enough that 10**(dB/10) stays a finite float.
 Decibels = Annotated[float | None, Field(ge=-300, le=300)]
 Loss = Annotated[float | None, Field(ge=0, le=300)]
