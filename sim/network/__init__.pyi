@@ -15,6 +15,8 @@ from .peers import Nodes as Nodes
 from .peers import Peers as Peers
 from .relay import Relay as Relay
 from .relay import Relaying as Relaying
+from .routing import ContactGraph as ContactGraph
+from .routing import Hop as Hop
 from .sessions import ClusterSessions as ClusterSessions
 from .sessions import Synchronisation as Synchronisation
 from .steps import Step as Step

@@ -1,0 +1,157 @@
+"""Store-and-forward over a plan of contacts: the earliest arrival, and volumes that are booked.
+
+Routes are those of contact graph routing (CCSDS 734.3-B-1, schedule-aware bundle routing): a
+message goes in one piece over each contact, and waits at a node for the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from learning.requests.cluster import Floats, Ints
+
+FIRST_CONTACTS = 4096
+"""How many contacts a search looks at first; each time that these are too few, twice as many."""
+
+Free = NDArray[Any]
+FREE = np.dtype(
+    [(name, "i8") for name in ("contact", "source", "target")]
+    + [(name, "f8") for name in ("start_s", "end_s", "rate_bps", "delay_s")]
+)
+"""A row for each time of a contact, in one direction, that nothing has booked."""
+
+
+class Hop(NamedTuple):
+    """A message over one ``contact``: its bits leave until ``sent_s``, the last one then comes."""
+
+    contact: int
+    source: int
+    target: int
+    begin_s: float
+    sent_s: float
+    arrival_s: float
+
+
+class ContactGraph:
+    """Contacts between so many ``nodes``, and what of their time is not booked yet.
+
+    ``a`` and ``b`` (M,) are nodes, counted from 0. Bits leave from ``start_s`` to ``end_s`` at
+    ``rate_bps``, and are there ``delay_s`` later: arrays (M,), or one number. A contact goes both
+    ways, with a band of its own for each, unless all are ``directed``. Raises ValueError for
+    contacts that end before they start, a rate that is not above 0, and a delay below 0.
+    """
+
+    def __init__(
+        self,
+        nodes: int,
+        a: ArrayLike,
+        b: ArrayLike,
+        start_s: ArrayLike,
+        end_s: ArrayLike,
+        rate_bps: ArrayLike,
+        delay_s: ArrayLike = 0.0,
+        *,
+        directed: bool = False,
+    ) -> None:
+        free = np.zeros(np.shape(a), FREE)
+        free["contact"], free["source"], free["target"] = np.arange(len(free)), a, b
+        free["start_s"], free["end_s"] = start_s, end_s
+        free["rate_bps"], free["delay_s"] = rate_bps, delay_s
+        right = (free["end_s"] >= free["start_s"]) & (free["rate_bps"] > 0.0)
+        if not np.all(right & (free["delay_s"] >= 0.0)):
+            raise ValueError(
+                "a contact has end < start, a rate that is not above 0, or a delay < 0"
+            )
+        if not directed:
+            back = free.copy()
+            back["source"], back["target"] = b, a
+            free = np.concatenate([free, back])
+        self._free: Free = free[np.argsort(free["start_s"], kind="stable")]
+        self.nodes = nodes
+
+    def route(self, source: int, target: int, bits: float, ready_s: float) -> list[Hop] | None:
+        """Return the hops of a message that is ready at ``source``; None if it never arrives.
+
+        It arrives as early as any route lets it, and with the fewest hops of those that do.
+        """
+        labels, via, free = self._search(source, bits, ready_s, target)
+        if labels[-1][target] == np.inf:
+            return None
+        hops: list[Hop] = []
+        for ready, arrival, took in zip(labels[-2::-1], labels[:0:-1], via[::-1], strict=True):
+            if arrival[target] < ready[target]:  # else it was there with fewer hops
+                one = free[took[target]]
+                begin_s = max(float(one["start_s"]), float(ready[one["source"]]))
+                sent_s = begin_s + bits / float(one["rate_bps"])
+                contact, target, there = int(one["contact"]), int(one["source"]), target
+                hops.append(Hop(contact, target, there, begin_s, sent_s, float(arrival[there])))
+        return hops[::-1]
+
+    def arrivals(self, source: int, bits: float, ready_s: float) -> Floats:
+        """Return when a message can be at each node (N,), over whatever contacts; inf for never."""
+        return self._search(source, bits, ready_s)[0][-1]
+
+    def book(self, hops: Sequence[Hop]) -> None:
+        """Take the times of ``hops`` out of the plan: later routes use what is left of it.
+
+        Raises ValueError for a time that is not free.
+        """
+        for hop in hops:
+            free = self._free
+            mine = (free["contact"] == hop.contact) & (free["source"] == hop.source)
+            mine &= (free["start_s"] <= hop.begin_s) & (hop.sent_s <= free["end_s"])
+            if not mine.any():
+                raise ValueError(f"contact {hop.contact} is not free at {hop.begin_s:g} s")
+            before = int(mine.argmax())
+            rest = free[before : before + 1].copy()
+            rest["start_s"], free["end_s"][before] = hop.sent_s, hop.begin_s
+            self._free = np.insert(free, np.searchsorted(free["start_s"], hop.sent_s), rest)
+
+    def _search(
+        self, source: int, bits: float, ready_s: float, target: int | None = None
+    ) -> tuple[list[Floats], list[Ints], Free]:
+        """Return :func:`_arrivals` over all contacts that matter for ``target``, and these."""
+        ahead = self._free[self._free["end_s"] >= ready_s]
+        count = FIRST_CONTACTS
+        while True:
+            labels, via = _arrivals(ahead[:count], self.nodes, source, bits, ready_s)
+            last = labels[-1].max() if target is None else labels[-1][target]
+            # What starts later than the message is there makes it neither earlier nor shorter.
+            if count >= len(ahead) or last < ahead["start_s"][count]:
+                return labels, via, ahead
+            count *= 2
+
+
+def _arrivals(
+    free: Free, nodes: int, source: int, bits: float, ready_s: float
+) -> tuple[list[Floats], list[Ints]]:
+    """Return the earliest arrivals (N,) with at most 0, 1, 2, ... hops, until none is earlier.
+
+    Behind them, for each number of hops but 0, the row of ``free`` by which each node that is
+    reached earlier than before is reached: Bellman and Ford's rounds, over all contacts at a time.
+    """
+    a, b, start, end, delay = (
+        np.ascontiguousarray(free[name])
+        for name in ("source", "target", "start_s", "end_s", "delay_s")
+    )
+    lasts = bits / free["rate_bps"]
+    labels: list[Floats] = [np.full(nodes, np.inf)]
+    via: list[Ints] = []
+    labels[0][source] = ready_s
+    while True:
+        before = labels[-1]
+        sent = np.maximum(start, before[a]) + lasts
+        arrival = np.where(sent <= end, sent + delay, np.inf)
+        after = before.copy()
+        np.minimum.at(after, b, arrival)
+        if not (after < before).any():
+            return labels, via
+        took = np.full(nodes, -1)
+        first = np.flatnonzero((arrival == after[b]) & (arrival < before[b]))[::-1]
+        took[b[first]] = first  # of several, the one that starts first
+        labels.append(after)
+        via.append(took)

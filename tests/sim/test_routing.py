@@ -1,0 +1,152 @@
+"""Store-and-forward over a plan of contacts, against networkx on the time-expanded graph."""
+
+import itertools
+import time
+
+import networkx
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from sim.network import ContactGraph, Hop
+
+TUTORIAL = """1 2 0 60, 2 3 0 60, 1 3 0 60, 3 4 0 30, 1 5 10 20, 4 5 0 10, 4 5 30 40, 4 5 50 60"""
+"""The plan of nasa/HDTN's cgrTutorial.json: both ways, a light time of 1 s, 1 Mbit/s."""
+
+HORIZON_S = 40
+
+
+def test_tutorial_plan_arrives_at_3() -> None:
+    """Node 1 sends to 5 at 0 s: 1, 3, 4, 5; a second later than the last bit of a long message."""
+    rows = np.array([row.split() for row in TUTORIAL.split(",")], int).T
+    graph = ContactGraph(6, *rows, 1e6, 1.0)
+    tiny = graph.route(1, 5, 0.0, 0.0)
+    assert tiny is not None
+    assert [(hop.source, hop.target, hop.arrival_s) for hop in tiny] == [
+        *((1, 3, 1.0), (3, 4, 2.0), (4, 5, 3.0))
+    ]
+    large = graph.route(1, 5, 9e6, 0.0)  # 9 s over each link: too long for 4 to 5 until 10 s
+    assert large == [Hop(4, 1, 5, 10.0, 19.0, 20.0)]
+    graph.book(large)
+    again = graph.route(1, 5, 9e6, 0.0)
+    assert again is not None and [hop.arrival_s for hop in again] == [10.0, 20.0, 40.0]
+    with pytest.raises(ValueError, match="contact 4 is not free at 10 s"):
+        graph.book(large)
+
+
+def test_message_that_no_route_carries() -> None:
+    """One that is longer than a contact, that comes too late, or whose target nobody meets."""
+    graph = ContactGraph(4, [0, 2], [1, 3], 0.0, 10.0, 8.0, directed=True)
+    assert graph.route(0, 1, 80.0, 0.0) == [Hop(0, 0, 1, 0.0, 10.0, 10.0)]
+    for source, target, bits, ready_s in (
+        (0, 1, 80.1, 0),
+        (0, 1, 8, 9.1),
+        (0, 3, 0, 0),
+        (1, 0, 0, 0),
+    ):
+        assert graph.route(source, target, bits, ready_s) is None
+    assert graph.route(1, 1, 1e9, 99.0) == []
+    assert_array_equal(graph.arrivals(0, 8.0, 2.0), [2.0, 3.0, np.inf, np.inf])
+    for wrong in ((3.0, 2.0, 1.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 1.0, 1.0, -1.0)):
+        with pytest.raises(ValueError, match="a contact has"):
+            ContactGraph(2, [0], [1], *wrong)
+
+
+@pytest.mark.slow(reason="1,000 plans, each with a graph of its own")
+def test_random_plans_against_time_expanded_graph() -> None:
+    """1,000 plans of whole seconds, three messages each: arrival, hops, and what is booked."""
+    rng, found = np.random.default_rng(22), 0
+    for _ in range(1000):
+        nodes, contacts = int(rng.integers(3, 7)), int(rng.integers(3, 25))
+        a = rng.integers(nodes, size=contacts)
+        b = (a + rng.integers(1, nodes, contacts)) % nodes
+        start = rng.integers(HORIZON_S - 8, size=contacts)
+        end = start + rng.integers(1, 9, contacts)
+        rate, delay = rng.integers(1, 3, contacts), rng.integers(3, size=contacts)
+        graph = ContactGraph(nodes, a, b, start, end, rate, delay, directed=True)
+        free = np.zeros((contacts, HORIZON_S + 2), bool)
+        for row, span in zip(free, zip(start, end, strict=True), strict=True):
+            row[slice(*span)] = True
+        for _ in range(3):
+            source, target = (int(node) for node in rng.permutation(nodes)[:2])
+            bits, ready = 2 * int(rng.integers(1, 4)), int(rng.integers(20))
+            lasts = bits // rate
+            hops = graph.route(source, target, bits, ready)
+            truth = _earliest((a, b, delay, lasts, free), source, target, ready)
+            assert truth == (None if hops is None else (hops[-1].arrival_s, len(hops)))
+            for hop in hops or []:
+                assert free[hop.contact, int(hop.begin_s) : int(hop.sent_s)].all()
+                free[hop.contact, int(hop.begin_s) : int(hop.sent_s)] = False
+            graph.book(hops or [])
+            found += hops is not None
+    assert 700 < found < 2300  # both happen often
+
+
+def _earliest(plan, source: int, target: int, ready: int):  # type: ignore[no-untyped-def]
+    """Return the first second at the target, and the fewest hops by then; None for never."""
+    edges, times = [], {(node, ready) for node in range(7)}
+    for here, there, delay, lasts, free in zip(*plan, strict=True):
+        for begin in np.flatnonzero(free):
+            if begin >= ready and free[begin : begin + lasts].all():
+                edges.append(((here, begin), (there, begin + lasts + delay), 1))
+                times.update(edges[-1][:2])
+    waits = [(one, two, 0) for one, two in itertools.pairwise(sorted(times)) if one[0] == two[0]]
+    expanded = networkx.DiGraph()
+    expanded.add_weighted_edges_from(edges + waits)
+    if (source, ready) not in expanded:
+        return None
+    reached = networkx.single_source_dijkstra_path_length(expanded, (source, ready))
+    arrivals = [t for node, t in reached if node == target]
+    return (min(arrivals), reached[target, min(arrivals)]) if arrivals else None
+
+
+CONTACTS = st.tuples(st.integers(0, 4), st.integers(1, 4), st.floats(0, 50), st.floats(0, 20))
+
+
+@given(st.lists(CONTACTS, min_size=1, max_size=12), st.lists(st.floats(0, 8), max_size=12))
+def test_booked_volume_is_never_used_twice(contacts: list, sizes: list) -> None:  # type: ignore[type-arg]
+    """However many messages are booked: times on a contact and direction never overlap."""
+    a, step, start, lasts = np.array(contacts).T
+    b, end = (a + step) % 5, start + lasts
+    graph = ContactGraph(5, a, b, start, end, 2.0, 0.25)
+    used: dict[tuple[int, int], list[Hop]] = {}
+    for number, bits in enumerate(sizes):
+        hops = graph.route(number % 5, (number + 2) % 5, bits, float(number)) or []
+        graph.book(hops)
+        at, ready_s = number % 5, float(number)
+        for hop in hops:
+            assert (
+                hop.source == at and ready_s <= hop.begin_s and hop.arrival_s == hop.sent_s + 0.25
+            )
+            assert start[hop.contact] <= hop.begin_s and hop.sent_s <= end[hop.contact]
+            used.setdefault((hop.contact, hop.source), []).append(hop)
+            at, ready_s = hop.target, hop.arrival_s
+        assert not hops or at == (number + 2) % 5
+    for booked in used.values():
+        booked.sort(key=lambda hop: (hop.begin_s, hop.sent_s))
+        for one, other in itertools.pairwise(booked):
+            assert one.sent_s <= other.begin_s
+
+
+def test_search_among_all_links_of_forty_satellites_for_two_days() -> None:
+    """Four rings of ten and windows between all planes, 36,000 of them: a search takes 20 ms."""
+    rng, two_days_s, period_s = np.random.default_rng(7), 172_800.0, 2842.454
+    ring = [(k, k - k % 10 + (k + 1) % 10, 0.0, two_days_s) for k in range(40)]
+    across = [
+        (i, j, first + number * period_s, first + number * period_s + lasts)
+        for i in range(40)
+        for j in range(i - i % 10)
+        for first, lasts in [(rng.uniform(0, period_s), rng.uniform(200, 900))]
+        for number in range(60)
+    ]
+    graph = ContactGraph(40, *np.array(ring + across).T, 1e8, 0.01)
+    spent_s = []
+    for _ in range(40):
+        source, target = (int(node) for node in rng.permutation(40)[:2])
+        begun = time.process_time()
+        hops = graph.route(source, target, 8e9, rng.uniform(0.0, 0.9 * two_days_s))
+        spent_s.append(time.process_time() - begun)
+        assert hops
+    assert np.median(spent_s) < 0.020
