@@ -121,8 +121,9 @@ VERDICTS = ("reproduced", "partly", "not reproduced", "not attempted")
 def claims() -> list[list[str]]:
     """Rows of the table: claim, command, measured, verdict."""
     lines = (DOCS / "reproduction.md").read_text().splitlines()
-    table = [line.strip("|").split("|") for line in lines if line.startswith("|")]
-    return [[cell.strip() for cell in cells] for cells in table[2:]]
+    table = [line.strip("|").split("|") for line in lines if line.startswith("| ")]
+    rows = [[cell.strip() for cell in cells] for cells in table]
+    return [row for row in rows if row[0] != "claim"]
 
 
 def figures(text: str) -> set[float]:

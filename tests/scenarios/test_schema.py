@@ -19,7 +19,8 @@ CHECK = jsonschema.Draft202012Validator(SCHEMA)
 SECTIONS = [SCHEMA, *SCHEMA["$defs"].values()]
 KEYS = [(s["title"], key, of) for s in SECTIONS for key, of in s.get("properties", {}).items()]
 ORBITS = [title for title in SCHEMA["$defs"] if title.endswith("Orbit")]
-PAGE = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+PAGES = sorted((Path(__file__).parents[2] / "docs").glob("scenarios*.md"))
+PAGE = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def written(name: str) -> Any:
@@ -61,7 +62,7 @@ def test_every_key_is_described_once_with_its_default() -> None:
     assert referred == SCHEMA["$defs"].keys()
 
 
-# -- docs/scenarios.md
+# -- docs/scenarios*.md
 
 
 def properties(*titles: str) -> set[str]:
