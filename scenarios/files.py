@@ -107,38 +107,24 @@ def label(path: str | Path) -> str:
 
 
 def element_file(scenario: "Scenario") -> Path:
-    """Return the element file of a scenario with source `tle` or `omm`.
-
-    Raises
-    ------
-    ScenarioError
-        if the scenario names no element file, or there is no such file.
-    """
-    orbit = scenario.orbit
-    path = orbit.path if orbit.source == "tle" or orbit.source == "omm" else None
-    return _found(scenario, path, "orbit.path", "element file")
+    """Return the element file of a scenario; raise ScenarioError if there is none."""
+    return _of_orbit(scenario, ("tle", "omm"), "element file")
 
 
 def windows_file(scenario: "Scenario") -> Path:
-    """Return the file of ready windows of a scenario with source `contacts`.
+    """Return the file of ready windows of a scenario; raise ScenarioError as `element_file`."""
+    return _of_orbit(scenario, ("contacts",), "window file")
 
-    Raises
-    ------
-    ScenarioError
-        if the scenario names no window file, or there is no such file.
-    """
-    orbit = scenario.orbit
-    path = orbit.path if orbit.source == "contacts" else None
-    return _found(scenario, path, "orbit.path", "window file")
+
+def _of_orbit(scenario: "Scenario", sources: tuple[str, ...], kind: str) -> Path:
+    path = getattr(scenario.orbit, "path", None) if scenario.orbit.source in sources else None
+    return _found(scenario, path, "orbit.path", kind)
 
 
 def places_file(scenario: "Scenario", index: int) -> Path:
     """Return the file with the places of a cluster's devices; `index` counts clusters by name.
 
-    Raises
-    ------
-    ScenarioError
-        if the cluster names no such file, or it is not there.
+    Raises ScenarioError if the cluster names no such file, or it is not there.
     """
     cluster = scenario.ground.clusters[index]
     key = f"ground.clusters {cluster.name!r}: places_path"

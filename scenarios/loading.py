@@ -17,20 +17,11 @@ from scenarios.trust import needs_consent
 
 
 def load(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:
-    """Read, override and validate a scenario.
+    """Read, override and validate a scenario: a YAML file, or a shipped one by its name.
 
-    Parameters
-    ----------
-    name_or_path
-        a YAML file, or the name of a shipped scenario.
-    overrides
-        values by dotted key, `{"orbit.altitude_km": 550}`; text is read as YAML. A number in a key
-        addresses a list item in the order of the file.
-
-    Raises
-    ------
-    ScenarioError
-        for everything that is wrong with the file or an override, in one line.
+    `overrides` are values by dotted key, `{"orbit.altitude_km": 550}`; text is read as YAML. A
+    number in a key addresses a list item in the order of the file. Raises ScenarioError, in one
+    line, for everything that is wrong with the file or an override.
     """
     return reader(name_or_path)(overrides or {})
 
@@ -38,10 +29,7 @@ def load(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -
 def reader(name_or_path: str | Path) -> Callable[[Mapping[str, Any]], Scenario]:
     """Read a file once; what is returned does what `load` does, for one set of overrides each.
 
-    Raises
-    ------
-    ScenarioError
-        for a file that cannot be read.
+    Raises ScenarioError for a file that cannot be read.
     """
     path = locate(name_or_path)
     document = _parsed(read_text(path), str(path))
@@ -58,10 +46,7 @@ def reader(name_or_path: str | Path) -> Callable[[Mapping[str, Any]], Scenario]:
 def from_dict(mapping: Mapping[str, Any]) -> Scenario:
     """Validate nested dicts and lists, such as `scenario.model_dump(mode="json")` gives.
 
-    Raises
-    ------
-    ScenarioError
-        `key: what is wrong; what is allowed`.
+    Raises ScenarioError, `key: what is wrong; what is allowed`.
     """
     if not isinstance(mapping, Mapping):
         raise ScenarioError(f"a scenario is a mapping of keys, not a {type(mapping).__name__}")

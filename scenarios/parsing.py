@@ -97,17 +97,9 @@ for _tag, (_pattern, _) in _PLAIN.items():
 
 
 def parse_yaml(text: str) -> Document:
-    """Parse one YAML document.
+    """Parse one YAML document of dict, list, str, int, float, bool and None; None of an empty text.
 
-    Returns
-    -------
-    Document
-        with dict, list, str, int, float, bool and None values; value None for an empty text.
-
-    Raises
-    ------
-    ProblemsFound
-        for everything that is not plain YAML, with the line.
+    Raises ProblemsFound for everything that is not plain YAML, with the line.
     """
     document = Document()
     node = _compose(text)
@@ -200,11 +192,7 @@ def apply_overrides(mapping: dict[str, Any], overrides: Mapping[str, Any]) -> No
     """Set each override in the mapping, in place.
 
     Values that are text are read as YAML (`3`, `[a, b]`, `null`); others are taken as they are.
-
-    Raises
-    ------
-    ScenarioError
-        for a key that cannot be set or a text that is not YAML.
+    Raises ScenarioError for a key that cannot be set or a text that is not YAML.
     """
     for key, value in overrides.items():
         set_key(mapping, key, _parsed(key, value) if isinstance(value, str) else value)
@@ -214,12 +202,8 @@ def set_key(mapping: dict[str, Any], key: str, value: Any) -> None:
     """Set a dotted key of a nested mapping in place; a number addresses an item of a list.
 
     Sections that are not there yet are made. List items are not: `ground.clusters.0.devices`
-    needs a first cluster.
-
-    Raises
-    ------
-    ScenarioError
-        `--set key: ...` for an empty part, a missing list item, or a parent that is a plain value.
+    needs a first cluster. Raises ScenarioError, `--set key: ...`, for an empty part, a missing list
+    item, or a parent that is a plain value.
     """
     *above, last = parts = _parts(key)
     parent: Any = mapping
