@@ -147,8 +147,8 @@ def explored(
     """Let every client, with ``probability``, swap one of its experts for another one.
 
     It gives the expert to nobody where the bounds allow that, or else to a client who gives his for
-    it. No client gets more experts, or more bytes than it has room for, and no bound is broken that
-    held. A client for whom no swap is possible keeps what it has.
+    it. No client gets more experts than it had, and no bound is broken that held. A client for whom
+    no swap is possible keeps what it has.
     """
     found = np.array(assigned)
     wish = rng.random(len(found)) < probability
@@ -165,23 +165,12 @@ def _swap(
     found: Mask, problem: Problem, client: int, old: int, new: int, rng: np.random.Generator
 ) -> bool:
     """Swap ``old`` for ``new`` in place, if that is possible."""
-    if not problem.fits(client, _swapped(found[client], old, new)):
-        return False
     least, most = problem.bounds
     given = found.sum(axis=0)
     if given[old] <= least[old] or given[new] >= most[new]:
         partners = np.flatnonzero(found[:, new] & ~found[:, old]).tolist()
-        able = [c for c in partners if problem.fits(c, _swapped(found[c], new, old))]
-        if not able:
+        if not partners:
             return False
-        partner = int(rng.choice(able))
-        found[partner] = _swapped(found[partner], new, old)
-    found[client] = _swapped(found[client], old, new)
+        found[int(rng.choice(partners)), [old, new]] = True, False
+    found[client, [old, new]] = False, True
     return True
-
-
-def _swapped(own: Mask, old: int, new: int) -> Mask:
-    """Return ``own`` (E,) without ``old`` and with ``new``."""
-    swapped = own.copy()
-    swapped[old], swapped[new] = False, True
-    return swapped

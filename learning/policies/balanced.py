@@ -2,9 +2,8 @@
 
     max  sum_ce x_ce (Q_ce + D_e)   subject to   sum_e x_ce = k_c,   L_e <= sum_c x_ce <= U_e
 
-with x binary. With equal sizes the constraints are the incidence matrix of a bipartite graph, which
-is totally unimodular, so that the relaxation is whole already; with experts of several sizes
-(sum_e m_e x_ce <= M_c, and then sum_e x_ce <= k_c) it is not.
+with x binary. The constraints are the incidence matrix of a bipartite graph, which is totally
+unimodular, so that the relaxation is whole already.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_array, eye_array, kron
+from scipy.sparse import eye_array, kron
 
 from learning.policies.problem import InfeasibleAssignment, Problem
 from learning.requests.cluster import Mask
@@ -25,28 +24,21 @@ def balanced_fitness(problem: Problem, rng: np.random.Generator) -> Mask:
     Raises InfeasibleAssignment where no assignment keeps the bounds.
     """
     clients, experts = problem.shape
-    (least, most), takes, sizes = problem.bounds, problem.takes, problem.expert_bytes
+    (least, most), takes = problem.bounds, problem.takes
     total = int(takes.sum())
     numbers = f"K={total} (sum of capacities), sum of least={least.sum()}, sum of most={most.sum()}"
-    if total < least.sum() or (sizes is None and total > most.sum()):
+    if not least.sum() <= total <= most.sum():
         raise InfeasibleAssignment(
             f"no assignment keeps {numbers}: K must lie between the sums of the experts' "
             "bounds; widen these, or change the clients' capacity"
         )
     rows = kron(eye_array(clients), np.ones((1, experts)), format="csr")
     columns = kron(np.ones((1, clients)), eye_array(experts), format="csr")
-    fewest = takes if sizes is None else np.zeros(clients)
-    constraints = [LinearConstraint(rows, fewest, takes), LinearConstraint(columns, least, most)]
-    if sizes is not None and problem.memory_bytes is not None:
-        # sum_e m_e x_ce <= M_c, in units of the largest expert for the sake of rounding.
-        unit = max(float(sizes.max()), 1.0)
-        held = kron(eye_array(clients), csr_array(sizes[None, :] / unit), format="csr")
-        constraints.append(LinearConstraint(held, -np.inf, problem.memory_bytes / unit))
     found = milp(
         -problem.worth.ravel(),
         integrality=np.ones(clients * experts),
         bounds=Bounds(0, 1),
-        constraints=constraints,
+        constraints=[LinearConstraint(rows, takes, takes), LinearConstraint(columns, least, most)],
         options={"mip_rel_gap": 0},
     )
     if found.x is None:

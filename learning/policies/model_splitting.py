@@ -84,46 +84,34 @@ def home_clusters(experts: int, clusters: int) -> Mask:
     return np.asarray(e % clusters == c % experts)
 
 
-def density_ratio(
-    relevance: ArrayLike, owner: ArrayLike, weights: ArrayLike | None = None
-) -> NDArray[np.float64]:
+def density_ratio(relevance: ArrayLike, owner: ArrayLike) -> NDArray[np.float64]:
     """Return (C,): how much denser data related to a cluster's own experts lie with it than at all.
 
     The Local Expert Relevant Ratio of section III-B over the Global one, which the convergence
     rate of EMS-FL depends on (Theorem 1), estimated from relevance (C, E): the mass of a cluster's
-    trial data on its own experts, over the mean of that mass over all clusters. 1 with uniform
-    data; C where clusters weigh the same and all related data are at home. ``weights`` (C,) are
-    the clusters' shares of all samples, even by default. A cluster without experts, or whose
-    experts no data select, has nan.
+    trial data on its own experts, over the mean of that mass over all clusters, which weigh the
+    same. 1 with uniform data; C where all related data are at home. A cluster without experts, or
+    whose experts no data select, has nan.
     """
     share = _checked(relevance, 0.0)
     own = _own(share, owner)
-    weight = np.asarray(np.ones(len(share)) if weights is None else weights, np.float64)
-    positive = weight.shape == share.shape[:1] and (weight >= 0.0).all() and weight.sum() > 0.0
-    if not positive or not np.isfinite(weight).all():
-        raise ValueError(f"weights are {weight.tolist()}; give {len(share)} shares of the samples")
-    weight = weight / weight.sum()
     local = np.where(own, share, 0.0).sum(axis=1)
-    overall = (own * (weight @ share)).sum(axis=1)
+    overall = (own * (np.full(len(share), 1.0 / len(share)) @ share)).sum(axis=1)
     ratio = np.full(len(share), np.nan)
     np.divide(local, overall, out=ratio, where=overall > 0.0)
     return ratio
 
 
-def expert_classes(
-    relevance: ArrayLike, threshold: float, shared_share: float = SHARED_SHARE
-) -> list[str]:
+def expert_classes(relevance: ArrayLike, threshold: float) -> list[str]:
     """Return the class of each expert (E,) as in Remark 2: ``shared``, ``domain`` or ``seldom``.
 
     An expert is relevant to a cluster whose data select it with at least ``threshold``. It is
-    shared if it is relevant to at least ``shared_share`` of the clusters and to two of them,
+    shared if it is relevant to at least `SHARED_SHARE` of the clusters and to two of them,
     domain-specific if it is relevant to any, and seldom activated otherwise.
     """
     share = _checked(relevance, threshold)
-    if not 0.0 < shared_share <= 1.0:
-        raise ValueError(f"shared_share is {shared_share}; it lies above 0 and up to 1")
     related = ((share >= threshold) & (share > 0.0)).sum(axis=0)
-    shared = (related / len(share) >= shared_share) & (related >= 2)
+    shared = (related / len(share) >= SHARED_SHARE) & (related >= 2)
     classes = np.where(shared, "shared", np.where(related > 0, "domain", "seldom"))
     named: list[str] = classes.tolist()
     return named

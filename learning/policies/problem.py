@@ -24,9 +24,8 @@ class Problem:
     ``score`` (C, E) is what a pair is worth; ``capacity`` (C,) the most experts that a client takes
     (0: it sits out). Expert e is to be given to at least ``least`` (E,) and at most ``most`` (E,)
     clients: 0 and C by default. ``deficit`` (E,) is what the score of an expert is raised by for
-    every client, since it has fallen behind. Experts of ``expert_bytes`` (E,) share a client's
-    ``memory_bytes`` (C,), where both are given. ``threshold`` is the score below which a pair does
-    not count; of the shipped policies only ``expert-driven`` uses it.
+    every client, since it has fallen behind. ``threshold`` is the score below which a pair does not
+    count; of the shipped policies only ``expert-driven`` uses it.
 
     Raises ValueError for arrays that do not fit each other and for scores that are not finite,
     InfeasibleAssignment for bounds that contradict each other.
@@ -37,8 +36,6 @@ class Problem:
     least: Ints | None = None
     most: Ints | None = None
     deficit: Floats | None = None
-    expert_bytes: Floats | None = None
-    memory_bytes: Floats | None = None
     threshold: float = 0.0
 
     def __post_init__(self) -> None:
@@ -50,11 +47,8 @@ class Problem:
             raise ValueError(f"score has shape {self.score.shape}; give one row per client")
         clients, experts = self.shape
         self._check("capacity", self.capacity, clients)
-        for name in ("least", "most", "deficit", "expert_bytes"):
+        for name in ("least", "most", "deficit"):
             self._check(name, getattr(self, name), experts)
-        self._check("memory_bytes", self.memory_bytes, clients, finite=False)
-        if (self.expert_bytes is None) != (self.memory_bytes is None):
-            raise ValueError("expert_bytes and memory_bytes go together: give both, or neither")
         for client, expert in np.argwhere(~np.isfinite(self.score)).tolist():
             value = self.score[client, expert]
             raise ValueError(
@@ -91,21 +85,13 @@ class Problem:
         """Score and deficit (C, E) together."""
         return self.score if self.deficit is None else self.score + self.deficit
 
-    def fits(self, client: int, experts: Mask) -> bool:
-        """Return whether ``client`` has the room and the memory for ``experts`` (E,)."""
-        if experts.sum() > self.capacity[client]:
-            return False
-        if self.expert_bytes is None or self.memory_bytes is None:
-            return True
-        return bool(self.expert_bytes[experts].sum() <= self.memory_bytes[client])
-
-    def _check(self, name: str, values: object, length: int, finite: bool = True) -> None:
+    def _check(self, name: str, values: object, length: int) -> None:
         if values is None:
             return
         given = np.asarray(values, np.float64)
         if given.shape != (length,):
             raise ValueError(f"{name} has shape {given.shape}; give ({length},)")
-        if np.isnan(given).any() or (given < 0).any() or (finite and np.isinf(given).any()):
+        if not np.isfinite(given).all() or (given < 0).any():
             raise ValueError(f"{name} is {given.tolist()}; give numbers that are 0 or more")
         object.__setattr__(self, name, np.asarray(values))  # lists do as well
 
@@ -154,12 +140,12 @@ def checked(assigned: Mask, problem: Problem, name: str) -> Mask:
             f"policy {name!r} returned {found.dtype} of shape {found.shape}; "
             f"give bool of shape {problem.shape}"
         )
-    for client, experts in enumerate(found):
-        if not problem.fits(client, experts):
-            got, room = int(experts.sum()), int(problem.capacity[client])
-            raise ValueError(
-                f"policy {name!r} gave client {client} {got} experts; it has room for {room}"
-            )
+    given = found.sum(axis=1)
+    for client in np.flatnonzero(given > problem.capacity).tolist():
+        raise ValueError(
+            f"policy {name!r} gave client {client} {given[client]} experts; it has room for "
+            f"{problem.capacity[client]}"
+        )
     return found
 
 
@@ -169,24 +155,20 @@ def checked(assigned: Mask, problem: Problem, name: str) -> Mask:
 def greedy(problem: Problem, rng: np.random.Generator) -> Mask:
     """Give every client the experts of its highest score, as many as it has room for.
 
-    Of equal scores the first expert is taken. Without memory limits this is the best there is.
+    Of equal scores the first expert is taken. Without bounds this is the best there is.
     """
-    return _first_that_fit(problem, -problem.score)
+    return _lowest(problem, -problem.score)
 
 
 def at_random(problem: Problem, rng: np.random.Generator) -> Mask:
     """Give every client experts drawn evenly, without replacement, as many as it has room for."""
-    return _first_that_fit(problem, rng.random(problem.shape))
+    return _lowest(problem, rng.random(problem.shape))
 
 
-def _first_that_fit(problem: Problem, order: Floats) -> Mask:
-    """Go through each client's experts from the lowest ``order`` (C, E) and take what fits."""
-    assigned = np.zeros(problem.shape, bool)
-    for client, ranked in enumerate(np.argsort(order, axis=1, kind="stable")):
-        for expert in ranked:
-            assigned[client, expert] = True
-            assigned[client, expert] = problem.fits(client, assigned[client])
-    return assigned
+def _lowest(problem: Problem, order: Floats) -> Mask:
+    """Give every client the experts of its lowest ``order`` (C, E), as many as it has room for."""
+    ranks = order.argsort(axis=1, kind="stable").argsort(axis=1)
+    return np.asarray(ranks < problem.takes[:, None])
 
 
 def identity(problem: Problem, rng: np.random.Generator) -> Mask:
@@ -200,7 +182,4 @@ def identity(problem: Problem, rng: np.random.Generator) -> Mask:
             f"there are {clients} clients and {experts} experts; with an expert for each client "
             "learning.model.experts is the number of devices"
         )
-    own = np.eye(experts, dtype=bool)
-    for client in range(clients):
-        own[client, client] = problem.fits(client, own[client])
-    return own
+    return np.diag(problem.capacity > 0)

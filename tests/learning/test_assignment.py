@@ -113,7 +113,6 @@ def test_an_expert_is_drawn_with_its_assignment_probability(relevance, expert, s
 
 HALF = np.full((2, 3), 0.5)
 NO_OWNERS = [[0, 1], [0, 1, 2], [0, 1, -2], [0.5, 0, 1]]
-NO_WEIGHTS = [[1.0], [1, -1], [0, 0], [1, np.inf]]
 
 
 @pytest.mark.parametrize(
@@ -123,8 +122,6 @@ NO_WEIGHTS = [[1.0], [1, -1], [0, 0], [1, np.inf]]
         (lambda: assignment_probability([[0.5, np.nan]], 0.1), "holds nan"),
         (lambda: assignment_probability([[0.5]], 1.5), "threshold is 1.5"),
         *[(lambda o=o: own_mass(HALF, o), "owner is") for o in NO_OWNERS],
-        (lambda: kit.expert_classes([[0.5]], 0.1, shared_share=0.0), "shared_share is"),
-        *[(lambda w=w: density_ratio(HALF, [0, 1, 1], w), "weights are") for w in NO_WEIGHTS],
     ],
 )
 def test_what_is_no_probability_owner_or_share_is_refused(refused, message):
@@ -138,8 +135,7 @@ def test_classes_and_own_mass_by_hand():
     assert own_mass(np.eye(3), [0, 1, -1]) == pytest.approx(2 / 3)  # an expert that nobody holds
     relevance = np.tile([[0.5, 0.5]], (10, 1))  # relevant to nine and to eight of ten
     relevance[0, 1] = relevance[1, 1] = relevance[0, 0] = 0.0
-    for share, classes in ((0.8, ["shared"] * 2), (0.9, ["shared", "domain"])):
-        assert kit.expert_classes(relevance, 0.1, shared_share=share) == classes
+    assert kit.expert_classes(relevance, 0.1) == ["shared", "domain"]
 
 
 @settings(max_examples=100)  # cheap; few draws have clusters without related samples
@@ -148,10 +144,10 @@ def test_the_density_ratio_is_that_of_counted_samples(clusters, experts, seed):
     """Samples drawn one by one, each with the expert it selects; equal to counting them."""
     rng = kit.stream(seed, "samples")
     owner = rng.integers(0, clusters, experts)
-    home = np.concatenate([np.arange(clusters), rng.integers(0, clusters, 60)])
+    home = np.repeat(np.arange(clusters), 12)
     chosen = rng.integers(0, experts, len(home))
     relevance = [[np.mean(chosen[home == c] == e) for e in range(experts)] for c in range(clusters)]
-    ratio = density_ratio(relevance, owner, weights=np.bincount(home, minlength=clusters))
+    ratio = density_ratio(relevance, owner)
     for c in range(clusters):
         related = owner[chosen] == c
         expected = related[home == c].mean() / related.mean() if related.any() else np.nan
