@@ -29,13 +29,15 @@ class Send:
     Over the sidelink where there is one; else through the satellites, at the next contacts of both
     clusters, if the scenario relays. Messages of one directed link wait for each other in a queue.
     The reply comes when the message is there, or when it is known that it never will be: at once
-    for somebody who is out of reach now, as :class:`Reach` says. What is for the source itself is
+    for somebody who is out of reach now, as :class:`Reach` says, unless it is to ``wait`` for the
+    next window of a link between satellites. What is for the source itself is
     there at once. A relayed message travels as part of a payload called ``relay``.
     """
 
     source: Node
     target: Node
     payload: Payload
+    wait: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,13 @@ class All:
 
     Each is an actor of its own: it has had no contact yet, and what it measures is its own.
     With ``deadline_s`` the reply comes at the latest so many seconds from now, None standing for
-    those that are not done: they run on, and nobody hears of them.
+    those that are not done: they run on, and nobody hears of them. ``at`` names a cluster for each,
+    whose contacts and devices it speaks of, if that is not the one that asks.
     """
 
     tasks: tuple[Generator[Any, Any, Any], ...]
     deadline_s: float | None = None
+    at: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

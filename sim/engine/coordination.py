@@ -26,8 +26,8 @@ from sim.devices.devices import Devices
 from sim.errors import SimulationError
 from sim.plan.contacts import PlannedSession
 
-Drive = Callable[[str, Generator[Any, Any, Any]], Process]
-"""Drives a protocol under the name of an actor, and returns what it returns."""
+Drive = Callable[[str, str, Generator[Any, Any, Any]], Process]
+"""Drives a protocol of a cluster under the name of an actor, and returns what it returns."""
 
 
 AtOnce = Measure | Assign | Note | Forecast
@@ -69,11 +69,16 @@ class Tasks:
         self._clock = clock
         self._count: Counter[str] = Counter()
 
-    def run(self, actor: str, request: All, drive: Drive) -> Generator[simpy.Event, Any, list[Any]]:
+    def run(
+        self, actor: str, cluster: str, request: All, drive: Drive
+    ) -> Generator[simpy.Event, Any, list[Any]]:
         """Reply when all are done, or at the deadline; who is not done by then runs on."""
         deadline_s, left = request.deadline_s, len(request.tasks)
         if deadline_s is not None and not deadline_s >= 0.0:
             raise SimulationError(f"All: deadline_s is {deadline_s}; allowed is at least 0")
+        at = (cluster,) * left if request.at is None else request.at
+        if len(at) != left:
+            raise SimulationError(f"All: at names {len(at)} clusters for {left} tasks")
         results: list[Any] = [None] * left
         if not left:
             return results
@@ -81,7 +86,7 @@ class Tasks:
 
         def child(number: int, name: str) -> Process:
             nonlocal left
-            results[number] = yield from drive(name, request.tasks[number])
+            results[number] = yield from drive(at[number], name, request.tasks[number])
             left -= 1
             if not left and not over.triggered:
                 over.succeed()

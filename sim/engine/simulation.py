@@ -173,7 +173,7 @@ class Simulation:
             sessions = self._sessions[cluster.name]
             self.clock.start(f"antenna {cluster.name}", sessions.run(self.trace, self._served))
         for cluster in self._clusters:
-            actor = self._drive(cluster, cluster.name, self.method.cluster(cluster))
+            actor = self._drive(cluster.name, cluster.name, self.method.cluster(cluster))
             self.clock.start(cluster.name, actor)
         if (protocol := self.method.server_protocol()) is not None:
             answer = partial(self._answer_now, SERVER, None)
@@ -381,10 +381,13 @@ class Simulation:
             pass
 
     def _drive(
-        self, cluster: Cluster, actor: str, protocol: Generator[Any, Any, Any]
+        self, name: str, actor: str, protocol: Generator[Any, Any, Any]
     ) -> Generator[simpy.Event, Any, Any]:
-        """Ask on a protocol's behalf until it ends; return what it returns."""
+        """Ask on behalf of a protocol of a cluster until it ends; return what it returns."""
         reply: Any = None
+        if name not in self._devices:
+            raise SimulationError(f"All: no cluster is called {name!r}")
+        cluster = self._devices[name].cluster
         while True:
             try:
                 request = protocol.send(reply)
@@ -414,7 +417,7 @@ class Simulation:
             case peers.Compute():
                 return (yield from self._nodes.compute(request))
             case peers.All():
-                return (yield from self._tasks.run(actor, request, partial(self._drive, cluster)))
+                return (yield from self._tasks.run(actor, cluster.name, request, self._drive))
             case peers.Wait():
                 return (yield from wait(self.clock, request))
             case peers.Reach():

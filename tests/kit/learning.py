@@ -98,6 +98,7 @@ from learning.policies.model_splitting import (
 from learning.policies.problem import asked, checked, even_bounds
 from learning.provenance import environment, why_not_cacheable
 from learning.requests import event_details as details
+from learning.requests import ring
 from learning.requests.cluster import (
     WAITS_FOR_ALL,
     Chain,

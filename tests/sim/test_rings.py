@@ -1,0 +1,114 @@
+"""Protocols over a ring of devices with sidelinks, in closed form: who has what, and when."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+import sim
+from tests.kit.learning import All, NextContact, Node, Payload, Wait, ring
+from tests.kit.scripted import SCRIPTED, only, play
+from tests.kit.small import slots
+
+MEGABYTE = Payload("model", 125_000.0)
+LINK_S = 1.0 + 1500 / 299_792_458.0
+"""A megabit at 1 Mbit/s, over 1.5 km."""
+
+
+def around(size: int, protocol: Any) -> tuple[Any, Any]:
+    """What a protocol over a ring of so many devices returns, with the time, and its messages."""
+    found: list[Any] = []
+    nodes = [Node("B", k) for k in range(size)]
+
+    def script(me: Any) -> Any:
+        found.append((yield from protocol(nodes)))
+
+    link = {"sidelink": {"rate_mbps": 1, "distance_km": 1.5}}
+    clusters = [{"name": "A", "devices": 1}, {"name": "B", "devices": size}]
+    ground = {"ground": {"clusters": clusters}}
+    run = play(slots(learning=SCRIPTED, link=link, **ground), only("B", script))
+    return found[0], run.transfers
+
+
+def at_once(place: int) -> Any:
+    """Nothing is waited for."""
+    yield from ()
+
+
+@pytest.mark.parametrize("size", [2, 5, 8])
+def test_broadcast_takes_as_many_links_as_lie_between(size: int) -> None:
+    came, moved = around(size, lambda nodes: ring.broadcast(nodes, 1, MEGABYTE, at_once))
+    nodes = range(size)
+    apart = {k: min(abs(k - 1), size - abs(k - 1)) for k in nodes if k != 1}
+    assert came == {k: pytest.approx(links * LINK_S) for k, links in apart.items()}
+    assert [ring.distance(nodes, 1, k) for k in sorted(apart)] == [apart[k] for k in sorted(apart)]
+    assert len(moved) == size - 1  # each gets it once
+    assert moved.end_s.max() == pytest.approx(size // 2 * LINK_S)
+
+
+@pytest.mark.parametrize("ready_s", [[0, 0, 0, 0, 0], [0, 9, 3, 1, 2], [7, 0, 2, 6, 20]])
+def test_reduce_waits_for_those_on_its_way(ready_s: list[int]) -> None:
+    """Whoever passes it on adds what it has: one payload on each of S - 1 links, to place 0."""
+
+    def ready(place: int) -> Any:
+        yield Wait(float(ready_s[place]))
+
+    places, moved = around(5, lambda nodes: ring.reduce(nodes, 0, MEGABYTE, ready))
+    forth_s = max(max(ready_s[3] + LINK_S, ready_s[4]) + LINK_S, ready_s[0])
+    back_s = max(max(ready_s[2] + LINK_S, ready_s[1]) + LINK_S, ready_s[0])
+    assert places == {0, 1, 2, 3, 4}
+    ends_s = moved[moved.peer == "B/0"].end_s
+    assert max(ends_s.max(), ready_s[0]) == pytest.approx(max(forth_s, back_s))
+    assert sorted(zip(moved.device, moved.peer, strict=True)) == [
+        *((1, "B/0"), (2, "B/1"), (3, "B/4"), (4, "B/0"))
+    ]
+
+
+@pytest.mark.parametrize("size", [2, 3, 8, 9])
+def test_allreduce_takes_half_the_ring(size: int) -> None:
+    has, moved = around(size, lambda nodes: ring.allreduce(nodes, MEGABYTE, at_once))
+    assert has == [set(range(size))] * size
+    assert moved.end_s.max() == pytest.approx(size // 2 * LINK_S)
+    links = Counter(zip(moved.device, moved.peer, strict=True))
+    assert max(links.values()) <= -(-size // 2)
+    assert sum(links.values()) == size * (size - 1)
+
+
+def test_gate_lets_go_whoever_waits_and_whoever_comes_later() -> None:
+    """Two wait; a third comes when it is open."""
+
+    def protocol(nodes: Any) -> Any:
+        gate, times = ring.Gate("one"), []
+
+        def waits(from_s: float) -> Any:
+            yield Wait(from_s)
+            yield from gate.wait()
+            times.append(from_s)
+
+        def opens() -> Any:
+            yield Wait(5.0)
+            times.append("open")
+            yield from gate.open()
+
+        yield All((waits(1.0), waits(2.0), opens(), waits(7.0)))
+        return times
+
+    assert around(2, protocol)[0] == ["open", 1.0, 2.0, 7.0]
+
+
+def test_tasks_of_other_clusters() -> None:
+    """A task has the contacts of the cluster that it is run at; what is none is refused by name."""
+
+    def contact() -> Any:
+        return (yield NextContact())
+
+    def protocol(nodes: Any) -> Any:
+        return (yield All((contact(), contact(), contact()), at=("B", "A", "B")))
+
+    mine, other, again = around(2, protocol)[0]
+    assert mine == again and mine.start_s != other.start_s
+    for at, said in ((("C",), "no cluster is called 'C'"), ((), "at names 0 clusters for 1 tasks")):
+        with pytest.raises(sim.SimulationError, match=said):
+            around(2, lambda nodes, at=at: (yield All((contact(),), at=at)))
