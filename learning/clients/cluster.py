@@ -317,10 +317,10 @@ class ClusterState:
         self._rounds_before_offered = np.where(fresh, before, self._rounds_before_offered)
         self.pending = self.pending | fresh
 
-    def forget(self, experts: Sequence[int], who: Mask) -> None:
-        """Devices in ``who`` will never offer what they have trained of ``experts``."""
+    def forget(self, experts: Sequence[int], who: Mask, *, gate: bool = False) -> None:
+        """Devices in ``who`` will never offer what they trained of ``experts`` (and the gate)."""
         if self.state is not None and who.any():
-            self._restart(who, experts, gate=False)
+            self._restart(who, experts, gate)
 
     def forget_gate(self, who: Mask) -> None:
         """Devices in ``who`` will not offer again what they have trained of the gate so far."""

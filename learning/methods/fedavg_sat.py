@@ -48,14 +48,15 @@ class Client:
 
     def __init__(self, me: Cluster, devices: ClusterState) -> None:
         self.me, self.devices = me, devices
-        self.begin(-1)
+        self.begin(-1, [])
 
-    def begin(self, number: int) -> None:
+    def begin(self, number: int, experts: Sequence[int]) -> None:
         """Begin round ``number``: what is on its way, or trained, is of no use any more."""
         self.round, self.passes, self.left = number, 0, 0
         self.joined = self.trains = self.begun = self.arrived = False
         self.ready_s = np.inf
         self.devices.cancel_transfers()
+        self.devices.forget(experts, self.devices.has_unsent(experts, gate=True), gate=True)
 
     def train(self, work: Work, experts: Sequence[int]) -> None:
         """Train what the clock has granted."""
@@ -116,7 +117,7 @@ class FedAvgSat(FedAvg):
         contact = yield NextContact()
         while contact:
             if client.round != self.version:
-                client.begin(self.version)
+                client.begin(self.version, self.experts)
             client.passes += 1
             if self.options.intra_plane:
                 yield from self.collect_plane(client, contact)

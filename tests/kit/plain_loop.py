@@ -5,8 +5,10 @@ They know the minibatches and the samples of each device; all else is torch.opti
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional
 
+import sim
 from learning.models import Residency
 from tests.kit.minibatches import minibatches
 from tests.kit.network import build
@@ -63,3 +65,24 @@ class PlainLoop:
     def mean(self, of):
         """The mean over all clients of ``of[client]``, by their samples."""
         return {n: sum(self.p[c] * of[c][n] for c in self.clients) for n in self.x}
+
+
+def small_model(method, options=None, train=True):
+    """A section ``learning`` whose model is small, trains whole, and in double precision."""
+    return {
+        "method": method, "options": options or {}, "train": train, "precision": "float64",
+        "step_size": 0.2, "lora": {"rank": None}, "trains_backbone": True, "steps_per_round": 2,
+        "batch_size": 4, "gate_step_size_ratio": 0.5,
+        "pretraining": {"backbone_steps": 3, "expert_steps": 3, "gate_steps": 3},
+        "model": {"experts": 2, "hidden": 16, "expert_hidden": 16},
+    }  # fmt: skip
+
+
+def compare(folder, said, wanted, atol=1e-12):
+    """Run a scenario, compare its last model with tensors, and return its aggregations."""
+    run = sim.run(said, folder / "run")
+    found = load_file(folder / "run" / "model" / "model.safetensors")
+    assert set(found) >= set(wanted)
+    for name, tensor in wanted.items():
+        torch.testing.assert_close(found[name], tensor, atol=atol, rtol=0, msg=name)
+    return run.events[run.events.kind == "aggregate"]

@@ -4,13 +4,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file
 
 import scenarios
 import sim
 from tests.kit.learning import FedSpace
-from tests.kit.plain_loop import PlainLoop
+from tests.kit.plain_loop import PlainLoop, compare, small_model
 
 PASSES = [
     ("A1", 100, 200), ("B1", 160, 300), ("C1", 1000, 1100), ("A1", 1300, 1400), ("A1", 1550, 1600),
@@ -28,13 +26,8 @@ def scenario(method, options=None, train=True):
         for number, (name, rise, set_) in enumerate(PASSES)
     ]
     text = "\n".join(["satellite,site,rise_utc,duration_s", *rows])
-    learning = {
-        "method": method, "options": options or {}, "train": train, "precision": "float64",
-        "step_size": 0.2, "lora": {"rank": None}, "trains_backbone": True, "steps_per_round": 2,
-        "batch_size": 4, "rounds": {"per_gap_max": MOST}, "gate_step_size_ratio": 0.5,
-        "pretraining": {"backbone_steps": 3, "expert_steps": 3, "gate_steps": 3},
-        "model": {"experts": 2, "hidden": 16, "expert_hidden": 16},
-        "data": {"split": {"kind": "quantity", "alpha": 2.0}},
+    learning = small_model(method, options, train) | {
+        "rounds": {"per_gap_max": MOST}, "data": {"split": {"kind": "quantity", "alpha": 2.0}}
     }  # fmt: skip
     fast = {"rate": "fixed", "fixed_rate_mbps": 1000}
     return scenarios.from_dict({
@@ -108,15 +101,6 @@ def planned(monkeypatch):
         return scenario(f"{__name__}:Planned", options, train)
 
     return of
-
-
-def compare(folder, said, wanted):
-    run = sim.run(said, folder / "run")
-    found = load_file(folder / "run" / "model" / "model.safetensors")
-    assert set(found) >= set(wanted)
-    for name, tensor in wanted.items():
-        torch.testing.assert_close(found[name], tensor, atol=1e-12, rtol=0, msg=name)
-    return run.events[run.events.kind == "aggregate"]
 
 
 @pytest.mark.parametrize("plus", [False, True])

@@ -1,68 +1,121 @@
-"""Rounds of satellites end where FLySTacK's rules end them, by the passes of a run alone."""
+"""Rounds of satellites end where FLySTacK's rules end them, with the models of its algorithms."""
 
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
 import scenarios
 import sim
+from tests.kit.plain_loop import PlainLoop, compare, small_model
 
-TRAINING_S = 3000.0
-"""Ten local rounds of 300 s."""
-ROWS = list[tuple[float, str]]
-"""Rise and satellite of each pass, by rise."""
+ROUND_S, ROUNDS = 300.0, 10
+"""Ten local rounds are what a client trains."""
 
 
-def reference(rows: ROWS, wanted: int, selection: str, intra: bool, partial: bool) -> list[float]:
-    """When rounds end: by the rules of FLySTacK's loops over passes."""
-    ends, row = [], 0
+class Round(NamedTuple):
+    """When a round ended, the passes of those who took part, and when updates came."""
+
+    end_s: float
+    passes_s: dict[str, list[float]]
+    done_s: dict[str, float]
+
+
+def reference(run: sim.Result, wanted: int, options: dict[str, Any], partial: bool) -> list[Round]:
+    """Rounds by the rules of FLySTacK's loops over passes, which are sorted by rise."""
+    rows = sorted(zip(run.contacts.rise_s, run.contacts.satellite, strict=True))
+    everybody, ring = options.get("selection") == "scheduled", options.get("intra_plane")
+    rounds, row = [], 0
     while True:
-        first_s: dict[str, float] = {}
+        passes_s: dict[str, list[float]] = {}
         seen: Counter[str] = Counter()
         planes: Counter[str] = Counter()
-        done: set[str] = set()
-        while len(done) < wanted:
+        done_s: dict[str, float] = {}
+        while len(done_s) < wanted:
             if row == len(rows):
-                return ends
+                return rounds
             now_s, name = rows[row]
             plane, row = name.split("-")[0], row + 1
-            if name not in first_s and (selection == "scheduled" or len(first_s) < wanted):
-                first_s[name] = now_s
+            if name in passes_s or everybody or len(passes_s) < wanted:
+                passes_s.setdefault(name, []).append(now_s)
             seen[name] += 1
             planes[plane] += 1
-            trained = {n for n, at_s in first_s.items() if now_s - at_s > TRAINING_S}
-            if name in first_s and seen[name] >= 2 and (partial or name in trained):
-                done.add(name)
-            if intra and planes[plane] > 2:
-                done |= {n for n in trained if n.split("-")[0] == plane and seen[n] == 1}
-        ends.append(rows[row - 1][0])
+            trained = {n for n, at_s in passes_s.items() if now_s - at_s[0] > ROUNDS * ROUND_S}
+            came = {name} if seen[name] >= 2 and (partial or name in trained) else set()
+            if ring and planes[plane] > 2:
+                came |= {n for n in trained if n.split("-")[0] == plane and seen[n] == 1}
+            done_s |= {n: now_s for n in came if n in passes_s and n not in done_s}
+        rounds.append(Round(now_s, passes_s, done_s))
 
 
-CASES = {
-    "first": {},
-    "scheduled": {"learning.options.selection": "scheduled"},
-    "intra-plane": {
-        "learning.options.selection": "scheduled",
-        "learning.options.intra_plane": True,
-    },
-    "fedprox-sat": {"learning.method": "fedprox-sat"},
+def model_after(loop: PlainLoop, rounds: list[Round], mu: float) -> dict[str, Any]:
+    """w = sum of n_k / n w_k over the clients of each round, which all trained from its w."""
+    for end_s, passes_s, done_s in rounds:
+        before, models = loop.x, {}
+
+        def proximal(tensor: str, w: Any, x: dict[str, Any] = before) -> Any:
+            return mu * (w - x[tensor])
+
+        for name, at_s in passes_s.items():
+            model, had = before, 0
+            over_s = done_s.get(name, end_s)
+            # It trains until passes of its own, or until another one of its plane brings its model.
+            until_s = [now_s for now_s in at_s[1:] if now_s < over_s]
+            for now_s in [*until_s, over_s] if name in done_s else until_s:
+                have = min(ROUNDS, int((now_s - at_s[0]) / ROUND_S))
+                model = loop.train(model, (name, 0), have - had, proximal)
+                had = have
+            models[name] = model
+        n = sum(loop.p[name, 0] for name in done_s)
+        loop.x = {t: sum(loop.p[k, 0] / n * models[k][t] for k in done_s) for t in before}
+    return loop.x
+
+
+RING = {"selection": "scheduled", "intra_plane": True}
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "first": ("fedavg-sat", {}),
+    "scheduled": ("fedavg-sat", {"selection": "scheduled"}),
+    "intra-plane": ("fedavg-sat", RING),
+    "fedprox-sat": ("fedprox-sat", {}),
+    "fedprox-sat drop": ("fedprox-sat", {"partial": "drop", "mu": 0.5}),
 }
 
 
+def started(case: str, stations: int, days: float, changes: dict[str, Any]) -> scenarios.Scenario:
+    method, options = CASES[case]
+    said = {"ground.stations_used": stations, "stop.days": days, "learning.method": method}
+    said |= {f"learning.options.{key}": value for key, value in options.items()}
+    return scenarios.load("flystack", said | changes)
+
+
 @pytest.mark.parametrize("stations", [1, 3])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [case for case in CASES if "drop" not in case])
 def test_rounds_end_with_the_passes_that_the_rules_name(case: str, stations: int) -> None:
-    changes = {"ground.stations_used": stations, "stop.days": 4 if stations == 1 else 2}
-    run = sim.run(scenarios.load("flystack", changes | CASES[case]))
-    rows = sorted(zip(run.contacts.rise_s, run.contacts.satellite, strict=True))
-    selection = "first" if case in ("first", "fedprox-sat") else "scheduled"
-    said = reference(rows, 10, selection, case == "intra-plane", case == "fedprox-sat")
+    run = sim.run(started(case, stations, 4 if stations == 1 else 2, {}))
+    said = reference(run, 10, CASES[case][1], case == "fedprox-sat")
     ends_s = run.events[run.events.kind == "aggregate"].time_s.tolist()
     assert len(said) == len(ends_s) > 3
     # A model is on its way for a millisecond.
-    assert ends_s == pytest.approx(said, abs=0.01)
+    assert ends_s == pytest.approx([one.end_s for one in said], abs=0.01)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_model_is_that_of_a_plain_loop_over_the_passes(case: str, tmp_path: Path) -> None:
+    method, options = CASES[case]
+    options = options | {"clients": 4}
+    learning = small_model(method, options) | {"data": {"split": {"kind": "quantity", "alpha": 2}}}
+    few = {"orbit.use": {"planes": 2, "satellites_per_plane": 5}, "learning": learning}
+    days = 0.5 if "selection" in options else 1.0
+    said = started(case, 3, days, few)
+    run = sim.run(started(case, 3, days, few | {"learning.train": False}))
+    rounds = reference(run, 4, options, case == "fedprox-sat")
+    loop = PlainLoop(said)
+    mu = options.get("mu", 0.01) if method == "fedprox-sat" else 0.0
+    told = compare(tmp_path, said, model_after(loop, rounds, mu), atol=1e-9)
+    assert len(told) == len(rounds) > 3 and len(set(loop.p.values())) > 3
 
 
 def test_a_run_stops_at_the_last_round_that_is_wanted() -> None:
