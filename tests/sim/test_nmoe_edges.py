@@ -147,7 +147,7 @@ def test_gates_and_experts_are_needed_to_route_by():
         method.tested()
     method.experts = dict.fromkeys("AB", method.server)
     with pytest.raises(ValueError, match="no gates of cluster 'B'"):
-        method.inference.routes(Query(Node("B", 0), 0, 4, 0.0), method.clients.with_expert)
+        Query(method, "gate", Node("B", 0), 0, 4, 0.0).routes(method.clients.with_expert)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class Inference:
         clients = system.clients.of(me.name)
         ready_s = yield All(tuple(system.computing(client, 0.0) for client in clients))
         queries = [q for pair in zip(clients, ready_s, strict=True) for q in self.queries(*pair)]
-        answers = yield All(tuple(self.answer(query) for query in queries))
+        answers = yield All(tuple(query.answer() for query in queries))
         samples, answered, correct = np.array(answers).sum(axis=0)
         detail = f"served samples:{samples:g} answered:{answered:g}"
         # A timing-only run does not know which answers are correct.
@@ -79,82 +79,61 @@ class Inference:
     def queries(self, client: Node, ready_s: float) -> list[Query]:
         """Return a client's queries: one per interval, the first at a random time within it."""
         size, every_s = self.options.inference_batch, self.options.inference_interval_s
-        samples = self.options.inference_samples
+        samples, routing = self.options.inference_samples, self.routing
         begin_s = ready_s + stream(self.system.world.seed, "query", client).uniform(0.0, every_s)
-        return [
-            Query(client, number, min(size, samples - number * size), begin_s + number * every_s)
-            for number in range(math.ceil(samples / size))
-        ]
+        sizes = [min(size, samples - first) for first in range(0, samples, size)]
+        times = begin_s + np.arange(len(sizes)) * every_s
+        each = enumerate(zip(sizes, times.tolist(), strict=True))
+        return [Query(self.system, routing, client, number, *query) for number, query in each]
 
-    def answer(self, query: Query) -> Generator[Request, Any, tuple[int, int, float]]:
-        """Answer one query; return the numbers of samples, of answers, and of correct answers."""
-        system, client, sizes = self.system, query.client, self.system.sizes
-        yield Wait(query.time_s)
+
+class Query:
+    """Query ``number`` of a client: ``size`` samples that arrive at ``time_s``.
+
+    They are routed at ``routed_s``, each to experts in ``chosen``. ``asked`` are these experts by
+    number, and what has come of asking them. An answer after ``deadline_s`` is late; it is inf if
+    the client waits for all.
+    """
+
+    def __init__(
+        self, system: Networked, routing: str, client: Node, number: int, size: int, time_s: float
+    ) -> None:
+        self.system, self.options, self.routing = system, system.options, routing
+        self.client, self.number, self.size, self.time_s = client, number, size, time_s
+        waits = self.options.inference_late == "wait"
+        self.deadline_s = math.inf if waits else time_s + self.options.inference_deadline_s
+        self.routed_s = time_s
+        self.chosen: list[list[int]] = []
+        self.asked: dict[int, Asked] = {}
+
+    def answer(self) -> Generator[Request, Any, tuple[int, int, float]]:
+        """Answer it; return the numbers of samples, of answers, and of correct answers."""
+        system, client, sizes = self.system, self.client, self.system.sizes
+        yield Wait(self.time_s)
         routing_flops = sizes.forward_flops(sizes.extractor) + sizes.forward_flops(sizes.gate)
-        routed_s = yield from system.computing(client, query.size * routing_flops)
+        self.routed_s = yield from system.computing(client, self.size * routing_flops)
         reach = (yield Reach())[client.device] & system.clients.with_expert
         if self.routing == "local":
             reach = reach & (np.arange(len(reach)) == system.clients.number(client))
         if not reach.any():
-            nobody = Group((), query.size, "failed", routed_s, 0.0)
-            yield self.rows(query, [nobody], {}, {})
-            return query.size, 0, 0.0
-        routed = yield self.routes(query, reach)
-        counts = Counter(chain.from_iterable(routed["chosen"]))
-        asked = {e: Asked(system.clients.nodes[e], n) for e, n in sorted(counts.items())}
-        fallback_end_s = yield from self.gather(query, routed_s, routed["chosen"], asked)
-        own, late = system.clients.own(client), self.options.inference_late
-        groups = grouped(routed["chosen"], asked, own, late, routed_s, self.deadline_s(query))
-        yield self.rows(query, groups, asked, fallback_end_s)
-        correct = yield self.correct(query, routed, groups)
+            yield self.rows([Group((), self.size, "failed", self.routed_s, 0.0)], {})
+            return self.size, 0, 0.0
+        routed = yield self.routes(reach)
+        self.chosen = routed["chosen"]
+        counts = Counter(chain.from_iterable(self.chosen))
+        self.asked = {e: Asked(system.clients.nodes[e], n) for e, n in sorted(counts.items())}
+        fallback_end_s = yield from self.gather()
+        groups = self.groups()
+        yield self.rows(groups, fallback_end_s)
+        correct = yield self.correct(routed, groups)
         answered = sum(group.samples for group in groups if group.outcome != "failed")
-        return query.size, answered, math.nan if correct is None else correct
+        return self.size, answered, math.nan if correct is None else correct
 
-    def gather(
-        self,
-        query: Query,
-        routed_s: float,
-        chosen: Sequence[Sequence[int]],
-        asked: dict[int, Asked],
-    ) -> Generator[Request, Any, FallbackEnds]:
-        """Ask all chosen experts in parallel and record in ``asked`` what they have answered.
-
-        Returns when the own expert has answered the groups that fall back on it. It starts on them
-        at the deadline, after what it computes already.
-        """
-        clients, sizes = self.system.clients, self.system.sizes
-        own, deadline_s = clients.number(query.client), self.deadline_s(query)
-        others = {e: one for e, one in asked.items() if e != own}
-
-        def rest() -> Generator[Request, Any, FallbackEnds]:
-            # Nothing is sent if the deadline has passed before the samples are routed.
-            if others and routed_s < deadline_s:
-                tasks = tuple(self.ask(query.client, one) for one in others.values())
-                yield All(tasks, None if math.isinf(deadline_s) else deadline_s - routed_s)
-            # Late requests continue, but their answers no longer count: keep the state as it is.
-            asked.update({e: replace(one) for e, one in others.items()})
-            holds, late = clients.own(query.client), self.options.inference_late
-            groups = grouped(chosen, asked, holds, late, routed_s, deadline_s)
-            missed = [g for g in groups if g.outcome == "fallback" and own not in g.experts]
-            flops = [group.samples * sizes.forward_flops(sizes.expert) for group in missed]
-            ends = yield All(tuple(self.system.computing(query.client, f) for f in flops))
-            return {group.experts: end_s for group, end_s in zip(missed, ends, strict=True)}
-
-        mine = (self.ask(query.client, asked[own]),) if own in asked else ()
-        ends: FallbackEnds = (yield All((*mine, rest())))[-1]
-        return ends
-
-    def deadline_s(self, query: Query) -> float:
-        """Return the time after which an answer is late; inf if the client waits for all."""
-        if self.options.inference_late == "wait":
-            return math.inf
-        return float(query.time_s + self.options.inference_deadline_s)
-
-    def routes(self, query: Query, reach: Mask) -> Measure:
-        """Route a query's samples among the experts in ``reach`` (N,), if timing-only in turn."""
-        system, client, experts = self.system, query.client, np.flatnonzero(reach)
+    def routes(self, reach: Mask) -> Measure:
+        """Route the samples among the experts in ``reach`` (N,), if timing-only in turn."""
+        system, client, experts = self.system, self.client, np.flatnonzero(reach)
         k = min(system.learner.architecture.top_k, len(experts))
-        first = query.number * self.options.inference_batch + np.arange(query.size)
+        first = self.number * self.options.inference_batch + np.arange(self.size)
         places = (first[:, None] * k + np.arange(k)) % len(experts)
         held = [system.tested()]
         if self.routing == "gate":
@@ -164,67 +143,75 @@ class Inference:
                     "'local' or 'random'"
                 )
             held.append(system.gates[client.cluster])
+        how = {"routing": self.routing, "client": client, "batch": self.number, "size": self.size}
         return Measure(
-            f"routes of {client} in query {query.number}",
-            lambda: system.learner.number(
-                ROUTES,
-                *held,
-                routing=self.routing,
-                client=client,
-                batch=query.number,
-                size=query.size,
-                reach=reach,
-            ),
+            f"routes of {client} in query {self.number}",
+            lambda: system.learner.number(ROUTES, *held, **how, reach=reach),
             {"chosen": experts[places].tolist()},
         )
 
-    def ask(self, client: Node, asked: Asked) -> Protocol:
+    def gather(self) -> Generator[Request, Any, FallbackEnds]:
+        """Ask all chosen experts in parallel and record in ``asked`` what they have answered.
+
+        Returns when the own expert has answered the groups that fall back on it. It starts on them
+        at the deadline, after what it computes already.
+        """
+        sizes, own = self.system.sizes, self.system.clients.number(self.client)
+        others = {e: one for e, one in self.asked.items() if e != own}
+
+        def rest() -> Generator[Request, Any, FallbackEnds]:
+            # Nothing is sent if the deadline has passed before the samples are routed.
+            if others and self.routed_s < self.deadline_s:
+                left_s = None if math.isinf(self.deadline_s) else self.deadline_s - self.routed_s
+                yield All(tuple(self.ask(one) for one in others.values()), left_s)
+            # Late requests continue, but their answers no longer count: keep the state as it is.
+            self.asked |= {e: replace(one) for e, one in others.items()}
+            groups = self.groups()
+            missed = [g for g in groups if g.outcome == "fallback" and own not in g.experts]
+            flops = [group.samples * sizes.forward_flops(sizes.expert) for group in missed]
+            ends = yield All(tuple(self.system.computing(self.client, f) for f in flops))
+            return {group.experts: end_s for group, end_s in zip(missed, ends, strict=True)}
+
+        mine = (self.ask(self.asked[own]),) if own in self.asked else ()
+        ends: FallbackEnds = (yield All((*mine, rest())))[-1]
+        return ends
+
+    def ask(self, asked: Asked) -> Protocol:
         """Ask an expert, the client's own without a message; record the result in ``asked``."""
         system, sizes, n = self.system, self.system.sizes, asked.samples
         flops = n * sizes.forward_flops(sizes.expert)
-        if asked.at == client:
-            asked.known_s = yield from system.computing(client, flops)
+        if asked.at == self.client:
+            asked.known_s = yield from system.computing(self.client, flops)
             asked.answered = True
             return
-        arrival = yield from self.send(asked, client, asked.at, "feature", n * sizes.feature_bytes)
+        there, back = (self.client, asked.at), (asked.at, self.client)
+        arrival = yield from asked.send(*there, "feature", n * sizes.feature_bytes)
         if arrival.delivered:
             yield from system.computing(asked.at, flops)
-            back = n * sizes.output_bytes
-            arrival = yield from self.send(asked, asked.at, client, "output", back)
+            arrival = yield from asked.send(*back, "output", n * sizes.output_bytes)
             asked.answered = arrival.delivered
         asked.known_s = arrival.time_s
 
-    def send(
-        self, asked: Asked, source: Node, target: Node, name: str, size: float
-    ) -> Generator[Request, Arrival, Arrival]:
-        """Send a message; its bytes count from when it is sent, unless it is lost."""
-        message = Payload(name, size + HEADER_BYTES)
-        asked.sent_bytes += size + HEADER_BYTES
-        arrival = yield Send(source, target, message)
-        if not arrival.delivered:
-            asked.sent_bytes -= size + HEADER_BYTES
-        return arrival
+    def groups(self) -> list[Group]:
+        """Return groups of samples by the experts that they were routed to."""
+        own, late = self.system.clients.own(self.client), self.options.inference_late
+        return grouped(self.chosen, self.asked, own, late, self.routed_s, self.deadline_s)
 
-    def rows(
-        self,
-        query: Query,
-        groups: Sequence[Group],
-        asked: Mapping[int, Asked],
-        fallback_end_s: FallbackEnds,
-    ) -> Infer:
-        """Return the rows of a query in the table of inferences."""
+    def rows(self, groups: Sequence[Group], fallback_end_s: FallbackEnds) -> Infer:
+        """Return the rows of the query in the table of inferences."""
         clients, latency_s = self.system.clients, []
-        names, own = clients.nodes, clients.number(query.client)
+        names, own = clients.nodes, clients.number(self.client)
         for group in groups:
             end_s = group.settled_s if group.outcome != "failed" else math.nan
             if group.outcome == "fallback":
                 mine = own in group.experts
-                end_s = max(end_s, asked[own].known_s if mine else fallback_end_s[group.experts])
-            latency_s.append(end_s - query.time_s)
+                own_s = self.asked[own].known_s if mine else fallback_end_s[group.experts]
+                end_s = max(end_s, own_s)
+            latency_s.append(end_s - self.time_s)
         return Infer(
-            query.client,
-            query.number,
-            query.time_s,
+            self.client,
+            self.number,
+            self.time_s,
             experts=tuple(",".join(str(names[e]) for e in group.experts) for group in groups),
             samples=np.array([group.samples for group in groups]),
             latency_s=np.array(latency_s),
@@ -232,7 +219,7 @@ class Inference:
             outcome=tuple(group.outcome for group in groups),
         )
 
-    def correct(self, query: Query, routed: Mapping[str, Any], groups: Sequence[Group]) -> Measure:
+    def correct(self, routed: Mapping[str, Any], groups: Sequence[Group]) -> Measure:
         """Count the samples that were answered correctly."""
         learner, tested = self.system.learner, self.system.tested()
         counted = {group.experts: group.counted for group in groups}
@@ -243,28 +230,19 @@ class Inference:
                 (row, mixture(chosen, weights, counted[tuple(sorted(chosen))]))
                 for row, chosen, weights in each
             ]
+            answered = [(row, experts) for row, experts in mixed if experts]
             found = learner.number(
                 ANSWERED,
                 tested,
-                rows=[row for row, experts in mixed if experts],
-                experts=[list(experts) for _, experts in mixed if experts],
-                weights=[list(experts.values()) for _, experts in mixed if experts],
+                rows=[row for row, _ in answered],
+                experts=[list(experts) for _, experts in answered],
+                weights=[list(experts.values()) for _, experts in answered],
                 combine=self.options.combine,
             )
             return int(found["correct"])
 
-        name = f"correct of {query.client} in query {query.number}"
+        name = f"correct of {self.client} in query {self.number}"
         return Measure(name, count if any(counted.values()) else lambda: 0, None)
-
-
-@dataclass(frozen=True)
-class Query:
-    """Query ``number`` of a client: ``size`` samples that arrive at ``time_s``."""
-
-    client: Node
-    number: int
-    size: int
-    time_s: float
 
 
 @dataclass
@@ -280,6 +258,17 @@ class Asked:
     answered: bool = False
     known_s: float = math.inf
     sent_bytes: float = 0.0
+
+    def send(
+        self, source: Node, target: Node, name: str, size: float
+    ) -> Generator[Request, Arrival, Arrival]:
+        """Send a message; its bytes count from when it is sent, unless it is lost."""
+        message = Payload(name, size + HEADER_BYTES)
+        self.sent_bytes += size + HEADER_BYTES
+        arrival = yield Send(source, target, message)
+        if not arrival.delivered:
+            self.sent_bytes -= size + HEADER_BYTES
+        return arrival
 
 
 @dataclass(frozen=True)
