@@ -322,42 +322,14 @@ class _Bent:
         return lines
 
     def _some_lowest(self) -> "_Bent":
-        """Without lines that are above all the time.
-
-        A line is not below its chord by more than some of its points are, nor above it. So a line
-        is left out if it stays above the two that are the lowest ones at the ends, at both ends and
-        where the bounds of these two meet; and if it is above the highest point of another one.
-        """
+        """Without lines that stay above the highest point of another line of their cell."""
         begins = _begins(self.line)
-        points = np.diff(begins, append=len(self.line))
-        cell, end = self.cell[begins], begins + points - 1
-        left, right = self.rate_bps[begins], self.rate_bps[end]
-        line = np.repeat(np.arange(len(begins)), points)
-        share = (self.time_s - self.time_s[begins][line]) / (
-            self.time_s[end] - self.time_s[begins]
-        )[line]
-        away = self.rate_bps - (left[line] + share * (right - left)[line])
-        below, above = np.minimum.reduceat(away, begins), np.maximum.reduceat(away, begins)
-        first = _begins(cell)
-        of_cell = np.repeat(np.arange(len(first)), np.diff(first, append=len(cell)))
-        bounds = []
-        for rates in (left, right):
-            least = np.flatnonzero(rates == np.minimum.reduceat(rates, first)[of_cell])
-            lowest = least[np.searchsorted(least, first)]
-            bounds.append((left[lowest] + above[lowest], right[lowest] + above[lowest]))
-        (one, one_end), (other, other_end) = bounds
-        before, behind = one - other, one_end - other_end
-        meet = (before < 0) & (behind > 0)
-        share = np.where(meet, before / np.where(meet, before - behind, 1.0), 0.0)
-        kept = np.zeros(len(begins), bool)
-        for at in (np.zeros_like(share), share, np.ones_like(share)):
-            most = np.minimum(one + at * (one_end - one), other + at * (other_end - other))
-            kept |= left + below + at[of_cell] * (right - left) <= most[of_cell] * (1.0 + ROUNDING)
-        high = np.maximum.reduceat(self.rate_bps, begins)
-        kept &= (
-            np.minimum.reduceat(self.rate_bps, begins) <= np.minimum.reduceat(high, first)[of_cell]
-        )
-        return self.of(np.repeat(kept, points))
+        first = _begins(self.cell[begins])
+        of_cell = np.repeat(np.arange(len(first)), np.diff(first, append=len(begins)))
+        lowest = np.minimum.reduceat(self.rate_bps, begins)
+        highest = np.maximum.reduceat(self.rate_bps, begins)
+        kept = lowest <= np.minimum.reduceat(highest, first)[of_cell]
+        return self.of(np.repeat(kept, np.diff(begins, append=len(self.line))))
 
     def _lower(self, second: Mask) -> "_Bent":
         """The lower one of each pair of lines with one number; `second` says which of the two."""
