@@ -2,7 +2,6 @@
 
 import pyarrow as pa
 
-from sim.checks.finished_tables import TOLERANCE, _sums, check
 from sim.checks.invariants import Invariants
 from sim.checks.staleness import WAITING, Versions
 from sim.engine import memory as limits
@@ -28,6 +27,7 @@ from sim.trace.digest import digests, on_grid, sha256, stamps_on_grid
 from sim.trace.recorder import BLOCK, Trace
 from sim.trace.schema import COLUMNS, KINDS, OPTIONAL
 from sim.trace.tables import Tables, grouped, write_table
+from tests.kit.finished_tables import TOLERANCE, check, sums
 
 
 def check_books(books: Books, transfers: pa.Table) -> None:
