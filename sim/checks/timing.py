@@ -112,35 +112,31 @@ ROUNDING = 1e-9
 
 
 class Contacts:
-    """The plan's contacts by number; those that were cut into pieces have one number or several."""
+    """The plan's contacts by number; those that were cut into pieces stand in several places."""
 
     def __init__(self, plan: Plan) -> None:
         self._columns = plan.contacts
-        self._pieces: defaultdict[int, list[PlannedContact]] = defaultdict(list)
-        self._sessions: defaultdict[tuple[str, int], float] = defaultdict(float)
-        if not plan.contacts.given:  # they are looked up when they are asked for
-            return
-        for number in np.flatnonzero(plan.contacts.served).tolist():
-            contact = plan.contacts[number]
-            self._pieces[contact.contact_id].append(contact)
-            session = contact.cluster.name, contact.session
-            self._sessions[session] = max(self._sessions[session], contact.end_s)
+        self._places: defaultdict[int, list[int]] = defaultdict(list)
+        if plan.contacts.given:  # with numbers of their own
+            for place in np.flatnonzero(plan.contacts.served).tolist():
+                self._places[plan.contacts[place].contact_id].append(place)
+
+    def _pieces(self, contact_id: int) -> list[int]:
+        """Return the places of a contact; raise InvariantError for one that is not served."""
+        contacts, found = self._columns, self._places.get(contact_id)
+        if not contacts.given and 0 <= contact_id < len(contacts) and contacts.served[contact_id]:
+            found = [contact_id]
+        if found is None:
+            raise violated(INSIDE, f"contact {contact_id} is not served, but something is in it")
+        return found
 
     def of(self, contact_id: int) -> PlannedContact:
-        """Return a contact; raise InvariantError for one that is not served."""
-        known = contact_id in self._pieces or self._columns.given
-        if not known and 0 <= contact_id < len(self._columns) and self._columns.served[contact_id]:
-            self._pieces[contact_id] = [self._columns[contact_id]]
-        if contact_id not in self._pieces:
-            raise violated(INSIDE, f"contact {contact_id} is not served, but something is in it")
-        return self._pieces[contact_id][0]
+        """Return a contact, or its first piece."""
+        return self._columns[self._pieces(contact_id)[0]]
 
     def session_end_s(self, contact_id: int) -> float:
         """Return when the session of a contact ends."""
-        contact = self.of(contact_id)
-        if not self._columns.given:
-            return float(self._columns.session_end_s[contact_id])
-        return self._sessions[contact.cluster.name, contact.session]
+        return float(self._columns.session_end_s[self._pieces(contact_id)[0]])
 
     def moved(self, rows: MovedRows) -> None:
         """Look at when something moved: its last bits may be on their way when service ends."""
@@ -151,12 +147,12 @@ class Contacts:
                 what = f"{rows.named(int(rows.first[number]))} names a contact of"
                 raise violated(INSIDE, f"{what} {contact.cluster.name}")
             spans_s.append((contact.start_s, contact.end_s))
-            if len(self._pieces[leg.contact_id]) > 1:
+            if len(self._pieces(leg.contact_id)) > 1:
                 in_pieces.append(number)
         outside = ~_inside(rows, slice(None), np.array(spans_s), rows.leg)
         for number in in_pieces:
             mine = slice(*rows.first[number : number + 2].tolist())
-            pieces = self._pieces[rows.legs[number].contact_id]
+            pieces = map(self._columns.__getitem__, self._pieces(rows.legs[number].contact_id))
             tried = [_inside(rows, mine, np.array([[p.start_s, p.end_s]]), 0) for p in pieces]
             outside[mine] = False if any(map(everywhere, tried)) else ~tried[-1]
         if np.count_nonzero(outside):
@@ -169,7 +165,8 @@ class Contacts:
 
     def connects(self, columns: Mapping[str, Any]) -> None:
         """Look at a contact that opens: its service lasts."""
-        for piece in self._pieces[self.of(columns["contact_id"]).contact_id]:
+        for place in self._pieces(columns["contact_id"]):
+            piece = self._columns[place]
             if not (math.isfinite(piece.end_s) and piece.end_s > piece.start_s):
                 span = f"from {piece.start_s} s to {piece.end_s} s"
                 raise violated(DURATIONS, f"contact {piece.contact_id} is served {span}")
