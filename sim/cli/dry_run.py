@@ -165,12 +165,14 @@ def _tried(scenario: str, overrides: Mapping[str, Any], seed: int) -> list[tuple
     found = tried(Point(0, "", scenario, dict(overrides), {}, 0, seed), TRIAL_S)
     if found.error:
         return [("time", "-", f"none, the run fails: {found.error}")]
-    if not found.share:
-        return [("time", "-", f"no cycle was complete after {duration(found.behind_s)} of a trial")]
-    source = f"tried: {found.share:.1%} of it took {duration(found.behind_s)}"
-    beside = f"{source}, and {duration(found.before_s)} before it begins"
+    took = found.figures
+    behind = duration(took["behind_s"])
+    if not took["share"]:
+        return [("time", "-", f"no cycle was complete after {behind} of a trial")]
+    source = f"tried: {took['share']:.1%} of it took {behind}"
+    beside = f"{source}, and {duration(took['before_s'])} before it begins"
     return [
-        ("time", f"about {duration(found.wall_s)}", beside),
-        ("disk", data_size(found.all_bytes), "by what the trial wrote"),
-        ("tried in", data_size(found.peak_bytes), "of memory"),
+        ("time", f"about {duration(took['wall_s'])}", beside),
+        ("disk", data_size(took["size_bytes"]), "by what the trial wrote"),
+        ("tried in", data_size(took["peak_bytes"]), "of memory"),
     ]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FAILED, PARTLY = 1, 3
 """Exit status of a sweep of which no point is done, or some are and some are not."""
 
-ENDED = {"failed": 1, "refused": 2}
+ENDED = {"failed": 1, "crashed": 1, "refused": 2}
 """Exit status of a dry run by how the point ended that was tried."""
 
 
@@ -61,8 +61,7 @@ def sweep_command(
 ) -> None:
     """Run a scenario many times with some of its keys varied."""
     from sim.sweep import running, trial
-    from sim.sweep.points import Plan
-    from sim.sweep.spec import read_pairs
+    from sim.sweep.points import Plan, read_pairs
 
     name = running.scenario_name(scenario)
     overrides, specs = options.overrides_of(set_, seed), read_pairs(sweep)

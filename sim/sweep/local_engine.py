@@ -87,17 +87,11 @@ class PointRunner:
             _running.pop(self._place, None)
         return replace(outcome, note="; ".join(notes))
 
-    def stop(self) -> None:
-        """Save and end the point."""
+    def end(self, at_once: bool) -> None:
+        """End the point, ``at_once`` or after it was saved."""
         self._stopped = True
         if self._process is not None:
-            self._process.stop()
-
-    def kill(self) -> None:
-        """End the point now."""
-        self._stopped = True
-        if self._process is not None:
-            self._process.kill()
+            self._process.kill() if at_once else self._process.stop()
 
     def _attempt(self) -> Outcome:
         with _lock:
@@ -133,13 +127,13 @@ def run_point(said: dict[str, Any], folder: str, cache: bool) -> dict[str, Any]:
 def stop_points(places: Sequence[Path]) -> None:
     """Save and end the points that run here into these folders."""
     for runner in filter(None, map(_running.get, places)):
-        runner.stop()
+        runner.end(at_once=False)
 
 
 def kill_points(places: Sequence[Path]) -> None:
     """End the points that run here into these folders, and the processes that wait for more."""
     for runner in filter(None, map(_running.get, places)):
-        runner.kill()
+        runner.end(at_once=True)
     with _lock:
         for _, process in _idle:
             process.close()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import yaml
 
 from sim.analysis.targets import TARGETS, given, named
 from sim.errors import InputError
@@ -17,6 +19,7 @@ from sim.execution.folder import COMPLETE, FAILED, INTERRUPTED, POINTS, read_man
 from sim.execution.result import Result, load
 from sim.sweep.engine import Outcome, Point
 from sim.trace.arrow import array, coded_text
+from sim.trace.schema import FLOAT, INT, TEXT, TYPES
 
 MISSING = "missing"
 """Status of a point that has not been run, or not to its end."""
@@ -31,15 +34,15 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
     }
     schema = pa.schema(
         [
-            ("point", WHOLE),
+            ("point", INT),
             ("digest", TEXT),
             *((key, kind) for key, kind in kinds.items() if key != "seed"),
-            ("replication", WHOLE),
-            ("seed", WHOLE),
+            ("replication", INT),
+            ("seed", INT),
             ("status", TEXT),
             ("error", TEXT),
             *sorted((to_targets or _to_targets(TARGETS)).items(), key=_by_target),
-            *FIGURES.items(),
+            *DECIDED.items(),
             *FOLLOWING.items(),
             ("folder", TEXT),
             *MACHINE_COLUMNS.items(),
@@ -64,8 +67,8 @@ def _kind(values: Sequence[Any]) -> pa.DataType:
     """Whole numbers, numbers, or text for everything else; a value may be missing."""
     kinds = {type(value) for value in values if value is not None}
     if kinds == {int}:
-        return WHOLE
-    return NUMBER if kinds and kinds <= {int, float} else TEXT
+        return INT
+    return FLOAT if kinds and kinds <= {int, float} else TEXT
 
 
 def _row(point: Point, outcome: Outcome | None, kinds: Mapping[str, pa.DataType]) -> dict[str, Any]:
@@ -93,7 +96,7 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> Any:
         place = {word: number for number, word in enumerate(words)}
         return coded_text(np.array([place.get(value, -1) for value in values]), words)
     known = [0 if value is None else value for value in values]
-    return array(np.array(known, np.int64 if kind == WHOLE else np.float64), missing)
+    return array(np.array(known, np.int64 if kind == INT else np.float64), missing)
 
 
 def _cell(value: Any, kind: pa.DataType) -> Any:
@@ -102,9 +105,7 @@ def _cell(value: Any, kind: pa.DataType) -> Any:
     return json.dumps(value, ensure_ascii=False)
 
 
-WHOLE, NUMBER, TEXT = pa.int64(), pa.float64(), pa.string()
-
-TO_TARGETS = {"cycles_to_": WHOLE, "hours_to_": NUMBER}
+TO_TARGETS = {"cycles_to_": INT, "hours_to_": FLOAT}
 """How the columns begin that hold what it took to reach a target, and their types."""
 
 
@@ -124,44 +125,14 @@ def targets_of(rows: pa.Table) -> list[str]:
     return [target for before, found, target in heads if found and not before]
 
 
-FIGURES: dict[str, pa.DataType] = {
-    "accuracy_final": NUMBER,
-    "accuracy_best": NUMBER,
-    "loss_final": NUMBER,
-    "cycles": WHOLE,
-    "hours": NUMBER,
-    "contacts": WHOLE,
-    "contacts_served": WHOLE,
-    "service_hours": NUMBER,
-    "median_contact_s": NUMBER,
-    "idle_share": NUMBER,
-    "uplink_bytes": NUMBER,
-    "downlink_bytes": NUMBER,
-    "sidelink_bytes": NUMBER,
-    "device_rounds": WHOLE,
-    "trace_sha256": TEXT,
-    "timing_sha256": TEXT,
-}
-"""Figures that the scenario decides, in order of the columns, with their types."""
-
-FOLLOWING: dict[str, pa.DataType] = {
-    "in_view_hours": NUMBER,
-    "client_idle_share": NUMBER,
-    "rounds": WHOLE,
-    "round_mean_s": NUMBER,
-    "round_median_s": NUMBER,
-    "round_p95_s": NUMBER,
-    "planes_per_round": NUMBER,
-}
-"""Figures that say what the traces say, whose digests are there: the sweep's has none of them."""
-
-MACHINE_COLUMNS: dict[str, pa.DataType] = {
-    "wall_s": NUMBER,
-    "attempts": WHOLE,
-    "trainings": WHOLE,
-    "trainings_reused": WHOLE,
-}
-"""Columns that depend on the machine and on what it had done before, and not on the scenario."""
+_FIGURES: dict[str, dict[str, str]] = yaml.safe_load(
+    resources.files("sim.sweep").joinpath("columns.yaml").read_text(encoding="utf-8")
+)
+DECIDED, FOLLOWING, MACHINE_COLUMNS = (
+    {name: TYPES[kind] for name, kind in _FIGURES[which].items()}
+    for which in ("decided", "following", "machine")
+)
+"""Columns of figures with their types: see ``columns.yaml``."""
 
 
 def figures_of(run: Result) -> dict[str, Any]:
@@ -175,7 +146,7 @@ def figures_of(run: Result) -> dict[str, Any]:
         known |= {f"round_{what}": value for what, value in rounds.items()}
         known |= {"rounds": rounds["count"], "planes_per_round": rounds["planes"]}
     to_targets = _to_targets(given(run.manifest) or TARGETS)
-    names = (*to_targets, *FIGURES, *FOLLOWING, *MACHINE_COLUMNS)
+    names = (*to_targets, *DECIDED, *FOLLOWING, *MACHINE_COLUMNS)
     return {name: known.get(name) for name in names}
 
 

@@ -22,9 +22,8 @@ from sim.formatting import as_yaml
 from sim.sweep import folder as sweep_folder
 from sim.sweep.engine import Engine, Outcome, Point, asking_to_stop
 from sim.sweep.folder import LOG, Sweep, about_sweep, check_claim, locked, read_sweep, write_rows
-from sim.sweep.points import MOST_POINTS, Plan
+from sim.sweep.points import MOST_POINTS, Plan, read_spec
 from sim.sweep.rows import outcome_in, rows_table
-from sim.sweep.spec import read_spec
 from sim.sweep.text import SweepProgress
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -57,70 +57,51 @@ Columns = Callable[[str], Column]
 memory as the table."""
 
 
-def assembled(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]]) -> pa.Table:
-    """Return the table ``name`` from its blocks, with the words of its columns of text.
+def of_blocks(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]]) -> Columns:
+    """Return the columns of blocks of the table ``name``, with the words of those of text."""
+    return lambda key: _column(blocks, key, COLUMNS[name][key], words.get(key, ()))
 
-    Rows are in the order of their key; those that tie stay in the order in which they were written.
+
+def of_table(rows: pa.Table) -> Columns:
+    """Return the columns of rows as they were written, those of text as dictionaries."""
+    unified = rows.unify_dictionaries()
+    return lambda key: _column_of(unified.column(key))
+
+
+def in_order(
+    name: str, column: Columns, text: Callable[..., Any] = coded_text, first: int = 0
+) -> pa.Table:
+    """Return rows of the table ``name``, at least all of one instant, behind ``first`` others.
+
+    They are in the order of their key; those that tie stay in the order in which they were written.
+    ``text`` makes a column of codes and words.
     """
-    arrays = _in_order(name, _of_blocks(name, blocks, words), coded_text, 0)
-    return pa.table(arrays, schema=pa.schema(list(COLUMNS[name].items())))
-
-
-def assembled_window(name: str, window: pa.Table, first: int) -> pa.Table:
-    """Return the part of the table ``name`` whose rows are ``window``, with ``first`` before it.
-
-    ``window`` has the rows as they were written, at least those of one instant, and text as
-    dictionaries; so has the part.
-    """
-    unified = window.unify_dictionaries()
-    return pa.table(_in_order(name, lambda key: _column_of(unified.column(key)), dictionary, first))
-
-
-def _in_order(
-    name: str, column: Columns, text: Callable[..., Any], first: int
-) -> dict[str, pa.Array]:
     order = stable_order([_rank(key, column(key)) for key in ORDER[name]])
     arrays = {key: column(key).taken(order, text) for key in COLUMNS[name]}
     if name == "transfers":
         arrays["transfer_id"] = array(np.arange(first, first + len(order)))
-    return arrays
+    return pa.table(arrays)
 
 
-def in_order_of_time(
-    name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]]
-) -> tuple[pa.Table, Floats]:
-    """Return the rows of blocks in order of the first column of their key, and that column.
+def in_order_of_time(name: str, column: Columns) -> tuple[pa.Table, Floats]:
+    """Return rows in order of the first column of their key, and that column.
 
     What does not depend on later rows is done; text is coded still.
     """
-    column = _of_blocks(name, blocks, words)
-    times_s = _times_s(column(ORDER[name][0]))
+    times_s = times_of(name, column)
     order = stable_order([times_s])
     arrays = {key: column(key).taken(order, dictionary) for key in COLUMNS[name]}
     return pa.table(arrays), times_s[order]
 
 
-def times_of(name: str, rows: pa.Table) -> Floats:
-    """Return the first column of the key of rows in that order."""
-    return _times_s(_column_of(rows.column(ORDER[name][0])))
+def times_of(name: str, columns: Columns) -> Floats:
+    """Return the first column of the key of rows, in which those that are missing come first.
 
-
-def _times_s(column: Column) -> Floats:
-    """Times, those that are missing first; what is no number comes last, but can be compared."""
+    What is no number comes last, but can be compared.
+    """
+    column = columns(ORDER[name][0])
     times_s = np.where(np.isnan(column.values), np.inf, column.values)
     return times_s if column.missing is None else np.where(column.missing, -1.0, times_s)
-
-
-def columns_of(
-    name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]]
-) -> Iterator[tuple[str, Column]]:
-    """Yield the columns of blocks of the table ``name``, rows in the order of the blocks."""
-    column = _of_blocks(name, blocks, words)
-    return ((key, column(key)) for key in COLUMNS[name])
-
-
-def _of_blocks(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]]) -> Columns:
-    return lambda key: _column(blocks, key, COLUMNS[name][key], words.get(key, ()))
 
 
 def _column_of(column: pa.ChunkedArray) -> Column:

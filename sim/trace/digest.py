@@ -42,11 +42,6 @@ def json_digest(value: Any, size_bytes: int = 16, binary: bytes = b"") -> str:
     return hashlib.blake2b(text.encode() + binary, digest_size=size_bytes).hexdigest()
 
 
-def sha256(tables: Mapping[str, pa.Table], timing_only: bool = False) -> str:
-    """Return one of the two ``digests``."""
-    return digests(tables)[timing_only]
-
-
 class Rolling:
     """Digest of a column that comes in pieces: which rows are null, and the others' values.
 

@@ -21,15 +21,16 @@ import pyarrow as pa
 
 from learning.requests.cluster import Floats
 from sim.files import naming, written
+from sim.trace.arrow import dictionary
 from sim.trace.assembly import (
     NUMBERS,
     Block,
     Coded,
     Vocabulary,
-    assembled,
-    assembled_window,
-    columns_of,
+    in_order,
     in_order_of_time,
+    of_blocks,
+    of_table,
     times_of,
 )
 from sim.trace.digest import Rolling, marks_of
@@ -59,7 +60,7 @@ def spill(
     name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]], path: Path
 ) -> SortedRun:
     """Write blocks of the table ``name`` to ``path``, with the words of its columns of text."""
-    table, times_s = in_order_of_time(name, blocks, words)
+    table, times_s = in_order_of_time(name, of_blocks(name, blocks, words))
     path.parent.mkdir(parents=True, exist_ok=True)
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with (
@@ -75,7 +76,7 @@ def merged(name: str, runs: Sequence[SortedRun]) -> Iterator[pa.Table]:
     """Yield the table ``name``, whose rows are those of ``runs``, piece by piece."""
     first = 0
     for window in windows(name, runs):
-        yield assembled_window(name, window, first)
+        yield in_order(name, of_table(window), dictionary, first)
         first += len(window)
 
 
@@ -92,7 +93,7 @@ def windows(name: str, runs: Sequence[SortedRun]) -> Iterator[pa.Table]:
     held: dict[tuple[int, int], tuple[pa.Table, Floats]] = {}
     for (_, number, place), following in zip(batches, [*batches[1:], None], strict=True):
         batch = runs[number].batch(place)
-        held[number, place] = batch, times_of(name, batch)
+        held[number, place] = batch, times_of(name, of_table(batch))
         ready = []
         for key in sorted(held):
             table, times_s = held.pop(key)
@@ -220,7 +221,9 @@ class Trace:
 
     def _roll(self) -> None:
         for (table, stream), blocks in self._fresh.items():
-            for name, column in columns_of(table, blocks, self._words(table)):
+            columns = of_blocks(table, blocks, self._words(table))
+            for name in COLUMNS[table]:
+                column = columns(name)
                 values = column.values
                 if column.words is not None:
                     values = marks_of(column.words).take(values, axis=0)
@@ -255,7 +258,7 @@ class Trace:
             if held.runs and self.folder is not None:
                 tables.files[name] = self._merged(name, self.folder)
             elif held.blocks or name not in OPTIONAL:
-                tables[name] = assembled(name, held.blocks, self._words(name))
+                tables[name] = in_order(name, of_blocks(name, held.blocks, self._words(name)))
         return tables
 
     def close(self) -> None:

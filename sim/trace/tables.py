@@ -167,15 +167,15 @@ def described(path: Path) -> tuple[int, pa.Schema]:
         return file.metadata.num_rows, _plain(file.schema_arrow)
 
 
-def read_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """Yield a table group by group, or ``columns`` of it; at least one, which may be empty.
+def read_groups(path: Path) -> Iterator[pa.Table]:
+    """Yield a table group by group; at least one, which may be empty.
 
     Raises InputError for a file that is missing or broken, or takes memory as no run's table does.
     """
-    return map(plain, _coded_groups(path, columns))
+    return map(plain, _coded_groups(path))
 
 
-def _coded_groups(path: Path, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+def _coded_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     with reading(path):
         file = _opened(path)
     with file:

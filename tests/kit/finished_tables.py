@@ -30,7 +30,8 @@ def check(tables: Mapping[str, pa.Table]) -> None:
     wrong = _transfers(over, contacts) | _messages(moved[direct])
     served = contacts[contacts.served]
     wrong["a served contact has no duration"] = ~(served.service_end_s > served.service_start_s)
-    found = [*_clock(tables), *(text for text, rows in wrong.items() if rows.any()), *sums(over)]
+    texts = (text for text, rows in wrong.items() if rows.any())
+    found = [*_clock(tables), *texts, *wrong_sums(over)]
     if found:
         raise InvariantError("the run contradicts itself: " + "; ".join(found))
 
@@ -73,7 +74,7 @@ def _messages(moved: pd.DataFrame) -> dict[str, pd.Series]:
     }
 
 
-def sums(moved: pd.DataFrame) -> Iterator[str]:
+def wrong_sums(moved: pd.DataFrame) -> Iterator[str]:
     """A payload's rows, from the first or the one after a lost one on, carry its size."""
     lost = (moved.outcome != "carried").groupby([moved[key] for key in OFFER])
     part = lost.cumsum() - (moved.outcome != "carried")

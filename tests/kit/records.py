@@ -23,11 +23,11 @@ from sim.network.leg_log import LEGS, LegLog, Moved, MovedRows, Trained
 from sim.trace import arrow as columns
 from sim.trace.arrow import array
 from sim.trace.assembly import Coded
-from sim.trace.digest import digests, on_grid, sha256, stamps_on_grid
+from sim.trace.digest import digests, on_grid, stamps_on_grid
 from sim.trace.recorder import BLOCK, Trace
 from sim.trace.schema import COLUMNS, KINDS, OPTIONAL
 from sim.trace.tables import Tables, grouped, write_table
-from tests.kit.finished_tables import TOLERANCE, check, sums
+from tests.kit.finished_tables import TOLERANCE, check, wrong_sums
 
 
 def check_books(books: Books, transfers: pa.Table) -> None:

@@ -5,6 +5,5 @@ from sim.execution.identity import digest_of
 from sim.sweep.engine import Outcome, Point
 from sim.sweep.folder import among, locked
 from sim.sweep.local_engine import run_point
-from sim.sweep.points import Plan
+from sim.sweep.points import Plan, combinations, combinations_count, read_pairs, read_spec
 from sim.sweep.rows import MACHINE_COLUMNS
-from sim.sweep.spec import combinations, combinations_count, read_pairs, read_spec

@@ -28,8 +28,7 @@ from tests.kit.sweeps import (
 
 
 def listed(text):
-    spec = read_spec("key", text)
-    return [spec.at(place) for place in range(spec.count)]
+    return list(read_spec("key", text))
 
 
 def sampled(pairs, sampling, samples=None, seed=1):

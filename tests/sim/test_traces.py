@@ -24,9 +24,9 @@ from tests.kit.records import (
     array,
     cut_lines,
     digests,
-    sums,
     write_table,
     write_tables,
+    wrong_sums,
 )
 from tests.kit.small import fixed, orbit, slots
 
@@ -234,7 +234,7 @@ def test_sums_of_payloads_are_those_of_a_loop(rows):
         wrong += row["outcome"] == "delivered" and abs(total - 3.0) > TOLERANCE * 3.0
         if row["outcome"] == "carried":
             so_far[name] = total
-    said = list(sums(transfers(rows).to_pandas()))
+    said = list(wrong_sums(transfers(rows).to_pandas()))
     assert sum("were sent of a delivered payload of 3.0" in line for line in said) == min(wrong, 3)
     assert (f"{wrong - 3} more delivered payloads" in said[-1]) if wrong > 3 else len(said) == wrong
 
