@@ -17,6 +17,9 @@ from .element_files import element_text as element_text
 from .element_files import parse_satellites as parse_satellites
 from .element_files import read_satellites as read_satellites
 from .element_files import scan_satellites as scan_satellites
+from .isl import IslWindows as IslWindows
+from .isl import find_isls as find_isls
+from .isl import isl_windows as isl_windows
 from .look_angles import GroundTrack as GroundTrack
 from .look_angles import LookAngles as LookAngles
 from .look_angles import ground_track as ground_track

@@ -79,7 +79,7 @@ def contact_windows(
             pieces.append(joined(recent))
             recent = []
     for met in sorted(failures, key=lambda failure: failure.satellite):
-        (on_failure or _complain)(met)
+        (on_failure or complain)(met)
     return sorted_windows(pieces + recent)
 
 
@@ -104,7 +104,7 @@ def _blocks(
             yield alike[first : first + many], few, step_s
 
 
-def _complain(failure: Failure) -> None:
+def complain(failure: Failure) -> None:
     """Raise or warn of a failure that no `on_failure` handles."""
     if failure.whole:
         raise ElementError(str(failure))
@@ -215,24 +215,15 @@ def find_contacts(
 
     models = as_satellites(satellites if isinstance(satellites, Sequence) else [satellites])
     sites = [sites] if isinstance(sites, Site) else list(sites)
-    zero = pd.Timestamp(utc(start, "start")).as_unit("ns")
-
-    def moments(seconds: FloatArray) -> "pd.DatetimeIndex":
-        return zero + pd.to_timedelta(np.rint(seconds * 1e9).astype(np.int64), unit="ns")
-
-    def named(things: Sequence[Satellite | Site], index: IntArray) -> "pd.Series":
-        # A text column also when it has no rows.
-        return pd.Series([thing.name for thing in things], dtype="str").take(index).array
-
     windows = contact_windows(models, sites, start, end, min_elevation_deg, refine, on_failure)
     for line in doubts(models, start, end):
         warn(line, OrbitWarning, stacklevel=2)
     return pd.DataFrame({
         "satellite": named(models, windows.satellite),
         "site": named(sites, windows.site),
-        "rise_utc": moments(windows.rise_s),
-        "culminate_utc": moments(windows.culminate_s),
-        "set_utc": moments(windows.set_s),
+        "rise_utc": moments(start, windows.rise_s),
+        "culminate_utc": moments(start, windows.culminate_s),
+        "set_utc": moments(start, windows.set_s),
         "duration_s": windows.set_s - windows.rise_s,
         **{
             column.name: getattr(windows, column.name)
@@ -240,3 +231,18 @@ def find_contacts(
             if column.name not in _SHOWN_OTHERWISE
         },
     })  # fmt: skip
+
+
+def moments(start: datetime, seconds: FloatArray) -> "pd.DatetimeIndex":
+    """UTC timestamps to the nanosecond."""
+    import pandas as pd
+
+    since = pd.to_timedelta(np.rint(seconds * 1e9).astype(np.int64), unit="ns")
+    return pd.Timestamp(utc(start, "start")).as_unit("ns") + since
+
+
+def named(things: Sequence[Satellite | Site], index: IntArray) -> "pd.Series":
+    """Names as a text column, also when it has no rows."""
+    import pandas as pd
+
+    return pd.Series([thing.name for thing in things], dtype="str").take(index).array

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from orbit.checks import BoolArray, FloatArray, IntArray, Rows
+from orbit.pair_sight import PairSamples
 from orbit.propagation import Source
 from orbit.sites import SiteFrames
 from orbit.visibility import LineOfSight, Samples
@@ -22,6 +23,10 @@ EXACT = 4e-7
 ROUGH = 1e-3
 # A peak of the rough arcs that is this far below the mask (sine) is dropped; they err by 0.001.
 _HOPELESS = 0.02
+
+
+# What is searched: even samples of satellites over sites, or of pairs of satellites.
+Sights = Samples | PairSamples
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class _Ends(_Instants):
     clipped: BoolArray
 
 
-def elevation_extrema(samples: Samples) -> Extrema:
+def elevation_extrema(samples: Sights) -> Extrema:
     """Peaks that can reach the mask, and the dips between two samples in view."""
     climb, visible = samples.seen.climb, samples.visible
     up = climb > 0
@@ -67,7 +72,7 @@ def elevation_extrema(samples: Samples) -> Extrema:
     return Extrema(left, x, peak, line.sin_elevation, in_view)
 
 
-def _likely(samples: Samples, left: IntArray, guess: FloatArray) -> tuple[IntArray, FloatArray]:
+def _likely(samples: Sights, left: IntArray, guess: FloatArray) -> tuple[IntArray, FloatArray]:
     """Those of the extrema in steps `left` that may matter, and better guesses of their places."""
     arcs, seen = samples.rough_arcs(left), samples.visible
     peak = samples.seen.climb[left] > 0
@@ -86,7 +91,7 @@ def _secant(values: FloatArray, left: IntArray) -> FloatArray:
     return guess
 
 
-def _open_and_close(samples: Samples, turns: Extrema) -> tuple[_Ends, _Ends]:
+def _open_and_close(samples: Sights, turns: Extrema) -> tuple[_Ends, _Ends]:
     """Where passes open and close, as many of one as of the other.
 
     The mask is crossed once wherever visibility changes between a sample and an extremum: a pass or
@@ -116,7 +121,7 @@ def _open_and_close(samples: Samples, turns: Extrema) -> tuple[_Ends, _Ends]:
 
 
 def _solved(
-    samples: Samples, left: IntArray, low: FloatArray, high: FloatArray, rises: BoolArray
+    samples: Sights, left: IntArray, low: FloatArray, high: FloatArray, rises: BoolArray
 ) -> FloatArray:
     sin_mask, guess = samples.sin_mask(left), 0.5 * (low + high)
     for arcs, tolerance in (
@@ -150,7 +155,7 @@ class Passes(Rows):
     clipped_end: BoolArray
 
 
-def find_passes(samples: Samples, *, closest: bool = True) -> Passes:
+def find_passes(samples: Sights, *, closest: bool = True) -> Passes:
     """All passes: from each upward crossing of the mask (or first sample) to the next downward one.
 
     Without `closest` closest_s is the rise of each.
@@ -161,8 +166,7 @@ def find_passes(samples: Samples, *, closest: bool = True) -> Passes:
     pass_of = np.searchsorted(opens.place, peaks.place, side="right") - 1
     rise_s = samples.time_s(opens.left, opens.x)
     passes = Passes(
-        samples.satellite(opens.left),
-        samples.site[opens.left],
+        *samples.pair(opens.left),
         rise_s,
         *_highest(samples, peaks, pass_of, opens, closes),
         _closest_s(samples, peaks.left, opens, closes) if closest else rise_s,
@@ -176,7 +180,7 @@ def find_passes(samples: Samples, *, closest: bool = True) -> Passes:
 
 
 def _highest(
-    samples: Samples, peaks: Extrema, pass_of: IntArray, opens: _Ends, closes: _Ends
+    samples: Sights, peaks: Extrema, pass_of: IntArray, opens: _Ends, closes: _Ends
 ) -> tuple[FloatArray, FloatArray]:
     """When each pass is highest, at its best peak or at an end that is clipped, and the sine."""
     best = first_largest(peaks.sin_elevation, pass_of)
@@ -192,20 +196,32 @@ def _highest(
     return time_s[highest], sine[highest]
 
 
-def _closest_s(samples: Samples, peaks: IntArray, opens: _Ends, closes: _Ends) -> FloatArray:
+def _closest_s(samples: Sights, peaks: IntArray, opens: _Ends, closes: _Ends) -> FloatArray:
     """When the range has its least minimum in each pass; its rise where it has none."""
-    rate, wanted = samples.seen.square_rate, samples.visible[:-1] | samples.visible[1:]
+    wanted = samples.visible[:-1] | samples.visible[1:]
     wanted[peaks] = True
-    left = np.flatnonzero(samples.linked[:-1] & wanted & (rate[:-1] < 0) & (rate[1:] >= 0))
-    arcs, rising = samples.arcs(left), np.ones(len(left), dtype=np.bool_)
-    x = newton_roots(arcs.square_rate, *_step(left), _secant(rate, left), rising, ROUGH)
-    square, near = arcs.line(np.arange(len(left)), x).square, _Instants(left, x)
-    time_s = samples.time_s(opens.left, opens.x)
+    left, x, square = nearest(samples, wanted)
+    near, time_s = _Instants(left, x), samples.time_s(opens.left, opens.x)
     pass_of = np.searchsorted(opens.place, near.place, side="right") - 1
     inside = np.flatnonzero((pass_of >= 0) & (near.place < closes.place[pass_of]))
     best = inside[first_largest(-square[inside], pass_of[inside])]
     time_s[pass_of[best]] = samples.time_s(left[best], x[best])
     return time_s
+
+
+def nearest(
+    samples: Sights, wanted: BoolArray, *, farthest: bool = False
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Steps with a minimum of the range, or maximum if `farthest`, where in them, and its square.
+
+    Looks at steps that are `wanted` (P - 1,) only.
+    """
+    rate = samples.seen.square_rate
+    before = rate < 0 if not farthest else rate >= 0
+    left = np.flatnonzero(samples.linked[:-1] & wanted & before[:-1] & ~before[1:])
+    arcs, rising = samples.arcs(left), np.full(len(left), not farthest)
+    x = newton_roots(arcs.square_rate, *_step(left), _secant(rate, left), rising, ROUGH)
+    return left, x, arcs.line(np.arange(len(left)), x).square
 
 
 def first_largest(values: FloatArray, group: IntArray) -> IntArray:

@@ -21,7 +21,8 @@ from orbit.sites import SiteFrames
 class LineOfSight(Rows):
     """Arrays of one shape: height above a site's horizon plane, squared range, and their rates.
 
-    In km, and per second or per step of an ephemeris.
+    In km, and per second or per step of an ephemeris. Between two satellites the height is any
+    measure that is positive where they see each other, and the mask is 0.
     """
 
     height: FloatArray
@@ -169,16 +170,15 @@ class Samples:
         )
         return RoughArcs(hermite_polynomials(before, after))
 
-    def satellite(self, left: IntArray) -> IntArray:
-        """Index of the satellite of samples `left`."""
-        satellite: IntArray = self.ephemeris.satellite[self.row[left]]
-        return satellite
+    def pair(self, left: IntArray) -> tuple[IntArray, IntArray]:
+        """Indices of satellite and site of samples `left`."""
+        return self.ephemeris.satellite[self.row[left]], self.site[left]
 
     def time_s(self, left: IntArray, x: FloatArray) -> FloatArray:
         """Seconds since the start at fractions x of steps `left`."""
         # The grid's own times, so that the first and the last are the span's to the last bit.
         grid_s = self.ephemeris.time_s[self.row[left]]
-        time_s: FloatArray = grid_s + x * self.ephemeris.step_s[self.satellite(left)]
+        time_s: FloatArray = grid_s + x * self.ephemeris.step_s[self.pair(left)[0]]
         return time_s
 
 

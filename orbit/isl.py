@@ -1,0 +1,312 @@
+"""Windows of links between satellites: `isl_windows`, and as arrays `find_isls`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from itertools import combinations
+from math import inf, tau
+from typing import TYPE_CHECKING, Any
+from warnings import warn
+
+import numpy as np
+
+from orbit.checks import BoolArray, FloatArray, IntArray, Rows, finite, shown, whole, within
+from orbit.contacts import as_satellites, complain, moments, named
+from orbit.earth import EARTH_RADIUS_KM
+from orbit.ephemeris import sampled_ephemeris, sampling_step_s
+from orbit.files import near
+from orbit.pair_sight import Limb, PairSamples
+from orbit.passes import find_passes, nearest
+from orbit.propagation import failure, good_stretch
+from orbit.satellite import Satellite
+from orbit.utc import Start, span_s
+from orbit.validity import OrbitWarning, doubts
+from orbit.windows import Columns, joined
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from skyfield.api import EarthSatellite
+
+Pairs = Sequence[tuple[int | str, int | str]]
+
+# Samples of an ephemeris's own step: two turns of a pair's height within a step of this length
+# differ by less than a millidegree of the angle between the satellites, in any low orbits.
+_FINER = 8
+# Samples of pairs looked at together, and of satellites kept.
+_CHUNK, _KEPT = 400_000, 2_000_000
+# SGP4 never lets an eccentricity fall below 1e-6, and its perigee turns: in as many periods it
+# moves satellites by some metres.
+_REPEATS = 100
+# Pieces of a window that are this close touch.
+_TOUCH_S = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class IslWindows(Rows):
+    """Arrays of one length, sorted by (start_s, a, b): when satellites a and b see each other.
+
+    `a` and `b` are indices into the list that was asked about; times are seconds since the start;
+    ranges are the least and the largest distance in the window. A clipped window was already open
+    at the start (or the first time SGP4 reaches for both), or still open at the end.
+    """
+
+    a: IntArray
+    b: IntArray
+    start_s: FloatArray
+    end_s: FloatArray
+    min_range_km: FloatArray
+    max_range_km: FloatArray
+    clipped_start: BoolArray
+    clipped_end: BoolArray
+
+    def __len__(self) -> int:
+        """The number of windows."""
+        return len(self.start_s)
+
+
+def isl_windows(
+    satellites: "Sequence[Satellite | EarthSatellite]",
+    start: datetime,
+    end: datetime,
+    pairs: Pairs | None = None,
+    grazing_km: float = 80.0,
+    max_range_km: float | None = None,
+) -> "pd.DataFrame":
+    """`find_isls` as a DataFrame, one row per window of a pair, sorted by start.
+
+    Columns: a, b (names); start_utc, end_utc (UTC timestamps, ns); duration_s; and from
+    min_range_km on those of `IslWindows`. Gives an OrbitWarning for each of `doubts`. Errors as
+    there.
+    """
+    import pandas as pd
+
+    models = as_satellites(satellites)
+    found = find_isls(models, start, end, pairs, grazing_km, max_range_km)
+    for line in doubts(models, start, end):
+        warn(line, OrbitWarning, stacklevel=2)
+    return pd.DataFrame({
+        "a": named(models, found.a),
+        "b": named(models, found.b),
+        "start_utc": moments(start, found.start_s),
+        "end_utc": moments(start, found.end_s),
+        "duration_s": found.end_s - found.start_s,
+        **{column.name: getattr(found, column.name) for column in fields(found)[4:]},
+    })  # fmt: skip
+
+
+def find_isls(
+    satellites: "Sequence[Satellite | EarthSatellite]",
+    start: datetime,
+    end: datetime,
+    pairs: Pairs | None = None,
+    grazing_km: float = 80.0,
+    max_range_km: float | None = None,
+) -> IslWindows:
+    """When pairs of satellites see each other between two aware datetimes.
+
+    The line between them stays `grazing_km` (0 or more) above the WGS 84 ellipsoid, and is at most
+    `max_range_km` long. Positions are those of `contact_windows`, edges within 1 ms of SGP4's
+    unless a window grazes. `pairs` are two indices or names each, by default all pairs, each once
+    and the first of the list first. Satellites on circular orbits without drag of one axis and
+    inclination repeat their places to each other every nodal period, and are searched for one in a
+    hundred (by SGP4, positions are then within 15 m).
+
+    Where SGP4 fails windows are cut, with an OrbitWarning, or an ElementError where it always
+    fails. Raises ValueError for an empty list, anything else than a satellite, a pair that is
+    unknown or one satellite twice, a perigee that is below the grazing height, a
+    `max_range_km` that is not positive, and times as `contact_windows`.
+    """
+    models, since, lasts_s = as_satellites(satellites), Start.of(start), span_s(start, end)
+    search = _Search(models, since, _limb(models, grazing_km, max_range_km))
+    one, other = _indices(models, pairs)
+    reach = np.array([search.reach_s(k, lasts_s) for k in range(len(models))])
+    turns = np.array([_turns(model) for model in models])
+    alike = np.isfinite(turns[one, 0]) & (turns[one] == turns[other]).all(axis=1)
+    kinds = np.stack([
+        np.maximum(reach[one, 0], reach[other, 0]), np.minimum(reach[one, 1], reach[other, 1]),
+        np.where(alike, turns[one, 0], inf),
+    ])  # fmt: skip
+    spans, kind = np.unique(kinds, axis=1, return_inverse=True)
+    columns = joined(
+        [
+            search.windows(one[kind == number], other[kind == number], *span)
+            for number, span in enumerate(spans.T.tolist())
+        ]
+    )
+    order = np.lexsort((columns["b"], columns["a"], columns["start_s"]))
+    return IslWindows(**{name: columns[name][order] for name in columns})
+
+
+def _limb(models: Sequence[Satellite], grazing_km: float, max_range_km: float | None) -> Limb:
+    within(grazing_km, 0, 100_000, "grazing_km")
+    for satellite in models:
+        perigee_km = EARTH_RADIUS_KM * (satellite.model.a * (1 - satellite.model.ecco) - 1)
+        if perigee_km <= grazing_km:
+            raise ValueError(
+                f"grazing_km {grazing_km:g} is above the orbit of {satellite.name!r}, which comes "
+                f"as low as {perigee_km:.0f} km; give less"
+            )
+    if max_range_km is None:
+        return Limb(grazing_km)
+    if finite(max_range_km, "max_range_km", "give kilometres, or None") <= 0:
+        raise ValueError(f"max_range_km {max_range_km} is not positive; give kilometres, or None")
+    return Limb(grazing_km, max_range_km)
+
+
+def _indices(models: Sequence[Satellite], pairs: Pairs | None) -> tuple[IntArray, IntArray]:
+    """Either satellite of each pair."""
+    if pairs is None:
+        found = [*combinations(range(len(models)), 2)]
+    else:
+        names = [model.name for model in models]
+        found = [(_index(names, a, (a, b)), _index(names, b, (a, b))) for a, b in pairs]
+    if not found:
+        raise ValueError(f"satellites: {len(models)} make no pair; give two, and a pair or more")
+    for a, b in found:
+        if a == b:
+            raise ValueError(f"pairs: {(a, b)} are not two satellites; give two of the list")
+    one, other = np.array(found).T
+    return one, other
+
+
+def _index(names: list[str], which: int | str, pair: Any) -> int:
+    if isinstance(which, str):
+        if names.count(which) == 1:
+            return names.index(which)
+        many = "several satellites have this name" if which in names else near(which, names)
+        raise ValueError(f"pairs: {shown(which)} of {shown(pair)} names no satellite; {many}")
+    if not 0 <= whole(which, "pairs: satellite") < len(names):
+        raise ValueError(f"pairs: satellite {which} is outside 0 to {len(names) - 1}")
+    return int(which)
+
+
+def _turns(satellite: Satellite) -> tuple[float, float, float]:
+    """Nodal period (s), mean motion and inclination; infinite where places do not repeat with it.
+
+    Without eccentricity, drag and the Moon all depends on the argument of latitude alone.
+    """
+    model = satellite.model
+    if model.ecco > 0 or model.bstar != 0 or getattr(model, "method", "n") != "n":
+        return inf, inf, inf
+    rate = getattr(model, "mdot", model.no_kozai) + model.argpdot
+    return 60 * tau / rate, model.no_kozai, model.inclo
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Windows of pairs of satellites, times in seconds since a start."""
+
+    satellites: Sequence[Satellite]
+    start: Start
+    limb: Limb
+
+    def reach_s(self, index: int, lasts_s: float) -> tuple[float, float]:
+        """The part of the span in which SGP4 knows a satellite; complains when that is not all."""
+        model = self.satellites[index]
+        good = good_stretch(model, self.start, lasts_s, sampling_step_s(model))
+        if good is None or good.fails_before or good.fails_after:
+            complain(failure(index, model, self.start, lasts_s, good))
+        return (good.first_s, good.last_s) if good else (inf, -inf)
+
+    def windows(
+        self, one: IntArray, other: IntArray, first_s: float, last_s: float, period_s: float
+    ) -> Columns:
+        """Columns of IslWindows of pairs that see the same again after each period.
+
+        The time is searched in blocks: of a period, the first of `_REPEATS` whole ones, which the
+        others copy; without a period, such that memory is bounded.
+        """
+        members, index = np.unique(np.stack([one, other]), return_inverse=True)
+        step_s = min(sampling_step_s(self.satellites[k]) for k in members) / _FINER
+        block_s = min(period_s, step_s * (100 + _KEPT // len(members)))
+        edges_s = np.append(np.arange(first_s, last_s - _TOUCH_S, block_s), last_s)
+        blocks = len(edges_s) - 1
+        times = _REPEATS if block_s == period_s else 1
+        pieces = []
+        for number in {*range(0, blocks, times), blocks - 1}:
+            span = float(edges_s[number]), float(edges_s[number + 1])
+            found = self._found(members, index.reshape(2, -1), *span, step_s)
+            copies = max(1, min(times, blocks - 1 - number))
+            pieces.append(_repeated(found, period_s, copies))
+        return _merged(joined(pieces), first_s, last_s)
+
+    def _found(
+        self, members: IntArray, pairs: IntArray, first_s: float, last_s: float, step_s: float
+    ) -> Columns:
+        """Columns of IslWindows of pairs (2, n) of members, cut at both times."""
+        models = [self.satellites[k] for k in members]
+        ephemeris = sampled_ephemeris(models, self.start, first_s, last_s, step_s)
+        lifted = self.limb.lifted(*ephemeris.node[:2].reshape(2, 3, len(models), -1))
+        pieces = []
+        few = max(1, _CHUNK // ephemeris.samples)
+        for begin in range(0, pairs.shape[1], few):
+            some = pairs[:, begin : begin + few]
+            columns = _columns(PairSamples(ephemeris, self.limb, lifted, *some))
+            number = columns.pop("pair")
+            columns["a"], columns["b"] = members[some[:, number]]
+            pieces.append(columns)
+        return joined(pieces)
+
+
+def _columns(samples: PairSamples) -> Columns:
+    """Columns of IslWindows, with the number of the pair for its satellites."""
+    passes = find_passes(samples, closest=False)
+    pair, ephemeris = passes.satellite, samples.ephemeris
+
+    def apart_km(time_s: FloatArray) -> FloatArray:
+        one, other = (ephemeris.states(each[pair], time_s) for each in (samples.one, samples.other))
+        apart: FloatArray = np.linalg.norm((other - one)[:, :3], axis=1)
+        return apart
+
+    ends_km = np.stack([apart_km(passes.rise_s), apart_km(passes.set_s)])
+    least_km, largest_km = ends_km.min(axis=0), ends_km.max(axis=0)
+    begin_s, end_s = ephemeris.time_s[[0, ephemeris.samples - 1]]
+
+    def place(number: IntArray, time_s: FloatArray) -> FloatArray:
+        """Grows along the samples: pair after pair, with a gap between."""
+        grows: FloatArray = number + 0.5 * (time_s - begin_s) / (end_s - begin_s)
+        return grows
+
+    opens, closes = place(pair, passes.rise_s), place(pair, passes.set_s)
+    every = np.ones(len(samples.linked) - 1, np.bool_)
+    for range_km, better in ((least_km, np.minimum), (largest_km, np.maximum)):
+        left, x, square = nearest(samples, every, farthest=better is np.maximum)
+        at = place(samples.pair(left)[0], samples.time_s(left, x))
+        window = np.searchsorted(opens, at, "right") - 1
+        inside = np.flatnonzero(window >= 0)
+        inside = inside[at[inside] < closes[window[inside]]]
+        better.at(range_km, window[inside], np.sqrt(square[inside]))
+    return {
+        "pair": pair, "start_s": passes.rise_s, "end_s": passes.set_s,
+        "min_range_km": least_km, "max_range_km": largest_km,
+        "clipped_start": passes.clipped_start, "clipped_end": passes.clipped_end,
+    }  # fmt: skip
+
+
+def _repeated(columns: Columns, period_s: float, times: int) -> Columns:
+    """The windows as often, a period later each time."""
+    found = {name: np.tile(values, times) for name, values in columns.items()}
+    if times > 1:
+        late_s = np.repeat(period_s * np.arange(times), len(columns["start_s"]))
+        found["start_s"] += late_s
+        found["end_s"] += late_s
+    return found
+
+
+def _merged(columns: Columns, first_s: float, last_s: float) -> Columns:
+    """The windows whole where they were cut between two times, clipped at these."""
+    order = np.lexsort((columns["start_s"], columns["b"], columns["a"]))
+    pieces = {name: values[order] for name, values in columns.items()}
+    if not order.size:
+        return pieces
+    new = (np.diff(pieces["a"]) != 0) | (np.diff(pieces["b"]) != 0)
+    new |= pieces["start_s"][1:] - pieces["end_s"][:-1] > _TOUCH_S
+    begins = np.flatnonzero(np.append(True, new))
+    ends = np.append(begins[1:], len(order)) - 1
+    whole_ = {name: values[begins] for name, values in pieces.items()}
+    whole_["end_s"], whole_["clipped_end"] = pieces["end_s"][ends], pieces["clipped_end"][ends]
+    for name, of_all in (("min_range_km", np.minimum), ("max_range_km", np.maximum)):
+        whole_[name] = of_all.reduceat(pieces[name], begins)
+    whole_["clipped_start"] &= whole_["start_s"] <= first_s + _TOUCH_S
+    whole_["clipped_end"] &= whole_["end_s"] >= last_s - _TOUCH_S
+    return whole_

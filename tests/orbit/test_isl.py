@@ -1,0 +1,190 @@
+"""Windows between satellites: against Skyfield by brute force, closed forms, and an STK table."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from math import acos, asin, cos, pi, sin, tau
+
+import numpy as np
+import pytest
+from skyfield.api import EarthSatellite
+from skyfield.framelib import itrs
+
+import orbit
+from tests.kit import skies
+from tests.kit.skies import DAY, DAY_S, FALLING, START, TIMESCALE, refused
+
+EQUATOR_KM, POLE_KM = 6378.137, 6378.137 * (1 - 1 / 298.257223563)
+STK_START = datetime(2024, 4, 14, 16, tzinfo=UTC)
+TRUE_STEP_S = 15.0
+
+
+def heights_km(one, other, grazing_km):
+    """How far segments between points (3, n) pass above the limb, stretched to a sphere."""
+    stretch = np.array([1.0, 1.0, (EQUATOR_KM + grazing_km) / (POLE_KM + grazing_km)])[:, None]
+    first, way = one * stretch, (other - one) * stretch
+    along = np.clip(-(first * way).sum(axis=0) / (way * way).sum(axis=0), 0, 1)
+    return np.linalg.norm(first + along * way, axis=0) - EQUATOR_KM - grazing_km
+
+
+def true_edges(pair, start, grazing_km, reach_km):
+    """When a pair appears and disappears within a day, to a tenth of a millisecond."""
+    stars = [EarthSatellite.from_satrec(satellite.model, TIMESCALE) for satellite in pair]
+
+    def margin(time_s):
+        second = start.second + np.asarray(time_s)
+        time = TIMESCALE.utc(start.year, start.month, start.day, start.hour, start.minute, second)
+        one, other = (star.at(time).frame_xyz(itrs).km for star in stars)
+        apart = np.linalg.norm(other - one, axis=0)
+        return np.minimum(heights_km(one, other, grazing_km), reach_km - apart), apart
+
+    time_s = np.arange(0.0, DAY_S + 1, TRUE_STEP_S)
+    above, apart_km = margin(time_s)
+    left = np.flatnonzero((above[1:] > 0) != (above[:-1] > 0))
+    low, high, opens = time_s[left], time_s[left + 1], above[left] <= 0
+    for _ in range(6):
+        middle = (low + high) / 2
+        late = (margin(middle)[0] > 0) == opens
+        low, high = np.where(late, low, middle), np.where(late, middle, high)
+    before, after = margin(low)[0], margin(high)[0]
+    return low + (high - low) * before / (before - after), time_s, apart_km
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "reach_km"),
+    [("oneweb", 2, None), ("starlink", 3, None), ("starlink", 3, 3000.0), ("gps-ops", 3, None)],
+)
+def test_edges_and_ranges_of_real_satellites_are_those_of_skyfield(name, count, reach_km):
+    fleet = orbit.read_satellites(skies.element_file(f"earth2026_{name}.tle"))
+    chosen = np.random.default_rng(7).choice(len(fleet), 2 * count, replace=False)
+    fleet = [replace(fleet[k], name=str(k)) for k in chosen]
+    start = fleet[0].epoch.replace(microsecond=0)
+    pairs = [(2 * k, 2 * k + 1) for k in range(count)]
+    found = orbit.find_isls(fleet, start, start + DAY, pairs, 80.0, reach_km)
+    assert len(found) >= count
+    for a, b in pairs:
+        edges_s, time_s, apart_km = true_edges(
+            (fleet[a], fleet[b]), start, 80.0, reach_km or np.inf
+        )
+        mine = found.where((found.a == a) & (found.b == b))
+        at_s = [mine.start_s[~mine.clipped_start], mine.end_s[~mine.clipped_end]]
+        np.testing.assert_allclose(np.sort(np.concatenate(at_s)), edges_s, rtol=0, atol=1e-3)
+        for k in range(len(mine)):
+            inside = (time_s >= mine.start_s[k]) & (time_s <= mine.end_s[k])
+            off_km = TRUE_STEP_S * 15.0  # as far as satellites move between two samples
+            assert 0 <= apart_km[inside].min() - mine.min_range_km[k] + 1e-3 < off_km
+            assert 0 <= mine.max_range_km[k] - apart_km[inside].max() + 1e-3 < off_km
+
+
+def test_a_star_of_40_has_the_windows_that_stk_counts_in_91_days():
+    # STK's nodal period is 5684.908 s, that of an axis 7 m below 6878.137 km.
+    star = orbit.walker_shell(
+        180, 6878.137 * (5684.908 / 5684.91656) ** (2 / 3), 90, 40, 4, 1, STK_START,
+        propagation="secular_j2",
+    )  # fmt: skip
+    found = orbit.find_isls(star, STK_START, STK_START + 91 * DAY, grazing_km=0.0)
+    assert 2 * len(found) == 1_438_604
+    always = found.clipped_start & found.clipped_end
+    assert always.sum() == 40
+    same = (found.a // 10 == found.b // 10) & ((found.b - found.a) % 10 % 8 == 1)
+    np.testing.assert_array_equal(same, always)
+    by_sgp4 = orbit.walker_star(500, 90, 40, 4, 1, STK_START)
+    other = orbit.find_isls(by_sgp4, STK_START, STK_START + 91 * DAY, grazing_km=0.0)
+    assert 2 * len(other) == pytest.approx(1_438_604, rel=2e-4)
+
+
+def test_a_plane_sees_past_the_limb_as_far_as_its_angle_says():
+    # Ten in the plane of the equator at 705 km: the next is 36 deg away and always in sight, the
+    # one after it never is; the limb allows 2 acos(R / a) = 51.6 deg.
+    ring = orbit.walker_shell(360, 7083.137, 0, 10, 1, 0, START, propagation="secular_j2")
+    found = orbit.find_isls(ring, START, START + DAY, grazing_km=0.0)
+    apart = np.minimum(found.b - found.a, 10 - found.b + found.a)
+    assert len(found) == 10
+    assert (apart == 1).all()
+    assert (found.end_s - found.start_s == DAY_S).all()
+    chord_km = 2 * 7083.137 * sin(pi / 10)
+    np.testing.assert_allclose(found.min_range_km, chord_km, atol=1e-3)
+    np.testing.assert_allclose(found.max_range_km, chord_km, atol=1e-3)
+    limit_km = 7083.137 * cos(pi / 10) - EQUATOR_KM
+    assert len(orbit.find_isls(ring, START, START + DAY, grazing_km=limit_km - 0.01)) == 10
+    assert not len(orbit.find_isls(ring, START, START + DAY, grazing_km=limit_km + 0.01))
+    assert len(orbit.find_isls(ring, START, START + DAY, max_range_km=chord_km + 0.01)) == 10
+    assert not len(orbit.find_isls(ring, START, START + DAY, max_range_km=chord_km - 0.01))
+
+
+def test_counter_rotating_satellites_meet_twice_a_turn_for_the_angle_of_the_limb():
+    # Both in the plane of the equator, one of them backwards: the angle between them grows evenly.
+    east, west = (
+        orbit.keplerian_satellite(
+            name, START, semi_major_axis_km=7000, inclination_deg=inclination, mean_anomaly_deg=90,
+            propagation="secular_j2",
+        )
+        for name, inclination in (("east", 0), ("west", 180))
+    )  # fmt: skip
+    models = east.model, west.model
+    turn = [m.no_kozai + m.argpdot + m.nodedot * np.cos(m.inclo) for m in models]
+    rate_rad_s = sum(turn) / 60
+    found = orbit.find_isls([east, west], START, START + DAY, grazing_km=80.0)
+    limb_rad = 2 * acos((EQUATOR_KM + 80) / 7000)
+    whole = ~(found.clipped_start | found.clipped_end)
+    lasts_s = (found.end_s - found.start_s)[whole]
+    np.testing.assert_allclose(lasts_s, 2 * limb_rad / rate_rad_s, atol=1e-3)
+    np.testing.assert_allclose(np.diff(found.start_s[whole]), tau / rate_rad_s, atol=1e-3)
+    assert found.min_range_km[whole].max() < 1e-3
+    assert found.max_range_km[whole] == pytest.approx(2 * 7000 * sin(limb_rad / 2), abs=1e-3)
+    near = orbit.find_isls([east, west], START, START + DAY, max_range_km=500.0)
+    lasts_s = np.median(near.end_s - near.start_s)
+    assert lasts_s == pytest.approx(4 * asin(250 / 7000) / rate_rad_s, abs=1e-3)
+
+
+def test_copies_of_a_period_are_what_a_search_of_the_whole_time_finds():
+    shell = orbit.walker_delta(1200, 60, 6, 3, 1, START, propagation="secular_j2")
+    # A hair of eccentricity, and nothing repeats.
+    other = [replace(s, model=replace(s.model, ecco=1e-15)) for s in shell]
+    copied, searched = (orbit.find_isls(s, START, START + 2.3 * DAY) for s in (shell, other))
+    assert len(copied) == len(searched) > 100
+    order = [np.lexsort((f.start_s, f.b, f.a)) for f in (copied, searched)]
+    for mine, true in zip(
+        vars(copied.where(order[0])).values(), vars(searched.where(order[1])).values(), strict=True
+    ):
+        np.testing.assert_allclose(mine.astype(float), true.astype(float), atol=1e-6)
+
+
+def test_the_table_names_satellites_and_a_pair_keeps_its_order():
+    names = ["c3", "c1"]
+    table = orbit.isl_windows(skies.CIRCLES, START, START + DAY, [names])
+    assert len(table) == 3
+    assert list(table.columns) == [
+        "a", "b", "start_utc", "end_utc", "duration_s", "min_range_km", "max_range_km",
+        "clipped_start", "clipped_end",
+    ]  # fmt: skip
+    assert {*table.a} == {"c3"}
+    assert {*table.b} == {"c1"}
+    lasts = (table.end_utc - table.start_utc).dt.total_seconds()
+    np.testing.assert_allclose(lasts, table.duration_s, atol=1e-8)
+    assert str(table.start_utc.dtype) == "datetime64[ns, UTC]"
+
+
+def test_windows_are_cut_where_sgp4_fails():
+    with pytest.warns(orbit.OrbitWarning, match="SGP4 fails for 'FALLING'"):
+        found = orbit.find_isls([skies.ISS, FALLING], FALLING.epoch, FALLING.epoch + 6 * DAY)
+    before = orbit.find_isls([skies.ISS, FALLING], FALLING.epoch, FALLING.epoch + 3 * DAY)
+    assert 0 < len(before) < len(found)
+    assert found.end_s.max() < 5 * DAY_S
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("800 is above the orbit of 'c0', which comes as low as 300 km; g", {"grazing_km": 800}),
+        ("grazing_km -1 is outside 0 to", {"grazing_km": -1}),
+        ("max_range_km 0 is not positive", {"max_range_km": 0}),
+        ("max_range_km nan is not finite", {"max_range_km": np.nan}),
+        (r"pairs: \(3, 3\) are not two satellites", {"pairs": [(3, 3)]}),
+        (r"pairs: \(1, 1\) are not two satellites", {"pairs": [("c1", "c1")]}),
+        ("pairs: satellite 12 is outside 0 to 11", {"pairs": [(0, 12)]}),
+        ("'c77' of .* names no satellite; did you mean 'c7'", {"pairs": [("c77", "c1")]}),
+        ("12 make no pair", {"pairs": []}),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(words, named):
+    refused(words, orbit.find_isls, skies.CIRCLES, START, START + DAY / 24, **named)
