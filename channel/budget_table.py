@@ -11,7 +11,7 @@ from channel import budget
 from channel.capacity import LARGEST_SNR_LINEAR, ergodic_capacity
 from channel.checks import Floats, above_horizon, positive
 from channel.efficiency import modcod_thresholds_db
-from channel.environment import CLEAR_PATH
+from channel.environment import CLEAR_PATH, OUT_OF_SIGHT
 from channel.link import Link
 from channel.signal import path_losses_db, received_signal, signal_rate_bps, total_loss_db
 
@@ -43,7 +43,8 @@ def link_budget_terms(
 
     With an environment the budget is that of a device in sight, with median shadowing and median K.
     Further columns then say what that leaves out: line_of_sight_probability, nlos_clutter_loss_db,
-    shadowing_deviation_db (in sight) and rician_k_db (its median).
+    shadowing_deviation_db (in sight) and rician_k_db (its median); nlos_rate_mbps, the rate out of
+    sight, and mean_rate_mbps, that of both by their probability, with median shadowing each.
 
     Raises ValueError for values outside these ranges and unless exactly one of altitude and range
     is given.
@@ -73,8 +74,12 @@ def link_budget_terms(
         "rate_mbps": rate / 1e6,
     }
     if place := link.environment:  # what it leaves to chance at each elevation
+        in_sight = place.line_of_sight_probability(elevation)
+        hidden = signal_rate_bps(link, received_signal(link, elevation, distance_m, OUT_OF_SIGHT))
         columns |= {
-            "line_of_sight_probability": place.line_of_sight_probability(elevation),
+            "nlos_rate_mbps": hidden / 1e6,
+            "mean_rate_mbps": (in_sight * rate + (1.0 - in_sight) * hidden) / 1e6,
+            "line_of_sight_probability": in_sight,
             "nlos_clutter_loss_db": place.clutter_loss_db(elevation),
             "shadowing_deviation_db": place.shadowing_deviation_db(elevation, True),
             "rician_k_db": place.rician_k_db(elevation)[0],

@@ -158,6 +158,8 @@ class Path:
 
 CLEAR_PATH: Final = Path(0.0, 0.0, 0.0)
 """In sight at every elevation, with median shadowing and median K."""
+OUT_OF_SIGHT: Final = Path(np.nextafter(1.0, 0.0), 0.0, 0.0)
+"""In sight at no elevation at which any device is out of sight, with median shadowing."""
 
 
 def draw_paths(devices: int, rng: np.random.Generator) -> Path:

@@ -47,6 +47,8 @@ HEADS = {
     "margin_db": "margin dB",
     "spectral_efficiency_bps_hz": "bit/s/Hz",
     "rate_mbps": "Mbit/s",
+    "nlos_rate_mbps": "NLOS Mbit/s",
+    "mean_rate_mbps": "mean Mbit/s",
     "line_of_sight_probability": "P(LOS)",
     "nlos_clutter_loss_db": "NLOS clutter dB",
     "shadowing_deviation_db": "shadow sd dB",
@@ -60,8 +62,8 @@ TERMS = {name for name in HEADS if name.endswith(("_loss_db", "_losses_db", "_ma
 }
 """Terms of the budget, of which many are the same in all rows."""
 GEOMETRY = ("time_s", "elevation_deg", "slant_range_km")
-FINE = ("spectral_efficiency_bps_hz", "rate_mbps", "line_of_sight_probability")
-FORMS = {name: "{:.2f}" for name in HEADS if name not in FINE} | {
+FINE = ("spectral_efficiency_bps_hz", "line_of_sight_probability")
+FORMS = {n: "{:.2f}" for n in HEADS if n not in FINE and not n.endswith("rate_mbps")} | {
     "slant_range_km": "{:.1f}",
     "time_s": "{:.1f}",
 }

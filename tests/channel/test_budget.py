@@ -139,6 +139,21 @@ AROUND = {
 }
 
 
+def test_the_mean_rate_of_a_city_is_that_of_devices_in_sight_and_out_of_sight():
+    """Else a city, which needs no margin for shadowing, looks better than the open country."""
+    table = channel.link_budget(URBAN, [10.0, 30.0, 70.0], altitude_m=600e3)
+    devices = channel.Path((np.arange(20_000)[:, None] + 0.5) / 20_000, 0.0, 0.0)
+    range_m = slant_range_m(600e3, table.elevation_deg)
+    rate_bps = channel.rate_bps(URBAN, table.elevation_deg, range_m, devices)
+    mean = rate_bps.mean(axis=0) / 1e6
+    assert table.mean_rate_mbps.to_numpy() == pytest.approx(mean, rel=1e-3)
+    hidden = rate_bps.min(axis=0) / 1e6
+    assert table.nlos_rate_mbps.to_numpy() == pytest.approx(hidden, rel=1e-12)
+    margin = replace(UPLINK, shadowing_margin_db=3.0)
+    country = channel.link_budget(margin, 10.0, altitude_m=600e3).rate_mbps[0]
+    assert table.mean_rate_mbps[0] < country < table.rate_mbps[0]
+
+
 @pytest.mark.parametrize("link", [UPLINK, PAPER, LOSSY, RAINY, URBAN])
 def test_a_row_is_the_sum_of_its_terms_and_what_the_single_functions_give(link):
     table = channel.link_budget(link, ELEVATION_DEG, altitude_m=600e3)
