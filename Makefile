@@ -91,6 +91,7 @@ studies: install ## print the tables of docs/results*.md and choices*.md (an hou
 	$(BIN)/python docs/studies/satellites.py rounds 14
 	$(BIN)/python docs/studies/satellites.py antennas 7 1 3
 	$(BIN)/python docs/studies/satellites.py antennas 1 13
+	$(BIN)/python docs/studies/spread.py 48
 	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/local_sets.py paper-exp2-cifar 1 8; \
 	else echo "paper-exp2-cifar: needs cifar10.npz in this folder"; fi
 	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python docs/studies/glue.py 2 4; \
