@@ -142,11 +142,15 @@ def _found(scenario: "Scenario", name: str | None, key: str, kind: str) -> Path:
     prefix = key if source is None else f"{label(source)}: {key}"
     if name is None:
         raise ScenarioError(f"{prefix}: is not given; there is no {kind} to read")
-    path = name if source is None else source.parent / name
-    if not _is_file(Path(path)):
-        text = f"no file {label(path)}; relative paths start at the scenario file's folder"
-        raise ScenarioError(f"{prefix}: {text}")
-    return Path(path)
+    yours = source is not None and is_shipped(source)  # it comes without this file
+    path = Path(local_path(scenario, name) if yours or source is None else source.parent / name)
+    if not _is_file(path):
+        where = "relative paths start at the scenario file's folder"
+        if yours:
+            where = f"put yours into the current folder, or name it by --set {key}=FILE"
+            where += "; celestrak.org publishes element files" * (kind == "element file")
+        raise ScenarioError(f"{prefix}: no file {label(path)}; {where}")
+    return path
 
 
 def _is_file(path: Path) -> bool:

@@ -133,9 +133,22 @@ def test_list_validate_doctor_schema(leomix):
 
 def test_small_scenarios_that_are_shipped_lack_no_data():
     for name in scenarios.shipped():
-        if not any(word in name for word in ("gpu", "cifar")):
+        if not any(word in name for word in ("gpu", "cifar", "doves")):
             lacking = missing_data(learner_of(scenarios.load(name)))
             assert bool(lacking) == (name in ("paper-exp1", "paper-exp2", "plain-text")), name
+
+
+def test_a_shipped_scenario_takes_the_users_element_file_from_the_current_folder(
+    leomix, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    lacking = leomix("validate", "doves")
+    assert (lacking.status, lacking.err.count("\n")) == (2, 1)
+    assert "no file planet.tle; put yours into the current folder" in lacking.err
+    shipped = scenarios.element_file(scenarios.load("quickstart"))
+    (tmp_path / "mine.tle").write_text(shipped.read_text())
+    found = leomix("validate", "doves", "--set", "orbit.path=mine.tle")
+    assert (found.status, found.err, "\nIRIDIUM 106 " in found.out) == (0, "", True)
 
 
 NEVER = """
