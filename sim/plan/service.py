@@ -211,12 +211,30 @@ def _never_seen(view: View, site: int, days: str) -> str:
             f"never rises above the mask of a station in {days}; lower orbit.min_elevation_deg, "
             "simulate longer, or have other stations"
         )
-    own_deg = view.places[site].min_elevation_deg
+    place = view.places[site]
+    own_deg = place.min_elevation_deg
     mask_deg = view.min_elevation_deg if own_deg is None else own_deg
-    return (
-        f"no satellite rises above {mask_deg:g} deg there in {days}; "
-        "lower orbit.min_elevation_deg, simulate longer, or move the cluster"
-    )
+    never = f"no satellite rises above {mask_deg:g} deg there"
+    latitude_deg, reach_deg = place.latitude_deg, _reach_deg(view.satellites, mask_deg)
+    if abs(latitude_deg) > reach_deg:
+        return (
+            f"{never}: it lies at latitude {latitude_deg:g} deg, and orbits of this inclination "
+            f"and altitude are seen up to {reach_deg:.1f} deg; raise the inclination or the altitude, "
+            "lower orbit.min_elevation_deg, or move the cluster"
+        )
+    return f"{never} in {days}; lower orbit.min_elevation_deg, simulate longer, or move the cluster"
+
+
+def _reach_deg(satellites: Sequence[orbit.Satellite], mask_deg: float) -> float:
+    """Return the highest latitude from which a satellite ever stands above the mask.
+
+    Apogee over a sphere; geodetic latitudes are up to 0.2 degrees higher, and orbits precess.
+    """
+    mask, reach = np.radians(mask_deg), 0.0
+    for model in (satellite.model for satellite in satellites):
+        highest = min(model.inclo, np.pi - model.inclo)
+        reach = max(reach, highest + np.arccos(np.cos(mask) / (1 + model.alta)) - mask)
+    return float(np.degrees(reach)) + 0.3
 
 
 def _why_never_served(view: View, here: Ints, source: Any) -> str:

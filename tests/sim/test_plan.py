@@ -275,3 +275,20 @@ def test_the_doppler_shift_is_that_of_the_range_rate_and_what_is_left_of_it_for_
         left = (looks.range_rate_km_s - over.range_rate_km_s)[looks.elevation_deg >= 10.0]
         assert left_hz == pytest.approx(2e9 * np.abs(left).max() / 299_792.458, rel=3e-3)
     assert max(contact.links.figures.doppler_hz[0] for contact in contacts) > 40e3
+
+
+@pytest.mark.parametrize("inclination_deg", [30.0, 140.0])
+def test_a_place_that_no_orbit_of_this_kind_reaches_is_told_from_one_without_luck(
+    inclination_deg: float,
+) -> None:
+    """At 550 km a mask of 10 degrees is 14.95 degrees of the Earth's arc away."""
+    reach_deg = min(inclination_deg, 180.0 - inclination_deg) + 14.95
+
+    def over(latitude_deg: float) -> Scenario:
+        place = {"name": "a", "latitude_deg": latitude_deg, "longitude_deg": 0.0}
+        flown = {"source": "circular", "altitude_km": 550, "inclination_deg": inclination_deg}
+        return made({"orbit": flown, "ground": {"clusters": [place]}, "stop": {"days": 4}})
+
+    assert make_plan(over(reach_deg - 0.5)).contacts
+    with pytest.raises(InputError, match="seen up to"):
+        make_plan(over(reach_deg + 0.6))
