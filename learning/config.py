@@ -203,7 +203,9 @@ class LearningConfig:
     (EMS-FL, Experiment 2). ``upload_format`` is what numbers are sent up as: ``native``,
     ``float16`` or ``int8``. ``device`` is ``cpu``, ``cuda`` or, for a learner, ``auto`` for CUDA
     where there is one. ``precision`` is ``float32``, ``float64``, ``bfloat16``, or ``auto`` for
-    that of the checkpoint or named architecture.
+    that of the checkpoint or named architecture: frozen weights are kept and the model is run in
+    it. What is trained (factors, gates, whole matrices), what the optimiser remembers, and what
+    the server has added to, are in single precision at least.
     """
 
     seed: int

@@ -347,7 +347,7 @@ class Learning(Section):
         "auto", "what tensors are computed on; auto for CUDA where there is one"
     )
     precision: Literal["auto", "float32", "float64", "bfloat16"] = setting(
-        "auto", "number format of weights; auto for the checkpoint's, or float32"
+        "auto", "number format of frozen weights; auto for the checkpoint's, or float32"
     )
     pretraining: Pretraining = setting(Pretraining(), "what the server trains before time begins")
     model: Model = setting(Model(), "the model that is trained")

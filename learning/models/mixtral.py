@@ -20,6 +20,7 @@ from learning.config import ModelConfig
 from learning.data.samples import InputSpec
 from learning.models.interface import MoEModel
 from learning.models.moe import GatedExpert, MoELayer, Residency
+from learning.models.stacked import in_single
 
 
 class MixtralMoE(MoEModel):
@@ -79,9 +80,7 @@ class MixtralMoE(MoEModel):
         rows, places = (scored & real)[:, 1:].logical_and(real[:, :-1]).nonzero(as_tuple=True)
         logits = self._language_head(self._hidden(tokens)[rows, places])
         found = -functional.cross_entropy(
-            logits.float() if logits.dtype == torch.bfloat16 else logits,
-            tokens[rows, places + 1],
-            reduction="none",
+            in_single(logits), tokens[rows, places + 1], reduction="none"
         )
         total = found.new_zeros(len(tokens)).index_add(0, rows, found)
         count = found.new_zeros(len(tokens)).index_add(0, rows, torch.ones_like(found))

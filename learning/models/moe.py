@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from learning.config import LoraConfig, ModelConfig
-from learning.models.stacked import Linear, by_device, linear, plus_linear
+from learning.models.stacked import Linear, by_device, in_single, linear, plus_linear
 
 # The MoE layer: a gate and one module per expert (EMS-FL, equations (7) to (9) and (43)).
 
@@ -96,7 +96,7 @@ class Gate(nn.Module):
             absent = torch.tensor(self.absent, device=logits.device)
             logits = logits.index_fill(-1, absent, self.masked)
         # In sixteen bits different experts would tie: routing is decided in single precision.
-        share = (logits.float() if logits.dtype == torch.bfloat16 else logits).softmax(-1)
+        share = in_single(logits).softmax(-1)
         kept, chosen = share.topk(self.k, -1)
         if self.normalised:
             total = kept.sum(-1, keepdim=True)

@@ -94,6 +94,11 @@ def plus_linear(out: Tensor, x: Tensor, weight: Tensor, scale: float) -> Tensor:
     return torch.baddbmm(before, rows, weight.mT, alpha=scale).view(out.shape)
 
 
+def in_single(tensor: Tensor) -> Tensor:
+    """Return a tensor of sixteen bits in single precision, and any other as it is."""
+    return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+
+
 def by_row(values: Tensor, like: Tensor) -> Tensor:
     """Return ``values`` (K,), one for each device, to be broadcast over ``like`` (K, ...)."""
     return values.view(-1, *[1] * (like.dim() - 1))

@@ -14,6 +14,7 @@ from learning.config import LoraConfig
 from learning.invariants import WEIGHTS, check_shares, violation
 from learning.models.interface import expert_of
 from learning.models.moe import product
+from learning.models.stacked import in_single
 from learning.training.device_state import DELTA, FACTOR, finite_rows
 from learning.training.task import Task
 
@@ -203,7 +204,7 @@ def _weighted(
         what = f"weights are {tuple(weights)}; give {len(stacked)} that are 0 or more"
         raise violation(WEIGHTS, f"of {name!r} the {what}")
     here = [device for device, weight in enumerate(weights) if weight > 0]
-    parts = stacked if len(here) == len(stacked) else stacked[here]
+    parts = in_single(stacked if len(here) == len(stacked) else stacked[here])
     finite = finite_rows(parts).tolist() if looks else [True]
     if not all(finite):
         broken = here[finite.index(False)]
@@ -260,5 +261,7 @@ def _mean(
     """
     sent_as = task.config.upload_format
     if old is None or sent_as == "native":
-        return weighted_sum(as_sent(copies, sent_as), shares, name)
-    return weighted_sum(old + as_sent(copies - old, sent_as), shares, name)
+        mean = weighted_sum(as_sent(copies, sent_as), shares, name)
+    else:
+        mean = weighted_sum(old + as_sent(copies - old, sent_as), shares, name)
+    return mean.to(copies.dtype)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from learning.models.moe import product
+from learning.models.stacked import in_single
 from learning.training.device_state import BASE, DELTA, FACTOR
 from learning.training.task import Task
 
@@ -35,7 +36,8 @@ def changes(
         elif name.endswith(".a") and name.startswith(FACTOR):
             matrix = name.removesuffix(".a")
             stored = f"{matrix.removeprefix(FACTOR)}.weight"
-            found[stored] = product(tensor, offered[f"{matrix}.b"], task.config.model.lora.scale)
+            a, b = in_single(tensor), in_single(offered[f"{matrix}.b"])
+            found[stored] = product(a, b, task.config.model.lora.scale)
         elif not name.startswith(FACTOR):  # a buffer
             found[name] = torch.zeros_like(tensor)
     if who is None or all(who):

@@ -52,7 +52,7 @@ def load(
     for name, tensor in server.items():
         if not task.is_shared(name) and not is_of(name, experts):
             continue
-        after[BASE + name] = _rows(who, tensor, before.get(BASE + name))
+        after[BASE + name] = _rows(who, task.as_run(tensor), before.get(BASE + name))
         if task.is_shared(name) or not task.config.model.lora.rank:
             after[name] = _with_own_change(who, after[BASE + name], before, name)
     kept = {
@@ -72,7 +72,7 @@ def load_gate(
     after = dict(state)
     for name in filter(task.is_shared, server):
         for held in (BASE + name, name):
-            after[held] = _rows(who, server[name], state[held])
+            after[held] = _rows(who, task.as_run(server[name]), state[held])
     return after | _forgotten(task, state, who, task.is_shared)
 
 
@@ -147,6 +147,8 @@ def offer(
             else:
                 offered[DELTA + name] = tensor - state[BASE + name]
     sent_as = task.config.upload_format
+    if sent_as == "native":
+        return {name: task.as_run(tensor) for name, tensor in offered.items()}
     return {n: as_sent(t, sent_as) if t.is_floating_point() else t for n, t in offered.items()}
 
 
@@ -276,8 +278,9 @@ def _fresh_factors(
             for g in set(adapter_epoch)
         }
         a = torch.stack([drawn[g] for g in adapter_epoch])
-        factors[f"{FACTOR}{matrix}.a"] = a.to(base.device, base.dtype)
-        factors[f"{FACTOR}{matrix}.b"] = base.new_zeros(len(adapter_epoch), out_features, rank)
+        a = a.to(base.device, torch.promote_types(base.dtype, torch.float32))
+        factors[f"{FACTOR}{matrix}.a"] = a
+        factors[f"{FACTOR}{matrix}.b"] = a.new_zeros(len(adapter_epoch), out_features, rank)
     return factors
 
 

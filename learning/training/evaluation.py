@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from learning.metrics import column_of, measured
 from learning.models.moe import forward_with_routing, gates_of, tokens_of
+from learning.models.stacked import in_single
 from learning.training.device_state import model_of_device
 from learning.training.task import Samples, Task, in_batches, rows_at_once
 
@@ -50,7 +51,7 @@ def evaluate(
     with torch.inference_mode():
         parts = [model(x) for x in _together([x for test in tests for x in in_batches(test.x)])]
         # Losses are summed in at least single precision: sixteen bits would round them.
-        logits = torch.cat([p.float() if p.dtype == torch.bfloat16 else p for p in parts])
+        logits = torch.cat([in_single(part) for part in parts])
         own = torch.split(logits, [len(test.y) for test in tests])
         named = zip(task.config.clusters, own, tests, strict=True)
         return [

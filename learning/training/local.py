@@ -13,7 +13,7 @@ from torch.func import functional_call
 from learning.config import MASKS
 from learning.models.interface import is_gate, is_of
 from learning.models.moe import Residency
-from learning.models.stacked import cross_entropy, with_tensors
+from learning.models.stacked import cross_entropy, in_single, with_tensors
 from learning.training import sgd
 from learning.training.device_state import (
     BASE,
@@ -77,6 +77,8 @@ def train(
     gates = [path for name, path in moved.items() if is_gate(name)]
     parts = _before_experts(task, model, cluster, shared)
     loss = loss_of(model, shared, traits.batched, traits.tied, embedded=len(parts) > 1)
+    if task.dtype == torch.bfloat16:
+        loss = _in_format(loss, task)
     if local_loss is not None:
         free = {name: path for name, path in moved.items() if name not in task.buffers}
         loss, needed = with_term(task, loss, state, memories, free, **local_loss)
@@ -91,7 +93,10 @@ def train(
     memory = remembered_of(state, moved)
     with _own_draws(task):
         trained = sgd.train(
-            {path: state[name] for name, path in moved.items()},
+            {
+                path: state[name] if name in task.buffers else in_single(state[name])
+                for name, path in moved.items()
+            },
             sgd.draw_of(task, cluster, *parts, task.shards[cluster].samples.y),
             loss,
             descent,
@@ -158,16 +163,25 @@ def loss_of(
     def stacked(tensors: Mapping[str, Tensor]) -> Callable[..., Tensor]:
         run: Any = with_tensors(model, {**shared, **tensors})
         logits = run.after_embedding if embedded else run
-        return lambda *batch: cross_entropy(logits(*batch[:-1]), batch[-1])
+        return lambda *batch: cross_entropy(in_single(logits(*batch[:-1])), batch[-1])
 
     def of_one(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         logits: Tensor = functional_call(model, {**shared, **tensors}, (x,), tie_weights=tied)
         # As functional.cross_entropy to the last bit of the gradient.
-        return logits.log_softmax(-1).gather(-1, y[..., None]).sum() / -y.shape[-1]
+        return in_single(logits).log_softmax(-1).gather(-1, y[..., None]).sum() / -y.shape[-1]
 
     if getattr(model, "stacks", False):
         return stacked
     return sgd.each(of_one, together)
+
+
+def _in_format(loss: sgd.Loss, task: Task) -> sgd.Loss:
+    """Return ``loss`` of tensors that are kept in single precision and run in sixteen bits."""
+
+    def of(tensors: sgd.Tensors) -> Callable[..., Tensor]:
+        return lambda *batch: loss({n: task.as_run(t) for n, t in tensors.items()})(*batch)
+
+    return of
 
 
 def _moved_names(
@@ -198,7 +212,8 @@ def _frozen(
         if not name.startswith(BASE) or stored in moved:
             continue
         if task.is_shared(stored) or is_of(stored, routed):
-            frozen[task.names.path(stored)] = _as_trained(task, state, stored, base, moved)
+            trained = _as_trained(task, state, stored, base, moved)
+            frozen[task.names.path(stored)] = task.as_run(trained)
     return frozen
 
 

@@ -84,10 +84,17 @@ class Task:
         """Where the tensors are."""
         return torch.device(self.config.device)
 
-    @property
+    @cached_property
     def dtype(self) -> torch.dtype:
-        """Number format of weights."""
+        """Number format of weights that are frozen, in which the model is run."""
         return torch_dtype(self.config)
+
+    def as_run(self, tensor: Tensor) -> Tensor:
+        """Return a tensor in the format that the model is run in; counts as they are.
+
+        What is trained and what the server has added to is kept in single precision at least.
+        """
+        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
 
     @property
     def all_experts(self) -> tuple[int, ...]:
@@ -152,7 +159,7 @@ class Task:
         """
         here = Residency(held=self.all_experts if held is None else held)
         tensors = {
-            self.names.path(name): tensor
+            self.names.path(name): self.as_run(tensor)
             for name, tensor in {**self.backbone, **server}.items()
             if expert_of(name) is None or expert_of(name) in here.held
         }

@@ -1,0 +1,89 @@
+"""Merged Llama models as they are trained at full size: sixteen bits, bases by reference."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from learning import Learner
+from tests.kit import tiny_checkpoints as tiny
+from tests.kit.learning import DataConfig, LearningConfig, LoraConfig, Pretraining
+
+EXPERTS, TOKENS, STEPS = [0, 1], 9, Pretraining(gate_steps=2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two Llama models, and texts whose words mostly belong to a class."""
+    folder = tmp_path_factory.mktemp("merged")
+    tiny.llamas(folder, 2, initializer_range=0.1)
+    rng, lines = np.random.default_rng(0), []
+    for number in range(240):
+        label = number % 4
+        words = 10 * np.where(rng.random(8) < 0.8, label, 4) + rng.integers(10, size=8)
+        lines.append({"text": " ".join(map("w{}".format, words)), "label": label})
+    (folder / "texts.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return folder
+
+
+def learner_of(folder, precision="bfloat16", rank=2, devices=2, **keys):
+    lora = LoraConfig(rank=rank, **keys.pop("lora", {}))
+    model = replace(tiny.merged_config(folder, 2), tokenizer="words", lora=lora)
+    data = DataConfig("jsonl", str(folder / "texts.jsonl"), tokens=TOKENS, trial_samples=8)
+    keys = {"step_size": 0.02, "steps_per_round": 2, "batch_size": 8} | keys
+    clusters = {"clusters": ("a", "b"), "devices": (devices, devices)}
+    return Learner(
+        LearningConfig(3, **clusters, model=model, data=data, precision=precision,
+                       pretraining=STEPS, **keys)
+    )  # fmt: skip
+
+
+def cycle(learner, server, number=0, states=None, scale=0.1, gate=True):
+    """Both clusters download, train a round and upload: the server's model after it."""
+    states = {} if states is None else states
+    who = np.ones(learner.config.devices[0], bool)
+    none = 0 * who
+    for name in learner.config.clusters:
+        state = learner.load(server, states.get(name), name, who, EXPERTS, none + number)
+        how = {"gate": gate, "masked": False}
+        state = learner.train(state, name, none + 1, none + number, EXPERTS, **how)
+        sent = learner.offer(state, EXPERTS, gate=gate)
+        states[name] = learner.commit(state, name, who, none + number + 1, EXPERTS, gate=gate)
+        server = learner.aggregate(server, sent, name, EXPERTS, who, gate=gate, scale=scale)
+    return server
+
+
+def loss_of(learner, server):
+    return np.mean([score["loss"] for score in learner.evaluate(server)])
+
+
+def test_small_changes_survive_sixteen_bits(folder):
+    """A weight of 0.1 has a spacing of 5e-4 in bfloat16; what a cycle adds is far below it."""
+    before, after = {}, {}
+    for precision in ("float32", "bfloat16"):
+        learner, states = learner_of(folder, precision, devices=1, steps_per_round=8), {}
+        server = learner.start()
+        before[precision] = loss_of(learner, server)
+        for number in range(20):
+            server = cycle(learner, server, number, states, gate=False)
+        after[precision] = loss_of(learner, server)
+    assert after["bfloat16"] == pytest.approx(after["float32"], rel=0.02)
+    fallen = {precision: before[precision] - after[precision] for precision in before}
+    assert fallen["float32"] > 0.05
+    assert fallen["bfloat16"] == pytest.approx(fallen["float32"], rel=0.05)
+
+
+def test_what_is_trained_is_kept_in_single_precision_and_sent_in_sixteen_bits(folder):
+    learner, who, none = learner_of(folder), np.ones(2, bool), np.zeros(2, np.int64)
+    server = learner.start()
+    assert {t.dtype for t in learner.force(server).values()} == {torch.bfloat16}
+    state = learner.load(server, None, "a", who, EXPERTS, none)
+    state = learner.train(state, "a", none + 1, none, EXPERTS, gate=True, masked=False)
+    formats = {name: tensor.dtype for name, tensor in learner.force(state).items()}
+    own = {name: kind for name, kind in formats.items() if not name.startswith("base.")}
+    assert set(own.values()) == {torch.float32}
+    assert {kind for name, kind in formats.items() if name not in own} == {torch.bfloat16}
+    sent = learner.force(learner.offer(state, EXPERTS, gate=True))
+    assert {tensor.dtype for tensor in sent.values()} == {torch.bfloat16}
