@@ -219,8 +219,8 @@ def _never_seen(view: View, site: int, days: str) -> str:
     if abs(latitude_deg) > reach_deg:
         return (
             f"{never}: it lies at latitude {latitude_deg:g} deg, and orbits of this inclination "
-            f"and altitude are seen up to {reach_deg:.1f} deg; raise the inclination or the altitude, "
-            "lower orbit.min_elevation_deg, or move the cluster"
+            f"and altitude are seen up to {reach_deg:.1f} deg; raise the inclination or the "
+            "altitude, lower orbit.min_elevation_deg, or move the cluster"
         )
     return f"{never} in {days}; lower orbit.min_elevation_deg, simulate longer, or move the cluster"
 
