@@ -61,6 +61,13 @@ class Clock:
         self._env.schedule_at(event, time_s)
         return event
 
+    def call_at(self, name: str, time_s: float, act: Callable[[], None]) -> None:
+        """Call ``act`` at ``time_s``, as if a process had waited for that; errors are as of ``at``.
+
+        ``name`` stands in the errors of what is called.
+        """
+        self.at(time_s).callbacks = [lambda _: self._act(name, act)]
+
     def after_this_instant(self, name: str, act: Callable[[], None]) -> None:
         """Call ``act`` at this time, after everything else that happens now."""
         event = self._env.event()

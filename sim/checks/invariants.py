@@ -47,9 +47,7 @@ class Invariants:
             return
         self._times.dated(table, columns)
         kind = columns["kind"] if table == "events" else ""
-        if kind == "connect":
-            self._contacts.connects(columns)
-        elif kind == "aggregate":
+        if kind == "aggregate":
             look = partial(self._versions.aggregated, columns)
             self._versions.behind(self._log.transfers, look)
 
@@ -59,6 +57,8 @@ class Invariants:
             self._times.trained(trained)
         for dropped in block.dropped:
             self._times.dropped(dropped)
+        if block.contacts:
+            self._contacts.connect({contact_id for *_, contact_id, _ in block.contacts})
         rows = block.moved
         if rows is None:
             return

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
@@ -163,13 +162,15 @@ class Contacts:
                 span = "in pieces"
             raise violated(INSIDE, f"{rows.named(row)}, contact {leg.contact_id} is {span}")
 
-    def connects(self, columns: Mapping[str, Any]) -> None:
-        """Look at a contact that opens: its service lasts."""
-        for place in self._pieces(columns["contact_id"]):
-            piece = self._columns[place]
-            if not (math.isfinite(piece.end_s) and piece.end_s > piece.start_s):
-                span = f"from {piece.start_s} s to {piece.end_s} s"
-                raise violated(DURATIONS, f"contact {piece.contact_id} is served {span}")
+    def connect(self, contact_ids: Iterable[int]) -> None:
+        """Look at contacts that open: their service lasts."""
+        places = [place for number in contact_ids for place in self._pieces(number)]
+        spans_s = self._columns.start_s[places], self._columns.end_s[places]
+        short = ~(np.isfinite(spans_s[1]) & (spans_s[1] > spans_s[0]))
+        if np.count_nonzero(short):
+            piece = self._columns[places[worst(short)]]
+            span = f"from {piece.start_s} s to {piece.end_s} s"
+            raise violated(DURATIONS, f"contact {piece.contact_id} is served {span}")
 
 
 def _inside(rows: MovedRows, some: slice, spans_s: Floats, number: Ints | int) -> Mask:

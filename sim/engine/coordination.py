@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from sim.clock import Clock, Process
 from sim.devices.devices import Devices
 from sim.errors import SimulationError
 from sim.plan.contacts import PlannedSession
+from sim.plan.plan import PlannedSessions
 
 Drive = Callable[[str, str, Generator[Any, Any, Any]], Process]
 """Drives a protocol of a cluster under the name of an actor, and returns what it returns."""
@@ -147,7 +148,7 @@ class Meetings:
 class Forecaster:
     """Looks into the planned ``sessions`` of one cluster."""
 
-    def __init__(self, sessions: Sequence[PlannedSession], devices: Devices) -> None:
+    def __init__(self, sessions: PlannedSessions, devices: Devices) -> None:
         self._sessions = sessions
         self._devices = devices
 
@@ -157,9 +158,10 @@ class Forecaster:
         With ``fresh`` it is one that begins now or later, with ``sessions`` a list of so many.
         The links of a session that is not open yet are let go again.
         """
-        begin = bisect_right(self._sessions, now_s, key=lambda session: session.end_s)
+        places = range(len(self._sessions))
+        begin = bisect_right(places, now_s, key=self._sessions.end_s)
         if request.fresh:
-            begin = bisect_left(self._sessions, now_s, begin, key=lambda session: session.start_s)
+            begin = bisect_left(places, now_s, begin, key=self._sessions.start_s)
         left, wanted = len(self._sessions) - begin, request.sessions
         sessions = self._sessions[begin : begin + (1 if wanted is None else wanted)]
         found = [self._of(one, now_s, left - number) for number, one in enumerate(sessions)]

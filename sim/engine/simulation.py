@@ -92,6 +92,7 @@ class Simulation:
         self.journal = journal
         self.cycle = self._rounds = 0
         self._clusters = plan.clusters
+        self._waited_for = len(plan.clusters)
         self._observers = observers
         self._switches = switches
         self._ended_at_s: float | None = None
@@ -113,7 +114,8 @@ class Simulation:
         self._gaps: dict[str, Phase] = {}
         planned = {c.name: plan.sessions(c) for c in plan.clusters}
         self._sessions = {
-            c.name: ClusterSessions(self.clock, c, planned[c.name]) for c in plan.clusters
+            c.name: ClusterSessions(self.clock, c, planned[c.name], self.log, self._served)
+            for c in plan.clusters
         }
         pairs = zip(plan.clusters, build.compute, strict=True)
         faults = plan.faults
@@ -170,8 +172,7 @@ class Simulation:
             raise self.clock.failed("the start", error) from error
         self._record_plan()
         for cluster in self._clusters:
-            sessions = self._sessions[cluster.name]
-            self.clock.start(f"antenna {cluster.name}", sessions.run(self.trace, self._served))
+            self._sessions[cluster.name].run()
         for cluster in self._clusters:
             actor = self._drive(cluster.name, cluster.name, self.method.cluster(cluster))
             self.clock.start(cluster.name, actor)
@@ -221,9 +222,8 @@ class Simulation:
 
     def _switch_cluster(self, cluster: Cluster, compute: Compute, to: Build) -> None:
         name, planned = cluster.name, to.plan.sessions(cluster)
-        sessions, devices = self._sessions[name], self._devices[name]
-        if sessions.replan(planned):
-            self.clock.start(f"antenna {name}", sessions.run(self.trace, self._served))
+        devices = self._devices[name]
+        self._sessions[name].replan(planned)
         faults = None if to.plan.faults is None else LinkFaults(to.plan.faults, cluster)
         devices.compute = compute
         devices.presence = None if faults is None else faults.presence
@@ -359,12 +359,13 @@ class Simulation:
         """Count cycles, where a cluster has been served so many times; evaluate a complete one
         when all that happens now has happened.
         """
-        if times > self.cycle + 1:  # it was not this cluster that others waited for
+        self._waited_for -= times == self.cycle + 1
+        if self._waited_for:
             return
-        complete = min(sessions.number_served for sessions in self._sessions.values())
-        if complete > self.cycle:
-            self.cycle = complete
-            self.clock.after_this_instant("evaluation", self._evaluate)
+        served = [sessions.number_served for sessions in self._sessions.values()]
+        self.cycle = min(served)
+        self._waited_for = served.count(self.cycle)
+        self.clock.after_this_instant("evaluation", self._evaluate)
 
     def _evaluate(self) -> None:
         accuracy = self.evaluator.evaluate(self.clock.now, self.cycle)
@@ -476,13 +477,12 @@ class Simulation:
             case Forecast(cluster=name):
                 return self._forecasts[name].answer(request, self.clock.now)
             case Note(kind=kind, version=version, detail=detail):
-                contact = None if cluster is None else self._sessions[cluster.name].at_hand()
                 self.trace.add(
                     "events",
                     time_s=self.end_s,
                     kind=kind,
                     cluster=None if cluster is None else cluster.name,
-                    contact_id=None if contact is None else contact.contact_id,
+                    contact_id=None if cluster is None else self._sessions[cluster.name].at_hand(),
                     version=version,
                     detail=detail,
                 )

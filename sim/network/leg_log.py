@@ -82,6 +82,8 @@ class Dropped(NamedTuple):
 
 
 Record = Moved | Trained | Dropped
+Edge = tuple[float, str, str, int, str]
+"""When a contact opens or closes: time, kind of event, cluster, contact and satellite."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +193,7 @@ class Block(NamedTuple):
     moved: MovedRows | None
     trained: Sequence[TrainedRows]
     dropped: Sequence[Dropped]
+    contacts: Sequence[Edge]
 
 
 class LegLog:
@@ -206,6 +209,7 @@ class LegLog:
         self._trace = trace
         self._turned = turned
         self._records: list[Record] = []
+        self._contacts: list[Edge] = []
         self._devices = 0
         trace.before_reading = self.flush
 
@@ -217,10 +221,17 @@ class LegLog:
         if len(self._records) >= LEGS or self._devices >= ROWS:
             self.flush()
 
+    def contact(self, edge: Edge) -> None:
+        """Write down that a contact opens or closes."""
+        self._contacts.append(edge)
+        if len(self._contacts) >= ROWS:
+            self.flush()
+
     def flush(self) -> None:
         """Make rows of what was written down, and look at them."""
         records, self._records, self._devices = self._records, [], 0
-        if not records:
+        contacts, self._contacts = self._contacts, []
+        if not records and not contacts:
             return
         moved = [record for record in records if isinstance(record, Moved)]
         trained = [record for record in records if isinstance(record, Trained)]
@@ -230,6 +241,7 @@ class LegLog:
             MovedRows.of(moved) if moved else None,
             [TrainedRows.of(some) for some in kinds if some],
             [record for record in records if isinstance(record, Dropped)],
+            contacts,
         )
         if block.moved is not None:
             self._transfers(block.moved)
@@ -237,6 +249,11 @@ class LegLog:
             self._training(rows)
         if block.dropped:
             self._drops(block.dropped)
+        if contacts:
+            time_s, kind, cluster, contact_id, satellite = zip(*contacts, strict=True)
+            columns = {"kind": list(kind), "cluster": list(cluster), "detail": list(satellite)}
+            numbers = {"time_s": np.array(time_s), "contact_id": np.array(contact_id)}
+            self._trace.add_block("events", len(contacts), "contact", **columns, **numbers)
         if self.watch is not None:
             self.watch(block)
 

@@ -3,95 +3,117 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
 import simpy
 
 from learning.requests.cluster import Cluster, Contact
-from sim.clock import Clock, Process
+from sim.clock import Clock
 from sim.errors import InputError
-from sim.plan.contacts import LAST_BITS_S, PlannedContact, PlannedSession
-from sim.trace.recorder import Trace
+from sim.network.leg_log import LegLog
+from sim.plan.contacts import LAST_BITS_S, PlannedSession
+from sim.plan.plan import PlannedSessions
 
 
 class ClusterSessions:
     """The satellites' side of one cluster: the session and contact that are open, and who waits.
 
-    ``contact`` is the one that is open or, in the gap of a session and after it, the last one.
-    ``exhausted`` says that an actor has asked for a contact when none was left.
+    ``served`` is told how many sessions have ended. ``exhausted`` says that an actor has asked for
+    a contact when none was left.
     """
 
-    def __init__(self, clock: Clock, cluster: Cluster, sessions: Sequence[PlannedSession]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        cluster: Cluster,
+        sessions: PlannedSessions,
+        log: LegLog,
+        served: Callable[[int], None] = lambda times: None,
+    ) -> None:
         self.cluster = cluster
-        self.session: PlannedSession | None = None
-        self.contact: PlannedContact | None = None
         self.number_served = 0
         self.exhausted = False
         self._clock = clock
         self._sessions = sessions
-        self._left = len(sessions)
+        self._log = log
+        self._served = served
+        self._begun = 0
+        self._open: int | None = None
+        self._contact: int | None = None
         self._replanned = 0
         self._waiting: list[simpy.Event] = []
-        self._handed_out: dict[str, PlannedSession] = {}
+        self._handed_out: dict[str, int] = {}
 
-    def run(self, trace: Trace, served: Callable[[int], None]) -> Process:
-        """Open and close the cluster's contacts; tell ``served`` how many sessions have ended."""
-        plan = self._replanned
-        while self._left:
-            yield self._clock.at(self._next.start_s)
-            if plan != self._replanned:  # another process looks after what comes instead
-                return
-            session = self.session = self._next
-            self._left -= 1
-            for contact in session.contacts:
-                if contact is not session.contacts[0]:
-                    yield self._clock.at(contact.start_s)
-                self.contact = contact
-                self._emit(trace, "connect", contact)
-                self._wake()
-                yield self._clock.at(contact.end_s)
-                self._emit(trace, "disconnect", contact)
-            self.session = None
-            session.close()
-            self.number_served += 1
-            served(self.number_served)
+    @property
+    def session(self) -> PlannedSession | None:
+        """The session that is open."""
+        return None if self._open is None else self._sessions[self._open]
+
+    def run(self) -> None:
+        """Open the next session when it begins, if there is one."""
+        if self.last:
+            self._wake()
+            return
+        plan, place = self._replanned, self._sessions.edges[self._begun]
+
+        def begin() -> None:
+            if plan == self._replanned:  # else another one comes instead
+                self._open, self._begun = self._begun, self._begun + 1
+                self._opens(place)
+
+        self._at(self._sessions.spans_s[place][0], begin)
+
+    def _opens(self, place: int) -> None:
+        """Open a contact, until it is over."""
+        self._contact = place
+        self._emit("connect", place)
         self._wake()
+        self._at(self._sessions.spans_s[place][1], partial(self._closes, place))
 
-    def replan(self, sessions: Sequence[PlannedSession]) -> bool:
+    def _closes(self, place: int) -> None:
+        """Close a contact, and the session with its last one."""
+        self._emit("disconnect", place)
+        assert self._open is not None  # what closes has been open
+        if place + 1 < self._sessions.edges[self._open + 1]:
+            self._at(self._sessions.spans_s[place + 1][0], partial(self._opens, place + 1))
+            return
+        self._sessions.close(self._open)
+        self._open = None
+        self.number_served += 1
+        self._served(self.number_served)
+        self.run()
+
+    def _at(self, time_s: float, act: Callable[[], None]) -> None:
+        self._clock.call_at(f"antenna {self.cluster.name}", time_s, act)
+
+    def replan(self, sessions: PlannedSessions) -> None:
         """Take over a plan that begins with the sessions that have begun.
 
-        Returns whether :meth:`run` has to be started anew, as it waits for what does not come now.
         Raises InputError where an actor knows already that no contact is left.
         """
-        begun = len(self._sessions) - self._left
-        waits_for_s = self._next.start_s if self._left else None
-        self._sessions = [*self._sessions[:begun], *sessions[begun:]]
-        self._left = len(sessions) - begun
-        if self._left and self.exhausted:
+        waits_for_s = self._next_s
+        self._sessions = sessions
+        if not self.last and self.exhausted:
             raise InputError(
                 f"cluster {self.cluster.name!r} has had its last contact by then; name a time "
                 "before its last one begins"
             )
-        if self.session is not None:  # what is open is ended first
-            return False
-        if waits_for_s == (self._next.start_s if self._left else None):
-            return False
-        self._replanned += 1
-        if not self._left:
-            self._wake()
-        return self._left > 0
+        # What is open is ended first.
+        if self._open is None and waits_for_s != self._next_s:
+            self._replanned += 1
+            self.run()
 
     @property
-    def _next(self) -> PlannedSession:
-        """The first session that is to come."""
-        return self._sessions[-self._left]
+    def _next_s(self) -> float | None:
+        """When the first session begins that is to come; None for none."""
+        return None if self.last else self._sessions.start_s(self._begun)
 
     @property
     def is_open(self) -> bool:
         """Whether a session goes on."""
-        return self.session is not None and self._clock.now < self.session.end_s
+        return self._open is not None and self._clock.now < self._sessions.end_s(self._open)
 
     @property
     def over(self) -> bool:
@@ -101,61 +123,65 @@ class ClusterSessions:
     @property
     def last(self) -> bool:
         """Whether no session is to come."""
-        return self._left == 0
+        return self._begun == len(self._sessions)
 
     def parted_s(self, actor: str) -> float:
         """When the session that ``actor`` had last ends or ended; now, if it had none."""
         had = self._handed_out.get(actor)
-        return self._clock.now if had is None else had.end_s
+        return self._clock.now if had is None else self._sessions.end_s(had)
 
-    def at_hand(self) -> PlannedContact | None:
-        """Return the contact of the open session, or one whose last bits have just arrived."""
-        if self.session is None and self.contact is not None:
-            gone_s = self._clock.now - self.contact.end_s
-            return self.contact if gone_s <= LAST_BITS_S else None
-        return self.contact
+    def at_hand(self) -> int | None:
+        """Return which contact is open, or was and its last bits have just arrived.
+
+        In the gap of a session it is the last one.
+        """
+        if self._contact is None:
+            return None
+        gone_s = self._clock.now - self._sessions.spans_s[self._contact][1]
+        if self._open is None and gone_s > LAST_BITS_S:
+            return None
+        return self._sessions.named(self._contact)[0]
 
     def next_contact(
         self, actor: str, fresh: bool, cycle: Callable[[], int]
     ) -> Generator[simpy.Event, Any, Contact | None]:
         """Wait for a session that ``actor`` has not had yet (or any open one)."""
         while True:
-            now = self.session
-            had = self._handed_out.get(actor) is now
-            if now and not (had and (fresh or self._clock.now >= now.end_s)):
-                self._handed_out[actor] = now
-                contact = self.contact
-                assert contact is not None  # a session opens with its first contact
-                return Contact(
-                    contact_id=contact.contact_id,
-                    session=now.number,
-                    satellite=contact.satellite,
-                    start_s=self._clock.now,
-                    end_s=now.end_s,
-                    cycle=cycle(),
-                    capacity=partial(getattr, now, "capacity_bytes"),
-                )
-            if self._left == 0:
+            now = self._open
+            if now is not None:
+                end_s = self._sessions.end_s(now)
+                had = self._handed_out.get(actor) == now
+                if not (had and (fresh or self._clock.now >= end_s)):
+                    self._handed_out[actor] = now
+                    assert self._contact is not None  # a session opens with its first contact
+                    number, satellite, session = self._sessions.named(self._contact)
+                    return Contact(
+                        contact_id=number,
+                        session=session,
+                        satellite=satellite,
+                        start_s=self._clock.now,
+                        end_s=end_s,
+                        cycle=cycle(),
+                        capacity=partial(self._capacity_bytes, now),
+                    )
+            if self.last:
                 self.exhausted = True
                 return None
             event = self._clock.event()
             self._waiting.append(event)
             yield event
 
+    def _capacity_bytes(self, session: int) -> float:
+        return self._sessions[session].capacity_bytes
+
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, []
         for event in waiting:
             event.succeed()
 
-    def _emit(self, trace: Trace, kind: str, contact: PlannedContact) -> None:
-        trace.add(
-            "events",
-            time_s=self._clock.now,
-            kind=kind,
-            cluster=self.cluster.name,
-            contact_id=contact.contact_id,
-            detail=contact.satellite,
-        )
+    def _emit(self, kind: str, place: int) -> None:
+        number, satellite, _ = self._sessions.named(place)
+        self._log.contact((self._clock.now, kind, self.cluster.name, number, satellite))
 
 
 # When satellites that serve as one server know what each of them has received.

@@ -86,6 +86,11 @@ class ContactColumns:
             )
         return self._made[number]
 
+    def named(self, number: int) -> tuple[int, str, int]:
+        """Return the id, the satellite and the session of a contact, without making it."""
+        named = self._made[number].contact_id if self.given else number
+        return named, self.satellites[self.satellite[number]][0], int(self.session[number])
+
     def __iter__(self) -> Iterator[PlannedContact]:
         """All contacts in order."""
         return (self[number] for number in range(len(self)))

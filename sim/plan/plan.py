@@ -108,19 +108,43 @@ class Sky:
 class PlannedSessions(Sequence[PlannedSession]):
     """Sessions by their contacts' numbers, in order of time; made when they are first asked for.
 
-    A run that stops early never asks for most of those of a constellation.
+    A run never asks for most of those of a constellation. Of their contacts, one behind the other,
+    ``spans_s`` are the begins and ends, ``edges`` where each session begins and the last one ends.
     """
 
     def __init__(self, contacts: ContactColumns, numbers: Ints) -> None:
         session = contacts.session[numbers]
         new = np.flatnonzero(session[1:] != session[:-1]) + 1
-        self._edges = [0, *new.tolist(), len(numbers)] if len(numbers) else [0]
+        self.edges = [0, *new.tolist(), len(numbers)] if len(numbers) else [0]
+        start_s, end_s = contacts.start_s[numbers].tolist(), contacts.end_s[numbers].tolist()
+        self.spans_s: list[tuple[float, float]] = list(zip(start_s, end_s, strict=True))
         self._contacts, self._numbers = contacts, numbers
         self._made: dict[int, PlannedSession] = {}
 
     def __len__(self) -> int:
         """How many there are."""
-        return len(self._edges) - 1
+        return len(self.edges) - 1
+
+    def start_s(self, place: int) -> float:
+        """When a session begins."""
+        return self.spans_s[self.edges[place]][0]
+
+    def end_s(self, place: int) -> float:
+        """When a session ends."""
+        return self.spans_s[self.edges[place + 1] - 1][1]
+
+    def close(self, place: int) -> None:
+        """Let the links of a session go, if they were asked for."""
+        if place in self._made:
+            self._made[place].close()
+
+    def contact(self, place: int) -> PlannedContact:
+        """Return one of the contacts of all sessions."""
+        return self._contacts[int(self._numbers[place])]
+
+    def named(self, place: int) -> tuple[int, str, int]:
+        """Number, satellite and session of a contact, without making it."""
+        return self._contacts.named(int(self._numbers[place]))
 
     @overload
     def __getitem__(self, place: int) -> PlannedSession: ...
@@ -132,8 +156,7 @@ class PlannedSessions(Sequence[PlannedSession]):
             return [self[one] for one in range(*place.indices(len(self)))]
         place = range(len(self))[place]
         if place not in self._made:
-            numbers = self._numbers[slice(*self._edges[place : place + 2])].tolist()
-            mine = tuple(self._contacts[number] for number in numbers)
+            mine = tuple(map(self.contact, range(*self.edges[place : place + 2])))
             self._made[place] = PlannedSession(mine[0].session, mine)
         return self._made[place]
 

@@ -191,11 +191,12 @@ def talk(
     churn = {"c": faults.pop("presence")} if "presence" in faults else {}
     struck = LinkFaults(Faults(1, {}, churn, {}, **faults), cluster) if churn or faults else None
     plan = plan or Plan(START, 1e6, (cluster,), ContactColumns.of(contacts))
-    antenna = ClusterSessions(clock, cluster, plan.sessions(cluster))
+    rows = Rows(trace)
+    antenna = ClusterSessions(clock, cluster, plan.sessions(cluster), rows.log)
     ledger, replies, over_s = Ledger(cluster.devices, policy), [], []
     devices = Devices(cluster, computing or compute(), struck and struck.presence)
     known = Synchronisation(delay_s)
-    link = ServiceLink(clock, antenna, devices, Rows(trace), known, ledger, None, closing, struck)
+    link = ServiceLink(clock, antenna, devices, rows, known, ledger, None, closing, struck)
 
     def actor():
         if at_s:
@@ -212,7 +213,7 @@ def talk(
         yield clock.at(until_s)
         clock.stop()
 
-    clock.start("antenna", antenna.run(trace, lambda times: None))
+    antenna.run()
     clock.start("actor", actor())
     if until_s < math.inf:
         clock.start("end", end())

@@ -151,10 +151,10 @@ def cooked(honest, self, *given):
     return given_up
 
 
-@swap(planning, "PlannedContact")
-def short(honest, **given):
-    made = honest(**given)
-    return replace(made, end_s=made.start_s) if made.contact_id == 3 else made
+@swap(planning.ContactColumns, "__init__")
+def short(honest, self, **given):
+    third = np.arange(len(given["end_s"])) == 3
+    honest(self, **given | {"end_s": np.where(third, given["start_s"], given["end_s"])})
 
 
 def blind(lowest_deg):
