@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, Tag, model_validator
 
 from scenarios.errors import KeyPath, Problem, dotted, refuse
+from scenarios.presets import PROCESSORS
 from scenarios.section import (
     NAME,
     NO_GEOMETRY,
@@ -25,11 +26,15 @@ from scenarios.section import (
 
 RATES = ("seconds_per_round", "tflops")
 """Keys that give the compute rate of a device; it has one of them."""
+FIGURES = (*RATES, "memory_gib", "power_w")
 
 
 class DeviceCompute(Section):
     """How a device trains, where it differs from the scenario's `compute`."""
 
+    processor: (
+        Literal["jetson-agx-orin", "jetson-nano", "jetson-xavier-nx", "raspberry-pi-4"] | None
+    ) = Field(default=None, description="processor whose measured figures the others start from")
     seconds_per_round: Positive = Field(
         default=None, le=1e9, description="time of a local round, s"
     )
@@ -40,6 +45,17 @@ class DeviceCompute(Section):
     power_w: Positive = Field(
         default=None, le=1e9, description="power that a device draws in training, W"
     )
+
+    def figures(self) -> dict[str, float]:
+        """Return the figures that are given, and its processor's behind them."""
+        own = {key: getattr(self, key) for key in FIGURES if getattr(self, key) is not None}
+        return own if self.processor is None else _over(PROCESSORS[self.processor], own)
+
+
+def _over(under: Mapping[str, float], over: Mapping[str, float]) -> dict[str, float]:
+    """Return figures with others in their place; one compute rate replaces the other."""
+    out = () if over.keys().isdisjoint(RATES) else RATES
+    return {key: value for key, value in under.items() if key not in out} | dict(over)
 
 
 class Kind(DeviceCompute):
@@ -71,25 +87,21 @@ class Compute(DeviceCompute):
     seconds_per_round: Positive = Field(
         default=None,
         le=1e9,
-        description="time of a local round, s; 60 if tflops is not given either",
+        description="time of a local round, s; 60 without tflops and processor",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _default_round_time(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or any(values.get(key) is not None for key in RATES):
+        paced = (*RATES, "processor")
+        if not isinstance(values, dict) or any(values.get(key) is not None for key in paced):
             return values
         return {**values, "seconds_per_round": 60.0}
 
     def overridden_by(self, own: DeviceCompute | None) -> DeviceCompute:
-        """Return this with the values of ``own`` in place; one compute rate replaces the other."""
-        if own is None:
-            return self
-        keys = {key: value for key, value in own if value is not None}
-        common = {key: getattr(self, key) for key in DeviceCompute.model_fields}
-        if not keys.keys().isdisjoint(RATES):
-            common |= dict.fromkeys(RATES)
-        return DeviceCompute(**{key: keys.get(key, value) for key, value in common.items()})
+        """Return its figures with those of ``own`` in place; processors have become figures."""
+        figures = self.figures() if own is None else _over(self.figures(), own.figures())
+        return DeviceCompute.model_construct(None, **figures)
 
 
 DEVICE_FORMS = ("devices", "places", "places_path")
@@ -313,10 +325,11 @@ def _computing(cluster: Cluster, path: KeyPath) -> Iterator[Problem]:
 
 def rate_problems(path: KeyPath, compute: DeviceCompute) -> Iterator[Problem]:
     """Yield the contradiction of a device that has two compute rates; `path` is the section's."""
-    if compute.seconds_per_round is not None and compute.tflops is not None:
-        other = f"{dotted(path)}.seconds_per_round"
-        text = f"cannot be combined with {other}; keep one and set the other to null"
-        yield Problem((*path, "tflops"), text)
+    for key in ("processor", "tflops"):
+        if compute.seconds_per_round is not None and getattr(compute, key) is not None:
+            other = f"{dotted(path)}.seconds_per_round"
+            text = f"cannot be combined with {other}; keep one and set the other to null"
+            yield Problem((*path, key), text)
 
 
 # The one order in which clusters and devices are simulated, however a file lists them.

@@ -1,4 +1,4 @@
-"""Link presets in user units, with the place each figure comes from."""
+"""Presets of links and processors in user units, with the place each figure comes from."""
 
 import math
 from collections.abc import Mapping
@@ -82,3 +82,24 @@ NEGLECTS_DOWNLINK: Final = frozenset({"paper"})
 # Half-power beamwidth of that satellite's antenna in S band (TR 38.821, section 6.1.1); preset
 # 'paper' has a gain to compute it from.
 BEAMWIDTH_DEG: Final[Mapping[str, float]] = {"physical": 4.4127}
+
+# Processors that have flown or are built for small satellites, and can train. A rate is a measured
+# throughput times the operations of a sample: training takes three times those of the forward pass,
+# as everywhere here, and a multiplication with its addition is two.
+#
+# SSD-MobileNet trained in PyTorch on 300 x 300 pixels in batches of 4, with loading the data: 4.77
+# and 14.65 images/s (github.com/dusty-nv/jetson-inference, docs/pytorch-ssd.md), of 1.2e9
+# multiplications forward (MobileNets, arXiv 1704.04861, table 13).
+_TRAINED_GFLOP: Final = 3 * 2 * 1.2
+# ResNet-152, forward alone, in mode MAXN for the CubeSat payload SCALES: 21.015 images/s at 14.78 W
+# (github.com/BroncoSpace-Lab/scales-hardware, docs/ML_Jetson_Performance.md), of 11.3e9
+# multiplications (He et al., arXiv 1512.03385, table 1).
+_SEEN_GFLOP: Final = 2 * 11.3
+# Raspberry Pi 4 (flown on BUPT-1, arXiv 2401.03435): Linpack in double precision, 11.889 GFLOP/s at
+# 7.2 W (github.com/geerlingguy/top500-benchmark, issue 13).
+PROCESSORS: Final[Mapping[str, Mapping[str, float]]] = {
+    "jetson-agx-orin": {"tflops": 21.015e-3 * _SEEN_GFLOP, "memory_gib": 32.0, "power_w": 14.78},
+    "jetson-nano": {"tflops": 4.77e-3 * _TRAINED_GFLOP, "memory_gib": 4.0},
+    "jetson-xavier-nx": {"tflops": 14.65e-3 * _TRAINED_GFLOP, "memory_gib": 8.0},
+    "raspberry-pi-4": {"tflops": 11.889e-3, "power_w": 7.2},
+}

@@ -69,7 +69,7 @@ def battery_problems(
     if not (roles.stations_serve and geometry):
         text = "is of satellites that are clients on an orbit; set roles.clients: satellites"
         yield Problem(path, f"{text}, or remove it")
-    if compute.power_w is None:
+    if compute.overridden_by(None).power_w is None:
         yield Problem(("compute", "power_w"), "is missing; compute.battery needs it, in W")
     if faults.churn is not None:
         text = "cannot be combined with compute.battery, which says when satellites compute; "

@@ -23,6 +23,7 @@ def list_command() -> None:
     from learning.methods.nmoe.gates import GATE_TRAINERS
     from learning.policies import POLICIES
     from scenarios import shipped
+    from scenarios.presets import PROCESSORS
 
     rows = [[name, text] for name, text in shipped().items()]
     width = max(len(name) for name, _ in rows)
@@ -32,6 +33,8 @@ def list_command() -> None:
     print(f"data: {', '.join(DATASETS.names())}, or MODULE:FUNCTION")
     print(f"gates of method nmoe: {', '.join(GATE_TRAINERS.names())}")
     print(f"policies of method aligned: {', '.join(POLICIES.names())}")
+    rates = (f"{name} ({one['tflops']:.3g} TFLOP/s)" for name, one in PROCESSORS.items())
+    print(f"processors (compute.processor): {', '.join(rates)}")
 
 
 def _model_kinds() -> list[str]:

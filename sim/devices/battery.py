@@ -150,7 +150,8 @@ def supplies_of(
     said = scenario.compute.battery
     if said is None:
         return {}
-    assert scenario.compute.power_w is not None  # the schema asks for it
+    compute_w = scenario.compute.overridden_by(None).power_w
+    assert compute_w is not None  # the schema asks for it
     capacity_j, sender = said.capacity_wh * WH_J, transmitter_of(scenario)
     power = Power(
         capacity_j,
@@ -158,7 +159,7 @@ def supplies_of(
         said.reserve * capacity_j,
         said.charge_w,
         said.idle_w,
-        scenario.compute.power_w,
+        compute_w,
         (sender.power_w or 0.0) * sender.duty,
     )
     dark = orbit.eclipses(list(satellites.values()), start, start + timedelta(seconds=stop_s))

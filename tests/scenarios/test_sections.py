@@ -118,6 +118,8 @@ OF_CLUSTERS: Rules = [
     ("made", {"kinds": KINDS, "places": [PLACE] * 3}, "kinds: have 5 devices in all, but place"),
     ("made", {"kinds": KINDS, "compute": {"power_w": 3.0}}, f"kinds: {BESIDE} ground.clus"),
     ("made", {"kinds": [{"devices": 1, **PACES}]}, f"kinds.0.tflops: {BESIDE} ground.clus"),
+    ("made", {"kinds": [{"devices": 1, "processor": "jetson-nano", "seconds_per_round": 2.0}]},
+     f"kinds.0.processor: {BESIDE} ground.clus"),
     ("made", {"kinds": CROWDS}, "devices: got 120000; must be >= 1 and <= 100000"),
 ]  # fmt: skip
 OF_ORBITS: Rules = [

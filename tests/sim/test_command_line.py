@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -120,6 +121,7 @@ def test_list_validate_doctor_schema(leomix):
     assert lines["data"] == f"{', '.join(data)}, or MODULE:FUNCTION"
     assert shipped(lines["methods"].removesuffix(", or MODULE:CLASS").split(", ")) == methods
     assert shipped(method_names()) == methods
+    processors = re.findall(r"([\w-]+) \([\d.]+ TFLOP/s\)", lines["processors (compute.processor)"])
     plan, report = leomix("validate", "quickstart"), leomix("doctor")
     assert ("Nairobi" in plan.out, plan.err) == (True, "")
     assert (report.status, "import names are leomix's own" in report.out) == (0, True)
@@ -128,6 +130,7 @@ def test_list_validate_doctor_schema(leomix):
     assert [of[title]["properties"][key]["examples"] for title, key in keys] == [
         models, data, methods
     ]  # fmt: skip
+    assert processors == of["Compute"]["properties"]["processor"]["anyOf"][0]["enum"]
     assert leomix("--version").out.split() == ["leomix", version("leomix")]
 
 

@@ -124,6 +124,20 @@ def test_kinds_become_numbers_of_each_device(tmp_path: Path) -> None:
         compute_of(scenario.orbit(ground={"clusters": [{**north, "kinds": KINDS[:1]}]}))
 
 
+def test_a_processor_gives_the_figures_that_are_not_given() -> None:
+    kinds = [{"processor": "jetson-nano", "power_w": 10}, {"processor": "raspberry-pi-4"}, {}]
+    ground = {"clusters": [{"name": "A", "kinds": [{"devices": 1, **kind} for kind in kinds]}]}
+    whole = {"seconds_per_round": None, "processor": "jetson-agx-orin", "memory_gib": 2}
+    [found] = compute_of(scenario.slots(ground=ground, compute=whole))
+    # An image of 1.2e9 multiplications in training, and of 11.3e9 forward alone.
+    rounds_s = [found.round_s(Cost(flops=flops)) for flops in (7.2e9, 22.6e9)]
+    assert [rounds_s[0][0], rounds_s[1][2]] == pytest.approx([1 / 4.77, 1 / 21.015])
+    assert np.asarray(found.power_w).tolist() == [10, 7.2, 14.78]
+    assert (np.asarray(found.memory_bytes) / 2**30).tolist() == [4, 2, 2]
+    own = scenario.slots(ground=ground, compute={"seconds_per_round": 9, "memory_gib": 2})
+    assert compute_of(own)[0].round_s(Cost(flops=11.889e9)).tolist()[1:] == [1.0, 9.0]
+
+
 @pytest.mark.parametrize("method", ["synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff"])
 def test_who_cannot_train_downloads_no_model_again_and_blocks_nobody(method: str) -> None:
     idle = {"name": "C", "devices": 2, "compute": LITTLE}
