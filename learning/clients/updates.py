@@ -10,7 +10,7 @@ import numpy as np
 
 from learning.learner import Aggregated, Learner
 from learning.requests.cluster import Floats, Ints, Mask, Measure, Note, Receipt, Request
-from learning.requests.event_details import described, update_refused, update_spoilt
+from learning.requests.event_details import described, fault, update_refused
 from learning.values.lazy import Handle, Operation
 
 CHANGES = Operation("learning.training.changes:changes")
@@ -152,7 +152,7 @@ def refuse_broken(
         return done
     known: list[int] = [] if corrupted is None else np.flatnonzero(corrupted).tolist()
     for device in known:
-        yield Note("fault", detail=update_spoilt(device))
+        yield Note("fault", detail=fault("updates that were not finite", device))
     found = yield Measure("not finite", lambda: learner.not_finite(offered), known)
     refused = [device for device in found if done[device]]
     for device in refused:

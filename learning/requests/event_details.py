@@ -15,55 +15,33 @@ from numpy.typing import NDArray
 
 from learning.requests.cluster import CORRUPTED
 
-# Faults that the scenario asked for (`faults:`). FAULT_KINDS counts them.
+# Faults that the scenario asked for (`faults:`).
 
 INJECTED = "injected: "
 """How the details of all faults begin that the scenario asked for."""
 
-
-def satellite_out(satellite: str, until_s: float) -> str:
-    """A satellite begins an outage."""
-    return f"{INJECTED}satellite {satellite} out until {until_s:.3f} s"
-
-
-def device_away(until_s: float) -> str:
-    """A device leaves its cluster for a while."""
-    return f"{INJECTED}away until {until_s:.3f} s"
-
-
-def device_slow(slowdown: float) -> str:
-    """A device computes more slowly from now on."""
-    return f"{INJECTED}{slowdown:g} times as slow"
-
-
-def packets_sent_again(again: int, sent: int, payload: str) -> str:
-    """Packets of a transfer were lost and sent again."""
-    return f"{INJECTED}{again} of {sent} packets of {payload} sent again"
-
-
-def upload_late(payload: str, late_s: float) -> str:
-    """An upload begins later than it could."""
-    return f"{INJECTED}upload of {payload} late by {late_s:.1f} s"
-
-
-def update_spoilt(device: int) -> str:
-    """An update is made not finite."""
-    return f"{INJECTED}update of device {device} is not finite"
-
-
 UPLOAD_CORRUPTED = f"refused: {CORRUPTED}"
 """What is said of a payload that arrived with a wrong checksum."""
 
-FAULT_KINDS = {
-    "satellite outages": rf"^{INJECTED}satellite .* out until",
-    "absences of devices": rf"^{INJECTED}away until",
-    "slow devices": rf"^{INJECTED}.* times as slow",
-    "transfers with packets sent again": rf"^{INJECTED}.* packets of .* sent again",
-    "corrupted uploads": rf"{UPLOAD_CORRUPTED}$",
-    "updates that were not finite": rf"^{INJECTED}update .* not finite",
-    "late uploads": rf"^{INJECTED}upload of .* late by",
+FAULTS = {
+    "satellite outages": INJECTED + "satellite {} out until {:.3f} s",
+    "absences of devices": INJECTED + "away until {:.3f} s",
+    "slow devices": INJECTED + "{:g} times as slow",
+    "transfers with packets sent again": INJECTED + "{} of {} packets of {} sent again",
+    "corrupted uploads": "{} " + UPLOAD_CORRUPTED,
+    "updates that were not finite": INJECTED + "update of device {} is not finite",
+    "late uploads": INJECTED + "upload of {} late by {:.1f} s",
 }
+"""What is written of a fault, by its kind."""
+
+FAULT_KINDS = {kind: f"^{re.sub('{.*?}', '.*', text)}$" for kind, text in FAULTS.items()}
 """Faults by kind, and the pattern of the rows that each is counted by."""
+
+
+def fault(kind: str, *what: object) -> str:
+    """Write a fault of this kind: of whom, how much, or until when."""
+    return FAULTS[kind].format(*what)
+
 
 # Updates that the server refuses, and devices that do not train.
 

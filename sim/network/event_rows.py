@@ -12,12 +12,8 @@ from learning.requests.event_details import (
     BEAM_TAKEN_OVER,
     UPLOAD_CORRUPTED,
     beam_busy,
-    device_away,
-    device_slow,
-    packets_sent_again,
-    satellite_out,
+    fault,
     synchronisation,
-    upload_late,
 )
 from learning.requests.event_details import excluded as excluded_text
 from learning.requests.peers import Send
@@ -225,11 +221,13 @@ class Rows:
             share = np.divide(moved, left, out=np.zeros_like(left), where=left > 0)
             again, sent = (int(np.rint(n * share).sum()) for n in (leg.resent, leg.packets))
             if again:
-                fault_row(self._trace, time_s, packets_sent_again(again, sent, leg.name), **shared)
+                said = fault("transfers with packets sent again", again, sent, leg.name)
+                fault_row(self._trace, time_s, said, **shared)
         if leg.late_s is not None:
             late = leg.who & (leg.late_s > 0) & (leg.ready_s <= time_s)
             rows = np.flatnonzero(late)
-            texts = [upload_late(leg.name, late_s) for late_s in leg.late_s[rows].tolist()]
+            each_s = leg.late_s[rows].tolist()
+            texts = [fault("late uploads", leg.name, late_s) for late_s in each_s]
             shared |= {"device": rows, "detail": Coded(np.arange(len(rows)), texts)}
             self._trace.add("events", len(rows), time_s=leg.ready_s[rows], kind="fault", **shared)
 
@@ -265,11 +263,11 @@ def _announced(faults: Faults) -> Iterator[tuple[float, str, int, str]]:
     """Time, cluster (empty for a satellite), device and detail of everything known beforehand."""
     for name, out in faults.outages.items():
         for begin_s, end_s in zip(out.begin_s.tolist(), out.end_s.tolist(), strict=True):
-            yield begin_s, "", 0, satellite_out(name, end_s)
+            yield begin_s, "", 0, fault("satellite outages", name, end_s)
     for name, presence in faults.churn.items():
         for k, away in enumerate(presence.away):
             for begin_s, end_s in zip(away.begin_s.tolist(), away.end_s.tolist(), strict=True):
-                yield begin_s, name, k, device_away(end_s)
+                yield begin_s, name, k, fault("absences of devices", end_s)
     first = faults.at(0.0)
     yield from _slow(first.slowdown, {}, 0.0)
     if faults is not first:
@@ -283,7 +281,7 @@ def _slow(
     for name, times in slowdown.items():
         new = (times > 1.0) & (times != before.get(name, np.ones_like(times)))
         for k in np.flatnonzero(new).tolist():
-            yield from_s, name, k, device_slow(times[k])
+            yield from_s, name, k, fault("slow devices", times[k])
 
 
 def fault_row(trace: Trace, time_s: float, detail: str, **columns: Any) -> None:

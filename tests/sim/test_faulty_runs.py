@@ -138,15 +138,16 @@ def test_a_method_that_waits_for_all_its_clients_takes_no_quorum(leomix):
 
 def test_every_detail_that_is_read_again_is_found_by_its_pattern():
     examples = {
-        "satellite outages": details.satellite_out("S 1", 12.5),
-        "absences of devices": details.device_away(1e9),
-        "slow devices": details.device_slow(1.5),
-        "transfers with packets sent again": details.packets_sent_again(3, 9, "experts:0"),
-        "corrupted uploads": f"gate {details.UPLOAD_CORRUPTED}",
-        "updates that were not finite": details.update_spoilt(4),
-        "late uploads": details.upload_late("model", 30.0),
+        "satellite outages": ("S 1", 12.5),
+        "absences of devices": (1e9,),
+        "slow devices": (1.5,),
+        "transfers with packets sent again": (3, 9, "experts:0"),
+        "corrupted uploads": ("gate",),
+        "updates that were not finite": (4,),
+        "late uploads": ("model", 30.0),
     }
-    for kind, text in examples.items():
+    for kind, what in examples.items():
+        text = details.fault(kind, *what)
         found = [name for name, pattern in FAULT_KINDS.items() if re.search(pattern, text)]
         assert found == [kind]
     assert details.NOT_FINITE in details.update_refused(2, spoilt=False)
