@@ -91,21 +91,22 @@ def free_bytes(device: str) -> int | None:
     return min((*_available(), *_left_in_groups(), *_left_of_limit()), default=None)
 
 
-def _available() -> Iterator[int]:
+def _text(path: Path) -> str:
+    """Return what the kernel says in a file, "" where there is none."""
     try:
-        lines = MEMINFO.read_text(encoding="ascii").splitlines()
+        return path.read_text(encoding="utf-8")
     except OSError:
-        return
+        return ""
+
+
+def _available() -> Iterator[int]:
+    lines = _text(MEMINFO).splitlines()
     yield from (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
 def _left_in_groups() -> Iterator[int]:
     """What each control group that limits memory has left; of both versions, up to the root."""
-    try:
-        lines = CGROUP.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return
-    for line in lines:
+    for line in _text(CGROUP).splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers in ("", "memory"):
             root, limit, usage = _files_of(controllers)
@@ -122,29 +123,20 @@ def _files_of(controllers: str) -> tuple[Path, str, str]:
 
 
 def _left(group: Path, limit: str, usage: str) -> Iterator[int]:
-    try:
-        most = (group / limit).read_text(encoding="ascii").strip()
-        used = int((group / usage).read_text(encoding="ascii"))
-        stat = (group / "memory.stat").read_text(encoding="ascii").split()
-    except OSError:
-        return
-    if most != "max":
+    most, used = _text(group / limit).strip(), _text(group / usage)
+    stat = _text(group / "memory.stat").split()
+    if most != "max" and most and used and stat:
         # The kernel gives up pages of files that were read, although they count as used.
         files = dict(zip(stat[::2], stat[1::2], strict=False))
         reclaimable = int(files.get("total_inactive_file", files.get("inactive_file", "0")))
-        yield max(int(most) - used + reclaimable, 0)
+        yield max(int(most) - int(used) + reclaimable, 0)
 
 
 def _left_of_limit() -> Iterator[int]:
     """What ``ulimit -v`` leaves of the address space."""
-    most = address_limit()
-    if most is None:
-        return
-    try:
-        pages = int(STATM.read_text(encoding="ascii").split()[0])
-    except OSError:
-        return
-    yield max(most - pages * PAGESIZE, 0)
+    most, pages = address_limit(), _text(STATM).split()
+    if most is not None and pages:
+        yield max(most - int(pages[0]) * PAGESIZE, 0)
 
 
 def address_limit() -> int | None:

@@ -68,10 +68,6 @@ class Aggregated:
     weigh: Callable[[Mapping[str, Ints]], Floats]
 
 
-def _unobserved(aggregated: Aggregated) -> None:
-    """Nobody wants to know what is aggregated."""
-
-
 @lru_cache(maxsize=1)
 def _built_task(config: LearningConfig, maker: Any, files: Fingerprints) -> Task:
     """Build a task once for runs of the same configuration, model and files in one process."""
@@ -103,7 +99,7 @@ class Learner:
         self.trains = train
         self.corruption = CorruptUpdates()
         self.metrics: tuple[str, ...] = ()
-        self.on_aggregation: Callable[[Aggregated], None] = _unobserved
+        self.on_aggregation: Callable[[Aggregated], None] = lambda aggregated: None
         self.architecture: Architecture = architecture(self.sized_by)
         self._shared_files: Fingerprints | None = None
 
@@ -460,5 +456,4 @@ class CorruptUpdates:
         if self.share == 0.0:
             return np.zeros(devices, bool)
         draws = stream(self.seed, "not finite", cluster, number).random(devices)
-        hit: Mask = draws < self.share
-        return hit
+        return np.asarray(draws < self.share)

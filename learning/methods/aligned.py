@@ -23,10 +23,10 @@ from learning.methods.options import CHECKED
 from learning.policies import POLICIES
 from learning.policies.alignment import (
     Capacity,
-    LoadMonitor,
     Needs,
     averaged,
     capacity,
+    deficit,
     explored,
     first_fitness,
     score,
@@ -110,7 +110,7 @@ class Aligned(BarrierRounds):
         self.registry.hand_out(np.zeros(self.shape, bool))
         self.policy = POLICIES.find(self.options.policy)
         self.fitness = first_fitness(*self.shape, world.seed)
-        self.load = LoadMonitor(len(self.experts))
+        self.assignments: Ints = np.zeros(len(self.experts), np.int64)
         self.needs = _needs_of(self.learner)
         self.samples: Ints = np.zeros(self.shape, np.int64)
         self.scored: Floats = np.zeros(self.shape)
@@ -133,7 +133,7 @@ class Aligned(BarrierRounds):
         takes = yield from self.profile()
         assigned = self.assign(takes)
         self.registry.hand_out(assigned)
-        self.load.assigned(assigned)
+        self.assignments = self.assignments + assigned.sum(axis=0)
         self.absent = {name for name, rows in self.rows.items() if not assigned[rows].any()}
         if assigned.any() or self.served.any():
             yield Assign(self.fitness, assigned, samples=self.served, by_device=True)
@@ -188,8 +188,8 @@ class Aligned(BarrierRounds):
         options: AlignedOptions = self.options
         even = options.balance_low, options.balance_high
         least, most = even_bounds(takes, len(self.experts), *even)
-        deficit = options.deficit_weight * self.load.deficit()
-        problem = Problem(self.fitness, takes, least, most, deficit)
+        behind = options.deficit_weight * deficit(self.assignments)
+        problem = Problem(self.fitness, takes, least, most, behind)
         draws = stream(self.world.seed, "assign", self.begun)
         self.begun += 1
         assigned = asked(self.policy, options.policy, problem, draws)

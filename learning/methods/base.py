@@ -397,14 +397,9 @@ class ExpertRegistry:
         self.holders: Mask = np.array(holders, bool)
         self._find_owners()
 
-    def give(self, client: int, experts: Sequence[int]) -> None:
-        """Let ``client`` hold ``experts`` too."""
-        self.holders[client, list(experts)] = True
-        self._find_owners()
-
-    def release(self, client: int, experts: Sequence[int]) -> None:
-        """Let ``client`` hold ``experts`` no more."""
-        self.holders[client, list(experts)] = False
+    def hold(self, client: int, experts: Sequence[int], held: bool = True) -> None:
+        """Let ``client`` hold ``experts`` too or, without ``held``, no more."""
+        self.holders[client, list(experts)] = held
         self._find_owners()
 
     def held_by(self, client: int) -> list[int]:

@@ -202,8 +202,8 @@ class Splitting:
     def change_hands(self, cluster: int) -> tuple[list[int], list[int]]:
         """Let ``cluster`` go of what leaves it and take what is free for it; return both."""
         gone, taken = self.leaving(cluster), self.free_for(cluster)
-        self.registry.release(cluster, gone)
-        self.registry.give(cluster, taken)
+        self.registry.hold(cluster, gone, held=False)
+        self.registry.hold(cluster, taken)
         return gone, taken
 
     def _listed(self, which: np.ndarray) -> list[int]:

@@ -63,23 +63,14 @@ def jain_index(load: Load) -> float:
     return float(np.sum(load)) ** 2 / squares if squares else 1.0
 
 
-class LoadMonitor:
-    """Counts how often each of E experts was assigned to a client: ``assignments`` (E,)."""
+def deficit(assignments: Ints) -> Floats:
+    """Return how far (E,) each expert's assignments have fallen behind, from 0 to 1.
 
-    def __init__(self, experts: int) -> None:
-        self.assignments: Ints = np.zeros(experts, np.int64)
-
-    def assigned(self, who: Mask) -> None:
-        """Count one round's assignment (C, E)."""
-        self.assignments = self.assignments + who.sum(axis=0)
-
-    def deficit(self) -> Floats:
-        """Return how far (E,) each expert's assignments have fallen behind, from 0 to 1.
-
-        ``D_e = max(0, mean(N) - N_e)``, over max(1, max_e D_e), with N_e the assignments so far.
-        """
-        behind = np.maximum(0.0, self.assignments.mean() - self.assignments)
-        return np.asarray(behind / max(1.0, float(behind.max())))
+    ``D_e = max(0, mean(N) - N_e)``, over max(1, max_e D_e), with N_e the ``assignments`` (E,) of
+    the expert to a client so far.
+    """
+    behind = np.maximum(0.0, assignments.mean() - assignments)
+    return np.asarray(behind / max(1.0, float(behind.max())))
 
 
 # Capacity of clients: how many experts each can hold, train and carry in its next contact.

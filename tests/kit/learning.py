@@ -77,10 +77,10 @@ from learning.methods.options import NoOptions, read_options
 from learning.methods.synchronous import Synchronous
 from learning.models.custom import measured_tensors
 from learning.policies.alignment import (
-    LoadMonitor,
     Needs,
     averaged,
     capacity,
+    deficit,
     explored,
     first_fitness,
     jain_index,

@@ -47,13 +47,9 @@ def test_figures_of_load(load):
     assert found == pytest.approx((float(scipy_variation(load)), max(numbers) / mean, jain))
 
 
-def test_the_monitor_adds_up_and_finds_who_has_fallen_behind():
-    monitor = kit.LoadMonitor(3)
-    monitor.assigned(np.array([[True, True, False], [True, False, False]]))
-    assert monitor.assignments.tolist() == [2, 1, 0]
-    monitor.assigned(np.array([[True, False, False]] * 4))
+def test_the_deficit_says_who_has_fallen_behind():
     # N = 6, 1, 0 with mean 7 / 3: behind by 4 / 3 and 7 / 3.
-    assert monitor.deficit().tolist() == pytest.approx([0.0, 4 / 7, 1.0])
+    assert kit.deficit(np.array([6, 1, 0])).tolist() == pytest.approx([0.0, 4 / 7, 1.0])
 
 
 # -- capacity: k experts take 10 k s a round, 100 + 50 k of memory, 7 k down and 3 k up

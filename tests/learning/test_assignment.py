@@ -166,7 +166,7 @@ def test_holders_are_the_sets_that_they_were_given(turns):
     given_out[:] = True  # what was handed out is a copy
     expected = [set(), set(), set()]
     for gives, client, experts in turns:
-        (registry.give if gives else registry.release)(client, experts)
+        registry.hold(client, experts, held=gives)
         (expected[client].update if gives else expected[client].difference_update)(experts)
     for client, mine in enumerate(expected):
         assert registry.held_by(client) == sorted(mine)

@@ -244,7 +244,7 @@ class Clients:
         for node, count, is_finite in zip(self.of(cluster), rounds, finite, strict=True):
             expert = self.number(node)
             if not is_finite:
-                self.registry.release(expert, [expert])
+                self.registry.hold(expert, [expert], held=False)
             elif count:
                 self.registry.changed([expert])
 
