@@ -15,7 +15,9 @@ from learning.values.lazy import place_of
 Metric = Callable[[NDArray[Any], Ints], float]
 """Called with the logits (n, classes) and the labels (n,) of a test set."""
 
-METRICS: Register[Metric] = Register("metric", "leomix.metrics", {})
+METRICS: Register[Metric] = Register(
+    "metric", "leomix.metrics", {}, "a function of logits and labels"
+)
 """Metrics by what ``learning.metrics`` calls them."""
 
 
@@ -28,8 +30,7 @@ def check_metrics(names: Sequence[str], taken: Collection[str]) -> None:
     """Raise ValueError for a metric that is none, and for one of a column that is taken."""
     columns = [*taken]
     for name in names:
-        if not callable(METRICS.find(name)):
-            raise ValueError(f"{name!r} is no function; give one of logits and labels")
+        METRICS.find(name)
         if (column := column_of(name)) in columns:
             raise ValueError(f"{name!r} is called as another column, {column}; call it otherwise")
         columns.append(column)

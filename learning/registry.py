@@ -17,19 +17,25 @@ class Register(Generic[Thing]):
     """Objects of one sort by name.
 
     ``sort`` is what messages call one of them, ``group`` the entry points of other packages, and
-    ``shipped`` names are ``module:attribute``, imported on demand.
+    ``shipped`` names are ``module:attribute``, imported on demand. They are functions or, with a
+    ``base``, whole classes derived from it; ``what`` says so to whoever names something else.
     """
 
-    def __init__(self, sort: str, group: str, shipped: Mapping[str, str]) -> None:
-        self.sort = sort
-        self.group = group
-        self.shipped = shipped
+    def __init__(
+        self,
+        sort: str,
+        group: str,
+        shipped: Mapping[str, str],
+        what: str = "a function",
+        base: type | None = None,
+    ) -> None:
+        self.sort, self.group, self.shipped, self.what, self.base = sort, group, shipped, what, base
         self._added: dict[str, Thing] = {}
 
     def add(self, name: str) -> Callable[[Thing], Thing]:
         """Decorator: register an object as ``name`` in this process.
 
-        Raises ValueError for a shipped name.
+        Raises ValueError for a shipped name, TypeError for what is none of this sort.
         """
         if name in self.shipped:
             raise ValueError(
@@ -37,6 +43,8 @@ class Register(Generic[Thing]):
             )
 
         def added(thing: Thing) -> Thing:
+            if not self._is_one(thing):
+                raise TypeError(f"{thing!r} is no {self.sort}; make it {self.what}")
             self._added[name] = thing
             return thing
 
@@ -50,8 +58,27 @@ class Register(Generic[Thing]):
     def find(self, name: str) -> Thing:
         """Return what is called ``name``; ``module:attribute`` names one in a Python module.
 
-        Modules in the current folder are importable too. Raises ValueError for an unknown name.
+        Modules in the current folder are importable too. Raises ValueError for an unknown name, and
+        for what is none of this sort or lacks a method.
         """
+        thing = self._found(name)
+        if not self._is_one(thing):
+            raise ValueError(f"{name!r} is no {self.sort}; make it {self.what}")
+        if missing := sorted(getattr(thing, "__abstractmethods__", ())):
+            raise ValueError(f"{name!r} has no method {missing[0]}; write one")
+        return thing
+
+    def known(self, name: str) -> str:
+        """Return a name that something is found by; errors as of :meth:`find`."""
+        self.find(name)
+        return name
+
+    def _is_one(self, thing: Thing) -> bool:
+        if self.base is None:
+            return callable(thing)
+        return isinstance(thing, type) and issubclass(thing, self.base)
+
+    def _found(self, name: str) -> Thing:
         if name in self._added:
             return self._added[name]
         place = self.shipped.get(name, name if ":" in name else None)

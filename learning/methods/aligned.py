@@ -47,19 +47,11 @@ from learning.requests.cluster import (
 from learning.rng import stream
 
 
-def _policy(name: str) -> str:
-    """Return the name of an assignment policy that exists; raise ValueError for any other."""
-    policy = POLICIES.find(name)
-    if not callable(policy):
-        raise ValueError(f"{name!r} is a {type(policy).__name__}, no function")
-    return name
-
-
 @dataclass(frozen=True, config=CHECKED)
 class AlignedOptions:
     """Options of client-expert alignment."""
 
-    policy: Annotated[str, AfterValidator(_policy)] = Field(
+    policy: Annotated[str, AfterValidator(POLICIES.known)] = Field(
         "balanced-fitness", description="who trains what: one of learning.policies or MODULE:NAME"
     )
     capacity: int = Field(0, ge=0, description="most experts per device; 0: as its means allow")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -327,41 +327,14 @@ METHODS: Register[MethodType] = Register(
         "nmoe": "learning.methods.nmoe.method:NMoE",
         "aligned": "learning.methods.aligned:Aligned",
     },
+    "a subclass of learning.Method",
+    Method,
 )
 """Methods by what ``learning.method`` calls them."""
 
 
-def register(name: str) -> Callable[[MethodType], MethodType]:
-    """Class decorator: make a method known as ``learning.method: name`` in this process.
-
-    Raises ValueError for the name of a shipped method, TypeError for what is no method.
-    """
-    add = METHODS.add(name)
-
-    def checked(method: MethodType) -> MethodType:
-        if not (isinstance(method, type) and issubclass(method, Method)):
-            raise TypeError(f"{method!r} is no subclass of learning.Method")
-        return add(method)
-
-    return checked
-
-
-def method_names() -> list[str]:
-    """Names of all known methods: shipped, registered, and entry points ``leomix.methods``."""
-    return METHODS.names()
-
-
-def find_method(name: str) -> MethodType:
-    """Return the method called ``name``; raise ValueError for none, and for one that is unfinished.
-
-    The message names the nearest known one, or what the class lacks.
-    """
-    method = METHODS.find(name)
-    if not (isinstance(method, type) and issubclass(method, Method)):
-        raise ValueError(f"{name!r} is no method; make it a subclass of learning.Method")
-    if missing := sorted(method.__abstractmethods__):
-        raise ValueError(f"{name!r} has no method {missing[0]}; write one")
-    return method
+register, method_names, find_method = METHODS.add, METHODS.names, METHODS.find
+"""A class decorator, the names of all, and the one that a name stands for: see `Register`."""
 
 
 # The expert registry: how large each expert is, how often it has changed, and who holds it.

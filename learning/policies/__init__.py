@@ -19,5 +19,6 @@ POLICIES: Register[Policy] = Register(
         "expert-driven": "learning.policies.model_splitting:expert_driven",
         "identity": "learning.policies.problem:identity",
     },
+    "a function of a problem and a random generator",
 )
 """Policies by name. A policy of one's own is ``MODULE:NAME``, or an entry point of the group."""

@@ -126,7 +126,7 @@ def test_figures_of_ones_own_are_columns_of_the_metrics(runs, tmp_path):
     [
         ({"metrics": [f"{HERE}:none"]}, "learning.metrics: .*none.* cannot be imported"),
         ({"metrics": ["auc"]}, "learning.metrics: no metric 'auc'"),
-        ({"metrics": [f"{HERE}:HERE"]}, "is no function"),
+        ({"metrics": [f"{HERE}:HERE"]}, "is no metric; make it a function of logits"),
         ({"metrics": [f"{HERE}:top_two"] * 2}, "another column, top_two"),
         ({"metrics": [f"{HERE}:top_two"], "method": "local"}, "not used by method 'local'"),
         ({"metrics": [f"{HERE}:broken"]}, "broken' fails: ZeroDivisionError: division by zero"),
