@@ -63,15 +63,10 @@ class Architecture:
     rows: SequenceShape
     optimizer_slots: int
 
-    @property
-    def layers(self) -> int:
-        """Layers with experts."""
-        return self.tensors.layers
-
     @cached_property
     def expert_parameters(self) -> int:
         """Weights of one expert over all layers."""
-        return self.layers * numbers_in(self.tensors.expert)
+        return self.tensors.layers * numbers_in(self.tensors.expert)
 
     @cached_property
     def expert_bytes(self) -> float:
@@ -86,7 +81,7 @@ class Architecture:
     @cached_property
     def gate_parameters(self) -> int:
         """Weights of the gate over all layers."""
-        return self.layers * numbers_in(self.tensors.gate_shapes)
+        return self.tensors.layers * numbers_in(self.tensors.gate_shapes)
 
     @cached_property
     def backbone_parameters(self) -> int:
@@ -232,7 +227,7 @@ class Architecture:
         if self.tensors.activations is not None:
             return self.tensors.activations
         layer = active * self.ends(self.tensors.expert) + self.ends(self.tensors.gate_shapes)
-        return self.layers * layer + self.ends(self.tensors.backbone)
+        return self.tensors.layers * layer + self.ends(self.tensors.backbone)
 
     def ends(self, part: Part) -> int:
         """Count the inputs and outputs of a part's linear maps, at all places that they run at."""
@@ -247,7 +242,7 @@ class Architecture:
 
     def _tuned(self, expert: int) -> Iterator[tuple[str, Shape]]:
         rank = self.lora.rank
-        for layer in range(self.layers):
+        for layer in range(self.tensors.layers):
             for name, shape in self.tensors.expert.items():
                 full = f"expert.{expert}.{layer}.{name}"
                 if rank is None:
@@ -258,7 +253,7 @@ class Architecture:
                     yield f"{matrix}.b", (shape[0], rank)
 
     def _shared(self) -> Iterator[tuple[str, Shape]]:
-        for layer in range(self.layers):
+        for layer in range(self.tensors.layers):
             for name, shape in self.tensors.gate_shapes.items():
                 yield f"gate.{layer}.{name}", shape
         if self.trains_backbone:

@@ -25,34 +25,18 @@ from learning.requests.cluster import Cost, Floats, Ints
 class Sizes(Architecture):
     """Parts of NMoE by shape: ``extractor``, ``head``, ``projector``, one ``expert``, one ``gate``.
 
-    The extractor is the backbone of the mixture, and the N clients hold an expert each. ``outputs``
-    are the classes C; ``samples`` go into one local round.
+    The extractor is the backbone of the mixture, and the N clients hold an expert each. Of a sample
+    there are d ``features`` and C ``outputs``, its classes; ``samples`` go into one local round.
     """
 
+    extractor: Part
     head: Part
     projector: Part
+    expert: Part
+    gate: Part
+    features: int
     outputs: int
     samples: int
-
-    @property
-    def extractor(self) -> Part:
-        """The tensors that all clients share."""
-        return self.tensors.backbone
-
-    @property
-    def expert(self) -> Part:
-        """The tensors of one client's expert."""
-        return self.tensors.expert
-
-    @property
-    def gate(self) -> Part:
-        """The tensors of one client's gate."""
-        return self.tensors.gate_shapes
-
-    @property
-    def features(self) -> int:
-        """Features d of a sample."""
-        return self.tensors.gate[1]
 
     # -- bytes
 
@@ -147,11 +131,15 @@ _TRAINING = FORWARD + INPUT_GRADIENT + WEIGHT_GRADIENT
 
 def sizes_of(config: LearningConfig) -> Sizes:
     """Return the sizes of a task; reads the data where their form decides a shape."""
-    classes = input_spec(config).classes
+    classes, whole = input_spec(config).classes, architecture(config)
     return Sizes(
-        **vars(architecture(config)),
+        **vars(whole),
+        extractor=whole.tensors.backbone,
         head=head_shapes(config.model, classes),
         projector=projector_shapes(config.model),
+        expert=whole.tensors.expert,
+        gate=whole.tensors.gate_shapes,
+        features=whole.tensors.gate[1],
         outputs=classes,
         samples=config.steps_per_round * config.batch_size,
     )

@@ -133,15 +133,15 @@ def _plain(maps: Mapping[str, Shape], places: Mapping[str, int] | None = None) -
 
 def networked_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
     """Return the tensors of experts, features -> expert_hidden -> classes, over an extractor."""
-    extractor, inner = extractor_of(model, spec), model.expert_hidden
+    (extractor, places), inner = extractor_of(model, spec), model.expert_hidden
     return ModelTensors(
         layers=1,
         expert=with_biases({"up": (inner, model.hidden), "down": (spec.classes, inner)}),
         gate=(model.experts, model.hidden),
-        backbone=extractor.shapes,
+        backbone=extractor,
         factored=("up.weight", "down.weight"),
         gate_bias=True,
-        places=extractor.places,
+        places=places,
     )
 
 
@@ -152,16 +152,11 @@ PROJECTOR_EXPANSION = 2
 """Width of the projector's hidden layer over that of the features."""
 
 
-@dataclass(frozen=True)
-class Extractor:
-    """Shapes by name, and at how many places of a sample each matrix is multiplied."""
+def extractor_of(model: ModelConfig, spec: InputSpec) -> tuple[dict[str, Shape], dict[str, int]]:
+    """Return the shapes of an extractor, and at how many places of a sample each matrix multiplies.
 
-    shapes: dict[str, Shape]
-    places: dict[str, int]
-
-
-def extractor_of(model: ModelConfig, spec: InputSpec) -> Extractor:
-    """Return the tensors of the extractor of vectors or images; ValueError for a wrong width."""
+    Of vectors or images; raises ValueError for a width that its stages cannot have.
+    """
     places: dict[str, int] = {}
     if spec.form == "vector":
         widths = [spec.shape[0]] + [model.hidden] * model.layers
@@ -185,7 +180,7 @@ def extractor_of(model: ModelConfig, spec: InputSpec) -> Extractor:
             shapes |= own
             places |= dict.fromkeys(own, height * width)
     matrices = [name for name, shape in shapes.items() if len(shape) > 1]
-    return Extractor(
+    return (
         {f"extractor.{name}": shape for name, shape in shapes.items()},
         {f"extractor.{name}": places.get(name, 1) for name in matrices},
     )

@@ -85,10 +85,10 @@ def flops_of(module, x, backward=False):
 def test_flops_are_those_that_torch_counts(config, side):
     form, shape = ("vector", (side,)) if config is VECTOR else ("image", (3, side, side))
     spec, d = kit.InputSpec(form, shape, CLASSES), config.model.hidden
-    made = kit.extractor_of(config.model, spec)
+    shapes, places = kit.extractor_of(config.model, spec)
     sizes = kit.sizes_of(config)
-    tensors = replace(sizes.tensors, backbone=made.shapes, places=made.places)
-    sizes = replace(sizes, tensors=tensors)
+    tensors = replace(sizes.tensors, backbone=shapes, places=places)
+    sizes = replace(sizes, tensors=tensors, extractor=shapes)
     x, features = torch.rand(5, *shape), torch.rand(5, d)
     assert 5 * sizes.forward_flops(sizes.extractor) == flops_of(
         make_extractor(config.model, spec), x
@@ -97,8 +97,8 @@ def test_flops_are_those_that_torch_counts(config, side):
         PersonalExpert(d, HIDDEN, CLASSES), features
     )
     # Torch needs no gradient to the inputs of the first map, which the cost of a round counts too.
-    first = next(iter(made.places))
-    unneeded = 2 * int(np.prod(made.shapes[first])) * made.places[first]
+    first = next(iter(places))
+    unneeded = 2 * int(np.prod(shapes[first])) * places[first]
     counted = flops_of(Pretext(config.model, spec, "ce"), x, backward=True) / 5
     assert sizes.extractor_round("ce").flops / sizes.samples == counted + unneeded
 
