@@ -102,6 +102,9 @@ def cache_command(
     from sim.execution.cache_store import cache_folder
 
     folder = cache_folder()
+    if folder is None:
+        print("off, by LEOMIX_CACHE=off")
+        return
     found = clear_cache(folder) if clear else contents(folder)
     if json_:
         print_json({**found, "cleared": clear})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -113,6 +113,12 @@ def showing(what: str, elsewhere: str, json_: bool) -> Iterator[None]:
             print(f"{what} {why}: {elsewhere}", file=sys.stderr)
         if json_:
             raise typer.Exit(1) from None
+
+
+def warn(lines: Iterable[str]) -> None:
+    """Print warnings, a line each, beside the data on stdout."""
+    for line in lines:
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def print_json(value: object) -> None:

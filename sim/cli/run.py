@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
@@ -126,7 +126,7 @@ def carried_out(
         warnings = [w for w in result.manifest["warnings"] if w not in progress.doubts]
         summary = result.summary
         text = summary_text(summary)
-    _warn(warnings)
+    options.warn(warnings)
     with options.showing("the run is complete, its summary", f"leomix show {place}", json_):
         if json_:
             options.print_json({**summary, "folder": str(place)})
@@ -134,11 +134,6 @@ def carried_out(
             print(f"{text}\n{'run folder':<14} {place}")
     if progress.shown and not json_:
         print(f"next: leomix report {place}", file=sys.stderr)
-
-
-def _warn(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(f"warning: {line}", file=sys.stderr)
 
 
 def _failure(place: Path) -> str | None:
@@ -175,7 +170,7 @@ class Progress(Bar):
     def doubted(self, lines: Sequence[str]) -> None:
         """Print what may be wrong while there is time to stop."""
         self.doubts = lines
-        _warn(lines)
+        options.warn(lines)
 
     def started(self, start: datetime) -> None:
         """The bar shows days of simulation, not dates."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sim.cli.options import Json, RunFolder, RunFolders, print_json
+from sim.cli.options import Json, RunFolder, RunFolders, print_json, warn
 
 MOST_CLIENTS = 20
 """Clients up to which `show` prints the gating pattern."""
@@ -29,12 +29,13 @@ def show_command(run: RunFolder, json_: Json = False) -> None:
             pattern = found.gating_pattern
             if pattern is not None and len(pattern["clients"]) <= MOST_CLIENTS:
                 print(f"\n{pattern_text(pattern['clients'], pattern['shares'])}")
+            warn(found.summary["warnings"])
 
 
 def compare_command(runs: RunFolders, json_: Json = False) -> None:
     """Compare runs; those that differ only in their seed are one group."""
     from sim.analysis.text import comparison_text
-    from sim.execution.folder import as_written
+    from sim.execution.folder import as_written, read_manifest
     from sim.execution.result import compare
 
     with as_written(runs):
@@ -43,6 +44,7 @@ def compare_command(runs: RunFolders, json_: Json = False) -> None:
             print_json(comparison)
         else:
             print(comparison_text(comparison))
+            warn(f"{run}: {line}" for run in runs for line in read_manifest(run)["warnings"])
 
 
 def report_command(

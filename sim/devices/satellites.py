@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import SequenceMatcher
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import orbit
@@ -76,7 +78,8 @@ def chosen(found: Sequence[S], scenario: Scenario) -> list[S]:
     if wanted is None and (roles.stations_serve or source.serving == "any"):
         _check_names(found)
         return sorted(found, key=lambda satellite: satellite.name)
-    names = ", ".join(_label(satellite) for satellite in found[:5])
+    first = sorted(found, key=partial(_distance, wanted)) if wanted else found
+    names = ", ".join(map(_label, first[:5]))
     names += f" and {len(found) - 5} more" if len(found) > 5 else ""
     if wanted is None:
         if len(found) == 1:
@@ -106,6 +109,12 @@ def _check_names(found: Sequence[Named]) -> None:
             f"orbit: {times} satellites are called {twice!r}; with serving any each "
             "needs a name of its own, so rename or remove one"
         )
+
+
+def _distance(wanted: str, satellite: Named) -> tuple[bool, float]:
+    """Return what is least for the name that ``wanted`` probably means."""
+    wanted, name = wanted.casefold(), satellite.name.casefold()
+    return wanted not in name, -SequenceMatcher(None, wanted, name).ratio()
 
 
 def _label(satellite: Named) -> str:

@@ -27,8 +27,10 @@ TEXT = (
 )
 
 
-def cache_folder() -> Path:
-    """Return ``$LEOMIX_CACHE``, or ``leomix`` in the user's cache folder."""
+def cache_folder() -> Path | None:
+    """Return ``$LEOMIX_CACHE``, or ``leomix`` in the user's cache folder; None where it is off."""
+    if os.environ.get(VARIABLE, "").lower() == "off":
+        return None
     if named := os.environ.get(VARIABLE):
         return Path(named).expanduser()
     if sys.platform == "win32":

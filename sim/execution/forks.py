@@ -54,7 +54,8 @@ def fork(
         stored = changed(parent.stored, overrides)
     if place is not None:
         check_place(place, resume)
-    shared = RunCache(cache_folder()) if cache else None
+    kept = cache_folder() if cache else None
+    shared = None if kept is None else RunCache(kept)
     windows = cached_find(find_windows if shared is None else shared.windows.find)
     builds = _builds(parent, at_s, stored, overrides, windows)
     return run_builds(builds, place, checkpoint_every_s, shared, observers)

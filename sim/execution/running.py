@@ -95,7 +95,8 @@ def run(
         run_folder.check_place(place, resume)
     if isinstance(scenario, str | Path):
         scenario = scenarios.load(scenario)
-    shared = RunCache(cache_folder()) if cache else None
+    folder = cache_folder() if cache else None
+    shared = None if folder is None else RunCache(folder)
     built = build(scenario) if shared is None else build(scenario, shared.windows.find)
     name = scenario.source_path.stem if scenario.source_path else "scenario"
     builds = BuildSequence(built, name=name)

@@ -89,6 +89,19 @@ def test_compare_groups_seeds_and_takes_a_run_once(leomix, tmp_path):
     assert "no test with 1 seed in common" in text
 
 
+def test_who_opens_the_folder_later_is_warned_as_who_ran_it(leomix, tmp_path, monkeypatch):
+    monkeypatch.setenv("LEOMIX_CACHE", "off")
+    monkeypatch.chdir(tmp_path)
+    spoilt = ("--set", "learning.step_size=1e9", "--set", FEW, "--set", "stop.cycles=2")
+    ran = leomix("run", "paper-slots", *spoilt, "--quiet", "-o", "spoilt")
+    assert "updates refused by the server, not finite: lower learning.step_size" in ran.err
+    assert leomix("show", "spoilt").err == ran.err
+    named = [f"warning: spoilt: {line[9:]}" for line in ran.err.splitlines()]
+    assert leomix("compare", "spoilt").err.splitlines() == named
+    assert leomix("cache").out.startswith("off")
+    assert [path.name for path in tmp_path.iterdir()] == ["spoilt"]
+
+
 def test_link_shows_the_budget_and_one_pass(leomix, tmp_path):
     budget = leomix("link", "quickstart", "--set", "link.uplink.tx_power_dbm=23")
     assert "overridden: link.uplink.tx_power_dbm" in budget.out
@@ -198,6 +211,10 @@ WRONG = [
     (["run", "paper-slots", "--set", TIMING, "--set", "stop.accuracy=0.5"], "stop.accuracy"),
     (["validate", "quickstart", "--set", "learning.data.kind=foo", "--set", TIMING], "data.kind"),
     (["show", "/tmp"], "manifest.json"),
+    (
+        ["validate", "walker", "--set", "orbit.serving=single", "--set", "orbit.satellite=02-S03"],
+        "which are P02-S03, ",
+    ),
     *((["run", "quickstart", "--set", pair], word) for pair, word in SETS.items()),
 ]
 
