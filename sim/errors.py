@@ -27,6 +27,14 @@ class InputError(ValueError):
     """The input is wrong: the text says where, what and how to mend it."""
 
 
+def missing(option: str, extra: str, error: ImportError) -> InputError:
+    """Return what to say where the packages of an extra are not installed."""
+    return InputError(
+        f"{option}: needs packages that are not installed ({error}); install them with "
+        f'pip install "leomix[{extra}]"'
+    )
+
+
 class Interrupted(Exception):
     """The run was asked to stop; what was finished is saved and can be resumed."""
 

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
@@ -99,6 +99,38 @@ def parse_seconds(option: str, text: str) -> float:
     if not (0.0 < time_s < math.inf):
         raise InputError(f"{option} {text}: must be above 0")
     return time_s
+
+
+def filled(
+    package: str,
+    folder: str,
+    template: str,
+    values: Mapping[str, Any],
+    filters: Mapping[str, Callable[..., Any]] = {},
+    html: bool = False,
+) -> str:
+    """Return a template in a folder of a package filled in; ``html`` escapes the values.
+
+    Raises KeyError for a value that the template asks for and that is not there.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(package, folder),
+        autoescape=html,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=not html,
+        extensions=["jinja2.ext.do"],
+    )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    environment.filters |= {"form": format, "energy": energy, "seconds": seconds}
+    environment.filters |= {"data_size": data_size, **filters}
+    try:
+        return environment.get_template(template).render(values)
+    except jinja2.UndefinedError as error:  # of a manifest that leomix has not written
+        raise KeyError(str(error)) from error
 
 
 class Bar:

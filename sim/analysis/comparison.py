@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 from sim.analysis.statistics import over_seeds, paired
 from sim.analysis.targets import TARGETS, Evaluation, first_reached, given, levels, named
@@ -32,39 +32,20 @@ SPENT = (
 """Figures of what a run took."""
 
 
-class Summarised(Protocol):
-    """A run with its summary, like :class:`sim.Result`."""
-
-    @property
-    def summary(self) -> Mapping[str, Any]:
-        """The figures of the run."""
-
-    @property
-    def manifest(self) -> Mapping[str, Any]:
-        """The manifest, with the scenario."""
-
-    @property
-    def evaluations(self) -> Sequence[Evaluation]:
-        """The pooled evaluations that measured something."""
-
-
 class WithoutTables(NamedTuple):
-    """What a comparison needs of a run, when its tables are to leave memory."""
+    """What a comparison needs of a run, as :class:`sim.Result` has it; its tables leave memory."""
 
     summary: Mapping[str, Any]
     manifest: Mapping[str, Any]
     evaluations: Sequence[Evaluation]
 
 
-R = TypeVar("R", bound=Summarised)
-
-
 @dataclass(frozen=True)
-class Group(Generic[R]):
-    """Runs of one scenario and method with different seeds."""
+class Group:
+    """Runs of one scenario and method with different seeds, each like :class:`WithoutTables`."""
 
     label: str
-    runs: Sequence[R]
+    runs: Sequence[Any]
 
     def values(self, *path: str) -> list[float]:
         """Return one figure of every run; a figure that was never reached is inf."""
@@ -77,7 +58,7 @@ class Group(Generic[R]):
         return found
 
 
-def group_runs(runs: Sequence[R]) -> list[Group[R]]:
+def group_runs(runs: Sequence[Any]) -> list[Group]:
     """Group runs whose scenarios differ in the seed, or what is said or reported of them, only.
 
     Groups are in the order in which they came. A run that was done twice counts once.
@@ -88,7 +69,7 @@ def group_runs(runs: Sequence[R]) -> list[Group[R]]:
     ]
     differing = [k for k in plain[0] if any(p.get(k) != plain[0][k] for p in plain)]
     differing = sorted({*differing, *(k for p in plain for k in p if k not in plain[0])})
-    members: dict[str, list[R]] = {}
+    members: dict[str, list[Any]] = {}
     labels: dict[str, str] = {}
     for run, values in zip(runs, plain, strict=True):
         named = [k for k in differing if k != "learning.method" and values.get(k) is not None]
@@ -113,7 +94,7 @@ def _new(label: str, known: Collection[str]) -> str:
     return label if number == 1 else f"{label} #{number}"
 
 
-def compare_groups(groups: Sequence[Group[Any]]) -> dict[str, Any]:
+def compare_groups(groups: Sequence[Group]) -> dict[str, Any]:
     """Return accuracy, cycles and hours to targets, bytes, and ratios of groups of runs.
 
     ``targets`` are those that the scenarios name or, where none does, levels that some run reached;
@@ -146,12 +127,10 @@ def compare_groups(groups: Sequence[Group[Any]]) -> dict[str, Any]:
     }
 
 
-def _tests(
-    groups: Sequence[Group[Any]], reference: Group[Any], common: str | None
-) -> list[dict[str, Any]]:
+def _tests(groups: Sequence[Group], reference: Group, common: str | None) -> list[dict[str, Any]]:
     """Compare each group with the reference on the seeds of both, by what was measured."""
 
-    def by_seed(group: Group[Any], figure: str) -> dict[int, float]:
+    def by_seed(group: Group, figure: str) -> dict[int, float]:
         found = {}
         for run in group.runs:
             value = run.summary.get(figure)
@@ -174,7 +153,7 @@ def _tests(
     ]
 
 
-def _row(group: Group[Any], targets: Sequence[float]) -> dict[str, Any]:
+def _row(group: Group, targets: Sequence[float]) -> dict[str, Any]:
     def spread(*path: str) -> dict[str, float | None]:
         return over_seeds(group.values(*path))
 

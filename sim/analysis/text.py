@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from sim.analysis.statistics import FEWEST, FEWEST_RANKED
-from sim.formatting import data_size, energy, seconds, table
+from sim.formatting import data_size, filled, table
 
 LONGEST_HEAD = 32
 """Longest label that stands at the head of a column of a comparison."""
@@ -30,19 +30,9 @@ def alignment_lines(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 def _rows(template: str, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Lines of a template, each a name and a text."""
-    import jinja2
-
-    loader = jinja2.PackageLoader("sim", "analysis")
-    made = jinja2.Environment(
-        loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False
-    )
-    made.filters |= {"form": format, "energy": energy, "seconds": seconds, "data_size": data_size}
-    made.filters["stand_in"] = stand_in_text
-    try:
-        lines = made.get_template(template).render(figures).splitlines()
-    except jinja2.UndefinedError as error:  # of a manifest that leomix has not written
-        raise KeyError(str(error)) from error
-    return [(name, text) for name, _, text in (line.partition(": ") for line in lines) if name]
+    text = filled("sim", "analysis", template, figures, {"stand_in": stand_in_text})
+    parts = (line.partition(": ") for line in text.splitlines())
+    return [(name, text) for name, _, text in parts if name]
 
 
 def stand_in_text(found: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 
 from learning.hardware import address_limit, is_out_of_memory
-from sim.cli import about, contacts, link, new, run, show, sweep, validate
+from sim.cli import about, contacts, new, run, scenario, show, sweep
 from sim.cli.options import drop_unwritten
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
@@ -44,8 +44,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fork": run.fork_command,
     "sweep": sweep.sweep_command,
     "contacts": contacts.contacts_command,
-    "link": link.link_command,
-    "validate": validate.validate_command,
+    "link": scenario.link_command,
+    "validate": scenario.validate_command,
     "list": about.list_command,
     "show": show.show_command,
     "compare": show.compare_command,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ import typer
 from sim.cli.about import schema_of_files
 from sim.errors import InputError
 from sim.files import write_text
+from sim.formatting import filled
 
 SCHEMA = "leomix.schema.json"
 """The schema beside the scenario, named in its first line."""
@@ -54,7 +56,7 @@ def _learning(data: str | None, model: str | None) -> dict[str, Any]:
     """Return what the template asks for; raise InputError for a form or kind that is none."""
     import yaml
 
-    forms = yaml.safe_load(_template("forms.yaml"))
+    forms = yaml.safe_load(resources.files("sim.cli").joinpath("templates/forms.yaml").read_bytes())
     if data is None:
         if model is not None:
             raise InputError(f"--model {model}: goes with --data; add --data {', '.join(forms)}")
@@ -72,30 +74,19 @@ def _learning(data: str | None, model: str | None) -> dict[str, Any]:
     return {**form, **form["models"][chosen], "kind": chosen, "what": what}
 
 
-def _template(name: str) -> str:
-    from importlib import resources
-
-    return resources.files("sim.cli").joinpath("templates", name).read_text(encoding="utf-8")
-
-
 def write_scenario(name: str, learning: dict[str, Any] = DIGITS) -> tuple[Path, Path]:
     """Write a first scenario to ``name``.yaml, and the schema beside it; return both paths.
 
     ``name`` may say a folder, which is made. Raises InputError for a name that is taken, or that
     is none.
     """
-    from jinja2 import Environment, StrictUndefined
-
     path = _path(name)
     if path.exists():
         raise InputError(f"new {name}: {path} is there already; choose another name")
     schema = path.with_name(SCHEMA)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(schema, json.dumps(schema_of_files(), indent=2) + "\n")
-    template = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    ).from_string(_template("scenario.yaml.j2"))
-    write_text(path, template.render(learning))
+    write_text(path, filled("sim.cli", "templates", "scenario.yaml.j2", learning))
     return path, schema
 
 

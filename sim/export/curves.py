@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sim.analysis.comparison import flat
 from sim.analysis.text import summary_text
 from sim.engine.evaluation import Observer
-from sim.errors import InputError
+from sim.errors import InputError, missing
 from sim.execution.folder import COMPLETE
 from sim.execution.result import Result
 from sim.files import check_not_a_pipe, trouble_text
@@ -44,14 +44,6 @@ def points_of(rows: Iterable[Mapping[str, Any]], by_second: bool = True) -> Iter
             if by_second:
                 second = f"{name}_by_second/{whose}"
                 yield Point(second, int(row["time_s"]), row["time_s"], value)
-
-
-def missing(option: str, extra: str, error: ImportError) -> InputError:
-    """Return what to say where the packages of an extra are not installed."""
-    return InputError(
-        f"{option}: needs packages that are not installed ({error}); install them with "
-        f'pip install "leomix[{extra}]"'
-    )
 
 
 # TensorBoard: of a run that has ended, and of one that goes on.

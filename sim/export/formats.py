@@ -15,10 +15,9 @@ import pyarrow.compute as pc
 import scenarios
 from learning.registry import Register
 from sim.engine.setup import learner_of
-from sim.errors import InputError, custom_line
+from sim.errors import InputError, custom_line, missing
 from sim.execution.folder import COMPLETE, POINTS, SWEEP
 from sim.execution.result import Result, load
-from sim.export.curves import missing
 from sim.files import check_within, naming
 from sim.sweep.folder import ROWS, Sweep, read_sweep
 from sim.trace.arrow import write_batches

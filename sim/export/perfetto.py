@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from pathlib import Path
@@ -44,8 +44,8 @@ def write_perfetto(run: Result, place: Path) -> list[str]:
         trace.begin(datetime.fromisoformat(run.manifest["start_utc"]))
         for where, points in counters_of(run.tables).items():
             trace.add_counter(where, points)
-        for lane in lanes_of(run.tables, run.manifest["simulated_s"]):
-            trace.add_lane(lane)
+        for where, lane in lanes_of(run.tables, run.manifest["simulated_s"]):
+            trace.add_lane(where, lane)
         trace.flush()
     return []
 
@@ -82,10 +82,10 @@ class _Trace:
         for time_ns, value in points:
             self._event(track, time_ns, kind, double_counter_value=value)
 
-    def add_lane(self, lane: Lane) -> None:
+    def add_lane(self, place: Place, spans: Iterable[Span]) -> None:
         """Add a lane; those of the same place are shown as one."""
-        track, event = self._track(lane.place), self._messages.TrackEvent
-        for span in lane.spans:
+        track, event = self._track(place), self._messages.TrackEvent
+        for span in spans:
             lasts = span.end_ns > span.begin_ns
             kind = event.TYPE_SLICE_BEGIN if lasts else event.TYPE_INSTANT
             self._describe(self._event(track, span.begin_ns, kind), span)
@@ -168,13 +168,6 @@ class Span(NamedTuple):
     facts: Mapping[str, Any]
 
 
-class Lane(NamedTuple):
-    """Spans in order of begin that do not overlap."""
-
-    place: Place
-    spans: Sequence[Span]
-
-
 def counters_of(tables: Mapping[str, pa.Table]) -> Mapping[Place, list[tuple[int, float]]]:
     """Accuracy and loss of the server's model over time in nanoseconds, global first."""
     series: dict[Place, list[tuple[int, float]]] = defaultdict(list)
@@ -186,8 +179,8 @@ def counters_of(tables: Mapping[str, pa.Table]) -> Mapping[Place, list[tuple[int
     return series
 
 
-def lanes_of(tables: Mapping[str, pa.Table], end_s: float) -> list[Lane]:
-    """All lanes of a run that ended at ``end_s``, by place.
+def lanes_of(tables: Mapping[str, pa.Table], end_s: float) -> list[tuple[Place, list[Span]]]:
+    """All lanes of a run that ended at ``end_s``, by place: spans in order of begin.
 
     Spans of one place that overlap are in lanes of their own with that place.
     """
@@ -202,7 +195,7 @@ def lanes_of(tables: Mapping[str, pa.Table], end_s: float) -> list[Lane]:
             span = Span(_ns(begin_s), _ns(until_s), name.format_map(row), fact)
             found[where].append(span)
     in_order = sorted(found, key=lambda place: [_natural(name) for name in place])
-    return [Lane(place, apart) for place in in_order for apart in _apart(found[place])]
+    return [(place, apart) for place in in_order for apart in _apart(found[place])]
 
 
 Source = tuple[Spans, Place, str, list[str]]

@@ -17,7 +17,7 @@ from sim.errors import InputError
 from sim.plots.canvas import (
     DASHES,
     Drawn,
-    HasTables,
+    Run,
     Unit,
     colour,
     dashes,
@@ -97,7 +97,7 @@ SECTION = re.compile(r"\b(?:\w+\.)+(?=\w+=)")
 
 
 def accuracy(
-    runs: Mapping[str, HasTables | Sequence[HasTables]],
+    runs: Mapping[str, Run | Sequence[Run]],
     axes: Axes | None = None,
     over: Over = "time",
     what: What = "accuracy",
@@ -108,7 +108,10 @@ def accuracy(
     """
     found: dict[str, list[pa.Table]] = {}
     for label, of in runs.items():
-        known = (measured(run.tables["metrics"], what) for run in _several(of))
+        known = (
+            measured(run.tables["metrics"], what)
+            for run in (of if isinstance(of, Sequence) else [of])
+        )
         pooled = (rows.filter(pc.equal(rows["scope"], "global")) for rows in known)
         found[label] = [rows for rows in pooled if len(rows)]
     lasts_s = [pc.max(rows["time_s"]).as_py() for each in found.values() for rows in each]
@@ -127,7 +130,3 @@ def accuracy(
     legend(axes, lines, names)
     finish(axes, over, unit, what)
     return axes
-
-
-def _several(of: HasTables | Sequence[HasTables]) -> Sequence[HasTables]:
-    return of if isinstance(of, Sequence) else [of]

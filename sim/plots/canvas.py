@@ -29,16 +29,12 @@ MOST_TICKS = 12
 """Names beside an axis; of more only some are written."""
 
 
-class HasTables(Protocol):
-    """A run with its tables, like :class:`sim.Result`."""
+class Run(Protocol):
+    """What pictures need of a run, like :class:`sim.Result`."""
 
     @property
     def tables(self) -> Mapping[str, pa.Table]:
         """The tables by name."""
-
-
-class Run(HasTables, Protocol):
-    """What pictures need of a run."""
 
     @property
     def manifest(self) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from sim.analysis import text
 from sim.analysis.comparison import Group, compare_groups, group_runs
 from sim.errors import InputError
-from sim.execution.result import Result, load
+from sim.execution.result import load
 from sim.plots.accuracy import OVER, accuracy
 from sim.plots.timeline import PARTS
 from sim.report.findings import draw_shares, notices, shares_of_groups
@@ -42,7 +42,7 @@ def page(folders: Sequence[Path]) -> Page:
     )
 
 
-def compared(groups: Sequence[Group[Result]]) -> dict[str, Any]:
+def compared(groups: Sequence[Group]) -> dict[str, Any]:
     """Return what a comparison shows: ``groups.html`` of it, ``comparison.html`` the rest."""
     comparison = compare_groups(groups)
     rows, common = comparison["groups"], comparison["common_target"]
@@ -85,7 +85,7 @@ def targets_to(rows: Sequence[dict[str, Any]], targets: Sequence[str]) -> tuple[
     return cycles, days
 
 
-def run_cells(groups: Sequence[Group[Result]]) -> Cells:
+def run_cells(groups: Sequence[Group]) -> Cells:
     """Return a row for each run."""
     return [
         [

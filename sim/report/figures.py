@@ -26,12 +26,12 @@ def drawn(
     ``draw`` gets the ``axes`` to draw on, and the ``options``. ``name`` begins all ids, so that
     several drawings can share a page. The same drawing gives the same bytes.
     """
-    import matplotlib
+    from matplotlib import style
     from matplotlib.figure import Figure
 
     out = io.StringIO()
     try:
-        with matplotlib.rc_context(_style()):
+        with style.context("sim.report.drawing"):
             figure = Figure(figsize=size_in or SIZE_IN, layout="constrained")
             draw(axes=figure.subplots(), **options)
             figure.savefig(out, format="svg", metadata={"Date": None}, transparent=True)
@@ -48,36 +48,15 @@ def sentence(text: str) -> str:
 # Matplotlib's drawings as SVG that can stand inside a page: no styles, own ids, the page's ink.
 
 
-INK = "#010203"
-"""What is drawn in this colour takes that of the page's text, on light and on dark."""
-FAINT = "#040506"
-"""What is drawn in this colour is the same, but faint: grids."""
+INK, FAINT = "#010203", "#040506"
+"""What ``drawing.mplstyle`` draws in these colours takes that of the page's text, on light and on
+dark; grids are faint."""
 
-_POINTS_AT_LEAST, _SALT = 9.0, "leomix"
 _LINK = re.compile(r"url\(#([^)]+)\)")
 _NUMBER = re.compile(r"-?\d+\.\d{3,}(?!\d|e)")
 _NUMERIC = ("d", "x", "y", "points", "width", "height")
 _DROPPED_STYLES = ("font-family", "mix-blend-mode")
 _HREF = "{http://www.w3.org/1999/xlink}href"
-
-
-def _style() -> Any:
-    ink = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
-    return {
-        **dict.fromkeys(ink, INK),
-        "axes.titlecolor": INK,
-        "grid.color": FAINT,
-        "legend.labelcolor": INK,
-        "legend.facecolor": "none",
-        "legend.edgecolor": "none",
-        "figure.facecolor": "none",
-        "axes.facecolor": "none",
-        "font.size": _POINTS_AT_LEAST,
-        "axes.titlesize": _POINTS_AT_LEAST + 1,
-        "legend.fontsize": _POINTS_AT_LEAST,
-        "svg.fonttype": "none",
-        "svg.hashsalt": _SALT,
-    }
 
 
 def inline(svg: str, prefix: str) -> str:

@@ -60,7 +60,7 @@ def percent(share: float) -> str:
 
 
 def shares_of_groups(
-    groups: Sequence[Group[Result]],
+    groups: Sequence[Group],
 ) -> tuple[dict[str, dict[str, float]], list[list[str]]]:
     """Return the shares of the critical path of groups of runs that have one, and rows of all.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
-from sim.formatting import data_size, seconds
+from sim.formatting import filled
 from sim.report.figures import drawn, sentence
 
 MARK = "leomix report"
@@ -52,19 +52,6 @@ def html(page: Page) -> str:
 
     Its content security policy allows this style and this script alone, by their hashes.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
-
-    environment = Environment(
-        loader=PackageLoader("sim.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.do"],
-    )
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    environment.filters |= {"form": format, "counted": counted, "line": line}
-    environment.filters |= {"sentence": sentence, "seconds": seconds, "data_size": data_size}
     style, script = (
         resources.files("sim.report").joinpath("templates", name).read_text(encoding="utf-8")
         for name in ("report.css", "timeline.js")
@@ -77,14 +64,13 @@ def html(page: Page) -> str:
         others = ["img-src data:", "base-uri 'none'", "form-action 'none'"]
         return "; ".join(["default-src 'none'", *rules, *others])
 
-    try:
-        return environment.get_template(page.template).render(
-            **{"title": page.title, "subtitle": page.subtitle, "notices": page.notices},
-            **{"mark": MARK, "style": style, "script": script, "policy": policy},
-            **{"shown": shown, "drawn": drawn, **page.context},
-        )
-    except UndefinedError as error:  # of a manifest that leomix has not written
-        raise KeyError(str(error)) from error
+    values = {
+        **{"title": page.title, "subtitle": page.subtitle, "notices": page.notices},
+        **{"mark": MARK, "style": style, "script": script, "policy": policy},
+        **{"shown": shown, "drawn": drawn, **page.context},
+    }
+    own: dict[str, Any] = {"counted": counted, "line": line, "sentence": sentence}
+    return filled("sim.report", "templates", page.template, values, own, html=True)
 
 
 def counted(number: int, name: str) -> str:

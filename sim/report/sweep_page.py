@@ -21,7 +21,7 @@ from sim.report.comparison_page import compared
 from sim.report.page import Page
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.rows import targets_of
-from sim.sweep.text import sha256_text
+from sim.sweep.text import combinations_in, sha256_text
 
 MOST_RUNS = 60
 """Complete points up to which their runs are compared as such."""
@@ -215,14 +215,6 @@ def _extremes(every: Sequence[Row], target: str | None) -> Iterator[Extreme]:
     yield Extreme("uplink_bytes", min, data_size, "The least uplink")
 
 
-def _combinations(every: Sequence[Row], keys: Sequence[str]) -> list[list[Row]]:
-    """Return the rows of each combination of the keys but the seed, in their order."""
-    groups: dict[str, list[Row]] = {}
-    for row in every:
-        groups.setdefault(as_yaml([row[key] for key in keys if key != "seed"]), []).append(row)
-    return list(groups.values())
-
-
 def _sentence(every: Sequence[Row], keys: Sequence[str], extreme: Extreme) -> str:
     """Say which combination is best in the mean over its seeds, and how far all points lie apart.
 
@@ -231,7 +223,9 @@ def _sentence(every: Sequence[Row], keys: Sequence[str], extreme: Extreme) -> st
     """
     column, form = extreme.column, extreme.form
     values = [row[column] for row in every if row[column] is not None]
-    groups = [g for g in _combinations(every, keys) if all(row[column] is not None for row in g)]
+    others = [key for key in keys if key != "seed"]
+    groups = combinations_in(every, others)
+    groups = [group for group in groups if all(row[column] is not None for row in group)]
     if min(values) == max(values) and len(values) == len(every):
         return f"{extreme.text}: {form(values[0])}, at every point."
     span = f"the points range from {form(min(values))} to {form(max(values))}"
@@ -240,7 +234,7 @@ def _sentence(every: Sequence[Row], keys: Sequence[str], extreme: Extreme) -> st
     means = [mean([row[column] for row in group]) for group in groups]
     best = extreme.best(means)
     group = groups[means.index(best)]
-    where = [f"{key}={as_yaml(group[0][key])}" for key in keys if key != "seed"]
+    where = [f"{key}={as_yaml(group[0][key])}" for key in others]
     where += [f"seed {group[0]['seed']}" if len(group) == 1 else _mean_of(group, extreme)]
     more = f" and {means.count(best) - 1} more" if means.count(best) > 1 else ""
     text = f"{extreme.text}: {form(best)}, at {', '.join(where)}{more}"

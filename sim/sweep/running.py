@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.errors import InputError, Interrupted
+from sim.errors import InputError, Interrupted, missing
 from sim.execution.folder import COMPLETE, INTERRUPTED, POINTS
 from sim.files import free_folder, trouble_text
 from sim.formatting import as_yaml
@@ -147,7 +147,8 @@ class Sweeping:
     @property
     def left(self) -> list[Point]:
         """Points that are to be run: what failed is run again."""
-        return [point for point in self.tasks if not self.is_complete(point)]
+        done = {digest for digest, one in self.outcomes.items() if one.status == COMPLETE}
+        return [point for point in self.tasks if point.digest not in done]
 
     def run(self, engine: Engine, on_outcome: Callable[[Outcome], None]) -> None:
         """Run what is left and keep the rows; raise Interrupted if it was asked to stop."""
@@ -173,11 +174,6 @@ class Sweeping:
     def rows(self) -> pa.Table:
         """Return the rows of all points."""
         return rows_table(self.points, self.outcomes)
-
-    def is_complete(self, point: Point) -> bool:
-        """Return whether a point's run is done."""
-        outcome = self.outcomes.get(point.digest)
-        return outcome is not None and outcome.status == COMPLETE
 
     def _take(self, outcome: Outcome, on_outcome: Callable[[Outcome], None]) -> None:
         self.outcomes[outcome.digest] = outcome
@@ -238,14 +234,9 @@ class SweepOptions:
         if self.scheduler is None:
             return
         try:
-            import distributed  # noqa: F401
+            from sim.sweep.dask_engine import connected
         except ImportError as error:
-            raise InputError(
-                f"--engine dask: needs packages that are not installed ({error}); install them "
-                'with pip install "leomix[cluster]"'
-            ) from None
-        from sim.sweep.dask_engine import connected
-
+            raise missing("--engine dask", "cluster", error) from None
         with connected(self.scheduler):
             pass
 

@@ -9,12 +9,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from sim.analysis.statistics import over_seeds
+from sim.analysis.statistics import Figure, over_seeds
 from sim.analysis.text import MEAN, mean_text, spread
 from sim.execution.folder import COMPLETE, INTERRUPTED
 from sim.formatting import Bar, as_yaml, data_size, duration, seconds, table
@@ -30,35 +29,28 @@ MOST_LINES = 20
 """Points up to which each that failed has a line of its own."""
 
 
-@dataclass(frozen=True)
-class Column:
-    """One figure of a combination: over its complete rows, each shown by ``form``.
-
-    It is shown as a median with its range or, if ``mean``, as a mean with its 95 % interval.
-    """
-
-    head: str
-    key: str
-    form: Callable[[float], str] = "{:g}".format
-    never: str = "-"
-    mean: bool = False
+Shown = Callable[[Figure], str]
+Columns = dict[str, tuple[str, Shown]]
+"""Heads of columns: the figure of each, and how it is shown over complete rows."""
 
 
 def table_text(rows: pa.Table, keys: Sequence[str]) -> str:
     """Show one line for every combination of the swept keys; its figures are over replications."""
     every = rows.to_pylist()
-    columns = [
-        c
-        for c in _columns(every, targets_of(rows))
-        if any(row.get(c.key) is not None for row in every)
-    ]
-    figures = ["runs", *(column.head for column in columns)]
-    heads = [*_short(keys, figures), *figures]
+    columns = {
+        head: (key, shown)
+        for head, (key, shown) in _columns(every, targets_of(rows)).items()
+        if any(row.get(key) is not None for row in every)
+    }
+    heads = [*_short(keys, ["runs", *columns]), "runs", *columns]
     lines = []
-    for label, group in _groups(every, keys):
+    for group in combinations_in(every, keys):
         done = [row for row in group if row["status"] == COMPLETE]
         count = f"{len(done)}" if done == group else f"{len(done)} of {len(group)}"
-        lines.append([*label, count, *(_shown(column, done) for column in columns)])
+        lines.append([*(_value(group[0][key]) for key in keys), count])
+        for key, shown in columns.values():
+            values = [math.inf if row[key] is None else row[key] for row in done]
+            lines[-1].append(shown(over_seeds(values)) if values else "-")
     return table(heads, lines)
 
 
@@ -93,30 +85,29 @@ def sha256_text(rows: pa.Table, digits: int = 16) -> str:
     return sweep_sha256(rows)[:digits] + (" (incomplete)" if incomplete else "")
 
 
-def _columns(rows: Sequence[Row], targets: Sequence[str]) -> list[Column]:
+def _columns(rows: Sequence[Row], targets: Sequence[str]) -> Columns:
+    share, number = _form("{:.3f}".format), _form("{:g}".format)
+    columns: Columns = {"accuracy": ("accuracy_final", share)}
+    if any(row["replication"] for row in rows):
+        columns[MEAN] = "accuracy_final", mean_text
+    columns["loss"] = "loss_final", share
     reached = [t for t in targets if any(row[f"cycles_to_{t}"] is not None for row in rows)]
-    to_target = []
-    for target in reached[-1:]:
-        to_target.append(Column(f"cycles to {target}", f"cycles_to_{target}", never="never"))
-        to_target.append(Column(f"days to {target}", f"hours_to_{target}", _days, never="never"))
-    several = any(row["replication"] for row in rows)
-    timed = all(row["accuracy_final"] is None for row in rows)
-    return [
-        Column("accuracy", "accuracy_final", "{:.3f}".format),
-        *([Column(MEAN, "accuracy_final", "{:.3f}".format, mean=True)] if several else []),
-        Column("loss", "loss_final", "{:.3f}".format),
-        *to_target,
-        Column("cycles", "cycles"),
-        *([Column("mean round", "round_mean_s", seconds)] if timed else []),
-        Column("served", "contacts_served"),
-        Column("uplink", "uplink_bytes", data_size),
-        Column("idle", "idle_share", "{:.1%}".format),
-        Column("wall s", "wall_s", "{:.1f}".format),
-    ]
+    for t in reached[-1:]:
+        columns[f"cycles to {t}"] = f"cycles_to_{t}", _form("{:g}".format, never="never")
+        columns[f"days to {t}"] = f"hours_to_{t}", _form("{:.1f}".format, 24.0, never="never")
+    columns["cycles"] = "cycles", number
+    if all(row["accuracy_final"] is None for row in rows):
+        columns["mean round"] = "round_mean_s", _form(seconds)
+    return columns | {
+        "served": ("contacts_served", number),
+        "uplink": ("uplink_bytes", _form(data_size)),
+        "idle": ("idle_share", _form("{:.1%}".format)),
+        "wall s": ("wall_s", _form("{:.1f}".format)),
+    }
 
 
-def _days(hours: float) -> str:
-    return f"{hours / 24:.1f}"
+def _form(form: Callable[[float], str], unit: float = 1.0, never: str = "-") -> Shown:
+    return lambda figure: spread(figure, form, unit, never)
 
 
 def _short(keys: Sequence[str], taken: Sequence[str]) -> list[str]:
@@ -128,28 +119,17 @@ def _short(keys: Sequence[str], taken: Sequence[str]) -> list[str]:
     ]
 
 
-def _groups(rows: Sequence[Row], keys: Sequence[str]) -> list[tuple[list[str], list[Row]]]:
-    """Return the rows of each combination with its values as text, in the order of points."""
-    groups: dict[str, tuple[list[str], list[Row]]] = {}
+def combinations_in(rows: Sequence[Row], keys: Sequence[str]) -> list[list[Row]]:
+    """Return the rows of each combination of values of the keys, in the order of points."""
+    groups: dict[str, list[Row]] = {}
     for row in rows:
-        values = [row[key] for key in keys]
-        label = [_value(value) for value in values]
-        groups.setdefault(json.dumps(values), (label, []))[1].append(row)
+        groups.setdefault(json.dumps([row[key] for key in keys]), []).append(row)
     return list(groups.values())
 
 
 def _value(value: Any) -> str:
     whole = not isinstance(value, float) or value.is_integer()
     return as_yaml(value) if whole else f"{value:.9g}"
-
-
-def _shown(column: Column, rows: Sequence[Row]) -> str:
-    """Show a figure over rows; a target that is not reached is never."""
-    if not rows:
-        return "-"
-    values = [math.inf if row[column.key] is None else row[column.key] for row in rows]
-    figure = over_seeds(values)
-    return mean_text(figure) if column.mean else spread(figure, column.form, never=column.never)
 
 
 def _named(row: Row, keys: Sequence[str]) -> str:

@@ -158,13 +158,13 @@ def test_lanes_hold_all_spans_apart_and_are_as_few_as_can_be(drawn):
         for device, begin, lasts in drawn
     ]
     lanes = lanes_of(tables(transfers=rows), 100.0)
-    for lane in lanes:
-        edges = [edge for span in lane.spans for edge in span[:2]]
+    for _, lane in lanes:
+        edges = [edge for span in lane for edge in span[:2]]
         assert edges == sorted(edges)
     for device in (0, 1):
-        own = [lane for lane in lanes if lane.place[2] == f"device {device}"]
+        own = [lane for place, lane in lanes if place[2] == f"device {device}"]
         spans = [(begin, begin + lasts) for who, begin, lasts in drawn if who == device]
-        shown = [(s.begin_ns / 1e9, s.end_ns / 1e9) for lane in own for s in lane.spans]
+        shown = [(s.begin_ns / 1e9, s.end_ns / 1e9) for lane in own for s in lane]
         assert sorted(shown) == sorted(spans)
         together = [sum(b <= at < e for b, e in spans) for at in np.arange(45) + 0.5]
         assert len(own) == max(together)
@@ -181,8 +181,8 @@ def test_a_halted_run_ends_its_spans_and_an_answer_that_never_came_is_a_mark() -
     lanes = lanes_of(tables(events=[*events, again], inferences=inferences), 8.0)
     shown = [
         (s.name, s.begin_ns / 1e9, s.end_ns / 1e9, s.facts.get("rounds"))
-        for lane in lanes
-        for s in lane.spans
+        for _, lane in lanes
+        for s in lane
     ]
     assert shown[:2] == [("training", 0.0, 5.0, 2), ("training", 5.0, 8.0, 7)]
     assert sorted(shown[2:]) == [("failed", 2.0, 2.0, None), ("local", 2.0, 2.5, None)]
