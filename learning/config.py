@@ -197,7 +197,8 @@ class ScheduleConfig:
 class LearningConfig:
     """Everything that decides a training result, apart from who trains when.
 
-    ``clusters`` are names in canonical (sorted) order and ``devices`` how many each has.
+    ``clusters`` are names in canonical (sorted) order and ``devices`` how many each has. Where
+    ``holders`` name others for each of them, it has one device, which holds the samples of these.
     ``clip_norm`` is the largest norm of a device's whole gradient in a step, None for any.
     ``trains_backbone`` lets the backbone and the head be trained and sent wherever the gate is
     (EMS-FL, Experiment 2). ``upload_format`` is what numbers are sent up as: ``native``,
@@ -225,6 +226,7 @@ class LearningConfig:
     upload_format: str = "native"
     device: str = "cpu"
     precision: str = "auto"
+    holders: tuple[tuple[str, ...], ...] = ()
 
     @property
     def named(self) -> tuple[str, ...]:

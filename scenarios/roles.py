@@ -25,11 +25,13 @@ class Roles(Section):
     server: Annotated[str, Field(pattern=rf"^(satellites|stations|{ONE}.+)$")] = setting(
         "satellites", "who holds the model: satellites, stations or satellite:NAME"
     )
-    clients: Literal["devices", "satellites"] = setting("devices", "who holds the data")
+    clients: Literal["devices", "satellites", "planes"] = setting(
+        "devices", "who holds the data; planes: the satellites of each are one client"
+    )
 
     @property
     def stations_serve(self) -> bool:
-        """Tell whether stations are the server, and satellites their clients."""
+        """Tell whether stations are the server, and satellites or their planes the clients."""
         return self.server == "stations"
 
     @property
@@ -40,12 +42,12 @@ class Roles(Section):
 
 def roles_problems(roles: Roles, orbit: "Orbit", ground: Ground, link: Link) -> Iterator[Problem]:
     """Yield what does not fit together, with paths from the scenario's top."""
-    if roles.stations_serve != (roles.clients == "satellites"):
-        text = f"got {roles.clients!r}; the clients of server 'stations' are 'satellites', and "
-        yield Problem(("roles", "clients"), f"{text}those of satellites are 'devices'")
+    if roles.stations_serve != (roles.clients != "devices"):
+        text = f"got {roles.clients!r}; the clients of server 'stations' are 'satellites' or "
+        yield Problem(("roles", "clients"), f"{text}'planes', and those of satellites 'devices'")
         return
     if roles.stations_serve:
-        yield from _stations_serve(orbit, ground, link)
+        yield from _stations_serve(roles, orbit, ground, link)
         return
     if not ground.clusters:
         text = "is missing; list the clusters of devices"
@@ -66,7 +68,7 @@ def battery_problems(
     battery, path = compute.battery, ("compute", "battery")
     if battery is None:
         return
-    if not (roles.stations_serve and geometry):
+    if not (roles.clients == "satellites" and geometry):
         text = "is of satellites that are clients on an orbit; set roles.clients: satellites"
         yield Problem(path, f"{text}, or remove it")
     if compute.overridden_by(None).power_w is None:
@@ -79,11 +81,14 @@ def battery_problems(
         yield Problem((*path, "charge_w"), f"{text}{battery.idle_w:g}")
 
 
-def _stations_serve(orbit: "Orbit", ground: Ground, link: Link) -> Iterator[Problem]:
-    source, unused = orbit.source, "is not used with roles.clients 'satellites'; "
+def _stations_serve(roles: Roles, orbit: "Orbit", ground: Ground, link: Link) -> Iterator[Problem]:
+    source, unused = orbit.source, f"is not used with roles.clients {roles.clients!r}; "
     if source == "slots":
         text = f"got {source!r}, which has no satellites that could be clients"
         yield Problem(("orbit", "source"), f"{text}; use another source, like walker")
+    if source == "contacts" and roles.clients == "planes":
+        text = "got 'planes', which windows of a file do not tell; use another orbit.source"
+        yield Problem(("roles", "clients"), f"{text}, or set satellites")
     if (ground.stations is None) == (ground.stations_path is None):
         text = "is missing; roles.server 'stations' needs it, or ground.stations_path (not both)"
         yield Problem(("ground", "stations"), text)

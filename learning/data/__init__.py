@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from inspect import signature
 
 from learning.config import LearningConfig
-from learning.data.federation import federate
+from learning.data.federation import federate, united
 from learning.data.samples import (
     Dataset,
     Domain,
@@ -74,4 +75,9 @@ def _loaded(
     make: Callable[..., Dataset], config: LearningConfig, when: Fingerprints
 ) -> FederatedSamples:
     """Load once for all who ask in a row, as long as the files stay as they are."""
-    return federate(make(config, **json.loads(config.data.arguments)), config)
+    apart = config
+    if config.holders:
+        names = tuple(sorted(name for own in config.holders for name in own))
+        apart = replace(config, clusters=names, devices=(1,) * len(names), holders=())
+    samples = federate(make(apart, **json.loads(config.data.arguments)), apart)
+    return united(samples, config) if config.holders else samples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -186,6 +187,25 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
         dict(zip(config.clusters, tests, strict=True)),
         encoding.spec,
     )
+
+
+def united(samples: FederatedSamples, config: LearningConfig) -> FederatedSamples:
+    """Let the one device of each cluster hold what the cluster's ``config.holders`` hold."""
+    clusters = {name: n for n, own in enumerate(config.holders) for name in own}
+    cluster = np.array([clusters[name] for name in samples.shards])
+
+    def of(parts: Sequence[SampleArrays]) -> SampleArrays:
+        whole = parts[0] if len(parts) == 1 else join(parts)
+        return whole._replace(domain=cluster[whole.domain])
+
+    shards, trial, test = {}, {}, {}
+    for name, own in zip(config.clusters, config.holders, strict=True):
+        shards[name] = (of([part for one in own for part in samples.shards[one]]),)
+        trial[name] = of([samples.trial[one] for one in own])
+        # What all of them are tested with counts once.
+        tests = {id(samples.test[one].x): samples.test[one] for one in own}
+        test[name] = of(list(tests.values()))
+    return replace(samples, shards=shards, trial=trial, test=test)
 
 
 def sets_aside(config: LearningConfig) -> bool:

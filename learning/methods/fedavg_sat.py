@@ -99,7 +99,7 @@ class FedAvgSat(FedAvg):
             raise ValueError("intra_plane: is not used with selection 'first'; set scheduled")
         if options.intra_plane and not all(cluster.plane for cluster in clusters):
             raise ValueError(
-                "intra_plane: the planes of these satellites are not known; use source: walker"
+                "intra_plane: the planes of these satellites cannot be told; use source: walker"
             )
 
     def missing(self) -> str:

@@ -20,9 +20,9 @@ OF_CLUSTERS = "clusters:"
 
 
 def in_orbit(manifest: Mapping[str, Any]) -> bool:
-    """Whether the clients of a run are satellites."""
+    """Whether the clients of a run are satellites, or planes of them."""
     roles: Mapping[str, str] = manifest["scenario"].get("roles") or {}
-    return roles.get("clients") == "satellites"
+    return roles.get("clients", "devices") != "devices"
 
 
 def round_ends_s(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import SequenceMatcher
 from functools import partial
@@ -35,8 +35,24 @@ S = TypeVar("S", bound=Named)
 
 
 def satellites_of(scenario: Scenario) -> list[orbit.Satellite]:
-    """Return the satellites that take part, by name; raise InputError for wrong elements."""
-    return chosen(_MAKERS[scenario.orbit.source](scenario), scenario)
+    """Return the satellites that take part, by name; raise InputError for wrong elements.
+
+    Those that are clients know their planes, where these can be told; where planes are the clients,
+    those that cannot be told raise InputError too.
+    """
+    found = chosen(_MAKERS[scenario.orbit.source](scenario), scenario)
+    if not scenario.roles.stations_serve:
+        return found
+    try:
+        each = zip(found, orbit.planes(found), strict=True)
+    except ValueError as error:
+        if scenario.roles.clients == "planes":
+            raise InputError(
+                f"roles.clients: {error}; keep satellites whose planes lie apart, use orbit.source "
+                "walker, or set roles.clients: satellites"
+            ) from None
+        return found
+    return [replace(satellite, plane=plane) for satellite, plane in each]
 
 
 @dataclass(frozen=True)

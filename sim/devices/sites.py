@@ -21,25 +21,36 @@ FARTHEST_KM = 500.0
 
 
 def clusters_of(scenario: Scenario) -> tuple[Cluster, ...]:
-    """Clusters in canonical order, by name; with satellites as clients, one of each satellite."""
+    """Clusters in canonical order, by name; with others as clients, each satellite or plane."""
     if scenario.roles.stations_serve and scenario.orbit.has_geometry:
-        flying = enumerate(satellites_of(scenario))
-        return tuple(Cluster(one.name, index, 1, one.plane) for index, one in flying)
+        planes, flying = scenario.roles.clients == "planes", satellites_of(scenario)
+        named = sorted({(one.plane if planes else one.name, one.plane) for one in flying})
+        return tuple(Cluster(name, n, 1, plane) for n, (name, plane) in enumerate(named))
     pairs = zip(client_names(scenario), device_counts(scenario), strict=True)
     return tuple(Cluster(name, index, count) for index, (name, count) in enumerate(pairs))
 
 
 def client_names(scenario: Scenario) -> list[str]:
-    """Names of the clusters, or of the satellites that are clients."""
+    """Names of the clusters, or of the satellites or planes that are clients."""
+    if scenario.roles.clients == "planes":
+        return [plane.name for plane in clusters_of(scenario)]
     if scenario.roles.stations_serve:
         return satellite_names(scenario)
     return [cluster.name for cluster in scenario.ground.clusters]
 
 
+def holders_of(scenario: Scenario) -> tuple[tuple[str, ...], ...]:
+    """Names of each plane's satellites, whose samples it has, where planes are the clients."""
+    if scenario.roles.clients != "planes":
+        return ()
+    flying, planes = satellites_of(scenario), client_names(scenario)
+    return tuple(tuple(one.name for one in flying if one.plane == plane) for plane in planes)
+
+
 def device_counts(scenario: Scenario) -> tuple[int, ...]:
     """How many devices each cluster has, by a number or by their places."""
     if scenario.roles.stations_serve:
-        return (1,) * len(satellite_names(scenario))
+        return (1,) * len(client_names(scenario))
     counts = []
     for index, cluster in enumerate(scenario.ground.clusters):
         # The schema gives a number or places.

@@ -42,7 +42,7 @@ from sim.devices.battery import Power, supplies_of
 from sim.devices.compute import Compute, compute_of, transmitter_of
 from sim.devices.energy import Transmitter
 from sim.devices.faults import FaultsUntilFork
-from sim.devices.sites import client_names, device_counts
+from sim.devices.sites import client_names, device_counts, holders_of
 from sim.errors import InputError
 from sim.formatting import data_size
 from sim.links.sidelinks import Sidelinks, sidelinks_of
@@ -317,7 +317,7 @@ def _check_data(scenario: Scenario) -> None:
     for key in sorted(_said(data) - {"kind", *allowed}) if allowed is not None else ():
         raise InputError(f"learning.data.{key}: is not used by kind {data.kind!r}; remove it")
     for name in data.paths:
-        if name not in client_names(scenario):
+        if name not in (sum(holders_of(scenario), ()) or client_names(scenario)):
             where = "satellites" if scenario.roles.stations_serve else "ground.clusters"
             raise InputError(f"learning.data.paths: no cluster {name!r} in {where}")
     if scenario.stop.accuracy is not None and not scenario.learning.train:
@@ -350,6 +350,7 @@ def _config(scenario: Scenario) -> LearningConfig:
         upload_format=learning.upload_format,
         device=learning.device,
         precision=learning.precision,
+        holders=holders_of(scenario),
     )
 
 

@@ -114,7 +114,7 @@ def one_pass(scenario: Scenario, number: int) -> Tables:
         raise InputError(
             f"--contact {number}: the scenario has contacts 0 to {len(view.windows) - 1}"
         )
-    satellites, places = view.ends(view.windows)
+    satellites, places = view.window_ends
     satellite, place = view.satellites[satellites[number]], int(places[number])
     site = view.places[place]
     own_deg = site.min_elevation_deg

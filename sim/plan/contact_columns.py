@@ -20,7 +20,8 @@ class ContactColumns:
     ``satellite`` and ``cluster`` are places in ``satellites`` (name and NORAD number) and
     ``clusters``; the other columns are what ``PlannedContact`` says. A contact is made when it is
     first asked for, and kept: of a constellation most are not served, and nobody asks for them.
-    Those that were ``given`` have numbers of their own.
+    Those that were ``given`` have numbers of their own. Where the clients are planes, ``flying``
+    are places in their ``fleet``, whose names contacts have.
     """
 
     satellites: Sequence[tuple[str, int | None]]
@@ -39,6 +40,8 @@ class ContactColumns:
     wait_from_s: Floats
     links_of: Callable[[int], ContactLinks]
     given: bool = False
+    fleet: Sequence[str] = ()
+    flying: Ints | None = None
     _made: dict[int, PlannedContact] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -48,6 +51,7 @@ class ContactColumns:
         clusters = {c.cluster.name: c.cluster for c in contacts}
         places = {satellite: place for place, satellite in enumerate(satellites)}
         sites = {name: place for place, name in enumerate(clusters)}
+        fleet = {name: place for place, name in enumerate(sorted({c.member for c in contacts}))}
 
         def column(name: str, of_type: type = np.float64) -> np.ndarray:
             return np.array([getattr(contact, name) for contact in contacts], of_type)
@@ -62,6 +66,8 @@ class ContactColumns:
             **{name: column(name) for name in _FLOATS},
             links_of=lambda number: contacts[number].links,
             given=True,
+            fleet=list(fleet),
+            flying=np.array([fleet[c.member] for c in contacts]) if any(fleet) else None,
             _made=dict(enumerate(contacts)),
         )
 
@@ -82,6 +88,7 @@ class ContactColumns:
                 cluster=self.clusters[self.cluster[number]],
                 served=bool(self.served[number]),
                 links=self.links_of(number),
+                member="" if self.flying is None else self.fleet[self.flying[number]],
                 **{name: float(getattr(self, name)[number]) for name in _FLOATS},
             )
         return self._made[number]

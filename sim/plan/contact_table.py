@@ -22,7 +22,7 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     of the carrier over the cluster's centre, ``residual_doppler_hz`` what is left for the worst
     device where the centre's is compensated; null without geometry. In a constellation most
     contacts are not served, and their links not worth computing: all three are null. With
-    satellites as clients ``station`` names the access point.
+    satellites as clients, or planes of them, ``station`` names the access point.
     """
     contacts = plan.contacts
     served = contacts.served & (contacts.start_s < end_s)
@@ -32,16 +32,18 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     capacity, shift_hz, residual_hz = _links(contacts, np.flatnonzero(known), part)
     flying, known_ids = contacts.satellite, [norad_id or 0 for _, norad_id in contacts.satellites]
     if plan.turned:
-        flying, known_ids = contacts.cluster, [0] * len(contacts.clusters)
-        if plan.sky is not None:
-            known_ids = [plan.sky.satellites[c.name].norad_id for c in contacts.clusters]
+        planes = contacts.flying is not None
+        flying = contacts.cluster if contacts.flying is None else contacts.flying
+        fleet = contacts.fleet if planes else [cluster.name for cluster in contacts.clusters]
+        sky = {} if plan.sky is None else plan.sky.satellites
+        known_ids = [sky[name].norad_id if sky else 0 for name in fleet]
     norad_ids = np.array(known_ids, np.int64)[flying]
     range_km, satellite = contacts.min_slant_range_km, contacts.satellite
     server = coded_text(satellite, [name for name, _ in contacts.satellites])
     client = coded_text(contacts.cluster, [cluster.name for cluster in contacts.clusters])
     columns = {
         "contact_id": array(np.arange(len(contacts))),
-        "satellite": client if plan.turned else server,
+        "satellite": coded_text(flying, fleet) if plan.turned else server,
         "norad_id": array(norad_ids, norad_ids == 0),
         "cluster": client,
         "station": server if plan.turned else pa.nulls(len(contacts), TEXT),

@@ -101,8 +101,9 @@ class Sky:
 
     def ends(self, contact: PlannedContact) -> tuple[str, str]:
         """Names of the satellite and of the place of a contact."""
-        ends = contact.satellite, contact.cluster.name
-        return (ends[1], ends[0]) if self.turned else ends
+        if self.turned:
+            return contact.member or contact.cluster.name, contact.satellite
+        return contact.satellite, contact.cluster.name
 
 
 class PlannedSessions(Sequence[PlannedSession]):
@@ -216,12 +217,17 @@ def make_plan(
     check_served(view, scenario.orbit)
     radios, places = ground_radios(scenario), _places(scenario, view)
     source, satellites = scenario.orbit, view.clients if view.turned else view.servers
+    planes = scenario.roles.clients == "planes"
+    if planes:
+        satellites = [satellite.name for satellite in view.satellites]
     constellation = view.turned or getattr(source, "serving", "single") == "any"
     contacts = ContactColumns(
         satellites=list(zip(view.servers, view.norad_ids, strict=True)),
         clusters=clusters,
         **{name: getattr(view.windows, name) for name in _OF_WINDOWS},
         cluster=view.windows.site,
+        fleet=satellites if planes else (),
+        flying=view.window_ends[0] if planes else None,
         session=view.sessions,
         served=view.service.served,
         start_s=view.service.start_s,
@@ -280,7 +286,7 @@ def _links(
     def spans_s(number: int) -> tuple[float, float]:
         return float(service.start_s[number]), float(service.end_s[number])
 
-    satellites, sites = view.ends(windows)
+    satellites, sites = view.window_ends
 
     def bare(
         number: int,
@@ -324,21 +330,23 @@ def _links(
         Place(centre, devices, view.min_elevation_deg, both)
         for centre, devices, both in zip(view.places, places, radios, strict=True)
     ]
-    # The how-many-th pass of its satellite over its cluster each pass is.
-    turns = np.empty(len(view.passes), np.int64)
-    for mine in groups(view.passes.satellite * len(view.clients) + view.passes.site):
+    # The how-many-th pass of its satellite over its place each pass is.
+    turns, (flying, place) = np.empty(len(view.passes), np.int64), view.ends
+    for mine in groups(flying * len(view.places) + place):
         turns[mine] = np.arange(len(mine))
 
     def a_pass(number: int) -> Pass:
         site, turn = sites[number], int(turns[view.of[number]])
         cluster, name = clusters[windows.site[number]], view.servers[windows.satellite[number]]
+        flying = view.satellites[satellites[number]]
+        client = flying.name if view.turned else cluster.name
         return Pass(
-            view.satellites[satellites[number]],
+            flying,
             grounds[site],
             float(windows.rise_s[number]),
             float(windows.set_s[number]),
             float(windows.min_slant_range_km[number]) - spreads_km[site],
-            _shadowing_draw(scenario.seed, radios[site], cluster, name, turn),
+            _shadowing_draw(scenario.seed, radios[site], cluster.devices, (client, name), turn),
         )
 
     soon = np.flatnonzero(service.served | all_wanted)
@@ -351,14 +359,16 @@ def _links(
     return of_pass
 
 
-def _shadowing_draw(seed: int, radios: Radios, cluster: Cluster, satellite: str, turn: int) -> Path:
+def _shadowing_draw(
+    seed: int, radios: Radios, devices: int, ends: tuple[str, str], turn: int
+) -> Path:
     """Draw line of sight and shadowing of a cluster's devices in one pass of a satellite.
 
-    Its stream is named by what it is for, so that another satellite or cluster changes nothing.
+    Its stream is named by both ends, so that another satellite or cluster changes nothing.
     """
     if radios[0].link.environment is None:
         return CLEAR_PATH
-    return draw_paths(cluster.devices, stream(seed, "path", cluster.name, satellite, turn))
+    return draw_paths(devices, stream(seed, "path", *ends, turn))
 
 
 # Where contacts come from: windows of every ``orbit.source``.
@@ -379,15 +389,17 @@ def view_of(
     seen = _SOURCES.get(source.source, passes_of_orbit)(scenario, find)
     out = outages_of(scenario, seen.servers, seen.span_s, before)
     if scenario.roles.stations_serve:
-        return served(turned(seen), source, out, antennas_of(scenario))
+        planes = [satellite.plane for satellite in seen.satellites]
+        by_plane = turned(seen, planes if scenario.roles.clients == "planes" else ())
+        return served(by_plane, source, out, antennas_of(scenario))
     return served(seen, source, out)
 
 
 # A plan that is one until some time, and another one from there.
 
 
-Key = tuple[str, str, float]
-"""Cluster, satellite and rise of a contact."""
+Key = tuple[str, str, str, float]
+"""Cluster, which satellite of it if it is a plane, server and rise of a contact."""
 Session = tuple[str, int]
 """Cluster and number of a session."""
 
@@ -421,7 +433,7 @@ def _session(contact: PlannedContact) -> Session:
 
 
 def _key(contact: PlannedContact) -> Key:
-    return contact.cluster.name, contact.satellite, contact.rise_s
+    return contact.cluster.name, contact.member, contact.satellite, contact.rise_s
 
 
 def _unserved(contact: PlannedContact) -> PlannedContact:

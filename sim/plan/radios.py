@@ -159,7 +159,7 @@ def link_doubts(
     width_deg = _beamwidth_deg(scenario) if view.places else None
     weak: dict[str, list[str]] = {}
     names, sides = view.servers if view.turned else view.clients, ["uplink", "downlink"]
-    here = groups(view.ends(view.windows)[1], len(names))
+    here = groups(view.window_ends[1], len(names))
     unseen = ", ".join(name for name, mine in zip(names, here, strict=True) if not len(mine))
     if unseen and view.turned:
         yield f"no satellite comes over {unseen} in {view.span_s / 86400:g} days"

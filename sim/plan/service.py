@@ -22,8 +22,9 @@ class Passes:
     """Windows between access points of the server and clusters, without regard to outages.
 
     ``servers`` are satellites, ``clients`` what lies on the ground; where ``turned``, satellites
-    are the clients of stations. In ``passes`` the columns ``satellite`` and ``site`` are places in
-    ``servers`` and ``clients``, whichever these are. ``norad_ids`` are those of the servers.
+    or planes are the clients of stations. In ``passes`` the columns ``satellite`` and ``site`` are
+    places in ``servers`` and ``clients``, whichever these are; ``flying`` says which satellite has
+    each pass where these are clients. ``norad_ids`` are those of the servers.
     ``satellites`` and ``places`` (on the ground) are empty where there is no geometry. ``doubts``
     are lines for the user.
     """
@@ -38,32 +39,44 @@ class Passes:
     places: tuple[orbit.Site, ...] = ()
     min_elevation_deg: float = 0.0
     doubts: tuple[str, ...] = ()
-    turned: bool = False
+    flying: Ints | None = None
 
-    def ends(self, windows: orbit.ContactWindows) -> tuple[Ints, Ints]:
-        """Places in ``satellites`` and ``places`` of both ends of each window."""
-        ends = windows.satellite, windows.site
-        return (ends[1], ends[0]) if self.turned else ends
+    @property
+    def turned(self) -> bool:
+        """Whether stations are the servers."""
+        return self.flying is not None
+
+    @property
+    def ends(self) -> tuple[Ints, Ints]:
+        """Places in ``satellites`` and ``places`` of both ends of each pass."""
+        ends = self.passes.satellite, self.passes.site
+        return ends if self.flying is None else (self.flying, ends[0])
 
 
-def turned(seen: Passes) -> Passes:
+def turned(seen: Passes, planes: Sequence[str] = ()) -> Passes:
     """Return the same passes with the stations as servers and the satellites as clients.
 
-    Raises InputError for a name that a station shares with a satellite.
+    With the ``planes`` of satellites each is one client, and has the passes of all its satellites.
+    Raises InputError for a name that a station shares with a satellite or a plane.
     """
-    if both := sorted(set(seen.servers) & set(seen.clients)):
-        raise InputError(
-            f"ground.stations: {both[0]!r} is a station and a satellite too; rename the station"
-        )
-    columns = vars(seen.passes) | {"satellite": seen.passes.site, "site": seen.passes.satellite}
-    order = np.lexsort((columns["site"], columns["satellite"], columns["rise_s"]))
+    for kind, names in (("satellite", seen.servers), ("plane", planes)):
+        if both := sorted(set(names) & set(seen.clients)):
+            raise InputError(
+                f"ground.stations: {both[0]!r} is a station and a {kind} too; rename the station"
+            )
+    flying, clients = seen.passes.satellite, seen.servers
+    columns = vars(seen.passes) | {"satellite": seen.passes.site, "site": flying}
+    if planes:
+        clients = sorted(set(planes))
+        columns["site"] = np.array([clients.index(plane) for plane in planes])[flying]
+    order = np.lexsort((flying, columns["site"], columns["satellite"], columns["rise_s"]))
     return replace(
         seen,
         servers=seen.clients,
         norad_ids=[None] * len(seen.clients),
-        clients=seen.servers,
+        clients=clients,
         passes=orbit.ContactWindows(**{name: column[order] for name, column in columns.items()}),
-        turned=True,
+        flying=flying[order],
     )
 
 
@@ -79,6 +92,12 @@ class View(Passes):
     of: Ints
     service: orbit.Service
     sessions: Ints
+
+    @property
+    def window_ends(self) -> tuple[Ints, Ints]:
+        """Places in ``satellites`` and ``places`` of both ends of each window."""
+        satellite, place = self.ends
+        return satellite[self.of], place[self.of]
 
     def sessions_of(self, site: int) -> int:
         """How many sessions a cluster is served in."""
@@ -107,17 +126,16 @@ def served(
         windows, of = cut(seen.passes, seen.passes.satellite, out)
         service, sessions = orbit.serve(windows), of // len(seen.clients)
     else:
-        whole, (satellite, _) = seen.passes, seen.ends(seen.passes)
-        windows, of = cut(whole, satellite, out, _look(seen, whole) if seen.places else None)
-        look = _look(seen, windows)
+        look = _look(seen) if seen.places else None
+        windows, of = cut(seen.passes, seen.ends[0], out, look)
         service = orbit.serve(
             windows,
             antennas if seen.turned else source.beams,
             priority=source.priority,
             hand_over=source.hand_over or "longest_remaining",
             min_contact_s=source.min_contact_s,
-            elevation_deg=(lambda n, time_s: float(look(n, np.array([time_s]))[0, 0]))
-            if seen.places
+            elevation_deg=(lambda n, time_s: float(look(int(of[n]), np.array([time_s]))[0, 0]))
+            if look is not None
             else None,
         )
         if seen.turned:
@@ -147,13 +165,13 @@ def one_at_a_time(windows: orbit.ContactWindows, service: orbit.Service) -> orbi
     return replace(service, served=~np.isnan(starts), start_s=starts, end_s=ends)
 
 
-def _look(seen: Passes, windows: orbit.ContactWindows) -> Look:
-    """How the satellite of a window is seen from its site."""
+def _look(seen: Passes) -> Look:
+    """How the satellite of a pass is seen from its site."""
 
-    satellites, places = seen.ends(windows)
+    satellites, places = seen.ends
 
-    def look(window: int, time_s: Floats) -> Floats:
-        satellite, place = seen.satellites[satellites[window]], seen.places[places[window]]
+    def look(number: int, time_s: Floats) -> Floats:
+        satellite, place = seen.satellites[satellites[number]], seen.places[places[number]]
         angles = orbit.look_angles(satellite, place, seen.start, time_s)
         ranges = angles.slant_range_km, angles.range_rate_km_s
         return np.stack([angles.elevation_deg, angles.azimuth_deg, *ranges])[:, :, 0]

@@ -107,6 +107,7 @@ def test_what_a_pass_carries_down_does_not_depend_on_who_is_the_client() -> None
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"roles.clients": "devices"}, "roles.clients: got 'devices'; the clients of server"),
+    ({"roles.clients": "planes"}, "roles.clients: got 'planes', which windows of a file do not"),
     ({"ground.stations": None}, "ground.stations: is missing; roles.server 'stations' needs it"),
     ({"ground.clusters": [{"name": "A"}]}, "ground.clusters: is not used with roles.clients"),
     ({"ground.stations": STATIONS[:1] * 2}, "ground.stations.1.name: 'Kiruna' is taken"),

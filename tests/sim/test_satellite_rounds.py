@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 
 import scenarios
 import sim
+from tests.kit.network import build
 from tests.kit.plain_loop import PlainLoop, compare, small_model
 
 ROUND_S, ROUNDS = 300.0, 10
@@ -26,7 +28,8 @@ class Round(NamedTuple):
 
 def reference(run: sim.Result, wanted: int, options: dict[str, Any], partial: bool) -> list[Round]:
     """Rounds by the rules of FLySTacK's loops over passes, which are sorted by rise."""
-    rows = sorted(zip(run.contacts.rise_s, run.contacts.satellite, strict=True))
+    passes = run.contacts[run.contacts.served]
+    rows = sorted(zip(passes.rise_s, passes.cluster, strict=True))
     everybody, ring = options.get("selection") == "scheduled", options.get("intra_plane")
     rounds, row = [], 0
     while True:
@@ -116,6 +119,26 @@ def test_the_model_is_that_of_a_plain_loop_over_the_passes(case: str, tmp_path: 
     mu = options.get("mu", 0.01) if method == "fedprox-sat" else 0.0
     told = compare(tmp_path, said, model_after(loop, rounds, mu), atol=1e-9)
     assert len(told) == len(rounds) > 3 and len(set(loop.p.values())) > 3
+
+
+def test_a_plane_that_is_one_client_has_the_passes_and_the_samples_of_its_satellites() -> None:
+    few = {"orbit.use.satellites_per_plane": 5, "learning.options.clients": 4}
+    few["learning.data.split"] = {"kind": "dirichlet", "alpha": 0.5}
+    roles = [{"roles.clients": who} for who in ("satellites", "planes")]
+    each, planes = (sim.run(started("scheduled", 3, 0.5, few | who)) for who in roles)
+    ends = ["satellite", "station", "rise_s", "set_s", "max_elevation_deg"]
+    both = [run.contacts[ends].sort_values(ends, ignore_index=True) for run in (each, planes)]
+    assert both[0].equals(both[1])
+    assert (planes.contacts.cluster == planes.contacts.satellite.str[:3]).all()
+    rounds = reference(planes, 4, {"selection": "scheduled"}, False)
+    ends_s = planes.events[planes.events.kind == "aggregate"].time_s.tolist()
+    assert ends_s == pytest.approx([one.end_s for one in rounds], abs=0.01) and len(rounds) > 3
+    few["learning.train"] = True
+    trained = (build(started("scheduled", 3, 0.5, few | who)).learner for who in roles)
+    apart, joined = (learner.task.shards for learner in trained)
+    for plane, held in joined.items():
+        mine = [apart[name].samples.x for name in sorted(apart) if name.startswith(plane)]
+        assert torch.equal(held.samples.x, torch.cat(mine)) and len(mine) == 5
 
 
 def test_a_run_stops_at_the_last_round_that_is_wanted() -> None:
