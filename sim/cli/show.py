@@ -57,13 +57,16 @@ def report_command(
             "-o", metavar="FILE.html", help="default RUN_DIR/report.html; of several: report.html"
         ),
     ] = None,
+    map_minute: Annotated[
+        float, typer.Option(metavar="M", help="minute of the one run that its map shows")
+    ] = 0.0,
 ) -> None:
     """Write one HTML page that opens offline: of a run, of a sweep, or of several runs compared."""
     from sim.execution.folder import as_written
     from sim.report.write import report
 
     with as_written(runs):
-        print(report(runs, out))
+        print(report(runs, out, map_minute))
 
 
 Folder = Annotated[

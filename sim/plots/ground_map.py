@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +16,7 @@ import scenarios
 from learning.requests.cluster import Floats
 from orbit import Satellite, Site
 from orbit.look_angles import ground_track
+from scenarios import Scenario
 from sim.devices.satellites import satellites_of
 from sim.devices.sites import EARTH_RADIUS_KM, ground_sites
 from sim.errors import InputError
@@ -35,14 +36,8 @@ def ground_map(
     Without ``hours`` it is about two orbits of one satellite, half of one of a constellation.
     """
     manifest = self.run.manifest
-    scenario = scenarios.from_dict(manifest["scenario"])
-    if not scenario.orbit.has_geometry:
-        source = scenario.orbit.source
-        raise InputError(f"the run has no map: orbit.source {source!r} has no satellite's orbit")
+    scenario = check_map(manifest, minute)
     satellites, sites = satellites_of(scenario), ground_sites(scenario)
-    if not 0.0 <= minute <= manifest["simulated_s"] / 60.0:
-        last = manifest["simulated_s"] / 60.0
-        raise InputError(f"minute: got {minute:g}; the run has the minutes 0 to {last:g}")
     start = datetime.fromisoformat(manifest["start_utc"]) + timedelta(minutes=minute)
     period_s = 60.0 * 2 * np.pi / float(satellites[0].model.no_kozai)
     orbits = 2.0 if len(satellites) == 1 else 0.5
@@ -63,6 +58,18 @@ def ground_map(
     axes.set_xticks(range(-180, 181, 60))
     axes.set_yticks(range(-90, 91, 30))
     return axes
+
+
+def check_map(manifest: Mapping[str, Any], minute: float) -> Scenario:
+    """Return the scenario of a run that has a map of this minute; raise InputError without one."""
+    scenario = scenarios.from_dict(manifest["scenario"])
+    if not scenario.orbit.has_geometry:
+        source = scenario.orbit.source
+        raise InputError(f"the run has no map: orbit.source {source!r} has no satellite's orbit")
+    last = manifest["simulated_s"] / 60.0
+    if not 0.0 <= minute <= last:
+        raise InputError(f"minute: got {minute:g}; the run has the minutes 0 to {last:g}")
+    return scenario
 
 
 def east(longitude_deg: float) -> float:

@@ -23,6 +23,7 @@ from sim.formatting import data_size, seconds
 from sim.plots.accuracy import OVER
 from sim.plots.canvas import colour
 from sim.plots.contact import longest_service
+from sim.plots.ground_map import check_map
 from sim.plots.timeline import PARTS
 from sim.report.findings import critical_shares, notices, time_cells
 from sim.report.page import Page
@@ -33,10 +34,13 @@ MOST_EXPERTS = 32
 """Experts up to which the last assignment is shown as a table."""
 
 
-def page(folder: Path) -> Page:
-    """Return the report of the run in ``folder``; raise InputError if there is none."""
+def page(folder: Path, map_minute: float = 0.0) -> Page:
+    """Return the report of the run in ``folder``; raise InputError if there is none, or no such
+    minute for its map."""
     run = load(folder)
     manifest = run.manifest
+    if map_minute:
+        check_map(manifest, map_minute)
     called = (
         *(summary_rows, alignment_lines, longest_service, staleness, names_of, timeline_of),
         *(split_text, last_split, time_cells, draw_staleness, answers, assigned_rounds),
@@ -52,6 +56,7 @@ def page(folder: Path) -> Page:
             **{"shares": critical_shares(run.critical_path), "OVER": OVER, "PARTS": PARTS},
             "trains": manifest["scenario"]["learning"].get("train", True),
             "MOST_DEVICE_LANES": MOST_DEVICE_LANES,
+            "minute": map_minute,
             "turned": of_stations(run.tables["contacts"]),
             **{function.__name__: function for function in called},
         },

@@ -12,18 +12,21 @@ from sim.report.page import MARK, Page, html
 from sim.sweep import read_sweep
 
 
-def report(folders: Sequence[str | Path], out: str | Path | None = None) -> Path:
+def report(
+    folders: Sequence[str | Path], out: str | Path | None = None, map_minute: float = 0.0
+) -> Path:
     """Write the report of a run, of a sweep, or of several of them side by side; return its path.
 
     Default ``out``: ``report.html`` in the folder of the one run or sweep, else in the current one.
-    The same folders give the same bytes. Raises InputError for a folder that holds no run with
-    tables, and for a file that is not a report or cannot be written.
+    ``map_minute`` is the minute of one run that its map shows. The same folders give the same
+    bytes. Raises InputError for a folder that holds no run with tables, for a minute that no map
+    shows, and for a file that is not a report or cannot be written.
     """
     places = list(dict.fromkeys(Path(folder) for folder in folders))
     if not places:
         raise InputError("report: name at least one folder of a run or sweep")
     path = checked(places, None if out is None else Path(out))
-    text = html(_page(places))
+    text = html(_page(places, map_minute))
     try:
         write_text(path, text)
     except OSError as error:
@@ -31,14 +34,18 @@ def report(folders: Sequence[str | Path], out: str | Path | None = None) -> Path
     return path
 
 
-def _page(places: Sequence[Path]) -> Page:
-    if len(places) == 1:
-        [one] = places
-        return sweep_page.page(one) if sweep_page.is_sweep(one) else run_page.page(one)
+def _page(places: Sequence[Path], map_minute: float) -> Page:
+    sweeps = [sweep_page.is_sweep(one) for one in places]
+    if sweeps == [False]:
+        return run_page.page(places[0], map_minute)
+    if map_minute:
+        raise InputError("--map-minute: only the report of one run has a map; leave it out")
+    if sweeps == [True]:
+        return sweep_page.page(places[0])
     runs = [
         run
-        for one in places
-        for run in (sweep_page.finished(read_sweep(one)) if sweep_page.is_sweep(one) else [one])
+        for one, is_sweep in zip(places, sweeps, strict=True)
+        for run in (sweep_page.finished(read_sweep(one)) if is_sweep else [one])
     ]
     return comparison_page.page(runs)
 

@@ -89,6 +89,25 @@ def test_the_page_speaks_of_satellites_and_stations(run: sim.Result, tmp_path: P
     assert not re.search(r"\b(clusters?|beam|devices? of|device 0)\b", body)
 
 
+def test_the_page_has_the_map_of_the_minute_that_is_asked_for(
+    run: sim.Result, tmp_path: Path
+) -> None:
+    begin, later = (
+        report([folder(run)], tmp_path / f"{minute}.html", minute).read_text()
+        for minute in (0.0, 90.0)
+    )
+    assert "Satellites as the run begins, stations" in begin
+    assert "Satellites in minute 90 of the run, stations" in later
+    maps = [re.findall(r'<section id="map".*?</section>', t, re.DOTALL) for t in (begin, later)]
+    drawings = [re.sub(r'caption>.*?<|label=".*?"', "", found) for [found] in maps]
+    assert drawings[0] != drawings[1]
+    with pytest.raises(InputError, match="minute: got 721; the run has the minutes 0 to 720"):
+        report([folder(run)], tmp_path / "late.html", 721.0)
+    with pytest.raises(InputError, match="only the report of one run has a map"):
+        report([folder(run)] * 2 + [tmp_path], tmp_path / "two.html", 90.0)
+    assert not (tmp_path / "late.html").exists()
+
+
 def test_rounds_are_drawn_where_they_end(run: sim.Result) -> None:
     dots, mean = run.plot.rounds().lines
     ends_s = run.events[run.events.kind == "aggregate"].time_s.to_numpy()
