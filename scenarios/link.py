@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Tag
 
-from scenarios.section import Decibels, Loss, Positive, Section, word_or
+from scenarios.section import Decibels, Loss, Positive, Section, setting, word_or
 
 # The keys of one direction of the link, in the units of a link budget; all are optional.
 
@@ -152,6 +152,44 @@ class Sidelink(Section):
     )
 
 
+# `link.isl:` - the links between satellites.
+
+
+class Isl(Section):
+    """Which satellites have links to each other, how far these reach, and their rate."""
+
+    within_plane: Literal["none", "ring"] = setting(
+        "none", "links within a plane: none, or a ring of neighbours"
+    )
+    between_planes: Literal["none", "neighbours", "all"] = setting(
+        "none", "links between planes: none, of planes whose nodes are next to each other, or all"
+    )
+    grazing_km: float = setting(
+        80.0, "height above the ellipsoid that a link stays above, km", ge=0, le=1e6
+    )
+    max_range_km: Positive = setting(
+        None, "longest distance of a link, km; null for the preset's", le=1e6
+    )
+    terminals: int | None = setting(
+        None,
+        "links of a satellite at a time, those within planes first; null for any",
+        ge=1,
+        le=10_000,
+    )
+    acquisition_s: float = setting(
+        0.0, "time from when two terminals are free and in sight to the first bit, s", ge=0, le=1e6
+    )
+    preset: Literal["starlink", "lct-135"] | None = setting(
+        None, "an optical terminal, whose rate and range hold where none are given"
+    )
+    rate_mbps: Positive = setting(None, "rate of each direction, Mbit/s; no budget then", le=1e6)
+    frequency_ghz: Positive = setting(None, "carrier frequency of the budget, GHz", le=1000)
+    bandwidth_mhz: Positive = setting(None, "bandwidth of each direction, MHz", le=1e6)
+    tx_power_dbm: Decibels = setting(None, "transmit power, dBm")
+    gain_dbi: Decibels = setting(None, "gain of each of the two antennas, dBi")
+    noise_temperature_k: Positive = setting(None, "noise temperature of the receiver, K", le=1e6)
+
+
 class Link(Section):
     """Both directions of the link."""
 
@@ -190,6 +228,7 @@ class Link(Section):
         default=None,
         description="device to device: null for none, or keys of its radio ({} for its defaults)",
     )
+    isl: Isl | None = setting(None, "satellite to satellite, of satellites that learn; null: none")
     relay: Literal["none", "contact", "store"] = Field(
         default="none",
         description="whom devices without a sidelink reach through the satellites: nobody, those "

@@ -103,3 +103,11 @@ PROCESSORS: Final[Mapping[str, Mapping[str, float]]] = {
     "jetson-xavier-nx": {"tflops": 14.65e-3 * _TRAINED_GFLOP, "memory_gib": 8.0},
     "raspberry-pi-4": {"tflops": 11.889e-3, "power_w": 7.2},
 }
+
+# Optical terminals between satellites, which have no budget here: SpaceX's as T. Brashears stated
+# it at SPIE Photonics West 2024 (100 Gbit/s, up to 5400 km), and Tesat's LCT-135 of the European
+# Data Relay System (1.8 Gbit/s, up to 45 000 km; ESA, ARTES).
+ISL_PRESETS: Final[Mapping[str, Mapping[str, float]]] = {
+    "starlink": {"rate_mbps": 100_000.0, "max_range_km": 5400.0},
+    "lct-135": {"rate_mbps": 1800.0, "max_range_km": 45_000.0},
+}

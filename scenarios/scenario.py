@@ -12,6 +12,7 @@ from scenarios.learning import Learning
 from scenarios.link import Link
 from scenarios.link_rules import (
     ResolvedLink,
+    isl_problems,
     link_problems,
     link_values,
     sidelink_problems,
@@ -95,6 +96,7 @@ def contradictions(scenario: "Scenario") -> Iterator[Problem]:
     yield from ground_problems(scenario.ground, source, geometry)
     yield from link_problems(scenario.link, source, geometry)
     yield from sidelink_problems(scenario.link.sidelink, scenario.ground, source, geometry)
+    yield from isl_problems(scenario.link.isl, roles.stations_serve, geometry)
     yield from rate_problems(("compute",), scenario.compute)
     yield from battery_problems(roles, scenario.compute, scenario.faults, geometry)
     yield from _model(scenario)

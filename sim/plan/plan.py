@@ -28,6 +28,7 @@ from sim.links.pass_geometry import Pass, Place
 from sim.links.plan_links import PlanLinks
 from sim.plan.contact_columns import ContactColumns
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
+from sim.plan.isl import IslPlan, isl_plan
 from sim.plan.radios import ground_radios, link_doubts
 from sim.plan.service import View, check_served, served, turned
 from sim.plan.windows import (
@@ -170,7 +171,7 @@ class Plan:
     received the others know ``sync_delay_s`` later. A ``constellation`` serves with any of its
     satellites. Where ``turned``, stations serve, and what contacts call a satellite is one of
     them. ``sky`` is None where there is no geometry, ``faults`` where
-    nothing can fail.
+    nothing can fail, ``isls`` where satellites do not talk to each other.
     """
 
     start: datetime
@@ -183,6 +184,7 @@ class Plan:
     turned: bool = False
     sky: Sky | None = None
     faults: Faults | None = None
+    isls: IslPlan | None = None
 
     def served(self, cluster: Cluster) -> list[PlannedContact]:
         """Contacts in which ``cluster`` is served, in order of time."""
@@ -251,6 +253,7 @@ def make_plan(
         turned=view.turned,
         sky=sky,
         faults=faults_of(scenario, clusters, satellites, view.span_s, before),
+        isls=isl_plan(scenario, view.satellites, view.start, view.span_s),
     )
 
 

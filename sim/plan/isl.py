@@ -1,0 +1,238 @@
+"""Links between satellites over a run: windows with a rate and a delay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from heapq import heappop, heappush
+from itertools import combinations, pairwise
+from math import tau
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import channel
+import orbit
+import scenarios
+from learning.requests.cluster import Floats, Ints, Mask
+from orbit.windows import groups
+from sim.errors import InputError
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+    from scenarios.link import Isl
+
+
+@dataclass(frozen=True, eq=False)
+class IslPlan:
+    """Arrays (M,) over windows in which a satellite can send to another, sorted by start.
+
+    ``a`` and ``b`` count in ``names``. In either direction bits leave from ``start_s`` to
+    ``end_s`` at ``rate_bps``, and are there ``delay_s`` later; both are those of the longest
+    distance in the window, ``max_range_km``. ``within`` says that both are of one plane.
+    """
+
+    names: tuple[str, ...]
+    a: Ints
+    b: Ints
+    start_s: Floats
+    end_s: Floats
+    rate_bps: Floats
+    delay_s: Floats
+    min_range_km: Floats
+    max_range_km: Floats
+    within: Mask
+
+    def __len__(self) -> int:
+        """The number of windows."""
+        return len(self.a)
+
+    def where(self, keep: Mask | Ints) -> IslPlan:
+        """Those windows for which ``keep`` is True, or that it names."""
+        columns = {name: values[keep] for name, values in vars(self).items() if name in _COLUMNS}
+        return replace(self, **columns)
+
+    def windows(self, source: str, target: str) -> Ints:
+        """Which windows a satellite has with another, in order; none for who is no satellite."""
+        return self._of_pairs.get(frozenset((source, target)), _NO_WINDOWS)
+
+    @cached_property
+    def _of_pairs(self) -> dict[frozenset[str], Ints]:
+        of = groups(np.minimum(self.a, self.b) * len(self.names) + np.maximum(self.a, self.b))
+        mine = (number for number in of if number.size)
+        return {frozenset((self.names[self.a[n[0]]], self.names[self.b[n[0]]])): n for n in mine}
+
+    def reach(self, source: str, time_s: float) -> Mask:
+        """Whom a satellite (by name) can send to at a time (N,), itself too."""
+        open_ = (self.start_s <= time_s) & (time_s < self.end_s)
+        seen, here = np.zeros(len(self.names), bool), self.names.index(source)
+        seen[here] = True
+        seen[self.b[open_ & (self.a == here)]] = True
+        seen[self.a[open_ & (self.b == here)]] = True
+        return seen
+
+
+_COLUMNS = (
+    "a", "b", "start_s", "end_s", "rate_bps", "delay_s", "min_range_km", "max_range_km", "within",
+)  # fmt: skip
+_NO_WINDOWS: Ints = np.zeros(0, np.int64)
+
+
+def isl_plan(
+    scenario: Scenario, satellites: Sequence[orbit.Satellite], start: datetime, span_s: float
+) -> IslPlan | None:
+    """Return the links of a scenario whose clients are these satellites; None without any.
+
+    Raises InputError for a ring of one, or of neighbours that never see each other, and for what
+    ``orbit.find_isls`` refuses.
+    """
+    isl = scenario.link.isl
+    if isl is None:
+        return None
+    pairs, within = isl_pairs(isl, satellites, start)
+    values = scenarios.isl_values(isl)
+    end = start + timedelta(seconds=span_s)
+    try:
+        found = orbit.find_isls(
+            satellites, start, end, pairs.tolist(), isl.grazing_km, values["max_range_km"]
+        )
+    except orbit.ElementError:
+        raise
+    except ValueError as error:
+        raise InputError(f"link.isl.{error}") from None
+    ring = np.zeros(len(satellites) ** 2, bool)
+    ring[pairs[within] @ [len(satellites), 1]] = True
+    number = found.a * len(satellites) + found.b
+    if blind := set(np.flatnonzero(ring).tolist()) - set(number.tolist()):
+        one, other = (satellites[k].name for k in divmod(min(blind), len(satellites)))
+        raise InputError(
+            f"link.isl.within_plane: {one!r} and {other!r} are neighbours in a ring and never in "
+            "sight of each other; take more satellites a plane, or lower grazing_km"
+        )
+    plan = IslPlan(
+        tuple(satellite.name for satellite in satellites),
+        found.a, found.b, found.start_s, found.end_s,
+        _rates_bps(values, found.max_range_km),
+        found.max_range_km * 1e3 / channel.SPEED_OF_LIGHT_M_S,
+        found.min_range_km, found.max_range_km, ring[number],
+    )  # fmt: skip
+    return _served(plan, isl, ~found.clipped_start)
+
+
+def _rates_bps(values: dict[str, float | None], range_km: Floats) -> Floats:
+    """Rate over distances: the one that is given, or Shannon's of the budget."""
+    if values["rate_mbps"] is not None:
+        return np.full(len(range_km), values["rate_mbps"] * 1e6)
+    known = {key: value for key, value in values.items() if value is not None}
+    bandwidth_hz = known["bandwidth_mhz"] * 1e6
+    signal_db = channel.carrier_to_noise_db(
+        channel.eirp_dbw(known["tx_power_dbm"], known["gain_dbi"]),
+        known["gain_dbi"] - 10.0 * np.log10(known["noise_temperature_k"]),
+        bandwidth_hz,
+        known["frequency_ghz"] * 1e9,
+        range_km * 1e3,
+    )
+    return bandwidth_hz * channel.shannon_capacity(10.0 ** (signal_db / 10.0))
+
+
+# Which satellites have links to each other.
+
+
+def isl_pairs(
+    isl: Isl, satellites: Sequence[orbit.Satellite], start: datetime
+) -> tuple[Ints, Mask]:
+    """Return pairs (P, 2) of satellites by index, and which of them are of one plane."""
+    planes = _planes(satellites, start)
+    ring: list[tuple[int, int]] = []
+    for plane in planes if isl.within_plane == "ring" else ():
+        if len(plane) < 2:
+            raise InputError(
+                f"link.isl.within_plane: {satellites[plane[0]].name!r} is alone in its plane; a "
+                "ring needs two satellites or more"
+            )
+        ring += [*pairwise(plane), *([(plane[-1], plane[0])] if len(plane) > 2 else ())]
+    across: list[tuple[int, int]] = []
+    for one, other in combinations(range(len(planes)), 2):
+        apart = min(other - one, len(planes) - other + one)
+        if isl.between_planes == "all" or (isl.between_planes == "neighbours" and apart == 1):
+            across += [(a, b) for a in planes[one] for b in planes[other]]
+    if not ring + across:
+        raise InputError(f"link.isl.between_planes: all {len(satellites)} satellites share a plane")
+    pairs = np.sort(np.array(ring + across, np.int64), axis=1)
+    return pairs, np.arange(len(pairs)) < len(ring)
+
+
+def _planes(satellites: Sequence[orbit.Satellite], start: datetime) -> list[list[int]]:
+    """Satellites of each plane in the order of their places in it; planes by their nodes."""
+    try:
+        _, plane = np.unique(orbit.planes(satellites), return_inverse=True)
+    except ValueError as error:
+        raise InputError(f"link.isl: {error}") from None
+    angles = np.empty((2, len(satellites)))
+    for angle, satellite in zip(angles.T, satellites, strict=True):
+        model, minutes = satellite.model, (start - satellite.epoch).total_seconds() / 60
+        angle[0] = model.nodeo + model.nodedot * minutes
+        angle[1] = model.argpo + model.mo + (model.argpdot + model.no_kozai) * minutes
+    node, place = angles % tau
+    # A node next to 0 may lie on either side of it within one plane.
+    by_node = sorted(groups(plane), key=lambda mine: float(np.median(node[mine])))
+    return [mine[np.argsort(place[mine], kind="stable")].tolist() for mine in by_node]
+
+
+# Terminals: which windows a satellite uses at a time.
+
+
+def _served(plan: IslPlan, isl: Isl, turns: Mask) -> IslPlan:
+    """The windows as far as there are ``terminals`` for them, behind their acquisition.
+
+    Rings have theirs all the time. Of the others who is in sight first comes first, and who waits
+    gets a terminal when one is free at both ends. Only a window that ``turns`` up in the run, or
+    that has waited, is acquired in it.
+    """
+    begin_s = plan.start_s.copy()
+    if isl.terminals is not None:
+        ring = np.unique(np.stack([plan.a, plan.b, plan.within]), axis=1)
+        free = np.full(len(plan.names), isl.terminals)
+        for end in ring[:2, ring[2] == 1]:
+            np.subtract.at(free, end, 1)
+        for window, start_s in _assigned(plan, free):
+            turns[window] |= start_s > begin_s[window]
+            begin_s[window] = start_s
+    begin_s = begin_s + np.where(turns, isl.acquisition_s, 0.0)
+    keep = np.flatnonzero(begin_s < plan.end_s)
+    keep = keep[np.argsort(begin_s[keep], kind="stable")]
+    return replace(plan, start_s=begin_s).where(keep)
+
+
+def _assigned(plan: IslPlan, free: Ints) -> Iterator[tuple[int, float]]:
+    """Yield when each window between planes gets its terminals; inf where it never does."""
+    a, b, end_s = plan.a.tolist(), plan.b.tolist(), plan.end_s.tolist()
+    waiting: list[int] = []
+    ends: list[tuple[float, int]] = []
+
+    def until(now_s: float) -> Iterator[tuple[int, float]]:
+        while ends and ends[0][0] <= now_s:
+            over_s, done = heappop(ends)
+            free[[a[done], b[done]]] += 1
+            for window in [w for w in waiting if {a[w], b[w]} & {a[done], b[done]}]:
+                if end_s[window] > over_s and free[a[window]] > 0 and free[b[window]] > 0:
+                    yield from take(window, over_s)
+                    waiting.remove(window)
+            waiting[:] = [w for w in waiting if end_s[w] > over_s]
+
+    def take(window: int, start_s: float) -> Iterator[tuple[int, float]]:
+        free[[a[window], b[window]]] -= 1
+        heappush(ends, (end_s[window], window))
+        yield window, start_s
+
+    for window in np.flatnonzero(~plan.within).tolist():
+        start_s = float(plan.start_s[window])
+        yield from until(start_s)
+        if free[a[window]] > 0 and free[b[window]] > 0:
+            yield from take(window, start_s)
+        else:
+            yield window, np.inf
+            waiting.append(window)
+    yield from until(np.inf)
