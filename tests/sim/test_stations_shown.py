@@ -52,14 +52,14 @@ def test_cesium_draws_links_from_satellites_to_stations(run: sim.Result) -> None
 def test_lanes_are_of_stations_and_of_satellites(run: sim.Result) -> None:
     lanes = lanes_of(run.tables, run.manifest["simulated_s"])
     over: dict[str, list[str]] = {}
-    for lane in lanes:
-        if lane.place[0] == "stations":
-            over.setdefault(lane.place[1], []).extend(span.name for span in lane.spans)
+    for place, spans in lanes:
+        if place[0] == "stations":
+            over.setdefault(place[1], []).extend(span.name for span in spans)
     for station, rows in run.contacts.groupby("station"):
         assert sorted(over[str(station)]) == sorted(rows.satellite)
-    clients = {lane.place[1] for lane in lanes if lane.place[0] == "satellites"}
+    clients = {place[1] for place, _ in lanes if place[0] == "satellites"}
     assert clients == set(run.contacts.satellite)
-    parts = {lane.place[2] for lane in lanes if lane.place[0] == "satellites"}
+    parts = {place[2] for place, _ in lanes if place[0] == "satellites"}
     assert parts == {"connected", "events", "training", "uplink", "downlink"}
 
 
