@@ -111,7 +111,9 @@ def _place_of(loc: KeyPath) -> _Place:
             if JsonValue in get_args(field.annotation):  # each key is followed by its value's type
                 return _Place((*path, *loc[number + 1 :: 2]), field, chosen, siblings)
             chosen, siblings = _models_in(field.annotation), ()
-            is_tag = any(isinstance(item, Discriminator) for item in field.metadata)
+            inner = (getattr(part, "__metadata__", ()) for part in get_args(field.annotation))
+            marks = [*field.metadata, *(mark for part in inner for mark in part)]
+            is_tag = any(isinstance(mark, Discriminator) for mark in marks)
             tag_follows = is_tag or field.discriminator is not None
     return _Place(path, field, chosen, siblings)
 

@@ -95,6 +95,7 @@ def chosen(found: Sequence[S], scenario: Scenario) -> list[S]:
         _check_names(found)
         return sorted(found, key=lambda satellite: satellite.name)
     first = sorted(found, key=partial(_distance, wanted)) if wanted else found
+    key = "roles.server" if roles.server_satellite else "orbit.satellite"
     names = ", ".join(map(_label, first[:5]))
     names += f" and {len(found) - 5} more" if len(found) > 5 else ""
     if wanted is None:
@@ -108,11 +109,11 @@ def chosen(found: Sequence[S], scenario: Scenario) -> list[S]:
     if len(meant) > 1:
         labels = ", ".join(map(_label, meant))
         raise InputError(
-            f"orbit.satellite: {len(meant)} satellites are called {wanted!r}: {labels}; give the "
+            f"{key}: {len(meant)} satellites are called {wanted!r}: {labels}; give the "
             "catalogue number, and each set of elements once"
         )
     if not meant:
-        raise InputError(f"orbit.satellite: no {wanted!r} among the satellites, which are {names}")
+        raise InputError(f"{key}: no {wanted!r} among the satellites, which are {names}")
     return meant
 
 
@@ -122,7 +123,7 @@ def _check_names(found: Sequence[Named]) -> None:
     twice, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise InputError(
-            f"orbit: {times} satellites are called {twice!r}; with serving any each "
+            f"orbit: {times} satellites are called {twice!r}; where all serve or are clients each "
             "needs a name of its own, so rename or remove one"
         )
 

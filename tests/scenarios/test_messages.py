@@ -37,8 +37,26 @@ orbit: {source: contacts, path: x.csv}
 ground: {clusters: [{name: A}]}
 link: {preset: paper}
 """
+SPACE = """\
+start: 2026-08-22T00:00:00Z
+stop: {days: 0.2}
+roles: {server: stations, clients: satellites}
+orbit: {source: walker, altitude_km: 600, inclination_deg: 90, satellites: 4, planes: 2}
+ground:
+  stations:
+    - {name: Kiruna, latitude_deg: 67.9, longitude_deg: 21.1}
+    - {name: Quito, latitude_deg: -0.2, longitude_deg: -78.5}
+link: {preset: physical}
+compute: {power_w: 20}
+learning: {train: false, method: fedavg}
+"""
+FLEET = [
+    ELEMENTS | {"OBJECT_NAME": name, "NORAD_CAT_ID": number, "RA_OF_ASC_NODE": 100 + 5 * number}
+    for number, name in enumerate("AB", 1)
+]
 FILES = {
-    "mine.yaml": CIRCULAR, "windows.yaml": READY, "x.csv": WINDOWS,
+    "mine.yaml": CIRCULAR, "space.yaml": SPACE, "fleet.json": json.dumps(FLEET),
+    "windows.yaml": READY, "x.csv": WINDOWS,
     "x.json": json.dumps([ELEMENTS]),
     "x.tle": scenarios.element_file(scenarios.load("quickstart")).read_text(),
     "sites.csv": "name,latitude_deg,longitude_deg\nA,48.1,11.6\n",
