@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, Tag
+from pydantic import Tag
 
 from scenarios.section import Decibels, Loss, Positive, Section, setting, word_or
 
@@ -12,97 +12,74 @@ from scenarios.section import Decibels, Loss, Positive, Section, setting, word_o
 class LinkSide(Section):
     """What differs from the preset in one direction."""
 
-    frequency_ghz: Positive = Field(default=None, le=1000, description="carrier frequency, GHz")
-    bandwidth_mhz: Positive = Field(
-        default=None, le=1e6, description="bandwidth of one device, MHz"
+    frequency_ghz: Positive = setting(None, "carrier frequency, GHz", le=1000)
+    bandwidth_mhz: Positive = setting(None, "bandwidth of one device, MHz", le=1e6)
+    total_bandwidth_mhz: Positive = setting(
+        None, "bandwidth of the beam, shared by the devices, MHz", le=1e6
     )
-    total_bandwidth_mhz: Positive = Field(
-        default=None, le=1e6, description="bandwidth of the beam, shared by the devices, MHz"
+    tx_power_dbm: Decibels = setting(None, "transmit power, dBm")
+    tx_gain_dbi: Decibels = setting(None, "transmit antenna gain, dBi")
+    eirp_dbw: Decibels = setting(None, "EIRP, dBW; in place of power and gain")
+    rx_gain_dbi: Decibels = setting(None, "receive antenna gain, dBi")
+    noise_figure_db: Loss = setting(None, "receiver noise figure, dB")
+    antenna_temperature_k: Positive = setting(None, "antenna noise temperature, K", le=1e6)
+    g_over_t_db_k: Decibels = setting(
+        None, "receiver G/T, dB/K; in place of gain, noise figure and temperature"
     )
-    tx_power_dbm: Decibels = Field(default=None, description="transmit power, dBm")
-    tx_gain_dbi: Decibels = Field(default=None, description="transmit antenna gain, dBi")
-    eirp_dbw: Decibels = Field(default=None, description="EIRP, dBW; in place of power and gain")
-    rx_gain_dbi: Decibels = Field(default=None, description="receive antenna gain, dBi")
-    noise_figure_db: Loss = Field(default=None, description="receiver noise figure, dB")
-    antenna_temperature_k: Positive = Field(
-        default=None, le=1e6, description="antenna noise temperature, K"
+    other_losses_db: Loss = setting(None, "losses that do not depend on elevation, dB")
+    atmosphere: Literal["cosecant", "inverse_elevation", "itu"] | None = setting(
+        None, "how the air's attenuation depends on elevation"
     )
-    g_over_t_db_k: Decibels = Field(
-        default=None,
-        description="receiver G/T, dB/K; in place of gain, noise figure and temperature",
+    zenith_attenuation_db: Loss = setting(
+        None, "atmospheric attenuation at 90 degrees of elevation, dB"
     )
-    other_losses_db: Loss = Field(
-        default=None, description="losses that do not depend on elevation, dB"
-    )
-    atmosphere: Literal["cosecant", "inverse_elevation", "itu"] | None = Field(
-        default=None, description="how the air's attenuation depends on elevation"
-    )
-    zenith_attenuation_db: Loss = Field(
-        default=None, description="atmospheric attenuation at 90 degrees of elevation, dB"
-    )
-    exceedance_pct: float | None = Field(
-        default=None,
+    exceedance_pct: float | None = setting(
+        None,
+        "share of the year in which the attenuation is exceeded, percent; with itu",
         ge=0.001,
         le=5,
-        description="share of the year in which the attenuation is exceeded, percent; with itu",
     )
-    scintillation_loss_db: Loss = Field(default=None, description="loss by scintillation, dB")
-    clutter_loss_db: Loss = Field(
-        default=None, description="loss by buildings and plants around the device, dB"
+    scintillation_loss_db: Loss = setting(None, "loss by scintillation, dB")
+    clutter_loss_db: Loss = setting(None, "loss by buildings and plants around the device, dB")
+    shadowing_margin_db: Loss = setting(None, "margin for shadowing, dB")
+    path_gain_db: float | None = setting(
+        None, "fixed large-scale fading in place of free space and atmosphere, dB", ge=-300, lt=0
     )
-    shadowing_margin_db: Loss = Field(default=None, description="margin for shadowing, dB")
-    path_gain_db: float | None = Field(
-        default=None,
-        ge=-300,
-        lt=0,
-        description="fixed large-scale fading in place of free space and atmosphere, dB",
+    fading: Literal["none", "rayleigh", "rician"] | None = setting(None, "small-scale fading")
+    rician_k_db: Decibels = setting(None, "Rician K factor, dB; with fading rician")
+    rate: Literal["ergodic", "shannon", "outage", "modcod", "fixed"] | None = setting(
+        None, "how the rate follows from the signal-to-noise ratio"
     )
-    fading: Literal["none", "rayleigh", "rician"] | None = Field(
-        default=None, description="small-scale fading"
+    outage_probability: float | None = setting(
+        None, "share of the transmissions that fail; with rate outage", ge=1e-9, le=0.999
     )
-    rician_k_db: Decibels = Field(
-        default=None, description="Rician K factor, dB; with fading rician"
+    rolloff: float | None = setting(
+        None, "roll-off of the DVB-S2 pulses; with rate modcod", ge=0, le=1
     )
-    rate: Literal["ergodic", "shannon", "outage", "modcod", "fixed"] | None = Field(
-        default=None, description="how the rate follows from the signal-to-noise ratio"
+    fixed_rate_mbps: Positive = setting(None, "rate of one device, Mbit/s; with rate fixed", le=1e9)
+    required_snr_db: Decibels = setting(
+        None, "signal-to-noise ratio below which nothing is received, dB"
     )
-    outage_probability: float | None = Field(
-        default=None,
-        ge=1e-9,
-        le=0.999,
-        description="share of the transmissions that fail; with rate outage",
-    )
-    rolloff: float | None = Field(
-        default=None, ge=0, le=1, description="roll-off of the DVB-S2 pulses; with rate modcod"
-    )
-    fixed_rate_mbps: Positive = Field(
-        default=None, le=1e9, description="rate of one device, Mbit/s; with rate fixed"
-    )
-    required_snr_db: Decibels = Field(
-        default=None, description="signal-to-noise ratio below which nothing is received, dB"
-    )
-    duty: Positive = Field(
-        default=None, le=1, description="share of the time in which this direction transmits"
-    )
+    duty: Positive = setting(None, "share of the time in which this direction transmits", le=1)
 
 
 class Uplink(LinkSide):
     """Device to satellite."""
 
-    sharing: Literal["fixed_subchannel", "equal_share", "rounds"] | None = Field(
-        default=None, description="how devices share the beam: a queue, equal bandwidths, or turns"
+    sharing: Literal["fixed_subchannel", "equal_share", "rounds"] | None = setting(
+        None, "how devices share the beam: a queue, equal bandwidths, or turns"
     )
 
 
 class Downlink(LinkSide):
     """Satellite to device."""
 
-    delivery: Literal["broadcast", "unicast"] | None = Field(
-        default=None, description="one transmission to a whole cluster, or one to each device"
+    delivery: Literal["broadcast", "unicast"] | None = setting(
+        None, "one transmission to a whole cluster, or one to each device"
     )
-    sharing: Literal["fixed_subchannel", "rounds"] | None = Field(
-        default=None,
-        description="how unicast shares the beam: a queue, or turns; equal bandwidths would share "
+    sharing: Literal["fixed_subchannel", "rounds"] | None = setting(
+        None,
+        "how unicast shares the beam: a queue, or turns; equal bandwidths would share "
         "the satellite's power too",
     )
 
@@ -113,42 +90,30 @@ class Downlink(LinkSide):
 class Sidelink(Section):
     """What differs from an outdoor radio below 1 GHz: a fixed rate, or figures of a link budget."""
 
-    rate_mbps: Positive = Field(
-        default=None, le=1e6, description="fixed rate of each sidelink, Mbit/s; no budget then"
+    rate_mbps: Positive = setting(
+        None, "fixed rate of each sidelink, Mbit/s; no budget then", le=1e6
     )
-    frequency_ghz: Positive = Field(
-        default=None, le=1000, description="carrier frequency, GHz; null for 0.915"
+    frequency_ghz: Positive = setting(None, "carrier frequency, GHz; null for 0.915", le=1000)
+    bandwidth_mhz: Positive = setting(None, "bandwidth of each sidelink, MHz; null for 2", le=1e6)
+    tx_power_dbm: Decibels = setting(None, "transmit power of a device, dBm; null for 20")
+    path_loss_exponent: float | None = setting(
+        None, "how fast the loss grows beyond the reference distance; null for 3", ge=1, le=10
     )
-    bandwidth_mhz: Positive = Field(
-        default=None, le=1e6, description="bandwidth of each sidelink, MHz; null for 2"
+    reference_distance_m: Positive = setting(
+        None, "distance up to which there is free space, m; null for 1", le=1e5
     )
-    tx_power_dbm: Decibels = Field(
-        default=None, description="transmit power of a device, dBm; null for 20"
-    )
-    path_loss_exponent: float | None = Field(
-        default=None,
-        ge=1,
-        le=10,
-        description="how fast the loss grows beyond the reference distance; null for 3",
-    )
-    reference_distance_m: Positive = Field(
-        default=None, le=1e5, description="distance up to which there is free space, m; null for 1"
-    )
-    noise_figure_db: Loss = Field(default=None, description="receiver noise figure, dB; null for 7")
-    other_losses_db: Loss = Field(
-        default=None, description="losses that do not depend on distance, dB; null for 0"
-    )
-    range_km: Positive = Field(
-        default=None,
-        le=1000,
-        description="farthest that a sidelink reaches, km, within a cluster and beyond it; null "
+    noise_figure_db: Loss = setting(None, "receiver noise figure, dB; null for 7")
+    other_losses_db: Loss = setting(None, "losses that do not depend on distance, dB; null for 0")
+    range_km: Positive = setting(
+        None,
+        "farthest that a sidelink reaches, km, within a cluster and beyond it; null "
         "for all devices of the same cluster",
-    )
-    distance_km: Positive = Field(
-        default=None,
         le=1000,
-        description="distance between any two devices of a cluster, km; null for that of their "
-        "places",
+    )
+    distance_km: Positive = setting(
+        None,
+        "distance between any two devices of a cluster, km; null for that of their places",
+        le=1000,
     )
 
 
@@ -193,26 +158,22 @@ class Isl(Section):
 class Link(Section):
     """Both directions of the link."""
 
-    preset: Literal["paper", "physical"] = Field(
-        default="physical", description="values that the keys below start from"
+    preset: Literal["paper", "physical"] = setting(
+        "physical", "values that the keys below start from"
     )
-    environment: Literal["dense_urban", "urban", "suburban", "rural"] | None = Field(
-        default=None,
-        description="propagation scenario of 3GPP TR 38.811 around the devices; null for none",
+    environment: Literal["dense_urban", "urban", "suburban", "rural"] | None = setting(
+        None, "propagation scenario of 3GPP TR 38.811 around the devices; null for none"
     )
-    beamwidth_deg: float | None = Field(
-        default=None,
+    beamwidth_deg: float | None = setting(
+        None,
+        "half-power beamwidth of the satellite's antenna, degrees; null for that of its gain",
         gt=0,
         lt=180,
-        description="half-power beamwidth of the satellite's antenna, degrees; null for that of "
-        "its gain",
     )
-    cut_transfers: Literal["resume", "restart", "drop"] = Field(
-        default="resume", description="what becomes of a transfer that the end of a pass cuts off"
+    cut_transfers: Literal["resume", "restart", "drop"] = setting(
+        "resume", "what becomes of a transfer that the end of a pass cuts off"
     )
-    uplink: Uplink = Field(
-        default=Uplink(), description="device to satellite: overrides of the preset"
-    )
+    uplink: Uplink = setting(Uplink(), "device to satellite: overrides of the preset")
     downlink: Annotated[
         Annotated[Literal["neglected"], Tag("neglected")] | Annotated[Downlink, Tag("other")],
         word_or(
@@ -220,17 +181,15 @@ class Link(Section):
             lambda value: isinstance(value, dict | Downlink),
             "must be 'neglected' or a mapping of link keys",
         ),
-    ] = Field(
-        default=Downlink(),
-        description="satellite to device: 'neglected' (takes no time) or overrides of the preset",
+    ] = setting(
+        Downlink(), "satellite to device: 'neglected' (takes no time) or overrides of the preset"
     )
-    sidelink: Sidelink | None = Field(
-        default=None,
-        description="device to device: null for none, or keys of its radio ({} for its defaults)",
+    sidelink: Sidelink | None = setting(
+        None, "device to device: null for none, or keys of its radio ({} for its defaults)"
     )
     isl: Isl | None = setting(None, "satellite to satellite, of satellites that learn; null: none")
-    relay: Literal["none", "contact", "store"] = Field(
-        default="none",
-        description="whom devices without a sidelink reach through the satellites: nobody, those "
+    relay: Literal["none", "contact", "store"] = setting(
+        "none",
+        "whom devices without a sidelink reach through the satellites: nobody, those "
         "in contact at the same time, or all, by messages that wait for contacts",
     )
