@@ -19,10 +19,15 @@ OF_CLUSTERS = "clusters:"
 """What the details of an aggregation say that ends a round of all clusters, or of some."""
 
 
+def client_word(manifest: Mapping[str, Any]) -> str:
+    """What a client of a run is called: a cluster, or a satellite or a plane of a constellation."""
+    roles: Mapping[str, str] = manifest.get("scenario", {}).get("roles") or {}
+    return {"satellites": "satellite", "planes": "plane"}.get(roles.get("clients", ""), "cluster")
+
+
 def in_orbit(manifest: Mapping[str, Any]) -> bool:
     """Whether the clients of a run are satellites, or planes of them."""
-    roles: Mapping[str, str] = manifest["scenario"].get("roles") or {}
-    return roles.get("clients", "devices") != "devices"
+    return client_word(manifest) != "cluster"
 
 
 def round_ends_s(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Floats:
@@ -74,7 +79,9 @@ def _planes(
     if "updates" not in tables or not all(client.plane for client in clients):
         return None, None
     rows, names = tables["updates"], [client.name for client in clients]
-    _, plane = np.unique([client.plane for client in clients], return_inverse=True)
+    different, plane = np.unique([client.plane for client in clients], return_inverse=True)
+    if len(different) == len(clients):  # one of each: there is nothing to tell
+        return None, None
     client = as_numpy(pc.index_in(rows["cluster"], value_set=array(np.array(names))))
     # Each client of a round once, however many updates it has brought.
     rounds, client = np.unique(np.stack([numbers_of(rows["round"]), client]), axis=1).astype(int)

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from matplotlib.axes import Axes
 
+from sim.analysis.rounds import client_word
 from sim.errors import InputError
 from sim.plots.canvas import Drawn, name_ticks, new_axes
 
@@ -29,7 +30,7 @@ def clients(self: Drawn, axes: Axes | None = None) -> Axes:
     rows = self.run.tables.get("clients")
     if rows is None or not len(rows):
         raise InputError("the run has no table of clients: only runs that train have samples")
-    axes, (table, axis) = axes or new_axes(), _bars(rows)
+    axes, (table, axis) = axes or new_axes(), _bars(rows, client_word(self.run.manifest))
     counts, labels = table.to_numpy(), list(map(str, table.columns))
     largest = np.argsort(-counts.sum(0), kind="stable")
     own = np.sort(largest[: MOST_CLASSES if len(largest) <= MOST_CLASSES else MOST_CLASSES - 1])
@@ -62,16 +63,19 @@ def clients(self: Drawn, axes: Axes | None = None) -> Axes:
     return axes
 
 
-def _bars(rows: pa.Table) -> tuple[pd.DataFrame, str]:
-    """Return samples by client, or by cluster, and class, and what the bars' axis is called."""
+def _bars(rows: pa.Table, word: str) -> tuple[pd.DataFrame, str]:
+    """Return samples by client, or by cluster, and class, and what the bars' axis is called.
+
+    Clusters that are called by another ``word`` are clients themselves.
+    """
     counts = (
         rows.to_pandas()
         .fillna({"cluster": ""})
         .pivot_table("samples", ["cluster", "device"], "class", aggfunc="sum", fill_value=0)
     )
-    if len(counts) <= MOST_BARS:
+    if word == "cluster" and len(counts) <= MOST_BARS:
         return counts, "client"
     counts = counts.groupby(level="cluster").sum()
     if len(counts) <= MOST_BARS:
-        return counts, "cluster"
-    return counts.head(MOST_BARS), f"cluster, the first {MOST_BARS} of {len(counts)}"
+        return counts, word
+    return counts.head(MOST_BARS), f"{word}, the first {MOST_BARS} of {len(counts)}"

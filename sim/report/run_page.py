@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 
 from learning.policies.alignment import variation
 from sim.analysis.experts import Alignment, alignments, by_cluster, inference_figures
+from sim.analysis.rounds import client_word
 from sim.analysis.spans import of_stations
 from sim.analysis.summary import staleness
 from sim.analysis.text import alignment_lines, summary_rows
@@ -44,7 +45,7 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
     called = (
         *(summary_rows, alignment_lines, longest_service, staleness, names_of, timeline_of),
         *(split_text, last_split, time_cells, draw_staleness, answers, assigned_rounds),
-        *(draw_rounds, hashes_and_versions, scenario_yaml),
+        *(client_word, draw_rounds, hashes_and_versions, scenario_yaml),
     )
     return Page(
         template="run.html",
@@ -136,7 +137,7 @@ def draw_staleness(axes: Axes, counts: Mapping[int, int]) -> None:
     axes.locator_params(axis="x", integer=True)
     axes.set_xlim(-1, max(counts) + 1)
     axes.set_xlabel("staleness (versions)")
-    axes.set_ylabel("updates of devices")
+    axes.set_ylabel("updates")
 
 
 def answers(inferences: pa.Table) -> tuple[list[str], list[list[str]]]:

@@ -132,6 +132,9 @@ def test_bars_of_clients_are_their_samples_by_class(cities: int, devices: int, l
         cities == 50
     )
     np.testing.assert_array_equal(heights.sum(1), expected[:48].sum(1))
+    roles = {"scenario": {"roles": {"clients": "satellites"}}}
+    flying = Result({**EMPTY, "clients": table}, roles).plot.clients().get_xlabel()
+    assert flying == "satellite" + ", the first 48 of 50" * (cities == 50)
     names = texts_of(axes.get_legend().texts)[::-1]
     if labels > 16:
         assert names.pop() == "15 others" and len(names) == 15

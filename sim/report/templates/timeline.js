@@ -99,8 +99,13 @@ for (const box of document.querySelectorAll(".timeline")) {
 
   function cut(text, room) {
     if (pen.measureText(text).width <= room) return text;
-    while (text && pen.measureText(text + "…").width > room) text = text.slice(0, -1);
-    return text + "…";
+    // In the middle: names of satellites differ at their ends.
+    let kept = text.length, short = text;
+    while (kept && pen.measureText(short).width > room) {
+      kept -= 1;
+      short = text.slice(0, Math.floor(kept / 2)) + "…" + text.slice(text.length - Math.ceil(kept / 2));
+    }
+    return short;
   }
 
   const STEPS = [0.01, 0.1, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400,
