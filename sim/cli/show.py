@@ -33,12 +33,21 @@ def show_command(run: RunFolder, json_: Json = False) -> None:
 
 
 def compare_command(runs: RunFolders, json_: Json = False) -> None:
-    """Compare runs; those that differ only in their seed are one group."""
+    """Compare runs; those that differ only in their seed are one group. A sweep: what is best."""
     from sim.analysis.text import comparison_text
-    from sim.execution.folder import as_written, read_manifest
+    from sim.execution.folder import SWEEP, as_written, read_manifest
     from sim.execution.result import compare
 
     with as_written(runs):
+        if len(runs) == 1 and (runs[0] / SWEEP).is_file():
+            from sim.sweep.answers import of_sweep
+
+            found = of_sweep(runs[0])
+            if json_:
+                print_json({"answers": found})
+            else:
+                print("\n".join(found))
+            return
         comparison = compare(runs)
         if json_:
             print_json(comparison)

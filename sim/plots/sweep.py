@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,19 @@ FEW = 100
 """Fields up to which each value is written into its own."""
 
 
-def heat_map(rows: pa.Table, x: str, y: str, value: str, axes: Axes | None = None) -> Axes:
+def heat_map(
+    rows: pa.Table,
+    x: str,
+    y: str,
+    value: str,
+    axes: Axes | None = None,
+    why: Callable[[Mapping[str, Any]], str] | None = None,
+) -> Axes:
     """Draw the median of a column over all rows with the same x and y.
 
     Rows without a value do not count; a field in which there are some is hatched, and one with
-    nothing else stays empty. Raises InputError for a column that the table does not have or that
-    has no numbers.
+    nothing else stays empty, or has what ``why`` says of its first row. Raises InputError for a
+    column that the table does not have or that has no numbers.
     """
     across, up = _levels(rows, x), _levels(rows, y)
     column, row = _places(rows, x, across), _places(rows, y, up)
@@ -42,6 +50,15 @@ def heat_map(rows: pa.Table, x: str, y: str, value: str, axes: Axes | None = Non
         axes.set(**{f"{which}label": name(key, 40)})
     if fields.size <= FEW:
         _write(axes, fields)
+        empty = np.flatnonzero(np.isnan(fields.ravel()) & missing.ravel())
+        for number in empty.tolist() if why else ():
+            here = rows.slice(int(np.flatnonzero(place == number)[0]), 1).to_pylist()[0]
+            up_at, across_at = divmod(number, len(across))
+            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1.0}
+            reason = (why or str)(here).replace(" ", "\n")
+            axes.text(
+                across_at, up_at, reason, ha="center", va="center", fontsize="small", bbox=box
+            )
     return axes
 
 
@@ -66,9 +83,13 @@ def lines(
         drawn = axes.plot(place, middle, linewidth=1.4, marker="o", markersize=3.5)
         # Lines may coincide: one below shows between another's dashes, and by its marks.
         drawn[0].set(color=colour(number), linestyle=DASHES[number % len(DASHES)])
+        if not numeric:  # nothing lies between two categories
+            drawn[0].set(linestyle="")
+            axes.vlines(place, low, high, color=colour(number), linewidth=1.4, alpha=0.6)
         drawn[0].set(marker=MARKERS[number % len(MARKERS)], fillstyle="none")
         handles += drawn
-        axes.fill_between(place, low, high, color=colour(number), alpha=0.18, linewidth=0)
+        if numeric:
+            axes.fill_between(place, low, high, color=colour(number), alpha=0.18, linewidth=0)
     if not numeric:
         name_ticks(axes, "x", place.tolist(), [_text(level) for level in across])
     axes.set_xlabel(name(x, 40))

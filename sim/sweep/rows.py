@@ -15,7 +15,14 @@ import yaml
 
 from sim.analysis.targets import TARGETS, given, named
 from sim.errors import InputError
-from sim.execution.folder import COMPLETE, FAILED, INTERRUPTED, POINTS, read_manifest
+from sim.execution.folder import (
+    COMPLETE,
+    FAILED,
+    INTERRUPTED,
+    POINTS,
+    REFUSED,
+    read_manifest,
+)
 from sim.execution.result import Result, load
 from sim.sweep.engine import Outcome, Point
 from sim.trace.arrow import array, coded_text
@@ -105,6 +112,18 @@ def _cell(value: Any, kind: pa.DataType) -> Any:
     return json.dumps(value, ensure_ascii=False)
 
 
+def why_none(row: Mapping[str, Any]) -> str:
+    """Say why a point has no figure: a result of its own, not a gap."""
+    if row["status"] == COMPLETE:
+        return "never"
+    unseen = ("no satellite rises", "never rises", "no window has", "never served")
+    if row["status"] == REFUSED and any(text in row["error"] for text in unseen):
+        return NO_CONTACT
+    return str(row["status"])
+
+
+NO_CONTACT = "no contact"
+"""Why a point is refused that sees no satellite: the sweep goes on past it."""
 TO_TARGETS = {"cycles_to_": INT, "hours_to_": FLOAT}
 """How the columns begin that hold what it took to reach a target, and their types."""
 

@@ -23,7 +23,7 @@ from sim.sweep import folder as sweep_folder
 from sim.sweep.engine import Engine, Outcome, Point, asking_to_stop
 from sim.sweep.folder import LOG, Sweep, about_sweep, check_claim, locked, read_sweep, write_rows
 from sim.sweep.points import MOST_POINTS, Plan, read_spec
-from sim.sweep.rows import outcome_in, rows_table
+from sim.sweep.rows import NO_CONTACT, outcome_in, rows_table, why_none
 from sim.sweep.text import SweepProgress
 
 
@@ -159,7 +159,9 @@ class Sweeping:
             with asking_to_stop(engine, options.max_wall_s) as asked, contextlib.closing(ended):
                 for outcome in ended:
                     self._take(outcome, on_outcome)
-                    if outcome.status not in (COMPLETE, INTERRUPTED) and not options.keep_going:
+                    ended_well = outcome.status in (COMPLETE, INTERRUPTED)
+                    past_it = options.keep_going or why_none(vars(outcome)) == NO_CONTACT
+                    if not (ended_well or past_it):
                         engine.hold()
                 stopped = asked()
         finally:

@@ -2,6 +2,7 @@
 
 from sim.cli.app import app, status
 from sim.execution.identity import digest_of
+from sim.sweep.answers import answers
 from sim.sweep.engine import Outcome, Point
 from sim.sweep.folder import among, locked
 from sim.sweep.local_engine import run_point

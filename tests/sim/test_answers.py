@@ -1,0 +1,77 @@
+"""What a sweep answers: what is best, by how much, whether that is noise, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tests.kit.sweeps import answers
+
+UNSEEN = "ground.clusters 'a': no satellite rises above 25 deg there in 2 days"
+
+
+def point(seed: int, final: float | None, **keys: Any) -> dict[str, Any]:
+    row = {**keys, "seed": seed, "accuracy_final": final, "uplink_bytes": 1e6, "error": ""}
+    row |= {"hours_to_0.80": None if final is None or final < 0.8 else 10.0 / final}
+    row |= {"status": "complete", "contacts_served": 30, "service_hours": 4.0, "folder": ""}
+    return row if final is not None else row | {"status": "refused", "error": UNSEEN}
+
+
+def said(rows: list[dict[str, Any]], keys: list[str], target: str | None = None) -> str:
+    return "\n".join(answers(rows, keys, target, {}))
+
+
+def test_a_value_does_not_win_because_its_bad_points_were_refused() -> None:
+    """The high orbit is better at every mask at which both see anything; the low one is not seen
+    at 25 degrees, where results are worst, so that its mean over masks is the higher one."""
+    finals = {(500, 5): 0.80, (500, 15): 0.80, (500, 25): None}
+    finals |= {(800, 5): 0.82, (800, 15): 0.82, (800, 25): 0.60}
+    rows = [
+        point(seed, final and final + 0.001 * seed, km=km, mask=mask)
+        for (km, mask), final in finals.items()
+        for seed in (1, 2, 3)
+    ]
+    text = said(rows, ["km", "mask"])
+    assert "The best final accuracy: 0.822, at km=800, mask=5 and 1 more, mean of 3 seeds" in text
+    assert "By km, all else equal (6 of 9 settings): 800 is best, before 500: 0.020 apart" in text
+    assert "Without it: km=500, mask=25 (no contact)." in text
+    assert (
+        "By mask, all else equal (3 of 6 settings): 5 and 15 are best, before 25: 0.220 apart"
+        in text
+    )
+
+
+def test_a_difference_is_called_noise_by_the_interval_of_its_pairs() -> None:
+    luck = [0.00, 0.04, -0.03, 0.02, -0.02]
+    for step, verdict in ((0.01, "within noise"), (0.10, "more than noise")):
+        rows = [point(s, 0.6 + draw, method="a") for s, draw in enumerate(luck)]
+        rows += [point(s, 0.6 + step - draw, method="b") for s, draw in enumerate(luck)]
+        text = said(rows, ["method"])
+        assert f"at method=b, mean of 5 seeds (95 %: {0.6 + step - 0.002 - 0.0357:.3f}" in text
+        assert f"apart, {verdict}" in text
+    assert "which cannot tell noise" in said([rows[0], rows[5]], ["method"])
+
+
+def test_a_method_is_compared_at_each_orbit_and_the_reason_is_named() -> None:
+    rows = [point(1, 0.9, km=500, method="a"), point(1, 0.7, km=500, method="b")]
+    rows += [point(1, 0.9, km=900, method="a"), point(1, 0.7, km=900, method="b")]
+    rows[0]["contacts_served"] = 60
+    rows[3]["hours_to_0.80"] = None
+    text = said(rows, ["km", "method"], "0.80")
+    assert "By km, all else equal: no difference between 500 and 900." in text
+    assert "By method, all else equal: a is best, before b: 0.200 apart" in text
+    assert "from the last, km=900, method=b with 0.700: 60 contacts served against 30." in text
+    assert "Without it: km=500, method=b (never); km=900, method=b (never)." in text
+
+
+def test_no_contact_is_a_result_and_the_sweep_goes_on_past_it(leomix: Any, tmp_path: Path) -> None:
+    timing = ("--set", "learning.train=false", "--set", "stop.days=1", "--quiet")
+    varied = ("-p", "orbit.inclination_deg=3,97.8")
+    done = leomix("sweep", "circular", *varied, *timing, "-o", tmp_path / "s")
+    assert (done.status, "1 of 2 points are not done" in done.err) == (3, True)
+    shown = leomix("compare", tmp_path / "s").out
+    assert "at orbit.inclination_deg=97.8, of one seed" in shown
+    assert "Without it: orbit.inclination_deg=3 (no contact)." in shown
+    page = leomix("report", tmp_path / "s", "-o", tmp_path / "page.html")
+    assert page.status == 0
+    assert "orbit.inclination_deg=3 (no contact)" in (tmp_path / "page.html").read_text()
