@@ -50,6 +50,7 @@ class Payloads:
     def __init__(self, devices: Mapping[str, int]) -> None:
         self._devices = devices
         self._open: dict[tuple[str, str, str], _Open] = {}
+        self._messages: dict[tuple[Any, ...], float] = {}
         self.sums = {direction: Sums() for direction in DIRECTIONS}
 
     def moved(self, rows: MovedRows) -> None:
@@ -93,14 +94,21 @@ class Payloads:
             del self._open[key]
 
     def message(self, columns: Mapping[str, Any]) -> None:
-        """Add up a message between devices: there is no contact to go on in, so it is whole."""
-        size, moved = columns["payload_bytes"], columns["delivered_bytes"]
-        delivered = columns["outcome"] == "delivered"
-        if not 0.0 < moved <= size or (delivered and moved != size):
-            what = f"{moved} of {size} bytes, {columns['outcome']}"
+        """Add up a message between peers, of which a window may have carried a part."""
+        size, moved, outcome = (
+            columns[name] for name in ("payload_bytes", "delivered_bytes", "outcome")
+        )
+        key = tuple(columns[name] for name in ("cluster", "device", "peer", "payload", "version"))
+        through = moved + self._messages.pop(key, 0.0)
+        delivered = outcome == "delivered"
+        if outcome == "carried":
+            self._messages[key] = through
+        slack = ROUNDING * size
+        if not 0.0 < moved <= through <= size + slack or (delivered and through < size - slack):
+            what = f"{moved} bytes, {through} in all, of {size}, {outcome}"
             raise violated(BYTES, f"the message {columns['payload']} moved {what}")
-        self.sums["sidelink"].sent += moved
-        self.sums["sidelink"].delivered += size * delivered
+        self.sums[columns["direction"]].sent += moved
+        self.sums[columns["direction"]].delivered += size * delivered
 
     def conclude(self, books: Mapping[str, Mapping[str, float]]) -> None:
         """Hold the books of the whole run against what the rows say."""

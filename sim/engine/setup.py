@@ -209,7 +209,7 @@ def _unmet(scenario: Scenario, method: MethodType, experts: int) -> Iterator[str
             f"roles.clients: {name} has satellites as its clients, not devices; set roles: "
             "{server: stations, clients: satellites}, and ground.stations"
         )
-    if method.needs_sidelinks and link.sidelink is None and link.relay == "none":
+    if method.needs_sidelinks and not (link.sidelink or link.isl) and link.relay == "none":
         yield f"link.sidelink: {name} sends from device to device; set it, or link.relay: contact"
     for keys, by in _unused(learning, method, experts):
         yield from (f"learning.{key}: is not used by {by}; remove it" for key in sorted(keys))

@@ -48,6 +48,7 @@ from sim.network.link_faults import LinkFaults
 from sim.network.peers import Nodes, Peers
 from sim.network.relay import Relay
 from sim.network.sessions import ClusterSessions, Synchronisation
+from sim.network.sidelinks import SidelinkQueues
 from sim.network.steps import Step, Training, everybody
 from sim.trace.recorder import Trace
 
@@ -152,7 +153,13 @@ class Simulation:
             self._nodes,
             self._rows,
             self.payloads,
-            build.sidelinks,
+            SidelinkQueues(
+                self.clock,
+                self._rows,
+                build.sidelinks,
+                plan.isls,
+                build.scenario.link.cut_transfers,
+            ),
             relay,
         )
 
@@ -215,7 +222,8 @@ class Simulation:
             raise InputError(f"stop.{key}: {done} {key} are complete by then; give more")
         for cluster, compute in zip(to.plan.clusters, to.compute, strict=True):
             self._switch_cluster(cluster, compute, to)
-        self._peers.queues.links = to.sidelinks
+        queues = self._peers.queues
+        queues.links, queues.isls = to.sidelinks, to.plan.isls
         self._peers.relay.policy = to.scenario.link.relay
         self._record_plan()
         self._start_evaluations()

@@ -106,6 +106,8 @@ def _switch(before: Build, at_s: float, stored: Stored, windows: Find) -> tuple[
         raise InputError(f"--at {at_s:g} s: the fork would end at {late.plan.stop_s:g} s")
     if (before.sidelinks is None) != (late.sidelinks is None):
         raise InputError("link.sidelink: a fork can change sidelinks, not make or remove them")
+    if (before.plan.isls is None) != (late.plan.isls is None):
+        raise InputError("link.isl: a fork can change these links, not make or remove them")
     try:
         plan = spliced(before.plan, late.plan, at_s)
     except InputError as error:

@@ -118,13 +118,13 @@ class Rows:
         self._drop(leg, gone, there_s, cluster, contact_id, lost, now_s)
 
     def message(self, sent: Transmission, moved: float, end_s: float, outcome: str) -> None:
-        """What moved of a message over a sidelink, until it was there or the run was over."""
+        """What moved of a message, until it was there, or its window or the run was over."""
         self._trace.add(
             "transfers",
             cluster=sent.source.cluster,
             device=sent.source.device,
             peer=str(sent.target),
-            direction="sidelink",
+            direction=sent.direction,
             toward="peer",
             payload=sent.name,
             version=sent.version,

@@ -15,7 +15,6 @@ from learning.requests.peers import Arrival, Compute, Node, Send
 from sim.clock import Clock
 from sim.devices.devices import Devices
 from sim.errors import SimulationError
-from sim.links.sidelinks import Sidelinks
 from sim.network.chains import ServiceLink
 from sim.network.event_rows import Rows
 from sim.network.ledger import PayloadList
@@ -29,8 +28,8 @@ AWAY = "away"
 class Peers:
     """Answers to whom devices can send, and carries what they send.
 
-    ``sidelinks`` are the links between devices (None: there are none), ``relay`` says whom others
-    reach over the satellites.
+    ``queues`` are those of the links between devices, and between satellites; ``relay`` says whom
+    others reach over the satellites.
     """
 
     def __init__(
@@ -40,7 +39,7 @@ class Peers:
         nodes: Nodes,
         rows: Rows,
         payloads: PayloadList,
-        sidelinks: Sidelinks | None,
+        queues: SidelinkQueues,
         relay: Relay,
     ) -> None:
         self._clock = clock
@@ -49,7 +48,7 @@ class Peers:
         self._rows = rows
         self._payloads = payloads
         self.relay = relay
-        self.queues = SidelinkQueues(clock, rows, sidelinks)
+        self.queues = queues
 
     def send(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:
         """Carry a message; what is for its source itself is there at once.
@@ -66,6 +65,13 @@ class Peers:
         if links is not None and links.exists(send.source, send.target):
             self._payloads.add("sidelink", send.payload, np.ones(1, bool))
             return (yield from self.queues.send(send))
+        isls, ends = self.queues.isls, (send.source.cluster, send.target.cluster)
+        if isls is not None and isls.windows(*ends).size:
+            self._payloads.add("isl", send.payload, np.ones(1, bool))
+            arrival = yield from self.queues.send_between_satellites(send)
+            if not arrival.delivered:
+                self._rows.lost(send, self._clock.now, arrival.reason)
+            return arrival
         why = self.relay.unreachable(send.source.cluster, send.target.cluster)
         # Of devices without a relay the sidelinks that there are do not reach.
         far = "out of range" if why == "no relay" and links is not None else why
@@ -89,6 +95,9 @@ class Peers:
         reach = np.concatenate(relayed, axis=1)
         if self.queues.links is not None:
             reach |= self.queues.links.reach(cluster.name)
+        isls = self.queues.isls
+        if isls is not None and cluster.name in isls.names:
+            reach |= isls.reach(cluster.name, self._clock.now)
         reach &= self._nodes.here(self._clusters)[None, :]
         first = sum(other.devices for other in self._clusters[: cluster.index])
         reach &= self._nodes.here([cluster])[:, None]

@@ -30,7 +30,10 @@ def sending_s(leg: Transfer, parts: Iterable[Part]) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Transmission:
-    """A message of ``size`` bytes: begun at ``begin_s``, sent at ``sent_s``, there at ``end_s``."""
+    """``moves`` bytes of a message of ``size``: begun, all sent, and there at three times.
+
+    ``outcome`` is that of the transfers table.
+    """
 
     source: Node
     target: Node
@@ -40,14 +43,17 @@ class Transmission:
     begin_s: float
     sent_s: float
     end_s: float
+    moves: float
+    direction: str
+    outcome: str = "delivered"
 
     def sent_bytes(self, by_s: float) -> float:
         """Bytes that were sent by a time."""
         if by_s >= self.sent_s:
-            return self.size
+            return self.moves
         if by_s <= self.begin_s:  # one of no bytes takes no time, and may still wait its turn
             return 0.0
-        return self.size * (by_s - self.begin_s) / (self.sent_s - self.begin_s)
+        return self.moves * (by_s - self.begin_s) / (self.sent_s - self.begin_s)
 
     def sending_s(self, by_s: float) -> float:
         """Seconds in which it was sent by a time."""

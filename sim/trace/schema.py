@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-DIRECTIONS = ("uplink", "downlink", "sidelink")
+DIRECTIONS = ("uplink", "downlink", "sidelink", "isl")
 
 
 FLOAT, INT, TEXT, FLAG = pa.float64(), pa.int64(), pa.string(), pa.bool_()

@@ -1,12 +1,17 @@
-"""Links between satellites: which there are in a plan, with rate, delay and terminals."""
+"""Links between satellites: which there are, with rate, delay and terminals; what they carry."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import scenarios
 from channel import SPEED_OF_LIGHT_M_S
+from learning.requests import Arrival
 from sim import InputError
 from sim.plan import make_plan
+from tests.kit.learning import Node, Reach
+from tests.kit.scripted import at, replies, sent
 
 SCENARIO = """
 start: 2024-04-14T16:00:00Z
@@ -24,11 +29,14 @@ learning: {train: false, method: fedavg-sat, model: {kind: vector-mlp}}
 """
 
 
-def links(tmp_path, **isl):
+def star(tmp_path, keys=None, **isl):
     path = tmp_path / "star.yaml"
     path.write_text(SCENARIO)
-    keys = {f"link.isl.{key}": value for key, value in isl.items()}
-    return make_plan(scenarios.load(path, keys)).isls
+    return scenarios.load(path, {f"link.isl.{key}": isl[key] for key in isl} | (keys or {}))
+
+
+def links(tmp_path, **isl):
+    return make_plan(star(tmp_path, **isl)).isls
 
 
 def test_rings_hold_all_the_time_and_planes_meet(tmp_path):
@@ -87,6 +95,75 @@ def test_a_budget_gives_the_rate_of_the_longest_distance(tmp_path):
     laser = links(tmp_path, rate_mbps=None, preset="starlink", within_plane="none")
     assert {*laser.rate_bps.tolist()} == {1e11}
     assert laser.max_range_km.max() < 5400
+
+
+HERE, THERE = Node("P01-S01", 0), Node("P02-S01", 0)
+
+
+def talk(tmp_path, *tasks, **cut_transfers):
+    keys = {
+        "learning.method": "scripted",
+        **{f"link.{key}": cut_transfers[key] for key in cut_transfers},
+    }
+    scenario = star(tmp_path, keys, rate_mbps=1)
+    plan = make_plan(scenario).isls
+    mine = plan.where(plan.windows("P01-S01", "P02-S01"))
+    return *replies(scenario, *tasks, by="P01-S01"), plan, mine
+
+
+def ask(time_s, size, wait=True, target=THERE):
+    return at(time_s, replace(sent(HERE, target, size), wait=wait))
+
+
+def pair(tmp_path):
+    """Windows of the pair, and the bytes that fit into each."""
+    _, _, _, mine = talk(tmp_path)
+    return mine, (mine.end_s - mine.start_s) * 1e6 / 8
+
+
+@pytest.mark.parametrize("policy", ["resume", "restart", "drop"])
+def test_what_a_window_cuts_off_goes_on_begins_again_or_is_lost(tmp_path, policy):
+    mine, fits = pair(tmp_path)
+    assert len(mine) >= 3
+    middle_s, size = (mine.start_s[0] + mine.end_s[0]) / 2, 0.8 * fits[1]
+    (arrival,), run, _, _ = talk(tmp_path, ask(middle_s, size), cut_transfers=policy)
+    first, rows = fits[0] / 2, run.transfers
+    rest = {"resume": [size - first], "restart": [size], "drop": []}[policy]
+    assert arrival.delivered == (policy != "drop")
+    assert rows.delivered_bytes.tolist() == pytest.approx([first, *rest])
+    assert rows.outcome[0] == ("carried" if policy == "resume" else "dropped")
+    assert rows.end_s[0] == pytest.approx(mine.end_s[0] + mine.delay_s[0])
+    assert {*rows.direction} == {"isl"}
+    assert {*rows.toward} == {"peer"}
+    for bytes_ in rest:
+        end_s = mine.start_s[1] + bytes_ * 8e-6 + mine.delay_s[1]
+        assert arrival.time_s == pytest.approx(end_s)
+    books = run.manifest["books"]["isl"]
+    assert (books["offered_bytes"], books["sent_bytes"]) == pytest.approx((size, first + sum(rest)))
+    assert books["vain_bytes"] == pytest.approx(0.0 if policy == "resume" else first)
+    assert run.summary["isl_bytes"] == pytest.approx(rows.delivered_bytes.sum())
+
+
+def test_messages_wait_for_each_other_and_for_windows_only_if_they_are_to(tmp_path):
+    mine, fits = pair(tmp_path)
+    between_s, size = (mine.end_s[0] + mine.start_s[1]) / 2, 0.4 * fits[1]
+    neighbour = Node("P01-S02", 0)
+    found, run, plan, _ = talk(
+        tmp_path, ask(between_s, size), ask(between_s, size), ask(between_s, 8.0, wait=False),
+        ask(between_s, size, wait=False, target=neighbour), ask(between_s, 1e12),
+        at(between_s, Reach()),
+    )  # fmt: skip
+    one_s = size * 8e-6
+    assert found[0].time_s == pytest.approx(mine.start_s[1] + one_s + mine.delay_s[1])
+    assert found[1].time_s == pytest.approx(mine.start_s[1] + 2 * one_s + mine.delay_s[1])
+    assert found[2:5:2] == [
+        Arrival(False, between_s, "out of sight"),
+        Arrival(False, between_s, "no window left"),
+    ]
+    ring = plan.windows("P01-S01", "P01-S02")[0]
+    assert found[3].time_s == pytest.approx(between_s + one_s + plan.delay_s[ring])
+    assert np.array_equal(found[5][0], plan.reach("P01-S01", between_s))
+    assert (run.events.kind == "drop").sum() == 2
 
 
 @pytest.mark.parametrize(
