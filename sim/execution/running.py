@@ -36,7 +36,7 @@ from sim.execution.log import LOG, log_end, log_evaluation, log_start, run_log
 from sim.execution.manifest import manifest_of
 from sim.execution.result import Result
 from sim.files import write_text
-from sim.plan.contact_table import contacts_table
+from sim.plan.contact_table import contacts_table, isl_table
 
 
 class RunFolder:
@@ -258,6 +258,8 @@ class Run(Observer):
     def _result(self, status: str, error: str = "") -> Result:
         tables = self.simulation.trace.tables()
         tables["contacts"] = contacts_table(self.built.plan, self.simulation.end_s)
+        if self.built.plan.isls is not None:
+            tables["isl_windows"] = isl_table(self.built.plan.isls, self.simulation.end_s)
         if self.built.learner.metrics:
             tables["metrics"] = self.simulation.evaluator.with_own(tables["metrics"])
         if self._clients is not None:

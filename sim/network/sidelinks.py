@@ -97,7 +97,7 @@ class SidelinkQueues:
                 sent_s, moves = over_s, min((over_s - begin_s) * rate_bps / 8.0, left)
                 outcome = "carried" if self.cut_transfers == "resume" else "dropped"
                 left -= moves if outcome == "carried" else 0.0
-            end_s = sent_s + float(isls.delay_s[window])
+            end_s = sent_s + float(isls.delay_s[window]) * (outcome == "delivered")
             parts.append(self._part(send, begin_s, sent_s, end_s, moves, "isl", outcome))
             if outcome == "delivered" or self.cut_transfers == "drop":
                 return parts

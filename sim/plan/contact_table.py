@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from learning.requests.cluster import Floats, Ints
 from sim.plan.contact_columns import ContactColumns
+from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.trace.arrow import array, coded_text
 from sim.trace.schema import COLUMNS, TEXT
@@ -82,3 +83,12 @@ def _utc(plan: Plan, time_s: Floats) -> np.ndarray:
     fraction, whole = np.modf(time_s)
     past_us = whole.astype(np.int64) * 1_000_000 + np.rint(fraction * 1e6).astype(np.int64)
     return np.asarray(start + past_us.astype("timedelta64[us]"))
+
+
+def isl_table(isls: IslPlan, end_s: float) -> pa.Table:
+    """Return the isl_windows table: the windows between satellites that began by ``end_s``."""
+    began = isls.where(isls.start_s < end_s)
+    ends = [coded_text(index, isls.names) for index in (began.a, began.b)]
+    times = began.start_s, np.minimum(began.end_s, end_s), began.min_range_km, began.max_range_km
+    schema = pa.schema(list(COLUMNS["isl_windows"].items()))
+    return pa.table([*ends, *map(array, times)], schema=schema)

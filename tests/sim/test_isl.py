@@ -132,7 +132,7 @@ def test_what_a_window_cuts_off_goes_on_begins_again_or_is_lost(tmp_path, policy
     assert arrival.delivered == (policy != "drop")
     assert rows.delivered_bytes.tolist() == pytest.approx([first, *rest])
     assert rows.outcome[0] == ("carried" if policy == "resume" else "dropped")
-    assert rows.end_s[0] == pytest.approx(mine.end_s[0] + mine.delay_s[0])
+    assert rows.end_s[0] == mine.end_s[0]
     assert {*rows.direction} == {"isl"}
     assert {*rows.toward} == {"peer"}
     for bytes_ in rest:
@@ -142,6 +142,9 @@ def test_what_a_window_cuts_off_goes_on_begins_again_or_is_lost(tmp_path, policy
     assert (books["offered_bytes"], books["sent_bytes"]) == pytest.approx((size, first + sum(rest)))
     assert books["vain_bytes"] == pytest.approx(0.0 if policy == "resume" else first)
     assert run.summary["isl_bytes"] == pytest.approx(rows.delivered_bytes.sum())
+    windows = run.tables["isl_windows"].to_pandas()
+    seen = (windows.a == "P01-S01") & (windows.b == "P02-S01")
+    np.testing.assert_array_equal(windows[seen].start_s, mine.start_s)
 
 
 def test_messages_wait_for_each_other_and_for_windows_only_if_they_are_to(tmp_path):
