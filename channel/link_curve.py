@@ -91,6 +91,24 @@ class LinkCurve:
         opens, closes = carries.argmax(axis=1), cells - carries[:, ::-1].argmax(axis=1)
         return time[rows, opens], np.where(carries[rows, opens], time[rows, closes], -np.inf)
 
+    def flat_part(self, start_s: float, end_s: float) -> "LinkCurve | None":
+        """A batch of constant rates between two times; None where it is none, or not there."""
+        time, rate = self.time_s, self.rate_bps
+        inside = (time[:, 0] <= start_s) & (time[:, -1] >= end_s)
+        if time.shape[1] != 2 or not (inside & (rate[:, 0] == rate[:, 1])).all():
+            return None
+        return LinkCurve.constant(rate[:, 0], start_s, end_s)
+
+    @classmethod
+    def constant(cls, rate_bps: Floats, start_s: float, end_s: float) -> "LinkCurve":
+        """A batch of rates (K,) that do not change between two times; nothing is checked."""
+        time, rate, bits = np.zeros((3, len(rate_bps), 2))
+        time[:] = start_s, end_s
+        rate[:] = rate_bps[:, None]
+        bits[:, 1] = rate_bps * (end_s - start_s)
+        latest_s = np.full(len(rate_bps), max(abs(start_s), abs(end_s)))
+        return cls.of(time, rate, bits, most_bits_of(bits[:, 1], latest_s, rate_bps))
+
     def device(self, k: int) -> "LinkCurve":
         """Row `k` of a batch (0 to K - 1) as a curve of its own; ValueError if there is none."""
         devices = 0 if self._rows is None else len(self.time_s)
@@ -233,6 +251,8 @@ def joined(curves: Sequence[LinkCurve], spans_s: Sequence[tuple[float, float]]) 
     edges = np.array(spans_s, dtype=float).ravel()
     if not (np.isfinite(edges).all() and (np.diff(edges) >= 0).all()):
         raise ValueError(f"the spans {list(spans_s)} overlap; give them in order of time")
+    if len(curves) == 1 and (flat := curves[0].flat_part(*edges)) is not None:
+        return flat
     pieces = [clipped(curve, *span) for curve, span in zip(curves, spans_s, strict=True)]
     return LinkCurve(
         np.concatenate([piece.time_s for piece in pieces], axis=1),

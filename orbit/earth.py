@@ -109,10 +109,17 @@ def earth_rotation(start: Start, first_s: float, last_s: float) -> EarthRotation
     """
     first_day = floor((start.second_of_day + first_s) / DAY_S)
     days = max(1, ceil((start.second_of_day + last_s) / DAY_S) - first_day)
+    return _rotation(start, first_day, days)
+
+
+@lru_cache(maxsize=64)
+def _rotation(start: Start, first_day: int, days: int) -> EarthRotation:
+    """The rotation of the same days is asked for at every contact."""
     angle = _midnight_angles(start.midnight + timedelta(days=first_day), days)
     knots_s = (
         np.arange(first_day, first_day + days + 1, dtype=np.float64) * DAY_S - start.second_of_day
     )
+    knots_s.flags.writeable = False
     return EarthRotation(knots_s, angle, float(angle[-1] - angle[0]) / (days * DAY_S))
 
 

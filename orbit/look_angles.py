@@ -39,6 +39,15 @@ def look_angles(
     return looks_from(state, frames, np.arange(len(sites)))
 
 
+def slant_range_km(
+    satellite: Satellite, site: Site, start: datetime, time_s: FloatArray
+) -> FloatArray:
+    """Slant range (T,) alone from one site; arguments and errors as those of `look_angles`."""
+    frames, here = site_frames([site], 0.0), np.arange(1)
+    line = _line(_states(satellite, start, time_s), frames, here)
+    return of_local(*_local(line, frames, here))[1]
+
+
 def looks_from(state: FloatArray, frames: SiteFrames, site: IntArray) -> LookAngles:
     """Look angles of Earth-fixed states (..., 6) from sites (by index, broadcast against them)."""
     elevation, slant_range, range_rate = elevation_and_range(state, frames, site)

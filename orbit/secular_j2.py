@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from math import cos, sin, sqrt, tau
 from typing import ClassVar
 
@@ -56,28 +57,28 @@ class SecularJ2:
         when = start.julian_day, start.second_of_day / DAY_S
         return cls(axis_km / EARTH_RADIUS_KM, eccentricity, *angles, *when)
 
-    @property
+    @cached_property
     def no_kozai(self) -> float:
         """Rate of the mean anomaly, rad/min: that from perigee to perigee."""
         root, sine = sqrt(1 - self.ecco**2), sin(self.inclo)
         return self._kepler + self._turn * root * (1 - 1.5 * sine * sine)
 
-    @property
+    @cached_property
     def nodedot(self) -> float:
         """Rate of the node, rad/min."""
         return -self._turn * cos(self.inclo)
 
-    @property
+    @cached_property
     def argpdot(self) -> float:
         """Rate of the argument of perigee, rad/min."""
         return self._turn * (2 - 2.5 * sin(self.inclo) ** 2)
 
-    @property
+    @cached_property
     def _kepler(self) -> float:
         """Kepler's mean motion, rad/min."""
         return 60 * sqrt(MU_KM3_S2 / (self.a * EARTH_RADIUS_KM) ** 3)
 
-    @property
+    @cached_property
     def _turn(self) -> float:
         """3/2 n J2 (R/p)^2 in rad/min, of which all three rates are multiples."""
         return 1.5 * self._kepler * J2 / (self.a * (1 - self.ecco**2)) ** 2

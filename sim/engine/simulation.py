@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Sequence
 from functools import partial
+from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -99,6 +100,7 @@ class Simulation:
         self._ended_at_s: float | None = None
         self._switched = 0
         self._spent: dict[str, tuple[Use, dict[str, Any]]] = {}
+        self._rested: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
         # The plan of the last build holds all contacts of the run.
         last = switches[-1][1].plan if switches else plan
         self._rows = Rows(self.trace, plan.turned)
@@ -307,7 +309,24 @@ class Simulation:
 
     def energy(self) -> list[dict[str, Any]]:
         """Time and energy that each cluster's devices have spent so far."""
-        return [self._energy(cluster) for cluster in self._clusters]
+        computing = {phase.cluster.name for phase in self._gaps.values()}
+        anybody = self._nodes.computing or self.build.sidelinks is not None
+        return [
+            self._energy(cluster)
+            if anybody or cluster.name in computing or self._links[cluster.name].busy
+            else self._last_energy(cluster)
+            for cluster in self._clusters
+        ]
+
+    def _last_energy(self, cluster: Cluster) -> dict[str, Any]:
+        """That of a cluster which does nothing now: as it was, if it has done nothing since."""
+        devices, link = self._devices[cluster.name], self._links[cluster.name]
+        done = devices.rounds, devices.ended_s, devices.open_s, link.sent_s
+        before, row = self._rested.get(cluster.name, ((None,) * len(done), {}))
+        if not all(map(is_, before, done)):
+            row = self._energy(cluster)
+            self._rested[cluster.name] = done, row
+        return row
 
     def _energy(self, cluster: Cluster) -> dict[str, Any]:
         use, power_w = self._use(cluster), self._devices[cluster.name].compute.power_w
@@ -318,6 +337,7 @@ class Simulation:
 
     def _keep_spent(self, to: Build) -> None:
         """Settle what was spent so far where powers change now."""
+        self._rested.clear()
         for cluster, compute in zip(self._clusters, to.compute, strict=True):
             now_w, then_w = self._devices[cluster.name].compute.power_w, compute.power_w
             powers = np.asarray(now_w, float), np.asarray(then_w, float)

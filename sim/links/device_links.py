@@ -9,7 +9,6 @@ from functools import lru_cache
 import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S, Link, LinkCurve, Signal, received_signal, signal_rate_bps
-from channel.link_curve import most_bits_of
 from learning.requests.cluster import Floats
 from sim.links.beam import PAPER_ALTITUDE_M, Beam, Radio, Radios
 
@@ -114,11 +113,7 @@ def bare_links(
 
 def _constant(radio: Radio, devices: int, rise_s: float, set_s: float) -> Beam:
     signal, rate_bps = _overhead(radio.link, devices)
-    time_s, bits = np.empty((2, devices, 2))
-    time_s[:] = rise_s, set_s
-    bits[:, 0], bits[:, 1] = 0.0, (rate_bps[:, 0] + rate_bps[:, 1]) / 2.0 * (set_s - rise_s)
-    most = most_bits_of(bits[:, 1], np.abs(time_s).max(axis=1), rate_bps.max(axis=1))
-    return Beam(LinkCurve.of(time_s, rate_bps, bits, most), radio, signal)
+    return Beam(LinkCurve.constant(rate_bps[:, 0], rise_s, set_s), radio, signal)
 
 
 @lru_cache(maxsize=64)

@@ -77,7 +77,7 @@ class ServiceLink:
         self._synchronisation = synchronisation
         self._closing = closing
         self._faults = faults
-        self._sending_s: Floats = np.zeros(devices.cluster.devices)
+        self.sent_s: Floats = np.zeros(devices.cluster.devices)
         self._never: Floats = np.full(devices.cluster.devices, np.inf)
         self._never.setflags(write=False)
         self._going_on: list[tuple[PlannedSession | None, list[Leg]]] = []
@@ -91,6 +91,11 @@ class ServiceLink:
         if faults is not None and self._faults is not None:
             faults.continue_from(self._faults)
         self._faults = faults
+
+    @property
+    def busy(self) -> bool:
+        """Whether a chain goes on."""
+        return bool(self._going_on)
 
     @property
     def devices(self) -> int:
@@ -149,7 +154,7 @@ class ServiceLink:
     def use(self) -> Use:
         """Return what the devices have done by now, in disconnected phases as far as is settled."""
         now_s, devices = self._clock.now, self._devices
-        rounds, computed_s, sent_s = devices.rounds, devices.computed_s, self._sending_s
+        rounds, computed_s, sent_s = devices.rounds, devices.computed_s, self.sent_s
         for _, legs in self._going_on:
             for leg in legs:
                 if isinstance(leg, Training):
@@ -397,7 +402,7 @@ class ServiceLink:
         pieces = list(parts(session, leg, stop_s))
         if uplink:
             seconds = sending_s(leg, pieces)
-            self._sending_s = self._sending_s + seconds
+            self.sent_s = self.sent_s + seconds
             if self._devices.battery is not None:
                 self._devices.battery.send(now_s, float(seconds[0]))
         for part in pieces:

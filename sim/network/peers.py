@@ -162,8 +162,14 @@ class Nodes:
         self._jobs[job] = None
         yield self._clock.at(job.end_s)
         del self._jobs[job]
-        devices.ended_s[k] += self._spent_s(job, job.end_s)
+        here = np.arange(devices.cluster.devices) == k
+        devices.ended_s = devices.ended_s + here * self._spent_s(job, job.end_s)
         return job.end_s
+
+    @property
+    def computing(self) -> bool:
+        """Whether any of them computes what it was asked for."""
+        return bool(self._jobs)
 
     def here(self, clusters: Sequence[Cluster]) -> Mask:
         """Which devices of some clusters are there now (N,), one cluster after the other."""

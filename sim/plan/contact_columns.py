@@ -21,7 +21,8 @@ class ContactColumns:
     ``clusters``; the other columns are what ``PlannedContact`` says. A contact is made when it is
     first asked for, and kept: of a constellation most are not served, and nobody asks for them.
     Those that were ``given`` have numbers of their own. Where the clients are planes, ``flying``
-    are places in their ``fleet``, whose names contacts have.
+    are places in their ``fleet``, whose names contacts have. ``figures_of`` many contacts gives
+    what ``links.figures`` of each are (4, N), where they need not be made for that.
     """
 
     satellites: Sequence[tuple[str, int | None]]
@@ -39,6 +40,7 @@ class ContactColumns:
     end_s: Floats
     wait_from_s: Floats
     links_of: Callable[[int], ContactLinks]
+    figures_of: Callable[[Ints], Floats] | None = None
     given: bool = False
     fleet: Sequence[str] = ()
     flying: Ints | None = None
@@ -65,6 +67,7 @@ class ContactColumns:
             served=column("served", np.bool_),
             **{name: column(name) for name in _FLOATS},
             links_of=lambda number: contacts[number].links,
+            figures_of=None,
             given=True,
             fleet=list(fleet),
             flying=np.array([fleet[c.member] for c in contacts]) if any(fleet) else None,

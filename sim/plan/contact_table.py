@@ -70,6 +70,10 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
 def _links(contacts: ContactColumns, known: Ints, part: np.ndarray) -> Floats:
     """Bytes of the poorest link, and both Doppler shifts (3, N), of the contacts that are known."""
     found: Floats = np.full((3, len(contacts)), np.nan)
+    if contacts.figures_of is not None:
+        whole, in_service, *shifts_hz = contacts.figures_of(known)
+        found[:, known] = np.where(part[known], in_service, whole), *shifts_hz
+        return found
     for number in known.tolist():
         figures = contacts[number].links.figures
         least = figures.least_in_service_bytes if part[number] else figures.least_bytes

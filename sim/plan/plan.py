@@ -223,6 +223,8 @@ def make_plan(
     if planes:
         satellites = [satellite.name for satellite in view.satellites]
     constellation = view.turned or getattr(source, "serving", "single") == "any"
+    wanted = scenario, view, clusters, radios, places, not constellation
+    links_of, figures_of = _links(*wanted)
     contacts = ContactColumns(
         satellites=list(zip(view.servers, view.norad_ids, strict=True)),
         clusters=clusters,
@@ -235,7 +237,8 @@ def make_plan(
         start_s=view.service.start_s,
         end_s=view.service.end_s,
         wait_from_s=view.service.wait_from_s,
-        links_of=_links(scenario, view, clusters, radios, places, not constellation),
+        links_of=links_of,
+        figures_of=figures_of,
     )
     sky = None
     if view.places:
@@ -279,8 +282,8 @@ def _links(
     radios: Sequence[Radios],
     places: Sequence[tuple[Site, ...]],
     all_wanted: bool,
-) -> Callable[[int], ContactLinks]:
-    """Return what makes the links of a contact by its number.
+) -> tuple[Callable[[int], ContactLinks], Callable[[Ints], Floats] | None]:
+    """Return what makes the links of a contact by its number, and the figures of many at once.
 
     In a constellation most contacts are not served, and nobody asks for their links.
     """
@@ -306,25 +309,32 @@ def _links(
         satellite, place = view.satellites[satellites[number]], view.places[sites[number]]
 
         def range_m(time_s: Floats) -> Floats:
-            angles = orbit.look_angles(satellite, place, view.start, time_s)
-            ranges: Floats = angles.slant_range_km[:, 0] * 1e3
+            ranges: Floats = orbit.slant_range_km(satellite, place, view.start, time_s) * 1e3
             return ranges
 
         def figures() -> PassFigures:
-            link = radios[sites[number]][0].link
-            edges_km_s = windows.rise_range_rate_km_s[number], windows.set_range_rate_km_s[number]
-            shift_hz = float(doppler_hz(-max(map(abs, edges_km_s)), link.frequency_hz))
-            (start_s, end_s), bytes_s = spans_s(number), fixed_rate_bps(link) / 8.0
-            whole_s = float(windows.set_s[number] - windows.rise_s[number])
-            served = 0.0 if np.isnan(start_s) else bytes_s * (end_s - start_s)
-            return PassFigures(bytes_s * whole_s, served, (shift_hz, 0.0))
+            least, in_service, shift_hz, _ = steady_figures(np.array([number]))[:, 0].tolist()
+            return PassFigures(least, in_service, (shift_hz, 0.0))
 
         return bare(number, range_m, figures)
 
+    def steady_figures(numbers: Ints) -> Floats:
+        """What contacts carry as a whole and in service, and both Doppler shifts (4, N)."""
+        site = sites[numbers]
+        links = [own.link for own, _ in radios]
+        frequency_hz = np.array([link.frequency_hz for link in links])[site]
+        bytes_s = np.array([fixed_rate_bps(link) / 8.0 for link in links])[site]
+        edges_km_s = windows.rise_range_rate_km_s[numbers], windows.set_range_rate_km_s[numbers]
+        shift_hz = doppler_hz(-np.maximum(*map(np.abs, edges_km_s)), frequency_hz)
+        whole_s = windows.set_s[numbers] - windows.rise_s[numbers]
+        served_s = service.end_s[numbers] - service.start_s[numbers]
+        served = np.where(np.isnan(served_s), 0.0, bytes_s * served_s)
+        return np.stack([bytes_s * whole_s, served, shift_hz, np.zeros(len(numbers))])
+
     if not view.places:
-        return bare
+        return bare, None
     if view.turned and all(map(is_steady, radios)):
-        return steady
+        return steady, steady_figures
     spreads_km = [
         max((distance_km(centre, device) for device in devices), default=0.0)
         for centre, devices in zip(view.places, places, strict=True)
@@ -359,7 +369,7 @@ def _links(
         figures = partial(links.figures, number)
         return ContactLinks(partial(links.links, number), *spans_s(number), figures)
 
-    return of_pass
+    return of_pass, None
 
 
 def _shadowing_draw(
