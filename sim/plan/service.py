@@ -148,16 +148,23 @@ def served(
     return View(**vars(seen), windows=windows, of=of, service=service, sessions=sessions)
 
 
+MOMENT_S = 0.01
+"""How long a station serves a satellite that is over several ones when a run starts."""
+
+
 def one_at_a_time(windows: orbit.ContactWindows, service: orbit.Service) -> orbit.Service:
     """End the services of a client where its next one begins: it turns to what has risen.
 
-    Of stations with any number of antennas a client may be served by several; of those that begin
-    at the same instant, at the start of a run, the last one serves it.
+    Of stations with any number of antennas a client may be served by several. Those that begin at
+    the same instant, at the start of a run, serve it for a moment each, and the last one from then.
     """
     order = np.lexsort((service.start_s, windows.site))
     order = order[service.served[order]]
     start_s, end_s, site = service.start_s[order], service.end_s[order].copy(), windows.site[order]
     same = site[1:] == site[:-1]
+    tied = np.flatnonzero(same & (start_s[1:] == start_s[:-1])) + 1
+    for late in tied.tolist():  # one behind the other, where there are more than two
+        start_s[late] = start_s[late - 1] + MOMENT_S
     end_s[:-1] = np.where(same, np.minimum(end_s[:-1], start_s[1:]), end_s[:-1])
     kept = end_s > start_s
     starts, ends = np.full((2, len(windows)), np.nan)

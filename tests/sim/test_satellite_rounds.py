@@ -94,10 +94,13 @@ def started(case: str, stations: int, days: float, changes: dict[str, Any]) -> s
     return scenarios.load("flystack", said | changes)
 
 
-@pytest.mark.parametrize("stations", [1, 3])
+@pytest.mark.parametrize(("stations", "days"), [(1, 4), (3, 2), (10, 0.4)])
 @pytest.mark.parametrize("case", [case for case in CASES if "drop" not in case])
-def test_rounds_end_with_the_passes_that_the_rules_name(case: str, stations: int) -> None:
-    run = sim.run(started(case, stations, 4 if stations == 1 else 2, {}))
+def test_rounds_end_with_the_passes_that_the_rules_name(
+    case: str, stations: int, days: float
+) -> None:
+    """Of 10 stations two are over some of the satellites at the start, and both passes count."""
+    run = sim.run(started(case, stations, days, {}))
     said = reference(run, 10, CASES[case][1], case == "fedprox-sat")
     ends_s = run.events[run.events.kind == "aggregate"].time_s.tolist()
     assert len(said) == len(ends_s) > 3
