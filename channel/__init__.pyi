@@ -1,5 +1,4 @@
 from .atmosphere import SlantAttenuation as SlantAttenuation
-from .atmosphere import atmospheric_attenuation_db as atmospheric_attenuation_db
 from .atmosphere import itu_attenuation as itu_attenuation
 from .broadcast import weakest as weakest
 from .budget import SPEED_OF_LIGHT_M_S as SPEED_OF_LIGHT_M_S

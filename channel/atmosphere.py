@@ -1,12 +1,12 @@
 """Attenuation by gases and rain (ITU-R), as a table over elevation."""
 
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from channel.checks import Floats, above_horizon, between, not_negative, one_of
+from channel.checks import Floats, above_horizon, between, not_negative
 
 Atmosphere = Literal["cosecant", "inverse_elevation"]
 
@@ -15,7 +15,7 @@ COSECANT_FLOOR_DEG: Final = 5.0
 
 
 def atmospheric_attenuation_db(
-    zenith_attenuation_db: ArrayLike, elevation_deg: ArrayLike, atmosphere: Atmosphere = "cosecant"
+    zenith_db: float | Floats, elevation_deg: Floats, atmosphere: Atmosphere
 ) -> Floats:
     """Gaseous attenuation in dB on the way to a satellite at `elevation_deg`.
 
@@ -24,19 +24,10 @@ def atmospheric_attenuation_db(
     read as decibels: between 0 and 90 degrees it is the larger of the two.
 
     The cosecant law holds for elevations of 5 degrees and more (ITU-R P.676, annex 2); between
-    0 and 5 degrees both forms keep their value at 5 degrees. Inputs broadcast. Raises ValueError
-    for another form, a negative zenith attenuation and for elevations outside (0, 90]: there is
-    no link below the horizon, which is not the same as a link without loss.
+    0 and 5 degrees both forms keep their value at 5 degrees. Inputs broadcast, and are known to be
+    right: 0 or more, and above the horizon. There is no link below it, which is not the same as a
+    link without loss.
     """
-    one_of("atmosphere", atmosphere, get_args(Atmosphere))
-    zenith_db = not_negative("zenith_attenuation_db", zenith_attenuation_db)
-    return unchecked_attenuation_db(zenith_db, above_horizon(elevation_deg), atmosphere)
-
-
-def unchecked_attenuation_db(
-    zenith_db: float | Floats, elevation_deg: Floats, atmosphere: Atmosphere
-) -> Floats:
-    """The same for what is known to be right."""
     floored = np.maximum(elevation_deg, COSECANT_FLOOR_DEG)
     if atmosphere == "inverse_elevation":
         return np.asarray(zenith_db * (90.0 / floored))

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from channel.atmosphere import COSECANT_FLOOR_DEG, unchecked_attenuation_db
+from channel.atmosphere import COSECANT_FLOOR_DEG, atmospheric_attenuation_db
 from channel.budget import carrier_over_n0_dbhz, noise_bandwidth_dbhz, unchecked_path_loss_db
 from channel.checks import Floats, between, checked, positive
 from channel.efficiency import fixed_k_factor, modcod_level, spectral_efficiency_bps_hz
@@ -179,7 +179,7 @@ def path_losses_db(
         terms["rain_loss_db"] = link.attenuation.rain_loss_db(elevation_deg)
     else:
         zenith_db, law = link.zenith_attenuation_db, link.atmosphere
-        terms["atmospheric_loss_db"] = unchecked_attenuation_db(zenith_db, elevation_deg, law)
+        terms["atmospheric_loss_db"] = atmospheric_attenuation_db(zenith_db, elevation_deg, law)
     scintillation_db: ArrayLike | None = link.scintillation_loss_db
     shadowing_db: ArrayLike = link.shadowing_margin_db
     if link.environment is not None:

@@ -20,11 +20,12 @@ from learning.architecture.shapes import (
 from learning.architecture.text_shape import (
     LLAMA_3_8B_X3,
     MIXTRAL_8X7B,
+    MIXTURE_TYPES,
     SIZES,
     TextShape,
     merged_shape,
-    mixture_shape,
     read_config,
+    read_shape,
     shape_of_keys,
     text_tensors,
 )
@@ -306,7 +307,7 @@ def text_shape(config: ModelConfig) -> TextShape:
         )
     if not config.checkpoints:
         return shape_of_keys(config)
-    return mixture_shape(Path(config.checkpoints[0]))
+    return read_shape(Path(config.checkpoints[0]), MIXTURE_TYPES)
 
 
 def resolved(config: ModelConfig) -> ModelConfig:

@@ -112,7 +112,7 @@ def shape_of_keys(config: ModelConfig) -> TextShape:
 # Shapes of text models, read from the config.json of local checkpoints.
 
 
-DENSE_TYPES = ("llama", "mistral")
+MIXTURE_TYPES, DENSE_TYPES = ("mixtral",), ("llama", "mistral")
 MOST, MOST_LAYERS, MOST_EXPERTS = 100_000_000, 1_000, 10_000
 """Far above any published model: larger numbers mean a broken file."""
 SAME = ("hidden", "expert_hidden", "layers", "heads", "kv_heads", "head_dim", "vocabulary", "rope")
@@ -129,17 +129,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     return read_object(path)
 
 
-def mixture_shape(folder: Path) -> TextShape:
-    """Return the shape of a Mixtral checkpoint."""
-    return _read_shape(folder, ("mixtral",))
-
-
 def merged_shape(checkpoints: Sequence[str], top_k: int) -> TextShape:
     """Return the shape of dense models merged as one expert each: that of the first, if all fit."""
     if not checkpoints:
         raise ValueError("kind 'merged-llama' needs checkpoints: one folder of a dense model each")
     held = len(checkpoints), top_k
-    shapes = [_read_shape(Path(place), DENSE_TYPES, held) for place in checkpoints]
+    shapes = [read_shape(Path(place), DENSE_TYPES, held) for place in checkpoints]
     for place, shape in zip(checkpoints, shapes, strict=True):
         for key in SAME:
             first, other = getattr(shapes[0], key), getattr(shape, key)
@@ -151,7 +146,7 @@ def merged_shape(checkpoints: Sequence[str], top_k: int) -> TextShape:
     return shapes[0]
 
 
-def _read_shape(
+def read_shape(
     folder: Path, types: tuple[str, ...], held: tuple[int, int] | None = None
 ) -> TextShape:
     """Return the shape of a checkpoint; ``held`` are experts and top_k where it is dense."""

@@ -19,7 +19,7 @@ from learning.policies.model_splitting import (
     home_clusters,
 )
 from learning.policies.problem import Problem
-from learning.requests.cluster import Assign, Floats, Ints, Measure, Note, Request
+from learning.requests.cluster import Assign, Floats, Ints, Mask, Measure, Note, Request
 from learning.requests.event_details import GIVES, TAKES, parts_named
 from learning.rng import stream
 
@@ -45,12 +45,14 @@ class SplitsExperts(GlobalModelMethod):
 
     def __init__(self, world: World, options: EmsFlOptions | None = None) -> None:
         super().__init__(world, options)
-        self.splitting = Splitting(self.registry, len(world.clusters))
+        self.splitting = Splitting(self.registry)
 
     def prepare(self) -> Protocol:
         """Split the experts by the trial data that the clusters shared beforehand."""
         relevance = yield from self.measure_relevance("relevance")
-        self.splitting.begin(self.drawn(relevance, number=0))
+        drawn = self.drawn(relevance, number=0)
+        self.splitting.redraw(0, drawn)
+        self.registry.hand_out(drawn == np.arange(len(relevance))[:, None])
         yield self.assignment(relevance, self.splitting.drawn)
 
     def split_again(self, cycle: int) -> Protocol:
@@ -115,7 +117,7 @@ class SplitsExperts(GlobalModelMethod):
         It goes with the clusters that hold the experts now, whoever they were last drawn for.
         """
         relevance = yield from self.measure_relevance("relevance")
-        yield self.assignment(relevance, self.splitting.owner)
+        yield self.assignment(relevance, self.registry.owner)
 
     def measure_relevance(self, name: str) -> Generator[Request, Any, Floats]:
         """Relevance of every expert for every cluster (29), shape (C, E)."""
@@ -157,31 +159,20 @@ def paired_relevance(clusters: int, experts: int, top_k: int) -> Floats:
 
 
 class Splitting:
-    """Who of the ``clusters`` holds which expert of ``registry``, and who shall own it.
+    """Who holds which expert of ``registry``, and the cluster (E,) that it was ``drawn`` for.
 
     An expert changes hands in two steps, so that no two clusters ever train it: its owner lets go
-    of it, and from then on the cluster that it was drawn for can take it. ``owner`` (E,) is
-    ``NOBODY`` in between. A splitting that is replaced by the next one before it was carried out
+    of it, and from then on the cluster that it was drawn for can take it; it has no owner in
+    between. A splitting that is replaced by the next one before it was carried out
     leaves nothing behind: only the last one counts. ``changing`` are the clusters that still have
     to send what they trained of an expert that leaves them.
     """
 
-    def __init__(self, registry: ExpertRegistry, clusters: int) -> None:
+    def __init__(self, registry: ExpertRegistry) -> None:
         self.registry = registry
-        self.clusters = clusters
         self.drawn: Ints = np.full(len(registry.bytes), NOBODY)
         self.number = 0
         self.changing: set[int] = set()
-
-    @property
-    def owner(self) -> Ints:
-        """The cluster (E,) that holds each expert, as the registry knows it."""
-        return self.registry.owner
-
-    def begin(self, drawn: Ints) -> None:
-        """Let every cluster own what was drawn for it, before time begins."""
-        self.drawn = drawn
-        self.registry.hand_out(drawn == np.arange(self.clusters)[:, None])
 
     def redraw(self, number: int, drawn: Ints) -> None:
         """Let splitting ``number`` say who shall own what; who holds what does not change yet."""
@@ -189,15 +180,16 @@ class Splitting:
 
     def trained_by(self, cluster: int) -> list[int]:
         """Return the experts E_c that ``cluster`` trains: those that it holds and shall keep."""
-        return self._listed((self.owner == cluster) & (self.drawn == cluster))
+        return self._drawn_for(cluster, self.registry.owner == cluster)
 
     def leaving(self, cluster: int) -> list[int]:
         """Return the experts that ``cluster`` holds and shall let go of."""
-        return self._listed((self.owner == cluster) & (self.drawn != cluster))
+        kept = self.trained_by(cluster)
+        return [expert for expert in self.registry.held_by(cluster) if expert not in kept]
 
     def free_for(self, cluster: int) -> list[int]:
         """Return the experts that nobody holds and ``cluster`` shall take."""
-        return self._listed((self.owner == NOBODY) & (self.drawn == cluster))
+        return self._drawn_for(cluster, self.registry.owner == NOBODY)
 
     def change_hands(self, cluster: int) -> tuple[list[int], list[int]]:
         """Let ``cluster`` go of what leaves it and take what is free for it; return both."""
@@ -206,6 +198,6 @@ class Splitting:
         self.registry.hold(cluster, taken)
         return gone, taken
 
-    def _listed(self, which: np.ndarray) -> list[int]:
-        listed: list[int] = np.flatnonzero(which).tolist()
+    def _drawn_for(self, cluster: int, among: Mask) -> list[int]:
+        listed: list[int] = np.flatnonzero(among & (self.drawn == cluster)).tolist()
         return listed

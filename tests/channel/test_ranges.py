@@ -26,7 +26,6 @@ log_distance_path_loss_db distance_m=9|0,inf frequency_hz=1e9|0 exponent=3|0
     reference_distance_m:distance_m=1
 Sidelink frequency_hz=1e9|0 bandwidth_hz=1e6|0 path_loss_exponent:exponent=2.5|0 tx_power_dbm=9|inf
     reference_distance_m:distance_m=1|0 noise_figure_db=0|-0.1 other_losses_db=0|-0.1,inf
-atmospheric_attenuation_db zenith_attenuation_db=1|-0.1 elevation_deg=9|0,90.1 atmosphere=_|thin
 ergodic_capacity snr_linear=1|-1e-9,1.001e12 k_linear=1|-1e-9
 shannon_capacity snr_linear=1|-1e-9,inf
 itu_attenuation latitude_deg=48|90.1,1/2 longitude_deg=11|180.1 altitude_m=500|-501,9001

@@ -102,16 +102,18 @@ TURN = st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 1000))
 @given(st.lists(TURN, min_size=5, max_size=40))
 def test_an_expert_is_owned_by_one_or_nobody_and_lost_to_nobody(turns):
     """Any order of splittings and contacts ends with every expert where it was last drawn to."""
-    splitting = seam.Splitting(seam.ExpertRegistry(np.ones(6)), 4)
-    splitting.begin(np.arange(6) % 4)
+    registry = seam.ExpertRegistry(np.ones(6))
+    splitting = seam.Splitting(registry)
+    splitting.redraw(0, np.arange(6) % 4)
+    registry.hand_out(splitting.drawn == np.arange(4)[:, None])
     for again, cluster, seed in turns:
-        before = splitting.owner.copy()
+        before = registry.owner.copy()
         if again:
             splitting.redraw(splitting.number + 1, learning.stream(seed, "x").integers(0, 4, 6))
             continue
         splitting.change_hands(cluster)
-        for expert in np.flatnonzero(before != splitting.owner):
-            assert {int(before[expert]), int(splitting.owner[expert])} == {seam.NOBODY, cluster}
+        for expert in np.flatnonzero(before != registry.owner):
+            assert {int(before[expert]), int(registry.owner[expert])} == {seam.NOBODY, cluster}
     for cluster in (0, 1, 2, 3) * 2:
         splitting.change_hands(cluster)
-    assert splitting.owner.tolist() == splitting.drawn.tolist()
+    assert registry.owner.tolist() == splitting.drawn.tolist()
