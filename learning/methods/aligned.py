@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
-from learning.clients.updates import Update, merge
+from learning.clients.updates import merge
 from learning.learner import Learner
 from learning.methods.barrier_rounds import BarrierRounds
 from learning.methods.base import Protocol, World
@@ -232,32 +232,27 @@ class Aligned(BarrierRounds):
     # -- the end of a round
 
     def merge_round(self, shares: dict[str, float]) -> Sequence[int]:
-        """Move every expert by its use, and what is shared by samples; learn from both."""
+        """Move every expert by its use, and what is shared by samples; learn from both.
+
+        A device's share of an expert's use is ``u_ce / sum_c u_ce``, 0 where nobody used it.
+        """
+        used = []
         for update in self.updates:
             rows = self.rows[update.cluster]
-            arrived = update.who[:, None] * self.samples[rows]
-            self.served[rows] = self.served[rows] + arrived
-        changes = np.zeros(len(self.experts), np.int64)
-        for update in self.updates:
-            weights = self.use_shares(update)
+            used.append(update.who[:, None] * self.samples[rows])
+            self.served[rows] = self.served[rows] + used[-1]
+        total = np.maximum(self.served.sum(axis=0), 1)
+        changes: Ints = np.zeros(len(self.experts), np.int64)
+        for update, own in zip(self.updates, used, strict=True):
             share = shares[update.cluster]
-            self.weights = merge(self.learner, self.weights, update, share, usage=weights)
-            changes = changes + weights.any(axis=0)
+            self.weights = merge(self.learner, self.weights, update, share, usage=own / total)
+            changes = changes + own.any(axis=0)
         self.fitness = averaged(
             self.fitness, self.scored, self.served, self.options.fitness_average
         )
-        self.aggregated([])
-        for expert, count in enumerate(changes.tolist()):
-            self.registry.changed([expert], count)
+        self.aggregated(self.experts, changes)
         moved: list[int] = np.flatnonzero(changes).tolist()
         return moved
-
-    def use_shares(self, update: Update) -> Floats:
-        """Return ``u_ce / sum_c u_ce`` (K, E) of the devices in an update; 0 where none is used."""
-        used = update.who[:, None] * self.samples[self.rows[update.cluster]]
-        total = self.served.sum(axis=0)
-        share: Floats = used / np.maximum(total, 1)
-        return share
 
 
 def _needs_of(learner: Learner) -> list[Needs]:

@@ -187,7 +187,7 @@ class Method(ABC):
         """How many changes have been aggregated into each expert (E,) of the server's model."""
         return self.registry.changes
 
-    def aggregated(self, experts: Sequence[int], changes: int = 1) -> None:
+    def aggregated(self, experts: Sequence[int], changes: int | Ints = 1) -> None:
         """Count a new version of the server's model, with ``changes`` more in ``experts`` each."""
         self.version += 1
         self.registry.changed(experts, changes)
@@ -357,8 +357,8 @@ class ExpertRegistry:
         self.changes: Ints = np.zeros(len(self.bytes), np.int64)
         self.hand_out(np.zeros((0, len(self.bytes)), bool))
 
-    def changed(self, experts: Sequence[int], changes: int = 1) -> None:
-        """Count ``changes`` more in each of ``experts``.
+    def changed(self, experts: Sequence[int], changes: int | Ints = 1) -> None:
+        """Count ``changes`` more in each of ``experts``, one number or one for each.
 
         Replaces ``changes`` (E,) instead of writing into it: what is on its way down keeps its own.
         """
