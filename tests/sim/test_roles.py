@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 
 import scenarios
 import sim
+from tests.kit.learning import METHODS
 from tests.kit.network import InputError, one_pass
 
 WINDOWS = """\
@@ -157,3 +159,21 @@ def test_a_station_that_is_called_like_a_satellite_is_refused() -> None:
     ground = {"stations": [{"name": "A1"}, {"name": "Svalbard"}]}
     with pytest.raises(InputError, match=r"ground.stations: 'A1' is a station and a satellite too"):
         sim.run(scenarios.from_dict(IN_ORBIT | {"orbit": orbit, "ground": ground}))
+
+
+@pytest.mark.parametrize("who", ["satellites", "planes"])
+@pytest.mark.parametrize("method", METHODS.shipped)
+def test_a_method_serves_clients_in_orbit_or_says_why_not(method: str, who: str) -> None:
+    with_experts = {"kind": "vector-nmoe"} if method == "nmoe" else {"experts": 4}
+    model = with_experts if METHODS.find(method).needs_experts else {"kind": "vector-mlp"}
+    learning = {"train": False, "method": method, "model": model}
+    roles = {"server": "stations", "clients": who}
+    try:
+        run = sim.run(scenarios.from_dict(WALKER | {"roles": roles, "learning": learning}))
+    except InputError as error:  # it needs what this scenario does not have
+        assert re.fullmatch(rf"(link|learning|roles)\.\S+: method '{method}' .+", str(error))
+        return
+    came = run.transfers[run.transfers.toward == "server"]
+    clients = set(run.contacts.cluster)
+    assert len(clients) == (2 if who == "planes" else 4)
+    assert set(came.cluster) == (set() if method in ("centralised", "local") else clients)
