@@ -38,8 +38,11 @@ from .sites import place_devices as place_devices
 from .sites import read_sites as read_sites
 from .validity import OrbitWarning as OrbitWarning
 from .validity import doubts as doubts
+from .window_file import IslFile as IslFile
 from .window_file import WindowFile as WindowFile
+from .window_file import parse_isl_windows as parse_isl_windows
 from .window_file import parse_windows as parse_windows
+from .window_file import read_isl_windows as read_isl_windows
 from .window_file import read_windows as read_windows
 from .windows import ContactWindows as ContactWindows
 from .windows import Coverage as Coverage

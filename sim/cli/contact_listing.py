@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import orbit
+from scenarios.link import Isl
+from sim.devices.satellites import satellites_of
 from sim.errors import InputError
 from sim.export.formats import FORMULA
 from sim.formatting import table
+from sim.plan.isl import find_isls, isl_pairs
 from sim.plan.plan import view_of
 from sim.trace import arrow as plain
 from sim.trace.arrow import array
@@ -26,10 +30,12 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 250_000
 _COORDINATES = re.compile(r"[-+0-9.,eE ]*[.,][-+0-9.,eE ]*")
-_SHOWN = {
+SHOWN = {
     "duration_s": "{:.1f}",
     "max_elevation_deg": "{:.2f}",
     "min_slant_range_km": "{:.1f}",
+    "min_range_km": "{:.1f}",
+    "max_range_km": "{:.1f}",
 }
 
 
@@ -74,7 +80,7 @@ def list_text(found: Found) -> str:
         "max_elevation_deg": w.max_elevation_deg,
         "min_slant_range_km": w.min_slant_range_km,
     }
-    return plain.text(shown, _SHOWN)
+    return plain.text(shown, SHOWN)
 
 
 def summary_text(found: Found) -> str:
@@ -225,6 +231,36 @@ def of_elements(
         (*left_out, *_warnings([*partly, *orbit.doubts(satellites, begin, end)])),
         _revolutions_per_day(satellites),
     )
+
+
+def between_satellites(scenario: Scenario, as_text: bool) -> dict[str, Any]:
+    """Columns of ``orbit.isl_windows`` for a scenario, with times ``as_text`` or as datetimes.
+
+    Pairs and limits are those of ``link.isl``; without it all pairs, 80 km above the Earth.
+    """
+    if not scenario.orbit.has_geometry:
+        source = scenario.orbit.source
+        raise InputError(f"contacts: --isl: source {source!r} has no satellites on orbits")
+    satellites = satellites_of(scenario)
+    if len(satellites) < 2:
+        raise InputError("contacts: --isl: the scenario has one satellite; a link needs two")
+    start = scenario.start or max(satellite.epoch for satellite in satellites)
+    isl = scenario.link.isl or Isl(between_planes="all")
+    pairs = np.array([*combinations(range(len(satellites)), 2)])
+    if scenario.link.isl is not None:
+        pairs, _ = isl_pairs(isl, satellites, start)
+    end = start + timedelta(days=scenario.stop.days or 0.0)
+    found = find_isls(isl, satellites, start, end, pairs)
+    names = np.array([satellite.name for satellite in satellites])
+    times = {"start_utc": _utc(start, found.start_s), "end_utc": _utc(start, found.end_s)}
+    columns = {name: values for name, values in vars(found).items() if not name.endswith("_s")}
+    return {
+        "a": names[columns.pop("a")],
+        "b": names[columns.pop("b")],
+        **{name: plain.iso(time) if as_text else time for name, time in times.items()},
+        "duration_s": found.end_s - found.start_s,
+        **columns,
+    }
 
 
 def _revolutions_per_day(satellites: Sequence[orbit.Satellite]) -> float | None:

@@ -35,6 +35,9 @@ def contacts_command(
     min_elevation: Annotated[
         float | None, typer.Option(metavar="DEG", help="mask, degrees")
     ] = None,
+    isl: Annotated[
+        bool, typer.Option("--isl", help="windows between the SCENARIO's satellites instead")
+    ] = False,
     summary: Annotated[bool, typer.Option("--summary", help="one line per site")] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave bad elements out")] = False,
     out: Annotated[
@@ -43,7 +46,7 @@ def contacts_command(
     ] = None,
     set_: SetKeys = None,
 ) -> None:
-    """List contacts: of a scenario's clusters, or of --tle over --site."""
+    """List contacts: of a scenario's clusters, or of --tle over --site; or of its satellites."""
     from sim.cli import contact_listing as listing
     from sim.trace import arrow
 
@@ -59,8 +62,20 @@ def contacts_command(
         )
     if tle is not None and set_:
         raise InputError("contacts: --set goes with a SCENARIO")
+    if isl and (scenario is None or summary):
+        raise InputError("contacts: --isl goes with a SCENARIO, and has no --summary")
     if out is not None:
         arrow.check_path(out)
+    if isl:
+        windows = listing.between_satellites(
+            load(str(scenario), set_, None), as_text=out is None or out.suffix == ".csv"
+        )
+        if out is None:
+            print(arrow.text(windows, listing.SHOWN))
+        else:
+            arrow.write(windows, out)
+            print(f"wrote {len(windows['a'])} windows to {out}", file=sys.stderr)
+        return
     if tle is not None:
         found = listing.of_elements(tle, site or [], sites, start, days, min_elevation, skip_bad)
     else:

@@ -4,6 +4,7 @@ from .contacts import LAST_BITS_S as LAST_BITS_S
 from .contacts import PlannedContact as PlannedContact
 from .contacts import PlannedSession as PlannedSession
 from .isl import IslPlan as IslPlan
+from .isl import find_isls as find_isls
 from .isl import isl_pairs as isl_pairs
 from .isl import isl_plan as isl_plan
 from .plan import CONTACT_BYTES as CONTACT_BYTES

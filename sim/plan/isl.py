@@ -93,15 +93,7 @@ def isl_plan(
         return None
     pairs, within = isl_pairs(isl, satellites, start)
     values = scenarios.isl_values(isl)
-    end = start + timedelta(seconds=span_s)
-    try:
-        found = orbit.find_isls(
-            satellites, start, end, pairs.tolist(), isl.grazing_km, values["max_range_km"]
-        )
-    except orbit.ElementError:
-        raise
-    except ValueError as error:
-        raise InputError(f"link.isl.{error}") from None
+    found = find_isls(isl, satellites, start, start + timedelta(seconds=span_s), pairs)
     ring = np.zeros(len(satellites) ** 2, bool)
     ring[pairs[within] @ [len(satellites), 1]] = True
     number = found.a * len(satellites) + found.b
@@ -119,6 +111,19 @@ def isl_plan(
         found.min_range_km, found.max_range_km, ring[number],
     )  # fmt: skip
     return _served(plan, isl, ~found.clipped_start)
+
+
+def find_isls(
+    isl: Isl, satellites: Sequence[orbit.Satellite], start: datetime, end: datetime, pairs: Ints
+) -> orbit.IslWindows:
+    """Find the windows of pairs (P, 2); raise InputError for what `orbit.find_isls` refuses."""
+    range_km = scenarios.isl_values(isl)["max_range_km"]
+    try:
+        return orbit.find_isls(satellites, start, end, pairs.tolist(), isl.grazing_km, range_km)
+    except orbit.ElementError:
+        raise
+    except ValueError as error:
+        raise InputError(f"link.isl.{error}") from None
 
 
 def _rates_bps(values: dict[str, float | None], range_km: Floats) -> Floats:

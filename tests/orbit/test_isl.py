@@ -188,3 +188,42 @@ def test_windows_are_cut_where_sgp4_fails():
 )
 def test_what_cannot_be_is_refused_in_one_line(words, named):
     refused(words, orbit.find_isls, skies.CIRCLES, START, START + DAY / 24, **named)
+
+
+ROWS = """a,b,start_utc,end_utc,min_range_km,max_range_km
+B,A,2026-08-22T12:10:00Z,2026-08-22T12:20:00Z,900,4000
+A,B,2026-08-22T12:10:00Z,2026-08-22T12:20:00Z,900,4000
+C,A,2026-08-22T11:50:00Z,2026-08-22T12:05:00Z,,
+"""
+
+
+def test_windows_of_another_tool_count_once_and_keep_their_ranges():
+    read = orbit.parse_isl_windows(ROWS, "sky.csv", START)
+    w = read.windows
+    assert read.satellites == ["A", "B", "C"]
+    assert [w.a.tolist(), w.b.tolist()] == [[0, 0], [2, 1]]
+    assert [w.start_s.tolist(), w.end_s.tolist()] == [[0, 600], [300, 1200]]
+    assert w.max_range_km[1] == 4000
+    assert np.isnan(w.min_range_km[0])
+    assert w.clipped_start.tolist() == [True, False]
+    renamed = ROWS.replace("a,b,start_utc", "from,to,AOS (UTC)")
+    columns = {"a": "from", "b": "to", "start_utc": "AOS (UTC)"}
+    again = orbit.parse_isl_windows(renamed, "sky.csv", START, columns).windows
+    np.testing.assert_array_equal(again.start_s, w.start_s)
+
+
+@pytest.mark.parametrize(
+    ("words", "old", "new"),
+    [
+        ("sky.csv:1: no column 'end_utc'", "end_utc", "stop"),
+        ("sky.csv:2: 'B' twice", "B,A", "B,B"),
+        (
+            "sky.csv:3: the window overlaps that of line 2",
+            "12:20:00Z,900,4000\nA",
+            "12:19:00Z,,\nA",
+        ),
+        ("sky.csv:4: start_utc .* is not a time", "2026-08-22T11:50:00Z", "noon"),
+    ],
+)
+def test_a_bad_file_of_links_is_refused_with_its_line(words, old, new):
+    refused(words, orbit.parse_isl_windows, ROWS.replace(old, new, 1), "sky.csv", START)

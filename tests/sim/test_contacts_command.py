@@ -194,3 +194,44 @@ def test_wrong_options_and_files_are_one_line(
     done = leomix("contacts", "--tle", elements, *options)
     assert (done.status, done.out, done.err.count("\n"), word in done.err) == (2, "", 1, True), done
     assert list(tmp_path.iterdir()) == files
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_windows_between_satellites_are_those_of_the_python_function(leomix, tmp_path, ending):
+    out, set_ = tmp_path / f"isl.{ending}", ("--set", "stop.days=0.1")
+    result = leomix("contacts", "walker", *set_, "--isl", "-o", str(out))
+    assert (result.status, result.out) == (0, "")
+    orbit_ = scenarios.load("walker", {"stop.days": 0.1}).orbit
+    shell = orbit.walker_delta(
+        orbit_.altitude_km, orbit_.inclination_deg, orbit_.satellites, orbit_.planes,
+        orbit_.phasing, START,
+    )  # fmt: skip
+    true = orbit.isl_windows(shell, START, START + timedelta(days=0.1))
+    read = pd.read_parquet(out) if ending == "parquet" else pd.read_csv(out)
+    assert list(read.columns) == list(true.columns)
+    assert read[["a", "b"]].equals(true[["a", "b"]].astype(read.a.dtype))
+    np.testing.assert_allclose(read.duration_s, true.duration_s)
+    off = pd.to_datetime(read.start_utc) - true.start_utc
+    assert off.abs().max() < timedelta(microseconds=1)
+    again = orbit.read_isl_windows(out, START) if ending == "csv" else None
+    if again is not None:
+        np.testing.assert_allclose(
+            again.windows.end_s - again.windows.start_s, true.duration_s, atol=2e-6
+        )
+    shown = leomix("contacts", "walker", *set_, "--isl").out.splitlines()
+    assert len(shown) == len(true) + 1
+    assert shown[1].split()[:2] == [true.a[0], true.b[0]]
+
+
+@pytest.mark.parametrize(
+    ("words", "arguments"),
+    [
+        ("--isl goes with a SCENARIO", ("--isl", "walker", "--summary")),
+        ("'slots' has no satellites on orbits", ("--isl", "paper-slots")),
+        ("has one satellite", ("--isl", "circular")),
+    ],
+)
+def test_windows_between_satellites_that_are_not_there(leomix, words, arguments):
+    result = leomix("contacts", *arguments)
+    assert (result.status, result.err.count("\n")) == (2, 1)
+    assert words in result.err
