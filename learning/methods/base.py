@@ -30,6 +30,7 @@ from learning.requests.cluster import (
     Request,
     Work,
 )
+from learning.requests.payload import Payload
 from learning.values.lazy import OURS, Handle, Operation
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class World:
     learner: Learner
     gate_tuning_cycles: int = 2
     closing: Quorum = WAITS_FOR_ALL
+    rings: tuple[tuple[str, ...], ...] = ()
 
 
 class Method(ABC):
@@ -93,7 +95,8 @@ class Method(ABC):
     What the method needs of a scenario are class attributes; one that lacks it, or sets a key that
     means nothing to the method, is refused by name. ``trains``: which parts of the model move;
     ``needs_experts``: how many there must be, 0 for any model; ``needs_sidelinks``: devices send to
-    each other; ``needs_satellites``: its clients are satellites; ``splits_experts``: clusters train
+    each other; ``needs_satellites``: its clients are satellites; ``needs_isl``: which keys of
+    ``link.isl`` have to give these links; ``splits_experts``: clusters train
     experts of their own (a user is warned where the data do not keep to them); ``uses_lora``:
     ``learning.lora`` means something to it; ``uses_optimizer``: so do ``optimizer``, ``schedule``
     and ``clip_norm``; ``waits_for_all``: it cannot do without any device, so that
@@ -110,6 +113,7 @@ class Method(ABC):
     needs_experts: ClassVar[int] = 0
     needs_sidelinks: ClassVar[bool] = False
     needs_satellites: ClassVar[bool] = False
+    needs_isl: ClassVar[Sequence[str]] = ()
     splits_experts: ClassVar[bool] = False
     uses_lora: ClassVar[bool] = True
     uses_optimizer: ClassVar[bool] = True
@@ -218,6 +222,14 @@ class GlobalModelMethod(Method):
         """Return the model at the server."""
         return self.weights
 
+    @property
+    def partial(self) -> Payload:
+        """What is sent of any number of updates together: as large as one."""
+        sizes = self.learner.architecture
+        tensors = sizes.upload_tensors(self.experts, gate=True)
+        size = sizes.upload_bytes(self.experts, gate=True)
+        return Payload("aggregate", size, self.version, tensors)
+
     def measure_shares(self) -> Generator[Request, Any, dict[str, Floats]]:
         """Return each device's share of all samples, (K,) by cluster; timing-only: all alike."""
         clusters = self.world.clusters
@@ -321,6 +333,9 @@ METHODS: Register[MethodType] = Register(
         "fedavg-sat": "learning.methods.fedavg_sat:FedAvgSat",
         "fedprox-sat": "learning.methods.fedavg_sat:FedProxSat",
         "fedsat": "learning.methods.fedsat:FedSat",
+        "fedisl": "learning.methods.fedisl:FedIsl",
+        "fedleo": "learning.methods.fedisl:FedLeo",
+        "autoflsat": "learning.methods.fedisl:AutoFlSat",
         "fedspace": "learning.methods.fedspace:FedSpace",
         "local": "learning.methods.references:Local",
         "centralised": "learning.methods.references:Centralised",

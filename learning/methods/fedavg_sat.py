@@ -6,7 +6,7 @@ Learning to Space" (arXiv 2511.14889): FedAvgSat, FedAvg2Sat, FedAvg3Sat, FedPro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -24,9 +24,13 @@ from learning.requests.cluster import (
     Forecast,
     NextContact,
     Receipt,
+    Request,
     TrainUntilContact,
+    Upload,
     Work,
 )
+from learning.requests.peers import Node
+from learning.requests.ring import reduce
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -75,7 +79,8 @@ class FedAvgSat(FedAvg):
     first C satellites in contact take part; scheduled all train, and the first C that come back are
     the round. With ``intra_plane`` a client that is done, and has been in contact once in the
     round, hands its update to another one of its plane that comes into contact, once the plane has
-    had more than two contacts: the ring takes no time and no bytes, and more than C may arrive.
+    had more than two contacts, and more than C may arrive. Over the rings of ``link.isl`` that is a
+    partial aggregate, as large as one model; without them it takes no time and no bytes.
     """
 
     Options: ClassVar[type] = FedAvgSatOptions
@@ -176,20 +181,35 @@ class FedAvgSat(FedAvg):
     def collect_plane(self, here: Client, contact: Contact) -> Protocol:
         """Take the updates that are ready in the plane of the satellite in contact."""
         peers = [other for other in self.planes[here.me.plane] if other.round == self.version]
-        if sum(other.passes for other in peers) <= 2:
+        ready = [other for other in peers if other.passes == 1 and other.trains]
+        ready = [other for other in ready if other.ready_s < contact.start_s]
+        if sum(other.passes for other in peers) <= 2 or not ready:
             return
-        for other in peers:
-            if other.passes == 1 and other.trains and other.ready_s < contact.start_s:
-                ready_s, nobody = np.array([other.ready_s]), np.array([False])
-                other.train(Work(np.array([other.left]), ready_s, nobody), self.experts)
-                other.devices.offer(self.experts, gate=True)
-                size = np.asarray(other.devices.payload("model").bytes, float)
-                here_id = np.array([contact.contact_id])
-                whole = Receipt(~nobody, ready_s, size, np.zeros(1), contact_id=here_id)
-                update = yield from other.devices.arrived(whole)
-                if update is not None:
-                    self.updates.append(update)
-                self.arrives(other)
+        if self.world.rings:
+            ready = yield from self.gather(here, ready)
+        for other in ready:
+            ready_s, nobody = np.array([other.ready_s]), np.array([False])
+            other.train(Work(np.array([other.left]), ready_s, nobody), self.experts)
+            other.devices.offer(self.experts, gate=True)
+            sent = Upload(other.devices.payload("model"))
+            update = yield from other.devices.arrived(
+                Receipt.whole(sent, np.array([contact.contact_id]))
+            )
+            if update is not None:
+                self.updates.append(update)
+            self.arrives(other)
+
+    def gather(self, here: Client, ready: list[Client]) -> Generator[Request, Any, list[Client]]:
+        """Bring a partial aggregate over the ring and down; return whose updates are in it."""
+        names, partial = next(r for r in self.world.rings if here.me.name in r), self.partial
+        ring, among = [Node(name, 0) for name in names], [names.index(o.me.name) for o in ready]
+        added = yield from reduce(ring, names.index(here.me.name), partial, among=among)
+        receipt = yield Upload(partial, carry=False)
+        if not receipt.done.all():
+            return []
+        there = [other for other in ready if names.index(other.me.name) in added]
+        # Meanwhile one may have come into contact itself, or the round be over.
+        return [other for other in there if other.trains and other.round == self.version]
 
 
 @dataclass(frozen=True, config=CHECKED)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning.requests.payload import Payload
-from learning.requests.peers import All, Compute, Infer, Reach, Send, Wait
+from learning.requests.peers import All, Compute, Infer, NextLink, Reach, Send, Wait
 
 
 @dataclass(frozen=True)
@@ -295,6 +295,12 @@ class Receipt:
     given_up: Mask | None = None
     contact_id: Ints | None = None
 
+    @classmethod
+    def whole(cls, step: Upload | Download, contact_id: Ints | None = None) -> Receipt:
+        """Return that of one satellite whose payload has gone by another way, over links."""
+        one = np.ones(1)
+        return cls(one > 0, one, one * step.payload.bytes, 0 * one, contact_id=contact_id)
+
 
 Request = (
     NextContact
@@ -313,6 +319,7 @@ Request = (
     | All
     | Wait
     | Reach
+    | NextLink
     | Infer
 )
 

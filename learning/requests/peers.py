@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -47,6 +47,29 @@ class Arrival:
     delivered: bool
     time_s: float
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class NextLink:
+    """Look up a link from one of ``sources`` to one of ``targets``. Reply: :class:`LinkWindow`.
+
+    Of the windows that begin after ``after_s``, and not before now, and last longer than
+    ``lasts_s``, it is the one that begins first; None if the plan holds none.
+    """
+
+    sources: Sequence[Node]
+    targets: Sequence[Node]
+    after_s: float
+    lasts_s: float = 0.0
+
+
+class LinkWindow(NamedTuple):
+    """When one device has a link with another."""
+
+    source: Node
+    target: Node
+    start_s: float
+    end_s: float
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,11 @@ At = Callable[[int], Protocol]
 """What is done at a place of the ring, counted from 0, before a payload there goes on."""
 
 
+def nothing(place: int) -> Protocol:
+    """Let payloads go on at once."""
+    yield from ()
+
+
 class Gate:
     """Holds protocols up until another one opens it; its name is not that of any other gate."""
 
@@ -62,7 +67,7 @@ def carry(ring: Ring, begin: int, step: int, links: int, payload: Payload, at: A
     return been
 
 
-def broadcast(ring: Ring, source: int, payload: Payload, at: At) -> Protocol:
+def broadcast(ring: Ring, source: int, payload: Payload, at: At = nothing) -> Protocol:
     """Send a payload from one place to all others; return when each that it reached has it."""
 
     def others(place: int) -> Protocol:
@@ -76,21 +81,30 @@ def broadcast(ring: Ring, source: int, payload: Payload, at: At) -> Protocol:
     return forth | back
 
 
-def reduce(ring: Ring, sink: int, payload: Payload, at: At) -> Protocol:
+def reduce(
+    ring: Ring, sink: int, payload: Payload, at: At = nothing, among: Sequence[int] | None = None
+) -> Protocol:
     """Gather a partial aggregate of all places at one; return the places of which it is made.
 
-    ``at`` waits at each place until that one has something to add.
+    ``at`` waits at each place until that one has something to add. Where only those ``among`` the
+    places have something, it comes from no farther than that.
     """
-    return (yield from _gather(ring, [sink], payload, at))[0]
+    wanted = {sink, *(range(len(ring)) if among is None else among)}
+    tours = []
+    for step, most in _links(ring).items():
+        links = (step * (sink - place) % len(ring) for place in wanted)
+        tours.append((sink, step, max(number for number in links if number <= most)))
+    return (yield from _gather(ring, tours, payload, at))[sink]
 
 
-def allreduce(ring: Ring, payload: Payload, at: At) -> Protocol:
-    """Let every place have the aggregate of all; return of which places each has made its own.
+def allreduce(ring: Ring, payload: Payload, at: At = nothing) -> Protocol:
+    """Let every place have the aggregate of all; return by place of which places that is made.
 
     Partial aggregates go from every place half the way round, both ways, and each place that they
     come to adds what it has: ceil(S / 2) payloads over each link and way, of S links.
     """
-    return (yield from _gather(ring, range(len(ring)), payload, at))
+    tours = [(k, step, links) for k in range(len(ring)) for step, links in _links(ring).items()]
+    return (yield from _gather(ring, tours, payload, at))
 
 
 def _links(ring: Ring) -> dict[int, int]:
@@ -98,8 +112,10 @@ def _links(ring: Ring) -> dict[int, int]:
     return {1: len(ring) // 2, -1: (len(ring) - 1) // 2}
 
 
-def _gather(ring: Ring, sinks: Sequence[int], payload: Payload, at: At) -> Protocol:
-    tours = [(sink, step, links) for sink in sinks for step, links in _links(ring).items()]
+def _gather(
+    ring: Ring, tours: Sequence[tuple[int, int, int]], payload: Payload, at: At
+) -> Protocol:
+    """Carry payloads to a sink each, by a step over so many links; return what each sink has."""
     begins = [(sink - step * links) % len(ring) for sink, step, links in tours]
     ways = yield All(
         tuple(
@@ -107,8 +123,8 @@ def _gather(ring: Ring, sinks: Sequence[int], payload: Payload, at: At) -> Proto
             for begin, (_, step, links) in zip(begins, tours, strict=True)
         )
     )
-    added = {sink: {sink} for sink in sinks}
+    added = {sink: {sink} for sink, _, _ in tours}
     for begin, (sink, _, _), been in zip(begins, tours, ways, strict=True):
         if sink in been:  # else a link has failed on its way
             added[sink] |= {begin, *been}
-    return [added[sink] for sink in sinks]
+    return added

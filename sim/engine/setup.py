@@ -95,6 +95,7 @@ class Build:
                 1.0 if waits.quorum is None else waits.quorum,
                 inf if waits.deadline_s is None else waits.deadline_s,
             ),
+            rings=() if self.plan.isls is None else self.plan.isls.rings,
         )
 
     @property
@@ -211,6 +212,12 @@ def _unmet(scenario: Scenario, method: MethodType, experts: int) -> Iterator[str
         )
     if method.needs_sidelinks and not (link.sidelink or link.isl) and link.relay == "none":
         yield f"link.sidelink: {name} sends from device to device; set it, or link.relay: contact"
+    for key in method.needs_isl:
+        if link.isl is None or getattr(link.isl, key) == "none":
+            yield (
+                f"link.isl.{key}: {name} needs links between satellites; set link.isl: "
+                "{within_plane: ring, between_planes: all, rate_mbps: 100}"
+            )
     for keys, by in _unused(learning, method, experts):
         yield from (f"learning.{key}: is not used by {by}; remove it" for key in sorted(keys))
 

@@ -48,6 +48,7 @@ from sim.network.ledger import Books, Ledger, PayloadList, books_of
 from sim.network.link_faults import LinkFaults
 from sim.network.peers import Nodes, Peers
 from sim.network.relay import Relay
+from sim.network.routing import next_link
 from sim.network.sessions import ClusterSessions, Synchronisation
 from sim.network.sidelinks import SidelinkQueues
 from sim.network.steps import Step, Training, everybody
@@ -449,6 +450,9 @@ class Simulation:
                 return (yield from self._tasks.run(actor, cluster.name, request, self._drive))
             case peers.Wait():
                 return (yield from wait(self.clock, request))
+            case peers.NextLink():
+                isls = self.build.plan.isls
+                return None if isls is None else next_link(isls, request, self.clock.now)
             case peers.Reach():
                 return self._peers.reach(cluster)
             case peers.Infer():

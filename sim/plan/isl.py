@@ -31,7 +31,8 @@ class IslPlan:
 
     ``a`` and ``b`` count in ``names``. In either direction bits leave from ``start_s`` to
     ``end_s`` at ``rate_bps``, and are there ``delay_s`` later; both are those of the longest
-    distance in the window, ``max_range_km``. ``within`` says that both are of one plane.
+    distance in the window, ``max_range_km``. ``within`` says that both are of one plane. ``rings``
+    are the names of each plane's ring, around; planes are in the order of their nodes.
     """
 
     names: tuple[str, ...]
@@ -44,6 +45,7 @@ class IslPlan:
     min_range_km: Floats
     max_range_km: Floats
     within: Mask
+    rings: tuple[tuple[str, ...], ...] = ()
 
     def __len__(self) -> int:
         """The number of windows."""
@@ -103,12 +105,15 @@ def isl_plan(
             f"link.isl.within_plane: {one!r} and {other!r} are neighbours in a ring and never in "
             "sight of each other; take more satellites a plane, or lower grazing_km"
         )
+    names = tuple(satellite.name for satellite in satellites)
+    planes = _planes(satellites, start) if isl.within_plane == "ring" else []
     plan = IslPlan(
-        tuple(satellite.name for satellite in satellites),
+        names,
         found.a, found.b, found.start_s, found.end_s,
         _rates_bps(values, found.max_range_km),
         found.max_range_km * 1e3 / channel.SPEED_OF_LIGHT_M_S,
         found.min_range_km, found.max_range_km, ring[number],
+        tuple(tuple(names[k] for k in plane) for plane in planes),
     )  # fmt: skip
     return _served(plan, isl, ~found.clipped_start)
 

@@ -66,10 +66,18 @@ def test_reduce_waits_for_those_on_its_way(ready_s: list[int]) -> None:
     ]
 
 
+def test_reduce_of_some_comes_from_no_farther() -> None:
+    """Of eight, places 3 and 7 have something for place 1: two links each way."""
+    among = {"among": [3, 7]}
+    places, moved = around(8, lambda nodes: ring.reduce(nodes, 1, MEGABYTE, at_once, **among))
+    assert places == {0, 1, 2, 3, 7} and len(moved) == 4
+    assert around(4, lambda nodes: ring.reduce(nodes, 1, MEGABYTE, among=[]))[0] == {1}
+
+
 @pytest.mark.parametrize("size", [2, 3, 8, 9])
 def test_allreduce_takes_half_the_ring(size: int) -> None:
     has, moved = around(size, lambda nodes: ring.allreduce(nodes, MEGABYTE, at_once))
-    assert has == [set(range(size))] * size
+    assert has == {place: set(range(size)) for place in range(size)}
     assert moved.end_s.max() == pytest.approx(size // 2 * LINK_S)
     links = Counter(zip(moved.device, moved.peer, strict=True))
     assert max(links.values()) <= -(-size // 2)

@@ -1,0 +1,315 @@
+"""FedISL, FedLEO and AutoFLSat: planes of satellites learn over the rings of their links.
+
+Razmi, Matthiesen, Dekorsy and Popovski, On-Board Federated Learning for Dense LEO Constellations
+(arXiv 2111.12769); Elmahallawy and Luo, Optimizing Federated Learning in LEO Satellite
+Constellations via Intra-Plane Model Propagation and Sink Satellite Scheduling (arXiv 2302.13447);
+Kim et al., Space for Improvement: Navigating the Design Space for Federated Learning in Satellite
+Constellations (arXiv 2411.00263), whose waterfall is that of its code, FLySTacK
+(github.com/gkim65/federated-satellites).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from learning.methods.base import Protocol, World
+from learning.methods.fedavg import FedAvg
+from learning.methods.options import CHECKED
+from learning.requests.cluster import (
+    Cluster,
+    Floats,
+    Forecast,
+    Ints,
+    NextContact,
+    Outlook,
+    Receipt,
+    Request,
+    Train,
+    Upload,
+)
+from learning.requests.payload import Payload
+from learning.requests.peers import All, NextLink, Node, Send, Wait
+from learning.requests.ring import Gate, allreduce, broadcast, distance, reduce
+
+SESSIONS = 16
+"""How many sessions of each satellite are looked at for one that holds the upload."""
+
+
+@dataclass(frozen=True, config=CHECKED)
+class FedIslOptions:
+    """Options of rounds over the rings of planes."""
+
+    local_rounds: int = Field(1, ge=1, description="local rounds that a satellite trains")
+
+
+class Plane:
+    """The satellites of a plane, in the order of their ring.
+
+    ``round`` is the last one whose model one of them has downloaded.
+    """
+
+    def __init__(self, method: FedIsl, members: Sequence[Cluster]) -> None:
+        self.names = tuple(me.name for me in members)
+        self.devices = [method.devices(me) for me in members]
+        self.ring = [Node(name, 0) for name in self.names]
+        self.round = -1
+
+
+class FedIsl(FedAvg):
+    """Synchronous rounds of planes that are rings of inter-satellite links.
+
+    In each plane the first satellite that gets the model from the server, the source, sends it both
+    ways round the ring, and each satellite trains as soon as it has it. A partial aggregate of the
+    plane, as large as one model, is gathered at the sink, which uploads it: of all members the one
+    with the earliest contact that is long enough, by the forecast, once the aggregate can be there.
+    The round ends when all planes have arrived, with the mean over all satellites by samples.
+    """
+
+    Options: ClassVar[type] = FedIslOptions
+    waits_for_all: ClassVar[bool] = True
+    needs_satellites: ClassVar[bool] = True
+    needs_isl: ClassVar[Sequence[str]] = ("within_plane",)
+    alone_is_sgd: ClassVar[bool] = False
+
+    def __init__(self, world: World, options: Any = None) -> None:
+        super().__init__(world, options)
+        clusters = {me.name: me for me in world.clusters}
+        self.planes = [Plane(self, [clusters[name] for name in ring]) for ring in world.rings]
+        self.planes_arrived: list[Plane] = []
+
+    def missing(self) -> str:
+        """Return nothing: a round ends with the last plane, whoever of it has trained."""
+        return ""
+
+    def described(self, experts: Sequence[int]) -> str:
+        """Say what a round has aggregated; what comes over a ring has no upload to check."""
+        return super().described(experts).removesuffix(" staleness:0")
+
+    def cluster(self, me: Cluster) -> Protocol:
+        """The first satellite begins the first round; all others are part of what follows."""
+        if me.index == 0:
+            yield from self.begin_round()
+
+    def begin_round(self) -> Protocol:
+        """Let all satellites look out for the model of the round."""
+        for plane in self.planes:
+            for devices in plane.devices:
+                devices.cancel_transfers()
+            seeking = (self.seek(plane, place) for place in range(len(plane.ring)))
+            yield All(tuple(seeking), 0.0, plane.names)
+
+    def seek(self, plane: Plane, place: int) -> Protocol:
+        """Download the model of the round, unless another one of the plane has it."""
+        number, devices = self.version, plane.devices[place]
+        while (yield NextContact()):
+            if plane.round == number or self.version != number:
+                return
+            down = yield devices.download("model", self.server, self.experts)
+            if plane.round == number or self.version != number:
+                return
+            devices.receive(down)
+            if down.done.all():
+                plane.round = number
+                yield from self.lead(plane, place, float(down.end_s[0]))
+                return
+
+    # -- a plane's part of a round
+
+    def lead(self, plane: Plane, source: int, begun_s: float) -> Protocol:
+        """Send the model round, let all train, gather what they have at the sink, upload it."""
+        server, ring, sizes = self.server, plane.ring, self.learner.architecture
+        gates = [Gate(f"{node} trains in round {self.version}") for node in ring]
+
+        def trains(place: int) -> Protocol:
+            yield from self.train(plane, place)
+            yield from gates[place].open()
+
+        def begins(place: int) -> Protocol:
+            devices = plane.devices[place]
+            if place != source:
+                devices.receive(Receipt.whole(devices.download("model", server, self.experts)))
+            yield All((trains(place),), 0.0, (plane.names[place],))
+
+        def is_done(place: int) -> Protocol:
+            if place in has_s:
+                yield from gates[place].wait()
+
+        yield from begins(source)
+        down = Payload("model", sizes.download_bytes(self.experts, gate=True), self.version)
+        has_s = {source: begun_s} | (yield from broadcast(ring, source, down, begins))
+        sink = yield from self.sink(plane, source, has_s)
+        places = yield from reduce(ring, sink, self.partial, is_done)
+        yield All((self.bring(plane, sorted(places)),), 0.0, (plane.names[sink],))
+
+    def train(self, plane: Plane, place: int) -> Generator[Request, Any, float]:
+        """Let one satellite train; return when it has."""
+        devices, number = plane.devices[place], self.version
+        work = yield Train(self.cost(devices.holds), self.options.local_rounds)
+        if number == self.version:  # else a link has failed, and the round is over
+            devices.train(work, self.experts, gate=True)
+            devices.offer(self.experts, gate=True)
+        return float(work.end_s[0])
+
+    def sink(
+        self, plane: Plane, source: int, has_s: dict[int, float]
+    ) -> Generator[Request, Any, int]:
+        """Return the member that can begin to upload first, of those that have the model.
+
+        The aggregate is there when it has come from the last one to train: each link takes as long
+        as on the model's way out.
+        """
+        ring, cost, size = plane.ring, self.cost(plane.devices[source].holds), self.partial.bytes
+        links = {place: distance(ring, source, place) for place in has_s}
+        link_s = max((has_s[p] - has_s[source]) / max(links[p], 1) for p in has_s)
+        seen, trained_s, begins_s = {}, {}, {}
+        for place in has_s:
+            seen[place] = yield Forecast(plane.names[place], sessions=SESSIONS)
+            round_s = sum(float(outlook.round_s(cost)[0]) for outlook in seen[place][:1])
+            trained_s[place] = has_s[place] + self.options.local_rounds * round_s
+        for place in has_s:
+            there_s = max(trained_s[p] + distance(ring, p, place) * link_s for p in has_s)
+            fit = (max(o.start_s, there_s) for o in seen[place] if _holds(o, there_s, size))
+            begins_s[place] = next(fit, np.inf)
+        return min(begins_s, key=lambda place: (begins_s[place], place))
+
+    def bring(self, plane: Plane, places: Sequence[int]) -> Protocol:
+        """Upload the aggregate, in as many contacts as it takes; the last plane ends the round."""
+        while (yield NextContact()):
+            receipt = yield Upload(self.partial)
+            if receipt.done.all():
+                yield from self.collect_plane(plane, places, receipt.contact_id)
+                self.planes_arrived.append(plane)
+                break
+        if len(self.planes_arrived) == len(self.planes):
+            self.planes_arrived = []
+            yield from self.end_round()
+
+    def collect_plane(
+        self, plane: Plane, places: Sequence[int], contact_id: Ints | None = None
+    ) -> Protocol:
+        """Take the updates of a plane that are part of its aggregate."""
+        for place in places:
+            devices = plane.devices[place]
+            if devices.pending.any():
+                sent = Receipt.whole(Upload(devices.payload("model")), contact_id)
+                update = yield from devices.arrived(sent)
+                if update is not None:
+                    self.updates.append(update)
+                    self.arrived[devices.name] = float(self.shares[devices.name].sum())
+
+
+def _holds(outlook: Outlook, from_s: float, size: float | Floats) -> bool:
+    """Return whether the rest of a session has the time for an upload, at its mean rate."""
+    left_s = outlook.end_s - max(outlook.start_s, from_s)
+    share = left_s / (outlook.end_s - outlook.start_s)
+    return bool(share > 0.0 and share * outlook.uplink_bytes[0] >= size)
+
+
+class FedLeo(FedIsl):
+    """FedLEO: rounds of FedISL; it adds the choice of a sink by contacts that are long enough.
+
+    Both make that choice here.
+    """
+
+
+# AutoFLSat: planes that exchange what they have without the ground.
+
+
+Pairs = list[tuple[int, int]]
+"""Planes, counted from 0, of which the first sends to the second, at the same time."""
+
+
+def waterfall(planes: int) -> list[Pairs]:
+    """Return the steps by which every plane gets the mean of all.
+
+    The outermost planes send inwards, from both sides at a time, until the middle one, or the
+    upper one of the two in the middle, has what all have; then the mean goes out again.
+    """
+    half, last = planes // 2, planes - 1
+    inwards = [[(k, k + 1), (last - k, last - k - 1)] for k in range((planes - 1) // 2)]
+    outwards = [[(k + 1, k), (last - k - 1, last - k)] for k in reversed(range(half))]
+    if planes % 2:
+        return inwards + outwards
+    return [*inwards, [(half - 1, half)], [(half, half - 1)], *outwards[1:]]
+
+
+@dataclass(frozen=True, config=CHECKED)
+class AutoFlSatOptions(FedIslOptions):
+    """Options of the waterfall."""
+
+    wait_s: float = Field(
+        125.0, ge=0, description="seconds from one step, or from training, to the next step's link"
+    )
+    window_s: float = Field(
+        200.0, ge=0, description="seconds that the window of a link between planes has to exceed"
+    )
+
+
+class AutoFlSat(FedIsl):
+    """Synchronous cycles of planes that are rings, and exchange what they have over other links.
+
+    In a cycle all satellites train, those of a plane reduce what they have round its ring, and
+    the planes exchange partial aggregates by the :func:`waterfall`: each step over the first window
+    between any two satellites of two neighbouring planes that begins more than ``wait_s`` after the
+    step before began, and is long enough. Whoever gets something sends it round its ring. The next
+    cycle begins with the mean over all satellites by samples.
+    """
+
+    Options: ClassVar[type] = AutoFlSatOptions
+    needs_isl: ClassVar[Sequence[str]] = ("within_plane", "between_planes")
+
+    def cluster(self, me: Cluster) -> Protocol:
+        """Run all cycles, with the first satellite; all others are part of them."""
+        if me.index == 0:
+            yield from self.begin_round()
+            while (yield from self.cycle()):
+                yield from self.end_round()
+
+    def begin_round(self) -> Protocol:
+        """Let all satellites have the mean of the last cycle: the waterfall has brought it."""
+        for plane in self.planes:
+            for devices in plane.devices:
+                down = devices.download("model", self.server, self.experts)
+                devices.receive(Receipt.whole(down))
+        yield from ()
+
+    def cycle(self) -> Generator[Request, Any, bool]:
+        """Train and exchange; return False where the plan has not enough links left."""
+        planes = self.planes
+        ends_s = yield All(tuple(self.train_plane(plane) for plane in planes))
+        from_s = max(ends_s)
+        for pairs in waterfall(len(planes)):
+            steps = (self.step(planes[one], planes[other], from_s) for one, other in pairs)
+            begun_s = yield All(tuple(steps))
+            if None in begun_s:
+                return False
+            from_s = max(begun_s)
+        for plane in planes:
+            yield from self.collect_plane(plane, range(len(plane.ring)))
+        return True
+
+    def train_plane(self, plane: Plane) -> Generator[Request, Any, float]:
+        """Train, and let a whole plane have its aggregate; return when the last one has trained."""
+        tasks = tuple(self.train(plane, place) for place in range(len(plane.ring)))
+        ends_s = yield All(tasks, at=plane.names)
+        yield from allreduce(plane.ring, self.partial)
+        return float(max(ends_s))
+
+    def step(
+        self, source: Plane, target: Plane, from_s: float
+    ) -> Generator[Request, Any, float | None]:
+        """Send from one plane to another; return when its window began, None if there is none."""
+        after_s, lasts_s = from_s + self.options.wait_s, self.options.window_s
+        while link := (yield NextLink(source.ring, target.ring, after_s, lasts_s)):
+            yield Wait(link.start_s)
+            arrival = yield Send(link.source, link.target, self.partial, wait=True)
+            if arrival.delivered:
+                yield from broadcast(target.ring, target.ring.index(link.target), self.partial)
+                return float(link.start_s)
+            after_s = link.start_s
+        return None
