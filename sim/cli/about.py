@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from sim.cli.options import Json, print_json
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 UNWELL = 1
 """Exit status of `doctor` and `check-method` where something is wrong."""
@@ -18,32 +14,28 @@ UNWELL = 1
 
 def list_command() -> None:
     """List the shipped scenarios, and the known methods, models, data sets and policies."""
+    from importlib.metadata import entry_points
+
     from learning import method_names
+    from learning.architecture.kinds import KINDS
     from learning.data import DATASETS
     from learning.methods.nmoe.gates import GATE_TRAINERS
     from learning.policies import POLICIES
     from scenarios import shipped
     from scenarios.presets import PROCESSORS
 
-    rows = [[name, text] for name, text in shipped().items()]
-    width = max(len(name) for name, _ in rows)
-    print("\n".join(f"{name.ljust(width)}  {text}" for name, text in rows))
+    found = shipped()
+    width = max(map(len, found))
+    print("\n".join(f"{name.ljust(width)}  {text}" for name, text in found.items()))
     print(f"\nmethods: {', '.join(method_names())}, or MODULE:CLASS")
-    print(f"models: {', '.join(_model_kinds())}, or MODULE:CLASS")
+    # Their register would import torch.
+    kinds = {*KINDS, *(point.name for point in entry_points(group="leomix.models"))}
+    print(f"models: {', '.join(sorted(kinds))}, or MODULE:CLASS")
     print(f"data: {', '.join(DATASETS.names())}, or MODULE:FUNCTION")
     print(f"gates of method nmoe: {', '.join(GATE_TRAINERS.names())}")
     print(f"policies of method aligned: {', '.join(POLICIES.names())}")
     rates = (f"{name} ({one['tflops']:.3g} TFLOP/s)" for name, one in PROCESSORS.items())
     print(f"processors (compute.processor): {', '.join(rates)}")
-
-
-def _model_kinds() -> list[str]:
-    """Kinds of models, shipped and installed; their register would import torch."""
-    from importlib.metadata import entry_points
-
-    from learning.architecture.kinds import KINDS
-
-    return sorted({*KINDS, *(point.name for point in entry_points(group="leomix.models"))})
 
 
 def schema_command() -> None:
@@ -98,8 +90,11 @@ def cache_command(
     json_: Json = False,
 ) -> None:
     """Show what runs share: results of training, contact windows; LEOMIX_CACHE says where."""
+    from datetime import UTC, datetime
+
     from sim.execution.cache import clear_cache, contents
     from sim.execution.cache_store import cache_folder
+    from sim.formatting import data_size, table
 
     folder = cache_folder()
     if folder is None:
@@ -108,23 +103,12 @@ def cache_command(
     found = clear_cache(folder) if clear else contents(folder)
     if json_:
         print_json({**found, "cleared": clear})
-    else:
-        print(_text(found, clear))
-
-
-def _text(found: Mapping[str, Any], cleared: bool) -> str:
-    from datetime import UTC, datetime
-
-    from sim.formatting import data_size, table
-
-    def when(used_s: float | None) -> str:
-        return "-" if used_s is None else f"{datetime.fromtimestamp(used_s, UTC):%Y-%m-%d %H:%MZ}"
-
-    rows = [
-        [kind, f"{row['entries']:,}", data_size(row["bytes"]), when(row["last_used_s"])]
-        for kind, row in found["kinds"].items()
-    ]
-    end = "removed" if cleared else f"of {data_size(found['bound_bytes'])} at most"
-    size = f"size    {data_size(found['bytes'])} {end}"
-    listed = table(["", "entries", "size", "last used"], rows)
-    return f"folder  {found['folder']}\n{size}\n{listed}"
+        return
+    rows = []
+    for kind, row in found["kinds"].items():
+        used_s = row["last_used_s"]
+        used = "-" if used_s is None else f"{datetime.fromtimestamp(used_s, UTC):%Y-%m-%d %H:%MZ}"
+        rows.append([kind, f"{row['entries']:,}", data_size(row["bytes"]), used])
+    end = "removed" if clear else f"of {data_size(found['bound_bytes'])} at most"
+    print(f"folder  {found['folder']}\nsize    {data_size(found['bytes'])} {end}")
+    print(table(["", "entries", "size", "last used"], rows))

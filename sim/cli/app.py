@@ -149,15 +149,12 @@ def _end_process(code: int) -> NoReturn:
     drop_unwritten(sys.stdout)
     drop_unwritten(sys.stderr)
     with suppress(MemoryError):
-        for file in filter(_is_open_file, gc.get_objects()):  # custom code left it open
-            with suppress(OSError):
-                file.flush()
+        kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+        for thing in gc.get_objects():
+            if issubclass(type(thing), kinds) and not thing.closed:  # custom code left it open
+                with suppress(OSError):
+                    thing.flush()
     os._exit(code)
-
-
-def _is_open_file(thing: Any) -> bool:
-    kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
-    return issubclass(type(thing), kinds) and not thing.closed
 
 
 def status(arguments: list[str] | None) -> int:

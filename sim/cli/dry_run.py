@@ -13,7 +13,6 @@ from learning.data.table import missing_file
 from learning.first_steps import doubts, first_steps
 from learning.hardware import free_bytes
 from learning.learner import Learner
-from scenarios import Scenario
 from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
 from sim.errors import InputError
@@ -92,7 +91,13 @@ def missing_data(learner: Learner) -> list[str]:
         return []
     if lacks := missing_file(learner.config.data):
         return [f"{lacks}, or set learning.train=false for timing only"]
-    _check_form(learner)
+    kind, form = learner.config.model.kind, input_spec(learner.config).form
+    forms = kind_of(kind).forms
+    if forms and form not in forms:
+        raise InputError(
+            f"learning.model.kind: {kind!r} takes no {form} data; {kinds_for(form)[0]!r} does, or "
+            "learning.train=false for timing only"
+        )
     return []
 
 
@@ -104,7 +109,9 @@ def learning_doubts(built: Build, overridden: Iterable[str]) -> list[str]:
     trained.
     """
     scenario, learner = built.scenario, built.learner
-    if not learner.trains or _learns_as_shipped(scenario, overridden):
+    shipped = scenario.source_path is not None and scenarios.is_shipped(scenario.source_path)
+    changed = any(key.partition(".")[0] == "learning" for key in overridden)
+    if not learner.trains or (shipped and not changed):
         return []
     try:
         found = first_steps(learner.config)
@@ -112,22 +119,6 @@ def learning_doubts(built: Build, overridden: Iterable[str]) -> list[str]:
         raise InputError(scenario.located(str(error))) from None
     built.try_hooks()
     return [] if found is None else list(doubts(*found))
-
-
-def _learns_as_shipped(scenario: Scenario, overridden: Iterable[str]) -> bool:
-    path = scenario.source_path
-    changed = any(key.partition(".")[0] == "learning" for key in overridden)
-    return path is not None and scenarios.is_shipped(path) and not changed
-
-
-def _check_form(learner: Learner) -> None:
-    kind, form = learner.config.model.kind, input_spec(learner.config).form
-    forms = kind_of(kind).forms
-    if forms and form not in forms:
-        raise InputError(
-            f"learning.model.kind: {kind!r} takes no {form} data; {kinds_for(form)[0]!r} does, or "
-            "learning.train=false for timing only"
-        )
 
 
 # ``leomix validate --estimate``: what a run will take in memory, time and on disk.
@@ -159,8 +150,7 @@ def estimate_text(built: Build, scenario: str, overrides: Mapping[str, Any]) -> 
 
 
 def _tried(scenario: str, overrides: Mapping[str, Any], seed: int) -> list[tuple[str, str, str]]:
-    from sim.sweep.engine import Point
-    from sim.sweep.trial import tried
+    from sim.sweep.engine import Point, tried
 
     found = tried(Point(0, "", scenario, dict(overrides), {}, 0, seed), TRIAL_S)
     if found.error:

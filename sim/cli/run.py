@@ -104,7 +104,7 @@ def carried_out(
 ) -> None:
     """Run ``start`` into ``place`` and show what came out; curves go to ``tensorboard/NAME``."""
     from sim.analysis.text import summary_text
-    from sim.execution.folder import MANIFEST, as_written
+    from sim.execution.folder import FAILED, MANIFEST, as_written, read_manifest
     from sim.execution.interrupt import stop_on_interrupt
 
     boards: list[Observer] = []
@@ -112,12 +112,13 @@ def carried_out(
         from sim.export import TensorBoard
 
         boards.append(TensorBoard(tensorboard / place.resolve().name))
-    before, was_there = _failure(place), (place / MANIFEST).is_file()
+    was_there = (place / MANIFEST).is_file()
+    earlier = read_manifest(place) if was_there else {}
     try:
         with Progress(scenario, quiet) as progress, stop_on_interrupt(max_wall_s) as stop:
             result = start(observers=(progress, stop, *boards))
     except SimulationError as error:
-        if str(error) != before:
+        if earlier.get("status") != FAILED or str(error) != str(earlier.get("error")):
             raise
         again = f"{error}; it failed so before, and --resume does not mend that"
         raise SimulationError(again) from error
@@ -134,16 +135,6 @@ def carried_out(
             print(f"{text}\n{'run folder':<14} {place}")
     if progress.shown and not json_:
         print(f"next: leomix report {place}", file=sys.stderr)
-
-
-def _failure(place: Path) -> str | None:
-    """Return why the run in ``place`` has failed, if there is one that has."""
-    from sim.execution.folder import MANIFEST, read_manifest
-
-    if not (place / MANIFEST).is_file():
-        return None
-    manifest = read_manifest(place)
-    return str(manifest.get("error")) if manifest["status"] == "failed" else None
 
 
 REFRESH_S = 0.1

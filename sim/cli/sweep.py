@@ -60,7 +60,7 @@ def sweep_command(
     json_: options.Json = False,
 ) -> None:
     """Run a scenario many times with some of its keys varied."""
-    from sim.sweep import running, trial
+    from sim.sweep import running
     from sim.sweep.points import Plan, read_pairs
 
     name = running.scenario_name(scenario)
@@ -79,7 +79,7 @@ def sweep_command(
     )
     points = running.points_of(plan, yes)
     if dry_run:
-        text, ended = trial.rehearse(plan, points, how)
+        text, ended = running.rehearse(plan, points, how)
         print(text)
         if ended in ENDED:
             raise typer.Exit(ENDED[ended])

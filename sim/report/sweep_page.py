@@ -20,7 +20,7 @@ from sim.report.comparison_page import compared
 from sim.report.page import Page
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.answers import MOST_RUNS, answers, best_target, questions, ranked
-from sim.sweep.rows import why_none
+from sim.sweep.folder import why_none
 from sim.sweep.text import sha256_text
 
 SPARSEST = 4

@@ -17,8 +17,7 @@ from sim.analysis.statistics import over_seeds, paired
 from sim.execution.folder import COMPLETE
 from sim.execution.result import load
 from sim.formatting import as_yaml, data_size, seconds
-from sim.sweep.folder import read_sweep
-from sim.sweep.rows import why_none
+from sim.sweep.folder import read_sweep, why_none
 from sim.sweep.text import combinations_in
 
 Row = Mapping[str, Any]

@@ -26,8 +26,7 @@ from distributed.scheduler import KilledWorker
 
 from sim.errors import InputError
 from sim.execution.folder import CRASHED, FAILED, INTERRUPTED
-from sim.sweep.engine import Engine, Outcome, Point
-from sim.sweep.local_engine import kill_points, run_point, stop_points
+from sim.sweep.engine import Engine, Outcome, Point, kill_points, run_point, stop_points
 
 CONNECT_S = 5.0
 """How long a scheduler may take to answer, and to come back when it was lost."""

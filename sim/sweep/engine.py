@@ -1,21 +1,32 @@
-"""What an engine of a sweep is: points in, outcomes out; how it is asked to stop."""
+"""Engines of a sweep: points in, outcomes out; that of one machine; how one is asked to stop."""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
 import sys
+import tempfile
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 from sim.errors import Interrupted
+from sim.execution.folder import CRASHED, FAILED, INTERRUPTED, REFUSED, SWEEP
 from sim.execution.interrupt import on_signals
 
+LOG = "workers.log"
+"""What runs have printed, in the sweep's folder."""
+STOP = "stop"
+"""What is written to a worker, as a line of JSON, to have its point saved and ended."""
 LOOK_EVERY_S = 0.5
 """Seconds between two looks at how many points may run, and whether to stop."""
 
@@ -136,3 +147,218 @@ def asking_to_stop(engine: Engine, max_wall_s: float) -> Iterator[Callable[[], b
             yield lambda: asked
         finally:
             last.cancel()
+
+
+# Points run in processes beside the threads of this one, and tried again that failed. The engine of
+# one machine has a thread for each process; a Dask worker lends its threads. A process has one
+# thread to compute in, lives on from point to point, and ends with the one beside it.
+
+
+RETRIED = (FAILED, CRASHED, INTERRUPTED)
+"""How a point may end that is tried once more, unless the sweep is to stop."""
+
+ATTEMPTS = 2
+"""How often a point is tried at most."""
+
+
+class LocalEngine(Engine):
+    """Runs points in so many processes, which hold the sweep's ``lock`` as long as they live."""
+
+    def __init__(self, workers: int, lock: int | None = None) -> None:
+        super().__init__()
+        self._workers = workers
+        self._lock = lock
+
+    def run(
+        self, points: Sequence[Point], folder: Path, cache: bool
+    ) -> Generator[Outcome, None, None]:
+        """Run ``points``, and yield how each of those that were started ended."""
+
+        def submit(point: Point) -> Future[Outcome]:
+            return threads.submit(PointRunner(point, folder, cache, self._lock).run)
+
+        with ThreadPoolExecutor(self._workers) as threads:
+            try:
+                yield from self.handed_out(points, folder, submit)
+            finally:
+                kill_points([folder / point.digest for point in points])
+
+    def _threads(self) -> int:
+        return self._workers
+
+    def _save(self, places: Sequence[Path]) -> None:
+        stop_points(places)
+
+
+class PointRunner:
+    """Where one point is run, and once more where that may help unless the sweep is to stop."""
+
+    def __init__(self, point: Point, folder: Path, cache: bool, lock: int | None = None) -> None:
+        self._run = point, folder, cache
+        self._of = folder.parent / LOG, lock
+        self._place = folder / point.digest
+        self._process: WorkerProcess | None = None
+        self._stopped = False
+        _running[self._place] = self
+
+    def run(self) -> Outcome:
+        """Run the point in a process, an idle one if there is one."""
+        outcome, notes = Outcome(self._place.name, INTERRUPTED), list[str]()
+        try:
+            for attempts in range(1, ATTEMPTS + 1):
+                if self._stopped:
+                    break
+                outcome = replace(self._attempt(), attempts=attempts)
+                notes += [outcome.note] if outcome.note else []
+                if outcome.status not in RETRIED:
+                    break
+        finally:
+            _running.pop(self._place, None)
+        return replace(outcome, note="; ".join(notes))
+
+    def end(self, at_once: bool) -> None:
+        """End the point, ``at_once`` or after it was saved."""
+        self._stopped = True
+        if self._process is not None:
+            self._process.kill() if at_once else self._process.stop()
+
+    def _attempt(self) -> Outcome:
+        with _lock:
+            found = next((entry for entry in _idle if entry[0] == self._of), None)
+            if found is not None:
+                _idle.remove(found)
+        process = self._process = WorkerProcess(*self._of) if found is None else found[1]
+        if self._stopped:  # while the process was being started
+            process.stop()
+        outcome = process.run(*self._run)
+        if outcome.status == CRASHED or self._stopped:
+            process.close()
+        else:
+            with _lock:
+                _idle.append((self._of, process))
+        return outcome
+
+
+_running: dict[Path, PointRunner] = {}
+_idle: list[tuple[tuple[Path, int | None], WorkerProcess]] = []
+_lock = threading.Lock()
+
+
+def run_point(said: dict[str, Any], folder: str, cache: bool) -> dict[str, Any]:
+    """Run a point, said in plain values, on a Dask worker; return its outcome as such."""
+    point, place = Point(**said), Path(folder)
+    if not (place.parent / SWEEP).is_file():
+        where = f"{place.parent} is not on {gethostname()}; workers must share the file system"
+        return asdict(Outcome(point.digest, REFUSED, where))
+    return asdict(PointRunner(point, place, cache).run())
+
+
+def stop_points(places: Sequence[Path]) -> None:
+    """Save and end the points that run here into these folders."""
+    for runner in filter(None, map(_running.get, places)):
+        runner.end(at_once=False)
+
+
+def kill_points(places: Sequence[Path]) -> None:
+    """End the points that run here into these folders, and the processes that wait for more."""
+    for runner in filter(None, map(_running.get, places)):
+        runner.end(at_once=True)
+    with _lock:
+        for _, process in _idle:
+            process.close()
+        _idle.clear()
+
+
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+"""Environment variables that set how many threads libraries use: one in a worker."""
+
+
+class WorkerProcess:
+    """Runs one point at a time, in a session of its own: Ctrl-C reaches the supervisor only."""
+
+    def __init__(self, log: Path, lock: int | None = None) -> None:
+        # It looks into the working directory only if this process does.
+        path = [] if sys.path[0] in ("", str(Path.cwd())) else ["-P"]
+        with log.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, *path, "-m", "sim.sweep.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env={**os.environ, **dict.fromkeys(THREADS, "1")},
+                start_new_session=True,
+                # Held as long as the worker lives: nobody else sweeps in its folder until then.
+                pass_fds=() if lock is None else (lock,),
+            )
+        self._writing = threading.Lock()
+
+    def run(self, point: Point, folder: Path, cache: bool, limit_s: float | None = None) -> Outcome:
+        """Run a point, or try it for so long; if the worker dies, the point has crashed."""
+        assert self._process.stdout is not None  # a pipe
+        what = {"point": asdict(point), "folder": str(folder), "cache": cache, "limit_s": limit_s}
+        self._say(what)
+        answer = self._process.stdout.readline()
+        # A worker that is killed while it answers leaves half a line.
+        if answer.endswith(b"\n"):
+            return Outcome(**json.loads(answer))
+        return Outcome(point.digest, CRASHED, _death(self._process.wait()))
+
+    def stop(self) -> None:
+        """Ask for what is running to be saved and ended."""
+        self._say(STOP)
+
+    def kill(self) -> None:
+        """End the process, and what it has started, now."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End the process: there are no more points."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None  # both are pipes
+            with self._writing, suppress(BrokenPipeError):
+                pipe.close()
+        self._process.wait()
+
+    def _say(self, said: Any) -> None:
+        assert self._process.stdin is not None  # a pipe
+        # A worker that is gone (or closed) is noticed by its missing answer.
+        with self._writing, suppress(BrokenPipeError, ValueError):
+            self._process.stdin.write(json.dumps(said).encode() + b"\n")
+            self._process.stdin.flush()
+
+
+LIMIT_S = 10.0
+"""How long a point is tried."""
+
+
+def tried(point: Point, limit_s: float = LIMIT_S) -> Outcome:
+    """Try a point for ``limit_s`` behind its first event at most, in a worker of its own.
+
+    Complete is also one that was ended when its time was up; its figures are those of ``measured``.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        worker = WorkerProcess(Path(folder) / LOG)
+        try:
+            return worker.run(point, Path(folder), False, limit_s)
+        finally:
+            worker.kill()
+            worker.close()
+
+
+def _death(code: int) -> str:
+    if code >= 0:
+        return f"its process ended with status {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    memory = " (out of memory?)" if name == "SIGKILL" else ""
+    return f"its process was ended by {name}{memory}"

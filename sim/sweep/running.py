@@ -1,4 +1,4 @@
-"""A sweep as a whole: its options, and the sweep under way in a folder that is claimed."""
+"""A sweep as a whole: its options, the sweep under way in a folder that is claimed, its dry run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pyarrow as pa
@@ -18,13 +19,13 @@ import pyarrow as pa
 from sim.errors import InputError, Interrupted, missing
 from sim.execution.folder import COMPLETE, INTERRUPTED, POINTS
 from sim.files import free_folder, trouble_text
-from sim.formatting import as_yaml
+from sim.formatting import as_yaml, data_size, duration
 from sim.sweep import folder as sweep_folder
-from sim.sweep.engine import Engine, Outcome, Point, asking_to_stop
-from sim.sweep.folder import LOG, Sweep, about_sweep, check_claim, locked, read_sweep, write_rows
+from sim.sweep.engine import LOG, Engine, LocalEngine, Outcome, Point, asking_to_stop, tried
+from sim.sweep.folder import NO_CONTACT, Sweep, read_sweep
 from sim.sweep.points import MOST_POINTS, Plan, read_spec
-from sim.sweep.rows import NO_CONTACT, outcome_in, rows_table, why_none
 from sim.sweep.text import SweepProgress
+from sim.sweep.worker import folder_bytes
 
 
 def sweep(
@@ -81,8 +82,8 @@ def run_points(plan: Plan, points: list[Point], options: SweepOptions, quiet: bo
     """Run the points that are left, and return the sweep with its rows."""
     place = options.out or free_place(plan)
     may_be_there = options.resume or options.shard[1] > 1
-    about = about_sweep(points, plan.asked)
-    check_claim(place, about, may_be_there)
+    about = sweep_folder.about_sweep(points, plan.asked)
+    sweep_folder.check_claim(place, about, may_be_there)
     options.check_engine()
     is_new = sweep_folder.claim(place, about, may_be_there, options.part)
     try:
@@ -94,7 +95,10 @@ def run_points(plan: Plan, points: list[Point], options: SweepOptions, quiet: bo
 
 
 def _run(place: Path, points: list[Point], options: SweepOptions, quiet: bool) -> Sweeping:
-    with sweep_folder.among(place, options.shard[1]), locked(place, options.part) as lock:
+    with (
+        sweep_folder.among(place, options.shard[1]),
+        sweep_folder.locked(place, options.part) as lock,
+    ):
         sweeping = Sweeping(place, points, options)
         sweeping.collect()
         with SweepProgress(len(sweeping.left), quiet) as progress:
@@ -133,7 +137,7 @@ class Sweeping:
         for digest in dict.fromkeys(point.digest for point in self.points):
             place = self.place / POINTS / digest
             if digest not in self.outcomes and place.is_dir():
-                found = outcome_in(place, digest)
+                found = sweep_folder.outcome_in(place, digest)
                 if found is not None:
                     self.outcomes[digest] = found
 
@@ -160,8 +164,8 @@ class Sweeping:
                 for outcome in ended:
                     self._take(outcome, on_outcome)
                     ended_well = outcome.status in (COMPLETE, INTERRUPTED)
-                    past_it = options.keep_going or why_none(vars(outcome)) == NO_CONTACT
-                    if not (ended_well or past_it):
+                    why = sweep_folder.why_none(vars(outcome))
+                    if not (ended_well or options.keep_going or why == NO_CONTACT):
                         engine.hold()
                 stopped = asked()
         finally:
@@ -175,7 +179,7 @@ class Sweeping:
 
     def rows(self) -> pa.Table:
         """Return the rows of all points."""
-        return rows_table(self.points, self.outcomes)
+        return sweep_folder.rows_table(self.points, self.outcomes)
 
     def _take(self, outcome: Outcome, on_outcome: Callable[[Outcome], None]) -> None:
         self.outcomes[outcome.digest] = outcome
@@ -189,9 +193,9 @@ class Sweeping:
 
     def _keep_rows(self, patience_s: float) -> None:
         """Write the rows, one shard after the other: none overwrites those of another."""
-        with locked(self.place, "rows", patience_s):
+        with sweep_folder.locked(self.place, "rows", patience_s):
             self.collect()
-            write_rows(self.place, self.rows(), self.options.part)
+            sweep_folder.write_rows(self.place, self.rows(), self.options.part)
 
 
 ENGINES = ("local", "dask")
@@ -236,6 +240,8 @@ class SweepOptions:
         if self.scheduler is None:
             return
         try:
+            import distributed  # noqa: F401
+
             from sim.sweep.dask_engine import connected
         except ImportError as error:
             raise missing("--engine dask", "cluster", error) from None
@@ -248,8 +254,6 @@ class SweepOptions:
             from sim.sweep.dask_engine import DaskEngine
 
             return DaskEngine(self.scheduler, self.workers)
-        from sim.sweep.local_engine import LocalEngine
-
         return LocalEngine(self.workers, lock)
 
 
@@ -284,3 +288,66 @@ def scenario_name(name: str) -> str:
     if not Path(name).is_file():
         scenarios.load(name)  # says what there is instead
     return str(Path(name).resolve())
+
+
+# What a sweep will take in time and on disk: by the points that are there, else tried on one.
+
+
+SHOWN = 3
+"""Points shown at either end of the list."""
+
+
+def rehearse(plan: Plan, points: list[Point], options: SweepOptions) -> tuple[str, str]:
+    """Show how many points there are, some of them, and what those that are left will take.
+
+    Also returns how the point ended that was tried, ``complete`` without any. Writes nothing.
+    """
+    place = options.out or free_place(plan)
+    sweep_folder.check_claim(place, sweep_folder.about_sweep(points, plan.asked), resume=True)
+    sweeping = Sweeping(place, points, options)
+    sweeping.collect()
+    own, left = options.own(points), sweeping.left
+    estimate, status = _estimate(sweeping, left, options.workers)
+    lines = [
+        f"points    {len(points)}: {len(own)} of this process, {len(left)} to be run",
+        *(_line(point) for point in points[:SHOWN]),
+        *(["          ..."] if len(points) > 2 * SHOWN else []),
+        *(_line(point) for point in points[max(SHOWN, len(points) - SHOWN) :]),
+        f"folder    {place}",
+        f"estimate  {estimate}",
+    ]
+    return "\n".join(lines), status
+
+
+def _line(point: Point) -> str:
+    values = ", ".join(f"{key}={as_yaml(value)}" for key, value in point.values.items())
+    return f"  {point.number:<7} {values}, seed {point.seed} -> {POINTS}/{point.digest}"
+
+
+def _estimate(sweeping: Sweeping, left: list[Point], workers: int) -> tuple[str, str]:
+    """Say what is left will take by the median point that is complete, else by one that is tried.
+
+    Also returns how the tried one ended.
+    """
+    if not left:
+        return "nothing is left to be done", COMPLETE
+    done = [outcome for outcome in sweeping.outcomes.values() if outcome.status == COMPLETE]
+    if done:
+        wall_s = median(outcome.figures["wall_s"] for outcome in done)
+        places = (sweeping.place / POINTS / outcome.digest for outcome in done)
+        size_bytes = median(map(folder_bytes, places))
+        source = f"as {len(done)} complete points show"
+    else:
+        found, name = tried(left[0]), f"point {left[0].number}"
+        if found.error:
+            return f"none: {name} fails: {found.error}", found.status
+        took = found.figures
+        if not took["share"]:
+            return f"none: not one evaluation of {name} in {took['behind_s']:.0f} s", COMPLETE
+        wall_s, size_bytes = took["wall_s"], took["size_bytes"]
+        source = f"tried on {name} ({took['share']:.0%} of it was run)"
+    busy = min(workers, len(left))
+    total = f"about {duration(wall_s * len(left) / busy)} with {busy} at a time, "
+    total += f"{data_size(size_bytes * len(left))} on disk"
+    text = f"{total}: {duration(wall_s)} and {data_size(size_bytes)} a point, {source}"
+    return text, COMPLETE

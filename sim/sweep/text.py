@@ -18,7 +18,7 @@ from sim.analysis.text import MEAN, mean_text, spread
 from sim.execution.folder import COMPLETE, INTERRUPTED
 from sim.formatting import Bar, as_yaml, data_size, duration, seconds, table
 from sim.sweep.engine import Outcome
-from sim.sweep.rows import sweep_sha256, targets_of
+from sim.sweep.folder import sweep_sha256, targets_of
 
 Row = Mapping[str, Any]
 

@@ -1,6 +1,6 @@
 """A worker process: attempts points, answers in JSON lines.
 
-`python -m sim.sweep.worker` is started by :class:`sim.sweep.local_engine.WorkerProcess`. What a
+`python -m sim.sweep.worker` is started by :class:`sim.sweep.engine.WorkerProcess`. What a
 run prints goes to stderr, so that stdout holds answers only. When stdin ends, the supervisor has no
 more points, or is gone: the worker exits at once.
 """
@@ -32,10 +32,7 @@ from sim.execution.checkpoint import CHECKPOINT, has_saved
 from sim.execution.folder import COMPLETE, FAILED, INTERRUPTED, REFUSED
 from sim.execution.interrupt import HANG_UP, stop_on_interrupt
 from sim.execution.result import Result
-from sim.sweep.engine import Outcome, Point
-
-STOP = "stop"
-"""What the supervisor writes, as a line of JSON, to have the point saved and ended."""
+from sim.sweep.engine import STOP, Outcome, Point
 
 
 class Inbox(Observer):
@@ -90,7 +87,7 @@ def attempt(
     the figures are those of ``measured``. What is wrong with the point, or fails, is in the
     outcome; no such error is raised.
     """
-    from sim.sweep.rows import figures_of
+    from sim.sweep.folder import figures_of
 
     try:
         if limit_s is not None:

@@ -3,8 +3,6 @@
 from sim.cli.app import app, status
 from sim.execution.identity import digest_of
 from sim.sweep.answers import answers
-from sim.sweep.engine import Outcome, Point
-from sim.sweep.folder import among, locked
-from sim.sweep.local_engine import run_point
+from sim.sweep.engine import Outcome, Point, run_point
+from sim.sweep.folder import MACHINE_COLUMNS, among, locked
 from sim.sweep.points import Plan, combinations, combinations_count, read_pairs, read_spec
-from sim.sweep.rows import MACHINE_COLUMNS
