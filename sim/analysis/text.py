@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sim.analysis.statistics import FEWEST, FEWEST_RANKED
+from sim.analysis.comparison import FEWEST, FEWEST_RANKED
 from sim.formatting import data_size, filled, table
 
 LONGEST_HEAD = 32

@@ -7,7 +7,6 @@ Pictures of several runs are in :mod:`sim.plots.accuracy`, those of a sweep in
 from functools import partialmethod
 
 from sim.plots import accuracy as curves
-from sim.plots import clients as samples
 from sim.plots import contact as passes
 from sim.plots import experts, ground_map
 from sim.plots import timeline as lanes
@@ -23,7 +22,7 @@ class Pictures(Drawn):
 
     accuracy = curves.accuracy_of
     loss = partialmethod(curves.accuracy_of, what="loss")
-    clients = samples.clients
+    clients = experts.clients
     timeline = lanes.timeline
     map = ground_map.ground_map
     contact = passes.contact

@@ -1,8 +1,9 @@
-"""Pictures of who trains which expert, and of the gating pattern."""
+"""Pictures of clients: who trains which expert, the gating pattern, who holds which samples."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +14,12 @@ from matplotlib.ticker import MaxNLocator
 
 from learning.requests.cluster import Floats, Ints
 from sim.analysis.experts import by_cluster, gating_pattern
+from sim.analysis.rounds import client_word
 from sim.errors import InputError
 from sim.plots.canvas import Drawn, colour, legend, name_ticks, new_axes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FAINTEST = 0.25
 """Opacity of an expert that is not relevant at all to the cluster that trains it."""
@@ -97,14 +102,77 @@ def gating(self: Drawn, axes: Axes | None = None) -> Axes:
     name_ticks(axes, "x", range(len(clients)), clients, upright=True)
     name_ticks(axes, "y", range(len(clients)), clients)
     axes.set_title(f"local processing ratio {np.trace(pattern) / len(clients):.1%}")
-    if len(clients) <= FEW:
-        _write_shares(axes, pattern)
+    for (client, expert), share in np.ndenumerate(pattern if len(clients) <= FEW else []):
+        if share >= 0.005:
+            shown = axes.text(expert, client, f"{share:.0%}", ha="center", va="center", fontsize=7)
+            shown.set_color("white" if share > 0.5 else "black")
     return axes
 
 
-def _write_shares(axes: Axes, pattern: np.ndarray) -> None:
-    for (client, expert), share in np.ndenumerate(pattern):
-        if share >= 0.005:
-            colour = "white" if share > 0.5 else "black"
-            text = f"{share:.0%}"
-            axes.text(expert, client, text, ha="center", va="center", color=colour, fontsize=7)
+# Which client holds how many samples of which class.
+
+
+MOST_BARS, MOST_CLASSES = 48, 16
+"""Clients, or clusters, with a bar of their own, and classes with a colour of their own."""
+OTHERS = "#9a9a9a"
+
+
+def clients(self: Drawn, axes: Axes | None = None) -> Axes:
+    """Draw how many samples of which class each client holds, by cluster for many clients.
+
+    Of many clusters the first ones are drawn; of many classes the smallest share a colour.
+    """
+    from matplotlib import colormaps
+
+    rows = self.run.tables.get("clients")
+    if rows is None or not len(rows):
+        raise InputError("the run has no table of clients: only runs that train have samples")
+    axes, (table, axis) = axes or new_axes(), _bars(rows, client_word(self.run.manifest))
+    counts, labels = table.to_numpy(), list(map(str, table.columns))
+    largest = np.argsort(-counts.sum(0), kind="stable")
+    own = np.sort(largest[: MOST_CLASSES if len(largest) <= MOST_CLASSES else MOST_CLASSES - 1])
+    heights, classes = list(counts.T[own]), [labels[place] for place in own]
+    # neighbours in a bar are told apart by colour-blind eyes too
+    colours = list(colormaps["viridis"]((np.arange(len(own)) + 0.5) / max(len(own), 1)))
+    if len(own) < len(largest):
+        heights.append(counts.sum(1) - counts[:, own].sum(1))
+        classes.append(f"{len(largest) - len(own)} others")
+        colours.append(OTHERS)
+    places, tops = np.arange(len(counts)), np.cumsum(heights, axis=0)
+    bars = [
+        axes.bar(places, height, bottom=top - height, color=colour, width=0.85)
+        for height, top, colour in zip(heights, tops, colours, strict=True)
+    ]
+    names = ["/".join(map(str, who)) if isinstance(who, tuple) else who for who in table.index]
+    name_ticks(axes, "x", places.tolist(), names, upright=True)
+    axes.set_xlabel(axis)
+    axes.set_ylabel("samples")
+    # in the order in which the bars are stacked
+    axes.legend(
+        *(bars[::-1], classes[::-1]),
+        title="class",
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        frameon=False,
+        fontsize="small",
+        labelspacing=0.1,
+    )
+    return axes
+
+
+def _bars(rows: pa.Table, word: str) -> tuple[pd.DataFrame, str]:
+    """Return samples by client, or by cluster, and class, and what the bars' axis is called.
+
+    Clusters that are called by another ``word`` are clients themselves.
+    """
+    counts = (
+        rows.to_pandas()
+        .fillna({"cluster": ""})
+        .pivot_table("samples", ["cluster", "device"], "class", aggfunc="sum", fill_value=0)
+    )
+    if word == "cluster" and len(counts) <= MOST_BARS:
+        return counts, "client"
+    counts = counts.groupby(level="cluster").sum()
+    if len(counts) <= MOST_BARS:
+        return counts, word
+    return counts.head(MOST_BARS), f"{word}, the first {MOST_BARS} of {len(counts)}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -60,7 +60,8 @@ def html(page: Page) -> str:
 
     def policy() -> str:
         allowed = {"style": style} | ({"script": script} if shown.scripted else {})
-        rules = [f"{kind}-src '{_hash(text)}'" for kind, text in allowed.items()]
+        hashes = {kind: hashlib.sha256(text.encode()).digest() for kind, text in allowed.items()}
+        rules = [f"{kind}-src 'sha256-{b64encode(h).decode()}'" for kind, h in hashes.items()]
         others = ["img-src data:", "base-uri 'none'", "form-action 'none'"]
         return "; ".join(["default-src 'none'", *rules, *others])
 
@@ -81,7 +82,3 @@ def counted(number: int, name: str) -> str:
 def line(text: str) -> str:
     """Return text without line breaks, and with one space between words; escaped stays escaped."""
     return type(text)(" ".join(text.split()))
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
+from sim.analysis.comparison import over_seeds, paired
 from sim.analysis.critical_path import CriticalPath
-from sim.analysis.statistics import over_seeds, paired
 from sim.execution.folder import COMPLETE
 from sim.execution.result import load
 from sim.formatting import as_yaml, data_size, seconds

@@ -236,6 +236,8 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
     to_targets = {
         name: kind for what, kind in TO_TARGETS.items() for name in known if name.startswith(what)
     }
+    to_targets = to_targets or _to_targets(TARGETS)
+    by_target = sorted(to_targets, key=lambda name: name.partition("_to_")[::-1])
     schema = pa.schema(
         [
             ("point", INT),
@@ -245,7 +247,7 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
             ("seed", INT),
             ("status", TEXT),
             ("error", TEXT),
-            *sorted((to_targets or _to_targets(TARGETS)).items(), key=_by_target),
+            *((name, to_targets[name]) for name in by_target),
             *DECIDED.items(),
             *FOLLOWING.items(),
             ("folder", TEXT),
@@ -327,11 +329,6 @@ TO_TARGETS = {"cycles_to_": INT, "hours_to_": FLOAT}
 def _to_targets(targets: Sequence[float]) -> dict[str, pa.DataType]:
     """Return the columns of some targets, with their types."""
     return {f"{w}{named(t)}": kind for t in targets for w, kind in TO_TARGETS.items()}
-
-
-def _by_target(column: tuple[str, pa.DataType]) -> tuple[str, str]:
-    what, _, target = column[0].partition("_to_")
-    return target, what
 
 
 def targets_of(rows: pa.Table) -> list[str]:

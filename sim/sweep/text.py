@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.analysis.statistics import Figure, over_seeds
+from sim.analysis.comparison import Figure, over_seeds
 from sim.analysis.text import MEAN, mean_text, spread
 from sim.execution.folder import COMPLETE, INTERRUPTED
 from sim.formatting import Bar, as_yaml, data_size, duration, seconds, table

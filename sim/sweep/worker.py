@@ -24,7 +24,6 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from scenarios import Scenario
 from scenarios.scenario import Stop
 from sim.engine.evaluation import Observer
 from sim.errors import InputError, Interrupted, SimulationError
@@ -111,9 +110,15 @@ def _result(
     point: Point, place: Path, cache: bool, observers: Sequence[Observer]
 ) -> tuple[Result, str]:
     """Return the result of a point; what could not be resumed is put aside, and said."""
+    import scenarios
+    from sim.execution.identity import digest_of
     from sim.execution.running import run
 
-    scenario = _scenario(point)
+    scenario = scenarios.load(point.scenario, point.overrides)
+    if digest_of(scenario) != point.digest:
+        raise InputError(
+            f"{point.scenario}: has changed since the sweep began; sweep it again in another folder"
+        )
     began = place.is_file() or (place.is_dir() and any(place.iterdir()))
     resumed = has_saved(place)
     try:
@@ -125,19 +130,6 @@ def _result(
             raise
         note = f"{place}: cannot be resumed ({_one_line(error)}); moved to {_put_aside(place)}"
     return run(scenario, place, resume=True, observers=observers, cache=cache), note
-
-
-def _scenario(point: Point) -> Scenario:
-    """Return the scenario of a point; raise InputError if its file is not what it was."""
-    import scenarios
-    from sim.execution.identity import digest_of
-
-    scenario = scenarios.load(point.scenario, point.overrides)
-    if digest_of(scenario) != point.digest:
-        raise InputError(
-            f"{point.scenario}: has changed since the sweep began; sweep it again in another folder"
-        )
-    return scenario
 
 
 def _put_aside(place: Path) -> Path:

@@ -1,9 +1,9 @@
 """Inner names of ``sim`` that tests use: summaries, reports, exports, pictures."""
 
 from learning.requests.event_details import FAULT_KINDS
+from sim.analysis.comparison import over_seeds, paired
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.experts import alignment_figures, gating_pattern, inference_figures, utilisation
-from sim.analysis.statistics import over_seeds, paired
 from sim.analysis.summary import fault_counts, summarise
 from sim.analysis.targets import TARGETS, Evaluation, levels
 from sim.analysis.text import comparison_text, pattern_text, summary_text
