@@ -154,7 +154,7 @@ def test_published_satellites_begin_at_the_latest_epoch_and_may_decay() -> None:
     twins = "TWIN\n" + DECAYING + "TWIN\n" + DECAYING.replace("25544", "25545")
     one = make_plan(published(twins, orbit={"satellite": "25545"}))
     assert {contact.norad_id for contact in one.contacts} == {25545}
-    with pytest.raises(InputError, match="2 satellites are called 'TWIN'; with serving any"):
+    with pytest.raises(InputError, match="2 satellites are called 'TWIN'; where all serve or are"):
         make_plan(published(twins, orbit={"serving": "any"}))
     with pytest.raises(InputError, match=r"called 'TWIN': TWIN \(25544\), TWIN \(25545\)"):
         make_plan(published(twins, orbit={"satellite": "TWIN"}))
