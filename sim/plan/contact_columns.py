@@ -20,9 +20,10 @@ class ContactColumns:
     ``satellite`` and ``cluster`` are places in ``satellites`` (name and NORAD number) and
     ``clusters``; the other columns are what ``PlannedContact`` says. A contact is made when it is
     first asked for, and kept: of a constellation most are not served, and nobody asks for them.
-    Those that were ``given`` have numbers of their own. Where the clients are planes, ``flying``
-    are places in their ``fleet``, whose names contacts have. ``figures_of`` many contacts gives
-    what ``links.figures`` of each are (4, N), where they need not be made for that.
+    Those that were ``given`` have numbers of their own. Where satellites or planes are clients,
+    ``flying`` are places in the ``fleet``, whose names contacts have as ``member``. ``figures_of``
+    many contacts gives what ``links.figures`` of each are (4, N), where they need not be made for
+    that.
     """
 
     satellites: Sequence[tuple[str, int | None]]

@@ -33,18 +33,16 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     capacity, shift_hz, residual_hz = _links(contacts, np.flatnonzero(known), part)
     flying, known_ids = contacts.satellite, [norad_id or 0 for _, norad_id in contacts.satellites]
     if plan.turned:
-        planes = contacts.flying is not None
-        flying = contacts.cluster if contacts.flying is None else contacts.flying
-        fleet = contacts.fleet if planes else [cluster.name for cluster in contacts.clusters]
-        sky = {} if plan.sky is None else plan.sky.satellites
-        known_ids = [sky[name].norad_id if sky else 0 for name in fleet]
+        assert contacts.flying is not None  # who flies is a client
+        flying, sky = contacts.flying, {} if plan.sky is None else plan.sky.satellites
+        known_ids = [sky[name].norad_id if sky else 0 for name in contacts.fleet]
     norad_ids = np.array(known_ids, np.int64)[flying]
     range_km, satellite = contacts.min_slant_range_km, contacts.satellite
     server = coded_text(satellite, [name for name, _ in contacts.satellites])
     client = coded_text(contacts.cluster, [cluster.name for cluster in contacts.clusters])
     columns = {
         "contact_id": array(np.arange(len(contacts))),
-        "satellite": coded_text(flying, fleet) if plan.turned else server,
+        "satellite": coded_text(flying, contacts.fleet) if plan.turned else server,
         "norad_id": array(norad_ids, norad_ids == 0),
         "cluster": client,
         "station": server if plan.turned else pa.nulls(len(contacts), TEXT),

@@ -77,7 +77,7 @@ class PlannedContact:
     ``start_s`` to ``end_s`` is when a beam serves the cluster (nan if never): to the set, or to
     when another cluster takes the beam over. ``wait_from_s`` is when it began to wait for one (nan
     if it did not). ``session`` is -1 for a contact that is not served. ``member`` names the
-    satellite that has it where the client is a plane.
+    satellite that has it where satellites or planes are the clients.
     """
 
     contact_id: int

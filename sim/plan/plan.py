@@ -103,7 +103,7 @@ class Sky:
     def ends(self, contact: PlannedContact) -> tuple[str, str]:
         """Names of the satellite and of the place of a contact."""
         if self.turned:
-            return contact.member or contact.cluster.name, contact.satellite
+            return contact.member, contact.satellite
         return contact.satellite, contact.cluster.name
 
 
@@ -218,10 +218,8 @@ def make_plan(
     view, clusters = view_of(scenario, find, before), clusters_of(scenario)
     check_served(view, scenario.orbit)
     radios, places = ground_radios(scenario), _places(scenario, view)
-    source, satellites = scenario.orbit, view.clients if view.turned else view.servers
-    planes = scenario.roles.clients == "planes"
-    if planes:
-        satellites = [satellite.name for satellite in view.satellites]
+    source, satellites = scenario.orbit, [satellite.name for satellite in view.satellites]
+    satellites = satellites or (view.clients if view.turned else view.servers)
     constellation = view.turned or getattr(source, "serving", "single") == "any"
     wanted = scenario, view, clusters, radios, places, not constellation
     links_of, figures_of = _links(*wanted)
@@ -230,8 +228,8 @@ def make_plan(
         clusters=clusters,
         **{name: getattr(view.windows, name) for name in _OF_WINDOWS},
         cluster=view.windows.site,
-        fleet=satellites if planes else (),
-        flying=view.window_ends[0] if planes else None,
+        fleet=satellites,
+        flying=view.window_ends[0] if view.turned else None,
         session=view.sessions,
         served=view.service.served,
         start_s=view.service.start_s,
