@@ -126,6 +126,10 @@ def find_isls(
         np.maximum(reach[one, 0], reach[other, 0]), np.minimum(reach[one, 1], reach[other, 1]),
         np.where(alike, turns[one, 0], inf),
     ])  # fmt: skip
+    apart = kinds[1] - kinds[0] > _TOUCH_S  # else SGP4 never knows both at a time
+    one, other, kinds = one[apart], other[apart], kinds[:, apart]
+    if not one.size:
+        return IslWindows(*(np.zeros(0, kind) for kind in "qqdddd??"))
     spans, kind = np.unique(kinds, axis=1, return_inverse=True)
     columns = joined(
         [

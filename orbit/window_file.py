@@ -243,9 +243,7 @@ class IslFile:
 # The longest range stands where a contact has that at its rise.
 _OF_ISLS = {
     "satellite": "a", "site": "b", "rise_utc": "start_utc", "set_utc": "end_utc",
-    "duration_s": "duration_s", "min_slant_range_km": "min_range_km",
-    "rise_slant_range_km": "max_range_km", "clipped_start": "clipped_start",
-    "clipped_end": "clipped_end",
+    "min_slant_range_km": "min_range_km", "rise_slant_range_km": "max_range_km",
 }  # fmt: skip
 
 
@@ -256,8 +254,8 @@ def read_isl_windows(
 ) -> IslFile:
     """Windows between satellites of a CSV file, with the columns of `isl_windows` in any order.
 
-    Needs a, b, start_utc and end_utc (or duration_s). A window that is there for either direction
-    counts once. Times, `start`, `columns` and errors are as in `read_windows`.
+    Needs a, b, start_utc and end_utc. A window that is there for either direction counts once.
+    Times, `start`, `columns` and errors are as in `read_windows`.
     """
     return parse_isl_windows(read_text(path), fspath(path), start, columns)
 
@@ -269,33 +267,22 @@ def parse_isl_windows(
     columns: Mapping[str, str] | None = None,
 ) -> IslFile:
     """As `read_isl_windows`, for text; `source` stands for the file in messages."""
-    table, given = parse_table(text, source), columns or {}
-    called = {ours: given.get(name, name) for ours, name in _OF_ISLS.items()}
-    for needed in ("satellite", "site", "rise_utc", "set_utc"):
-        if called[needed] not in table.columns and (
-            needed != "set_utc" or called["duration_s"] not in table.columns
-        ):
-            name = called[needed]
-            raise table.error(f"no column {name!r}; add it, or say by columns= what it is called")
-    reader = RowReader({ours: name for ours, name in called.items() if name in table.columns})
-    found: dict[tuple[str, str, datetime, datetime], RowWindow] = {}
-    for window in map(reader.window, table.rows):
-        a, b = sorted((window.satellite, window.site))
-        if a == b:
-            raise TableError(f"{source}:{window.line}: {a!r} twice; a link is between two")
-        found.setdefault((a, b, window.rise, window.set), replace(window, satellite=a, site=b))
-    _check_apart([*found.values()], source)
-    zero = min(w.rise for w in found.values()) if start is None else utc(start, "start")
-    left = [window.since(zero) for window in found.values() if window.set > zero]
-    if not left:
-        raise table.error(f"all windows end before start {zero:%Y-%m-%dT%H:%M:%SZ}; start earlier")
-    names = sorted({name for window in left for name in (window.satellite, window.site)})
-    w = _windows(left, names, names, zero)
+    there = parse_table(text, source).columns
+    called = {ours: (columns or {}).get(name, name) for ours, name in _OF_ISLS.items()}
+    used = {o: name for o, name in called.items() if name in there or not o.endswith("_range_km")}
+    read = parse_windows(text, source, start, used)
+    names, w = sorted({*read.satellites, *read.sites}), read.windows
+    ends = np.searchsorted(names, read.satellites), np.searchsorted(names, read.sites)
+    pair = np.sort(np.stack([ends[0][w.satellite], ends[1][w.site]]), axis=0)
+    if (pair[0] == pair[1]).any():
+        name = names[int(pair[0][pair[0] == pair[1]][0])]
+        raise TableError(f"{source}: {name!r} has a window with itself; name two satellites")
+    # Sorted by start, then by the pair.
+    _, once = np.unique(np.stack([w.rise_s, *pair, w.set_s]), axis=1, return_index=True)
     ranges = w.min_slant_range_km, w.rise_slant_range_km
-    return IslFile(
-        names, zero,
-        IslWindows(w.satellite, w.site, w.rise_s, w.set_s, *ranges, w.clipped_start, w.clipped_end),
-    )  # fmt: skip
+    times, clipped = (w.rise_s, w.set_s), (w.clipped_start, w.clipped_end)
+    every = IslWindows(pair[0], pair[1], *times, *ranges, *clipped)
+    return IslFile(names, read.start, every.where(once))
 
 
 def _chosen_columns(table: Table, columns: Mapping[str, str]) -> dict[str, str]:

@@ -150,19 +150,14 @@ class Simulation:
         self._tasks = Tasks(self.clock)
         self._nodes = Nodes(self.clock, self._devices, self._links)
         relay = Relay(self.clock, self._sessions, self._links, build.scenario.link.relay)
+        between = build.sidelinks, plan.isls
         self._peers = Peers(
             self.clock,
             plan.clusters,
             self._nodes,
             self._rows,
             self.payloads,
-            SidelinkQueues(
-                self.clock,
-                self._rows,
-                build.sidelinks,
-                plan.isls,
-                build.scenario.link.cut_transfers,
-            ),
+            SidelinkQueues(self.clock, self._rows, *between, build.scenario.link.cut_transfers),
             relay,
         )
 
