@@ -51,6 +51,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": show.compare_command,
     "report": show.report_command,
     "export": show.export_command,
+    "cite": show.cite_command,
     "new": new.new_command,
     "check-method": about.check_method_command,
     "cache": about.cache_command,

@@ -87,7 +87,7 @@ Format = Annotated[
         "--to",
         metavar="FORMAT",
         help="csv, parquet (the tables), perfetto, czml, tensorboard, mlflow, "
-        "peft (trained experts) or MODULE:FUNCTION",
+        "peft (trained experts), profile (delay, Doppler, loss of passes) or MODULE:FUNCTION",
     ),
 ]
 Place = Annotated[
@@ -109,3 +109,12 @@ def export_command(run: Folder, to: Format, out: Place = None) -> None:
     for note in exported.notes:
         print(note, file=sys.stderr)
     print("\n".join(str(path) for path in exported.paths))
+
+
+def cite_command(run: RunFolder) -> None:
+    """Print BibTeX of what a run rests on: leomix, method, orbits, links and data."""
+    from sim.execution.folder import as_written, read_manifest
+    from sim.export.formats import citations
+
+    with as_written([run]):
+        print(citations(read_manifest(run)))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from sim.errors import InputError, custom_line, missing
 from sim.execution.folder import COMPLETE, POINTS, SWEEP
 from sim.execution.result import Result, load
 from sim.files import check_within, naming
+from sim.plan.budget import one_pass
 from sim.sweep.folder import ROWS, Sweep, read_sweep
+from sim.trace import arrow as plain
 from sim.trace.arrow import write_batches
 
 Writer = Callable[[Any, Path], list[str]]
@@ -36,6 +40,7 @@ FORMATS: Register[Writer] = Register(
         "tensorboard": "sim.export.curves:write_tensorboard",
         "mlflow": "sim.export.curves:write_mlflow",
         "peft": "sim.export.formats:write_adapters",
+        "profile": "sim.export.formats:write_profiles",
     },
 )
 """The writer of each format."""
@@ -199,3 +204,42 @@ def write_adapters(run: Result, place: Path) -> list[str]:
     model = task.skeleton(Residency(held=task.all_experts))
     export_adapters(place, model, task.config.model, task.names, start, final)
     return []
+
+
+# What a radio sees over each contact.
+
+
+def write_profiles(run: Result, place: Path) -> list[str]:
+    """Write delay, Doppler, path loss and rate over each contact at its cluster's centre."""
+    scenario = scenarios.from_stored(run.manifest["scenario"], {})
+    for number in range(len(run.tables["contacts"])):
+        for side, columns in one_pass(scenario, number).items():
+            plain.write(columns, place / f"contact-{number:05}-{side}.csv")
+    return ["One file a contact and direction; contact numbers are those of contacts.parquet."]
+
+
+# What a paper that shows a run should cite.
+
+
+def citations(manifest: Mapping[str, Any]) -> str:
+    """Return BibTeX of leomix and of what a run took its method, orbits, links and data from.
+
+    ``citations.bib`` says before each entry what it is for.
+    """
+    scenario = manifest["scenario"]
+    orbit, link, learning = scenario["orbit"], scenario["link"], scenario["learning"]
+    used = {"every run", f"method {manifest['method']}", f"data {learning['data']['kind']}"}
+    if orbit["source"] not in ("slots", "contacts"):
+        used |= {f"propagation {orbit.get('propagation') or 'sgp4'}", f"preset {link['preset']}"}
+    sides = [link[side] for side in ("uplink", "downlink") if isinstance(link[side], dict)]
+    used |= {f"{key} {side[key]}" for side in sides for key in ("rate", "atmosphere")}
+    used |= {"environment"} if link["environment"] else set()
+    every = resources.files("sim.export").joinpath("citations.bib").read_text(encoding="utf-8")
+    found = []
+    for entry in every.split("% for: ")[1:]:
+        heads, _, bibtex = entry.partition("\n")
+        kind, _, names = heads.partition(" ")
+        if used & {heads, *(f"{kind} {name}" for name in names.split(", "))}:
+            found.append(bibtex)
+    known = {"VERSION": manifest["versions"]["leomix"], "TRACE": manifest["trace_sha256"]}
+    return re.sub("|".join(known), lambda word: str(known[word[0]]), "\n".join(found))

@@ -53,13 +53,18 @@ HEADS = {
     "nlos_clutter_loss_db": "NLOS clutter dB",
     "shadowing_deviation_db": "shadow sd dB",
     "rician_k_db": "K dB",
+    "delay_ms": "delay ms",
+    "path_loss_db": "loss dB",
     "doppler_khz": "Doppler kHz",
     "delivered_mbit": "Mbit through",
 }
 """Short heads for the terminal; files keep the full names."""
-TERMS = {name for name in HEADS if name.endswith(("_loss_db", "_losses_db", "_margin_db"))} | {
-    *("eirp_dbw", "g_over_t_db_k", "noise_bandwidth_dbhz", "required_snr_db")
-}
+LOSSES = (
+    *("free_space_path_loss_db", "atmospheric_loss_db", "rain_loss_db", "scintillation_loss_db"),
+    *("clutter_loss_db", "shadowing_margin_db", "other_losses_db"),
+)
+"""What lies between EIRP and G/T; their sum is `path_loss_db` along a pass."""
+TERMS = {*LOSSES, "eirp_dbw", "g_over_t_db_k", "noise_bandwidth_dbhz", "required_snr_db"}
 """Terms of the budget, of which many are the same in all rows."""
 GEOMETRY = ("time_s", "elevation_deg", "slant_range_km")
 FINE = ("spectral_efficiency_bps_hz", "line_of_sight_probability")
@@ -146,6 +151,8 @@ def _along(
         "time_s": seen.time_s[0] - seen.track.first_s,
         "elevation_deg": elevation,
         "slant_range_km": seen.slant_range_km[0],
+        "delay_ms": seen.slant_range_km[0] * 1e6 / channel.SPEED_OF_LIGHT_M_S,
+        "path_loss_db": sum(terms[name] for name in LOSSES if name in terms),
         "doppler_khz": channel.doppler_hz(seen.range_rate_km_s[0], link.frequency_hz) / 1e3,
         "c_over_n0_dbhz": terms["c_over_n0_dbhz"],
         "snr_db": terms["snr_db"],

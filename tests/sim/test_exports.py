@@ -2,10 +2,12 @@
 
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -279,3 +281,25 @@ def test_a_text_run_becomes_an_adapter_of_hugging_faces_own_model(leomix, tmp_pa
         expected = final.lm_head(hidden)
         torch.testing.assert_close(adapted(tokens).logits, expected, rtol=0, atol=1e-5)
         assert (before - expected).abs().max() > 1e-3
+
+
+def test_profiles_of_passes_obey_the_budget_and_citations_name_what_a_run_used(
+    leomix, runs, tmp_path
+):
+    run = runs["orbit-timing"]
+    exported(leomix, run, "profile", tmp_path / "profiles")
+    contacts = pq.read_table(run / "contacts.parquet").to_pandas()
+    pages = sorted((tmp_path / "profiles").glob("*-uplink.csv"))
+    assert len(pages) == len(contacts)
+    for path, contact in zip(pages, contacts.itertuples(), strict=True):
+        seen = pd.read_csv(path)
+        assert seen.time_s.iloc[-1] == pytest.approx(contact.duration_s, abs=1e-3)
+        assert seen.delay_ms.to_numpy() == pytest.approx(seen.slant_range_km / 299.792458)
+        assert seen.elevation_deg.max() == pytest.approx(contact.max_elevation_deg, abs=0.5)
+        # EIRP and G/T are the same along a pass.
+        level_db = (seen.c_over_n0_dbhz + seen.path_loss_db).to_numpy()
+        assert level_db == pytest.approx(level_db[0], abs=1e-9)
+    cited = set(re.findall(r"^@\w+\{(\w+),", leomix("cite", run).out, re.M))
+    assert {"leomix", "sgp4", "skyfield"} < cited and not {"nmoe", "dvbs2"} & cited
+    slotted = set(re.findall(r"^@\w+\{(\w+),", leomix("cite", runs["nmoe"]).out, re.M))
+    assert "nmoe" in slotted and "emsfl" not in slotted
