@@ -77,6 +77,7 @@ studies: install ## print the tables of docs/results*.md and choices*.md (an hou
 	$(BIN)/python docs/studies/heterogeneity.py 3
 	$(BIN)/python docs/studies/resplit.py 3
 	$(BIN)/python docs/studies/gain.py 3
+	$(BIN)/python docs/studies/cycles_a_day.py 28 docs/cycles_a_day.svg
 	$(BIN)/python docs/studies/draws.py
 	$(BIN)/python docs/studies/gates.py nmoe-digits 3
 	$(BIN)/python docs/studies/alignment.py 5 docs/alignment.svg
