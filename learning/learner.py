@@ -167,8 +167,7 @@ class Learner:
         cluster, device, class, samples. Raises ValueError for data, weights or memory that do not
         do.
         """
-        columns: list[list[int]] = self.number(HOLDINGS)
-        return columns
+        return list(self.number(HOLDINGS))
 
     def why_not_cacheable(self) -> str:
         """Return why results must not be shared between runs; empty where they may be."""
@@ -381,18 +380,15 @@ class Learner:
 
     def not_finite(self, state: Handle) -> list[int]:
         """Return the devices whose tensors in ``state`` are not all finite. Forces ``state``."""
-        devices: list[int] = self.number(NOT_FINITE, state)
-        return devices
+        return list(self.number(NOT_FINITE, state))
 
     def samples(self) -> list[list[int]]:
         """Return each device's number of training samples n_k, cluster by cluster."""
-        samples: list[list[int]] = self.number(SAMPLES)
-        return samples
+        return list(self.number(SAMPLES))
 
     def shares(self) -> list[list[float]]:
         """Return each device's share of all samples, n_k / n, cluster by cluster."""
-        shares: list[list[float]] = self.number(SHARES)
-        return shares
+        return list(self.number(SHARES))
 
     def usage(self, state: Handle, cluster: str, reach: Mask) -> Served:
         """Return how devices' experts in ``reach`` (K, E) do on their data. Forces ``state``."""
@@ -401,16 +397,14 @@ class Learner:
 
     def relevance(self, server: Handle) -> list[list[float]]:
         """Expert relevance (29) on every cluster's trial data, (C, E). Forces ``server``."""
-        relevance: list[list[float]] = self.number(RELEVANCE, server)
-        return relevance
+        return list(self.number(RELEVANCE, server))
 
     def evaluate(self, server: Handle) -> list[Score]:
         """Test every cluster: accuracy, loss, ``metrics``, samples. Forces ``server``."""
         if not self.metrics:
             return list(self.number(EVALUATE, server))
         own = dataclasses.replace(EVALUATE, calls=place_outside(self.metrics))
-        scores: list[Score] = self.number(own, server, metrics=list(self.metrics))
-        return scores
+        return list(self.number(own, server, metrics=list(self.metrics)))
 
     def final(self, server: Handle) -> Handle:
         """Return all weights of the model, backbone included."""

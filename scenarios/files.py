@@ -144,20 +144,13 @@ def _found(scenario: "Scenario", name: str | None, key: str, kind: str) -> Path:
         raise ScenarioError(f"{prefix}: is not given; there is no {kind} to read")
     yours = source is not None and is_shipped(source)  # it comes without this file
     path = Path(local_path(scenario, name) if yours or source is None else source.parent / name)
-    if not _is_file(path):
+    if not os.path.isfile(path):  # False for names that are too long, too
         where = "relative paths start at the scenario file's folder"
         if yours:
             where = f"put yours into the current folder, or name it by --set {key}=FILE"
             where += "; celestrak.org publishes element files" * (kind == "element file")
         raise ScenarioError(f"{prefix}: no file {label(path)}; {where}")
     return path
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name longer than the file system takes
-        return False
 
 
 # The local files and folders that `learning:` names: data, checkpoints, a tokenizer.

@@ -160,8 +160,7 @@ class Aligned(BarrierRounds):
         if over:
             return np.zeros_like(takes)
         yield from self.report(profiles)
-        limited: Ints = np.minimum(takes, self.options.capacity or len(self.experts))
-        return limited
+        return np.asarray(np.minimum(takes, self.options.capacity or len(self.experts)))
 
     def report(self, profiles: dict[str, Capacity]) -> Protocol:
         """Write who sits out and why into the events, where that is new."""

@@ -133,8 +133,7 @@ class SplitsExperts(GlobalModelMethod):
         name = ("assign", number) if number else ("assign",)
         no_limit = np.full(len(relevance), len(self.experts))
         problem = Problem(relevance, no_limit, threshold=self.options.threshold)
-        owner: Ints = expert_driven(problem, stream(self.world.seed, *name)).argmax(axis=0)
-        return owner
+        return np.asarray(expert_driven(problem, stream(self.world.seed, *name)).argmax(axis=0))
 
     def assignment(self, relevance: Floats, owner: Ints) -> Assign:
         """Describe which expert is whose, with the probabilities of equation (33)."""
@@ -151,8 +150,7 @@ def paired_relevance(clusters: int, experts: int, top_k: int) -> Floats:
     homes = home.sum(axis=1, keepdims=True)
     at_home = np.minimum(1.0, top_k / homes)
     elsewhere = (top_k - at_home * homes) / np.maximum(experts - homes, 1)
-    relevance: Floats = np.where(home, at_home, elsewhere)
-    return relevance
+    return np.asarray(np.where(home, at_home, elsewhere))
 
 
 # Who trains which expert while the experts are split anew from time to time (Algorithm 1).

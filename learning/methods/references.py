@@ -56,9 +56,7 @@ class Local(Method):
 
     def scores(self) -> list[Score]:
         """Return the mean scores of the devices of each cluster, with their own models."""
-        clusters = list(self.sides)
-        found: list[Score] = self.learner.number(SCORES, *self.states, clusters=clusters)
-        return found
+        return list(self.learner.number(SCORES, *self.states, clusters=list(self.sides)))
 
 
 class Centralised(GlobalModelMethod):
