@@ -98,11 +98,6 @@ BEAM = "beam"
 BEAM_TAKEN_OVER = f"{BEAM} taken over by a cluster that waited"
 
 
-def beam_busy(until: str) -> str:
-    """A contact begins without a beam."""
-    return f"{BEAM} busy: {until}"
-
-
 SYNCHRONISATION = r"^synchronisation: until (?P<until>[0-9.]+) s$"
 """When the satellite will know the server's state."""
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask
 from learning.requests.event_details import (
+    BEAM,
     BEAM_TAKEN_OVER,
     UPLOAD_CORRUPTED,
-    beam_busy,
     fault,
     synchronisation,
 )
@@ -192,7 +192,7 @@ class Rows:
         for number in np.flatnonzero(waited).tolist():
             start_s, served = contacts.start_s[number], contacts.served[number]
             until = f"served from {start_s:.3f} s" if served else "not served"
-            found.append((float(contacts.wait_from_s[number]), number, beam_busy(until)))
+            found.append((float(contacts.wait_from_s[number]), number, f"{BEAM} busy: {until}"))
         lost = contacts.cut_short
         if self._turned:  # a satellite that another station serves from now on waits for nothing
             lost &= ~contacts.turned_away
