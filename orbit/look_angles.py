@@ -44,8 +44,8 @@ def slant_range_km(
 ) -> FloatArray:
     """Slant range (T,) alone from one site; arguments and errors as those of `look_angles`."""
     frames, here = site_frames([site], 0.0), np.arange(1)
-    line = _line(_states(satellite, start, time_s), frames, here)
-    return of_local(*_local(line, frames, here))[1]
+    line = _local(_line(_states(satellite, start, time_s), frames, here), frames, here)
+    return np.sqrt(dot(line, line))
 
 
 def looks_from(state: FloatArray, frames: SiteFrames, site: IntArray) -> LookAngles:

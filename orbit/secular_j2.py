@@ -88,6 +88,9 @@ class SecularJ2:
     ) -> tuple[IntArray, FloatArray, FloatArray]:
         """No error (T,), positions (km) and their rates (km/s) (T, 3) in TEME at Julian dates."""
         since_min = ((day - self.jdsatepoch) + (fraction - self.jdsatepochF)) * _DAY_MIN
+        shape = since_min.shape
+        if since_min.size == 1:  # numbers are several times quicker than arrays of one
+            since_min = since_min.reshape(())[()]
         anomaly = _eccentric(self.mo + self.no_kozai * since_min, self.ecco)
         cosine, sine = np.cos(anomaly), np.sin(anomaly)
         rate = self.no_kozai / (1 - self.ecco * cosine)
@@ -103,7 +106,8 @@ class SecularJ2:
         x, y, x_rate, y_rate = _turned(node, self.nodedot, *flat)
         position = np.stack([x, y, height * across], axis=-1)
         velocity = np.stack([x_rate, y_rate, height * moved[1]], axis=-1) / 60
-        return np.zeros(since_min.shape, np.int64), position, velocity
+        none = np.zeros(shape, np.int64)
+        return none, position.reshape(*shape, 3), velocity.reshape(*shape, 3)
 
 
 def _turned(

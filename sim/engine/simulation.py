@@ -115,7 +115,7 @@ class Simulation:
         self._assignments = AssignmentRows(self.trace, plan.clusters)
         UpdateRows(self.trace, method, journal, plan.clusters, lambda: self.end_s)
         self._meetings = Meetings(self.clock)
-        self._gaps: dict[str, Phase] = {}
+        self._gaps: dict[str, dict[str, Phase]] = {c.name: {} for c in plan.clusters}
         planned = {c.name: plan.sessions(c) for c in plan.clusters}
         self._sessions = {
             c.name: ClusterSessions(self.clock, c, planned[c.name], self.log, self._served)
@@ -280,9 +280,10 @@ class Simulation:
         for link in self._links.values():
             link.settle_all(self.end_s)
         self._peers.queues.settle_all(self.end_s)
-        for phase in self._gaps.values():
-            self._train_in_gap(phase, self.end_s)
-        self._gaps.clear()
+        for phases in self._gaps.values():
+            for phase in phases.values():
+                self._train_in_gap(phase, self.end_s)
+            phases.clear()
         try:
             self.evaluator.evaluate(self.end_s, self.cycle)
             self.spending.add(self.end_s, self.energy(), self.method.server_rounds)
@@ -305,11 +306,10 @@ class Simulation:
 
     def energy(self) -> list[dict[str, Any]]:
         """Time and energy that each cluster's devices have spent so far."""
-        computing = {phase.cluster.name for phase in self._gaps.values()}
         anybody = self._nodes.computing or self.build.sidelinks is not None
         return [
             self._energy(cluster)
-            if anybody or cluster.name in computing or self._links[cluster.name].busy
+            if anybody or self._gaps[cluster.name] or self._links[cluster.name].busy
             else self._last_energy(cluster)
             for cluster in self._clusters
         ]
@@ -357,14 +357,13 @@ class Simulation:
         use, devices = self._links[cluster.name].use(), self._devices[cluster.name]
         rounds = use.rounds
         computed_s = use.computed_s + self._nodes.computed_s(cluster.name, self.end_s)
-        for phase in self._gaps.values():
-            if phase.cluster.name == cluster.name:
-                cost, wanted = phase.request.cost, everybody(phase.request.who, cluster.devices)
-                with devices.as_before(phase.compute, phase.presence):
-                    most = phase.request.rounds
-                    gap = devices.gap(cost, wanted, phase.from_s, self.end_s, most)
-                computed_s = gap.computed_s - devices.open_s + computed_s
-                rounds = rounds + gap.rounds
+        for phase in self._gaps[cluster.name].values():
+            cost, wanted = phase.request.cost, everybody(phase.request.who, cluster.devices)
+            with devices.as_before(phase.compute, phase.presence):
+                most = phase.request.rounds
+                gap = devices.gap(cost, wanted, phase.from_s, self.end_s, most)
+            computed_s = gap.computed_s - devices.open_s + computed_s
+            rounds = rounds + gap.rounds
         sidelink_s = self._peers.queues.sending_s(cluster.name, self.end_s)
         return Use(rounds, computed_s, use.sending_s, sidelink_s)
 
@@ -471,12 +470,12 @@ class Simulation:
         if request.anew:
             devices.drop_open()
         phase = Phase(cluster, request, from_s, devices.compute, devices.presence)
-        self._gaps[actor] = phase
+        self._gaps[cluster.name][actor] = phase
         contact = yield from sessions.next_contact(actor, True, lambda: self.cycle)
         if contact is None:  # devices train on to the end, though nobody will hear of it
             none = np.zeros(cluster.devices, np.int64)
             return Work(none, np.full(cluster.devices, from_s), none.astype(bool)), None
-        del self._gaps[actor]
+        del self._gaps[cluster.name][actor]
         return self._train_in_gap(phase, contact.start_s), contact
 
     def _train_in_gap(self, phase: Phase, to_s: float) -> Work:
