@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import SequenceMatcher
-from functools import partial
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import orbit
@@ -32,8 +34,37 @@ class Named(Protocol):
 
 Checksum = Literal["verify", "ignore"]
 S = TypeVar("S", bound=Named)
+M = TypeVar("M")
+
+_MADE: ContextVar[dict[Any, Any] | None] = ContextVar("_MADE", default=None)
 
 
+@contextmanager
+def made_once() -> Iterator[None]:
+    """Make the satellites of a scenario, or read its windows, once for all who ask within."""
+    token = _MADE.set({})
+    try:
+        yield
+    finally:
+        _MADE.reset(token)
+
+
+def _once(make: Callable[[Scenario], M]) -> Callable[[Scenario], M]:
+    @wraps(make)
+    def made(scenario: Scenario) -> M:
+        known = _MADE.get()
+        if known is None:  # a file may have changed since
+            return make(scenario)
+        key = make.__name__, id(scenario)
+        if key not in known:
+            known[key] = make(scenario), scenario  # as long as it is here, its id is its own
+        found: M = known[key][0]
+        return found
+
+    return made
+
+
+@_once
 def satellites_of(scenario: Scenario) -> list[orbit.Satellite]:
     """Return the satellites that take part, by name; raise InputError for wrong elements.
 
@@ -71,6 +102,7 @@ def satellite_names(scenario: Scenario) -> list[str]:
     return [satellite.name for satellite in satellites_of(scenario)]
 
 
+@_once
 def windows_of(scenario: Scenario) -> orbit.WindowFile:
     """Return the windows of a file or text; raise the error of ``orbit`` for bad ones."""
     source: Any = scenario.orbit

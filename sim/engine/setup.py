@@ -42,6 +42,7 @@ from sim.devices.battery import Power, supplies_of
 from sim.devices.compute import Compute, compute_of, transmitter_of
 from sim.devices.energy import Transmitter
 from sim.devices.faults import FaultsUntilFork
+from sim.devices.satellites import made_once
 from sim.devices.sites import client_names, device_counts, holders_of
 from sim.errors import InputError
 from sim.formatting import data_size
@@ -124,6 +125,7 @@ class Build:
         return self.method(self.world, self.options)
 
 
+@made_once()
 def build(
     scenario: Scenario, find: Find = find_windows, before: FaultsUntilFork | None = None
 ) -> Build:
