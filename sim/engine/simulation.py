@@ -93,15 +93,13 @@ class Simulation:
         self.clock = Clock()
         self.trace = Trace()
         self.journal = journal
-        self.cycle = self._rounds = 0
+        self.cycle = self._rounds = self._switched = 0
         self._clusters = plan.clusters
         self._waited_for = len(plan.clusters)
-        self._observers = observers
-        self._switches = switches
+        self._observers, self._switches = observers, switches
         self._ended_at_s: float | None = None
-        self._switched = 0
         self._spent: dict[str, tuple[Use, dict[str, Any]]] = {}
-        self._rested: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+        self._rested: dict[str, tuple[tuple[Any, ...], float, dict[str, Any]]] = {}
         # The plan of the last build holds all contacts of the run.
         last = switches[-1][1].plan if switches else plan
         self._rows = Rows(self.trace, plan.turned)
@@ -126,18 +124,18 @@ class Simulation:
         struck = {} if faults is None else {c.name: LinkFaults(faults, c) for c in plan.clusters}
         churn = {name: own.presence for name, own in struck.items()}
         batteries = {name: Battery(*supply) for name, supply in build.supplies.items()}
-        self._devices = {
+        self.devices = {
             c.name: Devices(c, own, churn.get(c.name), batteries.get(c.name)) for c, own in pairs
         }
         self._forecasts = {
-            name: Forecaster(planned[name], devices) for name, devices in self._devices.items()
+            name: Forecaster(planned[name], devices) for name, devices in self.devices.items()
         }
         synchronisation = Synchronisation(plan.sync_delay_s)
         self._links = {
             c.name: ServiceLink(
                 self.clock,
                 self._sessions[c.name],
-                self._devices[c.name],
+                self.devices[c.name],
                 self._rows,
                 synchronisation,
                 Ledger(c.devices, build.scenario.link.cut_transfers),
@@ -148,7 +146,7 @@ class Simulation:
             for c in plan.clusters
         }
         self._tasks = Tasks(self.clock)
-        self._nodes = Nodes(self.clock, self._devices, self._links)
+        self._nodes = Nodes(self.clock, self.devices, self._links)
         relay = Relay(self.clock, self._sessions, self._links, build.scenario.link.relay)
         between = build.sidelinks, plan.isls
         self._peers = Peers(
@@ -228,7 +226,7 @@ class Simulation:
 
     def _switch_cluster(self, cluster: Cluster, compute: Compute, to: Build) -> None:
         name, planned = cluster.name, to.plan.sessions(cluster)
-        devices = self._devices[name]
+        devices = self.devices[name]
         self._sessions[name].replan(planned)
         faults = None if to.plan.faults is None else LinkFaults(to.plan.faults, cluster)
         devices.compute = compute
@@ -299,62 +297,40 @@ class Simulation:
         if waiting := self._meetings.waiting():
             self._rows.unfinished(waiting, self.end_s)
 
-    @property
-    def computed_s(self) -> float:
-        """Device seconds spent on rounds, complete or not."""
-        return sum(float(self._use(cluster).computed_s.sum()) for cluster in self._clusters)
-
     def energy(self) -> list[dict[str, Any]]:
         """Time and energy that each cluster's devices have spent so far."""
-        anybody = self._nodes.computing or self.build.sidelinks is not None
-        return [
-            self._energy(cluster)
-            if anybody or self._gaps[cluster.name] or self._links[cluster.name].busy
-            else self._last_energy(cluster)
-            for cluster in self._clusters
-        ]
-
-    def _last_energy(self, cluster: Cluster) -> dict[str, Any]:
-        """That of a cluster which does nothing now: as it was, if it has done nothing since."""
-        devices, link = self._devices[cluster.name], self._links[cluster.name]
-        done = devices.rounds, devices.ended_s, devices.open_s, link.sent_s
-        before, row = self._rested.get(cluster.name, ((None,) * len(done), {}))
-        if not all(map(is_, before, done)):
-            row = self._energy(cluster)
-            self._rested[cluster.name] = done, row
-        return row
+        return [self._energy(cluster) for cluster in self._clusters]
 
     def _energy(self, cluster: Cluster) -> dict[str, Any]:
-        use, power_w = self._use(cluster), self._devices[cluster.name].compute.power_w
-        if cluster.name not in self._spent:
-            return energy_of(cluster, use, power_w, self.build.transmitter)
-        before, row = self._spent[cluster.name]
-        return added(row, energy_of(cluster, use.since(before), power_w, self.build.transmitter))
+        """That of one cluster: as it was, if nothing goes on there nor has been done since."""
+        name, devices, link = cluster.name, self.devices[cluster.name], self._links[cluster.name]
+        sidelink_s = self._peers.queues.sending_s(name, self.end_s)
+        done = devices.rounds, devices.ended_s, devices.open_s, link.sent_s
+        rests = not (self._gaps[name] or link.busy or self._nodes.computing)
+        before, before_s, row = self._rested.get(name, ((), 0.0, {}))
+        if rests and row and sidelink_s == before_s and all(map(is_, before, done)):
+            return row
+        use, powers = self._use(cluster), (devices.compute.power_w, self.build.transmitter)
+        first, spent = self._spent.get(name, (None, row))
+        row = energy_of(cluster, use if first is None else use.since(first), *powers)
+        row = row if first is None else added(spent, row)
+        if rests:
+            self._rested[name] = done, sidelink_s, row
+        return row
 
     def _keep_spent(self, to: Build) -> None:
         """Settle what was spent so far where powers change now."""
-        self._rested.clear()
         for cluster, compute in zip(self._clusters, to.compute, strict=True):
-            now_w, then_w = self._devices[cluster.name].compute.power_w, compute.power_w
+            now_w, then_w = self.devices[cluster.name].compute.power_w, compute.power_w
             powers = np.asarray(now_w, float), np.asarray(then_w, float)
             same = np.array_equal(*powers, equal_nan=True)
             if self.build.transmitter != to.transmitter or not same:
                 self._spent[cluster.name] = self._use(cluster), self._energy(cluster)
-
-    def charges(self) -> list[dict[str, Any]]:
-        """The lowest and the last charge of each battery, as shares of what it holds."""
-        held = [(name, devices.battery) for name, devices in self._devices.items()]
-        shares = [(name, one.charges_at(self.end_s)) for name, one in held if one is not None]
-        return [{"cluster": name, "lowest": low, "last": last} for name, (low, last) in shares]
-
-    def loads(self) -> list[dict[str, Any]]:
-        """What each cluster's devices were made to load; nothing of those that never train."""
-        found = [(c.name, self._devices[c.name].load.figures()) for c in self._clusters]
-        return [{"cluster": name, **load} for name, load in found if load is not None]
+        self._rested.clear()
 
     def _use(self, cluster: Cluster) -> Use:
         """What a cluster's devices have done by now, in a disconnected phase that goes on too."""
-        use, devices = self._links[cluster.name].use(), self._devices[cluster.name]
+        use, devices = self._links[cluster.name].use(), self.devices[cluster.name]
         rounds = use.rounds
         computed_s = use.computed_s + self._nodes.computed_s(cluster.name, self.end_s)
         for phase in self._gaps[cluster.name].values():
@@ -409,9 +385,9 @@ class Simulation:
     ) -> Generator[simpy.Event, Any, Any]:
         """Ask on behalf of a protocol of a cluster until it ends; return what it returns."""
         reply: Any = None
-        if name not in self._devices:
+        if name not in self.devices:
             raise SimulationError(f"All: no cluster is called {name!r}")
-        cluster = self._devices[name].cluster
+        cluster = self.devices[name].cluster
         while True:
             try:
                 request = protocol.send(reply)
@@ -465,7 +441,7 @@ class Simulation:
         self, actor: str, cluster: Cluster, request: TrainUntilContact
     ) -> Generator[simpy.Event, Any, Any]:
         """The disconnected phase counts from the set time, so that transfers do not shift it."""
-        sessions, devices = self._sessions[cluster.name], self._devices[cluster.name]
+        sessions, devices = self._sessions[cluster.name], self.devices[cluster.name]
         from_s = self.clock.now if request.from_now else sessions.parted_s(actor)
         if request.anew:
             devices.drop_open()
@@ -480,7 +456,7 @@ class Simulation:
 
     def _train_in_gap(self, phase: Phase, to_s: float) -> Work:
         cluster, request = phase.cluster, phase.request
-        devices = self._devices[cluster.name]
+        devices = self.devices[cluster.name]
         devices.load.add(request.cost)
         excluded = devices.excluded(request.cost)
         wanted = everybody(request.who, cluster.devices)

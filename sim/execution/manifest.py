@@ -30,19 +30,29 @@ def manifest_of(
     """Return the manifest of a run as far as it has come, with ``more`` keys of the run itself."""
     scenario, sizes = built.scenario, built.learner.architecture
     whole, timing = digests(tables)
+    energy, end_s = simulation.energy(), simulation.end_s
     return {
         "name": name,
         "status": status,
         "method": scenario.learning.method,
         "seed": scenario.seed,
         "start_utc": built.plan.start.isoformat(),
-        "simulated_s": simulation.end_s,
+        "simulated_s": end_s,
         **more,
-        "computed_device_s": simulation.computed_s,
-        "energy": simulation.energy(),
+        "computed_device_s": sum(row["computed_s"] for row in energy),
+        "energy": energy,
         "spent": simulation.spending.columns(),
-        "loads": simulation.loads(),
-        "charges": simulation.charges(),
+        "loads": [
+            {"cluster": name, **load}
+            for name, own in simulation.devices.items()
+            if (load := own.load.figures()) is not None  # of those that train
+        ],
+        "charges": [
+            {"cluster": name}
+            | dict(zip(("lowest", "last"), battery.charges_at(end_s), strict=True))
+            for name, own in simulation.devices.items()
+            if (battery := own.battery) is not None
+        ],
         "model_expert_bytes": sizes.experts * sizes.expert_bytes,
         "stand_in": built.learner.stand_in,
         "books": simulation.books,
