@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,9 @@ class Send:
     clusters, if the scenario relays. Messages of one directed link wait for each other in a queue.
     The reply comes when the message is there, or when it is known that it never will be: at once
     for somebody who is out of reach now, as :class:`Reach` says, unless it is to ``wait`` for the
-    next window of a link between satellites. What is for the source itself is
+    next window of a link between satellites. By ``route`` earliest it goes from satellite to
+    satellite, over the windows that bring it there first and that no other such message has booked.
+    What is for the source itself is
     there at once. A relayed message travels as part of a payload called ``relay``.
     """
 
@@ -38,6 +40,7 @@ class Send:
     target: Node
     payload: Payload
     wait: bool = False
+    route: Literal["direct", "earliest"] = "direct"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ from sim.network.chains import ServiceLink
 from sim.network.event_rows import Rows
 from sim.network.ledger import PayloadList
 from sim.network.relay import Relay
+from sim.network.routing import ContactGraph
 from sim.network.sidelinks import SidelinkQueues
+from sim.plan.isl import IslPlan
 
 AWAY = "away"
 """Why a message is lost whose source or target is not there when it is sent."""
@@ -49,6 +51,7 @@ class Peers:
         self._payloads = payloads
         self.relay = relay
         self.queues = queues
+        self._graph: tuple[IslPlan, ContactGraph] | None = None
 
     def send(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:
         """Carry a message; what is for its source itself is there at once.
@@ -66,9 +69,11 @@ class Peers:
             self._payloads.add("sidelink", send.payload, np.ones(1, bool))
             return (yield from self.queues.send(send))
         isls, ends = self.queues.isls, (send.source.cluster, send.target.cluster)
-        if isls is not None and isls.windows(*ends).size:
+        routed = send.route == "earliest" and isls is not None and {*ends} <= {*isls.names}
+        if isls is not None and (routed or isls.windows(*ends).size):
             self._payloads.add("isl", send.payload, np.ones(1, bool))
-            arrival = yield from self.queues.send_between_satellites(send)
+            carried = self._forward(send) if routed else self.queues.send_between_satellites(send)
+            arrival = yield from carried
             if not arrival.delivered:
                 self._rows.lost(send, self._clock.now, arrival.reason)
             return arrival
@@ -80,6 +85,27 @@ class Peers:
             arrival = yield from self.relay.send(send)
         if not arrival.delivered:
             self._rows.lost(send, self._clock.now, arrival.reason)
+        return arrival
+
+    def _forward(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:
+        """Carry a message from satellite to satellite, over time that no other one has booked."""
+        isls = self.queues.isls
+        assert isls is not None  # else nobody sends over one
+        if self._graph is None or self._graph[0] is not isls:
+            columns = isls.a, isls.b, isls.start_s, isls.end_s, isls.rate_bps, isls.delay_s
+            self._graph = isls, ContactGraph(len(isls.names), *columns)
+        source, target = (isls.names.index(node.cluster) for node in (send.source, send.target))
+        bits = 8.0 * float(send.payload.bytes)
+        hops = self._graph[1].route(source, target, bits, self._clock.now)
+        arrival = Arrival(False, self._clock.now, "no route before the end")
+        if hops is not None:
+            self._graph[1].book(hops)
+        for hop in hops or ():
+            one, other = (Node(isls.names[k], 0) for k in (hop.source, hop.target))
+            step = replace(send, source=one, target=other, wait=True)
+            arrival = yield from self.queues.send_between_satellites(step)
+            if not arrival.delivered:
+                break
         return arrival
 
     def reach(self, cluster: Cluster) -> Mask:

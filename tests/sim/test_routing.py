@@ -10,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+import scenarios
 from sim.network import ContactGraph, Hop
+from sim.plan import make_plan
+from tests.kit.learning import Node, Payload, Send
+from tests.kit.scripted import at, replies
 
 TUTORIAL = """1 2 0 60, 2 3 0 60, 1 3 0 60, 3 4 0 30, 1 5 10 20, 4 5 0 10, 4 5 30 40, 4 5 50 60"""
 """The plan of nasa/HDTN's cgrTutorial.json: both ways, a light time of 1 s, 1 Mbit/s."""
@@ -150,3 +154,34 @@ def test_search_among_all_links_of_forty_satellites_for_two_days() -> None:
         spent_s.append(time.process_time() - begun)
         assert hops
     assert np.median(spent_s) < 0.020
+
+
+def test_messages_go_from_satellite_to_satellite_over_time_of_their_own() -> None:
+    """Each comes as early as the plan lets it, behind those that were sent before it."""
+    changes = {"stop.days": 0.5, "learning.train": False, "link.isl.rate_mbps": 1}
+    scenario = scenarios.load("flystack-isl", changes | {"learning.method": "scripted"})
+    plan = make_plan(scenario).isls
+    assert plan is not None
+    rows = plan.a, plan.b, plan.start_s, plan.end_s, plan.rate_bps, plan.delay_s
+    rng, graph = np.random.default_rng(5), ContactGraph(len(plan.names), *rows)
+    tasks, said = [], []
+    for number in range(12):
+        source, target = (int(k) for k in rng.permutation(len(plan.names))[:2])
+        size, at_s = float(rng.integers(1, 12)) * 1e6, 1000.0 * (number // 3)
+        ends = (Node(plan.names[k], 0) for k in (source, target))
+        tasks.append(at(at_s, Send(*ends, Payload(f"m{number}", size), route="earliest")))
+        said.append(graph.route(source, target, 8 * size, at_s))
+        graph.book(said[-1] or [])
+    tasks.append(
+        at(
+            0.0,
+            Send(Node("P01-S01", 0), Node("P03-S01", 0), Payload("huge", 1e12), route="earliest"),
+        )
+    )
+    found, run = replies(scenario, *tasks, by="P01-S01")
+    for arrival, hops in zip(found, said, strict=False):
+        assert hops and arrival.delivered
+        assert arrival.time_s == pytest.approx(hops[-1].arrival_s, abs=1e-6)
+    assert not found[-1].delivered and found[-1].reason == "no route before the end"
+    moved = run.transfers[run.transfers.outcome == "delivered"]
+    assert len(moved) == sum(len(hops or []) for hops in said) > 20
