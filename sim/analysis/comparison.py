@@ -170,7 +170,8 @@ def _row(group: Group, targets: Sequence[float]) -> dict[str, Any]:
         "stand_in": group.runs[0].summary["stand_in"],
         **{key: spread(key) for key in ("cycles", "contacts_served", "service_hours")},
         "seeds": [run.summary["seed"] for run in group.runs],
-        **{key: spread(key) for key in (*MEASURED, "staleness_mean")},
+        **{key: spread(key) for key in (*MEASURED, "staleness_mean", "client_idle_share")},
+        **{f"round_{key}": spread("rounds", key) for key in ("count", "mean_s", "planes")},
         **{
             f"{key}_to": {
                 name: over_seeds([_or_never(one.get(key)) for one in each])

@@ -52,8 +52,8 @@ Shown = Callable[[Mapping[str, Any], str], str]
 """Shows a figure of a group, or the second argument for one that is not known."""
 
 
-def _ranged(key: str, form: str = "{:g}") -> Shown:
-    return lambda group, _: spread(group[key], form.format)
+def _ranged(key: str, form: str = "{:g}", unit: float = 1.0) -> Shown:
+    return lambda group, unknown: spread(group[key], form.format, unit, unknown)
 
 
 def _to(target: str, key: str, form: str = "{:g}", unit: float = 1.0) -> Shown:
@@ -82,6 +82,13 @@ LEARNT: dict[str, Shown] = {
     "final loss": _known("loss_final"),
     "mean staleness": _known("staleness_mean"),
 }
+ROUNDS: dict[str, Shown] = {
+    "rounds": _ranged("round_count"),
+    "mean round h": _ranged("round_mean_s", "{:.2f}", 3600.0),
+    "planes a round": _ranged("round_planes", "{:.2f}"),
+    "idle clients": _ranged("client_idle_share", "{:.3f}"),
+}
+"""Figures of satellites that are clients."""
 MOVED: dict[str, Shown] = {
     "uplink": _size("uplink_bytes"),
     "downlink": _size("downlink_bytes"),
@@ -108,10 +115,16 @@ def reached_by(comparison: Mapping[str, Any], figure: str = "cycles_to") -> list
     ]
 
 
+def of_satellites(groups: Sequence[Mapping[str, Any]]) -> dict[str, Shown]:
+    """Return the figures of satellites that are clients, none where no group has any."""
+    flying = any(group["client_idle_share"]["min"] is not None for group in groups)
+    return ROUNDS if flying else {}
+
+
 def comparison_text(comparison: Mapping[str, Any]) -> str:
     """Show groups of runs side by side, as medians (and ranges over seeds)."""
     groups, reached = comparison["groups"], reached_by(comparison)
-    shown = dict(LEARNT)
+    shown = LEARNT | of_satellites(groups)
     if all(group["accuracy_final"]["low"] is None for group in groups):
         del shown[MEAN]
     for name, key in SYSTEM.items():

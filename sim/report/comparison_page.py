@@ -66,9 +66,10 @@ def compared(groups: Sequence[Group]) -> dict[str, Any]:
 
 def group_cells(rows: Sequence[dict[str, Any]]) -> tuple[list[str], Cells]:
     """Return heads and rows of the figures of each group that some group has."""
+    figures = text.LEARNT | text.of_satellites(rows) | text.MOVED
     shown = {
         HEADS.get(head, head): [cell(row, UNKNOWN) for row in rows]
-        for head, cell in (text.LEARNT | text.MOVED).items()
+        for head, cell in figures.items()
     }
     known = {head: cells for head, cells in shown.items() if set(cells) != {UNKNOWN}}
     labels = [row["label"] for row in rows]

@@ -10,6 +10,7 @@ import pytest
 
 import scenarios
 import sim
+from tests.kit.results import comparison_text
 
 CHANGES: dict[str, Any] = {
     **{"stop.days": 2, "ground.stations_used": 3, "orbit.use.planes": 5},
@@ -18,8 +19,8 @@ CHANGES: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def run() -> sim.Result:
-    return sim.run(scenarios.load("flystack", CHANGES))
+def run(tmp_path_factory: pytest.TempPathFactory) -> sim.Result:
+    return sim.run(scenarios.load("flystack", CHANGES), out=tmp_path_factory.mktemp("run") / "r")
 
 
 def test_rounds_last_from_one_aggregation_to_the_next(run: sim.Result) -> None:
@@ -38,6 +39,17 @@ def test_planes_of_a_round_beside_those_of_all_ways_to_draw_it(run: sim.Result) 
     ways = [len(set(drawn)) for drawn in combinations(clients, 4)]
     assert run.summary["rounds"]["planes"] == pytest.approx(held.mean())
     assert run.summary["rounds"]["planes_even"] == pytest.approx(np.mean(ways))
+
+
+def test_a_comparison_has_the_rounds_and_planes_of_satellites(run: sim.Result) -> None:
+    assert run.folder is not None
+    comparison = sim.compare([run.folder])
+    [group], rounds = comparison["groups"], run.summary["rounds"]
+    found = [group[f"round_{key}"]["median"] for key in ("count", "mean_s", "planes")]
+    assert found == [rounds["count"], rounds["mean_s"], rounds["planes"]]
+    shown = [line.rsplit(maxsplit=1) for line in comparison_text(comparison).splitlines()]
+    assert ["mean round h", f"{rounds['mean_s'] / 3600:.2f}"] in shown
+    assert ["idle clients", f"{run.summary['client_idle_share']:.3f}"] in shown
 
 
 def test_who_is_idle_neither_trains_nor_transfers(run: sim.Result) -> None:
