@@ -26,7 +26,7 @@ ANSWERED = ("latency_mean_s", "latency_p95_s", "sent_bytes")
 ALIGNED = ("assignment_variation", "sample_variation", "jain_index", "fitness_mean")
 """Figures of the server's model, of networked experts and their inference, and of alignment."""
 SPENT = (
-    *("sidelink_bytes", "uplink_bytes", "downlink_bytes"),
+    *("sidelink_bytes", "isl_bytes", "uplink_bytes", "downlink_bytes"),
     *("device_rounds", "gradient_steps", "energy_j"),
 )
 """Figures of what a run took."""

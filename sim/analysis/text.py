@@ -136,8 +136,9 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
     known = reached_by(comparison, "energy_j_to")
     shown |= {f"energy to {n}": partial(_energy_to, name=n) for n in reached if n in known}
     shown |= MOVED
-    if any(group["sidelink_bytes"]["max"] for group in groups):
-        shown |= {"sidelink": _size("sidelink_bytes"), "device rounds": shown.pop("device rounds")}
+    for name, key in (("sidelink", "sidelink_bytes"), ("ISL", "isl_bytes")):
+        if any(group[key]["max"] for group in groups):
+            shown |= {name: _size(key), "device rounds": shown.pop("device rounds")}
     rows = [[name, *(text(group, "-") for group in groups)] for name, text in shown.items()]
     heads, legend = _heads([group["label"] for group in groups])
     reference = heads[[group["label"] for group in groups].index(comparison["reference"])]

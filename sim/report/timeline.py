@@ -22,6 +22,7 @@ KINDS = {
     "uplink": "uplink",
     "downlink": "downlink",
     "sidelink": "sidelink",
+    "isl": "ISL",
 }
 """Kinds of bars in the order in which they are drawn, and what they are called."""
 MOST_BARS = 100_000

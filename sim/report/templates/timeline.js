@@ -8,7 +8,7 @@ for (const box of document.querySelectorAll(".timeline")) {
   const kinds = Object.keys(data.kinds);
   // Where in a lane's height a kind of bar lies: transfers stand over training, served in view.
   const PLACE = {view: [0.15, 0.85], served: [0.3, 0.7], training: [0.1, 0.9],
-    uplink: [0.1, 0.5], downlink: [0.5, 0.9], sidelink: [0.3, 0.7]};
+    uplink: [0.1, 0.5], downlink: [0.5, 0.9], sidelink: [0.3, 0.7], isl: [0.3, 0.7]};
   let from = 0, to = WHOLE, width = 0, gutter = 0, asked = false, colours = {};
 
   let top = 0;
