@@ -66,7 +66,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         "stand_in": manifest.get("stand_in"),
         "excluded_devices": events["excluded_devices"],
         "faults": events["faults"],
-        **_updates(tables),
+        **_updates(staleness(tables)),
         "own_mass": own_mass(split),
         "expert_classes": expert_classes(split),
         "density_ratio": density_ratio(split),
@@ -178,8 +178,7 @@ def staleness(tables: Mapping[str, pa.Table]) -> dict[int, int]:
     return dict(sorted(counts.items()))
 
 
-def _updates(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
-    counts = staleness(tables)
+def _updates(counts: Mapping[int, int]) -> dict[str, Any]:
     used = sum(counts.values())
     total = sum(versions * count for versions, count in counts.items())
     return {

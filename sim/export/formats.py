@@ -82,7 +82,9 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
         check_within(folder, place)
     if out is None and place.exists() and not place.is_dir():
         raise InputError(f"{place}: is no folder; remove it, or name another one by -o")
-    if out is not None and place.exists() and not _is_empty(place):
+    # A killed export may have left a part.
+    empty = place.is_dir() and all(path.name == PART for path in place.iterdir())
+    if out is not None and place.exists() and not empty:
         raise InputError(f"-o {place}: is not an empty folder; name another one")
     with _at_once(place) as part:
         try:
@@ -107,11 +109,6 @@ def _incomplete(source: Result | Sweep) -> Iterator[str]:
     elif (status := source.manifest["status"]) != COMPLETE:
         hours = source.manifest["simulated_s"] / 3600
         yield (f"{source.folder}: the run is {status}: this is what it had done by {hours:.2f} h")
-
-
-def _is_empty(place: Path) -> bool:
-    """Whether there is nothing but what a killed export may have left."""
-    return place.is_dir() and all(path.name == PART for path in place.iterdir())
 
 
 @contextmanager

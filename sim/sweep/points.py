@@ -219,7 +219,14 @@ class Plan:
         if self.replications > 1 and "seed" in self.specs:
             raise InputError("-p seed: replications have seeds of their own; leave one of them out")
         for key in self.specs:
-            _check_alone(key, self.specs, self.overrides)
+            if key in OUTSIDE:
+                raise InputError(f"-p {key}: changes nothing in a run; sweep another key")
+            if key in self.overrides:
+                option = "--seed" if key == "seed" else f"--set {key}"
+                raise InputError(f"-p {key}: is given by {option} as well; leave one of them out")
+            for other in (*self.specs, *self.overrides):
+                if other.startswith(f"{key}."):
+                    raise InputError(f"-p {key}: would undo {other}, which is given as well")
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -282,18 +289,6 @@ class Plan:
         except ValueError as error:
             raise InputError(_of_the_sweep(str(error), values)) from None
         return overrides, scenario
-
-
-def _check_alone(key: str, specs: Mapping[str, Spec], overrides: Mapping[str, Any]) -> None:
-    """Refuse a key that changes nothing, or is overridden as a whole by another one."""
-    if key in OUTSIDE:
-        raise InputError(f"-p {key}: changes nothing in a run; sweep another key")
-    if key in overrides:
-        option = "--seed" if key == "seed" else f"--set {key}"
-        raise InputError(f"-p {key}: is given by {option} as well; leave one of them out")
-    inside = [other for other in (*specs, *overrides) if other.startswith(f"{key}.")]
-    if inside:
-        raise InputError(f"-p {key}: would undo {inside[0]}, which is given as well")
 
 
 def _written(value: Any) -> Any:
