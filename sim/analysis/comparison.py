@@ -253,16 +253,12 @@ def paired(first: Mapping[int, float], second: Mapping[int, float]) -> dict[str,
     found["difference"] = mean(differences)
     found["low"], found["high"] = _interval(differences)
     if len(set(differences)) > 1:
-        found["t_p"] = _t_test(differences)
+        from scipy.special import stdtr
+
+        error = stdev(differences) / math.sqrt(len(differences))
+        found["t_p"] = 2 * float(stdtr(len(seeds) - 1, -abs(found["difference"]) / error))
     if len(differences) >= FEWEST_RANKED and any(differences):
         from scipy.stats import wilcoxon
 
         found["wilcoxon_p"] = float(wilcoxon(differences).pvalue)
     return found
-
-
-def _t_test(differences: Sequence[float]) -> float:
-    from scipy.special import stdtr
-
-    error = stdev(differences) / math.sqrt(len(differences))
-    return 2 * float(stdtr(len(differences) - 1, -abs(mean(differences)) / error))
