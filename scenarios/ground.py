@@ -18,6 +18,7 @@ from scenarios.section import (
     Section,
     Text,
     refused_keys,
+    setting,
     word_or,
 )
 
@@ -34,17 +35,11 @@ class DeviceCompute(Section):
 
     processor: (
         Literal["jetson-agx-orin", "jetson-nano", "jetson-xavier-nx", "raspberry-pi-4"] | None
-    ) = Field(default=None, description="processor whose measured figures the others start from")
-    seconds_per_round: Positive = Field(
-        default=None, le=1e9, description="time of a local round, s"
-    )
-    tflops: Positive = Field(
-        default=None, le=1e9, description="sustained rate of a device, TFLOP/s"
-    )
-    memory_gib: Positive = Field(default=None, le=1e9, description="memory of a device, GiB")
-    power_w: Positive = Field(
-        default=None, le=1e9, description="power that a device draws in training, W"
-    )
+    ) = setting(None, "processor whose measured figures the others start from")
+    seconds_per_round: Positive = setting(None, "time of a local round, s", le=1e9)
+    tflops: Positive = setting(None, "sustained rate of a device, TFLOP/s", le=1e9)
+    memory_gib: Positive = setting(None, "memory of a device, GiB", le=1e9)
+    power_w: Positive = setting(None, "power that a device draws in training, W", le=1e9)
 
     def figures(self) -> dict[str, float]:
         """Return the figures that are given, and its processor's behind them."""
@@ -69,25 +64,19 @@ class Battery(Section):
 
     capacity_wh: float = Field(gt=0, le=1e9, description="what the battery holds, Wh")
     charge_w: float = Field(gt=0, le=1e9, description="power that comes in sunlight, W")
-    idle_w: float = Field(default=0.0, ge=0, le=1e9, description="power that is always drawn, W")
-    reserve: float = Field(
-        default=0.2, ge=0, lt=1, description="share of the capacity that nothing is computed on"
-    )
-    initial: float = Field(
-        default=1.0, ge=0, le=1, description="share that is charged at the start"
-    )
+    idle_w: float = setting(0.0, "power that is always drawn, W", ge=0, le=1e9)
+    reserve: float = setting(0.2, "share of the capacity that nothing is computed on", ge=0, lt=1)
+    initial: float = setting(1.0, "share that is charged at the start", ge=0, le=1)
 
 
 class Compute(DeviceCompute):
     """How fast a device trains: seconds for a round, or its arithmetic rate."""
 
-    battery: Battery | None = Field(
-        default=None, description="the battery of satellites that are clients; null for no limit"
+    battery: Battery | None = setting(
+        None, "the battery of satellites that are clients; null for no limit"
     )
-    seconds_per_round: Positive = Field(
-        default=None,
-        le=1e9,
-        description="time of a local round, s; 60 without tflops and processor",
+    seconds_per_round: Positive = setting(
+        None, "time of a local round, s; 60 without tflops and processor", le=1e9
     )
 
     @model_validator(mode="before")
@@ -130,13 +119,12 @@ def _uniquely_named(items: tuple[Named, ...] | None) -> tuple[Named, ...] | None
 class Place(Section):
     """Where one device is."""
 
-    name: Text = Field(default=None, description="name of the device's place")
+    name: Text = setting(None, "name of the device's place")
     latitude_deg: Annotated[float, _LATITUDE]
     longitude_deg: Annotated[float, _LONGITUDE]
     altitude_m: Altitude = 0.0
-    min_elevation_deg: Mask = Field(
-        default=None,
-        description="elevation above which the device has a link, degrees; null for its cluster's",
+    min_elevation_deg: Mask = setting(
+        None, "elevation above which the device has a link, degrees; null for its cluster's"
     )
 
 
@@ -157,41 +145,37 @@ class GroundNode(Section):
     latitude_deg: Annotated[float | None, _LATITUDE] = None
     longitude_deg: Annotated[float | None, _LONGITUDE] = None
     altitude_m: Altitude = 0.0
-    min_elevation_deg: Mask = Field(
-        default=None,
-        description="elevation above which it has contact, degrees; null for the orbit's",
+    min_elevation_deg: Mask = setting(
+        None, "elevation above which it has contact, degrees; null for the orbit's"
     )
 
 
 class Cluster(GroundNode):
     """Devices that share one place on the ground, and so their contacts."""
 
-    devices: int | None = Field(
-        default=None, ge=1, le=100_000, description="number of devices; 1 if no places are given"
+    devices: int | None = setting(
+        None, "number of devices; 1 if no places are given", ge=1, le=100_000
     )
-    radius_km: float = Field(
-        default=0.0, ge=0, le=500, description="radius of the disc in which the devices lie, km"
-    )
-    places: Annotated[tuple[Place, ...] | None, AfterValidator(_uniquely_named)] = Field(
-        default=None,
+    radius_km: float = setting(0.0, "radius of the disc in which the devices lie, km", ge=0, le=500)
+    places: Annotated[tuple[Place, ...] | None, AfterValidator(_uniquely_named)] = setting(
+        None,
+        "list of the devices' places, one per device, in place of devices",
         strict=False,
         min_length=1,
         max_length=10_000,
-        description="list of the devices' places, one per device, in place of devices",
     )
-    places_path: Text = Field(
-        default=None,
-        description="CSV file of such places; relative paths start at the scenario file's folder",
+    places_path: Text = setting(
+        None, "CSV file of such places; relative paths start at the scenario file's folder"
     )
-    compute: DeviceCompute | None = Field(
-        default=None, description="the devices' computing, where it is not the scenario's"
+    compute: DeviceCompute | None = setting(
+        None, "the devices' computing, where it is not the scenario's"
     )
-    kinds: tuple[Kind, ...] | None = Field(
-        default=None,
+    kinds: tuple[Kind, ...] | None = setting(
+        None,
+        "devices that differ in their computing: how many of each kind, in order",
         strict=False,
         min_length=1,
         max_length=10_000,
-        description="devices that differ in their computing: how many of each kind, in order",
     )
 
     @model_validator(mode="before")
@@ -217,37 +201,30 @@ Antennas = Annotated[
 class Station(GroundNode):
     """A ground station, or a platform in the air: an access point of the server."""
 
-    antennas: Antennas | None = Field(
-        default=None, description="satellites at a time; null for ground.antennas"
-    )
+    antennas: Antennas | None = setting(None, "satellites at a time; null for ground.antennas")
 
 
 class Ground(Section):
     """Everything on the ground: clusters of devices, or the stations of satellites that learn."""
 
-    clusters: Annotated[tuple[Cluster, ...], AfterValidator(_uniquely_named)] = Field(
-        default=(), strict=False, description="list of the device clusters"
+    clusters: Annotated[tuple[Cluster, ...], AfterValidator(_uniquely_named)] = setting(
+        (), "list of the device clusters", strict=False
     )
-    stations: Annotated[tuple[Station, ...] | None, AfterValidator(_uniquely_named)] = Field(
-        default=None,
+    stations: Annotated[tuple[Station, ...] | None, AfterValidator(_uniquely_named)] = setting(
+        None,
+        "list of the stations, with roles.server stations",
         strict=False,
         min_length=1,
         max_length=10_000,
-        description="list of the stations, with roles.server stations",
     )
-    stations_path: Text = Field(
-        default=None,
-        description="CSV or GeoJSON file of stations; relative paths start as those of places",
+    stations_path: Text = setting(
+        None, "CSV or GeoJSON file of stations; relative paths start as those of places"
     )
-    stations_used: int | None = Field(
-        default=None,
-        ge=1,
-        le=10_000,
-        description="so many stations, from the first; null for all",
+    stations_used: int | None = setting(
+        None, "so many stations, from the first; null for all", ge=1, le=10_000
     )
-    antennas: Antennas = Field(
-        default=1,
-        description="satellites that a station serves at a time; unlimited: every pass counts",
+    antennas: Antennas = setting(
+        1, "satellites that a station serves at a time; unlimited: every pass counts"
     )
 
 
