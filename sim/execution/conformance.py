@@ -70,6 +70,27 @@ IN_ORBIT: dict[str, Any] = {
     "link": {"preset": "paper", "downlink": {"rate": "fixed", "fixed_rate_mbps": 10}},
 }
 """Three satellites, each at one of two stations and then at the other."""
+RINGS: dict[str, Any] = {
+    "start": "2026-01-01T00:00:00Z",
+    "stop": {"cycles": 1, "days": 0.07},
+    "compute": {"seconds_per_round": 600},
+    "orbit": {
+        **{"source": "walker", "altitude_km": 2000, "inclination_deg": 90},
+        **{"satellites": 10, "planes": 2, "phasing": 0},
+    },
+    "roles": IN_ORBIT["roles"],
+    "ground": {
+        "stations": [
+            {"name": name, "latitude_deg": place, "longitude_deg": 0}
+            for name, place in (("North", 89), ("South", -89))
+        ]
+    },
+    "link": {
+        "preset": "physical",
+        "isl": {"within_plane": "ring", "between_planes": "all", "rate_mbps": 100},
+    },
+}
+"""Two rings of five satellites over a station near each pole."""
 TOLERANCE = 1e-5
 """How far the weights of two ways to the same sum of gradients may lie apart."""
 
@@ -125,7 +146,7 @@ class _Trial:
     def _method(self) -> type[Method]:
         """Find the method, and change the scenario until it takes it."""
         whole = {"learning": {**self.said["learning"], "lora": {"rank": None}}}
-        for scene in ({}, whole, IN_ORBIT, {**IN_ORBIT, **whole}):
+        for scene in ({}, whole, IN_ORBIT, {**IN_ORBIT, **whole}, RINGS, {**RINGS, **whole}):
             with suppress(InputError):
                 found = method_of(scenarios.from_dict({**self.said, **scene}))[0]
                 self.said |= scene
@@ -136,8 +157,8 @@ class _Trial:
 
     @property
     def in_orbit(self) -> bool:
-        """Whether its clients are satellites."""
-        return "roles" in self.said
+        """Whether its clients are satellites, by their windows."""
+        return bool(self.said["orbit"]["source"] == "contacts")
 
     def run(self, name: str = "", resume: bool = False, stop_at: int = 0, **changes: Any) -> Result:
         """Run the scenario with other sections, in a folder if ``name`` says which."""
