@@ -16,6 +16,7 @@ from learning.architecture.kinds import resolved_task
 from learning.config import LearningConfig, ModelConfig
 from learning.files import Fingerprints, file_fingerprints
 from learning.hardware import compute_device
+from learning.held import Held
 from learning.metrics import place_outside
 from learning.provenance import environment, gpu_name, why_not_cacheable
 from learning.requests.cluster import Cost, Floats, Ints, Mask
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
 
 
 START = Operation("learning.training.start:start_model", 2, True)
-LOAD = Operation("learning.training.device_state:load", 2)
-LOAD_GATE = Operation("learning.training.device_state:load_gate")
-TRAIN = Operation("learning.training.local:train", 4, True, guarded="training in {cluster!r}")
-COMMIT = Operation("learning.training.device_state:commit")
-OFFER = Operation("learning.training.device_state:offer")
+STATE = Operation("learning.training.held:assembled")
+LOAD = Operation("learning.training.held:load")
+LOAD_GATE = Operation("learning.training.held:load_gate")
+TRAIN = Operation("learning.training.held:train", 1, True, guarded="training in {cluster!r}")
+COMMIT = Operation("learning.training.held:commit")
+OFFER = Operation("learning.training.held:offer")
 SELECT = Operation("learning.training.device_state:select")
 CORRUPT = Operation("learning.training.guards:corrupt")
 AGGREGATE = Operation(
@@ -106,7 +108,9 @@ class Learner:
     @cached_property
     def values(self) -> Values:
         """Results by key; the configuration, with the compute device, is part of every key."""
-        return Values(*self._settings(), keep=self.trains)
+        values = Values(*self._settings(), keep=self.trains)
+        values.known = lambda: dict(self.task.initial)
+        return values
 
     def set_step_sizes(self, step_size: float, gate_ratio: float) -> None:
         """Train with these step sizes from now on; results asked for before keep theirs."""
@@ -207,7 +211,7 @@ class Learner:
         return guarded(operation, task, parents, **arguments)
 
     def make(
-        self, operation: Operation | Callable[..., Any], *parents: Handle, **arguments: Any
+        self, operation: Operation | Callable[..., Any], *parents: Handle | Held, **arguments: Any
     ) -> Handle:
         """Return the value of ``operation`` on ``parents``: for methods with their own maths.
 
@@ -217,18 +221,24 @@ class Learner:
         """
         if not isinstance(operation, Operation):
             operation = Operation(place_of(operation))
-        return self.values.make(operation, *parents, **arguments)
+        return self.values.make(operation, *map(self._handle, parents), **arguments)
 
-    def force(self, handle: Handle) -> Tensors:
+    def _handle(self, value: Handle | Held) -> Handle:
+        """Return a value as one handle, and a state with its bases."""
+        if not isinstance(value, Held):
+            return value
+        return self.values.make(STATE, *value.parents, **value.said)
+
+    def force(self, handle: Handle | Held) -> Tensors:
         """Compute ``handle`` now. For use inside of a :class:`~learning.requests.Measure` only."""
-        return self.values.force(handle)
+        return self.values.force(self._handle(handle))
 
-    def number(self, operation: Operation, *parents: Handle, **arguments: Any) -> Any:
+    def number(self, operation: Operation, *parents: Handle | Held, **arguments: Any) -> Any:
         """Return the JSON value that ``operation`` takes out of ``parents``: for use as ``force``.
 
         Runs share it, other than a value that a method computes from forced tensors itself.
         """
-        return self.values.number(operation, *parents, **arguments)
+        return self.values.number(operation, *map(self._handle, parents), **arguments)
 
     def round_cost(
         self, trained: Sequence[int], held: Sequence[int], gate: bool, copies: int = 0
@@ -251,30 +261,41 @@ class Learner:
     def load(
         self,
         server: Handle,
-        state: Handle | None,
+        state: Held | None,
         cluster: str,
         who: Mask,
         experts: Sequence[int],
         adapter_epoch: Ints,
-    ) -> Handle:
+    ) -> Held:
         """Devices in ``who`` take ``experts`` and the gate of ``server``."""
-        parents = (server,) if state is None else (server, state)
-        return self.make(
+        parts = [*experts, self.config.model.experts]
+        versions = np.full((self.config.model.experts + 1, len(who)), -1)
+        said: dict[str, Any] = {"held": [], "versions": versions}
+        before: tuple[Handle, ...] = ()
+        if state is not None:
+            said, before = state.said, state.parents
+            versions[parts] = state.versions[parts]
+        own = self.make(
             LOAD,
-            *parents,
+            server,
+            *before,
+            **said,
             cluster=cluster,
             who=who,
             experts=list(experts),
             adapter_epoch=adapter_epoch,
         )
+        held = Held(own, before[1:], versions, tuple(experts))
+        return held.downloaded(server, who, parts, own)
 
-    def load_gate(self, server: Handle, state: Handle, who: Mask) -> Handle:
+    def load_gate(self, server: Handle, state: Held, who: Mask) -> Held:
         """Devices in ``who`` take the gate of ``server``."""
-        return self.make(LOAD_GATE, server, state, who=who)
+        own = self.make(LOAD_GATE, server, *state.parents, **state.said, who=who)
+        return state.downloaded(server, who, [self.config.model.experts], own)
 
     def train(
         self,
-        state: Handle,
+        state: Held,
         cluster: str,
         rounds: Ints,
         first_round: Ints,
@@ -285,7 +306,7 @@ class Learner:
         mask: str = "-inf",
         reach: Mask | None = None,
         local_loss: LocalLoss | None = None,
-    ) -> Handle:
+    ) -> Held:
         """Train ``rounds`` (K,) local rounds on ``experts``, and what is shared if ``gate``.
 
         ``masked`` restricts the gate to ``experts``: the logits of others become ``mask``, ``-inf``
@@ -299,11 +320,13 @@ class Learner:
             operation = dataclasses.replace(TRAIN, calls=local_loss.place)
             named = {"place": local_loss.place, "arguments": local_loss.arguments}
             term, memories = {"local_loss": named}, local_loss.memories
-        return self.make(
+        own = self.make(
             operation,
-            state,
+            *state.parents,
             *memories,
             **term,
+            **state.said,
+            servers=len(state.servers),
             cluster=cluster,
             rounds=rounds,
             first_round=first_round,
@@ -313,30 +336,33 @@ class Learner:
             mask=mask,
             reach=reach,
         )
+        return dataclasses.replace(state, own=own)
 
-    def offer(self, state: Handle, experts: Sequence[int], gate: bool) -> Handle:
+    def offer(self, state: Held, experts: Sequence[int], gate: bool) -> Handle:
         """Return the upload: factors of ``experts``, and with ``gate`` the gate's change."""
-        return self.make(OFFER, state, experts=list(experts), gate=gate)
+        return self.make(OFFER, *state.parents, **state.said, experts=list(experts), gate=gate)
 
     def commit(
         self,
-        state: Handle,
+        state: Held,
         cluster: str,
         who: Mask,
         adapter_epoch: Ints,
         experts: Sequence[int],
         gate: bool,
-    ) -> Handle:
+    ) -> Held:
         """Devices in ``who`` add what they offered to their base and begin fresh factors."""
-        return self.make(
+        own = self.make(
             COMMIT,
-            state,
+            *state.parents,
+            **state.said,
             cluster=cluster,
             who=who,
             adapter_epoch=adapter_epoch,
             experts=list(experts),
             gate=gate,
         )
+        return dataclasses.replace(state, own=own)
 
     def select(self, who: Mask, new: Handle, old: Handle) -> Handle:
         """Rows of ``new`` for the devices in ``who``, rows of ``old`` for the others."""
@@ -378,7 +404,7 @@ class Learner:
             usage=usage,
         )
 
-    def not_finite(self, state: Handle) -> list[int]:
+    def not_finite(self, state: Handle | Held) -> list[int]:
         """Return the devices whose tensors in ``state`` are not all finite. Forces ``state``."""
         return list(self.number(NOT_FINITE, state))
 
@@ -390,7 +416,7 @@ class Learner:
         """Return each device's share of all samples, n_k / n, cluster by cluster."""
         return list(self.number(SHARES))
 
-    def usage(self, state: Handle, cluster: str, reach: Mask) -> Served:
+    def usage(self, state: Held, cluster: str, reach: Mask) -> Served:
         """Return how devices' experts in ``reach`` (K, E) do on their data. Forces ``state``."""
         served: Served = self.number(USAGE, state, cluster=cluster, reach=reach)
         return served

@@ -45,7 +45,7 @@ def experts_alone(learner: Any, relevance: Sequence[Sequence[float]]) -> Accurac
     """Each cluster's most related expert on the cluster's own test set."""
     from learning.training.evaluation import evaluate
 
-    server = learner.values.force(learner.start())
+    server = learner.force(learner.start())
     alone: Accuracies = {}
     for place, (cluster, row) in enumerate(zip(learner.config.clusters, relevance, strict=True)):
         expert = max(range(len(row)), key=row.__getitem__)

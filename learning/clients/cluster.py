@@ -16,6 +16,7 @@ from learning.clients.updates import (
     arrival,
     merge,
 )
+from learning.held import Held
 from learning.learner import Learner, LocalLoss
 from learning.requests.cluster import (
     Cluster,
@@ -79,7 +80,7 @@ class ClusterState:
         self.copies = copies
         self.memory_copies = memory_copies
         self.offers_models = False
-        self.state: Handle | None = None
+        self.state: Held | None = None
         self.staged: PendingUpdate | None = None
         self.downloads: list[PendingDownload] = []
         self.held: frozenset[int] = frozenset()

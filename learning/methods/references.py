@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from learning.clients.updates import ServerModel
+from learning.held import Held
 from learning.methods.base import GlobalModelMethod, Method, Protocol, World
 from learning.requests.cluster import Cluster, Forecast, NextContact
 from learning.values.lazy import Handle, Operation
@@ -46,7 +47,7 @@ class Local(Method):
             devices.train(work, self.experts, gate=True)
 
     @property
-    def states(self) -> list[Handle]:
+    def states(self) -> list[Held]:
         """The states of all clusters' devices, in order."""
         return [side.state for side in self.sides.values() if side.state is not None]
 

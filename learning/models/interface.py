@@ -108,6 +108,10 @@ def buffers_of(model: nn.Module) -> dict[str, Tensor]:
     return {path: buffer for path, buffer in model.named_buffers() if path in kept}
 
 
+ADDED_A, ADDED_B = "+a", "+b"
+"""Behind the name of a server's matrix: factors of what has been added to it."""
+
+
 @lru_cache(1 << 16)
 def expert_of(name: str) -> int | None:
     """Return the expert that the stored tensor ``name`` belongs to, None for gate and backbone."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from learning.architecture.costs import as_sent
 from learning.config import LoraConfig
 from learning.invariants import WEIGHTS, check_shares, violation
-from learning.models.interface import expert_of
+from learning.models.interface import ADDED_A, ADDED_B, expert_of
 from learning.models.moe import product
 from learning.models.stacked import in_single
 from learning.training.device_state import DELTA, FACTOR, finite_rows
@@ -81,7 +81,12 @@ def add_changes(
         matrix = FACTOR + name.removesuffix(".weight")
         if name.endswith(".weight") and f"{matrix}.a" in offered:
             a, b = offered[f"{matrix}.a"], offered[f"{matrix}.b"]
-            after[name] = tensor + _change(task.config.model.lora, a, b, weights, name)
+            if tensor.dtype == torch.bfloat16 and not task.traits.batched:
+                for part in (name, name + ADDED_A, name + ADDED_B):
+                    after.pop(part, None)
+                after |= _beside(task.config.model.lora, server, a, b, weights, name)
+            else:
+                after[name] = tensor + _change(task.config.model.lora, a, b, weights, name)
         elif DELTA + name in offered:
             after[name] = tensor + summed(offered[DELTA + name], weights, name)
         elif name in offered:
@@ -100,35 +105,66 @@ def summed(changes: Tensor, weights: Sequence[float], name: str) -> Tensor:
     return weighted_sum(changes.double(), weights, name).round().to(changes.dtype)
 
 
+def _beside(
+    lora: LoraConfig,
+    server: Mapping[str, Tensor],
+    a: Tensor,
+    b: Tensor,
+    weights: Sequence[float],
+    name: str,
+) -> dict[str, Tensor]:
+    """Return what becomes of a matrix of sixteen bits, (out, in): it stays, with factors beside.
+
+    Once they would be larger than the matrix, they are added to it in single precision. What is
+    added would vanish in sixteen bits.
+    """
+    left, right = _factors_of_sum(lora, a, b, weights, name, looks=True)
+    left = left / lora.scale
+    if name + ADDED_A in server:
+        left = torch.cat([server[name + ADDED_B], left], 1)
+        right = torch.cat([server[name + ADDED_A], right])
+    if left.numel() + right.numel() < server[name].numel():
+        return {name: server[name], name + ADDED_A: right, name + ADDED_B: left}
+    return {name: server[name] + lora.scale * (left @ right)}
+
+
 def _change(lora: LoraConfig, a: Tensor, b: Tensor, weights: Sequence[float], name: str) -> Tensor:
     """Return what one matrix moves by, (out, in), out of ``a`` (K, r, in) and ``b`` (K, out, r)."""
-    if lora.aggregate == "average":
-        total = sum(weights)
-        shares = [weight / total for weight in weights]
-        mean_a, mean_b = weighted_sum(a, shares, name), weighted_sum(b, shares, name)
-        return product(mean_a, mean_b, total * lora.scale)
     left, right = _factors_of_sum(lora, a, b, weights, name)
-    moved = _truncated(left, right, lora.rank) if lora.download == "factors" else left @ right
+    moved = left @ right
     if not moved.isfinite().all():  # a product of finite factors: raises with the device's number
         return weighted_sum(product(a, b, lora.scale), weights, name)
     return moved
 
 
 def _factors_of_sum(
-    lora: LoraConfig, a: Tensor, b: Tensor, weights: Sequence[float], name: str
+    lora: LoraConfig,
+    a: Tensor,
+    b: Tensor,
+    weights: Sequence[float],
+    name: str,
+    looks: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Return factors of ``scale sum_k w_k B_k A_k``: those of the devices side by side.
 
-    They are (out, K r) and (K r, in); the devices' products are not made one by one.
+    They are (out, K r) and (K r, in); the devices' products are not made one by one. Averages of
+    factors are of rank r, and so is what goes down as factors.
     """
-    looks = lora.download == "factors"  # a number that is not finite shows in the product too
+    if lora.aggregate == "average":
+        total = sum(weights)
+        means = [weight / total for weight in weights]
+        mean_a, mean_b = weighted_sum(a, means, name), weighted_sum(b, means, name)
+        return total * lora.scale * mean_b, mean_a
+    looks |= lora.download == "factors"  # a number that is not finite shows in the product too
     (a, _), (b, shares) = (_weighted(part, weights, name, looks) for part in (a, b))
     left = (lora.scale * shares[:, None, None] * b).transpose(0, 1).flatten(1)
+    if lora.download == "factors":
+        return _truncated(left, a.flatten(0, 1), lora.rank)
     return left, a.flatten(0, 1)
 
 
-def _truncated(left: Tensor, right: Tensor, rank: int | None) -> Tensor:
-    """Return the nearest matrix of LoRA's rank to ``left right``, (out, K r) times (K r, in).
+def _truncated(left: Tensor, right: Tensor, rank: int | None) -> tuple[Tensor, Tensor]:
+    """Return factors of the nearest matrix of LoRA's rank to ``left right``: (K r) to r.
 
     The factors are made orthogonal first, so that the singular value decomposition is one of K r
     rows and columns at most (Eckart and Young).
@@ -137,8 +173,8 @@ def _truncated(left: Tensor, right: Tensor, rank: int | None) -> Tensor:
     q_left, r_left = torch.linalg.qr(left.to(exact))
     q_right, r_right = torch.linalg.qr(right.T.to(exact))
     u, values, v = torch.linalg.svd(r_left @ r_right.T, full_matrices=False)
-    kept: Tensor = (q_left @ u[:, :rank]) * values[:rank] @ (v[:rank] @ q_right.T)
-    return kept.to(left.dtype)
+    found = (q_left @ u[:, :rank]) * values[:rank], v[:rank] @ q_right.T
+    return found[0].to(left.dtype), found[1].to(left.dtype)
 
 
 def sample_weights(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from learning.models.interface import ADDED_A, ADDED_B
 from learning.models.moe import product
 from learning.models.stacked import in_single
 from learning.training.device_state import BASE, DELTA, FACTOR
@@ -18,7 +19,8 @@ def zeros(
 ) -> dict[str, Tensor]:
     """Return zeros like the server's tensors, or (K, ...) for each of ``devices``."""
     rows = () if devices is None else (devices,)
-    return {name: tensor.new_zeros((*rows, *tensor.shape)) for name, tensor in server.items()}
+    whole = {name: t for name, t in server.items() if not name.endswith((ADDED_A, ADDED_B))}
+    return {name: tensor.new_zeros((*rows, *tensor.shape)) for name, tensor in whole.items()}
 
 
 def changes(

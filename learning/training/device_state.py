@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from learning.architecture.costs import as_sent
-from learning.models.interface import expert_of, is_of
+from learning.models.interface import ADDED_A, ADDED_B, expert_of, is_of
 from learning.models.moe import fresh_a, product
 from learning.models.stacked import by_row
 from learning.rng import stream
@@ -28,6 +28,7 @@ BASE = "base."
 FACTOR = "factor."
 DELTA = "delta."
 OPTIMIZER = "optimizer."
+PENDING = "pending."
 
 
 def load(
@@ -39,12 +40,14 @@ def load(
     who: Sequence[bool],
     experts: Collection[int],
     adapter_epoch: Sequence[int],
+    whole_only: bool = False,
 ) -> State:
     """Download ``experts`` and what is shared of ``server`` to the devices in ``who`` (K,).
 
     A device keeps what it has trained since its last offer, on top of the new base: factors of
     experts that stay, and changes of what has no factors. A newly held expert starts with fresh
     factors, drawn for each device's ``adapter_epoch`` (K,); all other experts are dropped.
+    ``whole_only`` leaves out the bases of what has factors.
     """
     _check_rows(task, cluster, who, adapter_epoch)
     before = state or {}
@@ -52,8 +55,10 @@ def load(
     for name, tensor in server.items():
         if not task.is_shared(name) and not is_of(name, experts):
             continue
-        after[BASE + name] = _rows(who, task.as_run(tensor), before.get(BASE + name))
-        if task.is_shared(name) or not task.config.model.lora.rank:
+        if whole_only and not is_whole(task, name):
+            continue
+        after[BASE + name] = rows_of(who, task.as_run(tensor), before.get(BASE + name))
+        if is_whole(task, name):
             after[name] = _with_own_change(who, after[BASE + name], before, name)
     kept = {
         name: tensor
@@ -61,7 +66,8 @@ def load(
         if name.startswith(FACTOR) and is_of(name.removeprefix(FACTOR), experts)
     }
     new = set(experts) - {expert_of(name.removeprefix(FACTOR)) for name in kept}
-    after |= kept | _fresh_factors(task, cluster, new, adapter_epoch, after)
+    sizes = {m: server[f"{m}.weight"].shape for m in task.factored if is_of(m, new)}
+    after |= kept | _fresh_factors(task, cluster, sizes, adapter_epoch)
     return after | _forgotten(task, before, who, after.__contains__)
 
 
@@ -71,8 +77,10 @@ def load_gate(
     """Download what is shared to the devices in ``who`` (K,), in place of what they had."""
     after = dict(state)
     for name in filter(task.is_shared, server):
-        for held in (BASE + name, name):
-            after[held] = _rows(who, task.as_run(server[name]), state[held])
+        base, alike = task.as_run(server[name]), state[name] is state[BASE + name]
+        after[BASE + name] = rows_of(who, base, state[BASE + name])
+        own = rows_of(who, base, state[name])
+        after[name] = after[BASE + name] if alike or all(who) else own
     return after | _forgotten(task, state, who, task.is_shared)
 
 
@@ -93,7 +101,12 @@ def commit(
     if ``gate``. Other changes can still be offered later.
     """
     _check_rows(task, cluster, who, adapter_epoch)
-    folded = _fresh_factors(task, cluster, experts, adapter_epoch, state)
+    sizes = {
+        m: (state[f"{FACTOR}{m}.b"].shape[1], state[f"{FACTOR}{m}.a"].shape[2])
+        for m in task.factored
+        if is_of(m, experts) and f"{FACTOR}{m}.a" in state
+    }
+    folded = _fresh_factors(task, cluster, sizes, adapter_epoch)
     for name, tensor in state.items():
         stored = name.removeprefix(BASE)
         if name.startswith(OPTIMIZER) and trained_name(name) in folded:
@@ -107,7 +120,7 @@ def commit(
             elif delta is not None:
                 folded[name] = tensor + delta
     return {
-        n: _rows(who, folded[n], t, stacked=True) if n in folded else t for n, t in state.items()
+        n: rows_of(who, folded[n], t, stacked=True) if n in folded else t for n, t in state.items()
     }
 
 
@@ -122,11 +135,16 @@ def select(
         raise ValueError(
             f"states to select from differ in {differing[0]!r}; both must hold the same experts"
         )
-    return {name: _rows(who, tensor, old[name], stacked=True) for name, tensor in new.items()}
+    return {name: rows_of(who, tensor, old[name], stacked=True) for name, tensor in new.items()}
 
 
 def offer(
-    task: Task, state: Mapping[str, Tensor], *, experts: Collection[int], gate: bool
+    task: Task,
+    state: Mapping[str, Tensor],
+    *,
+    experts: Collection[int],
+    gate: bool,
+    held: Collection[int] | None = None,
 ) -> State:
     """Return what is uploaded: factors of ``experts``, and changes of what has none.
 
@@ -135,8 +153,9 @@ def offer(
     by their own names as they are: a variance that others have changed meanwhile, plus a change,
     may be none.
     """
-    if missing := sorted(set(experts) - set(experts_held(state))):
-        raise ValueError(f"expert {missing[0]} is not held; held: {experts_held(state)}")
+    held = experts_held(state) if held is None else tuple(held)
+    if missing := sorted(set(experts) - set(held)):
+        raise ValueError(f"expert {missing[0]} is not held; held: {held}")
     offered = {}
     for name, tensor in state.items():
         if name.startswith(FACTOR) and is_of(name.removeprefix(FACTOR), experts):
@@ -186,7 +205,7 @@ def _forgotten(
     memory = {n: t for n, t in state.items() if n.startswith(OPTIMIZER) and of(trained_name(n))}
     if task.config.optimizer.state == "keep":
         return memory
-    return {n: _rows(who, torch.zeros_like(t), t, stacked=True) for n, t in memory.items()}
+    return {n: rows_of(who, torch.zeros_like(t), t, stacked=True) for n, t in memory.items()}
 
 
 def experts_held(state: Mapping[str, Tensor]) -> tuple[int, ...]:
@@ -201,6 +220,17 @@ def delta_of(task: Task, state: Mapping[str, Tensor], stored: str) -> Tensor | N
     if not stored.endswith(".weight") or f"{matrix}.a" not in state:
         return None
     return product(state[f"{matrix}.a"], state[f"{matrix}.b"], task.config.model.lora.scale)
+
+
+def whole(task: Task, server: Mapping[str, Tensor]) -> State:
+    """Return the server's model with what has been added to it in its matrices."""
+    after = {n: t for n, t in server.items() if not n.endswith((ADDED_A, ADDED_B))}
+    for name, a in server.items():
+        if name.endswith(ADDED_A):
+            stored = name.removesuffix(ADDED_A)
+            b = server[stored + ADDED_B]
+            after[stored] = after[stored] + product(a, b, task.config.model.lora.scale)
+    return after
 
 
 def model_of_device(task: Task, state: Mapping[str, Tensor], device: int) -> State:
@@ -231,7 +261,7 @@ def _with_own_change(
     change = change.where(by_row(sound, change), torch.zeros_like(change))
     # Where nothing is unsent, devices continue to share the memory of one base.
     new = base + change if change.any() else base
-    return _rows(who, new, before[name], stacked=True)
+    return rows_of(who, new, before[name], stacked=True)
 
 
 def finite_rows(stacked: Tensor) -> Tensor:
@@ -241,7 +271,14 @@ def finite_rows(stacked: Tensor) -> Tensor:
     return found if found.all() else rows.isfinite().all(1)
 
 
-def _rows(who: Sequence[bool], new: Tensor, old: Tensor | None, *, stacked: bool = False) -> Tensor:
+def is_whole(task: Task, name: str) -> bool:
+    """Whether a stored tensor that devices hold is trained without factors, if at all."""
+    return task.is_shared(name) or task.config.model.lora.rank is None
+
+
+def rows_of(
+    who: Sequence[bool], new: Tensor, old: Tensor | None, *, stacked: bool = False
+) -> Tensor:
     """Return ``new`` (one for all, unless ``stacked``) in the rows ``who``, else ``old``."""
     rows = new if stacked else new.expand(len(who), *new.shape)
     if len(rows) != len(who) or (old is not None and len(old) != len(who)):
@@ -258,29 +295,27 @@ def _rows(who: Sequence[bool], new: Tensor, old: Tensor | None, *, stacked: bool
 def _fresh_factors(
     task: Task,
     cluster: str,
-    experts: Collection[int],
+    sizes: Mapping[str, Sequence[int]],
     adapter_epoch: Sequence[int],
-    bases: Mapping[str, Tensor],
 ) -> State:
+    """Return factors of the matrices of ``sizes`` (out, in), at least in single precision."""
     rank = task.config.model.lora.rank
     if rank is None:
         return {}
     factors: State = {}
-    for matrix in sorted(task.factored):
-        if not is_of(matrix, experts):
-            continue
-        base = bases[f"{BASE}{matrix}.weight"]
-        out_features, in_features = base.shape[1:]
+    for matrix, (out_features, in_features) in sorted(sizes.items()):
         drawn = {
             g: torch.from_numpy(
                 fresh_a(rank, in_features, stream(task.config.seed, "lora", cluster, g, matrix))
             )
             for g in set(adapter_epoch)
         }
-        a = torch.stack([drawn[g] for g in adapter_epoch])
-        a = a.to(base.device, torch.promote_types(base.dtype, torch.float32))
+        alike, rows = len(drawn) == 1, len(adapter_epoch)  # then in one memory
+        first = drawn[adapter_epoch[0]]
+        a = first.expand(rows, -1, -1) if alike else torch.stack([drawn[g] for g in adapter_epoch])
+        a = a.to(task.device, torch.promote_types(task.dtype, torch.float32))
         factors[f"{FACTOR}{matrix}.a"] = a
-        factors[f"{FACTOR}{matrix}.b"] = a.new_zeros(len(adapter_epoch), out_features, rank)
+        factors[f"{FACTOR}{matrix}.b"] = a.new_zeros(1, out_features, rank).expand(rows, -1, -1)
     return factors
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from learning.metrics import column_of, measured
 from learning.models.moe import forward_with_routing, gates_of, tokens_of
 from learning.models.stacked import in_single
-from learning.training.device_state import model_of_device
+from learning.training.device_state import model_of_device, whole
 from learning.training.task import Samples, Task, in_batches, rows_at_once
 
 
@@ -73,7 +73,8 @@ def _together(parts: Sequence[Tensor]) -> Iterator[Tensor]:
 
 def final_tensors(task: Task, server: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return all tensors of the trained model, backbone included."""
-    return {name: tensor.contiguous() for name, tensor in {**task.backbone, **server}.items()}
+    tensors = {**task.backbone, **whole(task, server)}
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
 def _own(metrics: Sequence[str], logits: Tensor, y: Tensor) -> dict[str, float]:

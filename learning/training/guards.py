@@ -53,7 +53,7 @@ def guarded(operation: Operation, task: Task, tensors: list[Tensors], **argument
 
     What is shared may change with the argument ``gate`` only, the base of a device's state never.
     """
-    guard, experts = UnchangedGuard(tensors[0]), arguments["experts"]
+    (first, *others), experts = map(UnchangedGuard, tensors), arguments["experts"]
     after: Tensors = operation.function()(task, *tensors, **arguments)
 
     def may_change(name: str) -> bool:
@@ -61,7 +61,10 @@ def guarded(operation: Operation, task: Task, tensors: list[Tensors], **argument
         own = not name.startswith(BASE)
         return own and (of_gate or is_of(trained_name(name).removeprefix(FACTOR), experts))
 
-    guard.check(after, may_change, operation.guarded.format(**arguments))
+    what = operation.guarded.format(**arguments)
+    first.check(after, may_change, what)
+    for guard, before in zip(others, tensors[1:], strict=True):
+        guard.check(before, may_change, what)
     return after
 
 
@@ -89,6 +92,8 @@ class UnchangedGuard:
                 continue
             if new is None or fingerprint(new) != fingerprint(tensor):
                 raise violation(FROZEN, f"{what} changed {name!r}, which it must not")
+        if made := sorted(name for name in after.keys() - self._tensors if not may(name)):
+            raise violation(FROZEN, f"{what} changed {made[0]!r}, which it must not")
 
 
 @dataclass(frozen=True)

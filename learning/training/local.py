@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from learning.config import MASKS
-from learning.models.interface import is_gate, is_of
+from learning.models.interface import ADDED_A, ADDED_B, expert_of, is_gate, is_of
 from learning.models.moe import Residency
 from learning.models.stacked import cross_entropy, in_single, with_tensors
 from learning.training import sgd
@@ -19,6 +19,7 @@ from learning.training.device_state import (
     BASE,
     FACTOR,
     OPTIMIZER,
+    PENDING,
     State,
     as_remembered,
     delta_of,
@@ -59,26 +60,30 @@ def train(
     routed = tuple(sorted(experts)) if masked else task.all_experts
     if task.all_experts:
         _check_experts(state, experts, routed, gate)
+    moved = _moved_names(task, state, experts, gate)
+    beside = {} if task.traits.batched else _beside(task, state, routed, moved)
+    tuned = {*experts, *(e for matrix in beside if (e := expert_of(matrix)) is not None)}
     here = Residency(
         routed,
-        tuple(sorted(experts)),
+        tuple(sorted(tuned)),
         dense=task.traits.batched,
         masked=MASKS[mask],
         own_reach=reach is not None,
     )
     model, traits = task.shapes(here), task.traits
-    moved = _moved_names(task, state, experts, gate)
     frozen = _frozen(task, state, routed, moved)
     if reach is not None:
         frozen |= _reachable(task, reach, rounds)
     shared, own = _shared_rows(frozen) if traits.batched else ({}, frozen)
     shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
+    if beside:
+        own |= _placed_beside(task, state, beside, moved)
     config = task.config
     gates = [path for name, path in moved.items() if is_gate(name)]
     parts = _before_experts(task, model, cluster, shared)
     loss = loss_of(model, shared, traits.batched, traits.tied, embedded=len(parts) > 1)
-    if task.dtype == torch.bfloat16:
-        loss = _in_format(loss, task)
+    if task.dtype == torch.bfloat16 or beside:
+        loss = _as_run(loss, task)
     if local_loss is not None:
         free = {name: path for name, path in moved.items() if name not in task.buffers}
         loss, needed = with_term(task, loss, state, memories, free, **local_loss)
@@ -175,13 +180,79 @@ def loss_of(
     return sgd.each(of_one, together)
 
 
-def _in_format(loss: sgd.Loss, task: Task) -> sgd.Loss:
-    """Return ``loss`` of tensors that are kept in single precision and run in sixteen bits."""
+BESIDE = "+"
+"""Behind the path of a factor: those that are frozen, in the order in which they are numbered."""
 
-    def of(tensors: sgd.Tensors) -> Callable[..., Tensor]:
-        return lambda *batch: loss({n: task.as_run(t) for n, t in tensors.items()})(*batch)
 
-    return of
+def _as_run(loss: sgd.Loss, task: Task) -> sgd.Loss:
+    """Return ``loss`` of tensors in the format that they are run in, factors in one."""
+
+    def joined(tensors: sgd.Tensors) -> dict[str, Tensor]:
+        run: dict[str, Tensor] = {}
+        parts: dict[str, list[Tensor]] = {}
+        for name, tensor in tensors.items():
+            path, is_frozen, _ = name.partition(BESIDE)
+            if is_frozen:
+                parts.setdefault(path, []).append(tensor)
+            else:
+                run[path] = task.as_run(tensor)
+        for path, frozen in parts.items():
+            own = [run[path]] if path in run else []
+            run[path] = torch.cat([*frozen, *own], 0 if path.endswith(".a") else 1)
+        return run
+
+    return lambda tensors: lambda *batch: loss(joined(tensors))(*batch)
+
+
+Factors = list[tuple[Tensor, Tensor]]
+"""Pairs of factors (K, r, in) and (K, out, r)."""
+
+
+def _beside(
+    task: Task, state: Mapping[str, Tensor], routed: Collection[int], moved: Mapping[str, str]
+) -> dict[str, Factors]:
+    """Return factors that are frozen, by the matrix that they belong to.
+
+    They are what the server has added, what has been offered since, and what is trained now and
+    then but not in these rounds. Experts of which a matrix has some have an entry for each.
+    """
+    found: dict[str, Factors] = {}
+    for name, tensor in state.items():
+        if name.startswith(BASE) and name.endswith(ADDED_A):
+            stored = name.removesuffix(ADDED_A)
+            matrix = stored.removeprefix(BASE).removesuffix(".weight")
+            pair = tensor, state[stored + ADDED_B]
+        elif name.startswith((PENDING, FACTOR)) and name.endswith(".a") and name not in moved:
+            matrix = name[name.index("expert.") :].removesuffix(".a")
+            pair = tensor, state[name.removesuffix(".a") + ".b"]
+        else:
+            continue
+        if is_of(matrix, routed) and pair[1].any():
+            found.setdefault(matrix, []).append(pair)
+    experts = {expert_of(matrix) for matrix in found} - {None}
+    others = {m: Factors() for m in task.factored - found.keys() if expert_of(m) in experts}
+    return found | others
+
+
+def _placed_beside(
+    task: Task,
+    state: Mapping[str, Tensor],
+    beside: Mapping[str, Factors],
+    moved: Mapping[str, str],
+) -> dict[str, Tensor]:
+    """Return frozen factors by path, those of rank 0 for a matrix that has none at all."""
+    placed = {}
+    for matrix, pairs in beside.items():
+        path = task.names.path(matrix)
+        for number, pair in enumerate(pairs):
+            for factor, tensor in zip("ab", pair, strict=True):
+                placed[f"{path}.{factor}{BESIDE}{number}"] = task.as_run(tensor)
+        if not pairs and f"{FACTOR}{matrix}.a" not in moved:
+            base = state[f"{BASE}{matrix}.weight"]
+            devices, outputs, inputs = base.shape
+            placed[f"{path}.a"] = base.new_zeros(devices, 0, inputs)
+            placed[f"{path}.b"] = base.new_zeros(devices, outputs, 0)
+    return placed
 
 
 def _moved_names(
@@ -192,7 +263,7 @@ def _moved_names(
     for name in state:
         stored = name.removeprefix(FACTOR)
         of_expert = is_of(stored, experts) and not name.startswith(BASE)
-        own = not name.startswith((BASE, FACTOR, OPTIMIZER))
+        own = not name.startswith((BASE, FACTOR, OPTIMIZER, PENDING))
         shared = gate and own and task.is_shared(name)
         if of_expert or shared:
             moved[name] = task.names.path(stored)
@@ -209,7 +280,7 @@ def _frozen(
     frozen = {}
     for name, base in state.items():
         stored = name.removeprefix(BASE)
-        if not name.startswith(BASE) or stored in moved:
+        if not name.startswith(BASE) or stored in moved or name.endswith((ADDED_A, ADDED_B)):
             continue
         if task.is_shared(stored) or is_of(stored, routed):
             trained = _as_trained(task, state, stored, base, moved)
@@ -244,6 +315,8 @@ def _as_trained(
 ) -> Tensor:
     if stored in state:
         return state[stored]
+    if not task.traits.batched:  # its factors are run beside it
+        return base
     factor = FACTOR + stored.removesuffix(".weight")
     # Factors as they begin, B = 0, add nothing; all devices can go on sharing one base.
     if f"{factor}.b" not in state or f"{factor}.b" in moved or not state[f"{factor}.b"].any():

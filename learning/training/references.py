@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from learning.training.aggregation import summed
-from learning.training.device_state import State, commit, load, model_of_device
+from learning.training.device_state import State, commit, load, model_of_device, whole
 from learning.training.evaluation import Score, evaluate
 from learning.training.local import train
 from learning.training.task import Shards, Task, pool
@@ -35,7 +35,7 @@ def pooled_rounds(
     alone = replace(task, shards={POOLED: Shards(samples, (len(samples.y),))})
     every, epoch = task.all_experts, [first_round]
     here: dict[str, Any] = {"cluster": POOLED, "experts": every}
-    state = load(alone, server, *before, who=[True], adapter_epoch=epoch, **here)
+    state = load(alone, whole(task, server), *before, who=[True], adapter_epoch=epoch, **here)
     counts: dict[str, Any] = {"rounds": [rounds], "first_round": [first_round]}
     state = train(alone, state, gate=True, masked=False, **counts, **here)
     epoch = [first_round + rounds]

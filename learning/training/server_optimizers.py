@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from learning.training.device_state import whole
 from learning.training.task import Task
 
 M, V = "m.", "v."
@@ -66,7 +67,7 @@ def step(
     Buffers are means of the clients': ``x + m``.
     """
     after = {}
-    for name, tensor in server.items():
+    for name, tensor in whole(task, server).items():
         moved = moments[M + name] if name in task.buffers else step_size * moments[M + name]
         if V + name in moments:
             moved = moved / (moments[V + name].sqrt() + tau)

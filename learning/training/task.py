@@ -16,7 +16,7 @@ from learning.config import LearningConfig
 from learning.data.samples import InputSpec, SampleArrays
 from learning.models.build import fill, skeleton, torch_dtype
 from learning.models.custom import Traits
-from learning.models.interface import MODELS, Maker, Names, expert_of, is_gate
+from learning.models.interface import ADDED_A, ADDED_B, MODELS, Maker, Names, expert_of, is_gate
 from learning.models.moe import Residency
 from learning.models.stacked import with_tensors
 
@@ -157,13 +157,19 @@ class Task:
 
         The next call may give the same object other tensors.
         """
-        here = Residency(held=self.all_experts if held is None else held)
+        held = self.all_experts if held is None else held
+        added = {expert_of(name) for name in server if name.endswith(ADDED_A)}
+        here = Residency(held, tuple(expert for expert in held if expert in added))
         tensors = {
-            self.names.path(name): self.as_run(tensor)
+            _run_as(self.names.path(name)): self.as_run(tensor)
             for name, tensor in {**self.backbone, **server}.items()
             if expert_of(name) is None or expert_of(name) in here.held
         }
-        for path, _ in self.shapes(here).named_parameters():
+        for path, parameter in self.shapes(here).named_parameters():
+            if path not in tensors and added and path.endswith((".a", ".b")):
+                rows, columns = parameter.shape
+                shape = (0, columns) if path.endswith(".a") else (rows, 0)
+                tensors[path] = torch.zeros(shape, dtype=self.dtype, device=self.device)
             if path not in tensors:
                 raise ValueError(
                     f"the server's model lacks {self.names.stored(path)!r}; what makes it must "
@@ -181,6 +187,11 @@ class Task:
     @cached_property
     def _filled(self) -> dict[Residency, nn.Module]:
         return {}
+
+
+def _run_as(path: str) -> str:
+    """Return the path of the factor that a server's factors of a matrix are run as."""
+    return path.replace(f".weight{ADDED_A}", ".a").replace(f".weight{ADDED_B}", ".b")
 
 
 def to_tensors(arrays: SampleArrays, config: LearningConfig) -> Samples:

@@ -129,7 +129,8 @@ class Values:
     may be replaced; handles made before keep theirs. With ``keep=False`` (timing-only runs) nothing
     can be forced, and a key is the number of a handle. ``store`` holds values of this run from
     before it was resumed, ``cache`` those of any run; ``reuse`` counts the trainings that they
-    saved.
+    saved. Neither holds copies of large tensors that are the same objects as some of ``known``,
+    which a run has from its files: those are kept by name.
     """
 
     def __init__(self, apply: Apply, context: str, keep: bool = True) -> None:
@@ -139,6 +140,7 @@ class Values:
         self.cache: Cache | None = None
         self.computed: Counter[str] = Counter()
         self.reuse = Reuse()
+        self.known: Callable[[], Tensors] = dict
         self._live: WeakValueDictionary[str, Handle] = WeakValueDictionary()
         self._numbers = count()
 
@@ -208,6 +210,28 @@ class Values:
         """Count the trainings that ``handles`` depend on as spared: a result of theirs is known."""
         self.reuse.spare(handles, self._is_stored)
 
+    def kept(self, handle: Handle) -> Tensors | None:
+        """Return a value as it is kept, None for one that is not computed."""
+        if handle.value is None or all(_bytes(t) < LARGE_BYTES for t in handle.value.values()):
+            return handle.value
+        names = {id(tensor): name for name, tensor in self.known().items()}
+        return {
+            name if (of := names.get(id(tensor))) is None else f"{KNOWN}{of}{KNOWN}{name}": (
+                tensor if of is None else tensor.new_empty(0)
+            )
+            for name, tensor in handle.value.items()
+        }
+
+    def _found(self, kept: Tensors) -> Tensors:
+        """Invert :meth:`kept`."""
+        found = {}
+        for name, tensor in kept.items():
+            if name.startswith(KNOWN):
+                _, of, name = name.split(KNOWN)
+                tensor = self.known()[of]
+            found[name] = tensor
+        return found
+
     def live(self) -> dict[str, Handle]:
         """Return the handles that are still referenced, by key, in a stable order."""
         return dict(sorted(self._live.items()))
@@ -231,12 +255,12 @@ class Values:
     def _recall(self, handle: Handle) -> None:
         """Fetch a value that this run or another one has computed before, if there is one."""
         if self.store is not None and handle.key in self.store:
-            _set(handle, self.store.load(handle.key))
+            _set(handle, self._found(self.store.load(handle.key)))
         elif self.cache is not None and handle.operation.trains and not handle.foreign:
             found = self.cache.tensors(handle.key)
             if found is not None:
                 self.spare(handle)
-                _set(handle, found)
+                _set(handle, self._found(found))
 
     def _compute(self, handle: Handle) -> None:
         parents = [p.value for p in handle.parents if p.value is not None]
@@ -244,8 +268,18 @@ class Values:
         self.computed[handle.operation.name] += 1
         if handle.operation.trains:
             self.reuse.trained(handle)
-            if self.cache is not None and handle.value is not None and not handle.foreign:
-                self.cache.keep_tensors(handle.key, handle.value)
+            kept = None if self.cache is None or handle.foreign else self.kept(handle)
+            if self.cache is not None and kept is not None:
+                self.cache.keep_tensors(handle.key, kept)
+
+
+KNOWN = "="
+"""Before and behind the name of a tensor that is known, in the name of one that is the same."""
+LARGE_BYTES = 1 << 20
+
+
+def _bytes(tensor: Any) -> int:
+    return int(tensor.numel() * tensor.element_size())
 
 
 def _set(handle: Handle, value: Tensors) -> None:

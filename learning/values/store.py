@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from learning.files import check_header, read_regular, sync_folder, write_bytes
-from learning.values.lazy import Handle, Tensors
+from learning.values.lazy import Tensors
 
 SUFFIX = ".safetensors"
 
@@ -35,10 +35,10 @@ class FolderStore:
         except (ValueError, OSError) as error:
             raise ValueError(f"{path}: is broken ({error}); {self.cure}") from None
 
-    def save(self, handle: Handle) -> None:
-        """Write the tensors of a computed handle, unless the folder has them."""
-        if handle.key not in self._keys and handle.value is not None:
-            self._write(handle.key, packed(handle.value))
+    def save(self, key: str, tensors: Tensors) -> None:
+        """Write tensors, unless the folder has them."""
+        if key not in self._keys:
+            self._write(key, packed(tensors))
 
     def _write(self, key: str, data: bytes) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -79,8 +79,9 @@ class Checkpoint:
         if event < journal.event:
             return False
         live = values.live()
-        for handle in live.values():
-            self._store.save(handle)
+        for key, handle in live.items():
+            if (tensors := values.kept(handle)) is not None:
+                self._store.save(key, tensors)
         self._store.sync()
         state = Journal(journal.entries, event, time_s, trace.digest())
         self._write(state, self._store.held(live))

@@ -186,7 +186,7 @@ def fedavg(work: Work, rounds: int, model: ModelConfig = MIXTURE, optimizer: str
         state = learner.train(state, "a", zero + 1, zero + number, experts, gate=True, masked=False)
         offered = learner.offer(state, experts, gate=True)
         server = learner.aggregate(server, offered, "a", experts, everybody, gate=True)
-    learner.values.force(server)
+    learner.force(server)
 
 
 def updates_a_second(run: Callable[[Work, int], None], work: Work) -> float:

@@ -21,6 +21,7 @@ from learning.training.device_state import (
     model_of_device,
     offer,
     select,
+    whole,
 )
 from learning.training.evaluation import (
     evaluate,

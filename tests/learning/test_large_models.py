@@ -1,7 +1,10 @@
 """Merged Llama models as they are trained at full size: sixteen bits, bases by reference."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import torch
 from learning import Learner
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import DataConfig, LearningConfig, LoraConfig, Pretraining
+from tests.kit.training import evaluate, whole
 
 EXPERTS, TOKENS, STEPS = [0, 1], 9, Pretraining(gate_steps=2)
 
@@ -87,3 +91,58 @@ def test_what_is_trained_is_kept_in_single_precision_and_sent_in_sixteen_bits(fo
     assert {kind for name, kind in formats.items() if name not in own} == {torch.bfloat16}
     sent = learner.force(learner.offer(state, EXPERTS, gate=True))
     assert {tensor.dtype for tensor in sent.values()} == {torch.bfloat16}
+
+
+def test_devices_refer_to_the_servers_tensors_and_results_are_as_large_as_factors():
+    """Peaks are what torch allocates; beside the activations of a step there are factors alone."""
+    script = Path(__file__).parents[1] / "benchmarks" / "bench_memory.py"
+    done = subprocess.run([sys.executable, script, "small"], capture_output=True, check=True)
+    one, ten = json.loads(done.stdout.splitlines()[-1]).values()
+    for row in (one, ten):
+        assert row["result"] <= 1.1 * row["factors"] and row["on disk"] <= 1.1 * row["factors"]
+        assert row["cycles"] - row["plain step"] <= 5 * row["factors"] + 0.01 * row["model"]
+    assert one["cycles"] <= one["plain step"] + 0.1 * one["model"]
+
+
+def test_what_the_server_adds_stays_in_factors_until_these_would_be_larger(folder):
+    """The model with factors beside its matrices is that with both in single precision."""
+    learner = learner_of(folder, rank=1)
+    start = server = learner.start()
+    forms = []
+    for number in range(9):
+        server = cycle(learner, server, number)
+        tensors, first = learner.force(server), learner.force(start)
+        matrix = "expert.1.0.up.weight"
+        forms.append(matrix + "+a" in tensors)
+        assert forms[-1] == (tensors[matrix] is first[matrix])
+        if forms[-1]:
+            full = replace(learner.task, config=replace(learner.config, precision="float32"))
+            found = evaluate(full, tensors)[0]["loss"]
+            assert found == pytest.approx(evaluate(full, whole(full, tensors))[0]["loss"])
+    assert forms == [True] * 4 + [False] * 5  # rank 4 a cycle; 32 x 40 numbers are 17 ranks
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_devices_that_hold_different_versions_train_from_their_own(folder, precision):
+    """Two devices with one version each end where two clusters of both versions do."""
+    learner = learner_of(folder, precision)
+    both, none = np.ones(2, bool), np.zeros(2, np.int64)
+    first = learner.start()
+    second = cycle(learner, first)
+    how = {"gate": True, "masked": False}
+
+    def trained(state):
+        state = learner.train(state, "a", none + 1, none, [0], **how)
+        state = learner.commit(state, "a", both, none + 7, [0], gate=False)
+        return learner.train(state, "a", none + 1, none + 1, EXPERTS, **how)
+
+    old, new = (learner.load(server, None, "a", both, EXPERTS, none) for server in (first, second))
+    mixed = learner.load(second, old, "a", np.array([False, True]), EXPERTS, none)
+    assert mixed.servers == (first, second)
+    expected = [learner.values.force(trained(state).own) for state in (old, new)]
+    found = learner.values.force(trained(mixed).own)
+    for device, own in enumerate(expected):
+        assert own.keys() == found.keys()
+        for name, tensor in own.items():
+            assert torch.equal(found[name][device], tensor[device]), name
+    assert not any("base.expert" in name for name in found)

@@ -104,7 +104,7 @@ def versions(down):
 
 
 def weights(side, handle):
-    return {n: t.numpy().copy() for n, t in side.learner.values.force(handle).items()}
+    return {n: t.numpy().copy() for n, t in side.learner.force(handle).items()}
 
 
 def test_what_is_finished_late_is_the_model_that_it_was_begun_in():

@@ -90,7 +90,7 @@ def test_a_store_keeps_what_it_is_told_and_its_ancestors_are_never_needed(tmp_pa
     total = first.make(ADD, one, one)
     first.force(total)
     for handle in (one, total):
-        store.save(handle)
+        store.save(handle.key, handle.value)
     store.keep_only([total.key])
     second.store = kit.FolderStore(tmp_path)
     assert one.key not in second.store

@@ -86,7 +86,7 @@ def test_a_round_is_what_plain_pytorch_makes_of_it(tmp_path):
     first, second = rounds_of(sim.run(scenario, tmp_path / "run"))
     final = load_file(tmp_path / "run" / "model" / "model.safetensors")
     learner = build(scenario).learner
-    start = {**learner.task.backbone, **learner.values.force(learner.start())}
+    start = {**learner.task.backbone, **learner.force(learner.start())}
     shards = [learner.task.shards[cluster].of(device) for cluster, device in CLIENTS]
     found = [
         plain_device(start, shard, where, np.flatnonzero(row).tolist())

@@ -299,7 +299,7 @@ def test_what_somebody_elses_local_loss_has_trained_is_not_shared_between_runs()
         side = ClusterState(built.learner, built.plan.clusters[0], loss)
         side.load_initial(ServerModel(built.learner.start()), [0, 1])
         side.train(Work(ones, ones.astype(float), ones < 0), [0, 1], gate=True)
-        assert side.state.foreign == place
+        assert side.state.own.foreign == place
 
 
 # What must be equal, and what must not.

@@ -193,7 +193,7 @@ def test_the_server_ends_with_the_weights_that_plain_pytorch_gives(method, tunin
     result = sim.run(wanted, tmp_path / "run")
     final = load_file(tmp_path / "run" / "model" / "model.safetensors")
     learner = build(wanted).learner
-    start = learner.values.force(learner.start())
+    start = learner.force(learner.start())
     if method == "synchronous":
         expected = synchronous(learner, start)
     else:

@@ -1,0 +1,152 @@
+"""Peak memory of training a merged mixture in bfloat16, over that of the model itself.
+
+`python tests/benchmarks/bench_memory.py` prints it for three random Llama checkpoints of about 150
+million parameters each and clusters of 1, 5 and 10 devices, in MB: the model, the activations of a
+plain step of PyTorch, what two cycles of requests take beside the model, and a training result
+against its factors, in memory and on disk. `small` does so in miniature, as JSON, for the tests.
+What torch allocates is counted; oneDNN's caches of kernels come on top.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from torch._C._profiler import _EventType
+from torch.func import functional_call
+from torch.nn import functional
+from torch.profiler import ProfilerActivity, profile
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from learning import Learner
+from learning.models import Residency
+from tests.kit import learning as kit
+
+FULL = {"hidden_size": 768, "intermediate_size": 2688, "num_hidden_layers": 16}
+SMALL = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 4}
+SHAPE = {"vocab_size": 512, "num_attention_heads": 8, "num_key_value_heads": 8}
+EXPERTS, TOKENS, BATCH, RANK = [0, 1, 2], 16, 2, 1
+
+
+def main() -> None:
+    """Print a row for each number of devices."""
+    small = sys.argv[1:2] == ["small"]
+    with TemporaryDirectory() as place:
+        write(Path(place), SMALL if small else FULL)
+        rows = {n: measured(Path(place), n) for n in ((1, 10) if small else (1, 5, 10))}
+    if small:
+        print(json.dumps(rows))
+        return
+    print(f"{'devices':>8}" + "".join(f"{name:>14}" for name in rows[1]))
+    for devices, row in rows.items():
+        print(f"{devices:>8}" + "".join(f"{figure:>14.1f}" for figure in row.values()))
+
+
+def write(folder: Path, sizes: dict[str, int]) -> None:
+    """Write three random checkpoints that share all but their experts, and texts."""
+    shared: dict[str, Any] = {}
+    for number in EXPERTS:
+        torch.manual_seed(number)
+        model = LlamaForCausalLM(LlamaConfig(**SHAPE, **sizes)).to(torch.bfloat16)
+        shared = shared or {n: t for n, t in model.state_dict().items() if ".mlp." not in n}
+        model.load_state_dict(shared, strict=False)
+        model.save_pretrained(folder / str(number))
+    texts = [" ".join(f"w{(n * k) % 97}" for k in range(9)) for n in range(200)]
+    lines = [json.dumps({"text": text, "label": n % 2}) for n, text in enumerate(texts)]
+    (folder / "texts.jsonl").write_text("\n".join(lines))
+
+
+def learner_of(folder: Path, devices: int) -> Learner:
+    """Return the learner of one cluster."""
+    places = tuple(str(folder / str(number)) for number in EXPERTS)
+    lora = kit.LoraConfig(rank=RANK)
+    model = kit.ModelConfig("merged-llama", 3, checkpoints=places, tokenizer="words", lora=lora)
+    data = kit.DataConfig("jsonl", str(folder / "texts.jsonl"), tokens=TOKENS, trial_samples=4)
+    steps = kit.Pretraining(gate_steps=1)
+    return Learner(
+        kit.LearningConfig(
+            1, ("a",), (devices,), model, data, steps, step_size=0.1, steps_per_round=1,
+            batch_size=BATCH, precision="bfloat16",
+        )
+    )  # fmt: skip
+
+
+def measured(folder: Path, devices: int) -> dict[str, float]:
+    """Return the figures of one number of devices, in MB."""
+    learner = learner_of(folder, devices)
+    task, server, state, trained = learner.task, learner.start(), None, {}
+    own = learner.force(server)
+    who, none = np.ones(devices, bool), np.zeros(devices, np.int64)
+    with _peak() as cycles:
+        for number in range(2):
+            state = learner.load(server, state, "a", who, EXPERTS, none + number)
+            how = {"gate": False, "masked": False}
+            state = learner.train(state, "a", none + 1, none + number, EXPERTS, **how)
+            trained = trained or learner.values.force(state.own)
+            sent = learner.offer(state, EXPERTS, gate=False)
+            state = learner.commit(state, "a", who, none + number + 1, EXPERTS, gate=False)
+            server = learner.aggregate(server, sent, "a", EXPERTS, who)
+            learner.force(server)
+    parts = [tensor.untyped_storage() for tensor in trained.values()]
+    found = {
+        "model": _bytes({**task.backbone, **own}),
+        "plain step": _plain_step(task, own),
+        "cycles": cycles(),
+        "factors": _bytes({n: t for n, t in trained.items() if n.startswith("factor.")}),
+        "result": sum({part.data_ptr(): part.nbytes() for part in parts}.values()),
+        "on disk": len(kit.packed(trained)),
+    }
+    return {name: count / 1e6 for name, count in found.items()}
+
+
+def _bytes(tensors: dict[str, torch.Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+def _plain_step(task: Any, server: dict[str, torch.Tensor]) -> int:
+    """Bytes that the loss of one minibatch and its gradient by all factors take, in plain torch."""
+    every = tuple(EXPERTS)
+    model = task.skeleton(Residency(every, every))
+    tensors = {task.names.path(n): t for n, t in {**task.backbone, **server}.items()}
+    factors = {
+        path: torch.zeros(p.shape, dtype=task.dtype, requires_grad=True)
+        for path, p in model.named_parameters()
+        if path not in tensors
+    }
+    x, y, _ = task.shards["a"].of(0).at(slice(BATCH))
+    with _peak() as step:
+        logits = functional_call(model, {**tensors, **factors}, (x,))
+        functional.cross_entropy(logits.float(), y).backward()
+    return step()
+
+
+@contextmanager
+def _peak() -> Iterator[Callable[[], int]]:
+    """Yield what returns, afterwards, the most bytes that new tensors took at once."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        yield lambda: _rise(_totals(seen.profiler.kineto_results.experimental_event_tree()))
+
+
+def _rise(totals: Iterable[tuple[int, int]]) -> int:
+    """Return by how much totals, (time, bytes), rise above the first one."""
+    by_time = [total for _, total in sorted(totals)]
+    return max(by_time) - by_time[0]
+
+
+def _totals(events: Iterable[Any]) -> Iterator[tuple[int, int]]:
+    """Yield the time of each allocation, and the bytes that are allocated after it."""
+    waiting = list(events)
+    while waiting:
+        event = waiting.pop()
+        waiting += event.children
+        if event.tag == _EventType.Allocation:
+            yield event.start_time_ns, event.extra_fields.total_allocated
+
+
+if __name__ == "__main__":
+    main()
