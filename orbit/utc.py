@@ -117,10 +117,8 @@ def _from_day_first(match: re.Match[str], text: str, column: str) -> datetime:
     day, month, year, hour, minute, second = match.groups()
     if not float(second) < 60:
         raise ValueError(f"{column} {text}: seconds go up to 59.999; a leap second has no label")
+    date = f"{year}-{_MONTHS.index(month) + 1:02}-{day:0>2}"
     try:
-        at = datetime(
-            int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), tzinfo=UTC
-        )
-        return at + timedelta(seconds=float(second))
-    except (ValueError, OverflowError) as error:
+        return datetime.fromisoformat(f"{date}T{hour:0>2}:{minute}:{second}Z")
+    except ValueError as error:
         raise ValueError(f"{column} {text}: {error}; correct it") from None

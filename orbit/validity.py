@@ -106,7 +106,7 @@ def _old(satellites: list[Satellite], start: datetime, end: datetime) -> Iterato
 
 
 def _leaps(start: datetime, end: datetime) -> Iterator[str]:
-    for midnight in _leap_midnights():
+    for midnight in map(_midnight, timescale().leap_dates):
         if start < midnight <= end:
             yield (
                 f"a leap second ends {midnight - timedelta(days=1):%Y-%m-%d}, within this span; "
@@ -116,24 +116,14 @@ def _leaps(start: datetime, end: datetime) -> Iterator[str]:
 
 
 def _beyond_ut1(start: datetime, end: datetime) -> Iterator[str]:
-    first, last = _ut1_table()
+    days, _ = timescale().delta_t_table  # Skyfield's, one a day
+    first, last = _midnight(days[0]), _midnight(days[-1])
     if start < first or end > last:
         yield (
             f"this span leaves the table of UT1, {first:%Y-%m-%d} to {last:%Y-%m-%d}; outside it "
             "the Earth's rotation is extrapolated, which moves contacts by milliseconds at first "
             "and by tens of them after years: a newer Skyfield has a longer table"
         )
-
-
-def _leap_midnights() -> list[datetime]:
-    """The midnights (UTC) just after each leap second."""
-    return [_midnight(day) for day in timescale().leap_dates]
-
-
-def _ut1_table() -> tuple[datetime, datetime]:
-    """First and last day of Skyfield's daily table, at midnight (UTC)."""
-    days, _ = timescale().delta_t_table
-    return _midnight(days[0]), _midnight(days[-1])
 
 
 def _midnight(day: float) -> datetime:

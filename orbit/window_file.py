@@ -1,11 +1,14 @@
 """Contact windows read from CSV."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import nan
 from os import PathLike, fspath
+from sys import intern
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +16,7 @@ from orbit.checks import shown, within
 from orbit.files import Row, Table, TableError, near, parse_table, read_text
 from orbit.isl import IslWindows
 from orbit.utc import parse_instant, utc
-from orbit.windows import ContactWindows, bare_windows
+from orbit.windows import Columns, ContactWindows, sorted_windows
 
 # Geometry that a row may give, and its range.
 GEOMETRY = {
@@ -29,7 +32,6 @@ KNOWN = (
     "culminations", *FLAGS,
 )  # fmt: skip
 
-NO_GEOMETRY, NO_FLAGS = np.full(len(GEOMETRY), nan), dict.fromkeys(FLAGS, False)
 _FLAG_WORDS = {"true": True, "1": True, "false": False, "0": False, "": False}
 _LONGEST_S = 1e9
 # Other tools round times to a millisecond; ours are in microseconds.
@@ -38,135 +40,95 @@ _ROUNDING = timedelta(milliseconds=1)
 _DURATION_ROUNDING_S = 1.0
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class RowWindow:
-    """A window with names and UTC times; geometry, as in `GEOMETRY`, is nan if not given.
-
-    There may be a million.
-    """
-
-    line: int
-    satellite: str
-    site: str
-    rise: datetime
-    culminate: datetime
-    set: datetime
-    geometry: np.ndarray
-    culminations: int
-    flags: Mapping[str, bool]
-
-    def since(self, start: datetime) -> "RowWindow":
-        """What is left of it from `start` on, when it ends later."""
-        if self.rise >= start:
-            return self
-        over = self.culminate < start
-        lost = ("rise_", "culminate_", "max_", "min_") if over else ("rise_",)
-        flags = {**self.flags, "clipped_start": True}
-        return replace(
-            self,
-            rise=start,
-            culminate=max(self.culminate, start),
-            geometry=np.where([n.startswith(lost) for n in GEOMETRY], nan, self.geometry),
-            culminations=0 if over else self.culminations,
-            flags={**flags, "sgp4_error": flags["sgp4_error"] and flags["clipped_end"]},
-        )
-
-
 @dataclass(frozen=True)
-class RowReader:
-    """Reads rows of a table in which our column `name` is called `columns[name]`."""
+class _Cells:
+    """A row of a table in which our column `name` is called `columns[name]`."""
 
+    row: Row
     columns: Mapping[str, str]
-    _names: dict[str, str] = field(default_factory=dict)
 
-    def window(self, row: Row) -> RowWindow:
-        """The row's window; raises TableError with its line."""
-        rise = self._instant(row, "rise_utc")
-        set_ = self._set(row, rise)
-        return RowWindow(
-            line=row.line,
-            satellite=self._name(row, "satellite") if "satellite" in self.columns else "satellite",
-            site=self._name(row, "site"),
-            rise=rise,
-            culminate=self._culminate(row, rise, set_),
-            set=set_,
-            geometry=self._geometry(row),
-            culminations=self._culminations(row),
-            flags=self._flags(row),
-        )
-
-    def _name(self, row: Row, name: str) -> str:
-        """A cell that must say something; one object for all rows that say the same."""
-        text = row.name(self.columns[name])
-        return self._names.setdefault(text, text)
-
-    def _geometry(self, row: Row) -> np.ndarray:
-        found = [
-            nan if self._unknown(row, name) else self._number(row, name, *limits)
-            for name, limits in GEOMETRY.items()
-        ]
-        return NO_GEOMETRY if np.isnan(found).all() else np.array(found)
-
-    def _flags(self, row: Row) -> Mapping[str, bool]:
-        found = {name: self._flag(row, name) for name in FLAGS}
-        return found if any(found.values()) else NO_FLAGS
-
-    def _text(self, row: Row, name: str) -> str:
-        """The cell of our column `name`; empty where the file has no such column."""
-        return row.cells[self.columns[name]] if name in self.columns else ""
-
-    def _instant(self, row: Row, name: str) -> datetime:
+    def window(self) -> dict[str, Any]:
+        """Columns of `ContactWindows`, with names and instants; raises TableError with the line."""
         try:
-            return parse_instant(self._text(row, name), self.columns[name])
+            return self._window()
+        except TableError:
+            raise
         except ValueError as error:
-            raise row.error(str(error)) from None
+            raise self.row.error(str(error)) from None
 
-    def _set(self, row: Row, rise: datetime) -> datetime:
+    def _window(self) -> dict[str, Any]:
+        rise = self._instant("rise_utc")
+        set_ = self._set(rise)
+        return {
+            "satellite": self._name("satellite") if "satellite" in self.columns else "satellite",
+            "site": self._name("site"),
+            "rise_s": rise,
+            "culminate_s": self._culminate(rise, set_),
+            "set_s": set_,
+            **{name: self._geometry(name) for name in GEOMETRY},
+            "culminations": self._culminations(),
+            **{name: self._flag(name) for name in FLAGS},
+        }
+
+    def _name(self, name: str) -> str:
+        """A cell that must say something; one object for all rows that say the same."""
+        return intern(self.row.name(self.columns[name]))
+
+    def _geometry(self, name: str) -> float:
+        return nan if self._unknown(name) else self._number(name, *GEOMETRY[name])
+
+    def _text(self, name: str) -> str:
+        """The cell of our column `name`; empty where the file has no such column."""
+        return self.row.cells[self.columns[name]] if name in self.columns else ""
+
+    def _instant(self, name: str) -> datetime:
+        return parse_instant(self._text(name), self.columns[name])
+
+    def _set(self, rise: datetime) -> datetime:
         if "set_utc" in self.columns:
-            set_ = self._instant(row, "set_utc")
+            set_ = self._instant("set_utc")
         else:
-            set_ = rise + timedelta(seconds=self._number(row, "duration_s", 0.0, _LONGEST_S))
+            set_ = rise + timedelta(seconds=self._number("duration_s", 0.0, _LONGEST_S))
         if set_ <= rise:
-            raise row.error(f"the window sets at {set_}, not after it rises; correct its times")
-        if "set_utc" in self.columns and not self._unknown(row, "duration_s"):
+            raise ValueError(f"the window sets at {set_}, not after it rises; correct its times")
+        if "set_utc" in self.columns and not self._unknown("duration_s"):
             lasts_s = (set_ - rise).total_seconds()
-            duration_s = self._number(row, "duration_s", 0.0, _LONGEST_S)
+            duration_s = self._number("duration_s", 0.0, _LONGEST_S)
             if abs(duration_s - lasts_s) > _DURATION_ROUNDING_S:
                 column = self.columns["duration_s"]
-                raise row.error(
+                raise ValueError(
                     f"the window sets {lasts_s:.10g} s after it rises, but {column} says "
                     f"{duration_s:.10g}; correct one of them, or leave {column} out"
                 )
         return set_
 
-    def _culminate(self, row: Row, rise: datetime, set_: datetime) -> datetime:
-        if not self._text(row, "culminate_utc"):
+    def _culminate(self, rise: datetime, set_: datetime) -> datetime:
+        if not self._text("culminate_utc"):
             return rise + (set_ - rise) / 2
-        top = self._instant(row, "culminate_utc")
+        top = self._instant("culminate_utc")
         if not rise - _ROUNDING <= top <= set_ + _ROUNDING:
-            raise row.error(f"the window culminates at {top}, outside it; correct its times")
+            raise ValueError(f"the window culminates at {top}, outside it; correct its times")
         return min(max(top, rise), set_)
 
-    def _unknown(self, row: Row, name: str) -> bool:
-        return self._text(row, name).lower() in ("", "nan")
+    def _unknown(self, name: str) -> bool:
+        return self._text(name).lower() in ("", "nan")
 
-    def _number(self, row: Row, name: str, low: float, high: float) -> float:
+    def _number(self, name: str, low: float, high: float) -> float:
         column = self.columns[name]
-        try:
-            return within(row.number(column), low, high, column)
-        except ValueError as error:
-            raise error if isinstance(error, TableError) else row.error(str(error)) from None
+        return within(self.row.number(column), low, high, column)
 
-    def _culminations(self, row: Row) -> int:
-        text = self._text(row, "culminations") or "0"
+    def _culminations(self) -> int:
+        text = self._text("culminations") or "0"
         if not re.fullmatch(r"\d{1,6}", text):
-            raise row.error(f"culminations {shown(text)} is not a count; give 0 or a whole number")
+            raise ValueError(f"culminations {shown(text)} is not a count; give 0 or a whole number")
         return int(text)
 
-    def _flag(self, row: Row, name: str) -> bool:
-        text = self._text(row, name)
+    def _flag(self, name: str) -> bool:
+        text = self._text(name)
         if text.lower() not in _FLAG_WORDS:
-            raise row.error(f"{self.columns[name]} {shown(text)} is not a flag; give true or false")
+            raise ValueError(
+                f"{self.columns[name]} {shown(text)} is not a flag; give true or false"
+            )
         return _FLAG_WORDS[text.lower()]
 
 
@@ -216,16 +178,39 @@ def parse_windows(
 ) -> WindowFile:
     """As `read_windows`, for text; `source` stands for the file in messages."""
     table = parse_table(text, source)
-    reader = RowReader(_chosen_columns(table, columns or {}))
-    found = [reader.window(row) for row in table.rows]
-    _check_apart(found, source)
-    zero = min(window.rise for window in found) if start is None else utc(start, "start")
-    satellites = sorted({window.satellite for window in found})
-    sites = sorted({window.site for window in found})
-    left = [window.since(zero) for window in found if window.set > zero]
-    if not left:
+    called = _chosen_columns(table, columns or {})
+    lines, found = [], defaultdict[str, list[Any]](list)
+    for row in table.rows:
+        lines.append(row.line)
+        for name, value in _Cells(row, called).window().items():
+            found[name].append(value)
+    _check_apart(found, lines, source)
+    zero = min(found["rise_s"]) if start is None else utc(start, "start")
+    for name in ("rise_s", "culminate_s", "set_s"):
+        found[name] = [(instant - zero).total_seconds() for instant in found[name]]
+    names = {what: sorted(set(found[what])) for what in ("satellite", "site")}
+    for what, known in names.items():
+        index = {name: number for number, name in enumerate(known)}
+        found[what] = [index[name] for name in found[what]]
+    left = _since_zero({name: np.array(values) for name, values in found.items()})
+    if not left["set_s"].size:
         raise table.error(f"all windows end before start {zero:%Y-%m-%dT%H:%M:%SZ}; start earlier")
-    return WindowFile(satellites, sites, zero, _windows(left, satellites, sites, zero))
+    return WindowFile(names["satellite"], names["site"], zero, sorted_windows([left]))
+
+
+def _since_zero(windows: Columns) -> Columns:
+    """What is left of windows from the start on."""
+    left = {name: values[windows["set_s"] > 0] for name, values in windows.items()}
+    begun, over = left["rise_s"] < 0, left["culminate_s"] < 0
+    for name in GEOMETRY:
+        if not name.startswith("set_"):
+            left[name][begun if name.startswith("rise_") else over] = nan
+    left["culminations"][over] = 0
+    left["clipped_start"] |= begun
+    left["sgp4_error"] &= left["clipped_end"] | ~begun
+    for name in ("rise_s", "culminate_s"):
+        left[name] = np.maximum(left[name], 0.0)
+    return left
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,36 +290,16 @@ def _chosen_columns(table: Table, columns: Mapping[str, str]) -> dict[str, str]:
     return chosen
 
 
-def _check_apart(windows: Sequence[RowWindow], source: str) -> None:
+def _check_apart(windows: Mapping[str, list[Any]], lines: list[int], source: str) -> None:
     """Raise TableError when two windows of one satellite and site overlap (touching is no harm)."""
-    last: dict[tuple[str, str], RowWindow] = {}
-    for window in sorted(windows, key=lambda w: w.rise):
-        pair = window.satellite, window.site
-        earlier = last.get(pair)
-        if earlier is not None and window.rise < earlier.set:
-            first, second = sorted((earlier.line, window.line))
+    last: dict[tuple[str, str], int] = {}
+    rises, sets = windows["rise_s"], windows["set_s"]
+    for n in sorted(range(len(rises)), key=rises.__getitem__):
+        pair = windows["satellite"][n], windows["site"][n]
+        if pair in last and rises[n] < sets[last[pair]]:
+            first, second = sorted((lines[last[pair]], lines[n]))
             raise TableError(
                 f"{source}:{second}: the window overlaps that of line {first}, of the same "
                 f"satellite and site {pair}; merge them or remove one"
             )
-        last[pair] = window
-
-
-def _windows(
-    found: list[RowWindow], satellites: list[str], sites: list[str], zero: datetime
-) -> ContactWindows:
-    """Sort the windows, and turn names into indices and instants into seconds since `zero`."""
-    found = sorted(found, key=lambda w: (w.rise, w.satellite, w.site))
-    satellite_index = {name: index for index, name in enumerate(satellites)}
-    site_index = {name: index for index, name in enumerate(sites)}
-    geometry = np.array([w.geometry for w in found]).T.copy()
-    return bare_windows(
-        satellite=np.array([satellite_index[w.satellite] for w in found]),
-        site=np.array([site_index[w.site] for w in found]),
-        rise_s=np.array([(w.rise - zero).total_seconds() for w in found]),
-        culminate_s=np.array([(w.culminate - zero).total_seconds() for w in found]),
-        set_s=np.array([(w.set - zero).total_seconds() for w in found]),
-        culminations=np.array([w.culminations for w in found]),
-        **dict(zip(GEOMETRY, geometry, strict=True)),
-        **{name: np.array([w.flags[name] for w in found]) for name in FLAGS},
-    )
+        last[pair] = n
