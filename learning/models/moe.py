@@ -217,7 +217,7 @@ def forward_with_routing(model: nn.Module, x: Tensor) -> tuple[Tensor, list[Rout
 
 
 class LoraLinear(nn.Linear):
-    """``y = x (W + scale B A)' + bias`` with ``a`` (r, in) and ``b`` (out, r)."""
+    """``y = x (W + scale B A)' + bias``, if there are ``a`` (r, in) and ``b`` (out, r)."""
 
     def __init__(self, plain: nn.Linear, lora: LoraConfig) -> None:
         super().__init__(plain.in_features, plain.out_features, plain.bias is not None)
@@ -229,6 +229,8 @@ class LoraLinear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` (..., in) to (..., out)."""
         out = linear(x, self.weight, self.bias)
+        if self.a.is_meta:  # run with tensors that hold no factors of this map
+            return out
         return plus_linear(out, linear(x, self.a, None), self.b, self.scale)
 
 

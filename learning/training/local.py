@@ -76,8 +76,12 @@ def train(
         frozen |= _reachable(task, reach, rounds)
     shared, own = _shared_rows(frozen) if traits.batched else ({}, frozen)
     shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
-    if beside:
-        own |= _placed_beside(task, state, beside, moved)
+    own |= {
+        f"{task.names.path(matrix)}.{factor}{BESIDE}{number}": task.as_run(tensor)
+        for matrix, pairs in beside.items()
+        for number, pair in enumerate(pairs)
+        for factor, tensor in zip("ab", pair, strict=True)
+    }
     config = task.config
     gates = [path for name, path in moved.items() if is_gate(name)]
     parts = _before_experts(task, model, cluster, shared)
@@ -204,19 +208,15 @@ def _as_run(loss: sgd.Loss, task: Task) -> sgd.Loss:
     return lambda tensors: lambda *batch: loss(joined(tensors))(*batch)
 
 
-Factors = list[tuple[Tensor, Tensor]]
-"""Pairs of factors (K, r, in) and (K, out, r)."""
-
-
 def _beside(
     task: Task, state: Mapping[str, Tensor], routed: Collection[int], moved: Mapping[str, str]
-) -> dict[str, Factors]:
-    """Return factors that are frozen, by the matrix that they belong to.
+) -> dict[str, list[tuple[Tensor, Tensor]]]:
+    """Return pairs of frozen factors (K, r, in), (K, out, r) by the matrix that they belong to.
 
     They are what the server has added, what has been offered since, and what is trained now and
-    then but not in these rounds. Experts of which a matrix has some have an entry for each.
+    then but not in these rounds.
     """
-    found: dict[str, Factors] = {}
+    found: dict[str, list[tuple[Tensor, Tensor]]] = {}
     for name, tensor in state.items():
         if name.startswith(BASE) and name.endswith(ADDED_A):
             stored = name.removesuffix(ADDED_A)
@@ -229,30 +229,7 @@ def _beside(
             continue
         if is_of(matrix, routed) and pair[1].any():
             found.setdefault(matrix, []).append(pair)
-    experts = {expert_of(matrix) for matrix in found} - {None}
-    others = {m: Factors() for m in task.factored - found.keys() if expert_of(m) in experts}
-    return found | others
-
-
-def _placed_beside(
-    task: Task,
-    state: Mapping[str, Tensor],
-    beside: Mapping[str, Factors],
-    moved: Mapping[str, str],
-) -> dict[str, Tensor]:
-    """Return frozen factors by path, those of rank 0 for a matrix that has none at all."""
-    placed = {}
-    for matrix, pairs in beside.items():
-        path = task.names.path(matrix)
-        for number, pair in enumerate(pairs):
-            for factor, tensor in zip("ab", pair, strict=True):
-                placed[f"{path}.{factor}{BESIDE}{number}"] = task.as_run(tensor)
-        if not pairs and f"{FACTOR}{matrix}.a" not in moved:
-            base = state[f"{BASE}{matrix}.weight"]
-            devices, outputs, inputs = base.shape
-            placed[f"{path}.a"] = base.new_zeros(devices, 0, inputs)
-            placed[f"{path}.b"] = base.new_zeros(devices, outputs, 0)
-    return placed
+    return found
 
 
 def _moved_names(

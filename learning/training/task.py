@@ -165,19 +165,19 @@ class Task:
             for name, tensor in {**self.backbone, **server}.items()
             if expert_of(name) is None or expert_of(name) in here.held
         }
-        for path, parameter in self.shapes(here).named_parameters():
+        shapes = self.shapes(here)
+        for path, parameter in shapes.named_parameters():
             if path not in tensors and added and path.endswith((".a", ".b")):
-                rows, columns = parameter.shape
-                shape = (0, columns) if path.endswith(".a") else (rows, 0)
-                tensors[path] = torch.zeros(shape, dtype=self.dtype, device=self.device)
-            if path not in tensors:
+                if self.is_own:
+                    tensors[path] = torch.zeros_like(parameter)
+            elif path not in tensors:
                 raise ValueError(
                     f"the server's model lacks {self.names.stored(path)!r}; what makes it must "
                     "return all of its tensors"
                 )
         if not self.is_own:
             parameters = {path: nn.Parameter(tensor) for path, tensor in tensors.items()}
-            return with_tensors(self.shapes(here), parameters)
+            return with_tensors(shapes, parameters)
         # A module of one's own may refer to its parts anywhere: there is one, filled anew.
         if here not in self._filled:
             self._filled[here] = self.skeleton(here)
