@@ -50,7 +50,7 @@ def connected(contacts: pa.Table) -> Spans:
 
 
 def transferring(transfers: pa.Table) -> Spans:
-    """While a device sends or receives."""
+    """While a device sends or receives, or two satellites have a link."""
     return Spans(transfers, as_numpy(transfers["start_s"]), as_numpy(transfers["end_s"]))
 
 

@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 import orbit
 from orbit.propagation import Stretch, good_stretch, propagate
 from orbit.utc import Start
-from sim.analysis.spans import Spans, connected, in_view, of_stations
+from sim.analysis.spans import Spans, connected, in_view, of_stations, transferring
 from sim.devices.satellites import satellites_of
 from sim.devices.sites import ground_sites
 from sim.errors import InputError
 from sim.execution.result import Result
 from sim.files import write_text
 from sim.plots.canvas import colour
+from sim.trace.arrow import word
 
 FILE = "run.czml"
 TRAIL_S = 2700
@@ -30,6 +32,8 @@ TRAIL_S = 2700
 SPEED = 60
 """Simulated seconds a second, when Cesium begins to play."""
 WHITE = "#ffffff"
+GREEN = "#009e73"
+"""Links between satellites, as in the report's timeline."""
 MOST_NAMES = 30
 """Satellites up to which each has its name written beside it."""
 
@@ -58,15 +62,20 @@ def write_czml(run: Result, place: Path) -> list[str]:
     places = {s.name: f"satellite/{number}" for number, (s, _) in enumerate(known)}
     contacts = run.tables["contacts"]
     ground = "station" if of_stations(contacts) else "cluster"
-    numbers = {site.name: number for number, site in enumerate(sites)}
+    sights = {"satellite": places, ground: {s.name: f"site/{n}" for n, s in enumerate(sites)}}
     packets = [
         scene.document(run.title, about),
         *scene.satellites(known),
         *_sites(sites),
         # Thin lines while a satellite is in view, thick ones while it serves.
-        *scene.lines("contact", 1, in_view(contacts), places, numbers, ground),
-        *scene.lines("service", 4, connected(contacts), places, numbers, ground),
+        *scene.lines("contact", 1, in_view(contacts), sights),
+        *scene.lines("service", 4, connected(contacts), sights),
     ]
+    if (isls := run.tables.get("isl_windows")) is not None:
+        moved, peers = run.tables["transfers"], {f"{name}/0": at for name, at in places.items()}
+        hops = transferring(moved.filter(pc.equal(moved["direction"], word("isl"))))
+        packets += scene.lines("isl", 1, transferring(isls), {"a": places, "b": places})
+        packets += scene.lines("hop", 4, hops, {"cluster": places, "peer": peers})
     # Without NaN: Cesium's reader is strict.
     write_text(place / FILE, json.dumps(packets, allow_nan=False, separators=(",", ":")))
     return [f"{run.folder}: {about}"]
@@ -113,35 +122,31 @@ class _Scene:
             }
 
     def lines(
-        self,
-        kind: str,
-        width: int,
-        spans: Spans,
-        satellites: Mapping[str, str],
-        sites: Mapping[str, int],
-        ground: str,
+        self, kind: str, width: int, spans: Spans, ends: Mapping[str, Mapping[str, str]]
     ) -> Iterator[Packet]:
-        """A line from satellite to site, there during the spans, as far as they are in the run.
+        """A line from satellite to site or satellite, there during the spans that are in the run.
 
-        ``ground`` is the column that names the sites.
+        ``ends`` has the columns that name both, with the packet of each name that is drawn.
         """
         windows: dict[tuple[str, str], list[str]] = defaultdict(list)
-        ends = (spans.rows[key].to_pylist() for key in ("satellite", ground))
+        names = (spans.rows[key].to_pylist() for key in ends)
         begin_s = np.maximum(spans.begin_s, 0.0).tolist()
         end_s = np.minimum(spans.end_s, self.end_s).tolist()
-        for satellite, site, first_s, last_s in zip(*ends, begin_s, end_s, strict=True):
+        for one, other, first_s, last_s in zip(*names, begin_s, end_s, strict=True):
             if last_s > first_s:
-                windows[satellite, site].append(self._interval(first_s, last_s))
-        for (satellite, site), shown in windows.items():
-            if satellite in satellites:
-                one, number = satellites[satellite], sites[site]
-                references = [f"{one}#position", f"site/{number}#position"]
+                windows[one, other].append(self._interval(first_s, last_s))
+        for (one, other), shown in windows.items():
+            at = [known.get(name) for name, known in zip((one, other), ends.values(), strict=True)]
+            if at[0] and at[1]:
+                (_, number), (toward, last) = at[0].split("/"), at[1].split("/")
+                references = [f"{place}#position" for place in at]
                 where = {"positions": {"references": references}, "arcType": "NONE"}
+                shown_in = colour(int(last)) if toward == "site" else GREEN
                 yield {
-                    "id": f"{kind}/{one.removeprefix('satellite/')}/{number}",
-                    "name": f"{kind}: {satellite} - {site}",
+                    "id": f"{kind}/{number}/{last}",
+                    "name": f"{kind}: {one} - {other}",
                     "availability": shown,
-                    "polyline": {**where, **_line(width, colour(number))},
+                    "polyline": {**where, **_line(width, shown_in)},
                 }
 
     def _interval(self, first_s: float, last_s: float) -> str:

@@ -222,6 +222,10 @@ def _sources(tables: Mapping[str, pa.Table], end_s: float) -> Iterator[Source]:
     moved = ["contact_id", "transfer_id", "version", "payload_bytes", "delivered_bytes"]
     moved += ["outcome", "peer"]
     yield spans.transferring(tables["transfers"]), (*device, "{direction}"), "{payload}", moved
+    if (isls := tables.get("isl_windows")) is not None:
+        linked, facts = spans.transferring(isls), ["min_range_km", "max_range_km"]
+        for one, other in (("{a}", "{b}"), ("{b}", "{a}")):
+            yield linked, ("satellites", one, "linked"), other, facts
     # Trainings have the facts of their ends; what goes on at the end of the run ends there.
     begun, ended = spans.training(events)
     open_still = np.isinf(begun.end_s)
