@@ -79,7 +79,7 @@ def learner_of(folder: Path, devices: int) -> Learner:
 def measured(folder: Path, devices: int) -> dict[str, float]:
     """Return the figures of one number of devices, in MB."""
     learner = learner_of(folder, devices)
-    task, server, state, trained = learner.task, learner.start(), None, {}
+    task, server, state, result = learner.task, learner.start(), None, {}
     own = learner.force(server)
     who, none = np.ones(devices, bool), np.zeros(devices, np.int64)
     with _peak() as cycles:
@@ -87,21 +87,27 @@ def measured(folder: Path, devices: int) -> dict[str, float]:
             state = learner.load(server, state, "a", who, EXPERTS, none + number)
             how = {"gate": False, "masked": False}
             state = learner.train(state, "a", none + 1, none + number, EXPERTS, **how)
-            trained = trained or learner.values.force(state.own)
+            result = result or _result(learner.values.force(state.own))
             sent = learner.offer(state, EXPERTS, gate=False)
             state = learner.commit(state, "a", who, none + number + 1, EXPERTS, gate=False)
             server = learner.aggregate(server, sent, "a", EXPERTS, who)
             learner.force(server)
-    parts = [tensor.untyped_storage() for tensor in trained.values()]
     found = {
         "model": _bytes({**task.backbone, **own}),
         "plain step": _plain_step(task, own),
         "cycles": cycles(),
+        **result,
+    }
+    return {name: count / 1e6 for name, count in found.items()}
+
+
+def _result(trained: dict[str, torch.Tensor]) -> dict[str, int]:
+    parts = [tensor.untyped_storage() for tensor in trained.values()]
+    return {
         "factors": _bytes({n: t for n, t in trained.items() if n.startswith("factor.")}),
         "result": sum({part.data_ptr(): part.nbytes() for part in parts}.values()),
         "on disk": len(kit.packed(trained)),
     }
-    return {name: count / 1e6 for name, count in found.items()}
 
 
 def _bytes(tensors: dict[str, torch.Tensor]) -> int:
