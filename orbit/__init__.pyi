@@ -4,7 +4,6 @@ from .constellations import keplerian_satellite as keplerian_satellite
 from .constellations import sun_synchronous_inclination_deg as sun_synchronous_inclination_deg
 from .constellations import walker_delta as walker_delta
 from .constellations import walker_shell as walker_shell
-from .constellations import walker_star as walker_star
 from .contact_geometry import ContactGeometry as ContactGeometry
 from .contact_geometry import ContactTrack as ContactTrack
 from .contact_geometry import contact_geometry as contact_geometry

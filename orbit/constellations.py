@@ -58,6 +58,8 @@ def keplerian_satellite(
     perigee = _wrapped(argument_of_perigee_deg, "argument_of_perigee_deg")
     anomaly = _wrapped(mean_anomaly_deg, "mean_anomaly_deg")
     drag = within(bstar, -1, 1, "bstar")
+    start = Start.of(epoch, "epoch")
+    fraction = start.second_of_day / DAY_S
     if propagation not in get_args(Propagation):
         known = " or ".join(map(repr, get_args(Propagation)))
         raise ValueError(f"propagation {propagation!r} is unknown; write {known}")
@@ -65,10 +67,10 @@ def keplerian_satellite(
         if drag:
             raise ValueError(f"bstar {bstar}: propagation 'secular_j2' has no drag; leave it out")
         angles = inclination, node, perigee, anomaly
-        made = SecularJ2.at(epoch, semi_major_axis_km, eccentricity, angles)
+        axis = semi_major_axis_km / EARTH_RADIUS_KM
+        made = SecularJ2(axis, eccentricity, *angles, start.julian_day, fraction)
         return Satellite(name, 0, utc(epoch, "epoch"), made, made=True)
-    start = Start.of(epoch, "epoch")
-    days = start.julian_day - _SGP4_DAY_ZERO + start.second_of_day / DAY_S
+    days = start.julian_day - _SGP4_DAY_ZERO + fraction
     motion = _kozai_mean_motion(semi_major_axis_km / _RADIUS_KM, eccentricity, inclination)
     shape = eccentricity, perigee, inclination, anomaly, motion, node
     model = Satrec()
@@ -199,8 +201,10 @@ def walker_shell(
     propagation: Propagation = "sgp4",
     name: str = "",
 ) -> list[Satellite]:
-    """A Walker pattern i: t/p/f on circular orbits, whose planes are spread over `spread_deg`.
+    """A Walker pattern i: t/p/f on circular orbits, whose nodes are spread over `spread_deg`.
 
+    Over 360 deg it is a delta; over 180 a star, of which near-polar planes move up one half of the
+    Earth and down the other.
     `satellites` is t, `planes` p (a divisor of t) and `phasing` f (0 to p - 1), as in J. G.
     Walker, "Satellite constellations", JBIS 37 (1984). Satellites of a plane lie 360 p/t deg
     apart, and each is 360 f/t deg ahead of its like in the plane before. The first satellite of
@@ -244,33 +248,10 @@ def walker_delta(
     argument_of_latitude_deg: float = 0.0,
     propagation: Propagation = "sgp4",
 ) -> list[Satellite]:
-    """A Walker delta: `walker_shell` with planes spread over 360 deg of node.
-
-    `altitude_km` is that of `circular_satellite`.
-    """
+    """A Walker delta: `walker_shell` at the altitude of `circular_satellite`, over 360 deg."""
     axis_km = circular_axis_km(altitude_km, propagation)
     orbits = satellites, planes, phasing, epoch, raan_deg, argument_of_latitude_deg, propagation
     return walker_shell(360.0, axis_km, inclination_deg, *orbits)
-
-
-def walker_star(
-    altitude_km: float,
-    inclination_deg: float,
-    satellites: int,
-    planes: int,
-    phasing: int,
-    epoch: datetime,
-    raan_deg: float = 0.0,
-    argument_of_latitude_deg: float = 0.0,
-    propagation: Propagation = "sgp4",
-) -> list[Satellite]:
-    """A Walker star: as `walker_delta`, with planes spread over 180 deg of node.
-
-    Near-polar planes then move up one half of the Earth and down the other.
-    """
-    axis_km = circular_axis_km(altitude_km, propagation)
-    orbits = satellites, planes, phasing, epoch, raan_deg, argument_of_latitude_deg, propagation
-    return walker_shell(180.0, axis_km, inclination_deg, *orbits)
 
 
 def _check(total: int, planes: int, phasing: int) -> None:

@@ -32,21 +32,6 @@ class ContactTrack:
         """When it ends."""
         return float(self._tracks.last_s[0])
 
-    @property
-    def knots_s(self) -> FloatArray:
-        """Even times (n + 1,) since `first_s` at which it is SGP4's."""
-        return self._tracks.knots_s
-
-    @property
-    def states(self) -> FloatArray:
-        """SGP4's states (n + 1, 6) at the knots, km and km/s."""
-        return self._tracks.states.T
-
-    @property
-    def powers(self) -> FloatArray:
-        """Coefficients (4, 6, n) of the spline's pieces, by falling power of the time since."""
-        return self._tracks.powers[:, :, :-1]
-
     def state(self, time_s: FloatArray) -> FloatArray:
         """States (..., 6), km and km/s, at finite times (...); outside it extrapolates."""
         return self._tracks.state(np.zeros((), np.int64), time_s)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from os import PathLike, fspath
 
-from orbit.files import MOST_LINES, decoded, lines_of, read_bytes
-from orbit.omm import LONGEST_ENTRY, USED, csv_records, json_records, scan_omm, xml_records
+from orbit.files import LONGEST_ROW, MOST_LINES, decoded, lines_of, read_bytes
+from orbit.omm import USED, csv_records, json_records, scan_omm, xml_records
 from orbit.satellite import ElementError, Satellite
 from orbit.tle import Checksum, scan_tle
 
@@ -92,7 +92,7 @@ def _form(first: str, others: Iterator[str]) -> str:
     """The format by the lines: json, xml, csv, tle or unknown."""
     if any(line.startswith(("1 ", "2 ")) and "," not in line for line in chain((first,), others)):
         return "tle"
-    first = first[:LONGEST_ENTRY].lstrip()
+    first = first[:LONGEST_ROW].lstrip()
     if first.startswith(("{", "[")):
         return "json"
     if first.startswith("<"):

@@ -16,7 +16,8 @@ from os import PathLike, fspath
 from orbit.checks import shown
 
 LONGEST_ROW, MOST_ROWS, MOST_LINES = 16_384, 1_000_000, 5_000_000
-"""Characters of a row of a table, its rows, and lines of any text: nothing of a user comes near."""
+"""Characters of a table's row or one entry of elements, rows of a table, and lines of any text:
+nothing of a user comes near."""
 
 
 class TableError(ValueError):
@@ -24,16 +25,20 @@ class TableError(ValueError):
 
 
 @dataclass(frozen=True)
-class Row:
-    """The cells of a row (without blanks around them) by column."""
-
+class _Line:
     source: str
     line: int
-    cells: dict[str, str]
 
     def error(self, message: str) -> TableError:
-        """The error to raise for this row."""
+        """The error to raise for this line."""
         return TableError(f"{self.source}:{self.line}: {message}")
+
+
+@dataclass(frozen=True)
+class Row(_Line):
+    """The cells of a row (without blanks around them) by column."""
+
+    cells: dict[str, str]
 
     def name(self, column: str) -> str:
         """A cell that must say something."""
@@ -57,17 +62,11 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(_Line):
     """A header line with its columns, and the rows below it (at least one), read on demand."""
 
-    source: str
-    line: int
     columns: tuple[str, ...]
     rows: Iterator[Row]
-
-    def error(self, message: str) -> TableError:
-        """The error to raise for the header."""
-        return TableError(f"{self.source}:{self.line}: {message}")
 
 
 def read_text(path: str | PathLike[str]) -> str:
@@ -115,9 +114,32 @@ def near(name: str, names: Iterable[str]) -> str:
 
 
 def _records(text: str, source: str, most_rows: int) -> Iterator[tuple[int, list[str]]]:
-    length = count = 0
     if text.count("\n") + text.count("\r") > MOST_LINES:
         raise TableError(f"{source}:1: more than {MOST_LINES} lines; give a part of it")
+    try:
+        for count, (line, cells) in enumerate(csv_rows(text)):
+            if count > most_rows:
+                raise TableError(f"{source}:{line}: more than {most_rows} rows; give a part of it")
+            yield line, cells
+    except BrokenCsv as broken:
+        remedy = "check the quotation marks of this row"
+        raise TableError(f"{source}:{broken.line}: {broken}; {remedy}") from None
+
+
+class BrokenCsv(ValueError):
+    """What is wrong with comma-separated text, and in which line."""
+
+    def __init__(self, what: str, line: int) -> None:
+        super().__init__(what)
+        self.line = line
+
+
+def csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Line and cells (without blanks around them) of rows that are neither blank nor # comments.
+
+    Raises BrokenCsv for a quotation that does not end, or a row that is too long.
+    """
+    length = 0
 
     def lines() -> Iterator[str]:
         nonlocal length
@@ -134,16 +156,9 @@ def _records(text: str, source: str, most_rows: int) -> Iterator[tuple[int, list
             length = 0
             cells = [cell.strip() for cell in record]
             if any(cells):
-                count += 1
-                if count > most_rows + 1:
-                    raise TableError(
-                        f"{source}:{reader.line_num}: more than {most_rows} rows; give a part of it"
-                    )
                 yield reader.line_num, cells
     except csv.Error as error:
-        raise TableError(
-            f"{source}:{reader.line_num}: {error}; check the quotation marks of this row"
-        ) from None
+        raise BrokenCsv(str(error), reader.line_num) from None
 
 
 def _row(source: str, line: int, header: list[str], cells: list[str]) -> Row:

@@ -1,17 +1,16 @@
 """Orbit Mean-Elements Messages (CCSDS 502.0-B) in JSON, CSV and XML."""
 
-import csv
 import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
-from io import StringIO
 from math import isnan, nan
 from typing import Any
 from xml.parsers import expat
 
+from orbit.files import LONGEST_ROW, BrokenCsv, csv_rows
 from orbit.satellite import ElementError, Satellite, not_tiny
 from orbit.utc import DAY_S, Start
 
@@ -27,8 +26,6 @@ class Record:
     units: dict[str, str]
 
 
-LONGEST_ENTRY = 16_384
-"""Characters of one JSON object or CSV row; as Space-Track gives them they have some 1500."""
 _DECODE = json.JSONDecoder().raw_decode
 _BLANKS = re.compile(r"[ \t\n\r]*")
 
@@ -80,41 +77,27 @@ def _past_blanks(text: str, at: int) -> int:
 
 def _json_value(text: str, at: int, number: int) -> tuple[Any, int]:
     """The value that begins there, and where it ends."""
-    part = text[at : at + LONGEST_ENTRY]
+    part = text[at : at + LONGEST_ROW]
     try:
         value, length = _DECODE(part)
     except json.JSONDecodeError as error:
         # Text that was cut off here fails at its end, or where its last string began.
         at_end = error.pos > len(part) - 16 or error.msg.startswith("Unterminated string")
         if at_end and at + len(part) < len(text):
-            what = f"entry {number} has more than {LONGEST_ENTRY} characters"
+            what = f"entry {number} has more than {LONGEST_ROW} characters"
             raise ValueError(what) from None
         raise json.JSONDecodeError(error.msg, text, at + error.pos) from None
     return value, at + length
 
 
 def csv_records(text: str, source: str) -> Iterator[Record | ElementError]:
-    """Rows below a header line of field names; blank rows and comments above it are skipped."""
-    length = 0
-
-    def lines() -> Iterator[str]:
-        nonlocal length
-        for line in StringIO(text, newline=""):
-            length += len(line)
-            if length > LONGEST_ENTRY:
-                raise csv.Error(f"a row of more than {LONGEST_ENTRY} characters")
-            yield line
-
-    rows = csv.reader(lines(), strict=True)
+    """Rows below a header line of field names; blank rows and comments are skipped."""
     header: list[str] = []
     try:
-        for row in rows:
-            length = 0
-            where = f"{source}:{rows.line_num}"
-            if not "".join(row).strip() or (not header and row[0].startswith("#")):
-                continue
+        for line, row in csv_rows(text):
+            where = f"{source}:{line}"
             if not header:
-                header = [cell.strip() for cell in row]
+                header = row
                 if len(set(header)) < len(header):
                     yield ElementError(f"{where}: a column is given twice; keep one of them")
                     return
@@ -123,8 +106,8 @@ def csv_records(text: str, source: str) -> Iterator[Record | ElementError]:
                 yield ElementError.at(where, "", what, "give each field its column")
             else:
                 yield Record(where, dict(zip(header, row, strict=True)), {})
-    except csv.Error as error:
-        yield ElementError(f"{source}:{rows.line_num}: broken CSV: {error}; {_AGAIN}")
+    except BrokenCsv as broken:
+        yield ElementError(f"{source}:{broken.line}: broken CSV: {broken}; {_AGAIN}")
 
 
 # What XML of mean elements never comes near: a message has some 40 elements, 7 deep.
@@ -209,8 +192,8 @@ class _Messages:
         """Text of a field."""
         if self._leaf:
             self._text += text
-            if len(self._text) > LONGEST_ENTRY:
-                raise _Refused(f"XML with a text of more than {LONGEST_ENTRY} characters", _AGAIN)
+            if len(self._text) > LONGEST_ROW:
+                raise _Refused(f"XML with a text of more than {LONGEST_ROW} characters", _AGAIN)
 
     def end(self, _name: str) -> None:
         """An element ends: a field if it has none inside, or a whole record."""

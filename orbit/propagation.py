@@ -31,6 +31,10 @@ LEAST_INTERVALS = 8
 # Stands beside SGP4's own error codes, 1 to 6.
 _NOT_FINITE = 7
 _LEFT_ORBIT = 8
+_OUR_ERRORS = {
+    _NOT_FINITE: "its elements give no finite position",
+    _LEFT_ORBIT: "its position leaves its orbit",
+}
 
 
 def propagate(
@@ -115,12 +119,7 @@ def error_reason(code: int) -> str:
     """What an error code other than 0 means."""
     from sgp4.api import SGP4_ERRORS
 
-    ours = {
-        _NOT_FINITE: "its elements give no finite position",
-        _LEFT_ORBIT: "its position leaves its orbit",
-    }
-    reason: str = ours[code] if code in ours else SGP4_ERRORS.get(code, f"error {code}")
-    return reason
+    return str((SGP4_ERRORS | _OUR_ERRORS).get(code, f"error {code}"))
 
 
 class ExactStates:

@@ -1,7 +1,6 @@
 """Kepler's ellipse that J2 turns at its secular rates: no short periods, no drag."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from math import cos, sin, sqrt, tau
 from typing import ClassVar
@@ -10,7 +9,6 @@ import numpy as np
 
 from orbit.checks import FloatArray, IntArray
 from orbit.earth import EARTH_RADIUS_KM
-from orbit.utc import DAY_S, Start
 
 # WGS 84 (NIMA TR8350.2, table 3.1); J2 of EGM96, the gravity field that belongs to it.
 MU_KM3_S2, J2 = 398600.4418, 1.08262668e-3
@@ -43,19 +41,6 @@ class SecularJ2:
     j3 = j4 = bstar = ndot = nddot = 0.0
     satnum: ClassVar[int] = 0
     operationmode: ClassVar[str] = "secular_j2"
-
-    @classmethod
-    def at(
-        cls,
-        epoch: datetime,
-        axis_km: float,
-        eccentricity: float,
-        angles: tuple[float, float, float, float],
-    ) -> "SecularJ2":
-        """From inclination, node, argument of perigee and mean anomaly (rad) at an aware epoch."""
-        start = Start.of(epoch, "epoch")
-        when = start.julian_day, start.second_of_day / DAY_S
-        return cls(axis_km / EARTH_RADIUS_KM, eccentricity, *angles, *when)
 
     @cached_property
     def no_kozai(self) -> float:

@@ -1,7 +1,7 @@
 """Inner names of ``orbit`` that tests use."""
 
 from orbit.contact_views import contact_views
-from orbit.even_spline import spline_rates
 from orbit.look_angles import GroundTrack, ground_track
 from orbit.sites import site_frames
+from orbit.tracks import contact_tracks, spline_rates
 from orbit.utc import Start

@@ -15,7 +15,7 @@ from sgp4.api import WGS72, Satrec
 
 import orbit
 from tests.kit import skies
-from tests.kit.orbit import spline_rates
+from tests.kit.orbit import contact_tracks, spline_rates
 from tests.kit.skies import CIRCLES, DAY, DAY_S, EIGHT_SITES, FALLING, ISS, START, refused, verified
 
 LATTICE = [
@@ -236,9 +236,9 @@ def test_splines_of_passes_are_scipys_to_the_last_bit_alone_or_together(counts, 
 
 
 def test_the_path_of_a_pass_is_the_spline_through_its_states():
-    track = orbit.contact_track(ISS, START, 100.0, 900.0)
-    spline = CubicSpline(track.knots_s, track.states)
-    np.testing.assert_array_equal(np.swapaxes(track.powers, 1, 2), spline.c)
+    track = contact_tracks([ISS], START, np.array([100.0]), np.array([900.0]))
+    spline = CubicSpline(track.knots_s, track.states.T)
+    np.testing.assert_array_equal(np.swapaxes(track.powers[:, :, :-1], 1, 2), spline.c)
 
 
 def test_names_and_numbers_that_come_more_than_once_are_told():

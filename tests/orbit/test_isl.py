@@ -87,7 +87,7 @@ def test_a_star_of_40_has_the_windows_that_stk_counts_in_91_days():
     assert always.sum() == 40
     same = (found.a // 10 == found.b // 10) & ((found.b - found.a) % 10 % 8 == 1)
     np.testing.assert_array_equal(same, always)
-    by_sgp4 = orbit.walker_star(500, 90, 40, 4, 1, STK_START)
+    by_sgp4 = orbit.walker_shell(180, orbit.circular_axis_km(500), 90, 40, 4, 1, STK_START)
     other = orbit.find_isls(by_sgp4, STK_START, STK_START + 91 * DAY, grazing_km=0.0)
     assert 2 * len(other) == pytest.approx(1_438_604, rel=2e-4)
 

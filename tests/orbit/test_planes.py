@@ -27,7 +27,7 @@ def forgotten(made: orbit.Satellite, days: float) -> orbit.Satellite:
 
 
 def test_planes_are_those_that_a_walker_pattern_was_made_of() -> None:
-    made = orbit.walker_star(600, 86.4, 66, 6, 2, START, raan_deg=300)
+    made = orbit.walker_shell(180, orbit.circular_axis_km(600), 86.4, 66, 6, 2, START, raan_deg=300)
     days = np.random.default_rng(1).uniform(0, 60, len(made))
     told = orbit.planes([forgotten(*each) for each in zip(made, days, strict=True)])
     pairs = {(one.plane, plane) for one, plane in zip(made, told, strict=True)}
@@ -56,7 +56,7 @@ def test_planes_of_real_fleets_are_those_of_their_angular_momentum(name: str, ma
 
 def test_planes_that_are_not_clear_are_not_told() -> None:
     def at(*nodes_deg: float) -> list[orbit.Satellite]:
-        shells = [orbit.walker_star(600, 60, 1, 1, 0, START, raan_deg=node) for node in nodes_deg]
+        shells = [orbit.walker_delta(600, 60, 1, 1, 0, START, raan_deg=node) for node in nodes_deg]
         return [replace(one, plane="") for shell in shells for one in shell]
 
     assert orbit.planes(at(10)) == ["P01"] and orbit.planes(at(120, 0, 120.2)) == [
