@@ -205,6 +205,7 @@ def walker_shell(
 
     Over 360 deg it is a delta; over 180 a star, of which near-polar planes move up one half of the
     Earth and down the other.
+
     `satellites` is t, `planes` p (a divisor of t) and `phasing` f (0 to p - 1), as in J. G.
     Walker, "Satellite constellations", JBIS 37 (1984). Satellites of a plane lie 360 p/t deg
     apart, and each is 360 f/t deg ahead of its like in the plane before. The first satellite of

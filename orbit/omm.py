@@ -37,10 +37,9 @@ def json_records(text: str, source: str) -> Iterator[Record | ElementError]:
     """
     at = _past_blanks(text, 0)
     listed = text.startswith("[", at)
-    after = at + 1 if listed else at
-    closed = listed and text.startswith("]", _past_blanks(text, after))
-    at = _past_blanks(text, after)
-    number = 0
+    if listed:
+        at = _past_blanks(text, at + 1)
+    number, closed = 0, listed and text.startswith("]", at)
     try:
         while not closed:
             number += 1
@@ -53,9 +52,9 @@ def json_records(text: str, source: str) -> Iterator[Record | ElementError]:
                 yield ElementError.at(where, "", f"is {kind} instead of an object", _AGAIN)
             at = _past_blanks(text, at)
             closed = not listed or text.startswith("]", at)
-            if not closed and not text.startswith(",", at):
-                raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
             if not closed:
+                if not text.startswith(",", at):
+                    raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
                 at = _past_blanks(text, at + 1)
         end = _past_blanks(text, at + 1 if listed else at)
         if end < len(text):
@@ -157,11 +156,9 @@ class _Messages:
         self.found: list[Record] = []
         self._source, self._names, self._number = source, names, 0
         self._depth = self._elements = 0
-        # How deep the <omm> and the <segment> around this place are, 0 for outside of one.
-        self._message = self._segment = 0
-        self._outside = Record("", {}, {})  # of a message, but not in a segment
-        self._inside = self._outside
-        self._segments = 0
+        # The <omm> around this place and the <segment> in it: how deep, and the fields there.
+        self._around: list[tuple[int, Record]] = []
+        self._has_segments = False
         # The last element that began, until one ends; with its text and units.
         self._leaf, self._text = "", ""
         self._units: str | None = None
@@ -181,11 +178,10 @@ class _Messages:
             raise _Refused(what, _AGAIN)
         if len(self._names) > _MOST_NAMES:
             raise _Refused(f"XML with more than {_MOST_NAMES} different names", _AGAIN)
-        if not self._message and self._leaf == "omm":
-            self._message, self._segments, self._elements = self._depth, 0, 0
-            self._outside = self._inside = Record("", {}, {})
-        elif self._message and not self._segment and self._leaf == "segment":
-            self._segment, self._inside = self._depth, Record("", {}, {})
+        if self._leaf == ("omm", "segment", None)[len(self._around)]:
+            if not self._around:
+                self._has_segments, self._elements = False, 0
+            self._around.append((self._depth, Record("", {}, {})))
         self._units = attributes.get("units")
 
     def add_text(self, text: str) -> None:
@@ -197,26 +193,20 @@ class _Messages:
 
     def end(self, _name: str) -> None:
         """An element ends: a field if it has none inside, or a whole record."""
-        if self._leaf and self._message:
-            self._inside.fields[self._leaf] = self._text or None
+        depth, record = self._around[-1] if self._around else (0, None)
+        if self._leaf and record:
+            record.fields[self._leaf] = self._text or None
             if self._units is not None:
-                self._inside.units[self._leaf] = self._units
+                record.units[self._leaf] = self._units
         self._leaf = ""
-        if self._depth == self._segment:
-            self._add(self._inside)
-            self._segment, self._inside = 0, self._outside
-            self._segments += 1
-        elif self._depth == self._message:
-            if not self._segments:
-                self._add(self._outside)
-            self._message = 0
+        if record and self._depth == depth:
+            self._around.pop()
+            if self._around or not self._has_segments:  # a segment, or a message without any
+                self._number += 1
+                self._has_segments, self._elements = True, 0
+                where = f"{self._source} entry {self._number}"
+                self.found.append(Record(where, record.fields, record.units))
         self._depth -= 1
-
-    def _add(self, record: Record) -> None:
-        self._number += 1
-        self._elements = 0
-        where = f"{self._source} entry {self._number}"
-        self.found.append(Record(where, record.fields, record.units))
 
 
 # The largest number that sgp4 can give a model; the satellite keeps its own.

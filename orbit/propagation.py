@@ -122,26 +122,25 @@ def error_reason(code: int) -> str:
     return str((SGP4_ERRORS | _OUR_ERRORS).get(code, f"error {code}"))
 
 
+@dataclass(frozen=True)
 class ExactStates:
-    """SGP4 at scattered times of several satellites; one call per satellite."""
+    """SGP4 at scattered times of several satellites, one call each; `rotation` covers the times."""
 
-    def __init__(
-        self, satellites: Sequence[Satellite], start: Start, rotation: EarthRotation
-    ) -> None:
-        """Keep what is needed to propagate; `rotation` must cover the times asked for."""
-        self._satellites, self._start, self._rotation = satellites, start, rotation
+    satellites: Sequence[Satellite]
+    start: Start
+    rotation: EarthRotation
 
     def states(self, satellite: IntArray, time_s: FloatArray) -> FloatArray:
         """Earth-fixed states (n, 6) of satellites (by index, (n,)) at times (n,)."""
         position, velocity = np.empty((2, len(time_s), 3))
-        day = np.full(len(time_s), self._start.julian_day)
-        fraction = self._start.day_fraction(time_s)
+        day = np.full(len(time_s), self.start.julian_day)
+        fraction = self.start.day_fraction(time_s)
         order = np.argsort(satellite, kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(satellite[order])) + 1):
             if rows.size:
-                model = self._satellites[satellite[rows[0]]].model
+                model = self.satellites[satellite[rows[0]]].model
                 _, position[rows], velocity[rows] = model.sgp4_array(day[rows], fraction[rows])
-        return self._rotation.rotate(time_s, position, velocity)
+        return self.rotation.rotate(time_s, position, velocity)
 
 
 # Stretches end this close to the failure.

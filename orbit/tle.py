@@ -135,13 +135,11 @@ def _satellite(entry: list[_Line], checksum: Checksum) -> Satellite:
         raise _BadLine(entry[-1], *_ORPHANS[entry[-1].kind])
     first, second = entry[-2:]
     for line in (first, second):
-        _check_line(line, checksum)
+        if fault := _fault(line, checksum):
+            raise _BadLine(line, *fault)
     if first.text[2:7] != second.text[2:7]:
-        raise _BadLine(
-            second,
-            f"catalogue number {second.text[2:7]} follows line 1 of {first.text[2:7]}",
-            "put the two lines of one satellite together",
-        )
+        what = f"catalogue number {second.text[2:7]} follows line 1 of {first.text[2:7]}"
+        raise _BadLine(second, what, "put the two lines of one satellite together")
     # An orbit that SGP4 cannot carry on is found where it is propagated, with the time.
     model = Satrec.twoline2rv(first.text[:_LENGTH], second.text[:_LENGTH])
     name = _name(entry) if len(entry) == 3 else str(model.satnum)
@@ -151,28 +149,24 @@ def _satellite(entry: list[_Line], checksum: Checksum) -> Satellite:
     return Satellite.of_model(name, model)
 
 
-def _check_line(line: _Line, checksum: Checksum) -> None:
+def _fault(line: _Line, checksum: Checksum) -> tuple[str, str] | None:
+    """What is wrong with a line 1 or 2 if anything is, and how to mend it."""
     text, which = line.text, line.kind
     if len(text) < _LENGTH or text[_LENGTH : _LENGTH + 1].strip():
-        raise _BadLine(
-            line,
-            f"line {which} has {len(text)} characters instead of {_LENGTH}",
-            "copy the whole line, blanks included",
-        )
+        what = f"line {which} has {len(text)} characters instead of {_LENGTH}"
+        return what, "copy the whole line, blanks included"
     if not text.isascii() or not text[:_LENGTH].isprintable():
-        what = f"line {which} has characters that are not printable ASCII"
-        raise _BadLine(line, what, "retype them")
-    complaint = _complaint(text)
-    if complaint:
-        raise _BadLine(line, complaint, "copy the line again from its source")
-    if checksum == "verify":
-        _check_sum(line)
+        return f"line {which} has characters that are not printable ASCII", "retype them"
+    if complaint := _complaint(text):
+        return complaint, "copy the line again from its source"
+    written, tally = text[_LENGTH - 1], sum(text[: _LENGTH - 1].encode().translate(_TALLY)) % 10
+    if checksum == "verify" and written != str(tally):
+        what = f"line {which} gives checksum {written!r} but its characters tally to {tally}"
+        return what, 'get the elements again, or read with checksum="ignore" if the edit is yours'
     if which == "1" and text[62] not in " 023":
-        raise _BadLine(
-            line,
-            f"ephemeris type {text[62]!r} is not for SGP4 (4 is SGP4-XP)",
-            "get general perturbations elements of type 0",
-        )
+        what = f"ephemeris type {text[62]!r} is not for SGP4 (4 is SGP4-XP)"
+        return what, "get general perturbations elements of type 0"
+    return None
 
 
 def _complaint(text: str) -> str | None:
@@ -205,14 +199,3 @@ def _no_such_day(first: str) -> str | None:
     if float(day) >= 366 and not isleap(year):
         return f"epoch day {day} is beyond the 365 days of {year}"
     return None
-
-
-def _check_sum(line: _Line) -> None:
-    written = line.text[_LENGTH - 1]
-    tally = sum(line.text[: _LENGTH - 1].encode().translate(_TALLY)) % 10
-    if written != str(tally):
-        raise _BadLine(
-            line,
-            f"line {line.kind} gives checksum {written!r} but its characters tally to {tally}",
-            'get the elements again, or read with checksum="ignore" if the edit is yours',
-        )

@@ -77,16 +77,11 @@ class ContactWindows(Rows):
 def bare_windows(**known: Any) -> ContactWindows:
     """Windows of which only some columns are known, sorted; others are nan, 0 or False."""
     shape = known["rise_s"].shape
-    unknown = {
-        "culminations": np.zeros(shape, dtype=np.int64),
-        **{
-            flag: np.zeros(shape, np.bool_)
-            for flag in ("clipped_start", "clipped_end", "sgp4_error")
-        },
-    }
-    names = [column.name for column in fields(ContactWindows)]
-    nowhere = np.full(shape, np.nan)
-    return ContactWindows(**{n: known.get(n, unknown.get(n, nowhere)) for n in names})
+    columns: Columns = {column.name: np.full(shape, np.nan) for column in fields(ContactWindows)}
+    columns["culminations"] = np.zeros(shape, np.int64)
+    for flag in ("clipped_start", "clipped_end", "sgp4_error"):
+        columns[flag] = np.zeros(shape, np.bool_)
+    return ContactWindows(**(columns | known))
 
 
 def groups(numbers: IntArray, many: int | None = None) -> list[IntArray]:
@@ -170,7 +165,12 @@ def coverage(windows: ContactWindows, sites: int, span_s: float) -> Coverage:
     Raises ValueError when a window's site is not below `sites`, a window reaches out of the span,
     or the span is not a positive number.
     """
-    gaps_s, in_view_s = _gaps_and_views_s(windows, sites, span_s)
+    _check_span(windows, sites, span_s)
+    longest_gap_s, in_view_s = np.empty((2, sites))
+    for site, mine in enumerate(groups(windows.site, sites)):
+        covered_until_s = np.maximum.accumulate(np.append(0.0, windows.set_s[mine]))
+        gaps_s = np.maximum(np.append(windows.rise_s[mine], span_s) - covered_until_s, 0.0)
+        longest_gap_s[site], in_view_s[site] = gaps_s.max(), span_s - gaps_s.sum()
     lasts_s = windows.set_s - windows.rise_s
     passes = np.bincount(windows.site, minlength=sites)
     total_s = np.bincount(windows.site, weights=lasts_s, minlength=sites)
@@ -182,22 +182,9 @@ def coverage(windows: ContactWindows, sites: int, span_s: float) -> Coverage:
         passes_per_day=passes.astype(np.float64) * (DAY_S / span_s),
         mean_duration_s=np.where(seen, total_s / np.maximum(passes, 1), np.nan),
         longest_duration_s=np.where(seen, longest_s, np.nan),
-        longest_gap_s=gaps_s,
+        longest_gap_s=longest_gap_s,
         in_view_fraction=in_view_s / span_s,
     )
-
-
-def _gaps_and_views_s(
-    windows: ContactWindows, sites: int, span_s: float
-) -> tuple[FloatArray, FloatArray]:
-    """Longest gap, and time with a satellite in view, of each site (S,)."""
-    _check_span(windows, sites, span_s)
-    longest_s, in_view_s = np.empty(sites), np.empty(sites)
-    for site, mine in enumerate(groups(windows.site, sites)):
-        covered_until_s = np.maximum.accumulate(np.append(0.0, windows.set_s[mine]))
-        gaps_s = np.maximum(np.append(windows.rise_s[mine], span_s) - covered_until_s, 0.0)
-        longest_s[site], in_view_s[site] = gaps_s.max(), span_s - gaps_s.sum()
-    return longest_s, in_view_s
 
 
 def _check_span(windows: ContactWindows, sites: int, span_s: float) -> None:
