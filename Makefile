@@ -76,7 +76,7 @@ studies: install ## print the tables of docs/results*.md and choices*.md (an hou
 	$(BIN)/python docs/studies/idle.py paper-slots 3
 	$(BIN)/python docs/studies/heterogeneity.py 3
 	$(BIN)/python docs/studies/resplit.py 3
-	$(BIN)/python docs/studies/gain.py 3
+	$(BIN)/python docs/studies/gain.py 5 docs/gain.svg
 	$(BIN)/python docs/studies/cycles_a_day.py 28 docs/cycles_a_day.svg
 	$(BIN)/python docs/studies/draws.py
 	$(BIN)/python docs/studies/gates.py nmoe-digits 3
@@ -94,6 +94,8 @@ studies: install ## print the tables of docs/results*.md and choices*.md (an hou
 	$(BIN)/python docs/studies/satellites.py antennas 1 13
 	$(BIN)/python docs/studies/spread.py 48
 	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/local_sets.py paper-exp2-cifar 1 8; \
+	$(BIN)/python docs/studies/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz; \
+	$(BIN)/python docs/studies/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz learning.data.partition=even; \
 	else echo "paper-exp2-cifar: needs cifar10.npz in this folder"; fi
 	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python docs/studies/glue.py 2 4; \
 	else echo "glue: needs the files that paper-exp2-gpu names in this folder"; fi

@@ -52,7 +52,7 @@ def draw(table: dict[int, list[tuple[float, float]]], path: str) -> None:
     """Draw a line a mask over the altitude, and the orbits a day above them."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.8, 3.2), layout="constrained")
+    figure = Figure(figsize=(4.8, 3.4), layout="constrained")
     axes = figure.subplots()
     axes.plot([*table], [row[0][0] for row in table.values()], "k--", label="orbits a day")
     for place, mask_deg in enumerate(MASKS_DEG):
@@ -61,7 +61,10 @@ def draw(table: dict[int, list[tuple[float, float]]], path: str) -> None:
     axes.set_xlabel("altitude (km)")
     axes.set_ylabel("a day")
     axes.set_yscale("log")
-    axes.legend(fontsize="small")
+    ticks = (0.5, 1, 2, 5, 10, 20)
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    figure.legend(loc="outside upper center", ncols=2, fontsize="small")
     figure.savefig(path)
 
 

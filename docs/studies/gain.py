@@ -50,7 +50,7 @@ def draw(by_seed: list[list[float]], path: str) -> None:
     """Draw the gain of each seed over the rounds of a contact, and the medians."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.8, 3.2), layout="constrained")
+    figure = Figure(figsize=(4.8, 3.4), layout="constrained")
     axes = figure.subplots()
     for place, gains in enumerate(by_seed):
         known = [gain for gain in gains if math.isfinite(gain)]
@@ -58,10 +58,10 @@ def draw(by_seed: list[list[float]], path: str) -> None:
     places = range(len(by_seed))
     axes.plot(places, [median(gains) for gains in by_seed], "_", color="tab:blue", markersize=22)
     axes.axhline(1.0, color="grey", linewidth=1.0)
-    names = ["as many as fit" if rounds == "fill" else str(rounds) for rounds in ROUNDS]
+    names = ["all that fit" if rounds == "fill" else str(rounds) for rounds in ROUNDS]
     axes.set_xticks(places, names)
     axes.set_xlabel("local rounds in a contact")
-    axes.set_ylabel("times fewer cycles than the baseline to 85 %")
+    axes.set_ylabel("gain in cycles to 85 %")
     axes.set_ylim(bottom=0.0)
     figure.savefig(path)
 
