@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from math import ceil, isfinite
 
 import numpy as np
 
 from orbit.checks import FloatArray
 from orbit.contact_views import contact_views
-from orbit.look_angles import LookAngles, azimuth_deg, looks_from
+from orbit.look_angles import LookAngles, looks_from
 from orbit.satellite import Satellite
-from orbit.sites import Site, SiteFrames, site_frames
+from orbit.sites import Site, site_frames
 from orbit.tracks import Tracks, contact_tracks
 
 
@@ -77,9 +76,8 @@ def contact_track(
 class ContactGeometry:
     """AOS and LOS (K,) of each device, and its geometry (K, T) at even times from AOS to LOS.
 
-    Times are seconds since the start; azimuth from north through east, 0 to 360 deg; positive range
-    rates recede. A device that never sees the satellite above its mask has aos_s equal to los_s, at
-    its highest elevation. `track` is the path that all this was seen along.
+    Times are seconds since the start; positive range rates recede. A device that never sees the
+    satellite above its mask has aos_s equal to los_s, at its highest elevation.
     """
 
     aos_s: FloatArray
@@ -88,14 +86,6 @@ class ContactGeometry:
     elevation_deg: FloatArray
     slant_range_km: FloatArray
     range_rate_km_s: FloatArray
-    track: ContactTrack = field(repr=False)
-    _frames: SiteFrames = field(repr=False)
-
-    @cached_property
-    def azimuth_deg(self) -> FloatArray:
-        """Azimuths (K, T), worked out when first asked for."""
-        device = np.arange(len(self.time_s))[:, None]
-        return azimuth_deg(self.track.state(self.time_s), self._frames, device)
 
 
 def contact_geometry(
@@ -123,11 +113,10 @@ def contact_geometry(
             f"step_s {step_s!r} is not a positive number of seconds; give one such as 8"
         )
     span_s, one = (np.array([rise_s], float), np.array([set_s], float)), np.zeros(1, np.int64)
-    frames = site_frames(devices, min_elevation_deg)
-    views = contact_views([satellite], start, *span_s, [frames], one)
+    frames = [site_frames(devices, min_elevation_deg)]
+    views = contact_views([satellite], start, *span_s, frames, one)
     count = max(2, ceil(float((views.los_s - views.aos_s).max()) / step_s) + 1)
     time_s = np.ascontiguousarray(np.linspace(views.aos_s, views.los_s, count).T)
     look = views.look(np.repeat(np.arange(len(devices)), count), time_s.ravel())
-    elevation, slant_range, range_rate = (values.reshape(time_s.shape) for values in look)
-    ends, place = (time_s[:, 0], time_s[:, -1]), (elevation, slant_range, range_rate)
-    return ContactGeometry(*ends, time_s, *place, ContactTrack(views.tracks), frames)
+    place = (values.reshape(time_s.shape) for values in look)
+    return ContactGeometry(time_s[:, 0], time_s[:, -1], time_s, *place)

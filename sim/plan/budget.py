@@ -125,8 +125,7 @@ def one_pass(scenario: Scenario, number: int) -> Tables:
     own_deg = site.min_elevation_deg
     mask_deg = view.min_elevation_deg if own_deg is None else own_deg
     rise_s, set_s = float(view.windows.rise_s[number]), float(view.windows.set_s[number])
-    flight = satellite, [site], view.start, rise_s, set_s, mask_deg
-    seen = orbit.contact_geometry(*flight)
+    seen = orbit.contact_geometry(satellite, [site], view.start, rise_s, set_s, mask_deg)
     # Bits are those of a run, whose grid is finer than what is shown.
     nearest_km = float(view.windows.min_slant_range_km[number])
     ground = Place(site, [site], mask_deg, ground_radios(scenario)[place])
@@ -136,19 +135,23 @@ def one_pass(scenario: Scenario, number: int) -> Tables:
     sides = zip(("uplink", "downlink"), beams, strict=True)
     curves = {side: beam.curve for side, beam in sides if beam is not None}
     return {
-        side: _along(radio.link, seen, curves[side], mask_deg)
+        side: _along(radio.link, seen, rise_s, curves[side], mask_deg)
         for side, radio in _directions(scenario, place).items()
     }
 
 
 def _along(
-    link: channel.Link, seen: orbit.ContactGeometry, curve: channel.LinkCurve, mask_deg: float
+    link: channel.Link,
+    seen: orbit.ContactGeometry,
+    rise_s: float,
+    curve: channel.LinkCurve,
+    mask_deg: float,
 ) -> dict[str, Any]:
-    """One direction at the points of a pass of one site."""
+    """One direction at the points of a pass of one site, which begins at `rise_s`."""
     elevation = np.maximum(seen.elevation_deg[0], max(mask_deg, HORIZON_DEG))
     terms = channel.link_budget_terms(link, elevation, slant_range_m=seen.slant_range_km[0] * 1e3)
     return {
-        "time_s": seen.time_s[0] - seen.track.first_s,
+        "time_s": seen.time_s[0] - rise_s,
         "elevation_deg": elevation,
         "slant_range_km": seen.slant_range_km[0],
         "delay_ms": seen.slant_range_km[0] * 1e6 / channel.SPEED_OF_LIGHT_M_S,
