@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heappop, heappush
 from math import inf, nan
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -110,11 +110,11 @@ def _check(
 ) -> None:
     if finite(min_contact_s, "min_contact_s", "give 0 or more seconds") < 0:
         raise ValueError(f"min_contact_s {min_contact_s} is not a time; give 0 or more seconds")
-    rules = (
-        ("priority", priority, ("least_recently_served", "highest_elevation")),
-        ("hand_over", hand_over, ("longest_remaining", "highest_elevation")),
-    )
-    for what, value, known in rules:
+    for what, value, rules in (
+        ("priority", priority, Priority),
+        ("hand_over", hand_over, HandOver),
+    ):
+        known = get_args(rules)
         if value not in known:
             raise ValueError(f"{what} {value!r} is unknown; write {known[0]!r} or {known[1]!r}")
         if value == "highest_elevation" and elevation is None:

@@ -78,11 +78,11 @@ def scan_tle(text: str, source: str, checksum: Checksum) -> Iterator[Satellite |
     blank is not part of a line.
     """
     for entry in _entries(text):
-        try:
-            yield _satellite(entry, checksum)
-        except _BadLine as bad:
-            where = f"{source}:{bad.line.number}"
-            yield ElementError.at(where, _name(entry), bad.what, bad.remedy)
+        if fault := _fault(entry, checksum):
+            line, what, remedy = fault
+            yield ElementError.at(f"{source}:{line.number}", _name(entry), what, remedy)
+        else:
+            yield _satellite(entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +90,6 @@ class _Line:
     number: int
     text: str
     kind: str  # "1", "2" or "name"
-
-
-class _BadLine(Exception):
-    def __init__(self, line: _Line, what: str, remedy: str) -> None:
-        super().__init__(what)
-        self.line, self.what, self.remedy = line, what, remedy
 
 
 def _entries(text: str) -> Iterator[list[_Line]]:
@@ -128,29 +122,34 @@ def _name(entry: list[_Line]) -> str:
     return number.strip() if _NUMBER.fullmatch(number) else ""
 
 
-def _satellite(entry: list[_Line], checksum: Checksum) -> Satellite:
+def _satellite(entry: list[_Line]) -> Satellite:
+    """The satellite of an entry without fault."""
     from sgp4.api import Satrec
 
+    # An orbit that SGP4 cannot carry on is found where it is propagated, with the time.
+    model = Satrec.twoline2rv(*(line.text[:_LENGTH] for line in entry[-2:]))
+    return Satellite.of_model(_name(entry) if len(entry) == 3 else str(model.satnum), model)
+
+
+def _fault(entry: list[_Line], checksum: Checksum) -> tuple[_Line, str, str] | None:
+    """Which line of an entry is wrong, if one is, in what, and how to mend it."""
     if entry[-1].kind != "2" or len(entry) < 2:
-        raise _BadLine(entry[-1], *_ORPHANS[entry[-1].kind])
+        return entry[-1], *_ORPHANS[entry[-1].kind]
     first, second = entry[-2:]
     for line in (first, second):
-        if fault := _fault(line, checksum):
-            raise _BadLine(line, *fault)
+        if wrong := _fault_of_line(line, checksum):
+            return line, *wrong
     if first.text[2:7] != second.text[2:7]:
         what = f"catalogue number {second.text[2:7]} follows line 1 of {first.text[2:7]}"
-        raise _BadLine(second, what, "put the two lines of one satellite together")
-    # An orbit that SGP4 cannot carry on is found where it is propagated, with the time.
-    model = Satrec.twoline2rv(first.text[:_LENGTH], second.text[:_LENGTH])
-    name = _name(entry) if len(entry) == 3 else str(model.satnum)
-    if not name.isprintable():  # a terminal would obey it
-        what = f"the name {name[:40]!r} has characters that cannot be shown"
-        raise _BadLine(entry[0], what, "retype it")
-    return Satellite.of_model(name, model)
+        return second, what, "put the two lines of one satellite together"
+    if not _name(entry).isprintable():  # a terminal would obey it
+        what = f"the name {_name(entry)[:40]!r} has characters that cannot be shown"
+        return entry[0], what, "retype it"
+    return None
 
 
-def _fault(line: _Line, checksum: Checksum) -> tuple[str, str] | None:
-    """What is wrong with a line 1 or 2 if anything is, and how to mend it."""
+def _fault_of_line(line: _Line, checksum: Checksum) -> tuple[str, str] | None:
+    """What is wrong with a line 1 or 2, if anything is, and how to mend it."""
     text, which = line.text, line.kind
     if len(text) < _LENGTH or text[_LENGTH : _LENGTH + 1].strip():
         what = f"line {which} has {len(text)} characters instead of {_LENGTH}"
