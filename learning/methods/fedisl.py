@@ -166,11 +166,13 @@ class FedIsl(FedAvg):
         ring, cost, size = plane.ring, self.cost(plane.devices[source].holds), self.partial.bytes
         links = {place: distance(ring, source, place) for place in has_s}
         link_s = max((has_s[p] - has_s[source]) / max(links[p], 1) for p in has_s)
-        seen, trained_s, begins_s = {}, {}, {}
+        seen, begins_s = {}, {}
         for place in has_s:
             seen[place] = yield Forecast(plane.names[place], sessions=SESSIONS)
-            round_s = sum(float(outlook.round_s(cost)[0]) for outlook in seen[place][:1])
-            trained_s[place] = has_s[place] + self.options.local_rounds * round_s
+        round_s = {p: float(seen[p][0].round_s(cost)[0]) for p in has_s if seen[p]}
+        # No forecast is known of who is not seen again: it may be as slow as the slowest.
+        slow_s, rounds = max(round_s.values(), default=0.0), self.options.local_rounds
+        trained_s = {p: has_s[p] + rounds * round_s.get(p, slow_s) for p in has_s}
         for place in has_s:
             there_s = max(trained_s[p] + distance(ring, p, place) * link_s for p in has_s)
             fit = (max(o.start_s, there_s) for o in seen[place] if _holds(o, there_s, size))

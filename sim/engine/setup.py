@@ -136,7 +136,7 @@ def build(
     """
     method, options, learner = method_of(scenario)
     check_plan(scenario, CONTACT_BYTES)
-    plan = make_plan(scenario, find, before)
+    plan = make_plan(scenario, find, before, method.needs_isl)
     try:
         method.check_clients(plan.clusters, options)
     except ValueError as error:

@@ -209,14 +209,20 @@ class Plan:
 
 
 def make_plan(
-    scenario: Scenario, find: Find = find_windows, before: FaultsUntilFork | None = None
+    scenario: Scenario,
+    find: Find = find_windows,
+    before: FaultsUntilFork | None = None,
+    needs_isl: Sequence[str] = (),
 ) -> Plan:
     """Return the plan; raise InputError for a cluster that is never seen or never served.
 
-    ``before`` says what faults held until a fork.
+    ``before`` says what faults held until a fork. Of planes whose rings the method needs
+    (``needs_isl``) one satellite has to be served, and none where it needs links between planes.
     """
     view, clusters = view_of(scenario, find, before), clusters_of(scenario)
-    check_served(view, scenario.orbit)
+    isls = isl_plan(scenario, view.satellites, view.start, view.span_s)
+    if "between_planes" not in needs_isl:
+        check_served(view, scenario.orbit, isls.rings if needs_isl and isls is not None else ())
     radios, places = ground_radios(scenario), _places(scenario, view)
     source, satellites = scenario.orbit, [satellite.name for satellite in view.satellites]
     satellites = satellites or (view.clients if view.turned else view.servers)
@@ -254,7 +260,7 @@ def make_plan(
         turned=view.turned,
         sky=sky,
         faults=faults_of(scenario, clusters, satellites, view.span_s, before),
-        isls=isl_plan(scenario, view.satellites, view.start, view.span_s),
+        isls=isls,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -186,16 +186,22 @@ def _look(seen: Passes) -> Look:
     return look
 
 
-def check_served(view: View, source: Any) -> None:
+def check_served(view: View, source: Any, rings: Iterable[Sequence[str]] = ()) -> None:
     """Raise InputError for a cluster that is never seen, never served or served without end.
 
-    In slots every cluster is seen and served, unless its satellites are out in all windows.
+    In slots every cluster is seen and served, unless its satellites are out in all windows. Over
+    links, one member of each of the ``rings`` is enough.
     """
+    sites = enumerate(view.clients)
+    alone = {name for site, name in sites if not view.service.served[view.at(site)].any()}
+    carried = {name for ring in rings if not alone.issuperset(ring) for name in ring} & alone
     figures = orbit.coverage(view.windows, len(view.clients), view.span_s)
     kind = "roles.clients" if view.turned else "ground.clusters"
     server = "station" if view.turned else "satellite"
     passes_of = np.bincount(view.passes.site, minlength=len(view.clients)).tolist()
     for site, (name, passes) in enumerate(zip(view.clients, passes_of, strict=True)):
+        if name in carried:
+            continue
         here = view.at(site)
         if passes and not len(here):
             raise InputError(

@@ -48,16 +48,19 @@ def rounds(planes: list[list[list[tuple[float, float]]]], link_s: float) -> list
         ends_s.append(now_s)
 
 
-@pytest.mark.parametrize("place", ["Bremen", "pole"])
-def test_rounds_of_fedisl_follow_from_the_windows(place: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "days", "seen"), [("Bremen", 2, 40), ("pole", 0.1, 40), ("pole", 0.04, 21)]
+)
+def test_rounds_of_fedisl_follow_from_the_windows(place: str, days: float, seen: int) -> None:
+    """Those too in which the station never sees a part of each plane."""
     station = {
         "name": "One",
         "latitude_deg": 53.1 if place == "Bremen" else 90,
         "longitude_deg": 8.85,
     }
-    days = 2 if place == "Bremen" else 0.1
     said = {"link.uplink": FAST, "link.downlink": FAST, "ground.stations": [station]}
     run = sim.run(scenarios.load("fedisl", said | {"stop.days": days, "learning.train": False}))
+    assert run.contacts.satellite.nunique() == seen
     planes: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for row in run.contacts.itertuples():
         plane = planes.setdefault(row.satellite.rsplit("-", 1)[0], {})
