@@ -62,9 +62,12 @@ def _clusters(built: Build) -> str:
         here, served = contacts.numbers(cluster.name), contacts.services(cluster.name)
         lasts_s = np.sort(contacts.end_s[served] - contacts.start_s[served])
         # np.median would import numpy.ma, a fiftieth of the time of `leomix validate`.
-        median_s = lasts_s[[(len(served) - 1) // 2, len(served) // 2]].mean()
+        median_s = (
+            lasts_s[[(len(served) - 1) // 2, len(served) // 2]].mean() if len(served) else 0.0
+        )
         counted = served if built.plan.constellation else here
-        least = min(contacts.links_of(n).figures.least_bytes for n in counted.tolist())
+        figures = (contacts.links_of(n).figures for n in counted.tolist())
+        least = min((each.least_bytes for each in figures), default=0.0)
         rows.append(
             [
                 cluster.name,
