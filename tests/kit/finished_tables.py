@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from sim.errors import InvariantError
 from sim.plan.contacts import LAST_BITS_S
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TOLERANCE = 1e-9
 """Relative rounding of byte sums and times."""

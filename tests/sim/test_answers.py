@@ -22,8 +22,7 @@ def said(rows: list[dict[str, Any]], keys: list[str], target: str | None = None)
 
 
 def test_a_value_does_not_win_because_its_bad_points_were_refused() -> None:
-    """The high orbit is better at every mask at which both see anything; the low one is not seen
-    at 25 degrees, where results are worst, so that its mean over masks is the higher one."""
+    """The low orbit has the higher mean over masks: at 25 degrees, the worst, it is not seen."""
     finals = {(500, 5): 0.80, (500, 15): 0.80, (500, 25): None}
     finals |= {(800, 5): 0.82, (800, 15): 0.82, (800, 25): 0.60}
     rows = [
@@ -72,6 +71,3 @@ def test_no_contact_is_a_result_and_the_sweep_goes_on_past_it(leomix: Any, tmp_p
     shown = leomix("compare", tmp_path / "s").out
     assert "at orbit.inclination_deg=97.8, of one seed" in shown
     assert "Without it: orbit.inclination_deg=3 (no contact)." in shown
-    page = leomix("report", tmp_path / "s", "-o", tmp_path / "page.html")
-    assert page.status == 0
-    assert "orbit.inclination_deg=3 (no contact)" in (tmp_path / "page.html").read_text()

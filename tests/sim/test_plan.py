@@ -278,9 +278,7 @@ def test_the_doppler_shift_is_that_of_the_range_rate_and_what_is_left_of_it_for_
 
 
 @pytest.mark.parametrize("inclination_deg", [30.0, 140.0])
-def test_a_place_that_no_orbit_of_this_kind_reaches_is_told_from_one_without_luck(
-    inclination_deg: float,
-) -> None:
+def test_a_place_that_no_such_orbit_reaches_is_told_so(inclination_deg: float) -> None:
     """At 550 km a mask of 10 degrees is 14.95 degrees of the Earth's arc away."""
     reach_deg = min(inclination_deg, 180.0 - inclination_deg) + 14.95
 
