@@ -55,7 +55,6 @@ def test_a_method_is_compared_at_each_orbit_and_the_reason_is_named() -> None:
     rows = [point(1, 0.9, km=500, method="a"), point(1, 0.7, km=500, method="b")]
     rows += [point(1, 0.9, km=900, method="a"), point(1, 0.7, km=900, method="b")]
     rows[0]["contacts_served"] = 60
-    rows[3]["hours_to_0.80"] = None
     text = said(rows, ["km", "method"], "0.80")
     assert "By km, all else equal: no difference between 500 and 900." in text
     assert "By method, all else equal: a is best, before b: 0.200 apart" in text
