@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from sim.trace.arrow import word
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TARGETS = (0.75, 0.80, 0.85, 0.88, 0.90)
 """Global accuracies whose first crossing is reported, unless ``learning.targets`` names others."""
@@ -36,6 +34,11 @@ class Evaluation(NamedTuple):
 
 def evaluations(metrics: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluation]:
     """Return the evaluations of a run in order of time."""
+    # `leomix validate` has texts of this package, and no tables.
+    import pyarrow.compute as pc
+
+    from sim.trace.arrow import word
+
     pooled = pc.and_(pc.equal(metrics["scope"], word("global")), pc.is_valid(metrics["accuracy"]))
     rows = metrics.select(["accuracy", "loss", "cycle", "time_s"]).filter(pooled).to_pylist()
     spent, steps = manifest.get("spent"), manifest["scenario"]["learning"]["steps_per_round"]
