@@ -224,11 +224,13 @@ class Values:
 
     def _found(self, kept: Tensors) -> Tensors:
         """Invert :meth:`kept`."""
-        found = {}
+        if not any(name.startswith(KNOWN) for name in kept):
+            return kept
+        known, found = self.known(), {}
         for name, tensor in kept.items():
             if name.startswith(KNOWN):
                 _, of, name = name.split(KNOWN)
-                tensor = self.known()[of]
+                tensor = known[of]
             found[name] = tensor
         return found
 

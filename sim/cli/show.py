@@ -35,11 +35,11 @@ def show_command(run: RunFolder, json_: Json = False) -> None:
 def compare_command(runs: RunFolders, json_: Json = False) -> None:
     """Compare runs; those that differ only in their seed are one group. A sweep: what is best."""
     from sim.analysis.text import comparison_text
-    from sim.execution.folder import SWEEP, as_written, read_manifest
+    from sim.execution.folder import as_written, is_sweep, read_manifest
     from sim.execution.result import compare
 
     with as_written(runs):
-        if len(runs) == 1 and (runs[0] / SWEEP).is_file():
+        if len(runs) == 1 and is_sweep(runs[0]):
             from sim.sweep.answers import of_sweep
 
             found = of_sweep(runs[0])

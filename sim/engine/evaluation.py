@@ -85,13 +85,14 @@ class Evaluator:
             {"scope": "global", "cluster": None, "samples": samples, **pooled, **shared},
             *({"scope": "cluster", **row, **shared} for row in rows),
         ]
-        if not self._method.learner.trains:  # all clusters have the same figures: none
+        if self._method.learner.trains:
+            for row in written:
+                self._trace.add("metrics", **{key: row[key] for key in row if key in KNOWN})
+                self._own.append({key: row[key] for key in row if key not in KNOWN})
+        else:  # all clusters have the same figures: none
             names = {"cluster": [row["cluster"] for row in rows]}
             self._trace.add("metrics", **written[0])
             self._trace.add("metrics", len(rows), **written[1] | names)
-        for row in written if self._method.learner.trains else ():
-            self._trace.add("metrics", **{key: row[key] for key in row if key in KNOWN})
-            self._own.append({key: row[key] for key in row if key not in KNOWN})
         version = self._method.version
         self._trace.add(
             "events", time_s=time_s, kind="evaluate", version=version, detail=f"cycle {cycle}"

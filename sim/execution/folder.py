@@ -88,10 +88,15 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     write_text(folder / MANIFEST, json.dumps(manifest, indent=2))
 
 
+def is_sweep(folder: Path) -> bool:
+    """Whether ``folder`` is that of a sweep."""
+    return (folder / SWEEP).is_file()
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a run folder; raise InputError if it is none."""
     path = folder / MANIFEST
-    if (folder / SWEEP).is_file() and not path.is_file():
+    if is_sweep(folder) and not path.is_file():
         raise InputError(
             f"{folder}: is a sweep; use leomix report or leomix export, or name one of its points, "
             f"{folder / POINTS}/..."

@@ -18,7 +18,7 @@ import scenarios
 from learning.registry import Register
 from sim.engine.setup import learner_of
 from sim.errors import InputError, custom_line, missing
-from sim.execution.folder import COMPLETE, POINTS, SWEEP
+from sim.execution.folder import COMPLETE, POINTS, is_sweep
 from sim.execution.result import Result, load
 from sim.files import check_within, naming
 from sim.plan.budget import one_pass
@@ -71,7 +71,7 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
         writer = FORMATS.find(to)
     except ValueError as error:
         raise InputError(f"--to {to}: {error}") from None
-    source = read_sweep(folder) if (folder / SWEEP).is_file() else load(folder)
+    source = read_sweep(folder) if is_sweep(folder) else load(folder)
     if isinstance(source, Sweep) and to not in OF_SWEEPS:
         raise InputError(
             f"{folder}: is a sweep, which --to {' or '.join(OF_SWEEPS)} writes; for --to {to} name "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,25 +11,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sim.analysis.comparison import group_runs
-from sim.analysis.critical_path import CriticalPath
-from sim.execution.folder import COMPLETE, SWEEP
-from sim.execution.result import Result, load
+from sim.execution.folder import COMPLETE
 from sim.formatting import as_yaml, data_size, seconds
 from sim.plots.sweep import heat_map, lines
 from sim.report.comparison_page import compared
 from sim.report.page import Page
 from sim.sweep import Sweep, read_sweep
-from sim.sweep.answers import MOST_RUNS, answers, best_target, questions, ranked
+from sim.sweep.answers import (
+    Row,
+    answers,
+    best_target,
+    labelled,
+    paths_of,
+    questions,
+    ranked,
+    runs_of,
+)
 from sim.sweep.folder import why_none
 from sim.sweep.text import sha256_text
 
 SPARSEST = 4
 """Fields for each point up to which a heat map is drawn."""
-
-
-def is_sweep(folder: Path) -> bool:
-    """Whether ``folder`` is that of a sweep."""
-    return (folder / SWEEP).is_file()
 
 
 def finished(sweep: Sweep) -> list[Path]:
@@ -42,13 +44,13 @@ def finished(sweep: Sweep) -> list[Path]:
 def page(folder: Path) -> Page:
     """Return the report of the sweep in ``folder``; raise InputError if it cannot be read."""
     sweep = read_sweep(folder)
-    keys, rows, folders = list(sweep.keys), sweep.rows, finished(sweep)
+    keys, rows = list(sweep.keys), sweep.rows
     every = rows.to_pylist()
     done = [row for row in every if row["status"] == COMPLETE]
-    target = best_target(done)
-    several = 1 < len(folders) <= MOST_RUNS
-    runs = {folder: load(folder) for folder in folders} if several else {}
+    target, runs = best_target(done), runs_of(sweep, done)
+    several = len(runs) > 1
     drawn = _drawings(rows, keys, target)
+    best = ranked(every, keys, questions(done, target)[0])[0].rows[0]
     missing = f"{len(rows) - len(done)} of {len(rows)} points are not complete."
     return Page(
         template="sweep.html",
@@ -59,10 +61,10 @@ def page(folder: Path) -> Page:
             **{"heat_map": heat_map, "lines": lines, "why_none": why_none, "MOST_ROWS": MOST_ROWS},
             **(compared(group_runs([*runs.values()])) if several else {}),
             **drawn,
-            "maps": facets(rows, keys, drawn["others"][1:], target),
-            "curves_of": facets(rows, keys, drawn["others"][:-1], target),
-            "words": answers(every, keys, target, critical_paths(sweep, runs)),
-            "failed": failed(rows, keys),
+            "maps": facets(rows, every, drawn["others"][1:], best),
+            "curves_of": facets(rows, every, drawn["others"][:-1], best),
+            "words": answers(every, keys, target, paths_of(runs)),
+            "failed": failed(every, keys),
             "points": points(rows, keys, target),
             "asked": asked(sweep),
         },
@@ -124,7 +126,7 @@ def _drawings(rows: pa.Table, keys: Sequence[str], target: str | None) -> dict[s
 
 
 def facets(
-    rows: pa.Table, keys: Sequence[str], over: Sequence[str], target: str | None
+    rows: pa.Table, every: Sequence[Row], over: Sequence[str], best: Row
 ) -> list[tuple[str, pa.Table]]:
     """Return the rows of each combination of the keys ``over``, with what is the same in them.
 
@@ -132,23 +134,13 @@ def facets(
     """
     if not over:
         return [("", rows)]
-    every = rows.to_pylist()
     number: dict[str, list[int]] = {}
     for place, row in enumerate(every):
-        label = ", ".join(f"{key}={as_yaml(row[key])}" for key in over)
-        number.setdefault(label, []).append(place)
+        number.setdefault(labelled(row, over), []).append(place)
     if len(number) > MOST_FACETS:
-        done = [row for row in every if row["status"] == COMPLETE]
-        best = ranked(every, keys, questions(done, target)[0])[0].rows[0]
-        label = ", ".join(f"{key}={as_yaml(best[key])}" for key in over)
+        label = labelled(best, over)
         return [(f"{label}, where the best point lies", rows.take(number[label]))]
     return [(label, rows.take(places)) for label, places in number.items()]
-
-
-def critical_paths(sweep: Sweep, runs: Mapping[Path, Result]) -> dict[str, CriticalPath]:
-    """Return the critical paths of the points whose runs are known, by the folders in the rows."""
-    named = zip(sweep.rows["folder"].to_pylist(), sweep.folders, strict=True)
-    return {name: runs[folder].critical_path for name, folder in named if folder in runs}
 
 
 MOST_FACETS = 6
@@ -159,11 +151,11 @@ MOST_ROWS = 1000
 Cells = list[list[str]]
 
 
-def failed(rows: pa.Table, keys: Sequence[str]) -> Cells:
+def failed(rows: Sequence[Row], keys: Sequence[str]) -> Cells:
     """Return the points that are not complete, and why."""
     return [
         [str(row["point"]), *(as_yaml(row[key]) for key in keys), row["status"], row["error"] or ""]
-        for row in rows.to_pylist()
+        for row in rows
         if row["status"] != COMPLETE
     ]
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sim.errors import InputError
+from sim.execution.folder import is_sweep
 from sim.files import check_not_a_pipe, check_within, write_text
 from sim.report import comparison_page, run_page, sweep_page
 from sim.report.page import MARK, Page, html
@@ -35,7 +36,7 @@ def report(
 
 
 def _page(places: Sequence[Path], map_minute: float) -> Page:
-    sweeps = [sweep_page.is_sweep(one) for one in places]
+    sweeps = [is_sweep(one) for one in places]
     if sweeps == [False]:
         return run_page.page(places[0], map_minute)
     if map_minute:
@@ -44,8 +45,8 @@ def _page(places: Sequence[Path], map_minute: float) -> Page:
         return sweep_page.page(places[0])
     runs = [
         run
-        for one, is_sweep in zip(places, sweeps, strict=True)
-        for run in (sweep_page.finished(read_sweep(one)) if is_sweep else [one])
+        for one, swept in zip(places, sweeps, strict=True)
+        for run in (sweep_page.finished(read_sweep(one)) if swept else [one])
     ]
     return comparison_page.page(runs)
 

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from sim.analysis.comparison import over_seeds, paired
 from sim.analysis.critical_path import CriticalPath
 from sim.execution.folder import COMPLETE
-from sim.execution.result import load
+from sim.execution.result import Result, load
 from sim.formatting import as_yaml, data_size, seconds
-from sim.sweep.folder import read_sweep, why_none
+from sim.sweep.folder import Sweep, read_sweep, why_none
 from sim.sweep.text import combinations_in
 
 Row = Mapping[str, Any]
@@ -62,9 +62,19 @@ def of_sweep(folder: Path) -> list[str]:
     sweep = read_sweep(folder)
     rows = sweep.rows.to_pylist()
     done = [row for row in rows if row["status"] == COMPLETE]
-    few = done if len(done) <= MOST_RUNS else []
-    paths = {row["folder"]: load(folder / row["folder"]).critical_path for row in few}
-    return list(answers(rows, list(sweep.keys), best_target(done), paths))
+    return list(answers(rows, list(sweep.keys), best_target(done), paths_of(runs_of(sweep, done))))
+
+
+def runs_of(sweep: Sweep, done: Sequence[Row]) -> dict[str, Result]:
+    """Return the runs of complete points by the folders in their rows; none where they are many."""
+    folders = dict.fromkeys(row["folder"] for row in done)
+    few = folders if len(folders) <= MOST_RUNS else ()
+    return {folder: load(sweep.folder / folder) for folder in few}
+
+
+def paths_of(runs: Mapping[str, Result]) -> Paths:
+    """Return the critical path of each run."""
+    return {folder: run.critical_path for folder, run in runs.items()}
 
 
 def best_target(done: Sequence[Row]) -> str | None:
@@ -93,12 +103,17 @@ def questions(done: Sequence[Row], target: str | None) -> list[Question]:
     ]
 
 
+def labelled(row: Row, keys: Sequence[str]) -> str:
+    """Name the values that a point has of some keys."""
+    return ", ".join(f"{key}={as_yaml(row[key])}" for key in keys)
+
+
 def ranked(rows: Sequence[Row], keys: Sequence[str], question: Question) -> list[Standing]:
     """Return the combinations of the keys but the seed, the best one first."""
     shown = [key for key in keys if key != "seed"]
     found = [
         Standing(
-            ", ".join(f"{key}={as_yaml(group[0][key])}" for key in shown) or "all points",
+            labelled(group[0], shown) or "all points",
             group,
             {row["seed"]: _figure(row, question.column) for row in group},
         )
@@ -211,7 +226,7 @@ def _reasons(best: Standing, last: Standing, asked: Question, paths: Paths) -> I
             figures[name] = [row[name] for row in standing.rows if row.get(name) is not None]
         known = {name: mean(values) for name, values in figures.items() if values}
         if known.get("service_hours"):
-            known["rate"] = known["uplink_bytes"] * 8 / (known["service_hours"] * 3600)
+            known["rate"] = known["uplink_bytes"] / (known["service_hours"] * 3600)
         return known
 
     one, other = means(best), means(last)
@@ -241,7 +256,7 @@ SHARES = ("idle_share", "waiting", "transmitting", "queueing")
 
 def _shown(name: str, value: float) -> str:
     if name == "rate":
-        return data_size(value / 8)
+        return data_size(value)
     return f"{value:.1%}" if name in SHARES else f"{value:.4g}"
 
 

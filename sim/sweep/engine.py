@@ -20,7 +20,7 @@ from socket import gethostname
 from typing import Any
 
 from sim.errors import Interrupted
-from sim.execution.folder import CRASHED, FAILED, INTERRUPTED, REFUSED, SWEEP
+from sim.execution.folder import CRASHED, FAILED, INTERRUPTED, REFUSED, is_sweep
 from sim.execution.interrupt import on_signals
 
 LOG = "workers.log"
@@ -247,7 +247,7 @@ _lock = threading.Lock()
 def run_point(said: dict[str, Any], folder: str, cache: bool) -> dict[str, Any]:
     """Run a point, said in plain values, on a Dask worker; return its outcome as such."""
     point, place = Point(**said), Path(folder)
-    if not (place.parent / SWEEP).is_file():
+    if not is_sweep(place.parent):
         where = f"{place.parent} is not on {gethostname()}; workers must share the file system"
         return asdict(Outcome(point.digest, REFUSED, where))
     return asdict(PointRunner(point, place, cache).run())

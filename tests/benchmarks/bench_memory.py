@@ -25,6 +25,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from learning import Learner
 from learning.models import Residency
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.kit import learning as kit
 
 FULL = {"hidden_size": 768, "intermediate_size": 2688, "num_hidden_layers": 16}
@@ -47,9 +49,8 @@ def main() -> None:
         print(f"{devices:>8}" + "".join(f"{figure:>14.1f}" for figure in row.values()))
 
 
-def write(folder: Path, sizes: dict[str, int]) -> None:
+def write(folder: Path, sizes: dict[str, int], shared: dict[str, Any] | None = None) -> None:
     """Write three random checkpoints that share all but their experts, and texts."""
-    shared: dict[str, Any] = {}
     for number in EXPERTS:
         torch.manual_seed(number)
         model = LlamaForCausalLM(LlamaConfig(**SHAPE, **sizes)).to(torch.bfloat16)
@@ -139,7 +140,6 @@ def _peak() -> Iterator[Callable[[], int]]:
 
 
 def _rise(totals: Iterable[tuple[int, int]]) -> int:
-    """Return by how much totals, (time, bytes), rise above the first one."""
     by_time = [total for _, total in sorted(totals)]
     return max(by_time) - by_time[0]
 
