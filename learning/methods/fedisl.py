@@ -175,9 +175,18 @@ class FedIsl(FedAvg):
         trained_s = {p: has_s[p] + rounds * round_s.get(p, slow_s) for p in has_s}
         for place in has_s:
             there_s = max(trained_s[p] + distance(ring, p, place) * link_s for p in has_s)
-            fit = (max(o.start_s, there_s) for o in seen[place] if _holds(o, there_s, size))
-            begins_s[place] = next(fit, np.inf)
+            begins = (self.upload_from_s(o, there_s, size) for o in seen[place])
+            begins_s[place] = next(filter(np.isfinite, begins), np.inf)
         return min(begins_s, key=lambda place: (begins_s[place], place))
+
+    def upload_from_s(self, outlook: Outlook, there_s: float, size: float | Floats) -> float:
+        """When what is there at a time can be uploaded in the rest of a session; inf if never.
+
+        The session carries it if the rest has the time for it, at its mean rate.
+        """
+        begin_s = max(outlook.start_s, there_s)
+        share = (outlook.end_s - begin_s) / (outlook.end_s - outlook.start_s)
+        return begin_s if share > 0.0 and share * outlook.uplink_bytes[0] >= size else np.inf
 
     def bring(self, plane: Plane, places: Sequence[int]) -> Protocol:
         """Upload the aggregate, in as many contacts as it takes; the last plane ends the round."""
@@ -205,18 +214,17 @@ class FedIsl(FedAvg):
                     self.arrived[devices.name] = float(self.shares[devices.name].sum())
 
 
-def _holds(outlook: Outlook, from_s: float, size: float | Floats) -> bool:
-    """Return whether the rest of a session has the time for an upload, at its mean rate."""
-    left_s = outlook.end_s - max(outlook.start_s, from_s)
-    share = left_s / (outlook.end_s - outlook.start_s)
-    return bool(share > 0.0 and share * outlook.uplink_bytes[0] >= size)
-
-
 class FedLeo(FedIsl):
-    """FedLEO: rounds of FedISL; it adds the choice of a sink by contacts that are long enough.
+    """FedLEO: rounds of FedISL, with a sink by future windows that are long enough.
 
-    Both make that choice here.
+    A window under way when the aggregate can be there is no choice, however much of it is left: the
+    sink has the earliest contact that begins later and carries the upload.
     """
+
+    def upload_from_s(self, outlook: Outlook, there_s: float, size: float | Floats) -> float:
+        """When a session begins that is still to come and carries the upload; inf for any other."""
+        begin_s = super().upload_from_s(outlook, there_s, size)
+        return begin_s if outlook.start_s >= there_s else np.inf
 
 
 # AutoFLSat: planes that exchange what they have without the ground.

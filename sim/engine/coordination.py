@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -131,15 +131,22 @@ class Meetings:
         return dict(sorted(brought.items()))
 
     def waiting(self, excused: Collection[str] = ()) -> str:
-        """Describe the meetings that never filled; empty if there are none.
+        """Describe the meetings that never filled, the first by name; empty if there are none.
 
         Those that one of the ``excused`` has not come to are left out.
         """
-        return "; ".join(
-            f"{', '.join(sorted(brought))} at {key!r} with {len(brought)} of {parties}"
+        found = [
+            f"{_some(sorted(brought), ', ')} at {key!r} with {len(brought)} of {parties}"
             for key, (_, brought, parties) in sorted(self._open.items())
             if brought.keys() >= set(excused)
-        )
+        ]
+        return _some(found, "; ", 1)
+
+
+def _some(names: Sequence[str], between: str, most: int = 3) -> str:
+    """The first ``most`` of some names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return between.join(names[:most]) + more
 
 
 # What the contact plan holds for a cluster next.

@@ -22,11 +22,13 @@ def first(windows: list[tuple[float, float]], from_s: float) -> float:
     return min((max(rise, from_s) for rise, set_ in windows if set_ > from_s), default=np.inf)
 
 
-def rounds(planes: list[list[list[tuple[float, float]]]], link_s: float) -> list[float]:
+def rounds(
+    planes: list[list[list[tuple[float, float]]]], link_s: float, future: bool = False
+) -> list[float]:
     """When rounds of FedISL end, by the windows of the satellites of each plane.
 
     The source is the first that sees the server, the sink the first that sees it when the models of
-    all can be there, over the ring both ways.
+    all can be there, over the ring both ways; by FedLEO the first that comes to see it later.
     """
     now_s, ends_s = 0.0, []
     while True:
@@ -41,7 +43,8 @@ def rounds(planes: list[list[list[tuple[float, float]]]], link_s: float) -> list
             source = int(np.argmin(seen))
             ready = [seen[source] + ring[source][k] * link_s + LEARN_S for k in places]
             there = [max(ready[k] + ring[k][h] * link_s for k in places) for h in places]
-            tops.append(min(first(windows[h], there[h]) for h in places))
+            later = [[w for w in windows[h] if w[0] >= there[h] or not future] for h in places]
+            tops.append(min(first(later[h], there[h]) for h in places))
         now_s = max(tops)
         if not np.isfinite(now_s):
             return ends_s
@@ -49,9 +52,11 @@ def rounds(planes: list[list[list[tuple[float, float]]]], link_s: float) -> list
 
 
 @pytest.mark.parametrize(
-    ("place", "days", "seen"), [("Bremen", 2, 40), ("pole", 0.1, 40), ("pole", 0.04, 21)]
-)
-def test_rounds_of_fedisl_follow_from_the_windows(place: str, days: float, seen: int) -> None:
+    ("method", "place", "days", "seen"),
+    [("fedisl", "Bremen", 2, 40), ("fedisl", "pole", 0.1, 40), ("fedisl", "pole", 0.04, 21),
+     ("fedleo", "Bremen", 2, 40)],
+)  # fmt: skip
+def test_rounds_follow_from_the_windows(method: str, place: str, days: float, seen: int) -> None:
     """Those too in which the station never sees a part of each plane."""
     station = {
         "name": "One",
@@ -59,7 +64,8 @@ def test_rounds_of_fedisl_follow_from_the_windows(place: str, days: float, seen:
         "longitude_deg": 8.85,
     }
     said = {"link.uplink": FAST, "link.downlink": FAST, "ground.stations": [station]}
-    run = sim.run(scenarios.load("fedisl", said | {"stop.days": days, "learning.train": False}))
+    said |= {"stop.days": days, "learning.train": False, "learning.method": method}
+    run = sim.run(scenarios.load("fedisl", said))
     assert run.contacts.satellite.nunique() == seen
     planes: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for row in run.contacts.itertuples():
@@ -69,7 +75,9 @@ def test_rounds_of_fedisl_follow_from_the_windows(place: str, days: float, seen:
         [plane.get(f"{name}-S{k + 1:02d}", []) for k in range(8)] for name, plane in planes.items()
     ]
     moved = run.transfers[run.transfers.direction == "isl"]
-    said_s = rounds(every, float((moved.end_s - moved.start_s).median()))
+    link_s = float((moved.end_s - moved.start_s).median())
+    said_s = rounds(every, link_s, method == "fedleo")
+    assert said_s != rounds(every, link_s, method != "fedleo") or place == "pole"
     ended_s = run.events[run.events.kind == "aggregate"].time_s.tolist()
     assert len(ended_s) > 2
     # The server's links take some milliseconds of distance, and no more.
