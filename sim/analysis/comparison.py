@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median, stdev
 from typing import Any, NamedTuple
 
 from sim.analysis.targets import TARGETS, Evaluation, first_reached, given, levels, named
-from sim.formatting import as_yaml
+from sim.formatting import as_yaml, data_size
 
 BASELINE = "synchronous"
 HOURS = "hours_to_common"
@@ -20,16 +20,58 @@ LONGEST_LABEL = 48
 NO_RESULT = ("seed", "description", "learning.targets")
 """Keys by which runs of one group may differ."""
 
-MEASURED = ("accuracy_start", "accuracy_final", "loss_start", "loss_final")
-NETWORKED = ("f1_final", "local_ratio_final", "local_count_share_final", "local_weight_share_final")
-ANSWERED = ("latency_mean_s", "latency_p95_s", "sent_bytes")
-ALIGNED = ("assignment_variation", "sample_variation", "jain_index", "fitness_mean")
-"""Figures of the server's model, of networked experts and their inference, and of alignment."""
-SPENT = (
-    *("sidelink_bytes", "isl_bytes", "uplink_bytes", "downlink_bytes"),
-    *("device_rounds", "gradient_steps", "energy_j"),
-)
-"""Figures of what a run took."""
+SHARE = "{:.3f}".format
+
+
+class Figure(NamedTuple):
+    """A figure of runs: its head where it is shown, its form in a unit, and its path in summaries.
+
+    Without a head it is one of ``compare --json`` only; without a path it has the same key there.
+    """
+
+    head: str = ""
+    form: Callable[[float], str] = "{:g}".format
+    unit: float = 1.0
+    path: tuple[str, ...] = ()
+
+
+FIGURES = {
+    "cycles": Figure("cycles"),
+    "contacts_served": Figure("contacts served"),
+    "service_hours": Figure("hours served", "{:.1f}".format),
+    "accuracy_start": Figure("start accuracy", SHARE),
+    "accuracy_final": Figure("final accuracy", SHARE),
+    "loss_start": Figure(),
+    "loss_final": Figure("final loss", SHARE),
+    "staleness_mean": Figure("mean staleness", SHARE),
+    "round_count": Figure("rounds", path=("rounds", "count")),
+    "round_mean_s": Figure("mean round (h)", "{:.2f}".format, 3600.0, ("rounds", "mean_s")),
+    "round_planes": Figure("planes per round", "{:.2f}".format, path=("rounds", "planes")),
+    "client_idle_share": Figure("idle share of clients", SHARE),
+    "f1_final": Figure("macro F1", SHARE),
+    "local_ratio_final": Figure("kept local", SHARE),
+    "local_count_share_final": Figure(),
+    "local_weight_share_final": Figure(),
+    "latency_mean_s": Figure("mean latency (s)", SHARE, path=("inference", "latency_mean_s")),
+    "latency_p95_s": Figure("95 % latency (s)", SHARE, path=("inference", "latency_p95_s")),
+    "sent_bytes": Figure(path=("inference", "sent_bytes")),
+    "assignment_variation": Figure(
+        "variation of assignments", SHARE, path=("alignment", "assignment_variation")
+    ),
+    "sample_variation": Figure(
+        "variation of samples", SHARE, path=("alignment", "sample_variation")
+    ),
+    "jain_index": Figure(path=("alignment", "jain_index")),
+    "fitness_mean": Figure("fitness", SHARE, path=("alignment", "fitness_mean")),
+    "uplink_bytes": Figure("uplink", data_size),
+    "downlink_bytes": Figure("downlink", data_size),
+    "sidelink_bytes": Figure("sidelink", data_size),
+    "isl_bytes": Figure("ISL", data_size),
+    "device_rounds": Figure("device rounds"),
+    "gradient_steps": Figure(),
+    "energy_j": Figure(),
+}
+"""What is known of a group of runs, in the order in which text and pages show it."""
 
 
 class WithoutTables(NamedTuple):
@@ -156,9 +198,6 @@ def _tests(groups: Sequence[Group], reference: Group, common: str | None) -> lis
 
 
 def _row(group: Group, targets: Sequence[float]) -> dict[str, Any]:
-    def spread(*path: str) -> dict[str, float | None]:
-        return over_seeds(group.values(*path))
-
     reached = {
         named(target): [first_reached(run.evaluations, target) or {} for run in group.runs]
         for target in targets
@@ -168,10 +207,11 @@ def _row(group: Group, targets: Sequence[float]) -> dict[str, Any]:
         "label": group.label,
         "runs": len(group.runs),
         "stand_in": group.runs[0].summary["stand_in"],
-        **{key: spread(key) for key in ("cycles", "contacts_served", "service_hours")},
         "seeds": [run.summary["seed"] for run in group.runs],
-        **{key: spread(key) for key in (*MEASURED, "staleness_mean", "client_idle_share")},
-        **{f"round_{key}": spread("rounds", key) for key in ("count", "mean_s", "planes")},
+        **{
+            key: over_seeds(group.values(*(figure.path or (key,))))
+            for key, figure in FIGURES.items()
+        },
         **{
             f"{key}_to": {
                 name: over_seeds([_or_never(one.get(key)) for one in each])
@@ -179,10 +219,6 @@ def _row(group: Group, targets: Sequence[float]) -> dict[str, Any]:
             }
             for key in ("cycles", "hours", "gradient_steps", "energy_j")
         },
-        **{key: spread(key) for key in NETWORKED},
-        **{key: spread("inference", key) for key in ANSWERED},
-        **{key: spread("alignment", key) for key in ALIGNED},
-        **{key: spread(key) for key in SPENT},
     }
 
 
@@ -209,7 +245,7 @@ FEWEST, FEWEST_RANKED = 2, 5
 """Pairs that a mean difference and its t test need, and a test of ranks: with fewer, no outcome of
 it is rare."""
 
-Figure = Mapping[str, float | None]
+OverSeeds = Mapping[str, float | None]
 """``median``, ``min``, ``max``, ``mean``, and ``low`` and ``high`` of the mean's interval."""
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
-from sim.analysis.comparison import FEWEST, FEWEST_RANKED
+from sim.analysis.comparison import FEWEST, FEWEST_RANKED, FIGURES
 from sim.formatting import data_size, filled, table
 
 LONGEST_HEAD = 32
@@ -48,101 +47,69 @@ def stand_in_lines(groups: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(stand_in_text(one) for one in found if one is not None))
 
 
-Shown = Callable[[Mapping[str, Any], str], str]
-"""Shows a figure of a group, or the second argument for one that is not known."""
-
-
-def _ranged(key: str, form: str = "{:g}", unit: float = 1.0) -> Shown:
-    return lambda group, unknown: spread(group[key], form.format, unit, unknown)
-
-
-def _to(target: str, key: str, form: str = "{:g}", unit: float = 1.0) -> Shown:
-    return lambda group, _: spread(group[key][target], form.format, unit)
-
-
-def _known(key: str) -> Shown:
-    return lambda group, unknown: measured(group[key], unknown)
-
-
-def _size(key: str) -> Shown:
-    return lambda group, _: data_size(group[key]["median"] or 0.0)
-
-
 MEAN = "mean accuracy [95 %]"
 """Head of the means over seeds with their interval."""
+ONLY_WITH_LINKS = ("sidelink_bytes", "isl_bytes")
+"""Figures that are shown where there are any."""
 
-LEARNT: dict[str, Shown] = {
-    "seeds": lambda group, _: str(group["runs"]),
-    "cycles": _ranged("cycles"),
-    "contacts served": _ranged("contacts_served"),
-    "hours served": _ranged("service_hours", "{:.1f}"),
-    "start accuracy": _known("accuracy_start"),
-    "final accuracy": _known("accuracy_final"),
-    MEAN: lambda group, unknown: mean_text(group["accuracy_final"], unknown),
-    "final loss": _known("loss_final"),
-    "mean staleness": _known("staleness_mean"),
+
+def figure_rows(groups: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return how each group has what some group has, by the head of the figure."""
+    rows = {"seeds": [str(group["runs"]) for group in groups]}
+    for key, figure in FIGURES.items():
+        own = [group[key] for group in groups]
+        least = any(one["max"] for one in own) if key in ONLY_WITH_LINKS else 1
+        if figure.head and least and any(one["min"] is not None for one in own):
+            rows[figure.head] = [spread(one, figure.form, figure.unit, "-") for one in own]
+            if key == "accuracy_final" and any(one["low"] is not None for one in own):
+                rows[MEAN] = list(map(mean_text, own))
+    return rows
+
+
+def target_rows(comparison: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
+    """Return what it took each group to reach the targets, by what is counted and by target.
+
+    Cycles stand beside how many times fewer they are than those of the reference.
+    """
+
+    def shown(group: Mapping[str, Any], key: str, name: str) -> str:
+        found, ratio = group[key][name], group["ratio"][name]
+        if found["min"] is None and group["cycles_to"][name]["min"] is not None:
+            return "not known"
+        text = spread(found, *FORMS[key][1:])
+        return f"{text} ({ratio:.1f}x)" if key == "cycles_to" and ratio not in (None, 1.0) else text
+
+    return {
+        what: {
+            name: [shown(group, key, name) for group in comparison["groups"]]
+            for name in comparison["targets"]
+            if any(group[key][name]["min"] is not None for group in comparison["groups"])
+        }
+        for key, (what, *_) in FORMS.items()
+    }
+
+
+FORMS: dict[str, tuple[str, Callable[[float], str], float]] = {
+    "cycles_to": ("cycles", "{:g}".format, 1.0),
+    "hours_to": ("days", "{:.1f}".format, 24.0),
+    "gradient_steps_to": ("gradient steps", "{:g}".format, 1.0),
+    "energy_j_to": ("energy", "{:,.1f} kJ".format, 1e3),
 }
-ROUNDS: dict[str, Shown] = {
-    "rounds": _ranged("round_count"),
-    "mean round h": _ranged("round_mean_s", "{:.2f}", 3600.0),
-    "planes a round": _ranged("round_planes", "{:.2f}"),
-    "idle clients": _ranged("client_idle_share", "{:.3f}"),
-}
-"""Figures of satellites that are clients."""
-MOVED: dict[str, Shown] = {
-    "uplink": _size("uplink_bytes"),
-    "downlink": _size("downlink_bytes"),
-    "device rounds": _ranged("device_rounds"),
-}
-"""What comparisons show of a group, by its name: text and page alike."""
-SYSTEM = {
-    "macro F1": "f1_final",
-    "kept local": "local_ratio_final",
-    "latency mean s": "latency_mean_s",
-    "latency p95 s": "latency_p95_s",
-    "CV assignments": "assignment_variation",
-    "CV samples": "sample_variation",
-    "fitness": "fitness_mean",
-}
-"""Figures of networked experts and of alignment that text shows where they are known."""
-
-
-def reached_by(comparison: Mapping[str, Any], figure: str = "cycles_to") -> list[str]:
-    """Return the targets of a comparison that some run reached, and of which a figure is known."""
-    groups = comparison["groups"]
-    return [
-        n for n in comparison["targets"] if any(g[figure][n]["min"] is not None for g in groups)
-    ]
-
-
-def of_satellites(groups: Sequence[Mapping[str, Any]]) -> dict[str, Shown]:
-    """Return the figures of satellites that are clients, none where no group has any."""
-    flying = any(group["client_idle_share"]["min"] is not None for group in groups)
-    return ROUNDS if flying else {}
+"""What a target takes: how it is called and shown, and in which unit."""
 
 
 def comparison_text(comparison: Mapping[str, Any]) -> str:
     """Show groups of runs side by side, as medians (and ranges over seeds)."""
-    groups, reached = comparison["groups"], reached_by(comparison)
-    shown = LEARNT | of_satellites(groups)
-    if all(group["accuracy_final"]["low"] is None for group in groups):
-        del shown[MEAN]
-    for name, key in SYSTEM.items():
-        if any(group[key]["min"] is not None for group in groups):
-            shown[name] = _known(key)
-    shown |= {f"cycles to {n}": partial(with_ratio, name=n, same=False) for n in reached}
-    shown |= {f"days to {n}": _to(n, "hours_to", "{:.1f}", 24.0) for n in reached}
-    shown |= {f"gradient steps to {n}": _to(n, "gradient_steps_to") for n in reached}
-    known = reached_by(comparison, "energy_j_to")
-    shown |= {f"energy to {n}": partial(_energy_to, name=n) for n in reached if n in known}
-    shown |= MOVED
-    for name, key in (("sidelink", "sidelink_bytes"), ("ISL", "isl_bytes")):
-        if any(group[key]["max"] for group in groups):
-            shown |= {name: _size(key), "device rounds": shown.pop("device rounds")}
-    rows = [[name, *(text(group, "-") for group in groups)] for name, text in shown.items()]
+    groups, reached = comparison["groups"], target_rows(comparison)
+    rows = [[head, *cells] for head, cells in figure_rows(groups).items()]
+    rows += [
+        [f"{what} to {name}", *cells]
+        for what, each in reached.items()
+        for name, cells in each.items()
+    ]
     heads, legend = _heads([group["label"] for group in groups])
     reference = heads[[group["label"] for group in groups].index(comparison["reference"])]
-    compared = reached and len(groups) > 1
+    compared = reached["cycles"] and len(groups) > 1
     note = f"(times fewer cycles than {reference!r}, in the median)" if compared else ""
     lines = [table(["", *heads], rows), *legend, note, *stand_in_lines(groups)]
     if tested := test_rows(comparison):
@@ -158,11 +125,6 @@ def _heads(labels: Sequence[str]) -> tuple[list[str], list[str]]:
         return list(labels), []
     numbers = [f"({number})" for number in range(1, len(labels) + 1)]
     return numbers, [f"{n} {label}" for n, label in zip(numbers, labels, strict=True)]
-
-
-def measured(figure: Mapping[str, float | None], unknown: str = "-") -> str:
-    """Show an accuracy or the like, which need not have been measured."""
-    return unknown if figure["median"] is None else spread(figure, "{:.3f}".format)
 
 
 def mean_text(figure: Mapping[str, float | None], unknown: str = "-", form: str = "{:.3f}") -> str:
@@ -212,12 +174,6 @@ def test_notes(comparison: Mapping[str, Any]) -> list[str]:
     return [f"no test with {found} in common: it needs {FEWEST}, better {FEWEST_RANKED}"]
 
 
-def with_ratio(group: Mapping[str, Any], _: str, name: str, same: bool = True) -> str:
-    """Show the cycles to a target, and times how many fewer they are; once only if ``same``."""
-    shown, ratio = spread(group["cycles_to"][name], "{:g}".format), group["ratio"][name]
-    return shown if ratio is None or (ratio == 1.0 and not same) else f"{shown} ({ratio:.1f}x)"
-
-
 def spread(
     figure: Mapping[str, float | None],
     form: Callable[[float], str],
@@ -230,13 +186,6 @@ def spread(
     if shown["min"] == shown["max"]:
         return shown["median"]
     return f"{shown['median']} [{shown['min']}..{shown['max']}]"
-
-
-def _energy_to(group: Mapping[str, Any], _: str, name: str) -> str:
-    silent = group["energy_j_to"][name]["min"] is None
-    reached = group["cycles_to"][name]["min"] is not None
-    shown = spread(group["energy_j_to"][name], "{:,.1f} kJ".format, 1e3)
-    return "not known" if silent and reached else shown
 
 
 def pattern_text(clients: Sequence[str], pattern: Any) -> str:

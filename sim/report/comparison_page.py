@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,8 @@ from sim.report.page import Page
 
 MOST_CURVES = 12
 """Groups up to which curves are drawn over each other."""
-UNKNOWN = "not measured"
-HEADS = {"start accuracy": "accuracy at the start"}
-"""Figures that have another name on the page than in text."""
-
 Cells = list[list[str]]
+Table = tuple[list[str], Cells]
 
 
 def page(folders: Sequence[Path]) -> Page:
@@ -47,8 +44,8 @@ def compared(groups: Sequence[Group]) -> dict[str, Any]:
     comparison = compare_groups(groups)
     rows, common = comparison["groups"], comparison["common_target"]
     called = (
-        *(text.stand_in_lines, text.test_rows, text.test_notes, text.reached_by, accuracy),
-        *(group_cells, targets_to, shares_of_groups, draw_shares, run_cells),
+        *(text.stand_in_lines, text.test_rows, text.test_notes, accuracy, transposed),
+        *(text.figure_rows, text.target_rows, shares_of_groups, draw_shares, run_cells),
     )
 
     def measures(figure: str) -> bool:
@@ -64,26 +61,9 @@ def compared(groups: Sequence[Group]) -> dict[str, Any]:
     }
 
 
-def group_cells(rows: Sequence[dict[str, Any]]) -> tuple[list[str], Cells]:
-    """Return heads and rows of the figures of each group that some group has."""
-    figures = text.LEARNT | text.of_satellites(rows) | text.MOVED
-    shown = {
-        HEADS.get(head, head): [cell(row, UNKNOWN) for row in rows]
-        for head, cell in figures.items()
-    }
-    known = {head: cells for head, cells in shown.items() if set(cells) != {UNKNOWN}}
-    labels = [row["label"] for row in rows]
-    return ["group", *known], [list(line) for line in zip(labels, *known.values(), strict=True)]
-
-
-def targets_to(rows: Sequence[dict[str, Any]], targets: Sequence[str]) -> tuple[Cells, Cells]:
-    """Return for each group the cycles to the targets with their ratio, and the days to them."""
-    cycles, days = [], []
-    for row in rows:
-        hours = (row["hours_to"][name] for name in targets)
-        days.append([row["label"], *(text.spread(one, "{:.2f}".format, 24.0) for one in hours)])
-        cycles.append([row["label"], *(text.with_ratio(row, UNKNOWN, name) for name in targets)])
-    return cycles, days
+def transposed(first: str, labels: Sequence[str], rows: Mapping[str, list[str]]) -> Table:
+    """Return heads and rows of a table that has a line for each of the labels."""
+    return [first, *rows], list(map(list, zip(labels, *rows.values(), strict=True)))
 
 
 def run_cells(groups: Sequence[Group]) -> Cells:
@@ -91,7 +71,7 @@ def run_cells(groups: Sequence[Group]) -> Cells:
     return [
         [
             *(str(run.folder), group.label, str(run.manifest["seed"]), run.manifest["status"]),
-            UNKNOWN if (final := run.summary["accuracy_final"]) is None else f"{final:.3f}",
+            "-" if (final := run.summary["accuracy_final"]) is None else f"{final:.3f}",
             str(run.manifest["trace_sha256"])[:16],
         ]
         for group in groups

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.analysis.comparison import Figure, over_seeds
+from sim.analysis.comparison import OverSeeds, over_seeds
 from sim.analysis.text import MEAN, mean_text, spread
 from sim.execution.folder import COMPLETE, INTERRUPTED
 from sim.formatting import Bar, as_yaml, data_size, duration, seconds, table
@@ -29,7 +29,7 @@ MOST_LINES = 20
 """Points up to which each that failed has a line of its own."""
 
 
-Shown = Callable[[Figure], str]
+Shown = Callable[[OverSeeds], str]
 Columns = dict[str, tuple[str, Shown]]
 """Heads of columns: the figure of each, and how it is shown over complete rows."""
 

@@ -48,8 +48,8 @@ def test_a_comparison_has_the_rounds_and_planes_of_satellites(run: sim.Result) -
     found = [group[f"round_{key}"]["median"] for key in ("count", "mean_s", "planes")]
     assert found == [rounds["count"], rounds["mean_s"], rounds["planes"]]
     shown = [line.rsplit(maxsplit=1) for line in comparison_text(comparison).splitlines()]
-    assert ["mean round h", f"{rounds['mean_s'] / 3600:.2f}"] in shown
-    assert ["idle clients", f"{run.summary['client_idle_share']:.3f}"] in shown
+    assert ["mean round (h)", f"{rounds['mean_s'] / 3600:.2f}"] in shown
+    assert ["idle share of clients", f"{run.summary['client_idle_share']:.3f}"] in shown
 
 
 def test_who_is_idle_neither_trains_nor_transfers(run: sim.Result) -> None:
