@@ -6,7 +6,6 @@ import io
 import re
 from collections.abc import Callable
 from typing import Any
-from xml.etree import ElementTree
 
 from scenarios import ScenarioError
 from sim.errors import InputError
@@ -48,77 +47,40 @@ def sentence(text: str) -> str:
 # Matplotlib's drawings as SVG that can stand inside a page: no styles, own ids, the page's ink.
 
 
-INK, FAINT = "#010203", "#040506"
-"""What ``drawing.mplstyle`` draws in these colours takes that of the page's text, on light and on
-dark; grids are faint."""
+INK = "#010203"
+"""What ``drawing.mplstyle`` draws so takes the colour of the page's text, on light and on dark."""
 
-_LINK = re.compile(r"url\(#([^)]+)\)")
+_TAG = re.compile(r"<[^>]*>")
+_LINK = re.compile(r"(href=\"#|url\(#)([\w-]+)")
 _NUMBER = re.compile(r"-?\d+\.\d{3,}(?!\d|e)")
-_NUMERIC = ("d", "x", "y", "points", "width", "height")
+_NOT_NEEDED = re.compile(r"<metadata>.*?</metadata>|<style.*?</style>|(?<=>)\s+(?=<)", re.DOTALL)
 _DROPPED_STYLES = ("font-family", "mix-blend-mode")
-_HREF = "{http://www.w3.org/1999/xlink}href"
 
 
 def inline(svg: str, prefix: str) -> str:
-    """Return an SVG document as an element of an HTML page.
+    """Return an SVG document of matplotlib's as an element of an HTML page.
 
     Styles become attributes, since a strict content security policy forbids the former; ids that
-    nothing refers to go, and the others begin with ``prefix``.
+    nothing refers to go, and the others begin with ``prefix``. Two decimals of a point are enough.
     """
-    root = ElementTree.fromstring(svg)
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if _name(child) in ("metadata", "style", "title"):
-                parent.remove(child)
-    kept = {element.attrib.get(_HREF, "").removeprefix("#") for element in root.iter()}
-    kept.update(n for e in root.iter() for value in e.attrib.values() for n in _LINK.findall(value))
-    for element in root.iter():
-        element.tag = _name(element)
-        _without_style(element)
-        _own_ids(element, kept, prefix)
-        _shorter(element)
-    for key in ("width", "height", "version"):
-        root.attrib.pop(key, None)
-    # As matplotlib's own style sheet has it, which went with the others.
-    root.attrib |= {"stroke-linejoin": "round", "stroke-linecap": "butt"}
-    return ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)
+    head, _, body = svg[svg.index("<svg") :].partition(">")
+    kept = {found[1] for found in _LINK.findall(svg)}
 
+    def as_attributes(found: re.Match[str]) -> str:
+        styles = (part.partition(":")[::2] for part in found[1].split(";"))
+        known = ((name.strip(), value.strip()) for name, value in styles)
+        return "".join(f' {n}="{v}"' for n, v in known if n not in _DROPPED_STYLES)
 
-def _name(element: ElementTree.Element) -> str:
-    return element.tag.rpartition("}")[2]
+    def own_id(found: re.Match[str]) -> str:
+        return f' id="{prefix}-{found[1]}"' if found[1] in kept else ""
 
+    def of_a_page(found: re.Match[str]) -> str:
+        tag = " ".join(found[0].split()).replace("base64, ", "base64,").replace("xlink:", "")
+        tag = re.sub(' style="([^"]*)"', as_attributes, tag).replace(INK, "currentColor")
+        tag = _LINK.sub(rf"\1{prefix}-\2", re.sub(' id="([^"]*)"', own_id, tag))
+        return _NUMBER.sub(lambda number: f"{float(number[0]):.2f}", tag)
 
-def _without_style(element: ElementTree.Element) -> None:
-    for part in element.attrib.pop("style", "").split(";"):
-        name, _, value = (piece.strip() for piece in part.partition(":"))
-        if name and name not in _DROPPED_STYLES:
-            element.set(name, value)
-    for name, value in list(element.attrib.items()):
-        if value == INK:
-            element.set(name, "currentColor")
-        elif value == FAINT:
-            element.set(name, "currentColor")
-            element.set(f"{name}-opacity", "0.2")
-
-
-def _own_ids(element: ElementTree.Element, kept: set[str], prefix: str) -> None:
-    own = element.attrib.pop("id", None)
-    if own in kept:
-        element.set("id", f"{prefix}-{own}")
-    target = element.attrib.pop(_HREF, None)
-    if target is not None:
-        local = target.startswith("#")
-        element.set("href", f"#{prefix}-{target[1:]}" if local else "".join(target.split()))
-    for name, value in element.attrib.items():
-        element.set(name, _LINK.sub(rf"url(#{prefix}-\1)", value))
-
-
-def _shorter(element: ElementTree.Element) -> None:
-    """Two decimals of a point are enough, and line breaks in paths are not needed."""
-    for name in _NUMERIC:
-        if name in element.attrib:
-            value = " ".join(element.attrib[name].split())
-            element.set(name, _NUMBER.sub(lambda found: f"{float(found[0]):.2f}", value))
-    element.tail = None
-    if element.text is not None and not element.text.strip():
-        element.text = None
+    size = re.findall(' viewBox="[^"]*"', head)[0]
+    # As matplotlib's own style sheet has it, which goes with the others.
+    drawing = f'<svg{size} stroke-linejoin="round" stroke-linecap="butt">'
+    return drawing + _TAG.sub(of_a_page, _NOT_NEEDED.sub("", body))
