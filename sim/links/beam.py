@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 
 from channel import Link, LinkCurve, Signal, joined, signal_rate_bps, weakest
-from channel.broadcast import carried_bits
 from learning.requests.cluster import Floats, Mask
 from sim.links.sharing import Allocation, RateSegment, queued, shared
 
@@ -64,8 +63,7 @@ class Beam:
     share. ``signal`` (K, T) belongs to the points of ``curve``.
 
     Without ``radio`` there is no limit to the band. Without ``whole`` and ``narrow``, which make
-    curves for a narrower band, these come from the signal and the points of the curve. ``to_all``
-    is what a broadcast to all devices carries, where it has been worked out.
+    curves for a narrower band, these come from the signal and the points of the curve.
     """
 
     curve: LinkCurve
@@ -73,15 +71,6 @@ class Beam:
     signal: Signal | None = None
     whole: Callable[[Link], LinkCurve] | None = None
     narrow: Narrow | None = None
-    to_all: Callable[[], LinkCurve] | None = None
-
-    def broadcast(self, who: Mask, span_s: Span) -> LinkCurve:
-        """The curve of one transmission to the devices in ``who`` within a span, and beyond it."""
-        if self.to_all is not None:
-            some, every = who & (carried_bits(self.curve, span_s) > 0), self.curve.capacity_bits > 0
-            if np.array_equal(some, every):
-                return self.to_all()
-        return weakest(self.curve, who, span_s)
 
     def reach(self, senders: int) -> LinkCurve:
         """Curves of so many devices that share: who carries anything has a link."""
@@ -194,7 +183,7 @@ class SessionBeam:
         key = who.tobytes()
         if key not in self._heard:
             pairs = zip(self.beams, self.spans_s, strict=True)
-            lowest = [beam.broadcast(who, span_s) for beam, span_s in pairs]
+            lowest = [weakest(beam.curve, who, span_s) for beam, span_s in pairs]
             self._heard.clear()
             self._heard[key] = self._after_each_other(lowest)
         return self._heard[key]

@@ -12,7 +12,6 @@ from functools import partial
 import numpy as np
 
 from channel import CLEAR_PATH, Link, LinkCurve, Path
-from channel.broadcast import Line, broadcast, lowest_lines
 from channel.curve_table import CurveTable
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.links.beam import Beam
@@ -37,7 +36,6 @@ class LinkTable:
         self._passes = passes
         self._geometry = geometry = PassGeometry(passes, start)
         self._path = _drawn(passes, geometry.devices)
-        self._lowest: dict[CurveTable, dict[int, Line]] = {}
         self._uplinks, self._downlinks = (self._direction(way) for way in (0, 1))
         self.doppler_hz, self.first_row = geometry.doppler_hz, geometry.first_row
         each = (curves.row_capacity_bits(n) for curves, n in self._uplinks.values())
@@ -106,19 +104,10 @@ class LinkTable:
     def _beam(self, number: int, way: int, curves: CurveTable, batch: int) -> Beam:
         """One direction of a pass."""
         radio, curve = self._passes[number].place.radios[way], curves.batch(batch)
-        if radio is not None and radio.sharing == "broadcast":
-            return Beam(curve, radio, to_all=partial(self._to_all, curves, batch))
         if radio is None or radio.sharing != "equal_share":
             return Beam(curve, radio)
         both = partial(self._whole, number), partial(self._narrow, number)
         return Beam(curve, radio, None, *both)
-
-    def _to_all(self, curves: CurveTable, batch: int) -> LinkCurve:
-        """The curves (K) of a broadcast to all devices that have a link."""
-        if curves not in self._lowest:
-            self._lowest[curves] = lowest_lines(curves)
-        carries = curves.row_capacity_bits(batch) > 0
-        return broadcast(curves.batch(batch), carries, self._lowest[curves].get(batch))
 
     def _whole(self, number: int, link: Link) -> LinkCurve:
         """The curves (K) of another link in a pass whose devices share the band."""

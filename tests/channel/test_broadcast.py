@@ -64,6 +64,8 @@ BY_HAND = {
     "a jump at one time":
         ([[0, 10, 10, 20], [0, 5, 15, 20]], [[1, 1, 9, 9], [3] * 4],
          ALL, [40] * 2, {9.999: 1, 10.001: 3}),
+    "a jump at a point of another":
+        ([[0, 1, 3, 5], [0, 3, 3, 5]], [[4, 3, 2, 5], [3, 3, 1, 4]], ALL, [13] * 2, {3: 1}),
     "a jump outside the common time":
         ([[0, 2, 2 + 1e-7, 20], [5, 10, 15, 20]], [[1, 1, 6, 6], [7] * 4], ALL, [90] * 2, {5: 6}),
     "in view only outside of the served part":
