@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import cos, hypot, sin
 
 import numpy as np
 
 from orbit.checks import FloatArray, IntArray
-from orbit.earth import geodetic
-from orbit.propagation import propagate
+from orbit.earth import earth_rotation, geodetic
+from orbit.propagation import farthest_km, propagate
 from orbit.satellite import Satellite
 from orbit.sites import Site, SiteFrames, site_frames
-from orbit.utc import Start
+from orbit.utc import DAY_S, Start
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +40,18 @@ def look_angles(
     return looks_from(state, frames, np.arange(len(sites)))
 
 
-def slant_range_km(
-    satellite: Satellite, site: Site, start: datetime, time_s: FloatArray
-) -> FloatArray:
-    """Slant range (T,) alone from one site; arguments and errors as those of `look_angles`."""
-    frames, here = site_frames([site], 0.0), np.arange(1)
-    line = _local(_line(_states(satellite, start, time_s), frames, here), frames, here)
-    return np.sqrt(dot(line, line))
+def slant_range_km(satellite: Satellite, site: Site, start: datetime, time_s: float) -> float:
+    """Slant range alone at one time, many times quicker than `look_angles`; errors as those."""
+    first = Start.of(start)
+    fraction = (first.second_of_day + time_s) / DAY_S
+    error, (x, y, z), _ = satellite.model.sgp4(first.julian_day, fraction)
+    if error or not x * x + y * y + z * z <= farthest_km(satellite) ** 2:  # or not a number
+        _states(satellite, start, np.array([time_s]))
+    rotation = earth_rotation(first, time_s, time_s)
+    angle = np.interp(time_s, rotation.knots_s, rotation.angle_rad)
+    cosine, sine = cos(angle), sin(angle)
+    here = site_frames([site], 0.0).position_km[0].tolist()
+    return hypot(cosine * x + sine * y - here[0], cosine * y - sine * x - here[1], z - here[2])
 
 
 def looks_from(state: FloatArray, frames: SiteFrames, site: IntArray) -> LookAngles:

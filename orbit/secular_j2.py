@@ -1,9 +1,9 @@
 """Kepler's ellipse that J2 turns at its secular rates: no short periods, no drag."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from math import cos, sin, sqrt, tau
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ MU_KM3_S2, J2 = 398600.4418, 1.08262668e-3
 _DAY_MIN = 1440.0
 # Newton's last change of an eccentric anomaly, and steps of which the most eccentric need a dozen.
 _ROUNDING, _STEPS = 1e-14, 50
+_Vector = tuple[Any, Any, Any]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class SecularJ2:
 
     Node, argument of perigee and mean anomaly turn evenly (Vallado, Fundamentals of Astrodynamics,
     section 9.6.1); axis, eccentricity and inclination stay. Attributes are called as those of an
-    sgp4 Satrec and have its units: radians, minutes, Earth radii; `sgp4_array` answers like its.
+    sgp4 Satrec and have its units: radians, minutes, Earth radii; so have its two methods.
     """
 
     a: float
@@ -72,12 +73,18 @@ class SecularJ2:
         self, day: FloatArray, fraction: FloatArray
     ) -> tuple[IntArray, FloatArray, FloatArray]:
         """No error (T,), positions (km) and their rates (km/s) (T, 3) in TEME at Julian dates."""
+        position, velocity = map(partial(np.stack, axis=-1), self._state(day, fraction))
+        return np.zeros(day.shape, np.int64), position, velocity
+
+    def sgp4(self, day: float, fraction: float) -> tuple[int, _Vector, _Vector]:
+        """The same at one Julian date, in numbers: many times quicker than an array of one."""
+        return 0, *self._state(day, fraction)
+
+    def _state(self, day: Any, fraction: Any) -> tuple[_Vector, _Vector]:
+        """Components of position and velocity at one time, or at many (T,)."""
         since_min = ((day - self.jdsatepoch) + (fraction - self.jdsatepochF)) * _DAY_MIN
-        shape = since_min.shape
-        if since_min.size == 1:  # numbers are several times quicker than arrays of one
-            since_min = since_min.reshape(())[()]
         anomaly = _eccentric(self.mo + self.no_kozai * since_min, self.ecco)
-        cosine, sine = np.cos(anomaly), np.sin(anomaly)
+        cosine, sine = _cosine_and_sine(anomaly)
         rate = self.no_kozai / (1 - self.ecco * cosine)
         major = self.a * EARTH_RADIUS_KM
         minor = major * sqrt(1 - self.ecco**2)
@@ -89,17 +96,14 @@ class SecularJ2:
         node = self.nodeo + self.nodedot * since_min
         flat = along, level * across, moved[0], level * moved[1]
         x, y, x_rate, y_rate = _turned(node, self.nodedot, *flat)
-        position = np.stack([x, y, height * across], axis=-1)
-        velocity = np.stack([x_rate, y_rate, height * moved[1]], axis=-1) / 60
-        none = np.zeros(shape, np.int64)
-        return none, position.reshape(*shape, 3), velocity.reshape(*shape, 3)
+        return (x, y, height * across), (x_rate / 60, y_rate / 60, height * moved[1] / 60)
 
 
 def _turned(
     angle: FloatArray, rate: float, x: FloatArray, y: FloatArray, dx: FloatArray, dy: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """A point and its motion, turned by an angle that grows at a rate."""
-    cosine, sine = np.cos(angle), np.sin(angle)
+    cosine, sine = _cosine_and_sine(angle)
     along, across = cosine * x - sine * y, sine * x + cosine * y
     return (
         along,
@@ -107,6 +111,10 @@ def _turned(
         cosine * dx - sine * dy - rate * across,
         sine * dx + cosine * dy + rate * along,
     )
+
+
+def _cosine_and_sine(angle: Any) -> tuple[Any, Any]:
+    return (cos(angle), sin(angle)) if isinstance(angle, float) else (np.cos(angle), np.sin(angle))
 
 
 def _eccentric(mean: FloatArray, eccentricity: float) -> FloatArray:

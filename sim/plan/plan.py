@@ -313,8 +313,8 @@ def _links(
         satellite, place = view.satellites[satellites[number]], view.places[sites[number]]
 
         def range_m(time_s: Floats) -> Floats:
-            ranges: Floats = orbit.slant_range_km(satellite, place, view.start, time_s) * 1e3
-            return ranges
+            each = [orbit.slant_range_km(satellite, place, view.start, t) for t in time_s.tolist()]
+            return np.array(each) * 1e3
 
         def figures() -> PassFigures:
             least, in_service, shift_hz, _ = steady_figures(np.array([number]))[:, 0].tolist()

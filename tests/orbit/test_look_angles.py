@@ -201,16 +201,22 @@ def test_bad_contacts_and_times_are_refused():
     refused(words, orbit.ground_track, HIGH, START, time_s)
 
 
-@given(st.floats(7000.0, 42000.0), st.floats(0, 180), st.floats(-1e6, 1e6))
-def test_at_its_subsatellite_point_it_stands_in_the_zenith(axis_km, inclination_deg, time_s):
-    satellite = orbit.keplerian_satellite(
-        "made", START, semi_major_axis_km=axis_km, inclination_deg=inclination_deg
-    )
+KINDS = st.sampled_from(["sgp4", "secular_j2"])
+
+
+@given(st.floats(7000.0, 42000.0), st.floats(0, 180), st.floats(-1e6, 1e6), KINDS)
+def test_at_its_subsatellite_point_it_stands_in_the_zenith(axis_km, inclination_deg, time_s, kind):
+    how = {"inclination_deg": inclination_deg, "propagation": kind}
+    satellite = orbit.keplerian_satellite("made", START, semi_major_axis_km=axis_km, **how)
     under = orbit.ground_track(satellite, START, np.array([time_s]))
     site = orbit.Site("under", float(under.latitude_deg[0]), float(under.longitude_deg[0]))
     seen = orbit.look_angles(satellite, site, START, np.array([time_s]))
     assert seen.elevation_deg[0, 0] > 90 - 1e-7
     assert seen.slant_range_km[0, 0] == pytest.approx(under.altitude_km[0], abs=1e-6)
+    for place in (site, ZURICH):
+        exact_km = orbit.look_angles(satellite, place, START, np.array([time_s])).slant_range_km
+        alone_km = orbit.slant_range_km(satellite, place, START, time_s)
+        assert alone_km == pytest.approx(exact_km[0, 0], rel=1e-11)
 
 
 def test_sites_that_cannot_be_are_refused_in_one_line():
