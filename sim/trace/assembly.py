@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Floats, Ints, Mask
+from learning.requests.cluster import Floats, Ints
 from learning.requests.event_details import TAKES
-from sim.trace.arrow import array, as_numpy, coded_text, dictionary
+from sim.trace.arrow import array, as_numpy, dictionary
 from sim.trace.schema import COLUMNS, FLAG, FLOAT, INT, KINDS, ORDER, TEXT
-from sim.trace.tables import narrow, stable_order
+from sim.trace.tables import is_text, stable_order
 
 NUMBERS: dict[pa.DataType, Any] = {
     FLOAT: np.float64,
@@ -33,65 +33,51 @@ class Block(NamedTuple):
     columns: dict[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Column:
-    """Values of all rows; ``missing`` marks those without, None stands for none of them.
-
-    Those of text are codes, of ``words``; rows without have the code -1.
-    """
-
-    values: np.ndarray
-    missing: Mask | None
-    words: Sequence[str] | None = None
-
-    def taken(self, order: Ints, text: Callable[..., Any]) -> pa.Array | pa.ChunkedArray:
-        """Return the column in another order as Arrow's; ``text`` makes it of codes and words."""
-        if self.words is not None:
-            return text(self.values.take(order), self.words)
-        missing = None if self.missing is None else self.missing.take(order)
-        return array(self.values.take(order), missing)
-
-
-Columns = Callable[[str], Column]
-"""Gives each column of a table. One at a time: all of them together, unsorted, would take as much
-memory as the table."""
+Columns = Callable[[str], pa.Array]
+"""Gives each column of a table, those of text as dictionaries. One at a time: all of them together,
+unsorted, would take as much memory as the table."""
 
 
 def of_blocks(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]]) -> Columns:
     """Return the columns of blocks of the table ``name``, with the words of those of text."""
-    return lambda key: _column(blocks, key, COLUMNS[name][key], words.get(key, ()))
+    rows = np.array([block.rows for block in blocks], np.int64)
+
+    def column(key: str) -> pa.Array:
+        given = [block.columns.get(key) for block in blocks]
+        empty, kind = np.array([value is None for value in given], bool), COLUMNS[name][key]
+        shared = np.zeros(len(blocks), NUMBERS[kind])
+        for number, value in enumerate(given):
+            if value is not None and not isinstance(value, np.ndarray):
+                shared[number] = value
+        if kind == TEXT:
+            shared[empty] = NOTHING
+        values = np.repeat(shared, rows)
+        for value, end, count in zip(given, np.cumsum(rows).tolist(), rows.tolist(), strict=True):
+            if isinstance(value, np.ndarray):
+                values[end - count : end] = value
+        if kind == TEXT:
+            return dictionary(values, words.get(key, ()))
+        return array(values, np.repeat(empty, rows) if empty.any() else None)
+
+    return column
 
 
 def of_table(rows: pa.Table) -> Columns:
     """Return the columns of rows as they were written, those of text as dictionaries."""
     unified = rows.unify_dictionaries()
-    return lambda key: _column_of(unified.column(key))
+    return lambda key: unified.column(key).combine_chunks()
 
 
-def in_order(
-    name: str, column: Columns, text: Callable[..., Any] = coded_text, first: int = 0
-) -> pa.Table:
+def in_order(name: str, columns: Columns, first: int = 0) -> pa.Table:
     """Return rows of the table ``name``, at least all of one instant, behind ``first`` others.
 
     They are in the order of their key; those that tie stay in the order in which they were written.
-    ``text`` makes a column of codes and words.
     """
-    order = stable_order([_rank(key, column(key)) for key in ORDER[name]])
-    arrays = {key: column(key).taken(order, text) for key in COLUMNS[name]}
+    order = stable_order([_rank(key, columns(key)) for key in ORDER[name]])
+    arrays = {key: columns(key).take(order) for key in COLUMNS[name]}
     if name == "transfers":
         arrays["transfer_id"] = array(np.arange(first, first + len(order)))
     return pa.table(arrays)
-
-
-def in_order_of_time(name: str, column: Columns) -> tuple[pa.Table, Floats]:
-    """Return rows in order of the first column of their key, and that column.
-
-    What does not depend on later rows is done; text is coded still.
-    """
-    times_s = times_of(name, column)
-    order = stable_order([times_s])
-    arrays = {key: column(key).taken(order, dictionary) for key in COLUMNS[name]}
-    return pa.table(arrays), times_s[order]
 
 
 def times_of(name: str, columns: Columns) -> Floats:
@@ -99,57 +85,25 @@ def times_of(name: str, columns: Columns) -> Floats:
 
     What is no number comes last, but can be compared.
     """
-    column = columns(ORDER[name][0])
-    times_s = np.where(np.isnan(column.values), np.inf, column.values)
-    return times_s if column.missing is None else np.where(column.missing, -1.0, times_s)
+    times_s = as_numpy(columns(ORDER[name][0]), -1.0)
+    return np.where(np.isnan(times_s), np.inf, times_s)
 
 
-def _column_of(column: pa.ChunkedArray) -> Column:
-    """Return a column of Arrow's, with text as a dictionary that all chunks share."""
-    held = column.combine_chunks()
-    if pa.types.is_dictionary(held.type):
-        codes = as_numpy(held.indices, NOTHING)
-        return Column(codes, None, held.dictionary.to_pylist())
-    missing = as_numpy(held.is_null()) if held.null_count else None
-    return Column(as_numpy(held, False), missing)
-
-
-def _column(blocks: Sequence[Block], name: str, kind: pa.DataType, words: Sequence[str]) -> Column:
-    given = [block.columns.get(name) for block in blocks]
-    rows = np.array([block.rows for block in blocks], np.int64)
-    shared = np.zeros(len(blocks), NUMBERS[kind])
-    for number, value in enumerate(given):
-        if value is not None and not isinstance(value, np.ndarray):
-            shared[number] = value
-    empty = np.array([value is None for value in given], bool)
-    if kind == TEXT:
-        shared[empty] = NOTHING
-    values = np.repeat(shared, rows)
-    for value, end, count in zip(given, np.cumsum(rows).tolist(), rows.tolist(), strict=True):
-        if isinstance(value, np.ndarray):
-            values[end - count : end] = value
-    missing = np.repeat(empty, rows) if empty.any() else None
-    return Column(values, missing, words if kind == TEXT else None)
-
-
-def _rank(key: str, column: Column) -> np.ndarray:
+def _rank(key: str, column: pa.Array) -> np.ndarray:
     """Numbers that rise with a key: text by alphabet, kinds as listed, what is missing first.
 
     Of the details only those that take an expert count: they follow those that give it.
     """
-    if key == "detail" and column.words is not None:
-        takes = [word.startswith(f"{TAKES} ") for word in column.words]
-        later: np.ndarray = np.array([*takes, False], np.int8).take(column.values)
-        return later
-    if column.words is not None:
-        listed: Sequence[str] = KINDS if key == "kind" else sorted(column.words)
+    if not is_text(column.type):
+        return as_numpy(column, -1)
+    codes, words = as_numpy(column.indices, NOTHING), column.dictionary.to_pylist()
+    if key == "detail":
+        ranks = [int(word.startswith(f"{TAKES} ")) for word in words]
+    else:
+        listed: Sequence[str] = KINDS if key == "kind" else sorted(words)
         place = {word: number for number, word in enumerate(listed)}
-        ranks = [place.get(word, len(listed)) for word in column.words]
-        rank: np.ndarray = narrow(np.array([*ranks, -1])).take(column.values)
-        return rank
-    if column.missing is None:
-        return column.values
-    return np.where(column.missing, -1, column.values)
+        ranks = [place.get(word, len(listed)) for word in words]
+    return np.array([*ranks, 0 if key == "detail" else -1]).take(codes)
 
 
 # Text of many rows as small numbers: a run has millions of rows and a few dozen texts.

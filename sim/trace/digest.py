@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Floats, Ints, Mask
+from learning.requests.cluster import Floats, Ints
 from sim.trace.arrow import as_numpy
 from sim.trace.schema import COLUMNS, LEARNED, UNDIGESTED, UNDIGESTED_COLUMNS
 from sim.trace.tables import is_text, pieces_of
@@ -45,24 +45,43 @@ def json_digest(value: Any, size_bytes: int = 16, binary: bytes = b"") -> str:
 class Rolling:
     """Digest of a column that comes in pieces: which rows are null, and the others' values.
 
-    How it is cut into pieces does not count.
+    How it is cut into pieces does not count; ``coarse`` numbers count as they are on their grid.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, coarse: bool = False) -> None:
+        self._coarse = coarse
         self._rows = 0
         self._nulls = hashlib.sha256()
         self._values = hashlib.sha256()
         self._any_null = False
 
-    def add(self, values: np.ndarray, missing: Mask | None) -> None:
-        """Go on with ``values``, which are 0 where they are ``missing``."""
+    def add(self, values: pa.Array) -> None:
+        """Go on with ``values``: numbers, flags, time stamps or text."""
+        missing = as_numpy(values.is_null()) if values.null_count else None
         if missing is not None and not self._any_null:
             self._any_null = True
             self._nulls.update(bytes(self._rows))
         if self._any_null:
             self._nulls.update(bytes(len(values)) if missing is None else missing.data)
-        self._values.update(values.data)
+        self._values.update(self._numbers(values).data)
         self._rows += len(values)
+
+    def _numbers(self, values: pa.Array) -> np.ndarray:
+        """Whole numbers, times and flags as int64, others as float64, two (N, 2) for each text.
+
+        They are 0 where nothing is known.
+        """
+        if is_text(values.type):
+            encoded = values.dictionary_encode()
+            words = [word.encode() for word in encoded.dictionary.to_pylist()]
+            marks = [hashlib.blake2b(word, digest_size=MARK).digest() for word in words]
+            rows = np.frombuffer(b"".join([*marks, bytes(MARK)]), "<u8").reshape(-1, 2)
+            return rows.take(as_numpy(encoded.indices, -1), axis=0)
+        kind = "<f8" if pa.types.is_floating(values.type) else "<i8"
+        numbers = np.ascontiguousarray(as_numpy(values, 0), kind)
+        if self._coarse:
+            return on_grid(numbers) if kind == "<f8" else stamps_on_grid(numbers)
+        return numbers
 
     def __str__(self) -> str:
         nulls = self._nulls.hexdigest() if self._any_null else ""
@@ -75,40 +94,13 @@ def _of_columns(tables: Mapping[str, pa.Table], name: str) -> dict[str, tuple[Ro
     for piece in pieces_of(tables, name):
         for column, values in zip(piece.column_names, piece.columns, strict=True):
             if column not in found:
-                exact = Rolling()
-                kind = values.type  # the last bits of numbers and stamps do not count as timing
+                exact, kind = Rolling(), values.type
                 coarse = pa.types.is_floating(kind) or pa.types.is_timestamp(kind)
-                found[column] = exact, Rolling() if coarse else exact
-            exact, timed = found[column]
-            for chunk in values.chunks:
-                numbers = _marks(chunk) if is_text(chunk.type) else _numbers(chunk)
-                missing = None
-                if chunk.null_count:
-                    missing = as_numpy(chunk.is_null())
-                exact.add(numbers, missing)
-                if timed is not exact:
-                    on_its_grid = on_grid if numbers.dtype.kind == "f" else stamps_on_grid
-                    timed.add(on_its_grid(numbers), missing)
+                found[column] = exact, Rolling(coarse=True) if coarse else exact
+            for rolling in set(found[column]):
+                for chunk in values.chunks:
+                    rolling.add(chunk)
     return found
-
-
-def _numbers(values: pa.Array) -> np.ndarray:
-    """Whole numbers, times and flags as int64, others as float64; 0 where nothing is known."""
-    kind = "<f8" if pa.types.is_floating(values.type) else "<i8"
-    return np.ascontiguousarray(as_numpy(values, 0), kind)
-
-
-def _marks(values: pa.Array) -> np.ndarray:
-    """Two numbers (N, 2) that stand for the text of each row, zeros for none."""
-    encoded = values.dictionary_encode()
-    words = encoded.dictionary.to_pylist()
-    return marks_of(words).take(as_numpy(encoded.indices, -1), axis=0)
-
-
-def marks_of(words: Sequence[str]) -> np.ndarray:
-    """Two numbers that stand for each word; behind them zeros, for none."""
-    said = [hashlib.blake2b(word.encode(), digest_size=MARK).digest() for word in words]
-    return np.frombuffer(b"".join([*said, bytes(MARK)]), "<u8").reshape(-1, 2)
 
 
 # Times and bytes as coarse as two machines agree on them.

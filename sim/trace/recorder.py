@@ -21,21 +21,20 @@ import pyarrow as pa
 
 from learning.requests.cluster import Floats
 from sim.files import naming, written
-from sim.trace.arrow import dictionary
+from sim.trace.arrow import CHUNK
 from sim.trace.assembly import (
     NUMBERS,
     Block,
     Coded,
     Vocabulary,
     in_order,
-    in_order_of_time,
     of_blocks,
     of_table,
     times_of,
 )
-from sim.trace.digest import Rolling, marks_of
+from sim.trace.digest import Rolling
 from sim.trace.schema import COLUMNS, OPTIONAL, TEXT
-from sim.trace.tables import Tables, write_table
+from sim.trace.tables import Tables, plain, stable_order, write_table
 
 # Rows of a table that leave memory: runs in order of time on disk, and their merge.
 
@@ -60,7 +59,10 @@ def spill(
     name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]], path: Path
 ) -> SortedRun:
     """Write blocks of the table ``name`` to ``path``, with the words of its columns of text."""
-    table, times_s = in_order_of_time(name, of_blocks(name, blocks, words))
+    columns = of_blocks(name, blocks, words)
+    times_s = times_of(name, columns)
+    order = stable_order([times_s])
+    table = pa.table({key: columns(key).take(order) for key in COLUMNS[name]})
     path.parent.mkdir(parents=True, exist_ok=True)
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with (
@@ -69,14 +71,14 @@ def spill(
         pa.ipc.new_file(file, table.schema, options=options) as writer,
     ):
         writer.write_table(table, max_chunksize=BATCH)
-    return SortedRun(path, tuple(times_s[::BATCH].tolist()))
+    return SortedRun(path, tuple(np.sort(times_s)[::BATCH].tolist()))
 
 
 def merged(name: str, runs: Sequence[SortedRun]) -> Iterator[pa.Table]:
     """Yield the table ``name``, whose rows are those of ``runs``, piece by piece."""
     first = 0
     for window in windows(name, runs):
-        yield in_order(name, of_table(window), dictionary, first)
+        yield in_order(name, of_table(window), first)
         first += len(window)
 
 
@@ -223,11 +225,7 @@ class Trace:
         for (table, stream), blocks in self._fresh.items():
             columns = of_blocks(table, blocks, self._words(table))
             for name in COLUMNS[table]:
-                column = columns(name)
-                values = column.values
-                if column.words is not None:
-                    values = marks_of(column.words).take(values, axis=0)
-                self._rolling[f"{table} {stream}", name].add(values, column.missing)
+                self._rolling[f"{table} {stream}", name].add(columns(name))
         self._fresh.clear()
 
     def _spill(self, name: str, folder: Path) -> None:
@@ -258,7 +256,8 @@ class Trace:
             if held.runs and self.folder is not None:
                 tables.files[name] = self._merged(name, self.folder)
             elif held.blocks or name not in OPTIONAL:
-                tables[name] = in_order(name, of_blocks(name, held.blocks, self._words(name)))
+                rows = in_order(name, of_blocks(name, held.blocks, self._words(name)))
+                tables[name] = plain(pa.Table.from_batches(rows.to_batches(CHUNK), rows.schema))
         return tables
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from learning.requests.cluster import Ints, Mask
 from sim.errors import InputError
 from sim.files import check_not_a_pipe
 from sim.formatting import data_size
-from sim.trace.arrow import array, as_numpy, dictionary, word
+from sim.trace.arrow import array, as_numpy, word
 from sim.trace.schema import APPENDED, COLUMNS
 
 LARGE = 1 << 20
@@ -125,24 +125,12 @@ def write_table(path: Path, kinds: Mapping[str, pa.DataType], pieces: Iterable[p
     with pq.ParquetWriter(path, schema, use_dictionary=repeated, **how) as writer:
         for group in _groups_of(pieces):
             arrays = [
-                _by_appearance(group.column(field.name))
-                if field.type == CODES
-                else group.column(field.name).combine_chunks().cast(field.type)
-                for field in schema
+                column.dictionary_encode() if pa.types.is_string(column.type) else column
+                for key, kind in kinds.items()
+                for column in [group.column(key).combine_chunks().cast(kind)]
             ]
             writer.write_table(pa.table(arrays, schema=schema))
         writer.add_key_value_metadata({"leomix_schema": SCHEMA})
-
-
-def _by_appearance(column: pa.ChunkedArray) -> pa.Array:
-    """Return text as a dictionary of the words that occur, in the order in which they do."""
-    codes, words = coded(column)
-    first = np.full(len(words) + 1, len(codes))
-    first[codes[::-1]] = np.arange(len(codes))[::-1]  # of equal codes the last one written stays
-    used = [code for code in np.argsort(first[:-1]).tolist() if first[code] < len(codes)]
-    place = np.full(len(words) + 1, -1, np.int32)
-    place[used] = np.arange(len(used))
-    return dictionary(place.take(codes), [words[code] for code in used])
 
 
 def _groups_of(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -277,41 +265,14 @@ def reading(path: Path) -> Iterator[None]:
 # Rows of large tables put in order and into groups by their keys, without a Python loop.
 
 
-def stable_order(keys: Sequence[np.ndarray]) -> Ints:
+def stable_order(keys: Sequence[np.ndarray]) -> pa.Array:
     """Return the order of rows by several keys, the first counting most; ties keep their order.
 
     What is no number comes last.
     """
-    first = keys[0]
-    order: Ints = np.argsort(first, kind="stable")
-    risen = first.take(order)
-    if len(keys) == 1 or not len(order):
-        return order
-    if risen[-1] != risen[-1]:  # what is no number ties as well
-        return np.lexsort([narrow(key) for key in reversed(keys)])
-    # Only rows that tie are to be sorted by the other keys, and mostly were written in that order.
-    new = risen[1:] != risen[:-1]
-    tied = np.zeros(len(order), bool)
-    tied[1:] = ~new
-    tied[:-1] |= ~new
-    at = np.flatnonzero(tied)
-    rows = order.take(at)
-    group = np.cumsum(np.append(0, new)).take(at)
-    rest = [group, *(key.take(rows) for key in keys[1:])]
-    if not _in_order(rest):
-        order[at] = rows.take(np.lexsort([narrow(key) for key in reversed(rest)]))
-    return order
-
-
-def _in_order(keys: Sequence[np.ndarray]) -> bool:
-    """Whether rows are in the order of several keys, all of them numbers."""
-    tied = np.ones(max(len(keys[0]) - 1, 0), bool)
-    for key in keys:
-        here, following = key[:-1], key[1:]
-        if (tied & ~(here <= following)).any():
-            return False
-        tied &= here == following
-    return True
+    names = [str(number) for number in range(len(keys))]
+    rows = pa.RecordBatch.from_arrays([*map(array, keys)], names)
+    return pc.sort_indices(rows, [(name, "ascending") for name in names])
 
 
 def grouped(keys: Sequence[np.ndarray]) -> tuple[Ints, Ints]:
@@ -319,7 +280,7 @@ def grouped(keys: Sequence[np.ndarray]) -> tuple[Ints, Ints]:
 
     Rows of a group keep their order.
     """
-    order = stable_order(keys)
+    order = as_numpy(stable_order(keys))
     new = np.ones(len(order), bool)
     if len(order):
         new[1:] = False
@@ -364,14 +325,3 @@ def says(table: pa.Table, column: str, text: str) -> Mask:
 def is_text(kind: pa.DataType) -> bool:
     """Whether a column is text, as it is or as a dictionary and numbers of its words."""
     return bool(pa.types.is_string(kind) or pa.types.is_dictionary(kind))
-
-
-def narrow(key: np.ndarray) -> np.ndarray:
-    """Return whole numbers from 0 on, in the same order, in the smallest type that holds them.
-
-    numpy sorts short ones faster.
-    """
-    if key.dtype.kind != "i" or not key.size:
-        return key
-    low, high = int(key.min()), int(key.max())
-    return (key - low).astype(np.min_scalar_type(high - low))
