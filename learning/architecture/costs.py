@@ -22,7 +22,7 @@ from learning.architecture.kinds import (
     tensors_of,
 )
 from learning.architecture.shapes import ModelTensors, Shape, numbers_in
-from learning.config import LearningConfig, LoraConfig, ModelConfig
+from learning.config import LearningConfig, ModelConfig
 from learning.data.table import HUB
 from learning.files import files_under
 from learning.requests.cluster import Cost
@@ -46,22 +46,26 @@ Part = Mapping[str, Shape]
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes of a model; an expert is one index over all layers, and a plain model has none.
+    """Sizes of the model of ``config``; an expert is one index over all layers.
 
-    ``rows`` are the sequences and tokens of a sample; ``optimizer_slots`` the numbers that the
-    optimiser remembers for each one that it moves; numbers are kept as ``number_format`` (of
-    ``BYTES``) and sent up as ``upload_format``, ``native`` for the same.
+    A plain model has none. ``rows`` are the sequences and tokens of a sample; numbers are kept as
+    ``number_format`` (of ``BYTES``) and sent up as the configuration says.
     """
 
-    experts: int
-    top_k: int
+    config: LearningConfig
     tensors: ModelTensors
-    lora: LoraConfig
-    trains_backbone: bool
-    upload_format: str
-    number_format: str
     rows: SequenceShape
-    optimizer_slots: int
+    number_format: str
+
+    @property
+    def experts(self) -> int:
+        """How many experts the model has."""
+        return self.config.model.experts
+
+    @property
+    def top_k(self) -> int:
+        """How many of them serve a token."""
+        return self.config.model.top_k
 
     @cached_property
     def expert_parameters(self) -> int:
@@ -91,12 +95,7 @@ class Architecture:
     @property
     def shared_parameters(self) -> int:
         """Weights that are shared: the gate, and what is trained of the backbone."""
-        return self.gate_parameters + self.trains_backbone * numbers_in(self._trained_backbone)
-
-    @cached_property
-    def _trained_backbone(self) -> Part:
-        frozen = self.tensors.frozen
-        return {name: s for name, s in self.tensors.backbone.items() if name not in frozen}
+        return sum(math.prod(shape) for shape in self._shared.values())
 
     @property
     def parameters(self) -> int:
@@ -121,9 +120,10 @@ class Architecture:
 
     def sent_tensors(self, *parts: Part) -> tuple[TensorSize, ...]:
         """Return ``parts`` as one device sends them up, in ``upload_format``."""
-        sent_as = self.number_format if self.upload_format == "native" else self.upload_format
-        each = {"float16": 2, "int8": 1}.get(self.upload_format, self.native_bytes)
-        scale = SCALE_BYTES if self.upload_format == "int8" else 0
+        asked = self.config.upload_format
+        sent_as = self.number_format if asked == "native" else asked
+        each = {"float16": 2, "int8": 1}.get(asked, self.native_bytes)
+        scale = SCALE_BYTES if asked == "int8" else 0
         return tuple(
             TensorSize(name, shape, sent_as, each * math.prod(shape) + scale)
             for part in parts
@@ -135,7 +135,7 @@ class Architecture:
         parts = tuple(experts), gate
         if parts not in self._uploads:  # asked for at every contact, and the same each time
             tuned = [dict(self._tuned(expert)) for expert in experts]
-            self._uploads[parts] = self.sent_tensors(*tuned, *([dict(self._shared())] * gate))
+            self._uploads[parts] = self.sent_tensors(*tuned, *([self._shared] * gate))
         return self._uploads[parts]
 
     @cached_property
@@ -191,7 +191,7 @@ class Architecture:
     ) -> Cost:
         active = min(self.top_k, max(len(held), 1))
         moving = min(active, len(trained)) * self.tuned_parameters
-        factors = self.lora.rank is not None
+        factors = self.config.model.lora.rank is not None
         weights = active * self.expert_parameters + factors * moving
         weights += self.gate_parameters + self._multiplied_parameters
         # What a weight's own gradient takes is as much as its product, wherever that is counted.
@@ -202,7 +202,8 @@ class Architecture:
         tuned = len(trained) * self.tuned_parameters
         numbers = len(held) * self.expert_parameters + self.gate_parameters
         numbers += self.backbone_parameters + factors * tuned
-        numbers += (1 + self.optimizer_slots + copies) * (tuned + gate * self.shared_parameters)
+        copies += 1 + len(self.config.optimizer.slots)
+        numbers += copies * (tuned + gate * self.shared_parameters)
         numbers += self.rows.tokens * self.activations(active)
         return Cost(float(flops), float(numbers * self.native_bytes), len(held) * self.expert_bytes)
 
@@ -241,23 +242,25 @@ class Architecture:
     # -- names and shapes of what moves
 
     def _tuned(self, expert: int) -> Iterator[tuple[str, Shape]]:
-        rank = self.lora.rank
+        lora = self.config.model.lora
         for layer in range(self.tensors.layers):
             for name, shape in self.tensors.expert.items():
                 full = f"expert.{expert}.{layer}.{name}"
-                if rank is None:
+                if lora.rank is None:
                     yield full, shape
-                elif name in self.tensors.factored and self.lora.is_target(_matrix(name)):
+                elif name in self.tensors.factored and lora.is_target(_matrix(name)):
                     matrix = full.removesuffix(".weight")
-                    yield f"{matrix}.a", (rank, shape[1])
-                    yield f"{matrix}.b", (shape[0], rank)
+                    yield f"{matrix}.a", (lora.rank, shape[1])
+                    yield f"{matrix}.b", (shape[0], lora.rank)
 
-    def _shared(self) -> Iterator[tuple[str, Shape]]:
-        for layer in range(self.tensors.layers):
-            for name, shape in self.tensors.gate_shapes.items():
-                yield f"gate.{layer}.{name}", shape
-        if self.trains_backbone:
-            yield from self._trained_backbone.items()
+    @cached_property
+    def _shared(self) -> Part:
+        gates = self.tensors.gate_shapes.items()
+        found = {f"gate.{n}.{name}": s for n in range(self.tensors.layers) for name, s in gates}
+        if self.config.trains_backbone:
+            backbone, frozen = self.tensors.backbone, self.tensors.frozen
+            found |= {name: shape for name, shape in backbone.items() if name not in frozen}
+        return found
 
 
 def _matrix(name: str) -> str:
@@ -281,17 +284,7 @@ def architecture(config: LearningConfig) -> Architecture:
             f"learning.lora.rank is {lora.rank}, but the smallest matrix that gets factors is "
             f"{smallest[0]} x {smallest[1]}: at most {min(smallest)}, or null for whole matrices"
         )
-    return Architecture(
-        experts=config.model.experts,
-        top_k=config.model.top_k,
-        tensors=tensors,
-        lora=lora,
-        trains_backbone=config.trains_backbone,
-        upload_format=config.upload_format,
-        number_format=precision_of(config),
-        rows=sequence_shape(config),
-        optimizer_slots=len(config.optimizer.slots),
-    )
+    return Architecture(config, tensors, sequence_shape(config), precision_of(config))
 
 
 def sized_by(config: LearningConfig, named: ModelConfig | None) -> LearningConfig:

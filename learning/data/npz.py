@@ -6,7 +6,7 @@ import math
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,68 +16,50 @@ from numpy.typing import NDArray
 
 from learning.config import LearningConfig
 from learning.data.federation import cluster_domains
-from learning.data.samples import Dataset, Encoding, Form, InputSpec, Rows
+from learning.data.samples import Dataset, Encoding, InputSpec, Rows
 from learning.data.table import Table, check_label, class_numbers, cluster_files, column_names
 from learning.hardware import free_bytes
 
-#: What was read: uint8 or floating point, (n, d), (n, H, W) or (n, H, W, C).
+#: What was read: uint8 or floating point, (n, d) or (n, C, H, W).
 Pixels = NDArray[Any]
 BRIGHTEST = np.float32(255)
 LARGEST = float(np.finfo(np.float32).max)
-FORMS: dict[int, Form] = {2: "vector", 3: "image", 4: "image"}
 
 
-class PixelRows:
-    """The samples of several (name, array), numbered consecutively, as features of one shape."""
+def rows_in(arrays: Sequence[tuple[str, Pixels]]) -> Callable[[Rows], NDArray[np.float32]]:
+    """Return the features (n, d) or (n, C, H, W) of rows (n,), numbered over all (name, array).
 
-    def __init__(self, arrays: Sequence[tuple[str, Pixels]]) -> None:
-        """Raise :class:`ValueError` for an array of another shape than the first."""
-        self.form = FORMS[arrays[0][1].ndim]
-        self.shape = _shape(arrays[0][1])
-        for name, array in arrays:
-            if _shape(array) != self.shape:
-                raise ValueError(
-                    f"{name}: one sample has shape {array.shape[1:]}, but of {arrays[0][0]} "
-                    f"{arrays[0][1].shape[1:]}; give samples of one shape"
-                )
-        self._arrays = [array for _, array in arrays]
-        self._starts = np.cumsum([0, *map(len, self._arrays)])
+    Raises :class:`ValueError` for an array of another shape than the first.
+    """
+    first, wanted = arrays[0][0], arrays[0][1].shape[1:]
+    for name, array in arrays:
+        if array.shape[1:] != wanted:
+            raise ValueError(
+                f"{name}: one sample has shape {array.shape[1:]}, but of {first} {wanted}; give "
+                "samples of one shape"
+            )
+    starts = np.cumsum([0, *(len(array) for _, array in arrays)])
 
-    def at(self, rows: Rows) -> NDArray[np.float32]:
-        """Return the features (n, d) or (n, C, H, W) float32 of ``rows`` (n,)."""
-        out = np.empty((len(rows), *self.shape), np.float32)
-        for array, start in zip(self._arrays, self._starts, strict=False):
+    def features(rows: Rows) -> NDArray[np.float32]:
+        out = np.empty((len(rows), *wanted), np.float32)
+        for (_, array), start in zip(arrays, starts, strict=False):
             here = np.flatnonzero((start <= rows) & (rows < start + len(array)))
-            if len(here) == len(rows):
-                return _features(array[rows - start])
-            out[here] = _features(array[rows[here] - start])
+            pixels = array[rows[here] - start].astype(np.float32)
+            out[here] = pixels / BRIGHTEST if array.dtype == np.uint8 else pixels
         return out
 
-
-def _shape(array: Pixels) -> tuple[int, ...]:
-    if array.ndim == 2:
-        return array.shape[1:]
-    return (*array.shape[3:], *array.shape[1:3]) if array.ndim == 4 else (1, *array.shape[1:])
+    return features
 
 
-def _features(array: Pixels) -> NDArray[np.float32]:
-    if array.ndim > 2:
-        array = array[:, None] if array.ndim == 3 else np.moveaxis(array, 3, 1)
-    # contiguous before it is divided, or the quotient keeps the order of channels last
-    array = np.ascontiguousarray(array)
-    if array.dtype == np.uint8:
-        return np.divide(array, BRIGHTEST, dtype=np.float32)
-    return array.astype(np.float32, copy=False)
+def channels_first(name: str, array: NDArray[Any]) -> Pixels:
+    """Return vectors (n, d) as they are, and images of both forms as (n, C, H, W).
 
-
-def check_pixels(name: str, array: NDArray[Any]) -> None:
-    """Raise :class:`ValueError` for another type or shape, and for values out of range.
-
-    Floating-point images lie in 0..1; vectors are finite, as float32 too.
+    Raises :class:`ValueError` for another type or shape, and for values out of range: images of
+    floating-point numbers lie in 0..1, and vectors are finite, as float32 too.
     """
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise ValueError(f"{name} is {array.dtype}; save it as uint8, or as float in 0 to 1")
-    if array.ndim not in FORMS or 0 in array.shape[1:]:
+    if array.ndim not in (2, 3, 4) or 0 in array.shape[1:]:
         raise ValueError(
             f"{name} has shape {array.shape}; it must be (n, H, W, C) or (n, H, W) of images, or "
             "(n, d) of vectors"
@@ -95,6 +77,9 @@ def check_pixels(name: str, array: NDArray[Any]) -> None:
                 f"{name}[{row}] holds {value}; it must be finite"
                 + ("" if array.ndim == 2 else " and in 0 to 1 (or uint8)")
             )
+    if array.ndim == 3:
+        return array[:, None]
+    return np.moveaxis(array, -1, 1)
 
 
 #: Name of the array of labels and of that of domains, where the configuration gives none.
@@ -121,11 +106,12 @@ def npz(config: LearningConfig) -> Dataset:
     named = column_names(config.data, tuple(NAMES))
     columns = NAMES | named
     tables = [read_npz(file, columns, "domain" in named) for file in cluster_files(config)]
-    pixels = PixelRows([array for table in tables for array in table.pixels])
+    pixels = [array for table in tables for array in table.pixels]
+    features, shape = rows_in(pixels), pixels[0][1].shape[1:]
     numbers, classes = class_numbers(tables)
     domains = cluster_domains(tables, numbers, config)
-    spec = InputSpec(pixels.form, pixels.shape, classes)
-    return Dataset(domains, lambda trial: Encoding(spec, pixels.at))
+    spec = InputSpec("vector" if len(shape) == 1 else "image", shape, classes)
+    return Dataset(domains, lambda trial: Encoding(spec, features))
 
 
 def read_npz(path: str, columns: Mapping[str, str], needs_domain: bool) -> PixelTable:
@@ -136,9 +122,8 @@ def read_npz(path: str, columns: Mapping[str, str], needs_domain: bool) -> Pixel
     if not ends:
         raise ValueError(f"{path}: no array 'x_train' or 'x'; add one, (n, H, W, C) or (n, d)")
     ends += ["_test"] * ("x_test" in arrays)
-    pixels = [(f"{path}: x{end}", arrays[f"x{end}"]) for end in ends]
-    for name, array in pixels:
-        check_pixels(name, array)
+    named = [(f"{path}: x{end}", arrays[f"x{end}"]) for end in ends]
+    pixels = [(name, channels_first(name, array)) for name, array in named]
     label, domain = columns["label"], columns["domain"]
     values = _column(path, arrays, label, ends)
     places = [

@@ -5,9 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from textwrap import shorten
 from typing import Any
 
@@ -21,7 +20,7 @@ from learning.architecture.kinds import precision_of
 from learning.config import LearningConfig, ModelConfig
 from learning.data.samples import InputSpec
 from learning.models.interface import MODELS, Maker, expert_of, is_gate, names_of
-from learning.models.moe import Gate, MoELayer, Residency
+from learning.models.moe import Gate, Residency
 from learning.rng import stream
 
 
@@ -53,13 +52,10 @@ def _draw(
     module: nn.Module, name: str, shape: torch.Size, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     weight = getattr(module, "weight", None)
-    if weight is None:
+    if weight is None or isinstance(module, nn.Embedding):
         return np.asarray(rng.normal(0.0, EMBEDDING_STD, shape), np.float32)
     if weight.dim() < 2:
-        value = 1.0 if name == "weight" else 0.0
-        return np.full(shape, value, np.float32)
-    if isinstance(module, nn.Embedding):
-        return np.asarray(rng.normal(0.0, EMBEDDING_STD, shape), np.float32)
+        return np.full(shape, 1.0 if name == "weight" else 0.0, np.float32)
     bound = math.prod(weight.shape[1:]) ** -0.5
     return np.asarray(rng.uniform(-bound, bound, shape), np.float32)
 
@@ -67,16 +63,20 @@ def _draw(
 def skeleton(config: LearningConfig, spec: InputSpec, maker: Maker, here: Residency) -> nn.Module:
     """Return a model to be run with tensors that it is given, in evaluation mode.
 
-    A shipped kind has parameters of shapes only, and buffers that are real and on the device. A
-    module of one's own is made as a whole, since it may refer to its tensors anywhere: with the
-    weights of its own that the run's seed gives. Raises :class:`ValueError` as :func:`make_model`.
+    A shipped kind has parameters of shapes only, and buffers on the device (but for the reach of
+    gates, which is always given). A module of one's own is made as a whole, since it may refer to
+    its tensors anywhere: with the weights of its own that the run's seed gives. Raises
+    :class:`ValueError` as :func:`make_model`.
     """
-    device, dtype = config.device, torch_dtype(config)
+    device = config.device
     if config.model.kind not in MODELS.shipped:
         seed = int(stream(config.seed, "init", "module").integers(2**63))
-        return _made_from(seed, maker, config.model, spec, here).to(device, dtype).eval()
+        made = _made_from(seed, maker, config.model, spec, here)
+        return made.to(device, torch_dtype(config)).eval()
     model = make_shapes(maker, config.model, spec, here)
-    place_buffers(model, maker, config.model, spec, here, device, dtype)
+    for path, buffer in list(model.named_buffers()):
+        if not buffer.is_meta:
+            setattr(*_owner(model, path), buffer.to(device))
     return model.eval()
 
 
@@ -151,8 +151,8 @@ def make_model(maker: Maker, config: ModelConfig, spec: InputSpec, here: Residen
             raise
         what = f"cannot be made by calling it with ({', '.join(keywords)})"
         raise failure(config.kind, what, error) from None
-    if wrong := _fault(model, config, here):
-        raise refusal(config.kind, wrong)
+    for fault in _faults(model, config, here):
+        raise refusal(config.kind, fault)
     return model
 
 
@@ -208,85 +208,35 @@ def failure(kind: str, what: str, error: Exception, cure: str = "") -> ValueErro
     return refusal(kind, f"{what} ({cause}){cure}")
 
 
-def _fault(model: object, config: ModelConfig, here: Residency) -> str | None:
+def _faults(model: object, config: ModelConfig, here: Residency) -> Iterator[str]:
     if not isinstance(model, nn.Module):
-        return f"gives a {type(model).__name__}; it must give a torch.nn.Module"
-    faults = (_of_parameters(model), _of_gates(model, config, here))
-    return next((fault for fault in faults if fault), None)
-
-
-def _of_parameters(model: nn.Module) -> str | None:
-    mixtures = (path for path, module in model.named_modules() if isinstance(module, MoELayer))
-    inside = tuple(f"{path}." for path in mixtures)
+        yield f"gives a {type(model).__name__}; it must give a torch.nn.Module"
+        return
+    names = names_of(model)
+    inside = tuple(f"{path}." for path in names.layers)
     seen: dict[int, str] = {}
     for path, parameter in model.named_parameters(remove_duplicate=False):
         if is_lazy(parameter):
-            return f"has a lazy parameter {path!r}; give its module all sizes"
+            yield f"has a lazy parameter {path!r}; give its module all sizes"
         first = seen.setdefault(id(parameter), path)
         if first != path and (first.startswith(inside) or path.startswith(inside)):
-            return (
+            yield (
                 f"ties {path!r} to {first!r}: what an expert or a gate holds goes its own way, and "
                 "must not be part of anything else"
             )
-    return None
-
-
-def _of_gates(model: nn.Module, config: ModelConfig, here: Residency) -> str | None:
-    selectable = config.experts if here.masked == 0.0 else len(set(here.held))
-    for path, gate in model.named_modules():
-        if not isinstance(gate, Gate):
-            continue
-        if gate.experts != config.experts or gate.k != min(config.top_k, selectable):
-            return (
-                f"has {gate.experts} experts and top {gate.k} at {path!r}; every MoELayer must "
-                "take experts and top_k from the config that it is made with"
-            )
-    return None
-
-
-def check_frozen(kind: str, model: nn.Module) -> None:
-    """Raise :class:`ValueError` for ``requires_grad=False`` on an expert or a gate."""
-    names = names_of(model)
-    for path, parameter in model.named_parameters():
         name = names.stored(path)
         if not parameter.requires_grad and (is_gate(name) or expert_of(name) is not None):
             why = "experts and gates are trained: make constants buffers"
-            raise refusal(kind, f"has requires_grad=False at {path!r}, but {why}")
-
-
-# The constants of a model that is made without memory.
-
-
-def place_buffers(
-    model: nn.Module,
-    maker: Maker,
-    config: ModelConfig,
-    spec: InputSpec,
-    here: Residency,
-    device: str,
-    dtype: torch.dtype,
-) -> None:
-    """Replace the buffers of ``model`` that have shapes only by real ones on ``device``.
-
-    Those get the format ``dtype`` of the weights unless they are integers; buffers that are real
-    already keep theirs.
-    """
-    buffers = dict(model.named_buffers(remove_duplicate=False))
-    known: dict[str, Tensor] = {}
-    if any(buffer.is_meta for buffer in buffers.values()):
-        known = _constants(maker, config, spec, here)
-    for path, buffer in buffers.items():
-        real = known[path] if buffer.is_meta else buffer
-        new = dtype if buffer.is_meta and real.is_floating_point() else real.dtype
-        setattr(*_owner(model, path), real.to(device, new))
-
-
-@lru_cache(maxsize=16)
-def _constants(
-    maker: Maker, config: ModelConfig, spec: InputSpec, here: Residency
-) -> dict[str, Tensor]:
-    """Return the buffers of the model, which is made in memory once for this."""
-    return dict(_made_from(0, maker, config, spec, here).named_buffers(remove_duplicate=False))
+            yield f"has requires_grad=False at {path!r}, but {why}"
+    selectable = config.experts if here.masked == 0.0 else len(set(here.held))
+    for path, gate in model.named_modules():
+        if isinstance(gate, Gate) and (
+            gate.experts != config.experts or gate.k != min(config.top_k, selectable)
+        ):
+            yield (
+                f"has {gate.experts} experts and top {gate.k} at {path!r}; every MoELayer must "
+                "take experts and top_k from the config that it is made with"
+            )
 
 
 def _made_from(

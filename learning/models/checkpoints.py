@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -37,19 +37,9 @@ class CheckpointFolder:
     def __contains__(self, name: str) -> bool:
         return name in self._files
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Return the shape of a tensor, which is not read."""
-        return tuple(self._file(self._files[name]).get_slice(name).get_shape())
-
-    def number_format(self, name: str) -> str:
-        """Return the number format of a tensor, as safetensors names it."""
-        return str(self._file(self._files[name]).get_slice(name).get_dtype())
-
-    def read(self, name: str, part: tuple[int | slice, ...] = ()) -> Tensor:
-        """Return a tensor, or the ``part`` of it; nothing else is read."""
-        file = self._file(self._files[name])
-        tensor: Tensor = file.get_slice(name)[part] if part else file.get_tensor(name)
-        return tensor
+    def file(self, name: str) -> Any:
+        """Return the open file that holds a tensor."""
+        return self._opened(self._files[name])
 
     def _indexed(self) -> dict[str, Path]:
         path = self.folder / INDEX
@@ -63,13 +53,9 @@ class CheckpointFolder:
         files = sorted(self.folder.glob("*.safetensors"))
         if not files:
             raise ValueError(self._why_empty())
-        return {name: path for path in files for name in self._names(path)}
+        return {name: path for path in files for name in self._opened(path).keys()}  # noqa: SIM118
 
-    def _names(self, path: Path) -> Iterable[str]:
-        names: Iterable[str] = self._file(path).keys()
-        return names
-
-    def _file(self, path: Path) -> Any:
+    def _opened(self, path: Path) -> Any:
         if path not in self._open:
             self._open[path] = open_tensors(path)
         return self._open[path]
@@ -123,8 +109,7 @@ def checkpoint_weights(config: ModelConfig, model: nn.Module) -> dict[str, Tenso
     names = names_of(model)
     wanted = {names.stored(path): tuple(p.shape) for path, p in model.named_parameters()}
     merged = kind_of(config.kind).merged
-    find = _in_dense if merged else _in_mixture
-    places = {name: find(folders, name, shape, config.experts) for name, shape in wanted.items()}
+    places = {name: _found(config, folders, name, shape) for name, shape in wanted.items()}
     _check_complete(places, merged)
     found = {name: place for name, place in places.items() if place.exists}
     for place in found.values():
@@ -178,41 +163,31 @@ def _mixture_name(name: str) -> str:
             return name
 
 
-def _in_mixture(
-    folders: list[CheckpointFolder], name: str, shape: tuple[int, ...], experts: int
+def _found(
+    config: ModelConfig, folders: list[CheckpointFolder], name: str, shape: tuple[int, ...]
 ) -> Place:
-    folder = folders[0]
-    split = Place(folder, _mixture_name(name), shape)
-    fused = _fused(folder, name, shape, experts)
-    return fused if fused.exists and not split.exists else split
+    """Return the place of a stored tensor: in dense models, or in a mixture of either layout.
 
-
-def _fused(folder: CheckpointFolder, name: str, shape: tuple[int, ...], experts: int) -> Place:
-    """Gate rows come first in ``gate_up_proj`` (E, 2 inner, hidden), up rows second."""
+    Where a mixture's experts are fused, gate rows come first in ``gate_up_proj`` (E, 2 inner,
+    hidden), up rows second.
+    """
+    merged, split = kind_of(config.kind).merged, Place(folders[0], _mixture_name(name), shape)
+    fused = split
     match name.split("."):
-        case ["expert", expert, layer, "down", "weight"]:
-            fused = f"model.layers.{layer}.mlp.experts.down_proj"
-            return Place(folder, fused, (experts, *shape), (int(expert),))
-        case ["expert", expert, layer, matrix, "weight"]:
-            inner, hidden = shape
-            rows = slice(0, inner) if matrix == "gate" else slice(inner, 2 * inner)
-            fused = f"model.layers.{layer}.mlp.experts.gate_up_proj"
-            return Place(folder, fused, (experts, 2 * inner, hidden), (int(expert), rows))
-        case ["gate", layer, "weight"]:
-            return Place(folder, f"model.layers.{layer}.mlp.gate.weight", shape)
-        case _:
-            return Place(folder, name, shape)
-
-
-def _in_dense(
-    folders: list[CheckpointFolder], name: str, shape: tuple[int, ...], experts: int
-) -> Place:
-    match name.split("."):
-        case ["expert", expert, layer, matrix, "weight"]:
+        case ["expert", expert, layer, matrix, "weight"] if merged:
             path = f"model.layers.{layer}.mlp.{matrix}_proj.weight"
             return Place(folders[int(expert)], path, shape)
-        case _:
-            return Place(folders[0], name, shape)
+        case ["expert", expert, layer, "down", "weight"]:
+            path = f"model.layers.{layer}.mlp.experts.down_proj"
+            fused = Place(folders[0], path, (config.experts, *shape), (int(expert),))
+        case ["expert", expert, layer, matrix, "weight"]:
+            path, (inner, hidden) = f"model.layers.{layer}.mlp.experts.gate_up_proj", shape
+            rows = slice(0, inner) if matrix == "gate" else slice(inner, 2 * inner)
+            whole = (config.experts, 2 * inner, hidden)
+            fused = Place(folders[0], path, whole, (int(expert), rows))
+        case ["gate", layer, "weight"]:
+            fused = Place(folders[0], f"model.layers.{layer}.mlp.gate.weight", shape)
+    return fused if fused.exists and not split.exists else split
 
 
 def _check_complete(places: Mapping[str, Place], merged: bool) -> None:
@@ -230,7 +205,8 @@ def _check_complete(places: Mapping[str, Place], merged: bool) -> None:
 
 
 def _check_kept(place: Place) -> None:
-    found, kept = place.folder.shape(place.name), place.folder.number_format(place.name)
+    stored = place.folder.file(place.name).get_slice(place.name)
+    found, kept = tuple(stored.get_shape()), stored.get_dtype()
     if found != place.shape:
         raise ValueError(
             f"{place.folder.folder}: {place.name} has the shape {found}, but the model "
@@ -244,7 +220,9 @@ def _check_kept(place: Place) -> None:
 
 
 def _read(place: Place) -> Tensor:
-    tensor = place.folder.read(place.name, place.part)
+    file = place.folder.file(place.name)
+    tensor: Tensor
+    tensor = file.get_slice(place.name)[place.part] if place.part else file.get_tensor(place.name)
     if not tensor.isfinite().all():
         raise ValueError(
             f"{place.folder.folder}: {place.name} holds numbers that are not finite; use another "

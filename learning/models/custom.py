@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from learning.architecture.costs import FORWARD
 from learning.architecture.shapes import ModelTensors
 from learning.config import LearningConfig, LoraConfig
 from learning.data.samples import InputSpec
 from learning.models.build import (
-    check_frozen,
     failure,
     make_shapes,
     named_by,
@@ -60,7 +60,6 @@ def try_out(
     """
     kind, everything = config.model.kind, tuple(range(config.model.experts))
     model = random_model(config, spec, maker, Residency(everything))
-    check_frozen(kind, model)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise refusal(kind, "has no parameters to train")
     _check_forward(kind, model, x, y, spec)
@@ -257,8 +256,4 @@ def _measured_work(model: nn.Module, spec: InputSpec) -> tuple[int | None, int |
     finally:
         for hook in hooks:
             hook.remove()
-    return counter.get_total_flops() // FLOPS_PER_PRODUCT, ends
-
-
-FLOPS_PER_PRODUCT = 2
-"""A multiplication and an addition, as torch counts them."""
+    return counter.get_total_flops() // FORWARD, ends

@@ -34,13 +34,13 @@ class MixtralMoE(MoEModel):
 
     # Attention's rows differ in length and routing picks rows: trained device by device.
     batched = False
+    stacks = True
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
         shape = text_shape(config)
         _check_input(config, spec, shape)
         self.choices = spec.form == "choices"
-        self.window = shape.window
         self.model = _backbone(shape)
         sized = replace(config, hidden=shape.hidden, expert_hidden=shape.expert_hidden)
         for layer in self.model.layers:
@@ -78,7 +78,8 @@ class MixtralMoE(MoEModel):
         """
         real = tokens >= 0
         rows, places = (scored & real)[:, 1:].logical_and(real[:, :-1]).nonzero(as_tuple=True)
-        logits = self._language_head(self._hidden(tokens)[rows, places])
+        head = self.lm_head if hasattr(self, "lm_head") else self.model.embed_tokens
+        logits = functional.linear(self._hidden(tokens)[rows, places], head.weight)
         found = -functional.cross_entropy(
             in_single(logits), tokens[rows, places + 1], reduction="none"
         )
@@ -86,29 +87,16 @@ class MixtralMoE(MoEModel):
         count = found.new_zeros(len(tokens)).index_add(0, rows, torch.ones_like(found))
         return (total / count.clamp_min(1)).masked_fill(count == 0, -torch.inf)
 
-    def _language_head(self, hidden: Tensor) -> Tensor:
-        head = self.lm_head if hasattr(self, "lm_head") else self.model.embed_tokens
-        return functional.linear(hidden, head.weight)
-
     def _hidden(self, tokens: Tensor) -> Tensor:
-        """Return the last hidden states (N, T, hidden)."""
-        seen = attention_mask(tokens >= 0, self.window)
-        ids = tokens.clamp_min(0)
-        out = self.model(input_ids=ids, attention_mask=seen, use_cache=False)
+        """Return the last hidden states (N, T, hidden).
+
+        Nothing looks at padding behind a text: attention needs a mask only where some is before.
+        """
+        real = tokens >= 0
+        seen = real if (real[:, 1:] > real[:, :-1]).any() else None
+        out = self.model(input_ids=tokens.clamp_min(0), attention_mask=seen, use_cache=False)
         hidden: Tensor = out.last_hidden_state
         return hidden
-
-
-def attention_mask(real: Tensor, window: int | None = None) -> Tensor:
-    """Return which places each place attends to, bool (N, 1, T, T), from ``real`` (N, T).
-
-    These are itself and real tokens before it, at most ``window`` places in all. Padding attends
-    to itself too, since a softmax over nothing is NaN.
-    """
-    place = torch.arange(real.shape[1], device=real.device)
-    back = place[:, None] - place[None, :]
-    near = back >= 0 if window is None else (back >= 0) & (back < window)
-    return (near & (real[:, None, None, :] | (back == 0))).expand(-1, 1, -1, -1)
 
 
 def hugging_face_config(shape: TextShape) -> MixtralConfig:

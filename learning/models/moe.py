@@ -107,13 +107,13 @@ class Gate(nn.Module):
 class Expert(nn.Module):
     """One expert's feed-forward network in one layer: down(GELU(up(x)))."""
 
-    def __init__(self, hidden: int, inner: int) -> None:
+    def __init__(self, hidden: int, inner: int, outputs: int | None = None) -> None:
         super().__init__()
         self.up = Linear(hidden, inner)
-        self.down = Linear(inner, hidden)
+        self.down = Linear(inner, hidden if outputs is None else outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``x`` (..., hidden) to the same shape."""
+        """Map ``x`` (..., hidden) to (..., outputs), by default as many."""
         out: Tensor = self.down(functional.gelu(self.up(x)))
         return out
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from functools import partial
 from itertools import pairwise
 
@@ -23,7 +24,7 @@ from learning.architecture.shapes import (
 from learning.config import ModelConfig
 from learning.data.samples import InputSpec
 from learning.models.interface import MoEModel
-from learning.models.moe import MoELayer, Residency
+from learning.models.moe import Expert, MoELayer, Residency
 
 BATCHED_PLACES = 256
 """The largest image, in pixels, that is trained on all devices at once (measured on one core)."""
@@ -109,33 +110,24 @@ def make_extractor(config: ModelConfig, spec: InputSpec) -> nn.Module:
     return made(config, spec)
 
 
-class PersonalExpert(nn.Module):
+class PersonalExpert(Expert):
     """One client's expert: features -> expert_hidden -> probabilities of classes, or logits."""
 
     def __init__(self, hidden: int, inner: int, classes: int, combine: str = "prob") -> None:
-        super().__init__()
-        self.up = nn.Linear(hidden, inner)
-        self.down = nn.Linear(inner, classes)
+        super().__init__(hidden, inner, classes)
         self.combine = combine
 
     def forward(self, h: Tensor) -> Tensor:
         """Map features ``h`` (..., hidden) to (..., classes)."""
-        logits: Tensor = self.down(functional.gelu(self.up(h)))
+        logits = super().forward(h)
         return logits.softmax(-1) if self.combine == "prob" else logits
 
 
-class Projector(nn.Module):
-    """Projects features for the spectral loss."""
-
-    def __init__(self, hidden: int) -> None:
-        super().__init__()
-        self.up = nn.Linear(hidden, PROJECTOR_EXPANSION * hidden)
-        self.down = nn.Linear(PROJECTOR_EXPANSION * hidden, hidden)
-
-    def forward(self, h: Tensor) -> Tensor:
-        """Map features ``h`` (..., hidden) to the same shape."""
-        projected: Tensor = self.down(functional.relu(self.up(h)))
-        return projected
+def projector(hidden: int) -> nn.Module:
+    """Return what projects features for the spectral loss."""
+    inner = PROJECTOR_EXPANSION * hidden
+    maps = {"up": nn.Linear(hidden, inner), "relu": nn.ReLU(), "down": nn.Linear(inner, hidden)}
+    return nn.Sequential(OrderedDict(maps))
 
 
 class Pretext(nn.Module):
@@ -147,7 +139,7 @@ class Pretext(nn.Module):
         if loss == "ce":
             self.head = nn.Linear(config.hidden, spec.classes)
         if loss == "spectral":
-            self.projector = Projector(config.hidden)
+            self.projector = projector(config.hidden)
         self.loss = loss
 
     def forward(self, x: Tensor) -> Tensor:

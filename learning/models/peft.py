@@ -43,8 +43,13 @@ def write_adapter(
     """
     names = names_of(model)
     changed = {names.path(name) for name in final if not torch.equal(final[name], start[name])}
-    maps = _linear_maps(model, names)
-    targets = [path for path in maps if {f"{path}.weight", f"{path}.bias"} & changed]
+    experts = tuple(f"{layer}.experts." for layer in names.layers)
+    targets = [
+        path
+        for path, module in model.named_modules()
+        if isinstance(module, nn.Linear) and path.startswith(experts)
+        if {f"{path}.weight", f"{path}.bias"} & changed
+    ]
     if not targets:
         raise ValueError("no linear map of an expert has changed since the start; nothing to adapt")
     whole = _owners(changed, targets)
@@ -61,9 +66,12 @@ def write_adapter(
         for name, _ in model.get_submodule(path).named_parameters(path):
             tensors[name] = final[names.stored(name)]
     keys = {"target_modules": targets, "modules_to_save": whole, "lora_bias": biased}
-    ranks = {path: found.rank for path, found in factors.items()}
+    # One rank per map; alpha is the rank, so that products count once.
+    most = max(found.rank for found in factors.values())
+    others = {path: found.rank for path, found in factors.items() if found.rank != most}
+    keys |= {"r": most, "lora_alpha": most, "rank_pattern": others, "alpha_pattern": others}
     left_out = {path: found.left_out for path, found in factors.items()}
-    write_peft(folder, tensors, keys | _ranks(ranks), left_out)
+    write_peft(folder, tensors, keys, left_out)
 
 
 def read_adapter(folder: Path, names: Names, shapes: Shapes | None = None) -> Change:
@@ -146,23 +154,6 @@ def write_peft(
     (folder / ABOUT).write_text(json.dumps(about, indent=2), encoding="utf-8")
 
 
-def _linear_maps(model: nn.Module, names: Names) -> list[str]:
-    """Paths of the linear maps inside experts."""
-    experts = tuple(f"{layer}.experts." for layer in names.layers)
-    return [
-        path
-        for path, module in model.named_modules()
-        if isinstance(module, nn.Linear) and path.startswith(experts)
-    ]
-
-
-def _ranks(ranks: Mapping[str, int]) -> dict[str, Any]:
-    """PEFT's keys for one rank per map; alpha is the rank, so that products count once."""
-    most = max(ranks.values())
-    others = {path: rank for path, rank in ranks.items() if rank != most}
-    return {"r": most, "lora_alpha": most, "rank_pattern": others, "alpha_pattern": others}
-
-
 def _owners(changed: Collection[str], targets: Collection[str]) -> list[str]:
     """Modules other than the targets that hold changed tensors."""
     owners = {path.rpartition(".")[0] for path in changed}.difference(targets)
@@ -238,16 +229,12 @@ def export_adapters(
         save_checkpoint(folder / "base", config, before)
         write_fused_adapter(folder / "adapter-hugging-face", before, after, rank)
         return [*written, "adapter-hugging-face"]
-    paths = {names.path(name): tensor for name, tensor in before.items()}
-    _write_base(folder / "base", config, paths)
-    return written
-
-
-def _write_base(folder: Path, config: ModelConfig, tensors: Mapping[str, Tensor]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(dict(tensors), folder / "model.safetensors", metadata={"format": "pt"})
+    base, paths = folder / "base", {names.path(name): tensor for name, tensor in before.items()}
+    base.mkdir(parents=True, exist_ok=True)
+    save_file(paths, base / "model.safetensors", metadata={"format": "pt"})
     about = {"what": "the model before the run, by paths of its modules", "kind": config.kind}
-    (folder / "model.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
+    (base / "model.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
+    return written
 
 
 def _check_same(start: Mapping[str, Tensor], final: Mapping[str, Tensor]) -> None:
@@ -294,7 +281,11 @@ def write_fused_adapter(
         side_by_side = torch.stack([_padded(f.b.T, width).T for f in of_experts], -1)
         tensors[f"{path}.lora_B.weight"] = side_by_side.flatten(1)
         left_out[path] = max(factors.left_out for factors in of_experts)
-    whole = _replaced(start, final)
+    changed = [n for n in final if expert_of(n) is None and not torch.equal(final[n], start[n])]
+    whole = {  # gates and tensors of the backbone
+        f"model.layers.{name.split('.')[1]}.mlp.gate.weight" if is_gate(name) else name: final[name]
+        for name in changed
+    }
     keys = {
         "r": width,
         "lora_alpha": width,
@@ -306,7 +297,7 @@ def write_fused_adapter(
 
 
 def _fused(tensors: Tensors, expert: int, layer: int, matrix: str) -> Tensor:
-    parts = ("gate", "up") if matrix == "gate_up" else ("down",)
+    parts = matrix.split("_")
     return torch.cat([tensors[f"expert.{expert}.{layer}.{part}.weight"] for part in parts])
 
 
@@ -314,15 +305,3 @@ def _padded(factor: Tensor, rank: int) -> Tensor:
     """Return ``factor`` (r, ...) with rows of zeros up to ``rank``."""
     more = factor.new_zeros(rank - len(factor), *factor.shape[1:])
     return torch.cat([factor, more])
-
-
-def _replaced(start: Tensors, final: Tensors) -> dict[str, Tensor]:
-    """Changed gates and backbone tensors, by Hugging Face's paths."""
-    changed = [n for n in final if expert_of(n) is None and not torch.equal(final[n], start[n])]
-    return {_path(name): final[name] for name in changed}
-
-
-def _path(name: str) -> str:
-    if not is_gate(name):
-        return name
-    return f"model.layers.{name.split('.')[1]}.mlp.gate.weight"

@@ -144,9 +144,7 @@ class ImageCNN(nn.Module):
 
 def _pooled(x: Tensor) -> Tensor:
     """Return the largest of each 2 x 2 places of ``x`` (..., C, H, W); an odd edge is left out."""
-    rows = (
-        functional.max_pool2d(x.flatten(0, -4), 2) if x.dim() > 4 else functional.max_pool2d(x, 2)
-    )
+    rows = functional.max_pool2d(x.flatten(0, -4), 2)
     return rows.view(*x.shape[:-2], *rows.shape[-2:])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -100,7 +99,9 @@ def train(
         config.schedule,
     )
     memory = remembered_of(state, moved)
-    with _own_draws(task):
+    # The state of torch's generators is kept where the model draws from them.
+    on_gpu = [task.device] if task.device.type == "cuda" else []
+    with torch.random.fork_rng(on_gpu, enabled=traits.draws):
         trained = sgd.train(
             {
                 path: state[name] if name in task.buffers else in_single(state[name])
@@ -120,12 +121,6 @@ def train(
         )
     after = {name: trained[path] for name, path in moved.items()}
     return {**state, **after, **as_remembered(memory, moved)}
-
-
-def _own_draws(task: Task) -> AbstractContextManager[None]:
-    """Keep the state of torch's generators where the model draws from them."""
-    on_gpu = [task.device] if task.device.type == "cuda" else []
-    return torch.random.fork_rng(on_gpu, enabled=task.traits.draws)
 
 
 LARGEST_EMBEDDING = 1 << 24

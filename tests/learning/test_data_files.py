@@ -225,7 +225,7 @@ def test_domains_labels_and_files_of_arrays(tmp_path):
     assert set(told(*mixed)) <= {features(image).tobytes() for image in IMAGES}
     assert {d for part in mixed for d in part.domain.tolist()} == {0, 1}
     other = write(tmp_path / "3.npz", {"x": IMAGES[:, :3], "y": LABELS})
-    message = r"3.npz: x: one sample has shape .3, 6, 3., but of"
+    message = r"3.npz: x: one sample has shape .3, 3, 6., but of"
     refused(message, "npz", paths=(both[0], ("b", other)))
 
 

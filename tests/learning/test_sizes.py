@@ -126,9 +126,8 @@ def test_flops_are_those_that_torch_counts():
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         model(x)
-    sizes = replace(
-        kit.architecture(config), rows=kit.SequenceShape(4, 16), lora=LoraConfig(rank=None)
-    )
+    whole = replace(config, model=replace(config.model, lora=LoraConfig(rank=None)))
+    sizes = replace(kit.architecture(whole), rows=kit.SequenceShape(4, 16))
     forward = sizes.round_cost([], [0], False, 3).flops / 2
     scores = 2 * 2 * 3 * 4 * 2 * 16 * 16 * 32
     assert forward - scores < counter.get_total_flops() <= forward + scores
