@@ -250,7 +250,7 @@ def _crossings(
     def above_mask(which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         state = tracks.state(contact[which], begin_s[which] + x * lasts_s[which]).T
         line, rate = state[:3] - position[:, which], state[3:] * lasts_s[which]
-        return LineOfSight.of(line, rate, up[:, which]).above_mask_and_rate(sin_mask[which])
+        return LineOfSight.of(up[:, which], line, rate).above_mask_and_rate(sin_mask[which])
 
     ends = np.zeros(len(left)), np.ones(len(left))
     guess = before / (before - after)
@@ -275,7 +275,7 @@ def _searched(tracks: Tracks, frames: SiteFrames, contact: IntArray, site: IntAr
         row, pair = rows_of((np.cumsum(count) - count)[of], count[of]), at * len(contacts) + of
         sites = np.repeat(at, count[of])
         found = np.full((2, len(some)), np.nan)
-        passes = find_passes(Samples.of(ephemeris, frames, sites, row), closest=False)
+        passes = find_passes(Samples.of(ephemeris, frames, sites, row))
         best = first_largest(passes.sin_elevation, passes.site * len(contacts) + passes.satellite)
         place = passes.site[best] * len(contacts) + passes.satellite[best]
         found[:, np.searchsorted(pair, place)] = passes.rise_s[best], passes.set_s[best]
@@ -285,9 +285,7 @@ def _searched(tracks: Tracks, frames: SiteFrames, contact: IntArray, site: IntAr
         if unseen.any():
             these = np.repeat(unseen, count[of])
             bare = replace(frames, sin_mask=np.full(len(frames.sin_mask), -1.0))
-            highest = find_passes(
-                Samples.of(ephemeris, bare, sites[these], row[these]), closest=False
-            )
+            highest = find_passes(Samples.of(ephemeris, bare, sites[these], row[these]))
             found[:, unseen] = highest.culminate_s
         edges_s[:, some] = found
     return edges_s

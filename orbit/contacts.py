@@ -153,7 +153,7 @@ class _AccessSearch:
         """Columns of ContactWindows over `few` sites at a time."""
         for first in range(0, len(self.frames.sin_mask), few):
             here = slice(first, first + few)
-            passes = find_passes(Samples.visible_from(ephemeris, self.frames, here))
+            passes = find_passes(Samples.visible_from(ephemeris, self.frames, here), "least")
             source: Source = ephemeris
             if self.refine == "sgp4":
                 span_s = good.first_s, good.last_s

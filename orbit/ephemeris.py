@@ -80,7 +80,7 @@ class SampledEphemeris(Ephemeris):
         # The last sample has no interval to its right; rounding may point before the first.
         left = np.clip(place.astype(np.int64), 0, self.samples - 2)
         row, x = first + left, place - left
-        position, rate = value_and_rate(self.polynomials(row), x)
+        position, rate, _ = motion(self.polynomials(row), x)
         before, after = (
             np.take(self.velocity_defect, row, axis=1),
             np.take(self.velocity_defect, row + 1, axis=1),
@@ -178,32 +178,20 @@ def hermite_polynomials(left: FloatArray, right: FloatArray) -> FloatArray:
     return powers
 
 
-def value_and_rate(powers: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Value and derivative (per step) at x, which is broadcast against the coefficients."""
-    *lower, last, highest = powers
-    value = highest * x
-    value += last
-    rate = highest * x
-    rate += value
-    for power in lower[:0:-1]:
-        value *= x
-        value += power
+def motion(powers: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Value and first two derivatives (per step) of polynomials at x, which is broadcast."""
+    value = powers[-1] * x + powers[-2]
+    rate = np.broadcast_to(powers[-1], value.shape).copy()
+    bend = np.zeros_like(value)
+    for power in powers[-3::-1]:
+        bend *= x
+        bend += rate
         rate *= x
         rate += value
-    value *= x
-    value += lower[0]
-    return value, rate
-
-
-def acceleration(powers: FloatArray, x: FloatArray) -> FloatArray:
-    """Second derivative (per step squared) at x."""
-    degree = len(powers) - 1
-    second: FloatArray = degree * (degree - 1) * powers[-1] * x
-    for power in range(degree - 1, 2, -1):
-        second += power * (power - 1) * powers[power]
-        second *= x
-    second += 2 * powers[2]
-    return second
+        value *= x
+        value += power
+    bend *= 2
+    return value, rate, bend
 
 
 def extrapolated(samples: FloatArray) -> FloatArray:

@@ -16,7 +16,7 @@ from orbit.earth import EARTH_RADIUS_KM
 from orbit.ephemeris import sampled_ephemeris, sampling_step_s
 from orbit.files import near
 from orbit.pair_sight import Limb, PairSamples
-from orbit.passes import find_passes, nearest
+from orbit.passes import find_passes
 from orbit.propagation import failure, good_stretch
 from orbit.satellite import Satellite
 from orbit.utc import Start, span_s
@@ -240,7 +240,7 @@ class _Search:
         """Columns of IslWindows of pairs (2, n) of members, cut at both times."""
         models = [self.satellites[k] for k in members]
         ephemeris = sampled_ephemeris(models, self.start, first_s, last_s, step_s)
-        lifted = self.limb.lifted(*ephemeris.node[:2].reshape(2, 3, len(models), -1))
+        lifted = self.limb.lifted([*ephemeris.node[:2].reshape(2, 3, len(models), -1)])
         pieces = []
         few = max(1, _CHUNK // ephemeris.samples)
         for begin in range(0, pairs.shape[1], few):
@@ -254,35 +254,14 @@ class _Search:
 
 def _columns(samples: PairSamples) -> Columns:
     """Columns of IslWindows, with the number of the pair for its satellites."""
-    passes = find_passes(samples, closest=False)
-    pair, ephemeris = passes.satellite, samples.ephemeris
-
-    def apart_km(time_s: FloatArray) -> FloatArray:
-        one, other = (ephemeris.states(each[pair], time_s) for each in (samples.one, samples.other))
-        apart: FloatArray = np.linalg.norm((other - one)[:, :3], axis=1)
-        return apart
-
-    ends_km = np.stack([apart_km(passes.rise_s), apart_km(passes.set_s)])
-    least_km, largest_km = ends_km.min(axis=0), ends_km.max(axis=0)
-    begin_s, end_s = ephemeris.time_s[[0, ephemeris.samples - 1]]
-
-    def place(number: IntArray, time_s: FloatArray) -> FloatArray:
-        """Grows along the samples: pair after pair, with a gap between."""
-        grows: FloatArray = number + 0.5 * (time_s - begin_s) / (end_s - begin_s)
-        return grows
-
-    opens, closes = place(pair, passes.rise_s), place(pair, passes.set_s)
-    every = np.ones(len(samples.linked) - 1, np.bool_)
-    for range_km, better in ((least_km, np.minimum), (largest_km, np.maximum)):
-        left, x, square = nearest(samples, every, farthest=better is np.maximum)
-        at = place(samples.pair(left)[0], samples.time_s(left, x))
-        window = np.searchsorted(opens, at, "right") - 1
-        inside = np.flatnonzero(window >= 0)
-        inside = inside[at[inside] < closes[window[inside]]]
-        better.at(range_km, window[inside], np.sqrt(square[inside]))
+    passes, states = find_passes(samples, "both"), samples.ephemeris.states
+    one, other = samples.one[passes.site], samples.other[passes.site]
+    times_s = passes.rise_s, passes.closest_s, passes.farthest_s, passes.set_s
+    lines_km = (states(other, time_s) - states(one, time_s) for time_s in times_s)
+    ranges_km = [np.linalg.norm(line_km[:, :3], axis=1) for line_km in lines_km]
     return {
-        "pair": pair, "start_s": passes.rise_s, "end_s": passes.set_s,
-        "min_range_km": least_km, "max_range_km": largest_km,
+        "pair": passes.site, "start_s": passes.rise_s, "end_s": passes.set_s,
+        "min_range_km": np.minimum.reduce(ranges_km), "max_range_km": np.maximum.reduce(ranges_km),
         "clipped_start": passes.clipped_start, "clipped_end": passes.clipped_end,
     }  # fmt: skip
 

@@ -152,6 +152,6 @@ def _vector(array: FloatArray, which: IntArray | None = None) -> _Vector:
 def dot(left: _Vector | FloatArray, right: _Vector | FloatArray) -> FloatArray:
     """Scalar product of vectors given by component."""
     product: FloatArray = left[0] * right[0]
-    product += left[1] * right[1]
-    product += left[2] * right[2]
+    for one, other in zip(left[1:], right[1:], strict=True):
+        product += one * other
     return product

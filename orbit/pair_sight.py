@@ -6,6 +6,7 @@ p1.p2 - R^2 + t1 t2 = r1 r2 (cos(angle between them) - cos(acos(R/r1) + acos(R/r
 is positive, with t = sqrt(r^2 - R^2), the way from a satellite to where its ray touches the limb.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf, isfinite
@@ -14,9 +15,11 @@ import numpy as np
 
 from orbit.checks import BoolArray, FloatArray, IntArray
 from orbit.earth import EARTH_RADIUS_KM, FLATTENING
-from orbit.ephemeris import SampledEphemeris, acceleration, value_and_rate
-from orbit.look_angles import dot
-from orbit.visibility import LineOfSight, picked
+from orbit.ephemeris import SampledEphemeris, motion
+from orbit.visibility import Arcs, LineOfSight, picked, products
+
+Motion = Sequence[FloatArray]
+"""Positions (3, ...) of satellites and their first one or two derivatives."""
 
 
 @dataclass(frozen=True)
@@ -31,88 +34,41 @@ class Limb:
         """Of the sphere that the limb is when stretched."""
         return EARTH_RADIUS_KM + self.grazing_km
 
-    def lifted(self, *motion: FloatArray) -> list[FloatArray]:
-        """Position (3, ...) and its rates as (4, ...): stretched, and the way to the limb.
-
-        The way is 0 within the limb.
-        """
+    def lifted(self, moves: Motion) -> Motion:
+        """A motion (4, ...): stretched, and the way to the limb, which is 0 within."""
         polar = EARTH_RADIUS_KM * (1 - FLATTENING) + self.grazing_km
-        stretched = [np.stack([x, y, z * (self.radius_km / polar)]) for x, y, z in motion]
-        place, rate = stretched[:2]
-        way = np.sqrt(np.maximum(dot(place, place) - self.radius_km**2, 0.0))
+        stretched = [np.stack([x, y, z * (self.radius_km / polar)]) for x, y, z in moves]
+        squares = products(stretched, stretched)
+        way = np.sqrt(np.maximum(squares[0] - self.radius_km**2, 0.0))
         over = np.where(way > 0, way, np.inf)
-        ways = [way, dot(place, rate) / over]
-        if len(stretched) > 2:
-            ways.append((dot(rate, rate) + dot(place, stretched[2]) - ways[1] ** 2) / over)
+        ways = [way, 0.5 * squares[1] / over]
+        ways += [(0.5 * bend - ways[1] ** 2) / over for bend in squares[2:]]
         return [np.concatenate([a, b[None]]) for a, b in zip(stretched, ways, strict=True)]
 
-    def sight(self, one: list[FloatArray], other: list[FloatArray], line: FloatArray,
-              rate: FloatArray) -> LineOfSight:  # fmt: skip
-        """From the `lifted` motions of two satellites and the line between them; height in km^2."""
-        height = _product(one[0], other[0]) - self.radius_km**2
-        height_rate = _product(one[1], other[0]) + _product(one[0], other[1])
-        # Two in one place stay a millimetre apart.
-        square, square_rate = np.maximum(dot(line, line), 1e-12), 2 * dot(line, rate)
+    def sight(self, line: Motion, one: Motion, other: Motion) -> LineOfSight:
+        """From the line between two satellites and their `lifted` motions; height in km^2."""
+        height, square = products(one, other), products(line, line)
+        height[0] -= self.radius_km**2
+        square[0] = np.maximum(square[0], 1e-12)  # two in one place stay a millimetre apart
         if isfinite(self.reach_km):
-            left = 0.5 * (self.reach_km**2 - square)
-            far = left < height
-            height = np.where(far, left, height)
-            height_rate = np.where(far, -0.5 * square_rate, height_rate)
+            left = [0.5 * (self.reach_km**2 - square[0]), *(-0.5 * rate for rate in square[1:])]
+            far = left[0] < height[0]
+            height = [np.where(far, a, b) for a, b in zip(left, height, strict=True)]
         # From within the limb nothing is seen.
-        height = np.where(one[0][3] * other[0][3] > 0, height, -1.0)
-        return LineOfSight(height, height_rate, square, square_rate)
-
-
-def _product(one: FloatArray, other: FloatArray) -> FloatArray:
-    product = dot(one, other)
-    product += one[3] * other[3]
-    return product
-
-
-@dataclass(frozen=True)
-class PairArcs:
-    """Motions of n pairs during a step each: polynomials (d, 3, n) of either satellite."""
-
-    limb: Limb
-    one: FloatArray
-    other: FloatArray
-
-    def line(self, which: IntArray, x: FloatArray) -> LineOfSight:
-        """Of pairs `which` at x."""
-        one, other = (value_and_rate(picked(each, which), x) for each in (self.one, self.other))
-        lifted = self.limb.lifted(*one), self.limb.lifted(*other)
-        return self.limb.sight(*lifted, other[0] - one[0], other[1] - one[1])
-
-    def climb(self, which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """`LineOfSight.climb` of pairs `which` at x, and its rate."""
-        each = [picked(powers, which) for powers in (self.one, self.other)]
-        one, other = ((*value_and_rate(p, x), acceleration(p, x)) for p in each)
-        line, rate, bend = (b - a for a, b in zip(one, other, strict=True))
-        a, b = self.limb.lifted(*one), self.limb.lifted(*other)
-        seen = self.limb.sight(a, b, line, rate)
-        height_second = 2 * _product(a[1], b[1]) + _product(a[2], b[0]) + _product(a[0], b[2])
-        square_second = 2 * (dot(rate, rate) + dot(line, bend))
-        far = 0.5 * (self.limb.reach_km**2 - seen.square) <= seen.height
-        height_second = np.where(far, -0.5 * square_second, height_second)
-        return seen.climb, seen.climb_rate(height_second, square_second)
-
-    def square_rate(self, which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Rate of the squared distance of pairs `which` at x, and the rate of that."""
-        powers = picked(self.other, which) - picked(self.one, which)
-        line, rate = value_and_rate(powers, x)
-        return 2 * dot(line, rate), 2 * (dot(rate, rate) + dot(line, acceleration(powers, x)))
+        height[0] = np.where(one[0][3] * other[0][3] > 0, height[0], -1.0)
+        return LineOfSight(height, square)
 
 
 @dataclass(frozen=True)
 class PairSamples:
     """What pairs of satellites (by index (n,) each) of an ephemeris see at its times.
 
-    Samples stand pair by pair, T each; `lifted` is that of the limb, (4, N, T) and its rate.
+    Samples stand pair by pair, T each; `lifted` (4, N, T) is the limb's of all satellites.
     """
 
     ephemeris: SampledEphemeris
     limb: Limb
-    lifted: list[FloatArray]
+    lifted: Motion
     one: IntArray
     other: IntArray
 
@@ -124,13 +80,13 @@ class PairSamples:
             [np.take(each, index, axis=1).reshape(len(each), -1) for each in (*self.lifted, *node)]
             for index in (self.one, self.other)
         )
-        line, rate = (b - a for a, b in zip(here[2:], there[2:], strict=True))
-        return self.limb.sight(here[:2], there[:2], line, rate)
+        line = [b - a for a, b in zip(here[2:], there[2:], strict=True)]
+        return self.limb.sight(line, here[:2], there[:2])
 
     @cached_property
     def visible(self) -> BoolArray:
         """Whether each sample is in sight."""
-        visible: BoolArray = self.seen.height >= 0
+        visible: BoolArray = self.seen.height[0] >= 0
         return visible
 
     @cached_property
@@ -144,13 +100,18 @@ class PairSamples:
         """No mask."""
         return np.zeros(len(left))
 
-    def arcs(self, left: IntArray) -> PairArcs:
+    def arcs(self, left: IntArray) -> Arcs:
         """The steps `left` as the ephemeris has them."""
         pair, number = np.divmod(left, self.ephemeris.samples)
         rows = (each[pair] * self.ephemeris.samples + number for each in (self.one, self.other))
-        return PairArcs(self.limb, *(self.ephemeris.polynomials(row) for row in rows))
+        powers = [self.ephemeris.polynomials(row) for row in rows]
 
-    rough_arcs = arcs
+        def at(which: IntArray, x: FloatArray) -> LineOfSight:
+            one, other = (motion(picked(each, which), x) for each in powers)
+            line = [b - a for a, b in zip(one, other, strict=True)]
+            return self.limb.sight(line, self.limb.lifted(one), self.limb.lifted(other))
+
+        return at
 
     def pair(self, left: IntArray) -> tuple[IntArray, IntArray]:
         """The numbers of the pairs of samples `left`, twice."""

@@ -6,7 +6,7 @@ SGP4 itself crosses the mask, as `contact_windows` does on request.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
@@ -19,11 +19,8 @@ from orbit.visibility import LineOfSight, Samples
 # Newton's last change of x, a fraction of the time between samples: the root is then right to some
 # nanoseconds.
 EXACT = 4e-7
-# The same for a first guess, which is found in the rough (cubic) arcs.
-ROUGH = 1e-3
-# A peak of the rough arcs that is this far below the mask (sine) is dropped; they err by 0.001.
-_HOPELESS = 0.02
-
+# The same where a value is flat, as the range is at its extrema.
+FLAT = 1e-3
 
 # What is searched: even samples of satellites over sites, or of pairs of satellites.
 Sights = Samples | PairSamples
@@ -64,22 +61,14 @@ def elevation_extrema(samples: Sights) -> Extrema:
     up = climb > 0
     turns = samples.linked[:-1] & (up[:-1] != up[1:])
     left = np.flatnonzero(turns & (up[:-1] | (visible[:-1] & visible[1:])))
-    left, rough = _likely(samples, left, _secant(climb, left))
     arcs, peak = samples.arcs(left), up[left]
-    x = newton_roots(arcs.climb, *_step(left), rough, ~peak, EXACT)
-    line = arcs.line(np.arange(len(left)), x)
-    in_view = line.above_mask_km(samples.sin_mask(left)) >= 0
+    x = newton_roots(
+        lambda which, x: arcs(which, x).climb_and_rate, *_step(left), _secant(climb, left), ~peak,
+        EXACT,
+    )  # fmt: skip
+    line = arcs(np.arange(len(left)), x)
+    in_view = line.above_mask_and_rate(samples.sin_mask(left))[0] >= 0
     return Extrema(left, x, peak, line.sin_elevation, in_view)
-
-
-def _likely(samples: Sights, left: IntArray, guess: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Those of the extrema in steps `left` that may matter, and better guesses of their places."""
-    arcs, seen = samples.rough_arcs(left), samples.visible
-    peak = samples.seen.climb[left] > 0
-    rough = newton_roots(arcs.climb, *_step(left), guess, ~peak, ROUGH)
-    sine = arcs.line(np.arange(len(left)), rough).sin_elevation
-    likely = seen[left] | seen[left + 1] | (sine > samples.sin_mask(left) - _HOPELESS)
-    return left[likely], rough[likely]
 
 
 def _step(left: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -108,7 +97,11 @@ def _open_and_close(samples: Sights, turns: Extrema) -> tuple[_Ends, _Ends]:
     low = np.concatenate([zero, np.zeros(early.sum()), turns.x[late]])
     high = np.concatenate([one, turns.x[early], np.ones(late.sum())])
     rises = ~np.concatenate([seen[plain], seen[left[early]], turns.visible[late]])
-    x = _solved(samples, steps, low, high, rises)
+    arcs, sin_mask = samples.arcs(steps), samples.sin_mask(steps)
+    x = newton_roots(
+        lambda which, x: arcs(which, x).above_mask_and_rate(sin_mask[which]),
+        low, high, 0.5 * (low + high), rises, EXACT,
+    )  # fmt: skip
     starts = seen.copy()
     starts[1:] &= ~linked[:-1]
 
@@ -120,27 +113,12 @@ def _open_and_close(samples: Sights, turns: Extrema) -> tuple[_Ends, _Ends]:
     return ends(rises, np.flatnonzero(starts)), ends(~rises, np.flatnonzero(seen & ~linked))
 
 
-def _solved(
-    samples: Sights, left: IntArray, low: FloatArray, high: FloatArray, rises: BoolArray
-) -> FloatArray:
-    sin_mask, guess = samples.sin_mask(left), 0.5 * (low + high)
-    for arcs, tolerance in (
-        (samples.rough_arcs(left), ROUGH), (samples.arcs(left), EXACT),
-    ):  # fmt: skip
-
-        def above_mask(which: IntArray, x: FloatArray, arcs: Any = arcs) -> Any:
-            return arcs.line(which, x).above_mask_and_rate(sin_mask[which])
-
-        guess = newton_roots(above_mask, low, high, guess, rises, tolerance)
-    return guess
-
-
 @dataclass(frozen=True)
 class Passes(Rows):
     """Arrays of one length, sorted by site, satellite, time; times in seconds since start.
 
-    sin_elevation is that at culminate_s; closest_s is the rise where the range has no minimum
-    inside; `culminations` counts peaks.
+    sin_elevation is that at culminate_s; closest_s and farthest_s are the rise where the range has
+    no minimum or maximum inside; `culminations` counts peaks.
     """
 
     satellite: IntArray
@@ -149,27 +127,31 @@ class Passes(Rows):
     culminate_s: FloatArray
     sin_elevation: FloatArray
     closest_s: FloatArray
+    farthest_s: FloatArray
     set_s: FloatArray
     culminations: IntArray
     clipped_start: BoolArray
     clipped_end: BoolArray
 
 
-def find_passes(samples: Sights, *, closest: bool = True) -> Passes:
+def find_passes(samples: Sights, ranges: Literal["none", "least", "both"] = "none") -> Passes:
     """All passes: from each upward crossing of the mask (or first sample) to the next downward one.
 
-    Without `closest` closest_s is the rise of each.
+    Of the `ranges` that are not asked for closest_s and farthest_s are the rise.
     """
     extrema = elevation_extrema(samples)
     opens, closes = _open_and_close(samples, extrema)
     peaks = extrema.where(extrema.visible & extrema.is_peak)
     pass_of = np.searchsorted(opens.place, peaks.place, side="right") - 1
     rise_s = samples.time_s(opens.left, opens.x)
+    inside = samples.visible[:-1] | samples.visible[1:]
+    inside[peaks.left] = True
     passes = Passes(
         *samples.pair(opens.left),
         rise_s,
         *_highest(samples, peaks, pass_of, opens, closes),
-        _closest_s(samples, peaks.left, opens, closes) if closest else rise_s,
+        rise_s if ranges == "none" else _best_range_s(samples, inside, opens, closes, 1),
+        rise_s if ranges != "both" else _best_range_s(samples, inside, opens, closes, -1),
         samples.time_s(closes.left, closes.x),
         np.bincount(pass_of, minlength=len(opens.left)),
         opens.clipped,
@@ -190,38 +172,36 @@ def _highest(
     time_s[0, pass_of[best]] = samples.time_s(peaks.left[best], peaks.x[best])
     for row, ends in ((1, opens), (2, closes)):
         at_end = ends.left[ends.clipped]
-        sine[row, ends.clipped] = samples.seen.where(at_end).sin_elevation
+        height, square = (values[0][at_end] for values in vars(samples.seen).values())
+        sine[row, ends.clipped] = height / np.sqrt(square)
         time_s[row, ends.clipped] = samples.time_s(at_end, ends.x[ends.clipped])
     highest = sine.argmax(axis=0), np.arange(len(opens.left))
     return time_s[highest], sine[highest]
 
 
-def _closest_s(samples: Sights, peaks: IntArray, opens: _Ends, closes: _Ends) -> FloatArray:
-    """When the range has its least minimum in each pass; its rise where it has none."""
-    wanted = samples.visible[:-1] | samples.visible[1:]
-    wanted[peaks] = True
-    left, x, square = nearest(samples, wanted)
-    near, time_s = _Instants(left, x), samples.time_s(opens.left, opens.x)
-    pass_of = np.searchsorted(opens.place, near.place, side="right") - 1
-    inside = np.flatnonzero((pass_of >= 0) & (near.place < closes.place[pass_of]))
-    best = inside[first_largest(-square[inside], pass_of[inside])]
+def _best_range_s(
+    samples: Sights, wanted: BoolArray, opens: _Ends, closes: _Ends, sign: Literal[1, -1]
+) -> FloatArray:
+    """When the range has its least minimum in each pass, or its largest maximum with sign -1.
+
+    The rise where it has none. Looks at steps that are `wanted` (P - 1,) only.
+    """
+    rate = sign * samples.seen.square[1]
+    left = np.flatnonzero(samples.linked[:-1] & wanted & (rate[:-1] < 0) & (rate[1:] >= 0))
+    arcs, rising = samples.arcs(left), np.full(len(left), sign > 0)
+
+    def square_rate(which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        _, rate, bend = arcs(which, x).square
+        return rate, bend
+
+    x = newton_roots(square_rate, *_step(left), _secant(rate, left), rising, FLAT)
+    square = arcs(np.arange(len(left)), x).square[0]
+    at, time_s = left + x, samples.time_s(opens.left, opens.x)
+    pass_of = np.searchsorted(opens.place, at, side="right") - 1
+    inside = np.flatnonzero((pass_of >= 0) & (at < closes.place[pass_of]))
+    best = inside[first_largest(-sign * square[inside], pass_of[inside])]
     time_s[pass_of[best]] = samples.time_s(left[best], x[best])
     return time_s
-
-
-def nearest(
-    samples: Sights, wanted: BoolArray, *, farthest: bool = False
-) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Steps with a minimum of the range, or maximum if `farthest`, where in them, and its square.
-
-    Looks at steps that are `wanted` (P - 1,) only.
-    """
-    rate = samples.seen.square_rate
-    before = rate < 0 if not farthest else rate >= 0
-    left = np.flatnonzero(samples.linked[:-1] & wanted & before[:-1] & ~before[1:])
-    arcs, rising = samples.arcs(left), np.full(len(left), not farthest)
-    x = newton_roots(arcs.square_rate, *_step(left), _secant(rate, left), rising, ROUGH)
-    return left, x, arcs.line(np.arange(len(left)), x).square
 
 
 def first_largest(values: FloatArray, group: IntArray) -> IntArray:
@@ -253,7 +233,7 @@ def refined(
         satellite: IntArray, site: IntArray, time_s: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         state = exact.states(satellite, time_s).T
-        line = LineOfSight.of(state[:3] - frames.position_km[site].T, state[3:], frames.up[site].T)
+        line = LineOfSight.of(frames.up[site].T, state[:3] - frames.position_km[site].T, state[3:])
         return line.above_mask_and_rate(frames.sin_mask[site])
 
     peak_km, _ = above_mask(passes.satellite, passes.site, passes.culminate_s)

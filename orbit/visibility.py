@@ -1,111 +1,68 @@
 """Which samples of an ephemeris a site may see, and the line of sight between two samples."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orbit.checks import BoolArray, FloatArray, IntArray, Rows
-from orbit.ephemeris import (
-    Ephemeris,
-    SampledEphemeris,
-    acceleration,
-    hermite_polynomials,
-    value_and_rate,
-)
+from orbit.checks import BoolArray, FloatArray, IntArray
+from orbit.ephemeris import Ephemeris, SampledEphemeris, motion
 from orbit.look_angles import dot
 from orbit.sites import SiteFrames
 
 
 @dataclass(frozen=True)
-class LineOfSight(Rows):
-    """Arrays of one shape: height above a site's horizon plane, squared range, and their rates.
+class LineOfSight:
+    """Height above a site's horizon plane and squared range, each with one or two derivatives.
 
-    In km, and per second or per step of an ephemeris. Between two satellites the height is any
-    measure that is positive where they see each other, and the mask is 0.
+    In km, and per second or per step of an ephemeris; arrays of one shape. Between two satellites
+    the height is any measure that is positive where they see each other, and the mask is 0.
     """
 
-    height: FloatArray
-    height_rate: FloatArray
-    square: FloatArray
-    square_rate: FloatArray
+    height: Sequence[FloatArray]
+    square: Sequence[FloatArray]
 
     @classmethod
-    def of(cls, line: FloatArray, rate: FloatArray, up: FloatArray) -> "LineOfSight":
-        """From a line of sight (3, n) that changes at `rate`, and the site's normal `up`."""
-        return cls(dot(line, up), dot(rate, up), dot(line, line), 2 * dot(line, rate))
+    def of(cls, up: FloatArray, *line: FloatArray) -> "LineOfSight":
+        """From a line of sight (3, n) and its derivatives, and the site's normal `up`."""
+        return cls([dot(each, up) for each in line], products(line, line))
 
     @property
     def sin_elevation(self) -> FloatArray:
         """Sine of the elevation."""
-        sine: FloatArray = self.height / np.sqrt(self.square)
+        sine: FloatArray = self.height[0] / np.sqrt(self.square[0])
         return sine
 
     @property
     def climb(self) -> FloatArray:
         """Rate of sin(elevation) times slant range cubed: positive while the satellite climbs."""
-        return self.height_rate * self.square - 0.5 * self.height * self.square_rate
+        return self.height[1] * self.square[0] - 0.5 * self.height[0] * self.square[1]
 
-    def climb_rate(self, height_second: FloatArray, square_second: FloatArray) -> FloatArray:
-        """Rate of `climb`, from the second derivatives of height and squared range."""
-        bend = height_second * self.square - 0.5 * self.height * square_second
-        return bend + 0.5 * self.height_rate * self.square_rate
-
-    def above_mask_km(self, sin_mask: FloatArray) -> FloatArray:
-        """Height above the mask's cone."""
-        return self.height - sin_mask * np.sqrt(self.square)
+    @property
+    def climb_and_rate(self) -> tuple[FloatArray, FloatArray]:
+        """`climb` and its rate."""
+        bend = self.height[2] * self.square[0] - 0.5 * self.height[0] * self.square[2]
+        return self.climb, bend + 0.5 * self.height[1] * self.square[1]
 
     def above_mask_and_rate(self, sin_mask: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """`above_mask_km` and its rate."""
-        slant_range = np.sqrt(self.square)
-        rate = self.height_rate - 0.5 * sin_mask * self.square_rate / slant_range
-        return self.height - sin_mask * slant_range, rate
+        """Height above the mask's cone (km) and its rate."""
+        slant_range = np.sqrt(self.square[0])
+        rate = self.height[1] - 0.5 * sin_mask * self.square[1] / slant_range
+        return self.height[0] - sin_mask * slant_range, rate
 
 
-@dataclass(frozen=True)
-class Arcs:
-    """Lines of sight of n (satellite, site) pairs during a step each: polynomials (d, 3, n)."""
-
-    powers: FloatArray
-    up: FloatArray
-
-    def line(self, which: IntArray, x: FloatArray) -> LineOfSight:
-        """Of arcs `which` at x."""
-        powers, up = picked(self.powers, which), picked(self.up, which)
-        return LineOfSight.of(*value_and_rate(powers, x), up)
-
-    def climb(self, which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """`LineOfSight.climb` of arcs `which` at x, and its rate."""
-        powers, up = picked(self.powers, which), picked(self.up, which)
-        line, rate = value_and_rate(powers, x)
-        second = acceleration(powers, x)
-        seen = LineOfSight.of(line, rate, up)
-        square_second = 2 * (dot(rate, rate) + dot(line, second))
-        return seen.climb, seen.climb_rate(dot(second, up), square_second)
-
-    def square_rate(self, which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Rate of the squared slant range of arcs `which` at x, and the rate of that."""
-        powers = picked(self.powers, which)
-        line, rate = value_and_rate(powers, x)
-        bend = dot(rate, rate) + dot(line, acceleration(powers, x))
-        return 2 * dot(line, rate), 2 * bend
+def products(one: Sequence[FloatArray], other: Sequence[FloatArray]) -> list[FloatArray]:
+    """Scalar product of two vectors and its derivatives, from those of both."""
+    found = [dot(one[0], other[0]), dot(one[1], other[0]) + dot(one[0], other[1])]
+    if len(one) > 2:
+        bends = dot(one[2], other[0]) + dot(one[0], other[2])
+        found.append(bends + 2 * dot(one[1], other[1]))
+    return found
 
 
-@dataclass(frozen=True)
-class RoughArcs:
-    """A rough model of n arcs, to start from: cubics (4, 2, n) of height and squared range."""
-
-    powers: FloatArray
-
-    def line(self, which: IntArray, x: FloatArray) -> LineOfSight:
-        """Of arcs `which` at x."""
-        (height, square), (height_rate, square_rate) = value_and_rate(picked(self.powers, which), x)
-        return LineOfSight(height, height_rate, square, square_rate)
-
-    def climb(self, which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """`LineOfSight.climb` of arcs `which` at x, and its rate."""
-        seen = self.line(which, x)
-        return seen.climb, seen.climb_rate(*acceleration(picked(self.powers, which), x))
+Arcs = Callable[[IntArray, FloatArray], LineOfSight]
+"""Lines of sight of n pairs during a step each: of pairs `which` at fractions x."""
 
 
 def picked(columns: FloatArray, which: IntArray) -> FloatArray:
@@ -138,8 +95,8 @@ class Samples:
         node = ephemeris.node
         line = np.take(node[0], row, axis=1) - np.take(frames.position_km.T, site, axis=1)
         up = np.take(frames.up.T, site, axis=1)
-        seen = LineOfSight.of(line, np.take(node[1], row, axis=1), up)
-        visible = seen.above_mask_km(frames.sin_mask[site]) >= 0
+        seen = LineOfSight.of(up, line, np.take(node[1], row, axis=1))
+        visible = seen.height[0] >= frames.sin_mask[site] * np.sqrt(seen.square[0])
         linked = np.append((np.diff(row) == 1) & (np.diff(site) == 0), False)[: len(row)]
         linked &= ~ephemeris.last[row]
         return cls(ephemeris, frames, row, site, seen, visible, linked)
@@ -160,15 +117,8 @@ class Samples:
         """The steps `left` as the ephemeris has them."""
         powers, site = self.ephemeris.polynomials(self.row[left]), self.site[left]
         powers[0] -= np.take(self.frames.position_km.T, site, axis=1)
-        return Arcs(powers, np.take(self.frames.up.T, site, axis=1))
-
-    def rough_arcs(self, left: IntArray) -> RoughArcs:
-        """The steps `left`, roughly."""
-        before, after = (
-            np.array([[at.height, at.square], [at.height_rate, at.square_rate]])
-            for at in (self.seen.where(left), self.seen.where(left + 1))
-        )
-        return RoughArcs(hermite_polynomials(before, after))
+        up = np.take(self.frames.up.T, site, axis=1)
+        return lambda which, x: LineOfSight.of(picked(up, which), *motion(picked(powers, which), x))
 
     def pair(self, left: IntArray) -> tuple[IntArray, IntArray]:
         """Indices of satellite and site of samples `left`."""
