@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 
 START = Operation("learning.training.start:start_model", 2, True)
-STATE = Operation("learning.training.held:assembled")
-LOAD = Operation("learning.training.held:load")
-LOAD_GATE = Operation("learning.training.held:load_gate")
-TRAIN = Operation("learning.training.held:train", 1, True, guarded="training in {cluster!r}")
-COMMIT = Operation("learning.training.held:commit")
-OFFER = Operation("learning.training.held:offer")
+STATE = Operation("learning.training.device_state:assembled")
+LOAD = Operation("learning.training.device_state:load")
+LOAD_GATE = Operation("learning.training.device_state:load_gate")
+TRAIN = Operation("learning.training.local:train", 1, True, guarded="training in {cluster!r}")
+COMMIT = Operation("learning.training.device_state:commit")
+OFFER = Operation("learning.training.device_state:offer")
 SELECT = Operation("learning.training.device_state:select")
 CORRUPT = Operation("learning.training.guards:corrupt")
 AGGREGATE = Operation(
@@ -270,7 +270,7 @@ class Learner:
         """Devices in ``who`` take ``experts`` and the gate of ``server``."""
         parts = [*experts, self.config.model.experts]
         versions = np.full((self.config.model.experts + 1, len(who)), -1)
-        said: dict[str, Any] = {"held": [], "versions": versions}
+        said: dict[str, Any] = {}
         before: tuple[Handle, ...] = ()
         if state is not None:
             said, before = state.said, state.parents

@@ -1,16 +1,23 @@
-"""What the devices of a cluster hold: downloaded bases, LoRA factors and a gate, stacked over K.
+"""What the devices of a cluster hold: the server's versions by reference, and what is their own.
 
-Names: ``base.{name}`` as downloaded, of every expert that is held and of what is shared (the
-gates, and a backbone that is trained); ``factor.expert.{e}.{l}.{matrix}.{a,b}`` trained since the
-last upload was staged; and plain ``{name}`` for what is trained without factors: what is shared,
-and experts where LoRA has no rank. ``optimizer.{slot}.{name}`` is what the optimiser remembers of
-what is trained as ``{name}``. A device that has never loaded an expert has NaN in its place.
+A state's own tensors are stacked over its K devices: ``factor.expert.{e}.{l}.{matrix}.{a,b}``,
+trained since the last upload was staged; ``pending.{number}.expert.{e}.{l}.{matrix}.{a,b}``,
+offered since the last download and counted as part of the base, 0 where a device has none; plain
+``{name}`` of what is trained without factors (what is shared, and experts where LoRA has no rank),
+and ``base.{name}`` of that once it was offered, each only where it differs from what it began as;
+``optimizer.{slot}.{name}``, what the optimiser remembers of what is trained as ``{name}``.
+
+``versions`` (E + 1, K) says which of the server's models each device has of each expert, and in
+the last row of what is shared; -1 for none. ``held`` are the experts that the state is of.
+:func:`assembled` adds ``base.{name}`` of all of them. A device that has never loaded an expert has
+NaN in its place.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +30,8 @@ from learning.rng import stream
 from learning.training.task import Task
 
 State = dict[str, Tensor]
+Tensors = Mapping[str, Tensor]
+Versions = Sequence[Sequence[int]]
 
 BASE = "base."
 FACTOR = "factor."
@@ -33,100 +42,111 @@ PENDING = "pending."
 
 def load(
     task: Task,
-    server: Mapping[str, Tensor],
-    state: Mapping[str, Tensor] | None = None,
-    *,
+    server: Tensors,
+    *before: Tensors,
+    held: Collection[int] = (),
+    versions: Versions = (),
     cluster: str,
     who: Sequence[bool],
     experts: Collection[int],
     adapter_epoch: Sequence[int],
-    whole_only: bool = False,
 ) -> State:
     """Download ``experts`` and what is shared of ``server`` to the devices in ``who`` (K,).
 
     A device keeps what it has trained since its last offer, on top of the new base: factors of
     experts that stay, and changes of what has no factors. A newly held expert starts with fresh
     factors, drawn for each device's ``adapter_epoch`` (K,); all other experts are dropped.
-    ``whole_only`` leaves out the bases of what has factors.
+    ``before`` are the state and the server's models that it refers to, none for the first download.
     """
     _check_rows(task, cluster, who, adapter_epoch)
-    before = state or {}
+    own, *servers = before or ({},)
+    bases = _bases_of_whole(task, own, servers, held, versions) if before else {}
+    loaded = [n for n in server if is_whole(task, n) and (task.is_shared(n) or is_of(n, experts))]
     after: State = {}
-    for name, tensor in server.items():
-        if not task.is_shared(name) and not is_of(name, experts):
-            continue
-        if whole_only and not is_whole(task, name):
-            continue
-        after[BASE + name] = rows_of(who, task.as_run(tensor), before.get(BASE + name))
-        if is_whole(task, name):
-            after[name] = _with_own_change(who, after[BASE + name], before, name)
-    kept = {
-        name: tensor
-        for name, tensor in before.items()
-        if name.startswith(FACTOR) and is_of(name.removeprefix(FACTOR), experts)
-    }
-    new = set(experts) - {expert_of(name.removeprefix(FACTOR)) for name in kept}
+    for name in loaded:
+        base = rows_of(who, task.as_run(server[name]), bases.get(name))
+        if BASE + name in own and not all(who):
+            after[BASE + name] = base
+        if name in own:
+            trained = _with_own_change(who, base, bases[name], own[name])
+            after |= {} if trained is base else {name: trained}
+    for name, tensor in own.items():
+        if name.startswith(FACTOR) and is_of(_matrix(name), experts):
+            after[name] = tensor
+        elif name.startswith(PENDING) and name.endswith(".b") and is_of(_matrix(name), experts):
+            pair = {n: own[n] for n in (name.removesuffix("b") + "a", name)}
+            left = {n: rows_of(who, torch.zeros_like(t), t, stacked=True) for n, t in pair.items()}
+            after |= left if left[name].any() else {}
+    new = set(experts) - {expert_of(_matrix(name)) for name in own if name.startswith(FACTOR)}
     sizes = {m: server[f"{m}.weight"].shape for m in task.factored if is_of(m, new)}
-    after |= kept | _fresh_factors(task, cluster, sizes, adapter_epoch)
-    return after | _forgotten(task, before, who, after.__contains__)
+    after |= _fresh_factors(task, cluster, sizes, adapter_epoch)
+    known = {*after, *loaded}
+    return after | _forgotten(task, own, who, known.__contains__)
 
 
 def load_gate(
-    task: Task, server: Mapping[str, Tensor], state: Mapping[str, Tensor], *, who: Sequence[bool]
+    task: Task,
+    server: Tensors,
+    own: Tensors,
+    *servers: Tensors,
+    held: Collection[int],
+    versions: Versions,
+    who: Sequence[bool],
 ) -> State:
     """Download what is shared to the devices in ``who`` (K,), in place of what they had."""
-    after = dict(state)
-    for name in filter(task.is_shared, server):
-        base, alike = task.as_run(server[name]), state[name] is state[BASE + name]
-        after[BASE + name] = rows_of(who, base, state[BASE + name])
-        own = rows_of(who, base, state[name])
-        after[name] = after[BASE + name] if alike or all(who) else own
-    return after | _forgotten(task, state, who, task.is_shared)
+    after = dict(own)
+    for name, before in bases_of(task, own, servers, (), versions).items():
+        base = rows_of(who, task.as_run(server[name]), before)
+        for known in {name, BASE + name} & own.keys():
+            del after[known]
+            if not all(who):
+                after[known] = rows_of(who, base, own[known], stacked=True)
+    return after | _forgotten(task, own, who, task.is_shared)
 
 
 def commit(
     task: Task,
-    state: Mapping[str, Tensor],
-    *,
+    own: Tensors,
+    *servers: Tensors,
+    held: Collection[int],
+    versions: Versions,
     cluster: str,
     who: Sequence[bool],
     adapter_epoch: Sequence[int],
     experts: Collection[int],
     gate: bool,
 ) -> State:
-    """Add what the devices in ``who`` trained of ``experts`` to their bases, and begin anew.
+    """Count what the devices in ``who`` trained of ``experts`` as their bases, and begin anew.
 
-    The function of the model is unchanged: base := base + scale B A, A of the new ``adapter_epoch``
-    (K,), B = 0; what is trained without factors becomes its own base, and so does what is shared
-    if ``gate``. Other changes can still be offered later.
+    The function of the model is unchanged: factors are pending from now on, beside new ones with A
+    of the new ``adapter_epoch`` (K,) and B = 0; what is trained without factors becomes its own
+    base, and so does what is shared if ``gate``. Other changes can still be offered later.
     """
     _check_rows(task, cluster, who, adapter_epoch)
-    sizes = {
-        m: (state[f"{FACTOR}{m}.b"].shape[1], state[f"{FACTOR}{m}.a"].shape[2])
-        for m in task.factored
-        if is_of(m, experts) and f"{FACTOR}{m}.a" in state
-    }
-    folded = _fresh_factors(task, cluster, sizes, adapter_epoch)
-    for name, tensor in state.items():
-        stored = name.removeprefix(BASE)
-        if name.startswith(OPTIMIZER) and trained_name(name) in folded:
-            folded[name] = torch.zeros_like(tensor)
-        elif name.startswith(BASE) and (
-            is_of(stored, experts) or (gate and task.is_shared(stored))
-        ):
-            delta = delta_of(task, state, stored)
-            if stored in state:
-                folded[name] = state[stored]
-            elif delta is not None:
-                folded[name] = tensor + delta
-    return {
-        n: rows_of(who, folded[n], t, stacked=True) if n in folded else t for n, t in state.items()
-    }
+    after = dict(own)
+    trained = {n: t for n, t in own.items() if n.startswith(FACTOR) and is_of(_matrix(n), experts)}
+    matrices = [_matrix(name).removesuffix(".a") for name in trained if name.endswith(".a")]
+    pairs = {m: (own[f"{FACTOR}{m}.b"], own[f"{FACTOR}{m}.a"]) for m in matrices}
+    sizes = {m: (b.shape[1], a.shape[2]) for m, (b, a) in pairs.items()}
+    fresh = _fresh_factors(task, cluster, sizes, adapter_epoch)
+    slot = f"{PENDING}{_free_slot(own, who)}."
+    for name, tensor in trained.items():
+        pending = slot + _matrix(name)
+        before = own[pending] if pending in own else torch.zeros_like(tensor)
+        after[pending] = rows_of(who, tensor, before, stacked=True)
+        after[name] = rows_of(who, fresh[name], tensor, stacked=True)
+    for name, tensor in own.items():
+        if name.startswith(OPTIMIZER) and trained_name(name) in trained:
+            after[name] = rows_of(who, torch.zeros_like(tensor), tensor, stacked=True)
+    for name, base in _bases_of_whole(task, own, servers, held, versions).items():
+        if name in own and (is_of(name, experts) or (gate and task.is_shared(name))):
+            after[BASE + name] = rows_of(who, own[name], base, stacked=True)
+            if all(who):
+                del after[name]
+    return after
 
 
-def select(
-    task: Task, new: Mapping[str, Tensor], old: Mapping[str, Tensor], *, who: Sequence[bool]
-) -> State:
+def select(task: Task, new: Tensors, old: Tensors, *, who: Sequence[bool]) -> State:
     """Return ``new`` for the devices in ``who`` (K,) and ``old`` for the others.
 
     Raises :class:`ValueError` where the two hold different tensors.
@@ -140,11 +160,12 @@ def select(
 
 def offer(
     task: Task,
-    state: Mapping[str, Tensor],
-    *,
+    own: Tensors,
+    *servers: Tensors,
+    held: Collection[int],
+    versions: Versions,
     experts: Collection[int],
     gate: bool,
-    held: Collection[int] | None = None,
 ) -> State:
     """Return what is uploaded: factors of ``experts``, and changes of what has none.
 
@@ -153,18 +174,13 @@ def offer(
     by their own names as they are: a variance that others have changed meanwhile, plus a change,
     may be none.
     """
-    held = experts_held(state) if held is None else tuple(held)
     if missing := sorted(set(experts) - set(held)):
-        raise ValueError(f"expert {missing[0]} is not held; held: {held}")
-    offered = {}
-    for name, tensor in state.items():
-        if name.startswith(FACTOR) and is_of(name.removeprefix(FACTOR), experts):
-            offered[name] = tensor
-        elif BASE + name in state and (is_of(name, experts) or (gate and task.is_shared(name))):
-            if name in task.buffers:
-                offered[name] = tensor
-            else:
-                offered[DELTA + name] = tensor - state[BASE + name]
+        raise ValueError(f"expert {missing[0]} is not held; held: {tuple(held)}")
+    offered = {n: t for n, t in own.items() if n.startswith(FACTOR) and is_of(_matrix(n), experts)}
+    for name, base in _bases_of_whole(task, own, servers, held, versions).items():
+        if is_of(name, experts) or (gate and task.is_shared(name)):
+            trained, is_buffer = own.get(name, base), name in task.buffers
+            offered[name if is_buffer else DELTA + name] = trained if is_buffer else trained - base
     sent_as = task.config.upload_format
     if sent_as == "native":
         return {name: task.as_run(tensor) for name, tensor in offered.items()}
@@ -176,7 +192,7 @@ def trained_name(name: str) -> str:
     return name.split(".", 2)[2] if name.startswith(OPTIMIZER) else name
 
 
-def remembered_of(state: Mapping[str, Tensor], moved: Mapping[str, str]) -> State:
+def remembered_of(state: Tensors, moved: Mapping[str, str]) -> State:
     """Return what the optimiser remembers of what is ``moved``, as ``{slot}.{path}``."""
     found: State = {}
     for name, tensor in state.items():
@@ -195,9 +211,7 @@ def as_remembered(memory: Mapping[str, Tensor], moved: Mapping[str, str]) -> Sta
     return found
 
 
-def _forgotten(
-    task: Task, state: Mapping[str, Tensor], who: Sequence[bool], of: Callable[[str], bool]
-) -> State:
+def _forgotten(task: Task, state: Tensors, who: Sequence[bool], of: Callable[[str], bool]) -> State:
     """Return what the optimiser remembers ``of`` tensors by name.
 
     Those in ``who`` forget it, unless they are to keep it.
@@ -208,13 +222,107 @@ def _forgotten(
     return {n: rows_of(who, torch.zeros_like(t), t, stacked=True) for n, t in memory.items()}
 
 
-def experts_held(state: Mapping[str, Tensor]) -> tuple[int, ...]:
+def assembled(
+    task: Task,
+    own: Tensors,
+    *servers: Tensors,
+    held: Collection[int],
+    versions: Versions,
+    folds: bool = True,
+) -> State:
+    """Return the state with its bases (K, ...), and with what is trained where it equals its base.
+
+    Pending changes, and what the server has added to its matrices, are added to the bases where it
+    ``folds``, and else stay the factors that they are.
+    """
+    state = {n: t for n, t in own.items() if not (folds and n.startswith(PENDING))}
+    models = [whole(task, server) for server in servers] if folds else servers
+    for name, base in bases_of(task, own, models, held, versions).items():
+        if is_whole(task, name):
+            state.setdefault(name, base)
+        elif folds and name.endswith(".weight"):
+            for number in _slots(own):
+                matrix = f"{PENDING}{number}.{name.removesuffix('.weight')}"
+                if f"{matrix}.a" in own:
+                    a, b = own[f"{matrix}.a"], own[f"{matrix}.b"]
+                    base = base + product(a, b, task.config.model.lora.scale)
+        state[BASE + name] = base
+    return dict(sorted(state.items()))
+
+
+def of_one_model(task: Task, devices: int) -> dict[str, Any]:
+    """Return ``held`` and ``versions`` of devices that all hold the whole of one model."""
+    return {"held": task.all_experts, "versions": [[0] * devices] * (len(task.all_experts) + 1)}
+
+
+def bases_of(
+    task: Task,
+    own: Tensors,
+    models: Sequence[Tensors],
+    held: Collection[int],
+    versions: Versions,
+) -> State:
+    """Return the bases (K, ...) of ``held`` and of what is shared by stored name.
+
+    They are in one memory where all devices have the same version.
+    """
+    found: State = {}
+    for expert in (None, *held):
+        row = versions[-1 if expert is None else expert]
+        known = sorted(set(row) - {-1})
+        for name in dict.fromkeys(name for version in known for name in models[version]):
+            if expert_of(name) != expert or (expert is None and not task.is_shared(name)):
+                continue
+            base = own.get(BASE + name)
+            if base is None:
+                for version in known:
+                    tensor = task.as_run(models[version][name])
+                    base = rows_of([v == version for v in row], tensor, base)
+            assert base is not None  # for the type checker: a model has the name
+            found[name] = base
+    return found
+
+
+def _bases_of_whole(
+    task: Task,
+    own: Tensors,
+    servers: Sequence[Tensors],
+    held: Collection[int],
+    versions: Versions,
+) -> State:
+    """Return the bases (K, ...) of what is trained without factors by stored name."""
+    as_whole = held if task.config.model.lora.rank is None else ()
+    return bases_of(task, own, servers, as_whole, versions)
+
+
+def _slots(own: Tensors) -> list[int]:
+    """Return the numbers of the pending changes, oldest first."""
+    return sorted({int(name.split(".", 2)[1]) for name in own if name.startswith(PENDING)})
+
+
+def _free_slot(own: Tensors, who: Sequence[bool]) -> int:
+    """Return the first number behind the last one at which a device in ``who`` has a change."""
+    numbers, rows = _slots(own), [device for device, here in enumerate(who) if here]
+    free = numbers[-1] + 1 if numbers else 0
+    for number in reversed(numbers):
+        if any(t[rows].any() for n, t in own.items() if n.startswith(f"{PENDING}{number}.")):
+            break
+        free = number
+    return free
+
+
+def _matrix(name: str) -> str:
+    """Return the stored name of a factor without its prefix."""
+    return name.split(".", 2)[2] if name.startswith(PENDING) else name.removeprefix(FACTOR)
+
+
+def experts_held(state: Tensors) -> tuple[int, ...]:
     """Return the experts in ``state``, in order."""
     stored = (name.removeprefix(BASE) for name in state if name.startswith(BASE))
     return tuple(sorted({e for name in stored if (e := expert_of(name)) is not None}))
 
 
-def delta_of(task: Task, state: Mapping[str, Tensor], stored: str) -> Tensor | None:
+def delta_of(task: Task, state: Tensors, stored: str) -> Tensor | None:
     """Return ``scale B A`` (K, out, in) of the matrix called ``stored``, None without factors."""
     matrix = FACTOR + stored.removesuffix(".weight")
     if not stored.endswith(".weight") or f"{matrix}.a" not in state:
@@ -222,7 +330,7 @@ def delta_of(task: Task, state: Mapping[str, Tensor], stored: str) -> Tensor | N
     return product(state[f"{matrix}.a"], state[f"{matrix}.b"], task.config.model.lora.scale)
 
 
-def whole(task: Task, server: Mapping[str, Tensor]) -> State:
+def whole(task: Task, server: Tensors) -> State:
     """Return the server's model with what has been added to it in its matrices."""
     after = {n: t for n, t in server.items() if not n.endswith((ADDED_A, ADDED_B))}
     for name, a in server.items():
@@ -233,7 +341,7 @@ def whole(task: Task, server: Mapping[str, Tensor]) -> State:
     return after
 
 
-def model_of_device(task: Task, state: Mapping[str, Tensor], device: int) -> State:
+def model_of_device(task: Task, state: Tensors, device: int) -> State:
     """Return the tensors of one device's model as trained, in full matrices, by stored name."""
     own = {name: tensor[device : device + 1] for name, tensor in state.items()}
     tensors: State = {}
@@ -247,21 +355,17 @@ def model_of_device(task: Task, state: Mapping[str, Tensor], device: int) -> Sta
     return tensors
 
 
-def _with_own_change(
-    who: Sequence[bool], base: Tensor, before: Mapping[str, Tensor], name: str
-) -> Tensor:
-    """Return the new base plus what the devices in ``who`` have trained and not offered yet.
+def _with_own_change(who: Sequence[bool], base: Tensor, before: Tensor, trained: Tensor) -> Tensor:
+    """Return the new base plus what the devices in ``who`` have trained since the one ``before``.
 
-    A device that had nothing before, or whose change is not finite, begins at the base.
+    A device whose change is not finite begins at the base.
     """
-    if name not in before or before[name] is before[BASE + name]:  # the same, so no change
-        return base
-    change = before[name] - before[BASE + name]
+    change = trained - before
     sound = finite_rows(change)
     change = change.where(by_row(sound, change), torch.zeros_like(change))
     # Where nothing is unsent, devices continue to share the memory of one base.
     new = base + change if change.any() else base
-    return rows_of(who, new, before[name], stacked=True)
+    return rows_of(who, new, trained, stacked=True)
 
 
 def finite_rows(stacked: Tensor) -> Tensor:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch.nn import functional
 
 from learning.config import ScheduleConfig
-from learning.training.device_state import load, model_of_device
+from learning.training.device_state import assembled, load, model_of_device, of_one_model
 from learning.training.local import train
 from learning.training.start import start_model
 from learning.training.task import Shards, Task
@@ -31,21 +32,17 @@ def losses(task: Task, steps: int, samples: int) -> list[float]:
         batch_size=len(own.y),
     )
     small = replace(task, config=settings, shards={cluster: Shards(own, (len(own.y),))})
-    experts = task.all_experts
-    before = load(small, server, cluster=cluster, who=[True], experts=experts, adapter_epoch=[0])
+    here: dict[str, Any] = {"cluster": cluster, "experts": task.all_experts}
+    one = of_one_model(task, devices=1)
+    before = load(small, server, **here, who=[True], adapter_epoch=[0])
+    counts: dict[str, Any] = {"rounds": [1], "first_round": [0]}
     after = train(
-        small,
-        before,
-        cluster=cluster,
-        rounds=[1],
-        first_round=[0],
-        experts=experts,
-        gate=True,
-        masked=False,
+        small, before, server, servers=1, **one, **here, **counts, gate=True, masked=False
     )
     found = []
     for state in (before, after):
-        model = small.model(model_of_device(small, state, 0))
+        full = assembled(small, state, server, **one)
+        model = small.model(model_of_device(small, full, 0))
         with torch.inference_mode():
             found.append(float(functional.cross_entropy(model(own.x).float(), own.y)))
     return found

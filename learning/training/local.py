@@ -21,6 +21,7 @@ from learning.training.device_state import (
     PENDING,
     State,
     as_remembered,
+    assembled,
     delta_of,
     experts_held,
     remembered_of,
@@ -30,6 +31,38 @@ from learning.training.task import Task, in_batches
 
 
 def train(
+    task: Task,
+    own: Mapping[str, Tensor],
+    *others: Mapping[str, Tensor],
+    servers: int,
+    held: Collection[int],
+    versions: Sequence[Sequence[int]],
+    rounds: Sequence[int],
+    **arguments: Any,
+) -> State:
+    """Train a state by reference as :func:`train_rounds`; after ``servers`` models, the memories.
+
+    Where devices are trained one after another, no base is copied: those that hold the same
+    versions are trained from the server's tensors.
+    """
+    models, memories = others[:servers], others[servers:]
+    if task.traits.batched or arguments.get("local_loss"):
+        state = assembled(task, own, *models, held=held, versions=versions)
+        return {**own, **train_rounds(task, state, *memories, rounds=rounds, **arguments)}
+    trained, columns = dict(own), list(zip(*versions, strict=True))
+    for column in dict.fromkeys(columns):
+        mine = [n * (other == column) for n, other in zip(rounds, columns, strict=True)]
+        if not any(mine):
+            continue
+        alike = versions  # without factors every device has a copy of its own
+        if task.config.model.lora.rank is not None:
+            alike = [*([version] * len(columns) for version in column[:-1]), versions[-1]]
+        state = assembled(task, trained, *models, held=held, versions=alike, folds=False)
+        trained |= train_rounds(task, state, rounds=mine, **arguments)
+    return trained
+
+
+def train_rounds(
     task: Task,
     state: Mapping[str, Tensor],
     *memories: Mapping[str, Tensor],
@@ -43,7 +76,10 @@ def train(
     reach: Sequence[Sequence[bool]] | None = None,
     local_loss: Mapping[str, Any] | None = None,
 ) -> State:
-    """Train device ``k`` for ``rounds[k]`` rounds, its rounds counted from ``first_round[k]``.
+    """Return what device ``k`` has trained after ``rounds[k]`` rounds, from ``first_round[k]`` on.
+
+    ``state`` is :func:`~learning.training.device_state.assembled`, and what is returned replaces
+    tensors of it.
 
     ``experts`` move by equations (26) and (38) and, with ``gate``, what is shared by (27) and
     (40), both at the same point; all else is frozen. ``masked`` restricts the gate to ``experts``,
@@ -120,7 +156,7 @@ def train(
             devices=range(task.devices(cluster)),
         )
     after = {name: trained[path] for name, path in moved.items()}
-    return {**state, **after, **as_remembered(memory, moved)}
+    return {**after, **as_remembered(memory, moved)}
 
 
 LARGEST_EMBEDDING = 1 << 24

@@ -11,7 +11,16 @@ import torch
 from torch import Tensor
 
 from learning.training.aggregation import summed
-from learning.training.device_state import State, commit, load, model_of_device, whole
+from learning.training.device_state import (
+    FACTOR,
+    OPTIMIZER,
+    State,
+    assembled,
+    load,
+    model_of_device,
+    of_one_model,
+    whole,
+)
 from learning.training.evaluation import Score, evaluate
 from learning.training.local import train
 from learning.training.task import Shards, Task, pool
@@ -27,25 +36,29 @@ def pooled_rounds(
     rounds: int,
     first_round: int,
 ) -> State:
-    """Return the state of one client that holds the samples of all devices, after local rounds.
+    """Return what one client that holds the samples of all devices has after local rounds.
 
-    It downloads ``server``, and goes on from its state ``before``, if it has one.
+    It downloads ``server``, and of what it had ``before`` keeps what its optimiser remembers.
     """
     samples = pool({name: shards.samples for name, shards in task.shards.items()})
     alone = replace(task, shards={POOLED: Shards(samples, (len(samples.y),))})
-    every, epoch = task.all_experts, [first_round]
-    here: dict[str, Any] = {"cluster": POOLED, "experts": every}
-    state = load(alone, whole(task, server), *before, who=[True], adapter_epoch=epoch, **here)
+    here: dict[str, Any] = {"cluster": POOLED, "experts": task.all_experts}
+    here |= of_one_model(task, devices=1)
+    kept = [
+        {n: t for n, t in own.items() if n.startswith(OPTIMIZER) and FACTOR not in n}
+        for own in before
+    ]
+    past = [*kept, server] if kept else []
+    own = load(alone, whole(task, server), *past, who=[True], adapter_epoch=[first_round], **here)
     counts: dict[str, Any] = {"rounds": [rounds], "first_round": [first_round]}
-    state = train(alone, state, gate=True, masked=False, **counts, **here)
-    epoch = [first_round + rounds]
-    return commit(alone, state, who=[True], adapter_epoch=epoch, gate=True, **here)
+    return train(alone, own, server, servers=1, gate=True, masked=False, **counts, **here)
 
 
 def pooled_model(
-    task: Task, server: Mapping[str, Tensor], state: Mapping[str, Tensor]
+    task: Task, server: Mapping[str, Tensor], own: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Return the server's model as the one client has it."""
+    state = assembled(task, own, server, **of_one_model(task, devices=1))
     return {**server, **model_of_device(task, state, 0)}
 
 

@@ -27,8 +27,8 @@ from learning.config import LearningConfig, LoraConfig, ModelConfig, OptimizerCo
 from learning.learner import Learner
 from learning.models import Residency
 from learning.models.custom import Traits
-from learning.training.device_state import load
-from learning.training.local import train
+from learning.training.device_state import assembled, load, of_one_model
+from learning.training.local import train_rounds
 from learning.training.sgd import rows_of_round
 from learning.training.start import build_task, start_model
 from learning.training.task import Task, use_one_thread
@@ -69,16 +69,17 @@ def in_turns(*calls: Callable[[], object], clock: Clock = process_time) -> list[
 def digits_task(batch_size: int) -> tuple[Task, dict[str, Tensor]]:
     """Return the digits LoRA model with one cluster, and its devices after their download."""
     task = build_task(LearningConfig(0, ("a",), (DEVICES,), batch_size=batch_size))
-    state = load(
-        task, start_model(task), None, cluster="a", who=(True,) * DEVICES,
+    server = start_model(task)
+    own = load(
+        task, server, cluster="a", who=(True,) * DEVICES,
         experts=task.all_experts, adapter_epoch=(0,) * DEVICES,
     )  # fmt: skip
-    return task, state
+    return task, assembled(task, own, server, **of_one_model(task, DEVICES))
 
 
 def ours(task: Task, state: Mapping[str, Tensor], masked: bool) -> dict[str, Tensor]:
     """Train one round of every device."""
-    return train(
+    return train_rounds(
         task, state, cluster="a", rounds=(1,) * DEVICES, first_round=(0,) * DEVICES,
         experts=TRAINED, gate=False, masked=masked,
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,23 +30,48 @@ class Devices:
         each = {"who": self.each(who), "adapter_epoch": self.each(generation)}
         return {"cluster": self.cluster, "experts": experts, **each}
 
+    def _done(
+        self, operation: Any, state: State, server: Any = None, parts=(), **how: Any
+    ) -> State:
+        """What a state in full becomes; devices that receive have ``parts`` of ``server`` then."""
+        own, servers, known = self._by_reference(state)
+        given = [] if server is None else [server]
+        after = operation(self.task, *given, own, *servers, **known, **how)
+        for part in parts:
+            old = known["versions"][part]
+            known["versions"][part] = np.where(how["who"], len(servers), old).tolist()
+        known["held"] = how.get("experts", known["held"]) if parts else known["held"]
+        return training.assembled(self.task, after, *servers, *given, **known)
+
+    def _by_reference(self, state: State) -> tuple[State, list[State], dict[str, Any]]:
+        """Own tensors, a model of each device's, and who holds what of them; {} for nothing."""
+        own = {name: tensor for name, tensor in state.items() if not name.startswith("base.")}
+        bases = {n.removeprefix("base."): t for n, t in state.items() if n.startswith("base.")}
+        servers = [{n: t[k] for n, t in bases.items()} for k in range(self.count)]
+        row = [k if state else -1 for k in range(self.count)]
+        versions = [list(row) for _ in (*self.task.all_experts, "gate")]
+        return own, servers, {"held": training.experts_held(state), "versions": versions}
+
     def receive(self, server, state=None, *, who=True, experts=None, generation=0) -> State:
-        return training.load(self.task, server, state, **self._how(who, generation, experts))
+        how = self._how(who, generation, experts)
+        return self._done(training.load, state or {}, server, (*how["experts"], -1), **how)
 
     def receive_gate(self, server: State, state: State, who: Any) -> State:
-        return training.load_gate(self.task, server, state, who=who)
+        return self._done(training.load_gate, state, server, (-1,), who=who)
 
-    def train(self, state, rounds=1, *, first=0, experts=(1,), mask="-inf", **how: bool) -> State:
+    def train(self, state, rounds=1, *, first=0, experts=(1,), mask="-inf", **how: Any) -> State:
         counts = {"rounds": self.each(rounds), "first_round": self.each(first)}
         how = {"gate": False, "masked": False, **how}
         said = {"cluster": self.cluster, "experts": experts, "mask": mask}
-        return training.train(self.task, state, **said, **counts, **how)
+        return {**state, **training.train_rounds(self.task, state, **said, **counts, **how)}
 
     def fold(self, state, *, who=True, generation=1, experts=None, gate=True) -> State:
-        return training.commit(self.task, state, gate=gate, **self._how(who, generation, experts))
+        how = self._how(who, generation, experts)
+        return self._done(training.commit, state, gate=gate, **how)
 
     def offer(self, state: State, experts: Collection[int] = (), gate: bool = True) -> State:
-        return training.offer(self.task, state, experts=experts, gate=gate)
+        own, servers, known = self._by_reference(state)
+        return training.offer(self.task, own, *servers, **known, experts=experts, gate=gate)
 
 
 def moved(before: State, after: State, device: int | None = None) -> set[str]:

@@ -14,11 +14,13 @@ from learning.training import aggregation, local, sgd
 from learning.training import local as training
 from learning.training.aggregation import add_changes, sample_weights
 from learning.training.device_state import (
+    assembled,
     commit,
     experts_held,
     load,
     load_gate,
     model_of_device,
+    of_one_model,
     offer,
     select,
     whole,
@@ -31,7 +33,7 @@ from learning.training.evaluation import (
     usage,
 )
 from learning.training.guards import Frozen, UnchangedGuard, not_finite
-from learning.training.local import train
+from learning.training.local import train, train_rounds
 from learning.training.nmoe import answers, experts, extractor, gates
 from learning.training.nmoe.extractor import estimated as shared
 from learning.training.nmoe.extractor import pairs, view

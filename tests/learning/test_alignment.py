@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from tests.kit import learning as kit
 from tests.kit import training
+from tests.kit.devices import Devices
 from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig
 from tests.kit.training import Traits, expert_of, forward_with_routing, model_of_device, usage
 
@@ -103,16 +104,13 @@ def mine_of(row):
 
 
 def held(task, server, experts=EVERY):
-    cluster = task.config.clusters[0]
-    some = {"who": [True] * task.devices(cluster), "adapter_epoch": [0] * task.devices(cluster)}
-    return training.load(task, server, None, experts=experts, cluster=cluster, **some)
+    return Devices(task, task.config.clusters[0]).receive(server, experts=experts)
 
 
 def trained(task, server, reach=REACH, experts=EVERY, rounds=(2, 2, 2)):
-    return training.train(
-        task, held(task, server, experts), cluster="A", rounds=rounds, first_round=[0] * 3,
-        experts=experts, gate=True, masked=True, **({} if reach is None else {"reach": reach}),
-    )  # fmt: skip
+    reach = {} if reach is None else {"reach": reach}
+    how = {"experts": experts, "gate": True, "masked": True, **reach}
+    return Devices(task, "A").train(held(task, server, experts), rounds, **how)
 
 
 def moved(task, before, after, device):
