@@ -43,6 +43,14 @@ class Spent(NamedTuple):
         """All of it."""
         return sum(self)
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of each part, by its name; 0 of no time."""
+        whole_s = self.total_s or 1.0
+        return {
+            name.removesuffix("_s"): part_s / whole_s for name, part_s in self._asdict().items()
+        }
+
 
 class CriticalCycle(NamedTuple):
     """A complete cycle from the end of the one before, and how its last cluster spent it."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.axes import Axes
 
-from learning.requests.cluster import Floats
 from sim.analysis import spans
-from sim.analysis.rounds import round_ends_s
+from sim.analysis.critical_path import Spent
+from sim.analysis.rounds import client_word, round_ends_s
 from sim.errors import InputError
-from sim.plots.canvas import COLOURS, Drawn, colour, ink, legend, name_ticks, new_axes, unit_of
+from sim.plots.canvas import Drawn, colour, ink, legend, name, name_ticks, new_axes, unit_of
 
 BARS = {
     "in view": (0.08, 0.84, 0.13),
@@ -72,39 +74,48 @@ def rounds(self: Drawn, axes: Axes | None = None) -> Axes:
     return axes
 
 
-# Where simulated time went: a bar for each cluster, and one for the critical path.
+# Where simulated time went: a line for each cluster, and one for the critical path.
 
 
-PARTS = {
-    "transmitting": COLOURS[0],
-    "queueing": COLOURS[1],
-    "training": COLOURS[2],
-    "waiting": "#a0a0a0",
-}
+PARTS = {"transmitting": "o", "queueing": "s", "training": "^", "waiting": "D"}
+"""What time goes by with, and how it is marked."""
 CRITICAL = "critical path"
+LEAST_PERCENT = 0.01
+"""Where the scale of shares begins: less stands there too, nothing stands nowhere."""
+MOST_LINES = 16
+"""Clusters up to which each has a line of its own, and not only their mean."""
+LONGEST_LABEL = 60
+"""Letters of a name that are written whole."""
 
 
 def where_time_went(self: Drawn, axes: Axes | None = None) -> Axes:
-    """Draw how each cluster, and the critical path, spent the simulated time."""
+    """Draw which shares of the simulated time each cluster, and the critical path, spent how."""
     path = self.run.critical_path
     if not path.clusters or not path.simulated_s > 0:
         raise InputError("the run has no time to show: it ended before anything happened")
-    axes, unit = axes or new_axes(), unit_of(path.simulated_s)
-    spent = [*path.clusters.values(), path.spent]
-    place = np.arange(len(spent)) + np.array([0.0] * len(path.clusters) + [0.3])
-    stack(axes, place, np.array(spent) / unit.seconds, 0.7)
-    name_ticks(axes, "y", place.tolist(), [*path.clusters, CRITICAL])
-    axes.set_ylim(place[-1] + 0.6, -0.6)
-    axes.set_xlim(0, path.simulated_s / unit.seconds)
-    axes.set_xlabel(f"simulated {unit.name}")
+    spent = path.clusters
+    if len(spent) > MOST_LINES:
+        both = Spent(*map(sum, zip(*spent.values(), strict=True)))
+        spent = {f"all {len(spent)} {client_word(self.run.manifest)}s together": both}
+    if path.cycles:
+        spent = {**spent, CRITICAL: path.spent}
+    return draw_shares({who: one.shares for who, one in spent.items()}, axes)
+
+
+def draw_shares(lines: Mapping[str, Mapping[str, float]], axes: Axes | None = None) -> Axes:
+    """Draw the shares of time of some lines by part, on a scale that shows 1 % beside 99 %."""
+    axes, places = axes or new_axes(), np.arange(len(lines))
+    for place, label in enumerate(lines):
+        axes.axhline(place, color=ink(), linewidth=0.5, alpha=0.4, zorder=0.5)
+        axes.text(LEAST_PERCENT, place - 0.22, name(label, LONGEST_LABEL), va="bottom")
+    handles = []
+    for number, (part, marker) in enumerate(PARTS.items()):
+        percent = 100 * np.array([shares[part] for shares in lines.values()])
+        shown = np.where(percent > 0, np.maximum(percent, LEAST_PERCENT), np.nan)
+        handles += axes.plot(shown, places, marker, color=colour(number), fillstyle="none", mew=2)
+    axes.set(xscale="log", xlim=(0.8 * LEAST_PERCENT, 125), yticks=[])
+    axes.set_ylim(len(lines) - 0.6, -0.8)
+    axes.set_xticks([0.01, 0.1, 1, 10, 100], ["0.01", "0.1", "1", "10", "100"])
+    axes.set_xlabel("share of the time in percent, by powers of ten")
+    legend(axes, handles, list(PARTS))
     return axes
-
-
-def stack(axes: Axes, place: Floats, widths: Floats, height: float) -> None:
-    """Draw a bar at each place (B,), made of the widths (B, 4) of all parts, and their legend."""
-    right = np.cumsum(widths, axis=1)
-    bars = [
-        axes.barh(place, width, height, left, color=part)
-        for width, left, part in zip(widths.T, (right - widths).T, PARTS.values(), strict=True)
-    ]
-    legend(axes, [one[0] for one in bars], list(PARTS))

@@ -11,8 +11,8 @@ from sim.analysis.comparison import Group, compare_groups, group_runs
 from sim.errors import InputError
 from sim.execution.result import load
 from sim.plots.accuracy import OVER, accuracy
-from sim.plots.timeline import PARTS
-from sim.report.findings import draw_shares, notices, shares_of_groups
+from sim.plots.timeline import PARTS, draw_shares
+from sim.report.findings import notices, shares_of_groups
 from sim.report.page import Page
 
 MOST_CURVES = 12

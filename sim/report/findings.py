@@ -1,23 +1,16 @@
-"""What held runs back: shares of the critical path, as bars and cells of tables."""
+"""What held runs back: shares of the critical path, as cells of tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import mean
 
-import numpy as np
-from matplotlib.axes import Axes
-
 from sim.analysis.comparison import Group
-from sim.analysis.critical_path import CriticalPath, Spent
+from sim.analysis.critical_path import CriticalPath
 from sim.execution.folder import COMPLETE, INTERRUPTED
 from sim.execution.result import Result
 from sim.formatting import seconds
-from sim.plots.canvas import name
-from sim.plots.timeline import CRITICAL, PARTS, stack
-
-LONGEST_LABEL = 60
-"""Letters of a group's name that are written whole."""
+from sim.plots.timeline import CRITICAL, PARTS
 
 
 def notices(run: Result) -> list[str]:
@@ -37,17 +30,13 @@ def notices(run: Result) -> list[str]:
 
 def critical_shares(path: CriticalPath) -> dict[str, float]:
     """Return each part's share of the critical path; empty where no cycle was completed."""
-    return _shares(path.spent) if path.cycles else {}
-
-
-def _shares(spent: Spent) -> dict[str, float]:
-    return {part: getattr(spent, f"{part}_s") / (spent.total_s or 1.0) for part in PARTS}
+    return path.spent.shares if path.cycles else {}
 
 
 def time_cells(path: CriticalPath) -> list[list[str]]:
     """Return a row for each cluster and the critical path: times and shares, by part."""
     spent = {**path.clusters, **({CRITICAL: path.spent} if path.cycles else {})}
-    return [[who, *map(_cell, one, _shares(one).values())] for who, one in spent.items()]
+    return [[who, *map(_cell, one, one.shares.values())] for who, one in spent.items()]
 
 
 def _cell(time_s: float, share: float) -> str:
@@ -75,15 +64,3 @@ def shares_of_groups(
         for label, shares in found.items()
     ]
     return {label: shares for label, shares in found.items() if shares}, cells
-
-
-def draw_shares(axes: Axes, shares: Mapping[str, Mapping[str, float]]) -> None:
-    """Draw a bar a group under its name: beside it, long names would leave no room for bars."""
-    percents = 100 * np.array([[one[part] for part in PARTS] for one in shares.values()])
-    stack(axes, np.arange(len(shares), dtype=np.float64), percents, 0.4)
-    for place, label in enumerate(shares):
-        axes.text(0, place - 0.26, name(label, LONGEST_LABEL), va="bottom")
-    axes.set_yticks([])
-    axes.set_ylim(len(shares) - 0.7, -0.8)
-    axes.set_xlim(0, 100)
-    axes.set_xlabel("share of the critical path (%)")

@@ -25,7 +25,7 @@ from sim.plots.accuracy import OVER
 from sim.plots.canvas import colour
 from sim.plots.contact import longest_service
 from sim.plots.ground_map import check_map
-from sim.plots.timeline import PARTS
+from sim.plots.timeline import MOST_LINES, PARTS
 from sim.report.findings import critical_shares, notices, time_cells
 from sim.report.page import Page
 from sim.report.timeline import MOST_DEVICE_LANES, timeline
@@ -56,7 +56,7 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
             **{"run": run, "manifest": manifest, "summary": run.summary, "path": run.critical_path},
             **{"shares": critical_shares(run.critical_path), "OVER": OVER, "PARTS": PARTS},
             "trains": manifest["scenario"]["learning"].get("train", True),
-            "MOST_DEVICE_LANES": MOST_DEVICE_LANES,
+            **{"MOST_DEVICE_LANES": MOST_DEVICE_LANES, "MOST_LINES": MOST_LINES},
             "minute": map_minute,
             "turned": of_stations(run.tables["contacts"]),
             **{function.__name__: function for function in called},
