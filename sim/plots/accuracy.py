@@ -20,7 +20,6 @@ from sim.plots.canvas import (
     Run,
     Unit,
     colour,
-    dashes,
     ink,
     legend,
     new_axes,
@@ -32,6 +31,8 @@ OVER: dict[Over, str] = {"time": "simulated time", "cycle": "complete cycles"}
 """What accuracy is drawn over, and what that is called."""
 What = Literal["accuracy", "loss"]
 """What is drawn."""
+SECTION = re.compile(r"\b(?:\w+\.)+(?=\w+=)")
+"""What stands before the last part of a key in a label, and has no room in a legend."""
 
 
 def accuracy_of(
@@ -49,19 +50,12 @@ def accuracy_of(
     if not len(rows):
         raise InputError(f"the run has no {what}: it is timing-only, or ended before it began")
     names = sorted(pc.unique(rows["cluster"].drop_null()).to_pylist()) if clusters else []
-    axes, unit = axes or new_axes(), unit_of(pc.max(rows["time_s"]).as_py())
-    lines = []
-    for number, cluster in enumerate(names):
-        mine = rows.filter(pc.equal(rows["cluster"], cluster))
-        lines += axes.plot(*points(mine, over, unit, what), linewidth=1.0)
-        lines[-1].set(color=colour(number), linestyle=dashes(number))
     pooled = rows.filter(pc.equal(rows["scope"], "global"))
-    whole = ink() if clusters else colour(0)
-    lines += axes.plot(*points(pooled, over, unit, what), color=whole, linewidth=1.6)
-    if clusters:
-        legend(axes, lines, [*names, "all"])
-    finish(axes, over, unit, what)
-    return axes
+    if not clusters:
+        return _drawn({"": [pooled]}, axes, over, what)
+    names = sorted(pc.unique(rows["cluster"].drop_null()).to_pylist())
+    each = {name: [rows.filter(pc.equal(rows["cluster"], name))] for name in names}
+    return _drawn({**each, "all": [pooled]}, axes, over, what)
 
 
 def measured(metrics: pa.Table, what: What) -> pa.Table:
@@ -78,8 +72,23 @@ def points(rows: pa.Table, over: Over, unit: Unit, what: What) -> tuple[Floats, 
     return cycle.astype(float), values[first]
 
 
-def finish(axes: Axes, over: Over, unit: Unit, what: What) -> None:
-    """Label the axes, and draw the targets among what is shown as thin lines."""
+def _drawn(
+    curves: Mapping[str, Sequence[pa.Table]], axes: Axes | None, over: Over, what: What
+) -> Axes:
+    """Draw a line for each table, and the targets among what is shown as thin lines."""
+    last_s = max(pc.max(rows["time_s"]).as_py() for each in curves.values() for rows in each)
+    axes, unit = axes or new_axes(), unit_of(last_s)
+    names, lines = [], []
+    for number, (label, each) in enumerate(curves.items()):
+        drawn = [axes.plot(*points(rows, over, unit, what), linewidth=1.4)[0] for rows in each]
+        for line in drawn:
+            # Runs may have the same accuracies: a line below shows between another's dashes.
+            line.set(color=colour(number), linestyle=DASHES[number % len(DASHES)])
+        if drawn:
+            names.append(SECTION.sub("", label))
+            lines.append(drawn[0])
+    if len(curves) > 1:
+        legend(axes, lines, names)
     low, high = axes.get_ylim()
     for target in TARGETS if what == "accuracy" else ():
         if low <= target <= high:
@@ -87,13 +96,10 @@ def finish(axes: Axes, over: Over, unit: Unit, what: What) -> None:
     axes.set_ylim(low, high)
     axes.set_xlabel(f"simulated {unit.name}" if over == "time" else "complete cycles")
     axes.set_ylabel(what)
+    return axes
 
 
 # Accuracy of several runs, or of groups of runs: a colour a label and a line a run.
-
-
-SECTION = re.compile(r"\b(?:\w+\.)+(?=\w+=)")
-"""What stands before the last part of a key in a label, and has no room in a legend."""
 
 
 def accuracy(
@@ -114,19 +120,6 @@ def accuracy(
         )
         pooled = (rows.filter(pc.equal(rows["scope"], "global")) for rows in known)
         found[label] = [rows for rows in pooled if len(rows)]
-    lasts_s = [pc.max(rows["time_s"]).as_py() for each in found.values() for rows in each]
-    if not lasts_s:
+    if not any(found.values()):
         raise InputError("none of the runs has an accuracy: they are timing-only, or unfinished")
-    axes, unit = axes or new_axes(), unit_of(max(lasts_s))
-    names, lines = [], []
-    for number, (label, each) in enumerate(found.items()):
-        drawn = [axes.plot(*points(rows, over, unit, what), linewidth=1.4)[0] for rows in each]
-        for line in drawn:
-            # Runs may have the same accuracies: a line below shows between another's dashes.
-            line.set(color=colour(number), linestyle=DASHES[number % len(DASHES)])
-        if drawn:
-            names.append(SECTION.sub("", label))
-            lines.append(drawn[0])
-    legend(axes, lines, names)
-    finish(axes, over, unit, what)
-    return axes
+    return _drawn(found, axes, over, what)

@@ -64,11 +64,6 @@ def colour(number: int) -> str:
     return COLOURS[number % len(COLOURS)]
 
 
-def dashes(number: int) -> str:
-    """Return the line style of the cluster or run with a number."""
-    return DASHES[number // len(COLOURS) % len(DASHES)]
-
-
 def ink() -> Any:
     """Return the colour of text, as whoever draws has set it."""
     from matplotlib import rcParams

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.transforms import Bbox
 
 import scenarios
 from learning.requests.cluster import Floats
@@ -97,18 +98,9 @@ def circle(site: Site, radius_deg: float) -> tuple[Floats, Floats]:
 
 
 def broken(longitude_deg: Floats, latitude_deg: Floats) -> tuple[Floats, Floats]:
-    """Return a line that ends at the antimeridian and goes on at the other side of the map."""
-    before = np.flatnonzero(np.abs(np.diff(longitude_deg)) > 180.0)
-    side = np.where(longitude_deg[before] > 0, 180.0, -180.0)
-    step = longitude_deg[before + 1] + 2 * side - longitude_deg[before]
-    part = np.divide(side - longitude_deg[before], step, out=np.zeros(len(before)), where=step != 0)
-    crossing = latitude_deg[before] + part * (latitude_deg[before + 1] - latitude_deg[before])
-    gap = np.full(len(before), np.nan)
-    where = np.repeat(before + 1, 3)
-    return (
-        np.insert(longitude_deg, where, np.stack([side, gap, -side], axis=1).ravel()),
-        np.insert(latitude_deg, where, np.stack([crossing, gap, crossing], axis=1).ravel()),
-    )
+    """Return a line without its steps from one side of the map to the other: nan lies between."""
+    over = np.flatnonzero(np.abs(np.diff(longitude_deg)) > 180.0) + 1
+    return np.insert(longitude_deg, over, np.nan), np.insert(latitude_deg, over, np.nan)
 
 
 def _track(
@@ -150,40 +142,20 @@ MOST_NAMES = 30
 """Places up to which each has its name written."""
 
 
-class Box(NamedTuple):
-    """Where a name would stand, in degrees, and how it is aligned."""
-
-    west: float
-    east: float
-    south: float
-    north: float
-    aligned: str
-
-    def meets(self, other: Box) -> bool:
-        """Whether both cover a common place."""
-        beside = self.west < other.east and other.west < self.east
-        return beside and self.south < other.north and other.south < self.north
-
-
 def write_names(axes: Axes, places: Sequence[tuple[float, float, str]]) -> None:
     """Write the names of places (longitude, latitude, name); of too many none."""
-    taken: list[Box] = []
+    taken: list[Bbox] = []
     for longitude_deg, latitude_deg, text in places if len(places) <= MOST_NAMES else []:
         label = name(text, 14)
-        boxes = _boxes(longitude_deg, latitude_deg, LETTER_DEG * len(label))
-        inside = [box for box in boxes if box.west > -180 and box.east < 180] or boxes
-        box = min(inside, key=lambda box: sum(box.meets(other) for other in taken))
-        taken.append(box)
-        x = box.west if box.aligned == "left" else box.east
-        axes.text(x, (box.south + box.north) / 2, label, ha=box.aligned, va="center")
-
-
-def _boxes(longitude_deg: float, latitude_deg: float, width_deg: float) -> list[Box]:
-    """To the right, to the left, then both a line further up or down."""
-    right = longitude_deg + GAP_DEG, longitude_deg + GAP_DEG + width_deg, "left"
-    left = longitude_deg - GAP_DEG - width_deg, longitude_deg - GAP_DEG, "right"
-    return [
-        Box(west, east, middle - LINE_DEG / 2, middle + LINE_DEG / 2, aligned)
-        for middle in (latitude_deg, latitude_deg + LINE_DEG, latitude_deg - LINE_DEG)
-        for west, east, aligned in (right, left)
-    ]
+        width_deg = LETTER_DEG * len(label)
+        # To the right, to the left, then both a line further up or down.
+        boxes = [
+            Bbox.from_bounds(west, latitude_deg + line - LINE_DEG / 2, width_deg, LINE_DEG)
+            for line in (0.0, LINE_DEG, -LINE_DEG)
+            for west in (longitude_deg + GAP_DEG, longitude_deg - GAP_DEG - width_deg)
+        ]
+        inside = [box for box in boxes if box.x0 > -180 and box.x1 < 180] or boxes
+        taken.append(min(inside, key=lambda box: box.count_overlaps(taken)))
+        right = taken[-1].x0 > longitude_deg
+        x, aligned = (taken[-1].x0, "left") if right else (taken[-1].x1, "right")
+        axes.text(x, taken[-1].y0 + LINE_DEG / 2, label, ha=aligned, va="center")
