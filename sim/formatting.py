@@ -50,6 +50,11 @@ def seconds(time_s: float) -> str:
     return _in_units(time_s, units, ".3g") or f"{time_s / 1e-6:.3g} us"
 
 
+def percent(share: float) -> str:
+    """Show a share in two decimals of a percent; one that is too small for them is not nothing."""
+    return f"{share:.2%}" if share >= 0.00005 or not share else "< 0.01%"
+
+
 def _in_units(value: float, units: Sequence[tuple[str, float]], form: str) -> str:
     """Show a value in the first of the units that it holds; nothing where it holds none."""
     held = (f"{value / scale:{form}} {unit}" for unit, scale in units if value >= scale)

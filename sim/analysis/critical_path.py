@@ -45,11 +45,9 @@ class Spent(NamedTuple):
 
     @property
     def shares(self) -> dict[str, float]:
-        """The share of each part, by its name; 0 of no time."""
-        whole_s = self.total_s or 1.0
-        return {
-            name.removesuffix("_s"): part_s / whole_s for name, part_s in self._asdict().items()
-        }
+        """The share of each part, by its name; empty of no time."""
+        parts = self._asdict().items() if self.total_s else ()
+        return {name.removesuffix("_s"): part_s / self.total_s for name, part_s in parts}
 
 
 class CriticalCycle(NamedTuple):
@@ -69,7 +67,7 @@ class CriticalPath(NamedTuple):
     """
 
     simulated_s: float
-    clusters: Mapping[str, Spent]
+    clusters: dict[str, Spent]
     cycles: tuple[CriticalCycle, ...]
 
     @property

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from sim.analysis import text
 from sim.analysis.comparison import Group, compare_groups, group_runs
 from sim.errors import InputError
 from sim.execution.result import load
+from sim.formatting import percent
 from sim.plots.accuracy import OVER, accuracy
 from sim.plots.timeline import PARTS, draw_shares
-from sim.report.findings import notices, shares_of_groups
 from sim.report.page import Page
+from sim.report.run_page import notices
 
 MOST_CURVES = 12
 """Groups up to which curves are drawn over each other."""
@@ -45,7 +47,14 @@ def compared(groups: Sequence[Group]) -> dict[str, Any]:
     rows, common = comparison["groups"], comparison["common_target"]
     called = (
         *(text.stand_in_lines, text.test_rows, text.test_notes, accuracy, transposed),
-        *(text.figure_rows, text.target_rows, shares_of_groups, draw_shares, run_cells),
+        *(
+            text.figure_rows,
+            text.target_rows,
+            shares_of_groups,
+            share_cells,
+            draw_shares,
+            run_cells,
+        ),
     )
 
     def measures(figure: str) -> bool:
@@ -64,6 +73,22 @@ def compared(groups: Sequence[Group]) -> dict[str, Any]:
 def transposed(first: str, labels: Sequence[str], rows: Mapping[str, list[str]]) -> Table:
     """Return heads and rows of a table that has a line for each of the labels."""
     return [first, *rows], list(map(list, zip(labels, *rows.values(), strict=True)))
+
+
+def shares_of_groups(groups: Sequence[Group]) -> dict[str, dict[str, float]]:
+    """Return the shares of the critical path of each group that has one, the mean of its runs'."""
+    each = {group.label: [run.critical_path.spent.shares for run in group.runs] for group in groups}
+    known = {label: [shares for shares in own if shares] for label, own in each.items()}
+    return {
+        label: {part: mean(one[part] for one in own) for part in PARTS}
+        for label, own in known.items()
+        if own
+    }
+
+
+def share_cells(shares: Mapping[str, Mapping[str, float]]) -> Cells:
+    """Return a row for each group."""
+    return [[label, *map(percent, own.values())] for label, own in shares.items()]
 
 
 def run_cells(groups: Sequence[Group]) -> Cells:

@@ -14,19 +14,20 @@ import yaml
 from matplotlib.axes import Axes
 
 from learning.policies.alignment import variation
+from sim.analysis.critical_path import CriticalPath
 from sim.analysis.experts import Alignment, alignments, by_cluster, inference_figures
 from sim.analysis.rounds import client_word
 from sim.analysis.spans import of_stations
 from sim.analysis.summary import staleness
 from sim.analysis.text import alignment_lines, summary_rows
+from sim.execution.folder import COMPLETE, INTERRUPTED
 from sim.execution.result import Result, load
-from sim.formatting import data_size, seconds
+from sim.formatting import data_size, percent, seconds
 from sim.plots.accuracy import OVER
 from sim.plots.canvas import colour
 from sim.plots.contact import longest_service
 from sim.plots.ground_map import check_map
-from sim.plots.timeline import MOST_LINES, PARTS
-from sim.report.findings import critical_shares, notices, time_cells
+from sim.plots.timeline import CRITICAL, MOST_LINES, PARTS
 from sim.report.page import Page
 from sim.report.timeline import MOST_DEVICE_LANES, timeline
 
@@ -54,7 +55,7 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
         f"{datetime.fromisoformat(manifest['start_utc']):%Y-%m-%d %H:%M:%S} UTC",
         context={
             **{"run": run, "manifest": manifest, "summary": run.summary, "path": run.critical_path},
-            **{"shares": critical_shares(run.critical_path), "OVER": OVER, "PARTS": PARTS},
+            **{"shares": run.critical_path.spent.shares, "OVER": OVER, "PARTS": PARTS},
             "trains": manifest["scenario"]["learning"].get("train", True),
             **{"MOST_DEVICE_LANES": MOST_DEVICE_LANES, "MOST_LINES": MOST_LINES},
             "minute": map_minute,
@@ -66,6 +67,36 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
 
 
 # What the template calls.
+
+
+def notices(run: Result) -> list[str]:
+    """Return what a reader has to know first: that the run did not end as it should."""
+    status, error = run.manifest["status"], run.manifest.get("error")
+    if status == COMPLETE:
+        return []
+    why = f": {error}" if error else ""
+    hours = run.manifest["simulated_s"] / 3600
+    resumed = f"; leomix run SCENARIO --resume -o {run.folder} goes on with it"
+    more = resumed if status == INTERRUPTED else ""
+    return [
+        f"This run is {status}{why}. What follows is what it had by {hours:.2f} h of "
+        f"simulation{more}."
+    ]
+
+
+def time_cells(path: CriticalPath) -> list[list[str]]:
+    """Return a row for each cluster and the critical path: times and shares, by part."""
+    spent = path.clusters | ({CRITICAL: path.spent} if path.cycles else {})
+    return [
+        [
+            who,
+            *(
+                f"{seconds(time_s)}\n{percent(share)}" if time_s else "-"
+                for time_s, share in zip(one, one.shares.values(), strict=False)
+            ),
+        ]
+        for who, one in spent.items()
+    ]
 
 
 def names_of(run: Result, what: str) -> list[str]:
