@@ -88,13 +88,7 @@ def time_cells(path: CriticalPath) -> list[list[str]]:
     """Return a row for each cluster and the critical path: times and shares, by part."""
     spent = path.clusters | ({CRITICAL: path.spent} if path.cycles else {})
     return [
-        [
-            who,
-            *(
-                f"{seconds(time_s)}\n{percent(share)}" if time_s else "-"
-                for time_s, share in zip(one, one.shares.values(), strict=False)
-            ),
-        ]
+        [who, *(f"{seconds(t)}\n{percent(t / one.total_s)}" if t else "-" for t in one)]
         for who, one in spent.items()
     ]
 
