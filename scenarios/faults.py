@@ -1,8 +1,10 @@
 """`faults:` - what goes wrong by chance, each kind by itself; off by default."""
 
-from pydantic import Field, model_validator
+from collections.abc import Iterator
 
-from scenarios.errors import Problem, ProblemsFound
+from pydantic import Field
+
+from scenarios.errors import Problem
 from scenarios.section import Count, Section, setting
 
 
@@ -44,12 +46,10 @@ class Uploads(Section):
     late: float = setting(0.0, "share that begins late", ge=0, le=1)
     late_minutes: float = setting(10.0, "mean delay of one that begins late, minutes", gt=0, le=1e6)
 
-    @model_validator(mode="after")
-    def _late_minutes_of_late_uploads(self) -> "Uploads":
+    def problems(self) -> Iterator[Problem]:
+        """A delay of what is never late."""
         if "late_minutes" in self.model_fields_set and "late" not in self.model_fields_set:
-            text = "is not used without late; set late too, like 0.05"
-            raise ProblemsFound([Problem(("late_minutes",), text)])
-        return self
+            yield Problem(("late_minutes",), "is not used without late; set late too, like 0.05")
 
 
 class Faults(Section):

@@ -8,19 +8,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, Tag, model_validator
 
-from scenarios.errors import KeyPath, Problem, dotted, refuse
+from scenarios.errors import Problem, refuse
 from scenarios.presets import PROCESSORS
-from scenarios.section import (
-    NAME,
-    NO_GEOMETRY,
-    Positive,
-    Rule,
-    Section,
-    Text,
-    refused_keys,
-    setting,
-    word_or,
-)
+from scenarios.section import NAME, NO_GEOMETRY, Positive, Section, Text, setting, word_or
 
 # `compute:` - how fast devices train, and with what memory and power.
 
@@ -40,6 +30,13 @@ class DeviceCompute(Section):
     tflops: Positive = setting(None, "sustained rate of a device, TFLOP/s", le=1e9)
     memory_gib: Positive = setting(None, "memory of a device, GiB", le=1e9)
     power_w: Positive = setting(None, "power that a device draws in training, W", le=1e9)
+
+    def problems(self) -> Iterator[Problem]:
+        """More than one compute rate."""
+        for key in ("processor", "tflops"):
+            if self.seconds_per_round is not None and getattr(self, key) is not None:
+                text = "cannot be combined with seconds_per_round; keep one and set the other to "
+                yield Problem((key,), f"{text}null")
 
     def figures(self) -> dict[str, float]:
         """Return the figures that are given, and its processor's behind them."""
@@ -67,6 +64,12 @@ class Battery(Section):
     idle_w: float = setting(0.0, "power that is always drawn, W", ge=0, le=1e9)
     reserve: float = setting(0.2, "share of the capacity that nothing is computed on", ge=0, lt=1)
     initial: float = setting(1.0, "share that is charged at the start", ge=0, le=1)
+
+    def problems(self) -> Iterator[Problem]:
+        """A battery that never charges."""
+        if self.charge_w <= self.idle_w:
+            text = f"got {self.charge_w:g}; never charges the battery: give more than idle_w, "
+            yield Problem(("charge_w",), f"{text}{self.idle_w:g}")
 
 
 class Compute(DeviceCompute):
@@ -185,6 +188,26 @@ class Cluster(GroundNode):
             return values
         return {**values, "devices": _counted(values.get("kinds"))}
 
+    def problems(self) -> Iterator[Problem]:
+        """Devices that are given twice, and numbers of them that differ."""
+        given = [key for key in DEVICE_FORMS if getattr(self, key) is not None]
+        if len(given) > 1:
+            others = " and ".join(given[:-1])
+            yield Problem((given[-1],), f"cannot be combined with {others}; keep one of them")
+        if self.devices is None and self.radius_km > 0:
+            text = f"is not used with {given[0]}, where every device has a place; leave it out"
+            yield Problem(("radius_km",), text)
+        if self.kinds is None:
+            return
+        if self.compute is not None:
+            yield Problem(("kinds",), "cannot be combined with compute; remove one of the two")
+        counted = sum(kind.devices for kind in self.kinds)
+        places = None if self.places is None else len(self.places)
+        for key, count in (("devices", self.devices), ("places", places)):
+            if count not in (None, counted):
+                text = f"have {counted} devices in all, but {key} gives {count}; make the numbers "
+                yield Problem(("kinds",), f"{text}equal")
+
 
 UNLIMITED = "unlimited"
 Antennas = Annotated[
@@ -241,27 +264,12 @@ def _counted(kinds: Any) -> int | None:
 # Rules between the keys of a cluster, and between clusters and the source of contacts.
 
 
-_BARE: tuple[Rule, ...] = (
-    (
-        "min_elevation_deg places places_path",
-        lambda facts: not facts["geometry"],
-        NO_GEOMETRY,
-    ),
-)
-
-
 def ground_problems(ground: Ground, source: str, geometry: bool) -> Iterator[Problem]:
     """Yield what does not fit together; `geometry`: does the source know where satellites are?"""
-    facts = {"source": source, "geometry": geometry}
-    for index, station in enumerate(ground.stations or ()):
-        place = _place(station, source) if geometry else refused_keys(_BARE, facts, dict(station))
-        yield from (problem.below("ground", "stations", index) for problem in place)
-    for index, cluster in enumerate(ground.clusters):
-        path = ("ground", "clusters", index)
-        place = _place(cluster, source) if geometry else refused_keys(_BARE, facts, dict(cluster))
-        for problem in [*place, *_devices(cluster)]:
-            yield problem.below(*path)
-        yield from _computing(cluster, path)
+    for key, nodes in (("stations", ground.stations or ()), ("clusters", ground.clusters)):
+        for index, node in enumerate(nodes):
+            for problem in _place(node, source) if geometry else _no_place(node, source):
+                yield problem.below("ground", key, index)
 
 
 def _place(node: GroundNode, source: str) -> Iterator[Problem]:
@@ -272,48 +280,13 @@ def _place(node: GroundNode, source: str) -> Iterator[Problem]:
             yield Problem((key,), text)
 
 
-def _devices(cluster: Cluster) -> Iterator[Problem]:
-    given = [key for key in DEVICE_FORMS if getattr(cluster, key) is not None]
-    if len(given) > 1:
-        others = " and ".join(given[:-1])
-        yield Problem((given[-1],), f"cannot be combined with {others}; keep one of them")
-    if cluster.devices is None and cluster.radius_km > 0:
-        text = f"is not used with {given[0]}, where every device has a place; leave it out"
-        yield Problem(("radius_km",), text)
-
-
-def _computing(cluster: Cluster, path: KeyPath) -> Iterator[Problem]:
-    if cluster.compute is not None:
-        yield from rate_problems((*path, "compute"), cluster.compute)
-    if cluster.kinds is None:
-        return
-    if cluster.compute is not None:
-        text = f"cannot be combined with {dotted(path)}.compute; remove one of the two"
-        yield Problem((*path, "kinds"), text)
-    for index, kind in enumerate(cluster.kinds):
-        yield from rate_problems((*path, "kinds", index), kind)
-    counted = sum(kind.devices for kind in cluster.kinds)
-    places = None if cluster.places is None else len(cluster.places)
-    for key, count in (("devices", cluster.devices), ("places", places)):
-        if count is not None and count != counted:
-            text = f"have {counted} devices in all, but {key} gives {count}; make the numbers equal"
-            yield Problem((*path, "kinds"), text)
-
-
-def rate_problems(path: KeyPath, compute: DeviceCompute) -> Iterator[Problem]:
-    """Yield the contradiction of a device that has two compute rates; `path` is the section's."""
-    for key in ("processor", "tflops"):
-        if compute.seconds_per_round is not None and getattr(compute, key) is not None:
-            other = f"{dotted(path)}.seconds_per_round"
-            text = f"cannot be combined with {other}; keep one and set the other to null"
-            yield Problem((*path, key), text)
+def _no_place(node: GroundNode, source: str) -> Iterator[Problem]:
+    for key in ("min_elevation_deg", "places", "places_path"):
+        if getattr(node, key, None) is not None:
+            yield Problem((key,), NO_GEOMETRY.format(source=source))
 
 
 # The one order in which clusters and devices are simulated, however a file lists them.
-
-
-PlaceRow = tuple[str | None, float, float, float, float | None]
-"""Name, latitude (degrees), longitude (degrees), altitude (m) and mask (degrees) of a device."""
 
 
 def in_canonical_order(ground: Ground) -> Ground:
@@ -325,27 +298,18 @@ def in_canonical_order(ground: Ground) -> Ground:
 def _with_places_in_order(cluster: Cluster) -> Cluster:
     if cluster.places is None:
         return cluster
-    rows = [
-        (
-            place.name,
-            place.latitude_deg,
-            place.longitude_deg,
-            place.altitude_m,
-            place.min_elevation_deg,
-        )
-        for place in cluster.places
-    ]
-    order = places_order(rows, cluster.kinds)
+    order = places_order([[*dict(place).values()] for place in cluster.places], cluster.kinds)
     places = tuple(cluster.places[number] for number in order)
     kinds = kinds_in_order(cluster.kinds, order)
     return cluster.model_copy(update={"places": places, "kinds": kinds})
 
 
 def places_order(
-    places: Sequence[PlaceRow], kinds: Sequence[Kind] | None = None
+    places: Sequence[Sequence[Any]], kinds: Sequence[Kind] | None = None
 ) -> tuple[int, ...]:
     """Return the numbers of devices in the order of their names; of nameless ones, of their places.
 
+    A place is its name, latitude, longitude (degrees), altitude (m) and mask (degrees or None).
     Places that are called 0, 1, 2, ... have no names, only numbers. ``kinds`` are those of the
     devices in the order of ``places``; they decide where devices share a place.
     """

@@ -1,25 +1,13 @@
 """`learning:` - the method, its schedule, the model and the data."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, Tag, field_serializer, field_validator, model_validator
+from pydantic import Field, JsonValue, Tag, field_serializer
 
-from scenarios.errors import Problem, refuse
-from scenarios.section import (
-    Count,
-    Positive,
-    Rule,
-    Section,
-    Steps,
-    Text,
-    broken,
-    needed_with,
-    only_with,
-    refused_keys,
-    setting,
-    word_or,
-)
+from scenarios.errors import Problem
+from scenarios.section import Count, Positive, Section, Steps, Text, of_kind, setting, word_or
 
 
 class Rounds(Section):
@@ -96,19 +84,13 @@ class Columns(Section):
     split: Text = setting(None, "`train` or `test`")
 
 
-_SPLIT_RULES: tuple[Rule, ...] = (
-    (
-        "alpha",
-        lambda facts: facts["kind"] not in ("dirichlet", "quantity"),
-        "is not used with kind {kind!r}; set kind: dirichlet or quantity, or leave it out",
-    ),
-    only_with("classes", "kind", "shards"),
-)
-_SPLIT_NEEDS = (
-    needed_with("alpha", "kind", "dirichlet", "like 0.3"),
-    needed_with("alpha", "kind", "quantity", "like 0.5"),
-    needed_with("classes", "kind", "shards", "like 2"),
-)
+SPLITS = {
+    "iid": set[str](),
+    "dirichlet": {"alpha"},
+    "shards": {"classes"},
+    "quantity": {"alpha"},
+    "domains": set[str](),
+}
 
 
 class Split(Section):
@@ -125,11 +107,9 @@ class Split(Section):
         None, "shards of one label each, with kind shards", ge=1, le=100_000
     )
 
-    @model_validator(mode="after")
-    def _each_key_with_its_kind(self) -> "Split":
-        keys = dict(self)
-        refuse([*refused_keys(_SPLIT_RULES, keys, keys), *broken(_SPLIT_NEEDS, keys)])
-        return self
+    def problems(self) -> Iterator[Problem]:
+        """Keys of another kind, and those that the kind lacks."""
+        return of_kind(self, "kind", SPLITS, {"alpha": "0.3", "classes": "2"})
 
 
 WITHIN = ("own_domain_fraction", "partition", "dirichlet_alpha", "classes_per_device")
@@ -177,13 +157,12 @@ class Data(Section):
         0.2, "share held out where a file names no test samples", gt=0, lt=1
     )
 
-    @model_validator(mode="after")
-    def _one_way_to_split(self) -> "Data":
-        plain = {name: type(self).model_fields[name].default for name in WITHIN}
-        given = [name for name in WITHIN if getattr(self, name) != plain[name]]
-        text = "cannot be combined with learning.data.split; keep one of them"
-        refuse(Problem((name,), text) for name in given if self.split is not None)
-        return self
+    def problems(self) -> Iterator[Problem]:
+        """More than one way to split."""
+        for name in () if self.split is None else WITHIN:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                text = "cannot be combined with learning.data.split; keep one of them"
+                yield Problem((name,), text)
 
 
 class Lora(Section):
@@ -213,13 +192,6 @@ class Pretraining(Section):
     gate_steps: Steps = setting(None, "gate, on all trial data")
 
 
-_UNUSED = (only_with("quorum", "when", "quorum"), only_with("deadline_s", "when", "deadline"))
-_MISSING = (
-    needed_with("quorum", "when", "quorum", "like 0.8"),
-    needed_with("deadline_s", "when", "deadline", "like 600"),
-)
-
-
 class Aggregation(Section):
     """When an aggregation ends a step with uploads, or a round that waits for clusters."""
 
@@ -229,26 +201,10 @@ class Aggregation(Section):
     quorum: float | None = setting(None, "share to wait for; needed with when quorum", gt=0, le=1)
     deadline_s: Positive = setting(None, "longest wait, s; needed with when deadline", le=1e9)
 
-    @model_validator(mode="after")
-    def _each_key_with_its_rule(self) -> "Aggregation":
-        keys = dict(self)
-        refuse([*refused_keys(_UNUSED, keys, keys), *broken(_MISSING, keys)])
-        return self
-
-
-def _of_kind(section: Section, used: dict[str, set[str]], needed: dict[str, str]) -> list[Problem]:
-    """Return problems of keys that a kind does not use, and of those that it needs and lacks.
-
-    ``used`` are the keys of each kind of the section, ``needed`` examples of those without default.
-    """
-    kind, plain = section.kind, type(section).model_construct()  # type: ignore[attr-defined]
-    given = {key for key, value in dict(section).items() if value != getattr(plain, key)}
-    unused = sorted((given & set[str]().union(*used.values())) - used[kind])
-    missing = [key for key in needed if key in used[kind] - given]
-    return [
-        *(Problem((key,), f"is not used with kind {kind!r}; remove it") for key in unused),
-        *(Problem((k,), f"is missing; kind {kind!r} needs it, like {needed[k]}") for k in missing),
-    ]
+    def problems(self) -> Iterator[Problem]:
+        """Keys of another rule, and the one that the rule lacks."""
+        used = {"all": set[str](), "quorum": {"quorum"}, "deadline": {"deadline_s"}}
+        return of_kind(self, "when", used, {"quorum": "0.8", "deadline_s": "600"})
 
 
 _DECAY = {"eps", "weight_decay"}
@@ -287,13 +243,11 @@ class Optimizer(Section):
         "reset", "what a device remembers when it downloads a model"
     )
 
-    @model_validator(mode="after")
-    def _each_key_with_its_kind(self) -> "Optimizer":
-        problems = _of_kind(self, OPTIMIZERS, {})
+    def problems(self) -> Iterator[Problem]:
+        """Keys of another kind, and a momentum that is missing."""
+        yield from of_kind(self, "kind", OPTIMIZERS)
         if self.nesterov and not self.momentum:
-            problems.append(Problem(("nesterov",), "needs momentum above 0; set it, like 0.9"))
-        refuse(problems)
-        return self
+            yield Problem(("nesterov",), "needs momentum above 0; set it, like 0.9")
 
 
 class Schedule(Section):
@@ -313,10 +267,9 @@ class Schedule(Section):
         0, "first rounds, over which it grows to 1", ge=0, le=1_000_000_000
     )
 
-    @model_validator(mode="after")
-    def _each_key_with_its_kind(self) -> "Schedule":
-        refuse(_of_kind(self, SCHEDULES, {"rounds": "100", "factor": "0.5"}))
-        return self
+    def problems(self) -> Iterator[Problem]:
+        """Keys of another kind, and those that the kind lacks."""
+        return of_kind(self, "kind", SCHEDULES, {"rounds": "100", "factor": "0.5"})
 
 
 class Learning(Section):
@@ -376,13 +329,19 @@ class Learning(Section):
     )
     options: dict[str, JsonValue] = setting({}, "the method's own options, checked by it")
 
-    @field_validator("targets")
-    @classmethod
-    def _rising(cls, targets: tuple[float, ...]) -> tuple[float, ...]:
-        for before, after in pairwise(targets):
+    def problems(self) -> Iterator[Problem]:
+        """Targets that do not rise, and models that do not fit."""
+        for before, after in pairwise(self.targets):
             if after <= before:
-                raise ValueError(f"{after:g} follows {before:g}; give each once, rising")
-        return targets
+                text = f"{after:g} follows {before:g}; give each once, rising"
+                yield Problem(("targets",), text)
+        if self.sized_as is not None and not self.train:
+            text = "is not used with train false; set it to null, learning.model to its "
+            yield Problem(("sized_as",), f"{text}architecture")
+        # Networked experts are one per device, whatever the value of this key.
+        if self.model.top_k > self.model.experts and not self.model.kind.endswith("-nmoe"):
+            most = f"must be at most learning.model.experts, {self.model.experts}"
+            yield Problem(("model", "top_k"), f"got {self.model.top_k}; {most}")
 
     @field_serializer("sized_as")
     def _what_was_given(self, sized_as: Sizes | None) -> dict[str, JsonValue] | None:

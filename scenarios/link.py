@@ -1,9 +1,12 @@
 """`link:` - the radios, as overrides of a preset, and what surrounds them."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Tag
 
+from scenarios.errors import Problem
+from scenarios.presets import ISL_PRESETS
 from scenarios.section import Decibels, Loss, Positive, Section, setting, word_or
 
 # The keys of one direction of the link, in the units of a link budget; all are optional.
@@ -120,6 +123,9 @@ class Sidelink(Section):
 # `link.isl:` - the links between satellites.
 
 
+ISL_BUDGET = ("frequency_ghz", "bandwidth_mhz", "tx_power_dbm", "gain_dbi", "noise_temperature_k")
+
+
 class Isl(Section):
     """Which satellites have links to each other, how far these reach, and their rate."""
 
@@ -153,6 +159,28 @@ class Isl(Section):
     tx_power_dbm: Decibels = setting(None, "transmit power, dBm")
     gain_dbi: Decibels = setting(None, "gain of each of the two antennas, dBi")
     noise_temperature_k: Positive = setting(None, "noise temperature of the receiver, K", le=1e6)
+
+    def problems(self) -> Iterator[Problem]:
+        """No links, or none or more than one way to their rate."""
+        if self.within_plane == self.between_planes == "none":
+            text = "got 'none', as between_planes has; then there are no links: set one of the two"
+            yield Problem(("within_plane",), f"{text}, or remove link.isl")
+        if self.within_plane == "ring" and self.terminals == 1:
+            text = "got 1; a ring uses 2 of each satellite: give 2 or more, or within_plane: none"
+            yield Problem(("terminals",), text)
+        by_budget = self.rate_mbps is None and self.preset is None
+        text = "is not used with a preset or a rate_mbps; remove it"
+        if by_budget:
+            text = "is missing; give it, or a preset or a rate_mbps instead of a budget"
+        for key in ISL_BUDGET:
+            if (getattr(self, key) is None) == by_budget:
+                yield Problem((key,), text)
+
+    def values(self) -> dict[str, float | None]:
+        """Return rate, range and budget in user units: as given, else the preset's, or None."""
+        preset = {} if self.preset is None else ISL_PRESETS[self.preset]
+        given = {key: getattr(self, key) for key in ("rate_mbps", "max_range_km", *ISL_BUDGET)}
+        return {key: preset.get(key) if value is None else value for key, value in given.items()}
 
 
 class Link(Section):

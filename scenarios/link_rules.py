@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, Literal, TypedDict
 from scenarios.errors import Problem
 from scenarios.presets import (
     BEAMWIDTH_DEG,
-    ISL_PRESETS,
     NEGLECTS_DOWNLINK,
     PRESETS,
     LinkValues,
@@ -27,7 +26,7 @@ from scenarios.section import (
 
 if TYPE_CHECKING:
     from scenarios.ground import Ground
-    from scenarios.link import Isl, Link, LinkSide, Sidelink
+    from scenarios.link import Link, LinkSide, Sidelink
 
 
 # A figure of the link budget, or the keys that make it: giving one form replaces the other.
@@ -327,51 +326,6 @@ def sidelink_values(sidelink: "Sidelink | None") -> dict[str, float] | None:
     given = {key: float(value) for key, value in sidelink if value is not None}
     unused = _BUDGET.keys() if "rate_mbps" in given else ()
     return {key: value for key, value in (_DEFAULTS | given).items() if key not in unused}
-
-
-# Links between satellites: what their rate follows from.
-
-
-_ISL_BUDGET: Final = "frequency_ghz bandwidth_mhz tx_power_dbm gain_dbi noise_temperature_k"
-_ISL_RULES: Final[tuple[Rule, ...]] = (
-    (
-        "within_plane",
-        lambda facts: facts["within_plane"] == facts["between_planes"] == "none",
-        "got 'none', as between_planes has; then there are no links: set one of the two, or "
-        "remove link.isl",
-    ),
-    (
-        "terminals",
-        lambda facts: facts["within_plane"] == "ring" and facts["terminals"] == 1,
-        "got 1; a ring uses 2 of each satellite: give 2 or more, or within_plane: none",
-    ),
-)
-
-
-def isl_problems(isl: "Isl | None", satellites_learn: bool, geometry: bool) -> Iterator[Problem]:
-    """Yield what does not fit together, with paths from the scenario's top."""
-    if isl is None:
-        return
-    path, facts, budget = ("link", "isl"), dict(isl), _ISL_BUDGET.split()
-    if not (satellites_learn and geometry):
-        text = "is between satellites that are clients on an orbit; set roles.clients: satellites"
-        yield Problem(path, f"{text}, or remove it")
-    if isl.rate_mbps is None and isl.preset is None:
-        missing = [key for key in budget if facts[key] is None]
-        text = "is missing; give it, or a preset or a rate_mbps instead of a budget"
-        yield from (Problem((*path, key), text) for key in missing)
-    else:
-        text = "is not used with a preset or a rate_mbps; remove it"
-        yield from (Problem((*path, key), text) for key in budget if facts[key] is not None)
-    yield from (problem.below(*path) for problem in broken(_ISL_RULES, facts))
-
-
-def isl_values(isl: "Isl") -> dict[str, float | None]:
-    """Return rate, range and budget in user units; what was not given is the preset's, or None."""
-    preset = {} if isl.preset is None else ISL_PRESETS[isl.preset]
-    keys = ("rate_mbps", "max_range_km", *_ISL_BUDGET.split())
-    given = ((key, getattr(isl, key)) for key in keys)
-    return {key: preset.get(key) if value is None else value for key, value in given}
 
 
 # A link's values: the preset with the user's overrides put in, as far as they apply.

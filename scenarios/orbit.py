@@ -69,12 +69,23 @@ NameOrNumber = Annotated[
 ]
 
 
+def _one_text(path: str | None, text: str | None, kind: str, key: str) -> Iterator[Problem]:
+    if path is None and text is None:
+        yield Problem(("path",), f"is missing; give the {kind} file, or {key} with the lines")
+    if path is not None and text is not None:
+        yield Problem((key,), "cannot be combined with orbit.path; remove one of the two")
+
+
 class _Elements(WithGeometry):
     path: Text = setting(None, "element file; relative paths start at the scenario file's folder")
     elements: Text = setting(None, "the file's text itself, in place of path")
     satellite: NameOrNumber = setting(
         None, "name or catalogue number, for a file of several satellites"
     )
+
+    def problems(self) -> Iterator[Problem]:
+        """No elements, or two texts of them."""
+        return _one_text(self.path, self.elements, "element", "elements")
 
 
 class TleOrbit(_Elements):
@@ -132,6 +143,10 @@ class CircularOrbit(_Made):
     )
 
 
+EARTH_RADIUS_KM = 6378.135  # WGS 72, the ellipsoid of SGP4
+LOWEST_PERIGEE_KM = 120.0
+
+
 class KeplerianOrbit(_Made):
     """A satellite on Brouwer mean elements at the scenario's start, as SGP4 takes them."""
 
@@ -145,6 +160,17 @@ class KeplerianOrbit(_Made):
     )
     mean_anomaly_deg: Angle = setting(0.0, "mean anomaly at the start, degrees")
     bstar: float = setting(0.0, "SGP4's drag term B*, per Earth radius; 0 for no drag", ge=-1, le=1)
+
+    def problems(self) -> Iterator[Problem]:
+        """A perigee in the air, and drag that nothing uses."""
+        height_km = self.semi_major_axis_km * (1.0 - self.eccentricity) - EARTH_RADIUS_KM
+        if height_km < LOWEST_PERIGEE_KM:
+            text = f"got {self.eccentricity:g}; puts the perigee at {height_km:.0f} km of altitude"
+            text += f", and it must be at least {LOWEST_PERIGEE_KM:g} km: lower it, or raise "
+            yield Problem(("eccentricity",), f"{text}semi_major_axis_km")
+        if self.bstar and self.propagation == "secular_j2":
+            text = "is not used with propagation 'secular_j2', which has no drag; leave it out"
+            yield Problem(("bstar",), text)
 
 
 class _Pattern(Section):
@@ -163,6 +189,17 @@ class _Pattern(Section):
     argument_of_latitude_deg: Angle = setting(
         0.0, "angle of the first satellite from its node, degrees"
     )
+
+    def problems(self) -> Iterator[Problem]:
+        """Numbers of satellites and planes that do not go together."""
+        satellites, planes = getattr(self, "satellites", None), getattr(self, "planes", None)
+        if satellites is None or planes is None:
+            return
+        if satellites % planes:
+            text = f"got {satellites}; must be a multiple of planes, {planes}"
+            yield Problem(("satellites",), text)
+        if self.phasing >= planes:
+            yield Problem(("phasing",), f"got {self.phasing}; must be below planes, {planes}")
 
 
 MOST_SATELLITES = 20_000
@@ -185,6 +222,18 @@ class Shell(_Pattern):
     inclination_deg: Inclination
     satellites: Size = Field(description="number of satellites in all planes")
     planes: Size = Field(description="number of orbital planes")
+
+    def problems(self) -> Iterator[Problem]:
+        """Not one height, and satellites that do not go together."""
+        if self.semi_major_axis_km is None:
+            if self.altitude_km is None:
+                yield Problem(("altitude_km",), "is missing; give it, or semi_major_axis_km")
+        elif self.altitude_km is not None:
+            yield Problem(("semi_major_axis_km",), "cannot be combined with altitude_km; keep one")
+        elif self.inclination_deg == "sun-synchronous":
+            text = "got 'sun-synchronous', which needs altitude_km in place of semi_major_axis_km"
+            yield Problem(("inclination_deg",), text)
+        yield from super().problems()
 
 
 class Use(Section):
@@ -217,6 +266,36 @@ class WalkerOrbit(_Made, _Pattern):
         "any", "one satellite, or any of them: each an access point of the same server"
     )
     satellite: NameOrNumber = setting(None, "name of the one satellite of serving single")
+
+    def problems(self) -> Iterator[Problem]:
+        """Shells that do not go together, and more of them in use than there is."""
+        fields = WalkerOrbit.model_fields
+        if self.shells is None:
+            for key in ("altitude_km", "inclination_deg", "satellites", "planes"):
+                if getattr(self, key) is None:
+                    text = f"is missing; give the {fields[key].description}, or shells"
+                    yield Problem((key,), text)
+            yield from super().problems()
+        for key in Shell.model_fields if self.shells else ():
+            if key in fields and getattr(self, key) != fields[key].default:
+                yield Problem((key,), "is not used with shells; give it in each of them")
+        names = [shell.name or str(n) for n, shell in enumerate(self.shells or (), start=1)]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                text = f"{name!r} is taken; names must be unique"
+                yield Problem(("shells", number, "name"), text)
+        for shell in self.shells or (self,):
+            planes = shell.planes or MOST_SATELLITES
+            each = (shell.satellites or MOST_SATELLITES) // planes
+            for key, there in (("planes", planes), ("satellites_per_plane", each)):
+                wanted = getattr(self.use, key) or 0
+                if wanted > there:
+                    text = f"got {wanted}; there are {there}: give at most as many"
+                    yield Problem(("use", key), text)
+        total = sum(shell.satellites for shell in self.shells or ())
+        if total > MOST_SATELLITES:
+            text = f"have {total} satellites in all; must be at most {MOST_SATELLITES}"
+            yield Problem(("shells",), text)
 
     @property
     def satellites_used(self) -> int:
@@ -260,6 +339,15 @@ class ContactsOrbit(WithService):
         WindowColumns(), "what the file's columns are called in the file"
     )
 
+    def problems(self) -> Iterator[Problem]:
+        """No windows or two texts of them, and elevations that these do not have."""
+        yield from _one_text(self.path, self.windows, "window", "windows")
+        others = {"priority": "least_recently_served", "hand_over": "longest_remaining"}
+        for key, other in others.items():
+            if getattr(self, key) == "highest_elevation":
+                text = "got 'highest_elevation', but source 'contacts' has no elevations; use "
+                yield Problem((key,), f"{text}{other!r}")
+
 
 class Slots(Section):
     """One cycle: a slot for each cluster in the order of their names, then the idle ones."""
@@ -283,11 +371,9 @@ Orbit = (
 )
 
 
-# Rules between the keys of a source, and between the source and the scenario's start.
+# Rules between the source and other sections.
 
 
-EARTH_RADIUS_KM = 6378.135  # WGS 72, the ellipsoid of SGP4
-LOWEST_PERIGEE_KM = 120.0
 _UNUSED: tuple[Rule, ...] = (
     # With one satellite there is no second one to go to.
     only_with("hand_over hand_over_gap_s session sync_delay_s", "serving", "any"),
@@ -306,113 +392,8 @@ def orbit_problems(
     if isinstance(orbit, CircularOrbit | KeplerianOrbit | WalkerOrbit) and start is None:
         text = f"is missing; source {orbit.source!r} has no epoch, so write it like "
         yield Problem(("start",), f"{text}2026-08-22T00:00:00Z")
+    if isinstance(orbit, SlotOrbit) and orbit.slots.count not in (None, clusters):
+        text = f"must be the number of clusters, {clusters} (or leave it out)"
+        yield Problem(("orbit", "slots", "count"), f"got {orbit.slots.count}; {text}")
     keys = dict(orbit) | ({"serving": "any"} if stations_serve else {})
-    for problem in [*_of_source(orbit, clusters), *refused_keys(_UNUSED, keys, keys)]:
-        yield problem.below("orbit")
-
-
-def _of_source(orbit: OrbitSource, clusters: int) -> Iterator[Problem]:
-    if isinstance(orbit, TleOrbit | OmmOrbit):
-        yield from _one_text(orbit.path, orbit.elements, "element", "elements")
-    elif isinstance(orbit, ContactsOrbit):
-        yield from _one_text(orbit.path, orbit.windows, "window", "windows")
-        yield from _no_elevation(orbit)
-    elif isinstance(orbit, KeplerianOrbit):
-        yield from _perigee(orbit)
-    elif isinstance(orbit, WalkerOrbit):
-        yield from _walker(orbit)
-    elif isinstance(orbit, SlotOrbit):
-        yield from _slot_count(orbit, clusters)
-
-
-def _one_text(path: str | None, text: str | None, kind: str, key: str) -> Iterator[Problem]:
-    if path is None and text is None:
-        yield Problem(("path",), f"is missing; give the {kind} file, or {key} with the lines")
-    if path is not None and text is not None:
-        yield Problem((key,), "cannot be combined with orbit.path; remove one of the two")
-
-
-def _no_elevation(orbit: ContactsOrbit) -> Iterator[Problem]:
-    others = {"priority": "least_recently_served", "hand_over": "longest_remaining"}
-    for key, other in others.items():
-        if getattr(orbit, key) == "highest_elevation":
-            text = (
-                f"got 'highest_elevation', but source 'contacts' has no elevations; use {other!r}"
-            )
-            yield Problem((key,), text)
-
-
-def _perigee(orbit: KeplerianOrbit) -> Iterator[Problem]:
-    height_km = orbit.semi_major_axis_km * (1.0 - orbit.eccentricity) - EARTH_RADIUS_KM
-    if height_km < LOWEST_PERIGEE_KM:
-        text = (
-            f"got {orbit.eccentricity:g}; puts the perigee at {height_km:.0f} km of altitude, and "
-            f"it must be at least {LOWEST_PERIGEE_KM:g} km: lower it, or raise semi_major_axis_km"
-        )
-        yield Problem(("eccentricity",), text)
-    if orbit.bstar and orbit.propagation == "secular_j2":
-        text = "is not used with propagation 'secular_j2', which has no drag; leave it out"
-        yield Problem(("bstar",), text)
-
-
-_OF_A_SHELL = ("altitude_km", "inclination_deg", "satellites", "planes")
-
-
-def _walker(orbit: WalkerOrbit) -> Iterator[Problem]:
-    fields = WalkerOrbit.model_fields
-    if orbit.shells is None:
-        for key in _OF_A_SHELL:
-            if getattr(orbit, key) is None:
-                text = f"is missing; give the {fields[key].description}, or shells"
-                yield Problem((key,), text)
-        yield from _shell(orbit, orbit.use)
-        return
-    for key in (*_OF_A_SHELL, *_Pattern.model_fields):
-        if getattr(orbit, key) != fields[key].default:
-            yield Problem((key,), "is not used with shells; give it in each of them")
-    names = [shell.name or str(number) for number, shell in enumerate(orbit.shells, start=1)]
-    for number, shell in enumerate(orbit.shells):
-        place = "shells", number
-        if names[number] in names[:number]:
-            text = f"{names[number]!r} is taken; names must be unique"
-            yield Problem((*place, "name"), text)
-        yield from (problem.below(*place) for problem in _height(shell))
-        for problem in _shell(shell, orbit.use):
-            yield problem if problem.path[0] == "use" else problem.below(*place)
-    total = sum(shell.satellites for shell in orbit.shells)
-    if total > MOST_SATELLITES:
-        text = f"have {total} satellites in all; must be at most {MOST_SATELLITES}"
-        yield Problem(("shells",), text)
-
-
-def _height(shell: Shell) -> Iterator[Problem]:
-    if shell.altitude_km is None and shell.semi_major_axis_km is None:
-        yield Problem(("altitude_km",), "is missing; give it, or semi_major_axis_km")
-    elif shell.semi_major_axis_km is not None and shell.altitude_km is not None:
-        yield Problem(("semi_major_axis_km",), "cannot be combined with altitude_km; keep one")
-    elif shell.semi_major_axis_km is not None and shell.inclination_deg == "sun-synchronous":
-        text = "got 'sun-synchronous', which needs altitude_km in place of semi_major_axis_km"
-        yield Problem(("inclination_deg",), text)
-
-
-def _shell(shell: WalkerOrbit | Shell, use: Use) -> Iterator[Problem]:
-    if shell.satellites is None or shell.planes is None:
-        return
-    if shell.satellites % shell.planes:
-        text = f"got {shell.satellites}; must be a multiple of orbit.planes, {shell.planes}"
-        yield Problem(("satellites",), text)
-    if shell.phasing >= shell.planes:
-        text = f"got {shell.phasing}; must be below orbit.planes, {shell.planes}"
-        yield Problem(("phasing",), text)
-    each = shell.satellites // shell.planes
-    for key, there in (("planes", shell.planes), ("satellites_per_plane", each)):
-        wanted = getattr(use, key)
-        if wanted is not None and wanted > there:
-            yield Problem(("use", key), f"got {wanted}; there are {there}: give at most as many")
-
-
-def _slot_count(orbit: SlotOrbit, clusters: int) -> Iterator[Problem]:
-    count = orbit.slots.count
-    if count not in (None, clusters):
-        text = f"got {count}; must be the number of clusters, {clusters} (or leave it out)"
-        yield Problem(("slots", "count"), text)
+    yield from (problem.below("orbit") for problem in refused_keys(_UNUSED, keys, keys))

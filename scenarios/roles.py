@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from scenarios.errors import Problem
-from scenarios.faults import Faults
-from scenarios.ground import Compute, Ground
+from scenarios.ground import Ground
 from scenarios.link import Link
 from scenarios.link_rules import link_directions
 from scenarios.section import Section, setting
@@ -29,6 +28,12 @@ class Roles(Section):
         "devices", "who holds the data; planes: the satellites of each are one client"
     )
 
+    def problems(self) -> Iterator[Problem]:
+        """Clients that the server cannot have."""
+        if self.stations_serve != (self.clients != "devices"):
+            text = f"got {self.clients!r}; the clients of server 'stations' are 'satellites' or "
+            yield Problem(("clients",), f"{text}'planes', and those of satellites 'devices'")
+
     @property
     def stations_serve(self) -> bool:
         """Tell whether stations are the server, and satellites or their planes the clients."""
@@ -42,16 +47,11 @@ class Roles(Section):
 
 def roles_problems(roles: Roles, orbit: "Orbit", ground: Ground, link: Link) -> Iterator[Problem]:
     """Yield what does not fit together, with paths from the scenario's top."""
-    if roles.stations_serve != (roles.clients != "devices"):
-        text = f"got {roles.clients!r}; the clients of server 'stations' are 'satellites' or "
-        yield Problem(("roles", "clients"), f"{text}'planes', and those of satellites 'devices'")
-        return
     if roles.stations_serve:
         yield from _stations_serve(roles, orbit, ground, link)
         return
     if not ground.clusters:
-        text = "is missing; list the clusters of devices"
-        yield Problem(("ground", "clusters"), text)
+        yield Problem(("ground", "clusters"), "is missing; list the clusters of devices")
     for key in ("stations", "stations_path", "stations_used"):
         if getattr(ground, key) is not None:
             text = f"is not used with roles.server {roles.server!r}; set roles.server: stations"
@@ -59,26 +59,6 @@ def roles_problems(roles: Roles, orbit: "Orbit", ground: Ground, link: Link) -> 
     if roles.server_satellite is not None and getattr(orbit, "satellite", None) is not None:
         text = f"cannot be combined with roles.server {roles.server!r}; remove one of the two"
         yield Problem(("orbit", "satellite"), text)
-
-
-def battery_problems(
-    roles: Roles, compute: Compute, faults: Faults, geometry: bool
-) -> Iterator[Problem]:
-    """Yield what a battery lacks, with paths from the scenario's top."""
-    battery, path = compute.battery, ("compute", "battery")
-    if battery is None:
-        return
-    if not (roles.clients == "satellites" and geometry):
-        text = "is of satellites that are clients on an orbit; set roles.clients: satellites"
-        yield Problem(path, f"{text}, or remove it")
-    if compute.overridden_by(None).power_w is None:
-        yield Problem(("compute", "power_w"), "is missing; compute.battery needs it, in W")
-    if faults.churn is not None:
-        text = "cannot be combined with compute.battery, which says when satellites compute; "
-        yield Problem(("faults", "churn"), f"{text}remove one of the two")
-    if battery.charge_w <= battery.idle_w:
-        text = f"got {battery.charge_w:g}; never charges the battery: give more than idle_w, "
-        yield Problem((*path, "charge_w"), f"{text}{battery.idle_w:g}")
 
 
 def _stations_serve(roles: Roles, orbit: "Orbit", ground: Ground, link: Link) -> Iterator[Problem]:

@@ -3,23 +3,22 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr
 
-from scenarios.errors import Origin, Problem, refuse
+from scenarios.errors import Origin, Problem
 from scenarios.faults import Faults
-from scenarios.ground import Compute, Ground, ground_problems, rate_problems
+from scenarios.ground import Compute, Ground, ground_problems
 from scenarios.learning import Learning
 from scenarios.link import Link
 from scenarios.link_rules import (
     ResolvedLink,
-    isl_problems,
     link_problems,
     link_values,
     sidelink_problems,
     sidelink_values,
 )
 from scenarios.orbit import Orbit, orbit_problems
-from scenarios.roles import Roles, battery_problems, roles_problems
+from scenarios.roles import Roles, roles_problems
 from scenarios.section import Instant, Positive, Section, setting
 
 
@@ -79,48 +78,36 @@ class Scenario(Section):
         """Compare all keys."""
         return isinstance(other, Scenario) and self.__dict__ == other.__dict__
 
-    @model_validator(mode="after")
-    def _sections_agree(self) -> "Scenario":
-        refuse(contradictions(self))
-        return self
+    def problems(self) -> Iterator[Problem]:
+        """Sections that do not fit together."""
+        orbit, source, geometry = self.orbit, self.orbit.source, self.orbit.has_geometry
+        if source == "slots" and self.stop.cycles is None:
+            text = "is missing; source 'slots' runs a number of cycles, like 40"
+            yield Problem(("stop", "cycles"), text)
+        if geometry and self.stop.days is None:
+            text = f"is missing; source {source!r} finds contacts over so many days, like 14"
+            yield Problem(("stop", "days"), text)
+        clusters, serve = len(self.ground.clusters), self.roles.stations_serve
+        yield from roles_problems(self.roles, orbit, self.ground, self.link)
+        yield from orbit_problems(orbit, self.start, clusters, serve)
+        yield from ground_problems(self.ground, source, geometry)
+        yield from link_problems(self.link, source, geometry)
+        yield from sidelink_problems(self.link.sidelink, self.ground, source, geometry)
+        if self.link.isl is not None and not (serve and geometry):
+            text = "is between satellites that are clients on an orbit; set roles.clients: "
+            yield Problem(("link", "isl"), f"{text}satellites, or remove it")
+        if self.compute.battery is not None:
+            yield from self._battery_problems()
 
-
-def contradictions(scenario: "Scenario") -> Iterator[Problem]:
-    """Yield everything that does not fit together, in the order of the sections."""
-    source, geometry = scenario.orbit.source, scenario.orbit.has_geometry
-    yield from _stop(scenario)
-    clusters = len(scenario.ground.clusters)
-    roles = scenario.roles
-    yield from roles_problems(roles, scenario.orbit, scenario.ground, scenario.link)
-    yield from orbit_problems(scenario.orbit, scenario.start, clusters, roles.stations_serve)
-    yield from ground_problems(scenario.ground, source, geometry)
-    yield from link_problems(scenario.link, source, geometry)
-    yield from sidelink_problems(scenario.link.sidelink, scenario.ground, source, geometry)
-    yield from isl_problems(scenario.link.isl, roles.stations_serve, geometry)
-    yield from rate_problems(("compute",), scenario.compute)
-    yield from battery_problems(roles, scenario.compute, scenario.faults, geometry)
-    yield from _model(scenario)
-
-
-def _stop(scenario: "Scenario") -> Iterator[Problem]:
-    source = scenario.orbit.source
-    if source == "slots" and scenario.stop.cycles is None:
-        text = "is missing; source 'slots' runs a number of cycles, like 40"
-        yield Problem(("stop", "cycles"), text)
-    if scenario.orbit.has_geometry and scenario.stop.days is None:
-        text = f"is missing; source {source!r} finds contacts over so many days, like 14"
-        yield Problem(("stop", "days"), text)
-
-
-def _model(scenario: "Scenario") -> Iterator[Problem]:
-    learning, model = scenario.learning, scenario.learning.model
-    if learning.sized_as is not None and not learning.train:
-        text = "is not used with train false; set it to null, learning.model to its architecture"
-        yield Problem(("learning", "sized_as"), text)
-    # Networked experts are one per device, whatever the value of this key.
-    if model.top_k > model.experts and not model.kind.endswith("-nmoe"):
-        text = f"got {model.top_k}; must be at most learning.model.experts, {model.experts}"
-        yield Problem(("learning", "model", "top_k"), text)
+    def _battery_problems(self) -> Iterator[Problem]:
+        if self.roles.clients != "satellites" or not self.orbit.has_geometry:
+            text = "is of satellites that are clients on an orbit; set roles.clients: satellites"
+            yield Problem(("compute", "battery"), f"{text}, or remove it")
+        if self.compute.overridden_by(None).power_w is None:
+            yield Problem(("compute", "power_w"), "is missing; compute.battery needs it, in W")
+        if self.faults.churn is not None:
+            text = "cannot be combined with compute.battery, which says when satellites compute; "
+            yield Problem(("faults", "churn"), f"{text}remove one of the two")
 
 
 def resolved_link(scenario: Scenario) -> ResolvedLink:

@@ -2,19 +2,35 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    model_validator,
+)
 
-from scenarios.errors import Problem
+from scenarios.errors import Problem, refuse
 
 _START_EXAMPLE = "write it like 2026-08-22T00:00:00Z"
 
 
 class Section(BaseModel):
-    """A mapping of a scenario file."""
+    """A mapping of a scenario file, with the rules between its own keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+    def problems(self) -> Iterable[Problem]:
+        """Return what does not fit together, by the keys of this section."""
+        return ()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        refuse(self.problems())
+        return self
 
 
 def setting(default: Any, meaning: str, **limits: Any) -> Any:
@@ -81,6 +97,24 @@ def needed_with(needed: str, key: str, value: str, hint: str) -> Rule:
     """Return the rule that a key is needed with one value of another key; `hint`: what to give."""
     text = f"is missing; {key} {value!r} needs it, {hint}"
     return needed, lambda facts: facts[key] == value and facts.get(needed) is None, text
+
+
+def of_kind(
+    section: Section, key: str, used: Mapping[str, set[str]], needed: Mapping[str, str] = {}
+) -> Iterator[Problem]:
+    """Yield the problem of each key that a kind does not use, or that it needs and lacks.
+
+    ``used`` has the keys of each value of ``key``, ``needed`` examples of those without default.
+    """
+    kind = getattr(section, key)
+    for name, field in type(section).model_fields.items():
+        owners = [owner for owner, names in used.items() if name in names]
+        given = getattr(section, name) != field.default
+        if given and owners and kind not in owners:
+            text = f"is not used with {key} {kind!r}; set {key}: {' or '.join(owners)}"
+            yield Problem((name,), f"{text}, or remove it")
+        if not given and name in needed and kind in owners:
+            yield Problem((name,), f"is missing; {key} {kind!r} needs it, like {needed[name]}")
 
 
 def broken(rules: Iterable[Rule], facts: Facts) -> Iterator[Problem]:

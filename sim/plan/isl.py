@@ -15,7 +15,6 @@ import numpy as np
 
 import channel
 import orbit
-import scenarios
 from learning.requests.cluster import Floats, Ints, Mask
 from orbit.windows import groups
 from sim.errors import InputError
@@ -94,7 +93,7 @@ def isl_plan(
     if isl is None:
         return None
     pairs, within = isl_pairs(isl, satellites, start)
-    values = scenarios.isl_values(isl)
+    values = isl.values()
     found = find_isls(isl, satellites, start, start + timedelta(seconds=span_s), pairs)
     ring = np.zeros(len(satellites) ** 2, bool)
     ring[pairs[within] @ [len(satellites), 1]] = True
@@ -122,7 +121,7 @@ def find_isls(
     isl: Isl, satellites: Sequence[orbit.Satellite], start: datetime, end: datetime, pairs: Ints
 ) -> orbit.IslWindows:
     """Find the windows of pairs (P, 2); raise InputError for what `orbit.find_isls` refuses."""
-    range_km = scenarios.isl_values(isl)["max_range_km"]
+    range_km = isl.values()["max_range_km"]
     try:
         return orbit.find_isls(satellites, start, end, pairs.tolist(), isl.grazing_km, range_km)
     except orbit.ElementError:
