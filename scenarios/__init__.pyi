@@ -15,4 +15,3 @@ from .loading import schema as schema
 from .parsing import set_key as set_key
 from .scenario import Scenario as Scenario
 from .scenario import resolved_link as resolved_link
-from .scenario import resolved_sidelink as resolved_sidelink

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, Tag, model_validator
 
 from scenarios.errors import Problem, refuse
 from scenarios.presets import PROCESSORS
-from scenarios.section import NAME, NO_GEOMETRY, Positive, Section, Text, setting, word_or
+from scenarios.section import NAME, Positive, Section, Text, setting, without_geometry, word_or
 
 # `compute:` - how fast devices train, and with what memory and power.
 
@@ -268,7 +268,8 @@ def ground_problems(ground: Ground, source: str, geometry: bool) -> Iterator[Pro
     """Yield what does not fit together; `geometry`: does the source know where satellites are?"""
     for key, nodes in (("stations", ground.stations or ()), ("clusters", ground.clusters)):
         for index, node in enumerate(nodes):
-            for problem in _place(node, source) if geometry else _no_place(node, source):
+            bare = without_geometry(node, source, "min_elevation_deg", "places", "places_path")
+            for problem in _place(node, source) if geometry else bare:
                 yield problem.below("ground", key, index)
 
 
@@ -278,12 +279,6 @@ def _place(node: GroundNode, source: str) -> Iterator[Problem]:
             kind = type(node).__name__.lower()
             text = f"is missing for {kind} {node.name!r}; source {source!r} needs its place"
             yield Problem((key,), text)
-
-
-def _no_place(node: GroundNode, source: str) -> Iterator[Problem]:
-    for key in ("min_elevation_deg", "places", "places_path"):
-        if getattr(node, key, None) is not None:
-            yield Problem((key,), NO_GEOMETRY.format(source=source))
 
 
 # The one order in which clusters and devices are simulated, however a file lists them.

@@ -1,6 +1,5 @@
 """Rules of the link: which keys go together, which are used when, and the resolved values."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypedDict
@@ -17,16 +16,14 @@ from scenarios.section import (
     NO_GEOMETRY,
     Facts,
     Rule,
-    broken,
-    needed_with,
     only_with,
     refused_keys,
     unused_keys,
+    without_geometry,
 )
 
 if TYPE_CHECKING:
-    from scenarios.ground import Ground
-    from scenarios.link import Link, LinkSide, Sidelink
+    from scenarios.link import Link, LinkSide
 
 
 # A figure of the link budget, or the keys that make it: giving one form replaces the other.
@@ -96,8 +93,8 @@ def _replaced(given: LinkValues) -> set[str]:
 
 
 _MISSING: Final = (
-    needed_with("fixed_rate_mbps", "rate", "fixed", "in Mbit/s"),
-    needed_with("exceedance_pct", "atmosphere", "itu", "in percent of the year, like 1"),
+    ("fixed_rate_mbps", "rate", "fixed", "in Mbit/s"),
+    ("exceedance_pct", "atmosphere", "itu", "in percent of the year, like 1"),
 )
 # Such a key is left out if it is a preset's, and refused if the user gave it.
 _UNUSED: Final[tuple[Rule, ...]] = (
@@ -152,40 +149,13 @@ _UNUSED: Final[tuple[Rule, ...]] = (
     only_with("rolloff", "rate", "modcod"),
     only_with("sharing total_bandwidth_mhz", "delivery", "unicast"),
 )
-_NEED_GEOMETRY: Final[tuple[Rule, ...]] = (
-    ("environment beamwidth_deg", lambda facts: not facts["geometry"], NO_GEOMETRY),
-)
-_CONTRADICTIONS: Final[tuple[Rule, ...]] = (
-    (
-        "fading",
-        lambda facts: facts["rate"] == "outage" and facts["fading"] == "none",
-        "got 'none', but rate 'outage' needs fading; set fading to rayleigh or rician",
-    ),
-    (
-        "bandwidth_mhz",
-        lambda facts: (
-            facts.get("delivery") != "broadcast"
-            and facts["bandwidth_mhz"] > facts["total_bandwidth_mhz"]
-        ),
-        "got {bandwidth_mhz:g}; must be at most total_bandwidth_mhz, {total_bandwidth_mhz:g}",
-    ),
-    (
-        "rate",
-        lambda facts: (
-            not facts["geometry"] and facts["rate"] != "fixed" and "path_gain_db" not in facts
-        ),
-        "got {rate!r}, but source {source!r} has no slant range to compute it from; "
-        "use preset: paper, rate: fixed, path_gain_db, or for the downlink 'neglected'",
-    ),
-)
 
 
 def link_problems(link: "Link", source: str, geometry: bool) -> Iterator[Problem]:
     """Yield what does not fit together; `geometry`: does the source have slant ranges?"""
     directions = link_directions(link, source, geometry)
-    whole = {**dict(link), "source": source, "geometry": geometry}
-    for problem in [*refused_keys(_NEED_GEOMETRY, whole, dict(link)), *_of_both(link, directions)]:
-        yield problem.below("link")
+    bare = () if geometry else without_geometry(link, source, "environment", "beamwidth_deg")
+    yield from (problem.below("link") for problem in [*bare, *_of_both(link, directions)])
     for side, direction in directions.items():
         for problem in [*_twice(direction)] or _of_a_direction(direction):
             yield problem.below("link", side)
@@ -206,9 +176,21 @@ def _of_a_direction(direction: LinkDirection) -> Iterator[Problem]:
             if whole not in values and part not in values:
                 text = f"the keys given replace the preset's {whole}, so give {part} too"
                 yield Problem((part,), f"is missing; {text}")
-    yield from broken(_MISSING, facts)
+    for key, other, value, hint in _MISSING:
+        if facts[other] == value and key not in values:
+            yield Problem((key,), f"is missing; {other} {value!r} needs it, {hint}")
     yield from refused_keys(_UNUSED, facts, direction.given)
-    yield from broken(_CONTRADICTIONS, facts)
+    rate, band_mhz = facts["rate"], (facts["bandwidth_mhz"], facts["total_bandwidth_mhz"])
+    if rate == "outage" and facts["fading"] == "none":
+        text = "got 'none', but rate 'outage' needs fading; set fading to rayleigh or rician"
+        yield Problem(("fading",), text)
+    if not direction.broadcasts and band_mhz[0] > band_mhz[1]:
+        text = "got {:g}; must be at most total_bandwidth_mhz, {:g}".format(*band_mhz)
+        yield Problem(("bandwidth_mhz",), text)
+    if not facts["geometry"] and rate != "fixed" and "path_gain_db" not in facts:
+        text = f"got {rate!r}, but source {facts['source']!r} has no slant range to compute it "
+        text += "from; use preset: paper, rate: fixed, path_gain_db, or for the downlink "
+        yield Problem(("rate",), f"{text}'neglected'")
 
 
 # Rules on what both directions of a link share: surroundings and time.
@@ -253,79 +235,6 @@ def _environment(name: str, directions: Mapping[Side, LinkDirection]) -> Iterato
     if not any(direction.follows_snr for direction in directions.values()):
         text = f"got {name!r}, but rate 'fixed' does not change with it; give required_snr_db too"
         yield Problem(("environment",), f"{text}, choose another rate, or leave it out")
-
-
-# Sidelinks: the defaults of their budget, and rules between their keys and where devices are.
-
-
-# An outdoor radio between unlicensed devices below 1 GHz, in the manner of IEEE 802.11ah: a channel
-# of 2 MHz at 915 MHz, 100 mW, a receiver of 7 dB. Exponent 3 from 1 m on lies inside the range for
-# built-up ground. That is 21 Mbit/s over 100 m, 2.9 over 1 km and 0.075 Mbit/s over 4 km.
-_BUDGET: Final = {
-    "frequency_ghz": 0.915,
-    "bandwidth_mhz": 2.0,
-    "path_loss_exponent": 3.0,
-    "reference_distance_m": 1.0,
-    "noise_figure_db": 7.0,
-    "other_losses_db": 0.0,
-}
-_DEFAULTS: Final = _BUDGET | {"tx_power_dbm": 20.0}
-
-
-_SIDELINK_UNUSED: Final[tuple[Rule, ...]] = (
-    (
-        " ".join(_BUDGET),
-        lambda facts: facts["rate_mbps"] is not None,
-        "is not used with rate_mbps {rate_mbps:g}; leave one of the two out",
-    ),
-    ("range_km", lambda facts: not facts["geometry"], NO_GEOMETRY),
-)
-_SIDELINK_DISTANCE: Final[tuple[Rule, ...]] = (
-    (
-        "distance_km",
-        lambda facts: facts["distance_km"] is None and not facts["geometry"],
-        "is missing; source {source!r} has no places to take distances from, so give it, in km, "
-        "like 0.2",
-    ),
-    (
-        "distance_km",
-        lambda facts: (
-            facts["geometry"] and (facts["distance_km"] or 0.0) > (facts["range_km"] or math.inf)
-        ),
-        "got {distance_km:g}; beyond range_km {range_km:g} nobody has a sidelink; lower it, or "
-        "raise range_km",
-    ),
-)
-
-
-def sidelink_problems(
-    sidelink: "Sidelink | None", ground: "Ground", source: str, geometry: bool
-) -> Iterator[Problem]:
-    """Yield what does not fit together; `geometry`: does the source know where devices are?"""
-    if sidelink is None:
-        return
-    keys = dict(sidelink)
-    facts = {**keys, "source": source, "geometry": geometry}
-    found = [*refused_keys(_SIDELINK_UNUSED, facts, keys), *broken(_SIDELINK_DISTANCE, facts)]
-    if geometry and sidelink.distance_km is None and sidelink.rate_mbps is None:
-        for cluster in ground.clusters:
-            if (cluster.devices or 1) > 1 and cluster.radius_km == 0:
-                text = f"is missing; the devices of cluster {cluster.name!r} are all in one place"
-                text += "; give it, or that cluster's radius_km or places"
-                found.append(Problem(("distance_km",), text))
-    yield from (problem.below("link", "sidelink") for problem in found)
-
-
-def sidelink_values(sidelink: "Sidelink | None") -> dict[str, float] | None:
-    """Return the values in user units, as the keys of `link.sidelink` name them; None for none.
-
-    Keys that were neither given nor have a default are left out, and with `rate_mbps` the budget.
-    """
-    if sidelink is None:
-        return None
-    given = {key: float(value) for key, value in sidelink if value is not None}
-    unused = _BUDGET.keys() if "rate_mbps" in given else ()
-    return {key: value for key, value in (_DEFAULTS | given).items() if key not in unused}
 
 
 # A link's values: the preset with the user's overrides put in, as far as they apply.

@@ -9,13 +9,11 @@ from scenarios.errors import Origin, Problem
 from scenarios.faults import Faults
 from scenarios.ground import Compute, Ground, ground_problems
 from scenarios.learning import Learning
-from scenarios.link import Link
+from scenarios.link import Link, sidelink_problems
 from scenarios.link_rules import (
     ResolvedLink,
     link_problems,
     link_values,
-    sidelink_problems,
-    sidelink_values,
 )
 from scenarios.orbit import Orbit, orbit_problems
 from scenarios.roles import Roles, roles_problems
@@ -113,8 +111,3 @@ class Scenario(Section):
 def resolved_link(scenario: Scenario) -> ResolvedLink:
     """Return the link's values in user units; see :func:`scenarios.link_rules.link_values`."""
     return link_values(scenario.link, scenario.orbit.source, scenario.orbit.has_geometry)
-
-
-def resolved_sidelink(scenario: Scenario) -> dict[str, float] | None:
-    """Return the values of the sidelink in user units, None without one."""
-    return sidelink_values(scenario.link.sidelink)

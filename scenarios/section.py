@@ -79,7 +79,7 @@ def word_or(word: str, is_other: Callable[[Any], bool], message: str) -> Discrim
     return Discriminator(tag, custom_error_type="choice", custom_error_message=message)
 
 
-# Rules between keys: for which keys, when a rule is broken, and the message for each key.
+# Rules between keys: which keys are not used, when, and the message for each of them.
 
 
 Facts = Mapping[str, Any]
@@ -91,12 +91,6 @@ def only_with(keys: str, key: str, value: str) -> Rule:
     """Return the rule that keys are used with one value of another key only."""
     text = f"is not used with {key} {{{key}!r}}; set {key}: {value}"
     return keys, lambda facts: facts.get(key) not in (None, value), text
-
-
-def needed_with(needed: str, key: str, value: str, hint: str) -> Rule:
-    """Return the rule that a key is needed with one value of another key; `hint`: what to give."""
-    text = f"is missing; {key} {value!r} needs it, {hint}"
-    return needed, lambda facts: facts[key] == value and facts.get(needed) is None, text
 
 
 def of_kind(
@@ -117,16 +111,20 @@ def of_kind(
             yield Problem((name,), f"is missing; {key} {kind!r} needs it, like {needed[name]}")
 
 
-def broken(rules: Iterable[Rule], facts: Facts) -> Iterator[Problem]:
-    """Yield the problem of each key of each rule that the facts break, in their order."""
-    for keys, is_broken, text in rules:
-        if is_broken(facts):
-            yield from (Problem((key,), text.format_map(facts)) for key in keys.split())
+def without_geometry(section: Section, source: str, *keys: str) -> Iterator[Problem]:
+    """Yield the problem of each key that is given and needs to know where satellites are."""
+    for key in keys:
+        if getattr(section, key, None) is not None:
+            yield Problem((key,), NO_GEOMETRY.format(source=source))
 
 
-def unused_keys(rules: Iterable[Rule], facts: Facts) -> dict[str | int, Problem]:
+def unused_keys(rules: Iterable[Rule], facts: Facts) -> dict[str, Problem]:
     """Return the problem of each key that is not used; the first rule gives the reason."""
-    return {problem.path[0]: problem for problem in reversed([*broken(rules, facts)])}
+    unused: dict[str, Problem] = {}
+    for keys, is_broken, text in rules:
+        for key in keys.split() if is_broken(facts) else ():
+            unused.setdefault(key, Problem((key,), text.format_map(facts)))
+    return unused
 
 
 def refused_keys(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenarios.errors import KeyPath, Problem, shown
+from scenarios.errors import KeyPath, Problem, dotted, shown
 from scenarios.files import HUB
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ALLOW_CODE = "LEOMIX_ALLOW_CODE"
 """Environment variable that, when 1, lets scenario files name Python code."""
+_MAY_BE_CODE = ("method", "model.kind", "sized_as.kind", "data.kind", "metrics", "options")
 MOST_ENTRIES = 20_000
 """Files and folders up to which a named folder is looked through."""
 
@@ -28,38 +29,14 @@ def needs_consent(scenario: "Scenario", folder: Path, *, shipped: bool) -> Itera
     ``folder`` is that of the scenario file; a ``shipped`` one has no data in its folder.
     """
     if os.environ.get(ALLOW_CODE) != "1":
-        yield from map(_code_problem, _code(scenario))
+        for key, name in _texts(scenario, *_MAY_BE_CODE):
+            if ":" in name:
+                text = f"{shown(name)} names Python code, which a scenario file may not run by "
+                yield Problem(key, f"{text}itself; allow it by {ALLOW_CODE}=1, or set it by --set")
     for path, name, base in [] if shipped else _files(scenario, folder):
         if not os.path.isabs(name) and not _lies_below(base, base / name):
             text = f"{shown(name)} leads out of {shown(str(base))}"
             yield Problem(path, f"{text}; give its absolute path, or set it by --set")
-
-
-def _code_problem(found: tuple[KeyPath, str]) -> Problem:
-    path, name = found
-    text = f"{shown(name)} names Python code, which a scenario file may not run by itself"
-    return Problem(path, f"{text}; allow it by {ALLOW_CODE}=1, or set it by --set")
-
-
-def _code(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:
-    """Yield what may name Python code: methods, kinds and options with a colon in them."""
-    learning = scenario.learning
-    named: list[tuple[KeyPath, Any]] = [
-        (("learning", "method"), learning.method),
-        (("learning", "model", "kind"), learning.model.kind),
-        (("learning", "sized_as", "kind"), getattr(learning.sized_as, "kind", None)),
-        (("learning", "data", "kind"), learning.data.kind),
-        (("learning", "metrics"), list(learning.metrics)),
-        (("learning", "options"), learning.options),
-    ]
-    while named:
-        path, value = named.pop()
-        if isinstance(value, dict):
-            named += [((*path, key), inner) for key, inner in value.items()]
-        elif isinstance(value, list):
-            named += [((*path, number), inner) for number, inner in enumerate(value)]
-        elif isinstance(value, str) and ":" in value:
-            yield path, value
 
 
 def _files(scenario: "Scenario", folder: Path) -> Iterator[tuple[KeyPath, str, Path]]:
@@ -79,17 +56,20 @@ def _files(scenario: "Scenario", folder: Path) -> Iterator[tuple[KeyPath, str, P
 
 def learning_files(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:
     """The keys that name data and weights, by path, and what they say: files, folders or others."""
-    model, data = scenario.learning.model, scenario.learning.data
-    for key, sizes in (("model", model), ("sized_as", scenario.learning.sized_as)):
-        for number, name in enumerate(() if sizes is None else sizes.checkpoints):
-            yield ("learning", key, "checkpoints", number), name
-    for key, value in (("tokenizer", model.tokenizer), ("adapter", model.adapter)):
-        if value is not None:
-            yield ("learning", "model", key), value
-    if data.path is not None:
-        yield ("learning", "data", "path"), data.path
-    for cluster, name in data.paths.items():
-        yield ("learning", "data", "paths", cluster), name
+    files = "model.checkpoints", "model.tokenizer", "model.adapter", "sized_as.checkpoints"
+    return _texts(scenario, *files, "data.path")
+
+
+def _texts(scenario: "Scenario", *keys: str) -> Iterator[tuple[KeyPath, str]]:
+    """Yield all text of `learning` whose dotted key begins with one of ``keys``, and its path."""
+    inside: list[tuple[KeyPath, Any]] = [((), scenario.learning.model_dump(mode="json"))]
+    while inside:
+        path, value = inside.pop()
+        if isinstance(value, dict | list):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            inside += [((*path, key), inner) for key, inner in items]
+        elif isinstance(value, str) and dotted(path).startswith(keys):
+            yield ("learning", *path), value
 
 
 def _lies_below(folder: Path, path: Path) -> bool:

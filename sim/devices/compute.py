@@ -96,11 +96,11 @@ def transmitter_of(scenario: Scenario) -> Transmitter:
     link: Any = scenarios.resolved_link(scenario)
     mine = link["downlink" if scenario.roles.stations_serve else "uplink"]
     power_dbm, duty = mine.get("tx_power_dbm"), float(mine.get("duty", 1.0))
-    sidelink = scenarios.resolved_sidelink(scenario)
+    sidelink = scenario.link.sidelink
     return Transmitter(
         None if power_dbm is None else _watts(float(power_dbm)),
         duty,
-        0.0 if sidelink is None else _watts(sidelink["tx_power_dbm"]),
+        0.0 if sidelink is None else _watts(sidelink.values()["tx_power_dbm"]),
     )
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import scenarios
 from channel import SPEED_OF_LIGHT_M_S, Sidelink
 from learning.requests.cluster import Floats, Mask
 from learning.requests.peers import Node
@@ -100,10 +99,9 @@ def sidelinks_of(scenario: Scenario) -> Sidelinks | None:
 
     Raises InputError for a radio that the room of links refuses.
     """
-    values = scenarios.resolved_sidelink(scenario)
-    if values is None:
+    if scenario.link.sidelink is None:
         return None
-    clusters = clusters_of(scenario)
+    values, clusters = scenario.link.sidelink.values(), clusters_of(scenario)
     fixed, range_km, distance_km = (
         values.get(key) for key in ("rate_mbps", "range_km", "distance_km")
     )

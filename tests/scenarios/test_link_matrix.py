@@ -79,7 +79,8 @@ def test_the_presets_hold_the_ten_decibels_of_the_paper_and_the_figures_of_the_3
 
 def test_a_sidelink_is_what_is_given_or_the_radio_of_the_page() -> None:
     def sidelink(**keys: Any) -> Any:
-        return scenarios.resolved_sidelink(read("circular", {"link.sidelink": keys}))
+        found = read("circular", {"link.sidelink": keys}).link.sidelink
+        return found and found.values()
 
     radio, given = sidelink(), {"bandwidth_mhz": 20, "range_km": 2}
     assert sidelink(**given) == radio | given

@@ -185,7 +185,7 @@ OF_LEARNING: Rules = [
     ("slots", {"data.split.kind": "quantity"}, "data.split.alpha: is missing; kind 'quantity' n"),
     ("slots", {"data.split.kind": "dirichlet", "data.split.alpha": 0.3}, ""),
     ("slots", {"data.split.kind": "shards", "data.split.classes": 2, "data.split.alpha": 1},
-     "data.split.alpha: is not used with kind 'shards'; set kind: dirichlet or quantity, or remove"),
+     "data.split.alpha: is not used with kind 'shards'; set kind: dirichlet or quantity, or rem"),
     ("slots", {"data.split": {}, "data.own_domain_fraction": 0.5},
      "data.own_domain_fraction: cannot be combined with learning.data.split; keep one of them"),
     ("slots", {"data.split": {}, "data.partition": "even", "data.dirichlet_alpha": 0.5}, ""),
