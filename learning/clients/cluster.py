@@ -137,6 +137,11 @@ class ClusterState:
             half_way = half_way | download.who
         return half_way
 
+    @property
+    def under_way(self) -> Mask:
+        """Devices (K,) that are half-way up or down; who cannot train is not."""
+        return self.pending | (self.half_way & self.eligible)
+
     def download(
         self,
         name: str,

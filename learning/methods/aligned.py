@@ -17,8 +17,8 @@ from pydantic.dataclasses import dataclass
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import merge
 from learning.learner import Learner
-from learning.methods.barrier_rounds import BarrierRounds
 from learning.methods.base import Protocol, World
+from learning.methods.fedavg import FedAvg
 from learning.methods.options import CHECKED
 from learning.policies import POLICIES
 from learning.policies.alignment import (
@@ -79,7 +79,7 @@ class AlignedOptions:
     )
 
 
-class Aligned(BarrierRounds):
+class Aligned(FedAvg):
     """Federated rounds in which every device trains experts that fit it.
 
     When a round begins the server asks what each device can hold, train and carry in its next

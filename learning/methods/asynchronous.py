@@ -1,4 +1,8 @@
-"""Asynchronous federated averaging: whoever arrives is aggregated, weighted by its staleness."""
+"""Asynchronous federated averaging: whoever arrives is aggregated, weighted by its staleness.
+
+FedAsync: Xie, Koyejo and Gupta, Asynchronous Federated Optimization (arXiv 1903.03934), Algorithm
+1. FedBuff: Nguyen et al., Federated Learning with Buffered Asynchronous Aggregation, AISTATS 2022.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +16,13 @@ from pydantic.dataclasses import dataclass
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import Update, Weighted
 from learning.methods.base import GlobalModelMethod, Protocol, World
+from learning.methods.fedprox import Proximal
 from learning.methods.options import CHECKED
 from learning.requests.cluster import Cluster, Floats, Ints, Note
 from learning.requests.event_details import described
 
 USED = {"constant": (), "polynomial": ("staleness_a",), "hinge": ("staleness_a", "staleness_b")}
 """The numbers that each staleness function has."""
-DEFAULTS = {"polynomial": 0.5, "hinge": 10.0}
-"""The a of each, as in the paper's experiments."""
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -49,14 +52,13 @@ class AsynchronousOptions:
         Xie et al., Asynchronous Federated Optimization (arXiv 1903.03934), section 5: s = 1;
         (1 + x)^-a; or 1 up to b, and then 1 / (a (x - b) + 1).
         """
-        x = np.asarray(behind, np.float64)
-        a = DEFAULTS.get(self.staleness, 1.0) if self.staleness_a is None else self.staleness_a
-        b = 4.0 if self.staleness_b is None else self.staleness_b
+        x, a = np.asarray(behind, np.float64), self.staleness_a
+        if self.staleness == "constant":
+            return np.ones_like(x)
         if self.staleness == "polynomial":
-            grown: Floats = (1.0 + x) ** a
-            return grown
-        hinge = self.staleness == "hinge"
-        return np.where(hinge & (x > b), a * (x - b) + 1.0, 1.0)
+            return np.asarray((1.0 + x) ** (0.5 if a is None else a))
+        b = 4.0 if self.staleness_b is None else self.staleness_b
+        return np.where(x > b, (10.0 if a is None else a) * (x - b) + 1.0, 1.0)
 
 
 class Asynchronous(GlobalModelMethod):
@@ -66,35 +68,30 @@ class Asynchronous(GlobalModelMethod):
     through the disconnected phase, and uploads at its contact. The server keeps what arrives until
     there are ``buffer_size`` updates; it then adds ``step_size`` times their mean, each divided for
     its staleness. Inside a cluster, devices weigh their shares of its samples. Whoever is in
-    contact downloads the model as it is then. With ``offers_models`` updates are whole models.
+    contact downloads the model as it is then. With ``offers_models`` updates are whole models;
+    without ``begins_with_model`` devices have none before their first contact.
     """
 
     Options: ClassVar[type] = AsynchronousOptions
     offers_models: ClassVar[bool] = False
+    begins_with_model: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
         self.buffer: list[Update] = []
-        self.buffer_size = 1
-
-    @property
-    def step_size(self) -> float:
-        """Factor of the mean of the buffer."""
-        return 1.0
+        self.buffer_size, self.step_size = 1, 1.0
 
     def cluster(self, me: Cluster) -> Protocol:
-        """Train, upload what was trained, download the present model."""
+        """Train until each contact, and exchange models with the server there."""
         devices = self.devices(me)
-        self.begin(devices)
+        if self.begins_with_model:
+            devices.load_initial(self.server, self.experts)
         while True:
             work, contact = yield devices.train_until_contact(self.experts, gate=True)
             devices.train(work, self.experts, gate=True)
             if contact is None:
                 return
-            devices.offer(self.experts, gate=True)
-            yield from self.send(devices, "model")
-            down = yield devices.download("model", self.server, self.experts)
-            devices.receive(down)
+            yield from self.exchange(devices)
 
     def devices(self, me: Cluster) -> ClusterState:
         """Return devices whose updates are changes, or whole models."""
@@ -102,9 +99,12 @@ class Asynchronous(GlobalModelMethod):
         devices.offers_models = self.offers_models
         return devices
 
-    def begin(self, devices: ClusterState) -> None:
-        """Let devices hold the start model before time begins."""
-        devices.load_initial(self.server, self.experts)
+    def exchange(self, devices: ClusterState) -> Protocol:
+        """Upload what was trained, download the present model."""
+        devices.offer(self.experts, gate=True)
+        yield from self.send(devices, "model")
+        down = yield devices.download("model", self.server, self.experts)
+        devices.receive(down)
 
     def collect(self, update: Update | None) -> Protocol:
         """Put an update into the buffer, and aggregate the buffer when it is full."""
@@ -139,3 +139,52 @@ class Asynchronous(GlobalModelMethod):
                 alike = update.who & (update.version == self.version - behind)
                 weighted.append((replace(update, who=alike), float(scale / divisor)))
         return weighted
+
+
+@dataclass(frozen=True, config=CHECKED)
+class FedAsyncOptions(AsynchronousOptions):
+    """Options of FedAsync."""
+
+    alpha: float = Field(0.6, gt=0, le=1, description="weight of a model that is not stale")
+    mu: float = Field(0.0, ge=0, description="weight of the proximal term in the local loss")
+
+
+class FedAsync(Proximal, Asynchronous):
+    """Asynchronous federated optimisation: w <- (1 - alpha_t) w + alpha_t w_k.
+
+    alpha_t is alpha times the staleness function. What arrives from a cluster in a contact is one
+    model w_k: the mean of its devices' whole models, by samples. It counts against w as it is then,
+    not as it was downloaded.
+    """
+
+    Options: ClassVar[type] = FedAsyncOptions
+    offers_models: ClassVar[bool] = True
+    lora_refused: ClassVar[str] = "download"
+
+    def __init__(self, world: World, options: Any = None) -> None:
+        super().__init__(world, options)
+        self.step_size = self.options.alpha
+
+
+@dataclass(frozen=True, config=CHECKED)
+class FedBuffOptions(AsynchronousOptions):
+    """Options of FedBuff; with a buffer of 1 nothing would be buffered."""
+
+    buffer_size: int = Field(
+        0, ge=0, description="updates aggregated together; 0: half the clusters, at least 2"
+    )
+    server_step_size: float = Field(1.0, gt=0, description="factor of the mean of the buffer")
+
+
+class FedBuff(Asynchronous):
+    """Buffered asynchronous aggregation: the changes of ``buffer_size`` updates at a time.
+
+    Each is weighted by 1 / sqrt(1 + staleness), unless another staleness function is named.
+    """
+
+    Options: ClassVar[type] = FedBuffOptions
+
+    def __init__(self, world: World, options: Any = None) -> None:
+        super().__init__(world, options)
+        self.buffer_size = self.options.buffer_size or max(2, (len(world.clusters) + 1) // 2)
+        self.step_size = self.options.server_step_size

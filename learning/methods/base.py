@@ -98,7 +98,9 @@ class Method(ABC):
     each other; ``needs_satellites``: its clients are satellites; ``needs_isl``: which keys of
     ``link.isl`` have to give these links; ``splits_experts``: clusters train
     experts of their own (a user is warned where the data do not keep to them); ``uses_lora``:
-    ``learning.lora`` means something to it; ``uses_optimizer``: so do ``optimizer``, ``schedule``
+    ``learning.lora`` means something to it; ``lora_refused``: which of its keys it cannot do with,
+    ``rank`` where it takes steps on whole matrices, ``download`` where the server's changes are of
+    any rank; ``uses_optimizer``: so do ``optimizer``, ``schedule``
     and ``clip_norm``; ``waits_for_all``: it cannot do without any device, so that
     ``learning.aggregation`` means nothing to it; ``trains_at_server``: devices need no memory.
     ``alone_is_sgd`` claims that with one device the server's model is that of central training, as
@@ -116,6 +118,7 @@ class Method(ABC):
     needs_isl: ClassVar[Sequence[str]] = ()
     splits_experts: ClassVar[bool] = False
     uses_lora: ClassVar[bool] = True
+    lora_refused: ClassVar[str] = ""
     uses_optimizer: ClassVar[bool] = True
     waits_for_all: ClassVar[bool] = False
     trains_at_server: ClassVar[bool] = False
@@ -328,8 +331,8 @@ METHODS: Register[MethodType] = Register(
         "fedprox": "learning.methods.fedprox:FedProx",
         "fedopt": "learning.methods.fedopt:FedOpt",
         "scaffold": "learning.methods.scaffold:Scaffold",
-        "fedbuff": "learning.methods.fedbuff:FedBuff",
-        "fedasync": "learning.methods.fedasync:FedAsync",
+        "fedbuff": "learning.methods.asynchronous:FedBuff",
+        "fedasync": "learning.methods.asynchronous:FedAsync",
         "fedavg-sat": "learning.methods.fedavg_sat:FedAvgSat",
         "fedprox-sat": "learning.methods.fedavg_sat:FedProxSat",
         "fedsat": "learning.methods.fedsat:FedSat",

@@ -6,14 +6,31 @@ McMahan et al., Communication-Efficient Learning of Deep Networks from Decentral
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from learning.methods.barrier_rounds import BarrierRounds
+from learning.clients.cluster import ClusterState
+from learning.clients.updates import Update
+from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.options import CHECKED
+from learning.requests.cluster import (
+    Chain,
+    Cluster,
+    Cost,
+    Floats,
+    Mask,
+    NextContact,
+    Note,
+    Receipt,
+    Train,
+    Upload,
+)
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -25,23 +42,211 @@ class FedAvgOptions:
     )
 
 
-class FedAvg(BarrierRounds):
+class FedAvg(GlobalModelMethod):
     """Federated averaging with every cluster in every round.
 
-    Every device trains all experts and the gate. The server adds the mean of all updates, weighted
-    by samples (n_k / n over the devices that can take part, or over those whose update is there).
+    A cluster takes part once in a round: it downloads the round's model at a contact, trains all
+    experts and the gate, uploads, and waits for the others. When the updates of all clusters but
+    the ``absent`` ones have arrived, the server adds their mean, weighted by samples (n_k / n over
+    the devices that can take part, or over those whose update is there), and the next round begins:
+    ``version`` counts the rounds. Devices that lack the memory take no part.
+
+    With a quorum that share of the clusters is enough, and of a cluster's devices too. With a
+    deadline a round ends at the first contact so long after it began, if anything has arrived, and
+    a cluster's part when its chain is cut. What is under way then is given up: who missed a round
+    begins the next one with a download.
     """
 
     Options: ClassVar[type] = FedAvgOptions
     alone_is_sgd: ClassVar[bool] = True
 
-    @property
-    def weighs_present(self) -> bool:
-        """Whether those whose update is there share the weights; a subclass may lack the option."""
-        return super().weighs_present or getattr(self.options, "weights", "all") == "present"
+    def __init__(self, world: World, options: Any = None) -> None:
+        super().__init__(world, options)
+        self.shares: dict[str, Floats] = {}
+        self.updates: list[Update] = []
+        self.sent: dict[str, Mask] = {}
+        self.arrived: dict[str, float] = {}
+        self.absent: set[str] = set()
+        self.begun_s: float | None = None
+
+    # -- what may differ from method to method
 
     def merge_round(self, shares: dict[str, float]) -> Sequence[int]:
-        """Add the mean of all updates to the server's model, equation (6)."""
+        """Merge the updates, clusters weighing their ``shares`` (6); return the experts that move.
+
+        By default the mean of all updates is added to the server's model.
+        """
         self.weights = self.server_step([(u, shares[u.cluster]) for u in self.updates])
         self.aggregated(self.experts, changes=len(self.updates))
         return self.experts
+
+    def begin_round(self) -> Protocol:
+        """Make ready for the next round, when the last one is over."""
+        yield from ()
+
+    def sit_out(self) -> Protocol:
+        """Let a cluster that is absent from the round pass a contact by."""
+        yield from ()
+
+    def holds(self, me: Cluster) -> Mask:
+        """Return which experts (K, E) each of the cluster's devices takes in this round."""
+        return np.ones((me.devices, len(self.experts)), bool)
+
+    def cost(self, holds: Mask) -> Cost:
+        """Return what a local round takes of each device."""
+        return self.learner.round_cost(self.experts, self.experts, True, self.memory_copies)
+
+    @property
+    def keeps_partial(self) -> bool:
+        """Whether a device that cannot end its rounds in time sends what it has by then.
+
+        Else its update comes in a later contact or, behind a deadline, not at all.
+        """
+        return False
+
+    @property
+    def local_rounds(self) -> int | None:
+        """Local rounds that a device trains; None for those that the scenario gives a contact."""
+        return None
+
+    def trained(self, devices: ClusterState, who: Mask) -> Protocol:
+        """Look at what the devices in ``who`` have trained, before it is sent."""
+        yield from ()
+
+    # -- the protocol
+
+    def prepare(self) -> Protocol:
+        """Ask for each device's share of the samples."""
+        self.shares = yield from self.measure_shares()
+
+    def cluster(self, me: Cluster) -> Protocol:
+        """Take part once in every round; what a pass is too short for carries over to the next."""
+        devices = self.devices(me)
+        while contact := (yield NextContact()):
+            if self.is_late(contact.start_s):
+                yield from self.end_round()
+            if me.name in self.absent:
+                yield from self.sit_out()
+            elif me.name in self.arrived:
+                yield Note("wait", self.version, f"round:{self.version} waits for {self.missing()}")
+            else:
+                yield from self.join_round(devices, contact.start_s)
+
+    def join_round(self, devices: ClusterState, now_s: float) -> Protocol:
+        """Go on with the present round, and end it if that was all that it lacked."""
+        if self.begun_s is None:
+            self.begun_s = now_s
+        number, name = self.version, devices.name
+        if name not in self.sent:
+            self.sent[name] = np.zeros_like(devices.pending)
+            if devices.under_way.any():
+                devices.cancel_transfers()
+        devices.holds = self.holds(devices.cluster)
+        if devices.pending.any():
+            receipt = yield Upload(devices.payload("model"), devices.pending)
+            yield from self.keep(devices, number, receipt)
+        over = number != self.version or self.is_over(devices)
+        if not devices.pending.any() and not over:
+            yield from self.update(devices)
+        if number != self.version:
+            return  # others have ended it meanwhile
+        if self.is_over(devices):
+            self.arrived[name] = float(self.shares[name][self.members(devices)].sum())
+        if self.is_full() or self.is_late(now_s):
+            yield from self.end_round()
+
+    def is_over(self, devices: ClusterState) -> bool:
+        """Return whether enough of a cluster's updates are there for this round."""
+        sent = self.sent[devices.name]
+        if not sent.any() or not devices.under_way.any():
+            return bool(sent.any())
+        members, closing = self.members(devices), self.world.closing
+        enough = int((sent & members).sum()) >= closing.enough(int(members.sum()))
+        return enough or closing.deadline_s < math.inf
+
+    def is_full(self) -> bool:
+        """Return whether enough clusters have arrived; those that are absent do not count."""
+        parties = {cluster.name for cluster in self.world.clusters} - self.absent
+        return len(parties & set(self.arrived)) >= self.world.closing.enough(len(parties))
+
+    def is_late(self, now_s: float) -> bool:
+        """Return whether the round's deadline has passed, with something to merge."""
+        begun_s = now_s if self.begun_s is None else self.begun_s
+        return bool(self.arrived) and now_s >= begun_s + self.world.closing.deadline_s
+
+    def members(self, devices: ClusterState) -> Mask:
+        """Return which of a cluster's devices (K,) take part in this round."""
+        return devices.eligible & devices.takes_part
+
+    def update(self, devices: ClusterState) -> Protocol:
+        """Download, local update and upload of the devices that have not been through it yet."""
+        number, todo = self.version, self.members(devices) & ~self.sent[devices.name]
+        experts: list[int] = np.flatnonzero(devices.holds.any(axis=0)).tolist()
+        model = devices.download("model", self.server, experts, who=todo)
+        cost = self.cost(devices.holds)
+        train = Train(cost, self.local_rounds, todo, partial=self.keeps_partial)
+        upload = devices.upload("model", model, experts, who=todo)
+        down, work, up = yield Chain((model, train, upload))
+        if work.excluded.all():
+            self.absent.add(devices.name)
+            return
+        devices.receive(down)
+        devices.train(work, experts, gate=True, mask=None if devices.holds.all() else "-inf")
+        yield from self.trained(devices, work.rounds > 0)
+        devices.offer(experts, gate=True)
+        yield from self.keep(devices, number, up)
+
+    def keep(self, devices: ClusterState, number: int, receipt: Receipt) -> Protocol:
+        """Keep what an upload has brought for round ``number`` until that ends."""
+        done = devices.deliver(receipt)
+        update = devices.update((yield from devices.finite(done)))
+        if number == self.version:
+            self.sent[devices.name] = self.sent[devices.name] | done
+            if update is not None:
+                members = self.members(devices) | update.who
+                self.updates.append(replace(update, eligible=members))
+        elif update is not None:
+            came = f"devices:{int(update.who.sum())}/{len(update.who)}"
+            yield Note("drop", self.version, f"update of {came}: round:{number} is over")
+
+    def missing(self) -> str:
+        """Name the clusters whose update the round still lacks; empty if it can end."""
+        names = {cluster.name for cluster in self.world.clusters}
+        return ",".join(sorted(names - set(self.arrived) - self.absent))
+
+    def end_round(self) -> Protocol:
+        """Merge what the clusters have sent, and begin the next round."""
+        if not self.arrived:
+            return
+        if self.missing():
+            late = f"{self.world.closing.reached}: round:{self.version} without {self.missing()}"
+            yield Note("wait", self.version, late)
+        self.updates = [update for update in self.updates if update.cluster in self.arrived]
+        # A subclass may have options without `weights`.
+        present = getattr(self.options, "weights", "all") == "present"
+        if present or not self.world.closing.waits_for_all:
+            self.count_who_came()
+        everybody = sum(self.arrived.values())
+        moved = self.merge_round({name: own / everybody for name, own in self.arrived.items()})
+        yield Note("aggregate", self.version, self.described(moved))
+        self.updates, self.sent, self.arrived, self.begun_s = [], {}, {}, None
+        yield from self.begin_round()
+
+    def count_who_came(self) -> None:
+        """Let those whose update is there share the weights: no other will add what is missing."""
+        came = {name: np.zeros(len(self.shares[name]), bool) for name in self.arrived}
+        for update in self.updates:
+            came[update.cluster] = came[update.cluster] | update.who
+        self.updates = [replace(update, eligible=came[update.cluster]) for update in self.updates]
+        shares = {name: float(self.shares[name][who].sum()) for name, who in came.items()}
+        if any(shares.values()):
+            self.arrived = shares
+
+    def described(self, experts: Sequence[int]) -> str:
+        """Say what a round has aggregated."""
+        parts = self.learner.architecture.named(experts, gate=True)
+        devices = sum(int(update.who.sum()) for update in self.updates)
+        of = sum(cluster.devices for cluster in self.world.clusters)
+        clusters = f"clusters:{len(self.arrived)}/{len(self.world.clusters)}"
+        stale = " staleness:0" if devices else ""  # who trained nothing brings nothing
+        return f"{parts} devices:{devices}/{of} {clusters}{stale}"

@@ -12,10 +12,9 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from learning.clients.updates import Weighted, mean_change
-from learning.config import LearningConfig
 from learning.methods.base import World
 from learning.methods.fedavg import FedAvg, FedAvgOptions
-from learning.methods.options import CHECKED, check_whole_downloads
+from learning.methods.options import CHECKED
 from learning.values.lazy import Handle, Operation
 
 MOMENTS = Operation("learning.training.server_optimizers:moments")
@@ -44,15 +43,11 @@ class FedOpt(FedAvg):
     """
 
     Options: ClassVar[type] = FedOptOptions
+    lora_refused: ClassVar[str] = "download"
 
     def __init__(self, world: World, options: FedOptOptions | None = None) -> None:
         super().__init__(world, options)
         self.moments: tuple[Handle, ...] = ()
-
-    @classmethod
-    def check(cls, config: LearningConfig) -> None:
-        """Raise ValueError where changes of low rank go down: a server's step is of any rank."""
-        check_whole_downloads("fedopt", config)
 
     def server_step(self, updates: Sequence[Weighted]) -> Handle:
         """Take a step of the server's optimiser along the mean change."""

@@ -12,12 +12,10 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from learning.clients.cluster import ClusterState
 from learning.clients.updates import Update, Weighted
-from learning.config import LearningConfig
 from learning.methods.asynchronous import Asynchronous
 from learning.methods.base import Protocol, World
-from learning.methods.options import CHECKED, check_whole_downloads
+from learning.methods.options import CHECKED
 from learning.requests.cluster import Floats, Note
 
 
@@ -43,6 +41,8 @@ class FedSat(Asynchronous):
     Options: ClassVar[type] = FedSatOptions
     needs_satellites: ClassVar[bool] = True
     offers_models: ClassVar[bool] = True
+    begins_with_model: ClassVar[bool] = False
+    lora_refused: ClassVar[str] = "download"
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
@@ -50,17 +50,9 @@ class FedSat(Asynchronous):
         self.latest: dict[str, Update] = {}
         self.visits = {me.name: 0 for me in world.clusters}
 
-    @classmethod
-    def check(cls, config: LearningConfig) -> None:
-        """Raise ValueError where changes of low rank go down: the server's are of any rank."""
-        check_whole_downloads("fedsat", config)
-
     def prepare(self) -> Protocol:
         """Ask for each satellite's share of the samples."""
         self.shares = yield from self.measure_shares()
-
-    def begin(self, devices: ClusterState) -> None:
-        """A satellite has no model before its first contact."""
 
     def collect(self, update: Update | None) -> Protocol:
         """Take a satellite's model in place of its last one, and the mean anew."""

@@ -74,29 +74,29 @@ class FedSpace(Asynchronous):
 
     Options: ClassVar[type] = FedSpaceOptions
     needs_satellites: ClassVar[bool] = True
+    begins_with_model: ClassVar[bool] = False
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
-        self.clients = {me.name: self.devices(me) for me in world.clusters}
+        made = super().devices
+        self.clients = {me.name: made(me) for me in world.clusters}
         self.utility = UTILITIES.find(self.options.utility)
 
     # -- a satellite
 
-    def cluster(self, me: Cluster) -> Protocol:
-        """Bring what was trained, take a model that is newer, train once from it."""
-        devices = self.clients[me.name]
-        while True:
-            work, contact = yield devices.train_until_contact(self.experts, gate=True)
-            devices.train(work, self.experts, gate=True)
-            if contact is None:
-                return
-            if devices.has_unsent(self.experts, gate=True).any():
-                devices.offer(self.experts, gate=True)
-                devices.require_download()
-            yield from self.send(devices, "model")
-            if base_of(devices) < self.version:
-                down = yield devices.download("model", self.server, self.experts)
-                devices.receive(down)
+    def devices(self, me: Cluster) -> ClusterState:
+        """Return the state of a satellite, which the plan looks at too."""
+        return self.clients[me.name]
+
+    def exchange(self, devices: ClusterState) -> Protocol:
+        """Bring what was trained, and take a model that is newer, to train once from it."""
+        if devices.has_unsent(self.experts, gate=True).any():
+            devices.offer(self.experts, gate=True)
+            devices.require_download()
+        yield from self.send(devices, "model")
+        if base_of(devices) < self.version:
+            down = yield devices.download("model", self.server, self.experts)
+            devices.receive(down)
 
     # -- the server
 

@@ -12,8 +12,6 @@ from typing import Any, get_args
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass, is_pydantic_dataclass
 
-from learning.config import LearningConfig
-
 CHECKED = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 """How pydantic checks options: no other keys, no other types, no infinities."""
 
@@ -21,28 +19,6 @@ CHECKED = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 @dataclass(frozen=True, config=CHECKED)
 class NoOptions:
     """Options of a method that has none."""
-
-
-# What several methods demand of LoRA.
-
-
-def check_whole_downloads(method: str, config: LearningConfig) -> None:
-    """Raise ValueError where changes of LoRA's rank go down, for a server whose are of any rank."""
-    model = config.model
-    if model.experts and model.lora.rank is not None and model.lora.download == "factors":
-        raise ValueError(
-            f"learning.lora.download: the server of method {method!r} moves matrices by changes of "
-            "any rank, and 'factors' would carry one rank only; set it to full"
-        )
-
-
-def check_whole_matrices(method: str, config: LearningConfig) -> None:
-    """Raise ValueError where matrices are trained through low-rank factors."""
-    if config.model.experts and config.model.lora.rank is not None:
-        raise ValueError(
-            f"learning.lora.rank: method {method!r} corrects steps on whole matrices, "
-            "and factors have none; set it to null"
-        )
 
 
 # From a scenario's `learning.options` to an object, or a line that says what is allowed.

@@ -11,11 +11,9 @@ from typing import Any, ClassVar
 
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import changes
-from learning.config import LearningConfig
 from learning.learner import LocalLoss
 from learning.methods.base import World
 from learning.methods.fedavg import FedAvg
-from learning.methods.options import check_whole_matrices
 from learning.requests.cluster import Cluster
 from learning.values.lazy import Handle, Operation
 
@@ -44,17 +42,13 @@ class Scaffold(FedAvg):
     alone_is_sgd: ClassVar[bool] = True
     payload_copies: ClassVar[int] = 2
     uses_optimizer: ClassVar[bool] = False
+    lora_refused: ClassVar[str] = "rank"
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
         self.control = self.learner.zeros(self.weights)
         self.own: dict[str, Handle] = {}
         self.sides: dict[str, ClusterState] = {}
-
-    @classmethod
-    def check(cls, config: LearningConfig) -> None:
-        """Raise ValueError where LoRA factors are trained."""
-        check_whole_matrices("scaffold", config)
 
     @property
     def memory_copies(self) -> int:

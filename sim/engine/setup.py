@@ -220,6 +220,17 @@ def _unmet(scenario: Scenario, method: MethodType, experts: int) -> Iterator[str
                 f"link.isl.{key}: {name} needs links between satellites; set link.isl: "
                 "{within_plane: ring, between_planes: all, rate_mbps: 100}"
             )
+    if experts and learning.lora.rank is not None:
+        if method.lora_refused == "download" and learning.lora.download == "factors":
+            yield (
+                f"learning.lora.download: the server of {name} moves matrices by changes of any "
+                "rank, and 'factors' would carry one rank only; set it to full"
+            )
+        if method.lora_refused == "rank":
+            yield (
+                f"learning.lora.rank: {name} corrects steps on whole matrices, and factors have "
+                "none; set it to null"
+            )
     for keys, by in _unused(learning, method, experts):
         yield from (f"learning.{key}: is not used by {by}; remove it" for key in sorted(keys))
 

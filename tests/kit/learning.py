@@ -54,6 +54,7 @@ from learning.files import (
 from learning.hardware import check_memory, compute_device
 from learning.invariants import Violation, check_shares
 from learning.learner import Learner, _built_task
+from learning.methods.asynchronous import FedBuff
 from learning.methods.base import (
     METHODS,
     NOBODY,
@@ -64,11 +65,9 @@ from learning.methods.base import (
     method_names,
     register,
 )
-from learning.methods.emsfl import EmsFl, EnhancedEmsFl
-from learning.methods.fedbuff import FedBuff
+from learning.methods.emsfl import EmsFl, EnhancedEmsFl, Splitting
 from learning.methods.fedprox import proximal
 from learning.methods.fedspace import FedSpace
-from learning.methods.model_splitting import Splitting
 from learning.methods.nmoe.extractor import own_share
 from learning.methods.nmoe.gates import START_GATE
 from learning.methods.nmoe.inference import HEADER_BYTES, Asked, Query, grouped, mixture
