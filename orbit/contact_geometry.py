@@ -65,7 +65,7 @@ def contact_track(
 ) -> ContactTrack:
     """Propagate a satellite over [first_s, last_s], seconds since the aware UTC `start`.
 
-    A spline through SGP4's states: see `orbit.tracks`. Raises ValueError for a span that is not
+    Cubics through SGP4's states: see `orbit.tracks`. Raises ValueError for a span that is not
     finite or does not last, a start without time zone, or where SGP4 fails.
     """
     span_s = np.array([first_s], float), np.array([last_s], float)

@@ -108,7 +108,7 @@ def sampled_ephemeris(
     if failing.any():
         state[:, failing] = _with_extrapolated_ends(state[:, failing], error[failing])
     inner = slice(OVERHANG, OVERHANG + intervals + 1)
-    first, second = derivatives(state[:3])
+    first, second = differences(state[:3], _FIRST), differences(state[:3], _SECOND)
     node = np.stack([state[:3, :, inner], first, second]).reshape(3, 3, -1)
     velocity_defect = (state[3:, :, inner] - first / step_s).reshape(3, -1)
     grid_s, count = np.linspace(first_s, last_s, intervals + 1), len(satellites)
@@ -133,25 +133,17 @@ def _with_extrapolated_ends(state: FloatArray, error: IntArray) -> FloatArray:
 
 # Samples needed beyond either end of a grid.
 OVERHANG = 4
-_FIRST = (4 / 5, -1 / 5, 4 / 105, -1 / 280)
-_SECOND = (8 / 5, -1 / 5, 8 / 315, -1 / 560)
-_SECOND_CENTRE = -205 / 72
+_FIRST = (1 / 280, -4 / 105, 1 / 5, -4 / 5, 0.0, 4 / 5, -1 / 5, 4 / 105, -1 / 280)
+_SECOND = (-1 / 560, 8 / 315, -1 / 5, 8 / 5, -205 / 72, 8 / 5, -1 / 5, 8 / 315, -1 / 560)
 
 
-def derivatives(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """First and second derivatives (..., T), per step, of samples (..., T + 2 OVERHANG)."""
-    inner = samples.shape[-1] - 2 * OVERHANG
-
-    def shifted(places: int) -> FloatArray:
-        return samples[..., OVERHANG + places : OVERHANG + places + inner]
-
-    first = np.zeros((*samples.shape[:-1], inner))
-    second = _SECOND_CENTRE * shifted(0)
-    for places, (odd, even) in enumerate(zip(_FIRST, _SECOND, strict=True), start=1):
-        after, before = shifted(places), shifted(-places)
-        first += odd * (after - before)
-        second += even * (after + before)
-    return first, second
+def differences(samples: FloatArray, weights: Sequence[float]) -> FloatArray:
+    """Weighted sums (..., T - W + 1) of W samples (..., T) that follow each other."""
+    count = samples.shape[-1] - len(weights) + 1
+    found: FloatArray = weights[0] * samples[..., :count]
+    for place, weight in enumerate(weights[1:], start=1):
+        found += weight * samples[..., place : place + count]
+    return found
 
 
 def hermite_polynomials(left: FloatArray, right: FloatArray) -> FloatArray:
@@ -196,13 +188,11 @@ def motion(powers: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray, F
 
 def extrapolated(samples: FloatArray) -> FloatArray:
     """Samples (..., OVERHANG) that follow the last of `samples`, by the septic through eight."""
-    known, wanted = np.arange(8.0), 8 + np.arange(float(OVERHANG))
-    weights = np.ones((OVERHANG, 8))
-    for node in range(8):
-        for other in np.delete(known, node):
-            weights[:, node] *= (wanted - other) / (node - other)
-    following: FloatArray = samples[..., -8:] @ weights.T
-    return following
+    following = samples[..., -8:]
+    for _ in range(OVERHANG):  # the eighth difference is 0
+        after = following[..., -8:] @ np.array([-1.0, 8, -28, 56, -70, 56, -28, 8])
+        following = np.concatenate([following, after[..., None]], axis=-1)
+    return following[..., 8:]
 
 
 # Radians of true anomaly that a step may cover at perigee, on a circular orbit. The quintic then

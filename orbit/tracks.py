@@ -1,22 +1,21 @@
-"""Earth-fixed paths of satellites during contacts: cubic splines through SGP4's states."""
+"""Earth-fixed paths of satellites during contacts: cubics through SGP4's states."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from itertools import pairwise
 from math import ceil, floor, isfinite
 
 import numpy as np
 
 from orbit.checks import FloatArray, IntArray
-from orbit.ephemeris import EARTH_RATE_RAD_S, Ephemeris, perigee_rate_rad_s
+from orbit.ephemeris import EARTH_RATE_RAD_S, Ephemeris, differences, perigee_rate_rad_s
 from orbit.propagation import propagate
 from orbit.satellite import Satellite
 from orbit.utc import DAY_S, Start
 
 # Radians that the satellite may turn about the Earth's centre between two knots: 7 s in a low
-# orbit. A cubic spline is then within 0.1 mm of SGP4, and within 1 mm next to the ends.
+# orbit. A cubic is then within 0.1 mm of SGP4.
 _TURN_RAD = 0.008
 _LEAST_STEPS = 5
 
@@ -26,11 +25,11 @@ class Tracks:
     """Earth-fixed paths of N satellites, each over a span of its own.
 
     Track n lasts from `first_s` to `last_s` (N,), seconds since the start, and has `pieces` (N,)
-    cubic pieces, at least 3. Its knots, even in time, are rows `row` (N,) and following of
+    cubic pieces, at least 4. Its knots, even in time, are rows `row` (N,) and following of
     `knots_s` (R,), seconds since its `first_s`, and of `states` (6, R), which are SGP4's. Position
     (km) and velocity (km/s) are interpolated apart: SGP4's velocity is not its position's
-    derivative (up to 1 m/s off in low orbits, more in eccentric ones). The splines are not-a-knot
-    at both ends. No bit of a track depends on the others.
+    derivative (up to 1 m/s off in low orbits, more in eccentric ones). Pieces have the values and
+    the derivatives of their knots. No bit of a track depends on the others.
     """
 
     first_s: FloatArray
@@ -48,7 +47,9 @@ class Tracks:
     @cached_property
     def rates(self) -> FloatArray:
         """Derivatives (6, R) at the knots."""
-        rates: FloatArray = spline_rates(self.knots_s, self.states.T, self.pieces + 1).T
+        last = self.row + self.pieces
+        step_s = np.repeat(self.knots_s[last] / self.pieces, self.pieces + 1)
+        rates: FloatArray = _rates_per_step(self.states, self.row, last) / step_s
         return rates
 
     @cached_property
@@ -116,7 +117,7 @@ def contact_tracks(
     A satellite that comes more than once is propagated over all its spans of a day at once. Knots
     are dense enough for the orbit's perigee. SGP4 itself jumps now and then in a few deep space
     orbits (where its inclination passes 0.2 rad, or its resonance integrator steps); next to such a
-    jump the spline is no better than the jump is high. Raises ValueError for a span that is not
+    jump the path is no better than the jump is high. Raises ValueError for a span that is not
     finite or does not last, a start without time zone, or where SGP4 fails.
     """
     since = Start.of(start)
@@ -163,64 +164,18 @@ def _after(values: FloatArray) -> FloatArray:
     return np.concatenate([values[..., 1:], values[..., -1:]], axis=-1)
 
 
-def spline_rates(
-    knots: FloatArray, values: FloatArray, counts: IntArray | Sequence[int]
-) -> FloatArray:
-    """Derivatives (P, C) at the knots (P,) of splines that lie one after the other.
-
-    Spline n goes through the next counts[n] of the values (P, C), at least 4, at even knots.
-    Not-a-knot at both ends: the third derivative is continuous at the second and the last but one
-    knot. These are the derivatives of scipy.interpolate.CubicSpline, to the last bit; knots that
-    are even need no other pivots than those on the diagonal.
-
-    Row k of the equations is eliminated in all splines at once. The longest spline comes first in
-    each row, so that those that go on to the next row are the first ones.
-    """
-    counts = np.asarray(counts)
-    first = np.cumsum(counts) - counts
-    longest = np.argsort(-counts, kind="stable")
-    having = np.searchsorted(-counts[longest], -np.arange(counts.max()))  # how many have row k
-    start = np.cumsum(having) - having
-    row = np.repeat(np.arange(len(having)), having)
-    source = first[longest[np.arange(len(row)) - start[row]]] + row
-    below, middle, above, right = (
-        of_knots[..., source] for of_knots in _equations(knots, values.T, first, counts)
-    )
-    rows = list(zip(start.tolist(), having.tolist(), strict=True))
-    for (before, _), (this, many) in pairwise(rows):
-        upper, lower = slice(before, before + many), slice(this, this + many)
-        factor = below[lower] / middle[upper]
-        middle[lower] -= factor * above[upper]
-        right[:, lower] -= factor * right[:, upper]
-    solved = 0
-    for this, many in reversed(rows):
-        upper, lower = slice(this, this + solved), slice(this + many, this + many + solved)
-        right[:, upper] -= above[upper] * right[:, lower]
-        right[:, this : this + many] /= middle[this : this + many]
-        solved = many
-    rates = np.empty_like(right)
-    rates[:, source] = right
-    return rates.T
+# Derivatives by five values at even times (Fornberg 1988, tables 1 and 3), to the fourth power of
+# the step: between others, at the first of a stretch, and at its second.
+_INSIDE = (1 / 12, -2 / 3, 0.0, 2 / 3, -1 / 12)
+_AT_ENDS = ((-25 / 12, 4.0, -3.0, 4 / 3, -1 / 4), (-1 / 4, -5 / 6, 3 / 2, -1 / 2, 1 / 12))
 
 
-def _equations(
-    x: FloatArray, y: FloatArray, first: IntArray, counts: IntArray
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Coefficients (P,) below, on and above the diagonal, and right-hand sides (C, P)."""
-    last = first + counts - 1
-    width, rise = np.diff(x, append=0.0), np.diff(y, append=0.0)
-    width[last] = 1.0  # from one spline to the next; it goes into no equation
-    slope = rise / width
-    begin, end = x[first + 2] - x[first], x[last] - x[last - 2]
-    below, middle, above, right = (np.empty_like(each) for each in (x, x, x, slope))
-    below[1:], middle[1:], above[1:] = width[1:], 2 * (width[:-1] + width[1:]), width[:-1]
-    right[:, 1:] = 3 * (width[1:] * slope[:, :-1] + width[:-1] * slope[:, 1:])
-    outer, inner = width[first], width[first + 1]
-    middle[first], above[first] = inner, begin
-    right[:, first] = (outer + 2 * begin) * inner * slope[:, first] + outer**2 * slope[:, first + 1]
-    right[:, first] /= begin
-    inner, outer = width[last - 2], width[last - 1]
-    below[last], middle[last] = end, inner
-    right[:, last] = outer**2 * slope[:, last - 2] + (2 * end + outer) * inner * slope[:, last - 1]
-    right[:, last] /= end
-    return below, middle, above, right
+def _rates_per_step(values: FloatArray, first: IntArray, last: IntArray) -> FloatArray:
+    """Derivatives (C, R) of values (C, R) in stretches from columns `first` to `last` (N,)."""
+    rates = np.empty_like(values)
+    rates[:, 2:-2] = differences(values, _INSIDE)
+    for ends, inwards in ((first, 1), (last, -1)):
+        near = values[:, ends[:, None] + inwards * np.arange(5)]
+        for place, weights in enumerate(_AT_ENDS):
+            rates[:, ends + inwards * place] = inwards * differences(near, weights)[..., 0]
+    return rates

@@ -3,5 +3,4 @@
 from orbit.contact_views import contact_views
 from orbit.look_angles import GroundTrack, ground_track
 from orbit.sites import site_frames
-from orbit.tracks import contact_tracks, spline_rates
 from orbit.utc import Start

@@ -8,14 +8,10 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.interpolate import CubicSpline
 from sgp4.api import WGS72, Satrec
 
 import orbit
 from tests.kit import skies
-from tests.kit.orbit import contact_tracks, spline_rates
 from tests.kit.skies import CIRCLES, DAY, DAY_S, EIGHT_SITES, FALLING, ISS, START, refused, verified
 
 LATTICE = [
@@ -219,26 +215,6 @@ def test_leap_seconds_and_the_end_of_the_table_of_ut1_are_told():
     assert orbit.doubts([MADE], last - DAY, last) == []
     (line,) = orbit.doubts([MADE], last - DAY, last + DAY)
     assert f"leaves the table of UT1, 1973-01-02 to {last:%Y-%m-%d}" in line
-
-
-@given(st.lists(st.integers(4, 40), min_size=1, max_size=6), st.integers(0, 99))
-def test_splines_of_passes_are_scipys_to_the_last_bit_alone_or_together(counts, seed):
-    """As the docstring promises: whichever of the two is used, no trace changes."""
-    rng = np.random.default_rng(seed)
-    spans_s = rng.choice([1e-3, 7.0, 900.0], len(counts))
-    knots_s = [np.linspace(0.3, 0.3 + s, n) for s, n in zip(spans_s, counts, strict=True)]
-    values = [rng.normal(size=(n, 6)) for n in counts]
-    together = spline_rates(np.concatenate(knots_s), np.concatenate(values), counts)
-    each = np.split(together, np.cumsum(counts)[:-1])
-    for x, y, rates in zip(knots_s, values, each, strict=True):
-        np.testing.assert_array_equal(rates[:-1], CubicSpline(x, y).c[2])
-        np.testing.assert_array_equal(rates, spline_rates(x, y, [len(x)]))
-
-
-def test_the_path_of_a_pass_is_the_spline_through_its_states():
-    track = contact_tracks([ISS], START, np.array([100.0]), np.array([900.0]))
-    spline = CubicSpline(track.knots_s, track.states.T)
-    np.testing.assert_array_equal(np.swapaxes(track.powers[:, :, :-1], 1, 2), spline.c)
 
 
 def test_names_and_numbers_that_come_more_than_once_are_told():

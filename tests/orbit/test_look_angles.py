@@ -159,7 +159,7 @@ def test_the_track_of_a_contact_is_sgp4s_on_all_kinds_of_orbits(norad_id):
     # The elements' mean anomaly says when the satellite is at perigee, where it is fastest.
     perigee_s = -satellite.model.mo / motion_rad_s % period_s
     for first_s, lasts_s in ((0.0, min(1.1 * period_s, 2 * DAY_S)), (perigee_s - 700.0, 1400.0)):
-        # Dense at both ends, where a spline is at its worst.
+        # Dense at both ends, where differences are one-sided.
         near_s, last_s = np.linspace(0.0, 0.01 * lasts_s, 300), first_s + lasts_s
         inside_s = np.random.default_rng(0).uniform(first_s, last_s, 3000)
         time_s = np.concatenate([first_s + near_s, inside_s, last_s - near_s])
