@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain, count
@@ -90,7 +91,27 @@ def check_within(folder: Path, path: Path) -> None:
         raise InputError(f"{path}: a link leads out of {folder}; remove the link")
 
 
-def try_lock(descriptor: int, shared: bool = False) -> bool:
+@contextmanager
+def locked(path: Path, busy: str, patience_s: float = 0.0, shared: bool = False) -> Iterator[int]:
+    """Hold the lock on a folder, or on a file that is made if need be; yield its descriptor.
+
+    Raises InputError with the text ``busy`` if another process has it for ``patience_s`` longer.
+    The system lets go of it when the last process that has inherited the descriptor is gone.
+    """
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        until = time.monotonic() + patience_s
+        while not _try_lock(descriptor, shared):
+            if time.monotonic() >= until:
+                raise InputError(busy)
+            time.sleep(0.05)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int, shared: bool) -> bool:
     """Lock an open file or folder, and return whether no other process is in the way.
 
     Where the system or the file system has no locks, that is up to the user.

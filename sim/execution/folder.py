@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,10 @@ from typing import Any
 import pyarrow as pa
 
 from learning.files import is_stray, read_object, write_bytes
+from sim import files
 from sim.errors import InputError, SimulationError
 from sim.execution.checkpoint import CHECKPOINT
-from sim.files import (
-    check_not_a_pipe,
-    check_out,
-    check_within,
-    naming,
-    try_lock,
-    write_text,
-    written,
-)
+from sim.files import check_not_a_pipe, check_out, check_within, naming, write_text, written
 from sim.trace.schema import APPENDED, COLUMNS, OPTIONAL
 from sim.trace.tables import LARGE, Tables, described, write_table
 
@@ -181,17 +173,16 @@ def locked(place: Path | None) -> Iterator[None]:
     if place is None:
         yield
         return
-    with as_run_failure(place):
-        is_new = not place.exists()
-        place.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(place, os.O_RDONLY)
+    busy = f"-o {place}: another process is running in it; wait for it"
+    is_new = not place.exists()
     try:
-        if not try_lock(descriptor):
-            raise InputError(f"-o {place}: another process is running in it; wait for it")
-        remove_leftovers(place)
-        yield
+        with ExitStack() as held:
+            with as_run_failure(place):
+                place.mkdir(parents=True, exist_ok=True)
+                held.enter_context(files.locked(place, busy))
+            remove_leftovers(place)
+            yield
     finally:
-        os.close(descriptor)
         if is_new:
             with suppress(OSError):  # it is not empty
                 place.rmdir()

@@ -17,17 +17,9 @@ from sim.plots.sweep import heat_map, lines
 from sim.report.comparison_page import compared
 from sim.report.page import Page
 from sim.sweep import Sweep, read_sweep
-from sim.sweep.answers import (
-    Row,
-    answers,
-    best_target,
-    labelled,
-    paths_of,
-    questions,
-    ranked,
-    runs_of,
-)
+from sim.sweep.answers import Row, answers, best_target, paths_of, questions, ranked, runs_of
 from sim.sweep.folder import why_none
+from sim.sweep.points import labelled
 from sim.sweep.text import sha256_text
 
 SPARSEST = 4

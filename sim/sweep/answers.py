@@ -18,6 +18,7 @@ from sim.execution.folder import COMPLETE
 from sim.execution.result import Result, load
 from sim.formatting import as_yaml, data_size, seconds
 from sim.sweep.folder import Sweep, read_sweep, why_none
+from sim.sweep.points import labelled
 from sim.sweep.text import combinations_in
 
 Row = Mapping[str, Any]
@@ -50,11 +51,6 @@ class Standing(NamedTuple):
     def mean(self) -> float:
         """The mean over seeds; inf if one of them has none."""
         return mean(self.by_seed.values())
-
-
-def hours_to(target: str) -> str:
-    """Return the column of the hours to an accuracy."""
-    return f"hours_to_{target}"
 
 
 def of_sweep(folder: Path) -> list[str]:
@@ -98,14 +94,9 @@ def questions(done: Sequence[Row], target: str | None) -> list[Question]:
     hours = f"The least time to {target} accuracy"
     return [
         Question("accuracy_final", "The best final accuracy", True, "{:.3f}".format),
-        *[Question(hours_to(str(target)), hours, False, "{:.2f} hours".format)] * bool(target),
+        *[Question(f"hours_to_{target}", hours, False, "{:.2f} hours".format)] * bool(target),
         Question("uplink_bytes", "The least uplink", False, data_size),
     ]
-
-
-def labelled(row: Row, keys: Sequence[str]) -> str:
-    """Name the values that a point has of some keys."""
-    return ", ".join(f"{key}={as_yaml(row[key])}" for key in keys)
 
 
 def ranked(rows: Sequence[Row], keys: Sequence[str], question: Question) -> list[Standing]:

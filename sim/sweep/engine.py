@@ -203,18 +203,14 @@ class PointRunner:
 
     def run(self) -> Outcome:
         """Run the point in a process, an idle one if there is one."""
-        outcome, notes = Outcome(self._place.name, INTERRUPTED), list[str]()
+        outcome, notes, attempts = Outcome(self._place.name, INTERRUPTED), list[str](), 0
         try:
-            for attempts in range(1, ATTEMPTS + 1):
-                if self._stopped:
-                    break
-                outcome = replace(self._attempt(), attempts=attempts)
+            while outcome.status in RETRIED and attempts < ATTEMPTS and not self._stopped:
+                outcome, attempts = self._attempt(), attempts + 1
                 notes += [outcome.note] if outcome.note else []
-                if outcome.status not in RETRIED:
-                    break
         finally:
             _running.pop(self._place, None)
-        return replace(outcome, note="; ".join(notes))
+        return replace(outcome, attempts=max(attempts, 1), note="; ".join(notes))
 
     def end(self, at_once: bool) -> None:
         """End the point, ``at_once`` or after it was saved."""
@@ -223,25 +219,24 @@ class PointRunner:
             self._process.kill() if at_once else self._process.stop()
 
     def _attempt(self) -> Outcome:
-        with _lock:
-            found = next((entry for entry in _idle if entry[0] == self._of), None)
-            if found is not None:
-                _idle.remove(found)
-        process = self._process = WorkerProcess(*self._of) if found is None else found[1]
+        try:
+            process = _idle.setdefault(self._of, []).pop()
+        except IndexError:
+            process = WorkerProcess(*self._of)
+        self._process = process
         if self._stopped:  # while the process was being started
             process.stop()
         outcome = process.run(*self._run)
         if outcome.status == CRASHED or self._stopped:
             process.close()
         else:
-            with _lock:
-                _idle.append((self._of, process))
+            _idle[self._of].append(process)
         return outcome
 
 
+# Threads share these by operations that are whole in themselves.
 _running: dict[Path, PointRunner] = {}
-_idle: list[tuple[tuple[Path, int | None], WorkerProcess]] = []
-_lock = threading.Lock()
+_idle: dict[tuple[Path, int | None], list[WorkerProcess]] = {}
 
 
 def run_point(said: dict[str, Any], folder: str, cache: bool) -> dict[str, Any]:
@@ -263,10 +258,9 @@ def kill_points(places: Sequence[Path]) -> None:
     """End the points that run here into these folders, and the processes that wait for more."""
     for runner in filter(None, map(_running.get, places)):
         runner.end(at_once=True)
-    with _lock:
-        for _, process in _idle:
-            process.close()
-        _idle.clear()
+    for processes in list(_idle.values()):
+        while processes:
+            processes.pop().close()
 
 
 THREADS = (

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib import resources
@@ -20,6 +18,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from learning.files import read_object
+from sim import files
 from sim.analysis.targets import TARGETS, given, named
 from sim.errors import InputError
 from sim.execution.folder import (
@@ -32,7 +31,7 @@ from sim.execution.folder import (
     read_manifest,
 )
 from sim.execution.result import Result, load
-from sim.files import check_out, check_within, try_lock, written
+from sim.files import check_out, check_within, written
 from sim.sweep.engine import LOG, Outcome, Point
 from sim.trace.arrow import array, coded_text
 from sim.trace.assembly import Vocabulary
@@ -182,44 +181,19 @@ def among(place: Path, parts: int) -> Iterator[None]:
     Raises InputError while it is swept in another number of shards: points would be run twice.
     """
     own = place / f".of-{parts}.lock"
-    descriptor = os.open(own, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try_lock(descriptor, shared=True)
-        for other in sorted(place.glob(".of-*.lock")):
-            if other == own:
-                continue
-            held = os.open(other, os.O_RDWR)
-            try:
-                is_free = try_lock(held)
-            finally:
-                os.close(held)
-            if not is_free:
-                number = other.name.removeprefix(".of-").removesuffix(".lock")
-                raise InputError(
-                    f"-o {place}: is being swept in {number} shards at this moment, not {parts}; "
-                    "use as many, or wait for them"
-                )
+    with files.locked(own, f"-o {place}: is being swept by another process", PATIENCE_S, True):
+        for other in sorted({*place.glob(".of-*.lock")} - {own}):
+            number = other.name.removeprefix(".of-").removesuffix(".lock")
+            busy = f"-o {place}: is being swept in {number} shards at this moment, not {parts}; "
+            with files.locked(other, f"{busy}use as many, or wait for them"):
+                pass
         yield
-    finally:
-        os.close(descriptor)
 
 
-@contextmanager
-def locked(place: Path, part: str, patience_s: float = PATIENCE_S) -> Iterator[int]:
-    """Hold the folder's lock and yield its descriptor; raise InputError if somebody else does.
-
-    The system lets go of it when the last process that has inherited it is gone.
-    """
-    descriptor = os.open(place / f".{part}.lock", os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        until = time.monotonic() + patience_s
-        while not try_lock(descriptor):
-            if time.monotonic() > until:
-                raise InputError(f"-o {place}: is being swept by another process")
-            time.sleep(0.05)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def locked(place: Path, part: str, patience_s: float = PATIENCE_S) -> AbstractContextManager[int]:
+    """Return what holds the lock of a ``part`` of the folder, as :func:`sim.files.locked` does."""
+    busy = f"-o {place}: is being swept by another process"
+    return files.locked(place / f".{part}.lock", busy, patience_s)
 
 
 # The rows: what is known of each point.
@@ -238,27 +212,17 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
     }
     to_targets = to_targets or _to_targets(TARGETS)
     by_target = sorted(to_targets, key=lambda name: name.partition("_to_")[::-1])
-    schema = pa.schema(
-        [
-            ("point", INT),
-            ("digest", TEXT),
-            *((key, kind) for key, kind in kinds.items() if key != "seed"),
-            ("replication", INT),
-            ("seed", INT),
-            ("status", TEXT),
-            ("error", TEXT),
-            *((name, to_targets[name]) for name in by_target),
-            *DECIDED.items(),
-            *FOLLOWING.items(),
-            ("folder", TEXT),
-            *MACHINE_COLUMNS.items(),
-        ]
-    )
+    columns = {
+        **{"point": INT, "digest": TEXT},
+        **{key: kind for key, kind in kinds.items() if key != "seed"},
+        **{"replication": INT, "seed": INT, "status": TEXT, "error": TEXT},
+        **{name: to_targets[name] for name in by_target},
+        **{**DECIDED, **FOLLOWING, "folder": TEXT, **MACHINE_COLUMNS},
+    }
     rows = [_row(point, outcomes.get(point.digest), kinds) for point in points]
-    columns = [
-        _column([row.get(name) for row in rows], schema.field(name).type) for name in schema.names
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
+    return pa.table(
+        {name: _column([row.get(name) for row in rows], kind) for name, kind in columns.items()}
+    )
 
 
 def sweep_sha256(rows: pa.Table) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -306,8 +306,12 @@ def _of_the_sweep(text: str, values: Mapping[str, Any]) -> str:
     for key in values:
         if plain.startswith((f"{key}:", f"{key}.")):
             return f"-p {_with_whole_keys(plain)}"
-    point = ", ".join(f"{key}={as_yaml(value)}" for key, value in values.items())
-    return f"{text} (at {point})"
+    return f"{text} (at {labelled(values, values)})"
+
+
+def labelled(row: Mapping[str, Any], keys: Iterable[str]) -> str:
+    """Name the values of some keys of a point."""
+    return ", ".join(f"{key}={as_yaml(row[key])}" for key in keys)
 
 
 def _with_whole_keys(text: str) -> str:

@@ -23,7 +23,7 @@ from sim.formatting import as_yaml, data_size, duration
 from sim.sweep import folder as sweep_folder
 from sim.sweep.engine import LOG, Engine, LocalEngine, Outcome, Point, asking_to_stop, tried
 from sim.sweep.folder import NO_CONTACT, Sweep, read_sweep
-from sim.sweep.points import MOST_POINTS, Plan, read_spec
+from sim.sweep.points import MOST_POINTS, Plan, labelled, read_spec
 from sim.sweep.text import SweepProgress
 from sim.sweep.worker import folder_bytes
 
@@ -320,7 +320,7 @@ def rehearse(plan: Plan, points: list[Point], options: SweepOptions) -> tuple[st
 
 
 def _line(point: Point) -> str:
-    values = ", ".join(f"{key}={as_yaml(value)}" for key, value in point.values.items())
+    values = labelled(point.values, point.values)
     return f"  {point.number:<7} {values}, seed {point.seed} -> {POINTS}/{point.digest}"
 
 

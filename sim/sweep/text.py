@@ -19,6 +19,7 @@ from sim.execution.folder import COMPLETE, INTERRUPTED
 from sim.formatting import Bar, as_yaml, data_size, duration, seconds, table
 from sim.sweep.engine import Outcome
 from sim.sweep.folder import sweep_sha256, targets_of
+from sim.sweep.points import labelled
 
 Row = Mapping[str, Any]
 
@@ -58,7 +59,8 @@ def failures_text(rows: pa.Table, keys: Sequence[str]) -> list[str]:
     """Return a line for each point that has failed."""
     bad = [row for row in rows.to_pylist() if row["status"] not in (COMPLETE, "missing")]
     lines = [
-        f"point {row['point']} ({_named(row, keys)}): {row['status']}: {row['error']}"
+        f"point {row['point']} ({labelled(row, keys)}, seed {row['seed']}): "
+        f"{row['status']}: {row['error']}"
         for row in bad[:MOST_LINES]
     ]
     more = len(bad) - len(lines)
@@ -130,10 +132,6 @@ def combinations_in(rows: Sequence[Row], keys: Sequence[str]) -> list[list[Row]]
 def _value(value: Any) -> str:
     whole = not isinstance(value, float) or value.is_integer()
     return as_yaml(value) if whole else f"{value:.9g}"
-
-
-def _named(row: Row, keys: Sequence[str]) -> str:
-    return ", ".join(f"{key}={_value(row[key])}" for key in keys) + f", seed {row['seed']}"
 
 
 LINE_EVERY_S = 5.0

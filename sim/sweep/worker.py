@@ -94,12 +94,10 @@ def attempt(
         result, note = _result(point, folder / point.digest, cache, observers)
         figures = figures_of(result)
         return Outcome(point.digest, COMPLETE, figures=figures, note=note)
-    except Interrupted as error:
-        return Outcome(point.digest, INTERRUPTED, str(error))
-    except SimulationError as error:
-        return Outcome(point.digest, FAILED, _one_line(error))
-    except ValueError as error:
-        return Outcome(point.digest, REFUSED, _one_line(error))
+    except (Interrupted, SimulationError, ValueError) as error:
+        how = {Interrupted: INTERRUPTED, SimulationError: FAILED, ValueError: REFUSED}
+        status = next(ended for kind, ended in how.items() if isinstance(error, kind))
+        return Outcome(point.digest, status, _one_line(error))
     except Exception as error:
         # Whatever it was, it costs this point only; where it came from is in the workers' log.
         traceback.print_exc()
