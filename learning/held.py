@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -17,23 +16,17 @@ class Held:
     """What the devices of a cluster hold: the server's models by reference, and their own tensors.
 
     ``versions`` (E + 1, K) says which of the ``servers`` a device has of each expert, and in the
-    last row of what is shared; -1 for none. ``experts`` are those that the state is of.
+    last row of what is shared; -1 for none.
     """
 
     own: Handle
     servers: tuple[Handle, ...]
     versions: Ints
-    experts: tuple[int, ...]
 
     @property
     def parents(self) -> tuple[Handle, ...]:
         """Return what its tensors are made of."""
         return self.own, *self.servers
-
-    @property
-    def said(self) -> dict[str, Any]:
-        """Return which parts of its parents it is, as arguments of an operation."""
-        return {"held": self.experts, "versions": self.versions}
 
     def downloaded(self, server: Handle, who: Mask, parts: Sequence[int], own: Handle) -> Held:
         """Return the state once devices in ``who`` have ``parts`` (rows) of ``server``."""
@@ -42,4 +35,4 @@ class Held:
         used = [n for n in range(len(servers)) if (versions == n).any()]
         renamed = np.full(len(servers) + 1, -1)  # the last one stands for none, too
         renamed[used] = range(len(used))
-        return Held(own, tuple(servers[n] for n in used), renamed[versions], self.experts)
+        return Held(own, tuple(servers[n] for n in used), renamed[versions])

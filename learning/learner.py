@@ -227,7 +227,7 @@ class Learner:
         """Return a value as one handle, and a state with its bases."""
         if not isinstance(value, Held):
             return value
-        return self.values.make(STATE, *value.parents, **value.said)
+        return self.values.make(STATE, *value.parents, versions=value.versions)
 
     def force(self, handle: Handle | Held) -> Tensors:
         """Compute ``handle`` now. For use inside of a :class:`~learning.requests.Measure` only."""
@@ -270,27 +270,18 @@ class Learner:
         """Devices in ``who`` take ``experts`` and the gate of ``server``."""
         parts = [*experts, self.config.model.experts]
         versions = np.full((self.config.model.experts + 1, len(who)), -1)
-        said: dict[str, Any] = {}
         before: tuple[Handle, ...] = ()
+        known: dict[str, Any] = {}
         if state is not None:
-            said, before = state.said, state.parents
+            known, before = {"versions": state.versions}, state.parents
             versions[parts] = state.versions[parts]
-        own = self.make(
-            LOAD,
-            server,
-            *before,
-            **said,
-            cluster=cluster,
-            who=who,
-            experts=list(experts),
-            adapter_epoch=adapter_epoch,
-        )
-        held = Held(own, before[1:], versions, tuple(experts))
-        return held.downloaded(server, who, parts, own)
+        how = {"cluster": cluster, "who": who, "experts": list(experts)}
+        own = self.make(LOAD, server, *before, **known, **how, adapter_epoch=adapter_epoch)
+        return Held(own, before[1:], versions).downloaded(server, who, parts, own)
 
     def load_gate(self, server: Handle, state: Held, who: Mask) -> Held:
         """Devices in ``who`` take the gate of ``server``."""
-        own = self.make(LOAD_GATE, server, *state.parents, **state.said, who=who)
+        own = self.make(LOAD_GATE, server, *state.parents, versions=state.versions, who=who)
         return state.downloaded(server, who, [self.config.model.experts], own)
 
     def train(
@@ -325,7 +316,7 @@ class Learner:
             *state.parents,
             *memories,
             **term,
-            **state.said,
+            versions=state.versions,
             servers=len(state.servers),
             cluster=cluster,
             rounds=rounds,
@@ -340,7 +331,9 @@ class Learner:
 
     def offer(self, state: Held, experts: Sequence[int], gate: bool) -> Handle:
         """Return the upload: factors of ``experts``, and with ``gate`` the gate's change."""
-        return self.make(OFFER, *state.parents, **state.said, experts=list(experts), gate=gate)
+        return self.make(
+            OFFER, *state.parents, versions=state.versions, experts=list(experts), gate=gate
+        )
 
     def commit(
         self,
@@ -355,7 +348,7 @@ class Learner:
         own = self.make(
             COMMIT,
             *state.parents,
-            **state.said,
+            versions=state.versions,
             cluster=cluster,
             who=who,
             adapter_epoch=adapter_epoch,

@@ -8,7 +8,7 @@ and ``base.{name}`` of that once it was offered, each only where it differs from
 ``optimizer.{slot}.{name}``, what the optimiser remembers of what is trained as ``{name}``.
 
 ``versions`` (E + 1, K) says which of the server's models each device has of each expert, and in
-the last row of what is shared; -1 for none. ``held`` are the experts that the state is of.
+the last row of what is shared; -1 for none. An expert is held where any device has one.
 :func:`assembled` adds ``base.{name}`` of all of them. A device that has never loaded an expert has
 NaN in its place.
 """
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,7 +43,6 @@ def load(
     task: Task,
     server: Tensors,
     *before: Tensors,
-    held: Collection[int] = (),
     versions: Versions = (),
     cluster: str,
     who: Sequence[bool],
@@ -60,7 +58,7 @@ def load(
     """
     _check_rows(task, cluster, who, adapter_epoch)
     own, *servers = before or ({},)
-    bases = _bases_of_whole(task, own, servers, held, versions) if before else {}
+    bases = _bases_of_whole(task, own, servers, versions) if before else {}
     loaded = [n for n in server if is_whole(task, n) and (task.is_shared(n) or is_of(n, experts))]
     after: State = {}
     for name in loaded:
@@ -89,13 +87,12 @@ def load_gate(
     server: Tensors,
     own: Tensors,
     *servers: Tensors,
-    held: Collection[int],
     versions: Versions,
     who: Sequence[bool],
 ) -> State:
     """Download what is shared to the devices in ``who`` (K,), in place of what they had."""
     after = dict(own)
-    for name, before in bases_of(task, own, servers, (), versions).items():
+    for name, before in bases_of(task, own, servers, versions[-1:]).items():
         base = rows_of(who, task.as_run(server[name]), before)
         for known in {name, BASE + name} & own.keys():
             del after[known]
@@ -108,7 +105,6 @@ def commit(
     task: Task,
     own: Tensors,
     *servers: Tensors,
-    held: Collection[int],
     versions: Versions,
     cluster: str,
     who: Sequence[bool],
@@ -138,7 +134,7 @@ def commit(
     for name, tensor in own.items():
         if name.startswith(OPTIMIZER) and trained_name(name) in trained:
             after[name] = rows_of(who, torch.zeros_like(tensor), tensor, stacked=True)
-    for name, base in _bases_of_whole(task, own, servers, held, versions).items():
+    for name, base in _bases_of_whole(task, own, servers, versions).items():
         if name in own and (is_of(name, experts) or (gate and task.is_shared(name))):
             after[BASE + name] = rows_of(who, own[name], base, stacked=True)
             if all(who):
@@ -162,7 +158,6 @@ def offer(
     task: Task,
     own: Tensors,
     *servers: Tensors,
-    held: Collection[int],
     versions: Versions,
     experts: Collection[int],
     gate: bool,
@@ -174,10 +169,11 @@ def offer(
     by their own names as they are: a variance that others have changed meanwhile, plus a change,
     may be none.
     """
+    held = tuple(expert for expert, row in enumerate(versions[:-1]) if max(row) >= 0)
     if missing := sorted(set(experts) - set(held)):
-        raise ValueError(f"expert {missing[0]} is not held; held: {tuple(held)}")
+        raise ValueError(f"expert {missing[0]} is not held; held: {held}")
     offered = {n: t for n, t in own.items() if n.startswith(FACTOR) and is_of(_matrix(n), experts)}
-    for name, base in _bases_of_whole(task, own, servers, held, versions).items():
+    for name, base in _bases_of_whole(task, own, servers, versions).items():
         if is_of(name, experts) or (gate and task.is_shared(name)):
             trained, is_buffer = own.get(name, base), name in task.buffers
             offered[name if is_buffer else DELTA + name] = trained if is_buffer else trained - base
@@ -226,7 +222,6 @@ def assembled(
     task: Task,
     own: Tensors,
     *servers: Tensors,
-    held: Collection[int],
     versions: Versions,
     folds: bool = True,
 ) -> State:
@@ -237,7 +232,7 @@ def assembled(
     """
     state = {n: t for n, t in own.items() if not (folds and n.startswith(PENDING))}
     models = [whole(task, server) for server in servers] if folds else servers
-    for name, base in bases_of(task, own, models, held, versions).items():
+    for name, base in bases_of(task, own, models, versions).items():
         if is_whole(task, name):
             state.setdefault(name, base)
         elif folds and name.endswith(".weight"):
@@ -250,25 +245,18 @@ def assembled(
     return dict(sorted(state.items()))
 
 
-def of_one_model(task: Task, devices: int) -> dict[str, Any]:
-    """Return ``held`` and ``versions`` of devices that all hold the whole of one model."""
-    return {"held": task.all_experts, "versions": [[0] * devices] * (len(task.all_experts) + 1)}
+def of_one_model(task: Task, devices: int) -> list[list[int]]:
+    """Return the ``versions`` of devices that all hold the whole of one model."""
+    return [[0] * devices for _ in (*task.all_experts, "what is shared")]
 
 
-def bases_of(
-    task: Task,
-    own: Tensors,
-    models: Sequence[Tensors],
-    held: Collection[int],
-    versions: Versions,
-) -> State:
-    """Return the bases (K, ...) of ``held`` and of what is shared by stored name.
+def bases_of(task: Task, own: Tensors, models: Sequence[Tensors], versions: Versions) -> State:
+    """Return the bases (K, ...) of what is held by stored name.
 
     They are in one memory where all devices have the same version.
     """
     found: State = {}
-    for expert in (None, *held):
-        row = versions[-1 if expert is None else expert]
+    for expert, row in [*enumerate(versions[:-1]), (None, versions[-1])]:
         known = sorted(set(row) - {-1})
         for name in dict.fromkeys(name for version in known for name in models[version]):
             if expert_of(name) != expert or (expert is None and not task.is_shared(name)):
@@ -284,15 +272,11 @@ def bases_of(
 
 
 def _bases_of_whole(
-    task: Task,
-    own: Tensors,
-    servers: Sequence[Tensors],
-    held: Collection[int],
-    versions: Versions,
+    task: Task, own: Tensors, servers: Sequence[Tensors], versions: Versions
 ) -> State:
     """Return the bases (K, ...) of what is trained without factors by stored name."""
-    as_whole = held if task.config.model.lora.rank is None else ()
-    return bases_of(task, own, servers, as_whole, versions)
+    as_whole = task.config.model.lora.rank is None
+    return bases_of(task, own, servers, versions if as_whole else versions[-1:])
 
 
 def _slots(own: Tensors) -> list[int]:

@@ -35,13 +35,11 @@ def losses(task: Task, steps: int, samples: int) -> list[float]:
     here: dict[str, Any] = {"cluster": cluster, "experts": task.all_experts}
     one = of_one_model(task, devices=1)
     before = load(small, server, **here, who=[True], adapter_epoch=[0])
-    counts: dict[str, Any] = {"rounds": [1], "first_round": [0]}
-    after = train(
-        small, before, server, servers=1, **one, **here, **counts, gate=True, masked=False
-    )
+    how: dict[str, Any] = {"rounds": [1], "first_round": [0], "gate": True, "masked": False}
+    after = train(small, before, server, servers=1, versions=one, **here, **how)
     found = []
     for state in (before, after):
-        full = assembled(small, state, server, **one)
+        full = assembled(small, state, server, versions=one)
         model = small.model(model_of_device(small, full, 0))
         with torch.inference_mode():
             found.append(float(functional.cross_entropy(model(own.x).float(), own.y)))

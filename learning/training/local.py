@@ -35,7 +35,6 @@ def train(
     own: Mapping[str, Tensor],
     *others: Mapping[str, Tensor],
     servers: int,
-    held: Collection[int],
     versions: Sequence[Sequence[int]],
     rounds: Sequence[int],
     **arguments: Any,
@@ -47,7 +46,7 @@ def train(
     """
     models, memories = others[:servers], others[servers:]
     if task.traits.batched or arguments.get("local_loss"):
-        state = assembled(task, own, *models, held=held, versions=versions)
+        state = assembled(task, own, *models, versions=versions)
         return {**own, **train_rounds(task, state, *memories, rounds=rounds, **arguments)}
     trained, columns = dict(own), list(zip(*versions, strict=True))
     for column in dict.fromkeys(columns):
@@ -57,7 +56,7 @@ def train(
         alike = versions  # without factors every device has a copy of its own
         if task.config.model.lora.rank is not None:
             alike = [*([version] * len(columns) for version in column[:-1]), versions[-1]]
-        state = assembled(task, trained, *models, held=held, versions=alike, folds=False)
+        state = assembled(task, trained, *models, versions=alike, folds=False)
         trained |= train_rounds(task, state, rounds=mine, **arguments)
     return trained
 

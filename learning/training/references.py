@@ -43,7 +43,7 @@ def pooled_rounds(
     samples = pool({name: shards.samples for name, shards in task.shards.items()})
     alone = replace(task, shards={POOLED: Shards(samples, (len(samples.y),))})
     here: dict[str, Any] = {"cluster": POOLED, "experts": task.all_experts}
-    here |= of_one_model(task, devices=1)
+    here["versions"] = of_one_model(task, devices=1)
     kept = [
         {n: t for n, t in own.items() if n.startswith(OPTIMIZER) and FACTOR not in n}
         for own in before
@@ -58,7 +58,7 @@ def pooled_model(
     task: Task, server: Mapping[str, Tensor], own: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Return the server's model as the one client has it."""
-    state = assembled(task, own, server, **of_one_model(task, devices=1))
+    state = assembled(task, own, server, versions=of_one_model(task, devices=1))
     return {**server, **model_of_device(task, state, 0)}
 
 

@@ -74,7 +74,7 @@ def digits_task(batch_size: int) -> tuple[Task, dict[str, Tensor]]:
         task, server, cluster="a", who=(True,) * DEVICES,
         experts=task.all_experts, adapter_epoch=(0,) * DEVICES,
     )  # fmt: skip
-    return task, assembled(task, own, server, **of_one_model(task, DEVICES))
+    return task, assembled(task, own, server, versions=of_one_model(task, DEVICES))
 
 
 def ours(task: Task, state: Mapping[str, Tensor], masked: bool) -> dict[str, Tensor]:

@@ -34,23 +34,23 @@ class Devices:
         self, operation: Any, state: State, server: Any = None, parts=(), **how: Any
     ) -> State:
         """What a state in full becomes; devices that receive have ``parts`` of ``server`` then."""
-        own, servers, known = self._by_reference(state)
+        own, servers, versions = self._by_reference(state)
         given = [] if server is None else [server]
-        after = operation(self.task, *given, own, *servers, **known, **how)
+        after = operation(self.task, *given, own, *servers, versions=versions, **how)
+        for part, old in enumerate(versions[:-1] if "experts" in how and parts else ()):
+            versions[part] = old if part in how["experts"] else [-1] * self.count
         for part in parts:
-            old = known["versions"][part]
-            known["versions"][part] = np.where(how["who"], len(servers), old).tolist()
-        known["held"] = how.get("experts", known["held"]) if parts else known["held"]
-        return training.assembled(self.task, after, *servers, *given, **known)
+            versions[part] = np.where(how["who"], len(servers), versions[part]).tolist()
+        return training.assembled(self.task, after, *servers, *given, versions=versions)
 
-    def _by_reference(self, state: State) -> tuple[State, list[State], dict[str, Any]]:
+    def _by_reference(self, state: State) -> tuple[State, list[State], Any]:
         """Own tensors, a model of each device's, and who holds what of them; {} for nothing."""
         own = {name: tensor for name, tensor in state.items() if not name.startswith("base.")}
         bases = {n.removeprefix("base."): t for n, t in state.items() if n.startswith("base.")}
         servers = [{n: t[k] for n, t in bases.items()} for k in range(self.count)]
-        row = [k if state else -1 for k in range(self.count)]
-        versions = [list(row) for _ in (*self.task.all_experts, "gate")]
-        return own, servers, {"held": training.experts_held(state), "versions": versions}
+        held = {*training.experts_held(state), None} if state else {}
+        here = [expert in held for expert in (*self.task.all_experts, None)]
+        return own, servers, [[k if has else -1 for k in range(self.count)] for has in here]
 
     def receive(self, server, state=None, *, who=True, experts=None, generation=0) -> State:
         how = self._how(who, generation, experts)
@@ -70,8 +70,9 @@ class Devices:
         return self._done(training.commit, state, gate=gate, **how)
 
     def offer(self, state: State, experts: Collection[int] = (), gate: bool = True) -> State:
-        own, servers, known = self._by_reference(state)
-        return training.offer(self.task, own, *servers, **known, experts=experts, gate=gate)
+        own, servers, versions = self._by_reference(state)
+        how = {"versions": versions, "experts": experts, "gate": gate}
+        return training.offer(self.task, own, *servers, **how)
 
 
 def moved(before: State, after: State, device: int | None = None) -> set[str]:
