@@ -49,7 +49,7 @@ NAME = r"^[A-Za-z0-9 _.\-]+$"
 """What names that traces show consist of."""
 
 
-def _instant(value: Any) -> Any:
+def utc_instant(value: Any) -> Any:
     """Read an ISO 8601 text as an aware UTC datetime, within the years that element sets reach."""
     if isinstance(value, str):
         try:
@@ -65,7 +65,7 @@ def _instant(value: Any) -> Any:
     return value.astimezone(UTC)
 
 
-Instant = Annotated[datetime | None, BeforeValidator(_instant)]
+Instant = Annotated[datetime | None, BeforeValidator(utc_instant)]
 
 
 def word_or(word: str, is_other: Callable[[Any], bool], message: str) -> Discriminator:

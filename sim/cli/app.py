@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 
 from learning.hardware import address_limit, is_out_of_memory
-from sim.cli import about, contacts, new, run, scenario, show, sweep
+from sim.cli import about, new, run, scenario, show, sweep
 from sim.cli.options import drop_unwritten
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
@@ -43,7 +43,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run_command,
     "fork": run.fork_command,
     "sweep": sweep.sweep_command,
-    "contacts": contacts.contacts_command,
+    "contacts": scenario.contacts_command,
     "link": scenario.link_command,
     "validate": scenario.validate_command,
     "list": about.list_command,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import combinations
 from pathlib import Path
 from statistics import median
@@ -15,6 +15,7 @@ import numpy as np
 
 import orbit
 from scenarios.link import Isl
+from scenarios.section import utc_instant
 from sim.devices.satellites import satellites_of
 from sim.errors import InputError
 from sim.export.formats import FORMULA
@@ -86,13 +87,13 @@ def list_text(found: Found) -> str:
 def summary_text(found: Found) -> str:
     """One line a site: passes, how long they last, the longest time without; and cycles a day."""
     seen = orbit.coverage(found.windows, len(found.sites), found.span_s)
+    durations_s = np.stack([seen.mean_duration_s, seen.longest_duration_s])
     rows = [
         [
             name,
             str(seen.passes[i]),
             f"{seen.passes_per_day[i]:.2f}",
-            _seconds(seen.mean_duration_s[i]),
-            _seconds(seen.longest_duration_s[i]),
+            *("-" if np.isnan(s) else f"{s:.0f}" for s in durations_s[:, i]),
             f"{seen.longest_gap_s[i] / 3600:.2f}",
             f"{100 * seen.in_view_fraction[i]:.2f}",
         ]
@@ -116,10 +117,6 @@ def _cycles(found: Found, served: np.ndarray) -> str:
     if ideal is None:
         return line
     return f"{line}; one cycle an orbit would be {ideal:.2f}, ratio {a_day / ideal:.3f}"
-
-
-def _seconds(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.0f}"
 
 
 def _batches(found: Found, times_as_text: bool) -> Iterator[Any]:
@@ -167,7 +164,6 @@ def _utc(start: datetime, time_s: np.ndarray) -> np.ndarray:
 
 _LONGEST_DAYS = 36525
 _SHORTEST_DAYS = 1e-6
-_YEARS = (1958, 2099)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -245,7 +241,7 @@ def between_satellites(scenario: Scenario, as_text: bool) -> dict[str, Any]:
     if len(satellites) < 2:
         raise InputError("contacts: --isl: the scenario has one satellite; a link needs two")
     start = scenario.start or max(satellite.epoch for satellite in satellites)
-    isl = scenario.link.isl or Isl(between_planes="all")
+    isl = scenario.link.isl or Isl.model_construct(between_planes="all")
     pairs = np.array([*combinations(range(len(satellites)), 2)])
     if scenario.link.isl is not None:
         pairs, _ = isl_pairs(isl, satellites, start)
@@ -302,17 +298,9 @@ def _span(start: str, days: float) -> tuple[datetime, datetime]:
             f"{_LONGEST_DAYS} at most"
         )
     try:
-        time = datetime.fromisoformat(start)
-        if time.tzinfo is None:
-            raise ValueError("no time zone")
-        if not _YEARS[0] <= time.year <= _YEARS[1]:
-            raise ValueError("out of range")
-    except ValueError:
-        raise InputError(
-            f"--start {start}: should be UTC, written like 2026-08-22T00:00:00Z, in the years "
-            f"{_YEARS[0]} to {_YEARS[1]}"
-        ) from None
-    begin = time.astimezone(UTC)
+        begin: datetime = utc_instant(start)
+    except ValueError as error:
+        raise InputError(f"--start: {error}") from None
     return begin, begin + timedelta(days=days)
 
 

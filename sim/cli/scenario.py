@@ -1,4 +1,4 @@
-"""`leomix validate` and `link`: what a scenario would do, before it runs."""
+"""`leomix validate`, `link` and `contacts`: what a scenario would do, before it runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sim.cli.options import ScenarioName, SetKeys, load, overrides_of
+from sim.errors import InputError
 
 
 def validate_command(
@@ -51,3 +52,80 @@ def link_command(
         command.write(tables, out)
     print(command.heading(loaded))
     print(command.text(loaded, tables))
+
+
+def contacts_command(
+    scenario: Annotated[str | None, typer.Argument(metavar="[SCENARIO]")] = None,
+    tle: Annotated[
+        Path | None,
+        typer.Option(help="element file (TLE, or OMM in JSON, CSV or XML), in place of a scenario"),
+    ] = None,
+    site: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]LAT,LON[,ALT_M]", help="a place on the ground, degrees; repeat it"
+        ),
+    ] = None,
+    sites: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of places: name, latitude_deg, longitude_deg, altitude_m, min_elevation_deg"
+        ),
+    ] = None,
+    start: Annotated[str | None, typer.Option(metavar="UTC", help="2026-08-22T00:00:00Z")] = None,
+    days: Annotated[float | None, typer.Option(help="length of the span, days")] = None,
+    min_elevation: Annotated[
+        float | None, typer.Option(metavar="DEG", help="mask, degrees")
+    ] = None,
+    isl: Annotated[
+        bool, typer.Option("--isl", help="windows between the SCENARIO's satellites instead")
+    ] = False,
+    summary: Annotated[bool, typer.Option("--summary", help="one line per site")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave bad elements out")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", help="write all columns to .csv or .parquet, and show the summary"),
+    ] = None,
+    set_: SetKeys = None,
+) -> None:
+    """List contacts: of a scenario's clusters, or of --tle over --site; or of its satellites."""
+    from sim.cli import contact_listing as listing
+    from sim.trace import arrow
+
+    if (scenario is None) == (tle is None):
+        raise InputError(
+            "contacts: give a SCENARIO, or --tle with --site, --start, --days, --min-elevation"
+        )
+    with_tle = (site, sites, start, days, min_elevation, skip_bad or None)
+    if scenario is not None and any(value is not None for value in with_tle):
+        raise InputError(
+            "contacts: --site, --sites, --start, --days, --min-elevation and --skip-bad "
+            "go with --tle"
+        )
+    if tle is not None and set_:
+        raise InputError("contacts: --set goes with a SCENARIO")
+    if isl and (scenario is None or summary):
+        raise InputError("contacts: --isl goes with a SCENARIO, and has no --summary")
+    if out is not None:
+        arrow.check_path(out)
+    if isl:
+        windows = listing.between_satellites(
+            load(str(scenario), set_, None), as_text=out is None or out.suffix == ".csv"
+        )
+        if out is None:
+            print(arrow.text(windows, listing.SHOWN))
+        else:
+            arrow.write(windows, out)
+            print(f"wrote {len(windows['a'])} windows to {out}", file=sys.stderr)
+        return
+    if tle is not None:
+        found = listing.of_elements(tle, site or [], sites, start, days, min_elevation, skip_bad)
+    else:
+        found = listing.of_scenario(load(str(scenario), set_, None))
+    for line in found.complaints:
+        print(line, file=sys.stderr)
+    if out is not None:
+        listing.write(found, out)
+        print(f"wrote {len(found.windows)} contacts to {out}", file=sys.stderr)
+    short = summary or out is not None
+    print(listing.summary_text(found) if short else listing.list_text(found))

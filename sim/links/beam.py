@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from channel import Link, LinkCurve, Signal, joined, signal_rate_bps, weakest
+from channel import Link, LinkCurve, joined, weakest
 from learning.requests.cluster import Floats, Mask
 from sim.links.sharing import Allocation, RateSegment, queued, shared
 
@@ -60,15 +60,14 @@ Narrow = Callable[[Link, float, Mask], tuple[LinkCurve, float]]
 @dataclass(frozen=True, eq=False)
 class Beam:
     """Rates of all devices (K) in one direction, each with a sub-channel of its own, and how they
-    share. ``signal`` (K, T) belongs to the points of ``curve``.
+    share.
 
-    Without ``radio`` there is no limit to the band. Without ``whole`` and ``narrow``, which make
-    curves for a narrower band, these come from the signal and the points of the curve.
+    Without ``radio`` there is no limit to the band. ``whole`` makes the curve for a narrower band,
+    ``narrow`` a part of it where all of it takes long.
     """
 
     curve: LinkCurve
     radio: Radio | None = None
-    signal: Signal | None = None
     whole: Callable[[Link], LinkCurve] | None = None
     narrow: Narrow | None = None
 
@@ -77,8 +76,8 @@ class Beam:
         radio = self.radio
         if radio is None or radio.sharing != "equal_share" or senders <= radio.channels:
             return self.curve
-        link = radio.narrowed(senders)
-        return self._of_signal(link) if self.whole is None else self.whole(link)
+        assert self.whole is not None  # whose band is shared anew has other curves
+        return self.whole(radio.narrowed(senders))
 
     def stretch(self, sharing: int, now_s: float, who: Mask) -> RateSegment:
         """What the devices in ``who`` can send at from a time on, if so many share the band."""
@@ -87,17 +86,10 @@ class Beam:
             return RateSegment(self.curve)
         if radio.sharing == "rounds":  # everybody has the sub-channel, by turns
             return RateSegment(self.curve, radio.channels / sharing)
-        link = radio.narrowed(sharing)
         if self.narrow is None:
-            return RateSegment(self._of_signal(link))
-        curve, until_s = self.narrow(link, now_s, who)
-        return RateSegment(curve, 1.0, until_s)
-
-    def _of_signal(self, link: Link) -> LinkCurve:
-        assert self.radio is not None  # only then anything is narrowed
-        assert self.signal is not None  # who has a radio has a signal
-        rate: Floats = signal_rate_bps(self.radio.link, self.signal, link.bandwidth_hz)
-        return LinkCurve(self.curve.time_s, np.where(self.curve.rate_bps > 0, rate, 0.0))
+            return RateSegment(self.reach(sharing))
+        curve, until_s = self.narrow(radio.narrowed(sharing), now_s, who)
+        return RateSegment(curve, until_s=until_s)
 
 
 Radios = tuple[Radio, Radio | None]

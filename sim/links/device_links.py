@@ -113,7 +113,12 @@ def bare_links(
 
 def _constant(radio: Radio, devices: int, rise_s: float, set_s: float) -> Beam:
     signal, rate_bps = _overhead(radio.link, devices)
-    return Beam(LinkCurve.constant(rate_bps[:, 0], rise_s, set_s), radio, signal)
+
+    def whole(link: Link) -> LinkCurve:
+        narrow_bps: Floats = signal_rate_bps(radio.link, signal, link.bandwidth_hz)
+        return LinkCurve.constant(narrow_bps[:, 0], rise_s, set_s)
+
+    return Beam(LinkCurve.constant(rate_bps[:, 0], rise_s, set_s), radio, whole)
 
 
 @lru_cache(maxsize=64)

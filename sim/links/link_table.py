@@ -107,7 +107,7 @@ class LinkTable:
         if radio is None or radio.sharing != "equal_share":
             return Beam(curve, radio)
         both = partial(self._whole, number), partial(self._narrow, number)
-        return Beam(curve, radio, None, *both)
+        return Beam(curve, radio, *both)
 
     def _whole(self, number: int, link: Link) -> LinkCurve:
         """The curves (K) of another link in a pass whose devices share the band."""

@@ -441,7 +441,7 @@ def spliced(early: Plan, late: Plan, at_s: float) -> Plan:
     places = {_key(c): c.contact_id for plan in (early, late) for c in plan.contacts}
     merged = sorted(contacts.values(), key=lambda c: (c.rise_s, places[_key(c)]))
     kept = {id(contact) for contact in early.contacts}
-    numbered = list(_numbered(_apart(merged, kept, begun), kept, begun))
+    numbered = list(_numbered(_apart(merged, kept), kept, begun))
     return replace(late, contacts=ContactColumns.of(numbered))
 
 
@@ -457,9 +457,7 @@ def _unserved(contact: PlannedContact) -> PlannedContact:
     return replace(contact, served=False, session=-1, start_s=np.nan, end_s=np.nan)
 
 
-def _apart(
-    contacts: Sequence[PlannedContact], kept: set[int], begun: set[Session]
-) -> Iterator[PlannedContact]:
+def _apart(contacts: Sequence[PlannedContact], kept: set[int]) -> Iterator[PlannedContact]:
     """Leave out the services of clusters that are still in a session which has begun before."""
     until_s = defaultdict[str, float](lambda: -np.inf)
     for contact in contacts:

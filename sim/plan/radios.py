@@ -45,37 +45,28 @@ def ground_radios(scenario: Scenario) -> list[Radios]:
     The first goes to the server: the uplink of clusters, the downlink of stations. Raises
     InputError for what the room of links refuses.
     """
-    resolved, mask_deg = scenarios.resolved_link(scenario), lowest_mask_deg(scenario)
-    up: Mapping[str, Any] = resolved["uplink"]
-    down: Any = resolved["downlink"]
-    serve = scenario.roles.stations_serve
+    resolved: Any = scenarios.resolved_link(scenario)
+    mask_deg, serve = lowest_mask_deg(scenario), scenario.roles.stations_serve
 
     @cache
     def under(side: str, air: channel.SlantAttenuation | None) -> Radio:
-        values = up if side == "uplink" else down
+        values = resolved[side]
         link = si_link(values, mask_deg, resolved["environment"], air)
         _check_strength(link)
         broadcast = values.get("delivery") == "broadcast" and not serve
         sharing: Sharing = "broadcast" if broadcast else values.get("sharing", "fixed_subchannel")
         return Radio(link, values["total_bandwidth_mhz"] * 1e6, sharing)
 
-    def radio(side: str, values: Mapping[str, Any], place: Any) -> Radio:
+    def radio(side: str, place: Any) -> Any:
+        if resolved[side] == "neglected":
+            return None  # a downlink of clusters
         try:
-            return under(side, _air(values, place))
+            return under(side, _air(resolved[side], place))
         except ValueError as error:
             raise InputError(f"link.{side}: {error}") from None
 
-    radios: list[Radios] = []
-    for place in ground_nodes(scenario):
-        uplink = radio("uplink", up, place)
-        # A neglected downlink is a word.
-        downlink = None if isinstance(down, str) else radio("downlink", down, place)
-        if serve:
-            assert downlink is not None  # the schema asks for it
-            radios.append((downlink, uplink))
-        else:
-            radios.append((uplink, downlink))
-    return radios
+    first, second = ("downlink", "uplink") if serve else ("uplink", "downlink")
+    return [(radio(first, place), radio(second, place)) for place in ground_nodes(scenario)]
 
 
 def _check_strength(link: Link) -> None:
@@ -116,28 +107,12 @@ def _air(values: Mapping[str, Any], place: Any) -> channel.SlantAttenuation | No
     """Return the attenuation of the air over a cluster, where it is to come from ITU-R models."""
     if values.get("atmosphere") != "itu":
         return None
-    frequency_hz = values["frequency_ghz"] * 1e9
-    return _over(
-        place.latitude_deg,
-        place.longitude_deg,
-        place.altitude_m,
-        frequency_hz,
-        values["exceedance_pct"],
-    )
+    where = place.latitude_deg, place.longitude_deg, place.altitude_m
+    return _over(*where, values["frequency_ghz"] * 1e9, values["exceedance_pct"])
 
 
-@lru_cache(maxsize=256)
-def _over(
-    latitude_deg: float,
-    longitude_deg: float,
-    altitude_m: float,
-    frequency_hz: float,
-    exceedance_pct: float,
-) -> channel.SlantAttenuation:
-    """Look up the models once for a place and a frequency: that takes a second or two."""
-    return channel.itu_attenuation(
-        latitude_deg, longitude_deg, altitude_m, frequency_hz, exceedance_pct
-    )
+_over = lru_cache(maxsize=256)(channel.itu_attenuation)
+"""The models, looked up once for a place and a frequency: that takes a second or two."""
 
 
 # What a user should know of a scenario's radios before believing a run.

@@ -148,21 +148,14 @@ def _renumbered(
     table: orbit.WindowFile, kept: Sequence[SatelliteOfFile], names: list[str]
 ) -> orbit.ContactWindows:
     """Windows of the satellites that serve and of the clusters, numbered as these are."""
-    satellite = {column.index: number for number, column in enumerate(kept)}
-    site = {table.sites.index(name): n for n, name in enumerate(names) if name in table.sites}
-    windows = table.windows
-    mine = [
-        a in satellite and b in site
-        for a, b in zip(windows.satellite.tolist(), windows.site.tolist(), strict=True)
-    ]
-    windows = windows.where(np.array(mine, bool))
-    numbers = {
-        "satellite": np.array([satellite[a] for a in windows.satellite.tolist()], np.int64),
-        "site": np.array([site[b] for b in windows.site.tolist()], np.int64),
-    }
-    order = np.lexsort((numbers["site"], numbers["satellite"], windows.rise_s))
-    columns = vars(windows) | numbers
-    return orbit.ContactWindows(**{key: values[order] for key, values in columns.items()})
+    number = np.full(len(table.satellites), -1)
+    number[[satellite.index for satellite in kept]] = np.arange(len(kept))
+    place = {name: place for place, name in enumerate(names)}
+    sites = np.array([place.get(name, -1) for name in table.sites], np.int64)
+    satellite, site = number[table.windows.satellite], sites[table.windows.site]
+    windows = replace(table.windows, satellite=satellite, site=site)
+    windows = windows.where((satellite >= 0) & (site >= 0))
+    return windows.where(np.lexsort((windows.site, windows.satellite, windows.rise_s)))
 
 
 def _within(windows: orbit.ContactWindows, span_s: float) -> orbit.ContactWindows:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from channel import Link as RadioLink
-from channel import LinkCurve, received_signal
+from channel import LinkCurve
 from tests.kit.learning import (
     WAITS_FOR_ALL,
     Cluster,
@@ -87,10 +87,8 @@ def contact(
     curve = LinkCurve(time_s, np.repeat(np.array(rates, float)[:, None], 2, axis=1))
 
     def beam(way: Radio | None) -> Beam:
-        signal = None
-        if way is not None:
-            signal = received_signal(way.link, np.full(time_s.shape, 90.0), 600e3)
-        return Beam(curve, way, signal)
+        there = curve.rate_bps > 0
+        return Beam(curve, way, lambda link: LinkCurve(time_s, there * link.fixed_rate_bps))
 
     links = DeviceLinks(beam(radio), None if down is None else beam(down))
     if delays_s is not None:
