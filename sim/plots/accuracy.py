@@ -15,14 +15,13 @@ from learning.requests.cluster import Floats
 from sim.analysis.targets import TARGETS
 from sim.errors import InputError
 from sim.plots.canvas import (
-    DASHES,
     Drawn,
     Run,
     Unit,
-    colour,
     ink,
     legend,
     new_axes,
+    of_methods,
     unit_of,
 )
 
@@ -52,10 +51,10 @@ def accuracy_of(
     names = sorted(pc.unique(rows["cluster"].drop_null()).to_pylist()) if clusters else []
     pooled = rows.filter(pc.equal(rows["scope"], "global"))
     if not clusters:
-        return _drawn({"": [pooled]}, axes, over, what)
+        return _drawn({"": [pooled]}, [self.run.manifest.get("method")], axes, over, what)
     names = sorted(pc.unique(rows["cluster"].drop_null()).to_pylist())
     each = {name: [rows.filter(pc.equal(rows["cluster"], name))] for name in names}
-    return _drawn({**each, "all": [pooled]}, axes, over, what)
+    return _drawn({**each, "all": [pooled]}, [None] * (1 + len(each)), axes, over, what)
 
 
 def measured(metrics: pa.Table, what: What) -> pa.Table:
@@ -73,17 +72,19 @@ def points(rows: pa.Table, over: Over, unit: Unit, what: What) -> tuple[Floats, 
 
 
 def _drawn(
-    curves: Mapping[str, Sequence[pa.Table]], axes: Axes | None, over: Over, what: What
+    curves: Mapping[str, Sequence[pa.Table]],
+    methods: Sequence[str | None],
+    axes: Axes | None,
+    over: Over,
+    what: What,
 ) -> Axes:
     """Draw a line for each table, and the targets among what is shown as thin lines."""
     last_s = max(pc.max(rows["time_s"]).as_py() for each in curves.values() for rows in each)
     axes, unit = axes or new_axes(), unit_of(last_s)
     names, lines = [], []
-    for number, (label, each) in enumerate(curves.items()):
-        drawn = [axes.plot(*points(rows, over, unit, what), linewidth=1.4)[0] for rows in each]
-        for line in drawn:
-            # Runs may have the same accuracies: a line below shows between another's dashes.
-            line.set(color=colour(number), linestyle=DASHES[number % len(DASHES)])
+    for (label, each), look in zip(curves.items(), of_methods(methods), strict=True):
+        # Runs may have the same accuracies: a line below shows between another's dashes.
+        drawn = [axes.plot(*points(rows, over, unit, what), **look)[0] for rows in each]
         if drawn:
             names.append(SECTION.sub("", label))
             lines.append(drawn[0])
@@ -112,14 +113,13 @@ def accuracy(
 
     Runs that measured none are left out; raise InputError where none has any.
     """
+    each = {label: list(of) if isinstance(of, Sequence) else [of] for label, of in runs.items()}
     found: dict[str, list[pa.Table]] = {}
-    for label, of in runs.items():
-        known = (
-            measured(run.tables["metrics"], what)
-            for run in (of if isinstance(of, Sequence) else [of])
-        )
+    for label, own in each.items():
+        known = (measured(run.tables["metrics"], what) for run in own)
         pooled = (rows.filter(pc.equal(rows["scope"], "global")) for rows in known)
         found[label] = [rows for rows in pooled if len(rows)]
     if not any(found.values()):
         raise InputError("none of the runs has an accuracy: they are timing-only, or unfinished")
-    return _drawn(found, axes, over, what)
+    methods = [own[0].manifest.get("method") for own in each.values()]
+    return _drawn(found, methods, axes, over, what)

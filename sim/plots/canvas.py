@@ -14,13 +14,22 @@ from matplotlib.container import Container
 
 from sim.analysis.critical_path import CriticalPath
 
-COLOURS = (
-    *("#0072b2", "#d55e00", "#009e73", "#cc79a7"),
-    *("#c98a00", "#3e9fd6", "#8c6bb1", "#808080"),
-)
-"""One a cluster or run, by order: told apart by colour-blind eyes, on white and on dark paper."""
+METHODS = {
+    "#0072b2": ("synchronous", "fedprox", "fedprox-sat"),
+    "#d55e00": ("emsfl", "fedopt", "fedsat"),
+    "#009e73": ("emsfl-enhanced", "scaffold", "fedspace"),
+    "#c46f9f": ("fedavg", "fedavg-sat"),
+    "#b57d00": ("fedbuff", "fedisl"),
+    "#3493c8": ("fedasync", "fedleo", "aligned"),
+    "#8c6bb1": ("local", "autoflsat", "nmoe"),
+    "#808080": ("centralised",),
+}
+"""The methods that each colour stands for on every page: those that are compared with each other
+have different ones. Colour-blind eyes tell them apart; on white and on dark paper the contrast is
+at least 3.4 to 1. Clusters and other things have them by order."""
+COLOURS = tuple(METHODS)
 DASHES = ("-", "--", ":", "-.")
-"""One for each time that the colours are through."""
+"""For lines of one colour, or that may lie on each other."""
 LONGEST_NAME, LONGEST_LABEL = 18, 34
 """Letters of a name beside an axis, and in a legend."""
 LINE_LETTERS, HANDLE_LETTERS = 56, 5
@@ -62,6 +71,23 @@ def new_axes() -> Axes:
 def colour(number: int) -> str:
     """Return the colour of the cluster or run with a number."""
     return COLOURS[number % len(COLOURS)]
+
+
+def of_method(method: str) -> str:
+    """Return the colour of a method; a custom one has it by its name."""
+    own = (shown_in for shown_in, methods in METHODS.items() if method in methods)
+    return next(own, colour(sum(method.encode())))
+
+
+def of_methods(methods: Sequence[str | None]) -> list[dict[str, Any]]:
+    """Return colour and style of lines, those of no method by order; few lines have the same."""
+    looks: list[dict[str, Any]] = []
+    for number, method in enumerate(methods):
+        own = colour(number) if method is None else of_method(method)
+        dashes = DASHES[number % len(DASHES) :] + DASHES[: number % len(DASHES)]
+        free = [{"color": own, "linestyle": line} for line in dashes]
+        looks.append(next((look for look in free if look not in looks), free[0]))
+    return looks
 
 
 def ink() -> Any:

@@ -10,13 +10,41 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 
 from learning.requests.cluster import Floats, Ints
+from sim.analysis.comparison import FIGURES, Figure
 from sim.errors import InputError
-from sim.plots.canvas import DASHES, colour, legend, name, name_ticks, new_axes
+from sim.plots.canvas import legend, name, name_ticks, new_axes, of_methods
 
 MARKERS = "os^Dvx+*"
 """One a line, of different shapes and open, as lines may coincide."""
+METHOD = "learning.method"
 FEW = 100
 """Fields up to which each value is written into its own."""
+
+
+OWN = {
+    "hours": Figure("simulated time (h)", "{:.2f}".format),
+    "idle_share": Figure("idle share of device time", "{:.3f}".format),
+    "wall_s": Figure("wall time (s)", "{:.2f}".format),
+}
+"""Figures that comparisons do not have."""
+UNITS = {"deg": "degrees", "ghz": "GHz", "mhz": "MHz", "mbps": "Mbit/s", "db": "dB", "dbm": "dBm"}
+UNITS |= {"dbi": "dBi", "dbw": "dBW", "gib": "GiB", "w": "W", "k": "K", "m": "m", "hz": "Hz"}
+UNITS |= {"km": "km", "s": "s", "kg": "kg", "j": "J", "bytes": "bytes"}
+
+
+def in_words(key: str) -> str:
+    """Return the name of a key or a column with its unit: ``altitude (km)``."""
+    first, _, last = key.rsplit(".", 1)[-1].rpartition("_")
+    if first and last in UNITS:
+        return f"{first.replace('_', ' ')} ({UNITS[last]})"
+    return f"{first} {last}".replace("_", " ").strip()
+
+
+def figure_of(column: str) -> Figure:
+    """Return the figure that a column of a sweep's rows has."""
+    if column.startswith("hours_to_"):
+        return Figure(f"hours to {column.removeprefix('hours_to_')} accuracy", "{:.2f}".format)
+    return OWN.get(column) or FIGURES.get(column) or Figure(in_words(column), "{:.3g}".format)
 
 
 def heat_map(
@@ -33,9 +61,8 @@ def heat_map(
     nothing else stays empty, or has what ``why`` says of its first row. Raises InputError for a
     column that the table does not have or that has no numbers.
     """
-    across, up = _levels(rows, x), _levels(rows, y)
-    column, row = _places(rows, x, across), _places(rows, y, up)
-    values = _numbers(rows, value)
+    (across, column), (up, row) = _levels(rows, x), _levels(rows, y)
+    figure, values = figure_of(value), _numbers(rows, value)
     place, places = row * len(across) + column, len(up) * len(across)
     fields = _quantiles(place, values, places, (0.5,)).reshape(len(up), len(across))
     axes = axes or new_axes()
@@ -44,12 +71,12 @@ def heat_map(
     missing[row[np.isnan(values)], column[np.isnan(values)]] = True
     _hatch(axes, missing)
     note = " (hatched: not in all runs)" if missing.any() else ""
-    axes.figure.colorbar(image, ax=axes, label=name(value) + note)
+    axes.figure.colorbar(image, ax=axes, label=name(figure.head, 40) + note)
     for which, key, levels in (("x", x, across), ("y", y, up)):
         name_ticks(axes, which, range(len(levels)), [_text(level) for level in levels])
-        axes.set(**{f"{which}label": name(key, 40)})
+        axes.set(**{f"{which}label": name(in_words(key), 40)})
     if fields.size <= FEW:
-        _write(axes, fields)
+        _write(axes, fields, figure)
         empty = np.flatnonzero(np.isnan(fields.ravel()) & missing.ravel())
         for number in empty.tolist() if why else ():
             here = rows.slice(int(np.flatnonzero(place == number)[0]), 1).to_pylist()[0]
@@ -69,31 +96,28 @@ def lines(
 
     Rows without a value do not count. Raises InputError as :func:`heat_map` does.
     """
-    across = _levels(rows, x)
-    groups = [None] if group is None else _levels(rows, group)
-    column, values = _places(rows, x, across), _numbers(rows, value)
-    mine = np.zeros(len(rows), np.int64) if group is None else _places(rows, group, groups)
+    across, column = _levels(rows, x)
+    groups, mine = _levels(rows, group) if group else ([None], np.zeros(len(rows), np.int64))
+    figure, values = figure_of(value), _numbers(rows, value)
     numeric = all(isinstance(level, int | float) for level in across)
     place = np.array(across, float) if numeric else np.arange(len(across), dtype=float)
-    axes = axes or new_axes()
-    handles = []
-    for number in range(len(groups)):
+    looks = of_methods([level if group == METHOD else None for level in groups])
+    axes, handles = axes or new_axes(), []
+    for number, look in enumerate(looks):
         here = mine == number
         low, middle, high = _quantiles(column[here], values[here], len(across), (0.0, 0.5, 1.0))
-        drawn = axes.plot(place, middle, linewidth=1.4, marker="o", markersize=3.5)
         # Lines may coincide: one below shows between another's dashes, and by its marks.
-        drawn[0].set(color=colour(number), linestyle=DASHES[number % len(DASHES)])
-        if not numeric:  # nothing lies between two categories
-            drawn[0].set(linestyle="")
-            axes.vlines(place, low, high, color=colour(number), linewidth=1.4, alpha=0.6)
-        drawn[0].set(marker=MARKERS[number % len(MARKERS)], fillstyle="none")
-        handles += drawn
+        marker = MARKERS[number % len(MARKERS)]
+        handles += axes.plot(place, middle, marker=marker, fillstyle="none", ms=4, **look)
         if numeric:
-            axes.fill_between(place, low, high, color=colour(number), alpha=0.18, linewidth=0)
+            axes.fill_between(place, low, high, color=look["color"], alpha=0.18, linewidth=0)
+        else:  # nothing lies between two categories
+            handles[-1].set(linestyle="")
+            axes.vlines(place, low, high, color=look["color"], linewidth=1.4, alpha=0.6)
     if not numeric:
         name_ticks(axes, "x", place.tolist(), [_text(level) for level in across])
-    axes.set_xlabel(name(x, 40))
-    axes.set_ylabel(name(value, 40))
+    axes.set_xlabel(name(in_words(x), 40))
+    axes.set_ylabel(name(figure.head, 40))
     if group is not None:
         legend(axes, handles, [_text(level) for level in groups])
     return axes
@@ -105,25 +129,21 @@ def _column(rows: pa.Table, key: str) -> pa.ChunkedArray:
     return rows[key]
 
 
-def _levels(rows: pa.Table, key: str) -> list[Any]:
-    """Values that occur in a column: numbers by size, others by name, none at last."""
-    found = set(_column(rows, key).to_pylist())
-    numbers = all(isinstance(level, int | float) for level in found - {None})
-    ordered = sorted(found - {None}, key=None if numbers else str)
-    return ordered + [None] * (None in found)
-
-
-def _places(rows: pa.Table, key: str, levels: list[Any]) -> Ints:
-    number = {level: place for place, level in enumerate(levels)}
-    return np.array([number[level] for level in rows[key].to_pylist()], np.int64)
+def _levels(rows: pa.Table, key: str) -> tuple[list[Any], Ints]:
+    """Values of a column, numbers by size, others by name, none at last; which one each row has."""
+    values = _column(rows, key).to_pylist()
+    numbers = all(isinstance(level, int | float) for level in {*values} - {None})
+    levels = sorted({*values} - {None}, key=None if numbers else str) + [None] * (None in values)
+    return levels, np.array([levels.index(value) for value in values], np.int64)
 
 
 def _numbers(rows: pa.Table, key: str) -> Floats:
+    """The values of a column in the unit in which it is shown."""
     column = _column(rows, key)
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         raise InputError(f"column {key!r} of the sweep has no numbers; name one that has")
     numbers: Floats = column.cast(pa.float64()).fill_null(np.nan).to_numpy()
-    return numbers
+    return numbers / figure_of(key).unit
 
 
 def _quantiles(place: Ints, values: Floats, places: int, shares: tuple[float, ...]) -> Floats:
@@ -147,7 +167,7 @@ def _hatch(axes: Axes, fields: np.ndarray) -> None:
         axes.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="////", alpha=0.4, linewidth=0))
 
 
-def _write(axes: Axes, fields: Floats) -> None:
+def _write(axes: Axes, fields: Floats, figure: Figure) -> None:
     """Write each value into its field, on dark ones in white."""
     image = axes.images[0]
     for (row, column), value in np.ndenumerate(fields):
@@ -155,5 +175,7 @@ def _write(axes: Axes, fields: Floats) -> None:
             continue
         red, green, blue, _ = image.to_rgba(np.array([value]))[0]
         bright = 0.3 * red + 0.6 * green + 0.1 * blue > 0.5
-        text = axes.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize="small")
+        text = axes.text(
+            column, row, figure.form(value), ha="center", va="center", fontsize="small"
+        )
         text.set_color("black" if bright else "white")

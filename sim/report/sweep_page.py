@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sim.analysis.comparison import group_runs
+from sim.analysis.comparison import Figure, group_runs
 from sim.execution.folder import COMPLETE
-from sim.formatting import as_yaml, data_size, seconds
-from sim.plots.sweep import heat_map, lines
+from sim.formatting import as_yaml
+from sim.plots.sweep import figure_of, heat_map, in_words, lines
 from sim.report.comparison_page import compared
 from sim.report.page import Page
 from sim.sweep import Sweep, read_sweep
@@ -50,7 +49,13 @@ def page(folder: Path) -> Page:
         subtitle=f"{len(rows)} points over {', '.join(keys) or 'replications only'}",
         context={
             **{"keys": keys, "rows": rows, "several": several},
-            **{"heat_map": heat_map, "lines": lines, "why_none": why_none, "MOST_ROWS": MOST_ROWS},
+            **{
+                "heat_map": heat_map,
+                "lines": lines,
+                "why_none": why_none,
+                "in_words": in_words,
+                "MOST_ROWS": MOST_ROWS,
+            },
             **(compared(group_runs([*runs.values()])) if several else {}),
             **drawn,
             "maps": facets(rows, every, drawn["others"][1:], best),
@@ -66,37 +71,18 @@ def page(folder: Path) -> Page:
 
 # The figures of a point, as pictures and as a table.
 
-
-def _plain(value: Any) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """The head of a figure's column, a title if it is drawn too, and how a value is shown."""
-
-    head: str
-    title: str = ""
-    form: Callable[[Any], str] = _plain
+DRAWN = (
+    *("accuracy_final", "loss_final", "cycles", "round_mean_s", "contacts_served"),
+    *("idle_share", "uplink_bytes"),
+)
+"""Figures of which there are pictures; the table has the hours and the wall time too."""
 
 
 def figures(rows: pa.Table, target: str | None) -> dict[str, Figure]:
     """Return the figures of which some row has a value, by their columns."""
-    share = "{:.3f}".format
-    every = {
-        "accuracy_final": Figure("final accuracy", "Final accuracy", share),
-        "loss_final": Figure("final loss", "Final loss", share),
-        f"hours_to_{target}": Figure(f"hours to {target}", f"Hours to {target} accuracy"),
-        "cycles": Figure("cycles", "Complete cycles"),
-        "hours": Figure("hours"),
-        "round_mean_s": Figure("mean round", "Mean duration of a round (s)", seconds),
-        "contacts_served": Figure("contacts served", "Contacts served"),
-        "idle_share": Figure("idle share", "Idle share of device time", share),
-        "uplink_bytes": Figure("uplink", "Bytes sent up", data_size),
-        "wall_s": Figure("wall s"),
-    }
+    every = (*DRAWN, f"hours_to_{target}", "hours", "wall_s")
     known = {name for name in rows.column_names if rows[name].null_count < len(rows)}
-    return {name: figure for name, figure in every.items() if name in known}
+    return {name: figure_of(name) for name in every if name in known}
 
 
 def _drawings(rows: pa.Table, keys: Sequence[str], target: str | None) -> dict[str, Any]:
@@ -111,9 +97,11 @@ def _drawings(rows: pa.Table, keys: Sequence[str], target: str | None) -> dict[s
     across, *others = sorted(varied, key=lambda key: (texts[key], -values[key])) or [""]
     mapped = others and values[across] * values[others[0]] <= SPARSEST * len(rows)
     known = figures(rows, target)
-    drawn = {name: figure.title for name, figure in known.items() if figure.title}
-    if "accuracy_final" in known:
-        drawn.pop("cycles", None)
+    drawn = {
+        name: figure.head.capitalize()
+        for name, figure in known.items()
+        if name in (*DRAWN, f"hours_to_{target}") and len(pc.unique(rows[name])) > 1
+    }
     return {"across": across, "others": others, "mapped": mapped, "columns": drawn}
 
 
@@ -160,7 +148,10 @@ def points(rows: pa.Table, keys: Sequence[str], target: str | None) -> tuple[lis
         [
             *(str(row["point"]), *(as_yaml(row[key]) for key in keys)),
             *(str(row["seed"]), row["status"]),
-            *("-" if row[name] is None else one.form(row[name]) for name, one in known.items()),
+            *(
+                "-" if row[name] is None else one.form(row[name] / one.unit)
+                for name, one in known.items()
+            ),
         ]
         for row in rows.slice(0, MOST_ROWS).to_pylist()
     ]

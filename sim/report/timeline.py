@@ -31,8 +31,6 @@ MOST_DEVICE_LANES = 60
 """Devices up to which each has a lane of its own."""
 UNIT_S = 0.01
 """Times go into the page as whole numbers of this."""
-FINEST = 2.0**-20
-"""Share of the run within which bars are joined at first, when there are too many."""
 
 NOBODY = -1
 """In the place of a device: the lane is the cluster's."""
@@ -52,7 +50,7 @@ def timeline(tables: Mapping[str, pa.Table], end_s: float, start_utc: str) -> di
     by_device = len(lanes) <= MOST_DEVICE_LANES or bool((bars["device"] <= 0).all())
     if not by_device:
         bars.loc[bars["device"] != NOBODY, "device"] = 0
-    bars, joined_s = _few(bars, end_s)
+    bars, joined_s = _few(bars)
     codes, words = bars["says"].factorize()
     bars = bars.assign(says=codes)
     return {
@@ -114,27 +112,23 @@ def _of_kind(kind: str | pd.Series, part: Spans, says: pd.Series) -> pd.DataFram
     return pd.DataFrame({**where, "begin_s": part.begin_s, "end_s": part.end_s, "says": says})
 
 
-def _few(bars: pd.DataFrame, end_s: float) -> tuple[pd.DataFrame, float]:
-    """Join bars of a lane and kind over growing gaps until they are few; return the gap too."""
-    bars = bars.sort_values(["cluster", "device", "kind", "begin_s", "end_s"], kind="stable")
-    gap_s = 0.0
-    while len(bars) > MOST_BARS:
-        gap_s = max(2 * gap_s, FINEST * end_s)
-        bars = _joined(bars, gap_s)
-    return bars, gap_s
+def _few(bars: pd.DataFrame) -> tuple[pd.DataFrame, float]:
+    """Join bars of a lane and kind over the shortest gaps until they are few; return the longest.
 
-
-def _joined(bars: pd.DataFrame, gap_s: float) -> pd.DataFrame:
-    """Join the bars of each lane and kind between which less than ``gap_s`` lies."""
+    A bar that is joined stands for several, and says what they all say.
+    """
     keys = ["cluster", "device", "kind"]
-    lane = bars.groupby(keys, sort=False)
-    reach_s = lane["end_s"].cummax().shift(fill_value=-np.inf)
-    new = ~bars.duplicated(keys) | (bars["begin_s"] > reach_s + gap_s)
-    groups = bars.groupby(new.cumsum(), sort=False)
+    bars = bars.sort_values([*keys, "begin_s", "end_s"], kind="stable", ignore_index=True)
+    if len(bars) <= MOST_BARS:
+        return bars, 0.0
+    reach_s = bars.groupby(keys, sort=False)["end_s"].cummax().shift(fill_value=-np.inf)
+    gap_s = np.where(bars.duplicated(keys), bars["begin_s"] - reach_s, np.inf)
+    joined_s = float(np.partition(gap_s, len(bars) - MOST_BARS - 1)[len(bars) - MOST_BARS - 1])
+    groups = bars.groupby((gap_s > joined_s).cumsum(), sort=False)
     first = dict.fromkeys([*keys, "begin_s", "says"], "first")
     joined = groups.agg({**first, "end_s": "max", "count": "sum"})
     same = groups["says"].nunique() == 1
-    return joined.assign(says=joined["says"].where(same, "")).reset_index(drop=True)
+    return joined.assign(says=joined["says"].where(same, "")), max(joined_s, 0.0)
 
 
 def _numbers(bars: pd.DataFrame) -> dict[str, list[int]]:
