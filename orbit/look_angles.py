@@ -54,6 +54,16 @@ def slant_range_km(satellite: Satellite, site: Site, start: datetime, time_s: fl
     return hypot(cosine * x + sine * y - here[0], cosine * y - sine * x - here[1], z - here[2])
 
 
+def pair_range_km(
+    one: Satellite, other: Satellite, start: datetime, time_s: FloatArray
+) -> FloatArray:
+    """Distance (T,) of two satellites at times (T,), s since the start, where SGP4 knows both."""
+    since = Start.of(start)
+    day, fraction = np.full(time_s.shape, since.julian_day), since.day_fraction(time_s)
+    near, far = (each.model.sgp4_array(day, fraction)[1].T for each in (one, other))
+    return np.sqrt(dot(near - far, near - far))
+
+
 def looks_from(state: FloatArray, frames: SiteFrames, site: IntArray) -> LookAngles:
     """Look angles of Earth-fixed states (..., 6) from sites (by index, broadcast against them)."""
     elevation, slant_range, range_rate = elevation_and_range(state, frames, site)

@@ -24,6 +24,7 @@ from .cluster import Upload as Upload
 from .cluster import Work as Work
 from .payload import Payload as Payload
 from .payload import TensorSize as TensorSize
+from .peers import SERVER as SERVER
 from .peers import All as All
 from .peers import Arrival as Arrival
 from .peers import Compute as Compute

@@ -19,7 +19,11 @@ class Node(NamedTuple):
     device: int
 
     def __str__(self) -> str:
-        return f"{self.cluster}/{self.device}"
+        return "server" if self == SERVER else f"{self.cluster}/{self.device}"
+
+
+SERVER = Node("server", -1)
+"""Where messages may go, which is no device: to any satellite or station that serves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +35,10 @@ class Send:
     The reply comes when the message is there, or when it is known that it never will be: at once
     for somebody who is out of reach now, as :class:`Reach` says, unless it is to ``wait`` for the
     next window of a link between satellites. By ``route`` earliest it goes from satellite to
-    satellite, over the windows that bring it there first and that no other such message has booked.
-    What is for the source itself is
-    there at once. A relayed message travels as part of a payload called ``relay``.
+    satellite, over the windows that bring it there first and that no other such message has booked;
+    to the :data:`SERVER` over the pass of any of them, and where ``link.relay`` is ``store``, over
+    the ground to others too. What is for the source itself is there at once. A message in a pass,
+    also one for the server by its own satellite's, travels as part of a payload called ``relay``.
     """
 
     source: Node

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,19 @@ if TYPE_CHECKING:
 
 NEAREST_M = 1.0
 """Devices are taken to be at least so far apart where a rate follows from the distance."""
+
+
+class Opening(NamedTuple):
+    """A time in which one node can send to another.
+
+    ``sent`` says of bits that leave from a time on when all have left (inf: not before the end),
+    and how many do leave; ``delay_s`` how long the last one takes that leaves at a time.
+    """
+
+    start_s: float
+    end_s: float
+    sent: Callable[[float, float], tuple[float, float]]
+    delay_s: Callable[[float], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +63,12 @@ class Sidelinks:
     def exists(self, source: Node, target: Node) -> bool:
         """Whether the one can send to the other."""
         return bool(self._exists(source.cluster, target.cluster, self.apart_m(source, target)))
+
+    def openings(self, source: Node, target: Node) -> Iterator[Opening]:
+        """Yield the one time in which the one can send to the other: always."""
+        apart_m = self.apart_m(source, target)
+        rate_bps, delay_s = self.rate_bps(apart_m), self.delay_s(apart_m)
+        yield Opening(0.0, inf, lambda t, bits: (t + bits / rate_bps, bits), lambda _: delay_s)
 
     def reach(self, cluster: str) -> Mask:
         """Whom each device of a cluster can send to (K, N), itself too."""

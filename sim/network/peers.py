@@ -11,7 +11,7 @@ import numpy as np
 import simpy
 
 from learning.requests.cluster import Cluster, Cost, Floats, Mask
-from learning.requests.peers import Arrival, Compute, Node, Send
+from learning.requests.peers import SERVER, Arrival, Compute, Node, Send
 from sim.clock import Clock
 from sim.devices.devices import Devices
 from sim.errors import SimulationError
@@ -19,7 +19,7 @@ from sim.network.chains import ServiceLink
 from sim.network.event_rows import Rows
 from sim.network.ledger import PayloadList
 from sim.network.relay import Relay
-from sim.network.routing import ContactGraph
+from sim.network.routing import ContactGraph, timetable
 from sim.network.sidelinks import SidelinkQueues
 from sim.plan.isl import IslPlan
 
@@ -61,49 +61,52 @@ class Peers:
         self._check(send)
         if send.source == send.target:
             return Arrival(True, self._clock.now)
-        if self._nodes.away(send.source) or self._nodes.away(send.target):
+        if any(node != SERVER and self._nodes.away(node) for node in (send.source, send.target)):
             self._rows.lost(send, self._clock.now, AWAY)
             return Arrival(False, self._clock.now, AWAY)
-        links = self.queues.links
-        if links is not None and links.exists(send.source, send.target):
-            self._payloads.add("sidelink", send.payload, np.ones(1, bool))
-            return (yield from self.queues.send(send))
-        isls, ends = self.queues.isls, (send.source.cluster, send.target.cluster)
-        routed = send.route == "earliest" and isls is not None and {*ends} <= {*isls.names}
-        if isls is not None and (routed or isls.windows(*ends).size):
-            self._payloads.add("isl", send.payload, np.ones(1, bool))
-            carried = self._forward(send) if routed else self.queues.send_between_satellites(send)
-            arrival = yield from carried
-            if not arrival.delivered:
-                self._rows.lost(send, self._clock.now, arrival.reason)
-            return arrival
-        why = self.relay.unreachable(send.source.cluster, send.target.cluster)
-        # Of devices without a relay the sidelinks that there are do not reach.
-        far = "out of range" if why == "no relay" and links is not None else why
-        arrival = Arrival(False, self._clock.now, far)
-        if not why:
-            arrival = yield from self.relay.send(send)
+        arrival = yield from self._carry(send)
         if not arrival.delivered:
             self._rows.lost(send, self._clock.now, arrival.reason)
         return arrival
 
+    def _carry(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:
+        """Carry a message for another device over the links that reach it, or for the server."""
+        links, isls = self.queues.links, self.queues.isls
+        source, target = send.source.cluster, send.target.cluster
+        names = () if isls is None else isls.names
+        if send.route == "earliest" and source in names and target in (*names, SERVER.cluster):
+            return (yield from self._forward(send))
+        if SERVER in (send.source, send.target):
+            return (yield from self.relay.send(send))
+        if links is not None and links.exists(send.source, send.target):
+            self._payloads.add("sidelink", send.payload, np.ones(1, bool))
+            over = links.openings(send.source, send.target)
+            return (yield from self.queues.send(send, over, "sidelink"))
+        if isls is not None and isls.windows(source, target).size:
+            self._payloads.add("isl", send.payload, np.ones(1, bool))
+            over = isls.openings(source, target, self._clock.now)
+            return (yield from self.queues.send(send, over, "isl"))
+        why = self.relay.unreachable(source, target)
+        if why:  # of devices without a relay the sidelinks that there are do not reach
+            far = "out of range" if why == "no relay" and links is not None else why
+            return Arrival(False, self._clock.now, far)
+        return (yield from self.relay.send(send))
+
     def _forward(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:
-        """Carry a message from satellite to satellite, over time that no other one has booked."""
+        """Carry a message hop by hop, each when it is due, over time that no other has booked."""
         isls = self.queues.isls
         assert isls is not None  # else nobody sends over one
         if self._graph is None or self._graph[0] is not isls:
-            columns = isls.a, isls.b, isls.start_s, isls.end_s, isls.rate_bps, isls.delay_s
-            self._graph = isls, ContactGraph(len(isls.names), *columns)
-        source, target = (isls.names.index(node.cluster) for node in (send.source, send.target))
-        bits = 8.0 * float(send.payload.bytes)
-        hops = self._graph[1].route(source, target, bits, self._clock.now)
+            self._graph = isls, timetable(isls, self.relay.sessions, self.relay.policy == "store")
+        nodes = [*(Node(name, 0) for name in isls.names), SERVER]
+        ends = nodes.index(send.source), nodes.index(send.target)
+        hops = self._graph[1].route(*ends, 8.0 * float(send.payload.bytes), self._clock.now)
+        self._graph[1].book(hops or ())
         arrival = Arrival(False, self._clock.now, "no route before the end")
-        if hops is not None:
-            self._graph[1].book(hops)
         for hop in hops or ():
-            one, other = (Node(isls.names[k], 0) for k in (hop.source, hop.target))
-            step = replace(send, source=one, target=other, wait=True)
-            arrival = yield from self.queues.send_between_satellites(step)
+            yield self._clock.at(max(hop.begin_s, self._clock.now))
+            step = replace(send, source=nodes[hop.source], target=nodes[hop.target], wait=True)
+            arrival = yield from self._carry(replace(step, route="direct"))
             if not arrival.delivered:
                 break
         return arrival
@@ -132,8 +135,9 @@ class Peers:
         return reach
 
     def _check(self, send: Send) -> None:
-        self._nodes.check(send.source)
-        self._nodes.check(send.target)
+        for node in (send.source, send.target):
+            if node != SERVER or node == send.source:
+                self._nodes.check(node)
         size = np.asarray(send.payload.bytes, float)
         if size.ndim or not (math.isfinite(size) and size >= 0.0):
             raise SimulationError(

@@ -11,7 +11,7 @@ import simpy
 
 from learning.requests.cluster import CORRUPTED, Download, Receipt, Upload
 from learning.requests.payload import Payload
-from learning.requests.peers import Arrival, Node, Send
+from learning.requests.peers import SERVER, Arrival, Node, Send
 from sim.clock import Clock, Process
 from sim.network.chains import ServiceLink
 from sim.network.sessions import ClusterSessions
@@ -27,6 +27,7 @@ Way = tuple[Literal["uplink", "downlink"], Node]
 @dataclass(frozen=True, eq=False)
 class _Message:
     send: Send
+    ways: list[Way]
     reply: simpy.Event
 
 
@@ -46,7 +47,7 @@ class Relay:
         policy: Relaying,
     ) -> None:
         self._clock = clock
-        self._sessions = sessions
+        self.sessions = sessions
         self._links = links
         self.policy = policy
         self._waiting: dict[Way, list[_Message]] = {}
@@ -54,7 +55,7 @@ class Relay:
 
     def unreachable(self, source: str, target: str) -> str:
         """Say why devices of one cluster cannot reach those of another now; empty if they can."""
-        ends = self._sessions[source], self._sessions[target]
+        ends = self.sessions[source], self.sessions[target]
         if self.policy == "none":
             return "no relay"
         if any(sessions.over for sessions in ends):
@@ -64,14 +65,19 @@ class Relay:
         return ""
 
     def send(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:
-        """Carry a message; reply when it is there, or when no contact is left for it."""
-        message = _Message(send, self._clock.event())
-        self._post(("uplink", send.source), message)
+        """Carry a message up and down, or one way alone where it is from the server, or for it.
+
+        Reply when it is there, or when no contact is left for it.
+        """
+        both: list[Way] = [("uplink", send.source), ("downlink", send.target)]
+        message = _Message(send, [way for way in both if way[1] != SERVER], self._clock.event())
+        self._post(message)
         arrival: Arrival = yield message.reply
         return arrival
 
-    def _post(self, way: Way, message: _Message) -> None:
-        """Let a message wait for its way, and start a courier for it if there is none."""
+    def _post(self, message: _Message) -> None:
+        """Let a message wait for its next way, and start a courier for it if there is none."""
+        way = message.ways.pop(0)
         if way in self._waiting:
             self._waiting[way].append(message)
             return
@@ -85,8 +91,8 @@ class Relay:
             messages, self._waiting[way] = self._waiting[way], []
             why = (yield from self._carry(way, messages)) if there else "no contact left"
             for message in messages:
-                if way[0] == "uplink" and not why:
-                    self._post(("downlink", message.send.target), message)
+                if message.ways and not why:
+                    self._post(message)
                 else:
                     message.reply.succeed(Arrival(not why, self._clock.now, why))
         del self._waiting[way]
@@ -114,7 +120,7 @@ class Relay:
     def _next_session(self, way: Way, fresh: bool) -> Generator[simpy.Event, Any, bool]:
         """Wait for a session, ``fresh`` for another one than was used last; False for none left."""
         direction, node = way
-        sessions = self._sessions[node.cluster]
+        sessions = self.sessions[node.cluster]
         if sessions.over or (fresh and sessions.last):
             return False
         contact = yield from sessions.next_contact(f"{RELAY} {direction} {node}", fresh, lambda: 0)

@@ -6,14 +6,17 @@ message goes in one piece over each contact, and waits at a node for the next on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from math import isnan
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from channel import SPEED_OF_LIGHT_M_S
 from learning.requests.cluster import Floats, Ints
 from learning.requests.peers import LinkWindow, NextLink, Node
+from sim.network.sessions import ClusterSessions
 from sim.plan.isl import IslPlan
 
 FIRST_CONTACTS = 4096
@@ -38,13 +41,18 @@ class Hop(NamedTuple):
     arrival_s: float
 
 
+Sent = Callable[[int, int, float, float], tuple[float, float]]
+"""When bits have left, and are there, that go over a contact from a node and a time on."""
+
+
 class ContactGraph:
     """Contacts between so many ``nodes``, and what of their time is not booked yet.
 
     ``a`` and ``b`` (M,) are nodes, counted from 0. Bits leave from ``start_s`` to ``end_s`` at
-    ``rate_bps``, and are there ``delay_s`` later: arrays (M,), or one number. A contact goes both
-    ways, with a band of its own for each, unless all are ``directed``. Raises ValueError for
-    contacts that end before they start, a rate that is not above 0, and a delay below 0.
+    ``rate_bps``, and are there ``delay_s`` later: arrays (M,), or one number. Of a contact with the
+    rate nan ``sent`` says so; who begins later is never there earlier. A contact goes both ways,
+    with a band of its own for each, unless all are ``directed``. Raises ValueError for contacts
+    that end before they start, a rate that is not above 0, and a delay below 0.
     """
 
     def __init__(
@@ -58,12 +66,14 @@ class ContactGraph:
         delay_s: ArrayLike = 0.0,
         *,
         directed: bool = False,
+        sent: Sent | None = None,
     ) -> None:
         free = np.zeros(np.shape(a), FREE)
         free["contact"], free["source"], free["target"] = np.arange(len(free)), a, b
         free["start_s"], free["end_s"] = start_s, end_s
         free["rate_bps"], free["delay_s"] = rate_bps, delay_s
-        right = (free["end_s"] >= free["start_s"]) & (free["rate_bps"] > 0.0)
+        asked = np.isnan(free["rate_bps"]) & (sent is not None)
+        right = (free["end_s"] >= free["start_s"]) & ((free["rate_bps"] > 0.0) | asked)
         if not np.all(right & (free["delay_s"] >= 0.0)):
             raise ValueError(
                 "a contact has end < start, a rate that is not above 0, or a delay < 0"
@@ -73,7 +83,7 @@ class ContactGraph:
             back["source"], back["target"] = b, a
             free = np.concatenate([free, back])
         self._free: Free = free[np.argsort(free["start_s"], kind="stable")]
-        self.nodes = nodes
+        self.nodes, self._sent = nodes, sent
 
     def route(self, source: int, target: int, bits: float, ready_s: float) -> list[Hop] | None:
         """Return the hops of a message that is ready at ``source``; None if it never arrives.
@@ -89,6 +99,8 @@ class ContactGraph:
                 one = free[took[target]]
                 begin_s = max(float(one["start_s"]), float(ready[one["source"]]))
                 sent_s = begin_s + bits / float(one["rate_bps"])
+                if self._sent is not None and isnan(sent_s):
+                    sent_s, _ = self._sent(one["contact"], one["source"], begin_s, bits)
                 contact, target, there = int(one["contact"]), int(one["source"]), target
                 hops.append(Hop(contact, target, there, begin_s, sent_s, float(arrival[there])))
         return hops[::-1]
@@ -120,7 +132,7 @@ class ContactGraph:
         ahead = self._free[self._free["end_s"] >= ready_s]
         count = FIRST_CONTACTS
         while True:
-            labels, via = _arrivals(ahead[:count], self.nodes, source, bits, ready_s)
+            labels, via = _arrivals(ahead[:count], self.nodes, source, bits, ready_s, self._sent)
             last = labels[-1].max() if target is None else labels[-1][target]
             # What starts later than the message is there makes it neither earlier nor shorter.
             if count >= len(ahead) or last < ahead["start_s"][count]:
@@ -129,27 +141,36 @@ class ContactGraph:
 
 
 def _arrivals(
-    free: Free, nodes: int, source: int, bits: float, ready_s: float
+    free: Free, nodes: int, source: int, bits: float, ready_s: float, sent: Sent | None
 ) -> tuple[list[Floats], list[Ints]]:
     """Return the earliest arrivals (N,) with at most 0, 1, 2, ... hops, until none is earlier.
 
     Behind them, for each number of hops but 0, the row of ``free`` by which each node that is
     reached earlier than before is reached: Bellman and Ford's rounds, over all contacts at a time.
+    Contacts of ``sent`` are asked one by one, if they begin before the node is reached by others.
     """
     a, b, start, end, delay = (
         np.ascontiguousarray(free[name])
         for name in ("source", "target", "start_s", "end_s", "delay_s")
     )
     lasts = bits / free["rate_bps"]
+    asked, contact = np.isnan(lasts), free["contact"]
     labels: list[Floats] = [np.full(nodes, np.inf)]
     via: list[Ints] = []
-    labels[0][source] = ready_s
+    labels[0][source], later = ready_s, np.full(nodes, np.inf)
     while True:
         before = labels[-1]
-        sent = np.maximum(start, before[a]) + lasts
-        arrival = np.where(sent <= end, sent + delay, np.inf)
+        begin = np.maximum(start, before[a])
+        arrival = np.where(begin + lasts <= end, begin + lasts + delay, np.inf)
         after = before.copy()
         np.minimum.at(after, b, arrival)
+        rows = np.flatnonzero(asked & (before < later)[a] & (begin < np.minimum(end, after[b])))
+        for row in rows[np.argsort(begin[rows], kind="stable")]:
+            if sent is not None and begin[row] < after[b[row]]:
+                sent_s, there_s = sent(contact[row], a[row], float(begin[row]), bits)
+                arrival[row] = there_s if sent_s <= end[row] else np.inf
+                after[b[row]] = min(after[b[row]], arrival[row])
+        later = before
         if not (after < before).any():
             return labels, via
         took = np.full(nodes, -1)
@@ -157,6 +178,42 @@ def _arrivals(
         took[b[first]] = first  # of several, the one that starts first
         labels.append(after)
         via.append(took)
+
+
+def timetable(isls: IslPlan, sessions: Mapping[str, ClusterSessions], stores: bool) -> ContactGraph:
+    """Return the contacts of satellites with each other, and with the ground, the node behind them.
+
+    Messages go up from the ground only if it ``stores`` what others have sent to it. The delay of a
+    link of a fixed rate is that of the longest range of its window.
+    """
+    ground, links = len(isls.names), len(isls)
+    found = ((k, sessions[name].planned) for k, name in enumerate(isls.names) if name in sessions)
+    passes = [(k, own, place) for k, own in found for place in range(len(own))]
+
+    def sent(contact: int, source: int, begin_s: float, bits: float) -> tuple[float, float]:
+        if contact < links:
+            sent_s, _ = isls.sent(contact, begin_s, bits)
+            return sent_s, sent_s if sent_s == np.inf else sent_s + isls.delay_s(contact, sent_s)
+        _, own, place = passes[contact - links]
+        session = own[place]
+        beam = session.downlink if source == ground else session.uplink
+        sent_s = begin_s if beam is None else float(beam.curve.completion_time_s(bits, begin_s)[0])
+        if sent_s == np.inf or (source == ground and not stores):
+            return np.inf, np.inf
+        return sent_s, sent_s + float(session.delay_s(np.array([sent_s]))[0])
+
+    spans = np.array([(k, own.start_s(n), own.end_s(n)) for k, own, n in passes]).reshape(-1, 3).T
+    fixed_bps = np.nan if isls.fixed_bps is None else isls.fixed_bps
+    return ContactGraph(
+        ground + 1,
+        np.concatenate([isls.a, spans[0].astype(int)]),
+        np.concatenate([isls.b, np.full(len(passes), ground)]),
+        np.concatenate([isls.start_s, spans[1]]),
+        np.concatenate([isls.end_s, spans[2]]),
+        np.repeat([fixed_bps, np.nan], [links, len(passes)]),
+        np.append(isls.max_range_km * 1e3 / SPEED_OF_LIGHT_M_S, np.zeros(len(passes))),
+        sent=sent,
+    )
 
 
 def next_link(plan: IslPlan, asked: NextLink, now_s: float) -> LinkWindow | None:

@@ -20,8 +20,8 @@ from sim.plan.plan import PlannedSessions
 class ClusterSessions:
     """The satellites' side of one cluster: the session and contact that are open, and who waits.
 
-    ``served`` is told how many sessions have ended. ``exhausted`` says that an actor has asked for
-    a contact when none was left.
+    ``planned`` are all of the plan. ``served`` is told how many sessions have ended. ``exhausted``
+    says that an actor has asked for a contact when none was left.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class ClusterSessions:
         self.number_served = 0
         self.exhausted = False
         self._clock = clock
-        self._sessions = sessions
+        self.planned = sessions
         self._log = log
         self._served = served
         self._begun = 0
@@ -49,37 +49,37 @@ class ClusterSessions:
     @property
     def session(self) -> PlannedSession | None:
         """The session that is open."""
-        return None if self._open is None else self._sessions[self._open]
+        return None if self._open is None else self.planned[self._open]
 
     def run(self) -> None:
         """Open the next session when it begins, if there is one."""
         if self.last:
             self._wake()
             return
-        plan, place = self._replanned, self._sessions.edges[self._begun]
+        plan, place = self._replanned, self.planned.edges[self._begun]
 
         def begin() -> None:
             if plan == self._replanned:  # else another one comes instead
                 self._open, self._begun = self._begun, self._begun + 1
                 self._opens(place)
 
-        self._at(self._sessions.spans_s[place][0], begin)
+        self._at(self.planned.spans_s[place][0], begin)
 
     def _opens(self, place: int) -> None:
         """Open a contact, until it is over."""
         self._contact = place
         self._emit("connect", place)
         self._wake()
-        self._at(self._sessions.spans_s[place][1], partial(self._closes, place))
+        self._at(self.planned.spans_s[place][1], partial(self._closes, place))
 
     def _closes(self, place: int) -> None:
         """Close a contact, and the session with its last one."""
         self._emit("disconnect", place)
         assert self._open is not None  # what closes has been open
-        if place + 1 < self._sessions.edges[self._open + 1]:
-            self._at(self._sessions.spans_s[place + 1][0], partial(self._opens, place + 1))
+        if place + 1 < self.planned.edges[self._open + 1]:
+            self._at(self.planned.spans_s[place + 1][0], partial(self._opens, place + 1))
             return
-        self._sessions.close(self._open)
+        self.planned.close(self._open)
         self._open = None
         self.number_served += 1
         self._served(self.number_served)
@@ -94,7 +94,7 @@ class ClusterSessions:
         Raises InputError where an actor knows already that no contact is left.
         """
         waits_for_s = self._next_s
-        self._sessions = sessions
+        self.planned = sessions
         if not self.last and self.exhausted:
             raise InputError(
                 f"cluster {self.cluster.name!r} has had its last contact by then; name a time "
@@ -108,12 +108,12 @@ class ClusterSessions:
     @property
     def _next_s(self) -> float | None:
         """When the first session begins that is to come; None for none."""
-        return None if self.last else self._sessions.start_s(self._begun)
+        return None if self.last else self.planned.start_s(self._begun)
 
     @property
     def is_open(self) -> bool:
         """Whether a session goes on."""
-        return self._open is not None and self._clock.now < self._sessions.end_s(self._open)
+        return self._open is not None and self._clock.now < self.planned.end_s(self._open)
 
     @property
     def over(self) -> bool:
@@ -123,12 +123,12 @@ class ClusterSessions:
     @property
     def last(self) -> bool:
         """Whether no session is to come."""
-        return self._begun == len(self._sessions)
+        return self._begun == len(self.planned)
 
     def parted_s(self, actor: str) -> float:
         """When the session that ``actor`` had last ends or ended; now, if it had none."""
         had = self._handed_out.get(actor)
-        return self._clock.now if had is None else self._sessions.end_s(had)
+        return self._clock.now if had is None else self.planned.end_s(had)
 
     def at_hand(self) -> int | None:
         """Return which contact is open, or was and its last bits have just arrived.
@@ -137,10 +137,10 @@ class ClusterSessions:
         """
         if self._contact is None:
             return None
-        gone_s = self._clock.now - self._sessions.spans_s[self._contact][1]
+        gone_s = self._clock.now - self.planned.spans_s[self._contact][1]
         if self._open is None and gone_s > LAST_BITS_S:
             return None
-        return self._sessions.named(self._contact)[0]
+        return self.planned.named(self._contact)[0]
 
     def next_contact(
         self, actor: str, fresh: bool, cycle: Callable[[], int]
@@ -149,12 +149,12 @@ class ClusterSessions:
         while True:
             now = self._open
             if now is not None:
-                end_s = self._sessions.end_s(now)
+                end_s = self.planned.end_s(now)
                 had = self._handed_out.get(actor) == now
                 if not (had and (fresh or self._clock.now >= end_s)):
                     self._handed_out[actor] = now
                     assert self._contact is not None  # a session opens with its first contact
-                    number, satellite, session = self._sessions.named(self._contact)
+                    number, satellite, session = self.planned.named(self._contact)
                     return Contact(
                         contact_id=number,
                         session=session,
@@ -172,7 +172,7 @@ class ClusterSessions:
             yield event
 
     def _capacity_bytes(self, session: int) -> float:
-        return self._sessions[session].capacity_bytes
+        return self.planned[session].capacity_bytes
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -180,7 +180,7 @@ class ClusterSessions:
             event.succeed()
 
     def _emit(self, kind: str, place: int) -> None:
-        number, satellite, _ = self._sessions.named(place)
+        number, satellite, _ = self.planned.named(place)
         self._log.contact((self._clock.now, kind, self.cluster.name, number, satellite))
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import chain
 
 import simpy
 
 from learning.requests.peers import Arrival, Node, Send
 from sim.clock import Clock
-from sim.links.sidelinks import Sidelinks
+from sim.links.sidelinks import Opening, Sidelinks
 from sim.network.event_rows import Rows
 from sim.network.ledger import Account, CutTransfers
 from sim.network.steps import Transmission
@@ -54,51 +54,44 @@ class SidelinkQueues:
         self._sending_s: defaultdict[str, float] = defaultdict(float)
         self._under_way: dict[_Message, None] = {}
 
-    def send(self, send: Send) -> Generator[simpy.Event, object, Arrival]:
-        """Queue a message over a sidelink; reply when it is there."""
-        assert self.links is not None  # else nobody sends over one
-        apart_m = self.links.apart_m(send.source, send.target)
-        begin_s = max(self._clock.now, self._free_s.get((send.source, send.target), 0.0))
-        sent_s = self._sent_s(begin_s, send.payload.bytes, self.links.rate_bps(apart_m))
-        end_s = sent_s + self.links.delay_s(apart_m)
-        part = self._part(send, begin_s, sent_s, end_s, send.payload.bytes, "sidelink")
-        return (yield from self._carry(_Message([part])))
+    def send(
+        self, send: Send, openings: Iterator[Opening], direction: str
+    ) -> Generator[simpy.Event, object, Arrival]:
+        """Queue a message over what opens of its link; reply when it is there, or is given up.
 
-    def send_between_satellites(self, send: Send) -> Generator[simpy.Event, object, Arrival]:
-        """Queue a message over the windows of a pair; reply when it is there, or is given up.
-
-        At once where no window is left for it, or none is open and it is not to wait.
+        At once where nothing opens that holds it, or nothing is open and it is not to wait.
+        ``openings`` end later than now, in order.
         """
-        parts = self._in_windows(send)
-        if not parts or parts[-1].outcome == "carried":
+        first = next(openings, None)
+        parts = [] if first is None else self._parts(send, chain([first], openings), direction)
+        if first is None or not parts or parts[-1].outcome == "carried":
             return Arrival(False, self._clock.now, "no window left")
-        if not send.wait and not self._is_open(send):
+        if not send.wait and first.start_s > self._clock.now:
             return Arrival(False, self._clock.now, "out of sight")
         return (yield from self._carry(_Message(parts)))
 
-    def _is_open(self, send: Send) -> bool:
-        assert self.isls is not None  # else nobody sends over one
-        mine, now = self.isls.windows(send.source.cluster, send.target.cluster), self._clock.now
-        return bool(((self.isls.start_s[mine] <= now) & (now < self.isls.end_s[mine])).any())
-
-    def _in_windows(self, send: Send) -> list[Transmission]:
-        """What of a message goes in which window; the last part is not delivered if some stays."""
-        isls, left = self.isls, float(send.payload.bytes)
-        assert isls is not None  # as above
+    def _parts(self, send: Send, openings: Iterable[Opening], direction: str) -> list[Transmission]:
+        """What of a message goes when; the last part is not delivered if some stays."""
+        name, version = send.payload.name, int(send.payload.version)
+        left = size = float(send.payload.bytes)
         ready_s = max(self._clock.now, self._free_s.get((send.source, send.target), 0.0))
-        mine = isls.windows(send.source.cluster, send.target.cluster)
-        parts = []
-        for window in mine[isls.end_s[mine] > ready_s].tolist():
-            begin_s = max(ready_s, float(isls.start_s[window]))
-            rate_bps, over_s = float(isls.rate_bps[window]), float(isls.end_s[window])
-            sent_s, moves = self._sent_s(begin_s, left, rate_bps), left
-            outcome = "delivered"
-            if sent_s > over_s:
-                sent_s, moves = over_s, min((over_s - begin_s) * rate_bps / 8.0, left)
+        parts: list[Transmission] = []
+        for opening in openings:
+            if opening.end_s <= ready_s:
+                continue
+            begin_s = max(ready_s, opening.start_s)
+            sent_s, bits = opening.sent(begin_s, left * 8.0)
+            outcome, moves, end_s = "delivered", left, opening.end_s
+            if sent_s == math.inf:
+                sent_s, moves = opening.end_s, min(bits / 8.0, left)
                 outcome = "carried" if self.cut_transfers == "resume" else "dropped"
                 left -= moves if outcome == "carried" else 0.0
-            end_s = sent_s + float(isls.delay_s[window]) * (outcome == "delivered")
-            parts.append(self._part(send, begin_s, sent_s, end_s, moves, "isl", outcome))
+            else:
+                # Late in a run a float cannot tell a short time: a message still takes some.
+                sent_s = max(sent_s, math.nextafter(begin_s, math.inf)) if size > 0.0 else sent_s
+                end_s = sent_s + opening.delay_s(sent_s)
+            what = send.source, send.target, name, version, size
+            parts.append(Transmission(*what, begin_s, sent_s, end_s, moves, direction, outcome))
             if outcome == "delivered" or self.cut_transfers == "drop":
                 return parts
         return parts and [*parts[:-1], replace(parts[-1], outcome="carried")]
@@ -136,21 +129,6 @@ class SidelinkQueues:
         parts = (message.parts[0] for message in self._under_way)
         mine = (p for p in parts if p.source.cluster == cluster and p.direction == "sidelink")
         return self._sending_s[cluster] + sum(part.sending_s(by_s) for part in mine)
-
-    @staticmethod
-    def _sent_s(begin_s: float, size: Any, rate_bps: float) -> float:
-        """When so many bytes are sent."""
-        sent_s = begin_s + float(size) * 8.0 / rate_bps
-        # Late in a run a float cannot tell a short time: a message still takes some.
-        return max(sent_s, math.nextafter(begin_s, math.inf)) if size > 0.0 else sent_s
-
-    @staticmethod
-    def _part(
-        send: Send, begin_s: float, sent_s: float, end_s: float, moves: Any, *how: str
-    ) -> Transmission:
-        name, version = send.payload.name, int(send.payload.version)
-        what = send.source, send.target, name, version, float(send.payload.bytes)
-        return Transmission(*what, begin_s, sent_s, end_s, float(moves), *how)
 
     def _book(
         self, message: _Message, part: Transmission, moved: float, end_s: float, outcome: str

@@ -1,27 +1,34 @@
-"""Links between satellites over a run: windows with a rate and a delay."""
+"""Links between satellites over a run: windows, and rate and delay by the range in them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from heapq import heappop, heappush
 from itertools import combinations, pairwise
-from math import tau
+from math import ceil, inf, tau
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import channel
 import orbit
+from channel.link_curve import MOST_POINTS, bit_preserving
 from learning.requests.cluster import Floats, Ints, Mask
 from orbit.windows import groups
 from sim.errors import InputError
+from sim.links.sidelinks import Opening
 
 if TYPE_CHECKING:
     from scenarios import Scenario
     from scenarios.link import Isl
+
+
+SAMPLED_S = 1.0
+"""Between two samples of a rate, which cells with their true bits then follow to microseconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +36,10 @@ class IslPlan:
     """Arrays (M,) over windows in which a satellite can send to another, sorted by start.
 
     ``a`` and ``b`` count in ``names``. In either direction bits leave from ``start_s`` to
-    ``end_s`` at ``rate_bps``, and are there ``delay_s`` later; both are those of the longest
-    distance in the window, ``max_range_km``. ``within`` says that both are of one plane. ``rings``
-    are the names of each plane's ring, around; planes are in the order of their nodes.
+    ``end_s``, at ``rate_bps`` of the range then (km); ``range_km`` says what that is between two
+    satellites at times (T,). ``fixed_bps`` is a rate whatever the range is. ``within`` says that
+    both are of one plane. ``rings`` are the names of each plane's ring, around; planes are in the
+    order of their nodes.
     """
 
     names: tuple[str, ...]
@@ -39,11 +47,12 @@ class IslPlan:
     b: Ints
     start_s: Floats
     end_s: Floats
-    rate_bps: Floats
-    delay_s: Floats
     min_range_km: Floats
     max_range_km: Floats
     within: Mask
+    range_km: Callable[[int, int, Floats], Floats]
+    rate_bps: Callable[[Floats], Floats]
+    fixed_bps: float | None = None
     rings: tuple[tuple[str, ...], ...] = ()
 
     def __len__(self) -> int:
@@ -58,6 +67,43 @@ class IslPlan:
     def windows(self, source: str, target: str) -> Ints:
         """Which windows a satellite has with another, in order; none for who is no satellite."""
         return self._of_pairs.get(frozenset((source, target)), _NO_WINDOWS)
+
+    def openings(self, source: str, target: str, from_s: float) -> Iterator[Opening]:
+        """Yield the windows of a pair that end later than a time, in order."""
+        mine = self.windows(source, target)
+        for window in mine[bisect_right(mine, from_s, key=self.end_s.__getitem__) :]:
+            span_s = float(self.start_s[window]), float(self.end_s[window])
+            yield Opening(*span_s, partial(self.sent, window), partial(self.delay_s, window))
+
+    def sent(self, window: int, begin_s: float, bits: float) -> tuple[float, float]:
+        """When so many bits have left that do so from a time on, inf for never; how many do leave.
+
+        Under a budget it is as for contacts: the bits of a curve through rates at even times.
+        """
+        end_s = float(self.end_s[window])
+        if self.fixed_bps is not None or not bits:
+            fixed_bps = self.fixed_bps or inf  # no bits take no time
+            sent_s = begin_s + bits / fixed_bps
+            return (sent_s, bits) if sent_s <= end_s else (inf, (end_s - begin_s) * fixed_bps)
+        span_s = 2.0 * bits / float(self._rates_bps(window, np.array([begin_s]))[0])
+        while True:  # nearly always once: rates do not halve before a message is through
+            latest_s = min(begin_s + span_s, end_s)
+            points = max(MOST_POINTS, ceil((latest_s - begin_s) / SAMPLED_S)) + 1
+            time_s = np.linspace(begin_s, latest_s, points)
+            rates_bps = bit_preserving(self._rates_bps(window, time_s), np.array([points]))
+            curve = channel.LinkCurve(time_s, rates_bps)
+            sent_s = float(curve.completion_time_s(bits))
+            if sent_s < inf or latest_s == end_s:
+                return sent_s, float(curve.capacity_bits)
+            span_s *= 2.0
+
+    def delay_s(self, window: int, time_s: float) -> float:
+        """How long a signal takes that leaves at a time."""
+        range_km = self.range_km(int(self.a[window]), int(self.b[window]), np.array([time_s]))
+        return float(range_km[0]) * 1e3 / channel.SPEED_OF_LIGHT_M_S
+
+    def _rates_bps(self, window: int, time_s: Floats) -> Floats:
+        return self.rate_bps(self.range_km(int(self.a[window]), int(self.b[window]), time_s))
 
     @cached_property
     def _of_pairs(self) -> dict[frozenset[str], Ints]:
@@ -75,9 +121,7 @@ class IslPlan:
         return seen
 
 
-_COLUMNS = (
-    "a", "b", "start_s", "end_s", "rate_bps", "delay_s", "min_range_km", "max_range_km", "within",
-)  # fmt: skip
+_COLUMNS = ("a", "b", "start_s", "end_s", "min_range_km", "max_range_km", "within")
 _NO_WINDOWS: Ints = np.zeros(0, np.int64)
 
 
@@ -109,9 +153,10 @@ def isl_plan(
     plan = IslPlan(
         names,
         found.a, found.b, found.start_s, found.end_s,
-        _rates_bps(values, found.max_range_km),
-        found.max_range_km * 1e3 / channel.SPEED_OF_LIGHT_M_S,
         found.min_range_km, found.max_range_km, ring[number],
+        lambda a, b, time_s: orbit.pair_range_km(satellites[a], satellites[b], start, time_s),
+        partial(_rates_bps, values),
+        None if values["rate_mbps"] is None else values["rate_mbps"] * 1e6,
         tuple(tuple(names[k] for k in plane) for plane in planes),
     )  # fmt: skip
     return _served(plan, isl, ~found.clipped_start)
@@ -131,9 +176,7 @@ def find_isls(
 
 
 def _rates_bps(values: dict[str, float | None], range_km: Floats) -> Floats:
-    """Rate over distances: the one that is given, or Shannon's of the budget."""
-    if values["rate_mbps"] is not None:
-        return np.full(len(range_km), values["rate_mbps"] * 1e6)
+    """Shannon's rate of the budget over distances."""
     known = {key: value for key, value in values.items() if value is not None}
     bandwidth_hz = known["bandwidth_mhz"] * 1e6
     signal_db = channel.carrier_to_noise_db(

@@ -119,7 +119,17 @@ from learning.requests.cluster import (
     Work,
 )
 from learning.requests.payload import Payload, TensorSize
-from learning.requests.peers import All, Compute, Infer, Node, Reach, Send, Wait, outcome_of
+from learning.requests.peers import (
+    SERVER,
+    All,
+    Compute,
+    Infer,
+    Node,
+    Reach,
+    Send,
+    Wait,
+    outcome_of,
+)
 from learning.rng import stream
 from learning.training.nmoe.answers import local_shares, macro_f1, pattern_row
 from learning.values.lazy import Handle, Operation, Tensors, Values

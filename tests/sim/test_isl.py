@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
+from sgp4.api import jday
 
 import scenarios
 from channel import SPEED_OF_LIGHT_M_S
@@ -11,6 +13,7 @@ from learning.requests import Arrival
 from sim import InputError
 from sim.plan import make_plan
 from tests.kit.learning import Node, Reach
+from tests.kit.network import satellites_of
 from tests.kit.scripted import at, replies, sent
 
 SCENARIO = """
@@ -50,7 +53,6 @@ def test_rings_hold_all_the_time_and_planes_meet(tmp_path):
     across = plan.where(~plan.within)
     assert (across.a // 10 != across.b // 10).all()
     assert len(set(zip(across.a.tolist(), across.b.tolist(), strict=True))) == 260
-    np.testing.assert_allclose(plan.delay_s, plan.max_range_km * 1e3 / SPEED_OF_LIGHT_M_S)
     next_to = links(tmp_path, within_plane="none", between_planes="neighbours")
     apart = np.abs(next_to.a // 10 - next_to.b // 10)
     assert {*apart.tolist()} == {1, 3}  # the last plane is next to the first one
@@ -82,19 +84,45 @@ def test_links_are_acquired_before_they_carry(tmp_path):
     np.testing.assert_allclose(slow.start_s[~at_first], longer.start_s + 45.0)
 
 
-def test_a_budget_gives_the_rate_of_the_longest_distance(tmp_path):
+@pytest.mark.parametrize("propagation", ["sgp4", "secular_j2"])
+def test_a_transfer_under_a_budget_takes_the_rates_of_the_ranges_then(tmp_path, propagation):
+    """Bits by scipy's quadrature over the satellites' own positions, to a microsecond."""
     # The link of arXiv 2111.12769: 10 W, gains of 32.13 dBi, 20 GHz, 500 MHz, 354 K.
-    plan = links(
-        tmp_path, rate_mbps=None, frequency_ghz=20, bandwidth_mhz=500, tx_power_dbm=40,
-        gain_dbi=32.13, noise_temperature_k=354,
+    scenario = star(
+        tmp_path, {"orbit.propagation": propagation, "stop.days": 0.1}, rate_mbps=None,
+        frequency_ghz=20, bandwidth_mhz=500, tx_power_dbm=40, gain_dbi=32.13,
+        noise_temperature_k=354,
     )  # fmt: skip
-    gain, wave_m = 10**3.213, SPEED_OF_LIGHT_M_S / 20e9
-    loss = (4 * np.pi * plan.max_range_km * 1e3 / wave_m) ** 2
-    snr = 10 * gain**2 / loss / (1.380649e-23 * 354 * 500e6)
-    np.testing.assert_allclose(plan.rate_bps, 500e6 * np.log2(1 + snr), rtol=1e-9)
+    plan, flying = make_plan(scenario).isls, satellites_of(scenario)
+    day, fraction = jday(2024, 4, 14, 16, 0, 0)
+
+    def range_m(window, time_s):
+        when = np.array([day]), np.array([fraction + time_s / 86_400])
+        ends = (flying[k[window]].model.sgp4_array(*when)[1] for k in (plan.a, plan.b))
+        return 1e3 * np.linalg.norm(np.subtract(*ends))
+
+    def rate_bps(time_s, window):
+        loss = (4 * np.pi * range_m(window, time_s) / (SPEED_OF_LIGHT_M_S / 20e9)) ** 2
+        return 500e6 * np.log2(1 + 10 * 10**6.426 / loss / (1.380649e-23 * 354 * 500e6))
+
+    lasts_s = plan.end_s - plan.start_s
+    for w in np.flatnonzero((lasts_s > 400) & ~plan.within)[:4].tolist():
+        for share, from_s in ((1e-6, 0.0), (0.3, 0.0), (0.2, 100.0)):
+            begin_s = plan.start_s[w] + from_s
+            bits = share * lasts_s[w] * rate_bps(begin_s, w)
+            sent_s, left = plan.sent(w, begin_s, bits)
+            there, _ = quad(rate_bps, begin_s, sent_s, (w,), epsabs=1, limit=200)
+            assert (there - bits) / rate_bps(sent_s, w) == pytest.approx(0.0, abs=1e-6)
+            assert left >= bits
+            delay_s = range_m(w, sent_s) / SPEED_OF_LIGHT_M_S
+            assert plan.delay_s(w, sent_s) == pytest.approx(delay_s, abs=1e-9)
+        whole, _ = quad(rate_bps, plan.start_s[w], plan.end_s[w], (w,))
+        assert plan.sent(w, plan.start_s[w], 1.01 * whole) == (np.inf, pytest.approx(whole))
+
+
+def test_a_preset_is_a_terminal(tmp_path):
     laser = links(tmp_path, rate_mbps=None, preset="starlink", within_plane="none")
-    assert {*laser.rate_bps.tolist()} == {1e11}
-    assert laser.max_range_km.max() < 5400
+    assert laser.fixed_bps == 1e11 and laser.max_range_km.max() < 5400
 
 
 HERE, THERE = Node("P01-S01", 0), Node("P02-S01", 0)
@@ -136,7 +164,8 @@ def test_what_a_window_cuts_off_goes_on_begins_again_or_is_lost(tmp_path, policy
     assert {*rows.direction} == {"isl"}
     assert {*rows.toward} == {"peer"}
     for bytes_ in rest:
-        end_s = mine.start_s[1] + bytes_ * 8e-6 + mine.delay_s[1]
+        sent_s = mine.start_s[1] + bytes_ * 8e-6
+        end_s = sent_s + mine.delay_s(1, sent_s)
         assert arrival.time_s == pytest.approx(end_s)
     books = run.manifest["books"]["isl"]
     assert (books["offered_bytes"], books["sent_bytes"]) == pytest.approx((size, first + sum(rest)))
@@ -157,14 +186,16 @@ def test_messages_wait_for_each_other_and_for_windows_only_if_they_are_to(tmp_pa
         at(between_s, Reach()),
     )  # fmt: skip
     one_s = size * 8e-6
-    assert found[0].time_s == pytest.approx(mine.start_s[1] + one_s + mine.delay_s[1])
-    assert found[1].time_s == pytest.approx(mine.start_s[1] + 2 * one_s + mine.delay_s[1])
+    for number in (0, 1):
+        sent_s = mine.start_s[1] + (number + 1) * one_s
+        assert found[number].time_s == pytest.approx(sent_s + mine.delay_s(1, sent_s), rel=1e-12)
     assert found[2:5:2] == [
         Arrival(False, between_s, "out of sight"),
         Arrival(False, between_s, "no window left"),
     ]
     ring = plan.windows("P01-S01", "P01-S02")[0]
-    assert found[3].time_s == pytest.approx(between_s + one_s + plan.delay_s[ring])
+    sent_s = between_s + one_s
+    assert found[3].time_s == pytest.approx(sent_s + plan.delay_s(ring, sent_s), rel=1e-12)
     assert np.array_equal(found[5][0], plan.reach("P01-S01", between_s))
     assert (run.events.kind == "drop").sum() == 2
 
