@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import cos, hypot, sin
+from math import cos, dist, hypot, sin
 
 import numpy as np
 
@@ -55,10 +55,16 @@ def slant_range_km(satellite: Satellite, site: Site, start: datetime, time_s: fl
 
 
 def pair_range_km(
-    one: Satellite, other: Satellite, start: datetime, time_s: FloatArray
-) -> FloatArray:
-    """Distance (T,) of two satellites at times (T,), s since the start, where SGP4 knows both."""
+    one: Satellite, other: Satellite, start: datetime, time_s: float | FloatArray
+) -> float | FloatArray:
+    """Distance of two satellites at one time or at times (T,), s since the start.
+
+    SGP4 has to know both then, as it does in their windows.
+    """
     since = Start.of(start)
+    if isinstance(time_s, float):  # many times quicker
+        share = (since.second_of_day + time_s) / DAY_S
+        return dist(*(each.model.sgp4(since.julian_day, share)[1] for each in (one, other)))
     day, fraction = np.full(time_s.shape, since.julian_day), since.day_fraction(time_s)
     near, far = (each.model.sgp4_array(day, fraction)[1].T for each in (one, other))
     return np.sqrt(dot(near - far, near - far))

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from heapq import heappop, heappush
 from itertools import combinations, pairwise
 from math import ceil, inf, tau
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class IslPlan:
 
     ``a`` and ``b`` count in ``names``. In either direction bits leave from ``start_s`` to
     ``end_s``, at ``rate_bps`` of the range then (km); ``range_km`` says what that is between two
-    satellites at times (T,). ``fixed_bps`` is a rate whatever the range is. ``within`` says that
+    satellites at a time, or at times (T,). ``fixed_bps`` is a rate whatever the range is. ``within`` says that
     both are of one plane. ``rings`` are the names of each plane's ring, around; planes are in the
     order of their nodes.
     """
@@ -50,7 +50,7 @@ class IslPlan:
     min_range_km: Floats
     max_range_km: Floats
     within: Mask
-    range_km: Callable[[int, int, Floats], Floats]
+    range_km: Callable[[int, int, Any], Any]
     rate_bps: Callable[[Floats], Floats]
     fixed_bps: float | None = None
     rings: tuple[tuple[str, ...], ...] = ()
@@ -99,8 +99,8 @@ class IslPlan:
 
     def delay_s(self, window: int, time_s: float) -> float:
         """How long a signal takes that leaves at a time."""
-        range_km = self.range_km(int(self.a[window]), int(self.b[window]), np.array([time_s]))
-        return float(range_km[0]) * 1e3 / channel.SPEED_OF_LIGHT_M_S
+        range_km: float = self.range_km(int(self.a[window]), int(self.b[window]), float(time_s))
+        return range_km * 1e3 / channel.SPEED_OF_LIGHT_M_S
 
     def _rates_bps(self, window: int, time_s: Floats) -> Floats:
         return self.rate_bps(self.range_km(int(self.a[window]), int(self.b[window]), time_s))
