@@ -37,9 +37,9 @@ class IslPlan:
 
     ``a`` and ``b`` count in ``names``. In either direction bits leave from ``start_s`` to
     ``end_s``, at ``rate_bps`` of the range then (km); ``range_km`` says what that is between two
-    satellites at a time, or at times (T,). ``fixed_bps`` is a rate whatever the range is. ``within`` says that
-    both are of one plane. ``rings`` are the names of each plane's ring, around; planes are in the
-    order of their nodes.
+    satellites at a time, or at times (T,). ``fixed_bps`` is a rate whatever the range is.
+    ``within`` says that both are of one plane. ``rings`` are the names of each plane's ring,
+    around; planes are in the order of their nodes.
     """
 
     names: tuple[str, ...]
