@@ -11,15 +11,7 @@ import numpy as np
 import simpy
 
 from learning.methods.base import Protocol
-from learning.requests.cluster import (
-    Assign,
-    Floats,
-    Forecast,
-    Measure,
-    Meet,
-    Note,
-    Outlook,
-)
+from learning.requests.cluster import Assign, Floats, Forecast, Measure, Meet, Note, Outlook
 from learning.requests.peers import All, Wait
 from sim.clock import Clock, Process
 from sim.devices.devices import Devices

@@ -11,18 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from learning import config as settings
 from learning.architecture.kinds import DATA_KEYS, kind_of, model_keys
-from learning.config import (
-    WORDS,
-    DataConfig,
-    LearningConfig,
-    LoraConfig,
-    ModelConfig,
-    OptimizerConfig,
-    Pretraining,
-    ScheduleConfig,
-    SplitConfig,
-)
+from learning.config import WORDS, DataConfig, LearningConfig, ModelConfig
 from learning.data import DATASETS
 from learning.data.table import missing_file
 from learning.learner import CorruptUpdates, Learner
@@ -75,12 +66,6 @@ class Build:
         """Complete cycles that the run can reach."""
         limit = self.scenario.stop.cycles
         return self.plan.cycles if limit is None else min(limit, self.plan.cycles)
-
-    @property
-    def evaluate_every_s(self) -> float | None:
-        """Seconds between evaluations beside those of cycles; None for none."""
-        hours = self.scenario.learning.evaluate_every_hours
-        return None if hours is None else hours * 3600
 
     @property
     def world(self) -> World:
@@ -142,11 +127,10 @@ def build(
     except ValueError as error:
         raise InputError(f"learning.options.{error}") from None
     compute, transmitter = compute_of(scenario), transmitter_of(scenario)
-    sidelinks = sidelinks_of(scenario)
     flying = {} if plan.sky is None else plan.sky.satellites
     supplies = supplies_of(scenario, flying, plan.start, plan.stop_s)
-    made = scenario, plan, compute, transmitter, learner, method, options, sidelinks
-    built = Build(*made, supplies)
+    made = scenario, plan, compute, transmitter, learner, method, options
+    built = Build(*made, sidelinks_of(scenario), supplies)
     learner.corruption = built.corruption
     return built
 
@@ -294,14 +278,17 @@ def _memory_doubts(built: Build) -> Iterator[str]:
 def learner_of(scenario: Scenario) -> Learner:
     """Return the learner of a scenario; raise InputError for keys that contradict each other."""
     learning = scenario.learning
-    _check_sizes("learning.model", learning.model)
-    if learning.sized_as is not None:
-        _check_sizes("learning.sized_as", learning.sized_as)
-    _check_lora(scenario)
-    _check_data(scenario)
+    _check_keys(learning)
+    for name in learning.data.paths:
+        if name not in (sum(holders_of(scenario), ()) or client_names(scenario)):
+            where = "satellites" if scenario.roles.stations_serve else "ground.clusters"
+            raise InputError(f"learning.data.paths: no cluster {name!r} in {where}")
+    if scenario.stop.accuracy is not None and not learning.train:
+        raise InputError("stop.accuracy: is never measured with learning.train=false; remove it")
     config = _config(scenario)
+    sized_as = None if learning.sized_as is None else _sizes(scenario, learning.sized_as)
     try:
-        return Learner(config, learning.train, _sized_as(scenario))
+        return Learner(config, learning.train, sized_as)
     except ValueError as error:
         lacks_file = isinstance(error.__context__, FileNotFoundError)
         text = (lacks_file and missing_file(config.data)) or str(error)
@@ -309,39 +296,26 @@ def learner_of(scenario: Scenario) -> Learner:
         raise InputError(scenario.located(text)) from None
 
 
-def _check_sizes(section: str, sizes: Sizes) -> None:
-    allowed = model_keys(sizes.kind, bool(sizes.checkpoints))
-    if allowed is None:
-        return
-    for key in sorted(_said(sizes) - {"kind", *allowed}):
-        raise InputError(
-            f"{section}.{key}: is not used by kind {sizes.kind!r}, or fixed by it; remove it"
-        )
+def _check_keys(learning: Learning) -> None:
+    """Raise InputError for keys that the kinds of model and data do not use."""
 
+    def refuse(section: str, keys: set[str], by: str) -> None:
+        for key in sorted(keys):
+            raise InputError(f"learning.{section}.{key}: is not used {by}; remove it")
 
-def _check_lora(scenario: Scenario) -> None:
-    lora = scenario.learning.lora
-    for key in sorted(_said(lora) - {"rank"}) if lora.rank is None else ():
-        raise InputError(
-            f"learning.lora.{key}: is not used without factors (learning.lora.rank null); remove it"
-        )
-
-
-def _check_data(scenario: Scenario) -> None:
-    data = scenario.learning.data
-    allowed = DATA_KEYS.get(data.kind)
+    lora, data = learning.lora, learning.data
+    for section, sizes in (("model", learning.model), ("sized_as", learning.sized_as)):
+        if sizes and (allowed := model_keys(sizes.kind, bool(sizes.checkpoints))) is not None:
+            unused = _said(sizes) - {"kind", *allowed}
+            refuse(section, unused, f"by kind {sizes.kind!r}, or fixed by it")
+    if lora.rank is None:
+        refuse("lora", _said(lora) - {"rank"}, "without factors (learning.lora.rank null)")
     try:
         DATASETS.find(data.kind)
     except ValueError as error:
         raise InputError(f"learning.data.kind: {error}") from None
-    for key in sorted(_said(data) - {"kind", *allowed}) if allowed is not None else ():
-        raise InputError(f"learning.data.{key}: is not used by kind {data.kind!r}; remove it")
-    for name in data.paths:
-        if name not in (sum(holders_of(scenario), ()) or client_names(scenario)):
-            where = "satellites" if scenario.roles.stations_serve else "ground.clusters"
-            raise InputError(f"learning.data.paths: no cluster {name!r} in {where}")
-    if scenario.stop.accuracy is not None and not scenario.learning.train:
-        raise InputError("stop.accuracy: is never measured with learning.train=false; remove it")
+    if (own := DATA_KEYS.get(data.kind)) is not None:
+        refuse("data", _said(data) - {"kind", *own}, f"by kind {data.kind!r}")
 
 
 def _said(section: Section) -> set[str]:
@@ -358,20 +332,19 @@ def _config(scenario: Scenario) -> LearningConfig:
         devices=device_counts(scenario),
         model=_model(scenario),
         data=_data(scenario),
-        pretraining=Pretraining(**learning.pretraining.model_dump()),
-        step_size=learning.step_size,
-        optimizer=OptimizerConfig(**learning.optimizer.model_dump()),
-        schedule=ScheduleConfig(**learning.schedule.model_dump(exclude_none=True)),
-        clip_norm=learning.clip_norm,
-        gate_step_size_ratio=learning.gate_step_size_ratio,
-        steps_per_round=learning.steps_per_round,
-        batch_size=learning.batch_size,
-        trains_backbone=learning.trains_backbone,
-        upload_format=learning.upload_format,
-        device=learning.device,
-        precision=learning.precision,
+        pretraining=settings.Pretraining(**learning.pretraining.model_dump()),
+        optimizer=settings.OptimizerConfig(**learning.optimizer.model_dump()),
+        schedule=settings.ScheduleConfig(**learning.schedule.model_dump(exclude_none=True)),
         holders=holders_of(scenario),
+        **learning.model_dump(include=SAME),
     )
+
+
+SAME = {
+    *("step_size", "clip_norm", "gate_step_size_ratio", "steps_per_round", "batch_size"),
+    *("trains_backbone", "upload_format", "device", "precision"),
+}
+"""Keys of ``learning`` that the learning room knows by the same names."""
 
 
 def _model(scenario: Scenario) -> ModelConfig:
@@ -384,11 +357,6 @@ def _model(scenario: Scenario) -> ModelConfig:
     )
 
 
-def _sized_as(scenario: Scenario) -> ModelConfig | None:
-    sized_as = scenario.learning.sized_as
-    return None if sized_as is None else _sizes(scenario, sized_as)
-
-
 def _sizes(scenario: Scenario, sizes: Sizes) -> ModelConfig:
     """Return what both a model and an architecture say; None stands for what the model says."""
     said = sizes.model_dump(exclude={"checkpoints", "tokenizer", "adapter", "arguments"})
@@ -398,7 +366,7 @@ def _sizes(scenario: Scenario, sizes: Sizes) -> ModelConfig:
     return ModelConfig(
         **said,
         checkpoints=tuple(local_path(scenario, name) for name in sizes.checkpoints),
-        lora=LoraConfig(**scenario.learning.lora.model_dump()),
+        lora=settings.LoraConfig(**scenario.learning.lora.model_dump()),
     )
 
 
@@ -412,7 +380,7 @@ def _data(scenario: Scenario) -> DataConfig:
     return DataConfig(
         **said,
         arguments=json.dumps(data.arguments, sort_keys=True),
-        split=None if data.split is None else SplitConfig(**data.split.model_dump()),
+        split=None if data.split is None else settings.SplitConfig(**data.split.model_dump()),
         path=_place(scenario, data.path),
         paths=tuple((name, local_path(scenario, path)) for name, path in data.paths.items()),
         columns=tuple(data.columns.model_dump(exclude_none=True).items()),

@@ -12,23 +12,9 @@ import numpy as np
 import simpy
 
 from learning.methods.base import Protocol
+from learning.requests import cluster as requests
 from learning.requests import peers
-from learning.requests.cluster import (
-    Assign,
-    Chain,
-    Cluster,
-    Download,
-    Forecast,
-    Measure,
-    Meet,
-    NextContact,
-    Note,
-    Request,
-    Train,
-    TrainUntilContact,
-    Upload,
-    Work,
-)
+from learning.requests.cluster import Cluster, Request, TrainUntilContact, Work
 from sim.checks.invariants import Invariants
 from sim.clock import Clock, Process
 from sim.devices.battery import Battery
@@ -36,11 +22,10 @@ from sim.devices.compute import Compute
 from sim.devices.devices import Devices
 from sim.devices.energy import Spending, Use, added, energy_of
 from sim.devices.faults import Presence
-from sim.engine.assignment_rows import AssignmentRows, record_inferences
 from sim.engine.coordination import AtOnce, Forecaster, Meetings, Tasks, by_server, wait
 from sim.engine.evaluation import Evaluator, Observer
 from sim.engine.journal import Journal
-from sim.engine.update_rows import UpdateRows
+from sim.engine.learning_rows import LearningRows
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.network.chains import Reply, ServiceLink
 from sim.network.event_rows import Rows, record_faults
@@ -110,8 +95,9 @@ class Simulation:
         self.evaluator = Evaluator(plan, method, journal, self.trace, observers)
         self.payloads = PayloadList()
         self.spending = Spending()
-        self._assignments = AssignmentRows(self.trace, plan.clusters)
-        UpdateRows(self.trace, method, journal, plan.clusters, lambda: self.end_s)
+        self._learning = LearningRows(
+            self.trace, method, journal, plan.clusters, lambda: self.end_s
+        )
         self._meetings = Meetings(self.clock)
         self._gaps: dict[str, dict[str, Phase]] = {c.name: {} for c in plan.clusters}
         planned = {c.name: plan.sessions(c) for c in plan.clusters}
@@ -261,9 +247,7 @@ class Simulation:
 
     def _start_evaluations(self) -> None:
         """Evaluate every so many seconds beside the cycles, if the scenario asks for it."""
-        every_s = self.build.evaluate_every_s
-        if every_s is None:
-            return
+        every_s = 3600 * (self.build.scenario.learning.evaluate_every_hours or math.inf)
 
         def evaluate() -> Process:
             for number in range(1, int(self.build.plan.stop_s / every_s) + 1):
@@ -271,7 +255,8 @@ class Simulation:
                     yield self.clock.at(number * every_s)
                     self.clock.after_this_instant("evaluation", self._evaluate)
 
-        self._until_switch("evaluation", evaluate())
+        if every_s < math.inf:
+            self._until_switch("evaluation", evaluate())
 
     def _finish(self) -> None:
         self._ended_at_s = self.clock.now if self.clock.stopped else self.build.plan.stop_s
@@ -400,17 +385,17 @@ class Simulation:
     ) -> Generator[simpy.Event, Any, Any]:
         sessions = self._sessions[cluster.name]
         match request:
-            case NextContact(fresh=fresh):
+            case requests.NextContact(fresh=fresh):
                 return (yield from sessions.next_contact(actor, fresh, lambda: self.cycle))
             case TrainUntilContact():
                 return (yield from self._train_until_contact(actor, cluster, request))
-            case Train() | Upload() | Download():
+            case requests.Train() | requests.Upload() | requests.Download():
                 return (yield from self._chain(cluster, [request]))[0]
-            case Chain(steps=steps):
+            case requests.Chain(steps=steps):
                 return (yield from self._chain(cluster, steps))
-            case Meet():
+            case requests.Meet():
                 return (yield from self._meetings.join(actor, request))
-            case Measure() | Assign() | Note() | Forecast():
+            case requests.Measure() | requests.Assign() | requests.Note() | requests.Forecast():
                 return self._answer_now(actor, cluster, request)
             case peers.Send():
                 return (yield from self._peers.send(request))
@@ -427,7 +412,7 @@ class Simulation:
                 return self._peers.reach(cluster)
             case peers.Infer():
                 self._nodes.check(request.at)
-                return record_inferences(self.trace, request)
+                return self._learning.inferred(request)
         raise SimulationError(f"{request!r} is not a request")
 
     def _chain(
@@ -470,15 +455,15 @@ class Simulation:
 
     def _answer_now(self, actor: str, cluster: Cluster | None, request: AtOnce) -> Any:
         match request:
-            case Measure(name=name, compute=compute, default=default):
+            case requests.Measure(name=name, compute=compute, default=default):
                 if not self.method.learner.trains:
                     return default
                 return self.journal.answer(actor, name, self.clock.now, compute)
-            case Assign():
-                self._assignments.write(request, self.end_s, self.cycle)
-            case Forecast(cluster=name):
+            case requests.Assign():
+                self._learning.assigned(request, self.cycle)
+            case requests.Forecast(cluster=name):
                 return self._forecasts[name].answer(request, self.clock.now)
-            case Note(kind=kind, version=version, detail=detail):
+            case requests.Note(kind=kind, version=version, detail=detail):
                 self.trace.add(
                     "events",
                     time_s=self.end_s,

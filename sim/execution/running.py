@@ -21,9 +21,9 @@ from learning.values.lazy import Handle
 from learning.values.store import as_file
 from scenarios import Scenario
 from sim.engine import memory
-from sim.engine.client_table import clients_table
 from sim.engine.evaluation import Observer
 from sim.engine.journal import Journal
+from sim.engine.learning_rows import clients_table
 from sim.engine.setup import build
 from sim.engine.simulation import Simulation
 from sim.errors import ESTIMATE, NO_MEMORY, InputError, Interrupted, InvariantError, SimulationError
