@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from math import acos, cos, degrees, floor, radians, sqrt, tau
+from functools import lru_cache
+from math import acos, degrees, floor, radians, tau
 from typing import Literal, get_args
 
 from orbit.checks import finite, whole, within
@@ -11,10 +12,8 @@ from orbit.satellite import Satellite, not_tiny
 from orbit.secular_j2 import SecularJ2
 from orbit.utc import DAY_S, Start, utc
 
-# WGS 72, the constants that SGP4 elements are fitted with (Vallado et al., AIAA 2006-6753).
+# WGS 72, with which SGP4 elements are fitted (Vallado et al., AIAA 2006-6753).
 _RADIUS_KM = 6378.135
-_J2 = 0.001082616
-_MU_KM3_S2 = 398600.8
 # SGP4 counts its epoch in days from 1949 December 31, 0h.
 _SGP4_DAY_ZERO = 2433281.5
 _LOWEST_PERIGEE_KM = 120.0
@@ -170,22 +169,19 @@ def _wrapped(angle_deg: float, what: str) -> float:
     return radians(finite(angle_deg, what, "give an angle in degrees")) % tau
 
 
+@lru_cache(maxsize=64)
 def _kozai_mean_motion(axis: float, eccentricity: float, inclination: float) -> float:
-    """Mean motion (rad/min) that SGP4's initialisation turns into this Brouwer axis (in radii).
+    """Mean motion (rad/min) that SGP4's own initialisation turns into this Brouwer axis (in radii).
 
-    Inverts the un-Kozai step (Spacetrack Report No. 3, section 6: a_1, delta_1, a_0, delta_0) by
-    a fixed point, which contracts by about J2 (a thousandth) a step.
+    A fixed point, which contracts by about J2 (a thousandth) a step, from any motion.
     """
-    ke = 60 * sqrt(_MU_KM3_S2 / _RADIUS_KM**3)
-    brouwer = ke / axis / sqrt(axis)
-    oblateness = 0.75 * _J2 * (3 * cos(inclination) ** 2 - 1) / (1 - eccentricity**2) ** 1.5
-    kozai = brouwer
+    from sgp4.api import WGS72, Satrec
+
+    model, motion = Satrec(), 0.06
     for _ in range(8):
-        first: float = (ke / kozai) ** (2 / 3)
-        d1 = oblateness / first**2
-        second = first * (1 - d1 * d1 - d1 * (1 / 3 + 134 * d1 * d1 / 81))
-        kozai = brouwer * (1 + oblateness / second**2)
-    return kozai
+        model.sgp4init(WGS72, "i", 0, 0, 0, 0, 0, eccentricity, 0, inclination, 0, motion, 0)
+        motion *= (model.a / axis) ** 1.5
+    return motion
 
 
 def walker_shell(

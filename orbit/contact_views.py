@@ -3,21 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
 from math import ceil
 
 import numpy as np
 
 from orbit.checks import BoolArray, FloatArray, IntArray
-from orbit.look_angles import dot, of_local, range_rate_km_s
+from orbit.look_angles import dot, elevation_and_range, local, of_local
 from orbit.passes import EXACT, find_passes, first_largest, newton_roots
 from orbit.satellite import Satellite
 from orbit.sites import SiteFrames
 from orbit.tracks import Tracks, contact_tracks, rows_of
 from orbit.visibility import LineOfSight, Samples
 from orbit.windows import groups
-
-Look = tuple[FloatArray, FloatArray, FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,36 +52,21 @@ class ContactViews:
     aos_s: FloatArray
     los_s: FloatArray
 
-    def look(self, row: IntArray, time_s: FloatArray) -> Look:
-        """Elevation (deg), range (km) and range rate (km/s) of rows (P,) at times (P,)."""
-        rate_km_s = np.empty(len(time_s))
+    def look(self, row: IntArray, time_s: FloatArray) -> FloatArray:
+        """Elevation (deg), range (km) and range rate (km/s), (3, P), of rows (P,) at times (P,)."""
+        found = np.empty((3, len(time_s)))
         for some in blocks(len(time_s), _BLOCK):
             state = self.tracks.state(self.contact[row[some]], time_s[some])
-            rate_km_s[some] = range_rate_km_s(state, self.frames, self.site[row[some]])
-        return *self.place(row, time_s), rate_km_s
+            found[:, some] = elevation_and_range(state, self.frames, self.site[row[some]])
+        return found
 
-    def place(self, row: IntArray, time_s: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Elevation (deg) and range (km) alone of rows (P,) at times (P,)."""
-        found, sites = np.empty((2, len(time_s))), self._local_frames
+    def place(self, row: IntArray, time_s: FloatArray) -> FloatArray:
+        """Elevation (deg) and range (km) alone, (2, P), of rows (P,) at times (P,)."""
+        found = np.empty((2, len(time_s)))
         for some in blocks(len(time_s), _BLOCK):
-            # Neighbours are mostly of one row.
-            begins = np.flatnonzero(np.diff(row[some], prepend=-1))
-            whose, count = row[some][begins], np.diff(begins, append=len(row[some]))
-            frame = np.repeat(sites.take(self.site[whose], axis=1), count, axis=1)
-            contact = np.repeat(self.contact[whose], count)
-            position = self.tracks.position_km(contact, time_s[some])
-            local = [dot(frame[n : n + 3], position) for n in (0, 4, 8)]
-            for part, offset in zip(local, frame[3::4], strict=True):
-                part -= offset
-            found[:, some] = of_local(*local)
-        return found[0], found[1]
-
-    @cached_property
-    def _local_frames(self) -> FloatArray:
-        """East, north and up (12, S) of sites: each an axis, and the site's place along it."""
-        axes, position = self.frames.axes, self.frames.position_km.T
-        parts = ((*axes[:, n].T, dot(axes[:, n].T, position)) for n in range(3))
-        return np.stack([row for part in parts for row in part])
+            position_km = self.tracks.position_km(self.contact[row[some]], time_s[some])
+            found[:, some] = of_local(*local(position_km.T, self.frames, self.site[row[some]]))
+        return found
 
 
 def blocks(points: int, size: int) -> Iterator[slice]:

@@ -72,8 +72,10 @@ def pair_range_km(
 
 def looks_from(state: FloatArray, frames: SiteFrames, site: IntArray) -> LookAngles:
     """Look angles of Earth-fixed states (..., 6) from sites (by index, broadcast against them)."""
+    east, north, _ = local(state, frames, site)
+    azimuth_deg = np.degrees(np.arctan2(east, north)) % 360
     elevation, slant_range, range_rate = elevation_and_range(state, frames, site)
-    return LookAngles(elevation, azimuth_deg(state, frames, site), slant_range, range_rate)
+    return LookAngles(elevation, azimuth_deg, slant_range, range_rate)
 
 
 def _states(satellite: Satellite, start: datetime, time_s: FloatArray) -> FloatArray:
@@ -114,7 +116,7 @@ def elevation_and_range(
     From sites by index, which are broadcast against the states.
     """
     line = _line(state, frames, site)
-    elevation, slant_range = of_local(*_local(line, frames, site))
+    elevation, slant_range = of_local(*_along_axes(line, frames, site))
     range_rate = dot(line, _vector(state[..., 3:]))
     range_rate /= slant_range
     return elevation, slant_range, range_rate
@@ -134,23 +136,12 @@ def of_local(east: FloatArray, north: FloatArray, up: FloatArray) -> tuple[Float
     return elevation, np.sqrt(level, out=level)
 
 
-def range_rate_km_s(state: FloatArray, frames: SiteFrames, site: IntArray) -> FloatArray:
-    """Range rate alone; arguments as `elevation_and_range`."""
-    line = _line(state, frames, site)
-    rate = dot(line, _vector(state[..., 3:]))
-    rate /= np.sqrt(dot(line, line))
-    return rate
+def local(position: FloatArray, frames: SiteFrames, site: IntArray) -> _Vector:
+    """How far to the east, to the north and up from sites, by index, positions (..., 3) are."""
+    return _along_axes(_line(position, frames, site), frames, site)
 
 
-def azimuth_deg(state: FloatArray, frames: SiteFrames, site: IntArray) -> FloatArray:
-    """Azimuth from north through east, 0 to 360 deg; arguments as `elevation_and_range`."""
-    east, north, _ = _local(_line(state, frames, site), frames, site)
-    azimuth: FloatArray = np.degrees(np.arctan2(east, north)) % 360
-    return azimuth
-
-
-def _local(line: _Vector, frames: SiteFrames, site: IntArray) -> _Vector:
-    """Components to the east, to the north and upwards."""
+def _along_axes(line: _Vector, frames: SiteFrames, site: IntArray) -> _Vector:
     east, north, up = (dot(line, _vector(frames.axes[:, axis], site)) for axis in range(3))
     return east, north, up
 

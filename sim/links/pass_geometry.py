@@ -16,7 +16,7 @@ from channel.curve_table import spread
 from channel.link_curve import between_smooth_cells
 from learning.requests.cluster import Floats, Ints, Mask
 from orbit.contact_views import contact_views
-from orbit.look_angles import range_rate_km_s
+from orbit.look_angles import elevation_and_range
 from orbit.sites import SiteFrames, site_frames
 from sim.links.beam import Radios
 from sim.links.grid import Grid, cut_grid
@@ -139,8 +139,8 @@ class PassGeometry:
         return spread(first, np.repeat(points, self.devices))[1]
 
     @cached_property
-    def _edges(self) -> tuple[Floats, Floats, Floats]:
-        """Elevations, ranges and their rates of all rows at AOS, and then at LOS."""
+    def _edges(self) -> Floats:
+        """Elevations, ranges and their rates (3, 2 R) of all rows at AOS, and then at LOS."""
         row = np.tile(np.arange(len(self.seen)), 2)
         return self.views.look(row, np.concatenate([self.views.aos_s, self.views.los_s]))
 
@@ -197,7 +197,9 @@ class PassGeometry:
         At the even times, AOS and LOS: right to about a tenth of a percent.
         """
         views, even = self.views, self.views.even
-        over_km_s = range_rate_km_s(even.states.T, views.frames, np.repeat(centre, even.points))
+        over_km_s = elevation_and_range(
+            even.states.T, views.frames, np.repeat(centre, even.points)
+        )[2]
         first = np.cumsum(even.points) - even.points
         fastest_km_s = np.maximum.reduceat(np.abs(over_km_s), first)
         left_km_s = even.range_rate_km_s - over_km_s[self._column]
@@ -207,7 +209,7 @@ class PassGeometry:
         most_km_s = np.maximum.reduceat(left_km_s, begins)
         contact, edges_s = np.tile(views.contact, 2), np.concatenate([views.aos_s, views.los_s])
         state = views.tracks.state(contact, edges_s)
-        left_km_s = self._edges[2] - range_rate_km_s(state, views.frames, centre[contact])
+        left_km_s = self._edges[2] - elevation_and_range(state, views.frames, centre[contact])[2]
         at_edges = np.abs(left_km_s).reshape(2, -1).max(axis=0) * self.seen
         most_km_s = np.maximum(most_km_s, np.maximum.reduceat(at_edges, self.first_row))
         return np.stack([fastest_km_s, most_km_s], axis=1)
