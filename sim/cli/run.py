@@ -86,7 +86,7 @@ def fork_command(
         raise InputError("--resume: name the fork's folder with -o DIR")
     place = out or free_folder(run.with_name(f"{run.resolve().name}-fork"))
     with as_written([run]):
-        parent = Parent.read(run)
+        parent = Parent(run)
         parent.check_time(at_s)
         scenario = scenarios.from_stored(changed(parent.stored, overrides), {})
     start = partial(fork, run, at_s, overrides, place, resume, cache=not no_cache)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -144,12 +145,12 @@ def _some(names: Sequence[str], between: str, most: int = 3) -> str:
 # What the contact plan holds for a cluster next.
 
 
+@dataclass(eq=False)
 class Forecaster:
-    """Looks into the planned ``sessions`` of one cluster."""
+    """Looks into the planned sessions of one cluster."""
 
-    def __init__(self, sessions: PlannedSessions, devices: Devices) -> None:
-        self._sessions = sessions
-        self._devices = devices
+    _sessions: PlannedSessions
+    _devices: Devices
 
     def answer(self, request: Forecast, now_s: float) -> Outlook | list[Outlook] | None:
         """Return what the session that is open, or the next one, can still carry; None at the end.

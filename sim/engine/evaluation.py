@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -46,25 +47,18 @@ class Observer:
         """
 
 
+@dataclass(eq=False)
 class Evaluator:
     """Writes the metrics table: one pooled row and one row per cluster each time."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        method: Method,
-        journal: Journal,
-        trace: Trace,
-        observers: Sequence[Observer],
-    ) -> None:
-        self._plan = plan
-        self._method = method
-        self._journal = journal
-        self._trace = trace
-        self._last: tuple[float, int] | None = None
-        self._accuracy = math.nan
-        self._observers = observers
-        self._own: list[dict[str, Any]] = []
+    _plan: Plan
+    _method: Method
+    _journal: Journal
+    _trace: Trace
+    _observers: Sequence[Observer]
+    _last: tuple[float, int] | None = None
+    _accuracy: float = math.nan
+    _own: list[dict[str, Any]] = field(default_factory=list)
 
     def evaluate(self, time_s: float, cycle: int) -> float:
         """Write the rows of one evaluation and return the global accuracy (nan: timing only).

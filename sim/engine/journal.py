@@ -19,6 +19,8 @@ from sim.trace.recorder import Trace
 
 FORMAT = 3
 """Number of the form below, so that a journal of another one is known."""
+PARTS = ("event", "time_s", "digest", "entries")
+"""What a journal says, in this order, beside its format and its checksum."""
 
 
 @dataclass
@@ -57,14 +59,8 @@ class Journal:
 
     def said(self) -> dict[str, Any]:
         """Return the journal as JSON, with a checksum of what it says."""
-        said = {
-            "format": FORMAT,
-            "event": self.event,
-            "time_s": self.time_s,
-            "digest": self.digest,
-            "entries": self.entries,
-        }
-        return {**said, "checksum": checksum(said)}
+        said = {name: getattr(self, name) for name in PARTS}
+        return {"format": FORMAT, **said, "checksum": checksum(said)}
 
     @classmethod
     def of(cls, said: Any) -> Journal:
@@ -82,5 +78,4 @@ class Journal:
 
 def checksum(said: Mapping[str, Any]) -> str:
     """Return a digest of what a journal says, to find out whether it has changed."""
-    parts = {name: said[name] for name in ("event", "time_s", "digest", "entries")}
-    return json_digest(parts)
+    return json_digest({name: said[name] for name in PARTS})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -25,6 +26,7 @@ OUTCOMES = ("local", "complete", "renormalised", "fallback", "failed")
 """How an inference may end."""
 
 
+@dataclass(eq=False)
 class LearningRows:
     """Writes what ``method`` assigns, infers and uses into a trace, at what ``now_s`` says.
 
@@ -32,20 +34,14 @@ class LearningRows:
     same, as in the protocol of a timing-only run, and ``samples`` is null.
     """
 
-    def __init__(
-        self,
-        trace: Trace,
-        method: Method,
-        journal: Journal,
-        clusters: Sequence[Cluster],
-        now_s: Callable[[], float],
-    ) -> None:
-        self._trace = trace
-        self._method = method
-        self._journal = journal
-        self._clusters = clusters
-        self._now_s = now_s
-        method.learner.on_aggregation = self.used
+    _trace: Trace
+    _method: Method
+    _journal: Journal
+    _clusters: Sequence[Cluster]
+    _now_s: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        self._method.learner.on_aggregation = self.used
 
     def assigned(self, assign: Assign, cycle: int) -> None:
         """Write a row for each client and expert, and an event for each client."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import os
 import platform
 import time
@@ -23,7 +22,15 @@ from learning.provenance import processor
 from learning.values.lazy import Tensors
 from learning.values.store import packed, unpacked
 from sim.errors import InputError
-from sim.execution.cache_store import PART, TAG, VARIABLE, Shelf, is_cache, may_become_cache
+from sim.execution.cache_store import (
+    PART,
+    TAG,
+    VARIABLE,
+    Shelf,
+    cache_folder,
+    is_cache,
+    may_become_cache,
+)
 from sim.files import write_text
 from sim.plan.windows import WindowQuery, Windows, find_windows
 from sim.trace.digest import json_digest
@@ -41,6 +48,12 @@ class RunCache:
         self.results: Results | None = None
         self.why_not = ""
         self._foreign: set[str] = set()
+
+    @classmethod
+    def shared(cls) -> RunCache | None:
+        """Return that of the user's cache folder, None where it is off."""
+        folder = cache_folder()
+        return None if folder is None else cls(folder)
 
     def serve(self, learner: Learner) -> None:
         """Let ``learner`` use results of other runs, and keep its own, where that is safe."""
@@ -141,24 +154,29 @@ ELEMENTS = (
 
 
 class WindowCache:
-    """Windows of all runs; ``used`` says what came of the last question: found or read."""
+    """Windows of this process, and of all runs if there is a shelf.
 
-    def __init__(self, shelf: Shelf) -> None:
+    ``used`` says what came of the last query that was new here: found or read.
+    """
+
+    def __init__(self, shelf: Shelf | None) -> None:
         self._shelf = shelf
+        self._known: dict[str, Windows] = {}
         self.used: str | None = None
 
     def find(self, query: WindowQuery) -> Windows:
         """Return what ``find_windows`` returns, or has returned for the same query."""
-        name = f"{WINDOWS_FOLDER}/{key_of(query)}{SUFFIX}"
-        known = self._shelf.read(name, _unpacked)
-        self.used = "found" if known is None else "read"
-        if known is not None:
-            return known
-        began = time.perf_counter()
-        found = find_windows(query)
-        if time.perf_counter() - began > WORTH_KEEPING_S:
-            self._shelf.write(name, _packed(*found))
-        return found
+        name, shelf = f"{WINDOWS_FOLDER}/{key_of(query)}{SUFFIX}", self._shelf
+        if name in self._known:
+            return self._known[name]
+        windows = None if shelf is None else shelf.read(name, _unpacked)
+        self.used = "found" if windows is None else "read"
+        if windows is None:
+            began = time.perf_counter()
+            windows = find_windows(query)
+            if shelf is not None and time.perf_counter() - began > WORTH_KEEPING_S:
+                shelf.write(name, _packed(*windows))
+        return self._known.setdefault(name, windows)
 
 
 def key_of(query: WindowQuery) -> str:
@@ -259,19 +277,14 @@ def keep_within_bound(root: Path, added_bytes: int, bound_bytes: int) -> None:
     The size is kept in a tally, since reading every file's size takes long where there are many.
     Runs that end at the same moment may miss each other's part; the next trimming corrects it.
     """
-    size = _tally(root) + added_bytes
+    try:
+        size = int(read_regular(root / TALLY)) + added_bytes
+    except (OSError, ValueError):
+        size = bound_bytes + 1  # it is not known
     if size > bound_bytes:
         size = trim(root, int(LEFT_BY_TRIMMING * bound_bytes))
     with suppress(OSError):
-        write_text(root / TALLY, str(int(size)))
-
-
-def _tally(root: Path) -> float:
-    """Size of the cache when a run last ended; inf where it is not known."""
-    try:
-        return int(read_regular(root / TALLY))
-    except (OSError, ValueError):
-        return math.inf
+        write_text(root / TALLY, str(size))
 
 
 def trim(root: Path, bound_bytes: int) -> int:

@@ -91,11 +91,7 @@ class Shelf:
         self.kept_bytes = 0
         self._ready = False
 
-    def read(
-        self,
-        name: str,
-        unpack: Callable[[bytes], T] = bytes,  # type: ignore[assignment]
-    ) -> T | None:
+    def read(self, name: str, unpack: Callable[[bytes], T]) -> T | None:
         """Return what is kept under ``name``; None where nothing is. What is broken is removed."""
         path = self.root / name
         try:

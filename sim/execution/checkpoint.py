@@ -65,12 +65,10 @@ class Checkpoint:
             self._store.sync()
             self._write(journal, [])
 
-    def save_if_due(
-        self, event: int, time_s: float, journal: Journal, trace: Trace, values: Values
-    ) -> bool:
-        """Save when the interval has passed since the last save; return whether it did."""
-        due = time.monotonic() - self._saved_at >= self._every_s
-        return due and self.save(event, time_s, journal, trace, values)
+    @property
+    def is_due(self) -> bool:
+        """Whether the interval has passed since the last save."""
+        return time.monotonic() - self._saved_at >= self._every_s
 
     def save(
         self, event: int, time_s: float, journal: Journal, trace: Trace, values: Values

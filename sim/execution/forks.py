@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,14 @@ from sim.engine.journal import Journal
 from sim.engine.setup import Build, build
 from sim.errors import InputError
 from sim.execution import folder as run_folder
-from sim.execution.cache import RunCache, key_of
-from sim.execution.cache_store import cache_folder
+from sim.execution.cache import RunCache, WindowCache
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, VALUES, read_journal
 from sim.execution.folder import as_written, check_place
 from sim.execution.identity import BuildSequence
 from sim.execution.result import Result
 from sim.execution.running import run_builds
 from sim.plan.plan import spliced
-from sim.plan.windows import Find, WindowQuery, Windows, find_windows
+from sim.plan.windows import Find
 
 
 def fork(
@@ -49,15 +49,14 @@ def fork(
     """
     place = None if out is None else Path(out)
     with as_written([Path(folder)]):
-        parent = Parent.read(Path(folder))
+        parent = Parent(Path(folder))
         parent.check_time(at_s)
         stored = changed(parent.stored, overrides)
     if place is not None:
         check_place(place, resume)
-    kept = cache_folder() if cache else None
-    shared = None if kept is None else RunCache(kept)
-    windows = cached_find(find_windows if shared is None else shared.windows.find)
-    builds = _builds(parent, at_s, stored, overrides, windows)
+    shared = RunCache.shared() if cache else None
+    windows = WindowCache(None) if shared is None else shared.windows
+    builds = _builds(parent, at_s, stored, overrides, windows.find)
     return run_builds(builds, place, checkpoint_every_s, shared, observers)
 
 
@@ -65,9 +64,13 @@ def _builds(
     parent: Parent, at_s: float, stored: Stored, overrides: Mapping[str, Any], windows: Find
 ) -> BuildSequence:
     """Return the builds of the fork; raise InputError if the parent has changed since it ran."""
-    first, *switches = _earlier_builds(parent.stages(), windows)
+    (_, begun), *later = parent.stages()
+    first = build(scenarios.from_stored(begun, {}), windows)
+    switches: list[tuple[float, Build]] = []
+    for then_s, then in later:
+        switches.append(_switch(switches[-1][1] if switches else first, then_s, then, windows))
     name = str(parent.manifest.get("name", "scenario"))
-    before = BuildSequence(first[1], tuple(switches), name, parent.manifest.get("fork"))
+    before = BuildSequence(first, tuple(switches), name, parent.manifest.get("fork"))
     if before.identity != parent.manifest["identity"]:
         raise InputError(
             f"{parent.folder}: would not be the same run now: a file that it names, or the finding "
@@ -86,16 +89,7 @@ def _builds(
         "of": parent.manifest.get("fork"),
     }
     journal, values = parent.journal(at_s), parent.folder / CHECKPOINT / VALUES
-    return BuildSequence(first[1], (*switches, switch), name, about, journal, values)
-
-
-def _earlier_builds(stages: list[tuple[float, Stored]], windows: Find) -> list[tuple[float, Build]]:
-    """Return the builds of a run, each from when on, with all contacts until the run's end."""
-    (_, stored), *later = stages
-    builds = [(0.0, build(scenarios.from_stored(stored, {}), windows))]
-    for at_s, stored in later:
-        builds.append(_switch(builds[-1][1], at_s, stored, windows))
-    return builds
+    return BuildSequence(first, (*switches, switch), name, about, journal, values)
 
 
 def _switch(before: Build, at_s: float, stored: Stored, windows: Find) -> tuple[float, Build]:
@@ -121,15 +115,14 @@ MOST_FORKS = 32
 
 @dataclass(frozen=True)
 class Parent:
-    """A run to be forked: its folder, and its manifest."""
+    """A run in a folder that is to be forked; InputError if there is none."""
 
     folder: Path
-    manifest: dict[str, Any]
 
-    @classmethod
-    def read(cls, folder: Path) -> Parent:
-        """Return the run in ``folder``; raise InputError if there is none."""
-        return cls(folder, run_folder.read_manifest(folder))
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest of the run."""
+        return run_folder.read_manifest(self.folder)
 
     @property
     def stored(self) -> Stored:
@@ -237,16 +230,3 @@ def _at(stored: Stored, key: str) -> Any:
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value
-
-
-def cached_find(find: Find) -> Find:
-    """Return a function that finds windows as ``find`` does, and equal ones only once."""
-    known: dict[str, Windows] = {}
-
-    def found(query: WindowQuery) -> Windows:
-        key = key_of(query)
-        if key not in known:
-            known[key] = find(query)
-        return known[key]
-
-    return found

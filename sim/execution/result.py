@@ -131,10 +131,25 @@ class Result:
         return None if found is None else {"clients": found[0], "shares": found[1].tolist()}
 
     def __repr__(self) -> str:
-        return one_line(self.summary, self.folder)
+        """Return method, days, cycles, accuracy and folder of the run in a line."""
+        summary = self.summary
+        parts = [str(summary["method"]), f"{summary['hours'] / 24:.2f} days"]
+        parts.append(f"{summary['cycles']} cycles")
+        if summary["accuracy_final"] is not None:
+            parts.append(f"accuracy {summary['accuracy_final']:.3f}")
+        parts += [str(summary["status"])] if summary["status"] != COMPLETE else []
+        parts += [] if self.folder is None else [str(self.folder)]
+        return " ".join(f"Result({', '.join(parts)})".split())
 
     def _repr_html_(self) -> str:
-        return html(self)
+        """Return the figures of the summary, and the accuracy as a picture if it was measured."""
+        from jinja2 import Environment
+
+        picture = self.summary["accuracy_final"] is not None and _accuracy(self)
+        rows, spent = summary_rows(self.summary), self.critical_path.spent
+        rows += [("critical path", spent_text(spent))] if spent.total_s > 0 else []
+        rows += [] if self.folder is None else [("folder", str(self.folder))]
+        return Environment(autoescape=True).from_string(PAGE).render(rows=rows, picture=picture)
 
 
 PICTURE_IN = (4.6, 2.8)
@@ -147,30 +162,6 @@ PAGE = """<div>
 <img alt="accuracy over simulated time" src="data:image/svg+xml;base64,{{ picture }}"/>
 {%- endif %}
 </div>"""
-
-
-def one_line(summary: Mapping[str, Any], folder: Path | None) -> str:
-    """Return method, days, cycles, accuracy and folder of a run in a line."""
-    parts = [str(summary["method"]), f"{summary['hours'] / 24:.2f} days"]
-    parts.append(f"{summary['cycles']} cycles")
-    if summary["accuracy_final"] is not None:
-        parts.append(f"accuracy {summary['accuracy_final']:.3f}")
-    if summary["status"] != COMPLETE:
-        parts.append(str(summary["status"]))
-    if folder is not None:
-        parts.append(str(folder))
-    return " ".join(f"Result({', '.join(parts)})".split())
-
-
-def html(result: Result) -> str:
-    """Return the figures of the summary, and the accuracy as a picture where it was measured."""
-    from jinja2 import Environment
-
-    picture = result.summary["accuracy_final"] is not None and _accuracy(result)
-    rows, spent = summary_rows(result.summary), result.critical_path.spent
-    rows += [("critical path", spent_text(spent))] if spent.total_s > 0 else []
-    rows += [] if result.folder is None else [("folder", str(result.folder))]
-    return Environment(autoescape=True).from_string(PAGE).render(rows=rows, picture=picture)
 
 
 def spent_text(spent: Spent) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ from sim.engine.simulation import Simulation
 from sim.errors import ESTIMATE, NO_MEMORY, InputError, Interrupted, InvariantError, SimulationError
 from sim.execution import folder as run_folder
 from sim.execution.cache import Results, RunCache
-from sim.execution.cache_store import cache_folder
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
 from sim.execution.identity import BuildSequence
 from sim.execution.log import LOG, log_end, log_evaluation, log_start, run_log
@@ -95,8 +94,7 @@ def run(
         run_folder.check_place(place, resume)
     if isinstance(scenario, str | Path):
         scenario = scenarios.load(scenario)
-    folder = cache_folder() if cache else None
-    shared = None if folder is None else RunCache(folder)
+    shared = RunCache.shared() if cache else None
     built = build(scenario) if shared is None else build(scenario, shared.windows.find)
     name = scenario.source_path.stem if scenario.source_path else "scenario"
     builds = BuildSequence(built, name=name)
@@ -194,8 +192,7 @@ class Run(Observer):
                 self._write(result)
         except Interrupted as why:
             with run_folder.as_run_failure(self.place):
-                if self.folder is not None:
-                    self._save(self.folder.checkpoint.save)
+                self._save()
                 self._write(self._result(run_folder.INTERRUPTED))
             raise Interrupted(self._how_to_resume(str(why))) from None
         except KeyboardInterrupt:
@@ -237,17 +234,18 @@ class Run(Observer):
         self._event = number
         simulation = self.simulation
         simulation.journal.check_replay(number, simulation.trace)
-        if self.folder is not None and self.built.learner.trains:
+        trains = self.built.learner.trains
+        if trains and self.folder is not None and self.folder.checkpoint.is_due:
             with run_folder.as_run_failure(self.place):
-                self._save(self.folder.checkpoint.save_if_due)
+                self._save()
 
-    def _save(self, save: Callable[..., bool]) -> None:
+    def _save(self) -> None:
         """Save where there is anything that need not be done again: timing is only replayed."""
-        simulation, values = self.simulation, self.built.learner.values
-        if not self.built.learner.trains:
-            return
-        if save(self._event, simulation.clock.now, simulation.journal, simulation.trace, values):
-            LOG.info("checkpoint saved at event %s", self._event)
+        learner, simulation, now_s = self.built.learner, self.simulation, self.simulation.clock.now
+        if self.folder is not None and learner.trains:
+            of_run = simulation.journal, simulation.trace, learner.values
+            if self.folder.checkpoint.save(self._event, now_s, *of_run):
+                LOG.info("checkpoint saved at event %s", self._event)
 
     def _how_to_resume(self, why: str) -> str:
         at = f"{why} at {self.simulation.clock.now / 3600:.2f} h"

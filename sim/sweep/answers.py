@@ -58,7 +58,7 @@ def of_sweep(folder: Path) -> list[str]:
     sweep = read_sweep(folder)
     rows = sweep.rows.to_pylist()
     done = [row for row in rows if row["status"] == COMPLETE]
-    return list(answers(rows, list(sweep.keys), best_target(done), paths_of(runs_of(sweep, done))))
+    return list(answers(rows, sweep.keys, best_target(done), paths_of(runs_of(sweep, done))))
 
 
 def runs_of(sweep: Sweep, done: Sequence[Row]) -> dict[str, Result]:

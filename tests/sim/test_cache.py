@@ -228,7 +228,7 @@ def test_what_was_used_longest_ago_goes_first(tmp_path):
     for age in range(6):
         shelf.write(f"results/c/{age}.tensors", b"0" * 5000)
         os.utime(folder / f"{age}.tensors", (time.time() - age,) * 2)
-    assert shelf.read("results/c/5.tensors") is not None  # the oldest, used again
+    assert shelf.read("results/c/5.tensors", bytes) is not None  # the oldest, used again
     for part, used_s in ((".old.part", 0), (".new.part", time.time())):  # never finished
         (folder / part).write_bytes(b"half")
         os.utime(folder / part, (used_s, used_s))
