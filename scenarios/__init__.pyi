@@ -1,6 +1,7 @@
 from .errors import ScenarioError as ScenarioError
 from .files import element_file as element_file
 from .files import is_shipped as is_shipped
+from .files import isl_windows as isl_windows
 from .files import local_path as local_path
 from .files import places_file as places_file
 from .files import shipped as shipped

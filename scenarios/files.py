@@ -137,6 +137,20 @@ def stations_file(scenario: "Scenario") -> Path:
     return _found(scenario, path, "ground.stations_path", "file of stations")
 
 
+def isl_windows(scenario: "Scenario") -> tuple[str, str] | None:
+    """Return the text of the windows between satellites, and what it is called; None for none.
+
+    Raises ScenarioError if there is no such file, or it is no text.
+    """
+    isl, key = scenario.link.isl, "link.isl.windows"
+    if isl is None or isl.windows is None:
+        return None
+    if "\n" in isl.windows:
+        return isl.windows, key
+    path = _found(scenario, isl.windows, key, "file of windows")
+    return read_text(path), label(path)
+
+
 def _found(scenario: "Scenario", name: str | None, key: str, kind: str) -> Path:
     source = scenario.source_path
     prefix = key if source is None else f"{label(source)}: {key}"

@@ -13,6 +13,7 @@ from scenarios.section import (
     Loss,
     Positive,
     Section,
+    Text,
     setting,
     without_geometry,
     word_or,
@@ -195,6 +196,9 @@ class Isl(Section):
     between_planes: Literal["none", "neighbours", "all"] = setting(
         "none", "links between planes: none, of planes whose nodes are next to each other, or all"
     )
+    windows: Text = setting(
+        None, "CSV file of windows in place of a search (columns of orbit.isl_windows), or its text"
+    )
     grazing_km: float = setting(
         80.0, "height above the ellipsoid that a link stays above, km", ge=0, le=1e6
     )
@@ -228,6 +232,9 @@ class Isl(Section):
         if self.within_plane == "ring" and self.terminals == 1:
             text = "got 1; a ring uses 2 of each satellite: give 2 or more, or within_plane: none"
             yield Problem(("terminals",), text)
+        for key, usual in (("grazing_km", 80.0), ("max_range_km", None)):
+            if self.windows is not None and getattr(self, key) != usual:
+                yield Problem((key,), "is not used where windows say who is in sight; remove it")
         by_budget = self.rate_mbps is None and self.preset is None
         text = "is not used with a preset or a rate_mbps; remove it"
         if by_budget:

@@ -48,6 +48,9 @@ def _files(scenario: "Scenario", folder: Path) -> Iterator[tuple[KeyPath, str, P
             yield ("ground", "clusters", number, "places_path"), cluster.places_path, folder
     if scenario.ground.stations_path is not None:
         yield ("ground", "stations_path"), scenario.ground.stations_path, folder
+    isl = scenario.link.isl
+    if isl is not None and isl.windows is not None and "\n" not in isl.windows:
+        yield ("link", "isl", "windows"), isl.windows, folder
     for key, name in learning_files(scenario):
         if not name.startswith(HUB):
             beside = os.path.lexists(_without_null(folder / name))

@@ -245,8 +245,8 @@ def between_satellites(scenario: Scenario, as_text: bool) -> dict[str, Any]:
     pairs = np.array([*combinations(range(len(satellites)), 2)])
     if scenario.link.isl is not None:
         pairs, _ = isl_pairs(isl, satellites, start)
-    end = start + timedelta(days=scenario.stop.days or 0.0)
-    found = find_isls(isl, satellites, start, end, pairs)
+    span_s = 86_400.0 * (scenario.stop.days or 0.0)
+    found = find_isls(scenario, isl, satellites, start, span_s, pairs)
     names = np.array([satellite.name for satellite in satellites])
     times = {"start_utc": _utc(start, found.start_s), "end_utc": _utc(start, found.end_s)}
     columns = {name: values for name, values in vars(found).items() if not name.endswith("_s")}

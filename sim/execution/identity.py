@@ -43,6 +43,8 @@ def portable(scenario: Scenario) -> dict[str, Any]:
             station.model_dump(mode="json", warnings=False) for station in stations_of(scenario)
         ]
         stored["ground"] |= {"stations_path": None, "stations_used": None, "stations": used}
+    if (isls := scenarios.isl_windows(scenario)) is not None:
+        stored["link"]["isl"]["windows"] = isls[0]
     # Data and weights are too large to be held, and needed to run again.
     _rename(stored["learning"], scenario, partial(_absolute, scenario))
     return stored

@@ -16,6 +16,7 @@ import numpy as np
 
 import channel
 import orbit
+import scenarios
 from channel.link_curve import MOST_POINTS, bit_preserving
 from learning.requests.cluster import Floats, Ints, Mask
 from orbit.windows import groups
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 SAMPLED_S = 1.0
 """Between two samples of a rate, which cells with their true bits then follow to microseconds."""
+SAMPLES = 65
+"""Of the range in a window of a file that says nothing of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +141,7 @@ def isl_plan(
         return None
     pairs, within = isl_pairs(isl, satellites, start)
     values = isl.values()
-    found = find_isls(isl, satellites, start, start + timedelta(seconds=span_s), pairs)
+    found = find_isls(scenario, isl, satellites, start, span_s, pairs)
     ring = np.zeros(len(satellites) ** 2, bool)
     ring[pairs[within] @ [len(satellites), 1]] = True
     number = found.a * len(satellites) + found.b
@@ -163,16 +166,54 @@ def isl_plan(
 
 
 def find_isls(
-    isl: Isl, satellites: Sequence[orbit.Satellite], start: datetime, end: datetime, pairs: Ints
+    scenario: Scenario,
+    isl: Isl,
+    satellites: Sequence[orbit.Satellite],
+    start: datetime,
+    span_s: float,
+    pairs: Ints,
 ) -> orbit.IslWindows:
-    """Find the windows of pairs (P, 2); raise InputError for what `orbit.find_isls` refuses."""
-    range_km = isl.values()["max_range_km"]
+    """Find the windows of pairs (P, 2), or read them where the scenario has a file of them.
+
+    Raises InputError for what `orbit.find_isls` refuses, and a file without any of their windows.
+    """
+    if (text := scenarios.isl_windows(scenario)) is not None:
+        return _of_file(orbit.parse_isl_windows(*text, start), satellites, span_s, pairs)
+    range_km, end = isl.values()["max_range_km"], start + timedelta(seconds=span_s)
     try:
         return orbit.find_isls(satellites, start, end, pairs.tolist(), isl.grazing_km, range_km)
     except orbit.ElementError:
         raise
     except ValueError as error:
         raise InputError(f"link.isl.{error}") from None
+
+
+def _of_file(
+    file: orbit.IslFile, satellites: Sequence[orbit.Satellite], span_s: float, pairs: Ints
+) -> orbit.IslWindows:
+    """The windows of pairs (P, 2) in a file until the end; ranges that it lacks are sampled."""
+    number = {satellite.name: k for k, satellite in enumerate(satellites)}
+    if unknown := sorted(set(file.satellites) - number.keys()):
+        raise InputError(
+            f"link.isl.windows: {unknown[0]!r} is none of the {len(number)} satellites, the first "
+            f"of which is {satellites[0].name!r}; name them as there"
+        )
+    index, w = np.array([number[name] for name in file.satellites]), file.windows
+    ends = np.sort(index[np.stack([w.a, w.b], axis=1)], axis=1)
+    wanted = np.isin(ends @ [len(number), 1], pairs @ [len(number), 1]) & (w.start_s < span_s)
+    if not wanted.any():
+        raise InputError(
+            "link.isl.windows: none is between satellites that within_plane and between_planes "
+            f"link, within {span_s / 86_400:g} days from {file.start:%Y-%m-%dT%H:%M:%SZ}"
+        )
+    kept = replace(w, a=ends[:, 0], b=ends[:, 1]).where(wanted)
+    for k in np.flatnonzero(np.isnan(kept.min_range_km + kept.max_range_km)):
+        one, other = satellites[kept.a[k]], satellites[kept.b[k]]
+        time_s = np.linspace(kept.start_s[k], min(kept.end_s[k], span_s), SAMPLES)
+        range_km = np.asarray(orbit.pair_range_km(one, other, file.start, time_s))
+        kept.min_range_km[k], kept.max_range_km[k] = range_km.min(), range_km.max()
+    over = kept.end_s > span_s
+    return replace(kept, end_s=np.minimum(kept.end_s, span_s), clipped_end=kept.clipped_end | over)
 
 
 def _rates_bps(values: dict[str, float | None], range_km: Floats) -> Floats:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.integrate import quad
 from sgp4.api import jday
@@ -120,6 +121,35 @@ def test_a_transfer_under_a_budget_takes_the_rates_of_the_ranges_then(tmp_path, 
         assert plan.sent(w, plan.start_s[w], 1.01 * whole) == (np.inf, pytest.approx(whole))
 
 
+def test_windows_of_a_file_are_those_of_the_search(tmp_path):
+    """Without their ranges too; who is none of the satellites, or of their links, is named."""
+    near = {"within_plane": "none", "between_planes": "neighbours"}
+    plan, found = links(tmp_path, **near), tmp_path / "found.csv"
+    start = np.datetime64("2024-04-14T16:00:00", "us")
+    rows = pd.DataFrame({end: np.array(plan.names)[getattr(plan, end)] for end in "ab"})
+    for edge, times_s in (("start", plan.start_s), ("end", plan.end_s)):
+        rows[f"{edge}_utc"] = start + np.rint(times_s * 1e6).astype("timedelta64[us]")
+        rows[f"{edge}_utc"] = rows[f"{edge}_utc"].dt.tz_localize("UTC").map(pd.Timestamp.isoformat)
+    rows.to_csv(found, index=False)
+    again = links(tmp_path, **near, windows="found.csv", grazing_km=80)
+    one, other = (p.where(np.lexsort((p.start_s, p.b, p.a))) for p in (plan, again))
+    for name, near_by in (
+        ("a", 0),
+        ("b", 0),
+        ("start_s", 1e-6),
+        ("end_s", 1e-6),
+        ("max_range_km", 2),
+    ):
+        np.testing.assert_allclose(getattr(other, name), getattr(one, name), atol=near_by, rtol=0)
+    for wrong, said in (
+        ("P09-S01", "'P09-S01' is none of the 40 satellites"),
+        ("P01-S05", "none is between"),
+    ):
+        rows[:1].assign(a="P01-S02", b=wrong).to_csv(found, index=False)
+        with pytest.raises(InputError, match=f"link.isl.windows: {said}"):
+            links(tmp_path, **near, windows="found.csv", grazing_km=80)
+
+
 def test_a_preset_is_a_terminal(tmp_path):
     laser = links(tmp_path, rate_mbps=None, preset="starlink", within_plane="none")
     assert laser.fixed_bps == 1e11 and laser.max_range_km.max() < 5400
@@ -210,6 +240,7 @@ def test_messages_wait_for_each_other_and_for_windows_only_if_they_are_to(tmp_pa
         ("gain_dbi: is missing", {"rate_mbps": None, "frequency_ghz": 20, "bandwidth_mhz": 5,
                                   "tx_power_dbm": 4, "noise_temperature_k": 300}),
         ("gain_dbi: is not used", {"gain_dbi": 20}),
+        ("grazing_km: is not used where windows", {"windows": "found.csv"}),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_before_the_run(tmp_path, words, isl):
