@@ -201,9 +201,12 @@ class LearningConfig:
     ``holders`` name others for each of them, it has one device, which holds the samples of these.
     ``clip_norm`` is the largest norm of a device's whole gradient in a step, None for any.
     ``trains_backbone`` lets the backbone and the head be trained and sent wherever the gate is
-    (EMS-FL, Experiment 2). ``upload_format`` is what numbers are sent up as: ``native``,
-    ``float16`` or ``int8``. ``device`` is ``cpu``, ``cuda`` or, for a learner, ``auto`` for CUDA
-    where there is one. ``precision`` is ``float32``, ``float64``, ``bfloat16``, or ``auto`` for
+    (EMS-FL, Experiment 2). Gradients of a step are computed over ``micro_batch`` samples at a time
+    (None for all), and with ``checkpoint_activations`` those of a text model's layers are computed
+    again in the backward pass: both take less memory, and change nothing but rounding.
+    ``upload_format`` is what numbers are sent up as: ``native``, ``float16`` or ``int8``.
+    ``device`` is ``cpu``, ``cuda``, ``cuda:N`` or ``auto`` for CUDA where there is one.
+    ``precision`` is ``float32``, ``float64``, ``bfloat16``, or ``auto`` for
     that of the checkpoint or named architecture: frozen weights are kept and the model is run in
     it. What is trained (factors, gates, whole matrices), what the optimiser remembers, and what
     the server has added to, are in single precision at least.
@@ -222,6 +225,8 @@ class LearningConfig:
     gate_step_size_ratio: float = 0.1
     steps_per_round: int = 5
     batch_size: int = 32
+    micro_batch: int | None = None
+    checkpoint_activations: bool = False
     trains_backbone: bool = False
     upload_format: str = "native"
     device: str = "cpu"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from ctypes import CDLL
@@ -23,35 +24,37 @@ def describe() -> str:
 
 
 def compute_device(asked: str) -> str:
-    """Return ``cpu`` or ``cuda`` for ``learning.device``; ``auto`` takes CUDA where there is one.
+    """Return ``cpu``, ``cuda`` or ``cuda:N`` for ``learning.device``; ``auto`` takes what is there.
 
-    Raises ValueError where CUDA is asked for and not there.
+    On CUDA, matrices are then multiplied the same way in each run. Raises ValueError where a
+    device is asked for that is not there.
     """
-    if asked == "cpu":
+    if asked == "cpu" or (asked == "auto" and not _cuda_devices()):
         return "cpu"
-    if _has_cuda():
-        return "cuda"
-    if asked == "cuda":
-        raise ValueError("learning.device is 'cuda', but torch sees no CUDA device; use 'auto'")
-    return "cpu"
+    count = _cuda_devices()
+    if count <= int(asked.partition(":")[2] or 0):
+        has = f"{count} CUDA devices, from cuda:0" if count else "no CUDA device"
+        raise ValueError(f"learning.device is {asked!r}, but torch sees {has}; use 'auto'")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return "cuda" if asked == "auto" else asked
 
 
 @cache
-def _has_cuda() -> bool:
-    """Whether there is a CUDA device; torch, slow to import, is asked only where one may be."""
+def _cuda_devices() -> int:
+    """Count the CUDA devices; torch, slow to import, is asked only where there may be some."""
     from importlib.metadata import version
 
     build = version("torch")
     if build.endswith("+cpu"):
-        return False
+        return 0
     if sys.platform == "linux" and "rocm" not in build:
         try:
             CDLL("libcuda.so.1")
         except OSError:  # no driver, which is what torch looks for too
-            return False
+            return 0
     import torch
 
-    return torch.cuda.is_available()
+    return torch.cuda.device_count()
 
 
 MEMINFO = Path("/proc/meminfo")

@@ -76,7 +76,7 @@ def _built_task(config: LearningConfig, maker: Any, files: Fingerprints) -> Task
     from learning.training.start import build_task
     from learning.training.task import use_one_thread
 
-    use_one_thread()
+    use_one_thread(config.device)
     return build_task(config)
 
 
@@ -162,7 +162,7 @@ class Learner:
         if not self.trains:
             return None
         device = self._placed().device
-        return f"cuda: {gpu_name()}" if device == "cuda" else device
+        return device if device == "cpu" else f"{device}: {gpu_name(device)}"
 
     def build(self) -> list[list[int]]:
         """Build the task, unless a run with the same files has built it before.

@@ -59,7 +59,7 @@ def environment(config: LearningConfig) -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": [platform.system(), platform.machine(), *processor()],
         "mkldnn": _mkldnn(),
-        "gpu": gpu_name() if config.device == "cuda" else "",
+        "gpu": gpu_name(config.device),
         "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
     }
 
@@ -87,8 +87,10 @@ def _mkldnn() -> bool:
     return torch is None or bool(torch.backends.mkldnn.enabled)
 
 
-def gpu_name() -> str:
-    """Return what the first CUDA device is called."""
+def gpu_name(device: str) -> str:
+    """Return what a CUDA device is called, "" for the CPU."""
+    if not device.startswith("cuda"):
+        return ""
     import torch
 
-    return torch.cuda.get_device_name()
+    return torch.cuda.get_device_name(device)

@@ -1,5 +1,6 @@
 """`learning:` - the method, its schedule, the model and the data."""
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -287,6 +288,12 @@ class Learning(Section):
     )
     steps_per_round: Count = setting(5, "gradient steps in a round")
     batch_size: Count = setting(32, "samples in a gradient step")
+    micro_batch: int | None = setting(
+        None, "samples of a step that are computed at a time, for less memory; null for all", ge=1
+    )
+    checkpoint_activations: bool = setting(
+        False, "true to compute a text model's layers again in the backward pass, for less memory"
+    )
     gate_tuning_cycles: int = setting(2, "last cycles, which tune the gate too", ge=0, le=1_000_000)
     aggregation: Aggregation = setting(Aggregation(), "which clients an aggregation waits for")
     lora: Lora = setting(Lora(), "low-rank adaptation of the experts")
@@ -296,8 +303,8 @@ class Learning(Section):
     upload_format: Literal["native", "float16", "int8"] = setting(
         "native", "number format of uploads"
     )
-    device: Literal["auto", "cpu", "cuda"] = setting(
-        "auto", "what tensors are computed on; auto for CUDA where there is one"
+    device: str = setting(
+        "auto", "what tensors are computed on: auto (CUDA where there is one), cpu, cuda or cuda:N"
     )
     precision: Literal["auto", "float32", "float64", "bfloat16"] = setting(
         "auto", "number format of frozen weights; auto for the checkpoint's, or float32"
@@ -330,7 +337,10 @@ class Learning(Section):
     options: dict[str, JsonValue] = setting({}, "the method's own options, checked by it")
 
     def problems(self) -> Iterator[Problem]:
-        """Targets that do not rise, and models that do not fit."""
+        """Devices that are none, targets that do not rise, and models that do not fit."""
+        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", self.device):
+            text = f"got {self.device!r}; must be auto, cpu, cuda or cuda:N, like cuda:1"
+            yield Problem(("device",), text)
         for before, after in pairwise(self.targets):
             if after <= before:
                 text = f"{after:g} follows {before:g}; give each once, rising"

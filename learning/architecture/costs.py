@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from learning.architecture.kinds import (
     BYTES,
@@ -363,20 +363,25 @@ def as_sent(tensor: Tensor, upload_format: str) -> Tensor:
 # Memory of training in this process, estimated from sizes alone.
 
 
-MODEL_COPIES = 2
-"""Copies of the whole model: as it was drawn, and as the server holds it."""
-STATE_COPIES = 3
-"""Copies of what a device trains: its own, the gradients, and its update."""
-ACTIVATION_COPIES = 1.5
+SINGLE_BYTES = 4
+"""What is trained, remembered and added up is kept in single precision at least."""
+STATE_COPIES = {"together": 3.0, "factors": 1.5, "whole": 2.5}
+"""Copies of what devices train: their own, and what a step and an upload make of it."""
+SLOT_COPIES = 2
+"""Copies of what an optimiser remembers of it: before a training and after it."""
+VERSIONS = 2
+"""Copies of what a server changes: the version that devices refer to, and the next one."""
+ACTIVATION_COPIES = {"together": 1.5, "factors": 1.1, "whole": 1.1}
 """Copies of the activations of a step: inputs and outputs, and what is derived from them."""
+RECOMPUTED, KEPT = 1.25, 2
+"""Copies of one layer's activations, and of each layer's input, where layers are recomputed."""
 LOGIT_COPIES = 3
 """Copies of the logits of a test set: of its batches, joined, and for the loss."""
 DATA_COPIES = 4
 """Copies of the data: as they are read, as arrays, and as tensors of devices and of tests."""
 
 
-@dataclass(frozen=True)
-class Footprint:
+class Footprint(NamedTuple):
     """Bytes of the model, what devices train, one training step, one evaluation, and the data.
 
     Each includes all copies; ``parameters`` and ``trained`` (of one device), ``tested`` (the
@@ -394,15 +399,28 @@ class Footprint:
     classes: int
 
 
-def footprint(config: LearningConfig) -> Footprint:
-    """Return the memory that training by ``config`` takes."""
-    sizes = architecture(config)
+def footprint(config: LearningConfig, cycles: int) -> Footprint:
+    """Return the memory that training by ``config`` takes over so many ``cycles``."""
+    sizes, model = architecture(config), config.model
+    number_bytes = max(sizes.native_bytes, SINGLE_BYTES)
     trained = sizes.experts * sizes.tuned_parameters + sizes.shared_parameters
-    tokens = config.batch_size * sizes.rows.sequences * sizes.rows.tokens
-    if kind_of(config.model.kind).is_text:  # device by device
-        at_once = tokens * sizes.activations(sizes.top_k)
+    state_bytes = float(sum(config.devices) * trained * number_bytes)
+    moved_bytes = float((sizes.experts * sizes.expert_parameters or trained) * number_bytes)
+    way = "whole" if model.lora.rank is None else "factors"
+    server = min(cycles, VERSIONS) * moved_bytes
+    if way == "factors" and number_bytes > sizes.native_bytes:
+        # What is added to a matrix of sixteen bits stays factors, as long as these are smaller.
+        server = min(VERSIONS * max(cycles - 1, 0) * state_bytes, server)
+    at_once = min(config.batch_size, config.micro_batch or config.batch_size)
+    tokens = at_once * sizes.rows.sequences * sizes.rows.tokens
+    if kind_of(model.kind).is_text:  # device by device
+        activations: float = sizes.activations(sizes.top_k)
+        if config.checkpoint_activations:
+            activations *= RECOMPUTED / model.layers
+            activations += KEPT * model.layers * model.hidden
     else:  # all devices of a cluster in one batch, in which every token runs through every expert
-        at_once = max(config.devices) * tokens * sizes.activations(sizes.experts)
+        way, tokens = "together", max(config.devices) * tokens
+        activations = sizes.activations(sizes.experts)
     tested = classes = 0  # the data sets of a library are small
     if config.data.kind not in EMBEDDED:
         from learning.data import load_samples
@@ -413,14 +431,14 @@ def footprint(config: LearningConfig) -> Footprint:
     data_bytes = sum(file.stat().st_size for name in local for file in files_under(name))
     # Networked experts answer all samples of a test set, before their answers are mixed.
     logits = LOGIT_COPIES + kind_of(config.model.kind).networked * sizes.experts
-    copies = STATE_COPIES + len(config.optimizer.slots)
+    copies = STATE_COPIES[way] + SLOT_COPIES * len(config.optimizer.slots)
     return Footprint(
         evaluation=float(logits * tested * classes * max(sizes.native_bytes, BYTES["float32"])),
         tested=tested,
         classes=classes,
-        model=float(MODEL_COPIES * sizes.parameters * sizes.native_bytes),
-        state=float(copies * sum(config.devices) * trained * sizes.native_bytes),
-        step=float(ACTIVATION_COPIES * at_once * sizes.native_bytes),
+        model=sizes.parameters * sizes.native_bytes + server,
+        state=copies * state_bytes,
+        step=ACTIVATION_COPIES[way] * tokens * activations * sizes.native_bytes,
         data=float(DATA_COPIES * data_bytes),
         parameters=sizes.parameters,
         trained=trained,

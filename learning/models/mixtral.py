@@ -7,10 +7,13 @@ same module.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 from transformers import MixtralConfig, MixtralModel
 from transformers.models.mixtral.modeling_mixtral import MixtralRotaryEmbedding
 
@@ -21,6 +24,9 @@ from learning.data.samples import InputSpec
 from learning.models.interface import MoEModel
 from learning.models.moe import GatedExpert, MoELayer, Residency
 from learning.models.stacked import in_single
+
+recompute = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
+"""Runs a block, which draws nothing, and again in the backward pass."""
 
 
 class MixtralMoE(MoEModel):
@@ -45,6 +51,8 @@ class MixtralMoE(MoEModel):
         sized = replace(config, hidden=shape.hidden, expert_hidden=shape.expert_hidden)
         for layer in self.model.layers:
             layer.mlp = MoELayer(sized, here, GatedExpert, normalised=True)
+            layer.gradient_checkpointing = here.recomputed
+            layer._gradient_checkpointing_func = recompute
         if not self.choices:
             self.score = nn.Linear(shape.hidden, spec.classes, bias=False)
         elif not shape.tied:
@@ -59,6 +67,13 @@ class MixtralMoE(MoEModel):
             return self._class_logits(x)
         scores = self._option_scores(x[:, :, 0].flatten(0, 1), x[:, :, 1].flatten(0, 1) == 1)
         return scores.reshape(x.shape[:2])
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode, but that of blocks: they are recomputed only while they are trained."""
+        super().train(mode)
+        for layer in self.model.layers:
+            layer.training = True
+        return self
 
     def keep(self, x: Tensor) -> Tensor:
         """Return which tokens are not padding, (n, T) or (n O, T)."""

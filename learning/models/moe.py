@@ -26,7 +26,8 @@ class Residency:
     same function without shapes that depend on data, as batching over devices needs. ``masked``
     is the logit of experts that are not held: -inf, or 0 as the paper writes. With ``own_reach``
     every gate has a buffer ``reach`` (E,) that is added to its logits: 0 for experts that it may
-    choose and -inf for the others, which may differ between the devices of one batch.
+    choose and -inf for the others, which may differ between the devices of one batch. The layers
+    of a text model that are ``recomputed`` keep no activations for the backward pass.
     """
 
     held: tuple[int, ...]
@@ -34,6 +35,7 @@ class Residency:
     dense: bool = False
     masked: float = -torch.inf
     own_reach: bool = False
+    recomputed: bool = False
 
 
 class Routing(NamedTuple):

@@ -103,6 +103,7 @@ def train_rounds(
         dense=task.traits.batched,
         masked=MASKS[mask],
         own_reach=reach is not None,
+        recomputed=task.config.checkpoint_activations,
     )
     model, traits = task.shapes(here), task.traits
     frozen = _frozen(task, state, routed, moved)
@@ -132,6 +133,7 @@ def train_rounds(
         config.clip_norm,
         dict.fromkeys(gates, config.gate_step_size_ratio),
         config.schedule,
+        config.micro_batch,
     )
     memory = remembered_of(state, moved)
     # The state of torch's generators is kept where the model draws from them.

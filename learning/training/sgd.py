@@ -60,6 +60,7 @@ class Descent:
     """Step size, optimiser and the norm that a device's whole gradient is clipped to, if any.
 
     ``ratios`` multiply the step size of tensors by name, the ``schedule`` that of local rounds.
+    Gradients are computed over ``micro_batch`` samples of a device at a time, None for all.
     """
 
     step_size: float
@@ -67,6 +68,7 @@ class Descent:
     largest_gradient: float | None = None
     ratios: Mapping[str, float] = field(default_factory=dict)
     schedule: ScheduleConfig = CONSTANT
+    micro_batch: int | None = None
 
 
 def train(
@@ -105,7 +107,7 @@ def train(
             {n: t[index] for n, t in part.items()} for part in (trained, frozen or {}, slots)
         )
         kept = {name: rows.pop(name) for name in buffers}
-        gradient = _gradient(loss, rows, {**own, **kept}, descent.largest_gradient, together)
+        gradient = _gradient(loss, rows, {**own, **kept}, descent, together)
         steps = _steps(draw, members, rounds, first_round)
         _descend(rows, steps, gradient, descent, kept, known)
         if isinstance(index, list):  # a copy of these rows, and no view
@@ -123,23 +125,36 @@ Gradient = Callable[[Batch], Tensors]
 
 
 def _gradient(
-    loss: Loss, tensors: Tensors, own: Tensors, largest: float | None, together: bool
+    loss: Loss, tensors: Tensors, own: Tensors, descent: Descent, together: bool
 ) -> Gradient:
     """Return the gradient by ``tensors`` as they are at each call, beside ``own`` frozen ones."""
     leaves = _leaves(tensors)
-    loss_of = loss({**own, **leaves})
+    loss_of, largest = loss({**own, **leaves}), descent.largest_gradient
 
     def of_all(batch: Batch) -> Tensors:
-        return _clipped(_by(leaves, loss_of(*batch)), largest)
+        found: dict[str, Tensor] = {}
+        for piece, share in _pieces(batch, descent.micro_batch, int(together)):
+            # Each piece counts by its samples, so that the sum is the gradient of the mean.
+            part = _by(leaves, loss_of(*piece) if share == 1 else share * loss_of(*piece))
+            found = {n: found[n] + g for n, g in part.items()} if found else part
+        return _clipped(found, largest) if together else found
 
     def of_one(batch: Batch) -> Tensors:
-        found = _by(leaves, loss_of(*(part[0] for part in batch)))
+        found = of_all(tuple(part[0] for part in batch))
         if largest is None:
             return found
         stacked = _clipped({name: gradient[None] for name, gradient in found.items()}, largest)
         return {name: gradient[0] for name, gradient in stacked.items()}
 
     return of_all if together else of_one
+
+
+def _pieces(batch: Batch, size: int | None, dim: int) -> Iterator[tuple[Batch, float]]:
+    """Split a minibatch along ``dim``, its samples, and give each piece's share of them."""
+    count = batch[-1].shape[dim] if size else 1
+    parts = [part.split(size, dim) for part in batch] if size else [[part] for part in batch]
+    for piece in zip(*parts, strict=True):
+        yield piece, piece[-1].shape[dim] / count if size else 1.0
 
 
 def gradients(

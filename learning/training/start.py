@@ -210,6 +210,11 @@ def build_task(config: LearningConfig) -> Task:
         pooled = pool(trial)
         two = pooled.at(torch.tensor([0, -1], device=pooled.y.device))
         traits = try_out(config, maker, samples.spec, two.x, two.y, _gradients_at_start)
+        if config.micro_batch and (traits.draws or (config.trains_backbone and buffers_of(model))):
+            raise ValueError(
+                f"learning.micro_batch: {config.model.kind!r} draws at random, or keeps statistics "
+                "of batches, which would be those of pieces; remove it"
+            )
     return Task(
         config=config,
         maker=maker,

@@ -211,9 +211,15 @@ def rows_at_once(x: Tensor) -> int:
     return max(1, min(BATCH_SAMPLES, BATCH_TOKENS // tokens))
 
 
-def use_one_thread() -> None:
-    """Limit torch to one thread in this process: its sums then do not depend on the core count."""
+def use_one_thread(device: str = "cpu") -> None:
+    """Let torch compute the same numbers in each run: one thread, whose sums need no core count.
+
+    On CUDA it takes the operations that are the same each time, and warns of those that are not.
+    """
     torch.set_num_threads(1)
+    if device != "cpu":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
 
 
 def pool(parts: Mapping[str, Samples]) -> Samples:

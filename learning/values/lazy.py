@@ -266,7 +266,11 @@ class Values:
 
     def _compute(self, handle: Handle) -> None:
         parents = [p.value for p in handle.parents if p.value is not None]
-        _set(handle, handle.apply(handle.operation, parents, handle.arguments))
+        try:
+            _set(handle, handle.apply(handle.operation, parents, handle.arguments))
+        except (MemoryError, RuntimeError) as error:
+            error.add_note(f"in {handle.operation.name!r}")
+            raise
         self.computed[handle.operation.name] += 1
         if handle.operation.trains:
             self.reuse.trained(handle)

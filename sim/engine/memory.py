@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from shutil import disk_usage
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import scenarios
-from learning.architecture.costs import MODEL_COPIES, footprint
+from learning.architecture.costs import footprint
 from learning.architecture.kinds import kind_of
 from learning.data.table import data_files
 from learning.hardware import compute_device, free_bytes
@@ -33,6 +35,8 @@ PROGRAM_BYTES, TORCH_BYTES, TRANSFORMERS_BYTES = 145e6, 330e6, 100e6
 POINT_BYTES = 200
 """A point of a device's link curve: geometry, signal and rate while it is made, and the table
 before."""
+LARGE_BYTES = 1e9
+"""A run that keeps less than this on disk is told of a full one only when it writes."""
 MOST_ROWS = 2 << 20
 """More rows of the traces than these lie on disk."""
 
@@ -47,21 +51,37 @@ class Need:
     change: str
 
 
-def check(built: Build) -> None:
-    """Raise InputError, with the figures, for a run that cannot fit into the memory there is."""
-    free = free_bytes("cpu")
-    if built.learner.trains:
+def check(built: Build, place: Path | None = None) -> None:
+    """Raise InputError, with the figures, for a run that cannot fit into the memory there is.
+
+    Nor may it leave more in its folder, at ``place``, than the disk has room for.
+    """
+    learner, device = built.learner, "cpu"
+    if learner.trains:
         try:
-            data_files(built.learner.config.data)
+            data_files(learner.config.data)
         except ValueError:
             return  # data that are not there are an error where they are opened
-    needs = needs_of(built, counts_of(built))
+        device = compute_device(learner.config.device)
+    _check_room(needs_of(built, counts_of(built)), free_bytes("cpu"), "memory")
+    if device != "cpu":
+        _check_room(list(_learning(built)), free_bytes(device), f"the memory of {device}")
+    if learner.trains and place is not None:
+        found = footprint(learner.config, built.cycles)
+        if (kept := found.model + found.state) > LARGE_BYTES:
+            folder = next(one for one in (place, *place.resolve().parents) if one.is_dir())
+            what = "use -o on a larger disk, a lower learning.lora.rank, or learning.train=false"
+            need = Need("its model and a checkpoint", kept, f"{found.parameters} parameters", what)
+            _check_room([need], disk_usage(folder).free, f"the disk at {folder}")
+
+
+def _check_room(needs: list[Need], free: int | None, where: str) -> None:
     total = sum(need.bytes for need in needs)
     if free is None or total <= free:
         return
     most = max(needs, key=lambda need: need.bytes)
     raise InputError(
-        f"the run needs about {data_size(total)} of memory and {data_size(free)} are free; "
+        f"the run needs about {data_size(total)} of {where} and {data_size(free)} are free; "
         f"{data_size(most.bytes)} of it is {most.what} ({most.figures}): {most.change}"
     )
 
@@ -95,27 +115,32 @@ def needs_of(built: Build, counts: Counts) -> list[Need]:
             "simulate fewer days or devices",
         ),
     ]
-    return [*needs, *(_learning(built) if built.learner.trains else [])]
+    if not built.learner.trains:
+        return needs
+    on_host = ("the model", "the data")  # on a GPU most else is the GPU's
+    is_gpu = compute_device(built.learner.config.device) != "cpu"
+    return [*needs, *(n for n in _learning(built) if n.what in on_host or not is_gpu)]
 
 
 def _learning(built: Build) -> Iterator[Need]:
-    """What training takes of this machine's memory; on a GPU most is the GPU's."""
+    """What training takes of the memory of the device that it is computed on."""
     learner = built.learner
-    found = footprint(learner.config)
-    copies = f"{found.parameters} parameters, {MODEL_COPIES} copies"
+    found = footprint(learner.config, built.cycles)
+    copies = f"{found.parameters} parameters, and new versions of what is trained"
     smaller = "use a smaller model, learning.precision=bfloat16, or learning.train=false"
     yield Need("the model", found.model, copies, smaller)
     devices = sum(learner.config.devices)
     trained = f"{devices} devices that train {found.trained} parameters each"
     fewer = "use fewer devices, a lower learning.lora.rank, or learning.train=false"
     batch = f"{max(learner.config.devices)} devices with {learner.config.batch_size} samples each"
-    if compute_device(learner.config.device) == "cpu":
-        yield Need("what devices train", found.state, trained, fewer)
-        less = "use a lower learning.batch_size, or learning.train=false"
-        yield Need("one training step", found.step, batch, less)
-        tests = f"the logits of {found.tested} test samples for {found.classes} classes"
-        fewer = "use fewer classes, a lower learning.data.test_fraction, or learning.train=false"
-        yield Need("one evaluation", found.evaluation, tests, fewer)
+    yield Need("what devices train", found.state, trained, fewer)
+    less = "use learning.micro_batch, a lower learning.batch_size, or learning.train=false"
+    if kind_of(learner.config.model.kind).is_text and not learner.config.checkpoint_activations:
+        less = f"use learning.checkpoint_activations=true, or {less.removeprefix('use ')}"
+    yield Need("one training step", found.step, batch, less)
+    tests = f"the logits of {found.tested} test samples for {found.classes} classes"
+    fewer = "use fewer classes, a lower learning.data.test_fraction, or learning.train=false"
+    yield Need("one evaluation", found.evaluation, tests, fewer)
     files = "as its files, a few copies"
     yield Need("the data", found.data, files, "use fewer samples, or learning.train=false")
 

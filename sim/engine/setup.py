@@ -16,6 +16,7 @@ from learning.architecture.kinds import DATA_KEYS, kind_of, model_keys
 from learning.config import WORDS, DataConfig, LearningConfig, ModelConfig
 from learning.data import DATASETS
 from learning.data.table import missing_file
+from learning.hardware import compute_device
 from learning.learner import CorruptUpdates, Learner
 from learning.methods.base import (
     GlobalModelMethod,
@@ -237,8 +238,10 @@ def _unused(learning: Learning, method: MethodType, experts: int) -> Iterator[tu
             hint = f"{kind!r}, whose signature does not name `config` (model.arguments are its own)"
             yield (set() if takes_config else sizes), hint
     if not method.uses_optimizer:
-        steps = of("optimizer", "schedule") | own & {"clip_norm"}
+        steps = of("optimizer", "schedule") | own & {"clip_norm", "micro_batch"}
         yield steps, f"{name}, which takes steps of its own"
+    layered = kind_of(kind).is_text
+    yield (set() if layered else own & {"checkpoint_activations"}), f"{kind!r}, which is small"
     yield (set() if "backbone" in method.trains else own & {"trains_backbone"}), name
     yield (set() if "gate" in method.trains else own & {"gate_step_size_ratio"}), name
 
@@ -288,6 +291,8 @@ def learner_of(scenario: Scenario) -> Learner:
     config = _config(scenario)
     sized_as = None if learning.sized_as is None else _sizes(scenario, learning.sized_as)
     try:
+        if learning.train and learning.device.startswith("cuda"):
+            compute_device(learning.device)
         return Learner(config, learning.train, sized_as)
     except ValueError as error:
         lacks_file = isinstance(error.__context__, FileNotFoundError)
@@ -342,7 +347,8 @@ def _config(scenario: Scenario) -> LearningConfig:
 
 SAME = {
     *("step_size", "clip_norm", "gate_step_size_ratio", "steps_per_round", "batch_size"),
-    *("trains_backbone", "upload_format", "device", "precision"),
+    *("micro_batch", "checkpoint_activations", "trains_backbone", "upload_format"),
+    *("device", "precision"),
 }
 """Keys of ``learning`` that the learning room knows by the same names."""
 

@@ -154,7 +154,7 @@ class Run(Observer):
     def execute(self) -> Result:
         """Simulate to the end, or keep what there is when that cannot be reached."""
         try:
-            memory.check(self.built)
+            memory.check(self.built, self.place)
             for observer in self._observers:
                 observer.doubted(self.built.doubts)
             learner = self.built.learner
@@ -209,7 +209,8 @@ class Run(Observer):
                 raise
             # What was being computed is held by the traceback, with its memory.
             error.__traceback__ = None
-            lacking = f"{self._how_to_resume(NO_MEMORY)}; {ESTIMATE}"
+            doing = " ".join([NO_MEMORY, *getattr(error, "__notes__", [])[:1]])
+            lacking = f"{self._how_to_resume(doing)}; {ESTIMATE}"
             self._keep_failed(lacking)
             raise SimulationError(lacking) from None
         return result

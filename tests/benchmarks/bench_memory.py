@@ -97,6 +97,7 @@ def measured(folder: Path, devices: int) -> dict[str, float]:
         "model": _bytes({**task.backbone, **own}),
         "plain step": _plain_step(task, own),
         "cycles": cycles(),
+        "estimate": sum(kit.footprint(learner.config, 2)[:3]),
         **result,
     }
     return {name: count / 1e6 for name, count in found.items()}

@@ -1,7 +1,7 @@
 """Inner names of ``learning`` that tests use and that need no torch."""
 
 from learning import hardware as memory
-from learning.architecture.costs import architecture, as_sent
+from learning.architecture.costs import architecture, as_sent, footprint
 from learning.architecture.kinds import (
     DATA_KEYS,
     KINDS,

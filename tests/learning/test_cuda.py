@@ -55,5 +55,6 @@ def test_asking_for_cuda_without_one_is_one_clear_line():
         assert compute_device("auto") == "cuda"
         return
     assert compute_device("auto") == "cpu"
-    with pytest.raises(ValueError, match=r"learning\.device is 'cuda', but torch sees no CUDA"):
-        compute_device("cuda")
+    for asked in ("cuda", "cuda:3"):
+        with pytest.raises(ValueError, match=rf"learning\.device is '{asked}', but torch sees no"):
+            compute_device(asked)

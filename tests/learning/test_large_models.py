@@ -12,7 +12,7 @@ import torch
 
 from learning import Learner
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.learning import DataConfig, LearningConfig, LoraConfig, Pretraining
+from tests.kit.learning import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
 from tests.kit.training import evaluate, whole
 
 EXPERTS, TOKENS, STEPS = [0, 1], 9, Pretraining(gate_steps=2)
@@ -93,6 +93,27 @@ def test_what_is_trained_is_kept_in_single_precision_and_sent_in_sixteen_bits(fo
     assert {tensor.dtype for tensor in sent.values()} == {torch.bfloat16}
 
 
+def test_pieces_of_a_minibatch_and_recomputed_layers_give_the_same_gradients(folder):
+    """Of a text model, device by device, and of a small one, all devices at once."""
+    digits = LearningConfig(3, ("a", "b"), (2, 2), ModelConfig(experts=2), clip_norm=0.5)
+    same = {"batch_size": 8, "steps_per_round": 2, "step_size": 0.1}
+    ends = []
+    for more in (
+        {},
+        *({"micro_batch": size} for size in (1, 2, 8)),
+        {"checkpoint_activations": True},
+    ):
+        small = Learner(replace(digits, **(same | more)))
+        for learner in (learner_of(folder, "float32", **same, **more), small):
+            who, none = np.ones(2, bool), np.zeros(2, np.int64)
+            state = learner.load(learner.start(), None, "a", who, EXPERTS, none)
+            how = {"gate": True, "masked": False}
+            ends.append(learner.force(learner.train(state, "a", none + 1, none, EXPERTS, **how)))
+    for number, end in enumerate(ends):
+        for name, tensor in ends[number % 2].items():
+            torch.testing.assert_close(end[name], tensor, rtol=0, atol=1e-7, msg=name)
+
+
 def test_devices_refer_to_the_servers_tensors_and_results_are_as_large_as_factors():
     """Peaks are what torch allocates; beside the activations of a step there are factors alone."""
     script = Path(__file__).parents[1] / "benchmarks" / "bench_memory.py"
@@ -101,6 +122,7 @@ def test_devices_refer_to_the_servers_tensors_and_results_are_as_large_as_factor
     one, ten = json.loads(done.stdout.splitlines()[-1]).values()
     for row in (one, ten):
         assert row["result"] <= 1.1 * row["factors"] and row["on disk"] <= 1.1 * row["factors"]
+        assert row["estimate"] == pytest.approx(row["model"] + row["cycles"], rel=0.15)
         assert row["cycles"] - row["plain step"] <= 5 * row["factors"] + 0.01 * row["model"]
     assert one["cycles"] <= one["plain step"] + 0.1 * one["model"]
 
