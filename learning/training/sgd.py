@@ -152,7 +152,7 @@ def _gradient(
 def _pieces(batch: Batch, size: int | None, dim: int) -> Iterator[tuple[Batch, float]]:
     """Split a minibatch along ``dim``, its samples, and give each piece's share of them."""
     count = batch[-1].shape[dim] if size else 1
-    parts = [part.split(size, dim) for part in batch] if size else [[part] for part in batch]
+    parts = [torch.split(part, size, dim) for part in batch] if size else [[part] for part in batch]
     for piece in zip(*parts, strict=True):
         yield piece, piece[-1].shape[dim] / count if size else 1.0
 
