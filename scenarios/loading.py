@@ -8,12 +8,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from scenarios.errors import Origin, Problem, ProblemsFound, ScenarioError
-from scenarios.files import is_shipped, locate, read_text
+from scenarios.files import is_shipped, locate, needs_consent, read_text
 from scenarios.ground import in_canonical_order
 from scenarios.messages import first_problem
 from scenarios.parsing import Document, apply_overrides, parse_yaml, too_deep
 from scenarios.scenario import Scenario
-from scenarios.trust import needs_consent
 
 
 def load(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Scenario:

@@ -14,7 +14,7 @@ from typing import Any, cast
 import scenarios
 from learning.files import Fingerprints, files_under, fingerprints_under
 from scenarios import Scenario
-from scenarios.trust import learning_files
+from scenarios.files import learning_files
 from sim.devices.sites import device_kinds, device_places, stations_of
 from sim.engine.journal import Journal
 from sim.engine.setup import Build

@@ -7,12 +7,12 @@ from .beam import Sharing as Sharing
 from .device_links import DeviceLinks as DeviceLinks
 from .device_links import PassFigures as PassFigures
 from .device_links import bare_links as bare_links
+from .link_table import POINTS_AT_ONCE as POINTS_AT_ONCE
 from .link_table import LinkTable as LinkTable
+from .link_table import PlanLinks as PlanLinks
 from .pass_geometry import Pass as Pass
 from .pass_geometry import Place as Place
 from .pass_geometry import grid_points as grid_points
-from .plan_links import POINTS_AT_ONCE as POINTS_AT_ONCE
-from .plan_links import PlanLinks as PlanLinks
 from .rate_points import HORIZON_DEG as HORIZON_DEG
 from .sharing import Carried as Carried
 from .sharing import everywhere as everywhere

@@ -17,26 +17,21 @@ from sim.links.beam import PAPER_ALTITUDE_M, Beam, Radio, Radios
 class DeviceLinks:
     """Both directions of one contact for all its devices (K); no downlink is a neglected one.
 
-    ``slant_range_m`` (K, T) at ``time_s`` (K, T) gives the delay, or ``range_m`` does at times
-    (K,); None stands for no distance.
+    ``range_m`` gives the slant range of each device at its time (K,); None stands for no distance.
     ``doppler_hz`` is the largest shift over the cluster's centre and, with that compensated, the
     largest one left over for a device; None without geometry.
     """
 
     uplink: Beam
     downlink: Beam | None = None
-    time_s: Floats | None = None
-    slant_range_m: Floats | None = None
     doppler_hz: tuple[float, float] | None = None
     range_m: Callable[[Floats], Floats] | None = None
 
     def delay_s(self, time_s: Floats) -> Floats:
         """Seconds that a signal travels between each device and the satellite at its time (K,)."""
-        if self.range_m is not None:
-            return self.range_m(time_s) / SPEED_OF_LIGHT_M_S
-        if self.time_s is None or self.slant_range_m is None:
+        if self.range_m is None:
             return np.zeros_like(time_s)
-        return along(self.time_s, self.slant_range_m, time_s) / SPEED_OF_LIGHT_M_S
+        return self.range_m(time_s) / SPEED_OF_LIGHT_M_S
 
 
 @dataclass(frozen=True)

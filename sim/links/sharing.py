@@ -160,9 +160,51 @@ def shared(
     clock) is through. All arrays are (K,).
     """
     ready_s = np.where(who, np.maximum(arrival_s, reach.time_s[:, 0]), np.inf)
-    flow = _ProcessorSharing(segment_of, _Arrivals(ready_s, reach), bits, ready_s)
-    sent = flow.run()
-    return Allocation(flow.begin_s, flow.end_s, sent)
+    left, gates = np.array(bits, float), np.zeros(len(bits), np.int64)
+    begin_s = np.where(bits == 0, ready_s, np.inf)
+    end_s = begin_s.copy()
+    events = [(-np.inf, np.zeros(len(bits), bool), np.zeros(len(bits)))]
+    gate_s, device, step = _gates(ready_s, reach)
+    passed, now_s = 0, float(gate_s[0])
+    while now_s < np.inf:
+        before, passed = passed, int(np.searchsorted(gate_s, now_s, "right"))
+        np.add.at(gates, device[before:passed], step[before:passed])
+        next_s, sharing = float(gate_s[passed]), (gates == 2) & (left > 0)
+        events.append((now_s, sharing, bits - left))
+        if not sharing.any():
+            now_s = next_s
+            continue
+        # They send until a device comes, goes or is through.
+        segment = segment_of(int(np.count_nonzero(sharing)), now_s, sharing)
+        wanted = np.where(sharing, left / segment.share, 0.0)
+        through_s = segment.curve.completion_time_s(wanted, now_s)
+        through_s = np.where(sharing, through_s, np.inf)
+        # A device that needs less than a tick of the clock takes one, so that time goes on.
+        stop_s = min(segment.until_s, next_s, float(through_s.min()))
+        stop_s = max(stop_s, float(np.nextafter(now_s, np.inf)))
+        some = np.where(sharing, segment.sent_bits(now_s, stop_s), 0.0)
+        left = np.maximum(left - some, 0.0)
+        slack = ROUNDING * bits + np.spacing(abs(stop_s)) * (some / (stop_s - now_s))
+        done = sharing & ((through_s <= stop_s) | (left <= slack))
+        np.minimum(begin_s, now_s, out=begin_s, where=sharing)
+        left[done], end_s[done] = 0.0, stop_s
+        now_s = stop_s
+    sent = Sent(segment_of, *(np.array(x) for x in zip(*events, strict=True)))
+    return Allocation(begin_s, end_s, sent)
+
+
+def _gates(ready_s: Floats, reach: LinkCurve) -> tuple[Floats, Ints, Ints]:
+    """When devices open one of their two gates (1) or close it (-1), in order of time: being ready
+    opens one, a link the other. The last time is inf.
+    """
+    devices, (rises, falls) = np.arange(len(ready_s)), _edges(reach)
+    every = [(ready_s, devices, 1), (*rises, 1), (*falls, -1), (np.array([np.inf]), devices[:1], 0)]
+    time, device, step = (
+        np.concatenate(x)
+        for x in zip(*((t, k, np.full(len(t), by)) for t, k, by in every), strict=True)
+    )
+    order = np.argsort(time, kind="stable")
+    return time[order], device[order], step[order]
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,38 +242,6 @@ class Sent:
         return np.minimum(sent, most)
 
 
-class _Arrivals:
-    """Which devices (K,) are ready and have a link, as time passes."""
-
-    def __init__(self, ready_s: Floats, reach: LinkCurve) -> None:
-        devices = np.arange(len(ready_s))
-        rises, falls = _edges(reach)
-        # A device that gets ready, or a link, opens one of two gates.
-        every = [(ready_s, devices, 1), (*rises, 1), (*falls, -1)]
-        time = np.concatenate([when_s for when_s, _, _ in every])
-        device = np.concatenate([device for _, device, _ in every])
-        step = np.concatenate([np.full(len(when_s), by) for when_s, _, by in every])
-        order = np.argsort(time, kind="stable")
-        order = order[np.isfinite(time[order])]
-        self._time_s, self._device, self._step = time[order], device[order], step[order]
-        self._gates = np.zeros(len(ready_s), np.int64)
-        self._next = 0
-
-    @property
-    def next_s(self) -> float:
-        """When a device comes or goes next; inf if none does."""
-        return float(self._time_s[self._next]) if self._next < len(self._time_s) else np.inf
-
-    def at(self, now_s: float) -> Mask:
-        """Who is ready and has a link at a time, not before that of the last call."""
-        end = int(np.searchsorted(self._time_s, now_s, "right"))
-        passed = slice(self._next, end)
-        np.add.at(self._gates, self._device[passed], self._step[passed])
-        self._next = max(end, self._next)
-        here: Mask = self._gates == 2
-        return here
-
-
 def _edges(reach: LinkCurve) -> tuple[tuple[Floats, Ints], tuple[Floats, Ints]]:
     """Times and devices of all beginnings and ends of what the rows of a curve carry."""
     time, rate = reach.time_s, reach.rate_bps
@@ -242,50 +252,3 @@ def _edges(reach: LinkCurve) -> tuple[tuple[Floats, Ints], tuple[Floats, Ints]]:
     step = np.diff(np.pad(carries.astype(np.int64), ((0, 0), (1, 1))), axis=1)
     rises, falls = np.nonzero(step > 0), np.nonzero(step < 0)
     return (time[rises], rises[0]), (time[falls], falls[0])
-
-
-class _ProcessorSharing:
-    """What each device (K,) has still to send, and what had been sent at each event."""
-
-    def __init__(
-        self, segment_of: SegmentOf, arrivals: _Arrivals, bits: Floats, ready_s: Floats
-    ) -> None:
-        self._stretch_of = segment_of
-        self._arrivals = arrivals
-        self._bits = bits
-        self._left = np.array(bits, float)
-        self.begin_s = np.where(bits == 0, ready_s, np.inf)
-        self.end_s = self.begin_s.copy()
-        self._events = [(-np.inf, np.zeros(len(bits), bool), np.zeros(len(bits)))]
-
-    def run(self) -> Sent:
-        """Go from event to event."""
-        now_s = self._arrivals.next_s
-        while now_s < np.inf:
-            sharing = self._arrivals.at(now_s) & (self._left > 0)
-            self._events.append((now_s, sharing, self._bits - self._left))
-            now_s = self._send(now_s, sharing) if sharing.any() else self._arrivals.next_s
-        time, sharing, sent = (np.array(x) for x in zip(*self._events, strict=True))
-        return Sent(self._stretch_of, time, sharing, sent)
-
-    def _send(self, now_s: float, sharing: Mask) -> float:
-        """Send until a device comes, goes or is through; return when that is."""
-        stretch = self._stretch_of(int(np.count_nonzero(sharing)), now_s, sharing)
-        left = np.where(sharing, self._left / stretch.share, 0.0)
-        through_s = np.where(sharing, stretch.curve.completion_time_s(left, now_s), np.inf)
-        stop_s = min(stretch.until_s, self._arrivals.next_s, float(through_s.min()))
-        # A device that needs less than a tick of the clock takes one, so that time goes on.
-        stop_s = max(stop_s, float(np.nextafter(now_s, np.inf)))
-        sent = np.where(sharing, stretch.sent_bits(now_s, stop_s), 0.0)
-        self._left = np.maximum(self._left - sent, 0.0)
-        done = sharing & ((through_s <= stop_s) | self._short(sent, now_s, stop_s))
-        np.minimum(self.begin_s, now_s, out=self.begin_s, where=sharing)
-        self._left[done], self.end_s[done] = 0.0, stop_s
-        return stop_s
-
-    def _short(self, sent: Floats, start_s: float, now_s: float) -> Mask:
-        """Who lacks so little that it is rounding."""
-        rate = sent / (now_s - start_s)
-        slack = ROUNDING * self._bits + np.spacing(abs(now_s)) * rate
-        short: Mask = self._left <= slack
-        return short

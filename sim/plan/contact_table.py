@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from learning.requests.cluster import Floats, Ints
-from sim.plan.contact_columns import ContactColumns
+from sim.plan.contacts import ContactColumns
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.trace.arrow import array, coded_text

@@ -24,10 +24,9 @@ from sim.errors import InputError
 from sim.formatting import data_size
 from sim.links.beam import Radios
 from sim.links.device_links import PassFigures, bare_links, fixed_rate_bps, is_steady
+from sim.links.link_table import PlanLinks
 from sim.links.pass_geometry import Pass, Place
-from sim.links.plan_links import PlanLinks
-from sim.plan.contact_columns import ContactColumns
-from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
+from sim.plan.contacts import ContactColumns, ContactLinks, PlannedContact, PlannedSession
 from sim.plan.isl import IslPlan, isl_plan
 from sim.plan.radios import ground_radios, link_doubts
 from sim.plan.service import View, check_served, served, turned

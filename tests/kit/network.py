@@ -15,7 +15,7 @@ from sim.engine.simulation import Simulation
 from sim.errors import InputError, SimulationError
 from sim.execution.identity import BuildSequence, portable
 from sim.execution.running import Run
-from sim.links import pass_geometry, plan_links
+from sim.links import link_table, pass_geometry
 from sim.links.beam import Beam, Radio, SessionBeam
 from sim.links.device_links import DeviceLinks, PassFigures, along
 from sim.links.jumps import HALVINGS, crossings, find_jumps, turns
@@ -28,11 +28,10 @@ from sim.network.ledger import CutTransfers, Ledger, PayloadList
 from sim.network.link_faults import LinkFaults, sent_again, sent_to_all
 from sim.network.sessions import ClusterSessions, Synchronisation
 from sim.network.steps import Training
-from sim.plan import contact_columns as planning
+from sim.plan import contacts as planning
 from sim.plan import windows as finding
 from sim.plan.budget import budget, one_pass
-from sim.plan.contact_columns import ContactColumns
-from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
+from sim.plan.contacts import ContactColumns, ContactLinks, PlannedContact, PlannedSession
 from sim.plan.plan import Plan, make_plan, view_of
 from sim.plan.radios import ground_radios
 from sim.plan.service import cut

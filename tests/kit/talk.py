@@ -92,8 +92,7 @@ def contact(
 
     links = DeviceLinks(beam(radio), None if down is None else beam(down))
     if delays_s is not None:
-        range_m = np.array(delays_s)[:, None] * LIGHT_M_S * np.ones_like(time_s)
-        links = replace(links, time_s=time_s, slant_range_m=range_m)
+        links = replace(links, range_m=lambda when_s: np.array(delays_s) * LIGHT_M_S)
     return PlannedContact(
         number, number if session is None else session, satellite or f"s{number}", None, cluster,
         start_s, start_s, end_s, 90.0, 600.0, True, start_s, end_s,

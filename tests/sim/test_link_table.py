@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import scenarios
-from tests.kit.network import PlannedContact, make_plan, plan_links
+from tests.kit.network import PlannedContact, link_table, make_plan
 from tests.kit.small import merged
 
 MODCOD, CROWD = {"rate": "modcod"}, {"sharing": "equal_share", "total_bandwidth_mhz": 0.36}
@@ -44,7 +44,7 @@ def bits_of(contact: PlannedContact) -> Iterator[Any]:
                 now_s, who = contact.rise_s + share * 400.0, np.arange(len(curve.time_s)) != 1
                 segment = beam.stretch(4, now_s, who)
                 yield from (segment.curve.rate_bps, segment.curve.time_s, segment.until_s)
-    yield from (links.time_s, links.slant_range_m, links.doppler_hz)
+    yield from (links.delay_s(curve.time_s[:, 3]), links.doppler_hz)
     figures = contact.links.figures
     yield figures.least_bytes, figures.least_in_service_bytes, figures.doppler_hz[0]
 
@@ -64,7 +64,7 @@ def test_a_pass_alone_has_the_links_that_it_has_among_all(
     munich = {c.rise_s: c for c in contacts(LINKS[link], PLACES[:1])}
     for of_all in (together[0], next(iter(munich.values()))):
         assert of_all.links.figures.doppler_hz is not None  # with it all others are made
-    monkeypatch.setattr(plan_links, "POINTS_AT_ONCE", 1)
+    monkeypatch.setattr(link_table, "POINTS_AT_ONCE", 1)
     assert len(together) > 15
     for number in (*np.random.default_rng(1).permutation(len(again)), 0):
         alone = again[number]
