@@ -33,7 +33,7 @@ class ContactTrack:
 
     def state(self, time_s: FloatArray) -> FloatArray:
         """States (..., 6), km and km/s, at finite times (...); outside it extrapolates."""
-        return self._tracks.state(np.zeros((), np.int64), time_s)
+        return np.moveaxis(self._tracks.state(np.zeros((), np.int64), time_s), 0, -1)
 
     def look(self, sites: Site | Sequence[Site], time_s: FloatArray) -> LookAngles:
         """Look angles (T, K) of K sites at times (T,), or at each site's own times (T, K).

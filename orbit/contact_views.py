@@ -56,7 +56,7 @@ class ContactViews:
         """Elevation (deg), range (km) and range rate (km/s), (3, P), of rows (P,) at times (P,)."""
         found = np.empty((3, len(time_s)))
         for some in blocks(len(time_s), _BLOCK):
-            state = self.tracks.state(self.contact[row[some]], time_s[some])
+            state = self.tracks.state(self.contact[row[some]], time_s[some]).T
             found[:, some] = elevation_and_range(state, self.frames, self.site[row[some]])
         return found
 
@@ -64,8 +64,8 @@ class ContactViews:
         """Elevation (deg) and range (km) alone, (2, P), of rows (P,) at times (P,)."""
         found = np.empty((2, len(time_s)))
         for some in blocks(len(time_s), _BLOCK):
-            position_km = self.tracks.position_km(self.contact[row[some]], time_s[some])
-            found[:, some] = of_local(*local(position_km.T, self.frames, self.site[row[some]]))
+            position_km = self.tracks.state(self.contact[row[some]], time_s[some], 3).T
+            found[:, some] = of_local(*local(position_km, self.frames, self.site[row[some]]))
         return found
 
 
@@ -116,7 +116,7 @@ def _even_looks(
     time_s = tracks.first_s[contact] + number * step_s[contact]
     ends = np.cumsum(points)
     time_s[ends - 1] = tracks.last_s
-    states = np.ascontiguousarray(tracks.state(contact, time_s).T)
+    states = tracks.state(contact, time_s)
     devices = np.array([len(frame.sin_mask) for frame in frames])[place]
     first = np.cumsum(devices * points) - devices * points
     found = np.empty((4, int((devices * points).sum())))
@@ -230,7 +230,7 @@ def _crossings(
     sin_mask, before, after = frames.sin_mask[site], *even.above_mask_km[[left, left + 1]]
 
     def above_mask(which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        state = tracks.state(contact[which], begin_s[which] + x * lasts_s[which]).T
+        state = tracks.state(contact[which], begin_s[which] + x * lasts_s[which])
         line, rate = state[:3] - position[:, which], state[3:] * lasts_s[which]
         return LineOfSight.of(up[:, which], line, rate).above_mask_and_rate(sin_mask[which])
 

@@ -26,7 +26,7 @@ from orbit.satellite import ElementError, Satellite, as_satellite
 from orbit.sites import Site, SiteFrames, site_frames
 from orbit.utc import Start, span_s, utc
 from orbit.validity import OrbitWarning, doubts
-from orbit.visibility import Samples
+from orbit.visibility import Samples, visible_candidates
 from orbit.windows import Columns, ContactWindows, joined, sorted_windows
 
 if TYPE_CHECKING:
@@ -153,7 +153,12 @@ class _AccessSearch:
         """Columns of ContactWindows over `few` sites at a time."""
         for first in range(0, len(self.frames.sin_mask), few):
             here = slice(first, first + few)
-            passes = find_passes(Samples.visible_from(ephemeris, self.frames, here), "least")
+            passes = find_passes(
+                Samples.of(
+                    ephemeris, self.frames, *visible_candidates(ephemeris, self.frames, here)
+                ),
+                "least",
+            )
             source: Source = ephemeris
             if self.refine == "sgp4":
                 span_s = good.first_s, good.last_s

@@ -13,7 +13,7 @@ from orbit.contacts import as_satellites
 from orbit.ephemeris import sampling_step_s
 from orbit.look_angles import dot
 from orbit.passes import newton_roots
-from orbit.propagation import fails_on_the_way, good_stretch, in_teme
+from orbit.propagation import good_stretch, in_teme
 from orbit.satellite import Satellite
 from orbit.utc import DAY_S, Start, span_s
 
@@ -93,16 +93,13 @@ class _Shadow:
 
     def stays(self, lasts_s: float) -> FloatArray:
         """Entries, exits, and which of them are clipped (4, n), within so many seconds."""
-        step_s, begin_s = sampling_step_s(self.satellite), 0.0
-        grid_s = np.linspace(begin_s, lasts_s, ceil(lasts_s / step_s) + 1)
+        step_s = sampling_step_s(self.satellite)
+        good = good_stretch(self.satellite, self.start, lasts_s, step_s)
+        if good is None:
+            return np.empty((4, 0))
+        begin_s, end_s = good.first_s, good.last_s
+        grid_s = np.linspace(begin_s, end_s, ceil((end_s - begin_s) / step_s) + 1)
         height, rate, _ = self.test(grid_s)
-        if np.isnan(height).any() or fails_on_the_way(self.satellite, self.start, lasts_s):
-            good = good_stretch(self.satellite, self.start, lasts_s, step_s)
-            if good is None:
-                return np.empty((4, 0))
-            begin_s, lasts_s = good.first_s, good.last_s
-            grid_s = np.linspace(begin_s, lasts_s, ceil((lasts_s - begin_s) / step_s) + 1)
-            height, rate, _ = self.test(grid_s)
         # A stay between two samples shows as a minimum of the height.
         lit, falls = height > 0, rate < 0
         dips = np.flatnonzero(lit[:-1] & lit[1:] & falls[:-1] & ~falls[1:])
@@ -112,9 +109,9 @@ class _Shadow:
         dark = np.append(height, self.test(low_s)[0])[order] < 0
         edges = np.flatnonzero(dark[1:] != dark[:-1])
         edge_s = self._roots(slice(0, 2), grid_s, edges, dark[edges])
-        ends = [begin_s] * int(dark[0]), [lasts_s] * int(dark[-1])
+        ends = [begin_s] * int(dark[0]), [end_s] * int(dark[-1])
         enter_s, leave_s = np.concatenate([ends[0], edge_s, ends[1]]).reshape(-1, 2).T
-        return np.stack([enter_s, leave_s, enter_s == begin_s, leave_s == lasts_s])
+        return np.stack([enter_s, leave_s, enter_s == begin_s, leave_s == end_s])
 
     def _roots(
         self, what: slice, grid_s: FloatArray, left: IntArray, rising: BoolArray

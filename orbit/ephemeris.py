@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, cos, floor, isfinite, log2, sqrt
-from typing import Any
 
 import numpy as np
 
@@ -214,21 +213,16 @@ def sampling_step_s(satellite: Satellite) -> float:
 
     Range rates are then within 0.05 m/s of SGP4's.
     """
-    step_s = min(_smooth_s(satellite.model), _LONGEST_S)
-    return float(2 ** (floor(log2(step_s) * _STEPS_PER_OCTAVE) / _STEPS_PER_OCTAVE))
-
-
-def _smooth_s(model: Any) -> float:
-    """The step through which a satellite's path is smooth."""
+    model, step_s = satellite.model, _LONGEST_S
     # Elements that no orbit has are for SGP4 to refuse, at whatever step.
-    if not (0 < model.no_kozai < 1 and model.ecco < 1 and isfinite(model.inclo)):
-        return _LONGEST_S
-    eccentricity = min(max(0.0, model.ecco), 0.99)
-    perigee_rad_s = perigee_rate_rad_s(model.no_kozai / 60, eccentricity)
-    share = min(EARTH_RATE_RAD_S / perigee_rad_s, _EARTH_SHARE)
-    against = (1 - cos(model.inclo)) / 2 * share**2
-    smooth_rad = _ANOMALY_RAD / (1 + eccentricity) ** 2
-    return float(smooth_rad / (perigee_rad_s * (1 + _EARTH_WEIGHT * against)))
+    if 0 < model.no_kozai < 1 and model.ecco < 1 and isfinite(model.inclo):
+        eccentricity = min(max(0.0, model.ecco), 0.99)
+        perigee_rad_s = perigee_rate_rad_s(model.no_kozai / 60, eccentricity)
+        share = min(EARTH_RATE_RAD_S / perigee_rad_s, _EARTH_SHARE)
+        against = (1 - cos(model.inclo)) / 2 * share**2
+        smooth_rad = _ANOMALY_RAD / (1 + eccentricity) ** 2
+        step_s = min(step_s, smooth_rad / (perigee_rad_s * (1 + _EARTH_WEIGHT * against)))
+    return float(2 ** (floor(log2(step_s) * _STEPS_PER_OCTAVE) / _STEPS_PER_OCTAVE))
 
 
 def perigee_rate_rad_s(mean_motion_rad_s: float, eccentricity: float) -> float:

@@ -70,13 +70,10 @@ def _groupings(normals: FloatArray) -> list[IntArray]:
             continue
         between = (joins[within] + joins[beyond]) / 2
         group = fcluster(tree, between, "distance").astype(np.int64) - 1
-        width_deg = max(_width_deg(normals[group == number]) for number in range(group.max() + 1))
+        members = (normals[group == number] for number in range(group.max() + 1))
+        widest = min(float((some @ some.T).min()) for some in members)
+        width_deg = np.degrees(np.arccos(np.clip(widest, -1.0, 1.0)))
         clear = apart_deg[beyond] >= CLEARLY * max(width_deg, NARROWEST_DEG)
         if clear and width_deg <= WIDEST_DEG:
             found.append(group)
     return found
-
-
-def _width_deg(normals: FloatArray) -> float:
-    """Largest angle between any of the normals."""
-    return float(np.degrees(np.arccos(np.clip((normals @ normals.T).min(), -1.0, 1.0))))

@@ -65,20 +65,11 @@ class Tracks:
         bend = (rate + after - 2 * slope) / width
         return np.stack([bend / width, (slope - rate) / width - bend, rate, values])
 
-    def state(self, track: IntArray, time_s: FloatArray) -> FloatArray:
-        """States (..., 6) on tracks (by index) at finite times; both broadcast.
+    def state(self, track: IntArray, time_s: FloatArray, components: int = 6) -> FloatArray:
+        """The first components of states (components, ...) on tracks (by index) at finite times.
 
-        Outside of its span a track extrapolates. Each component's values lie together in memory.
+        Tracks and times broadcast. Outside of its span a track extrapolates.
         """
-        components_last: FloatArray = np.moveaxis(self._along(track, time_s, 6), 0, -1)
-        return components_last
-
-    def position_km(self, track: IntArray, time_s: FloatArray) -> FloatArray:
-        """Positions (3, ...) alone; arguments as `state`."""
-        return self._along(track, time_s, 3)
-
-    def _along(self, track: IntArray, time_s: FloatArray, components: int) -> FloatArray:
-        """The first components of the states, (components, ...)."""
         after_s = time_s - self.first_s[track]
         row = self.row[track]
         left = after_s * self._per_s[track]
@@ -127,7 +118,9 @@ def contact_tracks(
     for n, (satellite, begin_s, end_s) in enumerate(spans):
         if not (isfinite(begin_s) and isfinite(end_s) and end_s > begin_s):
             raise ValueError(f"track {begin_s} s to {end_s} s does not last; give a later last_s")
-        pieces[n] = max(_LEAST_STEPS, ceil((end_s - begin_s) * _turn_rad_s(satellite) / _TURN_RAD))
+        motion_rad_s = satellite.model.no_kozai / 60
+        fastest_rad_s = EARTH_RATE_RAD_S + perigee_rate_rad_s(motion_rad_s, satellite.model.ecco)
+        pieces[n] = max(_LEAST_STEPS, ceil((end_s - begin_s) * fastest_rad_s / _TURN_RAD))
         # The Earth's angle is rounded otherwise where it is asked for over other days.
         days = (floor((since.second_of_day + t) / DAY_S) for t in (begin_s, end_s))
         groups.setdefault((id(satellite), *days), []).append(n)
@@ -144,12 +137,6 @@ def contact_tracks(
         time_s = np.minimum(begin_s + knots_s[rows], end_s)
         states[:, rows] = propagate(satellites[members[0]], since, time_s).T
     return Tracks(first_s, last_s, pieces, knots_s, states)
-
-
-def _turn_rad_s(satellite: Satellite) -> float:
-    """The fastest turn about the Earth's centre, Earth-fixed."""
-    model = satellite.model
-    return EARTH_RATE_RAD_S + perigee_rate_rad_s(model.no_kozai / 60, model.ecco)
 
 
 def rows_of(first: IntArray, count: IntArray) -> IntArray:

@@ -1,10 +1,10 @@
 """How far satellites can be trusted over a span: age of the elements, leap seconds, UT1."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sized
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from math import floor
-from typing import TypeVar
+from typing import Any
 
 from orbit.earth import timescale
 from orbit.satellite import Satellite, as_satellite
@@ -12,8 +12,6 @@ from orbit.utc import of_julian_date, span_s, utc
 
 OLD_ELEMENTS_DAYS = 7.0
 _MOST_NUMBERS = 5
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
 
 
 class OrbitWarning(UserWarning):
@@ -44,45 +42,32 @@ def doubts(satellites: Iterable[Satellite], start: datetime, end: datetime) -> l
 
 
 def _same_names(satellites: list[Satellite]) -> Iterator[str]:
-    shared = _shared((satellite.name, satellite.norad_id) for satellite in satellites)
-    if not shared:
-        return
-    name, numbers = next(iter(shared.items()))
-    known = [str(number) for number in numbers if number]
-    shown = known[:_MOST_NUMBERS] + ["..."] * (len(known) > _MOST_NUMBERS)
-    which = f" ({', '.join(shown)})" if shown else ""
-    yield (
-        f"{len(numbers)} satellites are called {name!r}{which}{_and_more(shared, 'name')}; tables "
-        "tell them by name only, so rename one"
-    )
+    for name, count, more in _shared([satellite.name for satellite in satellites], "name"):
+        known = [str(s.norad_id) for s in satellites if s.name == name and s.norad_id]
+        shown = known[:_MOST_NUMBERS] + ["..."] * (len(known) > _MOST_NUMBERS)
+        which = f" ({', '.join(shown)})" if shown else ""
+        yield (
+            f"{count} satellites are called {name!r}{which}{more}; tables tell them by name only, "
+            "so rename one"
+        )
 
 
 def _same_numbers(satellites: list[Satellite]) -> Iterator[str]:
-    shared = _shared((s.norad_id, s.name) for s in satellites if s.norad_id)
-    if not shared:
-        return
-    number, names = next(iter(shared.items()))
-    often, several = (
-        ("twice", "two") if len(names) == 2 else (f"{len(names)} times", str(len(names)))
-    )
-    yield (
-        f"{number} comes {often}{_and_more(shared, 'number')}: {several} element sets of one "
-        f"satellite count as {several}; keep one of them"
-    )
+    for number, count, more in _shared([s.norad_id for s in satellites if s.norad_id], "number"):
+        often, several = ("twice", "two") if count == 2 else (f"{count} times", str(count))
+        yield (
+            f"{number} comes {often}{more}: {several} element sets of one satellite count as "
+            f"{several}; keep one of them"
+        )
 
 
-def _shared(pairs: Iterable[tuple[_Key, _Value]]) -> dict[_Key, list[_Value]]:
-    """The values of each key that comes more than once, in the order of their first coming."""
-    found: defaultdict[_Key, list[_Value]] = defaultdict(list)
-    for key, value in pairs:
-        found[key].append(value)
-    return {key: values for key, values in found.items() if len(values) > 1}
-
-
-def _and_more(shared: Sized, what: str) -> str:
+def _shared(values: list[Any], what: str) -> Iterator[tuple[Any, int, str]]:
+    """The first value that comes more than once, if any: how often, and how many others do."""
+    shared = [(value, count) for value, count in Counter(values).items() if count > 1]
     more = len(shared) - 1
-    several = f"{more} more {what}s come" if more > 1 else f"1 more {what} comes"
-    return f", and {several} more than once" if more else ""
+    others = f"{more} more {what}s come" if more > 1 else f"1 more {what} comes"
+    for value, count in shared[:1]:
+        yield value, count, f", and {others} more than once" if more else ""
 
 
 def _old(satellites: list[Satellite], start: datetime, end: datetime) -> Iterator[str]:

@@ -101,13 +101,6 @@ class Samples:
         linked &= ~ephemeris.last[row]
         return cls(ephemeris, frames, row, site, seen, visible, linked)
 
-    @classmethod
-    def visible_from(
-        cls, ephemeris: SampledEphemeris, frames: SiteFrames, sites: slice
-    ) -> "Samples":
-        """Those samples that can matter to windows of some of the sites."""
-        return cls.of(ephemeris, frames, *_visible_candidates(ephemeris, frames, sites))
-
     def sin_mask(self, left: IntArray) -> FloatArray:
         """Sine of the mask for steps `left`."""
         sines: FloatArray = self.frames.sin_mask[self.site[left]]
@@ -139,10 +132,10 @@ _STEPS = 0.55
 _SLACK = 0.003
 
 
-def _visible_candidates(
+def visible_candidates(
     ephemeris: SampledEphemeris, frames: SiteFrames, sites: slice
 ) -> tuple[IntArray, IntArray]:
-    """Site and row of samples, sorted in this order.
+    """Site and row of samples that can matter to windows of some sites, sorted in this order.
 
     Holds both ends of every step during which the satellite can be above the mask: those where its
     central angle from the site is below acos(R/r cos e) - e, widened by its motion in half a step,

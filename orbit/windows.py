@@ -165,7 +165,16 @@ def coverage(windows: ContactWindows, sites: int, span_s: float) -> Coverage:
     Raises ValueError when a window's site is not below `sites`, a window reaches out of the span,
     or the span is not a positive number.
     """
-    _check_span(windows, sites, span_s)
+    whole(sites, "sites")
+    if finite(span_s, "span_s", "give a positive number of seconds") <= 0:
+        raise ValueError(f"span_s {span_s} is not a positive number of seconds; give one")
+    first_s, last_s = windows.rise_s.min(initial=np.inf), windows.set_s.max(initial=-np.inf)
+    last = windows.site.max(initial=-1)
+    if last >= sites or first_s < 0 or last_s > span_s:
+        raise ValueError(
+            f"windows reach site {last} and from {first_s} s to {last_s} s, beyond "
+            f"{sites} sites and span_s {span_s}; give the numbers that the windows were made with"
+        )
     longest_gap_s, in_view_s = np.empty((2, sites))
     for site, mine in enumerate(groups(windows.site, sites)):
         covered_until_s = np.maximum.accumulate(np.append(0.0, windows.set_s[mine]))
@@ -185,17 +194,3 @@ def coverage(windows: ContactWindows, sites: int, span_s: float) -> Coverage:
         longest_gap_s=longest_gap_s,
         in_view_fraction=in_view_s / span_s,
     )
-
-
-def _check_span(windows: ContactWindows, sites: int, span_s: float) -> None:
-    whole(sites, "sites")
-    if finite(span_s, "span_s", "give a positive number of seconds") <= 0:
-        raise ValueError(f"span_s {span_s} is not a positive number of seconds; give one")
-    if not len(windows):
-        return
-    first_s, last_s = windows.rise_s.min(), windows.set_s.max()
-    if windows.site.max() >= sites or first_s < 0 or last_s > span_s:
-        raise ValueError(
-            f"windows reach site {windows.site.max()} and from {first_s} s to {last_s} s, beyond "
-            f"{sites} sites and span_s {span_s}; give the numbers that the windows were made with"
-        )

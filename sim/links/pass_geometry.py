@@ -208,7 +208,7 @@ class PassGeometry:
         begins = np.cumsum(self.devices * even.points) - self.devices * even.points
         most_km_s = np.maximum.reduceat(left_km_s, begins)
         contact, edges_s = np.tile(views.contact, 2), np.concatenate([views.aos_s, views.los_s])
-        state = views.tracks.state(contact, edges_s)
+        state = views.tracks.state(contact, edges_s).T
         left_km_s = self._edges[2] - elevation_and_range(state, views.frames, centre[contact])[2]
         at_edges = np.abs(left_km_s).reshape(2, -1).max(axis=0) * self.seen
         most_km_s = np.maximum(most_km_s, np.maximum.reduceat(at_edges, self.first_row))
