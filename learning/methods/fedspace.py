@@ -42,13 +42,6 @@ UTILITIES: Register[Utility] = Register(
 )
 
 
-def _utility(name: str) -> str:
-    """Return the name of a utility that exists; raise ValueError for any other."""
-    if not callable(UTILITIES.find(name)):
-        raise ValueError(f"{name!r} is no function")
-    return name
-
-
 @dataclass(frozen=True, config=CHECKED)
 class FedSpaceOptions(AsynchronousOptions):
     """Options of FedSpace."""
@@ -56,7 +49,7 @@ class FedSpaceOptions(AsynchronousOptions):
     slot_s: float = Field(900.0, ge=1, description="length of a slot, s; aggregations are at ends")
     horizon: int = Field(24, ge=1, description="slots that are planned at a time: I0")
     candidates: int = Field(100, ge=1, description="plans that are drawn, the best one is kept")
-    utility: Annotated[str, AfterValidator(_utility)] = Field(
+    utility: Annotated[str, AfterValidator(UTILITIES.known)] = Field(
         "staleness", description="worth of an aggregation: the sum of c(s), or MODULE:NAME"
     )
 

@@ -113,28 +113,17 @@ def even_bounds(capacity: Ints, experts: int, low: float, high: float) -> tuple[
 
 
 def asked(policy: Policy, name: str, problem: Problem, rng: np.random.Generator) -> Mask:
-    """Return what ``policy`` assigns, checked; raise ValueError that names it if it fails."""
+    """Return what ``policy`` assigns; raise ValueError that names it if that is no answer.
+
+    Bounds of experts are the policy's own affair; what a client has no room for is not.
+    """
     try:
-        assigned = policy(problem, rng)
+        found = np.asarray(policy(problem, rng))
     except InfeasibleAssignment as error:
         raise InfeasibleAssignment(f"policy {name!r}: {error}") from None
     except Exception as error:  # a policy of one's own may raise anything
         text = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"policy {name!r} failed ({text})") from None
-    return checked(assigned, problem, name)
-
-
-def checked(assigned: Mask, problem: Problem, name: str) -> Mask:
-    """Return what policy ``name`` has assigned; raise ValueError if it is no answer to the problem.
-
-    Bounds of experts are the policy's own affair; what a client has no room for is not.
-    """
-    try:
-        found = np.asarray(assigned)
-    except ValueError:
-        raise ValueError(
-            f"policy {name!r} returned rows that differ; give bool of shape {problem.shape}"
-        ) from None
     if found.dtype != bool or found.shape != problem.shape:
         raise ValueError(
             f"policy {name!r} returned {found.dtype} of shape {found.shape}; "

@@ -94,7 +94,7 @@ from learning.policies.model_splitting import (
     expert_classes,
     own_mass,
 )
-from learning.policies.problem import asked, checked, even_bounds
+from learning.policies.problem import asked, even_bounds
 from learning.provenance import environment, why_not_cacheable
 from learning.requests import event_details as details
 from learning.requests import ring

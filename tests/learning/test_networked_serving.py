@@ -192,11 +192,10 @@ def test_f1_is_that_of_scikit_learn(seed, classes, unmet):
 def test_three_local_shares():
     weights = np.array([[0.6, 0.4, 0.0], [0.0, 1.0, 0.0], [0.2, 0.3, 0.5]])
     shares = local_shares(weights, weights.argmax(1), 1)
-    assert shares.ratio == pytest.approx(1 / 3) and shares.count_share == pytest.approx(3 / 6)
-    assert shares.weight_share == pytest.approx(1.7 / 3)
+    assert list(shares.values()) == pytest.approx([1 / 3, 3 / 6, 1.7 / 3])
     row = pattern_row(weights, weights.argmax(1))
-    assert row.top1 == pytest.approx([1 / 3, 1 / 3, 1 / 3])
-    assert row.weights == pytest.approx([0.8 / 3, 1.7 / 3, 0.5 / 3])
+    assert row["top1"] == pytest.approx([1 / 3, 1 / 3, 1 / 3])
+    assert row["weights"] == pytest.approx([0.8 / 3, 1.7 / 3, 0.5 / 3])
     weights[1] = np.nan  # not finite: no shares, and no warning
-    assert np.isnan(local_shares(weights, np.zeros(3, int), 0)).all()
-    assert np.isnan(pattern_row(weights, np.zeros(3, int)).weights).all()
+    assert np.isnan(list(local_shares(weights, np.zeros(3, int), 0).values())).all()
+    assert np.isnan(pattern_row(weights, np.zeros(3, int))["weights"]).all()

@@ -198,7 +198,7 @@ def test_central_training_is_the_module_trained_as_a_whole(largest):
             if largest is not None:
                 torch.nn.utils.clip_grad_norm_(model.parameters(), largest)
             optimiser.step()
-    found = gates.central_server(task, whole)
+    found = extractor.extractor_in(whole)
     found |= {f"moe.gate.{n}": t for n, t in gates.central_gate(task, whole).items()}
     for name, clients in (("a", (0, 1, 2)), ("b", (3, 4))):
         for part, stacked in gates.central_experts(task, whole, cluster=name).items():

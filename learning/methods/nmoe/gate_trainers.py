@@ -71,14 +71,12 @@ class RollGate(GateTrainer):
                 self.holder = target if there else self.holder
             yield from self.meet(f"pass {number}")
             if self.holder == target and target.cluster == me.name:
-                system, mine = self.system, self.system.clients.mask(me.name, [target])
+                held, mine = self.system.gates, self.system.clients.mask(me.name, [target])
                 rounds = yield from self.take_time(me, mine)
-                gates = self.trained(me, self.spread(self.rolling, me.name), rounds)
-                finite = yield from system.finite(gates, mine)
-                if finite.any():
-                    held = system.gates[me.name]
-                    system.gates[me.name] = system.learner.select(mine, gates, held)
-                    self.rolling = self.gate_of(target)
+                rolling = self.spread(self.rolling, me.name)
+                held[me.name] = self.system.learner.select(mine, rolling, held[me.name])
+                yield from self.count(me, rounds)
+                self.rolling = self.gate_of(target)
         if self.holder is not None:
             yield from self.publish(me, self.holder)
 
@@ -144,7 +142,6 @@ class RandomRouting(LocalExperts):
 LABEL_BYTES = 1
 ALL_FINITE = Operation("learning.training.guards:all_finite")
 CENTRAL = Operation("learning.training.nmoe.gates:central", trains=True)
-CENTRAL_SERVER = Operation("learning.training.nmoe.gates:central_server")
 CENTRAL_EXPERTS = Operation("learning.training.nmoe.gates:central_experts")
 CENTRAL_GATE = Operation("learning.training.nmoe.gates:central_gate")
 
@@ -196,7 +193,7 @@ class Central(GateTrainer):
             yield Note("fault", system.version, f"{what}; lower learning.step_size")
             system.registry.hand_out(np.zeros_like(system.registry.holders))
             return
-        system.server, gate = make(CENTRAL_SERVER, whole), make(CENTRAL_GATE, whole)
+        system.server, gate = whole, make(CENTRAL_GATE, whole)
         for cluster in system.clients.clusters:
             system.experts[cluster.name] = make(CENTRAL_EXPERTS, whole, cluster=cluster.name)
             system.gates[cluster.name] = self.spread(gate, cluster.name)

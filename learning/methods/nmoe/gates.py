@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import numpy as np
 
+from learning.clients.updates import refuse_broken
 from learning.methods.base import Protocol
 from learning.methods.nmoe.options import GATE_TENSORS
 from learning.methods.nmoe.system import Networked
@@ -147,7 +149,7 @@ class GateTrainer(ABC):
         system.gates[me.name] = drawn
         yield from checked(self.train(me), self)
         everybody, gates = self.everybody(me), system.gates[me.name]
-        finite = yield from system.finite(gates, everybody)
+        finite = yield from refuse_broken(system.learner, gates, everybody)
         system.gates[me.name] = self.kept(finite, everybody, gates, drawn)
 
     # -- steps to write train() with
@@ -179,7 +181,8 @@ class GateTrainer(ABC):
         """
         system, gates, who = self.system, self.system.gates, rounds > 0
         trained = self.trained(me, gates[me.name], rounds)
-        check = system.arrived(me, trained, who) if sent else system.finite(trained, who)
+        learner = system.learner
+        check = system.arrived(me, trained, who) if sent else refuse_broken(learner, trained, who)
         finite = yield from check
         gates[me.name] = self.kept(finite, who, trained, gates[me.name])
         return finite
@@ -283,18 +286,15 @@ class GateTrainer(ABC):
 
 def checked(protocol: Protocol, trainer: GateTrainer) -> Protocol:
     """Run ``train()`` of a gate trainer; raise TypeError with its name if it is no protocol."""
-    where = f"learning.options.gate: {trainer.options.gate!r}: train()"
+    where, reply = f"learning.options.gate: {trainer.options.gate!r}: train()", None
     if not isinstance(protocol, Generator):
         raise TypeError(f"{where} returned {protocol!r}; write it with 'yield from' of its steps")
-    reply = None
-    while True:
-        try:
+    with suppress(StopIteration):
+        while True:
             request = protocol.send(reply)
-        except StopIteration:
-            return
-        if not isinstance(request, Request):
-            raise TypeError(f"{where} yielded {request!r}, which is no request; 'yield from' steps")
-        reply = yield request
+            if not isinstance(request, Request):
+                raise TypeError(f"{where} yielded {request!r}; 'yield from' the steps of trainers")
+            reply = yield request
 
 
 GATE_TRAINERS: Register[type[GateTrainer]] = Register(

@@ -29,62 +29,54 @@ FallbackEnds = dict[tuple[int, ...], float]
 """When the client's own expert has computed the samples of a group instead of those asked, s."""
 
 
-class Inference:
-    """Queries of all clients once their gates are there, in simulated time.
+def infer(system: Networked, me: Cluster, routing: str) -> Protocol:
+    """Let all clients of a cluster answer queries, and report how many answers were correct.
 
     A client extracts the features of its samples and routes them to experts in reach, by its gate
     or by another ``routing``. Each expert that is chosen gets one message; the client's own expert
     needs none. The client waits until all have answered or the deadline has passed, but always
     for its own expert.
     """
+    options = system.options
+    if not options.inference_samples:
+        return
+    yield from _report_isolated(system, me, routing)
+    size, every_s = options.inference_batch, options.inference_interval_s
+    firsts = range(0, options.inference_samples, size)
+    sizes = [min(size, options.inference_samples - first) for first in firsts]
+    clients = system.clients.of(me.name)
+    ready_s = yield All(tuple(system.computing(client, 0.0) for client in clients))
+    tasks = []
+    for client, from_s in zip(clients, ready_s, strict=True):
+        # One query per interval, the first at a random time within it.
+        begin_s = from_s + stream(system.world.seed, "query", client).uniform(0.0, every_s)
+        times = (begin_s + np.arange(len(sizes)) * every_s).tolist()
+        each = enumerate(zip(sizes, times, strict=True))
+        tasks += [Query(system, routing, client, n, *query).answer() for n, query in each]
+    answers = yield All(tuple(tasks))
+    samples, answered, correct = np.array(answers).sum(axis=0)
+    detail = f"served samples:{samples:g} answered:{answered:g}"
+    # A timing-only run does not know which answers are correct.
+    measured = "" if math.isnan(correct) else f" correct:{correct:g}"
+    yield Note("infer", system.version, detail + measured)
 
-    def __init__(self, system: Networked, routing: str) -> None:
-        self.system = system
-        self.options = system.options
-        self.routing = routing
 
-    def cluster(self, me: Cluster) -> Protocol:
-        """Answer the queries of all clients of a cluster; report how many answers were correct."""
-        system = self.system
-        if not (self.options.inference_samples and system.clients.with_expert.any()):
-            return
-        yield from self.report_isolated(me)
-        clients = system.clients.of(me.name)
-        ready_s = yield All(tuple(system.computing(client, 0.0) for client in clients))
-        queries = [q for pair in zip(clients, ready_s, strict=True) for q in self.queries(*pair)]
-        answers = yield All(tuple(query.answer() for query in queries))
-        samples, answered, correct = np.array(answers).sum(axis=0)
-        detail = f"served samples:{samples:g} answered:{answered:g}"
-        # A timing-only run does not know which answers are correct.
-        measured = "" if math.isnan(correct) else f" correct:{correct:g}"
-        yield Note("infer", system.version, detail + measured)
-
-    def report_isolated(self, me: Cluster) -> Protocol:
-        """Name the clients that reach no expert but their own, unless routing is ``local``."""
-        clients = self.system.clients
-        if self.routing == "local" or len(clients.nodes) == 1:
-            return
-        reach = (yield Reach()) & clients.with_expert
-        isolated = [
-            node
-            for node in clients.of(me.name)
-            if not np.delete(reach[node.device], clients.number(node)).any()
-        ]
-        for holds, end in (True, "answer by their own expert"), (False, "hold none: queries fail"):
-            named = [str(n) for n in isolated if (clients.own(n) is not None) == holds]
-            if named:
-                detail = f"clients {', '.join(named)} reach nobody else's expert: they {end}"
-                yield Note("fault", self.system.version, detail)
-
-    def queries(self, client: Node, ready_s: float) -> list[Query]:
-        """Return a client's queries: one per interval, the first at a random time within it."""
-        size, every_s = self.options.inference_batch, self.options.inference_interval_s
-        samples, routing = self.options.inference_samples, self.routing
-        begin_s = ready_s + stream(self.system.world.seed, "query", client).uniform(0.0, every_s)
-        sizes = [min(size, samples - first) for first in range(0, samples, size)]
-        times = begin_s + np.arange(len(sizes)) * every_s
-        each = enumerate(zip(sizes, times.tolist(), strict=True))
-        return [Query(self.system, routing, client, number, *query) for number, query in each]
+def _report_isolated(system: Networked, me: Cluster, routing: str) -> Protocol:
+    """Name the clients that reach no expert but their own, unless routing is ``local``."""
+    clients = system.clients
+    if routing == "local" or len(clients.nodes) == 1:
+        return
+    reach = (yield Reach()) & clients.with_expert
+    isolated = [
+        node
+        for node in clients.of(me.name)
+        if not np.delete(reach[node.device], clients.number(node)).any()
+    ]
+    for holds, end in (True, "answer by their own expert"), (False, "hold none: queries fail"):
+        named = [str(n) for n in isolated if (clients.own(n) is not None) == holds]
+        if named:
+            detail = f"clients {', '.join(named)} reach nobody else's expert: they {end}"
+            yield Note("fault", system.version, detail)
 
 
 class Query:

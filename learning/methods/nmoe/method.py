@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from learning.clients.round_trip import NoContactLeft
+from learning.clients.updates import refuse_broken
 from learning.methods.base import Protocol, World
 from learning.methods.nmoe.extractor import ExtractorStage
 from learning.methods.nmoe.gates import GATE_TRAINERS, GateTrainer, check_trainer
-from learning.methods.nmoe.inference import Inference
+from learning.methods.nmoe.inference import infer
 from learning.methods.nmoe.options import NetworkedOptions
 from learning.methods.nmoe.system import Networked
 from learning.requests.cluster import Assign, Cluster, Measure, Note, Train
@@ -53,7 +54,6 @@ class NMoE(Networked):
             raise ValueError(
                 f"learning.options.gate: {name!r} cannot be made ({error}); mend its __init__"
             ) from error
-        self.inference = Inference(self, self.trainer.routing)
         self._scored: tuple[object, list[Score]] = None, []
 
     def cluster(self, me: Cluster) -> Protocol:
@@ -78,7 +78,7 @@ class NMoE(Networked):
             yield Note("fault", self.version, f"no contact left in stage {stage}")
             return
         if self.clients.with_expert.any():
-            yield from self.inference.cluster(me)
+            yield from infer(self, me, self.trainer.routing)
         elif me.index == 0:
             yield Note("fault", self.version, "no client holds an expert: nobody can answer")
 
@@ -109,7 +109,7 @@ class NMoE(Networked):
             rounds = (yield Train(self.sizes.expert_round, count, able)).rounds
         how = {"cluster": me.name, "rounds": rounds, "first_round": nothing}
         experts = self.learner.make(TRAIN_EXPERTS, self.features(me.name), **how)
-        finite = yield from self.finite(experts, able)
+        finite = yield from refuse_broken(self.learner, experts, able)
         self.clients.exclude(me.name, able & ~finite)
         self.clients.trained(me.name, rounds, finite)
         self.experts[me.name] = experts
@@ -135,18 +135,8 @@ class NMoE(Networked):
         reach = self.clients.with_expert
         key = (routing, reach.tobytes(), *(handle.key for handle in held))
         if self._scored[0] != key:
-            found: list[Score] = self.learner.number(
-                SCORES, *held, routing=routing, reach=reach, combine=self.options.combine
-            )
-            # Each sample counts once per client: a mean over samples is then one over all clients.
-            clients = {cluster.name: cluster.devices for cluster in self.world.clusters}
-            self._scored = (
-                key,
-                [
-                    {**score, "samples": score["samples"] * clients[score["cluster"]]}
-                    for score in found
-                ],
-            )
+            how = {"routing": routing, "reach": reach, "combine": self.options.combine}
+            self._scored = key, self.learner.number(SCORES, *held, **how)
         return self._scored[1]
 
     def _routed(self, routing: str) -> tuple[Handle, ...]:

@@ -12,7 +12,7 @@ from learning.architecture.costs import Part
 from learning.architecture.kinds import KINDS, kind_of
 from learning.architecture.nmoe_costs import sizes_of
 from learning.clients.round_trip import RoundTrip
-from learning.clients.updates import arrival, refuse_broken
+from learning.clients.updates import arrival
 from learning.config import LearningConfig
 from learning.learner import Aggregated
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
@@ -169,10 +169,6 @@ class Networked(Method):
         """Count a new version at the satellite and return its row of the events."""
         self.aggregated(())
         return Note("aggregate", self.version, f"{key} {detail}")
-
-    def finite(self, trained: Handle, who: Mask) -> Generator[Request, Any, Mask]:
-        """Return those of ``who`` whose trained tensors are finite; refuse the others by name."""
-        return refuse_broken(self.learner, trained, who)
 
     def arrived(self, me: Cluster, trained: Handle, who: Mask) -> Generator[Request, Any, Mask]:
         """Return those of ``who`` whose uploads are finite; refuse the others by name."""

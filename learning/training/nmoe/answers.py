@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from learning.models.moe import Routing
 from learning.models.nmoe import answer, losses, mixed
-from learning.requests.cluster import Floats
+from learning.requests.cluster import Floats, Ints
 from learning.requests.peers import Node
 from learning.rng import stream
 from learning.training.evaluation import Score
 from learning.training.nmoe.experts import first_client
-from learning.training.nmoe.gates import Routes, routes_of
+from learning.training.nmoe.gates import routes_of
 from learning.training.task import Task
 
 Tensors = Mapping[str, Tensor]
@@ -47,7 +47,7 @@ def routes(
     rows = rng.integers(0, len(tested["labels"]), size)
     features = tested["features"][torch.from_numpy(rows).to(task.device)]
     found = routes_of(task, features, _own(gates, node), routing, node, reach, batch)
-    weights = found.weights.double().numpy(force=True)
+    weights = found.weight.double().numpy(force=True)
     if not np.isfinite(weights).all():
         raise ValueError(f"the gate of {node} is not finite; lower learning.step_size")
     order = [np.argsort(-row, kind="stable")[: np.count_nonzero(row)] for row in weights]
@@ -98,30 +98,31 @@ def scores(
 ) -> list[Score]:
     """Return the means over each cluster's clients on the global test set.
 
-    The loss is nan if a mixture is not finite, as for any diverged model.
+    Each sample counts once per client. The loss is nan if a mixture is not finite, as for any
+    diverged model.
     """
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in task.config.clusters}
     labels = tested["labels"]
     y = labels.numpy(force=True)
-    for node, weights, routes in _clients(task, tested, gates, routing, reach):
+    for node, weights, found in _clients(task, tested, gates, routing, reach):
         expert = first_client(task, node.cluster) + node.device
-        logits = answer(mixed(routes.weights, tested["outputs"]), combine)
+        logits = answer(mixed(found.weight, tested["outputs"]), combine)
         guessed = logits.argmax(-1).numpy(force=True)
-        local = local_shares(weights, routes.top.numpy(force=True), expert)
         score = {
             "accuracy": float((y == guessed).mean()),
             "loss": float(losses(logits.double(), labels, combine).mean()),
             "f1": macro_f1(y, guessed, task.spec.classes),
-            "local_ratio": local.ratio,
-            "local_count_share": local.count_share,
-            "local_weight_share": local.weight_share,
         }
-        rows[node.cluster].append(score)
-    found = []
-    for cluster, own in rows.items():
-        means = {key: float(np.mean([row[key] for row in own])) for key in own[0]}
-        found.append(Score(cluster=cluster, samples=len(y), **means))  # type: ignore[typeddict-item]
-    return found
+        top = found.chosen[:, 0].numpy(force=True)
+        rows[node.cluster].append(score | local_shares(weights, top, expert))
+    return [
+        Score(
+            cluster=cluster,
+            samples=len(y) * len(own),
+            **{key: float(np.mean([row[key] for row in own])) for key in own[0]},  # type: ignore[typeddict-item]
+        )
+        for cluster, own in rows.items()
+    ]
 
 
 def pattern(
@@ -129,20 +130,20 @@ def pattern(
 ) -> dict[str, list[list[float]]]:
     """Return the gating pattern (N, N), ``top1`` and ``weights``: row i of client i sums to 1."""
     clients = _clients(task, tested, gates, routing, reach)
-    rows = [pattern_row(weights, routes.top.numpy(force=True)) for _, weights, routes in clients]
-    return {name: [getattr(row, name).tolist() for row in rows] for name in Pattern._fields}
+    rows = [pattern_row(weights, own.chosen[:, 0].numpy(force=True)) for _, weights, own in clients]
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def _clients(
     task: Task, tested: Tensors, gates: Sequence[Tensors], routing: str, reach: Sequence[bool]
-) -> Iterator[tuple[Node, Floats, Routes]]:
+) -> Iterator[tuple[Node, Floats, Routing]]:
     """Route the whole test set for each client; the weights are numpy's, too."""
     for number, cluster in enumerate(task.config.clusters):
         for device in range(task.devices(cluster)):
             node = Node(cluster, device)
             gate = _own(gates[number : number + 1], node)
             found = routes_of(task, tested["features"], gate, routing, node, reach, "test")
-            yield node, found.weights.double().numpy(force=True), found
+            yield node, found.weight.double().numpy(force=True), found
 
 
 def _own(gates: Sequence[Tensors], node: Node) -> dict[str, Tensor]:
@@ -151,20 +152,6 @@ def _own(gates: Sequence[Tensors], node: Node) -> dict[str, Tensor]:
 
 
 # Figures of merit, in numpy.
-
-Ints = NDArray[np.int64]
-
-
-class LocalShares(NamedTuple):
-    """The share of a client's samples that its own expert answers, 0..1, counted in three ways.
-
-    ``ratio`` counts the expert of the largest weight per sample, ``count_share`` all experts of
-    positive weight, ``weight_share`` sums the weights. All are nan if weights are not finite.
-    """
-
-    ratio: float
-    count_share: float
-    weight_share: float
 
 
 def macro_f1(y: Ints, predictions: Ints, classes: int) -> float:
@@ -175,26 +162,23 @@ def macro_f1(y: Ints, predictions: Ints, classes: int) -> float:
     return float(f1_score(y, predictions, labels=labels, average="macro", zero_division=0))
 
 
-def local_shares(weights: Floats, top: Ints, own: int) -> LocalShares:
-    """Return the local shares of a client's ``weights`` (n, N) and first choices ``top`` (n,)."""
-    if not np.isfinite(weights).all():
-        return LocalShares(math.nan, math.nan, math.nan)
-    selected = weights > 0
-    return LocalShares(
-        ratio=float((top == own).mean()),
-        count_share=float(selected[:, own].sum() / selected.sum()),
-        weight_share=float(weights[:, own].sum() / weights.sum()),
-    )
+def local_shares(weights: Floats, top: Ints, own: int) -> dict[str, float]:
+    """Return the share of a client's samples that its own expert answers, counted in three ways.
+
+    ``local_ratio`` counts the first choices ``top`` (n,), ``local_count_share`` all experts of
+    positive weight in ``weights`` (n, N), ``local_weight_share`` sums the weights. All are nan if
+    weights are not finite.
+    """
+    selected, finite = weights > 0, np.isfinite(weights).all()
+    shares = {
+        "local_ratio": (top == own).mean(),
+        "local_count_share": selected[:, own].sum() / max(selected.sum(), 1),
+        "local_weight_share": weights[:, own].sum() / weights.sum(),
+    }
+    return {name: float(share) if finite else math.nan for name, share in shares.items()}
 
 
-class Pattern(NamedTuple):
-    """The share of a client's samples per expert (N,): by first choice, and by weight."""
-
-    top1: Floats
-    weights: Floats
-
-
-def pattern_row(weights: Floats, top: Ints) -> Pattern:
-    """Return one row of the gating pattern of ``weights`` (n, N) and first choices (n,)."""
+def pattern_row(weights: Floats, top: Ints) -> dict[str, list[float]]:
+    """Return the share of a client's samples per expert (N,): by first choice, and by weight."""
     first = np.bincount(top, minlength=weights.shape[1]) / len(top)
-    return Pattern(first, weights.sum(0) / weights.sum())
+    return {"top1": first.tolist(), "weights": (weights.sum(0) / weights.sum()).tolist()}

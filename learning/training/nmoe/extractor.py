@@ -78,14 +78,11 @@ def correlation(
 
 
 def total(
-    task: Task, *correlations: Mapping[str, Tensor], who: Sequence[Sequence[bool]] | None
+    task: Task, *correlations: Mapping[str, Tensor], who: Sequence[Sequence[bool]]
 ) -> dict[str, Tensor]:
     """Sum the matrices of all clients in ``who`` and count these; ValueError if not finite."""
-    matrices = [part["matrix"] for part in correlations]
-    if who is not None:
-        pairs = zip(matrices, who, strict=True)
-        matrices = [part[torch.tensor(here, device=part.device)] for part, here in pairs]
-    whole = torch.cat(matrices)
+    pairs = zip((part["matrix"] for part in correlations), who, strict=True)
+    whole = torch.cat([part[torch.tensor(here, device=part.device)] for part, here in pairs])
     if not bool(torch.isfinite(whole).all()):
         raise ValueError("a client's correlation matrix is not finite; lower learning.step_size")
     return {"matrix": whole.sum(0), "clients": torch.tensor(len(whole))}

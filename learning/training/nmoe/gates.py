@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -107,13 +106,6 @@ def train_gates(
 # Routing of a client's samples: by its gate, to its own expert, or at random.
 
 
-class Routes(NamedTuple):
-    """Weights (n, N), which sum to 1, and the first choice (n,) of each sample."""
-
-    weights: Tensor
-    top: Tensor
-
-
 def routes_of(
     task: Task,
     features: Tensor,
@@ -122,8 +114,8 @@ def routes_of(
     client: Node,
     reach: Sequence[bool],
     occasion: object,
-) -> Routes:
-    """Route ``features`` (n, d) for one client among the experts in ``reach`` (N,).
+) -> Routing:
+    """Route ``features`` (n, d) for one client among the experts in ``reach`` (N,); sums are 1.
 
     ``routing`` is by its ``gate``, to k experts drawn at ``random``, or to its own (``local``),
     even if that is not finite: a client without an expert must not be asked. Experts are drawn
@@ -132,17 +124,16 @@ def routes_of(
     config = task.config.model
     if routing == "local":
         own = first_client(task, client.cluster) + client.device
-        top = torch.full((len(features),), own, device=task.device)
-        return Routes(_one_hot(task, top), top)
+        top = torch.full((len(features), 1), own, device=task.device)
+        return Routing(_one_hot(task, top[:, 0]), top)
     limit, top_k = reach_of(task, reach), min(config.top_k, sum(reach))
     if routing == "random":
         rng = stream(task.config.seed, "random routes", client.cluster, client.device, occasion)
         order = rng.permuted(np.tile(np.flatnonzero(reach), (len(features), 1)), axis=1)[:, :top_k]
         chosen = torch.from_numpy(order).to(task.device)
         weights = sum(_one_hot(task, part) for part in chosen.unbind(1))
-        return Routes(torch.as_tensor(weights) / top_k, chosen[:, 0])
-    found = route(task, gate, features, top_k, limit)
-    return Routes(found.weight, found.chosen[:, 0])
+        return Routing(torch.as_tensor(weights) / top_k, chosen)
+    return route(task, gate, features, top_k, limit)
 
 
 def _one_hot(task: Task, index: Tensor) -> Tensor:
@@ -186,11 +177,6 @@ def central(
     one = {name: tensor.unsqueeze(0) for name, tensor in begin.items()}
     trained = train(one, draw, each(loss, together=False), descent, [rounds], [0], together=False)
     return {name: tensor.squeeze(0) for name, tensor in trained.items()}
-
-
-def central_server(task: Task, whole: Tensors) -> dict[str, Tensor]:
-    """The extractor."""
-    return extractor_in(whole)
 
 
 def central_experts(task: Task, whole: Tensors, *, cluster: str) -> dict[str, Tensor]:
