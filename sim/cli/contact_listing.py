@@ -18,12 +18,11 @@ from scenarios.link import Isl
 from scenarios.section import utc_instant
 from sim.devices.satellites import satellites_of
 from sim.errors import InputError
-from sim.export.formats import FORMULA
 from sim.formatting import table
 from sim.plan.isl import find_isls, isl_pairs
 from sim.plan.plan import view_of
 from sim.trace import arrow as plain
-from sim.trace.arrow import array
+from sim.trace.arrow import FORMULA, array
 
 if TYPE_CHECKING:
     from scenarios import Scenario

@@ -69,13 +69,20 @@ def report_command(
     map_minute: Annotated[
         float, typer.Option(metavar="M", help="minute of the one run that its map shows")
     ] = 0.0,
+    figures: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="write each figure, and its data as CSV, there too"),
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="svg|pdf", help="form of the figures")
+    ] = "svg",
 ) -> None:
     """Write one HTML page that opens offline: of a run, of a sweep, or of several runs compared."""
     from sim.execution.folder import as_written
     from sim.report.write import report
 
     with as_written(runs):
-        print(report(runs, out, map_minute))
+        print(report(runs, out, map_minute, figures, form))
 
 
 Folder = Annotated[

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 import scenarios
 from learning.registry import Register
@@ -136,20 +135,10 @@ def _at_once(place: Path) -> Iterator[Path]:
 # Tables as they are, in Parquet, or in CSV that a spreadsheet can open without running it.
 
 
-FORMULA = "^[=+\\-@\t\r]"
-"""How text begins that a spreadsheet takes for a formula."""
-
-
 def write_csv(source: Result | Sweep, place: Path) -> list[str]:
     """Write every table as CSV, with a `'` before text that would be a formula."""
     for name, table in _tables(source):
-        for number, field in enumerate(table.schema):
-            if pa.types.is_string(field.type):
-                texts = table.column(number)
-                formula = pc.match_substring_regex(texts, FORMULA)
-                guarded = pc.if_else(formula, pc.binary_join_element_wise("'", texts, ""), texts)
-                table = table.set_column(number, field.name, guarded)
-        _write(table, place / f"{name}.csv")
+        _write(plain.without_formulas(table), place / f"{name}.csv")
     return []
 
 

@@ -18,6 +18,7 @@ from sim.plots.canvas import (
     Drawn,
     Run,
     Unit,
+    behind,
     ink,
     legend,
     new_axes,
@@ -50,8 +51,9 @@ def accuracy_of(
         raise InputError(f"the run has no {what}: it is timing-only, or ended before it began")
     names = sorted(pc.unique(rows["cluster"].drop_null()).to_pylist()) if clusters else []
     pooled = rows.filter(pc.equal(rows["scope"], "global"))
+    method = self.run.manifest.get("method")
     if not clusters:
-        return _drawn({"": [pooled]}, [self.run.manifest.get("method")], axes, over, what)
+        return _drawn({method or "": [pooled]}, [method], axes, over, what)
     names = sorted(pc.unique(rows["cluster"].drop_null()).to_pylist())
     each = {name: [rows.filter(pc.equal(rows["cluster"], name))] for name in names}
     return _drawn({**each, "all": [pooled]}, [None] * (1 + len(each)), axes, over, what)
@@ -84,7 +86,12 @@ def _drawn(
     names, lines = [], []
     for (label, each), look in zip(curves.items(), of_methods(methods), strict=True):
         # Runs may have the same accuracies: a line below shows between another's dashes.
-        drawn = [axes.plot(*points(rows, over, unit, what), **look)[0] for rows in each]
+        drawn = []
+        for number, rows in enumerate(each):
+            x, values = points(rows, over, unit, what)
+            drawn += axes.plot(x, values, **look)
+            across = f"simulated_{unit.name}" if over == "time" else "complete_cycles"
+            behind(axes, line=label, run=number, **{across: x, what: values})
         if drawn:
             names.append(SECTION.sub("", label))
             lines.append(drawn[0])

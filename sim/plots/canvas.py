@@ -6,7 +6,9 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
+import numpy as np
 import pyarrow as pa
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -88,6 +90,23 @@ def of_methods(methods: Sequence[str | None]) -> list[dict[str, Any]]:
         free = [{"color": own, "linestyle": line} for line in dashes]
         looks.append(next((look for look in free if look not in looks), free[0]))
     return looks
+
+
+_DATA: WeakKeyDictionary[Axes, list[pa.Table]] = WeakKeyDictionary()
+
+
+def behind(axes: Axes, **columns: Any) -> None:
+    """Keep some of the data that axes show, by name with unit; one value stands for all rows."""
+    rows = np.broadcast_arrays(*(np.asarray(values) for values in columns.values()))
+    table = pa.table(
+        dict(zip(columns, (pa.array(own.ravel(), from_pandas=True) for own in rows), strict=True))
+    )
+    _DATA.setdefault(axes, []).append(table)
+
+
+def data_behind(axes: Axes) -> pa.Table:
+    """Return the data that axes show, a row for each mark or point."""
+    return pa.concat_tables(_DATA.get(axes, []), promote_options="permissive")
 
 
 def ink() -> Any:

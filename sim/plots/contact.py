@@ -14,7 +14,7 @@ import scenarios
 from learning.requests.cluster import Floats
 from sim.errors import InputError
 from sim.plan.budget import one_pass
-from sim.plots.canvas import DASHES, Drawn, colour, ink, legend, new_axes
+from sim.plots.canvas import DASHES, Drawn, behind, colour, ink, legend, new_axes
 
 FAR_MORE = 10.0
 """How many times the rate of the slower direction is too much for one scale."""
@@ -34,9 +34,11 @@ def contact(self: Drawn, contact_id: int | None = None, axes: Axes | None = None
     seen, axes = sides["uplink"], axes or new_axes()
     minutes = seen["time_s"] / 60.0
     lines = axes.plot(minutes, seen["elevation_deg"], color=ink(), linewidth=1.4)
+    behind(axes, line="elevation", minutes=minutes, elevation_deg=seen["elevation_deg"])
     rates = axes.twinx()
-    for number, side in enumerate(sides.values()):
+    for number, (what, side) in enumerate(sides.items()):
         line = rates.plot(side["time_s"] / 60.0, side["rate_mbps"], linewidth=1.4)
+        behind(axes, line=what, minutes=side["time_s"] / 60.0, rate_mbps=side["rate_mbps"])
         line[0].set(color=colour(number), linestyle=DASHES[number])
         lines += line
     axes.set_xlim(minutes[0], minutes[-1])

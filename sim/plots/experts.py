@@ -16,7 +16,7 @@ from learning.requests.cluster import Floats, Ints
 from sim.analysis.experts import by_cluster, gating_pattern
 from sim.analysis.rounds import client_word
 from sim.errors import InputError
-from sim.plots.canvas import Drawn, colour, legend, name_ticks, new_axes
+from sim.plots.canvas import Drawn, behind, colour, legend, name_ticks, new_axes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +36,8 @@ def assignment(self: Drawn, axes: Axes | None = None) -> Axes:
     clusters, axes = by_cluster(every), axes or new_axes()
     rows = clusters if len(clusters) else every
     given = rows.filter(rows["assigned"])
+    keys = ["time_s", "cycle", "cluster", "device", "expert", "relevance"]
+    behind(axes, **{key: given[key].to_numpy() for key in keys})
     # One field an expert and split; splits are named by the cycles that were complete.
     splits, first = np.unique(rows["time_s"].to_numpy(), return_index=True)
     shape = int(rows["expert"].to_numpy().max()) + 1, len(splits)
@@ -99,6 +101,7 @@ def gating(self: Drawn, axes: Axes | None = None) -> Axes:
     axes.figure.colorbar(image, ax=axes, label="share of samples")
     axes.set_xlabel("expert selected first")
     axes.set_ylabel("client with the sample")
+    behind(axes, client=np.array(clients)[:, None], expert=clients, share=pattern)
     name_ticks(axes, "x", range(len(clients)), clients, upright=True)
     name_ticks(axes, "y", range(len(clients)), clients)
     axes.set_title(f"local processing ratio {np.trace(pattern) / len(clients):.1%}")
@@ -144,6 +147,7 @@ def clients(self: Drawn, axes: Axes | None = None) -> Axes:
         for height, top, colour in zip(heights, tops, colours, strict=True)
     ]
     names = ["/".join(map(str, who)) if isinstance(who, tuple) else who for who in table.index]
+    behind(axes, client=names, **{"class": np.array(classes)[:, None]}, samples=heights)
     name_ticks(axes, "x", places.tolist(), names, upright=True)
     axes.set_xlabel(axis)
     axes.set_ylabel("samples")

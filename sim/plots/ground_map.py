@@ -21,7 +21,7 @@ from scenarios import Scenario
 from sim.devices.satellites import satellites_of
 from sim.devices.sites import EARTH_RADIUS_KM, ground_sites
 from sim.errors import InputError
-from sim.plots.canvas import Drawn, colour, ink, name, new_axes
+from sim.plots.canvas import Drawn, behind, colour, ink, name, new_axes
 
 STEP_S = 20.0
 MOST_TRACKS = 24
@@ -53,6 +53,8 @@ def ground_map(
         longitude_deg, latitude_deg = broken(*circle(site, reach_deg))
         axes.plot(longitude_deg, latitude_deg, color=colour(number), linewidth=1.0)
         axes.plot(east(site.longitude_deg), site.latitude_deg, "o", color=colour(number), ms=4)
+        line = f"from where {site.name} sees a satellite"
+        behind(axes, line=line, longitude_deg=longitude_deg, latitude_deg=latitude_deg)
     write_names(axes, [(east(s.longitude_deg), s.latitude_deg, s.name) for s in sites])
     axes.set(xlim=(-180, 180), ylim=(-90, 90), aspect="equal")
     axes.set(xlabel="longitude in degrees", ylabel="latitude in degrees")
@@ -109,6 +111,10 @@ def _track(
     """Draw a satellite where it begins, and its track; return its mean altitude in km."""
     time_s = np.linspace(0.0, span_s, max(2, int(span_s / STEP_S) + 1))
     track = ground_track(satellite, start, time_s)
+    shown = len(time_s) if satellites <= MOST_TRACKS else 1
+    places = {"longitude_deg": track.longitude_deg, "latitude_deg": track.latitude_deg}
+    kept = {key: values[:shown] for key, values in {"seconds": time_s, **places}.items()}
+    behind(axes, line=satellite.name, **kept)
     if satellites <= MOST_TRACKS:
         line = broken(track.longitude_deg, track.latitude_deg)
         axes.plot(*line, color=ink(), linewidth=0.8 if satellites == 1 else 0.5, alpha=0.6)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from learning.requests.cluster import Floats, Ints
 from sim.analysis.comparison import FIGURES, Figure
 from sim.errors import InputError
-from sim.plots.canvas import legend, name, name_ticks, new_axes, of_methods
+from sim.plots.canvas import behind, legend, name, name_ticks, new_axes, of_methods
 
 MARKERS = "os^Dvx+*"
 """One a line, of different shapes and open, as lines may coincide."""
@@ -24,9 +24,10 @@ FEW = 100
 OWN = {
     "hours": Figure("simulated time (h)", "{:.2f}".format),
     "idle_share": Figure("idle share of device time", "{:.3f}".format),
+    "uplink_bytes": Figure("uplink (MB)", "{:.4g}".format, 1e6),
     "wall_s": Figure("wall time (s)", "{:.2f}".format),
 }
-"""Figures that comparisons do not have."""
+"""Figures that comparisons do not have, or not as numbers in one unit."""
 UNITS = {"deg": "degrees", "ghz": "GHz", "mhz": "MHz", "mbps": "Mbit/s", "db": "dB", "dbm": "dBm"}
 UNITS |= {"dbi": "dBi", "dbw": "dBW", "gib": "GiB", "w": "W", "k": "K", "m": "m", "hz": "Hz"}
 UNITS |= {"km": "km", "s": "s", "kg": "kg", "j": "J", "bytes": "bytes"}
@@ -66,6 +67,7 @@ def heat_map(
     place, places = row * len(across) + column, len(up) * len(across)
     fields = _quantiles(place, values, places, (0.5,)).reshape(len(up), len(across))
     axes = axes or new_axes()
+    behind(axes, **{x: _plain(across), y: _plain(up)[:, None], figure.head: fields})
     image = axes.imshow(fields, aspect="auto", origin="lower", interpolation="nearest")
     missing = np.zeros(fields.shape, bool)
     missing[row[np.isnan(values)], column[np.isnan(values)]] = True
@@ -106,6 +108,8 @@ def lines(
     for number, look in enumerate(looks):
         here = mine == number
         low, middle, high = _quantiles(column[here], values[here], len(across), (0.0, 0.5, 1.0))
+        shown = {x: _plain(across), "median": middle, "least": low, "greatest": high}
+        behind(axes, figure=figure.head, **{group or "line": _text(groups[number])}, **shown)
         # Lines may coincide: one below shows between another's dashes, and by its marks.
         marker = MARKERS[number % len(MARKERS)]
         handles += axes.plot(place, middle, marker=marker, fillstyle="none", ms=4, **look)
@@ -153,6 +157,12 @@ def _quantiles(place: Ints, values: Floats, places: int, shares: tuple[float, ..
     for here in np.unique(place[known]):
         found[:, here] = np.quantile(values[known & (place == here)], shares)
     return found
+
+
+def _plain(levels: list[Any]) -> np.ndarray:
+    """Levels as numbers if all of them are, else as text."""
+    numbers = all(isinstance(level, int | float) for level in levels)
+    return np.array(levels if numbers else list(map(_text, levels)))
 
 
 def _text(level: Any) -> str:

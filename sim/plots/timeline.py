@@ -11,7 +11,7 @@ from sim.analysis import spans
 from sim.analysis.critical_path import Spent
 from sim.analysis.rounds import client_word, round_ends_s
 from sim.errors import InputError
-from sim.plots.canvas import Drawn, colour, ink, legend, name, name_ticks, new_axes, unit_of
+from sim.plots.canvas import Drawn, behind, colour, ink, legend, name, name_ticks, new_axes, unit_of
 
 BARS = {
     "in view": (0.08, 0.84, 0.13),
@@ -47,6 +47,7 @@ def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -
         for lane, mine in enumerate(spans.by_cluster(shown[what], names)):
             begin_s, end_s = mine.merged(shown_s / FINEST, shown_s)
             bars = np.stack([begin_s, end_s - begin_s], axis=1) / unit.seconds
+            behind(axes, lane=names[lane], what=what, begin_s=begin_s, end_s=end_s)
             drawn = axes.broken_barh(list(map(tuple, bars)), (lane + low, height))
             drawn.set(color=colour(lane), alpha=opacity, linewidth=EDGE_POINTS)
     axes.set_xlim(0, shown_s / unit.seconds)
@@ -68,6 +69,7 @@ def rounds(self: Drawn, axes: Axes | None = None) -> Axes:
     axes, across, up = axes or new_axes(), unit_of(ends_s[-1]), unit_of(lasted_s.max())
     lines = axes.plot(ends_s / across.seconds, lasted_s / up.seconds, "o", ms=3, color=colour(0))
     lines += [axes.axhline(lasted_s.mean() / up.seconds, color=colour(1), linestyle="--")]
+    behind(axes, end_s=ends_s, lasted_s=lasted_s)
     axes.set_ylim(0, 1.1 * lasted_s.max() / up.seconds)
     axes.set(xlabel=f"end of the round (simulated {across.name})", ylabel=f"lasted ({up.name})")
     legend(axes, lines, ["a round", "mean"])
@@ -112,6 +114,7 @@ def draw_shares(lines: Mapping[str, Mapping[str, float]], axes: Axes | None = No
     for number, (part, marker) in enumerate(PARTS.items()):
         percent = 100 * np.array([shares[part] for shares in lines.values()])
         shown = np.where(percent > 0, np.maximum(percent, LEAST_PERCENT), np.nan)
+        behind(axes, line=list(lines), part=part, percent=percent)
         handles += axes.plot(shown, places, marker, color=colour(number), fillstyle="none", mew=2)
     axes.set(xscale="log", xlim=(0.8 * LEAST_PERCENT, 125), yticks=[])
     axes.set_ylim(len(lines) - 0.6, -0.8)

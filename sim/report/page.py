@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +11,14 @@ from importlib import resources
 from typing import Any
 
 from sim.formatting import filled
-from sim.report.figures import drawn, sentence
+from sim.report.figures import Figures, sentence
 
 MARK = "leomix report"
 """The page's generator: what is not marked so is never overwritten."""
+
+
+LONGEST_NAME = 150
+"""Letters of the name of a figure's files."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,10 @@ class Shown:
         return f"{self.sections[-1][0]}-{self.blocks}"
 
 
-def html(page: Page) -> str:
+def html(page: Page, figures: Figures) -> str:
     """Return ``page`` as one HTML file: styles, script and drawings are inside, nothing is fetched.
+
+    Drawings go into files too, where ``figures`` says.
 
     Its content security policy allows this style and this script alone, by their hashes.
     """
@@ -68,10 +75,15 @@ def html(page: Page) -> str:
     values = {
         **{"title": page.title, "subtitle": page.subtitle, "notices": page.notices},
         **{"mark": MARK, "style": style, "script": script, "policy": policy},
-        **{"shown": shown, "drawn": drawn, **page.context},
+        **{"shown": shown, "drawn": figures.drawn, "slug": slug, **page.context},
     }
     own: dict[str, Any] = {"counted": counted, "line": line, "sentence": sentence}
     return filled("sim.report", "templates", page.template, values, own, html=True)
+
+
+def slug(*words: str) -> str:
+    """Return words as a name for files and ids: small letters and digits with dashes between."""
+    return re.sub("[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")[:LONGEST_NAME]
 
 
 def counted(number: int, name: str) -> str:

@@ -24,7 +24,7 @@ from sim.execution.folder import COMPLETE, INTERRUPTED
 from sim.execution.result import Result, load
 from sim.formatting import data_size, percent, seconds
 from sim.plots.accuracy import OVER
-from sim.plots.canvas import colour
+from sim.plots.canvas import behind, colour
 from sim.plots.contact import longest_service
 from sim.plots.ground_map import check_map
 from sim.plots.timeline import CRITICAL, MOST_LINES, PARTS
@@ -158,6 +158,7 @@ def _relevance(value: float, assigned: bool) -> str:
 
 def draw_staleness(axes: Axes, counts: Mapping[int, int]) -> None:
     """Draw how many versions lay between a device's download and its update."""
+    behind(axes, staleness_versions=list(counts), updates=list(counts.values()))
     axes.bar(list(counts), list(counts.values()), color=colour(0))
     axes.locator_params(axis="x", integer=True)
     axes.set_xlim(-1, max(counts) + 1)
@@ -196,6 +197,7 @@ def draw_rounds(axes: Axes, rounds: Sequence[Alignment]) -> None:
     days = [one.time_s / 86400 for one in rounds]
     fitness = [float(one.fitness[one.assigned].mean()) for one in rounds]
     load = [variation(one.samples.sum(axis=0)) if one.samples.any() else np.nan for one in rounds]
+    behind(axes, days=days, mean_fitness=fitness, variation_of_load=load)
     axes.plot(days, fitness, marker="o", markersize=3, color="#0072b2", label="mean fitness")
     said = "variation of load (samples)"
     axes.plot(days, load, marker="s", markersize=3, color="#d55e00", label=said)

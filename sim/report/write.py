@@ -9,25 +9,40 @@ from sim.errors import InputError
 from sim.execution.folder import is_sweep
 from sim.files import check_not_a_pipe, check_within, write_text
 from sim.report import comparison_page, run_page, sweep_page
+from sim.report.figures import Figures
 from sim.report.page import MARK, Page, html
 from sim.sweep import read_sweep
 
 
 def report(
-    folders: Sequence[str | Path], out: str | Path | None = None, map_minute: float = 0.0
+    folders: Sequence[str | Path],
+    out: str | Path | None = None,
+    map_minute: float = 0.0,
+    figures: str | Path | None = None,
+    form: str = "svg",
 ) -> Path:
     """Write the report of a run, of a sweep, or of several of them side by side; return its path.
 
     Default ``out``: ``report.html`` in the folder of the one run or sweep, else in the current one.
-    ``map_minute`` is the minute of one run that its map shows. The same folders give the same
-    bytes. Raises InputError for a folder that holds no run with tables, for a minute that no map
-    shows, and for a file that is not a report or cannot be written.
+    ``map_minute`` is the minute of one run that its map shows. ``figures`` is a folder for every
+    figure of the page as a file of this ``form``, svg or pdf, and for the data behind each as CSV;
+    files of the same names are replaced. The same folders give the same bytes. Raises InputError
+    for a folder that holds no run with tables, for a minute that no map shows, and for a file that
+    is not a report or cannot be written.
     """
     places = list(dict.fromkeys(Path(folder) for folder in folders))
     if not places:
         raise InputError("report: name at least one folder of a run or sweep")
     path = checked(places, None if out is None else Path(out))
-    text = html(_page(places, map_minute))
+    if form not in ("svg", "pdf"):
+        raise InputError(f"--format {form}: must be svg or pdf")
+    page, into = _page(places, map_minute), None if figures is None else Path(figures)
+    try:
+        if into is not None:
+            into.mkdir(parents=True, exist_ok=True)
+        text = html(page, Figures(into, form))
+    except OSError as error:
+        raise InputError(f"--figures {into}: cannot be written ({error.strerror})") from error
     try:
         write_text(path, text)
     except OSError as error:

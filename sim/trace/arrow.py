@@ -166,6 +166,24 @@ def write_batches(batches: Iterable[Any], path: Path) -> None:
             writer.write_batch(rows)
 
 
+FORMULA = "^[=+\\-@\t\r]"
+"""How text begins that a spreadsheet takes for a formula."""
+
+
+def without_formulas(table: Any) -> Any:
+    """Return an Arrow table with a `'` before text that a spreadsheet would take for a formula."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for number, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            texts = table.column(number)
+            formula = pc.match_substring_regex(texts, FORMULA)
+            guarded = pc.if_else(formula, pc.binary_join_element_wise("'", texts, ""), texts)
+            table = table.set_column(number, field.name, guarded)
+    return table
+
+
 def iso(times: np.ndarray, unit: Literal["ms", "us"] = "us") -> np.ndarray:
     """Return UTC times (datetime64) as text, like 2026-08-22T00:00:00.123456Z."""
     written: np.ndarray = np.datetime_as_string(times, unit=unit, timezone="UTC")

@@ -287,6 +287,30 @@ def test_a_sweep_names_what_is_best_in_the_mean_and_not_the_luckiest_seed(sweep,
     assert "the points range from 0.510 to 0.570." in words
 
 
+def test_figures_are_files_beside_the_data_behind_them(leomix, runs, sweep, tmp_path):
+    own, place = runs["slots"], tmp_path / "figures"
+    for name, folders in (("run", [own]), ("comparison", [own, runs["nmoe"]]), ("sweep", [sweep])):
+        for form in ("svg", "pdf"):
+            into = place / name / form
+            words = ("-o", tmp_path / f"{name}.html", "--figures", into, "--format", form)
+            assert leomix("report", *folders, *words).status == 0
+            figures = {path.stem for path in into.glob(f"*.{form}")}
+            drawings = Seen(tmp_path / f"{name}.html").text.count("<figure ")
+            assert figures == {path.stem for path in into.glob("*.csv")}
+            assert len(figures) == drawings > 3
+    shown = pd.read_csv(place / "run/svg/accuracy-over-time.csv")
+    rows = runs.result("slots").metrics.query("scope == 'global'")
+    np.testing.assert_allclose(shown["simulated_minutes"] * 60, rows["time_s"])
+    np.testing.assert_allclose(shown["accuracy"], rows["accuracy"])
+    spent = pd.read_csv(place / "run/pdf/where-the-time-went.csv").groupby("line").percent.sum()
+    np.testing.assert_allclose(spent, 100.0)
+    (tmp_path / "file").write_text("")
+    for more in (("--figures", tmp_path / "file"), ("--format", "png")):
+        outcome = leomix("report", own, "-o", tmp_path / "run.html", *more)
+        assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+        assert more[0] in outcome.err
+
+
 def test_points_that_failed_are_listed_and_a_sweep_beside_a_run_is_its_points(
     sweep: Path, runs: Runs, tmp_path: Path
 ) -> None:
