@@ -82,13 +82,7 @@ class EarthRotation:
     def rotate(
         self, time_s: FloatArray, position_km: FloatArray, velocity_km_s: FloatArray
     ) -> FloatArray:
-        """Turn TEME states (..., T, 3) at times (T,) into Earth-fixed states (..., T, 6)."""
-        return np.moveaxis(self.planes(time_s, position_km, velocity_km_s), 0, -1)
-
-    def planes(
-        self, time_s: FloatArray, position_km: FloatArray, velocity_km_s: FloatArray
-    ) -> FloatArray:
-        """As `rotate`, component by component: (6, ..., T)."""
+        """Turn TEME states (..., T, 3) at times (T,) into Earth-fixed states (6, ..., T)."""
         angle = np.interp(time_s, self.knots_s, self.angle_rad)
         cosine, sine = np.cos(angle), np.sin(angle)
         state = np.empty((6, *position_km.shape[:-1]))

@@ -52,7 +52,7 @@ def eclipses(
     without time zone or an end not after the start.
     """
     models, since, lasts_s = as_satellites(satellites), Start.of(start), span_s(start, end)
-    found = [_Shadow(model, since).stays(lasts_s) for model in models]
+    found = [_stays(model, since, lasts_s) for model in models]
     whose = np.repeat(np.arange(len(models)), [stays.shape[1] for stays in found])
     enter_s, leave_s, *clipped = np.concatenate(found, axis=1)
     return Eclipses(whose, enter_s, leave_s, *(cut.astype(np.bool_) for cut in clipped))
@@ -62,70 +62,66 @@ def eclipses(
 _TOLERANCE = 1e-5
 
 
-@dataclass(frozen=True)
-class _Shadow:
-    """The limb test of one satellite, by seconds since a start."""
+def _stays(satellite: Satellite, start: Start, lasts_s: float) -> FloatArray:
+    """Entries, exits, and which of them are clipped (4, n), within so many seconds."""
+    step_s = sampling_step_s(satellite)
+    good = good_stretch(satellite, start, lasts_s, step_s)
+    if good is None:
+        return np.empty((4, 0))
+    begin_s, end_s = good.first_s, good.last_s
+    grid_s = np.linspace(begin_s, end_s, ceil((end_s - begin_s) / step_s) + 1)
 
-    satellite: Satellite
-    start: Start
-
-    def test(self, time_s: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Height (km) of the ray of the Sun above the limb and its first two rates, per second.
-
-        On the side of the Sun the height grows with the way to the terminator's plane, where it is
-        the satellite's own; it is negative in shadow only.
-        """
-        _, *state = in_teme(self.satellite, self.start, time_s)
-        place, velocity = (np.ascontiguousarray(vector.T) for vector in state)
-        ray = sun_km(self.start.julian_day + self.start.day_fraction(time_s)) - place
-        ray /= np.sqrt(dot(ray, ray))
-        along, climb = dot(place, ray), dot(velocity, ray)
-        radius = np.sqrt(dot(place, place))
-        behind = along < 0
-        across = place - along * ray
-        apart = np.where(behind, np.sqrt(dot(across, across)), radius)
-        rate = dot(across, velocity) / apart
-        outward = dot(velocity, velocity) - climb**2 - _MU_KM3_S2 * apart**2 / radius**3
-        bend = (outward - rate**2) / apart
-        sunward = dot(place, velocity) / radius + climb
-        height = apart - _LIMB_KM + np.where(behind, 0.0, along)
-        return height, np.where(behind, rate, sunward), bend
-
-    def stays(self, lasts_s: float) -> FloatArray:
-        """Entries, exits, and which of them are clipped (4, n), within so many seconds."""
-        step_s = sampling_step_s(self.satellite)
-        good = good_stretch(self.satellite, self.start, lasts_s, step_s)
-        if good is None:
-            return np.empty((4, 0))
-        begin_s, end_s = good.first_s, good.last_s
-        grid_s = np.linspace(begin_s, end_s, ceil((end_s - begin_s) / step_s) + 1)
-        height, rate, _ = self.test(grid_s)
-        # A stay between two samples shows as a minimum of the height.
-        lit, falls = height > 0, rate < 0
-        dips = np.flatnonzero(lit[:-1] & lit[1:] & falls[:-1] & ~falls[1:])
-        low_s = self._roots(slice(1, 3), grid_s, dips, np.ones(len(dips), np.bool_))
-        order = np.argsort(np.append(grid_s, low_s), kind="stable")
-        grid_s = np.append(grid_s, low_s)[order]
-        dark = np.append(height, self.test(low_s)[0])[order] < 0
-        edges = np.flatnonzero(dark[1:] != dark[:-1])
-        edge_s = self._roots(slice(0, 2), grid_s, edges, dark[edges])
-        ends = [begin_s] * int(dark[0]), [end_s] * int(dark[-1])
-        enter_s, leave_s = np.concatenate([ends[0], edge_s, ends[1]]).reshape(-1, 2).T
-        return np.stack([enter_s, leave_s, enter_s == begin_s, leave_s == end_s])
-
-    def _roots(
-        self, what: slice, grid_s: FloatArray, left: IntArray, rising: BoolArray
-    ) -> FloatArray:
-        """Where a part of the test is zero, once between times `left` and the next ones."""
-        begin_s, step_s = grid_s[left], grid_s[left + 1] - grid_s[left]
+    def roots(what: slice, left: IntArray, rising: BoolArray) -> FloatArray:
+        """Where a part of the limb test is zero, once between times `left` and the next ones."""
+        first_s, step_s = grid_s[left], grid_s[left + 1] - grid_s[left]
 
         def function(which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-            value, slope = self.test(begin_s[which] + x * step_s[which])[what]
+            time_s = first_s[which] + x * step_s[which]
+            value, slope = _limb_test(satellite, start, time_s)[what]
             return value, slope * step_s[which]
 
         ends = np.zeros(len(left)), np.ones(len(left))
         x = newton_roots(function, *ends, np.full(len(left), 0.5), rising, _TOLERANCE)
-        return begin_s + x * step_s
+        return first_s + x * step_s
+
+    height, rate, _ = _limb_test(satellite, start, grid_s)
+    # A stay between two samples shows as a minimum of the height.
+    lit, falls = height > 0, rate < 0
+    dips = np.flatnonzero(lit[:-1] & lit[1:] & falls[:-1] & ~falls[1:])
+    low_s = roots(slice(1, 3), dips, np.ones(len(dips), np.bool_))
+    order = np.argsort(np.append(grid_s, low_s), kind="stable")
+    grid_s = np.append(grid_s, low_s)[order]
+    dark = np.append(height, _limb_test(satellite, start, low_s)[0])[order] < 0
+    edges = np.flatnonzero(dark[1:] != dark[:-1])
+    edge_s = roots(slice(0, 2), edges, dark[edges])
+    ends = [begin_s] * int(dark[0]), [end_s] * int(dark[-1])
+    enter_s, leave_s = np.concatenate([ends[0], edge_s, ends[1]]).reshape(-1, 2).T
+    return np.stack([enter_s, leave_s, enter_s == begin_s, leave_s == end_s])
+
+
+def _limb_test(
+    satellite: Satellite, start: Start, time_s: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Height (km) of the ray of the Sun above the limb and its first two rates, per second.
+
+    On the side of the Sun the height grows with the way to the terminator's plane, where it is the
+    satellite's own; it is negative in shadow only.
+    """
+    _, *state = in_teme(satellite, start, time_s)
+    place, velocity = (np.ascontiguousarray(vector.T) for vector in state)
+    ray = sun_km(start.julian_day + start.day_fraction(time_s)) - place
+    ray /= np.sqrt(dot(ray, ray))
+    along, climb = dot(place, ray), dot(velocity, ray)
+    radius = np.sqrt(dot(place, place))
+    behind = along < 0
+    across = place - along * ray
+    apart = np.where(behind, np.sqrt(dot(across, across)), radius)
+    rate = dot(across, velocity) / apart
+    outward = dot(velocity, velocity) - climb**2 - _MU_KM3_S2 * apart**2 / radius**3
+    bend = (outward - rate**2) / apart
+    sunward = dot(place, velocity) / radius + climb
+    height = apart - _LIMB_KM + np.where(behind, 0.0, along)
+    return height, np.where(behind, rate, sunward), bend
 
 
 # VSOP87 (Bretagnon and Francou 1988) as abridged in Meeus, Astronomical Algorithms, appendix III:

@@ -77,7 +77,11 @@ def scan_satellites(
         return _bounded(scan_tle(text, source, checksum), source)
     if form in _RECORDS:
         return _bounded(scan_omm(_RECORDS[form](text, source)), source)
-    return iter([_unknown(source, first)] if first else [])
+    if first.startswith("CCSDS_OMM_VERS"):
+        what = "OMM in KVN, which is not read; give JSON, CSV or XML"
+    else:
+        what = f"no element sets, it starts with {first[:40]!r}; give {_FORMS}"
+    return iter([ElementError(f"{source}:1: {what}")] if first else [])
 
 
 def _bounded(
@@ -98,11 +102,3 @@ def _form(first: str, others: Iterator[str]) -> str:
     if first.startswith("<"):
         return "xml"
     return "csv" if USED.intersection(cell.strip(' "') for cell in first.split(",")) else "unknown"
-
-
-def _unknown(source: str, first: str) -> ElementError:
-    if first.startswith("CCSDS_OMM_VERS"):
-        return ElementError(f"{source}:1: OMM in KVN, which is not read; give JSON, CSV or XML")
-    return ElementError(
-        f"{source}:1: no element sets, it starts with {first[:40]!r}; give {_FORMS}"
-    )

@@ -102,7 +102,7 @@ def sampled_ephemeris(
     limits_km = np.array([farthest_km(satellite) for satellite in satellites])
     error = error_codes(error, position, velocity, limits_km[:, None])
     rotation = earth_rotation(start, float(time_s[0]), float(time_s[-1]))
-    state = rotation.planes(time_s, position, velocity)
+    state = rotation.rotate(time_s, position, velocity)
     failing = np.any(error != 0, axis=1)
     if failing.any():
         state[:, failing] = _with_extrapolated_ends(state[:, failing], error[failing])

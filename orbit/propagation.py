@@ -54,7 +54,7 @@ def propagate(
             f"{error_reason(int(error[first]))}; stay nearer to the epoch "
             f"{satellite.epoch:%Y-%m-%d}"
         )
-    return rotation.rotate(time_s, position, velocity)
+    return rotation.rotate(time_s, position, velocity).T
 
 
 def in_teme(
@@ -140,7 +140,7 @@ class ExactStates:
             if rows.size:
                 model = self.satellites[satellite[rows[0]]].model
                 _, position[rows], velocity[rows] = model.sgp4_array(day[rows], fraction[rows])
-        return self.rotation.rotate(time_s, position, velocity)
+        return self.rotation.rotate(time_s, position, velocity).T
 
 
 # Stretches end this close to the failure.
