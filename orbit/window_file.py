@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import nan
@@ -27,11 +27,6 @@ GEOMETRY = {
     **{f"{at}_range_rate_km_s": (-100.0, 100.0) for at in ("rise", "culminate", "set")},
 }
 FLAGS = ("clipped_start", "clipped_end", "sgp4_error")
-KNOWN = (
-    "satellite", "site", "rise_utc", "culminate_utc", "set_utc", "duration_s", *GEOMETRY,
-    "culminations", *FLAGS,
-)  # fmt: skip
-
 _FLAG_WORDS = {"true": True, "1": True, "false": False, "0": False, "": False}
 _LONGEST_S = 1e9
 # Other tools round times to a millisecond; ours are in microseconds.
@@ -40,96 +35,78 @@ _ROUNDING = timedelta(milliseconds=1)
 _DURATION_ROUNDING_S = 1.0
 
 
-@dataclass(frozen=True)
-class _Cells:
-    """A row of a table in which our column `name` is called `columns[name]`."""
+def _name(row: Row, column: str) -> str:
+    return intern(row.name(column))  # one object for all rows that say the same
 
-    row: Row
-    columns: Mapping[str, str]
 
-    def window(self) -> dict[str, Any]:
-        """Columns of `ContactWindows`, with names and instants; raises TableError with the line."""
-        try:
-            return self._window()
-        except TableError:
-            raise
-        except ValueError as error:
-            raise self.row.error(str(error)) from None
+def _instant(row: Row, column: str) -> datetime:
+    return parse_instant(row.cells[column], column)
 
-    def _window(self) -> dict[str, Any]:
-        rise = self._instant("rise_utc")
-        set_ = self._set(rise)
-        return {
-            "satellite": self._name("satellite") if "satellite" in self.columns else "satellite",
-            "site": self._name("site"),
-            "rise_s": rise,
-            "culminate_s": self._culminate(rise, set_),
-            "set_s": set_,
-            **{name: self._geometry(name) for name in GEOMETRY},
-            "culminations": self._culminations(),
-            **{name: self._flag(name) for name in FLAGS},
-        }
 
-    def _name(self, name: str) -> str:
-        """A cell that must say something; one object for all rows that say the same."""
-        return intern(self.row.name(self.columns[name]))
+def _in(low: float, high: float) -> Callable[[Row, str], float]:
+    """Reads a number in a range, nan where there is none."""
 
-    def _geometry(self, name: str) -> float:
-        return nan if self._unknown(name) else self._number(name, *GEOMETRY[name])
+    def read(row: Row, column: str) -> float:
+        unknown = row.cells[column].lower() in ("", "nan")
+        return nan if unknown else within(row.number(column), low, high, column)
 
-    def _text(self, name: str) -> str:
-        """The cell of our column `name`; empty where the file has no such column."""
-        return self.row.cells[self.columns[name]] if name in self.columns else ""
+    return read
 
-    def _instant(self, name: str) -> datetime:
-        return parse_instant(self._text(name), self.columns[name])
 
-    def _set(self, rise: datetime) -> datetime:
-        if "set_utc" in self.columns:
-            set_ = self._instant("set_utc")
-        else:
-            set_ = rise + timedelta(seconds=self._number("duration_s", 0.0, _LONGEST_S))
-        if set_ <= rise:
-            raise ValueError(f"the window sets at {set_}, not after it rises; correct its times")
-        if "set_utc" in self.columns and not self._unknown("duration_s"):
-            lasts_s = (set_ - rise).total_seconds()
-            duration_s = self._number("duration_s", 0.0, _LONGEST_S)
-            if abs(duration_s - lasts_s) > _DURATION_ROUNDING_S:
-                column = self.columns["duration_s"]
-                raise ValueError(
-                    f"the window sets {lasts_s:.10g} s after it rises, but {column} says "
-                    f"{duration_s:.10g}; correct one of them, or leave {column} out"
-                )
-        return set_
+def _count(row: Row, column: str) -> int:
+    text = row.cells[column] or "0"
+    if not re.fullmatch(r"\d{1,6}", text):
+        raise ValueError(f"culminations {shown(text)} is not a count; give 0 or a whole number")
+    return int(text)
 
-    def _culminate(self, rise: datetime, set_: datetime) -> datetime:
-        if not self._text("culminate_utc"):
-            return rise + (set_ - rise) / 2
-        top = self._instant("culminate_utc")
-        if not rise - _ROUNDING <= top <= set_ + _ROUNDING:
-            raise ValueError(f"the window culminates at {top}, outside it; correct its times")
-        return min(max(top, rise), set_)
 
-    def _unknown(self, name: str) -> bool:
-        return self._text(name).lower() in ("", "nan")
+def _flag(row: Row, column: str) -> bool:
+    text = row.cells[column]
+    if text.lower() not in _FLAG_WORDS:
+        raise ValueError(f"{column} {shown(text)} is not a flag; give true or false")
+    return _FLAG_WORDS[text.lower()]
 
-    def _number(self, name: str, low: float, high: float) -> float:
-        column = self.columns[name]
-        return within(self.row.number(column), low, high, column)
 
-    def _culminations(self) -> int:
-        text = self._text("culminations") or "0"
-        if not re.fullmatch(r"\d{1,6}", text):
-            raise ValueError(f"culminations {shown(text)} is not a count; give 0 or a whole number")
-        return int(text)
+_READ: dict[str, Callable[[Row, str], Any]] = {
+    "satellite": _name, "site": _name, "rise_utc": _instant,
+    "culminate_utc": lambda row, column: _instant(row, column) if row.cells[column] else None,
+    "set_utc": _instant, "duration_s": _in(0.0, _LONGEST_S),
+    **{name: _in(*limits) for name, limits in GEOMETRY.items()},
+    "culminations": _count, **dict.fromkeys(FLAGS, _flag),
+}  # fmt: skip
+KNOWN = tuple(_READ)
+_ABSENT = {
+    "satellite": "satellite", "culminate_utc": None, "set_utc": None, "duration_s": nan,
+    **dict.fromkeys(GEOMETRY, nan), "culminations": 0, **dict.fromkeys(FLAGS, False),
+}  # fmt: skip
 
-    def _flag(self, name: str) -> bool:
-        text = self._text(name)
-        if text.lower() not in _FLAG_WORDS:
-            raise ValueError(
-                f"{self.columns[name]} {shown(text)} is not a flag; give true or false"
-            )
-        return _FLAG_WORDS[text.lower()]
+
+def _window(row: Row, columns: Mapping[str, str]) -> dict[str, Any]:
+    """Columns of `ContactWindows`, with names and instants, of a row.
+
+    Our column `name` is called `columns[name]` there. Raises ValueError for a cell that is wrong,
+    and for times that contradict each other.
+    """
+    cells = _ABSENT | {name: _READ[name](row, column) for name, column in columns.items()}
+    rise, top, set_, duration_s = (
+        cells.pop(name) for name in ("rise_utc", "culminate_utc", "set_utc", "duration_s")
+    )
+    if set_ is None:
+        set_ = rise + timedelta(seconds=row.number(columns["duration_s"]))
+    if set_ <= rise:
+        raise ValueError(f"the window sets at {set_}, not after it rises; correct its times")
+    lasts_s = (set_ - rise).total_seconds()
+    if abs(duration_s - lasts_s) > _DURATION_ROUNDING_S:
+        column = columns["duration_s"]
+        raise ValueError(
+            f"the window sets {lasts_s:.10g} s after it rises, but {column} says "
+            f"{duration_s:.10g}; correct one of them, or leave {column} out"
+        )
+    if top is None:
+        top = rise + (set_ - rise) / 2
+    elif not rise - _ROUNDING <= top <= set_ + _ROUNDING:
+        raise ValueError(f"the window culminates at {top}, outside it; correct its times")
+    return cells | {"rise_s": rise, "culminate_s": min(max(top, rise), set_), "set_s": set_}
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +159,13 @@ def parse_windows(
     lines, found = [], defaultdict[str, list[Any]](list)
     for row in table.rows:
         lines.append(row.line)
-        for name, value in _Cells(row, called).window().items():
+        try:
+            window = _window(row, called)
+        except TableError:
+            raise
+        except ValueError as error:
+            raise row.error(str(error)) from None
+        for name, value in window.items():
             found[name].append(value)
     _check_apart(found, lines, source)
     zero = min(found["rise_s"]) if start is None else utc(start, "start")
