@@ -11,7 +11,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -26,7 +26,7 @@ from distributed.scheduler import KilledWorker
 
 from sim.errors import InputError
 from sim.execution.folder import CRASHED, FAILED, INTERRUPTED
-from sim.sweep.engine import Engine, Outcome, Point, kill_points, run_point, stop_points
+from sim.sweep.engine import Engine, Outcome, Point, Submit, kill_points, run_point, stop_points
 
 CONNECT_S = 5.0
 """How long a scheduler may take to answer, and to come back when it was lost."""
@@ -38,7 +38,7 @@ class DaskEngine(Engine):
     """Runs points on the workers of a Dask scheduler, one a thread of theirs.
 
     As many points as there are threads are handed out, and at least ``least``, which tells a
-    cluster that grows on demand how far. :meth:`run` raises InputError where nobody answers.
+    cluster that grows on demand how far. ``run`` raises InputError where nobody answers.
     """
 
     def __init__(self, scheduler: str, least: int) -> None:
@@ -48,21 +48,14 @@ class DaskEngine(Engine):
         self._client: Client
         self._idle_since = time.monotonic()
 
-    def run(
-        self, points: Sequence[Point], folder: Path, cache: bool
-    ) -> Generator[Outcome, None, None]:
-        """Run ``points``, and yield how each of those that were handed out ended.
-
-        What runs of the sweep is ended when it ends, and where a worker closes.
-        """
+    @contextmanager
+    def _submitting(self, points: Sequence[Point], folder: Path, cache: bool) -> Iterator[Submit]:
+        """Yield what submits a point; a point ends with the sweep, or where its worker closes."""
         name, places = f"leomix-{uuid4().hex}", [folder / point.digest for point in points]
 
-        def submit(point: Point) -> Future[dict[str, Any]]:
-            said, key = asdict(point), f"leomix-{point.digest}-{uuid4().hex}"
-            found: Future[dict[str, Any]] = threads.submit(
-                run_point, said, str(folder), cache, key=key
-            )
-            return found
+        def submit(point: Point) -> Any:
+            key = f"leomix-{point.digest}-{uuid4().hex}"
+            return threads.submit(run_point, asdict(point), str(folder), cache, key=key)
 
         with connected(self._scheduler) as client:
             self._client, threads = client, client.get_executor(pure=False)
@@ -70,7 +63,7 @@ class DaskEngine(Engine):
             self._on_workers(kill_points, places)
             client.register_plugin(KillOnClose(places, name))
             try:
-                yield from self.handed_out(points, folder, submit)
+                yield submit
             finally:
                 if not self.lost:
                     with suppress(OSError):

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from socket import gethostname
@@ -60,6 +60,10 @@ class Outcome:
     note: str = ""
 
 
+Submit = Callable[[Point], Future[Any]]
+"""Hands a point out to a thread."""
+
+
 class Engine(ABC):
     """Hands points out to threads, here or elsewhere, each with a process that runs one at a time.
 
@@ -71,17 +75,6 @@ class Engine(ABC):
         self._held = False
         self._stopped = False
 
-    @abstractmethod
-    def run(
-        self, points: Sequence[Point], folder: Path, cache: bool
-    ) -> Generator[Outcome, None, None]:
-        """Run ``points`` (no two of one digest) in ``folder/DIGEST`` and yield how each ended.
-
-        Outcomes come as they come, one a point that was started: a point that failed or crashed
-        has been tried twice by then. ``cache`` uses the store of training results. What still runs
-        when this is left is killed.
-        """
-
     def hold(self) -> None:
         """Start no more points; those that are running are finished."""
         self._held = True
@@ -90,21 +83,33 @@ class Engine(ABC):
         """Start no more points, and have those that are running saved and ended."""
         self._held = self._stopped = True
 
-    def handed_out(
-        self, points: Sequence[Point], folder: Path, submit: Callable[[Point], Future[Any]]
-    ) -> Iterator[Outcome]:
-        """``submit`` as many points at a time as there are threads; yield how each ended."""
+    def run(
+        self, points: Sequence[Point], folder: Path, cache: bool
+    ) -> Generator[Outcome, None, None]:
+        """Run ``points`` (no two of one digest) in ``folder/DIGEST`` and yield how each ended.
+
+        As many are handed out at a time as there are threads. Outcomes come as they come, one a
+        point that was started: a point that failed or crashed has been tried twice by then.
+        ``cache`` uses the store of training results. What still runs when this is left is killed.
+        """
         waiting, busy, asked = deque(points), dict[Future[Any], Path](), False
-        while not self.lost and (busy or (waiting and not self._held)):
-            while waiting and not self._held and len(busy) < self._threads():
-                point = waiting.popleft()
-                busy[submit(point)] = folder / point.digest
-            if self._stopped and not asked:
-                asked = True
-                self._save(list(busy.values()))
-            for future in wait(busy, LOOK_EVERY_S, FIRST_COMPLETED).done:
-                if not self.lost:
-                    yield self._outcome(busy.pop(future).name, future)
+        with self._submitting(points, folder, cache) as submit:
+            while not self.lost and (busy or (waiting and not self._held)):
+                while waiting and not self._held and len(busy) < self._threads():
+                    point = waiting.popleft()
+                    busy[submit(point)] = folder / point.digest
+                if self._stopped and not asked:
+                    asked = True
+                    self._save(list(busy.values()))
+                for future in wait(busy, LOOK_EVERY_S, FIRST_COMPLETED).done:
+                    if not self.lost:
+                        yield self._outcome(busy.pop(future).name, future)
+
+    @abstractmethod
+    def _submitting(
+        self, points: Sequence[Point], folder: Path, cache: bool
+    ) -> AbstractContextManager[Submit]:
+        """Yield what hands a point out; end what still runs when this is left."""
 
     @abstractmethod
     def _threads(self) -> int:
@@ -169,17 +174,12 @@ class LocalEngine(Engine):
         self._workers = workers
         self._lock = lock
 
-    def run(
-        self, points: Sequence[Point], folder: Path, cache: bool
-    ) -> Generator[Outcome, None, None]:
-        """Run ``points``, and yield how each of those that were started ended."""
-
-        def submit(point: Point) -> Future[Outcome]:
-            return threads.submit(PointRunner(point, folder, cache, self._lock).run)
-
+    @contextmanager
+    def _submitting(self, points: Sequence[Point], folder: Path, cache: bool) -> Iterator[Submit]:
+        of_all = folder, cache, self._lock
         with ThreadPoolExecutor(self._workers) as threads:
             try:
-                yield from self.handed_out(points, folder, submit)
+                yield lambda point: threads.submit(PointRunner(point, *of_all).run)
             finally:
                 kill_points([folder / point.digest for point in points])
 

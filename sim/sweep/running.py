@@ -87,26 +87,22 @@ def run_points(plan: Plan, points: list[Point], options: SweepOptions, quiet: bo
     options.check_engine()
     is_new = sweep_folder.claim(place, about, may_be_there, options.part)
     try:
-        return _run(place, points, options, quiet)
+        with (
+            sweep_folder.among(place, options.shard[1]),
+            sweep_folder.locked(place, options.part) as lock,
+        ):
+            sweeping = Sweeping(place, points, options)
+            sweeping.collect()
+            with SweepProgress(len(sweeping.left), quiet) as progress:
+                sweeping.run(options.new_engine(lock), progress)
+            log = place / LOG
+            if options.shard[1] == 1 and log.exists() and not log.stat().st_size:
+                log.unlink(missing_ok=True)  # of several shards others may be writing to it
+        return sweeping
     finally:
         # What came to nothing is not in the way of the corrected command.
         if is_new and options.shard[1] == 1:
             sweep_folder.give_up_if_unused(place)
-
-
-def _run(place: Path, points: list[Point], options: SweepOptions, quiet: bool) -> Sweeping:
-    with (
-        sweep_folder.among(place, options.shard[1]),
-        sweep_folder.locked(place, options.part) as lock,
-    ):
-        sweeping = Sweeping(place, points, options)
-        sweeping.collect()
-        with SweepProgress(len(sweeping.left), quiet) as progress:
-            sweeping.run(options.new_engine(lock), progress)
-        log = place / LOG
-        if options.shard[1] == 1 and log.exists() and not log.stat().st_size:
-            log.unlink(missing_ok=True)  # of several shards others may be writing to it
-    return sweeping
 
 
 def free_place(plan: Plan) -> Path:
@@ -162,7 +158,13 @@ class Sweeping:
             ended = engine.run(left, (self.place / POINTS).resolve(), options.cache)
             with asking_to_stop(engine, options.max_wall_s) as asked, contextlib.closing(ended):
                 for outcome in ended:
-                    self._take(outcome, on_outcome)
+                    self.outcomes[outcome.digest] = outcome
+                    on_outcome(outcome)
+                    if time.monotonic() - self._written_at >= ROWS_EVERY_S:
+                        # Where this cannot be, or another shard is at it, the last time will tell.
+                        with contextlib.suppress(OSError, InputError):
+                            self._keep_rows(0.0)
+                        self._written_at = time.monotonic()
                     ended_well = outcome.status in (COMPLETE, INTERRUPTED)
                     why = sweep_folder.why_none(vars(outcome))
                     if not (ended_well or options.keep_going or why == NO_CONTACT):
@@ -180,16 +182,6 @@ class Sweeping:
     def rows(self) -> pa.Table:
         """Return the rows of all points."""
         return sweep_folder.rows_table(self.points, self.outcomes)
-
-    def _take(self, outcome: Outcome, on_outcome: Callable[[Outcome], None]) -> None:
-        self.outcomes[outcome.digest] = outcome
-        on_outcome(outcome)
-        if time.monotonic() - self._written_at >= ROWS_EVERY_S:
-            # If this cannot be written, or another shard is at it, the last time will tell: points
-            # go on being run.
-            with contextlib.suppress(OSError, InputError):
-                self._keep_rows(0.0)
-            self._written_at = time.monotonic()
 
     def _keep_rows(self, patience_s: float) -> None:
         """Write the rows, one shard after the other: none overwrites those of another."""

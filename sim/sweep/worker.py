@@ -63,10 +63,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what else is printed to stdout goes to stderr
     # Between points there is nothing to save; the supervisor says when to end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if HANG_UP is not None:
-        signal.signal(HANG_UP, signal.SIG_IGN)
+    for number in filter(None, (signal.SIGINT, signal.SIGTERM, HANG_UP)):
+        signal.signal(number, signal.SIG_IGN)
     inbox = Inbox()
     threading.Thread(target=inbox.listen, daemon=True).start()
     while True:
