@@ -102,6 +102,11 @@ class FedAvgSat(FedAvg):
         """Raise ValueError where planes are asked for that nobody knows, or that are not used."""
         if options.intra_plane and options.selection == "first":
             raise ValueError("intra_plane: is not used with selection 'first'; set scheduled")
+        if options.intra_plane and any(cluster.name == cluster.plane for cluster in clusters):
+            raise ValueError(
+                "intra_plane: has no effect where each plane is one client; remove it, or set "
+                "roles.clients: satellites"
+            )
         if options.intra_plane and not all(cluster.plane for cluster in clusters):
             raise ValueError(
                 "intra_plane: the planes of these satellites cannot be told; use source: walker"

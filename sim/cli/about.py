@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -57,18 +61,36 @@ def schema_of_files() -> dict[str, Any]:
 
 
 def doctor_command() -> None:
-    """Check this installation: import names, versions, CUDA."""
+    """Check this installation: import names, files here that shadow packages, versions, CUDA."""
     from learning.hardware import describe
     from leomix import PACKAGES, foreign_packages
     from sim.execution.folder import versions
 
-    complaints = foreign_packages()
+    complaints = [*foreign_packages(), *shadows()]
     lines = [f"{name} {number}" for name, number in versions().items()]
     missing = [f"missing: {line}" for line in lines if line.endswith("not installed")]
     own = complaints or [f"import names are leomix's own: {', '.join(PACKAGES)}"]
     print("\n".join([*lines, *missing, *own, describe()]))
     if complaints or missing:
         raise typer.Exit(UNWELL)
+
+
+def shadows() -> Iterator[str]:
+    """Say which files here Python, started in this folder, takes for packages that leomix needs."""
+    from importlib.machinery import PathFinder
+    from importlib.metadata import packages_distributions, requires
+
+    import leomix
+
+    home = Path(leomix.__file__).resolve().parent
+    needs = {re.split(r"[^\w.-]", line)[0].lower() for line in requires("leomix") or ()}
+    others = packages_distributions().items()
+    names = {name for name, owners in others if needs & {owner.lower() for owner in owners}}
+    for name in sorted({"leomix", *leomix.PACKAGES, *names}):
+        spec = PathFinder.find_spec(name, [os.getcwd()])
+        place = None if spec is None or spec.origin is None else Path(spec.origin).resolve()
+        if place is not None and home not in place.parents:
+            yield f"{place}: has the name of a package that leomix imports, {name}; rename it"
 
 
 def check_method_command(

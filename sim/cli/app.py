@@ -10,9 +10,11 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import resources
 from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
+from typer.core import TyperCommand
 
 from learning.hardware import address_limit, is_out_of_memory
 from sim.cli import about, new, run, scenario, show, sweep
@@ -58,8 +60,20 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "schema": about.schema_command,
     "doctor": about.doctor_command,
 }
+
+
+class WithLegend(TyperCommand):
+    """A command whose help ends with what its columns or lines mean, if templates/ has that."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the legend below the options."""
+        legend = resources.files("sim.cli").joinpath("templates", f"{self.name}.txt")
+        if legend.is_file():
+            formatter.write(f"\n{legend.read_text(encoding='utf-8')}")
+
+
 for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
+    app.command(_name, cls=WithLegend)(_command)
 
 
 def _show_version(asked: bool) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from math import ceil
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
 from sim.errors import InputError
 from sim.formatting import data_size, duration, table
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
 
 
 def plan_text(built: Build) -> str:
@@ -39,6 +43,7 @@ def plan_text(built: Build) -> str:
         else f"the model {whole}",
         _round(built),
         _clusters(built),
+        *_passes(built),
     ]
     return "\n".join(lines)
 
@@ -79,6 +84,58 @@ def _clusters(built: Build) -> str:
             ]
         )
     return table(header, rows)
+
+
+MOST_LOOKED_AT = 20
+"""Clusters whose passes are compared with the payloads."""
+
+
+def _passes(built: Build) -> Iterator[str]:
+    """Say for each direction what a usual pass carries for one device, and what fits into it.
+
+    Of some clusters that with the least; a pass of median length, and the poorest device there.
+    """
+    sizes, plan = built.learner.architecture, built.plan
+    everything, least = list(range(sizes.experts)), dict[str, tuple[float, str]]()
+    for cluster in plan.clusters[:: max(1, len(plan.clusters) // MOST_LOOKED_AT)]:
+        sessions = plan.sessions(cluster)
+        if not len(sessions):
+            continue
+        order = sorted(range(len(sessions)), key=lambda n: sessions.end_s(n) - sessions.start_s(n))
+        session = sessions[order[len(order) // 2]]
+        for way, beam in (("up", session.uplink), ("down", session.downlink)):
+            if beam is not None:
+                bits = float(beam.curve.capacity_bits.min()) / beam.crowding(cluster.devices)
+                found = bits / 8.0, cluster.name
+                least[way] = min(least.get(way, found), found)
+        session.close()
+    parts = {"one expert": ([0], False), "all experts and gate": (everything, True)}
+    for way, (carried, name) in least.items():
+        size_of = sizes.upload_bytes if way == "up" else sizes.download_bytes
+        shown, all_fit = list[str](), True
+        for what, part in (parts if everything else {"the model": (everything, True)}).items():
+            size = size_of(*part)
+            passes = ceil(size / carried) if carried >= 1.0 else 0
+            all_fit = all_fit and passes == 1
+            when = f"takes {passes:,} passes" if passes > 1 else "fits" if passes else "never fits"
+            shown.append(f"{what} ({data_size(size)}) {when}")
+        line = f"a usual pass carries {data_size(carried)} {way} for the poorest device ({name}): "
+        advice = "" if all_fit else f"; {_what_helps(built.scenario, way)}"
+        yield f"{line}{', '.join(shown)}{advice}"
+
+
+def _what_helps(scenario: Scenario, way: str) -> str:
+    """Name keys that let a pass carry more, and those that leave less to be carried."""
+    own = "uplink" if (way == "up") != scenario.roles.stations_serve else "downlink"
+    radio: Any = scenarios.resolved_link(scenario)[own]  # type: ignore[literal-required]
+    key = "fixed_rate_mbps" if radio["rate"] == "fixed" else "bandwidth_mhz"
+    more = [f"raise link.{own}.{key}"]
+    if getattr(scenario.orbit, "min_elevation_deg", 0.0) > 0.0:
+        more.append("lower orbit.min_elevation_deg")
+    factors = way == "up" or scenario.learning.lora.download == "factors"
+    rank = scenario.learning.lora.rank if factors else None
+    less = "use a smaller learning.model" if rank is None else f"lower learning.lora.rank ({rank})"
+    return ", ".join([*more, f"or {less}"])
 
 
 # What a scenario may still lack to be trained, found without torch: files, or a model for them.

@@ -17,12 +17,12 @@ from typing import Any
 import pyarrow as pa
 
 from sim.errors import InputError, Interrupted, missing
-from sim.execution.folder import COMPLETE, INTERRUPTED, POINTS
+from sim.execution.folder import COMPLETE, INTERRUPTED, POINTS, REFUSED
 from sim.files import free_folder, trouble_text
 from sim.formatting import as_yaml, data_size, duration
 from sim.sweep import folder as sweep_folder
 from sim.sweep.engine import LOG, Engine, LocalEngine, Outcome, Point, asking_to_stop, tried
-from sim.sweep.folder import NO_CONTACT, Sweep, read_sweep
+from sim.sweep.folder import NO_CONTACT, Sweep, read_sweep, why_none
 from sim.sweep.points import MOST_POINTS, Plan, labelled, read_spec
 from sim.sweep.text import SweepProgress
 from sim.sweep.worker import folder_bytes
@@ -287,6 +287,8 @@ def scenario_name(name: str) -> str:
 
 SHOWN = 3
 """Points shown at either end of the list."""
+LOOK_S = 10.0
+"""Wall time for which contacts of points are looked for before any is run."""
 
 
 def rehearse(plan: Plan, points: list[Point], options: SweepOptions) -> tuple[str, str]:
@@ -299,16 +301,54 @@ def rehearse(plan: Plan, points: list[Point], options: SweepOptions) -> tuple[st
     sweeping = Sweeping(place, points, options)
     sweeping.collect()
     own, left = options.own(points), sweeping.left
-    estimate, status = _estimate(sweeping, left, options.workers)
+    without, looked_at = _without_contact(left)
+    ready = [point for point in left if point.number not in without]
+    estimate, status = "none: all points are refused", REFUSED
+    if ready or not left:
+        estimate, status = _estimate(sweeping, ready, options.workers)
+    foreseen = [
+        f"{why_none({'status': REFUSED, 'error': why})}  point {number}: {why}"
+        for number, why in without.items()
+    ]
+    if looked_at < len(left):
+        foreseen.append(f"contacts of the first {looked_at} points were looked at")
     lines = [
         f"points    {len(points)}: {len(own)} of this process, {len(left)} to be run",
         *(_line(point) for point in points[:SHOWN]),
         *(["          ..."] if len(points) > 2 * SHOWN else []),
         *(_line(point) for point in points[max(SHOWN, len(points) - SHOWN) :]),
+        *foreseen,
         f"folder    {place}",
         f"estimate  {estimate}",
     ]
     return "\n".join(lines), status
+
+
+def _without_contact(points: Sequence[Point]) -> tuple[dict[int, str], int]:
+    """Return why points are refused for their contacts, by number, and how many were looked at.
+
+    Contacts of points that differ only in what is learnt are looked for once.
+    """
+    import scenarios
+    from sim.engine.setup import method_of
+    from sim.plan import make_plan
+
+    until_s, known, without = time.monotonic() + LOOK_S, dict[str, str](), dict[int, str]()
+    for count, point in enumerate(points):
+        if time.monotonic() > until_s:
+            return without, count
+        scenario = scenarios.load(point.scenario, point.overrides)
+        alike = scenario.model_dump_json(exclude={"description", "seed", "compute", "learning"})
+        try:
+            needs_isl = method_of(scenario)[0].needs_isl
+            if (alike := f"{alike} {needs_isl}") not in known:
+                known[alike] = ""
+                make_plan(scenario, needs_isl=needs_isl)
+        except ValueError as error:
+            known[alike] = str(error)
+        if known[alike]:
+            without[point.number] = known[alike]
+    return without, len(points)
 
 
 def _line(point: Point) -> str:

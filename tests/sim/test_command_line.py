@@ -146,6 +146,22 @@ def test_list_validate_doctor_schema(leomix):
     assert leomix("--version").out.split() == ["leomix", version("leomix")]
 
 
+def test_a_user_is_told_what_will_not_do_and_what_columns_mean(leomix, tmp_path, monkeypatch):
+    # 100 bit/s for 600 s: 7.5 kB a pass.
+    slow = leomix("validate", "paper-slots", "--set", "link.uplink.fixed_rate_mbps=0.0001").out
+    assert "carries 7.50 kB up" in slow and "one expert (4.10 kB) fits, all experts and" in slow
+    assert "(17.41 kB) takes 3 passes; raise link.uplink.fixed_rate_mbps, or lower l" in slow
+    for command in (["link", "quickstart"], ["contacts", "quickstart"]):
+        heads = next(line for line in leomix(*command).out.splitlines() if "elevation" in line)
+        assert set(heads.split()) <= set(re.findall(r"[^\s,;]+", leomix(command[0], "--help").out))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "channel.py").touch()
+    found = leomix("doctor")
+    assert (found.status, f"{tmp_path}/channel.py: has the name" in found.out) == (1, True)
+    never = leomix("sweep", "quickstart", "-p", "orbit.min_elevation_deg=89.9", "--dry-run")
+    assert (never.status, "\nno contact  point 0: ground.clusters 'M" in never.out) == (2, True)
+
+
 def test_small_scenarios_that_are_shipped_lack_no_data():
     for name in scenarios.shipped():
         if not any(word in name for word in ("gpu", "cifar", "doves")):
