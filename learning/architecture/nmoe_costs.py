@@ -23,15 +23,13 @@ from learning.requests.cluster import Cost, Floats, Ints
 
 @dataclass(frozen=True)
 class Sizes(Architecture):
-    """Parts of NMoE by shape: ``extractor``, ``head``, ``projector``, one ``expert``, one ``gate``.
+    """Parts of NMoE by shape: ``extractor``, one ``expert``, one ``gate``.
 
     The extractor is the backbone of the mixture, and the N clients hold an expert each. Of a sample
     there are d ``features`` and C ``outputs``, its classes; ``samples`` go into one local round.
     """
 
     extractor: Part
-    head: Part
-    projector: Part
     expert: Part
     gate: Part
     features: int
@@ -42,7 +40,9 @@ class Sizes(Architecture):
 
     def trained_with(self, loss: str) -> Part:
         """Return what is trained with the extractor: head (``ce``) or projector (``spectral``)."""
-        return {"ce": self.head, "spectral": self.projector, "none": {}}[loss]
+        if loss == "ce":
+            return head_shapes(self.config.model, self.outputs)
+        return projector_shapes(self.config.model) if loss == "spectral" else {}
 
     def gate_part(self, names: tuple[str, ...]) -> Part:
         """Return the tensors of the gate called ``names``."""
@@ -81,7 +81,8 @@ class Sizes(Architecture):
 
     def correlation_flops(self, samples: int) -> float:
         """Return the FLOPs of the matrix R of ``samples`` samples, from two views of each."""
-        multiplied = self._multiplied({**self.extractor, **self.projector}) + self.features**2
+        parts = {**self.extractor, **self.trained_with("spectral")}
+        multiplied = self._multiplied(parts) + self.features**2
         return float(FORWARD * VIEWS * samples * multiplied)
 
     @property
@@ -135,8 +136,6 @@ def sizes_of(config: LearningConfig) -> Sizes:
     return Sizes(
         **vars(whole),
         extractor=whole.tensors.backbone,
-        head=head_shapes(config.model, classes),
-        projector=projector_shapes(config.model),
         expert=whole.tensors.expert,
         gate=whole.tensors.gate_shapes,
         features=whole.tensors.gate[1],

@@ -51,8 +51,7 @@ def digits(config: LearningConfig) -> Dataset:
             return x
         return x[:, stream(config.seed, "domain", index).permutation(x.shape[1])]
 
-    most = TRAIN_IMAGES if one_task else MAX_DOMAINS
-    return _digits(config, DIGITS, "digits", "digits data", most, permuted)
+    return _digits(config, DIGITS, "digits", TRAIN_IMAGES if one_task else MAX_DOMAINS, permuted)
 
 
 def digit_images(config: LearningConfig) -> Dataset:
@@ -65,24 +64,22 @@ def digit_images(config: LearningConfig) -> Dataset:
             "learning.data.split.kind: digit-images have no domains; use another kind, or digits"
         )
 
-    def image(x: Features, index: int) -> Features:
-        return x.reshape(-1, *DIGIT_IMAGES.shape)
-
-    return _digits(config, DIGIT_IMAGES, "digit images", "digit images", TRAIN_IMAGES, image)
+    shape = (-1, *DIGIT_IMAGES.shape)
+    called = "digit images"
+    return _digits(config, DIGIT_IMAGES, called, TRAIN_IMAGES, lambda x, index: x.reshape(shape))
 
 
 def _digits(
     config: LearningConfig,
     spec: InputSpec,
     name: str,
-    called: str,
     most: int,
     view: Callable[[Features, int], Features],
 ) -> Dataset:
     """Return the digits, shuffled by stream ``name``; domains see them through ``view``."""
     count = len(config.clusters)
     if not 1 <= count <= most:
-        raise ValueError(f"{count} clusters; the {called} serve 1 to {most} clusters")
+        raise ValueError(f"{count} clusters; the {name} serve 1 to {most} clusters")
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)

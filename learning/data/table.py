@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,33 +74,32 @@ def class_numbers(tables: Sequence[Table]) -> tuple[list[Rows], int]:
     trained on. Raises :class:`ValueError` for a label that only test rows have, and where numbers
     leave one out.
     """
-    labels: list[int | str] = [label for table in tables for label in table.labels]
-    places = [(table, row) for table in tables for row in range(len(table.labels))]
+    rows = [(table, row) for table in tables for row in range(len(table.labels))]
+    labels = [table.labels[row] for table, row in rows]
 
     def place(index: int) -> str:
-        table, row = places[index]
+        table, row = rows[index]
         return table.place(row)
 
     check_one_type(labels, "label", place)
-    known = {t.labels[row] for t, row in places if t.is_test is None or not t.is_test[row]}
-    for (table, row), label in zip(places, labels, strict=True):
-        if label not in known:
+    trained = (table.is_test is None or not table.is_test[row] for table, row in rows)
+    known: list[Any] = sorted({label for label, here in zip(labels, trained, strict=True) if here})
+    number = {label: index for index, label in enumerate(known)}
+    for index, label in enumerate(labels):
+        if label not in number:
             raise ValueError(
-                f"{table.place(row)}: label {label!r:.60} is in no train sample; remove the test "
+                f"{place(index)}: label {label!r:.60} is in no train sample; remove the test "
                 "sample, or add train samples of its kind"
             )
-    number: dict[int | str, int] = {label: label for label in known if isinstance(label, int)}
-    missing = next((label for label in range(len(number)) if label not in number), None)
-    if missing is not None:
-        row = next(r for r, n in enumerate(labels) if isinstance(n, int) and n > missing)
+    gap = next((n for n, label in enumerate(known) if isinstance(label, int) and n != label), None)
+    if gap is not None:
+        index = labels.index(next(label for label in labels if int(label) > gap))
         raise ValueError(
-            f"{place(row)}: label {labels[row]}, but no train sample has label {missing}; number "
+            f"{place(index)}: label {labels[index]}, but no train sample has label {gap}; number "
             "classes from 0 without gaps, or write labels as strings"
         )
-    words = sorted(label for label in known if isinstance(label, str))
-    number |= {word: index for index, word in enumerate(words)}
-    found = [np.array([number[label] for label in t.labels], np.int64) for t in tables]
-    return found, 1 + max(number.values())
+    ends = np.cumsum([len(table.labels) for table in tables])
+    return np.split(np.array([number[label] for label in labels], np.int64), ends[:-1]), len(known)
 
 
 #: What a path to be downloaded begins with (kind hf).

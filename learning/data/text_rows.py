@@ -20,12 +20,22 @@ class Text(NamedTuple):
     first: str
     second: str
 
+    @property
+    def strings(self) -> tuple[str, ...]:
+        """The texts that there are."""
+        return tuple(filter(None, self))
+
 
 class Question(NamedTuple):
     """A question and its options."""
 
     question: str
     options: tuple[str, ...]
+
+    @property
+    def strings(self) -> tuple[str, ...]:
+        """The question and its options."""
+        return self.question, *self.options
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,8 @@ def text_encoding(
     content: Sequence[Text | Question], trial: Rows, classes: int, config: LearningConfig
 ) -> Encoding:
     """Return how rows of ``content`` become token ids; see ``make_tokenizer`` for what ids."""
-    tokenizer = make_tokenizer(config.model, _strings(content[row] for row in trial))
+    strings = chain.from_iterable(content[row].strings for row in trial)
+    tokenizer = make_tokenizer(config.model, strings)
     tokens, vocabulary = config.data.tokens, tokenizer.vocabulary
     if isinstance(content[0], Question):
         questions = cast(Sequence[Question], content)
@@ -105,17 +106,6 @@ def text_encoding(
         InputSpec("text", (tokens,), classes, vocabulary),
         lambda rows: encode_texts([texts[row] for row in rows], tokenizer, tokens),
     )
-
-
-def _strings(rows: Iterator[Text | Question]) -> Iterator[str]:
-    for row in rows:
-        if isinstance(row, Question):
-            yield row.question
-            yield from row.options
-        else:
-            yield row.first
-            if row.second:
-                yield row.second
 
 
 # Data sets of the Hugging Face package ``datasets``, an optional extra.

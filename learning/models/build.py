@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from learning.architecture.kinds import precision_of
+from learning.architecture.kinds import check_form, precision_of
 from learning.config import LearningConfig, ModelConfig
 from learning.data.samples import InputSpec
 from learning.models.interface import MODELS, Maker, expert_of, is_gate, names_of
@@ -141,6 +141,8 @@ def make_model(maker: Maker, config: ModelConfig, spec: InputSpec, here: Residen
     shipped = config.kind in MODELS.shipped
     given = dict(zip(GIVEN, (config, spec, here), strict=True))
     keywords = given if shipped else _arguments(maker, config, given)
+    if shipped:
+        check_form(config, spec)
     try:
         model = maker(*given.values()) if shipped else maker(**keywords)
     except Exception as error:

@@ -51,23 +51,20 @@ class CheckpointFolder:
 
     def _listed(self) -> dict[str, Path]:
         files = sorted(self.folder.glob("*.safetensors"))
+        pickled = sorted(p.name for pattern in PICKLED for p in self.folder.glob(pattern))
+        if not files and not pickled:
+            raise ValueError(f"{self.folder}: no weights (it has no *.safetensors)")
         if not files:
-            raise ValueError(self._why_empty())
+            raise ValueError(
+                f"{self.folder}: holds pickled weights ({pickled[0]}), which are not read; save it "
+                "with save_pretrained(safe_serialization=True)"
+            )
         return {name: path for path in files for name in self._opened(path).keys()}  # noqa: SIM118
 
     def _opened(self, path: Path) -> Any:
         if path not in self._open:
             self._open[path] = open_tensors(path)
         return self._open[path]
-
-    def _why_empty(self) -> str:
-        pickled = sorted(p.name for pattern in PICKLED for p in self.folder.glob(pattern))
-        if not pickled:
-            return f"{self.folder}: no weights (it has no *.safetensors)"
-        return (
-            f"{self.folder}: holds pickled weights ({pickled[0]}), which are not read; save it "
-            "with save_pretrained(safe_serialization=True)"
-        )
 
 
 # Weights of text models out of and into Hugging Face folders.

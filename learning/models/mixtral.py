@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import MixtralConfig, MixtralModel
 from transformers.models.mixtral.modeling_mixtral import MixtralRotaryEmbedding
 
-from learning.architecture.kinds import check_form, text_shape
+from learning.architecture.kinds import text_shape
 from learning.architecture.text_shape import TextShape
 from learning.config import ModelConfig
 from learning.data.samples import InputSpec
@@ -45,7 +45,11 @@ class MixtralMoE(MoEModel):
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
         shape = text_shape(config)
-        _check_input(config, spec, shape)
+        if spec.vocabulary is not None and spec.vocabulary > shape.vocabulary:
+            raise ValueError(
+                f"the tokenizer knows {spec.vocabulary} tokens, the model {shape.vocabulary}; use "
+                "the checkpoint's tokenizer or a larger vocabulary"
+            )
         self.choices = spec.form == "choices"
         self.model = _backbone(shape)
         sized = replace(config, hidden=shape.hidden, expert_hidden=shape.expert_hidden)
@@ -145,12 +149,3 @@ def _backbone(shape: TextShape) -> MixtralModel:
     with torch.device("cpu"):
         model.rotary_emb = MixtralRotaryEmbedding(config)
     return model
-
-
-def _check_input(config: ModelConfig, spec: InputSpec, shape: TextShape) -> None:
-    check_form(config, spec)
-    if spec.vocabulary is not None and spec.vocabulary > shape.vocabulary:
-        raise ValueError(
-            f"the tokenizer knows {spec.vocabulary} tokens, the model {shape.vocabulary}; "
-            "use the checkpoint's tokenizer or a larger vocabulary"
-        )

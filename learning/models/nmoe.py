@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from learning.architecture.kinds import check_form
 from learning.architecture.shapes import (
     PROJECTOR_EXPANSION,
     blocks_of,
@@ -104,8 +103,7 @@ def _norm(channels: int) -> nn.GroupNorm:
 
 
 def make_extractor(config: ModelConfig, spec: InputSpec) -> nn.Module:
-    """Return the extractor of a kind; raise ValueError for data of another form."""
-    check_form(config, spec)
+    """Return the extractor of a kind."""
     made = VectorExtractor if spec.form == "vector" else ImageExtractor
     return made(config, spec)
 

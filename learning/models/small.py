@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from learning.architecture.kinds import check_form
 from learning.architecture.shapes import CNN_CHANNELS, STEM_CHANNELS, places_of
 from learning.config import ModelConfig
 from learning.data.samples import InputSpec
@@ -61,7 +60,6 @@ class VectorMoE(_ResidualMoE):
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
-        check_form(config, spec)
         self.embed = Linear(spec.shape[0], config.hidden)
         self._add_layers(config, here, spec.classes)
 
@@ -79,7 +77,6 @@ class ImageMoE(_ResidualMoE):
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
-        check_form(config, spec)
         self.stem = Conv2d(spec.shape[0], STEM_CHANNELS, 3, stride=2, padding=1)
         self.embed = Conv2d(STEM_CHANNELS, config.hidden, 3, stride=2, padding=1)
         self._add_layers(config, here, spec.classes)
@@ -104,7 +101,6 @@ class VectorMLP(nn.Module):
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
-        check_form(config, spec)
         widths = [spec.shape[0]] + [config.hidden] * config.layers
         self.layers = nn.ModuleList(map(Linear, widths, widths[1:]))
         self.head = Linear(config.hidden, spec.classes)
@@ -127,7 +123,6 @@ class ImageCNN(nn.Module):
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
-        check_form(config, spec)
         first, second = CNN_CHANNELS
         self.first = Conv2d(spec.shape[0], first, 3, padding=1)
         self.second = Conv2d(first, second, 3, padding=1)
@@ -158,7 +153,6 @@ class TextMean(nn.Module):
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
-        check_form(config, spec)
         assert spec.vocabulary is not None  # texts have one
         self.words = Embedding(spec.vocabulary, config.hidden)
         self.head = Linear(config.hidden, spec.classes)

@@ -271,10 +271,8 @@ def _moved_names(
     moved = {}
     for name in state:
         stored = name.removeprefix(FACTOR)
-        of_expert = is_of(stored, experts) and not name.startswith(BASE)
         own = not name.startswith((BASE, FACTOR, OPTIMIZER, PENDING))
-        shared = gate and own and task.is_shared(name)
-        if of_expert or shared:
+        if is_of(stored, experts) or (gate and own and task.is_shared(name)):
             moved[name] = task.names.path(stored)
     return moved
 
@@ -291,9 +289,16 @@ def _frozen(
         stored = name.removeprefix(BASE)
         if not name.startswith(BASE) or stored in moved or name.endswith((ADDED_A, ADDED_B)):
             continue
-        if task.is_shared(stored) or is_of(stored, routed):
-            trained = _as_trained(task, state, stored, base, moved)
-            frozen[task.names.path(stored)] = task.as_run(trained)
+        if not (task.is_shared(stored) or is_of(stored, routed)):
+            continue
+        trained = state.get(stored, base)
+        factor = f"{FACTOR}{stored.removesuffix('.weight')}.b"
+        # Devices that are trained one by one run their factors beside the base. Of the others those
+        # that begin, B = 0, add nothing: all devices can go on sharing one base.
+        added = task.traits.batched and factor in state and factor not in moved
+        if added and state[factor].any() and (delta := delta_of(task, state, stored)) is not None:
+            trained = base + delta
+        frozen[task.names.path(stored)] = task.as_run(trained)
     return frozen
 
 
@@ -317,21 +322,6 @@ def barred(task: Task, allowed: Tensor) -> Tensor:
     """Return what is added to a gate's logits: 0 for experts that are ``allowed``, else -inf."""
     nothing = torch.zeros(allowed.shape, dtype=task.dtype, device=task.device)
     return nothing.masked_fill(~allowed, -torch.inf)
-
-
-def _as_trained(
-    task: Task, state: Mapping[str, Tensor], stored: str, base: Tensor, moved: Mapping[str, str]
-) -> Tensor:
-    if stored in state:
-        return state[stored]
-    if not task.traits.batched:  # its factors are run beside it
-        return base
-    factor = FACTOR + stored.removesuffix(".weight")
-    # Factors as they begin, B = 0, add nothing; all devices can go on sharing one base.
-    if f"{factor}.b" not in state or f"{factor}.b" in moved or not state[f"{factor}.b"].any():
-        return base
-    delta = delta_of(task, state, stored)
-    return base if delta is None else base + delta
 
 
 def _shared_rows(stacked: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

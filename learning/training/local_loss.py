@@ -33,7 +33,14 @@ def with_term(
     called as :class:`~learning.learner.LocalLoss` describes.
     """
     function = resolve_name(place)
-    paths = {_stored(name): _paths(name, moved) for name in moved}
+    paths: dict[str, tuple[str, ...]] = {}
+    for name in moved:  # by stored name that of a tensor, or those of its matrix's two factors
+        if name.startswith(FACTOR):
+            matrix = name.rpartition(".")[0]
+            pair = moved[f"{matrix}.a"], moved[f"{matrix}.b"]
+            paths[matrix.removeprefix(FACTOR) + ".weight"] = pair
+        else:
+            paths[name] = (moved[name],)
     dicts = [{name: state[BASE + name] for name in paths}]
     for memory in memories:
         known = {name: memory[name] for name in paths if name in memory}
@@ -66,21 +73,6 @@ def with_term(
         return total
 
     return of, frozen
-
-
-def _stored(name: str) -> str:
-    """Return the stored name of what a state's tensor is, or is a factor of."""
-    if not name.startswith(FACTOR):
-        return name
-    return name.removeprefix(FACTOR).rpartition(".")[0] + ".weight"
-
-
-def _paths(name: str, moved: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the path of a tensor that is trained, or those of its matrix's two factors."""
-    if not name.startswith(FACTOR):
-        return (moved[name],)
-    matrix = name.rpartition(".")[0]
-    return moved[f"{matrix}.a"], moved[f"{matrix}.b"]
 
 
 def _stacked(tensor: Tensor, together: bool) -> Tensor:

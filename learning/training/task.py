@@ -160,11 +160,11 @@ class Task:
         held = self.all_experts if held is None else held
         added = {expert_of(name) for name in server if name.endswith(ADDED_A)}
         here = Residency(held, tuple(expert for expert in held if expert in added))
-        tensors = {
-            _run_as(self.names.path(name)): self.as_run(tensor)
-            for name, tensor in {**self.backbone, **server}.items()
-            if expert_of(name) is None or expert_of(name) in here.held
-        }
+        tensors = {}
+        for name, tensor in {**self.backbone, **server}.items():
+            if expert_of(name) is None or expert_of(name) in here.held:
+                path = self.names.path(name).replace(f".weight{ADDED_A}", ".a")
+                tensors[path.replace(f".weight{ADDED_B}", ".b")] = self.as_run(tensor)
         shapes = self.shapes(here)
         for path, parameter in shapes.named_parameters():
             if path not in tensors and added and path.endswith((".a", ".b")):
@@ -187,11 +187,6 @@ class Task:
     @cached_property
     def _filled(self) -> dict[Residency, nn.Module]:
         return {}
-
-
-def _run_as(path: str) -> str:
-    """Return the path of the factor that a server's factors of a matrix are run as."""
-    return path.replace(f".weight{ADDED_A}", ".a").replace(f".weight{ADDED_B}", ".b")
 
 
 def to_tensors(arrays: SampleArrays, config: LearningConfig) -> Samples:

@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralFo
 from transformers.utils import logging
 
 from tests.kit.learning import InputSpec, ModelConfig
-from tests.kit.training import MixtralMoE, Residency, checkpoint_weights, names_of
+from tests.kit.training import MixtralMoE, Residency, checkpoint_weights, make_model, names_of
 
 logging.disable_progress_bar()
 
@@ -67,7 +67,8 @@ def skeleton(
 ) -> MixtralMoE:
     with torch.device("meta"):
         everything = tuple(range(config.experts))
-        return MixtralMoE(config, spec, Residency(held=everything if held is None else held))
+        here = Residency(held=everything if held is None else held)
+        return make_model(MixtralMoE, config, spec, here)
 
 
 def loaded(

@@ -1,6 +1,6 @@
 """Inner names of ``learning`` that tests use and that need torch."""
 
-from learning.models.build import initialise, skeleton
+from learning.models.build import initialise, make_model, skeleton
 from learning.models.checkpoints import checkpoint_weights, save_checkpoint
 from learning.models.custom import Traits
 from learning.models.interface import expert_of, is_gate, names_of

@@ -46,8 +46,9 @@ def test_bytes_are_those_of_the_tensors(config):
         return sum(t.nbytes for t in tensors.values())
 
     server = extractor.start_extractor(system.task, loss="spectral")
-    sent = sizes.sent_tensors(sizes.extractor, sizes.projector)
-    assert sizes.kept_bytes(sizes.extractor, sizes.projector) == held(server)
+    parts = sizes.extractor, sizes.trained_with("spectral")
+    sent = sizes.sent_tensors(*parts)
+    assert sizes.kept_bytes(*parts) == held(server)
     assert sum(tensor.bytes for tensor in sent) == held(server)
     assert sizes.kept_bytes(sizes.gate) == held(gates.start_gate(system.task))
     assert 3 * sizes.expert_bytes == held(system.experts["a"])
