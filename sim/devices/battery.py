@@ -28,7 +28,8 @@ class Power:
     """What a battery holds (J), and what charges and drains it (W).
 
     ``charge_w`` comes in sunlight, ``idle_w`` is drawn always, ``compute_w`` while computing,
-    ``send_w`` while sending. Nothing is computed on what is below ``reserve_j``.
+    ``send_w`` while sending, ``peer_w`` to other satellites. Nothing is computed on what is below
+    ``reserve_j``.
     """
 
     capacity_j: float
@@ -38,6 +39,7 @@ class Power:
     idle_w: float
     compute_w: float
     send_w: float = 0.0
+    peer_w: float = 0.0
 
 
 class Walked(NamedTuple):
@@ -84,9 +86,9 @@ class Battery:
         done = self._walk(max(from_s, self._at_s), to_s, idled.level_j)
         self._keep(done.at_s, done.level_j, idled.lowest_j, done.lowest_j)
 
-    def send(self, at_s: float, sending_s: float) -> None:
+    def send(self, at_s: float, sending_s: float, to_peer: bool = False) -> None:
         """Draw at once what it has sent with for so long, down to nothing."""
-        if energy_j := sending_s * self._power.send_w:
+        if energy_j := sending_s * (self._power.peer_w if to_peer else self._power.send_w):
             idled = self._idle(at_s)
             self._keep(idled.at_s, max(idled.level_j - energy_j, 0.0), idled.lowest_j)
 
@@ -161,6 +163,7 @@ def supplies_of(
         said.idle_w,
         compute_w,
         (sender.power_w or 0.0) * sender.duty,
+        sender.peer_w[1],
     )
     dark = orbit.eclipses(list(satellites.values()), start, start + timedelta(seconds=stop_s))
     found: dict[str, tuple[Power, Floats]] = {}

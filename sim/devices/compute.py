@@ -96,12 +96,13 @@ def transmitter_of(scenario: Scenario) -> Transmitter:
     link: Any = scenarios.resolved_link(scenario)
     mine = link["downlink" if scenario.roles.stations_serve else "uplink"]
     power_dbm, duty = mine.get("tx_power_dbm"), float(mine.get("duty", 1.0))
-    sidelink = scenario.link.sidelink
-    return Transmitter(
-        None if power_dbm is None else _watts(float(power_dbm)),
-        duty,
+    sidelink, isl = scenario.link.sidelink, scenario.link.isl
+    isl_dbm = None if isl is None else isl.tx_power_dbm
+    peers_w = (
         0.0 if sidelink is None else _watts(sidelink.values()["tx_power_dbm"]),
+        0.0 if isl_dbm is None else _watts(isl_dbm),
     )
+    return Transmitter(None if power_dbm is None else _watts(float(power_dbm)), duty, peers_w)
 
 
 def _watts(power_dbm: float) -> float:

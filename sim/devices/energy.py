@@ -15,12 +15,12 @@ from learning.requests.cluster import Cluster, Floats, Ints
 class Transmitter:
     """A device's transmitter: its power (None where only the EIRP is known), and its duty.
 
-    ``sidelink_w`` is what it sends to other devices with.
+    ``peer_w`` is what it sends to other devices with: over sidelinks, and between satellites.
     """
 
     power_w: float | None = None
     duty: float = 1.0
-    sidelink_w: float = 0.0
+    peer_w: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +28,14 @@ class Use:
     """What the devices of a cluster (K,) have done so far.
 
     Complete ``rounds`` of training; seconds in which they computed, also of rounds that are not
-    complete, and for inference; seconds in which they sent to a satellite, and ``sidelink_s`` over
-    sidelinks.
+    complete, and for inference; seconds in which they sent to a satellite, and in ``peer_s`` (2,)
+    over sidelinks and between satellites.
     """
 
     rounds: Ints
     computed_s: Floats
     sending_s: Floats
-    sidelink_s: float = 0.0
+    peer_s: Floats | float = 0.0
 
     def since(self, before: Use) -> Use:
         """Return what was done since there was ``before``."""
@@ -55,10 +55,10 @@ def energy_of(
         "device_rounds": int(use.rounds.sum()),
         "computed_s": float(use.computed_s.sum()),
         "training_j": None if np.isnan(training_j) else training_j,
-        "air_s": air_s + use.sidelink_s,
+        "air_s": air_s + float(np.sum(use.peer_s)),
         "transmit_j": None
         if transmitter.power_w is None
-        else air_s * transmitter.power_w + use.sidelink_s * transmitter.sidelink_w,
+        else air_s * transmitter.power_w + float(np.sum(use.peer_s * np.array(transmitter.peer_w))),
     }
 
 

@@ -84,7 +84,7 @@ class Simulation:
         self._observers, self._switches = observers, switches
         self._ended_at_s: float | None = None
         self._spent: dict[str, tuple[Use, dict[str, Any]]] = {}
-        self._rested: dict[str, tuple[tuple[Any, ...], float, dict[str, Any]]] = {}
+        self._rested: dict[str, tuple[tuple[Any, ...], Any, dict[str, Any]]] = {}
         # The plan of the last build holds all contacts of the run.
         last = switches[-1][1].plan if switches else plan
         self._rows = Rows(self.trace, plan.turned)
@@ -141,7 +141,7 @@ class Simulation:
             self._nodes,
             self._rows,
             self.payloads,
-            SidelinkQueues(self.clock, self._rows, *between, build.scenario.link.cut_transfers),
+            SidelinkQueues(self.clock, self._rows, *between, self._links),
             relay,
         )
 
@@ -289,18 +289,18 @@ class Simulation:
     def _energy(self, cluster: Cluster) -> dict[str, Any]:
         """That of one cluster: as it was, if nothing goes on there nor has been done since."""
         name, devices, link = cluster.name, self.devices[cluster.name], self._links[cluster.name]
-        sidelink_s = self._peers.queues.sending_s(name, self.end_s)
+        peer_s = self._peers.queues.sending_s(name, self.end_s)
         done = devices.rounds, devices.ended_s, devices.open_s, link.sent_s
         rests = not (self._gaps[name] or link.busy or self._nodes.computing)
         before, before_s, row = self._rested.get(name, ((), 0.0, {}))
-        if rests and row and sidelink_s == before_s and all(map(is_, before, done)):
+        if rests and row and peer_s == before_s and all(map(is_, before, done)):
             return row
         use, powers = self._use(cluster), (devices.compute.power_w, self.build.transmitter)
         first, spent = self._spent.get(name, (None, row))
         row = energy_of(cluster, use if first is None else use.since(first), *powers)
         row = row if first is None else added(spent, row)
         if rests:
-            self._rested[name] = done, sidelink_s, row
+            self._rested[name] = done, peer_s, row
         return row
 
     def _keep_spent(self, to: Build) -> None:
@@ -325,8 +325,8 @@ class Simulation:
                 gap = devices.gap(cost, wanted, phase.from_s, self.end_s, most)
             computed_s = gap.computed_s - devices.open_s + computed_s
             rounds = rounds + gap.rounds
-        sidelink_s = self._peers.queues.sending_s(cluster.name, self.end_s)
-        return Use(rounds, computed_s, use.sending_s, sidelink_s)
+        peer_s = self._peers.queues.sending_s(cluster.name, self.end_s)
+        return Use(rounds, computed_s, use.sending_s, np.array(peer_s))
 
     @property
     def books(self) -> Books:

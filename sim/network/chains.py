@@ -22,6 +22,7 @@ from learning.requests.cluster import (
     Work,
 )
 from sim.clock import Clock
+from sim.devices.battery import Battery
 from sim.devices.compute import whole_rounds
 from sim.devices.devices import Devices
 from sim.devices.energy import Use
@@ -76,7 +77,7 @@ class ServiceLink:
         self._rows = rows
         self._synchronisation = synchronisation
         self._closing = closing
-        self._faults = faults
+        self.faults = faults
         self.sent_s: Floats = np.zeros(devices.cluster.devices)
         self._never: Floats = np.full(devices.cluster.devices, np.inf)
         self._never.setflags(write=False)
@@ -88,14 +89,19 @@ class ServiceLink:
         """Plan later chains by other rules; those under way end as they were planned."""
         self.ledger.cut_transfers = cut_transfers
         self._closing = closing
-        if faults is not None and self._faults is not None:
-            faults.continue_from(self._faults)
-        self._faults = faults
+        if faults is not None and self.faults is not None:
+            faults.continue_from(self.faults)
+        self.faults = faults
 
     @property
     def busy(self) -> bool:
         """Whether a chain goes on."""
         return bool(self._going_on)
+
+    @property
+    def battery(self) -> Battery | None:
+        """What sending drains, where that is a battery."""
+        return self._devices.battery
 
     @property
     def devices(self) -> int:
@@ -194,7 +200,7 @@ class ServiceLink:
         if self._devices.battery is not None and rounds.any():
             end = self._devices.after_s(ready, rounds * one_s)
             self._devices.battery.compute(float(ready[0]), float(end[0]))
-        presence = None if self._faults is None else self._faults.presence
+        presence = None if self.faults is None else self.faults.presence
         training = Training(who, step.cost, rounds, ready, end, excluded)
         if presence is not None and (who & (rounds > 0)).any():
             training.among(presence, one_s, pausing=trains_only)
@@ -219,8 +225,8 @@ class ServiceLink:
                 latest -= session.delay_s(latest)
                 capacity_bits = alone.delivered_bits(latest)
             bits = np.broadcast_to(np.asarray(behind.payload.bytes, float), ready.shape) * 8
-            if self._faults is not None:
-                bits = bits * self._faults.repeats(self._clock.now)
+            if self.faults is not None:
+                bits = bits * self.faults.repeats(self._clock.now)
             senders = int(everybody(behind.who, len(ready)).sum())
             spare = np.maximum(capacity_bits - bits * session.uplink.crowding(senders), 0.0)
             latest = np.minimum(latest, alone.completion_time_s(spare))
@@ -241,7 +247,7 @@ class ServiceLink:
         who = np.isfinite(ready)
         if step.who is not None:
             who &= np.asarray(step.who, bool)
-        presence = None if self._faults is None else self._faults.presence
+        presence = None if self.faults is None else self.faults.presence
         if presence is not None:
             asked, who = who, who & presence.present(ready)
         forgotten = self.ledger.offer(direction, name, version, size, who)
@@ -256,8 +262,8 @@ class ServiceLink:
         leg.personal = isinstance(step, Download) and step.personal
         leg.fate = self.ledger.fate(step.carry)
         usable = session if direction == "uplink" else self._synchronised(session, ready[who])
-        if self._faults is not None and usable is not None:
-            self._faults.draw_faults(leg, usable.beam(direction), self._clock.now)
+        if self.faults is not None and usable is not None:
+            self.faults.draw_faults(leg, usable.beam(direction), self._clock.now)
         if usable is not None:
             others = [
                 other
@@ -362,7 +368,7 @@ class ServiceLink:
         )
         if leg.session is not None:
             self._write(leg.session, leg, done, moved, stop_s, fate, refused, now_s)
-        if self._faults is not None:
+        if self.faults is not None:
             number = None if session is None else session.at(now_s).contact_id
             shared = {"cluster": self._devices.cluster.name, "contact_id": number}
             self._rows.faults_of(leg, moved, now_s, **shared)

@@ -135,6 +135,12 @@ class Rows:
             outcome=outcome,
         )
 
+    def packets(self, send: Send, again: int, packets: int, time_s: float) -> None:
+        """How many packets of a message are sent again, if any are."""
+        if again:
+            said = fault("transfers with packets sent again", again, packets, send.payload.name)
+            fault_row(self._trace, time_s, said, cluster=send.source.cluster)
+
     def lost(self, send: Send, time_s: float, why: str) -> None:
         """A message that will never arrive."""
         self._trace.add(

@@ -21,16 +21,25 @@ class LinkFaults:
         self.presence = faults.churn.get(cluster.name)
         self._faults = faults
         self._cluster = cluster
-        self._legs = 0
+        self._legs = self._messages = 0
 
     def continue_from(self, before: LinkFaults) -> None:
         """Continue the numbering of the legs after those of the earlier faults."""
-        self._legs = before._legs
+        self._legs, self._messages = before._legs, before._messages
 
     def repeats(self, now_s: float) -> float:
         """How many times a packet is sent on the average, by what holds now."""
         packets = self._faults.at(now_s).packets
         return 1.0 if packets is None else 1.0 / (1.0 - packets.loss)
+
+    def packets_of(self, size: float, now_s: float) -> tuple[int, int]:
+        """Packets of a message to another satellite, and how many of them are sent again."""
+        held, self._messages = self._faults.at(now_s), self._messages + 1
+        if held.packets is None or not size:
+            return 1, 0
+        draws = stream(held.seed, "packets between", self._cluster.name, self._messages)
+        packets = np.ceil(np.array([size / held.packets.bytes])).astype(np.int64)
+        return int(packets[0]), int(sent_again(draws, packets, held.packets.loss)[0])
 
     def draw_faults(self, leg: Transfer, beam: SessionBeam | None, now_s: float) -> None:
         """Decide which packets of a leg are lost, which uploads begin late or are corrupted.

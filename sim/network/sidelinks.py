@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -13,8 +13,9 @@ import simpy
 from learning.requests.peers import Arrival, Node, Send
 from sim.clock import Clock
 from sim.links.sidelinks import Opening, Sidelinks
+from sim.network.chains import ServiceLink
 from sim.network.event_rows import Rows
-from sim.network.ledger import Account, CutTransfers
+from sim.network.ledger import Account
 from sim.network.steps import Transmission
 from sim.plan.isl import IslPlan
 from sim.trace.schema import DIRECTIONS
@@ -34,8 +35,9 @@ class SidelinkQueues:
 
     A message waits for those before it, is sent at the rate of the link, and is there when the last
     bit has come over the distance. One that a window between satellites cuts off goes on in the
-    next one, begins again there, or is given up, as ``cut_transfers`` says. ``accounts`` are of all
-    messages so far.
+    next one, begins again there, or is given up, as transfers of its source are over its
+    ``service`` link; so packets between satellites are lost, and batteries drained. ``accounts``
+    are of all messages so far.
     """
 
     def __init__(
@@ -43,15 +45,16 @@ class SidelinkQueues:
         clock: Clock,
         rows: Rows,
         links: Sidelinks | None,
-        isls: IslPlan | None = None,
-        cut_transfers: CutTransfers = "resume",
+        isls: IslPlan | None,
+        service: Mapping[str, ServiceLink],
     ) -> None:
-        self.links, self.isls, self.cut_transfers = links, isls, cut_transfers
+        self.links, self.isls = links, isls
         self.accounts = {direction: Account() for direction in DIRECTIONS}
+        self._service = service
         self._clock = clock
         self._rows = rows
         self._free_s: dict[tuple[Node, Node], float] = {}
-        self._sending_s: defaultdict[str, float] = defaultdict(float)
+        self._sending_s: defaultdict[tuple[str, str], float] = defaultdict(float)
         self._under_way: dict[_Message, None] = {}
 
     def send(
@@ -74,17 +77,23 @@ class SidelinkQueues:
         """What of a message goes when; the last part is not delivered if some stays."""
         name, version = send.payload.name, int(send.payload.version)
         left = size = float(send.payload.bytes)
+        share, service = 1.0, self._service[send.source.cluster]
+        if direction == "isl" and service.faults is not None:
+            packets, again = service.faults.packets_of(size, self._clock.now)
+            self._rows.packets(send, again, packets, self._clock.now)
+            share = packets / (packets + again)  # of what is sent
+        cut_transfers = service.ledger.cut_transfers
         ready_s = max(self._clock.now, self._free_s.get((send.source, send.target), 0.0))
         parts: list[Transmission] = []
         for opening in openings:
             if opening.end_s <= ready_s:
                 continue
             begin_s = max(ready_s, opening.start_s)
-            sent_s, bits = opening.sent(begin_s, left * 8.0)
+            sent_s, bits = opening.sent(begin_s, left * 8.0 / share)
             outcome, moves, end_s = "delivered", left, opening.end_s
             if sent_s == math.inf:
-                sent_s, moves = opening.end_s, min(bits / 8.0, left)
-                outcome = "carried" if self.cut_transfers == "resume" else "dropped"
+                sent_s, moves = opening.end_s, min(bits / 8.0 * share, left)
+                outcome = "carried" if cut_transfers == "resume" else "dropped"
                 left -= moves if outcome == "carried" else 0.0
             else:
                 # Late in a run a float cannot tell a short time: a message still takes some.
@@ -92,7 +101,7 @@ class SidelinkQueues:
                 end_s = sent_s + opening.delay_s(sent_s)
             what = send.source, send.target, name, version, size
             parts.append(Transmission(*what, begin_s, sent_s, end_s, moves, direction, outcome))
-            if outcome == "delivered" or self.cut_transfers == "drop":
+            if outcome == "delivered" or cut_transfers == "drop":
                 return parts
         return parts and [*parts[:-1], replace(parts[-1], outcome="carried")]
 
@@ -124,11 +133,15 @@ class SidelinkQueues:
         mine = [m for m in self._under_way if m.parts[0].direction == direction]
         return sum(m.parts[0].size for m in mine), sum(m.through for m in mine)
 
-    def sending_s(self, cluster: str, by_s: float) -> float:
-        """Seconds in which a cluster's devices have sent over sidelinks by a time, together."""
-        parts = (message.parts[0] for message in self._under_way)
-        mine = (p for p in parts if p.source.cluster == cluster and p.direction == "sidelink")
-        return self._sending_s[cluster] + sum(part.sending_s(by_s) for part in mine)
+    def sending_s(self, cluster: str, by_s: float) -> tuple[float, float]:
+        """Seconds in which a cluster's devices have sent over sidelinks by a time, together, and
+        over links between satellites."""
+        sent_s = {way: self._sending_s[cluster, way] for way in ("sidelink", "isl")}
+        for message in self._under_way:
+            for part in message.parts[message.booked :]:
+                if part.source.cluster == cluster:
+                    sent_s[part.direction] += part.sending_s(by_s)
+        return sent_s["sidelink"], sent_s["isl"]
 
     def _book(
         self, message: _Message, part: Transmission, moved: float, end_s: float, outcome: str
@@ -141,7 +154,10 @@ class SidelinkQueues:
         if outcome == "dropped":
             account.sent_in_vain += moved
             message.through = 0.0
-        if outcome == "delivered" and part.direction == "sidelink":
-            self._sending_s[part.source.cluster] += part.sending_s(end_s)
+        lasts_s, source = part.sending_s(end_s), part.source.cluster
+        self._sending_s[source, part.direction] += lasts_s
+        battery = self._service[source].battery
+        if part.direction == "isl" and battery is not None:
+            battery.send(end_s, lasts_s, to_peer=True)
         if moved > 0.0:
             self._rows.message(part, moved, end_s, outcome)

@@ -20,8 +20,10 @@ import scenarios
 from channel.link_curve import MOST_POINTS, bit_preserving
 from learning.requests.cluster import Floats, Ints, Mask
 from orbit.windows import groups
+from sim.devices.faults import Intervals
 from sim.errors import InputError
 from sim.links.sidelinks import Opening
+from sim.plan.service import pieces
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -129,9 +131,15 @@ _NO_WINDOWS: Ints = np.zeros(0, np.int64)
 
 
 def isl_plan(
-    scenario: Scenario, satellites: Sequence[orbit.Satellite], start: datetime, span_s: float
+    scenario: Scenario,
+    satellites: Sequence[orbit.Satellite],
+    start: datetime,
+    span_s: float,
+    out: Sequence[Intervals],
 ) -> IslPlan | None:
     """Return the links of a scenario whose clients are these satellites; None without any.
+
+    There are none to a satellite while it is ``out``.
 
     Raises InputError for a ring of one, or of neighbours that never see each other, and for what
     ``orbit.find_isls`` refuses.
@@ -162,7 +170,13 @@ def isl_plan(
         None if values["rate_mbps"] is None else values["rate_mbps"] * 1e6,
         tuple(tuple(names[k] for k in plane) for plane in planes),
     )  # fmt: skip
-    return _served(plan, isl, ~found.clipped_start)
+    turns = ~found.clipped_start
+    for end in ("a", "b") if any(len(spells.begin_s) for spells in out) else ():
+        of, begin_s, end_s = pieces(plan.start_s, plan.end_s, getattr(plan, end), out)
+        turns = turns[of] | (begin_s > plan.start_s[of])
+        plan, order = replace(plan.where(of), start_s=begin_s, end_s=end_s), np.argsort(begin_s)
+        plan, turns = plan.where(order), turns[order]
+    return _served(plan, isl, turns)
 
 
 def find_isls(

@@ -219,7 +219,8 @@ def make_plan(
     (``needs_isl``) one satellite has to be served, and none where it needs links between planes.
     """
     view, clusters = view_of(scenario, find, before), clusters_of(scenario)
-    isls = isl_plan(scenario, view.satellites, view.start, view.span_s)
+    out = outages_of(scenario, [one.name for one in view.satellites], view.span_s, before)
+    isls = isl_plan(scenario, view.satellites, view.start, view.span_s, out)
     if "between_planes" not in needs_isl:
         check_served(view, scenario.orbit, isls.rings if needs_isl and isls is not None else ())
     radios, places = ground_radios(scenario), _places(scenario, view)

@@ -315,26 +315,33 @@ def cut(
     """
     if not any(len(spells.begin_s) for spells in out):
         return windows, np.arange(len(windows))
-    mine = groups(satellite, len(out))
-    found = [_pieces(windows, own, spells) for own, spells in zip(mine, out, strict=True)]
-    of, begin_s, end_s = (np.concatenate(part) for part in zip(*found, strict=True))
+    of, begin_s, end_s = pieces(windows.rise_s, windows.set_s, satellite, out)
     order = np.lexsort((windows.site[of], windows.satellite[of], begin_s))
     return _clipped(windows, of[order], begin_s[order], end_s[order], look), of[order]
 
 
-def _pieces(
-    windows: orbit.ContactWindows, mine: Ints, spells: Intervals
+def pieces(
+    start_s: Floats, end_s: Floats, satellite: Ints, out: Sequence[Intervals]
 ) -> tuple[Ints, Floats, Floats]:
-    """Window, begin and end of every piece of one satellite's windows."""
+    """Window, begin and end of every piece of satellites' windows outside of their outages."""
+    mine = groups(satellite, len(out))
+    found = [_pieces(start_s, end_s, own, spells) for own, spells in zip(mine, out, strict=True)]
+    of, begin_s, until_s = (np.concatenate(part) for part in zip(*found, strict=True))
+    return of, begin_s, until_s
+
+
+def _pieces(
+    start_s: Floats, end_s: Floats, mine: Ints, spells: Intervals
+) -> tuple[Ints, Floats, Floats]:
+    """Those of one satellite's windows."""
     # It works from the end of one outage to the begin of the next.
     up_s, down_s = np.append(-np.inf, spells.end_s), np.append(spells.begin_s, np.inf)
-    first = np.searchsorted(down_s, windows.rise_s[mine], "right")
-    counts = np.maximum(np.searchsorted(up_s, windows.set_s[mine], "left") - first, 0)
+    first = np.searchsorted(down_s, start_s[mine], "right")
+    counts = np.maximum(np.searchsorted(up_s, end_s[mine], "left") - first, 0)
     of = np.repeat(mine, counts)
     turn = np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
     span = np.repeat(first, counts) + turn
-    begin_s = np.maximum(windows.rise_s[of], up_s[span])
-    return of, begin_s, np.minimum(windows.set_s[of], down_s[span])
+    return of, np.maximum(start_s[of], up_s[span]), np.minimum(end_s[of], down_s[span])
 
 
 def _clipped(

@@ -247,3 +247,44 @@ def test_what_cannot_be_is_refused_before_the_run(tmp_path, words, isl):
     with pytest.raises((InputError, scenarios.ScenarioError), match=words) as caught:
         links(tmp_path, **isl)
     assert "\n" not in str(caught.value)
+
+
+def test_no_link_to_a_satellite_that_is_out(tmp_path):
+    keys = {"faults.outages": {"per_day": 20, "mean_hours": 0.2}}
+    plan, whole = make_plan(star(tmp_path, keys)), links(tmp_path)
+    for time_s in np.linspace(60.0, 17_000.0, 60):
+        out = {
+            name
+            for name, spells in plan.faults.outages.items()
+            if ((spells.begin_s <= time_s) & (time_s < spells.end_s)).any()
+        }
+        now, all_ = (
+            p.where((p.start_s <= time_s) & (time_s < p.end_s)) for p in (plan.isls, whole)
+        )
+        left = [pair for pair in zip(all_.a, all_.b, strict=True)
+                if out.isdisjoint(whole.names[k] for k in pair)]  # fmt: skip
+        assert sorted(zip(now.a, now.b, strict=True)) == sorted(left)
+
+
+def test_sending_drains_batteries_and_packets_are_sent_again(tmp_path):
+    """10 W for as long as it takes, of 20 Wh; 1,000 packets, and as many again as said."""
+    budget = {
+        "rate_mbps": None, "frequency_ghz": 20, "bandwidth_mhz": 0.01, "tx_power_dbm": 40,
+        "gain_dbi": 20, "noise_temperature_k": 354,
+    }  # fmt: skip
+    battery = {"capacity_wh": 20, "charge_w": 4, "idle_w": 1, "initial": 0.5}
+    keys = {"learning.method": "scripted", "compute.battery": battery, "compute.power_w": 5}
+    charges, lasts_s = [], []
+    for size, faults in ((0.0, {}), (1.5e6, {}), (1.5e6, {"faults.packets": {"loss": 0.2}})):
+        scenario = star(tmp_path, keys | faults, **budget)
+        message = replace(sent(HERE, Node("P01-S02", 0), size), wait=True)
+        _, run = replies(scenario, at(10.0, message), by="P01-S01")
+        charges.append(run.manifest["charges"][0]["last"])
+        lasts_s += [row.end_s - row.start_s for row in run.transfers.itertuples()]
+    assert charges[0] - charges[1] == pytest.approx(10 * lasts_s[0] / 72_000, rel=1e-4)
+    [again] = run.events[run.events.kind == "fault"].detail
+    packets = int(again.split()[1])
+    assert "of 1000 packets" in again and 150 < packets < 350
+    assert lasts_s[1] / lasts_s[0] == pytest.approx(1 + packets / 1000, rel=1e-3)
+    [spent] = [row for row in run.manifest["energy"] if row["cluster"] == "P01-S01"]
+    assert spent["air_s"] == pytest.approx(lasts_s[1], abs=0.02)
