@@ -78,18 +78,15 @@ class Environment:
         what is not exceeded 99 % of the time at 20 GHz (table 6.6.6.2.1-1).
         Raises ValueError for a frequency outside the band.
         """
-        low_ghz, high_ghz = _BAND_GHZ[self.band]
-        allowed = f"{low_ghz:g}e9 to {high_ghz:g}e9 in band {self.band}"
-        frequency = checked(
-            "frequency_hz",
-            frequency_hz,
-            lambda x: (x >= low_ghz * 1e9) & (x <= high_ghz * 1e9),
-            allowed,
+        low_hz, high_hz = (edge_ghz * 1e9 for edge_ghz in _BAND_GHZ[self.band])
+        allowed = f"{low_hz / 1e9:g}e9 to {high_hz / 1e9:g}e9 in band {self.band}"
+        hertz = checked(
+            "frequency_hz", frequency_hz, lambda x: (x >= low_hz) & (x <= high_hz), allowed
         )
         troposphere_db = _interpolated(
             elevation_deg, read_tables()["tropospheric_scintillation_db"]
         )
-        ionosphere_db = _IONOSPHERE_4_GHZ_DB * (frequency / 1e9 / 4.0) ** -1.5
+        ionosphere_db = _IONOSPHERE_4_GHZ_DB * (hertz / 1e9 / 4.0) ** -1.5
         both = np.broadcast_arrays(ionosphere_db, troposphere_db)
         return both[0 if self.band == "S" else 1].copy()[()]
 

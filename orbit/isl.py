@@ -245,25 +245,20 @@ class _Search:
         few = max(1, _CHUNK // ephemeris.samples)
         for begin in range(0, pairs.shape[1], few):
             some = pairs[:, begin : begin + few]
-            columns = _columns(PairSamples(ephemeris, self.limb, lifted, *some))
-            number = columns.pop("pair")
-            columns["a"], columns["b"] = members[some[:, number]]
-            pieces.append(columns)
+            samples = PairSamples(ephemeris, self.limb, lifted, *some)
+            passes = find_passes(samples, "both")
+            one, other = some[:, passes.site]
+            times_s = passes.rise_s, passes.closest_s, passes.farthest_s, passes.set_s
+            states = [(ephemeris.states(one, t), ephemeris.states(other, t)) for t in times_s]
+            ranges_km = [np.linalg.norm((b - a)[:, :3], axis=1) for a, b in states]
+            pieces.append({
+                "a": members[one], "b": members[other],
+                "start_s": passes.rise_s, "end_s": passes.set_s,
+                "min_range_km": np.minimum.reduce(ranges_km),
+                "max_range_km": np.maximum.reduce(ranges_km),
+                "clipped_start": passes.clipped_start, "clipped_end": passes.clipped_end,
+            })  # fmt: skip
         return joined(pieces)
-
-
-def _columns(samples: PairSamples) -> Columns:
-    """Columns of IslWindows, with the number of the pair for its satellites."""
-    passes, states = find_passes(samples, "both"), samples.ephemeris.states
-    one, other = samples.one[passes.site], samples.other[passes.site]
-    times_s = passes.rise_s, passes.closest_s, passes.farthest_s, passes.set_s
-    lines_km = (states(other, time_s) - states(one, time_s) for time_s in times_s)
-    ranges_km = [np.linalg.norm(line_km[:, :3], axis=1) for line_km in lines_km]
-    return {
-        "pair": passes.site, "start_s": passes.rise_s, "end_s": passes.set_s,
-        "min_range_km": np.minimum.reduce(ranges_km), "max_range_km": np.maximum.reduce(ranges_km),
-        "clipped_start": passes.clipped_start, "clipped_end": passes.clipped_end,
-    }  # fmt: skip
 
 
 def _repeated(columns: Columns, period_s: float, times: int) -> Columns:

@@ -277,8 +277,7 @@ def _entry(record: Record) -> Satellite | ElementError:
         return ElementError.at(record.where, "", what, "retype it")
     try:
         given = {key: _text(key, value) for key, value in record.fields.items() if key in USED}
-        _check_present(given, record.fields)
-        _check_units(record.units)
+        _check(given, record)
         return _satellite(name, given)
     except _Refused as no:
         return ElementError.at(record.where, name, no.what, no.remedy)
@@ -302,7 +301,6 @@ def _satellite(name: str, fields: dict[str, str]) -> Satellite:
     from sgp4 import omm
     from sgp4.api import Satrec
 
-    _check_meaning(fields)
     number, epoch = _norad_id(fields["NORAD_CAT_ID"]), _epoch(fields["EPOCH"])
     model = Satrec()
     omm.initialize(
@@ -332,30 +330,26 @@ def _text(key: str, value: Any) -> str:
     return str(value).strip()
 
 
-def _check_present(fields: dict[str, str], given: Iterable[str]) -> None:
+def _check(fields: dict[str, str], record: Record) -> None:
+    """Refuse what is missing, or has another unit or meaning than that which is read."""
     missing = [key for key in _REQUIRED if not fields.get(key)]
-    if not missing:
-        return
-    unknown = {key.upper(): key for key in sorted(set(given) - USED)[:100]}
-    alike = get_close_matches(missing[0], unknown, n=1, cutoff=0.8)
-    remedy = f"rename the unknown field {unknown[alike[0]]!r}" if alike else "add what is missing"
-    verb = "is" if len(missing) == 1 else "are"
-    raise _Refused(f"{', '.join(missing)} {verb} missing", remedy)
-
-
-def _check_units(units: dict[str, str]) -> None:
-    for key, quantity in _QUANTITIES.items() if units else ():
-        stated = units.get(key, quantity.unit)
+    if missing:
+        unknown = {key.upper(): key for key in sorted(set(record.fields) - USED)[:100]}
+        alike = get_close_matches(missing[0], unknown, n=1, cutoff=0.8)
+        remedy = (
+            f"rename the unknown field {unknown[alike[0]]!r}" if alike else "add what is missing"
+        )
+        raise _Refused(
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing", remedy
+        )
+    for key, quantity in _QUANTITIES.items():
+        stated = record.units.get(key, quantity.unit)
         if stated.lower() != quantity.unit.lower():
-            right = quantity.unit or "no unit"
-            raise _Refused(f"{key} is in {stated!r}", f"give it in {right}")
-
-
-def _check_meaning(fields: dict[str, str]) -> None:
+            raise _Refused(f"{key} is in {stated!r}", f"give it in {quantity.unit or 'no unit'}")
     for key, (allowed, remedy) in _MEANING.items():
-        stated = fields.get(key)
-        if stated and stated.upper() not in allowed:
-            raise _Refused(f"{key} {stated[:40]!r} is not {allowed[0]}", remedy)
+        meant = fields.get(key)
+        if meant and meant.upper() not in allowed:
+            raise _Refused(f"{key} {meant[:40]!r} is not {allowed[0]}", remedy)
 
 
 def _norad_id(text: str) -> int:

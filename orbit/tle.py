@@ -95,7 +95,11 @@ class _Line:
 def _entries(text: str) -> Iterator[list[_Line]]:
     """Group lines into entries: an optional name, line 1, line 2; broken ones are shorter."""
     group: list[_Line] = []
-    for line in _lines(text):
+    for number, raw in enumerate(lines_of(text), start=1):
+        written = raw.rstrip()
+        if not written or written.startswith("#"):
+            continue
+        line = _Line(number, written, written[0] if written[:2] in ("1 ", "2 ") else "name")
         if group and (group[-1].kind, line.kind) not in (("name", "1"), ("1", "2")):
             yield group
             group = []
@@ -105,13 +109,6 @@ def _entries(text: str) -> Iterator[list[_Line]]:
             group = []
     if group:
         yield group
-
-
-def _lines(text: str) -> Iterator[_Line]:
-    for number, raw in enumerate(lines_of(text), start=1):
-        line = raw.rstrip()
-        if line and not line.startswith("#"):
-            yield _Line(number, line, line[0] if line[:2] in ("1 ", "2 ") else "name")
 
 
 def _name(entry: list[_Line]) -> str:

@@ -90,23 +90,19 @@ def parse_instant(text: str, column: str) -> datetime:
     UTCG) also `22 Aug 2026 14:02:03.123`. Raises ValueError for anything else, a time without zone
     among it: guessing one would shift all contacts.
     """
-    day_first = _DAY_FIRST.fullmatch(text)
-    when = _from_day_first(day_first, text, column) if day_first else _from_iso(text, column)
+    if day_first := _DAY_FIRST.fullmatch(text):
+        when = _from_day_first(day_first, text, column)
+    else:
+        try:
+            when = datetime.fromisoformat(re.sub(r" ?UTC$", "Z", text))
+        except ValueError:
+            form = "write it like 2026-08-22T14:02:03.123Z"
+            raise ValueError(f"{column} {text!r} is not a time; {form}") from None
+        if when.tzinfo is None:
+            raise ValueError(f"{column} {text!r} has no time zone; append Z if it is UTC")
     if not _YEARS[0] <= when.year < _YEARS[1]:
         raise ValueError(f"{column} {text!r} is not in {_YEARS[0]} to {_YEARS[1] - 1}; correct it")
     return when.astimezone(UTC)
-
-
-def _from_iso(text: str, column: str) -> datetime:
-    try:
-        when = datetime.fromisoformat(re.sub(r" ?UTC$", "Z", text))
-    except ValueError:
-        raise ValueError(
-            f"{column} {text!r} is not a time; write it like 2026-08-22T14:02:03.123Z"
-        ) from None
-    if when.tzinfo is None:
-        raise ValueError(f"{column} {text!r} has no time zone; append Z if it is UTC")
-    return when
 
 
 def _from_day_first(match: re.Match[str], text: str, column: str) -> datetime:
