@@ -72,7 +72,7 @@ def schema(
     """Return the JSON Schema of scenario files, for editors that complete and check them.
 
     ``options`` are what methods take under `learning.options`, by method: dataclasses. ``names``
-    are those that editors offer for a key, by the dotted key: methods, kinds of models and of data.
+    are those that editors offer, by section and key (`Model.kind`): methods, kinds of models.
 
     It knows keys, units, ranges and defaults. What contradicts something else, and other names of
     methods, models and data sets, only :func:`load` and a run know.
@@ -80,15 +80,10 @@ def schema(
     from scenarios.messages import EditorSchema
 
     found = Scenario.model_json_schema(schema_generator=EditorSchema)
-    for key, known in (names or {}).items():
-        *above, last = key.split(".")
-        section = found
-        for part in above:
-            inner = section["properties"][part]
-            [ref] = [one["$ref"] for one in (inner, *inner.get("anyOf", ())) if "$ref" in one]
-            section = found["$defs"][ref.rpartition("/")[2]]
-        of_key = {**section["properties"][last], "examples": sorted(known)}
-        section["properties"][last] = dict(sorted(of_key.items()))
+    for name, known in (names or {}).items():
+        section, key = name.split(".")
+        keys = found["$defs"][section]["properties"]
+        keys[key] = dict(sorted({**keys[key], "examples": sorted(known)}.items()))
     learning = found["$defs"]["Learning"]
     plain = learning["properties"]["method"]["default"]
     for method, declared in (options or {}).items():

@@ -106,6 +106,17 @@ def parse_seconds(option: str, text: str) -> float:
     return time_s
 
 
+def legend_of(command: str) -> dict[str, list[str]]:
+    """Return head and meaning of what a command prints, by column; empty for other commands."""
+    from importlib import resources
+
+    import yaml
+
+    text = resources.files("sim").joinpath("legends.yaml").read_text(encoding="utf-8")
+    legends: dict[str, dict[str, list[str]]] = yaml.safe_load(text)
+    return legends.get(command, {})
+
+
 def filled(
     package: str,
     folder: str,

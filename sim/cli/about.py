@@ -54,10 +54,9 @@ def schema_of_files() -> dict[str, Any]:
     from learning.methods.base import METHODS
     from scenarios import schema
 
-    models = dict.fromkeys(("learning.model.kind", "learning.sized_as.kind"), KINDS)
-    kinds = {**models, "learning.data.kind": DATASETS.shipped}
+    kinds = {"Model.kind": KINDS, "Sizes.kind": KINDS, "Data.kind": DATASETS.shipped}
     options = {name: METHODS.find(name).Options for name in METHODS.shipped}
-    return schema(options, {"learning.method": options, **kinds})
+    return schema(options, {"Learning.method": options, **kinds})
 
 
 def doctor_command() -> None:

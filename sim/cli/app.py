@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from importlib import resources
 from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
@@ -21,7 +20,7 @@ from sim.cli import about, new, run, scenario, show, sweep
 from sim.cli.options import drop_unwritten
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
-from sim.formatting import data_size
+from sim.formatting import data_size, legend_of
 
 app = typer.Typer(
     name="leomix",
@@ -63,13 +62,13 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 
 class WithLegend(TyperCommand):
-    """A command whose help ends with what its columns or lines mean, if templates/ has that."""
+    """A command whose help ends with what its columns or lines mean, if they have a legend."""
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the legend below the options."""
-        legend = resources.files("sim.cli").joinpath("templates", f"{self.name}.txt")
-        if legend.is_file():
-            formatter.write(f"\n{legend.read_text(encoding='utf-8')}")
+        if legend := legend_of(str(self.name)):
+            with formatter.section("Columns and lines"):
+                formatter.write_dl([(head, meaning) for head, meaning in legend.values()])
 
 
 for _name, _command in COMMANDS.items():

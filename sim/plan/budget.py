@@ -13,6 +13,7 @@ import orbit
 import scenarios
 from sim.devices.satellites import satellites_of
 from sim.errors import InputError
+from sim.formatting import legend_of
 from sim.links.beam import PAPER_ALTITUDE_M, Radio
 from sim.links.link_table import LinkTable
 from sim.links.pass_geometry import Pass, Place
@@ -27,37 +28,7 @@ if TYPE_CHECKING:
 Tables = dict[str, dict[str, Any]]
 """Columns of each direction."""
 
-HEADS = {
-    "time_s": "time s",
-    "elevation_deg": "elevation",
-    "slant_range_km": "range km",
-    "eirp_dbw": "EIRP dBW",
-    "free_space_path_loss_db": "FSPL dB",
-    "atmospheric_loss_db": "gas dB",
-    "rain_loss_db": "rain dB",
-    "scintillation_loss_db": "scint dB",
-    "clutter_loss_db": "clutter dB",
-    "shadowing_margin_db": "shadow dB",
-    "other_losses_db": "other dB",
-    "g_over_t_db_k": "G/T dB/K",
-    "noise_bandwidth_dbhz": "B dBHz",
-    "c_over_n0_dbhz": "C/N0 dBHz",
-    "snr_db": "SNR dB",
-    "required_snr_db": "needed dB",
-    "margin_db": "margin dB",
-    "spectral_efficiency_bps_hz": "bit/s/Hz",
-    "rate_mbps": "Mbit/s",
-    "nlos_rate_mbps": "NLOS Mbit/s",
-    "mean_rate_mbps": "mean Mbit/s",
-    "line_of_sight_probability": "P(LOS)",
-    "nlos_clutter_loss_db": "NLOS clutter dB",
-    "shadowing_deviation_db": "shadow sd dB",
-    "rician_k_db": "K dB",
-    "delay_ms": "delay ms",
-    "path_loss_db": "loss dB",
-    "doppler_khz": "Doppler kHz",
-    "delivered_mbit": "Mbit through",
-}
+HEADS = {name: head for name, (head, _) in legend_of("link").items()}
 """Short heads for the terminal; files keep the full names."""
 LOSSES = (
     *("free_space_path_loss_db", "atmospheric_loss_db", "rain_loss_db", "scintillation_loss_db"),
