@@ -16,7 +16,6 @@ from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import merge
-from learning.learner import Learner
 from learning.methods.base import Protocol, World
 from learning.methods.fedavg import FedAvg
 from learning.methods.options import CHECKED
@@ -103,7 +102,11 @@ class Aligned(FedAvg):
         self.policy = POLICIES.find(self.options.policy)
         self.fitness = first_fitness(*self.shape, world.seed)
         self.assignments: Ints = np.zeros(len(self.experts), np.int64)
-        self.needs = _needs_of(self.learner)
+        sizes, cost = self.learner.architecture, self.learner.round_cost
+        carried = sizes.download_bytes, sizes.upload_bytes
+        # Of a round with 1, 2, ... E experts; whole experts go down.
+        parts = (self.experts[: k + 1] for k in self.experts)
+        self.needs = [Needs(cost(p, p, True), *(by(p, True) for by in carried)) for p in parts]
         self.samples: Ints = np.zeros(self.shape, np.int64)
         self.scored: Floats = np.zeros(self.shape)
         self.served: Ints = np.zeros(self.shape, np.int64)
@@ -196,8 +199,8 @@ class Aligned(FedAvg):
         """Return what a local round takes of each device; who sits out counts for one expert."""
         costs = [self.needs[max(int(k), 1) - 1].cost for k in holds.sum(axis=1)]
         flops, memory = np.array([(cost.flops, cost.memory_bytes) for cost in costs], float).T
-        sizes = self.registry.bytes
-        return Cost(flops, memory, np.maximum(holds @ sizes, sizes.min()))
+        size = self.learner.architecture.expert_bytes
+        return Cost(flops, memory, size * np.maximum(holds.sum(axis=1), 1.0))
 
     @property
     def local_rounds(self) -> int | None:
@@ -252,16 +255,3 @@ class Aligned(FedAvg):
         self.aggregated(self.experts, changes)
         moved: list[int] = np.flatnonzero(changes).tolist()
         return moved
-
-
-def _needs_of(learner: Learner) -> list[Needs]:
-    """Return what a round with 1, 2, ... E experts takes; whole experts go down."""
-    sizes, every = learner.architecture, range(learner.architecture.experts)
-    return [
-        Needs(
-            learner.round_cost(every[:k], every[:k], gate=True),
-            sizes.download_bytes(every[:k], gate=True),
-            sizes.upload_bytes(every[:k], gate=True),
-        )
-        for k in range(1, len(every) + 1)
-    ]

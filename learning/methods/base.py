@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import ServerModel, Update, Weighted, merge
@@ -89,8 +88,8 @@ class Method(ABC):
     ``Options`` is a frozen dataclass of what may stand under ``learning.options``: pydantic's where
     it has bounds (:mod:`learning.methods.options`).
 
-    ``version`` counts the server's models; ``registry`` knows the experts' sizes, what has been
-    aggregated into each, and who holds it.
+    ``version`` counts the server's models; ``registry`` knows what has been aggregated
+    into each expert, and who holds it.
 
     What the method needs of a scenario are class attributes; one that lacks it, or sets a key that
     means nothing to the method, is refused by name. ``trains``: which parts of the model move;
@@ -131,8 +130,7 @@ class Method(ABC):
         self.learner = world.learner
         self.options = self.Options() if options is None else options
         self.version = 0
-        sizes = self.learner.architecture
-        self.registry = ExpertRegistry(np.full(sizes.experts, sizes.expert_bytes))
+        self.registry = ExpertRegistry(self.learner.architecture.experts)
 
     @classmethod
     def check(cls, config: LearningConfig) -> None:
@@ -364,16 +362,15 @@ NOBODY = -1
 class ExpertRegistry:
     """What the server knows of E experts.
 
-    ``bytes`` (E,) is the size of each in memory; ``changes`` (E,) counts what has been aggregated
-    into it: its version. ``holders`` (C, E) says which clients hold, and train, which expert: the
-    clusters of EMS-FL, the devices of other methods; nobody before :meth:`hand_out`. ``owner`` (E,)
-    is the client that holds each expert, the first of several, or ``NOBODY``.
+    ``changes`` (E,) counts what has been aggregated into each: its version. ``holders`` (C, E) says
+    which clients hold, and train, which expert: the clusters of EMS-FL, the devices of other
+    methods; nobody before :meth:`hand_out`. ``owner`` (E,) is the client that holds each expert,
+    the first of several, or ``NOBODY``.
     """
 
-    def __init__(self, expert_bytes: ArrayLike) -> None:
-        self.bytes: Floats = np.asarray(expert_bytes, np.float64)
-        self.changes: Ints = np.zeros(len(self.bytes), np.int64)
-        self.hand_out(np.zeros((0, len(self.bytes)), bool))
+    def __init__(self, experts: int) -> None:
+        self.changes: Ints = np.zeros(experts, np.int64)
+        self.hand_out(np.zeros((0, experts), bool))
 
     def changed(self, experts: Sequence[int], changes: int | Ints = 1) -> None:
         """Count ``changes`` more in each of ``experts``, one number or one for each.

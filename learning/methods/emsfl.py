@@ -299,7 +299,7 @@ class Splitting:
 
     def __init__(self, registry: ExpertRegistry) -> None:
         self.registry = registry
-        self.drawn: Ints = np.full(len(registry.bytes), NOBODY)
+        self.drawn: Ints = np.full(len(registry.changes), NOBODY)
         self.number = 0
         self.changing: set[int] = set()
 

@@ -112,15 +112,9 @@ class FedSpace(Asynchronous):
 
     def weighted(self, updates: list[Update]) -> list[Weighted]:
         """Return updates by c(s) over the sum of all c(s)."""
-        weights = self.freshness(
-            np.concatenate([update.behind(self.version) for update in updates])
-        )
+        stale = np.concatenate([update.behind(self.version) for update in updates])
+        weights = 1.0 / self.options.divisor(stale)
         return list(zip(updates, (weights / weights.sum()).tolist(), strict=True))
-
-    def freshness(self, staleness: Ints) -> Floats:
-        """Return c(s) (n,) of updates."""
-        weights: Floats = 1.0 / self.options.divisor(staleness)
-        return weights
 
     # -- the plan
 
@@ -140,14 +134,14 @@ class FedSpace(Asynchronous):
     def drawn(self, rng: np.random.Generator) -> Mask:
         """Return candidates (R, I0): each with a share of aggregations of its own."""
         shape = self.options.candidates, self.options.horizon
-        drawn: Mask = rng.random(shape) < rng.random((shape[0], 1))
-        return drawn
+        return np.asarray(rng.random(shape) < rng.random((shape[0], 1)))
 
     def worth(self, plan: Mask, contacts: Sequence[tuple[int, str]]) -> float:
         """Return the summed utility of a plan (I0,), by the slot and satellite of each contact."""
         version, total = self.version, 0.0
         base = {name: base_of(devices) for name, devices in self.clients.items()}
-        trains = {name for name, devices in self.clients.items() if has_more(devices)}
+        # Who trains, or has an update on its way.
+        trains = {name for name, d in self.clients.items() if d.complete[0] or d.pending[0]}
         buffer = [int(update.version[0]) for update in self.buffer]
         position = 0
         for slot in np.flatnonzero(plan).tolist():
@@ -162,7 +156,7 @@ class FedSpace(Asynchronous):
                     trains.add(name)
             if buffer:
                 staleness = version - np.array(buffer)
-                total += float(self.utility(staleness, self.freshness(staleness)))
+                total += float(self.utility(staleness, 1.0 / self.options.divisor(staleness)))
                 version, buffer = version + 1, []
         if not math.isfinite(total):
             name = self.options.utility
@@ -170,15 +164,6 @@ class FedSpace(Asynchronous):
         return total
 
 
-NONE = -1
-"""Stands for the version of a satellite that has no model yet."""
-
-
 def base_of(devices: ClusterState) -> int:
-    """Return the version that a satellite has downloaded last."""
-    return NONE if devices.state is None else int(devices.version[0])
-
-
-def has_more(devices: ClusterState) -> bool:
-    """Return whether a satellite trains, or has an update on its way."""
-    return bool(devices.complete[0] or devices.pending[0])
+    """Return the version that a satellite has downloaded last; -1 for none."""
+    return -1 if devices.state is None else int(devices.version[0])

@@ -14,8 +14,8 @@ POLICIES: Register[Policy] = Register(
     {
         "random": "learning.policies.problem:at_random",
         "greedy": "learning.policies.problem:greedy",
-        "balanced-random": "learning.policies.balanced:balanced_random",
-        "balanced-fitness": "learning.policies.balanced:balanced_fitness",
+        "balanced-random": "learning.policies.problem:balanced_random",
+        "balanced-fitness": "learning.policies.problem:balanced_fitness",
         "expert-driven": "learning.policies.model_splitting:expert_driven",
         "identity": "learning.policies.problem:identity",
     },

@@ -159,7 +159,7 @@ TURN = st.tuples(st.booleans(), st.integers(0, 2), st.sets(st.integers(0, 3)).ma
 
 @given(st.lists(TURN, max_size=20))
 def test_holders_are_the_sets_that_they_were_given(turns):
-    registry = kit.ExpertRegistry(np.full(4, 10.0))
+    registry = kit.ExpertRegistry(4)
     assert registry.owner.tolist() == [kit.NOBODY] * 4
     given_out = np.zeros((3, 4), bool)
     registry.hand_out(given_out)

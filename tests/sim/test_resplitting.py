@@ -102,7 +102,7 @@ TURN = st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 1000))
 @given(st.lists(TURN, min_size=5, max_size=40))
 def test_an_expert_is_owned_by_one_or_nobody_and_lost_to_nobody(turns):
     """Any order of splittings and contacts ends with every expert where it was last drawn to."""
-    registry = seam.ExpertRegistry(np.ones(6))
+    registry = seam.ExpertRegistry(6)
     splitting = seam.Splitting(registry)
     splitting.redraw(0, np.arange(6) % 4)
     registry.hand_out(splitting.drawn == np.arange(4)[:, None])

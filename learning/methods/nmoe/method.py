@@ -95,7 +95,7 @@ class NMoE(Networked):
                 yield from self.admit(me, self.sizes.expert_round)
         yield from self.meet("experts handed out")
         if not len(self.registry.holders):
-            self.clients.hand_out(self.world.seed)
+            self.clients.hand_out()
 
     def train_experts(self, me: Cluster) -> Protocol:
         """Stage 2: personal experts on top of the frozen extractor, without traffic.

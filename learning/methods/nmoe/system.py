@@ -17,7 +17,6 @@ from learning.config import LearningConfig
 from learning.learner import Aggregated
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
 from learning.methods.nmoe.options import NetworkedOptions
-from learning.policies.problem import Problem, identity
 from learning.requests.cluster import (
     Cluster,
     Cost,
@@ -32,7 +31,6 @@ from learning.requests.cluster import (
 )
 from learning.requests.payload import Payload
 from learning.requests.peers import All, Compute, Node
-from learning.rng import stream
 from learning.values.lazy import Handle, Operation
 
 START_EXTRACTOR = Operation("learning.training.nmoe.extractor:start_extractor")
@@ -229,11 +227,9 @@ class Clients:
         self.able = {c.name: np.ones(c.devices, bool) for c in clusters}
         self._numbers = {node: number for number, node in enumerate(self.nodes)}
 
-    def hand_out(self, seed: int) -> None:
+    def hand_out(self) -> None:
         """Assign the expert of its own number to every able client."""
-        capacity = np.concatenate([self.able[c.name] for c in self.clusters]).astype(np.int64)
-        problem = Problem(np.zeros((len(self.nodes), len(self.registry.changes))), capacity)
-        self.registry.hand_out(identity(problem, stream(seed, "assign")))
+        self.registry.hand_out(np.diag(np.concatenate([self.able[c.name] for c in self.clusters])))
 
     def trained(self, cluster: str, rounds: Ints, finite: Mask) -> None:
         """Count changes of a cluster's experts; a client loses an expert that is not finite."""
