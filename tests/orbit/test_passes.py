@@ -1,4 +1,4 @@
-"""Contact windows against exact SGP4, by brute force, and against themselves."""
+"""Contact windows against exact SGP4 and against themselves; tests/truth has their edges."""
 
 from dataclasses import fields, replace
 from datetime import timedelta, timezone
@@ -12,44 +12,11 @@ import orbit
 from tests.kit import skies
 from tests.kit.skies import CIRCLES, DAY, DAY_S, EIGHT_SITES, START, refused, verified
 
-SKIES = {
-    "circles": (CIRCLES, 1, 2.0, {0.0: 500, 10.0: 400, 25.0: 100, 60.0: 30, 80.0: 5}),
-    "half-day eccentric": ((8195, 9880, 21897), 2, 10.0, {5.0: 20, 40.0: 20}),
-    "synchronous": ((14128, 28626), 4, 30.0, {5.0: 2}),
-    "half-day circular": ((28129,), 4, 30.0, {5.0: 8}),
-    "transfer": ((26975, 23599), 2, 10.0, {5.0: 8}),
-}
-
 
 def _sky(satellites, days):
     found = [s if isinstance(s, orbit.Satellite) else verified(s) for s in satellites]
     start = max(satellite.epoch for satellite in found).replace(microsecond=0)
     return found, start, start + days * DAY
-
-
-@pytest.mark.parametrize(("satellites", "days", "step_s", "masks_deg"), SKIES.values(), ids=SKIES)
-def test_no_window_or_culmination_is_missed_or_invented(satellites, days, step_s, masks_deg):
-    satellites, start, end = _sky(satellites, days)
-    time_s = np.arange(0.0, days * DAY_S, step_s)
-    looks = [orbit.look_angles(satellite, EIGHT_SITES, start, time_s) for satellite in satellites]
-    elevation_deg = np.stack([look.elevation_deg for look in looks], axis=1)
-    inner = elevation_deg[1:-1]
-    peaks = (inner > elevation_deg[:-2]) & (inner >= elevation_deg[2:])
-    for mask_deg, least in masks_deg.items():
-        windows = orbit.contact_windows(satellites, EIGHT_SITES, start, end, mask_deg)
-        assert len(windows) >= least
-        inside = np.zeros(elevation_deg.shape, dtype=bool)
-        for w, (i, k) in enumerate(zip(windows.satellite, windows.site, strict=True)):
-            seen = slice(*np.searchsorted(time_s, (windows.rise_s[w], windows.set_s[w])))
-            inside[seen, i, k] = True
-            lasts_s = windows.set_s[w] - windows.rise_s[w]
-            assert seen.stop > seen.start or lasts_s <= step_s
-            if lasts_s > 20 * step_s:
-                at_s = time_s[1:-1][peaks[:, i, k]]
-                count = ((at_s > windows.rise_s[w]) & (at_s < windows.set_s[w])).sum()
-                assert windows.culminations[w] == count
-        sure = np.abs(elevation_deg - mask_deg) > 2e-5
-        np.testing.assert_array_equal(inside[sure], (elevation_deg >= mask_deg)[sure])
 
 
 @pytest.mark.parametrize(
@@ -59,7 +26,7 @@ def test_no_window_or_culmination_is_missed_or_invented(satellites, days, step_s
     [(CIRCLES[::2], 24.0, (1e-5, 1e-3)), (CIRCLES[::5], 24.0, (30.0, 80.0)),
      *(((8195, 9880, 21897, 26975), hours, (0.5, 5.0, 20.0)) for hours in (48.0, 17.3, 3.1))],
 )  # fmt: skip
-def test_culmination_and_closest_approach_are_the_extrema_of_the_window(
+def test_culminations_and_closest_approach_are_the_extrema_of_the_window(
     satellites, hours, below_deg
 ):
     satellites, start, end = _sky(satellites, hours / 24)
@@ -81,6 +48,8 @@ def test_culmination_and_closest_approach_are_the_extrema_of_the_window(
         assert -1e-9 <= off_deg < 0.5 * (time_s[1] - time_s[0]) ** 2
         assert -1e-3 < windows.min_slant_range_km[w] - seen.slant_range_km.min() < 2e-4
         assert windows.rise_s[w] <= windows.culminate_s[w] <= windows.set_s[w]
+        rises = np.diff(seen.elevation_deg[:, 0]) > 0
+        assert windows.culminations[w] == (rises[:-1] & ~rises[1:]).sum()
 
 
 def test_a_span_inside_a_pass_is_one_window_clipped_at_both_ends():
