@@ -28,7 +28,7 @@ from sim.engine.journal import Journal
 from sim.engine.learning_rows import LearningRows
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.network.chains import Reply, ServiceLink
-from sim.network.event_rows import Rows, record_faults
+from sim.network.event_rows import Rows, fault_row, record_faults
 from sim.network.ledger import Books, Ledger, PayloadList, books_of
 from sim.network.link_faults import LinkFaults
 from sim.network.peers import Nodes, Peers
@@ -108,7 +108,7 @@ class Simulation:
         pairs = zip(plan.clusters, build.compute, strict=True)
         faults = plan.faults
         struck = {} if faults is None else {c.name: LinkFaults(faults, c) for c in plan.clusters}
-        churn = {name: own.presence for name, own in struck.items()}
+        churn = {} if faults is None else faults.churn
         batteries = {name: Battery(*supply) for name, supply in build.supplies.items()}
         self.devices = {
             c.name: Devices(c, own, churn.get(c.name), batteries.get(c.name)) for c, own in pairs
@@ -216,7 +216,8 @@ class Simulation:
         self._sessions[name].replan(planned)
         faults = None if to.plan.faults is None else LinkFaults(to.plan.faults, cluster)
         devices.compute = compute
-        devices.presence = None if faults is None else faults.presence
+        churn = {} if to.plan.faults is None else to.plan.faults.churn
+        devices.presence = churn.get(name)
         self._forecasts[name] = Forecaster(planned, devices)
         self._links[name].switch(to.scenario.link.cut_transfers, to.world.closing, faults)
 
@@ -280,7 +281,7 @@ class Simulation:
         if stuck and self.clock.exhausted:
             raise SimulationError(f"the run is over but these still wait: {stuck}")
         if waiting := self._meetings.waiting():
-            self._rows.unfinished(waiting, self.end_s)
+            fault_row(self.trace, self.end_s, f"no contacts left: {waiting}")
 
     def energy(self) -> list[dict[str, Any]]:
         """Time and energy that each cluster's devices have spent so far."""

@@ -21,6 +21,7 @@ from learning.requests.cluster import (
     Upload,
     Work,
 )
+from learning.requests.event_details import synchronisation
 from sim.clock import Clock
 from sim.devices.battery import Battery
 from sim.devices.compute import whole_rounds
@@ -139,7 +140,7 @@ class ServiceLink:
         replies = self._settle(session, legs, over_s, closed=closed)
         cut = cut_off(steps, legs, over_s) if closed else 0
         if cut and session is not None:
-            self._rows.closed(session.at(over_s), over_s, closed, cut)
+            self._rows.wait(session.at(over_s), over_s, f"{closed}: {cut} devices cut")
         return replies
 
     def training_until_s(self) -> Floats:
@@ -200,7 +201,7 @@ class ServiceLink:
         if self._devices.battery is not None and rounds.any():
             end = self._devices.after_s(ready, rounds * one_s)
             self._devices.battery.compute(float(ready[0]), float(end[0]))
-        presence = None if self.faults is None else self.faults.presence
+        presence = self._devices.presence
         training = Training(who, step.cost, rounds, ready, end, excluded)
         if presence is not None and (who & (rounds > 0)).any():
             training.among(presence, one_s, pausing=trains_only)
@@ -247,7 +248,7 @@ class ServiceLink:
         who = np.isfinite(ready)
         if step.who is not None:
             who &= np.asarray(step.who, bool)
-        presence = None if self.faults is None else self.faults.presence
+        presence = self._devices.presence
         if presence is not None:
             asked, who = who, who & presence.present(ready)
         forgotten = self.ledger.offer(direction, name, version, size, who)
@@ -295,8 +296,8 @@ class ServiceLink:
         first_s = float(session.in_service_s(ready).min())
         if usable is None or float(usable.in_service_s(ready).min()) > first_s:
             contact = session.at(first_s)
-            known_s = self._synchronisation.known_s(contact.satellite)
-            self._rows.synchronises(contact, self._clock.now, known_s)
+            known = synchronisation(self._synchronisation.known_s(contact.satellite))
+            self._rows.wait(contact, self._clock.now, known)
         return usable
 
     def _end_s(self, legs: list[Leg]) -> float:

@@ -13,7 +13,6 @@ from learning.requests.event_details import (
     BEAM_TAKEN_OVER,
     UPLOAD_CORRUPTED,
     fault,
-    synchronisation,
 )
 from learning.requests.event_details import excluded as excluded_text
 from learning.requests.peers import Send
@@ -29,7 +28,7 @@ from sim.trace.recorder import Trace
 
 if TYPE_CHECKING:
     from sim.devices.devices import Devices
-    from sim.network.steps import Training, Transmission
+    from sim.network.steps import Training
 
 
 SHORTEST_WAIT_S = 1e-6
@@ -117,20 +116,22 @@ class Rows:
             gone = gone & ~refused
         self._drop(leg, gone, there_s, cluster, contact_id, lost, now_s)
 
-    def message(self, sent: Transmission, moved: float, end_s: float, outcome: str) -> None:
+    def message(
+        self, send: Send, direction: str, moved: float, begin_s: float, end_s: float, outcome: str
+    ) -> None:
         """What moved of a message, until it was there, or its window or the run was over."""
         self._trace.add(
             "transfers",
-            cluster=sent.source.cluster,
-            device=sent.source.device,
-            peer=str(sent.target),
-            direction=sent.direction,
+            cluster=send.source.cluster,
+            device=send.source.device,
+            peer=str(send.target),
+            direction=direction,
             toward="peer",
-            payload=sent.name,
-            version=sent.version,
-            payload_bytes=sent.size,
+            payload=send.payload.name,
+            version=int(send.payload.version),
+            payload_bytes=float(send.payload.bytes),
             delivered_bytes=moved,
-            start_s=sent.begin_s,
+            start_s=begin_s,
             end_s=end_s,
             outcome=outcome,
         )
@@ -188,7 +189,7 @@ class Rows:
         late = int((waited_s > SHORTEST_WAIT_S).sum())
         if late:
             most = f"{late} devices, up to {float(waited_s.max()):.3f} s"
-            self._wait(session.at(time_s), time_s, f"sub-channel busy: {leg.name}: {most}")
+            self.wait(session.at(time_s), time_s, f"sub-channel busy: {leg.name}: {most}")
 
     def waits(self, plan: Plan, clock: Clock) -> Process:
         """Record every contact that waits for a beam, or gives it up to a cluster that waited."""
@@ -208,16 +209,7 @@ class Rows:
             if time_s < clock.now:  # before the run has turned to this plan
                 continue
             yield clock.at(time_s)
-            self._wait(contacts[number], time_s, why)
-
-    def unfinished(self, waiting: str, time_s: float) -> None:
-        """Who still waits for others when the plan has no contacts left, or the run ends."""
-        detail = f"no contacts left: {waiting}"
-        self._trace.add("events", time_s=time_s, kind="fault", detail=detail)
-
-    def closed(self, contact: PlannedContact, time_s: float, why: str, devices: int) -> None:
-        """How many devices a chain that was over before all had ended it has cut off."""
-        self._wait(contact, time_s, f"{why}: {devices} devices cut")
+            self.wait(contacts[number], time_s, why)
 
     def faults_of(self, leg: Transfer, moved: Floats, time_s: float, **shared: Any) -> None:
         """How many packets of a leg were sent again while so many bytes of it moved (K,), and which
@@ -237,11 +229,8 @@ class Rows:
             shared |= {"device": rows, "detail": Coded(np.arange(len(rows)), texts)}
             self._trace.add("events", len(rows), time_s=leg.ready_s[rows], kind="fault", **shared)
 
-    def synchronises(self, contact: PlannedContact, time_s: float, known_s: float) -> None:
-        """A download that waits for the server's state to reach the satellite."""
-        self._wait(contact, time_s, synchronisation(known_s))
-
-    def _wait(self, contact: PlannedContact, time_s: float, detail: str) -> None:
+    def wait(self, contact: PlannedContact, time_s: float, detail: str) -> None:
+        """What a cluster has waited for in a contact, or what was cut off there."""
         self._trace.add(
             "events",
             time_s=time_s,

@@ -18,7 +18,6 @@ class LinkFaults:
     """
 
     def __init__(self, faults: Faults, cluster: Cluster) -> None:
-        self.presence = faults.churn.get(cluster.name)
         self._faults = faults
         self._cluster = cluster
         self._legs = self._messages = 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 import simpy
 
@@ -16,18 +17,41 @@ from sim.links.sidelinks import Opening, Sidelinks
 from sim.network.chains import ServiceLink
 from sim.network.event_rows import Rows
 from sim.network.ledger import Account
-from sim.network.steps import Transmission
 from sim.plan.isl import IslPlan
 from sim.trace.schema import DIRECTIONS
+
+
+class Part(NamedTuple):
+    """``moves`` bytes of a message: begun, all sent, and there at three times.
+
+    ``outcome`` is that of the transfers table.
+    """
+
+    begin_s: float
+    sent_s: float
+    end_s: float
+    moves: float
+    outcome: str
+
+    def sending_s(self, by_s: float) -> float:
+        """Seconds in which it was sent by a time."""
+        return max(min(by_s, self.sent_s) - self.begin_s, 0.0)
 
 
 @dataclass(eq=False)
 class _Message:
     """A message under way: its parts in order, how many are booked, and bytes that stay through."""
 
-    parts: list[Transmission]
+    send: Send
+    direction: str
+    parts: list[Part]
     booked: int = 0
     through: float = 0.0
+
+    @property
+    def size(self) -> float:
+        """Bytes in all."""
+        return float(self.send.payload.bytes)
 
 
 class SidelinkQueues:
@@ -71,93 +95,89 @@ class SidelinkQueues:
             return Arrival(False, self._clock.now, "no window left")
         if not send.wait and first.start_s > self._clock.now:
             return Arrival(False, self._clock.now, "out of sight")
-        return (yield from self._carry(_Message(parts)))
+        return (yield from self._carry(_Message(send, direction, parts)))
 
-    def _parts(self, send: Send, openings: Iterable[Opening], direction: str) -> list[Transmission]:
+    def _parts(self, send: Send, openings: Iterable[Opening], direction: str) -> list[Part]:
         """What of a message goes when; the last part is not delivered if some stays."""
-        name, version = send.payload.name, int(send.payload.version)
-        left = size = float(send.payload.bytes)
+        left, now_s = float(send.payload.bytes), self._clock.now
         share, service = 1.0, self._service[send.source.cluster]
         if direction == "isl" and service.faults is not None:
-            packets, again = service.faults.packets_of(size, self._clock.now)
-            self._rows.packets(send, again, packets, self._clock.now)
+            packets, again = service.faults.packets_of(left, now_s)
+            self._rows.packets(send, again, packets, now_s)
             share = packets / (packets + again)  # of what is sent
         cut_transfers = service.ledger.cut_transfers
-        ready_s = max(self._clock.now, self._free_s.get((send.source, send.target), 0.0))
-        parts: list[Transmission] = []
+        ready_s = max(now_s, self._free_s.get((send.source, send.target), 0.0))
+        parts: list[Part] = []
         for opening in openings:
             if opening.end_s <= ready_s:
                 continue
             begin_s = max(ready_s, opening.start_s)
             sent_s, bits = opening.sent(begin_s, left * 8.0 / share)
-            outcome, moves, end_s = "delivered", left, opening.end_s
-            if sent_s == math.inf:
-                sent_s, moves = opening.end_s, min(bits / 8.0 * share, left)
-                outcome = "carried" if cut_transfers == "resume" else "dropped"
-                left -= moves if outcome == "carried" else 0.0
-            else:
-                # Late in a run a float cannot tell a short time: a message still takes some.
-                sent_s = max(sent_s, math.nextafter(begin_s, math.inf)) if size > 0.0 else sent_s
+            if sent_s < math.inf:
+                if left > 0.0:  # late in a run a float cannot tell a short time: it takes some
+                    sent_s = max(sent_s, math.nextafter(begin_s, math.inf))
                 end_s = sent_s + opening.delay_s(sent_s)
-            what = send.source, send.target, name, version, size
-            parts.append(Transmission(*what, begin_s, sent_s, end_s, moves, direction, outcome))
-            if outcome == "delivered" or cut_transfers == "drop":
+                return [*parts, Part(begin_s, sent_s, end_s, left, "delivered")]
+            moves = min(bits / 8.0 * share, left)
+            outcome = "carried" if cut_transfers == "resume" else "dropped"
+            parts.append(Part(begin_s, opening.end_s, opening.end_s, moves, outcome))
+            if cut_transfers == "drop":
                 return parts
-        return parts and [*parts[:-1], replace(parts[-1], outcome="carried")]
+            left -= moves if outcome == "carried" else 0.0
+        return parts and [*parts[:-1], parts[-1]._replace(outcome="carried")]
 
     def _carry(self, message: _Message) -> Generator[simpy.Event, object, Arrival]:
         """Wait until all parts of a message are there."""
-        last = message.parts[-1]
-        account = self.accounts[last.direction]
-        self._free_s[last.source, last.target] = last.sent_s
+        send, last = message.send, message.parts[-1]
+        account = self.accounts[message.direction]
+        self._free_s[send.source, send.target] = last.sent_s
         self._under_way[message] = None
-        account.offered += last.size
+        account.offered += message.size
         for part in message.parts:
             yield self._clock.at(part.end_s)
-            self._book(message, part, part.moves, part.end_s, part.outcome)
+            self._book(message, part, part.end_s, part.outcome)
         del self._under_way[message]
         if last.outcome == "delivered":
-            account.delivered += last.size
+            account.delivered += message.size
             return Arrival(True, last.end_s)
-        account.dropped += last.size
+        account.dropped += message.size
         return Arrival(False, last.end_s, "cut off by the end of a window")
 
     def settle_all(self, end_s: float) -> None:
         """Write what is still under way as far as it got by ``end_s``, when the run has ended."""
         for message in self._under_way:
-            part = message.parts[message.booked]
-            self._book(message, part, part.sent_bytes(end_s), end_s, "carried")
+            self._book(message, message.parts[message.booked], end_s, "carried")
 
     def open_bytes(self, direction: str) -> tuple[float, float]:
         """Sizes of the messages under way, and what is booked as sent of them, all together."""
-        mine = [m for m in self._under_way if m.parts[0].direction == direction]
-        return sum(m.parts[0].size for m in mine), sum(m.through for m in mine)
+        mine = [message for message in self._under_way if message.direction == direction]
+        return sum(message.size for message in mine), sum(message.through for message in mine)
 
     def sending_s(self, cluster: str, by_s: float) -> tuple[float, float]:
         """Seconds in which a cluster's devices have sent over sidelinks by a time, together, and
         over links between satellites."""
         sent_s = {way: self._sending_s[cluster, way] for way in ("sidelink", "isl")}
         for message in self._under_way:
-            for part in message.parts[message.booked :]:
-                if part.source.cluster == cluster:
-                    sent_s[part.direction] += part.sending_s(by_s)
+            if message.send.source.cluster == cluster:
+                for part in message.parts[message.booked :]:
+                    sent_s[message.direction] += part.sending_s(by_s)
         return sent_s["sidelink"], sent_s["isl"]
 
-    def _book(
-        self, message: _Message, part: Transmission, moved: float, end_s: float, outcome: str
-    ) -> None:
-        """Count what was sent, with a row of it; a message of no bytes has none."""
-        account = self.accounts[part.direction]
+    def _book(self, message: _Message, part: Part, end_s: float, outcome: str) -> None:
+        """Count what was sent by a time, with a row of it; a message of no bytes has none."""
+        account, cluster = self.accounts[message.direction], message.send.source.cluster
+        lasts_s, moved = part.sending_s(end_s), part.moves
+        if end_s < part.sent_s:  # one of no bytes takes no time, and may still wait its turn
+            moved = moved * lasts_s / (part.sent_s - part.begin_s)
         account.sent += moved
         message.booked += 1
         message.through += moved
         if outcome == "dropped":
             account.sent_in_vain += moved
             message.through = 0.0
-        lasts_s, source = part.sending_s(end_s), part.source.cluster
-        self._sending_s[source, part.direction] += lasts_s
-        battery = self._service[source].battery
-        if part.direction == "isl" and battery is not None:
+        self._sending_s[cluster, message.direction] += lasts_s
+        battery = self._service[cluster].battery
+        if message.direction == "isl" and battery is not None:
             battery.send(end_s, lasts_s, to_peer=True)
         if moved > 0.0:
-            self._rows.message(part, moved, end_s, outcome)
+            self._rows.message(message.send, message.direction, moved, part.begin_s, end_s, outcome)

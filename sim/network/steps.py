@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from learning.requests.cluster import Cost, Download, Floats, Ints, Mask, Train, Upload
-from learning.requests.peers import Node
 from sim.devices.faults import Presence
 from sim.errors import SimulationError
 from sim.links.beam import SessionBeam
@@ -26,38 +25,6 @@ def sending_s(leg: Transfer, parts: Iterable[Part]) -> Floats:
             sends = leg.who if part.bytes is None else leg.who & (part.bytes > 0)
             seconds = seconds + (lasts_s if everywhere(sends) else np.where(sends, lasts_s, 0.0))
     return seconds
-
-
-@dataclass(frozen=True, eq=False)
-class Transmission:
-    """``moves`` bytes of a message of ``size``: begun, all sent, and there at three times.
-
-    ``outcome`` is that of the transfers table.
-    """
-
-    source: Node
-    target: Node
-    name: str
-    version: int
-    size: float
-    begin_s: float
-    sent_s: float
-    end_s: float
-    moves: float
-    direction: str
-    outcome: str = "delivered"
-
-    def sent_bytes(self, by_s: float) -> float:
-        """Bytes that were sent by a time."""
-        if by_s >= self.sent_s:
-            return self.moves
-        if by_s <= self.begin_s:  # one of no bytes takes no time, and may still wait its turn
-            return 0.0
-        return self.moves * (by_s - self.begin_s) / (self.sent_s - self.begin_s)
-
-    def sending_s(self, by_s: float) -> float:
-        """Seconds in which it was sent by a time."""
-        return max(min(by_s, self.sent_s) - self.begin_s, 0.0)
 
 
 @dataclass(eq=False)
