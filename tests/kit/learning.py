@@ -131,7 +131,7 @@ from learning.requests.peers import (
     outcome_of,
 )
 from learning.rng import stream
-from learning.training.nmoe.answers import local_shares, macro_f1, pattern_row
+from learning.training.nmoe.answers import local_shares, pattern_row
 from learning.values.lazy import Handle, Operation, Tensors, Values
 from learning.values.store import FolderStore, as_file, packed, unpacked
 

@@ -39,19 +39,41 @@ def test_methods_are_found_by_name_and_options_filled_with_defaults():
     assert read_options(find_method("synchronous").Options, {}) == kit.NoOptions()
 
 
+WRONG = {
+    "emsfl": {"resplit_cycles": -1, "threshold": 1.5},
+    "fedprox": {"mu": -1.0},
+    "fedasync": {"alpha": 1.5, "staleness": "none", "staleness_b": 3.0},
+    "fedbuff": {"buffer_size": -1, "server_step_size": np.nan},
+    "fedopt": {"beta1": 1.0, "kind": "lamb", "tau": 0.0},
+    "aligned": {
+        "policy": "gredy", "fitness": "speed", "capacity": -1, "fitness_average": 0.0,
+        "fitness_alpha": 0.0, "balance_low": 1.5, "balance_high": 0.5, "deficit_weight": -0.1,
+        "exploration": 2,
+    },
+    "nmoe": {
+        "gate": "fedgat", "extractor": "fedxx", "inference_batch": 0, "gate_rounds": -1,
+        "momentum": 1.0, "gate_sync": "biases", "estimator": "pairs", "rounds": 3,
+    },
+}  # fmt: skip
+
+
 def test_wrong_options_are_refused_by_name():
-    for method, options, line in (
-        (WithOptions, {"beta": 1}, "alpha, name, often"),
-        (WithOptions, {"alpha": True}, "float"),
-        ("emsfl", {"resplit_cycles": -1}, "resplit_cycles: -1 should be 0 or more"),
-        ("emsfl", {"threshold": 1.5}, "threshold: 1.5 should lie in 0 to 1"),
-        ("emsfl-enhanced", {"mask": "0"}, "mask: '0' should be -inf or zero"),
-        ("fedbuff", {"server_step_size": -1}, "server_step_size: -1 should be above 0"),
+    for method, key, value, line in (
+        *((method, *one, "") for method, said in WRONG.items() for one in said.items()),
+        (WithOptions, "beta", 1, "alpha, name, often"),
+        (WithOptions, "alpha", True, "float"),
+        ("emsfl", "threshold", 1.5, "1.5 should lie in 0 to 1"),
+        ("emsfl-enhanced", "mask", "0", "'0' should be -inf or zero"),
+        ("fedasync", "alpha", 0.0, "0.0 should lie above 0 and up to 1"),
+        ("fedasync", "staleness", "none", "one of constant, polynomial, hinge"),
+        ("fedbuff", "server_step_size", 0.0, "0.0 should be above 0"),
+        ("fedopt", "beta1", 1.0, "1.0 should lie in 0 to below 1"),
+        ("nmoe", "gate", "learning:Architecture", "no gate trainer"),
     ):
-        with pytest.raises(ValueError, match=line):
-            read_options(
-                (find_method(method) if isinstance(method, str) else method).Options, options
-            )
+        options = (find_method(method) if isinstance(method, str) else method).Options
+        with pytest.raises(ValueError, match=f"^{key}: .*{line}") as told:
+            read_options(options, {key: value})
+        assert "\n" not in str(told.value)
 
 
 @pytest.mark.process

@@ -6,11 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.metrics import f1_score, log_loss
 
-from tests.kit.learning import Asked, Node, grouped, local_shares, macro_f1, mixture, pattern_row
+from tests.kit.learning import Asked, Node, grouped, local_shares, mixture, pattern_row
 from tests.kit.small_nmoe import IMAGES, VECTOR, System
 from tests.kit.training import answers
 
@@ -179,14 +177,6 @@ def test_an_expert_out_of_reach_may_be_anything(system, routing):
         return [system.scores(**how), system.asked("pattern", **how), routed, *answered]
 
     assert everything(math.nan) == everything(math.inf) == everything(0.5)
-
-
-@given(st.integers(0, 10_000), st.integers(2, 6), st.integers(0, 2))
-def test_f1_is_that_of_scikit_learn(seed, classes, unmet):
-    y, guesses = np.random.default_rng(seed).integers(unmet, classes + unmet, (2, 20))
-    everybody = range(classes + unmet)
-    found = f1_score(y, guesses, average="macro", labels=everybody, zero_division=0)
-    assert macro_f1(y, guesses, len(everybody)) == pytest.approx(found)
 
 
 def test_three_local_shares():

@@ -208,17 +208,3 @@ def test_a_policy_of_ones_own_and_one_that_cannot_keep_its_bounds(leomix):
     outcome = leomix("run", "paper-slots", *wanted)
     assert outcome.status == 2
     assert "there are 20 clients and 4 experts" in outcome.err.strip().splitlines()[-1]
-
-
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("policy", "gredy"), ("fitness", "speed"), ("capacity", -1), ("fitness_average", 0.0),
-        ("fitness_alpha", 0.0), ("balance_low", 1.5), ("balance_high", 0.5),
-        ("deficit_weight", -0.1), ("exploration", 2),
-    ],
-)  # fmt: skip
-def test_wrong_options_are_told_in_one_line(option, value):
-    with pytest.raises(sim.InputError, match=rf"options\.{option}: .*{value}") as told:
-        build(slots(learning=aligned(**{option: value})))
-    assert "\n" not in str(told.value)

@@ -150,20 +150,6 @@ def test_gates_and_experts_are_needed_to_route_by():
         Query(method, "gate", Node("B", 0), 0, 4, 0.0).routes(method.clients.with_expert)
 
 
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("gate", "fedgat"), ("gate", "learning:Architecture"), ("extractor", "fedxx"),
-        ("inference_batch", 0), ("gate_rounds", -1), ("momentum", 1.0), ("gate_sync", "biases"),
-        ("rounds", 3), ("estimator", "pairs"),
-    ],
-)  # fmt: skip
-def test_options_are_checked(option, value):
-    said = options(**{"extractor": "fedsc", option: value})
-    with pytest.raises(sim.InputError, match=rf"learning\.options\.{option}: .+"):
-        build(nmoe(learning=said))
-
-
 class Demanding(Synchronous):
     needs_experts, needs_sidelinks = 3, True
 

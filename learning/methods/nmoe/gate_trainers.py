@@ -11,6 +11,7 @@ import numpy as np
 from learning.architecture.kinds import input_spec
 from learning.methods.base import Protocol
 from learning.methods.nmoe.gates import START_GATE, GateTrainer
+from learning.methods.nmoe.options import GATE_TENSORS
 from learning.methods.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Mask, Measure, Note
 from learning.requests.payload import Payload
@@ -30,7 +31,8 @@ class FedGate(GateTrainer):
         super().__init__(system)
         self.averaged: dict[str, Handle] = {}
         self.sent: dict[str, Mask] = {}
-        self.names = self.options.synchronised
+        sync = self.options.gate_sync
+        self.names = GATE_TENSORS if sync == "all" else (sync,)
 
     def train(self, me: Cluster) -> Protocol:
         """Run all rounds for one cluster."""

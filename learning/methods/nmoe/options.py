@@ -88,11 +88,6 @@ class NetworkedOptions:
         return self.extractor == "fedsc" and self.share_correlations
 
     @property
-    def synchronised(self) -> tuple[str, ...]:
-        """Tensors of the gate that FedGate averages."""
-        return GATE_TENSORS if self.gate_sync == "all" else (self.gate_sync,)
-
-    @property
     def descent(self) -> dict[str, float | None]:
         """Momentum and clipping of the extractor's SGD, and of central training."""
         return {"momentum": self.momentum, "largest_gradient": self.largest_gradient or None}

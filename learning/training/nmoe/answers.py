@@ -101,8 +101,10 @@ def scores(
     Each sample counts once per client. The loss is nan if a mixture is not finite, as for any
     diverged model.
     """
+    from sklearn.metrics import f1_score
+
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in task.config.clusters}
-    labels = tested["labels"]
+    labels, classes = tested["labels"], range(task.spec.classes)
     y = labels.numpy(force=True)
     for node, weights, found in _clients(task, tested, gates, routing, reach):
         expert = first_client(task, node.cluster) + node.device
@@ -111,7 +113,7 @@ def scores(
         score = {
             "accuracy": float((y == guessed).mean()),
             "loss": float(losses(logits.double(), labels, combine).mean()),
-            "f1": macro_f1(y, guessed, task.spec.classes),
+            "f1": float(f1_score(y, guessed, labels=classes, average="macro", zero_division=0)),
         }
         top = found.chosen[:, 0].numpy(force=True)
         rows[node.cluster].append(score | local_shares(weights, top, expert))
@@ -152,14 +154,6 @@ def _own(gates: Sequence[Tensors], node: Node) -> dict[str, Tensor]:
 
 
 # Figures of merit, in numpy.
-
-
-def macro_f1(y: Ints, predictions: Ints, classes: int) -> float:
-    """Return the macro F1 over all ``classes``; 0 for a class without samples or predictions."""
-    from sklearn.metrics import f1_score
-
-    labels = range(classes)
-    return float(f1_score(y, predictions, labels=labels, average="macro", zero_division=0))
 
 
 def local_shares(weights: Floats, top: Ints, own: int) -> dict[str, float]:
