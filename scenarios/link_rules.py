@@ -50,11 +50,6 @@ class LinkDirection:
         """Tell whether one transmission serves all devices of a cluster."""
         return self.values.get("delivery") == "broadcast"
 
-    @property
-    def follows_snr(self) -> bool:
-        """Tell whether the rate depends on the signal-to-noise ratio."""
-        return self.values["rate"] != "fixed" or "required_snr_db" in self.values
-
 
 def link_directions(link: "Link", source: str, geometry: bool) -> dict[Side, LinkDirection]:
     """Return the uplink and, unless it is neglected, the downlink."""
@@ -232,7 +227,8 @@ def _environment(name: str, directions: Mapping[Side, LinkDirection]) -> Iterato
                 "GHz; choose one of these, or leave link.environment out"
             )
             yield Problem((side, "frequency_ghz"), text)
-    if not any(direction.follows_snr for direction in directions.values()):
+    radios = [direction.values for direction in directions.values()]
+    if all(radio["rate"] == "fixed" and "required_snr_db" not in radio for radio in radios):
         text = f"got {name!r}, but rate 'fixed' does not change with it; give required_snr_db too"
         yield Problem(("environment",), f"{text}, choose another rate, or leave it out")
 

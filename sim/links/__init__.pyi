@@ -1,12 +1,12 @@
 from .beam import PAPER_ALTITUDE_M as PAPER_ALTITUDE_M
 from .beam import Beam as Beam
+from .beam import DeviceLinks as DeviceLinks
+from .beam import PassFigures as PassFigures
 from .beam import Radio as Radio
 from .beam import Radios as Radios
 from .beam import SessionBeam as SessionBeam
 from .beam import Sharing as Sharing
-from .device_links import DeviceLinks as DeviceLinks
-from .device_links import PassFigures as PassFigures
-from .device_links import bare_links as bare_links
+from .beam import bare_links as bare_links
 from .link_table import POINTS_AT_ONCE as POINTS_AT_ONCE
 from .link_table import LinkTable as LinkTable
 from .link_table import PlanLinks as PlanLinks

@@ -15,10 +15,8 @@ import numpy as np
 from channel import CLEAR_PATH, Link, LinkCurve, Path
 from channel.curve_table import CurveTable
 from learning.requests.cluster import Floats, Ints, Mask
-from sim.links.beam import Beam
-from sim.links.device_links import DeviceLinks, PassFigures, along, served_bits
-from sim.links.grid import Grid, cut_grid
-from sim.links.pass_geometry import Pass, PassGeometry
+from sim.links.beam import Beam, DeviceLinks, PassFigures, along, served_bits
+from sim.links.pass_geometry import Grid, Pass, PassGeometry, cut_grid
 from sim.links.rate_points import LinkView, RatePoints, rate_points
 
 CELLS = 2
@@ -41,12 +39,6 @@ class LinkTable:
         self.doppler_hz, self.first_row = geometry.doppler_hz, geometry.first_row
         each = (curves.row_capacity_bits(n) for curves, n in self._uplinks.values())
         self.capacity_bits = np.concatenate(list(each))
-
-    @property
-    def least_bits(self) -> Floats:
-        """What the device with the poorest uplink of each pass (P,) could upload."""
-        least: Floats = np.minimum.reduceat(self.capacity_bits, self.first_row)
-        return least
 
     def uplink_bits(self, number: int, start_s: float, end_s: float) -> Floats:
         """Bits (K,) that each device of a pass could upload between two times; nan for none."""
@@ -257,7 +249,8 @@ class PlanLinks:
 
     def _remember(self, numbers: Sequence[int], passes: Sequence[Pass], table: LinkTable) -> None:
         """Keep the figures of some passes."""
-        least = (table.least_bits / 8.0).tolist()
+        least_bits: Floats = np.minimum.reduceat(table.capacity_bits, table.first_row)
+        least = (least_bits / 8.0).tolist()
         for place, (number, each) in enumerate(zip(numbers, passes, strict=True)):
             (start_s, end_s), in_service = self._served_s(number), least[place]
             if not (start_s <= each.rise_s and each.set_s <= end_s):

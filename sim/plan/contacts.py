@@ -10,8 +10,7 @@ import numpy as np
 
 from learning.requests.cluster import Cluster, Floats, Ints, Mask
 from orbit.windows import groups
-from sim.links.beam import Beam, SessionBeam
-from sim.links.device_links import DeviceLinks, PassFigures, served_bits
+from sim.links.beam import Beam, DeviceLinks, PassFigures, SessionBeam, served_bits
 
 LAST_BITS_S = 1.0
 """Longest that the last bits of a contact are on their way: seven times geostationary."""
@@ -43,11 +42,6 @@ class ContactLinks:
         if self._now is None:
             self._now = self._make()
         return self._now
-
-    @property
-    def capacity_bytes(self) -> Floats:
-        """Bytes (K,) that each device could upload between rise and set."""
-        return np.atleast_1d(self.devices.uplink.curve.capacity_bits) / 8.0
 
     @property
     def capacity_in_service_bytes(self) -> Floats:

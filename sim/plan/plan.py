@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,8 +22,7 @@ from sim.devices.faults import Faults, FaultsUntilFork, faults_of, outages_of
 from sim.devices.sites import antennas_of, clusters_of, device_sites, distance_km
 from sim.errors import InputError
 from sim.formatting import data_size
-from sim.links.beam import Radios
-from sim.links.device_links import PassFigures, bare_links, fixed_rate_bps, is_steady
+from sim.links.beam import PassFigures, Radios, bare_links, fixed_rate_bps, is_steady
 from sim.links.link_table import PlanLinks
 from sim.links.pass_geometry import Pass, Place
 from sim.plan.contacts import ContactColumns, ContactLinks, PlannedContact, PlannedSession
@@ -184,10 +183,6 @@ class Plan:
     sky: Sky | None = None
     faults: Faults | None = None
     isls: IslPlan | None = None
-
-    def served(self, cluster: Cluster) -> list[PlannedContact]:
-        """Contacts in which ``cluster`` is served, in order of time."""
-        return [self.contacts[number] for number in self.contacts.services(cluster.name).tolist()]
 
     def sessions(self, cluster: Cluster) -> PlannedSessions:
         """Sessions of ``cluster`` in order of time."""
@@ -440,8 +435,26 @@ def spliced(early: Plan, late: Plan, at_s: float) -> Plan:
     # What rises at the same time is in the same order in both plans.
     places = {_key(c): c.contact_id for plan in (early, late) for c in plan.contacts}
     merged = sorted(contacts.values(), key=lambda c: (c.rise_s, places[_key(c)]))
-    kept = {id(contact) for contact in early.contacts}
-    numbered = list(_numbered(_apart(merged, kept), kept, begun))
+    kept, numbered = {id(contact) for contact in early.contacts}, list[PlannedContact]()
+    until_s = defaultdict[str, float](lambda: -np.inf)
+    for contact in merged:
+        if id(contact) in kept and contact.served:
+            until_s[contact.cluster.name] = max(until_s[contact.cluster.name], contact.end_s)
+    for place, contact in enumerate(merged):
+        new = contact
+        if id(contact) not in kept:
+            # A cluster may still be in a session that has begun before.
+            busy = contact.served and contact.start_s < until_s[contact.cluster.name]
+            new = _unserved(contact) if busy else contact
+            if new.served and _session(new) in begun:
+                new = replace(new, session=-2 - new.session)  # a number that no session has
+            new = replace(new, contact_id=place)
+        elif contact.contact_id != place:
+            raise InputError(
+                f"cluster {contact.cluster.name!r} is then in a session whose later contacts "
+                "would change; name another time"
+            )
+        numbered.append(new)
     return replace(late, contacts=ContactColumns.of(numbered))
 
 
@@ -455,36 +468,3 @@ def _key(contact: PlannedContact) -> Key:
 
 def _unserved(contact: PlannedContact) -> PlannedContact:
     return replace(contact, served=False, session=-1, start_s=np.nan, end_s=np.nan)
-
-
-def _apart(contacts: Sequence[PlannedContact], kept: set[int]) -> Iterator[PlannedContact]:
-    """Leave out the services of clusters that are still in a session which has begun before."""
-    until_s = defaultdict[str, float](lambda: -np.inf)
-    for contact in contacts:
-        if id(contact) in kept and contact.served:
-            until_s[contact.cluster.name] = max(until_s[contact.cluster.name], contact.end_s)
-    for contact in contacts:
-        late = id(contact) not in kept and contact.served
-        busy = late and contact.start_s < until_s[contact.cluster.name]
-        yield _unserved(contact) if busy else contact
-
-
-def _numbered(
-    contacts: Iterator[PlannedContact], kept: set[int], begun: set[Session]
-) -> Iterator[PlannedContact]:
-    """Number contacts by their place, and sessions otherwise than those that have begun."""
-    for place, contact in enumerate(contacts):
-        if id(contact) in kept:
-            if contact.contact_id != place:
-                raise InputError(
-                    f"cluster {contact.cluster.name!r} is then in a session whose later contacts "
-                    "would change; name another time"
-                )
-            yield contact
-            continue
-        session = contact.session
-        if contact.served and _session(contact) in begun:
-            session = -2 - session  # a number that no session has
-        if (place, session) != (contact.contact_id, contact.session):
-            contact = replace(contact, contact_id=place, session=session)
-        yield contact

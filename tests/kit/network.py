@@ -16,10 +16,9 @@ from sim.errors import InputError, SimulationError
 from sim.execution.identity import BuildSequence, portable
 from sim.execution.running import Run
 from sim.links import link_table, pass_geometry
-from sim.links.beam import Beam, Radio, SessionBeam
-from sim.links.device_links import DeviceLinks, PassFigures, along
-from sim.links.jumps import HALVINGS, crossings, find_jumps, turns
+from sim.links.beam import Beam, DeviceLinks, PassFigures, Radio, SessionBeam, along
 from sim.links.link_table import LinkTable
+from sim.links.rate_points import HALVINGS, crossings, find_jumps, turns
 from sim.links.sharing import RateSegment, queued, seconds, shared
 from sim.links.sidelinks import sidelinks_of
 from sim.network.chains import ServiceLink

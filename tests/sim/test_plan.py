@@ -254,7 +254,7 @@ def test_nobody_else_changes_the_luck_of_a_device_but_the_seed_does() -> None:
     for elements, serving in ((one, {}), (two + one, {"serving": "any"})):
         plan = make_plan(published(elements, orbit=serving, link={"environment": "urban"}))
         each = [c for c in plan.contacts if c.satellite == "ONE"]
-        both.append([(c.rise_s, c.links.capacity_bytes.tolist()) for c in each])
+        both.append([(c.rise_s, c.uplink.curve.capacity_bits.tolist()) for c in each])
     assert both[0] == both[1] != []
 
 
