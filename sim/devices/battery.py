@@ -72,18 +72,15 @@ class Battery:
 
     def computing_s(self, from_s: float, to_s: float) -> float:
         """Return for how long it could compute between two times."""
-        level_j = self._idle(from_s).level_j
-        return self._walk(max(from_s, self._at_s), to_s, level_j).done_s
+        return self._computed(from_s, to_s)[1].done_s
 
     def after_s(self, from_s: float, work_s: float) -> float:
         """Return when it has computed for ``work_s`` since a time; inf for never."""
-        level_j = self._idle(from_s).level_j
-        return self._walk(max(from_s, self._at_s), np.inf, level_j, work_s).at_s
+        return self._computed(from_s, np.inf, work_s)[1].at_s
 
     def compute(self, from_s: float, to_s: float) -> None:
         """Let it compute, as far as it can, between two times."""
-        idled = self._idle(from_s)
-        done = self._walk(max(from_s, self._at_s), to_s, idled.level_j)
+        idled, done = self._computed(from_s, to_s)
         self._keep(done.at_s, done.level_j, idled.lowest_j, done.lowest_j)
 
     def send(self, at_s: float, sending_s: float, to_peer: bool = False) -> None:
@@ -95,6 +92,11 @@ class Battery:
     def _keep(self, at_s: float, level_j: float, *lowest_j: float) -> None:
         self._at_s, self._level_j = at_s, level_j
         self.lowest_j = min(self.lowest_j, level_j, *lowest_j)
+
+    def _computed(self, from_s: float, to_s: float, work_s: float = np.inf) -> list[Walked]:
+        """What it has idled to at a time, and what it computes from there."""
+        idled = self._idle(from_s)
+        return [idled, self._walk(max(from_s, self._at_s), to_s, idled.level_j, work_s)]
 
     def _idle(self, to_s: float) -> Walked:
         """What it has idled to at a time; at once for one that is over."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import SequenceMatcher
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import orbit
 import scenarios
@@ -20,20 +20,17 @@ if TYPE_CHECKING:
     from scenarios import Scenario
 
 
-class Named(Protocol):
-    """What has a name and perhaps a catalogue number (0 for none)."""
+@dataclass(frozen=True)
+class SatelliteOfFile:
+    """A satellite of a file of windows: its name and place in the file's list."""
 
-    @property
-    def name(self) -> str:
-        """Name."""
-
-    @property
-    def norad_id(self) -> int:
-        """Catalogue number."""
+    name: str
+    index: int
+    norad_id: int = 0
 
 
+S = TypeVar("S", orbit.Satellite, SatelliteOfFile)
 Checksum = Literal["verify", "ignore"]
-S = TypeVar("S", bound=Named)
 M = TypeVar("M")
 
 _MADE: ContextVar[dict[Any, Any] | None] = ContextVar("_MADE", default=None)
@@ -84,15 +81,6 @@ def satellites_of(scenario: Scenario) -> list[orbit.Satellite]:
             ) from None
         return found
     return [replace(satellite, plane=plane) for satellite, plane in each]
-
-
-@dataclass(frozen=True)
-class SatelliteOfFile:
-    """A satellite of a file of windows: its name and place in the file's list."""
-
-    name: str
-    index: int
-    norad_id: int = 0
 
 
 def satellite_names(scenario: Scenario) -> list[str]:
@@ -149,7 +137,7 @@ def chosen(found: Sequence[S], scenario: Scenario) -> list[S]:
     return meant
 
 
-def _check_names(found: Sequence[Named]) -> None:
+def _check_names(found: Sequence[S]) -> None:
     """Raise InputError if two satellites share a name: traces could not tell them apart."""
     names = [satellite.name for satellite in found]
     twice, times = Counter(names).most_common(1)[0]
@@ -160,13 +148,13 @@ def _check_names(found: Sequence[Named]) -> None:
         )
 
 
-def _distance(wanted: str, satellite: Named) -> tuple[bool, float]:
+def _distance(wanted: str, satellite: S) -> tuple[bool, float]:
     """Return what is least for the name that ``wanted`` probably means."""
     wanted, name = wanted.casefold(), satellite.name.casefold()
     return wanted not in name, -SequenceMatcher(None, wanted, name).ratio()
 
 
-def _label(satellite: Named) -> str:
+def _label(satellite: S) -> str:
     return f"{satellite.name} ({satellite.norad_id})" if satellite.norad_id else satellite.name
 
 
@@ -198,19 +186,14 @@ def _keplerian(scenario: Scenario) -> list[orbit.Satellite]:
     source = scenario.orbit
     assert source.source == "keplerian"
     assert scenario.start is not None  # as above
-    satellite = orbit.keplerian_satellite(
-        "keplerian",
-        scenario.start,
-        semi_major_axis_km=source.semi_major_axis_km,
-        inclination_deg=source.inclination_deg,
-        eccentricity=source.eccentricity,
-        raan_deg=source.raan_deg,
-        argument_of_perigee_deg=source.argument_of_perigee_deg,
-        mean_anomaly_deg=source.mean_anomaly_deg,
-        bstar=source.bstar,
-        propagation=source.propagation,
-    )
-    return [satellite]
+    elements = {name: getattr(source, name) for name in _ELEMENTS}
+    return [orbit.keplerian_satellite("keplerian", scenario.start, **elements)]
+
+
+_ELEMENTS = (
+    *("semi_major_axis_km", "inclination_deg", "eccentricity", "raan_deg"),
+    *("argument_of_perigee_deg", "mean_anomaly_deg", "bstar", "propagation"),
+)
 
 
 def _walker(scenario: Scenario) -> list[orbit.Satellite]:

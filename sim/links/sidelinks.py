@@ -136,18 +136,10 @@ def sidelinks_of(scenario: Scenario) -> Sidelinks | None:
 
 
 def _radio(values: Mapping[str, float]) -> Sidelink:
+    powers = "tx_power_dbm", "noise_figure_db", "other_losses_db"
+    others = {key: values[key] for key in (*powers, "path_loss_exponent", "reference_distance_m")}
     try:
-        return Sidelink(
-            frequency_hz=values["frequency_ghz"] * 1e9,
-            bandwidth_hz=values["bandwidth_mhz"] * 1e6,
-            **{
-                key: values[key]
-                for key in (
-                    *("tx_power_dbm", "path_loss_exponent", "reference_distance_m"),
-                    *("noise_figure_db", "other_losses_db"),
-                )
-            },
-        )
+        return Sidelink(values["frequency_ghz"] * 1e9, values["bandwidth_mhz"] * 1e6, **others)
     except ValueError as error:
         raise InputError(f"link.sidelink: {error}") from None
 

@@ -116,20 +116,16 @@ class Peers:
 
         One who is away itself reaches nobody else.
         """
-        names = [(other.name, other.devices) for other in self._clusters]
-        relayed = [
-            np.full((cluster.devices, k), not self.relay.unreachable(cluster.name, name))
-            for name, k in names
-        ]
-        reach = np.concatenate(relayed, axis=1)
+        relayed = [not self.relay.unreachable(cluster.name, o.name) for o in self._clusters]
+        reach = np.repeat([relayed], [o.devices for o in self._clusters], axis=1)
+        reach = np.repeat(reach, cluster.devices, axis=0)
         if self.queues.links is not None:
             reach |= self.queues.links.reach(cluster.name)
         isls = self.queues.isls
         if isls is not None and cluster.name in isls.names:
             reach |= isls.reach(cluster.name, self._clock.now)
-        reach &= self._nodes.here(self._clusters)[None, :]
         first = sum(other.devices for other in self._clusters[: cluster.index])
-        reach &= self._nodes.here([cluster])[:, None]
+        reach &= self._nodes.here(self._clusters) & self._nodes.here([cluster])[:, None]
         own = np.arange(cluster.devices)
         reach[own, first + own] = True
         return reach

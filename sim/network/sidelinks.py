@@ -168,7 +168,7 @@ class SidelinkQueues:
         account, cluster = self.accounts[message.direction], message.send.source.cluster
         lasts_s, moved = part.sending_s(end_s), part.moves
         if end_s < part.sent_s:  # one of no bytes takes no time, and may still wait its turn
-            moved = moved * lasts_s / (part.sent_s - part.begin_s)
+            moved = moved * lasts_s / (part.sent_s - part.begin_s) if lasts_s else 0.0
         account.sent += moved
         message.booked += 1
         message.through += moved

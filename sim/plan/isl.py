@@ -66,8 +66,9 @@ class IslPlan:
 
     def where(self, keep: Mask | Ints) -> IslPlan:
         """Those windows for which ``keep`` is True, or that it names."""
-        columns = {name: values[keep] for name, values in vars(self).items() if name in _COLUMNS}
-        return replace(self, **columns)
+        columns = ((n, own) for n, own in vars(self).items() if isinstance(own, np.ndarray))
+        kept: dict[str, Any] = {name: own[keep] for name, own in columns}
+        return replace(self, **kept)
 
     def windows(self, source: str, target: str) -> Ints:
         """Which windows a satellite has with another, in order; none for who is no satellite."""
@@ -118,15 +119,13 @@ class IslPlan:
 
     def reach(self, source: str, time_s: float) -> Mask:
         """Whom a satellite (by name) can send to at a time (N,), itself too."""
-        open_ = (self.start_s <= time_s) & (time_s < self.end_s)
-        seen, here = np.zeros(len(self.names), bool), self.names.index(source)
-        seen[here] = True
-        seen[self.b[open_ & (self.a == here)]] = True
-        seen[self.a[open_ & (self.b == here)]] = True
+        here = self.names.index(source)
+        pairs = np.stack([self.a, self.b])[:, (self.start_s <= time_s) & (time_s < self.end_s)]
+        seen: Mask = np.arange(len(self.names)) == here
+        seen[pairs[:, (pairs == here).any(axis=0)]] = True
         return seen
 
 
-_COLUMNS = ("a", "b", "start_s", "end_s", "min_range_km", "max_range_km", "within")
 _NO_WINDOWS: Ints = np.zeros(0, np.int64)
 
 
