@@ -157,25 +157,30 @@ def _column(path: str, arrays: Arrays, name: str, ends: list[str]) -> list[Any]:
     return column
 
 
+SPARE_BYTES, MOST_TIMES = 100_000_000, 100
+"""Arrays up to which any compression is right, and beyond that how many times the file they are."""
+
+
 def _read(path: str, wanted: set[str]) -> Arrays:
-    """Read the arrays of ``wanted`` that the file has; pickled ones are refused."""
+    """Read the arrays of ``wanted`` that the file has, if there is memory for them.
+
+    A few kilobytes can claim to hold any number of terabytes.
+    """
     try:
         with open(path, "rb") as file:
             if not zipfile.is_zipfile(file):
                 raise ValueError("no .npz file, or one that is cut off")
-        _check_sizes(path, wanted)
-        with np.load(path, allow_pickle=False) as arrays:
-            read: dict[str, NDArray[Any]] = {}
-            for name in [name for name in arrays.files if name in wanted]:
-                try:
-                    read[name] = arrays[name]
-                except UNREADABLE as error:
-                    # numpy's own words would advise to unpickle.
-                    why = "Python objects or no array" if "pickle" in str(error) else error
-                    raise ValueError(f"{name}: {why}") from None
-                if not isinstance(read[name], np.ndarray):
-                    raise ValueError(f"{name}: no array")
-            return read
+        with zipfile.ZipFile(path) as archive:
+            named = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+            entries = {name: entry for name, entry in named.items() if name in wanted}
+            needed, free = sum(entry.file_size for entry in entries.values()), free_bytes("cpu")
+            times = needed // max(os.path.getsize(path), 1)
+            if needed > SPARE_BYTES and times > MOST_TIMES:
+                raise ValueError(f"its arrays are {times} times its size")
+            if free is not None and needed > free:
+                gib = f"{needed / 2**30:.1f} GiB of {free / 2**30:.1f}"
+                raise ValueError(f"its arrays take {gib} free")
+            return {name: _array(archive, name, entry) for name, entry in entries.items()}
     except OSError as error:
         raise ValueError(
             f"{path}: cannot be read ({error.strerror or error}); see learning.data.path and paths"
@@ -187,40 +192,20 @@ def _read(path: str, wanted: set[str]) -> Arrays:
         ) from None
 
 
-SPARE_BYTES, MOST_TIMES = 100_000_000, 100
-"""Arrays up to which any compression is right, and beyond that how many times the file they are."""
-
-
-def _check_sizes(path: str, wanted: set[str]) -> None:
-    """Refuse arrays of another size than their entries, and more than there is memory for.
-
-    A few kilobytes can claim to hold any number of terabytes; nothing but headers is read.
-    """
-    with zipfile.ZipFile(path) as archive:
-        entries = [entry for entry in archive.infolist() if _name(entry) in wanted]
-        for entry in entries:
-            try:
-                with archive.open(entry) as file:
-                    version = npy.read_magic(file)
-                    first = version == (1, 0)
-                    read = npy.read_array_header_1_0 if first else npy.read_array_header_2_0
-                    shape, _, dtype = read(file)
-                    filled = file.tell() + math.prod(shape) * dtype.itemsize == entry.file_size
-            except UNREADABLE as error:
-                raise ValueError(f"{_name(entry)}: {error}") from None
-            # Objects are refused where they are read, with another message.
-            if not dtype.hasobject and (min(shape, default=0) < 0 or not filled):
-                raise ValueError(
-                    f"{_name(entry)}: an array {shape} of {dtype} does not fill its "
-                    f"{entry.file_size} bytes"
-                )
-    needed, free = sum(entry.file_size for entry in entries), free_bytes("cpu")
-    if free is not None and needed > free:
-        raise ValueError(f"its arrays take {needed / 2**30:.1f} GiB of {free / 2**30:.1f} free")
-    times = needed // max(os.path.getsize(path), 1)
-    if needed > SPARE_BYTES and times > MOST_TIMES:
-        raise ValueError(f"its arrays are {times} times its size")
-
-
-def _name(entry: zipfile.ZipInfo) -> str:
-    return entry.filename.removesuffix(".npy")
+def _array(archive: zipfile.ZipFile, name: str, entry: zipfile.ZipInfo) -> NDArray[Any]:
+    """Read one array. A pickled one, and one that does not fill its entry, is refused unread."""
+    try:
+        with archive.open(entry) as file:
+            is_first = npy.read_magic(file) == (1, 0)
+            header = npy.read_array_header_1_0 if is_first else npy.read_array_header_2_0
+            shape, _, dtype = header(file)
+            if dtype.hasobject:
+                raise ValueError("Python objects or no array")
+            filled = file.tell() + math.prod(shape) * dtype.itemsize == entry.file_size
+            if min(shape, default=0) < 0 or not filled:
+                size = f"its {entry.file_size} bytes"
+                raise ValueError(f"an array {shape} of {dtype} does not fill {size}")
+        with archive.open(entry) as file:
+            return npy.read_array(file, allow_pickle=False)
+    except UNREADABLE as error:
+        raise ValueError(f"{name}: {error}") from None

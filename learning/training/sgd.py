@@ -102,7 +102,8 @@ def train(
     free = {name: tensor for name, tensor in tensors.items() if name not in buffers}
     slots = remembered(descent.optimizer, free, memory or {})
     all_rows = slice(None) if len(devices) == len(rounds) else list(devices)
-    for index, members in [(all_rows, devices)] if together else [(k, [k]) for k in devices]:
+    each_alone = [(slice(k, k + 1), [k]) for k in devices]
+    for index, members in [(all_rows, devices)] if together else each_alone:
         rows, own, known = (
             {n: t[index] for n, t in part.items()} for part in (trained, frozen or {}, slots)
         )
@@ -128,33 +129,26 @@ def _gradient(
     loss: Loss, tensors: Tensors, own: Tensors, descent: Descent, together: bool
 ) -> Gradient:
     """Return the gradient by ``tensors`` as they are at each call, beside ``own`` frozen ones."""
-    leaves = _leaves(tensors)
-    loss_of, largest = loss({**own, **leaves}), descent.largest_gradient
+    if not together:
+        tensors, own = ({n: t[0] for n, t in part.items()} for part in (tensors, own))
+    leaves, size = _leaves(tensors), descent.micro_batch
+    loss_of = loss({**own, **leaves})
 
-    def of_all(batch: Batch) -> Tensors:
-        found: dict[str, Tensor] = {}
-        for piece, share in _pieces(batch, descent.micro_batch, int(together)):
-            # Each piece counts by its samples, so that the sum is the gradient of the mean.
-            part = _by(leaves, loss_of(*piece) if share == 1 else share * loss_of(*piece))
-            found = {n: found[n] + g for n, g in part.items()} if found else part
-        return _clipped(found, largest) if together else found
+    def of(batch: Batch) -> Tensors:
+        if size is None:
+            found = _by(leaves, loss_of(*(batch if together else [part[0] for part in batch])))
+        else:
+            found = {}
+            for piece in zip(*(torch.split(part, size, 1) for part in batch), strict=True):
+                # Each piece counts by its samples, so that the sum is the gradient of the mean.
+                share = piece[-1].shape[1] / batch[-1].shape[1]
+                value = loss_of(*(piece if together else [part[0] for part in piece]))
+                part = _by(leaves, share * value)
+                found = {n: found[n] + g for n, g in part.items()} if found else part
+        stacked = found if together else {name: gradient[None] for name, gradient in found.items()}
+        return _clipped(stacked, descent.largest_gradient)
 
-    def of_one(batch: Batch) -> Tensors:
-        found = of_all(tuple(part[0] for part in batch))
-        if largest is None:
-            return found
-        stacked = _clipped({name: gradient[None] for name, gradient in found.items()}, largest)
-        return {name: gradient[0] for name, gradient in stacked.items()}
-
-    return of_all if together else of_one
-
-
-def _pieces(batch: Batch, size: int | None, dim: int) -> Iterator[tuple[Batch, float]]:
-    """Split a minibatch along ``dim``, its samples, and give each piece's share of them."""
-    count = batch[-1].shape[dim] if size else 1
-    parts = [torch.split(part, size, dim) for part in batch] if size else [[part] for part in batch]
-    for piece in zip(*parts, strict=True):
-        yield piece, piece[-1].shape[dim] / count if size else 1.0
+    return of
 
 
 def gradients(
