@@ -66,7 +66,7 @@ class Client:
         """Train what the clock has granted."""
         self.devices.train(work, experts, gate=True)
         self.left -= int(work.rounds.max())
-        if work.excluded.all():
+        if work.excluded.all():  # it lacks the memory
             self.joined = self.trains = False
 
 
@@ -95,7 +95,6 @@ class FedAvgSat(FedAvg):
         for client in self.clients.values():
             self.planes.setdefault(client.me.plane, []).append(client)
         self.wanted = min(self.options.clients, len(self.clients))
-        self.joined = 0
 
     @classmethod
     def check_clients(cls, clusters: Sequence[Cluster], options: Any) -> None:
@@ -136,7 +135,6 @@ class FedAvgSat(FedAvg):
             elif not client.trains and self.may_join(client):
                 yield from self.join(client)
             if len(self.arrived) >= self.wanted:
-                self.joined = 0
                 yield from self.end_round()
             if not client.left:
                 contact = yield NextContact()
@@ -146,18 +144,18 @@ class FedAvgSat(FedAvg):
             work, contact = yield TrainUntilContact(cost, None, left, from_now=True, anew=anew)
             if client.round == self.version and client.left:  # else nobody wants it any more
                 client.train(work, self.experts)
-                self.joined -= not client.joined  # it lacks the memory
 
     def may_join(self, client: Client) -> bool:
         """Return whether a client takes part in the round from now on."""
         if client.arrived or not client.devices.eligible.any():
             return False
-        anybody = client.joined or self.options.selection == "scheduled"
-        return anybody or self.joined < self.wanted
+        if client.joined or self.options.selection == "scheduled":
+            return True
+        others = (other for other in self.clients.values() if other.round == self.version)
+        return bool(sum(other.joined for other in others) < self.wanted)
 
     def join(self, client: Client) -> Protocol:
         """Download the model; what a contact is too short for comes in the next one."""
-        self.joined += not client.joined
         client.joined = True
         down = yield client.devices.download("model", self.server, self.experts)
         client.devices.receive(down)

@@ -103,21 +103,15 @@ def capacity(outlook: Outlook, needs: Sequence[Needs], rounds: int) -> Capacity:
     session_s, allowed = outlook.end_s - outlook.start_s, []
     for need in needs:
         training = rounds * outlook.round_s(need.cost) / session_s
-        down = _share(need.down_bytes, outlook.downlink_bytes)
-        up = _share(need.up_bytes, outlook.uplink_bytes)
+        with np.errstate(divide="ignore"):  # a link that carries nothing takes for ever
+            down = need.down_bytes / outlook.downlink_bytes
+            up = need.up_bytes / outlook.uplink_bytes
         memory = need.cost.memory_bytes <= outlook.memory_bytes
         allowed.append([memory, (down <= 1) & (up <= 1), training <= 1, down + training + up <= 1])
     limits = np.array(allowed)  # (experts, LIMITS, K)
     most: Ints = limits.all(axis=1).cumprod(axis=0).sum(axis=0)
     first = limits[0].argmin(axis=0)
     return Capacity(most, tuple("" if k else LIMITS[n] for k, n in zip(most, first, strict=True)))
-
-
-def _share(needed_bytes: float, carried_bytes: Floats) -> Floats:
-    """Return what part (K,) of a link's bytes is needed; inf for a link that carries nothing."""
-    share = np.full(carried_bytes.shape, np.inf)
-    np.divide(needed_bytes, carried_bytes, out=share, where=carried_bytes > 0)
-    return share
 
 
 LIMITS = (

@@ -95,11 +95,9 @@ def density_ratio(relevance: ArrayLike, owner: ArrayLike) -> NDArray[np.float64]
     """
     share = _checked(relevance, 0.0)
     own = _own(share, owner)
-    local = np.where(own, share, 0.0).sum(axis=1)
-    overall = (own * (np.full(len(share), 1.0 / len(share)) @ share)).sum(axis=1)
-    ratio = np.full(len(share), np.nan)
-    np.divide(local, overall, out=ratio, where=overall > 0.0)
-    return ratio
+    overall = np.full(len(share), 1.0 / len(share)) @ share
+    with np.errstate(invalid="ignore"):  # 0 / 0 is nan
+        return np.asarray((own * share).sum(axis=1) / (own * overall).sum(axis=1))
 
 
 def expert_classes(relevance: ArrayLike, threshold: float) -> list[str]:

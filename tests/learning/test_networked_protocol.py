@@ -88,6 +88,7 @@ def test_the_share_of_ones_own_falls_to_one_in_j():
     """FedSC, five clients, ten rounds: 1 at first, then by (1 - 1/5) / 10 a round."""
     shares = [kit.own_share(number, 10, 5) for number in (0, 5, 9, 10)]
     assert shares == pytest.approx([1.0, 0.6, 0.28, 0.2])
+    assert kit.own_share(7, 10, 1) == 1.0  # alone there are no others to count
 
 
 EXPERTS = 5

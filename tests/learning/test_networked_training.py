@@ -134,19 +134,6 @@ def test_fedsc_follows_the_clients_objective():
         close({name: tensor[device] for name, tensor in trained.items()}, stepped)
 
 
-def test_for_one_client_alpha_is_1():
-    model = replace(MODEL, experts=1, top_k=1)
-    task = task_of(replace(VECTOR, clusters=("a",), devices=(1,), model=model))
-    server, one = extractor.start_extractor(task, loss="spectral"), np.ones(1, int)
-    own = correlation(task, server, "a")
-    total = extractor.total(task, own, who=[[True]])
-    shared, alone = (
-        trained_extractor(task, server, "a", one, "spectral", *matrices, alpha=alpha)
-        for matrices, alpha in (((own, total), 0.2), ((), 1.0))
-    )
-    close(shared, alone)
-
-
 def drawn(seed, *shape):
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape))
 

@@ -110,11 +110,7 @@ def train_extractor(
     stacked = {name: t.expand(devices, *t.shape) for name, t in server.items()}
     others = None
     if own is not None and shared is not None:
-        clients = int(shared["clients"])
-        others = torch.zeros_like(own["matrix"])
-        if clients > 1:
-            others = (shared["matrix"] - own["matrix"]) / (clients - 1)
-        alpha = alpha if clients > 1 else 1.0
+        others = (shared["matrix"] - own["matrix"]) / max(int(shared["clients"]) - 1, 1)
     samples, step_size = task.shards[cluster].samples, task.config.step_size * step_size_ratio
     by_labels = loss == "ce"
     return train(
