@@ -60,6 +60,10 @@ BoolArray = NDArray[np.bool_]
 class Rows:
     """Base of dataclasses whose fields are arrays of one length."""
 
+    def __len__(self) -> int:
+        """The number of rows."""
+        return len(getattr(self, fields(self)[0].name))
+
     def where(self, keep: BoolArray | IntArray) -> Self:
         """Those rows for which `keep` is True, or that it names."""
         return type(self)(*(getattr(self, column.name)[keep] for column in fields(self)))

@@ -59,10 +59,6 @@ class IslWindows(Rows):
     clipped_start: BoolArray
     clipped_end: BoolArray
 
-    def __len__(self) -> int:
-        """The number of windows."""
-        return len(self.start_s)
-
 
 def isl_windows(
     satellites: "Sequence[Satellite | EarthSatellite]",

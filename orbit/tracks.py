@@ -60,8 +60,8 @@ class Tracks:
         """
         width = np.diff(self.knots_s, append=1.0)
         width[self.row + self.pieces] = 1.0
-        values, rate, after = self.states, self.rates, _after(self.rates)
-        slope = (_after(values) - values) / width
+        values, rate = self.states, self.rates
+        slope, after = np.diff(values, append=0.0) / width, np.append(rate[:, 1:], rate[:, :1], 1)
         bend = (rate + after - 2 * slope) / width
         return np.stack([bend / width, (slope - rate) / width - bend, rate, values])
 
@@ -144,11 +144,6 @@ def rows_of(first: IntArray, count: IntArray) -> IntArray:
     before = np.cumsum(count) - count
     rows: IntArray = np.arange(int(count.sum())) + np.repeat(first - before, count)
     return rows
-
-
-def _after(values: FloatArray) -> FloatArray:
-    """The next value of each along the last axis; the last one again at the end."""
-    return np.concatenate([values[..., 1:], values[..., -1:]], axis=-1)
 
 
 # Derivatives by five values at even times (Fornberg 1988, tables 1 and 3), to the fourth power of

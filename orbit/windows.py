@@ -69,10 +69,6 @@ class ContactWindows(Rows):
         if not _in_order(self.rise_s, self.satellite, self.site):
             raise ValueError("windows are not sorted by rise_s, satellite, site; sort them first")
 
-    def __len__(self) -> int:
-        """The number of windows."""
-        return len(self.rise_s)
-
 
 def bare_windows(**known: Any) -> ContactWindows:
     """Windows of which only some columns are known, sorted; others are nan, 0 or False."""

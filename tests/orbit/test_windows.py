@@ -270,24 +270,6 @@ def test_coverage_is_the_one_counted_second_by_second(data, later):
             assert getattr(found, name)[site] == pytest.approx(value, nan_ok=True), name
 
 
-def test_an_orbit_over_the_equator_is_in_view_for_the_share_that_geometry_says():
-    """Closed form: the central angle is acos(R cos(e) / r) - e on either side of a site.
-
-    The satellite laps the turning Earth at its mean motion less the Earth's.
-    """
-    satellite = orbit.circular_satellite("equatorial", 1400, 0.0, 0.0, 0.0, START)
-    site, mask = orbit.Site("equator", 0.0, 30.0), np.radians(10.0)
-    windows = orbit.contact_windows([satellite], [site], START, START + 10 * DAY, 10.0)
-    found = orbit.coverage(windows, 1, 10 * DAY_S)
-    radius_km = 6378.137 + 1400
-    angle = np.arccos(6378.137 / radius_km * np.cos(mask)) - mask
-    assert found.in_view_fraction[0] == pytest.approx(angle / np.pi, rel=0.01)
-    lap_rad_s = np.sqrt(398600.4418 / radius_km**3) - 7.292115e-5
-    assert found.passes_per_day[0] == pytest.approx(DAY_S * lap_rad_s / (2 * np.pi), rel=0.01)
-    assert found.longest_duration_s[0] == pytest.approx(2 * angle / lap_rad_s, rel=0.01)
-    assert found.longest_gap_s[0] == pytest.approx((2 * np.pi - 2 * angle) / lap_rad_s, rel=0.01)
-
-
 def test_points_of_geojson_are_sites(tmp_path: Path) -> None:
     points = (("A", [8.5, 47.0, 500.0], {"min_elevation_deg": 5}), ("B", [-70.0, -33.0], {}))
     features = [
