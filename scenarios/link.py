@@ -225,10 +225,7 @@ class Isl(Section):
     noise_temperature_k: Positive = setting(None, "noise temperature of the receiver, K", le=1e6)
 
     def problems(self) -> Iterator[Problem]:
-        """No links, or none or more than one way to their rate."""
-        if self.within_plane == self.between_planes == "none":
-            text = "got 'none', as between_planes has; then there are no links: set one of the two"
-            yield Problem(("within_plane",), f"{text}, or remove link.isl")
+        """None or more than one way to their rate."""
         if self.within_plane == "ring" and self.terminals == 1:
             text = "got 1; a ring uses 2 of each satellite: give 2 or more, or within_plane: none"
             yield Problem(("terminals",), text)
@@ -242,6 +239,11 @@ class Isl(Section):
         for key in ISL_BUDGET:
             if (getattr(self, key) is None) == by_budget:
                 yield Problem((key,), text)
+
+    @property
+    def among_clients(self) -> bool:
+        """Tell whether satellites that learn have links to each other."""
+        return not self.within_plane == self.between_planes == "none"
 
     def values(self) -> dict[str, float | None]:
         """Return rate, range and budget in user units: as given, else the preset's, or None."""

@@ -383,7 +383,7 @@ _UNUSED: tuple[Rule, ...] = (
 
 
 def orbit_problems(
-    orbit: OrbitSource, start: object, clusters: int, stations_serve: bool
+    orbit: OrbitSource, start: object, clusters: int, satellites_learn: bool
 ) -> Iterator[Problem]:
     """Yield what does not fit together in the source, with paths from the scenario's top.
 
@@ -395,5 +395,5 @@ def orbit_problems(
     if isinstance(orbit, SlotOrbit) and orbit.slots.count not in (None, clusters):
         text = f"must be the number of clusters, {clusters} (or leave it out)"
         yield Problem(("orbit", "slots", "count"), f"got {orbit.slots.count}; {text}")
-    keys = dict(orbit) | ({"serving": "any"} if stations_serve else {})
+    keys = dict(orbit) | ({"serving": "any"} if satellites_learn else {})
     yield from (problem.below("orbit") for problem in refused_keys(_UNUSED, keys, keys))

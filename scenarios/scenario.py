@@ -52,14 +52,20 @@ class Roles(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Clients that the server cannot have."""
-        if self.stations_serve != (self.clients != "devices"):
+        if self.server == ("satellites" if self.satellites_learn else "stations"):
             text = f"got {self.clients!r}; the clients of server 'stations' are 'satellites' or "
-            yield Problem(("clients",), f"{text}'planes', and those of satellites 'devices'")
+            text += "'planes', those of 'satellites' 'devices', and satellite:NAME has any of them"
+            yield Problem(("clients",), text)
 
     @property
-    def stations_serve(self) -> bool:
-        """Tell whether stations are the server, and satellites or their planes the clients."""
-        return self.server == "stations"
+    def satellites_learn(self) -> bool:
+        """Tell whether satellites or their planes are the clients."""
+        return self.clients != "devices"
+
+    @property
+    def relay(self) -> str | None:
+        """The satellite that serves other satellites over links between them, if one does."""
+        return self.server_satellite if self.satellites_learn else None
 
     @property
     def server_satellite(self) -> str | None:
@@ -81,7 +87,7 @@ class Scenario(Section):
     stop: Stop = Field(description="end of the run: cycles or days, and accuracy if wanted")
     roles: Roles = setting(Roles(), "who holds the data and who the model")
     orbit: Orbit = Field(discriminator="source", description="the satellites")
-    ground: Ground = Field(description="the clusters of devices, or the stations")
+    ground: Ground = setting(Ground(), "the clusters of devices, or the stations")
     link: Link = setting(Link(), "the radio link")
     compute: Compute = setting(Compute(), "the devices' computing")
     learning: Learning = setting(Learning(), "the federated learning")
@@ -112,7 +118,7 @@ class Scenario(Section):
         if geometry and self.stop.days is None:
             text = f"is missing; source {source!r} finds contacts over so many days, like 14"
             yield Problem(("stop", "days"), text)
-        clusters, serve = len(self.ground.clusters), self.roles.stations_serve
+        clusters, serve = len(self.ground.clusters), self.roles.satellites_learn
         yield from roles_problems(self.roles, orbit, self.ground, self.link)
         yield from orbit_problems(orbit, self.start, clusters, serve)
         yield from ground_problems(self.ground, source, geometry)
@@ -121,6 +127,9 @@ class Scenario(Section):
         if self.link.isl is not None and not (serve and geometry):
             text = "is between satellites that are clients on an orbit; set roles.clients: "
             yield Problem(("link", "isl"), f"{text}satellites, or remove it")
+        elif self.link.isl is not None and not (self.link.isl.among_clients or self.roles.relay):
+            text = "got 'none', as between_planes has; then there are no links: set one of the two"
+            yield Problem(("link", "isl", "within_plane"), f"{text}, or remove link.isl")
         if self.compute.battery is not None:
             yield from self._battery_problems()
 
@@ -142,21 +151,25 @@ def resolved_link(scenario: Scenario) -> ResolvedLink:
 
 def roles_problems(roles: Roles, orbit: Orbit, ground: Ground, link: Link) -> Iterator[Problem]:
     """Yield what does not fit together, with paths from the scenario's top."""
-    if roles.stations_serve:
-        yield from _stations_serve(roles, orbit, ground, link)
+    if roles.satellites_learn:
+        yield from _satellites_learn(roles, orbit, ground, link)
         return
     if not ground.clusters:
         yield Problem(("ground", "clusters"), "is missing; list the clusters of devices")
-    for key in ("stations", "stations_path", "stations_used"):
-        if getattr(ground, key) is not None:
-            text = f"is not used with roles.server {roles.server!r}; set roles.server: stations"
-            yield Problem(("ground", key), f"{text} and roles.clients: satellites")
+    yield from _no_stations(roles, ground)
     if roles.server_satellite is not None and getattr(orbit, "satellite", None) is not None:
         text = f"cannot be combined with roles.server {roles.server!r}; remove one of the two"
         yield Problem(("orbit", "satellite"), text)
 
 
-def _stations_serve(roles: Roles, orbit: Orbit, ground: Ground, link: Link) -> Iterator[Problem]:
+def _no_stations(roles: Roles, ground: Ground) -> Iterator[Problem]:
+    for key in ("stations", "stations_path", "stations_used"):
+        if getattr(ground, key) is not None:
+            text = f"is not used with roles.server {roles.server!r}; set roles.server: stations"
+            yield Problem(("ground", key), f"{text} and roles.clients: satellites")
+
+
+def _satellites_learn(roles: Roles, orbit: Orbit, ground: Ground, link: Link) -> Iterator[Problem]:
     source, unused = orbit.source, f"is not used with roles.clients {roles.clients!r}; "
     if source == "slots":
         text = f"got {source!r}, which has no satellites that could be clients"
@@ -164,12 +177,21 @@ def _stations_serve(roles: Roles, orbit: Orbit, ground: Ground, link: Link) -> I
     if source == "contacts" and roles.clients == "planes":
         text = "got 'planes', which windows of a file do not tell; use another orbit.source"
         yield Problem(("roles", "clients"), f"{text}, or set satellites")
-    if (ground.stations is None) == (ground.stations_path is None):
-        text = "is missing; roles.server 'stations' needs it, or ground.stations_path (not both)"
-        yield Problem(("ground", "stations"), text)
     if ground.clusters:
         text = f"{unused}remove it, or list the places as ground.stations"
         yield Problem(("ground", "clusters"), text)
+    if roles.relay is not None:
+        yield from _no_stations(roles, ground)
+        if link.isl is None:
+            text = f"is missing; it is how clients in orbit reach {roles.server!r}: give its keys, "
+            yield Problem(("link", "isl"), text + "like {rate_mbps: 100}")
+        if not orbit.has_geometry:
+            text = f"got {source!r}, which does not tell when satellites see each other; use "
+            yield Problem(("orbit", "source"), f"{text}another source, like walker")
+        return
+    if (ground.stations is None) == (ground.stations_path is None):
+        text = "is missing; roles.server 'stations' needs it, or ground.stations_path (not both)"
+        yield Problem(("ground", "stations"), text)
     if ground.stations is not None and (ground.stations_used or 0) > len(ground.stations):
         text = f"got {ground.stations_used}; there are {len(ground.stations)} stations"
         yield Problem(("ground", "stations_used"), text)

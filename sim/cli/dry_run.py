@@ -126,10 +126,13 @@ def _passes(built: Build) -> Iterator[str]:
 
 def _what_helps(scenario: Scenario, way: str) -> str:
     """Name keys that let a pass carry more, and those that leave less to be carried."""
-    own = "uplink" if (way == "up") != scenario.roles.stations_serve else "downlink"
-    radio: Any = scenarios.resolved_link(scenario)[own]  # type: ignore[literal-required]
-    key = "fixed_rate_mbps" if radio["rate"] == "fixed" else "bandwidth_mhz"
-    more = [f"raise link.{own}.{key}"]
+    if scenario.roles.relay:
+        more = ["raise link.isl.rate_mbps or its budget"]
+    else:
+        own = "uplink" if (way == "up") != scenario.roles.satellites_learn else "downlink"
+        radio: Any = scenarios.resolved_link(scenario)[own]  # type: ignore[literal-required]
+        key = "fixed_rate_mbps" if radio["rate"] == "fixed" else "bandwidth_mhz"
+        more = [f"raise link.{own}.{key}"]
     if getattr(scenario.orbit, "min_elevation_deg", 0.0) > 0.0:
         more.append("lower orbit.min_elevation_deg")
     factors = way == "up" or scenario.learning.lora.download == "factors"

@@ -94,7 +94,9 @@ def compute_of(scenario: Scenario) -> tuple[Compute, ...]:
 def transmitter_of(scenario: Scenario) -> Transmitter:
     """Return the transmitter of every device of a scenario."""
     link: Any = scenarios.resolved_link(scenario)
-    mine = link["downlink" if scenario.roles.stations_serve else "uplink"]
+    mine = link["downlink" if scenario.roles.satellites_learn else "uplink"]
+    if scenario.link.isl is not None and scenario.roles.relay:
+        mine = scenario.link.isl.values()
     power_dbm, duty = mine.get("tx_power_dbm"), float(mine.get("duty", 1.0))
     sidelink, isl = scenario.link.sidelink, scenario.link.isl
     isl_dbm = None if isl is None else isl.tx_power_dbm
@@ -129,7 +131,7 @@ def _cluster(scenario: Scenario, index: int, devices: int) -> Compute:
 
 def _own(scenario: Scenario, index: int, devices: int) -> Sequence[DeviceCompute | None]:
     """What a cluster says of each of its devices, numbered in the order of its kinds."""
-    if scenario.roles.stations_serve:
+    if scenario.roles.satellites_learn:
         return [None] * devices
     kinds = device_kinds(scenario, index)
     if kinds is None:

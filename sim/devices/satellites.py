@@ -69,7 +69,7 @@ def satellites_of(scenario: Scenario) -> list[orbit.Satellite]:
     those that cannot be told raise InputError too.
     """
     found = chosen(_MAKERS[scenario.orbit.source](scenario), scenario)
-    if not scenario.roles.stations_serve:
+    if not scenario.roles.satellites_learn:
         return found
     try:
         each = zip(found, orbit.planes(found), strict=True)
@@ -81,6 +81,14 @@ def satellites_of(scenario: Scenario) -> list[orbit.Satellite]:
             ) from None
         return found
     return [replace(satellite, plane=plane) for satellite, plane in each]
+
+
+@_once
+def relay_of(scenario: Scenario) -> orbit.Satellite:
+    """Return the satellite that serves others; raise InputError where none is called so."""
+    name = scenario.roles.relay
+    assert name is not None  # callers have turned to others for the rest
+    return _meant(_MAKERS[scenario.orbit.source](scenario), name, "roles.server")
 
 
 def satellite_names(scenario: Scenario) -> list[str]:
@@ -107,24 +115,38 @@ def satellites_of_file(table: orbit.WindowFile, scenario: Scenario) -> list[Sate
 
 
 def chosen(found: Sequence[S], scenario: Scenario) -> list[S]:
-    """Return all of ``found`` where any serves or is a client, else the one that is wanted."""
+    """Return all of ``found`` where any serves or is a client, else the one that is wanted.
+
+    Of clients of a satellite that one is not among them.
+    """
     source, roles = scenario.orbit, scenario.roles
     assert source.source != "slots"  # callers ask for satellites of a real orbit only
     wanted = roles.server_satellite or getattr(source, "satellite", None)
-    if wanted is None and (roles.stations_serve or source.serving == "any"):
-        _check_names(found)
-        return sorted(found, key=lambda satellite: satellite.name)
-    first = sorted(found, key=partial(_distance, wanted)) if wanted else found
     key = "roles.server" if roles.server_satellite else "orbit.satellite"
-    names = ", ".join(map(_label, first[:5]))
-    names += f" and {len(found) - 5} more" if len(found) > 5 else ""
-    if wanted is None:
-        if len(found) == 1:
-            return list(found)
+    if roles.satellites_learn or (wanted is None and source.serving == "any"):
+        server = _meant(found, roles.relay, key) if roles.relay else None
+        _check_names(found)
+        others = [satellite for satellite in found if satellite is not server]
+        if not others:
+            raise InputError(f"{key}: {roles.relay!r} is the only satellite; it needs clients")
+        return sorted(others, key=lambda satellite: satellite.name)
+    if wanted is not None:
+        return [_meant(found, wanted, key)]
+    if len(found) > 1:
         raise InputError(
-            f"orbit.satellite: name one of the {len(found)} satellites, or set orbit.serving: any "
-            f"to let all serve: {names}"
+            f"{key}: name one of the {len(found)} satellites, or set orbit.serving: any "
+            f"to let all serve: {_some(found)}"
         )
+    return list(found)
+
+
+def _some(found: Sequence[S]) -> str:
+    names = ", ".join(map(_label, found[:5]))
+    return names + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+
+
+def _meant(found: Sequence[S], wanted: str, key: str) -> S:
+    """Return the satellite of a name or catalogue number; raise InputError for none, or several."""
     meant = [s for s in found if wanted in (s.name, str(s.norad_id))]
     if len(meant) > 1:
         labels = ", ".join(map(_label, meant))
@@ -133,8 +155,9 @@ def chosen(found: Sequence[S], scenario: Scenario) -> list[S]:
             "catalogue number, and each set of elements once"
         )
     if not meant:
+        names = _some(sorted(found, key=partial(_distance, wanted)))
         raise InputError(f"{key}: no {wanted!r} among the satellites, which are {names}")
-    return meant
+    return meant[0]
 
 
 def _check_names(found: Sequence[S]) -> None:

@@ -22,7 +22,7 @@ FARTHEST_KM = 500.0
 
 def clusters_of(scenario: Scenario) -> tuple[Cluster, ...]:
     """Clusters in canonical order, by name; with others as clients, each satellite or plane."""
-    if scenario.roles.stations_serve and scenario.orbit.has_geometry:
+    if scenario.roles.satellites_learn and scenario.orbit.has_geometry:
         planes, flying = scenario.roles.clients == "planes", satellites_of(scenario)
         named = sorted({(one.plane if planes else one.name, one.plane) for one in flying})
         return tuple(Cluster(name, n, 1, plane) for n, (name, plane) in enumerate(named))
@@ -34,7 +34,7 @@ def client_names(scenario: Scenario) -> list[str]:
     """Names of the clusters, or of the satellites or planes that are clients."""
     if scenario.roles.clients == "planes":
         return [plane.name for plane in clusters_of(scenario)]
-    if scenario.roles.stations_serve:
+    if scenario.roles.satellites_learn:
         return satellite_names(scenario)
     return [cluster.name for cluster in scenario.ground.clusters]
 
@@ -49,7 +49,7 @@ def holders_of(scenario: Scenario) -> tuple[tuple[str, ...], ...]:
 
 def device_counts(scenario: Scenario) -> tuple[int, ...]:
     """How many devices each cluster has, by a number or by their places."""
-    if scenario.roles.stations_serve:
+    if scenario.roles.satellites_learn:
         return (1,) * len(client_names(scenario))
     counts = []
     for index, cluster in enumerate(scenario.ground.clusters):
@@ -66,7 +66,9 @@ def ground_sites(scenario: Scenario) -> list[orbit.Site]:
 
 def ground_nodes(scenario: Scenario) -> Sequence[GroundNode]:
     """What satellites come over: the clusters in canonical order, or the stations by name."""
-    return stations_of(scenario) if scenario.roles.stations_serve else scenario.ground.clusters
+    if scenario.roles.satellites_learn:
+        return [] if scenario.roles.relay else stations_of(scenario)
+    return scenario.ground.clusters
 
 
 def _site(node: GroundNode) -> orbit.Site:
@@ -94,7 +96,9 @@ def stations_of(scenario: Scenario) -> list[Station]:
 
 
 def antennas_of(scenario: Scenario) -> list[int | None]:
-    """How many satellites each station serves at a time; None for any number."""
+    """How many satellites each station, or the one satellite, serves at a time; None for any."""
+    if scenario.link.isl is not None and scenario.roles.relay:
+        return [scenario.link.isl.terminals]
     common = scenario.ground.antennas
     said = [common if own.antennas is None else own.antennas for own in stations_of(scenario)]
     return [None if antennas == UNLIMITED else int(antennas) for antennas in said]

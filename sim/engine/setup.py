@@ -192,7 +192,7 @@ def _unmet(scenario: Scenario, method: MethodType, experts: int) -> Iterator[str
         )
     if experts < method.needs_experts:
         yield f"learning.model.experts: {name} needs {method.needs_experts} or more, not {experts}"
-    if method.needs_satellites and not scenario.roles.stations_serve:
+    if method.needs_satellites and not scenario.roles.satellites_learn:
         yield (
             f"roles.clients: {name} has satellites as its clients, not devices; set roles: "
             "{server: stations, clients: satellites}, and ground.stations"
@@ -284,7 +284,7 @@ def learner_of(scenario: Scenario) -> Learner:
     _check_keys(learning)
     for name in learning.data.paths:
         if name not in (sum(holders_of(scenario), ()) or client_names(scenario)):
-            where = "satellites" if scenario.roles.stations_serve else "ground.clusters"
+            where = "satellites" if scenario.roles.satellites_learn else "ground.clusters"
             raise InputError(f"learning.data.paths: no cluster {name!r} in {where}")
     if scenario.stop.accuracy is not None and not learning.train:
         raise InputError("stop.accuracy: is never measured with learning.train=false; remove it")

@@ -87,7 +87,7 @@ class Simulation:
         self._rested: dict[str, tuple[tuple[Any, ...], Any, dict[str, Any]]] = {}
         # The plan of the last build holds all contacts of the run.
         last = switches[-1][1].plan if switches else plan
-        self._rows = Rows(self.trace, plan.turned)
+        self._rows = Rows(self.trace, plan.turned, plan.relayed)
         self.log = self._rows.log
         self.invariants = Invariants(last, lambda: self.end_s, self.log)
         self.trace.watch = self.invariants.watch

@@ -19,7 +19,17 @@ from learning.requests.peers import Send
 from sim.clock import Clock, Process
 from sim.devices.faults import Faults
 from sim.formatting import data_size
-from sim.network.leg_log import CARRIED, DELIVERED, DROPPED, Dropped, LegLog, Moved, Trained
+from sim.network.leg_log import (
+    CARRIED,
+    DELIVERED,
+    DROPPED,
+    RELAYED,
+    TURNED,
+    Dropped,
+    LegLog,
+    Moved,
+    Trained,
+)
 from sim.network.steps import Part, Transfer
 from sim.plan.contacts import PlannedContact, PlannedSession
 from sim.plan.plan import Plan
@@ -36,10 +46,14 @@ SHORTEST_WAIT_S = 1e-6
 
 
 class Rows:
-    """Writes what a cluster's devices did into a trace; where ``turned``, they are satellites."""
+    """Writes what a cluster's devices did into a trace; where ``turned``, they are satellites.
 
-    def __init__(self, trace: Trace, turned: bool = False) -> None:
-        self.log, self._turned = LegLog(trace, turned), turned
+    These are served over links between satellites where ``relayed``.
+    """
+
+    def __init__(self, trace: Trace, turned: bool = False, relayed: bool = False) -> None:
+        by_geometry = (RELAYED if relayed else TURNED) if turned else None
+        self.log, self._turned = LegLog(trace, by_geometry), turned
         self._trace = trace
         self._told: set[tuple[str, int]] = set()
 

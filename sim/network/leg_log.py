@@ -8,7 +8,7 @@ that the order of rows that tie, which is that in which they were written, does 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ DELIVERED, CARRIED, DROPPED = range(3)
 VERBS = {"uplink": "upload", "downlink": "download"}
 TOWARD = {"uplink": "server", "downlink": "client"}
 TURNED = {"uplink": "downlink", "downlink": "uplink"}
+RELAYED = {"uplink": "isl", "downlink": "isl"}
 """Directions by geometry where satellites are the clients. In a run, a leg's uplink is the way to
 the server; in tables, it is the way from the ground to space."""
 
@@ -200,14 +201,14 @@ class LegLog:
     """Records of a run's legs, until rows are made of them and added to ``trace``.
 
     ``watch`` is called with each block of rows when all of it is in the trace. ``transfers`` counts
-    the records of transfers so far. Where ``turned``, satellites are the clients.
+    the records of transfers so far. ``by_geometry`` says what directions are called in tables.
     """
 
-    def __init__(self, trace: Trace, turned: bool = False) -> None:
+    def __init__(self, trace: Trace, by_geometry: Mapping[str, str] | None = None) -> None:
         self.watch: Watch | None = None
         self.transfers = 0
         self._trace = trace
-        self._turned = turned
+        self._by_geometry = by_geometry or {}
         self._records: list[Record] = []
         self._contacts: list[Edge] = []
         self._devices = 0
@@ -265,7 +266,7 @@ class LegLog:
             "version": rows.version,
         }
         payload, ways = rows.text("payload"), rows.text("direction")
-        by_geometry = [TURNED[way] for way in ways.words] if self._turned else ways.words
+        by_geometry = [self._by_geometry.get(way, way) for way in ways.words]
         add = self._trace.add_block
         add(
             "transfers",

@@ -69,8 +69,13 @@ def budget(scenario: Scenario) -> Tables:
 
 
 def _directions(scenario: Scenario, place: int) -> dict[str, Radio]:
+    if scenario.roles.relay:
+        raise InputError(
+            f"roles.server: {scenario.roles.server!r} has no links to the ground; its windows with "
+            "the clients are those of leomix contacts, and their rate is that of link.isl"
+        )
     both = ground_radios(scenario)[place]
-    uplink, downlink = both[::-1] if scenario.roles.stations_serve else both
+    uplink, downlink = both[::-1] if scenario.roles.satellites_learn else both
     assert uplink is not None  # only a downlink may be neglected
     return {"uplink": uplink} | ({} if downlink is None else {"downlink": downlink})
 

@@ -22,6 +22,7 @@ from learning.requests.cluster import Floats, Ints, Mask
 from orbit.windows import groups
 from sim.devices.faults import Intervals
 from sim.errors import InputError
+from sim.links.beam import Beam, DeviceLinks
 from sim.links.sidelinks import Opening
 from sim.plan.service import pieces
 
@@ -144,7 +145,7 @@ def isl_plan(
     ``orbit.find_isls`` refuses.
     """
     isl = scenario.link.isl
-    if isl is None:
+    if isl is None or not isl.among_clients:
         return None
     pairs, within = isl_pairs(isl, satellites, start)
     values = isl.values()
@@ -176,6 +177,31 @@ def isl_plan(
         plan, order = replace(plan.where(of), start_s=begin_s, end_s=end_s), np.argsort(begin_s)
         plan, turns = plan.where(order), turns[order]
     return _served(plan, isl, turns)
+
+
+def relayed_links(
+    isl: Isl,
+    server: orbit.Satellite,
+    client: orbit.Satellite,
+    start: datetime,
+    rise_s: float,
+    set_s: float,
+) -> DeviceLinks:
+    """Both directions of a window of a client and the satellite that serves it."""
+
+    def range_km(time_s: Floats) -> Floats:
+        return orbit.pair_range_km(client, server, start, time_s)  # type: ignore[return-value]
+
+    values = isl.values()
+    if values["rate_mbps"] is not None:
+        rate_bps = np.array([values["rate_mbps"] * 1e6])
+        curve = channel.LinkCurve.constant(rate_bps, rise_s, set_s)
+    else:
+        points = max(MOST_POINTS, ceil((set_s - rise_s) / SAMPLED_S)) + 1
+        time_s = np.linspace(rise_s, set_s, points)
+        rates_bps = bit_preserving(_rates_bps(values, range_km(time_s)), np.array([points]))
+        curve = channel.LinkCurve(time_s[None], rates_bps[None])
+    return DeviceLinks(Beam(curve), Beam(curve), range_m=lambda time_s: range_km(time_s) * 1e3)
 
 
 def find_isls(

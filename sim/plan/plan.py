@@ -19,6 +19,7 @@ from learning.requests.cluster import Cluster, Floats, Ints
 from orbit import Site
 from orbit.windows import groups
 from sim.devices.faults import Faults, FaultsUntilFork, faults_of, outages_of
+from sim.devices.satellites import relay_of
 from sim.devices.sites import antennas_of, clusters_of, device_sites, distance_km
 from sim.errors import InputError
 from sim.formatting import data_size
@@ -26,7 +27,7 @@ from sim.links.beam import PassFigures, Radios, bare_links, fixed_rate_bps, is_s
 from sim.links.link_table import PlanLinks
 from sim.links.pass_geometry import Pass, Place
 from sim.plan.contacts import ContactColumns, ContactLinks, PlannedContact, PlannedSession
-from sim.plan.isl import IslPlan, isl_plan
+from sim.plan.isl import IslPlan, isl_plan, relayed_links
 from sim.plan.radios import ground_radios, link_doubts
 from sim.plan.service import View, check_served, served, turned
 from sim.plan.windows import (
@@ -34,6 +35,7 @@ from sim.plan.windows import (
     find_windows,
     passes_of_file,
     passes_of_orbit,
+    passes_of_relay,
     passes_of_slots,
 )
 
@@ -168,8 +170,9 @@ class Plan:
     ``doubts`` are lines for the user on what may be wrong with the contacts. What one satellite
     received the others know ``sync_delay_s`` later. A ``constellation`` serves with any of its
     satellites. Where ``turned``, stations serve, and what contacts call a satellite is one of
-    them. ``sky`` is None where there is no geometry, ``faults`` where
-    nothing can fail, ``isls`` where satellites do not talk to each other.
+    them; where ``relayed``, one satellite serves the others, over links between them. ``sky`` is
+    None where there is no geometry, ``faults`` where nothing can fail, ``isls`` where satellites
+    do not talk to each other.
     """
 
     start: datetime
@@ -180,6 +183,7 @@ class Plan:
     sync_delay_s: float = 0.0
     constellation: bool = False
     turned: bool = False
+    relayed: bool = False
     sky: Sky | None = None
     faults: Faults | None = None
     isls: IslPlan | None = None
@@ -253,6 +257,7 @@ def make_plan(
         sync_delay_s=getattr(source, "sync_delay_s", None) or 0.0,
         constellation=constellation,
         turned=view.turned,
+        relayed=view.relayed,
         sky=sky,
         faults=faults_of(scenario, clusters, satellites, view.span_s, before),
         isls=isls,
@@ -291,6 +296,9 @@ def _links(
     def spans_s(number: int) -> tuple[float, float]:
         return float(service.start_s[number]), float(service.end_s[number])
 
+    def windows_s(number: int) -> tuple[float, float]:
+        return float(windows.rise_s[number]), float(windows.set_s[number])
+
     satellites, sites = view.window_ends
 
     def bare(
@@ -299,8 +307,7 @@ def _links(
         figures: Callable[[], PassFigures] | None = None,
     ) -> ContactLinks:
         devices = clusters[windows.site[number]].devices
-        span_s = float(windows.rise_s[number]), float(windows.set_s[number])
-        make = partial(bare_links, radios[sites[number]], devices, *span_s, range_m)
+        make = partial(bare_links, radios[sites[number]], devices, *windows_s(number), range_m)
         return ContactLinks(make, *spans_s(number), figures)
 
     def steady(number: int) -> ContactLinks:
@@ -330,6 +337,15 @@ def _links(
         served = np.where(np.isnan(served_s), 0.0, bytes_s * served_s)
         return np.stack([bytes_s * whole_s, served, shift_hz, np.zeros(len(numbers))])
 
+    if scenario.link.isl is not None and view.relayed:
+        between = partial(relayed_links, scenario.link.isl, relay_of(scenario))
+
+        def relayed(number: int) -> ContactLinks:
+            one = view.satellites[satellites[number]]
+            make = partial(between, one, view.start, *windows_s(number))
+            return ContactLinks(make, *spans_s(number))
+
+        return relayed, None
     if not view.places:
         return bare, None
     if view.turned and all(map(is_steady, radios)):
@@ -398,9 +414,10 @@ def view_of(
     """
     check_plan(scenario, WINDOW_BYTES)
     source = scenario.orbit
-    seen = _SOURCES.get(source.source, passes_of_orbit)(scenario, find)
+    passes_of = passes_of_relay if scenario.roles.relay else _SOURCES.get(source.source)
+    seen = (passes_of or passes_of_orbit)(scenario, find)
     out = outages_of(scenario, seen.servers, seen.span_s, before)
-    if scenario.roles.stations_serve:
+    if scenario.roles.satellites_learn:
         planes = [satellite.plane for satellite in seen.satellites]
         by_plane = turned(seen, planes if scenario.roles.clients == "planes" else ())
         return served(by_plane, source, out, antennas_of(scenario))

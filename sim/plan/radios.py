@@ -42,11 +42,13 @@ _AS_THEY_ARE = (
 def ground_radios(scenario: Scenario) -> list[Radios]:
     """Return both directions of every cluster or station; they differ only by the air above it.
 
-    The first goes to the server: the uplink of clusters, the downlink of stations. Raises
-    InputError for what the room of links refuses.
+    There are none where one satellite serves the others. The first goes to the server: the uplink
+    of clusters, the downlink of stations. Raises InputError for what the room of links refuses.
     """
+    if scenario.roles.relay:
+        return []
     resolved: Any = scenarios.resolved_link(scenario)
-    mask_deg, serve = lowest_mask_deg(scenario), scenario.roles.stations_serve
+    mask_deg, serve = lowest_mask_deg(scenario), scenario.roles.satellites_learn
 
     @cache
     def under(side: str, air: channel.SlantAttenuation | None) -> Radio:
@@ -131,6 +133,8 @@ def link_doubts(
 
     So for stations; one that sees no satellite is named too.
     """
+    if view.relayed:
+        return
     width_deg = _beamwidth_deg(scenario) if view.places else None
     weak: dict[str, list[str]] = {}
     names, sides = view.servers if view.turned else view.clients, ["uplink", "downlink"]

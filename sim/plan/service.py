@@ -47,6 +47,11 @@ class Passes:
         return self.flying is not None
 
     @property
+    def relayed(self) -> bool:
+        """Whether one satellite serves the others, over links between them."""
+        return self.turned and bool(self.satellites) and not self.places
+
+    @property
     def ends(self) -> tuple[Ints, Ints]:
         """Places in ``satellites`` and ``places`` of both ends of each pass."""
         ends = self.passes.satellite, self.passes.site
@@ -233,6 +238,9 @@ def check_served(view: View, source: Any, rings: Iterable[Sequence[str]] = ()) -
 
 
 def _never_seen(view: View, site: int, days: str) -> str:
+    if view.relayed:
+        never = f"never sees {view.servers[0]!r} in {days}"
+        return f"{never}; raise link.isl.max_range_km, or lower link.isl.grazing_km"
     if view.turned and not view.places:
         return f"no window has it with a station of ground.stations in {days}"
     if not view.places:
@@ -275,6 +283,7 @@ def _why_never_served(view: View, here: Ints, source: Any) -> str:
         return f"its longest contact is {longest_s:.0f} s; lower orbit.min_contact_s{cut}"
     fairer = ", or set orbit.priority: least_recently_served"
     beams = "ground.antennas" if view.turned else "orbit.beams"
+    beams = "link.isl.terminals" if view.relayed else beams
     remedy = f"raise {beams}" + (fairer if source.priority == "highest_elevation" else "")
     rivals = view.service.served & np.isin(view.windows.satellite, view.windows.satellite[here])
     endless = rivals & (view.service.start_s <= 0.0) & (view.service.end_s >= view.span_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,14 @@ import numpy as np
 import orbit
 from sim.devices.satellites import (
     SatelliteOfFile,
+    relay_of,
     satellites_of,
     satellites_of_file,
     windows_of,
 )
 from sim.devices.sites import ground_nodes, ground_sites
 from sim.errors import InputError
+from sim.plan.isl import find_isls
 from sim.plan.service import Passes
 
 if TYPE_CHECKING:
@@ -86,6 +88,47 @@ def passes_of_orbit(scenario: Scenario, find: Find) -> Passes:
     )
 
 
+def passes_of_relay(scenario: Scenario, find: Find) -> Passes:
+    """Return when satellites see the one that serves them, which has the place of a site.
+
+    Links that are acquired open so much later. Raises InputError as `find_isls`.
+    """
+    isl, days = scenario.link.isl, scenario.stop.days
+    assert isl is not None  # the schema asks for both
+    assert days is not None
+    satellites, server = satellites_of(scenario), relay_of(scenario)
+    flying, last = [*satellites, server], len(satellites)
+    start = scenario.start or max(satellite.epoch for satellite in flying)
+    pairs = np.array([(n, last) for n in range(last)])
+    found = find_isls(scenario, isl, flying, start, days * 86400.0, pairs)
+    rise_s = found.start_s + np.where(found.clipped_start, 0.0, isl.acquisition_s)
+    kept = np.flatnonzero(rise_s < found.end_s)
+    kept = kept[np.lexsort((found.a[kept], rise_s[kept]))]
+    unknown, zeros = np.full(len(kept), np.nan), np.zeros(len(kept), np.int64)
+    columns = {column.name: unknown for column in fields(orbit.ContactWindows)} | {
+        "satellite": found.a[kept],
+        "site": zeros,
+        "rise_s": rise_s[kept],
+        "culminate_s": (rise_s[kept] + found.end_s[kept]) / 2,
+        "set_s": found.end_s[kept],
+        "min_slant_range_km": found.min_range_km[kept],
+        "culminations": zeros,
+        "clipped_start": found.clipped_start[kept],
+        "clipped_end": found.clipped_end[kept],
+        "sgp4_error": zeros.astype(bool),
+    }
+    return Passes(
+        servers=[satellite.name for satellite in satellites],
+        norad_ids=[satellite.norad_id or None for satellite in satellites],
+        clients=[server.name],
+        start=start,
+        span_s=days * 86400.0,
+        passes=orbit.ContactWindows(**columns),
+        satellites=tuple(satellites),
+        doubts=tuple(orbit.doubts(flying, start, start + timedelta(days=days))),
+    )
+
+
 # The EMS-FL paper's idealised cycle: one slot for each cluster, then idle ones.
 
 
@@ -119,7 +162,7 @@ def passes_of_slots(scenario: Scenario, find: Find) -> Passes:
 
 def passes_of_file(scenario: Scenario, find: Find) -> Passes:
     """Return the windows of a file; raise InputError (or the error of ``orbit``) for a bad one."""
-    table, serve = windows_of(scenario), scenario.roles.stations_serve
+    table, serve = windows_of(scenario), scenario.roles.satellites_learn
     names = [node.name for node in ground_nodes(scenario)]
     kept = satellites_of_file(table, scenario)
     windows = _renumbered(table, kept, names)

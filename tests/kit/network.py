@@ -8,7 +8,7 @@ from sim.devices.compute import Compute, compute_of
 from sim.devices.devices import Devices
 from sim.devices.energy import Transmitter, energy_of
 from sim.devices.faults import NO_INTERVALS, Faults, Intervals, Presence, drawn_intervals
-from sim.devices.satellites import satellites_of
+from sim.devices.satellites import relay_of, satellites_of
 from sim.devices.sites import device_sites, distance_km, ground_sites
 from sim.engine.setup import build, learner_of
 from sim.engine.simulation import Simulation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 import yaml
 
+import orbit
 import scenarios
 import sim
 from tests.kit.learning import METHODS
-from tests.kit.network import InputError, one_pass
+from tests.kit.network import InputError, one_pass, relay_of, satellites_of
 
 WINDOWS = """\
 satellite,site,rise_utc,set_utc
@@ -129,6 +131,51 @@ def test_roles_that_do_not_fit_are_refused_in_one_line(changes: dict[str, Any], 
     with pytest.raises(scenarios.ScenarioError) as caught:
         scenarios.from_dict(mapping)
     assert str(caught.value).startswith(line)
+
+
+LASER = {"rate_mbps": None, "frequency_ghz": 20, "bandwidth_mhz": 500, "tx_power_dbm": 40}
+RELAYED: dict[str, Any] = {
+    "start": "2026-08-22T00:00:00Z",
+    "stop": {"days": 0.5, "rounds": 2},
+    "orbit": {
+        "source": "walker",
+        "propagation": "secular_j2",
+        "shells": [
+            {"name": "L", "altitude_km": 2000, "inclination_deg": 60, "satellites": 8, "planes": 2},
+            {"name": "M", "semi_major_axis_km": 26378, "inclination_deg": 1, "satellites": 1,
+             "planes": 1},
+        ],
+    },
+    "roles": {"server": "satellite:M-P01-S01", "clients": "satellites"},
+    "link": {"isl": {"rate_mbps": 1.5, "terminals": 2}},
+    "learning": LEARNING | {"method": "fedavg-sat", "options": {"clients": 4}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("budget", [{}, LASER | {"gain_dbi": 32.13, "noise_temperature_k": 354}])
+def test_a_satellite_in_a_higher_orbit_serves_others_when_it_sees_them(budget: Any) -> None:
+    isl = RELAYED["link"]["isl"] | budget
+    scenario = scenarios.from_dict(RELAYED | {"link": {"isl": isl}})
+    run, flying = sim.run(scenario), [*satellites_of(scenario), relay_of(scenario)]
+    start = scenario.start
+    seen = orbit.find_isls(flying, start, start + timedelta(days=0.5), [(n, 8) for n in range(8)])
+    names = [flying[n].name for n in seen.a]
+    mine = [*zip(run.contacts.cluster, run.contacts.rise_s, run.contacts.set_s, strict=True)]
+    assert mine == [m for m in zip(names, seen.start_s, seen.end_s, strict=True) if m in mine]
+    assert len(mine) > 15 and {*run.contacts.station} == {"M-P01-S01"}
+    assert {*run.transfers.direction} == {"isl"} and {*run.transfers.toward} == {"server", "client"}
+    for row in run.transfers.itertuples():
+        client = next(one for one in flying if one.name == row.cluster)
+        whole_s, end_s = row.end_s - row.start_s, row.end_s
+        for _ in range(2):  # when the last bit left
+            last_m = 1e3 * orbit.pair_range_km(client, flying[-1], start, end_s)
+            end_s = row.end_s - last_m / 299792458.0
+        mean_m = 1e3 * orbit.pair_range_km(client, flying[-1], start, (row.start_s + end_s) / 2)
+        loss = (4 * np.pi * mean_m / (299792458.0 / 20e9)) ** 2
+        snr = 10 * 10**6.426 / loss / (1.380649e-23 * 354 * 500e6)
+        rate_bps = 500e6 * np.log2(1 + snr) if budget else 1.5e6
+        lasts_s = row.delivered_bytes * 8 / rate_bps + last_m / 299792458.0
+        assert whole_s == pytest.approx(lasts_s, rel=1e-7)
 
 
 def test_a_client_that_never_meets_a_station_is_named() -> None:
