@@ -11,7 +11,7 @@ from scenarios.faults import Faults
 from scenarios.ground import Compute, Ground, ground_problems
 from scenarios.learning import Learning
 from scenarios.link import Link, sidelink_problems
-from scenarios.link_rules import ResolvedLink, link_directions, link_problems, link_values
+from scenarios.link_rules import link_directions, link_problems
 from scenarios.orbit import Orbit, orbit_problems
 from scenarios.section import Instant, Positive, Section, setting
 
@@ -142,11 +142,6 @@ class Scenario(Section):
         if self.faults.churn is not None:
             text = "cannot be combined with compute.battery, which says when satellites compute; "
             yield Problem(("faults", "churn"), f"{text}remove one of the two")
-
-
-def resolved_link(scenario: Scenario) -> ResolvedLink:
-    """Return the link's values in user units; see :func:`scenarios.link_rules.link_values`."""
-    return link_values(scenario.link, scenario.orbit.source, scenario.orbit.has_geometry)
 
 
 def roles_problems(roles: Roles, orbit: Orbit, ground: Ground, link: Link) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperCommand
 
 from learning.hardware import address_limit, is_out_of_memory
-from sim.cli import about, new, run, scenario, show, sweep
+from sim.cli import about, new, run, scenario, show
 from sim.cli.options import drop_unwritten
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
@@ -43,7 +43,7 @@ LEAST_ADDRESSES = 1_500_000_000
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run_command,
     "fork": run.fork_command,
-    "sweep": sweep.sweep_command,
+    "sweep": run.sweep_command,
     "contacts": scenario.contacts_command,
     "link": scenario.link_command,
     "validate": scenario.validate_command,

@@ -74,8 +74,8 @@ def list_text(found: Found) -> str:
     shown: dict[str, Any] = {
         "satellite": [found.satellites[i] for i in w.satellite],
         "site": [found.sites[i] for i in w.site],
-        "rise_utc": plain.iso(_utc(found.start, w.rise_s), "ms"),
-        "set_utc": plain.iso(_utc(found.start, w.set_s), "ms"),
+        "rise_utc": plain.iso(plain.utc(found.start, w.rise_s), "ms"),
+        "set_utc": plain.iso(plain.utc(found.start, w.set_s), "ms"),
         "duration_s": w.set_s - w.rise_s,
         "max_elevation_deg": w.max_elevation_deg,
         "min_slant_range_km": w.min_slant_range_km,
@@ -145,7 +145,7 @@ def _columns(
         if field.name in names:
             columns[field.name] = names[field.name].take(array(values))
         elif field.name in ("rise_s", "culminate_s", "set_s"):
-            times = _utc(found.start, values)
+            times = plain.utc(found.start, values)
             shown = plain.iso(times) if times_as_text else times
             columns[field.name.replace("_s", "_utc")] = array(shown)
         else:
@@ -153,12 +153,6 @@ def _columns(
         if field.name == "set_s":
             columns["duration_s"] = array(values - found.windows.rise_s[rows])
     return columns
-
-
-def _utc(start: datetime, time_s: np.ndarray) -> np.ndarray:
-    """Instants (UTC, microseconds) of times in seconds since the start."""
-    zero = np.datetime64(start.replace(tzinfo=None), "us")
-    return zero + np.rint(time_s * 1e6).astype("timedelta64[us]")
 
 
 _LONGEST_DAYS = 36525
@@ -247,7 +241,7 @@ def between_satellites(scenario: Scenario, as_text: bool) -> dict[str, Any]:
     span_s = 86_400.0 * (scenario.stop.days or 0.0)
     found = find_isls(scenario, isl, satellites, start, span_s, pairs)
     names = np.array([satellite.name for satellite in satellites])
-    times = {"start_utc": _utc(start, found.start_s), "end_utc": _utc(start, found.end_s)}
+    times = {"start_utc": plain.utc(start, found.start_s), "end_utc": plain.utc(start, found.end_s)}
     columns = {name: values for name, values in vars(found).items() if not name.endswith("_s")}
     return {
         "a": names[columns.pop("a")],

@@ -230,16 +230,12 @@ class Sent:
         sends = self.sharing[event, devices] & (when_s > self.event_s[event])
         for number in np.unique(event[sends]):
             here = sends & (event == number)
-            sent[here] += self._since(int(number), when_s, here)[here]
+            start_s, count = float(self.event_s[number]), int(self.sharing[number].sum())
+            segment = self.segment_of(count, start_s, here)
+            since = segment.sent_bits(start_s, np.where(here, when_s, start_s))
+            most = self.bits[number + 1] - self.bits[number]
+            sent[here] += np.minimum(since, most)[here]
         return sent
-
-    def _since(self, event: int, time_s: Floats, who: Mask) -> Floats:
-        """Bits since an event, at most those until the next one."""
-        start_s, count = float(self.event_s[event]), int(self.sharing[event].sum())
-        stretch = self.segment_of(count, start_s, who)
-        sent = stretch.sent_bits(start_s, np.where(who, time_s, start_s))
-        most: Floats = self.bits[event + 1] - self.bits[event]
-        return np.minimum(sent, most)
 
 
 def _edges(reach: LinkCurve) -> tuple[tuple[Floats, Ints], tuple[Floats, Ints]]:

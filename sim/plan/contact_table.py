@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-
 import numpy as np
 import pyarrow as pa
 
@@ -11,7 +9,7 @@ from learning.requests.cluster import Floats, Ints
 from sim.plan.contacts import ContactColumns
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
-from sim.trace.arrow import array, coded_text
+from sim.trace.arrow import array, coded_text, utc
 from sim.trace.schema import COLUMNS, TEXT
 
 
@@ -46,9 +44,9 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
         "norad_id": array(norad_ids, norad_ids == 0),
         "cluster": client,
         "station": server if plan.turned else pa.nulls(len(contacts), TEXT),
-        "rise_utc": array(_utc(plan, contacts.rise_s)),
-        "culminate_utc": array(_utc(plan, contacts.culminate_s)),
-        "set_utc": array(_utc(plan, contacts.set_s)),
+        "rise_utc": array(utc(plan.start, contacts.rise_s)),
+        "culminate_utc": array(utc(plan.start, contacts.culminate_s)),
+        "set_utc": array(utc(plan.start, contacts.set_s)),
         "rise_s": array(contacts.rise_s),
         "set_s": array(contacts.set_s),
         "duration_s": array(contacts.set_s - contacts.rise_s),
@@ -77,14 +75,6 @@ def _links(contacts: ContactColumns, known: Ints, part: np.ndarray) -> Floats:
         least = figures.least_in_service_bytes if part[number] else figures.least_bytes
         found[:, number] = least, *(figures.doppler_hz or (np.nan, np.nan))
     return found
-
-
-def _utc(plan: Plan, time_s: Floats) -> np.ndarray:
-    """UTC of times since the start, to the microsecond as ``Plan.utc`` rounds it."""
-    start = np.datetime64(plan.start.astimezone(UTC).replace(tzinfo=None), "us")
-    fraction, whole = np.modf(time_s)
-    past_us = whole.astype(np.int64) * 1_000_000 + np.rint(fraction * 1e6).astype(np.int64)
-    return np.asarray(start + past_us.astype("timedelta64[us]"))
 
 
 def isl_table(isls: IslPlan, end_s: float) -> pa.Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,13 +30,7 @@ LOWEST_ALTITUDE_M = 160e3
 HIGHEST_SNR_DB = 120.0
 """More than any radio has: the figures of a link beyond it are taken for wrong ones."""
 
-_AS_THEY_ARE = (
-    *("eirp_dbw", "tx_power_dbm", "tx_gain_dbi"),
-    *("g_over_t_db_k", "rx_gain_dbi", "noise_figure_db", "antenna_temperature_k"),
-    *("other_losses_db", "zenith_attenuation_db", "scintillation_loss_db", "clutter_loss_db"),
-    *("shadowing_margin_db", "path_gain_db", "fading", "rate", "outage_probability", "rolloff"),
-    *("required_snr_db", "duty"),
-)
+_AS_THEY_ARE = signature(Link).parameters.keys() - {"atmosphere"}
 """Keys of the scenario that are fields of the link, in the same unit."""
 
 

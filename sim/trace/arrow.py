@@ -7,6 +7,7 @@ that it is given, and to make an array of numpy. Buffers it takes and gives as t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -182,6 +183,14 @@ def without_formulas(table: Any) -> Any:
             guarded = pc.if_else(formula, pc.binary_join_element_wise("'", texts, ""), texts)
             table = table.set_column(number, field.name, guarded)
     return table
+
+
+def utc(start: datetime, time_s: np.ndarray) -> np.ndarray:
+    """Return instants (datetime64, UTC) of seconds since a start, rounded as datetimes are."""
+    zero = np.datetime64(start.astimezone(UTC).replace(tzinfo=None), "us")
+    fraction, whole = np.modf(time_s)
+    past_us = whole.astype(np.int64) * 1_000_000 + np.rint(fraction * 1e6).astype(np.int64)
+    return np.asarray(zero + past_us.astype("timedelta64[us]"))
 
 
 def iso(times: np.ndarray, unit: Literal["ms", "us"] = "us") -> np.ndarray:
