@@ -221,17 +221,3 @@ def test_windows_between_satellites_are_those_of_the_python_function(leomix, tmp
     shown = leomix("contacts", "walker", *set_, "--isl").out.splitlines()
     assert len(shown) == len(true) + 1
     assert shown[1].split()[:2] == [true.a[0], true.b[0]]
-
-
-@pytest.mark.parametrize(
-    ("words", "arguments"),
-    [
-        ("--isl goes with a SCENARIO", ("--isl", "walker", "--summary")),
-        ("'slots' has no satellites on orbits", ("--isl", "paper-slots")),
-        ("has one satellite", ("--isl", "circular")),
-    ],
-)
-def test_windows_between_satellites_that_are_not_there(leomix, words, arguments):
-    result = leomix("contacts", *arguments)
-    assert (result.status, result.err.count("\n")) == (2, 1)
-    assert words in result.err
