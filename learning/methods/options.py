@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass, is_pydantic_dataclass
@@ -40,7 +40,7 @@ def read_options(options: type, given: Mapping[str, Any]) -> Any:
     try:
         return options(**given)
     except ValidationError as error:
-        raise ValueError(_line(options, error)) from None
+        raise ValueError(_line(error)) from None
 
 
 def _check_types(defaults: object, given: Mapping[str, Any]) -> None:
@@ -51,47 +51,12 @@ def _check_types(defaults: object, given: Mapping[str, Any]) -> None:
             raise ValueError(f"{key}: {value!r} should be a {wanted.__name__}")
 
 
-_TYPES = {
-    "bool_type": "true or false",
-    "float_type": "a number",
-    "int_type": "a whole number",
-    "string_type": "text",
-}
-_RANGES = {
-    ("ge",): "be {ge:g} or more",
-    ("gt",): "be above {gt:g}",
-    ("ge", "le"): "lie in {ge:g} to {le:g}",
-    ("ge", "lt"): "lie in {ge:g} to below {lt:g}",
-    ("gt", "le"): "lie above {gt:g} and up to {le:g}",
-}
-
-
-def _line(options: Any, error: ValidationError) -> str:
+def _line(error: ValidationError) -> str:
     """Return the first finding of pydantic as one line."""
     found = error.errors(include_url=False)[0]
     if not found["loc"]:
         return str(found["ctx"]["error"])
-    key = str(found["loc"][0])
+    text = f"{found['input']!r} {found['msg'].removeprefix('Input ')}"
     if found["type"] == "value_error":
-        return f"{key}: {found['ctx']['error']}"
-    field = options.__pydantic_fields__[key]
-    return f"{key}: {found['input']!r} should {_allowed(found['type'], field, found['msg'])}"
-
-
-def _allowed(kind: str, field: Any, message: str) -> str:
-    """Say what a field takes, in the words of its declaration; else in pydantic's."""
-    if kind in _TYPES:
-        return f"be {_TYPES[kind]}"
-    if kind == "literal_error":
-        names = [str(name) for name in get_args(field.annotation)]
-        return (
-            f"be {'one of ' * (len(names) > 2)}{(', ' if len(names) > 2 else ' or ').join(names)}"
-        )
-    limits = {
-        name: getattr(limit, name)
-        for limit in field.metadata
-        for name in ("ge", "gt", "le", "lt")
-        if hasattr(limit, name)
-    }
-    text = _RANGES.get(tuple(sorted(limits)))
-    return message.removeprefix("Input should ") if text is None else text.format(**limits)
+        text = str(found["ctx"]["error"])
+    return f"{found['loc'][0]}: {text}"

@@ -253,10 +253,20 @@ def test_a_method_is_the_loop_of_its_paper(tmp_path, method, options, loop):
     assert max(float((found[n] - start[n]).abs().max()) for n in wanted) > 1e-2
 
 
-@pytest.mark.parametrize("share", ["all", "present"])
-def test_the_share_of_a_missing_device_is_nobodys_or_that_of_those_who_came(tmp_path, share):
-    whole = scenario("fedavg", {"weights": share}).model_dump()
-    said = scenarios.from_dict({**whole, "faults": {"uploads": {"not_finite": 0.4}}})
+LITTLE = {"memory_gib": 1e-9}
+WITHOUT_B0 = {"name": "B", "kinds": [{"devices": 1, **LITTLE}, {"devices": 2}]}
+WITHOUT_B = {"name": "B", "devices": 3, "compute": LITTLE}
+
+
+@pytest.mark.parametrize("lacks", ["all", "present", WITHOUT_B0, WITHOUT_B])
+def test_the_share_of_a_missing_device_is_nobodys_or_that_of_those_who_came(tmp_path, lacks):
+    """Of an update that is refused; who lacks the memory takes no part, and n counts the others."""
+    refused = isinstance(lacks, str)
+    whole = scenario("fedavg", {"weights": lacks} if refused else {}).model_dump(mode="json")
+    more = {"faults": {"uploads": {"not_finite": 0.4}}}
+    if not refused:
+        more = {"ground": {"clusters": [{"name": "A", "devices": 2}, lacks]}}
+    said = scenarios.from_dict({**whole, **more})
     updates = sim.run(said, tmp_path / "run").updates
     came = [
         set(zip(rows.cluster, rows.device, strict=True)) for _, rows in updates.groupby("round")
@@ -266,15 +276,15 @@ def test_the_share_of_a_missing_device_is_nobodys_or_that_of_those_who_came(tmp_
 
     def step(x, models):
         present = came.pop(0)
-        of = sum(loop.p[c] for c in present) if share == "present" else 1.0
+        of = 1.0 if lacks == "all" else sum(loop.p[c] for c in present)
         own = {c: loop.p[c] / of for c in present}
         return {n: x[n] + sum(own[c] * (models[c][n] - x[n]) for c in present) for n in x}
 
     found = load_file(tmp_path / "run" / "model" / "model.safetensors")
     for name, tensor in loop.rounds(step).items():
         torch.testing.assert_close(found[name], tensor, atol=1e-12, rtol=0, msg=name)
-    total = updates.groupby("round").weight.sum().to_numpy()
-    assert (np.allclose(total, 1.0, atol=1e-12)) is (share == "present")
+    share = updates.samples / updates.groupby("round").samples.transform("sum")
+    assert np.allclose(updates.weight, share, atol=1e-12) is (lacks != "all")
 
 
 def test_one_model_on_all_data_goes_on_with_its_adam(tmp_path):
@@ -434,7 +444,12 @@ def test_what_a_deadline_leaves_unfinished_is_dropped_by_fedavg_and_sent_by_fedp
 def test_what_a_method_cannot_serve_is_refused_in_one_line():
     factors = {"rank": 2, "download": "factors"}
     for method, options, said, line in (
-        ("fedprox", {"mu": -1.0}, {}, "mu: -1.0 should be 0 or more"),
+        (
+            "fedprox",
+            {"mu": -1.0},
+            {},
+            r"learning\.options\.mu: -1.0 should be greater than",
+        ),
         ("scaffold", {}, {"lora": {"rank": 2}}, r"learning\.lora\.rank: method 'scaffold'.* null"),
         ("fedopt", {}, {"lora": factors}, r"learning\.lora\.download: .*'fedopt'.* set it to full"),
         ("fedasync", {}, {"lora": factors}, "'fedasync'"),
