@@ -53,7 +53,8 @@ def read_rows(
 
     Raises :class:`ValueError` that names the place and the column of what is wrong.
     """
-    named = [Row(place, cells, columns) for place, cells in rows]
+    names = NAMES | {role: (column,) for role, column in columns.items()}
+    named = [Row(place, cells, names) for place, cells in rows]
     if not named:
         raise ValueError(f"{file}: holds no samples; give a file with some")
     form = _form(named[0], columns)
@@ -83,8 +84,10 @@ def _form(row: Row, columns: Mapping[str, str]) -> Form:
         return "choices"
     if named_text or row.has("text"):
         return "text"
+    found = ", ".join(f"{name!r:.40}" for name in [*row.cells][:6]) or "no columns"
+    more = ", ..." if len(row.cells) > 6 else ""
     raise ValueError(
-        f"{row.place}: has {row.columns()}, and neither text and label nor question, options and "
+        f"{row.place}: has {found}{more}, and neither text and label nor question, options and "
         "answer; say which is which in learning.data.columns, like {text: review, label: stars}"
     )
 
@@ -134,25 +137,19 @@ NAMES = {
 ROLES = tuple(NAMES)
 
 
-class Row:
-    """One row: its cells by role. Every error names the row and the column."""
+class Row(NamedTuple):
+    """One row: its cells by column, and the columns that each role may have.
 
-    def __init__(self, place: str, cells: Mapping[str, Any], columns: Mapping[str, str]) -> None:
-        self.place = place
-        self._cells = cells
-        self._columns = columns
+    Every error names the row and the column.
+    """
+
+    place: str
+    cells: Mapping[str, Any]
+    names: Mapping[str, tuple[str, ...]]
 
     def column(self, role: str) -> str | None:
         """Return the name of the column of ``role`` that the row has, None for none."""
-        return next((name for name in self._names(role) if name in self._cells), None)
-
-    def _names(self, role: str) -> tuple[str, ...]:
-        return (self._columns[role],) if role in self._columns else NAMES[role]
-
-    def columns(self) -> str:
-        """Name the first of the row's columns, for a message."""
-        names = [f"{name!r:.40}" for name in self._cells]
-        return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "") or "no columns"
+        return next((name for name in self.names[role] if name in self.cells), None)
 
     def has(self, *roles: str) -> bool:
         """Whether the row has a column for each of ``roles``."""
@@ -162,12 +159,12 @@ class Row:
         """Return the cell of ``role``, and what to call it in a message."""
         name = self.column(role)
         if name is None:
-            wanted = " or ".join(map(repr, self._names(role)))
+            wanted = " or ".join(map(repr, self.names[role]))
             raise ValueError(
                 f"{self.place}: no column {wanted}; add it, or name another one in "
                 f"learning.data.columns.{role}"
             )
-        return self._cells[name], f"{self.place}: {name}"
+        return self.cells[name], f"{self.place}: {name}"
 
     def string(self, role: str) -> str:
         """Return the text of ``role``."""
@@ -176,8 +173,8 @@ class Row:
     def pair(self) -> str:
         """Return the second text, "" where the row has none."""
         name = self.column("text_pair")
-        value = None if name is None else self._cells[name]
-        return "" if value is None or value == "" else self.string("text_pair")
+        given = name is not None and self.cells[name] not in (None, "")
+        return self.string("text_pair") if given else ""
 
 
 def check_text(value: Any, where: str) -> str:

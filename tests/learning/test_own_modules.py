@@ -202,6 +202,8 @@ def test_dropout_of_a_frozen_backbone_is_off_and_frozen_parts_stay_as_they_were_
     learner, after = one_round(config("Frozen", trains_backbone=True))
     stayed = learner.task.initial.keys() - moved(learner.task.initial, after)
     assert "first.weight" in stayed and "first.bias" not in stayed
+    with pytest.raises(ValueError, match=r"learning\.micro_batch: .*Dropped' draws at random"):
+        build_task(config("Dropped", trains_backbone=True, micro_batch=2))
 
 
 @pytest.mark.parametrize(
