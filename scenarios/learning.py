@@ -85,13 +85,8 @@ class Columns(Section):
     split: Text = setting(None, "`train` or `test`")
 
 
-SPLITS = {
-    "iid": set[str](),
-    "dirichlet": {"alpha"},
-    "shards": {"classes"},
-    "quantity": {"alpha"},
-    "domains": set[str](),
-}
+SPLITS = {"dirichlet": {"alpha"}, "quantity": {"alpha"}, "shards": {"classes"}}
+"""Keys of the kinds of split that have any."""
 
 
 class Split(Section):
@@ -204,7 +199,7 @@ class Aggregation(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Keys of another rule, and the one that the rule lacks."""
-        used = {"all": set[str](), "quorum": {"quorum"}, "deadline": {"deadline_s"}}
+        used = {"quorum": {"quorum"}, "deadline": {"deadline_s"}}
         return of_kind(self, "when", used, {"quorum": "0.8", "deadline_s": "600"})
 
 
@@ -217,7 +212,6 @@ OPTIMIZERS = {
 }
 _FALLING = {"rounds", "floor"}
 SCHEDULES = {
-    "constant": set[str](),
     "step": {"rounds", "factor"},
     "exponential": {"factor"},
     "linear": _FALLING,

@@ -121,18 +121,12 @@ def _validated(
         scenario = Scenario.model_validate(mapping)
     except ValidationError as error:
         raise origin.error(*first_problem(error)) from None
-    if untrusted:
-        _check_consent(scenario, origin, path)
+    if untrusted:  # what needs consent is refused, unless an override asks for it
+        folder, shipped = (Path.cwd(), False) if path is None else (path.parent, is_shipped(path))
+        for problem in needs_consent(scenario, folder, shipped=shipped):
+            if not origin.is_overridden(problem.path):
+                raise origin.error(problem)
     # Only now: findings point at the order of the file.
     ordered = scenario.model_copy(update={"ground": in_canonical_order(scenario.ground)})
     ordered._source_path, ordered._origin = path, origin
     return ordered
-
-
-def _check_consent(scenario: Scenario, origin: Origin, path: Path | None) -> None:
-    """Refuse what needs the user's consent, unless an override asks for it."""
-    folder = Path.cwd() if path is None else path.parent
-    shipped = path is not None and is_shipped(path)
-    for problem in needs_consent(scenario, folder, shipped=shipped):
-        if not origin.is_overridden(problem.path):
-            raise origin.error(problem)

@@ -98,7 +98,8 @@ def of_kind(
 ) -> Iterator[Problem]:
     """Yield the problem of each key that a kind does not use, or that it needs and lacks.
 
-    ``used`` has the keys of each value of ``key``, ``needed`` examples of those without default.
+    ``used`` has the keys of those values of ``key`` that have any, ``needed`` examples of those
+    without default.
     """
     kind = getattr(section, key)
     for name, field in type(section).model_fields.items():
