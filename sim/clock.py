@@ -19,16 +19,6 @@ LAST = EventPriority(2)
 """Priority of what must see everything else that happens at the same instant."""
 
 
-class AbsoluteEnvironment(simpy.Environment):
-    """SimPy's environment with events at absolute times: now + (t - now) is not always t."""
-
-    def schedule_at(
-        self, event: simpy.Event, time_s: float, priority: EventPriority = NORMAL
-    ) -> None:
-        """Let ``event`` happen at ``time_s``."""
-        heappush(self._queue, (time_s, priority, next(self._eid), event))
-
-
 class Clock:
     """Seconds since the scenario's start.
 
@@ -38,9 +28,9 @@ class Clock:
     """
 
     def __init__(self) -> None:
-        self._env = AbsoluteEnvironment()
+        self._env = simpy.Environment()
         self._broken: BaseException | None = None
-        self._stopped = False
+        self.stopped = False
         self.events = 0
 
     @property
@@ -56,10 +46,7 @@ class Clock:
         """Return an event at ``time_s``; raise SimulationError if that is past or not a time."""
         if not math.isfinite(time_s) or time_s < self.now:
             raise SimulationError(f"an event cannot be at {time_s} s: the clock shows {self.now} s")
-        event = self._env.event()
-        event._ok, event._value = True, None
-        self._env.schedule_at(event, time_s)
-        return event
+        return self._schedule(time_s, NORMAL)
 
     def call_at(self, name: str, time_s: float, act: Callable[[], None]) -> None:
         """Call ``act`` at ``time_s``, as if a process had waited for that; errors are as of ``at``.
@@ -70,10 +57,14 @@ class Clock:
 
     def after_this_instant(self, name: str, act: Callable[[], None]) -> None:
         """Call ``act`` at this time, after everything else that happens now."""
+        self._schedule(self.now, LAST).callbacks = [lambda _: self._act(name, act)]
+
+    def _schedule(self, time_s: float, priority: EventPriority) -> simpy.Event:
+        """Return an event at ``time_s``: of SimPy's own, now + (t - now) is not always at t."""
         event = self._env.event()
         event._ok, event._value = True, None
-        event.callbacks = [lambda _: self._act(name, act)]
-        self._env.schedule_at(event, self.now, LAST)
+        heappush(self._env._queue, (time_s, priority, next(self._env._eid), event))
+        return event
 
     def start(self, name: str, process: Process) -> None:
         """Run ``process`` under the guard; ``name`` stands in its errors."""
@@ -87,12 +78,7 @@ class Clock:
 
     def stop(self) -> None:
         """End the run after the current event."""
-        self._stopped = True
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the run was asked to end."""
-        return self._stopped
+        self.stopped = True
 
     @property
     def exhausted(self) -> bool:
@@ -104,7 +90,7 @@ class Clock:
 
         Raises InvariantError for an event before the last one, or at what is no time.
         """
-        while not self._stopped:
+        while not self.stopped:
             now_s, next_s = self.now, self._env.peek()
             if not next_s >= now_s:  # nor is it when it is no number
                 raise violated(MONOTONE, f"an event at {next_s} s comes behind one at {now_s} s")

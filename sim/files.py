@@ -72,6 +72,11 @@ def free_folder(base: Path) -> Path:
     return next(place for place in chain([base], numbered) if not place.exists())
 
 
+def folder_bytes(place: Path) -> int:
+    """Return the size of all files in a folder."""
+    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+
+
 def check_not_a_pipe(path: Path) -> None:
     """Raise InputError for a pipe, socket or device: to open it could wait for ever."""
     if path.exists() and not (path.is_file() or path.is_dir()):

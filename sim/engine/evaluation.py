@@ -68,7 +68,14 @@ class Evaluator:
         if (time_s, cycle) == self._last:
             return self._accuracy
         self._last = time_s, cycle
-        rows = self._measure(time_s)
+        if self._method.learner.trains:
+            scores = time_s, self._method.scores
+            rows: list[dict[str, Any]] = self._journal.answer("server", "evaluation", *scores)
+            if not _are_scores(rows):
+                raise SimulationError("the journal holds no scores; start anew without --resume")
+        else:
+            nothing = {"accuracy": None, "loss": None, "samples": 0}
+            rows = [{"cluster": cluster.name, **nothing} for cluster in self._plan.clusters]
         samples = sum(row["samples"] for row in rows)
         measured = [key for key in rows[0] if key not in ("cluster", "samples")]
         pooled: dict[str, Any] = {
@@ -106,18 +113,6 @@ class Evaluator:
             values = [row.get(name) for row in self._own]
             metrics = metrics.append_column(name, pa.array(values, pa.float64()))
         return metrics
-
-    def _measure(self, time_s: float) -> list[dict[str, Any]]:
-        method = self._method
-        if method.learner.trains:
-            rows: list[dict[str, Any]] = self._journal.answer(
-                "server", "evaluation", time_s, method.scores
-            )
-            if not _are_scores(rows):
-                raise SimulationError("the journal holds no scores; start anew without --resume")
-            return rows
-        nothing = {"accuracy": None, "loss": None, "samples": 0}
-        return [{"cluster": cluster.name, **nothing} for cluster in self._plan.clusters]
 
 
 def _are_scores(rows: Any) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +29,9 @@ from learning.methods.base import (
 from learning.methods.options import read_options
 from learning.metrics import check_metrics
 from learning.requests.cluster import Floats, Quorum
-from scenarios import local_path
+from scenarios import Scenario, local_path
+from scenarios.learning import Learning, Sizes
+from scenarios.section import Section
 from sim.devices.battery import Power, supplies_of
 from sim.devices.compute import Compute, compute_of, transmitter_of
 from sim.devices.energy import Transmitter
@@ -41,11 +43,6 @@ from sim.formatting import data_size
 from sim.links.sidelinks import Sidelinks, sidelinks_of
 from sim.plan.plan import CONTACT_BYTES, Plan, check_plan, make_plan
 from sim.plan.windows import Find, find_windows
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
-    from scenarios.learning import Learning, Sizes
-    from scenarios.section import Section
 
 
 @dataclass(frozen=True)
@@ -330,12 +327,17 @@ def _said(section: Section) -> set[str]:
 
 
 def _config(scenario: Scenario) -> LearningConfig:
-    learning = scenario.learning
+    learning, model = scenario.learning, scenario.learning.model
     return LearningConfig(
         seed=scenario.seed,
         clusters=tuple(client_names(scenario)),
         devices=device_counts(scenario),
-        model=_model(scenario),
+        model=replace(
+            _sizes(scenario, model),
+            tokenizer=WORDS if model.tokenizer == WORDS else _place(scenario, model.tokenizer),
+            arguments=json.dumps(model.arguments, sort_keys=True),
+            adapter=_place(scenario, model.adapter),
+        ),
         data=_data(scenario),
         pretraining=settings.Pretraining(**learning.pretraining.model_dump()),
         optimizer=settings.OptimizerConfig(**learning.optimizer.model_dump()),
@@ -351,16 +353,6 @@ SAME = {
     *("device", "precision"),
 }
 """Keys of ``learning`` that the learning room knows by the same names."""
-
-
-def _model(scenario: Scenario) -> ModelConfig:
-    model = scenario.learning.model
-    return replace(
-        _sizes(scenario, model),
-        tokenizer=WORDS if model.tokenizer == WORDS else _place(scenario, model.tokenizer),
-        arguments=json.dumps(model.arguments, sort_keys=True),
-        adapter=_place(scenario, model.adapter),
-    )
 
 
 def _sizes(scenario: Scenario, sizes: Sizes) -> ModelConfig:

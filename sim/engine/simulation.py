@@ -98,51 +98,32 @@ class Simulation:
         self._learning = LearningRows(
             self.trace, method, journal, plan.clusters, lambda: self.end_s
         )
-        self._meetings = Meetings(self.clock)
+        self._meetings, self._tasks = Meetings(self.clock), Tasks(self.clock)
         self._gaps: dict[str, dict[str, Phase]] = {c.name: {} for c in plan.clusters}
-        planned = {c.name: plan.sessions(c) for c in plan.clusters}
-        self._sessions = {
-            c.name: ClusterSessions(self.clock, c, planned[c.name], self.log, self._served)
-            for c in plan.clusters
-        }
-        pairs = zip(plan.clusters, build.compute, strict=True)
-        faults = plan.faults
-        struck = {} if faults is None else {c.name: LinkFaults(faults, c) for c in plan.clusters}
-        churn = {} if faults is None else faults.churn
-        batteries = {name: Battery(*supply) for name, supply in build.supplies.items()}
-        self.devices = {
-            c.name: Devices(c, own, churn.get(c.name), batteries.get(c.name)) for c, own in pairs
-        }
-        self._forecasts = {
-            name: Forecaster(planned[name], devices) for name, devices in self.devices.items()
-        }
-        synchronisation = Synchronisation(plan.sync_delay_s)
-        self._links = {
-            c.name: ServiceLink(
-                self.clock,
-                self._sessions[c.name],
-                self.devices[c.name],
-                self._rows,
-                synchronisation,
-                Ledger(c.devices, build.scenario.link.cut_transfers),
-                self.payloads,
-                method.world.closing,
-                struck.get(c.name),
-            )
-            for c in plan.clusters
-        }
-        self._tasks = Tasks(self.clock)
+        self._sessions: dict[str, ClusterSessions] = {}
+        self.devices: dict[str, Devices] = {}
+        self._forecasts: dict[str, Forecaster] = {}
+        self._links: dict[str, ServiceLink] = {}
+        churn = {} if plan.faults is None else plan.faults.churn
+        synchronisation, link = Synchronisation(plan.sync_delay_s), build.scenario.link
+        for cluster, compute in zip(plan.clusters, build.compute, strict=True):
+            name, planned = cluster.name, plan.sessions(cluster)
+            faults = None if plan.faults is None else LinkFaults(plan.faults, cluster)
+            battery = Battery(*build.supplies[name]) if name in build.supplies else None
+            sessions = ClusterSessions(self.clock, cluster, planned, self.log, self._served)
+            devices = Devices(cluster, compute, churn.get(name), battery)
+            self._sessions[name], self.devices[name] = sessions, devices
+            self._forecasts[name] = Forecaster(planned, devices)
+            ledger = Ledger(cluster.devices, link.cut_transfers)
+            books = self._rows, synchronisation, ledger, self.payloads
+            closing = method.world.closing
+            self._links[name] = ServiceLink(self.clock, sessions, devices, *books, closing, faults)
         self._nodes = Nodes(self.clock, self.devices, self._links)
-        relay = Relay(self.clock, self._sessions, self._links, build.scenario.link.relay)
-        between = build.sidelinks, plan.isls
+        relay = Relay(self.clock, self._sessions, self._links, link.relay)
+        between = build.sidelinks, plan.isls, self._links
+        queues, nodes = SidelinkQueues(self.clock, self._rows, *between), self._nodes
         self._peers = Peers(
-            self.clock,
-            plan.clusters,
-            self._nodes,
-            self._rows,
-            self.payloads,
-            SidelinkQueues(self.clock, self._rows, *between, self._links),
-            relay,
+            self.clock, plan.clusters, nodes, self._rows, self.payloads, queues, relay
         )
 
     def run(self) -> None:
@@ -202,24 +183,21 @@ class Simulation:
             by_rounds = limit is not None and self._rounds >= limit
             key, done = ("rounds", self._rounds) if by_rounds else ("cycles", self.cycle)
             raise InputError(f"stop.{key}: {done} {key} are complete by then; give more")
+        churn = {} if to.plan.faults is None else to.plan.faults.churn
         for cluster, compute in zip(to.plan.clusters, to.compute, strict=True):
-            self._switch_cluster(cluster, compute, to)
+            name, planned = cluster.name, to.plan.sessions(cluster)
+            devices = self.devices[name]
+            self._sessions[name].replan(planned)
+            faults = None if to.plan.faults is None else LinkFaults(to.plan.faults, cluster)
+            devices.compute = compute
+            devices.presence = churn.get(name)
+            self._forecasts[name] = Forecaster(planned, devices)
+            self._links[name].switch(to.scenario.link.cut_transfers, to.world.closing, faults)
         queues = self._peers.queues
         queues.links, queues.isls = to.sidelinks, to.plan.isls
         self._peers.relay.policy = to.scenario.link.relay
         self._record_plan()
         self._start_evaluations()
-
-    def _switch_cluster(self, cluster: Cluster, compute: Compute, to: Build) -> None:
-        name, planned = cluster.name, to.plan.sessions(cluster)
-        devices = self.devices[name]
-        self._sessions[name].replan(planned)
-        faults = None if to.plan.faults is None else LinkFaults(to.plan.faults, cluster)
-        devices.compute = compute
-        churn = {} if to.plan.faults is None else to.plan.faults.churn
-        devices.presence = churn.get(name)
-        self._forecasts[name] = Forecaster(planned, devices)
-        self._links[name].switch(to.scenario.link.cut_transfers, to.world.closing, faults)
 
     def _record_plan(self) -> None:
         """Record what the plan says will happen, when it does."""

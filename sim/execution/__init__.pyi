@@ -1,6 +1,6 @@
+from .cache import cache_folder as cache_folder
 from .cache import clear_cache as clear_cache
 from .cache import contents as contents
-from .cache_store import cache_folder as cache_folder
 from .checkpoint import CHECKPOINT as CHECKPOINT
 from .checkpoint import has_saved as has_saved
 from .conformance import Finding as Finding

@@ -5,35 +5,156 @@ from __future__ import annotations
 import io
 import os
 import platform
+import struct
+import sys
 import time
-from collections.abc import Iterator
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import astuple, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+from uuid import uuid4
+from zipfile import BadZipFile
 
 import numpy as np
 
 import orbit
-from learning.files import read_regular, source_fingerprints
+from learning.files import at_once, read_regular, source_fingerprints
 from learning.learner import Learner
 from learning.provenance import processor
 from learning.values.lazy import Tensors
 from learning.values.store import packed, unpacked
 from sim.errors import InputError
-from sim.execution.cache_store import (
-    PART,
-    TAG,
-    VARIABLE,
-    Shelf,
-    cache_folder,
-    is_cache,
-    may_become_cache,
-)
 from sim.files import write_text
 from sim.plan.windows import WindowQuery, Windows, find_windows
 from sim.trace.digest import json_digest
+
+# The folder, and files in it.
+
+
+VARIABLE = "LEOMIX_CACHE"
+TAG = "CACHEDIR.TAG"
+PART = ".part"
+"""How files end that are not finished."""
+SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"
+"""First line of the tag by which backups know a cache (bford.info/cachedir)."""
+TEXT = (
+    f"{SIGNATURE}\n# Results that leomix keeps between runs; `leomix cache --clear` removes them.\n"
+)
+
+
+def cache_folder() -> Path | None:
+    """Return ``$LEOMIX_CACHE``, or ``leomix`` in the user's cache folder; None where it is off."""
+    if os.environ.get(VARIABLE, "").lower() == "off":
+        return None
+    if named := os.environ.get(VARIABLE):
+        return Path(named).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "leomix"
+
+
+def is_cache(folder: Path) -> bool:
+    """Whether ``folder`` holds a cache of leomix."""
+    try:
+        text = read_regular(folder / TAG).decode()
+    except (OSError, ValueError):
+        return False
+    return text.startswith(SIGNATURE) and "leomix" in text
+
+
+def may_become_cache(folder: Path) -> bool:
+    """Whether ``folder`` is a cache, or there is nothing in it. Raises OSError."""
+    # What another process begins to write there at this moment is nothing yet.
+    return (
+        not folder.exists()
+        or all(path.suffix == PART for path in folder.iterdir())
+        or is_cache(folder)
+    )
+
+
+# Sealed files: each ends in a checksum of what stands before it, so that a torn one is known.
+
+
+SEAL = struct.Struct("<6sI")
+T = TypeVar("T")
+
+
+class Shelf:
+    """Sealed files in the cache folder ``root``, by name and for many processes at once.
+
+    Trouble with the disk ends the writing, never the run: ``trouble`` then says what it was. A file
+    that was read counts as used now. ``read_files`` and ``kept_files`` count by suffix.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.trouble = ""
+        self.read_files: Counter[str] = Counter()
+        self.kept_files: Counter[str] = Counter()
+        self.kept_bytes = 0
+        self._ready = False
+
+    def read(self, name: str, unpack: Callable[[bytes], T]) -> T | None:
+        """Return what is kept under ``name``; None where nothing is. What is broken is removed."""
+        path = self.root / name
+        try:
+            sealed = read_regular(path)
+        except (OSError, ValueError):
+            return None
+        try:
+            if sealed[-SEAL.size :] != _seal(sealed[: -SEAL.size]):
+                raise ValueError("torn")
+            found = unpack(sealed[: -SEAL.size])
+        except (ValueError, KeyError, EOFError, BadZipFile):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            return None
+        self.read_files[path.suffix] += 1
+        with suppress(OSError):
+            os.utime(path)
+        return found
+
+    def write(self, name: str, data: bytes) -> None:
+        """Keep ``data`` under ``name``, unless there has been trouble."""
+        if self.trouble:
+            return
+        path = self.root / name
+        part = path.with_name(f".{uuid4().hex}{PART}")
+        try:
+            if not self._ready:
+                if not may_become_cache(self.root):
+                    raise OSError(f"{self.root}: holds other things than a leomix cache")
+                self.root.mkdir(parents=True, exist_ok=True)
+                if not is_cache(self.root):
+                    with at_once(self.root / TAG, uuid4().hex) as tag:
+                        tag.write_text(TEXT, encoding="utf-8")
+                self._ready = True
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # No fsync: a file that a crash tears does not fit its seal.
+            part.write_bytes(data + _seal(data))
+            part.replace(path)
+        except OSError as error:
+            self.trouble = f"{error.filename or path}: {error.strerror or error}"
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+        else:
+            self.kept_files[path.suffix] += 1
+            self.kept_bytes += len(data)
+
+
+def _seal(data: bytes) -> bytes:
+    return SEAL.pack(b"leomix", zlib.crc32(data))
+
+
+# What a run shares: windows, results of training, models.
 
 
 class RunCache:

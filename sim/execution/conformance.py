@@ -185,7 +185,9 @@ class _Trial:
         """Raise _Failed unless another run has the digest of the whole one."""
         whole, other = self.whole, self.run(**how)
         if other.manifest[key] != whole.manifest[key]:
-            raise _Failed(f"{_first_difference(whole, other)} differ")
+            names = ("contacts", "events", "transfers", "metrics", "assignments", "inferences")
+            unlike = (n for n in names if not getattr(whole, n).equals(getattr(other, n)))
+            raise _Failed(f"{next(unlike, 'times')} of the two runs differ")
 
 
 class _StopAt(Observer):
@@ -195,13 +197,6 @@ class _StopAt(Observer):
     def event(self, number: int, time_s: float) -> None:
         if number == self.number:
             raise Interrupted("")
-
-
-def _first_difference(one: Result, other: Result) -> str:
-    """Name the first table in which two runs differ."""
-    names = ("contacts", "events", "transfers", "metrics", "assignments", "inferences")
-    unlike = (n for n in names if not getattr(one, n).equals(getattr(other, n)))
-    return f"{next(unlike, 'times')} of the two runs"
 
 
 def _options(trial: _Trial) -> None:

@@ -229,12 +229,8 @@ def remove_leftovers(place: Path) -> None:
 
 
 DAMAGE = (
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    NotImplementedError,
-    RecursionError,
+    *(LookupError, TypeError, AttributeError, ArithmeticError),
+    *(NotImplementedError, RecursionError),
 )
 """Errors from a missing key, or from a value of another type, wherever it is used."""
 

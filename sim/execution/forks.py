@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -140,7 +140,10 @@ class Parent:
             if not isinstance(fork["at_s"], int | float):
                 raise TypeError(f"fork.at_s is {fork['at_s']!r}")
             found.append((float(fork["at_s"]), stored))
-            stored, fork = undone(stored, fork["was"]), fork["of"]
+            stored = deepcopy(stored)
+            for key, value in fork["was"].items():
+                scenarios.set_key(stored, key, deepcopy(value))
+            fork = fork["of"]
         return [(0.0, stored), *reversed(found)]
 
     def check_time(self, at_s: float) -> None:
@@ -203,26 +206,14 @@ def changed(stored: Stored, overrides: Mapping[str, Any]) -> Stored:
 
 def differing(before: Stored, after: Stored) -> dict[str, Any]:
     """Return the values of ``before`` that ``after`` changes, by dotted key."""
-    values = ((key, _at(before, key), _at(after, key)) for key in _parts(before))
-    return {key: old for key, old, new in values if old != new}
-
-
-def undone(after: Stored, was: Mapping[str, Any]) -> Stored:
-    """Return the scenario that was ``after`` before the values in ``was`` were changed."""
-    result = deepcopy(after)
-    for key, value in was.items():
-        scenarios.set_key(result, key, deepcopy(value))
-    return result
-
-
-def _parts(stored: Stored) -> Iterator[str]:
-    """Changeable keys, one level below those of whole sections."""
-    for key in CHANGEABLE:
-        value = _at(stored, key)
-        if isinstance(value, dict) and value:
-            yield from (f"{key}.{name}" for name in value)
-        else:
-            yield key
+    found: dict[str, Any] = {}
+    for section in CHANGEABLE:  # of whole sections the keys one level below
+        value = _at(before, section)
+        keys = [f"{section}.{name}" for name in value] if isinstance(value, dict) else []
+        for key in keys or [section]:
+            if (old := _at(before, key)) != _at(after, key):
+                found[key] = old
+    return found
 
 
 def _at(stored: Stored, key: str) -> Any:

@@ -151,10 +151,8 @@ def _of_file(path: Path) -> str:
     size = path.stat().st_size
     digest = hashlib.blake2b(str(size).encode(), digest_size=16)
     with path.open("rb") as file:
-        if size <= WHOLE_BYTES:
-            digest.update(file.read())
-        else:
+        if size > WHOLE_BYTES:
             digest.update(file.read(ENDS_BYTES))
             file.seek(size - ENDS_BYTES)
-            digest.update(file.read())
+        digest.update(file.read())
     return digest.hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -74,12 +73,6 @@ def log_start(scenario: Scenario, event: int) -> None:
     LOG.info("versions: %s", ", ".join(f"{name} {v}" for name, v in versions().items()))
     if event:
         LOG.info("resumed: replays what was saved up to event %s", event)
-
-
-def log_evaluation(time_s: float, cycle: int, accuracy: float) -> None:
-    """Log an evaluation; an accuracy of nan was not measured."""
-    shown = "not measured" if math.isnan(accuracy) else f"{accuracy:.4f}"
-    LOG.info("evaluated at %.2f h, cycle %s: accuracy %s", time_s / 3600, cycle, shown)
 
 
 def log_end(manifest: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -31,7 +32,7 @@ from sim.execution import folder as run_folder
 from sim.execution.cache import Results, RunCache
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
 from sim.execution.identity import BuildSequence
-from sim.execution.log import LOG, log_end, log_evaluation, log_start, run_log
+from sim.execution.log import LOG, log_end, log_start, run_log
 from sim.execution.manifest import manifest_of
 from sim.execution.result import Result
 from sim.files import write_text
@@ -227,8 +228,9 @@ class Run(Observer):
             raise SimulationError(f"{error}; what was traced is lost{why}") from trouble
 
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
-        """Log an evaluation."""
-        log_evaluation(time_s, cycle, accuracy)
+        """Log an evaluation; an accuracy of nan was not measured."""
+        shown = "not measured" if math.isnan(accuracy) else f"{accuracy:.4f}"
+        LOG.info("evaluated at %.2f h, cycle %s: accuracy %s", time_s / 3600, cycle, shown)
 
     def event(self, number: int, time_s: float) -> None:
         """Check a replay, and save what is due."""

@@ -15,8 +15,7 @@ from sim.analysis.experts import density_ratio, own_mass
 from sim.engine.setup import Build
 from sim.plan.contacts import LAST_BITS_S
 from sim.plan.plan import Plan
-from sim.trace.arrow import array, as_numpy
-from sim.trace.assembly import Coded, Vocabulary
+from sim.trace.arrow import Coded, Vocabulary, array, as_numpy
 from sim.trace.tables import coded, grouped, grouped_by, pieces_of, says
 
 LOW_MASS = 0.8
@@ -33,14 +32,15 @@ clusters, and still gains above it, with 70 %.
 def warnings_of(tables: Mapping[str, pa.Table], built: Build) -> list[str]:
     """Return one line for each doubt about a finished run, whose tables are read piece by piece."""
     splits = built.learner.trains and built.method.splits_experts
-    faults, faulty = _faults(tables)
+    refused, faults, faulty = _troubles(tables)
+    lost = [f"{refused} updates refused by the server, not finite: lower learning.step_size"]
     return [
         *(_conditions(tables["assignments"]) if splits else ()),
         *_unused(built),
         *_alone(built),
         *_diverged(tables["metrics"]),
         *_still(tables, built),
-        *_refused(tables),
+        *(lost if refused else ()),
         *built.doubts,
         *cut_lines(tables, built.plan),
         *_silent(tables, built.plan, faulty),
@@ -132,17 +132,6 @@ def _still(tables: Mapping[str, pa.Table], built: Build) -> Iterator[str]:
     yield f"nothing was learnt, the loss is {losses[0].as_py():.4g} from start to end; {why}"
 
 
-def _refused(tables: Mapping[str, pa.Table]) -> Iterator[str]:
-    """Updates that the server did not merge, but for those that the scenario spoils itself."""
-    count = 0
-    for events in pieces_of(tables, "events", ["detail"]):
-        codes, words = coded(events.column("detail"))
-        refused = np.array([*(NOT_FINITE in word for word in words), False])
-        count += int(refused.take(codes).sum())
-    if count:
-        yield f"{count} updates refused by the server, not finite: lower learning.step_size"
-
-
 def _silent(
     tables: Mapping[str, pa.Table], plan: Plan, faulty: Collection[tuple[str, int]]
 ) -> Iterator[str]:
@@ -164,17 +153,23 @@ def _silent(
             )
 
 
-def _faults(tables: Mapping[str, pa.Table]) -> tuple[Counter[str], set[tuple[str, int]]]:
-    """How often each fault occurred that was not asked for; devices with any fault."""
-    details: Counter[str] = Counter()
-    devices: set[tuple[str, int]] = set()
+def _troubles(
+    tables: Mapping[str, pa.Table],
+) -> tuple[int, Counter[str], set[tuple[str, int]]]:
+    """Count updates that the server refused, and faults that were not asked for, by their text.
+
+    Updates that the scenario spoils itself do not count. The last are all devices with a fault.
+    """
+    refused, details, devices = 0, Counter[str](), set[tuple[str, int]]()
     for events in pieces_of(tables, "events", ["kind", "cluster", "device", "detail"]):
+        codes, words = coded(events.column("detail"))
+        refused += int(np.array([*(NOT_FINITE in word for word in words), False])[codes].sum())
         rows = events.filter(array(says(events, "kind", "fault")))
         texts = rows.column("detail").drop_null().to_pylist()
         details.update(text for text in texts if not text.startswith(INJECTED))
         mine = rows.filter(pc.is_valid(rows.column("device"))).select(["cluster", "device"])
         devices.update(map(tuple, map(dict.values, mine.to_pylist())))
-    return details, devices
+    return refused, details, devices
 
 
 # Payloads that did not get through in the session in which they were sent, counted row by row.

@@ -33,7 +33,7 @@ from sim.network.leg_log import (
 from sim.network.steps import Part, Transfer
 from sim.plan.contacts import PlannedContact, PlannedSession
 from sim.plan.plan import Plan
-from sim.trace.assembly import Coded
+from sim.trace.arrow import Coded
 from sim.trace.recorder import Trace
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.links.sharing import everywhere
-from sim.trace.assembly import Coded
+from sim.trace.arrow import Coded
 from sim.trace.recorder import Trace
 
 OUTCOMES = ("delivered", "carried", "dropped")

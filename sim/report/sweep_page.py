@@ -16,7 +16,7 @@ from sim.plots.sweep import figure_of, heat_map, in_words, lines
 from sim.report.comparison_page import compared
 from sim.report.page import Page
 from sim.sweep import Sweep, read_sweep
-from sim.sweep.answers import Row, answers, best_target, paths_of, questions, ranked, runs_of
+from sim.sweep.answers import Row, answers, best_target, questions, ranked, runs_of
 from sim.sweep.folder import why_none
 from sim.sweep.points import labelled
 from sim.sweep.text import sha256_text
@@ -60,7 +60,7 @@ def page(folder: Path) -> Page:
             **drawn,
             "maps": facets(rows, every, drawn["others"][1:], best),
             "curves_of": facets(rows, every, drawn["others"][:-1], best),
-            "words": answers(every, keys, target, paths_of(runs)),
+            "words": answers(every, keys, target, runs),
             "failed": failed(every, keys),
             "points": points(rows, keys, target),
             "asked": asked(sweep),

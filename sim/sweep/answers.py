@@ -13,7 +13,6 @@ from statistics import mean
 from typing import Any, NamedTuple
 
 from sim.analysis.comparison import over_seeds, paired
-from sim.analysis.critical_path import CriticalPath
 from sim.execution.folder import COMPLETE
 from sim.execution.result import Result, load
 from sim.formatting import as_yaml, data_size, seconds
@@ -22,8 +21,8 @@ from sim.sweep.points import labelled
 from sim.sweep.text import combinations_in
 
 Row = Mapping[str, Any]
-Paths = Mapping[str, CriticalPath]
-"""Critical paths of points, by the folders that their rows name."""
+Runs = Mapping[str, Result]
+"""Runs of points, by the folders that their rows name."""
 
 MOST_RUNS = 60
 """Complete points up to which their runs are read."""
@@ -58,7 +57,7 @@ def of_sweep(folder: Path) -> list[str]:
     sweep = read_sweep(folder)
     rows = sweep.rows.to_pylist()
     done = [row for row in rows if row["status"] == COMPLETE]
-    return list(answers(rows, sweep.keys, best_target(done), paths_of(runs_of(sweep, done))))
+    return list(answers(rows, sweep.keys, best_target(done), runs_of(sweep, done)))
 
 
 def runs_of(sweep: Sweep, done: Sequence[Row]) -> dict[str, Result]:
@@ -66,11 +65,6 @@ def runs_of(sweep: Sweep, done: Sequence[Row]) -> dict[str, Result]:
     folders = dict.fromkeys(row["folder"] for row in done)
     few = folders if len(folders) <= MOST_RUNS else ()
     return {folder: load(sweep.folder / folder) for folder in few}
-
-
-def paths_of(runs: Mapping[str, Result]) -> Paths:
-    """Return the critical path of each run."""
-    return {folder: run.critical_path for folder, run in runs.items()}
 
 
 def best_target(done: Sequence[Row]) -> str | None:
@@ -115,7 +109,7 @@ def ranked(rows: Sequence[Row], keys: Sequence[str], question: Question) -> list
 
 
 def answers(
-    rows: Sequence[Row], keys: Sequence[str], target: str | None, paths: Paths
+    rows: Sequence[Row], keys: Sequence[str], target: str | None, runs: Runs
 ) -> Iterator[str]:
     """Say in sentences what the points show; ``target`` is an accuracy that some have reached."""
     done = [row for row in rows if row["status"] == COMPLETE]
@@ -126,7 +120,7 @@ def answers(
         standings = ranked(rows, keys, question)
         yield _best(standings, question)
         if number == 0 or question.column.startswith("hours_to"):
-            yield from _beside(standings, question, paths)
+            yield from _beside(standings, question, runs)
             yield from _by_key(rows, keys, question)
 
 
@@ -169,7 +163,7 @@ def _mean_of(values: Sequence[float], question: Question) -> str:
     return f"mean of {len(values)} seeds{interval}"
 
 
-def _beside(standings: Sequence[Standing], question: Question, paths: Paths) -> Iterator[str]:
+def _beside(standings: Sequence[Standing], question: Question, runs: Runs) -> Iterator[str]:
     """Say how far the next one is behind, and what sets the best one apart from the last."""
     whole = [one for one in standings if one.mean < math.inf]
     behind = [one for one in whole if one.mean != whole[0].mean]
@@ -178,7 +172,7 @@ def _beside(standings: Sequence[Standing], question: Question, paths: Paths) -> 
     best, following, last = whole[0], behind[0], behind[-1]
     gap = _gap(best.by_seed, following.by_seed, question, "the same seeds")
     yield f"Next is {following.label} with {question.form(following.mean)}: {gap}."
-    if reasons := list(_reasons(best, last, question, paths)):
+    if reasons := list(_reasons(best, last, question, runs)):
         yield (
             f"What sets it apart from the last, {last.label} with {question.form(last.mean)}: "
             f"{'; '.join(reasons)}."
@@ -203,15 +197,16 @@ def _gap(
     return f"{size} apart, {verdict} (95 %: {between} over {len(apart)} pairs of {where})"
 
 
-def _reasons(best: Standing, last: Standing, asked: Question, paths: Paths) -> Iterator[str]:
+def _reasons(best: Standing, last: Standing, asked: Question, runs: Runs) -> Iterator[str]:
     """Name the figures of two combinations that differ: contacts, time in view, rate, idling."""
 
     def means(standing: Standing) -> dict[str, float]:
-        shares = [paths[r["folder"]] for r in standing.rows if r["folder"] in paths]
+        read = [runs[row["folder"]] for row in standing.rows if row["folder"] in runs]
+        spent = [run.critical_path.spent for run in read]
         figures: dict[str, list[float]] = {
-            what: [path.spent._asdict()[f"{what}_s"] / path.spent.total_s for path in shares]
+            what: [one._asdict()[f"{what}_s"] / one.total_s for one in spent]
             for what in ("waiting", "transmitting", "queueing")
-            if all(path.spent.total_s for path in shares)
+            if all(one.total_s for one in spent)
         }
         for name in COUNTED:
             figures[name] = [row[name] for row in standing.rows if row.get(name) is not None]
@@ -221,34 +216,28 @@ def _reasons(best: Standing, last: Standing, asked: Question, paths: Paths) -> I
         return known
 
     one, other = means(best), means(last)
-    for name, form in REASONS.items():
+    for name, (form, text) in REASONS.items():
         both = one.get(name), other.get(name)
         if name == asked.column or None in both:
             continue
         mine, its = float(both[0] or 0.0), float(both[1] or 0.0)
-        if abs(mine - its) > APART * (1.0 if name in SHARES else max(mine, its)):
-            yield form.format(_shown(name, mine), _shown(name, its))
+        if abs(mine - its) > APART * (1.0 if form is _share else max(mine, its)):
+            yield f"{form(mine)} {text.format(form(its))}"
 
 
 COUNTED = ("contacts_served", "service_hours", "idle_share", "uplink_bytes", "cycles")
-REASONS = {
-    "contacts_served": "{} contacts served against {}",
-    "service_hours": "{} hours of service against {}",
-    "rate": "{} sent up per second of service against {}",
-    "cycles": "{} complete cycles against {}",
-    "idle_share": "{} of device time idle against {}",
-    "waiting": "{} of the critical path waiting against {}",
-    "transmitting": "{} of it transmitting against {}",
-    "queueing": "{} of it queueing for a beam against {}",
+_number, _share = "{:.4g}".format, "{:.1%}".format
+REASONS: dict[str, tuple[Callable[[float], str], str]] = {
+    "contacts_served": (_number, "contacts served against {}"),
+    "service_hours": (_number, "hours of service against {}"),
+    "rate": (data_size, "sent up per second of service against {}"),
+    "cycles": (_number, "complete cycles against {}"),
+    "idle_share": (_share, "of device time idle against {}"),
+    "waiting": (_share, "of the critical path waiting against {}"),
+    "transmitting": (_share, "of it transmitting against {}"),
+    "queueing": (_share, "of it queueing for a beam against {}"),
 }
 """Figures that can explain another, in the order in which they are named."""
-SHARES = ("idle_share", "waiting", "transmitting", "queueing")
-
-
-def _shown(name: str, value: float) -> str:
-    if name == "rate":
-        return data_size(value)
-    return f"{value:.1%}" if name in SHARES else f"{value:.4g}"
 
 
 def _by_key(rows: Sequence[Row], keys: Sequence[str], question: Question) -> Iterator[str]:

@@ -67,21 +67,12 @@ Submit = Callable[[Point], Future[Any]]
 class Engine(ABC):
     """Hands points out to threads, here or elsewhere, each with a process that runs one at a time.
 
-    The methods that end things early may be called from a signal handler.
+    ``held``, which a signal handler may set too, lets it start no more points; those that run are
+    finished, or saved and ended if it is ``stopped`` as well. ``lost`` says that no other will end.
     """
 
     def __init__(self) -> None:
-        self.lost = False
-        self._held = False
-        self._stopped = False
-
-    def hold(self) -> None:
-        """Start no more points; those that are running are finished."""
-        self._held = True
-
-    def stop(self) -> None:
-        """Start no more points, and have those that are running saved and ended."""
-        self._held = self._stopped = True
+        self.lost = self.held = self.stopped = False
 
     def run(
         self, points: Sequence[Point], folder: Path, cache: bool
@@ -94,11 +85,11 @@ class Engine(ABC):
         """
         waiting, busy, asked = deque(points), dict[Future[Any], Path](), False
         with self._submitting(points, folder, cache) as submit:
-            while not self.lost and (busy or (waiting and not self._held)):
-                while waiting and not self._held and len(busy) < self._threads():
+            while not self.lost and (busy or (waiting and not self.held)):
+                while waiting and not self.held and len(busy) < self._threads():
                     point = waiting.popleft()
                     busy[submit(point)] = folder / point.digest
-                if self._stopped and not asked:
+                if self.stopped and not asked:
                     asked = True
                     self._save(list(busy.values()))
                 for future in wait(busy, LOOK_EVERY_S, FIRST_COMPLETED).done:
@@ -136,7 +127,7 @@ def asking_to_stop(engine: Engine, max_wall_s: float) -> Iterator[Callable[[], b
     def stop(why: str) -> None:
         nonlocal asked
         asked = True
-        engine.stop()
+        engine.held = engine.stopped = True
         print(f"{why}: what runs is being saved (Ctrl-C to end at once)", file=sys.stderr)
 
     def ask() -> None:
@@ -264,12 +255,8 @@ def kill_points(places: Sequence[Path]) -> None:
 
 
 THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"),
+    *("VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"),
 )
 """Environment variables that set how many threads libraries use: one in a worker."""
 

@@ -33,8 +33,7 @@ from sim.execution.folder import (
 from sim.execution.result import Result, load
 from sim.files import check_out, check_within, written
 from sim.sweep.engine import LOG, Outcome, Point
-from sim.trace.arrow import array, coded_text
-from sim.trace.assembly import Vocabulary
+from sim.trace.arrow import Vocabulary, array, coded_text
 from sim.trace.schema import FLOAT, INT, TEXT, TYPES
 from sim.trace.tables import described, read_groups
 
@@ -94,14 +93,10 @@ def read_about(place: Path) -> dict[str, Any] | None:
         about = read_object(path)
     except ValueError:
         raise InputError(f"{path}: is broken; sweep in another folder") from None
-    keys, points = about.get("keys"), about.get("points")
-    if (
-        not isinstance(keys, list)
-        or not isinstance(points, list)
-        or not all(isinstance(key, str) for key in keys)
-        or not all(isinstance(point, dict) for point in points)
-    ):
-        raise InputError(f"{path}: says nothing of a sweep; sweep in another folder")
+    for name, kind in (("keys", str), ("points", dict)):
+        rows = about.get(name)
+        if not isinstance(rows, list) or not all(isinstance(row, kind) for row in rows):
+            raise InputError(f"{path}: says nothing of a sweep; sweep in another folder")
     return about
 
 
@@ -125,20 +120,16 @@ def check_claim(place: Path, about: Mapping[str, Any], resume: bool) -> bool:
     return True
 
 
-def claim(place: Path, about: Mapping[str, Any], resume: bool, part: str) -> bool:
-    """Make ``place`` the folder of this sweep, and tell whether it was not before.
+def claim(place: Path, about: Mapping[str, Any], is_new: bool, part: str) -> None:
+    """Make ``place`` the folder of this sweep, where it is not yet.
 
-    Shards of a sweep write the same, each by its own temporary name, ``part``. Raises InputError if
-    it is anything else's.
+    Shards of a sweep write the same, each by its own temporary name, ``part``.
     """
-    is_new = not check_claim(place, about, resume)
     if is_new:
         place.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(about, indent=1)
         with written(place / SWEEP, part) as path:
-            path.write_text(text, encoding="utf-8")
+            path.write_text(json.dumps(about, indent=1), encoding="utf-8")
     (place / POINTS).mkdir(exist_ok=True)
-    return is_new
 
 
 def give_up_if_unused(place: Path) -> None:
@@ -242,16 +233,12 @@ def _kind(values: Sequence[Any]) -> pa.DataType:
 
 
 def _row(point: Point, outcome: Outcome | None, kinds: Mapping[str, pa.DataType]) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "point": point.number,
-        "digest": point.digest,
-        "replication": point.replication,
-        "seed": point.seed,
-        "status": MISSING,
-        "error": "",
-        "folder": f"{POINTS}/{point.digest}",
-    }
-    row |= {key: _cell(value, kinds[key]) for key, value in point.values.items()}
+    row = {name: getattr(point, name) for name in ("digest", "replication", "seed")}
+    row |= {"point": point.number, "folder": f"{POINTS}/{point.digest}"}
+    row |= {"status": MISSING, "error": ""}
+    for key, value in point.values.items():
+        plain = kinds[key] != TEXT or value is None or isinstance(value, str)
+        row[key] = value if plain else json.dumps(value, ensure_ascii=False)
     if outcome is not None and outcome.status != INTERRUPTED:
         said = {"status": outcome.status, "error": outcome.error, "attempts": outcome.attempts}
         row |= outcome.figures | said
@@ -266,12 +253,6 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> Any:
     missing = np.array([value is None for value in values])
     known = [0 if value is None else value for value in values]
     return array(np.array(known, np.int64 if kind == INT else np.float64), missing)
-
-
-def _cell(value: Any, kind: pa.DataType) -> Any:
-    if kind != TEXT or value is None or isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
 
 
 def why_none(row: Mapping[str, Any]) -> str:

@@ -87,18 +87,13 @@ def read_spec(key: str, text: str) -> Spec:
     that are not between plain numbers is no range.
     """
     text = text.strip()
-    _check_finite(key, text)
+    parts = text.split(":")
+    numeric = all(re.fullmatch(_NUMBER, part) or _NOT_FINITE.fullmatch(part) for part in parts)
+    for part in parts if numeric and len(parts) in (2, 3) else ():
+        if _NOT_FINITE.fullmatch(part) or not math.isfinite(float(part)):
+            _refuse(key, f"{text} is not finite; give finite numbers")
     found = _RANGE.fullmatch(text)
     return _items(key, text) if found is None else _range(key, text, *found.groups())
-
-
-def _check_finite(key: str, text: str) -> None:
-    parts = text.split(":")
-    numbers = [part for part in parts if re.fullmatch(_NUMBER, part) or _NOT_FINITE.fullmatch(part)]
-    if len(parts) in (2, 3) and len(numbers) == len(parts):
-        for part in parts:
-            if _NOT_FINITE.fullmatch(part) or not math.isfinite(float(part)):
-                _refuse(key, f"{text} is not finite; give finite numbers")
 
 
 def _range(key: str, text: str, start: str, stop: str, step: str | None) -> Spec:
@@ -265,22 +260,20 @@ class Plan:
     def points(self) -> Iterator[Point]:
         """Yield all points in order, replications last; raise InputError for a wrong one."""
         made = combinations(self.specs, self.sampling, self.samples, lambda: self.seed)
-        number = 0
-        for values in made:
-            for replication in range(self.replications):
-                seed = self.seed + replication if self.replications > 1 else None
-                overrides, scenario = self._load(values, seed)
-                digest = digest_of(scenario)
-                yield Point(
-                    number, digest, self.scenario, overrides, values, replication, scenario.seed
-                )
-                number += 1
+        for number, (values, replication) in enumerate(product(made, range(self.replications))):
+            seed = self.seed + replication if self.replications > 1 else None
+            overrides, scenario = self._load(values, seed)
+            of_run = overrides, values, replication, scenario.seed
+            yield Point(number, digest_of(scenario), self.scenario, *of_run)
 
     def _load(self, values: Mapping[str, Any], seed: int | None) -> tuple[dict[str, Any], Scenario]:
         """Return overrides and scenario of one point, checked but for its contacts."""
         from sim.engine.setup import method_of
 
-        overrides = {**self.overrides, **{key: _written(v) for key, v in values.items()}}
+        overrides = dict(self.overrides)
+        for key, value in values.items():  # text as JSON, or it would be read as YAML once more
+            is_text = isinstance(value, str)
+            overrides[key] = json.dumps(value, ensure_ascii=False) if is_text else value
         if seed is not None:
             overrides["seed"] = seed
         try:
@@ -289,11 +282,6 @@ class Plan:
         except ValueError as error:
             raise InputError(_of_the_sweep(str(error), values)) from None
         return overrides, scenario
-
-
-def _written(value: Any) -> Any:
-    """Return a value as an override that says just that: text would be read as YAML once more."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else value
 
 
 _UNKNOWN = re.compile(r"(\S+)\.[^.\s]+: is not a known key; did you mean '([^'.]+)'\?")

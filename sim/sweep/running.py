@@ -18,14 +18,13 @@ import pyarrow as pa
 
 from sim.errors import InputError, Interrupted, missing
 from sim.execution.folder import COMPLETE, INTERRUPTED, POINTS, REFUSED
-from sim.files import free_folder, trouble_text
+from sim.files import folder_bytes, free_folder, trouble_text
 from sim.formatting import as_yaml, data_size, duration
 from sim.sweep import folder as sweep_folder
 from sim.sweep.engine import LOG, Engine, LocalEngine, Outcome, Point, asking_to_stop, tried
 from sim.sweep.folder import NO_CONTACT, Sweep, read_sweep, why_none
 from sim.sweep.points import MOST_POINTS, Plan, labelled, read_spec
 from sim.sweep.text import SweepProgress
-from sim.sweep.worker import folder_bytes
 
 
 def sweep(
@@ -60,8 +59,8 @@ def sweep(
     name = scenario_name(str(scenario))
     plan = Plan(name, dict(overrides or {}), specs, sampling, samples, replications)
     options = SweepOptions(
-        out=None if out is None else Path(out),
-        workers=workers(jobs),
+        Path(out) if out else None,
+        workers(jobs),
         resume=resume,
         keep_going=keep_going,
         cache=cache,
@@ -83,9 +82,9 @@ def run_points(plan: Plan, points: list[Point], options: SweepOptions, quiet: bo
     place = options.out or free_place(plan)
     may_be_there = options.resume or options.shard[1] > 1
     about = sweep_folder.about_sweep(points, plan.asked)
-    sweep_folder.check_claim(place, about, may_be_there)
+    is_new = not sweep_folder.check_claim(place, about, may_be_there)
     options.check_engine()
-    is_new = sweep_folder.claim(place, about, may_be_there, options.part)
+    sweep_folder.claim(place, about, is_new, options.part)
     try:
         with (
             sweep_folder.among(place, options.shard[1]),
@@ -168,7 +167,7 @@ class Sweeping:
                     ended_well = outcome.status in (COMPLETE, INTERRUPTED)
                     why = sweep_folder.why_none(vars(outcome))
                     if not (ended_well or options.keep_going or why == NO_CONTACT):
-                        engine.hold()
+                        engine.held = True
                 stopped = asked()
         finally:
             try:

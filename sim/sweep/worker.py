@@ -24,14 +24,19 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import scenarios
 from scenarios.scenario import Stop
 from sim.engine.evaluation import Observer
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.execution.checkpoint import CHECKPOINT, has_saved
 from sim.execution.folder import COMPLETE, FAILED, INTERRUPTED, REFUSED
+from sim.execution.identity import digest_of
 from sim.execution.interrupt import HANG_UP, stop_on_interrupt
 from sim.execution.result import Result
+from sim.execution.running import run
+from sim.files import folder_bytes
 from sim.sweep.engine import STOP, Outcome, Point
+from sim.sweep.folder import figures_of
 
 
 class Inbox(Observer):
@@ -84,8 +89,6 @@ def attempt(
     the figures are those of ``measured``. What is wrong with the point, or fails, is in the
     outcome; no such error is raised.
     """
-    from sim.sweep.folder import figures_of
-
     try:
         if limit_s is not None:
             return Outcome(point.digest, COMPLETE, figures=measured(point, folder, limit_s))
@@ -106,10 +109,6 @@ def _result(
     point: Point, place: Path, cache: bool, observers: Sequence[Observer]
 ) -> tuple[Result, str]:
     """Return the result of a point; what could not be resumed is put aside, and said."""
-    import scenarios
-    from sim.execution.identity import digest_of
-    from sim.execution.running import run
-
     scenario = scenarios.load(point.scenario, point.overrides)
     if digest_of(scenario) != point.digest:
         raise InputError(
@@ -124,17 +123,12 @@ def _result(
         in_the_way = began if isinstance(error, InputError) else resumed
         if not in_the_way or isinstance(error.__cause__, OSError):
             raise
-        note = f"{place}: cannot be resumed ({_one_line(error)}); moved to {_put_aside(place)}"
+        aside = place.with_name(f"{place.name}.aside")  # where an earlier one goes
+        if aside.is_dir():
+            shutil.rmtree(aside)
+        place.replace(aside)
+        note = f"{place}: cannot be resumed ({_one_line(error)}); moved to {aside}"
     return run(scenario, place, resume=True, observers=observers, cache=cache), note
-
-
-def _put_aside(place: Path) -> Path:
-    """Move a folder out of the way, over the one that was moved before it."""
-    aside = place.with_name(f"{place.name}.aside")
-    if aside.is_dir():
-        shutil.rmtree(aside)
-    place.replace(aside)
-    return aside
 
 
 def _one_line(error: Exception) -> str:
@@ -181,9 +175,6 @@ def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
     """
     from resource import RUSAGE_SELF, getrusage
 
-    import scenarios
-    from sim.execution.running import run
-
     scenario, began = scenarios.load(point.scenario, point.overrides), time.monotonic()
     for place in (folder / "first", folder / "second"):
         watch = _Watch(scenario.stop, limit_s)
@@ -203,11 +194,6 @@ def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
         "size_bytes": size_bytes / share if share else math.inf,
         "peak_bytes": getrusage(RUSAGE_SELF).ru_maxrss * 1024,  # Linux counts in kibibytes
     }
-
-
-def folder_bytes(place: Path) -> int:
-    """Return the size of all files in a folder."""
-    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
+from .arrow import Coded as Coded
+from .arrow import Vocabulary as Vocabulary
 from .arrow import array as array
 from .arrow import coded_text as coded_text
 from .arrow import write_batches as write_batches
-from .assembly import Coded as Coded
-from .assembly import Vocabulary as Vocabulary
 from .digest import digests as digests
 from .recorder import Trace as Trace
 from .schema import APPENDED as APPENDED

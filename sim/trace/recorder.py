@@ -20,21 +20,106 @@ import numpy as np
 import pyarrow as pa
 
 from learning.requests.cluster import Floats
+from learning.requests.event_details import TAKES
 from sim.files import naming, written
-from sim.trace.arrow import CHUNK
-from sim.trace.assembly import (
-    NUMBERS,
-    Block,
-    Coded,
-    Vocabulary,
-    in_order,
-    of_blocks,
-    of_table,
-    times_of,
-)
+from sim.trace.arrow import CHUNK, NOTHING, Coded, Vocabulary, array, as_numpy, dictionary
 from sim.trace.digest import Rolling
-from sim.trace.schema import COLUMNS, OPTIONAL, TEXT
-from sim.trace.tables import Tables, plain, stable_order, write_table
+from sim.trace.schema import COLUMNS, FLAG, FLOAT, INT, KINDS, OPTIONAL, ORDER, TEXT
+from sim.trace.tables import Tables, is_text, plain, stable_order, write_table
+
+# Blocks of rows put together to one sorted table.
+
+
+NUMBERS: dict[pa.DataType, Any] = {
+    FLOAT: np.float64,
+    INT: np.int64,
+    FLAG: np.bool_,
+    TEXT: np.int32,
+    pa.timestamp("us", tz="UTC"): "datetime64[us]",
+}
+"""numpy's types of the columns; text is kept as codes."""
+
+
+class Block(NamedTuple):
+    """Rows that were written together: each column an array, one value for all rows, or None."""
+
+    table: str
+    rows: int
+    columns: dict[str, Any]
+
+
+Columns = Callable[[str], pa.Array]
+"""Gives each column of a table, those of text as dictionaries. One at a time: all of them together,
+unsorted, would take as much memory as the table."""
+
+
+def of_blocks(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]]) -> Columns:
+    """Return the columns of blocks of the table ``name``, with the words of those of text."""
+    rows = np.array([block.rows for block in blocks], np.int64)
+
+    def column(key: str) -> pa.Array:
+        given = [block.columns.get(key) for block in blocks]
+        empty, kind = np.array([value is None for value in given], bool), COLUMNS[name][key]
+        shared = np.zeros(len(blocks), NUMBERS[kind])
+        for number, value in enumerate(given):
+            if value is not None and not isinstance(value, np.ndarray):
+                shared[number] = value
+        if kind == TEXT:
+            shared[empty] = NOTHING
+        values = np.repeat(shared, rows)
+        for value, end, count in zip(given, np.cumsum(rows).tolist(), rows.tolist(), strict=True):
+            if isinstance(value, np.ndarray):
+                values[end - count : end] = value
+        if kind == TEXT:
+            return dictionary(values, words.get(key, ()))
+        return array(values, np.repeat(empty, rows) if empty.any() else None)
+
+    return column
+
+
+def of_table(rows: pa.Table) -> Columns:
+    """Return the columns of rows as they were written, those of text as dictionaries."""
+    unified = rows.unify_dictionaries()
+    return lambda key: unified.column(key).combine_chunks()
+
+
+def in_order(name: str, columns: Columns, first: int = 0) -> pa.Table:
+    """Return rows of the table ``name``, at least all of one instant, behind ``first`` others.
+
+    They are in the order of their key; those that tie stay in the order in which they were written.
+    """
+    order = stable_order([_rank(key, columns(key)) for key in ORDER[name]])
+    arrays = {key: columns(key).take(order) for key in COLUMNS[name]}
+    if name == "transfers":
+        arrays["transfer_id"] = array(np.arange(first, first + len(order)))
+    return pa.table(arrays)
+
+
+def times_of(name: str, columns: Columns) -> Floats:
+    """Return the first column of the key of rows, in which those that are missing come first.
+
+    What is no number comes last, but can be compared.
+    """
+    times_s = as_numpy(columns(ORDER[name][0]), -1.0)
+    return np.where(np.isnan(times_s), np.inf, times_s)
+
+
+def _rank(key: str, column: pa.Array) -> np.ndarray:
+    """Numbers that rise with a key: text by alphabet, kinds as listed, what is missing first.
+
+    Of the details only those that take an expert count: they follow those that give it.
+    """
+    if not is_text(column.type):
+        return as_numpy(column, -1)
+    codes, words = as_numpy(column.indices, NOTHING), column.dictionary.to_pylist()
+    if key == "detail":
+        ranks = [int(word.startswith(f"{TAKES} ")) for word in words]
+    else:
+        listed: Sequence[str] = KINDS if key == "kind" else sorted(words)
+        place = {word: number for number, word in enumerate(listed)}
+        ranks = [place.get(word, len(listed)) for word in words]
+    return np.array([*ranks, 0 if key == "detail" else -1]).take(codes)
+
 
 # Rows of a table that leave memory: runs in order of time on disk, and their merge.
 
@@ -53,25 +138,6 @@ class SortedRun(NamedTuple):
         """Return one batch; text is dictionary-encoded."""
         with naming(self.path), pa.OSFile(str(self.path)) as file:
             return pa.Table.from_batches([pa.ipc.open_file(file).get_batch(place)])
-
-
-def spill(
-    name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]], path: Path
-) -> SortedRun:
-    """Write blocks of the table ``name`` to ``path``, with the words of its columns of text."""
-    columns = of_blocks(name, blocks, words)
-    times_s = times_of(name, columns)
-    order = stable_order([times_s])
-    table = pa.table({key: columns(key).take(order) for key in COLUMNS[name]})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
-    with (
-        naming(path),
-        pa.OSFile(str(path), "wb") as file,
-        pa.ipc.new_file(file, table.schema, options=options) as writer,
-    ):
-        writer.write_table(table, max_chunksize=BATCH)
-    return SortedRun(path, tuple(np.sort(times_s)[::BATCH].tolist()))
 
 
 def merged(name: str, runs: Sequence[SortedRun]) -> Iterator[pa.Table]:
@@ -164,10 +230,10 @@ class Trace:
         Raises KeyError for a column that the table does not have, TypeError for values of another
         type, ValueError for another number of rows.
         """
-        if rows == 0:
-            return
         self.add_block(table, rows, "", **columns)
-        if self.watch is not None:  # behind the rest: what is wrong shall be in the traces too
+        if (
+            rows and self.watch is not None
+        ):  # behind the rest: what is wrong shall be in the traces too
             self.watch(table, rows, columns)
 
     def add_block(self, table: str, rows: int, stream: str, **columns: Any) -> None:
@@ -231,7 +297,20 @@ class Trace:
     def _spill(self, name: str, folder: Path) -> None:
         """Write the blocks of a table to disk; the texts of those behind are numbered anew."""
         held, words = self._held[name], self._words(name)
-        run = spill(name, held.blocks, words, folder / f"{name}.{len(held.runs)}.arrow")
+        columns = of_blocks(name, held.blocks, words)
+        times_s = times_of(name, columns)
+        order = stable_order([times_s])
+        table = pa.table({key: columns(key).take(order) for key in COLUMNS[name]})
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{name}.{len(held.runs)}.arrow"
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        with (
+            naming(path),
+            pa.OSFile(str(path), "wb") as file,
+            pa.ipc.new_file(file, table.schema, options=options) as writer,
+        ):
+            writer.write_table(table, max_chunksize=BATCH)
+        run = SortedRun(path, tuple(np.sort(times_s)[::BATCH].tolist()))
         if self.replayed:
             self._roll()
         # At one stroke: an interrupt finds each block in one place.

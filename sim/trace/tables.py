@@ -281,13 +281,8 @@ def grouped(keys: Sequence[np.ndarray]) -> tuple[Ints, Ints]:
     Rows of a group keep their order.
     """
     order = as_numpy(stable_order(keys))
-    new = np.ones(len(order), bool)
-    if len(order):
-        new[1:] = False
-    for key in keys:
-        here = key[order]
-        new[1:] |= here[1:] != here[:-1]
-    return order, np.flatnonzero(new)
+    new = np.any([here[1:] != here[:-1] for here in (key[order] for key in keys)], axis=0)
+    return order, np.flatnonzero(np.append(True, new)[: len(order)])
 
 
 def grouped_by(table: pa.Table, keys: Sequence[str]) -> tuple[Ints, Ints, pa.Table]:

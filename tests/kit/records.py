@@ -10,8 +10,7 @@ from sim.engine.memory import counts_of, end_of
 from sim.errors import InvariantError
 from sim.execution import cache as windows
 from sim.execution import folder
-from sim.execution.cache import TALLY, Results, WindowCache, keep_within_bound, key_of, trim
-from sim.execution.cache_store import Shelf
+from sim.execution.cache import TALLY, Results, Shelf, WindowCache, keep_within_bound, key_of, trim
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL
 from sim.execution.folder import RUN_LOG, read_manifest, read_tables, write_tables
 from sim.execution.identity import fingerprint
@@ -21,8 +20,7 @@ from sim.execution.warnings import cut_lines
 from sim.network.ledger import Books, Sums, books_of, check_balance
 from sim.network.leg_log import LEGS, LegLog, Moved, MovedRows, Trained
 from sim.trace import arrow as columns
-from sim.trace.arrow import array
-from sim.trace.assembly import Coded
+from sim.trace.arrow import Coded, array
 from sim.trace.digest import digests, on_grid, stamps_on_grid
 from sim.trace.recorder import BLOCK, Trace
 from sim.trace.schema import COLUMNS, KINDS, OPTIONAL

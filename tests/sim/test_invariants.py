@@ -128,12 +128,7 @@ def lasting(factor, direction):
 
 @swap(Clock, "at")
 def late_clock(honest, self, time_s):
-    if self.now < 1000.0:
-        return honest(self, time_s)
-    event = self._env.event()
-    event._ok, event._value = True, None
-    self._env.schedule_at(event, 10.0)
-    return event
+    return honest(self, time_s) if self.now < 1000.0 else self._schedule(10.0, 1)
 
 
 @swap(Ledger, "through")

@@ -11,28 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scenarios
-from tests.kit import small
+from tests.kit import small, sweeps
 from tests.kit.network import InputError
 from tests.kit.results import as_yaml
-from tests.kit.sweeps import (
-    Plan,
-    Point,
-    among,
-    combinations,
-    combinations_count,
-    digest_of,
-    locked,
-    read_pairs,
-    read_spec,
-)
 
 
 def listed(text):
-    return list(read_spec("key", text))
+    return list(sweeps.read_spec("key", text))
 
 
 def sampled(pairs, sampling, samples=None, seed=1):
-    return list(combinations(read_pairs(pairs), sampling, samples, lambda: seed))
+    return list(sweeps.combinations(sweeps.read_pairs(pairs), sampling, samples, lambda: seed))
 
 
 decimals = st.decimals(min_value=-1000, max_value=1000, places=3)
@@ -87,13 +76,13 @@ def test_a_grid_is_the_product_with_the_last_key_fastest(lists):
     pairs = [f"k{n}={','.join(map(str, values))}" for n, values in enumerate(lists)]
     found = sampled(pairs, "grid")
     assert [tuple(values.values()) for values in found] == list(itertools.product(*lists))
-    assert combinations_count(read_pairs(pairs), "grid", None) == len(found)
+    assert sweeps.combinations_count(sweeps.read_pairs(pairs), "grid", None) == len(found)
 
 
 def test_zip_takes_one_of_each_and_counting_visits_none():
     assert sampled(["a=1,2,3", "b=10:30:10"], "zip") == [{"a": n, "b": 10 * n} for n in (1, 2, 3)]
-    many = read_pairs([f"k{n}=0:1000000:1" for n in range(5)])
-    assert combinations_count(many, "grid", None) == 1000001**5
+    many = sweeps.read_pairs([f"k{n}=0:1000000:1" for n in range(5)])
+    assert sweeps.combinations_count(many, "grid", None) == 1000001**5
 
 
 def test_random_values_depend_on_key_and_seed_only():
@@ -125,7 +114,7 @@ def file(tmp_path_factory):
 
 
 def made(file, *pairs, overrides=TIMING, **more):
-    plan = Plan(file, {**TIMING, **overrides}, read_pairs(pairs), **more)
+    plan = sweeps.Plan(file, {**TIMING, **overrides}, sweeps.read_pairs(pairs), **more)
     count, points = plan.count, list(plan.points())
     assert len(points) == count
     return points
@@ -135,8 +124,8 @@ def test_a_point_is_the_scenario_that_a_run_would_load(file):
     for point in made(file, "stop.cycles=2:4:1", "learning.method=emsfl,synchronous"):
         loaded = scenarios.load(file, {**TIMING, **point.values})
         assert scenarios.load(point.scenario, point.overrides) == loaded
-        assert digest_of(loaded) == point.digest
-        assert Point(**asdict(point)) == point
+        assert sweeps.digest_of(loaded) == point.digest
+        assert sweeps.Point(**asdict(point)) == point
     pairs = ["learning.step_size=0:0.5", "link.uplink.eirp_dbw=-10:10"]
     drawn, again = (made(file, *p, sampling="random", samples=8) for p in (pairs, pairs[::-1]))
     assert [point.digest for point in again] == [point.digest for point in drawn]
@@ -219,11 +208,11 @@ def test_a_wrong_sweep_is_one_line_with_its_key(file, pairs, more, line):
 
 
 def test_a_folder_is_swept_by_the_shards_of_one_division(tmp_path):
-    with among(tmp_path, 2), among(tmp_path, 2):
+    with sweeps.among(tmp_path, 2), sweeps.among(tmp_path, 2):
         refused = pytest.raises(InputError, match="is being swept in 2 shards at this moment")
-        with refused, among(tmp_path, 3):
+        with refused, sweeps.among(tmp_path, 3):
             pass
     busy = pytest.raises(InputError, match="is being swept by another process")
-    shard = lambda number: locked(tmp_path, f"shard-{number}-of-3", 0.0)  # noqa: E731
-    with among(tmp_path, 3), shard(1), shard(2), busy, shard(1):
+    shard = lambda number: sweeps.locked(tmp_path, f"shard-{number}-of-3", 0.0)  # noqa: E731
+    with sweeps.among(tmp_path, 3), shard(1), shard(2), busy, shard(1):
         pass
