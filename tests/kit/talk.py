@@ -191,7 +191,7 @@ def talk(
     rows = Rows(trace)
     antenna = ClusterSessions(clock, cluster, plan.sessions(cluster), rows.log)
     ledger, replies, over_s = Ledger(cluster.devices, policy), [], []
-    devices = Devices(cluster, computing or compute(), struck and struck.presence)
+    devices = Devices(cluster, computing or compute(), churn.get("c"))
     known = Synchronisation(delay_s)
     link = ServiceLink(clock, antenna, devices, rows, known, ledger, None, closing, struck)
 
