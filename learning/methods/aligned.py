@@ -11,14 +11,14 @@ from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import merge
 from learning.methods.base import Protocol, World
 from learning.methods.fedavg import FedAvg
-from learning.methods.options import CHECKED
+from learning.methods.options import CHECKED, Share, option
 from learning.policies import POLICIES
 from learning.policies.alignment import (
     Capacity,
@@ -50,32 +50,22 @@ from learning.rng import stream
 class AlignedOptions:
     """Options of client-expert alignment."""
 
-    policy: Annotated[str, AfterValidator(POLICIES.known)] = Field(
-        "balanced-fitness", description="who trains what: one of learning.policies or MODULE:NAME"
+    policy: Annotated[str, AfterValidator(POLICIES.known)] = option(
+        "balanced-fitness", "who trains what: one of learning.policies or MODULE:NAME"
     )
-    capacity: int = Field(0, ge=0, description="most experts per device; 0: as its means allow")
-    fitness: Literal["accuracy", "loss"] = Field(
-        "accuracy", description="of the samples that an expert serves; loss: exp(-fitness_alpha L)"
+    capacity: NonNegativeInt = option(0, "most experts per device; 0: as its means allow")
+    fitness: Literal["accuracy", "loss"] = option(
+        "accuracy", "of the samples that an expert serves; loss: exp(-fitness_alpha L)"
     )
-    fitness_alpha: float = Field(1.0, gt=0, description="factor of the loss in the fitness")
-    fitness_average: float = Field(
-        0.5, gt=0, le=1, description="weight of the newest fitness in the moving average"
+    fitness_alpha: PositiveFloat = option(1.0, "factor of the loss in the fitness")
+    fitness_average: float = option(0.5, "weight of the newest fitness in its average", gt=0, le=1)
+    balance_low: Share = option(1.0, "least devices per expert, over the even number")
+    balance_high: float = option(1.0, "most devices per expert, over the even number", ge=1)
+    deficit_weight: NonNegativeFloat = option(
+        0.0, "fitness that the expert gains which has fallen furthest behind"
     )
-    balance_low: float = Field(
-        1.0, ge=0, le=1, description="least devices per expert, over the even number"
-    )
-    balance_high: float = Field(
-        1.0, ge=1, description="most devices per expert, over the even number"
-    )
-    deficit_weight: float = Field(
-        0.0, ge=0, description="fitness that the expert gains which has fallen furthest behind"
-    )
-    exploration: float = Field(
-        0.0, ge=0, le=1, description="probability that a device swaps one of its experts"
-    )
-    local_rounds: int = Field(
-        0, ge=0, description="rounds that a device trains; 0: learning.rounds.per_contact"
-    )
+    exploration: Share = option(0.0, "probability that a device swaps one of its experts")
+    local_rounds: NonNegativeInt = option(0, "rounds of a device; 0: learning.rounds.per_contact")
 
 
 class Aligned(FedAvg):

@@ -10,14 +10,14 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import Update, Weighted
 from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.fedprox import Proximal
-from learning.methods.options import CHECKED
+from learning.methods.options import CHECKED, option
 from learning.requests.cluster import Cluster, Floats, Ints, Note
 from learning.requests.event_details import described
 
@@ -29,14 +29,14 @@ USED = {"constant": (), "polynomial": ("staleness_a",), "hinge": ("staleness_a",
 class AsynchronousOptions:
     """The staleness function, which all asynchronous methods share."""
 
-    staleness: Literal["constant", "polynomial", "hinge"] = Field(
-        "polynomial", description="weight of an update x versions old: 1, (1+x)^-a, 1/(a(x-b)+1)"
+    staleness: Literal["constant", "polynomial", "hinge"] = option(
+        "polynomial", "weight of an update x versions old: 1, (1+x)^-a, 1/(a(x-b)+1)"
     )
-    staleness_a: float | None = Field(
-        None, gt=0, description="a of the staleness function; null: 0.5 (polynomial), 10 (hinge)"
+    staleness_a: float | None = option(
+        None, "a of the staleness function; null: 0.5 (polynomial), 10 (hinge)", gt=0
     )
-    staleness_b: float | None = Field(
-        None, ge=0, description="b of hinge, versions without a loss of weight; null: 4"
+    staleness_b: float | None = option(
+        None, "b of hinge, versions without a loss of weight; null: 4", ge=0
     )
 
     @model_validator(mode="after")
@@ -145,8 +145,8 @@ class Asynchronous(GlobalModelMethod):
 class FedAsyncOptions(AsynchronousOptions):
     """Options of FedAsync."""
 
-    alpha: float = Field(0.6, gt=0, le=1, description="weight of a model that is not stale")
-    mu: float = Field(0.0, ge=0, description="weight of the proximal term in the local loss")
+    alpha: float = option(0.6, "weight of a model that is not stale", gt=0, le=1)
+    mu: NonNegativeFloat = option(0.0, "weight of the proximal term in the local loss")
 
 
 class FedAsync(Proximal, Asynchronous):
@@ -170,10 +170,8 @@ class FedAsync(Proximal, Asynchronous):
 class FedBuffOptions(AsynchronousOptions):
     """Options of FedBuff; with a buffer of 1 nothing would be buffered."""
 
-    buffer_size: int = Field(
-        0, ge=0, description="updates aggregated together; 0: half the clusters, at least 2"
-    )
-    server_step_size: float = Field(1.0, gt=0, description="factor of the mean of the buffer")
+    buffer_size: NonNegativeInt = option(0, "updates at a time; 0: half the clusters, at least 2")
+    server_step_size: PositiveFloat = option(1.0, "factor of the mean of the buffer")
 
 
 class FedBuff(Asynchronous):

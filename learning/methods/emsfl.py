@@ -10,12 +10,12 @@ from collections.abc import Generator, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import NonNegativeInt
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
 from learning.methods.base import NOBODY, ExpertRegistry, GlobalModelMethod, Protocol, World
-from learning.methods.options import CHECKED
+from learning.methods.options import CHECKED, Share, option
 from learning.policies.model_splitting import (
     assign_experts,
     assignment_probability,
@@ -45,11 +45,9 @@ from learning.rng import stream
 class EmsFlOptions:
     """Options of both forms of EMS-FL."""
 
-    threshold: float = Field(
-        0.1, ge=0, le=1, description="relevance below which an expert counts for nobody, eq. (32)"
-    )
-    resplit_cycles: int = Field(
-        0, ge=0, description="complete cycles after which experts are split anew; 0: never"
+    threshold: Share = option(0.1, "relevance below which an expert counts for nobody, eq. (32)")
+    resplit_cycles: NonNegativeInt = option(
+        0, "complete cycles after which experts are split anew; 0: never"
     )
 
 
@@ -228,8 +226,8 @@ class EmsFl(GlobalModelMethod):
 class EnhancedOptions(EmsFlOptions):
     """Options of the enhanced form: ``zero`` is the paper's literal text."""
 
-    mask: Literal["-inf", "zero"] = Field(
-        "-inf", description="the gate's logits of experts that are not the cluster's, eq. (43)"
+    mask: Literal["-inf", "zero"] = option(
+        "-inf", "the gate's logits of experts that are not the cluster's, eq. (43)"
     )
 
 

@@ -12,13 +12,12 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import Update
 from learning.methods.base import GlobalModelMethod, Protocol, World
-from learning.methods.options import CHECKED
+from learning.methods.options import CHECKED, option
 from learning.requests.cluster import (
     Chain,
     Cluster,
@@ -37,8 +36,8 @@ from learning.requests.cluster import (
 class FedAvgOptions:
     """Options of FedAvg and of what derives from it."""
 
-    weights: Literal["all", "present"] = Field(
-        "all", description="an update's share of the samples: of all devices, or of those present"
+    weights: Literal["all", "present"] = option(
+        "all", "an update's share of the samples: of all devices, or of those present"
     )
 
 

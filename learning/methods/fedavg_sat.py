@@ -10,14 +10,14 @@ from collections.abc import Generator, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import NonNegativeFloat
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
 from learning.methods.base import Protocol, World
 from learning.methods.fedavg import FedAvg
 from learning.methods.fedprox import FedProx
-from learning.methods.options import CHECKED
+from learning.methods.options import CHECKED, option
 from learning.requests.cluster import (
     Cluster,
     Contact,
@@ -37,13 +37,13 @@ from learning.requests.ring import reduce
 class FedAvgSatOptions:
     """Options of rounds with some of the satellites."""
 
-    clients: int = Field(10, ge=1, description="clients of a round: C, or all if there are fewer")
-    local_rounds: int = Field(10, ge=1, description="local rounds that a client trains: its epochs")
-    selection: Literal["first", "scheduled"] = Field(
-        "first", description="the first C that come into contact, or the first C that come back"
+    clients: int = option(10, "clients of a round: C, or all if there are fewer", ge=1)
+    local_rounds: int = option(10, "local rounds that a client trains: its epochs", ge=1)
+    selection: Literal["first", "scheduled"] = option(
+        "first", "the first C that come into contact, or the first C that come back"
     )
-    intra_plane: bool = Field(
-        False, description="take what a plane has trained when one of it is in contact (scheduled)"
+    intra_plane: bool = option(
+        False, "take what a plane has trained when one of it is in contact (scheduled)"
     )
 
 
@@ -219,9 +219,9 @@ class FedAvgSat(FedAvg):
 class FedProxSatOptions(FedAvgSatOptions):
     """Options of rounds with a proximal term."""
 
-    mu: float = Field(0.01, ge=0, description="weight of the proximal term")
-    partial: Literal["keep", "drop"] = Field(
-        "keep", description="bring what is trained by the next contact; drop: only what is done"
+    mu: NonNegativeFloat = option(0.01, "weight of the proximal term")
+    partial: Literal["keep", "drop"] = option(
+        "keep", "bring what is trained by the next contact; drop: only what is done"
     )
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import PositiveFloat
 from pydantic.dataclasses import dataclass
 
 from learning.clients.updates import Weighted, mean_change
 from learning.methods.base import World
 from learning.methods.fedavg import FedAvg, FedAvgOptions
-from learning.methods.options import CHECKED
+from learning.methods.options import CHECKED, option
 from learning.values.lazy import Handle, Operation
 
 MOMENTS = Operation("learning.training.server_optimizers:moments")
@@ -25,15 +25,13 @@ STEP = Operation("learning.training.server_optimizers:step")
 class FedOptOptions(FedAvgOptions):
     """Options of FedOpt: the server's optimiser."""
 
-    kind: Literal["avgm", "adam", "yogi", "adagrad"] = Field(
-        "adam", description="optimiser of the server; avgm: momentum"
+    kind: Literal["avgm", "adam", "yogi", "adagrad"] = option(
+        "adam", "optimiser of the server; avgm: momentum"
     )
-    step_size: float = Field(0.1, gt=0, description="step size of the server")
-    beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment; the momentum")
-    beta2: float = Field(0.99, ge=0, lt=1, description="decay of the second moment (adam, yogi)")
-    tau: float = Field(
-        0.001, gt=0, description="added to the root of the second moment (not with avgm)"
-    )
+    step_size: PositiveFloat = option(0.1, "step size of the server")
+    beta1: float = option(0.9, "decay of the first moment; the momentum", ge=0, lt=1)
+    beta2: float = option(0.99, "decay of the second moment (adam, yogi)", ge=0, lt=1)
+    tau: PositiveFloat = option(0.001, "added to the root of the second moment (not with avgm)")
 
 
 class FedOpt(FedAvg):

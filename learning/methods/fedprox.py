@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import NonNegativeFloat
 from pydantic.dataclasses import dataclass
 
 from learning.learner import LocalLoss
 from learning.methods.base import Method
 from learning.methods.fedavg import FedAvg, FedAvgOptions
-from learning.methods.options import CHECKED
+from learning.methods.options import CHECKED, option
 from learning.requests.cluster import Cluster
 
 
@@ -40,9 +40,9 @@ class Proximal(Method):
 class FedProxOptions(FedAvgOptions):
     """Options of FedProx."""
 
-    mu: float = Field(0.01, ge=0, description="weight of the proximal term")
-    partial: Literal["keep", "drop"] = Field(
-        "keep", description="work that a pass or a deadline leaves unfinished; drop: as fedavg"
+    mu: NonNegativeFloat = option(0.01, "weight of the proximal term")
+    partial: Literal["keep", "drop"] = option(
+        "keep", "work that a pass or a deadline leaves unfinished; drop: as fedavg"
     )
 
 

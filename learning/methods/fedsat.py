@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from learning.clients.updates import Update, Weighted
 from learning.methods.asynchronous import Asynchronous
 from learning.methods.base import Protocol, World
-from learning.methods.options import CHECKED
+from learning.methods.options import CHECKED, option
 from learning.requests.cluster import Floats, Note
 
 
@@ -23,9 +22,7 @@ from learning.requests.cluster import Floats, Note
 class FedSatOptions:
     """Options of FedSat."""
 
-    plus: bool = Field(
-        False, description="FedSat+: who has brought a model more often weighs less each time"
-    )
+    plus: bool = option(False, "FedSat+: who has brought a model more often weighs less each time")
 
 
 class FedSat(Asynchronous):

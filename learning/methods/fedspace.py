@@ -12,14 +12,14 @@ from itertools import count
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import Update, Weighted
 from learning.methods.asynchronous import Asynchronous, AsynchronousOptions
 from learning.methods.base import Protocol, World
-from learning.methods.options import CHECKED
+from learning.methods.options import CHECKED, option
 from learning.registry import Register
 from learning.requests.cluster import Cluster, Floats, Forecast, Ints, Mask, Request
 from learning.requests.peers import Wait
@@ -46,11 +46,11 @@ UTILITIES: Register[Utility] = Register(
 class FedSpaceOptions(AsynchronousOptions):
     """Options of FedSpace."""
 
-    slot_s: float = Field(900.0, ge=1, description="length of a slot, s; aggregations are at ends")
-    horizon: int = Field(24, ge=1, description="slots that are planned at a time: I0")
-    candidates: int = Field(100, ge=1, description="plans that are drawn, the best one is kept")
-    utility: Annotated[str, AfterValidator(UTILITIES.known)] = Field(
-        "staleness", description="worth of an aggregation: the sum of c(s), or MODULE:NAME"
+    slot_s: float = option(900.0, "length of a slot, s; aggregations are at ends", ge=1)
+    horizon: int = option(24, "slots that are planned at a time: I0", ge=1)
+    candidates: int = option(100, "plans that are drawn, the best one is kept", ge=1)
+    utility: Annotated[str, AfterValidator(UTILITIES.known)] = option(
+        "staleness", "worth of an aggregation: the sum of c(s), or MODULE:NAME"
     )
 
 

@@ -1,19 +1,27 @@
 """Options of methods: declared with their bounds, read from a scenario, refused in one line.
 
-A method's module declares its own: ``@dataclass(frozen=True, config=CHECKED)`` of pydantic.
+A method's module declares its own: ``@dataclass(frozen=True, config=CHECKED)`` of pydantic, each
+option with its default, what it is and its bounds.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass, is_pydantic_dataclass
 
 CHECKED = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 """How pydantic checks options: no other keys, no other types, no infinities."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def option(default: Any, description: str, **bounds: Any) -> Any:
+    """Declare an option; ``bounds`` are pydantic's, beside those of its type."""
+    return Field(default, description=description, **bounds)
 
 
 @dataclass(frozen=True, config=CHECKED)

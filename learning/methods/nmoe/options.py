@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
-from learning.methods.options import CHECKED
+from learning.methods.options import CHECKED, option
 
 LOSSES = {"fedsc": "spectral", "fedce": "ce", "none": "none"}
 """The loss of stage 1, by the option ``extractor``."""
@@ -20,54 +20,42 @@ GATE_TENSORS = ("weight", "bias")
 class NetworkedOptions:
     """Options of NMoE, by stage: the extractor, the experts, the gates, the queries."""
 
-    extractor: Literal["fedsc", "fedce", "none"] = Field(
-        "fedsc", description="how the extractor is trained; none: random features"
+    extractor: Literal["fedsc", "fedce", "none"] = option(
+        "fedsc", "how the extractor is trained; none: random features"
     )
-    extractor_rounds: int = Field(20, ge=0, description="federated rounds of the extractor")
-    share_correlations: bool = Field(
-        True, description="whether clients of fedsc exchange their correlation matrices"
+    extractor_rounds: NonNegativeInt = option(20, "federated rounds of the extractor")
+    share_correlations: bool = option(True, "clients of fedsc exchange their correlation matrices")
+    correlation_noise: NonNegativeFloat = option(
+        0.0, "standard deviation of the Gaussian noise on each exchanged entry"
     )
-    correlation_noise: float = Field(
-        0.0, ge=0, description="standard deviation of the Gaussian noise on each exchanged entry"
+    estimator: Literal["shared", "pairs"] = option("shared", "estimator of the spectral loss")
+    radius: PositiveFloat = option(4.0, "mu of the spectral loss")
+    momentum: float = option(0.9, "momentum of the extractor's SGD", ge=0, lt=1)
+    largest_gradient: NonNegativeFloat = option(3.0, "norm that gradients are clipped to; 0: never")
+    extractor_step_size_ratio: PositiveFloat = option(
+        1.0, "step size of the extractor over learning.step_size"
     )
-    estimator: Literal["shared", "pairs"] = Field(
-        "shared", description="estimator of the spectral loss"
+    expert_rounds: NonNegativeInt = option(20, "local rounds of each personal expert")
+    gate: str = option("fedgate", "gate trainer: a shipped one or MODULE:CLASS")
+    gate_rounds: NonNegativeInt = option(
+        20, "rounds of fedgate, passes of rollgate, local trainings of rangate"
     )
-    radius: float = Field(4.0, gt=0, description="mu of the spectral loss")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of the extractor's SGD")
-    largest_gradient: float = Field(
-        3.0, ge=0, description="norm that gradients are clipped to; 0: never"
+    gate_order: Literal["fixed", "random"] = option("fixed", "the order of clients in rollgate")
+    gate_sync: Literal["all", "weight", "bias"] = option(
+        "all", "tensors of the gate that fedgate averages"
     )
-    extractor_step_size_ratio: float = Field(
-        1.0, gt=0, description="step size of the extractor over learning.step_size"
+    combine: Literal["prob", "logit"] = option("prob", "which outputs of the experts are mixed")
+    exchange: Literal["auto", "experts", "features"] = option(
+        "auto", "what gates are trained on; auto: what is fewer bytes"
     )
-    expert_rounds: int = Field(20, ge=0, description="local rounds of each personal expert")
-    gate: str = Field("fedgate", description="gate trainer: a shipped one or MODULE:CLASS")
-    gate_rounds: int = Field(
-        20, ge=0, description="rounds of fedgate, passes of rollgate, local trainings of rangate"
+    inference_samples: NonNegativeInt = option(
+        0, "samples of each client that are asked after training; 0: none"
     )
-    gate_order: Literal["fixed", "random"] = Field(
-        "fixed", description="in which order rollgate visits the clients"
-    )
-    gate_sync: Literal["all", "weight", "bias"] = Field(
-        "all", description="tensors of the gate that fedgate averages"
-    )
-    combine: Literal["prob", "logit"] = Field(
-        "prob", description="which outputs of the experts are mixed"
-    )
-    exchange: Literal["auto", "experts", "features"] = Field(
-        "auto", description="what gates are trained on; auto: what is fewer bytes"
-    )
-    inference_samples: int = Field(
-        0, ge=0, description="samples of each client that are asked after training; 0: none"
-    )
-    inference_batch: int = Field(10, gt=0, description="samples per query")
-    inference_interval_s: float = Field(10.0, gt=0, description="seconds between queries")
-    inference_deadline_s: float = Field(
-        60.0, gt=0, description="seconds after which an answer is late"
-    )
-    inference_late: Literal["wait", "renormalise", "local"] = Field(
-        "renormalise", description="what becomes of a sample with late answers"
+    inference_batch: PositiveInt = option(10, "samples per query")
+    inference_interval_s: PositiveFloat = option(10.0, "seconds between queries")
+    inference_deadline_s: PositiveFloat = option(60.0, "seconds after which an answer is late")
+    inference_late: Literal["wait", "renormalise", "local"] = option(
+        "renormalise", "what becomes of a sample with late answers"
     )
 
     def __post_init__(self) -> None:
