@@ -16,10 +16,13 @@ class LoraConfig:
 
     ``rank`` None trains and uploads the matrices themselves. ``alpha`` None stands for twice the
     rank; the factors' product counts ``alpha / rank`` times. ``targets`` are last names of the
-    matrices that get factors, () for all. ``aggregate`` is ``merge`` (each device's product is
-    rebuilt before it is averaged) or ``average`` (the factors are averaged); ``download`` is
-    ``full`` (merged matrices go down) or ``factors`` (a change of rank ``rank`` goes down, cut off
-    from the merged one by a singular value decomposition).
+    matrices that get factors, () for all. ``aggregate`` says what becomes of them at the server:
+    ``merge`` (each device's product is rebuilt before it is averaged), ``average`` (FedIT, arXiv
+    2305.05644: A and B are averaged apart), ``ffa`` (FFA-LoRA, arXiv 2403.12313: all share one A,
+    which is frozen), ``stack`` (FLoRA, arXiv 2409.05976: the factors go down side by side), ``svd``
+    (FlexLoRA, arXiv 2402.11505: the rebuilt mean goes down cut to each device's rank). ``download``
+    is ``full`` (merged matrices go down) or ``factors`` (a change of rank ``rank`` goes down, cut
+    off from the merged one by a singular value decomposition).
     """
 
     rank: int | None = 4
@@ -27,6 +30,11 @@ class LoraConfig:
     targets: tuple[str, ...] = ()
     aggregate: str = "merge"
     download: str = "full"
+
+    @property
+    def sends_factors(self) -> bool:
+        """Whether changes go down as factors, not merged matrices."""
+        return self.download == "factors" or self.aggregate in ("ffa", "stack", "svd")
 
     @property
     def scale(self) -> float:
@@ -209,7 +217,8 @@ class LearningConfig:
     ``precision`` is ``float32``, ``float64``, ``bfloat16``, or ``auto`` for
     that of the checkpoint or named architecture: frozen weights are kept and the model is run in
     it. What is trained (factors, gates, whole matrices), what the optimiser remembers, and what
-    the server has added to, are in single precision at least.
+    the server has added to, are in single precision at least. ``ranks`` are those of each device's
+    factors by cluster, at most ``model.lora.rank``; () where all have that.
     """
 
     seed: int
@@ -232,6 +241,21 @@ class LearningConfig:
     device: str = "cpu"
     precision: str = "auto"
     holders: tuple[tuple[str, ...], ...] = ()
+    ranks: tuple[tuple[int, ...], ...] = ()
+
+    def ranks_of(self, cluster: str) -> tuple[int, ...] | None:
+        """Return the rank of each device's factors (K,); None where all have the model's."""
+        return dict(zip(self.clusters, self.ranks, strict=False)).get(cluster)
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """Ranks of devices to which changes go down cut, other than the server keeps them."""
+        lora, own = self.model.lora, {rank for ranks in self.ranks for rank in ranks}
+        if lora.rank is None or not lora.sends_factors or lora.aggregate == "stack":
+            return ()
+        if lora.aggregate == "svd":  # the server's are not cut
+            return tuple(sorted(own or {lora.rank}))
+        return tuple(sorted(own - {lora.rank}))
 
     @property
     def named(self) -> tuple[str, ...]:

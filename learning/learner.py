@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -104,6 +105,7 @@ class Learner:
         self.on_aggregation: Callable[[Aggregated], None] = lambda aggregated: None
         self.architecture: Architecture = architecture(self.sized_by)
         self._shared_files: Fingerprints | None = None
+        self._cut: WeakKeyDictionary[Handle, dict[int, Handle]] = WeakKeyDictionary()
 
     @cached_property
     def values(self) -> Values:
@@ -267,7 +269,29 @@ class Learner:
         experts: Sequence[int],
         adapter_epoch: Ints,
     ) -> Held:
-        """Devices in ``who`` take ``experts`` and the gate of ``server``."""
+        """Devices in ``who`` take ``experts`` and the gate of ``server``.
+
+        Where changes go down cut to a rank of theirs, it is the model that these add up to.
+        """
+        for rank, cut in sorted(self._cut.get(server, {}).items()):
+            ranks = self.config.ranks_of(cluster) or [rank] * len(who)
+            mine = np.asarray(who & (np.array(ranks) == rank))
+            if mine.any():
+                state = self._load(cut, state, cluster, mine, experts, adapter_epoch)
+                who = who & ~mine
+        if state is None or who.any():
+            state = self._load(server, state, cluster, who, experts, adapter_epoch)
+        return state
+
+    def _load(
+        self,
+        server: Handle,
+        state: Held | None,
+        cluster: str,
+        who: Mask,
+        experts: Sequence[int],
+        adapter_epoch: Ints,
+    ) -> Held:
         parts = [*experts, self.config.model.experts]
         versions = np.full((self.config.model.experts + 1, len(who)), -1)
         before: tuple[Handle, ...] = ()
@@ -384,10 +408,9 @@ class Learner:
         ``scale``, one number or one per device, (K,). ``usage`` (K, E), the devices' shares of each
         expert's use, weighs experts in place of both.
         """
-        return self.make(
+        made = partial(
+            self.make,
             AGGREGATE,
-            server,
-            offered,
             cluster=cluster,
             who=who,
             experts=list(experts),
@@ -396,6 +419,12 @@ class Learner:
             scale=scale,
             usage=usage,
         )
+        lora, before = self.config.model.lora, self._cut.get(server, {})
+        rank = lora.rank if lora.aggregate == "merge" and lora.download == "factors" else None
+        after = made(server, offered, cut=rank)
+        if cuts := self.config.cuts:
+            self._cut[after] = {r: made(before.get(r, server), offered, cut=r) for r in cuts}
+        return after
 
     def not_finite(self, state: Handle | Held) -> list[int]:
         """Return the devices whose tensors in ``state`` are not all finite. Forces ``state``."""

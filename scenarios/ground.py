@@ -54,6 +54,12 @@ class Kind(DeviceCompute):
     """Devices of a cluster that are alike."""
 
     devices: int = Field(ge=1, le=100_000, description="number of devices of this kind")
+    lora_rank: int | None = setting(
+        None,
+        "rank of their LoRA factors, at most learning.lora.rank; null for that",
+        ge=1,
+        le=100_000,
+    )
 
 
 class Battery(Section):
@@ -264,13 +270,29 @@ def _counted(kinds: Any) -> int | None:
 # Rules between the keys of a cluster, and between clusters and the source of contacts.
 
 
-def ground_problems(ground: Ground, source: str, geometry: bool) -> Iterator[Problem]:
-    """Yield what does not fit together; `geometry`: does the source know where satellites are?"""
+def ground_problems(
+    ground: Ground, source: str, geometry: bool, rank: int | None
+) -> Iterator[Problem]:
+    """Yield what does not fit together; `geometry`: does the source know where satellites are?
+
+    `rank` is that of LoRA's factors.
+    """
     for key, nodes in (("stations", ground.stations or ()), ("clusters", ground.clusters)):
         for index, node in enumerate(nodes):
             bare = without_geometry(node, source, "min_elevation_deg", "places", "places_path")
             for problem in _place(node, source) if geometry else bare:
                 yield problem.below("ground", key, index)
+    for index, cluster in enumerate(ground.clusters):
+        for number, kind in enumerate(cluster.kinds or ()):
+            text = (
+                f"is above learning.lora.rank, {rank}, the largest of all; raise that or lower this"
+            )
+            text = (
+                text if rank else "is not used without factors (learning.lora.rank null); remove it"
+            )
+            if (kind.lora_rank or 0) > (rank or 0):
+                key_path = ("ground", "clusters", index, "kinds", number, "lora_rank")
+                yield Problem(key_path, text)
 
 
 def _place(node: GroundNode, source: str) -> Iterator[Problem]:

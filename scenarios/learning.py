@@ -172,8 +172,10 @@ class Lora(Section):
         strict=False,
         max_length=100,
     )
-    aggregate: Literal["merge", "average"] = setting(
-        "merge", "average rebuilt matrices, or the factors themselves"
+    aggregate: Literal["merge", "average", "ffa", "stack", "svd"] = setting(
+        "merge",
+        "average of rebuilt matrices; of factors; of B beside one frozen A; factors stacked; or "
+        "the rebuilt one cut to each device's rank",
     )
     download: Literal["full", "factors"] = setting(
         "full", "what goes down: merged matrices, or a change of that rank"

@@ -121,7 +121,7 @@ class Scenario(Section):
         clusters, serve = len(self.ground.clusters), self.roles.satellites_learn
         yield from roles_problems(self.roles, orbit, self.ground, self.link)
         yield from orbit_problems(orbit, self.start, clusters, serve)
-        yield from ground_problems(self.ground, source, geometry)
+        yield from ground_problems(self.ground, source, geometry, self.learning.lora.rank)
         yield from link_problems(self.link, source, geometry)
         yield from sidelink_problems(self.link.sidelink, self.ground, source, geometry)
         if self.link.isl is not None and not (serve and geometry):

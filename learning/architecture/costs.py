@@ -130,21 +130,26 @@ class Architecture:
             for name, shape in part.items()
         )
 
-    def upload_tensors(self, experts: Sequence[int], gate: bool) -> tuple[TensorSize, ...]:
-        """Return what a device sends up: factors of ``experts``, and what is shared if ``gate``."""
-        parts = tuple(experts), gate
+    def upload_tensors(
+        self, experts: Sequence[int], gate: bool, rank: int | None = None
+    ) -> tuple[TensorSize, ...]:
+        """Return what a device sends up: factors of ``experts``, and what is shared if ``gate``.
+
+        ``rank`` is that of the device's factors, the model's by default.
+        """
+        parts = tuple(experts), gate, rank
         if parts not in self._uploads:  # asked for at every contact, and the same each time
-            tuned = [dict(self._tuned(expert)) for expert in experts]
+            tuned = [dict(self._tuned(expert, rank)) for expert in experts]
             self._uploads[parts] = self.sent_tensors(*tuned, *([self._shared] * gate))
         return self._uploads[parts]
 
     @cached_property
-    def _uploads(self) -> dict[tuple[tuple[int, ...], bool], tuple[TensorSize, ...]]:
+    def _uploads(self) -> dict[tuple[tuple[int, ...], bool, int | None], tuple[TensorSize, ...]]:
         return {}
 
-    def upload_bytes(self, experts: Sequence[int], gate: bool) -> float:
-        """Bytes that one device sends up."""
-        return float(sum(tensor.bytes for tensor in self.upload_tensors(experts, gate)))
+    def upload_bytes(self, experts: Sequence[int], gate: bool, rank: int | None = None) -> float:
+        """Bytes that one device sends up, as :meth:`upload_tensors`."""
+        return float(sum(tensor.bytes for tensor in self.upload_tensors(experts, gate, rank)))
 
     def download_bytes(self, experts: Sequence[int], gate: bool) -> float:
         """Bytes that one device receives: merged weights of ``experts``, and what is shared.
@@ -155,7 +160,10 @@ class Architecture:
         return float(numbers * self.native_bytes)
 
     def factor_bytes(self, experts: int) -> float:
-        """Bytes of one change of rank r in each of ``experts`` experts, as it is sent down."""
+        """Bytes of one change of rank r in each of ``experts`` experts, as it is sent down.
+
+        Where A is frozen (``ffa``) it is on the devices already.
+        """
         return float(experts * self.tuned_parameters * self.native_bytes)
 
     # -- what a device computes and holds
@@ -191,8 +199,7 @@ class Architecture:
     ) -> Cost:
         active = min(self.top_k, max(len(held), 1))
         moving = min(active, len(trained)) * self.tuned_parameters
-        factors = self.config.model.lora.rank is not None
-        weights = active * self.expert_parameters + factors * moving
+        weights = active * self.expert_parameters + min(active, len(trained)) * self._factors
         weights += self.gate_parameters + self._multiplied_parameters
         # What a weight's own gradient takes is as much as its product, wherever that is counted.
         counted = self.tensors.products
@@ -201,7 +208,7 @@ class Architecture:
         flops = tokens * ((FORWARD + INPUT_GRADIENT) * weights + WEIGHT_GRADIENT * moving)
         tuned = len(trained) * self.tuned_parameters
         numbers = len(held) * self.expert_parameters + self.gate_parameters
-        numbers += self.backbone_parameters + factors * tuned
+        numbers += self.backbone_parameters + len(trained) * self._factors
         copies += 1 + len(self.config.optimizer.slots)
         numbers += copies * (tuned + gate * self.shared_parameters)
         numbers += self.rows.tokens * self.activations(active)
@@ -241,17 +248,27 @@ class Architecture:
 
     # -- names and shapes of what moves
 
-    def _tuned(self, expert: int) -> Iterator[tuple[str, Shape]]:
+    @cached_property
+    def _factors(self) -> int:
+        """Numbers of one expert's factors, trained or frozen; 0 where matrices are trained."""
         lora = self.config.model.lora
+        factored = (n for n in self.tensors.factored if lora.is_target(_matrix(n)))
+        ends = sum(sum(self.tensors.expert[name]) for name in factored)
+        return self.tensors.layers * (lora.rank or 0) * ends
+
+    def _tuned(self, expert: int, rank: int | None = None) -> Iterator[tuple[str, Shape]]:
+        lora = self.config.model.lora
+        rank = rank or lora.rank
         for layer in range(self.tensors.layers):
             for name, shape in self.tensors.expert.items():
                 full = f"expert.{expert}.{layer}.{name}"
-                if lora.rank is None:
+                if rank is None:
                     yield full, shape
                 elif name in self.tensors.factored and lora.is_target(_matrix(name)):
                     matrix = full.removesuffix(".weight")
-                    yield f"{matrix}.a", (lora.rank, shape[1])
-                    yield f"{matrix}.b", (shape[0], lora.rank)
+                    if lora.aggregate != "ffa":
+                        yield f"{matrix}.a", (rank, shape[1])
+                    yield f"{matrix}.b", (shape[0], rank)
 
     @cached_property
     def _shared(self) -> Part:

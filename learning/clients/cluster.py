@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,8 @@ class ClusterState:
         self.adapter_epoch: Ints = np.zeros(k, np.int64)
         self.changes_held: Ints = np.zeros((k, experts), np.int64)
         self.holds: Mask = np.ones((k, experts), bool)
+        own = learner.config.ranks_of(cluster.name)
+        self.ranks: Ints = np.array(own or [learner.config.model.lora.rank or 0] * k)
         self._rounds_before: Ints = np.zeros(k, np.int64)
         self._rounds_before_offered: Ints = np.zeros(k, np.int64)
         self._through: Floats = np.zeros(k)
@@ -111,6 +114,13 @@ class ClusterState:
     def _alike(self) -> bool:
         """Whether every device holds all that the cluster is given."""
         return bool(np.count_nonzero(self.holds) == self.holds.size)
+
+    @cached_property
+    def _cuts(self) -> Ints:
+        """Ranks (K,) to which changes are cut that go down; 1 where they are not."""
+        lora = self.learner.config.model.lora
+        cuts = lora.sends_factors and lora.aggregate != "stack"
+        return self.ranks if cuts else np.ones_like(self.ranks)
 
     # -- downlink
 
@@ -165,23 +175,29 @@ class ClusterState:
         for model in self.downloads:
             size = np.where(model.who, model.bytes, size)
             version = np.where(model.who, model.server.version, version)
-        mine = self.holds[asking]
-        personal = not self._alike and bool((mine != mine[:1]).any())
+        mine = np.column_stack([self.holds, self._cuts])[asking]
+        alike = self._alike and len(set(self._cuts.tolist())) < 2
+        personal = not alike and bool((mine != mine[:1]).any())
         return Download(Payload(name, size, version), asking, personal=personal)
 
     def _download_bytes(self, experts: Sequence[int], gate: bool, changes: Ints | None) -> Floats:
         """Return the bytes (K,) that devices download of those of ``experts`` that they hold.
 
-        These are whole experts or, with ``learning.lora.download: factors``, the changes of rank r
-        that a device misses, where those are less. ``changes`` (E,) counts those at the server.
+        These are whole experts or, where factors go down, the changes that a device misses, cut to
+        its rank, where those are less. ``changes`` (E,) counts those at the server, stacked ones by
+        their ranks.
         """
-        sizes, every = self.learner.architecture, list(experts)
-        whole, change = sizes.download_bytes(every[:1], False), sizes.factor_bytes(1)
+        sizes, every, lora = (
+            self.learner.architecture,
+            list(experts),
+            self.learner.config.model.lora,
+        )
+        whole = sizes.download_bytes(every[:1], False)
         parts: Floats = np.full((len(self.holds), len(every)), whole)
-        if changes is not None and self.learner.config.model.lora.download == "factors":
-            before = self.changes_held[:, every]
-            missed = np.minimum(whole, (changes[every] - before) * change)
-            parts = np.where(before == NOT_HELD, whole, missed)
+        if changes is not None and lora.sends_factors and lora.rank is not None:
+            before, of_rank = self.changes_held[:, every], sizes.factor_bytes(1) / lora.rank
+            missed = (changes[every] - before) * of_rank * self._cuts[:, None]
+            parts = np.where(before == NOT_HELD, whole, np.minimum(whole, missed))
         total: Floats = (self.holds[:, every] * parts).sum(axis=1)
         return self.copies * (total + sizes.download_bytes([], gate))
 
@@ -360,15 +376,17 @@ class ClusterState:
         Where they hold different ones, the list of tensors is that of a device that sends most.
         """
         sizes, copies = self.learner.architecture, self.copies
-        if self._alike:
-            tensors = sizes.upload_tensors(experts, gate) * copies
-            return Payload(name, copies * sizes.upload_bytes(experts, gate), version, tensors)
-        mine = self.holds[:, list(experts)]
-        counts = mine.sum(axis=1)
-        most = np.array(experts, np.int64)[mine[counts.argmax()]].tolist()
-        one = sizes.upload_bytes(list(experts)[:1], False)
-        total = copies * (counts * one + sizes.upload_bytes([], gate))
-        return Payload(name, total, version, sizes.upload_tensors(most, gate) * copies)
+        ranks: list[int] = self.ranks.tolist()
+        if self._alike and len(set(ranks)) < 2:
+            rank = ranks[0]
+            tensors = sizes.upload_tensors(experts, gate, rank) * copies
+            return Payload(name, copies * sizes.upload_bytes(experts, gate, rank), version, tensors)
+        first, mine = list(experts)[:1], self.holds[:, list(experts)]
+        sent = mine.sum(axis=1) * [sizes.upload_bytes(first, False, rank) for rank in ranks]
+        device = sent.argmax()
+        most = np.array(experts, np.int64)[mine[device]].tolist()
+        tensors = sizes.upload_tensors(most, gate, ranks[device]) * copies
+        return Payload(name, copies * (sent + sizes.upload_bytes([], gate)), version, tensors)
 
     def upload(
         self,

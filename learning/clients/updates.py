@@ -124,6 +124,18 @@ def merge(
     )
 
 
+def changes_in(learner: Learner, cluster: str, who: Mask) -> Ints:
+    """Return how many changes an update of the devices ``who`` (K,), or (K, E), is to an expert.
+
+    It is one or, where factors are stacked, the ranks of all these devices.
+    """
+    lora, ranks = learner.config.model.lora, learner.config.ranks_of(cluster)
+    if lora.aggregate != "stack":
+        return np.asarray(who.any(axis=0), np.int64)
+    found: Ints = np.tensordot(ranks or [lora.rank or 0] * len(who), who, 1)
+    return found
+
+
 def mean_change(learner: Learner, server: Handle, updates: Sequence[Weighted]) -> Handle:
     """Return what :func:`merge` adds to ``server`` for all the updates together, by stored name."""
     total = learner.zeros(server)

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, NonNegativeFloat, NonNegativeInt, PositiveF
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
-from learning.clients.updates import merge
+from learning.clients.updates import changes_in, merge
 from learning.methods.base import Protocol, World
 from learning.methods.fedavg import FedAvg
 from learning.methods.options import CHECKED, Share, option
@@ -238,7 +238,7 @@ class Aligned(FedAvg):
         for update, own in zip(self.updates, used, strict=True):
             share = shares[update.cluster]
             self.weights = merge(self.learner, self.weights, update, share, usage=own / total)
-            changes = changes + own.any(axis=0)
+            changes = changes + changes_in(self.learner, update.cluster, own > 0)
         self.fitness = averaged(
             self.fitness, self.scored, self.served, self.options.fitness_average
         )

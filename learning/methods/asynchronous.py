@@ -124,7 +124,7 @@ class Asynchronous(GlobalModelMethod):
         stale = np.concatenate([update.behind(self.version) for update in updates])
         weighted = self.weighted(updates)
         self.weights = self.server_step(weighted)
-        self.aggregated(self.experts, changes=len(weighted))
+        self.aggregated(self.experts, self.changes_in(updates))
         parts = self.learner.architecture.named(self.experts, gate=True)
         counts = f"devices:{len(stale)} updates:{len(updates)} {described('staleness', stale)}"
         return Note("aggregate", self.version, f"{parts} {counts}")

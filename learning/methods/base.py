@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from learning.clients.cluster import ClusterState
-from learning.clients.updates import ServerModel, Update, Weighted, merge
+from learning.clients.updates import ServerModel, Update, Weighted, changes_in, merge
 from learning.config import LearningConfig
 from learning.learner import Learner, LocalLoss
 from learning.methods.options import NoOptions
@@ -197,6 +197,10 @@ class Method(ABC):
         self.version += 1
         self.registry.changed(experts, changes)
 
+    def changes_in(self, updates: Sequence[Update]) -> int:
+        """Return how many changes ``updates`` are to an expert: one each, or the ranks stacked."""
+        return sum(int(changes_in(self.learner, u.cluster, u.who)) for u in updates)
+
     def conclude(self) -> Protocol:
         """Run after time has ended; may ask only for Measure, Assign, Note and Forecast."""
         yield from ()
@@ -252,7 +256,7 @@ class GlobalModelMethod(Method):
             return
         stale = update.staleness(self.version)
         self.weights = self.server_step([(update, 1.0)])
-        self.aggregated(update.sent.experts)
+        self.aggregated(update.sent.experts, self.changes_in([update]))
         devices = f"devices:{int(update.who.sum())}/{len(update.who)}"
         yield Note("aggregate", self.version, f"{update.sent.name} {devices} {stale}")
 

@@ -76,7 +76,7 @@ class FedAvg(GlobalModelMethod):
         By default the mean of all updates is added to the server's model.
         """
         self.weights = self.server_step([(u, shares[u.cluster]) for u in self.updates])
-        self.aggregated(self.experts, changes=len(self.updates))
+        self.aggregated(self.experts, self.changes_in(self.updates))
         return self.experts
 
     def begin_round(self) -> Protocol:

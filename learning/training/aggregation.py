@@ -34,6 +34,7 @@ def aggregate(
     eligible: Sequence[bool] | None = None,
     scale: float | Sequence[float] = 1.0,
     usage: Sequence[Sequence[float]] | None = None,
+    cut: int | None = None,
 ) -> dict[str, Tensor]:
     """Return the server's model after the updates of the devices in ``who`` (K,) of a cluster.
 
@@ -41,7 +42,8 @@ def aggregate(
     the version that each device downloaded, weighted by :func:`sample_weights` times ``scale``, one
     number or (K,). Where ``usage`` (K, E) is given, it weights the changes of experts instead: a
     device's share of an expert's use, u_ke / sum_k u_ke. An expert that nobody has used stays as it
-    is. Raises :class:`ValueError` as :func:`add_changes` does.
+    is. Changes of factors may be ``cut`` to a rank. Raises :class:`ValueError` as
+    :func:`add_changes` does.
     """
     shares = sample_weights(task, cluster, who, eligible)
     scales = [scale] * len(shares) if isinstance(scale, int | float) else scale
@@ -52,7 +54,7 @@ def aggregate(
         for expert, own in by_expert.items():
             check_shares(own, f"the users of expert {expert}", whole=False)
         by_expert = {expert: own for expert, own in by_expert.items() if any(own)}
-    return add_changes(task, server, offered, by_expert, weights if gate else None)
+    return add_changes(task, server, offered, by_expert, weights if gate else None, cut)
 
 
 def add_changes(
@@ -61,14 +63,15 @@ def add_changes(
     offered: Mapping[str, Tensor],
     experts: Mapping[int, Sequence[float]],
     gate: Sequence[float] | None = None,
+    cut: int | None = None,
 ) -> dict[str, Tensor]:
     """Return the server's model with ``W += sum_k w_k dW_k``, the weights (K,) given by expert.
 
     ``gate`` are the weights of what is shared, which stays as it is without them. With factors,
     each device's update ``scale B_k A_k`` is rebuilt at the satellite before it is averaged (Remark
     1), as the average of the factors would be another matrix. Its rank is up to K r, so the server
-    keeps full matrices. Where factors go down, the sum is cut off at rank r; where factors are
-    averaged, that is its rank. What is offered as a whole moves the server's towards it. Raises
+    keeps full matrices, unless it is ``cut``. Factors of lower ranks end in rows of zeros. What is
+    offered as a whole moves the server's towards it. Raises
     :class:`ValueError` for weights that are negative or not finite, and for an update that is not
     finite.
     """
@@ -84,9 +87,9 @@ def add_changes(
             if tensor.dtype == torch.bfloat16 and not task.traits.batched:
                 for part in (name, name + ADDED_A, name + ADDED_B):
                     after.pop(part, None)
-                after |= _beside(task.config.model.lora, server, a, b, weights, name)
+                after |= _beside(task.config.model.lora, server, a, b, weights, name, cut)
             else:
-                after[name] = tensor + _change(task.config.model.lora, a, b, weights, name)
+                after[name] = tensor + _change(task.config.model.lora, a, b, weights, name, cut)
         elif DELTA + name in offered:
             after[name] = tensor + summed(offered[DELTA + name], weights, name)
         elif name in offered:
@@ -112,13 +115,14 @@ def _beside(
     b: Tensor,
     weights: Sequence[float],
     name: str,
+    cut: int | None,
 ) -> dict[str, Tensor]:
     """Return what becomes of a matrix of sixteen bits, (out, in): it stays, with factors beside.
 
     Once they would be larger than the matrix, they are added to it in single precision. What is
     added would vanish in sixteen bits.
     """
-    left, right = _factors_of_sum(lora, a, b, weights, name, looks=True)
+    left, right = _factors_of_sum(lora, a, b, weights, name, cut, looks=True)
     left = left / lora.scale
     if name + ADDED_A in server:
         left = torch.cat([server[name + ADDED_B], left], 1)
@@ -128,9 +132,16 @@ def _beside(
     return {name: server[name] + lora.scale * (left @ right)}
 
 
-def _change(lora: LoraConfig, a: Tensor, b: Tensor, weights: Sequence[float], name: str) -> Tensor:
+def _change(
+    lora: LoraConfig,
+    a: Tensor,
+    b: Tensor,
+    weights: Sequence[float],
+    name: str,
+    cut: int | None,
+) -> Tensor:
     """Return what one matrix moves by, (out, in), out of ``a`` (K, r, in) and ``b`` (K, out, r)."""
-    left, right = _factors_of_sum(lora, a, b, weights, name)
+    left, right = _factors_of_sum(lora, a, b, weights, name, cut)
     moved = left @ right
     if not moved.isfinite().all():  # a product of finite factors: raises with the device's number
         return weighted_sum(product(a, b, lora.scale), weights, name)
@@ -143,28 +154,34 @@ def _factors_of_sum(
     b: Tensor,
     weights: Sequence[float],
     name: str,
+    cut: int | None,
     looks: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Return factors of ``scale sum_k w_k B_k A_k``: those of the devices side by side.
 
     They are (out, K r) and (K r, in); the devices' products are not made one by one. Averages of
-    factors are of rank r, and so is what goes down as factors.
+    factors are of rank r, and so is the sum where all have the same A. What is ``cut`` is the
+    nearest matrix of that rank or, of factors that are averaged, their first rows.
     """
     if lora.aggregate == "average":
         total = sum(weights)
         means = [weight / total for weight in weights]
         mean_a, mean_b = weighted_sum(a, means, name), weighted_sum(b, means, name)
-        return total * lora.scale * mean_b, mean_a
-    looks |= lora.download == "factors"  # a number that is not finite shows in the product too
+        return total * lora.scale * mean_b[:, :cut], mean_a[:cut]
+    if lora.aggregate == "ffa":
+        here = [device for device, weight in enumerate(weights) if weight > 0]
+        shared = max(a[here], key=torch.count_nonzero)  # the others hold its first rows
+        return lora.scale * weighted_sum(b, weights, name)[:, :cut], in_single(shared)[:cut]
+    looks |= cut is not None  # a number that is not finite shows in the product too
     (a, _), (b, shares) = (_weighted(part, weights, name, looks) for part in (a, b))
     left = (lora.scale * shares[:, None, None] * b).transpose(0, 1).flatten(1)
-    if lora.download == "factors":
-        return _truncated(left, a.flatten(0, 1), lora.rank)
+    if cut is not None:
+        return _truncated(left, a.flatten(0, 1), cut)
     return left, a.flatten(0, 1)
 
 
-def _truncated(left: Tensor, right: Tensor, rank: int | None) -> tuple[Tensor, Tensor]:
-    """Return factors of the nearest matrix of LoRA's rank to ``left right``: (K r) to r.
+def _truncated(left: Tensor, right: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """Return factors of the nearest matrix of ``rank`` to ``left right``: (K r) to r.
 
     The factors are made orthogonal first, so that the singular value decomposition is one of K r
     rows and columns at most (Eckart and Young).

@@ -167,7 +167,7 @@ def offer(
     Names are ``factor.expert...`` as in the state and ``delta.{name}``, the latter for what is
     shared too if ``gate``. Numbers are rounded to the format they are sent in. Buffers are there
     by their own names as they are: a variance that others have changed meanwhile, plus a change,
-    may be none.
+    may be none. An A that is frozen is there as it is, and not sent.
     """
     held = tuple(expert for expert, row in enumerate(versions[:-1]) if max(row) >= 0)
     if missing := sorted(set(experts) - set(held)):
@@ -177,10 +177,12 @@ def offer(
         if is_of(name, experts) or (gate and task.is_shared(name)):
             trained, is_buffer = own.get(name, base), name in task.buffers
             offered[name if is_buffer else DELTA + name] = trained if is_buffer else trained - base
-    sent_as = task.config.upload_format
-    if sent_as == "native":
-        return {name: task.as_run(tensor) for name, tensor in offered.items()}
-    return {n: as_sent(t, sent_as) if t.is_floating_point() else t for n, t in offered.items()}
+    for name, tensor in offered.items():
+        if not (is_frozen(task, name) or not tensor.is_floating_point()):
+            sent_as = task.config.upload_format
+            native = sent_as == "native"
+            offered[name] = task.as_run(tensor) if native else as_sent(tensor, sent_as)
+    return offered
 
 
 def trained_name(name: str) -> str:
@@ -359,6 +361,12 @@ def finite_rows(stacked: Tensor) -> Tensor:
     return found if found.all() else rows.isfinite().all(1)
 
 
+def is_frozen(task: Task, name: str) -> bool:
+    """Whether ``name`` in a state is a factor that is not trained: A, where all have the same."""
+    ffa = task.config.model.lora.aggregate == "ffa"
+    return ffa and name.startswith(FACTOR) and name.endswith(".a")
+
+
 def is_whole(task: Task, name: str) -> bool:
     """Whether a stored tensor that devices hold is trained without factors, if at all."""
     return task.is_shared(name) or task.config.model.lora.rank is None
@@ -386,24 +394,33 @@ def _fresh_factors(
     sizes: Mapping[str, Sequence[int]],
     adapter_epoch: Sequence[int],
 ) -> State:
-    """Return factors of the matrices of ``sizes`` (out, in), at least in single precision."""
-    rank = task.config.model.lora.rank
-    if rank is None:
+    """Return factors of the matrices of ``sizes`` (out, in), at least in single precision.
+
+    Those of a device of lower rank end in rows of zeros, which training leaves as they are.
+    """
+    lora, ranks = task.config.model.lora, task.config.ranks_of(cluster)
+    if lora.rank is None:
         return {}
     factors: State = {}
+    rows, frozen = len(adapter_epoch), lora.aggregate == "ffa"
+    drawn_for = [() if frozen else (cluster, epoch) for epoch in adapter_epoch]
     for matrix, (out_features, in_features) in sorted(sizes.items()):
         drawn = {
-            g: torch.from_numpy(
-                fresh_a(rank, in_features, stream(task.config.seed, "lora", cluster, g, matrix))
+            key: torch.from_numpy(
+                fresh_a(lora.rank, in_features, stream(task.config.seed, "lora", *key, matrix))
             )
-            for g in set(adapter_epoch)
+            for key in set(drawn_for)
         }
-        alike, rows = len(drawn) == 1, len(adapter_epoch)  # then in one memory
-        first = drawn[adapter_epoch[0]]
-        a = first.expand(rows, -1, -1) if alike else torch.stack([drawn[g] for g in adapter_epoch])
-        a = a.to(task.device, torch.promote_types(task.dtype, torch.float32))
+        alike = len(drawn) == 1  # then in one memory
+        a = torch.stack([drawn[key] for key in (drawn_for[:1] if alike else drawn_for)])
+        a = a.to(task.device, torch.promote_types(task.dtype, torch.float32)).expand(rows, -1, -1)
+        if ranks is not None:
+            below = torch.arange(lora.rank) < torch.tensor(ranks[:rows])[:, None]
+            a = a * below.to(a)[..., None]
         factors[f"{FACTOR}{matrix}.a"] = a
-        factors[f"{FACTOR}{matrix}.b"] = a.new_zeros(1, out_features, rank).expand(rows, -1, -1)
+        factors[f"{FACTOR}{matrix}.b"] = a.new_zeros(1, out_features, lora.rank).expand(
+            rows, -1, -1
+        )
     return factors
 
 

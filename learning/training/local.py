@@ -24,6 +24,7 @@ from learning.training.device_state import (
     assembled,
     delta_of,
     experts_held,
+    is_frozen,
     remembered_of,
 )
 from learning.training.local_loss import with_term
@@ -116,6 +117,11 @@ def train_rounds(
         for matrix, pairs in beside.items()
         for number, pair in enumerate(pairs)
         for factor, tensor in zip("ab", pair, strict=True)
+    }
+    own |= {
+        task.names.path(name.removeprefix(FACTOR)): tensor
+        for name, tensor in state.items()
+        if is_frozen(task, name) and name.removesuffix("a") + "b" in moved
     }
     config = task.config
     gates = [path for name, path in moved.items() if is_gate(name)]
@@ -254,9 +260,11 @@ def _beside(
             stored = name.removesuffix(ADDED_A)
             matrix = stored.removeprefix(BASE).removesuffix(".weight")
             pair = tensor, state[stored + ADDED_B]
-        elif name.startswith((PENDING, FACTOR)) and name.endswith(".a") and name not in moved:
-            matrix = name[name.index("expert.") :].removesuffix(".a")
-            pair = tensor, state[name.removesuffix(".a") + ".b"]
+        elif name.startswith((PENDING, FACTOR)) and name.endswith(".a"):
+            other = name.removesuffix("a") + "b"
+            if other in moved:
+                continue
+            matrix, pair = name[name.index("expert.") :].removesuffix(".a"), (tensor, state[other])
         else:
             continue
         if is_of(matrix, routed) and pair[1].any():
@@ -272,7 +280,8 @@ def _moved_names(
     for name in state:
         stored = name.removeprefix(FACTOR)
         own = not name.startswith((BASE, FACTOR, OPTIMIZER, PENDING))
-        if is_of(stored, experts) or (gate and own and task.is_shared(name)):
+        of_expert = is_of(stored, experts) and not is_frozen(task, name)
+        if of_expert or (gate and own and task.is_shared(name)):
             moved[name] = task.names.path(stored)
     return moved
 

@@ -36,9 +36,8 @@ def with_term(
     paths: dict[str, tuple[str, ...]] = {}
     for name in moved:  # by stored name that of a tensor, or those of its matrix's two factors
         if name.startswith(FACTOR):
-            matrix = name.rpartition(".")[0]
-            pair = moved[f"{matrix}.a"], moved[f"{matrix}.b"]
-            paths[matrix.removeprefix(FACTOR) + ".weight"] = pair
+            matrix, path = (of.rpartition(".")[0] for of in (name, moved[name]))
+            paths[matrix.removeprefix(FACTOR) + ".weight"] = f"{path}.a", f"{path}.b"
         else:
             paths[name] = (moved[name],)
     dicts = [{name: state[BASE + name] for name in paths}]

@@ -148,7 +148,7 @@ def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
         raise InputError(f"learning.options.{error}") from None
     learner = learner_of(scenario)
     learner.metrics = _metrics(scenario, method)
-    for problem in _unmet(scenario, method, learner.architecture.experts):
+    for problem in _unmet(scenario, method, learner):
         raise InputError(problem)
     try:
         method.check(learner.config)
@@ -176,9 +176,10 @@ def _metrics(scenario: Scenario, method: MethodType) -> tuple[str, ...]:
     return names
 
 
-def _unmet(scenario: Scenario, method: MethodType, experts: int) -> Iterator[str]:
+def _unmet(scenario: Scenario, method: MethodType, learner: Learner) -> Iterator[str]:
     """Say which needs of the method, its class attributes, the scenario does not meet."""
     learning, link, kind = scenario.learning, scenario.link, scenario.learning.model.kind
+    experts = learner.architecture.experts
     name = f"method {learning.method!r}"
     if method.waits_for_all and learning.aggregation.when != "all":
         yield f"learning.aggregation: {name} waits for all its clients; remove it"
@@ -203,10 +204,12 @@ def _unmet(scenario: Scenario, method: MethodType, experts: int) -> Iterator[str
                 "{within_plane: ring, between_planes: all, rate_mbps: 100}"
             )
     if experts and learning.lora.rank is not None:
-        if method.lora_refused == "download" and learning.lora.download == "factors":
+        key = "download" if learning.lora.download == "factors" else "aggregate"
+        if method.lora_refused == "download" and learner.config.model.lora.sends_factors:
             yield (
-                f"learning.lora.download: the server of {name} moves matrices by changes of any "
-                "rank, and 'factors' would carry one rank only; set it to full"
+                f"learning.lora.{key}: the server of {name} moves matrices by changes of any rank, "
+                f"and {getattr(learning.lora, key)!r} would carry one rank only; set it to "
+                f"{'full' if key == 'download' else 'merge or average'}"
             )
         if method.lora_refused == "rank":
             yield (
@@ -215,6 +218,9 @@ def _unmet(scenario: Scenario, method: MethodType, experts: int) -> Iterator[str
             )
     for keys, by in _unused(learning, method, experts):
         yield from (f"learning.{key}: is not used by {by}; remove it" for key in sorted(keys))
+    if learner.config.ranks and not (experts and method.uses_lora):
+        by = name if experts else f"{kind!r}, which has no experts"
+        yield f"ground.clusters: lora_rank of kinds is not used by {by}; remove it"
 
 
 def _unused(learning: Learning, method: MethodType, experts: int) -> Iterator[tuple[set[str], str]]:
@@ -326,6 +332,16 @@ def _said(section: Section) -> set[str]:
     return {key for key, value in section.model_dump().items() if value != plain[key]}
 
 
+def _ranks(scenario: Scenario) -> tuple[tuple[int, ...], ...]:
+    """Return the ranks of all devices' factors by cluster, () where none has one of its own."""
+    most, clusters = scenario.learning.lora.rank, scenario.ground.clusters
+    own = [[k.lora_rank for k in c.kinds or () for _ in range(k.devices)] for c in clusters]
+    if most is None or not any(map(any, own)):
+        return ()
+    counts = zip(own, device_counts(scenario), strict=True)
+    return tuple(tuple(rank or most for rank in ranks or [None] * n) for ranks, n in counts)
+
+
 def _config(scenario: Scenario) -> LearningConfig:
     learning, model = scenario.learning, scenario.learning.model
     return LearningConfig(
@@ -343,6 +359,7 @@ def _config(scenario: Scenario) -> LearningConfig:
         optimizer=settings.OptimizerConfig(**learning.optimizer.model_dump()),
         schedule=settings.ScheduleConfig(**learning.schedule.model_dump(exclude_none=True)),
         holders=holders_of(scenario),
+        ranks=_ranks(scenario),
         **learning.model_dump(include=SAME),
     )
 

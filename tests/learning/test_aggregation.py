@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from learning import Learner
 from tests.kit import learning as kit
 from tests.kit.devices import Devices, moved
 from tests.kit.training import add_changes, sample_weights
@@ -15,7 +16,7 @@ EXPERTS, WEIGHTS = (0, 1), (0.5, 0.2, 0.3)
 LORA, SHORT = kit.LoraConfig(rank=2), kit.Pretraining(20, 20, 20)
 MODEL = kit.ModelConfig(experts=2, hidden=10, expert_hidden=6, layers=2, lora=LORA)
 CONFIG = kit.LearningConfig(4, ("a", "b"), (3, 2), MODEL, pretraining=SHORT)
-MODES = [{}, {"aggregate": "average"}, {"download": "factors"}]
+MODES = [{}, {"aggregate": "average"}, {"aggregate": "ffa"}]
 
 
 def with_lora(task, **changes):
@@ -34,8 +35,8 @@ def factors(offered, matrix="expert.0.0.up"):
     return (offered[f"factor.{matrix}.{factor}"].double().numpy() for factor in "ab")
 
 
-def change_of(task, server, offered, weights=WEIGHTS, matrix="expert.0.0.up"):
-    merged = add_changes(task, server, offered, {0: weights})
+def change_of(task, server, offered, weights=WEIGHTS, cut=None, matrix="expert.0.0.up"):
+    merged = add_changes(task, server, offered, {0: weights}, cut=cut)
     return (merged[f"{matrix}.weight"] - server[f"{matrix}.weight"]).double().numpy()
 
 
@@ -61,20 +62,71 @@ def test_experts_and_gates_move_by_the_weighted_mean_change(task, server, offere
         np.testing.assert_allclose(gates[name].numpy(), expected, atol=1e-7)
 
 
-def test_averages_have_the_rank_of_the_factors_and_factors_down_are_the_best(task, server, offered):
-    a, b = factors(offered)
-    shares = np.array(WEIGHTS)[:, None, None]
-    average = with_lora(task, aggregate="average")
-    expected = 2.0 * (shares * b).sum(0) @ (shares * a).sum(0)
-    np.testing.assert_allclose(change_of(average, server, offered), expected, atol=1e-6)
-    # late devices add their share of an average too
-    found = change_of(average, server, offered, (0.0, 0.2, 0.0))
-    np.testing.assert_allclose(found, 0.2 * 2.0 * b[1] @ a[1], atol=1e-6)
-    # what goes down as factors is the best of that rank (Eckart and Young: cut off after two)
-    u, values, v = np.linalg.svd(change_of(task, server, offered))
-    assert values[2] > 1e-3 * values[0]
-    found = change_of(with_lora(task, download="factors"), server, offered)
-    np.testing.assert_allclose(found, (u[:, :2] * values[:2]) @ v[:2], atol=1e-5)
+def best(matrix, rank):
+    """The nearest matrix of a rank (Eckart and Young): the singular values behind it cut off."""
+    u, values, v = np.linalg.svd(matrix)
+    return (u[:, :rank] * values[:rank]) @ v[:rank]
+
+
+@pytest.mark.parametrize("ranks", [(2, 2, 2), (2, 1, 2)])
+@pytest.mark.parametrize("mode", ["merge", "average", "ffa", "stack", "svd"])
+def test_each_mode_is_what_its_paper_writes_device_by_device(task, server, offered, mode, ranks):
+    """In double precision, to 1e-12; what goes down cut to a rank is the best of that rank."""
+    exact = {name: tensor.double() for name, tensor in offered.items()}
+    server = {name: tensor.double() for name, tensor in server.items()}
+    a, b = exact["factor.expert.0.0.up.a"], exact["factor.expert.0.0.up.b"]
+    a[:] = a[0] if mode == "ffa" else a
+    for device, rank in enumerate(ranks):  # zeros behind a device's own rank
+        a[device, rank:], b[device, :, rank:] = 0, 0
+    a, b, shares = a.numpy(), b.numpy(), np.array(WEIGHTS)[:, None, None]
+    merged = sum(2.0 * w * b[k] @ a[k] for k, w in enumerate(WEIGHTS))
+    mean_a, mean_b = a[0] if mode == "ffa" else (shares * a).sum(0), (shares * b).sum(0)
+    averages = 2.0 * mean_b @ mean_a
+    stacked = np.hstack(2.0 * shares * b) @ np.vstack(a)
+    np.testing.assert_allclose(stacked, merged, atol=1e-12)
+    if mode == "ffa":
+        np.testing.assert_allclose(averages, merged, atol=1e-12)
+    some, of_means = with_lora(task, aggregate=mode), mode in ("average", "ffa")
+    found = change_of(some, server, exact)
+    np.testing.assert_allclose(found, averages if of_means else merged, atol=1e-12)
+    for rank in () if mode == "stack" else (1, 2):
+        cut = 2.0 * mean_b[:, :rank] @ mean_a[:rank] if of_means else best(merged, rank)
+        found = change_of(some, server, exact, cut=rank)
+        np.testing.assert_allclose(found, cut, atol=1e-12)
+    # late devices add their share of it too
+    found = change_of(some, server, exact, (0.0, 0.2, 0.0))
+    np.testing.assert_allclose(found, 0.2 * 2.0 * b[1] @ a[1], atol=1e-12)
+
+
+@pytest.mark.parametrize(("mode", "down"), [("svd", "full"), ("merge", "factors"), ("ffa", "full")])
+def test_devices_hold_the_sum_of_changes_cut_to_their_ranks(mode, down):
+    """The server's, too, where it sends what it keeps; zeros behind a rank are never trained."""
+    model = replace(MODEL, lora=replace(LORA, aggregate=mode, download=down))
+    ranks = ((1, 2, 2), (2, 2))
+    learner = Learner(replace(CONFIG, model=model, ranks=ranks, precision="float64"))
+    who, none, name = np.ones(3, bool), np.zeros(3, int), "expert.0.0.up"
+    server, state, wanted = learner.start(), None, {1: 0.0, 2: 0.0, 6: 0.0}
+    first = learner.force(server)[f"{name}.weight"].numpy()
+    for number in range(3):
+        state = learner.load(server, state, "a", who, EXPERTS, none + number)
+        bases = learner.force(state)[f"base.{name}.weight"].numpy()
+        for device, rank in enumerate(ranks[0]):
+            np.testing.assert_allclose(bases[device], first + wanted[rank], atol=1e-12)
+        kept = first + wanted[2 if mode == "merge" else 6]
+        found = learner.force(server)[f"{name}.weight"].numpy()
+        np.testing.assert_allclose(found, kept, atol=1e-12)
+        state = learner.train(state, "a", none + 2, none, EXPERTS, gate=True, masked=False)
+        sent = learner.offer(state, EXPERTS, gate=True)
+        a, b = factors(learner.force(sent), name)
+        assert not a[0, 1:].any() and not b[0, :, 1:].any() and a[1, 1:].any() and b[1, :, 1:].any()
+        shares = sample_weights(learner.task, "a", who)
+        change = sum(2.0 * w * b[k] @ a[k] for k, w in enumerate(shares))
+        mean_b = sum(2.0 * w * b[k] for k, w in enumerate(shares))
+        for rank in wanted:
+            cut = mean_b[:, :rank] @ a[1, :rank] if mode == "ffa" else best(change, rank)
+            wanted[rank] = wanted[rank] + cut
+        state = learner.commit(state, "a", who, none + number + 1, EXPERTS, gate=True)
+        server = learner.aggregate(server, sent, "a", EXPERTS, who, gate=True)
 
 
 def test_devices_weigh_by_their_samples_among_those_who_can_take_part(task):

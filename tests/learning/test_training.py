@@ -173,7 +173,8 @@ WITH = {"trains_backbone": True}
 FULL = {"model": replace(MODEL, lora=kit.LoraConfig(rank=None))}
 DOWN = {"model": replace(MODEL, lora=kit.LoraConfig(rank=2, targets=("down",)))}
 IMAGES = {"model": replace(MODEL, kind="image-moe"), "data": kit.DataConfig(kind="digit-images")}
-KINDS = {"lora": {}, "one target": DOWN, "full": FULL, "images": IMAGES}
+FFA = {"model": replace(MODEL, lora=kit.LoraConfig(rank=2, aggregate="ffa"))}
+KINDS = {"lora": {}, "one target": DOWN, "ffa": FFA, "full": FULL, "images": IMAGES}
 KINDS |= {"backbone": WITH, "full, backbone": FULL | WITH, "images, backbone": IMAGES | WITH}
 
 

@@ -160,6 +160,31 @@ def test_each_update_of_a_round_is_a_change_that_goes_down(said):
     assert set(later.payload_bytes) == {2 * sizes.factor_bytes(2) + sizes.download_bytes([], True)}
 
 
+@pytest.mark.parametrize("mode", ["merge", "average", "ffa", "stack", "svd"])
+def test_each_mode_of_lora_takes_its_bytes_up_and_down_by_the_ranks_of_devices(mode):
+    """Of one matrix (256, 64) and its transpose, in two layers; two clusters, so two updates."""
+    kinds = [{"devices": 1, "lora_rank": 1}, {"devices": 2}]
+    lora = {"rank": 2, "aggregate": mode, **({"download": "factors"} if mode == "average" else {})}
+    model = {"experts": 1, "hidden": 64, "expert_hidden": 256, "top_k": 1, "layers": 2}
+    clusters = {"clusters": [{"name": "A", "kinds": kinds}, {"name": "B", "devices": 3}]}
+    said = {**FEDAVG, "lora": lora, "train": False, "model": model, "gate_step_size_ratio": 0.1}
+    scenario = slots(ground=clusters, stop={"cycles": 6}, learning=said)
+    rows = sim.run(scenario).transfers
+    rows = rows[(rows.cluster == "A") & ((rows.version > 1) | (rows.direction == "uplink"))]
+    sizes = build(scenario).learner.architecture
+    factors = 4 * 2 * (64 + 256 if mode == "ffa" else 2 * (64 + 256))  # of rank 1, single precision
+    stacked, shared = {"stack": (1 + 2 + 2) + 3 * 2}, sizes.upload_bytes([], True)
+    whole = 4 * 2 * (2 * 64 * 256 + 64 + 256)
+    for device, rank in enumerate((1, 2, 2)):
+        mine = rows[rows.device == device]
+        up, down = (
+            set(mine[mine.direction == way].payload_bytes) for way in ("uplink", "downlink")
+        )
+        assert up == {rank * factors + shared}
+        missed = stacked.get(mode, 2 * rank) * factors
+        assert down == {(whole if mode == "merge" else min(missed, whole)) + shared}
+
+
 def test_a_buffer_is_half_the_clusters_and_never_one():
     for clusters, size in ((1, 2), (2, 2), (4, 2), (5, 3), (9, 5)):
         places = {"clusters": [{"name": f"c{n}", "devices": 1} for n in range(clusters)]}
