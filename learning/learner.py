@@ -37,7 +37,6 @@ TRAIN = Operation("learning.training.local:train", 1, True, guarded="training in
 COMMIT = Operation("learning.training.device_state:commit")
 OFFER = Operation("learning.training.device_state:offer")
 SELECT = Operation("learning.training.device_state:select")
-CORRUPT = Operation("learning.training.guards:corrupt")
 AGGREGATE = Operation(
     "learning.training.aggregation:aggregate", 2, guarded="the update of {cluster!r}"
 )
@@ -273,35 +272,25 @@ class Learner:
 
         Where changes go down cut to a rank of theirs, it is the model that these add up to.
         """
-        for rank, cut in sorted(self._cut.get(server, {}).items()):
-            ranks = self.config.ranks_of(cluster) or [rank] * len(who)
-            mine = np.asarray(who & (np.array(ranks) == rank))
-            if mine.any():
-                state = self._load(cut, state, cluster, mine, experts, adapter_epoch)
-                who = who & ~mine
-        if state is None or who.any():
-            state = self._load(server, state, cluster, who, experts, adapter_epoch)
-        return state
-
-    def _load(
-        self,
-        server: Handle,
-        state: Held | None,
-        cluster: str,
-        who: Mask,
-        experts: Sequence[int],
-        adapter_epoch: Ints,
-    ) -> Held:
+        sent, cut = [(server, who)], self._cut.get(server)
+        if cut:
+            ranks = np.array(self.config.ranks_of(cluster) or [*cut] * len(who))[: len(who)]
+            sent = [(model, who & (ranks == rank)) for rank, model in sorted(cut.items())]
+            sent.append((server, who & ~np.isin(ranks, [*cut])))
         parts = [*experts, self.config.model.experts]
-        versions = np.full((self.config.model.experts + 1, len(who)), -1)
-        before: tuple[Handle, ...] = ()
-        known: dict[str, Any] = {}
-        if state is not None:
-            known, before = {"versions": state.versions}, state.parents
-            versions[parts] = state.versions[parts]
-        how = {"cluster": cluster, "who": who, "experts": list(experts)}
-        own = self.make(LOAD, server, *before, **known, **how, adapter_epoch=adapter_epoch)
-        return Held(own, before[1:], versions).downloaded(server, who, parts, own)
+        how: dict[str, Any] = {"cluster": cluster, "experts": list(experts)}
+        for model, mine in sent:
+            if cut and not np.count_nonzero(mine):
+                continue
+            versions = np.full((self.config.model.experts + 1, len(who)), -1)
+            before: tuple[Handle, ...] = ()
+            if state is not None:
+                how, before = {**how, "versions": state.versions}, state.parents
+                versions[parts] = state.versions[parts]
+            own = self.make(LOAD, model, *before, **how, who=mine, adapter_epoch=adapter_epoch)
+            state = Held(own, before[1:], versions).downloaded(model, mine, parts, own)
+        assert state is not None  # for the type checker: somebody loads
+        return state
 
     def load_gate(self, server: Handle, state: Held, who: Mask) -> Held:
         """Devices in ``who`` take the gate of ``server``."""
@@ -384,10 +373,6 @@ class Learner:
     def select(self, who: Mask, new: Handle, old: Handle) -> Handle:
         """Rows of ``new`` for the devices in ``who``, rows of ``old`` for the others."""
         return self.make(SELECT, new, old, who=who)
-
-    def corrupt(self, offered: Handle, who: Mask) -> Handle:
-        """Return the upload, all NaN for the devices in ``who`` (K,)."""
-        return self.make(CORRUPT, offered, who=who) if np.count_nonzero(who) else offered
 
     def aggregate(
         self,

@@ -13,6 +13,7 @@ from learning.requests.cluster import Floats, Ints, Mask, Measure, Note, Receipt
 from learning.requests.event_details import described, fault, update_refused
 from learning.values.lazy import Handle, Operation
 
+CORRUPT = Operation("learning.training.guards:corrupt")
 CHANGES = Operation("learning.training.changes:changes")
 TOWARDS = Operation("learning.training.changes:towards")
 
@@ -182,7 +183,8 @@ def arrival(
     The scenario may want some of ``done`` (K,) corrupted on their way.
     """
     corrupted = learner.corruption.hit(cluster, number, len(done)) & done
-    offered = learner.corrupt(offered, corrupted)
+    if np.count_nonzero(corrupted):
+        offered = learner.make(CORRUPT, offered, who=corrupted)
     return offered, (yield from refuse_broken(learner, offered, done, corrupted))
 
 
