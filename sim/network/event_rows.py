@@ -67,8 +67,6 @@ class Rows:
 
     def excluded(self, excluded: Mask, devices: Devices, cost: Cost, time_s: float) -> None:
         """Which devices cannot hold what they were to train; each is recorded once."""
-        if not np.count_nonzero(excluded):
-            return
         cluster = devices.cluster
         new = [k for k in np.flatnonzero(excluded).tolist() if (cluster.name, k) not in self._told]
         if not new:

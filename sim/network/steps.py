@@ -251,32 +251,17 @@ def parts(session: PlannedSession, leg: Transfer, end_s: Floats) -> Iterator[Par
     if len(session.contacts) == 1:
         # A device that sends nothing may lie outside; one that does is within its contact.
         yield Part(session.contacts[0], leg.begin_s, end_s)
-    elif leg.beam is None or leg.curve is None:
-        yield from _at_once(session, leg, end_s)
-    else:
-        yield from _over_contacts(session, leg, end_s)
-
-
-def _at_once(session: PlannedSession, leg: Transfer, end_s: Floats) -> Iterator[Part]:
-    """All of it at one time, in the contact that has begun by then."""
-    here = np.full(len(end_s), -1)
+        return
+    if leg.beam is None or leg.curve is None:  # all at one time, in the contact that has begun
+        starts_s = [contact.start_s for contact in session.contacts]
+        final = np.searchsorted(starts_s, leg.begin_s, "right") - 1
+        spans = [(leg.begin_s, end_s)] * len(starts_s)
+        sent = [np.where(final == number, np.inf, 0.0) for number in range(len(starts_s))]
+    else:  # what the curve carries inside each contact
+        begin_s = np.minimum(leg.begin_s, end_s)  # the run may end before a device begins
+        spans = [(np.clip(begin_s, *edges), np.clip(end_s, *edges)) for edges in leg.beam.edges_s]
+        by = leg.curve.delivered_bits
+        sent = [leg.useful_bytes(by(until) - by(since)) for since, until in spans]
+        final = len(sent) - 1 - np.argmax(np.array(sent)[::-1] > 0, axis=0)
     for number, contact in enumerate(session.contacts):
-        here = np.where(leg.begin_s >= contact.start_s, number, here)
-    for number, contact in enumerate(session.contacts):
-        all_or_nothing = np.where(here == number, np.inf, 0.0)
-        yield Part(contact, leg.begin_s, end_s, all_or_nothing, here == number)
-
-
-def _over_contacts(session: PlannedSession, leg: Transfer, end_s: Floats) -> Iterator[Part]:
-    """What the curve carries inside each contact."""
-    assert leg.beam is not None  # callers have turned to others for the rest
-    assert leg.curve is not None
-    begin_s = np.minimum(leg.begin_s, end_s)  # the run may end before a device begins
-    spans = [(np.clip(begin_s, *edges), np.clip(end_s, *edges)) for edges in leg.beam.edges_s]
-    curve = leg.curve
-    bits = [curve.delivered_bits(b) - curve.delivered_bits(a) for a, b in spans]
-    sent = [leg.useful_bytes(part) for part in bits]
-    final = len(sent) - 1 - np.argmax(np.array(sent)[::-1] > 0, axis=0)
-    for number, contact in enumerate(session.contacts):
-        a, b = spans[number]
-        yield Part(contact, a, b, sent[number], final == number)
+        yield Part(contact, *spans[number], sent[number], final == number)

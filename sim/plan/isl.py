@@ -329,42 +329,33 @@ def _served(plan: IslPlan, isl: Isl, turns: Mask) -> IslPlan:
         free = np.full(len(plan.names), isl.terminals)
         for end in ring[:2, ring[2] == 1]:
             np.subtract.at(free, end, 1)
-        for window, start_s in _assigned(plan, free):
-            turns[window] |= start_s > begin_s[window]
-            begin_s[window] = start_s
+        begin_s = np.where(plan.within, begin_s, _assigned(plan, free))
+        turns = turns | (begin_s > plan.start_s)
     begin_s = begin_s + np.where(turns, isl.acquisition_s, 0.0)
     keep = np.flatnonzero(begin_s < plan.end_s)
     keep = keep[np.argsort(begin_s[keep], kind="stable")]
     return replace(plan, start_s=begin_s).where(keep)
 
 
-def _assigned(plan: IslPlan, free: Ints) -> Iterator[tuple[int, float]]:
-    """Yield when each window between planes gets its terminals; inf where it never does."""
-    a, b, end_s = plan.a.tolist(), plan.b.tolist(), plan.end_s.tolist()
-    waiting: list[int] = []
-    ends: list[tuple[float, int]] = []
+def _assigned(plan: IslPlan, free: Ints) -> Floats:
+    """Return when each window between planes gets its terminals (M,); inf where it never does.
 
-    def until(now_s: float) -> Iterator[tuple[int, float]]:
-        while ends and ends[0][0] <= now_s:
-            over_s, done = heappop(ends)
-            free[[a[done], b[done]]] += 1
-            for window in [w for w in waiting if {a[w], b[w]} & {a[done], b[done]}]:
-                if end_s[window] > over_s and free[a[window]] > 0 and free[b[window]] > 0:
-                    yield from take(window, over_s)
-                    waiting.remove(window)
-            waiting[:] = [w for w in waiting if end_s[w] > over_s]
-
-    def take(window: int, start_s: float) -> Iterator[tuple[int, float]]:
-        free[[a[window], b[window]]] -= 1
-        heappush(ends, (end_s[window], window))
-        yield window, start_s
-
-    for window in np.flatnonzero(~plan.within).tolist():
-        start_s = float(plan.start_s[window])
-        yield from until(start_s)
-        if free[a[window]] > 0 and free[b[window]] > 0:
-            yield from take(window, start_s)
-        else:
-            yield window, np.inf
-            waiting.append(window)
-    yield from until(np.inf)
+    So many are ``free`` (N,) at first.
+    """
+    begin_s, waiting = np.full(len(plan), inf), list[int]()
+    begins = ((float(plan.start_s[w]), True, w) for w in np.flatnonzero(~plan.within).tolist())
+    events = list(begins)  # in order of time, as windows are; one that ends comes first
+    while events:
+        now_s, begins_now, window = heappop(events)
+        if not begins_now:
+            free[[plan.a[window], plan.b[window]]] += 1
+            waiting = [w for w in waiting if plan.end_s[w] > now_s]
+        for w in [window] if begins_now else list(waiting):
+            if free[plan.a[w]] > 0 and free[plan.b[w]] > 0:
+                free[[plan.a[w], plan.b[w]]] -= 1
+                begin_s[w] = now_s
+                heappush(events, (float(plan.end_s[w]), False, w))
+                waiting = [other for other in waiting if other != w]
+            elif begins_now:
+                waiting.append(w)
+    return begin_s

@@ -6,8 +6,6 @@ import time
 import networkx
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 import scenarios
@@ -58,14 +56,17 @@ def test_message_that_no_route_carries() -> None:
             ContactGraph(2, [0], [1], *wrong)
 
 
-@pytest.mark.slow(reason="1,000 plans, each with a graph of its own")
-def test_random_plans_against_time_expanded_graph() -> None:
-    """1,000 plans of whole seconds, three messages each: arrival, hops, and what is booked.
+SLOW = pytest.mark.slow(reason="1,000 plans, each with a graph of its own")
+
+
+@pytest.mark.parametrize("plans", [50, pytest.param(1000, marks=SLOW)])
+def test_random_plans_against_time_expanded_graph(plans: int) -> None:
+    """Plans of whole seconds, three messages each: arrival, hops, and what is booked.
 
     Of some contacts the rate is another one each second, like that of a pass.
     """
     rng, found = np.random.default_rng(22), 0
-    for _ in range(1000):
+    for _ in range(plans):
         nodes, contacts = int(rng.integers(3, 7)), int(rng.integers(3, 25))
         a = rng.integers(nodes, size=contacts)
         b = (a + rng.integers(1, nodes, contacts)) % nodes
@@ -96,7 +97,7 @@ def test_random_plans_against_time_expanded_graph() -> None:
                 free[hop.contact, int(hop.begin_s) : int(hop.sent_s)] = False
             graph.book(hops or [])
             found += hops is not None
-    assert 700 < found < 2300  # both happen often
+    assert 0.7 * plans < found < 2.3 * plans  # both happen often
 
 
 def _earliest(plan, source: int, target: int, ready: int, bits: int):  # type: ignore[no-untyped-def]
@@ -116,34 +117,6 @@ def _earliest(plan, source: int, target: int, ready: int, bits: int):  # type: i
     reached = networkx.single_source_dijkstra_path_length(expanded, (source, ready))
     arrivals = [t for node, t in reached if node == target]
     return (min(arrivals), reached[target, min(arrivals)]) if arrivals else None
-
-
-CONTACTS = st.tuples(st.integers(0, 4), st.integers(1, 4), st.floats(0, 50), st.floats(0, 20))
-
-
-@given(st.lists(CONTACTS, min_size=1, max_size=12), st.lists(st.floats(0, 8), max_size=12))
-def test_booked_volume_is_never_used_twice(contacts: list, sizes: list) -> None:  # type: ignore[type-arg]
-    """However many messages are booked: times on a contact and direction never overlap."""
-    a, step, start, lasts = np.array(contacts).T
-    b, end = (a + step) % 5, start + lasts
-    graph = ContactGraph(5, a, b, start, end, 2.0, 0.25)
-    used: dict[tuple[int, int], list[Hop]] = {}
-    for number, bits in enumerate(sizes):
-        hops = graph.route(number % 5, (number + 2) % 5, bits, float(number)) or []
-        graph.book(hops)
-        at, ready_s = number % 5, float(number)
-        for hop in hops:
-            assert (
-                hop.source == at and ready_s <= hop.begin_s and hop.arrival_s == hop.sent_s + 0.25
-            )
-            assert start[hop.contact] <= hop.begin_s and hop.sent_s <= end[hop.contact]
-            used.setdefault((hop.contact, hop.source), []).append(hop)
-            at, ready_s = hop.target, hop.arrival_s
-        assert not hops or at == (number + 2) % 5
-    for booked in used.values():
-        booked.sort(key=lambda hop: (hop.begin_s, hop.sent_s))
-        for one, other in itertools.pairwise(booked):
-            assert one.sent_s <= other.begin_s
 
 
 def test_search_among_all_links_of_forty_satellites_for_two_days() -> None:
