@@ -13,7 +13,7 @@ from orbit.contacts import as_satellites
 from orbit.ephemeris import sampling_step_s
 from orbit.look_angles import dot
 from orbit.passes import newton_roots
-from orbit.propagation import good_stretch, in_teme
+from orbit.propagation import fails_on_the_way, good_stretch, in_teme
 from orbit.satellite import Satellite
 from orbit.utc import DAY_S, Start, span_s
 
@@ -65,11 +65,16 @@ _TOLERANCE = 1e-5
 def _stays(satellite: Satellite, start: Start, lasts_s: float) -> FloatArray:
     """Entries, exits, and which of them are clipped (4, n), within so many seconds."""
     step_s = sampling_step_s(satellite)
-    good = good_stretch(satellite, start, lasts_s, step_s)
-    if good is None:
-        return np.empty((4, 0))
-    begin_s, end_s = good.first_s, good.last_s
-    grid_s = np.linspace(begin_s, end_s, ceil((end_s - begin_s) / step_s) + 1)
+    begin_s, end_s = 0.0, lasts_s
+    grid_s = np.linspace(begin_s, end_s, ceil(lasts_s / step_s) + 1)
+    height, rate, _ = _limb_test(satellite, start, grid_s)
+    if np.isnan(height).any() or fails_on_the_way(satellite, start, lasts_s):
+        good = good_stretch(satellite, start, lasts_s, step_s)
+        if good is None:
+            return np.empty((4, 0))
+        begin_s, end_s = good.first_s, good.last_s
+        grid_s = np.linspace(begin_s, end_s, ceil((end_s - begin_s) / step_s) + 1)
+        height, rate, _ = _limb_test(satellite, start, grid_s)
 
     def roots(what: slice, left: IntArray, rising: BoolArray) -> FloatArray:
         """Where a part of the limb test is zero, once between times `left` and the next ones."""
@@ -84,7 +89,6 @@ def _stays(satellite: Satellite, start: Start, lasts_s: float) -> FloatArray:
         x = newton_roots(function, *ends, np.full(len(left), 0.5), rising, _TOLERANCE)
         return first_s + x * step_s
 
-    height, rate, _ = _limb_test(satellite, start, grid_s)
     # A stay between two samples shows as a minimum of the height.
     lit, falls = height > 0, rate < 0
     dips = np.flatnonzero(lit[:-1] & lit[1:] & falls[:-1] & ~falls[1:])

@@ -54,7 +54,9 @@ class LineOfSight:
 
 def products(one: Sequence[FloatArray], other: Sequence[FloatArray]) -> list[FloatArray]:
     """Scalar product of two vectors and its derivatives, from those of both."""
-    found = [dot(one[0], other[0]), dot(one[1], other[0]) + dot(one[0], other[1])]
+    half = dot(one[0], other[1])
+    rate = half + (half if one is other else dot(one[1], other[0]))
+    found = [dot(one[0], other[0]), rate]
     if len(one) > 2:
         bends = dot(one[2], other[0]) + dot(one[0], other[2])
         found.append(bends + 2 * dot(one[1], other[1]))
