@@ -160,7 +160,7 @@ def timing(ground=(), learning=(), **said):
 def test_bytes_and_scores_of_fedce_and_fedgate(runs):
     """Closed forms of the notes: a client sends |F| + head up and gets it down, then 2 |G|."""
     result, sizes = runs.result("nmoe"), build(nmoe()).new_method().sizes
-    whole, frozen = (sizes.kept_bytes(sizes.extractor, p) for p in (sizes.head, {}))
+    whole, frozen = (sizes.kept_bytes(sizes.extractor, p) for p in (sizes.trained_with("ce"), {}))
     gate, expert = sizes.kept_bytes(sizes.gate), sizes.expert_bytes
     assert sent(result, "uplink", "extractor") == pytest.approx([whole] * 2 * N)
     assert sent(result, "downlink", "extractor") == pytest.approx([frozen] * N + [whole] * N)
