@@ -8,7 +8,6 @@ from .files import shipped as shipped
 from .files import shipped_path as shipped_path
 from .files import stations_file as stations_file
 from .files import windows_file as windows_file
-from .link_rules import resolved_link as resolved_link
 from .loading import from_dict as from_dict
 from .loading import from_stored as from_stored
 from .loading import load as load
@@ -16,3 +15,4 @@ from .loading import reader as reader
 from .loading import schema as schema
 from .parsing import set_key as set_key
 from .scenario import Scenario as Scenario
+from .scenario import resolved_link as resolved_link

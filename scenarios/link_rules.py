@@ -24,7 +24,6 @@ from scenarios.section import (
 
 if TYPE_CHECKING:
     from scenarios.link import Link, LinkSide
-    from scenarios.scenario import Scenario
 
 
 # A figure of the link budget, or the keys that make it: giving one form replaces the other.
@@ -251,7 +250,7 @@ class ResolvedLink(TypedDict):
     overridden: list[str]
 
 
-def resolved_link(scenario: "Scenario") -> ResolvedLink:
+def link_values(link: "Link", source: str, geometry: bool) -> ResolvedLink:
     """Return the link's values in user units, as the keys of `link.uplink` name them.
 
     Keys that do not apply are left out: the budget form that was not chosen, `rician_k_db` without
@@ -259,8 +258,7 @@ def resolved_link(scenario: "Scenario") -> ResolvedLink:
     others that would change nothing; `scintillation_loss_db` where the tables of the environment
     give it. Every radio has a frequency and a total bandwidth; that of a broadcast is its own.
     """
-    link, orbit = scenario.link, scenario.orbit
-    directions = link_directions(link, orbit.source, orbit.has_geometry)
+    directions = link_directions(link, source, geometry)
     downlink = directions.get("downlink")
     gains = {"uplink": "rx_gain_dbi", "downlink": "tx_gain_dbi"}  # the satellite's
     has_gain = any(gains[side] in direction.given for side, direction in directions.items())

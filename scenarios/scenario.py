@@ -11,7 +11,7 @@ from scenarios.faults import Faults
 from scenarios.ground import Compute, Ground, ground_problems
 from scenarios.learning import Learning
 from scenarios.link import Link, sidelink_problems
-from scenarios.link_rules import link_directions, link_problems
+from scenarios.link_rules import ResolvedLink, link_directions, link_problems, link_values
 from scenarios.orbit import Orbit, orbit_problems
 from scenarios.section import Instant, Positive, Section, setting
 
@@ -197,3 +197,8 @@ def _satellites_learn(roles: Roles, orbit: Orbit, ground: Ground, link: Link) ->
     if "downlink" not in link_directions(link, source, orbit.has_geometry):
         text = "is neglected, but carries the updates of clients in orbit; give its keys, like "
         yield Problem(("link", "downlink"), text + "{rate: fixed, fixed_rate_mbps: 10}")
+
+
+def resolved_link(scenario: Scenario) -> ResolvedLink:
+    """Return the link's values in user units; see :func:`scenarios.link_rules.link_values`."""
+    return link_values(scenario.link, scenario.orbit.source, scenario.orbit.has_geometry)
