@@ -123,13 +123,15 @@ def _beside(
     added would vanish in sixteen bits.
     """
     left, right = _factors_of_sum(lora, a, b, weights, name, cut, looks=True)
-    left = left / lora.scale
+    left, sent = left / lora.scale, right.to(server[name].dtype)
+    if torch.equal(sent.to(right), right):  # A as it was sent: half the memory, and nothing lost
+        right = sent
     if name + ADDED_A in server:
         left = torch.cat([server[name + ADDED_B], left], 1)
         right = torch.cat([server[name + ADDED_A], right])
     if left.numel() + right.numel() < server[name].numel():
         return {name: server[name], name + ADDED_A: right, name + ADDED_B: left}
-    return {name: server[name] + lora.scale * (left @ right)}
+    return {name: server[name] + lora.scale * (left @ in_single(right))}
 
 
 def _change(

@@ -24,7 +24,7 @@ from torch import Tensor
 from learning.architecture.costs import as_sent
 from learning.models.interface import ADDED_A, ADDED_B, expert_of, is_of
 from learning.models.moe import fresh_a, product
-from learning.models.stacked import by_row
+from learning.models.stacked import by_row, in_single
 from learning.rng import stream
 from learning.training.task import Task
 
@@ -323,7 +323,7 @@ def whole(task: Task, server: Tensors) -> State:
         if name.endswith(ADDED_A):
             stored = name.removesuffix(ADDED_A)
             b = server[stored + ADDED_B]
-            after[stored] = after[stored] + product(a, b, task.config.model.lora.scale)
+            after[stored] = after[stored] + product(in_single(a), b, task.config.model.lora.scale)
     return after
 
 
