@@ -20,7 +20,7 @@ from sim.analysis.experts import (
     networked_figures,
     own_mass,
 )
-from sim.analysis.rounds import client_idle_share, ends_s_in, round_figures
+from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.devices.energy import total
 from sim.trace.arrow import array, as_numpy, word
 from sim.trace.schema import DIRECTIONS
@@ -47,6 +47,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
     return {
         **{key: manifest.get(key) for key in ("name", "method", "seed", "status", "wall_s")},
         **learning,
+        "client": client_word(manifest),
         "hours": manifest.get("simulated_s", 0.0) / 3600,
         **contacts,
         "waits": events["waits"],

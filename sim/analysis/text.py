@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sim.analysis.comparison import FEWEST, FEWEST_RANKED, FIGURES
+from sim.analysis.rounds import device_word
 from sim.formatting import data_size, filled, table
 
 LONGEST_HEAD = 32
@@ -29,7 +30,13 @@ def alignment_lines(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 def _rows(template: str, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Lines of a template, each a name and a text."""
-    text = filled("sim", "analysis", template, figures, {"stand_in": stand_in_text})
+    text = filled(
+        "sim",
+        "analysis",
+        template,
+        figures,
+        {"stand_in": stand_in_text, "device_word": device_word},
+    )
     parts = (line.partition(": ") for line in text.splitlines())
     return [(name, text) for name, _, text in parts if name]
 

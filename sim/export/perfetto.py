@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sim.analysis import spans
+from sim.analysis.rounds import client_word
 from sim.analysis.spans import Spans
 from sim.execution.result import Result
 
@@ -44,7 +45,7 @@ def write_perfetto(run: Result, place: Path) -> list[str]:
         trace.begin(datetime.fromisoformat(run.manifest["start_utc"]))
         for where, points in counters_of(run.tables).items():
             trace.add_counter(where, points)
-        for where, lane in lanes_of(run.tables, run.manifest["simulated_s"]):
+        for where, lane in lanes_of(run.tables, run.manifest):
             trace.add_lane(where, lane)
         trace.flush()
     return []
@@ -179,13 +180,15 @@ def counters_of(tables: Mapping[str, pa.Table]) -> Mapping[Place, list[tuple[int
     return series
 
 
-def lanes_of(tables: Mapping[str, pa.Table], end_s: float) -> list[tuple[Place, list[Span]]]:
-    """All lanes of a run that ended at ``end_s``, by place: spans in order of begin.
+def lanes_of(
+    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]
+) -> list[tuple[Place, list[Span]]]:
+    """All lanes of a run by place: spans in order of begin.
 
     Spans of one place that overlap are in lanes of their own with that place.
     """
     found: dict[Place, list[Span]] = defaultdict(list)
-    for part, place, name, facts in _sources(tables, end_s):
+    for part, place, name, facts in _sources(tables, manifest):
         said = "".join((*place, name))
         used = [key for key in part.rows.column_names if f"{{{key}}}" in said]
         rows, known = (part.rows.select(keys).to_pylist() for keys in (used, facts))
@@ -202,13 +205,14 @@ Source = tuple[Spans, Place, str, list[str]]
 """Spans, and of the columns of their rows: place and name of each, and the facts beside it."""
 
 
-def _sources(tables: Mapping[str, pa.Table], end_s: float) -> Iterator[Source]:
-    contacts, events = tables["contacts"], tables["events"]
+def _sources(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Iterator[Source]:
+    contacts, events, who = tables["contacts"], tables["events"], client_word(manifest)
     servers, server, client = "satellites", "{satellite}", ("clusters", "{cluster}")
     device: Place = (*client, "device {device}")
     if spans.of_stations(contacts):
-        servers, server, client = "stations", "{station}", ("satellites", "{cluster}")
-        device = client  # a satellite is one device
+        servers, server, client = "stations", "{station}", (f"{who}s", "{cluster}")
+        # A satellite is one device, a plane has several.
+        device = client if who == "satellite" else (*client, "satellite {device}")
     seen = ["contact_id", "max_elevation_deg", "min_slant_range_km", "served"]
     yield spans.in_view(contacts), (servers, server), "{cluster}", seen
     served = ["contact_id", "max_elevation_deg", "uplink_capacity_bytes_per_device"]
@@ -233,7 +237,7 @@ def _sources(tables: Mapping[str, pa.Table], end_s: float) -> Iterator[Source]:
     for key in facts:
         values = pc.if_else(pa.array(open_still), rows[key], ended[key])
         rows = rows.set_column(rows.column_names.index(key), key, values)
-    trained = Spans(rows, begun.begin_s, np.where(open_still, end_s, begun.end_s))
+    trained = Spans(rows, begun.begin_s, np.where(open_still, manifest["simulated_s"], begun.end_s))
     yield trained, (*device, "training"), "training", facts
     if (asked := tables.get("inferences")) is not None:
         facts = ["batch", "experts", "samples", "sent_bytes"]

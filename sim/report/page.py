@@ -45,6 +45,12 @@ class Shown:
         self.sections.append((name, title))
         self.blocks = 0
 
+    def whole(self) -> bool:
+        """Forget the last section if it has no block but notes; return whether it has one."""
+        if not self.blocks:
+            self.sections.pop()
+        return bool(self.blocks)
+
     def block(self, scripted: bool = False) -> str:
         """Count a block, which may need the page's script; return its id."""
         self.blocks += 1

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from learning.policies.alignment import variation
 from sim.analysis.critical_path import CriticalPath
 from sim.analysis.experts import Alignment, alignments, by_cluster, inference_figures
-from sim.analysis.rounds import client_word
+from sim.analysis.rounds import client_word, device_word
 from sim.analysis.spans import of_stations
 from sim.analysis.summary import staleness
 from sim.analysis.text import alignment_lines, summary_rows
@@ -44,9 +44,9 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
     if map_minute:
         check_map(manifest, map_minute)
     called = (
-        *(summary_rows, alignment_lines, longest_service, staleness, names_of, timeline_of),
+        *(summary_rows, alignment_lines, longest_service, staleness, names_of),
         *(split_text, last_split, time_cells, draw_staleness, answers, assigned_rounds),
-        *(client_word, draw_rounds, hashes_and_versions, scenario_yaml),
+        *(client_word, device_word, draw_rounds, hashes_and_versions, scenario_yaml),
     )
     return Page(
         template="run.html",
@@ -58,7 +58,7 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
             **{"shares": run.critical_path.spent.shares, "OVER": OVER, "PARTS": PARTS},
             "trains": manifest["scenario"]["learning"].get("train", True),
             **{"MOST_DEVICE_LANES": MOST_DEVICE_LANES, "MOST_LINES": MOST_LINES},
-            "minute": map_minute,
+            **{"minute": map_minute, "lanes_of": timeline},
             "turned": of_stations(run.tables["contacts"]),
             **{function.__name__: function for function in called},
         },
@@ -97,11 +97,6 @@ def names_of(run: Result, what: str) -> list[str]:
     """Return the names in a column of the contacts: each satellite, or each station."""
     names: list[str] = pc.unique(run.tables["contacts"][what]).drop_null().to_pylist()
     return names
-
-
-def timeline_of(run: Result) -> dict[str, Any]:
-    """Return lanes and bars of the run."""
-    return timeline(run.tables, run.manifest["simulated_s"], run.manifest["start_utc"])
 
 
 def split_text(split: Mapping[str, Any] | None) -> str:

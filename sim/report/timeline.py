@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from sim.analysis import spans
+from sim.analysis.rounds import client_word, device_word
 from sim.analysis.spans import Spans
 
 if TYPE_CHECKING:
@@ -36,14 +37,14 @@ NOBODY = -1
 """In the place of a device: the lane is the cluster's."""
 
 
-def timeline(tables: Mapping[str, pa.Table], end_s: float, start_utc: str) -> dict[str, Any]:
-    """Return lanes and bars up to ``end_s`` as JSON-ready data for the page's script.
+def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return lanes and bars of a run as JSON-ready data for the page's script.
 
     A lane has a ``name``, a ``level`` (0 cluster, 1 device), and by kind of bar ``begin`` (each
     counted from the one before) and ``length`` in units of :data:`UNIT_S`, ``says`` (number of a
     text) and ``count`` (how many bars were joined to it).
     """
-    bars, turned = _bars(tables), spans.of_stations(tables["contacts"])
+    bars, end_s, client = _bars(tables), manifest["simulated_s"], client_word(manifest)
     bars = bars[bars["begin_s"] < end_s].assign(end_s=lambda b: b["end_s"].clip(upper=end_s))
     # Devices that are alone in their clusters have lanes of their own, however many they are.
     lanes = bars[["cluster", "device"]].drop_duplicates()
@@ -57,7 +58,7 @@ def timeline(tables: Mapping[str, pa.Table], end_s: float, start_utc: str) -> di
         "kinds": {kind: name for kind, name in KINDS.items() if (bars["kind"] == kind).any()},
         "lanes": [
             {
-                "name": _name(c, d, by_device, turned),
+                "name": _name(c, d, by_device, client),
                 "level": int(d != NOBODY),
                 "bars": {k: _numbers(bars) for k, bars in lane.groupby("kind")},
             }
@@ -66,16 +67,17 @@ def timeline(tables: Mapping[str, pa.Table], end_s: float, start_utc: str) -> di
         "says": list(words),
         "unit_s": UNIT_S,
         "end_s": end_s,
-        "start_utc": start_utc,
+        "start_utc": manifest["start_utc"],
         "joined_s": joined_s,
         "by_device": by_device,
     }
 
 
-def _name(cluster: str, device: int, by_device: bool, turned: bool) -> str:
-    if device == NOBODY or turned:
+def _name(cluster: str, device: int, by_device: bool, client: str) -> str:
+    if device == NOBODY or client == "satellite":
         return cluster if device == NOBODY else "on board"
-    return f"device {device}" if by_device else "all devices"
+    what = device_word(client)
+    return f"{what} {device}" if by_device else f"all {what}s"
 
 
 def _bars(tables: Mapping[str, pa.Table]) -> pd.DataFrame:

@@ -157,7 +157,7 @@ def test_lanes_hold_all_spans_apart_and_are_as_few_as_can_be(drawn):
         {**about, "device": device, "start_s": float(begin), "end_s": float(begin + lasts)}
         for device, begin, lasts in drawn
     ]
-    lanes = lanes_of(tables(transfers=rows), 100.0)
+    lanes = lanes_of(tables(transfers=rows), {"simulated_s": 100.0})
     for _, lane in lanes:
         edges = [edge for span in lane for edge in span[:2]]
         assert edges == sorted(edges)
@@ -178,7 +178,7 @@ def test_a_halted_run_ends_its_spans_and_an_answer_that_never_came_is_a_mark() -
     asked = {"cluster": "A", "device": 3, "time_s": 2.0}
     inferences = [{**asked, "latency_s": 0.5, "outcome": "local"}, {**asked, "outcome": "failed"}]
     again = {**events[0], "time_s": 5.0, "rounds": 7}
-    lanes = lanes_of(tables(events=[*events, again], inferences=inferences), 8.0)
+    lanes = lanes_of(tables(events=[*events, again], inferences=inferences), {"simulated_s": 8.0})
     shown = [
         (s.name, s.begin_ns / 1e9, s.end_ns / 1e9, s.facts.get("rounds"))
         for _, lane in lanes

@@ -50,7 +50,7 @@ def test_cesium_draws_links_from_satellites_to_stations(run: sim.Result) -> None
 
 
 def test_lanes_are_of_stations_and_of_satellites(run: sim.Result) -> None:
-    lanes = lanes_of(run.tables, run.manifest["simulated_s"])
+    lanes = lanes_of(run.tables, run.manifest)
     over: dict[str, list[str]] = {}
     for place, spans in lanes:
         if place[0] == "stations":
@@ -76,7 +76,7 @@ def test_links_between_satellites_are_drawn_and_have_lanes(tmp_path: Path) -> No
     packets = json.loads(path.read_text())
     names = {f"{packet['id']}#position": packet["name"] for packet in packets}
     assert len(names) == len(packets)
-    lanes = lanes_of(run.tables, run.manifest["simulated_s"])
+    lanes = lanes_of(run.tables, run.manifest)
     for kind, lane in (("isl", "linked"), ("hop", "isl")):
         rows = tables[kind][["a", "b", "start_s", "end_s"]]
         drawn = set()
