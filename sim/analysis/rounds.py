@@ -25,11 +25,6 @@ def client_word(manifest: Mapping[str, Any]) -> str:
     return {"satellites": "satellite", "planes": "plane"}.get(roles.get("clients", ""), "cluster")
 
 
-def device_word(client: str) -> str:
-    """What a device of a client is called: a plane's devices are satellites, a satellite is one."""
-    return "device" if client == "cluster" else "satellite"
-
-
 def in_orbit(manifest: Mapping[str, Any]) -> bool:
     """Whether the clients of a run are satellites, or planes of them."""
     return client_word(manifest) != "cluster"

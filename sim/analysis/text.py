@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sim.analysis.comparison import FEWEST, FEWEST_RANKED, FIGURES
-from sim.analysis.rounds import device_word
 from sim.formatting import data_size, filled, table
 
 LONGEST_HEAD = 32
@@ -35,7 +34,7 @@ def _rows(template: str, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
         "analysis",
         template,
         figures,
-        {"stand_in": stand_in_text, "device_word": device_word},
+        {"stand_in": stand_in_text},
     )
     parts = (line.partition(": ") for line in text.splitlines())
     return [(name, text) for name, _, text in parts if name]

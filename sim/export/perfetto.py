@@ -211,8 +211,7 @@ def _sources(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Ite
     device: Place = (*client, "device {device}")
     if spans.of_stations(contacts):
         servers, server, client = "stations", "{station}", (f"{who}s", "{cluster}")
-        # A satellite is one device, a plane has several.
-        device = client if who == "satellite" else (*client, "satellite {device}")
+        device = client  # a satellite, and a plane, is one device
     seen = ["contact_id", "max_elevation_deg", "min_slant_range_km", "served"]
     yield spans.in_view(contacts), (servers, server), "{cluster}", seen
     served = ["contact_id", "max_elevation_deg", "uplink_capacity_bytes_per_device"]

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from learning.policies.alignment import variation
 from sim.analysis.critical_path import CriticalPath
 from sim.analysis.experts import Alignment, alignments, by_cluster, inference_figures
-from sim.analysis.rounds import client_word, device_word
+from sim.analysis.rounds import client_word
 from sim.analysis.spans import of_stations
 from sim.analysis.summary import staleness
 from sim.analysis.text import alignment_lines, summary_rows
@@ -46,7 +46,7 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
     called = (
         *(summary_rows, alignment_lines, longest_service, staleness, names_of),
         *(split_text, last_split, time_cells, draw_staleness, answers, assigned_rounds),
-        *(client_word, device_word, draw_rounds, hashes_and_versions, scenario_yaml),
+        *(client_word, draw_rounds, hashes_and_versions, scenario_yaml),
     )
     return Page(
         template="run.html",

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from sim.analysis import spans
-from sim.analysis.rounds import client_word, device_word
+from sim.analysis.rounds import client_word
 from sim.analysis.spans import Spans
 
 if TYPE_CHECKING:
@@ -74,10 +74,9 @@ def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dic
 
 
 def _name(cluster: str, device: int, by_device: bool, client: str) -> str:
-    if device == NOBODY or client == "satellite":
+    if device == NOBODY or client != "cluster":  # satellites and planes are one device each
         return cluster if device == NOBODY else "on board"
-    what = device_word(client)
-    return f"{what} {device}" if by_device else f"all {what}s"
+    return f"device {device}" if by_device else "all devices"
 
 
 def _bars(tables: Mapping[str, pa.Table]) -> pd.DataFrame:

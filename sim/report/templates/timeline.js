@@ -139,7 +139,7 @@ for (const box of document.querySelectorAll(".timeline")) {
     const two = n => String(n).padStart(2, "0");
     const minutes = `${two(Math.floor(whole / 3600))}:${two(Math.floor(whole / 60) % 60)}`;
     const part = (whole % 60).toFixed(decimals).padStart(decimals ? decimals + 3 : 2, "0");
-    const day = WHOLE > 86400 ? `day ${days} ` : "";
+    const day = WHOLE >= 86400 ? `day ${days} ` : "";
     return day + (step < 60 ? `${minutes}:${part}` : minutes);
   }
 
