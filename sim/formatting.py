@@ -141,7 +141,12 @@ def filled(
         extensions=["jinja2.ext.do"],
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    environment.filters |= {"form": format, "energy": energy, "seconds": seconds}
+    environment.filters |= {
+        "form": format,
+        "energy": energy,
+        "seconds": seconds,
+        "percent": percent,
+    }
     environment.filters |= {"data_size": data_size, **filters}
     try:
         return environment.get_template(template).render(values)

@@ -11,7 +11,6 @@ from sim.analysis import text
 from sim.analysis.comparison import Group, compare_groups, group_runs
 from sim.errors import InputError
 from sim.execution.result import load
-from sim.formatting import percent
 from sim.plots.accuracy import OVER, accuracy
 from sim.plots.timeline import PARTS, draw_shares
 from sim.report.page import Page
@@ -47,14 +46,7 @@ def compared(groups: Sequence[Group]) -> dict[str, Any]:
     rows, common = comparison["groups"], comparison["common_target"]
     called = (
         *(text.stand_in_lines, text.test_rows, text.test_notes, accuracy, transposed),
-        *(
-            text.figure_rows,
-            text.target_rows,
-            shares_of_groups,
-            share_cells,
-            draw_shares,
-            run_cells,
-        ),
+        *(text.figure_rows, text.target_rows, shares_of_groups, draw_shares),
     )
 
     def measures(figure: str) -> bool:
@@ -84,21 +76,3 @@ def shares_of_groups(groups: Sequence[Group]) -> dict[str, dict[str, float]]:
         for label, own in known.items()
         if own
     }
-
-
-def share_cells(shares: Mapping[str, Mapping[str, float]]) -> Cells:
-    """Return a row for each group."""
-    return [[label, *map(percent, own.values())] for label, own in shares.items()]
-
-
-def run_cells(groups: Sequence[Group]) -> Cells:
-    """Return a row for each run."""
-    return [
-        [
-            *(str(run.folder), group.label, str(run.manifest["seed"]), run.manifest["status"]),
-            "-" if (final := run.summary["accuracy_final"]) is None else f"{final:.3f}",
-            str(run.manifest["trace_sha256"])[:16],
-        ]
-        for group in groups
-        for run in group.runs
-    ]

@@ -14,7 +14,6 @@ import yaml
 from matplotlib.axes import Axes
 
 from learning.policies.alignment import variation
-from sim.analysis.critical_path import CriticalPath
 from sim.analysis.experts import Alignment, alignments, by_cluster, inference_figures
 from sim.analysis.rounds import client_word
 from sim.analysis.spans import of_stations
@@ -22,7 +21,7 @@ from sim.analysis.summary import staleness
 from sim.analysis.text import alignment_lines, summary_rows
 from sim.execution.folder import COMPLETE, INTERRUPTED
 from sim.execution.result import Result, load
-from sim.formatting import data_size, percent, seconds
+from sim.formatting import data_size, seconds
 from sim.plots.accuracy import OVER
 from sim.plots.canvas import behind, colour
 from sim.plots.contact import longest_service
@@ -31,7 +30,6 @@ from sim.plots.timeline import CRITICAL, MOST_LINES, PARTS
 from sim.report.page import Page
 from sim.report.timeline import MOST_DEVICE_LANES, timeline
 
-HASHES = ("identity", "trace_sha256", "timing_sha256")
 MOST_EXPERTS = 32
 """Experts up to which the last assignment is shown as a table."""
 
@@ -45,8 +43,8 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
         check_map(manifest, map_minute)
     called = (
         *(summary_rows, alignment_lines, longest_service, staleness, names_of),
-        *(split_text, last_split, time_cells, draw_staleness, answers, assigned_rounds),
-        *(client_word, draw_rounds, hashes_and_versions, scenario_yaml),
+        *(last_split, draw_staleness, answers, assigned_rounds),
+        *(client_word, draw_rounds, scenario_yaml),
     )
     return Page(
         template="run.html",
@@ -58,7 +56,7 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
             **{"shares": run.critical_path.spent.shares, "OVER": OVER, "PARTS": PARTS},
             "trains": manifest["scenario"]["learning"].get("train", True),
             **{"MOST_DEVICE_LANES": MOST_DEVICE_LANES, "MOST_LINES": MOST_LINES},
-            **{"minute": map_minute, "lanes_of": timeline},
+            **{"minute": map_minute, "lanes_of": timeline, "CRITICAL": CRITICAL},
             "turned": of_stations(run.tables["contacts"]),
             **{function.__name__: function for function in called},
         },
@@ -84,34 +82,10 @@ def notices(run: Result) -> list[str]:
     ]
 
 
-def time_cells(path: CriticalPath) -> list[list[str]]:
-    """Return a row for each cluster and the critical path: times and shares, by part."""
-    spent = path.clusters | ({CRITICAL: path.spent} if path.cycles else {})
-    return [
-        [who, *(f"{seconds(t)}\n{percent(t / one.total_s)}" if t else "-" for t in one)]
-        for who, one in spent.items()
-    ]
-
-
 def names_of(run: Result, what: str) -> list[str]:
     """Return the names in a column of the contacts: each satellite, or each station."""
     names: list[str] = pc.unique(run.tables["contacts"][what]).drop_null().to_pylist()
     return names
-
-
-def split_text(split: Mapping[str, Any] | None) -> str:
-    """Say how training samples were dealt to the devices, behind a caption."""
-    if split is None:
-        return ""
-    given = [f"{key} {split[key]:g}" for key in ("alpha", "classes") if split[key] is not None]
-    return f"; split over {split['over']}: {', '.join([split['kind'], *given])}"
-
-
-def hashes_and_versions(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return hashes of the traces, and versions of libraries."""
-    versions = manifest.get("versions", {}).items()
-    hashes = [(name, str(manifest.get(name))) for name in HASHES]
-    return hashes + [(name, str(value)) for name, value in versions]
 
 
 def scenario_yaml(scenario: Mapping[str, Any]) -> str:

@@ -48,20 +48,14 @@ def page(folder: Path) -> Page:
         title=f"Sweep {folder.resolve().name}",
         subtitle=f"{len(rows)} points over {', '.join(keys) or 'replications only'}",
         context={
-            **{"keys": keys, "rows": rows, "several": several},
-            **{
-                "heat_map": heat_map,
-                "lines": lines,
-                "why_none": why_none,
-                "in_words": in_words,
-                "MOST_ROWS": MOST_ROWS,
-            },
+            **{"keys": keys, "rows": rows, "several": several, "MOST_ROWS": MOST_ROWS},
+            **{each.__name__: each for each in (heat_map, lines, why_none, in_words, as_yaml)},
             **(compared(group_runs([*runs.values()])) if several else {}),
             **drawn,
             "maps": facets(rows, every, drawn["others"][1:], best),
             "curves_of": facets(rows, every, drawn["others"][:-1], best),
             "words": answers(every, keys, target, runs),
-            "failed": failed(every, keys),
+            "failed": [row for row in every if row["status"] != COMPLETE],
             "points": points(rows, keys, target),
             "asked": asked(sweep),
         },
@@ -129,15 +123,6 @@ MOST_ROWS = 1000
 """Points that the page lists."""
 
 Cells = list[list[str]]
-
-
-def failed(rows: Sequence[Row], keys: Sequence[str]) -> Cells:
-    """Return the points that are not complete, and why."""
-    return [
-        [str(row["point"]), *(as_yaml(row[key]) for key in keys), row["status"], row["error"] or ""]
-        for row in rows
-        if row["status"] != COMPLETE
-    ]
 
 
 def points(rows: pa.Table, keys: Sequence[str], target: str | None) -> tuple[list[str], Cells]:
