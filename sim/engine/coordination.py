@@ -85,9 +85,10 @@ class Tasks:
             if not left and not over.triggered:
                 over.succeed()
 
+        first = actor.partition(":")[0]  # names of tasks of tasks of tasks would grow without end
         for number in range(left):
-            self._count[actor] += 1
-            name = f"{actor}:{self._count[actor]}"  # no cluster is called so
+            self._count[first] += 1
+            name = f"{first}:{self._count[first]}"  # no cluster is called so
             self._clock.start(name, child(number, name))
 
         def deadline(after_s: float) -> Process:
