@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.kit import training
-from tests.kit.training import Task
+from tests.kit.training import Task, device_state
 
 State = Mapping[str, Tensor]
 
@@ -41,23 +41,23 @@ class Devices:
             versions[part] = old if part in how["experts"] else [-1] * self.count
         for part in parts:
             versions[part] = np.where(how["who"], len(servers), versions[part]).tolist()
-        return training.assembled(self.task, after, *servers, *given, versions=versions)
+        return device_state.assembled(self.task, after, *servers, *given, versions=versions)
 
     def _by_reference(self, state: State) -> tuple[State, list[State], Any]:
         """Own tensors, a model of each device's, and who holds what of them; {} for nothing."""
         own = {name: tensor for name, tensor in state.items() if not name.startswith("base.")}
         bases = {n.removeprefix("base."): t for n, t in state.items() if n.startswith("base.")}
         servers = [{n: t[k] for n, t in bases.items()} for k in range(self.count)]
-        held = {*training.experts_held(state), None} if state else {}
+        held = {*device_state.experts_held(state), None} if state else {}
         here = [expert in held for expert in (*self.task.all_experts, None)]
         return own, servers, [[k if has else -1 for k in range(self.count)] for has in here]
 
     def receive(self, server, state=None, *, who=True, experts=None, generation=0) -> State:
         how = self._how(who, generation, experts)
-        return self._done(training.load, state or {}, server, (*how["experts"], -1), **how)
+        return self._done(device_state.load, state or {}, server, (*how["experts"], -1), **how)
 
     def receive_gate(self, server: State, state: State, who: Any) -> State:
-        return self._done(training.load_gate, state, server, (-1,), who=who)
+        return self._done(device_state.load_gate, state, server, (-1,), who=who)
 
     def train(self, state, rounds=1, *, first=0, experts=(1,), mask="-inf", **how: Any) -> State:
         counts = {"rounds": self.each(rounds), "first_round": self.each(first)}
@@ -67,12 +67,12 @@ class Devices:
 
     def fold(self, state, *, who=True, generation=1, experts=None, gate=True) -> State:
         how = self._how(who, generation, experts)
-        return self._done(training.commit, state, gate=gate, **how)
+        return self._done(device_state.commit, state, gate=gate, **how)
 
     def offer(self, state: State, experts: Collection[int] = (), gate: bool = True) -> State:
         own, servers, versions = self._by_reference(state)
         how = {"versions": versions, "experts": experts, "gate": gate}
-        return training.offer(self.task, own, *servers, **how)
+        return device_state.offer(self.task, own, *servers, **how)
 
 
 def moved(before: State, after: State, device: int | None = None) -> set[str]:

@@ -75,25 +75,7 @@ from learning.methods.nmoe.method import NMoE
 from learning.methods.options import NoOptions, read_options
 from learning.methods.synchronous import Synchronous
 from learning.models.custom import measured_tensors
-from learning.policies.alignment import (
-    Needs,
-    averaged,
-    capacity,
-    deficit,
-    explored,
-    first_fitness,
-    jain_index,
-    peak,
-    score,
-    variation,
-)
-from learning.policies.model_splitting import (
-    assign_experts,
-    assignment_probability,
-    density_ratio,
-    expert_classes,
-    own_mass,
-)
+from learning.policies import alignment, model_splitting
 from learning.policies.problem import asked, even_bounds
 from learning.provenance import environment, why_not_cacheable
 from learning.requests import event_details as details

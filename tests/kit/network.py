@@ -16,8 +16,7 @@ from sim.errors import InputError, SimulationError
 from sim.execution.identity import BuildSequence, portable
 from sim.execution.running import Run
 from sim.links import link_table, pass_geometry
-from sim.links.beam import Beam, DeviceLinks, PassFigures, Radio, SessionBeam, along
-from sim.links.link_table import LinkTable
+from sim.links.beam import Beam, DeviceLinks, Radio, SessionBeam, along
 from sim.links.rate_points import HALVINGS, crossings, find_jumps, turns
 from sim.links.sharing import RateSegment, queued, seconds, shared
 from sim.links.sidelinks import sidelinks_of

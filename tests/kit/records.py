@@ -18,13 +18,13 @@ from sim.execution.log import LOG
 from sim.execution.result import Result, load
 from sim.execution.warnings import cut_lines
 from sim.network.ledger import Books, Sums, books_of, check_balance
-from sim.network.leg_log import LEGS, LegLog, Moved, MovedRows, Trained
+from sim.network.leg_log import LegLog, Moved, MovedRows, Trained
 from sim.trace import arrow as columns
 from sim.trace.arrow import Coded, array
 from sim.trace.digest import digests, on_grid, stamps_on_grid
 from sim.trace.recorder import BLOCK, Trace
 from sim.trace.schema import COLUMNS, KINDS, OPTIONAL
-from sim.trace.tables import Tables, grouped, write_table
+from sim.trace.tables import Tables, write_table
 from tests.kit.finished_tables import TOLERANCE, check, wrong_sums
 
 

@@ -11,7 +11,6 @@ from sim.cli.dry_run import missing_data
 from sim.cli.new import write_scenario
 from sim.cli.run import Progress
 from sim.execution.result import compare, spent_text
-from sim.export import czml as ephemeris
 from sim.export.czml import ephemerides
 from sim.export.formats import export
 from sim.export.perfetto import MARKS, lanes_of

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from channel import Link as RadioLink
 from channel import LinkCurve
+from tests.kit import network
 from tests.kit.learning import (
     WAITS_FOR_ALL,
     Cluster,
@@ -23,47 +24,27 @@ from tests.kit.learning import (
     Train,
     Upload,
 )
-from tests.kit.network import (
-    Beam,
-    Clock,
-    ClusterSessions,
-    Compute,
-    ContactColumns,
-    ContactLinks,
-    CutTransfers,
-    DeviceLinks,
-    Devices,
-    Faults,
-    Ledger,
-    LinkFaults,
-    Plan,
-    PlannedContact,
-    Radio,
-    Rows,
-    ServiceLink,
-    Synchronisation,
-)
 from tests.kit.records import Books, Trace, books_of, check_books
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
 COST = Cost(flops=1e9, memory_bytes=1e6)
-POLICIES: tuple[CutTransfers, ...] = ("resume", "restart", "drop")
+POLICIES: tuple[network.CutTransfers, ...] = ("resume", "restart", "drop")
 LIGHT_M_S = 299_792_458.0
 Steps = Sequence[Upload | Download | Train]
 
 
-def compute(**changes: Any) -> Compute:
+def compute(**changes: Any) -> network.Compute:
     fields = {"seconds_per_round": 10.0, "flops_per_s": None, "memory_bytes": None}
-    return Compute(**{**fields, "per_contact": 1, "per_gap_max": None, **changes})
+    return network.Compute(**{**fields, "per_contact": 1, "per_gap_max": None, **changes})
 
 
-def band(channels: float, sharing: Any = "fixed_subchannel") -> Radio:
+def band(channels: float, sharing: Any = "fixed_subchannel") -> network.Radio:
     """A beam of so many sub-channels of 1 kHz, each with 1 kbit/s."""
     link = RadioLink(
         frequency_hz=2e9, bandwidth_hz=1e3, eirp_dbw=0.0, g_over_t_db_k=0.0,
         rate="fixed", fixed_rate_bps=1e3,
     )  # fmt: skip
-    return Radio(link, channels * 1e3, sharing)
+    return network.Radio(link, channels * 1e3, sharing)
 
 
 def contact(
@@ -72,12 +53,12 @@ def contact(
     end_s: float,
     rates: Sequence[float],
     session: int | None = None,
-    radio: Radio | None = None,
-    down: Radio | None = None,
+    radio: network.Radio | None = None,
+    down: network.Radio | None = None,
     *,
     satellite: str | None = None,
     delays_s: Sequence[float] | None = None,
-) -> PlannedContact:
+) -> network.PlannedContact:
     """Device k has the constant rate ``rates[k]`` from start to end, in both directions.
 
     Without ``down`` the downlink is neglected; ``delays_s`` (K,) puts the devices at a distance.
@@ -86,37 +67,39 @@ def contact(
     time_s = np.tile([start_s, end_s], (len(rates), 1))
     curve = LinkCurve(time_s, np.repeat(np.array(rates, float)[:, None], 2, axis=1))
 
-    def beam(way: Radio | None) -> Beam:
+    def beam(way: network.Radio | None) -> network.Beam:
         there = curve.rate_bps > 0
-        return Beam(curve, way, lambda link: LinkCurve(time_s, there * link.fixed_rate_bps))
+        return network.Beam(curve, way, lambda link: LinkCurve(time_s, there * link.fixed_rate_bps))
 
-    links = DeviceLinks(beam(radio), None if down is None else beam(down))
+    links = network.DeviceLinks(beam(radio), None if down is None else beam(down))
     if delays_s is not None:
         links = replace(links, range_m=lambda when_s: np.array(delays_s) * LIGHT_M_S)
-    return PlannedContact(
+    return network.PlannedContact(
         number, number if session is None else session, satellite or f"s{number}", None, cluster,
         start_s, start_s, end_s, 90.0, 600.0, True, start_s, end_s,
-        ContactLinks(lambda: links, start_s, end_s),
+        network.ContactLinks(lambda: links, start_s, end_s),
     )  # fmt: skip
 
 
-def cut(made: PlannedContact, start_s: float, end_s: float) -> PlannedContact:
+def cut(made: network.PlannedContact, start_s: float, end_s: float) -> network.PlannedContact:
     """The same contact, served for a part of it."""
-    links = ContactLinks(lambda: made.links.devices, start_s, end_s)
+    links = network.ContactLinks(lambda: made.links.devices, start_s, end_s)
     return replace(made, start_s=start_s, end_s=end_s, links=links)
 
 
-def seen(made: PlannedContact, time_s: Any, rate_bps: Any) -> PlannedContact:
+def seen(made: network.PlannedContact, time_s: Any, rate_bps: Any) -> network.PlannedContact:
     """The same contact with other links: points (K, T) of both directions."""
     links, curve = made.links.devices, LinkCurve(np.array(time_s, float), np.array(rate_bps, float))
     down = links.downlink
     links = replace(links, uplink=replace(links.uplink, curve=curve))
     if down is not None:
         links = replace(links, downlink=replace(down, curve=curve))
-    return replace(made, links=ContactLinks(lambda: links, made.start_s, made.end_s))
+    return replace(made, links=network.ContactLinks(lambda: links, made.start_s, made.end_s))
 
 
-def passes(rates: Sequence[float], *starts_s: float, lasts_s: float = 10.0) -> list[PlannedContact]:
+def passes(
+    rates: Sequence[float], *starts_s: float, lasts_s: float = 10.0
+) -> list[network.PlannedContact]:
     return [contact(n, t, t + lasts_s, rates) for n, t in enumerate(starts_s)]
 
 
@@ -140,7 +123,7 @@ class Talk:
     tables: dict[str, pa.Table]
     books: Books
     over_s: list[float]
-    devices: Devices
+    devices: network.Devices
 
     def moved(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.tables["transfers"].to_pylist()
@@ -166,14 +149,14 @@ class Talk:
 
 
 def talk(
-    contacts: Sequence[PlannedContact] | ContactColumns,
+    contacts: Sequence[network.PlannedContact] | network.ContactColumns,
     protocol: Sequence[Steps],
-    policy: CutTransfers = "resume",
+    policy: network.CutTransfers = "resume",
     until_s: float = math.inf,
-    plan: Plan | None = None,
+    plan: network.Plan | None = None,
     *,
     closing: Quorum = WAITS_FOR_ALL,
-    computing: Compute | None = None,
+    computing: network.Compute | None = None,
     delay_s: float = 0.0,
     fresh: Sequence[bool | None] | None = None,
     at_s: float = 0.0,
@@ -184,16 +167,20 @@ def talk(
     A chain that is not ``fresh`` may go on in the session of the one before; one for which that is
     None asks for no contact. The first one begins not before ``at_s``.
     """
-    cluster, clock, trace = contacts[0].cluster, Clock(), Trace()
+    cluster, clock, trace = contacts[0].cluster, network.Clock(), Trace()
     churn = {"c": faults.pop("presence")} if "presence" in faults else {}
-    struck = LinkFaults(Faults(1, {}, churn, {}, **faults), cluster) if churn or faults else None
-    plan = plan or Plan(START, 1e6, (cluster,), ContactColumns.of(contacts))
-    rows = Rows(trace)
-    antenna = ClusterSessions(clock, cluster, plan.sessions(cluster), rows.log)
-    ledger, replies, over_s = Ledger(cluster.devices, policy), [], []
-    devices = Devices(cluster, computing or compute(), churn.get("c"))
-    known = Synchronisation(delay_s)
-    link = ServiceLink(clock, antenna, devices, rows, known, ledger, None, closing, struck)
+    struck = (
+        network.LinkFaults(network.Faults(1, {}, churn, {}, **faults), cluster)
+        if churn or faults
+        else None
+    )
+    plan = plan or network.Plan(START, 1e6, (cluster,), network.ContactColumns.of(contacts))
+    rows = network.Rows(trace)
+    antenna = network.ClusterSessions(clock, cluster, plan.sessions(cluster), rows.log)
+    ledger, replies, over_s = network.Ledger(cluster.devices, policy), [], []
+    devices = network.Devices(cluster, computing or compute(), churn.get("c"))
+    known = network.Synchronisation(delay_s)
+    link = network.ServiceLink(clock, antenna, devices, rows, known, ledger, None, closing, struck)
 
     def actor():
         if at_s:

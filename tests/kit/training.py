@@ -10,28 +10,9 @@ from learning.models.nmoe import PersonalExpert, Pretext, answer, losses, make_e
 from learning.models.peft import factorise, read_adapter, write_adapter, write_fused_adapter
 from learning.models.small import VectorMoE
 from learning.models.stacked import with_tensors
-from learning.training import aggregation, local, sgd
+from learning.training import aggregation, device_state, evaluation, local, sgd
 from learning.training import local as training
 from learning.training.aggregation import add_changes, sample_weights
-from learning.training.device_state import (
-    assembled,
-    commit,
-    experts_held,
-    load,
-    load_gate,
-    model_of_device,
-    of_one_model,
-    offer,
-    select,
-    whole,
-)
-from learning.training.evaluation import (
-    evaluate,
-    expert_relevance,
-    final_tensors,
-    trial_relevance,
-    usage,
-)
 from learning.training.guards import Frozen, UnchangedGuard, not_finite
 from learning.training.local import train, train_rounds
 from learning.training.nmoe import answers, experts, extractor, gates

@@ -15,30 +15,30 @@ from torch.nn import functional
 from tests.kit import learning as kit
 from tests.kit import training
 from tests.kit.devices import Devices
-from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig
-from tests.kit.training import Traits, expert_of, forward_with_routing, model_of_device, usage
+from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig, alignment
+from tests.kit.training import Traits, device_state, evaluation, expert_of, forward_with_routing
 
 
 def test_fitness_is_a_moving_average_of_the_pairs_that_are_used():
     """Q_t = s + (Q_0 - s) (1 - beta)^t, for Q_0 = .3, beta = .2, s = .9 and t = 10."""
     fitness, scored, used = np.array([[0.3, 0.4]]), np.full((1, 2), 0.9), np.array([[7, 0]])
     for _ in range(10):
-        fitness = kit.averaged(fitness, scored, used, beta=0.2)
+        fitness = alignment.averaged(fitness, scored, used, beta=0.2)
     assert fitness[0, 0] == pytest.approx(0.9 + (0.3 - 0.9) * (1 - 0.2) ** 10, rel=1e-14)
     assert fitness[0, 1] == 0.4
-    assert kit.averaged(fitness, scored, used, beta=1.0).tolist() == [[0.9, 0.4]]
+    assert alignment.averaged(fitness, scored, used, beta=1.0).tolist() == [[0.9, 0.4]]
     accuracy, loss = np.array([[0.25]]), np.array([[2.0, np.nan, np.inf, 0.0]])
-    assert kit.score("accuracy", 3.0, accuracy, loss) is accuracy
+    assert alignment.score("accuracy", 3.0, accuracy, loss) is accuracy
     expected = [np.exp(-6.0), 0.0, 0.0, 1.0]
-    assert kit.score("loss", 3.0, accuracy, loss)[0].tolist() == pytest.approx(expected)
-    first = kit.first_fitness(5, 4, seed=3)
+    assert alignment.score("loss", 3.0, accuracy, loss)[0].tolist() == pytest.approx(expected)
+    first = alignment.first_fitness(5, 4, seed=3)
     assert np.abs(first - 0.5).max() <= 1e-6
     assert len(set(first.ravel().tolist())) == 20  # so that no two pairs are alike
 
 
 @given(arrays(np.int64, st.integers(1, 20), elements=st.integers(0, 50)))
 def test_figures_of_load(load):
-    found = kit.variation(load), kit.peak(load), kit.jain_index(load)
+    found = alignment.variation(load), alignment.peak(load), alignment.jain_index(load)
     if not load.any():
         assert found == (0.0, 1.0, 1.0)
         return
@@ -50,7 +50,7 @@ def test_figures_of_load(load):
 
 def test_the_deficit_says_who_has_fallen_behind():
     # N = 6, 1, 0 with mean 7 / 3: behind by 4 / 3 and 7 / 3.
-    assert kit.deficit(np.array([6, 1, 0])).tolist() == pytest.approx([0.0, 4 / 7, 1.0])
+    assert alignment.deficit(np.array([6, 1, 0])).tolist() == pytest.approx([0.0, 4 / 7, 1.0])
 
 
 # -- capacity: k experts take 10 k s a round, 100 + 50 k of memory, 7 k down and 3 k up
@@ -63,10 +63,10 @@ def capacity(experts, rounds, **changes):
         "memory_bytes": np.full(3, np.inf), "round_s": lambda cost: np.full(3, cost.flops),
     }  # fmt: skip
     needs = [
-        kit.Needs(kit.Cost(10.0 * k, 100.0 + 50.0 * k), 7.0 * k, 3.0 * k)
+        alignment.Needs(kit.Cost(10.0 * k, 100.0 + 50.0 * k), 7.0 * k, 3.0 * k)
         for k in range(1, experts + 1)
     ]
-    return kit.capacity(kit.Outlook(**{**plan, **changes}), needs, rounds)
+    return alignment.capacity(kit.Outlook(**{**plan, **changes}), needs, rounds)
 
 
 @given(
@@ -115,7 +115,7 @@ def trained(task, server, reach=REACH, experts=EVERY, rounds=(2, 2, 2)):
 
 def moved(task, before, after, device):
     """Experts (None: what is shared) of a device's model that have changed at all."""
-    first, last = (model_of_device(task, state, device) for state in (before, after))
+    first, last = (device_state.model_of_device(task, state, device) for state in (before, after))
     return {expert_of(name) for name in first if not torch.equal(first[name], last[name])}
 
 
@@ -128,8 +128,8 @@ def test_devices_together_do_what_each_does_alone_under_its_mask(task, server, r
     for device, row in enumerate(REACH):
         assert moved(task, before, together, device) == {*mine_of(row), None}
         alone = trained(task, server, reach=None, experts=mine_of(row))
-        found = model_of_device(task, together, device)
-        for name, tensor in model_of_device(task, alone, device).items():
+        found = device_state.model_of_device(task, together, device)
+        for name, tensor in device_state.model_of_device(task, alone, device).items():
             torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-6)
     nobody = [REACH[0], [False] * 4, REACH[2]]  # who rests need not reach any
     after = trained(task, server, nobody, rounds=(2, 0, 2))
@@ -143,9 +143,9 @@ def test_devices_together_do_what_each_does_alone_under_its_mask(task, server, r
 def test_what_experts_serve_is_told_by_their_weights(task, server, top_k):
     task = replace(task, config=replace(CONFIG, model=replace(CONFIG.model, top_k=top_k)))
     state = trained(task, server)
-    found = usage(task, state, "A", REACH)
+    found = evaluation.usage(task, state, "A", REACH)
     for device, row in enumerate(REACH):
-        model = task.model(model_of_device(task, state, device), mine_of(row))
+        model = task.model(device_state.model_of_device(task, state, device), mine_of(row))
         samples = task.shards["A"].of(device)
         with torch.no_grad():
             logits, routings = forward_with_routing(model, samples.x)
@@ -158,7 +158,7 @@ def test_what_experts_serve_is_told_by_their_weights(task, server, top_k):
             mean = (used * each[:, None]).sum(0) / np.maximum(count, 1)
             assert found[name][device] == pytest.approx(mean.tolist(), rel=1e-5)
         assert set(np.flatnonzero(count)) <= set(mine_of(row))
-    assert not np.any(usage(task, state, "A", [[False] * 4] * 3)["samples"])
+    assert not np.any(evaluation.usage(task, state, "A", [[False] * 4] * 3)["samples"])
 
 
 def test_padding_is_served_by_nobody(tmp_path):
@@ -171,10 +171,10 @@ def test_padding_is_served_by_nobody(tmp_path):
     model, rest = ModelConfig(kind="mixtral", **sizes), kit.Pretraining(0, 0, 0)
     task = training.build_task(LearningConfig(3, ("A",), (2,), model, data, pretraining=rest))
     state = held(task, training.start_model(task))
-    found = usage(task, state, "A", [[True] * 4] * 2)
+    found = evaluation.usage(task, state, "A", [[True] * 4] * 2)
     idle = 0
     for device in range(2):
-        own = task.model(model_of_device(task, state, device), EVERY)
+        own = task.model(device_state.model_of_device(task, state, device), EVERY)
         x, count = task.shards["A"].of(device).x, np.zeros(4)
         for tokens in x:
             with torch.no_grad():

@@ -11,7 +11,8 @@ from scipy.stats import chisquare
 from learning.models import Residency
 from tests.kit import learning as kit
 from tests.kit import training
-from tests.kit.learning import assign_experts, assignment_probability, density_ratio, own_mass
+from tests.kit.learning import model_splitting as splitting
+from tests.kit.training import evaluation
 
 CONFIG = kit.LearningConfig(0, ("a", "b", "c"), (1, 1, 1), kit.ModelConfig(experts=4))
 RELEVANCES = st.tuples(st.integers(1, 7), st.integers(1, 12)).flatmap(
@@ -51,15 +52,15 @@ def test_relevance_is_the_share_of_token_layer_pairs_without_padding(top_k):
     whole = counted(made, flat)
     assert whole.sum() == pytest.approx(top_k)
     for batches in ([flat[:3], flat[3:]], iter([x])):
-        np.testing.assert_allclose(training.expert_relevance(made, batches), whole, rtol=1e-12)
-    some = training.expert_relevance(made, [(x, keep)])
+        np.testing.assert_allclose(evaluation.expert_relevance(made, batches), whole, rtol=1e-12)
+    some = evaluation.expert_relevance(made, [(x, keep)])
     np.testing.assert_allclose(some, counted(made, x[keep]), rtol=1e-12)
     assert some.dtype == np.float64 and (top_k == 5 or not np.allclose(some, whole))
 
 
 def test_trial_relevance_has_one_row_a_cluster_in_canonical_order(task, server):
     whole = task.model(server)
-    for row, cluster in zip(training.trial_relevance(task, server), "abc", strict=True):
+    for row, cluster in zip(evaluation.trial_relevance(task, server), "abc", strict=True):
         np.testing.assert_allclose(row, counted(whole, task.trial[cluster].x), rtol=1e-12)
 
 
@@ -70,27 +71,28 @@ def test_nothing_to_count_and_other_masks_are_refused():
         ([(x, ones)], r"give bool of the tokens' shape \(2, 3\)"),
     ):
         with pytest.raises(ValueError, match=message):
-            training.expert_relevance(model(), batches)
+            evaluation.expert_relevance(model(), batches)
     with pytest.raises(ValueError, match="Linear has no MoE layer"):
-        training.expert_relevance(torch.nn.Linear(4, 2), [x])
+        evaluation.expert_relevance(torch.nn.Linear(4, 2), [x])
 
 
 def draws(relevance, count, threshold=0.1):
-    return np.array([assign_experts(relevance, threshold, kit.stream(n, "")) for n in range(count)])
+    streams = (kit.stream(n, "") for n in range(count))
+    return np.array([splitting.assign_experts(relevance, threshold, rng) for rng in streams])
 
 
 @settings(max_examples=150)  # cheap, and many shapes are needed to fail
 @given(RELEVANCES, st.sampled_from([0.0, 0.1, 0.3, 1.0]), st.integers(0, 2**32))
 def test_probabilities_owners_and_classes_of_any_relevance(relevance, threshold, seed):
     clusters, experts = relevance.shape
-    probability = assignment_probability(relevance, threshold)
+    probability = splitting.assignment_probability(relevance, threshold)
     np.testing.assert_allclose(probability.sum(axis=0), 1.0, rtol=1e-12)
     below = (relevance < threshold) & (relevance < relevance.max(axis=0))
     assert (probability[below] == 0).all()
-    owner = assign_experts(relevance, threshold, kit.stream(seed, "assign"))
+    owner = splitting.assign_experts(relevance, threshold, kit.stream(seed, "assign"))
     assert owner.shape == (experts,) and set(owner) <= set(range(clusters))
     assert len(set(owner)) == min(clusters, experts)  # as many as possible are served
-    for expert, name in enumerate(kit.expert_classes(relevance, threshold)):
+    for expert, name in enumerate(splitting.expert_classes(relevance, threshold)):
         related = sum(1 for share in relevance[:, expert] if share >= threshold and share > 0)
         assert (name == "seldom") == (related == 0)
         assert (name == "shared") == (related >= 2 and 10 * related >= 9 * clusters)
@@ -118,10 +120,10 @@ NO_OWNERS = [[0, 1], [0, 1, 2], [0, 1, -2], [0.5, 0, 1]]
 @pytest.mark.parametrize(
     ("refused", "message"),
     [
-        (lambda: assignment_probability([0.5, 0.5], 0.1), "shape"),
-        (lambda: assignment_probability([[0.5, np.nan]], 0.1), "holds nan"),
-        (lambda: assignment_probability([[0.5]], 1.5), "threshold is 1.5"),
-        *[(lambda o=o: own_mass(HALF, o), "owner is") for o in NO_OWNERS],
+        (lambda: splitting.assignment_probability([0.5, 0.5], 0.1), "shape"),
+        (lambda: splitting.assignment_probability([[0.5, np.nan]], 0.1), "holds nan"),
+        (lambda: splitting.assignment_probability([[0.5]], 1.5), "threshold is 1.5"),
+        *[(lambda o=o: splitting.own_mass(HALF, o), "owner is") for o in NO_OWNERS],
     ],
 )
 def test_what_is_no_probability_owner_or_share_is_refused(refused, message):
@@ -131,11 +133,12 @@ def test_what_is_no_probability_owner_or_share_is_refused(refused, message):
 
 def test_classes_and_own_mass_by_hand():
     top_2 = [[1.0, 0.6, 0.4], [0.5, 0.5, 1.0]]
-    assert own_mass(top_2, [0, 0, 1]) == pytest.approx((1.0 + 0.6 + 1.0) / 4)
-    assert own_mass(np.eye(3), [0, 1, -1]) == pytest.approx(2 / 3)  # an expert that nobody holds
+    assert splitting.own_mass(top_2, [0, 0, 1]) == pytest.approx((1.0 + 0.6 + 1.0) / 4)
+    # nobody holds the last expert
+    assert splitting.own_mass(np.eye(3), [0, 1, -1]) == pytest.approx(2 / 3)
     relevance = np.tile([[0.5, 0.5]], (10, 1))  # relevant to nine and to eight of ten
     relevance[0, 1] = relevance[1, 1] = relevance[0, 0] = 0.0
-    assert kit.expert_classes(relevance, 0.1) == ["shared", "domain"]
+    assert splitting.expert_classes(relevance, 0.1) == ["shared", "domain"]
 
 
 @settings(max_examples=100)  # cheap; few draws have clusters without related samples
@@ -147,7 +150,7 @@ def test_the_density_ratio_is_that_of_counted_samples(clusters, experts, seed):
     home = np.repeat(np.arange(clusters), 12)
     chosen = rng.integers(0, experts, len(home))
     relevance = [[np.mean(chosen[home == c] == e) for e in range(experts)] for c in range(clusters)]
-    ratio = density_ratio(relevance, owner)
+    ratio = splitting.density_ratio(relevance, owner)
     for c in range(clusters):
         related = owner[chosen] == c
         expected = related[home == c].mean() / related.mean() if related.any() else np.nan

@@ -13,7 +13,7 @@ from torch.func import functional_call
 from learning.models import Residency
 from tests.kit import learning as kit
 from tests.kit.devices import Devices, factors_of, moved
-from tests.kit.training import Frozen, UnchangedGuard, experts_held, not_finite, select
+from tests.kit.training import Frozen, UnchangedGuard, device_state, not_finite
 
 SOME = (True, False, True)
 LORA, SIZES = kit.LoraConfig(rank=2), {"hidden": 12, "expert_hidden": 10, "layers": 2}
@@ -42,7 +42,7 @@ def trained(state):
 
 
 def logits(task, state, device):
-    experts = experts_held(state)
+    experts = device_state.experts_held(state)
     model, tensors = task.skeleton(Residency(held=experts, tuned=experts)), dict(task.backbone)
     for name, tensor in state.items():
         if not name.startswith("base.gate."):
@@ -85,7 +85,7 @@ def test_who_did_not_receive_keeps_what_it_has_or_has_nan_of_it(devices, server,
 def test_trained_factors_outlive_a_download_and_new_experts_start_fresh(devices, server, state):
     fewer = devices.receive(server, state, experts=(1,), generation=7)
     more = devices.receive(server, fewer, experts=(1, 2), generation=7)
-    assert (experts_held(fewer), experts_held(more)) == ((1,), (1, 2))
+    assert (device_state.experts_held(fewer), device_state.experts_held(more)) == ((1,), (1, 2))
     for kept in (fewer, more):
         assert all(torch.equal(kept[name], state[name]) for name in factors_of((1,), 2))
     assert more["factor.expert.2.0.up.b"].count_nonzero() == 0
@@ -152,15 +152,15 @@ def test_an_offer_holds_what_was_asked_for(devices, server, state):
 
 def test_states_are_selected_by_rows_of_the_clusters_devices(devices, server, state):
     other = {name: tensor * 2 for name, tensor in state.items()}
-    chosen = select(devices.task, other, state, who=SOME)
+    chosen = device_state.select(devices.task, other, state, who=SOME)
     assert moved(chosen, state, 1) | moved(chosen, other, 0) | moved(chosen, other, 2) == set()
     fewer = {name: tensor for name, tensor in state.items() if "expert.2." not in name}
     with pytest.raises(ValueError, match=r"differ in 'base\.expert\.2"):
-        select(devices.task, state, fewer, who=SOME)
+        device_state.select(devices.task, state, fewer, who=SOME)
     with pytest.raises(ValueError, match="3 devices"):
         devices.receive(server, state, who=(True,) * 4, generation=(0,) * 4)
     with pytest.raises(ValueError, match="3 devices"):
-        select(devices.task, state, state, who=(True,) * 4)
+        device_state.select(devices.task, state, state, who=(True,) * 4)
 
 
 SHAPES = st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 5))

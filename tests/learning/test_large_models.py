@@ -13,7 +13,7 @@ import torch
 from learning import Learner
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
-from tests.kit.training import evaluate, whole
+from tests.kit.training import device_state, evaluation
 
 EXPERTS, TOKENS, STEPS = [0, 1], 9, Pretraining(gate_steps=2)
 
@@ -140,8 +140,9 @@ def test_what_the_server_adds_stays_in_factors_until_these_would_be_larger(folde
         assert forms[-1] == (tensors[matrix] is first[matrix])
         if forms[-1]:
             full = replace(learner.task, config=replace(learner.config, precision="float32"))
-            found = evaluate(full, tensors)[0]["loss"]
-            assert found == pytest.approx(evaluate(full, whole(full, tensors))[0]["loss"])
+            found = evaluation.evaluate(full, tensors)[0]["loss"]
+            made = evaluation.evaluate(full, device_state.whole(full, tensors))
+            assert found == pytest.approx(made[0]["loss"])
     assert forms == [True] * 4 + [False] * 5  # rank 4 a cycle; 32 x 40 numbers are 17 ranks
 
 

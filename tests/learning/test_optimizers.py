@@ -5,44 +5,28 @@ import pytest
 import torch
 
 from learning import Learner
-from tests.kit.learning import (
-    LearningConfig,
-    ModelConfig,
-    OptimizerConfig,
-    ScheduleConfig,
-    proximal,
-)
+from tests.kit import learning as kit
 from tests.kit.training import rows_of_round, sgd
 
 RATE = 0.02
-OPTIMIZERS = {
-    "momentum": ({"momentum": 0.8}, torch.optim.SGD, {"momentum": 0.8}),
-    "nesterov": (
-        {"momentum": 0.8, "nesterov": True, "weight_decay": 0.1},
-        torch.optim.SGD,
-        {"momentum": 0.8, "nesterov": True, "weight_decay": 0.1},
-    ),
-    "adam": (
-        {"kind": "adam", "betas": (0.7, 0.9), "eps": 1e-6, "weight_decay": 0.1},
-        torch.optim.Adam,
-        {"betas": (0.7, 0.9), "eps": 1e-6, "weight_decay": 0.1},
-    ),
-    "adamw": ({"kind": "adamw", "weight_decay": 0.1}, torch.optim.AdamW, {"weight_decay": 0.1}),
-    "rmsprop": ({"kind": "rmsprop", "smoothing": 0.9}, torch.optim.RMSprop, {"alpha": 0.9}),
-    "rmsprop with momentum": (
-        {"kind": "rmsprop", "momentum": 0.5, "weight_decay": 0.1},
-        torch.optim.RMSprop,
-        {"momentum": 0.5, "weight_decay": 0.1},
-    ),
-}
+DECAY, TORCHS = {"weight_decay": 0.1}, torch.optim
+OPTIMIZERS = [
+    ("sgd", TORCHS.SGD, {"momentum": 0.8}),
+    ("sgd", TORCHS.SGD, {"momentum": 0.8, "nesterov": True, **DECAY}),
+    ("adam", TORCHS.Adam, {"betas": (0.7, 0.9), "eps": 1e-6, **DECAY}),
+    ("adamw", TORCHS.AdamW, DECAY),
+    ("rmsprop", TORCHS.RMSprop, {"alpha": 0.9}),
+    ("rmsprop", TORCHS.RMSprop, {"momentum": 0.5, **DECAY}),
+]
+"""Kinds, and the arguments of torch: ours have the same names but for RMSprop's smoothing."""
 WHO, NOBODY, ZEROS = np.ones(2, bool), np.zeros(2, bool), np.zeros(2, int)
 
 
 def config(optimizer, **keys):
     keys = {"batch_size": 8, "steps_per_round": 2, "precision": "float64", **keys}
-    model = ModelConfig(kind="vector-mlp", hidden=6)
-    own = OptimizerConfig(**optimizer)
-    return LearningConfig(1, ("a",), (2,), model=model, step_size=RATE, optimizer=own, **keys)
+    model = kit.ModelConfig(kind="vector-mlp", hidden=6)
+    own = kit.OptimizerConfig(**optimizer)
+    return kit.LearningConfig(1, ("a",), (2,), model=model, step_size=RATE, optimizer=own, **keys)
 
 
 def by_hand(learner, device, rounds, make, clip=None, schedule=None, forgets_after=None):
@@ -81,11 +65,11 @@ def trained(learner, state, rounds, first):
     return learner.train(state, "a", np.array(rounds), np.array(first), [], gate=True, masked=False)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_each_devices_steps_are_those_of_torch_over_several_requests(name):
+@pytest.mark.parametrize(("kind", "torchs", "arguments"), OPTIMIZERS)
+def test_each_devices_steps_are_those_of_torch_over_several_requests(kind, torchs, arguments):
     """Devices train unequal numbers of rounds in two requests; nothing comes down in between."""
-    keys, torchs, arguments = OPTIMIZERS[name]
-    learner = Learner(config(keys))
+    keys = {"smoothing" if key == "alpha" else key: x for key, x in arguments.items()}
+    learner = Learner(config({"kind": kind, **keys}))
     state = learner.load(learner.start(), None, "a", WHO, [], ZEROS)
     state = trained(learner, trained(learner, state, [2, 0], [0, 0]), [1, 2], [2, 0])
     for device, rounds in enumerate((3, 2)):
@@ -109,11 +93,11 @@ def test_a_device_forgets_what_its_optimiser_knew_at_a_download_unless_it_keeps_
 @pytest.mark.parametrize(
     ("schedule", "rule"),
     [
-        (ScheduleConfig("step", rounds=2, factor=0.5), lambda n: 0.5 ** (n // 2)),
-        (ScheduleConfig("exponential", factor=0.8), lambda n: 0.8**n),
-        (ScheduleConfig("linear", rounds=4, floor=0.2), lambda n: max(0.2, 1 - 0.8 * n / 4)),
+        (kit.ScheduleConfig("step", rounds=2, factor=0.5), lambda n: 0.5 ** (n // 2)),
+        (kit.ScheduleConfig("exponential", factor=0.8), lambda n: 0.8**n),
+        (kit.ScheduleConfig("linear", rounds=4, floor=0.2), lambda n: max(0.2, 1 - 0.8 * n / 4)),
         (
-            ScheduleConfig("cosine", rounds=3, warmup_rounds=1),
+            kit.ScheduleConfig("cosine", rounds=3, warmup_rounds=1),
             lambda n: 0.5 if n == 0 else (1 + np.cos(np.pi * min(n - 1, 3) / 3)) / 2,
         ),
     ],
@@ -156,6 +140,6 @@ def test_the_toy_clients_of_fedjax_come_out(together):
     assert tiny(by_sum, together) == pytest.approx([0.45555544, 0.5761316], rel=3e-7)
 
     def near(tensors, x):
-        return (x * tensors["w"]).mean() + proximal(tensors, {"w": 4.0}, mu=0.01)
+        return (x * tensors["w"]).mean() + kit.proximal(tensors, {"w": 4.0}, mu=0.01)
 
     assert tiny(near, together) == pytest.approx([13.96, 11.97], rel=1e-12)

@@ -11,17 +11,8 @@ from sklearn.datasets import load_digits
 
 from learning.data import load_samples
 from tests.kit import learning as kit
-from tests.kit.learning import (
-    DataConfig,
-    LearningConfig,
-    SplitConfig,
-    class_parts,
-    dirichlet_parts,
-    draw_client,
-    split_rows,
-)
 
-CONFIG = LearningConfig(seed=1, clusters=("a", "b", "c", "d"), devices=(5, 3, 1, 7))
+CONFIG = kit.LearningConfig(seed=1, clusters=("a", "b", "c", "d"), devices=(5, 3, 1, 7))
 DIGITS = load_digits()
 PIXELS = DIGITS.data.astype("f4") / 16
 SORTED = {tuple(np.sort(row)): number for number, row in enumerate(PIXELS)}
@@ -65,8 +56,8 @@ def test_each_domain_holds_and_tests_its_images_through_its_own_permutation():
 
 
 def test_digit_images_are_dealt_once_evenly_and_as_they_are():
-    given = DataConfig(kind="digit-images", trial_samples=5)
-    config = LearningConfig(1, ("a", "b", "c"), (3, 4, 3), data=given)
+    given = kit.DataConfig(kind="digit-images", trial_samples=5)
+    config = kit.LearningConfig(1, ("a", "b", "c"), (3, 4, 3), data=given)
     loaded, other = (load_samples(replace(config, seed=seed)) for seed in (1, 2))
     assert (loaded.spec.form, loaded.spec.shape) == ("image", (1, 8, 8))
     counts = [sum(len(part.y) for part in held(loaded, name)) for name in "abc"]
@@ -104,7 +95,7 @@ PARTITIONS = st.sampled_from(["even", "dirichlet"])
 @given(LABELS, st.data(), PARTITIONS, st.floats(1e-12, 1e6), st.integers(0, 99))
 def test_every_sample_is_on_one_device_and_no_device_is_empty(y, data, partition, alpha, seed):
     devices = data.draw(st.integers(1, len(y)))
-    how = DataConfig(partition=partition, dirichlet_alpha=alpha)
+    how = kit.DataConfig(partition=partition, dirichlet_alpha=alpha)
     parts = kit.share_devices(y, "a", devices, replace(CONFIG, seed=seed, data=how))
     assert len(parts) == devices and min(map(len, parts)) >= 1
     assert each_once(parts, len(y))
@@ -115,7 +106,7 @@ def test_label_shares_of_many_devices_spread_as_a_dirichlet_says():
     # variance (1/K)(1 - 1/K) / (K alpha + 1)
     classes, devices, alpha = 5, 2000, 0.5
     y = np.tile(np.arange(classes), 100_000)
-    parts = dirichlet_parts(y, devices, alpha, rng())
+    parts = kit.dirichlet_parts(y, devices, alpha, rng())
     shares = np.array([np.bincount(y[rows], minlength=classes) / len(rows) for rows in parts])
     variance = (1 / classes) * (1 - 1 / classes) / (classes * alpha + 1)
     # the standard error of a variance of 2000 draws is about 3 % of it
@@ -129,7 +120,7 @@ def test_each_device_holds_exactly_the_asked_number_of_labels(labels, devices, d
     # every label has a sample for each device, so that any number of holders will do
     sizes = data.draw(st.lists(st.integers(devices, 40), min_size=labels, max_size=labels))
     y = rng(seed).permutation(np.repeat(np.arange(labels), sizes))
-    parts = class_parts(y, devices, per_device, rng(seed))
+    parts = kit.class_parts(y, devices, per_device, rng(seed))
     assert each_once(parts, len(y))
     assert [len(set(y[rows].tolist())) for rows in parts] == [per_device] * devices
 
@@ -143,19 +134,19 @@ def test_a_partition_by_classes_is_refused_only_where_there_is_none(sizes, devic
         for dealt in product(choices, repeat=devices)
     )
     try:
-        found = bool(class_parts(y, devices, per_device, rng()))
+        found = bool(kit.class_parts(y, devices, per_device, rng()))
     except ValueError as refusal:
         assert "\n" not in str(refusal)
         found = False
     assert found == possible
     y = np.repeat([0, 1, 2], [600, 300, 100])  # labels with more samples go to more devices
-    parts = class_parts(y, 10, 1, rng())
+    parts = kit.class_parts(y, 10, 1, rng())
     assert np.bincount([int(y[rows[0]]) for rows in parts]).tolist() == [6, 3, 1]
 
 
 @pytest.mark.parametrize("partition", ["even", "dirichlet", "classes"])
 def test_parts_depend_on_the_seed_and_on_no_other_cluster(partition):
-    config = replace(CONFIG, data=DataConfig(partition=partition), devices=(5, 6, 5, 7))
+    config = replace(CONFIG, data=kit.DataConfig(partition=partition), devices=(5, 6, 5, 7))
     mine, theirs = load_samples(config), load_samples(replace(config, devices=(5, 7, 5, 7)))
     for one, other in zip(held(mine, *"acd"), held(theirs, *"acd"), strict=True):
         assert np.array_equal(one.x, other.x)
@@ -164,10 +155,10 @@ def test_parts_depend_on_the_seed_and_on_no_other_cluster(partition):
 
 
 SPLITS = {
-    "iid": SplitConfig(),
-    "dirichlet": SplitConfig(kind="dirichlet", alpha=0.3),
-    "quantity": SplitConfig(kind="quantity", alpha=0.5),
-    "shards": SplitConfig(kind="shards", classes=2),
+    "iid": kit.SplitConfig(),
+    "dirichlet": kit.SplitConfig(kind="dirichlet", alpha=0.3),
+    "quantity": kit.SplitConfig(kind="quantity", alpha=0.5),
+    "shards": kit.SplitConfig(kind="shards", classes=2),
 }
 
 
@@ -183,7 +174,7 @@ def test_a_split_gives_every_sample_to_one_holder(y, holders, kind, alpha, data)
     if kind == "shards" and most:
         split = replace(split, classes=data.draw(st.integers(1, most)))
     try:
-        parts = split_rows(y, holders, split, rng(), lambda counts: "" if counts.all() else "one")
+        parts = kit.split_rows(y, holders, split, rng(), lambda n: "" if n.all() else "one")
     except ValueError as refusal:
         assert holders > len(y) or (kind == "shards" and not most) or alpha < 5 * holders
         assert "learning.data.split." in str(refusal) and "\n" not in str(refusal)
@@ -198,7 +189,7 @@ def test_a_split_gives_every_sample_to_one_holder(y, holders, kind, alpha, data)
 def test_splits_are_distributed_as_their_papers_say():
     holders, classes, alpha = 400, 50, 0.5
     y = np.tile(np.arange(classes), 20_000)
-    drawn = {kind: counts_of(y, split_rows(y, holders, split, rng(), lambda counts: ""))
+    drawn = {kind: counts_of(y, kit.split_rows(y, holders, split, rng(), lambda counts: ""))
              for kind, split in [("dirichlet", replace(SPLITS["dirichlet"], alpha=alpha)),
                                  ("quantity", SPLITS["quantity"]), ("iid", SPLITS["iid"]),
                                  ("shards", SPLITS["shards"])]}  # fmt: skip
@@ -227,11 +218,9 @@ def test_splits_are_distributed_as_their_papers_say():
 @pytest.mark.parametrize("kind", SPLITS)
 def test_all_samples_of_a_run_are_split_once_over_clients_or_clusters(kind, over):
     split = replace(SPLITS[kind], over=over)
-    config = replace(CONFIG, devices=(4, 3, 1, 2), data=DataConfig("digit-images", split=split))
-    samples, other, plain = (
-        load_samples(c)
-        for c in (config, replace(config, seed=2), replace(config, data=DataConfig("digit-images")))
-    )
+    config = replace(CONFIG, devices=(4, 3, 1, 2), data=kit.DataConfig("digit-images", split=split))
+    samples, other = (load_samples(replace(config, seed=seed)) for seed in (1, 2))
+    plain = load_samples(replace(config, data=kit.DataConfig("digit-images")))
     assert sorted(numbers(*held(samples, *"abcd"))) == sorted(numbers(*held(plain, *"abcd")))
     assert numbers(*held(samples, "a")) != numbers(*held(other, "a"))
     assert all(numbers(samples.test[c]) == numbers(plain.test["a"]) for c in "abcd")
@@ -249,7 +238,7 @@ def test_all_samples_of_a_run_are_split_once_over_clients_or_clusters(kind, over
 
 
 def test_digits_that_are_split_are_one_task_and_their_domains_are_orders_of_pixels():
-    split = load_samples(replace(CONFIG, data=DataConfig(split=SplitConfig())))
+    split = load_samples(replace(CONFIG, data=kit.DataConfig(split=kit.SplitConfig())))
     whole, domains = split.test["a"], load_samples(CONFIG).test
     assert all(np.array_equal(split.test[c].x, whole.x) for c in "bcd")
     assert not np.array_equal(domains["a"].x, domains["b"].x)
@@ -257,17 +246,17 @@ def test_digits_that_are_split_are_one_task_and_their_domains_are_orders_of_pixe
 
 
 def test_a_split_over_clusters_by_domains_is_what_there_is_without_a_split():
-    by_domain = DataConfig(split=SplitConfig(over="clusters", kind="domains"))
+    by_domain = kit.DataConfig(split=kit.SplitConfig(over="clusters", kind="domains"))
     mine, plain = load_samples(replace(CONFIG, data=by_domain)), load_samples(CONFIG)
     for one, other in zip(held(mine, *"abcd"), held(plain, *"abcd"), strict=True):
         assert np.array_equal(one.x, other.x) and np.array_equal(one.domain, other.domain)
 
 
 def test_domains_over_clients_are_the_clients_that_the_data_name(tmp_path):
-    who, split = np.repeat(np.arange(8), 40), SplitConfig(kind="domains")
+    who, split = np.repeat(np.arange(8), 40), kit.SplitConfig(kind="domains")
     np.savez(tmp_path / "x.npz", x=who[:, None] + 0.0, y=np.arange(320) % 2, domain=who)
-    data = DataConfig("npz", str(tmp_path / "x.npz"), split=split, trial_samples=9)
-    config = LearningConfig(1, ("a", "b"), (3, 4), data=data)
+    data = kit.DataConfig("npz", str(tmp_path / "x.npz"), split=split, trial_samples=9)
+    config = kit.LearningConfig(1, ("a", "b"), (3, 4), data=data)
     samples = load_samples(config)
     found = [sorted(set(part.x[:, 0].tolist())) for c in "ab" for part in samples.shards[c]]
     assert found == [[0, 1], [2], [3], [4], [5], [6], [7]]
@@ -299,7 +288,7 @@ def all_numbers(samples):
 )
 def test_what_cannot_be_shared_out_is_refused_in_one_line(message, data, clusters, devices):
     count = len(clusters)
-    wrong = LearningConfig(1, tuple(clusters), (devices,) * count, data=DataConfig(**data))
+    wrong = kit.LearningConfig(1, tuple(clusters), (devices,) * count, data=kit.DataConfig(**data))
     with pytest.raises(ValueError, match=message) as refusal:
         load_samples(wrong)
     assert "\n" not in str(refusal.value)
@@ -309,7 +298,7 @@ def test_what_cannot_be_shared_out_is_refused_in_one_line(message, data, cluster
 
 
 def test_synthetic_clients_are_drawn_as_the_paper_says():
-    drawn = [draw_client(np.random.default_rng(n), 0.5, 2.0) for n in range(600)]
+    drawn = [kit.draw_client(np.random.default_rng(n), 0.5, 2.0) for n in range(600)]
     sizes = np.log([len(client.y) - 50 + 0.5 for client in drawn])  # whole parts, on average
     assert np.median(sizes) == pytest.approx(4, abs=0.3) and sizes.std() == pytest.approx(
         2, rel=0.15
@@ -332,15 +321,15 @@ def test_synthetic_clients_are_drawn_as_the_paper_says():
 
 
 def test_synthetic_clients_are_the_devices_and_can_be_split_otherwise():
-    data = DataConfig("synthetic", arguments='{"alpha": 0.5, "beta": 0}', trial_samples=5)
-    config = LearningConfig(4, ("a", "b"), (3, 2), data=data)
+    data = kit.DataConfig("synthetic", arguments='{"alpha": 0.5, "beta": 0}', trial_samples=5)
+    config = kit.LearningConfig(4, ("a", "b"), (3, 2), data=data)
     samples, more = load_samples(config), load_samples(replace(config, devices=(3, 3)))
     for cluster, devices in (("a", 3), ("b", 2)):
         held = [*samples.shards[cluster], samples.trial[cluster], samples.test[cluster]]
         rows = {row.tobytes(): device for device, part in enumerate(held) for row in part.x}
         count = 0
         for device in range(devices):
-            x, y, *_ = draw_client(kit.stream(4, "synthetic", cluster, device), 0.5, 0)
+            x, y, *_ = kit.draw_client(kit.stream(4, "synthetic", cluster, device), 0.5, 0)
             places = [rows[row.tobytes()] for row in x.astype("f4")]
             trained, count = int(0.9 * len(y)), count + len(y)
             assert set(places[:trained]) <= {device, devices}
@@ -350,7 +339,7 @@ def test_synthetic_clients_are_the_devices_and_can_be_split_otherwise():
     assert all(
         np.array_equal(*pair) for pair in zip(samples.test["a"], more.test["a"], strict=True)
     )
-    even = load_samples(replace(config, data=replace(data, split=SplitConfig())))
+    even = load_samples(replace(config, data=replace(data, split=kit.SplitConfig())))
     sizes = [len(part.y) for name in "ab" for part in even.shards[name]]
     assert max(sizes) - min(sizes) <= 10 < np.ptp([len(p.y) for p in samples.shards["a"]])
     for wrong, message in [
@@ -372,24 +361,23 @@ LEAVES, OF_DOMAINS = (
     ("message", "devices", "split"),
     [
         ("alpha: 0.001 leaves client 'a/0' without a sample in each of 100 draws; raise it, have",
-         9, SplitConfig(kind="quantity", alpha=0.001)),
+         9, kit.SplitConfig(kind="quantity", alpha=0.001)),
         (f"alpha: 0.001 {LEAVES}0 samples for 9 devices and 30 trial samples in each of 100 draws",
-         9, SplitConfig("clusters", "quantity", 0.001)),
+         9, kit.SplitConfig("clusters", "quantity", 0.001)),
         (f"kind: 'iid' {LEAVES}350 samples for 321 devices and 30 trial samples; have fewer",
-         321, SplitConfig("clusters")),
+         321, kit.SplitConfig("clusters")),
         ("classes: got 11; must be at most 10, the classes that the data have", 1,
-         SplitConfig(kind="shards", classes=11)),
+         kit.SplitConfig(kind="shards", classes=11)),
         ("classes: got 9; 200 holders of as many shards need 1800 samples, and there are 1400; ",
-         50, SplitConfig(kind="shards", classes=9)),
-        (OF_DOMAINS, 1, SplitConfig(kind="domains")),
+         50, kit.SplitConfig(kind="shards", classes=9)),
+        (OF_DOMAINS, 1, kit.SplitConfig(kind="domains")),
     ],
 )  # fmt: skip
 def test_a_split_that_leaves_somebody_nothing_is_refused_in_one_line(message, devices, split):
-    wrong = LearningConfig(1, tuple("abcd"), (devices,) * 4, data=DataConfig(split=split))
+    wrong = kit.LearningConfig(1, tuple("abcd"), (devices,) * 4, data=kit.DataConfig(split=split))
     with pytest.raises(ValueError, match=f"^learning.data.split.*{message}") as refusal:
         load_samples(wrong)
     assert "\n" not in str(refusal.value)
+    images = kit.DataConfig("digit-images", split=kit.SplitConfig("", "domains"))
     with pytest.raises(ValueError, match="kind: digit-images have no domains; use another kind"):
-        load_samples(
-            replace(wrong, data=DataConfig("digit-images", split=SplitConfig("", "domains")))
-        )
+        load_samples(replace(wrong, data=images))

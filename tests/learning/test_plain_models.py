@@ -8,17 +8,11 @@ import torch
 from torch import nn
 
 from learning import Learner, stream
-from tests.kit.learning import (
-    KINDS,
-    DataConfig,
-    InputSpec,
-    LearningConfig,
-    ModelConfig,
-    measured_tensors,
-)
+from tests.kit import learning as kit
 from tests.kit.training import rows_of_round
 
 SEED, SIZE, BATCH = 3, 0.05, 8
+OWN = ("normalised", "dropping", "Tied", "Frozen")
 
 
 class Tied(nn.Module):
@@ -68,9 +62,9 @@ def dropping(spec):
 
 
 def config(kind, arguments="{}", **keys):
-    model = ModelConfig(kind=kind if "-" in kind else f"{__name__}:{kind}", arguments=arguments)
+    model = kit.ModelConfig(kind=kind if "-" in kind else f"{__name__}:{kind}", arguments=arguments)
     keys = {"batch_size": BATCH, "steps_per_round": 3, "precision": "float64", **keys}
-    return LearningConfig(SEED, ("a", "b"), (2, 1), model=model, step_size=SIZE, **keys)
+    return kit.LearningConfig(SEED, ("a", "b"), (2, 1), model=model, step_size=SIZE, **keys)
 
 
 def by_hand(learner, module, start, device, rounds):
@@ -94,26 +88,16 @@ def by_hand(learner, module, start, device, rounds):
 @pytest.mark.parametrize(
     ("kind", "arguments"),
     [
-        ("vector-mlp", "{}"),
-        ("image-cnn", "{}"),
+        *((kind, "{}") for kind in ("vector-mlp", "image-cnn", *OWN)),
         ("mlp", '{"width": 7}'),
-        ("normalised", "{}"),
-        ("dropping", "{}"),
-        ("Tied", "{}"),
-        ("Frozen", "{}"),
         ("Attention", '{"width": 8}'),
     ],
 )
 def test_a_round_gives_what_a_loop_of_plain_pytorch_gives(kind, arguments):
-    data = DataConfig(kind="digit-images" if "cnn" in kind else "digits")
+    data = kit.DataConfig(kind="digit-images" if "cnn" in kind else "digits")
     learner = Learner(config(kind, arguments, data=data))
     names = learner.task.names
-    module = (
-        learner.task.skeleton_of_all()
-        if False
-        else learner.task.model(learner.force(learner.start()))
-    )
-    module = copy.deepcopy(module)
+    module = copy.deepcopy(learner.task.model(learner.force(learner.start())))
     start = {names.path(n): t for n, t in learner.final_tensors(learner.start()).items()}
     who, zeros, rounds = np.ones(2, bool), np.zeros(2, int), np.array([2, 1])
     state = learner.load(learner.start(), None, "a", who, [], zeros)
@@ -137,14 +121,14 @@ def test_a_round_gives_what_a_loop_of_plain_pytorch_gives(kind, arguments):
 @pytest.mark.parametrize(
     ("kind", "spec"),
     [
-        ("vector-mlp", InputSpec("vector", (9,), 4)),
-        ("image-cnn", InputSpec("image", (3, 13, 10), 4)),
-        ("text-mean", InputSpec("text", (6,), 4, vocabulary=30)),
+        ("vector-mlp", kit.InputSpec("vector", (9,), 4)),
+        ("image-cnn", kit.InputSpec("image", (3, 13, 10), 4)),
+        ("text-mean", kit.InputSpec("text", (6,), 4, vocabulary=30)),
     ],
 )
 def test_the_closed_form_of_every_plain_kind_is_what_its_module_holds(kind, spec):
-    asked = ModelConfig(kind=kind, experts=0, hidden=5, layers=2)
-    measured = measured_tensors(LearningConfig(1, ("a",), (1,), asked), spec)
-    said = KINDS[kind].tensors(asked, spec)
+    asked = kit.ModelConfig(kind=kind, experts=0, hidden=5, layers=2)
+    measured = kit.measured_tensors(kit.LearningConfig(1, ("a",), (1,), asked), spec)
+    said = kit.KINDS[kind].tensors(asked, spec)
     assert (said.backbone, said.products) == (measured.backbone, measured.products)
     assert said.activations <= measured.activations  # which counts look-ups of words too

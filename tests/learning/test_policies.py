@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from learning.policies import POLICIES, InfeasibleAssignment, Problem
 from tests.kit import learning as kit
+from tests.kit.learning import alignment, model_splitting
 
 BALANCED = ["balanced-random", "balanced-fitness"]
 FREE = ["random", "greedy"]
@@ -91,7 +92,8 @@ def test_every_policy_keeps_what_it_promises(problem, name, seed, exploring):
         return
     assert (solved(name, problem, seed) == assigned).all()
     swapped, again = (
-        kit.explored(assigned, problem, exploring, np.random.default_rng(seed)) for _ in range(2)
+        alignment.explored(assigned, problem, exploring, np.random.default_rng(seed))
+        for _ in range(2)
     )
     assert (swapped == again).all()
     assert exploring > 0 or (swapped == assigned).all()
@@ -113,18 +115,20 @@ def test_exploration_swaps_as_often_as_it_is_told_():
     rng = np.random.default_rng(1)
     problem = Problem(rng.random((40, 8)), np.full(40, 2))
     first = solved("greedy", problem)
-    often = [(kit.explored(first, problem, 0.2, rng) != first).any(1).sum() for _ in range(50)]
+    often = [
+        (alignment.explored(first, problem, 0.2, rng) != first).any(1).sum() for _ in range(50)
+    ]
     assert 5 < np.mean(often) < 11  # 8 expected; nobody needs a partner without bounds
     even = Problem(problem.score, np.full(40, 2), *kit.even_bounds(np.full(40, 2), 8, 1.0, 1.0))
     first = solved("balanced-fitness", even)
-    assert (kit.explored(first, even, 1.0, rng) != first).any(1).sum() > 30
+    assert (alignment.explored(first, even, 1.0, rng) != first).any(1).sum() > 30
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 999), st.sampled_from([0.0, 0.1, 0.5]))
 def test_expert_driven_is_algorithm_1(clients, experts, seed, threshold):
     score = np.random.default_rng(seed).random((clients, experts))
     free = Problem(score, np.full(clients, experts), threshold=threshold)
-    owner = kit.assign_experts(score, threshold, np.random.default_rng(seed))
+    owner = model_splitting.assign_experts(score, threshold, np.random.default_rng(seed))
     assert solved("expert-driven", free, seed).argmax(axis=0).tolist() == owner.tolist()
 
 

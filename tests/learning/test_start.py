@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, gelu
 from tests.kit import training
 from tests.kit.devices import moved
 from tests.kit.learning import DataConfig, LearningConfig, ModelConfig
-from tests.kit.training import build_task, start_model, trial_relevance
+from tests.kit.training import build_task, evaluation, start_model
 
 CONFIG = LearningConfig(5, ("a", "b", "c"), devices=(2, 2, 2), model=ModelConfig(experts=3))
 DEEP = ModelConfig(experts=3, top_k=2, layers=2, hidden=16, expert_hidden=8)
@@ -40,10 +40,10 @@ def test_the_start_is_the_same_when_built_again_and_experts_fit_their_own_domain
 
 
 def test_gates_send_trial_data_to_their_own_experts_and_uniform_data_to_all(task, server):
-    assert torch.tensor(trial_relevance(task, server)).diagonal().min() >= 0.9
+    assert torch.tensor(evaluation.trial_relevance(task, server)).diagonal().min() >= 0.9
     uniform = DataConfig(own_domain_fraction=1 / 3, trial_samples=60)
     mixed = build_task(replace(CONFIG, data=uniform))
-    relevance = torch.tensor(trial_relevance(mixed, start_model(mixed)))
+    relevance = torch.tensor(evaluation.trial_relevance(mixed, start_model(mixed)))
     # 60 draws at 1/3: standard deviation 0.06
     assert (relevance - 1 / 3).abs().max() < 4 * 0.061
 
@@ -54,7 +54,7 @@ def test_more_and_fewer_experts_than_clusters_and_deeper_models_start_too(expert
     small = build_task(replace(CONFIG, model=model))
     started = start_model(small)
     assert len(started) == layers * (4 * experts + 1)
-    relevance = torch.tensor(trial_relevance(small, started))
+    relevance = torch.tensor(evaluation.trial_relevance(small, started))
     torch.testing.assert_close(relevance.sum(1), torch.full((3,), float(top_k)))
     # experts beyond the clusters are further specialists and not copies
     ups = {started[f"expert.{e}.0.up.weight"].numpy().tobytes() for e in range(experts)}
@@ -90,7 +90,8 @@ def test_gates_learn_from_the_task_and_in_every_layer_from_the_origin(deep):
 def test_scores_are_those_of_the_layers_run_one_by_one(deep):
     task, server = deep
     before = {name: tensor.clone() for name, tensor in server.items()}
-    tensors, scores = training.final_tensors(task, server), training.evaluate(task, server)
+    tensors = evaluation.final_tensors(task, server)
+    scores = evaluation.evaluate(task, server)
     for cluster, score in zip("abc", scores, strict=True):
         x, y, _ = task.test[cluster]
         model, labels = task.model(tensors), y.numpy()
@@ -105,5 +106,5 @@ def test_scores_are_those_of_the_layers_run_one_by_one(deep):
         assert score["loss"] == pytest.approx(loss, abs=1e-5)
     assert set(tensors) == set(task.backbone) | set(server)
     stored = load(save(tensors))
-    assert training.evaluate(task, {name: stored[name] for name in server}) == scores
+    assert evaluation.evaluate(task, {name: stored[name] for name in server}) == scores
     assert moved(before, server) == set()

@@ -20,7 +20,7 @@ from learning.models import MODELS
 from tests.kit.learning import METHODS
 from tests.kit.network import learner_of
 from tests.kit.results import missing_data
-from tests.kit.training import evaluate
+from tests.kit.training import evaluation
 
 FEW = "learning.pretraining={backbone_steps: 3, expert_steps: 3, gate_steps: 3}"
 SMALL = ["--set", "stop.cycles=3", "--set", "learning.batch_size=4", "--set", FEW, "--quiet"]
@@ -44,7 +44,9 @@ def test_a_run_leaves_its_folder_and_the_model_of_its_last_evaluation(leomix, tm
     config = LearningConfig(5, tuple("ABCD"), (5, 5, 5, 5), batch_size=4)
     rows = pq.read_table(run / "metrics.parquet").to_pylist()
     last = {r["cluster"]: r["accuracy"] for r in rows if r["cycle"] == 3}
-    for row in evaluate(Learner(config).task, load_file(run / "model" / "model.safetensors")):
+    for row in evaluation.evaluate(
+        Learner(config).task, load_file(run / "model" / "model.safetensors")
+    ):
         assert row["accuracy"] == pytest.approx(last[row["cluster"]], abs=1e-12)
 
 
