@@ -51,11 +51,8 @@ def refuse(problems: Iterable[Problem]) -> None:
 
 def dotted(path: KeyPath) -> str:
     """Write a path as a user does, `ground.clusters.0.name`, on one line: odd keys are quoted."""
-    return ".".join(_key(str(part)) for part in path)
-
-
-def _key(part: str) -> str:
-    return part if _PLAIN_KEY.fullmatch(part) else shown(part)
+    keys = map(str, path)
+    return ".".join(key if _PLAIN_KEY.fullmatch(key) else shown(key) for key in keys)
 
 
 def shown(value: object) -> str:
@@ -90,7 +87,8 @@ class Origin:
         key = dotted(problem.path)
         if self.is_overridden(problem.path):
             return f"--set {key}: {problem.text}"
-        line = problem.line or self._nearest_line(problem.path)
+        above = (problem.path[:length] for length in range(len(problem.path), -1, -1))
+        line = problem.line or next((self.lines[p] for p in above if p in self.lines), None)
         place = ":".join(str(part) for part in (self.name, line) if part)
         return ": ".join(part for part in (place, key, problem.text) if part)
 
@@ -106,7 +104,3 @@ class Origin:
         parts = [str(part) for part in path]
         keys = (key.split(".") for key in self.overridden)
         return any(parts[: len(key)] == key for key in keys)
-
-    def _nearest_line(self, path: KeyPath) -> int | None:
-        above = (path[:length] for length in range(len(path), -1, -1))
-        return next((self.lines[part] for part in above if part in self.lines), None)

@@ -282,14 +282,10 @@ def ground_problems(
             bare = without_geometry(node, source, "min_elevation_deg", "places", "places_path")
             for problem in _place(node, source) if geometry else bare:
                 yield problem.below("ground", key, index)
+    text = f"is above learning.lora.rank, {rank}, the largest of all; raise that or lower this"
+    text = text if rank else "is not used without factors (learning.lora.rank null); remove it"
     for index, cluster in enumerate(ground.clusters):
         for number, kind in enumerate(cluster.kinds or ()):
-            text = (
-                f"is above learning.lora.rank, {rank}, the largest of all; raise that or lower this"
-            )
-            text = (
-                text if rank else "is not used without factors (learning.lora.rank null); remove it"
-            )
             if (kind.lora_rank or 0) > (rank or 0):
                 key_path = ("ground", "clusters", index, "kinds", number, "lora_rank")
                 yield Problem(key_path, text)

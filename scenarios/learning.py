@@ -17,11 +17,7 @@ class Rounds(Section):
     per_contact: Annotated[
         Annotated[int, Field(ge=1, le=1_000_000), Tag("other")]
         | Annotated[Literal["fill"], Tag("fill")],
-        word_or(
-            "fill",
-            lambda value: type(value) is int,
-            "must be a whole number >= 1, or 'fill'",
-        ),
+        word_or("fill", lambda value: type(value) is int, "must be a whole number >= 1, or 'fill'"),
     ] = setting(1, "rounds in a contact, or 'fill' for as many as it holds")
     per_gap_max: Steps = setting(
         None, "most rounds between two contacts; null for all that the gap holds"

@@ -5,13 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 from scenarios.errors import Problem
-from scenarios.presets import (
-    BEAMWIDTH_DEG,
-    NEGLECTS_DOWNLINK,
-    PRESETS,
-    LinkValues,
-    Side,
-)
+from scenarios.presets import BEAMWIDTH_DEG, NEGLECTS_DOWNLINK, PRESETS, LinkValues, Side
 from scenarios.section import (
     NO_GEOMETRY,
     Facts,
@@ -263,6 +257,10 @@ def link_values(link: "Link", source: str, geometry: bool) -> ResolvedLink:
     gains = {"uplink": "rx_gain_dbi", "downlink": "tx_gain_dbi"}  # the satellite's
     has_gain = any(gains[side] in direction.given for side, direction in directions.items())
     usual_deg = None if has_gain else BEAMWIDTH_DEG.get(link.preset)
+    whole = ["environment", "beamwidth_deg", "cut_transfers"]
+    if link.downlink == "neglected" and link.preset not in NEGLECTS_DOWNLINK:
+        whole.append("downlink")
+    fields = type(link).model_fields
     return {
         "environment": link.environment,
         "beamwidth_deg": usual_deg if link.beamwidth_deg is None else link.beamwidth_deg,
@@ -270,7 +268,7 @@ def link_values(link: "Link", source: str, geometry: bool) -> ResolvedLink:
         "uplink": _applicable(directions["uplink"]),
         "downlink": "neglected" if downlink is None else _applicable(downlink),
         "overridden": [
-            *_overridden(link),
+            *(f"link.{key}" for key in whole if getattr(link, key) != fields[key].default),
             *(f"link.{side}.{key}" for side in directions for key in directions[side].given),
         ],
     }
@@ -281,12 +279,3 @@ def _applicable(direction: LinkDirection) -> LinkValues:
     values = {key: value for key, value in direction.values.items() if key not in unused}
     own = {"total_bandwidth_mhz": values["bandwidth_mhz"]} if direction.broadcasts else {}
     return values | own
-
-
-def _overridden(link: "Link") -> list[str]:
-    """Name the keys of the link as a whole that differ from their defaults."""
-    plain = {name: field.default for name, field in type(link).model_fields.items()}
-    keys = ["environment", "beamwidth_deg", "cut_transfers"]
-    if link.downlink == "neglected" and link.preset not in NEGLECTS_DOWNLINK:
-        keys.append("downlink")
-    return [f"link.{key}" for key in keys if getattr(link, key) != plain[key]]

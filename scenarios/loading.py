@@ -93,10 +93,7 @@ def schema(
         when = chosen if method == plain else {**chosen, "required": ["method"]}
         then = {"properties": {"options": {"$ref": f"#/$defs/{own['title']}"}}}
         learning.setdefault("allOf", []).append({"if": when, "then": then})
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **found,
-    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 
 def _parsed(text: str, name: str) -> Document:

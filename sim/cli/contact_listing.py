@@ -171,7 +171,7 @@ def of_scenario(scenario: Scenario) -> Found:
         view.windows,
         _warnings(view.doubts),
         _revolutions_per_day(view.satellites),
-        np.array([view.sessions_of(site) for site in range(len(view.clients))]),
+        np.array([view.sessions[mine].max(initial=-1) + 1 for mine in view.of_sites]),
     )
 
 

@@ -54,10 +54,7 @@ class Sidelinks:
 
     def apart_m(self, source: Node, target: Node) -> float:
         """Metres between two devices; inf where nothing is known of them."""
-        one, other = (
-            slice(source.device, source.device + 1),
-            slice(target.device, target.device + 1),
-        )
+        one, other = (slice(node.device, node.device + 1) for node in (source, target))
         return float(self._apart_m(source.cluster, target.cluster, one, other)[0, 0])
 
     def exists(self, source: Node, target: Node) -> bool:
@@ -122,9 +119,7 @@ def sidelinks_of(scenario: Scenario) -> Sidelinks | None:
     if scenario.link.sidelink is None:
         return None
     values, clusters = scenario.link.sidelink.values(), clusters_of(scenario)
-    fixed, range_km, distance_km = (
-        values.get(key) for key in ("rate_mbps", "range_km", "distance_km")
-    )
+    fixed, range_km, distance_km = map(values.get, ("rate_mbps", "range_km", "distance_km"))
     return Sidelinks(
         places={c.name: _places(scenario, c.index) for c in clusters},
         devices={c.name: c.devices for c in clusters},

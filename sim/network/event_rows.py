@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask
-from learning.requests.event_details import (
-    BEAM,
-    BEAM_TAKEN_OVER,
-    UPLOAD_CORRUPTED,
-    fault,
-)
+from learning.requests.event_details import BEAM, BEAM_TAKEN_OVER, UPLOAD_CORRUPTED, fault
 from learning.requests.event_details import excluded as excluded_text
 from learning.requests.peers import Send
 from sim.clock import Clock, Process

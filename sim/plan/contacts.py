@@ -54,11 +54,9 @@ class ContactLinks:
         if self._of_pass is not None:
             return self._of_pass()
         links = self._now or self._make()
-        whole, served = (
-            links.uplink.curve.capacity_bits,
-            served_bits(links.uplink.curve, *self._span_s),
-        )
-        return PassFigures(float(whole.min()) / 8.0, float(served.min()) / 8.0, links.doppler_hz)
+        curve = links.uplink.curve
+        whole, served = curve.capacity_bits.min(), served_bits(curve, *self._span_s).min()
+        return PassFigures(float(whole) / 8.0, float(served) / 8.0, links.doppler_hz)
 
     def close(self) -> None:
         """Let the curves go; they are made again when asked for."""
@@ -91,11 +89,6 @@ class PlannedContact:
     links: ContactLinks
     wait_from_s: float = np.nan
     member: str = ""
-
-    @property
-    def cut_short(self) -> bool:
-        """Whether another cluster takes the beam over before the set."""
-        return self.served and self.end_s < self.set_s
 
     @property
     def uplink(self) -> Beam:
@@ -203,18 +196,14 @@ class PlannedSession:
         if all(t <= c.start_s for t, c in zip(when, self.contacts, strict=True)):
             return self
         if when not in self._parts:  # a chain mostly asks again for the same times
+            left = tuple(
+                replace(contact, start_s=max(contact.start_s, t))
+                for t, contact in zip(when, self.contacts, strict=True)
+                if t < contact.end_s
+            )
             self._parts.clear()
-            self._parts[when] = self._later(when)
+            self._parts[when] = PlannedSession(self.number, left) if left else None
         return self._parts[when]
-
-    def _later(self, when: tuple[float, ...]) -> PlannedSession | None:
-        """What is left of each contact behind its time."""
-        left = [
-            replace(contact, start_s=max(contact.start_s, t))
-            for t, contact in zip(when, self.contacts, strict=True)
-            if t < contact.end_s
-        ]
-        return PlannedSession(self.number, tuple(left)) if left else None
 
     def close(self) -> None:
         """Let the curves go."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 import orbit
-from channel import CLEAR_PATH, Path, doppler_hz, draw_paths
+from channel import CLEAR_PATH, doppler_hz, draw_paths
 from learning import stream
 from learning.hardware import free_bytes
 from learning.requests.cluster import Cluster, Floats, Ints
@@ -226,8 +226,7 @@ def make_plan(
     source, satellites = scenario.orbit, [satellite.name for satellite in view.satellites]
     satellites = satellites or (view.clients if view.turned else view.servers)
     constellation = view.turned or getattr(source, "serving", "single") == "any"
-    wanted = scenario, view, clusters, radios, places, not constellation
-    links_of, figures_of = _links(*wanted)
+    links_of, figures_of = _links(scenario, view, clusters, radios, places, not constellation)
     contacts = ContactColumns(
         satellites=list(zip(view.servers, view.norad_ids, strict=True)),
         clusters=clusters,
@@ -367,14 +366,17 @@ def _links(
         site, turn = sites[number], int(turns[view.of[number]])
         cluster, name = clusters[windows.site[number]], view.servers[windows.satellite[number]]
         flying = view.satellites[satellites[number]]
-        client = flying.name if view.turned else cluster.name
+        client, path = flying.name if view.turned else cluster.name, CLEAR_PATH
+        if radios[site][0].link.environment is not None:
+            # Drawn from a stream of both ends: another satellite or cluster changes nothing.
+            path = draw_paths(cluster.devices, stream(scenario.seed, "path", client, name, turn))
         return Pass(
             flying,
             grounds[site],
             float(windows.rise_s[number]),
             float(windows.set_s[number]),
             float(windows.min_slant_range_km[number]) - spreads_km[site],
-            _shadowing_draw(scenario.seed, radios[site], cluster.devices, (client, name), turn),
+            path,
         )
 
     soon = np.flatnonzero(service.served | all_wanted)
@@ -385,18 +387,6 @@ def _links(
         return ContactLinks(partial(links.links, number), *spans_s(number), figures)
 
     return of_pass, None
-
-
-def _shadowing_draw(
-    seed: int, radios: Radios, devices: int, ends: tuple[str, str], turn: int
-) -> Path:
-    """Draw line of sight and shadowing of a cluster's devices in one pass of a satellite.
-
-    Its stream is named by both ends, so that another satellite or cluster changes nothing.
-    """
-    if radios[0].link.environment is None:
-        return CLEAR_PATH
-    return draw_paths(devices, stream(seed, "path", *ends, turn))
 
 
 # Where contacts come from: windows of every ``orbit.source``.
@@ -429,8 +419,6 @@ def view_of(
 
 Key = tuple[str, str, str, float]
 """Cluster, which satellite of it if it is a plane, server and rise of a contact."""
-Session = tuple[str, int]
-"""Cluster and number of a session."""
 
 
 def spliced(early: Plan, late: Plan, at_s: float) -> Plan:
@@ -475,7 +463,7 @@ def spliced(early: Plan, late: Plan, at_s: float) -> Plan:
     return replace(late, contacts=ContactColumns.of(numbered))
 
 
-def _session(contact: PlannedContact) -> Session:
+def _session(contact: PlannedContact) -> tuple[str, int]:
     return contact.cluster.name, contact.session
 
 

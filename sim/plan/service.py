@@ -104,16 +104,9 @@ class View(Passes):
         satellite, place = self.ends
         return satellite[self.of], place[self.of]
 
-    def sessions_of(self, site: int) -> int:
-        """How many sessions a cluster is served in."""
-        return int(self.sessions[self.at(site)].max(initial=-1)) + 1
-
-    def at(self, site: int) -> Ints:
-        """Which windows a cluster has."""
-        return self._of_sites[site]
-
     @cached_property
-    def _of_sites(self) -> list[Ints]:
+    def of_sites(self) -> list[Ints]:
+        """Which windows each cluster has."""
         return groups(self.windows.site, len(self.clients))
 
 
@@ -198,7 +191,7 @@ def check_served(view: View, source: Any, rings: Iterable[Sequence[str]] = ()) -
     links, one member of each of the ``rings`` is enough.
     """
     sites = enumerate(view.clients)
-    alone = {name for site, name in sites if not view.service.served[view.at(site)].any()}
+    alone = {name for site, name in sites if not view.service.served[view.of_sites[site]].any()}
     carried = {name for ring in rings if not alone.issuperset(ring) for name in ring} & alone
     figures = orbit.coverage(view.windows, len(view.clients), view.span_s)
     kind = "roles.clients" if view.turned else "ground.clusters"
@@ -207,7 +200,7 @@ def check_served(view: View, source: Any, rings: Iterable[Sequence[str]] = ()) -
     for site, (name, passes) in enumerate(zip(view.clients, passes_of, strict=True)):
         if name in carried:
             continue
-        here = view.at(site)
+        here = view.of_sites[site]
         if passes and not len(here):
             raise InputError(
                 f"{kind} {name!r}: its satellites are out in all of its {passes} windows; "
@@ -333,24 +326,18 @@ def pieces(
     start_s: Floats, end_s: Floats, satellite: Ints, out: Sequence[Intervals]
 ) -> tuple[Ints, Floats, Floats]:
     """Window, begin and end of every piece of satellites' windows outside of their outages."""
-    mine = groups(satellite, len(out))
-    found = [_pieces(start_s, end_s, own, spells) for own, spells in zip(mine, out, strict=True)]
+    found = []
+    for mine, spells in zip(groups(satellite, len(out)), out, strict=True):
+        # It works from the end of one outage to the begin of the next.
+        up_s, down_s = np.append(-np.inf, spells.end_s), np.append(spells.begin_s, np.inf)
+        first = np.searchsorted(down_s, start_s[mine], "right")
+        counts = np.maximum(np.searchsorted(up_s, end_s[mine], "left") - first, 0)
+        of = np.repeat(mine, counts)
+        turn = np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
+        span = np.repeat(first, counts) + turn
+        found.append((of, np.maximum(start_s[of], up_s[span]), np.minimum(end_s[of], down_s[span])))
     of, begin_s, until_s = (np.concatenate(part) for part in zip(*found, strict=True))
     return of, begin_s, until_s
-
-
-def _pieces(
-    start_s: Floats, end_s: Floats, mine: Ints, spells: Intervals
-) -> tuple[Ints, Floats, Floats]:
-    """Those of one satellite's windows."""
-    # It works from the end of one outage to the begin of the next.
-    up_s, down_s = np.append(-np.inf, spells.end_s), np.append(spells.begin_s, np.inf)
-    first = np.searchsorted(down_s, start_s[mine], "right")
-    counts = np.maximum(np.searchsorted(up_s, end_s[mine], "left") - first, 0)
-    of = np.repeat(mine, counts)
-    turn = np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
-    span = np.repeat(first, counts) + turn
-    return of, np.maximum(start_s[of], up_s[span]), np.minimum(end_s[of], down_s[span])
 
 
 def _clipped(
@@ -361,7 +348,11 @@ def _clipped(
     late, early = begin_s > whole["rise_s"], end_s < whole["set_s"]
     highest_s = np.clip(whole["culminate_s"], begin_s, end_s)
     lower = highest_s != whole["culminate_s"]
-    seen = _seen(of, np.stack([begin_s, highest_s, end_s]), late | early, look)
+    time_s = np.stack([begin_s, highest_s, end_s])
+    seen: Floats = np.full((4, *time_s.shape), np.nan)
+    if look is not None:
+        for piece in np.flatnonzero(late | early).tolist():
+            seen[:, :, piece] = look(int(of[piece]), time_s[:, piece])
     columns = whole | {"rise_s": begin_s, "culminate_s": highest_s, "set_s": end_s}
     columns["clipped_start"] = whole["clipped_start"] | late
     columns["clipped_end"] = whole["clipped_end"] | early
@@ -372,12 +363,3 @@ def _clipped(
         for name, values in zip(SHOWN, seen[1:, edge], strict=True):
             columns[f"{event}_{name}"] = np.where(new, values, whole[f"{event}_{name}"])
     return orbit.ContactWindows(**columns)
-
-
-def _seen(of: Ints, time_s: Floats, cut_off: np.ndarray, look: Look | None) -> Floats:
-    """What is seen (4, 3, P) of the pieces that are cut off at their times (3, P)."""
-    seen: Floats = np.full((4, *time_s.shape), np.nan)
-    if look is not None:
-        for piece in np.flatnonzero(cut_off).tolist():
-            seen[:, :, piece] = look(int(of[piece]), time_s[:, piece])
-    return seen

@@ -134,8 +134,6 @@ def passes_of_relay(scenario: Scenario, find: Find) -> Passes:
 
 SLOTS_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """Start of a scenario in slots that names none: there is no orbit that could give one."""
-
-
 SATELLITE = "slots"
 """What the one satellite is called."""
 
@@ -168,13 +166,19 @@ def passes_of_file(scenario: Scenario, find: Find) -> Passes:
     windows = _renumbered(table, kept, names)
     days = scenario.stop.days
     span_s = float(windows.set_s.max(initial=0.0)) if days is None else days * 86400.0
-    passes, kind = _within(windows, span_s), "station" if serve else "cluster"
+    passes, kind = windows.where(windows.rise_s < span_s), "station" if serve else "cluster"
     if not len(passes):
         raise InputError(
             f"orbit: no window is left for the {kind}s {', '.join(names)} in the first "
             f"{span_s / 86400:g} days from {table.start:%Y-%m-%dT%H:%M:%SZ}; the sites there are "
             f"{', '.join(table.sites)}"
         )
+    passes = replace(
+        passes,
+        set_s=np.minimum(passes.set_s, span_s),
+        culminate_s=np.minimum(passes.culminate_s, span_s),
+        clipped_end=passes.clipped_end | (passes.set_s > span_s),
+    )
     others = ", ".join(sorted(set(table.sites) - set(names)))
     return Passes(
         [satellite.name for satellite in kept],
@@ -199,15 +203,3 @@ def _renumbered(
     windows = replace(table.windows, satellite=satellite, site=site)
     windows = windows.where((satellite >= 0) & (site >= 0))
     return windows.where(np.lexsort((windows.site, windows.satellite, windows.rise_s)))
-
-
-def _within(windows: orbit.ContactWindows, span_s: float) -> orbit.ContactWindows:
-    """Windows that open before the end of the span, clipped there."""
-    windows = windows.where(windows.rise_s < span_s)
-    late = windows.set_s > span_s
-    return replace(
-        windows,
-        set_s=np.minimum(windows.set_s, span_s),
-        culminate_s=np.minimum(windows.culminate_s, span_s),
-        clipped_end=windows.clipped_end | late,
-    )
