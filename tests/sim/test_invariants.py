@@ -176,9 +176,9 @@ def one_changes(place, function, name):
 
 
 @swap(training, "train")
-def trained_in_place(honest, task, state, **how):
-    trained = honest(task, state, **how)
-    state[next(key for key in state if key.startswith("base.expert."))][0].add_(1.0)
+def trained_in_place(honest, task, own, server, *others, **how):
+    trained = honest(task, own, server, *others, **how)
+    server["expert.0.0.up.weight"].add_(1.0)
     return trained
 
 
@@ -233,8 +233,8 @@ TAMPERED = [
     (short, OFTEN, LASTS, "contact 3 is served"),
     (one_changes(aggregation, "aggregate", "gate."), SLOTS, FROZEN, "update of 'B'.*'gate.0.w"),
     (one_changes(aggregation, "aggregate", "expert.1."), SLOTS, FROZEN, "date of 'A'.*'expert.1"),
-    (one_changes(training, "train", "base.gate."), SLOTS, FROZEN, "training in 'A'.*'base.gate.0"),
-    (trained_in_place, SLOTS, FROZEN, "training in 'A' changed.*in place"),
+    (one_changes(training, "train", "factor.expert.1."), SLOTS, FROZEN, "in 'A'.*'factor.ex"),
+    (trained_in_place, SLOTS, FROZEN, "training in 'A' changed 'expert.0.*in place"),
     (swap(seam.Update, "staleness")(lambda *_: "staleness:0 rounds:1"), OFTEN, STALE, "exp"),
     *(
         (lambda patch, up=up, old=old: patch.setattr(
@@ -277,10 +277,10 @@ def test_the_backbone_moves(stopped, monkeypatch, unnoticed):
     """A change that torch does not count is found at the end, when all is hashed."""
 
     @swap(training, "train")
-    def moving(honest, task, state, **how):
+    def moving(honest, task, *tensors, **how):
         tensor = task.backbone["head.weight"]
         (tensor.data if unnoticed else tensor).add_(1e-6)
-        return honest(task, state, **how)
+        return honest(task, *tensors, **how)
 
     moving(monkeypatch)
     seam._built_task.cache_clear()  # nobody else may find a task that was tampered with
