@@ -90,10 +90,11 @@ def cut(made: network.PlannedContact, start_s: float, end_s: float) -> network.P
 def seen(made: network.PlannedContact, time_s: Any, rate_bps: Any) -> network.PlannedContact:
     """The same contact with other links: points (K, T) of both directions."""
     links, curve = made.links.devices, LinkCurve(np.array(time_s, float), np.array(rate_bps, float))
-    down = links.downlink
-    links = replace(links, uplink=replace(links.uplink, curve=curve))
-    if down is not None:
-        links = replace(links, downlink=replace(down, curve=curve))
+    there = curve.rate_bps > 0
+    own: dict[str, Any] = {"curve": curve}
+    own["whole"] = lambda link: LinkCurve(curve.time_s, there * link.fixed_rate_bps)
+    down = links.downlink and replace(links.downlink, **own)
+    links = replace(links, uplink=replace(links.uplink, **own), downlink=down)
     return replace(made, links=network.ContactLinks(lambda: links, made.start_s, made.end_s))
 
 
