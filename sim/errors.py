@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 MONOTONE = "clock monotone"
 NO_MEMORY = "there is not enough memory"
 ESTIMATE = "leomix validate --estimate tells what a run takes"
@@ -25,6 +28,15 @@ def violated(invariant: str, what: str) -> InvariantError:
 
 class InputError(ValueError):
     """The input is wrong: the text says where, what and how to mend it."""
+
+
+@contextmanager
+def as_input(before: str = "", located: Callable[[str], str] = str) -> Iterator[None]:
+    """Turn a ValueError into an InputError that says the same behind ``before``, and where."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(located(f"{before}{error}")) from None
 
 
 def missing(option: str, extra: str, error: ImportError) -> InputError:

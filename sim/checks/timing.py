@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,6 +18,7 @@ from sim.plan.contacts import LAST_BITS_S, PlannedContact
 from sim.plan.plan import Plan
 
 
+@dataclass(frozen=True)
 class Times:
     """Looks at the times of rows, which were written at some time.
 
@@ -25,13 +27,8 @@ class Times:
     ``latest_s`` knows. Rounds end behind their beginning.
     """
 
-    def __init__(
-        self,
-        now_s: Callable[[], float],
-        latest_s: Callable[[int], float],
-    ) -> None:
-        self._now_s = now_s
-        self._latest_s = latest_s
+    _now_s: Callable[[], float]
+    _latest_s: Callable[[int], float]
 
     def moved(self, rows: MovedRows) -> None:
         """Look at what was moved: a neglected downlink takes no time, all else some."""

@@ -174,16 +174,16 @@ class Forecaster:
         round_s = self._devices.compute.round_s
 
         def carried() -> tuple[Floats, Floats]:
-            up, down = session.uplink.curve, session.downlink
-            both = (
-                _bytes(up.capacity_bits - up.delivered_bits(start_s), k),
-                np.full(k, np.inf)
-                if down is None
-                else _bytes(down.curve.capacity_bits - down.curve.delivered_bits(start_s), k),
+            curves = (
+                None if way is None else way.curve for way in (session.uplink, session.downlink)
+            )
+            up, down = (
+                np.inf if curve is None else curve.capacity_bits - curve.delivered_bits(start_s)
+                for curve in curves
             )
             if session.start_s > now_s:
                 session.close()
-            return both
+            return _bytes(up, k), _bytes(down, k)
 
         return Outlook(
             start_s=start_s,
@@ -196,5 +196,5 @@ class Forecaster:
         )
 
 
-def _bytes(bits: Floats, devices: int) -> Floats:
+def _bytes(bits: Floats | float, devices: int) -> Floats:
     return np.broadcast_to(bits / 8, (devices,)).astype(float)

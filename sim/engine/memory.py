@@ -159,42 +159,27 @@ CURVES = 2
 class Counts:
     """What a run is made of, up to its end.
 
-    ``services`` are contacts that are served, ``device_services`` the same times their devices,
     ``points`` are those of the link curves of all contacts and devices, ``largest_pass`` of one
-    contact. ``rows`` is an estimate. ``end_s`` is when the run ends at the latest, in seconds.
+    contact. ``rows`` is an estimate.
     """
 
-    satellites: int
-    clusters: int
-    devices: int
     contacts: int
     points: int
     largest_pass: int
-    services: int
-    device_services: int
     rows: int
-    end_s: float
 
 
 def counts_of(built: Build) -> Counts:
     """Count what a built scenario will come to; a stop at an accuracy may end it earlier."""
-    plan, end_s = built.plan, end_of(built)
-    contacts, sizes = plan.contacts, [cluster.devices for cluster in plan.clusters]
-    served = np.flatnonzero(contacts.served & (contacts.start_s < end_s))
+    contacts = built.plan.contacts
+    served = contacts.served & (contacts.start_s < end_of(built))
     devices = np.array([cluster.devices for cluster in contacts.clusters])
-    device_services = int(devices[contacts.cluster[served]].sum())
     points = CURVES * _points(built) * devices[contacts.cluster]
     return Counts(
-        satellites=len(np.unique(contacts.satellite)),
-        clusters=len(sizes),
-        devices=sum(sizes),
         contacts=len(contacts),
         points=int(points.sum()),
         largest_pass=int(points.max(initial=0)),
-        services=len(served),
-        device_services=device_services,
-        rows=ROWS_A_SERVICE * device_services,
-        end_s=end_s,
+        rows=ROWS_A_SERVICE * int(devices[contacts.cluster[served]].sum()),
     )
 
 

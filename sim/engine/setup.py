@@ -38,7 +38,7 @@ from sim.devices.energy import Transmitter
 from sim.devices.faults import FaultsUntilFork
 from sim.devices.satellites import made_once
 from sim.devices.sites import client_names, device_counts, holders_of
-from sim.errors import InputError
+from sim.errors import InputError, as_input
 from sim.formatting import data_size
 from sim.links.sidelinks import Sidelinks, sidelinks_of
 from sim.plan.plan import CONTACT_BYTES, Plan, check_plan, make_plan
@@ -98,10 +98,8 @@ class Build:
         if issubclass(self.method, GlobalModelMethod) and self.learner.trains:
             # With values of its own: the run's are its own alone.
             world = replace(self.world, learner=Learner(self.learner.config))
-            try:
+            with as_input(located=self.scenario.located):
                 try_hooks(self.method(world, self.options))
-            except ValueError as error:
-                raise InputError(self.scenario.located(str(error))) from None
 
     def new_method(self) -> Method:
         """Return the method with its server state as it is before the run."""
@@ -120,10 +118,8 @@ def build(
     method, options, learner = method_of(scenario)
     check_plan(scenario, CONTACT_BYTES)
     plan = make_plan(scenario, find, before, method.needs_isl)
-    try:
+    with as_input("learning.options."):
         method.check_clients(plan.clusters, options)
-    except ValueError as error:
-        raise InputError(f"learning.options.{error}") from None
     compute, transmitter = compute_of(scenario), transmitter_of(scenario)
     flying = {} if plan.sky is None else plan.sky.satellites
     supplies = supplies_of(scenario, flying, plan.start, plan.stop_s)
@@ -138,22 +134,16 @@ def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
 
     Raises InputError with one line for what is wrong in ``learning``.
     """
-    try:
+    with as_input("learning.method: "):
         method = find_method(scenario.learning.method)
-    except ValueError as error:
-        raise InputError(f"learning.method: {error}") from None
-    try:
+    with as_input("learning.options."):
         options = read_options(method.Options, scenario.learning.options)
-    except ValueError as error:
-        raise InputError(f"learning.options.{error}") from None
     learner = learner_of(scenario)
     learner.metrics = _metrics(scenario, method)
     for problem in _unmet(scenario, method, learner):
         raise InputError(problem)
-    try:
+    with as_input():
         method.check(learner.config)
-    except ValueError as error:
-        raise InputError(str(error)) from None
     return method, options, learner
 
 
@@ -164,10 +154,8 @@ def _metrics(scenario: Scenario, method: MethodType) -> tuple[str, ...]:
         return ()
     from sim.trace.schema import COLUMNS  # of Arrow, which commands without a run do without
 
-    try:
+    with as_input("learning.metrics: "):
         check_metrics(names, COLUMNS["metrics"])
-    except ValueError as error:
-        raise InputError(f"learning.metrics: {error}") from None
     if method.scores is not Method.scores:
         raise InputError(
             f"learning.metrics: is not used by method {scenario.learning.method!r}, whose clients "
@@ -318,10 +306,8 @@ def _check_keys(learning: Learning) -> None:
             refuse(section, unused, f"by kind {sizes.kind!r}, or fixed by it")
     if lora.rank is None:
         refuse("lora", _said(lora) - {"rank"}, "without factors (learning.lora.rank null)")
-    try:
+    with as_input("learning.data.kind: "):
         DATASETS.find(data.kind)
-    except ValueError as error:
-        raise InputError(f"learning.data.kind: {error}") from None
     if (own := DATA_KEYS.get(data.kind)) is not None:
         refuse("data", _said(data) - {"kind", *own}, f"by kind {data.kind!r}")
 

@@ -16,7 +16,7 @@ from sim.devices.faults import FaultsUntilFork
 from sim.engine.evaluation import Observer
 from sim.engine.journal import Journal
 from sim.engine.setup import Build, build
-from sim.errors import InputError
+from sim.errors import InputError, as_input
 from sim.execution import folder as run_folder
 from sim.execution.cache import RunCache, WindowCache
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, VALUES, read_journal
@@ -198,10 +198,8 @@ def changed(stored: Stored, overrides: Mapping[str, Any]) -> Stored:
             )
     result = deepcopy(stored)
     apply_overrides(result, overrides)
-    try:
+    with as_input("--set "):
         return scenarios.from_stored(result, {}).model_dump(mode="json")
-    except ValueError as error:
-        raise InputError(f"--set {error}") from None
 
 
 def differing(before: Stored, after: Stored) -> dict[str, Any]:

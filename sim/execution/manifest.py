@@ -12,33 +12,35 @@ import pyarrow as pa
 
 from learning.learner import Learner
 from learning.provenance import SETTINGS, processor
-from sim.engine.setup import Build
 from sim.engine.simulation import Simulation
 from sim.execution import folder as run_folder
+from sim.execution.identity import BuildSequence
 from sim.execution.warnings import warnings_of
 from sim.trace.digest import digests
 
 
 def manifest_of(
-    built: Build,
+    builds: BuildSequence,
     simulation: Simulation,
     tables: Mapping[str, pa.Table],
-    name: str,
     status: str,
     **more: Any,
 ) -> dict[str, Any]:
     """Return the manifest of a run as far as it has come, with ``more`` keys of the run itself."""
+    built, fork = builds.last, {} if builds.fork is None else {"fork": builds.fork}
     scenario, sizes = built.scenario, built.learner.architecture
     whole, timing = digests(tables)
     energy, end_s = simulation.energy(), simulation.end_s
     return {
-        "name": name,
+        "name": builds.name,
         "status": status,
         "method": scenario.learning.method,
         "seed": scenario.seed,
         "start_utc": built.plan.start.isoformat(),
         "simulated_s": end_s,
         **more,
+        "identity": builds.identity,
+        **fork,
         "computed_device_s": sum(row["computed_s"] for row in energy),
         "energy": energy,
         "spent": simulation.spending.columns(),
@@ -61,6 +63,7 @@ def manifest_of(
         "warnings": warnings_of(tables, built) if status == "complete" else [],
         "versions": dict(run_folder.versions()),
         "determinism": determinism_of(built.learner),
+        "scenario": builds.scenario_json,  # at the end, where a reader of the file looks for it
     }
 
 

@@ -27,7 +27,15 @@ from sim.engine.journal import Journal
 from sim.engine.learning_rows import clients_table
 from sim.engine.setup import build
 from sim.engine.simulation import Simulation
-from sim.errors import ESTIMATE, NO_MEMORY, InputError, Interrupted, InvariantError, SimulationError
+from sim.errors import (
+    ESTIMATE,
+    NO_MEMORY,
+    InputError,
+    Interrupted,
+    InvariantError,
+    SimulationError,
+    as_input,
+)
 from sim.execution import folder as run_folder
 from sim.execution.cache import Results, RunCache
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
@@ -37,38 +45,6 @@ from sim.execution.manifest import manifest_of
 from sim.execution.result import Result
 from sim.files import write_text
 from sim.plan.contact_table import contacts_table, isl_table
-
-
-class RunFolder:
-    """The folder of a run that begins or goes on; ``before`` is the manifest that was in it."""
-
-    def __init__(self, place: Path, identity: str, checkpoint_every_s: float) -> None:
-        self.place = place
-        self.checkpoint = Checkpoint(place, identity, checkpoint_every_s)
-        self._is_new = run_folder.is_free(place)
-        self.before: dict[str, Any] | None = None
-        if (place / run_folder.MANIFEST).exists():
-            try:
-                self.before = run_folder.read_manifest(place)
-            except InputError:
-                if not (place / CHECKPOINT / JOURNAL).exists():
-                    raise  # else the checkpoint can do without
-            if self.before is not None and self.before["identity"] != identity:
-                raise InputError(f"{place}: holds a run of another scenario; name another folder")
-
-    def finished(self) -> Result | None:
-        """Return the complete run that the folder holds already, if it does."""
-        if self.before is None or self.before["status"] != run_folder.COMPLETE:
-            return None
-        self.checkpoint.remove()  # its process may have been killed just before it did
-        return Result(run_folder.read_tables(self.place), self.before, self.place)
-
-    def give_up(self) -> None:
-        """Leave a folder that was begun in as it was found: the input is wrong."""
-        if self._is_new:
-            self.checkpoint.remove()
-            with suppress(OSError):
-                (self.place / run_folder.RUN_LOG).unlink(missing_ok=True)
 
 
 def run(
@@ -111,9 +87,29 @@ def run_builds(
 ) -> Result:
     """Return the result of a run as :func:`run` does, out of its folder if it is there."""
     with run_folder.locked(place):
-        this = Run(builds, place, checkpoint_every_s, cache, observers)
-        known = None if this.folder is None else this.folder.finished()
-        return known or this.execute()
+        if place is not None:
+            with run_folder.as_run_failure(place):
+                before = manifest_before(place, builds.identity)
+            if before is not None and before["status"] == run_folder.COMPLETE:
+                # Its process may have been killed just before it did this.
+                Checkpoint(place, builds.identity).remove()
+                return Result(run_folder.read_tables(place), before, place)
+        return Run(builds, place, checkpoint_every_s, cache, observers).execute()
+
+
+def manifest_before(place: Path, identity: str) -> dict[str, Any] | None:
+    """Return the manifest in a run folder, if any; InputError if it is of another run."""
+    if not (place / run_folder.MANIFEST).exists():
+        return None
+    try:
+        before = run_folder.read_manifest(place)
+    except InputError:
+        if not (place / CHECKPOINT / JOURNAL).exists():
+            raise
+        return None  # the checkpoint can do without
+    if before["identity"] != identity:
+        raise InputError(f"{place}: holds a run of another scenario; name another folder")
+    return before
 
 
 class Run(Observer):
@@ -134,13 +130,13 @@ class Run(Observer):
         first = builds.first
         if cache is not None:
             cache.serve(first.learner)
-        self.folder: RunFolder | None = None
+        self.checkpoint: Checkpoint | None = None
         journal = builds.journal
         if place is not None:
             with run_folder.as_run_failure(place):
-                self.folder = RunFolder(place, builds.identity, checkpoint_every_s)
-                values = first.learner.values
-                journal = self.folder.checkpoint.load(values, journal, builds.values)
+                self._is_new = run_folder.is_free(place)
+                self.checkpoint = Checkpoint(place, builds.identity, checkpoint_every_s)
+                journal = self.checkpoint.load(first.learner.values, journal, builds.values)
         self.simulation = Simulation(first, journal, (self, *observers), builds.switches)
         if place is not None:
             self.simulation.trace.folder = place / run_folder.SPILLED
@@ -161,23 +157,24 @@ class Run(Observer):
             learner = self.built.learner
             if learner.trains:
                 # Data and model are made before anything is simulated.
-                try:
+                with as_input(located=self.built.scenario.located):
                     data_files(learner.config.data)
                     self._clients = clients_table(learner.config.clusters, learner.build())
-                except ValueError as error:
-                    raise InputError(self.built.scenario.located(str(error))) from None
                 self.built.try_hooks()
-            if self.folder is not None:
+            if self.checkpoint is not None:
                 with run_folder.as_run_failure(self.place):
-                    self.folder.checkpoint.begin(self.simulation.journal)
+                    self.checkpoint.begin(self.simulation.journal)
             with run_log(self.place):
                 log_start(self.built.scenario, self.simulation.journal.event)
                 result = self._executed()
                 log_end(result.manifest)
                 return result
         except InputError:
-            if self.folder is not None:
-                self.folder.give_up()
+            # A folder that was begun in is left as it was found: the input is wrong.
+            if self.checkpoint is not None and self.place is not None and self._is_new:
+                self.checkpoint.remove()
+                with suppress(OSError):
+                    (self.place / run_folder.RUN_LOG).unlink(missing_ok=True)
             raise
         finally:
             self.simulation.trace.close()
@@ -238,16 +235,16 @@ class Run(Observer):
         simulation = self.simulation
         simulation.journal.check_replay(number, simulation.trace)
         trains = self.built.learner.trains
-        if trains and self.folder is not None and self.folder.checkpoint.is_due:
+        if trains and self.checkpoint is not None and self.checkpoint.is_due:
             with run_folder.as_run_failure(self.place):
                 self._save()
 
     def _save(self) -> None:
         """Save where there is anything that need not be done again: timing is only replayed."""
         learner, simulation, now_s = self.built.learner, self.simulation, self.simulation.clock.now
-        if self.folder is not None and learner.trains:
+        if self.checkpoint is not None and learner.trains:
             of_run = simulation.journal, simulation.trace, learner.values
-            if self.folder.checkpoint.save(self._event, now_s, *of_run):
+            if self.checkpoint.save(self._event, now_s, *of_run):
                 LOG.info("checkpoint saved at event %s", self._event)
 
     def _how_to_resume(self, why: str) -> str:
@@ -265,45 +262,34 @@ class Run(Observer):
             tables["metrics"] = self.simulation.evaluator.with_own(tables["metrics"])
         if self._clients is not None:
             tables["clients"] = self._clients
-        manifest = manifest_of(
-            self.built,
-            self.simulation,
-            tables,
-            self.builds.name,
-            status,
-            error=error,
-            wall_s=round(time.monotonic() - self._began, 3),
-            events=self._event,
-            identity=self.builds.identity,
-            **({} if self.builds.fork is None else {"fork": self.builds.fork}),
-        )
-        # At the end, where a reader of the file looks for it.
-        manifest |= {"scenario": self.builds.scenario_json}
+        wall_s = round(time.monotonic() - self._began, 3)
+        came_to = {"error": error, "wall_s": wall_s, "events": self._event}
+        manifest = manifest_of(self.builds, self.simulation, tables, status, **came_to)
         return Result(tables, manifest, self.place)
 
     def _write(self, result: Result) -> None:
-        manifest, learner, folder = result.manifest, self.built.learner, self.folder
+        manifest, learner, place = result.manifest, self.built.learner, self.place
         complete = manifest["status"] == run_folder.COMPLETE
-        if folder is not None:
-            run_folder.write_tables(folder.place, result.tables)
+        if place is not None:
+            run_folder.write_tables(place, result.tables)
             if complete:
-                self._write_model(folder.place)
+                self._write_model(place)
             if complete and learner.trains:
                 # For forks, wherever the run was saved on its way.
                 journal = Journal(self.simulation.journal.entries)
-                write_text(folder.place / JOURNAL, json.dumps(journal.said()))
+                write_text(place / JOURNAL, json.dumps(journal.said()))
         # What was trained, and what came of the cache: now that the last of it is done.
         reuse, cache = learner.values.reuse, self.cache
         manifest |= {"trainings": reuse.done, "trainings_reused": reuse.spared}
         manifest["cache"] = None if cache is None else cache.figures()
         if cache is not None:
             manifest["warnings"] += cache.warnings
-        if folder is not None:
+        if place is not None and self.checkpoint is not None:
             # The manifest comes behind all that it speaks of; a complete run is resumed no more.
-            sync_folder(folder.place)
-            run_folder.write_manifest(folder.place, manifest)
+            sync_folder(place)
+            run_folder.write_manifest(place, manifest)
             if complete:
-                folder.checkpoint.remove()
+                self.checkpoint.remove()
 
     def _write_model(self, place: Path) -> None:
         """Write the final model, and what was carried."""

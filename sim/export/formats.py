@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -16,7 +16,7 @@ import pyarrow as pa
 import scenarios
 from learning.registry import Register
 from sim.engine.setup import learner_of
-from sim.errors import InputError, custom_line, missing
+from sim.errors import InputError, as_input, custom_line, missing
 from sim.execution.folder import COMPLETE, POINTS, is_sweep
 from sim.execution.result import Result, load
 from sim.files import check_within, naming
@@ -66,10 +66,8 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
     there at the end, or nothing does. Raises InputError for an unknown format, for a folder that
     is not a run or lacks what is asked for, and where ``out`` is not empty.
     """
-    try:
+    with as_input(f"--to {to}: "):
         writer = FORMATS.find(to)
-    except ValueError as error:
-        raise InputError(f"--to {to}: {error}") from None
     source = read_sweep(folder) if is_sweep(folder) else load(folder)
     if isinstance(source, Sweep) and to not in OF_SWEEPS:
         raise InputError(
@@ -137,29 +135,25 @@ def _at_once(place: Path) -> Iterator[Path]:
 
 def write_csv(source: Result | Sweep, place: Path) -> list[str]:
     """Write every table as CSV, with a `'` before text that would be a formula."""
-    for name, table in _tables(source):
-        _write(plain.without_formulas(table), place / f"{name}.csv")
-    return []
+    return _write(source, place, "csv", plain.without_formulas)
 
 
 def write_parquet(source: Result | Sweep, place: Path) -> list[str]:
     """Write every table as Parquet."""
-    for name, table in _tables(source):
-        _write(table, place / f"{name}.parquet")
+    return _write(source, place, "parquet", lambda table: table)
+
+
+def _write(
+    source: Result | Sweep, place: Path, suffix: str, made: Callable[[pa.Table], pa.Table]
+) -> list[str]:
+    tables = {Path(ROWS).stem: source.rows} if isinstance(source, Sweep) else source.tables
+    for name in tables:
+        table = made(tables[name])
+        # An empty table may have no batch, and a file without one has no columns.
+        nothing = [pa.nulls(0, kind) for kind in table.schema.types]
+        none = pa.RecordBatch.from_arrays(nothing, schema=table.schema)
+        write_batches(table.to_batches() or [none], place / f"{name}.{suffix}")
     return []
-
-
-def _tables(source: Result | Sweep) -> Iterable[tuple[str, pa.Table]]:
-    if isinstance(source, Sweep):
-        return [(Path(ROWS).stem, source.rows)]
-    return source.tables.items()
-
-
-def _write(table: pa.Table, path: Path) -> None:
-    # An empty table may have no batch, and a file without one has no columns.
-    nothing = [pa.nulls(0, kind) for kind in table.schema.types]
-    none = pa.RecordBatch.from_arrays(nothing, schema=table.schema)
-    write_batches(table.to_batches() or [none], path)
 
 
 # The trained experts of a run, as PEFT adapters beside the model that they adapt.

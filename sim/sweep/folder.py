@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -150,12 +150,6 @@ def write_rows(place: Path, rows: pa.Table, part: str) -> None:
     named = rows.replace_schema_metadata({"leomix_schema": SCHEMA})
     with written(place / ROWS, part) as path:
         pq.write_table(named, path, compression="zstd")
-
-
-def about_sweep(points: Sequence[Point], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `sweep.json` says: what was asked for, and the points that this makes."""
-    keys = list(points[0].values)
-    return {"schema": SCHEMA, **asked, "keys": keys, "points": [asdict(p) for p in points]}
 
 
 # A sweep's folder is one supervisor's, or one's for each shard, while it and its workers live.

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
@@ -21,6 +21,7 @@ from sim.errors import InputError
 from sim.execution.identity import OUTSIDE, digest_of
 from sim.formatting import as_yaml
 from sim.sweep.engine import Point
+from sim.sweep.folder import SCHEMA
 
 MOST_POINTS = 10_000
 """Points up to which nobody is asked whether that is meant."""
@@ -223,15 +224,17 @@ class Plan:
                 if other.startswith(f"{key}."):
                     raise InputError(f"-p {key}: would undo {other}, which is given as well")
 
-    @property
-    def asked(self) -> dict[str, Any]:
-        """What was asked for, for `sweep.json`."""
+    def about(self, points: Sequence[Point]) -> dict[str, Any]:
+        """Return what `sweep.json` says: what was asked for, and the ``points`` that this makes."""
         return {
+            "schema": SCHEMA,
             "scenario": self.scenario,
             "set": dict(self.overrides),
             "sampling": self.sampling,
             "samples": self.samples,
             "replications": self.replications,
+            "keys": list(points[0].values),
+            "points": [asdict(point) for point in points],
         }
 
     @cached_property
@@ -293,18 +296,13 @@ def _of_the_sweep(text: str, values: Mapping[str, Any]) -> str:
     plain = text.removeprefix("--set ")
     for key in values:
         if plain.startswith((f"{key}:", f"{key}.")):
-            return f"-p {_with_whole_keys(plain)}"
+            found = _UNKNOWN.fullmatch(plain)
+            if found and found[2] not in Scenario.model_fields:  # `-p` needs the section before it
+                plain = plain.replace(f"'{found[2]}'?", f"'{found[1]}.{found[2]}'?")
+            return f"-p {plain}"
     return f"{text} (at {labelled(values, values)})"
 
 
 def labelled(row: Mapping[str, Any], keys: Iterable[str]) -> str:
     """Name the values of some keys of a point."""
     return ", ".join(f"{key}={as_yaml(row[key])}" for key in keys)
-
-
-def _with_whole_keys(text: str) -> str:
-    """Return the text with the section before a suggested key, as `-p` needs it."""
-    found = _UNKNOWN.fullmatch(text)
-    if found is None or found[2] in Scenario.model_fields:
-        return text
-    return text.replace(f"'{found[2]}'?", f"'{found[1]}.{found[2]}'?")

@@ -81,7 +81,7 @@ def run_points(plan: Plan, points: list[Point], options: SweepOptions, quiet: bo
     """Run the points that are left, and return the sweep with its rows."""
     place = options.out or free_place(plan)
     may_be_there = options.resume or options.shard[1] > 1
-    about = sweep_folder.about_sweep(points, plan.asked)
+    about = plan.about(points)
     is_new = not sweep_folder.check_claim(place, about, may_be_there)
     options.check_engine()
     sweep_folder.claim(place, about, is_new, options.part)
@@ -296,7 +296,7 @@ def rehearse(plan: Plan, points: list[Point], options: SweepOptions) -> tuple[st
     Also returns how the point ended that was tried, ``complete`` without any. Writes nothing.
     """
     place = options.out or free_place(plan)
-    sweep_folder.check_claim(place, sweep_folder.about_sweep(points, plan.asked), resume=True)
+    sweep_folder.check_claim(place, plan.about(points), resume=True)
     sweeping = Sweeping(place, points, options)
     sweeping.collect()
     own, left = options.own(points), sweeping.left

@@ -43,7 +43,6 @@ NUMBERS: dict[pa.DataType, Any] = {
 class Block(NamedTuple):
     """Rows that were written together: each column an array, one value for all rows, or None."""
 
-    table: str
     rows: int
     columns: dict[str, Any]
 
@@ -141,18 +140,11 @@ class SortedRun(NamedTuple):
 
 
 def merged(name: str, runs: Sequence[SortedRun]) -> Iterator[pa.Table]:
-    """Yield the table ``name``, whose rows are those of ``runs``, piece by piece."""
-    first = 0
-    for window in windows(name, runs):
-        yield in_order(name, of_table(window), first)
-        first += len(window)
-
-
-def windows(name: str, runs: Sequence[SortedRun]) -> Iterator[pa.Table]:
-    """Yield all rows of ``runs``, window by window of time; within one, run by run.
+    """Yield the table ``name``, whose rows are those of ``runs``, window by window of time.
 
     What is in memory is a batch of each run that has rows of this window.
     """
+    first = 0
     batches = sorted(
         (first_s, number, place)
         for number, run in enumerate(runs)
@@ -170,7 +162,8 @@ def windows(name: str, runs: Sequence[SortedRun]) -> Iterator[pa.Table]:
             if end < len(table):
                 held[key] = table.slice(end), times_s[end:]
         if any(map(len, ready)):
-            yield pa.concat_tables(ready)
+            yield in_order(name, of_table(pa.concat_tables(ready)), first)
+            first += sum(map(len, ready))
 
 
 CODES = NUMBERS[TEXT]
@@ -231,9 +224,8 @@ class Trace:
         type, ValueError for another number of rows.
         """
         self.add_block(table, rows, "", **columns)
-        if (
-            rows and self.watch is not None
-        ):  # behind the rest: what is wrong shall be in the traces too
+        # Behind the rest: what is wrong shall be in the traces too.
+        if rows and self.watch is not None:
             self.watch(table, rows, columns)
 
     def add_block(self, table: str, rows: int, stream: str, **columns: Any) -> None:
@@ -244,7 +236,7 @@ class Trace:
         if rows == 0:
             return
         kept = {name: self._kept(table, name, value, rows) for name, value in columns.items()}
-        block = Block(table, rows, kept)
+        block = Block(rows, kept)
         if self.replayed:
             self._fresh[table, stream].append(block)
         self._held[table].blocks.append(block)
