@@ -275,48 +275,26 @@ def _weighted(
 
 def average(
     task: Task,
-    server: Mapping[str, Tensor],
-    *trained: Mapping[str, Tensor],
+    *held: Mapping[str, Tensor],
     clusters: Sequence[str],
     who: Masks,
-    weighted: bool,
-) -> dict[str, Tensor]:
-    """Mean of stacked copies of the server's tensors over the clients in ``who``."""
-    shares = client_weights(task, clusters, who, weighted)
-    return {
-        name: _mean(task, torch.cat([part[name] for part in trained]), shares, name, old)
-        for name, old in server.items()
-    }
-
-
-def average_gates(
-    task: Task,
-    *gates: Mapping[str, Tensor],
-    clusters: Sequence[str],
-    who: Masks,
-    names: Sequence[str],
+    names: Sequence[str] = (),
     weighted: bool = True,
 ) -> dict[str, Tensor]:
-    """Mean of ``names`` of all gates over the clients in ``who``.
+    """Return the mean over the clients in ``who`` of what those of ``clusters`` hold, (K, ...).
 
-    Clients' gates may differ from each other before, so that they are sent whole.
+    Copies count as they arrive, rounded to ``learning.upload_format``. Where the server's tensors
+    come first, both sides have them, and the changes to them are sent. With ``names`` there are
+    none: clients' tensors of these names may differ from each other before, and are sent whole.
     """
-    shares = client_weights(task, clusters, who, weighted)
-    return {
-        name: _mean(task, torch.cat([part[name] for part in gates]), shares, name) for name in names
-    }
-
-
-def _mean(
-    task: Task, copies: Tensor, shares: Sequence[float], name: str, old: Tensor | None = None
-) -> Tensor:
-    """Return the mean of copies (K, ...) as they arrive, rounded to ``learning.upload_format``.
-
-    With ``old``, which both sides hold, the change to it is what is sent and rounded.
-    """
-    sent_as = task.config.upload_format
-    if old is None or sent_as == "native":
-        mean = weighted_sum(as_sent(copies, sent_as), shares, name)
-    else:
-        mean = weighted_sum(old + as_sent(copies - old, sent_as), shares, name)
-    return mean.to(copies.dtype)
+    shares, sent_as = client_weights(task, clusters, who, weighted), task.config.upload_format
+    server, trained = ({}, held) if names else (held[0], held[1:])
+    means = {}
+    for name in names or server:
+        copies = torch.cat([part[name] for part in trained])
+        if name in server and sent_as != "native":
+            sent = server[name] + as_sent(copies - server[name], sent_as)
+        else:
+            sent = as_sent(copies, sent_as)
+        means[name] = weighted_sum(sent, shares, name).to(copies.dtype)
+    return means

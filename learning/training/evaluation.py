@@ -54,10 +54,7 @@ def evaluate(
         logits = torch.cat([in_single(part) for part in parts])
         own = torch.split(logits, [len(test.y) for test in tests])
         named = zip(task.config.clusters, own, tests, strict=True)
-        return [
-            cast(Score, _score(cluster, found, test.y) | _own(metrics, found, test.y))
-            for cluster, found, test in named
-        ]
+        return [_score(cluster, found, test.y, metrics) for cluster, found, test in named]
 
 
 def _together(parts: Sequence[Tensor]) -> Iterator[Tensor]:
@@ -77,32 +74,29 @@ def final_tensors(task: Task, server: Mapping[str, Tensor]) -> dict[str, Tensor]
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
-def _own(metrics: Sequence[str], logits: Tensor, y: Tensor) -> dict[str, float]:
-    """Return the figures of one's own of a test set, by the columns that they get."""
-    arrays = (logits.cpu().numpy(), y.cpu().numpy()) if metrics else ()
-    return {column_of(name): measured(name, *arrays) for name in metrics}
-
-
-def _score(cluster: str, logits: Tensor, y: Tensor) -> Score:
-    return Score(
+def _score(cluster: str, logits: Tensor, y: Tensor, metrics: Sequence[str]) -> Score:
+    score = Score(
         cluster=cluster,
         accuracy=float((logits.argmax(-1) == y).double().mean()),
         loss=float(functional.cross_entropy(logits, y)),
         samples=len(y),
     )
+    arrays = (logits.cpu().numpy(), y.cpu().numpy()) if metrics else ()
+    return cast(Score, score | {column_of(name): measured(name, *arrays) for name in metrics})
 
 
 # How often each cluster's data activate each expert: what model splitting is based on.
 
 
-Batch = Tensor | tuple[Tensor, Tensor]
+Batch = Tensor | tuple[Tensor, Tensor | None]
 
 
 def expert_relevance(model: nn.Module, batches: Iterable[Batch]) -> NDArray[np.float64]:
     """Return (E,): the share of (token, MoE layer) pairs that select each expert, equation (29).
 
     ``batches`` yields ``x`` of shape (n, d) or (n, T, d), or ``(x, keep)`` with ``keep`` (n, T)
-    bool: True for tokens, False for padding, which is not counted although the gate routes it.
+    bool, or None: True for tokens, False for padding, which is not counted although the gate
+    routes it.
     The shares sum to K of Top-K. Raises :class:`ValueError` for a model without MoE layers and
     where nothing is left to count.
     """
@@ -125,16 +119,11 @@ def expert_relevance(model: nn.Module, batches: Iterable[Batch]) -> NDArray[np.f
 
 def trial_relevance(task: Task, server: Mapping[str, Tensor]) -> list[list[float]]:
     """Return the relevance (C, E) of the server's experts to each cluster's trial data."""
-    model = task.model(server)
-    return [_of_samples(model, task.trial[name]).tolist() for name in task.config.clusters]
-
-
-def _of_samples(model: nn.Module, samples: Samples) -> NDArray[np.float64]:
-    batches: list[Batch] = []
-    for x in in_batches(samples.x):
-        keep = tokens_of(model, x)
-        batches.append(x if keep is None else (x, keep))
-    return expert_relevance(model, batches)
+    model, found = task.model(server), []
+    for name in task.config.clusters:
+        batches = [(x, tokens_of(model, x)) for x in in_batches(task.trial[name].x)]
+        found.append(expert_relevance(model, batches).tolist())
+    return found
 
 
 def _checked(keep: Tensor, chosen: Tensor) -> Tensor:

@@ -90,7 +90,10 @@ class Optimizer:
                 direction = direction.add(velocity, alpha=self.config.momentum)
             else:
                 direction = velocity
-        _move(tensor, direction, rate)
+        if isinstance(rate, float):
+            tensor.sub_(direction, alpha=rate)
+        else:
+            tensor.sub_(rate * direction)
 
     def _adam(
         self, name: str, tensor: Tensor, gradient: Tensor, rate: Rate, training: Sequence[bool]
@@ -117,13 +120,6 @@ class Optimizer:
         for name, counts in self._counts.items():
             kept = self.memory[f"{STEPS}.{name}"]
             kept.copy_(torch.tensor(counts, dtype=torch.int64).view(kept.shape))
-
-
-def _move(tensor: Tensor, direction: Tensor, rate: Rate) -> None:
-    if isinstance(rate, float):
-        tensor.sub_(direction, alpha=rate)
-    else:
-        tensor.sub_(rate * direction)
 
 
 def of_devices(values: Sequence[float], like: Tensor) -> Rate:

@@ -217,7 +217,8 @@ def _descend(
             rate = size * of_devices(scales, tensor)
             along = found[name]
             if rests and descent.optimizer.is_plain:
-                along = _only(training, along)
+                mask = torch.tensor(training, device=along.device)
+                along = torch.where(by_row(mask, along), along, 0.0)
             optimizer.step(name, tensor, along, rate, training)
         for tensor, old in before:
             mask = torch.tensor(training, device=old.device)
@@ -233,12 +234,6 @@ def _clipped(gradients: Tensors, largest: float | None) -> Tensors:
     norm = torch.stack(squares).sum(0).sqrt()
     scale = largest / norm.clamp_min(largest)
     return {name: gradient * by_row(scale, gradient) for name, gradient in gradients.items()}
-
-
-def _only(training: Sequence[bool], speed: Tensor) -> Tensor:
-    """Return ``speed`` (K, ...) of the devices that are ``training``, else zeros."""
-    mask = torch.tensor(training, device=speed.device)
-    return torch.where(by_row(mask, speed), speed, 0.0)
 
 
 def _check_counts(tensors: Tensors, rounds: Sequence[int], first_round: Sequence[int]) -> None:

@@ -6,12 +6,13 @@ three domain-tuned models on one backbone, and a random gate is pre-trained on s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -117,11 +118,9 @@ def _tuned_expert(task: Task, expert: int, samples: Samples, steps: int) -> dict
     fill(model, {task.names.path(name): tensor for name, tensor in weights.items()})
     tuned = {n: model.get_parameter(p) for p, n in names.items() if expert_of(n) is not None}
     rng = stream(task.config.seed, "pretrain", "expert", expert)
-    fit(
-        torch.optim.SGD(tuned.values(), lr=EXPERT_STEP_SIZE),
-        task_loss(model, samples.x, samples.y),
-        draw_batches(rng, len(samples.y), steps, EXPERT_BATCH_SIZE),
-    )
+    batches = rng.integers(0, len(samples.y), (steps, EXPERT_BATCH_SIZE))
+    optimiser = torch.optim.SGD(tuned.values(), lr=EXPERT_STEP_SIZE)
+    fit(optimiser, task_loss(model, samples), batches)
     return {_of_expert(expert, name): parameter.detach() for name, parameter in tuned.items()}
 
 
@@ -149,11 +148,9 @@ def _pretrained_gates(
     fill(model, tensors | {path: tensors[path].clone() for path in gates})
     parameters = {name: model.get_parameter(path) for path, name in gates.items()}
     rng = stream(task.config.seed, "pretrain", "gate")
-    fit(
-        torch.optim.Adam(parameters.values(), lr=GATE_STEP_SIZE),
-        gate_loss(model, trial, homes),
-        draw_batches(rng, len(trial.y), steps, GATE_BATCH_SIZE),
-    )
+    batches = rng.integers(0, len(trial.y), (steps, GATE_BATCH_SIZE))
+    optimiser = torch.optim.Adam(parameters.values(), lr=GATE_STEP_SIZE)
+    fit(optimiser, gate_loss(model, trial, homes), batches)
     return {name: parameter.detach() for name, parameter in parameters.items()}
 
 
@@ -270,14 +267,13 @@ def _initial(
 
         read = checkpoint_weights(config.model, model)
     # What no checkpoint holds is drawn, or a module's own.
-    weights = read
     if config.model.kind in MODELS.shipped:
         wanted = {path for path, _ in model.named_parameters() if names.stored(path) not in read}
         drawn = initialise(model, config.seed, wanted)
-        weights |= {names.stored(path): tensor for path, tensor in drawn.items()}
+        read |= {names.stored(path): tensor for path, tensor in drawn.items()}
     else:
-        weights = _stored_tensors(model, names) | read
-    return {name: _placed(tensor, config) for name, tensor in weights.items()}
+        read = _stored_tensors(model, names) | read
+    return {name: _placed(tensor, config) for name, tensor in read.items()}
 
 
 def _stored_tensors(model: nn.Module, names: Names) -> dict[str, Tensor]:
@@ -307,11 +303,8 @@ def _dense(
         if parameter.requires_grad and not is_gate(names.stored(path))
     ]
     rng = stream(config.seed, "pretrain", "dense")
-    fit(
-        torch.optim.SGD(moved, lr=DENSE_STEP_SIZE),
-        task_loss(model, trial.x, trial.y),
-        draw_batches(rng, len(trial.y), steps, DENSE_BATCH_SIZE),
-    )
+    batches = rng.integers(0, len(trial.y), (steps, DENSE_BATCH_SIZE))
+    fit(torch.optim.SGD(moved, lr=DENSE_STEP_SIZE), task_loss(model, trial), batches)
     trained = _stored_tensors(model, names)
     return {name: tensor for name, tensor in trained.items() if not is_gate(name)}
 
@@ -323,15 +316,15 @@ Loss = Callable[[Tensor], Tensor]
 """Loss of a model on rows of its data."""
 
 
-def task_loss(model: nn.Module, x: Tensor, y: Tensor) -> Loss:
-    """Return the cross-entropy of ``model`` as a function of row indices into ``x`` and ``y``."""
-    return lambda rows: functional.cross_entropy(model(x[rows]), y[rows])
+def task_loss(model: nn.Module, samples: Samples) -> Loss:
+    """Return the cross-entropy of ``model`` as a function of row indices into ``samples``."""
+    return lambda rows: functional.cross_entropy(model(samples.x[rows]), samples.y[rows])
 
 
-def fit(optimiser: torch.optim.Optimizer, loss: Loss, batches: Iterable[Tensor]) -> None:
-    """Take one step on the optimiser's parameters, in place, for each batch of row indices."""
+def fit(optimiser: torch.optim.Optimizer, loss: Loss, batches: NDArray[np.int64]) -> None:
+    """Take a step on the optimiser's parameters, in place, for each row of indices in a batch."""
     moved = optimiser.param_groups[0]["params"]
-    for rows in batches:
+    for rows in torch.from_numpy(batches):
         # What a custom model does not use has no gradient: it does not move.
         gradients = torch.autograd.grad(
             loss(rows), moved, allow_unused=True, materialize_grads=True
@@ -339,10 +332,3 @@ def fit(optimiser: torch.optim.Optimizer, loss: Loss, batches: Iterable[Tensor])
         for parameter, gradient in zip(moved, gradients, strict=True):
             parameter.grad = gradient
         optimiser.step()
-
-
-def draw_batches(
-    rng: np.random.Generator, samples: int, steps: int, batch_size: int
-) -> Iterable[Tensor]:
-    """Draw row indices of ``steps`` minibatches out of ``samples``, with replacement."""
-    return torch.from_numpy(rng.integers(0, samples, (steps, batch_size))).unbind()

@@ -16,10 +16,13 @@ from functools import cached_property
 from importlib import import_module
 from itertools import count
 from operator import attrgetter
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from learning.values.store import FolderStore
 
 Tensors = dict[str, Any]
 
@@ -99,17 +102,13 @@ class Handle:
     apply: Apply
     value: Tensors | None = None
 
-    def _no_number(self) -> NoReturn:
+    def __float__(self) -> NoReturn:
         raise TypeError(
             f"the result of {self.operation.name!r} is not a number yet; "
             "take numbers out with `yield Measure(name, compute, default)`"
         )
 
-    def __bool__(self) -> bool:
-        self._no_number()
-
-    def __float__(self) -> float:
-        self._no_number()
+    __bool__ = __float__
 
     def __repr__(self) -> str:
         return f"<{self.operation.name} {self.key[:8]}{'' if self.value is None else ' ready'}>"
@@ -136,7 +135,7 @@ class Values:
     def __init__(self, apply: Apply, context: str, keep: bool = True) -> None:
         self.use(apply, context)
         self.keep = keep
-        self.store: Store | None = None
+        self.store: FolderStore | None = None
         self.cache: Cache | None = None
         self.computed: Counter[str] = Counter()
         self.reuse = Reuse()
@@ -172,16 +171,16 @@ class Values:
         """
         given = _ENCODER.encode(arguments)
         key = self._key(operation, parents, given)
-        shared = self.cache is not None and not _foreign(operation, parents)
-        text = self.cache.number(key) if self.cache is not None and shared else None
+        cache = None if _foreign(operation, parents) else self.cache
+        text = None if cache is None else cache.number(key)
         if text is not None:
             self.reuse.numbers += 1
             self.spare(*parents)
         else:
             tensors = [self.force(parent) for parent in parents]
             text = json.dumps(self._apply(operation, tensors, json.loads(given)))
-            if self.cache is not None and shared:
-                self.cache.keep_number(key, text)
+            if cache is not None:
+                cache.keep_number(key, text)
         return json.loads(text)
 
     def force(self, handle: Handle) -> Tensors:
@@ -274,8 +273,7 @@ class Values:
         self.computed[handle.operation.name] += 1
         if handle.operation.trains:
             self.reuse.trained(handle)
-            kept = None if self.cache is None or handle.foreign else self.kept(handle)
-            if self.cache is not None and kept is not None:
+            if self.cache and not handle.foreign and (kept := self.kept(handle)) is not None:
                 self.cache.keep_tensors(handle.key, kept)
 
 
@@ -344,18 +342,6 @@ class Reuse:
         self._spared.discard(handle.key)
         if handle.foreign:
             self.foreign.add(handle.foreign)
-
-
-# What keeps learning results: a store for each run, a cache that all runs share.
-
-
-class Store(Protocol):
-    """Where values of this run are kept by key."""
-
-    def __contains__(self, key: str) -> bool: ...
-
-    def load(self, key: str) -> Tensors:
-        """Return the tensors of ``key``."""
 
 
 class Cache(Protocol):

@@ -19,8 +19,7 @@ COUNTS = st.lists(st.integers(0, 3), min_size=3, max_size=3).map(np.array)
 
 def shared_gates(system, gates, who, names=PARTS, weighted=True):
     how = {"clusters": list(gates), "who": list(who.values()), "names": names}
-    average = training.aggregation.average_gates
-    mean = average(system.task, *gates.values(), **how, weighted=weighted)
+    mean = training.aggregation.average(system.task, *gates.values(), **how, weighted=weighted)
     return {n: training.gates.with_mean(system.task, own, mean) for n, own in gates.items()}
 
 

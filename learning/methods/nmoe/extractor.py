@@ -6,6 +6,7 @@ import numpy as np
 
 from learning.clients.round_trip import RoundTrip
 from learning.methods.base import Protocol
+from learning.methods.nmoe.gates import AVERAGE
 from learning.methods.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Ints, Mask
 from learning.requests.payload import Payload
@@ -14,7 +15,6 @@ from learning.values.lazy import Handle, Operation
 CORRELATION = Operation("learning.training.nmoe.extractor:correlation")
 TOTAL = Operation("learning.training.nmoe.extractor:total")
 TRAIN_EXTRACTOR = Operation("learning.training.nmoe.extractor:train_extractor", 2, trains=True)
-AVERAGE = Operation("learning.training.aggregation:average")
 
 
 def own_share(number: int, rounds: int, clients: int) -> float:

@@ -24,7 +24,7 @@ START_GATE = Operation("learning.training.nmoe.gates:start_gate")
 SPREAD = Operation("learning.training.nmoe.gates:spread")
 TRAIN_GATES = Operation("learning.training.nmoe.gates:train_gates", 2, trains=True)
 TAKE_GATE = Operation("learning.training.nmoe.gates:take_gate")
-AVERAGE_GATES = Operation("learning.training.aggregation:average_gates")
+AVERAGE = Operation("learning.training.aggregation:average")
 WITH_MEAN = Operation("learning.training.nmoe.gates:with_mean")
 
 
@@ -224,10 +224,8 @@ class GateTrainer(ABC):
         Other tensors stay each client's own.
         """
         make, gates = self.system.learner.make, self.system.in_order(self.system.gates)
-        senders = [who[name] for name in gates]
-        mean = make(
-            AVERAGE_GATES, *gates.values(), clusters=list(gates), who=senders, names=self.names
-        )
+        how = {"clusters": list(gates), "who": [who[name] for name in gates]}
+        mean = make(AVERAGE, *gates.values(), **how, names=self.names)
         return {name: make(WITH_MEAN, own, mean) for name, own in gates.items()}
 
     def upload(self, me: Cluster, who: Mask) -> Protocol:

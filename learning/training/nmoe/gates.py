@@ -170,7 +170,10 @@ def central(
         rows = rng.integers(0, len(samples.y), (config.steps_per_round, 1, config.batch_size))
         return [(samples.x[s], samples.y[s]) for s in torch.from_numpy(rows).to(task.device)]
 
-    begin = _drawn(task)
+    parts = [drawn_experts(task, name) for name in config.clusters]
+    experts = {EXPERTS + name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    gate = {CENTRAL_GATE + name: tensor for name, tensor in start_gate(task).items()}
+    begin = extractor_in(task.initial) | experts | gate
     ratios = {n: config.gate_step_size_ratio for n in begin if n.startswith(CENTRAL_GATE)}
     sgd = OptimizerConfig(momentum=momentum)
     descent = Descent(config.step_size, sgd, largest_gradient, ratios)
@@ -193,10 +196,3 @@ def central_gate(task: Task, whole: Tensors) -> dict[str, Tensor]:
 
 def _part(tensors: Tensors, prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-
-
-def _drawn(task: Task) -> dict[str, Tensor]:
-    parts = [drawn_experts(task, name) for name in task.config.clusters]
-    experts = {EXPERTS + name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    gate = {CENTRAL_GATE + name: tensor for name, tensor in start_gate(task).items()}
-    return extractor_in(task.initial) | experts | gate
