@@ -8,10 +8,9 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
-from typing import Any
-
-from learning.config import LearningConfig
+from typing import Any, BinaryIO
 
 NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
 """Errors of file systems that cannot sync a folder."""
@@ -146,8 +145,7 @@ def open_tensors(path: Path) -> Any:
     try:
         size = check_regular(path)
         with path.open("rb") as file:
-            length = _header_bytes(file.read(LENGTH_BYTES), size)
-            _check_count(file.read(length))
+            _check_header(file, size)
         return safe_open(str(path), framework="pt")
     except (SafetensorError, OSError, ValueError) as error:
         text = "broken" if path.exists() else "missing"
@@ -156,22 +154,17 @@ def open_tensors(path: Path) -> Any:
 
 def check_header(data: bytes) -> None:
     """Raise :class:`ValueError` for a file's bytes with too long a header or too many tensors."""
-    length = _header_bytes(data[:LENGTH_BYTES], len(data))
-    _check_count(data[LENGTH_BYTES : LENGTH_BYTES + length])
+    _check_header(BytesIO(data), len(data))
 
 
-def _header_bytes(start: bytes, size: int) -> int:
-    length = int.from_bytes(start, "little")
+def _check_header(file: BinaryIO, size: int) -> None:
+    length = int.from_bytes(file.read(LENGTH_BYTES), "little")
     if length > min(LARGEST_HEADER_BYTES, max(size - LENGTH_BYTES, 0)):
         raise ValueError(
             f"its header would have {length} bytes, where the file has {size} and at most "
             f"{LARGEST_HEADER_BYTES} are read"
         )
-    return length
-
-
-def _check_count(header: bytes) -> None:
-    tensors = header.count(ENTRY)
+    tensors = file.read(length).count(ENTRY)
     if tensors > MOST_TENSORS:
         raise ValueError(f"it has {tensors} tensors; at most {MOST_TENSORS} are read")
 
@@ -213,11 +206,6 @@ def _is_new(folder: Path, seen: set[Path]) -> bool:
         return False
     seen.add(real)
     return True
-
-
-def file_fingerprints(config: LearningConfig) -> Fingerprints:
-    """Return the fingerprints of every file that a task is made of."""
-    return fingerprints_under(config.named)
 
 
 def fingerprints_under(names: Iterable[str]) -> Fingerprints:

@@ -61,6 +61,11 @@ MEMINFO = Path("/proc/meminfo")
 STATM = Path("/proc/self/statm")
 CGROUP = Path("/proc/self/cgroup")
 CGROUPS = Path("/sys/fs/cgroup")
+GROUP_FILES = {
+    "": ("memory.max", "memory.current"),
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+}
+"""Limit and usage of a control group of version 2, which names no controllers, and of version 1."""
 
 
 def check_memory(needed: float, device: str) -> None:
@@ -91,7 +96,9 @@ def free_bytes(device: str) -> int | None:
         import torch
 
         return int(torch.cuda.mem_get_info(device)[0])
-    return min((*_available(), *_left_in_groups(), *_left_of_limit()), default=None)
+    lines = _text(MEMINFO).splitlines()
+    available = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    return min((*available, *_left_in_groups(), *_left_of_limit()), default=None)
 
 
 def _text(path: Path) -> str:
@@ -102,27 +109,14 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _available() -> Iterator[int]:
-    lines = _text(MEMINFO).splitlines()
-    yield from (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-
-
 def _left_in_groups() -> Iterator[int]:
     """What each control group that limits memory has left; of both versions, up to the root."""
     for line in _text(CGROUP).splitlines():
         _, controllers, path = line.split(":", 2)
-        if controllers in ("", "memory"):
-            root, limit, usage = _files_of(controllers)
+        if controllers in GROUP_FILES:
             own = Path(path.lstrip("/"))
             for group in (own, *own.parents):
-                yield from _left(root / group, limit, usage)
-
-
-def _files_of(controllers: str) -> tuple[Path, str, str]:
-    """The root of version 2 (no controllers) or 1, and what its files of limit and usage are."""
-    if not controllers:
-        return CGROUPS, "memory.max", "memory.current"
-    return CGROUPS / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+                yield from _left(CGROUPS / controllers / group, *GROUP_FILES[controllers])
 
 
 def _left(group: Path, limit: str, usage: str) -> Iterator[int]:

@@ -15,7 +15,7 @@ import numpy as np
 from learning.architecture.costs import Architecture, architecture, sized_by
 from learning.architecture.kinds import resolved_task
 from learning.config import LearningConfig, ModelConfig
-from learning.files import Fingerprints, file_fingerprints
+from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_device
 from learning.held import Held
 from learning.metrics import place_outside
@@ -141,7 +141,7 @@ class Learner:
         from learning.models.interface import MODELS
 
         config = self._placed()
-        files = file_fingerprints(config)
+        files = fingerprints_under(config.named)
         if self._shared_files not in (None, files):
             raise ValueError("a file that is learnt from has changed since the run began; run anew")
         return _built_task(config, MODELS.find(config.model.kind), files)

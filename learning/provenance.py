@@ -12,7 +12,7 @@ from typing import Any
 
 from learning.architecture.kinds import DATA_KEYS, model_keys
 from learning.config import LearningConfig
-from learning.files import SOURCE, file_fingerprints, files_under, source_fingerprints
+from learning.files import SOURCE, files_under, fingerprints_under, source_fingerprints
 
 LIBRARIES = ("leomix", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow")
 READERS = ("safetensors", "transformers", "tokenizers", "peft", "datasets")
@@ -53,7 +53,7 @@ def environment(config: LearningConfig) -> dict[str, Any]:
     """Return, as JSON, what every result of the task depends on: files, program, machine."""
     return {
         "config": dataclasses.asdict(config),
-        "files": file_fingerprints(config),
+        "files": fingerprints_under(config.named),
         "source": SOURCE,
         "versions": {name: _version(name) for name in (*LIBRARIES, *READERS)},
         "python": platform.python_version(),

@@ -16,7 +16,13 @@ from learning.architecture.costs import (
     architecture,
 )
 from learning.architecture.kinds import input_spec
-from learning.architecture.shapes import VIEWS, head_shapes, numbers_in, projector_shapes
+from learning.architecture.shapes import (
+    PROJECTOR_EXPANSION,
+    VIEWS,
+    Shape,
+    numbers_in,
+    with_biases,
+)
 from learning.config import LearningConfig
 from learning.requests.cluster import Cost, Floats, Ints
 
@@ -40,9 +46,13 @@ class Sizes(Architecture):
 
     def trained_with(self, loss: str) -> Part:
         """Return what is trained with the extractor: head (``ce``) or projector (``spectral``)."""
-        if loss == "ce":
-            return head_shapes(self.config.model, self.outputs)
-        return projector_shapes(self.config.model) if loss == "spectral" else {}
+        hidden = self.config.model.hidden
+        inner = PROJECTOR_EXPANSION * hidden
+        maps: dict[str, dict[str, Shape]] = {
+            "ce": {"head": (self.outputs, hidden)},
+            "spectral": {"projector.up": (inner, hidden), "projector.down": (hidden, inner)},
+        }
+        return with_biases(maps.get(loss, {}))
 
     def gate_part(self, names: tuple[str, ...]) -> Part:
         """Return the tensors of the gate called ``names``."""

@@ -209,15 +209,3 @@ def blocks_of(model: ModelConfig) -> Iterator[tuple[str, int, int, int]]:
         for block in range(model.layers):
             yield f"stages.{stage}.{block}", before, width, 2 if stage and not block else 1
             before = width
-
-
-def head_shapes(model: ModelConfig, classes: int) -> dict[str, Shape]:
-    """Return the tensors of the linear head, which only FedCE uses."""
-    return with_biases({"head": (classes, model.hidden)})
-
-
-def projector_shapes(model: ModelConfig) -> dict[str, Shape]:
-    """Return the tensors of the projector, which only FedSC uses."""
-    inner = PROJECTOR_EXPANSION * model.hidden
-    maps = {"projector.up": (inner, model.hidden), "projector.down": (model.hidden, inner)}
-    return with_biases(maps)

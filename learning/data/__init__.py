@@ -20,7 +20,7 @@ from learning.data.samples import (
     SampleArrays,
 )
 from learning.data.table import data_files
-from learning.files import Fingerprints, file_fingerprints
+from learning.files import Fingerprints, fingerprints_under
 from learning.registry import Register
 
 DATASETS: Register[Callable[..., Dataset]] = Register(
@@ -67,7 +67,7 @@ def load_samples(config: LearningConfig) -> FederatedSamples:
         raise ValueError(
             f"learning.data.arguments: {config.data.kind!r} is not called like that ({error})"
         ) from None
-    return _loaded(make, config, file_fingerprints(config))
+    return _loaded(make, config, fingerprints_under(config.named))
 
 
 @lru_cache(maxsize=1)

@@ -16,15 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning.config import LearningConfig
-from learning.data.samples import (
-    Dataset,
-    Domain,
-    Encoding,
-    InputSpec,
-    Rows,
-    SampleArrays,
-    join,
-)
+from learning.data.samples import Dataset, Domain, Encoding, InputSpec, Rows, SampleArrays, join
 from learning.rng import stream
 
 TRAIN_IMAGES = 1400

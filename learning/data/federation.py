@@ -226,16 +226,15 @@ def _held(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
     if split is None or (split.kind, split.over) == ("domains", "clusters"):
         mixed = mix_domains(trains, data.own_domain_fraction, config.seed)
         return [(samples, None) for samples in mixed]
-    over_clients = split.over == "clients"
     if split.kind == "domains":
         return _natural(domains, config)
-    pool = join(trains)
-    held: list[Held] = []
+    pool, over_clients = join(trains), split.over == "clients"
     holders = sum(config.devices) if over_clients else len(config.clusters)
     rng, lack = stream(config.seed, "split"), partial(_lack, config, over_clients)
     parts = split_rows(pool.y, holders, split, rng, lack)
     if not over_clients:
         return [(pool.at(rows), None) for rows in parts]
+    held: list[Held] = []
     ends = np.cumsum(config.devices)
     for cluster, devices, end in zip(config.clusters, config.devices, ends, strict=True):
         own = parts[end - devices : end]

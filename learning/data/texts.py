@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from learning.config import LearningConfig
 from learning.data.federation import cluster_domains
@@ -92,19 +93,13 @@ def text_encoding(
     """Return how rows of ``content`` become token ids; see ``make_tokenizer`` for what ids."""
     strings = chain.from_iterable(content[row].strings for row in trial)
     tokenizer = make_tokenizer(config.model, strings)
-    tokens, vocabulary = config.data.tokens, tokenizer.vocabulary
+    tokens, encode = config.data.tokens, cast(Callable[..., NDArray[np.int64]], encode_texts)
+    spec = InputSpec("text", (tokens,), classes, tokenizer.vocabulary)
     if isinstance(content[0], Question):
-        questions = cast(Sequence[Question], content)
-        return Encoding(
-            InputSpec("choices", (classes, 2, tokens), classes, vocabulary),
-            lambda rows: encode_questions(
-                [questions[row] for row in rows], tokenizer, classes, tokens
-            ),
-        )
-    texts = cast(Sequence[Text], content)
+        spec = InputSpec("choices", (classes, 2, tokens), classes, tokenizer.vocabulary)
+        encode = partial(encode_questions, options=classes)
     return Encoding(
-        InputSpec("text", (tokens,), classes, vocabulary),
-        lambda rows: encode_texts([texts[row] for row in rows], tokenizer, tokens),
+        spec, lambda rows: encode([content[row] for row in rows], tokenizer, tokens=tokens)
     )
 
 

@@ -128,8 +128,6 @@ def single_expert(config: LearningConfig) -> LearningConfig:
 
 LONGEST_CAUSE = 160
 """Most characters of the cause that a message repeats."""
-GIVEN = ("config", "spec", "here")
-"""What a maker of one's own may name in its signature to be called with."""
 
 
 def make_model(maker: Maker, config: ModelConfig, spec: InputSpec, here: Residency) -> nn.Module:
@@ -139,17 +137,14 @@ def make_model(maker: Maker, config: ModelConfig, spec: InputSpec, here: Residen
     parameters, tied experts or gates, or MoE layers of another configuration.
     """
     shipped = config.kind in MODELS.shipped
-    given = dict(zip(GIVEN, (config, spec, here), strict=True))
+    given = {"config": config, "spec": spec, "here": here}
     keywords = given if shipped else _arguments(maker, config, given)
     if shipped:
         check_form(config, spec)
     try:
-        model = maker(*given.values()) if shipped else maker(**keywords)
+        model = maker(**keywords)
     except Exception as error:
-        own_words = isinstance(error, ValueError) and (
-            shipped or str(error).startswith("learning.")
-        )
-        if own_words:
+        if isinstance(error, ValueError) and (shipped or str(error).startswith("learning.")):
             raise
         what = f"cannot be made by calling it with ({', '.join(keywords)})"
         raise failure(config.kind, what, error) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,11 +28,7 @@ class CheckpointFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._open: dict[Path, Any] = {}
-
-    @cached_property
-    def _files(self) -> dict[str, Path]:
-        return self._indexed() if (self.folder / INDEX).is_file() else self._listed()
+        self._opened = cache(open_tensors)
 
     def __contains__(self, name: str) -> bool:
         return name in self._files
@@ -41,15 +37,15 @@ class CheckpointFolder:
         """Return the open file that holds a tensor."""
         return self._opened(self._files[name])
 
-    def _indexed(self) -> dict[str, Path]:
-        path = self.folder / INDEX
-        try:
-            places = read_object(path)["weight_map"]
-            return {name: self.folder / Path(file).name for name, file in places.items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path}: no index of safetensors files ({error!r})") from None
-
-    def _listed(self) -> dict[str, Path]:
+    @cached_property
+    def _files(self) -> dict[str, Path]:
+        index = self.folder / INDEX
+        if index.is_file():
+            try:
+                places = read_object(index)["weight_map"]
+                return {name: self.folder / Path(file).name for name, file in places.items()}
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise ValueError(f"{index}: no index of safetensors files ({error!r})") from None
         files = sorted(self.folder.glob("*.safetensors"))
         pickled = sorted(p.name for pattern in PICKLED for p in self.folder.glob(pattern))
         if not files and not pickled:
@@ -60,11 +56,6 @@ class CheckpointFolder:
                 "with save_pretrained(safe_serialization=True)"
             )
         return {name: path for path in files for name in self._opened(path).keys()}  # noqa: SIM118
-
-    def _opened(self, path: Path) -> Any:
-        if path not in self._open:
-            self._open[path] = open_tensors(path)
-        return self._open[path]
 
 
 # Weights of text models out of and into Hugging Face folders.
@@ -107,7 +98,17 @@ def checkpoint_weights(config: ModelConfig, model: nn.Module) -> dict[str, Tenso
     wanted = {names.stored(path): tuple(p.shape) for path, p in model.named_parameters()}
     merged = kind_of(config.kind).merged
     places = {name: _found(config, folders, name, shape) for name, shape in wanted.items()}
-    _check_complete(places, merged)
+    missing = [
+        place
+        for name, place in places.items()
+        if not place.exists and name not in HEADS and not (merged and is_gate(name))
+    ]
+    if missing:
+        first, others = missing[0], len(missing) - 1
+        more = f" and {others} other tensors of the model" if others else ""
+        raise ValueError(
+            f"{first.folder.folder}: lacks {first.name}{more}; save the whole model once more"
+        )
     found = {name: place for name, place in places.items() if place.exists}
     for place in found.values():
         _check_kept(place)
@@ -185,20 +186,6 @@ def _found(
         case ["gate", layer, "weight"]:
             fused = Place(folders[0], f"model.layers.{layer}.mlp.gate.weight", shape)
     return fused if fused.exists and not split.exists else split
-
-
-def _check_complete(places: Mapping[str, Place], merged: bool) -> None:
-    missing = [
-        place
-        for name, place in places.items()
-        if not place.exists and name not in HEADS and not (merged and is_gate(name))
-    ]
-    if missing:
-        first, others = missing[0], len(missing) - 1
-        more = f" and {others} other tensors of the model" if others else ""
-        raise ValueError(
-            f"{first.folder.folder}: lacks {first.name}{more}; save the whole model once more"
-        )
 
 
 def _check_kept(place: Place) -> None:

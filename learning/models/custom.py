@@ -195,19 +195,14 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
     names = names_of(plain)
     kept = dict(plain.named_parameters()) | buffers_of(plain)
     shapes = {names.stored(path): tuple(tensor.shape) for path, tensor in kept.items()}
-    frozen = {names.stored(n) for n, p in plain.named_parameters() if not p.requires_grad}
     backbone = {n: s for n, s in shapes.items() if expert_of(n) is None and not is_gate(n)}
+    frozen = frozenset(
+        names.stored(path) for path, p in plain.named_parameters() if not p.requires_grad
+    )
     if not names.layers:
-        products, activations = _measured_work(plain, spec)
+        products, ends = _measured_work(plain, spec)
         return ModelTensors(
-            layers=0,
-            expert={},
-            gate=(),
-            backbone=backbone,
-            factored=(),
-            frozen=frozenset(frozen),
-            products=products,
-            activations=activations,
+            0, {}, (), backbone, (), frozen=frozen, products=products, activations=ends
         )
     own = {name: shape for name, shape in shapes.items() if expert_of(name) == 0}
     expert = {name.split(".", 3)[3]: s for name, s in own.items() if name.startswith("expert.0.0.")}
@@ -229,7 +224,7 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
         gate_bias="gate.0.bias" in shapes,
         backbone=backbone,
         factored=tuple(f"{n.removesuffix('.a')}.weight" for n in first if n.endswith(".a")),
-        frozen=frozenset(frozen),
+        frozen=frozen,
     )
 
 

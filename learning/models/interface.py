@@ -45,9 +45,7 @@ That of a module of one's own may name some of the three only, and takes the key
 
 
 MODELS: Register[Maker] = Register(
-    "model",
-    "leomix.models",
-    {name: kind.module for name, kind in KINDS.items()},
+    "model", "leomix.models", {name: kind.module for name, kind in KINDS.items()}
 )
 """Kinds of ``learning.model.kind``, each with its :data:`~learning.models.interface.Maker`."""
 
@@ -93,9 +91,8 @@ class Names:
 
 def names_of(model: nn.Module) -> Names:
     """Return the names of ``model``'s tensors."""
-    return Names(
-        tuple(path for path, module in model.named_modules() if isinstance(module, MoELayer))
-    )
+    modules = model.named_modules()
+    return Names(tuple(path for path, module in modules if isinstance(module, MoELayer)))
 
 
 def buffers_of(model: nn.Module) -> dict[str, Tensor]:

@@ -68,7 +68,10 @@ class MixtralMoE(MoEModel):
         (n, classes) of ``text`` (n, T), (n, O) of ``choices`` (n, O, 2, T).
         """
         if not self.choices:
-            return self._class_logits(x)
+            places = torch.arange(x.shape[1], device=x.device)
+            last = torch.where(x >= 0, places, 0).amax(1)
+            logits: Tensor = self.score(self._hidden(x)[torch.arange(len(last)), last])
+            return logits
         scores = self._option_scores(x[:, :, 0].flatten(0, 1), x[:, :, 1].flatten(0, 1) == 1)
         return scores.reshape(x.shape[:2])
 
@@ -82,12 +85,6 @@ class MixtralMoE(MoEModel):
     def keep(self, x: Tensor) -> Tensor:
         """Return which tokens are not padding, (n, T) or (n O, T)."""
         return (x[:, :, 0].flatten(0, 1) if self.choices else x) >= 0
-
-    def _class_logits(self, tokens: Tensor) -> Tensor:
-        places = torch.arange(tokens.shape[1], device=tokens.device)
-        last = torch.where(tokens >= 0, places, 0).amax(1)
-        logits: Tensor = self.score(self._hidden(tokens)[torch.arange(len(last)), last])
-        return logits
 
     def _option_scores(self, tokens: Tensor, scored: Tensor) -> Tensor:
         """Mean log-probability (N,) of the ``scored`` among ``tokens`` (N, T).

@@ -166,26 +166,17 @@ class MoELayer(nn.Module):
         """Map ``x`` (..., hidden) to (..., outputs)."""
         routing: Routing = self.gate(x)
         if self.gate.only is not None:
-            out: Tensor = self.experts[str(self.gate.only)](x)
-            return out
-        if self.dense:
-            return self._everywhere(x, routing)
-        return self._where_chosen(x, routing)
-
-    def _everywhere(self, x: Tensor, routing: Routing) -> Tensor:
+            alone: Tensor = self.experts[str(self.gate.only)](x)
+            return alone
         out = x.new_zeros(*x.shape[:-1], self.outputs)
         for name, expert in self.experts.items():
-            out = out + routing.weight[..., int(name), None].to(x.dtype) * expert(x)
-        return out
-
-    def _where_chosen(self, x: Tensor, routing: Routing) -> Tensor:
-        out = x.new_zeros(*x.shape[:-1], self.outputs)
-        for name, expert in self.experts.items():
-            rows = (routing.chosen == int(name)).any(-1).nonzero(as_tuple=True)
-            if not len(rows[0]):
+            weight = routing.weight[..., int(name), None].to(x.dtype)
+            if self.dense:
+                out = out + weight * expert(x)
                 continue
-            weight = routing.weight[..., int(name)][rows].unsqueeze(-1).to(x.dtype)
-            out = out.index_put(rows, weight * expert(x[rows]), accumulate=True)
+            rows = (routing.chosen == int(name)).any(-1).nonzero(as_tuple=True)
+            if len(rows[0]):
+                out = out.index_put(rows, weight[rows] * expert(x[rows]), accumulate=True)
         return out
 
 

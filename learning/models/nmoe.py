@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from functools import partial
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -35,8 +34,7 @@ class VectorExtractor(nn.Module):
     def __init__(self, config: ModelConfig, spec: InputSpec) -> None:
         super().__init__()
         widths = [spec.shape[0]] + [config.hidden] * config.layers
-        pairs = pairwise(widths)
-        self.layers = nn.ModuleList(nn.Linear(before, after) for before, after in pairs)
+        self.layers = nn.ModuleList(map(nn.Linear, widths, widths[1:]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` (..., d) to features (..., hidden)."""
@@ -121,13 +119,6 @@ class PersonalExpert(Expert):
         return logits.softmax(-1) if self.combine == "prob" else logits
 
 
-def projector(hidden: int) -> nn.Module:
-    """Return what projects features for the spectral loss."""
-    inner = PROJECTOR_EXPANSION * hidden
-    maps = {"up": nn.Linear(hidden, inner), "relu": nn.ReLU(), "down": nn.Linear(inner, hidden)}
-    return nn.Sequential(OrderedDict(maps))
-
-
 class Pretext(nn.Module):
     """The extractor in stage 1, with a linear ``head`` or a ``projector``."""
 
@@ -137,7 +128,9 @@ class Pretext(nn.Module):
         if loss == "ce":
             self.head = nn.Linear(config.hidden, spec.classes)
         if loss == "spectral":
-            self.projector = projector(config.hidden)
+            hidden, inner = config.hidden, PROJECTOR_EXPANSION * config.hidden
+            up, down = nn.Linear(hidden, inner), nn.Linear(inner, hidden)
+            self.projector = nn.Sequential(OrderedDict(up=up, relu=nn.ReLU(), down=down))
         self.loss = loss
 
     def forward(self, x: Tensor) -> Tensor:

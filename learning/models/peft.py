@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from learning.architecture.kinds import kind_of
 from learning.config import ModelConfig
@@ -134,10 +134,7 @@ def of_another_model(folder: Path, name: str, shape: tuple[int, ...]) -> ValueEr
 
 
 def write_peft(
-    folder: Path,
-    tensors: Mapping[str, Tensor],
-    keys: Mapping[str, Any],
-    left_out: Mapping[str, float],
+    folder: Path, tensors: Tensors, keys: Mapping[str, Any], left_out: Mapping[str, float]
 ) -> None:
     """Write an adapter folder: PEFT's two files, and a JSON that says what was left out."""
     from peft import LoraConfig
@@ -169,8 +166,7 @@ def _owners(changed: Collection[str], targets: Collection[str]) -> list[str]:
 # The change of a matrix as a product of two factors of low rank.
 
 
-@dataclass(frozen=True)
-class Factors:
+class Factors(NamedTuple):
     """``b`` (out, r) times ``a`` (r, in) is a change but for ``left_out``, a share of its norm."""
 
     a: Tensor
@@ -208,8 +204,8 @@ def export_adapters(
     model: nn.Module,
     config: ModelConfig,
     names: Names,
-    start: Mapping[str, Tensor],
-    final: Mapping[str, Tensor],
+    start: Tensors,
+    final: Tensors,
     rank: int | None = None,
 ) -> list[str]:
     """Write ``base`` and ``adapter`` (of our modules) to ``folder``; return what was written.
@@ -220,7 +216,13 @@ def export_adapters(
     """
     before = {name: tensor.cpu() for name, tensor in start.items()}
     after = {name: tensor.cpu() for name, tensor in final.items()}
-    _check_same(before, after)
+    for name in sorted(before.keys() | after.keys()):
+        shapes = [tuple(t[name].shape) if name in t else None for t in (before, after)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"tensor {name} is {shapes[0]} in the start model, but {shapes[1]} at the end of "
+                "the run; the run was made by another version: do it again"
+            )
     write_adapter(folder / "adapter", model, before, after, rank)
     written = ["base", "adapter"]
     if kind_of(config.kind).is_text:
@@ -235,16 +237,6 @@ def export_adapters(
     about = {"what": "the model before the run, by paths of its modules", "kind": config.kind}
     (base / "model.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
     return written
-
-
-def _check_same(start: Mapping[str, Tensor], final: Mapping[str, Tensor]) -> None:
-    for name in sorted(start.keys() | final.keys()):
-        shapes = [tuple(t[name].shape) if name in t else None for t in (start, final)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                f"tensor {name} is {shapes[0]} in the start model, but {shapes[1]} at the end of "
-                "the run; the run was made by another version: do it again"
-            )
 
 
 # Trained experts as a PEFT adapter of Hugging Face's own Mixtral, whose experts are fused.
@@ -277,8 +269,11 @@ def write_fused_adapter(
     left_out = {}
     for (layer, matrix), of_experts in found.items():
         path = f"model.layers.{layer}.{WRAPPERS[matrix]}"
-        tensors[f"{path}.lora_A.weight"] = torch.cat([_padded(f.a, width) for f in of_experts])
-        side_by_side = torch.stack([_padded(f.b.T, width).T for f in of_experts], -1)
+        padded = [
+            (pad(f.a, (0, 0, 0, width - f.rank)), pad(f.b, (0, width - f.rank))) for f in of_experts
+        ]
+        tensors[f"{path}.lora_A.weight"] = torch.cat([a for a, _ in padded])
+        side_by_side = torch.stack([b for _, b in padded], -1)
         tensors[f"{path}.lora_B.weight"] = side_by_side.flatten(1)
         left_out[path] = max(factors.left_out for factors in of_experts)
     changed = [n for n in final if expert_of(n) is None and not torch.equal(final[n], start[n])]
@@ -299,9 +294,3 @@ def write_fused_adapter(
 def _fused(tensors: Tensors, expert: int, layer: int, matrix: str) -> Tensor:
     parts = matrix.split("_")
     return torch.cat([tensors[f"expert.{expert}.{layer}.{part}.weight"] for part in parts])
-
-
-def _padded(factor: Tensor, rank: int) -> Tensor:
-    """Return ``factor`` (r, ...) with rows of zeros up to ``rank``."""
-    more = factor.new_zeros(rank - len(factor), *factor.shape[1:])
-    return torch.cat([factor, more])
