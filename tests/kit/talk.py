@@ -47,6 +47,12 @@ def band(channels: float, sharing: Any = "fixed_subchannel") -> network.Radio:
     return network.Radio(link, channels * 1e3, sharing)
 
 
+def beam(curve: LinkCurve, radio: network.Radio | None) -> network.Beam:
+    """One direction. Where it has a rate, a narrower band has that of its link."""
+    time_s, there = curve.time_s, curve.rate_bps > 0
+    return network.Beam(curve, radio, lambda link: LinkCurve(time_s, there * link.fixed_rate_bps))
+
+
 def contact(
     number: int,
     start_s: float,
@@ -67,11 +73,7 @@ def contact(
     time_s = np.tile([start_s, end_s], (len(rates), 1))
     curve = LinkCurve(time_s, np.repeat(np.array(rates, float)[:, None], 2, axis=1))
 
-    def beam(way: network.Radio | None) -> network.Beam:
-        there = curve.rate_bps > 0
-        return network.Beam(curve, way, lambda link: LinkCurve(time_s, there * link.fixed_rate_bps))
-
-    links = network.DeviceLinks(beam(radio), None if down is None else beam(down))
+    links = network.DeviceLinks(beam(curve, radio), None if down is None else beam(curve, down))
     if delays_s is not None:
         links = replace(links, range_m=lambda when_s: np.array(delays_s) * LIGHT_M_S)
     return network.PlannedContact(
@@ -90,11 +92,9 @@ def cut(made: network.PlannedContact, start_s: float, end_s: float) -> network.P
 def seen(made: network.PlannedContact, time_s: Any, rate_bps: Any) -> network.PlannedContact:
     """The same contact with other links: points (K, T) of both directions."""
     links, curve = made.links.devices, LinkCurve(np.array(time_s, float), np.array(rate_bps, float))
-    there = curve.rate_bps > 0
-    own: dict[str, Any] = {"curve": curve}
-    own["whole"] = lambda link: LinkCurve(curve.time_s, there * link.fixed_rate_bps)
-    down = links.downlink and replace(links.downlink, **own)
-    links = replace(links, uplink=replace(links.uplink, **own), downlink=down)
+    links = replace(links, uplink=beam(curve, links.uplink.radio))
+    if links.downlink is not None:
+        links = replace(links, downlink=beam(curve, links.downlink.radio))
     return replace(made, links=network.ContactLinks(lambda: links, made.start_s, made.end_s))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import sim
@@ -31,6 +31,8 @@ TWICE = passes([8.0], 0, 100)
 PAIR = passes([8.0, 8.0], 0, 100, 200)
 GROWING = [contact(0, 0, 10, [8.0]), contact(1, 100, 110, [8.0]), contact(2, 200, 220, [8.0])]
 HANDED_OVER = [contact(n, 10.0 * n, 10.0 * n + 10, [8.0], session=0) for n in (0, 1)]
+SHARED = [contact(n, 10 * n, 10 * n + 9, [8.0] * 2, 0, band(1, "equal_share")) for n in (0, 1)]
+APART = [seen(made, [[16, 17], [14, 15]], [[8, 8], [8, 8]]) for made in SHARED]
 IN_SIGHT = seen(contact(0, 0, 500, [8.0] * 2), [[0, 500], [40, 40]], [[8, 8], [0, 0]])
 UNREADY, LONG = Train(COST, rounds=2, who=only(0, 0, 1)), contact(1, 100, 200, [8.0] * 3)
 LONG_ROWS = [f"{k} in 1: 100-107 7 delivered" for k in range(3)]
@@ -232,6 +234,7 @@ def conversations(draw: st.DrawFn) -> tuple[list[PlannedContact], list[list[Any]
 
 
 @settings(max_examples=60)  # 10 ms each; a rare mix of steps, sharing and cuts finds mistakes
+@example((APART, [upload(1.0)]), "resume", math.inf)
 @given(conversations(), st.sampled_from(kit.POLICIES), st.sampled_from([math.inf, 320.0, 650.0]))
 def test_the_books_balance_whatever_happens(drawn, policy, until_s) -> None:
     """``talk`` raises unless they do. And the rows agree with the contacts and the receipts."""
