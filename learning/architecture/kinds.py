@@ -92,22 +92,19 @@ class Kind:
 MIXTRAL, NMOE = "learning.models.mixtral:MixtralMoE", "learning.models.nmoe:NetworkedMoE"
 FOLDERS = ("adapter", "checkpoints", "tokenizer")
 SMALL = ("experts", "top_k", "hidden", "expert_hidden", "layers", "adapter")
-NETWORKED = ("top_k", "hidden", "expert_hidden", "layers")
 MIXTURE = ("experts", "top_k", *SIZES, *FOLDERS)
 WORDY, PLAIN = ("hidden", "vocabulary", "tokenizer"), "learning.models.small"
 TEXT: tuple[Form, ...] = ("text", "choices")
+NMOE_KEYS = ("top_k", "hidden", "expert_hidden", "layers")
+NETWORKED = Kind(NMOE, ("vector",), NMOE_KEYS, UNTRAINED, networked_tensors, networked=True)
 
 KINDS = {
     "vector-moe": Kind(
         "learning.models.small:VectorMoE", ("vector",), SMALL, tensors=vector_tensors
     ),
     "image-moe": Kind("learning.models.small:ImageMoE", ("image",), SMALL, tensors=image_tensors),
-    "vector-nmoe": Kind(
-        NMOE, ("vector",), NETWORKED, UNTRAINED, tensors=networked_tensors, networked=True
-    ),
-    "image-nmoe": Kind(
-        NMOE, ("image",), NETWORKED, UNTRAINED, tensors=networked_tensors, networked=True
-    ),
+    "vector-nmoe": NETWORKED,
+    "image-nmoe": replace(NETWORKED, forms=("image",)),
     "mixtral": Kind(MIXTRAL, TEXT, MIXTURE, READY_MADE),
     "mixtral-8x7b": Kind(MIXTRAL, TEXT, FOLDERS, READY_MADE, shape=MIXTRAL_8X7B),
     "merged-llama": Kind(MIXTRAL, TEXT, ("top_k", *FOLDERS), READY_MADE, merged=True),

@@ -146,11 +146,9 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
     :class:`ValueError` where a cluster has fewer samples left than devices, and for data of a
     single class.
     """
-    trial_size, trial, shards = config.data.trial_samples, {}, {}
-    if trial_size < 1:
-        raise ValueError(
-            f"learning.data.trial_samples is {trial_size}; the server needs at least 1"
-        )
+    size, trial, shards = config.data.trial_samples, {}, {}
+    if size < 1:
+        raise ValueError(f"learning.data.trial_samples is {size}; the server needs at least 1")
     domains = [_limited(domain, config) for domain in dataset.domains]
     for cluster, devices, (samples, device) in zip(
         config.clusters, config.devices, _held(domains, config), strict=True
@@ -158,7 +156,7 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
         kept = rows = np.arange(len(samples.y))
         if device is not None:  # no device's only sample is tried
             rows = np.delete(rows, np.unique(device, return_index=True)[1])
-        rows = rows[:trial_size]
+        rows = rows[:size]
         if sets_aside(config):
             kept = np.delete(kept, rows)
         trial[cluster] = samples.at(rows)

@@ -51,7 +51,13 @@ class MixtralMoE(MoEModel):
                 "the checkpoint's tokenizer or a larger vocabulary"
             )
         self.choices = spec.form == "choices"
-        self.model = _backbone(shape)
+        # Mixtral without its experts: blocks come with one of width 1, to be replaced.
+        thin = hugging_face_config(replace(shape, expert_hidden=1, experts=1, top_k=1))
+        thin._attn_implementation = "sdpa"
+        self.model = MixtralModel(thin)
+        # Its frequencies are in no checkpoint: real even where parameters are not.
+        with torch.device("cpu"):
+            self.model.rotary_emb = MixtralRotaryEmbedding(thin)
         sized = replace(config, hidden=shape.hidden, expert_hidden=shape.expert_hidden)
         for layer in self.model.layers:
             layer.mlp = MoELayer(sized, here, GatedExpert, normalised=True)
@@ -135,14 +141,3 @@ def hugging_face_config(shape: TextShape) -> MixtralConfig:
         bos_token_id=None,
         eos_token_id=None,
     )
-
-
-def _backbone(shape: TextShape) -> MixtralModel:
-    """Return Mixtral without its experts: the blocks come with one of width 1, to be replaced."""
-    config = hugging_face_config(replace(shape, expert_hidden=1, experts=1, top_k=1))
-    config._attn_implementation = "sdpa"
-    model = MixtralModel(config)
-    # Its frequencies are no parameters and not in checkpoints: real even where parameters are not.
-    with torch.device("cpu"):
-        model.rotary_emb = MixtralRotaryEmbedding(config)
-    return model
