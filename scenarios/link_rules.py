@@ -55,7 +55,10 @@ def link_directions(link: "Link", source: str, geometry: bool) -> dict[Side, Lin
     around = {"environment": link.environment, "source": source, "geometry": geometry}
     directions = {}
     for side, keys in given.items():
-        preset, out = PRESETS[side][link.preset], _replaced(keys)
+        preset, out = PRESETS[side][link.preset], set[str]()
+        for whole, parts in BUDGET_FORMS:
+            out.update(parts if whole in keys else ())
+            out.update(() if keys.keys().isdisjoint(parts) else (whole,))
         if link.environment is not None:
             out.add("scintillation_loss_db")  # there is a table for it
         values = {key: value for key, value in preset.items() if key not in out} | keys
@@ -65,17 +68,6 @@ def link_directions(link: "Link", source: str, geometry: bool) -> dict[Side, Lin
 
 def _given(side: "LinkSide") -> LinkValues:
     return {key: value for key, value in side if value is not None}
-
-
-def _replaced(given: LinkValues) -> set[str]:
-    """Name the keys of a budget form in whose place the other one was given."""
-    replaced: set[str] = set()
-    for whole, parts in BUDGET_FORMS:
-        if whole in given:
-            replaced.update(parts)
-        if not given.keys().isdisjoint(parts):
-            replaced.add(whole)
-    return replaced
 
 
 # The rules of a direction: which keys it needs, which change nothing, and what contradicts itself.

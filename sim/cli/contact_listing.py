@@ -104,15 +104,9 @@ def summary_text(found: Found) -> str:
         # Who would serve whom is not said: passes of several satellites overlap.
         return listed
     served = seen.passes if found.sessions is None else found.sessions
-    return f"{listed}\n{_cycles(found, served)}"
-
-
-def _cycles(found: Found, served: np.ndarray) -> str:
-    """Cycles a day, which the site served least often sets, beside one cycle an orbit."""
-    least = int(np.argmin(served))
+    least, ideal = int(np.argmin(served)), found.revolutions_per_day
     a_day = served[least] / found.span_s * 86400
-    line = f"cycles a day: {a_day:.2f} ({found.sites[least]} is served least often)"
-    ideal = found.revolutions_per_day
+    line = f"{listed}\ncycles a day: {a_day:.2f} ({found.sites[least]} is served least often)"
     if ideal is None:
         return line
     return f"{line}; one cycle an orbit would be {ideal:.2f}, ratio {a_day / ideal:.3f}"

@@ -73,16 +73,8 @@ def _clusters(built: Build) -> str:
         counted = served if built.plan.constellation else here
         figures = (contacts.links_of(n).figures for n in counted.tolist())
         least = min((each.least_bytes for each in figures), default=0.0)
-        rows.append(
-            [
-                cluster.name,
-                str(cluster.devices),
-                str(len(here)),
-                str(len(served)),
-                f"{median_s:.0f}",
-                data_size(least),
-            ]
-        )
+        counts = str(cluster.devices), str(len(here)), str(len(served))
+        rows.append([cluster.name, *counts, f"{median_s:.0f}", data_size(least)])
     return table(header, rows)
 
 

@@ -39,22 +39,17 @@ def run_command(
 ) -> None:
     """Simulate a scenario and write its run folder."""
     from sim.execution.running import run
+    from sim.files import free_folder
 
     within_s = options.wall_s(max_wall)
     loaded = options.load(scenario, set_, seed)
-    place = out or _default_folder(loaded, resume)
+    if resume and out is None:
+        raise InputError("--resume: name the run's folder with -o DIR")
+    name = loaded.source_path.stem if loaded.source_path else "scenario"
+    usual = Path("runs") / f"{name}-{loaded.learning.method}-{loaded.seed}"
+    place = out or free_folder(usual)
     start = partial(run, loaded, place, resume, cache=not no_cache)
     carried_out(start, loaded, place, within_s, tensorboard, quiet, json_)
-
-
-def _default_folder(scenario: Scenario, resume: bool) -> Path:
-    """First free folder ``runs/NAME-METHOD-SEED``, with a number behind it if need be."""
-    from sim.files import free_folder
-
-    if resume:
-        raise InputError("--resume: name the run's folder with -o DIR")
-    name = scenario.source_path.stem if scenario.source_path else "scenario"
-    return free_folder(Path("runs") / f"{name}-{scenario.learning.method}-{scenario.seed}")
 
 
 def fork_command(
@@ -78,11 +73,8 @@ def fork_command(
     from sim.files import free_folder
     from sim.formatting import parse_seconds
 
-    within_s, at_s, overrides = (
-        options.wall_s(max_wall),
-        parse_seconds("--at", at),
-        options.overrides_of(set_, None),
-    )
+    within_s, at_s = options.wall_s(max_wall), parse_seconds("--at", at)
+    overrides = options.overrides_of(set_, None)
     if resume and out is None:
         raise InputError("--resume: name the fork's folder with -o DIR")
     place = out or free_folder(run.with_name(f"{run.resolve().name}-fork"))
@@ -150,7 +142,12 @@ class Progress(Bar):
     def __init__(self, scenario: Scenario, quiet: bool) -> None:
         super().__init__(quiet, width=20, rest=True)
         self._cycles = scenario.stop.cycles
-        self._span_s = _span_s(scenario)
+        orbit, stop = scenario.orbit, scenario.stop
+        spans_s = [] if stop.days is None else [stop.days * 86400.0]
+        if orbit.source == "slots" and stop.cycles is not None:
+            slots = len(scenario.ground.clusters) + orbit.slots.idle
+            spans_s.append(stop.cycles * slots * orbit.slots.seconds)
+        self._span_s = min(spans_s, default=None)  # the longest that it may take, where it is known
         self._cycle = 0
         self._cycle_s = 0.0
         self._accuracy = math.nan
@@ -207,16 +204,6 @@ class Progress(Bar):
         if now > began:
             parts.append(f"{(time_s - from_s) / (now - began) / 3600:.3g} h/s")
         return ", ".join(parts)
-
-
-def _span_s(scenario: Scenario) -> float | None:
-    """Return the longest time that the scenario may take, s; None where its windows say it."""
-    orbit, stop = scenario.orbit, scenario.stop
-    spans_s = [] if stop.days is None else [stop.days * 86400.0]
-    if orbit.source == "slots" and stop.cycles is not None:
-        slots = len(scenario.ground.clusters) + orbit.slots.idle
-        spans_s.append(stop.cycles * slots * orbit.slots.seconds)
-    return min(spans_s, default=None)
 
 
 # A sweep of runs.

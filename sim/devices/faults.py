@@ -216,24 +216,19 @@ def _drawn(
     before: FaultsUntilFork | None,
 ) -> list[Intervals]:
     """Draw intervals from a stream for each name; until the fork those of ``before``."""
-    found, means_s = [NO_INTERVALS] * len(names), _means_s(scenario, kind)
-    if means_s is not None:
+    found, rule = [NO_INTERVALS] * len(names), getattr(scenario.faults, kind)
+    if rule is not None:
+        means_s = (  # from the end of one to the begin of the next, and how long one lasts
+            (86_400.0 / rule.per_day, rule.mean_hours * 3600.0)
+            if kind == "outages"
+            else (rule.mean_present_hours * 3600.0, rule.mean_away_hours * 3600.0)
+        )
         found = [drawn_intervals(stream(scenario.seed, *name), *means_s, span_s) for name in names]
     if before is None:
         return found
     early, at_s = _drawn(kind, before.scenario, names, span_s, None), before.at_s
     pairs = zip(early, found, strict=True)
     return [a.between(0.0, at_s).then(b.between(at_s, np.inf)) for a, b in pairs]
-
-
-def _means_s(scenario: Scenario, kind: str) -> tuple[float, float] | None:
-    """Return the mean time between two intervals of a kind, and their mean length."""
-    rule = getattr(scenario.faults, kind)
-    if rule is None:
-        return None
-    if kind == "outages":
-        return 86_400.0 / rule.per_day, rule.mean_hours * 3600.0
-    return rule.mean_present_hours * 3600.0, rule.mean_away_hours * 3600.0
 
 
 def slowdown_of(scenario: Scenario, clusters: Sequence[Cluster]) -> dict[str, Floats]:

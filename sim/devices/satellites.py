@@ -125,7 +125,12 @@ def chosen(found: Sequence[S], scenario: Scenario) -> list[S]:
     key = "roles.server" if roles.server_satellite else "orbit.satellite"
     if roles.satellites_learn or (wanted is None and source.serving == "any"):
         server = _meant(found, roles.relay, key) if roles.relay else None
-        _check_names(found)
+        twice, times = Counter(satellite.name for satellite in found).most_common(1)[0]
+        if times > 1:  # traces could not tell them apart
+            raise InputError(
+                f"orbit: {times} satellites are called {twice!r}; where all serve or are clients "
+                "each needs a name of its own, so rename or remove one"
+            )
         others = [satellite for satellite in found if satellite is not server]
         if not others:
             raise InputError(f"{key}: {roles.relay!r} is the only satellite; it needs clients")
@@ -158,17 +163,6 @@ def _meant(found: Sequence[S], wanted: str, key: str) -> S:
         names = _some(sorted(found, key=partial(_distance, wanted)))
         raise InputError(f"{key}: no {wanted!r} among the satellites, which are {names}")
     return meant[0]
-
-
-def _check_names(found: Sequence[S]) -> None:
-    """Raise InputError if two satellites share a name: traces could not tell them apart."""
-    names = [satellite.name for satellite in found]
-    twice, times = Counter(names).most_common(1)[0]
-    if times > 1:
-        raise InputError(
-            f"orbit: {times} satellites are called {twice!r}; where all serve or are clients each "
-            "needs a name of its own, so rename or remove one"
-        )
 
 
 def _distance(wanted: str, satellite: S) -> tuple[bool, float]:

@@ -92,7 +92,6 @@ class LinkTable:
         return CurveTable(devices, points, found.time_s[source], rate_bps[source])
 
     def _beam(self, number: int, way: int, curves: CurveTable, batch: int) -> Beam:
-        """One direction of a pass."""
         radio, curve = self._passes[number].place.radios[way], curves.batch(batch)
         if radio is None or radio.sharing != "equal_share":
             return Beam(curve, radio)
@@ -248,7 +247,6 @@ class PlanLinks:
         return some
 
     def _remember(self, numbers: Sequence[int], passes: Sequence[Pass], table: LinkTable) -> None:
-        """Keep the figures of some passes."""
         least_bits: Floats = np.minimum.reduceat(table.capacity_bits, table.first_row)
         least = (least_bits / 8.0).tolist()
         for place, (number, each) in enumerate(zip(numbers, passes, strict=True)):

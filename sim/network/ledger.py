@@ -42,11 +42,6 @@ class _Entry:
     through: Floats
     any_open: bool = False
 
-    @classmethod
-    def empty(cls, devices: int) -> _Entry:
-        none = np.zeros(devices)
-        return cls(none.astype(bool), none.astype(np.int64), none, none.copy())
-
 
 @dataclass
 class Ledger:
@@ -75,7 +70,9 @@ class Ledger:
         """
         entry = self._entries.get((direction, name))
         if entry is None:
-            entry = self._entries[direction, name] = _Entry.empty(self.devices)
+            none = np.zeros(self.devices)
+            entry = _Entry(none.astype(bool), none.astype(np.int64), none, none.copy())
+            self._entries[direction, name] = entry
         account, new, forgotten = self.accounts[direction], who, self._nobody
         if entry.any_open:
             stale = who & entry.open & ((entry.version != version) | (entry.size != size))
@@ -148,7 +145,6 @@ class Ledger:
 
 
 def _sum_of(values: Floats, which: Mask) -> float:
-    """Sum over some devices (K,)."""
     return float(np.add.reduce(values if everywhere(which) else values[which]))
 
 

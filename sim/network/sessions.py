@@ -66,7 +66,6 @@ class ClusterSessions:
         self._at(self.planned.spans_s[place][0], begin)
 
     def _opens(self, place: int) -> None:
-        """Open a contact, until it is over."""
         self._contact = place
         self._emit("connect", place)
         self._wake()

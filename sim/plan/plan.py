@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, overload
 
@@ -197,10 +197,6 @@ class Plan:
         """Complete cycles in the plan: sessions of the cluster that is served least often."""
         served = (self.contacts.services(cluster.name) for cluster in self.clusters)
         return min(len(set(self.contacts.session[mine].tolist())) for mine in served)
-
-    def utc(self, time_s: float) -> datetime:
-        """Return the UTC time ``time_s`` seconds after the start."""
-        return self.start + timedelta(seconds=time_s)
 
 
 # The contact plan of a scenario: its view, and the links of every contact.

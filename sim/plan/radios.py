@@ -49,7 +49,12 @@ def ground_radios(scenario: Scenario) -> list[Radios]:
     def under(side: str, air: channel.SlantAttenuation | None) -> Radio:
         values = resolved[side]
         link = si_link(values, mask_deg, resolved["environment"], air)
-        _check_strength(link)
+        snr = float(snr_db(link, 90.0, LOWEST_ALTITUDE_M))
+        if snr > HIGHEST_SNR_DB:
+            raise ValueError(
+                f"the SNR is {snr:.0f} dB overhead; allowed is at most {HIGHEST_SNR_DB:g} dB: "
+                "check the power, the gains, path_gain_db and their units"
+            )
         broadcast = values.get("delivery") == "broadcast" and not serve
         sharing: Sharing = "broadcast" if broadcast else values.get("sharing", "fixed_subchannel")
         return Radio(link, values["total_bandwidth_mhz"] * 1e6, sharing)
@@ -64,16 +69,6 @@ def ground_radios(scenario: Scenario) -> list[Radios]:
 
     first, second = ("downlink", "uplink") if serve else ("uplink", "downlink")
     return [(radio(first, place), radio(second, place)) for place in ground_nodes(scenario)]
-
-
-def _check_strength(link: Link) -> None:
-    """Raise ValueError for a link that is beyond all radios where it is strongest."""
-    snr = float(snr_db(link, 90.0, LOWEST_ALTITUDE_M))
-    if snr > HIGHEST_SNR_DB:
-        raise ValueError(
-            f"the SNR is {snr:.0f} dB overhead; allowed is at most {HIGHEST_SNR_DB:g} dB: check "
-            "the power, the gains, path_gain_db and their units"
-        )
 
 
 def si_link(

@@ -171,8 +171,6 @@ def one_at_a_time(windows: orbit.ContactWindows, service: orbit.Service) -> orbi
 
 
 def _look(seen: Passes) -> Look:
-    """How the satellite of a pass is seen from its site."""
-
     satellites, places = seen.ends
 
     def look(number: int, time_s: Floats) -> Floats:

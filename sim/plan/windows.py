@@ -50,15 +50,8 @@ Find = Callable[[WindowQuery], Windows]
 def find_windows(query: WindowQuery) -> Windows:
     """Find windows. Raises ElementError for elements that SGP4 cannot use at all."""
     failures: list[orbit.Failure] = []
-    windows = orbit.contact_windows(
-        query.satellites,
-        query.sites,
-        query.start,
-        query.end,
-        query.min_elevation_deg,
-        "sgp4",
-        failures.append,
-    )
+    limits = query.start, query.end, query.min_elevation_deg
+    windows = orbit.contact_windows(query.satellites, query.sites, *limits, "sgp4", failures.append)
     whole = next((failure for failure in failures if failure.whole), None)
     if whole is not None:
         raise orbit.ElementError(str(whole))
