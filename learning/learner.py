@@ -25,14 +25,13 @@ from learning.rng import stream
 from learning.values.lazy import Apply, Handle, Operation, Tensors, Values, place_of
 
 if TYPE_CHECKING:
-    from learning.training.evaluation import Score, Served
+    from learning.training.evaluation import Score
     from learning.training.task import Task
 
 
 START = Operation("learning.training.start:start_model", 2, True)
 STATE = Operation("learning.training.device_state:assembled")
 LOAD = Operation("learning.training.device_state:load")
-LOAD_GATE = Operation("learning.training.device_state:load_gate")
 TRAIN = Operation("learning.training.local:train", 1, True, guarded="training in {cluster!r}")
 COMMIT = Operation("learning.training.device_state:commit")
 OFFER = Operation("learning.training.device_state:offer")
@@ -47,10 +46,9 @@ HOLDINGS = Operation("learning.training.task:holdings")
 NOT_FINITE = Operation("learning.training.guards:not_finite")
 SHARES = Operation("learning.training.task:shares")
 SAMPLES = Operation("learning.training.task:samples")
-USAGE = Operation("learning.training.evaluation:usage")
 RELEVANCE = Operation("learning.training.evaluation:trial_relevance")
 EVALUATE = Operation("learning.training.evaluation:evaluate", 2)
-"""The last seven give JSON values that are taken out of tensors, and no tensors."""
+"""The last six give JSON values that are taken out of tensors, and no tensors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,11 +290,6 @@ class Learner:
         assert state is not None  # for the type checker: somebody loads
         return state
 
-    def load_gate(self, server: Handle, state: Held, who: Mask) -> Held:
-        """Devices in ``who`` take the gate of ``server``."""
-        own = self.make(LOAD_GATE, server, *state.parents, versions=state.versions, who=who)
-        return state.downloaded(server, who, [self.config.model.experts], own)
-
     def train(
         self,
         state: Held,
@@ -423,11 +416,6 @@ class Learner:
         """Return each device's share of all samples, n_k / n, cluster by cluster."""
         return list(self.number(SHARES))
 
-    def usage(self, state: Held, cluster: str, reach: Mask) -> Served:
-        """Return how devices' experts in ``reach`` (K, E) do on their data. Forces ``state``."""
-        served: Served = self.number(USAGE, state, cluster=cluster, reach=reach)
-        return served
-
     def relevance(self, server: Handle) -> list[list[float]]:
         """Expert relevance (29) on every cluster's trial data, (C, E). Forces ``server``."""
         return list(self.number(RELEVANCE, server))
@@ -442,10 +430,6 @@ class Learner:
     def final(self, server: Handle) -> Handle:
         """Return all weights of the model, backbone included."""
         return self.make(FINAL, server)
-
-    def final_tensors(self, server: Handle) -> Tensors:
-        """Return the tensors of ``final``. Forces ``server``."""
-        return self.force(self.final(server))
 
 
 class LocalLoss:

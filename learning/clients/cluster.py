@@ -15,7 +15,6 @@ from learning.clients.updates import (
     ServerModel,
     Update,
     arrival,
-    merge,
 )
 from learning.held import Held
 from learning.learner import Learner, LocalLoss
@@ -37,6 +36,7 @@ from learning.requests.event_details import parts_named
 from learning.requests.payload import Payload
 from learning.values.lazy import Handle, Operation
 
+LOAD_GATE = Operation("learning.training.device_state:load_gate")
 MODELS = Operation("learning.training.changes:models")
 
 NOT_HELD = -1
@@ -210,13 +210,17 @@ class ClusterState:
         """Devices that the download has reached take what they asked for."""
         for model in self.downloads:
             self._take(model.server, receipt.done & model.who, model.experts)
-        left = [model.left(receipt) for model in self.downloads]
+        some = ~receipt.done & (receipt.delivered_bytes > 0)
+        left = [replace(model, who=model.who & some) for model in self.downloads]
         self.downloads = [model for model in left if np.count_nonzero(model.who)]
 
     def receive_gate(self, server: ServerModel, who: Mask) -> None:
         """Devices in ``who`` take the server's gate."""
         if self.state is not None and who.any():
-            self.state = self.learner.load_gate(server.weights, self.state, who)
+            held, gate = self.state, [self.learner.config.model.experts]
+            how = {"versions": held.versions, "who": who}
+            own = self.learner.make(LOAD_GATE, server.weights, *held.parents, **how)
+            self.state = held.downloaded(server.weights, who, gate, own)
 
     def _take(self, server: ServerModel, who: Mask, experts: tuple[int, ...]) -> None:
         """Devices in ``who`` take ``experts`` and gate of ``server``.
@@ -333,7 +337,7 @@ class ClusterState:
         if under_way is not None:
             offered = self.learner.select(fresh, offered, under_way.handle)
         self.staged = PendingUpdate(offered, *parts, self.learner.architecture.named(*parts))
-        self._restart(fresh, experts, gate)
+        self._restart(fresh, experts, gate, draws=True)
         self.offered_version = np.where(fresh, self.version, self.offered_version)
         before = self._rounds_before
         self._rounds_before_offered = np.where(fresh, before, self._rounds_before_offered)
@@ -342,20 +346,17 @@ class ClusterState:
     def forget(self, experts: Sequence[int], who: Mask, *, gate: bool = False) -> None:
         """Devices in ``who`` will never offer what they trained of ``experts`` (and the gate)."""
         if self.state is not None and who.any():
-            self._restart(who, experts, gate)
+            self._restart(who, experts, gate, draws=True)
 
     def forget_gate(self, who: Mask) -> None:
         """Devices in ``who`` will not offer again what they have trained of the gate so far."""
         if self.state is not None and who.any():
-            self.state = self.learner.commit(
-                self.state, self.name, who, self.adapter_epoch, [], gate=True
-            )
-            self.unsent = np.where(who[:, None] & self._parts([], gate=True), 0, self.unsent)
+            self._restart(who, [], gate=True)
 
-    def _restart(self, who: Mask, experts: Sequence[int], gate: bool) -> None:
-        """Count what ``who`` have trained of ``experts`` as their base, and begin fresh factors."""
+    def _restart(self, who: Mask, experts: Sequence[int], gate: bool, draws: bool = False) -> None:
+        """Count what ``who`` have trained as their base, from which new factors may be drawn."""
         assert self.state is not None  # for the type checker: somebody has trained
-        self.adapter_epoch = self.adapter_epoch + who
+        self.adapter_epoch = self.adapter_epoch + (who & draws)
         self.state = self.learner.commit(
             self.state, self.name, who, self.adapter_epoch, experts, gate
         )
@@ -463,13 +464,3 @@ class ClusterState:
     def _arrives(self, offered: Handle, done: Mask) -> Generator[Request, Any, tuple[Handle, Mask]]:
         self._arrivals += 1
         return arrival(self.learner, self.name, self._arrivals - 1, offered, done)
-
-    def merge(self, server: Handle, who: Mask, scale: float = 1.0) -> Handle:
-        """Aggregate the updates of ``who`` into ``server``, by sample weights (35), (36).
-
-        A device weighs its share of the samples of all devices that can take part, so that those
-        who arrive late add what was missing and nobody counts for another. ``scale`` multiplies the
-        weighted mean.
-        """
-        update = self.update(who)
-        return server if update is None else merge(self.learner, server, update, scale)

@@ -66,18 +66,13 @@ class RoundTrip:
         if self.down is None and self.training.any():
             self.settle((yield Chain(self.steps())))
         fresh = False
-        while self.open.any():
+        while (self.receiving | self.sending).any():
             # After a barrier the rest of an open session will do; what does not end in it needs
             # a new one.
             if (yield NextContact(fresh)) is None:
                 raise NoContactLeft
             fresh = True
             self.settle((yield Chain(self.steps())))
-
-    @property
-    def open(self) -> Mask:
-        """Devices (K,) that need a contact."""
-        return self.receiving | self.sending
 
     def steps(self) -> tuple[Train | Upload | Download, ...]:
         """What is left, each step for those who have not been through it."""
@@ -94,8 +89,12 @@ class RoundTrip:
         """Take what the steps have come to, in their order."""
         for step, reply in zip(self.steps(), replies, strict=True):
             match step, reply:
-                case Train(), Work():
-                    self.train(reply)
+                case Train(), Work():  # who lacks the memory is out
+                    self.rounds = self.rounds + reply.rounds
+                    self.excluded = self.excluded | (reply.excluded & self.training)
+                    self.training = self.training & (reply.rounds == 0) & ~self.excluded
+                    self.receiving = self.receiving & ~self.excluded
+                    self.sending = self.sending & ~self.excluded
                 case Download(), Receipt():
                     self.receiving = self.receiving & ~reply.done
                 case Upload(), Receipt():
@@ -103,11 +102,3 @@ class RoundTrip:
                         got = self.sending & reply.done
                         self.contact_id = np.where(got, reply.contact_id, self.contact_id)
                     self.sending = self.sending & ~reply.done
-
-    def train(self, work: Work) -> None:
-        """Count trained rounds; who lacks the memory is out."""
-        self.rounds = self.rounds + work.rounds
-        self.excluded = self.excluded | (work.excluded & self.training)
-        self.training = self.training & (work.rounds == 0) & ~self.excluded
-        self.receiving = self.receiving & ~self.excluded
-        self.sending = self.sending & ~self.excluded

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from learning.learner import Aggregated, Learner
-from learning.requests.cluster import Floats, Ints, Mask, Measure, Note, Receipt, Request
+from learning.requests.cluster import Floats, Ints, Mask, Measure, Note, Request
 from learning.requests.event_details import described, fault, update_refused
 from learning.values.lazy import Handle, Operation
 
@@ -203,7 +203,3 @@ class PendingDownload:
     experts: tuple[int, ...]
     who: Mask
     bytes: Floats
-
-    def left(self, receipt: Receipt) -> PendingDownload:
-        """Return it for the devices that have a part of it, and not all."""
-        return replace(self, who=self.who & ~receipt.done & (receipt.delivered_bytes > 0))

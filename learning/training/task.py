@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple
@@ -78,6 +78,8 @@ class Task:
     traits: Traits
     buffers: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
+    _shapes: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
+    _filled: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
 
     @property
     def device(self) -> torch.device:
@@ -148,10 +150,6 @@ class Task:
         """Whether the model is a module of one's own, and no shipped kind."""
         return self.config.model.kind not in MODELS.shipped
 
-    @cached_property
-    def _shapes(self) -> dict[Residency, nn.Module]:
-        return {}
-
     def model(self, server: Mapping[str, Tensor], held: tuple[int, ...] | None = None) -> nn.Module:
         """Return the model with the server's tensors; ``held`` masks the gate to those experts.
 
@@ -183,10 +181,6 @@ class Task:
             self._filled[here] = self.skeleton(here)
         fill(self._filled[here], tensors)
         return self._filled[here]
-
-    @cached_property
-    def _filled(self) -> dict[Residency, nn.Module]:
-        return {}
 
 
 def to_tensors(arrays: SampleArrays, config: LearningConfig) -> Samples:

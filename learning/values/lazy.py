@@ -211,7 +211,7 @@ class Values:
 
     def kept(self, handle: Handle) -> Tensors | None:
         """Return a value as it is kept, None for one that is not computed."""
-        if handle.value is None or all(_bytes(t) < LARGE_BYTES for t in handle.value.values()):
+        if handle.value is None or all(t.nbytes < LARGE_BYTES for t in handle.value.values()):
             return handle.value
         names = {id(tensor): name for name, tensor in self.known().items()}
         return {
@@ -280,10 +280,6 @@ class Values:
 KNOWN = "="
 """Before and behind the name of a tensor that is known, in the name of one that is the same."""
 LARGE_BYTES = 1 << 20
-
-
-def _bytes(tensor: Any) -> int:
-    return int(tensor.numel() * tensor.element_size())
 
 
 def _set(handle: Handle, value: Tensors) -> None:

@@ -59,10 +59,6 @@ class FolderStore:
             sync_folder(self.folder)
             self._is_synced = True
 
-    def missing(self, keys: Collection[str]) -> set[str]:
-        """Return those of ``keys`` that are not there."""
-        return set(keys) - self._keys
-
     def held(self, keys: Collection[str]) -> list[str]:
         """Return those of ``keys`` that are there, sorted."""
         return sorted(self._keys.intersection(keys))

@@ -49,7 +49,7 @@ class Checkpoint:
                 self._store.take(others)
             return known
         journal, state = read_journal(self._file)
-        if self._store.missing(state.get("values", ())):
+        if not all(key in self._store for key in state.get("values", ())):
             raise InputError(
                 f"{self._file}: is broken (values are missing); {how_to_restart(self.folder)}"
             )

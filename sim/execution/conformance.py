@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 import scenarios
 from learning import Method
-from learning.clients import ClusterState, ServerModel
+from learning.clients import ClusterState, ServerModel, merge
 from learning.methods.base import GlobalModelMethod
 from learning.methods.options import read_options
 from learning.requests import Work
@@ -247,7 +247,7 @@ def _check_moved(trial: _Trial, run: Result, name: str) -> None:
     if not issubclass(trial.method, GlobalModelMethod):
         return
     learner = learner_of(run.scenario)
-    start = learner.final_tensors(learner.start())
+    start = learner.force(learner.final(learner.start()))
     found = load_file(trial.folder / name / "model" / WEIGHTS)
     if all(np.array_equal(np.asarray(start[name]), found[name]) for name in start):
         why = "what arrives is not added to it" if sends else "nothing is sent"
@@ -294,7 +294,9 @@ def _alone(trial: _Trial) -> None:
     rounds = np.array([int(ended["rounds"].sum())])
     device.train(Work(rounds, rounds.astype(float), ~one), every, gate=True)
     device.offer(every, gate=True)
-    wanted = learner.final_tensors(device.merge(start, one))
+    update = device.update(one)
+    assert update is not None  # for the type checker: it has trained
+    wanted = learner.force(learner.final(merge(learner, start, update)))
     found = load_file(trial.folder / "alone" / "model" / WEIGHTS)
     for name, tensor in wanted.items():
         apart = float(np.abs(np.asarray(tensor) - found[name]).max(initial=0.0))

@@ -178,7 +178,7 @@ def write_adapters(run: Result, place: Path) -> list[str]:
 
     # It may name Python code, and the folder may be somebody else's.
     learner = learner_of(scenarios.from_stored(run.manifest["scenario"], {}))
-    start = learner.final_tensors(learner.start())
+    start = learner.force(learner.final(learner.start()))
     cure = "the run's tables do not depend on it; to export the weights, run it anew elsewhere"
     task, final = learner.task, FolderStore(weights, cure).load("model")
     model = task.skeleton(Residency(held=task.all_experts))

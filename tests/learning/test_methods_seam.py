@@ -127,13 +127,17 @@ def weights(side, handle):
     return {n: t.numpy().copy() for n, t in side.learner.force(handle).items()}
 
 
+def merged(side, server, who):
+    return learning.merge(side.learner, server, side.update(who))
+
+
 def test_what_is_finished_late_is_the_model_that_it_was_begun_in():
     side, other = some_side(train=True), some_side(train=True)
     servers = [side.learner.start()]
     for _ in range(2):
         other.train(work(1, 1, 1), EVERY, gate=True)
         other.offer(EVERY, gate=True)
-        servers.append(other.merge(servers[-1], other.deliver(receipt(1, 1, 1))))
+        servers.append(merged(other, servers[-1], other.deliver(receipt(1, 1, 1))))
     for version, parts, held in (
         (1, (0.5, 0.9, 1), [0, 0, 1]),
         (2, (1, 0.9, 0.2), [1, 0, 1]),
@@ -186,7 +190,7 @@ def test_what_is_forgotten_is_never_offered_and_not_owed():
     for some, rounds in ((side, 1), (kept, 2)):
         some.train(work(0, rounds, 0), [0])
         some.offer([0])
-        after = weights(some, some.merge(start, some.deliver(receipt(0, 1, 0))))
+        after = weights(some, merged(some, start, some.deliver(receipt(0, 1, 0))))
         changes.append(after["expert.0.0.up.weight"] - weights(some, start)["expert.0.0.up.weight"])
     moved, whole = (float(np.abs(change).max()) for change in changes)
     assert 0 < moved < 0.9 * whole
@@ -200,12 +204,12 @@ def test_the_gate_goes_on_from_an_upload_that_is_carried_over():
         side.train(work(3, 3, 3), EVERY, gate=True)
         ends.append(weights(side, side.state)[gate])
         side.offer(EVERY, gate=True)  # the second one waits for the first
-    first = weights(side, side.merge(start, ALL))[gate]
+    first = weights(side, merged(side, start, ALL))[gate]
     asked(side, 1)
     side.receive(receipt(1, 1, 1))
     side.deliver(receipt(1, 1, 1))
     side.offer(EVERY, gate=True)
-    second, begin = weights(side, side.merge(start, ALL))[gate], weights(side, start)[gate]
+    second, begin = weights(side, merged(side, start, ALL))[gate], weights(side, start)[gate]
     [shares] = side.learner.shares()
     assert sum(shares) == pytest.approx(1.0)
     for found, change in ((first, ends[0] - begin), (second, ends[1] - ends[0])):

@@ -160,7 +160,7 @@ def one_round(configuration):
     assert learner.not_finite(state) == learner.not_finite(sent) == []
     server = learner.aggregate(server, sent, "a", [0, 1], who, gate=True)
     assert all(np.isfinite(score["loss"]) for score in learner.evaluate(server))
-    return learner, dict(learner.final_tensors(server))
+    return learner, dict(learner.force(learner.final(server)))
 
 
 WORKING = ["Constant", "Control", "Dropped", "OneByOne", "RandomBuffer", "Scalar", "Statistics"]

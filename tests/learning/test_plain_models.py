@@ -98,13 +98,13 @@ def test_a_round_gives_what_a_loop_of_plain_pytorch_gives(kind, arguments):
     learner = Learner(config(kind, arguments, data=data))
     names = learner.task.names
     module = copy.deepcopy(learner.task.model(learner.force(learner.start())))
-    start = {names.path(n): t for n, t in learner.final_tensors(learner.start()).items()}
+    start = {names.path(n): t for n, t in learner.force(learner.final(learner.start())).items()}
     who, zeros, rounds = np.ones(2, bool), np.zeros(2, int), np.array([2, 1])
     state = learner.load(learner.start(), None, "a", who, [], zeros)
     state = learner.train(state, "a", rounds, zeros, [], gate=True, masked=False)
     sent = learner.offer(state, [], gate=True)
     server = learner.aggregate(learner.start(), sent, "a", [], who, gate=True)
-    merged = {names.path(n): t for n, t in learner.final_tensors(server).items()}
+    merged = {names.path(n): t for n, t in learner.force(learner.final(server)).items()}
 
     sizes = learner.task.shards["a"].sizes
     states = [by_hand(learner, module, start, k, int(rounds[k])) for k in range(2)]

@@ -30,7 +30,7 @@ def fedbuff(**options):
 
 
 def weights(learner, handle):
-    return {name: np.asarray(tensor) for name, tensor in learner.final_tensors(handle).items()}
+    return {n: np.asarray(tensor) for n, tensor in learner.force(learner.final(handle)).items()}
 
 
 def trained(learner, cluster):
@@ -106,7 +106,8 @@ def test_a_buffer_adds_the_mean_of_its_updates_over_the_root_of_their_age():
     sides[1].offered_version[:] = (5, 0, 5)
     start, late = learner.start(), np.array([False, True, False])
     parts = (sides[0], np.ones(2, bool)), (sides[1], ~late), (sides[1], late)
-    first, fresh, stale = (weights(learner, side.merge(start, who)) for side, who in parts)
+    merged = [seam.updates.merge(learner, start, side.update(who)) for side, who in parts]
+    first, fresh, stale = (weights(learner, server) for server in merged)
     for cluster, side in zip(clusters, sides, strict=True):
         all_of_it = np.ones(cluster.devices)
         done = side.deliver(seam.Receipt(all_of_it > 0, all_of_it, all_of_it, 0 * all_of_it))

@@ -70,7 +70,7 @@ def _report_isolated(system: Networked, me: Cluster, routing: str) -> Protocol:
     isolated = [
         node
         for node in clients.of(me.name)
-        if not np.delete(reach[node.device], clients.number(node)).any()
+        if not np.delete(reach[node.device], clients.numbers[node]).any()
     ]
     for holds, end in (True, "answer by their own expert"), (False, "hold none: queries fail"):
         named = [str(n) for n in isolated if (clients.own(n) is not None) == holds]
@@ -106,7 +106,7 @@ class Query:
         self.routed_s = yield from system.computing(client, self.size * routing_flops)
         reach = (yield Reach())[client.device] & system.clients.with_expert
         if self.routing == "local":
-            reach = reach & (np.arange(len(reach)) == system.clients.number(client))
+            reach = reach & (np.arange(len(reach)) == system.clients.numbers[client])
         if not reach.any():
             yield self.rows([Group((), self.size, "failed", self.routed_s, 0.0)], {})
             return self.size, 0, 0.0
@@ -148,7 +148,7 @@ class Query:
         Returns when the own expert has answered the groups that fall back on it. It starts on them
         at the deadline, after what it computes already.
         """
-        sizes, own = self.system.sizes, self.system.clients.number(self.client)
+        sizes, own = self.system.sizes, self.system.clients.numbers[self.client]
         others = {e: one for e, one in self.asked.items() if e != own}
 
         def rest() -> Generator[Request, Any, FallbackEnds]:
@@ -192,7 +192,7 @@ class Query:
     def rows(self, groups: Sequence[Group], fallback_end_s: FallbackEnds) -> Infer:
         """Return the rows of the query in the table of inferences."""
         clients, latency_s = self.system.clients, []
-        names, own = clients.nodes, clients.number(self.client)
+        names, own = clients.nodes, clients.numbers[self.client]
         for group in groups:
             end_s = group.settled_s if group.outcome != "failed" else math.nan
             if group.outcome == "fallback":

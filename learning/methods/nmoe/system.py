@@ -215,9 +215,10 @@ class Networked(Method):
 class Clients:
     """The N clients, all devices in canonical order; client i holds expert i, or none.
 
-    ``able`` (K,) by cluster are those with the memory for the present stage; the others take no
-    part in it. Clients that are able when experts are handed out hold their own, and keep it if
-    their memory does not suffice for a gate later on. Clients without one query the others.
+    ``numbers`` are the clients' i. ``able`` (K,) by cluster are those with the memory for the
+    present stage; the others take no part in it. Clients that are able when experts are handed out
+    hold their own, and keep it if their memory does not suffice for a gate later on. Clients
+    without one query the others.
     """
 
     def __init__(self, clusters: Sequence[Cluster], registry: ExpertRegistry) -> None:
@@ -225,7 +226,7 @@ class Clients:
         self.registry = registry
         self.nodes = tuple(Node(c.name, device) for c in clusters for device in range(c.devices))
         self.able = {c.name: np.ones(c.devices, bool) for c in clusters}
-        self._numbers = {node: number for number, node in enumerate(self.nodes)}
+        self.numbers = {node: number for number, node in enumerate(self.nodes)}
 
     def hand_out(self) -> None:
         """Assign the expert of its own number to every able client."""
@@ -234,19 +235,15 @@ class Clients:
     def trained(self, cluster: str, rounds: Ints, finite: Mask) -> None:
         """Count changes of a cluster's experts; a client loses an expert that is not finite."""
         for node, count, is_finite in zip(self.of(cluster), rounds, finite, strict=True):
-            expert = self.number(node)
+            expert = self.numbers[node]
             if not is_finite:
                 self.registry.hold(expert, [expert], held=False)
             elif count:
                 self.registry.changed([expert])
 
-    def number(self, node: Node) -> int:
-        """Return the client's number in canonical order, which is the index of its expert."""
-        return self._numbers[node]
-
     def own(self, node: Node) -> int | None:
         """Return the expert that a client holds; None if it holds none."""
-        number = self.number(node)
+        number = self.numbers[node]
         return number if self.with_expert[number] else None
 
     def of(self, cluster: str) -> tuple[Node, ...]:
