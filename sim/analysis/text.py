@@ -29,13 +29,7 @@ def alignment_lines(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 def _rows(template: str, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Lines of a template, each a name and a text."""
-    text = filled(
-        "sim",
-        "analysis",
-        template,
-        figures,
-        {"stand_in": stand_in_text},
-    )
+    text = filled("sim", "analysis", template, figures, {"stand_in": stand_in_text})
     parts = (line.partition(": ") for line in text.splitlines())
     return [(name, text) for name, _, text in parts if name]
 

@@ -17,7 +17,7 @@ import orbit
 from scenarios.link import Isl
 from scenarios.section import utc_instant
 from sim.devices.satellites import satellites_of
-from sim.errors import InputError
+from sim.errors import InputError, as_input
 from sim.formatting import table
 from sim.plan.isl import find_isls, isl_pairs
 from sim.plan.plan import view_of
@@ -284,10 +284,8 @@ def _span(start: str, days: float) -> tuple[datetime, datetime]:
             f"--days {days:g}: should be above 0 ({_SHORTEST_DAYS:g} is a tenth of a second), and "
             f"{_LONGEST_DAYS} at most"
         )
-    try:
+    with as_input("--start: "):
         begin: datetime = utc_instant(start)
-    except ValueError as error:
-        raise InputError(f"--start: {error}") from None
     return begin, begin + timedelta(days=days)
 
 

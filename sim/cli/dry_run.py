@@ -16,7 +16,7 @@ from learning.hardware import free_bytes
 from learning.learner import Learner
 from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
-from sim.errors import InputError
+from sim.errors import InputError, as_input
 from sim.formatting import data_size, duration, table
 
 if TYPE_CHECKING:
@@ -168,10 +168,8 @@ def learning_doubts(built: Build, overridden: Iterable[str]) -> list[str]:
     changed = any(key.partition(".")[0] == "learning" for key in overridden)
     if not learner.trains or (shipped and not changed):
         return []
-    try:
+    with as_input(located=scenario.located):
         found = first_steps(learner.config)
-    except ValueError as error:
-        raise InputError(scenario.located(str(error))) from None
     built.try_hooks()
     return [] if found is None else list(doubts(*found))
 

@@ -337,12 +337,7 @@ LEFT_BY_TRIMMING = 0.9
 """Share of the bound that is left when it was reached, so that the next runs need not trim."""
 TALLY = "size"
 """File with the size of the cache when a run last ended, in bytes."""
-KINDS = {
-    TENSORS: "trainings",
-    NUMBER: "numbers",
-    MODEL: "models",
-    SUFFIX: "contact windows",
-}
+KINDS = {TENSORS: "trainings", NUMBER: "numbers", MODEL: "models", SUFFIX: "contact windows"}
 BLOCK_BYTES = 4096
 STRAY_S = 3600.0
 """Age from which a file that was never finished belongs to no process any more."""

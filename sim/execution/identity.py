@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
-from functools import cache, cached_property, partial, reduce
+from functools import cache, cached_property, reduce
 from operator import getitem
 from pathlib import Path
 from typing import Any, cast
@@ -45,8 +45,13 @@ def portable(scenario: Scenario) -> dict[str, Any]:
         stored["ground"] |= {"stations_path": None, "stations_used": None, "stations": used}
     if (isls := scenarios.isl_windows(scenario)) is not None:
         stored["link"]["isl"]["windows"] = isls[0]
+
     # Data and weights are too large to be held, and needed to run again.
-    _rename(stored["learning"], scenario, partial(_absolute, scenario))
+    def absolute(name: str) -> str:
+        place = Path(scenarios.local_path(scenario, name))
+        return str(place.resolve()) if place.exists() else name
+
+    _rename(stored["learning"], scenario, absolute)
     return stored
 
 
@@ -55,11 +60,6 @@ def _rename(learning: dict[str, Any], scenario: Scenario, change: Callable[[str]
     for (_, *inner, last), _ in learning_files(scenario):
         section: Any = reduce(getitem, inner, cast("Any", learning))
         section[last] = change(section[last])
-
-
-def _absolute(scenario: Scenario, name: str) -> str:
-    place = scenarios.local_path(scenario, name)
-    return str(Path(place).resolve()) if Path(place).exists() else name
 
 
 OUTSIDE = ("description",)

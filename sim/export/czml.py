@@ -239,21 +239,15 @@ def ephemerides(
     The step is at most 300 s, less where the polynomial is off by more than ten metres, unless
     that takes more than 200,000 samples.
     """
-    most = MOST_SAMPLES // len(satellites)
-    return [_sampled(satellite, start, span_s, most) for satellite in satellites]
-
-
-def _sampled(
-    satellite: orbit.Satellite, start: Start, span_s: float, most: int
-) -> Ephemeris | None:
-    stretch = good_stretch(satellite, start, span_s, _FAILING_STEP_S)
-    if stretch is None:
-        return None
-    step_s, found = STEP_S, _grid(satellite, start, stretch, STEP_S)
-    while found.error_m > ACCURATE_M and 2 * len(found.time_s) <= most:
-        step_s /= 2
-        found = _grid(satellite, start, stretch, step_s)
-    return found
+    most, tracks = MOST_SAMPLES // len(satellites), list[Ephemeris | None]()
+    for satellite in satellites:
+        good, step_s = good_stretch(satellite, start, span_s, _FAILING_STEP_S), STEP_S
+        track = None if good is None else _grid(satellite, start, good, step_s)
+        while good and track and track.error_m > ACCURATE_M and 2 * len(track.time_s) <= most:
+            step_s /= 2
+            track = _grid(satellite, start, good, step_s)
+        tracks.append(track)
+    return tracks
 
 
 def _grid(satellite: orbit.Satellite, start: Start, good: Stretch, step_s: float) -> Ephemeris:

@@ -13,7 +13,7 @@ from channel import SPEED_OF_LIGHT_M_S, Sidelink
 from learning.requests.cluster import Floats, Mask
 from learning.requests.peers import Node
 from sim.devices.sites import EARTH_RADIUS_KM, clusters_of, device_sites
-from sim.errors import InputError
+from sim.errors import as_input
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -133,10 +133,8 @@ def sidelinks_of(scenario: Scenario) -> Sidelinks | None:
 def _radio(values: Mapping[str, float]) -> Sidelink:
     powers = "tx_power_dbm", "noise_figure_db", "other_losses_db"
     others = {key: values[key] for key in (*powers, "path_loss_exponent", "reference_distance_m")}
-    try:
+    with as_input("link.sidelink: "):
         return Sidelink(values["frequency_ghz"] * 1e9, values["bandwidth_mhz"] * 1e6, **others)
-    except ValueError as error:
-        raise InputError(f"link.sidelink: {error}") from None
 
 
 def _places(scenario: Scenario, index: int) -> Floats | None:

@@ -21,7 +21,7 @@ from channel.link_curve import MOST_POINTS, bit_preserving
 from learning.requests.cluster import Floats, Ints, Mask
 from orbit.windows import groups
 from sim.devices.faults import Intervals
-from sim.errors import InputError
+from sim.errors import InputError, as_input
 from sim.links.beam import Beam, DeviceLinks
 from sim.links.sidelinks import Opening
 from sim.plan.service import pieces
@@ -298,10 +298,8 @@ def isl_pairs(
 
 def _planes(satellites: Sequence[orbit.Satellite], start: datetime) -> list[list[int]]:
     """Satellites of each plane in the order of their places in it; planes by their nodes."""
-    try:
+    with as_input("link.isl: "):
         _, plane = np.unique(orbit.planes(satellites), return_inverse=True)
-    except ValueError as error:
-        raise InputError(f"link.isl: {error}") from None
     angles = np.empty((2, len(satellites)))
     for angle, satellite in zip(angles.T, satellites, strict=True):
         model, minutes = satellite.model, (start - satellite.epoch).total_seconds() / 60

@@ -17,7 +17,7 @@ from learning.requests.cluster import Ints
 from orbit import Site
 from orbit.windows import groups
 from sim.devices.sites import distance_km, ground_nodes, lowest_mask_deg
-from sim.errors import InputError
+from sim.errors import as_input
 from sim.links.beam import PAPER_ALTITUDE_M, Radio, Radios, Sharing
 from sim.plan.service import View
 
@@ -62,10 +62,8 @@ def ground_radios(scenario: Scenario) -> list[Radios]:
     def radio(side: str, place: Any) -> Any:
         if resolved[side] == "neglected":
             return None  # a downlink of clusters
-        try:
+        with as_input(f"link.{side}: "):
             return under(side, _air(resolved[side], place))
-        except ValueError as error:
-            raise InputError(f"link.{side}: {error}") from None
 
     first, second = ("downlink", "uplink") if serve else ("uplink", "downlink")
     return [(radio(first, place), radio(second, place)) for place in ground_nodes(scenario)]
