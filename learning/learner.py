@@ -22,7 +22,8 @@ from learning.metrics import place_outside
 from learning.provenance import environment, gpu_name, why_not_cacheable
 from learning.requests.cluster import Cost, Floats, Ints, Mask
 from learning.rng import stream
-from learning.values.lazy import Apply, Handle, Operation, Tensors, Values, place_of
+from learning.values.lazy import Apply, Handle, Operation, Values, place_of
+from learning.values.store import Tensors
 
 if TYPE_CHECKING:
     from learning.training.evaluation import Score

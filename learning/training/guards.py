@@ -17,7 +17,8 @@ from learning.training.device_state import BASE, FACTOR, finite_rows, trained_na
 
 if TYPE_CHECKING:
     from learning.training.task import Task
-    from learning.values.lazy import Operation, Tensors
+    from learning.values.lazy import Operation
+    from learning.values.store import Tensors
 
 
 def corrupt(task: Task, offered: Tensors, *, who: Sequence[bool]) -> Tensors:

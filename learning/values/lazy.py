@@ -16,15 +16,12 @@ from functools import cached_property
 from importlib import import_module
 from itertools import count
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from learning.values.store import FolderStore
-
-Tensors = dict[str, Any]
+from learning.values.store import FolderStore, Tensors
 
 OURS = "learning."
 """Prefix of the places of leomix's own operations, whose source files are part of a cache's key."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from learning.files import check_header, read_regular, sync_folder, write_bytes
-from learning.values.lazy import Tensors
+
+Tensors = dict[str, Any]
 
 SUFFIX = ".safetensors"
 

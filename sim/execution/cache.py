@@ -25,8 +25,7 @@ import orbit
 from learning.files import at_once, read_regular, source_fingerprints
 from learning.learner import Learner
 from learning.provenance import processor
-from learning.values.lazy import Tensors
-from learning.values.store import packed, unpacked
+from learning.values.store import Tensors, packed, unpacked
 from sim.errors import InputError
 from sim.files import write_text
 from sim.plan.windows import WindowQuery, Windows, find_windows

@@ -114,8 +114,8 @@ from learning.requests.peers import (
 )
 from learning.rng import stream
 from learning.training.nmoe.answers import local_shares, pattern_row
-from learning.values.lazy import Handle, Operation, Tensors, Values
-from learning.values.store import FolderStore, as_file, packed, unpacked
+from learning.values.lazy import Handle, Operation, Values
+from learning.values.store import FolderStore, Tensors, as_file, packed, unpacked
 
 
 def read_jsonl(path: str, columns: dict[str, str]) -> TextTable:

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy, gelu, layer_norm
 
 import scenarios
 import sim
-from tests.kit.learning import jain_index, variation
+from tests.kit.learning import alignment
 from tests.kit.minibatches import minibatches
 from tests.kit.network import build
 from tests.kit.small import SLOTS, fixed, merged, slots
@@ -130,8 +130,12 @@ def test_what_is_assigned_is_what_goes_down_and_up(policy):
         assert {key: own.payload_bytes.tolist() for key, own in moved} == wanted
     loads = [row["assigned"].sum(axis=0) for row in rounds if row["assigned"].any()]
     served, figures = [r["samples"].sum(axis=0) for r in rounds[1:]], result.summary["alignment"]
-    assert figures["assignment_variation"] == pytest.approx(np.mean([variation(x) for x in loads]))
-    assert figures["jain_index"] == pytest.approx(np.mean([jain_index(x) for x in served]))
+    assert figures["assignment_variation"] == pytest.approx(
+        np.mean([alignment.variation(x) for x in loads])
+    )
+    assert figures["jain_index"] == pytest.approx(
+        np.mean([alignment.jain_index(x) for x in served])
+    )
     if "balanced" in policy:
         assert all(load.max() - load.min() <= 1 for load in loads)
 
