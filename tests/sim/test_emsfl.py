@@ -161,7 +161,9 @@ def test_density_and_mass_are_told_of_apart(relevance, threshold, warned):
     assert warned_of(result) == warned
     rows = result.assignments[(result.assignments.time_s == 0) & result.assignments.assigned]
     owner = rows.sort_values("expert").cluster.map({"A": 0, "B": 1}).tolist()
-    ratio = dict(zip("AB", seam.density_ratio(np.array(relevance), owner), strict=True))
+    ratio = dict(
+        zip("AB", seam.model_splitting.density_ratio(np.array(relevance), owner), strict=True)
+    )
     assert result.summary["density_ratio"] == pytest.approx(ratio)
 
 

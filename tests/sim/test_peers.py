@@ -153,7 +153,7 @@ def broken():
         (do.Compute(do.Node("D", 0), 1.0, 1.0), "node 'D/0': no cluster is called so"),
         (do.Wait(math.nan), "nan"),
         (do.All((), math.nan), "deadline_s is nan; allowed is at least 0"),
-        (do.All((broken(),), 1.0), r"B:1:1 at 50\.000 s: ArithmeticError: on purpose"),
+        (do.All((broken(),), 1.0), r"B:2 at 50\.000 s: ArithmeticError: on purpose"),
         (inference(outcome=("local", "complete", "lost")), "outcome is 'lost'; allowed is one of"),
         (inference(samples=np.array([1, 2])), r"samples has shape \(2,\)"),
         (sent(do.Node("B", -1), B0, 1), "node 'B/-1': the devices of B are 0 to 2"),
