@@ -95,10 +95,7 @@ class IslPlan:
         span_s = 2.0 * bits / float(self._rates_bps(window, np.array([begin_s]))[0])
         while True:  # nearly always once: rates do not halve before a message is through
             latest_s = min(begin_s + span_s, end_s)
-            points = max(MOST_POINTS, ceil((latest_s - begin_s) / SAMPLED_S)) + 1
-            time_s = np.linspace(begin_s, latest_s, points)
-            rates_bps = bit_preserving(self._rates_bps(window, time_s), np.array([points]))
-            curve = channel.LinkCurve(time_s, rates_bps)
+            curve = _curve(partial(self._rates_bps, window), begin_s, latest_s)
             sent_s = float(curve.completion_time_s(bits))
             if sent_s < inf or latest_s == end_s:
                 return sent_s, float(curve.capacity_bits)
@@ -179,6 +176,13 @@ def isl_plan(
     return _served(plan, isl, turns)
 
 
+def _curve(rate_bps: Callable[[Floats], Floats], from_s: float, to_s: float) -> channel.LinkCurve:
+    """The curve of rates at times (T,), through even times and with their true bits."""
+    points = max(MOST_POINTS, ceil((to_s - from_s) / SAMPLED_S)) + 1
+    time_s = np.linspace(from_s, to_s, points)
+    return channel.LinkCurve(time_s, bit_preserving(rate_bps(time_s), np.array([points])))
+
+
 def relayed_links(
     isl: Isl,
     server: orbit.Satellite,
@@ -197,10 +201,8 @@ def relayed_links(
         rate_bps = np.array([values["rate_mbps"] * 1e6])
         curve = channel.LinkCurve.constant(rate_bps, rise_s, set_s)
     else:
-        points = max(MOST_POINTS, ceil((set_s - rise_s) / SAMPLED_S)) + 1
-        time_s = np.linspace(rise_s, set_s, points)
-        rates_bps = bit_preserving(_rates_bps(values, range_km(time_s)), np.array([points]))
-        curve = channel.LinkCurve(time_s[None], rates_bps[None])
+        one = _curve(lambda time_s: _rates_bps(values, range_km(time_s)), rise_s, set_s)
+        curve = channel.LinkCurve(one.time_s[None], one.rate_bps[None])
     return DeviceLinks(Beam(curve), Beam(curve), range_m=lambda time_s: range_km(time_s) * 1e3)
 
 
