@@ -40,7 +40,7 @@ def weakest(curve: LinkCurve, who: Mask, span_s: tuple[float, float] = (-inf, in
 
 
 # Lines that are compared at once: the work grows with the square of their number.
-_GROUP = 32
+_GROUP = 100
 
 
 def _lowest(
