@@ -31,12 +31,25 @@ def compute_device(asked: str) -> str:
     """
     if asked == "cpu" or (asked == "auto" and not _cuda_devices()):
         return "cpu"
-    count = _cuda_devices()
-    if count <= int(asked.partition(":")[2] or 0):
-        has = f"{count} CUDA devices, from cuda:0" if count else "no CUDA device"
-        raise ValueError(f"learning.device is {asked!r}, but torch sees {has}; use 'auto'")
+    if asked != "auto" and (seen := seen_without(asked)):
+        raise ValueError(f"learning.device is {asked!r}, but torch sees {seen}; use 'auto'")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     return "cuda" if asked == "auto" else asked
+
+
+def seen_without(device: str) -> str:
+    """Return which CUDA devices there are where ``cuda:N`` is none of them, else ""."""
+    count = _cuda_devices()
+    if int(device.partition(":")[2] or 0) < count:
+        return ""
+    return ", ".join(f"cuda:{number}" for number in range(count)) or "no CUDA device"
+
+
+def only(device: str) -> str:
+    """Return the ``CUDA_VISIBLE_DEVICES`` of a process that is to see ``cuda:N`` alone."""
+    number = device.partition(":")[2]
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return number if seen is None else seen.split(",")[int(number)].strip()
 
 
 @cache

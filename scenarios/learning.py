@@ -330,7 +330,7 @@ class Learning(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Devices that are none, targets that do not rise, and models that do not fit."""
-        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", self.device):
+        if not re.fullmatch(r"auto|cpu|cuda(:(0|[1-9]\d{0,2}))?", self.device):
             text = f"got {self.device!r}; must be auto, cpu, cuda or cuda:N, like cuda:1"
             yield Problem(("device",), text)
         for before, after in pairwise(self.targets):

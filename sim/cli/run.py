@@ -235,6 +235,9 @@ def sweep_command(
     jobs: Annotated[
         int, typer.Option("-j", "--jobs", metavar="N", help="number of processes; 0 = one per core")
     ] = 1,
+    devices: Annotated[
+        str, typer.Option(metavar="cuda:N,...", help="GPUs that are dealt to the processes")
+    ] = "",
     engine: Annotated[str, typer.Option(metavar="NAME", help="local or dask")] = "local",
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="of --engine dask")
@@ -265,6 +268,7 @@ def sweep_command(
     how = running.SweepOptions(
         out=out,
         workers=running.workers(jobs),
+        devices=tuple(devices.split(",")) if devices else (),
         engine=engine,
         scheduler=scheduler,
         resume=resume,
@@ -273,7 +277,7 @@ def sweep_command(
         cache=not no_cache,
         max_wall_s=options.wall_s(max_wall),
     )
-    points = running.points_of(plan, yes)
+    points = running.points_of(plan, how, yes)
     if dry_run:
         text, ended = running.rehearse(plan, points, how)
         print(text)

@@ -16,8 +16,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from queue import SimpleQueue
 from socket import gethostname
-from typing import Any
+from typing import Any, NamedTuple
 
 from sim.errors import Interrupted
 from sim.execution.folder import CRASHED, FAILED, INTERRUPTED, REFUSED, is_sweep
@@ -157,25 +158,44 @@ ATTEMPTS = 2
 """How often a point is tried at most."""
 
 
-class LocalEngine(Engine):
-    """Runs points in so many processes, which hold the sweep's ``lock`` as long as they live."""
+class Holds(NamedTuple):
+    """What a worker process holds as long as it lives.
 
-    def __init__(self, workers: int, lock: int | None = None) -> None:
+    Nobody else sweeps in the folder of its ``lock``; of CUDA devices it sees those that
+    ``CUDA_VISIBLE_DEVICES`` then says, with None all.
+    """
+
+    lock: int | None = None
+    visible: str | None = None
+
+
+class LocalEngine(Engine):
+    """Runs points in as many processes as ``holds`` says what one of them holds."""
+
+    def __init__(self, holds: Sequence[Holds]) -> None:
         super().__init__()
-        self._workers = workers
-        self._lock = lock
+        self._holds = holds
 
     @contextmanager
     def _submitting(self, points: Sequence[Point], folder: Path, cache: bool) -> Iterator[Submit]:
-        of_all = folder, cache, self._lock
-        with ThreadPoolExecutor(self._workers) as threads:
+        free = SimpleQueue[Holds]()
+        for one in self._holds:
+            free.put(one)
+
+        def submit(point: Point) -> Future[Outcome]:
+            one = free.get()
+            ended = threads.submit(PointRunner(point, folder, cache, one).run)
+            ended.add_done_callback(lambda _: free.put(one))
+            return ended
+
+        with ThreadPoolExecutor(self._threads()) as threads:
             try:
-                yield lambda point: threads.submit(PointRunner(point, *of_all).run)
+                yield submit
             finally:
                 kill_points([folder / point.digest for point in points])
 
     def _threads(self) -> int:
-        return self._workers
+        return len(self._holds)
 
     def _save(self, places: Sequence[Path]) -> None:
         stop_points(places)
@@ -184,9 +204,9 @@ class LocalEngine(Engine):
 class PointRunner:
     """Where one point is run, and once more where that may help unless the sweep is to stop."""
 
-    def __init__(self, point: Point, folder: Path, cache: bool, lock: int | None = None) -> None:
+    def __init__(self, point: Point, folder: Path, cache: bool, holds: Holds | None = None) -> None:
         self._run = point, folder, cache
-        self._of = folder.parent / LOG, lock
+        self._of = folder.parent / LOG, holds or Holds()
         self._place = folder / point.digest
         self._process: WorkerProcess | None = None
         self._stopped = False
@@ -227,7 +247,7 @@ class PointRunner:
 
 # Threads share these by operations that are whole in themselves.
 _running: dict[Path, PointRunner] = {}
-_idle: dict[tuple[Path, int | None], list[WorkerProcess]] = {}
+_idle: dict[tuple[Path, Holds], list[WorkerProcess]] = {}
 
 
 def run_point(said: dict[str, Any], folder: str, cache: bool) -> dict[str, Any]:
@@ -264,7 +284,8 @@ THREADS = (
 class WorkerProcess:
     """Runs one point at a time, in a session of its own: Ctrl-C reaches the supervisor only."""
 
-    def __init__(self, log: Path, lock: int | None = None) -> None:
+    def __init__(self, log: Path, holds: Holds) -> None:
+        alone = {} if holds.visible is None else {"CUDA_VISIBLE_DEVICES": holds.visible}
         # It looks into the working directory only if this process does.
         path = [] if sys.path[0] in ("", str(Path.cwd())) else ["-P"]
         with log.open("ab") as stderr:
@@ -273,10 +294,9 @@ class WorkerProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env={**os.environ, **dict.fromkeys(THREADS, "1")},
+                env={**os.environ, **alone, **dict.fromkeys(THREADS, "1")},
                 start_new_session=True,
-                # Held as long as the worker lives: nobody else sweeps in its folder until then.
-                pass_fds=() if lock is None else (lock,),
+                pass_fds=() if holds.lock is None else (holds.lock,),
             )
         self._writing = threading.Lock()
 
@@ -320,13 +340,13 @@ LIMIT_S = 10.0
 """How long a point is tried."""
 
 
-def tried(point: Point, limit_s: float = LIMIT_S) -> Outcome:
+def tried(point: Point, limit_s: float = LIMIT_S, holds: Holds | None = None) -> Outcome:
     """Try a point for ``limit_s`` behind its first event at most, in a worker of its own.
 
     Complete is also one that was ended when its time was up; its figures are those of ``measured``.
     """
     with tempfile.TemporaryDirectory() as folder:
-        worker = WorkerProcess(Path(folder) / LOG)
+        worker = WorkerProcess(Path(folder) / LOG, holds or Holds())
         try:
             return worker.run(point, Path(folder), False, limit_s)
         finally:

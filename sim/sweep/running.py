@@ -16,12 +16,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from learning.hardware import only, seen_without
 from sim.errors import InputError, Interrupted, missing
 from sim.execution.folder import COMPLETE, INTERRUPTED, POINTS, REFUSED
 from sim.files import folder_bytes, free_folder, trouble_text
 from sim.formatting import as_yaml, data_size, duration
 from sim.sweep import folder as sweep_folder
-from sim.sweep.engine import LOG, Engine, LocalEngine, Outcome, Point, asking_to_stop, tried
+from sim.sweep.engine import LOG, Engine, Holds, LocalEngine, Outcome, Point, asking_to_stop, tried
 from sim.sweep.folder import NO_CONTACT, Sweep, read_sweep, why_none
 from sim.sweep.points import MOST_POINTS, Plan, labelled, read_spec
 from sim.sweep.text import SweepProgress
@@ -37,6 +38,7 @@ def sweep(
     samples: int | None = None,
     replications: int = 1,
     jobs: int = 1,
+    devices: Sequence[str] = (),
     resume: bool = False,
     keep_going: bool = False,
     cache: bool = True,
@@ -47,9 +49,10 @@ def sweep(
     ``scenario`` is a path or a shipped name. ``keys`` maps dotted keys to values, or to a text like
     ``400:1200:50``; they are combined as a ``sampling`` of ``grid``, ``zip`` or ``random`` (with
     ``samples``), each with ``replications`` seeds. ``jobs`` processes run the points (0: one per
-    core). ``out`` is a new folder (default: a free one in ``runs``), or with ``resume`` that of a
-    sweep to continue. Returns the sweep with the rows that there are; their ``status`` says which
-    points failed. Raises InputError for wrong input, before anything runs.
+    core), at least one on each of ``devices``, like ``["cuda:0", "cuda:1"]``. ``out`` is a new
+    folder (default: a free one in ``runs``), or with ``resume`` that of a sweep to continue.
+    Returns the sweep with the rows that there are; their ``status`` says which points failed.
+    Raises InputError for wrong input, before anything runs.
     """
     # A list is written as YAML, where texts are quoted: a comma or colon in one is not a SPEC's.
     specs = {
@@ -61,20 +64,27 @@ def sweep(
     options = SweepOptions(
         Path(out) if out else None,
         workers(jobs),
+        devices=tuple(devices),
         resume=resume,
         keep_going=keep_going,
         cache=cache,
     )
-    return read_sweep(run_points(plan, points_of(plan, yes=True), options, quiet).place)
+    points = points_of(plan, options, yes=True)
+    return read_sweep(run_points(plan, points, options, quiet).place)
 
 
-def points_of(plan: Plan, yes: bool) -> list[Point]:
+def points_of(plan: Plan, options: SweepOptions, yes: bool) -> list[Point]:
     """Return all points; InputError for a wrong one, and first for too many unless meant."""
     if plan.count > MOST_POINTS and not yes:
         raise InputError(
             f"{plan.count:,} points are more than {MOST_POINTS:,}; add --yes if that is meant"
         )
-    return list(plan.points())
+    points = list(plan.points())
+    if options.devices:
+        is_swept = "learning.device" in plan.specs
+        if is_swept or plan.read(points[0].overrides).learning.device != "auto":
+            raise InputError("--devices: learning.device is given as well; leave one of them out")
+    return points
 
 
 def run_points(plan: Plan, points: list[Point], options: SweepOptions, quiet: bool) -> Sweeping:
@@ -194,10 +204,14 @@ ENGINES = ("local", "dask")
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """Where and how a sweep is run; ``shard`` is the number of a part, from 0, and of all parts."""
+    """Where and how a sweep is run; ``shard`` is the number of a part, from 0, and of all parts.
+
+    Each of the ``workers`` trains on one of the CUDA ``devices``, ``cuda:N``, if there are some.
+    """
 
     out: Path | None
     workers: int = 1
+    devices: tuple[str, ...] = ()
     engine: str = "local"
     scheduler: str | None = None
     resume: bool = False
@@ -212,6 +226,18 @@ class SweepOptions:
             raise InputError(f"--engine {self.engine}: must be one of {', '.join(ENGINES)}")
         if (self.scheduler is not None) != (self.engine == "dask"):
             raise InputError("--engine dask and --scheduler ADDRESS go together")
+        if self.devices and self.engine == "dask":
+            raise InputError("--devices: goes with --engine local; Dask's workers have their own")
+        for device in self.devices:
+            text = ""
+            if not re.fullmatch(r"cuda:(0|[1-9]\d{0,2})", device):
+                text = "should be cuda:N, like cuda:0,cuda:1; on the CPU -j N runs several points"
+            elif self.devices.count(device) > 1:
+                text = "is named twice; name it once, -j N deals more processes to the devices"
+            elif seen := seen_without(device):
+                text = f"torch sees {seen}; name what is there, or leave --devices out"
+            if text:
+                raise InputError(f"--devices {device}: {text}")
         for option, meant in (("--resume", self.resume), ("--shard", self.shard[1] > 1)):
             if meant and self.out is None:
                 raise InputError(f"{option}: name the sweep's folder with -o DIR")
@@ -245,7 +271,13 @@ class SweepOptions:
             from sim.sweep.dask_engine import DaskEngine
 
             return DaskEngine(self.scheduler, self.workers)
-        return LocalEngine(self.workers, lock)
+        return LocalEngine(self.holds(lock))
+
+    def holds(self, lock: int | None = None) -> list[Holds]:
+        """Return what each process of this machine holds: devices in turn, at least one each."""
+        visible: list[str | None] = [*map(only, self.devices)] or [None]
+        count = max(self.workers, len(visible))
+        return [Holds(lock, visible[number % len(visible)]) for number in range(count)]
 
 
 def workers(jobs: int) -> int:
@@ -304,7 +336,7 @@ def rehearse(plan: Plan, points: list[Point], options: SweepOptions) -> tuple[st
     ready = [point for point in left if point.number not in without]
     estimate, status = "none: all points are refused", REFUSED
     if ready or not left:
-        estimate, status = _estimate(sweeping, ready, options.workers)
+        estimate, status = _estimate(sweeping, ready)
     foreseen = [
         f"{why_none({'status': REFUSED, 'error': why})}  point {number}: {why}"
         for number, why in without.items()
@@ -355,13 +387,14 @@ def _line(point: Point) -> str:
     return f"  {point.number:<7} {values}, seed {point.seed} -> {POINTS}/{point.digest}"
 
 
-def _estimate(sweeping: Sweeping, left: list[Point], workers: int) -> tuple[str, str]:
+def _estimate(sweeping: Sweeping, left: list[Point]) -> tuple[str, str]:
     """Say what is left will take by the median point that is complete, else by one that is tried.
 
     Also returns how the tried one ended.
     """
     if not left:
         return "nothing is left to be done", COMPLETE
+    holds = sweeping.options.holds()
     done = [outcome for outcome in sweeping.outcomes.values() if outcome.status == COMPLETE]
     if done:
         wall_s = median(outcome.figures["wall_s"] for outcome in done)
@@ -369,7 +402,7 @@ def _estimate(sweeping: Sweeping, left: list[Point], workers: int) -> tuple[str,
         size_bytes = median(map(folder_bytes, places))
         source = f"as {len(done)} complete points show"
     else:
-        found, name = tried(left[0]), f"point {left[0].number}"
+        found, name = tried(left[0], holds=holds[0]), f"point {left[0].number}"
         if found.error:
             return f"none: {name} fails: {found.error}", found.status
         took = found.figures
@@ -377,7 +410,7 @@ def _estimate(sweeping: Sweeping, left: list[Point], workers: int) -> tuple[str,
             return f"none: not one evaluation of {name} in {took['behind_s']:.0f} s", COMPLETE
         wall_s, size_bytes = took["wall_s"], took["size_bytes"]
         source = f"tried on {name} ({took['share']:.0%} of it was run)"
-    busy = min(workers, len(left))
+    busy = min(len(holds), len(left))
     total = f"about {duration(wall_s * len(left) / busy)} with {busy} at a time, "
     total += f"{data_size(size_bytes * len(left))} on disk"
     text = f"{total}: {duration(wall_s)} and {data_size(size_bytes)} a point, {source}"

@@ -40,7 +40,8 @@ METHOD = textwrap.dedent(
         def begin(self):
             self.begun = True
             with open("runs.txt", "a") as runs:
-                runs.write(f"{self.mark} {os.getpid()}\\n")
+                sees = os.environ.get("CUDA_VISIBLE_DEVICES")
+                runs.write(f"{self.mark} {os.getpid()} {sees}\\n")
             print("what a run prints must not reach the supervisor")
             os.system("echo nor what its children print")
             for marker in sorted(Path().glob(f"{self.mark}-kill*")):

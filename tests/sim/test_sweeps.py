@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -15,6 +16,7 @@ import sim
 from sim.sweep import read_sweep
 from tests.kit.processes import is_alive, wait_until
 from tests.kit.sweep_place import Place
+from tests.kit.sweeps import Holds, LocalEngine, only
 
 POINTS = ["-p", "stop.cycles=1:4:1", "-o", "out"]
 process = pytest.mark.process  # every worker of a sweep is a process
@@ -70,6 +72,28 @@ def test_a_row_is_what_a_run_of_its_own_gives_however_many_workers(tmp_path, mon
     low, high = sorted(row["accuracy_final"] for row in rows[:2])
     assert f"{(low + high) / 2:.3f} [{low:.3f}..{high:.3f}]" in shown.splitlines()[1]
     assert 0 < low < high < 1
+
+
+@process
+def test_points_are_dealt_to_devices_and_are_what_they_were(plain, place, monkeypatch):
+    monkeypatch.chdir(place.folder)
+    Path("out").mkdir()
+    sweep, found = read_sweep(plain.folder / "out"), {}
+    engine = LocalEngine([Holds(visible="0"), Holds(visible="GPU-1")])
+    for outcome in engine.run(sweep.points, place.folder / "out" / "points", cache=False):
+        found[outcome.digest] = outcome.figures["trace_sha256"]
+    digests = [point.digest for point in sweep.points]
+    assert [found[digest] for digest in digests] == sweep.rows["trace_sha256"].to_pylist()
+    seen = {tuple(line.split()[1:]) for line in Path("runs.txt").read_text().splitlines()}
+    assert sorted(sees for _, sees in seen) == ["0", "GPU-1"]
+
+
+def test_a_process_sees_one_of_the_devices_that_this_one_sees(monkeypatch):
+    for here, number, there in ((None, 3, "3"), ("2, 5", 1, "5"), ("GPU-a,GPU-b", 0, "GPU-a")):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", here or "")
+        if here is None:
+            monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+        assert only(f"cuda:{number}") == there
 
 
 @process
@@ -218,6 +242,7 @@ def test_another_sweep_does_not_continue_in_the_folder(plain, runs, tmp_path):
         (["-p", "stop.cycles=1", "-j", "-1"], "-j -1"),
         (["-p", "stop.cycles=1", "--engine", "ray"], "local, dask"),
         (["-p", "stop.cycles=1", "--engine", "dask"], "--scheduler"),
+        (["-p", "stop.cycles=1", "--devices", "cuda:900"], "cuda:900: torch sees"),
     ],
 )
 def test_wrong_input_is_one_line_and_writes_nothing(place, arguments, word):
