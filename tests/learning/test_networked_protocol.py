@@ -84,11 +84,11 @@ def test_everybody_goes_through_a_turn_once(who, unfit, masks, down, cost, up):
         Passes(kit.RoundTrip(ALL, up=MODEL), ALL, NOBODY, [NOBODY]).drive()
 
 
-def test_the_share_of_ones_own_falls_to_one_in_j():
-    """FedSC, five clients, ten rounds: 1 at first, then by (1 - 1/5) / 10 a round."""
-    shares = [kit.own_share(number, 10, 5) for number in (0, 5, 9, 10)]
-    assert shares == pytest.approx([1.0, 0.6, 0.28, 0.2])
-    assert kit.own_share(7, 10, 1) == 1.0  # alone there are no others to count
+def test_the_share_of_ones_own_falls_to_its_weight():
+    """FedSC, ten rounds: 1 at first, then for one in five by (1 - 1/5) / 10 a round."""
+    weights = np.array([1 / 5, 1.0])  # alone there are no others to count
+    shares = [kit.own_share(number, 10, weights).tolist() for number in (0, 5, 9, 10)]
+    assert np.array(shares) == pytest.approx(np.array([[1, 1], [0.6, 1], [0.28, 1], [0.2, 1]]))
 
 
 EXPERTS = 5

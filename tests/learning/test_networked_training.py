@@ -24,10 +24,10 @@ def task_of(config=VECTOR):
     return kit.Learner(config).task
 
 
-def trained_extractor(task, server, cluster, rounds, loss, *matrices, alpha=1.0, momentum=0.9):
+def trained_extractor(task, server, cluster, rounds, loss, *matrices, momentum=0.9, **shared):
     return extractor.train_extractor(
         task, server, *matrices, cluster=cluster, rounds=rounds, first_round=0 * rounds, loss=loss,
-        alpha=alpha, estimator="shared", radius=4.0, momentum=momentum, largest_gradient=None,
+        estimator="shared", radius=4.0, momentum=momentum, largest_gradient=None, **shared,
     )  # fmt: skip
 
 
@@ -101,9 +101,9 @@ def test_matrices_are_summed_over_those_that_count_and_may_have_noise():
     server = extractor.start_extractor(task, loss="spectral")
     parts = [correlation(task, server, name) for name in "ab"]
     everyone = torch.cat([part["matrix"] for part in parts])
-    total = extractor.total(task, *parts, who=[[True, False, True], [False, False]])
-    torch.testing.assert_close(total["matrix"], everyone[[0, 2]].sum(0))
-    assert int(total["clients"]) == 2
+    total = extractor.total(task, *parts, counts=[[1, 0, 4], [0, 0]])
+    torch.testing.assert_close(total["matrix"], everyone[0] + 4 * everyone[2])
+    assert int(total["count"]) == 5
     noisy = correlation(task, server, "a", noise=0.01)["matrix"]
     noise = (noisy - everyone[:3]).numpy()
     assert noise.std() == pytest.approx(0.01, rel=0.15)
@@ -115,8 +115,8 @@ def test_fedsc_follows_the_clients_objective():
     task, alpha = task_of(replace(VECTOR, steps_per_round=1)), 0.3
     server = extractor.start_extractor(task, loss="spectral")
     own = [correlation(task, server, name) for name in "ab"]
-    matrices = own[0], extractor.total(task, *own, who=list(EVERYBODY.values()))
-    how = {"alpha": alpha, "momentum": 0.0}
+    matrices = own[0], extractor.total(task, *own, counts=[ONES, ONES[:2]])
+    how = {"counts": ONES, "alpha": alpha * ONES, "momentum": 0.0}
     trained = trained_extractor(task, server, "a", ONES, "spectral", *matrices, **how)
     everyone = torch.cat([part["matrix"] for part in own])
     for device in range(3):
@@ -132,6 +132,42 @@ def test_fedsc_follows_the_clients_objective():
         loss.backward()
         stepped = {n: p.detach() - 0.1 * p.grad for n, p in model.named_parameters()}
         close({name: tensor[device] for name, tensor in trained.items()}, stepped)
+
+
+@pytest.mark.parametrize("by_samples", [True, False])
+def test_with_weights_by_samples_clients_of_unequal_size_descend_the_loss_of_all_data(by_samples):
+    """A step of all, at the last alpha. Each batch of a client stands for as much of its data."""
+    data = kit.DataConfig(kind="digits", partition="dirichlet", trial_samples=1)
+    task = task_of(replace(VECTOR, data=data, steps_per_round=1))
+    sizes = {name: task.shards[name].sizes for name in "ab"}
+    assert max(sizes["b"]) > 2 * min(sizes["a"])
+    server = extractor.start_extractor(task, loss="spectral")
+    model, views, own = projecting(task, server), [], {}
+    for name in "ab":
+        for device, size in enumerate(sizes[name]):
+            rng = kit.stream(3, "views", name, device, 0)
+            x = task.shards[name].samples.x[rows_of_round(task, name, [device], [0])[0, 0]]
+            seen = torch.stack((view(x, rng), view(x, rng)))
+            views.append(seen.repeat(1, size, 1))
+            z = model(seen.flatten(0, 1)).detach()
+            own.setdefault(name, []).append(z.T @ z / len(z))
+    shared(*map(model, torch.cat(views, 1)), radius=4.0).backward()
+
+    counts = [np.array(own if by_samples else own * 0 + 1) for own in map(np.array, sizes.values())]
+    own = [{"matrix": torch.stack(matrices)} for matrices in own.values()]
+    total, trained = extractor.total(task, *own, counts=counts), {}
+    for name, matrix, count in zip("ab", own, counts, strict=True):
+        alpha = kit.own_share(1, 1, count / sum(map(sum, counts)))
+        how = {"counts": count, "alpha": alpha, "momentum": 0.0}
+        trained[name] = trained_extractor(
+            task, server, name, 0 * count + 1, "spectral", matrix, total, **how
+        )
+    mean, error, norm = average(task, server, trained, EVERYBODY, by_samples), 0.0, 0.0
+    for name, parameter in model.named_parameters():
+        descended = (server[name] - mean[name]) / task.config.step_size
+        error += (descended - parameter.grad).square().sum().item()
+        norm += parameter.grad.square().sum().item()
+    assert (error / norm < 1e-24) if by_samples else (error / norm > 1e-4)
 
 
 def drawn(seed, *shape):

@@ -80,7 +80,7 @@ def by_hand(scenario, loss, largest, pairs):
     server = extractor.start_extractor(task, loss=kind)
     for number in range(2):
         copies = [extractor_round(client, number) for client in CLIENTS]
-        server = mean(copies, sizes if loss == "fedce" else [1] * N)
+        server = mean(copies, sizes if loss == "fedce" or pairs else [1] * N)
     own = part(server, "extractor.")
     drawn = [part(task.initial, f"expert.{number}.0.") for number in range(N)]
     experts = [fitted(d, c, range(2), expert_loss) for d, c in zip(drawn, CLIENTS, strict=True)]
@@ -114,7 +114,7 @@ def test_a_run_is_plain_training(loss, kind, largest, tmp_path):
     said = {"extractor_step_size_ratio": 0.8, "momentum": 0.5, "largest_gradient": largest}
     pairs = loss == "fedsc" and largest == 0.0
     said |= {"extractor": loss, "share_correlations": False}
-    said |= {"estimator": "pairs"} if pairs else {}
+    said |= {"estimator": "pairs", "client_weights": "samples"} if pairs else {}
     scenario = nmoe(learning={**learning, **options(**said)})
     assert not sim.run(scenario, tmp_path).transfers.payload.str.startswith("correlation").any()
     found = load_file(tmp_path / "model" / "model.safetensors")

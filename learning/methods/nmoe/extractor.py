@@ -8,7 +8,7 @@ from learning.clients.round_trip import RoundTrip
 from learning.methods.base import Protocol
 from learning.methods.nmoe.gates import AVERAGE
 from learning.methods.nmoe.system import Networked
-from learning.requests.cluster import Cluster, Ints, Mask
+from learning.requests.cluster import Cluster, Floats, Ints, Mask
 from learning.requests.payload import Payload
 from learning.values.lazy import Handle, Operation
 
@@ -17,22 +17,24 @@ TOTAL = Operation("learning.training.nmoe.extractor:total")
 TRAIN_EXTRACTOR = Operation("learning.training.nmoe.extractor:train_extractor", 2, trains=True)
 
 
-def own_share(number: int, rounds: int, clients: int) -> float:
-    """Return the weight alpha of a client's own correlation matrix in round ``number`` of FedSC.
+def own_share(number: int, rounds: int, weights: Floats) -> Floats:
+    """Return the weight alpha (K,) of clients' own correlation matrices in round ``number``.
 
-    It falls linearly from 1 in round 0 towards 1/J for J clients. With 1/J the mean gradient of the
-    clients is the gradient of the loss over all their data.
+    It falls linearly from 1 in round 0 towards the ``weights`` (K,) of the clients in the mean, of
+    which those of all clients sum to 1: with these the mean gradient of the clients is the gradient
+    of the loss over all their data, each client's counting by its weight.
     """
-    return 1.0 - (1.0 - 1.0 / clients) * number / rounds
+    return 1.0 - (1.0 - weights) * number / rounds
 
 
 class ExtractorStage:
     """``extractor_rounds`` federated rounds of the extractor, each with all clients.
 
     FedCE trains extractor and head by cross-entropy and averages them by samples. FedSC trains
-    extractor and projector by the spectral contrastive loss and takes the plain mean. If
-    correlation matrices R_j are shared, a round has two barriers: R_j up and their sum down, then
-    the weights. In the end all clients download the extractor, which is frozen from then on.
+    extractor and projector by the spectral contrastive loss; clients weigh alike, or by samples
+    (``client_weights``). If correlation matrices R_j are shared, a round has two barriers: R_j up
+    and their weighted sum down, then the weights. In the end all clients download the extractor,
+    which is frozen from then on.
     """
 
     def __init__(self, system: Networked) -> None:
@@ -43,7 +45,8 @@ class ExtractorStage:
         self.correlations: dict[str, Handle] = {}
         self.matrices: dict[str, Handle] = {}
         self.total: Handle | None = None
-        self.alpha = 1.0
+        self.counts: dict[str, Ints] = {}
+        self.alpha: dict[str, Floats] = {}
 
     def cluster(self, me: Cluster) -> Protocol:
         """Run all rounds for one cluster."""
@@ -82,10 +85,13 @@ class ExtractorStage:
         if self.correlations and clients.able_nodes:
             self.matrices, self.correlations = self.correlations, {}
             names = sorted(self.matrices)
-            matrices, able = [self.matrices[n] for n in names], [clients.able[n] for n in names]
-            self.total = system.learner.make(TOTAL, *matrices, who=able)
-            rounds = system.options.extractor_rounds
-            self.alpha = own_share(number, rounds, len(clients.able_nodes))
+            matrices, weighted = [self.matrices[n] for n in names], system.options.weighs_samples
+            each = system.samples if weighted else dict.fromkeys(names, 1)
+            self.counts = {n: np.where(clients.able[n], each[n], 0) for n in names}
+            counts, rounds = list(self.counts.values()), system.options.extractor_rounds
+            self.total = system.learner.make(TOTAL, *matrices, counts=counts)
+            every = sum(int(own.sum()) for own in counts)
+            self.alpha = {n: own_share(number, rounds, c / every) for n, c in self.counts.items()}
 
     def collect(self, me: Cluster, done: RoundTrip, before: Ints) -> Protocol:
         """Train a cluster's clients and keep what they have sent until the round ends."""
@@ -101,10 +107,11 @@ class ExtractorStage:
             rounds=done.rounds,
             first_round=before,
             loss=options.loss,
-            alpha=self.alpha,
             estimator=options.estimator,
             radius=options.radius,
             step_size_ratio=options.extractor_step_size_ratio,
+            counts=self.counts.get(me.name, ()),
+            alpha=self.alpha.get(me.name, ()),
             **options.descent,
         )
         who = yield from system.arrived(me, trained, who)
@@ -113,13 +120,13 @@ class ExtractorStage:
             self.contacts[me.name] = done.contact_id
 
     def average(self) -> Protocol:
-        """Average what was sent, once per round: by samples (FedCE) or plainly (FedSC)."""
+        """Average what was sent, once per round."""
         if not self.trained:
             return
         system = self.system
         trained, senders = system.in_order(self.trained), self.senders
         self.trained, self.senders = {}, {}
-        weighted, who = system.options.extractor == "fedce", [senders[name] for name in trained]
+        weighted, who = system.options.weighs_samples, [senders[name] for name in trained]
         held, clusters = (system.server, *trained.values()), list(trained)
         make = system.learner.make
         system.server = make(AVERAGE, *held, clusters=clusters, who=who, weighted=weighted)

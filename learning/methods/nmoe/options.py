@@ -24,6 +24,9 @@ class NetworkedOptions:
         "fedsc", "how the extractor is trained; none: random features"
     )
     extractor_rounds: NonNegativeInt = option(20, "federated rounds of the extractor")
+    client_weights: Literal["alike", "samples"] = option(
+        "alike", "how fedsc weighs clients; fedce always weighs them by samples"
+    )
     share_correlations: bool = option(True, "clients of fedsc exchange their correlation matrices")
     correlation_noise: NonNegativeFloat = option(
         0.0, "standard deviation of the Gaussian noise on each exchanged entry"
@@ -69,6 +72,11 @@ class NetworkedOptions:
     def loss(self) -> str:
         """Loss of stage 1."""
         return LOSSES[self.extractor]
+
+    @property
+    def weighs_samples(self) -> bool:
+        """Whether a client counts by its samples in stage 1, and not like any other."""
+        return self.extractor == "fedce" or self.client_weights == "samples"
 
     @property
     def shares_correlations(self) -> bool:

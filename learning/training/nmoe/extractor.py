@@ -22,8 +22,8 @@ from learning.training.sgd import Batch, Descent, Draw, Loss, draw_of, each, row
 from learning.training.task import Task, in_batches
 
 EXTRACTOR = "extractor."
-OTHERS = "others"
-"""Name of the mean correlation matrix of all other clients, which is frozen."""
+OTHERS, ALPHA = "others", "alpha"
+"""Names of what is frozen: the mean correlation matrix of all other clients, one's own weight."""
 
 
 @lru_cache(maxsize=8)
@@ -78,14 +78,19 @@ def correlation(
 
 
 def total(
-    task: Task, *correlations: Mapping[str, Tensor], who: Sequence[Sequence[bool]]
+    task: Task, *correlations: Mapping[str, Tensor], counts: Sequence[Sequence[int]]
 ) -> dict[str, Tensor]:
-    """Sum the matrices of all clients in ``who`` and count these; ValueError if not finite."""
-    pairs = zip((part["matrix"] for part in correlations), who, strict=True)
-    whole = torch.cat([part[torch.tensor(here, device=part.device)] for part, here in pairs])
-    if not bool(torch.isfinite(whole).all()):
+    """Return the sum of all clients' matrices, each times its count, and the sum of the counts.
+
+    A client of count 0 is left out. Raises ValueError if a matrix is not finite.
+    """
+    whole = torch.cat([part["matrix"] for part in correlations])
+    each_counts = torch.tensor([n for own in counts for n in own], device=whole.device)
+    counted = each_counts > 0
+    if not bool(torch.isfinite(whole[counted]).all()):
         raise ValueError("a client's correlation matrix is not finite; lower learning.step_size")
-    return {"matrix": whole.sum(0), "clients": torch.tensor(len(whole))}
+    matrix = (each_counts[counted, None, None] * whole[counted]).sum(0)
+    return {"matrix": matrix, "count": each_counts.sum()}
 
 
 def train_extractor(
@@ -98,30 +103,38 @@ def train_extractor(
     rounds: Sequence[int],
     first_round: Sequence[int],
     loss: str,
-    alpha: float,
     estimator: str,
     radius: float,
     momentum: float,
     largest_gradient: float | None,
     step_size_ratio: float = 1.0,
+    counts: Sequence[int] = (),
+    alpha: Sequence[float] = (),
 ) -> dict[str, Tensor]:
-    """Train all devices of one cluster, each from the server's tensors."""
+    """Train all devices of one cluster, each from the server's tensors.
+
+    Where correlation matrices are ``shared``, a device's own has the ``counts`` (K,) in the sum of
+    all, and the weight ``alpha`` (K,) in its loss.
+    """
     devices = task.devices(cluster)
     stacked = {name: t.expand(devices, *t.shape) for name, t in server.items()}
-    others = None
+    frozen = None
     if own is not None and shared is not None:
-        others = (shared["matrix"] - own["matrix"]) / max(int(shared["clients"]) - 1, 1)
+        count = torch.tensor(counts, device=task.device)[:, None, None]
+        others = shared["matrix"] - count * own["matrix"]
+        others = others / (shared["count"] - count).clamp_min(1)
+        frozen = {OTHERS: others, ALPHA: torch.tensor(alpha, dtype=torch.float64).to(task.device)}
     samples, step_size = task.shards[cluster].samples, task.config.step_size * step_size_ratio
     by_labels = loss == "ce"
     return train(
         stacked,
         draw_of(task, cluster, samples.x, samples.y) if by_labels else _views_of(task, cluster),
-        _loss(task, loss, estimator, radius, alpha),
+        _loss(task, loss, estimator, radius),
         Descent(step_size, OptimizerConfig(momentum=momentum), largest_gradient),
         rounds,
         first_round,
         together=task.traits.batched,
-        frozen=None if others is None else {OTHERS: others},
+        frozen=frozen,
     )
 
 
@@ -142,19 +155,19 @@ def _views_of(task: Task, cluster: str) -> Draw:
     return draw
 
 
-def _loss(task: Task, loss: str, estimator: str, radius: float, alpha: float) -> Loss:
+def _loss(task: Task, loss: str, estimator: str, radius: float) -> Loss:
     model = pretext(task.config.model, task.spec, loss)
 
     def by_labels(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         return functional.cross_entropy(functional_call(model, dict(tensors), (x,)), y)
 
     def by_contrast(tensors: Mapping[str, Tensor], first: Tensor, second: Tensor) -> Tensor:
-        own = {name: tensor for name, tensor in tensors.items() if name != OTHERS}
+        own = {name: tensor for name, tensor in tensors.items() if name not in (OTHERS, ALPHA)}
         z = functional_call(model, own, (torch.cat((first, second)),))
         z0, z1 = z.split(len(first))
         if estimator == "pairs":
             return pairs(z0, z1, radius)
-        return estimated(z0, z1, radius, tensors.get(OTHERS), alpha)
+        return estimated(z0, z1, radius, tensors.get(OTHERS), tensors.get(ALPHA))
 
     return each(by_labels if loss == "ce" else by_contrast, task.traits.batched)
 
@@ -189,22 +202,26 @@ def pairs(z0: Tensor, z1: Tensor, radius: float) -> Tensor:
 
 
 def estimated(
-    z0: Tensor, z1: Tensor, radius: float, others: Tensor | None = None, alpha: float = 1.0
+    z0: Tensor,
+    z1: Tensor,
+    radius: float,
+    others: Tensor | None = None,
+    alpha: Tensor | None = None,
 ) -> Tensor:
     """Estimator by the correlation matrix R of both views, which clients can share.
 
     ``-2 mean_i z0_i' z1_i + alpha tr(R R) + 2 (1 - alpha) tr(R R_others)``, with ``others`` (d, d)
-    the mean correlation of all other clients, a constant. With alpha = 1 the last terms are
-    ``|R|_F^2``: pairs of a sample with itself count too, a bias upwards. With alpha = 1 / J the
-    mean gradient of J clients of equal weight in R is that of their pooled batch.
+    the mean correlation of all other clients, a constant. With alpha = 1, as without others, the
+    last terms are ``|R|_F^2``: pairs of a sample with itself count too, a bias upwards. Where alpha
+    is a client's weight in the mean, the mean gradient of all is that of their pooled batch.
     """
     z0, z1 = clipped(z0, radius), clipped(z1, radius)
     own = correlation_of(torch.cat((z0, z1), -2))
-    attraction = -2 * (z0 * z1).sum(-1).mean(-1)
-    loss = attraction + alpha * own.square().sum((-2, -1))
-    if others is not None:
-        loss = loss + 2 * (1 - alpha) * (own * others).sum((-2, -1))
-    return loss
+    attraction, repulsion = -2 * (z0 * z1).sum(-1).mean(-1), own.square().sum((-2, -1))
+    if others is None or alpha is None:
+        return attraction + repulsion
+    loss = attraction + alpha.to(own.dtype) * repulsion
+    return loss + (2 * (1 - alpha)).to(own.dtype) * (own * others).sum((-2, -1))
 
 
 SMALLEST_PART = {1: 0.6, 3: 0.2}
