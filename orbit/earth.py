@@ -44,8 +44,7 @@ def earth_fixed_km(axes: FloatArray, altitude_km: FloatArray) -> FloatArray:
     up = axes[:, 2]
     normal = EARTH_RADIUS_KM / np.sqrt(1 - ECCENTRICITY_SQUARED * up[:, 2] ** 2)
     flat = np.array([1.0, 1.0, 1 - ECCENTRICITY_SQUARED])
-    position: FloatArray = (normal[:, None] * flat + altitude_km[:, None]) * up
-    return position
+    return (normal[:, None] * flat + altitude_km[:, None]) * up
 
 
 def geodetic(position_km: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

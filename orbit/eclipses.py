@@ -166,5 +166,4 @@ def sun_km(julian_day: FloatArray) -> FloatArray:
     y, z = level * np.cos(tilt), level * np.sin(tilt)
     back = nutation * np.cos(tilt)  # to the mean equinox
     flat = x * np.cos(back) + y * np.sin(back), y * np.cos(back) - x * np.sin(back)
-    place: FloatArray = _AU_KM * distance * np.stack([*flat, z])
-    return place
+    return _AU_KM * distance * np.stack([*flat, z])

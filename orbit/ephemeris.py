@@ -230,5 +230,4 @@ def perigee_rate_rad_s(mean_motion_rad_s: float, eccentricity: float) -> float:
 
     Two-body: r^2 f' = n a^2 sqrt(1 - e^2) with r = a (1 - e) gives n sqrt(1 + e) / (1 - e)^1.5.
     """
-    rate: float = mean_motion_rad_s * sqrt(1 + eccentricity) / (1 - eccentricity) ** 1.5
-    return rate
+    return mean_motion_rad_s * sqrt(1 + eccentricity) / (1 - eccentricity) ** 1.5

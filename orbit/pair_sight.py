@@ -86,15 +86,13 @@ class PairSamples:
     @cached_property
     def visible(self) -> BoolArray:
         """Whether each sample is in sight."""
-        visible: BoolArray = self.seen.height[0] >= 0
-        return visible
+        return self.seen.height[0] >= 0
 
     @cached_property
     def linked(self) -> BoolArray:
         """Whether the next sample is the next one of the same pair."""
         number = np.arange(1, len(self.one) * self.ephemeris.samples + 1)
-        linked: BoolArray = number % self.ephemeris.samples != 0
-        return linked
+        return number % self.ephemeris.samples != 0
 
     def sin_mask(self, left: IntArray) -> FloatArray:
         """No mask."""
@@ -121,5 +119,4 @@ class PairSamples:
     def time_s(self, left: IntArray, x: FloatArray) -> FloatArray:
         """Seconds since the start at fractions x of steps `left`."""
         grid_s = self.ephemeris.time_s[left % self.ephemeris.samples]
-        time_s: FloatArray = grid_s + x * self.ephemeris.step_s[0]
-        return time_s
+        return grid_s + x * self.ephemeris.step_s[0]

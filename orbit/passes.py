@@ -76,8 +76,7 @@ def _step(left: IntArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _secant(values: FloatArray, left: IntArray) -> FloatArray:
-    guess: FloatArray = values[left] / (values[left] - values[left + 1])
-    return guess
+    return values[left] / (values[left] - values[left + 1])
 
 
 def _open_and_close(samples: Sights, turns: Extrema) -> tuple[_Ends, _Ends]:

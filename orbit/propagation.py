@@ -79,7 +79,7 @@ def of_all(
 
     models = [satellite.model for satellite in satellites]
     if not any(isinstance(model, SecularJ2) for model in models):
-        return SatrecArray(models).sgp4(day, fraction)  # type: ignore[no-any-return]
+        return SatrecArray(models).sgp4(day, fraction)
     each = [model.sgp4_array(day, fraction) for model in models]
     error, position, velocity = map(np.stack, zip(*each, strict=True))
     return error, position, velocity

@@ -41,16 +41,14 @@ class Tracks:
     @cached_property
     def row(self) -> IntArray:
         """First row (N,) of each track."""
-        rows: IntArray = np.cumsum(self.pieces + 1) - (self.pieces + 1)
-        return rows
+        return np.cumsum(self.pieces + 1) - (self.pieces + 1)
 
     @cached_property
     def rates(self) -> FloatArray:
         """Derivatives (6, R) at the knots."""
         last = self.row + self.pieces
         step_s = np.repeat(self.knots_s[last] / self.pieces, self.pieces + 1)
-        rates: FloatArray = _rates_per_step(self.states, self.row, last) / step_s
-        return rates
+        return _rates_per_step(self.states, self.row, last) / step_s
 
     @cached_property
     def powers(self) -> FloatArray:
@@ -86,8 +84,7 @@ class Tracks:
     @cached_property
     def _per_s(self) -> FloatArray:
         """Pieces (N,) a second."""
-        per_s: FloatArray = self.pieces / self.knots_s[self.row + self.pieces]
-        return per_s
+        return self.pieces / self.knots_s[self.row + self.pieces]
 
     def ephemeris(self, some: IntArray) -> Ephemeris:
         """The positions on some tracks as an ephemeris, each of them a satellite of it."""
@@ -142,8 +139,7 @@ def contact_tracks(
 def rows_of(first: IntArray, count: IntArray) -> IntArray:
     """Indices of stretches of rows, one stretch after the other."""
     before = np.cumsum(count) - count
-    rows: IntArray = np.arange(int(count.sum())) + np.repeat(first - before, count)
-    return rows
+    return np.arange(int(count.sum())) + np.repeat(first - before, count)
 
 
 # Derivatives by five values at even times (Fornberg 1988, tables 1 and 3), to the fourth power of

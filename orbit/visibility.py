@@ -31,8 +31,7 @@ class LineOfSight:
     @property
     def sin_elevation(self) -> FloatArray:
         """Sine of the elevation."""
-        sine: FloatArray = self.height[0] / np.sqrt(self.square[0])
-        return sine
+        return self.height[0] / np.sqrt(self.square[0])
 
     @property
     def climb(self) -> FloatArray:
@@ -105,8 +104,7 @@ class Samples:
 
     def sin_mask(self, left: IntArray) -> FloatArray:
         """Sine of the mask for steps `left`."""
-        sines: FloatArray = self.frames.sin_mask[self.site[left]]
-        return sines
+        return self.frames.sin_mask[self.site[left]]
 
     def arcs(self, left: IntArray) -> Arcs:
         """The steps `left` as the ephemeris has them."""
@@ -123,8 +121,7 @@ class Samples:
         """Seconds since the start at fractions x of steps `left`."""
         # The grid's own times, so that the first and the last are the span's to the last bit.
         grid_s = self.ephemeris.time_s[self.row[left]]
-        time_s: FloatArray = grid_s + x * self.ephemeris.step_s[self.pair(left)[0]]
-        return time_s
+        return grid_s + x * self.ephemeris.step_s[self.pair(left)[0]]
 
 
 # The normal of the ellipsoid and the geocentric radius differ by at most 0.1924 deg.
@@ -169,5 +166,4 @@ def _thresholds_km(
     # A satellite below the lowest site has no horizon of its own: the cosine stops at 1.
     cosine = np.minimum(lowest_site_km / radius * np.cos(lowest_rad), 1.0)
     reach = np.arccos(cosine) - lowest_rad + _STEPS * fastest + _SLACK
-    least: NDArray[np.float32] = (radius * np.cos(np.minimum(reach, np.pi))).astype(np.float32)
-    return least
+    return (radius * np.cos(np.minimum(reach, np.pi))).astype(np.float32)

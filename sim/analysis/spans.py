@@ -112,8 +112,7 @@ class Intervals:
     def cover(self, time_s: Floats) -> Mask:
         """Return whether a span holds each of the times (T,)."""
         begun = np.searchsorted(self.begin_s, time_s, "right")
-        open_now: Mask = begun > np.searchsorted(self.end_s, time_s, "right")
-        return open_now
+        return begun > np.searchsorted(self.end_s, time_s, "right")
 
     def merged(self, gap_s: float = 0.0, until_s: float = np.inf) -> tuple[Floats, Floats]:
         """Return begins and ends of what is left when spans that overlap or touch are made one.

@@ -127,8 +127,7 @@ class Parent:
     @property
     def stored(self) -> Stored:
         """The scenario that the run ended with."""
-        stored: Stored = self.manifest["scenario"]
-        return stored
+        return self.manifest["scenario"]
 
     def stages(self) -> list[tuple[float, Stored]]:
         """Return the scenarios of the run, each with the time from which it held."""

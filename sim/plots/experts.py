@@ -80,8 +80,7 @@ def _opacity(relevance: Floats) -> Floats:
     if not np.isfinite(relevance).any():
         return np.ones(len(relevance))
     known = np.nan_to_num(relevance, nan=np.nanmax(relevance))
-    opacity: Floats = FAINTEST + (1 - FAINTEST) * known / max(known.max(initial=0.0), 1e-12)
-    return opacity
+    return FAINTEST + (1 - FAINTEST) * known / max(known.max(initial=0.0), 1e-12)
 
 
 # The gating pattern of networked experts: which client's samples go to which expert.

@@ -135,8 +135,7 @@ def _land(axes: Axes) -> None:
 @lru_cache(maxsize=1)
 def _rings() -> list[list[list[float]]]:
     text = resources.files("sim.plots").joinpath("land.json").read_text(encoding="utf-8")
-    rings: list[list[list[float]]] = json.loads(text)["rings"]
-    return rings
+    return json.loads(text)["rings"]
 
 
 # Names beside places on a map, where they cover each other as little as they can.

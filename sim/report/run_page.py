@@ -84,8 +84,7 @@ def notices(run: Result) -> list[str]:
 
 def names_of(run: Result, what: str) -> list[str]:
     """Return the names in a column of the contacts: each satellite, or each station."""
-    names: list[str] = pc.unique(run.tables["contacts"][what]).drop_null().to_pylist()
-    return names
+    return pc.unique(run.tables["contacts"][what]).drop_null().to_pylist()
 
 
 def scenario_yaml(scenario: Mapping[str, Any]) -> str:

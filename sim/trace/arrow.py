@@ -157,8 +157,7 @@ class Vocabulary:
             worst = codes.min() if codes.min() < NOTHING else codes.max()
             raise ValueError(f"code is {worst}; allowed is -1 to {len(words) - 1}, one a word")
         # The last place is that of -1.
-        own: np.ndarray = np.array([*map(self.code, words), NOTHING], np.int32).take(codes)
-        return own
+        return np.array([*map(self.code, words), NOTHING], np.int32).take(codes)
 
 
 # Tables of plain columns: written as CSV or Parquet without pandas, printed aligned.
@@ -238,8 +237,7 @@ def utc(start: datetime, time_s: np.ndarray) -> np.ndarray:
 
 def iso(times: np.ndarray, unit: Literal["ms", "us"] = "us") -> np.ndarray:
     """Return UTC times (datetime64) as text, like 2026-08-22T00:00:00.123456Z."""
-    written: np.ndarray = np.datetime_as_string(times, unit=unit, timezone="UTC")
-    return written
+    return np.datetime_as_string(times, unit=unit, timezone="UTC")
 
 
 def text(

@@ -119,11 +119,9 @@ def on_grid(values: Floats) -> Floats:
     _, exponent = np.frexp(values)
     step = np.ldexp(1.0, np.maximum(exponent - BITS, FINEST))
     # Adding zero turns -0.0, which has other bits, into 0.0.
-    rounded: Floats = np.rint(values / step) * step + 0.0
-    return rounded
+    return np.rint(values / step) * step + 0.0
 
 
 def stamps_on_grid(microseconds: Ints) -> Ints:
     """Return time stamps rounded to whole milliseconds."""
-    rounded: Ints = (microseconds + MICROSECONDS // 2) // MICROSECONDS
-    return rounded
+    return (microseconds + MICROSECONDS // 2) // MICROSECONDS
