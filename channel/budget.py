@@ -36,8 +36,7 @@ def free_space_path_loss_db(distance_m: ArrayLike, frequency_hz: ArrayLike) -> F
 def unchecked_path_loss_db(distance_m: Floats, frequency_hz: float | Floats) -> Floats:
     """The same for numbers that are known to be right."""
     ratio = distance_m * (4.0 * np.pi / SPEED_OF_LIGHT_M_S * frequency_hz)
-    loss_db: Floats = 20.0 * np.log10(ratio)
-    return loss_db
+    return 20.0 * np.log10(ratio)
 
 
 def eirp_dbw(tx_power_dbm: ArrayLike, tx_gain_dbi: ArrayLike) -> Floats:

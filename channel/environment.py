@@ -114,8 +114,7 @@ def propagation_scenario(name: EnvironmentName, frequency_hz: float) -> Environm
 @cache
 def read_tables(name: str = "tr38811.json") -> dict[str, Any]:
     """Return the tables of a standard, out of a file of this package."""
-    tables: dict[str, Any] = json.loads((files("channel") / name).read_text("utf-8"))
-    return tables
+    return json.loads((files("channel") / name).read_text("utf-8"))
 
 
 def _interpolated(elevation_deg: ArrayLike, row: list[float]) -> Floats:

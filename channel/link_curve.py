@@ -218,8 +218,7 @@ def most_bits_of(capacity_bits: Floats, latest_s: Floats, peak_bps: Floats) -> F
 
     `latest_s` is the time that is farthest from 0.
     """
-    most: Floats = capacity_bits + (ROUNDING * capacity_bits + np.spacing(latest_s) * peak_bps)
-    return most
+    return capacity_bits + (ROUNDING * capacity_bits + np.spacing(latest_s) * peak_bps)
 
 
 def _not_nan(name: str, value: ArrayLike) -> Floats:

@@ -58,8 +58,7 @@ class Sidelink:
         )
         noise_band = REFERENCE_TEMPERATURE_K * self.bandwidth_hz
         noise_dbw = BOLTZMANN_DBW_K_HZ + 10.0 * np.log10(noise_band) + self.noise_figure_db
-        snr_db: Floats = self.tx_power_dbm - 30.0 - loss_db - self.other_losses_db - noise_dbw
-        return snr_db
+        return self.tx_power_dbm - 30.0 - loss_db - self.other_losses_db - noise_dbw
 
     def rate_bps(self, distance_m: ArrayLike) -> Floats:
         """Rate over a distance, B log2(1 + SNR), in bit/s.
@@ -67,5 +66,4 @@ class Sidelink:
         Raises ValueError for a distance that is not finite and positive.
         """
         snr = 10.0 ** (self.snr_db(distance_m) / 10.0)
-        rate: Floats = self.bandwidth_hz * np.log1p(snr) / np.log(2.0)
-        return rate
+        return self.bandwidth_hz * np.log1p(snr) / np.log(2.0)

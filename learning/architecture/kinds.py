@@ -187,8 +187,7 @@ def tensors_of(config: LearningConfig) -> ModelTensors:
             check_form(model, spec)
         return kind.tensors(model, spec)
     measured_tensors = resolve_name("learning.models.custom:measured_tensors")  # needs torch
-    measured: ModelTensors = measured_tensors(config, input_spec(config))
-    return measured
+    return measured_tensors(config, input_spec(config))
 
 
 def input_spec(config: LearningConfig) -> InputSpec:

@@ -107,8 +107,7 @@ class ClusterState:
     @property
     def eligible(self) -> Mask:
         """Devices (K,) that have the memory for what was trained last."""
-        eligible: Mask = ~self.excluded
-        return eligible
+        return ~self.excluded
 
     @property
     def _alike(self) -> bool:
@@ -257,8 +256,7 @@ class ClusterState:
     @property
     def takes_part(self) -> Mask:
         """Devices (K,) that hold an expert, and all of them where the model has none."""
-        some: Mask = self.holds.any(axis=1) | (self.holds.shape[1] == 0)
-        return some
+        return self.holds.any(axis=1) | (self.holds.shape[1] == 0)
 
     # -- training
 
@@ -312,8 +310,7 @@ class ClusterState:
 
     def has_unsent(self, experts: Collection[int], gate: bool = False) -> Mask:
         """Return who (K,) has trained ``experts`` since they were last offered, or the ``gate``."""
-        unsent: Mask = self.unsent[:, self._parts(experts, gate)].sum(axis=1) > 0
-        return unsent
+        return self.unsent[:, self._parts(experts, gate)].sum(axis=1) > 0
 
     def offer(self, experts: Sequence[int], *, gate: bool = False, who: Mask | None = None) -> None:
         """Freeze an update on every device in ``who`` that has trained and has none on its way.

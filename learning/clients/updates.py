@@ -76,8 +76,7 @@ class Update:
         ``n_c`` counts the samples of the devices that are eligible.
         """
         own = samples[self.cluster]
-        weights: Floats = scale * own / own[self.eligible].sum()
-        return weights
+        return scale * own / own[self.eligible].sum()
 
 
 Weighted = tuple[Update, float | Floats]
@@ -133,8 +132,7 @@ def changes_in(learner: Learner, cluster: str, who: Mask) -> Ints:
     lora, ranks = learner.config.model.lora, learner.config.ranks_of(cluster)
     if lora.aggregate != "stack":
         return np.asarray(who.any(axis=0), np.int64)
-    found: Ints = np.tensordot(ranks or [lora.rank or 0] * len(who), who, 1)
-    return found
+    return np.tensordot(ranks or [lora.rank or 0] * len(who), who, 1)
 
 
 def mean_change(learner: Learner, server: Handle, updates: Sequence[Weighted]) -> Handle:

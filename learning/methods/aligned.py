@@ -246,5 +246,4 @@ class Aligned(FedAvg):
             self.fitness, self.scored, self.served, self.options.fitness_average
         )
         self.aggregated(self.experts, changes)
-        moved: list[int] = np.flatnonzero(changes).tolist()
-        return moved
+        return np.flatnonzero(changes).tolist()

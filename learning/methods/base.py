@@ -396,8 +396,7 @@ class ExpertRegistry:
 
     def held_by(self, client: int) -> list[int]:
         """Return the experts that ``client`` holds."""
-        held: list[int] = np.flatnonzero(self.holders[client]).tolist()
-        return held
+        return np.flatnonzero(self.holders[client]).tolist()
 
     def _find_owners(self) -> None:
         # Asked for at every contact, and seldom another one.

@@ -326,5 +326,4 @@ class Splitting:
         return gone, taken
 
     def _drawn_for(self, cluster: int, among: Mask) -> list[int]:
-        listed: list[int] = np.flatnonzero(among & (self.drawn == cluster)).tolist()
-        return listed
+        return np.flatnonzero(among & (self.drawn == cluster)).tolist()

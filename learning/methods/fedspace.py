@@ -128,8 +128,7 @@ class FedSpace(Asynchronous):
         rows = [(int(start_s // slot_s) - slot, name) for start_s, name in sorted(contacts)]
         within = [(number, name) for number, name in rows if number < horizon]
         plans = self.drawn(stream(self.world.seed, "fedspace", slot))
-        best: Mask = plans[np.argmax([self.worth(plan, within) for plan in plans])]
-        return best
+        return plans[np.argmax([self.worth(plan, within) for plan in plans])]
 
     def drawn(self, rng: np.random.Generator) -> Mask:
         """Return candidates (R, I0): each with a share of aggregations of its own."""

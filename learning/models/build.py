@@ -26,8 +26,7 @@ from learning.rng import stream
 
 def torch_dtype(config: LearningConfig) -> torch.dtype:
     """Return the number format of weights and training."""
-    dtype: torch.dtype = getattr(torch, precision_of(config))
-    return dtype
+    return getattr(torch, precision_of(config))
 
 
 EMBEDDING_STD = 0.02

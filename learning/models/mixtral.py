@@ -117,8 +117,7 @@ class MixtralMoE(MoEModel):
         real = tokens >= 0
         seen = real if (real[:, 1:] > real[:, :-1]).any() else None
         out = self.model(input_ids=tokens.clamp_min(0), attention_mask=seen, use_cache=False)
-        hidden: Tensor = out.last_hidden_state
-        return hidden
+        return out.last_hidden_state
 
 
 def hugging_face_config(shape: TextShape) -> MixtralConfig:

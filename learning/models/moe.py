@@ -116,8 +116,7 @@ class Expert(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` (..., hidden) to (..., outputs), by default as many."""
-        out: Tensor = self.down(functional.gelu(self.up(x)))
-        return out
+        return self.down(functional.gelu(self.up(x)))
 
 
 class GatedExpert(nn.Module):
@@ -131,8 +130,7 @@ class GatedExpert(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` (..., hidden) to the same shape."""
-        out: Tensor = self.down(functional.silu(self.gate(x)) * self.up(x))
-        return out
+        return self.down(functional.silu(self.gate(x)) * self.up(x))
 
 
 class MoELayer(nn.Module):

@@ -136,8 +136,7 @@ class Pretext(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (n, classes) or projections (n, hidden) of ``x``."""
         features = self.extractor(x)
-        out: Tensor = self.head(features) if self.loss == "ce" else self.projector(features)
-        return out
+        return self.head(features) if self.loss == "ce" else self.projector(features)
 
 
 class NetworkedMoE(MoEModel):

@@ -43,8 +43,7 @@ class _ResidualMoE(MoEModel):
         for layer, norm in zip(self.moe, [*self.norms, self.norm][1:], strict=True):
             hidden = hidden + layer(normed)
             normed = norm(hidden)
-        logits: Tensor = self.head(self.pooled(normed))
-        return logits
+        return self.head(self.pooled(normed))
 
     def pooled(self, hidden: Tensor) -> Tensor:
         """Return a sample's vector (..., hidden)."""
@@ -109,8 +108,7 @@ class VectorMLP(nn.Module):
         """Return logits (..., classes) of features ``x`` (..., d)."""
         for layer in self.layers:
             x = functional.relu(layer(x))
-        logits: Tensor = self.head(x)
-        return logits
+        return self.head(x)
 
 
 class ImageCNN(nn.Module):
@@ -133,8 +131,7 @@ class ImageCNN(nn.Module):
         """Return logits (..., classes) of images ``x`` (..., channels, height, width)."""
         for convolution in (self.first, self.second):
             x = _pooled(functional.relu(convolution(x)))
-        logits: Tensor = self.head(functional.relu(self.hidden(x.flatten(-3))))
-        return logits
+        return self.head(functional.relu(self.hidden(x.flatten(-3))))
 
 
 def _pooled(x: Tensor) -> Tensor:
@@ -162,5 +159,4 @@ class TextMean(nn.Module):
         kept = (x >= 0)[..., None]
         vectors = self.words(x.clamp_min(0))
         mean = torch.where(kept, vectors, 0.0).sum(-2) / kept.sum(-2).clamp_min(1)
-        logits: Tensor = self.head(mean)
-        return logits
+        return self.head(mean)

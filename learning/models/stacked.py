@@ -111,8 +111,7 @@ def by_device(values: Tensor, x: Tensor) -> Tensor:
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     """Return the sum of the means over n of ``logits`` (..., n, C) and classes ``y`` (..., n)."""
-    found: Tensor = _CrossEntropy.apply(logits, y)  # type: ignore[no-untyped-call]
-    return found
+    return _CrossEntropy.apply(logits, y)  # type: ignore[no-untyped-call]
 
 
 class _CrossEntropy(torch.autograd.Function):

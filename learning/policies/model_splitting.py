@@ -111,8 +111,7 @@ def expert_classes(relevance: ArrayLike, threshold: float) -> list[str]:
     related = ((share >= threshold) & (share > 0.0)).sum(axis=0)
     shared = (related / len(share) >= SHARED_SHARE) & (related >= 2)
     classes = np.where(shared, "shared", np.where(related > 0, "domain", "seldom"))
-    named: list[str] = classes.tolist()
-    return named
+    return classes.tolist()
 
 
 def _own(share: NDArray[np.float64], owner: ArrayLike) -> NDArray[np.bool_]:

@@ -243,8 +243,7 @@ def client_weights(
 def weighted_sum(stacked: Tensor, weights: Sequence[float], name: str) -> Tensor:
     """Return ``sum_k w_k x_k`` over the devices of positive weight."""
     parts, shares = _weighted(stacked, weights, name)
-    total: Tensor = torch.tensordot(shares, parts, dims=1)
-    return total
+    return torch.tensordot(shares, parts, dims=1)
 
 
 def _weighted(

@@ -35,8 +35,7 @@ def not_finite(task: Task, state: Tensors) -> list[int]:
     if torch.stack([tensor.sum() for tensor in state.values()]).isfinite().all():
         return []  # a sum is finite only if all its numbers are
     broken = [~finite_rows(tensor) for tensor in state.values()]
-    found: list[int] = torch.stack(broken).any(0).nonzero().flatten().tolist()
-    return found
+    return torch.stack(broken).any(0).nonzero().flatten().tolist()
 
 
 def shapes(task: Task, tensors: Tensors) -> dict[str, list[int]]:

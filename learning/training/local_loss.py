@@ -66,8 +66,7 @@ def with_term(
                     f"the local loss {place} returns {tuple(shape)}; it must be one number, the "
                     "sum over all tensors and devices"
                 )
-            value: Tensor = plain(*batch) + term
-            return value
+            return plain(*batch) + term
 
         return total
 

@@ -65,8 +65,7 @@ class Operation:
     def function(self) -> Callable[..., Any]:
         """Import the function."""
         module, _, name = self.place.partition(":")
-        found: Callable[..., Any] = attrgetter(name)(import_module(module))
-        return found
+        return attrgetter(name)(import_module(module))
 
 
 def place_of(function: Callable[..., Any]) -> str:

@@ -96,8 +96,7 @@ def packed(tensors: Tensors) -> bytes:
         layout.append([name, kind, len(tensor) if alike else 0, list(own.shape)])
     text = bytearray(json.dumps(layout).encode())
     flat = {kind: torch.cat(rows) for kind, rows in parts.items()}
-    data: bytes = save({**flat, LAYOUT: torch.frombuffer(text, dtype=torch.uint8)})
-    return data
+    return save({**flat, LAYOUT: torch.frombuffer(text, dtype=torch.uint8)})
 
 
 def unpacked(data: bytes) -> Tensors:
@@ -141,5 +140,4 @@ def as_file(tensors: Tensors) -> bytes:
     from safetensors.torch import save
 
     # Stacked states share memory between devices (expand); a file needs a copy for each.
-    data: bytes = save({name: tensor.contiguous().clone() for name, tensor in tensors.items()})
-    return data
+    return save({name: tensor.contiguous().clone() for name, tensor in tensors.items()})

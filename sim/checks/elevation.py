@@ -67,8 +67,7 @@ class Gate:
     @cached_property
     def _gate_deg(self) -> Floats:
         """Lowest elevation of each of them."""
-        gate_deg: Floats = np.degrees(np.arcsin(self._frames.sin_mask))
-        return gate_deg
+        return np.degrees(np.arcsin(self._frames.sin_mask))
 
     def moved(self, rows: MovedRows) -> None:
         """Raise InvariantError if anything moved with its satellite below the gate."""

@@ -69,8 +69,7 @@ class _Held:
         if len(self._downloads) < REMEMBERED:
             oldest[:] = 0  # nothing is forgotten yet: what was given at the start is the oldest
             wanted[wanted == 0] = FOUND
-        lacking: Mask = (wanted[device] != FOUND) & (version >= oldest[device])
-        return lacking
+        return (wanted[device] != FOUND) & (version >= oldest[device])
 
     def _place(self, device: Ints) -> Ints | slice:
         """Where devices (R,) are among all (K,), each at most once and in order."""

@@ -176,5 +176,4 @@ def _inside(rows: MovedRows, some: slice, spans_s: Floats, number: Ints | int) -
     slack_s = ROUNDING * np.maximum(end_s, 1.0)
     last_s = np.where(rows.delivered[some], LAST_BITS_S, 0.0) + (end_s + slack_s)[number]
     begun = rows.start_s[some] >= (start_s - slack_s)[number]
-    inside: Mask = begun & (rows.end_s[some] <= last_s)
-    return inside
+    return begun & (rows.end_s[some] <= last_s)

@@ -87,13 +87,11 @@ class Presence:
     def present(self, time_s: Floats) -> Mask:
         """Which devices (K,) are there at their times (K,)."""
         begun = self._begun(time_s)
-        there: Mask = (begun == 0) | (time_s >= self._end_of(begun))
-        return there
+        return (begun == 0) | (time_s >= self._end_of(begun))
 
     def leaves_s(self, time_s: Floats) -> Floats:
         """When each device (K,) that is there leaves next; inf for never."""
-        leaves_s: Floats = self._begin_s[self._rows, self._begun(time_s)]
-        return leaves_s
+        return self._begin_s[self._rows, self._begun(time_s)]
 
     def returns_s(self, time_s: Floats) -> Floats:
         """The times (K,) themselves, or when the devices return that are away then."""
@@ -111,19 +109,16 @@ class Presence:
         # Time present by each leaving, which those who have worked longer have seen.
         by_leaving_s = np.where(np.isfinite(self._begin_s), self._begin_s - self._lost_s, np.inf)
         seen = np.count_nonzero(by_leaving_s < worked_s[:, None], axis=1)
-        after_s: Floats = np.maximum(worked_s + self._lost_s[self._rows, seen], from_s)
-        return after_s
+        return np.maximum(worked_s + self._lost_s[self._rows, seen], from_s)
 
     def _begun(self, time_s: Floats) -> Ints:
         """How many spells (K,) have begun by the times; of a device that is never ready, none."""
         begun = self._begin_s[:, :-1] <= np.where(np.isfinite(time_s), time_s, -1.0)[:, None]
-        count: Ints = np.count_nonzero(begun, axis=1)
-        return count
+        return np.count_nonzero(begun, axis=1)
 
     def _end_of(self, begun: Ints) -> Floats:
         """When the last of so many spells ends (K,)."""
-        end_s: Floats = self._end_s[self._rows, np.maximum(begun - 1, 0)]
-        return end_s
+        return self._end_s[self._rows, np.maximum(begun - 1, 0)]
 
     def _lost_by_s(self, time_s: Floats) -> Floats:
         """Seconds (K,) that the devices have been away by the times."""

@@ -55,8 +55,7 @@ def _once(make: Callable[[Scenario], M]) -> Callable[[Scenario], M]:
         key = make.__name__, id(scenario)
         if key not in known:
             known[key] = make(scenario), scenario  # as long as it is here, its id is its own
-        found: M = known[key][0]
-        return found
+        return known[key][0]
 
     return made
 

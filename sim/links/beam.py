@@ -240,8 +240,7 @@ def served_bits(curve: LinkCurve, start_s: float, end_s: float) -> Floats:
         return np.zeros(len(curve.time_s))
     if start_s <= curve.time_s[:, 0].min() and end_s >= curve.time_s[:, -1].max():
         return curve.capacity_bits
-    bits: Floats = curve.delivered_bits(end_s) - curve.delivered_bits(start_s)
-    return bits
+    return curve.delivered_bits(end_s) - curve.delivered_bits(start_s)
 
 
 def along(grid_s: Floats, values: Floats, when_s: Floats) -> Floats:
@@ -256,8 +255,7 @@ def along(grid_s: Floats, values: Floats, when_s: Floats) -> Floats:
     step = grid_s.take(at + 1) - begin_s
     share = np.divide(when - begin_s, step, out=np.ones_like(when), where=step > 0)
     low = values.take(at)
-    value: Floats = low + (values.take(at + 1) - low) * share
-    return value
+    return low + (values.take(at + 1) - low) * share
 
 
 # Without geometry: slots, or contacts of a file. Links that do not depend on it.

@@ -252,8 +252,7 @@ class Grid:
     @cached_property
     def first(self) -> Ints:
         """First point (R,) of each row."""
-        first: Ints = np.cumsum(self.points) - self.points
-        return first
+        return np.cumsum(self.points) - self.points
 
     @cached_property
     def row(self) -> Ints:

@@ -387,5 +387,4 @@ def crossings(
 def _passes(value: Floats, level: float) -> Mask:
     """Cells (P - 1,) with one end above a level."""
     above = value > level
-    passes: Mask = above[1:] != above[:-1]
-    return passes
+    return above[1:] != above[:-1]

@@ -81,8 +81,7 @@ def seconds(
     square = rate_bps**2 + 2.0 * bits / step_s * (end_rate_bps - rate_bps)
     # Rounding may take the square of the final rate a little below 0.
     after_s = 2.0 * bits / (rate_bps + np.sqrt(np.maximum(square, 0.0)))
-    least: Floats = np.minimum(after_s, step_s)
-    return least
+    return np.minimum(after_s, step_s)
 
 
 def everywhere(which: Mask) -> bool:

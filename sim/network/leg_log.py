@@ -130,8 +130,7 @@ class MovedRows:
     @cached_property
     def delivered(self) -> Mask:
         """Which rows are the last of a payload that is through."""
-        mask: Mask = self.outcome == DELIVERED
-        return mask
+        return self.outcome == DELIVERED
 
     def named(self, row: int) -> str:
         """Say which transfer a row is of."""

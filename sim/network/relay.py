@@ -72,8 +72,7 @@ class Relay:
         both: list[Way] = [("uplink", send.source), ("downlink", send.target)]
         message = _Message(send, [way for way in both if way[1] != SERVER], self._clock.event())
         self._post(message)
-        arrival: Arrival = yield message.reply
-        return arrival
+        return (yield message.reply)
 
     def _post(self, message: _Message) -> None:
         """Let a message wait for its next way, and start a courier for it if there is none."""

@@ -83,8 +83,7 @@ def _turn_s(leg: Transfer, others: Sequence[Transfer]) -> Floats:
     if len(busy_until_s) <= beside:
         return own_s
     # So many of the others may still send when the leg takes its sub-channels.
-    turn_s: Floats = np.maximum(own_s, busy_until_s[beside])
-    return turn_s
+    return np.maximum(own_s, busy_until_s[beside])
 
 
 def _stops_s(leg: Transfer) -> Floats:

@@ -183,8 +183,7 @@ class Transfer:
         stop_s = self.stop_s(by_s)
         under_way = self.who & (self.sent_s <= by_s) & (self.end_s > by_s)
         delay_s = np.where(under_way, self.end_s, 0.0) - np.where(under_way, self.sent_s, 0.0)
-        there_s: Floats = stop_s - delay_s
-        return there_s
+        return stop_s - delay_s
 
     def waited_s(self) -> Floats | None:
         """Seconds (K,) that a device with a link waited for a sub-channel; None if nobody did."""

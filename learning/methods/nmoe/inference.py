@@ -165,8 +165,7 @@ class Query:
             return {group.experts: end_s for group, end_s in zip(missed, ends, strict=True)}
 
         mine = (self.ask(self.asked[own]),) if own in self.asked else ()
-        ends: FallbackEnds = (yield All((*mine, rest())))[-1]
-        return ends
+        return (yield All((*mine, rest())))[-1]
 
     def ask(self, asked: Asked) -> Protocol:
         """Ask an expert, the client's own without a message; record the result in ``asked``."""

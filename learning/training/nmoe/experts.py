@@ -71,8 +71,7 @@ def features_of(task: Task, server: Tensors, x: Tensor) -> Tensor:
     """Return the features (n, d) of samples ``x`` (n, ...)."""
     model = pretext(task.config.model, task.spec, "none").extractor
     own = {name.removeprefix(EXTRACTOR): t for name, t in extractor_in(server).items()}
-    features: Tensor = functional_call(model, own, (x,))
-    return features
+    return functional_call(model, own, (x,))
 
 
 def outputs_of(task: Task, experts: Tensors, features: Tensor, combine: str) -> Tensor:
@@ -80,8 +79,7 @@ def outputs_of(task: Task, experts: Tensors, features: Tensor, combine: str) -> 
     model = expert_module(task.config.model, task.spec.classes, combine)
 
     def answers(tensors: dict[str, Tensor]) -> Tensor:
-        out: Tensor = functional_call(model, tensors, (features,))
-        return out
+        return functional_call(model, tensors, (features,))
 
     return vmap(answers, out_dims=1)(dict(experts))
 

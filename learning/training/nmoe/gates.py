@@ -47,8 +47,7 @@ def route(task: Task, gate: Tensors, features: Tensor, top_k: int | None, reach:
     """
     model = task.config.model
     module = gate_module(model, min(top_k or model.experts, model.experts))
-    routing: Routing = functional_call(module, {**gate, "reach": reach}, (features,))
-    return routing
+    return functional_call(module, {**gate, "reach": reach}, (features,))
 
 
 def reach_of(task: Task, reach: Sequence[bool]) -> Tensor:
