@@ -8,6 +8,7 @@ that are very deep or very large.
 
 import re
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -191,11 +192,11 @@ def too_deep(mapping: dict[str, Any]) -> Problem | None:
 def apply_overrides(mapping: dict[str, Any], overrides: Mapping[str, Any]) -> None:
     """Set each override in the mapping, in place.
 
-    Values that are text are read as YAML (`3`, `[a, b]`, `null`); others are taken as they are.
+    Values that are text are read as YAML (`3`, `[a, b]`, `null`); others are copied as they are.
     Raises ScenarioError for a key that cannot be set or a text that is not YAML.
     """
     for key, value in overrides.items():
-        set_key(mapping, key, _parsed(key, value) if isinstance(value, str) else value)
+        set_key(mapping, key, _parsed(key, value) if isinstance(value, str) else deepcopy(value))
 
 
 def set_key(mapping: dict[str, Any], key: str, value: Any) -> None:
