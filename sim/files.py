@@ -77,6 +77,13 @@ def folder_bytes(place: Path) -> int:
     return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
 
 
+def packaged(package: str, name: str) -> str:
+    """Return the text of a file that comes with a package."""
+    from importlib import resources
+
+    return resources.files(package).joinpath(name).read_text(encoding="utf-8")
+
+
 def check_not_a_pipe(path: Path) -> None:
     """Raise InputError for a pipe, socket or device: to open it could wait for ever."""
     if path.exists() and not (path.is_file() or path.is_dir()):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +14,7 @@ import typer
 
 from sim.cli.about import schema_of_files
 from sim.errors import InputError
-from sim.files import write_text
+from sim.files import packaged, write_text
 from sim.formatting import filled
 
 SCHEMA = "leomix.schema.json"
@@ -56,7 +55,7 @@ def _learning(data: str | None, model: str | None) -> dict[str, Any]:
     """Return what the template asks for; raise InputError for a form or kind that is none."""
     import yaml
 
-    forms = yaml.safe_load(resources.files("sim.cli").joinpath("templates/forms.yaml").read_bytes())
+    forms = yaml.safe_load(packaged("sim.cli", "templates/forms.yaml"))
     if data is None:
         if model is not None:
             raise InputError(f"--model {model}: goes with --data; add --data {', '.join(forms)}")

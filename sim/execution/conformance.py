@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from safetensors.numpy import load_file
 
 import scenarios
@@ -28,71 +29,19 @@ from sim.errors import InputError, Interrupted, InvariantError
 from sim.execution.checkpoint import JOURNAL
 from sim.execution.result import Result
 from sim.execution.running import run
+from sim.files import packaged
 
-BASE: dict[str, Any] = {
-    "seed": 3,
-    "stop": {"cycles": 4},
-    "orbit": {"source": "slots", "slots": {"seconds": 600, "idle": 1}},
-    "ground": {"clusters": [{"name": "A", "devices": 2}, {"name": "B", "devices": 3}]},
-    "link": {"preset": "paper"},
-    "compute": {"seconds_per_round": 100},
-    "learning": {
-        "steps_per_round": 2,
-        "batch_size": 4,
-        "gate_tuning_cycles": 1,
-        "rounds": {"per_contact": 1},
-        "pretraining": {"backbone_steps": 3, "expert_steps": 3, "gate_steps": 3},
-        "model": {"experts": 4, "hidden": 16, "expert_hidden": 16},
-    },
-}
-"""Two clusters in three slots that take turns, a few milliseconds of training per contact."""
-SIDELINKS = {"sidelink": {"rate_mbps": 1, "distance_km": 0.3}, "relay": "store"}
-NETWORKED = {"kind": "vector-nmoe", "hidden": 16, "expert_hidden": 8}
-PLAIN = {"kind": "vector-mlp", "hidden": 16}
+TRIALS: dict[str, Any] = yaml.safe_load(packaged("sim.execution", "trials.yaml"))
+"""The tiny scenario that methods are tried in, and sections that take the place of its own."""
+IN_ORBIT = TRIALS["in_orbit"]
+COLUMNS, *PASSES = IN_ORBIT["orbit"]["windows"].splitlines()
 OF_MIXTURES = ("model", "pretraining", "lora")
-PASSES = [
-    f"S{one},{('North', 'South')[(one + turn) % 2]},{np.datetime64(begin_s, 's')}Z,150"
-    for turn in range(4)
-    for one, begin_s in enumerate(range(1200 * turn, 1200 * turn + 600, 200))
-]
-
-
-def _windows(rows: Sequence[str]) -> dict[str, Any]:
-    text = "\n".join(["satellite,site,rise_utc,duration_s", *rows])
-    return {"orbit": {"source": "contacts", "windows": text}}
-
-
-ALONE: dict[str, Any] = {"ground": {"clusters": [{"name": "A", "devices": 1}]}}
-IN_ORBIT: dict[str, Any] = {
-    **_windows(PASSES),
-    "roles": {"server": "stations", "clients": "satellites"},
-    "ground": {"stations": [{"name": "North"}, {"name": "South"}]},
-    "link": {"preset": "paper", "downlink": {"rate": "fixed", "fixed_rate_mbps": 10}},
-}
-"""Three satellites, each at one of two stations and then at the other."""
-RINGS: dict[str, Any] = {
-    "start": "2026-01-01T00:00:00Z",
-    "stop": {"cycles": 1, "days": 0.07},
-    "compute": {"seconds_per_round": 600},
-    "orbit": {
-        **{"source": "walker", "altitude_km": 2000, "inclination_deg": 90},
-        **{"satellites": 10, "planes": 2, "phasing": 0},
-    },
-    "roles": IN_ORBIT["roles"],
-    "ground": {
-        "stations": [
-            {"name": name, "latitude_deg": place, "longitude_deg": 0}
-            for name, place in (("North", 89), ("South", -89))
-        ]
-    },
-    "link": {
-        "preset": "physical",
-        "isl": {"within_plane": "ring", "between_planes": "all", "rate_mbps": 100},
-    },
-}
-"""Two rings of five satellites over a station near each pole."""
 TOLERANCE = 1e-5
 """How far the weights of two ways to the same sum of gradients may lie apart."""
+
+
+def _windows(passes: Sequence[str]) -> dict[str, Any]:
+    return {"orbit": {"source": "contacts", "windows": "\n".join([COLUMNS, *passes])}}
 
 
 class _Skipped(Exception):
@@ -139,20 +88,21 @@ class _Trial:
 
     def __init__(self, name: str, options: Mapping[str, Any], folder: Path) -> None:
         self.folder = folder
-        self.said = deepcopy(BASE)
+        self.said = deepcopy(TRIALS["base"])
         self.said["learning"] |= {"method": name, "options": dict(options)}
         self.method = self._method()
 
     def _method(self) -> type[Method]:
         """Find the method, and change the scenario until it takes it."""
         whole = {"learning": {**self.said["learning"], "lora": {"rank": None}}}
-        for scene in ({}, whole, IN_ORBIT, {**IN_ORBIT, **whole}, RINGS, {**RINGS, **whole}):
+        orbits = IN_ORBIT, TRIALS["rings"]
+        for scene in ({}, whole, *({**one, **more} for one in orbits for more in ({}, whole))):
             with suppress(InputError):
                 found = method_of(scenarios.from_dict({**self.said, **scene}))[0]
                 self.said |= scene
                 return found
-        self.said["link"] |= SIDELINKS
-        self.said["learning"]["model"] = NETWORKED
+        self.said["link"] |= TRIALS["sidelinks"]
+        self.said["learning"]["model"] = TRIALS["networked"]
         return method_of(scenarios.from_dict(self.said))[0]
 
     @property
@@ -235,7 +185,7 @@ def _plain(trial: _Trial) -> None:
     if trial.method.needs_experts or not trial.method.trains:
         raise _Skipped("the method trains experts alone")
     said = {key: value for key, value in trial.said["learning"].items() if key not in OF_MIXTURES}
-    result = trial.run("plain", learning={**said, "model": PLAIN})
+    result = trial.run("plain", learning={**said, "model": TRIALS["plain"]})
     _check_moved(trial, result, "plain")
 
 
@@ -281,7 +231,7 @@ def _alone(trial: _Trial) -> None:
     if not vars(trial.method).get("alone_is_sgd"):  # of a class derived from it nothing is known
         raise _Skipped("the method does not claim it")
     learning = {**trial.said["learning"], "lora": {"rank": None}}
-    alone = _windows(PASSES[::3]) if trial.in_orbit else ALONE
+    alone = _windows(PASSES[::3]) if trial.in_orbit else TRIALS["alone"]
     changes: Any = {**alone, "learning": learning}
     events = trial.run("alone", **changes).events
     last_s = events[events.kind == "aggregate"].time_s.max()

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from sim.engine.setup import learner_of
 from sim.errors import InputError, as_input, custom_line, missing
 from sim.execution.folder import COMPLETE, POINTS, is_sweep
 from sim.execution.result import Result, load
-from sim.files import check_within, naming
+from sim.files import check_within, naming, packaged
 from sim.plan.budget import one_pass
 from sim.sweep.folder import ROWS, Sweep, read_sweep
 from sim.trace import arrow as plain
@@ -214,9 +213,8 @@ def citations(manifest: Mapping[str, Any]) -> str:
     sides = [link[side] for side in ("uplink", "downlink") if isinstance(link[side], dict)]
     used |= {f"{key} {side[key]}" for side in sides for key in ("rate", "atmosphere")}
     used |= {"environment"} if link["environment"] else set()
-    every = resources.files("sim.export").joinpath("citations.bib").read_text(encoding="utf-8")
     found = []
-    for entry in every.split("% for: ")[1:]:
+    for entry in packaged("sim.export", "citations.bib").split("% for: ")[1:]:
         heads, _, bibtex = entry.partition("\n")
         kind, _, names = heads.partition(" ")
         if used & {heads, *(f"{kind} {name}" for name in names.split(", "))}:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from scenarios import Scenario
 from sim.devices.satellites import satellites_of
 from sim.devices.sites import EARTH_RADIUS_KM, ground_sites
 from sim.errors import InputError
+from sim.files import packaged
 from sim.plots.canvas import Drawn, behind, colour, ink, name, new_axes
 
 STEP_S = 20.0
@@ -134,8 +134,7 @@ def _land(axes: Axes) -> None:
 
 @lru_cache(maxsize=1)
 def _rings() -> list[list[list[float]]]:
-    text = resources.files("sim.plots").joinpath("land.json").read_text(encoding="utf-8")
-    return json.loads(text)["rings"]
+    return json.loads(packaged("sim.plots", "land.json"))["rings"]
 
 
 # Names beside places on a map, where they cover each other as little as they can.

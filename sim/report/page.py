@@ -7,9 +7,9 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any
 
+from sim.files import packaged
 from sim.formatting import filled
 from sim.report.figures import Figures, sentence
 
@@ -66,8 +66,7 @@ def html(page: Page, figures: Figures) -> str:
     Its content security policy allows this style and this script alone, by their hashes.
     """
     style, script = (
-        resources.files("sim.report").joinpath("templates", name).read_text(encoding="utf-8")
-        for name in ("report.css", "timeline.js")
+        packaged("sim.report", f"templates/{name}") for name in ("report.css", "timeline.js")
     )
     shown = Shown()
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from sim.execution.folder import (
     read_manifest,
 )
 from sim.execution.result import Result, load
-from sim.files import check_out, check_within, written
+from sim.files import check_out, check_within, packaged, written
 from sim.sweep.engine import LOG, Outcome, Point
 from sim.trace.arrow import Vocabulary, array, coded_text
 from sim.trace.schema import FLOAT, INT, TEXT, TYPES
@@ -276,9 +275,7 @@ def targets_of(rows: pa.Table) -> list[str]:
     return [target for before, found, target in heads if found and not before]
 
 
-_FIGURES: dict[str, dict[str, str]] = yaml.safe_load(
-    resources.files("sim.sweep").joinpath("columns.yaml").read_text(encoding="utf-8")
-)
+_FIGURES: dict[str, dict[str, str]] = yaml.safe_load(packaged("sim.sweep", "columns.yaml"))
 DECIDED, FOLLOWING, MACHINE_COLUMNS = (
     {name: TYPES[kind] for name, kind in _FIGURES[which].items()}
     for which in ("decided", "following", "machine")

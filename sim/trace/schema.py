@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import Any
 
 import pyarrow as pa
 import yaml
+
+from sim.files import packaged
 
 DIRECTIONS = ("uplink", "downlink", "sidelink", "isl")
 
@@ -15,9 +16,7 @@ FLOAT, INT, TEXT, FLAG = pa.float64(), pa.int64(), pa.string(), pa.bool_()
 TIME = pa.timestamp("us", tz="UTC")
 TYPES = {"float": FLOAT, "int": INT, "text": TEXT, "flag": FLAG, "time": TIME}
 
-_TABLES: dict[str, dict[str, Any]] = yaml.safe_load(
-    resources.files("sim.trace").joinpath("tables.yaml").read_text(encoding="utf-8")
-)
+_TABLES: dict[str, dict[str, Any]] = yaml.safe_load(packaged("sim.trace", "tables.yaml"))
 
 COLUMNS: dict[str, dict[str, pa.DataType]] = {
     name: {column: TYPES[said.split()[0]] for column, said in table["columns"].items()}
