@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from statistics import mean, median, stdev
 from typing import Any, NamedTuple
 
+import yaml
+
 from sim.analysis.targets import TARGETS, Evaluation, first_reached, given, levels, named
+from sim.files import packaged
 from sim.formatting import as_yaml, data_size
 
 BASELINE = "synchronous"
@@ -20,7 +23,8 @@ LONGEST_LABEL = 48
 NO_RESULT = ("seed", "description", "learning.targets")
 """Keys by which runs of one group may differ."""
 
-SHARE = "{:.3f}".format
+LISTED: dict[str, dict[str, Any]] = yaml.safe_load(packaged("sim.analysis", "figures.yaml"))
+"""What ``figures.yaml`` says of each figure."""
 
 
 class Figure(NamedTuple):
@@ -29,48 +33,23 @@ class Figure(NamedTuple):
     Without a head it is one of ``compare --json`` only; without a path it has the same key there.
     """
 
-    head: str = ""
-    form: Callable[[float], str] = "{:g}".format
+    head: str
+    form: Callable[[float], str]
     unit: float = 1.0
-    path: tuple[str, ...] = ()
+    path: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, head: str = "", form: str = "{:g}", **more: Any) -> Figure:
+        """Return the figure of an entry of ``figures.yaml``."""
+        return cls(head, data_size if form == "data_size" else form.format, **more)
 
 
-FIGURES = {
-    "cycles": Figure("cycles"),
-    "contacts_served": Figure("contacts served"),
-    "service_hours": Figure("hours served", "{:.1f}".format),
-    "accuracy_start": Figure("start accuracy", SHARE),
-    "accuracy_final": Figure("final accuracy", SHARE),
-    "loss_start": Figure(),
-    "loss_final": Figure("final loss", SHARE),
-    "staleness_mean": Figure("mean staleness", SHARE),
-    "round_count": Figure("rounds", path=("rounds", "count")),
-    "round_mean_s": Figure("mean round (h)", "{:.2f}".format, 3600.0, ("rounds", "mean_s")),
-    "round_planes": Figure("planes per round", "{:.2f}".format, path=("rounds", "planes")),
-    "client_idle_share": Figure("idle share of clients", SHARE),
-    "f1_final": Figure("macro F1", SHARE),
-    "local_ratio_final": Figure("kept local", SHARE),
-    "local_count_share_final": Figure(),
-    "local_weight_share_final": Figure(),
-    "latency_mean_s": Figure("mean latency (s)", SHARE, path=("inference", "latency_mean_s")),
-    "latency_p95_s": Figure("95 % latency (s)", SHARE, path=("inference", "latency_p95_s")),
-    "sent_bytes": Figure(path=("inference", "sent_bytes")),
-    "assignment_variation": Figure(
-        "variation of assignments", SHARE, path=("alignment", "assignment_variation")
-    ),
-    "sample_variation": Figure(
-        "variation of samples", SHARE, path=("alignment", "sample_variation")
-    ),
-    "jain_index": Figure(path=("alignment", "jain_index")),
-    "fitness_mean": Figure("fitness", SHARE, path=("alignment", "fitness_mean")),
-    "uplink_bytes": Figure("uplink", data_size),
-    "downlink_bytes": Figure("downlink", data_size),
-    "sidelink_bytes": Figure("sidelink", data_size),
-    "isl_bytes": Figure("ISL", data_size),
-    "device_rounds": Figure("device rounds"),
-    "gradient_steps": Figure(),
-    "energy_j": Figure(),
-}
+def figures_listed(kind: str) -> dict[str, Figure]:
+    """Return the figures of one of the lists of ``figures.yaml``."""
+    return {key: Figure.of(**listed) for key, listed in LISTED[kind].items()}
+
+
+FIGURES = figures_listed("of_groups")
 """What is known of a group of runs, in the order in which text and pages show it."""
 
 
@@ -209,7 +188,7 @@ def _row(group: Group, targets: Sequence[float]) -> dict[str, Any]:
         "stand_in": group.runs[0].summary["stand_in"],
         "seeds": [run.summary["seed"] for run in group.runs],
         **{
-            key: over_seeds(group.values(*(figure.path or (key,))))
+            key: over_seeds(group.values(*(figure.path or [key])))
             for key, figure in FIGURES.items()
         },
         **{

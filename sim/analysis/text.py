@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sim.analysis.comparison import FEWEST, FEWEST_RANKED, FIGURES
+from sim.analysis.comparison import FEWEST, FEWEST_RANKED, FIGURES, figures_listed
 from sim.formatting import data_size, filled, table
 
 LONGEST_HEAD = 32
@@ -76,26 +76,21 @@ def target_rows(comparison: Mapping[str, Any]) -> dict[str, dict[str, list[str]]
         found, ratio = group[key][name], group["ratio"][name]
         if found["min"] is None and group["cycles_to"][name]["min"] is not None:
             return "not known"
-        text = spread(found, *FORMS[key][1:])
+        text = spread(found, TO_TARGETS[key].form, TO_TARGETS[key].unit)
         return f"{text} ({ratio:.1f}x)" if key == "cycles_to" and ratio not in (None, 1.0) else text
 
     return {
-        what: {
+        figure.head: {
             name: [shown(group, key, name) for group in comparison["groups"]]
             for name in comparison["targets"]
             if any(group[key][name]["min"] is not None for group in comparison["groups"])
         }
-        for key, (what, *_) in FORMS.items()
+        for key, figure in TO_TARGETS.items()
     }
 
 
-FORMS: dict[str, tuple[str, Callable[[float], str], float]] = {
-    "cycles_to": ("cycles", "{:g}".format, 1.0),
-    "hours_to": ("days", "{:.1f}".format, 24.0),
-    "gradient_steps_to": ("gradient steps", "{:g}".format, 1.0),
-    "energy_j_to": ("energy", "{:,.1f} kJ".format, 1e3),
-}
-"""What a target takes: how it is called and shown, and in which unit."""
+TO_TARGETS = figures_listed("to_targets")
+"""What a target takes."""
 
 
 def comparison_text(comparison: Mapping[str, Any]) -> str:

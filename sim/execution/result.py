@@ -166,10 +166,8 @@ PAGE = """<div>
 
 def spent_text(spent: Spent) -> str:
     """Say in which shares time went by, the largest first."""
-    parts = {"transmitting": spent.transmitting_s, "queueing": spent.queueing_s}
-    parts |= {"training": spent.training_s, "waiting": spent.waiting_s}
-    largest = sorted(parts.items(), key=lambda part: -part[1])
-    return ", ".join(f"{seconds / spent.total_s:.1%} {name}" for name, seconds in largest)
+    largest = sorted(spent.shares.items(), key=lambda part: -part[1])
+    return ", ".join(f"{share:.1%} {name}" for name, share in largest)
 
 
 def _accuracy(result: Result) -> str:

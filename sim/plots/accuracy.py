@@ -49,7 +49,6 @@ def accuracy_of(
     rows = measured(self.run.tables["metrics"], what)
     if not len(rows):
         raise InputError(f"the run has no {what}: it is timing-only, or ended before it began")
-    names = sorted(pc.unique(rows["cluster"].drop_null()).to_pylist()) if clusters else []
     pooled = rows.filter(pc.equal(rows["scope"], "global"))
     method = self.run.manifest.get("method")
     if not clusters:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 
 from learning.requests.cluster import Floats, Ints
-from sim.analysis.comparison import FIGURES, Figure
+from sim.analysis.comparison import FIGURES, LISTED, Figure, figures_listed
 from sim.errors import InputError
 from sim.plots.canvas import behind, legend, name, name_ticks, new_axes, of_methods
 
@@ -19,25 +19,15 @@ MARKERS = "os^Dvx+*"
 METHOD = "learning.method"
 FEW = 100
 """Fields up to which each value is written into its own."""
-
-
-OWN = {
-    "hours": Figure("simulated time (h)", "{:.2f}".format),
-    "idle_share": Figure("idle share of device time", "{:.3f}".format),
-    "uplink_bytes": Figure("uplink (MB)", "{:.4g}".format, 1e6),
-    "wall_s": Figure("wall time (s)", "{:.2f}".format),
-}
+OF_POINTS = figures_listed("of_points")
 """Figures that comparisons do not have, or not as numbers in one unit."""
-UNITS = {"deg": "degrees", "ghz": "GHz", "mhz": "MHz", "mbps": "Mbit/s", "db": "dB", "dbm": "dBm"}
-UNITS |= {"dbi": "dBi", "dbw": "dBW", "gib": "GiB", "w": "W", "k": "K", "m": "m", "hz": "Hz"}
-UNITS |= {"km": "km", "s": "s", "kg": "kg", "j": "J", "bytes": "bytes"}
 
 
 def in_words(key: str) -> str:
     """Return the name of a key or a column with its unit: ``altitude (km)``."""
     first, _, last = key.rsplit(".", 1)[-1].rpartition("_")
-    if first and last in UNITS:
-        return f"{first.replace('_', ' ')} ({UNITS[last]})"
+    if first and last in LISTED["units"]:
+        return f"{first.replace('_', ' ')} ({LISTED['units'][last]})"
     return f"{first} {last}".replace("_", " ").strip()
 
 
@@ -45,7 +35,7 @@ def figure_of(column: str) -> Figure:
     """Return the figure that a column of a sweep's rows has."""
     if column.startswith("hours_to_"):
         return Figure(f"hours to {column.removeprefix('hours_to_')} accuracy", "{:.2f}".format)
-    return OWN.get(column) or FIGURES.get(column) or Figure(in_words(column), "{:.3g}".format)
+    return OF_POINTS.get(column) or FIGURES.get(column) or Figure(in_words(column), "{:.3g}".format)
 
 
 def heat_map(

@@ -202,11 +202,11 @@ def _reasons(best: Standing, last: Standing, asked: Question, runs: Runs) -> Ite
 
     def means(standing: Standing) -> dict[str, float]:
         read = [runs[row["folder"]] for row in standing.rows if row["folder"] in runs]
-        spent = [run.critical_path.spent for run in read]
+        shares = [run.critical_path.spent.shares for run in read]
         figures: dict[str, list[float]] = {
-            what: [one._asdict()[f"{what}_s"] / one.total_s for one in spent]
+            what: [one[what] for one in shares]
             for what in ("waiting", "transmitting", "queueing")
-            if all(one.total_s for one in spent)
+            if all(shares)
         }
         for name in COUNTED:
             figures[name] = [row[name] for row in standing.rows if row.get(name) is not None]
