@@ -34,6 +34,7 @@ class Score(TypedDict):
     local_ratio: NotRequired[float]
     local_count_share: NotRequired[float]
     local_weight_share: NotRequired[float]
+    local_reach_ratio: NotRequired[float]
 
 
 def evaluate(

@@ -122,7 +122,7 @@ def _mean(values: list[Any]) -> float | None:
 # Figures of networked experts: who answers for whom, how well, and how fast.
 
 
-MEASURED = ("f1", "local_ratio", "local_count_share", "local_weight_share")
+MEASURED = ("f1", "local_ratio", "local_count_share", "local_weight_share", "local_reach_ratio")
 """Columns of the metrics table that only networked experts fill."""
 
 

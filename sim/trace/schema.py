@@ -39,7 +39,7 @@ OPTIONAL = tuple(name for name, table in _TABLES.items() if "optional" in table)
 UNDIGESTED = tuple(name for name, table in _TABLES.items() if "undigested" in table)
 """Tables that the digests leave out: those of runs from before there were any stay the same."""
 UNDIGESTED_COLUMNS = _said("undigested")
-"""Columns that they leave out: what these say follows from others."""
+"""Columns that they leave out: what these say follows from others, or was added later."""
 APPENDED = _said("appended")
 """Columns that only some runs fill; a folder of before they were there is read without them."""
 LEARNED = _said("learned")

@@ -43,8 +43,16 @@ class Serving(System):
     def routes(self, batch=0, size=20, **how):
         return self.asked("routes", client=ME, batch=batch, size=size, **how)
 
-    def scores(self, routing="gate", **how):
-        return self.asked("scores", routing, combine=self.combine, **how)
+    def scores(self, routing="gate", in_reach=(), **how):
+        how |= {"combine": self.combine, "in_reach": dict(in_reach)}
+        return self.asked("scores", routing, **how)
+
+    def first(self, cluster, device, own, others):
+        """Share of the test set whose logit of ``own`` is larger than those of ``others``."""
+        model = self.assembled(cluster, device)
+        with torch.no_grad():
+            logits = model.extractor(self.x) @ model.moe.gate.weight.T + model.moe.gate.bias
+        return (logits[:, [own]] > logits[:, others]).all(1).double().mean().item()
 
     def answered(self, routed, came, late, tested=None):
         """Answer a query's samples whose first and second expert have answered, or not."""
@@ -135,6 +143,19 @@ def test_routes_are_those_of_the_clients_gate(system):
         limited = system.routes(reach=[e in here for e in range(5)])
         assert {e for row in limited["chosen"] for e in row} <= set(here)
     assert limited["weights"] == [[1.0]] * 20
+
+
+def test_the_local_ratio_in_reach_asks_the_first_expert_that_a_client_can_send_to(system):
+    """A/0 reaches all, A/1 itself alone, A/2 nobody who holds an expert; B/0 and B/1 each other."""
+    all_, pairs = [ALL] * 3, [[expert > 2 for expert in range(5)]] * 2
+    reach = [ALL, [expert == 1 for expert in range(5)], [False] * 5]
+    (some, both), (every, _) = (system.scores(in_reach={"a": a, "b": pairs}) for a in (reach, all_))
+    shares = [system.first("a", 0, 0, [1, 2, 3, 4]), 1.0, 0.0]
+    assert some["local_reach_ratio"] == pytest.approx(np.mean(shares))
+    shares = [system.first("b", 0, 3, [4]), system.first("b", 1, 4, [3])]
+    assert both["local_reach_ratio"] == pytest.approx(np.mean(shares))
+    assert every["local_reach_ratio"] == every["local_ratio"]
+    assert "local_reach_ratio" not in system.scores()[0]
 
 
 def test_answers_by_what_has_arrived(system):

@@ -121,6 +121,9 @@ def test_how_queries_end(ground, link, said, outcomes, span_s):
         assert (rows.experts.str[0] == rows.cluster).all()
     elif not outcomes:
         assert set(rows.experts) == names
+        last = result.metrics.iloc[-1]
+        assert last.local_reach_ratio == 1.0
+        assert len(names) == 1 or last.local_ratio < 0.6
         told = events(result, "fault").detail.str.count("reach nobody else's expert")
         assert told.sum() == (0 if len(names) == 1 else len(ground["clusters"]))
 

@@ -66,7 +66,7 @@ def _report_isolated(system: Networked, me: Cluster, routing: str) -> Protocol:
     clients = system.clients
     if routing == "local" or len(clients.nodes) == 1:
         return
-    reach = (yield Reach()) & clients.with_expert
+    reach = system.reach[me.name] & clients.with_expert
     isolated = [
         node
         for node in clients.of(me.name)

@@ -15,6 +15,7 @@ from learning.methods.nmoe.inference import infer
 from learning.methods.nmoe.options import NetworkedOptions
 from learning.methods.nmoe.system import Networked
 from learning.requests.cluster import Assign, Cluster, Measure, Note, Train
+from learning.requests.peers import Reach
 from learning.values.lazy import Handle, Operation
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class NMoE(Networked):
             yield Note("fault", self.version, f"no contact left in stage {stage}")
             return
         if self.clients.with_expert.any():
+            self.reach[me.name] = yield Reach()
             yield from infer(self, me, self.trainer.routing)
         elif me.index == 0:
             yield Note("fault", self.version, "no client holds an expert: nobody can answer")
@@ -133,10 +135,11 @@ class NMoE(Networked):
             ]
         held = self._routed(routing)
         reach = self.clients.with_expert
-        key = (routing, reach.tobytes(), *(handle.key for handle in held))
+        known = self.reach if len(self.reach) == len(self.world.clusters) else {}
+        key = (routing, reach.tobytes(), len(known), *(handle.key for handle in held))
         if self._scored[0] != key:
             how = {"routing": routing, "reach": reach, "combine": self.options.combine}
-            self._scored = key, self.learner.number(SCORES, *held, **how)
+            self._scored = key, self.learner.number(SCORES, *held, **how, in_reach=known)
         return self._scored[1]
 
     def _routed(self, routing: str) -> tuple[Handle, ...]:

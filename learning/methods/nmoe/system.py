@@ -44,8 +44,9 @@ class Networked(Method):
 
     ``server`` is the shared extractor, ``experts`` and ``gates`` are those of the clients, stacked
     over a cluster's devices, by cluster; each stage fills in its own. ``samples`` (K,) counts each
-    client's samples, by cluster. Start weights are drawn from the scenario's seed, which all
-    clients know: they are never sent.
+    client's samples, by cluster; ``reach`` (K, N) is whom its clients could send to when inference
+    began. Start weights are drawn from the scenario's seed, which all clients know: they are never
+    sent.
     """
 
     Options: ClassVar[type] = NetworkedOptions
@@ -63,6 +64,7 @@ class Networked(Method):
         self.experts: dict[str, Handle] = {}
         self.gates: dict[str, Handle] = {}
         self.samples: dict[str, Ints] = {}
+        self.reach: dict[str, Mask] = {}
         self.arrivals: dict[str, int] = {}
         self._tested: Handle | None = None
 

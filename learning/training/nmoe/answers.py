@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from learning.models.moe import Routing
 from learning.models.nmoe import answer, losses, mixed
 from learning.requests.cluster import Floats, Ints
 from learning.requests.peers import Node
 from learning.rng import stream
 from learning.training.evaluation import Score
-from learning.training.nmoe.experts import first_client
 from learning.training.nmoe.gates import routes_of
 from learning.training.task import Task
 
@@ -95,28 +93,37 @@ def scores(
     routing: str,
     reach: Sequence[bool],
     combine: str,
+    in_reach: Mapping[str, Sequence[Sequence[bool]]],
 ) -> list[Score]:
     """Return the means over each cluster's clients on the global test set.
 
     Each sample counts once per client. The loss is nan if a mixture is not finite, as for any
-    diverged model.
+    diverged model. ``local_reach_ratio`` counts the samples whose first expert among those that the
+    client can send to, ``in_reach`` (K, N) by cluster, is its own; it is left out where these are
+    not known.
     """
     from sklearn.metrics import f1_score
 
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in task.config.clusters}
     labels, classes = tested["labels"], range(task.spec.classes)
     y = labels.numpy(force=True)
-    for node, weights, found in _clients(task, tested, gates, routing, reach):
-        expert = first_client(task, node.cluster) + node.device
-        logits = answer(mixed(found.weight, tested["outputs"]), combine)
+    for own, node in enumerate(_clients(task)):
+        weight, weights, top = _routed(task, tested, gates, routing, node, reach)
+        logits = answer(mixed(weight, tested["outputs"]), combine)
         guessed = logits.argmax(-1).numpy(force=True)
         score = {
             "accuracy": float((y == guessed).mean()),
             "loss": float(losses(logits.double(), labels, combine).mean()),
             "f1": float(f1_score(y, guessed, labels=classes, average="macro", zero_division=0)),
         }
-        top = found.chosen[:, 0].numpy(force=True)
-        rows[node.cluster].append(score | local_shares(weights, top, expert))
+        score |= local_shares(weights, top, own)
+        if in_reach:
+            near = (np.array(reach) & in_reach[node.cluster][node.device]).tolist()
+            score["local_reach_ratio"] = 0.0  # who reaches no expert answers nothing
+            if any(near):
+                _, weights, top = _routed(task, tested, gates, routing, node, near)
+                score["local_reach_ratio"] = local_shares(weights, top, own)["local_ratio"]
+        rows[node.cluster].append(score)
     return [
         Score(
             cluster=cluster,
@@ -131,21 +138,30 @@ def pattern(
     task: Task, tested: Tensors, *gates: Tensors, routing: str, reach: Sequence[bool]
 ) -> dict[str, list[list[float]]]:
     """Return the gating pattern (N, N), ``top1`` and ``weights``: row i of client i sums to 1."""
-    clients = _clients(task, tested, gates, routing, reach)
-    rows = [pattern_row(weights, own.chosen[:, 0].numpy(force=True)) for _, weights, own in clients]
+    clients = (_routed(task, tested, gates, routing, node, reach) for node in _clients(task))
+    rows = [pattern_row(weights, top) for _, weights, top in clients]
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
-def _clients(
-    task: Task, tested: Tensors, gates: Sequence[Tensors], routing: str, reach: Sequence[bool]
-) -> Iterator[tuple[Node, Floats, Routing]]:
-    """Route the whole test set for each client; the weights are numpy's, too."""
-    for number, cluster in enumerate(task.config.clusters):
-        for device in range(task.devices(cluster)):
-            node = Node(cluster, device)
-            gate = _own(gates[number : number + 1], node)
-            found = routes_of(task, tested["features"], gate, routing, node, reach, "test")
-            yield node, found.weight.double().numpy(force=True), found
+def _clients(task: Task) -> list[Node]:
+    names = zip(task.config.clusters, task.config.devices, strict=True)
+    return [Node(cluster, device) for cluster, count in names for device in range(count)]
+
+
+def _routed(
+    task: Task,
+    tested: Tensors,
+    gates: Sequence[Tensors],
+    routing: str,
+    node: Node,
+    reach: Sequence[bool],
+) -> tuple[Tensor, Floats, Ints]:
+    """Route the whole test set for one client; the weights, also as numpy's, and first choices."""
+    number = task.config.clusters.index(node.cluster)
+    gate = _own(gates[number : number + 1], node)
+    found = routes_of(task, tested["features"], gate, routing, node, reach, "test")
+    first = found.chosen[:, 0].numpy(force=True)
+    return found.weight, found.weight.double().numpy(force=True), first
 
 
 def _own(gates: Sequence[Tensors], node: Node) -> dict[str, Tensor]:
