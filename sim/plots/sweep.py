@@ -94,12 +94,13 @@ def lines(
     numeric = all(isinstance(level, int | float) for level in across)
     place = np.array(across, float) if numeric else np.arange(len(across), dtype=float)
     looks = of_methods([level if group == METHOD else None for level in groups])
-    axes, handles = axes or new_axes(), []
+    axes, handles, names = axes or new_axes(), [], []
     for number, look in enumerate(looks):
         here = mine == number
         low, middle, high = _quantiles(column[here], values[here], len(across), (0.0, 0.5, 1.0))
         shown = {x: _plain(across), "median": middle, "least": low, "greatest": high}
         behind(axes, figure=figure.head, **{group or "line": _text(groups[number])}, **shown)
+        names.append(_text(groups[number]) + (": none" if np.isnan(middle).all() else ""))
         # Lines may coincide: one below shows between another's dashes, and by its marks.
         marker = MARKERS[number % len(MARKERS)]
         handles += axes.plot(place, middle, marker=marker, fillstyle="none", ms=4, **look)
@@ -113,7 +114,7 @@ def lines(
     axes.set_xlabel(name(in_words(x), 40))
     axes.set_ylabel(name(figure.head, 40))
     if group is not None:
-        legend(axes, handles, [_text(level) for level in groups])
+        legend(axes, handles, names)
     return axes
 
 

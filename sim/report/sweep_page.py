@@ -92,7 +92,7 @@ def _drawings(rows: pa.Table, keys: Sequence[str], target: str | None) -> dict[s
     mapped = others and values[across] * values[others[0]] <= SPARSEST * len(rows)
     known = figures(rows, target)
     drawn = {
-        name: figure.head.capitalize()
+        name: figure.head[0].upper() + figure.head[1:]
         for name, figure in known.items()
         if name in (*DRAWN, f"hours_to_{target}") and len(pc.unique(rows[name])) > 1
     }

@@ -81,8 +81,8 @@ def questions(done: Sequence[Row], target: str | None) -> list[Question]:
     if all(row["accuracy_final"] is None for row in done):
         rounds = all(row.get("round_mean_s") is not None for row in done)
         return [
-            Question("cycles", "The most complete cycles", True, "{:.4g}".format),
             *[Question("round_mean_s", "The shortest rounds in the mean", False, seconds)] * rounds,
+            Question("cycles", "The most complete cycles", True, "{:.4g}".format),
             Question("contacts_served", "The most contacts served", True, "{:.4g}".format),
         ]
     hours = f"The least time to {target} accuracy"
@@ -134,14 +134,12 @@ def _best(standings: Sequence[Standing], question: Question) -> str:
     values = [value for one in whole for value in one.by_seed.values()]
     if whole and min(values) == max(values) and not lacking:
         return f"{question.text}: {question.form(values[0])}, at every point."
-    without = "; ".join(_lack(one, question) for one in lacking[:3])
-    without += f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+    without = _without(lacking, question)
     if not whole:
         return f"{question.text}: no combination has it with all of its seeds: {without}."
     best = whole[0]
-    more = sum(one.mean == best.mean for one in whole) - 1
-    also = f" and {more} more" if more else ""
-    text = f"{question.text}: {question.form(best.mean)}, at {best.label}{also}"
+    equal = _some([one.label for one in whole if one.mean == best.mean])
+    text = f"{question.text}: {question.form(best.mean)}, at {equal}"
     text += f", {_mean_of(list(best.by_seed.values()), question)}"
     if min(values) < max(values):
         text += f"; the points range from {question.form(min(values))} to "
@@ -149,9 +147,19 @@ def _best(standings: Sequence[Standing], question: Question) -> str:
     return f"{text}. Without it: {without}." if without else f"{text}."
 
 
-def _lack(one: Standing, question: Question) -> str:
-    reasons = {why_none(row) for row in one.rows if row[question.column] is None}
-    return f"{one.label} ({', '.join(sorted(reasons))})"
+def _without(lacking: Sequence[Standing], question: Question) -> str:
+    """Name the combinations that lack a figure by what they have instead."""
+    labels: dict[str, list[str]] = {}
+    for one in lacking:
+        reasons = {why_none(row) for row in one.rows if row[question.column] is None}
+        labels.setdefault(", ".join(sorted(reasons)), []).append(one.label)
+    return "; ".join(f"{_some(same)} ({reason})" for reason, same in labels.items())
+
+
+def _some(labels: Sequence[str]) -> str:
+    """Name two combinations, or the first one and how many others there are."""
+    others = f" and {len(labels) - 1} more" if len(labels) > 2 else ""
+    return f"{labels[0]}{others}" if others else " and ".join(labels)
 
 
 def _mean_of(values: Sequence[float], question: Question) -> str:

@@ -31,13 +31,17 @@ def test_a_value_does_not_win_because_its_bad_points_were_refused() -> None:
         for seed in (1, 2, 3)
     ]
     text = said(rows, ["km", "mask"])
-    assert "The best final accuracy: 0.822, at km=800, mask=5 and 1 more, mean of 3 seeds" in text
+    best = "The best final accuracy: 0.822, at km=800, mask=5 and km=800, mask=15, mean of 3 seeds"
+    assert best in text
     assert "By km, all else equal (6 of 9 settings): 800 is best, before 500: 0.020 apart" in text
     assert "Without it: km=500, mask=25 (no contact)." in text
     assert (
         "By mask, all else equal (3 of 6 settings): 5 and 15 are best, before 25: 0.220 apart"
         in text
     )
+    far = [point(1, None, km=km, mask=25) for km in (300, 400, 500)]
+    text = said([*rows[:1], *far], ["km", "mask"])
+    assert "Without it: km=300, mask=25 and 2 more (no contact)." in text
 
 
 def test_a_difference_is_called_noise_by_the_interval_of_its_pairs() -> None:
@@ -59,7 +63,7 @@ def test_a_method_is_compared_at_each_orbit_and_the_reason_is_named() -> None:
     assert "By km, all else equal: no difference between 500 and 900." in text
     assert "By method, all else equal: a is best, before b: 0.200 apart" in text
     assert "from the last, km=900, method=b with 0.700: 60 contacts served against 30." in text
-    assert "Without it: km=500, method=b (never); km=900, method=b (never)." in text
+    assert "Without it: km=500, method=b and km=900, method=b (never)." in text
 
 
 def test_no_contact_is_a_result_and_the_sweep_goes_on_past_it(leomix: Any, tmp_path: Path) -> None:
