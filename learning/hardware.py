@@ -17,24 +17,25 @@ def describe() -> str:
     """Return one line: CPU threads, and CUDA devices if there are any."""
     import torch
 
-    if not torch.cuda.is_available():
-        return f"torch {torch.__version__} computes on the CPU; no CUDA device"
-    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return f"torch {torch.__version__} computes on CUDA: {', '.join(names)}"
+    names = ", ".join(map(torch.cuda.get_device_name, range(torch.cuda.device_count())))
+    where = f"CUDA: {names}" if names else "the CPU; no CUDA device"
+    return f"torch {torch.__version__} computes on {where}"
 
 
-def compute_device(asked: str) -> str:
+def compute_devices(asked: str) -> tuple[str, ...]:
     """Return ``cpu``, ``cuda`` or ``cuda:N`` for ``learning.device``; ``auto`` takes what is there.
 
-    On CUDA, matrices are then multiplied the same way in each run. Raises ValueError where a
-    device is asked for that is not there.
+    Of several the first holds the server's model. On CUDA, matrices are then multiplied the same
+    way in each run. Raises ValueError where a device is asked for that is not there.
     """
-    if asked == "cpu" or (asked == "auto" and not _cuda_devices()):
-        return "cpu"
-    if asked != "auto" and (seen := seen_without(asked)):
-        raise ValueError(f"learning.device is {asked!r}, but torch sees {seen}; use 'auto'")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    return "cuda" if asked == "auto" else asked
+    if asked == "auto":
+        asked = "cuda" if _cuda_devices() else "cpu"
+    for device in asked.split(","):
+        if device != "cpu" and (seen := seen_without(device)):
+            raise ValueError(f"learning.device is {asked!r}, but torch sees {seen}; use 'auto'")
+    if asked != "cpu":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return tuple(asked.split(","))
 
 
 def seen_without(device: str) -> str:
@@ -81,17 +82,6 @@ GROUP_FILES = {
 """Limit and usage of a control group of version 2, which names no controllers, and of version 1."""
 
 
-def check_memory(needed: float, device: str) -> None:
-    """Raise ValueError with both figures where ``needed`` bytes are more than ``device`` has."""
-    free = free_bytes(device)
-    if free is not None and needed > free:
-        where = "CUDA device" if device.startswith("cuda") else "machine"
-        raise ValueError(
-            f"the model needs {needed / 2**30:.1f} GiB and the {where} has {free / 2**30:.1f} GiB "
-            "free; use learning.precision=bfloat16, a smaller model, or learning.train=false"
-        )
-
-
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an allocation by Python, NumPy or torch (a RuntimeError of its own words) failed."""
     words = ("can't allocate memory", "out of memory", "not enough memory")
@@ -111,7 +101,10 @@ def free_bytes(device: str) -> int | None:
         return int(torch.cuda.mem_get_info(device)[0])
     lines = _text(MEMINFO).splitlines()
     available = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return min((*available, *_left_in_groups(), *_left_of_limit()), default=None)
+    most, pages = address_limit(), _text(STATM).split()
+    if most is not None and pages:
+        available.append(max(most - int(pages[0]) * PAGESIZE, 0))
+    return min((*available, *_left_in_groups()), default=None)
 
 
 def _text(path: Path) -> str:
@@ -140,13 +133,6 @@ def _left(group: Path, limit: str, usage: str) -> Iterator[int]:
         files = dict(zip(stat[::2], stat[1::2], strict=False))
         reclaimable = int(files.get("total_inactive_file", files.get("inactive_file", "0")))
         yield max(int(most) - int(used) + reclaimable, 0)
-
-
-def _left_of_limit() -> Iterator[int]:
-    """What ``ulimit -v`` leaves of the address space."""
-    most, pages = address_limit(), _text(STATM).split()
-    if most is not None and pages:
-        yield max(most - int(pages[0]) * PAGESIZE, 0)
 
 
 def address_limit() -> int | None:

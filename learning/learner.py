@@ -16,7 +16,7 @@ from learning.architecture.costs import Architecture, architecture, sized_by
 from learning.architecture.kinds import resolved_task
 from learning.config import LearningConfig, ModelConfig
 from learning.files import Fingerprints, fingerprints_under
-from learning.hardware import compute_device
+from learning.hardware import compute_devices
 from learning.held import Held
 from learning.metrics import place_outside
 from learning.provenance import environment, gpu_name, why_not_cacheable
@@ -143,13 +143,15 @@ class Learner:
         files = fingerprints_under(config.named)
         if self._shared_files not in (None, files):
             raise ValueError("a file that is learnt from has changed since the run began; run anew")
-        return _built_task(config, MODELS.find(config.model.kind), files)
+        task = _built_task(config, MODELS.find(config.model.kind), files)
+        _, *others = compute_devices(self.config.device)
+        return dataclasses.replace(task, others=tuple(others)) if others else task
 
     def _placed(self) -> LearningConfig:
-        """Return the configuration with the device found here; timing-only runs need none."""
+        """Return the configuration with the first device; timing-only runs need none."""
         if not self.trains:
             return self.config
-        return dataclasses.replace(self.config, device=compute_device(self.config.device))
+        return dataclasses.replace(self.config, device=compute_devices(self.config.device)[0])
 
     @property
     def alone(self) -> str:
@@ -168,8 +170,7 @@ class Learner:
         """Build the task, unless a run with the same files has built it before.
 
         Returns which device holds how many samples of which class, as four columns of numbers:
-        cluster, device, class, samples. Raises ValueError for data, weights or memory that do not
-        do.
+        cluster, device, class, samples. Raises ValueError for data or weights that do not do.
         """
         return list(self.number(HOLDINGS))
 

@@ -58,7 +58,8 @@ def environment(config: LearningConfig) -> dict[str, Any]:
         "versions": {name: _version(name) for name in (*LIBRARIES, *READERS)},
         "python": platform.python_version(),
         "machine": [platform.system(), platform.machine(), *processor()],
-        "mkldnn": _mkldnn(),
+        # Whether torch uses oneDNN, as it does by default; it is not imported for that.
+        "mkldnn": "torch" not in sys.modules or bool(sys.modules["torch"].backends.mkldnn.enabled),
         "gpu": gpu_name(config.device),
         "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
     }
@@ -79,12 +80,6 @@ def processor() -> list[str]:
     lines = facts.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0].splitlines()
     telling = ("model name", "flags", "Features", "CPU part")
     return [" ".join(line.split()) for line in lines if line.startswith(telling)]
-
-
-def _mkldnn() -> bool:
-    """Whether torch uses oneDNN, as it does by default; does not import torch."""
-    torch = sys.modules.get("torch")
-    return torch is None or bool(torch.backends.mkldnn.enabled)
 
 
 def gpu_name(device: str) -> str:

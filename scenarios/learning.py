@@ -296,7 +296,7 @@ class Learning(Section):
         "native", "number format of uploads"
     )
     device: str = setting(
-        "auto", "what tensors are computed on: auto (CUDA where there is one), cpu, cuda or cuda:N"
+        "auto", "what computes: auto (CUDA where there is one), cpu, cuda, cuda:N, cuda:0,cuda:1"
     )
     precision: Literal["auto", "float32", "float64", "bfloat16"] = setting(
         "auto", "number format of frozen weights; auto for the checkpoint's, or float32"
@@ -330,8 +330,10 @@ class Learning(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Devices that are none, targets that do not rise, and models that do not fit."""
-        if not re.fullmatch(r"auto|cpu|cuda(:(0|[1-9]\d{0,2}))?", self.device):
-            text = f"got {self.device!r}; must be auto, cpu, cuda or cuda:N, like cuda:1"
+        named, one = self.device.split(","), r"cuda:(0|[1-9]\d{0,2})"
+        known = re.fullmatch(rf"auto|cpu|cuda|{one}(,{one})*", self.device)
+        if known is None or len(named) > len(set(named)):
+            text = f"got {self.device!r}; must be auto, cpu, cuda or cuda:N, or several cuda:N"
             yield Problem(("device",), text)
         for before, after in pairwise(self.targets):
             if after <= before:

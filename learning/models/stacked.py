@@ -7,7 +7,7 @@ parameters. Weights and biases are stacked independently of each other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -99,9 +99,9 @@ def in_single(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
 
 
-def by_row(values: Tensor, like: Tensor) -> Tensor:
+def by_row(values: Tensor | Sequence[bool], like: Tensor) -> Tensor:
     """Return ``values`` (K,), one for each device, to be broadcast over ``like`` (K, ...)."""
-    return values.view(-1, *[1] * (like.dim() - 1))
+    return torch.as_tensor(values, device=like.device).view(-1, *[1] * (like.dim() - 1))
 
 
 def by_device(values: Tensor, x: Tensor) -> Tensor:

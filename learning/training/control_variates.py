@@ -35,9 +35,8 @@ def renewed(
         ratio = config.gate_step_size_ratio if is_gate(name) else 1.0
         size = config.step_size * ratio * config.steps_per_round
         steps = torch.tensor([size * max(n, 1) for n in rounds], dtype=mine.dtype).to(mine)
-        mask = by_row(torch.tensor(who, device=mine.device), mine)
         corrected = mine - server[name] - changes[name] / by_row(steps, mine)
-        after[name] = torch.where(mask, corrected, mine)
+        after[name] = torch.where(by_row(who, mine), corrected, mine)
     return after
 
 

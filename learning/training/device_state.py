@@ -382,10 +382,9 @@ def rows_of(
         raise ValueError(f"who has {len(who)} entries; the state holds {devices} devices")
     if all(who):
         return rows
-    mask = by_row(torch.tensor(who, device=rows.device), rows)
     if old is None:  # counts of batches have no NaN
         old = torch.full_like(rows, torch.nan if rows.is_floating_point() else 0)
-    return torch.where(mask, rows, old)
+    return torch.where(by_row(who, rows), rows, old)
 
 
 def _fresh_factors(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -58,8 +59,36 @@ def train(
         if task.config.model.lora.rank is not None:
             alike = [*([version] * len(columns) for version in column[:-1]), versions[-1]]
         state = assembled(task, trained, *models, versions=alike, folds=False)
-        trained |= train_rounds(task, state, rounds=mine, **arguments)
+        trained |= _dealt(task, state, rounds=mine, **arguments)
     return trained
+
+
+def _dealt(task: Task, state: State, *, rounds: Sequence[int], **arguments: Any) -> State:
+    """Train clients in turn on the task's own device and on its ``others``, each by itself.
+
+    What a client ends with does not depend on how many devices there are.
+    """
+    who = [k for k, count in enumerate(rounds) if count]
+    if not task.others or len(who) < 2 or task.is_own:  # a module of one's own may draw numbers
+        return train_rounds(task, state, rounds=rounds, **arguments)
+    tasks = [task, *task.replicas][: len(who)]
+    turns = [who[number :: len(tasks)] for number in range(len(tasks))]
+
+    def trained(here: Task, mine: Sequence[int]) -> State:
+        there = here.device  # where a base that clients share stays one tensor
+        moved = {
+            name: t[:1].to(there).expand_as(t) if t.stride(0) == 0 else t.to(there)
+            for name, t in state.items()
+        }
+        counts = [count * (k in mine) for k, count in enumerate(rounds)]
+        return train_rounds(here, moved, rounds=counts, **arguments)
+
+    with ThreadPoolExecutor(len(tasks)) as threads:
+        found, *others = threads.map(trained, tasks, turns)
+    for mine, part in zip(turns[1:], others, strict=True):
+        for name, tensor in part.items():
+            found[name][mine] = tensor[mine].to(task.device)
+    return found
 
 
 def train_rounds(

@@ -217,12 +217,10 @@ def _descend(
             rate = size * of_devices(scales, tensor)
             along = found[name]
             if rests and descent.optimizer.is_plain:
-                mask = torch.tensor(training, device=along.device)
-                along = torch.where(by_row(mask, along), along, 0.0)
+                along = torch.where(by_row(training, along), along, 0.0)
             optimizer.step(name, tensor, along, rate, training)
         for tensor, old in before:
-            mask = torch.tensor(training, device=old.device)
-            tensor.copy_(torch.where(by_row(mask, old), tensor, old))
+            tensor.copy_(torch.where(by_row(training, old), tensor, old))
     optimizer.close()
 
 

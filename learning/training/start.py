@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from learning.architecture.kinds import BYTES, precision_of, pretraining_of
+from learning.architecture.kinds import pretraining_of
 from learning.config import LearningConfig
 from learning.data import load_samples
 from learning.data.samples import FederatedSamples, InputSpec, join
-from learning.hardware import check_memory
 from learning.models.build import (
     fill,
     initialise,
@@ -192,15 +191,13 @@ def build_task(config: LearningConfig) -> Task:
     """Load and split the data, and make the initial weights.
 
     Raises :class:`ValueError` for an unknown kind of model or data, data that a model cannot
-    take, an empty shard, a broken checkpoint, and a model that does not fit into memory.
+    take, an empty shard, and a broken checkpoint.
     """
     maker = MODELS.find(config.model.kind)
     samples = load_samples(config)
     everything = Residency(held=tuple(range(config.model.experts)))
     model = make_shapes(maker, config.model, samples.spec, everything)
     names = names_of(model)
-    numbers = sum(parameter.numel() for parameter in model.parameters())
-    check_memory(numbers * BYTES[precision_of(config)], config.device)
     trial = {name: to_tensors(arrays, config) for name, arrays in samples.trial.items()}
     traits = Traits(getattr(model, "batched", True))
     if config.model.kind not in MODELS.shipped:

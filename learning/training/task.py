@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple
@@ -65,6 +65,7 @@ class Task:
     anything is tuned, by stored name: backbone, and experts and gates as far as there are any.
     ``traits`` say how the model is trained, ``buffers`` are the stored names of what forward
     changes in place and no gradient moves, ``frozen`` those of parameters that nothing moves.
+    ``others`` are torch's devices beside that of ``config`` that clients are trained on.
     """
 
     config: LearningConfig
@@ -78,6 +79,7 @@ class Task:
     traits: Traits
     buffers: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
+    others: tuple[str, ...] = ()
     _shapes: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
     _filled: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
 
@@ -118,6 +120,21 @@ class Task:
             for name, tensor in self.initial.items()
             if expert_of(name) is None and not self.is_shared(name)
         }
+
+    @cached_property
+    def replicas(self) -> tuple[Task, ...]:
+        """What local training takes of the task besides a state, on each of the ``others``."""
+
+        def on(other: str) -> Task:
+            config = replace(self.config, device=other)
+            initial = {name: tensor.to(other) for name, tensor in self.backbone.items()}
+            shards = {
+                name: Shards(Samples(*(part.to(other) for part in of.samples)), of.sizes)
+                for name, of in self.shards.items()
+            }
+            return replace(self, config=config, initial=initial, shards=shards, others=())
+
+        return tuple(map(on, self.others))
 
     @cached_property
     def factored(self) -> frozenset[str]:

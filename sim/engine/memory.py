@@ -18,7 +18,7 @@ import scenarios
 from learning.architecture.costs import footprint
 from learning.architecture.kinds import kind_of
 from learning.data.table import data_files
-from learning.hardware import compute_device, free_bytes
+from learning.hardware import compute_devices, free_bytes
 from learning.requests.cluster import Ints
 from sim.errors import InputError
 from sim.formatting import data_size
@@ -56,16 +56,16 @@ def check(built: Build, place: Path | None = None) -> None:
 
     Nor may it leave more in its folder, at ``place``, than the disk has room for.
     """
-    learner, device = built.learner, "cpu"
+    learner = built.learner
     if learner.trains:
         try:
             data_files(learner.config.data)
         except ValueError:
             return  # data that are not there are an error where they are opened
-        device = compute_device(learner.config.device)
     _check_room(needs_of(built, counts_of(built)), free_bytes("cpu"), "memory")
-    if device != "cpu":
-        _check_room(list(_learning(built)), free_bytes(device), f"the memory of {device}")
+    for device in compute_devices(learner.config.device) if learner.trains else ():
+        if device != "cpu":
+            _check_room(list(_learning(built)), free_bytes(device), f"the memory of {device}")
     if learner.trains and place is not None:
         found = footprint(learner.config, built.cycles)
         if (kept := found.model + found.state) > LARGE_BYTES:
@@ -118,7 +118,7 @@ def needs_of(built: Build, counts: Counts) -> list[Need]:
     if not built.learner.trains:
         return needs
     on_host = ("the model", "the data")  # on a GPU most else is the GPU's
-    is_gpu = compute_device(built.learner.config.device) != "cpu"
+    is_gpu = compute_devices(built.learner.config.device) != ("cpu",)
     return [*needs, *(n for n in _learning(built) if n.what in on_host or not is_gpu)]
 
 

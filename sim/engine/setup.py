@@ -16,7 +16,7 @@ from learning.architecture.kinds import DATA_KEYS, kind_of, model_keys
 from learning.config import WORDS, DataConfig, LearningConfig, ModelConfig
 from learning.data import DATASETS
 from learning.data.table import missing_file
-from learning.hardware import compute_device
+from learning.hardware import compute_devices
 from learning.learner import CorruptUpdates, Learner
 from learning.methods.base import (
     GlobalModelMethod,
@@ -283,7 +283,7 @@ def learner_of(scenario: Scenario) -> Learner:
     sized_as = None if learning.sized_as is None else _sizes(scenario, learning.sized_as)
     try:
         if learning.train and learning.device.startswith("cuda"):
-            compute_device(learning.device)
+            compute_devices(learning.device)
         return Learner(config, learning.train, sized_as)
     except ValueError as error:
         lacks_file = isinstance(error.__context__, FileNotFoundError)

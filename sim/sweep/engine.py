@@ -159,10 +159,9 @@ ATTEMPTS = 2
 
 
 class Holds(NamedTuple):
-    """What a worker process holds as long as it lives.
+    """What a worker process holds as long as it lives: the ``lock`` of the sweep's folder.
 
-    Nobody else sweeps in the folder of its ``lock``; of CUDA devices it sees those that
-    ``CUDA_VISIBLE_DEVICES`` then says, with None all.
+    Of CUDA devices it sees those that ``CUDA_VISIBLE_DEVICES`` names ``visible``, with None all.
     """
 
     lock: int | None = None

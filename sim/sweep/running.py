@@ -204,10 +204,7 @@ ENGINES = ("local", "dask")
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """Where and how a sweep is run; ``shard`` is the number of a part, from 0, and of all parts.
-
-    Each of the ``workers`` trains on one of the CUDA ``devices``, ``cuda:N``, if there are some.
-    """
+    """Where and how a sweep is run; ``shard`` is the number of a part, from 0, and of all parts."""
 
     out: Path | None
     workers: int = 1

@@ -51,7 +51,7 @@ from learning.files import (
     open_tensors,
     source_fingerprints,
 )
-from learning.hardware import check_memory, compute_device
+from learning.hardware import compute_devices
 from learning.invariants import Violation, check_shares
 from learning.learner import Learner, _built_task
 from learning.methods.asynchronous import FedBuff

@@ -10,7 +10,7 @@ import sim
 from learning import Learner
 from sim.sweep import read_sweep
 from tests.kit.devices import Devices
-from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig, compute_device
+from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig, compute_devices
 from tests.kit.sweep_place import Place
 from tests.kit.training import Traits, build_task, start_model
 
@@ -65,11 +65,11 @@ def test_points_of_a_sweep_train_on_the_device_of_their_process(tmp_path):
 
 
 def test_asking_for_cuda_without_one_is_one_clear_line():
-    assert compute_device("cpu") == "cpu"
+    assert compute_devices("cpu") == ("cpu",)
     if torch.cuda.is_available():
-        assert compute_device("auto") == "cuda"
+        assert compute_devices("auto") == ("cuda",)
         return
-    assert compute_device("auto") == "cpu"
-    for asked in ("cuda", "cuda:3"):
+    assert compute_devices("auto") == ("cpu",)
+    for asked in ("cuda", "cuda:3", "cuda:0,cuda:1"):
         with pytest.raises(ValueError, match=rf"learning\.device is '{asked}', but torch sees no"):
-            compute_device(asked)
+            compute_devices(asked)

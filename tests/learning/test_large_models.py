@@ -146,6 +146,39 @@ def test_what_the_server_adds_stays_in_factors_until_these_would_be_larger(folde
     assert forms == [True] * 4 + [False] * 5  # rank 4 a cycle; 32 x 40 numbers are 17 ranks
 
 
+GPUS = torch.cuda.device_count()
+
+
+@pytest.mark.parametrize(
+    "devices",
+    [
+        ["cpu"] * 4,
+        pytest.param(
+            ["cuda", *["cuda:0"] * 3],
+            marks=pytest.mark.skipif(not GPUS, reason="no CUDA device here"),
+        ),
+        pytest.param(
+            [f"cuda:{n}" for n in range(GPUS)],
+            marks=pytest.mark.skipif(GPUS < 2, reason="no two CUDA devices here"),
+        ),
+    ],
+)
+def test_clients_dealt_to_several_devices_of_torch_end_where_one_takes_them(folder, devices):
+    """Three clients on one to four of them: the bits, and the keys that values are kept by."""
+    ends, keys, used = [], set(), []
+    for number in range(1, len(devices) + 1):
+        learner, states = learner_of(folder, devices=3, device=",".join(devices[:number])), {}
+        server = cycle(learner, learner.start(), 0, states)
+        server = cycle(learner, server, 1, states)
+        ends.append({**learner.force(server), **learner.force(states["a"])})
+        keys.add(server.key)
+        used.append([bool(replica._shapes) for replica in learner.task.replicas])
+    takes_part = [[place < 2 for place in range(number)] for number in range(len(devices))]
+    assert (len(keys), used) == (1, takes_part)
+    for end in ends[1:]:
+        assert all(torch.equal(end[name], tensor) for name, tensor in ends[0].items())
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_devices_that_hold_different_versions_train_from_their_own(folder, precision):
     """Two devices with one version each end where two clusters of both versions do."""
