@@ -143,7 +143,7 @@ def _limb(models: Sequence[Satellite], grazing_km: float, max_range_km: float | 
         perigee_km = EARTH_RADIUS_KM * (satellite.model.a * (1 - satellite.model.ecco) - 1)
         if perigee_km <= grazing_km:
             raise ValueError(
-                f"grazing_km {grazing_km:g} is above the orbit of {satellite.name!r}, which comes "
+                f"grazing_km: {grazing_km:g} is above the orbit of {satellite.name!r}, which comes "
                 f"as low as {perigee_km:.0f} km; give less"
             )
     if max_range_km is None:

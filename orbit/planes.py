@@ -34,7 +34,8 @@ def planes(satellites: Sequence[Satellite]) -> list[str]:
         several = " or ".join(str(group.max() + 1) for group in found)
         why = f"there may be {several}" if several else "they lie too close to each other"
         raise ValueError(
-            f"planes of {len(satellites)} satellites cannot be told from the elements: {why}"
+            f"planes of {len(satellites)} satellites cannot be told from the elements: {why}; keep "
+            "those whose planes lie apart, or use a Walker pattern"
         )
     group, many = found[0], int(found[0].max()) + 1
     x, y, z = (np.bincount(group, weights=column) for column in normals.T)

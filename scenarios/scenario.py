@@ -124,19 +124,21 @@ class Scenario(Section):
         yield from ground_problems(self.ground, source, geometry, self.learning.lora.rank)
         yield from link_problems(self.link, source, geometry)
         yield from sidelink_problems(self.link.sidelink, self.ground, source, geometry)
-        if self.link.isl is not None and not (serve and geometry):
+        alone = self.roles.clients == "satellites" and geometry
+        if self.link.isl is not None and not (alone or self.roles.relay):
             text = "is between satellites that are clients on an orbit; set roles.clients: "
             yield Problem(("link", "isl"), f"{text}satellites, or remove it")
         elif self.link.isl is not None and not (self.link.isl.among_clients or self.roles.relay):
             text = "got 'none', as between_planes has; then there are no links: set one of the two"
             yield Problem(("link", "isl", "within_plane"), f"{text}, or remove link.isl")
         if self.compute.battery is not None:
-            yield from self._battery_problems()
+            yield from self._battery_problems(alone)
 
-    def _battery_problems(self) -> Iterator[Problem]:
-        if self.roles.clients != "satellites" or not self.orbit.has_geometry:
-            text = "is of satellites that are clients on an orbit; set roles.clients: satellites"
-            yield Problem(("compute", "battery"), f"{text}, or remove it")
+    def _battery_problems(self, alone: bool) -> Iterator[Problem]:
+        if not alone:
+            text = "is of a satellite that is a client by itself on an orbit, and a plane would "
+            text += "have several; set roles.clients: satellites, or remove it"
+            yield Problem(("compute", "battery"), text)
         if self.compute.overridden_by(None).power_w is None:
             yield Problem(("compute", "power_w"), "is missing; compute.battery needs it, in W")
         if self.faults.churn is not None:
@@ -164,6 +166,10 @@ def _no_stations(roles: Roles, ground: Ground) -> Iterator[Problem]:
             yield Problem(("ground", key), f"{text} and roles.clients: satellites")
 
 
+_OF_RELAYS = ("beams", "min_elevation_deg", "antennas", "uplink", "downlink", "sidelink")
+"""Keys of orbit, ground and link that mean nothing where one satellite serves others."""
+
+
 def _satellites_learn(roles: Roles, orbit: Orbit, ground: Ground, link: Link) -> Iterator[Problem]:
     source, unused = orbit.source, f"is not used with roles.clients {roles.clients!r}; "
     if source == "slots":
@@ -183,6 +189,14 @@ def _satellites_learn(roles: Roles, orbit: Orbit, ground: Ground, link: Link) ->
         if not orbit.has_geometry:
             text = f"got {source!r}, which does not tell when satellites see each other; use "
             yield Problem(("orbit", "source"), f"{text}another source, like walker")
+        for name, part in (("orbit", orbit), ("ground", ground), ("link", link)):
+            fields = type(part).model_fields
+            for key in _OF_RELAYS:
+                if key in fields and getattr(part, key) != fields[key].default:
+                    text = f"is not used with roles.server {roles.server!r}; remove it: link.isl "
+                    yield Problem(
+                        (name, key), f"{text}says who is in sight, and how many at a time"
+                    )
         return
     if (ground.stations is None) == (ground.stations_path is None):
         text = "is missing; roles.server 'stations' needs it, or ground.stations_path (not both)"

@@ -108,7 +108,8 @@ class FedAvgSat(FedAvg):
             )
         if options.intra_plane and not all(cluster.plane for cluster in clusters):
             raise ValueError(
-                "intra_plane: the planes of these satellites cannot be told; use source: walker"
+                "intra_plane: the planes of these satellites cannot be told; keep those whose "
+                "planes lie apart, use orbit.source walker, or remove it"
             )
 
     def missing(self) -> str:

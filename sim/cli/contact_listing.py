@@ -16,7 +16,7 @@ import numpy as np
 import orbit
 from scenarios.link import Isl
 from scenarios.section import utc_instant
-from sim.devices.satellites import satellites_of
+from sim.devices.satellites import relay_of, satellites_of
 from sim.errors import InputError, as_input
 from sim.formatting import table
 from sim.plan.isl import find_isls, isl_pairs
@@ -219,7 +219,8 @@ def of_elements(
 def between_satellites(scenario: Scenario, as_text: bool) -> dict[str, Any]:
     """Columns of ``orbit.isl_windows`` for a scenario, with times ``as_text`` or as datetimes.
 
-    Pairs and limits are those of ``link.isl``; without it all pairs, 80 km above the Earth.
+    Pairs and limits are those of ``link.isl``, with those of a server that is a satellite; without
+    it all pairs, 80 km above the Earth.
     """
     if not scenario.orbit.has_geometry:
         source = scenario.orbit.source
@@ -231,7 +232,12 @@ def between_satellites(scenario: Scenario, as_text: bool) -> dict[str, Any]:
     isl = scenario.link.isl or Isl.model_construct(between_planes="all")
     pairs = np.array([*combinations(range(len(satellites)), 2)])
     if scenario.link.isl is not None:
-        pairs, _ = isl_pairs(isl, satellites, start)
+        none = np.zeros((0, 2), np.int64)
+        pairs = isl_pairs(isl, satellites, start)[0] if isl.among_clients else none
+    if scenario.roles.relay:
+        to_server = [(client, len(satellites)) for client in range(len(satellites))]
+        pairs = np.concatenate([pairs, to_server])
+        satellites = [*satellites, relay_of(scenario)]
     span_s = 86_400.0 * (scenario.stop.days or 0.0)
     found = find_isls(scenario, isl, satellites, start, span_s, pairs)
     names = np.array([satellite.name for satellite in satellites])

@@ -125,8 +125,8 @@ def _what_helps(scenario: Scenario, way: str) -> str:
         radio: Any = scenarios.resolved_link(scenario)[own]  # type: ignore[literal-required]
         key = "fixed_rate_mbps" if radio["rate"] == "fixed" else "bandwidth_mhz"
         more = [f"raise link.{own}.{key}"]
-    if getattr(scenario.orbit, "min_elevation_deg", 0.0) > 0.0:
-        more.append("lower orbit.min_elevation_deg")
+        if getattr(scenario.orbit, "min_elevation_deg", 0.0) > 0.0:
+            more.append("lower orbit.min_elevation_deg")
     factors = way == "up" or scenario.learning.lora.download == "factors"
     rank = scenario.learning.lora.rank if factors else None
     less = "use a smaller learning.model" if rank is None else f"lower learning.lora.rank ({rank})"

@@ -74,10 +74,8 @@ def satellites_of(scenario: Scenario) -> list[orbit.Satellite]:
         each = zip(found, orbit.planes(found), strict=True)
     except ValueError as error:
         if scenario.roles.clients == "planes":
-            raise InputError(
-                f"roles.clients: {error}; keep satellites whose planes lie apart, use orbit.source "
-                "walker, or set roles.clients: satellites"
-            ) from None
+            text = f"roles.clients: {error}, or set roles.clients: satellites"
+            raise InputError(text) from None
         return found
     return [replace(satellite, plane=plane) for satellite, plane in each]
 

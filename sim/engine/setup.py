@@ -183,6 +183,11 @@ def _unmet(scenario: Scenario, method: MethodType, learner: Learner) -> Iterator
             f"roles.clients: {name} has satellites as its clients, not devices; set roles: "
             "{server: stations, clients: satellites}, and ground.stations"
         )
+    if method.needs_isl and scenario.roles.clients == "planes":
+        yield (
+            f"roles.clients: {name} forms planes itself, of linked satellites; set "
+            "roles.clients: satellites"
+        )
     if method.needs_sidelinks and not (link.sidelink or link.isl) and link.relay == "none":
         yield f"link.sidelink: {name} sends from device to device; set it, or link.relay: contact"
     for key in method.needs_isl:

@@ -40,6 +40,7 @@ def warnings_of(tables: Mapping[str, pa.Table], built: Build) -> list[str]:
         *_alone(built),
         *_diverged(tables["metrics"]),
         *_still(tables, built),
+        *_unfinished(tables, built),
         *(lost if refused else ()),
         *built.doubts,
         *cut_lines(tables, built.plan),
@@ -130,6 +131,18 @@ def _still(tables: Mapping[str, pa.Table], built: Build) -> Iterator[str]:
         else "no update got to the server: see the kinds fault and drop of the table events"
     )
     yield f"nothing was learnt, the loss is {losses[0].as_py():.4g} from start to end; {why}"
+
+
+def _unfinished(tables: Mapping[str, pa.Table], built: Build) -> Iterator[str]:
+    """Say that satellites have exchanged models without a single round in a timing-only run."""
+    kinds = Counter[str]()
+    for events in pieces_of(tables, "events", ["kind"]):
+        kinds.update({k: int(says(events, "kind", k).sum()) for k in ("aggregate", "drop")})
+    if built.method.needs_satellites and not (built.learner.trains or kinds["aggregate"]):
+        yield (
+            f"no round is complete, and {kinds['drop']} messages were lost (kind drop of the table "
+            "events): simulate longer, or raise the rates of the links"
+        )
 
 
 def _silent(

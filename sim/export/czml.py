@@ -18,7 +18,7 @@ import orbit
 from orbit.propagation import Stretch, good_stretch, propagate
 from orbit.utc import Start
 from sim.analysis.spans import Spans, connected, in_view, of_stations, transferring
-from sim.devices.satellites import satellites_of
+from sim.devices.satellites import relay_of, satellites_of
 from sim.devices.sites import ground_sites
 from sim.errors import InputError
 from sim.execution.result import Result
@@ -48,7 +48,8 @@ def write_czml(run: Result, place: Path) -> list[str]:
             f"{run.folder}: has no satellites to draw (orbit.source is {source}); --to czml needs "
             "a run with elements: tle, omm, circular, keplerian or walker"
         )
-    satellites, sites = satellites_of(run.scenario), ground_sites(run.scenario)
+    server = [relay_of(run.scenario)] if run.scenario.roles.relay else []
+    satellites, sites = [*satellites_of(run.scenario), *server], ground_sites(run.scenario)
     start, end_s = datetime.fromisoformat(run.manifest["start_utc"]), run.manifest["simulated_s"]
     shown_s = min(end_s, longest_s(len(satellites)))
     tracks = ephemerides(satellites, Start.of(start), shown_s)
@@ -62,7 +63,8 @@ def write_czml(run: Result, place: Path) -> list[str]:
     places = {s.name: f"satellite/{number}" for number, (s, _) in enumerate(known)}
     contacts = run.tables["contacts"]
     ground = "station" if of_stations(contacts) else "cluster"
-    sights = {"satellite": places, ground: {s.name: f"site/{n}" for n, s in enumerate(sites)}}
+    servers = {s.name: f"site/{n}" for n, s in enumerate(sites)} or places  # of a relay
+    sights = {"satellite": places, ground: servers}
     packets = [
         scene.document(run.title, about),
         *scene.satellites(known),

@@ -154,7 +154,8 @@ def isl_plan(
         one, other = (satellites[k].name for k in divmod(min(blind), len(satellites)))
         raise InputError(
             f"link.isl.within_plane: {one!r} and {other!r} are neighbours in a ring and never in "
-            "sight of each other; take more satellites a plane, or lower grazing_km"
+            "sight of each other; take more satellites per plane, lower grazing_km or raise "
+            "max_range_km"
         )
     names = tuple(satellite.name for satellite in satellites)
     planes = _planes(satellites, start) if isl.within_plane == "ring" else []
@@ -173,7 +174,13 @@ def isl_plan(
         turns = turns[of] | (begin_s > plan.start_s[of])
         plan, order = replace(plan.where(of), start_s=begin_s, end_s=end_s), np.argsort(begin_s)
         plan, turns = plan.where(order), turns[order]
-    return _served(plan, isl, turns)
+    served = _served(plan, isl, turns)
+    if isl.between_planes != "none" and served.within.all():
+        raise InputError(
+            "link.isl.between_planes: no link to another plane ever opens; give more terminals "
+            "than the rings use, lower grazing_km or acquisition_s, or raise max_range_km"
+        )
+    return served
 
 
 def _curve(rate_bps: Callable[[Floats], Floats], from_s: float, to_s: float) -> channel.LinkCurve:
@@ -219,7 +226,8 @@ def find_isls(
     Raises InputError for what `orbit.find_isls` refuses, and a file without any of their windows.
     """
     if (text := scenarios.isl_windows(scenario)) is not None:
-        return _of_file(orbit.parse_isl_windows(*text, start), satellites, span_s, pairs)
+        file = orbit.parse_isl_windows(*text, start)
+        return _of_file(file, satellites, span_s, pairs, scenario.roles.relay)
     range_km, end = isl.values()["max_range_km"], start + timedelta(seconds=span_s)
     try:
         return orbit.find_isls(satellites, start, end, pairs.tolist(), isl.grazing_km, range_km)
@@ -230,22 +238,31 @@ def find_isls(
 
 
 def _of_file(
-    file: orbit.IslFile, satellites: Sequence[orbit.Satellite], span_s: float, pairs: Ints
+    file: orbit.IslFile,
+    satellites: Sequence[orbit.Satellite],
+    span_s: float,
+    pairs: Ints,
+    relay: str | None,
 ) -> orbit.IslWindows:
-    """The windows of pairs (P, 2) in a file until the end; ranges that it lacks are sampled."""
+    """The windows of pairs (P, 2) in a file until the end; ranges that it lacks are sampled.
+
+    Those of ``relay``, the server, may be there where the pairs are of its clients.
+    """
     number = {satellite.name: k for k, satellite in enumerate(satellites)}
-    if unknown := sorted(set(file.satellites) - number.keys()):
+    if unknown := sorted(set(file.satellites) - number.keys() - {relay}):
         raise InputError(
             f"link.isl.windows: {unknown[0]!r} is none of the {len(number)} satellites, the first "
             f"of which is {satellites[0].name!r}; name them as there"
         )
-    index, w = np.array([number[name] for name in file.satellites]), file.windows
+    index, w = np.array([number.get(name, -1) for name in file.satellites]), file.windows
     ends = np.sort(index[np.stack([w.a, w.b], axis=1)], axis=1)
     wanted = np.isin(ends @ [len(number), 1], pairs @ [len(number), 1]) & (w.start_s < span_s)
     if not wanted.any():
+        who = "satellites that within_plane and between_planes link"
+        who = f"{relay!r} and its clients" if relay in number else who
         raise InputError(
-            "link.isl.windows: none is between satellites that within_plane and between_planes "
-            f"link, within {span_s / 86_400:g} days from {file.start:%Y-%m-%dT%H:%M:%SZ}"
+            f"link.isl.windows: none is between {who}, within {span_s / 86_400:g} days from "
+            f"{file.start:%Y-%m-%dT%H:%M:%SZ}"
         )
     kept = replace(w, a=ends[:, 0], b=ends[:, 1]).where(wanted)
     for k in np.flatnonzero(np.isnan(kept.min_range_km + kept.max_range_km)):

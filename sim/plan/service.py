@@ -193,7 +193,6 @@ def check_served(view: View, source: Any, rings: Iterable[Sequence[str]] = ()) -
     carried = {name for ring in rings if not alone.issuperset(ring) for name in ring} & alone
     figures = orbit.coverage(view.windows, len(view.clients), view.span_s)
     kind = "roles.clients" if view.turned else "ground.clusters"
-    server = "station" if view.turned else "satellite"
     passes_of = np.bincount(view.passes.site, minlength=len(view.clients)).tolist()
     for site, (name, passes) in enumerate(zip(view.clients, passes_of, strict=True)):
         if name in carried:
@@ -220,39 +219,44 @@ def check_served(view: View, source: Any, rings: Iterable[Sequence[str]] = ()) -
         any_serves = view.turned or source.serving == "any"
         one = any_serves and len(set(view.sessions[mine].tolist())) == 1
         if one and from_s <= 0.0 and to_s >= view.span_s:
+            why, cure = "its one contact lasts for", "simulate longer"
+            if len(mine) > 1:
+                server = "station" if view.turned else "satellite"
+                why = f"one {server} hands it over to the next for"
+                cure = "set orbit.session: contact (every contact counts), lower "
+                cure += "orbit.hand_over_gap_s or raise orbit.min_elevation_deg"
             raise InputError(
-                f"{kind} {name!r}: one {server} hands it over to the next for all of "
-                f"{days}, so that its session never ends and no cycle is complete; set "
-                "orbit.session: contact (every contact counts), lower orbit.hand_over_gap_s or "
-                "raise orbit.min_elevation_deg"
+                f"{kind} {name!r}: {why} all of {days}, so that its session never ends and no "
+                f"cycle is complete; {cure}"
             )
 
 
 def _never_seen(view: View, site: int, days: str) -> str:
     if view.relayed:
-        never = f"never sees {view.servers[0]!r} in {days}"
-        return f"{never}; raise link.isl.max_range_km, or lower link.isl.grazing_km"
+        never = f"never sees {view.servers[0]!r} in {days}; raise link.isl.max_range_km, or lower "
+        return f"{never}link.isl.grazing_km or acquisition_s"
     if view.turned and not view.places:
         return f"no window has it with a station of ground.stations in {days}"
     if not view.places:
         return f"no window has this site in {days}; the windows' sites are to be called like it"
-    if view.turned:
-        return (
-            f"never rises above the mask of a station in {days}; lower orbit.min_elevation_deg, "
-            "simulate longer, or have other stations"
-        )
-    place = view.places[site]
-    own_deg = place.min_elevation_deg
-    mask_deg = view.min_elevation_deg if own_deg is None else own_deg
-    never = f"no satellite rises above {mask_deg:g} deg there"
-    latitude_deg, reach_deg = place.latitude_deg, _reach_deg(view.satellites, mask_deg)
+    places = view.places if view.turned else view.places[site : site + 1]
+    own = {place.min_elevation_deg for place in places}
+    mask_deg = min(view.min_elevation_deg if deg is None else deg for deg in own)
+    never, lie, move = "never rises above the mask of a station", "the nearest lies", "have others"
+    if not view.turned:
+        never = f"no satellite rises above {mask_deg:g} deg there"
+        lie, move = "it lies", "move the cluster"
+    mask = "orbit.min_elevation_deg" if None in own else "min_elevation_deg there"
+    lower = f"lower {mask}, " if mask_deg else ""
+    latitude_deg = min((place.latitude_deg for place in places), key=abs)
+    reach_deg = _reach_deg(view.satellites, mask_deg)
     if abs(latitude_deg) > reach_deg:
         return (
-            f"{never}: it lies at latitude {latitude_deg:g} deg, and orbits of this inclination "
+            f"{never}: {lie} at latitude {latitude_deg:g} deg, and orbits of this inclination "
             f"and altitude are seen up to {reach_deg:.1f} deg; raise the inclination or the "
-            "altitude, lower orbit.min_elevation_deg, or move the cluster"
+            f"altitude, {lower}or {move}"
         )
-    return f"{never} in {days}; lower orbit.min_elevation_deg, simulate longer, or move the cluster"
+    return f"{never} in {days}; {lower}simulate longer, or {move}"
 
 
 def _reach_deg(satellites: Sequence[orbit.Satellite], mask_deg: float) -> float:
@@ -263,7 +267,8 @@ def _reach_deg(satellites: Sequence[orbit.Satellite], mask_deg: float) -> float:
     mask, reach = np.radians(mask_deg), 0.0
     for model in (satellite.model for satellite in satellites):
         highest = min(model.inclo, np.pi - model.inclo)
-        reach = max(reach, highest + np.arccos(np.cos(mask) / (1 + model.alta)) - mask)
+        apogee = model.a * (1 + model.ecco)  # in radii of the Earth
+        reach = max(reach, highest + np.arccos(np.cos(mask) / apogee) - mask)
     return float(np.degrees(reach)) + 0.3
 
 
@@ -285,7 +290,8 @@ def _why_never_served(view: View, here: Ints, source: Any) -> str:
             f"days (one that was served in an earlier pass could lose it); raise {beams}"
         )
     if view.turned:
-        return f"the stations' antennas always serve another satellite; {remedy}"
+        who = "the server's terminals" if view.relayed else "the stations' antennas"
+        return f"{who} always serve another satellite; {remedy}"
     return f"the {source.beams} beam(s) always serve another cluster; {remedy}"
 
 

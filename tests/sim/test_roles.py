@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -176,6 +177,25 @@ def test_a_satellite_in_a_higher_orbit_serves_others_when_it_sees_them(budget: A
         rate_bps = 500e6 * np.log2(1 + snr) if budget else 1.5e6
         lasts_s = row.delivered_bytes * 8 / rate_bps + last_m / 299792458.0
         assert whole_s == pytest.approx(lasts_s, rel=1e-7)
+
+
+def test_windows_of_a_file_are_those_with_the_server_and_between_its_clients(
+    tmp_path: Path, leomix: Any
+) -> None:
+    links = {"rate_mbps": 1.5, "between_planes": "all"}
+    mine, file = tmp_path / "mine.yaml", tmp_path / "found.csv"
+    mine.write_text(yaml.safe_dump(RELAYED | {"link": {"isl": links}}))
+    assert leomix("contacts", "--isl", mine, "-o", file).status == 0
+    found, read = (
+        sim.run(scenarios.load(mine, {"link.isl.windows": windows}))
+        for windows in (None, str(file))
+    )
+    for table in ("contacts", "isl_windows"):
+        both = [run.tables[table].to_pandas().select_dtypes("number") for run in (found, read)]
+        pd.testing.assert_frame_equal(*both, atol=2e-6, rtol=1e-6)
+    file.write_text("".join(row for row in file.open() if "M-P01-S01" not in row))
+    refused = leomix("validate", mine, "--set", f"link.isl.windows={file}")
+    assert refused.status == 2 and "none is between 'M-P01-S01' and its clients" in refused.err
 
 
 def test_a_client_that_never_meets_a_station_is_named() -> None:
