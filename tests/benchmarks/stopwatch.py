@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
 from tempfile import TemporaryFile
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
@@ -73,20 +72,27 @@ class Process(NamedTuple):
     """What a process took, and what it said."""
 
     wall_s: float
+    cpu_s: float
     peak_mb: float
     out: str
 
 
-def leomix(*words: object, cwd: Path | None = None) -> Process:
+def leomix(*words: object, **how: Any) -> Process:
     """Run a command in a process of its own."""
+    return python("-m", "sim", *words, **how)
+
+
+def python(*words: object, **how: Any) -> Process:
+    """Run Python in a process of its own; ``how`` is what Popen takes, such as cwd and env."""
     began = perf_counter()
-    line = [sys.executable, "-m", "sim", *map(str, words)]
+    line = [sys.executable, *map(str, words)]
     with TemporaryFile("w+", encoding="utf-8") as out:
-        child = subprocess.Popen(line, stdout=out, cwd=cwd)
+        child = subprocess.Popen(line, stdout=out, **how)
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode:
             raise SystemExit(f"{' '.join(line)}: exit code {child.returncode}")
         out.seek(0)
         said = out.read()
-    return Process(perf_counter() - began, used.ru_maxrss / 1024, said)
+    cpu_s = used.ru_utime + used.ru_stime
+    return Process(perf_counter() - began, cpu_s, used.ru_maxrss / 1024, said)
