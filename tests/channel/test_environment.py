@@ -11,12 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import channel
 from channel import Environment, SlantAttenuation, draw_paths, itu_attenuation
 from tests.kit import channel as kit
 from tests.kit.channel import excess_loss_db, line_of_sight, rician_k_linear
 
-band_of = channel.propagation_scenario
 elevations = st.floats(0.0, 90.0, exclude_min=True)
 
 # Gases by a law, gases and rain by a table

@@ -1,13 +1,9 @@
 """Every command and code block of README and docs is run, and the studies cut short."""
 
-from __future__ import annotations
-
 import runpy
 import shlex
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,11 +17,11 @@ SHORT = 2
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_blocks_run_in_the_order_of_the_page(page: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_blocks_run_in_the_order_of_the_page(page, tmp_path, monkeypatch):
     (tmp_path / "scenarios").symlink_to(ROOT / "scenarios")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    names: dict[str, object] = {"__name__": "docs"}
+    names = {"__name__": "docs"}
     for language, code in steps(page):
         if language == "python":
             exec(compile(code, page.name, "exec", dont_inherit=True), names)
@@ -39,9 +35,7 @@ def test_blocks_run_in_the_order_of_the_page(page: Path, tmp_path: Path, monkeyp
                 monkeypatch.setenv(*words[1].split("="))
 
 
-def test_the_readme_shows_what_the_demo_prints(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leomix: Any
-) -> None:
+def test_the_readme_shows_what_the_demo_prints(tmp_path, monkeypatch, leomix):
     monkeypatch.chdir(tmp_path)
     methods = ("emsfl-enhanced", "synchronous")
     for method in methods:
@@ -53,15 +47,15 @@ def test_the_readme_shows_what_the_demo_prints(
 
 
 @pytest.fixture
-def study(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+def study(monkeypatch):
     """Import a study; what it runs in other processes, here and for two cycles only."""
     monkeypatch.syspath_prepend(str(STUDIES))
     batch = import_module("batch")
 
-    def short(points: list[Any]) -> list[Any]:
+    def short(points):
         return [batch.run_one((name, {**s, "stop.cycles": SHORT})) for name, s in points]
 
-    def imported(name: str) -> Any:
+    def imported(name):
         module = import_module(name)
         if hasattr(module, "run_all"):
             monkeypatch.setattr(module, "run_all", short)
@@ -70,9 +64,7 @@ def study(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
     return imported
 
 
-def test_the_upload_of_table_1_is_rank_4_on_three_matrices_a_layer(
-    study: Any, monkeypatch: Any
-) -> None:
+def test_the_upload_of_table_1_is_rank_4_on_three_matrices_a_layer(study, monkeypatch):
     full_size = study("full_size")
     monkeypatch.setattr(full_size, "CYCLES", 3)
     found = {m: full_size.sizes(full_size.timed("paper-exp1", m)) for m in full_size.METHODS}
@@ -86,7 +78,7 @@ def test_the_upload_of_table_1_is_rank_4_on_three_matrices_a_layer(
     assert less == 2 * expert
 
 
-def test_an_outcome_says_when_a_run_reached_the_target(study: Any) -> None:
+def test_an_outcome_says_when_a_run_reached_the_target(study):
     settings = {"stop.cycles": 9, "learning.step_size": 0.1, "seed": 2}
     outcome = study("batch").run_one(("paper-exp1-small", settings))
     result = sim.run(scenarios.load("paper-exp1-small", settings))
@@ -112,9 +104,7 @@ def test_an_outcome_says_when_a_run_reached_the_target(study: Any) -> None:
         ("gain", {"ROUNDS": ("fill",)}, ("1",), "rounds a contact fill"),
     ],
 )
-def test_a_study_runs(
-    name: str, cut: Any, arguments: Any, said: str, study: Any, monkeypatch: Any, capsys: Any
-) -> None:
+def test_a_study_runs(name, cut, arguments, said, study, monkeypatch, capsys):
     module = study(name)
     for constant, value in cut.items():
         monkeypatch.setattr(module, constant, value)

@@ -1,13 +1,10 @@
 """README and docs: commands and code that exist, links that lead somewhere, printed figures."""
 
-from __future__ import annotations
-
 import ast
 import re
 import shlex
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
@@ -23,22 +20,21 @@ RUN_FOLDER = (DOCS / "run-folder.md").read_text()
 
 
 @pytest.fixture(autouse=True)
-def in_a_copy_of_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_a_copy_of_the_root(tmp_path, monkeypatch):
     """Commands are typed at the root; what they write must not land there."""
     (tmp_path / "scenarios").symlink_to(ROOT / "scenarios")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
-def parameters(words: list[str]) -> dict[str, Any]:
+def parameters(words):
     """Those of a command, as the command line reads them."""
-    commands: dict[str, Any] = typer.main.get_command(app).commands
-    given: dict[str, Any] = commands[words[0]].make_context(words[0], words[1:]).params
-    return given
+    commands = typer.main.get_command(app).commands
+    return commands[words[0]].make_context(words[0], words[1:]).params
 
 
 @by_page
-def test_commands_and_code_of_a_page_are_valid(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_and_code_of_a_page_are_valid(page, monkeypatch):
     """Every command is parsed and its scenario loaded; Python compiles and its imports exist.
 
     ``make docs`` runs them all (test_commands_run.py).
@@ -65,7 +61,7 @@ def test_commands_and_code_of_a_page_are_valid(page: Path, monkeypatch: pytest.M
 
 
 @by_page
-def test_links_lead_somewhere_and_files_that_are_named_exist(page: Path) -> None:
+def test_links_lead_somewhere_and_files_that_are_named_exist(page):
     text = page.read_text()
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         assert (page.parent / target).exists(), f"{page.name}: {target}"
@@ -78,7 +74,7 @@ NAMED_TEST = re.compile(r"`(?:(tests/[a-z_/]+\.py)::)?(test_[a-z_0-9]+)`")
 
 
 @pytest.mark.parametrize(("page", "tests"), PROMISES)
-def test_promises_name_tests_that_exist(page: str, tests: str) -> None:
+def test_promises_name_tests_that_exist(page, tests):
     """Those without a file are in the one that the page names first."""
     text = (ROOT / page).read_text().partition("## What is not promised")[0]
     own = f"tests/sim/{tests}.py"
@@ -90,7 +86,7 @@ def test_promises_name_tests_that_exist(page: str, tests: str) -> None:
     assert not re.search(r"`test_|::", NAMED_TEST.sub("", text))
 
 
-def test_make_targets_and_studies_that_pages_name_exist() -> None:
+def test_make_targets_and_studies_that_pages_name_exist():
     for target in re.findall(r"make (\w+)", (ROOT / "README.md").read_text()):
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
     run = {command.strip() for command in re.findall(r"python docs/studies/([^\n;]+)", MAKEFILE)}
@@ -99,7 +95,7 @@ def test_make_targets_and_studies_that_pages_name_exist() -> None:
     assert files == {command.split()[0] for command in run}
 
 
-def test_the_page_of_the_run_folder_names_the_columns_of_every_table() -> None:
+def test_the_page_of_the_run_folder_names_the_columns_of_every_table():
     rows = re.findall(r"^\| `(\w+)\.parquet` \|[^|]*\| `([^`]+)` \|$", RUN_FOLDER, re.MULTILINE)
     assert {table: columns.split() for table, columns in rows} == {
         table: list(columns) for table, columns in COLUMNS.items()
@@ -107,7 +103,7 @@ def test_the_page_of_the_run_folder_names_the_columns_of_every_table() -> None:
 
 
 @pytest.mark.parametrize("study", ["paper_numbers", "link_budgets", "transfers", "full_size"])
-def test_a_page_shows_what_a_quick_study_prints(study: str, monkeypatch: Any, capsys: Any) -> None:
+def test_a_page_shows_what_a_quick_study_prints(study, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(STUDIES))
     assert import_module(study).main() == 0
     assert capsys.readouterr().out.rstrip() == shown()[f"{study}.py"].rstrip()
@@ -118,7 +114,7 @@ def test_a_page_shows_what_a_quick_study_prints(study: str, monkeypatch: Any, ca
 VERDICTS = ("reproduced", "partly", "not reproduced", "not attempted")
 
 
-def claims() -> list[list[str]]:
+def claims():
     """Rows of the table: claim, command, measured, verdict."""
     lines = (DOCS / "reproduction.md").read_text().splitlines()
     table = [line.strip("|").split("|") for line in lines if line.startswith("| ")]
@@ -126,18 +122,18 @@ def claims() -> list[list[str]]:
     return [row for row in rows if row[0] != "claim"]
 
 
-def figures(text: str) -> set[float]:
+def figures(text):
     return {float(number) for number in re.findall(r"\d+(?:\.\d+)?", text)}
 
 
 @pytest.mark.parametrize("row", claims(), ids=lambda row: row[0][:40])
-def test_a_claim_has_a_verdict_and_figures_that_its_command_has_printed(row: list[str]) -> None:
+def test_a_claim_has_a_verdict_and_figures_that_its_command_has_printed(row):
     claim, commands, measured, verdict = row
     assert verdict.startswith(VERDICTS), claim
     if verdict.startswith("not attempted"):
         assert commands == "-", claim
         return
-    known: set[float] = set()
+    known = set()
     for command in re.findall(r"`([^`]+)`", commands):
         if command.startswith("tests/"):
             assert (ROOT / command).is_file()

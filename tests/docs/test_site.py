@@ -1,7 +1,5 @@
 """The pages as Sphinx builds them: without warnings, all in reach of the start page."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys
@@ -18,7 +16,7 @@ pytestmark = pytest.mark.process
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(tmp_path_factory):
     """Build the pages; a warning is an error."""
     place = tmp_path_factory.mktemp("site")
     line = ["-q", "-W", "--keep-going", "-b", "html", "-d", str(place / "trees"), str(DOCS)]
@@ -29,7 +27,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "html"
 
 
-def test_every_page_is_on_the_start_page_and_every_public_name_on_that_of_names(site: Path) -> None:
+def test_every_page_is_on_the_start_page_and_every_public_name_on_that_of_names(site):
     start = (site / "index.html").read_text()
     for page in sorted(DOCS.glob("*.md")):
         assert f'href="{page.stem}.html"' in start or page.stem == "index", page.name

@@ -1,70 +1,26 @@
 """Inner names of ``learning`` that tests use and that need no torch."""
 
+from learning import DataConfig, LearningConfig, ModelConfig, files
 from learning import hardware as memory
+from learning.architecture import kinds
 from learning.architecture.costs import architecture, as_sent, footprint
-from learning.architecture.kinds import (
-    DATA_KEYS,
-    KINDS,
-    SequenceShape,
-    input_spec,
-    model_keys,
-    resolved,
-    tensors_of,
-    text_shape,
-)
 from learning.architecture.nmoe_costs import sizes_of
 from learning.architecture.shapes import extractor_of
-from learning.clients import updates
-from learning.clients.cluster import ClusterState
-from learning.clients.round_trip import NoContactLeft, RoundTrip
-from learning.clients.updates import ServerModel, Update
-from learning.config import (
-    DataConfig,
-    LearningConfig,
-    LoraConfig,
-    ModelConfig,
-    OptimizerConfig,
-    Pretraining,
-    ScheduleConfig,
-    SplitConfig,
-)
+from learning.clients import ClusterState, RoundTrip, ServerModel, Update, updates
+from learning.clients.round_trip import NoContactLeft
+from learning.config import LoraConfig, OptimizerConfig, Pretraining, ScheduleConfig, SplitConfig
+from learning.data import tokenizer
 from learning.data.embedded import digits, draw_client
 from learning.data.federation import mix_domains
 from learning.data.partition import class_parts, dirichlet_parts, share_devices, split_rows
 from learning.data.samples import InputSpec, SampleArrays
 from learning.data.text_rows import Question, Text, TextTable, read_rows
 from learning.data.texts import json_rows
-from learning.data.tokenizer import (
-    as_tokenizer,
-    encode_questions,
-    encode_texts,
-    make_tokenizer,
-    tokenizer_file,
-    train_bpe,
-)
-from learning.files import (
-    LARGEST_HEADER_BYTES,
-    SOURCE,
-    check_header,
-    files_under,
-    fingerprints_under,
-    open_tensors,
-    source_fingerprints,
-)
 from learning.hardware import compute_devices
 from learning.invariants import Violation, check_shares
 from learning.learner import Learner, _built_task
 from learning.methods.asynchronous import FedBuff
-from learning.methods.base import (
-    METHODS,
-    NOBODY,
-    ExpertRegistry,
-    Method,
-    Protocol,
-    find_method,
-    method_names,
-    register,
-)
+from learning.methods.base import METHODS, NOBODY, ExpertRegistry, Protocol
 from learning.methods.emsfl import EmsFl, EnhancedEmsFl, Splitting
 from learning.methods.fedprox import proximal
 from learning.methods.fedspace import FedSpace
@@ -78,44 +34,14 @@ from learning.models.custom import measured_tensors
 from learning.policies import alignment, model_splitting
 from learning.policies.problem import asked, even_bounds
 from learning.provenance import environment, why_not_cacheable
+from learning.requests import *
 from learning.requests import event_details as details
 from learning.requests import ring
-from learning.requests.cluster import (
-    WAITS_FOR_ALL,
-    Chain,
-    Cluster,
-    Contact,
-    Cost,
-    Download,
-    Forecast,
-    Measure,
-    Meet,
-    NextContact,
-    Note,
-    Outlook,
-    Quorum,
-    Receipt,
-    Train,
-    TrainUntilContact,
-    Upload,
-    Work,
-)
-from learning.requests.payload import Payload, TensorSize
-from learning.requests.peers import (
-    SERVER,
-    All,
-    Compute,
-    Infer,
-    Node,
-    Reach,
-    Send,
-    Wait,
-    outcome_of,
-)
+from learning.requests.peers import outcome_of
 from learning.rng import stream
 from learning.training.nmoe.answers import local_shares, pattern_row
-from learning.values.lazy import Handle, Operation, Values
-from learning.values.store import FolderStore, Tensors, as_file, packed, unpacked
+from learning.values import FolderStore, Handle, Operation, Tensors, Values
+from learning.values.store import as_file, packed, unpacked
 
 
 def read_jsonl(path: str, columns: dict[str, str]) -> TextTable:

@@ -18,7 +18,7 @@ from sim.execution.running import Run
 from sim.links import link_table, pass_geometry
 from sim.links.beam import Beam, DeviceLinks, Radio, SessionBeam, along
 from sim.links.rate_points import HALVINGS, crossings, find_jumps, turns
-from sim.links.sharing import RateSegment, queued, seconds, shared
+from sim.links.sharing import RateSegment, queued, shared
 from sim.links.sidelinks import sidelinks_of
 from sim.network.chains import ServiceLink
 from sim.network.event_rows import Rows
@@ -33,4 +33,4 @@ from sim.plan.contacts import ContactColumns, ContactLinks, PlannedContact, Plan
 from sim.plan.plan import Plan, make_plan, view_of
 from sim.plan.radios import ground_radios
 from sim.plan.service import cut
-from sim.plan.windows import WindowQuery, find_windows
+from sim.plan.windows import WindowQuery

@@ -8,18 +8,17 @@ from sim.engine import memory as limits
 from sim.engine.journal import Journal, checksum
 from sim.engine.memory import counts_of, end_of
 from sim.errors import InvariantError
-from sim.execution import cache as windows
+from sim.execution import cache as caching
 from sim.execution import folder
-from sim.execution.cache import TALLY, Results, Shelf, WindowCache, keep_within_bound, key_of, trim
+from sim.execution.cache import Results, Shelf
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL
 from sim.execution.folder import RUN_LOG, read_manifest, read_tables, write_tables
 from sim.execution.identity import fingerprint
 from sim.execution.log import LOG
-from sim.execution.result import Result, load
+from sim.execution.result import Result
 from sim.execution.warnings import cut_lines
 from sim.network.ledger import Books, Sums, books_of, check_balance
 from sim.network.leg_log import LegLog, Moved, MovedRows, Trained
-from sim.trace import arrow as columns
 from sim.trace.arrow import Coded, array
 from sim.trace.digest import digests, on_grid, stamps_on_grid
 from sim.trace.recorder import BLOCK, Trace

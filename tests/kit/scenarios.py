@@ -2,6 +2,4 @@
 
 from scenarios.errors import ProblemsFound
 from scenarios.faults import Packets, Uploads
-from scenarios.ground import Place
-from scenarios.link import Downlink, Link, Uplink
 from scenarios.parsing import MAX_DEPTH, MAX_NODES, apply_overrides, parse_yaml

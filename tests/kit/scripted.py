@@ -22,7 +22,7 @@ def nothing(me: seam.Cluster) -> Generator[Any, Any, None]:
 
 
 @learning.register("scripted")
-class Scripted(seam.Method):
+class Scripted(learning.Method):
     """Learns nothing: ``script`` is the protocol of every cluster."""
 
     script: Script = staticmethod(nothing)

@@ -13,24 +13,15 @@ import pyarrow as pa
 
 from channel import Link as RadioLink
 from channel import LinkCurve
+from tests.kit import learning as seam
 from tests.kit import network
-from tests.kit.learning import (
-    WAITS_FOR_ALL,
-    Cluster,
-    Cost,
-    Download,
-    Payload,
-    Quorum,
-    Train,
-    Upload,
-)
 from tests.kit.records import Books, Trace, books_of, check_books
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
-COST = Cost(flops=1e9, memory_bytes=1e6)
+COST = seam.Cost(flops=1e9, memory_bytes=1e6)
 POLICIES: tuple[network.CutTransfers, ...] = ("resume", "restart", "drop")
 LIGHT_M_S = 299_792_458.0
-Steps = Sequence[Upload | Download | Train]
+Steps = Sequence[seam.Upload | seam.Download | seam.Train]
 
 
 def compute(**changes: Any) -> network.Compute:
@@ -69,7 +60,7 @@ def contact(
 
     Without ``down`` the downlink is neglected; ``delays_s`` (K,) puts the devices at a distance.
     """
-    cluster = Cluster("c", 0, len(rates))
+    cluster = seam.Cluster("c", 0, len(rates))
     time_s = np.tile([start_s, end_s], (len(rates), 1))
     curve = LinkCurve(time_s, np.repeat(np.array(rates, float)[:, None], 2, axis=1))
 
@@ -104,15 +95,15 @@ def passes(
     return [contact(n, t, t + lasts_s, rates) for n, t in enumerate(starts_s)]
 
 
-def upload(size: Any, version: Any = 1, **more: Any) -> list[Upload]:
-    return [Upload(Payload("a", size, version), **more)]
+def upload(size: Any, version: Any = 1, **more: Any) -> list[seam.Upload]:
+    return [seam.Upload(seam.Payload("a", size, version), **more)]
 
 
-def download(size: float, **more: Any) -> list[Download]:
-    return [Download(Payload("m", size, 1), **more)]
+def download(size: float, **more: Any) -> list[seam.Download]:
+    return [seam.Download(seam.Payload("m", size, 1), **more)]
 
 
-MODEL = [*download(10.0), Train(COST), *upload(10.0)]
+MODEL = [*download(10.0), seam.Train(COST), *upload(10.0)]
 """Ten bytes down, a round of 10 s, ten bytes up."""
 
 
@@ -156,7 +147,7 @@ def talk(
     until_s: float = math.inf,
     plan: network.Plan | None = None,
     *,
-    closing: Quorum = WAITS_FOR_ALL,
+    closing: seam.Quorum = seam.WAITS_FOR_ALL,
     computing: network.Compute | None = None,
     delay_s: float = 0.0,
     fresh: Sequence[bool | None] | None = None,

@@ -10,11 +10,11 @@ from learning.models.nmoe import PersonalExpert, Pretext, answer, losses, make_e
 from learning.models.peft import factorise, read_adapter, write_adapter, write_fused_adapter
 from learning.models.small import VectorMoE
 from learning.models.stacked import with_tensors
-from learning.training import aggregation, device_state, evaluation, local, sgd
+from learning.training import aggregation, device_state, evaluation, sgd
 from learning.training import local as training
 from learning.training.aggregation import add_changes, sample_weights
 from learning.training.guards import Frozen, UnchangedGuard, not_finite
-from learning.training.local import train, train_rounds
+from learning.training.local import train_rounds
 from learning.training.nmoe import answers, experts, extractor, gates
 from learning.training.nmoe.extractor import estimated as shared
 from learning.training.nmoe.extractor import pairs, view

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from tests.kit import learning as kit
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.learning import InputSpec, ModelConfig, resolved, text_shape
+from tests.kit.learning import InputSpec, ModelConfig, kinds
 from tests.kit.tiny_checkpoints import CHOICES, TEXT, TOKENS, merged_config, mixtral_config
 from tests.kit.training import checkpoint_weights, expert_of, save_checkpoint
 
@@ -178,7 +178,7 @@ def test_what_is_saved_is_read_again_by_us_and_by_hugging_face(dense, tmp_path):
     theirs = tiny.mixtral(tmp_path / "theirs", rope_parameters=rope)
     config, again = (mixtral_config(tmp_path / name) for name in ("theirs", "ours"))
     save_checkpoint(tmp_path / "ours", config, read(config))
-    assert same(read(again), read(config)) and text_shape(again) == text_shape(config)
+    assert same(read(again), read(config)) and kinds.text_shape(again) == kinds.text_shape(config)
     tokens = torch.arange(1, 19).reshape(2, 9)
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "ours", local_files_only=True).eval()
     assert torch.equal(loaded(tokens).logits, theirs(tokens).logits)
@@ -204,15 +204,15 @@ def change_config(**changes):
 
 
 def test_sizes_and_rotary_embeddings_come_from_the_checkpoint(one, tmp_path):
-    found = resolved(ModelConfig(kind="mixtral", checkpoints=(str(one),)))
+    found = kinds.resolved(ModelConfig(kind="mixtral", checkpoints=(str(one),)))
     assert (found.experts, found.top_k, found.hidden, found.expert_hidden) == (4, 2, 32, 40)
     assert (found.layers, found.heads, found.kv_heads, found.vocabulary) == (2, 4, 2, 61)
     linear = {"rope_type": "linear", "rope_theta": 5e5, "factor": 2.0}
     tiny.llamas(tmp_path, 1, rope_parameters=linear)
-    new = text_shape(merged_config(tmp_path, 1))
+    new = kinds.text_shape(merged_config(tmp_path, 1))
     scaling = {"type": "linear", "factor": 2.0}  # as older files say it
     change_config(**OLD, rope_scaling=scaling)(tmp_path / "0")
-    assert text_shape(merged_config(tmp_path, 1)) == new
+    assert kinds.text_shape(merged_config(tmp_path, 1)) == new
 
 
 def change_tensor(tensor):
@@ -274,7 +274,7 @@ def test_code_in_the_folder_of_a_model_is_not_run(one, tmp_path, monkeypatch):
     (folder / "tokenizer_config.json").write_text(json.dumps({"auto_map": named}))
     monkeypatch.chdir(folder)
     config = mixtral_config(folder)
-    assert read(config).keys() == read(mixtral_config(one)).keys() and text_shape(config)
+    assert read(config).keys() == read(mixtral_config(one)).keys() and kinds.text_shape(config)
     assert not (folder / "ran").exists()
 
 
@@ -283,7 +283,7 @@ def test_dense_models_that_do_not_fit_are_not_put_together(dense, tmp_path):
     config = replace(merged_config(tmp_path, 2), checkpoints=places)
     tiny.llamas(tmp_path, 1, intermediate_size=44)
     with pytest.raises(ValueError, match=r"0: expert_hidden is 44, but 40.* in .*0; dense"):
-        text_shape(config)
+        kinds.text_shape(config)
 
 
 def test_what_a_model_cannot_do_is_refused(tmp_path):
@@ -296,7 +296,7 @@ def test_what_a_model_cannot_do_is_refused(tmp_path):
         ({"kind": "vector-moe"}, "no text model"),
     ):
         with pytest.raises(ValueError, match=text):
-            text_shape(ModelConfig(**keys))
+            kinds.text_shape(ModelConfig(**keys))
     with pytest.raises(ValueError, match="takes text or choices"):
         tiny.skeleton(ModelConfig(kind="mixtral"), InputSpec("vector", (64,), 10))
     # Llama 3.1 has Llama 3's shapes and other rotary embeddings

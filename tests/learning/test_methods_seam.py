@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import learning
+from learning import find_method, method_names
 from tests.kit import learning as kit
-from tests.kit.learning import find_method, read_options
+from tests.kit.learning import read_options
 
 SHIPPED = ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff", "aligned")
 
@@ -26,7 +27,7 @@ class WithOptions(kit.EmsFl):
 
 
 def test_methods_are_found_by_name_and_options_filled_with_defaults():
-    assert set(SHIPPED) <= set(kit.method_names())
+    assert set(SHIPPED) <= set(method_names())
     assert all(issubclass(find_method(name), learning.Method) for name in SHIPPED)
     for name, said in (
         ("syncronous", "did you mean 'synchronous'"),

@@ -28,8 +28,8 @@ def numbers(part, least_dim=1, most_dim=9):
 
 @KINDS
 def test_parts_are_those_of_the_modules(config):
-    sizes, spec, d = kit.sizes_of(config), kit.input_spec(config), config.model.hidden
-    assert replace(kit.tensors_of(config), places={}) == kit.measured_tensors(config, spec)
+    sizes, spec, d = kit.sizes_of(config), kit.kinds.input_spec(config), config.model.hidden
+    assert replace(kit.kinds.tensors_of(config), places={}) == kit.measured_tensors(config, spec)
     assert sizes.extractor == shapes(make_extractor(config.model, spec), "extractor.")
     for loss in ("ce", "spectral", "none"):
         wanted = shapes(Pretext(config.model, spec, loss))

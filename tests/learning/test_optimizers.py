@@ -19,7 +19,7 @@ OPTIMIZERS = [
     ("rmsprop", TORCHS.RMSprop, {"momentum": 0.5, **DECAY}),
 ]
 """Kinds, and the arguments of torch: ours have the same names but for RMSprop's smoothing."""
-WHO, NOBODY, ZEROS = np.ones(2, bool), np.zeros(2, bool), np.zeros(2, int)
+WHO, ZEROS = np.ones(2, bool), np.zeros(2, int)
 
 
 def config(optimizer, **keys):

@@ -351,10 +351,7 @@ def test_synthetic_clients_are_the_devices_and_can_be_split_otherwise():
             load_samples(replace(config, data=replace(data, arguments=wrong)))
 
 
-LEAVES, OF_DOMAINS = (
-    "leaves cluster 'a' ",
-    "kind: 'domains' over clients takes one file whose",
-)
+LEAVES, OF_DOMAINS = ("leaves cluster 'a' ", "kind: 'domains' over clients takes one file whose")
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,6 @@ def test_a_round_gives_what_a_loop_of_plain_pytorch_gives(kind, arguments):
 def test_the_closed_form_of_every_plain_kind_is_what_its_module_holds(kind, spec):
     asked = kit.ModelConfig(kind=kind, experts=0, hidden=5, layers=2)
     measured = kit.measured_tensors(kit.LearningConfig(1, ("a",), (1,), asked), spec)
-    said = kit.KINDS[kind].tensors(asked, spec)
+    said = kit.kinds.KINDS[kind].tensors(asked, spec)
     assert (said.backbone, said.products) == (measured.backbone, measured.products)
     assert said.activations <= measured.activations  # which counts look-ups of words too

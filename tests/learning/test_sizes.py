@@ -22,7 +22,7 @@ LLAMA = {"kind": "llama-3-8b-x3", "data": DataConfig(tokens=384)}
 
 
 def config_of(kind="vector-moe", *, data=None, **model):
-    shape = kit.resolved(ModelConfig(kind=kind, **model))
+    shape = kit.kinds.resolved(ModelConfig(kind=kind, **model))
     return LearningConfig(1, ("a", "b"), (1, 1), shape, data or DataConfig())
 
 
@@ -45,7 +45,7 @@ def test_the_closed_form_of_every_kind_is_what_its_modules_hold(kind, spec, keys
         np.savez(tmp_path / "i.npz", x=x, y=np.arange(80) % 3)
         data = DataConfig(kind="npz", path=str(tmp_path / "i.npz"), trial_samples=10)
     config = config_of(kind, data=data, **keys)
-    said = kit.tensors_of(config)
+    said = kit.kinds.tensors_of(config)
     everything = Residency(tuple(range(config.model.experts)))
     model = training.skeleton(config, spec, MODELS.find(kind), everything)
     names = training.names_of(model)
@@ -60,7 +60,7 @@ def test_the_closed_form_of_every_kind_is_what_its_modules_hold(kind, spec, keys
     assert dict(said.backbone) == backbone
     assert len(shapes) == len(experts) + len(backbone) + said.layers
     if kind == "image-moe":
-        assert kit.architecture(config).rows == kit.SequenceShape(1, 3 * 2)
+        assert kit.architecture(config).rows == kit.kinds.SequenceShape(1, 3 * 2)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_flops_are_those_that_torch_counts():
     with counter, torch.no_grad():
         model(x)
     whole = replace(config, model=replace(config.model, lora=LoraConfig(rank=None)))
-    sizes = replace(kit.architecture(whole), rows=kit.SequenceShape(4, 16))
+    sizes = replace(kit.architecture(whole), rows=kit.kinds.SequenceShape(4, 16))
     forward = sizes.round_cost([], [0], False, 3).flops / 2
     scores = 2 * 2 * 3 * 4 * 2 * 16 * 16 * 32
     assert forward - scores < counter.get_total_flops() <= forward + scores

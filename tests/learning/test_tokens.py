@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit import learning as kit
-from tests.kit.learning import ModelConfig, Question, Text, as_tokenizer, encode_texts
+from tests.kit.learning import ModelConfig, Question, Text, tokenizer
 
 tokenizers = pytest.importorskip("tokenizers")
 
 TEXTS = ["the cat sat on the mat", "预防接种异常反应是指", "the mat, the cat; déjà vu 🙂"]
-RAW = kit.train_bpe(TEXTS * 3, 300)
-OURS = as_tokenizer(RAW)
+RAW = tokenizer.train_bpe(TEXTS * 3, 300)
+OURS = tokenizer.as_tokenizer(RAW)
 # no surrogates: they cannot be written to a file as UTF-8
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 
@@ -50,8 +49,8 @@ def test_any_text_survives_byte_level_pairs(text):
 
 @pytest.mark.process
 def test_training_is_the_same_in_another_process():
-    code = "import sys; from tests.kit.learning import train_bpe as train\n"
-    code += f"sys.stdout.buffer.write(train({TEXTS * 3!r}, 300).to_str().encode())"
+    code = "import sys; from tests.kit.learning import tokenizer\n"
+    code += f"sys.stdout.buffer.write(tokenizer.train_bpe({TEXTS * 3!r}, 300).to_str().encode())"
     for seed in "12":
         env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
         run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True)
@@ -60,17 +59,17 @@ def test_training_is_the_same_in_another_process():
 
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(5, 24))
 def test_pairs_and_single_texts_are_what_the_library_makes(a, b, tokens):
-    library, ours = word_level(template=True), as_tokenizer(word_level(template=True))
+    library, ours = word_level(template=True), tokenizer.as_tokenizer(word_level(template=True))
     library.enable_truncation(tokens, strategy="longest_first")
     rows = [Text(words(a), words(b, 7)), Text(words(a), "")]
-    pair, single = encode_texts(rows, ours, tokens)
+    pair, single = tokenizer.encode_texts(rows, ours, tokens)
     assert unpadded(pair) == library.encode(*rows[0]).ids
     assert unpadded(single) == library.encode(rows[1].first).ids
 
 
 @given(ANY_TEXT, st.lists(ANY_TEXT, min_size=2, max_size=4), st.integers(2, 60))
 def test_an_option_is_whole_and_the_question_loses_its_start(question, options, tokens):
-    out = kit.encode_questions([Question(question, tuple(options))], OURS, 5, tokens)
+    out = tokenizer.encode_questions([Question(question, tuple(options))], OURS, 5, tokens)
     assert out.shape == (1, 5, 2, tokens) and out.dtype == "int64"
     [before] = OURS.ids([question + "\n"])
     for (ids, marks), text in zip(out[0], options, strict=False):
@@ -87,12 +86,12 @@ def test_an_option_is_whole_and_the_question_loses_its_start(question, options, 
 
 
 def test_a_tokenizer_without_separator_puts_its_newline_and_first_ids_stay_in_a_cut():
-    begins = as_tokenizer(word_level(template=False))
+    begins = tokenizer.as_tokenizer(word_level(template=False))
     assert (begins.begin, begins.end) == ((2,), ())
-    [line] = encode_texts([Text("w1 w2", "w3")], begins, 8)
+    [line] = tokenizer.encode_texts([Text("w1 w2", "w3")], begins, 8)
     first, second, long = begins.ids(["w1 w2", "w3", words(30)])
     assert unpadded(line) == [2, *first, *begins.separator, *second]
-    out = kit.encode_questions([Question(words(30), ("w1 w2", "w3"))], begins, 2, 6)
+    out = tokenizer.encode_questions([Question(words(30), ("w1 w2", "w3"))], begins, 2, 6)
     assert out[0, :, 0, 0].tolist() == [2, 2]
     assert out[0, 0, 0, 1:4].tolist() == long[-3:]
 
@@ -104,16 +103,16 @@ def test_a_tokenizers_own_cut_and_padding_are_not_used(tmp_path):
     folder, file = str(tmp_path), str(tmp_path / "tokenizer.json")
     raw.save(file)
     for keys in ({"tokenizer": file}, {"checkpoints": (folder, "other")}):
-        made = kit.make_tokenizer(ModelConfig(**keys), [])
-        [line] = encode_texts([Text(words(10), "")], made, 16)
+        made = tokenizer.make_tokenizer(ModelConfig(**keys), [])
+        [line] = tokenizer.encode_texts([Text(words(10), "")], made, 16)
         assert (len(unpadded(line)), made.vocabulary) == (12, 45)
 
 
 def test_a_tokenizer_that_cannot_be_had_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     bare = ModelConfig(checkpoints=(".",), vocabulary=280)  # gets one of the trial texts
-    assert kit.tokenizer_file(bare) is None
-    assert 257 <= kit.make_tokenizer(bare, TEXTS).vocabulary <= 280
+    assert tokenizer.tokenizer_file(bare) is None
+    assert 257 <= tokenizer.make_tokenizer(bare, TEXTS).vocabulary <= 280
     (tmp_path / "broken").write_text("{")
     (tmp_path / "tokenizer.model").write_bytes(b"")
     for model, message in (
@@ -123,8 +122,8 @@ def test_a_tokenizer_that_cannot_be_had_is_told(tmp_path, monkeypatch):
         (ModelConfig(vocabulary=256), "vocabulary is 256; .* 257"),
     ):
         with pytest.raises(ValueError, match=message):
-            kit.make_tokenizer(model, TEXTS)
+            tokenizer.make_tokenizer(model, TEXTS)
     raw = word_level(template=True)
     raw.normalizer = tokenizers.normalizers.Replace("w1", " ")
     with pytest.raises(ValueError, match="makes no token of 'w1'"):
-        encode_texts([Text("w1", "")], as_tokenizer(raw), 8)
+        tokenizer.encode_texts([Text("w1", "")], tokenizer.as_tokenizer(raw), 8)

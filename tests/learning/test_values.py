@@ -166,9 +166,9 @@ def test_a_packed_value_comes_back_bit_by_bit_and_shared_rows_once():
 
 
 def test_kinds_that_may_be_shared_are_known_without_importing_them():
-    assert all(kit.model_keys(kind, False) is not None for kind in MODELS.shipped)
-    assert all(kind in kit.DATA_KEYS for kind in DATASETS.shipped)
-    assert kit.model_keys("own:Model", False) is None
+    assert all(kit.kinds.model_keys(kind, False) is not None for kind in MODELS.shipped)
+    assert all(kind in kit.kinds.DATA_KEYS for kind in DATASETS.shipped)
+    assert kit.kinds.model_keys("own:Model", False) is None
 
 
 def test_a_file_that_changes_before_it_is_read_ends_the_run(tmp_path):
@@ -189,10 +189,10 @@ def test_folders_behind_links_count_once(tmp_path):
     (deep / "one").write_text("1")
     (deep / "round").symlink_to(tmp_path / "far")
     (near / "train").symlink_to(tmp_path / "far")
-    assert kit.files_under(str(near)) == [near / "train" / "deep" / "one"]
-    before = kit.fingerprints_under([str(near)])
+    assert kit.files.files_under(str(near)) == [near / "train" / "deep" / "one"]
+    before = kit.files.fingerprints_under([str(near)])
     (deep / "one").write_text("12")
-    assert kit.fingerprints_under([str(near)]) != before
+    assert kit.files.fingerprints_under([str(near)]) != before
 
 
 def test_results_hang_on_machine_program_and_the_instructions_that_are_allowed(monkeypatch):

@@ -1,7 +1,5 @@
 """Planes told from elements: those that Walker patterns were made with, and of real fleets."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,7 +12,7 @@ import orbit
 from tests.kit.skies import START, element_file
 
 
-def forgotten(made: orbit.Satellite, days: float) -> orbit.Satellite:
+def forgotten(made, days):
     """The same orbit by elements of a later epoch, without its plane: nodes have moved on."""
     old, since_min = made.model, days * 1440
     node = old.nodeo + old.nodedot * since_min
@@ -26,7 +24,7 @@ def forgotten(made: orbit.Satellite, days: float) -> orbit.Satellite:
     return replace(orbit.Satellite.of_model(made.name, model), made=False)
 
 
-def test_planes_are_those_that_a_walker_pattern_was_made_of() -> None:
+def test_planes_are_those_that_a_walker_pattern_was_made_of():
     made = orbit.walker_shell(180, orbit.circular_axis_km(600), 86.4, 66, 6, 2, START, raan_deg=300)
     days = np.random.default_rng(1).uniform(0, 60, len(made))
     told = orbit.planes([forgotten(*each) for each in zip(made, days, strict=True)])
@@ -40,7 +38,7 @@ def test_planes_are_those_that_a_walker_pattern_was_made_of() -> None:
 
 
 @pytest.mark.parametrize(("name", "many"), [("iridium-NEXT", 6), ("gps-ops", 6)])
-def test_planes_of_real_fleets_are_those_of_their_angular_momentum(name: str, many: int) -> None:
+def test_planes_of_real_fleets_are_those_of_their_angular_momentum(name, many):
     fleet = orbit.read_satellites(element_file(f"earth2026_{name}.tle"))
     fleet = [one for one in fleet if one.revolutions_per_day < 14.5]  # the others are coming down
     told = np.array(orbit.planes(fleet))
@@ -54,8 +52,8 @@ def test_planes_of_real_fleets_are_those_of_their_angular_momentum(name: str, ma
     assert angle_deg[~same].min() > 3 * angle_deg[same].max()
 
 
-def test_planes_that_are_not_clear_are_not_told() -> None:
-    def at(*nodes_deg: float) -> list[orbit.Satellite]:
+def test_planes_that_are_not_clear_are_not_told():
+    def at(*nodes_deg):
         shells = [orbit.walker_delta(600, 60, 1, 1, 0, START, raan_deg=node) for node in nodes_deg]
         return [replace(one, plane="") for shell in shells for one in shell]
 

@@ -5,7 +5,6 @@ import os
 import re
 from dataclasses import fields, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -270,7 +269,7 @@ def test_coverage_is_the_one_counted_second_by_second(data, later):
             assert getattr(found, name)[site] == pytest.approx(value, nan_ok=True), name
 
 
-def test_points_of_geojson_are_sites(tmp_path: Path) -> None:
+def test_points_of_geojson_are_sites(tmp_path):
     points = (("A", [8.5, 47.0, 500.0], {"min_elevation_deg": 5}), ("B", [-70.0, -33.0], {}))
     features = [
         {"geometry": {"type": "Point", "coordinates": at}, "properties": {"name": name, **more}}

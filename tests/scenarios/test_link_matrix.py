@@ -1,10 +1,7 @@
 """The link: each key under each form is resolved or refused; presets; directions; sidelinks."""
 
-from __future__ import annotations
-
 import math
 import re
-from typing import Any
 
 import pytest
 
@@ -15,7 +12,7 @@ from tests.kit.link_cells import FORMS, KEYS, PLACES, cells, held, idle, refusal
 OTHERWISE = r"cannot be combined|is missing|is not a known key|must be (one of|at most)"
 
 
-def check(place: str, side: str, keys: dict[str, Any], expected: set[str]) -> None:
+def check(place, side, keys, expected):
     """Taken as it was said, or refused by an expected key and what is in its way."""
     try:
         scenario = scenario_of(place, side, keys)
@@ -42,7 +39,7 @@ def check(place: str, side: str, keys: dict[str, Any], expected: set[str]) -> No
 
 @pytest.mark.parametrize("side", KEYS)
 @pytest.mark.parametrize("place", PLACES)
-def test_each_key_under_each_form_is_used_or_refused(place: str, side: str) -> None:
+def test_each_key_under_each_form_is_used_or_refused(place, side):
     """Those that are used change something: tests/sim/test_link_matrix.py."""
     for form, keys in FORMS.items():
         check(place, side, keys, refusals(place, side, keys))
@@ -53,15 +50,15 @@ def test_each_key_under_each_form_is_used_or_refused(place: str, side: str) -> N
 # -- presets, and what is left of them beside the user's keys
 
 
-def link_of(name: str = "quickstart", **link: Any) -> Any:
+def link_of(name="quickstart", **link):
     return scenarios.resolved_link(scenarios.load(name, {f"link.{k}": v for k, v in link.items()}))
 
 
-def noise_k(noise_figure_db: float, antenna_k: float) -> float:
+def noise_k(noise_figure_db, antenna_k):
     return antenna_k + 290 * (10 ** (noise_figure_db / 10) - 1)
 
 
-def test_the_presets_hold_the_ten_decibels_of_the_paper_and_the_figures_of_the_3gpp() -> None:
+def test_the_presets_hold_the_ten_decibels_of_the_paper_and_the_figures_of_the_3gpp():
     """TR 38.821, section 6.1; G/T by 7 dB at 290 K; scintillation: TR 38.811, section 6.6.6."""
     up = link_of("paper-slots")["uplink"]
     gains = ("tx_power_dbm", "tx_gain_dbi", "rx_gain_dbi", "path_gain_db")
@@ -77,8 +74,8 @@ def test_the_presets_hold_the_ten_decibels_of_the_paper_and_the_figures_of_the_3
     assert up["scintillation_loss_db"] == pytest.approx(ionosphere_db, abs=0.05)
 
 
-def test_a_sidelink_is_what_is_given_or_the_radio_of_the_page() -> None:
-    def sidelink(**keys: Any) -> Any:
+def test_a_sidelink_is_what_is_given_or_the_radio_of_the_page():
+    def sidelink(**keys):
         found = read("circular", {"link.sidelink": keys}).link.sidelink
         return found and found.values()
 

@@ -3,12 +3,9 @@
 All other tests ask for the key and the nearest right one, in one line.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -63,19 +60,19 @@ FILES = {
 }  # fmt: skip
 
 
-def of_leomix(found: re.Match[str]) -> str:
+def of_leomix(found):
     """A list of methods without those that other tests have registered."""
     others = set(learning.method_names()) - METHODS.shipped.keys()
     return ", ".join(name for name in found[0].split(", ") if name not in others)
 
 
 @pytest.fixture
-def said(leomix: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def said(leomix, tmp_path, monkeypatch):
     """What a command that is refused says, in a folder of right files but for some."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LEOMIX_ALLOW_CODE", raising=False)
 
-    def line(command: str, **wrong: str) -> str:
+    def line(command, **wrong):
         for name, text in (FILES | wrong).items():
             Path(name).write_text(text, encoding="utf-8")
         found = leomix(*command.split())
@@ -90,14 +87,12 @@ def said(leomix: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize(("command", "file", "right", "wrong", "line"), OF_FILES)
-def test_a_wrong_file_is_told_with_what_to_do(
-    said: Any, command: str, file: str, right: str | None, wrong: str, line: str
-) -> None:
+def test_a_wrong_file_is_told_with_what_to_do(said, command, file, right, wrong, line):
     assert right is None or right in FILES[file]
     text = wrong if right is None else FILES[file].replace(right, wrong)
     assert said(command, **{file: text}) == line
 
 
 @pytest.mark.parametrize(("command", "line"), GOLDEN["commands"].items())
-def test_a_wrong_command_is_told_with_what_to_do(said: Any, command: str, line: str) -> None:
+def test_a_wrong_command_is_told_with_what_to_do(said, command, line):
     assert said(command) == line

@@ -1,16 +1,12 @@
 """From a file's text and overrides to a scenario: safe YAML, files, `--set`, order, round trip."""
 
-from __future__ import annotations
-
 import copy
 import json
 import os
 import re
 import tempfile
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pydantic
@@ -22,11 +18,11 @@ import scenarios
 from tests.kit.every_source import CIRCULAR, ORBITS, changed, read
 from tests.kit.scenarios import MAX_DEPTH, MAX_NODES, ProblemsFound, parse_yaml
 
-BERN: dict[str, Any] = {"latitude_deg": 46.9, "longitude_deg": 7.4}
+BERN = {"latitude_deg": 46.9, "longitude_deg": 7.4}
 
 # -- YAML 1.2, core schema, without what a scenario has no use for
 
-SCALARS: dict[str, Any] = {
+SCALARS = {
     "1e6": 1e6, "5e-3": 5e-3, "1.": 1.0, ".5": 0.5, "-3.25E+2": -325.0, "12": 12, "-7": -7,
     "+7": 7, "0": 0, "0x1F": 31, "0o17": 15, "true": True, "False": False, "null": None, "~": None,
     "no": "no", "on": "on", "Yes": "Yes", "1_000": "1_000", "12:30:45": "12:30:45", "''": "",
@@ -36,14 +32,14 @@ SCALARS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_a_scalar_has_the_type_that_yaml_1_2_gives_it() -> None:
+def test_a_scalar_has_the_type_that_yaml_1_2_gives_it():
     for text, value in SCALARS.items():
         parsed = parse_yaml(text).value
         assert (parsed, type(parsed)) == (value, type(value)), text
 
 
 # The golden messages have the others: anchors, keys given twice, leading zeros, broken syntax.
-REFUSED_YAML: list[tuple[str, int | None, str]] = [
+REFUSED_YAML = [
     ("a: 1\nb: *x\n", 2, "alias 'x'"),
     ("a: !!python/object/apply:os.system [ls]\n", 1, "tag"),
     ("a: -.inf\n", 1, "-.inf is not allowed; numbers must be finite"),
@@ -60,9 +56,7 @@ REFUSED_YAML: list[tuple[str, int | None, str]] = [
 
 
 @pytest.mark.parametrize(("text", "line", "words"), REFUSED_YAML, ids=lambda v: str(v)[:20])
-def test_what_a_scenario_has_no_use_for_is_refused_with_its_line(
-    text: str, line: int | None, words: str
-) -> None:
+def test_what_a_scenario_has_no_use_for_is_refused_with_its_line(text, line, words):
     with pytest.raises(ProblemsFound) as caught:
         parse_yaml(text)
     [problem] = caught.value.problems
@@ -70,7 +64,7 @@ def test_what_a_scenario_has_no_use_for_is_refused_with_its_line(
     assert words in problem.text
 
 
-def test_what_is_at_the_limits_is_read_and_lines_are_those_of_keys_and_items() -> None:
+def test_what_is_at_the_limits_is_read_and_lines_are_those_of_keys_and_items():
     assert parse_yaml("[" * MAX_DEPTH + "]" * MAX_DEPTH).value is not None
     assert len(parse_yaml("[" + "1," * (MAX_NODES - 1) + "]").value) == MAX_NODES - 1
     lines = parse_yaml("\na:\n  b: 1\nc:\n  - x\n  - {d: 2,\n     e: 3}\n").lines
@@ -80,13 +74,13 @@ def test_what_is_at_the_limits_is_read_and_lines_are_those_of_keys_and_items() -
 # -- files
 
 
-def saved(folder: Path, content: str | bytes | dict[str, Any]) -> Path:
+def saved(folder, content):
     text = json.dumps(content) if isinstance(content, dict) else content
     (folder / "mine.yaml").write_bytes(text.encode() if isinstance(text, str) else text)
     return folder / "mine.yaml"
 
 
-def refusal(path: str | Path, overrides: dict[str, Any] | None = None) -> str:
+def refusal(path, overrides=None):
     with pytest.raises(scenarios.ScenarioError) as caught:
         scenarios.load(path, overrides)
     [line] = str(caught.value).splitlines()
@@ -94,7 +88,7 @@ def refusal(path: str | Path, overrides: dict[str, Any] | None = None) -> str:
     return line
 
 
-def test_a_file_that_is_no_scenario_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_file_that_is_no_scenario_is_refused_by_name(tmp_path):
     for content, words in [
         (b"\xff\xfea\x00", ": is not text; "),
         ("null\n", ": is empty; "),
@@ -120,7 +114,7 @@ def test_a_file_that_is_no_scenario_is_refused_by_name(tmp_path: Path) -> None:
     assert found == scenarios.load(saved(tmp_path, CIRCULAR))
 
 
-NAMED: dict[str, tuple[str, Callable[..., Path], str]] = {
+NAMED = {
     "tle": ("orbit.path", scenarios.element_file, "element file"),
     "omm": ("orbit.path", scenarios.element_file, "element file"),
     "contacts": ("orbit.path", scenarios.windows_file, "window file"),
@@ -129,7 +123,7 @@ NAMED: dict[str, tuple[str, Callable[..., Path], str]] = {
 
 
 @pytest.mark.parametrize("source", NAMED)
-def test_a_named_file_counts_from_the_folder_of_the_scenario(tmp_path: Path, source: str) -> None:
+def test_a_named_file_counts_from_the_folder_of_the_scenario(tmp_path, source):
     key, found, kind = NAMED[source]
     (tmp_path / "sets").mkdir()
     one = tmp_path / "sets" / "one.txt"
@@ -148,7 +142,7 @@ def test_a_named_file_counts_from_the_folder_of_the_scenario(tmp_path: Path, sou
 
 
 CODE, OUT = "names Python code.*LEOMIX_ALLOW_CODE=1.*--set", "leads out of .*absolute path.*--set"
-STRANGE: list[tuple[str, Any, str]] = [
+STRANGE = [
     ("learning.method", "theirs:Method", CODE),
     ("learning.options", {"gate": ["theirs:Gate"]}, CODE),
     ("orbit.path", "../secret.tle", OUT),
@@ -159,9 +153,7 @@ STRANGE: list[tuple[str, Any, str]] = [
 ]
 
 
-def test_code_and_files_elsewhere_are_the_users_own_word(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_code_and_files_elsewhere_are_the_users_own_word(tmp_path, monkeypatch):
     """Neither a file nor a manifest may name them, unless by --set or LEOMIX_ALLOW_CODE."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "full").mkdir()
@@ -183,7 +175,7 @@ def test_code_and_files_elsewhere_are_the_users_own_word(
 # -- overrides
 
 
-def test_an_override_acts_as_if_the_file_had_said_so(tmp_path: Path) -> None:
+def test_an_override_acts_as_if_the_file_had_said_so(tmp_path):
     """Text is read as YAML, other values are taken as they are."""
     path = saved(tmp_path, CIRCULAR)
     said = {
@@ -201,7 +193,7 @@ def test_an_override_acts_as_if_the_file_had_said_so(tmp_path: Path) -> None:
     assert both == scenarios.load(saved(tmp_path, CIRCULAR.replace("600", "550\n  raan_deg: 3")))
 
 
-def test_a_wrong_override_is_told_without_a_line(tmp_path: Path) -> None:
+def test_a_wrong_override_is_told_without_a_line(tmp_path):
     path = saved(tmp_path, CIRCULAR)
     for key, value, words in [
         ("seed", "[1", "seed: is not valid YAML: "),
@@ -218,8 +210,8 @@ def test_a_wrong_override_is_told_without_a_line(tmp_path: Path) -> None:
 # -- one order, whatever the file's
 
 
-def test_clusters_and_places_are_in_one_order_and_kinds_go_with_them() -> None:
-    def clusters(*listed: dict[str, Any]) -> Any:
+def test_clusters_and_places_are_in_one_order_and_kinds_go_with_them():
+    def clusters(*listed):
         said = {"ground.clusters": [{**BERN, **cluster} for cluster in listed]}
         return read("circular", said).ground.clusters
 
@@ -237,14 +229,14 @@ def test_clusters_and_places_are_in_one_order_and_kinds_go_with_them() -> None:
 # -- what a manifest stores is the same scenario
 
 
-def through_json(scenario: scenarios.Scenario) -> scenarios.Scenario:
+def through_json(scenario):
     again = scenarios.from_dict(json.loads(json.dumps(scenario.model_dump(mode="json"))))
     assert again == scenario
     assert again.model_dump() == scenario.model_dump()
     return again
 
 
-def test_a_scenario_is_a_value(tmp_path: Path) -> None:
+def test_a_scenario_is_a_value(tmp_path):
     path = saved(tmp_path, CIRCULAR)
     scenario = scenarios.load(path)
     assert (scenario.source_path, through_json(scenario).source_path) == (path, None)
@@ -280,25 +272,25 @@ STORED = {source: read(source, {}).model_dump(mode="json") for source in ORBITS}
 WORDS = [*ORBITS, "any", "single", "contact", "highest_elevation", "sun-synchronous", "star"]
 
 
-def keys_in(value: Any, above: str = "") -> list[str]:
+def keys_in(value, above=""):
     items = dict(enumerate(value)) if isinstance(value, list) else value
     pairs = [(f"{above}{key}", items[key]) for key in items] if isinstance(items, dict) else []
     return [found for key, inner in pairs for found in (key, *keys_in(inner, f"{key}."))]
 
 
-def loaded(text: str) -> scenarios.Scenario:
+def loaded(text):
     with tempfile.TemporaryDirectory() as folder:
         return scenarios.load(saved(Path(folder), text.encode("utf-8", "surrogatepass")))
 
 
-def replaced(spot: tuple[str, str], value: Any) -> scenarios.Scenario:
+def replaced(spot, value):
     source, key = spot
     mapping = copy.deepcopy(STORED[source])
     scenarios.set_key(mapping, key, value)
     return scenarios.from_dict(mapping)
 
 
-CAMPAIGN: dict[Callable[..., Any], tuple[st.SearchStrategy[Any], ...]] = {
+CAMPAIGN = {
     loaded: (ANY_TEXT | ANY_TEXT.map(lambda text: CIRCULAR.replace("600", text)),),
     replaced: (
         st.sampled_from([(source, key) for source in STORED for key in keys_in(STORED[source])]),
@@ -317,7 +309,7 @@ CAMPAIGN: dict[Callable[..., Any], tuple[st.SearchStrategy[Any], ...]] = {
 
 @pytest.mark.parametrize("make", CAMPAIGN, ids=lambda make: make.__name__)
 @given(data=st.data())
-def test_anything_validates_or_is_refused_in_one_line(make: Any, data: st.DataObject) -> None:
+def test_anything_validates_or_is_refused_in_one_line(make, data):
     try:
         scenario = make(*(data.draw(values) for values in CAMPAIGN[make]))
     except scenarios.ScenarioError as error:

@@ -1,12 +1,8 @@
 """The JSON Schema that editors complete from, the page with the same keys, and a light import."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
@@ -23,12 +19,12 @@ PAGES = sorted((Path(__file__).parents[2] / "docs").glob("scenarios*.md"))
 PAGE = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
-def written(name: str) -> Any:
+def written(name):
     """A shipped scenario as it stands in its file."""
     return parse_yaml(scenarios.shipped_path(name).read_text(encoding="utf-8")).value
 
 
-def sections(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def sections(value, path=()):
     """Paths to all mappings in a document whose keys are the schema's, not the user's."""
     if isinstance(value, dict) and path[-1:] not in (("options",), ("paths",)):
         yield path
@@ -38,7 +34,7 @@ def sections(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
 
 
 @pytest.mark.parametrize("name", scenarios.shipped())
-def test_shipped_scenarios_hold_it_and_an_unknown_key_nowhere(name: str) -> None:
+def test_shipped_scenarios_hold_it_and_an_unknown_key_nowhere(name):
     CHECK.validate(scenarios.load(name).model_dump(mode="json"))
     CHECK.validate(document := written(name))
     for path in sections(document):
@@ -49,7 +45,7 @@ def test_shipped_scenarios_hold_it_and_an_unknown_key_nowhere(name: str) -> None
         assert not CHECK.is_valid(wrong), path
 
 
-def test_every_key_is_described_once_with_its_default() -> None:
+def test_every_key_is_described_once_with_its_default():
     CHECK.check_schema(SCHEMA)
     needed = {(s["title"], key) for s in SECTIONS for key in s.get("required", ())}
     for section, key, value in KEYS:
@@ -65,11 +61,11 @@ def test_every_key_is_described_once_with_its_default() -> None:
 # -- docs/scenarios*.md
 
 
-def properties(*titles: str) -> set[str]:
+def properties(*titles):
     return {key for title in titles for key in SCHEMA["$defs"][title]["properties"]}
 
 
-def test_the_page_names_every_key_source_and_choice() -> None:
+def test_the_page_names_every_key_source_and_choice():
     sources = {SCHEMA["$defs"][t]["properties"]["source"]["const"] for t in ORBITS}
     keys = properties(*ORBITS, "Cluster", "Place", "WindowColumns", "Link", "Uplink", "Downlink")
     links = str([SCHEMA["$defs"][title]["properties"] for title in ("Link", "Uplink", "Downlink")])
@@ -83,8 +79,8 @@ def test_the_page_names_every_key_source_and_choice() -> None:
 
 
 @pytest.mark.parametrize("example", re.findall(r"^```yaml\n(.*?)^```", PAGE, re.M | re.S))
-def test_an_example_of_the_page_loads(example: str, tmp_path: Path) -> None:
-    def sections_of(text: str) -> dict[str, str]:
+def test_an_example_of_the_page_loads(example, tmp_path):
+    def sections_of(text):
         parts = re.findall(r"^\w+:.*\n(?:(?:[ #].*)?\n)*", text, re.MULTILINE)
         return {part.split(":")[0]: part for part in parts}
 

@@ -1,10 +1,6 @@
 """The keys of each section: their limits, their choices, and what goes together with what."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -28,7 +24,7 @@ SIGNS = {"minimum": (">=", -math.inf), "exclusiveMinimum": (">", 0),
          "maximum": ("<=", math.inf), "exclusiveMaximum": ("<", 0)}  # fmt: skip
 
 
-def limits(form: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+def limits(form):
     """What a message says of each limit, a value beyond it, and the last one within, if any."""
     whole = form["type"] == "integer"
     for name, (sign, out) in SIGNS.items():
@@ -40,7 +36,7 @@ def limits(form: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
 
 
 @pytest.mark.parametrize(("source", "key"), NUMBERS)
-def test_a_number_beyond_its_limits_or_of_another_type_is_refused(source: str, key: str) -> None:
+def test_a_number_beyond_its_limits_or_of_another_type_is_refused(source, key):
     form, counted = SPOTS[source, key], {"ground.clusters.0.devices": 1} if ".kinds." in key else {}
     whole = form["type"] == "integer"
     found = list(limits(form))
@@ -59,7 +55,7 @@ def test_a_number_beyond_its_limits_or_of_another_type_is_refused(source: str, k
 
 
 @pytest.mark.parametrize(("source", "key"), CHOICES)
-def test_another_word_than_the_choices_is_answered_with_the_nearest(source: str, key: str) -> None:
+def test_another_word_than_the_choices_is_answered_with_the_nearest(source, key):
     choices = SPOTS[source, key]["enum"]
     for choice in choices:
         line = refused(source, {key: f"{choice[:-1]}_"})
@@ -70,7 +66,7 @@ def test_another_word_than_the_choices_is_answered_with_the_nearest(source: str,
 
 
 @pytest.mark.parametrize("source", ORBITS)
-def test_a_slip_in_a_key_and_a_key_of_another_source_is_told(source: str) -> None:
+def test_a_slip_in_a_key_and_a_key_of_another_source_is_told(source):
     keys = {of: {key for s, key in SPOTS if s == of} for of in ORBITS}
     for key in keys[source]:
         slip = f"{key[:-1]}_"
@@ -90,11 +86,10 @@ BESIDE, PACES = "cannot be combined with", {"tflops": 1.0, "seconds_per_round": 
 BARE = "is not used by source '{source}', which has no geometry; leave it out"
 FIXED = {"rate": "fixed", "fixed_rate_mbps": 1}
 PHYSICAL = {"preset": "physical", "uplink": FIXED, "downlink": "neglected"}
-CROWD: dict[str, Any] = {"sidelink": {}, "relay": "store"}
+CROWD = {"sidelink": {}, "relay": "store"}
 TURNS = "directions that take turns have at most 1 together, and link"
 INSTEAD = "but source 'contacts' has no elevations; use"
-Rules = list[tuple[str, dict[str, Any], str]]
-OF_ALL: Rules = [
+OF_ALL = [
     ("slots", {"stop": {"days": 3}}, "stop.cycles: is missing; source 'slots' runs a number"),
     ("made keplerian", {"start": None}, "start: is missing; source '{source}' has no epoch, so"),
     ("tle omm bare", {"start": None}, ""),
@@ -103,7 +98,7 @@ OF_ALL: Rules = [
     ("slots", {"stop.cycles": 10**5000}, "stop.cycles: got a very large int; must be"),
     ("slots", {"memory_gib": 8}, "memory_gib: is not a known key; did you mean 'compute.memo"),
 ]  # fmt: skip
-OF_CLUSTERS: Rules = [
+OF_CLUSTERS = [
     ("seen", {"longitude_deg": None}, "longitude_deg: is missing for cluster 'A'; source"),
     ("bare", {"min_elevation_deg": 5.0}, f"min_elevation_deg: {BARE}"),
     ("bare", {"places_path": "x"}, f"places_path: {BARE}"),
@@ -122,7 +117,7 @@ OF_CLUSTERS: Rules = [
      f"kinds.0.processor: {BESIDE} "),
     ("made", {"kinds": CROWDS}, "devices: got 120000; must be >= 1 and <= 100000"),
 ]  # fmt: skip
-OF_ORBITS: Rules = [
+OF_ORBITS = [
     ("files", {"path": None}, "path: is missing; give the "),
     ("tle omm", {"elements": "x"}, f"elements: {BESIDE} orbit.path; remove one of the two"),
     ("contacts", {"windows": "x", "path": None}, ""),
@@ -174,7 +169,7 @@ for right in (0, 180, 97.8, "sun-synchronous"):
 OF_ORBITS.append(("circular", {"inclination_deg": None}, "inclination_deg: got "))
 for wrong in ("97.8", True, [97.8], 180.5, -0.5):
     OF_ORBITS.append(("circular walker", {"inclination_deg": wrong}, "inclination_deg: got "))
-OF_LEARNING: Rules = [
+OF_LEARNING = [
     ("slots", {"model": {"experts": 2, "top_k": 3}}, "model.top_k: got 3; must be at most lear"),
     ("slots", {"model": {"experts": 2, "top_k": 3, "kind": "image-nmoe"}}, ""),  # one a device
     ("slots", {"aggregation.when": "deadline"}, "aggregation.deadline_s: is missing; when 'deadl"),
@@ -190,7 +185,7 @@ OF_LEARNING: Rules = [
      "data.own_domain_fraction: cannot be combined with learning.data.split; keep one of them"),
     ("slots", {"data.split": {}, "data.partition": "even", "data.dirichlet_alpha": 0.5}, ""),
 ]  # fmt: skip
-OF_LINKS: Rules = [
+OF_LINKS = [
     ("seen", {"uplink.duty": 0.6, "downlink.duty": 0.7},
      f"uplink.duty: got 0.6; {TURNS}.downlink.duty is 0.7: set that to 0.4 or less"),
     ("seen", {"uplink.duty": 0.3, "downlink.duty": 0.7}, ""),
@@ -218,7 +213,7 @@ RULES = {"": OF_ALL, "ground.clusters.0.": OF_CLUSTERS, "orbit.": OF_ORBITS,
     ("section", "sources", "changes", "line"),
     [(section, *rule) for section, rules in RULES.items() for rule in rules],
 )
-def test_rules_between_keys(section: str, sources: str, changes: dict[str, Any], line: str) -> None:
+def test_rules_between_keys(section, sources, changes, line):
     crowd = {"ground.clusters.0.devices": 3} if "relay" in changes else {}
     said = crowd | {f"{section}{key}": value for key, value in changes.items()}
     for source in [name for group in sources.split() for name in GROUPS.get(group, [group])]:
@@ -230,13 +225,13 @@ def test_rules_between_keys(section: str, sources: str, changes: dict[str, Any],
             assert scenarios.from_dict(scenario.model_dump(mode="json")) == scenario
 
 
-def test_what_is_no_mapping_is_no_scenario() -> None:
+def test_what_is_no_mapping_is_no_scenario():
     with pytest.raises(scenarios.ScenarioError, match="is a mapping of keys, not a list"):
-        scenarios.from_dict([])  # type: ignore[arg-type]
+        scenarios.from_dict([])
 
 
-def test_values_that_are_nested_too_deeply_are_refused_by_their_key() -> None:
-    deep: Any = 1
+def test_values_that_are_nested_too_deeply_are_refused_by_their_key():
+    deep = 1
     for _ in range(5000):
         deep = [deep]
     mapping = read("circular", {}).model_dump(mode="json")

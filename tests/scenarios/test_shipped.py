@@ -2,7 +2,6 @@
 
 import re
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
@@ -18,9 +17,7 @@ NAMES = [
 ]  # fmt: skip
 
 
-def test_these_are_shipped_and_win_over_folders_of_their_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_these_are_shipped_and_win_over_folders_of_their_names(tmp_path, monkeypatch):
     (tmp_path / "quickstart").mkdir()
     monkeypatch.chdir(tmp_path)
     assert scenarios.load("quickstart").orbit.source == "tle"
@@ -32,7 +29,7 @@ def test_these_are_shipped_and_win_over_folders_of_their_names(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_shipped_scenario_loads_and_is_described_in_a_sentence(name: str) -> None:
+def test_a_shipped_scenario_loads_and_is_described_in_a_sentence(name):
     scenario, path = scenarios.load(name), scenarios.shipped_path(name)
     assert scenario == scenarios.load(path) == through_json(scenario)
     assert scenario.source_path == path

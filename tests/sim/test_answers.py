@@ -1,27 +1,22 @@
 """What a sweep answers: what is best, by how much, whether that is noise, and why."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 from tests.kit.sweeps import answers
 
 UNSEEN = "ground.clusters 'a': no satellite rises above 25 deg there in 2 days"
 
 
-def point(seed: int, final: float | None, **keys: Any) -> dict[str, Any]:
+def point(seed, final, **keys):
     row = {**keys, "seed": seed, "accuracy_final": final, "uplink_bytes": 1e6, "error": ""}
     row |= {"hours_to_0.80": None if final is None or final < 0.8 else 10.0 / final}
     row |= {"status": "complete", "contacts_served": 30, "service_hours": 4.0, "folder": ""}
     return row if final is not None else row | {"status": "refused", "error": UNSEEN}
 
 
-def said(rows: list[dict[str, Any]], keys: list[str], target: str | None = None) -> str:
+def said(rows, keys, target=None):
     return "\n".join(answers(rows, keys, target, {}))
 
 
-def test_a_value_does_not_win_because_its_bad_points_were_refused() -> None:
+def test_a_value_does_not_win_because_its_bad_points_were_refused():
     """The low orbit has the higher mean over masks: at 25 degrees, the worst, it is not seen."""
     finals = {(500, 5): 0.80, (500, 15): 0.80, (500, 25): None}
     finals |= {(800, 5): 0.82, (800, 15): 0.82, (800, 25): 0.60}
@@ -44,7 +39,7 @@ def test_a_value_does_not_win_because_its_bad_points_were_refused() -> None:
     assert "Without it: km=300, mask=25 and 2 more (no contact)." in text
 
 
-def test_a_difference_is_called_noise_by_the_interval_of_its_pairs() -> None:
+def test_a_difference_is_called_noise_by_the_interval_of_its_pairs():
     luck = [0.00, 0.04, -0.03, 0.02, -0.02]
     for step, verdict in ((0.01, "within noise"), (0.10, "more than noise")):
         rows = [point(s, 0.6 + draw, method="a") for s, draw in enumerate(luck)]
@@ -55,7 +50,7 @@ def test_a_difference_is_called_noise_by_the_interval_of_its_pairs() -> None:
     assert "which cannot tell noise" in said([rows[0], rows[5]], ["method"])
 
 
-def test_a_method_is_compared_at_each_orbit_and_the_reason_is_named() -> None:
+def test_a_method_is_compared_at_each_orbit_and_the_reason_is_named():
     rows = [point(1, 0.9, km=500, method="a"), point(1, 0.7, km=500, method="b")]
     rows += [point(1, 0.9, km=900, method="a"), point(1, 0.7, km=900, method="b")]
     rows[0]["contacts_served"] = 60
@@ -66,7 +61,7 @@ def test_a_method_is_compared_at_each_orbit_and_the_reason_is_named() -> None:
     assert "Without it: km=500, method=b and km=900, method=b (never)." in text
 
 
-def test_no_contact_is_a_result_and_the_sweep_goes_on_past_it(leomix: Any, tmp_path: Path) -> None:
+def test_no_contact_is_a_result_and_the_sweep_goes_on_past_it(leomix, tmp_path):
     timing = ("--set", "learning.train=false", "--set", "stop.days=1", "--quiet")
     varied = ("-p", "orbit.inclination_deg=3,97.8")
     done = leomix("sweep", "circular", *varied, *timing, "-o", tmp_path / "s")

@@ -1,9 +1,5 @@
 """Batteries of satellites: against small steps of time, and in a run."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,9 +12,7 @@ from tests.kit.network import Battery, InputError, Power
 STEP_S = 0.2
 
 
-def stepped(
-    power: Power, edges_s: np.ndarray, from_s: float, to_s: float
-) -> tuple[float, float, float]:
+def stepped(power, edges_s, from_s, to_s):
     """Seconds computed, charge at the end and lowest one: idle, then computing, in small steps."""
     lowest_j = level_j = power.start_j
     computed_s = 0.0
@@ -41,9 +35,7 @@ WATTS = st.floats(0.5, 20.0)
 
 @settings(max_examples=20, deadline=None)
 @given(WATTS, WATTS, WATTS, st.floats(0, 0.9), st.floats(0, 1), st.floats(0, 100))
-def test_a_battery_is_that_of_small_steps(
-    charge_w: float, idle_w: float, compute_w: float, reserve: float, start: float, from_s: float
-) -> None:
+def test_a_battery_is_that_of_small_steps(charge_w, idle_w, compute_w, reserve, start, from_s):
     capacity_j, edges_s = 1500.0, np.array([60.0, 130.0, 220.0, 300.0])
     power = Power(capacity_j, start * capacity_j, reserve * capacity_j, charge_w, idle_w, compute_w)
     battery = Battery(power, edges_s)
@@ -61,7 +53,7 @@ def test_a_battery_is_that_of_small_steps(
     assert list(Battery(power, edges_s).charges_at(360.0)) == idle
 
 
-SMALL: dict[str, Any] = {
+SMALL = {
     "orbit.use.planes": 2,
     "orbit.use.satellites_per_plane": 5,
     "ground.stations_used": 3,
@@ -71,7 +63,7 @@ SMALL: dict[str, Any] = {
 BATTERY = {"capacity_wh": 6, "charge_w": 10, "idle_w": 4}
 
 
-def test_a_satellite_without_charge_trains_later() -> None:
+def test_a_satellite_without_charge_trains_later():
     free = sim.run(scenarios.load("flystack", SMALL))
     poor = sim.run(scenarios.load("flystack", SMALL | {"compute.battery": BATTERY}))
     rounds = [len(run.events[run.events.kind == "aggregate"]) for run in (free, poor)]
@@ -93,7 +85,7 @@ def test_a_satellite_without_charge_trains_later() -> None:
         ({"compute.battery.idle_w": 9}, "compute.battery: the battery of 'P05-S02' never charges"),
     ],
 )
-def test_a_battery_that_cannot_work_is_named(changes: dict[str, Any], line: str) -> None:
+def test_a_battery_that_cannot_work_is_named(changes, line):
     said = {"compute.battery.capacity_wh": 6, "compute.battery.charge_w": 10}
     with pytest.raises((scenarios.ScenarioError, InputError)) as caught:
         sim.run(scenarios.load("flystack", {**SMALL, "compute.battery": {}, **said, **changes}))

@@ -21,25 +21,9 @@ from learning import LearningConfig
 from learning.data import DATASETS
 from sim.execution import cache_folder, contents
 from tests.kit.folders import held, limited
-from tests.kit.learning import (
-    SOURCE,
-    DataConfig,
-    digits,
-    environment,
-    source_fingerprints,
-    why_not_cacheable,
-)
+from tests.kit.learning import DataConfig, digits, environment, files, why_not_cacheable
 from tests.kit.network import WindowQuery, finding
-from tests.kit.records import (
-    TALLY,
-    Shelf,
-    WindowCache,
-    keep_within_bound,
-    key_of,
-    read_manifest,
-    trim,
-    windows,
-)
+from tests.kit.records import Shelf, caching, read_manifest
 from tests.kit.small import orbit as orbit_scenario
 from tests.kit.small import slots
 from tests.kit.small_nmoe import nmoe, options
@@ -89,8 +73,8 @@ def test_runs_are_the_same_with_without_and_with_half_a_cache(name, runs, cache,
     third = again("tensors alone")
     assert third["trainings"] == 0 < third["cache"]["tensors_read"]
     numbers = sorted(set(kept(cache)).difference(tensors))
-    for files in (tensors, numbers):
-        for path in random.Random(name).sample(files, len(files) // 2):
+    for kind in (tensors, numbers):
+        for path in random.Random(name).sample(kind, len(kind) // 2):
             path.unlink()
     assert again("half")["trainings_reused"] > 0
 
@@ -144,8 +128,8 @@ def test_what_may_change_unseen_is_not_shared(cache, tmp_path, monkeypatch):
     config = LearningConfig(1, ("a",), (1,))
     before, trainings = environment(config), cached(slots())["trainings"]
     # As if this program had begun before a file of the package was edited.
-    name, size, changed_ns = SOURCE[0]
-    with limited(source_at_the_start=((name, size, changed_ns - 1), *SOURCE[1:])):
+    name, size, changed_ns = files.SOURCE[0]
+    with limited(source_at_the_start=((name, size, changed_ns - 1), *files.SOURCE[1:])):
         assert environment(config) != before
         edited = cached(slots())
     monkeypatch.setitem(DATASETS._added, "own-digits", digits)
@@ -162,7 +146,7 @@ def test_what_may_change_unseen_is_not_shared(cache, tmp_path, monkeypatch):
     for number, text in enumerate(("x = 1\n", "x = 1\n", "x = 12\n")):
         (tmp_path / "maths.py").write_text(text)
         os.utime(tmp_path / "maths.py", ns=(0, number))
-        stamps.add(source_fingerprints(tmp_path))
+        stamps.add(files.source_fingerprints(tmp_path))
     assert len(stamps) == 3
 
 
@@ -232,25 +216,25 @@ def test_what_was_used_longest_ago_goes_first(tmp_path):
     for part, used_s in ((".old.part", 0), (".new.part", time.time())):  # never finished
         (folder / part).write_bytes(b"half")
         os.utime(folder / part, (used_s, used_s))
-    assert trim(tmp_path, 4 * 8192) == trim(tmp_path, 10**9) == 4 * 8192
+    assert caching.trim(tmp_path, 4 * 8192) == caching.trim(tmp_path, 10**9) == 4 * 8192
     assert contents(tmp_path)["bytes"] == 4 * 8192
     left = sorted(path.name for path in folder.iterdir())
     assert left == [".new.part", *(f"{age}.tensors" for age in (0, 1, 2, 5))]
     (folder / ".new.part").unlink()
-    assert (trim(tmp_path, 0), folder.exists()) == (0, False)
+    assert (caching.trim(tmp_path, 0), folder.exists()) == (0, False)
 
 
 def test_the_bound_is_kept_by_a_tally_that_may_be_missing_or_wrong(tmp_path, cache):
-    shelf, bound = Shelf(tmp_path), 10 * 8192
+    shelf, bound, tally = Shelf(tmp_path), 10 * 8192, tmp_path / caching.TALLY
     for wrong in (None, "no number", "0"):
         for number in range(30):
             shelf.write(f"results/c/{number}.tensors", b"0" * 8000)
             if wrong is None:
-                keep_within_bound(tmp_path, 8192, bound)
-                assert contents(tmp_path)["bytes"] <= int((tmp_path / TALLY).read_text()) <= bound
-        (tmp_path / TALLY).write_text(wrong or "")
+                caching.keep_within_bound(tmp_path, 8192, bound)
+                assert contents(tmp_path)["bytes"] <= int(tally.read_text()) <= bound
+        tally.write_text(wrong or "")
         for _ in range(11):
-            keep_within_bound(tmp_path, 8192, bound)
+            caching.keep_within_bound(tmp_path, 8192, bound)
         assert contents(tmp_path)["bytes"] <= bound
     with limited(cache_bytes=100_000):
         assert cached(slots())["cache"]["kept_bytes"] > 0 < contents(cache)["bytes"] <= 100_000
@@ -302,7 +286,7 @@ def asked_twice(root, question, worth_keeping_s=0.0):
     """How the same windows come, twice, that are found without a cache."""
     wanted, used = finding.find_windows(question), []
     for _ in range(2):
-        cache = WindowCache(Shelf(root))
+        cache = caching.WindowCache(Shelf(root))
         with limited(worth_keeping_s=worth_keeping_s):
             found = cache.find(question)
         assert found[1] == wanted[1]
@@ -322,7 +306,9 @@ def test_windows_are_read_as_they_were_found(tmp_path, cache, runs):
     assert "falling" in finding.find_windows(falling)[1][0]
     assert asked_twice(tmp_path, falling) == ["found", "read"]
     assert asked_twice(tmp_path / "slow", sought(), worth_keeping_s=60.0) == ["found", "found"]
-    Shelf(tmp_path).write(f"windows/{key_of(sought())}.windows", b"well sealed, but no archive")
+    Shelf(tmp_path).write(
+        f"windows/{caching.key_of(sought())}.windows", b"well sealed, but no archive"
+    )
     assert asked_twice(tmp_path, sought()) == ["found", "read"]
     plain = read_manifest(runs["orbit-timing"])
     for used in ("found", "read"):
@@ -336,8 +322,8 @@ def test_windows_are_read_as_they_were_found(tmp_path, cache, runs):
 def test_every_part_of_the_question_counts():
     one = sought()
     (first, *others), (a, b) = one.satellites, one.sites
-    plain = {name: getattr(first.model, name) for name in (*windows.ELEMENTS, "operationmode")}
-    near = [{**plain, name: plain[name] + 1e-9} for name in windows.ELEMENTS]
+    plain = {name: getattr(first.model, name) for name in (*caching.ELEMENTS, "operationmode")}
+    near = [{**plain, name: plain[name] + 1e-9} for name in caching.ELEMENTS]
     changed = [replace(first, model=SimpleNamespace(**model)) for model in near]
     changed += [replace(first, name="other"), replace(first, norad_id=7)]
     questions = [
@@ -351,8 +337,8 @@ def test_every_part_of_the_question_counts():
         sought(end=one.end + timedelta(seconds=1)),
         sought(min_elevation_deg=10.5),
     ]
-    keys = [key_of(question) for question in questions]
+    keys = [caching.key_of(question) for question in questions]
     assert len(set(keys)) == len(keys)
-    assert key_of(sought()) == keys[0]
+    assert caching.key_of(sought()) == keys[0]
     with limited(version=lambda name: "0"):
-        assert key_of(sought()) not in keys
+        assert caching.key_of(sought()) not in keys

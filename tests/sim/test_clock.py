@@ -1,7 +1,5 @@
 """The clock: absolute times, the end, ties, and errors that keep their text."""
 
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -9,13 +7,13 @@ import pytest
 from tests.kit.network import Clock, SimulationError
 
 
-def run(clock: Clock, *processes, until: float = math.inf) -> None:
+def run(clock, *processes, until=math.inf):
     for number, process in enumerate(processes):
         clock.start(f"p{number}", process)
     clock.run(until, lambda number: None)
 
 
-def at(clock: Clock, *times_s: float, seen: list | None = None):
+def at(clock, *times_s, seen=None):
     for time_s in times_s:
         yield clock.at(time_s)
         if seen is not None:
@@ -23,13 +21,13 @@ def at(clock: Clock, *times_s: float, seen: list | None = None):
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 4.999])
-def test_a_time_that_is_none_or_past_is_an_error(bad: float) -> None:
+def test_a_time_that_is_none_or_past_is_an_error(bad):
     clock = Clock()
     with pytest.raises(SimulationError, match=r"p0 at 5.000 s.*the clock shows 5.0"):
         run(clock, at(clock, 5.0, bad))
 
 
-def test_events_happen_at_their_times_to_the_last_bit_and_up_to_the_end() -> None:
+def test_events_happen_at_their_times_to_the_last_bit_and_up_to_the_end():
     """now + (t - now) would be one bit early here."""
     clock, seen, before, time_s = Clock(), [], 258.53841300585947, 862.6985453196259
     assert before + (time_s - before) != time_s
@@ -37,7 +35,7 @@ def test_events_happen_at_their_times_to_the_last_bit_and_up_to_the_end() -> Non
     assert (clock.now, seen) == (time_s, [before, time_s])
 
 
-def test_what_waits_for_the_instant_sees_all_that_happens_in_it() -> None:
+def test_what_waits_for_the_instant_sees_all_that_happens_in_it():
     clock, seen = Clock(), []
 
     def early():
@@ -54,17 +52,17 @@ def test_what_waits_for_the_instant_sees_all_that_happens_in_it() -> None:
     assert seen == ["early", "late", "last"]
 
 
-def test_errors_keep_their_text_whoever_fails() -> None:
+def test_errors_keep_their_text_whoever_fails():
     """SimPy rebuilds exceptions from their args; ours must survive that."""
 
     class Demanding(Exception):
-        def __init__(self, *, first: int, second: int) -> None:
+        def __init__(self, *, first, second):
             super().__init__(f"{first} and\n{second}")
 
-    def fail() -> None:
+    def fail():
         raise Demanding(first=1, second=2)
 
-    def process(behind: bool):
+    def process(behind):
         yield clock.at(2.0)
         clock.after_this_instant("evaluation", fail) if behind else fail()
 

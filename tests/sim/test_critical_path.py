@@ -1,7 +1,6 @@
 """Where simulated time went: the parts are those of the definition, and sum up to the time."""
 
 import json
-from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -10,12 +9,9 @@ from hypothesis import strategies as st
 
 from tests.kit.records import COLUMNS
 from tests.kit.results import CriticalPath, Spent, critical_path
-from tests.runs import Runs
-
-Pairs = list[tuple[int, int]]
 
 
-def path_of(end_s: float, **rows: list[dict[str, Any]]) -> CriticalPath:
+def path_of(end_s, **rows):
     """The critical path of tables that have these rows."""
     tables = {
         name: pa.Table.from_pylist(rows.get(name, []), pa.schema(list(columns.items())))
@@ -24,38 +20,36 @@ def path_of(end_s: float, **rows: list[dict[str, Any]]) -> CriticalPath:
     return critical_path(tables, end_s)
 
 
-def contact(
-    number: int, cluster: str, rise_s: float, set_s: float, *service: float
-) -> dict[str, Any]:
+def contact(number, cluster, rise_s, set_s, *service):
     row = {"contact_id": number, "cluster": cluster, "rise_s": rise_s, "set_s": set_s}
     row["served"] = bool(service)
     return row | dict(zip(("service_start_s", "service_end_s"), service, strict=False))
 
 
-def transfer(cluster: str, start_s: float, end_s: float, peer: str | None = None) -> dict[str, Any]:
+def transfer(cluster, start_s, end_s, peer=None):
     return {"cluster": cluster, "start_s": start_s, "end_s": end_s, "peer": peer}
 
 
-def event(time_s: float, kind: str, cluster: str, **more: Any) -> dict[str, Any]:
+def event(time_s, kind, cluster, **more):
     return {"time_s": time_s, "kind": kind, "cluster": cluster, **more}
 
 
-def beam_wait(time_s: float, cluster: str, number: int) -> dict[str, Any]:
+def beam_wait(time_s, cluster, number):
     return event(time_s, "wait", cluster, contact_id=number, detail="beam busy: not served")
 
 
-def complete(cycle: int, time_s: float) -> dict[str, Any]:
+def complete(cycle, time_s):
     return {"cycle": cycle, "time_s": time_s, "scope": "global"}
 
 
-def test_what_is_sent_to_a_peer_occupies_both_ends() -> None:
+def test_what_is_sent_to_a_peer_occupies_both_ends():
     path = path_of(10.0, transfers=[transfer("A", 1, 3, peer="B/x/7")])
     assert path.clusters == {"A": Spent(transmitting_s=2, waiting_s=8)}
     path = path_of(10.0, transfers=[transfer("A", 1, 3, peer="B/7"), transfer("B", 2, 4)])
     assert path.clusters["B"] == Spent(transmitting_s=3, waiting_s=7)
 
 
-def test_a_beam_is_waited_for_while_the_satellite_is_in_view() -> None:
+def test_a_beam_is_waited_for_while_the_satellite_is_in_view():
     taken = event(60, "wait", "A", contact_id=0, detail="beam taken over by a cluster that waited")
     path = path_of(100.0, contacts=[contact(0, "A", 40, 90, 40, 60)], events=[taken])
     assert path.clusters["A"] == Spent(queueing_s=30, waiting_s=70)
@@ -65,7 +59,7 @@ def test_a_beam_is_waited_for_while_the_satellite_is_in_view() -> None:
     assert path.clusters["A"] == Spent(queueing_s=30, waiting_s=70)
 
 
-def test_of_clusters_that_part_at_once_the_one_served_least_often_completes_the_cycle() -> None:
+def test_of_clusters_that_part_at_once_the_one_served_least_often_completes_the_cycle():
     parting = [event(time_s, "disconnect", name) for time_s, name in ((5, "Z"), (9, "A"), (9, "Z"))]
     path = path_of(9.0, events=parting, metrics=[complete(1, 9)])
     assert [cycle.cluster for cycle in path.cycles] == ["A"]
@@ -105,10 +99,10 @@ def test_every_second_counts_once_and_where_the_definition_says(of_a, of_b, part
         float(SPAN_S), contacts=contacts, transfers=transfers, events=events, metrics=metrics
     )
 
-    def within(second: int, spans: Pairs) -> bool:
+    def within(second, spans):
         return any(begin <= second < end for begin, end in spans)
 
-    def doing(name: str, second: int) -> int:
+    def doing(name, second):
         sends, trains, served, beamless, stateless = done[name]
         if within(second, sends):
             return 0
@@ -116,7 +110,7 @@ def test_every_second_counts_once_and_where_the_definition_says(of_a, of_b, part
             return 1
         return 2 if within(second, trains) else 3
 
-    def counted(name: str, begin: int, end: int) -> Spent:
+    def counted(name, begin, end):
         found = [doing(name, second) for second in range(begin, end)]
         return Spent(*(float(found.count(what)) for what in range(4)))
 
@@ -131,7 +125,7 @@ def test_every_second_counts_once_and_where_the_definition_says(of_a, of_b, part
 
 
 @pytest.mark.parametrize("name", ["slots-synchronous", "orbit-timing", "aligned", "nmoe"])
-def test_parts_of_a_run_sum_up_to_its_time(name: str, runs: Runs) -> None:
+def test_parts_of_a_run_sum_up_to_its_time(name, runs):
     result = runs.result(name)
     path, end_s = result.critical_path, result.manifest["simulated_s"]
     for spent in path.clusters.values():

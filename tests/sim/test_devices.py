@@ -1,10 +1,6 @@
 """What devices compute, who is left out for want of memory, and what energy it all takes."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,16 +22,16 @@ QUIET = {"train": False}
 CHEAP = settings(max_examples=60)  # milliseconds; limits, pauses and paces have to meet
 
 
-def devices_of(k: int = 1, **changes: Any) -> Devices:
+def devices_of(k=1, **changes):
     return Devices(Cluster("c", 0, k), compute(**changes))
 
 
-def rounds_in(devices: Devices, *gaps: tuple[float, float]) -> list[list[int]]:
+def rounds_in(devices, *gaps):
     who = np.ones(devices.cluster.devices, bool)
     return [devices.gap_rounds(COST, who, *gap)[0].tolist() for gap in gaps]
 
 
-def test_what_a_gap_cuts_off_goes_on_in_the_next_one() -> None:
+def test_what_a_gap_cuts_off_goes_on_in_the_next_one():
     # 16 s hold one round and 6 s of the next: 22 s, then 18 s.
     gaps = [(t, t + 16.0) for t in (0.0, 100.0, 200.0)]
     assert rounds_in(devices_of(), *gaps) == [[1], [2], [1]]
@@ -60,7 +56,7 @@ def test_what_a_gap_cuts_off_goes_on_in_the_next_one() -> None:
     st.none() | st.integers(0, 5),
     st.none() | SECONDS,
 )
-def test_devices_together_do_what_each_does_alone(round_s, gaps, limit, pace_s) -> None:
+def test_devices_together_do_what_each_does_alone(round_s, gaps, limit, pace_s):
     pace, k = {"per_gap_max": limit, "pace_s": pace_s}, len(round_s)
     together = devices_of(k, seconds_per_round=np.array(round_s), **pace)
     free = devices_of(k, seconds_per_round=np.array(round_s))
@@ -82,7 +78,7 @@ def test_devices_together_do_what_each_does_alone(round_s, gaps, limit, pace_s) 
     assert (free.rounds * round_s <= free.computed_s * (1 + 1e-7)).all()
 
 
-def test_each_device_runs_through_the_chain_on_its_own_clock() -> None:
+def test_each_device_runs_through_the_chain_on_its_own_clock():
     each = compute(seconds_per_round=np.array([10.0, 30.0]))
     chain = [Train(COST), *upload(20.0)]
     told = talk([contact(0, 100.0, 200.0, [80.0, 8.0])], [chain], computing=each)
@@ -91,7 +87,7 @@ def test_each_device_runs_through_the_chain_on_its_own_clock() -> None:
     assert told.devices.computed_s.tolist() == [10.0, 30.0]
 
 
-def test_who_trains_no_round_has_not_computed() -> None:
+def test_who_trains_no_round_has_not_computed():
     told = talk([contact(0, 0, 50, [8.0])], [[Train(COST, rounds=0)]])
     assert told.replies[0][0].rounds.tolist() == [0]
     assert told.devices.computed_s.tolist() == [0.0]
@@ -101,13 +97,13 @@ def test_who_trains_no_round_has_not_computed() -> None:
 
 
 LITTLE = {"memory_gib": 1e-9}
-KINDS: list[dict[str, Any]] = [
+KINDS = [
     {"devices": 1, "seconds_per_round": 50, **LITTLE},
     {"devices": 2, "tflops": 1e-6},
 ]
 
 
-def test_kinds_become_numbers_of_each_device(tmp_path: Path) -> None:
+def test_kinds_become_numbers_of_each_device(tmp_path):
     other = {"name": "B", "devices": 2, "compute": {"power_w": 7}}
     ground, whole = {"clusters": [{"name": "A", "kinds": KINDS}, other]}, {"power_w": 5}
     both = compute_of(scenario.slots(ground=ground, compute={"memory_gib": 2} | whole))
@@ -124,7 +120,7 @@ def test_kinds_become_numbers_of_each_device(tmp_path: Path) -> None:
         compute_of(scenario.orbit(ground={"clusters": [{**north, "kinds": KINDS[:1]}]}))
 
 
-def test_a_processor_gives_the_figures_that_are_not_given() -> None:
+def test_a_processor_gives_the_figures_that_are_not_given():
     kinds = [{"processor": "jetson-nano", "power_w": 10}, {"processor": "raspberry-pi-4"}, {}]
     ground = {"clusters": [{"name": "A", "kinds": [{"devices": 1, **kind} for kind in kinds]}]}
     whole = {"seconds_per_round": None, "processor": "jetson-agx-orin", "memory_gib": 2}
@@ -139,7 +135,7 @@ def test_a_processor_gives_the_figures_that_are_not_given() -> None:
 
 
 @pytest.mark.parametrize("method", ["synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff"])
-def test_who_cannot_train_downloads_no_model_again_and_blocks_nobody(method: str) -> None:
+def test_who_cannot_train_downloads_no_model_again_and_blocks_nobody(method):
     idle = {"name": "C", "devices": 2, "compute": LITTLE}
     ground = {"clusters": [{"name": "A", "devices": 2}, {"name": "B", "kinds": KINDS}, idle]}
     how = {"method": method, "options": {"buffer_size": 1} if method == "fedbuff" else {}} | QUIET
@@ -161,16 +157,16 @@ def test_who_cannot_train_downloads_no_model_again_and_blocks_nobody(method: str
     assert gates[(gates.cluster == "B") & (gates.device == 0)].empty
 
 
-class TrainAndSend(ask.Method):
+class TrainAndSend(learning.Method):
     """Trains two rounds in a contact and uploads 20 bytes, then trains on."""
 
-    def cluster(self, me: Cluster) -> ask.Protocol:
+    def cluster(self, me):
         yield ask.NextContact()
         yield Train(COST, rounds=2)
         yield upload(20.0)[0]
         yield ask.TrainUntilContact(COST)
 
-    def model(self) -> learning.Handle:
+    def model(self):
         return self.learner.start()
 
 
@@ -186,9 +182,7 @@ class TrainAndSend(ask.Method):
         ([(0, 50), (200, 300)], 300.0, (20.0, 40.0), 40.0, 4),
     ],
 )
-def test_energy_is_power_times_time_up_to_any_end(
-    times_s, stop_s, computed_s, air_s, rounds
-) -> None:
+def test_energy_is_power_times_time_up_to_any_end(times_s, stop_s, computed_s, air_s, rounds):
     """Two devices with rounds of 10 and 20 s and 8 bit/s, in one session."""
     passes = [contact(n, *span_s, [8.0, 8.0], session=0) for n, span_s in enumerate(times_s)]
     plan = network.Plan(START, stop_s, (passes[0].cluster,), network.ContactColumns.of(passes))
@@ -206,7 +200,7 @@ def test_energy_is_power_times_time_up_to_any_end(
     assert (row["devices"], row["device_rounds"]) == (2, rounds)
 
 
-def test_what_is_not_known_is_said(runs) -> None:
+def test_what_is_not_known_is_said(runs):
     use = network.energy.Use(np.ones(2, int), np.full(2, 10.0), np.ones(2))
     for power_w, training_j in ((None, None), (np.array([3.0, np.nan]), None), (3.0, 60.0)):
         row = network.energy_of(Cluster("c", 0, 2), use, power_w, network.Transmitter())
@@ -216,7 +210,7 @@ def test_what_is_not_known_is_said(runs) -> None:
     assert "training not known (compute.power_w), transmitting " in results.summary_text(plain)
 
 
-def test_a_target_costs_what_a_run_that_stops_there_costs(tmp_path: Path) -> None:
+def test_a_target_costs_what_a_run_that_stops_there_costs(tmp_path):
     how = {"method": "synchronous", "step_size": 0.5, "steps_per_round": 8, "batch_size": 32}
     how["pretraining"] = {"backbone_steps": 60, "expert_steps": 60, "gate_steps": 60}
     base = scenario.slots(stop={"cycles": 10}, compute={"power_w": 10}, learning=how)

@@ -1,8 +1,6 @@
 """Traces for Perfetto, read back from its protobuf messages by a reader of our own."""
 
 from collections import defaultdict
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,12 +22,12 @@ NEAR = {"name": "Near", "latitude_deg": 58, "longitude_deg": 22, "devices": 1}
 class Reader:
     """Follows a trace packet by packet: descriptors, interned text, begins and ends."""
 
-    def __init__(self, path: Path) -> None:
-        self.spans: list[dict[str, Any]] = []
-        self.values: dict[tuple[str, ...], list[tuple[int, float]]] = defaultdict(list)
-        self.clocks: dict[int, int] = {}
-        self._texts: dict[str, dict[int, str]] = defaultdict(dict)
-        places: dict[int, tuple[str, ...]] = {0: ()}
+    def __init__(self, path):
+        self.spans = []
+        self.values = defaultdict(list)
+        self.clocks = {}
+        self._texts = defaultdict(dict)
+        places = {0: ()}
         trace, events = Trace(), []
         trace.ParseFromString(path.read_bytes())
         for packet in trace.packet:
@@ -44,7 +42,7 @@ class Reader:
                 places[track.uuid] = (*places[track.parent_uuid], track.name)
             if packet.HasField("track_event"):
                 events.append((packet.timestamp, packet.track_event))
-        going_on: dict[int, dict[str, Any]] = {}
+        going_on = {}
         for time_ns, event in sorted(events, key=lambda pair: pair[0]):  # stable, as Perfetto is
             uuid = event.track_uuid
             if event.type == TrackEvent.TYPE_COUNTER:
@@ -61,7 +59,7 @@ class Reader:
                     going_on[uuid] = self.spans[-1]
         assert not going_on
 
-    def _said(self, event: Any) -> dict[str, Any]:
+    def _said(self, event):
         said = {"name": self._texts["event_names"][event.name_iid]}
         for fact in event.debug_annotations:
             value = getattr(fact, fact.WhichOneof("value"))
@@ -70,7 +68,7 @@ class Reader:
             said[self._texts["debug_annotation_names"][fact.name_iid]] = value
         return said
 
-    def rows(self, group: str, last: str) -> pd.DataFrame:
+    def rows(self, group, last):
         """All slices and marks of places that begin and end like this."""
         ends = group, last
         found = [s for s in self.spans if (s["place"][0], s["place"][-1]) == ends]
@@ -78,7 +76,7 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> sim.Result:
+def result(tmp_path_factory):
     """A run without learning, whose evaluations then get figures."""
     clusters, folder = [*ORBIT["ground"]["clusters"], NEAR], tmp_path_factory.mktemp("run") / "r"
     scenario = orbit(ground={"clusters": clusters}, stop={"days": 1}, learning={"train": False})
@@ -90,17 +88,16 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> sim.Result:
 
 
 @pytest.fixture(scope="module")
-def trace(result: sim.Result) -> Reader:
-    assert result.folder is not None
+def trace(result):
     [path] = export(result.folder, "perfetto").paths
     return Reader(path)
 
 
-def nanoseconds(seconds: pd.Series) -> list[int]:
+def nanoseconds(seconds):
     return [round(value * 1e9) for value in seconds]
 
 
-def test_spans_and_marks_are_those_of_the_tables(result: sim.Result, trace: Reader) -> None:
+def test_spans_and_marks_are_those_of_the_tables(result, trace):
     contacts, moved, events = result.contacts, result.transfers, result.events
     served, up = contacts[contacts.served.astype(bool)], moved.direction == "uplink"
     of_contacts = ["rise_s", "set_s", "cluster", "contact_id"]
@@ -143,7 +140,7 @@ def test_counters_are_the_metrics_and_time_begins_with_the_run(result, trace):
             assert trace.values["learning", f"{figure} {name}"] == expected
 
 
-def tables(**rows: list[dict[str, Any]]) -> dict[str, pa.Table]:
+def tables(**rows):
     return {
         name: pa.Table.from_pylist(rows.get(name, []), pa.schema(list(columns.items())))
         for name, columns in COLUMNS.items()
@@ -170,7 +167,7 @@ def test_lanes_hold_all_spans_apart_and_are_as_few_as_can_be(drawn):
         assert len(own) == max(together)
 
 
-def test_a_halted_run_ends_its_spans_and_an_answer_that_never_came_is_a_mark() -> None:
+def test_a_halted_run_ends_its_spans_and_an_answer_that_never_came_is_a_mark():
     events = [
         {"time_s": time_s, "kind": kind, "rounds": rounds, "cluster": "A", "device": 0}
         for time_s, kind, rounds in ((0.0, "train_start", 9), (5.0, "train_end", 2))

@@ -4,7 +4,6 @@ import csv
 import json
 import re
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,7 +27,7 @@ from tests.kit.tiny_checkpoints import mixtral
 from tests.kit.training import MixtralMoE, Residency, names_of
 
 
-def exported(leomix, run: Path, to: str, place: Path) -> str:
+def exported(leomix, run, to, place):
     """Export a run to a new folder; what was said about it."""
     outcome = leomix("export", run, "--to", to, "-o", place)
     assert outcome.status == 0
@@ -38,7 +37,7 @@ def exported(leomix, run: Path, to: str, place: Path) -> str:
 NAMES = ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", 'plain "quoted", =not', "<script>"]
 
 
-def quoted(value: object) -> object:
+def quoted(value):
     """What a cell should hold: no text becomes a formula."""
     return f"'{value}" if str(value).startswith(("=", "+", "-", "@", "\t", "\r")) else value or ""
 
@@ -73,7 +72,7 @@ def test_tables_are_those_of_the_run_and_no_text_becomes_a_formula(leomix, runs,
                 assert [float(text) if text else None for text in shown] == values
 
 
-def cells(path: Path) -> list[list[str]]:
+def cells(path):
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.reader(file))
 
@@ -130,7 +129,7 @@ def test_a_custom_writer_gets_the_run_and_an_empty_folder(leomix, runs, tmp_path
     assert place.read_text() == f"{sent.to_json()} {sim.load(run).manifest['seed']}"
 
 
-def test_rows_of_a_sweep_are_a_table_too(leomix, tmp_path: Path) -> None:
+def test_rows_of_a_sweep_are_a_table_too(leomix, tmp_path):
     about = {"keys": ["orbit.raan_deg"], "points": [{}] * 3}
     (tmp_path / "sweep.json").write_text(json.dumps(about))
     columns = {
@@ -154,7 +153,7 @@ def test_rows_of_a_sweep_are_a_table_too(leomix, tmp_path: Path) -> None:
 # -- TensorBoard: curves, read back by its own reader
 
 
-def read(folder: Path) -> EventAccumulator:
+def read(folder):
     return EventAccumulator(str(folder)).Reload()
 
 
@@ -245,7 +244,7 @@ def test_mlflow_gets_curves_and_keys_once(leomix, runs, tmp_path, monkeypatch):
 # -- PEFT: start model and adapter make the final model
 
 
-def test_a_text_run_becomes_an_adapter_of_hugging_faces_own_model(leomix, tmp_path: Path) -> None:
+def test_a_text_run_becomes_an_adapter_of_hugging_faces_own_model(leomix, tmp_path):
     """Multiple choice on a Mixtral checkpoint, through a whole run."""
     mixtral(tmp_path / "mixtral", num_local_experts=3, vocab_size=300)
     subjects = [("sun", "A"), ("sky", "A"), ("air", "A"), ("sea", "B"), ("ice", "B"), ("mud", "B")]

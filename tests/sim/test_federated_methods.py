@@ -444,12 +444,7 @@ def test_what_a_deadline_leaves_unfinished_is_dropped_by_fedavg_and_sent_by_fedp
 def test_what_a_method_cannot_serve_is_refused_in_one_line():
     factors = {"rank": 2, "download": "factors"}
     for method, options, said, line in (
-        (
-            "fedprox",
-            {"mu": -1.0},
-            {},
-            r"learning\.options\.mu: -1.0 should be greater than",
-        ),
+        ("fedprox", {"mu": -1.0}, {}, r"learning\.options\.mu: -1.0 should be greater than"),
         ("scaffold", {}, {"lora": {"rank": 2}}, r"learning\.lora\.rank: method 'scaffold'.* null"),
         ("fedopt", {}, {"lora": factors}, r"learning\.lora\.download: .*'fedopt'.* set it to full"),
         ("fedasync", {}, {"lora": factors}, "'fedasync'"),

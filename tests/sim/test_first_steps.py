@@ -57,7 +57,6 @@ def own(tmp_path_factory):
     write_reviews(folder / "my.jsonl")
     text = path.read_text(encoding="utf-8")
     elements = re.search(r"  elements: \|\n(?:    .*\n)+", text)
-    assert elements is not None
     for old, new in ((elements.group(), "  path: my.tle\n"), *EDITS):
         assert text.count(old) == 1, old
         text = text.replace(old, new)

@@ -20,7 +20,7 @@ import yaml
 from hypothesis import settings
 
 import scenarios
-from tests.kit.learning import LARGEST_HEADER_BYTES, check_header, open_tensors
+from tests.kit.learning import files
 from tests.soak import fuzz, fuzz_forms
 
 SLOTS = """\
@@ -320,14 +320,14 @@ def test_arrays_and_headers_that_claim_too_much_are_refused(leomix, tmp_path):
     rows = 5_000_000
     np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros((rows, 6), "f4"), y=np.zeros(rows, int))
     refused(leomix("validate", tmp_path / "s.yaml"), "bomb.npz", "times its size")
-    for length in (LARGEST_HEADER_BYTES + 1, 2**63, 2**64 - 1):
+    for length in (files.LARGEST_HEADER_BYTES + 1, 2**63, 2**64 - 1):
         path.write_bytes(length.to_bytes(8, "little") + b"{}")
         with pytest.raises(ValueError, match=rf"broken \(its header would have {length} bytes"):
-            open_tensors(path)
+            files.open_tensors(path)
     entry = b'"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
     many = b"{" + b",".join(entry % number for number in range(100_001)) + b"}"
     with pytest.raises(ValueError, match=r"100001 tensors"):
-        check_header(len(many).to_bytes(8, "little") + many)
+        files.check_header(len(many).to_bytes(8, "little") + many)
 
 
 TEXTS = {

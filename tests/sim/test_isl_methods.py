@@ -1,9 +1,5 @@
 """Methods over links between satellites: rounds by the windows alone, weights by plain PyTorch."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -15,14 +11,12 @@ FAST = {"rate": "fixed", "fixed_rate_mbps": 1000}
 LEARN_S = 60.0
 
 
-def first(windows: list[tuple[float, float]], from_s: float) -> float:
+def first(windows, from_s):
     """When one of the windows is open, from a time on."""
     return min((max(rise, from_s) for rise, set_ in windows if set_ > from_s), default=np.inf)
 
 
-def rounds(
-    planes: list[list[list[tuple[float, float]]]], link_s: float, future: bool = False
-) -> list[float]:
+def rounds(planes, link_s, future=False):
     """When rounds of FedISL end, by the windows of the satellites of each plane.
 
     The source is the first that sees the server, the sink the first that sees it when the models of
@@ -54,7 +48,7 @@ def rounds(
     [("fedisl", "Bremen", 2, 40), ("fedisl", "pole", 0.1, 40), ("fedisl", "pole", 0.04, 21),
      ("fedleo", "Bremen", 2, 40)],
 )  # fmt: skip
-def test_rounds_follow_from_the_windows(method: str, place: str, days: float, seen: int) -> None:
+def test_rounds_follow_from_the_windows(method, place, days, seen):
     """Those too in which the station never sees a part of each plane."""
     station = {
         "name": "One",
@@ -65,7 +59,7 @@ def test_rounds_follow_from_the_windows(method: str, place: str, days: float, se
     said |= {"stop.days": days, "learning.train": False, "learning.method": method}
     run = sim.run(scenarios.load("fedisl", said))
     assert run.contacts.satellite.nunique() == seen
-    planes: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    planes = {}
     for row in run.contacts.itertuples():
         plane = planes.setdefault(row.satellite.rsplit("-", 1)[0], {})
         plane.setdefault(row.satellite, []).append((row.rise_s, row.set_s))
@@ -82,7 +76,7 @@ def test_rounds_follow_from_the_windows(method: str, place: str, days: float, se
     assert ended_s == pytest.approx(said_s[: len(ended_s)], abs=0.1)
 
 
-def test_who_is_never_seen_is_listed_and_carried_by_its_plane_alone(leomix: Any) -> None:
+def test_who_is_never_seen_is_listed_and_carried_by_its_plane_alone(leomix):
     short = "--set", "stop.days=0.04", "--set", "learning.train=false", "--set"
     pole = "ground.stations=[{name: Pole, latitude_deg: 90, longitude_deg: 0}]"
     rows = [line.split() for line in leomix("validate", "fedisl", *short, pole).out.splitlines()]
@@ -94,7 +88,7 @@ def test_who_is_never_seen_is_listed_and_carried_by_its_plane_alone(leomix: Any)
     assert leomix("validate", "fedisl", *low, *links).status == 0
 
 
-def test_forty_models_of_fedisl_are_five_at_the_server() -> None:
+def test_forty_models_of_fedisl_are_five_at_the_server():
     """A round takes five downloads, five uploads, and seven links a plane each way."""
     run = sim.run(scenarios.load("fedisl", {"stop.rounds": 2, "learning.train": False}))
     moved = run.transfers
@@ -106,7 +100,7 @@ def test_forty_models_of_fedisl_are_five_at_the_server() -> None:
     assert (run.updates.groupby("round").size() == 40).all()
 
 
-SMALL: dict[str, Any] = {
+SMALL = {
     "seed": 3, "start": "2026-08-22T00:00:00Z", "stop": {"days": 1, "rounds": 3},
     "roles": {"server": "stations", "clients": "satellites"},
     "orbit": {
@@ -126,7 +120,7 @@ SMALL: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("method", ["fedisl", "fedleo", "autoflsat"])
-def test_weights_are_those_of_the_mean_over_all_satellites(method: str, tmp_path: Any) -> None:
+def test_weights_are_those_of_the_mean_over_all_satellites(method, tmp_path):
     """Over rings and sinks, or by the waterfall: each round makes w = sum_k n_k / n w_k."""
     learning = small_model(method, {"local_rounds": 2})
     learning["data"] = {"split": {"kind": "quantity", "alpha": 2.0}}
@@ -138,7 +132,7 @@ def test_weights_are_those_of_the_mean_over_all_satellites(method: str, tmp_path
     assert len(compare(tmp_path, said, x)) == 3
 
 
-def test_fifty_cycles_of_the_waterfall_take_as_long_as_flystacks() -> None:
+def test_fifty_cycles_of_the_waterfall_take_as_long_as_flystacks():
     """23.81 h, as table 3 of its repository says for 4 planes of 10 and no dropout."""
     run = sim.run(scenarios.load("flystack-isl"))
     ended_s = run.events[run.events.kind == "aggregate"].time_s
@@ -146,7 +140,7 @@ def test_fifty_cycles_of_the_waterfall_take_as_long_as_flystacks() -> None:
     assert ended_s.max() / 3600 == pytest.approx(23.81, abs=0.01)
 
 
-def test_planes_of_fedavg_sat_are_collected_over_their_rings() -> None:
+def test_planes_of_fedavg_sat_are_collected_over_their_rings():
     """As free links do, some milliseconds later; a plane's updates come down as one model."""
     changes = {
         "stop.days": 0.5, "ground.stations_used": 3, "orbit.use.planes": 5,

@@ -1,23 +1,20 @@
 """What is said of a link that cannot work as it was written: doubts of a plan, and refusals."""
 
-from __future__ import annotations
-
 from functools import cache
-from typing import Any
 
 import numpy as np
 import pytest
 
 import channel
 import sim
-from tests.kit.network import Plan, PlannedContact, ground_radios, make_plan
+from tests.kit.network import ground_radios, make_plan
 from tests.kit.small import orbit, slots
 
 DISH = {"rx_gain_dbi": 40.0, "noise_figure_db": 0.0, "antenna_temperature_k": 290.0}
 FIXED = {"rate": "fixed", "fading": "none"}
 
 
-def doubts_of(radius_km: float = 0.0, **link: Any) -> list[str]:
+def doubts_of(radius_km=0.0, **link):
     """Doubts of a day over one cluster that a satellite passes overhead, 619 km away."""
     place = {"latitude_deg": -40.693186649, "longitude_deg": -130.256454933}
     clusters = [{"name": "A", **place, "devices": 30, "radius_km": radius_km}]
@@ -25,13 +22,13 @@ def doubts_of(radius_km: float = 0.0, **link: Any) -> list[str]:
     return [doubt for doubt in plan.doubts if "beam" in doubt or "link." in doubt]
 
 
-def highest(plan: Plan) -> dict[str, PlannedContact]:
+def highest(plan):
     """The contact of each cluster in which a satellite stands highest."""
     rising = sorted(plan.contacts, key=lambda contact: contact.max_elevation_deg)
     return {contact.cluster.name: contact for contact in rising}
 
 
-def snr_db(at: PlannedContact) -> float:
+def snr_db(at):
     """By the terms of preset physical at a contact's best: 2.2 dB and 3 dB, and the air."""
     losses_db = 5.2 + 0.035 / np.sin(np.radians(at.max_elevation_deg))
     range_m = at.min_slant_range_km * 1e3
@@ -42,7 +39,7 @@ OVERHEAD_DB = float(channel.carrier_to_noise_db(-7.0, 1.1, 0.36e6, 2e9, 618.6e3,
 
 
 @pytest.mark.parametrize("degrees", [(0.3, -0.1), (0.3, -0.3), (0.05, 0.3, 0.1)])
-def test_a_cluster_wider_than_the_beam_is_a_doubt(degrees: tuple[float, ...]) -> None:
+def test_a_cluster_wider_than_the_beam_is_a_doubt(degrees):
     """Twice the farthest device, on the Earth's circle of 6371 km, against 2 d tan(width / 2)."""
     width_km = 2 * 0.3 * np.pi / 180 * 6371.0
     middle = {"latitude_deg": -40.0, "longitude_deg": -130.0}
@@ -58,7 +55,7 @@ def test_a_cluster_wider_than_the_beam_is_a_doubt(degrees: tuple[float, ...]) ->
         assert all(f"cluster A is {width_km:.0f} km wide" in doubt for doubt in wide)
 
 
-def test_the_beam_follows_from_the_satellites_gain() -> None:
+def test_the_beam_follows_from_the_satellites_gain():
     """40 dBi is a dish of 41.1 wavelengths at 60 %: a beam of 70 / 41.1 = 1.70 degrees, 18 km."""
     lit_km = 2 * 618.6 * np.tan(np.radians(1.703 / 2))
     [doubt] = doubts_of(60.0, uplink=DISH)
@@ -74,7 +71,7 @@ def test_the_beam_follows_from_the_satellites_gain() -> None:
         assert "beam of 1.7 deg" in doubts_of(400.0, uplink=strong, downlink=down)[0]
 
 
-def test_a_fixed_rate_beyond_the_capacity_is_a_doubt() -> None:
+def test_a_fixed_rate_beyond_the_capacity_is_a_doubt():
     """Without fading the rate needs 2^(R/B) - 1; the link has its SNR where it is strongest."""
     [doubt] = doubts_of(uplink={**FIXED, "fixed_rate_mbps": 3.6})
     lacks_db = 10 * np.log10(2.0**10 - 1) - OVERHEAD_DB
@@ -92,16 +89,16 @@ def test_a_fixed_rate_beyond_the_capacity_is_a_doubt() -> None:
 
 
 @cache
-def over_two_clusters(**uplink: Any) -> Plan:
+def over_two_clusters(**uplink):
     """Some hours in which one of two clusters is seen much better than the other."""
     return make_plan(orbit(stop={"days": 0.5}, link={"uplink": {"rate": "shannon"} | uplink}))
 
 
-def weak_lines(plan: Plan) -> list[str]:
+def weak_lines(plan):
     return [doubt for doubt in plan.doubts if "nothing gets through" in doubt]
 
 
-def test_a_link_that_is_too_weak_names_its_clusters() -> None:
+def test_a_link_that_is_too_weak_names_its_clusters():
     best_db = {name: snr_db(contact) for name, contact in highest(over_two_clusters()).items()}
     weak, strong = sorted(best_db, key=best_db.__getitem__)
     assert best_db[strong] - best_db[weak] > 0.5
@@ -122,7 +119,7 @@ def test_a_link_that_is_too_weak_names_its_clusters() -> None:
 
 
 @pytest.mark.parametrize("side", ["uplink", "downlink"])
-def test_a_link_beyond_all_radios_is_refused(side: str) -> None:
+def test_a_link_beyond_all_radios_is_refused(side):
     """Where it is strongest: overhead at 160 km, the lowest orbit that a scenario can make."""
     none = ("g_over_t_db_k", "other_losses_db", "zenith_attenuation_db", "shadowing_margin_db")
     plain = {**dict.fromkeys(none, 0.0), "scintillation_loss_db": 0.0, "bandwidth_mhz": 0.36}

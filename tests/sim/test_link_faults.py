@@ -1,9 +1,6 @@
 """Faults of links: lost packets, late and corrupted uploads, spells of devices and satellites."""
 
-from __future__ import annotations
-
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,14 +15,12 @@ from tests.kit.scenarios import Packets, Uploads
 from tests.kit.small import orbit, slots
 from tests.kit.talk import COST, MODEL, POLICIES, band, compute, contact, download, talk, upload
 
-DAY_S = 86_400.0
 
-
-def away(*edges_s: float) -> Intervals:
+def away(*edges_s):
     return Intervals(np.array(edges_s[::2], float), np.array(edges_s[1::2], float))
 
 
-def resent(number: int, packets: list[int], loss: float) -> np.ndarray:
+def resent(number, packets, loss):
     """How many packets a leg sends again: its draws, where the summed probabilities reach them."""
     found, draws = [], stream(1, "packets", "c", number).random(len(packets))
     for n, luck in zip(packets, draws, strict=True):
@@ -39,7 +34,7 @@ def resent(number: int, packets: list[int], loss: float) -> np.ndarray:
     return np.array(found)
 
 
-def test_packets_sent_again_take_their_share_of_time_and_carry_no_byte_of_their_own() -> None:
+def test_packets_sent_again_take_their_share_of_time_and_carry_no_byte_of_their_own():
     lossy, here = Packets(loss=0.2, bytes=10), contact(0, 0, 10, [8000.0] * 5)
     told, again = talk([here], [upload(1000.0)], packets=lossy), resent(0, [100] * 5, 0.2)
     assert len(set(again.tolist())) > 1
@@ -60,7 +55,7 @@ def test_packets_sent_again_take_their_share_of_time_and_carry_no_byte_of_their_
     assert told.replies[0][0].rounds.tolist() == [8]
 
 
-def test_packets_are_sent_as_often_as_chance_says() -> None:
+def test_packets_are_sent_as_often_as_chance_says():
     draws, loss, packets = stream(2, "test"), 0.3, np.array([7, 7, 7, 7])
     alone = np.array([network.sent_again(draws, packets, loss) for _ in range(2000)]).ravel()
     together = np.array([network.sent_to_all(draws, packets, loss)[0] for _ in range(8000)])
@@ -74,7 +69,7 @@ def test_packets_are_sent_as_often_as_chance_says() -> None:
         assert sent(draws, packets, 0.0).tolist() == [0] * 4
 
 
-def test_what_is_sent_before_the_pass_ends_is_a_share_of_what_is_on_the_air() -> None:
+def test_what_is_sent_before_the_pass_ends_is_a_share_of_what_is_on_the_air():
     contacts = [contact(0, 0, 10, [8.0]), contact(1, 100, 200, [8.0])]
     told = talk(contacts, [upload(15.0)] * 2, packets=Packets(loss=0.5, bytes=1))
     through = 10.0 * 15 / (15 + resent(0, [15], 0.5)[0])
@@ -86,7 +81,7 @@ def test_what_is_sent_before_the_pass_ends_is_a_share_of_what_is_on_the_air() ->
     ]
 
 
-def test_what_is_corrupted_goes_over_the_link_and_is_refused_there() -> None:
+def test_what_is_corrupted_goes_over_the_link_and_is_refused_there():
     one, two = contact(0, 0, 50, [8.0] * 6), contact(1, 100, 150, [8.0] * 6)
     told = talk([one, two], [upload(10.0)] * 2, uploads=Uploads(corrupted=0.5))
     bad = [stream(1, "uploads", "c", n).random((6, 3))[:, 0] < 0.5 for n in (0, 1)]
@@ -106,7 +101,7 @@ def test_what_is_corrupted_goes_over_the_link_and_is_refused_there() -> None:
     assert told.told("drop")[: len(said)] == said
 
 
-def test_late_uploads_begin_later_or_miss_the_contact() -> None:
+def test_late_uploads_begin_later_or_miss_the_contact():
     late = Uploads(late=0.6, late_minutes=2)
     told = talk([contact(0, 0, 100, [8.0] * 20)], [upload(10.0)], uploads=late)
     _, luck, wait = stream(1, "uploads", "c", 0).random((20, 3)).T
@@ -124,7 +119,7 @@ def test_late_uploads_begin_later_or_miss_the_contact() -> None:
 
 
 ONE_WAY, BOTH_WAYS = contact(0, 0, 30, [8.0] * 4), contact(0, 0, 500, [8.0] * 2, down=band(2))
-LEAVING: dict[str, tuple[list[Any], Any, list[Intervals], list[str], list[float]]] = {
+LEAVING = {
     # Contacts, protocol, who is away when; rows, and when each chain is over.
     # 15 bytes: device 1 is away at the start, device 2 leaves after 4 s and goes on next time.
     "in a pass": (
@@ -148,7 +143,7 @@ LEAVING: dict[str, tuple[list[Any], Any, list[Intervals], list[str], list[float]
 
 
 @pytest.mark.parametrize("name", LEAVING)
-def test_who_is_away_takes_no_part_and_nobody_waits_for_it(name: str) -> None:
+def test_who_is_away_takes_no_part_and_nobody_waits_for_it(name):
     contacts, protocol, spells, rows, over_s = LEAVING[name]
     told = talk(contacts, protocol, presence=Presence(spells))
     assert (told.lines(), told.over_s) == (rows, over_s)
@@ -160,7 +155,7 @@ def test_who_is_away_takes_no_part_and_nobody_waits_for_it(name: str) -> None:
     assert name != "for a pass" or reasons == ["contact ended", "devices away", ""]
 
 
-def test_training_by_itself_pauses_while_a_device_is_away() -> None:
+def test_training_by_itself_pauses_while_a_device_is_away():
     """A round of 10 s that begins at 0: away from 4 to 24, or until 7."""
     presence = Presence([away(4.0, 24.0), away(-1.0, 7.0), NO_INTERVALS])
     told = talk([contact(0, 0, 500, [8.0] * 3)], [[Train(COST, rounds=1)]], presence=presence)
@@ -177,15 +172,13 @@ SOME_AWAY = st.lists(AWAY, min_size=1, max_size=3)
 LOSS = st.floats(0.0, 0.8)
 
 
-def inside(of: Intervals, time_s: np.ndarray) -> np.ndarray:
+def inside(of, time_s):
     held = (of.begin_s[:, None] <= time_s) & (time_s < of.end_s[:, None])
     return np.asarray(held.any(axis=0))
 
 
 @given(SOME_AWAY, st.integers(0, 100), st.integers(0, 300), st.integers(1, 40))
-def test_gaps_hold_the_rounds_that_the_time_of_a_device_holds(
-    spells: list[Intervals], from_s: int, lasts_s: int, round_s: int
-) -> None:
+def test_gaps_hold_the_rounds_that_the_time_of_a_device_holds(spells, from_s, lasts_s, round_s):
     k, each = len(spells), compute(seconds_per_round=float(round_s))
     devices = network.Devices(Cluster("c", 0, k), each, Presence(spells))
     worked, counted = np.zeros(k), np.zeros(k, np.int64)
@@ -204,9 +197,7 @@ def test_gaps_hold_the_rounds_that_the_time_of_a_device_holds(
 @example([away(10, 20, 30, 40)], 20, 30, 10)  # from an end to a begin, with work until then
 @example([away(10, 20), away(20, 30)], 20, 20, 1)
 @example([away(0, 5)], 0, 5, 1)
-def test_who_is_there_agrees_with_a_walk_over_a_fine_grid(
-    spells: list[Intervals], one: int, other: int, work: int
-) -> None:
+def test_who_is_there_agrees_with_a_walk_over_a_fine_grid(spells, one, other, work):
     """All edges are whole seconds, so that a walk in half seconds is exact."""
     presence, k = Presence(spells), len(spells)
     from_s, to_s = np.full(k, float(min(one, other))), np.full(k, float(max(one, other)))
@@ -230,7 +221,7 @@ RATES = [40.0, 20.0, 10.0, 5.0, 1.0]
 """100 bytes take 20, 40, 80, 160 and 800 s."""
 HERE, LATER = contact(0, 0, 1000, RATES), contact(0, 50, 1000, RATES)
 DOWN_TOO = contact(0, 0, 1000, [80.0, 40.0, 20.0, 10.0, 4.0], down=band(9))
-CLOSED: dict[str, tuple[Any, Any, Quorum, dict[str, Any], str, float, str]] = {
+CLOSED = {
     # Contact, steps, closing and how; who is through with the last step, when it is over, and why.
     "one": (HERE, upload(100.0), Quorum(share=0.2), {}, "10000", 20, "quorum: 4"),
     "deadline": (LATER, upload(100.0), Quorum(deadline_s=100.0), {}, "11100", 150, "deadline: 2"),
@@ -248,7 +239,7 @@ CLOSED: dict[str, tuple[Any, Any, Quorum, dict[str, Any], str, float, str]] = {
 
 
 @pytest.mark.parametrize("name", CLOSED)
-def test_a_quorum_or_a_deadline_closes_a_chain(name: str) -> None:
+def test_a_quorum_or_a_deadline_closes_a_chain(name):
     here, steps, closing, how, done, over_s, why = CLOSED[name]
     told = talk([here], [steps], closing=closing, **how)
     [replies] = told.replies
@@ -269,13 +260,13 @@ def test_a_quorum_or_a_deadline_closes_a_chain(name: str) -> None:
 @given(st.integers(1, 100), st.integers(1, 400))
 @example(28, 25)
 @example(7, 100)
-def test_a_quorum_is_a_share_in_whole_numbers(percent: int, of: int) -> None:
+def test_a_quorum_is_a_share_in_whole_numbers(percent, of):
     """Against integers: 0.28 of 25 are 7, though 0.28 * 25 is more than 7 in floats."""
     assert Quorum(share=percent / 100).enough(of) == -(-percent * of // 100)
 
 
 @given(st.data(), SOME_AWAY, st.integers(1, 4), st.sampled_from(POLICIES))
-def test_whatever_goes_wrong_the_bytes_are_accounted_for(data, spells, count, policy) -> None:
+def test_whatever_goes_wrong_the_bytes_are_accounted_for(data, spells, count, policy):
     rates = [data.draw(st.floats(1.0, 50.0)) for _ in spells]
     sharing = data.draw(st.sampled_from(["fixed_subchannel", "rounds"]))
     radio = band(data.draw(st.integers(1, 3)), sharing)
@@ -294,7 +285,7 @@ def test_whatever_goes_wrong_the_bytes_are_accounted_for(data, spells, count, po
         assert not inside(spells[row["device"]], middle_s).any()
 
 
-def test_spells_alternate_with_the_means_that_were_asked_for_and_as_often_at_the_start() -> None:
+def test_spells_alternate_with_the_means_that_were_asked_for_and_as_often_at_the_start():
     drawn = drawn_intervals(stream(1, "test"), 600.0, 200.0, 8e6)
     apart_s, lasting_s = drawn.begin_s[1:] - drawn.end_s[:-1], drawn.end_s - drawn.begin_s
     for times, mean_s in ((apart_s, 600.0), (lasting_s[:-1], 200.0)):
@@ -311,7 +302,7 @@ def test_spells_alternate_with_the_means_that_were_asked_for_and_as_often_at_the
 
 
 @given(st.lists(AWAY, min_size=2, max_size=2), st.integers(0, 10**6), st.integers(1, 6))
-def test_pieces_of_windows_are_the_windows_without_the_outages(out, seed: int, count: int) -> None:
+def test_pieces_of_windows_are_the_windows_without_the_outages(out, seed, count):
     """As sets of instants; and none of no length, in the promised order."""
     rng = np.random.default_rng(seed)
     rise_s, lasts_s = np.sort(rng.integers(0, 301, count)), rng.integers(1, 61, count)
@@ -333,7 +324,7 @@ def test_pieces_of_windows_are_the_windows_without_the_outages(out, seed: int, c
 
 
 @pytest.mark.parametrize("make", [slots, orbit])
-def test_a_cluster_whose_satellite_is_always_out_is_told_so(make: Any) -> None:
+def test_a_cluster_whose_satellite_is_always_out_is_told_so(make):
     out = make(faults={"outages": {"per_day": 100, "mean_hours": 8000}})
     with pytest.raises(network.InputError, match=r"satellites are out in all of its .* windows;"):
         network.make_plan(out)

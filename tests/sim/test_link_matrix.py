@@ -1,10 +1,7 @@
 """Every key of ``link:`` that is accepted changes the budget, a pass, doubts or transfers."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +11,8 @@ from tests.kit.link_cells import FEWER, FORMS, KEYS, PLACES, cells, refusals, sc
 from tests.kit.network import budget, make_plan, one_pass
 from tests.kit.talk import download, talk, upload
 
-Form = tuple[str, str, str]
 
-
-def outputs(scenario: scenarios.Scenario) -> Iterator[Any]:
+def outputs(scenario):
     """The cheapest first."""
     yield budget(scenario)
     plan = make_plan(scenario)
@@ -29,7 +24,7 @@ def outputs(scenario: scenarios.Scenario) -> Iterator[Any]:
     yield said.rows("device", "direction", "start_s", "end_s", "outcome")
 
 
-def the_same(one: Any, other: Any) -> bool:
+def the_same(one, other):
     if isinstance(one, Mapping):
         return one.keys() == other.keys() and all(the_same(one[key], other[key]) for key in one)
     if isinstance(one, np.ndarray) and one.dtype.kind == "f":
@@ -38,17 +33,17 @@ def the_same(one: Any, other: Any) -> bool:
 
 
 @cache
-def plain_outputs(form: Form) -> list[Any]:
+def plain_outputs(form):
     return list(outputs(scenario_of(*form[:2], FORMS[form[2]])))
 
 
-def changes(form: Form, key: str, value: Any) -> bool:
+def changes(form, key, value):
     changed = outputs(scenario_of(*form[:2], {**FORMS[form[2]], key: value}))
     pairs = zip(plain_outputs(form), changed, strict=False)
     return any(not the_same(one, other) for one, other in pairs)
 
 
-def tried(form: Form) -> Iterator[tuple[str, Any]]:
+def tried(form):
     """Keys and values that a form accepts, but those that it has anyway."""
     has = scenarios.resolved_link(scenario_of(*form[:2], FORMS[form[2]]))[form[1]]
     for key, value, refused in cells(*form):
@@ -66,7 +61,7 @@ HELD = [
 
 
 @pytest.mark.parametrize("form", HELD, ids="-".join)
-def test_every_key_that_a_form_accepts_changes_something(form: Form, pytestconfig: Any) -> None:
+def test_every_key_that_a_form_accepts_changes_something(form, pytestconfig):
     if form[2] == "computed air":
         pytest.importorskip("itur")
     cells = list(tried(form))
@@ -75,7 +70,7 @@ def test_every_key_that_a_form_accepts_changes_something(form: Form, pytestconfi
     assert not [(key, value) for key, value in cells[few] if not changes(form, key, value)]
 
 
-def test_every_key_of_the_schema_is_in_a_form_that_accepts_it() -> None:
+def test_every_key_of_the_schema_is_in_a_form_that_accepts_it():
     """So that the test above is about it."""
     for side in KEYS:
         accepted = {key for form in HELD if form[1] == side for key, _ in tried(form)}

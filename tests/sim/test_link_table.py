@@ -1,19 +1,14 @@
 """Links come from tables of many passes: no bit of a pass depends on what is in its table."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
 import pytest
 
 import scenarios
-from tests.kit.network import PlannedContact, link_table, make_plan
+from tests.kit.network import link_table, make_plan
 from tests.kit.small import merged
 
 MODCOD, CROWD = {"rate": "modcod"}, {"sharing": "equal_share", "total_bandwidth_mhz": 0.36}
-LINKS: dict[str, Any] = {
+LINKS = {
     "a broadcast down": {},
     "jumps of all kinds": {"environment": "dense_urban", "uplink": MODCOD},
     "a lock and a kink": {"uplink": {"required_snr_db": -1.0, "atmosphere": "inverse_elevation"}},
@@ -25,12 +20,12 @@ PLACES = [
 ]
 
 
-def contacts(link: dict[str, Any], places: Any = PLACES) -> list[PlannedContact]:
+def contacts(link, places=PLACES):
     about = {"stop": {"days": 2}, "ground": {"clusters": places}, "learning": {"train": False}}
     return list(make_plan(scenarios.load("circular", merged(about, {"link": link}))).contacts)
 
 
-def bits_of(contact: PlannedContact) -> Iterator[Any]:
+def bits_of(contact):
     """All that is known of the links of a contact."""
     links = contact.links.devices
     for beam in (links.uplink, links.downlink):
@@ -49,15 +44,13 @@ def bits_of(contact: PlannedContact) -> Iterator[Any]:
     yield figures.least_bytes, figures.least_in_service_bytes, figures.doppler_hz[0]
 
 
-def equal(one: PlannedContact, other: PlannedContact) -> bool:
+def equal(one, other):
     pairs = zip(bits_of(one), bits_of(other), strict=True)
     return all(np.array_equal(np.asarray(x), np.asarray(y)) for x, y in pairs)
 
 
 @pytest.mark.parametrize("link", LINKS)
-def test_a_pass_alone_has_the_links_that_it_has_among_all(
-    link: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_pass_alone_has_the_links_that_it_has_among_all(link, monkeypatch, caplog):
     """Also asked for in another order, again (a plan logs it once), and without a cluster."""
     caplog.set_level("INFO", "leomix.run")
     together, again = contacts(LINKS[link]), contacts(LINKS[link])

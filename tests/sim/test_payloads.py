@@ -1,7 +1,5 @@
 """What a run folder says of its payloads, and what a summary says of a device's load."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np
@@ -14,7 +12,7 @@ from tests.kit.network import PayloadList
 from tests.kit.results import summary_text
 
 
-def test_a_payload_has_its_largest_size_and_all_its_versions() -> None:
+def test_a_payload_has_its_largest_size_and_all_its_versions():
     large = (TensorSize("a", (3, 2), "float32", 24), TensorSize("b", (1,), "float32", 4))
     everybody, first, listed = np.ones(2, bool), np.array([True, False]), PayloadList()
     listed.add("uplink", Payload("x", 4.0, np.array([5, 9]), large[1:]), first)
@@ -31,7 +29,7 @@ def test_a_payload_has_its_largest_size_and_all_its_versions() -> None:
 
 
 @pytest.mark.parametrize("name", ["slots-synchronous", "orbit-timing", "slots-enhanced"])
-def test_a_run_folder_lists_what_was_carried(name: str, runs) -> None:
+def test_a_run_folder_lists_what_was_carried(name, runs):
     result, text = runs.result(name), (runs[name] / "model" / "payloads.json").read_text()
     rows = {(row["direction"], row["payload"]): row for row in json.loads(text)}
     moved = result.transfers.groupby(["direction", "payload"])
@@ -47,7 +45,7 @@ def test_a_run_folder_lists_what_was_carried(name: str, runs) -> None:
     assert listed == [key for key in rows if key in moved.groups]
 
 
-def test_an_8b_mixture_loads_one_expert_of_three() -> None:
+def test_an_8b_mixture_loads_one_expert_of_three():
     """Rank 4 on all three matrices of 32 layers in bf16."""
     how = {"method": "emsfl-enhanced", "train": False, "gate_tuning_cycles": 0}
     how["model"] = {"kind": "llama-3-8b-x3"}

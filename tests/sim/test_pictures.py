@@ -4,7 +4,6 @@ import base64
 import io
 import shutil
 import warnings
-from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib
@@ -23,26 +22,25 @@ from tests.kit import small
 from tests.kit.network import InputError, ground_sites
 from tests.kit.records import COLUMNS, Result
 from tests.kit.results import COLOURS, TARGETS, comparison, heat_map, lines, name, spent_text
-from tests.runs import Runs
 
 EMPTY = {name: pa.schema(list(columns.items())).empty_table() for name, columns in COLUMNS.items()}
 
 
 @pytest.fixture
-def trained(runs: Runs) -> Result:
+def trained(runs):
     return runs.result("slots")
 
 
 @pytest.fixture
-def passes(runs: Runs) -> Result:
+def passes(runs):
     return runs.result("orbit-timing")
 
 
-def texts_of(artists: Any) -> list[str]:
+def texts_of(artists):
     return [artist.get_text() for artist in artists]
 
 
-def test_accuracy_over_time_and_over_cycles_is_that_of_the_metrics(trained: Result) -> None:
+def test_accuracy_over_time_and_over_cycles_is_that_of_the_metrics(trained):
     rows = trained.metrics[trained.metrics.scope == "global"]
     axes = trained.plot.accuracy()
     line, *others = axes.lines
@@ -61,7 +59,7 @@ def test_accuracy_over_time_and_over_cycles_is_that_of_the_metrics(trained: Resu
     assert texts_of(axes.get_legend().texts) == ["A", "B", "all"]
 
 
-def test_runs_are_compared_by_their_labels(trained: Result, passes: Result) -> None:
+def test_runs_are_compared_by_their_labels(trained, passes):
     axes = comparison.accuracy({"timing": passes, "one": trained, "_two": trained})
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), axes.lines[1].get_ydata())
     # The colour is the method's on every page; what has the same one has another line.
@@ -72,14 +70,13 @@ def test_runs_are_compared_by_their_labels(trained: Result, passes: Result) -> N
         comparison.accuracy({"timing": passes})
 
 
-def test_a_contact_is_as_high_as_the_satellite_stands(passes: Result) -> None:
+def test_a_contact_is_as_high_as_the_satellite_stands(passes):
     served = passes.contacts[passes.contacts.served.astype(bool)]
     longest = served.loc[(served.service_end_s - served.service_start_s).idxmax()]
     axes = passes.plot.contact()
     time_s = longest.rise_s + axes.lines[0].get_xdata() * 60
     assert time_s[-1] == pytest.approx(longest.set_s, abs=1e-3)
     scenario = small.orbit()
-    assert scenario.start is not None
     site = next(s for s in ground_sites(scenario) if s.name == longest.cluster)
     satellite = orbit.circular_satellite("it", 600.0, 97.8, 0.0, 0.0, scenario.start)
     looks = orbit.look_angles(satellite, site, scenario.start, time_s)
@@ -87,7 +84,7 @@ def test_a_contact_is_as_high_as_the_satellite_stands(passes: Result) -> None:
     assert max(axes.figure.axes[-1].lines[0].get_ydata()) > 0
 
 
-def test_of_a_named_contact_what_is_not_served_is_shaded() -> None:
+def test_of_a_named_contact_what_is_not_served_is_shaded():
     """Places see every pass together, with one beam for all; the run ends early."""
     changes = {"ground": {"clusters": small.NEAR}, "stop": {"cycles": 4}}
     crowded = sim.run(small.orbit(**changes, learning={"train": False}))
@@ -102,7 +99,7 @@ def test_of_a_named_contact_what_is_not_served_is_shaded() -> None:
         crowded.plot.contact(999)
 
 
-def test_fields_of_the_assignment_have_the_colour_of_the_owner(runs: Runs, trained: Result) -> None:
+def test_fields_of_the_assignment_have_the_colour_of_the_owner(runs, trained):
     picture = np.asarray(trained.plot.assignment().images[0].get_array())
     rows = trained.assignments
     rows = rows[rows.device.isna() & rows.assigned.astype(bool)]
@@ -121,7 +118,7 @@ def test_fields_of_the_assignment_have_the_colour_of_the_owner(runs: Runs, train
 
 
 @pytest.mark.parametrize(("cities", "devices", "labels"), [(4, 12, 3), (7, 7, 30), (50, 1, 16)])
-def test_bars_of_clients_are_their_samples_by_class(cities: int, devices: int, labels: int) -> None:
+def test_bars_of_clients_are_their_samples_by_class(cities, devices, labels):
     drawn = np.random.default_rng(labels).integers(0, 5, (cities, devices, labels))
     rows = [(f"c{c:02}", d, label, n) for (c, d, label), n in np.ndenumerate(drawn) if n]
     columns = dict(zip(COLUMNS["clients"], zip(*rows, strict=True), strict=True))
@@ -143,7 +140,7 @@ def test_bars_of_clients_are_their_samples_by_class(cities: int, devices: int, l
     np.testing.assert_array_equal(heights[:, : len(names)], expected[:48, list(map(int, names))])
 
 
-def test_what_does_not_suit_a_run_is_refused_in_a_line(runs: Runs) -> None:
+def test_what_does_not_suit_a_run_is_refused_in_a_line(runs):
     run = runs.result("slots-timing")
     empty, untrained = Result(EMPTY, {**run.manifest, "simulated_s": 0.0}).plot, run.plot
     refused = ["accuracy", "map", "contact", "gating", "clients"]
@@ -156,7 +153,7 @@ def test_what_does_not_suit_a_run_is_refused_in_a_line(runs: Runs) -> None:
                 getattr(plot, what)()
 
 
-def test_odd_names_are_written_as_they_are(trained: Result) -> None:
+def test_odd_names_are_written_as_they_are(trained):
     """Into SVG with text: no formula, no markup, nothing hidden, no warning."""
     for names in (("$a$ and $b$", "_hidden <b>&"), ("=cmd|' /C'!A0", r"\alpha $x_1")):
         tables, called = dict(trained.tables), dict(zip("AB", names, strict=True))
@@ -195,7 +192,6 @@ def test_a_result_is_a_line_and_in_notebooks_an_escaped_table_with_a_picture(run
     assert cells["method"] == "emsfl (seed 3, complete)"
     assert cells["critical path"] == spent_text(trained.critical_path.spent)
     image = page.find("img")
-    assert image is not None
     kind, picture = image.attrib["src"].split(";base64,")
     assert kind == "data:image/svg+xml"
     assert ElementTree.fromstring(base64.b64decode(picture)).tag.endswith("svg")
@@ -203,7 +199,7 @@ def test_a_result_is_a_line_and_in_notebooks_an_escaped_table_with_a_picture(run
     failed = Result(timing.tables, {**timing.manifest, "status": "failed"})
     assert repr(failed) == "Result(emsfl, 0.06 days, 3 cycles, failed)"
     assert "<img" not in timing._repr_html_()
-    assert trained.plot.accuracy()._repr_png_().startswith(b"\x89PNG\r\n")  # type: ignore[attr-defined]
+    assert trained.plot.accuracy()._repr_png_().startswith(b"\x89PNG\r\n")
 
 
 # -- pictures of a sweep are what pandas computes from the same rows
@@ -219,7 +215,7 @@ ROWS = pa.table(
 )
 
 
-def test_fields_say_where_runs_have_no_value_and_bands_reach_from_least_to_most() -> None:
+def test_fields_say_where_runs_have_no_value_and_bands_reach_from_least_to_most():
     # "$a$_b" sorts before "emsfl"; without a value at 400 km.
     axes = heat_map(ROWS, "km", "method", "hours")
     assert texts_of(axes.texts) == ["9.00", "7.00", "3.50"]
@@ -256,7 +252,7 @@ def test_any_heat_map_and_any_lines_are_the_medians_of_pandas(rows):
         np.testing.assert_allclose(line.get_ydata(), medians, rtol=1e-12)
 
 
-def test_a_column_that_cannot_be_drawn_is_named() -> None:
+def test_a_column_that_cannot_be_drawn_is_named():
     for x, value, says in (("miles", "hours", "no column 'miles'"), ("seed", "kind", "no numbers")):
         with pytest.raises(InputError, match=says):
             heat_map(ROWS, x, "seed", value)

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 import orbit
 from tests.kit import small
 from tests.kit.network import distance_km, ground_sites
-from tests.kit.orbit import GroundTrack, ground_track
+from tests.kit.orbit import ground_track
 from tests.kit.results import broken, circle, east, reach
-from tests.runs import Runs
 
 EARTH_KM = 6371.0
 START = datetime(2026, 8, 22, tzinfo=UTC)
@@ -20,7 +19,7 @@ SITES = {site.name: site for site in ground_sites(small.orbit())}
 PLACES = st.tuples(st.floats(-90, 90), st.floats(-180, 359.9))
 
 
-def ground_track_at(*time_s: float) -> GroundTrack:
+def ground_track_at(*time_s):
     satellite = orbit.circular_satellite("it", 600.0, 97.8, 0.0, 0.0, START)
     return ground_track(satellite, START, np.array(time_s))
 
@@ -41,7 +40,7 @@ def test_all_points_of_a_circle_are_equally_far_and_its_line_breaks_at_the_edge(
     np.testing.assert_array_equal(latitude_deg[~np.isnan(latitude_deg)], around[1])
 
 
-def test_a_satellite_rises_over_the_circle(runs: Runs) -> None:
+def test_a_satellite_rises_over_the_circle(runs):
     """At the rise of every contact the point below the satellite is as far away as the circle."""
     contacts = runs.result("orbit-timing").contacts
     for row in contacts[contacts.rise_s > 0].itertuples():
@@ -52,7 +51,7 @@ def test_a_satellite_rises_over_the_circle(runs: Runs) -> None:
         assert reach(float(track.altitude_km[0]), 10.0) == pytest.approx(away_deg, abs=0.3)
 
 
-def test_lines_and_marks_are_those_of_the_run(runs: Runs) -> None:
+def test_lines_and_marks_are_those_of_the_run(runs):
     axes = runs.result("orbit-timing").plot.map(hours=3.0)
     track, _, *others = axes.lines
     wanted = ground_track_at(*np.linspace(0.0, 3 * 3600.0, 541).tolist())

@@ -1,12 +1,9 @@
 """Plans: who is served by whom and when, where devices stand, and what chance gives their links."""
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +12,8 @@ import channel
 import orbit
 import scenarios
 import sim
-from scenarios import Scenario
 from tests.kit import network
-from tests.kit.network import InputError, PlannedContact, ground_radios, make_plan, view_of
+from tests.kit.network import InputError, ground_radios, make_plan, view_of
 from tests.kit.small import NEAR, ORBIT, merged
 from tests.kit.small import orbit as orbit_scenario
 from tests.kit.sweeps import status
@@ -30,24 +26,24 @@ WALKER = {
 }  # fmt: skip
 
 
-def made(base: dict[str, Any], *changes: dict[str, Any]) -> Scenario:
+def made(base, *changes):
     base = {**ORBIT, "learning": QUIET} | base
     for change in changes:
         base = merged(base, change)
     return scenarios.from_dict(base)
 
 
-def walker(**changes: Any) -> Scenario:
+def walker(**changes):
     return made({"orbit": WALKER, "stop": {"days": 1}}, changes)
 
 
-def served(plan: Any, **of: Any) -> list[PlannedContact]:
+def served(plan, **of):
     """Contacts in use, those of a cluster or a satellite, in order of time."""
     found = [c for c in plan.contacts if c.served and all(getattr(c, k) == of[k] for k in of)]
     return sorted(found, key=lambda contact: contact.start_s)
 
 
-def test_a_constellation_serves_clusters_one_by_one_in_the_windows_of_its_satellites() -> None:
+def test_a_constellation_serves_clusters_one_by_one_in_the_windows_of_its_satellites():
     scenario = walker()
     plan = make_plan(scenario)
     assert len({contact.satellite for contact in served(plan)}) > 6
@@ -63,7 +59,7 @@ def test_a_constellation_serves_clusters_one_by_one_in_the_windows_of_its_satell
         np.testing.assert_allclose([c.set_s for c in mine], alone.set_s, atol=1e-4)
 
 
-def test_whoever_finds_the_beam_busy_waits_and_may_take_it_over() -> None:
+def test_whoever_finds_the_beam_busy_waits_and_may_take_it_over():
     result = sim.run(orbit_scenario(ground={"clusters": NEAR}, learning=QUIET))
     contacts, told = result.contacts.set_index("contact_id"), result.events
     why = told.detail.fillna("").str
@@ -75,7 +71,7 @@ def test_whoever_finds_the_beam_busy_waits_and_may_take_it_over() -> None:
     assert sorted(told[why.startswith("beam taken over")].contact_id) == sorted(cut.index)
 
 
-def test_a_satellite_that_never_sets_needs_a_beam_for_each_cluster() -> None:
+def test_a_satellite_that_never_sets_needs_a_beam_for_each_cluster():
     there = {"source": "keplerian", "semi_major_axis_km": 42164.2, "inclination_deg": 0}
     at = {"latitude_deg": 10, "longitude_deg": 10}
     both = {"ground": {"clusters": [{"name": name, **at} for name in "AB"]}, "orbit": there}
@@ -87,7 +83,7 @@ def test_a_satellite_that_never_sets_needs_a_beam_for_each_cluster() -> None:
     assert len(served(make_plan(made(both, {"orbit": {"beams": 2}})))) == 2
 
 
-def test_no_satellite_sends_what_it_cannot_know_yet() -> None:
+def test_no_satellite_sends_what_it_cannot_know_yet():
     late = sim.run(walker(orbit={"sync_delay_s": 600.0, "hand_over_gap_s": 60.0}))
     satellite = late.contacts.set_index("contact_id").satellite
     new = late.events[late.events.kind == "aggregate"]
@@ -100,13 +96,13 @@ def test_no_satellite_sends_what_it_cannot_know_yet() -> None:
         assert (known.time_s <= row.start_s - 600.0 + 1e-6).all()
 
 
-def ready(table: Path, **changes: Any) -> Scenario:
+def ready(table, **changes):
     link = {"uplink": {"rate": "fixed", "fixed_rate_mbps": 1.0}, "downlink": "neglected"}
     source = {"orbit": {"source": "contacts", "path": str(table)}}
     return made({**source, "link": {"preset": "physical", **link}}, changes)
 
 
-def test_an_export_read_back_gives_the_same_contacts(tmp_path: Path) -> None:
+def test_an_export_read_back_gives_the_same_contacts(tmp_path):
     table, scenario = tmp_path / "windows.csv", tmp_path / "orbit.yaml"
     scenario.write_text(json.dumps(ORBIT))
     assert status(["contacts", str(scenario), "-o", str(table)]) == 0
@@ -119,7 +115,7 @@ def test_an_export_read_back_gives_the_same_contacts(tmp_path: Path) -> None:
         assert one.max_elevation_deg == pytest.approx(other.max_elevation_deg)
 
 
-def test_another_tools_windows_are_read_by_their_columns(tmp_path: Path) -> None:
+def test_another_tools_windows_are_read_by_their_columns(tmp_path):
     table, day = tmp_path / "access.csv", "22 Aug 2026 {}:00.000"
     rows = [("North", "01:00", "01:10"), ("South", "02:00", "02:08"), ("Nowhere", "02:00", "02:08")]
     lines = [",".join([name, day.format(a), day.format(b)]) for name, a, b in rows]
@@ -141,12 +137,12 @@ DECAYING = (
 IRIDIUM = Path(scenarios.shipped_path("quickstart")).with_name("iridium-106.tle").read_text()
 
 
-def published(elements: str, **changes: Any) -> Scenario:
+def published(elements, **changes):
     source = {"source": "tle", "elements": elements, "checksum": "ignore", "min_elevation_deg": 5}
     return made({"orbit": source, "stop": {"days": 1}}, changes)
 
 
-def test_published_satellites_begin_at_the_latest_epoch_and_may_decay() -> None:
+def test_published_satellites_begin_at_the_latest_epoch_and_may_decay():
     both = f"{IRIDIUM}\n{DECAYING}"
     plan = make_plan(published(both, start=None, orbit={"serving": "any"}))
     assert plan.start == orbit.parse_satellites(IRIDIUM)[0].epoch  # 14:02; the other has 12:00
@@ -165,13 +161,13 @@ def test_published_satellites_begin_at_the_latest_epoch_and_may_decay() -> None:
         make_plan(published(DECAYING, start="2026-10-01T00:00:00Z"))
 
 
-def at_north(*places: dict[str, Any], **changes: Any) -> Scenario:
+def at_north(*places, **changes):
     north = {"name": "North", "latitude_deg": 60, "longitude_deg": 20, "places": [*places]}
     south = {"name": "South", "latitude_deg": -35, "longitude_deg": 150}
     return orbit_scenario(ground={"clusters": [north, south]}, learning=QUIET, **changes)
 
 
-def test_each_placed_device_has_its_own_gate_and_link_inside_and_below_its_clusters() -> None:
+def test_each_placed_device_has_its_own_gate_and_link_inside_and_below_its_clusters():
     masks, degrees = (2.0, 20.0, 30.0), (22.0, 20.1, 20.2)
     places = [
         {"name": f"d{k}", "latitude_deg": 60, "longitude_deg": east, "min_elevation_deg": mask}
@@ -199,7 +195,7 @@ def test_each_placed_device_has_its_own_gate_and_link_inside_and_below_its_clust
     assert checked > 10 and below > 2
 
 
-def test_a_run_carries_its_places_and_windows_with_it(tmp_path: Path) -> None:
+def test_a_run_carries_its_places_and_windows_with_it(tmp_path):
     file, table = tmp_path / "north.csv", tmp_path / "windows.csv"
     file.write_text("name,latitude_deg,longitude_deg\nd0,60,20\nd1,60.1,20.1")
     times = "2026-08-22T0{0}:00:00Z,2026-08-22T0{0}:10:00Z"
@@ -214,7 +210,7 @@ def test_a_run_carries_its_places_and_windows_with_it(tmp_path: Path) -> None:
         assert again.manifest["trace_sha256"] == result.manifest["trace_sha256"]
 
 
-def test_places_that_do_not_fit_are_told_of() -> None:
+def test_places_that_do_not_fit_are_told_of():
     near = {"latitude_deg": 60, "longitude_deg": 20}
     told = sim.run(at_north(near, near | {"min_elevation_deg": 89.9})).manifest["warnings"]
     [line] = [line for line in told if "sent nothing" in line]
@@ -223,14 +219,14 @@ def test_places_that_do_not_fit_are_told_of() -> None:
         make_plan(at_north(near, {"name": "lost", "latitude_deg": 50, "longitude_deg": 20}))
 
 
-def by_chance(name: str | None = "urban", devices: int = 3, *others: Any, **more: Any) -> Scenario:
+def by_chance(name="urban", devices=3, *others, **more):
     here = {"name": "Here", "latitude_deg": 60.0, "longitude_deg": 20.0, "devices": devices}
     here["radius_km"] = more.pop("radius_km", 0.0)
     ground = {"clusters": [here, *others]}
     return orbit_scenario(stop={"days": 1}, ground=ground, link={"environment": name}, **more)
 
 
-def rows_of(scenario: Scenario) -> list[tuple[Any, ...]]:
+def rows_of(scenario):
     """The same payload in every session of the cluster Here: rows of the first three devices."""
     plan = make_plan(scenario)
     contacts = [contact for contact in plan.contacts if contact.cluster.name == "Here"]
@@ -240,7 +236,7 @@ def rows_of(scenario: Scenario) -> list[tuple[Any, ...]]:
     return [row for row in rows if row[0] < 3]
 
 
-def test_nobody_else_changes_the_luck_of_a_device_but_the_seed_does() -> None:
+def test_nobody_else_changes_the_luck_of_a_device_but_the_seed_does():
     """With a radius of 0 all devices are in one place, whatever the seed."""
     rows = rows_of(by_chance())
     assert len(rows) > 6
@@ -258,7 +254,7 @@ def test_nobody_else_changes_the_luck_of_a_device_but_the_seed_does() -> None:
     assert both[0] == both[1] != []
 
 
-def test_the_doppler_shift_is_that_of_the_range_rate_and_what_is_left_of_it_for_a_device() -> None:
+def test_the_doppler_shift_is_that_of_the_range_rate_and_what_is_left_of_it_for_a_device():
     """Largest at the rise or set, 40 kHz at 2 GHz; against a quarter of a second all along."""
     scenario = by_chance(None, 8, radius_km=50.0)
     contacts, [satellite] = make_plan(scenario).contacts, network.satellites_of(scenario)
@@ -278,11 +274,11 @@ def test_the_doppler_shift_is_that_of_the_range_rate_and_what_is_left_of_it_for_
 
 
 @pytest.mark.parametrize("inclination_deg", [30.0, 140.0])
-def test_a_place_that_no_such_orbit_reaches_is_told_so(inclination_deg: float) -> None:
+def test_a_place_that_no_such_orbit_reaches_is_told_so(inclination_deg):
     """At 550 km a mask of 10 degrees is 14.95 degrees of the Earth's arc away."""
     reach_deg = min(inclination_deg, 180.0 - inclination_deg) + 14.95
 
-    def over(latitude_deg: float) -> Scenario:
+    def over(latitude_deg):
         place = {"name": "a", "latitude_deg": latitude_deg, "longitude_deg": 0.0}
         flown = {"source": "circular", "altitude_km": 550, "inclination_deg": inclination_deg}
         return made({"orbit": flown, "ground": {"clusters": [place]}, "stop": {"days": 4}})

@@ -2,7 +2,6 @@
 
 import re
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -12,15 +11,15 @@ from tests.kit.results import Progress
 RUN = ["run", "circular", "--set", "learning.train=false", "--set", "stop.days=6", "--no-cache"]
 
 
-def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def on_a_terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
 
 
 def test_a_terminal_shows_time_cycle_rate_and_rest_and_then_what_is_next(
-    leomix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    leomix, tmp_path, monkeypatch
+):
     on_a_terminal(monkeypatch)
     monkeypatch.chdir(tmp_path)
     said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", leomix(*RUN).err)
@@ -36,8 +35,8 @@ def test_a_terminal_shows_time_cycle_rate_and_rest_and_then_what_is_next(
 
 
 def test_the_last_accuracy_stands_there_and_the_sooner_of_days_and_cycles_counts(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+    monkeypatch, capsys
+):
     on_a_terminal(monkeypatch)
     with Progress(small.slots(stop={"cycles": 4}), quiet=False) as bar:
         bar.evaluated(0.0, 0, 0.25)

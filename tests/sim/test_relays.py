@@ -4,18 +4,7 @@ import numpy as np
 import pytest
 
 from tests.kit import learning as do
-from tests.kit.scripted import (
-    A0,
-    A1,
-    B0,
-    B1,
-    B2,
-    SCRIPTED,
-    at,
-    play,
-    replies,
-    sent,
-)
+from tests.kit.scripted import A0, A1, B0, B1, B2, SCRIPTED, at, play, replies, sent
 from tests.kit.small import merged, slots
 
 DOWN = {
@@ -23,7 +12,6 @@ DOWN = {
     "delivery": "unicast", "bandwidth_mhz": 1, "total_bandwidth_mhz": 10,
 }  # fmt: skip
 BROADCAST = DOWN | {"delivery": "broadcast", "total_bandwidth_mhz": None}
-NEAR = {"rate_mbps": 1, "distance_km": 0.1}
 
 
 def relayed(relay="store", **changes):

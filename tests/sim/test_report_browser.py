@@ -1,14 +1,10 @@
 """Reports in a browser: quiet, offline, readable on a phone, zoomed by wheel and keys."""
 
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sim.report import report
-from tests.runs import Runs
 
 api = pytest.importorskip("playwright.sync_api", reason="install playwright for browser tests")
 CHROMIUM = shutil.which("chromium")
@@ -26,10 +22,10 @@ PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 
 
 @pytest.fixture
-def folder(runs: Runs) -> Path:
+def folder(runs):
     """Reports of three kinds."""
 
-    def make(place: Path) -> None:
+    def make(place):
         place.mkdir()
         report([runs["slots"]], place / "slots.html")
         report([runs["orbit-timing"]], place / "orbit.html")
@@ -39,7 +35,7 @@ def folder(runs: Runs) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def browser():
     with api.sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield launched
@@ -49,17 +45,17 @@ def browser() -> Iterator[Any]:
 class Tab:
     """A page, and everything that the browser has to say about it."""
 
-    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
+    def __init__(self, browser, path, **options):
         self.context = browser.new_context(**options)
         self.page = self.context.new_page()
-        self.said: list[str] = []
-        self.asked: list[str] = []
+        self.said = []
+        self.asked = []
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(path.as_uri())
 
-    def shown(self) -> tuple[float, float]:
+    def shown(self):
         """The range of the timeline, once it has been drawn."""
         drawn = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
         self.page.evaluate(drawn)
@@ -68,10 +64,10 @@ class Tab:
 
 
 @pytest.fixture
-def tab(browser: Any, folder: Path) -> Iterator[Any]:
-    opened: list[Tab] = []
+def tab(browser, folder):
+    opened = []
 
-    def open_one(name: str, viewport: dict[str, int] = DESKTOP, **options: Any) -> Tab:
+    def open_one(name, viewport=DESKTOP, **options):
         opened.append(Tab(browser, folder / f"{name}.html", viewport=viewport, **options))
         return opened[-1]
 
@@ -81,7 +77,7 @@ def tab(browser: Any, folder: Path) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_it_is_quiet_and_asks_for_nothing_but_itself(tab: Any, folder: Path, name: str) -> None:
+def test_it_is_quiet_and_asks_for_nothing_but_itself(tab, folder, name):
     opened = tab(name)
     for link in opened.page.locator("nav a, summary").all():
         link.click()
@@ -95,7 +91,7 @@ def test_it_is_quiet_and_asks_for_nothing_but_itself(tab: Any, folder: Path, nam
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_phones_and_desktops(tab: Any, name: str) -> None:
+def test_a_page_fits_phones_and_desktops(tab, name):
     for viewport in (PHONE, DESKTOP):
         page = tab(name, viewport).page
         for section in page.locator("main > section").all():
@@ -104,7 +100,7 @@ def test_a_page_fits_phones_and_desktops(tab: Any, name: str) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
 
 
-def test_the_wheel_zooms_around_the_pointer_and_not_beyond_the_run(tab: Any) -> None:
+def test_the_wheel_zooms_around_the_pointer_and_not_beyond_the_run(tab):
     opened = tab("orbit")
     whole = opened.shown()
     assert whole == (0.0, 129600.0)
@@ -116,7 +112,7 @@ def test_the_wheel_zooms_around_the_pointer_and_not_beyond_the_run(tab: Any) -> 
     assert opened.shown() == whole
 
 
-def test_keys_and_buttons_do_the_same(tab: Any) -> None:
+def test_keys_and_buttons_do_the_same(tab):
     opened = tab("orbit")
     whole = opened.shown()
     opened.page.locator("canvas").focus()
@@ -134,7 +130,7 @@ def test_keys_and_buttons_do_the_same(tab: Any) -> None:
     assert by_key[-1] == whole
 
 
-def test_paper_and_pages_without_scripts_have_a_picture_instead(tab: Any) -> None:
+def test_paper_and_pages_without_scripts_have_a_picture_instead(tab):
     scriptless, page = tab("orbit", java_script_enabled=False).page, tab("orbit").page
     page.emulate_media(media="print")
     for still in (scriptless, page):

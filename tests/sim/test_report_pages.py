@@ -6,8 +6,6 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
-from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -23,7 +21,6 @@ from tests.kit.network import portable
 from tests.kit.records import read_manifest, read_tables
 from tests.kit.results import compare, critical_path, spans
 from tests.kit.small import SLOTS, merged
-from tests.runs import Runs
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 ODD = "</script><b>A&B</b>"
@@ -37,7 +34,7 @@ SECTIONS = {
 class Seen(HTMLParser):
     """What a browser makes of a page: a tree, and what is read off it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path):
         super().__init__()
         self._builder = ElementTree.TreeBuilder()
         self.text = path.read_text(encoding="utf-8")
@@ -52,37 +49,37 @@ class Seen(HTMLParser):
             for table in self.tree.iter("table")
         }
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag, attrs):
         self._builder.start(tag, {key: value or "" for key, value in attrs})
         if tag in VOID:
             self._builder.end(tag)
 
-    def handle_endtag(self, tag: str) -> None:
+    def handle_endtag(self, tag):
         if tag not in VOID:
             closed = self._builder.end(tag)
             assert closed.tag == tag
 
-    def handle_data(self, data: str) -> None:
+    def handle_data(self, data):
         self._builder.data(data)
 
-    def held(self, tag: str) -> list[str]:
+    def held(self, tag):
         """The text of all elements of a kind."""
         return [element.text or "" for element in self.tree.iter(tag)]
 
     @property
-    def bars(self) -> Any:
+    def bars(self):
         """The data of the timeline."""
         return json.loads(self.held("script")[0])
 
 
 @pytest.fixture(scope="module")
-def pages(runs: Runs, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
+def pages(runs, tmp_path_factory):
     place = tmp_path_factory.mktemp("pages")
     wanted = {"slots": "slots", "orbit": "orbit-timing", "nmoe": "nmoe", "aligned": "aligned"}
     return {name: Seen(report([runs[run]], place / f"{name}.html")) for name, run in wanted.items()}
 
 
-def sha256(text: str) -> str:
+def sha256(text):
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
@@ -111,7 +108,7 @@ def test_a_page_has_every_section_fetches_nothing_and_runs_what_is_hashed(pages,
     assert wanted.items() <= rules.items()
 
 
-def test_names_stay_text(runs: Runs, tmp_path: Path) -> None:
+def test_names_stay_text(runs, tmp_path):
     """Scenarios refuse such names of clusters; satellites may have them, and tables from others."""
     folder = changed(runs["slots"], tmp_path / "<i>r", name=ODD, warnings=[ODD])
     for path in folder.glob("*.parquet"):
@@ -148,7 +145,7 @@ def test_the_scenario_on_the_page_is_that_of_the_run_and_pages_repeat(runs, page
         assert manifest[key] in page.sections["scenario"]
 
 
-def bars_of(page: Seen, kind: str) -> pd.DataFrame:
+def bars_of(page, kind):
     """Bars as the page's script reads them: cluster, begin and end in seconds, count."""
     data, cluster = page.bars, ""
     rows = [pd.DataFrame({"cluster": [], "begin_s": [], "end_s": [], "count": []})]
@@ -162,7 +159,7 @@ def bars_of(page: Seen, kind: str) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
-def test_bars_are_the_rows_of_the_tables(runs: Runs, pages: dict[str, Seen]) -> None:
+def test_bars_are_the_rows_of_the_tables(runs, pages):
     tables = {name: table.to_pandas() for name, table in read_tables(runs["orbit-timing"]).items()}
     end_s = read_manifest(runs["orbit-timing"])["simulated_s"]
     contacts, moved = tables["contacts"].query("rise_s < @end_s"), tables["transfers"]
@@ -184,8 +181,8 @@ def test_bars_are_the_rows_of_the_tables(runs: Runs, pages: dict[str, Seen]) -> 
 
 
 def test_too_many_bars_are_joined_none_is_lost_and_many_devices_share_a_lane(
-    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: dict[str, Seen]
-) -> None:
+    runs, tmp_path, monkeypatch, pages
+):
     whole, total = pages["orbit"], 0
     monkeypatch.setattr(spans, "MOST_BARS", 100)
     few = Seen(report([runs["orbit-timing"]], tmp_path / "few.html"))
@@ -214,7 +211,7 @@ def test_networked_experts_and_alignment_have_their_own_sections(leomix, runs, p
     assert f"mean {shown['fitness_mean']:.3f}" in pages["aligned"].sections["alignment"]
 
 
-def test_several_runs_are_compared_as_compare_does(runs: Runs, tmp_path: Path) -> None:
+def test_several_runs_are_compared_as_compare_does(runs, tmp_path):
     folders = [runs[name] for name in ("slots-synchronous", "slots", "slots-enhanced")]
     page = Seen(report(folders, tmp_path / "c.html"))
     assert [*page.sections] == ["summary", "groups", "accuracy", "time", "runs"]
@@ -227,10 +224,10 @@ def test_several_runs_are_compared_as_compare_does(runs: Runs, tmp_path: Path) -
 
 
 @pytest.fixture
-def sweep(leomix, runs: Runs) -> Path:
+def sweep(leomix, runs):
     """Of twelve points: six of keys, two seeds each."""
 
-    def make(folder: Path) -> None:
+    def make(folder):
         folder.mkdir()
         scenario, varied = folder / "s.yaml", "orbit.slots.idle=0:2:1"
         scenario.write_text(yaml.safe_dump(merged(SLOTS, {"learning": {"train": False}})))
@@ -240,7 +237,7 @@ def sweep(leomix, runs: Runs) -> Path:
     return runs.made("sweep-of-twelve", make) / "sweep"
 
 
-def test_a_sweep_has_all_points_and_the_words_of_its_rows(sweep: Path, tmp_path: Path) -> None:
+def test_a_sweep_has_all_points_and_the_words_of_its_rows(sweep, tmp_path):
     page = Seen(report([sweep], tmp_path / "report.html"))
     assert {"heat", "lines", "groups", "time", "points", "scenario"} <= set(page.sections)
     assert "failed" not in page.sections
@@ -304,8 +301,8 @@ def test_figures_are_files_beside_the_data_behind_them(leomix, runs, sweep, tmp_
 
 
 def test_points_that_failed_are_listed_and_a_sweep_beside_a_run_is_its_points(
-    sweep: Path, runs: Runs, tmp_path: Path
-) -> None:
+    sweep, runs, tmp_path
+):
     page = Seen(report([sweep, runs["slots"]], tmp_path / "c.html"))
     assert len(page.tables["runs-1"]) == 1 + 12 + 1
     shutil.copytree(sweep, tmp_path / "sweep")
@@ -318,13 +315,13 @@ def test_points_that_failed_are_listed_and_a_sweep_beside_a_run_is_its_points(
     assert "1 of 12 points are not complete." in page.text
 
 
-def changed(run: Path, folder: Path, **said: Any) -> Path:
+def changed(run, folder, **said):
     shutil.copytree(run, folder, ignore=shutil.ignore_patterns("report.html"))
     (folder / "manifest.json").write_text(json.dumps(read_manifest(run) | said))
     return folder
 
 
-def test_a_run_that_failed_before_anything_happened_says_so(runs: Runs, tmp_path: Path) -> None:
+def test_a_run_that_failed_before_anything_happened_says_so(runs, tmp_path):
     wrong = {"status": "failed", "error": "no <more>", "simulated_s": 0.0}
     folder = changed(runs["slots"], tmp_path / "r", **wrong)
     for name in ("transfers", "events", "metrics", "assignments"):
@@ -336,8 +333,8 @@ def test_a_run_that_failed_before_anything_happened_says_so(runs: Runs, tmp_path
 
 
 def test_only_reports_are_written_over_and_only_runs_are_reported(
-    leomix, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    leomix, runs, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     own, mine, killed = runs["slots"], tmp_path / "mine.html", tmp_path / "killed"
     assert leomix("report", own, runs["orbit-timing"]).out == "report.html\n"

@@ -9,15 +9,10 @@ import pytest
 import yaml
 
 import sim
+from learning import register
 from tests.kit.folders import Each, cut, held
-from tests.kit.learning import NextContact, Synchronous, register
-from tests.kit.records import (
-    CHECKPOINT,
-    JOURNAL,
-    RUN_LOG,
-    fingerprint,
-    read_manifest,
-)
+from tests.kit.learning import NextContact, Synchronous
+from tests.kit.records import CHECKPOINT, JOURNAL, RUN_LOG, fingerprint, read_manifest
 from tests.kit.small import SLOTS, merged, slots
 from tests.kit.small_nmoe import nmoe, options
 from tests.runs import SCENARIOS

@@ -1,9 +1,6 @@
 """Protocols over a ring of devices with sidelinks, in closed form: who has what, and when."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import Any
 
 import pytest
 
@@ -17,12 +14,12 @@ LINK_S = 1.0 + 1500 / 299_792_458.0
 """A megabit at 1 Mbit/s, over 1.5 km."""
 
 
-def around(size: int, protocol: Any) -> tuple[Any, Any]:
+def around(size, protocol):
     """What a protocol over a ring of so many devices returns, with the time, and its messages."""
-    found: list[Any] = []
+    found = []
     nodes = [Node("B", k) for k in range(size)]
 
-    def script(me: Any) -> Any:
+    def script(me):
         found.append((yield from protocol(nodes)))
 
     link = {"sidelink": {"rate_mbps": 1, "distance_km": 1.5}}
@@ -32,13 +29,13 @@ def around(size: int, protocol: Any) -> tuple[Any, Any]:
     return found[0], run.transfers
 
 
-def at_once(place: int) -> Any:
+def at_once(place):
     """Nothing is waited for."""
     yield from ()
 
 
 @pytest.mark.parametrize("size", [2, 5, 8])
-def test_broadcast_takes_as_many_links_as_lie_between(size: int) -> None:
+def test_broadcast_takes_as_many_links_as_lie_between(size):
     came, moved = around(size, lambda nodes: ring.broadcast(nodes, 1, MEGABYTE, at_once))
     nodes = range(size)
     apart = {k: min(abs(k - 1), size - abs(k - 1)) for k in nodes if k != 1}
@@ -49,10 +46,10 @@ def test_broadcast_takes_as_many_links_as_lie_between(size: int) -> None:
 
 
 @pytest.mark.parametrize("ready_s", [[0, 0, 0, 0, 0], [0, 9, 3, 1, 2], [7, 0, 2, 6, 20]])
-def test_reduce_waits_for_those_on_its_way(ready_s: list[int]) -> None:
+def test_reduce_waits_for_those_on_its_way(ready_s):
     """Whoever passes it on adds what it has: one payload on each of S - 1 links, to place 0."""
 
-    def ready(place: int) -> Any:
+    def ready(place):
         yield Wait(float(ready_s[place]))
 
     places, moved = around(5, lambda nodes: ring.reduce(nodes, 0, MEGABYTE, ready))
@@ -66,7 +63,7 @@ def test_reduce_waits_for_those_on_its_way(ready_s: list[int]) -> None:
     ]
 
 
-def test_reduce_of_some_comes_from_no_farther() -> None:
+def test_reduce_of_some_comes_from_no_farther():
     """Of eight, places 3 and 7 have something for place 1: two links each way."""
     among = {"among": [3, 7]}
     places, moved = around(8, lambda nodes: ring.reduce(nodes, 1, MEGABYTE, at_once, **among))
@@ -75,7 +72,7 @@ def test_reduce_of_some_comes_from_no_farther() -> None:
 
 
 @pytest.mark.parametrize("size", [2, 3, 8, 9])
-def test_allreduce_takes_half_the_ring(size: int) -> None:
+def test_allreduce_takes_half_the_ring(size):
     has, moved = around(size, lambda nodes: ring.allreduce(nodes, MEGABYTE, at_once))
     assert has == {place: set(range(size)) for place in range(size)}
     assert moved.end_s.max() == pytest.approx(size // 2 * LINK_S)
@@ -84,18 +81,18 @@ def test_allreduce_takes_half_the_ring(size: int) -> None:
     assert sum(links.values()) == size * (size - 1)
 
 
-def test_gate_lets_go_whoever_waits_and_whoever_comes_later() -> None:
+def test_gate_lets_go_whoever_waits_and_whoever_comes_later():
     """Two wait; a third comes when it is open."""
 
-    def protocol(nodes: Any) -> Any:
+    def protocol(nodes):
         gate, times = ring.Gate("one"), []
 
-        def waits(from_s: float) -> Any:
+        def waits(from_s):
             yield Wait(from_s)
             yield from gate.wait()
             times.append(from_s)
 
-        def opens() -> Any:
+        def opens():
             yield Wait(5.0)
             times.append("open")
             yield from gate.open()
@@ -106,13 +103,13 @@ def test_gate_lets_go_whoever_waits_and_whoever_comes_later() -> None:
     assert around(2, protocol)[0] == ["open", 1.0, 2.0, 7.0]
 
 
-def test_tasks_of_other_clusters() -> None:
+def test_tasks_of_other_clusters():
     """A task has the contacts of the cluster that it is run at; what is none is refused by name."""
 
-    def contact() -> Any:
+    def contact():
         return (yield NextContact())
 
-    def protocol(nodes: Any) -> Any:
+    def protocol(nodes):
         return (yield All((contact(), contact(), contact()), at=("B", "A", "B")))
 
     mine, other, again = around(2, protocol)[0]

@@ -1,11 +1,7 @@
 """Satellites as clients of stations: the same run as with the ends of each window exchanged."""
 
-from __future__ import annotations
-
 import re
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,7 +26,7 @@ B1,Svalbard,2026-08-22T01:35:00Z,2026-08-22T01:47:00Z
 SLOW, FAST = {"rate": "fixed", "fixed_rate_mbps": 0.01}, {"rate": "fixed", "fixed_rate_mbps": 0.1}
 LEARNING = {"train": False, "method": "fedavg"}
 STATIONS = [{"name": "Kiruna"}, {"name": "Svalbard"}]
-IN_ORBIT: dict[str, Any] = {
+IN_ORBIT = {
     "stop": {"days": 1},
     "orbit": {"source": "contacts", "windows": WINDOWS},
     "roles": {"server": "stations", "clients": "satellites"},
@@ -39,7 +35,7 @@ IN_ORBIT: dict[str, Any] = {
     "learning": LEARNING,
 }
 """The uplink goes up to the clients, whose updates come down."""
-EXCHANGED: dict[str, Any] = {
+EXCHANGED = {
     "stop": {"days": 1},
     "orbit": {
         "source": "contacts",
@@ -55,11 +51,11 @@ EXCHANGED: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def both() -> list[sim.Result]:
+def both():
     return [sim.run(scenarios.from_dict(mapping)) for mapping in (IN_ORBIT, EXCHANGED)]
 
 
-def test_clients_in_orbit_take_as_long_as_clients_on_the_ground(both: list[sim.Result]) -> None:
+def test_clients_in_orbit_take_as_long_as_clients_on_the_ground(both):
     mine, other = (result.transfers for result in both)
     same = ["contact_id", "cluster", "toward", "payload", "start_s", "end_s", "delivered_bytes"]
     assert mine[same].equals(other[same]) and len(mine) > 6
@@ -67,9 +63,7 @@ def test_clients_in_orbit_take_as_long_as_clients_on_the_ground(both: list[sim.R
     assert both[0].events[events].equals(both[1].events[events])
 
 
-def test_directions_are_those_of_geometry_and_contacts_name_both_ends(
-    both: list[sim.Result],
-) -> None:
+def test_directions_are_those_of_geometry_and_contacts_name_both_ends(both):
     up = both[0].transfers.direction == "uplink"
     assert (both[0].transfers.toward == np.where(up, "client", "server")).all()
     assert up.equals(both[1].transfers.direction == "downlink")
@@ -78,7 +72,7 @@ def test_directions_are_those_of_geometry_and_contacts_name_both_ends(
     assert both[1].contacts.station.isna().all()
 
 
-WALKER: dict[str, Any] = {
+WALKER = {
     "start": "2026-08-22T00:00:00Z",
     "stop": {"days": 0.5},
     "orbit": {
@@ -92,7 +86,7 @@ WALKER: dict[str, Any] = {
 }
 
 
-def test_what_a_pass_carries_down_does_not_depend_on_who_is_the_client() -> None:
+def test_what_a_pass_carries_down_does_not_depend_on_who_is_the_client():
     scenario = scenarios.from_dict(WALKER)
     over = {
         "roles": {},
@@ -110,7 +104,7 @@ def test_what_a_pass_carries_down_does_not_depend_on_who_is_the_client() -> None
     assert contact.station == "Kiruna" and contact.max_doppler_hz > 0
 
 
-REFUSED: list[tuple[dict[str, Any], str]] = [
+REFUSED = [
     ({"roles.clients": "devices"}, "roles.clients: got 'devices'; the clients of server"),
     ({"roles.clients": "planes"}, "roles.clients: got 'planes', which windows of a file do not"),
     ({"ground.stations": None}, "ground.stations: is missing; roles.server 'stations' needs it"),
@@ -125,7 +119,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "line"), REFUSED)
-def test_roles_that_do_not_fit_are_refused_in_one_line(changes: dict[str, Any], line: str) -> None:
+def test_roles_that_do_not_fit_are_refused_in_one_line(changes, line):
     mapping = {key: dict(value) for key, value in IN_ORBIT.items()}
     for key, value in changes.items():
         scenarios.set_key(mapping, key, value)
@@ -135,7 +129,7 @@ def test_roles_that_do_not_fit_are_refused_in_one_line(changes: dict[str, Any], 
 
 
 LASER = {"rate_mbps": None, "frequency_ghz": 20, "bandwidth_mhz": 500, "tx_power_dbm": 40}
-RELAYED: dict[str, Any] = {
+RELAYED = {
     "start": "2026-08-22T00:00:00Z",
     "stop": {"days": 0.5, "rounds": 2},
     "orbit": {
@@ -154,7 +148,7 @@ RELAYED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("budget", [{}, LASER | {"gain_dbi": 32.13, "noise_temperature_k": 354}])
-def test_a_satellite_in_a_higher_orbit_serves_others_when_it_sees_them(budget: Any) -> None:
+def test_a_satellite_in_a_higher_orbit_serves_others_when_it_sees_them(budget):
     isl = RELAYED["link"]["isl"] | budget
     scenario = scenarios.from_dict(RELAYED | {"link": {"isl": isl}})
     run, flying = sim.run(scenario), [*satellites_of(scenario), relay_of(scenario)]
@@ -179,9 +173,7 @@ def test_a_satellite_in_a_higher_orbit_serves_others_when_it_sees_them(budget: A
         assert whole_s == pytest.approx(lasts_s, rel=1e-7)
 
 
-def test_windows_of_a_file_are_those_with_the_server_and_between_its_clients(
-    tmp_path: Path, leomix: Any
-) -> None:
+def test_windows_of_a_file_are_those_with_the_server_and_between_its_clients(tmp_path, leomix):
     links = {"rate_mbps": 1.5, "between_planes": "all"}
     mine, file = tmp_path / "mine.yaml", tmp_path / "found.csv"
     mine.write_text(yaml.safe_dump(RELAYED | {"link": {"isl": links}}))
@@ -198,14 +190,14 @@ def test_windows_of_a_file_are_those_with_the_server_and_between_its_clients(
     assert refused.status == 2 and "none is between 'M-P01-S01' and its clients" in refused.err
 
 
-def test_a_client_that_never_meets_a_station_is_named() -> None:
+def test_a_client_that_never_meets_a_station_is_named():
     windows = WINDOWS + "C1,Bern,2026-08-22T00:00:00Z,2026-08-22T00:08:00Z\n"
     scenario = scenarios.from_dict(IN_ORBIT | {"orbit": {"source": "contacts", "windows": windows}})
     with pytest.raises(InputError, match=r"roles.clients 'C1': no window has it with a station"):
         sim.run(scenario)
 
 
-def test_stations_of_a_file_are_those_that_are_listed(tmp_path: Path) -> None:
+def test_stations_of_a_file_are_those_that_are_listed(tmp_path):
     (tmp_path / "s.csv").write_text("name,latitude_deg,longitude_deg\nKiruna,67.9,21.1\nB,1,2\n")
     path = tmp_path / "mine.yaml"
     used = {"stations_path": "s.csv", "stations_used": 1}
@@ -220,7 +212,7 @@ def test_stations_of_a_file_are_those_that_are_listed(tmp_path: Path) -> None:
         sim.run(scenarios.load(path))
 
 
-def test_a_station_that_is_called_like_a_satellite_is_refused() -> None:
+def test_a_station_that_is_called_like_a_satellite_is_refused():
     windows = WINDOWS.replace("Kiruna", "A1")
     orbit = {"source": "contacts", "windows": windows}
     ground = {"stations": [{"name": "A1"}, {"name": "Svalbard"}]}
@@ -230,7 +222,7 @@ def test_a_station_that_is_called_like_a_satellite_is_refused() -> None:
 
 @pytest.mark.parametrize("who", ["satellites", "planes"])
 @pytest.mark.parametrize("method", METHODS.shipped)
-def test_a_method_serves_clients_in_orbit_or_says_why_not(method: str, who: str) -> None:
+def test_a_method_serves_clients_in_orbit_or_says_why_not(method, who):
     with_experts = {"kind": "vector-nmoe"} if method == "nmoe" else {"experts": 4}
     model = with_experts if METHODS.find(method).needs_experts else {"kind": "vector-mlp"}
     learning = {"train": False, "method": method, "model": model}

@@ -1,9 +1,6 @@
 """Figures of rounds and of satellites as clients, against tables that are small enough to count."""
 
-from __future__ import annotations
-
 from itertools import combinations, pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,18 +9,18 @@ import scenarios
 import sim
 from tests.kit.results import comparison_text
 
-CHANGES: dict[str, Any] = {
+CHANGES = {
     **{"stop.days": 2, "ground.stations_used": 3, "orbit.use.planes": 5},
     **{"orbit.use.satellites_per_plane": 2, "learning.options.clients": 4},
 }
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> sim.Result:
+def run(tmp_path_factory):
     return sim.run(scenarios.load("flystack", CHANGES), out=tmp_path_factory.mktemp("run") / "r")
 
 
-def test_rounds_last_from_one_aggregation_to_the_next(run: sim.Result) -> None:
+def test_rounds_last_from_one_aggregation_to_the_next(run):
     ends_s = [0.0, *run.events[run.events.kind == "aggregate"].time_s]
     lasted_s = [end - begin for begin, end in pairwise(ends_s)]
     found = run.summary["rounds"]
@@ -33,7 +30,7 @@ def test_rounds_last_from_one_aggregation_to_the_next(run: sim.Result) -> None:
     assert found["p95_s"] == pytest.approx(np.quantile(lasted_s, 0.95))
 
 
-def test_planes_of_a_round_beside_those_of_all_ways_to_draw_it(run: sim.Result) -> None:
+def test_planes_of_a_round_beside_those_of_all_ways_to_draw_it(run):
     held = run.updates.assign(plane=run.updates.cluster.str[:3]).groupby("round").plane.nunique()
     clients = [plane for plane in range(5) for _ in range(2)]
     ways = [len(set(drawn)) for drawn in combinations(clients, 4)]
@@ -41,8 +38,7 @@ def test_planes_of_a_round_beside_those_of_all_ways_to_draw_it(run: sim.Result) 
     assert run.summary["rounds"]["planes_even"] == pytest.approx(np.mean(ways))
 
 
-def test_a_comparison_has_the_rounds_and_planes_of_satellites(run: sim.Result) -> None:
-    assert run.folder is not None
+def test_a_comparison_has_the_rounds_and_planes_of_satellites(run):
     comparison = sim.compare([run.folder])
     [group], rounds = comparison["groups"], run.summary["rounds"]
     found = [group[f"round_{key}"]["median"] for key in ("count", "mean_s", "planes")]
@@ -52,7 +48,7 @@ def test_a_comparison_has_the_rounds_and_planes_of_satellites(run: sim.Result) -
     assert ["idle share of clients", f"{run.summary['client_idle_share']:.3f}"] in shown
 
 
-def test_who_is_idle_neither_trains_nor_transfers(run: sim.Result) -> None:
+def test_who_is_idle_neither_trains_nor_transfers(run):
     trained_s = sum(row["computed_s"] for row in run.manifest["energy"])
     moved_s = (run.transfers.end_s - run.transfers.start_s).sum()
     idle = 1 - (trained_s + moved_s) / (10 * run.manifest["simulated_s"])
@@ -62,7 +58,7 @@ def test_who_is_idle_neither_trains_nor_transfers(run: sim.Result) -> None:
     assert 1 - rounds_s / (10 * 2 * 86400) == pytest.approx(idle, abs=0.02)
 
 
-def test_one_antenna_serves_less_of_the_time_in_view(run: sim.Result) -> None:
+def test_one_antenna_serves_less_of_the_time_in_view(run):
     few = sim.run(scenarios.load("flystack", CHANGES | {"ground.antennas": 1}))
     shares = []
     for one in (run, few):
@@ -72,7 +68,7 @@ def test_one_antenna_serves_less_of_the_time_in_view(run: sim.Result) -> None:
     assert shares[1] < shares[0] - 0.05 and few.summary["rounds"]["mean_s"] > 0
 
 
-def test_a_method_without_rounds_has_none_and_devices_no_share_of_clients() -> None:
+def test_a_method_without_rounds_has_none_and_devices_no_share_of_clients():
     changes = {"learning.train": False, "stop.cycles": 3}
     runs = {
         method: sim.run(scenarios.load("paper-slots", changes | {"learning.method": method}))

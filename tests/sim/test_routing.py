@@ -20,12 +20,11 @@ TUTORIAL = """1 2 0 60, 2 3 0 60, 1 3 0 60, 3 4 0 30, 1 5 10 20, 4 5 0 10, 4 5 3
 HORIZON_S = 40
 
 
-def test_tutorial_plan_arrives_at_3() -> None:
+def test_tutorial_plan_arrives_at_3():
     """Node 1 sends to 5 at 0 s: 1, 3, 4, 5; a second later than the last bit of a long message."""
     rows = np.array([row.split() for row in TUTORIAL.split(",")], int).T
     graph = ContactGraph(6, *rows, 1e6, 1.0)
     tiny = graph.route(1, 5, 0.0, 0.0)
-    assert tiny is not None
     assert [(hop.source, hop.target, hop.arrival_s) for hop in tiny] == [
         *((1, 3, 1.0), (3, 4, 2.0), (4, 5, 3.0))
     ]
@@ -33,12 +32,12 @@ def test_tutorial_plan_arrives_at_3() -> None:
     assert large == [Hop(4, 1, 5, 10.0, 19.0, 20.0)]
     graph.book(large)
     again = graph.route(1, 5, 9e6, 0.0)
-    assert again is not None and [hop.arrival_s for hop in again] == [10.0, 20.0, 40.0]
+    assert [hop.arrival_s for hop in again] == [10.0, 20.0, 40.0]
     with pytest.raises(ValueError, match="contact 4 is not free at 10 s"):
         graph.book(large)
 
 
-def test_message_that_no_route_carries() -> None:
+def test_message_that_no_route_carries():
     """One that is longer than a contact, that comes too late, or whose target nobody meets."""
     graph = ContactGraph(4, [0, 2], [1, 3], 0.0, 10.0, 8.0, directed=True)
     assert graph.route(0, 1, 80.0, 0.0) == [Hop(0, 0, 1, 0.0, 10.0, 10.0)]
@@ -60,7 +59,7 @@ SLOW = pytest.mark.slow(reason="1,000 plans, each with a graph of its own")
 
 
 @pytest.mark.parametrize("plans", [50, pytest.param(1000, marks=SLOW)])
-def test_random_plans_against_time_expanded_graph(plans: int) -> None:
+def test_random_plans_against_time_expanded_graph(plans):
     """Plans of whole seconds, three messages each: arrival, hops, and what is booked.
 
     Of some contacts the rate is another one each second, like that of a pass.
@@ -76,7 +75,7 @@ def test_random_plans_against_time_expanded_graph(plans: int) -> None:
         steady = rng.random(contacts) < 0.6
         rates = np.where(steady, rate, rng.integers(3, size=(HORIZON_S + 8, contacts))).T
 
-        def sent(contact, source, begin_s, bits, rates=rates, delay=delay):  # type: ignore[no-untyped-def]
+        def sent(contact, source, begin_s, bits, rates=rates, delay=delay):
             through = np.flatnonzero(np.cumsum(rates[contact, int(begin_s) :]) >= bits)
             sent_s = begin_s + through[0] + 1 if len(through) else np.inf
             return sent_s, sent_s + delay[contact]
@@ -100,7 +99,7 @@ def test_random_plans_against_time_expanded_graph(plans: int) -> None:
     assert 0.7 * plans < found < 2.3 * plans  # both happen often
 
 
-def _earliest(plan, source: int, target: int, ready: int, bits: int):  # type: ignore[no-untyped-def]
+def _earliest(plan, source, target, ready, bits):
     """Return the first second at the target, and the fewest hops by then; None for never."""
     edges, times = [], {(node, ready) for node in range(7)}
     for here, there, delay, rates, free in zip(*plan, strict=True):
@@ -119,7 +118,7 @@ def _earliest(plan, source: int, target: int, ready: int, bits: int):  # type: i
     return (min(arrivals), reached[target, min(arrivals)]) if arrivals else None
 
 
-def test_search_among_all_links_of_forty_satellites_for_two_days() -> None:
+def test_search_among_all_links_of_forty_satellites_for_two_days():
     """Four rings of ten and windows between all planes, 36,000 of them: a search takes 20 ms."""
     rng, two_days_s, period_s = np.random.default_rng(7), 172_800.0, 2842.454
     ring = [(k, k - k % 10 + (k + 1) % 10, 0.0, two_days_s) for k in range(40)]
@@ -141,7 +140,7 @@ def test_search_among_all_links_of_forty_satellites_for_two_days() -> None:
     assert np.median(spent_s) < 0.020
 
 
-def test_messages_go_over_links_and_passes_at_times_of_their_own() -> None:
+def test_messages_go_over_links_and_passes_at_times_of_their_own():
     """Each comes as early as the plan lets it, behind those that were sent before it.
 
     A third is for the server, where other satellites are sooner than the message's own.
@@ -151,7 +150,6 @@ def test_messages_go_over_links_and_passes_at_times_of_their_own() -> None:
     scenario = scenarios.load("flystack-isl", changes)
     plan = make_plan(scenario)
     links, contacts = plan.isls, [c for c in plan.contacts if c.served]
-    assert links is not None
     up, ground = [links.names.index(c.cluster.name) for c in contacts], len(links.names)
     graph = ContactGraph(
         ground + 1,

@@ -1,9 +1,5 @@
 """Interpolation row by row, and the times at which a state changes, against brute force."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +9,7 @@ from tests.kit.network import HALVINGS, along, crossings, find_jumps, turns
 
 
 @st.composite
-def tables(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def tables(draw):
     """Grids with repeated times, values, and times before, on and behind them."""
     k, points = draw(st.integers(1, 6)), draw(st.integers(2, 8))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
@@ -25,7 +21,7 @@ def tables(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return grid_s, rng.normal(0.0, 10.0, (k, points)), when_s
 
 
-def by_hand(grid_s: np.ndarray, values: np.ndarray, when_s: float) -> float:
+def by_hand(grid_s, values, when_s):
     """One row: the last point at or before the time, and the share of the way to the next."""
     when_s = max(when_s, float(grid_s[0]))
     at = max(i for i in range(len(grid_s)) if grid_s[i] <= when_s)
@@ -36,14 +32,14 @@ def by_hand(grid_s: np.ndarray, values: np.ndarray, when_s: float) -> float:
 
 
 @given(tables())
-def test_along_is_linear_on_every_row_of_its_own(drawn: Any) -> None:
+def test_along_is_linear_on_every_row_of_its_own(drawn):
     grid_s, values, when_s = drawn
     expected = [by_hand(*row) for row in zip(grid_s, values, when_s, strict=True)]
     assert along(grid_s, values, when_s) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 @st.composite
-def passes(draw: st.DrawFn) -> tuple[np.ndarray, list[np.ndarray]]:
+def passes(draw):
     """Even grids of K devices, and the true times of each one's changes, at most three a cell."""
     k, points = draw(st.integers(1, 5)), draw(st.integers(2, 9))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
@@ -54,21 +50,21 @@ def passes(draw: st.DrawFn) -> tuple[np.ndarray, list[np.ndarray]]:
     return time_s, [row[rng.random(row.shape) < 0.2] for row in at_s]
 
 
-def state_at(changes: list[np.ndarray], k: int, when_s: float) -> int:
+def state_at(changes, k, when_s):
     """How many changes lie behind one device at a time."""
     return int(np.searchsorted(changes[k], when_s, "right"))
 
 
-def flat(rows: list[np.ndarray] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def flat(rows):
     """Row of each value, and the values, row after row."""
     return np.repeat(np.arange(len(rows)), [len(row) for row in rows]), np.concatenate(rows)
 
 
 @given(passes())
-def test_every_change_is_bracketed_and_nothing_else(drawn: Any) -> None:
+def test_every_change_is_bracketed_and_nothing_else(drawn):
     time_s, changes = drawn
 
-    def of(row: np.ndarray, when_s: np.ndarray) -> np.ndarray:
+    def of(row, when_s):
         pairs = zip(row.tolist(), when_s.tolist(), strict=True)
         return np.array([state_at(changes, k, t) for k, t in pairs], np.int64)
 
@@ -83,7 +79,7 @@ def test_every_change_is_bracketed_and_nothing_else(drawn: Any) -> None:
         assert (behind - before <= close_s).all()
 
 
-def test_a_device_that_is_never_seen_has_no_jump() -> None:
+def test_a_device_that_is_never_seen_has_no_jump():
     """Its times are all one: a change of state between them has no place."""
     row, time_s = flat([np.array([3.0, 3.0, 3.0]), np.array([0.0, 1.0, 2.0])])
     state = np.array([0, 1, 0, 0, 0, 1])
@@ -93,12 +89,12 @@ def test_a_device_that_is_never_seen_has_no_jump() -> None:
 
 
 @given(st.integers(0, 10**6), st.integers(1, 5))
-def test_turns_are_the_tops_and_bottoms(seed: int, devices: int) -> None:
+def test_turns_are_the_tops_and_bottoms(seed, devices):
     """Of parabolas, which have one; and a straight line has none."""
     rng = np.random.default_rng(seed)
     tops_s, sign = rng.uniform(2.0, 28.0, devices), rng.choice([-1.0, 0.0, 1.0], devices)
 
-    def value_at(row: np.ndarray, when_s: np.ndarray) -> np.ndarray:
+    def value_at(row, when_s):
         return sign[row] * (when_s - tops_s[row]) ** 2 + (sign[row] == 0) * when_s
 
     every = flat(np.linspace(0.0, 30.0, 16) + np.zeros((devices, 1)))
@@ -108,12 +104,12 @@ def test_turns_are_the_tops_and_bottoms(seed: int, devices: int) -> None:
 
 
 @given(st.integers(0, 10**6), st.integers(1, 5), st.floats(12.0, 75.0))
-def test_crossings_are_both_sides_of_a_level(seed: int, devices: int, level: float) -> None:
+def test_crossings_are_both_sides_of_a_level(seed, devices, level):
     """Of an elevation that rises nearly to the zenith and falls again."""
     rng = np.random.default_rng(seed)
     top_s, sharp = rng.uniform(100.0, 200.0, devices), rng.uniform(2.0, 15.0, devices)
 
-    def value_at(row: np.ndarray, when_s: np.ndarray) -> np.ndarray:
+    def value_at(row, when_s):
         return np.degrees(np.arctan2(80.0, np.hypot(when_s - top_s[row], sharp[row])))
 
     time_s = np.linspace(0.0, 300.0, 76) + np.zeros((devices, 1))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -26,17 +25,17 @@ class Round(NamedTuple):
     done_s: dict[str, float]
 
 
-def reference(run: sim.Result, wanted: int, options: dict[str, Any], partial: bool) -> list[Round]:
+def reference(run, wanted, options, partial):
     """Rounds by the rules of FLySTacK's loops over passes, which are sorted by rise."""
     passes = run.contacts[run.contacts.served]
     rows = sorted(zip(passes.rise_s, passes.cluster, strict=True))
     everybody, ring = options.get("selection") == "scheduled", options.get("intra_plane")
     rounds, row = [], 0
     while True:
-        passes_s: dict[str, list[float]] = {}
-        seen: Counter[str] = Counter()
-        planes: Counter[str] = Counter()
-        done_s: dict[str, float] = {}
+        passes_s = {}
+        seen = Counter()
+        planes = Counter()
+        done_s = {}
         while len(done_s) < wanted:
             if row == len(rows):
                 return rounds
@@ -54,12 +53,12 @@ def reference(run: sim.Result, wanted: int, options: dict[str, Any], partial: bo
         rounds.append(Round(now_s, passes_s, done_s))
 
 
-def model_after(loop: PlainLoop, rounds: list[Round], mu: float) -> dict[str, Any]:
+def model_after(loop, rounds, mu):
     """w = sum of n_k / n w_k over the clients of each round, which all trained from its w."""
     for end_s, passes_s, done_s in rounds:
         before, models = loop.x, {}
 
-        def proximal(tensor: str, w: Any, x: dict[str, Any] = before) -> Any:
+        def proximal(tensor, w, x=before):
             return mu * (w - x[tensor])
 
         for name, at_s in passes_s.items():
@@ -78,7 +77,7 @@ def model_after(loop: PlainLoop, rounds: list[Round], mu: float) -> dict[str, An
 
 
 RING = {"selection": "scheduled", "intra_plane": True}
-CASES: dict[str, tuple[str, dict[str, Any]]] = {
+CASES = {
     "first": ("fedavg-sat", {}),
     "scheduled": ("fedavg-sat", {"selection": "scheduled"}),
     "intra-plane": ("fedavg-sat", RING),
@@ -89,7 +88,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 LINKS = {"within_plane": "ring", "rate_mbps": 100}
 
 
-def started(case: str, stations: int, days: float, changes: dict[str, Any]) -> scenarios.Scenario:
+def started(case, stations, days, changes):
     method, options = CASES[case]
     said = {"ground.stations_used": stations, "stop.days": days, "learning.method": method}
     said |= {f"learning.options.{key}": value for key, value in options.items()}
@@ -98,9 +97,7 @@ def started(case: str, stations: int, days: float, changes: dict[str, Any]) -> s
 
 @pytest.mark.parametrize(("stations", "days"), [(1, 4), (3, 2), (10, 0.4)])
 @pytest.mark.parametrize("case", [case for case in CASES if "fedprox-sat " not in case])
-def test_rounds_end_with_the_passes_that_the_rules_name(
-    case: str, stations: int, days: float
-) -> None:
+def test_rounds_end_with_the_passes_that_the_rules_name(case, stations, days):
     """Of 10 stations two are over some of the satellites at the start, and both passes count."""
     run = sim.run(started(case, stations, days, {}))
     said = reference(run, 10, CASES[case][1], case == "fedprox-sat")
@@ -113,9 +110,7 @@ def test_rounds_end_with_the_passes_that_the_rules_name(
 @pytest.mark.parametrize(
     ("case", "rings"), [(case, rings) for case in CASES for rings in {False, "intra" in case}]
 )
-def test_the_model_is_that_of_a_plain_loop_over_the_passes(
-    case: str, rings: bool, tmp_path: Path
-) -> None:
+def test_the_model_is_that_of_a_plain_loop_over_the_passes(case, rings, tmp_path):
     """Over links of a ring too, which bring updates of a plane some milliseconds later."""
     method, options = CASES[case]
     options = options | {"clients": 6 if rings else 4}
@@ -134,7 +129,7 @@ def test_the_model_is_that_of_a_plain_loop_over_the_passes(
     assert (run.transfers.direction == "isl").any() == rings
 
 
-def test_a_plane_that_is_one_client_has_the_passes_and_the_samples_of_its_satellites() -> None:
+def test_a_plane_that_is_one_client_has_the_passes_and_the_samples_of_its_satellites():
     few = {"orbit.use.satellites_per_plane": 5, "learning.options.clients": 4}
     few["learning.data.split"] = {"kind": "dirichlet", "alpha": 0.5}
     roles = [{"roles.clients": who} for who in ("satellites", "planes")]
@@ -154,7 +149,7 @@ def test_a_plane_that_is_one_client_has_the_passes_and_the_samples_of_its_satell
         assert torch.equal(held.samples.x, torch.cat(mine)) and len(mine) == 5
 
 
-def test_a_run_stops_at_the_last_round_that_is_wanted() -> None:
+def test_a_run_stops_at_the_last_round_that_is_wanted():
     changes = {"ground.stations_used": 1, "stop.days": 4}
     whole, cut = (
         sim.run(scenarios.load("flystack", changes | {"stop.rounds": rounds}))

@@ -1,11 +1,7 @@
 """Sessions: what links carry from when to when, hand-overs, what satellites know, forecasts."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Generator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +12,10 @@ from tests.kit import network
 from tests.kit.learning import Payload, Train, Upload
 from tests.kit.scripted import SCRIPTED, only, play
 from tests.kit.small import slots
-from tests.kit.talk import COST, Talk, band, compute, contact, cut, download, talk, upload
+from tests.kit.talk import COST, band, compute, contact, cut, download, talk, upload
 
 
-def test_the_delay_is_that_of_the_contact_in_use() -> None:
+def test_the_delay_is_that_of_the_contact_in_use():
     far = contact(0, 0.0, 10.0, [8.0] * 2, 0, delays_s=[0.010, 0.020])
     near = contact(1, 15.0, 30.0, [8.0] * 2, 0, delays_s=[0.003, 0.004])
     session = network.PlannedSession(0, (far, near))
@@ -40,7 +36,7 @@ FITS = {"fixed_subchannel": (7, 5, 5, 2), "rounds": (7, 6, 5, 2), "equal_share":
 
 @pytest.mark.parametrize("devices", [2, 3, 4, 6])
 @pytest.mark.parametrize("sharing", FITS)
-def test_rounds_leave_time_for_an_upload_in_a_crowd(sharing: Any, devices: int) -> None:
+def test_rounds_leave_time_for_an_upload_in_a_crowd(sharing, devices):
     """An upload takes 25 s on one of two sub-channels, and 25 s K / 2 for K devices.
 
     Where they queue, the last of an odd number takes a whole turn.
@@ -59,7 +55,7 @@ RAMP = network.DeviceLinks(
 )
 
 
-def test_a_contact_carries_what_falls_into_its_service() -> None:
+def test_a_contact_carries_what_falls_into_its_service():
     for (start_s, end_s), bits in (((2.0, 7.0), [95.0, 77.5]), ((math.nan, math.nan), [0.0, 0.0])):
         links = network.ContactLinks(lambda: RAMP, start_s, end_s)
         assert (links.capacity_in_service_bytes * 8) == pytest.approx(bits, rel=1e-12)
@@ -70,7 +66,7 @@ def test_a_contact_carries_what_falls_into_its_service() -> None:
     assert session.capacity_bytes * 8 == pytest.approx(128.0, rel=1e-12)
 
 
-def synchronised(*times_s: tuple[str, int, float, float], down: bool, steps: Any, **more) -> Talk:
+def synchronised(*times_s, down, steps, **more):
     """Contacts of (satellite, session, start, end); a state takes 150 s to another satellite."""
     radio, rates = band(9) if down else None, more.pop("rates", [8.0])
     contacts = [
@@ -81,7 +77,7 @@ def synchronised(*times_s: tuple[str, int, float, float], down: bool, steps: Any
 
 
 @pytest.mark.parametrize("down", [False, True])
-def test_a_download_waits_for_what_another_satellite_has_received(down: bool) -> None:
+def test_a_download_waits_for_what_another_satellite_has_received(down):
     times_s = [("first", 0, 0, 20), ("second", 1, 100, 200), ("second", 2, 300, 400)]
     steps, takes_s = [[*upload(10.0), *download(5.0)], download(5.0)], 5.0 if down else 0.0
     told = synchronised(*times_s, down=down, steps=[*steps, download(5.0)])
@@ -98,7 +94,7 @@ def test_a_download_waits_for_what_another_satellite_has_received(down: bool) ->
 
 
 @pytest.mark.parametrize("down", [False, True])
-def test_after_a_hand_over_the_next_satellite_must_know_the_state_too(down: bool) -> None:
+def test_after_a_hand_over_the_next_satellite_must_know_the_state_too(down):
     """The first satellite receives an upload at 110 s; asked for there, a download waits to 160 s
     for what the other satellite received at 10 s. By then the second one serves, which learns of
     the upload at 110 s + 150 s only."""
@@ -111,16 +107,16 @@ def test_after_a_hand_over_the_next_satellite_must_know_the_state_too(down: bool
         assert [row for row in rows if row[0] == "downlink"] == [("downlink", 2, 260.0, 265.0)]
 
 
-def test_a_forecast_is_the_rest_of_a_session_or_the_whole_of_the_next() -> None:
+def test_a_forecast_is_the_rest_of_a_session_or_the_whole_of_the_next():
     """B is served from 600 to 1200 s and from 2400 s on; 5 Mbit/s up and 2 Mbit/s down."""
     down = {"rate": "fixed", "fixed_rate_mbps": 2, "path_gain_db": -150, "delivery": "unicast"}
     down |= {"bandwidth_mhz": 1, "total_bandwidth_mhz": 10}
     asked = (0.0, False), (750.0, False), (750.0, True), (1200.0, False), (4700.0, True)
     spans_s = (600.0, 1200.0), (750.0, 1200.0), (2400.0, 3000.0), (2400.0, 3000.0)
-    found: list[Any] = []
-    several: list[list[Any]] = []
+    found = []
+    several = []
 
-    def script(me: ask.Cluster) -> Generator[Any, Any, None]:
+    def script(me):
         for time_s, fresh in asked:
             yield ask.Wait(time_s)
             found.append((yield ask.Forecast("B", fresh)))
@@ -145,7 +141,7 @@ def test_a_forecast_is_the_rest_of_a_session_or_the_whole_of_the_next() -> None:
 
 
 @pytest.mark.parametrize(("begins_s", "ends_s"), [(0.0, 5.0), (4.0, 10.0), (4.0, 6.0)])
-def test_a_lone_contact_carries_only_while_it_is_served(begins_s: float, ends_s: float) -> None:
+def test_a_lone_contact_carries_only_while_it_is_served(begins_s, ends_s):
     """The beam is at another cluster before or after; alone the 9 bytes would take 9 s of 10."""
     for radio in (None, band(4), band(4, "rounds"), band(4, "broadcast")):
         lone = cut(contact(0, 0.0, 10.0, [8.0, 8.0], None, radio), begins_s, ends_s)

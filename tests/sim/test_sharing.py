@@ -1,12 +1,9 @@
 """Devices that share a beam, against event simulations, small steps and sums done by hand."""
 
-from __future__ import annotations
-
 import heapq
 import math
 import sys
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -228,11 +225,11 @@ def test_a_rate_times_a_duration_gets_through_at_any_date():
         agrees_with_its_curve(shares, bits)
 
 
-def here(rates: list[float], up: Any = None, down: Any = None) -> Any:
+def here(rates, up=None, down=None):
     return contact(0, 0, 100, rates, radio=up, down=down)
 
 
-def who(*takes_part: int) -> np.ndarray:
+def who(*takes_part):
     return np.array(takes_part, bool)
 
 
@@ -240,8 +237,8 @@ TWO = [*upload(4.0), Upload(Payload("b", 6.0))]
 BROADCAST = here([8, 2, 0, 32], down=band(1, "broadcast"))
 LATE_LINK = [[0, 20, 20, 100], [0, 50, 50, 100]], [[0, 0, 8, 8], [0, 0, 8, 8]]
 LOST_LINK = [[0, 50, 100], [0, 50, 50]], [[8, 8, 8], [8, 0, 0]]
-QUIET: list[str] = []
-CHAINS: dict[str, tuple[Any, Any, list[Any], list[str] | None]] = {
+QUIET = []
+CHAINS = {
     # Contact, steps, ends of each, and who is told to wait at most how long for a sub-channel.
     "two at once": (here([8, 8, 4], band(2)), upload(10.0), [[10, 10, 30]], ["a: 1 10"]),
     "some": (here([8] * 3, band(1)), upload(10.0, who=who(1, 0, 1)), [[10, NEVER, 20]],
@@ -272,7 +269,7 @@ CHAINS: dict[str, tuple[Any, Any, list[Any], list[str] | None]] = {
 
 
 @pytest.mark.parametrize("name", CHAINS)
-def test_a_chain_on_a_beam_by_hand(name: str) -> None:
+def test_a_chain_on_a_beam_by_hand(name):
     made, steps, ends, waits = CHAINS[name]
     told = talk([made], [steps])
     for number, expected in enumerate(ends):
@@ -284,7 +281,7 @@ def test_a_chain_on_a_beam_by_hand(name: str) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_session_has_the_sub_channels_of_its_beam(channels: int) -> None:
+def test_a_session_has_the_sub_channels_of_its_beam(channels):
     curve, spans_s = LinkCurve(np.array([[0.0, 9.0]]), np.array([[1.0, 1.0]])), [(0.0, 9.0)]
     assert SessionBeam([Beam(curve, band(channels))], spans_s, True).channels == channels
     assert SessionBeam([Beam(curve)], spans_s, True).channels == sys.maxsize

@@ -1,11 +1,7 @@
 """Several shells in one scenario, and parts of them, against elements of published work."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from math import pi, radians, sqrt, tau
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,13 +23,13 @@ FEDSAT = [
 NO_SHELL = dict.fromkeys(("altitude_km", "inclination_deg", "satellites", "planes"))
 
 
-def satellites(**keys: Any) -> list[orbit.Satellite]:
+def satellites(**keys):
     return satellites_of(
         scenarios.from_dict(changed("walker", {f"orbit.{k}": v for k, v in keys.items()}))
     )
 
 
-def by_hand(radius_km: float, plane: int, node_deg: float) -> Satrec:
+def by_hand(radius_km, plane, node_deg):
     """As FedSat's authors do: Kepler's mean motion at that radius, called Kozai's."""
     model = Satrec()
     days = (START - datetime(1949, 12, 31, tzinfo=UTC)) / timedelta(days=1)
@@ -45,14 +41,14 @@ def by_hand(radius_km: float, plane: int, node_deg: float) -> Satrec:
 
 @pytest.mark.parametrize("latitude_deg", [53.10373, 90.0])
 def test_visits_of_the_fedsat_constellation_are_those_of_its_own_elements(
-    latitude_deg: float,
-) -> None:
+    latitude_deg,
+):
     made = satellites(**NO_SHELL, shells=FEDSAT)
     assert [satellite.name for satellite in made[::5]] == ["high-P01-S01", "low-P01-S01"]
     place = orbit.Site("Bremen", latitude_deg, 8.85132)
     end = START + timedelta(days=1)
     found = orbit.find_contacts(made, place, START, end, 10.0, "sgp4")
-    visits: list[tuple[str, float]] = []
+    visits = []
     for shell, radius_km, node_deg in (("low", 6871.0, 0.0), ("high", 8371.0, 36.0)):
         for plane in range(5):
             name = f"{shell}-P{plane + 1:02}-S01"
@@ -68,7 +64,7 @@ def test_visits_of_the_fedsat_constellation_are_those_of_its_own_elements(
 
 
 @pytest.mark.parametrize("new", [1, 2, 5, 10])
-def test_a_part_of_a_constellation_is_the_one_that_flystack_takes(new: int) -> None:
+def test_a_part_of_a_constellation_is_the_one_that_flystack_takes(new):
     """Its choose_sat_csv: every (10/new)-th plane and satellite, 10/new * (i + 1) from 1 on."""
     names = [f"{10 // new * (i + 1):02}" for i in range(new)]
     part = {"planes": new, "satellites_per_plane": new}
@@ -82,7 +78,7 @@ def test_a_part_of_a_constellation_is_the_one_that_flystack_takes(new: int) -> N
         assert satellite.model.mo == whole[satellite.name].model.mo
 
 
-def test_shells_may_be_geostationary_and_parts_of_them_the_first_ones() -> None:
+def test_shells_may_be_geostationary_and_parts_of_them_the_first_ones():
     high = {"semi_major_axis_km": 42_164, "inclination_deg": 0, "satellites": 3, "planes": 1}
     low = {"altitude_km": 600, "inclination_deg": "sun-synchronous", "satellites": 8, "planes": 2}
     use = {"planes": 1, "satellites_per_plane": 2, "choose": "first"}
@@ -93,7 +89,7 @@ def test_shells_may_be_geostationary_and_parts_of_them_the_first_ones() -> None:
     assert made[3].model.mo - made[2].model.mo == pytest.approx(pi / 2)
 
 
-def test_a_run_over_shells_plans_with_all_of_them(tmp_path: Path) -> None:
+def test_a_run_over_shells_plans_with_all_of_them(tmp_path):
     keys = {
         "orbit.shells": FEDSAT,
         "orbit.use.planes": 3,

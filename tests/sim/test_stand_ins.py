@@ -1,9 +1,5 @@
 """Learn small, send large: accuracy of the model that is trained, bytes and times of another."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
 
 import scenarios
@@ -18,7 +14,7 @@ MIXTRAL = {"kind": "mixtral", "hidden": 512, "expert_hidden": 1024, "layers": 8}
 NETWORKED = {"kind": "image-nmoe", "hidden": 64, "expert_hidden": 128}
 THREE = {"clusters": [{"name": name, "devices": 2} for name in "ABC"]}
 FAST = fixed(uplink=1e6, downlink=1e6)
-LARGE: dict[str, Any] = {
+LARGE = {
     "ground": {
         "clusters": [
             {"name": "East", "latitude_deg": 35, "longitude_deg": 135, "radius_km": 20},
@@ -39,7 +35,7 @@ LARGE: dict[str, Any] = {
 """Three clusters of a real orbit; a round takes as long as the FLOPs of the large model."""
 
 
-def named(scenario: scenarios.Scenario) -> scenarios.Scenario:
+def named(scenario):
     """The timing-only scenario of the architecture that another one is sized as."""
     said = scenario.model_dump(mode="json")
     model = {key: value for key, value in said["learning"]["sized_as"].items() if value is not None}
@@ -50,7 +46,7 @@ def named(scenario: scenarios.Scenario) -> scenarios.Scenario:
     return scenarios.from_dict(said)
 
 
-def large(method: str) -> scenarios.Scenario:
+def large(method):
     return orbit(**merged(LARGE, {"learning": {"method": method}}))
 
 
@@ -63,7 +59,7 @@ def large(method: str) -> scenarios.Scenario:
     ],
     ids=lambda scenario: scenario.learning.method,
 )
-def test_bytes_and_times_are_those_of_the_named_architecture(scenario: Any) -> None:
+def test_bytes_and_times_are_those_of_the_named_architecture(scenario):
     """To the byte and the bit: loads, FLOPs, energy and all rows of transfers."""
     trained, timed = sim.run(scenario), sim.run(named(scenario))
     assert trained.summary["accuracy_final"] is not None
@@ -86,8 +82,8 @@ def test_bytes_and_times_are_those_of_the_named_architecture(scenario: Any) -> N
     ids=lambda part: part.learning.method if hasattr(part, "learning") else "",
 )
 def test_accuracy_is_that_of_the_small_model_where_no_link_decides(
-    scenario: Any, sized_as: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    scenario, sized_as, tmp_path, monkeypatch
+):
     """The same trainings by key: a run with a stand-in takes all of them from one without."""
     monkeypatch.setenv("LEOMIX_CACHE", str(tmp_path / "cache"))
     said = merged(scenario.model_dump(mode="json"), {"learning": {"sized_as": sized_as}})
@@ -101,7 +97,7 @@ def test_accuracy_is_that_of_the_small_model_where_no_link_decides(
     assert sized.summary["uplink_bytes"] > 50 * plain.summary["uplink_bytes"]
 
 
-def test_devices_need_the_memory_of_the_large_model_and_this_machine_does_not() -> None:
+def test_devices_need_the_memory_of_the_large_model_and_this_machine_does_not():
     plain, sized = (build(slots(learning={"sized_as": large})) for large in (None, MIXTRAL))
     needed, known = (limits.needs_of(one, counts_of(one)) for one in (plain, sized))
     assert known == needed
@@ -114,7 +110,7 @@ def test_devices_need_the_memory_of_the_large_model_and_this_machine_does_not() 
         assert found.summary["excluded_devices"] == excluded
 
 
-def test_what_is_stood_in_for_is_said_everywhere(leomix: Any, tmp_path: Any) -> None:
+def test_what_is_stood_in_for_is_said_everywhere(leomix, tmp_path):
     keys = ["--set", "learning.model.experts=3", "--set", "learning.sized_as={kind: llama-3-8b-x3}"]
     said = "trained: vector-moe, "
     counted = "; sized as llama-3-8b-x3, 19,304,943,616 parameters: 14.16 MB an expert"

@@ -1,12 +1,8 @@
 """Pictures, pages and exports of a run whose clients are satellites name these and stations."""
 
-from __future__ import annotations
-
 import json
 import re
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +14,7 @@ from tests.kit.network import InputError, ground_sites, satellites_of
 from tests.kit.orbit import ground_track
 from tests.kit.results import export, lanes_of
 
-CHANGES: dict[str, Any] = {
+CHANGES = {
     **{"stop.days": 0.5, "ground.stations_used": 3, "ground.antennas": 2},
     **{"orbit.use.planes": 2, "orbit.use.satellites_per_plane": 5},
     **{"learning.options.clients": 3},
@@ -26,17 +22,12 @@ CHANGES: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> sim.Result:
+def run(tmp_path_factory):
     return sim.run(scenarios.load("flystack", CHANGES), out=tmp_path_factory.mktemp("run") / "r")
 
 
-def folder(run: sim.Result) -> Path:
-    assert run.folder is not None
-    return run.folder
-
-
-def test_cesium_draws_links_from_satellites_to_stations(run: sim.Result) -> None:
-    [path] = export(folder(run), "czml").paths
+def test_cesium_draws_links_from_satellites_to_stations(run):
+    [path] = export(run.folder, "czml").paths
     packets = json.loads(path.read_text())
     names = {f"{packet['id']}#position": packet["name"] for packet in packets}
     shown = {
@@ -49,9 +40,9 @@ def test_cesium_draws_links_from_satellites_to_stations(run: sim.Result) -> None
     assert {station for _, station in shown} == {"Sioux Falls", "Sanya", "Johannesburg"}
 
 
-def test_lanes_are_of_stations_and_of_satellites(run: sim.Result) -> None:
+def test_lanes_are_of_stations_and_of_satellites(run):
     lanes = lanes_of(run.tables, run.manifest)
-    over: dict[str, list[str]] = {}
+    over = {}
     for place, spans in lanes:
         if place[0] == "stations":
             over.setdefault(place[1], []).extend(span.name for span in spans)
@@ -67,12 +58,12 @@ START = datetime(2026, 8, 22, tzinfo=UTC)
 HOPS = {"stop.rounds": 2, "learning.train": False, "orbit.satellites": 16, "orbit.planes": 2}
 
 
-def test_links_between_satellites_are_drawn_and_have_lanes(tmp_path: Path) -> None:
+def test_links_between_satellites_are_drawn_and_have_lanes(tmp_path):
     run = sim.run(scenarios.load("fedisl", HOPS), out=tmp_path / "r")
     hops = run.transfers[run.transfers.direction == "isl"]
     hops = hops.assign(a=hops.cluster, b=hops.peer.str.removesuffix("/0"))
     tables = {"isl": run.tables["isl_windows"].to_pandas(), "hop": hops}
-    [path] = export(folder(run), "czml").paths
+    [path] = export(run.folder, "czml").paths
     packets = json.loads(path.read_text())
     names = {f"{packet['id']}#position": packet["name"] for packet in packets}
     assert len(names) == len(packets)
@@ -94,12 +85,12 @@ def test_links_between_satellites_are_drawn_and_have_lanes(tmp_path: Path) -> No
         assert sorted(shown) == sorted(whole)
 
 
-def test_the_map_has_the_satellites_at_the_minute_that_is_asked_for(run: sim.Result) -> None:
+def test_the_map_has_the_satellites_at_the_minute_that_is_asked_for(run):
     axes = run.plot.map(minute=90.0, hours=0.1)
     marks = [line for line in axes.lines if line.get_marker() == "^"]
     start = run.manifest["start_utc"]
     scenario = scenarios.from_dict(run.manifest["scenario"])
-    assert scenario.start is not None and scenario.start.isoformat() == start
+    assert scenario.start.isoformat() == start
     for satellite, mark in zip(satellites_of(scenario), marks, strict=True):
         at = ground_track(satellite, scenario.start + timedelta(minutes=90), np.zeros(1))
         assert (mark.get_xdata()[0], mark.get_ydata()[0]) == pytest.approx(
@@ -112,19 +103,17 @@ def test_the_map_has_the_satellites_at_the_minute_that_is_asked_for(run: sim.Res
         run.plot.map(minute=721.0)
 
 
-def test_the_page_speaks_of_satellites_and_stations(run: sim.Result, tmp_path: Path) -> None:
-    text = report([folder(run)], tmp_path / "page.html").read_text()
+def test_the_page_speaks_of_satellites_and_stations(run, tmp_path):
+    text = report([run.folder], tmp_path / "page.html").read_text()
     body = re.sub(r"<(style|script|details).*?</\1>", "", text, flags=re.DOTALL)
     assert "10 satellites as clients of 3 stations ran fedavg-sat" in body
     assert "How long each round lasted" in body
     assert not re.search(r"\b(clusters?|beam|devices? of|device 0)\b", body)
 
 
-def test_the_page_has_the_map_of_the_minute_that_is_asked_for(
-    run: sim.Result, tmp_path: Path
-) -> None:
+def test_the_page_has_the_map_of_the_minute_that_is_asked_for(run, tmp_path):
     begin, later = (
-        report([folder(run)], tmp_path / f"{minute}.html", minute).read_text()
+        report([run.folder], tmp_path / f"{minute}.html", minute).read_text()
         for minute in (0.0, 90.0)
     )
     assert "Satellites as the run begins, stations" in begin
@@ -133,13 +122,13 @@ def test_the_page_has_the_map_of_the_minute_that_is_asked_for(
     drawings = [re.sub(r'caption>.*?<|label=".*?"', "", found) for [found] in maps]
     assert drawings[0] != drawings[1]
     with pytest.raises(InputError, match="minute: got 721; the run has the minutes 0 to 720"):
-        report([folder(run)], tmp_path / "late.html", 721.0)
+        report([run.folder], tmp_path / "late.html", 721.0)
     with pytest.raises(InputError, match="only the report of one run has a map"):
-        report([folder(run)] * 2 + [tmp_path], tmp_path / "two.html", 90.0)
+        report([run.folder] * 2 + [tmp_path], tmp_path / "two.html", 90.0)
     assert not (tmp_path / "late.html").exists()
 
 
-def test_rounds_are_drawn_where_they_end(run: sim.Result) -> None:
+def test_rounds_are_drawn_where_they_end(run):
     dots, mean = run.plot.rounds().lines
     ends_s = run.events[run.events.kind == "aggregate"].time_s.to_numpy()
     assert dots.get_xdata() == pytest.approx(ends_s / 3600)
@@ -147,7 +136,7 @@ def test_rounds_are_drawn_where_they_end(run: sim.Result) -> None:
     assert mean.get_ydata()[0] == pytest.approx(run.summary["rounds"]["mean_s"] / 3600)
 
 
-def test_who_turns_to_another_station_has_not_waited() -> None:
+def test_who_turns_to_another_station_has_not_waited():
     changes = {"ground.antennas": "unlimited", "ground.stations_used": 13}
     run = sim.run(scenarios.load("flystack", CHANGES | changes))
     assert (run.contacts.service_end_s < run.contacts.set_s).any()

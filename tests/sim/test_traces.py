@@ -11,23 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sim
+from sim.trace import COLUMNS, Coded, Tables, Trace, array, digests, write_table
 from tests.kit.folders import cut, limited
 from tests.kit.network import BuildSequence, Run, build
-from tests.kit.records import (
-    BLOCK,
-    COLUMNS,
-    KINDS,
-    TOLERANCE,
-    Coded,
-    Tables,
-    Trace,
-    array,
-    cut_lines,
-    digests,
-    write_table,
-    write_tables,
-    wrong_sums,
-)
+from tests.kit.records import BLOCK, KINDS, TOLERANCE, cut_lines, write_tables, wrong_sums
 from tests.kit.small import fixed, orbit, slots
 
 WORDS = ("delivered", "carried", "dropped")

@@ -1,9 +1,6 @@
 """Transfers that a pass cuts off: who goes on, begins anew or gives up, and where the bytes are."""
 
-from __future__ import annotations
-
 import math
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,13 +11,13 @@ from hypothesis import strategies as st
 import sim
 from tests.kit import talk as kit
 from tests.kit.learning import Download, Payload, Receipt, Train, Upload
-from tests.kit.network import Ledger, PlannedContact
+from tests.kit.network import Ledger
 from tests.kit.records import check_books
 from tests.kit.small import orbit as orbit_scenario
 from tests.kit.talk import COST, band, contact, download, passes, seen, talk, upload
 
 
-def only(*takes_part: int) -> np.ndarray:
+def only(*takes_part):
     return np.array(takes_part, bool)
 
 
@@ -42,10 +39,9 @@ LOST = ["0 in 0: 0-10 10 dropped", "1 in 0: 0-7.5 15 delivered",
 GIVEN_UP = (passes([8.0, 16.0], 0, 100), LOST, (60, 30, 0, 30, 50, 0, 20),
             [[15, 0]] * 2, ["10 0 a given up", "110 0 a given up"])  # fmt: skip
 
-Case = tuple[list[PlannedContact], list[Any], dict[str, Any], list[str], Any, Any, list[str]]
 # Contacts, protocol, and how; rows, books (in the order of `BOOKS`), what is left of the last step
 # of each chain, and who drops what when.
-CASES: dict[str, Case] = {
+CASES = {
     "resume": (
         passes([8.0], 0, 100, 200), [upload(15.0)] * 3, {},
         ["0 in 0: 0-10 10 carried", "0 in 1: 100-105 5 delivered", "0 in 2: 200-210 10 carried"],
@@ -151,7 +147,7 @@ BOOKS = ("offered", "delivered", "carried", "dropped", "sent", "unfinished", "va
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_becomes_of_a_payload(name: str) -> None:
+def test_what_becomes_of_a_payload(name):
     contacts, protocol, how, rows, books, left, drops = CASES[name]
     told = talk(contacts, protocol, **how)
     assert told.lines() == rows
@@ -170,7 +166,7 @@ def test_what_becomes_of_a_payload(name: str) -> None:
     assert name != "out of reach" or told.over_s == [100.0]
 
 
-def test_bytes_on_their_way_at_the_end_of_a_run_are_sent_but_not_delivered() -> None:
+def test_bytes_on_their_way_at_the_end_of_a_run_are_sent_but_not_delivered():
     """A distance of 0.01 light seconds: the last bit is sent at 5 s and there at 5.01 s."""
     far = contact(0, 0, 10, [8.0], delays_s=[0.01])
     for policy in kit.POLICIES:
@@ -182,7 +178,7 @@ def test_bytes_on_their_way_at_the_end_of_a_run_are_sent_but_not_delivered() -> 
     assert told.ends() == pytest.approx([5.01], abs=1e-12)
 
 
-def test_without_a_session_nothing_moves_and_carry_says_what_becomes_of_it() -> None:
+def test_without_a_session_nothing_moves_and_carry_says_what_becomes_of_it():
     lost, fresh = [Upload(Payload("b", 5.0), carry=False)], [None, None]
     told = talk(TWICE, [upload(15.0), lost], at_s=50.0, fresh=fresh)
     receipts = [reply[0] for reply in told.replies]
@@ -193,7 +189,7 @@ def test_without_a_session_nothing_moves_and_carry_says_what_becomes_of_it() -> 
     assert told.books["uplink"]["dropped_bytes"] == 5.0
 
 
-def steps_of(draw: st.DrawFn, rng: np.random.Generator, k: int, sizes: dict[str, float]) -> Any:
+def steps_of(draw, rng, k, sizes):
     """Up to four different steps of some devices; a size belongs to a name and a version."""
     names = st.sampled_from(["up a", "up b", "down a", "train"])
     for name in draw(st.lists(names, max_size=4, unique=True)):
@@ -207,7 +203,7 @@ def steps_of(draw: st.DrawFn, rng: np.random.Generator, k: int, sizes: dict[str,
 
 
 @st.composite
-def conversations(draw: st.DrawFn) -> tuple[list[PlannedContact], list[list[Any]]]:
+def conversations(draw):
     """Sessions of one to three contacts with jittered devices, shared beams and any payloads."""
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     k, sessions = draw(st.integers(1, 4)), draw(st.integers(1, 4))
@@ -236,7 +232,7 @@ def conversations(draw: st.DrawFn) -> tuple[list[PlannedContact], list[list[Any]
 @settings(max_examples=60)  # 10 ms each; a rare mix of steps, sharing and cuts finds mistakes
 @example((APART, [upload(1.0)]), "resume", math.inf)
 @given(conversations(), st.sampled_from(kit.POLICIES), st.sampled_from([math.inf, 320.0, 650.0]))
-def test_the_books_balance_whatever_happens(drawn, policy, until_s) -> None:
+def test_the_books_balance_whatever_happens(drawn, policy, until_s):
     """``talk`` raises unless they do. And the rows agree with the contacts and the receipts."""
     contacts, protocol = drawn
     told = talk(contacts, protocol, policy, until_s)
@@ -270,7 +266,7 @@ def test_the_books_balance_whatever_happens(drawn, policy, until_s) -> None:
                 assert not (reply.given_up & (reply.done | step.carry)).any()
 
 
-def test_every_figure_of_the_books_and_every_row_counts() -> None:
+def test_every_figure_of_the_books_and_every_row_counts():
     contacts = [contact(n, t, t + 10, [8.0, 14.0], down=band(9)) for n, t in enumerate((0.0, 99.0))]
     told = talk(contacts, [[*upload(15.0), *download(7.0)]] * 2)
     table = told.tables["transfers"]
@@ -289,10 +285,10 @@ def test_every_figure_of_the_books_and_every_row_counts() -> None:
                 check_books(told.books, changed)
 
 
-def test_a_run_whose_books_are_cooked_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_whose_books_are_cooked_fails(monkeypatch):
     honest = Ledger.settle
 
-    def cooked(self: Ledger, *arguments: Any) -> Any:
+    def cooked(self, *arguments):
         self.accounts["uplink"].sent += 1.0
         return honest(self, *arguments)
 

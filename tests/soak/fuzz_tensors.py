@@ -6,7 +6,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from tests.kit.learning import train_bpe
+from tests.kit.learning import tokenizer
 from tests.soak import fuzz_mutations as damage
 from tests.soak.fuzz_folders import QUIET, SCENARIO
 from tests.soak.fuzz_kinds import TEXT_ROWS, Kind, leomix
@@ -29,12 +29,12 @@ def tensor_kinds() -> dict[str, Kind]:
         place = Path(folder)
         _checkpoint(place / "model")
         adapter = _adapter(place)
-        tokenizer = place / "tokenizer.json"
-        train_bpe(["a b c", "word and word"], 280).save(str(tokenizer))
+        tokens = place / "tokenizer.json"
+        tokenizer.train_bpe(["a b c", "word and word"], 280).save(str(tokens))
         weights = (place / "model" / "model.safetensors").read_bytes()
         config = (place / "model" / "config.json").read_bytes()
         factors, about = (adapter / WEIGHTS).read_bytes(), (adapter / CONFIG).read_bytes()
-        vocabulary = tokenizer.read_bytes()
+        vocabulary = tokens.read_bytes()
     small = {"small.yaml": SCENARIO.encode(), "rows.jsonl": TEXT_ROWS}
     model, peft = "model/model.safetensors", f"adapter/{WEIGHTS}"
     sizes, rank = "model/config.json", f"adapter/{CONFIG}"

@@ -4,8 +4,6 @@ Only the start model, the shards and the names of the random streams are shared;
 masks, LoRA, local steps, aggregation and the order of the protocol are written out again.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pytest
@@ -16,7 +14,7 @@ from torch.nn.functional import cross_entropy, gelu, layer_norm
 
 import scenarios
 import sim
-from learning import Learner, stream
+from learning import stream
 from tests.kit.minibatches import minibatches
 from tests.kit.network import build
 
@@ -27,7 +25,7 @@ EVERY = list(range(EXPERTS))
 Model = dict[str, Tensor]
 
 
-def scenario(method: str, tuning: int) -> scenarios.Scenario:
+def scenario(method, tuning):
     sizes = {"experts": EXPERTS, "top_k": TOP_K, "layers": LAYERS}
     said = {
         "seed": SEED, "stop.cycles": CYCLES, "orbit.slots.count": len(CLUSTERS),
@@ -52,7 +50,7 @@ class Device:
     rounds: int = 0
     unsent: int = 0
 
-    def restart(self, experts: list[int]) -> None:
+    def restart(self, experts):
         """Fresh factors: A from its stream, B zero."""
         self.factors = {}
         for expert in experts:
@@ -63,14 +61,14 @@ class Device:
                     a = draw.standard_normal((RANK, width)) / width**0.5
                     self.factors[name] = (torch.tensor(a).float(), torch.zeros(out, RANK))
 
-    def weight(self, name: str) -> Tensor:
+    def weight(self, name):
         weight = self.base[f"{name}.weight"]
         if name in self.factors:
             a, b = self.factors[name]
             weight = weight + 2 * b @ a
         return weight
 
-    def train(self, learner: Learner, routed: list[int], gate: bool) -> None:
+    def train(self, learner, routed, gate):
         """One local round of plain gradient steps on one minibatch each."""
         shard = learner.task.shards[self.cluster].of(self.number)
         drawn = SEED, self.cluster, self.number, self.rounds, len(shard.y), (STEPS, BATCH)
@@ -88,7 +86,7 @@ class Device:
         self.unsent += 1
 
 
-def forward(device: Device, frozen: Model, x: Tensor, routed: list[int]) -> Tensor:
+def forward(device, frozen, x, routed):
     """Embedding, residual MoE layers weighted as equation (9), head; other experts masked."""
     h = gelu(x @ frozen["embed.weight"].T + frozen["embed.bias"])
     mask = torch.full((EXPERTS,), -torch.inf)
@@ -108,21 +106,18 @@ def forward(device: Device, frozen: Model, x: Tensor, routed: list[int]) -> Tens
     return h @ frozen["head.weight"].T + frozen["head.bias"]
 
 
-def gates_of(model: Model) -> list[Tensor]:
+def gates_of(model):
     return [model[f"gate.{layer}.weight"].clone() for layer in range(LAYERS)]
 
 
-Fleet = tuple[list[Device], list[float]]
-
-
-def fleet(learner: Learner, cluster: str, server: Model, done: int) -> Fleet:
+def fleet(learner, cluster, server, done):
     """The devices of a cluster with the server's model, and their shares of the samples."""
     counts = learner.task.shards[cluster].sizes
     devices = [Device(cluster, n, server, gates_of(server), {}, done, done) for n in range(2)]
     return devices, [count / sum(counts) for count in counts]
 
 
-def add_experts(server: Model, devices: list[Device], weights: list[float]) -> Model:
+def add_experts(server, devices, weights):
     """Equation (35): every device's own product B A, by its share of the samples."""
     merged = {name: tensor.clone() for name, tensor in server.items()}
     for device, share in zip(devices, weights, strict=True):
@@ -131,7 +126,7 @@ def add_experts(server: Model, devices: list[Device], weights: list[float]) -> M
     return merged
 
 
-def add_gates(server: Model, devices: list[Device], weights: list[float]) -> Model:
+def add_gates(server, devices, weights):
     """Equation (36)."""
     merged = {name: tensor.clone() for name, tensor in server.items()}
     for device, share in zip(devices, weights, strict=True):
@@ -140,7 +135,7 @@ def add_gates(server: Model, devices: list[Device], weights: list[float]) -> Mod
     return merged
 
 
-def synchronous(learner: Learner, server: Model) -> Model:
+def synchronous(learner, server):
     """Section III-A: broadcast, one local round, aggregation (28), one cluster a slot."""
     for cycle in range(CYCLES):
         for cluster in CLUSTERS:
@@ -152,7 +147,7 @@ def synchronous(learner: Learner, server: Model) -> Model:
     return server
 
 
-def emsfl(learner: Learner, server: Model, own: dict[str, list[int]], tuned: set[int]) -> Model:
+def emsfl(learner, server, own, tuned):
     """Algorithms 2 and 3; the gate is tuned, and nothing masked, in the cycles ``tuned``."""
     fleets = {cluster: fleet(learner, cluster, server, 0) for cluster in CLUSTERS}
     for cluster in CLUSTERS:

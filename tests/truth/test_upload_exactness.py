@@ -1,10 +1,7 @@
 """When an upload is through, against the rate integrated along exact SGP4, to a millisecond."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +14,7 @@ from learning import stream
 from scenarios import Scenario
 from tests.kit import network
 from tests.kit.small import orbit as orbit_scenario
-from tests.kit.talk import LIGHT_M_S, Talk, download, talk, upload
+from tests.kit.talk import LIGHT_M_S, download, talk, upload
 
 ASKED_S = 1e-3
 OVERHEAD_S = 40_000.0
@@ -27,7 +24,7 @@ LEVELS = 45
 MODCOD = {"rate": "modcod", "g_over_t_db_k": 9.0}
 CROWD = {"total_bandwidth_mhz": 0.36}
 KA = {"frequency_ghz": 28.0, "tx_gain_dbi": 30.0, "g_over_t_db_k": 12.0}
-LINKS: dict[str, dict[str, Any]] = {
+LINKS = {
     "ergodic": {},
     "ergodic rayleigh": {"uplink": {"fading": "rayleigh"}},
     "shannon": {"uplink": {"rate": "shannon"}},
@@ -54,7 +51,7 @@ CROWDED = ("fixed_subchannel", "rounds", "equal_share", "equal_share modcod")
 
 
 @cache
-def scenario_of(name: str, radius_km: float = 40.0) -> Scenario:
+def scenario_of(name, radius_km=40.0):
     place = {"latitude_deg": -40.693186649, "longitude_deg": -130.256454933}
     link = {"radius_km": radius_km, "mask_deg": 10.0} | LINKS[name]
     mask = {"min_elevation_deg": link.pop("mask_deg")}
@@ -65,7 +62,7 @@ def scenario_of(name: str, radius_km: float = 40.0) -> Scenario:
 class Passes:
     """The plan of a link, the number of its pass overhead, and talks that begin there."""
 
-    def __init__(self, name: str, radius_km: float = 40.0) -> None:
+    def __init__(self, name, radius_km=40.0):
         self.scenario = scenario_of(name, radius_km)
         self.plan = network.make_plan(self.scenario)
         contacts = self.plan.contacts
@@ -73,13 +70,13 @@ class Passes:
         self.here, self.there = list(contacts)[self.number : self.number + 2]
         assert self.here.max_elevation_deg > 89.9
 
-    def truth(self, device: int, later: bool = False, **more: float) -> Truth:
+    def truth(self, device, later=False, **more):
         return Truth(self.scenario, self.there if later else self.here, device, **more)
 
-    def talk(self, steps: Any, times: int = 1) -> Talk:
+    def talk(self, steps, times=1):
         return talk(self.plan.contacts, [[]] * self.number + [steps] * times, plan=self.plan)
 
-    def ends_s(self, bits: Any, times: int = 1) -> list[np.ndarray]:
+    def ends_s(self, bits, times=1):
         told = self.talk(upload(np.asarray(bits) / 8), times)
         return [reply[0].end_s for reply in told.replies[self.number :]]
 
@@ -101,7 +98,7 @@ class Truth:
     band_share: float = 1.0
     panel_s: float = PANEL_S
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         [self._satellite] = network.satellites_of(self.scenario)
         self._site = network.device_sites(self.scenario, 0)[self.device]
         self._mask_deg = self.scenario.orbit.min_elevation_deg
@@ -118,7 +115,7 @@ class Truth:
         self._bits = np.concatenate([[0.0], np.cumsum(cells)])
         self.capacity_bits = float(self._bits[-1])
 
-    def _drawn(self) -> Path:
+    def _drawn(self):
         """What chance gave this device: the stream of the cluster, the satellite and the pass."""
         if self.link.environment is None:
             return CLEAR_PATH
@@ -128,20 +125,20 @@ class Truth:
         fields = drawn.los_quantile, drawn.shadowing_deviate, drawn.k_deviate
         return Path(*(float(np.asarray(field)[self.device, 0]) for field in fields))
 
-    def look(self, time_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def look(self, time_s):
         looks = orbit.look_angles(self._satellite, [self._site], self.scenario.start, time_s)
         return looks.elevation_deg[:, 0], looks.slant_range_km[:, 0] * 1e3
 
-    def delay_s(self, time_s: float) -> float:
+    def delay_s(self, time_s):
         return float(self.look(np.array([time_s]))[1][0]) / LIGHT_M_S
 
-    def rate_bps(self, time_s: Any) -> np.ndarray:
+    def rate_bps(self, time_s):
         elevation, distance_m = self.look(np.atleast_1d(time_s))
         elevation = np.maximum(elevation, self._mask_deg)
         return channel.rate_bps(self.link, elevation, distance_m, self._path)
 
-    def _edges(self) -> tuple[float, float]:
-        def above(time_s: float) -> float:
+    def _edges(self):
+        def above(time_s):
             return float(self.look(np.array([time_s]))[0][0]) - self._mask_deg
 
         middle_s = (self.contact.rise_s + self.contact.set_s) / 2
@@ -149,7 +146,7 @@ class Truth:
         set_s = brentq(above, middle_s, self.contact.set_s + 90, xtol=1e-9)
         return max(rise_s, self.contact.rise_s), min(set_s, self.contact.set_s)
 
-    def _panels(self) -> np.ndarray:
+    def _panels(self):
         """Even panels, and the jumps: what changes by 4 % or, with modcod, at all."""
         even = np.linspace(
             self.aos_s, self.los_s, int((self.los_s - self.aos_s) / self.panel_s) + 2
@@ -166,20 +163,20 @@ class Truth:
             low, high = np.where(near, middle, low), np.where(near, high, middle)
         return np.unique(np.concatenate([even, low, high]))
 
-    def sent_s(self, bits: float) -> float:
+    def sent_s(self, bits):
         """When so many bits are sent; linear inside a panel, right to 0.03 ms."""
         return float(np.interp(bits, self._bits, self._edges_s))
 
-    def through_s(self, bits: float) -> float:
+    def through_s(self, bits):
         """When the last of so many bits has arrived."""
         return self.sent_s(bits) + self.delay_s(self.sent_s(bits))
 
-    def by_s(self, time_s: float) -> float:
+    def by_s(self, time_s):
         return float(np.interp(time_s, self._edges_s, self._bits))
 
 
 @pytest.mark.parametrize("name", [name for name in LINKS if name not in CROWDED])
-def test_what_fits_is_through_within_a_millisecond(name: str) -> None:
+def test_what_fits_is_through_within_a_millisecond(name):
     passes = passes_of(name)
     truths = [passes.truth(device) for device in range(3)]
     for fraction in (0.003, 0.05, 0.37, 0.81, 0.9995):
@@ -190,7 +187,7 @@ def test_what_fits_is_through_within_a_millisecond(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["the paper's air", "suburban lock", "dense_urban modcod"])
-def test_jumps_and_kinks_leave_capacities_exact(name: str) -> None:
+def test_jumps_and_kinks_leave_capacities_exact(name):
     passes = passes_of(name)
     wanted = [passes.truth(device, panel_s=0.02).capacity_bits for device in range(3)]
     found = passes.here.links.devices.uplink.curve.capacity_bits
@@ -198,7 +195,7 @@ def test_jumps_and_kinks_leave_capacities_exact(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["ergodic", "outage", "fixed", "modcod", "half of the time"])
-def test_what_just_fits_just_fits_and_what_just_does_not_is_resumed(name: str) -> None:
+def test_what_just_fits_just_fits_and_what_just_does_not_is_resumed(name):
     """Bits of two milliseconds less, or more, than the whole pass."""
     passes = passes_of(name)
     for device in range(3):
@@ -213,7 +210,7 @@ def test_what_just_fits_just_fits_and_what_just_does_not_is_resumed(name: str) -
 
 
 @pytest.mark.parametrize("name", CROWDED)
-def test_three_devices_in_one_place_share_a_sub_channel(name: str) -> None:
+def test_three_devices_in_one_place_share_a_sub_channel(name):
     """One after the other, each a third of the time, or a third of the band at thrice the density.
 
     Also more power or bandwidth is never later then.
@@ -230,7 +227,7 @@ def test_three_devices_in_one_place_share_a_sub_channel(name: str) -> None:
         assert bool(told.events("wait")) == (name == "fixed_subchannel")
 
 
-def test_a_broadcast_over_a_pass_to_three_places() -> None:
+def test_a_broadcast_over_a_pass_to_three_places():
     passes = passes_of("ergodic")
     link = network.ground_radios(passes.scenario)[0][1].link
     truths = [passes.truth(device) for device in range(3)]
