@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from itertools import combinations
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import orbit
+from scenarios import Scenario
 from scenarios.link import Isl
 from scenarios.section import utc_instant
 from sim.devices.satellites import relay_of, satellites_of
@@ -23,10 +24,6 @@ from sim.plan.isl import find_isls, isl_pairs
 from sim.plan.plan import view_of
 from sim.trace import arrow as plain
 from sim.trace.arrow import FORMULA, array
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
-
 
 BATCH_ROWS = 250_000
 _COORDINATES = re.compile(r"[-+0-9.,eE ]*[.,][-+0-9.,eE ]*")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,13 +14,11 @@ from learning.data.table import missing_file
 from learning.first_steps import doubts, first_steps
 from learning.hardware import free_bytes
 from learning.learner import Learner
+from scenarios import Scenario
 from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
 from sim.errors import InputError, as_input
 from sim.formatting import data_size, duration, table
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
 
 
 def plan_text(built: Build) -> str:

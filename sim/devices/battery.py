@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 import orbit
 from learning.requests.cluster import Floats
+from scenarios import Scenario
 from sim.devices.compute import transmitter_of
 from sim.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from scenarios import Scenario
 
 WH_J = 3600.0
 TICK_S = 1e-7

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+import scenarios
 from sim.analysis.comparison import WithoutTables, compare_groups, group_runs
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.experts import gating_pattern
@@ -25,7 +26,6 @@ from sim.trace.tables import pieces_of, plain
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scenarios import Scenario
     from sim.plots import Pictures
 
 
@@ -103,10 +103,8 @@ class Result:
         return "{name} {method} seed {seed}".format_map(self.manifest)
 
     @cached_property
-    def scenario(self) -> Scenario:
+    def scenario(self) -> scenarios.Scenario:
         """The scenario that was run, with its elements."""
-        import scenarios
-
         return scenarios.from_dict(self.manifest["scenario"])
 
     @cached_property

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S, Sidelink
 from learning.requests.cluster import Floats, Mask
 from learning.requests.peers import Node
+from scenarios import Scenario
 from sim.devices.sites import EARTH_RADIUS_KM, clusters_of, device_sites
 from sim.errors import as_input
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
 
 NEAREST_M = 1.0
 """Devices are taken to be at least so far apart where a rate follows from the distance."""

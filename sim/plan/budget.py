@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import channel
 import orbit
 import scenarios
+from scenarios import Scenario
 from sim.devices.satellites import satellites_of
 from sim.errors import InputError
 from sim.formatting import legend_of
@@ -21,9 +22,6 @@ from sim.links.rate_points import HORIZON_DEG
 from sim.plan.plan import view_of
 from sim.plan.radios import ground_radios
 from sim.trace import arrow as plain
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
 
 Tables = dict[str, dict[str, Any]]
 """Columns of each direction."""

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from heapq import heappop, heappush
 from itertools import combinations, pairwise
 from math import ceil, inf, tau
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,16 +20,13 @@ import scenarios
 from channel.link_curve import MOST_POINTS, bit_preserving
 from learning.requests.cluster import Floats, Ints, Mask
 from orbit.windows import groups
+from scenarios import Scenario
+from scenarios.link import Isl
 from sim.devices.faults import Intervals
 from sim.errors import InputError, as_input
 from sim.links.beam import Beam, DeviceLinks
 from sim.links.sidelinks import Opening
 from sim.plan.service import pieces
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
-    from scenarios.link import Isl
-
 
 SAMPLED_S = 1.0
 """Between two samples of a rate, which cells with their true bits then follow to microseconds."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, overload
+from typing import overload
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from learning.hardware import free_bytes
 from learning.requests.cluster import Cluster, Floats, Ints
 from orbit import Site
 from orbit.windows import groups
+from scenarios import Scenario
 from sim.devices.faults import Faults, FaultsUntilFork, faults_of, outages_of
 from sim.devices.satellites import relay_of
 from sim.devices.sites import antennas_of, clusters_of, device_sites, distance_km
@@ -38,10 +39,6 @@ from sim.plan.windows import (
     passes_of_relay,
     passes_of_slots,
 )
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
-
 
 CONTACT_BYTES, WINDOW_BYTES, DEVICE_BYTES = 3e3, 250.0, 1e3
 """A planned contact, its window before it is planned, and where a device is."""

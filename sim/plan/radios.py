@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,14 +16,11 @@ from channel import Link, snr_db
 from learning.requests.cluster import Ints
 from orbit import Site
 from orbit.windows import groups
+from scenarios import Scenario
 from sim.devices.sites import distance_km, ground_nodes, lowest_mask_deg
 from sim.errors import as_input
 from sim.links.beam import PAPER_ALTITUDE_M, Radio, Radios, Sharing
 from sim.plan.service import View
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
-
 
 LOWEST_ALTITUDE_M = 160e3
 """Lowest altitude of an orbit that a scenario can make: there a link is strongest, overhead."""

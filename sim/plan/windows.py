@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import orbit
+from scenarios import Scenario
 from sim.devices.satellites import (
     SatelliteOfFile,
     relay_of,
@@ -21,10 +22,6 @@ from sim.devices.sites import ground_nodes, ground_sites
 from sim.errors import InputError
 from sim.plan.isl import find_isls
 from sim.plan.service import Passes
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
-
 
 # Windows by SGP4.
 
@@ -97,26 +94,23 @@ def passes_of_relay(scenario: Scenario, find: Find) -> Passes:
     rise_s = found.start_s + np.where(found.clipped_start, 0.0, isl.acquisition_s)
     kept = np.flatnonzero(rise_s < found.end_s)
     kept = kept[np.lexsort((found.a[kept], rise_s[kept]))]
-    unknown, zeros = np.full(len(kept), np.nan), np.zeros(len(kept), np.int64)
-    columns = {column.name: unknown for column in fields(orbit.ContactWindows)} | {
-        "satellite": found.a[kept],
-        "site": zeros,
-        "rise_s": rise_s[kept],
-        "culminate_s": (rise_s[kept] + found.end_s[kept]) / 2,
-        "set_s": found.end_s[kept],
-        "min_slant_range_km": found.min_range_km[kept],
-        "culminations": zeros,
-        "clipped_start": found.clipped_start[kept],
-        "clipped_end": found.clipped_end[kept],
-        "sgp4_error": zeros.astype(bool),
-    }
+    passes = orbit.bare_windows(
+        satellite=found.a[kept],
+        site=np.zeros(len(kept), np.int64),
+        rise_s=rise_s[kept],
+        culminate_s=(rise_s[kept] + found.end_s[kept]) / 2,
+        set_s=found.end_s[kept],
+        min_slant_range_km=found.min_range_km[kept],
+        clipped_start=found.clipped_start[kept],
+        clipped_end=found.clipped_end[kept],
+    )
     return Passes(
         servers=[satellite.name for satellite in satellites],
         norad_ids=[satellite.norad_id or None for satellite in satellites],
         clients=[server.name],
         start=start,
         span_s=days * 86400.0,
-        passes=orbit.ContactWindows(**columns),
+        passes=passes,
         satellites=tuple(satellites),
         doubts=tuple(orbit.doubts(flying, start, start + timedelta(days=days))),
     )

@@ -20,6 +20,18 @@ from sim.errors import InputError
 from sim.files import written
 from sim.formatting import table
 
+
+class _Lazy:
+    """Arrow, imported when something of it is asked for: commands that print need none of it."""
+
+    def __getattr__(self, name: str) -> Any:
+        import pyarrow
+
+        return getattr(pyarrow, name)
+
+
+pa = _Lazy()
+
 CHUNK = 1 << 20
 """Rows of text in one piece: an Arrow array of strings holds 2 GiB at most."""
 
@@ -30,8 +42,6 @@ def array(values: Sequence[Any] | np.ndarray, missing: np.ndarray | None = None)
     Numbers become int64 or float64, flags bool, datetime64 a UTC timestamp in microseconds, text
     string. Raises TypeError for anything else.
     """
-    import pyarrow as pa
-
     data = np.asarray(values)
     if data.dtype.kind == "U" and missing is None:
         return _strings(data.tolist())
@@ -49,8 +59,6 @@ def array(values: Sequence[Any] | np.ndarray, missing: np.ndarray | None = None)
 
 def coded_text(codes: np.ndarray, words: Sequence[str]) -> Any:
     """Return an Arrow column of text: row i has ``words[codes[i]]``; a negative code is null."""
-    import pyarrow as pa
-
     said = _strings(list(words))
     pieces = [dictionary(codes[at : at + CHUNK], said) for at in range(0, len(codes), CHUNK)]
     return pa.chunked_array([piece.cast(pa.string()) for piece in pieces], pa.string())
@@ -58,8 +66,6 @@ def coded_text(codes: np.ndarray, words: Sequence[str]) -> Any:
 
 def dictionary(codes: np.ndarray, words: Any) -> Any:
     """Return the same text as a dictionary, Arrow's or not, and codes of it, in one piece."""
-    import pyarrow as pa
-
     said = words if isinstance(words, pa.Array) else _strings(list(words))
     known = np.packbits(codes >= 0, bitorder="little") if (codes < 0).any() else None
     numbers = _of(pa.int32(), len(codes), codes.astype(np.int32, copy=False), known=known)
@@ -67,16 +73,12 @@ def dictionary(codes: np.ndarray, words: Any) -> Any:
 
 
 def _strings(values: list[str]) -> Any:
-    import pyarrow as pa
-
     encoded = [value.encode() for value in values]
     ends = np.cumsum([0, *map(len, encoded)]).astype(np.int32)
     return _of(pa.string(), len(encoded), ends, b"".join(encoded))
 
 
 def _of(kind: Any, count: int, *buffers: Any, known: np.ndarray | None = None) -> Any:
-    import pyarrow as pa
-
     held = [pa.py_buffer(np.ascontiguousarray(b) if hasattr(b, "dtype") else b) for b in buffers]
     return pa.Array.from_buffers(
         kind, count, [None if known is None else pa.py_buffer(known), *held]
@@ -93,8 +95,6 @@ def as_numpy(column: Any, missing: float = np.nan) -> np.ndarray:
 
     Time stamps become whole numbers of their unit. The array may be read only.
     """
-    import pyarrow as pa
-
     kind, is_flag = column.type, pa.types.is_boolean(column.type)
     number = f"{'f' if pa.types.is_floating(kind) else 'i'}{kind.bit_width // 8}"
     parts = [np.zeros(0, np.bool_ if is_flag else number)]
@@ -183,8 +183,6 @@ def write(columns: Columns, path: Path) -> None:
 
 def batch(arrays: Mapping[str, Any]) -> Any:
     """Return a record batch of named Arrow arrays."""
-    import pyarrow as pa
-
     return pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
 
 
@@ -193,7 +191,6 @@ def write_batches(batches: Iterable[Any], path: Path) -> None:
 
     Each becomes a row group. The file appears when it is whole.
     """
-    import pyarrow as pa
     from pyarrow.csv import CSVWriter
     from pyarrow.parquet import ParquetWriter
 
@@ -215,7 +212,6 @@ FORMULA = "^[=+\\-@\t\r]"
 
 def without_formulas(table: Any) -> Any:
     """Return an Arrow table with a `'` before text that a spreadsheet would take for a formula."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     for number, field in enumerate(table.schema):
