@@ -11,15 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.requests.event_details import EXCLUDED, FAULT_KINDS
-from sim.analysis import targets
-from sim.analysis.experts import (
-    alignment_figures,
-    by_cluster,
-    density_ratio,
-    expert_classes,
-    networked_figures,
-    own_mass,
-)
+from sim.analysis import experts, targets
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.devices.energy import total
 from sim.trace.arrow import array, as_numpy, word
@@ -43,7 +35,8 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
     contacts, events = _contacts(tables["contacts"]), _events(tables, manifest)
     # A timing-only run has measured no relevance: its assignments say nothing of the gate.
     measured = learning["accuracy_final"] is not None
-    split = by_cluster(tables["assignments"]) if measured else tables["assignments"].slice(0, 0)
+    assigned = tables["assignments"]
+    split = experts.by_cluster(assigned) if measured else assigned.slice(0, 0)
     return {
         **{key: manifest.get(key) for key in ("name", "method", "seed", "status", "wall_s")},
         **learning,
@@ -68,11 +61,11 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         "excluded_devices": events["excluded_devices"],
         "faults": events["faults"],
         **_updates(staleness(tables)),
-        "own_mass": own_mass(split),
-        "expert_classes": expert_classes(split),
-        "density_ratio": density_ratio(split),
-        **networked_figures(tables),
-        "alignment": alignment_figures(tables["assignments"]),
+        "own_mass": experts.own_mass(split),
+        "expert_classes": experts.expert_classes(split),
+        "density_ratio": experts.density_ratio(split),
+        **experts.networked_figures(tables),
+        "alignment": experts.alignment_figures(assigned),
         "fork": manifest.get("fork"),
         "warnings": manifest.get("warnings", []),
         "trace_sha256": manifest.get("trace_sha256"),
