@@ -12,16 +12,16 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from itertools import count
 from operator import attrgetter
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 import numpy as np
 
-from learning.values.store import FolderStore, Tensors
+from learning.values.store import FolderStore, Tensors, packed, unpacked
 
 OURS = "learning."
 """Prefix of the places of leomix's own operations, whose source files are part of a cache's key."""
@@ -168,7 +168,7 @@ class Values:
         given = _ENCODER.encode(arguments)
         key = self._key(operation, parents, given)
         cache = None if _foreign(operation, parents) else self.cache
-        text = None if cache is None else cache.number(key)
+        text = None if cache is None else cache.read(NUMBER, key, bytes.decode)
         if text is not None:
             self.reuse.numbers += 1
             self.spare(*parents)
@@ -176,7 +176,7 @@ class Values:
             tensors = [self.force(parent) for parent in parents]
             text = json.dumps(self._apply(operation, tensors, json.loads(given)))
             if cache is not None:
-                cache.keep_number(key, text)
+                cache.keep(NUMBER, key, len(text), text.encode)
         return json.loads(text)
 
     def force(self, handle: Handle) -> Tensors:
@@ -254,7 +254,7 @@ class Values:
         if self.store is not None and handle.key in self.store:
             _set(handle, self._found(self.store.load(handle.key)))
         elif self.cache is not None and handle.operation.trains and not handle.foreign:
-            found = self.cache.tensors(handle.key)
+            found = self.cache.read(TENSORS, handle.key, unpacked)
             if found is not None:
                 self.spare(handle)
                 _set(handle, self._found(found))
@@ -270,7 +270,8 @@ class Values:
         if handle.operation.trains:
             self.reuse.trained(handle)
             if self.cache and not handle.foreign and (kept := self.kept(handle)) is not None:
-                self.cache.keep_tensors(handle.key, kept)
+                size_bytes = sum(tensor.nbytes for tensor in kept.values())
+                self.cache.keep(TENSORS, handle.key, size_bytes, partial(packed, kept))
 
 
 KNOWN = "="
@@ -336,17 +337,16 @@ class Reuse:
             self.foreign.add(handle.foreign)
 
 
+TENSORS, NUMBER = ".tensors", ".number"
+"""Kinds of results that runs share: values, and numbers as JSON."""
+T = TypeVar("T")
+
+
 class Cache(Protocol):
-    """Results of other runs by key; one that is missing or broken is None."""
+    """Results of other runs by kind and key."""
 
-    def tensors(self, key: str) -> Tensors | None:
-        """Return the tensors of ``key``."""
+    def read(self, kind: str, key: str, unpack: Callable[[bytes], T]) -> T | None:
+        """Return what is kept, unpacked; None where it is missing or broken."""
 
-    def keep_tensors(self, key: str, tensors: Tensors) -> None:
-        """Keep the tensors of ``key``, if that can be done."""
-
-    def number(self, key: str) -> str | None:
-        """Return the number of ``key``, as JSON."""
-
-    def keep_number(self, key: str, text: str) -> None:
-        """Keep the number of ``key``, if that can be done."""
+    def keep(self, kind: str, key: str, size_bytes: int, pack: Callable[[], bytes]) -> None:
+        """Keep what ``pack`` returns, about so many bytes, if that can be done."""

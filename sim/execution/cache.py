@@ -25,7 +25,7 @@ import orbit
 from learning.files import at_once, read_regular, source_fingerprints
 from learning.learner import Learner
 from learning.provenance import processor
-from learning.values.store import Tensors, packed, unpacked
+from learning.values.lazy import NUMBER, TENSORS
 from sim.errors import InputError
 from sim.files import write_text
 from sim.plan.windows import WindowQuery, Windows, find_windows
@@ -218,44 +218,26 @@ class RunCache:
 
 
 RESULTS_FOLDER = "results"
-TENSORS, NUMBER, MODEL = ".tensors", ".number", ".model"
+MODEL = ".model"
 LARGEST_BYTES = 2**30
 """Larger values are not kept: they would displace all others."""
 
 
 class Results:
-    """What :class:`learning.values.lazy.Values` asks for (None: not kept), and final models."""
+    """What :class:`learning.values.lazy.Values` asks for, and final models, by kind and key."""
 
     def __init__(self, shelf: Shelf, context: str) -> None:
         self._shelf = shelf
         self._folder = f"{RESULTS_FOLDER}/{context}"
 
-    def tensors(self, key: str) -> Tensors | None:
-        """Return tensors."""
-        return self._shelf.read(f"{self._folder}/{key}{TENSORS}", unpacked)
+    def read(self, kind: str, key: str, unpack: Callable[[bytes], T]) -> T | None:
+        """Return what is kept; None where nothing is."""
+        return self._shelf.read(f"{self._folder}/{key}{kind}", unpack)
 
-    def keep_tensors(self, key: str, tensors: Tensors) -> None:
-        """Keep tensors."""
-        size_bytes = sum(t.numel() * t.element_size() for t in tensors.values())
+    def keep(self, kind: str, key: str, size_bytes: int, pack: Callable[[], bytes]) -> None:
+        """Keep the bytes that ``pack`` returns, unless they are too many."""
         if not self._shelf.trouble and size_bytes <= LARGEST_BYTES:
-            self._shelf.write(f"{self._folder}/{key}{TENSORS}", packed(tensors))
-
-    def number(self, key: str) -> str | None:
-        """Return what was taken out of tensors, as JSON."""
-        return self._shelf.read(f"{self._folder}/{key}{NUMBER}", bytes.decode)
-
-    def keep_number(self, key: str, text: str) -> None:
-        """Keep what was taken out of tensors."""
-        self._shelf.write(f"{self._folder}/{key}{NUMBER}", text.encode())
-
-    def model(self, key: str) -> bytes | None:
-        """Return the bytes of a model's file."""
-        return self._shelf.read(f"{self._folder}/{key}{MODEL}", bytes)
-
-    def keep_model(self, key: str, data: bytes) -> None:
-        """Keep the bytes of a model's file."""
-        if len(data) <= LARGEST_BYTES:
-            self._shelf.write(f"{self._folder}/{key}{MODEL}", data)
+            self._shelf.write(f"{self._folder}/{key}{kind}", pack())
 
 
 WINDOWS_FOLDER, SUFFIX = "windows", ".windows"

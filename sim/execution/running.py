@@ -37,7 +37,7 @@ from sim.errors import (
     as_input,
 )
 from sim.execution import folder as run_folder
-from sim.execution.cache import Results, RunCache
+from sim.execution.cache import MODEL, Results, RunCache
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
 from sim.execution.identity import BuildSequence
 from sim.execution.log import LOG, log_end, log_start, run_log
@@ -309,11 +309,11 @@ def final_model(learner: Learner, server: Handle, results: Results | None) -> by
     """Return all weights of ``server`` as a safetensors file, out of ``results`` if it is there."""
     final = learner.final(server)
     shared = results if not final.foreign else None
-    known = None if shared is None else shared.model(final.key)
+    known = None if shared is None else shared.read(MODEL, final.key, bytes)
     if known is not None:
         learner.values.spare(final)
         return known
     data = as_file(learner.force(final))
     if shared is not None:
-        shared.keep_model(final.key, data)
+        shared.keep(MODEL, final.key, len(data), lambda: data)
     return data
