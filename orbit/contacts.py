@@ -172,23 +172,20 @@ class _AccessSearch:
             yield columns
 
 
+_AS_OF_PASSES = (
+    *("satellite", "site", "rise_s", "culminate_s", "set_s"),
+    *("culminations", "clipped_start", "clipped_end"),
+)
+
+
 def window_columns(passes: Passes, source: Source, frames: SiteFrames) -> Columns:
     """Columns of ContactWindows but `sgp4_error`, as the source of states has them."""
     rise, culminate, set_, closest = (
         looks_from(source.states(passes.satellite, time_s), frames, passes.site)
         for time_s in (passes.rise_s, passes.culminate_s, passes.set_s, passes.closest_s)
     )
-    columns: Columns = {
-        "satellite": passes.satellite,
-        "site": passes.site,
-        "rise_s": passes.rise_s,
-        "culminate_s": passes.culminate_s,
-        "set_s": passes.set_s,
-        "max_elevation_deg": culminate.elevation_deg,
-        "culminations": passes.culminations,
-        "clipped_start": passes.clipped_start,
-        "clipped_end": passes.clipped_end,
-    }
+    columns: Columns = {name: getattr(passes, name) for name in _AS_OF_PASSES}
+    columns["max_elevation_deg"] = culminate.elevation_deg
     for name, seen in (("rise", rise), ("culminate", culminate), ("set", set_)):
         columns[f"{name}_azimuth_deg"] = seen.azimuth_deg
         columns[f"{name}_slant_range_km"] = seen.slant_range_km

@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, Tag, field_serializer
 
 from scenarios.errors import Problem
-from scenarios.section import Count, Positive, Section, Steps, Text, of_kind, setting, word_or
+from scenarios.section import Count, Many, Positive, Section, Steps, Text, of_kind, setting, word_or
+
+Samples = Annotated[int | None, Field(ge=1)]
 
 
 class Rounds(Section):
@@ -30,12 +32,8 @@ class Sizes(Section):
     kind: str = setting(
         "vector-moe", "name of the architecture, or MODULE:CLASS for a custom one", min_length=1
     )
-    experts: int | None = setting(
-        None, "number of experts in a layer; null for that of learning.model", ge=1, le=100_000
-    )
-    top_k: int | None = setting(
-        None, "experts that serve one token; null for those of learning.model", ge=1, le=100_000
-    )
+    experts: Many = setting(None, "number of experts in a layer; null for that of learning.model")
+    top_k: Many = setting(None, "experts that serve one token; null for those of learning.model")
     hidden: Count = setting(64, "width of the hidden layer")
     expert_hidden: Count = setting(64, "width inside an expert")
     layers: int = setting(1, "number of layers with experts", ge=1, le=10_000)
@@ -95,9 +93,7 @@ class Split(Section):
         "iid", "what differs: nothing, labels, labels, sizes, or domains"
     )
     alpha: float | None = setting(None, "concentration of kind dirichlet or quantity", gt=0, le=1e6)
-    classes: int | None = setting(
-        None, "shards of one label each, with kind shards", ge=1, le=100_000
-    )
+    classes: Many = setting(None, "shards of one label each, with kind shards")
 
     def problems(self) -> Iterator[Problem]:
         """Keys of another kind, and those that the kind lacks."""
@@ -139,12 +135,8 @@ class Data(Section):
     trial_samples: Count = setting(
         30, "samples per cluster that are set aside to measure expert relevance"
     )
-    train_samples: int | None = setting(
-        None, "most samples read to train a domain; null for all", ge=1
-    )
-    test_samples: int | None = setting(
-        None, "most samples read to test a domain; null for all", ge=1
-    )
+    train_samples: Samples = setting(None, "most samples read to train a domain; null for all")
+    test_samples: Samples = setting(None, "most samples read to test a domain; null for all")
     test_fraction: float = setting(
         0.2, "share held out where a file names no test samples", gt=0, lt=1
     )
@@ -160,7 +152,7 @@ class Data(Section):
 class Lora(Section):
     """Low-rank adaptation of the experts."""
 
-    rank: int | None = setting(4, "rank; null to train the matrices themselves", ge=1, le=100_000)
+    rank: Many = setting(4, "rank; null to train the matrices themselves")
     alpha: float | None = setting(None, "alpha; null for twice the rank", gt=0, le=1e6)
     targets: tuple[str, ...] = setting(
         (),
@@ -280,8 +272,8 @@ class Learning(Section):
     )
     steps_per_round: Count = setting(5, "gradient steps in a round")
     batch_size: Count = setting(32, "samples in a gradient step")
-    micro_batch: int | None = setting(
-        None, "samples of a step that are computed at a time, for less memory; null for all", ge=1
+    micro_batch: Samples = setting(
+        None, "samples of a step that are computed at a time, for less memory; null for all"
     )
     checkpoint_activations: bool = setting(
         False, "true to compute a text model's layers again in the backward pass, for less memory"

@@ -13,23 +13,18 @@ from scenarios.learning import Learning
 from scenarios.link import Link, sidelink_problems
 from scenarios.link_rules import ResolvedLink, link_directions, link_problems, link_values
 from scenarios.orbit import Orbit, orbit_problems
-from scenarios.section import Instant, Positive, Section, setting
+from scenarios.section import Instant, Positive, Section, Times, setting
 
 
 class Stop(Section):
     """When the run ends: at the first of these that is reached."""
 
-    cycles: int | None = setting(
-        None, "complete cycles; needed with orbit source slots", ge=1, le=1_000_000_000
-    )
+    cycles: Times = setting(None, "complete cycles; needed with orbit source slots")
     days: Positive = setting(
         None, "simulated days; needed with orbits, null to the last of ready windows", le=36_525
     )
-    rounds: int | None = setting(
-        None,
-        "aggregations to stop at, of whatever method; beside cycles or days",
-        ge=1,
-        le=1_000_000_000,
+    rounds: Times = setting(
+        None, "aggregations to stop at, of whatever method; beside cycles or days"
     )
     accuracy: float | None = setting(
         None, "test accuracy to stop at, 0 to 1; beside cycles or days", ge=0, le=1

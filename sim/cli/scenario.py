@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sim.cli.options import ScenarioName, SetKeys, load, overrides_of
+from sim.cli.options import ScenarioName, SetKeys, load, overrides_of, warn
 from sim.errors import InputError
 
 
@@ -24,12 +24,8 @@ def validate_command(
     from sim.engine.setup import build
 
     built, overrides = build(load(scenario, set_, None)), overrides_of(set_, None)
-    lines = [
-        *built.doubts,
-        *(dry_run.missing_data(built.learner) or dry_run.learning_doubts(built, overrides)),
-    ]
-    for warning in lines:
-        print(f"warning: {warning}", file=sys.stderr)
+    lacking = dry_run.missing_data(built.learner)
+    warn([*built.doubts, *(lacking or dry_run.learning_doubts(built, overrides))])
     print(dry_run.plan_text(built))
     if estimate:
         print(f"\n{dry_run.estimate_text(built, scenario, overrides)}")

@@ -75,8 +75,8 @@ def check_map(manifest: Mapping[str, Any], minute: float) -> Scenario:
     return scenario
 
 
-def east(longitude_deg: float) -> float:
-    """Return a longitude as one from -180 to 180 degrees."""
+def east(longitude_deg: Any) -> Any:
+    """Return a longitude, or an array of them, as one from -180 to 180 degrees."""
     return (longitude_deg + 180.0) % 360.0 - 180.0
 
 
@@ -95,8 +95,7 @@ def circle(site: Site, radius_deg: float) -> tuple[Floats, Floats]:
     latitude = np.arcsin(np.clip(sine, -1.0, 1.0))
     along = np.cos(far) - np.sin(here) * sine
     turn = np.arctan2(np.sin(bearing) * np.sin(far) * np.cos(here), along)
-    longitude_deg = (site.longitude_deg + np.degrees(turn) + 180.0) % 360.0 - 180.0
-    return longitude_deg, np.degrees(latitude)
+    return east(site.longitude_deg + np.degrees(turn)), np.degrees(latitude)
 
 
 def broken(longitude_deg: Floats, latitude_deg: Floats) -> tuple[Floats, Floats]:
