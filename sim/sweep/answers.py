@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-from sim.analysis.comparison import over_seeds, paired
+from sim.analysis.comparison import figures_listed, over_seeds, paired
 from sim.execution.folder import COMPLETE
 from sim.execution.result import Result, load
 from sim.formatting import as_yaml, data_size, seconds
@@ -224,27 +224,18 @@ def _reasons(best: Standing, last: Standing, asked: Question, runs: Runs) -> Ite
         return known
 
     one, other = means(best), means(last)
-    for name, (form, text) in REASONS.items():
+    for name, figure in REASONS.items():
         both = one.get(name), other.get(name)
         if name == asked.column or None in both:
             continue
         mine, its = float(both[0] or 0.0), float(both[1] or 0.0)
-        if abs(mine - its) > APART * (1.0 if form is _share else max(mine, its)):
-            yield f"{form(mine)} {text.format(form(its))}"
+        if abs(mine - its) > APART * (1.0 if name in SHARES else max(mine, its)):
+            yield f"{figure.form(mine)} {figure.head.format(figure.form(its))}"
 
 
 COUNTED = ("contacts_served", "service_hours", "idle_share", "uplink_bytes", "cycles")
-_number, _share = "{:.4g}".format, "{:.1%}".format
-REASONS: dict[str, tuple[Callable[[float], str], str]] = {
-    "contacts_served": (_number, "contacts served against {}"),
-    "service_hours": (_number, "hours of service against {}"),
-    "rate": (data_size, "sent up per second of service against {}"),
-    "cycles": (_number, "complete cycles against {}"),
-    "idle_share": (_share, "of device time idle against {}"),
-    "waiting": (_share, "of the critical path waiting against {}"),
-    "transmitting": (_share, "of it transmitting against {}"),
-    "queueing": (_share, "of it queueing for a beam against {}"),
-}
+SHARES = ("idle_share", "waiting", "transmitting", "queueing")
+REASONS = figures_listed("reasons")
 """Figures that can explain another, in the order in which they are named."""
 
 
