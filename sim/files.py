@@ -96,6 +96,16 @@ def check_out(place: Path) -> None:
         raise InputError(f"-o {place}: is a file; name a folder")
 
 
+def check_file(path: Path, *endings: str) -> None:
+    """Raise InputError for an ``-o`` that is a folder, ends in something else, or lies nowhere."""
+    if path.is_dir():
+        raise InputError(f"-o {path}: is a folder; name a file")
+    if path.suffix not in endings:
+        raise InputError(f"-o {path}: the file's name must end in {' or '.join(endings)}")
+    if not path.parent.is_dir():
+        raise InputError(f"-o {path}: there is no folder {path.parent}; make it first")
+
+
 def check_within(folder: Path, path: Path) -> None:
     """Raise InputError for a path in ``folder`` that a link leads out of it."""
     # Unlike Path.resolve this leaves links that lead to themselves to whoever opens them.

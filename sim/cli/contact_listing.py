@@ -59,7 +59,6 @@ def write(found: Found, path: Path) -> None:
 
     Instants are UTC to the microsecond, in a CSV file as ISO 8601 text.
     """
-    plain.check_path(path)
     plain.write_batches(_batches(found, path.suffix == ".csv"), path)
 
 

@@ -10,6 +10,7 @@ import typer
 
 from sim.cli.options import ScenarioName, SetKeys, load, overrides_of, warn
 from sim.errors import InputError
+from sim.files import check_file
 
 
 def validate_command(
@@ -103,7 +104,7 @@ def contacts_command(
     if isl and (scenario is None or summary):
         raise InputError("contacts: --isl goes with a SCENARIO, and has no --summary")
     if out is not None:
-        arrow.check_path(out)
+        check_file(out, *arrow.ENDINGS)
     if isl:
         windows = listing.between_satellites(
             load(str(scenario), set_, None), as_text=out is None or out.suffix == ".csv"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sim.errors import InputError
 from sim.execution.folder import is_sweep
-from sim.files import check_not_a_pipe, check_within, write_text
+from sim.files import check_file, check_not_a_pipe, check_within, write_text
 from sim.report import comparison_page, run_page, sweep_page
 from sim.report.figures import Figures
 from sim.report.page import MARK, Page, html
@@ -77,12 +77,8 @@ HEAD_BYTES = 512
 def checked(folders: Sequence[Path], out: Path | None) -> Path:
     """Return the path to write to; raise InputError if a report cannot or must not go there."""
     path = (folders[0] / NAME if len(folders) == 1 else Path(NAME)) if out is None else out
-    if path.is_dir():
-        raise InputError(f"-o {path}: is a folder; name a file")
-    if path.suffix not in (".html", ".htm"):
-        raise InputError(f"-o {path}: the file's name must end in .html")
-    if out is not None and not path.parent.is_dir():
-        raise InputError(f"-o {path}: there is no folder {path.parent}; make it first")
+    if out is not None or path.parent.is_dir():
+        check_file(path, ".html", ".htm")
     check_not_a_pipe(path)
     check_within(path.parent, path.with_name(f".{path.name}.part"))  # written first: see at_once
     if path.exists():

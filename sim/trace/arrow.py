@@ -16,8 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sim.errors import InputError
-from sim.files import written
+from sim.files import check_file, written
 from sim.formatting import table
 
 
@@ -164,16 +163,7 @@ class Vocabulary:
 
 
 Columns = Mapping[str, Sequence[Any] | np.ndarray]
-
-
-def check_path(path: Path) -> None:
-    """Raise InputError unless a table can be written to ``path``."""
-    if path.suffix not in (".csv", ".parquet"):
-        raise InputError(f"-o {path}: the file's name must end in .csv or .parquet")
-    if not path.parent.is_dir():
-        raise InputError(f"-o {path}: there is no folder {path.parent}; make it first")
-    if path.is_dir():
-        raise InputError(f"-o {path}: is a folder; name a file")
+ENDINGS = (".csv", ".parquet")
 
 
 def write(columns: Columns, path: Path) -> None:
@@ -194,7 +184,7 @@ def write_batches(batches: Iterable[Any], path: Path) -> None:
     from pyarrow.csv import CSVWriter
     from pyarrow.parquet import ParquetWriter
 
-    check_path(path)
+    check_file(path, *ENDINGS)
     many = iter(batches)
     first = next(many)
     # Numbers hardly repeat: a dictionary of them takes twice the time and saves nothing.
