@@ -73,14 +73,14 @@ def export(folder: Path, to: str, out: Path | None = None) -> Exported:
             f"{folder}: is a sweep, which --to {' or '.join(OF_SWEEPS)} writes; for --to {to} name "
             f"the folder of one of its points, {folder / POINTS}/..."
         )
-    place = out if out is not None else folder / "export" / to.replace(":", ".")
-    if out is None:
-        check_within(folder, place)
-    if out is None and place.exists() and not place.is_dir():
-        raise InputError(f"{place}: is no folder; remove it, or name another one by -o")
+    place = out or folder / "export" / to.replace(":", ".")
     # A killed export may have left a part.
     empty = place.is_dir() and all(path.name == PART for path in place.iterdir())
-    if out is not None and place.exists() and not empty:
+    if out is None:
+        check_within(folder, place)
+        if place.exists() and not place.is_dir():
+            raise InputError(f"{place}: is no folder; remove it, or name another one by -o")
+    elif place.exists() and not empty:
         raise InputError(f"-o {place}: is not an empty folder; name another one")
     with _at_once(place) as part:
         try:

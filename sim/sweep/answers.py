@@ -197,12 +197,11 @@ def _gap(
     if found["low"] is None:
         return f"{size} apart on one seed, which cannot tell noise: sweep with --replications 5"
     ends = sorted(abs(found[end]) for end in ("low", "high"))
-    noise = found["low"] <= 0.0 <= found["high"]
-    verdict = "within noise" if noise else "more than noise"
-    if noise:
-        return f"{size} apart, {verdict} (95 % interval over {len(apart)} pairs of {where})"
+    pairs = f"over {len(apart)} pairs of {where}"
+    if found["low"] <= 0.0 <= found["high"]:
+        return f"{size} apart, within noise (95 % interval {pairs})"
     between = " to ".join(dict.fromkeys(map(question.form, ends)))
-    return f"{size} apart, {verdict} (95 %: {between} over {len(apart)} pairs of {where})"
+    return f"{size} apart, more than noise (95 %: {between} {pairs})"
 
 
 def _reasons(best: Standing, last: Standing, asked: Question, runs: Runs) -> Iterator[str]:

@@ -226,22 +226,11 @@ def iso(times: np.ndarray, unit: Literal["ms", "us"] = "us") -> np.ndarray:
     return np.datetime_as_string(times, unit=unit, timezone="UTC")
 
 
-def text(
-    columns: Columns,
-    forms: Mapping[str, str] | None = None,
-    heads: Mapping[str, str] | None = None,
-) -> str:
+def text(columns: Columns, forms: Mapping[str, str] = {}, heads: Mapping[str, str] = {}) -> str:
     """Align ``columns`` under ``heads`` or their names; numbers by ``forms``, else as 0.000."""
-    forms, heads = forms or {}, heads or {}
-    shown = [
-        [
-            forms.get(name, "{:.3f}").format(value)
-            if isinstance(value, float | np.floating)
-            else str(value)
-            for value in values
-        ]
-        for name, values in columns.items()
-    ]
-    return table(
-        [heads.get(name, name) for name in columns], list(map(list, zip(*shown, strict=True)))
-    )
+    shown, number = [], (float, np.floating)
+    for name, values in columns.items():
+        form = forms.get(name, "{:.3f}").format
+        shown.append([form(one) if isinstance(one, number) else str(one) for one in values])
+    names = [heads.get(name, name) for name in columns]
+    return table(names, list(map(list, zip(*shown, strict=True))))
