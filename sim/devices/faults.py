@@ -162,28 +162,28 @@ class Faults:
 def faults_of(
     scenario: Scenario,
     clusters: Sequence[Cluster],
-    satellites: Sequence[str],
+    outages: Mapping[str, Intervals],
     span_s: float,
     before: FaultsUntilFork | None = None,
 ) -> Faults | None:
     """Return the faults of a run over ``span_s``; None where nothing can fail.
 
-    With ``before``, what that scenario says holds until its ``at_s``, and from then on this one:
-    the intervals of both are cut there and put together.
+    ``outages`` are those of each satellite, by :func:`outages_of`. With ``before``, what that
+    scenario says holds until its ``at_s``, and from then on this one: the intervals of both are cut
+    there and put together.
     """
     past = None
     if before is not None:
-        past = faults_of(before.scenario, clusters, satellites, span_s)
+        past = faults_of(before.scenario, clusters, {}, span_s)
     kinds = type(scenario.faults).model_fields
     if past is None and not any(getattr(scenario.faults, kind) for kind in kinds):
         return None
     said, seed = scenario.faults, scenario.seed
-    out = zip(satellites, outages_of(scenario, satellites, span_s, before), strict=True)
     names = {c.name: [("churn", c.name, k) for k in range(c.devices)] for c in clusters}
     away = {c: _drawn("churn", scenario, each, span_s, before) for c, each in names.items()}
     return Faults(
         seed,
-        {name: spells for name, spells in out if len(spells.begin_s)},
+        {name: spells for name, spells in outages.items() if len(spells.begin_s)},
         {name: Presence(each) for name, each in away.items() if any(len(s.begin_s) for s in each)},
         slowdown_of(scenario, clusters),
         said.packets,

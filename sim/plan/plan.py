@@ -211,13 +211,13 @@ def make_plan(
     (``needs_isl``) one satellite has to be served, and none where it needs links between planes.
     """
     view, clusters = view_of(scenario, find, before), clusters_of(scenario)
-    out = outages_of(scenario, [one.name for one in view.satellites], view.span_s, before)
-    isls = isl_plan(scenario, view.satellites, view.start, view.span_s, out)
+    isls = isl_plan(scenario, view.satellites, view.start, view.span_s, view.out)
     if "between_planes" not in needs_isl:
         check_served(view, scenario.orbit, isls.rings if needs_isl and isls is not None else ())
     radios, places = ground_radios(scenario), _places(scenario, view)
     source, satellites = scenario.orbit, [satellite.name for satellite in view.satellites]
     satellites = satellites or (view.clients if view.turned else view.servers)
+    outages = dict(zip(satellites, view.out, strict=True))
     constellation = view.turned or getattr(source, "serving", "single") == "any"
     links_of, figures_of = _links(scenario, view, clusters, radios, places, not constellation)
     contacts = ContactColumns(
@@ -251,7 +251,7 @@ def make_plan(
         turned=view.turned,
         relayed=view.relayed,
         sky=sky,
-        faults=faults_of(scenario, clusters, satellites, view.span_s, before),
+        faults=faults_of(scenario, clusters, outages, view.span_s, before),
         isls=isls,
     )
 

@@ -89,10 +89,11 @@ def turned(seen: Passes, planes: Sequence[str] = ()) -> Passes:
 class View(Passes):
     """Passes cut into ``windows`` in which their satellites work, and which of them are served.
 
-    ``of`` says of which pass each window is a piece. ``sessions`` numbers the services of each
-    cluster, -1 for windows that are not served.
+    ``of`` says of which pass each window is a piece, ``out`` when each satellite is. ``sessions``
+    numbers the services of each cluster, -1 for windows that are not served.
     """
 
+    out: Sequence[Intervals]
     windows: orbit.ContactWindows
     of: Ints
     service: orbit.Service
@@ -143,7 +144,7 @@ def served(
         )
         gap_s = None if each else source.hand_over_gap_s or 0.0
         sessions = orbit.session_numbers(windows, service, gap_s)
-    return View(**vars(seen), windows=windows, of=of, service=service, sessions=sessions)
+    return View(**vars(seen), out=out, windows=windows, of=of, service=service, sessions=sessions)
 
 
 MOMENT_S = 0.01
