@@ -7,7 +7,7 @@ from pydantic import Tag
 
 from scenarios.errors import Problem
 from scenarios.ground import Ground
-from scenarios.presets import ISL_PRESETS
+from scenarios.presets import ISL_PRESETS, SIDELINK
 from scenarios.section import (
     Decibels,
     Loss,
@@ -100,19 +100,6 @@ class Downlink(LinkSide):
 # `link.sidelink:` - the direct links between devices on the ground; all keys are optional.
 
 
-# An outdoor radio between unlicensed devices below 1 GHz, in the manner of IEEE 802.11ah: a channel
-# of 2 MHz at 915 MHz, 100 mW, a receiver of 7 dB. Exponent 3 from 1 m on lies inside the range for
-# built-up ground. That is 21 Mbit/s over 100 m, 2.9 over 1 km and 0.075 Mbit/s over 4 km.
-_BUDGET = {
-    "frequency_ghz": 0.915,
-    "bandwidth_mhz": 2.0,
-    "path_loss_exponent": 3.0,
-    "reference_distance_m": 1.0,
-    "noise_figure_db": 7.0,
-    "other_losses_db": 0.0,
-}
-
-
 class Sidelink(Section):
     """What differs from an outdoor radio below 1 GHz: a fixed rate, or figures of a link budget."""
 
@@ -144,7 +131,7 @@ class Sidelink(Section):
 
     def problems(self) -> Iterator[Problem]:
         """A budget beside a rate, and devices that are out of range."""
-        for key in () if self.rate_mbps is None else _BUDGET:
+        for key in () if self.rate_mbps is None else SIDELINK:
             if getattr(self, key) is not None:
                 text = f"is not used with rate_mbps {self.rate_mbps:g}; leave one of the two out"
                 yield Problem((key,), text)
@@ -158,7 +145,8 @@ class Sidelink(Section):
         Where there is no default, keys that were not given are left out; with a rate the budget is.
         """
         given = {key: float(value) for key, value in self if value is not None}
-        return {"tx_power_dbm": 20.0} | ({} if "rate_mbps" in given else _BUDGET) | given
+        budget = {} if "rate_mbps" in given else SIDELINK
+        return {"tx_power_dbm": 20.0, **budget, **given}
 
 
 def sidelink_problems(
