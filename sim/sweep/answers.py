@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-from sim.analysis.comparison import figures_listed, over_seeds, paired
+from sim.analysis.comparison import figures_listed, over_seeds
 from sim.execution.folder import COMPLETE
 from sim.execution.result import Result, load
 from sim.formatting import as_yaml, data_size, seconds
@@ -23,6 +23,9 @@ from sim.sweep.text import combinations_in
 Row = Mapping[str, Any]
 Runs = Mapping[str, Result]
 """Runs of points, by the folders that their rows name."""
+Case = tuple[str, int]
+"""A setting of all keys but one, and a seed."""
+Figures = Mapping[Case, float]
 
 MOST_RUNS = 60
 """Complete points up to which their runs are read."""
@@ -44,12 +47,12 @@ class Standing(NamedTuple):
 
     label: str
     rows: Sequence[Row]
-    by_seed: Mapping[int, float]
+    figures: Figures
 
     @property
     def mean(self) -> float:
         """The mean over seeds; inf if one of them has none."""
-        return mean(self.by_seed.values())
+        return mean(self.figures.values())
 
 
 def of_sweep(folder: Path) -> list[str]:
@@ -100,7 +103,7 @@ def ranked(rows: Sequence[Row], keys: Sequence[str], question: Question) -> list
         Standing(
             labelled(group[0], shown) or "all points",
             group,
-            {row["seed"]: _figure(row, question.column) for row in group},
+            {("", row["seed"]): _figure(row, question.column) for row in group},
         )
         for group in combinations_in(rows, shown)
     ]
@@ -120,8 +123,9 @@ def answers(
         standings = ranked(rows, keys, question)
         yield _best(standings, question)
         if number == 0 or question.column.startswith("hours_to"):
-            yield from _beside(standings, question, runs)
-            yield from _by_key(rows, keys, question)
+            yield from _beside(standings, question)
+            by_key = list(_by_key(rows, keys, question, runs))
+            yield from by_key or _apart_from_last(standings, question, runs)
 
 
 def _figure(row: Row, column: str) -> float:
@@ -131,7 +135,7 @@ def _figure(row: Row, column: str) -> float:
 def _best(standings: Sequence[Standing], question: Question) -> str:
     whole = [one for one in standings if one.mean < math.inf]
     lacking = standings[len(whole) :]
-    values = [value for one in whole for value in one.by_seed.values()]
+    values = [value for one in whole for value in one.figures.values()]
     if whole and min(values) == max(values) and not lacking:
         return f"{question.text}: {question.form(values[0])}, at every point."
     without = _without(lacking, question)
@@ -140,9 +144,9 @@ def _best(standings: Sequence[Standing], question: Question) -> str:
     best = whole[0]
     equal = _some([one.label for one in whole if one.mean == best.mean])
     text = f"{question.text}: {question.form(best.mean)}, at {equal}"
-    text += f", {_mean_of(list(best.by_seed.values()), question)}"
+    text += f", {_mean_of(list(best.figures.values()), question)}"
     if min(values) < max(values):
-        text += f"; the points range from {question.form(min(values))} to "
+        text += f"; single points range from {question.form(min(values))} to "
         text += question.form(max(values))
     return f"{text}. Without it: {without}." if without else f"{text}."
 
@@ -150,9 +154,11 @@ def _best(standings: Sequence[Standing], question: Question) -> str:
 def _without(lacking: Sequence[Standing], question: Question) -> str:
     """Name the combinations that lack a figure by what they have instead."""
     labels: dict[str, list[str]] = {}
-    for one in lacking:
+    has = {one.label: sum(x < math.inf for x in one.figures.values()) for one in lacking}
+    for one in sorted(lacking, key=lambda one: -has[one.label]):
         reasons = {why_none(row) for row in one.rows if row[question.column] is None}
-        labels.setdefault(", ".join(sorted(reasons)), []).append(one.label)
+        some = f"{has[one.label]} of {len(one.figures)} seeds, else " if has[one.label] else ""
+        labels.setdefault(some + ", ".join(sorted(reasons)), []).append(one.label)
     return "; ".join(f"{_some(same)} ({reason})" for reason, same in labels.items())
 
 
@@ -171,108 +177,132 @@ def _mean_of(values: Sequence[float], question: Question) -> str:
     return f"mean of {len(values)} seeds{interval}"
 
 
-def _beside(standings: Sequence[Standing], question: Question, runs: Runs) -> Iterator[str]:
-    """Say how far the next one is behind, and what sets the best one apart from the last."""
-    whole = [one for one in standings if one.mean < math.inf]
-    behind = [one for one in whole if one.mean != whole[0].mean]
-    if not behind:
-        return
-    best, following, last = whole[0], behind[0], behind[-1]
-    gap = _gap(best.by_seed, following.by_seed, question, "the same seeds")
-    yield f"Next is {following.label} with {question.form(following.mean)}: {gap}."
-    if reasons := list(_reasons(best, last, question, runs)):
-        yield (
-            f"What sets it apart from the last, {last.label} with {question.form(last.mean)}: "
-            f"{'; '.join(reasons)}."
-        )
+def _beside(standings: Sequence[Standing], question: Question) -> Iterator[str]:
+    """Say how far the next one is behind the best one."""
+    behind = [one for one in standings if standings[0].mean != one.mean < math.inf]
+    if behind:
+        following = behind[0]
+        gap = _gap(standings[0].figures, following.figures, question)
+        yield f"Next is {following.label} with {question.form(following.mean)} in the mean: {gap}."
 
 
-def _gap(
-    first: Mapping[int, float], second: Mapping[int, float], question: Question, where: str
-) -> str:
-    """Say how far two sets of figures are apart, one with one, and whether that is noise."""
-    found = paired(first, second)
-    apart = [first[key] - second[key] for key in first.keys() & second.keys()]
-    size = question.form(abs(mean(apart)))
-    if found["low"] is None:
-        return f"{size} apart on one seed, which cannot tell noise: sweep with --replications 5"
-    ends = sorted(abs(found[end]) for end in ("low", "high"))
-    pairs = f"over {len(apart)} pairs of {where}"
-    if found["low"] <= 0.0 <= found["high"]:
-        return f"{size} apart, within noise (95 % interval {pairs})"
-    between = " to ".join(dict.fromkeys(map(question.form, ends)))
-    return f"{size} apart, more than noise (95 %: {between} {pairs})"
+def _apart_from_last(
+    standings: Sequence[Standing], question: Question, runs: Runs
+) -> Iterator[str]:
+    """Say what sets the best one apart from the last, where no key can be told from the others."""
+    best, last = standings[0], [standings[0], *(s for s in standings if s.mean < math.inf)][-1]
+    if reasons := "; ".join(_reasons(best.rows, last.rows, question, runs)):
+        value = question.form(last.mean)
+        yield f"What sets it apart from the last, {last.label} with {value}: {reasons}."
 
 
-def _reasons(best: Standing, last: Standing, asked: Question, runs: Runs) -> Iterator[str]:
-    """Name the figures of two combinations that differ: contacts, time in view, rate, idling."""
+def _gap(first: Figures, second: Figures, question: Question) -> str:
+    """Say how far two sets of figures are apart, one with one, and whether that is noise.
 
-    def means(standing: Standing) -> dict[str, float]:
-        read = [runs[row["folder"]] for row in standing.rows if row["folder"] in runs]
+    What differs between seeds is noise. Settings share seeds: the mean over them counts of each.
+    """
+    sign = 1.0 if question.rising else -1.0
+    apart: dict[int, list[float]] = {}
+    for case in first.keys() & second.keys():
+        apart.setdefault(case[1], []).append(sign * (first[case] - second[case]))
+    by_seed = {seed: mean(each) for seed, each in apart.items()}
+    each = [one for of_seed in apart.values() for one in of_seed]
+    text = f"{question.form(abs(mean(by_seed.values())))} apart"
+    if len(each) > len(apart):
+        text += f", ahead at {sum(one > 0 for one in each)} of {len(each)} points"
+    found = over_seeds(list(by_seed.values()))
+    if len(by_seed) == 1:
+        return f"{text}, on one seed, which cannot tell noise: sweep with --replications 5"
+    low, high = found["low"] or 0.0, found["high"] or 0.0
+    verdict = "within noise" if low <= 0.0 <= high else "more than noise"
+    ends = [("-" if end < 0.0 else "") + question.form(abs(end)) for end in (low, high)]
+    if ends[0] == ends[1]:
+        return f"{text}, the same with each of {len(by_seed)} seeds"
+    return f"{text}, {verdict} (95 %: {' to '.join(ends)} over {len(by_seed)} seeds)"
+
+
+def _reasons(
+    best: Sequence[Row], other: Sequence[Row], asked: Question, runs: Runs
+) -> Iterator[str]:
+    """Name the figures in which two sets of rows differ: contacts, time in view, rate, idling."""
+
+    def means(rows: Sequence[Row]) -> dict[str, float]:
+        read = [runs[row["folder"]] for row in rows if row["folder"] in runs]
         shares = [run.critical_path.spent.shares for run in read]
         figures: dict[str, list[float]] = {
             what: [one[what] for one in shares]
             for what in ("waiting", "transmitting", "queueing")
             if all(shares)
         }
+        figures["rate"] = [rate for rate in map(_uplink_bps, read) if rate]
         for name in COUNTED:
-            figures[name] = [row[name] for row in standing.rows if row.get(name) is not None]
-        known = {name: mean(values) for name, values in figures.items() if values}
-        if known.get("service_hours"):
-            known["rate"] = known["uplink_bytes"] / (known["service_hours"] * 3600)
-        return known
+            figures[name] = [row[name] for row in rows if row.get(name) is not None]
+        return {name: mean(values) for name, values in figures.items() if values}
 
-    one, other = means(best), means(last)
+    one, two = means(best), means(other)
     for name, figure in REASONS.items():
-        both = one.get(name), other.get(name)
-        if name == asked.column or None in both:
+        if name == asked.column or not (name in one and name in two):
             continue
-        mine, its = float(both[0] or 0.0), float(both[1] or 0.0)
+        mine, its = one[name] / figure.unit, two[name] / figure.unit
         if abs(mine - its) > APART * (1.0 if name in SHARES else max(mine, its)):
             yield f"{figure.form(mine)} {figure.head.format(figure.form(its))}"
 
 
-COUNTED = ("contacts_served", "service_hours", "idle_share", "uplink_bytes", "cycles")
+def _uplink_bps(run: Result) -> float:
+    """The mean rate at which a run's uplinks delivered while they were sent; 0 without any."""
+    sent = run.transfers[run.transfers.direction == "uplink"]
+    sending_s = (sent.end_s - sent.start_s).sum()
+    return float(8.0 * sent.delivered_bytes.sum() / sending_s) if sending_s else 0.0
+
+
+COUNTED = ("contacts_served", "service_hours", "idle_share", "device_rounds", "cycles")
 SHARES = ("idle_share", "waiting", "transmitting", "queueing")
 REASONS = figures_listed("reasons")
 """Figures that can explain another, in the order in which they are named."""
 
 
-def _by_key(rows: Sequence[Row], keys: Sequence[str], question: Question) -> Iterator[str]:
-    """Say for each of several keys which value is best where all others are equal."""
+def _by_key(
+    rows: Sequence[Row], keys: Sequence[str], question: Question, runs: Runs
+) -> Iterator[str]:
+    """Say for each of several keys which value is best where all others are equal, and why."""
     varied = [key for key in keys if key != "seed" and len({as_yaml(r[key]) for r in rows}) > 1]
     for key in varied if len(varied) > 1 else ():
         rest = [other for other in keys if other not in (key, "seed")]
-        figures: dict[str, dict[str, float]] = {}
+        cases: dict[str, dict[Case, Row]] = {}
         for row in rows:
-            setting = as_yaml([*(row[other] for other in rest), row["seed"]])
-            figures.setdefault(as_yaml(row[key]), {})[setting] = _figure(row, question.column)
-        none = [value for value, known in figures.items() if min(known.values()) == math.inf]
-        settings = len(rows) // len(figures)
-        for value in none:
-            del figures[value]
-        if len(figures) < 2:
+            setting = as_yaml([row[other] for other in rest])
+            cases.setdefault(as_yaml(row[key]), {})[setting, row["seed"]] = row
+        known = {
+            value: {case: _figure(row, question.column) for case, row in own.items()}
+            for value, own in cases.items()
+        }
+        none = [value for value, own in known.items() if min(own.values()) == math.inf]
+        sets = {value: own for value, own in known.items() if value not in none}
+        if len(sets) < 2:
             continue
         common = sorted(
-            setting
-            for setting in set.intersection(*(set(known) for known in figures.values()))
-            if all(known[setting] < math.inf for known in figures.values())
+            case
+            for case in set.intersection(*(set(own) for own in sets.values()))
+            if all(own[case] < math.inf for own in sets.values())
         )
         if not common:
             yield f"By {key}: its values have figures at no common setting of the other keys."
             continue
-        sets = {
-            value: {i: known[setting] for i, setting in enumerate(common)}
-            for value, known in figures.items()
-        }
+        sets = {value: {case: own[case] for case in common} for value, own in sets.items()}
         order = sorted(sets, key=lambda value: mean(sets[value].values()), reverse=question.rising)
         equal = [value for value in order if sets[value] == sets[order[0]]]
+        settings = len(rows) // len(known)
         left = f" ({len(common)} of {settings} settings)" if len(common) < settings else ""
         left += f" but for {', '.join(none)}, which has none" if none else ""
         if len(equal) == len(order):
             yield f"By {key}, all else equal{left}: no difference between {' and '.join(order)}."
             continue
         second = order[len(equal)]
-        gap = _gap(sets[order[0]], sets[second], question, "equal settings")
+        gap = _gap(sets[order[0]], sets[second], question)
         best = f"{' and '.join(equal)} {'is' if len(equal) == 1 else 'are'} best"
-        yield f"By {key}, all else equal{left}: {best}, before {second}: {gap}."
+        of_both = [[cases[value][case] for case in common] for value in (order[0], second)]
+        why = "; ".join(_reasons(of_both[0], of_both[1], question, runs))
+        yield (
+            f"By {key}, all else equal{left}: {best}, before {second}: {gap}."
+            + f" With {order[0]}: {why}." * bool(why)
+        )

@@ -57,7 +57,8 @@ def test_a_method_is_compared_at_each_orbit_and_the_reason_is_named():
     text = said(rows, ["km", "method"], "0.80")
     assert "By km, all else equal: no difference between 500 and 900." in text
     assert "By method, all else equal: a is best, before b: 0.200 apart" in text
-    assert "from the last, km=900, method=b with 0.700: 60 contacts served against 30." in text
+    assert "ahead at 2 of 2 points, on one seed" in text
+    assert "--replications 5. With a: 45 contacts served against 30." in text
     assert "Without it: km=500, method=b and km=900, method=b (never)." in text
 
 
