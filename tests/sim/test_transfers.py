@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 import sim
 from tests.kit import talk as kit
 from tests.kit.learning import Download, Payload, Receipt, Train, Upload
-from tests.kit.network import Ledger
 from tests.kit.records import check_books
-from tests.kit.small import orbit as orbit_scenario
 from tests.kit.talk import COST, band, contact, download, passes, seen, talk, upload
 
 
@@ -283,15 +281,3 @@ def test_every_figure_of_the_books_and_every_row_counts():
         for changed in (table.set_column(place, "delivered_bytes", more), table.slice(0, row)):
             with pytest.raises(sim.InvariantError, match="but the rows have"):
                 check_books(told.books, changed)
-
-
-def test_a_run_whose_books_are_cooked_fails(monkeypatch):
-    honest = Ledger.settle
-
-    def cooked(self, *arguments):
-        self.accounts["uplink"].sent += 1.0
-        return honest(self, *arguments)
-
-    monkeypatch.setattr(Ledger, "settle", cooked)
-    with pytest.raises(sim.InvariantError, match="the bytes of the run do not add up"):
-        sim.run(orbit_scenario(stop={"days": 0.5}, learning={"train": False}))
