@@ -45,11 +45,10 @@ ZEROS = Operation("learning.training.changes:zeros")
 
 HOLDINGS = Operation("learning.training.task:holdings")
 NOT_FINITE = Operation("learning.training.guards:not_finite")
-SHARES = Operation("learning.training.task:shares")
 SAMPLES = Operation("learning.training.task:samples")
 RELEVANCE = Operation("learning.training.evaluation:trial_relevance")
 EVALUATE = Operation("learning.training.evaluation:evaluate", 2)
-"""The last six give JSON values that are taken out of tensors, and no tensors."""
+"""The last five give JSON values that are taken out of tensors, and no tensors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -416,7 +415,9 @@ class Learner:
 
     def shares(self) -> list[list[float]]:
         """Return each device's share of all samples, n_k / n, cluster by cluster."""
-        return list(self.number(SHARES))
+        counts = self.samples()
+        total = sum(map(sum, counts))
+        return [[count / total for count in own] for own in counts]
 
     def relevance(self, server: Handle) -> list[list[float]]:
         """Expert relevance (29) on every cluster's trial data, (C, E). Forces ``server``."""

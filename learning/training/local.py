@@ -64,10 +64,7 @@ def train(
 
 
 def _dealt(task: Task, state: State, *, rounds: Sequence[int], **arguments: Any) -> State:
-    """Train clients in turn on the task's own device and on its ``others``, each by itself.
-
-    What a client ends with does not depend on how many devices there are.
-    """
+    """Train clients in turn on the task's device and its ``others``, each alone, to equal bits."""
     who = [k for k, count in enumerate(rounds) if count]
     if not task.others or len(who) < 2 or task.is_own:  # a module of one's own may draw numbers
         return train_rounds(task, state, rounds=rounds, **arguments)

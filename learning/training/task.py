@@ -255,10 +255,3 @@ def holdings(task: Task) -> list[list[int]]:
 def samples(task: Task) -> list[list[int]]:
     """Return each device's number of training samples, cluster by cluster."""
     return [list(task.shards[name].sizes) for name in task.config.clusters]
-
-
-def shares(task: Task) -> list[list[float]]:
-    """Return each device's share of all samples, n_k / n, cluster by cluster."""
-    counts = samples(task)
-    total = sum(map(sum, counts))
-    return [[count / total for count in own] for own in counts]

@@ -11,7 +11,7 @@ from sim.errors import InvariantError
 from sim.execution import cache as caching
 from sim.execution import folder
 from sim.execution.cache import Results, Shelf
-from sim.execution.checkpoint import CHECKPOINT, JOURNAL
+from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
 from sim.execution.folder import RUN_LOG, read_manifest, read_tables, write_tables
 from sim.execution.identity import fingerprint
 from sim.execution.log import LOG

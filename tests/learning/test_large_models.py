@@ -124,6 +124,9 @@ def test_devices_refer_to_the_servers_tensors_and_results_are_as_large_as_factor
         assert row["result"] <= 1.1 * row["factors"] and row["on disk"] <= 1.1 * row["factors"]
         assert row["estimate"] == pytest.approx(row["model"] + row["cycles"], rel=0.15)
         assert row["cycles"] - row["plain step"] <= 5 * row["factors"] + 0.01 * row["model"]
+        # Factors of two versions, two states and an offer; the bases are the run's start.
+        assert row["checkpoint"] <= 5 * row["factors"] + 0.01 * row["model"]
+        assert row["its CPU, ms"] < 1000
     assert one["cycles"] <= one["plain step"] + 0.1 * one["model"]
 
 

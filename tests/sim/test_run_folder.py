@@ -262,6 +262,28 @@ def test_the_least_of_all_limits_counts_and_is_read_in_no_time(tmp_path):
             limits.check(few)
 
 
+@pytest.mark.parametrize(
+    ("device", "line"),
+    [
+        ("cpu", "of the disk at /.*; 31.47 TB of it is its model and a checkpoint .*: use -o on a"),
+        pytest.param(
+            "cuda",
+            "of the memory of cuda and .* free; 31.47 TB of it is the model .*: use a smaller",
+            marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here"),
+        ),
+    ],
+)
+def test_a_run_that_fits_into_memory_is_refused_for_its_gpu_or_disk(tmp_path, device, line):
+    """The model is named, and never made."""
+    (tmp_path / "meminfo").write_text("MemAvailable: 99999999999999 kB\n")
+    sizes = {"hidden": 65536, "expert_hidden": 100_000, "layers": 100}
+    built = build(slots(learning={"model": sizes, "device": device}))
+    refused = pytest.raises(sim.InputError, match=f"^the run needs about .* TB {line}")
+    with limited(meminfo=tmp_path / "meminfo", cgroup=tmp_path / "none"), refused:
+        limits.check(built, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_limit_of_the_process_counts():
     before = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
