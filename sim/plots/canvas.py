@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.container import Container
 
 from sim.analysis.critical_path import CriticalPath
@@ -116,6 +117,13 @@ def ink() -> Any:
     return rcParams["text.color"]
 
 
+def ink_on(paper: Any) -> str:
+    """Return black or white: what can be read on a colour, with a contrast of 4.5 to 1 at least."""
+    shares = np.array(to_rgb(paper))
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return "black" if linear @ (0.2126, 0.7152, 0.0722) > 0.179 else "white"
+
+
 def name(text: object, longest: int = LONGEST_NAME) -> str:
     """Return a name as matplotlib writes it letter by letter, without its middle if it is long.
 
@@ -152,9 +160,7 @@ def legend(axes: Axes, handles: Sequence[Artist | Container], names: Sequence[ob
 def _columns(letters: Sequence[int]) -> int:
     """Most columns of a legend, filled one after the other, whose widths fit a line."""
     for columns in range(len(letters), 1, -1):
-        high = -(-len(letters) // columns)
-        widths = [max(letters[at : at + high]) for at in range(0, len(letters), high)]
-        if sum(widths) <= LINE_LETTERS:
+        if sum(max(part) for part in np.array_split(letters, columns)) <= LINE_LETTERS:
             return columns
     return 1
 

@@ -16,7 +16,7 @@ from learning.requests.cluster import Floats, Ints
 from sim.analysis.experts import by_cluster, gating_pattern
 from sim.analysis.rounds import client_word
 from sim.errors import InputError
-from sim.plots.canvas import Drawn, behind, colour, legend, name_ticks, new_axes
+from sim.plots.canvas import Drawn, behind, colour, ink_on, legend, name_ticks, new_axes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,8 +106,9 @@ def gating(self: Drawn, axes: Axes | None = None) -> Axes:
     axes.set_title(f"local processing ratio {np.trace(pattern) / len(clients):.1%}")
     for (client, expert), share in np.ndenumerate(pattern if len(clients) <= FEW else []):
         if share >= 0.005:
-            shown = axes.text(expert, client, f"{share:.0%}", ha="center", va="center", fontsize=7)
-            shown.set_color("white" if share > 0.5 else "black")
+            own = ink_on(image.to_rgba(np.array(share)))
+            text = f"{share:.0%}"
+            axes.text(expert, client, text, color=own, ha="center", va="center", fontsize=7)
     return axes
 
 

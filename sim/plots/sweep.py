@@ -12,13 +12,15 @@ from matplotlib.axes import Axes
 from learning.requests.cluster import Floats, Ints
 from sim.analysis.comparison import FIGURES, LISTED, Figure, figures_listed
 from sim.errors import InputError
-from sim.plots.canvas import behind, legend, name, name_ticks, new_axes, of_methods
+from sim.plots.canvas import behind, ink_on, legend, name, name_ticks, new_axes, of_methods
 
 MARKERS = "os^Dvx+*"
 """One a line, of different shapes and open, as lines may coincide."""
 METHOD = "learning.method"
 FEW = 100
 """Fields up to which each value is written into its own."""
+IN_FIELD: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small"}
+"""How text stands in a field."""
 OF_POINTS = figures_listed("of_points")
 """Figures that comparisons do not have, or not as numbers in one unit."""
 
@@ -73,11 +75,9 @@ def heat_map(
         for number in empty.tolist() if why else ():
             here = rows.slice(int(np.flatnonzero(place == number)[0]), 1).to_pylist()[0]
             up_at, across_at = divmod(number, len(across))
-            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1.0}
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
             reason = (why or str)(here).replace(" ", "\n")
-            axes.text(
-                across_at, up_at, reason, ha="center", va="center", fontsize="small", bbox=box
-            )
+            axes.text(across_at, up_at, reason, color="black", bbox=box, **IN_FIELD)
     return axes
 
 
@@ -169,14 +169,10 @@ def _hatch(axes: Axes, fields: np.ndarray) -> None:
 
 
 def _write(axes: Axes, fields: Floats, figure: Figure) -> None:
-    """Write each value into its field, on dark ones in white."""
+    """Write each value into its field."""
     image = axes.images[0]
     for (row, column), value in np.ndenumerate(fields):
         if np.isnan(value):
             continue
-        red, green, blue, _ = image.to_rgba(np.array([value]))[0]
-        bright = 0.3 * red + 0.6 * green + 0.1 * blue > 0.5
-        text = axes.text(
-            column, row, figure.form(value), ha="center", va="center", fontsize="small"
-        )
-        text.set_color("black" if bright else "white")
+        own = ink_on(image.to_rgba(np.array(value)))
+        axes.text(column, row, figure.form(value), color=own, **IN_FIELD)

@@ -1,10 +1,15 @@
 """Reports in a browser: quiet, offline, readable on a phone, zoomed by wheel and keys."""
 
+import io
 import shutil
 
+import numpy as np
 import pytest
+import yaml
+from PIL import Image
 
 from sim.report import report
+from tests.kit.small import SLOTS
 
 api = pytest.importorskip("playwright.sync_api", reason="install playwright for browser tests")
 CHROMIUM = shutil.which("chromium")
@@ -17,19 +22,25 @@ ARGUMENTS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-PAGES = ("slots", "orbit", "comparison")
+PAGES = ("slots", "orbit", "comparison", "networked", "sweep")
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 
 
 @pytest.fixture
-def folder(runs):
-    """Reports of three kinds."""
+def folder(leomix, runs):
+    """Reports of all kinds, that of a sweep of eight points over two keys among them."""
 
     def make(place):
         place.mkdir()
         report([runs["slots"]], place / "slots.html")
         report([runs["orbit-timing"]], place / "orbit.html")
         report([runs["slots"], runs["slots-synchronous"]], place / "comparison.html")
+        report([runs["nmoe"]], place / "networked.html")
+        (place / "s.yaml").write_text(yaml.safe_dump(SLOTS))
+        keys = ("-p", "learning.method=synchronous,emsfl", "-p", "learning.step_size=0.05,0.1")
+        line = (place / "s.yaml", *keys, "--replications", 2, "--quiet", "-o", place / "swept")
+        assert leomix("sweep", *line, "--set", "stop.cycles=1").status == 0
+        report([place / "swept"], place / "sweep.html")
 
     return runs.made("pages", make)
 
@@ -46,7 +57,7 @@ class Tab:
     """A page, and everything that the browser has to say about it."""
 
     def __init__(self, browser, path, **options):
-        self.context = browser.new_context(**options)
+        self.context = browser.new_context(reduced_motion="reduce", **options)
         self.page = self.context.new_page()
         self.said = []
         self.asked = []
@@ -78,6 +89,7 @@ def tab(browser, folder):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_it_is_quiet_and_asks_for_nothing_but_itself(tab, folder, name):
+    assert (folder / f"{name}.html").stat().st_size < 2_000_000
     opened = tab(name)
     for link in opened.page.locator("nav a, summary").all():
         link.click()
@@ -90,14 +102,67 @@ def test_it_is_quiet_and_asks_for_nothing_but_itself(tab, folder, name):
     assert any("Content Security Policy" in text for text in opened.said)
 
 
+TEXTS = """() => {
+  const shades = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), texts = [];
+  while (walk.nextNode()) {
+    const element = walk.currentNode.parentElement, range = document.createRange();
+    range.selectNodeContents(walk.currentNode);
+    const box = range.getBoundingClientRect(), words = walk.currentNode.data.trim();
+    if (!words || !box.width || element.closest("script") || !element.checkVisibility()) continue;
+    const style = getComputedStyle(element), inside = element.closest("svg");
+    shades.fillStyle = inside ? style.fill : style.color;
+    shades.fillRect(0, 0, 1, 1);
+    const colour = [...shades.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    texts.push([words, colour, [box.left, box.top + scrollY, box.right, box.bottom + scrollY]]);
+  }
+  for (const element of document.querySelectorAll("body *"))
+    element.style.setProperty(element.closest("svg text") ? "fill" : "color", "transparent");
+  return texts;
+}"""
+"""All texts with their colours and places; then they are made invisible."""
+SIDEWAYS = """() => [...document.querySelectorAll("body *")]
+  .filter(one => one.scrollWidth > one.clientWidth + 1 && one.clientWidth
+                 && getComputedStyle(one).overflowX != "visible")
+  .map(one => one.outerHTML.slice(0, 200))"""
+
+
+def luminance(colour):
+    """Relative luminance of an sRGB colour by WCAG 2."""
+    shares = np.asarray(colour) / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def contrasts(page):
+    """The contrast of each text with what most of the picture behind it shows."""
+    texts = page.evaluate(TEXTS)
+    picture = np.asarray(Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB"))
+    found = {}
+    for words, colour, box in texts:
+        left, top, right, bottom = (max(0, round(edge)) for edge in box)
+        behind = picture[top:bottom, left:right].reshape(-1, 3)
+        shades, counts = np.unique(behind, axis=0, return_counts=True)
+        low, high = sorted((luminance(colour), luminance(shades[counts.argmax()])))
+        found[words] = min((high + 0.05) / (low + 0.05), found.get(words, 21.0))
+    return found
+
+
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_phones_and_desktops(tab, name):
-    for viewport in (PHONE, DESKTOP):
-        page = tab(name, viewport).page
-        for section in page.locator("main > section").all():
-            box = section.bounding_box()
-            assert 0 <= box["x"] <= box["x"] + box["width"] <= viewport["width"]
-        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_fits_nothing_scrolls_sideways_and_all_text_stands_out(tab, name, viewport, scheme):
+    page = tab(name, viewport, color_scheme=scheme).page
+    for fold in page.locator("summary").all():
+        fold.click()
+    for section in page.locator("main > section").all():
+        box = section.bounding_box()
+        assert 0 <= box["x"] <= box["x"] + box["width"] <= viewport["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    assert page.evaluate(SIDEWAYS) == []
+    found = contrasts(page)
+    assert len(found) > 60
+    assert {words: ratio for words, ratio in found.items() if ratio < 4.5} == {}
 
 
 def test_the_wheel_zooms_around_the_pointer_and_not_beyond_the_run(tab):
