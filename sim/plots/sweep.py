@@ -47,11 +47,13 @@ def heat_map(
     value: str,
     axes: Axes | None = None,
     why: Callable[[Mapping[str, Any]], str] | None = None,
+    scale: pa.Table | None = None,
 ) -> Axes:
     """Draw the median of a column over all rows with the same x and y.
 
     Rows without a value do not count; a field in which there are some is hatched, and one with
-    nothing else stays empty, or has what ``why`` says of its first row. Raises InputError for a
+    nothing else stays empty, or has what ``why`` says of its first row. Colours span the values of
+    the rows of ``scale``, so that maps of several parts of it compare. Raises InputError for a
     column that the table does not have or that has no numbers.
     """
     (across, column), (up, row) = _levels(rows, x), _levels(rows, y)
@@ -61,6 +63,8 @@ def heat_map(
     axes = axes or new_axes()
     behind(axes, **{x: _plain(across), y: _plain(up)[:, None], figure.head: fields})
     image = axes.imshow(fields, aspect="auto", origin="lower", interpolation="nearest")
+    if scale is not None:
+        image.set_clim(*np.nanquantile(_numbers(scale, value), (0.0, 1.0)))
     missing = np.zeros(fields.shape, bool)
     missing[row[np.isnan(values)], column[np.isnan(values)]] = True
     _hatch(axes, missing)
@@ -165,7 +169,8 @@ def _hatch(axes: Axes, fields: np.ndarray) -> None:
 
     for row, column in np.argwhere(fields).tolist():
         corner = (column - 0.5, row - 0.5)
-        axes.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="////", alpha=0.4, linewidth=0))
+        # Grey shows on the darkest fields and on the brightest ones.
+        axes.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="////", ec="grey", linewidth=0))
 
 
 def _write(axes: Axes, fields: Floats, figure: Figure) -> None:

@@ -48,7 +48,7 @@ def page(folder: Path) -> Page:
         title=f"Sweep {folder.resolve().name}",
         subtitle=f"{len(rows)} points over {', '.join(keys) or 'replications only'}",
         context={
-            **{"keys": keys, "rows": rows, "several": several, "MOST_ROWS": MOST_ROWS},
+            **{"keys": keys, "whole": rows, "several": several, "MOST_ROWS": MOST_ROWS},
             **{each.__name__: each for each in (heat_map, lines, why_none, in_words, as_yaml)},
             **(compared(group_runs([*runs.values()])) if several else {}),
             **drawn,
