@@ -21,6 +21,7 @@ from learning.config import LearningConfig, ModelConfig
 from learning.data.samples import InputSpec
 from learning.models.interface import MODELS, Maker, expert_of, is_gate, names_of
 from learning.models.moe import Gate, Residency
+from learning.models.stacked import Tensors
 from learning.rng import stream
 
 
@@ -79,7 +80,7 @@ def skeleton(config: LearningConfig, spec: InputSpec, maker: Maker, here: Reside
     return model.eval()
 
 
-def fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def fill(model: nn.Module, tensors: Tensors) -> None:
     """Give ``model`` parameters, and buffers as far as they are named, by path.
 
     A parameter that goes by several paths is named by the first and takes its place at all.

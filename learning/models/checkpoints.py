@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -15,6 +14,7 @@ from learning.architecture.kinds import kind_of, text_shape
 from learning.config import ModelConfig
 from learning.files import at_once, open_tensors, read_object
 from learning.models.interface import is_gate, names_of
+from learning.models.stacked import Tensors
 
 INDEX = "model.safetensors.index.json"
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -115,7 +115,7 @@ def checkpoint_weights(config: ModelConfig, model: nn.Module) -> dict[str, Tenso
     return {name: _read(place) for name, place in found.items()}
 
 
-def save_checkpoint(folder: Path, config: ModelConfig, tensors: Mapping[str, Tensor]) -> None:
+def save_checkpoint(folder: Path, config: ModelConfig, tensors: Tensors) -> None:
     """Write a Mixtral folder that Hugging Face loads, from tensors by stored name.
 
     With ``score.weight`` it is one for sequence classification, else a language model.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from learning.models.build import (
 )
 from learning.models.interface import MODELS, Maker, buffers_of, expert_of, is_gate, names_of
 from learning.models.moe import MoELayer, Residency, forward_with_routing, tokens_of
+from learning.models.stacked import Tensors
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Traits:
     alone: str = ""
 
 
-Gradients = Mapping[str, Tensor]
+Gradients = Tensors
 Train = Callable[[nn.Module, Tensor, Tensor, bool], Gradients]
 """``train(model, x, y, together)``: the gradients of two devices with the same samples, (2, ...),
 or of one, (...), as local training computes them."""

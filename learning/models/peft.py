@@ -16,11 +16,11 @@ from learning.architecture.kinds import kind_of
 from learning.config import ModelConfig
 from learning.files import open_tensors, read_object
 from learning.models.interface import Names, expert_of, is_gate, names_of
+from learning.models.stacked import Tensors
 
 PREFIX = "base_model.model."
 WEIGHTS, CONFIG, ABOUT = "adapter_model.safetensors", "adapter_config.json", "leomix.json"
 
-Tensors = Mapping[str, Tensor]
 Shapes = Mapping[str, tuple[int, ...]]
 
 

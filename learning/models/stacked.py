@@ -14,12 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+Tensors = Mapping[str, Tensor]
+"""Tensors by name."""
+
 NARROW = 12
 """Columns below which torch multiplies and normalises a transposed matrix two to five times as
 fast (MKL, 32 and 64 bits; batches of small matrices, measured with 1 to 64 columns)."""
 
 
-def with_tensors(model: nn.Module, tensors: Mapping[str, Tensor], path: str = "") -> nn.Module:
+def with_tensors(model: nn.Module, tensors: Tensors, path: str = "") -> nn.Module:
     """Return a copy of ``model`` whose parameters and buffers are ``tensors`` by path.
 
     What is not named stays. The modules are copied, and nothing is changed in ``model`` itself:

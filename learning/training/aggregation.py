@@ -14,7 +14,7 @@ from learning.config import LoraConfig
 from learning.invariants import WEIGHTS, check_shares, violation
 from learning.models.interface import ADDED_A, ADDED_B, expert_of
 from learning.models.moe import product
-from learning.models.stacked import in_single
+from learning.models.stacked import Tensors, in_single
 from learning.training.device_state import DELTA, FACTOR, finite_rows
 from learning.training.task import Task
 
@@ -24,8 +24,8 @@ Masks = Sequence[Sequence[bool]]
 
 def aggregate(
     task: Task,
-    server: Mapping[str, Tensor],
-    offered: Mapping[str, Tensor],
+    server: Tensors,
+    offered: Tensors,
     *,
     cluster: str,
     who: Sequence[bool],
@@ -59,8 +59,8 @@ def aggregate(
 
 def add_changes(
     task: Task,
-    server: Mapping[str, Tensor],
-    offered: Mapping[str, Tensor],
+    server: Tensors,
+    offered: Tensors,
     experts: Mapping[int, Sequence[float]],
     gate: Sequence[float] | None = None,
     cut: int | None = None,
@@ -81,15 +81,20 @@ def add_changes(
         weights = gate if expert is None else experts.get(expert)
         if weights is None or (expert is None and not task.is_shared(name)):
             continue
-        matrix = FACTOR + name.removesuffix(".weight")
+        matrix, lora = FACTOR + name.removesuffix(".weight"), task.config.model.lora
         if name.endswith(".weight") and f"{matrix}.a" in offered:
             a, b = offered[f"{matrix}.a"], offered[f"{matrix}.b"]
-            if tensor.dtype == torch.bfloat16 and not task.traits.batched:
+            stays = tensor.dtype == torch.bfloat16 and not task.traits.batched
+            left, right = _factors_of_sum(lora, a, b, weights, name, cut, looks=stays)
+            if stays:
                 for part in (name, name + ADDED_A, name + ADDED_B):
                     after.pop(part, None)
-                after |= _beside(task.config.model.lora, server, a, b, weights, name, cut)
-            else:
-                after[name] = tensor + _change(task.config.model.lora, a, b, weights, name, cut)
+                after |= _beside(server, name, left / lora.scale, right, lora.scale)
+                continue
+            change = left @ right
+            if not change.isfinite().all():  # of finite factors: raises with the device's number
+                change = weighted_sum(product(a, b, lora.scale), weights, name)
+            after[name] = tensor + change
         elif DELTA + name in offered:
             after[name] = tensor + summed(offered[DELTA + name], weights, name)
         elif name in offered:
@@ -109,21 +114,14 @@ def summed(changes: Tensor, weights: Sequence[float], name: str) -> Tensor:
 
 
 def _beside(
-    lora: LoraConfig,
-    server: Mapping[str, Tensor],
-    a: Tensor,
-    b: Tensor,
-    weights: Sequence[float],
-    name: str,
-    cut: int | None,
+    server: Tensors, name: str, left: Tensor, right: Tensor, scale: float
 ) -> dict[str, Tensor]:
     """Return what becomes of a matrix of sixteen bits, (out, in): it stays, with factors beside.
 
     Once they would be larger than the matrix, they are added to it in single precision. What is
-    added would vanish in sixteen bits.
+    added, ``scale left right``, would vanish in sixteen bits.
     """
-    left, right = _factors_of_sum(lora, a, b, weights, name, cut, looks=True)
-    left, sent = left / lora.scale, right.to(server[name].dtype)
+    sent = right.to(server[name].dtype)
     if torch.equal(sent.to(right), right):  # A as it was sent: half the memory, and nothing lost
         right = sent
     if name + ADDED_A in server:
@@ -131,23 +129,7 @@ def _beside(
         right = torch.cat([server[name + ADDED_A], right])
     if left.numel() + right.numel() < server[name].numel():
         return {name: server[name], name + ADDED_A: right, name + ADDED_B: left}
-    return {name: server[name] + lora.scale * (left @ in_single(right))}
-
-
-def _change(
-    lora: LoraConfig,
-    a: Tensor,
-    b: Tensor,
-    weights: Sequence[float],
-    name: str,
-    cut: int | None,
-) -> Tensor:
-    """Return what one matrix moves by, (out, in), out of ``a`` (K, r, in) and ``b`` (K, out, r)."""
-    left, right = _factors_of_sum(lora, a, b, weights, name, cut)
-    moved = left @ right
-    if not moved.isfinite().all():  # a product of finite factors: raises with the device's number
-        return weighted_sum(product(a, b, lora.scale), weights, name)
-    return moved
+    return {name: server[name] + scale * (left @ in_single(right))}
 
 
 def _factors_of_sum(
@@ -161,9 +143,10 @@ def _factors_of_sum(
 ) -> tuple[Tensor, Tensor]:
     """Return factors of ``scale sum_k w_k B_k A_k``: those of the devices side by side.
 
-    They are (out, K r) and (K r, in); the devices' products are not made one by one. Averages of
-    factors are of rank r, and so is the sum where all have the same A. What is ``cut`` is the
-    nearest matrix of that rank or, of factors that are averaged, their first rows.
+    Out of ``a`` (K, r, in) and ``b`` (K, out, r) they are (out, K r) and (K r, in); the devices'
+    products are not made one by one. Averages of factors are of rank r, and so is the sum where all
+    have the same A. What is ``cut`` is the nearest matrix of that rank or, of factors that are
+    averaged, their first rows.
     """
     if lora.aggregate == "average":
         total = sum(weights)
@@ -274,7 +257,7 @@ def _weighted(
 
 def average(
     task: Task,
-    *held: Mapping[str, Tensor],
+    *held: Tensors,
     clusters: Sequence[str],
     who: Masks,
     names: Sequence[str] = (),

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from learning.models.interface import ADDED_A, ADDED_B
 from learning.models.moe import product
-from learning.models.stacked import in_single
+from learning.models.stacked import Tensors, in_single
 from learning.training.device_state import BASE, DELTA, FACTOR
 from learning.training.task import Task
 
 
-def zeros(
-    task: Task, server: Mapping[str, Tensor], *, devices: int | None = None
-) -> dict[str, Tensor]:
+def zeros(task: Task, server: Tensors, *, devices: int | None = None) -> dict[str, Tensor]:
     """Return zeros like the server's tensors, or (K, ...) for each of ``devices``."""
     rows = () if devices is None else (devices,)
     whole = {name: t for name, t in server.items() if not name.endswith((ADDED_A, ADDED_B))}
@@ -24,7 +22,7 @@ def zeros(
 
 
 def changes(
-    task: Task, offered: Mapping[str, Tensor], *, who: Sequence[bool] | None = None
+    task: Task, offered: Tensors, *, who: Sequence[bool] | None = None
 ) -> dict[str, Tensor]:
     """Return what each device offers as changes (K, ...) by stored name; factors as matrices.
 
@@ -48,17 +46,13 @@ def changes(
     return {n: t.index_fill(0, torch.tensor(others, device=t.device), 0) for n, t in found.items()}
 
 
-def models(
-    task: Task, offered: Mapping[str, Tensor], state: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
+def models(task: Task, offered: Tensors, state: Tensors) -> dict[str, Tensor]:
     """Return the models (K, ...) that devices' bases become by what they offer, by stored name."""
     moved = changes(task, offered)
     return {n: offered[n] if n in offered else state[BASE + n] + moved[n] for n in moved}
 
 
-def towards(
-    task: Task, offered: Mapping[str, Tensor], server: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
+def towards(task: Task, offered: Tensors, server: Tensors) -> dict[str, Tensor]:
     """Return what is offered as a whole as the changes that lead there from ``server``."""
     after = {}
     for name, tensor in offered.items():

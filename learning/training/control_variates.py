@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from learning.models.interface import is_gate
-from learning.models.stacked import by_row
+from learning.models.stacked import Tensors, by_row
 from learning.training.aggregation import weighted_sum
 from learning.training.task import Task
 
 
 def renewed(
     task: Task,
-    own: Mapping[str, Tensor],
-    server: Mapping[str, Tensor],
-    changes: Mapping[str, Tensor],
+    own: Tensors,
+    server: Tensors,
+    changes: Tensors,
     *,
     who: Sequence[bool],
     rounds: Sequence[int],
@@ -41,12 +41,7 @@ def renewed(
 
 
 def moved(
-    task: Task,
-    server: Mapping[str, Tensor],
-    after: Mapping[str, Tensor],
-    before: Mapping[str, Tensor],
-    *,
-    shares: Sequence[float],
+    task: Task, server: Tensors, after: Tensors, before: Tensors, *, shares: Sequence[float]
 ) -> dict[str, Tensor]:
     """Return ``c + sum_i p_i (c_i+ - c_i)``, the shares p (K,) being those of all samples."""
     free = [name for name in server if name not in task.buffers]

@@ -24,12 +24,11 @@ from torch import Tensor
 from learning.architecture.costs import as_sent
 from learning.models.interface import ADDED_A, ADDED_B, expert_of, is_of
 from learning.models.moe import fresh_a, product
-from learning.models.stacked import by_row, in_single
+from learning.models.stacked import Tensors, by_row, in_single
 from learning.rng import stream
 from learning.training.task import Task
 
 State = dict[str, Tensor]
-Tensors = Mapping[str, Tensor]
 Versions = Sequence[Sequence[int]]
 
 BASE = "base."
@@ -199,7 +198,7 @@ def remembered_of(state: Tensors, moved: Mapping[str, str]) -> State:
     return found
 
 
-def as_remembered(memory: Mapping[str, Tensor], moved: Mapping[str, str]) -> State:
+def as_remembered(memory: Tensors, moved: Mapping[str, str]) -> State:
     """Invert :func:`remembered_of`."""
     names = {path: name for name, path in moved.items()}
     found: State = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NotRequired, TypedDict, cast
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from learning.metrics import column_of, measured
 from learning.models.moe import forward_with_routing, gates_of, tokens_of
-from learning.models.stacked import in_single
+from learning.models.stacked import Tensors, in_single
 from learning.training.device_state import model_of_device, whole
 from learning.training.task import Samples, Task, in_batches, rows_at_once
 
@@ -38,10 +38,7 @@ class Score(TypedDict):
 
 
 def evaluate(
-    task: Task,
-    server: Mapping[str, Tensor],
-    only: tuple[int, ...] | None = None,
-    metrics: Sequence[str] = (),
+    task: Task, server: Tensors, only: tuple[int, ...] | None = None, metrics: Sequence[str] = ()
 ) -> list[Score]:
     """Test the Top-K model on each cluster's test set, in the order of the clusters.
 
@@ -69,7 +66,7 @@ def _together(parts: Sequence[Tensor]) -> Iterator[Tensor]:
     yield torch.cat(waiting)
 
 
-def final_tensors(task: Task, server: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def final_tensors(task: Task, server: Tensors) -> dict[str, Tensor]:
     """Return all tensors of the trained model, backbone included."""
     tensors = {**task.backbone, **whole(task, server)}
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
@@ -118,7 +115,7 @@ def expert_relevance(model: nn.Module, batches: Iterable[Batch]) -> NDArray[np.f
     return counts.numpy() / pairs
 
 
-def trial_relevance(task: Task, server: Mapping[str, Tensor]) -> list[list[float]]:
+def trial_relevance(task: Task, server: Tensors) -> list[list[float]]:
     """Return the relevance (C, E) of the server's experts to each cluster's trial data."""
     model, found = task.model(server), []
     for name in task.config.clusters:
@@ -150,12 +147,7 @@ class Served(TypedDict):
     loss: list[list[float]]
 
 
-def usage(
-    task: Task,
-    state: Mapping[str, Tensor],
-    cluster: str,
-    reach: Sequence[Sequence[bool]],
-) -> Served:
+def usage(task: Task, state: Tensors, cluster: str, reach: Sequence[Sequence[bool]]) -> Served:
     """Run every device's model over its own samples, its gate kept to ``reach`` (K, E).
 
     An expert serves a sample if the gate gives it a weight above 0 for any of its tokens in any

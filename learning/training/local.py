@@ -13,7 +13,7 @@ from torch.func import functional_call
 from learning.config import MASKS
 from learning.models.interface import ADDED_A, ADDED_B, expert_of, is_gate, is_of
 from learning.models.moe import Residency
-from learning.models.stacked import cross_entropy, in_single, with_tensors
+from learning.models.stacked import Tensors, cross_entropy, in_single, with_tensors
 from learning.training import sgd
 from learning.training.device_state import (
     BASE,
@@ -34,8 +34,8 @@ from learning.training.task import Task, in_batches
 
 def train(
     task: Task,
-    own: Mapping[str, Tensor],
-    *others: Mapping[str, Tensor],
+    own: Tensors,
+    *others: Tensors,
     servers: int,
     versions: Sequence[Sequence[int]],
     rounds: Sequence[int],
@@ -90,8 +90,8 @@ def _dealt(task: Task, state: State, *, rounds: Sequence[int], **arguments: Any)
 
 def train_rounds(
     task: Task,
-    state: Mapping[str, Tensor],
-    *memories: Mapping[str, Tensor],
+    state: Tensors,
+    *memories: Tensors,
     cluster: str,
     rounds: Sequence[int],
     first_round: Sequence[int],
@@ -197,7 +197,7 @@ LARGEST_EMBEDDING = 1 << 24
 
 
 def _before_experts(
-    task: Task, model: nn.Module, cluster: str, shared: Mapping[str, Tensor]
+    task: Task, model: nn.Module, cluster: str, shared: Tensors
 ) -> tuple[Tensor, ...]:
     """Return a cluster's samples as what comes before the first experts makes of them.
 
@@ -220,11 +220,7 @@ def _before_experts(
 
 
 def loss_of(
-    model: nn.Module,
-    shared: Mapping[str, Tensor],
-    together: bool,
-    tied: bool = False,
-    embedded: bool = False,
+    model: nn.Module, shared: Tensors, together: bool, tied: bool = False, embedded: bool = False
 ) -> sgd.Loss:
     """Return the cross-entropy of ``model`` as a function of all its tensors but ``shared``.
 
@@ -233,12 +229,12 @@ def loss_of(
     :func:`_before_experts` makes of them.
     """
 
-    def stacked(tensors: Mapping[str, Tensor]) -> Callable[..., Tensor]:
+    def stacked(tensors: Tensors) -> Callable[..., Tensor]:
         run: Any = with_tensors(model, {**shared, **tensors})
         logits = run.after_embedding if embedded else run
         return lambda *batch: cross_entropy(in_single(logits(*batch[:-1])), batch[-1])
 
-    def of_one(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+    def of_one(tensors: Tensors, x: Tensor, y: Tensor) -> Tensor:
         logits: Tensor = functional_call(model, {**shared, **tensors}, (x,), tie_weights=tied)
         # As functional.cross_entropy to the last bit of the gradient.
         return in_single(logits).log_softmax(-1).gather(-1, y[..., None]).sum() / -y.shape[-1]
@@ -255,7 +251,7 @@ BESIDE = "+"
 def _as_run(loss: sgd.Loss, task: Task) -> sgd.Loss:
     """Return ``loss`` of tensors in the format that they are run in, factors in one."""
 
-    def joined(tensors: sgd.Tensors) -> dict[str, Tensor]:
+    def joined(tensors: Tensors) -> dict[str, Tensor]:
         run: dict[str, Tensor] = {}
         parts: dict[str, list[Tensor]] = {}
         for name, tensor in tensors.items():
@@ -273,7 +269,7 @@ def _as_run(loss: sgd.Loss, task: Task) -> sgd.Loss:
 
 
 def _beside(
-    task: Task, state: Mapping[str, Tensor], routed: Collection[int], moved: Mapping[str, str]
+    task: Task, state: Tensors, routed: Collection[int], moved: Mapping[str, str]
 ) -> dict[str, list[tuple[Tensor, Tensor]]]:
     """Return pairs of frozen factors (K, r, in), (K, out, r) by the matrix that they belong to.
 
@@ -299,7 +295,7 @@ def _beside(
 
 
 def _moved_names(
-    task: Task, state: Mapping[str, Tensor], experts: Collection[int], gate: bool
+    task: Task, state: Tensors, experts: Collection[int], gate: bool
 ) -> dict[str, str]:
     """Return the state names that are trained, with their paths in the model."""
     moved = {}
@@ -313,10 +309,7 @@ def _moved_names(
 
 
 def _frozen(
-    task: Task,
-    state: Mapping[str, Tensor],
-    routed: Collection[int],
-    moved: Mapping[str, str],
+    task: Task, state: Tensors, routed: Collection[int], moved: Mapping[str, str]
 ) -> dict[str, Tensor]:
     """Return the frozen tensors (K, ...) by model path, with changes that are not trained added."""
     frozen = {}
@@ -359,7 +352,7 @@ def barred(task: Task, allowed: Tensor) -> Tensor:
     return nothing.masked_fill(~allowed, -torch.inf)
 
 
-def _shared_rows(stacked: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _shared_rows(stacked: Tensors) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Split tensors (K, ...) into those that are equal on all devices, as one, and the others.
 
     Values decide, so that a state gives the same bits whether it was computed or loaded.
@@ -375,7 +368,7 @@ def _shared_rows(stacked: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict
 
 
 def _check_experts(
-    state: Mapping[str, Tensor], experts: Collection[int], routed: Collection[int], gate: bool
+    state: Tensors, experts: Collection[int], routed: Collection[int], gate: bool
 ) -> None:
     if not experts and not gate:
         raise ValueError("nothing to train: name at least one expert or train the gate")

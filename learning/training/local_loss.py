@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from learning.models.moe import product
+from learning.models.stacked import Tensors
 from learning.training import sgd
 from learning.training.device_state import BASE, FACTOR
 from learning.training.task import Task
@@ -20,8 +21,8 @@ OWN = ":"
 def with_term(
     task: Task,
     loss: sgd.Loss,
-    state: Mapping[str, Tensor],
-    memories: tuple[Mapping[str, Tensor], ...],
+    state: Tensors,
+    memories: tuple[Tensors, ...],
     moved: Mapping[str, str],
     *,
     place: str,
@@ -47,11 +48,11 @@ def with_term(
     frozen = {f"{n}{OWN}{name}": t for n, part in enumerate(dicts) for name, t in part.items()}
     scale = task.config.model.lora.scale
 
-    def weight(path: tuple[str, ...], base: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
+    def weight(path: tuple[str, ...], base: Tensor, tensors: Tensors) -> Tensor:
         trained = [_stacked(tensors[one], task.traits.batched) for one in path]
         return trained[0] if len(trained) == 1 else base + product(trained[0], trained[1], scale)
 
-    def of(tensors: Mapping[str, Tensor]) -> Any:
+    def of(tensors: Tensors) -> Any:
         plain = loss({name: tensor for name, tensor in tensors.items() if OWN not in name})
         server, *memory = (
             {name: _stacked(tensors[f"{n}{OWN}{name}"], task.traits.batched) for name in part}

@@ -8,19 +8,18 @@ its slots, tensors of the same shape (K, ...), and for Adam a count of steps (K,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from learning.config import OptimizerConfig, ScheduleConfig
-from learning.models.stacked import by_row
+from learning.models.stacked import Tensors, by_row
 
 STEPS = "steps"
 """The slot of the count of steps."""
 
-Tensors = Mapping[str, Tensor]
 Rate = float | Tensor
 """A learning rate: one for all, or (K, 1, ...) for devices whose rates differ."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from learning.training.aggregation import summed
+from learning.models.stacked import Tensors
+from learning.training.aggregation import client_weights, summed
 from learning.training.device_state import (
     FACTOR,
     OPTIMIZER,
@@ -30,11 +31,7 @@ POOLED = "pooled"
 
 
 def pooled_rounds(
-    task: Task,
-    server: Mapping[str, Tensor],
-    *before: Mapping[str, Tensor],
-    rounds: int,
-    first_round: int,
+    task: Task, server: Tensors, *before: Tensors, rounds: int, first_round: int
 ) -> State:
     """Return what one client that holds the samples of all devices has after local rounds.
 
@@ -54,15 +51,13 @@ def pooled_rounds(
     return train(alone, own, server, servers=1, gate=True, masked=False, **counts, **here)
 
 
-def pooled_model(
-    task: Task, server: Mapping[str, Tensor], own: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
+def pooled_model(task: Task, server: Tensors, own: Tensors) -> dict[str, Tensor]:
     """Return the server's model as the one client has it."""
     state = assembled(task, own, server, versions=of_one_model(task, devices=1))
     return {**server, **model_of_device(task, state, 0)}
 
 
-def scores_alone(task: Task, *states: Mapping[str, Tensor], clusters: Sequence[str]) -> list[Score]:
+def scores_alone(task: Task, *states: Tensors, clusters: Sequence[str]) -> list[Score]:
     """Test every device's own model on its cluster's test set; return the means over devices."""
     means: list[Score] = []
     for cluster, state in zip(clusters, states, strict=True):
@@ -78,14 +73,10 @@ def scores_alone(task: Task, *states: Mapping[str, Tensor], clusters: Sequence[s
     return means
 
 
-def mean_model(
-    task: Task, *states: Mapping[str, Tensor], clusters: Sequence[str]
-) -> dict[str, Tensor]:
+def mean_model(task: Task, *states: Tensors, clusters: Sequence[str]) -> dict[str, Tensor]:
     """Return the mean of all devices' models, by their samples."""
-    total = sum(sum(task.shards[cluster].sizes) for cluster in clusters)
-    models, shares = [], []
-    for cluster, state in zip(clusters, states, strict=True):
-        for device, size in enumerate(task.shards[cluster].sizes):
-            models.append(model_of_device(task, state, device))
-            shares.append(size / total)
+    devices = [range(task.devices(cluster)) for cluster in clusters]
+    shares = client_weights(task, clusters, [[True] * len(own) for own in devices], weighted=True)
+    pairs = zip(states, devices, strict=True)
+    models = [model_of_device(task, state, device) for state, own in pairs for device in own]
     return {n: summed(torch.stack([model[n] for model in models]), shares, n) for n in models[0]}

@@ -5,10 +5,9 @@ ICLR 2021 (arXiv 2003.00295). The mean change of the clients takes the gradient'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from torch import Tensor
 
+from learning.models.stacked import Tensors
 from learning.training.device_state import whole
 from learning.training.task import Task
 
@@ -18,8 +17,8 @@ M, V = "m.", "v."
 
 def moments(
     task: Task,
-    change: Mapping[str, Tensor],
-    before: Mapping[str, Tensor] | None = None,
+    change: Tensors,
+    before: Tensors | None = None,
     *,
     kind: str,
     beta1: float,
@@ -55,12 +54,7 @@ def _second(kind: str, v: Tensor, square: Tensor, beta2: float) -> Tensor:
 
 
 def step(
-    task: Task,
-    server: Mapping[str, Tensor],
-    moments: Mapping[str, Tensor],
-    *,
-    step_size: float,
-    tau: float,
+    task: Task, server: Tensors, moments: Tensors, *, step_size: float, tau: float
 ) -> dict[str, Tensor]:
     """Return the server's model ``x + step_size m / (sqrt(v) + tau)``, or ``x + step_size m``.
 

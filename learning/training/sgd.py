@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from learning.config import OptimizerConfig, ScheduleConfig
-from learning.models.stacked import by_row
+from learning.models.stacked import Tensors, by_row
 from learning.rng import draw_below, stream
 from learning.training.optimizers import Optimizer, factor, of_devices, remembered
 from learning.training.task import Task
@@ -26,7 +26,6 @@ from learning.training.task import Task
 # An operation without a rule of its own runs device by device: that is what is wanted then.
 warnings.filterwarnings("ignore", "There is a performance drop because we have not yet")
 
-Tensors = Mapping[str, Tensor]
 Batch = tuple[Tensor, ...]
 """What a loss takes beside the tensors: inputs and labels of one minibatch, for example."""
 Loss = Callable[[Tensors], Callable[..., Tensor]]

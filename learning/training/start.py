@@ -41,6 +41,7 @@ from learning.models.interface import (
 )
 from learning.models.moe import Residency, forward_with_routing, tokens_of
 from learning.models.peft import of_another_model, read_adapter
+from learning.models.stacked import Tensors
 from learning.policies.model_splitting import home_clusters
 from learning.rng import stream
 from learning.training.local import loss_of
@@ -229,9 +230,7 @@ def build_task(config: LearningConfig) -> Task:
     )
 
 
-def _gradients_at_start(
-    model: nn.Module, x: Tensor, y: Tensor, together: bool
-) -> Mapping[str, Tensor]:
+def _gradients_at_start(model: nn.Module, x: Tensor, y: Tensor, together: bool) -> Tensors:
     """Return the gradients of one device, or of two with the same samples at once."""
     weights = {path: p.detach() for path, p in model.named_parameters() if p.requires_grad}
     others = {path: p.detach() for path, p in model.named_parameters() if not p.requires_grad}

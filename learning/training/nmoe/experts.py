@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -13,11 +13,10 @@ from torch.nn import functional
 from learning.config import ModelConfig
 from learning.models.interface import expert_of
 from learning.models.nmoe import PersonalExpert
+from learning.models.stacked import Tensors
 from learning.training.nmoe.extractor import EXTRACTOR, extractor_in, pretext
 from learning.training.sgd import Descent, draw_of, each, train
 from learning.training.task import Samples, Task, in_batches, pool
-
-Tensors = Mapping[str, Tensor]
 
 
 def first_client(task: Task, cluster: str) -> int:

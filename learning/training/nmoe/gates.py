@@ -15,11 +15,11 @@ from torch.nn import functional
 from learning.config import ModelConfig, OptimizerConfig
 from learning.models.moe import Gate, Residency, Routing
 from learning.models.nmoe import answer, losses, mixed
+from learning.models.stacked import Tensors
 from learning.requests.peers import Node
 from learning.rng import stream
 from learning.training.local import barred
 from learning.training.nmoe.experts import (
-    Tensors,
     drawn_experts,
     features_of,
     first_client,
