@@ -300,15 +300,14 @@ class Learner:
         experts: Sequence[int],
         *,
         gate: bool,
-        masked: bool,
-        mask: str = "-inf",
+        mask: str | None = None,
         reach: Mask | None = None,
         local_loss: LocalLoss | None = None,
     ) -> Held:
         """Train ``rounds`` (K,) local rounds on ``experts``, and what is shared if ``gate``.
 
-        ``masked`` restricts the gate to ``experts``: the logits of others become ``mask``, ``-inf``
-        or ``zero`` as the paper writes. ``reach`` (K, E) restricts each device's gate further.
+        A ``mask`` restricts the gate to ``experts``: the logits of others become ``-inf``, or
+        ``zero`` as the paper writes. ``reach`` (K, E) restricts each device's gate further.
         ``local_loss`` is added to the loss of every minibatch.
         """
         if not np.count_nonzero(rounds):
@@ -330,7 +329,6 @@ class Learner:
             first_round=first_round,
             experts=list(experts),
             gate=gate,
-            masked=masked,
             mask=mask,
             reach=reach,
         )

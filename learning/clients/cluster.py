@@ -296,8 +296,7 @@ class ClusterState:
             self.rounds,
             experts,
             gate=gate,
-            masked=mask is not None,
-            mask=mask or "-inf",
+            mask=mask,
             reach=None if self._alike else self.holds & self._among(experts),
             local_loss=self.local_loss(),
         )

@@ -35,7 +35,7 @@ def losses(task: Task, steps: int, samples: int) -> list[float]:
     here: dict[str, Any] = {"cluster": cluster, "experts": task.all_experts}
     one = of_one_model(task, devices=1)
     before = load(small, server, **here, who=[True], adapter_epoch=[0])
-    how: dict[str, Any] = {"rounds": [1], "first_round": [0], "gate": True, "masked": False}
+    how: dict[str, Any] = {"rounds": [1], "first_round": [0], "gate": True}
     after = train(small, before, server, servers=1, versions=one, **here, **how)
     found = []
     for state in (before, after):

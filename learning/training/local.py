@@ -97,8 +97,7 @@ def train_rounds(
     first_round: Sequence[int],
     experts: Collection[int],
     gate: bool,
-    masked: bool,
-    mask: str = "-inf",
+    mask: str | None = None,
     reach: Sequence[Sequence[bool]] | None = None,
     local_loss: Mapping[str, Any] | None = None,
 ) -> State:
@@ -108,7 +107,7 @@ def train_rounds(
     tensors of it.
 
     ``experts`` move by equations (26) and (38) and, with ``gate``, what is shared by (27) and
-    (40), both at the same point; all else is frozen. ``masked`` restricts the gate to ``experts``,
+    (40), both at the same point; all else is frozen. A ``mask`` restricts the gate to ``experts``,
     equation (43); ``reach`` (K, E) restricts each device's gate further, to its own part of them,
     so that no other expert moves there. ``local_loss`` names a term that is added to the loss, and
     gets the ``memories`` (:mod:`learning.training.local_loss`). Apart from rounding, a device's
@@ -118,7 +117,7 @@ def train_rounds(
     Raises :class:`ValueError` for counts that do not fit the cluster, for experts that are not
     held, and for an unmasked gate on devices that do not hold every expert.
     """
-    routed = tuple(sorted(experts)) if masked else task.all_experts
+    routed = task.all_experts if mask is None else tuple(sorted(experts))
     if task.all_experts:
         _check_experts(state, experts, routed, gate)
     moved = _moved_names(task, state, experts, gate)
@@ -128,7 +127,7 @@ def train_rounds(
         routed,
         tuple(sorted(tuned)),
         dense=task.traits.batched,
-        masked=MASKS[mask],
+        masked=MASKS[mask or "-inf"],
         own_reach=reach is not None,
         recomputed=task.config.checkpoint_activations,
     )
@@ -376,7 +375,7 @@ def _check_experts(
     if missing := sorted((set(experts) | set(routed)) - set(held)):
         raise ValueError(
             f"expert {missing[0]} is not held (held: {held}) but the gate may route to it; "
-            "download it or train with masked=True"
+            "download it or train with a mask"
         )
     if not routed:
         raise ValueError("a masked gate needs at least one expert to route to")

@@ -48,7 +48,7 @@ def pooled_rounds(
     past = [*kept, server] if kept else []
     own = load(alone, whole(task, server), *past, who=[True], adapter_epoch=[first_round], **here)
     counts: dict[str, Any] = {"rounds": [rounds], "first_round": [first_round]}
-    return train(alone, own, server, servers=1, gate=True, masked=False, **counts, **here)
+    return train(alone, own, server, servers=1, gate=True, **counts, **here)
 
 
 def pooled_model(task: Task, server: Tensors, own: Tensors) -> dict[str, Tensor]:

@@ -81,7 +81,7 @@ def ours(task: Task, state: Mapping[str, Tensor], masked: bool) -> dict[str, Ten
     """Train one round of every device."""
     return train_rounds(
         task, state, cluster="a", rounds=(1,) * DEVICES, first_round=(0,) * DEVICES,
-        experts=TRAINED, gate=False, masked=masked,
+        experts=TRAINED, gate=False, mask="-inf" if masked else None,
     )  # fmt: skip
 
 
@@ -184,7 +184,7 @@ def fedavg(work: Work, rounds: int, model: ModelConfig = MIXTURE, optimizer: str
     server, experts = learner.start(), list(range(learner.architecture.experts))
     for number in range(rounds):
         state = learner.load(server, None, "a", everybody, experts, zero)
-        state = learner.train(state, "a", zero + 1, zero + number, experts, gate=True, masked=False)
+        state = learner.train(state, "a", zero + 1, zero + number, experts, gate=True)
         offered = learner.offer(state, experts, gate=True)
         server = learner.aggregate(server, offered, "a", experts, everybody, gate=True)
     learner.force(server)

@@ -99,8 +99,7 @@ def measured(folder: Path, devices: int) -> dict[str, float]:
     with _peak() as cycles:
         for number in range(2):
             state = learner.load(server, state, "a", who, EXPERTS, none + number)
-            how = {"gate": False, "masked": False}
-            state = learner.train(state, "a", none + 1, none + number, EXPERTS, **how)
+            state = learner.train(state, "a", none + 1, none + number, EXPERTS, gate=False)
             result = result or _result(learner.values.force(state.own))
             sent = learner.offer(state, EXPERTS, gate=False)
             state = learner.commit(state, "a", who, none + number + 1, EXPERTS, gate=False)

@@ -32,9 +32,8 @@ def ours(folder, devices):
     learner = Learner(replace(config, data=replace(config.data, tokens=TOKENS), **sizes))
     who, none = np.ones(devices, bool), np.zeros(devices, np.int64)
     state = learner.load(learner.start(), None, "a", who, [0], none)
-    how = {"gate": False, "masked": True}
     return lambda turn: learner.force(
-        learner.train(state, "a", none + 1, none + turn, [0], **how).own
+        learner.train(state, "a", none + 1, none + turn, [0], gate=False, mask="-inf").own
     )
 
 

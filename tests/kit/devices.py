@@ -59,11 +59,10 @@ class Devices:
     def receive_gate(self, server: State, state: State, who: Any) -> State:
         return self._done(device_state.load_gate, state, server, (-1,), who=who)
 
-    def train(self, state, rounds=1, *, first=0, experts=(1,), mask="-inf", **how: Any) -> State:
+    def train(self, state, rounds=1, *, first=0, experts=(1,), **how: Any) -> State:
         counts = {"rounds": self.each(rounds), "first_round": self.each(first)}
-        how = {"gate": False, "masked": False, **how}
-        said = {"cluster": self.cluster, "experts": experts, "mask": mask}
-        return {**state, **training.train_rounds(self.task, state, **said, **counts, **how)}
+        how = {"cluster": self.cluster, "experts": experts, "gate": False, **counts, **how}
+        return {**state, **training.train_rounds(self.task, state, **how)}
 
     def fold(self, state, *, who=True, generation=1, experts=None, gate=True) -> State:
         how = self._how(who, generation, experts)

@@ -115,7 +115,7 @@ def test_devices_hold_the_sum_of_changes_cut_to_their_ranks(mode, down):
         kept = first + wanted[2 if mode == "merge" else 6]
         found = learner.force(server)[f"{name}.weight"].numpy()
         np.testing.assert_allclose(found, kept, atol=1e-12)
-        state = learner.train(state, "a", none + 2, none, EXPERTS, gate=True, masked=False)
+        state = learner.train(state, "a", none + 2, none, EXPERTS, gate=True)
         sent = learner.offer(state, EXPERTS, gate=True)
         a, b = factors(learner.force(sent), name)
         assert not a[0, 1:].any() and not b[0, :, 1:].any() and a[1, 1:].any() and b[1, :, 1:].any()

@@ -109,7 +109,7 @@ def held(task, server, experts=EVERY):
 
 def trained(task, server, reach=REACH, experts=EVERY, rounds=(2, 2, 2)):
     reach = {} if reach is None else {"reach": reach}
-    how = {"experts": experts, "gate": True, "masked": True, **reach}
+    how = {"experts": experts, "gate": True, "mask": "-inf", **reach}
     return Devices(task, "A").train(held(task, server, experts), rounds, **how)
 
 

@@ -23,8 +23,8 @@ CONFIG = LearningConfig(3, ("a", "b"), (4, 2), MODEL, precision="float64")
 @needs_cuda
 @pytest.mark.parametrize("rank", [2, None])
 @pytest.mark.parametrize("batched", [True, False])
-@pytest.mark.parametrize("masked", [True, False])
-def test_cuda_ends_where_the_cpu_does(rank, batched, masked):
+@pytest.mark.parametrize("mask", ["-inf", None])
+def test_cuda_ends_where_the_cpu_does(rank, batched, mask):
     config = replace(CONFIG, model=replace(MODEL, lora=LoraConfig(rank=rank)))
     server, ends = start_model(build_task(config)), []
     for name in ("cpu", "cuda"):
@@ -32,7 +32,7 @@ def test_cuda_ends_where_the_cpu_does(rank, batched, masked):
             replace(build_task(replace(config, device=name)), traits=Traits(batched=batched))
         )
         state = devices.receive({n: tensor.to(name) for n, tensor in server.items()})
-        how = {"experts": (0, 1), "gate": not masked, "masked": masked}
+        how = {"experts": (0, 1), "gate": mask is None, "mask": mask}
         ends.append(devices.train(state, (3, 1, 0, 2), **how))
     for name, tensor in ends[0].items():
         torch.testing.assert_close(ends[1][name].cpu(), tensor, atol=1e-9, rtol=1e-9)
@@ -43,7 +43,7 @@ def test_sixteen_bits_train_on_cuda_and_lower_the_loss():
     learner = Learner(replace(CONFIG, device="cuda", precision="bfloat16", step_size=0.2))
     server, who, zero = learner.start(), np.ones(4, bool), np.zeros(4, np.int64)
     state = learner.load(server, None, "a", who, [0, 1, 2], zero)
-    state = learner.train(state, "a", zero + 20, zero, [0, 1, 2], gate=True, masked=False)
+    state = learner.train(state, "a", zero + 20, zero, [0, 1, 2], gate=True)
     offered = learner.offer(state, [0, 1, 2], gate=True)
     after = learner.aggregate(server, offered, "a", [0, 1, 2], who)
     before_loss, after_loss = (learner.evaluate(model)[0]["loss"] for model in (server, after))

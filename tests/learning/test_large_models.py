@@ -51,8 +51,7 @@ def cycle(learner, server, number=0, states=None, scale=0.1, gate=True):
     none = 0 * who
     for name in learner.config.clusters:
         state = learner.load(server, states.get(name), name, who, EXPERTS, none + number)
-        how = {"gate": gate, "masked": False}
-        state = learner.train(state, name, none + 1, none + number, EXPERTS, **how)
+        state = learner.train(state, name, none + 1, none + number, EXPERTS, gate=gate)
         sent = learner.offer(state, EXPERTS, gate=gate)
         states[name] = learner.commit(state, name, who, none + number + 1, EXPERTS, gate=gate)
         server = learner.aggregate(server, sent, name, EXPERTS, who, gate=gate, scale=scale)
@@ -84,7 +83,7 @@ def test_what_is_trained_is_kept_in_single_precision_and_sent_in_sixteen_bits(fo
     server = learner.start()
     assert {t.dtype for t in learner.force(server).values()} == {torch.bfloat16}
     state = learner.load(server, None, "a", who, EXPERTS, none)
-    state = learner.train(state, "a", none + 1, none, EXPERTS, gate=True, masked=False)
+    state = learner.train(state, "a", none + 1, none, EXPERTS, gate=True)
     formats = {name: tensor.dtype for name, tensor in learner.force(state).items()}
     own = {name: kind for name, kind in formats.items() if not name.startswith("base.")}
     assert set(own.values()) == {torch.float32}
@@ -107,8 +106,9 @@ def test_pieces_of_a_minibatch_and_recomputed_layers_give_the_same_gradients(fol
         for learner in (learner_of(folder, "float32", **same, **more), small):
             who, none = np.ones(2, bool), np.zeros(2, np.int64)
             state = learner.load(learner.start(), None, "a", who, EXPERTS, none)
-            how = {"gate": True, "masked": False}
-            ends.append(learner.force(learner.train(state, "a", none + 1, none, EXPERTS, **how)))
+            ends.append(
+                learner.force(learner.train(state, "a", none + 1, none, EXPERTS, gate=True))
+            )
     for number, end in enumerate(ends):
         for name, tensor in ends[number % 2].items():
             torch.testing.assert_close(end[name], tensor, rtol=0, atol=1e-7, msg=name)
@@ -189,12 +189,11 @@ def test_devices_that_hold_different_versions_train_from_their_own(folder, preci
     both, none = np.ones(2, bool), np.zeros(2, np.int64)
     first = learner.start()
     second = cycle(learner, first)
-    how = {"gate": True, "masked": False}
 
     def trained(state):
-        state = learner.train(state, "a", none + 1, none, [0], **how)
+        state = learner.train(state, "a", none + 1, none, [0], gate=True)
         state = learner.commit(state, "a", both, none + 7, [0], gate=False)
-        return learner.train(state, "a", none + 1, none + 1, EXPERTS, **how)
+        return learner.train(state, "a", none + 1, none + 1, EXPERTS, gate=True)
 
     old, new = (learner.load(server, None, "a", both, EXPERTS, none) for server in (first, second))
     mixed = learner.load(second, old, "a", np.array([False, True]), EXPERTS, none)

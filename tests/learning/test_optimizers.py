@@ -62,7 +62,7 @@ def assert_alike(learner, state, device, expected):
 
 
 def trained(learner, state, rounds, first):
-    return learner.train(state, "a", np.array(rounds), np.array(first), [], gate=True, masked=False)
+    return learner.train(state, "a", np.array(rounds), np.array(first), [], gate=True)
 
 
 @pytest.mark.parametrize(("kind", "torchs", "arguments"), OPTIMIZERS)

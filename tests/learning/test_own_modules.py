@@ -155,7 +155,7 @@ def one_round(configuration):
     learner, who, zeros = Learner(configuration), np.ones(2, bool), np.zeros(2, int)
     server = learner.start()
     state = learner.load(server, None, "a", who, [0, 1], zeros)
-    state = learner.train(state, "a", np.array([2, 1]), zeros, [0, 1], gate=True, masked=False)
+    state = learner.train(state, "a", np.array([2, 1]), zeros, [0, 1], gate=True)
     sent = learner.offer(state, [0, 1], gate=True)
     assert learner.not_finite(state) == learner.not_finite(sent) == []
     server = learner.aggregate(server, sent, "a", [0, 1], who, gate=True)

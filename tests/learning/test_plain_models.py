@@ -101,7 +101,7 @@ def test_a_round_gives_what_a_loop_of_plain_pytorch_gives(kind, arguments):
     start = {names.path(n): t for n, t in learner.force(learner.final(learner.start())).items()}
     who, zeros, rounds = np.ones(2, bool), np.zeros(2, int), np.array([2, 1])
     state = learner.load(learner.start(), None, "a", who, [], zeros)
-    state = learner.train(state, "a", rounds, zeros, [], gate=True, masked=False)
+    state = learner.train(state, "a", rounds, zeros, [], gate=True)
     sent = learner.offer(state, [], gate=True)
     server = learner.aggregate(learner.start(), sent, "a", [], who, gate=True)
     merged = {names.path(n): t for n, t in learner.force(learner.final(server)).items()}

@@ -68,14 +68,14 @@ def alone(task, state, device, rounds, first, experts, gate, held):
 
 
 @pytest.mark.parametrize(
-    ("experts", "gate", "masked"),
-    [((1,), False, False), ((), True, False), (EVERY, True, False), ((0, 2), False, True)],
+    ("experts", "gate", "mask"),
+    [((1,), False, None), ((), True, None), (EVERY, True, None), ((0, 2), False, "-inf")],
 )
-def test_every_device_ends_where_plain_pytorch_does(task, devices, state, experts, gate, masked):
+def test_every_device_ends_where_plain_pytorch_does(task, devices, state, experts, gate, mask):
     before = {name: tensor.clone() for name, tensor in state.items()}
     rounds, first = (3, 1, 0, 2), (1, 4, 0, 7)
-    after = devices.train(state, rounds, first=first, experts=experts, gate=gate, masked=masked)
-    held = experts if masked else EVERY
+    after = devices.train(state, rounds, first=first, experts=experts, gate=gate, mask=mask)
+    held = EVERY if mask is None else experts
     for device in range(4):
         expected = alone(task, state, device, rounds[device], first[device], experts, gate, held)
         for name, tensor in after.items():
@@ -106,7 +106,7 @@ def test_what_one_device_ends_with_depends_on_no_call_and_no_other_device(device
     assert after["factor.expert.1.0.up.b"][2].isnan().all()
     # a masked gate makes the other experts unnecessary
     fewer = {n: t for n, t in state.items() if ".expert." not in n or ".expert.1." in n}
-    with_all, without = (devices.train(some, 2, masked=True) for some in (state, fewer))
+    with_all, without = (devices.train(some, 2, mask="-inf") for some in (state, fewer))
     assert moved(without, with_all) == set()
 
 
@@ -156,7 +156,7 @@ def test_requests_that_do_not_fit_are_refused(devices, server):
     for arguments, message in (
         ({"rounds": (1, 1)}, "rounds is .* needs 4 counts"),
         ({"experts": ()}, "nothing to train"),
-        ({"experts": (), "gate": True, "masked": True}, "at least one expert"),
+        ({"experts": (), "gate": True, "mask": "-inf"}, "at least one expert"),
         ({"experts": (3,)}, r"expert 3 is not held \(held: \(0, 1, 2\)\)"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -208,10 +208,10 @@ def made(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("masked", [None, "-inf", "zero"])
-def test_all_at_once_is_one_by_one(kind, masked):
+@pytest.mark.parametrize("mask", [None, "-inf", "zero"])
+def test_all_at_once_is_one_by_one(kind, mask):
     devices, (fresh, drifted) = made(kind)
-    arguments = {"masked": masked is not None, "mask": masked or "-inf"}
+    arguments = {"mask": mask}
     after = assert_alike(devices, fresh, experts=(0, 2), **arguments)
     assert [bool(moved(fresh, after, device)) for device in range(6)] == [n > 0 for n in UNEVEN]
     assert ("stem.weight" in after) == (kind == "images, backbone")
@@ -225,7 +225,9 @@ ROUNDS = st.tuples(*[st.integers(0, 2)] * 6).filter(any)
 SOME_EXPERTS = st.sets(st.integers(0, 2), min_size=1)
 
 
-@given(ROUNDS, SOME_EXPERTS, st.booleans(), st.booleans(), st.sampled_from([0, 1]))
-def test_any_rounds_experts_and_gate(rounds, experts, gate, masked, start):
+@given(
+    ROUNDS, SOME_EXPERTS, st.booleans(), st.sampled_from([None, "-inf"]), st.sampled_from([0, 1])
+)
+def test_any_rounds_experts_and_gate(rounds, experts, gate, mask, start):
     devices, states = made("lora")
-    assert_alike(devices, states[start], rounds, experts=experts, gate=gate, masked=masked)
+    assert_alike(devices, states[start], rounds, experts=experts, gate=gate, mask=mask)
