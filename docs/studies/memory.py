@@ -21,7 +21,7 @@ from learning.architecture.costs import architecture
 from learning.architecture.kinds import KINDS, resolved, text_shape
 from learning.config import DataConfig, LearningConfig, ModelConfig
 from learning.data.samples import InputSpec
-from learning.models import MODELS, Residency
+from learning.models import Residency
 from learning.models.build import skeleton
 from learning.training.sgd import each, gradients
 
@@ -66,7 +66,7 @@ def _measured_bytes(config: LearningConfig, held: tuple[int, ...]) -> int:
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     spec = InputSpec("choices", (1, 2, TOKENS), 1, config.model.vocabulary)
-    model = skeleton(config, spec, MODELS.find(config.model.kind), Residency(held, held))
+    model = skeleton(config, spec, Residency(held, held))
     weights = {
         path: 0.02 * torch.randn(p.shape, dtype=torch.bfloat16, device="cuda")
         for path, p in model.named_parameters()

@@ -60,7 +60,7 @@ def _draw(
     return np.asarray(rng.uniform(-bound, bound, shape), np.float32)
 
 
-def skeleton(config: LearningConfig, spec: InputSpec, maker: Maker, here: Residency) -> nn.Module:
+def skeleton(config: LearningConfig, spec: InputSpec, here: Residency | None = None) -> nn.Module:
     """Return a model to be run with tensors that it is given, in evaluation mode.
 
     A shipped kind has parameters of shapes only, and buffers on the device (but for the reach of
@@ -71,9 +71,9 @@ def skeleton(config: LearningConfig, spec: InputSpec, maker: Maker, here: Reside
     device = config.device
     if config.model.kind not in MODELS.shipped:
         seed = int(stream(config.seed, "init", "module").integers(2**63))
-        made = _made_from(seed, maker, config.model, spec, here)
+        made = _made_from(seed, config.model, spec, here)
         return made.to(device, torch_dtype(config)).eval()
-    model = make_shapes(maker, config.model, spec, here)
+    model = make_shapes(config.model, spec, here)
     for path, buffer in list(model.named_buffers()):
         if not buffer.is_meta:
             setattr(*_owner(model, path), buffer.to(device))
@@ -102,13 +102,13 @@ def _owner(model: nn.Module, path: str) -> tuple[nn.Module, str]:
 
 
 def random_model(
-    config: LearningConfig, spec: InputSpec, maker: Maker, here: Residency
+    config: LearningConfig, spec: InputSpec, here: Residency | None = None
 ) -> nn.Module:
     """Return a :func:`skeleton` with the parameters that the run begins with.
 
     A shipped kind gets those that :func:`initialise` draws, a module of one's own keeps its own.
     """
-    model = skeleton(config, spec, maker, here)
+    model = skeleton(config, spec, here)
     if config.model.kind in MODELS.shipped:
         drawn = initialise(model, config.seed, {path for path, _ in model.named_parameters()})
         dtype = torch_dtype(config)
@@ -130,13 +130,15 @@ LONGEST_CAUSE = 160
 """Most characters of the cause that a message repeats."""
 
 
-def make_model(maker: Maker, config: ModelConfig, spec: InputSpec, here: Residency) -> nn.Module:
-    """Call ``maker``: a shipped kind's with all three, else as :func:`_arguments` says.
+def make_model(config: ModelConfig, spec: InputSpec, here: Residency | None = None) -> nn.Module:
+    """Call the kind's maker: a shipped one with all three, else as :func:`_arguments` says.
 
-    Raises :class:`ValueError` where it fails or makes no module, and for modules with lazy
-    parameters, tied experts or gates, or MoE layers of another configuration.
+    Without ``here`` all experts are in memory. Raises :class:`ValueError` where it fails or makes
+    no module, and for modules with lazy parameters, tied experts or gates, or MoE layers of another
+    configuration.
     """
-    shipped = config.kind in MODELS.shipped
+    maker, shipped = MODELS.find(config.kind), config.kind in MODELS.shipped
+    here = here or Residency(tuple(range(config.experts)))
     given = {"config": config, "spec": spec, "here": here}
     keywords = given if shipped else _arguments(maker, config, given)
     if shipped:
@@ -178,18 +180,19 @@ def named_by(maker: Maker) -> set[str]:
         return set()
 
 
-def make_shapes(maker: Maker, config: ModelConfig, spec: InputSpec, here: Residency) -> nn.Module:
+def make_shapes(config: ModelConfig, spec: InputSpec, here: Residency | None = None) -> nn.Module:
     """Return :func:`make_model` on the device "meta": tensors have shapes, and take no memory.
 
     A module of one's own that cannot be made so, since it computes with its tensors, is real.
     """
+    MODELS.find(config.kind)  # so that what its module makes while it is imported is real
     try:
         with torch.device("meta"):
-            return make_model(maker, config, spec, here)
+            return make_model(config, spec, here)
     except ValueError:
         if config.kind in MODELS.shipped:
             raise
-        return _made_from(0, maker, config, spec, here)
+        return _made_from(0, config, spec, here)
 
 
 def refusal(kind: str, why: str) -> ValueError:
@@ -237,9 +240,9 @@ def _faults(model: object, config: ModelConfig, here: Residency) -> Iterator[str
 
 
 def _made_from(
-    seed: int, maker: Maker, config: ModelConfig, spec: InputSpec, here: Residency
+    seed: int, config: ModelConfig, spec: InputSpec, here: Residency | None
 ) -> nn.Module:
     """Return the model made in memory; what it draws from torch comes from ``seed``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return make_model(maker, config, spec, here)
+        return make_model(config, spec, here)

@@ -25,7 +25,7 @@ from learning.models.build import (
     refusal,
     single_expert,
 )
-from learning.models.interface import MODELS, Maker, buffers_of, expert_of, is_gate, names_of
+from learning.models.interface import MODELS, buffers_of, expert_of, is_gate, names_of
 from learning.models.moe import MoELayer, Residency, forward_with_routing, tokens_of
 from learning.models.stacked import Tensors
 
@@ -51,22 +51,20 @@ Train = Callable[[nn.Module, Tensor, Tensor, bool], Gradients]
 or of one, (...), as local training computes them."""
 
 
-def try_out(
-    config: LearningConfig, maker: Maker, spec: InputSpec, x: Tensor, y: Tensor, train: Train
-) -> Traits:
+def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train: Train) -> Traits:
     """Run the model whole, with one expert, and as devices ``train`` it: on (n, ...), (n,).
 
     Raises :class:`ValueError` that names the kind and what is wrong: an exception in its code,
     logits of another shape, parameters without a gradient, numbers that no seed decides.
     """
     kind, everything = config.model.kind, tuple(range(config.model.experts))
-    model = random_model(config, spec, maker, Residency(everything))
+    model = random_model(config, spec)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise refusal(kind, "has no parameters to train")
     _check_forward(kind, model, x, y, spec)
     if everything:
         for sized, held in ((single_expert(config), (0,)), (config, everything[-1:])):
-            single = random_model(sized, spec, maker, Residency(held))
+            single = random_model(sized, spec, Residency(held))
             _check_forward(kind, single, x, y, spec)
     draws = _check_training(config, model, x, y)
     tied = len(list(model.parameters())) < len(list(model.named_parameters(remove_duplicate=False)))
@@ -74,7 +72,7 @@ def try_out(
 
     def gradients(together: bool) -> Gradients:
         here = Residency(everything, everything, dense=together)
-        model = random_model(config, spec, maker, here).train(config.trains_backbone)
+        model = random_model(config, spec, here).train(config.trains_backbone)
         return train(model, x, y, together)
 
     try:
@@ -180,9 +178,7 @@ def takes_config(kind: str) -> bool:
 
 def has_experts(config: LearningConfig, spec: InputSpec) -> bool:
     """Return whether the model has MoE layers; without any it is a plain one."""
-    maker = MODELS.find(config.model.kind)
-    model = make_shapes(maker, config.model, spec, Residency(tuple(range(config.model.experts))))
-    return bool(names_of(model).layers)
+    return bool(names_of(make_shapes(config.model, spec)).layers)
 
 
 def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
@@ -191,8 +187,7 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
     Raises :class:`ValueError` for experts that differ.
     """
     everything = tuple(range(config.model.experts))
-    maker = MODELS.find(config.model.kind)
-    plain = make_shapes(maker, config.model, spec, Residency(everything))
+    plain = make_shapes(config.model, spec)
     names = names_of(plain)
     kept = dict(plain.named_parameters()) | buffers_of(plain)
     shapes = {names.stored(path): tuple(tensor.shape) for path, tensor in kept.items()}
@@ -215,7 +210,7 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
     ):
         raise ValueError(f"{config.model.kind!r}: experts and layers must all have the same shape")
     all_targets = replace(config.model, lora=LoraConfig(rank=1))
-    tuned = make_shapes(maker, all_targets, spec, Residency(everything, everything))
+    tuned = make_shapes(all_targets, spec, Residency(everything, everything))
     stored = [names.stored(path) for path, _ in tuned.named_parameters()]
     first = [name.split(".", 3)[3] for name in stored if name.startswith("expert.0.0.")]
     return ModelTensors(

@@ -19,7 +19,7 @@ from torch.nn import functional
 from learning.architecture.kinds import pretraining_of
 from learning.config import LearningConfig
 from learning.data import load_samples
-from learning.data.samples import FederatedSamples, InputSpec, join
+from learning.data.samples import InputSpec, join
 from learning.models.build import (
     fill,
     initialise,
@@ -32,8 +32,6 @@ from learning.models.build import (
 from learning.models.custom import Traits, try_out
 from learning.models.interface import (
     MODELS,
-    Maker,
-    Names,
     buffers_of,
     expert_of,
     is_gate,
@@ -105,7 +103,7 @@ def _tuned_expert(task: Task, expert: int, samples: Samples, steps: int) -> dict
     own = {name: tensor for name, tensor in task.initial.items() if expert_of(name) == first}
     if not steps:
         return {_of_expert(expert, name): tensor for name, tensor in own.items()}
-    model = skeleton(single_expert(task.config), task.spec, task.maker, Residency(held=(0,)))
+    model = skeleton(single_expert(task.config), task.spec)
     names = {path: task.names.stored(path) for path, _ in model.named_parameters()}
     weights = dict(task.initial)
     weights |= {_of_expert(0, name): tensor.clone() for name, tensor in own.items()}
@@ -139,7 +137,7 @@ def _pretrained_gates(
     """
     everywhere = replace(task.config.model, top_k=task.config.model.experts)
     here = Residency(held=task.all_experts, dense=True)
-    model = skeleton(replace(task.config, model=everywhere), task.spec, task.maker, here)
+    model = skeleton(replace(task.config, model=everywhere), task.spec, here)
     known = {n: t for n, t in task.initial.items() if expert_of(n) is None} | experts
     tensors = {task.names.path(name): tensor for name, tensor in known.items()}
     gates = {p: n for p, _ in model.named_parameters() if is_gate(n := task.names.stored(p))}
@@ -194,17 +192,15 @@ def build_task(config: LearningConfig) -> Task:
     Raises :class:`ValueError` for an unknown kind of model or data, data that a model cannot
     take, an empty shard, and a broken checkpoint.
     """
-    maker = MODELS.find(config.model.kind)
     samples = load_samples(config)
-    everything = Residency(held=tuple(range(config.model.experts)))
-    model = make_shapes(maker, config.model, samples.spec, everything)
+    model = make_shapes(config.model, samples.spec)
     names = names_of(model)
     trial = {name: to_tensors(arrays, config) for name, arrays in samples.trial.items()}
     traits = Traits(getattr(model, "batched", True))
     if config.model.kind not in MODELS.shipped:
         pooled = pool(trial)
         two = pooled.at(torch.tensor([0, -1], device=pooled.y.device))
-        traits = try_out(config, maker, samples.spec, two.x, two.y, _gradients_at_start)
+        traits = try_out(config, samples.spec, two.x, two.y, _gradients_at_start)
         if config.micro_batch and (traits.draws or (config.trains_backbone and buffers_of(model))):
             raise ValueError(
                 f"learning.micro_batch: {config.model.kind!r} draws at random, or keeps statistics "
@@ -212,7 +208,6 @@ def build_task(config: LearningConfig) -> Task:
             )
     return Task(
         config=config,
-        maker=maker,
         names=names,
         spec=samples.spec,
         shards={
@@ -221,7 +216,7 @@ def build_task(config: LearningConfig) -> Task:
         },
         trial=trial,
         test={name: to_tensors(arrays, config) for name, arrays in samples.test.items()},
-        initial=_initial(config, samples, maker, names, trial),
+        initial=_initial(config, samples.spec, trial),
         traits=traits,
         buffers=frozenset(map(names.stored, buffers_of(model))),
         frozen=frozenset(
@@ -245,18 +240,14 @@ def _gradients_at_start(model: nn.Module, x: Tensor, y: Tensor, together: bool) 
 
 
 def _initial(
-    config: LearningConfig,
-    samples: FederatedSamples,
-    maker: Maker,
-    names: Names,
-    trial: Mapping[str, Samples],
+    config: LearningConfig, spec: InputSpec, trial: Mapping[str, Samples]
 ) -> dict[str, Tensor]:
     """Return weights from checkpoints, of a pre-trained dense model, or random ones."""
-    spec, steps = samples.spec, pretraining_of(config)
+    steps = pretraining_of(config)
     if steps.backbone_steps and not config.model.checkpoints:
-        return _dense(config, spec, maker, names, pool(trial), steps.backbone_steps)
-    everything = Residency(held=tuple(range(config.model.experts)))
-    model = skeleton(config, spec, maker, everything)
+        return _dense(config, spec, pool(trial), steps.backbone_steps)
+    model = skeleton(config, spec)
+    names = names_of(model)
     read: dict[str, Tensor] = {}
     if config.model.checkpoints:
         from learning.models.checkpoints import checkpoint_weights
@@ -268,13 +259,13 @@ def _initial(
         drawn = initialise(model, config.seed, wanted)
         read |= {names.stored(path): tensor for path, tensor in drawn.items()}
     else:
-        read = _stored_tensors(model, names) | read
+        read = _stored_tensors(model) | read
     return {name: _placed(tensor, config) for name, tensor in read.items()}
 
 
-def _stored_tensors(model: nn.Module, names: Names) -> dict[str, Tensor]:
+def _stored_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Return what a model has learnt, buffers too, by stored name."""
-    kept = dict(model.named_parameters()) | buffers_of(model)
+    names, kept = names_of(model), dict(model.named_parameters()) | buffers_of(model)
     return {names.stored(path): tensor.detach() for path, tensor in kept.items()}
 
 
@@ -284,15 +275,11 @@ def _placed(tensor: Tensor, config: LearningConfig) -> Tensor:
 
 
 def _dense(
-    config: LearningConfig,
-    spec: InputSpec,
-    maker: Maker,
-    names: Names,
-    trial: Samples,
-    steps: int,
+    config: LearningConfig, spec: InputSpec, trial: Samples, steps: int
 ) -> dict[str, Tensor]:
     """Pre-train a dense model on the pooled trial data: backbone, and what experts start from."""
-    model = random_model(single_expert(config), spec, maker, Residency(held=(0,)))
+    model = random_model(single_expert(config), spec)
+    names = names_of(model)
     moved = [
         parameter
         for path, parameter in model.named_parameters()
@@ -301,8 +288,7 @@ def _dense(
     rng = stream(config.seed, "pretrain", "dense")
     batches = rng.integers(0, len(trial.y), (steps, DENSE_BATCH_SIZE))
     fit(torch.optim.SGD(moved, lr=DENSE_STEP_SIZE), task_loss(model, trial), batches)
-    trained = _stored_tensors(model, names)
-    return {name: tensor for name, tensor in trained.items() if not is_gate(name)}
+    return {name: t for name, t in _stored_tensors(model).items() if not is_gate(name)}
 
 
 # Training of a few modules of one model on one machine: what the server does before the start.

@@ -16,7 +16,7 @@ from learning.config import LearningConfig
 from learning.data.samples import InputSpec, SampleArrays
 from learning.models.build import fill, skeleton, torch_dtype
 from learning.models.custom import Traits
-from learning.models.interface import ADDED_A, ADDED_B, MODELS, Maker, Names, expert_of, is_gate
+from learning.models.interface import ADDED_A, ADDED_B, MODELS, Names, expert_of, is_gate
 from learning.models.moe import Residency
 from learning.models.stacked import with_tensors
 
@@ -69,7 +69,6 @@ class Task:
     """
 
     config: LearningConfig
-    maker: Maker
     names: Names
     spec: InputSpec
     shards: Mapping[str, Shards]
@@ -149,7 +148,7 @@ class Task:
 
     def skeleton(self, here: Residency) -> nn.Module:
         """Return a new model without memory (device "meta")."""
-        return skeleton(self.config, self.spec, self.maker, here)
+        return skeleton(self.config, self.spec, here)
 
     def shapes(self, here: Residency) -> nn.Module:
         """Return a :meth:`skeleton` made once, to be run with tensors given and never changed.

@@ -68,7 +68,7 @@ def skeleton(
     with torch.device("meta"):
         everything = tuple(range(config.experts))
         here = Residency(held=everything if held is None else held)
-        return make_model(MixtralMoE, config, spec, here)
+        return make_model(config, spec, here)
 
 
 def loaded(

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from learning.models import MODELS, Residency
+from learning.models import Residency
 from tests.kit import learning as kit
 from tests.kit import training
 from tests.kit.devices import Devices
@@ -46,8 +46,7 @@ def test_the_closed_form_of_every_kind_is_what_its_modules_hold(kind, spec, keys
         data = DataConfig(kind="npz", path=str(tmp_path / "i.npz"), trial_samples=10)
     config = config_of(kind, data=data, **keys)
     said = kit.kinds.tensors_of(config)
-    everything = Residency(tuple(range(config.model.experts)))
-    model = training.skeleton(config, spec, MODELS.find(kind), everything)
+    model = training.skeleton(config, spec)
     names = training.names_of(model)
     shapes = {names.stored(path): tuple(p.shape) for path, p in model.named_parameters()}
     for layer in range(2):
@@ -119,7 +118,7 @@ def test_flops_are_those_that_torch_counts():
     """Experts, gate, head and the backbone's linear maps of a text model; scores left out."""
     config = config_of("mixtral", experts=2, top_k=1, **TEXT)
     spec = InputSpec("choices", (4, 2, 16), 4, 50)
-    model = training.skeleton(config, spec, MODELS.find("mixtral"), Residency((0,)))
+    model = training.skeleton(config, spec, Residency((0,)))
     model.to_empty(device="cpu").eval()
     x = torch.zeros(3, 4, 2, 16, dtype=torch.int64)
     x[:, :, 1, 1:] = 1
