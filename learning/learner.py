@@ -411,12 +411,6 @@ class Learner:
         """Return each device's number of training samples n_k, cluster by cluster."""
         return list(self.number(SAMPLES))
 
-    def shares(self) -> list[list[float]]:
-        """Return each device's share of all samples, n_k / n, cluster by cluster."""
-        counts = self.samples()
-        total = sum(map(sum, counts))
-        return [[count / total for count in own] for own in counts]
-
     def relevance(self, server: Handle) -> list[list[float]]:
         """Expert relevance (29) on every cluster's trial data, (C, E). Forces ``server``."""
         return list(self.number(RELEVANCE, server))

@@ -62,11 +62,6 @@ class Architecture:
         """How many experts the model has."""
         return self.config.model.experts
 
-    @property
-    def top_k(self) -> int:
-        """How many of them serve a token."""
-        return self.config.model.top_k
-
     @cached_property
     def expert_parameters(self) -> int:
         """Weights of one expert over all layers."""
@@ -197,7 +192,7 @@ class Architecture:
     def _round_cost(
         self, trained: tuple[int, ...], held: tuple[int, ...], gate: bool, samples: int, copies: int
     ) -> Cost:
-        active = min(self.top_k, max(len(held), 1))
+        active = min(self.config.model.top_k, max(len(held), 1))
         moving = min(active, len(trained)) * self.tuned_parameters
         weights = active * self.expert_parameters + min(active, len(trained)) * self._factors
         weights += self.gate_parameters + self._multiplied_parameters
@@ -431,7 +426,7 @@ def footprint(config: LearningConfig, cycles: int) -> Footprint:
     at_once = min(config.batch_size, config.micro_batch or config.batch_size)
     tokens = at_once * sizes.rows.sequences * sizes.rows.tokens
     if kind_of(model.kind).is_text:  # device by device
-        activations: float = sizes.activations(sizes.top_k)
+        activations: float = sizes.activations(model.top_k)
         if config.checkpoint_activations:
             activations *= RECOMPUTED / model.layers
             activations += KEPT * model.layers * model.hidden

@@ -162,6 +162,14 @@ class Method(ABC):
         term, copies = partial(self.local_loss, me), self.payload_copies
         return ClusterState(self.learner, me, term, copies, self.memory_copies)
 
+    def measure_samples(self, default: int) -> Generator[Request, Any, dict[str, Ints]]:
+        """Return each device's number of samples, (K,) by cluster; timing-only: ``default``."""
+        clusters = self.world.clusters
+        alike = [[default] * cluster.devices for cluster in clusters]
+        counts = yield Measure("samples", self.learner.samples, alike)
+        pairs = zip(clusters, counts, strict=True)
+        return {cluster.name: np.array(own, np.int64) for cluster, own in pairs}
+
     @property
     def memory_copies(self) -> int:
         """Sets of tensors like those trained that a device keeps in memory for its local loss."""
@@ -237,12 +245,9 @@ class GlobalModelMethod(Method):
 
     def measure_shares(self) -> Generator[Request, Any, dict[str, Floats]]:
         """Return each device's share of all samples, (K,) by cluster; timing-only: all alike."""
-        clusters = self.world.clusters
-        devices = sum(cluster.devices for cluster in clusters)
-        default = [[1 / devices] * cluster.devices for cluster in clusters]
-        shares = yield Measure("shares", self.learner.shares, default)
-        pairs = zip(clusters, shares, strict=True)
-        return {cluster.name: np.array(share) for cluster, share in pairs}
+        counts = yield from self.measure_samples(1)
+        total = sum(own.sum() for own in counts.values())
+        return {name: own / total for name, own in counts.items()}
 
     def send(self, devices: ClusterState, name: str = "", carry: bool = True) -> Protocol:
         """Upload what a cluster has on its way, and collect what has come through."""

@@ -206,9 +206,8 @@ class EmsFl(GlobalModelMethod):
 
     def measure_relevance(self, name: str) -> Generator[Request, Any, Floats]:
         """Relevance of every expert for every cluster (29), shape (C, E)."""
-        default = paired_relevance(
-            len(self.world.clusters), len(self.experts), self.learner.architecture.top_k
-        )
+        top_k = self.learner.config.model.top_k
+        default = paired_relevance(len(self.world.clusters), len(self.experts), top_k)
         weights = self.weights
         measured = yield Measure(name, lambda: self.learner.relevance(weights), default.tolist())
         return np.asarray(measured)

@@ -24,9 +24,9 @@ class PlainLoop:
         learner = built.learner
         self.config, self.task = learner.config, learner.task
         self.x = {name: t.clone() for name, t in learner.force(learner.start()).items()}
-        own = learner.shares()
+        own = np.concatenate(learner.samples())
         self.clients = [(c.name, k) for c in built.plan.clusters for k in range(c.devices)]
-        self.p = dict(zip(self.clients, np.concatenate(own).tolist(), strict=True))
+        self.p = dict(zip(self.clients, (own / own.sum()).tolist(), strict=True))
         self.done = dict.fromkeys(self.clients, 0)
         self.zero = {name: torch.zeros_like(t) for name, t in self.x.items()}
 

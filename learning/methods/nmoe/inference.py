@@ -124,7 +124,7 @@ class Query:
     def routes(self, reach: Mask) -> Measure:
         """Route the samples among the experts in ``reach`` (N,), if timing-only in turn."""
         system, client, experts = self.system, self.client, np.flatnonzero(reach)
-        k = min(system.learner.architecture.top_k, len(experts))
+        k = min(system.learner.config.model.top_k, len(experts))
         first = self.number * self.options.inference_batch + np.arange(self.size)
         places = (first[:, None] * k + np.arange(k)) % len(experts)
         held = [system.tested()]

@@ -23,7 +23,6 @@ from learning.requests.cluster import (
     Floats,
     Ints,
     Mask,
-    Measure,
     Meet,
     Note,
     Request,
@@ -91,11 +90,7 @@ class Networked(Method):
 
     def prepare(self) -> Protocol:
         """Count the samples of each client; in a timing-only run those of a local round."""
-        clusters = self.world.clusters
-        default = [[self.sizes.samples] * cluster.devices for cluster in clusters]
-        counts = yield Measure("samples", self.learner.samples, default)
-        pairs = zip(clusters, counts, strict=True)
-        self.samples = {cluster.name: np.array(own, np.int64) for cluster, own in pairs}
+        self.samples = yield from self.measure_samples(self.sizes.samples)
 
     def meet(self, key: str) -> Protocol:
         """Wait for all clusters at the barrier ``key``."""
