@@ -79,7 +79,7 @@ class Asynchronous(GlobalModelMethod):
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
         self.buffer: list[Update] = []
-        self.buffer_size, self.step_size = 1, 1.0
+        self.buffer_size, self.step_size = 1.0, 1.0
 
     def cluster(self, me: Cluster) -> Protocol:
         """Train until each contact, and exchange models with the server there."""

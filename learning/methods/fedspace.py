@@ -74,6 +74,7 @@ class FedSpace(Asynchronous):
         made = super().devices
         self.clients = {me.name: made(me) for me in world.clusters}
         self.utility = UTILITIES.find(self.options.utility)
+        self.buffer_size = math.inf  # it is full when the plan says so
 
     # -- a satellite
 
@@ -104,11 +105,6 @@ class FedSpace(Asynchronous):
             if plan[slot % horizon] and self.buffer:
                 updates, self.buffer = self.buffer, []
                 yield self.aggregate(updates)
-
-    def collect(self, update: Update | None) -> Protocol:
-        """Put an update into the buffer."""
-        self.buffer += [] if update is None else [update]
-        yield from ()
 
     def weighted(self, updates: list[Update]) -> list[Weighted]:
         """Return updates by c(s) over the sum of all c(s)."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -96,33 +95,24 @@ class UnchangedGuard:
             raise violation(FROZEN, f"{what} changed {made[0]!r}, which it must not")
 
 
-@dataclass(frozen=True)
-class _Known:
-    """A tensor as it was: the object, how often it had changed in place, and its hash."""
-
-    tensor: Tensor
-    changes: int
-    digest: bytes
-
-
 class Frozen:
-    """Tensors that nothing may change any more."""
+    """Tensors that nothing may change any more.
+
+    Of each it knows the object, how often that had changed in place, and its hash.
+    """
 
     def __init__(self, tensors: Tensors) -> None:
-        self._known = {
-            name: _Known(tensor, tensor._version, fingerprint(tensor))
-            for name, tensor in tensors.items()
-        }
+        self._known = {n: (t, t._version, fingerprint(t)) for n, t in tensors.items()}
 
     def check(self, tensors: Tensors, what: str, thoroughly: bool = False) -> None:
         """Raise Violation unless ``tensors`` are unchanged; ``thoroughly`` hashes them all."""
         if tensors.keys() != self._known.keys():
             changed = sorted(tensors.keys() ^ self._known.keys())[0]
             raise violation(FROZEN, f"{changed!r} of {what} has come or gone")
-        for name, known in self._known.items():
+        for name, (before, changes, digest) in self._known.items():
             now = tensors[name]
-            same = now is known.tensor and now._version == known.changes
-            if (thoroughly or not same) and fingerprint(now) != known.digest:
+            same = now is before and now._version == changes
+            if (thoroughly or not same) and fingerprint(now) != digest:
                 raise violation(FROZEN, f"{name!r} of {what} is not what it was at the start")
 
 
