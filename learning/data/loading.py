@@ -1,0 +1,61 @@
+"""The data set of a task, made by its kind and shared out to clusters and devices."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from inspect import signature
+
+from learning.config import LearningConfig
+from learning.data.federation import federate, united
+from learning.data.samples import Dataset, FederatedSamples
+from learning.files import Fingerprints, fingerprints_under
+from learning.registry import Register
+
+DATASETS: Register[Callable[..., Dataset]] = Register(
+    "data set",
+    "leomix.datasets",
+    {
+        "digits": "learning.data.embedded:digits",
+        "digit-images": "learning.data.embedded:digit_images",
+        "hf": "learning.data.texts:hf",
+        "jsonl": "learning.data.texts:jsonl",
+        "npz": "learning.data.npz:npz",
+        "synthetic": "learning.data.embedded:synthetic",
+    },
+)
+"""Kinds of ``learning.data.kind``, each with a function that makes the :class:`Dataset`.
+
+It is called with the :class:`LearningConfig`, and ``learning.data.arguments`` as keywords.
+"""
+
+
+def load_samples(config: LearningConfig) -> FederatedSamples:
+    """Make the data set of ``config.data.kind`` and share it out to clusters and devices.
+
+    Raises :class:`ValueError`, in one line, for an unknown kind, for files that cannot be read or
+    hold something wrong, and for more clusters or devices than there are domains or samples.
+    """
+    make, arguments = DATASETS.find(config.data.kind), json.loads(config.data.arguments)
+    try:
+        signature(make).bind(config, **arguments)
+    except TypeError as error:
+        raise ValueError(
+            f"learning.data.arguments: {config.data.kind!r} is not called like that ({error})"
+        ) from None
+    return _loaded(make, config, fingerprints_under(config.named))
+
+
+@lru_cache(maxsize=1)
+def _loaded(
+    make: Callable[..., Dataset], config: LearningConfig, when: Fingerprints
+) -> FederatedSamples:
+    """Load once for all who ask in a row, as long as the files stay as they are."""
+    apart = config
+    if config.holders:
+        names = tuple(sorted(name for own in config.holders for name in own))
+        apart = replace(config, clusters=names, devices=(1,) * len(names), holders=())
+    samples = federate(make(apart, **json.loads(config.data.arguments)), apart)
+    return united(samples, config) if config.holders else samples
