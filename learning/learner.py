@@ -19,7 +19,7 @@ from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices
 from learning.held import Held
 from learning.metrics import place_outside
-from learning.provenance import environment, gpu_name, why_not_cacheable
+from learning.provenance import environment, gpu_name
 from learning.requests.cluster import Cost, Floats, Ints, Mask
 from learning.rng import stream
 from learning.values.lazy import Apply, Handle, Operation, Values, place_of
@@ -172,10 +172,6 @@ class Learner:
         cluster, device, class, samples. Raises ValueError for data or weights that do not do.
         """
         return list(self.number(HOLDINGS))
-
-    def why_not_cacheable(self) -> str:
-        """Return why results must not be shared between runs; empty where they may be."""
-        return why_not_cacheable(self._placed())
 
     def environment(self) -> dict[str, Any]:
         """Return what all results depend on beside what names them, as JSON."""

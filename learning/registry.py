@@ -81,12 +81,10 @@ class Register(Generic[Thing]):
     def _found(self, name: str) -> Thing:
         if name in self._added:
             return self._added[name]
-        place = self.shipped.get(name, name if ":" in name else None)
-        if place is not None:
+        if place := self.shipped.get(name, name if ":" in name else ""):
             return self._imported(place)
         for point in entry_points(group=self.group, name=name):
-            loaded: Thing = point.load()
-            return loaded
+            return point.load()
         known = self.names()
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ", or MODULE:NAME for one of your own"
@@ -97,9 +95,8 @@ class Register(Generic[Thing]):
         if (here := str(Path.cwd())) not in sys.path:
             sys.path.append(here)
         try:
-            found: Thing = getattr(import_module(module), attribute)
+            return getattr(import_module(module), attribute)
         except Exception as error:  # a custom module may raise anything
             raise ValueError(
                 f"{self.sort} {place!r} cannot be imported ({error}); name it MODULE:NAME"
             ) from None
-        return found

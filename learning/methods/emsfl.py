@@ -205,10 +205,16 @@ class EmsFl(GlobalModelMethod):
         yield self.assignment(relevance, self.registry.owner)
 
     def measure_relevance(self, name: str) -> Generator[Request, Any, Floats]:
-        """Relevance of every expert for every cluster (29), shape (C, E)."""
-        top_k = self.learner.config.model.top_k
-        default = paired_relevance(len(self.world.clusters), len(self.experts), top_k)
-        weights = self.weights
+        """Relevance of every expert for every cluster (29), shape (C, E).
+
+        A timing-only run measures none: it gets that of homes, whose rows sum to K.
+        """
+        experts, top_k = len(self.experts), self.learner.config.model.top_k
+        home = home_clusters(experts, len(self.world.clusters)).T
+        homes = home.sum(axis=1, keepdims=True)
+        at_home = np.minimum(1.0, top_k / homes)
+        elsewhere = (top_k - at_home * homes) / np.maximum(experts - homes, 1)
+        default, weights = np.where(home, at_home, elsewhere), self.weights
         measured = yield Measure(name, lambda: self.learner.relevance(weights), default.tolist())
         return np.asarray(measured)
 
@@ -270,15 +276,6 @@ def _why_lost(down: Receipt, work: Work, up: Receipt) -> str:
     if not down.done.any():
         return f"{down.reason} before the download was through"
     return "no round ended"
-
-
-def paired_relevance(clusters: int, experts: int, top_k: int) -> Floats:
-    """Relevance (C, E) for a timing-only run, which measures none: that of homes, rows sum to K."""
-    home = home_clusters(experts, clusters).T
-    homes = home.sum(axis=1, keepdims=True)
-    at_home = np.minimum(1.0, top_k / homes)
-    elsewhere = (top_k - at_home * homes) / np.maximum(experts - homes, 1)
-    return np.asarray(np.where(home, at_home, elsewhere))
 
 
 # Who trains which expert while the experts are split anew from time to time (Algorithm 1).

@@ -129,7 +129,7 @@ class FedSpace(Asynchronous):
     def drawn(self, rng: np.random.Generator) -> Mask:
         """Return candidates (R, I0): each with a share of aggregations of its own."""
         shape = self.options.candidates, self.options.horizon
-        return np.asarray(rng.random(shape) < rng.random((shape[0], 1)))
+        return rng.random(shape) < rng.random((shape[0], 1))
 
     def worth(self, plan: Mask, contacts: Sequence[tuple[int, str]]) -> float:
         """Return the summed utility of a plan (I0,), by the slot and satellite of each contact."""

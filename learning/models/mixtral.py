@@ -76,8 +76,7 @@ class MixtralMoE(MoEModel):
         if not self.choices:
             places = torch.arange(x.shape[1], device=x.device)
             last = torch.where(x >= 0, places, 0).amax(1)
-            logits: Tensor = self.score(self._hidden(x)[torch.arange(len(last)), last])
-            return logits
+            return self.score(self._hidden(x)[torch.arange(len(last)), last])
         scores = self._option_scores(x[:, :, 0].flatten(0, 1), x[:, :, 1].flatten(0, 1) == 1)
         return scores.reshape(x.shape[:2])
 

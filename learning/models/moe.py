@@ -164,8 +164,7 @@ class MoELayer(nn.Module):
         """Map ``x`` (..., hidden) to (..., outputs)."""
         routing: Routing = self.gate(x)
         if self.gate.only is not None:
-            alone: Tensor = self.experts[str(self.gate.only)](x)
-            return alone
+            return self.experts[str(self.gate.only)](x)
         out = x.new_zeros(*x.shape[:-1], self.outputs)
         for name, expert in self.experts.items():
             weight = routing.weight[..., int(name), None].to(x.dtype)

@@ -24,7 +24,7 @@ import numpy as np
 import orbit
 from learning.files import at_once, read_regular, source_fingerprints
 from learning.learner import Learner
-from learning.provenance import processor
+from learning.provenance import processor, why_not_cacheable
 from learning.values.lazy import NUMBER, TENSORS
 from sim.errors import InputError
 from sim.files import write_text
@@ -178,7 +178,7 @@ class RunCache:
     def serve(self, learner: Learner) -> None:
         """Let ``learner`` use results of other runs, and keep its own, where that is safe."""
         self._foreign = learner.values.reuse.foreign
-        self.why_not = learner.why_not_cacheable() if learner.trains else "nothing is trained"
+        self.why_not = why_not_cacheable(learner.config) if learner.trains else "nothing is trained"
         if not self.why_not:
             context = json_digest(learner.environment())
             self.results = learner.values.cache = Results(self.shelf, context)
