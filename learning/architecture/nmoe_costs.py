@@ -16,13 +16,7 @@ from learning.architecture.costs import (
     architecture,
 )
 from learning.architecture.kinds import input_spec
-from learning.architecture.shapes import (
-    PROJECTOR_EXPANSION,
-    VIEWS,
-    Shape,
-    numbers_in,
-    with_biases,
-)
+from learning.architecture.shapes import PROJECTOR_EXPANSION, VIEWS, Shape, numbers_in, with_biases
 from learning.config import LearningConfig
 from learning.requests.cluster import Cost, Floats, Ints
 

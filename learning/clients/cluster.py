@@ -9,13 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from learning.clients.updates import (
-    PendingDownload,
-    PendingUpdate,
-    ServerModel,
-    Update,
-    arrival,
-)
+from learning.clients.updates import PendingDownload, PendingUpdate, ServerModel, Update, arrival
 from learning.held import Held
 from learning.learner import Learner, LocalLoss
 from learning.requests.cluster import (

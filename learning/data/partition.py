@@ -25,11 +25,7 @@ TRIES = 100
 
 
 def split_rows(
-    y: Rows,
-    holders: int,
-    split: SplitConfig,
-    rng: np.random.Generator,
-    lack: Callable[[Rows], str],
+    y: Rows, holders: int, split: SplitConfig, rng: np.random.Generator, lack: Callable[[Rows], str]
 ) -> list[Rows]:
     """Return the rows of each of ``holders``, in random order; every sample has one holder.
 

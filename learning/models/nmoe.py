@@ -13,12 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from learning.architecture.shapes import (
-    PROJECTOR_EXPANSION,
-    blocks_of,
-    norm_groups,
-    stage_widths,
-)
+from learning.architecture.shapes import PROJECTOR_EXPANSION, blocks_of, norm_groups, stage_widths
 from learning.config import ModelConfig
 from learning.data.samples import InputSpec
 from learning.models.interface import MoEModel

@@ -220,11 +220,7 @@ def _forgotten(task: Task, state: Tensors, who: Sequence[bool], of: Callable[[st
 
 
 def assembled(
-    task: Task,
-    own: Tensors,
-    *servers: Tensors,
-    versions: Versions,
-    folds: bool = True,
+    task: Task, own: Tensors, *servers: Tensors, versions: Versions, folds: bool = True
 ) -> State:
     """Return the state with its bases (K, ...), and with what is trained where it equals its base.
 
@@ -387,10 +383,7 @@ def rows_of(
 
 
 def _fresh_factors(
-    task: Task,
-    cluster: str,
-    sizes: Mapping[str, Sequence[int]],
-    adapter_epoch: Sequence[int],
+    task: Task, cluster: str, sizes: Mapping[str, Sequence[int]], adapter_epoch: Sequence[int]
 ) -> State:
     """Return factors of the matrices of ``sizes`` (out, in), at least in single precision.
 

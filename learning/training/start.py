@@ -30,13 +30,7 @@ from learning.models.build import (
     torch_dtype,
 )
 from learning.models.custom import Traits, try_out
-from learning.models.interface import (
-    MODELS,
-    buffers_of,
-    expert_of,
-    is_gate,
-    names_of,
-)
+from learning.models.interface import MODELS, buffers_of, expert_of, is_gate, names_of
 from learning.models.moe import Residency, forward_with_routing, tokens_of
 from learning.models.peft import of_another_model, read_adapter
 from learning.models.stacked import Tensors

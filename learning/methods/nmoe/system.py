@@ -17,17 +17,7 @@ from learning.config import LearningConfig
 from learning.learner import Aggregated
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
 from learning.methods.nmoe.options import NetworkedOptions
-from learning.requests.cluster import (
-    Cluster,
-    Cost,
-    Floats,
-    Ints,
-    Mask,
-    Meet,
-    Note,
-    Request,
-    Train,
-)
+from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask, Meet, Note, Request, Train
 from learning.requests.payload import Payload
 from learning.requests.peers import All, Compute, Node
 from learning.values.lazy import Handle, Operation

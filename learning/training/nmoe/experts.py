@@ -34,12 +34,7 @@ def drawn_experts(task: Task, cluster: str) -> dict[str, Tensor]:
 
 
 def train_experts(
-    task: Task,
-    cached: Tensors,
-    *,
-    cluster: str,
-    rounds: Sequence[int],
-    first_round: Sequence[int],
+    task: Task, cached: Tensors, *, cluster: str, rounds: Sequence[int], first_round: Sequence[int]
 ) -> dict[str, Tensor]:
     """Train a cluster's experts from their start weights, by cross-entropy, with plain SGD.
 

@@ -19,12 +19,7 @@ from learning.models.stacked import Tensors
 from learning.requests.peers import Node
 from learning.rng import stream
 from learning.training.local import barred
-from learning.training.nmoe.experts import (
-    drawn_experts,
-    features_of,
-    first_client,
-    outputs_of,
-)
+from learning.training.nmoe.experts import drawn_experts, features_of, first_client, outputs_of
 from learning.training.nmoe.extractor import extractor_in
 from learning.training.sgd import Batch, Descent, draw_of, each, train
 from learning.training.task import Task, pool
@@ -146,12 +141,7 @@ EXPERTS, CENTRAL_GATE = "experts.", "gate."
 
 
 def central(
-    task: Task,
-    *,
-    rounds: int,
-    combine: str,
-    momentum: float,
-    largest_gradient: float | None,
+    task: Task, *, rounds: int, combine: str, momentum: float, largest_gradient: float | None
 ) -> dict[str, Tensor]:
     """Train extractor, all experts and the gate for ``rounds`` rounds on the pooled samples."""
     samples = pool({name: task.shards[name].samples for name in task.config.clusters})
