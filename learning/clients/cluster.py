@@ -327,7 +327,7 @@ class ClusterState:
         if under_way is not None:
             offered = self.learner.select(fresh, offered, under_way.handle)
         self.staged = PendingUpdate(offered, *parts, self.learner.architecture.named(*parts))
-        self._restart(fresh, experts, gate, draws=True)
+        self._restart(fresh, experts, gate)
         self.offered_version = np.where(fresh, self.version, self.offered_version)
         before = self._rounds_before
         self._rounds_before_offered = np.where(fresh, before, self._rounds_before_offered)
@@ -336,17 +336,12 @@ class ClusterState:
     def forget(self, experts: Sequence[int], who: Mask, *, gate: bool = False) -> None:
         """Devices in ``who`` will never offer what they trained of ``experts`` (and the gate)."""
         if self.state is not None and who.any():
-            self._restart(who, experts, gate, draws=True)
+            self._restart(who, experts, gate)
 
-    def forget_gate(self, who: Mask) -> None:
-        """Devices in ``who`` will not offer again what they have trained of the gate so far."""
-        if self.state is not None and who.any():
-            self._restart(who, [], gate=True)
-
-    def _restart(self, who: Mask, experts: Sequence[int], gate: bool, draws: bool = False) -> None:
-        """Count what ``who`` have trained as their base, from which new factors may be drawn."""
+    def _restart(self, who: Mask, experts: Sequence[int], gate: bool) -> None:
+        """Count what ``who`` have trained as their base, and draw new factors of ``experts``."""
         assert self.state is not None  # for the type checker: somebody has trained
-        self.adapter_epoch = self.adapter_epoch + (who & draws)
+        self.adapter_epoch = self.adapter_epoch + (who & bool(experts))
         self.state = self.learner.commit(
             self.state, self.name, who, self.adapter_epoch, experts, gate
         )

@@ -125,7 +125,7 @@ class EmsFl(GlobalModelMethod):
         yield from self.collect((yield from devices.gate_update(arrived, up)))
         if not arrived.any() and not work.excluded.all():
             yield Note("fault", self.version, f"gate lost: {_why_lost(down, work, up)}")
-        devices.forget_gate(trained)
+        devices.forget([], trained, gate=True)
 
     # -- Algorithm 1, and experts that change hands
 

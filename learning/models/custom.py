@@ -45,8 +45,7 @@ class Traits:
     alone: str = ""
 
 
-Gradients = Tensors
-Train = Callable[[nn.Module, Tensor, Tensor, bool], Gradients]
+Train = Callable[[nn.Module, Tensor, Tensor, bool], Tensors]
 """``train(model, x, y, together)``: the gradients of two devices with the same samples, (2, ...),
 or of one, (...), as local training computes them."""
 
@@ -70,7 +69,7 @@ def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train
     tied = len(list(model.parameters())) < len(list(model.named_parameters(remove_duplicate=False)))
     batched = getattr(model, "batched", True) and not draws
 
-    def gradients(together: bool) -> Gradients:
+    def gradients(together: bool) -> Tensors:
         here = Residency(everything, everything, dense=together)
         model = random_model(config, spec, here).train(config.trains_backbone)
         return train(model, x, y, together)
@@ -87,7 +86,7 @@ SAME = 1e-3
 """Largest difference between gradients of one device and of two at once, over the largest one."""
 
 
-def _why_not_together(alone: Gradients, gradients: Callable[[bool], Gradients]) -> str:
+def _why_not_together(alone: Tensors, gradients: Callable[[bool], Tensors]) -> str:
     """Say why devices cannot be trained at once; empty where their gradients are those alone."""
     try:
         with warnings.catch_warnings(action="ignore"):  # that vmap runs an operation one by one

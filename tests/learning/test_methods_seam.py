@@ -220,7 +220,7 @@ def test_the_gate_goes_on_from_an_upload_that_is_carried_over():
 def test_a_gate_that_was_lost_is_in_no_later_offer():
     side = some_side(train=True)
     side.train(work(2, 2, 2), [0], gate=True)
-    side.forget_gate(np.array([True, False, True]))
+    side.forget([], np.array([True, False, True]), gate=True)
     asked(side, 1)
     side.receive(receipt(1, 1, 1))
     offered = weights(side, side.learner.offer(side.state, [], gate=True))
