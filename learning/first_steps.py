@@ -12,7 +12,7 @@ from learning.config import LearningConfig
 from learning.learner import Learner
 from learning.values.lazy import Operation
 
-LOSSES = Operation("learning.training.first_steps:losses")
+LOSSES = Operation("learning.training.references:losses")
 
 STEPS, SAMPLES = 3, 100
 MOST_FLOPS = 1e12

@@ -1,4 +1,4 @@
-"""Training without any federation: one model on all samples, or every device for itself."""
+"""Training without any federation: one model on all samples, or devices for themselves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from learning.config import ScheduleConfig
 from learning.models.stacked import Tensors
 from learning.training.aggregation import client_weights, summed
 from learning.training.device_state import (
@@ -24,6 +26,7 @@ from learning.training.device_state import (
 )
 from learning.training.evaluation import Score, evaluate
 from learning.training.local import train
+from learning.training.start import start_model
 from learning.training.task import Shards, Task, pool
 
 POOLED = "pooled"
@@ -39,16 +42,23 @@ def pooled_rounds(
     """
     samples = pool({name: shards.samples for name, shards in task.shards.items()})
     alone = replace(task, shards={POOLED: Shards(samples, (len(samples.y),))})
-    here: dict[str, Any] = {"cluster": POOLED, "experts": task.all_experts}
-    here["versions"] = of_one_model(task, devices=1)
     kept = [
         {n: t for n, t in own.items() if n.startswith(OPTIMIZER) and FACTOR not in n}
         for own in before
     ]
     past = [*kept, server] if kept else []
-    own = load(alone, whole(task, server), *past, who=[True], adapter_epoch=[first_round], **here)
-    counts: dict[str, Any] = {"rounds": [rounds], "first_round": [first_round]}
-    return train(alone, own, server, servers=1, gate=True, **counts, **here)
+    return _rounds_of_one(alone, server, past, POOLED, rounds, first_round)[1]
+
+
+def _rounds_of_one(
+    task: Task, server: Tensors, past: Sequence[Tensors], cluster: str, rounds: int, first: int
+) -> tuple[State, State]:
+    """Return what the one client of a cluster has downloaded, and what it has after its rounds."""
+    here: dict[str, Any] = {"cluster": cluster, "experts": task.all_experts}
+    here["versions"] = of_one_model(task, devices=1)
+    own = load(task, whole(task, server), *past, who=[True], adapter_epoch=[first], **here)
+    counts: dict[str, Any] = {"rounds": [rounds], "first_round": [first]}
+    return own, train(task, own, server, servers=1, gate=True, **counts, **here)
 
 
 def pooled_model(task: Task, server: Tensors, own: Tensors) -> dict[str, Tensor]:
@@ -80,3 +90,28 @@ def mean_model(task: Task, *states: Tensors, clusters: Sequence[str]) -> dict[st
     pairs = zip(states, devices, strict=True)
     models = [model_of_device(task, state, device) for state, own in pairs for device in own]
     return {n: summed(torch.stack([model[n] for model in models]), shares, n) for n in models[0]}
+
+
+def losses(task: Task, steps: int, samples: int) -> list[float]:
+    """Return the loss, in nats, of some ``samples`` before and after so many ``steps`` on them.
+
+    They are the first ones of a device, which trains all experts and what is shared from the
+    server's model at time 0, with the step size as it is without a schedule.
+    """
+    cluster, server = task.config.clusters[0], start_model(task)
+    own = task.shards[cluster].of(0).at(slice(samples))
+    settings = replace(
+        task.config,
+        clusters=(cluster,),
+        devices=(1,),
+        schedule=ScheduleConfig(),
+        steps_per_round=steps,
+        batch_size=len(own.y),
+    )
+    alone = replace(task, config=settings, shards={cluster: Shards(own, (len(own.y),))})
+    found = []
+    for state in _rounds_of_one(alone, server, [], cluster, rounds=1, first=0):
+        model = alone.model(pooled_model(alone, server, state))
+        with torch.inference_mode():
+            found.append(float(functional.cross_entropy(model(own.x).float(), own.y)))
+    return found
