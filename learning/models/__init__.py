@@ -1,17 +1,5 @@
 """Mixture-of-experts models: plain torch modules, and Hugging Face models behind one interface."""
 
-from __future__ import annotations
+from lazy_loader import attach_stub
 
-from learning.models.interface import MODELS, Maker, MoEModel
-from learning.models.moe import Expert, Gate, GatedExpert, MoELayer, Residency
-
-__all__ = [
-    "Expert",
-    "MODELS",
-    "Gate",
-    "GatedExpert",
-    "Maker",
-    "MoELayer",
-    "MoEModel",
-    "Residency",
-]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

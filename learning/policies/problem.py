@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from learning.registry import Register
 from learning.requests.cluster import Floats, Ints, Mask
 
 ROUNDING = 1e-9
@@ -98,6 +99,21 @@ class Problem:
 
 Policy = Callable[[Problem, np.random.Generator], Mask]
 """Returns who trains what, (C, E); draws come from the generator alone."""
+
+POLICIES: Register[Policy] = Register(
+    "policy",
+    "leomix.policies",
+    {
+        "random": "learning.policies.problem:at_random",
+        "greedy": "learning.policies.problem:greedy",
+        "balanced-random": "learning.policies.problem:balanced_random",
+        "balanced-fitness": "learning.policies.problem:balanced_fitness",
+        "expert-driven": "learning.policies.model_splitting:expert_driven",
+        "identity": "learning.policies.problem:identity",
+    },
+    "a function of a problem and a random generator",
+)
+"""Policies by name. A policy of one's own is ``MODULE:NAME``, or an entry point of the group."""
 
 
 def even_bounds(capacity: Ints, experts: int, low: float, high: float) -> tuple[Ints, Ints]:

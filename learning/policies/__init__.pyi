@@ -1,0 +1,4 @@
+from .problem import POLICIES as POLICIES
+from .problem import InfeasibleAssignment as InfeasibleAssignment
+from .problem import Policy as Policy
+from .problem import Problem as Problem
