@@ -66,6 +66,7 @@ class ClusterState:
         local_loss: Callable[[], LocalLoss | None] = lambda: None,
         copies: int = 1,
         memory_copies: int = 0,
+        offers_models: bool = False,
     ) -> None:
         k, experts = cluster.devices, learner.architecture.experts
         self.learner = learner
@@ -74,7 +75,7 @@ class ClusterState:
         self.local_loss = local_loss
         self.copies = copies
         self.memory_copies = memory_copies
-        self.offers_models = False
+        self.offers_models = offers_models
         self.state: Held | None = None
         self.staged: PendingUpdate | None = None
         self.downloads: list[PendingDownload] = []

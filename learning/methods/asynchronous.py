@@ -68,12 +68,11 @@ class Asynchronous(GlobalModelMethod):
     through the disconnected phase, and uploads at its contact. The server keeps what arrives until
     there are ``buffer_size`` updates; it then adds ``step_size`` times their mean, each divided for
     its staleness. Inside a cluster, devices weigh their shares of its samples. Whoever is in
-    contact downloads the model as it is then. With ``offers_models`` updates are whole models;
-    without ``begins_with_model`` devices have none before their first contact.
+    contact downloads the model as it is then. Without ``begins_with_model`` devices have none
+    before their first contact.
     """
 
     Options: ClassVar[type] = AsynchronousOptions
-    offers_models: ClassVar[bool] = False
     begins_with_model: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:
@@ -92,12 +91,6 @@ class Asynchronous(GlobalModelMethod):
             if contact is None:
                 return
             yield from self.exchange(devices)
-
-    def devices(self, me: Cluster) -> ClusterState:
-        """Return devices whose updates are changes, or whole models."""
-        devices = super().devices(me)
-        devices.offers_models = self.offers_models
-        return devices
 
     def exchange(self, devices: ClusterState) -> Protocol:
         """Upload what was trained, download the present model."""

@@ -106,7 +106,8 @@ class Method(ABC):
     ``leomix check-method`` tries; a class claims it for itself alone.
     ``server_rounds`` counts the local rounds that the server has trained by itself.
     ``payload_copies`` is how many sets of tensors like the model's each of its payloads holds, up
-    and down: 2 with a control variate beside the model.
+    and down: 2 with a control variate beside the model. With ``offers_models`` updates are whole
+    models, else what has changed.
     """
 
     Options: ClassVar[type] = NoOptions
@@ -123,6 +124,7 @@ class Method(ABC):
     trains_at_server: ClassVar[bool] = False
     alone_is_sgd: ClassVar[bool] = False
     payload_copies: ClassVar[int] = 1
+    offers_models: ClassVar[bool] = False
     server_rounds: int = 0
 
     def __init__(self, world: World, options: Any = None) -> None:
@@ -159,8 +161,8 @@ class Method(ABC):
 
     def devices(self, me: Cluster) -> ClusterState:
         """Return the state of a cluster's devices, which train with the method's local loss."""
-        term, copies = partial(self.local_loss, me), self.payload_copies
-        return ClusterState(self.learner, me, term, copies, self.memory_copies)
+        term, copies = partial(self.local_loss, me), (self.payload_copies, self.memory_copies)
+        return ClusterState(self.learner, me, term, *copies, offers_models=self.offers_models)
 
     def measure_samples(self, default: int) -> Generator[Request, Any, dict[str, Ints]]:
         """Return each device's number of samples, (K,) by cluster; timing-only: ``default``."""
