@@ -41,7 +41,9 @@ def page(folder: Path) -> Page:
     target, runs = best_target(done), runs_of(sweep, done)
     several = len(runs) > 1
     drawn = _drawings(rows, keys, target)
-    best = ranked(every, keys, questions(done, target)[0])[0].rows[0]
+    best = ranked(every, keys, questions(done, target)[0])[0].rows
+    ours = {row["folder"] for row in best}
+    first = [runs[folder] for folder in sorted(runs, key=lambda folder: folder not in ours)]
     missing = f"{len(rows) - len(done)} of {len(rows)} points are not complete."
     return Page(
         template="sweep.html",
@@ -50,10 +52,10 @@ def page(folder: Path) -> Page:
         context={
             **{"keys": keys, "whole": rows, "several": several, "MOST_ROWS": MOST_ROWS},
             **{each.__name__: each for each in (heat_map, lines, why_none, in_words, as_yaml)},
-            **(compared(group_runs([*runs.values()])) if several else {}),
+            **(compared(group_runs(first)) if several else {}),  # others beside the best
             **drawn,
-            "maps": facets(rows, every, drawn["others"][1:], best),
-            "curves_of": facets(rows, every, drawn["others"][:-1], best),
+            "maps": facets(rows, every, drawn["others"][1:], best[0]),
+            "curves_of": facets(rows, every, drawn["others"][:-1], best[0]),
             "words": answers(every, keys, target, runs),
             "failed": [row for row in every if row["status"] != COMPLETE],
             "points": points(rows, keys, target),
