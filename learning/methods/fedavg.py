@@ -58,6 +58,8 @@ class FedAvg(GlobalModelMethod):
 
     Options: ClassVar[type] = FedAvgOptions
     alone_is_sgd: ClassVar[bool] = True
+    lacks_nobody: ClassVar[bool] = False
+    """Whether a round ends by rules of its own, and does not wait for whoever else is to come."""
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
@@ -210,7 +212,7 @@ class FedAvg(GlobalModelMethod):
 
     def missing(self) -> str:
         """Name the clusters whose update the round still lacks; empty if it can end."""
-        names = {cluster.name for cluster in self.world.clusters}
+        names = {cluster.name for cluster in self.world.clusters if not self.lacks_nobody}
         return ",".join(sorted(names - set(self.arrived) - self.absent))
 
     def end_round(self) -> Protocol:

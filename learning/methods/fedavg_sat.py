@@ -87,6 +87,7 @@ class FedAvgSat(FedAvg):
     waits_for_all: ClassVar[bool] = True
     needs_satellites: ClassVar[bool] = True
     alone_is_sgd: ClassVar[bool] = False
+    lacks_nobody: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
@@ -111,10 +112,6 @@ class FedAvgSat(FedAvg):
                 "intra_plane: the planes of these satellites cannot be told; keep those whose "
                 "planes lie apart, use orbit.source walker, or remove it"
             )
-
-    def missing(self) -> str:
-        """Return nothing: a round never lacks the clients that it does not want."""
-        return ""
 
     def described(self, experts: Sequence[int]) -> str:
         """Say what a round has aggregated; what comes over a free ring has no transfer to check."""

@@ -75,16 +75,13 @@ class FedIsl(FedAvg):
     needs_satellites: ClassVar[bool] = True
     needs_isl: ClassVar[Sequence[str]] = ("within_plane",)
     alone_is_sgd: ClassVar[bool] = False
+    lacks_nobody: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
         clusters = {me.name: me for me in world.clusters}
         self.planes = [Plane(self, [clusters[name] for name in ring]) for ring in world.rings]
         self.planes_arrived: list[Plane] = []
-
-    def missing(self) -> str:
-        """Return nothing: a round ends with the last plane, whoever of it has trained."""
-        return ""
 
     def described(self, experts: Sequence[int]) -> str:
         """Say what a round has aggregated; what comes over a ring has no upload to check."""

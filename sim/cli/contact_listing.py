@@ -17,7 +17,7 @@ import orbit
 from scenarios import Scenario
 from scenarios.link import Isl
 from scenarios.section import utc_instant
-from sim.devices.satellites import relay_of, satellites_of
+from sim.devices.satellites import flying_of, satellites_of
 from sim.errors import InputError, as_input
 from sim.formatting import table
 from sim.plan.isl import find_isls, isl_pairs
@@ -222,21 +222,19 @@ def between_satellites(scenario: Scenario, as_text: bool) -> dict[str, Any]:
         source = scenario.orbit.source
         raise InputError(f"contacts: --isl: source {source!r} has no satellites on orbits")
     satellites = satellites_of(scenario)
-    if len(satellites) < 2:
+    if len(flying := flying_of(scenario)) < 2:
         raise InputError("contacts: --isl: the scenario has one satellite; a link needs two")
-    start = scenario.start or max(satellite.epoch for satellite in satellites)
+    start = scenario.start or max(satellite.epoch for satellite in flying)
     isl = scenario.link.isl or Isl.model_construct(between_planes="all")
     pairs = np.array([*combinations(range(len(satellites)), 2)])
     if scenario.link.isl is not None:
-        none = np.zeros((0, 2), np.int64)
-        pairs = isl_pairs(isl, satellites, start)[0] if isl.among_clients else none
+        pairs, _ = isl_pairs(isl, satellites, start)
     if scenario.roles.relay:
         to_server = [(client, len(satellites)) for client in range(len(satellites))]
         pairs = np.concatenate([pairs, to_server])
-        satellites = [*satellites, relay_of(scenario)]
     span_s = 86_400.0 * (scenario.stop.days or 0.0)
-    found = find_isls(scenario, isl, satellites, start, span_s, pairs)
-    names = np.array([satellite.name for satellite in satellites])
+    found = find_isls(scenario, isl, start, span_s, pairs)
+    names = np.array([satellite.name for satellite in flying])
     times = {"start_utc": plain.utc(start, found.start_s), "end_utc": plain.utc(start, found.end_s)}
     columns = {name: values for name, values in vars(found).items() if not name.endswith("_s")}
     return {

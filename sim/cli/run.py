@@ -296,20 +296,15 @@ def _show(done: Sweeping, json_: bool) -> None:
 
     rows = done.rows()
     keys = list(done.points[0].values)
-    for line in failures_text(rows, keys):
-        print(line, file=sys.stderr)
+    lines, again = [*failures_text(rows, keys)], f"go on with: --resume -o {done.place}"
     if done.left:
         mend = f"free space on the disk of {done.place}" if no_room(rows) else "mend what failed"
-        print(
-            f"{len(done.left)} of {len(done.tasks)} points are not done; {mend}, then "
-            f"go on with: --resume -o {done.place} (past failures with --keep-going)",
-            file=sys.stderr,
-        )
+        left = f"{len(done.left)} of {len(done.tasks)} points are not done; {mend}, then {again}"
+        lines.append(f"{left} (past failures with --keep-going)")
     if done.trouble:
-        print(
-            f"{done.trouble}; the points are kept, go on with: --resume -o {done.place}",
-            file=sys.stderr,
-        )
+        lines.append(f"{done.trouble}; the points are kept, {again}")
+    for line in lines:
+        print(line, file=sys.stderr)
     ended = "has ended" if done.left or done.trouble else "is complete"
     with options.showing(f"the sweep {ended}, its table", f"leomix report {done.place}", json_):
         if json_:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -13,6 +12,7 @@ import orbit
 from learning.requests.cluster import Floats
 from scenarios import Scenario
 from sim.devices.compute import transmitter_of
+from sim.devices.satellites import satellites_of
 from sim.errors import InputError
 
 WH_J = 3600.0
@@ -142,7 +142,7 @@ class Battery:
 
 
 def supplies_of(
-    scenario: Scenario, satellites: Mapping[str, orbit.Satellite], start: datetime, stop_s: float
+    scenario: Scenario, start: datetime, stop_s: float
 ) -> dict[str, tuple[Power, Floats]]:
     """Return what the battery of each satellite is made of; none where the scenario has none.
 
@@ -164,9 +164,10 @@ def supplies_of(
         (sender.power_w or 0.0) * sender.duty,
         sender.peer_w[1],
     )
-    dark = orbit.eclipses(list(satellites.values()), start, start + timedelta(seconds=stop_s))
+    satellites = satellites_of(scenario)
+    dark = orbit.eclipses(satellites, start, start + timedelta(seconds=stop_s))
     found: dict[str, tuple[Power, Floats]] = {}
-    for number, name in enumerate(satellites):
+    for number, name in enumerate(satellite.name for satellite in satellites):
         mine = dark.satellite == number
         enter_s, leave_s = dark.enter_s[mine], dark.leave_s[mine]
         lit = 1.0 - float((leave_s - enter_s).sum()) / stop_s

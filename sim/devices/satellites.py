@@ -86,6 +86,11 @@ def relay_of(scenario: Scenario) -> orbit.Satellite:
     return _meant(_MAKERS[scenario.orbit.source](scenario), name, "roles.server")
 
 
+def flying_of(scenario: Scenario) -> list[orbit.Satellite]:
+    """Return the satellites that take part, and behind them the one that serves them, if any."""
+    return [*satellites_of(scenario), *([relay_of(scenario)] if scenario.roles.relay else ())]
+
+
 def satellite_names(scenario: Scenario) -> list[str]:
     """Return the names of the satellites that take part, of a real orbit or a file of windows."""
     if scenario.orbit.source == "contacts":

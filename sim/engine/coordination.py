@@ -164,8 +164,8 @@ class Forecaster:
         if request.fresh:
             begin = bisect_left(places, now_s, begin, key=self._sessions.start_s)
         left, wanted = len(self._sessions) - begin, request.sessions
-        sessions = self._sessions[begin : begin + (1 if wanted is None else wanted)]
-        found = [self._of(one, now_s, left - number) for number, one in enumerate(sessions)]
+        ahead = places[begin : begin + (1 if wanted is None else wanted)]
+        found = [self._of(self._sessions[n], now_s, left - k) for k, n in enumerate(ahead)]
         return next(iter(found), None) if wanted is None else found
 
     def _of(self, session: PlannedSession, now_s: float, left: int) -> Outlook:

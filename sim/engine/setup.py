@@ -121,8 +121,7 @@ def build(
     with as_input("learning.options."):
         method.check_clients(plan.clusters, options)
     compute, transmitter = compute_of(scenario), transmitter_of(scenario)
-    flying = {} if plan.sky is None else plan.sky.satellites
-    supplies = supplies_of(scenario, flying, plan.start, plan.stop_s)
+    supplies = supplies_of(scenario, plan.start, plan.stop_s)
     made = scenario, plan, compute, transmitter, learner, method, options
     built = Build(*made, sidelinks_of(scenario), supplies)
     learner.corruption = built.corruption

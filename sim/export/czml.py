@@ -18,7 +18,7 @@ import orbit
 from orbit.propagation import Stretch, good_stretch, propagate
 from orbit.utc import Start
 from sim.analysis.spans import Spans, connected, in_view, of_stations, transferring
-from sim.devices.satellites import relay_of, satellites_of
+from sim.devices.satellites import flying_of
 from sim.devices.sites import ground_sites
 from sim.errors import InputError
 from sim.execution.result import Result
@@ -48,8 +48,7 @@ def write_czml(run: Result, place: Path) -> list[str]:
             f"{run.folder}: has no satellites to draw (orbit.source is {source}); --to czml needs "
             "a run with elements: tle, omm, circular, keplerian or walker"
         )
-    server = [relay_of(run.scenario)] if run.scenario.roles.relay else []
-    satellites, sites = [*satellites_of(run.scenario), *server], ground_sites(run.scenario)
+    satellites, sites = flying_of(run.scenario), ground_sites(run.scenario)
     start, end_s = datetime.fromisoformat(run.manifest["start_utc"]), run.manifest["simulated_s"]
     shown_s = min(end_s, longest_s(len(satellites)))
     tracks = ephemerides(satellites, Start.of(start), shown_s)

@@ -185,9 +185,7 @@ class ServiceLink:
         """Plan a training step. In a chain of nothing else, those who are away go on later."""
         self._devices.load.add(step.cost)
         excluded = self._devices.excluded(step.cost)
-        who = np.isfinite(ready) & ~excluded
-        if step.who is not None:
-            who &= np.asarray(step.who, bool)
+        who = np.isfinite(ready) & ~excluded & everybody(step.who, len(ready))
         ready = np.where(who, np.maximum(ready, self._devices.serving_until_s), ready)
         one_s = self._devices.compute.round_s(step.cost)
         wanted = self._devices.compute.per_contact if step.rounds is None else step.rounds
@@ -245,9 +243,7 @@ class ServiceLink:
         direction, name = direction_of(step), step.payload.name
         size = np.full(k, step.payload.bytes, float)
         version = np.full(k, step.payload.version, np.int64)
-        who = np.isfinite(ready)
-        if step.who is not None:
-            who &= np.asarray(step.who, bool)
+        who = np.isfinite(ready) & everybody(step.who, k)
         presence = self._devices.presence
         if presence is not None:
             asked, who = who, who & presence.present(ready)
@@ -322,13 +318,12 @@ class ServiceLink:
         run_over: bool = False,
         closed: str = "",
     ) -> list[Reply]:
-        replies: list[Reply] = []
-        for leg in legs:
-            if isinstance(leg, Training):
-                replies.append(self._settle_training(session, leg, now_s))
-            else:
-                replies.append(self._settle_transfer(session, leg, now_s, run_over, closed))
-        return replies
+        return [
+            self._settle_training(session, leg, now_s)
+            if isinstance(leg, Training)
+            else self._settle_transfer(session, leg, now_s, run_over, closed)
+            for leg in legs
+        ]
 
     def _settle_training(self, session: PlannedSession | None, leg: Training, now_s: float) -> Work:
         done, devices = leg.ended(now_s), self._devices
@@ -425,7 +420,7 @@ class ServiceLink:
             there_s = np.where(there, leg.end_s, part.end_s)
             cluster = self._devices.cluster
             self._rows.transfer(leg, ended, here, part, there_s, lost, cluster, now_s, refused)
-            if uplink and self._synchronisation.takes_time and ended.any():
+            if uplink and ended.any():
                 self._synchronisation.received(part.contact.satellite, float(there_s[ended].max()))
         if uplink and done.any():
             # What is made of the uploads is made now, when the chain has ended for all devices.

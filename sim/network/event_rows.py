@@ -71,15 +71,8 @@ class Rows:
         both = np.stack([needs, devices.memory_bytes])[:, new]
         figures, which = np.unique(both, axis=1, return_inverse=True)
         why = [excluded_text(*map(data_size, row)) for row in figures.T.tolist()]
-        self._trace.add(
-            "events",
-            len(new),
-            time_s=time_s,
-            kind="fault",
-            cluster=cluster.name,
-            device=np.array(new, np.int64),
-            detail=Coded(which, why),
-        )
+        who = {"cluster": cluster.name, "device": np.array(new, np.int64)}
+        fault_row(self._trace, time_s, Coded(which, why), len(new), **who)
 
     def transfer(
         self,
@@ -233,8 +226,8 @@ class Rows:
             rows = np.flatnonzero(late)
             each_s = leg.late_s[rows].tolist()
             texts = [fault("late uploads", leg.name, late_s) for late_s in each_s]
-            shared |= {"device": rows, "detail": Coded(np.arange(len(rows)), texts)}
-            self._trace.add("events", len(rows), time_s=leg.ready_s[rows], kind="fault", **shared)
+            each = Coded(np.arange(len(rows)), texts)
+            fault_row(self._trace, leg.ready_s[rows], each, len(rows), device=rows, **shared)
 
     def wait(self, contact: PlannedContact, time_s: float, detail: str) -> None:
         """What a cluster has waited for in a contact, or what was cut off there."""
@@ -257,7 +250,7 @@ def record_faults(faults: Faults, clock: Clock, trace: Trace) -> Process:
         if time_s < clock.now:  # before the run has turned to these faults
             continue
         yield clock.at(time_s)
-        whose = {"cluster": cluster, "device": device} if cluster else {}
+        whose: dict[str, Any] = {"cluster": cluster, "device": device} if cluster else {}
         fault_row(trace, time_s, detail, **whose)
 
 
@@ -286,6 +279,6 @@ def _slow(
             yield from_s, name, k, fault("slow devices", times[k])
 
 
-def fault_row(trace: Trace, time_s: float, detail: str, **columns: Any) -> None:
-    """Add a row of a fault that the scenario asked for to the events."""
-    trace.add("events", time_s=time_s, kind="fault", detail=detail, **columns)
+def fault_row(trace: Trace, time_s: Any, detail: Any, rows: int = 1, **columns: Any) -> None:
+    """Add a row of a fault to the events, or so many."""
+    trace.add("events", rows, time_s=time_s, kind="fault", detail=detail, **columns)

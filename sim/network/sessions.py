@@ -197,11 +197,6 @@ class Synchronisation:
         self._delay_s = delay_s
         self._received_s: dict[str, float] = {}
 
-    @property
-    def takes_time(self) -> bool:
-        """Whether a satellite does not always have the newest state."""
-        return self._delay_s > 0.0
-
     def received(self, satellite: str, time_s: float) -> None:
         """Note that an upload to ``satellite`` was through at ``time_s``."""
         self._received_s[satellite] = max(self._received_s.get(satellite, -math.inf), time_s)

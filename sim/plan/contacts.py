@@ -10,7 +10,7 @@ import numpy as np
 
 from learning.requests.cluster import Cluster, Floats, Ints, Mask
 from orbit.windows import groups
-from sim.links.beam import Beam, DeviceLinks, PassFigures, SessionBeam, served_bits
+from sim.links.beam import DeviceLinks, PassFigures, SessionBeam, served_bits
 
 LAST_BITS_S = 1.0
 """Longest that the last bits of a contact are on their way: seven times geostationary."""
@@ -90,16 +90,6 @@ class PlannedContact:
     wait_from_s: float = np.nan
     member: str = ""
 
-    @property
-    def uplink(self) -> Beam:
-        """Uplink of the devices, one row per device."""
-        return self.links.devices.uplink
-
-    @property
-    def downlink(self) -> Beam | None:
-        """Downlink of the devices; None where the downlink is neglected."""
-        return self.links.devices.downlink
-
 
 # A planned session: contacts of one cluster that a method takes for one.
 
@@ -128,12 +118,14 @@ class PlannedSession:
     @cached_property
     def uplink(self) -> SessionBeam:
         """From the devices to the satellites."""
-        return SessionBeam([c.uplink for c in self.contacts], self._spans_s, self._whole)
+        beams = [contact.links.devices.uplink for contact in self.contacts]
+        return SessionBeam(beams, self._spans_s, self._whole)
 
     @cached_property
     def downlink(self) -> SessionBeam | None:
         """From the satellites to the devices; None where the downlink is neglected."""
-        beams = [c.downlink for c in self.contacts if c.downlink is not None]
+        each = (contact.links.devices.downlink for contact in self.contacts)
+        beams = [beam for beam in each if beam is not None]
         return SessionBeam(beams, self._spans_s, self._whole) if beams else None
 
     def beam(self, direction: str) -> SessionBeam | None:

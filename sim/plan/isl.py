@@ -23,6 +23,7 @@ from orbit.windows import groups
 from scenarios import Scenario
 from scenarios.link import Isl
 from sim.devices.faults import Intervals
+from sim.devices.satellites import flying_of
 from sim.errors import InputError, as_input
 from sim.links.beam import Beam, DeviceLinks
 from sim.links.sidelinks import Opening
@@ -143,7 +144,7 @@ def isl_plan(
         return None
     pairs, within = isl_pairs(isl, satellites, start)
     values = isl.values()
-    found = find_isls(scenario, isl, satellites, start, span_s, pairs)
+    found = find_isls(scenario, isl, start, span_s, pairs)
     ring = np.zeros(len(satellites) ** 2, bool)
     ring[pairs[within] @ [len(satellites), 1]] = True
     number = found.a * len(satellites) + found.b
@@ -211,20 +212,16 @@ def relayed_links(
 
 
 def find_isls(
-    scenario: Scenario,
-    isl: Isl,
-    satellites: Sequence[orbit.Satellite],
-    start: datetime,
-    span_s: float,
-    pairs: Ints,
+    scenario: Scenario, isl: Isl, start: datetime, span_s: float, pairs: Ints
 ) -> orbit.IslWindows:
     """Find the windows of pairs (P, 2), or read them where the scenario has a file of them.
 
-    Raises InputError for what `orbit.find_isls` refuses, and a file without any of their windows.
+    Pairs count in the satellites that fly, the one that serves the others behind them. Raises
+    InputError for what `orbit.find_isls` refuses, and a file without any of their windows.
     """
+    satellites = flying_of(scenario)
     if (text := scenarios.isl_windows(scenario)) is not None:
-        file = orbit.parse_isl_windows(*text, start)
-        return _of_file(file, satellites, span_s, pairs, scenario.roles.relay)
+        return _of_file(orbit.parse_isl_windows(*text, start), satellites, span_s, pairs)
     range_km, end = isl.values()["max_range_km"], start + timedelta(seconds=span_s)
     try:
         return orbit.find_isls(satellites, start, end, pairs.tolist(), isl.grazing_km, range_km)
@@ -235,31 +232,23 @@ def find_isls(
 
 
 def _of_file(
-    file: orbit.IslFile,
-    satellites: Sequence[orbit.Satellite],
-    span_s: float,
-    pairs: Ints,
-    relay: str | None,
+    file: orbit.IslFile, satellites: Sequence[orbit.Satellite], span_s: float, pairs: Ints
 ) -> orbit.IslWindows:
-    """The windows of pairs (P, 2) in a file until the end; ranges that it lacks are sampled.
-
-    Those of ``relay``, the server, may be there where the pairs are of its clients.
-    """
+    """The windows of pairs (P, 2) in a file until the end; ranges that it lacks are sampled."""
     number = {satellite.name: k for k, satellite in enumerate(satellites)}
-    if unknown := sorted(set(file.satellites) - number.keys() - {relay}):
+    if unknown := sorted(set(file.satellites) - number.keys()):
         raise InputError(
             f"link.isl.windows: {unknown[0]!r} is none of the {len(number)} satellites, the first "
             f"of which is {satellites[0].name!r}; name them as there"
         )
-    index, w = np.array([number.get(name, -1) for name in file.satellites]), file.windows
+    index, w = np.array([number[name] for name in file.satellites]), file.windows
     ends = np.sort(index[np.stack([w.a, w.b], axis=1)], axis=1)
     wanted = np.isin(ends @ [len(number), 1], pairs @ [len(number), 1]) & (w.start_s < span_s)
     if not wanted.any():
-        who = "satellites that within_plane and between_planes link"
-        who = f"{relay!r} and its clients" if relay in number else who
+        one, other = (satellites[k].name for k in pairs[0])
         raise InputError(
-            f"link.isl.windows: none is between {who}, within {span_s / 86_400:g} days from "
-            f"{file.start:%Y-%m-%dT%H:%M:%SZ}"
+            f"link.isl.windows: none is between satellites that are to be linked, like {one!r} and "
+            f"{other!r}, within {span_s / 86_400:g} days from {file.start:%Y-%m-%dT%H:%M:%SZ}"
         )
     kept = replace(w, a=ends[:, 0], b=ends[:, 1]).where(wanted)
     for k in np.flatnonzero(np.isnan(kept.min_range_km + kept.max_range_km)):
@@ -306,9 +295,9 @@ def isl_pairs(
         apart = min(other - one, len(planes) - other + one)
         if isl.between_planes == "all" or (isl.between_planes == "neighbours" and apart == 1):
             across += [(a, b) for a in planes[one] for b in planes[other]]
-    if not ring + across:
+    if isl.among_clients and not ring + across:
         raise InputError(f"link.isl.between_planes: all {len(satellites)} satellites share a plane")
-    pairs = np.sort(np.array(ring + across, np.int64), axis=1)
+    pairs = np.sort(np.array(ring + across, np.int64).reshape(-1, 2), axis=1)
     return pairs, np.arange(len(pairs)) < len(ring)
 
 

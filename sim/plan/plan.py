@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import overload
 
 import numpy as np
 
@@ -88,23 +87,22 @@ def _expected_contacts(scenario: Scenario) -> tuple[float, str]:
 class Sky:
     """Satellites by name, and what they come over: the devices of each cluster, or each station.
 
-    A site's own mask wins over ``min_elevation_deg``. Where ``turned``, satellites are clients.
+    A site's own mask wins over ``min_elevation_deg``.
     """
 
     start: datetime
     satellites: Mapping[str, orbit.Satellite]
     places: Mapping[str, Sequence[orbit.Site]]
     min_elevation_deg: float
-    turned: bool = False
 
     def ends(self, contact: PlannedContact) -> tuple[str, str]:
         """Names of the satellite and of the place of a contact."""
-        if self.turned:
+        if contact.member:  # a client
             return contact.member, contact.satellite
         return contact.satellite, contact.cluster.name
 
 
-class PlannedSessions(Sequence[PlannedSession]):
+class PlannedSessions:
     """Sessions by their contacts' numbers, in order of time; made when they are first asked for.
 
     A run never asks for most of those of a constellation. Of their contacts, one behind the other,
@@ -145,14 +143,8 @@ class PlannedSessions(Sequence[PlannedSession]):
         """Number, satellite and session of a contact, without making it."""
         return self._contacts.named(int(self._numbers[place]))
 
-    @overload
-    def __getitem__(self, place: int) -> PlannedSession: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[PlannedSession]: ...
-    def __getitem__(self, place: int | slice) -> PlannedSession | list[PlannedSession]:
-        """Return a session, the same one each time, or a list of some."""
-        if isinstance(place, slice):
-            return [self[one] for one in range(*place.indices(len(self)))]
+    def __getitem__(self, place: int) -> PlannedSession:
+        """Return a session, the same one each time."""
         place = range(len(self))[place]
         if place not in self._made:
             mine = tuple(map(self.contact, range(*self.edges[place : place + 2])))
@@ -239,7 +231,7 @@ def make_plan(
     if view.places:
         flying = dict(zip(satellites, view.satellites, strict=True))
         named = dict(zip((place.name for place in view.places), places, strict=True))
-        sky = Sky(view.start, flying, named, view.min_elevation_deg, view.turned)
+        sky = Sky(view.start, flying, named, view.min_elevation_deg)
     return Plan(
         view.start,
         view.span_s,

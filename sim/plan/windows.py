@@ -13,7 +13,7 @@ import orbit
 from scenarios import Scenario
 from sim.devices.satellites import (
     SatelliteOfFile,
-    relay_of,
+    flying_of,
     satellites_of,
     satellites_of_file,
     windows_of,
@@ -86,11 +86,11 @@ def passes_of_relay(scenario: Scenario, find: Find) -> Passes:
     isl, days = scenario.link.isl, scenario.stop.days
     assert isl is not None  # the schema asks for both
     assert days is not None
-    satellites, server = satellites_of(scenario), relay_of(scenario)
-    flying, last = [*satellites, server], len(satellites)
+    *satellites, server = flying = flying_of(scenario)
+    last = len(satellites)
     start = scenario.start or max(satellite.epoch for satellite in flying)
     pairs = np.array([(n, last) for n in range(last)])
-    found = find_isls(scenario, isl, flying, start, days * 86400.0, pairs)
+    found = find_isls(scenario, isl, start, days * 86400.0, pairs)
     rise_s = found.start_s + np.where(found.clipped_start, 0.0, isl.acquisition_s)
     kept = np.flatnonzero(rise_s < found.end_s)
     kept = kept[np.lexsort((found.a[kept], rise_s[kept]))]

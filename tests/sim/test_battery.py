@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import scenarios
 import sim
 from tests.kit.network import Battery, InputError, Power
+from tests.sim.test_roles import RELAYED
 
 STEP_S = 0.2
 
@@ -76,13 +77,18 @@ def test_a_satellite_without_charge_trains_later():
     assert trained_s * 15 <= most_j
 
 
+def test_satellites_that_another_one_serves_have_batteries_too() -> None:
+    power = {"power_w": 15, "battery": {"capacity_wh": 20, "charge_w": 20, "idle_w": 4}}
+    run = sim.run(scenarios.from_dict(RELAYED | {"compute": power}))
+    charges = run.manifest["charges"]
+    assert len(charges) == 8 and all(0.2 < row["lowest"] < 1 for row in charges)
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
         ({"compute.power_w": None}, "compute.power_w: is missing; compute.battery needs it"),
-        ({"compute.battery.idle_w": 10}, "compute.battery.charge_w: got 10; never charges"),
         ({"faults.churn.mean_present_hours": 5}, "faults.churn: cannot be combined with compute.b"),
-        ({"compute.battery.idle_w": 9}, "compute.battery: the battery of 'P05-S02' never charges"),
     ],
 )
 def test_a_battery_that_cannot_work_is_named(changes, line):

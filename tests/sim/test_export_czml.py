@@ -82,7 +82,7 @@ def test_links_are_there_when_contacts_are(result, packets, which):
 
 def test_a_satellite_that_serves_others_is_there_with_its_links(tmp_path):
     said = RELAYED | {"link": {"isl": {"rate_mbps": 1.5, "between_planes": "all"}}}
-    relayed = sim.run(scenarios.from_dict(said), out=tmp_path / "r")
+    relayed = sim.run(scenarios.from_dict(said | {"stop": {"days": 0.5}}), out=tmp_path / "r")
     [path] = export(relayed.folder, "czml").paths
     packets = json.loads(path.read_text())
     assert [packet["name"] for packet in of(packets, "satellite")][-1] == "M-P01-S01"

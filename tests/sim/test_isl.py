@@ -233,9 +233,6 @@ def test_messages_wait_for_each_other_and_for_windows_only_if_they_are_to(tmp_pa
 @pytest.mark.parametrize(
     ("words", "isl"),
     [
-        ("within_plane: 'P01-S01' and 'P01-S02' are neighbours in a ring", {"grazing_km": 200}),
-        ("grazing_km: 600 is above the orbit of 'P01-S01'", {"grazing_km": 600}),
-        ("terminals: got 1; a ring uses 2", {"terminals": 1}),
         ("within_plane: got 'none'", {"within_plane": "none", "between_planes": "none"}),
         ("gain_dbi: is missing", {"rate_mbps": None, "frequency_ghz": 20, "bandwidth_mhz": 5,
                                   "tx_power_dbm": 4, "noise_temperature_k": 300}),

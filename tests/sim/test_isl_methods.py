@@ -138,21 +138,3 @@ def test_fifty_cycles_of_the_waterfall_take_as_long_as_flystacks():
     ended_s = run.events[run.events.kind == "aggregate"].time_s
     assert len(ended_s) == 50
     assert ended_s.max() / 3600 == pytest.approx(23.81, abs=0.01)
-
-
-def test_planes_of_fedavg_sat_are_collected_over_their_rings():
-    """As free links do, some milliseconds later; a plane's updates come down as one model."""
-    changes = {
-        "stop.days": 0.5, "ground.stations_used": 3, "orbit.use.planes": 5,
-        "learning.options": {"selection": "scheduled", "intra_plane": True},
-    }  # fmt: skip
-    free = sim.run(scenarios.load("flystack", changes))
-    ring = {"within_plane": "ring", "rate_mbps": 100}
-    real = sim.run(scenarios.load("flystack", changes | {"link.isl": ring}))
-    ended_s = [run.events[run.events.kind == "aggregate"].time_s.tolist() for run in (free, real)]
-    assert ended_s[1] == pytest.approx(ended_s[0], abs=5.0) and len(ended_s[0]) > 5
-    moved = real.transfers[real.transfers.outcome == "delivered"]
-    down = moved[(moved.direction == "downlink") & (moved.payload == "aggregate")]
-    updates = [len(run.updates) for run in (free, real)]
-    assert updates[0] == updates[1] > len(moved[moved.direction == "downlink"]) > len(down) > 5
-    assert set(moved[moved.direction == "isl"].payload) == {"aggregate"}
