@@ -33,6 +33,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def some(names: Sequence[str], most: int, between: str = ", ") -> str:
+    """Name the first of some things, and say how many others there are; one other is named too."""
+    shown = names if len(names) == most + 1 else names[:most]
+    more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
+    return between.join(shown) + more
+
+
 def data_size(size_bytes: float) -> str:
     """Show bytes in B, kB, MB, GB or TB (powers of 1000)."""
     units = ("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sim.analysis.comparison import FEWEST, FEWEST_RANKED, FIGURES, figures_listed
 from sim.formatting import data_size, filled, table
+from sim.trace.schema import DIRECTIONS
 
 LONGEST_HEAD = 32
 """Longest label that stands at the head of a column of a comparison."""
@@ -49,8 +51,8 @@ def stand_in_lines(groups: Sequence[Mapping[str, Any]]) -> list[str]:
 
 MEAN = "mean accuracy [95 %]"
 """Head of the means over seeds with their interval."""
-ONLY_WITH_LINKS = ("sidelink_bytes", "isl_bytes")
-"""Figures that are shown where there are any."""
+ONLY_WHERE_ANY = tuple(f"{direction}_bytes" for direction in DIRECTIONS)
+"""Figures that are shown where one of them is not 0."""
 
 
 def figure_rows(groups: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -58,7 +60,7 @@ def figure_rows(groups: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     rows = {"seeds": [str(group["runs"]) for group in groups]}
     for key, figure in FIGURES.items():
         own = [group[key] for group in groups]
-        least = any(one["max"] for one in own) if key in ONLY_WITH_LINKS else 1
+        least = any(one["max"] for one in own) if key in ONLY_WHERE_ANY else 1
         if figure.head and least and any(one["min"] is not None for one in own):
             rows[figure.head] = [spread(one, figure.form, figure.unit, "-") for one in own]
             if key == "accuracy_final" and any(one["low"] is not None for one in own):
@@ -127,8 +129,10 @@ def mean_text(figure: Mapping[str, float | None], unknown: str = "-", form: str 
     if figure["mean"] is None:
         return unknown
     text = form.format(figure["mean"])
-    if figure["low"] is None:
+    if figure["low"] is None or figure["high"] is None:
         return text
+    if math.isclose(figure["low"], figure["high"], rel_tol=1e-9, abs_tol=1e-12):
+        return f"{text} [the same with each seed]"
     return f"{text} [{form.format(figure['low'])}..{form.format(figure['high'])}]"
 
 

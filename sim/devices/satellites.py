@@ -16,6 +16,7 @@ import orbit
 import scenarios
 from scenarios import Scenario
 from sim.errors import InputError
+from sim.formatting import some
 
 
 @dataclass(frozen=True)
@@ -140,14 +141,9 @@ def chosen(found: Sequence[S], scenario: Scenario) -> list[S]:
     if len(found) > 1:
         raise InputError(
             f"{key}: name one of the {len(found)} satellites, or set orbit.serving: any "
-            f"to let all serve: {_some(found)}"
+            f"to let all serve: {some(list(map(_label, found)), 5)}"
         )
     return list(found)
-
-
-def _some(found: Sequence[S]) -> str:
-    names = ", ".join(map(_label, found[:5]))
-    return names + (f" and {len(found) - 5} more" if len(found) > 5 else "")
 
 
 def _meant(found: Sequence[S], wanted: str, key: str) -> S:
@@ -160,7 +156,7 @@ def _meant(found: Sequence[S], wanted: str, key: str) -> S:
             "catalogue number, and each set of elements once"
         )
     if not meant:
-        names = _some(sorted(found, key=partial(_distance, wanted)))
+        names = some([*map(_label, sorted(found, key=partial(_distance, wanted)))], 5)
         raise InputError(f"{key}: no {wanted!r} among the satellites, which are {names}")
     return meant[0]
 

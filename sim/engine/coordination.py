@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from learning.requests.peers import All, Wait
 from sim.clock import Clock, Process
 from sim.devices.devices import Devices
 from sim.errors import SimulationError
+from sim.formatting import some
 from sim.plan.contacts import PlannedSession
 from sim.plan.plan import PlannedSessions
 
@@ -130,17 +131,11 @@ class Meetings:
         Those that one of the ``excused`` has not come to are left out.
         """
         found = [
-            f"{_some(sorted(brought), ', ')} at {key!r} with {len(brought)} of {parties}"
+            f"{some(sorted(brought), 3)} at {key!r} with {len(brought)} of {parties}"
             for key, (_, brought, parties) in sorted(self._open.items())
             if brought.keys() >= set(excused)
         ]
-        return _some(found, "; ", 1)
-
-
-def _some(names: Sequence[str], between: str, most: int = 3) -> str:
-    """The first ``most`` of some names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return between.join(names[:most]) + more
+        return some(found, 1, "; ")
 
 
 # What the contact plan holds for a cluster next.

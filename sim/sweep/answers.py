@@ -92,7 +92,8 @@ def questions(done: Sequence[Row], target: str | None) -> list[Question]:
     return [
         Question("accuracy_final", "The best final accuracy", True, "{:.3f}".format),
         *[Question(f"hours_to_{target}", hours, False, "{:.2f} hours".format)] * bool(target),
-        Question("uplink_bytes", "The least uplink", False, data_size),
+        *[Question("uplink_bytes", "The least uplink", False, data_size)]
+        * any(row["uplink_bytes"] for row in done),
     ]
 
 
@@ -173,7 +174,8 @@ def _mean_of(values: Sequence[float], question: Question) -> str:
         return "of one seed"
     figure = over_seeds(values)
     ends = [question.form(end) for end in (figure["low"], figure["high"]) if end is not None]
-    interval = f" (95 %: {' to '.join(ends)})" if len(set(ends)) > 1 else ""
+    same = ", the same with each" if len(set(values)) == 1 else ""
+    interval = f" (95 %: {' to '.join(ends)})" if len(set(ends)) > 1 else same
     return f"mean of {len(values)} seeds{interval}"
 
 

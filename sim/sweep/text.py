@@ -61,7 +61,7 @@ def failures_text(rows: pa.Table, keys: Sequence[str]) -> list[str]:
     lines = [
         f"point {row['point']} ({labelled(row, keys)}, seed {row['seed']}): "
         f"{row['status']}: {row['error']}"
-        for row in bad[:MOST_LINES]
+        for row in (bad if len(bad) == MOST_LINES + 1 else bad[:MOST_LINES])
     ]
     more = len(bad) - len(lines)
     return [*lines, f"and {more} more, see status and error of the rows"] if more else lines

@@ -6,7 +6,7 @@ from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.experts import alignment_figures, gating_pattern, inference_figures, utilisation
 from sim.analysis.summary import fault_counts, summarise
 from sim.analysis.targets import TARGETS, Evaluation, levels
-from sim.analysis.text import comparison_text, pattern_text, summary_text
+from sim.analysis.text import comparison_text, mean_text, pattern_text, summary_text
 from sim.cli.dry_run import missing_data
 from sim.cli.new import write_scenario
 from sim.cli.run import Progress
@@ -14,7 +14,7 @@ from sim.execution.result import compare, spent_text
 from sim.export.czml import ephemerides
 from sim.export.formats import export
 from sim.export.perfetto import MARKS, lanes_of
-from sim.formatting import as_yaml, seconds
+from sim.formatting import as_yaml, seconds, some
 from sim.plots import accuracy as comparison
 from sim.plots.canvas import COLOURS, name
 from sim.plots.ground_map import broken, circle, east, reach

@@ -1,5 +1,6 @@
 """What a sweep answers: what is best, by how much, whether that is noise, and why."""
 
+from tests.kit import results
 from tests.kit.sweeps import answers
 
 UNSEEN = "ground.clusters 'a': no satellite rises above 25 deg there in 2 days"
@@ -48,6 +49,19 @@ def test_a_difference_is_called_noise_by_the_interval_of_its_pairs():
         assert f"at method=b, mean of 5 seeds (95 %: {0.6 + step - 0.002 - 0.0357:.3f}" in text
         assert f"apart, {verdict}" in text
     assert "which cannot tell noise" in said([rows[0], rows[5]], ["method"])
+
+
+def test_seeds_that_do_not_differ_have_no_interval_and_nothing_sent_up_is_no_answer():
+    rows = [point(s, 0.6 + 0.1 * (m == "b"), method=m) for m in "ab" for s in (1, 2)]
+    text = said([row | {"uplink_bytes": 0.0} for row in rows], ["method"])
+    assert "at method=b, mean of 2 seeds, the same with each; single points" in text
+    assert "0.100 apart, the same with each of 2 seeds." in text
+    assert "uplink" not in text and "least uplink" in said(rows, ["method"])
+    found = results.paired({1: 0.7, 2: 0.8}, {1: 0.5, 2: 0.6})
+    text = results.mean_text({**found, "mean": found["difference"]})
+    assert text == "0.200 [the same with each seed]"
+    names = [results.some("ABCD"[:count], 2) for count in (2, 3, 4)]
+    assert names == ["A, B", "A, B, C", "A, B and 2 more"]
 
 
 def test_a_method_is_compared_at_each_orbit_and_the_reason_is_named():
