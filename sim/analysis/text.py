@@ -170,7 +170,9 @@ def test_notes(comparison: Mapping[str, Any]) -> list[str]:
     if fewest >= FEWEST:
         return [f"Wilcoxon's test needs {FEWEST_RANKED} seeds in common; there are {fewest}"]
     found = "1 seed" if fewest == 1 else f"{fewest} seeds"
-    return [f"no test with {found} in common: it needs {FEWEST}, better {FEWEST_RANKED}"]
+    return [
+        f"no significance test: {found} in common, where it needs {FEWEST}, better {FEWEST_RANKED}"
+    ]
 
 
 def spread(
