@@ -1,7 +1,5 @@
 """Orbital planes of a fleet, told from the elements of its satellites."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """`ground:` - the clusters of devices, and the stations."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Annotated, Any, Literal, TypeVar

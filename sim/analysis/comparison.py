@@ -1,13 +1,11 @@
 """Groups of runs that differ in their seed: medians, ranges, means, ratios and tests."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median, stdev
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import yaml
 
@@ -39,7 +37,7 @@ class Figure(NamedTuple):
     path: Sequence[str] = ()
 
     @classmethod
-    def of(cls, head: str = "", form: str = "{:g}", **more: Any) -> Figure:
+    def of(cls, head: str = "", form: str = "{:g}", **more: Any) -> Self:
         """Return the figure of an entry of ``figures.yaml``."""
         return cls(head, data_size if form == "data_size" else form.format, **more)
 

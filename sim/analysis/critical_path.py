@@ -14,8 +14,6 @@ A cycle is complete when the last cluster's session ends. That cluster is critic
 the time since the cycle before is the cycle's share of the critical path.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Figures of experts: gate mass, density, alignment, networked inference."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 

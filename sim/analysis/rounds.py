@@ -1,7 +1,5 @@
 """Rounds of a method, and what becomes of satellites that are the clients of stations."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

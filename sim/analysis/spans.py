@@ -1,7 +1,5 @@
 """Spans of time out of the tables, and their arithmetic."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise

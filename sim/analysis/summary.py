@@ -1,7 +1,5 @@
 """The summary of a run."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Summaries and comparisons as text."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """`leomix list`, `schema`, `doctor`, `check-method` and `cache`."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator

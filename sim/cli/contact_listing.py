@@ -1,7 +1,5 @@
 """Contacts of a scenario, or of elements over sites, as tables."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields

@@ -1,7 +1,5 @@
 """What a run of a scenario will be and need: contacts, link, payloads and data."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from math import ceil
 from typing import Any

@@ -3,8 +3,6 @@
 ``templates/`` has the scenario, and what is learnt by the form of the data and the kind of model.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`leomix validate`, `link` and `contacts`: what a scenario would do, before it runs."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """`leomix show`, `compare`, `report` and `export`."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """What runs share: contact windows, trainings and final models, kept within a bound."""
 
-from __future__ import annotations
-
 import io
 import os
 import platform
@@ -15,7 +13,7 @@ from contextlib import suppress
 from dataclasses import astuple, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 from uuid import uuid4
 from zipfile import BadZipFile
 
@@ -170,7 +168,7 @@ class RunCache:
         self._foreign: set[str] = set()
 
     @classmethod
-    def shared(cls) -> RunCache | None:
+    def shared(cls) -> Self | None:
         """Return that of the user's cache folder, None where it is off."""
         folder = cache_folder()
         return None if folder is None else cls(folder)

@@ -1,7 +1,5 @@
 """What a run is resumed from: its journal, and the tensors that are still in use, by key."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import time

@@ -1,7 +1,5 @@
 """What must hold of every method, tried on tiny runs: `leomix check-method` and our own tests."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import tempfile

@@ -1,7 +1,5 @@
 """The run folder: claimed, written, read."""
 
-from __future__ import annotations
-
 import functools
 import json
 import platform

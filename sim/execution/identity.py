@@ -1,7 +1,5 @@
 """What decides a run, as a digest: portable scenario, files by content."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from copy import deepcopy

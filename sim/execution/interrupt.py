@@ -1,7 +1,5 @@
 """Ctrl-C, a closed terminal, the end of wall time: a run stops at its next event."""
 
-from __future__ import annotations
-
 import math
 import os
 import signal

@@ -1,7 +1,5 @@
 """`run.log`: the messages of a run."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Iterator

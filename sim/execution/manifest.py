@@ -1,7 +1,5 @@
 """`manifest.json`: versions, machine, digests, warnings, determinism."""
 
-from __future__ import annotations
-
 import os
 import platform
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Run: build, simulate, check, write the run folder."""
 
-from __future__ import annotations
-
 import json
 import math
 import time

@@ -1,7 +1,5 @@
 """What a user should know of a finished run."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 

@@ -1,7 +1,5 @@
 """Figures of a run over cycles and simulated time, for TensorBoard and MLflow."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence

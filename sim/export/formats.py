@@ -1,7 +1,5 @@
 """Exports of a run or sweep: the list of formats; CSV, Parquet and PEFT."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Accuracy or loss over time or cycles: of one run, of several, of groups."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from typing import Literal

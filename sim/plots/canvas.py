@@ -1,7 +1,5 @@
 """Runs that are drawn; axes without pyplot, colours, names, legends, units of time."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Elevation and rate over one contact."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Ground tracks, clusters or stations, and their circles."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """Pictures of a sweep, from a table with one row per point."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What went on when, and where the time went."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The page of several runs side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean

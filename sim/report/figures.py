@@ -1,7 +1,5 @@
 """Figures of a page: matplotlib axes as inline SVG."""
 
-from __future__ import annotations
-
 import io
 import re
 from collections.abc import Callable

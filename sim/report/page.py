@@ -1,7 +1,5 @@
 """A page of a report: a template filled in, as one HTML file that fetches nothing."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from base64 import b64encode

@@ -1,7 +1,5 @@
 """`report(folders)`: one HTML file of runs or sweeps."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

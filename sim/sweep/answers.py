@@ -4,8 +4,6 @@ Points are compared as they were made: a combination by the mean over its seeds,
 with another at the same values of all other keys and the same seed. Nothing is pooled over keys.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path

@@ -5,8 +5,6 @@ the same path. What is done is known from these folders alone: nothing is lost w
 This module needs Dask, which is not always installed.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import sys

@@ -1,7 +1,5 @@
 """The sweep folder: claimed, locked, read; its `sweep.parquet` with one row per point."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence

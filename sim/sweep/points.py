@@ -1,7 +1,5 @@
 """The points of a sweep: values of keys as `-p KEY=SPEC` says them, combined to valid scenarios."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

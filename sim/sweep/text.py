@@ -1,7 +1,5 @@
 """Rows and progress of a sweep as text."""
 
-from __future__ import annotations
-
 import errno
 import json
 import math

@@ -4,8 +4,6 @@ Arrow imports pandas, which takes longer than a small run, to look at a value of
 that it is given, and to make an array of numpy. Buffers it takes and gives as they are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime

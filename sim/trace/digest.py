@@ -1,7 +1,5 @@
 """Digests of the tables: `trace_sha256` and `timing_sha256`."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

@@ -6,8 +6,6 @@ they were written: it tells a resumed run whether its replay is the same run. In
 were cut, and what of them went to disk, does not count.
 """
 
-from __future__ import annotations
-
 import hashlib
 import operator
 import shutil

@@ -1,7 +1,5 @@
 """The tables of a run: their columns, types and order of rows, as ``tables.yaml`` lists them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pyarrow as pa

@@ -1,7 +1,5 @@
 """Tables in Parquet files, read and written by groups of rows; order and groups of rows."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
