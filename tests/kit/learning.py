@@ -24,7 +24,6 @@ from learning.methods.base import METHODS, NOBODY, ExpertRegistry, Protocol
 from learning.methods.emsfl import EmsFl, EnhancedEmsFl, Splitting
 from learning.methods.fedprox import proximal
 from learning.methods.fedspace import FedSpace
-from learning.methods.nmoe.extractor import own_share
 from learning.methods.nmoe.gates import START_GATE
 from learning.methods.nmoe.inference import HEADER_BYTES, Asked, Query, grouped, mixture
 from learning.methods.nmoe.method import NMoE

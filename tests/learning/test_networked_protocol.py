@@ -84,13 +84,6 @@ def test_everybody_goes_through_a_turn_once(who, unfit, masks, down, cost, up):
         Passes(kit.RoundTrip(ALL, up=MODEL), ALL, NOBODY, [NOBODY]).drive()
 
 
-def test_the_share_of_ones_own_falls_to_its_weight():
-    """FedSC, ten rounds: 1 at first, then for one in five by (1 - 1/5) / 10 a round."""
-    weights = np.array([1 / 5, 1.0])  # alone there are no others to count
-    shares = [kit.own_share(number, 10, weights).tolist() for number in (0, 5, 9, 10)]
-    assert np.array(shares) == pytest.approx(np.array([[1, 1], [0.6, 1], [0.28, 1], [0.2, 1]]))
-
-
 EXPERTS = 5
 LATE = ("wait", "renormalise", "local")
 NODES = [kit.Node("A", device) for device in range(EXPERTS)]

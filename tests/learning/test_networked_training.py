@@ -157,7 +157,7 @@ def test_with_weights_by_samples_clients_of_unequal_size_descend_the_loss_of_all
     own = [{"matrix": torch.stack(matrices)} for matrices in own.values()]
     total, trained = extractor.total(task, *own, counts=counts), {}
     for name, matrix, count in zip("ab", own, counts, strict=True):
-        alpha = kit.own_share(1, 1, count / sum(map(sum, counts)))
+        alpha = count / sum(map(sum, counts))
         how = {"counts": count, "alpha": alpha, "momentum": 0.0}
         trained[name] = trained_extractor(
             task, server, name, 0 * count + 1, "spectral", matrix, total, **how

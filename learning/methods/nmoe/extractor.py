@@ -17,16 +17,6 @@ TOTAL = Operation("learning.training.nmoe.extractor:total")
 TRAIN_EXTRACTOR = Operation("learning.training.nmoe.extractor:train_extractor", 2, trains=True)
 
 
-def own_share(number: int, rounds: int, weights: Floats) -> Floats:
-    """Return the weight alpha (K,) of clients' own correlation matrices in round ``number``.
-
-    It falls linearly from 1 in round 0 towards the ``weights`` (K,) of the clients in the mean, of
-    which those of all clients sum to 1: with these the mean gradient of the clients is the gradient
-    of the loss over all their data, each client's counting by its weight.
-    """
-    return 1.0 - (1.0 - weights) * number / rounds
-
-
 class ExtractorStage:
     """``extractor_rounds`` federated rounds of the extractor, each with all clients.
 
@@ -35,6 +25,10 @@ class ExtractorStage:
     (``client_weights``). If correlation matrices R_j are shared, a round has two barriers: R_j up
     and their weighted sum down, then the weights. In the end all clients download the extractor,
     which is frozen from then on.
+
+    The weight alpha of a client's own matrix falls linearly from 1 in round 0 towards its weight in
+    the mean, with which the mean gradient of all clients is that of the loss over all their data.
+    ``shared`` are a cluster's matrices and the sum of all, its clients' counts, and alpha.
     """
 
     def __init__(self, system: Networked) -> None:
@@ -43,10 +37,7 @@ class ExtractorStage:
         self.senders: dict[str, Mask] = {}
         self.contacts: dict[str, Ints] = {}
         self.correlations: dict[str, Handle] = {}
-        self.matrices: dict[str, Handle] = {}
-        self.total: Handle | None = None
-        self.counts: dict[str, Ints] = {}
-        self.alpha: dict[str, Floats] = {}
+        self.shared: dict[str, tuple[list[Handle], Ints, Floats]] = {}
 
     def cluster(self, me: Cluster) -> Protocol:
         """Run all rounds for one cluster."""
@@ -83,15 +74,15 @@ class ExtractorStage:
         yield from system.meet(f"correlations {number}")
         clients = system.clients  # the first cluster after the barrier sums up at the satellite
         if self.correlations and clients.able_nodes:
-            self.matrices, self.correlations = self.correlations, {}
-            names = sorted(self.matrices)
-            matrices, weighted = [self.matrices[n] for n in names], system.options.weighs_samples
-            each = system.samples if weighted else dict.fromkeys(names, 1)
-            self.counts = {n: np.where(clients.able[n], each[n], 0) for n in names}
-            counts, rounds = list(self.counts.values()), system.options.extractor_rounds
-            self.total = system.learner.make(TOTAL, *matrices, counts=counts)
-            every = sum(int(own.sum()) for own in counts)
-            self.alpha = {n: own_share(number, rounds, c / every) for n, c in self.counts.items()}
+            matrices, self.correlations = self.correlations, {}
+            names, rounds = sorted(matrices), system.options.extractor_rounds
+            each = system.samples if system.options.weighs_samples else dict.fromkeys(names, 1)
+            counts = {n: np.where(clients.able[n], each[n], 0) for n in names}
+            held, every = [matrices[n] for n in names], sum(int(c.sum()) for c in counts.values())
+            total = system.learner.make(TOTAL, *held, counts=list(counts.values()))
+            for name, own in counts.items():
+                alpha = 1.0 - (1.0 - own / every) * number / rounds
+                self.shared[name] = [matrices[name], total], own, alpha
 
     def collect(self, me: Cluster, done: RoundTrip, before: Ints) -> Protocol:
         """Train a cluster's clients and keep what they have sent until the round ends."""
@@ -99,10 +90,11 @@ class ExtractorStage:
         if not who.any():
             return
         options = system.options
+        shared, counts, alpha = self.shared.get(me.name, ((), (), ()))
         trained = system.learner.make(
             TRAIN_EXTRACTOR,
             system.server,
-            *(() if self.total is None else (self.matrices[me.name], self.total)),
+            *shared,
             cluster=me.name,
             rounds=done.rounds,
             first_round=before,
@@ -110,8 +102,8 @@ class ExtractorStage:
             estimator=options.estimator,
             radius=options.radius,
             step_size_ratio=options.extractor_step_size_ratio,
-            counts=self.counts.get(me.name, ()),
-            alpha=self.alpha.get(me.name, ()),
+            counts=counts,
+            alpha=alpha,
             **options.descent,
         )
         who = yield from system.arrived(me, trained, who)
