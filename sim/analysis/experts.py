@@ -162,14 +162,14 @@ def inference_figures(inferences: pa.Table | None) -> dict[str, Any] | None:
     samples, latency_s = (as_numpy(inferences.column(key)) for key in ("samples", "latency_s"))
     outcomes = np.array(inferences.column("outcome").to_pylist())
     answered = (outcomes != "failed") & np.isfinite(latency_s)
-    latency_s, weights = latency_s[answered], samples[answered]
-    mean_s = float(np.average(latency_s, weights=weights)) if weights.sum() else None
+    each_s = np.sort(np.repeat(latency_s[answered], samples[answered]))
+    last = (95 * len(each_s) + 99) // 100 - 1
     counts = {name: int(samples[outcomes == name].sum()) for name in sorted(set(outcomes.tolist()))}
     return {
         "samples": int(samples.sum()),
         "outcomes": counts,
-        "latency_mean_s": mean_s,
-        "latency_p95_s": _percentile(latency_s, weights, 0.95),
+        "latency_mean_s": float(each_s.mean()) if len(each_s) else None,
+        "latency_p95_s": float(each_s[last]) if len(each_s) else None,
         "sent_bytes": float(pc.sum(inferences.column("sent_bytes")).as_py() or 0.0),
     }
 
@@ -192,12 +192,3 @@ def gating_pattern(assignments: pa.Table) -> tuple[list[str], Floats] | None:
     ]
     pattern = as_numpy(last["relevance"]).reshape(len(clients), -1)
     return clients, pattern
-
-
-def _percentile(values: Floats, weights: np.ndarray, share: float) -> float | None:
-    """Return the smallest value that ``share`` of the weight does not exceed."""
-    if not weights.sum():
-        return None
-    order = np.argsort(values, kind="stable")
-    reached = np.cumsum(weights[order]) >= share * weights.sum() * (1 - 1e-12)
-    return float(values[order][int(np.argmax(reached))])

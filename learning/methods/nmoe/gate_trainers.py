@@ -123,13 +123,11 @@ class LocalExperts(GateTrainer):
 
     routing: ClassVar[str] = "local"
 
-    def cluster(self, me: Cluster) -> Protocol:
-        """Exchange nothing."""
-        yield from self.train(me)
-
     def train(self, me: Cluster) -> Protocol:
         """Train nothing."""
         yield from ()
+
+    cluster = train  # nothing is exchanged
 
 
 class RandomRouting(LocalExperts):

@@ -9,9 +9,6 @@ from pydantic.dataclasses import dataclass
 
 from learning.methods.options import CHECKED, option
 
-LOSSES = {"fedsc": "spectral", "fedce": "ce", "none": "none"}
-"""The loss of stage 1, by the option ``extractor``."""
-
 GATE_TENSORS = ("weight", "bias")
 """What a gate is made of."""
 
@@ -71,7 +68,7 @@ class NetworkedOptions:
     @property
     def loss(self) -> str:
         """Loss of stage 1."""
-        return LOSSES[self.extractor]
+        return {"fedsc": "spectral", "fedce": "ce", "none": "none"}[self.extractor]
 
     @property
     def weighs_samples(self) -> bool:
