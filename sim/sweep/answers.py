@@ -21,6 +21,7 @@ from sim.sweep.text import combinations_in
 Row = Mapping[str, Any]
 Runs = Mapping[str, Result]
 """Runs of points, by the folders that their rows name."""
+WITHIN = "within noise"
 Case = tuple[str, int]
 """A setting of all keys but one, and a seed."""
 Figures = Mapping[Case, float]
@@ -214,7 +215,7 @@ def _gap(first: Figures, second: Figures, question: Question) -> str:
     if len(by_seed) == 1:
         return f"{text}, on one seed, which cannot tell noise: sweep with --replications 5"
     low, high = found["low"] or 0.0, found["high"] or 0.0
-    verdict = "within noise" if low <= 0.0 <= high else "more than noise"
+    verdict = WITHIN if low <= 0.0 <= high else "more than noise"
     ends = [("-" if end < 0.0 else "") + question.form(abs(end)) for end in (low, high)]
     if ends[0] == ends[1]:
         return f"{text}, the same with each of {len(by_seed)} seeds"
@@ -292,7 +293,7 @@ def _by_key(
         order = sorted(sets, key=lambda value: mean(sets[value].values()), reverse=question.rising)
         equal = [value for value in order if sets[value] == sets[order[0]]]
         settings = len(rows) // len(known)
-        left = f" ({len(common)} of {settings} settings)" if len(common) < settings else ""
+        left = f" ({len(common)} of {settings} points)" if len(common) < settings else ""
         left += f" but for {', '.join(none)}, which has none" if none else ""
         if len(equal) == len(order):
             yield f"By {key}, all else equal{left}: no difference between {' and '.join(order)}."
@@ -301,7 +302,8 @@ def _by_key(
         gap = _gap(sets[order[0]], sets[second], question)
         best = f"{' and '.join(equal)} {'is' if len(equal) == 1 else 'are'} best"
         of_both = [[cases[value][case] for case in common] for value in (order[0], second)]
-        why = "; ".join(_reasons(of_both[0], of_both[1], question, runs))
+        reasons = () if WITHIN in gap else _reasons(of_both[0], of_both[1], question, runs)
+        why = "; ".join(reasons)
         yield (
             f"By {key}, all else equal{left}: {best}, before {second}: {gap}."
             + f" With {order[0]}: {why}." * bool(why)

@@ -29,11 +29,10 @@ def test_a_value_does_not_win_because_its_bad_points_were_refused():
     text = said(rows, ["km", "mask"])
     best = "The best final accuracy: 0.822, at km=800, mask=5 and km=800, mask=15, mean of 3 seeds"
     assert best in text
-    assert "By km, all else equal (6 of 9 settings): 800 is best, before 500: 0.020 apart" in text
+    assert "By km, all else equal (6 of 9 points): 800 is best, before 500: 0.020 apart" in text
     assert "Without it: km=500, mask=25 (no contact)." in text
     assert (
-        "By mask, all else equal (3 of 6 settings): 5 and 15 are best, before 25: 0.220 apart"
-        in text
+        "By mask, all else equal (3 of 6 points): 5 and 15 are best, before 25: 0.220 apart" in text
     )
     far = [point(1, None, km=km, mask=25) for km in (300, 400, 500)]
     text = said([*rows[:1], *far], ["km", "mask"])
