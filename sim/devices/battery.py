@@ -154,16 +154,9 @@ def supplies_of(
     compute_w = scenario.compute.overridden_by(None).power_w
     assert compute_w is not None  # the schema asks for it
     capacity_j, sender = said.capacity_wh * WH_J, transmitter_of(scenario)
-    power = Power(
-        capacity_j,
-        said.initial * capacity_j,
-        said.reserve * capacity_j,
-        said.charge_w,
-        said.idle_w,
-        compute_w,
-        (sender.power_w or 0.0) * sender.duty,
-        sender.peer_w[1],
-    )
+    held_j = capacity_j, said.initial * capacity_j, said.reserve * capacity_j
+    sending_w = (sender.power_w or 0.0) * sender.duty, sender.peer_w[1]
+    power = Power(*held_j, said.charge_w, said.idle_w, compute_w, *sending_w)
     satellites = satellites_of(scenario)
     dark = orbit.eclipses(satellites, start, start + timedelta(seconds=stop_s))
     found: dict[str, tuple[Power, Floats]] = {}

@@ -120,9 +120,7 @@ class ServiceLink:
             if isinstance(step, Train):
                 behind = steps[number + 1] if number + 1 < len(steps) else None
                 training = self._plan_training(step, behind, session, ready, trains_only)
-                ready = training.end_s
-                if np.count_nonzero(training.excluded):
-                    ready = np.where(training.excluded, np.inf, ready)
+                ready = np.where(training.excluded, np.inf, training.end_s)
                 legs.append(training)
             else:
                 transfer = self._plan_transfer(step, session, ready, legs)

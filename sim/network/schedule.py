@@ -71,12 +71,8 @@ def _beam_free_s(leg: Transfer, earlier: Sequence[Leg]) -> float:
 def _turn_s(leg: Transfer, others: Sequence[Transfer]) -> Floats:
     """When each device (K,) of a leg has its turn behind the transfers of other chains."""
     assert leg.beam is not None  # callers have turned to others for a neglected downlink
-    stops_s = np.array(
-        [
-            np.where(other.who & np.isfinite(other.begin_s), _stops_s(other), -np.inf)
-            for other in others
-        ]
-    )
+    sending = [(other, other.who & np.isfinite(other.begin_s)) for other in others]
+    stops_s = np.array([np.where(sends, _stops_s(other), -np.inf) for other, sends in sending])
     own_s: Floats = stops_s.max(axis=0)
     busy_until_s = np.sort(stops_s[np.isfinite(stops_s)])[::-1]
     beside = max(leg.beam.channels - int(leg.who.sum()), 0)
