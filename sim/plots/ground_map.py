@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -124,14 +123,10 @@ def _land(axes: Axes) -> None:
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
-    rings = [Path(ring, closed=True) for ring in _rings()]
+    rings = json.loads(packaged("sim.plots", "land.json"))["rings"]
+    rings = [Path(ring, closed=True) for ring in rings]
     land = PathPatch(Path.make_compound_path(*rings), facecolor="#8a8a8a", alpha=0.3, linewidth=0)
     axes.add_patch(land)
-
-
-@lru_cache(maxsize=1)
-def _rings() -> list[list[list[float]]]:
-    return json.loads(packaged("sim.plots", "land.json"))["rings"]
 
 
 # Names beside places on a map, where they cover each other as little as they can.

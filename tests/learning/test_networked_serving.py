@@ -62,14 +62,9 @@ class Serving(System):
             [group] = grouped([row], asked, 4, late, routed_s=0.0, deadline_s=1.0)
             shares.append(mixture(row, weights, group.counted))
         given = [number for number, experts in enumerate(shares) if experts]
-        found = answers.answered(
-            self.task,
-            tested or self.tested,
-            rows=[routed["rows"][number] for number in given],
-            experts=[list(shares[number]) for number in given],
-            weights=[list(shares[number].values()) for number in given],
-            combine=self.combine,
-        )
+        mixtures = [(routed["rows"][number], list(shares[number].items())) for number in given]
+        how = {"mixtures": mixtures, "combine": self.combine}
+        found = answers.answered(self.task, tested or self.tested, **how)
         predictions = dict(zip(given, found["predictions"], strict=True))
         return [predictions.get(row, -1) for row in range(len(shares))], found["correct"]
 

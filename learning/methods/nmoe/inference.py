@@ -217,20 +217,13 @@ class Query:
 
         def count() -> int:
             each = zip(routed["rows"], routed["chosen"], routed["weights"], strict=True)
-            mixed = [
-                (row, mixture(chosen, weights, counted[tuple(sorted(chosen))]))
+            mixtures = [
+                (row, list(mixture(chosen, weights, counted[tuple(sorted(chosen))]).items()))
                 for row, chosen, weights in each
             ]
-            answered = [(row, experts) for row, experts in mixed if experts]
-            found = learner.number(
-                ANSWERED,
-                tested,
-                rows=[row for row, _ in answered],
-                experts=[list(experts) for _, experts in answered],
-                weights=[list(experts.values()) for _, experts in answered],
-                combine=self.options.combine,
-            )
-            return int(found["correct"])
+            some = [one for one in mixtures if one[1]]
+            how = {"mixtures": some, "combine": self.options.combine}
+            return int(learner.number(ANSWERED, tested, **how)["correct"])
 
         name = f"correct of {self.client} in query {self.number}"
         return Measure(name, count if any(counted.values()) else lambda: 0, None)

@@ -60,22 +60,21 @@ def answered(
     task: Task,
     tested: Tensors,
     *,
-    rows: Sequence[int],
-    experts: Sequence[Sequence[int]],
-    weights: Sequence[Sequence[float]],
+    mixtures: Sequence[tuple[int, Sequence[tuple[int, float]]]],
     combine: str,
 ) -> dict[str, Any]:
-    """Answer each test sample in ``rows`` by its ``experts``, with ``weights`` normalised to 1.
+    """Answer test samples, each by its row, its experts and their weights, normalised to 1.
 
     Returns the ``predictions`` and the number of ``correct`` ones.
     """
+    rows = [row for row, _ in mixtures]
     index = torch.tensor(rows, dtype=torch.long, device=task.device)
     outputs = tested["outputs"][index]
     shares = torch.zeros(outputs.shape[:2], dtype=outputs.dtype)
-    for row, (chosen, own) in enumerate(zip(experts, weights, strict=True)):
-        total = sum(own)
-        for expert, weight in zip(chosen, own, strict=True):
-            shares[row, expert] = weight / total
+    for place, (_, weights) in enumerate(mixtures):
+        total = sum(weight for _, weight in weights)
+        for expert, weight in weights:
+            shares[place, expert] = weight / total
     logits = answer(mixed(shares.to(outputs.device), outputs), combine)
     predictions = logits.argmax(-1)
     correct = predictions == tested["labels"][index]
