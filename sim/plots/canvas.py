@@ -1,6 +1,7 @@
 """Runs that are drawn; axes without pyplot, colours, names, legends, units of time."""
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -123,11 +124,15 @@ def ink_on(paper: Any) -> str:
 
 
 def name(text: object, longest: int = LONGEST_NAME) -> str:
-    """Return a name as matplotlib writes it letter by letter, without its middle if it is long.
+    """Return a name as matplotlib writes it letter by letter.
 
-    Dollar signs would begin a formula.
+    A long one goes without the sections of its keys, then without the keys, then without its
+    middle. Dollar signs would begin a formula.
     """
     whole = " ".join(str(text).split())
+    for part_of_key in (r"(?:[\w-]+\.)+(?=[\w-]+=)", r"[\w-]+="):
+        if len(whole) > longest:
+            whole = re.sub(part_of_key, "", whole)
     if len(whole) > longest:
         tail = (longest - 1) // 2
         whole = f"{whole[: longest - 1 - tail]}…{whole[-tail:]}"

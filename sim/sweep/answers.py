@@ -22,6 +22,8 @@ Row = Mapping[str, Any]
 Runs = Mapping[str, Result]
 """Runs of points, by the folders that their rows name."""
 WITHIN = "within noise"
+FEWEST_COMMON = 0.5
+"""Share of a value's points that all values must have a figure at: others would be an odd few."""
 Case = tuple[str, int]
 """A setting of all keys but one, and a seed."""
 Figures = Mapping[Case, float]
@@ -286,14 +288,14 @@ def _by_key(
             for case in set.intersection(*(set(own) for own in sets.values()))
             if all(own[case] < math.inf for own in sets.values())
         )
-        if not common:
-            yield f"By {key}: its values have figures at no common setting of the other keys."
+        points = len(rows) // len(known)
+        if len(common) < FEWEST_COMMON * points:
+            yield f"By {key}: only {len(common)} of {points} points can be compared, too few."
             continue
         sets = {value: {case: own[case] for case in common} for value, own in sets.items()}
         order = sorted(sets, key=lambda value: mean(sets[value].values()), reverse=question.rising)
         equal = [value for value in order if sets[value] == sets[order[0]]]
-        settings = len(rows) // len(known)
-        left = f" ({len(common)} of {settings} points)" if len(common) < settings else ""
+        left = f" ({len(common)} of {points} points)" if len(common) < points else ""
         left += f" but for {', '.join(none)}, which has none" if none else ""
         if len(equal) == len(order):
             yield f"By {key}, all else equal{left}: no difference between {' and '.join(order)}."
