@@ -13,7 +13,6 @@ import shutil
 import signal
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
@@ -33,17 +32,17 @@ settings.register_profile("deep", max_examples=500, deadline=None)
 settings.load_profile("quick")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser):
     parser.addoption("--deep", action="store_true", help="try many new examples of each property")
     parser.addoption("--order", type=int, metavar="SEED", help="shuffle the files and their tests")
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure(config):
     if config.getoption("--deep"):
         settings.load_profile("deep")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config, items):
     seed = config.getoption("--order")
     if seed is None:
         return
@@ -64,11 +63,11 @@ class Outcome(NamedTuple):
 
 
 @pytest.fixture
-def leomix(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+def leomix(capsys):
     """Run the command line in this process and return exit status, stdout and stderr."""
     from tests.kit.sweeps import status
 
-    def call(*arguments: object) -> Outcome:
+    def call(*arguments):
         code = status([str(argument) for argument in arguments])
         return Outcome(code, *capsys.readouterr())
 
@@ -76,7 +75,7 @@ def leomix(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+def runs(tmp_path_factory):
     """The shared runs of the session (tests/runs.py)."""
     place = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):

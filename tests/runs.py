@@ -4,13 +4,9 @@
 continues a run takes ``runs.copy("slots", tmp_path)``. Under xdist all workers share the folders.
 """
 
-from __future__ import annotations
-
 import shutil
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
@@ -24,7 +20,7 @@ FAULTS = {
     "uploads": {"corrupted": 0.2, "late": 0.3, "late_minutes": 2},
 }
 UNTRAINED = {"train": False}
-SCENARIOS: dict[str, Callable[[], Any]] = {
+SCENARIOS = {
     "slots": small.slots,
     "slots-timing": lambda: small.slots(learning=UNTRAINED),
     "slots-enhanced": lambda: small.slots(learning={"method": "emsfl-enhanced"}),
@@ -41,14 +37,14 @@ SCENARIOS: dict[str, Callable[[], Any]] = {
 class Runs:
     """Folders of the shared runs under ``place``."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place):
         self._place = place
         place.mkdir(exist_ok=True)
 
-    def __getitem__(self, name: str) -> Path:
+    def __getitem__(self, name):
         return self.made(name, lambda folder: sim.run(SCENARIOS[name](), folder))
 
-    def made(self, name: str, make: Callable[[Path], Any]) -> Path:
+    def made(self, name, make):
         """The folder that ``make`` writes, once a session."""
         folder, done = self._place / name, self._place / f"{name}.made"
         if not done.exists():
@@ -60,20 +56,20 @@ class Runs:
         return folder
 
     @cache  # noqa: B019 (one object a session)
-    def result(self, name: str) -> sim.Result:
+    def result(self, name):
         return sim.load(self[name])
 
-    def copy(self, name: str, place: Path) -> Path:
+    def copy(self, name, place):
         """A copy that a test may change: ``place / name``."""
         return Path(shutil.copytree(self[name], place / name))
 
-    def changed(self) -> list[str]:
+    def changed(self):
         """Names of the runs that somebody has written to."""
         made = {file: file.with_suffix("") for file in self._place.glob("*.made")}
         return [run.name for file, run in made.items() if file.read_text() != _state(run)]
 
 
-def _state(folder: Path) -> str:
+def _state(folder):
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     return "\n".join(
         f"{f.relative_to(folder)} {(s := f.stat()).st_size} {s.st_mtime_ns}" for f in files

@@ -1,7 +1,5 @@
 """README and docs as data: their code blocks, and what they show of the studies."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -15,7 +13,7 @@ _SHOWN = re.compile(
 )
 
 
-def steps(page: Path) -> list[tuple[str, str]]:
+def steps(page):
     """Languages and code of a page's blocks, in order.
 
     A block that begins with a file's name in a comment is written to that file, and left out.
@@ -29,6 +27,6 @@ def steps(page: Path) -> list[tuple[str, str]]:
     return found
 
 
-def shown() -> dict[str, str]:
+def shown():
     """What the pages show of each study, by the command without `python docs/studies/`."""
     return dict(_SHOWN.findall("".join(page.read_text() + "\n" for page in PAGES)))

@@ -1,7 +1,5 @@
 """The devices of one cluster, and what is done with them in one short call each."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -18,21 +16,19 @@ State = Mapping[str, Tensor]
 class Devices:
     """Devices of ``cluster``; one number or truth value stands for all of them."""
 
-    def __init__(self, task: Task, cluster: str = "a") -> None:
+    def __init__(self, task, cluster="a"):
         self.task, self.cluster = task, cluster
         self.count = task.devices(cluster)
 
-    def each(self, value: Any) -> tuple[Any, ...]:
+    def each(self, value):
         return value if isinstance(value, tuple) else (value,) * self.count
 
-    def _how(self, who: Any, generation: Any, experts: Any) -> dict[str, Any]:
+    def _how(self, who, generation, experts):
         experts = self.task.all_experts if experts is None else experts
         each = {"who": self.each(who), "adapter_epoch": self.each(generation)}
         return {"cluster": self.cluster, "experts": experts, **each}
 
-    def _done(
-        self, operation: Any, state: State, server: Any = None, parts=(), **how: Any
-    ) -> State:
+    def _done(self, operation, state, server=None, parts=(), **how):
         """What a state in full becomes; devices that receive have ``parts`` of ``server`` then."""
         own, servers, versions = self._by_reference(state)
         given = [] if server is None else [server]
@@ -43,7 +39,7 @@ class Devices:
             versions[part] = np.where(how["who"], len(servers), versions[part]).tolist()
         return device_state.assembled(self.task, after, *servers, *given, versions=versions)
 
-    def _by_reference(self, state: State) -> tuple[State, list[State], Any]:
+    def _by_reference(self, state):
         """Own tensors, a model of each device's, and who holds what of them; {} for nothing."""
         own = {name: tensor for name, tensor in state.items() if not name.startswith("base.")}
         bases = {n.removeprefix("base."): t for n, t in state.items() if n.startswith("base.")}
@@ -52,35 +48,35 @@ class Devices:
         here = [expert in held for expert in (*self.task.all_experts, None)]
         return own, servers, [[k if has else -1 for k in range(self.count)] for has in here]
 
-    def receive(self, server, state=None, *, who=True, experts=None, generation=0) -> State:
+    def receive(self, server, state=None, *, who=True, experts=None, generation=0):
         how = self._how(who, generation, experts)
         return self._done(device_state.load, state or {}, server, (*how["experts"], -1), **how)
 
-    def receive_gate(self, server: State, state: State, who: Any) -> State:
+    def receive_gate(self, server, state, who):
         return self._done(device_state.load_gate, state, server, (-1,), who=who)
 
-    def train(self, state, rounds=1, *, first=0, experts=(1,), **how: Any) -> State:
+    def train(self, state, rounds=1, *, first=0, experts=(1,), **how):
         counts = {"rounds": self.each(rounds), "first_round": self.each(first)}
         how = {"cluster": self.cluster, "experts": experts, "gate": False, **counts, **how}
         return {**state, **training.train_rounds(self.task, state, **how)}
 
-    def fold(self, state, *, who=True, generation=1, experts=None, gate=True) -> State:
+    def fold(self, state, *, who=True, generation=1, experts=None, gate=True):
         how = self._how(who, generation, experts)
         return self._done(device_state.commit, state, gate=gate, **how)
 
-    def offer(self, state: State, experts: Collection[int] = (), gate: bool = True) -> State:
+    def offer(self, state, experts=(), gate=True):
         own, servers, versions = self._by_reference(state)
         how = {"versions": versions, "experts": experts, "gate": gate}
         return device_state.offer(self.task, own, *servers, **how)
 
 
-def moved(before: State, after: State, device: int | None = None) -> set[str]:
+def moved(before, after, device=None):
     """Names of the tensors that differ, of one device or of any."""
     where = ... if device is None else device
     return {name for name in before if not torch.equal(before[name][where], after[name][where])}
 
 
-def factors_of(experts: Collection[int], layers: int) -> set[str]:
+def factors_of(experts, layers):
     """Names of the low-rank factors of ``experts``."""
     return {
         f"factor.expert.{expert}.{layer}.{matrix}.{factor}"

@@ -1,7 +1,5 @@
 """Small scenarios drawn at random, as mappings that a file would hold, and a campaign of them."""
 
-from __future__ import annotations
-
 import random
 import re
 from collections import Counter
@@ -31,20 +29,20 @@ CUT = ("resume", "restart", "drop")
 Mapping = dict[str, Any]
 
 
-def some(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[Mapping]:
+def some(**keys):
     """Mappings with any of the keys."""
     return st.fixed_dictionaries({}, optional=keys)
 
 
-def all_of(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[Mapping]:
+def all_of(**keys):
     return st.fixed_dictionaries(keys)
 
 
-def one(*values: Any) -> st.SearchStrategy[Any]:
+def one(*values):
     return st.sampled_from(values)
 
 
-def spread(low: float, high: float) -> st.SearchStrategy[float]:
+def spread(low, high):
     """Numbers of every size between two: as many below 1 as above."""
     return st.floats(log10(low), log10(high)).map(lambda power: float(f"{10**power:.4g}"))
 
@@ -75,9 +73,7 @@ SEVERAL = some(
 
 
 @st.composite
-def scenarios_drawn(
-    draw: st.DrawFn, methods: tuple[str, ...], train: bool = False, struck: float = 0.9
-) -> Mapping:
+def scenarios_drawn(draw, methods, train=False, struck=0.9):
     """A scenario over any source, link and schedule that takes about a second at most.
 
     A share of them, ``struck``, has faults.
@@ -85,7 +81,7 @@ def scenarios_drawn(
     source = draw(st.sampled_from(SOURCES))
     method = draw(st.sampled_from(methods))
     seen = source in ("circular", "walker")
-    drawn: Mapping = {
+    drawn = {
         "seed": draw(st.integers(0, 5)),
         "start": START.isoformat(),
         "ground": {"clusters": draw(_clusters(seen))},
@@ -104,11 +100,11 @@ def scenarios_drawn(
 
 
 @st.composite
-def _clusters(draw: st.DrawFn, seen: bool) -> list[Mapping]:
+def _clusters(draw, seen):
     clusters = []
     for name in draw(st.permutations("DBCA"))[: draw(st.integers(1, 4))]:
         count = draw(st.integers(1, 4))
-        cluster: Mapping = {"name": name, **(draw(_places(count)) if seen else {"devices": count})}
+        cluster = {"name": name, **(draw(_places(count)) if seen else {"devices": count})}
         computing = draw(one("", "", "compute", "kinds"))
         if computing == "compute":
             cluster["compute"] = draw(COMPUTE)
@@ -119,7 +115,7 @@ def _clusters(draw: st.DrawFn, seen: bool) -> list[Mapping]:
 
 
 @st.composite
-def _places(draw: st.DrawFn, count: int) -> Mapping:
+def _places(draw, count):
     north, east = st.integers(-85, 85), st.integers(-180, 180)
     place = {"latitude_deg": draw(north), "longitude_deg": draw(east)}
     if draw(st.booleans()):
@@ -132,7 +128,7 @@ def _places(draw: st.DrawFn, count: int) -> Mapping:
 
 
 @st.composite
-def _orbit(draw: st.DrawFn, source: str, names: list[str]) -> Mapping:
+def _orbit(draw, source, names):
     if source == "slots":
         slots = {"seconds": draw(spread(10, 3000)), "idle": draw(st.integers(0, 2))}
         return {"source": source, "slots": slots}
@@ -156,7 +152,7 @@ def _orbit(draw: st.DrawFn, source: str, names: list[str]) -> Mapping:
 
 
 @st.composite
-def _windows(draw: st.DrawFn, names: list[str]) -> str:
+def _windows(draw, names):
     """Windows of each satellite and site that do not overlap, listed in any order."""
     rows = []
     for satellite in SATELLITES[: draw(st.integers(1, 3))]:
@@ -170,14 +166,14 @@ def _windows(draw: st.DrawFn, names: list[str]) -> str:
     return "\n".join(["satellite,site,rise_utc,set_utc", *draw(st.permutations(rows))])
 
 
-def _utc(time_s: float) -> str:
+def _utc(time_s):
     when = START + timedelta(seconds=round(time_s, 3))
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @st.composite
-def _link(draw: st.DrawFn, seen: bool, method: str) -> Mapping:
-    link: Mapping = {"preset": "physical" if seen and draw(st.booleans()) else "paper"}
+def _link(draw, seen, method):
+    link = {"preset": "physical" if seen and draw(st.booleans()) else "paper"}
     link["cut_transfers"] = draw(st.sampled_from(CUT))
     link["uplink"] = draw(_uplink(link["preset"]))
     narrow = {"rate": "fixed", "fixed_rate_mbps": draw(spread(1e-5, 10))}
@@ -190,7 +186,7 @@ def _link(draw: st.DrawFn, seen: bool, method: str) -> Mapping:
     return link
 
 
-def _band() -> st.SearchStrategy[Mapping]:
+def _band():
     """Sub-channels for one to three devices at a time, in turn or all at once."""
     sharing = one("fixed_subchannel", "rounds")
     total = st.integers(1, 3).map(lambda channels: float(channels))
@@ -198,13 +194,13 @@ def _band() -> st.SearchStrategy[Mapping]:
 
 
 @st.composite
-def _uplink(draw: st.DrawFn, preset: str) -> Mapping:
+def _uplink(draw, preset):
     band = draw(_band())
     if draw(st.booleans()):
         band["sharing"] = "equal_share"
     band = band if draw(st.booleans()) else {}
     rate = draw(one("fixed", "ergodic", "shannon", "outage", "modcod"))
-    uplink: Mapping = {"rate": rate, **band}
+    uplink = {"rate": rate, **band}
     if rate == "fixed":
         uplink["fixed_rate_mbps"] = draw(spread(1e-5, 10))
     elif preset == "paper":
@@ -215,8 +211,8 @@ def _uplink(draw: st.DrawFn, preset: str) -> Mapping:
 
 
 @st.composite
-def _learning(draw: st.DrawFn, method: str, train: bool) -> Mapping:
-    learning: Mapping = {
+def _learning(draw, method, train):
+    learning = {
         "method": method,
         "train": train,
         "rounds": draw(FEW_ROUNDS if train else ROUNDS),
@@ -239,7 +235,7 @@ def _learning(draw: st.DrawFn, method: str, train: bool) -> Mapping:
     return learning
 
 
-OPTIONS: dict[str, st.SearchStrategy[Mapping]] = {
+OPTIONS = {
     "fedbuff": some(buffer_size=st.integers(0, 4), staleness=one("constant", "hinge")),
     "fedasync": some(alpha=one(0.1, 1.0), mu=one(0.0, 0.1)),
     "fedprox": some(mu=one(0.0, 0.1), partial=one("keep", "drop")),
@@ -267,9 +263,7 @@ FAULTS = some(
 )
 
 
-def campaign(
-    count: int, seen: Counter[str], number: int, shrink: bool = True, **how: Any
-) -> Callable[[], None]:
+def campaign(count, seen, number, shrink=True, **how):
     """Return a property that tries ``count`` scenarios and counts in ``seen`` what they were.
 
     ``how`` is what :func:`scenarios_drawn` takes; ``number`` seeds the draws. To ``shrink`` a
@@ -283,7 +277,7 @@ def campaign(
         deadline=None, database=None, print_blob=False,
     )  # fmt: skip
     @given(scenarios_drawn(**how), st.data())
-    def holds(drawn: Mapping, data: st.DataObject) -> None:
+    def holds(drawn, data):
         with Spy().watching() as spy:
             first = _attempt(drawn, seen)
         promises.check(drawn, first, spy)
@@ -301,7 +295,7 @@ def campaign(
     return seed(number)(holds)
 
 
-def _attempt(drawn: Mapping, seen: Counter[str]) -> sim.Result:
+def _attempt(drawn, seen):
     """Run a scenario; one that is refused for what it says does not count."""
     try:
         return sim.run(scenarios.from_dict(drawn))
@@ -312,10 +306,10 @@ def _attempt(drawn: Mapping, seen: Counter[str]) -> sim.Result:
         reject()
 
 
-def _rearranged(drawn: Mapping, chance: random.Random) -> Mapping:
+def _rearranged(drawn, chance):
     """The same scenario, listed in another order; each place keeps its kind of device."""
     other = deepcopy(drawn)
-    clusters: list[dict[str, Any]] = other["ground"]["clusters"]
+    clusters = other["ground"]["clusters"]
     chance.shuffle(clusters)
     for cluster in clusters:
         if "places" in cluster:

@@ -1,7 +1,5 @@
 """What must hold of the tables of every finished run, by code that no run goes through."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -19,7 +17,7 @@ OFFER = ["cluster", "device", "direction", "payload", "version"]
 """What tells one payload of a device from another."""
 
 
-def check(tables: Mapping[str, pa.Table]) -> None:
+def check(tables):
     """Raise InvariantError that names each invariant that a run's tables violate."""
     moved, contacts = (tables[name].to_pandas() for name in ("transfers", "contacts"))
     direct = moved.direction.isin(["sidelink", "isl"])
@@ -33,7 +31,7 @@ def check(tables: Mapping[str, pa.Table]) -> None:
         raise InvariantError("the run contradicts itself: " + "; ".join(found))
 
 
-def _clock(tables: Mapping[str, pa.Table]) -> Iterator[str]:
+def _clock(tables):
     for name, column in (("events", "time_s"), ("metrics", "time_s"), ("transfers", "start_s")):
         time = tables[name].column(column).to_pandas()
         if not np.isfinite(time).all():
@@ -42,7 +40,7 @@ def _clock(tables: Mapping[str, pa.Table]) -> Iterator[str]:
             yield f"the clock of {name} runs backwards"
 
 
-def _transfers(moved: pd.DataFrame, contacts: pd.DataFrame) -> dict[str, pd.Series]:
+def _transfers(moved, contacts):
     """Return which rows of transfers over contacts are wrong, by what is."""
     span = contacts[["service_start_s", "service_end_s"]].iloc[moved.contact_id.astype(int)]
     begins, ends = span.to_numpy().T
@@ -59,7 +57,7 @@ def _transfers(moved: pd.DataFrame, contacts: pd.DataFrame) -> dict[str, pd.Seri
     }
 
 
-def _messages(moved: pd.DataFrame) -> dict[str, pd.Series]:
+def _messages(moved):
     """Between devices there is no contact to go on in: a message arrives as a whole."""
     size, delivered = moved.payload_bytes, moved.delivered_bytes
     other = (moved.outcome == "delivered") & (delivered != size)
@@ -71,7 +69,7 @@ def _messages(moved: pd.DataFrame) -> dict[str, pd.Series]:
     }
 
 
-def wrong_sums(moved: pd.DataFrame) -> Iterator[str]:
+def wrong_sums(moved):
     """A payload's rows, from the first or the one after a lost one on, carry its size."""
     lost = (moved.outcome != "carried").groupby([moved[key] for key in OFFER])
     part = lost.cumsum() - (moved.outcome != "carried")

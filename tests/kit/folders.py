@@ -1,7 +1,5 @@
 """What run folders hold, and inner limits so small that a small run reaches them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +13,7 @@ from sim.execution import cache, folder
 from sim.network import leg_log
 from sim.trace import recorder, tables
 
-LIMITS: dict[str, tuple[Any, str]] = {
+LIMITS = {
     "rows_in_memory": (recorder, "LIMIT"),
     "legs_of_a_block": (leg_log, "LEGS"),
     "rows_of_a_group": (tables, "GROUP"),
@@ -32,7 +30,7 @@ LIMITS: dict[str, tuple[Any, str]] = {
 
 
 @contextmanager
-def limited(**limits: Any) -> Iterator[None]:
+def limited(**limits):
     """Set some of ``LIMITS`` meanwhile."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in limits.items():
@@ -40,7 +38,7 @@ def limited(**limits: Any) -> Iterator[None]:
         yield
 
 
-def held(place: Path) -> dict[str, bytes]:
+def held(place):
     """Bytes of the tables, the model and the journal of a run; of other files the name."""
     exact = (".parquet", ".safetensors", ".json")
     found = [path for path in place.rglob("*") if path.is_file()]
@@ -55,26 +53,24 @@ def held(place: Path) -> dict[str, bytes]:
 class Each(sim.Observer):
     """Calls ``act`` after each event with its number, or with its time."""
 
-    def __init__(self, act: Callable[[Any], None], of_time: bool = False) -> None:
+    def __init__(self, act, of_time=False):
         self.act, self.of_time = act, of_time
 
-    def event(self, number: int, time_s: float) -> None:
+    def event(self, number, time_s):
         self.act(time_s if self.of_time else number)
 
 
-def stop_at(event: int) -> list[sim.Observer]:
+def stop_at(event):
     """Stop a run after its event of that number."""
 
-    def stop(number: int) -> None:
+    def stop(number):
         if number == event:
             raise sim.Interrupted("asked for")
 
     return [Each(stop)]
 
 
-def cut(
-    scenario: Any, place: Path, event: int, observers: Sequence[sim.Observer] = (), **how: Any
-) -> Path:
+def cut(scenario, place, event, observers=(), **how):
     """Run a scenario up to its event of that number."""
     with pytest.raises(sim.Interrupted, match="--resume"):
         sim.run(scenario, place, observers=[*observers, *stop_at(event)], **how)

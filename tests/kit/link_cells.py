@@ -4,8 +4,6 @@ A cell is a place, a direction, a form and one more key. ``refusals`` is the tru
 are held against: a cell without any is accepted, and its key changes what a run gives.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,7 +24,7 @@ NUMBERS = {
 FIXED = {"rate": "fixed", "fixed_rate_mbps": 0.2}
 GAIN = {"path_gain_db": -158.0}
 UNICAST = {"delivery": "unicast", "bandwidth_mhz": 0.75, "total_bandwidth_mhz": 0.75}
-FORMS: dict[str, dict[str, Any]] = {
+FORMS = {
     "plain": {},
     "parts": {
         "tx_power_dbm": 24.0, "tx_gain_dbi": 1.0,
@@ -60,7 +58,7 @@ _SKY = {
 _BARE = {"ground": {"clusters": [{"name": "A", "devices": 4}]}, "stop": {"cycles": 1}}
 _WINDOWS = {**_BARE, "stop": {}, "orbit": {"source": "contacts", "windows": WINDOWS}}
 # The scenario around a link, the link's own keys, and what both directions have anyway.
-PLACES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+PLACES = {
     "sky": (_SKY, {"preset": "physical"}, {}),
     "country": (_SKY, {"preset": "physical", "environment": "rural"}, {}),
     "slots": (_BARE, {"preset": "physical"}, {**FIXED, "fixed_rate_mbps": 9.0}),
@@ -101,7 +99,7 @@ BUDGETS = (
 _COMMON = {"fading": "rician", "atmosphere": "cosecant"}
 _PHYSICAL = {**_COMMON, "rate": "ergodic", "bandwidth_mhz": 30.0, "total_bandwidth_mhz": 30.0,
              "delivery": "broadcast", "eirp_dbw": 48.8, "g_over_t_db_k": -31.6}  # fmt: skip
-_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
+_PRESETS = {
     ("physical", "downlink"): _PHYSICAL,
     ("paper", "downlink"): _PHYSICAL,
     ("physical", "uplink"): {**_COMMON, "rate": "ergodic", "bandwidth_mhz": 0.36,
@@ -111,10 +109,10 @@ _PRESETS: dict[tuple[str, str], dict[str, Any]] = {
 }  # fmt: skip
 
 
-def given(place: str, side: str, more: dict[str, Any]) -> dict[str, Any]:
+def given(place, side, more):
     """What a direction is given in a place: half of the time, and in the uplink a crowded beam."""
     preset = PLACES[place][1]["preset"]
-    base: dict[str, Any] = {"duty": 0.5, **PLACES[place][2]}
+    base = {"duty": 0.5, **PLACES[place][2]}
     if side == "uplink":
         base["total_bandwidth_mhz"] = 10.0 if preset == "paper" else 0.72
     elif preset == "paper":
@@ -122,21 +120,21 @@ def given(place: str, side: str, more: dict[str, Any]) -> dict[str, Any]:
     return {**base, **more}
 
 
-def scenario_of(place: str, side: str, more: dict[str, Any]) -> scenarios.Scenario:
+def scenario_of(place, side, more):
     """A short scenario with these keys in one direction."""
     around, link, _ = PLACES[place]
     sides = {s: given(place, s, more if s == side else {}) for s in KEYS}
     return scenarios.from_dict({**small.SLOTS, **around, "link": {**link, **sides}})
 
 
-def held(place: str, side: str, more: dict[str, Any]) -> dict[str, Any]:
+def held(place, side, more):
     """What a direction is given and what it has beside that, in so far as rules ask for it."""
     around, link, _ = PLACES[place]
     orbit = {"source": around.get("orbit", small.SLOTS["orbit"])["source"]}
     return {**_PRESETS[link["preset"], side], **link, **orbit, **given(place, side, more)}
 
 
-def idle(place: str, side: str, more: dict[str, Any]) -> set[str]:
+def idle(place, side, more):
     """Keys that are refused beside what the direction has, and that it does not have either."""
     has = held(place, side, more)
     gain, bare = "path_gain_db" in has, place not in ("sky", "country")
@@ -156,7 +154,7 @@ def idle(place: str, side: str, more: dict[str, Any]) -> set[str]:
     return replaced | {key for fact in facts for key in IDLE.get(fact, "").split()}
 
 
-def refusals(place: str, side: str, more: dict[str, Any]) -> set[str]:
+def refusals(place, side, more):
     """Keys of which a refusal names one; none for a direction that is accepted."""
     said, has = given(place, side, more), held(place, side, more)
     unknown = {k for k in said if k not in KEYS[side] or said[k] not in values(side, k, said)}
@@ -171,13 +169,13 @@ def refusals(place: str, side: str, more: dict[str, Any]) -> set[str]:
     return found | idle(place, side, more) & said.keys() | ({"rate"} if no_snr else set())
 
 
-def values(side: str, key: str, said: dict[str, Any] = NUMBERS) -> list[Any]:
+def values(side, key, said=NUMBERS):
     """All choices of a key, or the number that is said of it."""
     forms = KEYS[side][key].get("anyOf", ())
     return [word for form in forms for word in form.get("enum", ())] or [said[key]]
 
 
-def cells(place: str, side: str, form: str) -> Iterator[tuple[str, Any, set[str]]]:
+def cells(place, side, form):
     """One more key of the schema, each of its values, and which key a refusal names."""
     for key in KEYS[side]:
         for value in values(side, key):

@@ -1,21 +1,19 @@
 """Waiting for what other processes do."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 
-def wait_until(happened: Callable[[], Any], what: str, patience_s: float = 60.0) -> None:
+def wait_until(happened, what, patience_s=60.0):
     until = time.monotonic() + patience_s
     while not happened():
         assert time.monotonic() < until, f"never: {what}"
         time.sleep(0.01)
 
 
-def is_alive(pid: int) -> bool:
+def is_alive(pid):
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except FileNotFoundError:

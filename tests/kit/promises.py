@@ -167,7 +167,7 @@ def nmoe(drawn, result, spy):
 
 
 ENHANCED = ("emsfl-enhanced", "restless", "restless-enhanced")
-PROMISES: dict[str, Callable[[Mapping, sim.Result, Spy], None]] = {
+PROMISES = {
     "emsfl": emsfl, "fedavg": fedavg, "fedbuff": fedbuff, "aligned": aligned, "nmoe": nmoe,
     "synchronous": synchronous, **dict.fromkeys(ENHANCED, emsfl), "fedasync": fedbuff,
     **dict.fromkeys(("fedprox", "fedopt", "scaffold"), fedavg),

@@ -16,7 +16,7 @@ from tests.kit.small import slots
 Script = Callable[[seam.Cluster], Generator[Any, Any, Any]]
 
 
-def nothing(me: seam.Cluster) -> Generator[Any, Any, None]:
+def nothing(me):
     """The script until a test says another one."""
     yield from ()
 
@@ -27,14 +27,14 @@ class Scripted(learning.Method):
 
     script: Script = staticmethod(nothing)
 
-    def cluster(self, me: seam.Cluster) -> Generator[Any, Any, None]:
+    def cluster(self, me):
         yield from type(self).script(me)
 
-    def model(self) -> seam.Handle:
+    def model(self):
         return self.learner.start()
 
 
-def play(scenario: Any, script: Script, out: Any = None, **how: Any) -> sim.Result:
+def play(scenario, script, out=None, **how):
     """Run a script in a scenario of method ``scripted``."""
     Scripted.script = staticmethod(script)
     return sim.run(scenario, out, **how)
@@ -43,41 +43,39 @@ def play(scenario: Any, script: Script, out: Any = None, **how: Any) -> sim.Resu
 SCRIPTED = {"method": "scripted", "train": False}
 
 
-def ground(rate_mbps: float = 1.0, distance_km: float = 0.3, **changes: Any) -> scenarios.Scenario:
+def ground(rate_mbps=1.0, distance_km=0.3, **changes):
     """Two clusters of two and three devices in slots of 600 s, with sidelinks of a fixed rate."""
     sidelink = {"rate_mbps": rate_mbps, "distance_km": distance_km}
     return slots(**{"link": {"sidelink": sidelink}, "learning": SCRIPTED, **changes})
 
 
-def only(name: str, script: Any) -> Any:
+def only(name, script):
     """Let one cluster follow the script while the others do nothing."""
 
-    def each(me: seam.Cluster) -> Generator[Any, Any, None]:
+    def each(me):
         if me.name == name:
             yield from script(me)
 
     return each
 
 
-def at(time_s: float, request: Any) -> Generator[Any, Any, Any]:
+def at(time_s, request):
     yield seam.Wait(time_s)
     return (yield request)
 
 
-def replies(
-    scenario: Any, *tasks: Any, by: str = "B", deadline_s: float | None = None
-) -> tuple[list[Any], sim.Result]:
+def replies(scenario, *tasks, by="B", deadline_s=None):
     """Let one cluster run tasks side by side; return what they reply, and the run."""
-    found: list[Any] = []
+    found = []
 
-    def script(me: seam.Cluster) -> Generator[Any, Any, None]:
+    def script(me):
         found.extend((yield seam.All(tasks, deadline_s)))
 
     result = play(scenario, only(by, script))
     return found, result
 
 
-def sent(source: seam.Node, target: seam.Node, size: float, name: str = "feature") -> seam.Send:
+def sent(source, target, size, name="feature"):
     return seam.Send(source, target, seam.Payload(name, size))
 
 
@@ -88,7 +86,7 @@ A0, A1 = (seam.Node("A", k) for k in range(2))
 class _Restless:
     """Relevance that has nothing to do with what it was before."""
 
-    def measure_relevance(self: Any, name: str) -> Generator[Any, Any, Any]:
+    def measure_relevance(self, name):
         yield from ()
         shape = len(self.world.clusters), len(self.experts)
         number = self.splitting.number

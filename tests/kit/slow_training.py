@@ -3,8 +3,6 @@
 A signal that it has heard leaves a file ``heard``.
 """
 
-from __future__ import annotations
-
 import signal
 from pathlib import Path
 from typing import Any
@@ -18,17 +16,17 @@ from sim.execution import interrupt
 descend, handled_by = sgd._descend, signal.signal
 
 
-def heard_by(number: Any, handler: Any) -> Any:
+def heard_by(number, handler):
     """Let a handler leave the file first; what is no function stays as it is."""
 
-    def hear(*given: Any) -> None:
+    def hear(*given):
         Path("heard").touch()
         handler(*given)
 
     return handled_by(number, hear if callable(handler) else handler)
 
 
-def slowly(*given: Any) -> Any:
+def slowly(*given):
     """Begin when the file is gone."""
     Path("in-training").touch()
     while Path("slow").exists():

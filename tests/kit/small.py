@@ -1,13 +1,11 @@
 """Small scenarios for the tests of ``sim``."""
 
-from __future__ import annotations
-
 from copy import deepcopy
 from typing import Any
 
 import scenarios
 
-SLOTS: dict[str, Any] = {
+SLOTS = {
     "seed": 3,
     "stop": {"cycles": 3},
     "orbit": {"source": "slots", "slots": {"seconds": 600, "idle": 1}},
@@ -26,7 +24,7 @@ SLOTS: dict[str, Any] = {
 }
 """Two clusters in three slots, a few milliseconds of training a contact."""
 
-ORBIT: dict[str, Any] = {
+ORBIT = {
     **deepcopy(SLOTS),
     "start": "2026-08-22T00:00:00Z",
     "stop": {"days": 1.5},
@@ -55,7 +53,7 @@ NEAR = [
 """Three clusters that one satellite sees at once."""
 
 
-def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def merged(base, changes):
     result = deepcopy(base)
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
@@ -63,14 +61,14 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def slots(**changes: Any) -> scenarios.Scenario:
+def slots(**changes):
     return scenarios.from_dict(merged(SLOTS, changes))
 
 
-def orbit(**changes: Any) -> scenarios.Scenario:
+def orbit(**changes):
     return scenarios.from_dict(merged(ORBIT, changes))
 
 
-def fixed(**rates_mbps: float) -> dict[str, Any]:
+def fixed(**rates_mbps):
     """Links of fixed rates: ``fixed(uplink=1e-5)``."""
     return {way: {"rate": "fixed", "fixed_rate_mbps": rate} for way, rate in rates_mbps.items()}

@@ -14,9 +14,9 @@ class Spy:
     """Local rounds (K, E) of each cluster by what became of them, and the trainings of devices."""
 
     def __init__(self):
-        self.sides: dict[str, ClusterState] = {}
-        self.trainings: list[tuple[str, tuple[int, ...], int, float]] = []
-        self.counts: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
+        self.sides = {}
+        self.trainings = []
+        self.counts = defaultdict(dict)
 
     @contextmanager
     def watching(self):
@@ -141,7 +141,7 @@ def check_conserved(spy):
 def owners(result):
     """Who owns each expert at the end; what an owner gives is taken by the next one."""
     rows = result.events[result.events.kind == "assign"]
-    owner: dict[int, str | None] = {}
+    owner = {}
     for row in rows[rows.time_s == 0].itertuples():
         owner |= dict.fromkeys(numbers(row.detail), row.cluster)
     for row in rows.itertuples():

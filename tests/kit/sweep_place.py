@@ -80,7 +80,7 @@ class Done(NamedTuple):
 class Place:
     """A working directory for sweeps of ``tiny.yaml``, timing only unless ``train``."""
 
-    def __init__(self, folder: Path, train: bool = False) -> None:
+    def __init__(self, folder, train=False):
         self.folder = folder
         self.train = train
         if not (folder / "tiny.yaml").exists():
@@ -88,42 +88,42 @@ class Place:
             (folder / "watched_method.py").write_text(METHOD)
             (folder / "tiny.yaml").write_text(yaml.safe_dump(small.SLOTS))
 
-    def _line(self, arguments: tuple[object, ...]) -> list[str]:
+    def _line(self, arguments):
         train = [] if self.train else ["--set", "learning.train=false"]
         line = ["sweep", "tiny.yaml", "--set", "learning.method=watched_method:Watched", *train]
         return [*line, *map(str, arguments)]
 
-    def start(self, *arguments: object) -> subprocess.Popen[str]:
+    def start(self, *arguments):
         """Start a sweep in a process of its own."""
         line = [sys.executable, "-m", "sim", *self._line(arguments)]
-        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(line, cwd=self.folder, text=True, **pipes)
 
-    def sweep(self, *arguments: object) -> Done:
+    def sweep(self, *arguments):
         """Sweep with the supervisor in this process."""
         out, err = io.StringIO(), io.StringIO()
         with chdir(self.folder), redirect_stdout(out), redirect_stderr(err):
             code = status(self._line(arguments))
         return Done(code, out.getvalue(), err.getvalue())
 
-    def mark(self, *names: str) -> None:
+    def mark(self, *names):
         for name in names:
             (self.folder / name).touch()
 
-    def runs(self) -> list[str]:
+    def runs(self):
         """Marks of the runs that were begun, in order."""
         file = self.folder / "runs.txt"
         return [line.split()[0] for line in file.read_text().splitlines()] if file.exists() else []
 
-    def workers(self) -> set[int]:
+    def workers(self):
         """Process ids in which runs were begun."""
         lines = (self.folder / "runs.txt").read_text().splitlines()
         return {int(line.split()[1]) for line in lines}
 
-    def rows(self, name: str = "out") -> list[dict[str, Any]]:
+    def rows(self, name="out"):
         """The rows of a sweep without what depends on the machine."""
         table = pq.read_table(self.folder / name / "sweep.parquet")
         return table.drop_columns(list(MACHINE_COLUMNS)).to_pylist()
 
-    def statuses(self, name: str = "out") -> list[str]:
+    def statuses(self, name="out"):
         return [row["status"] for row in self.rows(name)]

@@ -19,17 +19,17 @@ from tests.kit.records import Books, Trace, books_of, check_books
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
 COST = seam.Cost(flops=1e9, memory_bytes=1e6)
-POLICIES: tuple[network.CutTransfers, ...] = ("resume", "restart", "drop")
+POLICIES = ("resume", "restart", "drop")
 LIGHT_M_S = 299_792_458.0
 Steps = Sequence[seam.Upload | seam.Download | seam.Train]
 
 
-def compute(**changes: Any) -> network.Compute:
+def compute(**changes):
     fields = {"seconds_per_round": 10.0, "flops_per_s": None, "memory_bytes": None}
     return network.Compute(**{**fields, "per_contact": 1, "per_gap_max": None, **changes})
 
 
-def band(channels: float, sharing: Any = "fixed_subchannel") -> network.Radio:
+def band(channels, sharing="fixed_subchannel"):
     """A beam of so many sub-channels of 1 kHz, each with 1 kbit/s."""
     link = RadioLink(
         frequency_hz=2e9, bandwidth_hz=1e3, eirp_dbw=0.0, g_over_t_db_k=0.0,
@@ -38,24 +38,24 @@ def band(channels: float, sharing: Any = "fixed_subchannel") -> network.Radio:
     return network.Radio(link, channels * 1e3, sharing)
 
 
-def beam(curve: LinkCurve, radio: network.Radio | None) -> network.Beam:
+def beam(curve, radio):
     """One direction. Where it has a rate, a narrower band has that of its link."""
     time_s, there = curve.time_s, curve.rate_bps > 0
     return network.Beam(curve, radio, lambda link: LinkCurve(time_s, there * link.fixed_rate_bps))
 
 
 def contact(
-    number: int,
-    start_s: float,
-    end_s: float,
-    rates: Sequence[float],
-    session: int | None = None,
-    radio: network.Radio | None = None,
-    down: network.Radio | None = None,
+    number,
+    start_s,
+    end_s,
+    rates,
+    session=None,
+    radio=None,
+    down=None,
     *,
-    satellite: str | None = None,
-    delays_s: Sequence[float] | None = None,
-) -> network.PlannedContact:
+    satellite=None,
+    delays_s=None,
+):
     """Device k has the constant rate ``rates[k]`` from start to end, in both directions.
 
     Without ``down`` the downlink is neglected; ``delays_s`` (K,) puts the devices at a distance.
@@ -74,13 +74,13 @@ def contact(
     )  # fmt: skip
 
 
-def cut(made: network.PlannedContact, start_s: float, end_s: float) -> network.PlannedContact:
+def cut(made, start_s, end_s):
     """The same contact, served for a part of it."""
     links = network.ContactLinks(lambda: made.links.devices, start_s, end_s)
     return replace(made, start_s=start_s, end_s=end_s, links=links)
 
 
-def seen(made: network.PlannedContact, time_s: Any, rate_bps: Any) -> network.PlannedContact:
+def seen(made, time_s, rate_bps):
     """The same contact with other links: points (K, T) of both directions."""
     links, curve = made.links.devices, LinkCurve(np.array(time_s, float), np.array(rate_bps, float))
     links = replace(links, uplink=beam(curve, links.uplink.radio))
@@ -89,17 +89,15 @@ def seen(made: network.PlannedContact, time_s: Any, rate_bps: Any) -> network.Pl
     return replace(made, links=network.ContactLinks(lambda: links, made.start_s, made.end_s))
 
 
-def passes(
-    rates: Sequence[float], *starts_s: float, lasts_s: float = 10.0
-) -> list[network.PlannedContact]:
+def passes(rates, *starts_s, lasts_s=10.0):
     return [contact(n, t, t + lasts_s, rates) for n, t in enumerate(starts_s)]
 
 
-def upload(size: Any, version: Any = 1, **more: Any) -> list[seam.Upload]:
+def upload(size, version=1, **more):
     return [seam.Upload(seam.Payload("a", size, version), **more)]
 
 
-def download(size: float, **more: Any) -> list[seam.Download]:
+def download(size, **more):
     return [seam.Download(seam.Payload("m", size, 1), **more)]
 
 
@@ -117,43 +115,41 @@ class Talk:
     over_s: list[float]
     devices: network.Devices
 
-    def moved(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.tables["transfers"].to_pylist()
-        return found
+    def moved(self):
+        return self.tables["transfers"].to_pylist()
 
-    def rows(self, *columns: str) -> list[tuple[Any, ...]]:
+    def rows(self, *columns):
         return [tuple(row[c] for c in columns) for row in self.moved()]
 
-    def lines(self) -> list[str]:
+    def lines(self):
         """Rows as text: device and contact, from when to when, bytes and outcome."""
         form = "{device} in {contact_id}: {start_s:g}-{end_s:g} {delivered_bytes:g} {outcome}"
         return [form.format(**row) for row in self.moved()]
 
-    def events(self, kind: str) -> list[dict[str, Any]]:
+    def events(self, kind):
         return [row for row in self.tables["events"].to_pylist() if row["kind"] == kind]
 
-    def told(self, kind: str) -> list[tuple[float, int | None, str]]:
+    def told(self, kind):
         return [(e["time_s"], e["device"], e["detail"]) for e in self.events(kind)]
 
-    def ends(self, step: int = 0, chain: int = 0) -> list[float]:
-        found: list[float] = self.replies[chain][step].end_s.tolist()
-        return found
+    def ends(self, step=0, chain=0):
+        return self.replies[chain][step].end_s.tolist()
 
 
 def talk(
-    contacts: Sequence[network.PlannedContact] | network.ContactColumns,
-    protocol: Sequence[Steps],
-    policy: network.CutTransfers = "resume",
-    until_s: float = math.inf,
-    plan: network.Plan | None = None,
+    contacts,
+    protocol,
+    policy="resume",
+    until_s=math.inf,
+    plan=None,
     *,
-    closing: seam.Quorum = seam.WAITS_FOR_ALL,
-    computing: network.Compute | None = None,
-    delay_s: float = 0.0,
-    fresh: Sequence[bool | None] | None = None,
-    at_s: float = 0.0,
-    **faults: Any,
-) -> Talk:
+    closing=seam.WAITS_FOR_ALL,
+    computing=None,
+    delay_s=0.0,
+    fresh=None,
+    at_s=0.0,
+    **faults,
+):
     """Run each chain of a protocol in a session of its own, then settle and check as a run does.
 
     A chain that is not ``fresh`` may go on in the session of the one before; one for which that is

@@ -1,7 +1,5 @@
 """Tiny random checkpoints on disk, written by Hugging Face itself."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +27,7 @@ CHOICES = InputSpec("choices", (3, 2, TOKENS), 3, 61)
 TEXT = InputSpec("text", (TOKENS,), 5, 61)
 
 
-def mixtral(folder: Path, seed: int = 0, **keys: Any) -> MixtralForCausalLM:
+def mixtral(folder, seed=0, **keys):
     torch.manual_seed(seed)
     given = {"num_local_experts": 4, "num_experts_per_tok": 2, **SIZES, **keys}
     model = MixtralForCausalLM(MixtralConfig(**given)).eval()
@@ -37,9 +35,9 @@ def mixtral(folder: Path, seed: int = 0, **keys: Any) -> MixtralForCausalLM:
     return model
 
 
-def llamas(folder: Path, count: int = 3, **keys: Any) -> list[LlamaForCausalLM]:
+def llamas(folder, count=3, **keys):
     """Dense models that share all but their feed-forward networks, in folders 0, 1, ..."""
-    models: list[LlamaForCausalLM] = []
+    models = []
     for number in range(count):
         torch.manual_seed(number)
         model = LlamaForCausalLM(LlamaConfig(**{"rms_norm_eps": 1e-5, **SIZES, **keys})).eval()
@@ -52,31 +50,24 @@ def llamas(folder: Path, count: int = 3, **keys: Any) -> list[LlamaForCausalLM]:
     return models
 
 
-def mixtral_config(folder: Path, **keys: Any) -> ModelConfig:
-    given: dict[str, Any] = {"experts": 4, "top_k": 2, "checkpoints": (str(folder),), **keys}
+def mixtral_config(folder, **keys):
+    given = {"experts": 4, "top_k": 2, "checkpoints": (str(folder),), **keys}
     return ModelConfig(kind="mixtral", **given)
 
 
-def merged_config(folder: Path, count: int = 3) -> ModelConfig:
+def merged_config(folder, count=3):
     places = tuple(str(folder / str(number)) for number in range(count))
     return ModelConfig(kind="merged-llama", experts=count, top_k=1, checkpoints=places)
 
 
-def skeleton(
-    config: ModelConfig, spec: InputSpec, held: tuple[int, ...] | None = None
-) -> MixtralMoE:
+def skeleton(config, spec, held=None):
     with torch.device("meta"):
         everything = tuple(range(config.experts))
         here = Residency(held=everything if held is None else held)
         return make_model(config, spec, here)
 
 
-def loaded(
-    config: ModelConfig,
-    spec: InputSpec,
-    held: tuple[int, ...] | None = None,
-    **others: Tensor,
-) -> MixtralMoE:
+def loaded(config, spec, held=None, **others):
     """A model with a checkpoint's weights; ``others`` are tensors that the checkpoint lacks."""
     model = skeleton(config, spec, held)
     found, names = checkpoint_weights(config, model), names_of(model)
