@@ -27,12 +27,6 @@ def in_a_copy_of_the_root(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
-def parameters(words):
-    """Those of a command, as the command line reads them."""
-    commands = typer.main.get_command(app).commands
-    return commands[words[0]].make_context(words[0], words[1:]).params
-
-
 @by_page
 def test_commands_and_code_of_a_page_are_valid(page, monkeypatch):
     """Every command is parsed and its scenario loaded; Python compiles and its imports exist.
@@ -51,7 +45,8 @@ def test_commands_and_code_of_a_page_are_valid(page, monkeypatch):
             elif words[:2] == ["leomix", "new"]:
                 assert status(words[1:]) == 0, line
             elif words[:1] == ["leomix"]:
-                given = parameters(words[1:])
+                command = typer.main.get_command(app).commands[words[1]]
+                given = command.make_context(words[1], words[2:]).params
                 if isinstance(scenario := given.get("scenario"), str):
                     pairs = (pair.partition("=") for pair in given.get("set_") or ())
                     scenarios.load(scenario, {key: value for key, _, value in pairs})

@@ -51,11 +51,6 @@ def classifier(folder, **keys):
     return load(folder, pad_token_id=0, local_files_only=True, **keys).eval()
 
 
-def padded(lengths):
-    tokens = torch.randint(1, 61, (len(lengths), TOKENS), generator=torch.manual_seed(0))
-    return torch.where(torch.arange(TOKENS) < torch.tensor(lengths)[:, None], tokens, -1)
-
-
 @pytest.mark.parametrize("window", [None, 4])
 @torch.no_grad()
 def test_classes_equal_hugging_faces_whatever_the_padding(tmp_path, window):
@@ -64,7 +59,9 @@ def test_classes_equal_hugging_faces_whatever_the_padding(tmp_path, window):
     theirs = classifier(tmp_path, num_labels=5)
     theirs.score.weight.data = torch.randn(5, 32)
     ours = tiny.loaded(mixtral_config(tmp_path), TEXT, **{"score.weight": theirs.score.weight})
-    tokens = padded([3, TOKENS, 1, 5, TOKENS])
+    lengths = torch.tensor([3, TOKENS, 1, 5, TOKENS])[:, None]
+    tokens = torch.randint(1, 61, (5, TOKENS), generator=torch.manual_seed(0))
+    tokens = torch.where(torch.arange(TOKENS) < lengths, tokens, -1)
     wanted = theirs(input_ids=tokens.clamp_min(0), attention_mask=(tokens >= 0).long()).logits
     close(ours(tokens), wanted)
     assert wanted.std() > 0.5  # so that the tolerance means something

@@ -25,10 +25,6 @@ def solved(name, problem, seed=0):
     return kit.asked(POLICIES.find(name), name, problem, np.random.default_rng(seed))
 
 
-def total(problem, name="balanced-fitness"):
-    return float(problem.worth[solved(name, problem)].sum())
-
-
 @st.composite
 def problems(draw):
     clients, experts = draw(st.integers(1, 7)), draw(st.integers(1, 6))
@@ -62,7 +58,7 @@ def test_small_problems_against_all_assignments(clients, experts, seed):
     problem = None
     try:
         problem = Problem(score, capacity, least, most, deficit)
-        found = total(problem)
+        found = float(problem.worth[solved("balanced-fitness", problem)].sum())
     except InfeasibleAssignment:
         assume(problem is not None)
         assert best_by_trying(problem) is None

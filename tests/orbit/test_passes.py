@@ -13,12 +13,6 @@ from tests.kit import skies
 from tests.kit.skies import CIRCLES, DAY, DAY_S, EIGHT_SITES, START, refused, verified
 
 
-def _sky(satellites, days):
-    found = [s if isinstance(s, orbit.Satellite) else verified(s) for s in satellites]
-    start = max(satellite.epoch for satellite in found).replace(microsecond=0)
-    return found, start, start + days * DAY
-
-
 @pytest.mark.parametrize(
     ("satellites", "hours", "below_deg"),
     # In eccentric orbits the range is least hours away from the culmination; the closest approach
@@ -29,7 +23,9 @@ def _sky(satellites, days):
 def test_culminations_and_closest_approach_are_the_extrema_of_the_window(
     satellites, hours, below_deg
 ):
-    satellites, start, end = _sky(satellites, hours / 24)
+    satellites = [s if isinstance(s, orbit.Satellite) else verified(s) for s in satellites]
+    start = max(satellite.epoch for satellite in satellites).replace(microsecond=0)
+    end = start + hours / 24 * DAY
     all_ = orbit.contact_windows(satellites, EIGHT_SITES, start, start + 2 * DAY, 5.0)
     best_deg = {k: float(all_.max_elevation_deg[all_.site == k].max()) for k in set(all_.site)}
     masked = [

@@ -50,11 +50,6 @@ def passes(draw):
     return time_s, [row[rng.random(row.shape) < 0.2] for row in at_s]
 
 
-def state_at(changes, k, when_s):
-    """How many changes lie behind one device at a time."""
-    return int(np.searchsorted(changes[k], when_s, "right"))
-
-
 def flat(rows):
     """Row of each value, and the values, row after row."""
     return np.repeat(np.arange(len(rows)), [len(row) for row in rows]), np.concatenate(rows)
@@ -65,8 +60,9 @@ def test_every_change_is_bracketed_and_nothing_else(drawn):
     time_s, changes = drawn
 
     def of(row, when_s):
+        """How many changes lie behind each device at a time."""
         pairs = zip(row.tolist(), when_s.tolist(), strict=True)
-        return np.array([state_at(changes, k, t) for k, t in pairs], np.int64)
+        return np.array([np.searchsorted(changes[k], t, "right") for k, t in pairs], np.int64)
 
     every = flat(time_s)
     who, before_s, behind_s = find_jumps(*every, of(*every), of)

@@ -157,14 +157,6 @@ def _is_long(scenario: scenarios.Scenario) -> bool:
     )  # fmt: skip
 
 
-def _elements() -> int:
-    return leomix("contacts", "--tle", "file", "--site", "10,20", *CONTACTS)
-
-
-def _sites() -> int:
-    return leomix("contacts", "--tle", "ok.tle", "--sites", "file", *CONTACTS)
-
-
 def _data(kind: str) -> int:
     data = {"kind": kind, "path": "file", "trial_samples": 2}
     model = "mixtral" if kind == "jsonl" else "vector-moe"
@@ -219,8 +211,10 @@ def plain_kinds() -> dict[str, Kind]:
     omm = json.dumps([OMM, OMM]).encode()
     rows, at = [_json_rows(), _questions()], b"latitude_deg,longitude_deg\n88.6,3\n88.4,2\n"
     by_windows, by_places = {"w.yaml": windows.encode()}, {"p.yaml": places.encode()}
-    elements, listed = (_elements,), (partial(leomix, "contacts", "w.yaml"),)
-    placed = (partial(leomix, "validate", "p.yaml"),)
+    contacts, validate = partial(leomix, "contacts"), partial(leomix, "validate")
+    elements = (partial(contacts, "--tle", "file", "--site", "10,20", *CONTACTS),)
+    sites = (partial(contacts, "--tle", "ok.tle", "--sites", "file", *CONTACTS),)
+    listed, placed = (partial(contacts, "w.yaml"),), (partial(validate, "p.yaml"),)
     jsonl, npz = (partial(_data, "jsonl"),), (partial(_data, "npz"),)
     return {
         "scenario": Kind(scenario, (_scenario,), 4000, "file.yaml", damage.YAML),
@@ -229,7 +223,7 @@ def plain_kinds() -> dict[str, Kind]:
         "OMM CSV": Kind([_omm_csv()], elements, 1200),
         "OMM XML": Kind([_omm_xml()], elements, 1500),
         "window CSV": Kind([WINDOWS.encode()], listed, 2000, beside=by_windows),
-        "site CSV": Kind([SITES.encode()], (_sites,), 1000, beside={"ok.tle": tle}),
+        "site CSV": Kind([SITES.encode()], sites, 1000, beside={"ok.tle": tle}),
         "places CSV": Kind([at], placed, 500, beside=by_places),
         "JSON lines": Kind(rows, jsonl, 1500, grammar=damage.LINES, beside=small),
         "npz": Kind([_npz()], npz, 800, beside=small),

@@ -40,13 +40,16 @@ def tensor_kinds() -> dict[str, Kind]:
     sizes, rank = "model/config.json", f"adapter/{CONFIG}"
     by_model, by_adapter = small | {sizes: config}, small | {rank: about}
     read, adapted = (partial(_begun, TEXT),), (partial(_begun, ADAPTED),)
+    mixtral = {"kind": "mixtral", "tokenizer": "tokenizer.json"}
+    says = {"learning__model": mixtral, "learning__data": ROWS}
+    tokenized = (partial(leomix, "validate", "small.yaml", **says),)
     tensors, text = damage.TENSORS, damage.JSON
     return {
         "checkpoint": Kind([weights], read, 1500, model, tensors, beside=by_model),
         "config.json": Kind([config], read, 700, sizes, text, beside=small | {model: weights}),
         "adapter": Kind([factors], adapted, 500, peft, tensors, beside=by_adapter),
         "adapter config": Kind([about], adapted, 300, rank, text, beside=small | {peft: factors}),
-        "tokenizer": Kind([vocabulary], (_tokenized,), 400, "tokenizer.json", text, beside=small),
+        "tokenizer": Kind([vocabulary], tokenized, 400, "tokenizer.json", text, beside=small),
     }
 
 
@@ -73,8 +76,3 @@ def _begun(settings: dict[str, object]) -> int:
     """Run until the first event: the start model has been made by then, and was tried."""
     status = leomix("run", "small.yaml", "-o", "out", *QUIET, "--max-wall", "0.001s", **settings)
     return 0 if status == 130 else status
-
-
-def _tokenized() -> int:
-    model = {"kind": "mixtral", "tokenizer": "tokenizer.json"}
-    return leomix("validate", "small.yaml", learning__model=model, learning__data=ROWS)
