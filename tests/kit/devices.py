@@ -1,16 +1,10 @@
 """The devices of one cluster, and what is done with them in one short call each."""
 
-from collections.abc import Collection, Mapping
-from typing import Any
-
 import numpy as np
 import torch
-from torch import Tensor
 
 from tests.kit import training
-from tests.kit.training import Task, device_state
-
-State = Mapping[str, Tensor]
+from tests.kit.training import device_state
 
 
 class Devices:

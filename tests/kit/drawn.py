@@ -1,13 +1,9 @@
 """Small scenarios drawn at random, as mappings that a file would hold, and a campaign of them."""
 
-import random
 import re
-from collections import Counter
-from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from math import log10
-from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, reject, seed, settings
 from hypothesis import strategies as st
@@ -26,7 +22,6 @@ METHODS = (
 SOURCES = ("slots", "circular", "walker", "contacts")
 SATELLITES = ("S1", "S2", "S3")
 CUT = ("resume", "restart", "drop")
-Mapping = dict[str, Any]
 
 
 def some(**keys):

@@ -1,8 +1,6 @@
 """A right scenario for every source of contacts, and every key of the schema in one of them."""
 
-from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any
 
 import pytest
 

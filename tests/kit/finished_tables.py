@@ -1,10 +1,6 @@
 """What must hold of the tables of every finished run, by code that no run goes through."""
 
-from collections.abc import Iterator, Mapping
-
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 
 from sim.errors import InvariantError
 from sim.plan.contacts import LAST_BITS_S

@@ -1,9 +1,6 @@
 """What run folders hold, and inner limits so small that a small run reaches them."""
 
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 

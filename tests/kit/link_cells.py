@@ -4,9 +4,6 @@ A cell is a place, a direction, a form and one more key. ``refusals`` is the tru
 are held against: a cell without any is accepted, and its key changes what a run gives.
 """
 
-from collections.abc import Iterator
-from typing import Any
-
 import scenarios
 from tests.kit import small
 

@@ -1,9 +1,7 @@
 """Waiting for what other processes do."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 
 def wait_until(happened, what, patience_s=60.0):

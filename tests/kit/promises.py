@@ -4,18 +4,11 @@ Sums of bytes, times and contacts are checked by ``tests.kit.records.check``, wh
 ``tests/sim/test_invariants.py`` shows.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-import pandas as pd
 
-import sim
 from tests.kit.records import check as check_tables
 from tests.kit.results import fault_counts
-from tests.kit.spy import Spy, changes_of_hands, check_conserved, new_owners_that_trained, owners
-
-Mapping = dict[str, Any]
+from tests.kit.spy import changes_of_hands, check_conserved, new_owners_that_trained, owners
 
 
 def check(drawn, result, spy):

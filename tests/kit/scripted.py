@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import Any
-
 import numpy as np
 
 import learning
-import scenarios
 import sim
 from tests.kit import learning as seam
 from tests.kit.small import slots
-
-Script = Callable[[seam.Cluster], Generator[Any, Any, Any]]
 
 
 def nothing(me):
@@ -25,7 +19,7 @@ def nothing(me):
 class Scripted(learning.Method):
     """Learns nothing: ``script`` is the protocol of every cluster."""
 
-    script: Script = staticmethod(nothing)
+    script = staticmethod(nothing)
 
     def cluster(self, me):
         yield from type(self).script(me)

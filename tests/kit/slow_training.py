@@ -5,7 +5,6 @@ A signal that it has heard leaves a file ``heard``.
 
 import signal
 from pathlib import Path
-from typing import Any
 
 import torch
 

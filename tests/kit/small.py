@@ -1,7 +1,6 @@
 """Small scenarios for the tests of ``sim``."""
 
 from copy import deepcopy
-from typing import Any
 
 import scenarios
 

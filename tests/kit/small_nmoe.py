@@ -1,7 +1,6 @@
 """Networked experts for tests: small scenarios, and a small system without any network."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 

@@ -7,8 +7,7 @@ import subprocess
 import sys
 import textwrap
 from contextlib import chdir, redirect_stderr, redirect_stdout
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow.parquet as pq
 import yaml

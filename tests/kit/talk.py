@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +20,6 @@ START = datetime(2026, 8, 22, tzinfo=UTC)
 COST = seam.Cost(flops=1e9, memory_bytes=1e6)
 POLICIES = ("resume", "restart", "drop")
 LIGHT_M_S = 299_792_458.0
-Steps = Sequence[seam.Upload | seam.Download | seam.Train]
 
 
 def compute(**changes):

@@ -1,15 +1,11 @@
 """Tiny random checkpoints on disk, written by Hugging Face itself."""
 
-from pathlib import Path
-from typing import Any
-
 import torch
-from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 from transformers.utils import logging
 
 from tests.kit.learning import InputSpec, ModelConfig
-from tests.kit.training import MixtralMoE, Residency, checkpoint_weights, make_model, names_of
+from tests.kit.training import Residency, checkpoint_weights, make_model, names_of
 
 logging.disable_progress_bar()
 
