@@ -9,7 +9,6 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 import scenarios
-from learning.requests.cluster import Floats
 from sim.errors import InputError
 from sim.plan.budget import one_pass
 from sim.plots.canvas import DASHES, Drawn, behind, colour, ink, legend, new_axes
@@ -41,23 +40,18 @@ def contact(self: Drawn, contact_id: int | None = None, axes: Axes | None = None
         lines += line
     axes.set_xlim(minutes[0], minutes[-1])
     axes.set_ylim(0, 90)
-    _scale(rates, [side["rate_mbps"] for side in sides.values()])
+    peaks = [float(side["rate_mbps"].max()) for side in sides.values()]
+    if min(peaks) > 0 and max(peaks) > FAR_MORE * min(peaks):
+        rates.set_yscale("log")
+        rates.yaxis.set_major_formatter("{x:g}")
+    else:
+        rates.set_ylim(bottom=0)
     axes.set_xlabel(f"minutes since the rise at {row['rise_utc']:%Y-%m-%d %H:%M:%S} UTC")
     axes.set_ylabel("elevation in degrees")
     rates.set_ylabel("rate in Mbit/s")
     shades = _not_served(axes, row)
     legend(axes, [*lines, *shades], ["elevation", *sides, *["not served"] * len(shades)])
     return axes
-
-
-def _scale(rates: Axes, rates_mbps: list[Floats]) -> None:
-    """Show rates from zero on, or by powers of ten where one direction has far more."""
-    peaks = [float(rate.max()) for rate in rates_mbps]
-    if min(peaks) > 0 and max(peaks) > FAR_MORE * min(peaks):
-        rates.set_yscale("log")
-        rates.yaxis.set_major_formatter("{x:g}")
-    else:
-        rates.set_ylim(bottom=0)
 
 
 def _not_served(axes: Axes, row: Mapping[str, Any]) -> list[Artist]:

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from learning.requests.cluster import Floats, Ints
+from learning.requests.cluster import Ints
 from sim.analysis.experts import by_cluster, gating_pattern
 from sim.analysis.rounds import client_word
 from sim.errors import InputError
@@ -67,20 +67,18 @@ def _owners(
     shape: tuple[int, int],
     axes: Axes,
 ) -> None:
-    """Paint each field in the colour of the cluster that the expert is given to."""
+    """Paint each field in the colour of the cluster that the expert is given to.
+
+    From faint to full with the relevance; full where nothing measured one.
+    """
     owners = [names.index(name) for name in given["cluster"].to_pylist()]
     picture = np.zeros((*shape, 4))
     picture[field] = [to_rgba(colour(number)) for number in owners]
-    picture[(*field, 3)] = _opacity(given["relevance"].fill_null(np.nan).to_numpy())
+    relevance = given["relevance"].fill_null(np.nan).to_numpy()
+    if np.isfinite(relevance).any():
+        known = np.nan_to_num(relevance, nan=np.nanmax(relevance))
+        picture[(*field, 3)] = FAINTEST + (1 - FAINTEST) * known / max(known.max(), 1e-12)
     axes.imshow(picture, aspect="auto", origin="lower", interpolation="nearest")
-
-
-def _opacity(relevance: Floats) -> Floats:
-    """From faint to full with the relevance; full where nothing measured one."""
-    if not np.isfinite(relevance).any():
-        return np.ones(len(relevance))
-    known = np.nan_to_num(relevance, nan=np.nanmax(relevance))
-    return FAINTEST + (1 - FAINTEST) * known / max(known.max(initial=0.0), 1e-12)
 
 
 # The gating pattern of networked experts: which client's samples go to which expert.
