@@ -80,7 +80,7 @@ def test_a_killed_worker_costs_only_its_point(cluster, expected):
     with marked(place, "slow"):
         running = place.start(*POINTS, "-o", "killed", *cluster.asked)
         wait_until(lambda: len(place.runs()) >= before + 2, "two points are begun")
-        begun_last = int((place.folder / "runs.txt").read_text().split()[-1])
+        begun_last = int((place.folder / "runs.txt").read_text().split()[-2])
         parent = psutil.Process(begun_last).ppid()
         [victim] = [worker for worker in cluster.workers if worker.pid == parent]
         cluster.workers.remove(victim)
