@@ -6,7 +6,6 @@ from typing import Any
 
 from sim.analysis.comparison import FEWEST, FEWEST_RANKED, FIGURES, figures_listed
 from sim.formatting import data_size, filled, table
-from sim.trace.schema import DIRECTIONS
 
 LONGEST_HEAD = 32
 """Longest label that stands at the head of a column of a comparison."""
@@ -49,7 +48,7 @@ def stand_in_lines(groups: Sequence[Mapping[str, Any]]) -> list[str]:
 
 MEAN = "mean accuracy [95 %]"
 """Head of the means over seeds with their interval."""
-ONLY_WHERE_ANY = tuple(f"{direction}_bytes" for direction in DIRECTIONS)
+ONLY_WHERE_ANY = ("uplink_bytes", "downlink_bytes", "sidelink_bytes", "isl_bytes")
 """Figures that are shown where one of them is not 0."""
 
 
