@@ -333,7 +333,8 @@ class Simulation:
     def _evaluate(self) -> None:
         accuracy = self.evaluator.evaluate(self.clock.now, self.cycle)
         self.invariants.learnt(self.method.learner)
-        self.spending.add(self.clock.now, self.energy(), self.method.server_rounds)
+        if self.method.learner.trains:  # else there is no accuracy to set it against
+            self.spending.add(self.clock.now, self.energy(), self.method.server_rounds)
         wanted = self.build.scenario.stop.accuracy
         reached = wanted is not None and accuracy >= wanted
         if reached or self._ended_early():
