@@ -123,12 +123,21 @@ def write_table(path: Path, kinds: Mapping[str, pa.DataType], pieces: Iterable[p
     with pq.ParquetWriter(path, schema, use_dictionary=repeated, **how) as writer:
         for group in _groups_of(pieces):
             arrays = [
-                column.dictionary_encode() if pa.types.is_string(column.type) else column
+                _by_appearance(group.column(key))
+                if pa.types.is_string(kind)
+                else group.column(key).combine_chunks().cast(kind)
                 for key, kind in kinds.items()
-                for column in [group.column(key).combine_chunks().cast(kind)]
             ]
             writer.write_table(pa.table(arrays, schema=schema))
         writer.add_key_value_metadata({"leomix_schema": SCHEMA})
+
+
+def _by_appearance(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Return text as numbers of the words that occur, in the order in which they do."""
+    held = column.dictionary_encode().unify_dictionaries().combine_chunks()
+    used = held.indices.drop_null().unique()
+    numbers = pc.index_in(held.indices, value_set=used)
+    return pa.DictionaryArray.from_arrays(numbers, held.dictionary.take(used))
 
 
 def _groups_of(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
