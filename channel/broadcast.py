@@ -60,7 +60,9 @@ def _lowest(
             for each in zip(*found, strict=True)
         )
         return _lowest(time_s, rate_bps, begin_s, end_s)
-    when_s = np.unique(time_s[(time_s > begin_s) & (time_s < end_s)])
+    # Most points are at the times of the first line's: the others are few to be sorted.
+    when_s = np.append(time_s[0], time_s[time_s != time_s[0]])
+    when_s = np.unique(when_s[(when_s > begin_s) & (when_s < end_s)])
     when_s = np.concatenate([[begin_s], when_s, [end_s]])
     passed = _points_by(when_s, time_s, "right"), _points_by(when_s, time_s, "left")
     before_bps, behind_bps = (_rates_at(when_s, time_s, rate_bps, count) for count in passed)
