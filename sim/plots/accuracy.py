@@ -1,6 +1,5 @@
 """Accuracy or loss over time or cycles: of one run, of several, of groups."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -19,8 +18,6 @@ OVER: dict[Over, str] = {"time": "simulated time", "cycle": "complete cycles"}
 """What accuracy is drawn over, and what that is called."""
 What = Literal["accuracy", "loss"]
 """What is drawn."""
-SECTION = re.compile(r"\b(?:\w+\.)+(?=\w+=)")
-"""What stands before the last part of a key in a label, and has no room in a legend."""
 
 
 def accuracy_of(
@@ -80,7 +77,7 @@ def _drawn(
             across = f"simulated_{unit.name}" if over == "time" else "complete_cycles"
             canvas.behind(axes, line=label, run=number, **{across: x, what: values})
         if drawn:
-            names.append(SECTION.sub("", label))
+            names.append(canvas.SECTION.sub("", label))
             lines.append(drawn[0])
     if len(curves) > 1:
         canvas.legend(axes, lines, names)

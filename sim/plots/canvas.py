@@ -123,6 +123,11 @@ def ink_on(paper: Any) -> str:
     return "black" if linear @ (0.2126, 0.7152, 0.0722) > 0.179 else "white"
 
 
+SECTION = re.compile(r"\b(?:\w+\.)+(?=\w+=)")
+"""What stands before the last part of a key in a label, and has no room in a legend."""
+KEY = re.compile(r"\b\w+=")
+
+
 def name(text: object, longest: int = LONGEST_NAME) -> str:
     """Return a name as matplotlib writes it letter by letter.
 
@@ -130,9 +135,9 @@ def name(text: object, longest: int = LONGEST_NAME) -> str:
     middle. Dollar signs would begin a formula.
     """
     whole = " ".join(str(text).split())
-    for part_of_key in (r"(?:[\w-]+\.)+(?=[\w-]+=)", r"[\w-]+="):
+    for part in (SECTION, KEY):
         if len(whole) > longest:
-            whole = re.sub(part_of_key, "", whole)
+            whole = part.sub("", whole)
     if len(whole) > longest:
         tail = (longest - 1) // 2
         whole = f"{whole[: longest - 1 - tail]}…{whole[-tail:]}"

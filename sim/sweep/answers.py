@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sim.analysis.comparison import figures_listed, over_seeds
 from sim.execution.folder import COMPLETE
 from sim.execution.result import Result, load
-from sim.formatting import as_yaml, data_size, seconds
+from sim.formatting import as_yaml, data_size, seconds, some
 from sim.sweep.folder import Sweep, read_sweep, why_none
 from sim.sweep.points import labelled
 from sim.sweep.text import combinations_in
@@ -21,7 +21,6 @@ from sim.sweep.text import combinations_in
 Row = Mapping[str, Any]
 Runs = Mapping[str, Result]
 """Runs of points, by the folders that their rows name."""
-WITHIN = "within noise"
 FEWEST_COMMON = 0.5
 """Share of a value's points that all values must have a figure at: others would be an odd few."""
 Case = tuple[str, int]
@@ -144,7 +143,7 @@ def _best(standings: Sequence[Standing], question: Question) -> str:
     if not whole:
         return f"{question.text}: no combination has it with all of its seeds: {without}."
     best = whole[0]
-    equal = _some([one.label for one in whole if one.mean == best.mean])
+    equal = some([one.label for one in whole if one.mean == best.mean], 1, " and ")
     text = f"{question.text}: {question.form(best.mean)}, at {equal}"
     text += f", {_mean_of(list(best.figures.values()), question)}"
     if min(values) < max(values):
@@ -159,15 +158,9 @@ def _without(lacking: Sequence[Standing], question: Question) -> str:
     has = {one.label: sum(x < math.inf for x in one.figures.values()) for one in lacking}
     for one in sorted(lacking, key=lambda one: -has[one.label]):
         reasons = {why_none(row) for row in one.rows if row[question.column] is None}
-        some = f"{has[one.label]} of {len(one.figures)} seeds, else " if has[one.label] else ""
-        labels.setdefault(some + ", ".join(sorted(reasons)), []).append(one.label)
-    return "; ".join(f"{_some(same)} ({reason})" for reason, same in labels.items())
-
-
-def _some(labels: Sequence[str]) -> str:
-    """Name two combinations, or the first one and how many others there are."""
-    others = f" and {len(labels) - 1} more" if len(labels) > 2 else ""
-    return f"{labels[0]}{others}" if others else " and ".join(labels)
+        few = f"{has[one.label]} of {len(one.figures)} seeds, else " if has[one.label] else ""
+        labels.setdefault(few + ", ".join(sorted(reasons)), []).append(one.label)
+    return "; ".join(f"{some(same, 1, ' and ')} ({reason})" for reason, same in labels.items())
 
 
 def _mean_of(values: Sequence[float], question: Question) -> str:
@@ -185,7 +178,7 @@ def _beside(standings: Sequence[Standing], question: Question) -> Iterator[str]:
     behind = [one for one in standings if standings[0].mean != one.mean < math.inf]
     if behind:
         following = behind[0]
-        gap = _gap(standings[0].figures, following.figures, question)
+        gap, _ = _gap(standings[0].figures, following.figures, question)
         yield f"Next is {following.label} with {question.form(following.mean)} in the mean: {gap}."
 
 
@@ -199,8 +192,8 @@ def _apart_from_last(
         yield f"What sets it apart from the last, {last.label} with {value}: {reasons}."
 
 
-def _gap(first: Figures, second: Figures, question: Question) -> str:
-    """Say how far two sets of figures are apart, one with one, and whether that is noise.
+def _gap(first: Figures, second: Figures, question: Question) -> tuple[str, bool]:
+    """Say how far two sets of figures are apart, one with one; also return whether it is noise.
 
     What differs between seeds is noise. Settings share seeds: the mean over them counts of each.
     """
@@ -215,13 +208,14 @@ def _gap(first: Figures, second: Figures, question: Question) -> str:
         text += f", ahead at {sum(one > 0 for one in each)} of {len(each)} points"
     found = over_seeds(list(by_seed.values()))
     if len(by_seed) == 1:
-        return f"{text}, on one seed, which cannot tell noise: sweep with --replications 5"
+        return f"{text}, on one seed, which cannot tell noise: sweep with --replications 5", False
     low, high = found["low"] or 0.0, found["high"] or 0.0
-    verdict = WITHIN if low <= 0.0 <= high else "more than noise"
+    is_noise = low <= 0.0 <= high
+    verdict = "within noise" if is_noise else "more than noise"
     ends = [("-" if end < 0.0 else "") + question.form(abs(end)) for end in (low, high)]
     if ends[0] == ends[1]:
-        return f"{text}, the same with each of {len(by_seed)} seeds"
-    return f"{text}, {verdict} (95 %: {' to '.join(ends)} over {len(by_seed)} seeds)"
+        return f"{text}, the same with each of {len(by_seed)} seeds", is_noise
+    return f"{text}, {verdict} (95 %: {' to '.join(ends)} over {len(by_seed)} seeds)", is_noise
 
 
 def _reasons(
@@ -301,10 +295,10 @@ def _by_key(
             yield f"By {key}, all else equal{left}: no difference between {' and '.join(order)}."
             continue
         second = order[len(equal)]
-        gap = _gap(sets[order[0]], sets[second], question)
+        gap, is_noise = _gap(sets[order[0]], sets[second], question)
         best = f"{' and '.join(equal)} {'is' if len(equal) == 1 else 'are'} best"
         of_both = [[cases[value][case] for case in common] for value in (order[0], second)]
-        reasons = () if WITHIN in gap else _reasons(of_both[0], of_both[1], question, runs)
+        reasons = () if is_noise else _reasons(of_both[0], of_both[1], question, runs)
         why = "; ".join(reasons)
         yield (
             f"By {key}, all else equal{left}: {best}, before {second}: {gap}."
