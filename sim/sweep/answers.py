@@ -201,6 +201,8 @@ def _gap(first: Figures, second: Figures, question: Question) -> tuple[str, bool
     apart: dict[int, list[float]] = {}
     for case in first.keys() & second.keys():
         apart.setdefault(case[1], []).append(sign * (first[case] - second[case]))
+    if not apart:
+        return "no seed in common, which cannot tell noise", False
     by_seed = {seed: mean(each) for seed, each in apart.items()}
     each = [one for of_seed in apart.values() for one in of_seed]
     text = f"{question.form(abs(mean(by_seed.values())))} apart"

@@ -48,6 +48,8 @@ def test_a_difference_is_called_noise_by_the_interval_of_its_pairs():
         assert f"at method=b, mean of 5 seeds (95 %: {0.6 + step - 0.002 - 0.0357:.3f}" in text
         assert f"apart, {verdict}" in text
     assert "which cannot tell noise" in said([rows[0], rows[5]], ["method"])
+    apart = said([rows[0], rows[6]], ["method"])
+    assert "in the mean: no seed in common, which cannot tell noise." in apart
 
 
 def test_seeds_that_do_not_differ_have_no_interval_and_nothing_sent_up_is_no_answer():
