@@ -12,12 +12,19 @@ from channel import LinkCurve, weakest
 
 @st.composite
 def batches(draw):
-    """Smooth curves of K devices on even grids of their own, some without a link; who listens."""
+    """Smooth curves of K devices, some without a link, on even grids; who listens.
+
+    The grids are the devices' own, or one grid but for a point or two.
+    """
     k, points = draw(st.integers(1, 5)), draw(st.integers(20, 60))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     origin_s = draw(st.sampled_from([0.0, 5400.1, 3.2e7]))
     start_s = origin_s + rng.uniform(0.0, 30.0, k)
     time_s = np.linspace(start_s, start_s + rng.uniform(60.0, 200.0, k), points, axis=1)
+    if draw(st.booleans()):
+        time_s = np.tile(time_s[0], (k, 1))
+        for own in draw(st.lists(st.integers(0, points - 2), min_size=1, max_size=2)):
+            time_s[:, own] += rng.random(k) * (time_s[:, own + 1] - time_s[:, own])
     low, high, turn = rng.uniform(1e3, 1e6, (3, k, 1))
     rate_bps = low + high * np.sin((time_s - origin_s) / 40.0 + 6.0 * turn / 1e6) ** 2
     rate_bps[rng.random(k) < 0.2] = 0.0
