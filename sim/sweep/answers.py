@@ -306,3 +306,30 @@ def _by_key(
             f"By {key}, all else equal{left}: {best}, before {second}: {gap}."
             + f" With {order[0]}: {why}." * bool(why)
         )
+        others = [other for other in rest if other in varied]
+        yield from _turns([(v, cases[v], sets[v]) for v in (order[0], second)], others, question)
+
+
+def _turns(
+    pair: Sequence[tuple[str, Mapping[Case, Row], Figures]],
+    others: Sequence[str],
+    question: Question,
+) -> Iterator[str]:
+    """Say which other keys turn the order of two values of a key around, by more than noise."""
+    (first, rows, its), (second, _, others_its) = pair
+    sign = 1.0 if question.rising else -1.0
+    for other in others:
+        ahead: dict[bool, list[tuple[float, str]]] = {True: [], False: []}
+        settings: dict[str, list[Case]] = {}
+        for case in its:
+            settings.setdefault(as_yaml(rows[case][other]), []).append(case)
+        for value, cases in settings.items():
+            one, two = ({case: figures[case] for case in cases} for figures in (its, others_its))
+            by = sign * (mean(one.values()) - mean(two.values()))
+            name, best, rest = (first, one, two) if by > 0 else (second, two, one)
+            gap, is_noise = _gap(best, rest, question)
+            if by and not is_noise and len({seed for _, seed in cases}) > 1:
+                ahead[by > 0].append((abs(by), f"at {other}={value} {name} is ahead, {gap}"))
+        if all(ahead.values()):
+            most = "; ".join(max(ahead[way])[1] for way in (True, False))
+            yield f"It depends on {other}: {most}."

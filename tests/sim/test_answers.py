@@ -77,6 +77,21 @@ def test_a_method_is_compared_at_each_orbit_and_the_reason_is_named():
     assert "Without it: km=500, method=b and km=900, method=b (never)." in text
 
 
+def test_a_key_that_turns_the_order_of_another_is_named():
+    """The high orbit is better for one method and worse for the other, whatever the mask."""
+    turned = {("high", "a"): 0.2, ("high", "b"): 0.1, ("low", "a"): 0.1, ("low", "b"): 0.2}
+    rows = [
+        point(seed, 0.5 + better + 0.01 * seed, orbit=orbit, method=method, mask=mask)
+        for (orbit, method), better in turned.items()
+        for mask in (5, 15)
+        for seed in (1, 2, 3)
+    ]
+    text = said(rows, ["orbit", "method", "mask"])
+    at_b = "; at method=b low is ahead, 0.100 apart, ahead at 6 of 6 points, the same with each"
+    assert "It depends on method: at method=a high is ahead, 0.100 apart" in text and at_b in text
+    assert text.count("It depends on") == 2 and "on mask" not in text
+
+
 def test_no_contact_is_a_result_and_the_sweep_goes_on_past_it(leomix, tmp_path):
     timing = ("--set", "learning.train=false", "--set", "stop.days=1", "--quiet")
     varied = ("-p", "orbit.inclination_deg=3,97.8")
