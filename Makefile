@@ -72,20 +72,20 @@ studies: install ## print the tables of docs/results*.md and choices*.md (an hou
 	$(BIN)/python docs/studies/full_size.py
 	$(BIN)/python docs/studies/memory.py
 	$(BIN)/python docs/studies/growth.py
-	$(BIN)/python docs/studies/cycles.py paper-exp1-small 3 0.02 0.1 0.5
-	$(BIN)/python docs/studies/idle.py paper-slots 3
-	$(BIN)/python docs/studies/heterogeneity.py 3
-	$(BIN)/python docs/studies/resplit.py 3
+	$(BIN)/python docs/studies/cycles.py paper-exp1-small 5 0.02 0.1 0.5
+	$(BIN)/python docs/studies/idle.py paper-slots 5
+	$(BIN)/python docs/studies/heterogeneity.py 5
+	$(BIN)/python docs/studies/resplit.py 5
 	$(BIN)/python docs/studies/gain.py 5 docs/gain.svg
 	$(BIN)/python docs/studies/cycles_a_day.py 28 docs/cycles_a_day.svg
 	$(BIN)/python docs/studies/draws.py
-	$(BIN)/python docs/studies/gates.py nmoe-digits 3
+	$(BIN)/python docs/studies/gates.py nmoe-digits 5
 	$(BIN)/python docs/studies/alignment.py 5 docs/alignment.svg
-	$(BIN)/python docs/studies/local_sets.py paper-exp1-small 3 30
+	$(BIN)/python docs/studies/local_sets.py paper-exp1-small 5 30
 	$(BIN)/python docs/studies/local_sets.py paper-exp2-small 3 20
-	$(BIN)/python docs/studies/targets.py paper-exp1-small 3
+	$(BIN)/python docs/studies/targets.py paper-exp1-small 5
 	$(BIN)/python docs/studies/targets.py paper-exp2-small 3
-	$(BIN)/python docs/studies/lora.py paper-exp1-small 3 20
+	$(BIN)/python docs/studies/lora.py paper-exp1-small 5 20
 	$(BIN)/python docs/studies/balance.py paper-exp2-small 3 20
 	$(BIN)/python docs/studies/stand_ins.py 3
 	$(BIN)/python docs/studies/stragglers.py 3 30

@@ -126,6 +126,12 @@ class Scenario(Section):
         elif self.link.isl is not None and not (self.link.isl.among_clients or self.roles.relay):
             text = "got 'none', as between_planes has; then there are no links: set one of the two"
             yield Problem(("link", "isl", "within_plane"), f"{text}, or remove link.isl")
+        elif self.link.isl is not None and self.link.isl.among_clients and not alone:
+            ring = self.link.isl.within_plane == "ring"
+            text = "is not used with roles.clients 'planes', whose satellites share one model; "
+            yield Problem(
+                ("link", "isl", "within_plane" if ring else "between_planes"), f"{text}remove it"
+            )
         if self.compute.battery is not None:
             yield from self._battery_problems(alone)
 
