@@ -82,11 +82,11 @@ studies: install ## print the tables of docs/results*.md and choices*.md (an hou
 	$(BIN)/python docs/studies/gates.py nmoe-digits 5
 	$(BIN)/python docs/studies/alignment.py 5 docs/alignment.svg
 	$(BIN)/python docs/studies/local_sets.py paper-exp1-small 5 30
-	$(BIN)/python docs/studies/local_sets.py paper-exp2-small 3 20
+	$(BIN)/python docs/studies/local_sets.py paper-exp2-small 5 20
 	$(BIN)/python docs/studies/targets.py paper-exp1-small 5
-	$(BIN)/python docs/studies/targets.py paper-exp2-small 3
+	$(BIN)/python docs/studies/targets.py paper-exp2-small 5
 	$(BIN)/python docs/studies/lora.py paper-exp1-small 5 20
-	$(BIN)/python docs/studies/balance.py paper-exp2-small 3 20
+	$(BIN)/python docs/studies/balance.py paper-exp2-small 5 20
 	$(BIN)/python docs/studies/stand_ins.py 3
 	$(BIN)/python docs/studies/stragglers.py 3 30
 	$(BIN)/python docs/studies/satellites.py rounds 14

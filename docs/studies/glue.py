@@ -24,7 +24,7 @@ SMALL: dict[str, Any] = {
     "learning.model.layers": 2,
     "learning.model.heads": 4,
     "learning.model.vocabulary": 2000,
-    "learning.data.tokenizer": 32,
+    "learning.data.tokens": 32,
     "learning.data.train_samples": 1000,
     "learning.data.test_samples": 300,
     "learning.step_size": 0.1,

@@ -110,3 +110,10 @@ def test_a_study_runs(name, cut, arguments, said, study, monkeypatch, capsys):
         monkeypatch.setattr(module, constant, value)
     module.main(*arguments)
     assert said in capsys.readouterr().out
+
+
+def test_the_study_of_text_sets_keys_that_there_are(study):
+    """Its files are not here: whoever renames a key would not see it fail."""
+    glue = study("glue")
+    changed = scenarios.load(glue.SCENARIO, glue.SMALL)
+    assert changed != scenarios.load(glue.SCENARIO)
