@@ -39,6 +39,10 @@ def weakest(curve: LinkCurve, who: Mask, span_s: tuple[float, float] = (-inf, in
     return LinkCurve.of(np.tile(lowest_s, (len(members), 1)), *each)
 
 
+# Lines that are compared at once: the work grows with the square of their number.
+_GROUP = 200
+
+
 def _lowest(
     time_s: Floats, rate_bps: Floats, begin_s: float, end_s: float
 ) -> tuple[Floats, Floats]:
@@ -46,32 +50,29 @@ def _lowest(
 
     Most columns hold one time for all lines: between two of these, nothing has to be sorted.
     """
+    if len(time_s) <= _GROUP:
+        return _of_few(time_s, rate_bps, begin_s, end_s)
     column_s = time_s[0]
     shared = (time_s == column_s).all(axis=0) & (column_s >= begin_s) & (column_s <= end_s)
     runs = np.flatnonzero(np.diff(shared[:-1] & shared[1:], prepend=False, append=False))
     parts, behind = [], 0
     for first, last in runs.reshape(-1, 2):
         some = slice(behind, first + 1)
-        parts.append(_bent(time_s[:, some], rate_bps[:, some], begin_s, column_s[first]))
+        parts.append(_of_many(time_s[:, some], rate_bps[:, some], begin_s, column_s[first]))
         wide = np.flatnonzero(np.diff(column_s[first : last + 1])) + first
         when_s = np.append(column_s[wide], column_s[last])
         parts.append(_straight(when_s, rate_bps[:, wide], rate_bps[:, wide + 1]))
         begin_s, behind = column_s[last], last
-    parts.append(_bent(time_s[:, behind:], rate_bps[:, behind:], begin_s, end_s))
+    parts.append(_of_many(time_s[:, behind:], rate_bps[:, behind:], begin_s, end_s))
     lowest_s, lowest_bps = (np.concatenate(x) for x in zip(*parts, strict=True))
     new = np.append(True, (np.diff(lowest_s) > 0) | (np.diff(lowest_bps) != 0))
     return lowest_s[new], lowest_bps[new]
 
 
-# Lines that are compared at once: the work grows with the square of their number.
-_GROUP = 200
-
-
-def _bent(time_s: Floats, rate_bps: Floats, begin_s: float, end_s: float) -> tuple[Floats, Floats]:
-    """As `_lowest`, of lines whose points are at times of their own.
-
-    It is the lowest one of those of groups, without lines that are always above another's highest.
-    """
+def _of_many(
+    time_s: Floats, rate_bps: Floats, begin_s: float, end_s: float
+) -> tuple[Floats, Floats]:
+    """The lowest one of those of groups, without lines that are always above another's highest."""
     if begin_s >= end_s:
         return np.empty(0), np.empty(0)
     by_ends = np.stack([(time_s <= begin_s).sum(axis=1), (time_s < end_s).sum(axis=1)], axis=1)
@@ -79,18 +80,26 @@ def _bent(time_s: Floats, rate_bps: Floats, begin_s: float, end_s: float) -> tup
     inside_bps = np.where((time_s > begin_s) & (time_s < end_s), rate_bps, ends_bps[:, :1])
     least_bps = np.minimum(inside_bps.min(axis=1), ends_bps[:, 1])
     most_bps = np.maximum(inside_bps.max(axis=1), ends_bps[:, 1])
-    low = least_bps <= most_bps.min()
-    time_s, rate_bps = time_s[low], rate_bps[low]
-    if len(time_s) > _GROUP:
-        groups = (slice(first, first + _GROUP) for first in range(0, len(time_s), _GROUP))
-        found = [_bent(time_s[some], rate_bps[some], begin_s, end_s) for some in groups]
-        points = max(len(times_s) for times_s, _ in found)
-        time_s, rate_bps = (
-            np.stack([np.pad(x, (0, points - len(x)), mode="edge") for x in each])
-            for each in zip(*found, strict=True)
-        )
-        return _bent(time_s, rate_bps, begin_s, end_s)
-    when_s = np.unique(time_s[(time_s > begin_s) & (time_s < end_s)])
+    low = np.flatnonzero(least_bps <= most_bps.min())
+    groups = np.split(low, range(_GROUP, len(low), _GROUP))
+    found = [_of_few(time_s[some], rate_bps[some], begin_s, end_s) for some in groups]
+    if len(found) == 1:
+        return found[0]
+    points = max(len(times_s) for times_s, _ in found)
+    time_s, rate_bps = (
+        np.stack([np.pad(x, (0, points - len(x)), mode="edge") for x in each])
+        for each in zip(*found, strict=True)
+    )
+    return _of_few(time_s, rate_bps, begin_s, end_s)
+
+
+def _of_few(
+    time_s: Floats, rate_bps: Floats, begin_s: float, end_s: float
+) -> tuple[Floats, Floats]:
+    """The lowest line, by the rates of all of them at all points of any."""
+    # Most points are at the times of the first line's: the others are few to be sorted.
+    when_s = np.append(time_s[0], time_s[time_s != time_s[0]])
+    when_s = np.unique(when_s[(when_s > begin_s) & (when_s < end_s)])
     when_s = np.concatenate([[begin_s], when_s, [end_s]])
     passed = _points_by(when_s, time_s, "right"), _points_by(when_s, time_s, "left")
     before_bps, behind_bps = (_rates_at(when_s, time_s, rate_bps, count) for count in passed)

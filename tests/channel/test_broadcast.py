@@ -1,13 +1,17 @@
 """The curve of one transmission to many devices, against the minimum over all of them."""
 
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channel import LinkCurve, weakest
+from channel import LinkCurve, broadcast, weakest
+
+AT_ONCE = st.sampled_from([1, 2, 200])
+"""Lines that are compared at once: of more, only parts are."""
 
 
 @st.composite
@@ -31,12 +35,13 @@ def batches(draw):
     return LinkCurve(time_s, rate_bps), rng.random(k) < 0.8
 
 
-@given(batches())
-def test_it_is_the_minimum_of_all_who_have_a_link(drawn):
+@given(batches(), AT_ONCE)
+def test_it_is_the_minimum_of_all_who_have_a_link(drawn, at_once):
     curve, who = drawn
     listens = who & (curve.capacity_bits > 0)
     rows = [curve.device(k) for k in np.flatnonzero(listens)]
-    lowest = weakest(curve, who)
+    with mock.patch.object(broadcast, "_GROUP", at_once):
+        lowest = weakest(curve, who)
     assert lowest.time_s.shape[0] == len(who)
     assert (lowest.capacity_bits[~listens] == 0).all()
     start_s = max([row.time_s[0] for row in rows], default=0.0)
@@ -90,8 +95,10 @@ BY_HAND = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("at_once", [1, 200])
 @pytest.mark.parametrize("name", BY_HAND)
-def test_lines_by_hand(name):
+def test_lines_by_hand(name, at_once, monkeypatch):
+    monkeypatch.setattr(broadcast, "_GROUP", at_once)
     time_s, rate_bps, span_s, bits, rates = BY_HAND[name]
     curve = LinkCurve(time_s, rate_bps)
     lowest = weakest(curve, np.ones(len(bits), bool), span_s)
