@@ -97,7 +97,7 @@ studies: install ## print the tables of docs/results*.md and choices*.md (an hou
 	$(BIN)/python docs/studies/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz; \
 	$(BIN)/python docs/studies/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz learning.data.partition=even; \
 	else echo "paper-exp2-cifar: needs cifar10.npz in this folder"; fi
-	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python docs/studies/glue.py 2 4; \
+	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python docs/studies/glue.py 5 4; \
 	else echo "glue: needs the files that paper-exp2-gpu names in this folder"; fi
 	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python docs/studies/real_data.py sst2 slots 3; \
 	$(BIN)/python docs/studies/real_data.py sst2 orbit 3; else echo "real_data sst2: needs glue_sst2.jsonl in this folder"; fi

@@ -67,7 +67,7 @@ def page(folder: Path) -> Page:
 
 DRAWN = (
     *("accuracy_final", "loss_final", "cycles", "round_mean_s", "contacts_served"),
-    *("idle_share", "uplink_bytes"),
+    *("idle_share", "uplink_bytes", "isl_bytes"),
 )
 """Figures of which there are pictures; the table has the hours and the wall time too."""
 

@@ -92,8 +92,11 @@ def questions(done: Sequence[Row], target: str | None) -> list[Question]:
     return [
         Question("accuracy_final", "The best final accuracy", True, "{:.3f}".format),
         *[Question(f"hours_to_{target}", hours, False, "{:.2f} hours".format)] * bool(target),
-        *[Question("uplink_bytes", "The least uplink", False, data_size)]
-        * any(row["uplink_bytes"] for row in done),
+        *[
+            Question(column, f"The least {what}", False, data_size)
+            for column, what in (("uplink_bytes", "uplink"), ("isl_bytes", "ISL traffic"))
+            if any(row.get(column) for row in done)
+        ],
     ]
 
 

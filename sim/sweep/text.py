@@ -98,9 +98,11 @@ def _columns(rows: Sequence[Row], targets: Sequence[str]) -> Columns:
     columns["cycles"] = "cycles", number
     if all(row["accuracy_final"] is None for row in rows):
         columns["mean round"] = "round_mean_s", _form(seconds)
+    columns["served"] = "contacts_served", number
+    for head, name in (("uplink", "uplink_bytes"), ("ISL", "isl_bytes")):
+        if any(row[name] for row in rows):
+            columns[head] = name, _form(data_size)
     return columns | {
-        "served": ("contacts_served", number),
-        "uplink": ("uplink_bytes", _form(data_size)),
         "idle": ("idle_share", _form("{:.1%}".format)),
         "wall s": ("wall_s", _form("{:.1f}".format)),
     }
