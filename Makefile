@@ -67,7 +67,7 @@ docs: install ## build the pages (build/docs), and run every command and code bl
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 	$(BIN)/python -m pytest -m "" tests/docs
 
-studies: install ## print the tables of docs/results*.md and choices*.md (an hour on two cores)
+studies: install ## print the tables of docs/results*.md and choices*.md (an hour on two cores; where the data sets are, two)
 	$(BIN)/python docs/studies/paper_numbers.py
 	$(BIN)/python docs/studies/full_size.py
 	$(BIN)/python docs/studies/memory.py
@@ -93,7 +93,7 @@ studies: install ## print the tables of docs/results*.md and choices*.md (an hou
 	$(BIN)/python docs/studies/satellites.py antennas 7 1 3
 	$(BIN)/python docs/studies/satellites.py antennas 1 13
 	$(BIN)/python docs/studies/spread.py 48
-	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/local_sets.py paper-exp2-cifar 1 8; \
+	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/local_sets.py paper-exp2-cifar 3 60; \
 	$(BIN)/python docs/studies/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz; \
 	$(BIN)/python docs/studies/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz learning.data.partition=even; \
 	else echo "paper-exp2-cifar: needs cifar10.npz in this folder"; fi
