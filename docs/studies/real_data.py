@@ -168,8 +168,8 @@ def last_accuracy(served: str, learning: Settings, seed: int) -> tuple[float, fl
         shipped = scenarios.shipped_path("quickstart").parent / run["orbit"]["path"]
         run["orbit"] = {**run["orbit"], "path": str(shipped)}
     summary = sim.run(scenarios.from_dict({**run, "learning": settings})).summary
-    steps = summary["gradient_steps"] / CLIENTS or summary["cycles"] * learning["steps_per_round"]
-    return summary["accuracy_final"], steps
+    trainers = 1 if learning["method"] == "centralised" else CLIENTS
+    return summary["accuracy_final"], summary["gradient_steps"] / trainers
 
 
 def of_subjects(folder: str) -> str:

@@ -17,7 +17,7 @@ from sim.sweep import Sweep, read_sweep
 from sim.sweep.answers import Row, answers, best_target, questions, ranked, runs_of
 from sim.sweep.folder import why_none
 from sim.sweep.points import labelled
-from sim.sweep.text import sha256_text
+from sim.sweep.text import but_the_seed, sha256_text
 
 SPARSEST = 4
 """Fields for each point up to which a heat map is drawn."""
@@ -87,7 +87,7 @@ def _drawings(rows: pa.Table, keys: Sequence[str], target: str | None) -> dict[s
     """
     values = {key: len(pc.unique(rows[key])) for key in keys}
     texts = {key: not pa.types.is_primitive(rows[key].type) for key in keys}
-    varied = [key for key in keys if values[key] > 1]
+    varied = [key for key in but_the_seed(keys) if values[key] > 1]
     across, *others = sorted(varied, key=lambda key: (texts[key], -values[key])) or [""]
     mapped = others and values[across] * values[others[0]] <= SPARSEST * len(rows)
     known = figures(rows, target)
@@ -128,6 +128,7 @@ Cells = list[list[str]]
 def points(rows: pa.Table, keys: Sequence[str], target: str | None) -> tuple[list[str], Cells]:
     """Return heads and rows of the points; columns in which nothing is known are left out."""
     known = figures(rows, target)
+    keys = [key for key in keys if key != "seed"]
     heads = ["point", *keys, "seed", "status", *(figure.head for figure in known.values())]
     cells = [
         [

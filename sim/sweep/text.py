@@ -33,9 +33,14 @@ Columns = dict[str, tuple[str, Shown]]
 """Heads of columns: the figure of each, and how it is shown over complete rows."""
 
 
+def but_the_seed(keys: Sequence[str]) -> list[str]:
+    """Return the keys whose values are compared, over seeds; the seed where it is the only one."""
+    return [key for key in keys if key != "seed"] or list(keys)
+
+
 def table_text(rows: pa.Table, keys: Sequence[str]) -> str:
-    """Show one line for every combination of the swept keys; its figures are over replications."""
-    every = rows.to_pylist()
+    """Show one line for every combination of the swept keys; its figures are over seeds."""
+    every, keys = rows.to_pylist(), but_the_seed(keys)
     columns = {
         head: (key, shown)
         for head, (key, shown) in _columns(every, targets_of(rows)).items()
@@ -88,7 +93,7 @@ def sha256_text(rows: pa.Table, digits: int = 16) -> str:
 def _columns(rows: Sequence[Row], targets: Sequence[str]) -> Columns:
     share, number = _form("{:.3f}".format), _form("{:g}".format)
     columns: Columns = {"accuracy": ("accuracy_final", share)}
-    if any(row["replication"] for row in rows):
+    if len({row["seed"] for row in rows}) > 1:
         columns[MEAN] = "accuracy_final", mean_text
     columns["loss"] = "loss_final", share
     reached = [t for t in targets if any(row[f"cycles_to_{t}"] is not None for row in rows)]
@@ -100,7 +105,7 @@ def _columns(rows: Sequence[Row], targets: Sequence[str]) -> Columns:
         columns["mean round"] = "round_mean_s", _form(seconds)
     columns["served"] = "contacts_served", number
     for head, name in (("uplink", "uplink_bytes"), ("ISL", "isl_bytes")):
-        if any(row[name] for row in rows):
+        if any(row.get(name) for row in rows):
             columns[head] = name, _form(data_size)
     return columns | {
         "idle": ("idle_share", _form("{:.1%}".format)),

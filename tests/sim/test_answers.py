@@ -100,3 +100,15 @@ def test_no_contact_is_a_result_and_the_sweep_goes_on_past_it(leomix, tmp_path):
     shown = leomix("compare", tmp_path / "s").out
     assert "at orbit.inclination_deg=97.8, of one seed" in shown
     assert "Without it: orbit.inclination_deg=3 (no contact)." in shown
+
+
+def test_seeds_that_are_swept_are_pooled_like_replications(leomix, tmp_path):
+    varied = ("-p", "seed=1,2", "-p", "orbit.altitude_km=500,900")
+    timing = ("--set", "learning.train=false", "--set", "stop.days=0.5", "--quiet")
+    shown = leomix("sweep", "circular", *varied, *timing, "-o", tmp_path / "s").out.splitlines()
+    assert shown[0].split()[:3] == ["altitude_km", "runs", "cycles"]
+    assert [line.split()[:2] for line in shown[1:3]] == [["500", "2"], ["900", "2"]]
+    leomix("report", tmp_path / "s", "-o", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "served over altitude (km): median and range over seeds" in page
+    assert "over seed and" not in page and "and seed," not in page
