@@ -297,7 +297,9 @@ def _show(done: Sweeping, json_: bool) -> None:
     rows = done.rows()
     keys = list(done.points[0].values)
     lines, again = [*failures_text(rows, keys)], f"go on with: --resume -o {done.place}"
-    if done.left:
+    if not done.kept:
+        lines.append(f"none of {len(done.tasks)} points is done; mend what failed: nothing is kept")
+    elif done.left:
         mend = f"free space on the disk of {done.place}" if no_room(rows) else "mend what failed"
         left = f"{len(done.left)} of {len(done.tasks)} points are not done; {mend}, then {again}"
         lines.append(f"{left} (past failures with --keep-going)")
@@ -312,6 +314,7 @@ def _show(done: Sweeping, json_: bool) -> None:
             return
         print(table_text(rows, keys))
         shown = {"trainings": reuse_text(rows), "sweep sha256": sha256_text(rows)}
-        for head, text in {**shown, "sweep folder": str(done.place)}.items():
+        place = str(done.place) if done.kept else ""
+        for head, text in {**shown, "sweep folder": place}.items():
             if text:
                 print(f"{head:<14} {text}")

@@ -44,15 +44,15 @@ def heat_map(
     y: str,
     value: str,
     axes: Axes | None = None,
-    why: Callable[[Mapping[str, Any]], str] | None = None,
+    why: Callable[[Mapping[str, Any], str], str] | None = None,
     scale: pa.Table | None = None,
 ) -> Axes:
     """Draw the median of a column over all rows with the same x and y.
 
     Rows without a value do not count; a field in which there are some is hatched, and one with
-    nothing else stays empty, or has what ``why`` says of its first row. Colours span the values of
-    the rows of ``scale``, so that maps of several parts of it compare. Raises InputError for a
-    column that the table does not have or that has no numbers.
+    nothing else stays empty, or has what ``why`` says of its first row and the column. Colours span
+    the values of the rows of ``scale``, so that maps of several parts of it compare. Raises
+    InputError for a column that the table does not have or that has no numbers.
     """
     (across, column), (up, row) = _levels(rows, x), _levels(rows, y)
     figure, values = figure_of(value), _numbers(rows, value)
@@ -78,7 +78,7 @@ def heat_map(
             here = rows.slice(int(np.flatnonzero(place == number)[0]), 1).to_pylist()[0]
             up_at, across_at = divmod(number, len(across))
             box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-            reason = (why or str)(here).replace(" ", "\n")
+            reason = why(here, value).replace(" ", "\n") if why else ""
             axes.text(across_at, up_at, reason, color="black", bbox=box, **IN_FIELD)
     return axes
 

@@ -14,7 +14,8 @@ from sim.plots.sweep import figure_of, heat_map, in_words, lines
 from sim.report.comparison_page import compared
 from sim.report.page import Page
 from sim.sweep import Sweep, read_sweep
-from sim.sweep.answers import Row, answers, best_target, questions, ranked, runs_of
+from sim.sweep.answers import answers, best_target, questions, ranked, runs_of
+from sim.sweep.differences import Row
 from sim.sweep.folder import why_none
 from sim.sweep.points import labelled
 from sim.sweep.text import but_the_seed, sha256_text

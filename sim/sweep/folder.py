@@ -246,9 +246,16 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> Any:
     return array(np.array(known, np.int64 if kind == INT else np.float64), missing)
 
 
-def why_none(row: Mapping[str, Any]) -> str:
-    """Say why a point has no figure: a result of its own, not a gap."""
+def why_none(row: Mapping[str, Any], column: str = "") -> str:
+    """Say why a point has no figure in a column: a result of its own, not a gap."""
     if row["status"] == COMPLETE:
+        asked = yaml.safe_load(str(row.get("learning.targets", "null")))
+        target = column.removeprefix("hours_to_").removeprefix("cycles_to_")
+        of_model = column.startswith(("accuracy", "loss")) or target != column
+        if of_model and row.get("accuracy_final") is None:
+            return "not trained"
+        if asked is not None and target != column and target not in {*map(named, asked)}:
+            return "not asked for"
         return "never"
     unseen = ("no satellite rises", "never rises", "no window has", "never served")
     if row["status"] == REFUSED and any(text in row["error"] for text in unseen):

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from learning.hardware import only, seen_without
 from sim.errors import InputError, Interrupted, missing
-from sim.execution.folder import COMPLETE, INTERRUPTED, POINTS, REFUSED
+from sim.execution.folder import COMPLETE, INTERRUPTED, POINTS, REFUSED, SWEEP
 from sim.files import folder_bytes, free_folder, trouble_text
 from sim.formatting import as_yaml, data_size, duration
 from sim.sweep import folder as sweep_folder
@@ -187,6 +187,11 @@ class Sweeping:
                 self.trouble = trouble_text(error)
         if stopped:
             raise Interrupted(f"go on with: --resume -o {self.place}")
+
+    @property
+    def kept(self) -> bool:
+        """Whether the sweep has a folder: one that came to nothing is taken back."""
+        return (self.place / SWEEP).exists()
 
     def rows(self) -> pa.Table:
         """Return the rows of all points."""

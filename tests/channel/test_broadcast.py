@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channel import LinkCurve, broadcast, weakest
+from channel import LinkCurve, weakest
 
+GROUP = "channel.broadcast._GROUP"
 AT_ONCE = st.sampled_from([1, 2, 200])
 """Lines that are compared at once: of more, only parts are."""
 
@@ -40,7 +41,7 @@ def test_it_is_the_minimum_of_all_who_have_a_link(drawn, at_once):
     curve, who = drawn
     listens = who & (curve.capacity_bits > 0)
     rows = [curve.device(k) for k in np.flatnonzero(listens)]
-    with mock.patch.object(broadcast, "_GROUP", at_once):
+    with mock.patch(GROUP, at_once):
         lowest = weakest(curve, who)
     assert lowest.time_s.shape[0] == len(who)
     assert (lowest.capacity_bits[~listens] == 0).all()
@@ -98,7 +99,7 @@ BY_HAND = {
 @pytest.mark.parametrize("at_once", [1, 200])
 @pytest.mark.parametrize("name", BY_HAND)
 def test_lines_by_hand(name, at_once, monkeypatch):
-    monkeypatch.setattr(broadcast, "_GROUP", at_once)
+    monkeypatch.setattr(GROUP, at_once)
     time_s, rate_bps, span_s, bits, rates = BY_HAND[name]
     curve = LinkCurve(time_s, rate_bps)
     lowest = weakest(curve, np.ones(len(bits), bool), span_s)

@@ -36,7 +36,7 @@ def test_a_value_does_not_win_because_its_bad_points_were_refused():
     )
     far = [point(1, None, km=km, mask=25) for km in (300, 400, 500)]
     text = said([*rows[:1], *far], ["km", "mask"])
-    assert "Without it: km=300, mask=25 and 2 more (no contact)." in text
+    assert "Without it: km=300, mask=25 and 2 other points (no contact)." in text
 
 
 def test_a_difference_is_called_noise_by_the_interval_of_its_pairs():
@@ -49,7 +49,7 @@ def test_a_difference_is_called_noise_by_the_interval_of_its_pairs():
         assert f"apart, {verdict}" in text
     assert "which cannot tell noise" in said([rows[0], rows[5]], ["method"])
     apart = said([rows[0], rows[6]], ["method"])
-    assert "in the mean: no seed in common, which cannot tell noise." in apart
+    assert "in the mean: method=a, no seed in common, which cannot tell noise." in apart
 
 
 def test_seeds_that_do_not_differ_have_no_interval_and_nothing_sent_up_is_no_answer():
@@ -77,6 +77,27 @@ def test_a_method_is_compared_at_each_orbit_and_the_reason_is_named():
     assert "Without it: km=500, method=b and km=900, method=b (never)." in text
 
 
+def test_what_a_third_value_lacks_does_not_turn_the_verdict_between_two():
+    finals = {("a", 5): 0.80, ("a", 30): 0.70, ("b", 5): 0.80, ("b", 30): 0.60}
+    finals |= {("c", 5): 0.74, ("c", 30): None}
+    rows = [point(s, x, km=km, mask=mask) for (km, mask), x in finals.items() for s in (1, 2)]
+    text = said(rows, ["km", "mask"])
+    assert "By km, all else equal: a is best, before b: 0.050 apart, ahead at 2 of 4 points" in text
+    apart = [point(1, 0.8, km=1, mask=5), point(1, 0.7, km=2, mask=6)]
+    assert "By km: no two points differ in it alone" in said(apart, ["km", "mask"])
+    rows = [point(s, 0.7 + s / 100, km=km) for km, s in ((1, 1), (1, 2), (2, 2), (2, 3))]
+    assert "on the one seed of 3 that both have, which cannot tell" in said(rows, ["km"])
+
+
+def test_never_is_said_of_points_that_were_asked_and_trained():
+    late = point(1, 0.7, targets=1, **{"learning.targets": "[0.8]"})
+    other = point(1, 0.9, targets=2, **{"learning.targets": "[0.6]"}) | {"hours_to_0.80": None}
+    none = point(1, 0.9, targets=3) | {"accuracy_final": None, "hours_to_0.80": None}
+    text = said([late, other, none, point(1, 0.9, targets=4)], ["targets"], "0.80")
+    for reason in ("targets=1 (never)", "targets=2 (not asked for)", "targets=3 (not trained)"):
+        assert reason in text
+
+
 def test_a_key_that_turns_the_order_of_another_is_named():
     """The high orbit is better for one method and worse for the other, whatever the mask."""
     turned = {("high", "a"): 0.2, ("high", "b"): 0.1, ("low", "a"): 0.1, ("low", "b"): 0.2}
@@ -87,8 +108,10 @@ def test_a_key_that_turns_the_order_of_another_is_named():
         for seed in (1, 2, 3)
     ]
     text = said(rows, ["orbit", "method", "mask"])
-    at_b = "; at method=b low is ahead, 0.100 apart, ahead at 6 of 6 points, the same with each"
-    assert "It depends on method: at method=a high is ahead, 0.100 apart" in text and at_b in text
+    assert "high and low are level in the mean, high ahead at 6 and low at 6 of 12 points." in text
+    at_b = "; at method=b, orbit=low is ahead, 0.100 apart, ahead at 6 of 6 points, the same with"
+    assert "It depends on method: at method=a, orbit=high is ahead, 0.100 apart" in text
+    assert at_b in text
     assert text.count("It depends on") == 2 and "on mask" not in text
 
 
