@@ -101,7 +101,7 @@ studies: install ## print the tables of docs/results*.md and choices*.md (an hou
 	else echo "glue: needs the files that paper-exp2-gpu names in this folder"; fi
 	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python docs/studies/real_data.py sst2 slots 5; \
 	$(BIN)/python docs/studies/real_data.py sst2 orbit 5; else echo "real_data sst2: needs glue_sst2.jsonl in this folder"; fi
-	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/real_data.py cifar10 slots 3; \
+	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/real_data.py cifar10 slots 5; \
 	$(BIN)/python docs/studies/real_data.py cifar10 orbit 3; \
 	else echo "real_data cifar10: needs cifar10.npz in this folder"; fi
 	@if [ -f mmlu.jsonl ]; then $(BIN)/python docs/studies/real_data.py mmlu slots 5; \
