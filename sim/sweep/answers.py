@@ -142,7 +142,7 @@ def _best(standings: Sequence[Standing], question: Question) -> str:
     text = f"{question.text}: {question.form(best.mean)}, at {equal}"
     text += f", {_mean_of(list(best.figures.values()), question)}"
     if min(values) < max(values):
-        text += f"; single points range from {question.form(min(values))} to "
+        text += f"; all points range from {question.form(min(values))} to "
         text += question.form(max(values))
     return f"{text}. Without it: {without}." if without else f"{text}."
 

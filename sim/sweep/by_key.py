@@ -61,7 +61,9 @@ def _of_key(
     others_of = [value for value in enough if best is not None and value != best]
     behind = {b: x for b in others_of if (x := ahead(str(best), b)) is not None}
     if best is None or not behind:
-        why = f"only {_in_several(sets)} of {points} points can be compared, too few"
+        has = ", ".join(f"{value} at {len(own)}" for value, own in list(sets.items())[:MOST_NAMED])
+        why = f"only {_in_several(sets)} of {points} points can be compared, too few "
+        why += f"(with a figure: {has})"
         yield f"By {key}: {why if best or not enough else 'no value is ahead of all others'}."
         return
     level = [best, *(value for value, apart in behind.items() if apart == 0.0)]

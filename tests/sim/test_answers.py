@@ -55,7 +55,7 @@ def test_a_difference_is_called_noise_by_the_interval_of_its_pairs():
 def test_seeds_that_do_not_differ_have_no_interval_and_nothing_sent_up_is_no_answer():
     rows = [point(s, 0.6 + 0.1 * (m == "b"), method=m) for m in "ab" for s in (1, 2)]
     text = said([row | {"uplink_bytes": 0.0} for row in rows], ["method"])
-    assert "at method=b, mean of 2 seeds, the same with each; single points" in text
+    assert "at method=b, mean of 2 seeds, the same with each; all points" in text
     assert "0.100 apart, the same with each of 2 seeds." in text
     assert "uplink" not in text and "least uplink" in said(rows, ["method"])
     found = results.paired({1: 0.7, 2: 0.8}, {1: 0.5, 2: 0.6})
@@ -83,6 +83,10 @@ def test_what_a_third_value_lacks_does_not_turn_the_verdict_between_two():
     rows = [point(s, x, km=km, mask=mask) for (km, mask), x in finals.items() for s in (1, 2)]
     text = said(rows, ["km", "mask"])
     assert "By km, all else equal: a is best, before b: 0.050 apart, ahead at 2 of 4 points" in text
+    seldom = [row | {"accuracy_final": None} if row["km"] == "b" else row for row in rows]
+    seldom[4] = rows[4]
+    few = "By km: only 1 of 4 points can be compared, too few (with a figure: a at 4, b at 1"
+    assert few in said(seldom[:8], ["km", "mask"])
     apart = [point(1, 0.8, km=1, mask=5), point(1, 0.7, km=2, mask=6)]
     assert "By km: no two points differ in it alone" in said(apart, ["km", "mask"])
     rows = [point(s, 0.7 + s / 100, km=km) for km, s in ((1, 1), (1, 2), (2, 2), (2, 3))]

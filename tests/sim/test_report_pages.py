@@ -273,7 +273,7 @@ def test_a_sweep_names_what_is_best_in_the_mean_and_not_the_luckiest_seed(sweep,
     where = f"orbit.slots.idle={best['orbit.slots.idle']}, learning.method=emsfl"
     low, high = 0.56 - 12.706 * 0.01, 0.56 + 12.706 * 0.01  # Student's t of one degree
     assert f"0.560, at {where}, mean of 2 seeds (95 %: {low:.3f} to {high:.3f})" in words
-    assert "single points range from 0.510 to 0.570." in words
+    assert "all points range from 0.510 to 0.570." in words
 
 
 def test_figures_are_files_beside_the_data_behind_them(leomix, runs, sweep, tmp_path):
