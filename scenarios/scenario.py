@@ -10,7 +10,7 @@ from scenarios.errors import Origin, Problem
 from scenarios.faults import Faults
 from scenarios.ground import Compute, Ground, ground_problems
 from scenarios.learning import Learning
-from scenarios.link import Link, sidelink_problems
+from scenarios.link import Isl, Link, sidelink_problems
 from scenarios.link_rules import ResolvedLink, link_directions, link_problems, link_values
 from scenarios.orbit import Orbit, orbit_problems
 from scenarios.section import Instant, Positive, Section, Times, setting
@@ -120,18 +120,8 @@ class Scenario(Section):
         yield from link_problems(self.link, source, geometry)
         yield from sidelink_problems(self.link.sidelink, self.ground, source, geometry)
         alone = self.roles.clients == "satellites" and geometry
-        if self.link.isl is not None and not (alone or self.roles.relay):
-            text = "is between satellites that are clients on an orbit; set roles.clients: "
-            yield Problem(("link", "isl"), f"{text}satellites, or remove it")
-        elif self.link.isl is not None and not (self.link.isl.among_clients or self.roles.relay):
-            text = "got 'none', as between_planes has; then there are no links: set one of the two"
-            yield Problem(("link", "isl", "within_plane"), f"{text}, or remove link.isl")
-        elif self.link.isl is not None and self.link.isl.among_clients and not alone:
-            ring = self.link.isl.within_plane == "ring"
-            text = "is not used with roles.clients 'planes', whose satellites share one model; "
-            yield Problem(
-                ("link", "isl", "within_plane" if ring else "between_planes"), f"{text}remove it"
-            )
+        if self.link.isl is not None:
+            yield from _isl_problems(self.link.isl, alone, relayed=bool(self.roles.relay))
         if self.compute.battery is not None:
             yield from self._battery_problems(alone)
 
@@ -145,6 +135,19 @@ class Scenario(Section):
         if self.faults.churn is not None:
             text = "cannot be combined with compute.battery, which says when satellites compute; "
             yield Problem(("faults", "churn"), f"{text}remove one of the two")
+
+
+def _isl_problems(isl: Isl, alone: bool, relayed: bool) -> Iterator[Problem]:
+    if not (alone or relayed):
+        text = "is between satellites that are clients on an orbit; set roles.clients: "
+        yield Problem(("link", "isl"), f"{text}satellites, or remove it")
+    elif not (isl.among_clients or relayed):
+        text = "got 'none', as between_planes has; then there are no links: set one of the two"
+        yield Problem(("link", "isl", "within_plane"), f"{text}, or remove link.isl")
+    elif isl.among_clients and not alone:
+        key = "within_plane" if isl.within_plane == "ring" else "between_planes"
+        text = "is not used with roles.clients 'planes', whose satellites share one model; "
+        yield Problem(("link", "isl", key), f"{text}remove it")
 
 
 def roles_problems(roles: Roles, orbit: Orbit, ground: Ground, link: Link) -> Iterator[Problem]:

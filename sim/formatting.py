@@ -33,10 +33,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def some(names: Sequence[str], most: int, between: str = ", ") -> str:
+def some(names: Sequence[str], most: int, between: str = ", ", others: str = "more") -> str:
     """Name the first of some things, and say how many others there are; one other is named too."""
     shown = names if len(names) == most + 1 else names[:most]
-    more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
+    more = f" and {len(names) - len(shown)} {others}" if len(shown) < len(names) else ""
     return between.join(shown) + more
 
 

@@ -185,12 +185,13 @@ def _apart_from_last(
     """Say what sets the best one apart from the last, where no key can be told from the others."""
     best, last = standings[0], [standings[0], *(s for s in standings if s.mean < math.inf)][-1]
     _, is_noise = gap(best.figures, last.figures, question)
-    why = "; ".join(reasons(best.rows, last.rows, question, runs))
-    if why and not is_noise and best.mean != last.mean:
+    if is_noise or best.mean == last.mean:
+        return
+    if why := "; ".join(reasons(best.rows, last.rows, question, runs)):
         value = question.form(last.mean)
         yield f"Beside the last, {last.label} with {value}, {best.label} has: {why}."
 
 
 def _points(labels: Sequence[str]) -> str:
     """Name the first of some points, and say how many others there are."""
-    return some(labels, 1, " and ").removesuffix(" more") + " other points" * (len(labels) > 2)
+    return some(labels, 1, " and ", "other points")

@@ -5,11 +5,12 @@ does not count.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from statistics import mean
 
 from sim.formatting import as_yaml, some
-from sim.sweep.differences import Case, Figures, Question, Row, Runs, gap, reasons
+from sim.sweep.differences import Case, Figures, Question, Row, Runs, gap, lead, reasons
 
 FEWEST_COMMON = 0.5
 """Share of the points that two values must both have a figure at: others would be an odd few."""
@@ -54,12 +55,15 @@ def _of_key(
     def ahead(one: str, other: str) -> float | None:
         return _ahead(sets[one], sets[other], points, question)
 
+    def leads(one: str, other: str) -> Collection[float]:
+        return lead(sets[one], sets[other], question).values()
+
     # The best one mostly has all figures and the best mean: few pairs have to be looked at.
     order = sorted(enough, key=lambda value: mean(sets[value].values()), reverse=question.rising)
     order.sort(key=lambda value: -len(sets[value]))
     best = next((a for a in order if all((ahead(a, b) or 0.0) >= 0.0 for b in enough)), None)
-    others_of = [value for value in enough if best is not None and value != best]
-    behind = {b: x for b in others_of if (x := ahead(str(best), b)) is not None}
+    rest = [] if best is None else [(b, ahead(best, b)) for b in enough if b != best]
+    behind = {b: apart for b, apart in rest if apart is not None}
     if best is None or not behind:
         has = ", ".join(f"{value} at {len(own)}" for value, own in list(sets.items())[:MOST_NAMED])
         why = f"only {_in_several(sets)} of {points} points can be compared, too few "
@@ -67,7 +71,7 @@ def _of_key(
         yield f"By {key}: {why if best or not enough else 'no value is ahead of all others'}."
         return
     level = [best, *(value for value, apart in behind.items() if apart == 0.0)]
-    unlike = [value for value in level if _unlike(sets[value], sets[best])]
+    unlike = [value for value in level if any(leads(value, best))]
     left = f", but for {_listed(none)}, without a figure" if none else ""
     if len(level) > len(behind) and not unlike:
         yield f"By {key}, all else equal{left}: no difference between {_listed(level)}."
@@ -80,11 +84,11 @@ def _of_key(
     if unlike:
         yield (
             f"By {key}, all else equal{left}: {names} are level in the mean, {best} ahead at "
-            f"{_count(sets[best], sets[second], question)} and {second} at "
-            f"{_count(sets[second], sets[best], question)} of {len(common)} points."
+            f"{sum(x > 0.0 for x in leads(best, second))} and {second} at "
+            f"{sum(x < 0.0 for x in leads(best, second))} of {len(common)} points."
         )
     else:
-        same = [b for b in after if not _unlike(sets[b], sets[second])]
+        same = [b for b in after if not any(leads(b, second))]
         text, is_noise = gap(sets[best], sets[second], question)
         of_both = [[cases[value][case] for case in common] for value in (best, second)]
         why = "" if is_noise else "; ".join(reasons(of_both[0], of_both[1], question, runs))
@@ -109,8 +113,8 @@ def _listed(values: Sequence[str]) -> str:
 
 def _in_several(sets: Mapping[str, Mapping[Case, object]]) -> int:
     """How many cases two values or more have."""
-    every = {case for own in sets.values() for case in own}
-    return sum(sum(case in own for own in sets.values()) > 1 for case in every)
+    held = Counter(case for own in sets.values() for case in own)
+    return sum(count > 1 for count in held.values())
 
 
 def _ahead(first: Figures, second: Figures, points: int, question: Question) -> float | None:
@@ -121,16 +125,6 @@ def _ahead(first: Figures, second: Figures, points: int, question: Question) -> 
     one, two = (mean(own[case] for case in sorted(common)) for own in (first, second))
     sign = 1.0 if question.rising else -1.0
     return 0.0 if math.isclose(one, two, rel_tol=1e-9) else sign * (one - two)
-
-
-def _unlike(first: Figures, second: Figures) -> bool:
-    return any(first[case] != second[case] for case in first.keys() & second.keys())
-
-
-def _count(first: Figures, second: Figures, question: Question) -> int:
-    """At how many points one value is ahead of another."""
-    sign = 1.0 if question.rising else -1.0
-    return sum(sign * (first[c] - second[c]) > 0.0 for c in first.keys() & second.keys())
 
 
 def _turns(

@@ -28,15 +28,21 @@ class Question(NamedTuple):
     form: Callable[[float], str]
 
 
+def lead(first: Figures, second: Figures, question: Question) -> Figures:
+    """By how much the first is ahead of the second at each case that both have."""
+    sign = 1.0 if question.rising else -1.0
+    common = sorted(first.keys() & second.keys())
+    return {case: sign * (first[case] - second[case]) for case in common}
+
+
 def gap(first: Figures, second: Figures, question: Question) -> tuple[str, bool]:
     """Say how far two sets of figures are apart, one with one; also return whether it is noise.
 
     What differs between seeds is noise. Settings share seeds: the mean over them counts of each.
     """
-    sign = 1.0 if question.rising else -1.0
     apart: dict[int, list[float]] = {}
-    for case in sorted(first.keys() & second.keys()):
-        apart.setdefault(case[1], []).append(sign * (first[case] - second[case]))
+    for (_, seed), ahead in lead(first, second, question).items():
+        apart.setdefault(seed, []).append(ahead)
     if not apart:
         return "no seed in common, which cannot tell noise", False
     seeds = {seed for _, seed in (*first, *second)}
@@ -45,13 +51,13 @@ def gap(first: Figures, second: Figures, question: Question) -> tuple[str, bool]
     text = f"{question.form(abs(mean(by_seed.values())))} apart"
     if len(each) > len(apart):
         text += f", ahead at {sum(one > 0 for one in each)} of {len(each)} points"
-    found = over_seeds(list(by_seed.values()))
     if len(by_seed) == 1:
         more = "sweep with --replications 5" if len(seeds) == 1 else "give both the same seeds"
         one = "one seed" if len(seeds) == 1 else f"the one seed of {len(seeds)} that both have"
         return f"{text}, on {one}, which cannot tell noise: {more}", False
     if math.isclose(min(by_seed.values()), max(by_seed.values()), rel_tol=1e-9, abs_tol=1e-12):
         return f"{text}, the same with each of {len(by_seed)} seeds", False
+    found = over_seeds(list(by_seed.values()))
     low, high = found["low"] or 0.0, found["high"] or 0.0
     is_noise = low <= 0.0 <= high
     verdict = "within noise" if is_noise else "more than noise"

@@ -249,14 +249,13 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> Any:
 def why_none(row: Mapping[str, Any], column: str = "") -> str:
     """Say why a point has no figure in a column: a result of its own, not a gap."""
     if row["status"] == COMPLETE:
-        asked = yaml.safe_load(str(row.get("learning.targets", "null")))
         target = column.removeprefix("hours_to_").removeprefix("cycles_to_")
-        of_model = column.startswith(("accuracy", "loss")) or target != column
+        of_target = target != column
+        of_model = of_target or column.startswith(("accuracy", "loss"))
         if of_model and row.get("accuracy_final") is None:
             return "not trained"
-        if asked is not None and target != column and target not in {*map(named, asked)}:
-            return "not asked for"
-        return "never"
+        asked = yaml.safe_load(row.get("learning.targets") or "null") if of_target else None
+        return "never" if asked is None or target in map(named, asked) else "not asked for"
     unseen = ("no satellite rises", "never rises", "no window has", "never served")
     if row["status"] == REFUSED and any(text in row["error"] for text in unseen):
         return NO_CONTACT
