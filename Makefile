@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUNS   ?= runs/demo-8b
+DEMO   := emsfl-enhanced synchronous synchronous-8 fedbuff local
 WHICH  ?= not slow and not process
 
 .DEFAULT_GOAL := help
@@ -18,12 +19,21 @@ $(VENV)/installed: setup.cfg constraints.txt
 
 install: $(VENV)/installed ## make .venv with leomix and its tools
 
-demo: install ## run EMS-FL and its synchronous baseline through one satellite and compare them
-	$(BIN)/leomix run quickstart-8b -o $(RUNS)/emsfl-enhanced --resume
-	$(BIN)/leomix run quickstart-8b --set learning.method=synchronous -o $(RUNS)/synchronous --resume
-	$(BIN)/leomix compare $(RUNS)/emsfl-enhanced $(RUNS)/synchronous
-	$(BIN)/leomix report $(RUNS)/emsfl-enhanced $(RUNS)/synchronous -o $(RUNS)/report.html
-	@echo "traces (Parquet), manifest and trained model: $(RUNS)/emsfl-enhanced, $(RUNS)/synchronous"
+demo: install ## compare EMS-FL through one satellite with its paper's baseline and three stronger ones
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target $(addprefix $(RUNS)/,$(DEMO))
+	cd $(RUNS) && $(abspath $(BIN))/leomix compare $(DEMO)
+	cd $(RUNS) && $(abspath $(BIN))/leomix report $(DEMO) -o report.html
+	@echo "traces (Parquet), manifest and trained model of each run: $(RUNS)"
+
+$(RUNS)/synchronous: KEYS = --set learning.method=synchronous
+$(RUNS)/synchronous-8: KEYS = --set learning.method=synchronous --set learning.rounds.per_contact=8
+$(RUNS)/fedbuff: KEYS = --set learning.method=fedbuff --set learning.options.buffer_size=1 --set learning.options.staleness=constant
+$(RUNS)/local: KEYS = --set learning.method=local
+
+# Not files to make: a run that was stopped goes on, one that is complete is read.
+.PHONY: $(addprefix $(RUNS)/,$(DEMO))
+$(addprefix $(RUNS)/,$(DEMO)): install
+	$(BIN)/leomix run quickstart-8b --set learning.targets=[0.8,0.85,0.9] $(KEYS) -o $@ --resume
 
 test: install ## run the quick tests (below five minutes on two cores; WHICH="not slow" for those of CI)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(WHICH)" $(PYTEST)

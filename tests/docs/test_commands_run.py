@@ -2,6 +2,7 @@
 
 import runpy
 import shlex
+import subprocess
 from importlib import import_module
 from pathlib import Path
 
@@ -35,15 +36,12 @@ def test_blocks_run_in_the_order_of_the_page(page, tmp_path, monkeypatch):
                 monkeypatch.setenv(*words[1].split("="))
 
 
-def test_the_readme_shows_what_the_demo_prints(tmp_path, monkeypatch, leomix):
-    monkeypatch.chdir(tmp_path)
-    methods = ("emsfl-enhanced", "synchronous")
-    for method in methods:
-        setting = f"learning.method={method}"
-        assert leomix("run", "quickstart-8b", "--set", setting, "-o", method, "--quiet").status == 0
+def test_the_readme_shows_what_the_demo_prints(tmp_path):
+    """By the command that the README names, with its runs in a folder of their own."""
+    command = ["make", "--no-print-directory", "demo", f"RUNS={tmp_path}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     [shown, *_] = [code for language, code in steps(PAGES[0]) if language == "text"]
-    printed = leomix("compare", *methods).out.splitlines()
-    assert [line.split() for line in printed] == [line.split() for line in shown.splitlines()]
+    assert shown in done.stdout
 
 
 @pytest.fixture
