@@ -36,8 +36,9 @@ def test_blocks_run_in_the_order_of_the_page(page, tmp_path, monkeypatch):
                 monkeypatch.setenv(*words[1].split("="))
 
 
-def test_the_readme_shows_what_the_demo_prints(tmp_path):
+def test_the_readme_shows_what_the_demo_prints(tmp_path, monkeypatch):
     """By the command that the README names, with its runs in a folder of their own."""
+    monkeypatch.chdir(tmp_path)  # the files that the page shows land here
     command = ["make", "--no-print-directory", "demo", f"RUNS={tmp_path}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     [shown, *_] = [code for language, code in steps(PAGES[0]) if language == "text"]
