@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +26,14 @@ from learning.models.build import (
     single_expert,
     torch_dtype,
 )
-from learning.models.doubts import CoarseLogits, HiddenState, ModuleDoubt, Probabilities
+from learning.models.doubts import (
+    CoarseLogits,
+    HiddenState,
+    ModuleDoubt,
+    PassingBuffers,
+    Probabilities,
+    ReplacedBuffers,
+)
 from learning.models.interface import MODELS, buffers_of, expert_of, is_gate, names_of
 from learning.models.moe import MoELayer, Residency, forward_with_routing, tokens_of
 from learning.models.plain_state import kept_state, plain_attributes
@@ -71,7 +78,9 @@ def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train
         for sized, held in ((single_expert(config), (0,)), (config, everything[-1:])):
             single = random_model(sized, spec, Residency(held))
             _check_forward(kind, single, x, y, spec)
+    buffers = {path: (buffer, buffer.clone()) for path, buffer in model.named_buffers()}
     draws = _check_training(config, model, x, y)
+    doubts += _doubts_of_buffers(kind, model, buffers)
     tied = len(list(model.parameters())) < len(list(model.named_parameters(remove_duplicate=False)))
     batched = getattr(model, "batched", True) and not draws
 
@@ -228,6 +237,21 @@ def _ends_with_sigmoid(model: nn.Module, x: Tensor) -> bool:
         for hook in hooks:
             hook.remove()
     return any(output is logits for output in outputs)
+
+
+def _doubts_of_buffers(
+    kind: str, model: nn.Module, before: Mapping[str, tuple[Tensor, Tensor]]
+) -> Iterator[ModuleDoubt]:
+    """Look for buffers that training has changed and that are not kept as they are then.
+
+    ``before`` training there were these, each with a copy.
+    """
+    kept, now = buffers_of(model), dict(model.named_buffers())
+    changed = [p for p, (_, copy) in before.items() if p in now and not torch.equal(now[p], copy)]
+    if passing := tuple(path for path in changed if path not in kept):
+        yield PassingBuffers(kind, passing)
+    if replaced := tuple(p for p in changed if p in kept and now[p] is not before[p][0]):
+        yield ReplacedBuffers(kind, replaced)
 
 
 def _hidden_state(make: Callable[[], nn.Module], x: Tensor, y: Tensor, train: Train) -> list[str]:

@@ -20,6 +20,18 @@ class ModuleDoubt(Protocol):
         """One line for the user: where, what is doubtful, what it causes, and the cure."""
 
 
+def _named(names: tuple[str, ...]) -> str:
+    """Name the first few, and count the others."""
+    others = len(names) - SHOWN
+    return ", ".join(map(repr, names[:SHOWN])) + (f" and {others} more" if others > 0 else "")
+
+
+NOT_FEDERATED = (
+    "this state is not sent or averaged, not reset for each client and not stored in a checkpoint, "
+    "so that results depend on the order of training"
+)
+
+
 @dataclass(frozen=True)
 class HiddenState:
     """State in plain ``attributes`` of a module or its parts, by their paths in it."""
@@ -30,15 +42,45 @@ class HiddenState:
     @property
     def text(self) -> str:
         """One line for the user."""
-        named = ", ".join(map(repr, self.attributes[:SHOWN]))
-        others = len(self.attributes) - SHOWN
-        named += f" and {others} more" if others > 0 else ""
         kept_in = "attribute" if len(self.attributes) == 1 else "attributes"
         return (
-            f"learning.model.kind: forward of {self.kind!r} changes the plain {kept_in} {named}: "
-            "this state is not sent or averaged, not reset for each client and not stored in a "
-            "checkpoint, so that results depend on the order of training; use register_buffer, "
-            "and change the buffer in place in training"
+            f"learning.model.kind: forward of {self.kind!r} changes the plain {kept_in} "
+            f"{_named(self.attributes)}: {NOT_FEDERATED}; use register_buffer, and change the "
+            "buffer in place in training"
+        )
+
+
+@dataclass(frozen=True)
+class PassingBuffers:
+    """State in ``buffers`` that are not persistent, and so no part of the model that is sent."""
+
+    kind: str
+    buffers: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """One line for the user."""
+        return (
+            f"learning.model.kind: forward of {self.kind!r} changes {_named(self.buffers)} in "
+            f"training, which is registered with persistent=False: {NOT_FEDERATED}; leave "
+            "persistent=False out, and change the buffer in place"
+        )
+
+
+@dataclass(frozen=True)
+class ReplacedBuffers:
+    """State in ``buffers`` for which forward puts other tensors, in place of changing them."""
+
+    kind: str
+    buffers: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """One line for the user."""
+        return (
+            f"learning.model.kind: forward of {self.kind!r} puts another tensor for its buffer "
+            f"{_named(self.buffers)} in training, and what is new in it is lost after each step; "
+            "change the buffer in place, for example by copy_"
         )
 
 

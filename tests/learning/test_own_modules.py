@@ -194,6 +194,33 @@ class Remembers(Plain):
 KEPT = ["seen", "sums", "known", "mean", "highest", "start", "evaluations", "first.calls"]
 
 
+class Buffered(Plain):
+    """Batches are counted in place, in a buffer that is part of the model."""
+
+    persistent = True
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("batches", torch.zeros(()), persistent=self.persistent)
+
+    def forward(self, x):
+        if self.training:
+            self.count()
+        return super().forward(x)
+
+    def count(self):
+        self.batches += 1
+
+
+class Passing(Buffered):
+    persistent = False
+
+
+class Replacing(Buffered):
+    def count(self):
+        self.batches = self.batches + 1
+
+
 class CarriesOn(Plain):
     kept = 0.0
 
@@ -292,12 +319,12 @@ def config(kind, rank=2, **keys):
 
 def one_round(configuration):
     learner, who, zeros = Learner(configuration), np.ones(2, bool), np.zeros(2, int)
-    server = learner.start()
-    state = learner.load(server, None, "a", who, [0, 1], zeros)
-    state = learner.train(state, "a", np.array([2, 1]), zeros, [0, 1], gate=True)
-    sent = learner.offer(state, [0, 1], gate=True)
+    server, experts = learner.start(), list(range(learner.config.model.experts))
+    state = learner.load(server, None, "a", who, experts, zeros)
+    state = learner.train(state, "a", np.array([2, 1]), zeros, experts, gate=True)
+    sent = learner.offer(state, experts, gate=True)
     assert learner.not_finite(state) == learner.not_finite(sent) == []
-    server = learner.aggregate(server, sent, "a", [0, 1], who, gate=True)
+    server = learner.aggregate(server, sent, "a", experts, who, gate=True)
     assert all(np.isfinite(score["loss"]) for score in learner.evaluate(server))
     return learner, dict(learner.force(learner.final(server)))
 
@@ -396,6 +423,8 @@ def test_the_command_line_refuses_them_as_input(tmp_path, leomix):
     ("kind", "found"),
     [
         ("Counts", "forward of {} changes the plain attribute 'k': this state is not sent"),
+        ("Passing", "forward of {} changes 'batches' in training, which is registered with pers"),
+        ("Replacing", "forward of {} puts another tensor for its buffer 'batches' in training"),
         ("Rounded", "{} returns logits in float16, and its parameters are in float32"),
         ("Probable", "{} ends with a softmax"),
         ("squashed", "{} ends with a sigmoid"),
@@ -406,12 +435,19 @@ def test_what_is_legal_and_doubtful_is_said(kind, found):
     assert found.format(repr(f"{__name__}:{kind}")) in doubt.text and "\n" not in doubt.text
 
 
+def test_a_buffer_that_is_changed_in_place_is_federated_and_others_are_not():
+    kinds = ("Buffered", "Passing", "Replacing")
+    after = {kind: one_round(config(kind, trains_backbone=True))[1] for kind in kinds}
+    assert after["Buffered"]["batches"] > 0 and after["Replacing"]["batches"] == 0
+    assert "batches" not in after["Passing"]
+
+
 def test_only_what_depends_on_earlier_samples_is_state():
     [doubt] = Learner(config("Remembers")).doubts
     assert set(doubt.attributes) == set(KEPT) and f"and {len(KEPT) - 3} more" in doubt.text
 
 
-GOOD = ["LogProbable", "gated", "recurrent", "attentive", "normalised", "bert", "llama"]
+GOOD = ["Buffered", "LogProbable", "gated", "recurrent", "attentive", "normalised", "bert", "llama"]
 
 
 @pytest.mark.parametrize("kind", [*GOOD, *WORKING])
