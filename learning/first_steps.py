@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from learning.architecture.costs import architecture
 from learning.architecture.kinds import kind_of
 from learning.config import LearningConfig
 from learning.learner import Learner
+from learning.models.doubts import ModuleDoubt
 from learning.values.lazy import Operation
 
 LOSSES = Operation("learning.training.references:losses")
@@ -23,8 +24,17 @@ RISEN = 1.1
 """How many times the loss before may be the loss after: three large steps may begin with a rise."""
 
 
-def first_steps(config: LearningConfig) -> tuple[float, float] | None:
-    """Return the loss in nats before and after three steps on a hundred samples of a device.
+@dataclass(frozen=True)
+class FirstSteps:
+    """The loss in nats ``before`` and ``after`` the steps, and what is doubtful of the module."""
+
+    before: float
+    after: float
+    module: tuple[ModuleDoubt, ...] = ()
+
+
+def first_steps(config: LearningConfig) -> FirstSteps | None:
+    """Take three steps on a hundred samples of a device.
 
     None where they are not tried: experts that are networked are trained in stages, by rules of
     their own, and a large model takes too long. Raises ValueError, as a run would, for data or a
@@ -36,11 +46,13 @@ def first_steps(config: LearningConfig) -> tuple[float, float] | None:
         return None
     learner = Learner(replace(config, device="auto"))
     before, after = learner.number(LOSSES, steps=STEPS, samples=SAMPLES)
-    return before, after
+    return FirstSteps(before, after, learner.doubts)
 
 
-def doubts(before: float, after: float) -> Iterator[str]:
-    """Yield a line for the user on steps that take the loss from ``before`` to ``after``."""
+def doubts(found: FirstSteps) -> Iterator[str]:
+    """Yield a line for the user on each thing that may be wrong with the module or its steps."""
+    yield from (doubt.text for doubt in found.module)
+    before, after = found.before, found.after
     moved = f"three steps on {SAMPLES} samples take the loss from {before:.4g} to {after:.4g}"
     if not math.isfinite(after) or after > before * RISEN:
         yield f"{moved}, so that training may diverge: lower learning.step_size"

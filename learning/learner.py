@@ -13,12 +13,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from learning.architecture.costs import Architecture, architecture, sized_by
-from learning.architecture.kinds import resolved_task
+from learning.architecture.kinds import kind_of, resolved_task
 from learning.config import LearningConfig, ModelConfig
 from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices
 from learning.held import Held
 from learning.metrics import place_outside
+from learning.models.doubts import ModuleDoubt
 from learning.provenance import environment, gpu_name
 from learning.requests.cluster import Cost, Floats, Ints, Mask
 from learning.rng import stream
@@ -156,6 +157,15 @@ class Learner:
     def alone(self) -> str:
         """Why devices are trained one after another, "" where they are not or it is asked for."""
         return self.task.traits.alone if "task" in vars(self) else ""
+
+    @property
+    def doubts(self) -> tuple[ModuleDoubt, ...]:
+        """What is doubtful of a module of one's own, found by trying it (imports torch).
+
+        Raises ValueError as :meth:`build`.
+        """
+        own = kind_of(self.config.model.kind).plain is None
+        return self.task.traits.doubts if self.trains and own else ()
 
     @property
     def device(self) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,9 +24,19 @@ from learning.models.build import (
     random_model,
     refusal,
     single_expert,
+    torch_dtype,
+)
+from learning.models.doubts import (
+    CoarseLogits,
+    HiddenState,
+    ModuleDoubt,
+    PassingBuffers,
+    Probabilities,
+    ReplacedBuffers,
 )
 from learning.models.interface import MODELS, buffers_of, expert_of, is_gate, names_of
 from learning.models.moe import MoELayer, Residency, forward_with_routing, tokens_of
+from learning.models.plain_state import kept_state, plain_attributes
 from learning.models.stacked import Tensors
 
 
@@ -36,13 +46,15 @@ class Traits:
 
     ``batched``: over all devices at once; ``draws``: its forward draws random numbers of torch in
     training, as dropout does; ``tied``: it has parameters that go by several paths; ``alone``: why
-    its devices are trained one after another although it does not ask for that.
+    its devices are trained one after another although it does not ask for that; ``doubts``: what is
+    legal in it and may not be meant.
     """
 
     batched: bool = True
     draws: bool = False
     tied: bool = False
     alone: str = ""
+    doubts: tuple[ModuleDoubt, ...] = ()
 
 
 Train = Callable[[nn.Module, Tensor, Tensor, bool], Tensors]
@@ -60,26 +72,33 @@ def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train
     model = random_model(config, spec)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise refusal(kind, "has no parameters to train")
-    _check_forward(kind, model, x, y, spec)
+    logits = _check_forward(kind, model, x, y, spec)
+    doubts = [*_doubts_of_logits(config, model, x, logits)]
     if everything:
         for sized, held in ((single_expert(config), (0,)), (config, everything[-1:])):
             single = random_model(sized, spec, Residency(held))
             _check_forward(kind, single, x, y, spec)
+    buffers = {path: (buffer, buffer.clone()) for path, buffer in model.named_buffers()}
     draws = _check_training(config, model, x, y)
+    doubts += _doubts_of_buffers(kind, model, buffers)
     tied = len(list(model.parameters())) < len(list(model.named_parameters(remove_duplicate=False)))
     batched = getattr(model, "batched", True) and not draws
 
-    def gradients(together: bool) -> Tensors:
+    def as_trained(together: bool) -> nn.Module:
         here = Residency(everything, everything, dense=together)
-        model = random_model(config, spec, here).train(config.trains_backbone)
-        return train(model, x, y, together)
+        return random_model(config, spec, here).train(config.trains_backbone)
+
+    def gradients(together: bool) -> Tensors:
+        return train(as_trained(together), x, y, together)
 
     try:
         alone = gradients(together=False)
     except Exception as error:
         raise failure(kind, "cannot be trained", error) from None
     why = _why_not_together(alone, gradients) if batched else ""
-    return Traits(batched and not why, draws, tied, why)
+    if kept := _hidden_state(lambda: as_trained(together=False), x, y, train):
+        doubts.insert(0, HiddenState(kind, tuple(kept)))
+    return Traits(batched and not why, draws, tied, why, tuple(doubts))
 
 
 SAME = 1e-3
@@ -99,8 +118,8 @@ def _why_not_together(alone: Tensors, gradients: Callable[[bool], Tensors]) -> s
     return ""
 
 
-def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: InputSpec) -> None:
-    """Run the model in evaluation mode."""
+def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: InputSpec) -> Tensor:
+    """Run the model in evaluation mode; return its logits (n, classes)."""
     before = {path: buffer.clone() for path, buffer in model.named_buffers()}
     try:
         logits, routings = forward_with_routing(model, x)
@@ -131,6 +150,7 @@ def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: Inpu
         raise refusal(
             kind, "returns logits without a gradient; use no detach or no_grad in forward"
         )
+    return logits
 
 
 def _check_training(config: LearningConfig, model: nn.Module, x: Tensor, y: Tensor) -> bool:
@@ -150,6 +170,12 @@ def _check_training(config: LearningConfig, model: nn.Module, x: Tensor, y: Tens
             found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         except Exception as error:
             raise failure(kind, "cannot be trained", error) from None
+        try:
+            again = nn.functional.cross_entropy(model(x), y)
+            torch.autograd.grad(again, list(parameters.values()), allow_unused=True)
+        except Exception as error:
+            cure = "; what forward keeps for its next call must be detached, in a buffer"
+            raise failure(kind, "cannot be trained a second time", error, cure) from None
         draws = not torch.equal(before, torch.get_rng_state())
     if repr(others) != repr((random.getstate(), np.random.get_state())):
         raise refusal(
@@ -165,6 +191,96 @@ def _check_training(config: LearningConfig, model: nn.Module, x: Tensor, y: Tens
                 "requires_grad to False",
             )
     return draws
+
+
+# What is legal and doubtful all the same.
+
+
+SUM = 1e-4
+"""How far from 1 the outputs of a softmax may add up to in single precision."""
+
+
+def _doubts_of_logits(
+    config: LearningConfig, model: nn.Module, x: Tensor, logits: Tensor
+) -> Iterator[ModuleDoubt]:
+    """Look at the number format and the values of logits (n, classes) of samples x (n, ...).
+
+    Logarithms of probabilities are logits as good as any: their softmax is what they came from.
+    """
+    kind, parameters = config.model.kind, torch_dtype(config)
+    if logits.dtype not in (parameters, torch.float32, torch.float64):
+        yield CoarseLogits(kind, _name(logits.dtype), _name(parameters))
+    if logits.shape[-1] < 2:
+        return
+    found, rounding = logits.detach().double(), torch.finfo(logits.dtype).eps
+    if (found >= 0.0).all() and ((found.sum(-1) - 1.0).abs() <= max(SUM, rounding)).all():
+        yield Probabilities(kind, "softmax")
+    elif _ends_with_sigmoid(model, x):
+        yield Probabilities(kind, "sigmoid")
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _ends_with_sigmoid(model: nn.Module, x: Tensor) -> bool:
+    """Whether what the model returns is what an nn.Sigmoid in it has returned, untouched."""
+    outputs: list[Tensor] = []
+    hooks = [
+        module.register_forward_hook(lambda _module, _given, output: outputs.append(output))
+        for module in model.modules()
+        if isinstance(module, nn.Sigmoid)
+    ]
+    try:
+        logits = model(x) if hooks else None
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return any(output is logits for output in outputs)
+
+
+def _doubts_of_buffers(
+    kind: str, model: nn.Module, before: Mapping[str, tuple[Tensor, Tensor]]
+) -> Iterator[ModuleDoubt]:
+    """Look for buffers that training has changed and that are not kept as they are then.
+
+    ``before`` training there were these, each with a copy.
+    """
+    kept, now = buffers_of(model), dict(model.named_buffers())
+    changed = [p for p, (_, copy) in before.items() if p in now and not torch.equal(now[p], copy)]
+    if passing := tuple(path for path in changed if path not in kept):
+        yield PassingBuffers(kind, passing)
+    if replaced := tuple(p for p in changed if p in kept and now[p] is not before[p][0]):
+        yield ReplacedBuffers(kind, replaced)
+
+
+def _hidden_state(make: Callable[[], nn.Module], x: Tensor, y: Tensor, train: Train) -> list[str]:
+    """Return the plain attributes whose values depend on which samples the module saw before.
+
+    ``make`` gives the same module anew, in its mode of training.
+    """
+    first, labels = (part[:1].repeat_interleave(len(part), 0) for part in (x, y))
+    new, model = make(), make()
+    before = plain_attributes(model)
+    try:
+        _visit(new, first, labels, train)
+        _visit(model, x, y, train)
+        _visit(model, first, labels, train)
+    except Exception:  # it runs, as was seen before, but may not take samples that are all the same
+        return []
+    return kept_state(before, plain_attributes(model), plain_attributes(new))
+
+
+def _visit(model: nn.Module, x: Tensor, y: Tensor, train: Train) -> None:
+    """Train a model on samples as one device does, and evaluate it; the numbers drawn are fixed."""
+    training = model.training
+    on_gpu = [x.device] if x.device.type == "cuda" else []
+    with torch.random.fork_rng(on_gpu):
+        torch.manual_seed(0)
+        train(model, x, y, False)
+        with torch.no_grad():
+            model.eval()(x)
+    model.train(training)
 
 
 # The tensors of a custom model, found by measuring it.

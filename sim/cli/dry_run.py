@@ -155,6 +155,8 @@ def missing_data(learner: Learner) -> list[str]:
 def learning_doubts(built: Build, overridden: Iterable[str]) -> list[str]:
     """Try three steps on a hundred samples; return lines for the user where little comes of them.
 
+    So do doubts of a module of one's own, which is tried for them.
+
     A shipped scenario with no key of ``learning`` among the ``overridden`` ones is known to learn,
     and not tried: that would import torch. Raises InputError for data or a model that cannot be
     trained.
@@ -167,7 +169,7 @@ def learning_doubts(built: Build, overridden: Iterable[str]) -> list[str]:
     with as_input(located=scenario.located):
         found = first_steps(learner.config)
     built.try_hooks()
-    return [] if found is None else list(doubts(*found))
+    return [] if found is None else list(doubts(found))
 
 
 # ``leomix validate --estimate``: what a run will take in memory, time and on disk.

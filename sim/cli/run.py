@@ -152,13 +152,13 @@ class Progress(Bar):
         self._cycle_s = 0.0
         self._accuracy = math.nan
         self._next_look = -math.inf
-        self.doubts: Sequence[str] = ()
+        self.doubts: tuple[str, ...] = ()
         self._began: tuple[float, float] | None = None
         self.start("getting ready")
 
     def doubted(self, lines: Sequence[str]) -> None:
         """Print what may be wrong while there is time to stop."""
-        self.doubts = lines
+        self.doubts += tuple(lines)
         options.warn(lines)
 
     def started(self, start: datetime) -> None:

@@ -29,7 +29,10 @@ class Observer:
     """
 
     def doubted(self, lines: Sequence[str]) -> None:
-        """Called once, before data and model are made, with what may be wrong with the scenario."""
+        """Called once, before data and model are made, with what may be wrong with the scenario.
+
+        Called again before anything is simulated where a module of one's own is doubtful.
+        """
 
     def started(self, start: datetime) -> None:
         """Called once, before anything is simulated, with the UTC time of the start."""

@@ -93,6 +93,11 @@ class Build:
         """Lines for the user on what may be wrong with contacts, and with the devices' memory."""
         return (*self.plan.doubts, *_memory_doubts(self))
 
+    @property
+    def module_doubts(self) -> tuple[str, ...]:
+        """Lines for the user on a module of one's own: data and model are made to find them."""
+        return tuple(doubt.text for doubt in self.learner.doubts)
+
     def try_hooks(self) -> None:
         """Try what a method of one's own adds; raise InputError with the hook that fails."""
         if issubclass(self.method, GlobalModelMethod) and self.learner.trains:

@@ -159,6 +159,8 @@ class Run(Observer):
                     data_files(learner.config.data)
                     self._clients = clients_table(learner.config.clusters, learner.build())
                 self.built.try_hooks()
+                for observer in self._observers if self.built.module_doubts else ():
+                    observer.doubted(self.built.module_doubts)
             if self.checkpoint is not None:
                 with run_folder.as_run_failure(self.place):
                     self.checkpoint.begin(self.simulation.journal)

@@ -36,6 +36,7 @@ def warnings_of(tables: Mapping[str, pa.Table], built: Build) -> list[str]:
         *(_conditions(tables["assignments"]) if splits else ()),
         *_unused(built),
         *_alone(built),
+        *built.module_doubts,
         *_diverged(tables["metrics"]),
         *_still(tables, built),
         *_unfinished(tables, built),

@@ -1,5 +1,6 @@
 """Models of one's own: what works, and what is refused before a run in one line."""
 
+import json
 import random
 from dataclasses import replace
 
@@ -144,6 +145,171 @@ class OneArgument(nn.Module):
         super().__init__()
 
 
+class Plain(nn.Module):
+    """Two layers; those below keep something, or end with more."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.head = nn.Linear(64, 12), nn.Linear(12, 10)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.first(x)))
+
+
+class Counts(Plain):
+    k = 0
+
+    def forward(self, x):
+        self.k += self.training
+        return super().forward(x)
+
+
+class Remembers(Plain):
+    """State of all kinds, beside caches and last values, which are none."""
+
+    evaluations = 0
+    mask = start = None
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.sums, self.known, self.first.calls = [], {"all": [0, 0.0]}, set(), 0
+        self.mean, self.highest, self.shapes = torch.zeros(64), np.zeros(64), {}
+
+    def forward(self, x):
+        self.shapes[len(x)] = self.mask = torch.ones(64)
+        self.last, self.drawn = torch.relu(self.first(x)), torch.rand(3)
+        self.start = x.mean(0) if self.start is None else self.start
+        if self.training:
+            self.seen.append("batch")
+            self.sums["all"][1] += 1.5
+            self.known.add(len(self.known))
+            self.first.calls += 1
+            self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
+            self.highest = self.highest + 1
+        else:
+            self.evaluations += 1
+        return super().forward(x)
+
+
+KEPT = ["seen", "sums", "known", "mean", "highest", "start", "evaluations", "first.calls"]
+
+
+class Buffered(Plain):
+    """Batches are counted in place, in a buffer that is part of the model."""
+
+    persistent = True
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("batches", torch.zeros(()), persistent=self.persistent)
+
+    def forward(self, x):
+        if self.training:
+            self.count()
+        return super().forward(x)
+
+    def count(self):
+        self.batches += 1
+
+
+class Passing(Buffered):
+    persistent = False
+
+
+class Replacing(Buffered):
+    def count(self):
+        self.batches = self.batches + 1
+
+
+class CarriesOn(Plain):
+    kept = 0.0
+
+    def forward(self, x):
+        logits = super().forward(x)
+        self.kept = self.kept + logits.mean() if self.training else 0.0
+        return logits + self.kept
+
+
+class Rounded(Plain):
+    def forward(self, x):
+        return super().forward(x).half()
+
+
+class Probable(Plain):
+    def forward(self, x):
+        return super().forward(x).softmax(-1)
+
+
+class LogProbable(Plain):
+    def forward(self, x):
+        return super().forward(x).log_softmax(-1).double()
+
+
+def squashed():
+    return nn.Sequential(Plain(), nn.Sigmoid())
+
+
+def gated():
+    return nn.Sequential(nn.Linear(64, 12), nn.Sigmoid(), nn.Linear(12, 10))
+
+
+class Sequences(nn.Module):
+    """The mean over a sequence of vectors, through a recurrent net or attention."""
+
+    def __init__(self, inner):
+        super().__init__()
+        attention = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.inner = {
+            "gru": lambda: nn.GRU(8, 8, num_layers=2, dropout=0.1, batch_first=True),
+            "attention": lambda: nn.TransformerEncoder(attention, 2),
+        }[inner]()
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, x):
+        found = self.inner(x.unflatten(-1, (8, 8)))
+        return self.head((found[0] if isinstance(found, tuple) else found).mean(-2))
+
+
+def normalised():
+    """Batch norm, dropout, and the old spectral norm, which sets the weight as an attribute."""
+    first = nn.utils.spectral_norm(nn.Linear(64, 12))
+    return nn.Sequential(first, nn.BatchNorm1d(12), nn.ReLU(), nn.Dropout(0.1), nn.Linear(12, 10))
+
+
+class Transformers(nn.Module):
+    """A model of transformers with random weights, of pixels as token ids."""
+
+    def __init__(self, name):
+        super().__init__()
+        import transformers
+
+        sizes = {"hidden_size": 8, "intermediate_size": 16, "vocab_size": 20}
+        heads = {"num_hidden_layers": 2, "num_attention_heads": 2}
+        made = getattr(transformers, f"{name}Config")(**sizes, **heads)
+        keys = {"add_pooling_layer": False} if name == "Bert" else {}
+        self.inner = getattr(transformers, f"{name}Model")(made, **keys)
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, x):
+        return self.head(self.inner(input_ids=(16 * x).long()).last_hidden_state.mean(-2))
+
+
+def bert():
+    return Transformers("Bert")
+
+
+def llama():
+    return Transformers("Llama")
+
+
+def recurrent():
+    return Sequences("gru")
+
+
+def attentive():
+    return Sequences("attention")
+
+
 def config(kind, rank=2, **keys):
     lora = LoraConfig(rank=rank)
     model = ModelConfig(kind=f"{__name__}:{kind}", experts=2, hidden=12, expert_hidden=8, lora=lora)
@@ -153,12 +319,12 @@ def config(kind, rank=2, **keys):
 
 def one_round(configuration):
     learner, who, zeros = Learner(configuration), np.ones(2, bool), np.zeros(2, int)
-    server = learner.start()
-    state = learner.load(server, None, "a", who, [0, 1], zeros)
-    state = learner.train(state, "a", np.array([2, 1]), zeros, [0, 1], gate=True)
-    sent = learner.offer(state, [0, 1], gate=True)
+    server, experts = learner.start(), list(range(learner.config.model.experts))
+    state = learner.load(server, None, "a", who, experts, zeros)
+    state = learner.train(state, "a", np.array([2, 1]), zeros, experts, gate=True)
+    sent = learner.offer(state, experts, gate=True)
     assert learner.not_finite(state) == learner.not_finite(sent) == []
-    server = learner.aggregate(server, sent, "a", [0, 1], who, gate=True)
+    server = learner.aggregate(server, sent, "a", experts, who, gate=True)
     assert all(np.isfinite(score["loss"]) for score in learner.evaluate(server))
     return learner, dict(learner.force(learner.final(server)))
 
@@ -224,6 +390,7 @@ def test_dropout_of_a_frozen_backbone_is_off_and_frozen_parts_stay_as_they_were_
         ("FrozenExpert", r"has requires_grad=False at 'mix.experts.0.up.weight', but experts"),
         ("NoModule", r"gives a NoModule; it must give a torch.nn.Module"),
         ("NoArguments", r"has no parameters to train"),
+        ("CarriesOn", r"cannot be trained a second time .*must be detached, in a buffer"),
         ("OneArgument", r"cannot be made by calling it with \(spec\) \(TypeError.*'width'"),
     ],
 )
@@ -250,3 +417,50 @@ def test_the_command_line_refuses_them_as_input(tmp_path, leomix):
     assert not out.exists()
     with pytest.raises(ValueError, match="'image-moe' takes image data"):
         build_task(replace(config("Base"), model=ModelConfig(kind="image-moe")))
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        ("Counts", "forward of {} changes the plain attribute 'k': this state is not sent"),
+        ("Passing", "forward of {} changes 'batches' in training, which is registered with pers"),
+        ("Replacing", "forward of {} puts another tensor for its buffer 'batches' in training"),
+        ("Rounded", "{} returns logits in float16, and its parameters are in float32"),
+        ("Probable", "{} ends with a softmax"),
+        ("squashed", "{} ends with a sigmoid"),
+    ],
+)
+def test_what_is_legal_and_doubtful_is_said(kind, found):
+    [doubt] = Learner(config(kind)).doubts
+    assert found.format(repr(f"{__name__}:{kind}")) in doubt.text and "\n" not in doubt.text
+
+
+def test_a_buffer_that_is_changed_in_place_is_federated_and_others_are_not():
+    kinds = ("Buffered", "Passing", "Replacing")
+    after = {kind: one_round(config(kind, trains_backbone=True))[1] for kind in kinds}
+    assert after["Buffered"]["batches"] > 0 and after["Replacing"]["batches"] == 0
+    assert "batches" not in after["Passing"]
+
+
+def test_only_what_depends_on_earlier_samples_is_state():
+    [doubt] = Learner(config("Remembers")).doubts
+    assert set(doubt.attributes) == set(KEPT) and f"and {len(KEPT) - 3} more" in doubt.text
+
+
+GOOD = ["Buffered", "LogProbable", "gated", "recurrent", "attentive", "normalised", "bert", "llama"]
+
+
+@pytest.mark.parametrize("kind", [*GOOD, *WORKING])
+def test_usual_modules_are_not_doubted(kind):
+    assert Learner(config(kind, trains_backbone=True)).doubts == ()
+
+
+def test_doubts_of_a_module_come_before_a_run_and_are_stored(tmp_path, leomix):
+    keys = ["--set", f"learning.model.kind={__name__}:Counts", "--set", "learning.method=fedavg"]
+    found = leomix("validate", "paper-slots", *keys)
+    assert found.status == 0 and found.err.count("changes the plain attribute 'k'") == 1
+    out = tmp_path / "run"
+    done = leomix("run", "paper-slots", *keys, "--set", "stop.cycles=1", "-o", out)
+    assert done.status == 0 and found.err in done.err
+    [line] = json.loads((out / "manifest.json").read_text())["warnings"]
+    assert found.err == f"warning: {line}\n"
