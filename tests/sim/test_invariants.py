@@ -141,8 +141,8 @@ def forgetful(honest, self, direction, name):
 @swap(Ledger, "settle")
 def cooked(honest, self, *given):
     given_up = honest(self, *given)
-    self.accounts["uplink"].sent += 1.0
-    self.accounts["uplink"].sent_in_vain += 1.0
+    self.accounts["server"].sent += 1.0
+    self.accounts["server"].sent_in_vain += 1.0
     return given_up
 
 
