@@ -197,9 +197,8 @@ class Rows:
             until = f"served from {start_s:.3f} s" if served else "not served"
             found.append((float(contacts.wait_from_s[number]), number, f"{BEAM} busy: {until}"))
         lost = contacts.cut_short
-        if (
-            self.topology.clients_fly
-        ):  # a satellite that another station serves from now on waits for nothing
+        # A satellite that another station serves from now on waits for nothing.
+        if self.topology.clients_fly:
             lost &= ~contacts.turned_away
         numbers = np.flatnonzero(lost).tolist()
         found += [(float(contacts.end_s[number]), number, BEAM_TAKEN_OVER) for number in numbers]

@@ -17,6 +17,7 @@ SHIPPED = [name for name in scenarios.shipped() if name not in NEEDS_FILES]
 IRIDIUM = scenarios.shipped_path("iridium-isl").parent / "iridium-next.tle"
 INSTEAD = {
     "doves": {"orbit.path": str(IRIDIUM), "stop.days": 0.1},
+    "flystack": {"stop.days": 0.2},
     "flystack-isl": {"stop.days": 0.1},
     "iridium-isl": {"stop.days": 0.1},
     "quickstart-8b": {"learning.sized_as": None},
@@ -38,7 +39,7 @@ def run(request, tmp_path_factory):
     if request.param in OWN:
         scenario = scenarios.from_dict(OWN[request.param])
     else:
-        short = {"learning.train": False, "stop.days": 0.3} | INSTEAD.get(request.param, {})
+        short = {"learning.train": False, "stop.days": 0.5} | INSTEAD.get(request.param, {})
         scenario = scenarios.load(request.param, short)
     result, file = sim.run(scenario, place / "run"), place / "mine.yaml"
     file.write_text(yaml.safe_dump(result.manifest["scenario"]))
