@@ -43,6 +43,11 @@ class Topology(Enum):
         """Return the direction of a transfer that goes ``way``, as the transfers table has it."""
         return _DIRECTION[self, way]
 
+    def toward(self, way: Way) -> str:
+        """Return words for a ``way`` and its direction, like ``to the server (uplink)``."""
+        receivers = "the server" if way is Way.TO_SERVER else "the clients"
+        return f"to {receivers} ({DIRECTION_NAMES[self.direction(way)]})"
+
     @property
     def clients_fly(self) -> bool:
         """Whether satellites, or planes of them, are the clients."""

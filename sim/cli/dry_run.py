@@ -14,7 +14,7 @@ from learning.hardware import free_bytes
 from learning.learner import Learner
 from scenarios import Scenario
 from sim.analysis.text import stand_in_text
-from sim.directions import DIRECTION_NAMES, Way
+from sim.directions import Way
 from sim.engine.setup import Build
 from sim.errors import InputError, as_input
 from sim.formatting import data_size, duration, table
@@ -77,7 +77,6 @@ def _clusters(built: Build) -> str:
 
 MOST_LOOKED_AT = 20
 """Clusters whose passes are compared with the payloads."""
-RECEIVERS = {Way.TO_SERVER: "the server", Way.TO_CLIENT: "the clients"}
 
 
 def _passes(built: Build) -> Iterator[str]:
@@ -111,10 +110,9 @@ def _passes(built: Build) -> Iterator[str]:
             all_fit = all_fit and passes == 1
             when = f"takes {passes:,} passes" if passes > 1 else "fits" if passes else "never fits"
             shown.append(f"{what} ({data_size(size)}) {when}")
-        direction = plan.topology.direction(way)
-        toward = f"{RECEIVERS[way]} ({DIRECTION_NAMES[direction]})"
-        line = f"a usual pass carries {data_size(carried)} to {toward}"
-        advice = "" if all_fit else f"; {_what_helps(built.scenario, way, direction)}"
+        line = f"a usual pass carries {data_size(carried)} {plan.topology.toward(way)}"
+        own = plan.topology.direction(way)
+        advice = "" if all_fit else f"; {_what_helps(built.scenario, way, own)}"
         yield f"{line} for the poorest device ({name}): {', '.join(shown)}{advice}"
 
 
