@@ -69,7 +69,7 @@ _WAY_OF_LEG = {"uplink": Way.TO_SERVER, "downlink": Way.TO_CLIENT}
 def way_of_leg(leg_direction: str) -> Way:
     """Return the way of a leg of a chain, which calls the way to the server its ``uplink``.
 
-    So do ``sim.network`` and the methods, whoever the server is. No other word of theirs leaves
-    the program.
+    Chains, sessions and replies to methods do so whoever the server is; what users read has the
+    direction of :meth:`Topology.direction` instead.
     """
     return _WAY_OF_LEG[leg_direction]
