@@ -257,12 +257,12 @@ class Outlook:
 
     @property
     def uplink_bytes(self) -> Floats:
-        """Bytes (K,) that each device could send in it if it were alone."""
+        """Bytes (K,) that each device could send to the server in it if it were alone."""
         return self._bytes[0]
 
     @property
     def downlink_bytes(self) -> Floats:
-        """Bytes (K,) that each could be sent if it were alone; inf for a neglected downlink."""
+        """Bytes (K,) that the server could send to each if it were alone; inf where neglected."""
         return self._bytes[1]
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
+from sim.directions import DIRECTIONS
 from sim.errors import violated
 from sim.links.sharing import everywhere
 from sim.network.ledger import Sums, check_balance
 from sim.network.leg_log import CARRIED, MovedRows
-from sim.trace.schema import DIRECTIONS
 
 BYTES = "bytes conserved"
 
@@ -40,7 +40,7 @@ class _Open:
 
 
 class Payloads:
-    """Adds up the rows of payloads that are on their way, and of all directions.
+    """Adds up the rows of payloads that are on their way, and of all directions of the table.
 
     A payload is one of a cluster's device, in one direction, under one name, in one version. Its
     rows sum to its size when it is delivered, whatever lies between them, and never to more. What
@@ -63,11 +63,11 @@ class Payloads:
                 key = leg.cluster, leg.direction, leg.payload
                 if number in parts or key in self._open:
                     self._part(key, rows, slice(*rows.first[number : number + 2].tolist()))
-        uplink = rows.of_leg([leg.direction == "uplink" for leg in rows.legs])
-        for direction, way in (("uplink", uplink), ("downlink", ~uplink)):
+        for direction in dict.fromkeys(rows.directions):
+            there = rows.of_leg([each == direction for each in rows.directions])
             sums = self.sums[direction]
-            sums.sent += float(rows.bytes[way].sum())
-            sums.delivered += float(rows.size[way & rows.delivered].sum())
+            sums.sent += float(rows.bytes[there].sum())
+            sums.delivered += float(rows.size[there & rows.delivered].sum())
 
     def _part(self, key: tuple[str, str, str], rows: MovedRows, leg: slice) -> None:
         """Add up the rows of one leg, of a payload that is not through at once."""

@@ -14,6 +14,7 @@ from learning.hardware import free_bytes
 from learning.learner import Learner
 from scenarios import Scenario
 from sim.analysis.text import stand_in_text
+from sim.directions import Way
 from sim.engine.setup import Build
 from sim.errors import InputError, as_input
 from sim.formatting import data_size, duration, table
@@ -79,19 +80,21 @@ MOST_LOOKED_AT = 20
 
 
 def _passes(built: Build) -> Iterator[str]:
-    """Say for each direction what a usual pass carries for one device, and what fits into it.
+    """Say for each way what a usual pass carries for one device, and what fits into it.
 
     Of some clusters that with the least; a pass of median length, and the poorest device there.
+    The direction is named as the transfers table does.
     """
     sizes, plan = built.learner.architecture, built.plan
-    everything, least = list(range(sizes.experts)), dict[str, tuple[float, str]]()
+    everything, least = list(range(sizes.experts)), dict[Way, tuple[float, str]]()
     for cluster in plan.clusters[:: max(1, len(plan.clusters) // MOST_LOOKED_AT)]:
         sessions = plan.sessions(cluster)
         if not len(sessions):
             continue
         order = sorted(range(len(sessions)), key=lambda n: sessions.end_s(n) - sessions.start_s(n))
         session = sessions[order[len(order) // 2]]
-        for way, beam in (("up", session.uplink), ("down", session.downlink)):
+        # A session's uplink is the way to the server, whoever that is.
+        for way, beam in ((Way.TO_SERVER, session.uplink), (Way.TO_CLIENT, session.downlink)):
             if beam is not None:
                 bits = float(beam.curve.capacity_bits.min()) / beam.crowding(cluster.devices)
                 found = bits / 8.0, cluster.name
@@ -99,7 +102,7 @@ def _passes(built: Build) -> Iterator[str]:
         session.close()
     parts = {"one expert": ([0], False), "all experts and gate": (everything, True)}
     for way, (carried, name) in least.items():
-        size_of = sizes.upload_bytes if way == "up" else sizes.download_bytes
+        size_of = sizes.upload_bytes if way is Way.TO_SERVER else sizes.download_bytes
         shown, all_fit = list[str](), True
         for what, part in (parts if everything else {"the model": (everything, True)}).items():
             size = size_of(*part)
@@ -107,23 +110,23 @@ def _passes(built: Build) -> Iterator[str]:
             all_fit = all_fit and passes == 1
             when = f"takes {passes:,} passes" if passes > 1 else "fits" if passes else "never fits"
             shown.append(f"{what} ({data_size(size)}) {when}")
-        line = f"a usual pass carries {data_size(carried)} {way} for the poorest device ({name}): "
-        advice = "" if all_fit else f"; {_what_helps(built.scenario, way)}"
-        yield f"{line}{', '.join(shown)}{advice}"
+        line = f"a usual pass carries {data_size(carried)} {plan.topology.toward(way)}"
+        own = plan.topology.direction(way)
+        advice = "" if all_fit else f"; {_what_helps(built.scenario, way, own)}"
+        yield f"{line} for the poorest device ({name}): {', '.join(shown)}{advice}"
 
 
-def _what_helps(scenario: Scenario, way: str) -> str:
-    """Name keys that let a pass carry more, and those that leave less to be carried."""
-    if scenario.roles.relay:
+def _what_helps(scenario: Scenario, way: Way, own: str) -> str:
+    """Name keys that let a pass carry more in its ``own`` direction, and those of what goes."""
+    if own == "isl":
         more = ["raise link.isl.rate_mbps or its budget"]
     else:
-        own = "uplink" if (way == "up") != scenario.roles.satellites_learn else "downlink"
         radio: Any = scenarios.resolved_link(scenario)[own]  # type: ignore[literal-required]
         key = "fixed_rate_mbps" if radio["rate"] == "fixed" else "bandwidth_mhz"
         more = [f"raise link.{own}.{key}"]
         if getattr(scenario.orbit, "min_elevation_deg", 0.0) > 0.0:
             more.append("lower orbit.min_elevation_deg")
-    factors = way == "up" or scenario.learning.lora.download == "factors"
+    factors = way is Way.TO_SERVER or scenario.learning.lora.download == "factors"
     rank = scenario.learning.lora.rank if factors else None
     less = "use a smaller learning.model" if rank is None else f"lower learning.lora.rank ({rank})"
     return ", ".join([*more, f"or {less}"])

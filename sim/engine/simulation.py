@@ -87,7 +87,7 @@ class Simulation:
         self._rested: dict[str, tuple[tuple[Any, ...], Any, dict[str, Any]]] = {}
         # The plan of the last build holds all contacts of the run.
         last = switches[-1][1].plan if switches else plan
-        self._rows = Rows(self.trace, plan.turned, plan.relayed)
+        self._rows = Rows(self.trace, plan.topology)
         self.log = self._rows.log
         self.invariants = Invariants(last, lambda: self.end_s, self.log)
         self.trace.watch = self.invariants.watch
@@ -114,7 +114,7 @@ class Simulation:
             devices = Devices(cluster, compute, churn.get(name), battery)
             self._sessions[name], self.devices[name] = sessions, devices
             self._forecasts[name] = Forecaster(planned, devices)
-            ledger = Ledger(cluster.devices, link.cut_transfers)
+            ledger = Ledger(cluster.devices, link.cut_transfers, plan.topology)
             books = self._rows, synchronisation, ledger, self.payloads
             closing = method.world.closing
             self._links[name] = ServiceLink(self.clock, sessions, devices, *books, closing, faults)

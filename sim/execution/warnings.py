@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.event_details import INJECTED, NOT_FINITE
 from sim.analysis.experts import density_ratio, own_mass
+from sim.directions import Way
 from sim.engine.setup import Build
 from sim.plan.contacts import LAST_BITS_S
 from sim.plan.plan import Plan
@@ -187,11 +188,11 @@ def _troubles(
 # Payloads that did not get through in the session in which they were sent, counted row by row.
 
 
-READ = ("contact_id", "cluster", "device", "direction", "payload", "version", "start_s", "outcome")
+READ = ("contact_id", "cluster", "device", "toward", "payload", "version", "start_s", "outcome")
 
 
 class Offers:
-    """One direction's offers: a device's payload in one version and one session.
+    """Offers of one way: a device's payload in one version and one session.
 
     An offer is closed when rows begin behind its session, so that only those of sessions that go on
     are in memory.
@@ -234,17 +235,17 @@ class Offers:
 
 
 def cut_lines(tables: Mapping[str, pa.Table], plan: Plan) -> Iterator[str]:
-    """Yield a line for each direction in which most payloads were cut by the end of a session."""
-    found, over_s = {"uplink": Offers(), "downlink": Offers()}, plan.contacts.session_end_s
+    """Yield a line for each way on which most payloads were cut by the end of a session."""
+    found, over_s = {way: Offers() for way in Way}, plan.contacts.session_end_s
     for transfers in pieces_of(tables, "transfers", READ):
-        for direction, offers in found.items():
-            rows = transfers.filter(array(says(transfers, "direction", direction)))
+        for way, offers in found.items():
+            rows = transfers.filter(array(says(transfers, "toward", way)))
             contacts = as_numpy(rows.column("contact_id"))
             offers.add(rows, plan.contacts.session[contacts], over_s[contacts])
-    for direction, offers in found.items():
+    for way, offers in found.items():
         offers.close()
         if offers.cut > offers.closed / 2:
             yield (
-                f"{offers.cut} of {offers.closed} {direction} transfers were cut by the end of "
-                "their contact: the payload is large for these passes"
+                f"{offers.cut} of {offers.closed} transfers {plan.topology.toward(way)} were cut "
+                "by the end of their contact: the payload is large for these passes"
             )

@@ -215,6 +215,7 @@ def _sources(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Ite
     seen = ["contact_id", "max_elevation_deg", "min_slant_range_km", "served"]
     yield spans.in_view(contacts), (servers, server), "{cluster}", seen
     served = ["contact_id", "max_elevation_deg", "uplink_capacity_bytes_per_device"]
+    served += ["capacity_direction"]
     yield spans.connected(contacts), (*client, "connected"), server, served
     marks = events.filter(pc.is_in(events["kind"], pa.array(MARKS)))
     said = ["device", "contact_id", "version", "rounds", "detail"]

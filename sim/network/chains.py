@@ -27,6 +27,7 @@ from sim.devices.battery import Battery
 from sim.devices.compute import whole_rounds
 from sim.devices.devices import Devices
 from sim.devices.energy import Use
+from sim.directions import way_of_leg
 from sim.links.sharing import everywhere
 from sim.network.event_rows import Rows
 from sim.network.ledger import CutTransfers, Fate, Ledger, PayloadList
@@ -246,7 +247,8 @@ class ServiceLink:
         if presence is not None:
             asked, who = who, who & presence.present(ready)
         forgotten = self.ledger.offer(direction, name, version, size, who)
-        self.payloads.add(direction, step.payload, who)
+        way = way_of_leg(direction)
+        self.payloads.add(self._rows.topology.direction(way), way, step.payload, who)
         before = self.ledger.through(direction, name)
         if not everywhere(who):
             before = np.where(who, before, 0.0)

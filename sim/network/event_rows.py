@@ -13,13 +13,12 @@ from learning.requests.event_details import excluded as excluded_text
 from learning.requests.peers import Send
 from sim.clock import Clock, Process
 from sim.devices.faults import Faults
+from sim.directions import TOWARD_PEER, Topology
 from sim.formatting import data_size
 from sim.network.leg_log import (
     CARRIED,
     DELIVERED,
     DROPPED,
-    RELAYED,
-    TURNED,
     Dropped,
     LegLog,
     Moved,
@@ -41,14 +40,11 @@ SHORTEST_WAIT_S = 1e-6
 
 
 class Rows:
-    """Writes what a cluster's devices did into a trace; where ``turned``, they are satellites.
+    """Writes what a cluster's devices did into a trace; ``topology`` says where these are."""
 
-    These are served over links between satellites where ``relayed``.
-    """
-
-    def __init__(self, trace: Trace, turned: bool = False, relayed: bool = False) -> None:
-        by_geometry = (RELAYED if relayed else TURNED) if turned else None
-        self.log, self._turned = LegLog(trace, by_geometry), turned
+    def __init__(self, trace: Trace, topology: Topology = Topology.GROUND_CLIENTS) -> None:
+        self.topology = topology
+        self.log = LegLog(trace, topology)
         self._trace = trace
         self._told: set[tuple[str, int]] = set()
 
@@ -126,7 +122,7 @@ class Rows:
             device=send.source.device,
             peer=str(send.target),
             direction=direction,
-            toward="peer",
+            toward=TOWARD_PEER,
             payload=send.payload.name,
             version=int(send.payload.version),
             payload_bytes=float(send.payload.bytes),
@@ -201,7 +197,8 @@ class Rows:
             until = f"served from {start_s:.3f} s" if served else "not served"
             found.append((float(contacts.wait_from_s[number]), number, f"{BEAM} busy: {until}"))
         lost = contacts.cut_short
-        if self._turned:  # a satellite that another station serves from now on waits for nothing
+        # A satellite that another station serves from now on waits for nothing.
+        if self.topology.clients_fly:
             lost &= ~contacts.turned_away
         numbers = np.flatnonzero(lost).tolist()
         found += [(float(contacts.end_s[number]), number, BEAM_TAKEN_OVER) for number in numbers]

@@ -10,8 +10,8 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.payload import Payload, TensorSize
+from sim.directions import DIRECTIONS, Topology, Way, way_of_leg
 from sim.links.sharing import everywhere
-from sim.trace.schema import DIRECTIONS
 
 CutTransfers = Literal["resume", "restart", "drop"]
 Fate = Literal["", "given up", "begins anew"]
@@ -49,14 +49,15 @@ class Ledger:
 
     A payload is offered when a device first sends it (or asks for it) in a version; it is then
     open until it is delivered or dropped. ``cut_transfers`` says what becomes of one that a pass
-    cuts off: it goes on where it was, begins again, or is given up.
+    cuts off: it goes on where it was, begins again, or is given up. What is offered and settled has
+    the direction of a leg, whose uplink goes to the server; of the ``topology`` is what
+    :meth:`accounts_in` and :meth:`open_bytes` call a direction, as the transfers table does.
     """
 
     devices: int
     cut_transfers: CutTransfers = "resume"
-    accounts: dict[str, Account] = field(
-        default_factory=lambda: {direction: Account() for direction in DIRECTIONS}
-    )
+    topology: Topology = Topology.GROUND_CLIENTS
+    accounts: dict[Way, Account] = field(default_factory=lambda: {way: Account() for way in Way})
     _entries: dict[tuple[str, str], _Entry] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -73,7 +74,7 @@ class Ledger:
             none = np.zeros(self.devices)
             entry = _Entry(none.astype(bool), none.astype(np.int64), none, none.copy())
             self._entries[direction, name] = entry
-        account, new, forgotten = self.accounts[direction], who, self._nobody
+        account, new, forgotten = self.accounts[way_of_leg(direction)], who, self._nobody
         if entry.any_open:
             stale = who & entry.open & ((entry.version != version) | (entry.size != size))
             account.dropped += float(entry.size[stale].sum())
@@ -113,7 +114,7 @@ class Ledger:
         cut off. What is not to be carried over meets it in any case. What is ``refused`` (K,) was
         sent as a whole, and is given up.
         """
-        entry, account = self._entries[direction, name], self.accounts[direction]
+        entry, account = self._entries[direction, name], self.accounts[way_of_leg(direction)]
         account.sent += _sum_of(moved, who)
         account.delivered += _sum_of(entry.size, done)
         through = entry.through + moved
@@ -136,9 +137,21 @@ class Ledger:
             return "given up"
         return "begins anew" if self.cut_transfers == "restart" else ""
 
+    def accounts_in(self, direction: str) -> list[Account]:
+        """Return the accounts of what goes in a direction of the transfers table."""
+        return [
+            account
+            for way, account in self.accounts.items()
+            if self.topology.direction(way) == direction
+        ]
+
     def open_bytes(self, direction: str) -> tuple[float, float]:
         """Sizes of the payloads that are open, and what of them is through, all together."""
-        entries = [entry for (way, _), entry in self._entries.items() if way == direction]
+        entries = [
+            entry
+            for (leg_direction, _), entry in self._entries.items()
+            if self.topology.direction(way_of_leg(leg_direction)) == direction
+        ]
         whole = sum(float(entry.size[entry.open].sum()) for entry in entries)
         part = sum(float(entry.through[entry.open].sum()) for entry in entries)
         return whole, part
@@ -158,18 +171,17 @@ TOLERANCE = 1e-9
 
 
 class Booked(Protocol):
-    """Where bytes are booked: accounts by direction, and what is still open of them."""
+    """Where bytes are booked: accounts by direction of the table, and what is still open."""
 
-    @property
-    def accounts(self) -> Mapping[str, Account]:
-        """Bytes by direction."""
+    def accounts_in(self, direction: str) -> list[Account]:
+        """Return the accounts of one direction."""
 
     def open_bytes(self, direction: str) -> tuple[float, float]:
         """Sizes of the payloads that are open, and what of them is through, all together."""
 
 
 def books_of(ledgers: Iterable[Booked]) -> Books:
-    """Return for each direction the bytes of payloads offered, and what became of them.
+    """Return for each direction of the table the bytes offered, and what became of them.
 
     ``carried_bytes`` are those of payloads still open at the end, ``sent_bytes`` what went over the
     links, ``unfinished_bytes`` what of it belongs to open payloads and ``vain_bytes`` what belongs
@@ -180,7 +192,7 @@ def books_of(ledgers: Iterable[Booked]) -> Books:
 
 
 def _account(ledgers: list[Booked], direction: str) -> dict[str, float]:
-    accounts = [ledger.accounts[direction] for ledger in ledgers]
+    accounts = [account for ledger in ledgers for account in ledger.accounts_in(direction)]
     still_open = [ledger.open_bytes(direction) for ledger in ledgers]
     return {
         "offered_bytes": sum(account.offered for account in accounts),
@@ -227,7 +239,7 @@ def _equal(one: float, other: float) -> bool:
     return bool(np.isclose(one, other, rtol=TOLERANCE, atol=1e-3))
 
 
-# What payloads of a run are made of, by direction and name.
+# What payloads of a run are made of, by direction, receiver and name.
 
 
 @dataclass
@@ -244,28 +256,37 @@ class PayloadList:
     """The payloads that methods have asked to carry."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, str], _Seen] = {}
+        self._seen: dict[tuple[str, str, str], _Seen] = {}
 
-    def add(self, direction: str, payload: Payload, who: Mask) -> None:
-        """Note a payload that the devices in ``who`` (K,) send or ask for."""
+    def add(self, direction: str, toward: str, payload: Payload, who: Mask) -> None:
+        """Note a payload that the devices in ``who`` (K,) send or ask for.
+
+        ``direction`` and ``toward`` are those of its rows in the transfers table.
+        """
         if not np.count_nonzero(who):
             return
         (_, size), (first, last) = _range(payload.bytes, who), _range(payload.version, who)
-        seen = self._seen.get((direction, payload.name))
+        key = direction, toward, payload.name
+        seen = self._seen.get(key)
         if seen is None:
             seen = _Seen(float(size), payload.tensors, int(first), int(last))
-            self._seen[direction, payload.name] = seen
+            self._seen[key] = seen
         if size > seen.bytes:
             seen.bytes, seen.tensors = float(size), payload.tensors
         seen.first_version = min(seen.first_version, int(first))
         seen.last_version = max(seen.last_version, int(last))
 
     def listed(self) -> list[dict[str, Any]]:
-        """Return them as JSON, uplinks first, by name."""
-        keys = sorted(self._seen, key=lambda key: (DIRECTIONS.index(key[0]), key[1]))
+        """Return them as JSON, uplinks first, by name; where it is equal, the clients' first."""
+        by_name = sorted(self._seen, key=lambda key: (DIRECTIONS.index(key[0]), key[2], key[1]))
         return [
-            {"direction": direction, "payload": name, **asdict(self._seen[direction, name])}
-            for direction, name in keys
+            {
+                "direction": direction,
+                "toward": toward,
+                "payload": name,
+                **asdict(self._seen[direction, toward, name]),
+            }
+            for direction, toward, name in by_name
         ]
 
 

@@ -8,7 +8,7 @@ that the order of rows that tie, which is that in which they were written, does 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
+from sim.directions import Topology, Way, way_of_leg
 from sim.links.sharing import everywhere
 from sim.trace.arrow import Coded
 from sim.trace.recorder import Trace
@@ -23,12 +24,7 @@ from sim.trace.recorder import Trace
 OUTCOMES = ("delivered", "carried", "dropped")
 DELIVERED, CARRIED, DROPPED = range(3)
 
-VERBS = {"uplink": "upload", "downlink": "download"}
-TOWARD = {"uplink": "server", "downlink": "client"}
-TURNED = {"uplink": "downlink", "downlink": "uplink"}
-RELAYED = {"uplink": "isl", "downlink": "isl"}
-"""Directions by geometry where satellites are the clients. In a run, a leg's uplink is the way to
-the server; in tables, it is the way from the ground to space."""
+VERBS = {Way.TO_SERVER: "upload", Way.TO_CLIENT: "download"}
 
 LEGS = 1000
 """Records of which rows are made together, at most."""
@@ -39,8 +35,9 @@ ROWS = 1 << 16
 class Moved(NamedTuple):
     """What the devices in ``who`` (K,) moved of a payload in a contact, until it was there.
 
-    ``outcome`` is that of each, or of all. The record was written at ``now_s``. A neglected link
-    takes no time: all of it is there ``at_once``.
+    ``direction`` is that of the leg, whose uplink goes to the server. ``outcome`` is that of each,
+    or of all. The record was written at ``now_s``. A neglected link takes no time: all of it is
+    there ``at_once``.
     """
 
     cluster: str
@@ -91,7 +88,8 @@ Edge = tuple[float, str, str, int, str]
 class MovedRows:
     """Rows of transfers, and the record (``leg``) and ``device`` that each is of.
 
-    ``first`` says where the rows of each record begin; the last one is how many there are.
+    ``first`` says where the rows of each record begin; the last one is how many there are. The
+    ``directions`` of the records are those of the transfers table.
     """
 
     legs: Sequence[Moved]
@@ -104,9 +102,10 @@ class MovedRows:
     end_s: Floats
     outcome: Ints
     first: Ints
+    directions: Sequence[str]
 
     @classmethod
-    def of(cls, legs: Sequence[Moved]) -> MovedRows:
+    def of(cls, legs: Sequence[Moved], topology: Topology) -> MovedRows:
         """Rows of records, one behind the other."""
         leg, device, some = _devices(legs)
         version, size, moved, start_s, end_s = (_joined(legs, n)[some] for n in range(5, 10))
@@ -117,7 +116,10 @@ class MovedRows:
             each = zip(codes, legs, strict=True)
             outcome = np.concatenate([np.broadcast_to(c, r.who.shape) for c, r in each])[some]
         first = np.searchsorted(leg, np.arange(len(legs) + 1))
-        return cls(legs, leg, device, version, size, moved, start_s, end_s, outcome, first)
+        directions = [topology.direction(way_of_leg(record.direction)) for record in legs]
+        return cls(
+            legs, leg, device, version, size, moved, start_s, end_s, outcome, first, directions
+        )
 
     def of_leg(self, values: Sequence[Any]) -> np.ndarray:
         """A value of each record, for each of its rows."""
@@ -134,9 +136,9 @@ class MovedRows:
 
     def named(self, row: int) -> str:
         """Say which transfer a row is of."""
-        leg = self.legs[self.leg[row]]
+        leg, direction = self.legs[self.leg[row]], self.directions[self.leg[row]]
         return (
-            f"{leg.direction} of {leg.payload} by device {self.device[row]} of {leg.cluster} at "
+            f"{direction} of {leg.payload} by device {self.device[row]} of {leg.cluster} at "
             f"{self.start_s[row]:.3f} s to {self.end_s[row]:.3f} s"
         )
 
@@ -200,14 +202,14 @@ class LegLog:
     """Records of a run's legs, until rows are made of them and added to ``trace``.
 
     ``watch`` is called with each block of rows when all of it is in the trace. ``transfers`` counts
-    the records of transfers so far. ``by_geometry`` says what directions are called in tables.
+    the records of transfers so far. ``topology`` says which directions these have in tables.
     """
 
-    def __init__(self, trace: Trace, by_geometry: Mapping[str, str] | None = None) -> None:
+    def __init__(self, trace: Trace, topology: Topology = Topology.GROUND_CLIENTS) -> None:
         self.watch: Watch | None = None
         self.transfers = 0
         self._trace = trace
-        self._by_geometry = by_geometry or {}
+        self._topology = topology
         self._records: list[Record] = []
         self._contacts: list[Edge] = []
         self._devices = 0
@@ -238,7 +240,7 @@ class LegLog:
         # Rows of one block all have a contact, or none.
         kinds = ([t for t in trained if (t.contact_id is None) is gap] for gap in (False, True))
         block = Block(
-            MovedRows.of(moved) if moved else None,
+            MovedRows.of(moved, self._topology) if moved else None,
             [TrainedRows.of(some) for some in kinds if some],
             [record for record in records if isinstance(record, Dropped)],
             contacts,
@@ -264,15 +266,14 @@ class LegLog:
             "contact_id": rows.of_leg([leg.contact_id for leg in rows.legs]),
             "version": rows.version,
         }
-        payload, ways = rows.text("payload"), rows.text("direction")
-        by_geometry = [self._by_geometry.get(way, way) for way in ways.words]
+        payload, ways = rows.text("payload"), [way_of_leg(leg.direction) for leg in rows.legs]
         add = self._trace.add_block
         add(
             "transfers",
             len(rows.leg),
             "moved",
-            direction=Coded(ways.codes, by_geometry),
-            toward=Coded(ways.codes, [TOWARD[way] for way in ways.words]),
+            direction=_text(rows.directions, rows.leg),
+            toward=_text(ways, rows.leg),
             payload=payload,
             payload_bytes=rows.size,
             delivered_bytes=rows.bytes,
@@ -283,7 +284,7 @@ class LegLog:
         )
         ended = [f"{word} {outcome}" for word in payload.words for outcome in OUTCOMES]
         details = Coded(payload.codes * len(OUTCOMES) + rows.outcome, ended)
-        verbs = [VERBS[leg.direction] for leg in rows.legs]
+        verbs = [VERBS[way] for way in ways]
         edges = ("start", rows.start_s, payload), ("end", rows.end_s, details)
         for edge, time_s, detail in edges:
             kind = _text((f"{verb}_{edge}" for verb in verbs), rows.leg)

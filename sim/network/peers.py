@@ -14,6 +14,7 @@ from learning.requests.cluster import Cluster, Cost, Floats, Mask
 from learning.requests.peers import SERVER, Arrival, Compute, Node, Send
 from sim.clock import Clock
 from sim.devices.devices import Devices
+from sim.directions import TOWARD_PEER
 from sim.errors import SimulationError
 from sim.network.chains import ServiceLink
 from sim.network.event_rows import Rows
@@ -79,11 +80,11 @@ class Peers:
         if SERVER in (send.source, send.target):
             return (yield from self.relay.send(send))
         if links is not None and links.exists(send.source, send.target):
-            self._payloads.add("sidelink", send.payload, np.ones(1, bool))
+            self._payloads.add("sidelink", TOWARD_PEER, send.payload, np.ones(1, bool))
             over = links.openings(send.source, send.target)
             return (yield from self.queues.send(send, over, "sidelink"))
         if isls is not None and isls.windows(source, target).size:
-            self._payloads.add("isl", send.payload, np.ones(1, bool))
+            self._payloads.add("isl", TOWARD_PEER, send.payload, np.ones(1, bool))
             over = isls.openings(source, target, self._clock.now)
             return (yield from self.queues.send(send, over, "isl"))
         why = self.relay.unreachable(source, target)

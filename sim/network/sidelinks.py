@@ -13,12 +13,12 @@ import simpy
 
 from learning.requests.peers import Arrival, Node, Send
 from sim.clock import Clock
+from sim.directions import DIRECTIONS
 from sim.links.sidelinks import Opening, Sidelinks
 from sim.network.chains import ServiceLink
 from sim.network.event_rows import Rows
 from sim.network.ledger import Account
 from sim.plan.isl import IslPlan
-from sim.trace.schema import DIRECTIONS
 
 
 class Part(NamedTuple):
@@ -147,6 +147,10 @@ class SidelinkQueues:
         """Write what is still under way as far as it got by ``end_s``, when the run has ended."""
         for message in self._under_way:
             self._book(message, message.parts[message.booked], end_s, "carried")
+
+    def accounts_in(self, direction: str) -> list[Account]:
+        """Return the account of the messages in one direction."""
+        return [self.accounts[direction]]
 
     def open_bytes(self, direction: str) -> tuple[float, float]:
         """Sizes of the messages under way, and what is booked as sent of them, all together."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from learning.requests.cluster import Cost, Download, Floats, Ints, Mask, Train, Upload
 from sim.devices.faults import Presence
+from sim.directions import way_of_leg
 from sim.errors import SimulationError
 from sim.links.beam import SessionBeam
 from sim.links.sharing import Carried, everywhere
@@ -212,7 +213,7 @@ def everybody(who: Mask | None, k: int) -> Mask:
 
 
 def direction_of(step: Upload | Download) -> str:
-    """Return ``uplink`` or ``downlink``."""
+    """Return the direction of a leg: ``uplink`` to the server, ``downlink`` to the clients."""
     return "uplink" if isinstance(step, Upload) else "downlink"
 
 
@@ -222,8 +223,9 @@ def check_names(steps: Sequence[Step]) -> None:
     for direction, name in sent:
         if sent.count((direction, name)) > 1:
             raise SimulationError(
-                f"a chain has two {direction} transfers of payload {name!r}; give them two names, "
-                "or ask for the second one in a request of its own"
+                f"a chain has two transfers of payload {name!r} to the "
+                f"{way_of_leg(direction)}; give them two names, or ask for the second one in a "
+                "request of its own"
             )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from learning.requests.cluster import Floats, Ints
+from sim.directions import Way
 from sim.plan.contacts import ContactColumns
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
@@ -21,16 +22,17 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     of the carrier over the cluster's centre, ``residual_doppler_hz`` what is left for the worst
     device where the centre's is compensated; null without geometry. In a constellation most
     contacts are not served, and their links not worth computing: all three are null. With
-    satellites as clients, or planes of them, ``station`` names the access point.
+    satellites as clients, or planes of them, ``station`` names the access point. The capacity is
+    toward the server whoever that is: ``capacity_direction`` is its direction by geometry.
     """
     contacts = plan.contacts
     served = contacts.served & (contacts.start_s < end_s)
     part = served & ((contacts.start_s > contacts.rise_s) | contacts.cut_short)
     # In a constellation the links of what is not served are not worth computing.
-    known = served if plan.turned else contacts.served | (not plan.constellation)
+    known = served if plan.topology.clients_fly else contacts.served | (not plan.constellation)
     capacity, shift_hz, residual_hz = _links(contacts, np.flatnonzero(known), part)
     flying, known_ids = contacts.satellite, [norad_id or 0 for _, norad_id in contacts.satellites]
-    if plan.turned:
+    if plan.topology.clients_fly:
         assert contacts.flying is not None  # who flies is a client
         flying, sky = contacts.flying, {} if plan.sky is None else plan.sky.satellites
         known_ids = [sky[name].norad_id if sky else 0 for name in contacts.fleet]
@@ -38,12 +40,14 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     range_km, satellite = contacts.min_slant_range_km, contacts.satellite
     server = coded_text(satellite, [name for name, _ in contacts.satellites])
     client = coded_text(contacts.cluster, [cluster.name for cluster in contacts.clusters])
+    to_server = plan.topology.direction(Way.TO_SERVER)
     columns = {
         "contact_id": array(np.arange(len(contacts))),
-        "satellite": coded_text(flying, contacts.fleet) if plan.turned else server,
+        "satellite": coded_text(flying, contacts.fleet) if plan.topology.clients_fly else server,
         "norad_id": array(norad_ids, norad_ids == 0),
         "cluster": client,
-        "station": server if plan.turned else pa.nulls(len(contacts), TEXT),
+        "capacity_direction": coded_text(np.zeros(len(contacts), np.int64), [to_server]),
+        "station": server if plan.topology.clients_fly else pa.nulls(len(contacts), TEXT),
         "rise_utc": array(utc(plan.start, contacts.rise_s)),
         "culminate_utc": array(utc(plan.start, contacts.culminate_s)),
         "set_utc": array(utc(plan.start, contacts.set_s)),

@@ -21,6 +21,7 @@ from scenarios import Scenario
 from sim.devices.faults import Faults, FaultsUntilFork, faults_of, outages_of
 from sim.devices.satellites import relay_of
 from sim.devices.sites import antennas_of, clusters_of, device_sites, distance_km
+from sim.directions import Topology
 from sim.errors import InputError
 from sim.formatting import data_size
 from sim.links.beam import PassFigures, Radios, bare_links, fixed_rate_bps, is_steady
@@ -158,10 +159,10 @@ class Plan:
 
     ``doubts`` are lines for the user on what may be wrong with the contacts. What one satellite
     received the others know ``sync_delay_s`` later. A ``constellation`` serves with any of its
-    satellites. Where ``turned``, stations serve, and what contacts call a satellite is one of
-    them; where ``relayed``, one satellite serves the others, over links between them. ``sky`` is
-    None where there is no geometry, ``faults`` where nothing can fail, ``isls`` where satellites
-    do not talk to each other.
+    satellites. Where the clients of the ``topology`` fly, what contacts call a satellite is one of
+    the stations, or the satellite that serves the others over links between them. ``sky`` is None
+    where there is no geometry, ``faults`` where nothing can fail, ``isls`` where satellites do not
+    talk to each other.
     """
 
     start: datetime
@@ -171,8 +172,7 @@ class Plan:
     doubts: tuple[str, ...] = ()
     sync_delay_s: float = 0.0
     constellation: bool = False
-    turned: bool = False
-    relayed: bool = False
+    topology: Topology = Topology.GROUND_CLIENTS
     sky: Sky | None = None
     faults: Faults | None = None
     isls: IslPlan | None = None
@@ -240,8 +240,7 @@ def make_plan(
         (*view.doubts, *link_doubts(scenario, view, radios, places)),
         sync_delay_s=getattr(source, "sync_delay_s", None) or 0.0,
         constellation=constellation,
-        turned=view.turned,
-        relayed=view.relayed,
+        topology=view.topology,
         sky=sky,
         faults=faults_of(scenario, clusters, outages, view.span_s, before),
         isls=isls,

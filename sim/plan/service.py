@@ -14,6 +14,7 @@ import orbit
 from learning.requests.cluster import Floats, Ints
 from orbit.windows import groups
 from sim.devices.faults import Intervals
+from sim.directions import Topology
 from sim.errors import InputError
 
 
@@ -50,6 +51,13 @@ class Passes:
     def relayed(self) -> bool:
         """Whether one satellite serves the others, over links between them."""
         return self.turned and bool(self.satellites) and not self.places
+
+    @property
+    def topology(self) -> Topology:
+        """Where clients and their server are."""
+        if self.relayed:
+            return Topology.SATELLITE_SERVER
+        return Topology.SATELLITE_CLIENTS if self.turned else Topology.GROUND_CLIENTS
 
     @property
     def ends(self) -> tuple[Ints, Ints]:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from sim.analysis import spans
 from sim.analysis.rounds import client_word
 from sim.analysis.spans import Spans
+from sim.directions import DIRECTION_NAMES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,11 +21,7 @@ KINDS = {
     "view": "in view",
     "served": "served",
     "training": "training",
-    "uplink": "uplink",
-    "downlink": "downlink",
-    "sidelink": "sidelink",
-    "isl": "ISL",
-}
+} | DIRECTION_NAMES
 """Kinds of bars in the order in which they are drawn, and what they are called."""
 MOST_BARS = 100_000
 """Bars that a page carries; beyond, those of a lane that lie close together are joined."""

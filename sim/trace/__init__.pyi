@@ -7,7 +7,6 @@ from .digest import digests as digests
 from .recorder import Trace as Trace
 from .schema import APPENDED as APPENDED
 from .schema import COLUMNS as COLUMNS
-from .schema import DIRECTIONS as DIRECTIONS
 from .schema import OPTIONAL as OPTIONAL
 from .tables import LARGE as LARGE
 from .tables import Tables as Tables

@@ -7,9 +7,6 @@ import yaml
 
 from sim.files import packaged
 
-DIRECTIONS = ("uplink", "downlink", "sidelink", "isl")
-
-
 FLOAT, INT, TEXT, FLAG = pa.float64(), pa.int64(), pa.string(), pa.bool_()
 TIME = pa.timestamp("us", tz="UTC")
 TYPES = {"float": FLOAT, "int": INT, "text": TEXT, "flag": FLAG, "time": TIME}

@@ -4,6 +4,7 @@ import pyarrow as pa
 
 from sim.checks.invariants import Invariants
 from sim.checks.staleness import WAITING, Versions
+from sim.directions import Topology
 from sim.engine import memory as limits
 from sim.engine.journal import Journal, checksum
 from sim.engine.memory import counts_of, end_of

@@ -14,7 +14,7 @@ from sim.execution.result import compare, spent_text
 from sim.export.czml import ephemerides
 from sim.export.formats import export
 from sim.export.perfetto import MARKS, lanes_of
-from sim.formatting import as_yaml, seconds, some
+from sim.formatting import as_yaml, data_size, seconds, some
 from sim.plots import accuracy as comparison
 from sim.plots.canvas import COLOURS, name
 from sim.plots.ground_map import broken, circle, east, reach

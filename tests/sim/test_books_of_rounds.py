@@ -7,7 +7,7 @@ import sim
 from channel import LinkCurve
 from tests.kit.learning import Cluster, Update
 from tests.kit.network import build
-from tests.kit.records import WAITING, Moved, MovedRows, Versions
+from tests.kit.records import WAITING, Moved, MovedRows, Topology, Versions
 from tests.kit.small import slots
 from tests.kit.talk import contact, talk, upload
 
@@ -53,7 +53,8 @@ def test_more_versions_than_are_remembered_are_no_reason_to_stop():
         """Device k moves a payload of version k."""
         who, device, size = np.ones(count, bool), np.arange(count), np.full(count, 10.0)
         what, times = ("c", 0, direction, "update"), (np.zeros(count), np.ones(count))
-        versions.moved(MovedRows.of([Moved(*what, who, device, size, size, *times, 0, 1.0)]), 0)
+        moved = Moved(*what, who, device, size, size, *times, 0, 1.0)
+        versions.moved(MovedRows.of([moved], Topology.GROUND_CLIENTS), 0)
 
     assert WAITING < 400
     uploaded(400, "downlink")

@@ -141,8 +141,8 @@ def forgetful(honest, self, direction, name):
 @swap(Ledger, "settle")
 def cooked(honest, self, *given):
     given_up = honest(self, *given)
-    self.accounts["uplink"].sent += 1.0
-    self.accounts["uplink"].sent_in_vain += 1.0
+    self.accounts["server"].sent += 1.0
+    self.accounts["server"].sent_in_vain += 1.0
     return given_up
 
 
@@ -200,6 +200,7 @@ class Below(seam.FedBuff):
         return seam.Note("aggregate", self.version, "less and less")
 
 
+ELSEWHERE = {"uplink": "downlink", "downlink": "uplink", "sidelink": "isl", "isl": "sidelink"}
 HERE = {"latitude_deg": 60.0, "longitude_deg": 20.0}
 CLOCK, BYTES = "clock monotone", "bytes conserved"
 INSIDE, GATE = "no transfer outside its contact", "no transfer below its gate"
@@ -217,6 +218,8 @@ TAMPERED = [
     (legs(lambda leg: {"bytes": leg.bytes / 2}, direction="downlink"), OFTEN,
      BYTES, "downlink of .*and is delivered"),
     (forgetful, merged(FLOWN, {"stop": {"days": 3}, "link": fixed(uplink=5e-6)}), BYTES, ""),
+    (swap(Ledger, "accounts_in")(lambda honest, self, there: honest(self, ELSEWHERE[there])), OFTEN,
+     BYTES, "uplink sent .* but the rows have .*downlink sent"),
     (cooked, OFTEN, BYTES, "the bytes of the run do not add up: uplink.*but the rows have"),
     (legs(lambda leg: {"start_s": leg.start_s - 100.0}, direction="uplink"), FLOWN, INSIDE,
      "uplink of experts:0.* by device 0 of .*, contact 0 is "),

@@ -15,11 +15,12 @@ from tests.kit.results import summary_text
 def test_a_payload_has_its_largest_size_and_all_its_versions():
     large = (TensorSize("a", (3, 2), "float32", 24), TensorSize("b", (1,), "float32", 4))
     everybody, first, listed = np.ones(2, bool), np.array([True, False]), PayloadList()
-    listed.add("uplink", Payload("x", 4.0, np.array([5, 9]), large[1:]), first)
-    listed.add("downlink", Payload("a", 8.0, 1), everybody)
-    listed.add("uplink", Payload("x", np.array([28.0, 28.0]), np.array([7, 6]), large), everybody)
-    listed.add("uplink", Payload("never", 28.0, 1), np.zeros(2, bool))
-    listed.add("uplink", Payload("e", 1.0, 3), everybody)
+    listed.add("uplink", "server", Payload("x", 4.0, np.array([5, 9]), large[1:]), first)
+    listed.add("downlink", "client", Payload("a", 8.0, 1), everybody)
+    again = Payload("x", np.array([28.0, 28.0]), np.array([7, 6]), large)
+    listed.add("uplink", "server", again, everybody)
+    listed.add("uplink", "server", Payload("never", 28.0, 1), np.zeros(2, bool))
+    listed.add("uplink", "server", Payload("e", 1.0, 3), everybody)
     rows = json.loads(json.dumps(listed.listed()))
     places = [(row["direction"], row["payload"]) for row in rows]
     assert places == [("uplink", "e"), ("uplink", "x"), ("downlink", "a")]

@@ -14,7 +14,15 @@ import sim
 from sim.trace import COLUMNS, Coded, Tables, Trace, array, digests, write_table
 from tests.kit.folders import cut, limited
 from tests.kit.network import BuildSequence, Run, build
-from tests.kit.records import BLOCK, KINDS, TOLERANCE, cut_lines, write_tables, wrong_sums
+from tests.kit.records import (
+    BLOCK,
+    KINDS,
+    TOLERANCE,
+    Topology,
+    cut_lines,
+    write_tables,
+    wrong_sums,
+)
 from tests.kit.small import fixed, orbit, slots
 
 WORDS = ("delivered", "carried", "dropped")
@@ -196,6 +204,7 @@ ONE_TRANSFER = {
     "cluster": st.sampled_from(["a", "b"]),
     "device": st.integers(0, 1),
     "direction": st.sampled_from(["uplink", "downlink"]),
+    "toward": st.sampled_from(["server", "client"]),
     "payload": st.sampled_from(["gate", "model"]),
     "version": st.integers(0, 1),
     "contact_id": st.integers(0, 3),
@@ -226,9 +235,21 @@ def test_sums_of_payloads_are_those_of_a_loop(rows):
     assert (f"{wrong - 3} more delivered payloads" in said[-1]) if wrong > 3 else len(said) == wrong
 
 
-@given(ROWS, st.lists(st.integers(0, 2), min_size=4, max_size=4), st.integers(1, 40))
+RECEIVERS = {
+    Topology.GROUND_CLIENTS: ("to the server (uplink)", "to the clients (downlink)"),
+    Topology.SATELLITE_CLIENTS: ("to the server (downlink)", "to the clients (uplink)"),
+    Topology.SATELLITE_SERVER: ("to the server (ISL)", "to the clients (ISL)"),
+}
+
+
+@given(
+    ROWS,
+    st.lists(st.integers(0, 2), min_size=4, max_size=4),
+    st.integers(1, 40),
+    st.sampled_from(Topology),
+)
 @settings(max_examples=50)  # most payloads of a direction must be cut in some
-def test_cut_payloads_are_those_of_a_loop(tmp_path_factory, rows, sessions, together):
+def test_cut_payloads_are_those_of_a_loop(tmp_path_factory, rows, sessions, together, topology):
     """Contacts of ten seconds, one after the other; rows in groups of a file."""
     rows.sort(key=lambda row: row["contact_id"])
     for row in rows:
@@ -237,21 +258,21 @@ def test_cut_payloads_are_those_of_a_loop(tmp_path_factory, rows, sessions, toge
     over_s = np.array([10.0 * last[number] + 9.0 for number in sessions])
     contacts = SimpleNamespace(session=np.array(sessions), session_end_s=over_s)
     expected = []
-    for direction in ("uplink", "downlink"):
+    for toward, words in zip(("server", "client"), RECEIVERS[topology], strict=True):
         through = {}
         for row in rows:
-            if row["direction"] == direction:
+            if row["toward"] == toward:
                 what = (row[k] for k in ("cluster", "device", "payload", "version"))
                 offer = (*what, sessions[row["contact_id"]])
                 through[offer] = through.get(offer, False) or row["outcome"] == "delivered"
         missed = sum(not done for done in through.values())
         if missed > len(through) / 2:
-            expected.append(f"{missed} of {len(through)} {direction} transfers were cut")
+            expected.append(f"{missed} of {len(through)} transfers {words} were cut")
     table, filed = transfers(rows), Tables()
     filed.files["transfers"] = tmp_path_factory.mktemp("groups") / "transfers.parquet"
     with limited(rows_of_a_group=together):
         write_table(filed.files["transfers"], {f.name: f.type for f in table.schema}, [table])
-    said = cut_lines(filed, SimpleNamespace(contacts=contacts))
+    said = cut_lines(filed, SimpleNamespace(contacts=contacts, topology=topology))
     assert [line.split(" by the end of")[0] for line in said] == expected
 
 

@@ -1,0 +1,96 @@
+"""A direction is that of the transfers table, wherever a run, or what is said of one, names it."""
+
+import json
+import re
+
+import pytest
+import yaml
+
+import scenarios
+import sim
+from tests.kit.results import data_size
+from tests.sim.test_roles import IN_ORBIT, RELAYED, WALKER
+
+NEEDS_FILES = {"nmoe-cifar10", "paper-exp1-gpu", "paper-exp2-cifar"}
+"""Shipped scenarios that a user has to bring data or weights for."""
+SHIPPED = [name for name in scenarios.shipped() if name not in NEEDS_FILES]
+IRIDIUM = scenarios.shipped_path("iridium-isl").parent / "iridium-next.tle"
+INSTEAD = {
+    "doves": {"orbit.path": str(IRIDIUM), "stop.days": 0.1},
+    "flystack": {"stop.days": 0.2},
+    "flystack-isl": {"stop.days": 0.1},
+    "iridium-isl": {"stop.days": 0.1},
+    "quickstart-8b": {"learning.sized_as": None},
+}
+"""What a short timing-only run has in place of files, and of what is for training alone."""
+NAMES = {"isl": "ISL"}
+"""What directions are called in text, where that is not the word of the table."""
+OWN = {
+    "windows": IN_ORBIT,
+    "planes": WALKER | {"roles": {"server": "stations", "clients": "planes"}},
+    "relay": RELAYED,
+}
+
+
+@pytest.fixture(scope="module", params=[*SHIPPED, *OWN])
+def run(request, tmp_path_factory):
+    """A run, its folder, a file of its scenario, and what directions its roles make of `toward`."""
+    place = tmp_path_factory.mktemp("run")
+    if request.param in OWN:
+        scenario = scenarios.from_dict(OWN[request.param])
+    else:
+        short = {"learning.train": False, "stop.days": 0.5} | INSTEAD.get(request.param, {})
+        scenario = scenarios.load(request.param, short)
+    result, file = sim.run(scenario, place / "run"), place / "mine.yaml"
+    file.write_text(yaml.safe_dump(result.manifest["scenario"]))
+    return result, place / "run", file, by_geometry(scenario.roles)
+
+
+def by_geometry(roles):
+    if roles.clients == "devices":
+        return {"server": "uplink", "client": "downlink"}
+    if roles.server == "stations":
+        return {"server": "downlink", "client": "uplink"}
+    return {"server": "isl", "client": "isl"}
+
+
+def test_a_run_folder_has_the_directions_of_its_transfers(run):
+    result, folder, _, expected = run
+    moved = result.transfers
+    with_server, with_peers = moved[moved.toward != "peer"], moved[moved.toward == "peer"]
+    assert (with_server.direction == with_server.toward.map(expected)).all()
+    assert set(with_peers.direction) <= {"sidelink", "isl"}
+    for direction, account in result.manifest["books"].items():
+        rows = moved[moved.direction == direction]
+        whole = rows[rows.outcome == "delivered"]
+        assert account["sent_bytes"] == pytest.approx(rows.delivered_bytes.sum(), rel=1e-12)
+        assert account["delivered_bytes"] == pytest.approx(whole.payload_bytes.sum(), rel=1e-12)
+    listed = json.loads((folder / "model" / "payloads.json").read_text())
+    largest = {(row["direction"], row["toward"], row["payload"]): row["bytes"] for row in listed}
+    assert len(largest) == len(listed)
+    for key, rows in moved.groupby(["direction", "toward", "payload"]):
+        assert largest[key] >= rows.payload_bytes.max()
+    assert all(direction == expected.get(to, direction) for direction, to, _ in largest)
+    assert (result.contacts.capacity_direction == expected["server"]).all()
+
+
+def test_what_is_shown_has_the_directions_of_the_transfers(run, leomix):
+    result, folder, file, expected = run
+    moved = result.transfers
+    shown = dict(re.findall(r"^(\S+) +(.*)$", leomix("show", folder).out, re.M))
+    for direction, rows in moved.groupby("direction"):
+        name = NAMES.get(direction, direction)
+        assert shown[name] == data_size(rows.delivered_bytes.sum())
+    validated = leomix("validate", file)
+    assert validated.status == 0, validated.err
+    said = re.findall(
+        r"carries \S+ \S+ to the (server|clients) \((\w+)\).*: (.*)$", validated.out, re.M
+    )
+    for receivers, direction, fits in said:
+        toward = receivers.removesuffix("s")
+        assert direction == NAMES.get(expected[toward], expected[toward])
+        # One model in one piece: all that goes this way has the size that is said.
+        for size in re.findall(r"the model \((.*?)\)", fits):
+            rows = moved[moved.toward == toward]
+            assert {data_size(each) for each in rows.payload_bytes} <= {size}
+    assert {receivers for receivers, *_ in said} >= {"server"}
