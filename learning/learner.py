@@ -53,7 +53,7 @@ EVALUATE = Operation("learning.training.evaluation:evaluate", 2)
 
 
 @dataclass(frozen=True, eq=False)
-class Aggregated:
+class UpdatesUsed:
     """What a server uses of the devices ``who`` (K,) of a cluster: a row of ``updates`` for each.
 
     ``version`` (K,) is the server's that each stems from, ``contact_id`` (K,) the contact in which
@@ -100,7 +100,7 @@ class Learner:
         self.trains = train
         self.corruption = CorruptUpdates()
         self.metrics: tuple[str, ...] = ()
-        self.on_aggregation: Callable[[Aggregated], None] = lambda aggregated: None
+        self.on_aggregation: Callable[[UpdatesUsed], None] = lambda used: None
         self.architecture: Architecture = architecture(self.sized_by)
         self._shared_files: Fingerprints | None = None
         self._cut: WeakKeyDictionary[Handle, dict[int, Handle]] = WeakKeyDictionary()

@@ -26,7 +26,7 @@ from learning.config import LearningConfig, ModelConfig
 from learning.data.table import HUB
 from learning.files import files_under
 from learning.requests.cluster import Cost
-from learning.requests.event_details import parts_named
+from learning.requests.facts import parts_named
 from learning.requests.payload import TensorSize
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from learning.requests.cluster import (
     Upload,
     Work,
 )
-from learning.requests.event_details import parts_named
+from learning.requests.facts import parts_named
 from learning.requests.payload import Payload
 from learning.values.lazy import Handle, Operation
 

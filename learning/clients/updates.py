@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from learning.learner import Aggregated, Learner
-from learning.requests.cluster import Floats, Ints, Mask, Measure, Note, Request
-from learning.requests.event_details import described, fault, update_refused
+from learning.learner import Learner, UpdatesUsed
+from learning.requests.cluster import Floats, Ints, Mask, Measure, Request
+from learning.requests.facts import Cause, Note, Range, injected_text, update_refused
 from learning.values.lazy import Handle, Operation
 
 CORRUPT = Operation("learning.training.guards:corrupt")
@@ -65,10 +65,14 @@ class Update:
         """Return how many versions behind the server each of the devices in it is."""
         return server_version - self.version[self.who]
 
-    def staleness(self, server_version: int) -> str:
-        """Describe how old it is, in the server's versions and in local rounds."""
-        behind, rounds = self.behind(server_version), self.rounds[self.who]
-        return f"{described('staleness', behind)} {described('rounds', rounds)}"
+    def staleness(self, server_version: int) -> Range:
+        """Return how old it is at least and at most, in the server's versions."""
+        return Range.of(self.behind(server_version))
+
+    @property
+    def rounds_held(self) -> Range:
+        """How many local rounds it holds of one device, at least and at most."""
+        return Range.of(self.rounds[self.who])
 
     def weights(self, samples: Mapping[str, Ints], scale: float | Floats = 1.0) -> Floats:
         """Return ``scale n_k / n_c`` (K,), from the ``samples`` (K,) of each cluster's devices.
@@ -99,7 +103,7 @@ def merge(
     """
     sent = update.sent
     learner.on_aggregation(
-        Aggregated(
+        UpdatesUsed(
             update.cluster,
             sent.name,
             update.who,
@@ -163,11 +167,13 @@ def refuse_broken(
         return done
     known: list[int] = [] if corrupted is None else np.flatnonzero(corrupted).tolist()
     for device in known:
-        yield Note("fault", detail=fault("updates that were not finite", device))
+        yield Note("fault", detail=injected_text(Cause.SPOILT, device), cause=Cause.SPOILT)
     found = yield Measure("not finite", lambda: learner.not_finite(offered), known)
     refused = [device for device in found if done[device]]
     for device in refused:
-        yield Note("drop", detail=update_refused(device, spoilt=device in known))
+        spoilt = device in known
+        cause = None if spoilt else Cause.NOT_FINITE
+        yield Note("drop", detail=update_refused(device, spoilt), cause=cause)
     kept = done.copy()
     kept[refused] = False
     return kept

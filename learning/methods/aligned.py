@@ -40,9 +40,9 @@ from learning.requests.cluster import (
     Ints,
     Mask,
     Measure,
-    Note,
     Request,
 )
+from learning.requests.facts import Note
 from learning.rng import stream
 from learning.values.lazy import Operation
 

@@ -18,8 +18,8 @@ from learning.clients.updates import Update, Weighted
 from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.fedprox import Proximal
 from learning.methods.options import CHECKED, option
-from learning.requests.cluster import Cluster, Floats, Ints, Note
-from learning.requests.event_details import described
+from learning.requests.cluster import Cluster, Floats, Ints
+from learning.requests.facts import Aggregated, Range
 
 USED = {"constant": (), "polynomial": ("staleness_a",), "hinge": ("staleness_a", "staleness_b")}
 """The numbers that each staleness function has."""
@@ -108,7 +108,7 @@ class Asynchronous(GlobalModelMethod):
             updates, self.buffer = self.buffer, []
             yield self.aggregate(updates)
 
-    def aggregate(self, updates: list[Update]) -> Note:
+    def aggregate(self, updates: list[Update]) -> Aggregated:
         """Add the buffered updates to the server's model by their weights and note it.
 
         The server's version does not change while the buffer fills, so that the staleness of an
@@ -118,9 +118,13 @@ class Asynchronous(GlobalModelMethod):
         weighted = self.weighted(updates)
         self.weights = self.server_step(weighted)
         self.aggregated(self.experts, self.changes_in(updates))
-        parts = self.learner.architecture.named(self.experts, gate=True)
-        counts = f"devices:{len(stale)} updates:{len(updates)} {described('staleness', stale)}"
-        return Note("aggregate", self.version, f"{parts} {counts}")
+        return Aggregated(
+            self.version,
+            self.learner.architecture.named(self.experts, gate=True),
+            devices=len(stale),
+            updates=len(updates),
+            staleness=Range.of(stale),
+        )
 
     def weighted(self, updates: list[Update]) -> list[Weighted]:
         """Return ``step_size`` times the mean of updates, each divided for its staleness."""

@@ -24,11 +24,11 @@ from learning.requests.cluster import (
     Ints,
     Mask,
     Measure,
-    Note,
     Quorum,
     Request,
     Work,
 )
+from learning.requests.facts import Aggregated, Share
 from learning.requests.payload import Payload
 from learning.values.lazy import OURS, Handle, Operation
 
@@ -66,14 +66,14 @@ class Method(ABC):
     This one learns nothing, and counts what it hears:
 
     >>> import learning, scenarios, sim
-    >>> from learning.requests import NextContact, Note, Payload, Upload
+    >>> from learning.requests import Aggregated, NextContact, Payload, Upload
     >>> @learning.register("counting")
     ... class Counting(learning.Method):
     ...     def cluster(self, me):
     ...         while (yield NextContact()):
     ...             receipt = yield Upload(Payload("hello", bytes=1e6, version=self.version))
     ...             self.version += 1
-    ...             yield Note("aggregate", self.version, f"{receipt.done.sum()} of {me.devices}")
+    ...             yield Aggregated(self.version, f"{receipt.done.sum()} of {me.devices}")
     ...
     ...     def model(self):
     ...         return self.learner.start()
@@ -261,11 +261,16 @@ class GlobalModelMethod(Method):
         """Take an update, if one has arrived: move the model, and count and note a version."""
         if update is None:
             return
-        stale = update.staleness(self.version)
+        staleness = update.staleness(self.version)
         self.weights = self.server_step([(update, 1.0)])
         self.aggregated(update.sent.experts, self.changes_in([update]))
-        devices = f"devices:{int(update.who.sum())}/{len(update.who)}"
-        yield Note("aggregate", self.version, f"{update.sent.name} {devices} {stale}")
+        yield Aggregated(
+            self.version,
+            update.sent.name,
+            devices=Share(int(update.who.sum()), len(update.who)),
+            staleness=staleness,
+            rounds=update.rounds_held,
+        )
 
     def server_step(self, updates: Sequence[Weighted]) -> Handle:
         """Return the server's next model from updates and their weights: their sum is added.

@@ -32,12 +32,11 @@ from learning.requests.cluster import (
     Mask,
     Measure,
     NextContact,
-    Note,
     Receipt,
     Request,
     Work,
 )
-from learning.requests.event_details import GIVES, TAKES, parts_named
+from learning.requests.facts import Cause, Note, parts_named
 from learning.rng import stream
 
 
@@ -192,9 +191,10 @@ class EmsFl(GlobalModelMethod):
         gone, taken = splitting.change_hands(cluster)
         if taken:
             devices.require_download()
-        for verb, experts in ((GIVES, gone), (TAKES, taken)):
+        for cause, experts in ((Cause.GIVES, gone), (Cause.TAKES, taken)):
             if experts:
-                yield Note("assign", self.version, f"{verb} {parts_named(experts)}")
+                detail = f"{cause} {parts_named(experts)}"
+                yield Note("assign", self.version, detail, cause=cause)
 
     def conclude(self) -> Protocol:
         """Measure the relevance once more: what training did to the gate's own mass.

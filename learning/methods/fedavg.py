@@ -25,11 +25,11 @@ from learning.requests.cluster import (
     Floats,
     Mask,
     NextContact,
-    Note,
     Receipt,
     Train,
     Upload,
 )
+from learning.requests.facts import Aggregated, Note, Range, Share
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -229,7 +229,7 @@ class FedAvg(GlobalModelMethod):
             self.count_who_came()
         everybody = sum(self.arrived.values())
         moved = self.merge_round({name: own / everybody for name, own in self.arrived.items()})
-        yield Note("aggregate", self.version, self.described(moved))
+        yield self.aggregation(moved)
         self.updates, self.sent, self.arrived, self.begun_s = [], {}, {}, None
         yield from self.begin_round()
 
@@ -243,11 +243,21 @@ class FedAvg(GlobalModelMethod):
         if any(shares.values()):
             self.arrived = shares
 
-    def described(self, experts: Sequence[int]) -> str:
-        """Say what a round has aggregated."""
-        parts = self.learner.architecture.named(experts, gate=True)
+    @property
+    def each_update_is_a_transfer(self) -> bool:
+        """Whether the update of every client has come to the server in a transfer of its own."""
+        return True
+
+    def aggregation(self, experts: Sequence[int]) -> Aggregated:
+        """Return what a round has aggregated."""
+        clusters = self.world.clusters
         devices = sum(int(update.who.sum()) for update in self.updates)
-        of = sum(cluster.devices for cluster in self.world.clusters)
-        clusters = f"clusters:{len(self.arrived)}/{len(self.world.clusters)}"
-        stale = " staleness:0" if devices else ""  # who trained nothing brings nothing
-        return f"{parts} devices:{devices}/{of} {clusters}{stale}"
+        # Who trained nothing brings nothing, so that no transfer shows its version.
+        compared = devices > 0 and self.each_update_is_a_transfer
+        return Aggregated(
+            self.version,
+            self.learner.architecture.named(experts, gate=True),
+            devices=Share(devices, sum(cluster.devices for cluster in clusters)),
+            clusters=Share(len(self.arrived), len(clusters)),
+            staleness=Range(0, 0) if compared else None,
+        )

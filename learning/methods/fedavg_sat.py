@@ -113,10 +113,10 @@ class FedAvgSat(FedAvg):
                 "planes lie apart, use orbit.source walker, or remove it"
             )
 
-    def described(self, experts: Sequence[int]) -> str:
-        """Say what a round has aggregated; what comes over a free ring has no transfer to check."""
-        said = super().described(experts)
-        return said.removesuffix(" staleness:0") if self.options.intra_plane else said
+    @property
+    def each_update_is_a_transfer(self) -> bool:
+        """Whether the update of every client has come in a transfer: not over a free ring."""
+        return not self.options.intra_plane
 
     def cluster(self, me: Cluster) -> Protocol:
         """Download, train through contacts, bring the update; begin anew with every round."""

@@ -83,9 +83,10 @@ class FedIsl(FedAvg):
         self.planes = [Plane(self, [clusters[name] for name in ring]) for ring in world.rings]
         self.planes_arrived: list[Plane] = []
 
-    def described(self, experts: Sequence[int]) -> str:
-        """Say what a round has aggregated; what comes over a ring has no upload to check."""
-        return super().described(experts).removesuffix(" staleness:0")
+    @property
+    def each_update_is_a_transfer(self) -> bool:
+        """Whether the update of every client has come in a transfer: a ring brings their sum."""
+        return False
 
     def cluster(self, me: Cluster) -> Protocol:
         """The first satellite begins the first round; all others are part of what follows."""

@@ -15,7 +15,8 @@ from learning.clients.updates import Update, Weighted
 from learning.methods.asynchronous import Asynchronous
 from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, option
-from learning.requests.cluster import Floats, Note
+from learning.requests.cluster import Floats
+from learning.requests.facts import Aggregated
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -57,11 +58,17 @@ class FedSat(Asynchronous):
             return
         self.latest[update.cluster] = update
         self.visits[update.cluster] += 1
-        stale = update.staleness(self.version)
+        staleness = update.staleness(self.version)
         known = [self.latest[me.name] for me in self.world.clusters if me.name in self.latest]
         self.weights = self.server_step(self.weighted(known))
         self.aggregated(self.experts, changes=len(known))
-        yield Note("aggregate", self.version, f"{update.sent.name} models:{len(known)} {stale}")
+        yield Aggregated(
+            self.version,
+            update.sent.name,
+            models=len(known),
+            staleness=staleness,
+            rounds=update.rounds_held,
+        )
 
     def weighted(self, updates: list[Update]) -> list[Weighted]:
         """Return the known models, each with n_k / n; with ``plus`` by their visits too."""

@@ -1,4 +1,3 @@
-from .cluster import CORRUPTED as CORRUPTED
 from .cluster import WAITS_FOR_ALL as WAITS_FOR_ALL
 from .cluster import Assign as Assign
 from .cluster import Chain as Chain
@@ -13,7 +12,6 @@ from .cluster import Mask as Mask
 from .cluster import Measure as Measure
 from .cluster import Meet as Meet
 from .cluster import NextContact as NextContact
-from .cluster import Note as Note
 from .cluster import Outlook as Outlook
 from .cluster import Quorum as Quorum
 from .cluster import Receipt as Receipt
@@ -22,6 +20,12 @@ from .cluster import Train as Train
 from .cluster import TrainUntilContact as TrainUntilContact
 from .cluster import Upload as Upload
 from .cluster import Work as Work
+from .facts import CORRUPTED as CORRUPTED
+from .facts import Aggregated as Aggregated
+from .facts import Cause as Cause
+from .facts import Note as Note
+from .facts import Range as Range
+from .facts import Share as Share
 from .payload import Payload as Payload
 from .payload import TensorSize as TensorSize
 from .peers import SERVER as SERVER

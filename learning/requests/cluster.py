@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from learning.requests.facts import CORRUPTED as CORRUPTED
+from learning.requests.facts import Aggregated, Note
 from learning.requests.payload import Payload
 from learning.requests.peers import All, Compute, Infer, NextLink, Reach, Send, Wait
 
@@ -33,9 +35,6 @@ class Cluster:
     devices: int
     plane: str = ""
 
-
-CORRUPTED = "corrupted in transit"
-"""Why an upload that was there as a whole is refused: its checksum is wrong."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -167,15 +166,6 @@ class Measure:
     name: str
     compute: Callable[[], Any]
     default: Any
-
-
-@dataclass(frozen=True)
-class Note:
-    """Write a row into the events table (``aggregate``, ``drop``, ``fault``). Reply: None."""
-
-    kind: str
-    version: int | None = None
-    detail: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,6 +302,7 @@ Request = (
     | Meet
     | Measure
     | Note
+    | Aggregated
     | Assign
     | Forecast
     | Send

@@ -13,9 +13,6 @@ from sim.devices.sites import clusters_of
 from sim.trace.arrow import array, as_numpy
 from sim.trace.tables import numbers_of, pieces_of, plain, says
 
-OF_CLUSTERS = "clusters:"
-"""What the details of an aggregation say that ends a round of all clusters, or of some."""
-
 
 def client_word(manifest: Mapping[str, Any]) -> str:
     """What a client of a run is called: a cluster, or a satellite or a plane of a constellation."""
@@ -30,7 +27,7 @@ def in_orbit(manifest: Mapping[str, Any]) -> bool:
 
 def round_ends_s(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Floats:
     """Return when rounds have ended (R,), in seconds; empty for a method without rounds."""
-    pieces = pieces_of(tables, "events", ["kind", "time_s", "detail"])
+    pieces = pieces_of(tables, "events", ["kind", "time_s", "clusters"])
     return np.unique(np.concatenate([ends_s_in(events, manifest) for events in pieces]))
 
 
@@ -42,7 +39,7 @@ def ends_s_in(events: pa.Table, manifest: Mapping[str, Any]) -> Floats:
     """
     ends = plain(events.filter(array(says(events, "kind", "aggregate"))))
     if not in_orbit(manifest):
-        ends = ends.filter(pc.match_substring(ends["detail"], OF_CLUSTERS))
+        ends = ends.filter(pc.is_valid(ends["clusters"]))
     return as_numpy(ends["time_s"])
 
 

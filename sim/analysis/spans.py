@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.requests.cluster import Floats, Ints, Mask
-from learning.requests.event_details import BEAM, SYNCHRONISATION
-from sim.trace.arrow import array, as_numpy, word
+from learning.requests.facts import Cause
+from sim.trace.arrow import array, as_numpy
 from sim.trace.tables import numbers_of, says
 
 _EDGES = ("start", "end")
@@ -77,9 +77,7 @@ def beam_waits(events: pa.Table, contacts: pa.Table) -> Spans:
 
     A beam that it gets in between ends no span; it is connected then.
     """
-    waits = events.filter(
-        pc.and_(pc.equal(events["kind"], word("wait")), pc.starts_with(events["detail"], BEAM))
-    )
+    waits = events.filter(array(says(events, "cause", Cause.BEAM)))
     place = pc.index_in(waits["contact_id"], value_set=contacts["contact_id"].combine_chunks())
     set_s = contacts["set_s"].take(place.combine_chunks())
     return Spans(waits, as_numpy(waits["time_s"]), as_numpy(set_s))
@@ -87,11 +85,8 @@ def beam_waits(events: pa.Table, contacts: pa.Table) -> Spans:
 
 def synchronisation_waits(events: pa.Table) -> Spans:
     """While the satellite does not know the server's newest state, and a device would take it."""
-    details = pc.extract_regex(events["detail"], SYNCHRONISATION)
-    rows = pc.and_(pc.equal(events["kind"], word("wait")), pc.is_valid(details))
-    waits, until = events.filter(rows), details.filter(rows)
-    until_s = pc.cast(pc.struct_field(until, "until"), pa.float64())
-    return Spans(waits, as_numpy(waits["time_s"]), as_numpy(until_s))
+    waits = events.filter(array(says(events, "cause", Cause.SYNCHRONISATION)))
+    return Spans(waits, as_numpy(waits["time_s"]), as_numpy(waits["until_s"]))
 
 
 # Spans of a cluster that may overlap, and how long which of several things goes on.

@@ -8,16 +8,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.requests.event_details import EXCLUDED, FAULT_KINDS
+from learning.requests.facts import INJECTED, Cause
 from sim.analysis import experts, targets
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.devices.energy import total
 from sim.directions import DIRECTIONS
 from sim.trace.arrow import array, as_numpy, word
-from sim.trace.tables import grouped_by, pieces_of, plain, says
+from sim.trace.tables import coded, grouped_by, pieces_of, plain, says
 
 JOULES_PER_KWH = 3.6e6
 
+COUNTED_OF_EVENTS = ("time_s", "kind", "cluster", "rounds", "cause", "clusters")
+"""Columns of the events that figures are made of."""
 MOVED = ("direction", "payload", "payload_bytes", "delivered_bytes", "outcome")
 """Columns of the transfers that figures of traffic are made of."""
 
@@ -142,16 +144,14 @@ def _events(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dict
     excluded: Counter[str] = Counter()
     injected: Counter[str] = Counter()
     ends_s = []
-    for events in pieces_of(tables, "events", ["time_s", "kind", "cluster", "rounds", "detail"]):
+    for events in pieces_of(tables, "events", COUNTED_OF_EVENTS):
         ends_s.append(ends_s_in(events, manifest))
         waits += int(says(events, "kind", "wait").sum())
         ended = array(says(events, "kind", "train_end"))
         rounds += int(_sum(events.column("rounds").filter(ended)))
-        drops, fault = says(events, "kind", "drop"), says(events, "kind", "fault")
-        injected.update(fault_counts(plain(events.filter(array(drops | fault)))))
-        faults = plain(events.filter(array(fault)))
-        excludes = pc.starts_with(faults.column("detail"), EXCLUDED)
-        excluded.update(faults.column("cluster").filter(excludes).to_pylist())
+        injected.update(fault_counts(events))
+        excludes = array(says(events, "cause", Cause.MEMORY))
+        excluded.update(plain(events.filter(excludes)).column("cluster").to_pylist())
     return {
         "waits": waits,
         "device_rounds": rounds,
@@ -216,9 +216,7 @@ def _sum(values: pa.ChunkedArray) -> float:
 
 def fault_counts(events: pa.Table) -> dict[str, int]:
     """Count the faults of each kind that the scenario asked for; kinds without any are left out."""
-    counted = array(says(events, "kind", "fault") | says(events, "kind", "drop"))
-    details = pc.value_counts(events.column("detail").filter(counted).drop_null())
-    texts, counts = details.field("values"), details.field("counts")
-    matches = {kind: pc.match_substring_regex(texts, how) for kind, how in FAULT_KINDS.items()}
-    found = {kind: int(_sum(counts.filter(mine))) for kind, mine in matches.items()}
-    return {kind: count for kind, count in found.items() if count}
+    codes, causes = coded(events.column("cause"))
+    counts = np.bincount(codes[codes >= 0], minlength=len(causes)).tolist()
+    found = dict(zip(causes, counts, strict=True))
+    return {plural: found[cause] for cause, (plural, _) in INJECTED.items() if found.get(cause)}

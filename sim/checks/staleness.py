@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from learning.requests.cluster import Cluster, Download, Ints, Mask, Receipt
-from learning.requests.event_details import STALENESS as COUNTED
 from sim.checks.conservation import worst
 from sim.errors import violated
 from sim.links.sharing import everywhere
@@ -80,9 +79,9 @@ class Versions:
     """What devices have downloaded and uploaded, and what is said of it when it is aggregated.
 
     Every device is given version 0 at the start. A method may number its payloads as it likes, and
-    aggregate them when it likes. But where it says how stale what it aggregates is
-    (``staleness:LOW-HIGH``), that many versions lie between the server's before and those that were
-    uploaded, by the cluster that it names or else by all; and devices had downloaded these.
+    aggregate them when it likes. But where it states the staleness of what it aggregates
+    (``Aggregated.staleness``), that many versions lie between the server's before and those that
+    were uploaded, by the cluster of the row or else by all; and devices had downloaded these.
     """
 
     def __init__(self, clusters: Sequence[Cluster]) -> None:
@@ -154,11 +153,11 @@ class Versions:
 
     def aggregated(self, columns: Mapping[str, Any]) -> None:
         """Hold what is said of an aggregation against what has been uploaded."""
-        said, version = COUNTED.search(columns.get("detail") or ""), columns.get("version")
-        if said is None or version is None:
+        low, high, version = (
+            columns.get(name) for name in ("staleness_low", "staleness_high", "version")
+        )
+        if low is None or high is None or version is None:
             return
-        low = int(said[1])
-        high = low if said[2] is None else int(said[2])
         own = columns.get("cluster")
         names = [own] if own is not None and self._explains([own], version, low, high) else None
         if names is None:

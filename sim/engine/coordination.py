@@ -12,7 +12,8 @@ import numpy as np
 import simpy
 
 from learning.methods.base import Protocol
-from learning.requests.cluster import Assign, Floats, Forecast, Measure, Meet, Note, Outlook
+from learning.requests.cluster import Assign, Floats, Forecast, Measure, Meet, Outlook
+from learning.requests.facts import Aggregated, Note
 from learning.requests.peers import All, Wait
 from sim.clock import Clock, Process
 from sim.devices.devices import Devices
@@ -25,7 +26,7 @@ Drive = Callable[[str, str, Generator[Any, Any, Any]], Process]
 """Drives a protocol of a cluster under the name of an actor, and returns what it returns."""
 
 
-AtOnce = Measure | Assign | Note | Forecast
+AtOnce = Measure | Assign | Note | Aggregated | Forecast
 """Requests that take no simulated time."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from learning.learner import Aggregated
+from learning.learner import UpdatesUsed
 from learning.methods.base import Method
 from learning.requests.cluster import Assign, Cluster, Ints
 from learning.requests.peers import Infer
@@ -93,7 +93,7 @@ class LearningRows:
         text = f"batch:{asked.batch} samples:{int(samples.sum())} local:{local} latency:{mean}"
         self._trace.add("events", kind="infer", detail=text, **client)
 
-    def used(self, used: Aggregated) -> None:
+    def used(self, used: UpdatesUsed) -> None:
         """Write a row for each device of what is being aggregated."""
         who, server = np.flatnonzero(used.who), self._method.version
         samples, contact_id = self._samples[used.cluster], used.contact_id

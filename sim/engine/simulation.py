@@ -13,7 +13,7 @@ import simpy
 
 from learning.methods.base import Protocol
 from learning.requests import cluster as requests
-from learning.requests import peers
+from learning.requests import facts, peers
 from learning.requests.cluster import Cluster, Request, TrainUntilContact, Work
 from sim.checks.invariants import Invariants
 from sim.clock import Clock, Process
@@ -375,7 +375,13 @@ class Simulation:
                 return (yield from self._chain(cluster, steps))
             case requests.Meet():
                 return (yield from self._meetings.join(actor, request))
-            case requests.Measure() | requests.Assign() | requests.Note() | requests.Forecast():
+            case (
+                requests.Measure()
+                | requests.Assign()
+                | facts.Note()
+                | facts.Aggregated()
+                | requests.Forecast()
+            ):
                 return self._answer_now(actor, cluster, request)
             case peers.Send():
                 return (yield from self._peers.send(request))
@@ -443,18 +449,40 @@ class Simulation:
                 self._learning.assigned(request, self.cycle)
             case requests.Forecast(cluster=name):
                 return self._forecasts[name].answer(request, self.clock.now)
-            case requests.Note(kind=kind, version=version, detail=detail):
-                self.trace.add(
-                    "events",
-                    time_s=self.end_s,
-                    kind=kind,
-                    cluster=None if cluster is None else cluster.name,
-                    contact_id=None if cluster is None else self._sessions[cluster.name].at_hand(),
-                    version=version,
-                    detail=detail,
+            case facts.Note():
+                self._noted(cluster, **vars(request))
+            case facts.Aggregated(staleness=staleness, clusters=clusters):
+                self._noted(
+                    cluster,
+                    "aggregate",
+                    request.version,
+                    request.text(),
+                    clusters=None if clusters is None else clusters.some,
+                    staleness_low=None if staleness is None else staleness.low,
+                    staleness_high=None if staleness is None else staleness.high,
                 )
-                if kind == "aggregate":
-                    self._rounds += 1
-                    if self._rounds == self.build.scenario.stop.rounds:
-                        self.clock.after_this_instant("evaluation", self._evaluate)
         return None
+
+    def _noted(
+        self,
+        cluster: Cluster | None,
+        kind: str,
+        version: int | None,
+        detail: str,
+        **columns: Any,
+    ) -> None:
+        """Write what a method has said into the events; an aggregation may end the run."""
+        self.trace.add(
+            "events",
+            time_s=self.end_s,
+            kind=kind,
+            cluster=None if cluster is None else cluster.name,
+            contact_id=None if cluster is None else self._sessions[cluster.name].at_hand(),
+            version=version,
+            detail=detail,
+            **columns,
+        )
+        if kind == "aggregate":
+            self._rounds += 1
+            if self._rounds == self.build.scenario.stop.rounds:
+                self.clock.after_this_instant("evaluation", self._evaluate)

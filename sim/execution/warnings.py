@@ -8,14 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.requests.cluster import Floats, Ints, Mask
-from learning.requests.event_details import INJECTED, NOT_FINITE
+from learning.requests.facts import INJECTED, Cause
 from sim.analysis.experts import density_ratio, own_mass
 from sim.directions import Way
 from sim.engine.setup import Build
 from sim.plan.contacts import LAST_BITS_S
 from sim.plan.plan import Plan
 from sim.trace.arrow import Coded, Vocabulary, array, as_numpy
-from sim.trace.tables import coded, grouped, grouped_by, pieces_of, says
+from sim.trace.tables import coded, grouped, grouped_by, pieces_of, plain, says
 
 LOW_MASS = 0.8
 """Own gate mass below which a cluster's data mostly goes to experts that others train."""
@@ -174,12 +174,11 @@ def _troubles(
     Updates that the scenario spoils itself do not count. The last are all devices with a fault.
     """
     refused, details, devices = 0, Counter[str](), set[tuple[str, int]]()
-    for events in pieces_of(tables, "events", ["kind", "cluster", "device", "detail"]):
-        codes, words = coded(events.column("detail"))
-        refused += int(np.array([*(NOT_FINITE in word for word in words), False])[codes].sum())
-        rows = events.filter(array(says(events, "kind", "fault")))
-        texts = rows.column("detail").drop_null().to_pylist()
-        details.update(text for text in texts if not text.startswith(INJECTED))
+    for events in pieces_of(tables, "events", ["kind", "cluster", "device", "detail", "cause"]):
+        refused += int(says(events, "cause", Cause.NOT_FINITE).sum())
+        rows = plain(events.filter(array(says(events, "kind", "fault"))))
+        asked_for = pc.is_in(rows.column("cause"), value_set=array(np.array(list(INJECTED))))
+        details.update(rows.column("detail").filter(pc.invert(asked_for)).drop_null().to_pylist())
         mine = rows.filter(pc.is_valid(rows.column("device"))).select(["cluster", "device"])
         devices.update(map(tuple, map(dict.values, mine.to_pylist())))
     return refused, details, devices

@@ -21,7 +21,7 @@ from learning.requests.cluster import (
     Upload,
     Work,
 )
-from learning.requests.event_details import synchronisation
+from learning.requests.facts import Cause, synchronisation
 from sim.clock import Clock
 from sim.devices.battery import Battery
 from sim.devices.compute import whole_rounds
@@ -292,8 +292,14 @@ class ServiceLink:
         first_s = float(session.in_service_s(ready).min())
         if usable is None or float(usable.in_service_s(ready).min()) > first_s:
             contact = session.at(first_s)
-            known = synchronisation(self._synchronisation.known_s(contact.satellite))
-            self._rows.wait(contact, self._clock.now, known)
+            until_s = self._synchronisation.known_s(contact.satellite)
+            self._rows.wait(
+                contact,
+                self._clock.now,
+                synchronisation(until_s),
+                cause=Cause.SYNCHRONISATION,
+                until_s=until_s,
+            )
         return usable
 
     def _end_s(self, legs: list[Leg]) -> float:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask
-from learning.requests.event_details import BEAM, BEAM_TAKEN_OVER, UPLOAD_CORRUPTED, fault
-from learning.requests.event_details import excluded as excluded_text
+from learning.requests.facts import Cause, injected_text
+from learning.requests.facts import excluded as excluded_text
 from learning.requests.peers import Send
 from sim.clock import Clock, Process
 from sim.devices.faults import Faults
@@ -68,7 +68,7 @@ class Rows:
         figures, which = np.unique(both, axis=1, return_inverse=True)
         why = [excluded_text(*map(data_size, row)) for row in figures.T.tolist()]
         who = {"cluster": cluster.name, "device": np.array(new, np.int64)}
-        fault_row(self._trace, time_s, Coded(which, why), len(new), **who)
+        fault_row(self._trace, time_s, Coded(which, why), len(new), cause=Cause.MEMORY, **who)
 
     def transfer(
         self,
@@ -108,9 +108,11 @@ class Rows:
             return
         gone = moves & (outcome == DROPPED)
         if refused is not None:
-            self._drop(leg, gone & refused, there_s, cluster, contact_id, UPLOAD_CORRUPTED, now_s)
+            text = injected_text(Cause.CORRUPTED, leg.name)
+            spoilt = gone & refused
+            self._drop(leg, spoilt, there_s, cluster, contact_id, text, now_s, Cause.CORRUPTED)
             gone = gone & ~refused
-        self._drop(leg, gone, there_s, cluster, contact_id, lost, now_s)
+        self._drop(leg, gone, there_s, cluster, contact_id, f"{leg.name} {lost}", now_s)
 
     def message(
         self, send: Send, direction: str, moved: float, begin_s: float, end_s: float, outcome: str
@@ -135,8 +137,9 @@ class Rows:
     def packets(self, send: Send, again: int, packets: int, time_s: float) -> None:
         """How many packets of a message are sent again, if any are."""
         if again:
-            said = fault("transfers with packets sent again", again, packets, send.payload.name)
-            fault_row(self._trace, time_s, said, cluster=send.source.cluster)
+            text = injected_text(Cause.RESENT, again, packets, send.payload.name)
+            who = send.source.cluster
+            fault_row(self._trace, time_s, text, cause=Cause.RESENT, cluster=who)
 
     def lost(self, send: Send, time_s: float, why: str) -> None:
         """A message that will never arrive."""
@@ -160,7 +163,8 @@ class Rows:
         time_s = np.where(np.isfinite(leg.begin_s), leg.begin_s, leg.arrival_s)
         # One that is not ready before the session ends has forgotten when it was asked.
         time_s = np.where(np.isfinite(time_s), time_s, now_s)
-        self._drop(leg, forgotten, time_s, cluster, contact_id, "stale part forgotten", now_s)
+        text = f"{leg.name} stale part forgotten"
+        self._drop(leg, forgotten, time_s, cluster, contact_id, text, now_s)
 
     def _drop(
         self,
@@ -169,13 +173,24 @@ class Rows:
         time_s: Floats,
         cluster: Cluster,
         contact_id: int,
-        why: str,
+        detail: str,
         now_s: float,
+        cause: Cause | None = None,
     ) -> None:
         rows = np.flatnonzero(who)
         if len(rows):
-            what = rows, leg.version[rows], time_s[rows], f"{leg.name} {why}"
-            self.log.add(Dropped(cluster.name, contact_id, *what, now_s))
+            self.log.add(
+                Dropped(
+                    cluster.name,
+                    contact_id,
+                    who=rows,
+                    version=leg.version[rows],
+                    time_s=time_s[rows],
+                    detail=detail,
+                    now_s=now_s,
+                    cause=cause,
+                )
+            )
 
     def queue(self, leg: Transfer, session: PlannedSession, time_s: float) -> None:
         """How many devices of a leg wait for a sub-channel, and how long at most."""
@@ -195,18 +210,19 @@ class Rows:
         for number in np.flatnonzero(waited).tolist():
             start_s, served = contacts.start_s[number], contacts.served[number]
             until = f"served from {start_s:.3f} s" if served else "not served"
-            found.append((float(contacts.wait_from_s[number]), number, f"{BEAM} busy: {until}"))
+            found.append((float(contacts.wait_from_s[number]), number, f"beam busy: {until}"))
         lost = contacts.cut_short
         # A satellite that another station serves from now on waits for nothing.
         if self.topology.clients_fly:
             lost &= ~contacts.turned_away
         numbers = np.flatnonzero(lost).tolist()
-        found += [(float(contacts.end_s[number]), number, BEAM_TAKEN_OVER) for number in numbers]
+        lent = "beam taken over by a cluster that waited"
+        found += [(float(contacts.end_s[number]), number, lent) for number in numbers]
         for time_s, number, why in sorted(found):
             if time_s < clock.now:  # before the run has turned to this plan
                 continue
             yield clock.at(time_s)
-            self.wait(contacts[number], time_s, why)
+            self.wait(contacts[number], time_s, why, cause=Cause.BEAM)
 
     def faults_of(self, leg: Transfer, moved: Floats, time_s: float, **shared: Any) -> None:
         """How many packets of a leg were sent again while so many bytes of it moved (K,), and which
@@ -216,17 +232,32 @@ class Rows:
             share = np.divide(moved, left, out=np.zeros_like(left), where=left > 0)
             again, sent = (int(np.rint(n * share).sum()) for n in (leg.resent, leg.packets))
             if again:
-                said = fault("transfers with packets sent again", again, sent, leg.name)
-                fault_row(self._trace, time_s, said, **shared)
+                text = injected_text(Cause.RESENT, again, sent, leg.name)
+                fault_row(self._trace, time_s, text, cause=Cause.RESENT, **shared)
         if leg.late_s is not None:
             late = leg.who & (leg.late_s > 0) & (leg.ready_s <= time_s)
             rows = np.flatnonzero(late)
             each_s = leg.late_s[rows].tolist()
-            texts = [fault("late uploads", leg.name, late_s) for late_s in each_s]
-            each = Coded(np.arange(len(rows)), texts)
-            fault_row(self._trace, leg.ready_s[rows], each, len(rows), device=rows, **shared)
+            texts = [injected_text(Cause.LATE, leg.name, late_s) for late_s in each_s]
+            fault_row(
+                self._trace,
+                leg.ready_s[rows],
+                Coded(np.arange(len(rows)), texts),
+                len(rows),
+                cause=Cause.LATE,
+                device=rows,
+                **shared,
+            )
 
-    def wait(self, contact: PlannedContact, time_s: float, detail: str) -> None:
+    def wait(
+        self,
+        contact: PlannedContact,
+        time_s: float,
+        detail: str,
+        *,
+        cause: Cause | None = None,
+        until_s: float | None = None,
+    ) -> None:
         """What a cluster has waited for in a contact, or what was cut off there."""
         self._trace.add(
             "events",
@@ -235,31 +266,36 @@ class Rows:
             cluster=contact.cluster.name,
             contact_id=contact.contact_id,
             detail=detail,
+            cause=cause,
+            until_s=until_s,
         )
 
 
-# Rows about faults that the scenario asks for: each begins with ``injected:``.
+# Rows about faults that the scenario asks for.
 
 
 def record_faults(faults: Faults, clock: Clock, trace: Trace) -> Process:
     """Record every outage, absence and slow device when it begins."""
-    for time_s, cluster, device, detail in sorted(_announced(faults)):
+    for time_s, cluster, device, detail, cause in sorted(_announced(faults)):
         if time_s < clock.now:  # before the run has turned to these faults
             continue
         yield clock.at(time_s)
         whose: dict[str, Any] = {"cluster": cluster, "device": device} if cluster else {}
-        fault_row(trace, time_s, detail, **whose)
+        fault_row(trace, time_s, detail, cause=cause, **whose)
 
 
-def _announced(faults: Faults) -> Iterator[tuple[float, str, int, str]]:
-    """Time, cluster (empty for a satellite), device and detail of everything known beforehand."""
+Announced = tuple[float, str, int, str, Cause]
+"""Time, cluster (empty for a satellite), device, detail and cause of what is known beforehand."""
+
+
+def _announced(faults: Faults) -> Iterator[Announced]:
     for name, out in faults.outages.items():
         for begin_s, end_s in zip(out.begin_s.tolist(), out.end_s.tolist(), strict=True):
-            yield begin_s, "", 0, fault("satellite outages", name, end_s)
+            yield begin_s, "", 0, injected_text(Cause.OUTAGE, name, end_s), Cause.OUTAGE
     for name, presence in faults.churn.items():
         for k, away in enumerate(presence.away):
             for begin_s, end_s in zip(away.begin_s.tolist(), away.end_s.tolist(), strict=True):
-                yield begin_s, name, k, fault("absences of devices", end_s)
+                yield begin_s, name, k, injected_text(Cause.ABSENCE, end_s), Cause.ABSENCE
     first = faults.at(0.0)
     yield from _slow(first.slowdown, {}, 0.0)
     if faults is not first:
@@ -268,14 +304,22 @@ def _announced(faults: Faults) -> Iterator[tuple[float, str, int, str]]:
 
 def _slow(
     slowdown: Mapping[str, Floats], before: Mapping[str, Floats], from_s: float
-) -> Iterator[tuple[float, str, int, str]]:
+) -> Iterator[Announced]:
     """Devices that are slow from a time on, and were not so slow before."""
     for name, times in slowdown.items():
         new = (times > 1.0) & (times != before.get(name, np.ones_like(times)))
         for k in np.flatnonzero(new).tolist():
-            yield from_s, name, k, fault("slow devices", times[k])
+            yield from_s, name, k, injected_text(Cause.SLOW, times[k]), Cause.SLOW
 
 
-def fault_row(trace: Trace, time_s: Any, detail: Any, rows: int = 1, **columns: Any) -> None:
+def fault_row(
+    trace: Trace,
+    time_s: Any,
+    detail: Any,
+    rows: int = 1,
+    *,
+    cause: Cause | None = None,
+    **columns: Any,
+) -> None:
     """Add a row of a fault to the events, or so many."""
-    trace.add("events", rows, time_s=time_s, kind="fault", detail=detail, **columns)
+    trace.add("events", rows, time_s=time_s, kind="fault", detail=detail, cause=cause, **columns)

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
+from learning.requests.facts import Cause
 from sim.directions import Topology, Way, way_of_leg
 from sim.links.sharing import everywhere
-from sim.trace.arrow import Coded
+from sim.trace.arrow import NOTHING, Coded
 from sim.trace.recorder import Trace
 
 OUTCOMES = ("delivered", "carried", "dropped")
@@ -77,6 +78,7 @@ class Dropped(NamedTuple):
     time_s: Floats
     detail: str
     now_s: float
+    cause: Cause | None = None
 
 
 Record = Moved | Trained | Dropped
@@ -184,6 +186,15 @@ def _text(words: Iterable[str], leg: Ints) -> Coded:
     known: dict[str, int] = {}
     codes = np.array([known.setdefault(word, len(known)) for word in words])
     return Coded(codes[leg], list(known))
+
+
+def _optional_text(words: Sequence[str | None], leg: Ints) -> Coded | None:
+    """The text of each record that has one, for each of its rows; None where none has."""
+    known = list(dict.fromkeys(word for word in words if word is not None))
+    if not known:
+        return None
+    codes = np.array([NOTHING if word is None else known.index(word) for word in words])
+    return Coded(codes[leg], known)
 
 
 Watch = Callable[["Block"], None]
@@ -318,4 +329,5 @@ class LegLog:
             contact_id=np.array([record.contact_id for record in records])[leg],
             version=_joined(records, 3),
             detail=_text((record.detail for record in records), leg),
+            cause=_optional_text([record.cause for record in records], leg),
         )

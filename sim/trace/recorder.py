@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from learning.requests.cluster import Floats
-from learning.requests.event_details import TAKES
+from learning.requests.facts import Cause
 from sim.files import naming, written
 from sim.trace.arrow import CHUNK, NOTHING, Coded, Vocabulary, array, as_numpy, dictionary
 from sim.trace.digest import Rolling
@@ -104,18 +104,18 @@ def times_of(name: str, columns: Columns) -> Floats:
 def _rank(key: str, column: pa.Array) -> np.ndarray:
     """Numbers that rise with a key: text by alphabet, kinds as listed, what is missing first.
 
-    Of the details only those that take an expert count: they follow those that give it.
+    Of the causes only one counts: who takes an expert follows who gives it.
     """
     if not is_text(column.type):
         return as_numpy(column, -1)
     codes, words = as_numpy(column.indices, NOTHING), column.dictionary.to_pylist()
-    if key == "detail":
-        ranks = [int(word.startswith(f"{TAKES} ")) for word in words]
+    if key == "cause":
+        ranks = [int(word == Cause.TAKES) for word in words]
     else:
         listed: Sequence[str] = KINDS if key == "kind" else sorted(words)
         place = {word: number for number, word in enumerate(listed)}
         ranks = [place.get(word, len(listed)) for word in words]
-    return np.array([*ranks, 0 if key == "detail" else -1]).take(codes)
+    return np.array([*ranks, 0 if key == "cause" else -1]).take(codes)
 
 
 # Rows of a table that leave memory: runs in order of time on disk, and their merge.

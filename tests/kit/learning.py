@@ -34,8 +34,8 @@ from learning.policies import alignment, model_splitting
 from learning.policies.problem import asked, even_bounds
 from learning.provenance import environment, why_not_cacheable
 from learning.requests import *
-from learning.requests import event_details as details
 from learning.requests import ring
+from learning.requests.facts import INJECTED
 from learning.requests.peers import outcome_of
 from learning.rng import stream
 from learning.training.nmoe.answers import local_shares, pattern_row

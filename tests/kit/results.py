@@ -1,6 +1,5 @@
 """Inner names of ``sim`` that tests use: summaries, reports, exports, pictures."""
 
-from learning.requests.event_details import FAULT_KINDS
 from sim.analysis.comparison import over_seeds, paired
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.experts import alignment_figures, gating_pattern, inference_figures, utilisation

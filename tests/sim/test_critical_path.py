@@ -35,7 +35,7 @@ def event(time_s, kind, cluster, **more):
 
 
 def beam_wait(time_s, cluster, number):
-    return event(time_s, "wait", cluster, contact_id=number, detail="beam busy: not served")
+    return event(time_s, "wait", cluster, contact_id=number, cause="beam")
 
 
 def complete(cycle, time_s):
@@ -50,7 +50,7 @@ def test_what_is_sent_to_a_peer_occupies_both_ends():
 
 
 def test_a_beam_is_waited_for_while_the_satellite_is_in_view():
-    taken = event(60, "wait", "A", contact_id=0, detail="beam taken over by a cluster that waited")
+    taken = event(60, "wait", "A", contact_id=0, cause="beam")
     path = path_of(100.0, contacts=[contact(0, "A", 40, 90, 40, 60)], events=[taken])
     assert path.clusters["A"] == Spent(queueing_s=30, waiting_s=70)
     # Another satellite's beam ends the wait.
@@ -86,8 +86,8 @@ def test_every_second_counts_once_and_where_the_definition_says(of_a, of_b, part
         for n, (begin, _) in enumerate(beamless):
             events.append(beam_wait(begin, name, first + 100 + n))
         for begin, end in stateless:
-            detail = f"synchronisation: until {end}.000 s"
-            events.append(event(begin, "wait", name, contact_id=first, detail=detail))
+            until = {"contact_id": first, "cause": "synchronisation", "until_s": float(end)}
+            events.append(event(begin, "wait", name, **until))
         for device, (begin, end) in enumerate(trains):
             events.append(event(begin, "train_start", name, device=device))
             events.append(event(end, "train_end", name, device=device))

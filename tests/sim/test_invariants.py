@@ -34,14 +34,15 @@ def test_a_download_of_nothing_new_counts_though_it_has_no_row(method):
     records.check(sim.run(slots(stop={"cycles": 10}, learning=said)).tables)
 
 
-def talk(down, up, version, said):
-    """One download, one upload, and what is said of them then."""
+def talk(down, up, version, staleness):
+    """One download, one upload, and the staleness (or None) that is stated of it then."""
+    known = None if staleness is None else seam.Range(staleness, staleness)
 
     def script(me):
         yield seam.NextContact()
         yield seam.Download(seam.Payload("model", np.full(me.devices, 10.0), down))
         yield seam.Upload(seam.Payload("update", 10.0, up))
-        yield seam.Note("aggregate", version, said)
+        yield seam.Aggregated(version, "update", staleness=known)
 
     return script
 
@@ -197,7 +198,7 @@ class Below(seam.FedBuff):
         for update in updates:
             self.weights = seam.updates.merge(self.learner, self.weights, update, -1.0)
         self.aggregated(self.experts)
-        return seam.Note("aggregate", self.version, "less and less")
+        return seam.Aggregated(self.version, "less and less")
 
 
 ELSEWHERE = {"uplink": "downlink", "downlink": "uplink", "sidelink": "isl", "isl": "sidelink"}
@@ -238,10 +239,10 @@ TAMPERED = [
     (one_changes(aggregation, "aggregate", "expert.1."), SLOTS, FROZEN, "date of 'A'.*'expert.1"),
     (one_changes(training, "train", "factor.expert.1."), SLOTS, FROZEN, "in 'A'.*'factor.ex"),
     (trained_in_place, SLOTS, FROZEN, "training in 'A' changed 'expert.0.*in place"),
-    (swap(seam.Update, "staleness")(lambda *_: "staleness:0 rounds:1"), OFTEN, STALE, "exp"),
+    (swap(seam.Update, "staleness")(lambda *_: seam.Range(0, 0)), OFTEN, STALE, "exp"),
     *(
         (lambda patch, up=up, old=old: patch.setattr(
-            Scripted, "script", staticmethod(talk(3, up, 6, f"update staleness:{old}"))),
+            Scripted, "script", staticmethod(talk(3, up, 6, old))),
          merged(OFTEN, {"learning": {"method": "scripted"}}), STALE, said)
         for up, old, said in (
             (3, 1, r"of uploads in versions \[3\]"),
@@ -262,13 +263,13 @@ def test_a_part_that_was_tampered_with_stops_the_run(
     assert re.search(f"invariant '{name}' is violated: .*{said}", told), told
 
 
-@pytest.mark.parametrize("note", ["merged", "staleness:-1"])
-def test_versions_count_where_staleness_is_stated(monkeypatch, note):
+@pytest.mark.parametrize("staleness", [None, -1])
+def test_versions_count_where_staleness_is_stated(monkeypatch, staleness):
     """A custom method numbers its payloads as it likes."""
-    script = staticmethod(talk(3, 2, 6, note))
+    script = staticmethod(talk(3, 2, 6, staleness))
     monkeypatch.setattr(Scripted, "script", script)
     scenario = merged(OFTEN, {"learning": {"method": "scripted"}})
-    if note == "merged":
+    if staleness is None:
         assert sim.run(scenarios.from_dict(scenario)).manifest["status"] == "complete"
         return
     with pytest.raises(sim.InvariantError, match=STALE):

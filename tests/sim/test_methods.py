@@ -49,7 +49,7 @@ def drive(protocol):
     with contextlib.suppress(StopIteration):
         while request := protocol.send(reply):
             reply = request.compute() if isinstance(request, seam.Measure) else None
-            notes += [request] if isinstance(request, seam.Note) else []
+            notes += [request] if isinstance(request, seam.Note | seam.Aggregated) else []
     return notes
 
 
@@ -112,7 +112,7 @@ def test_a_buffer_adds_the_mean_of_its_updates_over_the_root_of_their_age():
         all_of_it = np.ones(cluster.devices)
         done = side.deliver(seam.Receipt(all_of_it > 0, all_of_it, all_of_it, 0 * all_of_it))
         notes = drive(method.collect(side.update(done)))
-    assert [note.detail for note in notes] == ["experts:0,1 gate devices:5 updates:2 staleness:0-5"]
+    assert [note.text() for note in notes] == ["experts:0,1 gate devices:5 updates:2 staleness:0-5"]
     assert method.version == 6
     before, after = weights(learner, start), weights(learner, method.weights)
     for name, tensor in after.items():

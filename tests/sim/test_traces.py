@@ -34,6 +34,7 @@ EVENTS = {
     "cluster": st.sampled_from(["b", "a", None]),
     "device": st.sampled_from([0, 300, None]),
     "detail": st.sampled_from(["takes expert 1", "x", None]),
+    "cause": st.sampled_from(["takes", "gives", None]),
 }
 TRANSFERS = {
     "table": st.just("transfers"),
@@ -176,7 +177,7 @@ def test_the_share_of_idle_time_is_that_of_events_and_transfers():
 # -- against plain loops over rows
 
 ONE_EVENT = {
-    **{name: EVENTS[name] for name in ("cluster", "device", "detail")},
+    **{name: EVENTS[name] for name in ("cluster", "device", "cause")},
     "time_s": st.sampled_from([0.0, 1.5, 1e6]),
     "kind": st.sampled_from([*KINDS[:4], "of a later version"]),
     "contact_id": st.sampled_from([0, 70_000, None]),
@@ -190,7 +191,7 @@ def test_tables_are_sorted_as_pythons_stable_sort_does(rows):
         """By time, kind, what is taken last, cluster and numbers; nothing comes first."""
         kind = KINDS.index(row["kind"]) if row["kind"] in KINDS else len(KINDS)
         numbers = [-1 if row[key] is None else row[key] for key in ("device", "contact_id")]
-        taken = (row["detail"] or "").startswith("takes ")
+        taken = row["cause"] == "takes"
         return row["time_s"], kind, taken, row["cluster"] or "", *numbers
 
     trace = Trace()

@@ -13,7 +13,8 @@ from learning.methods.base import Protocol
 from learning.methods.nmoe.gates import START_GATE, GateTrainer
 from learning.methods.nmoe.options import GATE_TENSORS
 from learning.methods.nmoe.system import Networked
-from learning.requests.cluster import Cluster, Mask, Measure, Note
+from learning.requests.cluster import Cluster, Mask, Measure
+from learning.requests.facts import Cause, Note
 from learning.requests.payload import Payload
 from learning.requests.peers import Node
 from learning.rng import stream
@@ -190,7 +191,8 @@ class Central(GateTrainer):
         whole = make(CENTRAL, rounds=rounds, combine=options.combine, **options.descent)
         if not (yield Measure("finite", lambda: number(ALL_FINITE, whole), True)):
             what = "the mixture trained at the server is refused: not finite"
-            yield Note("fault", system.version, f"{what}; lower learning.step_size")
+            detail = f"{what}; lower learning.step_size"
+            yield Note("fault", system.version, detail, cause=Cause.NOT_FINITE)
             system.registry.hand_out(np.zeros_like(system.registry.holders))
             return
         system.server, gate = whole, make(CENTRAL_GATE, whole)

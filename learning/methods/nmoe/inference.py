@@ -13,7 +13,8 @@ import numpy as np
 
 from learning.methods.base import Protocol
 from learning.methods.nmoe.system import Networked
-from learning.requests.cluster import Cluster, Mask, Measure, Note, Request
+from learning.requests.cluster import Cluster, Mask, Measure, Request
+from learning.requests.facts import Note
 from learning.requests.payload import Payload
 from learning.requests.peers import All, Arrival, Infer, Node, Reach, Send, Wait, outcome_of
 from learning.rng import stream

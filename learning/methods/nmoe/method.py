@@ -14,7 +14,8 @@ from learning.methods.nmoe.gates import GATE_TRAINERS, GateTrainer, check_traine
 from learning.methods.nmoe.inference import infer
 from learning.methods.nmoe.options import NetworkedOptions
 from learning.methods.nmoe.system import Networked
-from learning.requests.cluster import Assign, Cluster, Measure, Note, Train
+from learning.requests.cluster import Assign, Cluster, Measure, Train
+from learning.requests.facts import Note
 from learning.requests.peers import Reach
 from learning.values.lazy import Handle, Operation
 

@@ -14,10 +14,11 @@ from learning.architecture.nmoe_costs import sizes_of
 from learning.clients.round_trip import RoundTrip
 from learning.clients.updates import arrival
 from learning.config import LearningConfig
-from learning.learner import Aggregated
+from learning.learner import UpdatesUsed
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
 from learning.methods.nmoe.options import NetworkedOptions
-from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask, Meet, Note, Request, Train
+from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask, Meet, Request, Train
+from learning.requests.facts import Aggregated
 from learning.requests.payload import Payload
 from learning.requests.peers import All, Compute, Node
 from learning.values.lazy import Handle, Operation
@@ -133,7 +134,7 @@ class Networked(Method):
 
     def averaged(
         self, payload: str, who: Mapping[str, Mask], contacts: Mapping[str, Ints], weighted: bool
-    ) -> Note:
+    ) -> Aggregated:
         """Note a mean over the clients in ``who`` (K,), by their samples if ``weighted``.
 
         ``contacts`` (K,) are those in which their uploads got through.
@@ -145,15 +146,15 @@ class Networked(Method):
 
         for name, mine in who.items():
             base, weigh = np.full(len(mine), self.version), partial(weights, name)
-            used = Aggregated(name, payload, mine, base, contacts.get(name), weigh)
+            used = UpdatesUsed(name, payload, mine, base, contacts.get(name), weigh)
             self.learner.on_aggregation(used)
         sent = sum(int(mask.sum()) for mask in who.values())
         return self.aggregated_here(payload, f"clients:{sent}/{len(self.clients.nodes)}")
 
-    def aggregated_here(self, key: str, detail: str) -> Note:
+    def aggregated_here(self, key: str, detail: str) -> Aggregated:
         """Count a new version at the satellite and return its row of the events."""
         self.aggregated(())
-        return Note("aggregate", self.version, f"{key} {detail}")
+        return Aggregated(self.version, f"{key} {detail}")
 
     def arrived(self, me: Cluster, trained: Handle, who: Mask) -> Generator[Request, Any, Mask]:
         """Return those of ``who`` whose uploads are finite; refuse the others by name."""

@@ -1,0 +1,164 @@
+"""What is known of an event: why it happened, until when, and what an aggregation was made of.
+
+The events table has a column for each of these values (``sim/trace/tables.yaml``). Summaries,
+warnings, spans and invariants read the columns. The column ``detail`` is text for people, which is
+written here from the same values; the program never reads it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+CORRUPTED = "corrupted in transit"
+"""Why an upload that was there as a whole is refused: its checksum is wrong."""
+
+
+class Cause(StrEnum):
+    """Why a row of the events table is there; the words are those of the column ``cause``."""
+
+    BEAM = "beam"
+    """A contact waits for a beam, or gives it up to a cluster that waited."""
+    SYNCHRONISATION = "synchronisation"
+    """A download waits until the satellite knows the server's state."""
+
+    OUTAGE = "satellite outage"
+    ABSENCE = "absence of a device"
+    SLOW = "slow device"
+    RESENT = "packets sent again"
+    CORRUPTED = "corrupted upload"
+    SPOILT = "update that is not finite"
+    LATE = "late upload"
+
+    NOT_FINITE = "not finite"
+    """The server refuses what training made, not what the scenario spoilt."""
+    MEMORY = "memory"
+    """A device lacks the memory for what it was to train."""
+
+    GIVES = "gives"
+    TAKES = "takes"
+    """Experts change hands. Who takes an expert is listed behind who gives it."""
+
+
+INJECTED: dict[Cause, tuple[str, str]] = {
+    Cause.OUTAGE: ("satellite outages", "injected: satellite {} out until {:.3f} s"),
+    Cause.ABSENCE: ("absences of devices", "injected: away until {:.3f} s"),
+    Cause.SLOW: ("slow devices", "injected: {:g} times as slow"),
+    Cause.RESENT: (
+        "transfers with packets sent again",
+        "injected: {} of {} packets of {} sent again",
+    ),
+    Cause.CORRUPTED: ("corrupted uploads", f"{{}} refused: {CORRUPTED}"),
+    Cause.SPOILT: (
+        "updates that were not finite",
+        "injected: update of device {} is not finite",
+    ),
+    Cause.LATE: ("late uploads", "injected: upload of {} late by {:.1f} s"),
+}
+"""Faults that the scenario asked for (``faults:``): what several are called, the text of one."""
+
+
+def injected_text(cause: Cause, *values: object) -> str:
+    """Write a fault that the scenario asked for: of whom, how much, or until when."""
+    _, text = INJECTED[cause]
+    return text.format(*values)
+
+
+def update_refused(device: int, spoilt: bool) -> str:
+    """The server refuses an update; the remedy is left out where the scenario ``spoilt`` it."""
+    remedy = "" if spoilt else "; lower learning.step_size if this goes on"
+    return f"update of device {device} refused: not finite{remedy}"
+
+
+def excluded(needed: str, size: str) -> str:
+    """A device lacks the memory for what it was to train."""
+    return f"does not train: needs {needed} of memory, has {size}"
+
+
+def synchronisation(until_s: float) -> str:
+    """A download waits for the server's state to reach the satellite."""
+    return f"synchronisation: until {until_s:.3f} s"
+
+
+def parts_named(experts: Iterable[int], *, gate: bool = False) -> str:
+    """Name parts of a model: ``experts:0,2``, ``gate``, or both."""
+    listed = ",".join(map(str, experts))
+    return " ".join([*([f"experts:{listed}"] if listed else []), *(["gate"] if gate else [])])
+
+
+# What an aggregation was made of.
+
+
+class Range(NamedTuple):
+    """The least and the greatest of some whole numbers."""
+
+    low: int
+    high: int
+
+    @classmethod
+    def of(cls, values: NDArray[np.int64]) -> Self:
+        """Return the range of an array (N,) with at least one value."""
+        each: list[int] = values.tolist()  # of some devices: quicker than numpy
+        return cls(min(each), max(each))
+
+    def __str__(self) -> str:
+        return str(self.low) if self.low == self.high else f"{self.low}-{self.high}"
+
+
+class Share(NamedTuple):
+    """How many of all."""
+
+    some: int
+    all: int
+
+    def __str__(self) -> str:
+        return f"{self.some}/{self.all}"
+
+
+@dataclass(frozen=True)
+class Note:
+    """Write a row of a ``kind`` into the events table (``drop``, ``fault``, ``wait``). Reply: None.
+
+    ``detail`` is for people; ``cause`` is what the program counts it by.
+    """
+
+    kind: str
+    version: int | None = None
+    detail: str = ""
+    cause: Cause | None = None
+
+
+@dataclass(frozen=True)
+class Aggregated:
+    """The server has aggregated updates into a new version of its model. Reply: None.
+
+    It becomes a row ``aggregate`` of the events table. ``what`` names what has been aggregated.
+    ``devices``, ``updates``, ``models`` and ``clusters`` count what it was made of; with
+    ``clusters`` it ends a round of clusters. ``staleness`` is how many versions lie between the
+    server's version before and those that the updates stem from, and ``rounds`` how many local
+    rounds they hold.
+
+    An invariant compares ``staleness`` with the versions that the transfers have brought. It is
+    None where no transfer to the server carries the update of each client, as over a ring.
+    """
+
+    version: int
+    what: str
+    devices: int | Share | None = None
+    updates: int | None = None
+    models: int | None = None
+    clusters: Share | None = None
+    staleness: Range | None = None
+    rounds: Range | None = None
+
+    def text(self) -> str:
+        """Write it for people: the column ``detail``."""
+        names = ("devices", "updates", "models", "clusters", "staleness", "rounds")
+        counts = [(name, getattr(self, name)) for name in names]
+        known = [f"{name}:{count}" for name, count in counts if count is not None]
+        return " ".join([self.what, *known])
