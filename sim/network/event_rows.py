@@ -53,8 +53,17 @@ class Rows:
     ) -> None:
         """When the devices in ``done`` began and ended their rounds."""
         if np.count_nonzero(done):
-            record = cluster.name, contact_id, done, leg.rounds, leg.begin_s, leg.end_s, now_s
-            self.log.add(Trained(*record))
+            self.log.add(
+                Trained(
+                    cluster.name,
+                    contact_id,
+                    who=done,
+                    rounds=leg.rounds,
+                    start_s=leg.begin_s,
+                    end_s=leg.end_s,
+                    now_s=now_s,
+                )
+            )
 
     def excluded(self, excluded: Mask, devices: Devices, cost: Cost, time_s: float) -> None:
         """Which devices cannot hold what they were to train; each is recorded once."""
@@ -100,10 +109,23 @@ class Rows:
                 given_up = given_up & part.last
             outcome = np.where(done, DELIVERED, np.where(given_up, DROPPED, CARRIED))
         contact_id = part.contact.contact_id
-        what = cluster.name, contact_id, leg.direction, leg.name
-        amounts = moves, leg.version, leg.size, moved
-        how = outcome, now_s, leg.beam is None
-        self.log.add(Moved(*what, *amounts, part.begin_s, there_s, *how))
+        self.log.add(
+            Moved(
+                cluster.name,
+                contact_id,
+                direction=leg.direction,
+                payload=leg.name,
+                who=moves,
+                version=leg.version,
+                size=leg.size,
+                bytes=moved,
+                start_s=part.begin_s,
+                end_s=there_s,
+                outcome=outcome,
+                now_s=now_s,
+                at_once=leg.beam is None,
+            )
+        )
         if isinstance(outcome, int):
             return
         gone = moves & (outcome == DROPPED)

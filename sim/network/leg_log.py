@@ -110,17 +110,24 @@ class MovedRows:
     def of(cls, legs: Sequence[Moved], topology: Topology) -> MovedRows:
         """Rows of records, one behind the other."""
         leg, device, some = _devices(legs)
-        version, size, moved, start_s, end_s = (_joined(legs, n)[some] for n in range(5, 10))
         codes = [record.outcome for record in legs]
         if all(isinstance(code, int) for code in codes):
             outcome = np.array(codes)[leg]
         else:
             each = zip(codes, legs, strict=True)
             outcome = np.concatenate([np.broadcast_to(c, r.who.shape) for c, r in each])[some]
-        first = np.searchsorted(leg, np.arange(len(legs) + 1))
-        directions = [topology.direction(way_of_leg(record.direction)) for record in legs]
         return cls(
-            legs, leg, device, version, size, moved, start_s, end_s, outcome, first, directions
+            legs,
+            leg,
+            device,
+            version=_joined(record.version for record in legs)[some],
+            size=_joined(record.size for record in legs)[some],
+            bytes=_joined(record.bytes for record in legs)[some],
+            start_s=_joined(record.start_s for record in legs)[some],
+            end_s=_joined(record.end_s for record in legs)[some],
+            outcome=outcome,
+            first=np.searchsorted(leg, np.arange(len(legs) + 1)),
+            directions=[topology.direction(way_of_leg(record.direction)) for record in legs],
         )
 
     def of_leg(self, values: Sequence[Any]) -> np.ndarray:
@@ -160,18 +167,24 @@ class TrainedRows:
     def of(cls, legs: Sequence[Trained]) -> TrainedRows:
         """Rows of records, one behind the other."""
         leg, device, some = _devices(legs)
-        rounds, start_s, end_s = (_joined(legs, place)[some] for place in range(3, 6))
-        return cls(legs, leg, device, rounds, start_s, end_s)
+        return cls(
+            legs,
+            leg,
+            device,
+            rounds=_joined(record.rounds for record in legs)[some],
+            start_s=_joined(record.start_s for record in legs)[some],
+            end_s=_joined(record.end_s for record in legs)[some],
+        )
 
 
-def _joined(legs: Sequence[Record], place: int) -> np.ndarray:
-    """A field of records, an array (K,) of each."""
-    return np.concatenate([record[place] for record in legs])
+def _joined(arrays: Iterable[np.ndarray]) -> np.ndarray:
+    """The arrays (K,) of some records, one behind the other."""
+    return np.concatenate(list(arrays))
 
 
 def _devices(legs: Sequence[Moved | Trained]) -> tuple[Ints, Ints, Ints | slice]:
     """Record and device of each row, and which of all devices of the records have one."""
-    who = np.concatenate([record.who for record in legs])
+    who = _joined(record.who for record in legs)
     counts = np.array([len(record.who) for record in legs])
     leg = np.repeat(np.arange(len(legs)), counts)
     device = np.arange(len(leg)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -322,12 +335,12 @@ class LegLog:
             "events",
             len(leg),
             "drop",
-            time_s=_joined(records, 4),
+            time_s=_joined(record.time_s for record in records),
             kind="drop",
             cluster=_text((record.cluster for record in records), leg),
-            device=_joined(records, 2),
+            device=_joined(record.who for record in records),
             contact_id=np.array([record.contact_id for record in records])[leg],
-            version=_joined(records, 3),
+            version=_joined(record.version for record in records),
             detail=_text((record.detail for record in records), leg),
             cause=_optional_text([record.cause for record in records], leg),
         )
