@@ -11,10 +11,11 @@ Names load on first use: ``import leomix`` is cheap, and needs no torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
-from importlib.util import find_spec
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,7 +29,20 @@ if TYPE_CHECKING:
     from sim.report import report
     from sim.sweep import sweep
 
-PACKAGES = ("orbit", "channel", "learning", "scenarios", "sim")
+
+def _installation() -> ModuleType:
+    """Load the leaf that knows the packages by its place: another one may be called ``sim``."""
+    place = Path(__file__).resolve().parent / "sim" / "installation.py"
+    spec = spec_from_file_location("leomix_installation", place)
+    assert spec is not None  # it is the file of a module
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_OURS = _installation()
+PACKAGES: tuple[str, ...] = _OURS.PACKAGES
 _HOME_OF = {
     "compare": "sim",
     "export": "sim.export",
@@ -57,26 +71,10 @@ def load(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Any:
     return _package("scenarios").load(str(source), dict(overrides or {}))
 
 
-def foreign_packages(packages: Iterable[str] = PACKAGES) -> list[str]:
-    """Describe packages of ours whose import name belongs to something else on this machine."""
-    home, complaints = Path(__file__).resolve().parent, []
-    for name in packages:
-        spec = find_spec(name)
-        place = None if spec is None or spec.origin is None else Path(spec.origin).resolve()
-        if place is None:
-            complaints.append(f"import {name}: not found; install leomix anew")
-        elif place.parent.parent != home:
-            complaints.append(
-                f"import {name}: comes from {place.parent}, not from leomix ({home / name}); "
-                "rename that folder, or use another current folder or environment"
-            )
-    return complaints
-
-
 def _package(name: str) -> Any:
     """Import a package of ours; ImportError in one line where a stranger has its name."""
     wanted = PACKAGES if name.startswith("sim") else (name,)  # sim imports them all
-    if complaints := foreign_packages(wanted):
+    if complaints := _OURS.foreign_packages(wanted):
         raise ImportError(complaints[0])
     return import_module(name)
 

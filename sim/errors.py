@@ -61,10 +61,9 @@ def custom_line(error: BaseException) -> str:
     import traceback
     from pathlib import Path
 
-    from leomix import PACKAGES
+    from sim.installation import HOME, PACKAGES
 
-    home = Path(__file__).resolve().parents[1]
-    known = (*(f"{home / name}/" for name in PACKAGES), sys.prefix, sysconfig.get_path("stdlib"))
+    known = (*(f"{HOME / name}/" for name in PACKAGES), sys.prefix, sysconfig.get_path("stdlib"))
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not frame.filename.startswith((*known, "<")):
             return f" ({Path(frame.filename).name}:{frame.lineno})"

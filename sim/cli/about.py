@@ -60,8 +60,8 @@ def schema_of_files() -> dict[str, Any]:
 def doctor_command() -> None:
     """Check this installation: import names, files here that shadow packages, versions, CUDA."""
     from learning.hardware import describe
-    from leomix import PACKAGES, foreign_packages
     from sim.execution.folder import versions
+    from sim.installation import PACKAGES, foreign_packages
 
     complaints = [*foreign_packages(), *shadows()]
     lines = [f"{name} {number}" for name, number in versions().items()]
@@ -77,16 +77,15 @@ def shadows() -> Iterator[str]:
     from importlib.machinery import PathFinder
     from importlib.metadata import packages_distributions, requires
 
-    import leomix
+    from sim.installation import HOME, PACKAGES
 
-    home = Path(leomix.__file__).resolve().parent
     needs = {re.split(r"[^\w.-]", line)[0].lower() for line in requires("leomix") or ()}
     others = packages_distributions().items()
     names = {name for name, owners in others if needs & {owner.lower() for owner in owners}}
-    for name in sorted({"leomix", *leomix.PACKAGES, *names}):
+    for name in sorted({"leomix", *PACKAGES, *names}):
         spec = PathFinder.find_spec(name, [os.getcwd()])
         place = None if spec is None or spec.origin is None else Path(spec.origin).resolve()
-        if place is not None and home not in place.parents:
+        if place is not None and HOME not in place.parents:
             yield f"{place}: has the name of a package that leomix imports, {name}; rename it"
 
 
