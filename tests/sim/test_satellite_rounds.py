@@ -26,9 +26,10 @@ class Round(NamedTuple):
 
 
 def reference(run, wanted, options, partial):
-    """Rounds by the rules of FLySTacK's loops over passes, which are sorted by rise."""
+    """Rounds by the rules of FLySTacK's loops over passes, as the table of contacts has them."""
     passes = run.contacts[run.contacts.served]
-    rows = sorted(zip(passes.rise_s, passes.cluster, strict=True))
+    assert passes.rise_s.is_monotonic_increasing
+    rows = list(zip(passes.rise_s, passes.cluster, strict=True))
     everybody, ring = options.get("selection") == "scheduled", options.get("intra_plane")
     rounds, row = [], 0
     while True:
