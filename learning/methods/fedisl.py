@@ -50,8 +50,8 @@ class FedIslOptions:
 class Plane:
     """The satellites of a plane, in the order of their ring.
 
-    ``lookout`` counts the times that they have looked out for a source, and one was found, ``tried``
-    holds places and sessions in which the model of this round has been asked for.
+    ``lookout`` counts when they begin to look out for a source and when one is found, ``tried``
+    holds the places and sessions in which the model of this round has been asked for.
     """
 
     def __init__(self, method: FedIsl, members: Sequence[Cluster]) -> None:
