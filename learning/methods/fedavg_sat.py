@@ -87,6 +87,8 @@ class FedAvgSat(FedAvg):
     Options: ClassVar[type] = FedAvgSatOptions
     waits_for_all: ClassVar[bool] = True
     needs_satellites: ClassVar[bool] = True
+    uses_isl: ClassVar[Sequence[str]] = ("within_plane",)
+    isl_option: ClassVar[str] = "intra_plane"
     alone_is_sgd: ClassVar[bool] = False
     lacks_nobody: ClassVar[bool] = True
 

@@ -78,6 +78,7 @@ class FedIsl(FedAvg):
     waits_for_all: ClassVar[bool] = True
     needs_satellites: ClassVar[bool] = True
     needs_isl: ClassVar[Sequence[str]] = ("within_plane",)
+    uses_isl: ClassVar[Sequence[str]] = ("within_plane",)
     alone_is_sgd: ClassVar[bool] = False
     lacks_nobody: ClassVar[bool] = True
 
@@ -282,6 +283,7 @@ class AutoFlSat(FedIsl):
 
     Options: ClassVar[type] = AutoFlSatOptions
     needs_isl: ClassVar[Sequence[str]] = ("within_plane", "between_planes")
+    uses_isl: ClassVar[Sequence[str]] = ("within_plane", "between_planes")
 
     def cluster(self, me: Cluster) -> Protocol:
         """Run all cycles, with the first satellite; all others are part of them."""
