@@ -1,9 +1,9 @@
 """Windows of links between satellites: `isl_windows`, and as arrays `find_isls`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import inf, tau
 from typing import TYPE_CHECKING, Any
 from warnings import warn
@@ -19,6 +19,7 @@ from orbit.pair_sight import Limb, PairSamples
 from orbit.passes import find_passes
 from orbit.propagation import failure, good_stretch
 from orbit.satellite import Satellite
+from orbit.secular_j2 import SecularJ2
 from orbit.utc import Start, span_s
 from orbit.validity import OrbitWarning, doubts
 from orbit.windows import Columns, joined
@@ -34,9 +35,12 @@ Pairs = Sequence[tuple[int | str, int | str]]
 _FINER = 8
 # Samples of pairs looked at together, and of satellites kept.
 _CHUNK, _KEPT = 400_000, 2_000_000
-# SGP4 never lets an eccentricity fall below 1e-6, and its perigee turns: in as many periods it
-# moves satellites by some metres.
+# Of so many periods one is searched, and the others are copies of it.
 _REPEATS = 100
+# SGP4 never lets an eccentricity fall below 1e-6, and its perigee turns, which moves satellites by
+# metres and edges by up to 10 ms. Between two searched periods edges move evenly to a fraction of
+# a millisecond as long as perigee turns by no more than this (rad).
+_PERIGEE_TURN = 0.3
 # Pieces of a window that are this close touch.
 _TOUCH_S = 1e-6
 
@@ -104,8 +108,8 @@ def find_isls(
     `max_range_km` long. Positions are those of `contact_windows`, edges within 1 ms of SGP4's
     unless a window grazes. `pairs` are two indices or names each, by default all pairs, each once
     and the first of the list first. Satellites on circular orbits without drag of one axis and
-    inclination repeat their places to each other every nodal period, and are searched for one in a
-    hundred (by SGP4, positions are then within 15 m).
+    inclination repeat their places to each other every nodal period: one in a hundred is searched
+    and, where SGP4 lets the perigee turn, edges between two searched periods are interpolated.
 
     Where SGP4 fails windows are cut, with an OrbitWarning, or an ElementError where it always
     fails. Raises ValueError for an empty list, anything else than a satellite, a pair that is
@@ -213,22 +217,38 @@ class _Search:
     ) -> Columns:
         """Columns of IslWindows of pairs that see the same again after each period.
 
-        The time is searched in blocks: of a period, the first of `_REPEATS` whole ones, which the
-        others copy; without a period, such that memory is bounded.
+        The time is searched in blocks: of a period, the first of some whole ones, from which the
+        others follow; without a period, such that memory is bounded.
         """
         members, index = np.unique(np.stack([one, other]), return_inverse=True)
         step_s = min(sampling_step_s(self.satellites[k]) for k in members) / _FINER
         block_s = min(period_s, step_s * (100 + _KEPT // len(members)))
         edges_s = np.append(np.arange(first_s, last_s - _TOUCH_S, block_s), last_s)
-        blocks = len(edges_s) - 1
+        blocks, every = len(edges_s) - 1, index.reshape(2, -1)
+
+        def search(number: int, pairs: IntArray) -> Columns:
+            span_s = float(edges_s[number]), float(edges_s[number + 1])
+            return self._found(members, pairs, *span_s, step_s)
+
         times = _REPEATS if block_s == period_s else 1
-        pieces = []
-        for number in {*range(0, blocks, times), blocks - 1}:
-            span = float(edges_s[number]), float(edges_s[number + 1])
-            found = self._found(members, index.reshape(2, -1), *span, step_s)
-            copies = max(1, min(times, blocks - 1 - number))
-            pieces.append(_repeated(found, period_s, copies))
-        return _merged(joined(pieces), first_s, last_s)
+        models = [self.satellites[k].model for k in members]
+        if times == 1 or all(isinstance(model, SecularJ2) for model in models):
+            pieces = []
+            for number in {*range(0, blocks, times), blocks - 1}:
+                copies = max(1, min(times, blocks - 1 - number))
+                pieces.append(_repeated(search(number, every), period_s, copies))
+            return _merged(joined(pieces), first_s, last_s)
+        turn_rad = max(abs(model.argpdot) for model in models) * period_s / 60
+        times = max(1, int(_PERIGEE_TURN / max(turn_rad, _PERIGEE_TURN / times)))
+        last = blocks - 1  # which is no whole period
+        searched = [*range(0, last - 1, times), *([last - 1] if last else ()), last]
+        pieces = [search(last, every)]
+        before = search(searched[0], every)
+        for begin, end in pairwise(searched[:-1]):
+            after = search(end, every)
+            pieces += _between(search, (begin, before), (end, after), every, members, period_s)
+            before = after
+        return _merged(joined([*pieces, before]), first_s, last_s)
 
     def _found(
         self, members: IntArray, pairs: IntArray, first_s: float, last_s: float, step_s: float
@@ -265,6 +285,78 @@ def _repeated(columns: Columns, period_s: float, times: int) -> Columns:
         found["start_s"] += late_s
         found["end_s"] += late_s
     return found
+
+
+Searched = tuple[int, Columns]
+"""A block by its number, and the windows in it."""
+
+
+def _between(
+    search: Callable[[int, IntArray], Columns],
+    begin: Searched,
+    end: Searched,
+    pairs: IntArray,
+    members: IntArray,
+    period_s: float,
+) -> list[Columns]:
+    """The windows of pairs (2, n) of members in the blocks from `begin` on and before `end`.
+
+    Windows that both have move evenly between them; pairs of which one of them has other windows
+    than the other are searched half-way, and so on.
+    """
+    (first, left), (last, right) = begin, end
+    blocks = last - first
+    if blocks == 1:
+        return [left]
+    many = int(members.max()) + 1
+    here, there = _PairWindows.of(left, many), _PairWindows.of(right, many)
+    numbers = (members[pairs] * [[many], [1]]).sum(axis=0)
+    odd = np.array([here.shape(number) != there.shape(number) for number in numbers.tolist()])
+    alike, then = here.only(numbers[~odd]), there.only(numbers[~odd])
+    pieces = []
+    for block in range(blocks):
+        moved = dict(alike)
+        for name, later_s in _MOVING.items():
+            drift = then[name] - alike[name] - later_s * period_s * blocks
+            moved[name] = alike[name] + later_s * period_s * block + drift * (block / blocks)
+        pieces.append(moved)
+    if odd.any():
+        some, middle = pairs[:, odd], (first + last) // 2
+        half = middle, search(middle, some)
+        before, after = here.only(numbers[odd]), there.only(numbers[odd])
+        pieces += _between(search, (first, before), half, some, members, period_s)
+        pieces += _between(search, half, (last, after), some, members, period_s)
+    return pieces
+
+
+_MOVING = {"start_s": 1, "end_s": 1, "min_range_km": 0, "max_range_km": 0}
+"""What differs between two periods, and by how many of them it is later in the next one."""
+
+
+@dataclass(frozen=True)
+class _PairWindows:
+    """Windows sorted by pair and start; `number` (n,) says of which pair each is."""
+
+    number: IntArray
+    columns: Columns
+
+    @classmethod
+    def of(cls, columns: Columns, many: int) -> "_PairWindows":
+        """Of satellites whose places are below `many`."""
+        number = columns["a"] * many + columns["b"]
+        order = np.lexsort((columns["start_s"], number))
+        return cls(number[order], {name: values[order] for name, values in columns.items()})
+
+    def only(self, numbers: IntArray) -> Columns:
+        """Those of some pairs."""
+        kept = np.isin(self.number, numbers)
+        return {name: values[kept] for name, values in self.columns.items()}
+
+    def shape(self, number: int) -> list[tuple[bool, bool]]:
+        """Which ends of each window of a pair are cut off by the block."""
+        mine = slice(*np.searchsorted(self.number, [number, number + 1]))
+        clips = self.columns["clipped_start"][mine], self.columns["clipped_end"][mine]
+        return list(zip(*(clip.tolist() for clip in clips), strict=True))
 
 
 def _merged(columns: Columns, first_s: float, last_s: float) -> Columns:

@@ -95,7 +95,9 @@ class Method(ABC):
     means nothing to the method, is refused by name. ``trains``: which parts of the model move;
     ``needs_experts``: how many there must be, 0 for any model; ``needs_sidelinks``: devices send to
     each other; ``needs_satellites``: its clients are satellites; ``needs_isl``: which keys of
-    ``link.isl`` have to give these links; ``splits_experts``: clusters train
+    ``link.isl`` have to give these links, ``uses_isl``: which of them it sends over if they do (a
+    user is warned of the others), ``isl_option``: only with this one of its options;
+    ``splits_experts``: clusters train
     experts of their own (a user is warned where the data do not keep to them); ``uses_lora``:
     ``learning.lora`` means something to it; ``lora_refused``: which of its keys it cannot do with,
     ``rank`` where it takes steps on whole matrices, ``download`` where the server's changes are of
@@ -116,6 +118,8 @@ class Method(ABC):
     needs_sidelinks: ClassVar[bool] = False
     needs_satellites: ClassVar[bool] = False
     needs_isl: ClassVar[Sequence[str]] = ()
+    uses_isl: ClassVar[Sequence[str]] = ()
+    isl_option: ClassVar[str] = ""
     splits_experts: ClassVar[bool] = False
     uses_lora: ClassVar[bool] = True
     lora_refused: ClassVar[str] = ""

@@ -78,14 +78,17 @@ class FedAvgSat(FedAvg):
     with the C-th update, and who has not come back by then begins anew. By ``selection`` first the
     first C satellites in contact take part; scheduled all train, and the first C that come back are
     the round. With ``intra_plane`` a client that is done, and has been in contact once in the
-    round, hands its update to another one of its plane that comes into contact, once the plane has
-    had more than two contacts, and more than C may arrive. Over the rings of ``link.isl`` that is a
-    partial aggregate, as large as one model; without them it takes no time and no bytes.
+    round, hands its update to another one of its plane that comes into contact, once those of the
+    plane whose updates are not in yet have had more than two contacts in the round together, and
+    more than C may arrive. Over the rings of ``link.isl`` that is a partial aggregate, as large as
+    one model; without them it takes no time and no bytes.
     """
 
     Options: ClassVar[type] = FedAvgSatOptions
     waits_for_all: ClassVar[bool] = True
     needs_satellites: ClassVar[bool] = True
+    uses_isl: ClassVar[Sequence[str]] = ("within_plane",)
+    isl_option: ClassVar[str] = "intra_plane"
     alone_is_sgd: ClassVar[bool] = False
     lacks_nobody: ClassVar[bool] = True
 
@@ -128,7 +131,7 @@ class FedAvgSat(FedAvg):
             client.passes += 1
             if self.options.intra_plane:
                 yield from self.collect_plane(client, contact)
-            if client.trains and (self.keeps_partial or not client.left):
+            if self.may_bring(client):
                 yield from self.bring(client)
             elif not client.trains and self.may_join(client):
                 yield from self.join(client)
@@ -151,6 +154,10 @@ class FedAvgSat(FedAvg):
             return True
         others = (other for other in self.clients.values() if other.round == self.version)
         return bool(sum(other.joined for other in others) < self.wanted)
+
+    def may_bring(self, client: Client) -> bool:
+        """Return whether a client in contact has an update for the round."""
+        return client.trains and (self.keeps_partial or not client.left)
 
     def join(self, client: Client) -> Protocol:
         """Download the model; what a contact is too short for comes in the next one."""
@@ -181,10 +188,17 @@ class FedAvgSat(FedAvg):
 
     def collect_plane(self, here: Client, contact: Contact) -> Protocol:
         """Take the updates that are ready in the plane of the satellite in contact."""
-        peers = [other for other in self.planes[here.me.plane] if other.round == self.version]
-        ready = [other for other in peers if other.passes == 1 and other.trains]
+        # As in FLySTacK: whose update is in, or comes in now, counts no more in this round.
+        waiting = [
+            other
+            for other in self.planes[here.me.plane]
+            if other.round == self.version
+            and not other.arrived
+            and not (other is here and self.may_bring(here))
+        ]
+        ready = [other for other in waiting if other.passes == 1 and other.trains]
         ready = [other for other in ready if other.ready_s < contact.start_s]
-        if sum(other.passes for other in peers) <= 2 or not ready:
+        if sum(other.passes for other in waiting) <= 2 or not ready:
             return
         if self.world.rings:
             ready = yield from self.gather(here, ready)

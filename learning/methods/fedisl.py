@@ -50,21 +50,25 @@ class FedIslOptions:
 class Plane:
     """The satellites of a plane, in the order of their ring.
 
-    ``round`` is the last one whose model one of them has downloaded.
+    ``lookout`` counts when they begin to look out for a source and when one is found, ``tried``
+    holds the places and sessions in which the model of this round has been asked for.
     """
 
     def __init__(self, method: FedIsl, members: Sequence[Cluster]) -> None:
         self.names = tuple(me.name for me in members)
         self.devices = [method.devices(me) for me in members]
         self.ring = [Node(name, 0) for name in self.names]
-        self.round = -1
+        self.lookout = 0
+        self.tried: set[tuple[int, int]] = set()
 
 
 class FedIsl(FedAvg):
     """Synchronous rounds of planes that are rings of inter-satellite links.
 
-    In each plane the first satellite that gets the model from the server, the source, sends it both
-    ways round the ring, and each satellite trains as soon as it has it. A partial aggregate of the
+    In each plane the first satellite that sees the server, the source, downloads the model and
+    sends it both ways round the ring, and each satellite trains as soon as it has it. Of several in
+    view as a round begins the source is the first of the ring; if its contact is over too soon,
+    another one in view takes its place. A partial aggregate of the
     plane, as large as one model, is gathered at the sink, which uploads it: of all members the one
     with the earliest contact that is long enough, by the forecast, once the aggregate can be there.
     The round ends when all planes have arrived, with the mean over all satellites by samples.
@@ -74,6 +78,7 @@ class FedIsl(FedAvg):
     waits_for_all: ClassVar[bool] = True
     needs_satellites: ClassVar[bool] = True
     needs_isl: ClassVar[Sequence[str]] = ("within_plane",)
+    uses_isl: ClassVar[Sequence[str]] = ("within_plane",)
     alone_is_sgd: ClassVar[bool] = False
     lacks_nobody: ClassVar[bool] = True
 
@@ -94,27 +99,36 @@ class FedIsl(FedAvg):
             yield from self.begin_round()
 
     def begin_round(self) -> Protocol:
-        """Let all satellites look out for the model of the round."""
+        """Let each plane look out for the model of the round."""
         for plane in self.planes:
             for devices in plane.devices:
                 devices.cancel_transfers()
-            seeking = (self.seek(plane, place) for place in range(len(plane.ring)))
-            yield All(tuple(seeking), 0.0, plane.names)
+            plane.tried = set()
+            yield from self.look_out(plane)
 
-    def seek(self, plane: Plane, place: int) -> Protocol:
-        """Download the model of the round, unless another one of the plane has it."""
+    def look_out(self, plane: Plane) -> Protocol:
+        """Let all satellites of a plane seek the server; who sees it first is the source."""
+        plane.lookout += 1
+        places = range(len(plane.ring))
+        yield All(tuple(self.seek(plane, k, plane.lookout) for k in places), 0.0, plane.names)
+
+    def seek(self, plane: Plane, place: int, lookout: int) -> Protocol:
+        """Download the model of the round, unless another one of the plane has begun to."""
         number, devices = self.version, plane.devices[place]
-        while (yield NextContact()):
-            if plane.round == number or self.version != number:
+        while contact := (yield NextContact()):
+            if plane.lookout != lookout or self.version != number:
                 return
+            if (place, contact.session) in plane.tried:
+                continue  # nothing has come of this contact
+            plane.tried.add((place, contact.session))
+            plane.lookout += 1  # all others leave it to this one
             down = yield devices.download("model", self.server, self.experts)
-            if plane.round == number or self.version != number:
-                return
             devices.receive(down)
             if down.done.all():
-                plane.round = number
                 yield from self.lead(plane, place, float(down.end_s[0]))
-                return
+            else:
+                yield from self.look_out(plane)
+            return
 
     # -- a plane's part of a round
 
@@ -270,6 +284,7 @@ class AutoFlSat(FedIsl):
 
     Options: ClassVar[type] = AutoFlSatOptions
     needs_isl: ClassVar[Sequence[str]] = ("within_plane", "between_planes")
+    uses_isl: ClassVar[Sequence[str]] = ("within_plane", "between_planes")
 
     def cluster(self, me: Cluster) -> Protocol:
         """Run all cycles, with the first satellite; all others are part of them."""

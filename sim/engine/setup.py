@@ -19,6 +19,7 @@ from learning.data.table import missing_file
 from learning.hardware import compute_devices
 from learning.learner import CorruptUpdates, Learner
 from learning.methods.base import (
+    METHODS,
     GlobalModelMethod,
     Method,
     MethodType,
@@ -90,8 +91,8 @@ class Build:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Lines for the user on what may be wrong with contacts, and with the devices' memory."""
-        return (*self.plan.doubts, *_memory_doubts(self))
+        """Lines for the user on what may be wrong with contacts, links and the devices' memory."""
+        return (*self.plan.doubts, *_isl_doubts(self), *_memory_doubts(self))
 
     @property
     def module_doubts(self) -> tuple[str, ...]:
@@ -244,6 +245,30 @@ def _unused(learning: Learning, method: MethodType, experts: int) -> Iterator[tu
     yield (set() if layered else own & {"checkpoint_activations"}), f"{kind!r}, which is small"
     yield (set() if "backbone" in method.trains else own & {"trains_backbone"}), name
     yield (set() if "gate" in method.trains else own & {"gate_step_size_ratio"}), name
+
+
+def _isl_doubts(built: Build) -> Iterator[str]:
+    """Say which links between satellites the method never sends over."""
+    isl, method = built.scenario.link.isl, built.method
+    if isl is None or built.plan.isls is None:
+        return
+    kinds = "within_plane", "between_planes"
+    on = not method.isl_option or getattr(built.options, method.isl_option)
+    used = method.uses_isl if on else ()
+    idle = [key for key in kinds if getattr(isl, key) != "none" and key not in used]
+    if not idle:
+        return
+    known = {name: METHODS.find(name) for name in METHODS.shipped}
+    uses = [
+        f"{name} (with learning.options.{one.isl_option})" if one.isl_option else name
+        for name, one in sorted(known.items())
+        if set(idle) <= set(one.uses_isl)
+    ]
+    yield (
+        f"link.isl.{' and '.join(idle)}: method {built.scenario.learning.method!r} sends nothing "
+        f"over these links, which change nothing here; methods that use them are {', '.join(uses)}."
+        " Updates of the others do not go over links between satellites yet"
+    )
 
 
 def _memory_doubts(built: Build) -> Iterator[str]:

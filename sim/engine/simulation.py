@@ -141,8 +141,9 @@ class Simulation:
             # Of a method of one's own, or of a journal that holds something else than it asked.
             raise self.clock.failed("the start", error) from error
         self._record_plan()
-        for cluster in self._clusters:
-            self._sessions[cluster.name].run()
+        # Sessions that are open at the start open as the table of contacts has them, not by name.
+        for sessions in sorted(self._sessions.values(), key=ClusterSessions.first_contact):
+            sessions.run()
         for cluster in self._clusters:
             actor = self._drive(cluster.name, cluster.name, self.method.cluster(cluster))
             self.clock.start(cluster.name, actor)

@@ -51,6 +51,10 @@ class ClusterSessions:
         """The session that is open."""
         return None if self._open is None else self.planned[self._open]
 
+    def first_contact(self) -> float:
+        """Return the number of the first contact of all sessions; inf if there is none."""
+        return self.planned.named(0)[0] if len(self.planned) else math.inf
+
     def run(self) -> None:
         """Open the next session when it begins, if there is one."""
         if self.last:

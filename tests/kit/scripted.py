@@ -19,6 +19,7 @@ def nothing(me):
 class Scripted(learning.Method):
     """Learns nothing: ``script`` is the protocol of every cluster."""
 
+    uses_isl = ("within_plane", "between_planes")
     script = staticmethod(nothing)
 
     def cluster(self, me):

@@ -149,6 +149,51 @@ def test_copies_of_a_period_are_what_a_search_of_the_whole_time_finds():
         np.testing.assert_allclose(mine.astype(float), true.astype(float), atol=1e-6)
 
 
+def test_edges_by_sgp4_are_those_of_skyfield_on_day_90():
+    """Periods are not alike there: the perigee of SGP4's least eccentricity turns."""
+    star = orbit.walker_shell(180, orbit.circular_axis_km(500), 90, 40, 4, 1, STK_START)
+    pairs = [(0, 10), (0, 11)]
+    found = orbit.find_isls(star, STK_START, STK_START + 91 * DAY, pairs, 0.0)
+    last = STK_START + 90 * DAY
+    for a, b in pairs:
+        edges_s, _, _ = true_edges((star[a], star[b]), last, 0.0, np.inf)
+        mine = found.where((found.a == a) & (found.b == b) & (found.end_s > 90 * DAY_S))
+        ends_s = [mine.start_s[~mine.clipped_start], mine.end_s[~mine.clipped_end]]
+        at_s = np.sort(np.concatenate(ends_s)) - 90 * DAY_S
+        at_s = at_s[at_s > 0]
+        assert len(at_s) == len(edges_s) > 20
+        np.testing.assert_allclose(at_s, edges_s, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("altitude_km", "inclination_deg", "reach_km"),
+    [(2000, 63.4349, None), (700, 98, 4000.0)],
+)
+def test_periods_by_sgp4_that_were_not_searched_have_its_windows(
+    altitude_km, inclination_deg, reach_km
+):
+    """Each as often as a search of the whole time finds it, and to a millisecond."""
+    axis_km = orbit.circular_axis_km(altitude_km)
+    shell = orbit.walker_shell(360, axis_km, inclination_deg, 12, 3, 1, START)
+    # A hair of drag, and nothing repeats.
+    other = [
+        orbit.keplerian_satellite(
+            s.name, START, semi_major_axis_km=axis_km, inclination_deg=inclination_deg,
+            raan_deg=np.degrees(s.model.nodeo), argument_of_perigee_deg=np.degrees(s.model.argpo),
+            mean_anomaly_deg=np.degrees(s.model.mo), bstar=1e-14,
+        )
+        for s in shell
+    ]  # fmt: skip
+    found = [orbit.find_isls(s, START, START + 9 * DAY, None, 80.0, reach_km)
+             for s in (shell, other)]  # fmt: skip
+    copied, searched = (f.where(np.lexsort((f.start_s, f.b, f.a))) for f in found)
+    assert len(copied) == len(searched) > 50
+    np.testing.assert_array_equal(copied.a * 99 + copied.b, searched.a * 99 + searched.b)
+    np.testing.assert_allclose(copied.start_s, searched.start_s, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(copied.end_s, searched.end_s, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(copied.max_range_km, searched.max_range_km, rtol=0, atol=0.02)
+
+
 def test_the_table_names_satellites_and_a_pair_keeps_its_order():
     names = ["c3", "c1"]
     table = orbit.isl_windows(skies.CIRCLES, START, START + DAY, [names])

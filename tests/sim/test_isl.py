@@ -9,12 +9,13 @@ from scipy.integrate import quad
 from sgp4.api import jday
 
 import scenarios
+import sim
 from channel import SPEED_OF_LIGHT_M_S
 from learning.requests import Arrival
 from sim import InputError
 from sim.plan import make_plan
 from tests.kit.learning import Node, Reach
-from tests.kit.network import satellites_of
+from tests.kit.network import build, satellites_of
 from tests.kit.scripted import at, replies, sent
 
 SCENARIO = """
@@ -244,6 +245,37 @@ def test_what_cannot_be_is_refused_before_the_run(tmp_path, words, isl):
     with pytest.raises((InputError, scenarios.ScenarioError), match=words) as caught:
         links(tmp_path, **isl)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "idle"),
+    [
+        ({"learning.method": "fedavg"}, "within_plane and between_planes"),
+        ({}, "within_plane and between_planes"),
+        ({"learning.options.selection": "scheduled", "learning.options.intra_plane": True},
+         "between_planes"),
+        ({"learning.method": "fedisl"}, "between_planes"),
+        ({"learning.method": "autoflsat"}, None),
+        ({"learning.method": "fedavg", "link.isl": None}, None),
+    ],
+)  # fmt: skip
+def test_links_that_a_method_sends_nothing_over_are_a_doubt(tmp_path, keys, idle):
+    """By validate and in the manifest of a run, which is the same without them."""
+    scenario = star(tmp_path, keys | {"stop.days": 0.2})
+    run = sim.run(scenario)
+    said = [line for line in run.manifest["warnings"] if line.startswith("link.isl")]
+    assert said == [line for line in build(scenario).doubts if line.startswith("link.isl")]
+    if idle is None:
+        assert said == []
+        return
+    (line,) = said
+    name = keys.get("learning.method", "fedavg-sat")
+    assert line.startswith(f"link.isl.{idle}: method {name!r} sends nothing over these links")
+    assert "methods that use them are autoflsat, " in line
+    assert "fedavg-sat (with learning.options.intra_plane)" in line or "between_planes" in idle
+    if "within_plane" in idle:
+        without = sim.run(star(tmp_path, keys | {"stop.days": 0.2, "link.isl": None}))
+        assert without.transfers.equals(run.transfers) and len(run.transfers) > 0
 
 
 def test_no_link_to_a_satellite_that_is_out(tmp_path):

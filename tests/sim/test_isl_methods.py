@@ -5,6 +5,7 @@ import pytest
 
 import scenarios
 import sim
+from tests.kit.network import build
 from tests.kit.plain_loop import PlainLoop, compare, small_model
 
 FAST = {"rate": "fixed", "fixed_rate_mbps": 1000}
@@ -98,6 +99,34 @@ def test_forty_models_of_fedisl_are_five_at_the_server():
     size = uplinks.payload_bytes.iloc[0]
     assert whole[whole.direction == "isl"].delivered_bytes.sum() == 2 * 5 * 2 * 7 * size
     assert (run.updates.groupby("round").size() == 40).all()
+
+
+@pytest.mark.parametrize("rate_mbps", [10.0, 0.03])
+def test_one_satellite_of_a_plane_downloads_the_model_at_a_time(rate_mbps):
+    """One model a plane and round; if a pass ends first, another one in view goes on at once.
+
+    At 30 kbit/s it takes 38 s, and two of the passes under way do not last that long.
+    """
+    said = {"stop.rounds": 3, "stop.days": 1, "learning.train": False}
+    said["link.uplink"] = {"rate": "fixed", "fixed_rate_mbps": rate_mbps}
+    scenario = scenarios.load("iridium-isl", said)
+    run = sim.run(scenario)
+    down = run.transfers[run.transfers.direction == "uplink"]
+    rings = build(scenario).plan.isls.rings
+    planes = {name: plane for plane, ring in enumerate(rings) for name in ring}
+    rows = down.assign(plane=down.cluster.map(planes)).sort_values("start_s")
+    whole = rows[rows.outcome == "delivered"]
+    assert (whole.groupby(["plane", "version"]).size() == 1).all() and len(whole) == 3 * 6
+    taken_over = 0
+    for plane, mine in rows.groupby("plane"):
+        assert (mine.start_s.to_numpy()[1:] >= mine.end_s.to_numpy()[:-1]).all()
+        seen = run.contacts[run.contacts.cluster.map(planes) == plane]
+        for cut in mine[mine.outcome != "delivered"].itertuples():
+            here = seen[(seen.rise_s < cut.end_s) & (seen.set_s > cut.end_s + 1)]
+            if len(here):
+                assert (mine.start_s - cut.end_s).abs().min() < 0.1
+                taken_over += 1
+    assert (taken_over > 0) == (rate_mbps < 1)
 
 
 SMALL = {

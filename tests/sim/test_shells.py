@@ -20,6 +20,7 @@ FEDSAT = [
     {"name": "low", "semi_major_axis_km": 6868.0880, **LOW},
     {"name": "high", "semi_major_axis_km": 8368.6104, **LOW, "raan_deg": 36},
 ]
+WGS72_RADIUS_KM = 6378.135
 NO_SHELL = dict.fromkeys(("altitude_km", "inclination_deg", "satellites", "planes"))
 
 
@@ -29,12 +30,12 @@ def satellites(**keys):
     )
 
 
-def by_hand(radius_km, plane, node_deg):
+def by_hand(radius_km, plane, node_deg, inclination_deg=80):
     """As FedSat's authors do: Kepler's mean motion at that radius, called Kozai's."""
     model = Satrec()
     days = (START - datetime(1949, 12, 31, tzinfo=UTC)) / timedelta(days=1)
     motion = 60 * sqrt(398600.4418 / radius_km**3)
-    angles = radians(80), tau * plane / 5, motion, radians(node_deg + 72 * plane)
+    angles = radians(inclination_deg), tau * plane / 5, motion, radians(node_deg + 72 * plane)
     model.sgp4init(WGS72, "i", 0, days, 0.0, 0.0, 0.0, 0.0, 0.0, *angles)
     return model
 
@@ -61,6 +62,15 @@ def test_visits_of_the_fedsat_constellation_are_those_of_its_own_elements(
     assert rises["satellite"].tolist() == list(expected)
     found_s = (rises["rise_utc"] - START).dt.total_seconds().to_numpy()
     assert np.abs(found_s - expected_s).max() < 0.002
+
+
+def test_fedisl_flies_where_its_authors_mean_motion_puts_it():
+    """2000 km over a sphere of 6371 km, not over SGP4's; 8370.3 km is also what its windows fit."""
+    known_km = by_hand(8371.0, 0, 0.0, 60).a * WGS72_RADIUS_KM
+    for satellite in satellites_of(scenarios.load("fedisl")):
+        axis_km = satellite.model.a * WGS72_RADIUS_KM
+        assert axis_km == pytest.approx(known_km, abs=0.02)
+        assert axis_km == pytest.approx(8370.3, abs=0.05)
 
 
 @pytest.mark.parametrize("new", [1, 2, 5, 10])

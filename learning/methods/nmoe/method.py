@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -45,6 +46,7 @@ class NMoE(Networked):
     """
 
     Options: ClassVar[type] = NMoEOptions
+    uses_isl: ClassVar[Sequence[str]] = ("within_plane", "between_planes")
 
     def __init__(self, world: World, options: NetworkedOptions | None = None) -> None:
         super().__init__(world, options)
