@@ -172,7 +172,7 @@ def refuse_broken(
     refused = [device for device in found if done[device]]
     for device in refused:
         spoilt = device in known
-        cause = None if spoilt else Cause.NOT_FINITE
+        cause = None if spoilt else Cause.UPDATE_NOT_FINITE
         yield Note("drop", detail=update_refused(device, spoilt), cause=cause)
     kept = done.copy()
     kept[refused] = False

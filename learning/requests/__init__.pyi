@@ -20,9 +20,7 @@ from .cluster import Train as Train
 from .cluster import TrainUntilContact as TrainUntilContact
 from .cluster import Upload as Upload
 from .cluster import Work as Work
-from .facts import CORRUPTED as CORRUPTED
 from .facts import Aggregated as Aggregated
-from .facts import Cause as Cause
 from .facts import Note as Note
 from .facts import Range as Range
 from .facts import Share as Share

@@ -22,9 +22,9 @@ CORRUPTED = "corrupted in transit"
 class Cause(StrEnum):
     """Why a row of the events table is there; the words are those of the column ``cause``."""
 
-    BEAM = "beam"
+    WAITS_FOR_BEAM = "beam"
     """A contact waits for a beam, or gives it up to a cluster that waited."""
-    SYNCHRONISATION = "synchronisation"
+    WAITS_FOR_STATE = "synchronisation"
     """A download waits until the satellite knows the server's state."""
 
     OUTAGE = "satellite outage"
@@ -35,7 +35,7 @@ class Cause(StrEnum):
     SPOILT = "update that is not finite"
     LATE = "late upload"
 
-    NOT_FINITE = "not finite"
+    UPDATE_NOT_FINITE = "not finite"
     """The server refuses what training made, not what the scenario spoilt."""
     MEMORY = "memory"
     """A device lacks the memory for what it was to train."""

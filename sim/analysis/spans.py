@@ -77,7 +77,7 @@ def beam_waits(events: pa.Table, contacts: pa.Table) -> Spans:
 
     A beam that it gets in between ends no span; it is connected then.
     """
-    waits = events.filter(array(says(events, "cause", Cause.BEAM)))
+    waits = events.filter(array(says(events, "cause", Cause.WAITS_FOR_BEAM)))
     place = pc.index_in(waits["contact_id"], value_set=contacts["contact_id"].combine_chunks())
     set_s = contacts["set_s"].take(place.combine_chunks())
     return Spans(waits, as_numpy(waits["time_s"]), as_numpy(set_s))
@@ -85,7 +85,7 @@ def beam_waits(events: pa.Table, contacts: pa.Table) -> Spans:
 
 def synchronisation_waits(events: pa.Table) -> Spans:
     """While the satellite does not know the server's newest state, and a device would take it."""
-    waits = events.filter(array(says(events, "cause", Cause.SYNCHRONISATION)))
+    waits = events.filter(array(says(events, "cause", Cause.WAITS_FOR_STATE)))
     return Spans(waits, as_numpy(waits["time_s"]), as_numpy(waits["until_s"]))
 
 

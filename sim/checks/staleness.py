@@ -15,7 +15,7 @@ from sim.errors import violated
 from sim.links.sharing import everywhere
 from sim.network.leg_log import MovedRows
 
-STALENESS = "staleness counted from the version downloaded"
+STALENESS_COUNTED = "staleness counted from the version downloaded"
 
 REMEMBERED = 32
 """Downloads of a cluster that are remembered. Of older versions a device could hold any."""
@@ -163,12 +163,12 @@ class Versions:
         if names is None:
             names = list(self._waiting)
             if not self._explains(names, version, low, high):
-                raise violated(STALENESS, self._said(columns, names))
+                raise violated(STALENESS_COUNTED, self._said(columns, names))
         mine = {key: found for key, found in self._strange.items() if key[0] in names}
         for key, (uploaded, what) in mine.items():
             del self._strange[key]
             if low <= version - 1 - uploaded <= high:
-                raise violated(STALENESS, f"{what}, which the device has not downloaded")
+                raise violated(STALENESS_COUNTED, f"{what}, which the device has not downloaded")
         for name in names:
             self._waiting[name].clear()
         self._uncounted.difference_update(names)

@@ -175,7 +175,7 @@ def _troubles(
     """
     refused, details, devices = 0, Counter[str](), set[tuple[str, int]]()
     for events in pieces_of(tables, "events", ["kind", "cluster", "device", "detail", "cause"]):
-        refused += int(says(events, "cause", Cause.NOT_FINITE).sum())
+        refused += int(says(events, "cause", Cause.UPDATE_NOT_FINITE).sum())
         rows = plain(events.filter(array(says(events, "kind", "fault"))))
         asked_for = pc.is_in(rows.column("cause"), value_set=array(np.array(list(INJECTED))))
         details.update(rows.column("detail").filter(pc.invert(asked_for)).drop_null().to_pylist())

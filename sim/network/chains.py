@@ -297,7 +297,7 @@ class ServiceLink:
                 contact,
                 self._clock.now,
                 synchronisation(until_s),
-                cause=Cause.SYNCHRONISATION,
+                cause=Cause.WAITS_FOR_STATE,
                 until_s=until_s,
             )
         return usable

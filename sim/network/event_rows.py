@@ -244,7 +244,7 @@ class Rows:
             if time_s < clock.now:  # before the run has turned to this plan
                 continue
             yield clock.at(time_s)
-            self.wait(contacts[number], time_s, why, cause=Cause.BEAM)
+            self.wait(contacts[number], time_s, why, cause=Cause.WAITS_FOR_BEAM)
 
     def faults_of(self, leg: Transfer, moved: Floats, time_s: float, **shared: Any) -> None:
         """How many packets of a leg were sent again while so many bytes of it moved (K,), and which

@@ -192,7 +192,7 @@ class Central(GateTrainer):
         if not (yield Measure("finite", lambda: number(ALL_FINITE, whole), True)):
             what = "the mixture trained at the server is refused: not finite"
             detail = f"{what}; lower learning.step_size"
-            yield Note("fault", system.version, detail, cause=Cause.NOT_FINITE)
+            yield Note("fault", system.version, detail, cause=Cause.UPDATE_NOT_FINITE)
             system.registry.hand_out(np.zeros_like(system.registry.holders))
             return
         system.server, gate = whole, make(CENTRAL_GATE, whole)
