@@ -87,7 +87,7 @@ studies: install ## print the tables of docs/results*.md and choices*.md (an hou
 	$(BIN)/python docs/studies/targets.py paper-exp2-small 5
 	$(BIN)/python docs/studies/lora.py paper-exp1-small 5 20
 	$(BIN)/python docs/studies/balance.py paper-exp2-small 5 20
-	$(BIN)/python docs/studies/stand_ins.py 3
+	$(BIN)/python docs/studies/stand_ins.py 5
 	$(BIN)/python docs/studies/stragglers.py 3 30
 	$(BIN)/python docs/studies/satellites.py rounds 14
 	$(BIN)/python docs/studies/satellites.py antennas 7 1 3
