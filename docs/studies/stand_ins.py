@@ -12,6 +12,7 @@ other cities.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -130,9 +131,10 @@ def main(seeds: str = "3") -> None:
 
 
 def times(slow: Sequence[Outcome], fast: Sequence[Outcome]) -> str:
-    """Show how many times the days of ``fast`` those of ``slow`` are, run by run."""
+    """Show how many times the days of ``fast`` those of ``slow`` are, run by run (inf: never)."""
     pairs = zip(slow, fast, strict=True)
-    return spread((one.hours / other.hours for one, other in pairs), "{:.1f}")
+    ratios = (a.hours / b.hours if math.isfinite(a.hours) else math.inf for a, b in pairs)
+    return spread(ratios, "{:.1f}")
 
 
 def columns(megabytes: str) -> Columns:
