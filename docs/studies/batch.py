@@ -14,6 +14,8 @@ Settings = Mapping[str, Any]
 Point = tuple[str, Settings]
 T = TypeVar("T")
 TARGET = 0.85
+EARLY = 0.8
+"""A target that is below what a city reaches by itself."""
 METHODS = ("synchronous", "emsfl", "emsfl-enhanced")
 PROCESSES = 2
 
@@ -26,7 +28,9 @@ class Outcome:
     (inf: never), the last two over all devices. ``final`` is the last accuracy, ``fall`` the
     farthest that it fell below an earlier one. ``mass`` is the own gate mass at start and end,
     ``density`` the mean of the clusters' density ratios, both None without a model splitting.
-    ``up_bytes`` and ``down_bytes`` are those of the whole run.
+    ``up_bytes`` and ``down_bytes`` are those of the whole run, ``steps_per_day`` are its gradient
+    steps a day over all devices. ``early_hours`` count until ``EARLY`` is reached (inf: never).
+    ``memory_bytes`` is what the fullest device holds.
     """
 
     cycles: float
@@ -39,6 +43,9 @@ class Outcome:
     density: float | None
     up_bytes: float
     down_bytes: float
+    steps_per_day: float
+    early_hours: float
+    memory_bytes: float
 
 
 def slot_s_of(scenario: str) -> float:
@@ -73,6 +80,7 @@ def run_one(point: Point) -> Outcome:
     complete = dict(ends.items())
     summary = result.summary
     spent = summary["targets"].get(f"{TARGET:.2f}") or {}
+    early = summary["targets"].get(f"{EARLY:.2f}") or {}
     mass, density = summary["own_mass"], summary["density_ratio"]
     known = [ratio for ratio in (density or {}).values() if ratio is not None]
     return Outcome(
@@ -86,6 +94,9 @@ def run_one(point: Point) -> Outcome:
         density=mean(known) if known else None,
         up_bytes=summary["uplink_bytes"],
         down_bytes=summary["downlink_bytes"],
+        steps_per_day=summary["gradient_steps"] / (summary["hours"] / 24),
+        early_hours=early.get("hours", math.inf),
+        memory_bytes=summary["device_memory_bytes"],
     )
 
 
@@ -128,12 +139,17 @@ Columns = Mapping[str, tuple[Callable[[Outcome], float], str]]
 """Figures of an outcome by their heads, and how each is written."""
 
 
-def print_columns(found: Mapping[str, Sequence[Outcome]], columns: Columns) -> None:
-    """Print a row a method: median and range of each figure."""
-    print(f"{'method':<16}" + "".join(f"{name:>24}" for name in columns))
+def print_columns(
+    found: Mapping[str, Sequence[Outcome]], columns: Columns, first: int = 16, other: int = 24
+) -> None:
+    """Print a row a method: median and range of each figure.
+
+    ``first`` and ``other`` are the widths of the first column and of all others, in characters.
+    """
+    print(f"{'method':<{first}}" + "".join(f"{name:>{other}}" for name in columns))
     for method, rows in found.items():
         cells = (spread(map(get, rows), form) for get, form in columns.values())
-        print(f"{method:<16}" + "".join(f"{cell:>24}" for cell in cells))
+        print(f"{method:<{first}}" + "".join(f"{cell:>{other}}" for cell in cells))
 
 
 def ratio(reference: Iterable[float], own: Iterable[float]) -> str:

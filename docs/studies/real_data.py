@@ -1,8 +1,9 @@
 """Real texts, images and questions: federated methods beside a centralised run of the same model.
 
-    python docs/studies/real_data.py [sst2|cifar10|mmlu] [slots|orbit] [seeds] [rows]
+    python docs/studies/real_data.py [sst2|cifar10|mmlu] [slots|orbit] [seeds] [rows] [K=VALUE ...]
 
-Rows are a regular expression that their names are to begin with; without it there are all.
+Rows are a regular expression that their names are to begin with; without it there are all. A key
+is one of `learning`, like `step_size` or `options.mu`, and holds for every row that is printed.
 
 Twelve clients in three cities hold the samples of `glue_sst2.jsonl`, `cifar10.npz` or `mmlu.jsonl`,
 which has to be in the current folder, evenly at random or by labels from Dirichlet(0.3). They are
@@ -189,10 +190,24 @@ def row(found: list[tuple[float, float]]) -> str:
     return f"{mean:.3f} +- {half:.3f}"
 
 
-def table(name: str, served: str, seeds: int, path: str | None, only: str) -> None:
+def with_keys(learning: Settings, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with those that ``changes`` names by dotted keys."""
+    changed = dict(learning)
+    for key, value in changes.items():
+        first, _, rest = key.partition(".")
+        changed[first] = with_keys(changed.get(first) or {}, {rest: value}) if rest else value
+    return changed
+
+
+def table(
+    name: str, served: str, seeds: int, path: str | None, only: str, changes: Mapping[str, Any]
+) -> None:
     """Print a row a method, a column each split."""
     models, data, *step_sizes = TASKS[name]
-    print(f"{name}, {served}, {CYCLES} rounds, seeds 0 to {seeds - 1}: accuracy, mean +- 95 %\n")
+    print(f"{name}, {served}, {CYCLES} rounds, seeds 0 to {seeds - 1}: accuracy, mean +- 95 %")
+    if changes:
+        print("with " + ", ".join(f"{key} {value:g}" for key, value in changes.items()))
+    print()
     print(f"{'':<29}" + "".join(f"{split:>18}" for split in SPLITS) + f"{'steps':>8}")
     for title, model, group, methods in GROUPS:
         for method, more in methods.items():
@@ -211,6 +226,7 @@ def table(name: str, served: str, seeds: int, path: str | None, only: str) -> No
                 }
                 if path:
                     learning["data"]["path"] = path
+                learning = with_keys(learning, changes)
                 runs = [last_accuracy(served, learning, seed) for seed in range(seeds)]
                 print(f"{row(runs):>18}", end="", flush=True)
             print(f"{max(steps for _, steps in runs):>8.0f}", flush=True)
@@ -230,12 +246,15 @@ def answers(seeds: int, path: str) -> None:
     print(f"\nthe answers, by a small Mixtral, centralised: {row(runs)}; chance 0.250")
 
 
-def main(name: str = "sst2", served: str = "slots", seeds: str = "3", only: str = "") -> None:
+def main(
+    name: str = "sst2", served: str = "slots", seeds: str = "3", only: str = "", *pairs: str
+) -> None:
     """Run, and print the table."""
+    changes = {key: json.loads(value) for key, _, value in (pair.partition("=") for pair in pairs)}
     with TemporaryDirectory() as folder:
         path = of_subjects(folder) if name == "mmlu" else None
-        table(name, served, int(seeds), path, only)
-        if path and served == "slots":
+        table(name, served, int(seeds), path, only, changes)
+        if path and served == "slots" and not only:
             answers(int(seeds), path)
 
 

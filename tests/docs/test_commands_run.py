@@ -15,6 +15,7 @@ from tests.kit.sweeps import status
 
 pytestmark = pytest.mark.slow(reason="some hundred commands, most of them whole runs: make docs")
 SHORT = 2
+TWO = {name: {"learning.method": name} for name in ("synchronous", "emsfl")}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -54,10 +55,15 @@ def study(monkeypatch):
     def short(points):
         return [batch.run_one((name, {**s, "stop.cycles": SHORT})) for name, s in points]
 
+    def here(run, points):
+        return [run((name, {**s, "stop.cycles": SHORT})) for name, s in points]
+
     def imported(name):
         module = import_module(name)
         if hasattr(module, "run_all"):
             monkeypatch.setattr(module, "run_all", short)
+        if hasattr(module, "in_processes"):
+            monkeypatch.setattr(module, "in_processes", here)
         return module
 
     return imported
@@ -101,6 +107,7 @@ def test_an_outcome_says_when_a_run_reached_the_target(study):
         ("targets", {"METHODS": ("synchronous", "fedavg")}, ("paper-exp2-small", "1"), "\nfedavg "),
         ("cycles", {"METHODS": ("synchronous",)}, ("paper-exp2-small", "1", "0.1"), "\nbest step"),
         ("gain", {"ROUNDS": ("fill",)}, ("1",), "rounds a contact fill"),
+        ("stand_ins", {"ROWS": TWO, "PAIRS": (("synchronous", "emsfl"),)}, ("1",), "exactly 0: "),
     ],
 )
 def test_a_study_runs(name, cut, arguments, said, study, monkeypatch, capsys):
