@@ -79,7 +79,7 @@ class Verdict(StrEnum):
     ONE_SEED = "one seed"
     """One seed in common cannot tell noise."""
     NO_COMMON_SEED = "no seed in common"
-    """No case of the one is a case of the other."""
+    """Too few cases of the best are cases of another one."""
     NEVER = "never"
     """At most one of the candidates has the figure with all of its seeds."""
     NO_ORDER = "no order"
@@ -160,13 +160,15 @@ class Ranking:
 
     ``best`` are all that share the first place, and ``first`` is one of them, None where there is
     none. ``leads`` are those of ``first`` over each candidate that it can be compared with, the
-    nearest one first. ``without`` never got there with some seed: they are not ranked.
+    nearest one first. ``incomparable`` have too few cases in common with it; ``without`` never got
+    there with some seed: they are not ranked.
     """
 
     verdict: Verdict
     first: str | None
     best: tuple[str, ...]
     leads: Mapping[str, Lead]
+    incomparable: tuple[str, ...]
     without: tuple[str, ...]
 
     @property
@@ -177,7 +179,8 @@ class Ranking:
     @property
     def winners(self) -> tuple[str, ...]:
         """Who may be called best: all in the first place, if each other one is told from them."""
-        if self.verdict not in (Verdict.AHEAD, Verdict.TIE) or not self.behind or self.unresolved:
+        known = self.verdict in (Verdict.AHEAD, Verdict.TIE)
+        if not known or not self.behind or self.unresolved or self.incomparable:
             return ()
         shared = [one.by_case.keys() for label, one in self.leads.items() if label in self.best]
         told = [one.by_case.keys() for one in self.behind.values()]
@@ -234,42 +237,52 @@ def rank(
     without = tuple(label for label in labels if label not in whole)
     if len(whole) < 2:
         few = Verdict.NEVER if without else Verdict.ALONE
-        return Ranking(few, whole[0] if whole else None, tuple(whole), {}, without)
+        return Ranking(few, whole[0] if whole else None, tuple(whole), {}, (), without)
     # The best one mostly has all figures and the best mean: few pairs have to be looked at.
     sign = -1.0 if rising else 1.0
     order = sorted(whole, key=lambda label: sign * mean(candidates[label].values()))
     order.sort(key=lambda label: -len(candidates[label]))
     for first in order:
         leads: dict[str, Lead] = {}
+        incomparable = []
         for label in order:
-            one = lead(candidates[first], candidates[label], rising, bounds)
-            if label == first or len(one.by_case) < fewest:
+            if label == first:
                 continue
-            if one.mean is None or one.mean < 0.0:
+            one = lead(candidates[first], candidates[label], rising, bounds)
+            if one.mean is None or len(one.by_case) < fewest:
+                incomparable.append(label)
+            elif one.mean >= 0.0:
+                leads[label] = one
+            else:
                 break
-            leads[label] = one
         else:
-            return _ranked(first, leads, without)
-    return Ranking(Verdict.NO_ORDER, None, (), {}, without)
+            return _ranked(first, leads, tuple(in_order(incomparable)), without)
+    return Ranking(Verdict.NO_ORDER, None, (), {}, (), without)
 
 
-def _ranked(first: str, leads: Mapping[str, Lead], without: tuple[str, ...]) -> Ranking:
+def _ranked(
+    first: str,
+    leads: Mapping[str, Lead],
+    incomparable: tuple[str, ...],
+    without: tuple[str, ...],
+) -> Ranking:
     """Return the ranking in which ``first`` is not behind anyone."""
-    if not leads:
-        return Ranking(Verdict.NO_COMMON_SEED, first, (first,), {}, without)
     nearest = {
         label: leads[label]
         for label in sorted(in_order(leads), key=lambda label: leads[label].mean or 0.0)
     }
     level = [label for label, one in nearest.items() if one.mean == 0.0]
     best = tuple(in_order([first, *level]))
-    verdict = Verdict.AHEAD
+    behind = [one.verdict for label, one in nearest.items() if label not in level]
+    noisy = [verdict for verdict in behind if verdict is not Verdict.AHEAD]
     if level:
         same = all(leads[label].verdict is Verdict.TIE for label in level)
         verdict = Verdict.TIE if same else Verdict.LEVEL
-    elif unresolved := Ranking(verdict, first, best, nearest, without).unresolved:
-        verdict = leads[unresolved[0]].verdict
-    return Ranking(verdict, first, best, nearest, without)
+    elif noisy:
+        verdict = noisy[0]
+    else:
+        verdict = Verdict.NO_COMMON_SEED if incomparable else Verdict.AHEAD
+    return Ranking(verdict, first, best, nearest, incomparable, without)
 
 
 def in_order(labels: Iterable[str]) -> list[str]:

@@ -25,8 +25,8 @@ def sentence(
         return f"only {names(ranking.best)} has it with each seed" if ranking.best else ""
     if ranking.verdict is Verdict.NO_ORDER:
         return "none is best; each is behind another one at the points that both have"
-    if ranking.verdict is Verdict.NO_COMMON_SEED:
-        return "none is best; there is no seed in common, so noise cannot be told"
+    if not ranking.leads:
+        return "none is best; there are too few seeds in common to compare"
     against = ranking.leads[ranking.against[0]] if ranking.against else None
     behind = "" if against is None else f"{names(ranking.against)} {by(against, form, more_seeds)}"
     if ranking.verdict is Verdict.AHEAD:
@@ -34,7 +34,7 @@ def sentence(
     if ranking.verdict is Verdict.TIE:
         return _tie(ranking, names, behind)
     if ranking.verdict is Verdict.LEVEL:
-        return f"none is best; {_level(ranking, names)}"
+        return f"none is best; {_level(ranking, names)}{_others(ranking, names)}"
     return f"none is best; {names(ranking.best)} leads {behind}{_others(ranking, names)}"
 
 
@@ -45,7 +45,7 @@ def _tie(ranking: Ranking, names: Names, behind: str) -> str:
     )
     same = f"{names(ranking.best)} tie, {_at_each(tied)}"
     if not behind:
-        return f"none is best; {same}"
+        return f"none is best; {same}{_others(ranking, names)}"
     if ranking.winners:
         return f"{names(ranking.best)} are best, {_at_each(tied)}, and ahead of {behind}"
     return f"none is best; {same}, and lead {behind}{_others(ranking, names)}"
@@ -80,8 +80,13 @@ def _unlike(ranking: Ranking, label: str) -> bool:
 
 def _others(ranking: Ranking, names: Names) -> str:
     """Name those that cannot be told from the best, beside whom the verdict is about."""
-    more = [label for label in ranking.unresolved if label not in ranking.against]
-    return f", and {names(more)} cannot be told apart from it either" if more else ""
+    text = ""
+    if more := [label for label in ranking.unresolved if label not in ranking.against]:
+        text += f", and {names(more)} cannot be told apart from it either"
+    if ranking.incomparable:
+        text += f", and {names(ranking.incomparable)} cannot be compared with it: too few seeds"
+        text += " in common"
+    return text
 
 
 def by(one: Lead, form: Form, more_seeds: str) -> str:
@@ -130,6 +135,7 @@ def ranking_json(ranking: Ranking) -> dict[str, Any]:
         "best": list(ranking.best),
         "against": list(ranking.against),
         "unresolved": list(ranking.unresolved),
+        "incomparable": list(ranking.incomparable),
         "without": list(ranking.without),
         "seeds": len(against.by_seed) if against else 0,
         "lead": against.mean if against else None,

@@ -183,7 +183,9 @@ def _without(lacking: Sequence[Standing], question: Question) -> str:
     """Name the combinations that lack a figure by what they have instead."""
     labels: dict[str, list[str]] = {}
     has = {one.label: sum(x < math.inf for x in one.figures.values()) for one in lacking}
-    for one in sorted(lacking, key=lambda one: -has[one.label]):
+    by_label = {one.label: one for one in lacking}
+    for label in sorted(in_order(by_label), key=lambda label: -has[label]):
+        one = by_label[label]
         lacking_rows = [row for row in one.rows if row[question.column] is None]
         why = {why_none(row, question.column) for row in lacking_rows}
         few = f"{has[one.label]} of {len(one.figures)} seeds, else " if has[one.label] else ""

@@ -7,7 +7,7 @@ does not count.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from sim.analysis.verdict import Case, Figures, Ranking, Verdict
+from sim.analysis.verdict import Case, Figures, Ranking, Verdict, in_order
 from sim.formatting import as_yaml, listed
 from sim.sweep.differences import Question, Row, Runs, reasons
 
@@ -38,8 +38,12 @@ def _of_key(
 ) -> Iterator[str]:
     column, points = question.column, _in_several(cases)
     known = {
-        value: {case: float(row[column]) for case, row in own.items() if row[column] is not None}
-        for value, own in cases.items()
+        value: {
+            case: float(row[column])
+            for case, row in cases[value].items()
+            if row[column] is not None
+        }
+        for value in in_order(cases)
     }
     sets = {value: own for value, own in known.items() if own}
     none = [value for value in known if value not in sets]
