@@ -55,11 +55,11 @@ def _at_each(one: Lead) -> str:
     """Say at how many points, or with how many seeds, two candidates are equal."""
     points, seeds = len(one.by_case), len(one.by_seed)
     if points > seeds:
-        return f"the same at each of {points} points"
+        return f"equal at each of {points} points"
     if seeds > 1:
-        return f"the same with each of {seeds} seeds"
+        return f"equal with each of {seeds} seeds"
     more = f" of {one.seeds} that both have" if one.seeds > 1 else ""
-    return f"the same with the one seed{more}"
+    return f"equal with the one seed{more}"
 
 
 def _level(ranking: Ranking, names: Names) -> str:
@@ -108,7 +108,7 @@ def by(one: Lead, form: Form, more_seeds: str) -> str:
         each = "with both seeds" if same else f"({' and '.join(_signed(x, form) for x in values)})"
         return f"{text} {each}, but two seeds allow no test, it takes {FEWEST}"
     if same:
-        return f"{text}, the same with each of {seeds} seeds"
+        return f"{text}{', the same' if several else ''} with each of {seeds} seeds"
     ends = [_signed(end, form) for end in (one.low, one.high) if end is not None]
     found = "more than noise" if one.verdict is Verdict.AHEAD else "within noise"
     if len(set(ends)) == 1:

@@ -35,14 +35,14 @@ def test_a_value_does_not_win_because_its_bad_points_were_refused():
     )
     assert best in text
     tied = (
-        "Verdict: km=800, mask=5 and km=800, mask=15 are best, the same with each of 3 seeds, and"
+        "Verdict: km=800, mask=5 and km=800, mask=15 are best, equal with each of 3 seeds, and"
     )
     assert f"{tied} ahead of km=500, mask=5 and km=500, mask=15 by 0.020" in text
     ahead = "By km, all else equal (6 of 9 points): 800 is best, ahead of 500 by 0.020 in the mean"
     assert f"{ahead} (ahead at 6 of 6 points), the same with each of 3 seeds." in text
     assert "Without it: km=500, mask=25 (no contact)." in text
     tied = (
-        "By mask, all else equal (3 of 6 points): 5 and 15 are best, the same at each of 6 points"
+        "By mask, all else equal (3 of 6 points): 5 and 15 are best, equal at each of 6 points"
     )
     assert f"{tied}, and ahead of 25 by 0.220" in text
     far = [point(1, None, km=km, mask=25) for km in (300, 400, 500)]
@@ -85,7 +85,7 @@ def test_a_method_is_compared_at_each_orbit_and_the_reason_is_named():
     rows += [point(1, 0.9, km=900, method="a"), point(1, 0.7, km=900, method="b")]
     rows[0]["contacts_served"] = 60
     text = said(rows, ["km", "method"], "0.80")
-    tie = "By km, all else equal: none is best; 500 and 900 tie, the same at each of 2 points."
+    tie = "By km, all else equal: none is best; 500 and 900 tie, equal at each of 2 points."
     assert tie in text
     assert "By method, all else equal: none is best; a leads b by 0.200 in the mean" in text
     assert "(ahead at 2 of 2 points), on one seed" in text
@@ -108,7 +108,7 @@ def test_what_a_third_value_lacks_does_not_turn_the_verdict_between_two():
     apart = [point(1, 0.8, km=1, mask=5), point(1, 0.7, km=2, mask=6)]
     assert "By km: no two points differ in it alone" in said(apart, ["km", "mask"])
     rows = [point(s, 0.7 + s / 100, km=km) for km, s in ((1, 1), (1, 2), (2, 2), (2, 3))]
-    assert "km=1 and km=2 tie, the same with the one seed of 3 that" in said(rows, ["km"])
+    assert "km=1 and km=2 tie, equal with the one seed of 3 that" in said(rows, ["km"])
 
 
 def test_never_is_said_of_points_that_were_asked_and_trained():
@@ -191,5 +191,5 @@ def test_no_answer_depends_on_the_order_of_values(order):
     both = [row | {"mask": mask} for row in rows for mask in (5, 15)]
     assert said([both[2 * p + q] for p in order for q in (1, 0)], keys) == said(both, keys)
     assert (
-        "none is best; method=a and method=c tie, the same with each of 3 seeds, and lead" in text
+        "none is best; method=a and method=c tie, equal with each of 3 seeds, and lead" in text
     )

@@ -240,7 +240,7 @@ def test_a_tie_has_no_winner_and_no_order_of_the_runs(leomix, tmp_path):
     assert len(said) == 1
     names = "fedavg and fedprox learning.options.mu=0"
     for figure in ("Final accuracy", "Time to 0.10"):
-        tie = f"{figure}: none is best; {names} tie, the same with the one seed."
+        tie = f"{figure}: none is best; {names} tie, equal with the one seed."
         assert tie in said.copy().pop() and tie[1:-1] in shown
 
 
