@@ -330,8 +330,8 @@ def paired(
     known = all(math.isfinite(own[seed]) for own in (first, second) for seed in seeds)
     if len(seeds) < FEWEST_PAIRS or not known:
         return found
-    cases = [{("", seed): own[seed] for seed in seeds} for own in (first, second)]
-    ahead = lead(*cases, rising=True, bounds=bounds)
+    one, other = ({("", seed): own[seed] for seed in seeds} for own in (first, second))
+    ahead = lead(one, other, rising=True, bounds=bounds)
     differences = list(ahead.by_seed.values())
     found |= {"difference": ahead.mean, "low": ahead.low, "high": ahead.high}
     found |= {"min": min(differences), "max": max(differences)}

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from statistics import mean, stdev
 
 Case = tuple[str, int]
@@ -171,12 +172,12 @@ class Ranking:
     incomparable: tuple[str, ...]
     without: tuple[str, ...]
 
-    @property
+    @cached_property
     def behind(self) -> Mapping[str, Lead]:
         """The leads over those that do not share the first place."""
         return {label: one for label, one in self.leads.items() if label not in self.best}
 
-    @property
+    @cached_property
     def winners(self) -> tuple[str, ...]:
         """Who may be called best: all in the first place, if each other one is told from them."""
         known = self.verdict in (Verdict.AHEAD, Verdict.TIE)
@@ -187,19 +188,19 @@ class Ranking:
         # Who ties at few cases only need not be ahead of the others at theirs.
         return self.best if all(tie >= other for tie in shared for other in told) else ()
 
-    @property
+    @cached_property
     def runner_up(self) -> tuple[str, ...]:
         """The nearest behind the best, and all that are equal to it."""
         return self._like(next(iter(self.behind), None))
 
-    @property
+    @cached_property
     def unresolved(self) -> tuple[str, ...]:
         """Those behind the best whose distance may be noise, the nearest one first."""
         return tuple(
             label for label, one in self.behind.items() if one.verdict is not Verdict.AHEAD
         )
 
-    @property
+    @cached_property
     def against(self) -> tuple[str, ...]:
         """Whom the verdict is about: the nearest that may be as good, else the runner-up."""
         return self._like(self.unresolved[0]) if self.unresolved else self.runner_up
@@ -208,13 +209,17 @@ class Ranking:
         """Return the label and those behind the best that are equal to it at every case."""
         if label is None:
             return ()
-        own = self.behind[label].by_case
+        behind = self.behind
+        own = behind[label].by_case
         return tuple(
-            other
-            for other in in_order(self.behind)
-            if self.behind[other].by_case.keys() == own.keys()
-            and all(math.isclose(self.behind[other].by_case[c], own[c], **CLOSE) for c in own)
+            other for other in in_order(behind) if _same_figures(behind[other].by_case, own)
         )
+
+
+def _same_figures(one: Figures, other: Figures) -> bool:
+    """Return whether two have the same cases, and at each the same figure."""
+    cases = one.keys()
+    return cases == other.keys() and all(math.isclose(one[c], other[c], **CLOSE) for c in cases)
 
 
 def rank(

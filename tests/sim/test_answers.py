@@ -34,16 +34,12 @@ def test_a_value_does_not_win_because_its_bad_points_were_refused():
         "The highest final accuracy: 0.822, at km=800, mask=5 and km=800, mask=15, mean of 3 seeds"
     )
     assert best in text
-    tied = (
-        "Verdict: km=800, mask=5 and km=800, mask=15 are best, equal with each of 3 seeds, and"
-    )
+    tied = "Verdict: km=800, mask=5 and km=800, mask=15 are best, equal with each of 3 seeds, and"
     assert f"{tied} ahead of km=500, mask=5 and km=500, mask=15 by 0.020" in text
     ahead = "By km, all else equal (6 of 9 points): 800 is best, ahead of 500 by 0.020 in the mean"
     assert f"{ahead} (ahead at 6 of 6 points), the same with each of 3 seeds." in text
     assert "Without it: km=500, mask=25 (no contact)." in text
-    tied = (
-        "By mask, all else equal (3 of 6 points): 5 and 15 are best, equal at each of 6 points"
-    )
+    tied = "By mask, all else equal (3 of 6 points): 5 and 15 are best, equal at each of 6 points"
     assert f"{tied}, and ahead of 25 by 0.220" in text
     far = [point(1, None, km=km, mask=25) for km in (300, 400, 500)]
     text = said([*rows[:1], *far], ["km", "mask"])
@@ -190,6 +186,4 @@ def test_no_answer_depends_on_the_order_of_values(order):
     assert text == said(rows, ["method"], "0.80")
     both = [row | {"mask": mask} for row in rows for mask in (5, 15)]
     assert said([both[2 * p + q] for p in order for q in (1, 0)], keys) == said(both, keys)
-    assert (
-        "none is best; method=a and method=c tie, equal with each of 3 seeds, and lead" in text
-    )
+    assert "none is best; method=a and method=c tie, equal with each of 3 seeds, and lead" in text
