@@ -34,32 +34,33 @@ def sentence(
     if ranking.verdict is Verdict.TIE:
         return _tie(ranking, names, behind)
     if ranking.verdict is Verdict.LEVEL:
-        return f"none is best; {_level(ranking, names)}{_others(ranking, names)}"
-    return f"none is best; {names(ranking.best)} leads {behind}{_others(ranking, names)}"
+        return f"none is best; {_level(ranking, names)}{_others(ranking, names, ())}"
+    others = _others(ranking, names, ranking.against)
+    return f"none is best; {names(ranking.best)} leads {behind}{others}"
 
 
 def _tie(ranking: Ranking, names: Names, behind: str) -> str:
-    tied = min(
-        (one for label, one in ranking.leads.items() if label in ranking.best),
-        key=lambda one: len(one.by_case),
-    )
-    same = f"{names(ranking.best)} tie, {_at_each(tied)}"
+    equal = _equal(ranking, names)
+    same = f"{names(ranking.best)} tie, {equal}"
     if not behind:
-        return f"none is best; {same}{_others(ranking, names)}"
+        return f"none is best; {same}{_others(ranking, names, ())}"
     if ranking.winners:
-        return f"{names(ranking.best)} are best, {_at_each(tied)}, and ahead of {behind}"
-    return f"none is best; {same}, and lead {behind}{_others(ranking, names)}"
+        return f"{names(ranking.best)} are best, {equal}, and ahead of {behind}"
+    return f"none is best; {same}, and lead {behind}{_others(ranking, names, ranking.against)}"
 
 
-def _at_each(one: Lead) -> str:
-    """Say at how many points, or with how many seeds, two candidates are equal."""
-    points, seeds = len(one.by_case), len(one.by_seed)
+def _equal(ranking: Ranking, names: Names) -> str:
+    """Say at how many points, or with how many seeds, those who tie are equal."""
+    tied = [one for label, one in ranking.leads.items() if label in ranking.best]
+    cases = tied[0].by_case.keys()
+    if len(tied) > 1 and any(one.by_case.keys() != cases for one in tied):
+        return f"each equal to {names([str(ranking.first)])} with the seeds that both have"
+    points, seeds, of_both = len(cases), len(tied[0].by_seed), max(one.seeds for one in tied)
     if points > seeds:
         return f"equal at each of {points} points"
-    if seeds > 1:
-        return f"equal with each of {seeds} seeds"
-    more = f" of {one.seeds} that both have" if one.seeds > 1 else ""
-    return f"equal with the one seed{more}"
+    if of_both > seeds:
+        return f"equal with the {'one seed' if seeds == 1 else f'{seeds} seeds'} that both have"
+    return "equal with the one seed" if seeds == 1 else f"equal with each of {seeds} seeds"
 
 
 def _level(ranking: Ranking, names: Names) -> str:
@@ -78,14 +79,14 @@ def _unlike(ranking: Ranking, label: str) -> bool:
     return label in ranking.leads and ranking.leads[label].verdict is Verdict.LEVEL
 
 
-def _others(ranking: Ranking, names: Names) -> str:
-    """Name those that cannot be told from the best, beside whom the verdict is about."""
+def _others(ranking: Ranking, names: Names, named: Sequence[str]) -> str:
+    """Name those that cannot be told from the best, beside those that are ``named`` already."""
     text = ""
-    if more := [label for label in ranking.unresolved if label not in ranking.against]:
-        text += f", and {names(more)} cannot be told apart from it either"
+    if more := [label for label in ranking.unresolved if label not in named]:
+        first = "it" if len(ranking.best) == 1 else "these"
+        text += f", and {names(more)} cannot be told apart from {first} either"
     if ranking.incomparable:
-        text += f", and {names(ranking.incomparable)} cannot be compared with it: too few seeds"
-        text += " in common"
+        text += f", and {names(ranking.incomparable)} cannot be compared: too few seeds in common"
     return text
 
 
@@ -105,8 +106,9 @@ def by(one: Lead, form: Form, more_seeds: str) -> str:
         cure = more_seeds if one.seeds == 1 else "give both the same seeds"
         return f"{text}, on {own}, which cannot tell noise: {cure}"
     if one.verdict is Verdict.TOO_FEW_SEEDS:
-        each = "with both seeds" if same else f"({' and '.join(_signed(x, form) for x in values)})"
-        return f"{text} {each}, but two seeds allow no test, it takes {FEWEST}"
+        both = " and ".join(_signed(value, form) for value in values)
+        each = " with each of two seeds" if same else f": {both} with two seeds"
+        return f"{text}{each}, which allow no test (it takes {FEWEST})"
     if same:
         return f"{text}{', the same' if several else ''} with each of {seeds} seeds"
     ends = [_signed(end, form) for end in (one.low, one.high) if end is not None]
