@@ -40,6 +40,22 @@ def some(names: Sequence[str], most: int, between: str = ", ", others: str = "mo
     return between.join(shown) + more
 
 
+MOST_LISTED = 5
+"""Names up to which :func:`listed` has each of them."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Name things as a sentence does: "a, b and c"; of many the first, and how many others."""
+    if len(names) > MOST_LISTED + 1:
+        return some(names, MOST_LISTED)
+    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+
+
+def count(number: float) -> str:
+    """Show a count, or a mean of counts, which has one digit behind the point."""
+    return f"{number:.0f}" if round(number, 9) == round(number) else f"{number:.1f}"
+
+
 def data_size(size_bytes: float) -> str:
     """Show bytes in B, kB, MB, GB or TB (powers of 1000)."""
     units = ("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)

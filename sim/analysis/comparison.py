@@ -1,8 +1,8 @@
-"""Groups of runs that differ in their seed: medians, ranges, means, ratios and tests."""
+"""Groups of runs that differ in their seed: medians, ranges, means, ratios, tests and verdicts."""
 
 import json
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median, stdev
 from typing import Any, NamedTuple, Self
@@ -10,8 +10,19 @@ from typing import Any, NamedTuple, Self
 import yaml
 
 from sim.analysis.targets import TARGETS, Evaluation, first_reached, given, levels, named
+from sim.analysis.verdict import (
+    FEWEST,
+    FEWEST_RANKED,
+    NO_BOUNDS,
+    Bounds,
+    Ranking,
+    interval,
+    lead,
+    rank,
+)
+from sim.analysis.verdict_text import ranking_json, sentence
 from sim.files import packaged
-from sim.formatting import as_yaml, data_size
+from sim.formatting import as_yaml, count, data_size, listed
 
 BASELINE = "synchronous"
 HOURS = "hours_to_common"
@@ -29,17 +40,29 @@ class Figure(NamedTuple):
     """A figure of runs: its head where it is shown, its form in a unit, and its path in summaries.
 
     Without a head it is one of ``compare --json`` only; without a path it has the same key there.
+    It is not below ``least`` and not above ``most``.
     """
 
     head: str
     form: Callable[[float], str]
     unit: float = 1.0
     path: Sequence[str] = ()
+    least: float = -math.inf
+    most: float = math.inf
 
     @classmethod
     def of(cls, head: str = "", form: str = "{:g}", **more: Any) -> Self:
         """Return the figure of an entry of ``figures.yaml``."""
-        return cls(head, data_size if form == "data_size" else form.format, **more)
+        return cls(head, NAMED_FORMS.get(form, form.format), **more)
+
+    @property
+    def bounds(self) -> Bounds:
+        """What it cannot be below and above, in the unit of summaries and tables."""
+        return Bounds(self.least, self.most)
+
+
+NAMED_FORMS: dict[str, Callable[[float], str]] = {"data_size": data_size, "count": count}
+"""Forms that ``figures.yaml`` has by name."""
 
 
 def figures_listed(kind: str) -> dict[str, Figure]:
@@ -49,6 +72,19 @@ def figures_listed(kind: str) -> dict[str, Figure]:
 
 FIGURES = figures_listed("of_groups")
 """What is known of a group of runs, in the order in which text and pages show it."""
+OF_POINTS = figures_listed("of_points")
+"""Figures of points of a sweep that groups do not have, or not as numbers in one unit."""
+TO_TARGETS = figures_listed("to_targets")
+"""What a target takes."""
+
+
+def bounds_of(column: str) -> Bounds:
+    """Return what a figure cannot be below and above, by its key or its column of a sweep."""
+    for key, figure in TO_TARGETS.items():
+        if column.startswith(f"{key}_") or column == key:
+            return figure.bounds
+    known = FIGURES.get(column) or OF_POINTS.get(column)
+    return known.bounds if known else NO_BOUNDS
 
 
 class WithoutTables(NamedTuple):
@@ -145,33 +181,74 @@ def compare_groups(groups: Sequence[Group]) -> dict[str, Any]:
         "common_target": common,
         "tests": _tests(groups, groups[reference], common),
         "groups": rows,
+        "verdicts": [
+            {**asked, **ranking_json(found), "text": _words(found, asked["figure"])}
+            for asked, found in _verdicts(groups, common)
+        ],
     }
+
+
+def _by_seed(group: Group, figure: str, common: str | None) -> dict[int, float]:
+    """Return what was measured, by seed; inf where it was not, or was never reached."""
+    found = {}
+    for run in group.runs:
+        value = run.summary.get(figure)
+        if figure == HOURS and common is not None:
+            value = (first_reached(run.evaluations, float(common)) or {}).get("hours")
+        found[run.summary["seed"]] = _or_never(value)
+    return found
 
 
 def _tests(groups: Sequence[Group], reference: Group, common: str | None) -> list[dict[str, Any]]:
     """Compare each group with the reference on the seeds of both, by what was measured."""
-
-    def by_seed(group: Group, figure: str) -> dict[int, float]:
-        found = {}
-        for run in group.runs:
-            value = run.summary.get(figure)
-            if figure == HOURS and common is not None:
-                value = (first_reached(run.evaluations, float(common)) or {}).get("hours")
-            found[run.summary["seed"]] = _or_never(value)
-        return found
-
     figures = ["accuracy_final", "loss_final", *([] if common is None else [HOURS])]
     return [
         {
             "group": group.label,
             "against": reference.label,
             "figure": figure,
-            **paired(by_seed(group, figure), by_seed(reference, figure)),
+            **paired(
+                _by_seed(group, figure, common),
+                _by_seed(reference, figure, common),
+                bounds_of("hours_to" if figure == HOURS else figure),
+            ),
         }
         for group in groups
         if group is not reference
         for figure in figures
     ]
+
+
+ASKED = {"accuracy_final": True, HOURS: False}
+"""Figures of which a comparison says who is best, and whether more of them is better."""
+
+
+def _verdicts(
+    groups: Sequence[Group], common: str | None
+) -> Iterator[tuple[dict[str, str], Ranking]]:
+    """Rank the groups by each figure that one of them has, on the seeds that two have."""
+    for figure, rising in ASKED.items():
+        candidates = {
+            group.label: {("", seed): value for seed, value in of_group.items()}
+            for group in groups
+            for of_group in [_by_seed(group, figure, common)]
+        }
+        known = any(math.isfinite(x) for own in candidates.values() for x in own.values())
+        if known and len(groups) > 1:
+            column = "hours_to" if figure == HOURS else figure
+            head = f"time to {common}" if figure == HOURS else FIGURES[figure].head
+            found = rank(candidates, rising, bounds_of(column))
+            yield {"figure": figure, "head": head}, found
+
+
+def _words(ranking: Ranking, figure: str) -> str:
+    """Say who is best by a figure; times in days, as the tables have them."""
+    form = (lambda hours: f"{hours / 24:.2f} days") if figure == HOURS else FIGURES[figure].form
+    text = sentence(ranking, form, more_seeds="run each with more seeds (--seed)")
+    if not ranking.without:
+        return text
+    lacking = f"{listed(ranking.without)} {'lacks' if len(ranking.without) == 1 else 'lack'} it"
+    return "; ".join(part for part in (text, f"{lacking} with some seed") if part)
 
 
 def _row(group: Group, targets: Sequence[float]) -> dict[str, Any]:
@@ -186,12 +263,12 @@ def _row(group: Group, targets: Sequence[float]) -> dict[str, Any]:
         "stand_in": group.runs[0].summary["stand_in"],
         "seeds": [run.summary["seed"] for run in group.runs],
         **{
-            key: over_seeds(group.values(*(figure.path or [key])))
+            key: over_seeds(group.values(*(figure.path or [key])), figure.bounds)
             for key, figure in FIGURES.items()
         },
         **{
             f"{key}_to": {
-                name: over_seeds([_or_never(one.get(key)) for one in each])
+                name: over_seeds([_or_never(one.get(key)) for one in each], bounds_of(f"{key}_to"))
                 for name, each in reached.items()
             }
             for key in ("cycles", "hours", "gradient_steps", "energy_j")
@@ -216,60 +293,53 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
 # Figures over seeds: median and range, mean with its 95 % interval, and paired tests.
 
 
-LEVEL = 0.95
-"""Confidence of the intervals."""
-FEWEST, FEWEST_RANKED = 2, 5
-"""Pairs that a mean difference and its t test need, and a test of ranks: with fewer, no outcome of
-it is rare."""
+FEWEST_PAIRS = 2
+"""Pairs that a mean difference needs."""
 
 OverSeeds = Mapping[str, float | None]
 """``median``, ``min``, ``max``, ``mean``, and ``low`` and ``high`` of the mean's interval."""
 
 
-def over_seeds(values: Sequence[float]) -> dict[str, float | None]:
+def over_seeds(values: Sequence[float], bounds: Bounds = NO_BOUNDS) -> dict[str, float | None]:
     """Return median, least and greatest value, mean, and the ends of its 95 % interval.
 
     None stands for inf, never, and for a mean of values of which some are never; the interval,
-    Student's, takes two values.
+    Student's, takes three values, and ends at the ``bounds`` of the figure.
     """
     figures = {"median": median(values), "min": min(values), "max": max(values)}
     known = {key: value if math.isfinite(value) else None for key, value in figures.items()}
     finite = all(map(math.isfinite, values))
-    low, high = _interval(values) if finite and len(values) >= FEWEST else (None, None)
+    low, high = (interval(values, bounds) if finite else None) or (None, None)
     return {**known, "mean": mean(values) if finite else None, "low": low, "high": high}
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the ends of Student's interval of the mean of two or more values."""
-    from scipy.special import stdtrit
-
-    quantile = float(stdtrit(len(values) - 1, (1 + LEVEL) / 2))
-    half = quantile * stdev(values) / math.sqrt(len(values))
-    return mean(values) - half, mean(values) + half
-
-
-def paired(first: Mapping[int, float], second: Mapping[int, float]) -> dict[str, Any]:
+def paired(
+    first: Mapping[int, float], second: Mapping[int, float], bounds: Bounds = NO_BOUNDS
+) -> dict[str, Any]:
     """Compare figures by seed: the mean of ``first - second`` over the seeds that both have.
 
-    ``pairs`` counts these; ``difference`` has its 95 % interval ``low`` to ``high``, ``t_p`` is the
-    two-sided p value of the paired t test and ``wilcoxon_p`` that of Wilcoxon's signed ranks. None
-    where there are too few pairs, where the differences do not differ, and where a run never got
-    there: without it, those that are left would say too much.
+    ``pairs`` counts these; ``difference`` has its 95 % interval ``low`` to ``high``, and ``min``
+    and ``max`` over the pairs; ``t_p`` is the two-sided p value of the paired t test and
+    ``wilcoxon_p`` that of Wilcoxon's signed ranks. None where there are too few pairs, where the
+    differences do not differ, and where a run never got there: without it, those that are left
+    would say too much.
     """
     seeds = sorted(first.keys() & second.keys())
     found: dict[str, Any] = {"pairs": len(seeds), "difference": None, "low": None}
-    found |= {"high": None, "t_p": None, "wilcoxon_p": None}
+    found |= {"high": None, "t_p": None, "wilcoxon_p": None, "min": None, "max": None}
     known = all(math.isfinite(own[seed]) for own in (first, second) for seed in seeds)
-    if len(seeds) < FEWEST or not known:
+    if len(seeds) < FEWEST_PAIRS or not known:
         return found
-    differences = [first[seed] - second[seed] for seed in seeds]
-    found["difference"] = mean(differences)
-    found["low"], found["high"] = _interval(differences)
-    if len(set(differences)) > 1:
+    one, other = ({("", seed): own[seed] for seed in seeds} for own in (first, second))
+    ahead = lead(one, other, rising=True, bounds=bounds)
+    differences = list(ahead.by_seed.values())
+    found |= {"difference": ahead.mean, "low": ahead.low, "high": ahead.high}
+    found |= {"min": min(differences), "max": max(differences)}
+    if len(seeds) >= FEWEST and len(set(differences)) > 1:
         from scipy.special import stdtr
 
         error = stdev(differences) / math.sqrt(len(differences))
-        found["t_p"] = 2 * float(stdtr(len(seeds) - 1, -abs(found["difference"]) / error))
+        found["t_p"] = 2 * float(stdtr(len(seeds) - 1, -abs(mean(differences)) / error))
     if len(differences) >= FEWEST_RANKED and any(differences):
         from scipy.stats import wilcoxon
 

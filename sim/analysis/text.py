@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sim.analysis.comparison import FEWEST, FEWEST_RANKED, FIGURES, figures_listed
+from sim.analysis.comparison import FIGURES, TO_TARGETS
+from sim.analysis.verdict import FEWEST, FEWEST_RANKED
 from sim.formatting import data_size, filled, table
 
 LONGEST_HEAD = 32
@@ -88,10 +89,6 @@ def target_rows(comparison: Mapping[str, Any]) -> dict[str, dict[str, list[str]]
     }
 
 
-TO_TARGETS = figures_listed("to_targets")
-"""What a target takes."""
-
-
 def comparison_text(comparison: Mapping[str, Any]) -> str:
     """Show groups of runs side by side, as medians (and ranges over seeds)."""
     groups, reached = comparison["groups"], target_rows(comparison)
@@ -109,6 +106,7 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
     if tested := test_rows(comparison):
         lines += ["", f"differences from {comparison['reference']!r} on the same seeds:"]
         lines += [table(["", "", "seeds", "mean [95 %]", "p (t)", "p (Wilcoxon)"], tested)]
+    lines += verdict_lines(comparison)
     lines += test_notes(comparison)
     return "\n".join(line for line in lines if line)
 
@@ -145,10 +143,23 @@ def test_rows(comparison: Mapping[str, Any]) -> list[list[str]]:
     for test in comparison["tests"]:
         if test["difference"] is not None:
             name, form = names[test["figure"]]
-            found = mean_text({**test, "mean": test["difference"]}, form=form)
+            found = _of_pairs(test, form)
             values = [_p_value(test["t_p"]), _p_value(test["wilcoxon_p"])]
             rows.append([test["group"], name, str(test["pairs"]), found, *values])
     return rows
+
+
+def _of_pairs(test: Mapping[str, Any], form: str) -> str:
+    """Show a mean difference with its interval; of two pairs, which have none, with both."""
+    if test["low"] is not None:
+        return mean_text({**test, "mean": test["difference"]}, form=form)
+    ends = list(dict.fromkeys(form.format(test[key]) for key in ("min", "max")))
+    return f"{form.format(test['difference'])} ({' and '.join(ends)})"
+
+
+def verdict_lines(comparison: Mapping[str, Any]) -> list[str]:
+    """Say who is best by each figure, or why none is."""
+    return [f"{one['head']}: {one['text']}" for one in comparison["verdicts"] if one["text"]]
 
 
 def _p_value(value: float | None) -> str:

@@ -42,9 +42,9 @@ def compare_command(runs: RunFolders, json_: Json = False) -> None:
 
             found = of_sweep(runs[0])
             if json_:
-                print_json({"answers": found})
+                print_json(found)
             else:
-                print("\n".join(found))
+                print("\n".join(found["answers"]))
             return
         comparison = compare(runs)
         if json_:

@@ -8,7 +8,7 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 
 from learning.requests.cluster import Floats, Ints
-from sim.analysis.comparison import FIGURES, LISTED, Figure, figures_listed
+from sim.analysis.comparison import FIGURES, LISTED, OF_POINTS, Figure
 from sim.errors import InputError
 from sim.plots.canvas import behind, ink_on, legend, name, name_ticks, new_axes, of_methods
 
@@ -19,8 +19,6 @@ FEW = 100
 """Fields up to which each value is written into its own."""
 IN_FIELD: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": "small"}
 """How text stands in a field."""
-OF_POINTS = figures_listed("of_points")
-"""Figures that comparisons do not have, or not as numbers in one unit."""
 
 
 def in_words(key: str) -> str:

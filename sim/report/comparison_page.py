@@ -53,7 +53,7 @@ def compared(groups: Sequence[Group]) -> dict[str, Any]:
     return {
         **{"groups": groups, "comparison": comparison, "rows": rows, "measures": measures},
         **{"reference": comparison["reference"], "common": common, "OVER": OVER, "PARTS": PARTS},
-        "first": common and min(rows, key=lambda row: float(row["hours_to"][common]["median"])),
+        "verdict_lines": text.verdict_lines,
         "curves": {group.label: group.runs for group in groups[:MOST_CURVES]},
         "MOST_CURVES": MOST_CURVES,
         **{function.__name__: function for function in called},

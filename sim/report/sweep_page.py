@@ -14,7 +14,7 @@ from sim.plots.sweep import figure_of, heat_map, in_words, lines
 from sim.report.comparison_page import compared
 from sim.report.page import Page
 from sim.sweep import Sweep, read_sweep
-from sim.sweep.answers import answers, best_target, questions, ranked, runs_of
+from sim.sweep.answers import answers, best_target, leading, questions, runs_of
 from sim.sweep.differences import Row
 from sim.sweep.folder import why_none
 from sim.sweep.points import labelled
@@ -40,7 +40,7 @@ def page(folder: Path) -> Page:
     target, runs = best_target(done), runs_of(sweep, done)
     several = len(runs) > 1
     drawn = _drawings(rows, keys, target)
-    best = ranked(every, keys, questions(done, target)[0])[0].rows
+    best = leading(every, keys, questions(done, target)[0])
     ours = {row["folder"] for row in best}
     first = [runs[folder] for folder in sorted(runs, key=lambda folder: folder not in ours)]
     missing = f"{len(rows) - len(done)} of {len(rows)} points are not complete."
@@ -51,7 +51,7 @@ def page(folder: Path) -> Page:
         context={
             **{"keys": keys, "whole": rows, "several": several, "MOST_ROWS": MOST_ROWS},
             **{each.__name__: each for each in (heat_map, lines, why_none, in_words, as_yaml)},
-            **(compared(group_runs(first)) if several else {}),  # others beside the best
+            **(compared(group_runs(first)) if several else {}),  # others beside one that leads
             **drawn,
             "maps": facets(rows, every, drawn["others"][1:], best[0]),
             "curves_of": facets(rows, every, drawn["others"][:-1], best[0]),
@@ -105,7 +105,7 @@ def facets(
 ) -> list[tuple[str, pa.Table]]:
     """Return the rows of each combination of the keys ``over``, with what is the same in them.
 
-    A picture of each pools over nothing but seeds. Of many, that in which the best point lies.
+    A picture of each pools over nothing but seeds. Of many, that of the leading combination.
     """
     if not over:
         return [("", rows)]
@@ -114,7 +114,7 @@ def facets(
         number.setdefault(labelled(row, over), []).append(place)
     if len(number) > MOST_FACETS:
         label = labelled(best, over)
-        return [(f"{label}, where the best point lies", rows.take(number[label]))]
+        return [(f"{label}, where the leading combination lies", rows.take(number[label]))]
     return [(label, rows.take(places)) for label, places in number.items()]
 
 

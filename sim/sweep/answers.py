@@ -8,14 +8,16 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import mean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sim.analysis.comparison import over_seeds
+from sim.analysis.verdict import CLOSE, Figures, Ranking, Verdict, in_order
+from sim.analysis.verdict_text import ranking_json
 from sim.execution.folder import COMPLETE
 from sim.execution.result import Result, load
-from sim.formatting import as_yaml, data_size, seconds, some
+from sim.formatting import as_yaml, count, data_size, seconds, some
 from sim.sweep.by_key import by_key
-from sim.sweep.differences import Figures, Question, Row, Runs, gap, reasons
+from sim.sweep.differences import Question, Row, Runs, reasons
 from sim.sweep.folder import Sweep, read_sweep, why_none
 from sim.sweep.points import labelled
 from sim.sweep.text import combinations_in
@@ -37,12 +39,28 @@ class Standing(NamedTuple):
         return mean(self.figures.values())
 
 
-def of_sweep(folder: Path) -> list[str]:
-    """Return the answers of the sweep in a folder; raise InputError if it cannot be read."""
+def of_sweep(folder: Path) -> dict[str, list[Any]]:
+    """Return the answers of the sweep in a folder, and its verdicts as ``compare --json`` has them.
+
+    Raises InputError if it cannot be read.
+    """
     sweep = read_sweep(folder)
     rows = sweep.rows.to_pylist()
     done = [row for row in rows if row["status"] == COMPLETE]
-    return list(answers(rows, sweep.keys, best_target(done), runs_of(sweep, done)))
+    target = best_target(done)
+    said = list(answers(rows, sweep.keys, target, runs_of(sweep, done)))
+    return {"answers": said, "verdicts": verdicts(rows, sweep.keys, target)}
+
+
+def verdicts(rows: Sequence[Row], keys: Sequence[str], target: str | None) -> list[dict[str, Any]]:
+    """Return which combination of the keys is best by each figure that is asked for."""
+    done = [row for row in rows if row["status"] == COMPLETE]
+    found = []
+    for question in questions(done, target) if done else ():
+        ranking = ranked(combined(rows, keys, question), question)
+        text = question.verdict(ranking, _names)
+        found.append({"figure": question.column, **ranking_json(ranking), "text": text})
+    return found
 
 
 def runs_of(sweep: Sweep, done: Sequence[Row]) -> dict[str, Result]:
@@ -74,14 +92,14 @@ def questions(done: Sequence[Row], target: str | None) -> list[Question]:
         text = "The shortest rounds in the mean" + ", as each method counts its own" * mixed
         rounds = all(row.get("round_mean_s") is not None for row in done)
         found = [
-            Question("cycles", "The most complete cycles", True, "{:.6g}".format),
-            Question("contacts_served", "The most contacts served", True, "{:.6g}".format),
+            Question("cycles", "The most complete cycles", True, count),
+            Question("contacts_served", "The most contacts served", True, count),
         ]
         found[2 * mixed : 0] = [Question("round_mean_s", text, False, seconds)] * rounds
         return found
     hours = f"The least time to {target} accuracy"
     return [
-        Question("accuracy_final", "The best final accuracy", True, "{:.3f}".format),
+        Question("accuracy_final", "The highest final accuracy", True, "{:.3f}".format),
         *[Question(f"hours_to_{target}", hours, False, "{:.2f} hours".format)] * bool(target),
         *[
             Question(column, f"The least {what}", False, data_size)
@@ -91,10 +109,10 @@ def questions(done: Sequence[Row], target: str | None) -> list[Question]:
     ]
 
 
-def ranked(rows: Sequence[Row], keys: Sequence[str], question: Question) -> list[Standing]:
-    """Return the combinations of the keys but the seed, the best one first."""
+def combined(rows: Sequence[Row], keys: Sequence[str], question: Question) -> list[Standing]:
+    """Return the combinations of the keys but the seed, in the order of the points."""
     shown = [key for key in keys if key != "seed"]
-    found = [
+    return [
         Standing(
             labelled(group[0], shown) or "all points",
             group,
@@ -102,8 +120,18 @@ def ranked(rows: Sequence[Row], keys: Sequence[str], question: Question) -> list
         )
         for group in combinations_in(rows, shown)
     ]
-    sign = -1.0 if question.rising else 1.0
-    return sorted(found, key=lambda one: sign * one.mean if one.mean < math.inf else math.inf)
+
+
+def ranked(standings: Sequence[Standing], question: Question) -> Ranking:
+    """Return which combination is best by a figure."""
+    return question.rank({one.label: one.figures for one in standings})
+
+
+def leading(rows: Sequence[Row], keys: Sequence[str], question: Question) -> Sequence[Row]:
+    """Return the rows of a combination that no other one is ahead of; else of the first one."""
+    standings = combined(rows, keys, question)
+    first = ranked(standings, question).first
+    return next((one.rows for one in standings if one.label == first), standings[0].rows)
 
 
 def answers(
@@ -116,31 +144,35 @@ def answers(
     over = f", over {' and '.join(counts)}" if counts else ""
     yield f"{len(done)} of {len(rows)} points are complete{over}."
     for number, question in enumerate(questions(done, target) if done else ()):
-        standings = ranked(rows, keys, question)
-        yield _best(standings, question)
+        standings = combined(rows, keys, question)
+        ranking = ranked(standings, question)
+        yield _top(standings, question)
         if number == 0 or question.column.startswith("hours_to"):
-            yield from _beside(standings, question)
+            yield from _verdict(standings, ranking, question)
             found = list(by_key(rows, keys, question, runs))
-            yield from found or _apart_from_last(standings, question, runs)
+            yield from found or _apart_from_last(standings, ranking, question, runs)
 
 
 def _figure(row: Row, column: str) -> float:
     return math.inf if row[column] is None else float(row[column])
 
 
-def _best(standings: Sequence[Standing], question: Question) -> str:
+def _top(standings: Sequence[Standing], question: Question) -> str:
+    """Say what the highest mean is, or the least one, and whose: that alone is no verdict."""
     whole = [one for one in standings if one.mean < math.inf]
-    lacking = standings[len(whole) :]
+    lacking = [one for one in standings if one.mean == math.inf]
     values = [value for one in whole for value in one.figures.values()]
-    if whole and min(values) == max(values) and not lacking:
+    if whole and _all_the_same(standings):
         return f"{question.text}: {question.form(values[0])}, at every point."
     without = _without(lacking, question)
     if not whole:
         return f"{question.text}: no combination has it with all of its seeds: {without}."
-    best = whole[0]
-    equal = _points([one.label for one in whole if one.mean == best.mean])
-    text = f"{question.text}: {question.form(best.mean)}, at {equal}"
-    text += f", {_mean_of(list(best.figures.values()), question)}"
+    value = (max if question.rising else min)(one.mean for one in whole)
+    top = [one for one in whole if math.isclose(one.mean, value, **CLOSE)]
+    text = (
+        f"{question.text}: {question.form(value)}, at {_points(in_order(one.label for one in top))}"
+    )
+    text += f", {_mean_of(list(top[0].figures.values()), question)}"
     if min(values) < max(values):
         text += f"; all points range from {question.form(min(values))} to "
         text += question.form(max(values))
@@ -151,7 +183,9 @@ def _without(lacking: Sequence[Standing], question: Question) -> str:
     """Name the combinations that lack a figure by what they have instead."""
     labels: dict[str, list[str]] = {}
     has = {one.label: sum(x < math.inf for x in one.figures.values()) for one in lacking}
-    for one in sorted(lacking, key=lambda one: -has[one.label]):
+    by_label = {one.label: one for one in lacking}
+    for label in sorted(in_order(by_label), key=lambda label: -has[label]):
+        one = by_label[label]
         lacking_rows = [row for row in one.rows if row[question.column] is None]
         why = {why_none(row, question.column) for row in lacking_rows}
         few = f"{has[one.label]} of {len(one.figures)} seeds, else " if has[one.label] else ""
@@ -162,36 +196,59 @@ def _without(lacking: Sequence[Standing], question: Question) -> str:
 def _mean_of(values: Sequence[float], question: Question) -> str:
     if len(values) == 1:
         return "of one seed"
-    figure = over_seeds(values)
-    ends = [question.form(end) for end in (figure["low"], figure["high"]) if end is not None]
-    same = ", the same with each" if len(set(values)) == 1 else ""
-    interval = f" (95 %: {' to '.join(ends)})" if len(set(ends)) > 1 else same
-    return f"mean of {len(values)} seeds{interval}"
+    text = f"mean of {len(values)} seeds"
+    if len(set(values)) == 1:
+        return f"{text}, the same with each"
+    figure = over_seeds(values, question.bounds)
+    if figure["low"] is None or figure["high"] is None:
+        return f"{text} ({' and '.join(map(question.form, sorted(values)))})"
+    ends = [question.form(figure["low"]), question.form(figure["high"])]
+    return f"{text} (95 %: {' to '.join(ends)})" if len(set(ends)) > 1 else text
 
 
-def _beside(standings: Sequence[Standing], question: Question) -> Iterator[str]:
-    """Say how far the next one is behind the best one."""
-    behind = [one for one in standings if standings[0].mean != one.mean < math.inf]
-    if behind:
-        following = [one for one in behind if one.mean == behind[0].mean]
-        text, _ = gap(standings[0].figures, following[0].figures, question)
-        names = _points([one.label for one in following])
-        yield f"Next, with {question.form(following[0].mean)} in the mean: {names}, {text}."
+def _verdict(standings: Sequence[Standing], ranking: Ranking, question: Question) -> Iterator[str]:
+    """Name the combination that is next, and say whether the first one is told from it."""
+    if ranking.verdict in (Verdict.ALONE, Verdict.NEVER) or _all_the_same(standings):
+        return
+    following = ""
+    if ranking.behind:
+        second = next(one for one in standings if one.label == ranking.runner_up[0])
+        means = " in the mean" if len(second.figures) > 1 else ""
+        names = _names(ranking.runner_up)
+        following = f"Next, with {question.form(second.mean)}{means}: {names}. "
+    yield f"{following}Verdict: {question.verdict(ranking, _names)}."
+
+
+def _all_the_same(standings: Sequence[Standing]) -> bool:
+    """Return whether every point has the same figure."""
+    return len({value for one in standings for value in one.figures.values()}) == 1
 
 
 def _apart_from_last(
-    standings: Sequence[Standing], question: Question, runs: Runs
+    standings: Sequence[Standing], ranking: Ranking, question: Question, runs: Runs
 ) -> Iterator[str]:
-    """Say what sets the best one apart from the last, where no key can be told from the others."""
-    best, last = standings[0], [standings[0], *(s for s in standings if s.mean < math.inf)][-1]
-    _, is_noise = gap(best.figures, last.figures, question)
-    if is_noise or best.mean == last.mean:
+    """Say what sets the first one apart from the last, where no key can be told from the others."""
+    if not ranking.behind:
+        return
+    rows = {one.label: one for one in standings}
+    best, last = rows[str(ranking.first)], rows[list(ranking.leads)[-1]]
+    if ranking.leads[last.label].verdict is Verdict.WITHIN_NOISE:
         return
     if why := "; ".join(reasons(best.rows, last.rows, question, runs)):
         value = question.form(last.mean)
-        yield f"Beside the last, {last.label} with {value}, {best.label} has: {why}."
+        means = " in the mean" if len(best.rows) > 1 else ""
+        yield f"Beside the last, {last.label} with {value}, {best.label} has{means}: {why}."
 
 
 def _points(labels: Sequence[str]) -> str:
     """Name the first of some points, and say how many others there are."""
     return some(labels, 1, " and ", "other points")
+
+
+def _names(labels: Sequence[str]) -> str:
+    """Name those that a verdict is about; labels have commas of their own."""
+    return some(labels, MOST_NAMED, " and ", "other points")
+
+
+MOST_NAMED = 3
+"""Combinations that a verdict names."""

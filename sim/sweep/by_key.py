@@ -4,13 +4,12 @@ Values are compared two by two, at all points that both have a figure of: what a
 does not count.
 """
 
-import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from statistics import mean
+from collections.abc import Iterator, Mapping, Sequence
 
-from sim.formatting import as_yaml, some
-from sim.sweep.differences import Case, Figures, Question, Row, Runs, gap, lead, reasons
+from sim.analysis.verdict import Case, Figures, Ranking, Verdict, in_order
+from sim.formatting import as_yaml, listed
+from sim.sweep.differences import Question, Row, Runs, reasons
 
 FEWEST_COMMON = 0.5
 """Share of the points that two values must both have a figure at: others would be an odd few."""
@@ -39,8 +38,12 @@ def _of_key(
 ) -> Iterator[str]:
     column, points = question.column, _in_several(cases)
     known = {
-        value: {case: float(row[column]) for case, row in own.items() if row[column] is not None}
-        for value, own in cases.items()
+        value: {
+            case: float(row[column])
+            for case, row in cases[value].items()
+            if row[column] is not None
+        }
+        for value in in_order(cases)
     }
     sets = {value: own for value, own in known.items() if own}
     none = [value for value in known if value not in sets]
@@ -50,81 +53,64 @@ def _of_key(
     if len(sets) < 2:
         yield from (f"By {key}: only {value} has a figure." for value in sets)
         return
-    enough = [value for value, own in sets.items() if len(own) >= FEWEST_COMMON * points]
-
-    def ahead(one: str, other: str) -> float | None:
-        return _ahead(sets[one], sets[other], points, question)
-
-    def leads(one: str, other: str) -> Collection[float]:
-        return lead(sets[one], sets[other], question).values()
-
-    # The best one mostly has all figures and the best mean: few pairs have to be looked at.
-    order = sorted(enough, key=lambda value: mean(sets[value].values()), reverse=question.rising)
-    order.sort(key=lambda value: -len(sets[value]))
-    best = next((a for a in order if all((ahead(a, b) or 0.0) >= 0.0 for b in enough)), None)
-    rest = [] if best is None else [(b, ahead(best, b)) for b in enough if b != best]
-    behind = {b: apart for b, apart in rest if apart is not None}
-    if best is None or not behind:
-        has = ", ".join(f"{value} at {len(own)}" for value, own in list(sets.items())[:MOST_NAMED])
-        why = f"only {_in_several(sets)} of {points} points can be compared, too few "
-        why += f"(with a figure: {has})"
-        yield f"By {key}: {why if best or not enough else 'no value is ahead of all others'}."
+    enough = {value: own for value, own in sets.items() if len(own) >= FEWEST_COMMON * points}
+    ranking = question.rank(enough, fewest=max(1.0, FEWEST_COMMON * points))
+    if ranking.first is None or not ranking.leads:
+        yield f"By {key}: {_why_not(ranking, sets, points)}."
         return
-    level = [best, *(value for value, apart in behind.items() if apart == 0.0)]
-    unlike = [value for value in level if any(leads(value, best))]
-    left = f", but for {_listed(none)}, without a figure" if none else ""
-    if len(level) > len(behind) and not unlike:
-        yield f"By {key}, all else equal{left}: no difference between {_listed(level)}."
-        return
-    after = [value for value in behind if value not in level]
-    second = unlike[0] if unlike else min(after, key=behind.__getitem__)
+    best = ranking.first
+    second = _second(ranking)
     common = sorted(sets[best].keys() & sets[second].keys())
-    left = (f" ({len(common)} of {points} points)" if len(common) < points else "") + left
-    names = _listed(level)
-    if unlike:
-        yield (
-            f"By {key}, all else equal{left}: {names} are level in the mean, {best} ahead at "
-            f"{sum(x > 0.0 for x in leads(best, second))} and {second} at "
-            f"{sum(x < 0.0 for x in leads(best, second))} of {len(common)} points."
-        )
-    else:
-        same = [b for b in after if not any(leads(b, second))]
-        text, is_noise = gap(sets[best], sets[second], question)
-        of_both = [[cases[value][case] for case in common] for value in (best, second)]
-        why = "" if is_noise else "; ".join(reasons(of_both[0], of_both[1], question, runs))
-        yield (
-            f"By {key}, all else equal{left}: {names} {'are' if level[1:] else 'is'} best, before "
-            f"{_listed(same)}: {text}." + f" With {best}: {why}." * bool(why)
-        )
-    pair = (best, second)
-    yield from _turns(key, pair, [sets[value] for value in pair], cases[best], others, question)
+    left = f" ({len(common)} of {points} points)" if len(common) < points else ""
+    left += f", but for {listed(none)}, without a figure" if none else ""
+    text = question.verdict(ranking)
+    explained = ranking.verdict not in UNEXPLAINED and ranking.leads[second].mean
+    why = _why(cases, (best, second), common, question, runs) if explained else ""
+    yield f"By {key}, all else equal{left}: {text}.{why}"
+    if ranking.verdict is not Verdict.TIE or ranking.behind:
+        pair = (best, second)
+        yield from _turns(key, pair, [sets[value] for value in pair], cases[best], others, question)
 
 
+UNEXPLAINED = (Verdict.WITHIN_NOISE, Verdict.LEVEL)
+"""Verdicts on a distance that may be nothing: what differs beside it explains nothing."""
 MOST_NAMED = 5
-"""Values that are named where several are level."""
+"""Values whose figures are counted where too few can be compared."""
 
 
-def _listed(values: Sequence[str]) -> str:
-    """Name values as a sentence does: "a, b and c"."""
-    if len(values) > MOST_NAMED + 1:
-        return some(values, MOST_NAMED)
-    return " and ".join([", ".join(values[:-1]), values[-1]] if values[1:] else values)
+def _why_not(ranking: Ranking, sets: Mapping[str, Figures], points: int) -> str:
+    """Say why the values of a key cannot be compared."""
+    if ranking.verdict is Verdict.NO_ORDER:
+        return "no value is ahead of all others"
+    has = ", ".join(f"{value} at {len(own)}" for value, own in list(sets.items())[:MOST_NAMED])
+    few = f"only {_in_several(sets)} of {points} points can be compared, too few"
+    return f"{few} (with a figure: {has})"
+
+
+def _second(ranking: Ranking) -> str:
+    """Return whom the first one is compared with: one that is level but not equal comes first."""
+    unlike = [x for x in ranking.best if x in ranking.leads and any(_apart(ranking, x))]
+    return (*unlike, *ranking.against, *ranking.leads)[0]
+
+
+def _apart(ranking: Ranking, label: str) -> Iterator[float]:
+    yield from ranking.leads[label].by_case.values()
+
+
+def _why(
+    cases: Cases, pair: tuple[str, str], common: Sequence[Case], question: Question, runs: Runs
+) -> str:
+    """Say what the first of two values has more or less of than the second, in the mean."""
+    best, second = ([cases[value][case] for case in common] for value in pair)
+    why = "; ".join(reasons(best, second, question, runs))
+    means = ", in the mean" if len(common) > 1 else ""
+    return f" With {pair[0]}{means}: {why}." if why else ""
 
 
 def _in_several(sets: Mapping[str, Mapping[Case, object]]) -> int:
     """How many cases two values or more have."""
     held = Counter(case for own in sets.values() for case in own)
     return sum(count > 1 for count in held.values())
-
-
-def _ahead(first: Figures, second: Figures, points: int, question: Question) -> float | None:
-    """How far one value is ahead of another at the points of both; None where these are few."""
-    common = first.keys() & second.keys()
-    if len(common) < max(1.0, FEWEST_COMMON * points):
-        return None
-    one, two = (mean(own[case] for case in sorted(common)) for own in (first, second))
-    sign = 1.0 if question.rising else -1.0
-    return 0.0 if math.isclose(one, two, rel_tol=1e-9) else sign * (one - two)
 
 
 def _turns(
@@ -136,19 +122,20 @@ def _turns(
     question: Question,
 ) -> Iterator[str]:
     """Say which other keys turn the order of two values of a key around, by more than noise."""
+    named = [f"{key}={value}" for value in pair]
     for other in others:
-        ahead: dict[bool, list[tuple[float, str]]] = {True: [], False: []}
+        ahead: dict[str, list[tuple[float, str]]] = {value: [] for value in named}
         settings: dict[str, list[Case]] = {}
         for case in sorted(figures[0].keys() & figures[1].keys()):
             settings.setdefault(as_yaml(rows[case][other]), []).append(case)
         for value, cases in sorted(settings.items()):
-            one, two = ({case: own[case] for case in cases} for own in figures)
-            apart = _ahead(one, two, 1, question) or 0.0
-            name, best, rest = (pair[0], one, two) if apart > 0.0 else (pair[1], two, one)
-            text, is_noise = gap(best, rest, question)
-            if apart and not is_noise and len({seed for _, seed in cases}) > 1:
-                said = f"at {other}={value}, {key}={name} is ahead, {text}"
-                ahead[apart > 0.0].append((abs(apart), said))
+            own = [{case: known[case] for case in cases} for known in figures]
+            ranking = question.rank(dict(zip(named, own, strict=True)))
+            if ranking.winners:
+                [best] = ranking.winners
+                [one] = ranking.leads.values()
+                said = f"at {other}={value}, {question.verdict(ranking)}"
+                ahead[best].append((one.mean or 0.0, said))
         if all(ahead.values()):
-            most = "; ".join(max(ahead[way])[1] for way in (True, False))
+            most = "; ".join(max(ahead[value])[1] for value in named)
             yield f"It depends on {other}: {most}."

@@ -1,19 +1,18 @@
-"""How far figures of a sweep's points are apart, whether that is noise, and what may explain it."""
+"""What is asked of the points of a sweep, and what may explain that their figures differ."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import mean
 from typing import Any, NamedTuple
 
-from sim.analysis.comparison import figures_listed, over_seeds
+from sim.analysis.comparison import bounds_of, figures_listed
+from sim.analysis.verdict import Bounds, Figures, Ranking, rank
+from sim.analysis.verdict_text import Names, sentence
 from sim.execution.result import Result
+from sim.formatting import listed
 
 Row = Mapping[str, Any]
 Runs = Mapping[str, Result]
 """Runs of points, by the folders that their rows name."""
-Case = tuple[str, int]
-"""A setting of all keys but one, and a seed."""
-Figures = Mapping[Case, float]
 
 APART = 0.05
 """Share of the larger of two figures (shares: of 1) from which on their difference is a reason."""
@@ -27,44 +26,18 @@ class Question(NamedTuple):
     rising: bool
     form: Callable[[float], str]
 
+    @property
+    def bounds(self) -> Bounds:
+        """What the figure cannot be below and above."""
+        return bounds_of(self.column)
 
-def lead(first: Figures, second: Figures, question: Question) -> Figures:
-    """By how much the first is ahead of the second at each case that both have."""
-    sign = 1.0 if question.rising else -1.0
-    common = sorted(first.keys() & second.keys())
-    return {case: sign * (first[case] - second[case]) for case in common}
+    def rank(self, candidates: Mapping[str, Figures], fewest: float = 1) -> Ranking:
+        """Return which of the candidates is best by this figure; see :func:`rank`."""
+        return rank(candidates, self.rising, self.bounds, fewest)
 
-
-def gap(first: Figures, second: Figures, question: Question) -> tuple[str, bool]:
-    """Say how far two sets of figures are apart, one with one; also return whether it is noise.
-
-    What differs between seeds is noise. Settings share seeds: the mean over them counts of each.
-    """
-    apart: dict[int, list[float]] = {}
-    for (_, seed), ahead in lead(first, second, question).items():
-        apart.setdefault(seed, []).append(ahead)
-    if not apart:
-        return "no seed in common, which cannot tell noise", False
-    seeds = {seed for _, seed in (*first, *second)}
-    by_seed = {seed: mean(each) for seed, each in apart.items()}
-    each = [one for of_seed in apart.values() for one in of_seed]
-    text = f"{question.form(abs(mean(by_seed.values())))} apart"
-    if len(each) > len(apart):
-        text += f", ahead at {sum(one > 0 for one in each)} of {len(each)} points"
-    if len(by_seed) == 1:
-        more = "sweep with --replications 5" if len(seeds) == 1 else "give both the same seeds"
-        one = "one seed" if len(seeds) == 1 else f"the one seed of {len(seeds)} that both have"
-        return f"{text}, on {one}, which cannot tell noise: {more}", False
-    if math.isclose(min(by_seed.values()), max(by_seed.values()), rel_tol=1e-9, abs_tol=1e-12):
-        return f"{text}, the same with each of {len(by_seed)} seeds", False
-    found = over_seeds(list(by_seed.values()))
-    low, high = found["low"] or 0.0, found["high"] or 0.0
-    is_noise = low <= 0.0 <= high
-    verdict = "within noise" if is_noise else "more than noise"
-    ends = [("-" if end < 0.0 else "") + question.form(abs(end)) for end in (low, high)]
-    if ends[0] == ends[1]:
-        return f"{text}, {verdict} ({len(by_seed)} seeds differ by less than is shown)", is_noise
-    return f"{text}, {verdict} (95 %: {' to '.join(ends)} over {len(by_seed)} seeds)", is_noise
+    def verdict(self, ranking: Ranking, names: Names = listed) -> str:
+        """Say who is best, or why none is."""
+        return sentence(ranking, self.form, names, "sweep with --replications 5")
 
 
 def reasons(

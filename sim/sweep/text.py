@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.analysis.comparison import OverSeeds, over_seeds
+from sim.analysis.comparison import OverSeeds, bounds_of, over_seeds
 from sim.analysis.text import MEAN, mean_text, spread
 from sim.execution.folder import COMPLETE, INTERRUPTED
 from sim.formatting import Bar, as_yaml, data_size, duration, seconds, table
@@ -54,7 +54,7 @@ def table_text(rows: pa.Table, keys: Sequence[str]) -> str:
         lines.append([*(_value(group[0][key]) for key in keys), count])
         for key, shown in columns.values():
             values = [math.inf if row[key] is None else row[key] for row in done]
-            lines[-1].append(shown(over_seeds(values)) if values else "-")
+            lines[-1].append(shown(over_seeds(values, bounds_of(key))) if values else "-")
     return table(heads, lines)
 
 

@@ -6,6 +6,8 @@ from sim.analysis.experts import alignment_figures, gating_pattern, inference_fi
 from sim.analysis.summary import fault_counts, summarise
 from sim.analysis.targets import TARGETS, Evaluation, levels
 from sim.analysis.text import comparison_text, mean_text, pattern_text, summary_text
+from sim.analysis.verdict import Bounds, Verdict, rank
+from sim.analysis.verdict_text import sentence
 from sim.cli.dry_run import missing_data
 from sim.cli.new import write_scenario
 from sim.cli.run import Progress

@@ -88,7 +88,7 @@ def test_compare_groups_seeds_and_takes_a_run_once(leomix, tmp_path):
         apart = [one[figure] - other[figure] for one, other in zip(emsfl, shown, strict=False)]
         assert tests["emsfl", figure]["difference"] == pytest.approx(np.mean(apart))
         assert tests["emsfl (interrupted)", figure]["pairs"] == 1
-    assert "no significance test: 1 seed in common" in text
+    assert "no significance test: 1 seed in common, where it needs 3, better 6" in text
 
 
 def test_who_opens_the_folder_later_is_warned_as_who_ran_it(leomix, tmp_path, monkeypatch):

@@ -143,13 +143,16 @@ def test_figures_over_seeds_are_those_of_scipy(pairs):
     assert (found["difference"] is None) == (len(pairs) < 2)
     for values, own in ((alone, results.over_seeds(alone)), (apart.tolist(), found)):
         assert own.get("mean", own.get("difference", 0.0)) in (None, pytest.approx(np.mean(values)))
-        if len(values) > 1:
+        if len(values) < 3:
+            assert own["low"] is own["high"] is None
+        else:
             ends = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
             wanted = (np.mean(values),) * 2 if np.isnan(ends).any() else ends
             assert (own["low"], own["high"]) == pytest.approx(wanted, abs=1e-9)
     if found["t_p"] is not None and np.ptp(apart) > 1e-9:
         assert found["t_p"] == pytest.approx(stats.ttest_1samp(apart, 0.0).pvalue, abs=1e-12)
-    ranked = len(pairs) >= 5 and apart.any()
+    assert (found["t_p"] is None) == (len(pairs) < 3 or len(set(apart)) == 1)
+    ranked = len(pairs) >= 6 and apart.any()  # of five pairs the smallest p is 0.0625
     assert found["wilcoxon_p"] == (stats.wilcoxon(apart).pvalue if ranked else None)
 
 

@@ -1,0 +1,147 @@
+"""What is said of a ranking, on the terminal and on pages."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sim.analysis.verdict import CLOSE, FEWEST, Lead, Ranking, Verdict
+from sim.formatting import listed
+
+Form = Callable[[float], str]
+Names = Callable[[Sequence[str]], str]
+
+
+def sentence(
+    ranking: Ranking, form: Form, names: Names = listed, more_seeds: str = "run more seeds"
+) -> str:
+    """Say who is best, or why none is; empty where there is nothing to compare.
+
+    ``form`` shows a figure, ``names`` lists labels; ``more_seeds`` says what to do where there is
+    one seed only. Who is called best is one of ``ranking.winners``.
+    """
+    if ranking.verdict is Verdict.ALONE:
+        return ""
+    if ranking.verdict is Verdict.NEVER:
+        return f"only {names(ranking.best)} has it with each seed" if ranking.best else ""
+    if ranking.verdict is Verdict.NO_ORDER:
+        return "none is best; each is behind another one at the points that both have"
+    if not ranking.leads:
+        return "none is best; there are too few seeds in common to compare"
+    against = ranking.leads[ranking.against[0]] if ranking.against else None
+    behind = "" if against is None else f"{names(ranking.against)} {by(against, form, more_seeds)}"
+    if ranking.verdict is Verdict.AHEAD:
+        return f"{names(ranking.best)} is best, ahead of {behind}"
+    if ranking.verdict is Verdict.TIE:
+        return _tie(ranking, names, behind)
+    if ranking.verdict is Verdict.LEVEL:
+        return f"none is best; {_level(ranking, names)}{_others(ranking, names, ())}"
+    others = _others(ranking, names, ranking.against)
+    return f"none is best; {names(ranking.best)} leads {behind}{others}"
+
+
+def _tie(ranking: Ranking, names: Names, behind: str) -> str:
+    equal = _equal(ranking, names)
+    same = f"{names(ranking.best)} tie, {equal}"
+    if not behind:
+        return f"none is best; {same}{_others(ranking, names, ())}"
+    if ranking.winners:
+        return f"{names(ranking.best)} are best, {equal}, and ahead of {behind}"
+    return f"none is best; {same}, and lead {behind}{_others(ranking, names, ranking.against)}"
+
+
+def _equal(ranking: Ranking, names: Names) -> str:
+    """Say at how many points, or with how many seeds, those who tie are equal."""
+    tied = [one for label, one in ranking.leads.items() if label in ranking.best]
+    cases = tied[0].by_case.keys()
+    if len(tied) > 1 and any(one.by_case.keys() != cases for one in tied):
+        return f"each equal to {names([str(ranking.first)])} with the seeds that both have"
+    points, seeds, of_both = len(cases), len(tied[0].by_seed), max(one.seeds for one in tied)
+    if points > seeds:
+        return f"equal at each of {points} points"
+    if of_both > seeds:
+        return f"equal with the {'one seed' if seeds == 1 else f'{seeds} seeds'} that both have"
+    return "equal with the one seed" if seeds == 1 else f"equal with each of {seeds} seeds"
+
+
+def _level(ranking: Ranking, names: Names) -> str:
+    """Say who is equal in the mean, and of the first two that differ how often each is ahead."""
+    text = f"{names(ranking.best)} are level in the mean"
+    other = next(label for label in ranking.best if _unlike(ranking, label))
+    one = ranking.leads[other]
+    ahead = sum(apart > 0.0 for apart in one.by_case.values())
+    back = sum(apart < 0.0 for apart in one.by_case.values())
+    what = "points" if len(one.by_case) > len(one.by_seed) else "seeds"
+    counts = f"{names([str(ranking.first)])} ahead at {ahead} and {names([other])} at {back}"
+    return f"{text}, {counts} of {len(one.by_case)} {what}"
+
+
+def _unlike(ranking: Ranking, label: str) -> bool:
+    return label in ranking.leads and ranking.leads[label].verdict is Verdict.LEVEL
+
+
+def _others(ranking: Ranking, names: Names, named: Sequence[str]) -> str:
+    """Name those that cannot be told from the best, beside those that are ``named`` already."""
+    text = ""
+    if more := [label for label in ranking.unresolved if label not in named]:
+        first = "it" if len(ranking.best) == 1 else "these"
+        text += f", and {names(more)} cannot be told apart from {first} either"
+    if ranking.incomparable:
+        text += f", and {names(ranking.incomparable)} cannot be compared: too few seeds in common"
+    return text
+
+
+def by(one: Lead, form: Form, more_seeds: str) -> str:
+    """Say by how much one is ahead of another, and whether that is noise: "by 0.1, ..."."""
+    if one.mean is None:
+        return "at no seed in common"
+    several = len(one.by_case) > len(one.by_seed)
+    text = f"by {form(abs(one.mean))}"
+    if several:
+        ahead = sum(apart > 0.0 for apart in one.by_case.values())
+        text += f" in the mean (ahead at {ahead} of {len(one.by_case)} points)"
+    seeds, values = len(one.by_seed), list(one.by_seed.values())
+    same = math.isclose(min(values), max(values), **CLOSE)
+    if one.verdict is Verdict.ONE_SEED:
+        own = "one seed" if one.seeds == 1 else f"the one seed of {one.seeds} that both have"
+        cure = more_seeds if one.seeds == 1 else "give both the same seeds"
+        return f"{text}, on {own}, which cannot tell noise: {cure}"
+    if one.verdict is Verdict.TOO_FEW_SEEDS:
+        both = " and ".join(_signed(value, form) for value in values)
+        each = " with each of two seeds" if same else f": {both} with two seeds"
+        return f"{text}{each}, which allow no test (it takes {FEWEST})"
+    if same:
+        return f"{text}{', the same' if several else ''} with each of {seeds} seeds"
+    ends = [_signed(end, form) for end in (one.low, one.high) if end is not None]
+    found = "more than noise" if one.verdict is Verdict.AHEAD else "within noise"
+    if len(set(ends)) == 1:
+        return f"{text}, {found} ({seeds} seeds differ by less than is shown)"
+    between = f"95 %: {' to '.join(ends)}"
+    if several:
+        # Points with the same seed are no independent draws: an order at all of them may be noise.
+        but = "" if one.verdict is Verdict.AHEAD else "but that is "
+        return f"{text}, {but}{found}: the points share {seeds} seeds ({between})"
+    return f"{text}, {found} ({between} over {seeds} seeds)"
+
+
+def _signed(value: float, form: Form) -> str:
+    """Show a difference; forms of times and sizes have no sign."""
+    return ("-" if value < 0.0 else "") + form(abs(value))
+
+
+def ranking_json(ranking: Ranking) -> dict[str, Any]:
+    """Return a ranking as ``compare --json`` has it; ``winners`` is empty where none is best."""
+    against = ranking.leads[ranking.against[0]] if ranking.against else None
+    return {
+        "verdict": ranking.verdict.value,
+        "winners": list(ranking.winners),
+        "best": list(ranking.best),
+        "against": list(ranking.against),
+        "unresolved": list(ranking.unresolved),
+        "incomparable": list(ranking.incomparable),
+        "without": list(ranking.without),
+        "seeds": len(against.by_seed) if against else 0,
+        "lead": against.mean if against else None,
+        "low": against.low if against else None,
+        "high": against.high if against else None,
+        "lead_by_seed": {str(s): x for s, x in against.by_seed.items()} if against else {},
+    }
