@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -390,6 +391,23 @@ def test_names_are_nothing_that_a_terminal_or_a_spreadsheet_obeys(leomix, tmp_pa
     assert leomix(*line, "-o", out).status == 0
     rows = out.read_text().replace('"', "").splitlines()[1:]
     assert {tuple(row.split(",")[:2]) for row in rows} == {("'=HYPERLINK(1)", "'@x")}
+
+
+SAYING = [
+    ("timing: run/manifest.json", (0, 2), fuzz_forms.MANY),  # show, compare: every text
+    ("run: run/manifest.json", (-2,), 8),  # run --resume
+    ("timing: run/transfers.parquet", (0, 2, 4), 6),
+    ("sweep: run/sweep.json", (0, 3), 6),
+    ("sweep: run/sweep.parquet", (0, 3), 6),
+]
+
+
+@pytest.mark.parametrize(("name", "reads", "count"), SAYING)
+def test_no_text_of_a_file_is_obeyed_by_a_terminal(name, reads, count, kinds, tmp_path):
+    kind = replace(kinds[name], reads=tuple(kinds[name].reads[number] for number in reads))
+    tally = fuzz.fuzz(name, kind, count, 7, tmp_path, ["controls"])
+    assert not tally.wrong
+    assert tally.ends.total() > count // 10
 
 
 # -- manifests
