@@ -377,6 +377,32 @@ def test_tables_without_end_take_little_memory(table, kinds, tmp_path):
         assert fuzz.tried(kinds[name], read, given, tmp_path, fuzz.apart) == "refused", name
 
 
+def test_as_many_stations_as_a_list_may_have_are_taken_from_a_file(
+    leomix, tmp_path, monkeypatch
+):
+    """More would be figured out for minutes; of many contacts the least upload is left out."""
+    places = [[number % 360 - 180, number % 140 - 70] for number in range(10_001)]
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"name": f"S{number}"},
+            "geometry": {"type": "Point", "coordinates": place},
+        }
+        for number, place in enumerate(places)
+    ]
+    path = tmp_path / "s.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    said = ["--set", "ground.stations=null", "--set", f"ground.stations_path={path}"]
+    line = ["validate", "fedsat", *said, "--set", "learning.train=false"]
+    began = time.process_time()
+    refused(leomix(*line), f"ground.stations_path: {path} has 10001 stations", "stations_used")
+    assert time.process_time() - began < 5
+    monkeypatch.setattr("sim.cli.dry_run.MOST_CONTACTS", 500)
+    used = leomix(*line, "--set", "ground.stations_used=20")
+    assert used.status == 0
+    assert "least upload: not computed of more than 500 contacts, here " in used.out
+
+
 # -- names
 
 
