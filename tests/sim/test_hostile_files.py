@@ -121,6 +121,8 @@ def test_a_manifest_runs_no_code_either(leomix, stranger, runs, monkeypatch):
     fork = ["fork", folder, "--at", "1000", "-o", "f", "--quiet"]
     refused(leomix(*fork), "LEOMIX_ALLOW_CODE=1")
     assert not (stranger.parent / "ran").exists()
+    told = leomix(*fork).err
+    assert str(folder / "manifest.json") in told and "--set learning" not in told
     monkeypatch.setenv("LEOMIX_ALLOW_CODE", "1")
     assert leomix(*fork).status != 0
     assert (stranger.parent / "ran").exists()
@@ -154,6 +156,18 @@ def test_what_is_no_regular_file_is_never_opened(leomix, tmp_path, kind):
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
         (tmp_path / "s.yaml").write_text(text.replace("PATH", str(path)))
         refused(leomix("validate", tmp_path / "s.yaml"), str(path))
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file that cannot be read")
+@pytest.mark.parametrize("kind", ["tle", "jsonl", "npz", "stations", "places", "windows"])
+def test_a_file_that_fails_while_it_is_read_is_named(leomix, tmp_path, kind):
+    path = "/proc/self/mem"
+    (tmp_path / "s.yaml").write_text(NAMED.get(kind, ELEMENTS).replace("PATH", path))
+    line = ["validate", tmp_path / "s.yaml"]
+    if kind == "stations":
+        keys = ("ground.stations=null", f"ground.stations_path={path}", "learning.train=false")
+        line = ["validate", "fedsat", *(part for key in keys for part in ("--set", key))]
+    refused(leomix(*line), path, "cannot be read")
 
 
 WINDOWS = ELEMENTS.replace("source: tle", "source: contacts") + "link: {preset: paper}\n"
@@ -377,9 +391,7 @@ def test_tables_without_end_take_little_memory(table, kinds, tmp_path):
         assert fuzz.tried(kinds[name], read, given, tmp_path, fuzz.apart) == "refused", name
 
 
-def test_as_many_stations_as_a_list_may_have_are_taken_from_a_file(
-    leomix, tmp_path, monkeypatch
-):
+def test_as_many_stations_as_a_list_may_have_are_taken_from_a_file(leomix, tmp_path, monkeypatch):
     """More would be figured out for minutes; of many contacts the least upload is left out."""
     places = [[number % 360 - 180, number % 140 - 70] for number in range(10_001)]
     features = [
