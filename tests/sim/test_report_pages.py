@@ -250,7 +250,12 @@ def test_a_map_of_many_places_has_dots_and_no_circles():
         {"name": f"C{n}", "latitude_deg": y, "longitude_deg": x} for n, (y, x) in enumerate(places)
     ]
     said["orbit"] = {"source": "walker", "pattern": "delta", "satellites": 1000, "planes": 20}
-    said["orbit"] |= {"phasing": 1, "altitude_km": 600, "inclination_deg": 53}
+    said["orbit"] |= {
+        "phasing": 1,
+        "altitude_km": 600,
+        "inclination_deg": 53,
+        "min_elevation_deg": 10,
+    }
     manifest = {"scenario": said, "start_utc": "2026-08-22T00:00:00+00:00", "simulated_s": 600.0}
     axes = Pictures(SimpleNamespace(tables={}, manifest=manifest)).map()
     assert len(axes.get_children()) < 100
