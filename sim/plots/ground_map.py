@@ -45,7 +45,8 @@ def ground_map(
     axes = axes or new_axes()
     _land(axes)
     if len(satellites) <= MOST_TRACKS:
-        altitudes_km = [_track(axes, s, start, span_s, len(satellites) == 1) for s in satellites]
+        alone = len(satellites) == 1
+        altitudes_km = np.array([_track(axes, s, start, span_s, alone) for s in satellites])
     else:
         altitudes_km = _marks(axes, satellites, start)
     if len(sites) <= MOST_CIRCLES:

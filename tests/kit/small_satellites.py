@@ -6,7 +6,7 @@ RING = 8
 
 
 def isl_windows():
-    """Rows of a file of windows: each satellite and the next of its ring, in three of four hours."""
+    """Rows of a file of windows: a satellite and the next of its ring, in three of four hours."""
     rows = ["a,b,start_utc,end_utc"]
     for plane in (1, 2):
         for number in range(RING):

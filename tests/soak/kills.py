@@ -7,8 +7,8 @@ ended once or twice and then goes on to its end. It must have the same trace, th
 same files as one that nobody disturbed. The forms:
 
 - ``kill``: kill -9 at any moment, half of them while the end is written;
-- ``tensors``: kill -9 once there is a checkpoint that holds tensors: of clusters, of satellites with
-  batteries and windows of links out of a file, and of a small model that is sized as a large one;
+- ``tensors``: kill -9 once there is a checkpoint that holds tensors: of clusters, of satellites
+  with batteries and windows of links out of a file, and of a small model sized as a large one;
 - ``signals``: any signal that may end a process;
 - ``again``: nobody disturbs ten times as many runs, two at once beside a busy process with the
   default cache folder, which is cleared now and then; none dies, and all have one trace.
