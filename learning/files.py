@@ -99,9 +99,16 @@ def check_size(path: str | Path, most: int) -> None:
 
 
 def read_regular(path: Path) -> bytes:
-    """Return the bytes of a regular file; errors as of :func:`check_regular`."""
+    """Return the bytes of a regular file; errors as of :func:`check_regular`.
+
+    Raises :class:`ValueError` for one that fails while it is read, too.
+    """
     check_regular(path)
-    return path.read_bytes()
+    with path.open("rb") as file:
+        try:
+            return file.read()
+        except OSError as error:  # which names no file
+            raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def read_object(path: Path) -> dict[str, Any]:

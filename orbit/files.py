@@ -199,7 +199,12 @@ def read_bytes(path: str | PathLike[str], error: type[ValueError]) -> bytes:
     if not stat.S_ISREG(mode):
         raise error(f"{name}: is a pipe or a device; name a regular file")
     with open(path, "rb") as file:
-        data = file.read(LARGEST_BYTES + 1)
+        try:
+            data = file.read(LARGEST_BYTES + 1)
+        except OSError as why:  # which names no file
+            raise error(
+                f"{name}: cannot be read ({why.strerror}); check the disk, or name another file"
+            ) from None
     if len(data) > LARGEST_BYTES:
         raise error(f"{name}: is larger than {LARGEST_BYTES / 1e6:.0f} MB; give a part of it")
     return data

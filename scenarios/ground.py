@@ -225,6 +225,10 @@ Antennas = Annotated[
 ]
 
 
+MOST_STATIONS = 10_000
+"""Stations up to which a scenario lists them, or takes them from a file."""
+
+
 class Station(GroundNode):
     """A ground station, or a platform in the air: an access point of the server."""
 
@@ -242,13 +246,13 @@ class Ground(Section):
         "list of the stations, with roles.server stations",
         strict=False,
         min_length=1,
-        max_length=10_000,
+        max_length=MOST_STATIONS,
     )
     stations_path: Text = setting(
         None, "CSV or GeoJSON file of stations; relative paths start as those of places"
     )
     stations_used: int | None = setting(
-        None, "so many stations, from the first; null for all", ge=1, le=10_000
+        None, "so many stations, from the first; null for all", ge=1, le=MOST_STATIONS
     )
     antennas: Antennas = setting(
         1, "satellites that a station serves at a time; unlimited: every pass counts"

@@ -6,7 +6,7 @@ import errno
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
 
@@ -118,19 +118,43 @@ def locked(path: Path, busy: str, patience_s: float = 0.0, shared: bool = False)
     """Hold the lock on a folder, or on a file that is made if need be; yield its descriptor.
 
     Raises InputError with the text ``busy`` if another process has it for ``patience_s`` longer.
-    The system lets go of it when the last process that has inherited the descriptor is gone.
+    The system lets go of it when the last process that has inherited the descriptor is gone. Who
+    is the last to hold it removes the file.
     """
-    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
-    descriptor = os.open(path, flags, 0o666)
+    is_folder, until = path.is_dir(), time.monotonic() + patience_s
+    while True:
+        descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            while not _try_lock(descriptor, shared):
+                if time.monotonic() >= until:
+                    raise InputError(busy)
+                time.sleep(0.05)
+            if _is_at(path, descriptor):  # or it was removed before it was locked
+                yield descriptor
+                break
+        finally:
+            os.close(descriptor)
+    if not is_folder:
+        _remove_unlocked(path)
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether an open file is still the one at a path."""
     try:
-        until = time.monotonic() + patience_s
-        while not _try_lock(descriptor, shared):
-            if time.monotonic() >= until:
-                raise InputError(busy)
-            time.sleep(0.05)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _remove_unlocked(path: Path) -> None:
+    """Remove the file of a lock that no process holds, not even one that has inherited it."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDWR)
+        try:
+            if _try_lock(descriptor, shared=False) and _is_at(path, descriptor):
+                path.unlink()
+        finally:
+            os.close(descriptor)
 
 
 def _try_lock(descriptor: int, shared: bool) -> bool:

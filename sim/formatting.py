@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Self
 
 from sim.errors import InputError
+from sim.terminal import escaping, obeyed
 
 
 def duration(time_s: float) -> str:
@@ -199,8 +200,10 @@ class Bar:
 
         rest = [TimeRemainingColumn()] if self._rest else []
         columns = BarColumn(self._width), TextColumn("{task.description}"), *rest
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._bar = Progress(*columns, console=Console(file=obeyed(sys.stderr)), transient=True)
         self._bar.start()
+        # Until it stops, rich prints what is printed above the bar, and obeys it.
+        sys.stdout, sys.stderr = escaping(sys.stdout), escaping(sys.stderr)
         self._bar.add_task(text, total=total)
 
     def update(self, text: str, completed: float | None = None, total: float | None = None) -> None:

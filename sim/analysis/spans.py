@@ -23,6 +23,26 @@ def cluster_names(tables: Mapping[str, pa.Table]) -> list[str]:
     return sorted({text for column in found for text in pc.unique(column.drop_null()).to_pylist()})
 
 
+MOST_LANES = 120
+"""Lanes of a picture that a reader can tell apart; of more clusters several share each lane."""
+
+
+def lanes_of(names: Sequence[str]) -> list[list[str]]:
+    """Return the clusters of each lane of a timeline: one, or neighbours in canonical order."""
+    each = clusters_of_a_lane(len(names))
+    return [list(names[first : first + each]) for first in range(0, len(names), each)]
+
+
+def clusters_of_a_lane(clusters: int) -> int:
+    """Return how many of so many clusters share a lane, the last lane may have fewer."""
+    return max(1, -(-clusters // MOST_LANES))
+
+
+def lane_name(clusters: Sequence[str]) -> str:
+    """Return what a lane is called: its cluster, or the first and the last of them."""
+    return clusters[0] if len(clusters) == 1 else f"{clusters[0]} to {clusters[-1]}"
+
+
 def of_stations(contacts: pa.Table) -> bool:
     """Whether contacts are those of stations, whose clients are the satellites."""
     return bool(contacts["station"].null_count < len(contacts))
@@ -120,18 +140,26 @@ class Intervals:
 
 
 def by_cluster(spans: Spans, names: Sequence[str]) -> list[Intervals]:
-    """Return the spans of each of the clusters.
+    """Return the spans of each of the clusters, as :func:`by_lane` does."""
+    return by_lane(spans, [[name] for name in names])
+
+
+def by_lane(spans: Spans, lanes: Sequence[Sequence[str]]) -> list[Intervals]:
+    """Return the spans of each lane: those of all its clusters together.
 
     A transfer is also one of its peer's cluster: the peer is a device of it, as CLUSTER/DEVICE.
     """
+    names = [name for clusters in lanes for name in clusters]
+    lane_of = np.repeat(np.arange(len(lanes)), [len(clusters) for clusters in lanes])
+    lane_of = np.append(lane_of, -1)  # for clusters that no lane has
     columns, (rows, begin_s, end_s) = [spans.rows["cluster"]], spans
     if "peer" in rows.column_names:
         columns.append(pc.replace_substring_regex(rows["peer"], r"/[^/]*$", ""))
         begin_s, end_s = np.tile(begin_s, 2), np.tile(end_s, 2)
     places = [pc.index_in(column, value_set=array(np.array(names, str))) for column in columns]
-    cluster = np.concatenate([as_numpy(place, -1) for place in places])
-    order = np.argsort(cluster, kind="stable")
-    edges = np.searchsorted(cluster[order], np.arange(len(names) + 1))
+    lane = lane_of[np.concatenate([as_numpy(place, -1) for place in places])]
+    order = np.argsort(lane, kind="stable")
+    edges = np.searchsorted(lane[order], np.arange(len(lanes) + 1))
     each = (order[begin:end] for begin, end in pairwise(edges))
     return [Intervals(np.sort(begin_s[mine]), np.sort(end_s[mine])) for mine in each]
 

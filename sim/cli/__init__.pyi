@@ -1,2 +1,2 @@
-from .app import main as main
 from .app import status as status
+from .entry import main as main

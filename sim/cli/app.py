@@ -17,10 +17,11 @@ from typer.core import TyperCommand
 
 from learning.hardware import address_limit, is_out_of_memory
 from sim.cli import about, new, run, scenario, show
-from sim.cli.options import drop_unwritten
+from sim.cli.options import drop_unwritten, one_line
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
 from sim.formatting import data_size, legend_of
+from sim.terminal import escaped_streams
 
 app = typer.Typer(
     name="leomix",
@@ -172,7 +173,15 @@ def _end_process(code: int) -> NoReturn:
 
 
 def status(arguments: list[str] | None) -> int:
-    """Run the command line and return its exit code; errors are one line on stderr."""
+    """Run the command line and return its exit code; errors are one line on stderr.
+
+    Control characters in whatever is printed, which may be out of a file, are escaped.
+    """
+    with escaped_streams(sys.stdout, sys.stderr):
+        return _status(arguments)
+
+
+def _status(arguments: list[str] | None) -> int:
     try:
         code = app(args=arguments, standalone_mode=False, prog_name="leomix")
         sys.stdout.flush()
@@ -209,10 +218,5 @@ def _interrupted(saved: str = "") -> int:
 
 
 def _say(text: str) -> None:
-    """Print on one line of stderr what ended the command.
-
-    The text may quote a file: control characters are shown, not sent to the terminal.
-    """
-    line = " ".join(text.split())[:LONGEST_LINE]
-    shown = (c if c.isprintable() else repr(c)[1:-1] for c in line)
-    print(f"leomix: {''.join(shown)}", file=sys.stderr)
+    """Print on one line of stderr what ended the command."""
+    print(f"leomix: {one_line(text)[:LONGEST_LINE]}", file=sys.stderr)

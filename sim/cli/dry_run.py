@@ -56,6 +56,10 @@ def _round(built: Build) -> str:
     return f"a round {costs[1].flops:.2e} FLOPs, in {held} (estimated)"
 
 
+MOST_CONTACTS = 60_000
+"""Contacts whose links are all made to find the least upload: some seconds of computing."""
+
+
 def _clusters(built: Build) -> str:
     header = ["cluster", "devices", "contacts", "served", "median service s", "least upload"]
     rows = []
@@ -68,11 +72,15 @@ def _clusters(built: Build) -> str:
             lasts_s[[(len(served) - 1) // 2, len(served) // 2]].mean() if len(served) else 0.0
         )
         counted = served if built.plan.constellation else here
-        figures = (contacts.links_of(n).figures for n in counted.tolist())
-        least = min((each.least_bytes for each in figures), default=0.0)
+        least = "-"
+        if len(contacts) <= MOST_CONTACTS:
+            figures = (contacts.links_of(n).figures for n in counted.tolist())
+            least = data_size(min((each.least_bytes for each in figures), default=0.0))
         counts = str(cluster.devices), str(len(here)), str(len(served))
-        rows.append([cluster.name, *counts, f"{median_s:.0f}", data_size(least)])
-    return table(header, rows)
+        rows.append([cluster.name, *counts, f"{median_s:.0f}", least])
+    many = len(built.plan.contacts)
+    note = f"least upload: not computed of more than {MOST_CONTACTS} contacts, here {many}"
+    return table(header, rows) + (f"\n{note}" if many > MOST_CONTACTS else "")
 
 
 MOST_LOOKED_AT = 20

@@ -115,10 +115,15 @@ def showing(what: str, elsewhere: str, json_: bool) -> Iterator[None]:
             raise typer.Exit(1) from None
 
 
+def one_line(text: str) -> str:
+    """Return ``text`` on one line; what is out of a file may have others."""
+    return " ".join(text.split())
+
+
 def warn(lines: Iterable[str]) -> None:
     """Print warnings, a line each, beside the data on stdout."""
     for line in lines:
-        print(f"warning: {line}", file=sys.stderr)
+        print(f"warning: {one_line(line)}", file=sys.stderr)
 
 
 def print_json(value: object) -> None:

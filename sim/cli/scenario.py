@@ -20,14 +20,22 @@ def validate_command(
 ) -> None:
     """Check a scenario without running it, and show what it would do."""
     from sim.cli import dry_run
+    from sim.engine import memory
     from sim.engine.setup import build
 
     built, overrides = build(load(scenario, set_, None)), overrides_of(set_, None)
-    lacking = dry_run.missing_data(built.learner)
-    warn([*built.doubts, *(lacking or dry_run.learning_doubts(built, overrides))])
+    lacking, too_large = dry_run.missing_data(built.learner), None
+    try:
+        memory.check(built)
+    except InputError as error:  # what it would be is shown all the same, but not tried
+        too_large = error
+    untried = lacking or too_large is not None
+    warn([*built.doubts, *(lacking if untried else dry_run.learning_doubts(built, overrides))])
     print(dry_run.plan_text(built))
     if estimate:
         print(f"\n{dry_run.estimate_text(built, scenario, overrides)}")
+    if too_large is not None:
+        raise too_large
 
 
 def link_command(

@@ -11,7 +11,15 @@ import scenarios
 from learning import stream
 from learning.requests.cluster import Cluster
 from scenarios import Scenario
-from scenarios.ground import UNLIMITED, GroundNode, Kind, Station, kinds_in_order, places_order
+from scenarios.ground import (
+    MOST_STATIONS,
+    UNLIMITED,
+    GroundNode,
+    Kind,
+    Station,
+    kinds_in_order,
+    places_order,
+)
 from sim.devices.satellites import satellite_names, satellites_of
 from sim.errors import InputError
 
@@ -92,6 +100,11 @@ def stations_of(scenario: Scenario) -> list[Station]:
             )
     else:
         stations = list(ground.stations)
+    if len(stations[: ground.stations_used]) > MOST_STATIONS:  # so many a list has at most
+        raise InputError(
+            f"ground.stations_path: {scenarios.stations_file(scenario)} has {len(stations)} "
+            f"stations; use {MOST_STATIONS} at most: set ground.stations_used, or shorten the file"
+        )
     return sorted(stations[: ground.stations_used], key=lambda station: station.name)
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -176,7 +177,7 @@ def locked(place: Path | None) -> Iterator[None]:
     try:
         with ExitStack() as held:
             with as_run_failure(place):
-                place.mkdir(parents=True, exist_ok=True)
+                _make(place)
                 held.enter_context(files.locked(place, busy))
             remove_leftovers(place)
             yield
@@ -184,6 +185,23 @@ def locked(place: Path | None) -> Iterator[None]:
         if is_new:
             with suppress(OSError):  # it is not empty
                 place.rmdir()
+
+
+def _make(place: Path) -> None:
+    """Make a folder; InputError where none can be made, OSError for trouble with the disk."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if files.of_the_disk(error):
+            raise
+        why = f"cannot be made ({error.strerror}); name another folder"
+        raise InputError(f"-o {place}: {why}") from error
+
+
+def check_writable(place: Path) -> None:
+    """Raise InputError for a folder that may not be written to."""
+    if not os.access(place, os.W_OK):
+        raise InputError(f"-o {place}: cannot be written to; name another folder")
 
 
 @contextmanager

@@ -124,10 +124,13 @@ class Parent:
         """The manifest of the run."""
         return run_folder.read_manifest(self.folder)
 
-    @property
+    @cached_property
     def stored(self) -> Stored:
-        """The scenario that the run ended with."""
-        return self.manifest["scenario"]
+        """The scenario that the run ended with; InputError for one that may not be run."""
+        stored: Stored = self.manifest["scenario"]
+        with as_input(f"{self.folder / run_folder.MANIFEST}: "):
+            scenarios.from_stored(stored, {})
+        return stored
 
     def stages(self) -> list[tuple[float, Stored]]:
         """Return the scenarios of the run, each with the time from which it held."""

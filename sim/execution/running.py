@@ -92,6 +92,7 @@ def run_builds(
                 # Its process may have been killed just before it did this.
                 Checkpoint(place, builds.identity).remove()
                 return Result(run_folder.read_tables(place), before, place)
+            run_folder.check_writable(place)
         return Run(builds, place, checkpoint_every_s, cache, observers).execute()
 
 

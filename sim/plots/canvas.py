@@ -15,6 +15,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.container import Container
 
 from sim.analysis.critical_path import CriticalPath
+from sim.terminal import escaped
 
 METHODS = {
     "#0072b2": ("synchronous", "fedprox", "fedprox-sat"),
@@ -129,12 +130,12 @@ KEY = re.compile(r"\b\w+=")
 
 
 def name(text: object, longest: int = LONGEST_NAME) -> str:
-    """Return a name as matplotlib writes it letter by letter.
+    """Return a name as matplotlib writes it letter by letter, control characters escaped.
 
     A long one goes without the sections of its keys, then without the keys, then without its
     middle. Dollar signs would begin a formula.
     """
-    whole = " ".join(str(text).split())
+    whole = " ".join(escaped(str(text)).split())
     for part in (SECTION, KEY):
         if len(whole) > longest:
             whole = part.sub("", whole)

@@ -21,6 +21,8 @@ from sim.plots.canvas import Drawn, behind, colour, ink_on, legend, name_ticks, 
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_NAMES = 60
+"""Clusters up to which a legend names each."""
 FAINTEST = 0.25
 """Opacity of an expert that is not relevant at all to the cluster that trains it."""
 
@@ -45,7 +47,10 @@ def assignment(self: Drawn, axes: Axes | None = None) -> Axes:
     if len(clusters):
         names = sorted(set(rows["cluster"].to_pylist()))
         _owners(given, names, field, shape, axes)
-        legend(axes, [Patch(color=colour(number)) for number in range(len(names))], names)
+        if len(names) <= MOST_NAMES:
+            legend(axes, [Patch(color=colour(number)) for number in range(len(names))], names)
+        else:
+            axes.set_title(f"{len(names)} clusters, without their names")
     else:
         devices = np.zeros(shape)
         np.add.at(devices, field, 1)
@@ -71,7 +76,8 @@ def _owners(
 
     From faint to full with the relevance; full where nothing measured one.
     """
-    owners = [names.index(name) for name in given["cluster"].to_pylist()]
+    number_of = {name: number for number, name in enumerate(names)}
+    owners = [number_of[name] for name in given["cluster"].to_pylist()]
     picture = np.zeros((*shape, 4))
     picture[field] = [to_rgba(colour(number)) for number in owners]
     relevance = given["relevance"].fill_null(np.nan).to_numpy()

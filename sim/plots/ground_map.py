@@ -23,6 +23,8 @@ from sim.plots.canvas import Drawn, behind, colour, ink, name, new_axes
 STEP_S = 20.0
 MOST_TRACKS = 24
 """Satellites up to which each has its track drawn, and not only where it begins."""
+MOST_CIRCLES = 120
+"""Sites up to which each has its circle drawn, and not only a dot."""
 
 
 def ground_map(
@@ -42,16 +44,16 @@ def ground_map(
     span_s = period_s * orbits if hours is None else hours * 3600.0
     axes = axes or new_axes()
     _land(axes)
-    altitude_km = [_track(axes, s, start, span_s, len(satellites)) for s in satellites]
-    mask_deg: float = manifest["scenario"]["orbit"]["min_elevation_deg"]
-    for number, site in enumerate(sites):
-        own_deg = site.min_elevation_deg
-        reach_deg = reach(float(np.mean(altitude_km)), mask_deg if own_deg is None else own_deg)
-        longitude_deg, latitude_deg = broken(*circle(site, reach_deg))
-        axes.plot(longitude_deg, latitude_deg, color=colour(number), linewidth=1.0)
-        axes.plot(east(site.longitude_deg), site.latitude_deg, "o", color=colour(number), ms=4)
-        line = f"from where {site.name} sees a satellite"
-        behind(axes, line=line, longitude_deg=longitude_deg, latitude_deg=latitude_deg)
+    if len(satellites) <= MOST_TRACKS:
+        alone = len(satellites) == 1
+        altitudes_km = np.array([_track(axes, s, start, span_s, alone) for s in satellites])
+    else:
+        altitudes_km = _marks(axes, satellites, start)
+    if len(sites) <= MOST_CIRCLES:
+        mask_deg: float = manifest["scenario"]["orbit"]["min_elevation_deg"]
+        _circles(axes, sites, float(np.mean(altitudes_km)), mask_deg)
+    else:
+        _dots(axes, sites)
     write_names(axes, [(east(s.longitude_deg), s.latitude_deg, s.name) for s in sites])
     axes.set(xlim=(-180, 180), ylim=(-90, 90), aspect="equal")
     axes.set(xlabel="longitude in degrees", ylabel="latitude in degrees")
@@ -101,21 +103,51 @@ def broken(longitude_deg: Floats, latitude_deg: Floats) -> tuple[Floats, Floats]
     return np.insert(longitude_deg, over, np.nan), np.insert(latitude_deg, over, np.nan)
 
 
-def _track(
-    axes: Axes, satellite: Satellite, start: datetime, span_s: float, satellites: int
-) -> float:
+def _circles(axes: Axes, sites: Sequence[Site], altitude_km: float, mask_deg: float) -> None:
+    """Draw each site, and from where it sees a satellite at an altitude above its mask."""
+    for number, site in enumerate(sites):
+        own_deg = site.min_elevation_deg
+        reach_deg = reach(altitude_km, mask_deg if own_deg is None else own_deg)
+        longitude_deg, latitude_deg = broken(*circle(site, reach_deg))
+        axes.plot(longitude_deg, latitude_deg, color=colour(number), linewidth=1.0)
+        axes.plot(east(site.longitude_deg), site.latitude_deg, "o", color=colour(number), ms=4)
+        line = f"from where {site.name} sees a satellite"
+        behind(axes, line=line, longitude_deg=longitude_deg, latitude_deg=latitude_deg)
+
+
+def _dots(axes: Axes, sites: Sequence[Site]) -> None:
+    """Draw where many sites are, without their circles, and say that these are left out."""
+    longitude_deg = east(np.array([site.longitude_deg for site in sites]))
+    latitude_deg = np.array([site.latitude_deg for site in sites])
+    axes.plot(longitude_deg, latitude_deg, "o", color=colour(0), ms=1.5)
+    axes.set_title(f"{len(sites)} places, without their circles")
+    names = [site.name for site in sites]
+    behind(axes, line=names, longitude_deg=longitude_deg, latitude_deg=latitude_deg)
+
+
+def _track(axes: Axes, satellite: Satellite, start: datetime, span_s: float, alone: bool) -> float:
     """Draw a satellite where it begins, and its track; return its mean altitude in km."""
     time_s = np.linspace(0.0, span_s, max(2, int(span_s / STEP_S) + 1))
     track = ground_track(satellite, start, time_s)
-    shown = len(time_s) if satellites <= MOST_TRACKS else 1
     places = {"longitude_deg": track.longitude_deg, "latitude_deg": track.latitude_deg}
-    kept = {key: values[:shown] for key, values in {"seconds": time_s, **places}.items()}
-    behind(axes, line=satellite.name, **kept)
-    if satellites <= MOST_TRACKS:
-        line = broken(track.longitude_deg, track.latitude_deg)
-        axes.plot(*line, color=ink(), linewidth=0.8 if satellites == 1 else 0.5, alpha=0.6)
+    behind(axes, line=satellite.name, seconds=time_s, **places)
+    line = broken(track.longitude_deg, track.latitude_deg)
+    axes.plot(*line, color=ink(), linewidth=0.8 if alone else 0.5, alpha=0.6)
     axes.plot(track.longitude_deg[:1], track.latitude_deg[:1], "^", color=ink(), ms=3)
     return float(track.altitude_km.mean())
+
+
+def _marks(axes: Axes, satellites: Sequence[Satellite], start: datetime) -> Floats:
+    """Draw where many satellites begin; return their altitudes there in km."""
+    found = [ground_track(satellite, start, np.zeros(1)) for satellite in satellites]
+    longitude_deg, latitude_deg, altitude_km = (
+        np.concatenate([getattr(track, key) for track in found])
+        for key in ("longitude_deg", "latitude_deg", "altitude_km")
+    )
+    axes.plot(longitude_deg, latitude_deg, "^", color=ink(), ms=3)
+    places = {"longitude_deg": longitude_deg, "latitude_deg": latitude_deg}
+    behind(axes, line=[satellite.name for satellite in satellites], seconds=0.0, **places)
+    return altitude_km
 
 
 def _land(axes: Axes) -> None:

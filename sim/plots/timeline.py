@@ -25,7 +25,10 @@ EDGE_POINTS = 0.5
 
 
 def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -> Axes:
-    """Draw contacts, transfers and training by cluster, of the first ``days`` or of all."""
+    """Draw contacts, transfers and training by cluster, of the first ``days`` or of all.
+
+    Of more clusters than lanes can be told apart several share a lane, and the axis says so.
+    """
     tables, simulated_s = self.run.tables, self.run.manifest["simulated_s"]
     shown_s = simulated_s if days is None else min(days * 86400.0, simulated_s)
     from matplotlib.patches import Patch
@@ -34,6 +37,8 @@ def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -
     if not names or not shown_s > 0:
         raise InputError("the run has no time to show: it ended before anything happened")
     axes, unit = axes or new_axes(), unit_of(shown_s)
+    lanes = spans.lanes_of(names)
+    labels = [spans.lane_name(clusters) for clusters in lanes]
     contacts, events = tables["contacts"], tables["events"]
     shown = {
         "in view": spans.in_view(contacts),
@@ -42,16 +47,19 @@ def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -
         "transfers": spans.transferring(tables["transfers"]),
     }
     for what, (low, height, opacity) in BARS.items():
-        for lane, mine in enumerate(spans.by_cluster(shown[what], names)):
+        for lane, mine in enumerate(spans.by_lane(shown[what], lanes)):
             begin_s, end_s = mine.merged(shown_s / FINEST, shown_s)
             bars = np.stack([begin_s, end_s - begin_s], axis=1) / unit.seconds
-            behind(axes, lane=names[lane], what=what, begin_s=begin_s, end_s=end_s)
+            behind(axes, lane=labels[lane], what=what, begin_s=begin_s, end_s=end_s)
             drawn = axes.broken_barh(list(map(tuple, bars)), (lane + low, height))
             drawn.set(color=colour(lane), alpha=opacity, linewidth=EDGE_POINTS)
     axes.set_xlim(0, shown_s / unit.seconds)
-    axes.set_ylim(len(names), 0)
+    axes.set_ylim(len(lanes), 0)
     axes.set_xlabel(f"simulated {unit.name}")
-    name_ticks(axes, "y", [lane + 0.5 for lane in range(len(names))], names)
+    if (most := spans.clusters_of_a_lane(len(names))) > 1:
+        who = client_word(self.run.manifest)
+        axes.set_ylabel(f"{len(names)} {who}s, up to {most} in a lane")
+    name_ticks(axes, "y", [lane + 0.5 for lane in range(len(lanes))], labels)
     axes.tick_params(axis="y", length=0)
     handles = [Patch(color=ink(), alpha=opacity) for _, _, opacity in BARS.values()]
     legend(axes, handles, list(BARS))

@@ -12,6 +12,7 @@ import yaml
 from matplotlib.axes import Axes
 
 from learning.policies.alignment import variation
+from sim.analysis.critical_path import CriticalPath, Spent
 from sim.analysis.experts import Alignment, alignments, by_cluster, inference_figures
 from sim.analysis.rounds import client_word
 from sim.analysis.spans import of_stations
@@ -30,6 +31,12 @@ from sim.report.timeline import MOST_DEVICE_LANES, timeline
 
 MOST_EXPERTS = 32
 """Experts up to which the last assignment is shown as a table."""
+MOST_ROWS = 500
+"""Clusters up to which each has a row of its own in a table."""
+MOST_COLUMNS = 60
+"""Clusters up to which each has a column of its own."""
+MOST_BARS = 400
+"""Bars of the staleness at most."""
 
 
 def page(folder: Path, map_minute: float = 0.0) -> Page:
@@ -42,7 +49,7 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
     called = (
         *(summary_rows, alignment_lines, longest_service, staleness, names_of),
         *(last_split, draw_staleness, answers, assigned_rounds),
-        *(client_word, draw_rounds, scenario_yaml),
+        *(client_word, draw_rounds, scenario_yaml, time_rows, of_all),
     )
     return Page(
         template="run.html",
@@ -54,7 +61,7 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
             **{"shares": run.critical_path.spent.shares, "OVER": OVER, "PARTS": PARTS},
             "trains": manifest["scenario"]["learning"].get("train", True),
             **{"MOST_DEVICE_LANES": MOST_DEVICE_LANES, "MOST_LINES": MOST_LINES},
-            **{"minute": map_minute, "lanes_of": timeline, "CRITICAL": CRITICAL},
+            **{"minute": map_minute, "lanes_of": timeline},
             "turned": of_stations(run.tables["contacts"]),
             **{function.__name__: function for function in called},
         },
@@ -101,21 +108,38 @@ def _without_empty(value: object) -> object:
 # What was learnt by whom: assignment of experts, staleness, inference, load and fitness.
 
 
-def last_split(assignments: pa.Table) -> tuple[list[str], list[list[str]]]:
-    """Return the experts, and the relevance of each to a cluster, a row a cluster; few at most."""
+def time_rows(path: CriticalPath, client: str) -> list[tuple[str, Spent]]:
+    """Return the table of where the time went: clusters, those behind the first ones together."""
+    rows = list(path.clusters.items())
+    if others := [spent for _, spent in rows[MOST_ROWS:]]:
+        together = Spent(*map(sum, zip(*others, strict=True)))
+        rows[MOST_ROWS:] = [(f"{len(others)} other {client}s together", together)]
+    return [*rows, (CRITICAL, path.spent)] if path.cycles else rows
+
+
+def of_all(shown: int, every: int, what: str) -> str:
+    """Return what stands behind a caption where only the first rows or columns are shown."""
+    return f"; the first {shown} of {every} {what}s" if shown < every else ""
+
+
+def last_split(assignments: pa.Table) -> tuple[list[str], list[list[str]], int]:
+    """Return the experts, the relevance of each to a cluster, and how many clusters there are.
+
+    A row a cluster, of many only the first ones; nothing of too many experts.
+    """
     rows = by_cluster(assignments)
     if not len(rows):
-        return [], []
+        return [], [], 0
     last = rows.filter(pc.equal(rows["time_s"], pc.max(rows["time_s"]))).to_pandas()
     share = last.pivot_table(index="cluster", columns="expert", values="relevance", dropna=False)
     own = last.pivot_table(index="cluster", columns="expert", values="assigned", aggfunc="max")
     if share.shape[1] > MOST_EXPERTS:
-        return [], []
+        return [], [], 0
     cells = [
         [name, *(_relevance(*pair) for pair in zip(share.loc[name], own.loc[name], strict=True))]
-        for name in share.index
+        for name in share.index[:MOST_ROWS]
     ]
-    return [f"expert {n}" for n in share.columns], cells
+    return [f"expert {n}" for n in share.columns], cells, len(share)
 
 
 def _relevance(value: float, assigned: bool) -> str:
@@ -123,23 +147,34 @@ def _relevance(value: float, assigned: bool) -> str:
 
 
 def draw_staleness(axes: Axes, counts: Mapping[int, int]) -> None:
-    """Draw how many versions lay between a device's download and its update."""
+    """Draw how many versions lay between a device's download and its update.
+
+    Where they reach far, a bar stands for several neighbours.
+    """
     behind(axes, staleness_versions=list(counts), updates=list(counts.values()))
-    axes.bar(list(counts), list(counts.values()), color=colour(0))
+    values, updates = np.maximum(list(counts), 0), list(counts.values())
+    width = -(-(int(values.max()) + 1) // MOST_BARS)
+    of_a_bar = np.bincount(values // width, updates)
+    axes.bar((np.arange(len(of_a_bar)) + 0.5) * width - 0.5, of_a_bar, 0.8 * width, color=colour(0))
     axes.locator_params(axis="x", integer=True)
     axes.set_xlim(-1, max(counts) + 1)
     axes.set_xlabel("staleness (versions)")
     axes.set_ylabel("updates")
 
 
-def answers(inferences: pa.Table) -> tuple[list[str], list[list[str]]]:
-    """Return the clusters, and how fast networked experts answer, all together and by cluster."""
-    clusters = sorted(pc.unique(inferences["cluster"]).to_pylist())
+def answers(inferences: pa.Table) -> tuple[list[str], list[list[str]], int]:
+    """Return the clusters, and how fast networked experts answer, all together and by cluster.
+
+    Of many clusters only the first ones; the last number is how many there are.
+    """
+    every = sorted(pc.unique(inferences["cluster"]).to_pylist())
+    clusters = every[:MOST_COLUMNS]
     each = [inferences.filter(pc.equal(inferences["cluster"], name)) for name in clusters]
     found = [_answers(part) for part in (inferences, *each)]
     outcomes = sorted(set(pc.unique(inferences["outcome"]).to_pylist()))
     names = ["samples", "mean latency", "95 % within", "sent", *outcomes]
-    return clusters, [[name, *(answer.get(name, "0") for answer in found)] for name in names]
+    rows = [[name, *(answer.get(name, "0") for answer in found)] for name in names]
+    return clusters, rows, len(every)
 
 
 def _answers(rows: pa.Table) -> dict[str, str]:

@@ -39,13 +39,21 @@ def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dic
 
     A lane has a ``name``, a ``level`` (0 cluster, 1 device), and by kind of bar ``begin`` (each
     counted from the one before) and ``length`` in units of :data:`UNIT_S`, ``says`` (number of a
-    text) and ``count`` (how many bars were joined to it).
+    text) and ``count`` (how many bars were joined to it). ``clusters_of_a_lane`` of the
+    ``clusters`` share a lane.
     """
+    import pandas as pd
+
     bars, end_s, client = _bars(tables), manifest["simulated_s"], client_word(manifest)
     bars = bars[bars["begin_s"] < end_s].assign(end_s=lambda b: b["end_s"].clip(upper=end_s))
+    names = spans.cluster_names(tables)
+    shared, clusters = spans.clusters_of_a_lane(len(names)), spans.lanes_of(names)
+    bars["lane"] = pd.Index(names).get_indexer(bars["cluster"]) // shared
+    bars = bars[bars["lane"] >= 0]  # what belongs to no cluster has no lane
     # Devices that are alone in their clusters have lanes of their own, however many they are.
-    lanes = bars[["cluster", "device"]].drop_duplicates()
-    by_device = len(lanes) <= MOST_DEVICE_LANES or bool((bars["device"] <= 0).all())
+    lanes = bars[["lane", "device"]].drop_duplicates()
+    alone = bool((bars["device"] <= 0).all())
+    by_device = shared == 1 and (len(lanes) <= MOST_DEVICE_LANES or alone)
     if not by_device:
         bars.loc[bars["device"] != NOBODY, "device"] = 0
     bars, joined_s = _few(bars)
@@ -55,11 +63,11 @@ def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dic
         "kinds": {kind: name for kind, name in KINDS.items() if (bars["kind"] == kind).any()},
         "lanes": [
             {
-                "name": _name(c, d, by_device, client),
-                "level": int(d != NOBODY),
+                "name": _name(spans.lane_name(clusters[number]), device, by_device, client),
+                "level": int(device != NOBODY),
                 "bars": {k: _numbers(bars) for k, bars in lane.groupby("kind")},
             }
-            for (c, d), lane in bars.groupby(["cluster", "device"])
+            for (number, device), lane in bars.groupby(["lane", "device"])
         ],
         "says": list(words),
         "unit_s": UNIT_S,
@@ -67,6 +75,8 @@ def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dic
         "start_utc": manifest["start_utc"],
         "joined_s": joined_s,
         "by_device": by_device,
+        "clusters": len(names),
+        "clusters_of_a_lane": shared,
     }
 
 
@@ -115,7 +125,7 @@ def _few(bars: pd.DataFrame) -> tuple[pd.DataFrame, float]:
 
     A bar that is joined stands for several, and says what they all say.
     """
-    keys = ["cluster", "device", "kind"]
+    keys = ["lane", "device", "kind"]
     bars = bars.sort_values([*keys, "begin_s", "end_s"], kind="stable", ignore_index=True)
     if len(bars) <= MOST_BARS:
         return bars, 0.0

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import sim
-from tests.kit.folders import held
+from tests.kit.folders import cut, held
 from tests.kit.processes import wait_until
 from tests.kit.records import read_manifest
 from tests.kit.small import SLOTS, merged, slots
@@ -70,8 +70,9 @@ def test_an_interrupt_waits_for_what_is_trained_and_a_second_one_does_not(
     line = [sys.executable, "-m", "tests.kit.slow_training", "run", "scenario.yaml", "--quiet"]
     own = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
     line += ["--no-cache", "-o", "out"]
-    if how == "ignored":
-        own["preexec_fn"] = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # What these tests run under may ignore it: nohup does, and children inherit that.
+    hang_up = signal.SIG_IGN if how == "ignored" else signal.SIG_DFL
+    own["preexec_fn"] = lambda: signal.signal(signal.SIGHUP, hang_up)
     running = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, **own)
     wait_until(begun.exists, "a training begins", 90.0)
     for _ in range(2 if how == "stopped at once" or number == signal.SIGHUP else 1):
@@ -110,7 +111,7 @@ run_module("sim", run_name="__main__")
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("name", ["scenarios", "sgp4"])
+@pytest.mark.parametrize("name", ["typer", "sim.cli.app", "scenarios", "sgp4"])
 def test_an_interrupt_during_the_start_is_told(name):
     line = [sys.executable, "-c", INTERRUPTED_AT.format(name=name)]
     done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
@@ -233,6 +234,22 @@ def fill(disk, free_kib):
         room = os.statvfs(disk)
         file.write(bytes(room.f_bavail * room.f_frsize - free_kib * 1024))
     return ballast
+
+
+@pytest.mark.process
+def test_a_folder_that_may_not_be_written_to_is_wrong_input(leomix, disk, tmp_path, runs):
+    """Of a disk that is mounted for reading only: root may write to whatever has no rights."""
+    complete, stopped = runs.copy("slots-timing", disk), disk / "stopped"
+    cut(slots(learning={"train": False}), stopped, 12)
+    line = ("run", written(tmp_path, TIMED), "--quiet", "--no-cache", "-o")
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    fork = ("fork", runs["slots-timing"], "--at", "600", "--quiet", "-o", disk / "fork")
+    sweep = ("sweep", line[1], "-p", "seed=1,2", "--quiet", "-o", disk / "sweep")
+    again, report = (*line, stopped, "--resume"), ("report", complete)
+    for command in ((*line, disk / "new"), again, report, fork, sweep):
+        status, _, err = leomix(*command)
+        assert (status, err.count("\n"), str(disk) in err) == (2, 1, True), (command, err)
+    assert leomix(*line, complete, "--resume").status == 0  # there is nothing to write
 
 
 @pytest.mark.process

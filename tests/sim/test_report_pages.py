@@ -6,17 +6,20 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
 import scenarios
 import sim
+from sim.plots import Pictures
 from sim.report import report
 from tests.kit.network import portable
 from tests.kit.records import read_manifest, read_tables
@@ -198,6 +201,66 @@ def test_too_many_bars_are_joined_none_is_lost_and_many_devices_share_a_lane(
     page = Seen(report([runs["orbit-timing"]], tmp_path / "lanes.html"))
     names = [lane["name"] for lane in page.bars["lanes"]]
     assert names == ["North", "all devices", "South", "all devices"]
+
+
+MANY = 2_000
+
+
+def stretched(run, place):
+    """A run folder whose tables name many clusters, as a small file can."""
+    shutil.copytree(run, place)
+    for path in place.glob("*.parquet"):
+        table = pq.read_table(path)
+        if "cluster" not in table.column_names or not len(table):
+            continue
+        number = table.column_names.index("cluster")
+        if path.stem == "assignments":  # the last split is shown
+            table = table.filter(pc.equal(table["time_s"], pc.max(table["time_s"])))
+        rows = table.take(pa.array(np.arange(MANY) % len(table)))
+        names = pa.array([f"C{n:05}" for n in range(MANY)], table.schema.field(number).type)
+        pq.write_table(rows.set_column(number, table.schema.field(number), names), path)
+    return place
+
+
+def test_of_many_clusters_the_page_is_small_and_says_what_is_summed_up(runs, tmp_path):
+    folder = stretched(runs["slots"], tmp_path / "run")
+    axes = sim.load(folder).plot.timeline()
+    assert len(axes.collections) <= 4 * 120
+    assert axes.get_ylabel() == "2000 clusters, up to 17 in a lane"
+    page = Seen(report([folder], tmp_path / "page.html"))
+    lanes = page.bars["lanes"]
+    assert sum(lane["level"] == 0 for lane in lanes) <= 120
+    assert {lane["name"] for lane in lanes if lane["level"]} == {"all devices"}
+    # Every contact is still there, in the lane of its neighbours.
+    counts = [bars_of(page, kind)["count"].sum() for kind in ("view", "training")]
+    assert counts[0] == MANY
+    assert lanes[0]["name"] == "C00000 to C00016"
+    assert "2000 clusters: up to 17 of them, neighbours by name, share a lane" in page.text
+    rows = page.tables["time-3"]
+    assert len(rows) <= 510 and "1500 other clusters together" in rows[501][0]
+    assert len(page.tables["assignment-2"]) <= 510
+    assert "the first 500 of 2000 clusters" in page.text
+    assert len(list(page.tree.iter())) < 25_000
+
+
+def test_a_map_of_many_places_has_dots_and_no_circles():
+    places = [(n % 140 - 70.0, n / 14 % 360 - 180.0) for n in range(4_900)]
+    said = scenarios.load("quickstart").model_dump(mode="json")
+    said["ground"]["clusters"] = [
+        {"name": f"C{n}", "latitude_deg": y, "longitude_deg": x} for n, (y, x) in enumerate(places)
+    ]
+    said["orbit"] = {"source": "walker", "pattern": "delta", "satellites": 1000, "planes": 20}
+    said["orbit"] |= {
+        "phasing": 1,
+        "altitude_km": 600,
+        "inclination_deg": 53,
+        "min_elevation_deg": 10,
+    }
+    manifest = {"scenario": said, "start_utc": "2026-08-22T00:00:00+00:00", "simulated_s": 600.0}
+    axes = Pictures(SimpleNamespace(tables={}, manifest=manifest)).map()
+    assert len(axes.get_children()) < 100
+    assert [len(line.get_xdata()) for line in axes.lines] == [1_000, 4_900]
+    assert axes.get_title() == "4900 places, without their circles"
 
 
 def test_networked_experts_and_alignment_have_their_own_sections(leomix, runs, pages):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import scenarios
 import sim
 from learning import register
 from tests.kit.folders import Each, cut, held
@@ -15,6 +16,7 @@ from tests.kit.learning import NextContact, Synchronous
 from tests.kit.records import CHECKPOINT, JOURNAL, RUN_LOG, fingerprint, read_manifest
 from tests.kit.small import SLOTS, merged, slots
 from tests.kit.small_nmoe import nmoe, options
+from tests.kit.small_satellites import SATELLITES
 from tests.runs import SCENARIOS
 
 FULL = Path("/dev/full")
@@ -22,10 +24,13 @@ TIMING = {"train": False}
 # A norm over all gradients is summed in the order of the tensors, computed or loaded alike.
 CLIPPED = options(extractor_rounds=5, largest_gradient=0.5, gate="local", expert_rounds=1)
 CLIPPED |= {"steps_per_round": 5, "batch_size": 16, "step_size": 0.1}
+LARGE = {"kind": "mixtral", "hidden": 512, "expert_hidden": 1024, "layers": 8}
 ALONE = {"clusters": [{"name": "A", "devices": 5}]}
 SHARED = ("slots", "slots-enhanced", "slots-synchronous", "fedavg", "aligned", "nmoe")
 CUT = {name: SCENARIOS[name] for name in SHARED}
 CUT["clipped"] = lambda: nmoe(ground=ALONE, learning=CLIPPED)
+CUT["satellites"] = lambda: scenarios.from_dict(SATELLITES)
+CUT["stand-in"] = lambda: slots(learning={"method": "aligned", "sized_as": LARGE})
 
 
 @pytest.mark.parametrize("name", CUT)

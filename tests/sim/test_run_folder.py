@@ -219,6 +219,9 @@ def test_what_cannot_fit_is_refused_with_the_figures(leomix, tmp_path):
     said = r"leomix: the run needs about \S+ TB of memory and \S+ [GM]B are free; .*: use .*\n"
     assert (found.status, bool(re.fullmatch(said, found.err))) == (2, True), found
     assert not (tmp_path / "run").exists()
+    checked = leomix("validate", "paper-slots", *sets)
+    assert (checked.status, bool(re.fullmatch(said, checked.err))) == (2, True), checked
+    assert "contacts" in checked.out
     assert leomix("validate", "paper-slots", *sets, "--set", "learning.train=false").status == 0
     # A plan of too many contacts is refused at once.
     many = ("stop.days=36525", "--set", "orbit.satellites=20000", "--set", "orbit.planes=100")

@@ -3,9 +3,10 @@
     python tests/soak/fuzz.py --count 20000 --seed 1
 
 Each input is read by a command in a child process. It is accepted, or refused with status 2 and one
-line on stderr; never a traceback, a hang, seconds of CPU, memory of more than ten times the file,
-or a change of what lies outside of the folder. The forms are in fuzz_forms.py. The table says how
-many there were of each kind. What ends otherwise is kept in a folder, and the exit status is 1.
+line on stderr; never a traceback, a hang, seconds of CPU, memory of more than ten times the file, a
+control character for the terminal, or a change of what lies outside of the folder. The forms are in
+fuzz_forms.py. The table says how many there were of each kind. What ends otherwise is kept in a
+folder, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ def outcome(kind: Kind, read: Read, size: int = 0) -> str:
         return f"raised: {traceback.format_exc(limit=-3)}"
     took_s, took_bytes = time.process_time() - began, _peak_bytes() - before
     said = err.getvalue()
+    if obeyed := {c for c in out.getvalue() + said if not c.isprintable()} - set("\n\t"):
+        return f"a terminal would obey {sorted(obeyed)}: {out.getvalue()} {said}"
     if took_s > MOST_S + size / BYTES_A_S:
         return f"slow: {took_s:.2f} s, status {status}: {said}"
     if took_bytes > MOST_BYTES + TIMES * size:

@@ -81,8 +81,16 @@ def bombs(kind: Kind, count: int, draw: Random) -> Inputs:
             yield Input.of(*damage.swollen(whole, draw, size)), draw.choice(kind.reads)
 
 
+def controls(kind: Kind, count: int, draw: Random) -> Inputs:
+    """Each text of a document or table with control characters; some of them of many."""
+    for whole in kind.whole:
+        every = list(damage.with_controls(whole, kind.grammar))
+        for said, data in every if count >= MANY else draw.sample(every, min(count, len(every))):
+            yield Input.of(said, data), draw.choice(kind.reads)
+
+
 FORMS: dict[str, Callable[[Kind, int, Random], Inputs]] = {
-    one.__name__: one for one in (drawn, cuts, values, objects, bombs)
+    one.__name__: one for one in (drawn, cuts, values, objects, bombs, controls)
 }
 
 

@@ -210,6 +210,32 @@ def other_values(data: bytes, grammar: Grammar) -> Iterator[tuple[str, bytes]]:
         holder[key] = was
 
 
+# Texts that a terminal would obey.
+
+
+CONTROLS = "\x1b]0;x\x07\x9b2J\u202e\x7f\r\x00"
+"""Sets the title, rings, clears the screen, turns the direction of text, and so on."""
+
+
+def with_controls(data: bytes, grammar: Grammar | None) -> Iterator[tuple[str, bytes]]:
+    """Add control characters to each text of a document in turn, or to a column of a table."""
+    if data.startswith(b"PAR1"):
+        table = pq.read_table(io.BytesIO(data))
+        for number, field in enumerate(table.schema):
+            if pa.types.is_string(field.type):
+                texts = [f"{text or ''}{CONTROLS}" for text in table.column(number).to_pylist()]
+                out = io.BytesIO()
+                pq.write_table(table.set_column(number, field, pa.array(texts, field.type)), out)
+                yield f"{field.name} with control characters", out.getvalue()
+    elif grammar is not None:
+        whole = grammar.parse(data)
+        for holder, key in _places(whole):
+            if isinstance(was := holder[key], str):
+                holder[key] = was + CONTROLS
+                yield f"{key!r} with control characters", grammar.write(whole)
+                holder[key] = was
+
+
 # Files that are large, or become so when they are read.
 
 

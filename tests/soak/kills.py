@@ -7,7 +7,8 @@ ended once or twice and then goes on to its end. It must have the same trace, th
 same files as one that nobody disturbed. The forms:
 
 - ``kill``: kill -9 at any moment, half of them while the end is written;
-- ``tensors``: kill -9 once there is a checkpoint that holds tensors;
+- ``tensors``: kill -9 once there is a checkpoint that holds tensors: of clusters, of satellites
+  with batteries and windows of links out of a file, and of a small model sized as a large one;
 - ``signals``: any signal that may end a process;
 - ``again``: nobody disturbs ten times as many runs, two at once beside a busy process with the
   default cache folder, which is cleared now and then; none dies, and all have one trace.
@@ -44,6 +45,7 @@ if not __package__:  # called by its path
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tests.kit.small import ORBIT, SLOTS, merged
+from tests.kit.small_satellites import SATELLITES, isl_windows
 from tests.kit.sweeps import MACHINE_COLUMNS
 
 EAGER = Path(__file__).with_name("eager.py")
@@ -56,6 +58,18 @@ MOST_S = 600.0
 POINTS = ("-p", "stop.days=1:4:1", "-j", "2")
 KINDS = ("timing-only run", "trained run", "sweep")
 BEHIND_TENSORS = "trained run with tensors saved"
+ON_BOARD = "satellites with tensors saved"
+STAND_IN = "stand-in with tensors saved"
+WITH_TENSORS = (BEHIND_TENSORS, ON_BOARD, STAND_IN)
+LARGE = {"kind": "mixtral", "hidden": 512, "expert_hidden": 1024, "layers": 8}
+SCENARIOS: dict[str, dict[str, Any]] = {
+    "timing-only run": TIMING,
+    "trained run": TRAINED,
+    "sweep": TIMING,
+    BEHIND_TENSORS: TRAINED,
+    ON_BOARD: merged(SATELLITES, {"link": {"isl": {"windows": "windows.csv"}}}),
+    STAND_IN: merged(SLOTS, {"stop": {"cycles": 12}, "learning": {"sized_as": LARGE}}),
+}
 STOPS = ["STOP", "TSTP", "TTIN", "TTOU", "CONT", "CHLD", "URG", "WINCH"]
 ENDING = [one for one in signal.Signals if one.name.removeprefix("SIG") not in STOPS]
 """Signals that end a process that does nothing about them."""
@@ -121,7 +135,8 @@ def campaign(
 def undisturbed(work: Path, name: str) -> Kind:
     """Do something once from beginning to end."""
     scenario, place = work / f"{name}.yaml", work / name / "out"
-    scenario.write_text(yaml.safe_dump(TRAINED if name.startswith("trained") else TIMING))
+    scenario.write_text(yaml.safe_dump(SCENARIOS[name]))
+    (work / "windows.csv").write_text(isl_windows())
     verb, *rest = ("sweep", *POINTS) if name == "sweep" else ("run",)
     command = (verb, str(scenario), *rest)
     process = start(command, place)
@@ -237,7 +252,7 @@ def killed(work: Path, count: int, seed: int) -> Iterator[str]:
 
 def behind_tensors(work: Path, count: int, seed: int) -> Iterator[str]:
     """Kill -9 behind a checkpoint that holds tensors."""
-    return told(campaign(work, count // 2, seed, [BEHIND_TENSORS]), "killed")
+    return told(campaign(work, count // 2, seed, WITH_TENSORS), "killed")
 
 
 def signalled(work: Path, count: int, seed: int) -> Iterator[str]:

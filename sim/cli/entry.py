@@ -1,0 +1,31 @@
+"""Where the command begins, before anything else is imported: Ctrl-C ends it in one line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType
+from typing import NoReturn
+
+INTERRUPTED = 130
+SAID = b"leomix: interrupted: nothing was saved\n"
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and end the process, as :func:`sim.cli.app.main` does."""
+    is_main = threading.current_thread() is threading.main_thread()
+    guarded = is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if guarded:
+        # An exception amid an import may be taken for a failed import, or be shown with its trace.
+        signal.signal(signal.SIGINT, _end)
+    from sim.cli import app
+
+    if guarded:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    app.main(arguments)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    os.write(2, SAID)
+    os._exit(INTERRUPTED)
