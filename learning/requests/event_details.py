@@ -64,6 +64,10 @@ def excluded(needed: str, size: str) -> str:
     return f"{EXCLUDED}: needs {needed} of memory, has {size}"
 
 
+NO_CONTACTS_LEFT = "no contacts left: "
+"""How the detail begins of who still waits for others when a run is over."""
+
+
 # Counts of an aggregation, of which an invariant reads the staleness.
 
 STALENESS = re.compile(r"\bstaleness:(-?\d+)(?:-(-?\d+))?")

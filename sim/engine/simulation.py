@@ -15,6 +15,7 @@ from learning.methods.base import Protocol
 from learning.requests import cluster as requests
 from learning.requests import peers
 from learning.requests.cluster import Cluster, Request, TrainUntilContact, Work
+from learning.requests.event_details import NO_CONTACTS_LEFT
 from sim.checks.invariants import Invariants
 from sim.clock import Clock, Process
 from sim.devices.battery import Battery
@@ -22,7 +23,15 @@ from sim.devices.compute import Compute
 from sim.devices.devices import Devices
 from sim.devices.energy import Spending, Use, added, energy_of
 from sim.devices.faults import Presence
-from sim.engine.coordination import AtOnce, Forecaster, Meetings, Tasks, by_server, wait
+from sim.engine.coordination import (
+    AtOnce,
+    Forecaster,
+    Meetings,
+    Tasks,
+    Waiting,
+    by_server,
+    wait,
+)
 from sim.engine.evaluation import Evaluator, Observer
 from sim.engine.journal import Journal
 from sim.engine.learning_rows import LearningRows
@@ -259,7 +268,12 @@ class Simulation:
         if stuck and self.clock.exhausted:
             raise SimulationError(f"the run is over but these still wait: {stuck}")
         if waiting := self._meetings.waiting():
-            fault_row(self.trace, self.end_s, f"no contacts left: {waiting}")
+            fault_row(self.trace, self.end_s, f"{NO_CONTACTS_LEFT}{waiting}")
+
+    @property
+    def waiting(self) -> tuple[Waiting, ...]:
+        """Who still waits for others at a meeting; of a finished run, who did when it ended."""
+        return self._meetings.left()
 
     def energy(self) -> list[dict[str, Any]]:
         """Time and energy that each cluster's devices have spent so far."""
@@ -374,7 +388,7 @@ class Simulation:
             case requests.Chain(steps=steps):
                 return (yield from self._chain(cluster, steps))
             case requests.Meet():
-                return (yield from self._meetings.join(actor, request))
+                return (yield from self._meetings.join(actor, cluster.name, request))
             case requests.Measure() | requests.Assign() | requests.Note() | requests.Forecast():
                 return self._answer_now(actor, cluster, request)
             case peers.Send():

@@ -294,6 +294,61 @@ def test_a_run_that_learns_nothing_says_so(step_size, begins, cure):
     assert cure in line
 
 
+NOTHING = [
+    # A link that is far too weak, for any payload.
+    (
+        {"link.uplink.tx_power_dbm": -40},
+        "no update of a client reached the server",
+        ["An upload holds 14.16 MB", "link.uplink.tx_power_dbm (-40)", "learning.sized_as"],
+    ),
+    # 2.46e15 FLOPs of a round at 1e10 FLOP/s are 68 h: more than any pass or gap.
+    (
+        {"compute.tflops": 0.01},
+        "no device completed a round of training",
+        ["A round takes 2.9 days; the longest pass lasts", "raise compute.tflops"],
+    ),
+    (
+        {"compute.memory_gib": 20, "learning.method": "synchronous"},
+        "no device completed a round of training",
+        ["memory, and the largest device has 21.47 GB: raise compute.memory_gib"],
+    ),
+    (
+        {"learning.lora.download": "full", "learning.method": "fedavg"},
+        "no device completed a round of training",
+        ["A download holds 33.82 GB", "link.downlink.", "learning.lora.download=factors"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("keys", "what", "why"), NOTHING, ids=lambda part: str(part)[:30])
+def test_a_run_of_which_nothing_arrived_says_so_first_and_names_the_key(
+    leomix, tmp_path, keys, what, why
+):
+    asked = {"learning.train": "false", "stop.days": 1, "stop.cycles": "null", **keys}
+    set_ = [word for key, value in asked.items() for word in ("--set", f"{key}={value}")]
+    done = leomix("run", "quickstart-8b", *set_, "-o", tmp_path / "run", "--quiet")
+    shown = leomix("show", tmp_path / "run")
+    assert (done.status, shown.status) == (0, 0)
+    begins = f"the run came to nothing: {what}. "
+    for said in (done, shown):
+        assert said.out.startswith(f"no result      {what}\n")
+        [line] = [line for line in said.err.splitlines() if begins in line]
+        assert all(part in line for part in why), line
+        assert "the payload is large" not in said.err
+    manifest = sim.load(tmp_path / "run").manifest
+    assert manifest["warnings"][0].startswith(begins)
+    assert manifest["came_to_nothing"]["what"] == what
+    leomix("report", tmp_path / "run")
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert begins[4:-1] in page[: page.index("simulated days")]
+
+
+def test_a_run_whose_updates_arrive_has_come_to_something():
+    result = sim.run(scenarios.load("quickstart-8b", {"learning.train": False, "stop.cycles": 1}))
+    assert result.manifest["came_to_nothing"] is None
+    assert result.summary["updates_used"] > 0
+
+
 ODD = ["", "..", "my scenario", "<script>", "x" * 65, "a\nb", "quickstart", "studies/mine"]
 
 
