@@ -38,6 +38,7 @@ from sim.devices.energy import Transmitter
 from sim.devices.faults import FaultsUntilFork
 from sim.devices.satellites import made_once
 from sim.devices.sites import client_names, device_counts, holders_of
+from sim.engine.gap_rounds import gap_doubts
 from sim.errors import InputError, as_input
 from sim.formatting import data_size
 from sim.links.sidelinks import Sidelinks, sidelinks_of
@@ -90,8 +91,9 @@ class Build:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Lines for the user on what may be wrong with contacts, and with the devices' memory."""
-        return (*self.plan.doubts, *_memory_doubts(self))
+        """Lines for the user on what may be wrong with contacts, with memory and rounds."""
+        in_gaps = gap_doubts(self.scenario, self.method, self.learner, self.plan, self.compute)
+        return (*self.plan.doubts, *_memory_doubts(self), *in_gaps)
 
     def try_hooks(self) -> None:
         """Try what a method of one's own adds; raise InputError with the hook that fails."""

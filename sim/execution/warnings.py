@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.requests.cluster import Floats, Ints, Mask
-from learning.requests.event_details import INJECTED, NOT_FINITE, NO_CONTACTS_LEFT
+from learning.requests.event_details import INJECTED, NO_CONTACTS_LEFT, NOT_FINITE
 from sim.analysis.experts import density_ratio, own_mass
 from sim.engine.coordination import Waiting
 from sim.engine.setup import Build
