@@ -25,7 +25,7 @@ from sim.formatting import as_yaml, data_size, duration, some
 from sim.sweep import folder as sweep_folder
 from sim.sweep.engine import LOG, Engine, Holds, LocalEngine, Outcome, Point, asking_to_stop, tried
 from sim.sweep.folder import NO_CONTACT, Sweep, read_sweep, why_none
-from sim.sweep.points import MOST_POINTS, Plan, labelled, read_spec
+from sim.sweep.points import MOST_POINTS, Plan, labelled, read_spec, swept_method
 from sim.sweep.text import SweepProgress
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def run_points(plan: Plan, points: list[Point], options: SweepOptions, quiet: bo
         ):
             sweeping = Sweeping(place, points, options)
             sweeping.collect()
-            with SweepProgress(len(sweeping.left), quiet) as progress:
+            with SweepProgress(sweeping.left, quiet) as progress:
                 sweeping.run(options.new_engine(lock), progress)
             log = place / LOG
             if options.shard[1] == 1 and log.exists() and not log.stat().st_size:
@@ -419,14 +419,8 @@ def _first_of_each_method(points: Sequence[Point]) -> list[Point]:
     """Return the first point of each method among the points."""
     first: dict[str, Point] = {}
     for point in points:
-        first.setdefault(_method_of(point), point)
+        first.setdefault(swept_method(point), point)
     return list(first.values())
-
-
-def _method_of(point: Point) -> str:
-    """Return the method of a point where methods are swept: all others are the same."""
-    swept = point.values.get("learning.method", "")
-    return swept if isinstance(swept, str) else as_yaml(swept)
 
 
 def _points_named(numbers: Sequence[int]) -> str:
@@ -457,9 +451,9 @@ def _estimate(sweeping: Sweeping, left: list[Point]) -> tuple[str, str]:
     for point in {point.digest: point for point in sweeping.points}.values():
         outcome = outcomes.get(point.digest)
         if outcome is not None and outcome.status == COMPLETE:
-            done.setdefault(_method_of(point), []).append(outcome)
-    counts = Counter(map(_method_of, left))
-    firsts = {_method_of(point): point for point in _first_of_each_method(left)}
+            done.setdefault(swept_method(point), []).append(outcome)
+    counts = Counter(map(swept_method, left))
+    firsts = {swept_method(point): point for point in _first_of_each_method(left)}
     wall_s = size_bytes = 0.0
     counted, sources, unknown = 0, list[str](), list[str]()
     until_s = time.monotonic() + TRYING_S
