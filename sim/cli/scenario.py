@@ -24,7 +24,9 @@ def validate_command(
 
     built, overrides = build(load(scenario, set_, None)), overrides_of(set_, None)
     lacking = dry_run.missing_data(built.learner)
-    warn([*built.doubts, *(lacking or dry_run.learning_doubts(built, overrides))])
+    warn(
+        [*built.doubts, *built.gap_doubts, *(lacking or dry_run.learning_doubts(built, overrides))]
+    )
     print(dry_run.plan_text(built))
     if estimate:
         print(f"\n{dry_run.estimate_text(built, scenario, overrides)}")

@@ -91,9 +91,13 @@ class Build:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Lines for the user on what may be wrong with contacts, with memory and rounds."""
-        in_gaps = gap_doubts(self.scenario, self.method, self.learner, self.plan, self.compute)
-        return (*self.plan.doubts, *_memory_doubts(self), *in_gaps)
+        """Lines for the user on what may be wrong with contacts, and with the devices' memory."""
+        return (*self.plan.doubts, *_memory_doubts(self))
+
+    @property
+    def gap_doubts(self) -> tuple[str, ...]:
+        """Lines for who plans a run: where training in gaps would take very many rounds."""
+        return tuple(gap_doubts(self.scenario, self.method, self.learner, self.plan, self.compute))
 
     def try_hooks(self) -> None:
         """Try what a method of one's own adds; raise InputError with the hook that fails."""
