@@ -23,7 +23,7 @@ def validate_command(
     from sim.engine.setup import build
 
     built, overrides = build(load(scenario, set_, None)), overrides_of(set_, None)
-    lacking = dry_run.missing_data(built.learner)
+    lacking = dry_run.missing_data(built.scenario, built.learner)
     warn(
         [*built.doubts, *built.gap_doubts, *(lacking or dry_run.learning_doubts(built, overrides))]
     )
