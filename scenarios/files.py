@@ -231,7 +231,8 @@ def _leads_out(name: str, base: Path) -> str:
     real = os.path.realpath(path)
     if _is_in(os.path.realpath(base), real):
         what = f"{shown(name)} holds a link that leads out of {folder}"
-        return f"{what}; copy what it links to in its place, or name the folder by its absolute path or --set"
+        cure = "copy what it links to in its place, or name the folder by its absolute path"
+        return f"{what}; {cure} or --set"
     what = f"{shown(name)} is a link to {shown(real)}, which leads out of {folder}"
     return f"{what}; copy the file in its place, or name its target by the absolute path or --set"
 

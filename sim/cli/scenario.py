@@ -9,6 +9,7 @@ import typer
 from sim.cli.options import ScenarioName, SetKeys, load, overrides_of, warn
 from sim.errors import InputError
 from sim.files import check_file
+from sim.formatting import Bar
 
 
 def validate_command(
@@ -20,13 +21,17 @@ def validate_command(
 ) -> None:
     """Check a scenario without running it, and show what it would do."""
     from sim.cli import dry_run
+    from sim.cli.foreseen import foreseen
     from sim.engine.setup import build
 
     built, overrides = build(load(scenario, set_, None)), overrides_of(set_, None)
     lacking = dry_run.missing_data(built.scenario, built.learner)
-    warn(
-        [*built.doubts, *built.gap_doubts, *(lacking or dry_run.learning_doubts(built, overrides))]
-    )
+    warn([*built.doubts, *built.gap_doubts, *foreseen(built)])
+    tries = built.learner.trains and not lacking
+    with Bar(quiet=not tries) as bar:  # a module of one's own takes seconds: torch is imported
+        bar.start("trying a few steps of training")
+        found = lacking or dry_run.learning_doubts(built, overrides)
+    warn(found)
     print(dry_run.plan_text(built))
     if estimate:
         print(f"\n{dry_run.estimate_text(built, scenario, overrides)}")

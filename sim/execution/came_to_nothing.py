@@ -130,7 +130,7 @@ def _why_no_round(built: Build, simulation: Simulation, down: Way) -> str:
             return (
                 f"A round takes {data_size(needed_bytes)} of memory, and the largest device has "
                 f"{data_size(largest_bytes)}: raise compute.memory_gib, or take a smaller "
-                f"{_model_key(built.scenario)}"
+                f"{model_key(built.scenario)}"
             )
     if down.all_cut:
         return _why_cut(built.scenario, down, "A download")
@@ -140,13 +140,11 @@ def _why_no_round(built: Build, simulation: Simulation, down: Way) -> str:
         float(np.min(own.compute.round_s(cost))) for own, cost in zip(asked, least, strict=True)
     )
     pass_s, gap_s = longest_spans_s(built.plan)
-    given = built.scenario.compute.seconds_per_round is not None
-    key = "lower compute.seconds_per_round" if given else "raise compute.tflops"
     if round_s > max(pass_s, gap_s):
         return (
             f"A round takes {duration(round_s)}; the longest pass lasts {duration(pass_s)}, and "
-            f"the longest time between two passes {duration(gap_s)}: {key}, or take a smaller "
-            f"{_model_key(built.scenario)}"
+            f"the longest time between two passes {duration(gap_s)}: "
+            f"{speed_key(built.scenario)}, or take a smaller {model_key(built.scenario)}"
         )
     return f"A round takes {duration(round_s)}: see the kinds fault and drop of the table events"
 
@@ -165,14 +163,14 @@ def longest_spans_s(plan: Plan) -> tuple[float, float]:
 def _why_cut(scenario: Scenario, way: Way, what: str) -> str:
     """Compare a payload with what a pass carried of it, and name keys of the link and the model."""
     most = data_size(way.carried_bytes)
-    keys = " or ".join(_link_keys(scenario, way.directions))
+    keys = " or ".join(link_keys(scenario, way.directions))
     return (
         f"{what} holds {data_size(way.payload_bytes)}, and no pass carried more than {most} of one "
         f"for a client: raise {keys}, or {_less_to_carry(scenario, what)}"
     )
 
 
-def _link_keys(scenario: Scenario, directions: set[str]) -> Iterator[str]:
+def link_keys(scenario: Scenario, directions: set[str]) -> Iterator[str]:
     """Name what decides the rate of the links with their values: power and bandwidth, or a rate."""
     if "isl" in directions:
         yield "link.isl.rate_mbps or its budget"
@@ -193,8 +191,15 @@ def _less_to_carry(scenario: Scenario, what: str) -> str:
     whole = learning.lora.download == "full" and what == "A download"
     if learning.lora.rank is not None and learning.model.experts and whole:
         return "set learning.lora.download=factors, where the method can do with it"
-    return f"take a smaller {_model_key(scenario)}"
+    return f"take a smaller {model_key(scenario)}"
 
 
-def _model_key(scenario: Scenario) -> str:
+def speed_key(scenario: Scenario) -> str:
+    """Say which key makes rounds shorter."""
+    given = scenario.compute.seconds_per_round is not None
+    return "lower compute.seconds_per_round" if given else "raise compute.tflops"
+
+
+def model_key(scenario: Scenario) -> str:
+    """Name the key of the architecture whose bytes and FLOPs count."""
     return "learning.model" if scenario.learning.sized_as is None else "learning.sized_as"

@@ -186,6 +186,14 @@ def test_new_writes_a_scenario_for_data_of_each_form(leomix, tmp_path, form, kin
     write_rows(tmp_path, form)
     checked = leomix("validate", "mine.yaml")
     assert (checked.status, checked.err) == (0, "")
+    # What is written bounds the rounds between contacts, for methods that train there.
+    if (form, kind) == ("images", "plain"):
+        fedbuff = ["validate", "mine.yaml", "--set", "learning.method=fedbuff"]
+        assert leomix(*fedbuff).err == ""
+        endless = leomix(*fedbuff, "--set", "learning.rounds.per_gap_max=null")
+        begins = "warning: up to 2\\d,\\d{3} device rounds of training: method 'fedbuff' trains"
+        assert re.match(begins, endless.err), endless.err
+        assert endless.err.endswith(": set learning.rounds.per_gap_max, like 3\n")
     quick = ["--set", "stop.days=1", "--quiet", "--no-cache", "--json"]
     done = leomix("run", "mine.yaml", *quick, "-o", "out") if kind == "plain" else None
     assert done is None or json.loads(done.out)["accuracy_final"] > 0.9, done
@@ -341,6 +349,31 @@ def test_a_run_of_which_nothing_arrived_says_so_first_and_names_the_key(
     leomix("report", tmp_path / "run")
     page = (tmp_path / "run" / "report.html").read_text()
     assert begins[4:-1] in page[: page.index("simulated days")]
+
+
+@pytest.mark.parametrize(
+    ("keys", "doubt", "cure"),
+    [
+        (
+            {"link.uplink.tx_power_dbm": -40},
+            "no upload can reach the server: the smallest holds 14.16 MB",
+            "link.uplink.tx_power_dbm (-40)",
+        ),
+        (
+            {"compute.tflops": 0.01, "stop.days": 1, "stop.cycles": "null"},
+            "no device can complete a round of training: one takes 2.9 days, and the run 24.0 h",
+            "raise compute.tflops",
+        ),
+        ({}, "", ""),
+    ],
+)
+def test_validate_foresees_that_nothing_can_arrive(leomix, keys, doubt, cure):
+    set_ = [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
+    said = leomix("validate", "quickstart-8b", "--set", "learning.train=false", *set_)
+    assert said.status == 0
+    lines = said.err.splitlines()
+    assert len(lines) == len(keys and [doubt])
+    assert all(doubt in line and cure in line for line in lines)
 
 
 def test_a_run_whose_updates_arrive_has_come_to_something():
