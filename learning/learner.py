@@ -122,7 +122,10 @@ class Learner:
 
     @property
     def stand_in(self) -> dict[str, Any] | None:
-        """What is trained and what is counted in its place, as JSON; None where both are one."""
+        """What is trained and what is counted in its place, as JSON; None where both are one.
+
+        Without training (``trains`` false) the former is what a run with training would train.
+        """
         trained, counted = self.config.model.kind, self.sized_by.model.kind
         if self.sized_by.model is self.config.model:
             return None
@@ -131,6 +134,7 @@ class Learner:
             "trained_parameters": architecture(self.config).parameters,
             "sized_as": counted,
             "parameters": self.architecture.parameters,
+            "trains": self.trains,
             "expert_upload_bytes": self.architecture.upload_bytes([0], gate=False),
         }
 

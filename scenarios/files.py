@@ -107,6 +107,14 @@ def label(path: str | Path) -> str:
     return text if text.isprintable() and len(text) < 400 else shown(text)
 
 
+def origin_name(path: Path) -> str:
+    """Return what messages call a scenario file: a shipped one by its name, not by its place.
+
+    Its folder is that of the installation, where users neither edit nor put anything.
+    """
+    return path.stem if is_shipped(path) else label(path)
+
+
 def element_file(scenario: "Scenario") -> Path:
     """Return the element file of a scenario; raise ScenarioError if there is none."""
     return _of_orbit(scenario, ("tle", "omm"), "element file")
@@ -154,7 +162,7 @@ def isl_windows(scenario: "Scenario") -> tuple[str, str] | None:
 
 def _found(scenario: "Scenario", name: str | None, key: str, kind: str) -> Path:
     source = scenario.source_path
-    prefix = key if source is None else f"{label(source)}: {key}"
+    prefix = key if source is None else f"{origin_name(source)}: {key}"
     if name is None:
         raise ScenarioError(f"{prefix}: is not given; there is no {kind} to read")
     yours = source is not None and is_shipped(source)  # it comes without this file
@@ -212,8 +220,21 @@ def needs_consent(scenario: "Scenario", folder: Path, *, shipped: bool) -> Itera
                 yield Problem(key, f"{text}itself; allow it by {ALLOW_CODE}=1, or set it by --set")
     for path, name, base in [] if shipped else _files(scenario, folder):
         if not os.path.isabs(name) and not _lies_below(base, base / name):
-            text = f"{shown(name)} leads out of {shown(str(base))}"
-            yield Problem(path, f"{text}; give its absolute path, or set it by --set")
+            yield Problem(path, _leads_out(name, base))
+
+
+def _leads_out(name: str, base: Path) -> str:
+    """Say how a relative path leads out of its folder, and what to do: a link may be copied."""
+    path, folder = os.path.abspath(_without_null(base / name)), shown(str(base))
+    if not _is_in(os.path.abspath(base), path):
+        return f"{shown(name)} leads out of {folder}; give its absolute path, or set it by --set"
+    real = os.path.realpath(path)
+    if _is_in(os.path.realpath(base), real):
+        what = f"{shown(name)} holds a link that leads out of {folder}"
+        cure = "copy what it links to in its place, or name the folder by its absolute path"
+        return f"{what}; {cure} or --set"
+    what = f"{shown(name)} is a link to {shown(real)}, which leads out of {folder}"
+    return f"{what}; copy the file in its place, or name its target by the absolute path or --set"
 
 
 def _files(scenario: "Scenario", folder: Path) -> Iterator[tuple[KeyPath, str, Path]]:

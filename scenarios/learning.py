@@ -321,7 +321,7 @@ class Learning(Section):
     options: dict[str, JsonValue] = setting({}, "the method's own options, checked by it")
 
     def problems(self) -> Iterator[Problem]:
-        """Devices that are none, targets that do not rise, and models that do not fit."""
+        """Devices that are none, targets that do not rise, and too many experts per token."""
         named, one = self.device.split(","), r"cuda:(0|[1-9]\d{0,2})"
         known = re.fullmatch(rf"auto|cpu|cuda|{one}(,{one})*", self.device)
         if known is None or len(named) > len(set(named)):
@@ -331,9 +331,6 @@ class Learning(Section):
             if after <= before:
                 text = f"{after:g} follows {before:g}; give each once, rising"
                 yield Problem(("targets",), text)
-        if self.sized_as is not None and not self.train:
-            text = "is not used with train false; set it to null, learning.model to its "
-            yield Problem(("sized_as",), f"{text}architecture")
         # Networked experts are one per device, whatever the value of this key.
         if self.model.top_k > self.model.experts and not self.model.kind.endswith("-nmoe"):
             most = f"must be at most learning.model.experts, {self.model.experts}"

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from scenarios.errors import Origin, Problem, ProblemsFound, ScenarioError
-from scenarios.files import is_shipped, locate, needs_consent, read_text
+from scenarios.files import is_shipped, locate, needs_consent, origin_name, read_text
 from scenarios.ground import in_canonical_order
 from scenarios.messages import first_problem
 from scenarios.parsing import Document, apply_overrides, parse_yaml, too_deep
@@ -36,7 +36,7 @@ def reader(name_or_path: str | Path) -> Callable[[Mapping[str, Any]], Scenario]:
     def read(overrides: Mapping[str, Any]) -> Scenario:
         keys = deepcopy(document.value)
         apply_overrides(keys, overrides)
-        origin = Origin(str(path), document.lines, tuple(overrides))
+        origin = Origin(origin_name(path), document.lines, tuple(overrides))
         return _validated(keys, origin, path, untrusted=True)
 
     return read

@@ -137,7 +137,8 @@ def _unknown_key(place: _Place) -> str:
         owners = " and ".join(", ".join(others).rsplit(", ", 1))
         return f"is not used by source {_sources(place.chosen[0])[0]!r} (it belongs to {owners})"
     here = sorted({name for model in place.chosen for name in model.model_fields})
-    near = get_close_matches(key.lower().replace("-", "_"), here, n=1, cutoff=0.7)
+    said = key.lower().replace("-", "_")
+    near = get_close_matches(said, here, n=1, cutoff=0.7) or _abbreviated(said, here)
     if not near:
         # From the end, so that of keys with one name the shallowest, or the first, is suggested.
         paths = sorted(_all_keys(Scenario), key=lambda path: path.count("."))
@@ -145,6 +146,22 @@ def _unknown_key(place: _Place) -> str:
         near = [elsewhere[name] for name in get_close_matches(key, elsewhere, n=1, cutoff=0.85)]
     allowed = f"allowed here: {', '.join(here)}" if here else "nothing is allowed here"
     return f"is not a known key; {f'did you mean {near[0]!r}?' if near else allowed}"
+
+
+def _abbreviated(said: str, here: list[str]) -> list[str]:
+    """Return the one key here that begins as what was said does, or has a word that does.
+
+    ``lat`` and ``elevation`` stand for ``latitude_deg`` and ``min_elevation_deg``, ``alt_km`` for
+    ``altitude_m``: with another unit it is still the same key. Where several do, none is returned.
+    """
+    first = said.split("_")[0]
+    alike = (
+        [key for key in here if key.startswith(said)],
+        [key for key in here if key.startswith(first)],
+        [key for key in here if any(word.startswith(first) for word in key.split("_"))],
+    )
+    found = next(filter(None, alike), [])
+    return found if len(first) > 1 and len(found) == 1 else []
 
 
 def _all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

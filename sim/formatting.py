@@ -57,6 +57,11 @@ def count(number: float) -> str:
     return f"{number:.0f}" if round(number, 9) == round(number) else f"{number:.1f}"
 
 
+def counted(number: int, name: str) -> str:
+    """Return how many there are of what a name stands for."""
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
+
+
 def data_size(size_bytes: float) -> str:
     """Show bytes in B, kB, MB, GB or TB (powers of 1000)."""
     units = ("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)

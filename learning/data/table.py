@@ -142,15 +142,16 @@ def data_files(data: DataConfig) -> list[str]:
     return sorted({str(file) for path in data.named for file in files_under(path)})
 
 
-def missing_file(data: DataConfig) -> str:
-    """Say which local file is named and does not exist; "" for none."""
+BESIDE = "put your data there, beside the scenario file, or name another file"
+"""What to do about a file that is missing."""
+
+
+def missing_file(data: DataConfig, cure: str = BESIDE) -> str:
+    """Say which local file is named and does not exist, and the ``cure``; "" for none."""
     key = "learning.data.paths" if data.paths else "learning.data.path"
     for path in data.named:
         if data.kind != "hf" and not Path(path).exists():
-            return (
-                f"{key}: {path}: no such file; put your data there, beside the scenario file, or "
-                "name another file"
-            )
+            return f"{key}: {path}: no such file; {cure}"
     return ""
 
 

@@ -74,6 +74,7 @@ class Asynchronous(GlobalModelMethod):
 
     Options: ClassVar[type] = AsynchronousOptions
     begins_with_model: ClassVar[bool] = True
+    trains_in_gaps: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)

@@ -103,7 +103,9 @@ class Method(ABC):
     ``rank`` where it takes steps on whole matrices, ``download`` where the server's changes are of
     any rank; ``uses_optimizer``: so do ``optimizer``, ``schedule``
     and ``clip_norm``; ``waits_for_all``: it cannot do without any device, so that
-    ``learning.aggregation`` means nothing to it; ``trains_at_server``: devices need no memory.
+    ``learning.aggregation`` means nothing to it; ``trains_at_server``: devices need no memory;
+    ``trains_in_gaps``: devices train as many rounds between two contacts as there is time for, up
+    to ``learning.rounds.per_gap_max`` (a user is warned where that is many).
     ``alone_is_sgd`` claims that with one device the server's model is that of central training, as
     ``leomix check-method`` tries; a class claims it for itself alone.
     ``server_rounds`` counts the local rounds that the server has trained by itself.
@@ -126,6 +128,7 @@ class Method(ABC):
     uses_optimizer: ClassVar[bool] = True
     waits_for_all: ClassVar[bool] = False
     trains_at_server: ClassVar[bool] = False
+    trains_in_gaps: ClassVar[bool] = False
     alone_is_sgd: ClassVar[bool] = False
     payload_copies: ClassVar[int] = 1
     offers_models: ClassVar[bool] = False

@@ -60,6 +60,7 @@ class EmsFl(GlobalModelMethod):
     Options: ClassVar[type] = EmsFlOptions
     needs_experts: ClassVar[int] = 1
     splits_experts: ClassVar[bool] = True
+    trains_in_gaps: ClassVar[bool] = True
 
     def __init__(self, world: World, options: EmsFlOptions | None = None) -> None:
         super().__init__(world, options)

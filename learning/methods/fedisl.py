@@ -135,7 +135,7 @@ class FedIsl(FedAvg):
     def lead(self, plane: Plane, source: int, begun_s: float) -> Protocol:
         """Send the model round, let all train, gather what they have at the sink, upload it."""
         server, ring, sizes = self.server, plane.ring, self.learner.architecture
-        gates = [Gate(f"{node} trains in round {self.version}") for node in ring]
+        gates = [Gate(f"{node} trains in round {self.version}", node.cluster) for node in ring]
 
         def trains(place: int) -> Protocol:
             yield from self.train(plane, place)

@@ -27,6 +27,8 @@ class Local(Method):
     is trained up to a cluster's last contact; ``model`` is the mean of all devices' models.
     """
 
+    trains_in_gaps: ClassVar[bool] = True
+
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
         self.experts = list(range(self.learner.architecture.experts))

@@ -148,11 +148,14 @@ class Meet:
 
     A meeting that cannot fill because the plan holds no contact any more for somebody who is
     missing never ends; the run then says so. Any other that never fills makes the run fail.
+    ``awaits`` are names of the clusters that the others wait for, where that is known: they are
+    named if they never come.
     """
 
     key: str
     parties: int
     value: Any = None
+    awaits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

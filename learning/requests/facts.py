@@ -40,6 +40,9 @@ class Cause(StrEnum):
     MEMORY = "memory"
     """A device lacks the memory for what it was to train."""
 
+    NO_CONTACT_LEFT = "no contact left"
+    """A meeting never filled: the plan holds no contact any more for who was missing."""
+
     GIVES = "gives"
     TAKES = "takes"
     """Experts change hands. Who takes an expert is listed behind who gives it."""

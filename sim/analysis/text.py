@@ -35,8 +35,10 @@ def _rows(template: str, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def stand_in_text(found: Mapping[str, Any]) -> str:
-    """Say what is trained, and what its bytes, FLOPs and memory are counted as."""
-    trained = f"trained: {found['trained']}, {found['trained_parameters']:,} parameters"
+    """Say what is trained, or would be, and what its bytes, FLOPs and memory are counted as."""
+    # A run folder that is older than the key was trained.
+    verb = "trained" if found.get("trains", True) else "not trained"
+    trained = f"{verb}: {found['trained']}, {found['trained_parameters']:,} parameters"
     counted = f"sized as {found['sized_as']}, {found['parameters']:,} parameters"
     return f"{trained}; {counted}: {data_size(found['expert_upload_bytes'])} an expert"
 

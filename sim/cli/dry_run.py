@@ -8,14 +8,13 @@ import numpy as np
 
 import scenarios
 from learning.architecture.kinds import input_spec, kind_of, kinds_for
-from learning.data.table import missing_file
 from learning.first_steps import doubts, first_steps
 from learning.hardware import free_bytes
 from learning.learner import Learner
 from scenarios import Scenario
 from sim.analysis.text import stand_in_text
 from sim.directions import Way
-from sim.engine.setup import Build
+from sim.engine.setup import Build, lacking_file
 from sim.errors import InputError, as_input
 from sim.formatting import data_size, duration, table
 
@@ -143,7 +142,7 @@ def _what_helps(scenario: Scenario, way: Way, own: str) -> str:
 # What a scenario may still lack to be trained, found without torch: files, or a model for them.
 
 
-def missing_data(learner: Learner) -> list[str]:
+def missing_data(scenario: Scenario, learner: Learner) -> list[str]:
     """Look for what a run would train on; return lines for the user where files are not there.
 
     Such a scenario may be meant for timing, or for files to come. Raises InputError where the
@@ -151,7 +150,7 @@ def missing_data(learner: Learner) -> list[str]:
     """
     if not learner.trains:
         return []
-    if lacks := missing_file(learner.config.data):
+    if lacks := lacking_file(scenario, learner.config.data):
         return [f"{lacks}, or set learning.train=false for timing only"]
     kind, form = learner.config.model.kind, input_spec(learner.config).form
     forms = kind_of(kind).forms

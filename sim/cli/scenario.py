@@ -9,6 +9,7 @@ import typer
 from sim.cli.options import ScenarioName, SetKeys, load, overrides_of, warn
 from sim.errors import InputError
 from sim.files import check_file
+from sim.formatting import Bar
 
 
 def validate_command(
@@ -20,17 +21,22 @@ def validate_command(
 ) -> None:
     """Check a scenario without running it, and show what it would do."""
     from sim.cli import dry_run
+    from sim.cli.foreseen import foreseen
     from sim.engine import memory
     from sim.engine.setup import build
 
     built, overrides = build(load(scenario, set_, None)), overrides_of(set_, None)
-    lacking, too_large = dry_run.missing_data(built.learner), None
+    lacking, too_large = dry_run.missing_data(built.scenario, built.learner), None
     try:
         memory.check(built)
     except InputError as error:  # what it would be is shown all the same, but not tried
         too_large = error
-    untried = lacking or too_large is not None
-    warn([*built.doubts, *(lacking if untried else dry_run.learning_doubts(built, overrides))])
+    warn([*built.doubts, *built.gap_doubts, *foreseen(built), *lacking])
+    if built.learner.trains and not lacking and too_large is None:
+        with Bar(quiet=False) as bar:  # a module of one's own takes seconds: torch is imported
+            bar.start("trying a few steps of training")
+            found = dry_run.learning_doubts(built, overrides)
+        warn(found)
     print(dry_run.plan_text(built))
     if estimate:
         print(f"\n{dry_run.estimate_text(built, scenario, overrides)}")

@@ -23,11 +23,11 @@ def show_command(run: RunFolder, json_: Json = False) -> None:
         if json_:
             print_json(found.summary | {"gating_pattern": found.gating_pattern})
         else:
+            warn(found.summary["warnings"])
             print(summary_text(found.summary))
             pattern = found.gating_pattern
             if pattern is not None and len(pattern["clients"]) <= MOST_CLIENTS:
                 print(f"\n{pattern_text(pattern['clients'], pattern['shares'])}")
-            warn(found.summary["warnings"])
 
 
 def compare_command(runs: RunFolders, json_: Json = False) -> None:

@@ -107,16 +107,47 @@ class Tasks:
 # Barriers between actors, and who still waits at one when the run is over.
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A meeting that never filled: the clusters whose actors were ``here``, by name.
+
+    They waited for ``missing`` others, those of the ``awaited`` clusters where the method named
+    them.
+    """
+
+    here: tuple[str, ...]
+    missing: int
+    awaited: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Meeting:
+    """What fills a meeting, who is there with which value, from which clusters."""
+
+    event: simpy.Event
+    parties: int
+    awaited: tuple[str, ...]
+    brought: dict[str, Any]
+    clusters: set[str]
+
+
 class Meetings:
     """Actors that wait for each other by key. A meeting that is complete can be held again."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._open: dict[str, tuple[simpy.Event, dict[str, Any], int]] = {}
+        self._open: dict[str, _Meeting] = {}
 
-    def join(self, actor: str, meet: Meet) -> Generator[simpy.Event, Any, dict[str, Any]]:
+    def join(
+        self, actor: str, cluster: str, meet: Meet
+    ) -> Generator[simpy.Event, Any, dict[str, Any]]:
         """Wait until all parties are there; return what each brought, sorted by actor."""
-        event, brought, _ = self._open.setdefault(meet.key, (self._clock.event(), {}, meet.parties))
+        if meet.key not in self._open:
+            event = self._clock.event()
+            self._open[meet.key] = _Meeting(event, meet.parties, meet.awaits, {}, set())
+        meeting = self._open[meet.key]
+        event, brought = meeting.event, meeting.brought
+        meeting.clusters.add(cluster)
         brought[actor] = meet.value
         if len(brought) < meet.parties:
             yield event
@@ -126,15 +157,27 @@ class Meetings:
             event.succeed()
         return dict(sorted(brought.items()))
 
+    def left(self) -> tuple[Waiting, ...]:
+        """Return the meetings that never filled, in the order in which they began."""
+        return tuple(
+            Waiting(
+                here=tuple(sorted(meeting.clusters)),
+                missing=meeting.parties - len(meeting.brought),
+                awaited=meeting.awaited,
+            )
+            for meeting in self._open.values()
+        )
+
     def waiting(self, excused: Collection[str] = ()) -> str:
         """Describe the meetings that never filled, the first by name; empty if there are none.
 
         Those that one of the ``excused`` has not come to are left out.
         """
         found = [
-            f"{some(sorted(brought), 3)} at {key!r} with {len(brought)} of {parties}"
-            for key, (_, brought, parties) in sorted(self._open.items())
-            if brought.keys() >= set(excused)
+            f"{some(sorted(meeting.brought), 3)} at {key!r} with {len(meeting.brought)} of "
+            f"{meeting.parties}"
+            for key, meeting in sorted(self._open.items())
+            if meeting.brought.keys() >= set(excused)
         ]
         return some(found, 1, "; ")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+import scenarios
 from learning import config as settings
 from learning.architecture.kinds import DATA_KEYS, kind_of, model_keys
 from learning.config import WORDS, DataConfig, LearningConfig, ModelConfig
@@ -39,6 +40,7 @@ from sim.devices.energy import Transmitter
 from sim.devices.faults import FaultsUntilFork
 from sim.devices.satellites import made_once
 from sim.devices.sites import client_names, device_counts, holders_of
+from sim.engine.gap_rounds import gap_doubts
 from sim.errors import InputError, as_input
 from sim.formatting import data_size
 from sim.links.sidelinks import Sidelinks, sidelinks_of
@@ -98,6 +100,11 @@ class Build:
     def module_doubts(self) -> tuple[str, ...]:
         """Lines for the user on a module of one's own: data and model are made to find them."""
         return tuple(doubt.text for doubt in self.learner.doubts)
+
+    @property
+    def gap_doubts(self) -> tuple[str, ...]:
+        """Lines for who plans a run: where training in gaps would take very many rounds."""
+        return tuple(gap_doubts(self.scenario, self.method, self.learner, self.plan, self.compute))
 
     def try_hooks(self) -> None:
         """Try what a method of one's own adds; raise InputError with the hook that fails."""
@@ -321,9 +328,24 @@ def learner_of(scenario: Scenario) -> Learner:
         return Learner(config, learning.train, sized_as)
     except ValueError as error:
         lacks_file = isinstance(error.__context__, FileNotFoundError)
-        text = (lacks_file and missing_file(config.data)) or str(error)
+        text = (lacks_file and lacking_file(scenario, config.data)) or str(error)
         text = text if text.startswith("learning.") else f"learning: {text}"
         raise InputError(scenario.located(text)) from None
+
+
+def lacking_file(scenario: Scenario, data: DataConfig) -> str:
+    """Say which data file of a scenario is missing and where to put it; "" for none.
+
+    A shipped scenario lies in the installation: its data are the user's, in the current folder.
+    """
+    source = scenario.source_path
+    if source is None or not scenarios.is_shipped(source):
+        return missing_file(data)
+    return missing_file(
+        data,
+        "put yours into the current folder, or name it by --set learning.data.path=FILE (the page "
+        "your-own.md of the documentation says what is in it)",
+    )
 
 
 def _check_keys(learning: Learning) -> None:

@@ -22,7 +22,15 @@ from sim.devices.compute import Compute
 from sim.devices.devices import Devices
 from sim.devices.energy import Spending, Use, added, energy_of
 from sim.devices.faults import Presence
-from sim.engine.coordination import AtOnce, Forecaster, Meetings, Tasks, by_server, wait
+from sim.engine.coordination import (
+    AtOnce,
+    Forecaster,
+    Meetings,
+    Tasks,
+    Waiting,
+    by_server,
+    wait,
+)
 from sim.engine.evaluation import Evaluator, Observer
 from sim.engine.journal import Journal
 from sim.engine.learning_rows import LearningRows
@@ -260,7 +268,13 @@ class Simulation:
         if stuck and self.clock.exhausted:
             raise SimulationError(f"the run is over but these still wait: {stuck}")
         if waiting := self._meetings.waiting():
-            fault_row(self.trace, self.end_s, f"no contacts left: {waiting}")
+            detail = f"no contacts left: {waiting}"
+            fault_row(self.trace, self.end_s, detail, cause=facts.Cause.NO_CONTACT_LEFT)
+
+    @property
+    def waiting(self) -> tuple[Waiting, ...]:
+        """Who still waits for others at a meeting; of a finished run, who did when it ended."""
+        return self._meetings.left()
 
     def energy(self) -> list[dict[str, Any]]:
         """Time and energy that each cluster's devices have spent so far."""
@@ -375,7 +389,7 @@ class Simulation:
             case requests.Chain(steps=steps):
                 return (yield from self._chain(cluster, steps))
             case requests.Meet():
-                return (yield from self._meetings.join(actor, request))
+                return (yield from self._meetings.join(actor, cluster.name, request))
             case (
                 requests.Measure()
                 | requests.Assign()

@@ -48,11 +48,17 @@ def on_signals(ask: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def stop_on_interrupt(max_wall_s: float = math.inf) -> Iterator[Observer]:
-    """Yield an observer that ends a run at its next event after a signal or ``max_wall_s``."""
+def stop_on_interrupt(
+    max_wall_s: float = math.inf, grace_s: float | None = None
+) -> Iterator[Observer]:
+    """Yield an observer that ends a run at its next event after a signal or ``max_wall_s``.
+
+    A second signal ends it at once; where that does not get through in ``grace_s`` (GRACE_S), the
+    process ends.
+    """
     asked = False
     until = time.monotonic() + max_wall_s
-    last = threading.Timer(GRACE_S, os._exit, (INTERRUPTED,))
+    last = threading.Timer(GRACE_S if grace_s is None else grace_s, os._exit, (INTERRUPTED,))
     last.daemon = True
 
     def ask() -> None:

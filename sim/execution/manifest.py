@@ -12,6 +12,7 @@ from learning.learner import Learner
 from learning.provenance import SETTINGS, processor
 from sim.engine.simulation import Simulation
 from sim.execution import folder as run_folder
+from sim.execution.came_to_nothing import came_to_nothing
 from sim.execution.identity import BuildSequence
 from sim.execution.warnings import warnings_of
 from sim.trace.digest import digests
@@ -29,6 +30,9 @@ def manifest_of(
     scenario, sizes = built.scenario, built.learner.architecture
     whole, timing = digests(tables)
     energy, end_s = simulation.energy(), simulation.end_s
+    complete = status == run_folder.COMPLETE
+    nothing = came_to_nothing(tables, built, simulation) if complete else None
+    waiting = simulation.waiting
     return {
         "name": builds.name,
         "status": status,
@@ -58,7 +62,8 @@ def manifest_of(
         "books": simulation.books,
         "trace_sha256": whole,
         "timing_sha256": timing,
-        "warnings": warnings_of(tables, built) if status == "complete" else [],
+        "came_to_nothing": None if nothing is None else nothing.as_json(),
+        "warnings": warnings_of(tables, built, nothing, waiting) if complete else [],
         "versions": dict(run_folder.versions()),
         "determinism": determinism_of(built.learner),
         "scenario": builds.scenario_json,  # at the end, where a reader of the file looks for it

@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 
 import scenarios
-from learning.data.table import data_files
 from learning.files import sync_folder
 from learning.hardware import is_out_of_memory
 from learning.invariants import Violation
@@ -23,7 +22,7 @@ from sim.engine import memory
 from sim.engine.evaluation import Observer
 from sim.engine.journal import Journal
 from sim.engine.learning_rows import clients_table
-from sim.engine.setup import build
+from sim.engine.setup import build, lacking_file
 from sim.engine.simulation import Simulation
 from sim.errors import (
     ESTIMATE,
@@ -157,7 +156,8 @@ class Run(Observer):
             if learner.trains:
                 # Data and model are made before anything is simulated.
                 with as_input(located=self.built.scenario.located):
-                    data_files(learner.config.data)
+                    if lacks := lacking_file(self.built.scenario, learner.config.data):
+                        raise InputError(lacks)
                     self._clients = clients_table(learner.config.clusters, learner.build())
                 self.built.try_hooks()
                 for observer in self._observers if self.built.module_doubts else ():

@@ -1,7 +1,7 @@
 """What a user should know of a finished run."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,10 @@ from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis.experts import density_ratio, own_mass
 from sim.directions import Way
+from sim.engine.coordination import Waiting
 from sim.engine.setup import Build
+from sim.execution.came_to_nothing import CameToNothing
+from sim.formatting import counted, some
 from sim.plan.contacts import LAST_BITS_S
 from sim.plan.plan import Plan
 from sim.trace.arrow import Coded, Vocabulary, array, as_numpy
@@ -28,25 +31,58 @@ clusters, and still gains above it, with 70 %.
 """
 
 
-def warnings_of(tables: Mapping[str, pa.Table], built: Build) -> list[str]:
-    """Return one line for each doubt about a finished run, whose tables are read piece by piece."""
+def warnings_of(
+    tables: Mapping[str, pa.Table],
+    built: Build,
+    nothing: CameToNothing | None = None,
+    waiting: Sequence[Waiting] = (),
+) -> list[str]:
+    """Return one line for each doubt about a finished run, whose tables are read piece by piece.
+
+    That it came to ``nothing`` is the first of them. ``waiting`` are the clients that waited for
+    each other when it ended.
+    """
     splits = built.learner.trains and built.method.splits_experts
     refused, faults, faulty = _troubles(tables)
     lost = [f"{refused} updates refused by the server, not finite: lower learning.step_size"]
     return [
+        *([] if nothing is None else [nothing.line]),
         *(_conditions(tables["assignments"]) if splits else ()),
         *_unused(built),
         *_alone(built),
         *built.module_doubts,
         *_diverged(tables["metrics"]),
-        *_still(tables, built),
-        *_unfinished(tables, built),
+        *(_progress(tables, built) if nothing is None else ()),  # else it says why by itself
         *(lost if refused else ()),
         *built.doubts,
-        *cut_lines(tables, built.plan),
         *_silent(tables, built.plan, faulty),
-        *(f"{count} times: {detail}" for detail, count in sorted(faults.items())),
+        *([waiting_line(waiting)] if waiting else ()),
+        *(f"{counted(count, 'time')}: {detail}" for detail, count in sorted(faults.items())),
     ]
+
+
+def _progress(tables: Mapping[str, pa.Table], built: Build) -> Iterator[str]:
+    """Say what a run moved too little of: the model, rounds, or payloads."""
+    yield from _still(tables, built)
+    yield from _unfinished(tables, built)
+    yield from cut_lines(tables, built.plan)
+
+
+MOST_WAITING = 2
+"""Clients that waited, of whom each is named with whom it waited for."""
+
+
+def waiting_line(waiting: Sequence[Waiting]) -> str:
+    """Say who waited for whom when the run was over."""
+    each = [
+        f"{some(one.here, MOST_WAITING)} waited for "
+        + (some(one.awaited, MOST_WAITING) or counted(one.missing, "other client"))
+        for one in waiting
+    ]
+    return (
+        "the run ended in the middle of a round, which the model lacks: "
+        f"{some(each, MOST_WAITING, '; ')}"
+    )
 
 
 def _unused(built: Build) -> Iterator[str]:
@@ -171,14 +207,16 @@ def _troubles(
 ) -> tuple[int, Counter[str], set[tuple[str, int]]]:
     """Count updates that the server refused, and faults that were not asked for, by their text.
 
-    Updates that the scenario spoils itself do not count. The last are all devices with a fault.
+    Updates that the scenario spoils itself do not count, nor do clients that waited at the end, who
+    have a line of their own. The last are all devices with a fault.
     """
     refused, details, devices = 0, Counter[str](), set[tuple[str, int]]()
+    expected = array(np.array([*INJECTED, Cause.NO_CONTACT_LEFT]))
     for events in pieces_of(tables, "events", ["kind", "cluster", "device", "detail", "cause"]):
         refused += int(says(events, "cause", Cause.UPDATE_NOT_FINITE).sum())
         rows = plain(events.filter(array(says(events, "kind", "fault"))))
-        asked_for = pc.is_in(rows.column("cause"), value_set=array(np.array(list(INJECTED))))
-        details.update(rows.column("detail").filter(pc.invert(asked_for)).drop_null().to_pylist())
+        known = pc.is_in(rows.column("cause"), value_set=expected)
+        details.update(rows.column("detail").filter(pc.invert(known)).drop_null().to_pylist())
         mine = rows.filter(pc.is_valid(rows.column("device"))).select(["cluster", "device"])
         devices.update(map(tuple, map(dict.values, mine.to_pylist())))
     return refused, details, devices

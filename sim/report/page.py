@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sim.files import packaged
-from sim.formatting import filled
+from sim.formatting import counted, filled
 from sim.report.figures import Figures, sentence
 
 MARK = "leomix report"
@@ -87,11 +87,6 @@ def html(page: Page, figures: Figures) -> str:
 def slug(*words: str) -> str:
     """Return words as a name for files and ids: small letters and digits with dashes between."""
     return re.sub("[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")[:LONGEST_NAME]
-
-
-def counted(number: int, name: str) -> str:
-    """Return how many there are of what a name stands for."""
-    return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
 def line(text: str) -> str:

@@ -28,6 +28,8 @@ LOG = "workers.log"
 """What runs have printed, in the sweep's folder."""
 STOP = "stop"
 """What is written to a worker, as a line of JSON, to have its point saved and ended."""
+PATIENCE_S = 5.0
+"""Seconds that a point which is to stop may go on with a training; then it is broken off."""
 LOOK_EVERY_S = 0.5
 """Seconds between two looks at how many points may run, and whether to stop."""
 
@@ -117,7 +119,7 @@ class Engine(ABC):
         return outcome
 
 
-# Ctrl-C of a sweep: the first has what runs saved, the second ends it at once.
+# Ctrl-C of a sweep: the first has what runs saved, or broken off; the second ends it at once.
 
 
 @contextmanager
@@ -129,7 +131,12 @@ def asking_to_stop(engine: Engine, max_wall_s: float) -> Iterator[Callable[[], b
         nonlocal asked
         asked = True
         engine.held = engine.stopped = True
-        print(f"{why}: what runs is being saved (Ctrl-C to end at once)", file=sys.stderr)
+        print(
+            f"{why}: what runs is being saved; a training that takes longer than "
+            f"{PATIENCE_S:.0f} s is broken off, and done again with --resume (Ctrl-C to end at "
+            "once)",
+            file=sys.stderr,
+        )
 
     def ask() -> None:
         if asked:

@@ -24,6 +24,13 @@ from sim.sweep.folder import SCHEMA
 MOST_POINTS = 10_000
 """Points up to which nobody is asked whether that is meant."""
 
+
+def swept_method(point: Point) -> str:
+    """Return the method of a point as it is swept, "" where all points have the same."""
+    swept = point.values.get("learning.method", "")
+    return swept if isinstance(swept, str) else as_yaml(swept)
+
+
 # As YAML 1.2 has them, but for leading zeros: 08:30:00 is a time and no range.
 _NUMBER = r"[-+]?(?:(?:0|[1-9]\d{0,29})(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?"
 _RANGE = re.compile(rf"({_NUMBER}):({_NUMBER})(?::({_NUMBER}))?", re.ASCII)

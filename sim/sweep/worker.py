@@ -35,7 +35,7 @@ from sim.execution.interrupt import HANG_UP, stop_on_interrupt
 from sim.execution.result import Result
 from sim.execution.running import run
 from sim.files import folder_bytes
-from sim.sweep.engine import STOP, Outcome, Point
+from sim.sweep.engine import PATIENCE_S, STOP, Outcome, Point
 from sim.sweep.folder import figures_of
 
 
@@ -52,6 +52,7 @@ class Inbox(Observer):
             said = json.loads(line)
             if said == STOP:
                 self._stopped = True
+                threading.Thread(target=_stop_and_break_off, daemon=True).start()
             else:
                 self.tasks.put(said)
         os._exit(0)
@@ -60,6 +61,21 @@ class Inbox(Observer):
         """End the run if that was asked for."""
         if self._stopped:
             raise Interrupted("stopped on request")
+
+
+GRACE_S = 30.0
+"""Seconds that a training which is broken off may take to end; else the process does."""
+
+
+def _stop_and_break_off() -> None:
+    """Interrupt the point that runs; if it still trains after some time, break the training off.
+
+    Between points the signals are ignored. What was saved last is whole, and trainings that have
+    ended are in the store.
+    """
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(PATIENCE_S)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def main() -> None:
@@ -75,7 +91,7 @@ def main() -> None:
     while True:
         task = inbox.tasks.get()
         point, folder = Point(**task["point"]), Path(task["folder"])
-        with stop_on_interrupt() as stop:
+        with stop_on_interrupt(grace_s=GRACE_S) as stop:
             outcome = attempt(point, folder, task["cache"], (inbox, stop), task["limit_s"])
         print(json.dumps(asdict(outcome)), file=answers, flush=True)
 
@@ -99,6 +115,8 @@ def attempt(
         how = {Interrupted: INTERRUPTED, SimulationError: FAILED, ValueError: REFUSED}
         status = next(ended for kind, ended in how.items() if isinstance(error, kind))
         return Outcome(point.digest, status, _one_line(error))
+    except KeyboardInterrupt:  # before the run began, or behind it
+        return Outcome(point.digest, INTERRUPTED, "stopped at once")
     except Exception as error:
         # Whatever it was, it costs this point only; where it came from is in the workers' log.
         traceback.print_exc()

@@ -100,9 +100,13 @@ class Place:
 
     def sweep(self, *arguments):
         """Sweep with the supervisor in this process."""
+        return self.typed(*self._line(arguments))
+
+    def typed(self, *line):
+        """Carry out a whole command line in this process."""
         out, err = io.StringIO(), io.StringIO()
         with chdir(self.folder), redirect_stdout(out), redirect_stderr(err):
-            code = status(self._line(arguments))
+            code = status(list(map(str, line)))
         return Done(code, out.getvalue(), err.getvalue())
 
     def mark(self, *names):

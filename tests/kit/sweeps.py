@@ -7,3 +7,4 @@ from sim.sweep.answers import answers
 from sim.sweep.engine import Holds, LocalEngine, Outcome, Point, run_point
 from sim.sweep.folder import MACHINE_COLUMNS, among, locked
 from sim.sweep.points import Plan, combinations, combinations_count, read_pairs, read_spec
+from sim.sweep.text import SweepProgress

@@ -168,7 +168,8 @@ def test_a_user_is_told_what_will_not_do_and_what_columns_mean(leomix, tmp_path,
 def test_small_scenarios_that_are_shipped_lack_no_data():
     for name in scenarios.shipped():
         if not any(word in name for word in ("gpu", "cifar", "doves")):
-            lacking = missing_data(learner_of(scenarios.load(name)))
+            scenario = scenarios.load(name)
+            lacking = missing_data(scenario, learner_of(scenario))
             assert bool(lacking) == (name in ("paper-exp1", "paper-exp2", "plain-text")), name
 
 
@@ -179,6 +180,14 @@ def test_a_shipped_scenario_takes_the_users_element_file_from_the_current_folder
     lacking = leomix("validate", "doves")
     assert (lacking.status, lacking.err.count("\n")) == (2, 1)
     assert "no file planet.tle; put yours into the current folder" in lacking.err
+    # A shipped file is called by its name: nobody puts data into the installation.
+    installed = str(scenarios.shipped_path("doves").parent)
+    for command, name in (("validate", "plain-text"), ("run", "plain-text"), ("run", "doves")):
+        lacking = leomix(command, name)
+        assert lacking.err.count("\n") == 1
+        assert "yours into the current folder, or name it by --set" in lacking.err, lacking.err
+        assert installed not in lacking.err
+        assert name == "doves" or "your-own.md" in lacking.err
     shipped = scenarios.element_file(scenarios.load("quickstart"))
     (tmp_path / "mine.tle").write_text(shipped.read_text())
     found = leomix("validate", "doves", "--set", "orbit.path=mine.tle")

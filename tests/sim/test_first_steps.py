@@ -186,6 +186,14 @@ def test_new_writes_a_scenario_for_data_of_each_form(leomix, tmp_path, form, kin
     write_rows(tmp_path, form)
     checked = leomix("validate", "mine.yaml")
     assert (checked.status, checked.err) == (0, "")
+    # What is written bounds the rounds between contacts, for methods that train there.
+    if (form, kind) == ("images", "plain"):
+        fedbuff = ["validate", "mine.yaml", "--set", "learning.method=fedbuff"]
+        assert leomix(*fedbuff).err == ""
+        endless = leomix(*fedbuff, "--set", "learning.rounds.per_gap_max=null")
+        begins = "warning: up to 2\\d,\\d{3} device rounds of training: method 'fedbuff' trains"
+        assert re.match(begins, endless.err), endless.err
+        assert endless.err.endswith(": set learning.rounds.per_gap_max, like 3\n")
     quick = ["--set", "stop.days=1", "--quiet", "--no-cache", "--json"]
     done = leomix("run", "mine.yaml", *quick, "-o", "out") if kind == "plain" else None
     assert done is None or json.loads(done.out)["accuracy_final"] > 0.9, done
@@ -292,6 +300,86 @@ def test_a_run_that_learns_nothing_says_so(step_size, begins, cure):
     result = sim.run(scenarios.load("paper-slots", {"stop.cycles": 2, "learning": plain}))
     [line] = [w for w in result.manifest["warnings"] if w.startswith(begins)]
     assert cure in line
+
+
+NOTHING = [
+    # A link that is far too weak, for any payload.
+    (
+        {"link.uplink.tx_power_dbm": -40},
+        "no update of a client reached the server",
+        ["An upload holds 14.16 MB", "link.uplink.tx_power_dbm (-40)", "learning.sized_as"],
+    ),
+    # 2.46e15 FLOPs of a round at 1e10 FLOP/s are 68 h: more than any pass or gap.
+    (
+        {"compute.tflops": 0.01},
+        "no device completed a round of training",
+        ["A round takes 2.9 days; the longest pass lasts", "raise compute.tflops"],
+    ),
+    (
+        {"compute.memory_gib": 20, "learning.method": "synchronous"},
+        "no device completed a round of training",
+        ["memory, and the largest device has 21.47 GB: raise compute.memory_gib"],
+    ),
+    (
+        {"learning.lora.download": "full", "learning.method": "fedavg"},
+        "no device completed a round of training",
+        ["A download holds 33.82 GB", "link.downlink.", "learning.lora.download=factors"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("keys", "what", "why"), NOTHING, ids=lambda part: str(part)[:30])
+def test_a_run_of_which_nothing_arrived_says_so_first_and_names_the_key(
+    leomix, tmp_path, keys, what, why
+):
+    asked = {"learning.train": "false", "stop.days": 1, "stop.cycles": "null", **keys}
+    set_ = [word for key, value in asked.items() for word in ("--set", f"{key}={value}")]
+    done = leomix("run", "quickstart-8b", *set_, "-o", tmp_path / "run", "--quiet")
+    shown = leomix("show", tmp_path / "run")
+    assert (done.status, shown.status) == (0, 0)
+    begins = f"the run came to nothing: {what}. "
+    for said in (done, shown):
+        assert said.out.startswith(f"no result      {what}\n")
+        [line] = [line for line in said.err.splitlines() if begins in line]
+        assert all(part in line for part in why), line
+        assert "the payload is large" not in said.err
+    manifest = sim.load(tmp_path / "run").manifest
+    assert manifest["warnings"][0].startswith(begins)
+    assert manifest["came_to_nothing"]["what"] == what
+    leomix("report", tmp_path / "run")
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert begins[4:-1] in page[: page.index("simulated days")]
+
+
+@pytest.mark.parametrize(
+    ("keys", "doubt", "cure"),
+    [
+        (
+            {"link.uplink.tx_power_dbm": -40},
+            "no upload can reach the server: the smallest holds 14.16 MB",
+            "link.uplink.tx_power_dbm (-40)",
+        ),
+        (
+            {"compute.tflops": 0.01, "stop.days": 1, "stop.cycles": "null"},
+            "no device can complete a round of training: one takes 2.9 days, and the run 24.0 h",
+            "raise compute.tflops",
+        ),
+        ({}, "", ""),
+    ],
+)
+def test_validate_foresees_that_nothing_can_arrive(leomix, keys, doubt, cure):
+    set_ = [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
+    said = leomix("validate", "quickstart-8b", "--set", "learning.train=false", *set_)
+    assert said.status == 0
+    lines = said.err.splitlines()
+    assert len(lines) == len(keys and [doubt])
+    assert all(doubt in line and cure in line for line in lines)
+
+
+def test_a_run_whose_updates_arrive_has_come_to_something():
+    result = sim.run(scenarios.load("quickstart-8b", {"learning.train": False, "stop.cycles": 1}))
+    assert result.manifest["came_to_nothing"] is None
+    assert result.summary["updates_used"] > 0
 
 
 ODD = ["", "..", "my scenario", "<script>", "x" * 65, "a\nb", "quickstart", "studies/mine"]

@@ -7,6 +7,7 @@ import pytest
 
 from tests.kit import small
 from tests.kit.results import Progress
+from tests.kit.sweeps import Outcome, Point, SweepProgress
 
 RUN = ["run", "circular", "--set", "learning.train=false", "--set", "stop.days=6", "--no-cache"]
 
@@ -52,3 +53,30 @@ def test_the_last_accuracy_stands_there_and_the_sooner_of_days_and_cycles_counts
         bar.evaluated(86_400.0, 2, 0.2)  # two cycles a day: two days for four, not ten
         assert bar._bar.tasks[0].completed == pytest.approx(0.5)
     capsys.readouterr()
+
+
+def test_the_time_left_of_a_sweep_does_not_stand_still_and_says_what_is_not_known():
+    """Six points of 20 s each, of two methods: what one method took says little of the other."""
+    methods = ["fedavg", "fedavg", "fedbuff", "fedbuff", "fedavg", "fedavg"]
+    points = [
+        Point(number, f"d{number}", "s", {}, {"learning.method": method}, 0, 1)
+        for number, method in enumerate(methods)
+    ]
+    with SweepProgress(points, quiet=True) as shown:
+        shown._began -= 20.0
+        shown(Outcome("d0", "complete"))
+        assert shown._text() == "1 of 6 points done, 5 left, at least 100 s"
+        shown(Outcome("d2", "complete"))
+        assert shown._text() == "2 of 6 points done, 4 left, about 40 s"
+        passed(shown, 10.0)
+        assert shown._text() == "2 of 6 points done, 4 left, about 30 s"
+        passed(shown, 590.0)
+        assert shown._text() == (
+            "2 of 6 points done, 4 left, at least 21 min, no point has ended for 10 min"
+        )
+
+
+def passed(shown, seconds):
+    """Let this much time have passed since everything that is known."""
+    shown._began -= seconds
+    shown._last_end -= seconds

@@ -4,16 +4,19 @@ import errno
 import json
 import os
 import random
+import re
 import signal
 import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 import scenarios
 import sim
 from sim.sweep import read_sweep
+from tests.kit import small
 from tests.kit.processes import is_alive, wait_until
 from tests.kit.sweep_place import Place
 from tests.kit.sweeps import Holds, LocalEngine, only
@@ -119,6 +122,23 @@ def test_a_dry_run_writes_nothing_and_estimates_from_a_trial(place):
         done = place.sweep(*POINTS, "--dry-run")
         assert (done.returncode, "on purpose" in done.stdout) == (status, True)
         (place.folder / mark).unlink()
+
+
+@process
+def test_a_dry_run_tries_each_method_and_names_points_that_would_train_on_and_on(place):
+    """A round in 240 s: gaps of five devices hold 360 rounds each in a day, less the passes."""
+    quick = {"stop": {"days": 1}, "compute": {"seconds_per_round": 240}}
+    (place.folder / "long.yaml").write_text(yaml.safe_dump(small.merged(small.ORBIT, quick)))
+    line = ["sweep", "long.yaml", "-p", "learning.method=fedavg,fedbuff", "--dry-run"]
+    done = place.typed(*line)
+    [warned] = [one for one in done.stdout.splitlines() if one.startswith("warning")]
+    found = re.search(
+        r"point 1: up to ([\d,]+) device rounds of training: method 'fedbuff'", warned
+    )
+    assert 0.8 * 5 * 360 < int(found[1].replace(",", "")) < 5 * 360
+    assert warned.endswith(": set learning.rounds.per_gap_max, like 3")
+    assert "a point of fedavg, tried on point 0" in done.stdout
+    assert "a point of fedbuff, tried on point 1" in done.stdout
 
 
 @process
@@ -289,6 +309,23 @@ def test_an_interrupted_sweep_saves_and_continues(plain, place, number):
     statuses = place.statuses()
     assert (statuses[0], statuses[2:], gone(place)) == ("complete", ["missing"] * 2, True)
     (place.folder / "slow").unlink()
+    assert place.sweep(*POINTS, "--resume").returncode == 0
+    assert place.rows() == plain.rows()
+
+
+@process
+def test_one_interrupt_breaks_off_a_training_that_does_not_end(plain, place):
+    """A minute of training in one event: the sweep does not wait for it, and ends in order."""
+    place.mark("stuck")
+    running = place.start(*POINTS)
+    wait_until(lambda: len(place.runs()) == 1, "a run begins")
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=40)
+    assert (running.returncode, "Traceback" in errors, gone(place)) == (130, False, True)
+    assert "what runs is being saved; a training that takes longer than 5 s" in errors
+    assert errors.splitlines()[-1].endswith("go on with: --resume -o out")
+    assert place.statuses() == ["missing"] * 4  # the first has not crashed: it is to be run again
+    (place.folder / "stuck").unlink()
     assert place.sweep(*POINTS, "--resume").returncode == 0
     assert place.rows() == plain.rows()
 

@@ -1,0 +1,72 @@
+"""What `leomix validate` foresees of a run that would come to nothing."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from learning.methods.base import GlobalModelMethod
+from sim.cli.dry_run import MOST_LOOKED_AT
+from sim.directions import Way
+from sim.engine.setup import Build
+from sim.execution.came_to_nothing import link_keys, model_key, speed_key
+from sim.formatting import data_size, duration
+
+
+def foreseen(built: Build) -> Iterator[str]:
+    """Say where no round can be complete, or no upload get through, before the run is over.
+
+    Methods that train at the server, or that are no method of one model, are not looked at. Neither
+    is what only may fail: rounds and uploads that are cut go on in the next pass.
+    """
+    if built.method.trains_at_server or not issubclass(built.method, GlobalModelMethod):
+        return
+    yield from _rounds(built)
+    yield from _uploads(built)
+
+
+def _rounds(built: Build) -> Iterator[str]:
+    """Compare the shortest round of any device with the whole run; in slots they fit by design."""
+    experts = list(range(built.learner.architecture.experts))
+    held = experts[:1] if built.method.needs_experts else experts
+    cost = built.learner.round_cost(held, held, gate=not built.method.needs_experts)
+    round_s = min(float(np.min(compute.round_s(cost))) for compute in built.compute)
+    if round_s > built.plan.stop_s and all(one.pace_s is None for one in built.compute):
+        yield (
+            f"no device can complete a round of training: one takes {duration(round_s)}, and the "
+            f"run {duration(built.plan.stop_s)}: {speed_key(built.scenario)}, or take a smaller "
+            f"{model_key(built.scenario)}"
+        )
+
+
+def _uploads(built: Build) -> Iterator[str]:
+    """Compare the smallest upload with what all passes of a client carry, by a pass of each.
+
+    A pass of median length stands for all of a cluster, and the device with the best link there.
+    """
+    plan, sizes = built.plan, built.learner.architecture
+    experts = list(range(sizes.experts))
+    held = experts[:1] if built.method.needs_experts else experts
+    size_bytes = sizes.upload_bytes(held, gate=not built.method.needs_experts)
+    most_bytes, passes = 0.0, 0
+    for cluster in plan.clusters[:: max(1, len(plan.clusters) // MOST_LOOKED_AT)]:
+        sessions = plan.sessions(cluster)
+        if not len(sessions):
+            continue
+        order = sorted(range(len(sessions)), key=lambda n: sessions.end_s(n) - sessions.start_s(n))
+        session = sessions[order[len(order) // 2]]
+        best_bytes = float(session.uplink.curve.capacity_bits.max()) / 8.0
+        session.close()
+        # What is twice as long as a pass of median length is not rare: twice is spared.
+        if 2.0 * best_bytes * len(sessions) >= size_bytes:
+            return
+        if best_bytes * len(sessions) >= most_bytes:
+            most_bytes, passes = best_bytes * len(sessions), len(sessions)
+    if not passes:
+        return
+    direction = plan.topology.direction(Way.TO_SERVER)
+    keys = " or ".join(link_keys(built.scenario, {direction}))
+    yield (
+        f"no upload can reach the server: the smallest holds {data_size(size_bytes)}, and the "
+        f"{passes} passes of a client carry {data_size(most_bytes)} all together: raise {keys}, or "
+        f"take a smaller {model_key(built.scenario)}"
+    )

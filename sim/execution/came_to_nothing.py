@@ -1,0 +1,205 @@
+"""A run in which nothing reached the server: what is missing, why, and which key to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import scenarios
+from learning.methods.base import GlobalModelMethod
+from sim.engine.setup import Build
+from sim.formatting import data_size, duration
+from sim.plan.plan import Plan
+from sim.trace.arrow import array
+from sim.trace.tables import pieces_of, says
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+    from sim.engine.simulation import Simulation
+
+
+@dataclass(frozen=True)
+class CameToNothing:
+    """``what`` did not happen in a whole run, and ``why``, with the keys to change."""
+
+    what: str
+    why: str
+
+    @property
+    def line(self) -> str:
+        """Both in one line."""
+        return f"the run came to nothing: {self.what}. {self.why}"
+
+    def as_json(self) -> dict[str, str]:
+        """Return both as they stand in the manifest."""
+        return asdict(self)
+
+
+@dataclass
+class Traffic:
+    """What was sent one way, to the server or to clients: by rows of the transfers table.
+
+    ``carried_bytes`` is the most of a payload that got through in one pass, ``payload_bytes`` the
+    size of the largest payload.
+    """
+
+    rows: int = 0
+    delivered: int = 0
+    carried_bytes: float = 0.0
+    payload_bytes: float = 0.0
+    directions: set[str] = field(default_factory=set)
+
+    def add(self, transfers: pa.Table) -> None:
+        """Count some rows."""
+        if not len(transfers):
+            return
+        self.rows += len(transfers)
+        self.delivered += int(says(transfers, "outcome", "delivered").sum())
+        most_bytes = float(pc.max(transfers.column("delivered_bytes")).as_py())
+        largest_bytes = float(pc.max(transfers.column("payload_bytes")).as_py())
+        self.carried_bytes = max(self.carried_bytes, most_bytes)
+        self.payload_bytes = max(self.payload_bytes, largest_bytes)
+        named = pc.unique(transfers.column("direction")).to_pylist()
+        self.directions.update(str(direction) for direction in named)
+
+    @property
+    def all_cut(self) -> bool:
+        """Whether something was sent, and nothing of it got through as a whole."""
+        return self.rows > 0 and self.delivered == 0
+
+
+COLUMNS = ("toward", "direction", "payload_bytes", "delivered_bytes", "outcome")
+
+
+def came_to_nothing(
+    tables: Mapping[str, pa.Table], built: Build, simulation: Simulation
+) -> CameToNothing | None:
+    """Return what is missing in a finished run of which no update became part of the model.
+
+    None for any other run, for methods that train at the server, and for those of one's own that
+    send nothing, or send what they do not aggregate.
+    """
+    if built.method.trains_at_server or _aggregated(tables):
+        return None
+    rounds = sum(int(devices.rounds.sum()) for devices in simulation.devices.values())
+    up, down = Traffic(), Traffic()
+    for transfers in pieces_of(tables, "transfers", COLUMNS):
+        up.add(transfers.filter(array(says(transfers, "toward", "server"))))
+        down.add(transfers.filter(array(says(transfers, "toward", "client"))))
+    aggregates = issubclass(built.method, GlobalModelMethod)
+    if not aggregates and (up.delivered or (rounds and not up.rows)):
+        return None
+    if not rounds:
+        who = "satellite" if built.plan.topology.clients_fly else "device"
+        what = f"no {who} completed a round of training"
+        return CameToNothing(what, _why_no_round(built, simulation, down))
+    what = "no update of a client reached the server"
+    if up.all_cut:
+        return CameToNothing(what, _why_cut(built.scenario, up, "An upload"))
+    if up.delivered:
+        return CameToNothing(
+            f"the server used none of {up.delivered} updates that reached it",
+            "See the kinds aggregate, drop and fault of the table events, and learning.options",
+        )
+    return CameToNothing(what, "No upload began before the end: raise stop.days or stop.cycles")
+
+
+def _aggregated(tables: Mapping[str, pa.Table]) -> bool:
+    """Whether a server used anything: it notes updates, aggregations or both."""
+    used = pieces_of(tables, "updates", ["device"]) if "updates" in tables else ()
+    if any(len(updates) for updates in used):
+        return True
+    return any(
+        says(events, "kind", "aggregate").any() for events in pieces_of(tables, "events", ["kind"])
+    )
+
+
+def _why_no_round(built: Build, simulation: Simulation, down: Traffic) -> str:
+    """Say what kept all devices from a round: their memory, the way down, or their speed."""
+    asked = [own for own in simulation.devices.values() if own.load.least is not None]
+    least = [own.load.least for own in asked if own.load.least is not None]
+    if least:
+        needed_bytes = min(float(np.min(cost.memory_bytes)) for cost in least)
+        largest_bytes = max(float(own.memory_bytes.max()) for own in asked)
+        if largest_bytes < needed_bytes:
+            return (
+                f"A round takes {data_size(needed_bytes)} of memory, and the largest device has "
+                f"{data_size(largest_bytes)}: raise compute.memory_gib, or take a smaller "
+                f"{model_key(built.scenario)}"
+            )
+    if down.all_cut:
+        return _why_cut(built.scenario, down, "A download")
+    if not least:
+        return "No training was asked for before the end: raise stop.days or stop.cycles"
+    round_s = min(
+        float(np.min(own.compute.round_s(cost))) for own, cost in zip(asked, least, strict=True)
+    )
+    pass_s, gap_s = longest_spans_s(built.plan)
+    if round_s > max(pass_s, gap_s):
+        return (
+            f"A round takes {duration(round_s)}; the longest pass lasts {duration(pass_s)}, and "
+            f"the longest time between two passes {duration(gap_s)}: "
+            f"{speed_key(built.scenario)}, or take a smaller {model_key(built.scenario)}"
+        )
+    return f"A round takes {duration(round_s)}: see the kinds fault and drop of the table events"
+
+
+def longest_spans_s(plan: Plan) -> tuple[float, float]:
+    """Return the longest service in a contact, and the longest time between two of a cluster."""
+    contacts, passes_s, gaps_s = plan.contacts, [0.0], [0.0]
+    for cluster in plan.clusters:
+        mine = contacts.services(cluster.name)
+        begin_s, end_s = contacts.start_s[mine], contacts.end_s[mine]
+        passes_s.extend((end_s - begin_s).tolist())
+        gaps_s.extend((begin_s[1:] - end_s[:-1]).tolist())
+    return max(passes_s), max(gaps_s)
+
+
+def _why_cut(scenario: Scenario, way: Traffic, what: str) -> str:
+    """Compare a payload with what a pass carried of it, and name keys of the link and the model."""
+    most = data_size(way.carried_bytes)
+    keys = " or ".join(link_keys(scenario, way.directions))
+    return (
+        f"{what} holds {data_size(way.payload_bytes)}, and no pass carried more than {most} of one "
+        f"for a client: raise {keys}, or {_less_to_carry(scenario, what)}"
+    )
+
+
+def link_keys(scenario: Scenario, directions: set[str]) -> Iterator[str]:
+    """Name what decides the rate of the links with their values: power and bandwidth, or a rate."""
+    if "isl" in directions:
+        yield "link.isl.rate_mbps or its budget"
+        return
+    resolved: Any = scenarios.resolved_link(scenario)
+    for direction in sorted(directions):
+        radio = resolved.get(direction)
+        if not isinstance(radio, Mapping):  # a downlink that is neglected is not in the way
+            continue
+        fixed = radio.get("rate") == "fixed"
+        for key in ("fixed_rate_mbps",) if fixed else ("tx_power_dbm", "eirp_dbw", "bandwidth_mhz"):
+            if radio.get(key) is not None:
+                yield f"link.{direction}.{key} ({radio[key]:.4g})"
+
+
+def _less_to_carry(scenario: Scenario, what: str) -> str:
+    learning = scenario.learning
+    whole = learning.lora.download == "full" and what == "A download"
+    if learning.lora.rank is not None and learning.model.experts and whole:
+        return "set learning.lora.download=factors, where the method can do with it"
+    return f"take a smaller {model_key(scenario)}"
+
+
+def speed_key(scenario: Scenario) -> str:
+    """Say which key makes rounds shorter."""
+    given = scenario.compute.seconds_per_round is not None
+    return "lower compute.seconds_per_round" if given else "raise compute.tflops"
+
+
+def model_key(scenario: Scenario) -> str:
+    """Name the key of the architecture whose bytes and FLOPs count."""
+    return "learning.model" if scenario.learning.sized_as is None else "learning.sized_as"
