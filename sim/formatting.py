@@ -52,6 +52,15 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
+def last_parts(keys: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
+    """Return the last parts of dotted keys, or the keys where these are taken."""
+    last = [key.rsplit(".", 1)[-1] for key in keys]
+    return [
+        name if [*last, *taken].count(name) == 1 else key
+        for name, key in zip(last, keys, strict=True)
+    ]
+
+
 def count(number: float) -> str:
     """Show a count, or a mean of counts, which has one digit behind the point."""
     return f"{number:.0f}" if round(number, 9) == round(number) else f"{number:.1f}"

@@ -22,7 +22,7 @@ from sim.analysis.verdict import (
 )
 from sim.analysis.verdict_text import ranking_json, sentence
 from sim.files import packaged
-from sim.formatting import as_yaml, count, data_size, listed
+from sim.formatting import as_yaml, count, data_size, last_parts, listed
 
 BASELINE = "synchronous"
 HOURS = "hours_to_common"
@@ -124,11 +124,12 @@ def group_runs(runs: Sequence[Any]) -> list[Group]:
     ]
     differing = [k for k in plain[0] if any(p.get(k) != plain[0][k] for p in plain)]
     differing = sorted({*differing, *(k for p in plain for k in p if k not in plain[0])})
+    called = dict(zip(differing, last_parts(differing), strict=True))
     members: dict[str, list[Any]] = {}
     labels: dict[str, str] = {}
     for run, values in zip(runs, plain, strict=True):
         named = [k for k in differing if k != "learning.method" and values.get(k) is not None]
-        said = (" ".join(f"{key}={as_yaml(values[key])}".split()) for key in named)
+        said = (" ".join(f"{called[key]}={as_yaml(values[key])}".split()) for key in named)
         short = (t if len(t) <= LONGEST_LABEL else f"{t[:LONGEST_LABEL]}..." for t in said)
         parts = [values["learning.method"], *short]
         status = run.summary["status"]

@@ -82,7 +82,10 @@ def _unlike(ranking: Ranking, label: str) -> bool:
 def _others(ranking: Ranking, names: Names, named: Sequence[str]) -> str:
     """Name those that cannot be told from the best, beside those that are ``named`` already."""
     text = ""
-    if more := [label for label in ranking.unresolved if label not in named]:
+    more = [label for label in ranking.unresolved if label not in named]
+    if named and all(ranking.leads[label].verdict is Verdict.ONE_SEED for label in more):
+        more = []  # it is said already that one seed tells nobody from anybody
+    if more:
         first = "it" if len(ranking.best) == 1 else "these"
         text += f", and {names(more)} cannot be told apart from {first} either"
     if ranking.incomparable:

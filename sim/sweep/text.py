@@ -17,7 +17,7 @@ import pyarrow as pa
 from sim.analysis.comparison import OverSeeds, bounds_of, over_seeds
 from sim.analysis.text import MEAN, mean_text, spread
 from sim.execution.folder import COMPLETE, INTERRUPTED
-from sim.formatting import Bar, as_yaml, data_size, duration, seconds, table
+from sim.formatting import Bar, as_yaml, data_size, duration, last_parts, seconds, table
 from sim.sweep.engine import Outcome, Point
 from sim.sweep.folder import sweep_sha256, targets_of
 from sim.sweep.points import labelled, swept_method
@@ -49,7 +49,7 @@ def table_text(rows: pa.Table, keys: Sequence[str]) -> str:
         for head, (key, shown) in _columns(every, targets_of(rows)).items()
         if any(row.get(key) is not None for row in every)
     }
-    heads = [*_short(keys, ["runs", *columns]), "runs", *columns]
+    heads = [*last_parts(keys, ["runs", *columns]), "runs", *columns]
     lines = []
     for group in combinations_in(every, keys):
         done = [row for row in group if row["status"] == COMPLETE]
@@ -118,15 +118,6 @@ def _columns(rows: Sequence[Row], targets: Sequence[str]) -> Columns:
 
 def _form(form: Callable[[float], str], unit: float = 1.0, never: str = "-") -> Shown:
     return lambda figure: spread(figure, form, unit, never)
-
-
-def _short(keys: Sequence[str], taken: Sequence[str]) -> list[str]:
-    """Return the last parts of dotted keys, or the keys where these are taken."""
-    last = [key.rsplit(".", 1)[-1] for key in keys]
-    return [
-        name if [*last, *taken].count(name) == 1 else key
-        for name, key in zip(last, keys, strict=True)
-    ]
 
 
 def combinations_in(rows: Sequence[Row], keys: Sequence[str]) -> list[list[Row]]:
