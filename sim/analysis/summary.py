@@ -12,8 +12,8 @@ from learning.requests.facts import INJECTED, Cause
 from sim.analysis import experts, targets
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.devices.energy import total
-from sim.directions import DIRECTIONS
 from sim.trace.arrow import array, as_numpy, word
+from sim.trace.directions import DIRECTIONS
 from sim.trace.tables import coded, grouped_by, pieces_of, plain, says
 
 JOULES_PER_KWH = 3.6e6

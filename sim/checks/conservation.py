@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
-from sim.directions import DIRECTIONS
 from sim.errors import violated
 from sim.links.sharing import everywhere
 from sim.network.ledger import Sums, check_balance
 from sim.network.leg_log import CARRIED, MovedRows
+from sim.trace.directions import DIRECTIONS
 
 BYTES = "bytes conserved"
 

@@ -13,10 +13,10 @@ from learning.hardware import free_bytes
 from learning.learner import Learner
 from scenarios import Scenario
 from sim.analysis.text import stand_in_text
-from sim.directions import Way
 from sim.engine.setup import Build, lacking_file
 from sim.errors import InputError, as_input
 from sim.formatting import data_size, duration, table
+from sim.trace.directions import Way
 
 
 def plan_text(built: Build) -> str:

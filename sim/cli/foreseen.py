@@ -6,10 +6,10 @@ import numpy as np
 
 from learning.methods.base import GlobalModelMethod
 from sim.cli.dry_run import MOST_LOOKED_AT
-from sim.directions import Way
 from sim.engine.setup import Build
 from sim.execution.came_to_nothing import link_keys, model_key, speed_key
 from sim.formatting import data_size, duration
+from sim.trace.directions import Way
 
 
 def foreseen(built: Build) -> Iterator[str]:

@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis.experts import density_ratio, own_mass
-from sim.directions import Way
 from sim.engine.coordination import Waiting
 from sim.engine.setup import Build
 from sim.execution.came_to_nothing import CameToNothing
@@ -18,6 +17,7 @@ from sim.formatting import counted, some
 from sim.plan.contacts import LAST_BITS_S
 from sim.plan.plan import Plan
 from sim.trace.arrow import Coded, Vocabulary, array, as_numpy
+from sim.trace.directions import Way
 from sim.trace.tables import coded, grouped, grouped_by, pieces_of, plain, says
 
 LOW_MASS = 0.8

@@ -27,7 +27,6 @@ from sim.devices.battery import Battery
 from sim.devices.compute import whole_rounds
 from sim.devices.devices import Devices
 from sim.devices.energy import Use
-from sim.directions import way_of_leg
 from sim.links.sharing import everywhere
 from sim.network.event_rows import Rows
 from sim.network.ledger import CutTransfers, Fate, Ledger, PayloadList
@@ -46,6 +45,7 @@ from sim.network.steps import (
     sending_s,
 )
 from sim.plan.contacts import PlannedSession
+from sim.trace.directions import way_of_leg
 
 Reply = Work | Receipt
 

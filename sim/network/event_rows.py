@@ -13,7 +13,6 @@ from learning.requests.facts import excluded as excluded_text
 from learning.requests.peers import Send
 from sim.clock import Clock, Process
 from sim.devices.faults import Faults
-from sim.directions import TOWARD_PEER, Topology
 from sim.formatting import data_size
 from sim.network.leg_log import (
     CARRIED,
@@ -28,6 +27,7 @@ from sim.network.steps import Part, Transfer
 from sim.plan.contacts import PlannedContact, PlannedSession
 from sim.plan.plan import Plan
 from sim.trace.arrow import Coded
+from sim.trace.directions import TOWARD_PEER, Topology
 from sim.trace.recorder import Trace
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.payload import Payload, TensorSize
-from sim.directions import DIRECTIONS, Topology, Way, way_of_leg
 from sim.links.sharing import everywhere
+from sim.trace.directions import DIRECTIONS, Topology, Way, way_of_leg
 
 CutTransfers = Literal["resume", "restart", "drop"]
 Fate = Literal["", "given up", "begins anew"]

@@ -17,9 +17,9 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.facts import Cause
-from sim.directions import Topology, Way, way_of_leg
 from sim.links.sharing import everywhere
 from sim.trace.arrow import NOTHING, Coded
+from sim.trace.directions import Topology, Way, way_of_leg
 from sim.trace.recorder import Trace
 
 OUTCOMES = ("delivered", "carried", "dropped")

@@ -14,7 +14,6 @@ from learning.requests.cluster import Cluster, Cost, Floats, Mask
 from learning.requests.peers import SERVER, Arrival, Compute, Node, Send
 from sim.clock import Clock
 from sim.devices.devices import Devices
-from sim.directions import TOWARD_PEER
 from sim.errors import SimulationError
 from sim.network.chains import ServiceLink
 from sim.network.event_rows import Rows
@@ -23,6 +22,7 @@ from sim.network.relay import Relay
 from sim.network.routing import ContactGraph, timetable
 from sim.network.sidelinks import SidelinkQueues
 from sim.plan.isl import IslPlan
+from sim.trace.directions import TOWARD_PEER
 
 AWAY = "away"
 """Why a message is lost whose source or target is not there when it is sent."""

@@ -13,12 +13,12 @@ import simpy
 
 from learning.requests.peers import Arrival, Node, Send
 from sim.clock import Clock
-from sim.directions import DIRECTIONS
 from sim.links.sidelinks import Opening, Sidelinks
 from sim.network.chains import ServiceLink
 from sim.network.event_rows import Rows
 from sim.network.ledger import Account
 from sim.plan.isl import IslPlan
+from sim.trace.directions import DIRECTIONS
 
 
 class Part(NamedTuple):

@@ -9,12 +9,12 @@ import numpy as np
 
 from learning.requests.cluster import Cost, Download, Floats, Ints, Mask, Train, Upload
 from sim.devices.faults import Presence
-from sim.directions import way_of_leg
 from sim.errors import SimulationError
 from sim.links.beam import SessionBeam
 from sim.links.sharing import Carried, everywhere
 from sim.network.ledger import Fate
 from sim.plan.contacts import PlannedContact, PlannedSession
+from sim.trace.directions import way_of_leg
 
 
 def sending_s(leg: Transfer, parts: Iterable[Part]) -> Floats:

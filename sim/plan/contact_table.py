@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 
 from learning.requests.cluster import Floats, Ints
-from sim.directions import Way
 from sim.plan.contacts import ContactColumns
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.trace.arrow import array, coded_text, utc
+from sim.trace.directions import Way
 from sim.trace.schema import COLUMNS, TEXT
 
 

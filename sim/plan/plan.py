@@ -21,7 +21,6 @@ from scenarios import Scenario
 from sim.devices.faults import Faults, FaultsUntilFork, faults_of, outages_of
 from sim.devices.satellites import relay_of
 from sim.devices.sites import antennas_of, clusters_of, device_sites, distance_km
-from sim.directions import Topology
 from sim.errors import InputError
 from sim.formatting import data_size
 from sim.links.beam import PassFigures, Radios, bare_links, fixed_rate_bps, is_steady
@@ -39,6 +38,7 @@ from sim.plan.windows import (
     passes_of_relay,
     passes_of_slots,
 )
+from sim.trace.directions import Topology
 
 CONTACT_BYTES, WINDOW_BYTES, DEVICE_BYTES = 3e3, 250.0, 1e3
 """A planned contact, its window before it is planned, and where a device is."""

@@ -14,8 +14,8 @@ import orbit
 from learning.requests.cluster import Floats, Ints
 from orbit.windows import groups
 from sim.devices.faults import Intervals
-from sim.directions import Topology
 from sim.errors import InputError
+from sim.trace.directions import Topology
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from sim.analysis import spans
 from sim.analysis.rounds import client_word
 from sim.analysis.spans import Spans
-from sim.directions import DIRECTION_NAMES
+from sim.trace.directions import DIRECTION_NAMES
 
 if TYPE_CHECKING:
     import pandas as pd

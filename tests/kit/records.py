@@ -4,7 +4,6 @@ import pyarrow as pa
 
 from sim.checks.invariants import Invariants
 from sim.checks.staleness import WAITING, Versions
-from sim.directions import Topology
 from sim.engine import memory as limits
 from sim.engine.journal import Journal, checksum
 from sim.engine.memory import counts_of, end_of
@@ -22,6 +21,7 @@ from sim.network.ledger import Books, Sums, books_of, check_balance
 from sim.network.leg_log import LegLog, Moved, MovedRows, Trained
 from sim.trace.arrow import Coded, array
 from sim.trace.digest import digests, on_grid, stamps_on_grid
+from sim.trace.directions import Topology
 from sim.trace.recorder import BLOCK, Trace
 from sim.trace.schema import COLUMNS, KINDS, OPTIONAL
 from sim.trace.tables import Tables, write_table
