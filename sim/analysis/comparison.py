@@ -248,8 +248,8 @@ def _words(ranking: Ranking, figure: str) -> str:
     text = sentence(ranking, form, more_seeds="run each with more seeds (--seed)")
     if not ranking.without:
         return text
-    lacking = f"{listed(ranking.without)} {'lacks' if len(ranking.without) == 1 else 'lack'} it"
-    return "; ".join(part for part in (text, f"{lacking} with some seed") if part)
+    lacking = f"{listed(ranking.without)} did not get there with every seed"
+    return "; ".join(part for part in (text, lacking) if part)
 
 
 def _row(group: Group, targets: Sequence[float]) -> dict[str, Any]:

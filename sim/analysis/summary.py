@@ -1,5 +1,6 @@
 """The summary of a run."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -32,7 +33,10 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
     steps = manifest["scenario"]["learning"]["steps_per_round"]
     own = targets.server_rounds(manifest.get("spent"), -1)
     learning = _learning(tables["metrics"], manifest)
-    contacts, events = _contacts(tables["contacts"]), _events(tables, manifest)
+    contacts, events = (
+        _contacts(tables["contacts"], manifest.get("simulated_s", math.inf)),
+        _events(tables, manifest),
+    )
     # A timing-only run has measured no relevance: its assignments say nothing of the gate.
     measured = learning["accuracy_final"] is not None
     assigned = tables["assignments"]
@@ -127,7 +131,9 @@ def _loads(loads: list[dict[str, Any]]) -> dict[str, Any]:
     return {n: max((load[key] for load in loads), default=None) for n, key in names.items()}
 
 
-def _contacts(contacts: pa.Table) -> dict[str, Any]:
+def _contacts(contacts: pa.Table, end_s: float) -> dict[str, Any]:
+    """Figures of the contacts that began before the run ended; the plan may hold later ones."""
+    contacts = contacts.filter(pc.less(contacts.column("rise_s"), end_s))
     served, duration = (as_numpy(contacts.column(key)) for key in ("served", "duration_s"))
     lasted_s = pc.subtract(contacts.column("service_end_s"), contacts.column("service_start_s"))
     return {

@@ -102,15 +102,29 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
     ]
     heads, legend = _heads([group["label"] for group in groups])
     reference = heads[[group["label"] for group in groups].index(comparison["reference"])]
-    compared = reached["cycles"] and len(groups) > 1
-    note = f"(times fewer cycles than {reference!r}, in the median)" if compared else ""
+    compared = shows_ratio(reached["cycles"])
+    note = (
+        f"(2.0x) stands for 2.0 times fewer cycles than {reference!r}, in the median"
+        if compared
+        else ""
+    )
     lines = [table(["", *heads], rows), *legend, note, *stand_in_lines(groups)]
     if tested := test_rows(comparison):
         lines += ["", f"differences from {comparison['reference']!r} on the same seeds:"]
-        lines += [table(["", "", "seeds", "mean [95 %]", "p (t)", "p (Wilcoxon)"], tested)]
+        lines += [
+            table(
+                ["", "", "seeds", "mean [95 % from three seeds on]", "p (t)", "p (Wilcoxon)"],
+                tested,
+            )
+        ]
     lines += verdict_lines(comparison)
     lines += test_notes(comparison)
     return "\n".join(line for line in lines if line)
+
+
+def shows_ratio(rows: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether a cell of the cycles to targets says how many times fewer they are."""
+    return any("x)" in cell for cells in rows.values() for cell in cells)
 
 
 def _heads(labels: Sequence[str]) -> tuple[list[str], list[str]]:

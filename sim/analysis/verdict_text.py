@@ -36,7 +36,7 @@ def sentence(
     if ranking.verdict is Verdict.LEVEL:
         return f"none is best; {_level(ranking, names)}{_others(ranking, names, ())}"
     others = _others(ranking, names, ranking.against)
-    return f"none is best; {names(ranking.best)} leads {behind}{others}"
+    return f"undecided; {names(ranking.best)} leads {behind}{others}"
 
 
 def _tie(ranking: Ranking, names: Names, behind: str) -> str:
@@ -107,7 +107,7 @@ def by(one: Lead, form: Form, more_seeds: str) -> str:
     if one.verdict is Verdict.ONE_SEED:
         own = "one seed" if one.seeds == 1 else f"the one seed of {one.seeds} that both have"
         cure = more_seeds if one.seeds == 1 else "give both the same seeds"
-        return f"{text}, on {own}, which cannot tell noise: {cure}"
+        return f"{text}, on {own}, which cannot be told from noise: {cure}"
     if one.verdict is Verdict.TOO_FEW_SEEDS:
         both = " and ".join(_signed(value, form) for value in values)
         each = " with each of two seeds" if same else f": {both} with two seeds"

@@ -16,6 +16,7 @@ from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build, lacking_file
 from sim.errors import InputError, as_input
 from sim.formatting import data_size, duration, table
+from sim.plan.remedies import less_to_carry, link_keys, mask_keys
 from sim.trace.directions import Way
 
 
@@ -29,7 +30,7 @@ def plan_text(built: Build) -> str:
     lines = [
         f"method {built.scenario.learning.method}, seed {built.scenario.seed}, start "
         f"{plan.start:%Y-%m-%dT%H:%M:%SZ}, {plan.stop_s / 86400:.2f} days, "
-        f"{built.cycles} complete cycles",
+        f"{built.cycles} complete cycles{_stops_sooner(built.scenario)}",
         f"link preset {built.scenario.link.preset!r}, overridden: "
         f"{', '.join(overridden) or 'nothing'}",
         *([] if stand_in is None else [stand_in_text(stand_in)]),
@@ -42,6 +43,14 @@ def plan_text(built: Build) -> str:
         *_passes(built),
     ]
     return "\n".join(lines)
+
+
+def _stops_sooner(scenario: Scenario) -> str:
+    """Name what may end a run before the days of its plan are over."""
+    stop = scenario.stop
+    limits = {"cycles": stop.cycles, "rounds": stop.rounds, "accuracy": stop.accuracy}
+    given = [f"stop.{key}={limit:g}" for key, limit in limits.items() if limit is not None]
+    return f" at most: {' or '.join(given)} may end it sooner" if given else ""
 
 
 def _round(built: Build) -> str:
@@ -109,34 +118,33 @@ def _passes(built: Build) -> Iterator[str]:
         session.close()
     parts = {"one expert": ([0], False), "all experts and gate": (everything, True)}
     for way, (carried, name) in least.items():
-        size_of = sizes.upload_bytes if way is Way.TO_SERVER else sizes.download_bytes
+        # Factors go down as large as they come up, for each change that a device has missed.
+        factors = way is Way.TO_SERVER or built.scenario.learning.lora.download == "factors"
+        size_of = sizes.upload_bytes if factors else sizes.download_bytes
         shown, all_fit = list[str](), True
         for what, part in (parts if everything else {"the model": (everything, True)}).items():
             size = size_of(*part)
             passes = ceil(size / carried) if carried >= 1.0 else 0
             all_fit = all_fit and passes == 1
-            when = f"takes {passes:,} passes" if passes > 1 else "fits" if passes else "never fits"
-            shown.append(f"{what} ({data_size(size)}) {when}")
+            shown.append(f"{what} ({data_size(size)}): {_passes_taken(passes)}")
         line = f"a usual pass carries {data_size(carried)} {plan.topology.toward(way)}"
         own = plan.topology.direction(way)
         advice = "" if all_fit else f"; {_what_helps(built.scenario, way, own)}"
-        yield f"{line} for the poorest device ({name}): {', '.join(shown)}{advice}"
+        yield f"{line} for the poorest device ({name}); {', '.join(shown)}{advice}"
 
 
-def _what_helps(scenario: Scenario, way: Way, own: str) -> str:
-    """Name keys that let a pass carry more in its ``own`` direction, and those of what goes."""
-    if own == "isl":
-        more = ["raise link.isl.rate_mbps or its budget"]
-    else:
-        radio: Any = scenarios.resolved_link(scenario)[own]  # type: ignore[literal-required]
-        key = "fixed_rate_mbps" if radio["rate"] == "fixed" else "bandwidth_mhz"
-        more = [f"raise link.{own}.{key}"]
-        if getattr(scenario.orbit, "min_elevation_deg", 0.0) > 0.0:
-            more.append("lower orbit.min_elevation_deg")
-    factors = way is Way.TO_SERVER or scenario.learning.lora.download == "factors"
-    rank = scenario.learning.lora.rank if factors else None
-    less = "use a smaller learning.model" if rank is None else f"lower learning.lora.rank ({rank})"
-    return ", ".join([*more, f"or {less}"])
+def _passes_taken(passes: int) -> str:
+    """Say how many passes a payload takes; 0 stands for never."""
+    if passes > 1:
+        return f"{passes:,} passes"
+    return "one pass" if passes else "never fits"
+
+
+def _what_helps(scenario: Scenario, way: Way, direction: str) -> str:
+    """Name keys that let a pass carry more in a direction, and those of what goes this way."""
+    more = [f"raise {key}" for key in link_keys(scenario, {direction})]
+    more += [f"lower {key}" for key in mask_keys(scenario)]
+    return ", ".join([*more, f"or {less_to_carry(scenario, way)}"])
 
 
 # What a scenario may still lack to be trained, found without torch: files, or a model for them.

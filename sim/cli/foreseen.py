@@ -7,8 +7,8 @@ import numpy as np
 from learning.methods.base import GlobalModelMethod
 from sim.cli.dry_run import MOST_LOOKED_AT
 from sim.engine.setup import Build
-from sim.execution.came_to_nothing import link_keys, model_key, speed_key
 from sim.formatting import data_size, duration
+from sim.plan.remedies import link_keys, model_key, speed_key
 from sim.trace.directions import Way
 
 
@@ -67,6 +67,7 @@ def _uploads(built: Build) -> Iterator[str]:
     keys = " or ".join(link_keys(built.scenario, {direction}))
     yield (
         f"no upload can reach the server: the smallest holds {data_size(size_bytes)}, and the "
-        f"{passes} passes of a client carry {data_size(most_bytes)} all together: raise {keys}, or "
+        f"{passes} passes of a client carry about {data_size(most_bytes)} at most, all together: "
+        f"raise {keys}, or "
         f"take a smaller {model_key(built.scenario)}"
     )

@@ -24,7 +24,7 @@ from sim.errors import InputError
 from sim.formatting import data_size
 from sim.links import POINTS_AT_ONCE, grid_points
 from sim.plan.plan import CONTACT_BYTES
-from sim.trace.tables import ROW_BYTES
+from sim.trace.arrow import ROW_BYTES
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build

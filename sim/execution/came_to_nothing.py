@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-import scenarios
 from learning.methods.base import GlobalModelMethod
 from sim.engine.setup import Build
 from sim.formatting import data_size, duration
 from sim.plan.plan import Plan
+from sim.plan.remedies import less_to_carry, link_keys, model_key, speed_key
 from sim.trace.arrow import array
+from sim.trace.directions import Way
 from sim.trace.tables import pieces_of, says
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def came_to_nothing(
         return CameToNothing(what, _why_no_round(built, simulation, down))
     what = "no update of a client reached the server"
     if up.all_cut:
-        return CameToNothing(what, _why_cut(built.scenario, up, "An upload"))
+        return CameToNothing(what, _why_cut(built.scenario, Way.TO_SERVER, up))
     if up.delivered:
         return CameToNothing(
             f"the server used none of {up.delivered} updates that reached it",
@@ -133,7 +134,7 @@ def _why_no_round(built: Build, simulation: Simulation, down: Traffic) -> str:
                 f"{model_key(built.scenario)}"
             )
     if down.all_cut:
-        return _why_cut(built.scenario, down, "A download")
+        return _why_cut(built.scenario, Way.TO_CLIENT, down)
     if not least:
         return "No training was asked for before the end: raise stop.days or stop.cycles"
     round_s = min(
@@ -160,46 +161,12 @@ def longest_spans_s(plan: Plan) -> tuple[float, float]:
     return max(passes_s), max(gaps_s)
 
 
-def _why_cut(scenario: Scenario, way: Traffic, what: str) -> str:
+def _why_cut(scenario: Scenario, way: Way, sent: Traffic) -> str:
     """Compare a payload with what a pass carried of it, and name keys of the link and the model."""
-    most = data_size(way.carried_bytes)
-    keys = " or ".join(link_keys(scenario, way.directions))
+    what = "An upload" if way is Way.TO_SERVER else "A download"
+    most = data_size(sent.carried_bytes)
+    keys = " or ".join(link_keys(scenario, sent.directions))
     return (
-        f"{what} holds {data_size(way.payload_bytes)}, and no pass carried more than {most} of one "
-        f"for a client: raise {keys}, or {_less_to_carry(scenario, what)}"
+        f"{what} holds {data_size(sent.payload_bytes)}, and no pass carried more than {most} of "
+        f"one for a client: raise {keys}, or {less_to_carry(scenario, way)}"
     )
-
-
-def link_keys(scenario: Scenario, directions: set[str]) -> Iterator[str]:
-    """Name what decides the rate of the links with their values: power and bandwidth, or a rate."""
-    if "isl" in directions:
-        yield "link.isl.rate_mbps or its budget"
-        return
-    resolved: Any = scenarios.resolved_link(scenario)
-    for direction in sorted(directions):
-        radio = resolved.get(direction)
-        if not isinstance(radio, Mapping):  # a downlink that is neglected is not in the way
-            continue
-        fixed = radio.get("rate") == "fixed"
-        for key in ("fixed_rate_mbps",) if fixed else ("tx_power_dbm", "eirp_dbw", "bandwidth_mhz"):
-            if radio.get(key) is not None:
-                yield f"link.{direction}.{key} ({radio[key]:.4g})"
-
-
-def _less_to_carry(scenario: Scenario, what: str) -> str:
-    learning = scenario.learning
-    whole = learning.lora.download == "full" and what == "A download"
-    if learning.lora.rank is not None and learning.model.experts and whole:
-        return "set learning.lora.download=factors, where the method can do with it"
-    return f"take a smaller {model_key(scenario)}"
-
-
-def speed_key(scenario: Scenario) -> str:
-    """Say which key makes rounds shorter."""
-    given = scenario.compute.seconds_per_round is not None
-    return "lower compute.seconds_per_round" if given else "raise compute.tflops"
-
-
-def model_key(scenario: Scenario) -> str:
-    """Name the key of the architecture whose bytes and FLOPs count."""
-    return "learning.model" if scenario.learning.sized_as is None else "learning.sized_as"

@@ -54,6 +54,7 @@ def compared(groups: Sequence[Group]) -> dict[str, Any]:
         **{"groups": groups, "comparison": comparison, "rows": rows, "measures": measures},
         **{"reference": comparison["reference"], "common": common, "OVER": OVER, "PARTS": PARTS},
         "verdict_lines": text.verdict_lines,
+        "shows_ratio": text.shows_ratio,
         "curves": {group.label: group.runs for group in groups[:MOST_CURVES]},
         "MOST_CURVES": MOST_CURVES,
         **{function.__name__: function for function in called},

@@ -33,6 +33,10 @@ CHUNK = 1 << 20
 """Rows of text in one piece: an Arrow array of strings holds 2 GiB at most."""
 
 
+ROW_BYTES = 250
+"""Memory for a row of the traces: blocks and sorted tables, or a table and what is made of it."""
+
+
 def array(values: Sequence[Any] | np.ndarray, missing: np.ndarray | None = None) -> Any:
     """Return one-dimensional ``values`` as an Arrow array; those that are ``missing`` are null.
 

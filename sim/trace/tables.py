@@ -16,7 +16,7 @@ from learning.requests.cluster import Ints, Mask
 from sim.errors import InputError
 from sim.files import check_not_a_pipe
 from sim.formatting import data_size
-from sim.trace.arrow import array, as_numpy, word
+from sim.trace.arrow import ROW_BYTES, array, as_numpy, word
 from sim.trace.schema import APPENDED, COLUMNS
 
 LARGE = 1 << 20
@@ -28,8 +28,6 @@ MOST_ROW_BYTES, SPARE_BYTES = 512, 16_000_000
 """Memory for a row of a file of anybody's, with texts as long as names may be, and for any file."""
 MOST_COLUMNS, MOST_GROUPS = 200, 1000
 """Columns; groups of rows, which have 1000 rows each where there are more."""
-ROW_BYTES = 250
-"""Memory for a row of the traces: blocks and sorted tables, or a table and what is made of it."""
 
 
 class Tables(Mapping[str, pa.Table]):

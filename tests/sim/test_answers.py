@@ -48,7 +48,7 @@ def test_a_value_does_not_win_because_its_bad_points_were_refused():
 
 def test_a_difference_is_called_noise_by_the_interval_of_its_pairs():
     luck = [0.00, 0.04, -0.03, 0.02, -0.02]
-    within, more = "none is best; method=b leads", "method=b is best, ahead of"
+    within, more = "undecided; method=b leads", "method=b is best, ahead of"
     for step, who, verdict in (
         (0.01, within, "by 0.006, within noise (95 %: -0.065 to 0.077 over 5 seeds)"),
         (0.10, more, "by 0.096, more than noise (95 %: 0.025 to 0.167 over 5 seeds)"),
@@ -58,7 +58,7 @@ def test_a_difference_is_called_noise_by_the_interval_of_its_pairs():
         text = said(rows, ["method"])
         assert f"at method=b, mean of 5 seeds (95 %: {0.6 + step - 0.002 - 0.0357:.3f}" in text
         assert f"Verdict: {who} method=a {verdict}." in text
-    assert "which cannot tell noise" in said([rows[0], rows[5]], ["method"])
+    assert "which cannot be told from noise" in said([rows[0], rows[5]], ["method"])
     apart = said([rows[0], rows[6]], ["method"])
     assert "none is best; there are too few seeds in common to compare." in apart
 
@@ -83,7 +83,7 @@ def test_a_method_is_compared_at_each_orbit_and_the_reason_is_named():
     text = said(rows, ["km", "method"], "0.80")
     tie = "By km, all else equal: none is best; 500 and 900 tie, equal at each of 2 points."
     assert tie in text
-    assert "By method, all else equal: none is best; a leads b by 0.200 in the mean" in text
+    assert "By method, all else equal: undecided; a leads b by 0.200 in the mean" in text
     assert "(ahead at 2 of 2 points), on one seed" in text
     assert "--replications 5. With a, in the mean: 45 contacts served against 30." in text
     assert "Without it: km=500, method=b and km=900, method=b (never)." in text
@@ -165,7 +165,7 @@ def test_an_order_at_all_points_may_be_noise_and_counts_have_no_thousandths():
         for km, mask in keys
         for seed, luck in seeds.items()
     ]
-    ahead = "none is best; 800 leads 500 by 0.011 in the mean (ahead at 9 of 9 points)"
+    ahead = "undecided; 800 leads 500 by 0.011 in the mean (ahead at 9 of 9 points)"
     noise = "but that is within noise: the points share 3 seeds (95 %: -0.030 to 0.052)."
     assert f"By km, all else equal: {ahead}, {noise}" in said(rows, ["km", "mask"])
     timed = {"accuracy_final": None, "cycles": 4}

@@ -47,7 +47,8 @@ def test_a_link_that_gives_no_number_stops_the_run(monkeypatch):
 
 def test_more_versions_than_are_remembered_are_no_reason_to_stop():
     versions = Versions([Cluster("c", 0, 400)])
-    said = {"cluster": "c", "version": 401, "detail": "buffer staleness:1-400", "time_s": 2.0}
+    said = {"cluster": "c", "version": 401, "detail": "buffer", "time_s": 2.0}
+    said |= {"staleness_low": 1, "staleness_high": 400}
 
     def uploaded(count, direction):
         """Device k moves a payload of version k."""

@@ -351,7 +351,7 @@ def test_a_sweep_names_what_is_best_in_the_mean_and_not_the_luckiest_seed(sweep,
     words = Seen(report([tmp_path / "sweep"])).sections["summary"]
     where = f"orbit.slots.idle={lucky['orbit.slots.idle']}, learning.method=synchronous"
     assert f"The highest final accuracy: 0.710, at {where}, mean of 2 seeds (0.520 and 0" in words
-    assert "none is best; orbit.slots.idle=0, learning.method=synchronous leads" in words
+    assert "undecided; orbit.slots.idle=0, learning.method=synchronous leads" in words
     values[0]["accuracy_final"] = 0.55
     pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
     words = Seen(report([tmp_path / "sweep"])).sections["summary"]

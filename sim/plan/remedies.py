@@ -1,0 +1,60 @@
+"""Which keys of a scenario to change so that more gets through, or a round takes less time.
+
+Advice names a key only where it works: power adds to the signal on every link of the budget, while
+more bandwidth adds as much noise where the signal is weak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import scenarios
+from scenarios import Scenario
+from sim.trace.directions import Way
+
+
+def link_keys(scenario: Scenario, directions: Collection[str]) -> Iterator[str]:
+    """Name what raises the rate of links, with its value: power or EIRP, or the rate itself."""
+    if "isl" in directions:
+        yield "link.isl.rate_mbps or its budget"
+        return
+    resolved: Any = scenarios.resolved_link(scenario)
+    for direction in sorted(directions):
+        radio = resolved.get(direction)
+        if not isinstance(radio, Mapping):  # a downlink that is neglected is not in the way
+            continue
+        fixed = radio.get("rate") == "fixed"
+        for key in ("fixed_rate_mbps",) if fixed else ("tx_power_dbm", "eirp_dbw"):
+            if radio.get(key) is not None:
+                yield f"link.{direction}.{key} ({radio[key]:.4g})"
+
+
+def mask_keys(scenario: Scenario) -> Iterator[str]:
+    """Name the mask, with its value, where there is one to lower."""
+    mask_deg = getattr(scenario.orbit, "min_elevation_deg", None) or 0.0
+    if mask_deg > 0.0 and not scenario.roles.relay:
+        yield f"orbit.min_elevation_deg ({mask_deg:g})"
+
+
+def less_to_carry(scenario: Scenario, way: Way) -> str:
+    """Say what makes payloads smaller that go this way: the rank where factors are sent."""
+    lora = scenario.learning.lora
+    factors = way is Way.TO_SERVER or lora.download == "factors"
+    if lora.rank is not None and scenario.learning.model.experts:
+        if not factors:
+            return "set learning.lora.download=factors, where the method can do with it"
+        if lora.rank > 1:
+            return f"lower learning.lora.rank ({lora.rank}) or take a smaller {model_key(scenario)}"
+    return f"take a smaller {model_key(scenario)}"
+
+
+def speed_key(scenario: Scenario) -> str:
+    """Say which key makes rounds shorter."""
+    given = scenario.compute.seconds_per_round is not None
+    return "lower compute.seconds_per_round" if given else "raise compute.tflops"
+
+
+def model_key(scenario: Scenario) -> str:
+    """Name the key of the architecture whose bytes and FLOPs count."""
+    return "learning.model" if scenario.learning.sized_as is None else "learning.sized_as"
