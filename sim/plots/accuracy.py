@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from matplotlib.axes import Axes
 
 from learning.requests.cluster import Floats
-from sim.analysis.targets import TARGETS
+from sim.analysis.targets import TARGETS, given
 from sim.errors import InputError
 from sim.plots import canvas
 
@@ -36,11 +36,12 @@ def accuracy_of(
         raise InputError(f"the run has no {what}: it is timing-only, or ended before it began")
     pooled = rows.filter(pc.equal(rows["scope"], "global"))
     method = self.run.manifest.get("method")
+    targets = given(self.run.manifest) or TARGETS
     if not clusters:
-        return _drawn({method or "": [pooled]}, [method], axes, over, what)
+        return _drawn({method or "": [pooled]}, [method], axes, over, what, targets)
     names = sorted(pc.unique(rows["cluster"].drop_null()).to_pylist())
     each = {name: [rows.filter(pc.equal(rows["cluster"], name))] for name in names}
-    return _drawn({**each, "all": [pooled]}, [None] * (1 + len(each)), axes, over, what)
+    return _drawn({**each, "all": [pooled]}, [None] * (1 + len(each)), axes, over, what, targets)
 
 
 def measured(metrics: pa.Table, what: What) -> pa.Table:
@@ -63,6 +64,7 @@ def _drawn(
     axes: Axes | None,
     over: Over,
     what: What,
+    targets: Sequence[float],
 ) -> Axes:
     """Draw a line for each table, and the targets among what is shown as thin lines."""
     last_s = max(pc.max(rows["time_s"]).as_py() for each in curves.values() for rows in each)
@@ -82,7 +84,7 @@ def _drawn(
     if len(curves) > 1:
         canvas.legend(axes, lines, names)
     low, high = axes.get_ylim()
-    for target in TARGETS if what == "accuracy" else ():
+    for target in targets if what == "accuracy" else ():
         if low <= target <= high:
             axes.axhline(target, color=canvas.ink(), linewidth=0.5, alpha=0.4, zorder=0.5)
     axes.set_ylim(low, high)
@@ -113,4 +115,5 @@ def accuracy(
     if not any(found.values()):
         raise InputError("none of the runs has an accuracy: they are timing-only, or unfinished")
     methods = [own[0].manifest.get("method") for own in each.values()]
-    return _drawn(found, methods, axes, over, what)
+    asked = {target for own in each.values() for run in own for target in given(run.manifest)}
+    return _drawn(found, methods, axes, over, what, sorted(asked) or TARGETS)

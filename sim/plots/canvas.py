@@ -126,19 +126,17 @@ def ink_on(paper: Any) -> str:
 
 SECTION = re.compile(r"\b(?:\w+\.)+(?=\w+=)")
 """What stands before the last part of a key in a label, and has no room in a legend."""
-KEY = re.compile(r"\b\w+=")
 
 
 def name(text: object, longest: int = LONGEST_NAME) -> str:
     """Return a name as matplotlib writes it letter by letter, control characters escaped.
 
-    A long one goes without the sections of its keys, then without the keys, then without its
+    A long one goes without the sections of its keys, then without its
     middle. Dollar signs would begin a formula.
     """
     whole = " ".join(escaped(str(text)).split())
-    for part in (SECTION, KEY):
-        if len(whole) > longest:
-            whole = part.sub("", whole)
+    if len(whole) > longest:
+        whole = SECTION.sub("", whole)
     if len(whole) > longest:
         tail = (longest - 1) // 2
         whole = f"{whole[: longest - 1 - tail]}…{whole[-tail:]}"

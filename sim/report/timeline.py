@@ -59,11 +59,18 @@ def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dic
     bars, joined_s = _few(bars)
     codes, words = bars["says"].factorize()
     bars = bars.assign(says=codes)
+    headed = set(bars["lane"][bars["device"] == NOBODY])
     return {
         "kinds": {kind: name for kind, name in KINDS.items() if (bars["kind"] == kind).any()},
         "lanes": [
             {
-                "name": _name(spans.lane_name(clusters[number]), device, by_device, client),
+                "name": _name(
+                    spans.lane_name(clusters[number]),
+                    device,
+                    by_device,
+                    client,
+                    headed=number in headed,
+                ),
                 "level": int(device != NOBODY),
                 "bars": {k: _numbers(bars) for k, bars in lane.groupby("kind")},
             }
@@ -80,9 +87,11 @@ def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dic
     }
 
 
-def _name(cluster: str, device: int, by_device: bool, client: str) -> str:
+def _name(cluster: str, device: int, by_device: bool, client: str, headed: bool) -> str:
+    """Name a lane; one without a lane of its cluster's contacts above it names the cluster too."""
     if device == NOBODY or client != "cluster":  # satellites and planes are one device each
-        return cluster if device == NOBODY else "on board"
+        on_board = "on board" if headed else f"{cluster}: on board"
+        return cluster if device == NOBODY else on_board
     return f"device {device}" if by_device else "all devices"
 
 
