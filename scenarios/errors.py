@@ -79,8 +79,11 @@ class Origin:
     overridden: tuple[str, ...] = ()
 
     def error(self, problem: Problem, total: int = 1) -> ScenarioError:
-        """Return the one line for a problem, with how many more there are if it is not the only."""
-        more = f" (and {total - 1} more)" if total > 1 else ""
+        """Return the one line for a problem, with how many more were found.
+
+        There may be others: what is inside a section that is wrong is not looked at.
+        """
+        more = f" (and at least {total - 1} more)" if total > 1 else ""
         return ScenarioError(f"{self._line(problem)}{more}")
 
     def _line(self, problem: Problem) -> str:

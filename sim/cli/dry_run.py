@@ -11,11 +11,14 @@ from learning.architecture.kinds import input_spec, kind_of, kinds_for
 from learning.first_steps import doubts, first_steps
 from learning.hardware import free_bytes
 from learning.learner import Learner
+from learning.requests.cluster import Cluster
 from scenarios import Scenario
 from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build, lacking_file
 from sim.errors import InputError, as_input
 from sim.formatting import data_size, duration, table
+from sim.plan.contacts import PlannedSession
+from sim.plan.plan import Plan
 from sim.plan.remedies import less_to_carry, link_keys, mask_keys
 from sim.trace.directions import Way
 
@@ -95,6 +98,23 @@ MOST_LOOKED_AT = 20
 """Clusters whose passes are compared with the payloads."""
 
 
+def usual_passes(plan: Plan) -> Iterator[tuple[Cluster, PlannedSession, int]]:
+    """Yield some clusters, each with its session of median length and how many it has.
+
+    The session's links are closed when the next one is asked for.
+    """
+    for cluster in plan.clusters[:: max(1, len(plan.clusters) // MOST_LOOKED_AT)]:
+        sessions = plan.sessions(cluster)
+        if not len(sessions):
+            continue
+        order = sorted(range(len(sessions)), key=lambda n: sessions.end_s(n) - sessions.start_s(n))
+        session = sessions[order[len(order) // 2]]
+        try:
+            yield cluster, session, len(sessions)
+        finally:
+            session.close()
+
+
 def _passes(built: Build) -> Iterator[str]:
     """Say for each way what a usual pass carries for one device, and what fits into it.
 
@@ -103,19 +123,13 @@ def _passes(built: Build) -> Iterator[str]:
     """
     sizes, plan = built.learner.architecture, built.plan
     everything, least = list(range(sizes.experts)), dict[Way, tuple[float, str]]()
-    for cluster in plan.clusters[:: max(1, len(plan.clusters) // MOST_LOOKED_AT)]:
-        sessions = plan.sessions(cluster)
-        if not len(sessions):
-            continue
-        order = sorted(range(len(sessions)), key=lambda n: sessions.end_s(n) - sessions.start_s(n))
-        session = sessions[order[len(order) // 2]]
+    for cluster, session, _ in usual_passes(plan):
         # A session's uplink is the way to the server, whoever that is.
         for way, beam in ((Way.TO_SERVER, session.uplink), (Way.TO_CLIENT, session.downlink)):
             if beam is not None:
                 bits = float(beam.curve.capacity_bits.min()) / beam.crowding(cluster.devices)
                 found = bits / 8.0, cluster.name
                 least[way] = min(least.get(way, found), found)
-        session.close()
     parts = {"one expert": ([0], False), "all experts and gate": (everything, True)}
     for way, (carried, name) in least.items():
         # Factors go down as large as they come up, for each change that a device has missed.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from learning.methods.base import GlobalModelMethod
-from sim.cli.dry_run import MOST_LOOKED_AT
+from sim.cli.dry_run import usual_passes
 from sim.engine.setup import Build
 from sim.formatting import data_size, duration
 from sim.plan.remedies import link_keys, model_key, speed_key
@@ -48,19 +48,13 @@ def _uploads(built: Build) -> Iterator[str]:
     held = experts[:1] if built.method.needs_experts else experts
     size_bytes = sizes.upload_bytes(held, gate=not built.method.needs_experts)
     most_bytes, passes = 0.0, 0
-    for cluster in plan.clusters[:: max(1, len(plan.clusters) // MOST_LOOKED_AT)]:
-        sessions = plan.sessions(cluster)
-        if not len(sessions):
-            continue
-        order = sorted(range(len(sessions)), key=lambda n: sessions.end_s(n) - sessions.start_s(n))
-        session = sessions[order[len(order) // 2]]
+    for _, session, count in usual_passes(plan):
         best_bytes = float(session.uplink.curve.capacity_bits.max()) / 8.0
-        session.close()
         # What is twice as long as a pass of median length is not rare: twice is spared.
-        if 2.0 * best_bytes * len(sessions) >= size_bytes:
+        if 2.0 * best_bytes * count >= size_bytes:
             return
-        if best_bytes * len(sessions) >= most_bytes:
-            most_bytes, passes = best_bytes * len(sessions), len(sessions)
+        if best_bytes * count >= most_bytes:
+            most_bytes, passes = best_bytes * count, count
     if not passes:
         return
     direction = plan.topology.direction(Way.TO_SERVER)

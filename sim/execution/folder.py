@@ -89,7 +89,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if is_sweep(folder) and not path.is_file():
         raise InputError(
-            f"{folder}: is a sweep; use leomix report or leomix export, or name one of its points, "
+            f"{folder}: is a sweep; use leomix compare, report or export, or name one of its points, "
             f"{folder / POINTS}/..."
         )
     if (folder / CHECKPOINT).exists() and not path.exists():
