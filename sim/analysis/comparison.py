@@ -124,7 +124,8 @@ def group_runs(runs: Sequence[Any]) -> list[Group]:
     ]
     differing = [k for k in plain[0] if any(p.get(k) != plain[0][k] for p in plain)]
     differing = sorted({*differing, *(k for p in plain for k in p if k not in plain[0])})
-    called = dict(zip(differing, last_parts(differing), strict=True))
+    others = [key.rsplit(".", 1)[-1] for values in plain for key in values if key not in differing]
+    called = dict(zip(differing, last_parts(differing, others), strict=True))
     members: dict[str, list[Any]] = {}
     labels: dict[str, str] = {}
     for run, values in zip(runs, plain, strict=True):

@@ -133,7 +133,7 @@ def _loads(loads: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _contacts(contacts: pa.Table, end_s: float) -> dict[str, Any]:
     """Figures of the contacts that began before the run ended; the plan may hold later ones."""
-    contacts = contacts.filter(pc.less(contacts.column("rise_s"), end_s))
+    contacts = contacts.filter(array(as_numpy(contacts.column("rise_s")) < end_s))
     served, duration = (as_numpy(contacts.column(key)) for key in ("served", "duration_s"))
     lasted_s = pc.subtract(contacts.column("service_end_s"), contacts.column("service_start_s"))
     return {
