@@ -7,6 +7,7 @@ import math
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Self
@@ -55,10 +56,8 @@ def listed(names: Sequence[str]) -> str:
 def last_parts(keys: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
     """Return the last parts of dotted keys, or the keys where these are taken."""
     last = [key.rsplit(".", 1)[-1] for key in keys]
-    return [
-        name if [*last, *taken].count(name) == 1 else key
-        for name, key in zip(last, keys, strict=True)
-    ]
+    times = Counter([*last, *taken])
+    return [name if times[name] == 1 else key for name, key in zip(last, keys, strict=True)]
 
 
 def count(number: float) -> str:

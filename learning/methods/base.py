@@ -152,7 +152,7 @@ class Method(ABC):
         return
 
     def prepare(self) -> Protocol:
-        """Run before time begins; may ask only for Measure, Assign, Note and Forecast."""
+        """Run before time begins; asks only for Measure, Assign, Aggregated, Note, Forecast."""
         yield from ()
 
     @abstractmethod
@@ -219,7 +219,7 @@ class Method(ABC):
         return sum(int(changes_in(self.learner, u.cluster, u.who)) for u in updates)
 
     def conclude(self) -> Protocol:
-        """Run after time has ended; may ask only for Measure, Assign, Note and Forecast."""
+        """Run after time has ended; asks only for Measure, Assign, Aggregated, Note, Forecast."""
         yield from ()
 
 

@@ -124,7 +124,8 @@ def group_runs(runs: Sequence[Any]) -> list[Group]:
     ]
     differing = [k for k in plain[0] if any(p.get(k) != plain[0][k] for p in plain)]
     differing = sorted({*differing, *(k for p in plain for k in p if k not in plain[0])})
-    others = [key.rsplit(".", 1)[-1] for values in plain for key in values if key not in differing]
+    same = {key for values in plain for key in values}.difference(differing)
+    others = [key.rsplit(".", 1)[-1] for key in same]
     called = dict(zip(differing, last_parts(differing, others), strict=True))
     members: dict[str, list[Any]] = {}
     labels: dict[str, str] = {}

@@ -79,7 +79,7 @@ def target_rows(comparison: Mapping[str, Any]) -> dict[str, dict[str, list[str]]
         if found["min"] is None and group["cycles_to"][name]["min"] is not None:
             return "not known"
         text = spread(found, TO_TARGETS[key].form, TO_TARGETS[key].unit)
-        return f"{text} ({ratio:.1f}x)" if key == "cycles_to" and ratio not in (None, 1.0) else text
+        return f"{text} ({ratio:.1f}x)" if key == "cycles_to" and _is_shown(ratio) else text
 
     return {
         figure.head: {
@@ -102,7 +102,7 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
     ]
     heads, legend = _heads([group["label"] for group in groups])
     reference = heads[[group["label"] for group in groups].index(comparison["reference"])]
-    compared = shows_ratio(reached["cycles"])
+    compared = shows_ratio(comparison)
     note = (
         f"(2.0x) stands for 2.0 times fewer cycles than {reference!r}, in the median"
         if compared
@@ -122,9 +122,14 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def shows_ratio(rows: Mapping[str, Sequence[str]]) -> bool:
-    """Return whether a cell of the cycles to targets says how many times fewer they are."""
-    return any("x)" in cell for cells in rows.values() for cell in cells)
+def shows_ratio(comparison: Mapping[str, Any]) -> bool:
+    """Return whether some group needs another number of cycles to a target than the reference."""
+    names = comparison["targets"]
+    return any(_is_shown(group["ratio"][name]) for group in comparison["groups"] for name in names)
+
+
+def _is_shown(ratio: float | None) -> bool:
+    return ratio is not None and ratio != 1.0
 
 
 def _heads(labels: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -465,7 +465,9 @@ class Simulation:
             case requests.Forecast(cluster=name):
                 return self._forecasts[name].answer(request, self.clock.now)
             case facts.Note():
-                self._noted(cluster, **vars(request))
+                self._noted(
+                    cluster, request.kind, request.version, request.detail, cause=request.cause
+                )
             case facts.Aggregated(staleness=staleness, clusters=clusters):
                 self._noted(
                     cluster,
