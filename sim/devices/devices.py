@@ -1,9 +1,7 @@
-"""Devices of a cluster: until when each is busy; its largest load."""
+"""Devices of a cluster: until when each is busy, what a disconnected phase holds, their load."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +11,37 @@ from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask
 from sim.devices.battery import Battery
 from sim.devices.compute import ROUNDING, Compute, whole_rounds
 from sim.devices.faults import Presence
+
+
+@dataclass(frozen=True, eq=False)
+class Computing:
+    """How fast the devices of a cluster compute, and when they are present (None: always).
+
+    It never changes: a fork gives the devices another one, and a disconnected phase keeps the one
+    that was in force when it began.
+    """
+
+    compute: Compute
+    presence: Presence | None = None
+
+    def excluded(self, cost: Cost, devices: int) -> Mask:
+        """Devices (K,) whose memory is too small for the round."""
+        return np.broadcast_to(~self.compute.fits(cost), (devices,))
+
+
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """A disconnected phase: rounds of one ``cost``, asked of the devices in ``who`` (K,).
+
+    It lasts from ``from_s`` until the next contact, under the rules of ``computing``, and holds at
+    most so many rounds per device (None: as many as fit, or as ``learning.rounds`` allows).
+    """
+
+    cost: Cost
+    who: Mask
+    from_s: float
+    computing: Computing
+    most_rounds: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,20 +69,15 @@ class Devices:
     """The devices of one cluster: until when each is busy, and time left over from a cut round.
 
     ``serving_until_s`` is when each has computed what it was asked for besides its training.
-    ``presence`` says when they are there (None: always); nothing is computed by who is away. A
-    satellite may have a ``battery``, which what it computes and sends is drawn from.
+    ``computing`` says how fast they compute and when they are present; a device that is absent
+    computes nothing. A satellite may have a ``battery``, which computing and sending drain.
     """
 
     def __init__(
-        self,
-        cluster: Cluster,
-        compute: Compute,
-        presence: Presence | None = None,
-        battery: Battery | None = None,
+        self, cluster: Cluster, computing: Computing, battery: Battery | None = None
     ) -> None:
         self.cluster = cluster
-        self.compute = compute
-        self.presence = presence
+        self.computing = computing
         self.battery = battery
         self.load = Load()
         self.free_s: Floats = np.zeros(cluster.devices)
@@ -63,15 +87,15 @@ class Devices:
         self.open_s: Floats = np.zeros(cluster.devices)
         self._kept_s: Floats = np.zeros(cluster.devices)
 
-    @contextmanager
-    def as_before(self, compute: Compute, presence: Presence | None) -> Iterator[None]:
-        """Use the compute and presence that were in force when a phase began."""
-        now = self.compute, self.presence
-        self.compute, self.presence = compute, presence
-        try:
-            yield
-        finally:
-            self.compute, self.presence = now
+    @property
+    def compute(self) -> Compute:
+        """How fast they compute now."""
+        return self.computing.compute
+
+    @property
+    def presence(self) -> Presence | None:
+        """When they are present, by the rules of now; None for always."""
+        return self.computing.presence
 
     @property
     def computed_s(self) -> Floats:
@@ -86,78 +110,85 @@ class Devices:
 
     def excluded(self, cost: Cost) -> Mask:
         """Devices (K,) whose memory is too small for the round."""
-        excluded = ~self.compute.fits(cost)
-        if excluded.shape == self.free_s.shape:
-            return excluded
-        return np.broadcast_to(excluded, self.free_s.shape).copy()
+        return self.computing.excluded(cost, self.cluster.devices).copy()
 
     def drop_open(self) -> None:
         """Forget the rounds that were interrupted; their time was spent."""
         self.ended_s = self.ended_s + self.open_s
         self._kept_s, self.open_s = np.zeros_like(self._kept_s), np.zeros_like(self.open_s)
 
-    def gap(
-        self, cost: Cost, who: Mask, from_s: float, to_s: float, most: int | None = None
-    ) -> Gap:
-        """Return what a disconnected phase holds, without counting it: ``most`` rounds if given.
+    def phase(self, cost: Cost, who: Mask, from_s: float, most_rounds: int | None = None) -> Phase:
+        """Return a disconnected phase that begins at ``from_s``, under the rules of now."""
+        return Phase(cost, who, from_s, self.computing, most_rounds)
+
+    def gap(self, phase: Phase, to_s: float) -> Gap:
+        """Return what a disconnected phase holds by ``to_s``, without counting it.
 
         The time of a round that the phase cuts off is kept for the next one. Devices outside
-        ``who`` rest, and keep what they had.
+        ``phase.who`` rest, and keep what they had.
         """
-        paced, round_s = self.compute.pace_s, self.compute.round_s(cost)
-        one_s = round_s if paced is None else np.asarray(paced)
-        able = who & ~self.excluded(cost)
+        compute, presence = phase.computing.compute, phase.computing.presence
+        round_s = compute.round_s(phase.cost)
+        one_s = round_s if compute.pace_s is None else np.asarray(compute.pace_s)
+        able = phase.who & ~phase.computing.excluded(phase.cost, self.cluster.devices)
         # In slots a gap holds a whole number of rounds, whatever the contact was spent on.
-        at_once = paced is not None
-        begin = np.full_like(self.free_s, from_s) if at_once else np.maximum(from_s, self.free_s)
-        there_s = np.maximum(to_s - begin, 0.0)
-        if self.presence is not None:
-            there_s = self.presence.present_s(begin, np.full_like(begin, to_s))
+        in_slots = compute.pace_s is not None
+        begin_s = np.full_like(self.free_s, phase.from_s)
+        if not in_slots:
+            begin_s = np.maximum(begin_s, self.free_s)
+        present_s = np.maximum(to_s - begin_s, 0.0)
+        if presence is not None:
+            present_s = presence.present_s(begin_s, np.full_like(begin_s, to_s))
         if self.battery is not None:
-            there_s = np.array([self.battery.computing_s(float(begin[0]), to_s)])
-        spent = np.where(able, there_s + self._kept_s, 0.0)
-        rounds = whole_rounds(spent, one_s)
-        limit = self.compute.per_gap_max if most is None else most
+            present_s = np.array([self.battery.computing_s(float(begin_s[0]), to_s)])
+        spent_s = np.where(able, present_s + self._kept_s, 0.0)
+        rounds = whole_rounds(spent_s, one_s)
+        limit = compute.per_gap_max if phase.most_rounds is None else phase.most_rounds
         if limit is not None:
             rounds = np.minimum(rounds, limit)
         work_s: Floats = rounds * one_s
-        left = np.maximum(spent - work_s, 0.0)
+        left_s = np.maximum(spent_s - work_s, 0.0)
         if limit is not None:
-            left = np.where(rounds < limit, left, 0.0)
-        left = np.where(left < ROUNDING * one_s, 0.0, left)
-        end = np.minimum(self.after_s(begin, work_s), np.maximum(to_s, begin))
-        if self.presence is not None:
-            begin = np.minimum(self.presence.returns_s(begin), end)
+            left_s = np.where(rounds < limit, left_s, 0.0)
+        left_s = np.where(left_s < ROUNDING * one_s, 0.0, left_s)
+        end_s = self._after_s(begin_s, work_s, presence)
+        end_s = np.minimum(end_s, np.maximum(to_s, begin_s))
+        if presence is not None:
+            begin_s = np.minimum(presence.returns_s(begin_s), end_s)
         return Gap(
-            rounds,
-            rounds * round_s,
-            begin,
-            end,
-            np.where(able, left, self._kept_s),
-            np.where(able, left / one_s * round_s, self.open_s),
+            rounds=rounds,
+            ended_s=rounds * round_s,
+            begin_s=begin_s,
+            end_s=end_s,
+            kept_s=np.where(able, left_s, self._kept_s),
+            open_s=np.where(able, left_s / one_s * round_s, self.open_s),
         )
 
     def after_s(self, from_s: Floats, work_s: Floats) -> Floats:
         """When the devices (K,) have computed for ``work_s`` (K,) since ``from_s`` (K,)."""
+        return self._after_s(from_s, work_s, self.presence)
+
+    def _after_s(self, from_s: Floats, work_s: Floats, presence: Presence | None) -> Floats:
         if self.battery is not None:
             return np.array([self.battery.after_s(float(from_s[0]), float(work_s[0]))])
-        if self.presence is None:
+        if presence is None:
             return from_s + work_s
-        return self.presence.after_s(from_s, work_s)
+        return presence.after_s(from_s, work_s)
 
-    def gap_rounds(
-        self, cost: Cost, who: Mask, from_s: float, to_s: float, most: int | None = None
-    ) -> tuple[Ints, Floats, Floats]:
-        """Rounds (K,) that end in a disconnected phase, and when the training begins and ends."""
-        gap = self.gap(cost, who, from_s, to_s, most)
-        if self.battery is not None and who[0] and not self.excluded(cost)[0]:
-            done = most is not None and gap.rounds[0] >= most
-            from_s = float(np.maximum(from_s, self.free_s)[0])
-            self.battery.compute(from_s, float(gap.end_s[0]) if done else to_s)
+    def end_phase(self, phase: Phase, to_s: float) -> Gap:
+        """End a disconnected phase at ``to_s``: count what it held, and return it."""
+        gap = self.gap(phase, to_s)
+        if self.battery is not None and phase.who[0] and not self._lacks_memory(phase):
+            all_done = phase.most_rounds is not None and gap.rounds[0] >= phase.most_rounds
+            from_s = float(np.maximum(phase.from_s, self.free_s)[0])
+            self.battery.compute(from_s, float(gap.end_s[0]) if all_done else to_s)
         self._kept_s, self.open_s = gap.kept_s, gap.open_s
         self.free_s = np.where(gap.rounds > 0, np.maximum(self.free_s, gap.end_s), self.free_s)
         self.count(gap.rounds, gap.ended_s)
-        return gap.rounds, gap.begin_s, gap.end_s
+        return gap
+
+    def _lacks_memory(self, phase: Phase) -> bool:
+        return bool(phase.computing.excluded(phase.cost, self.cluster.devices)[0])
 
     def count(self, rounds: Ints, computed_s: Floats) -> None:
         """Add complete ``rounds`` (K,), and the time that was computed besides open rounds."""

@@ -42,6 +42,19 @@ class Use:
         return Use(*(getattr(self, f.name) - getattr(before, f.name) for f in fields(self)))
 
 
+@dataclass(frozen=True, eq=False)
+class PeerUse:
+    """What the devices of a cluster (K,) have done for others by a time.
+
+    ``serving_s`` (K,) are seconds of computations that are not complete; None where no device of
+    any cluster computes for another one. ``sending_s`` are the seconds in which they have sent over
+    sidelinks, all together, and over links between satellites.
+    """
+
+    serving_s: Floats | None
+    sending_s: tuple[float, float]
+
+
 def energy_of(
     cluster: Cluster, use: Use, power_w: float | Floats | None, transmitter: Transmitter
 ) -> dict[str, Any]:

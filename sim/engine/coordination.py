@@ -19,8 +19,8 @@ from sim.clock import Clock, Process
 from sim.devices.devices import Devices
 from sim.errors import SimulationError
 from sim.formatting import some
+from sim.network.sessions import ClusterSessions
 from sim.plan.contacts import PlannedSession
-from sim.plan.plan import PlannedSessions
 
 Drive = Callable[[str, str, Generator[Any, Any, Any]], Process]
 """Drives a protocol of a cluster under the name of an actor, and returns what it returns."""
@@ -189,7 +189,7 @@ class Meetings:
 class Forecaster:
     """Looks into the planned sessions of one cluster."""
 
-    _sessions: PlannedSessions
+    _sessions: ClusterSessions
     _devices: Devices
 
     def answer(self, request: Forecast, now_s: float) -> Outlook | list[Outlook] | None:
@@ -198,14 +198,15 @@ class Forecaster:
         With ``fresh`` it is one that begins now or later, with ``sessions`` a list of so many.
         The links of a session that is not open yet are let go again.
         """
-        places = range(len(self._sessions))
-        begin = bisect_right(places, now_s, key=self._sessions.end_s)
+        planned, wanted = self._sessions.planned, request.sessions
+        places = range(len(planned))
+        begin = bisect_right(places, now_s, key=planned.end_s)
         if request.fresh:
-            begin = bisect_left(places, now_s, begin, key=self._sessions.start_s)
-        left, wanted = len(self._sessions) - begin, request.sessions
+            begin = bisect_left(places, now_s, begin, key=planned.start_s)
         ahead = places[begin : begin + (1 if wanted is None else wanted)]
-        found = [self._of(self._sessions[n], now_s, left - k) for k, n in enumerate(ahead)]
-        return next(iter(found), None) if wanted is None else found
+        left = len(planned) - begin
+        outlooks = [self._of(planned[n], now_s, left - k) for k, n in enumerate(ahead)]
+        return next(iter(outlooks), None) if wanted is None else outlooks
 
     def _of(self, session: PlannedSession, now_s: float, left: int) -> Outlook:
         start_s, k = max(session.start_s, now_s), self._devices.cluster.devices

@@ -13,9 +13,11 @@ import pyarrow as pa
 from learning.learner import UpdatesUsed
 from learning.methods.base import Method
 from learning.requests.cluster import Assign, Cluster, Ints
+from learning.requests.facts import Aggregated, Note
 from learning.requests.peers import Infer
 from sim.engine.journal import Journal
 from sim.errors import SimulationError
+from sim.network.sessions import ClusterSessions
 from sim.trace.arrow import array, coded_text
 from sim.trace.recorder import Trace
 from sim.trace.schema import COLUMNS
@@ -62,6 +64,44 @@ class LearningRows:
             self._trace.add("assignments", len(experts), **said)
             text = f"experts:{','.join(map(str, experts[mine['assigned']]))}"
             self._trace.add("events", kind="assign", detail=text, **client)
+
+    def noted(self, note: Note, at: ClusterSessions | None) -> None:
+        """Write what a method notes, of the cluster ``at`` whose sessions it happens (None: the
+        server).
+        """
+        self._event(at, note.kind, note.version, note.detail, cause=note.cause)
+
+    def aggregated(self, aggregated: Aggregated, at: ClusterSessions | None) -> None:
+        """Write that the server has aggregated updates, in a session of a cluster or by itself."""
+        staleness, clusters = aggregated.staleness, aggregated.clusters
+        self._event(
+            at,
+            "aggregate",
+            aggregated.version,
+            aggregated.text(),
+            clusters=None if clusters is None else clusters.some,
+            staleness_low=None if staleness is None else staleness.low,
+            staleness_high=None if staleness is None else staleness.high,
+        )
+
+    def _event(
+        self,
+        at: ClusterSessions | None,
+        kind: str,
+        version: int | None,
+        detail: str,
+        **columns: Any,
+    ) -> None:
+        self._trace.add(
+            "events",
+            time_s=self._now_s(),
+            kind=kind,
+            cluster=None if at is None else at.cluster.name,
+            contact_id=None if at is None else at.at_hand(),
+            version=version,
+            detail=detail,
+            **columns,
+        )
 
     def inferred(self, asked: Infer) -> None:
         """Write a row a group of samples, and an event at the time of the queries.

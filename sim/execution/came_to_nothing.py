@@ -87,7 +87,7 @@ def came_to_nothing(
     """
     if built.method.trains_at_server or _aggregated(tables):
         return None
-    rounds = sum(int(devices.rounds.sum()) for devices in simulation.devices.values())
+    rounds = sum(int(client.devices.rounds.sum()) for client in simulation.clients.values())
     up, down = Traffic(), Traffic()
     for transfers in pieces_of(tables, "transfers", COLUMNS):
         up.add(transfers.filter(array(says(transfers, "toward", "server"))))
@@ -122,11 +122,12 @@ def _aggregated(tables: Mapping[str, pa.Table]) -> bool:
 
 def _why_no_round(built: Build, simulation: Simulation, down: Traffic) -> str:
     """Say what kept all devices from a round: their memory, the way down, or their speed."""
-    asked = [own for own in simulation.devices.values() if own.load.least is not None]
-    least = [own.load.least for own in asked if own.load.least is not None]
+    every = [client.devices for client in simulation.clients.values()]
+    asked = [devices for devices in every if devices.load.least is not None]
+    least = [devices.load.least for devices in asked if devices.load.least is not None]
     if least:
         needed_bytes = min(float(np.min(cost.memory_bytes)) for cost in least)
-        largest_bytes = max(float(own.memory_bytes.max()) for own in asked)
+        largest_bytes = max(float(devices.memory_bytes.max()) for devices in asked)
         if largest_bytes < needed_bytes:
             return (
                 f"A round takes {data_size(needed_bytes)} of memory, and the largest device has "

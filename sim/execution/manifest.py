@@ -45,17 +45,17 @@ def manifest_of(
         **fork,
         "computed_device_s": sum(row["computed_s"] for row in energy),
         "energy": energy,
-        "spent": simulation.spending.columns(),
+        "spent": simulation.spending,
         "loads": [
             {"cluster": name, **load}
-            for name, own in simulation.devices.items()
-            if (load := own.load.figures()) is not None  # of those that train
+            for name, client in simulation.clients.items()
+            if (load := client.devices.load.figures()) is not None  # of those that train
         ],
         "charges": [
             {"cluster": name}
             | dict(zip(("lowest", "last"), battery.charges_at(end_s), strict=True))
-            for name, own in simulation.devices.items()
-            if (battery := own.battery) is not None
+            for name, client in simulation.clients.items()
+            if (battery := client.devices.battery) is not None
         ],
         "model_expert_bytes": sizes.experts * sizes.expert_bytes,
         "stand_in": built.learner.stand_in,

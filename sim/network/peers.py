@@ -11,15 +11,25 @@ import numpy as np
 import simpy
 
 from learning.requests.cluster import Cluster, Cost, Floats, Mask
-from learning.requests.peers import SERVER, Arrival, Compute, Node, Send
+from learning.requests.peers import (
+    SERVER,
+    Arrival,
+    Compute,
+    LinkWindow,
+    NextLink,
+    Node,
+    Send,
+)
 from sim.clock import Clock
 from sim.devices.devices import Devices
+from sim.devices.energy import PeerUse
 from sim.errors import SimulationError
+from sim.links.sidelinks import Sidelinks
 from sim.network.chains import ServiceLink
 from sim.network.event_rows import Rows
 from sim.network.ledger import PayloadList
-from sim.network.relay import Relay
-from sim.network.routing import ContactGraph, timetable
+from sim.network.relay import Relay, Relaying
+from sim.network.routing import ContactGraph, next_link, timetable
 from sim.network.sidelinks import SidelinkQueues
 from sim.plan.isl import IslPlan
 from sim.trace.directions import TOWARD_PEER
@@ -47,7 +57,7 @@ class Peers:
     ) -> None:
         self._clock = clock
         self._clusters = clusters
-        self._nodes = nodes
+        self.nodes = nodes
         self._rows = rows
         self._payloads = payloads
         self.relay = relay
@@ -62,7 +72,7 @@ class Peers:
         self._check(send)
         if send.source == send.target:
             return Arrival(True, self._clock.now)
-        if any(node != SERVER and self._nodes.away(node) for node in (send.source, send.target)):
+        if any(node != SERVER and self.nodes.away(node) for node in (send.source, send.target)):
             self._rows.lost(send, self._clock.now, AWAY)
             return Arrival(False, self._clock.now, AWAY)
         arrival = yield from self._carry(send)
@@ -112,6 +122,22 @@ class Peers:
                 break
         return arrival
 
+    def under(self, sidelinks: Sidelinks | None, isls: IslPlan | None, relaying: Relaying) -> None:
+        """Carry by other links and another relay what is sent from now on."""
+        self.queues.links, self.queues.isls = sidelinks, isls
+        self.relay.policy = relaying
+
+    def next_link(self, asked: NextLink) -> LinkWindow | None:
+        """Return the window between two satellites that is open, or opens next; None for none."""
+        isls = self.queues.isls
+        return None if isls is None else next_link(isls, asked, self._clock.now)
+
+    def spent(self, cluster: str, by_s: float) -> PeerUse:
+        """What the devices of a cluster have done by a time for other devices."""
+        computing = self.nodes.computing
+        serving_s = self.nodes.computed_s(cluster, by_s) if computing else None
+        return PeerUse(serving_s, self.queues.sending_s(cluster, by_s))
+
     def reach(self, cluster: Cluster) -> Mask:
         """Whom each device of a cluster can send to now (K, N), itself too; nobody who is away.
 
@@ -126,7 +152,7 @@ class Peers:
         if isls is not None and cluster.name in isls.names:
             reach |= isls.reach(cluster.name, self._clock.now)
         first = sum(other.devices for other in self._clusters[: cluster.index])
-        reach &= self._nodes.here(self._clusters) & self._nodes.here([cluster])[:, None]
+        reach &= self.nodes.here(self._clusters) & self.nodes.here([cluster])[:, None]
         own = np.arange(cluster.devices)
         reach[own, first + own] = True
         return reach
@@ -134,7 +160,7 @@ class Peers:
     def _check(self, send: Send) -> None:
         for node in (send.source, send.target):
             if node != SERVER or node == send.source:
-                self._nodes.check(node)
+                self.nodes.check(node)
         size = np.asarray(send.payload.bytes, float)
         if size.ndim or not (math.isfinite(size) and size >= 0.0):
             raise SimulationError(

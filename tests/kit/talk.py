@@ -164,7 +164,7 @@ def talk(
     rows = network.Rows(trace)
     antenna = network.ClusterSessions(clock, cluster, plan.sessions(cluster), rows.log)
     ledger, replies, over_s = network.Ledger(cluster.devices, policy), [], []
-    devices = network.Devices(cluster, computing or compute(), churn.get("c"))
+    devices = network.Devices(cluster, network.Computing(computing or compute(), churn.get("c")))
     known = network.Synchronisation(delay_s)
     link = network.ServiceLink(clock, antenna, devices, rows, known, ledger, None, closing, struck)
 

@@ -23,12 +23,16 @@ CHEAP = settings(max_examples=60)  # milliseconds; limits, pauses and paces have
 
 
 def devices_of(k=1, **changes):
-    return Devices(Cluster("c", 0, k), compute(**changes))
+    return Devices(Cluster("c", 0, k), network.Computing(compute(**changes)))
 
 
 def rounds_in(devices, *gaps):
     who = np.ones(devices.cluster.devices, bool)
-    return [devices.gap_rounds(COST, who, *gap)[0].tolist() for gap in gaps]
+    return [rounds_of(devices, who, *gap).rounds.tolist() for gap in gaps]
+
+
+def rounds_of(devices, who, from_s, to_s):
+    return devices.end_phase(devices.phase(COST, who, from_s), to_s)
 
 
 def test_what_a_gap_cuts_off_goes_on_in_the_next_one():
@@ -37,7 +41,7 @@ def test_what_a_gap_cuts_off_goes_on_in_the_next_one():
     assert rounds_in(devices_of(), *gaps) == [[1], [2], [1]]
     # Who rests saves no time up.
     devices = devices_of(2)
-    devices.gap_rounds(COST, np.array([True, False]), 0.0, 6000.0)
+    rounds_of(devices, np.array([True, False]), 0.0, 6000.0)
     assert rounds_in(devices, (6000.0, 6060.0)) == [[6, 6]]
     # At most 3 rounds: the first keeps nothing of a forbidden fourth, the second 5 s of its third.
     devices = devices_of(2, per_gap_max=3)
@@ -65,11 +69,12 @@ def test_devices_together_do_what_each_does_alone(round_s, gaps, limit, pace_s):
     for rests, lasts, others in gaps:
         now += rests
         who = np.array([others or k == 0 for k in range(k)])
-        every = together.gap_rounds(COST, who, now, now + lasts)
+        every = rounds_of(together, who, now, now + lasts)
         pairs = zip(alone, who[:, None], strict=True)
-        each = [device.gap_rounds(COST, one, now, now + lasts) for device, one in pairs]
-        for column, one in zip(every, zip(*each, strict=True), strict=True):
-            assert column.tolist() == np.concatenate(one).tolist()
+        each = [rounds_of(device, one, now, now + lasts) for device, one in pairs]
+        for name in ("rounds", "begin_s", "end_s"):
+            one_by_one = np.concatenate([getattr(gap, name) for gap in each])
+            assert getattr(every, name).tolist() == one_by_one.tolist(), name
         rounds_in(free, (now, now + lasts))
         now += lasts
     assert together.computed_s.tolist() == [float(device.computed_s[0]) for device in alone]

@@ -180,15 +180,16 @@ def inside(of, time_s):
 @given(SOME_AWAY, st.integers(0, 100), st.integers(0, 300), st.integers(1, 40))
 def test_gaps_hold_the_rounds_that_the_time_of_a_device_holds(spells, from_s, lasts_s, round_s):
     k, each = len(spells), compute(seconds_per_round=float(round_s))
-    devices = network.Devices(Cluster("c", 0, k), each, Presence(spells))
+    devices = network.Devices(Cluster("c", 0, k), network.Computing(each, Presence(spells)))
     worked, counted = np.zeros(k), np.zeros(k, np.int64)
     for begin_s in (from_s, from_s + lasts_s + 50):
         end_s = begin_s + lasts_s
-        rounds, _, ends_s = devices.gap_rounds(COST, np.ones(k, bool), float(begin_s), float(end_s))
+        phase = devices.phase(COST, np.ones(k, bool), float(begin_s))
+        gap = devices.end_phase(phase, float(end_s))
         worked += [(~inside(mine, np.arange(begin_s, end_s))).sum() for mine in spells]
-        assert rounds.tolist() == (worked // round_s - counted).tolist()
-        counted += rounds
-        assert (ends_s <= end_s).all()
+        assert gap.rounds.tolist() == (worked // round_s - counted).tolist()
+        counted += gap.rounds
+        assert (gap.end_s <= end_s).all()
     assert devices.computed_s == pytest.approx(worked)
 
 

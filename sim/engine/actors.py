@@ -1,0 +1,155 @@
+"""Actors: drive the generators of a method, and answer their requests on the simulated clock."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any
+
+import simpy
+
+from learning.methods.base import Method, Protocol
+from learning.requests import cluster as requests
+from learning.requests import facts, peers
+from learning.requests.cluster import Request
+from sim.checks.invariants import Invariants
+from sim.clock import Clock
+from sim.engine.client import Client
+from sim.engine.coordination import AtOnce, Meetings, Tasks, by_server, wait
+from sim.engine.journal import Journal
+from sim.engine.learning_rows import LearningRows
+from sim.engine.progress import Progress
+from sim.errors import SimulationError
+from sim.network.chains import Reply
+from sim.network.peers import Peers
+from sim.network.steps import Step
+
+SERVER = "server"
+
+
+class Actors:
+    """Drives what a method does for each cluster and at the server: one generator per actor.
+
+    An actor yields a request, and goes on with the reply when that much simulated time has passed.
+    What concerns a cluster alone its client answers, messages between devices ``peers``, what takes
+    no time the method's ``journal`` and the ``learning_rows``.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        method: Method,
+        clients: Mapping[str, Client],
+        *,
+        peers: Peers,
+        progress: Progress,
+        journal: Journal,
+        learning_rows: LearningRows,
+        invariants: Invariants,
+    ) -> None:
+        self.meetings = Meetings(clock)
+        self._clock = clock
+        self._method = method
+        self._clients = clients
+        self._peers = peers
+        self._progress = progress
+        self._journal = journal
+        self._learning_rows = learning_rows
+        self._invariants = invariants
+        self._tasks = Tasks(clock)
+
+    def start(self) -> None:
+        """Start an actor for each cluster, and one for the server where the method has it."""
+        for name, client in self._clients.items():
+            protocol = self._method.cluster(client.cluster)
+            self._clock.start(name, self._drive(name, name, protocol))
+        at_server = self._method.server_protocol()
+        if at_server is not None:
+            server = by_server(self._clock, at_server, self._answer_server, waits=True)
+            self._clock.start(SERVER, server)
+
+    def at_once(self, protocol: Protocol) -> None:
+        """Drive a protocol of the server that takes no simulated time."""
+        for _ in by_server(self._clock, protocol, self._answer_server):
+            pass
+
+    def _drive(
+        self, name: str, actor: str, protocol: Generator[Any, Any, Any]
+    ) -> Generator[simpy.Event, Any, Any]:
+        """Ask on behalf of a protocol of a cluster until it ends; return what it returns."""
+        client = self._clients.get(name)
+        if client is None:
+            raise SimulationError(f"All: no cluster is called {name!r}")
+        reply: Any = None
+        while True:
+            try:
+                request = protocol.send(reply)
+            except StopIteration as end:
+                return end.value
+            reply = yield from self._answer(actor, client, request)
+
+    def _answer(
+        self, actor: str, client: Client, request: Request
+    ) -> Generator[simpy.Event, Any, Any]:
+        match request:
+            case requests.NextContact(fresh=fresh):
+                return (yield from client.next_contact(actor, self._cycle, fresh=fresh))
+            case requests.TrainUntilContact():
+                return (yield from client.train_until_contact(actor, request, self._cycle))
+            case requests.Train() | requests.Upload() | requests.Download():
+                return (yield from self._chain(client, [request]))[0]
+            case requests.Chain(steps=steps):
+                return (yield from self._chain(client, steps))
+            case requests.Meet():
+                return (yield from self.meetings.join(actor, client.cluster.name, request))
+            case peers.Send():
+                return (yield from self._peers.send(request))
+            case peers.Compute():
+                return (yield from self._peers.nodes.compute(request))
+            case peers.All():
+                return (
+                    yield from self._tasks.run(actor, client.cluster.name, request, self._drive)
+                )
+            case peers.Wait():
+                return (yield from wait(self._clock, request))
+            case peers.NextLink():
+                return self._peers.next_link(request)
+            case peers.Reach():
+                return self._peers.reach(client.cluster)
+            case peers.Infer():
+                self._peers.nodes.check(request.at)
+                return self._learning_rows.inferred(request)
+        if isinstance(request, AtOnce):
+            return self._answer_now(actor, client, request)
+        raise SimulationError(f"{request!r} is not a request")
+
+    def _cycle(self) -> int:
+        return self._progress.cycle
+
+    def _chain(
+        self, client: Client, steps: Sequence[Step]
+    ) -> Generator[simpy.Event, Any, list[Reply]]:
+        replies = yield from client.chain(steps)
+        self._invariants.settled(client.cluster.name, steps, replies)
+        return replies
+
+    def _answer_server(self, request: AtOnce) -> Any:
+        return self._answer_now(SERVER, None, request)
+
+    def _answer_now(self, actor: str, client: Client | None, request: AtOnce) -> Any:
+        """Answer what takes no simulated time; ``client`` is None for the server."""
+        match request:
+            case requests.Measure(name=name, compute=compute, default=default):
+                if not self._method.learner.trains:
+                    return default
+                return self._journal.answer(actor, name, self._clock.now, compute)
+            case requests.Assign():
+                self._learning_rows.assigned(request, self._progress.cycle)
+            case requests.Forecast(cluster=name):
+                return self._clients[name].forecast(request)
+            case facts.Note():
+                self._learning_rows.noted(request, None if client is None else client.sessions)
+            case facts.Aggregated():
+                sessions = None if client is None else client.sessions
+                self._learning_rows.aggregated(request, sessions)
+                self._progress.aggregated()
+        return None

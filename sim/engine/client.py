@@ -1,0 +1,221 @@
+"""Client: all that one cluster owns in a run, under rules that a fork replaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from operator import is_
+from typing import Any
+
+import numpy as np
+import simpy
+
+from learning.requests.cluster import (
+    Cluster,
+    Contact,
+    Forecast,
+    Outlook,
+    TrainUntilContact,
+    Work,
+)
+from sim.clock import Clock
+from sim.devices.battery import Battery
+from sim.devices.devices import Devices, Phase
+from sim.devices.energy import PeerUse, Use, added, energy_of
+from sim.engine.coordination import Forecaster
+from sim.engine.rules import Rules
+from sim.network.chains import Reply, ServiceLink
+from sim.network.event_rows import Rows
+from sim.network.ledger import Ledger, PayloadList
+from sim.network.link_faults import LinkFaults
+from sim.network.sessions import ClusterSessions, Synchronisation
+from sim.network.steps import Step, Training, everybody
+
+
+class Client:
+    """One cluster in a run: its sessions with satellites, its devices, its link, its energy.
+
+    It answers what the method asks of the cluster. ``rows``, ``synchronisation`` and ``payloads``
+    are shared by all clients; ``served`` is called with how many sessions have ended.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        cluster: Cluster,
+        rules: Rules,
+        *,
+        battery: Battery | None,
+        rows: Rows,
+        synchronisation: Synchronisation,
+        payloads: PayloadList,
+        served: Callable[[int], None],
+    ) -> None:
+        self.cluster = cluster
+        self.rules = rules
+        self._clock = clock
+        self._rows = rows
+        self.sessions = ClusterSessions(clock, cluster, rules.sessions, rows.log, served)
+        self.devices = Devices(cluster, rules.computing, battery)
+        self._forecaster = Forecaster(self.sessions, self.devices)
+        self.link = ServiceLink(
+            clock,
+            self.sessions,
+            self.devices,
+            rows,
+            synchronisation,
+            Ledger(cluster.devices, rules.cut_transfers, rows.topology),
+            payloads,
+            rules.closing,
+            self._link_faults(rules),
+        )
+        self._phases: dict[str, Phase] = {}
+        self._settled: tuple[Use, dict[str, Any]] | None = None
+        self._last_at_rest: tuple[AtRest, dict[str, Any]] | None = None
+
+    def _link_faults(self, rules: Rules) -> LinkFaults | None:
+        return None if rules.faults is None else LinkFaults(rules.faults, self.cluster)
+
+    def under(self, rules: Rules) -> None:
+        """Go on under other rules; what is under way ends by those under which it began.
+
+        Raises InputError where an actor knows already that no contact is left.
+        """
+        self.rules = rules
+        self.sessions.replan(rules.sessions)
+        self.devices.computing = rules.computing
+        self.link.switch(rules.cut_transfers, rules.closing, self._link_faults(rules))
+
+    # What the method asks of the cluster.
+
+    def next_contact(
+        self, actor: str, cycle: Callable[[], int], *, fresh: bool
+    ) -> Generator[simpy.Event, Any, Contact | None]:
+        """Wait for a session: ``fresh`` for one that ``actor`` has not had yet, else any open one.
+
+        Returns None where no session is left. ``cycle`` returns the number of complete cycles.
+        """
+        return self.sessions.next_contact(actor, fresh, cycle)
+
+    def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
+        """Let every device run through ``steps``; reply when the last one has ended."""
+        return self.link.chain(steps)
+
+    def forecast(self, request: Forecast) -> Outlook | list[Outlook] | None:
+        """Return what the plan holds for the cluster next."""
+        return self._forecaster.answer(request, self._clock.now)
+
+    def train_until_contact(
+        self, actor: str, request: TrainUntilContact, cycle: Callable[[], int]
+    ) -> Generator[simpy.Event, Any, tuple[Work, Contact | None]]:
+        """Train until the next contact; reply with what was trained, and with the contact.
+
+        The disconnected phase counts from when contact was lost, so that transfers do not shift it.
+        """
+        devices = self.devices
+        from_s = self._clock.now if request.from_now else self.sessions.parted_s(actor)
+        if request.anew:
+            devices.drop_open()
+        who = everybody(request.who, self.cluster.devices)
+        phase = devices.phase(request.cost, who, from_s, request.rounds)
+        self._phases[actor] = phase
+        contact = yield from self.next_contact(actor, cycle, fresh=True)
+        if contact is None:  # devices train on to the end, though nobody will hear of it
+            none = np.zeros(self.cluster.devices, np.int64)
+            nothing = Work(none, np.full(self.cluster.devices, from_s), none.astype(bool))
+            return nothing, None
+        del self._phases[actor]
+        return self._end_phase(phase, contact.start_s), contact
+
+    def _end_phase(self, phase: Phase, to_s: float) -> Work:
+        devices, cost = self.devices, phase.cost
+        devices.load.add(cost)
+        excluded = devices.excluded(cost)
+        gap = devices.end_phase(phase, to_s)
+        training = Training(
+            who=gap.rounds > 0,
+            cost=cost,
+            rounds=gap.rounds,
+            begin_s=gap.begin_s,
+            end_s=gap.end_s,
+            excluded=excluded,
+        )
+        self._rows.training(training, training.who, self.cluster, None, to_s)
+        self._rows.excluded(excluded, devices, cost, self._clock.now)
+        return Work(gap.rounds, gap.end_s, excluded)
+
+    def settle_phases(self, end_s: float) -> None:
+        """End the disconnected phases that go on when the run has ended."""
+        for phase in self._phases.values():
+            self._end_phase(phase, end_s)
+        self._phases.clear()
+
+    # Time and energy that its devices have spent.
+
+    def energy(self, end_s: float, peers: PeerUse) -> dict[str, Any]:
+        """Return time and energy that the devices have spent by ``end_s``, now or the run's end.
+
+        ``peers`` is what they have done besides for other devices.
+        """
+        at_rest = self._at_rest(peers)
+        if at_rest is not None and self._last_at_rest is not None:
+            before, row = self._last_at_rest
+            if at_rest.same(before):
+                return row
+        row = self._energy_by(self._use(end_s, peers))
+        if at_rest is not None:
+            self._last_at_rest = at_rest, row
+        return row
+
+    def keep_spent(self, end_s: float, peers: PeerUse, then: Rules) -> None:
+        """Settle what was spent by ``end_s``, if powers are others under the rules of ``then``."""
+        now_w = np.asarray(self.rules.computing.compute.power_w, float)
+        then_w = np.asarray(then.computing.compute.power_w, float)
+        same_w = np.array_equal(now_w, then_w, equal_nan=True)
+        if self.rules.transmitter != then.transmitter or not same_w:
+            row = self.energy(end_s, peers)
+            self._settled = self._use(end_s, peers), row
+        self._last_at_rest = None
+
+    def _energy_by(self, use: Use) -> dict[str, Any]:
+        power_w, transmitter = self.devices.compute.power_w, self.rules.transmitter
+        if self._settled is None:
+            return energy_of(self.cluster, use, power_w, transmitter)
+        use_before, row_before = self._settled
+        since = energy_of(self.cluster, use.since(use_before), power_w, transmitter)
+        return added(row_before, since)
+
+    def _use(self, end_s: float, peers: PeerUse) -> Use:
+        """What the devices have done by now, in disconnected phases that go on too."""
+        use, devices = self.link.use(), self.devices
+        rounds, computed_s = use.rounds, use.computed_s
+        if peers.serving_s is not None:
+            computed_s = computed_s + peers.serving_s
+        for phase in self._phases.values():
+            gap = devices.gap(phase, end_s)
+            computed_s = gap.computed_s - devices.open_s + computed_s
+            rounds = rounds + gap.rounds
+        return Use(rounds, computed_s, use.sending_s, np.array(peers.sending_s))
+
+    def _at_rest(self, peers: PeerUse) -> AtRest | None:
+        """By what to know whether anything was done since; None while something goes on."""
+        if self._phases or self.link.busy or peers.serving_s is not None:
+            return None
+        devices = self.devices
+        done = devices.rounds, devices.ended_s, devices.open_s, self.link.sent_s
+        return AtRest(done, peers.sending_s)
+
+
+@dataclass(frozen=True, eq=False)
+class AtRest:
+    """Figures of a cluster in which nothing goes on: its energy stays until one of them changes.
+
+    ``done`` are arrays that are replaced when something is added to them, and never written into.
+    """
+
+    done: tuple[Any, ...]
+    sending_s: tuple[float, float]
+
+    def same(self, before: AtRest) -> bool:
+        """Whether nothing was done since."""
+        return self.sending_s == before.sending_s and all(map(is_, self.done, before.done))

@@ -1,0 +1,113 @@
+"""Progress: which cycles and rounds are complete, when the model is evaluated, when a run ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from learning.methods.base import Method
+from sim.checks.invariants import Invariants
+from sim.clock import Clock, Process
+from sim.devices.energy import Spending
+from sim.engine.evaluation import Evaluator
+from sim.errors import InputError
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+
+
+class Progress:
+    """Counts the complete cycles and rounds of a run, and evaluates the server's model when due.
+
+    A cycle is complete when each of so many ``clusters`` has been served once more. The model is
+    evaluated at the start, at every complete cycle, every ``learning.evaluate_every_hours`` if that
+    is given, and at the end. The run ends early when ``stop`` of the ``scenario`` says so; a fork
+    sets another scenario. ``energy`` returns what each cluster has spent so far.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        scenario: Scenario,
+        clusters: int,
+        *,
+        method: Method,
+        evaluator: Evaluator,
+        invariants: Invariants,
+        energy: Callable[[], Sequence[dict[str, Any]]],
+    ) -> None:
+        self.scenario = scenario
+        self.cycle = self.rounds = 0
+        self.spending = Spending()
+        self._clock = clock
+        self._method = method
+        self._evaluator = evaluator
+        self._invariants = invariants
+        self._energy = energy
+        self._times_served: dict[str, int] = {}
+        self._waited_for = clusters  # that many have been served as often as there are cycles
+
+    def served(self, cluster: str, times: int) -> None:
+        """Count a cluster that has been served so many times; evaluate where a cycle is complete,
+        after everything else that happens now.
+        """
+        self._times_served[cluster] = times
+        if times == self.cycle + 1:
+            self._waited_for -= 1
+        if self._waited_for:
+            return
+        every = list(self._times_served.values())
+        self.cycle = min(every)
+        self._waited_for = every.count(self.cycle)
+        self._clock.after_this_instant("evaluation", self.evaluate)
+
+    def aggregated(self) -> None:
+        """Count an aggregation; a run that stops after so many rounds is evaluated then."""
+        self.rounds += 1
+        if self.rounds == self.scenario.stop.rounds:
+            self._clock.after_this_instant("evaluation", self.evaluate)
+
+    def evaluate(self) -> None:
+        """Evaluate the server's model now, and end the run if that is enough."""
+        accuracy = self._evaluator.evaluate(self._clock.now, self.cycle)
+        self._invariants.learnt(self._method.learner)
+        if self._method.learner.trains:  # else there is no accuracy to set it against
+            self._note_spending(self._clock.now)
+        wanted = self.scenario.stop.accuracy
+        reached = wanted is not None and accuracy >= wanted
+        if reached or self._ended_early:
+            self._clock.stop()
+
+    def conclude(self, end_s: float) -> None:
+        """Evaluate the model that a run ends with."""
+        self._evaluator.evaluate(end_s, self.cycle)
+        self._note_spending(end_s)
+
+    def periodic(self, stop_s: float) -> Process:
+        """Evaluate every so many seconds beside the cycles, if the scenario asks for it."""
+        every_s = 3600 * (self.scenario.learning.evaluate_every_hours or math.inf)
+        for number in range(1, int(stop_s / every_s) + 1):
+            if number * every_s >= self._clock.now:  # else before a fork
+                yield self._clock.at(number * every_s)
+                self._clock.after_this_instant("evaluation", self.evaluate)
+
+    def switch(self, scenario: Scenario) -> None:
+        """Go on under another scenario; raise InputError where it would have ended by now."""
+        self.scenario = scenario
+        if not self._ended_early:
+            return
+        limit = scenario.stop.rounds
+        by_rounds = limit is not None and self.rounds >= limit
+        key, done = ("rounds", self.rounds) if by_rounds else ("cycles", self.cycle)
+        raise InputError(f"stop.{key}: {done} {key} are complete by then; give more")
+
+    @property
+    def _ended_early(self) -> bool:
+        stop = self.scenario.stop
+        if stop.cycles is not None and self.cycle >= stop.cycles:
+            return True
+        return stop.rounds is not None and self.rounds >= stop.rounds
+
+    def _note_spending(self, time_s: float) -> None:
+        self.spending.add(time_s, self._energy(), self._method.server_rounds)
