@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import simpy
@@ -12,18 +12,22 @@ from learning.requests import cluster as requests
 from learning.requests import facts, peers
 from learning.requests.cluster import Request
 from sim.checks.invariants import Invariants
-from sim.clock import Clock
+from sim.clock import Clock, Process
 from sim.engine.client import Client
-from sim.engine.coordination import AtOnce, Meetings, Tasks, by_server, wait
 from sim.engine.journal import Journal
 from sim.engine.learning_rows import LearningRows
+from sim.engine.meetings import Meetings
 from sim.engine.progress import Progress
+from sim.engine.tasks import Tasks
 from sim.errors import SimulationError
 from sim.network.chains import Reply
 from sim.network.peers import Peers
 from sim.network.steps import Step
 
 SERVER = "server"
+
+AtOnce = requests.Measure | requests.Assign | facts.Note | facts.Aggregated | requests.Forecast
+"""Requests that take no simulated time."""
 
 
 class Actors:
@@ -153,3 +157,31 @@ class Actors:
                 self._learning_rows.aggregated(request, sessions)
                 self._progress.aggregated()
         return None
+
+
+def by_server(
+    clock: Clock, protocol: Protocol, answer: Callable[[AtOnce], Any], waits: bool = False
+) -> Process:
+    """Drive what the server does by itself; it takes no simulated time, unless it ``waits``."""
+    reply = None
+    while True:
+        try:
+            request = protocol.send(reply)
+        except StopIteration:
+            return
+        reply = None
+        if isinstance(request, AtOnce):
+            reply = answer(request)
+        elif waits and isinstance(request, peers.Wait):
+            yield from wait(clock, request)
+        else:
+            raise SimulationError(
+                f"{type(request).__name__} takes time; before and after a run a method may ask "
+                "only for Measure, Assign, Note and Forecast, its server for Wait as well"
+            )
+
+
+def wait(clock: Clock, request: peers.Wait) -> Generator[simpy.Event, Any, None]:
+    """Let time pass, unless the time is past; what is no time is an error of the clock."""
+    if not request.time_s <= clock.now:
+        yield clock.at(request.time_s)

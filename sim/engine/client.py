@@ -22,14 +22,15 @@ from sim.clock import Clock
 from sim.devices.battery import Battery
 from sim.devices.devices import Devices, Phase
 from sim.devices.energy import PeerUse, Use, added, energy_of
-from sim.engine.coordination import Forecaster
+from sim.engine.forecaster import Forecaster
 from sim.engine.rules import Rules
 from sim.network.chains import Reply, ServiceLink
 from sim.network.event_rows import Rows
 from sim.network.ledger import Ledger, PayloadList
 from sim.network.link_faults import LinkFaults
-from sim.network.sessions import ClusterSessions, Synchronisation
+from sim.network.sessions import ClusterSessions
 from sim.network.steps import Step, Training, everybody
+from sim.network.synchronisation import Synchronisation
 
 
 class Client:

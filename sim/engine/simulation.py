@@ -14,10 +14,10 @@ from sim.clock import Clock, Process
 from sim.devices.battery import Battery
 from sim.engine.actors import Actors
 from sim.engine.client import Client
-from sim.engine.coordination import Waiting
 from sim.engine.evaluation import Evaluator, Observer
 from sim.engine.journal import Journal
 from sim.engine.learning_rows import LearningRows
+from sim.engine.meetings import Waiting
 from sim.engine.progress import Progress
 from sim.engine.rules import rules_of
 from sim.errors import InputError, Interrupted, SimulationError
@@ -25,8 +25,8 @@ from sim.network.event_rows import Rows, fault_row, record_faults
 from sim.network.ledger import Books, PayloadList, books_of
 from sim.network.peers import Nodes, Peers
 from sim.network.relay import Relay
-from sim.network.sessions import Synchronisation
 from sim.network.sidelinks import SidelinkQueues
+from sim.network.synchronisation import Synchronisation
 from sim.trace.recorder import Trace
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis.experts import density_ratio, own_mass
-from sim.engine.coordination import Waiting
+from sim.engine.meetings import Waiting
 from sim.engine.setup import Build
 from sim.execution.came_to_nothing import CameToNothing
 from sim.formatting import counted, some

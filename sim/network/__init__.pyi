@@ -18,8 +18,8 @@ from .relay import Relaying as Relaying
 from .routing import ContactGraph as ContactGraph
 from .routing import Hop as Hop
 from .sessions import ClusterSessions as ClusterSessions
-from .sessions import Synchronisation as Synchronisation
 from .sidelinks import SidelinkQueues as SidelinkQueues
 from .steps import Step as Step
 from .steps import Training as Training
 from .steps import everybody as everybody
+from .synchronisation import Synchronisation as Synchronisation

@@ -32,7 +32,7 @@ from sim.network.event_rows import Rows
 from sim.network.ledger import CutTransfers, Fate, Ledger, PayloadList
 from sim.network.link_faults import LinkFaults
 from sim.network.schedule import closes_s, cut_off, schedule
-from sim.network.sessions import ClusterSessions, Synchronisation
+from sim.network.sessions import ClusterSessions
 from sim.network.steps import (
     Leg,
     Step,
@@ -44,6 +44,7 @@ from sim.network.steps import (
     parts,
     sending_s,
 )
+from sim.network.synchronisation import Synchronisation
 from sim.plan.contacts import PlannedSession
 from sim.trace.directions import way_of_leg
 

@@ -24,8 +24,9 @@ from sim.network.chains import ServiceLink
 from sim.network.event_rows import Rows
 from sim.network.ledger import CutTransfers, Ledger, PayloadList
 from sim.network.link_faults import LinkFaults, sent_again, sent_to_all
-from sim.network.sessions import ClusterSessions, Synchronisation
+from sim.network.sessions import ClusterSessions
 from sim.network.steps import Training
+from sim.network.synchronisation import Synchronisation
 from sim.plan import contacts as planning
 from sim.plan import windows as finding
 from sim.plan.budget import budget, one_pass

@@ -1,0 +1,68 @@
+"""Forecaster: what the contact plan holds for a cluster next."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+
+import numpy as np
+
+from learning.requests.cluster import Floats, Forecast, Outlook
+from sim.devices.devices import Devices
+from sim.network.sessions import ClusterSessions
+from sim.plan.contacts import PlannedSession
+
+
+@dataclass(eq=False)
+class Forecaster:
+    """Looks into the planned sessions of one cluster."""
+
+    _sessions: ClusterSessions
+    _devices: Devices
+
+    def answer(self, request: Forecast, now_s: float) -> Outlook | list[Outlook] | None:
+        """Return what the session that is open, or the next one, can still carry; None at the end.
+
+        With ``fresh`` it is one that begins now or later, with ``sessions`` a list of so many.
+        The links of a session that is not open yet are let go again.
+        """
+        planned, wanted = self._sessions.planned, request.sessions
+        places = range(len(planned))
+        begin = bisect_right(places, now_s, key=planned.end_s)
+        if request.fresh:
+            begin = bisect_left(places, now_s, begin, key=planned.start_s)
+        ahead = places[begin : begin + (1 if wanted is None else wanted)]
+        left = len(planned) - begin
+        outlooks = [self._of(planned[n], now_s, left - k) for k, n in enumerate(ahead)]
+        return next(iter(outlooks), None) if wanted is None else outlooks
+
+    def _of(self, session: PlannedSession, now_s: float, left: int) -> Outlook:
+        start_s, k = max(session.start_s, now_s), self._devices.cluster.devices
+        per_contact = self._devices.compute.per_contact
+        round_s = self._devices.compute.round_s
+
+        def carried() -> tuple[Floats, Floats]:
+            curves = (
+                None if way is None else way.curve for way in (session.uplink, session.downlink)
+            )
+            up, down = (
+                np.inf if curve is None else curve.capacity_bits - curve.delivered_bits(start_s)
+                for curve in curves
+            )
+            if session.start_s > now_s:
+                session.close()
+            return _bytes(up, k), _bytes(down, k)
+
+        return Outlook(
+            start_s=start_s,
+            end_s=session.end_s,
+            carried=carried,
+            memory_bytes=self._devices.memory_bytes,
+            round_s=lambda cost: np.broadcast_to(round_s(cost), (k,)).astype(float),
+            rounds=1 if per_contact is None else per_contact,
+            sessions=left,
+        )
+
+
+def _bytes(bits: Floats | float, devices: int) -> Floats:
+    return np.broadcast_to(bits / 8, (devices,)).astype(float)
