@@ -1,0 +1,60 @@
+"""The wheel: what a user installs holds every file that the commands read, and runs elsewhere."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("channel", "learning", "orbit", "scenarios", "sim", "leomix.py")
+
+
+def run(*command, cwd, **env):
+    done = subprocess.run(
+        command, cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """A wheel that is built from a copy of the tracked files, so that the checkout stays clean."""
+    place = tmp_path_factory.mktemp("wheel")
+    listed = run("git", "ls-files", "-z", cwd=ROOT).split("\0")
+    for name in filter(None, listed):
+        if (ROOT / name).is_file() and not name.startswith(("tests/", "docs/")):
+            copy = place / "source" / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes((ROOT / name).read_bytes())
+    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check")
+    alone = ("--no-deps", "--no-build-isolation", "--no-index", "-w", str(place))
+    run(*pip, *alone, str(place / "source"), cwd=place)
+    [made] = place.glob("leomix-*.whl")
+    return made
+
+
+@pytest.mark.process
+def test_the_wheel_holds_every_file_of_the_packages(wheel):
+    listed = run("git", "ls-files", "-z", "--", *PACKAGES, cwd=ROOT).split("\0")
+    there = {name for name in listed if name and (ROOT / name).is_file()}
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert held == there
+
+
+@pytest.mark.process
+def test_the_wheel_runs_without_the_repository(wheel, tmp_path):
+    site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
+    zipfile.ZipFile(wheel).extractall(site)
+    elsewhere.mkdir()
+    command = "import sys; from sim.cli.entry import main; print(sys.modules['sim'].__file__); "
+    python = (sys.executable, "-c", command + "main()")
+    own = {"PYTHONPATH": str(site)}
+    shown = run(*python, "run", "quickstart", "--set", "learning.train=false", "-o", "r",
+                cwd=elsewhere, **own)  # fmt: skip
+    assert shown.startswith(str(site))
+    run(*python, "report", "r", cwd=elsewhere, **own)
+    assert (elsewhere / "r" / "report.html").stat().st_size > 10_000
