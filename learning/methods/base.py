@@ -13,7 +13,6 @@ import numpy as np
 
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import ServerModel, Update, Weighted, changes_in, merge
-from learning.config import LearningConfig
 from learning.learner import Learner, LocalLoss
 from learning.methods.options import NoOptions
 from learning.registry import Register
@@ -30,6 +29,7 @@ from learning.requests.cluster import (
 )
 from learning.requests.facts import Aggregated, Share
 from learning.requests.payload import Payload
+from learning.settings import LearningConfig
 from learning.values.lazy import OURS, Handle, Operation
 
 if TYPE_CHECKING:
