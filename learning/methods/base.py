@@ -14,7 +14,7 @@ import numpy as np
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import ServerModel, Update, Weighted, changes_in, merge
 from learning.learner import Learner, LocalLoss
-from learning.methods.options import NoOptions
+from learning.methods.options import NoOptions, read_options
 from learning.registry import Register
 from learning.requests.cluster import (
     WAITS_FOR_ALL,
@@ -137,7 +137,7 @@ class Method(ABC):
     def __init__(self, world: World, options: Any = None) -> None:
         self.world = world
         self.learner = world.learner
-        self.options = self.Options() if options is None else options
+        self.options = read_options(self.Options, {}) if options is None else options
         self.version = 0
         self.registry = ExpertRegistry(self.learner.architecture.experts)
 
