@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from learning.architecture.costs import architecture
 from learning.architecture.kinds import kind_of
-from learning.config import LearningConfig
 from learning.learner import Learner
 from learning.models.doubts import ModuleDoubt
+from learning.settings import LearningConfig
 from learning.training import operations
 
 STEPS, SAMPLES = 3, 100

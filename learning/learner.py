@@ -14,7 +14,6 @@ import numpy as np
 
 from learning.architecture.costs import Architecture, architecture, sized_by
 from learning.architecture.kinds import kind_of, resolved_task
-from learning.config import LearningConfig, ModelConfig
 from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices
 from learning.held import Held
@@ -23,6 +22,7 @@ from learning.models.doubts import ModuleDoubt
 from learning.provenance import environment, gpu_name
 from learning.requests.cluster import Cost, Floats, Ints, Mask
 from learning.rng import stream
+from learning.settings import LearningConfig, ModelConfig
 from learning.training import operations
 from learning.values.handle import Apply, Handle
 from learning.values.lazy import Values

@@ -13,9 +13,8 @@ import numpy as np
 
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import ServerModel, Update, Weighted, changes_in, merge
-from learning.config import LearningConfig
 from learning.learner import Learner, LocalLoss
-from learning.methods.options import NoOptions
+from learning.methods.options import NoOptions, read_options
 from learning.registry import Register
 from learning.requests.cluster import (
     WAITS_FOR_ALL,
@@ -30,6 +29,7 @@ from learning.requests.cluster import (
 )
 from learning.requests.facts import Aggregated, Share
 from learning.requests.payload import Payload
+from learning.settings import LearningConfig
 from learning.training import operations
 from learning.values.handle import Handle
 from learning.values.operation import OURS
@@ -139,7 +139,7 @@ class Method(ABC):
     def __init__(self, world: World, options: Any = None) -> None:
         self.world = world
         self.learner = world.learner
-        self.options = self.Options() if options is None else options
+        self.options = read_options(self.Options, {}) if options is None else options
         self.version = 0
         self.registry = ExpertRegistry(self.learner.architecture.experts)
 

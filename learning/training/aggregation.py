@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from learning.architecture.costs import as_sent
-from learning.config import LoraConfig
 from learning.invariants import WEIGHTS, check_shares, violation
 from learning.models.interface import ADDED_A, ADDED_B, expert_of
 from learning.models.moe import product
 from learning.models.stacked import Tensors, in_single
+from learning.settings import LoraConfig
 from learning.training.device_state import DELTA, FACTOR, finite_rows
 from learning.training.task import Task
 from learning.values.operation import operation

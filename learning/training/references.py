@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from learning.config import ScheduleConfig
 from learning.models.stacked import Tensors
+from learning.settings import ScheduleConfig
 from learning.training.aggregation import client_weights, summed
 from learning.training.device_state import (
     FACTOR,

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from learning.config import LearningConfig
 from learning.data.samples import InputSpec, SampleArrays
 from learning.models.build import fill, skeleton, torch_dtype
 from learning.models.custom import Traits
 from learning.models.interface import ADDED_A, ADDED_B, MODELS, Names, expert_of, is_gate
 from learning.models.moe import Residency
 from learning.models.stacked import with_tensors
+from learning.settings import LearningConfig
 from learning.values.operation import operation
 
 BATCH_SAMPLES, BATCH_TOKENS = 512, 32_768

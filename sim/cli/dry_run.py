@@ -124,8 +124,8 @@ def _passes(built: Build) -> Iterator[str]:
     sizes, plan = built.learner.architecture, built.plan
     everything, least = list(range(sizes.experts)), dict[Way, tuple[float, str]]()
     for cluster, session, _ in usual_passes(plan):
-        # A session's uplink is the way to the server, whoever that is.
-        for way, beam in ((Way.TO_SERVER, session.uplink), (Way.TO_CLIENT, session.downlink)):
+        for way in Way:
+            beam = session.beam(way)
             if beam is not None:
                 bits = float(beam.curve.capacity_bits.min()) / beam.crowding(cluster.devices)
                 found = bits / 8.0, cluster.name

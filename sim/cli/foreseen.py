@@ -49,7 +49,7 @@ def _uploads(built: Build) -> Iterator[str]:
     size_bytes = sizes.upload_bytes(held, gate=not built.method.needs_experts)
     most_bytes, passes = 0.0, 0
     for _, session, count in usual_passes(plan):
-        best_bytes = float(session.uplink.curve.capacity_bits.max()) / 8.0
+        best_bytes = float(session.to_server.curve.capacity_bits.max()) / 8.0
         # What is twice as long as a pass of median length is not rare: twice is spared.
         if 2.0 * best_bytes * count >= size_bytes:
             return

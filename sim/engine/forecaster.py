@@ -9,8 +9,10 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Forecast, Outlook
 from sim.devices.devices import Devices
+from sim.links.beam import SessionBeam
 from sim.network.sessions import ClusterSessions
 from sim.plan.contacts import PlannedSession
+from sim.trace.directions import Way
 
 
 @dataclass(eq=False)
@@ -42,16 +44,10 @@ class Forecaster:
         round_s = self._devices.compute.round_s
 
         def carried() -> tuple[Floats, Floats]:
-            curves = (
-                None if way is None else way.curve for way in (session.uplink, session.downlink)
-            )
-            up, down = (
-                np.inf if curve is None else curve.capacity_bits - curve.delivered_bits(start_s)
-                for curve in curves
-            )
+            to_server_bits, to_client_bits = (_bits(session.beam(way), start_s) for way in Way)
             if session.start_s > now_s:
                 session.close()
-            return _bytes(up, k), _bytes(down, k)
+            return _bytes(to_server_bits, k), _bytes(to_client_bits, k)
 
         return Outlook(
             start_s=start_s,
@@ -62,6 +58,11 @@ class Forecaster:
             rounds=1 if per_contact is None else per_contact,
             sessions=left,
         )
+
+
+def _bits(beam: SessionBeam | None, from_s: float) -> Floats | float:
+    """Bits (K,) that a link carries from a time on; what is neglected carries anything."""
+    return np.inf if beam is None else beam.curve.capacity_bits - beam.curve.delivered_bits(from_s)
 
 
 def _bytes(bits: Floats | float, devices: int) -> Floats:

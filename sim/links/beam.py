@@ -102,7 +102,7 @@ class Beam:
 
 
 Radios = tuple[Radio, Radio | None]
-"""Uplink and downlink of a cluster; None for a neglected downlink."""
+"""To the server and to the clients of a cluster; None where the latter is neglected."""
 PAPER_ALTITUDE_M = 600e3
 """Satellite altitude that the paper's fixed large-scale fading stands for: overhead, where there is
 no geometry."""
@@ -202,15 +202,15 @@ class SessionBeam:
 
 @dataclass(frozen=True, eq=False)
 class DeviceLinks:
-    """Both directions of one contact for all its devices (K); no downlink is a neglected one.
+    """Both ways of one contact for all its devices (K); no link to the clients is a neglected one.
 
     ``range_m`` gives the slant range of each device at its time (K,); None stands for no distance.
     ``doppler_hz`` is the largest shift over the cluster's centre and, with that compensated, the
     largest one left over for a device; None without geometry.
     """
 
-    uplink: Beam
-    downlink: Beam | None = None
+    to_server: Beam
+    to_client: Beam | None = None
     doppler_hz: tuple[float, float] | None = None
     range_m: Callable[[Floats], Floats] | None = None
 
@@ -286,9 +286,11 @@ def bare_links(
 
     ``range_m`` gives the slant range of each device at times (K,), where there is one.
     """
-    uplink, downlink = radios
-    down = None if downlink is None else _constant(downlink, devices, rise_s, set_s)
-    return DeviceLinks(_constant(uplink, devices, rise_s, set_s), down, range_m=range_m)
+    to_server, to_client = (
+        None if radio is None else _constant(radio, devices, rise_s, set_s) for radio in radios
+    )
+    assert to_server is not None  # only the link to the clients may be neglected
+    return DeviceLinks(to_server, to_client, range_m=range_m)
 
 
 def _constant(radio: Radio, devices: int, rise_s: float, set_s: float) -> Beam:

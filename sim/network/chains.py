@@ -218,7 +218,7 @@ class ServiceLink:
             return np.ones(len(ready), np.int64)
         latest = np.full(len(ready), min(session.end_s, until_s))
         if isinstance(behind, Upload):
-            alone = session.uplink.curve
+            alone = session.to_server.curve
             capacity_bits = alone.capacity_bits
             if until_s < session.end_s:
                 latest -= session.delay_s(latest)
@@ -227,7 +227,7 @@ class ServiceLink:
             if self.faults is not None:
                 bits = bits * self.faults.repeats(self._clock.now)
             senders = int(everybody(behind.who, len(ready)).sum())
-            spare = np.maximum(capacity_bits - bits * session.uplink.crowding(senders), 0.0)
+            spare = np.maximum(capacity_bits - bits * session.to_server.crowding(senders), 0.0)
             latest = np.minimum(latest, alone.completion_time_s(spare))
         time = np.where(np.isfinite(ready), latest - ready, 0.0)
         return np.maximum(whole_rounds(time, one_s), 1)
@@ -261,7 +261,7 @@ class ServiceLink:
         leg.fate = self.ledger.fate(step.carry)
         usable = session if direction == "uplink" else self._synchronised(session, ready[who])
         if self.faults is not None and usable is not None:
-            self.faults.draw_faults(leg, usable.beam(direction), self._clock.now)
+            self.faults.draw_faults(leg, usable.beam(way), self._clock.now)
         if usable is not None:
             others = [
                 other

@@ -196,7 +196,7 @@ def timetable(isls: IslPlan, sessions: Mapping[str, ClusterSessions], stores: bo
             return sent_s, sent_s if sent_s == np.inf else sent_s + isls.delay_s(contact, sent_s)
         _, own, place = passes[contact - links]
         session = own[place]
-        beam = session.downlink if source == ground else session.uplink
+        beam = session.to_client if source == ground else session.to_server
         sent_s = begin_s if beam is None else float(beam.curve.completion_time_s(bits, begin_s)[0])
         if sent_s == np.inf or (source == ground and not stores):
             return np.inf, np.inf

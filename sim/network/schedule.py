@@ -11,6 +11,7 @@ from sim.errors import DURATIONS, violated
 from sim.links.sharing import everywhere
 from sim.network.steps import Leg, Step, Training, Transfer, everybody
 from sim.plan.contacts import PlannedSession
+from sim.trace.directions import way_of_leg
 
 
 def schedule(
@@ -25,7 +26,7 @@ def schedule(
     own, and as many as the beam has no sub-channels for beside it.
     """
     leg.session = session
-    leg.beam = session.beam(leg.direction)
+    leg.beam = session.beam(way_of_leg(leg.direction))
     leg.los_s = np.full(len(leg.who), session.end_s)
     in_time = leg.who & (leg.arrival_s <= session.end_s)
     arrival_s = session.in_service_s(leg.arrival_s)

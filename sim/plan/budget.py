@@ -22,6 +22,7 @@ from sim.links.rate_points import HORIZON_DEG
 from sim.plan.plan import view_of
 from sim.plan.radios import ground_radios
 from sim.trace import arrow as plain
+from sim.trace.directions import Way
 
 Tables = dict[str, dict[str, Any]]
 """Columns of each direction."""
@@ -105,9 +106,10 @@ def one_pass(scenario: Scenario, number: int) -> Tables:
     ground = Place(site, [site], mask_deg, ground_radios(scenario)[place])
     flown = Pass(satellite, ground, rise_s, set_s, nearest_km, channel.CLEAR_PATH)
     links = LinkTable([flown], view.start).links(0)
-    beams = (links.downlink, links.uplink) if view.turned else (links.uplink, links.downlink)
-    sides = zip(("uplink", "downlink"), beams, strict=True)
-    curves = {side: beam.curve for side, beam in sides if beam is not None}
+    beams = {Way.TO_SERVER: links.to_server, Way.TO_CLIENT: links.to_client}
+    curves = {
+        view.topology.direction(way): beam.curve for way, beam in beams.items() if beam is not None
+    }
     return {
         side: _along(radio.link, seen, rise_s, curves[side], mask_deg)
         for side, radio in _directions(scenario, place).items()

@@ -11,6 +11,7 @@ import numpy as np
 from learning.requests.cluster import Cluster, Floats, Ints, Mask
 from orbit.windows import groups
 from sim.links.beam import DeviceLinks, PassFigures, SessionBeam, served_bits
+from sim.trace.directions import Way
 
 LAST_BITS_S = 1.0
 """Longest that the last bits of a contact are on their way: seven times geostationary."""
@@ -38,7 +39,7 @@ class ContactLinks:
 
     @property
     def devices(self) -> DeviceLinks:
-        """Both directions, one row per device."""
+        """Both ways, one row per device."""
         if self._now is None:
             self._now = self._make()
         return self._now
@@ -46,7 +47,7 @@ class ContactLinks:
     @property
     def capacity_in_service_bytes(self) -> Floats:
         """Bytes (K,) that each device can upload while a beam serves the cluster."""
-        return served_bits(self.devices.uplink.curve, *self._span_s) / 8.0
+        return served_bits(self.devices.to_server.curve, *self._span_s) / 8.0
 
     @cached_property
     def figures(self) -> PassFigures:
@@ -54,7 +55,7 @@ class ContactLinks:
         if self._of_pass is not None:
             return self._of_pass()
         links = self._now or self._make()
-        curve = links.uplink.curve
+        curve = links.to_server.curve
         whole, served = curve.capacity_bits.min(), served_bits(curve, *self._span_s).min()
         return PassFigures(float(whole) / 8.0, float(served) / 8.0, links.doppler_hz)
 
@@ -116,26 +117,26 @@ class PlannedSession:
         return self.contacts[-1].end_s
 
     @cached_property
-    def uplink(self) -> SessionBeam:
-        """From the devices to the satellites."""
-        beams = [contact.links.devices.uplink for contact in self.contacts]
+    def to_server(self) -> SessionBeam:
+        """From the devices to their server."""
+        beams = [contact.links.devices.to_server for contact in self.contacts]
         return SessionBeam(beams, self._spans_s, self._whole)
 
     @cached_property
-    def downlink(self) -> SessionBeam | None:
-        """From the satellites to the devices; None where the downlink is neglected."""
-        each = (contact.links.devices.downlink for contact in self.contacts)
+    def to_client(self) -> SessionBeam | None:
+        """From the server to the devices; None where that link is neglected."""
+        each = (contact.links.devices.to_client for contact in self.contacts)
         beams = [beam for beam in each if beam is not None]
         return SessionBeam(beams, self._spans_s, self._whole) if beams else None
 
-    def beam(self, direction: str) -> SessionBeam | None:
-        """Return the link in a direction, ``uplink`` or ``downlink``."""
-        return self.uplink if direction == "uplink" else self.downlink
+    def beam(self, way: Way) -> SessionBeam | None:
+        """Return the link that goes one way; None where it is neglected."""
+        return self.to_server if way is Way.TO_SERVER else self.to_client
 
     @property
     def capacity_bytes(self) -> float:
         """Bytes that the device with the poorest link can upload in the session, if alone."""
-        _ = self.uplink  # the links are wanted in a moment, so that they are made and kept
+        _ = self.to_server  # the links are wanted in a moment, so that they are made and kept
         if len(self.contacts) == 1:
             return self.contacts[0].links.figures.least_in_service_bytes
         each = [contact.links.capacity_in_service_bytes for contact in self.contacts]
@@ -199,8 +200,8 @@ class PlannedSession:
 
     def close(self) -> None:
         """Let the curves go."""
-        self.__dict__.pop("uplink", None)
-        self.__dict__.pop("downlink", None)
+        self.__dict__.pop("to_server", None)
+        self.__dict__.pop("to_client", None)
         self._parts.clear()
         for contact in self.contacts:
             contact.links.close()

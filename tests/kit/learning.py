@@ -8,7 +8,6 @@ from learning.architecture.nmoe_costs import sizes_of
 from learning.architecture.shapes import extractor_of
 from learning.clients import ClusterState, RoundTrip, ServerModel, Update, updates
 from learning.clients.round_trip import NoContactLeft
-from learning.config import LoraConfig, OptimizerConfig, Pretraining, ScheduleConfig, SplitConfig
 from learning.data import tokenizer
 from learning.data.embedded import digits, draw_client
 from learning.data.federation import mix_domains
@@ -37,6 +36,7 @@ from learning.requests import ring
 from learning.requests.facts import INJECTED
 from learning.requests.peers import outcome_of
 from learning.rng import stream
+from learning.settings import LoraConfig, OptimizerConfig, Pretraining, ScheduleConfig, SplitConfig
 from learning.training import operations
 from learning.training.nmoe import operations as nmoe_operations
 from learning.training.nmoe.answers import local_shares, pattern_row

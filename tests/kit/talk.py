@@ -81,9 +81,9 @@ def cut(made, start_s, end_s):
 def seen(made, time_s, rate_bps):
     """The same contact with other links: points (K, T) of both directions."""
     links, curve = made.links.devices, LinkCurve(np.array(time_s, float), np.array(rate_bps, float))
-    links = replace(links, uplink=beam(curve, links.uplink.radio))
-    if links.downlink is not None:
-        links = replace(links, downlink=beam(curve, links.downlink.radio))
+    links = replace(links, to_server=beam(curve, links.to_server.radio))
+    if links.to_client is not None:
+        links = replace(links, to_client=beam(curve, links.to_client.radio))
     return replace(made, links=network.ContactLinks(lambda: links, made.start_s, made.end_s))
 
 

@@ -28,7 +28,7 @@ def contacts(link, places=PLACES):
 def bits_of(contact):
     """All that is known of the links of a contact."""
     links = contact.links.devices
-    for beam in (links.uplink, links.downlink):
+    for beam in (links.to_server, links.to_client):
         if beam is not None:
             curve = beam.curve
             yield from (curve.time_s, curve.rate_bps, curve.capacity_bits)

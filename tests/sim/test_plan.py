@@ -179,7 +179,7 @@ def test_each_placed_device_has_its_own_gate_and_link_inside_and_below_its_clust
     satellite, uplink = view_of(scenario).satellites[0], ground_radios(scenario)[0][0].link
     for contact in [c for c in plan.contacts if c.cluster.name == "North"]:
         for k, mask in enumerate(masks):
-            curve = contact.links.devices.uplink.curve.device(k)
+            curve = contact.links.devices.to_server.curve.device(k)
             ends_s = curve.time_s[[0, -1]]
             if ends_s[1] <= ends_s[0]:
                 continue
@@ -250,7 +250,10 @@ def test_nobody_else_changes_the_luck_of_a_device_but_the_seed_does():
     for elements, serving in ((one, {}), (two + one, {"serving": "any"})):
         plan = make_plan(published(elements, orbit=serving, link={"environment": "urban"}))
         each = [c for c in plan.contacts if c.satellite == "ONE"]
-        both.append([(c.rise_s, c.links.devices.uplink.curve.capacity_bits.tolist()) for c in each])
+        curves = [contact.links.devices.to_server.curve for contact in each]
+        both.append(
+            [(c.rise_s, k.capacity_bits.tolist()) for c, k in zip(each, curves, strict=True)]
+        )
     assert both[0] == both[1] != []
 
 

@@ -148,5 +148,5 @@ def test_a_lone_contact_carries_only_while_it_is_served(begins_s, ends_s):
         told = talk([lone], [upload(9.0)])
         row = begins_s, ends_s, ends_s - begins_s
         assert told.rows("start_s", "end_s", "delivered_bytes") == [row] * 2
-        capacity_bits = network.PlannedSession(0, (lone,)).uplink.curve.capacity_bits
+        capacity_bits = network.PlannedSession(0, (lone,)).to_server.curve.capacity_bits
         assert capacity_bits.tolist() == [8.0 * (ends_s - begins_s)] * 2

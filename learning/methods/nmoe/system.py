@@ -13,7 +13,6 @@ from learning.architecture.kinds import KINDS, kind_of
 from learning.architecture.nmoe_costs import sizes_of
 from learning.clients.round_trip import RoundTrip
 from learning.clients.updates import arrival
-from learning.config import LearningConfig
 from learning.learner import UpdatesUsed
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
 from learning.methods.nmoe.options import NetworkedOptions
@@ -21,6 +20,7 @@ from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask, Meet, R
 from learning.requests.facts import Aggregated
 from learning.requests.payload import Payload
 from learning.requests.peers import All, Compute, Node
+from learning.settings import LearningConfig
 from learning.training.nmoe import operations as nmoe_operations
 from learning.values.handle import Handle
 

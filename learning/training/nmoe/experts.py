@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional
 
-from learning.config import ModelConfig
 from learning.models.interface import expert_of
 from learning.models.nmoe import PersonalExpert
 from learning.models.stacked import Tensors
+from learning.settings import ModelConfig
 from learning.training.nmoe.extractor import EXTRACTOR, extractor_in, pretext
 from learning.training.sgd import Descent, draw_of, each, train
 from learning.training.task import Samples, Task, in_batches, pool

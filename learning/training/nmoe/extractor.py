@@ -13,11 +13,11 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from learning.architecture.shapes import VIEWS
-from learning.config import ModelConfig, OptimizerConfig
 from learning.data.samples import InputSpec
 from learning.models.build import initialise
 from learning.models.nmoe import Pretext
 from learning.rng import stream
+from learning.settings import ModelConfig, OptimizerConfig
 from learning.training.sgd import Batch, Descent, Draw, Loss, draw_of, each, rows_of_round, train
 from learning.training.task import Task, in_batches
 from learning.values.operation import operation

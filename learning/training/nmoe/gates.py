@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional
 
-from learning.config import ModelConfig, OptimizerConfig
 from learning.models.moe import Gate, Residency, Routing
 from learning.models.nmoe import answer, losses, mixed
 from learning.models.stacked import Tensors
 from learning.requests.peers import Node
 from learning.rng import stream
+from learning.settings import ModelConfig, OptimizerConfig
 from learning.training.local import barred
 from learning.training.nmoe.experts import drawn_experts, features_of, first_client, outputs_of
 from learning.training.nmoe.extractor import extractor_in
