@@ -23,7 +23,7 @@ import orbit
 from learning.files import at_once, read_regular, source_fingerprints
 from learning.learner import Learner
 from learning.provenance import processor, why_not_cacheable
-from learning.values.lazy import NUMBER, TENSORS
+from learning.values.reuse import NUMBER, TENSORS
 from sim.errors import InputError
 from sim.files import write_text
 from sim.plan.windows import WindowQuery, Windows, find_windows

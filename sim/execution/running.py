@@ -15,7 +15,7 @@ from learning.files import sync_folder
 from learning.hardware import is_out_of_memory
 from learning.invariants import Violation
 from learning.learner import Learner
-from learning.values.lazy import Handle
+from learning.values.handle import Handle
 from learning.values.store import as_file
 from scenarios import Scenario
 from sim.engine import memory
