@@ -18,8 +18,9 @@ from scenarios.section import utc_instant
 from sim.devices.satellites import flying_of, satellites_of
 from sim.errors import InputError, as_input
 from sim.formatting import table
-from sim.plan.isl import find_isls, isl_pairs
-from sim.plan.plan import view_of
+from sim.plan.isl_pairs import isl_pairs
+from sim.plan.isl_windows import find_isls
+from sim.plan.service import served_passes
 from sim.trace import arrow as plain
 from sim.trace.arrow import FORMULA, array
 
@@ -150,16 +151,18 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 def of_scenario(scenario: Scenario) -> Found:
     """Contacts of a scenario's satellites with its clusters, and how often each is served."""
-    view = view_of(scenario)
+    served = served_passes(scenario)
     return Found(
-        view.servers,
-        view.clients,
-        view.start,
-        view.span_s,
-        view.windows,
-        _warnings(view.doubts),
-        _revolutions_per_day(view.satellites),
-        np.array([view.sessions[mine].max(initial=-1) + 1 for mine in view.of_sites]),
+        served.servers,
+        served.clients,
+        served.start,
+        served.span_s,
+        served.windows,
+        _warnings(served.doubts),
+        _revolutions_per_day(served.satellites),
+        np.array(
+            [served.sessions[windows].max(initial=-1) + 1 for windows in served.windows_of_clients]
+        ),
     )
 
 

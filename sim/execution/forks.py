@@ -24,7 +24,7 @@ from sim.execution.folder import as_written, check_place
 from sim.execution.identity import BuildSequence
 from sim.execution.result import Result
 from sim.execution.running import run_builds
-from sim.plan.plan import spliced
+from sim.plan.splicing import spliced
 from sim.plan.windows import Find
 
 
