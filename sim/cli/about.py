@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sim.cli.options import Json, print_json
+from sim.cli.options import Json
+from sim.cli.output import print_json
 
 UNWELL = 1
 """Exit status of `doctor` and `check-method` where something is wrong."""

@@ -16,7 +16,7 @@ from sim.report.page import Page
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.answers import answers, best_target, leading, questions, runs_of
 from sim.sweep.differences import Row
-from sim.sweep.folder import why_none
+from sim.sweep.figures import why_none
 from sim.sweep.points import labelled
 from sim.sweep.text import but_the_seed, sha256_text
 

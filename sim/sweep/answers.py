@@ -18,7 +18,8 @@ from sim.execution.result import Result, load
 from sim.formatting import as_yaml, count, data_size, seconds, some
 from sim.sweep.by_key import by_key
 from sim.sweep.differences import Question, Row, Runs, reasons
-from sim.sweep.folder import Sweep, read_sweep, why_none
+from sim.sweep.figures import why_none
+from sim.sweep.folder import Sweep, read_sweep
 from sim.sweep.points import labelled
 from sim.sweep.text import combinations_in
 
