@@ -66,7 +66,9 @@ def fork_command(
     """Go on with a run from some time on with keys of its scenario changed."""
     import scenarios
     from sim.execution.folder import as_written
-    from sim.execution.forks import Parent, changed, fork
+    from sim.execution.fork_changes import changed
+    from sim.execution.fork_parent import Parent
+    from sim.execution.forks import fork
     from sim.files import free_folder
     from sim.formatting import parse_seconds
 
@@ -125,8 +127,8 @@ class Execution:
 
     def _result(self, observers: Sequence[Observer], earlier: Mapping[str, Any]) -> Result:
         """Return the result; a failure that the ``earlier`` manifest has as well is final."""
-        from sim.execution.folder import FAILED
         from sim.execution.interrupt import stop_on_interrupt
+        from sim.execution.status import FAILED
 
         try:
             with stop_on_interrupt(self.max_wall_s) as stop:

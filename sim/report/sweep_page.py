@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sim.analysis.comparison import Figure, group_runs
-from sim.execution.folder import COMPLETE
+from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml
 from sim.plots.sweep import figure_of, heat_map, in_words, lines
 from sim.report.comparison_page import compared

@@ -9,8 +9,9 @@ import yaml
 
 from sim.analysis.targets import TARGETS, given, named
 from sim.errors import InputError
-from sim.execution.folder import COMPLETE, FAILED, REFUSED, read_manifest
+from sim.execution.folder import read_manifest
 from sim.execution.result import Result, load
+from sim.execution.status import COMPLETE, FAILED, REFUSED
 from sim.files import packaged
 from sim.sweep.point import Outcome
 from sim.trace.schema import FLOAT, INT, TYPES

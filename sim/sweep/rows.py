@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from sim.analysis.targets import TARGETS
-from sim.execution.folder import INTERRUPTED, POINTS
+from sim.execution.folder import POINTS
+from sim.execution.status import INTERRUPTED
 from sim.sweep.figures import DECIDED, FOLLOWING, MACHINE_COLUMNS, TO_TARGETS, columns_to
 from sim.sweep.point import Outcome, Point
 from sim.trace.arrow import Vocabulary, array, coded_text

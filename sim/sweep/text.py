@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from sim.analysis.comparison import OverSeeds, bounds_of, over_seeds
 from sim.analysis.text import MEAN, mean_text, spread
-from sim.execution.folder import COMPLETE
+from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml, data_size, last_parts, seconds, table
 from sim.sweep.figures import targets_of
 from sim.sweep.points import labelled
