@@ -13,7 +13,8 @@ from sim.devices.sites import device_sites, distance_km, ground_sites
 from sim.engine.setup import build, learner_of
 from sim.engine.simulation import Simulation
 from sim.errors import InputError, SimulationError
-from sim.execution.identity import BuildSequence, portable
+from sim.execution.build_sequence import BuildSequence
+from sim.execution.identity import portable
 from sim.execution.running import Run
 from sim.links import link_table, pass_geometry
 from sim.links.beam import Beam, DeviceLinks, Radio, SessionBeam, along
