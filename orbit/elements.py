@@ -57,7 +57,9 @@ class Elements:
             known = " or ".join(map(repr, get_args(Propagation)))
             raise ValueError(f"propagation {self.propagation!r} is unknown; write {known}")
         if self.propagation == "secular_j2" and drag:
-            raise ValueError(f"bstar {self.bstar}: propagation 'secular_j2' has no drag; leave it out")
+            raise ValueError(
+                f"bstar {self.bstar}: propagation 'secular_j2' has no drag; leave it out"
+            )
 
     def satellite(self, name: str, epoch: datetime, plane: str = "") -> Satellite:
         """Return a satellite with these elements at `epoch`; its catalogue number is 0.
