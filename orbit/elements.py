@@ -179,7 +179,8 @@ def _kozai_mean_motion(axis: float, eccentricity: float, inclination: float) -> 
     """
     from sgp4.api import WGS72, Satrec
 
-    model, motion = Satrec(), 0.06
+    model = Satrec()
+    motion = 0.06
     for _ in range(8):
         model.sgp4init(WGS72, "i", 0, 0, 0, 0, 0, eccentricity, 0, inclination, 0, motion, 0)
         motion *= (model.a / axis) ** 1.5

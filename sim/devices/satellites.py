@@ -120,7 +120,8 @@ def chosen(found: Sequence[S], scenario: Scenario) -> list[S]:
 
     Of clients of a satellite that one is not among them.
     """
-    source, roles = scenario.orbit, scenario.roles
+    source = scenario.orbit
+    roles = scenario.roles
     assert source.source != "slots"  # callers ask for satellites of a real orbit only
     wanted = roles.server_satellite or getattr(source, "satellite", None)
     key = "roles.server" if roles.server_satellite else "orbit.satellite"
@@ -163,7 +164,8 @@ def _meant(found: Sequence[S], wanted: str, key: str) -> S:
 
 def _distance(wanted: str, satellite: S) -> tuple[bool, float]:
     """Return what is least for the name that ``wanted`` probably means."""
-    wanted, name = wanted.casefold(), satellite.name.casefold()
+    wanted = wanted.casefold()
+    name = satellite.name.casefold()
     return wanted not in name, -SequenceMatcher(None, wanted, name).ratio()
 
 
