@@ -1,7 +1,7 @@
 """Inner names of ``sim`` that tests use: plan, links, transfers, faults, clock."""
 
 from sim.cli import contact_listing
-from sim.clock import Clock
+from sim.clock import Clock, Moment
 from sim.devices import energy
 from sim.devices.battery import Battery, Power
 from sim.devices.compute import Compute, compute_of
