@@ -8,9 +8,9 @@ from .experts import Alignment as Alignment
 from .experts import alignments as alignments
 from .experts import by_cluster as by_cluster
 from .experts import density_ratio as density_ratio
-from .experts import gating_pattern as gating_pattern
-from .experts import inference_figures as inference_figures
 from .experts import own_mass as own_mass
+from .nmoe_figures import gating_pattern as gating_pattern
+from .nmoe_figures import inference_figures as inference_figures
 from .summary import summarise as summarise
 from .targets import TARGETS as TARGETS
 from .text import alignment_lines as alignment_lines

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-from sim.analysis.comparison import over_seeds
+from sim.analysis.over_seeds import over_seeds
 from sim.analysis.verdict import CLOSE, Figures, Ranking, Verdict, in_order
 from sim.analysis.verdict_text import ranking_json
 from sim.execution.result import Result, load
