@@ -6,20 +6,22 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import to_rgb
 
-METHODS = {
-    "#0072b2": ("synchronous", "fedprox", "fedprox-sat"),
-    "#d55e00": ("emsfl", "fedopt", "fedsat"),
-    "#009e73": ("emsfl-enhanced", "scaffold", "fedspace"),
-    "#c46f9f": ("fedavg", "fedavg-sat"),
-    "#b57d00": ("fedbuff", "fedisl"),
-    "#3493c8": ("fedasync", "fedleo", "aligned"),
-    "#8c6bb1": ("local", "autoflsat", "nmoe"),
-    "#808080": ("centralised",),
-}
-"""The methods that each colour stands for on every page: those that are compared with each other
-have different ones. Colour-blind eyes tell them apart; on white and on dark paper the contrast is
-at least 3.4 to 1. Clusters and other things have them by order."""
-COLOURS = tuple(METHODS)
+from sim.analysis.methods import known_method
+
+COLOURS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#c46f9f",
+    "#b57d00",
+    "#3493c8",
+    "#8c6bb1",
+    "#808080",
+)
+"""Colours of clusters and other things by order, and of methods that name none of them.
+
+Colour-blind eyes tell them apart; on white and on dark paper the contrast is at least 3.4 to 1.
+"""
 DASHES = ("-", "--", ":", "-.")
 """For lines of one colour, or that may lie on each other."""
 
@@ -29,10 +31,11 @@ def colour(number: int) -> str:
     return COLOURS[number % len(COLOURS)]
 
 
-def of_method(method: str) -> str:
-    """Return the colour of a method; a custom one has it by its name."""
-    own = (shown_in for shown_in, methods in METHODS.items() if method in methods)
-    return next(own, colour(sum(method.encode())))
+def of_method(name: str) -> str:
+    """Return the colour of a method: the one that its class says, else one by its name."""
+    method = known_method(name)
+    own = "" if method is None else str(vars(method).get("colour", ""))
+    return own or colour(sum(name.encode()))
 
 
 def of_methods(methods: Sequence[str | None]) -> list[dict[str, Any]]:
