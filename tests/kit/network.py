@@ -25,6 +25,7 @@ from sim.network.chains import ServiceLink
 from sim.network.event_rows import Rows
 from sim.network.ledger import CutTransfers, Ledger, PayloadList
 from sim.network.link_faults import LinkFaults, sent_again, sent_to_all
+from sim.network.routing import ContactGraph, Hop
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Training
 from sim.network.synchronisation import Synchronisation
