@@ -60,7 +60,7 @@ class Payloads:
         if self._open or not everywhere(whole):
             parts = set(np.unique(rows.leg[~whole]).tolist())
             for number, leg in enumerate(rows.legs):
-                key = leg.cluster, leg.direction, leg.payload
+                key = leg.cluster, leg.way, leg.payload
                 if number in parts or key in self._open:
                     self._part(key, rows, slice(*rows.first[number : number + 2].tolist()))
         for direction in dict.fromkeys(rows.directions):

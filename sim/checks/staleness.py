@@ -14,6 +14,7 @@ from sim.checks.conservation import worst
 from sim.errors import violated
 from sim.links.sharing import everywhere
 from sim.network.leg_log import MovedRows
+from sim.trace.directions import Way
 
 STALENESS_COUNTED = "staleness counted from the version downloaded"
 
@@ -109,7 +110,7 @@ class Versions:
                 through = rows.delivered[mine]
                 device, version = device[through], version[through]
             held = self._held[leg.cluster]
-            if leg.direction == "downlink":
+            if leg.way is Way.TO_CLIENT:
                 held.take(device, version, alike[number])
                 continue
             unknown = held.lacks(device, version, alike[number])

@@ -16,6 +16,7 @@ from sim.links.sharing import everywhere
 from sim.network.leg_log import Dropped, MovedRows, TrainedRows
 from sim.plan.contacts import LAST_BITS_S, PlannedContact
 from sim.plan.plan import Plan
+from sim.trace.directions import Way
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Times:
         """Look at what was moved: a neglected downlink takes no time, all else some."""
         fine = rows.end_s > rows.start_s
         if not everywhere(fine):
-            at_once = [leg.direction == "downlink" and leg.at_once for leg in rows.legs]
+            at_once = [leg.way is Way.TO_CLIENT and leg.at_once for leg in rows.legs]
             fine |= rows.of_leg(at_once) & (rows.end_s == rows.start_s)
             if not everywhere(fine):
                 raise violated(DURATIONS, f"{rows.named(worst(~fine))} has no duration")

@@ -39,14 +39,14 @@ from sim.network.steps import (
     Training,
     Transfer,
     check_names,
-    direction_of,
     everybody,
     parts,
     sending_s,
+    way_of,
 )
 from sim.network.synchronisation import Synchronisation
 from sim.plan.contacts import PlannedSession
-from sim.trace.directions import way_of_leg
+from sim.trace.directions import Way
 
 Reply = Work | Receipt
 
@@ -55,7 +55,7 @@ class ServiceLink:
     """One cluster's link to the satellites, with a ledger of what is partly through.
 
     A chain goes over all contacts of a session as over one link. A partial transfer is remembered
-    by direction and payload name; one of another version is forgotten. Rows are written when a
+    by way and payload name; one of another version is forgotten. Rows are written when a
     chain settles, never ahead, since the run may end first. ``closing`` says whom a chain with
     uploads waits for, ``faults`` what goes wrong (None: nothing).
     """
@@ -240,26 +240,25 @@ class ServiceLink:
         earlier: Sequence[Leg],
     ) -> Transfer:
         k = len(ready)
-        direction, name = direction_of(step), step.payload.name
+        way, name = way_of(step), step.payload.name
         size = np.full(k, step.payload.bytes, float)
         version = np.full(k, step.payload.version, np.int64)
         who = np.isfinite(ready) & everybody(step.who, k)
         presence = self._devices.presence
         if presence is not None:
             asked, who = who, who & presence.present(ready)
-        forgotten = self.ledger.offer(direction, name, version, size, who)
-        way = way_of_leg(direction)
+        forgotten = self.ledger.offer(way, name, version, size, who)
         self.payloads.add(self._rows.topology.direction(way), way, step.payload, who)
-        before = self.ledger.through(direction, name)
+        before = self.ledger.through(way, name)
         if not everywhere(who):
             before = np.where(who, before, 0.0)
         never = self._never
         leg = Transfer(
-            direction, name, who, version, size, before, step.carry, ready, never, never, never
+            way, name, who, version, size, before, step.carry, ready, never, never, never
         )
         leg.personal = isinstance(step, Download) and step.personal
         leg.fate = self.ledger.fate(step.carry)
-        usable = session if direction == "uplink" else self._synchronised(session, ready[who])
+        usable = session if way is Way.TO_SERVER else self._synchronised(session, ready[who])
         if self.faults is not None and usable is not None:
             self.faults.draw_faults(leg, usable.beam(way), self._clock.now)
         if usable is not None:
@@ -267,7 +266,7 @@ class ServiceLink:
                 other
                 for _, legs in self._going_on
                 for other in legs
-                if isinstance(other, Transfer) and other.direction == direction
+                if isinstance(other, Transfer) and other.way is way
             ]
             schedule(leg, usable, earlier, others)
         else:
@@ -367,7 +366,7 @@ class ServiceLink:
         # What the end of the run interrupts has not been cut off by a pass: it stays open.
         fate = "" if run_over else leg.fate
         given_up = self.ledger.settle(
-            leg.direction, leg.name, leg.who, done, moved, leg.carry, fate, refused
+            leg.way, leg.name, leg.who, done, moved, leg.carry, fate, refused
         )
         if leg.session is not None:
             self._write(leg.session, leg, done, moved, stop_s, fate, refused, now_s)
@@ -376,7 +375,7 @@ class ServiceLink:
             shared = {"cluster": self._devices.cluster.name, "contact_id": number}
             self._rows.faults_of(leg, moved, now_s, **shared)
         mine = leg.who if leg.away is None else leg.who | leg.away
-        kept = np.where(mine, self.ledger.through(leg.direction, leg.name), 0.0)
+        kept = np.where(mine, self.ledger.through(leg.way, leg.name), 0.0)
         kept = np.where(done, leg.size, kept)
         reason = ""
         if refused is not None or not all_there:
@@ -407,9 +406,9 @@ class ServiceLink:
         now_s: float,
     ) -> None:
         """Log what moved of a leg in each contact of the session in which anything did."""
-        left, uplink = moved, leg.direction == "uplink"
+        left, to_server = moved, leg.way is Way.TO_SERVER
         pieces = list(parts(session, leg, stop_s))
-        if uplink:
+        if to_server:
             seconds = sending_s(leg, pieces)
             self.sent_s = self.sent_s + seconds
             if self._devices.battery is not None:
@@ -427,8 +426,8 @@ class ServiceLink:
             there_s = np.where(there, leg.end_s, part.end_s)
             cluster = self._devices.cluster
             self._rows.transfer(leg, ended, here, part, there_s, lost, cluster, now_s, refused)
-            if uplink and ended.any():
+            if to_server and ended.any():
                 self._synchronisation.received(part.contact.satellite, float(there_s[ended].max()))
-        if uplink and done.any():
+        if to_server and done.any():
             # What is made of the uploads is made now, when the chain has ended for all devices.
             self._synchronisation.received(session.at(now_s).satellite, self._clock.now)

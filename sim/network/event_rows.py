@@ -113,7 +113,7 @@ class Rows:
             Moved(
                 cluster.name,
                 contact_id,
-                direction=leg.direction,
+                way=leg.way,
                 payload=leg.name,
                 who=moves,
                 version=leg.version,

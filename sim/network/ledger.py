@@ -11,7 +11,7 @@ import numpy as np
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.payload import Payload, TensorSize
 from sim.links.sharing import everywhere
-from sim.trace.directions import DIRECTIONS, Topology, Way, way_of_leg
+from sim.trace.directions import DIRECTIONS, Topology, Way
 
 CutTransfers = Literal["resume", "restart", "drop"]
 Fate = Literal["", "given up", "begins anew"]
@@ -33,7 +33,7 @@ class Account:
 
 @dataclass
 class _Entry:
-    """One payload name in one direction, for each device (K,); what is not ``open`` has 0 bytes
+    """One payload name that goes one way, for each device (K,); what is not ``open`` has 0 bytes
     through. Arrays are replaced, never changed. ``any_open`` says whether it is of anybody."""
 
     open: Mask
@@ -45,36 +45,35 @@ class _Entry:
 
 @dataclass
 class Ledger:
-    """Open payloads of K devices by direction and name, and the accounts of all of them.
+    """Open payloads of K devices by way and name, and the accounts of all of them.
 
     A payload is offered when a device first sends it (or asks for it) in a version; it is then
     open until it is delivered or dropped. ``cut_transfers`` says what becomes of one that a pass
-    cuts off: it goes on where it was, begins again, or is given up. What is offered and settled has
-    the direction of a leg, whose uplink goes to the server; of the ``topology`` is what
-    :meth:`accounts_in` and :meth:`open_bytes` call a direction, as the transfers table does.
+    cuts off: it goes on where it was, begins again, or is given up. Payloads are booked by their
+    way; the ``topology`` says in which direction of the transfers table that is.
     """
 
     devices: int
     cut_transfers: CutTransfers = "resume"
     topology: Topology = Topology.GROUND_CLIENTS
     accounts: dict[Way, Account] = field(default_factory=lambda: {way: Account() for way in Way})
-    _entries: dict[tuple[str, str], _Entry] = field(default_factory=dict)
+    _entries: dict[tuple[Way, str], _Entry] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._nobody: Mask = np.zeros(self.devices, bool)
         self._nobody.setflags(write=False)
 
-    def offer(self, direction: str, name: str, version: Ints, size: Floats, who: Mask) -> Mask:
+    def offer(self, way: Way, name: str, version: Ints, size: Floats, who: Mask) -> Mask:
         """Open the payload for devices in ``who``; return those (K,) that forget part of another.
 
         A payload of another version or size that is still open is stale, and dropped.
         """
-        entry = self._entries.get((direction, name))
+        entry = self._entries.get((way, name))
         if entry is None:
             none = np.zeros(self.devices)
             entry = _Entry(none.astype(bool), none.astype(np.int64), none, none.copy())
-            self._entries[direction, name] = entry
-        account, new, forgotten = self.accounts[way_of_leg(direction)], who, self._nobody
+            self._entries[way, name] = entry
+        account, new, forgotten = self.accounts[way], who, self._nobody
         if entry.any_open:
             stale = who & entry.open & ((entry.version != version) | (entry.size != size))
             account.dropped += float(entry.size[stale].sum())
@@ -91,13 +90,13 @@ class Ledger:
         account.offered += _sum_of(size, new)
         return forgotten
 
-    def through(self, direction: str, name: str) -> Floats:
+    def through(self, way: Way, name: str) -> Floats:
         """Bytes (K,) that are through of what is open; 0 where nothing is."""
-        return self._entries[direction, name].through
+        return self._entries[way, name].through
 
     def settle(
         self,
-        direction: str,
+        way: Way,
         name: str,
         who: Mask,
         done: Mask,
@@ -114,7 +113,7 @@ class Ledger:
         cut off. What is not to be carried over meets it in any case. What is ``refused`` (K,) was
         sent as a whole, and is given up.
         """
-        entry, account = self._entries[direction, name], self.accounts[way_of_leg(direction)]
+        entry, account = self._entries[way, name], self.accounts[way]
         account.sent += _sum_of(moved, who)
         account.delivered += _sum_of(entry.size, done)
         through = entry.through + moved
@@ -149,8 +148,8 @@ class Ledger:
         """Sizes of the payloads that are open, and what of them is through, all together."""
         entries = [
             entry
-            for (leg_direction, _), entry in self._entries.items()
-            if self.topology.direction(way_of_leg(leg_direction)) == direction
+            for (way, _), entry in self._entries.items()
+            if self.topology.direction(way) == direction
         ]
         whole = sum(float(entry.size[entry.open].sum()) for entry in entries)
         part = sum(float(entry.through[entry.open].sum()) for entry in entries)

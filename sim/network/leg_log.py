@@ -19,7 +19,7 @@ from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.facts import Cause
 from sim.links.sharing import everywhere
 from sim.trace.arrow import NOTHING, Coded
-from sim.trace.directions import Topology, Way, way_of_leg
+from sim.trace.directions import Topology, Way
 from sim.trace.recorder import Trace
 
 OUTCOMES = ("delivered", "carried", "dropped")
@@ -36,14 +36,13 @@ ROWS = 1 << 16
 class Moved(NamedTuple):
     """What the devices in ``who`` (K,) moved of a payload in a contact, until it was there.
 
-    ``direction`` is that of the leg, whose uplink goes to the server. ``outcome`` is that of each,
-    or of all. The record was written at ``now_s``. A neglected link takes no time: all of it is
-    there ``at_once``.
+    ``outcome`` is that of each, or of all. The record was written at ``now_s``. A neglected link
+    takes no time: all of it is there ``at_once``.
     """
 
     cluster: str
     contact_id: int
-    direction: str
+    way: Way
     payload: str
     who: Mask
     version: Ints
@@ -127,7 +126,7 @@ class MovedRows:
             end_s=_joined(record.end_s for record in legs)[some],
             outcome=outcome,
             first=np.searchsorted(leg, np.arange(len(legs) + 1)),
-            directions=[topology.direction(way_of_leg(record.direction)) for record in legs],
+            directions=[topology.direction(record.way) for record in legs],
         )
 
     def of_leg(self, values: Sequence[Any]) -> np.ndarray:
@@ -290,7 +289,7 @@ class LegLog:
             "contact_id": rows.of_leg([leg.contact_id for leg in rows.legs]),
             "version": rows.version,
         }
-        payload, ways = rows.text("payload"), [way_of_leg(leg.direction) for leg in rows.legs]
+        payload, ways = rows.text("payload"), [leg.way for leg in rows.legs]
         add = self._trace.add_block
         add(
             "transfers",

@@ -9,6 +9,7 @@ from learning.requests.cluster import Cluster, Floats, Ints
 from sim.devices.faults import Faults
 from sim.links.beam import SessionBeam
 from sim.network.steps import Transfer
+from sim.trace.directions import Way
 
 
 class LinkFaults:
@@ -55,7 +56,7 @@ class LinkFaults:
             resent = sent_to_all if together else sent_again
             leg.resent = resent(draws, np.where(leg.who, leg.packets, 0), loss)
             leg.air_share = leg.packets / np.maximum(leg.packets + leg.resent, 1)
-        if held.uploads is not None and leg.direction == "uplink":
+        if held.uploads is not None and leg.way is Way.TO_SERVER:
             said = held.uploads
             draws = stream(held.seed, "uploads", self._cluster.name, number)
             # A row for each device, so that the draws of those before a new one stay.

@@ -11,7 +11,6 @@ from sim.errors import DURATIONS, violated
 from sim.links.sharing import everywhere
 from sim.network.steps import Leg, Step, Training, Transfer, everybody
 from sim.plan.contacts import PlannedSession
-from sim.trace.directions import way_of_leg
 
 
 def schedule(
@@ -22,11 +21,11 @@ def schedule(
 ) -> None:
     """Plan a leg over what can be used of a session, behind the earlier legs of its chain.
 
-    It also keeps behind ``others``, the transfers of other chains in its direction: its device's
+    It also keeps behind ``others``, the transfers of other chains that go its way: its device's
     own, and as many as the beam has no sub-channels for beside it.
     """
     leg.session = session
-    leg.beam = session.beam(way_of_leg(leg.direction))
+    leg.beam = session.beam(leg.way)
     leg.los_s = np.full(len(leg.who), session.end_s)
     in_time = leg.who & (leg.arrival_s <= session.end_s)
     arrival_s = session.in_service_s(leg.arrival_s)
@@ -46,7 +45,7 @@ def schedule(
         leg.end_s = given.end_s + session.delay_s(given.end_s)
     else:
         if np.isnan(given.begin_s).any() or np.isnan(given.end_s).any():
-            raise violated(DURATIONS, f"{leg.direction} of {leg.name} has no time at all (nan)")
+            raise violated(DURATIONS, f"{leg.name} to the {leg.way} has no time at all (nan)")
         delay_s = session.delay_s(np.where(there, given.end_s, session.start_s))
         leg.end_s = np.where(there, given.end_s + delay_s, np.inf)
     leg.los_s = np.minimum(leg.los_s, leg.beam.curve.time_s[:, -1])
@@ -64,7 +63,7 @@ def _beam_free_s(leg: Transfer, earlier: Sequence[Leg]) -> float:
         return -np.inf
     free_s = -np.inf
     for other in earlier:
-        if isinstance(other, Transfer) and other.direction == leg.direction and other.who.any():
+        if isinstance(other, Transfer) and other.way is leg.way and other.who.any():
             free_s = max(free_s, float(_stops_s(other)[other.who].max()))
     return free_s
 

@@ -14,13 +14,13 @@ from sim.links.beam import SessionBeam
 from sim.links.sharing import Carried, everywhere
 from sim.network.ledger import Fate
 from sim.plan.contacts import PlannedContact, PlannedSession
-from sim.trace.directions import way_of_leg
+from sim.trace.directions import Way
 
 
 def sending_s(leg: Transfer, parts: Iterable[Part]) -> Floats:
-    """Seconds (K,) in which the devices of an uplink send, over its parts."""
+    """Seconds (K,) in which devices send to their server, over the parts of a leg."""
     seconds: Floats = np.zeros(len(leg.who))
-    if leg.direction == "uplink":
+    if leg.way is Way.TO_SERVER:
         for part in parts:
             lasts_s = part.end_s - np.minimum(part.begin_s, part.end_s)
             sends = leg.who if part.bytes is None else leg.who & (part.bytes > 0)
@@ -94,8 +94,8 @@ class Transfer:
     begins at ``begin_s``; the last bit is sent at ``sent_s`` and there at ``end_s``. These are inf
     for a device that never begins, or does not get through by ``los_s``.
     ``everyone`` says that all devices take part, so that nobody is to be left out of an array.
-    ``session`` is what can be used of the session (None: nothing), ``beam`` its link in this
-    direction (None: takes no time) and ``curve`` what each device is given of it. What is
+    ``session`` is what can be used of the session (None: nothing), ``beam`` its link this way
+    (None: takes no time) and ``curve`` what each device is given of it. What is
     ``personal`` is not broadcast.
 
     Of what is sent, ``air_share`` (K,) is not packets sent again (None: all of it): of so many
@@ -104,7 +104,7 @@ class Transfer:
     and ``away`` (K,) who would have taken part, but is not there.
     """
 
-    direction: str
+    way: Way
     name: str
     who: Mask
     version: Ints
@@ -212,20 +212,20 @@ def everybody(who: Mask | None, k: int) -> Mask:
     return np.ones(k, bool) if who is None else np.asarray(who, bool)
 
 
-def direction_of(step: Upload | Download) -> str:
-    """Return the direction of a leg: ``uplink`` to the server, ``downlink`` to the clients."""
-    return "uplink" if isinstance(step, Upload) else "downlink"
+def way_of(step: Upload | Download) -> Way:
+    """Return which way a step sends its payload."""
+    return Way.TO_SERVER if isinstance(step, Upload) else Way.TO_CLIENT
 
 
 def check_names(steps: Sequence[Step]) -> None:
     """Refuse a chain that sends one payload twice: the ledger knows payloads by their names."""
-    sent = [(direction_of(s), s.payload.name) for s in steps if not isinstance(s, Train)]
-    for direction, name in sent:
-        if sent.count((direction, name)) > 1:
+    sent = [(way_of(s), s.payload.name) for s in steps if not isinstance(s, Train)]
+    for way, name in sent:
+        if sent.count((way, name)) > 1:
             raise SimulationError(
                 f"a chain has two transfers of payload {name!r} to the "
-                f"{way_of_leg(direction)}; give them two names, or ask for the second one in a "
-                "request of its own"
+                f"{way}; give them two names, or ask for the second one in a request of its "
+                "own"
             )
 
 

@@ -120,11 +120,11 @@ def legs(change, kind=records.Moved, **which):
     return add
 
 
-def lasting(factor, direction):
+def lasting(factor, receiver):
     def quick(leg):
         return {"end_s": leg.start_s + factor * (leg.end_s - leg.start_s)}
 
-    return legs(quick, direction=direction)
+    return legs(quick, way=receiver)
 
 
 @swap(Clock, "at")
@@ -133,10 +133,10 @@ def late_clock(honest, self, time_s):
 
 
 @swap(Ledger, "through")
-def forgetful(honest, self, direction, name):
+def forgetful(honest, self, way, name):
     """What a pass cut off is sent again: the ledger's own books agree."""
-    self._entries[direction, name].through *= 0.0
-    return honest(self, direction, name)
+    self._entries[way, name].through *= 0.0
+    return honest(self, way, name)
 
 
 @swap(Ledger, "settle")
@@ -215,24 +215,25 @@ TAMPERED = [
          f"a aggregate of .* is dated {t} s in events")
         for t in (-1.0, 1e6, math.nan)
     ),
-    (legs(lambda leg: {"end_s": leg.end_s + 0.5}, direction="uplink"), FLOWN, CLOCK, "uplink of e"),
-    (legs(lambda leg: {"bytes": leg.bytes / 2}, direction="downlink"), OFTEN,
+    (legs(lambda leg: {"end_s": leg.end_s + 0.5}, way="server"), FLOWN, CLOCK, "uplink of e"),
+    (legs(lambda leg: {"bytes": leg.bytes / 2}, way="client"), OFTEN,
      BYTES, "downlink of .*and is delivered"),
     (forgetful, merged(FLOWN, {"stop": {"days": 3}, "link": fixed(uplink=5e-6)}), BYTES, ""),
     (swap(Ledger, "accounts_in")(lambda honest, self, there: honest(self, ELSEWHERE[there])), OFTEN,
      BYTES, "uplink sent .* but the rows have .*downlink sent"),
     (cooked, OFTEN, BYTES, "the bytes of the run do not add up: uplink.*but the rows have"),
-    (legs(lambda leg: {"start_s": leg.start_s - 100.0}, direction="uplink"), FLOWN, INSIDE,
+    (legs(lambda leg: {"start_s": leg.start_s - 100.0}, way="server"), FLOWN, INSIDE,
      "uplink of experts:0.* by device 0 of .*, contact 0 is "),
-    (legs(lambda leg: {"cluster": "A"}, direction="uplink", cluster="B"), OFTEN, INSIDE, "of B"),
+    (legs(lambda leg: {"cluster": "A"}, way="server", cluster="B"), OFTEN, INSIDE, "of B"),
     (blind(0.0), low_flight(devices=3, radius_km=400), GATE, " deg too low at "),
     # Where it is one device's own, only that one is too low: the contact is as long as before.
     (blind(None), low_flight(places=[HERE, {**HERE, "min_elevation_deg": 35.0}]), GATE,
      " deg too low at .* of device 1 of North"),
     (legs(lambda leg: {"end_s": 0.0 * leg.end_s}, records.Trained), OFTEN, LASTS, "training of"),
     *(
-        (lasting(factor, way), FLOWN, LASTS, f"{way} of")
-        for way in ("uplink", "downlink") for factor in (0.0, -1.0, math.nan)
+        (lasting(factor, receiver), FLOWN, LASTS, f"{direction} of")
+        for receiver, direction in (("server", "uplink"), ("client", "downlink"))
+        for factor in (0.0, -1.0, math.nan)
     ),
     (short, OFTEN, LASTS, "contact 3 is served"),
     (one_changes(aggregation, "aggregate", "gate."), SLOTS, FROZEN, "update of 'B'.*'gate.0.w"),
