@@ -20,7 +20,7 @@ from sim.formatting import Bar
 
 if TYPE_CHECKING:
     from scenarios import Scenario
-    from sim.engine.evaluation import Observer
+    from sim.engine.observer import Observer
     from sim.execution.result import Result
     from sim.sweep.running import Sweeping
 

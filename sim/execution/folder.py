@@ -18,8 +18,9 @@ from sim import files
 from sim.errors import InputError, SimulationError
 from sim.execution.checkpoint import CHECKPOINT
 from sim.files import check_not_a_pipe, check_out, check_within, naming, write_text, written
+from sim.trace.parquet import LARGE, described, write_table
 from sim.trace.schema import APPENDED, COLUMNS, OPTIONAL
-from sim.trace.tables import LARGE, Tables, described, write_table
+from sim.trace.tables import Tables
 
 RUN_LOG, MANIFEST = "run.log", "manifest.json"
 SWEEP, POINTS = "sweep.json", "points"

@@ -13,8 +13,8 @@ from typing import Any
 import scenarios
 from scenarios.parsing import apply_overrides
 from sim.devices.faults import FaultsUntilFork
-from sim.engine.evaluation import Observer
 from sim.engine.journal import Journal
+from sim.engine.observer import Observer
 from sim.engine.setup import Build, build
 from sim.errors import InputError, as_input
 from sim.execution import folder as run_folder

@@ -20,8 +20,9 @@ from sim.analysis.summary import summarise
 from sim.analysis.targets import Evaluation, evaluations
 from sim.analysis.text import summary_rows
 from sim.execution.folder import COMPLETE, read_manifest, read_tables
+from sim.trace.parquet import plain
 from sim.trace.schema import COLUMNS
-from sim.trace.tables import pieces_of, plain
+from sim.trace.tables import pieces_of
 
 if TYPE_CHECKING:
     import pandas as pd

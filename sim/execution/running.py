@@ -19,9 +19,9 @@ from learning.values.lazy import Handle
 from learning.values.store import as_file
 from scenarios import Scenario
 from sim.engine import memory
-from sim.engine.evaluation import Observer
+from sim.engine.clients_table import clients_table
 from sim.engine.journal import Journal
-from sim.engine.learning_rows import clients_table
+from sim.engine.observer import Observer
 from sim.engine.setup import build, lacking_file
 from sim.engine.simulation import Simulation
 from sim.errors import (
@@ -42,6 +42,7 @@ from sim.execution.manifest import manifest_of
 from sim.execution.result import Result
 from sim.files import write_text
 from sim.plan.contact_table import contacts_table, isl_table
+from sim.trace.recorder import Trace
 
 
 def run(
@@ -135,12 +136,14 @@ class Run(Observer):
                 self._is_new = run_folder.is_free(place)
                 self.checkpoint = Checkpoint(place, builds.identity, checkpoint_every_s)
                 journal = self.checkpoint.load(first.learner.values, journal, builds.values)
-        self.simulation = Simulation(first, journal, (self, *observers), builds.switches)
-        if place is not None:
-            self.simulation.trace.folder = place / run_folder.SPILLED
-            # Where nothing is trained there are no checkpoints, and no digests to compare.
-            trains = first.learner.trains or self.built.learner.trains
-            self.simulation.trace.replayed = trains or bool(self.simulation.journal.digest)
+        # Where nothing is trained there are no checkpoints, and no digests to compare.
+        trains = first.learner.trains or self.built.learner.trains
+        trace = Trace(
+            None if place is None else place / run_folder.SPILLED,
+            replayed=place is None or trains or bool(journal.digest),
+        )
+        followers = (self, *observers)
+        self.simulation = Simulation(first, journal, trace, followers, builds.switches)
         self._event = 0
         self._began = time.monotonic()
         self._clients: pa.Table | None = None
@@ -185,7 +188,7 @@ class Run(Observer):
     def _executed(self) -> Result:
         try:
             self.simulation.run()
-            self.simulation.invariants.conclude(self.built.learner, self.simulation.books)
+            self.simulation.invariants.conclude(self.simulation.books)
             result = self._result(run_folder.COMPLETE)
             with run_folder.as_run_failure(self.place):
                 self._write(result)
@@ -216,7 +219,7 @@ class Run(Observer):
 
     def _keep_failed(self, error: str) -> None:
         """Keep what was traced; what made the run fail may also stand in the way of that."""
-        self.simulation.log.watch = None  # one failure is enough
+        self.simulation.invariants.rest()  # one failure is enough
         try:
             with run_folder.as_run_failure(self.place):
                 self._write(self._result(run_folder.FAILED, error))
@@ -234,7 +237,7 @@ class Run(Observer):
         """Check a replay, and save what is due."""
         self._event = number
         simulation = self.simulation
-        simulation.journal.check_replay(number, simulation.trace)
+        simulation.journal.check_replay(number, simulation.digest)
         trains = self.built.learner.trains
         if trains and self.checkpoint is not None and self.checkpoint.is_due:
             with run_folder.as_run_failure(self.place):
@@ -244,7 +247,7 @@ class Run(Observer):
         """Save where there is anything that need not be done again: timing is only replayed."""
         learner, simulation, now_s = self.built.learner, self.simulation, self.simulation.clock.now
         if self.checkpoint is not None and learner.trains:
-            of_run = simulation.journal, simulation.trace, learner.values
+            of_run = simulation.journal, simulation.digest, learner.values
             if self.checkpoint.save(self._event, now_s, *of_run):
                 LOG.info("checkpoint saved at event %s", self._event)
 
@@ -255,7 +258,7 @@ class Run(Observer):
         return f"{at}; go on with: --resume -o {self.place}"
 
     def _result(self, status: str, error: str = "") -> Result:
-        tables = self.simulation.trace.tables()
+        tables = self.simulation.tables()
         tables["contacts"] = contacts_table(self.built.plan, self.simulation.end_s)
         if self.built.plan.isls is not None:
             tables["isl_windows"] = isl_table(self.built.plan.isls, self.simulation.end_s)

@@ -13,12 +13,16 @@ from sim.analysis.experts import density_ratio, own_mass
 from sim.engine.meetings import Waiting
 from sim.engine.setup import Build
 from sim.execution.came_to_nothing import CameToNothing
+from sim.facts.coded import Coded
 from sim.formatting import counted, some
 from sim.plan.contacts import LAST_BITS_S
 from sim.plan.plan import Plan
-from sim.trace.arrow import Coded, Vocabulary, array, as_numpy
+from sim.trace.arrow import array, as_numpy
 from sim.trace.directions import Way
-from sim.trace.tables import coded, grouped, grouped_by, pieces_of, plain, says
+from sim.trace.parquet import plain
+from sim.trace.sorting import coded, grouped, grouped_by, says
+from sim.trace.tables import pieces_of
+from sim.trace.vocabulary import Vocabulary
 
 LOW_MASS = 0.8
 """Own gate mass below which a cluster's data mostly goes to experts that others train."""

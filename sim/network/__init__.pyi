@@ -1,7 +1,6 @@
+from .chain_facts import ChainFacts as ChainFacts
 from .chains import Reply as Reply
 from .chains import ServiceLink as ServiceLink
-from .event_rows import Rows as Rows
-from .event_rows import fault_row as fault_row
 from .ledger import Booked as Booked
 from .ledger import Books as Books
 from .ledger import CutTransfers as CutTransfers

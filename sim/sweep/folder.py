@@ -30,9 +30,10 @@ from sim.execution.folder import (
 from sim.execution.result import Result, load
 from sim.files import check_out, check_within, packaged, written
 from sim.sweep.engine import LOG, Outcome, Point
-from sim.trace.arrow import Vocabulary, array, coded_text
+from sim.trace.arrow import array, coded_text
+from sim.trace.parquet import described, read_groups
 from sim.trace.schema import FLOAT, INT, TEXT, TYPES
-from sim.trace.tables import described, read_groups
+from sim.trace.vocabulary import Vocabulary
 
 ROWS = "sweep.parquet"
 SCHEMA = "1"

@@ -5,9 +5,9 @@ import pytest
 
 import sim
 from channel import LinkCurve
-from tests.kit.learning import Cluster, Update
+from tests.kit.learning import Aggregated, Cluster, Range, Update
 from tests.kit.network import build
-from tests.kit.records import WAITING, Moved, MovedRows, Topology, Versions
+from tests.kit.records import WAITING, ModelAggregated, Moved, MovedRows, Topology, Versions
 from tests.kit.small import slots
 from tests.kit.talk import contact, talk, upload
 
@@ -47,8 +47,8 @@ def test_a_link_that_gives_no_number_stops_the_run(monkeypatch):
 
 def test_more_versions_than_are_remembered_are_no_reason_to_stop():
     versions = Versions([Cluster("c", 0, 400)])
-    said = {"cluster": "c", "version": 401, "detail": "buffer", "time_s": 2.0}
-    said |= {"staleness_low": 1, "staleness_high": 400}
+    told = Aggregated(401, "buffer", staleness=Range(1, 400))
+    said = ModelAggregated(time_s=2.0, cluster="c", version=401, told=told)
 
     def uploaded(count, direction):
         """Device k moves a payload of version k."""
