@@ -30,7 +30,9 @@ from learning.requests.cluster import (
 from learning.requests.facts import Aggregated, Share
 from learning.requests.payload import Payload
 from learning.settings import LearningConfig
-from learning.values.lazy import OURS, Handle, Operation
+from learning.training import operations
+from learning.values.handle import Handle
+from learning.values.operation import OURS
 
 if TYPE_CHECKING:
     from learning.training.evaluation import Score
@@ -323,9 +325,6 @@ class GlobalModelMethod(Method):
         return weights
 
 
-SHAPES = Operation("learning.training.guards:shapes")
-
-
 def try_hooks(method: GlobalModelMethod) -> None:
     """Train a round on one device and take one step of the server, as a run will.
 
@@ -348,9 +347,10 @@ def try_hooks(method: GlobalModelMethod) -> None:
             learner.force(devices.state)
         name = "server_step"
         devices.offer(method.experts, gate=True)
-        before, update = learner.number(SHAPES, method.weights), devices.update(devices.pending)
+        before = learner.number(operations.guards.shapes, method.weights)
+        update = devices.update(devices.pending)
         moved = method.server_step([] if update is None else [(update, 1.0)])
-        after = learner.number(SHAPES, moved)
+        after = learner.number(operations.guards.shapes, moved)
         for tensor, shape in before.items():
             if after.get(tensor) != shape:
                 found = f"has shape {after[tensor]}" if tensor in after else "is missing"

@@ -17,11 +17,13 @@ from learning.models.stacked import Tensors, in_single
 from learning.settings import LoraConfig
 from learning.training.device_state import DELTA, FACTOR, finite_rows
 from learning.training.task import Task
+from learning.values.operation import operation
 
 Masks = Sequence[Sequence[bool]]
 """Devices (K,) of several clusters."""
 
 
+@operation(version=2, guarded="the update of {cluster!r}")
 def aggregate(
     task: Task,
     server: Tensors,
@@ -255,6 +257,7 @@ def _weighted(
 # Means of what clients have trained: extractors of stage 1, gates of stage 3.
 
 
+@operation()
 def average(
     task: Task,
     *held: Tensors,

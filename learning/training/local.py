@@ -30,8 +30,10 @@ from learning.training.device_state import (
 )
 from learning.training.local_loss import with_term
 from learning.training.task import Task, in_batches
+from learning.values.operation import operation
 
 
+@operation(trains=True, guarded="training in {cluster!r}")
 def train(
     task: Task,
     own: Tensors,

@@ -39,6 +39,7 @@ from learning.settings import LearningConfig
 from learning.training.local import loss_of
 from learning.training.sgd import gradients
 from learning.training.task import Samples, Shards, Task, pool, to_tensors
+from learning.values.operation import operation
 
 
 def with_adapter(task: Task, server: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -68,6 +69,7 @@ GATE_BATCH_SIZE = 64
 GATE_STEP_SIZE = 3e-2
 
 
+@operation(version=2, trains=True)
 def start_model(task: Task) -> dict[str, Tensor]:
     """Return the server's model at time 0: ``expert.{e}.{l}...``, ``gate.{l}.weight``.
 

@@ -10,7 +10,7 @@ from sim.devices.devices import Computing
 from sim.devices.energy import Transmitter
 from sim.devices.faults import Faults
 from sim.network.ledger import CutTransfers
-from sim.plan.plan import PlannedSessions
+from sim.plan.planned_sessions import PlannedSessions
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build

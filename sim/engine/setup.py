@@ -44,7 +44,8 @@ from sim.engine.gap_rounds import gap_doubts
 from sim.errors import InputError, as_input
 from sim.formatting import data_size
 from sim.links.sidelinks import Sidelinks, sidelinks_of
-from sim.plan.plan import CONTACT_BYTES, Plan, check_plan, make_plan
+from sim.plan.plan import Plan, make_plan
+from sim.plan.plan_size import CONTACT_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
 
 

@@ -11,17 +11,19 @@ from sim.engine import memory as limits
 from sim.engine.journal import Journal, checksum
 from sim.engine.memory import counts_of, end_of
 from sim.errors import InvariantError
-from sim.execution import cache as caching
-from sim.execution import folder
-from sim.execution.cache import Results, Shelf
+from sim.execution import cache_bounds, folder, window_cache
+from sim.execution.cache_bounds import contents
+from sim.execution.cache_root import cache_folder
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
+from sim.execution.cut_offers import cut_lines
 from sim.execution.folder import RUN_LOG, read_manifest, read_tables, write_tables
 from sim.execution.identity import fingerprint
 from sim.execution.log import LOG
 from sim.execution.result import Result
-from sim.execution.warnings import cut_lines
+from sim.execution.result_cache import Results
+from sim.execution.shelf import Shelf
 from sim.facts.coded import Coded
-from sim.facts.events import Event, EventKind
+from sim.facts.events import Event
 from sim.facts.learning import ModelAggregated
 from sim.facts.row import columns_of
 from sim.facts.stream import Facts
@@ -33,7 +35,7 @@ from sim.network.leg_rows import MovedRows
 from sim.network.legs import Moved, Trained
 from sim.trace.arrow import array
 from sim.trace.digest import digests, on_grid, stamps_on_grid
-from sim.trace.directions import Topology
+from sim.trace.directions import Topology, Way
 from sim.trace.parquet import write_table
 from sim.trace.recorder import BLOCK, Trace
 from sim.trace.schema import COLUMNS, KINDS, OPTIONAL

@@ -5,6 +5,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from functools import wraps
 
 import numpy as np
 import pyarrow as pa
@@ -90,6 +91,7 @@ def swap(place, name):
     honest = getattr(place, name)
 
     def tampering(function):
+        @wraps(honest)
         def tampered(*given, **named):
             return function(honest, *given, **named)
 
