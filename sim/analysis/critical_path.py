@@ -26,7 +26,7 @@ from sim.analysis import spans
 from sim.analysis.intervals import by_cluster, cuts, time_in_states
 from sim.analysis.spans import cluster_names
 from sim.trace.arrow import array, as_numpy
-from sim.trace.tables import says
+from sim.trace.sorting import says
 
 
 class Spent(NamedTuple):

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from learning.requests.facts import INJECTED
-from sim.trace.tables import coded
+from sim.trace.sorting import coded
 
 
 def fault_counts(events: pa.Table) -> dict[str, int]:

@@ -24,8 +24,8 @@ from sim.devices.devices import Devices, Phase
 from sim.devices.energy import PeerUse, Use, added, energy_of
 from sim.engine.forecaster import Forecaster
 from sim.engine.rules import Rules
+from sim.network.chain_facts import ChainFacts
 from sim.network.chains import Reply, ServiceLink
-from sim.network.event_rows import Rows
 from sim.network.ledger import Ledger, PayloadList
 from sim.network.link_faults import LinkFaults
 from sim.network.sessions import ClusterSessions
@@ -36,7 +36,7 @@ from sim.network.synchronisation import Synchronisation
 class Client:
     """One cluster in a run: its sessions with satellites, its devices, its link, its energy.
 
-    It answers what the method asks of the cluster. ``rows``, ``synchronisation`` and ``payloads``
+    It answers what the method asks of the cluster. ``facts``, ``synchronisation`` and ``payloads``
     are shared by all clients; ``served`` is called with how many sessions have ended.
     """
 
@@ -47,7 +47,7 @@ class Client:
         rules: Rules,
         *,
         battery: Battery | None,
-        rows: Rows,
+        facts: ChainFacts,
         synchronisation: Synchronisation,
         payloads: PayloadList,
         served: Callable[[int], None],
@@ -55,17 +55,17 @@ class Client:
         self.cluster = cluster
         self.rules = rules
         self._clock = clock
-        self._rows = rows
-        self.sessions = ClusterSessions(clock, cluster, rules.sessions, rows.log, served)
+        self._facts = facts
+        self.sessions = ClusterSessions(clock, cluster, rules.sessions, facts.log, served)
         self.devices = Devices(cluster, rules.computing, battery)
         self._forecaster = Forecaster(self.sessions, self.devices)
         self.link = ServiceLink(
             clock,
             self.sessions,
             self.devices,
-            rows,
+            facts,
             synchronisation,
-            Ledger(cluster.devices, rules.cut_transfers, rows.topology),
+            Ledger(cluster.devices, rules.cut_transfers, facts.topology),
             payloads,
             rules.closing,
             self._link_faults(rules),
@@ -100,7 +100,9 @@ class Client:
 
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when the last one has ended."""
-        return self.link.chain(steps)
+        replies = yield from self.link.chain(steps)
+        self._facts.ended(self.cluster, steps, replies)
+        return replies
 
     def forecast(self, request: Forecast) -> Outlook | list[Outlook] | None:
         """Return what the plan holds for the cluster next."""
@@ -141,8 +143,8 @@ class Client:
             end_s=gap.end_s,
             excluded=excluded,
         )
-        self._rows.training(training, training.who, self.cluster, None, to_s)
-        self._rows.excluded(excluded, devices, cost, self._clock.now)
+        self._facts.training(training, training.who, self.cluster, None, to_s)
+        self._facts.excluded(excluded, devices, cost, self._clock.now)
         return Work(gap.rounds, gap.end_s, excluded)
 
     def settle_phases(self, end_s: float) -> None:

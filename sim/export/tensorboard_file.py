@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.analysis.text import summary_text
-from sim.engine.evaluation import Observer
+from sim.engine.observer import Observer
 from sim.errors import InputError, missing
 from sim.execution.result import Result
 from sim.export.curves import points_of

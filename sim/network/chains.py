@@ -21,14 +21,13 @@ from learning.requests.cluster import (
     Upload,
     Work,
 )
-from learning.requests.facts import Cause, synchronisation
 from sim.clock import Clock
 from sim.devices.battery import Battery
 from sim.devices.compute import whole_rounds
 from sim.devices.devices import Devices
 from sim.devices.energy import Use
 from sim.links.sharing import everywhere
-from sim.network.event_rows import Rows
+from sim.network.chain_facts import ChainFacts
 from sim.network.ledger import CutTransfers, Fate, Ledger, PayloadList
 from sim.network.link_faults import LinkFaults
 from sim.network.schedule import closes_s, cut_off, schedule
@@ -65,7 +64,7 @@ class ServiceLink:
         clock: Clock,
         sessions: ClusterSessions,
         devices: Devices,
-        rows: Rows,
+        facts: ChainFacts,
         synchronisation: Synchronisation,
         ledger: Ledger | None = None,
         payloads: PayloadList | None = None,
@@ -77,7 +76,7 @@ class ServiceLink:
         self._clock = clock
         self._sessions = sessions
         self._devices = devices
-        self._rows = rows
+        self._facts = facts
         self._synchronisation = synchronisation
         self._closing = closing
         self.faults = faults
@@ -140,7 +139,7 @@ class ServiceLink:
         replies = self._settle(session, legs, over_s, closed=closed)
         cut = cut_off(steps, legs, over_s) if closed else 0
         if cut and session is not None:
-            self._rows.wait(session.at(over_s), over_s, f"{closed}: {cut} devices cut")
+            self._facts.closed(session.at(over_s), over_s, closed, cut)
         return replies
 
     def training_until_s(self) -> Floats:
@@ -248,7 +247,7 @@ class ServiceLink:
         if presence is not None:
             asked, who = who, who & presence.present(ready)
         forgotten = self.ledger.offer(way, name, version, size, who)
-        self.payloads.add(self._rows.topology.direction(way), way, step.payload, who)
+        self.payloads.add(self._facts.topology.direction(way), way, step.payload, who)
         before = self.ledger.through(way, name)
         if not everywhere(who):
             before = np.where(who, before, 0.0)
@@ -275,11 +274,11 @@ class ServiceLink:
             leg.away = asked & ~who
             leg.leave(presence.leaves_s(ready))
         if usable is not None:
-            self._rows.queue(leg, usable, self._clock.now)
+            self._facts.queue(leg, usable, self._clock.now)
         if session is not None and np.count_nonzero(forgotten):
             contact_id = session.at(self._clock.now).contact_id
             cluster, now_s = self._devices.cluster, self._clock.now
-            self._rows.stale(leg, forgotten, cluster, contact_id, now_s)
+            self._facts.stale(leg, forgotten, cluster, contact_id, now_s)
         return leg
 
     def _synchronised(self, session: PlannedSession | None, ready: Floats) -> PlannedSession | None:
@@ -293,13 +292,7 @@ class ServiceLink:
         if usable is None or float(usable.in_service_s(ready).min()) > first_s:
             contact = session.at(first_s)
             until_s = self._synchronisation.known_s(contact.satellite)
-            self._rows.wait(
-                contact,
-                self._clock.now,
-                synchronisation(until_s),
-                cause=Cause.WAITS_FOR_STATE,
-                until_s=until_s,
-            )
+            self._facts.waits_for_state(contact, self._clock.now, until_s)
         return usable
 
     def _end_s(self, legs: list[Leg]) -> float:
@@ -337,8 +330,8 @@ class ServiceLink:
         rounds = np.where(done, leg.rounds, 0)
         devices.count(rounds, leg.computed_s(now_s))
         number = None if session is None else session.at(now_s).contact_id
-        self._rows.training(leg, done, devices.cluster, number, now_s)
-        self._rows.excluded(leg.excluded, devices, leg.cost, self._clock.now)
+        self._facts.training(leg, done, devices.cluster, number, now_s)
+        self._facts.excluded(leg.excluded, devices, leg.cost, self._clock.now)
         # What is in the log is not given away: a method may change what it gets.
         return Work(rounds, leg.end_s.copy(), leg.excluded)
 
@@ -372,8 +365,7 @@ class ServiceLink:
             self._write(leg.session, leg, done, moved, stop_s, fate, refused, now_s)
         if self.faults is not None:
             number = None if session is None else session.at(now_s).contact_id
-            shared = {"cluster": self._devices.cluster.name, "contact_id": number}
-            self._rows.faults_of(leg, moved, now_s, **shared)
+            self._facts.faults(leg, moved, self._devices.cluster, number, now_s)
         mine = leg.who if leg.away is None else leg.who | leg.away
         kept = np.where(mine, self.ledger.through(leg.way, leg.name), 0.0)
         kept = np.where(done, leg.size, kept)
@@ -425,7 +417,7 @@ class ServiceLink:
                 there = there | (refused if part.last is None else refused & part.last)
             there_s = np.where(there, leg.end_s, part.end_s)
             cluster = self._devices.cluster
-            self._rows.transfer(leg, ended, here, part, there_s, lost, cluster, now_s, refused)
+            self._facts.transfer(leg, ended, here, part, there_s, lost, cluster, now_s, refused)
             if to_server and ended.any():
                 self._synchronisation.received(part.contact.satellite, float(there_s[ended].max()))
         if to_server and done.any():

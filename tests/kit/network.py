@@ -21,8 +21,8 @@ from sim.links.beam import Beam, DeviceLinks, Radio, SessionBeam, along
 from sim.links.rate_points import HALVINGS, crossings, find_jumps, turns
 from sim.links.sharing import RateSegment, queued, shared
 from sim.links.sidelinks import sidelinks_of
+from sim.network.chain_facts import ChainFacts
 from sim.network.chains import ServiceLink
-from sim.network.event_rows import Rows
 from sim.network.ledger import CutTransfers, Ledger, PayloadList
 from sim.network.link_faults import LinkFaults, sent_again, sent_to_all
 from sim.network.routing import ContactGraph, Hop

@@ -14,7 +14,7 @@ from channel import Link as RadioLink
 from channel import LinkCurve
 from tests.kit import learning as seam
 from tests.kit import network
-from tests.kit.records import Books, Trace, books_of, check_books
+from tests.kit.records import Books, Facts, Trace, books_of, check_books
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
 COST = seam.Cost(flops=1e9, memory_bytes=1e6)
@@ -161,12 +161,12 @@ def talk(
         else None
     )
     plan = plan or network.Plan(START, 1e6, (cluster,), network.ContactColumns.of(contacts))
-    rows = network.Rows(trace)
-    antenna = network.ClusterSessions(clock, cluster, plan.sessions(cluster), rows.log)
+    facts = network.ChainFacts(Facts(trace))
+    antenna = network.ClusterSessions(clock, cluster, plan.sessions(cluster), facts.log)
     ledger, replies, over_s = network.Ledger(cluster.devices, policy), [], []
     devices = network.Devices(cluster, network.Computing(computing or compute(), churn.get("c")))
     known = network.Synchronisation(delay_s)
-    link = network.ServiceLink(clock, antenna, devices, rows, known, ledger, None, closing, struck)
+    link = network.ServiceLink(clock, antenna, devices, facts, known, ledger, None, closing, struck)
 
     def actor():
         if at_s:
@@ -189,6 +189,7 @@ def talk(
         clock.start("end", end())
     clock.run(until_s, lambda number: None)
     link.settle_all(clock.now)
+    facts.log.flush()
     tables, books = trace.tables(), books_of([ledger])
     check_books(books, tables["transfers"])
     return Talk(replies, tables, books, over_s, devices)
