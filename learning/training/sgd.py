@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import vmap
 
+from learning import settings
 from learning.models.stacked import Tensors, by_row
 from learning.rng import draw_below, stream
-from learning.settings import OptimizerConfig, ScheduleConfig
-from learning.training.optimizers import Optimizer, factor, of_devices, remembered
+from learning.training.optimizers import Optimizer, of_devices, remembered, step_size_factor
 from learning.training.task import Task
 
 # An operation without a rule of its own runs device by device: that is what is wanted then.
@@ -51,7 +51,7 @@ Draw = Callable[[Sequence[int], Sequence[int | None]], Iterable[Batch]]
 """
 
 
-PLAIN_SGD, CONSTANT = OptimizerConfig(), ScheduleConfig()
+PLAIN_SGD, CONSTANT = settings.Optimizer(), settings.Schedule()
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ class Descent:
     """
 
     step_size: float
-    optimizer: OptimizerConfig = PLAIN_SGD
+    optimizer: settings.Optimizer = PLAIN_SGD
     largest_gradient: float | None = None
     ratios: Mapping[str, float] = field(default_factory=dict)
-    schedule: ScheduleConfig = CONSTANT
+    schedule: settings.Schedule = CONSTANT
     micro_batch: int | None = None
 
 
@@ -210,7 +210,9 @@ def _descend(
         moving = [] if descent.optimizer.is_plain else [*tensors.values(), *memory.values()]
         before = [(t, t.clone()) for t in (*moving, *buffers.values())] if rests else []
         found = gradient(batch)
-        scales = [1.0] if even else [factor(descent.schedule, number) for number in numbers]
+        scales = (
+            [1.0] if even else [step_size_factor(descent.schedule, number) for number in numbers]
+        )
         for name, tensor in tensors.items():
             size = descent.step_size * descent.ratios.get(name, 1.0)
             rate = size * of_devices(scales, tensor)

@@ -14,7 +14,8 @@ from learning.learner import Learner
 from learning.requests.cluster import Cluster
 from scenarios import Scenario
 from sim.analysis.text import stand_in_text
-from sim.engine.setup import Build, lacking_file
+from sim.engine.learning_task import lacking_file
+from sim.engine.setup import Build
 from sim.errors import InputError, as_input
 from sim.formatting import data_size, duration, table
 from sim.plan.contacts import PlannedSession

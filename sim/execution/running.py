@@ -22,7 +22,8 @@ from sim.engine import memory
 from sim.engine.evaluation import Observer
 from sim.engine.journal import Journal
 from sim.engine.learning_rows import clients_table
-from sim.engine.setup import build, lacking_file
+from sim.engine.learning_task import lacking_file
+from sim.engine.setup import build
 from sim.engine.simulation import Simulation
 from sim.errors import (
     ESTIMATE,

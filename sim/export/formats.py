@@ -12,7 +12,7 @@ import pyarrow as pa
 
 import scenarios
 from learning.registry import Register
-from sim.engine.setup import learner_of
+from sim.engine.learning_task import learner_of
 from sim.errors import InputError, as_input, custom_line, missing
 from sim.execution.folder import COMPLETE, POINTS, is_sweep
 from sim.execution.result import Result, load

@@ -17,7 +17,7 @@ from learning.data.samples import InputSpec
 from learning.models.build import initialise
 from learning.models.nmoe import Pretext
 from learning.rng import stream
-from learning.settings import ModelConfig, OptimizerConfig
+from learning.settings import ModelConfig, Optimizer
 from learning.training.sgd import Batch, Descent, Draw, Loss, draw_of, each, rows_of_round, train
 from learning.training.task import Task, in_batches
 
@@ -130,7 +130,7 @@ def train_extractor(
         stacked,
         draw_of(task, cluster, samples.x, samples.y) if by_labels else _views_of(task, cluster),
         _loss(task, loss, estimator, radius),
-        Descent(step_size, OptimizerConfig(momentum=momentum), largest_gradient),
+        Descent(step_size, Optimizer(momentum=momentum), largest_gradient),
         rounds,
         first_round,
         together=task.traits.batched,

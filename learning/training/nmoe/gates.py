@@ -17,7 +17,7 @@ from learning.models.nmoe import answer, losses, mixed
 from learning.models.stacked import Tensors
 from learning.requests.peers import Node
 from learning.rng import stream
-from learning.settings import ModelConfig, OptimizerConfig
+from learning.settings import ModelConfig, Optimizer
 from learning.training.local import barred
 from learning.training.nmoe.experts import drawn_experts, features_of, first_client, outputs_of
 from learning.training.nmoe.extractor import extractor_in
@@ -164,7 +164,7 @@ def central(
     gate = {CENTRAL_GATE + name: tensor for name, tensor in start_gate(task).items()}
     begin = extractor_in(task.initial) | experts | gate
     ratios = {n: config.gate_step_size_ratio for n in begin if n.startswith(CENTRAL_GATE)}
-    sgd = OptimizerConfig(momentum=momentum)
+    sgd = Optimizer(momentum=momentum)
     descent = Descent(config.step_size, sgd, largest_gradient, ratios)
     one = {name: tensor.unsqueeze(0) for name, tensor in begin.items()}
     trained = train(one, draw, each(loss, together=False), descent, [rounds], [0], together=False)
