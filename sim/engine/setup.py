@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
-import numpy as np
-
-from learning.architecture.kinds import kind_of
 from learning.learner import CorruptUpdates, Learner
 from learning.methods.base import (
-    METHODS,
     GlobalModelMethod,
     Method,
     MethodType,
@@ -29,11 +25,11 @@ from sim.devices.compute import Compute, compute_of, transmitter_of
 from sim.devices.energy import Transmitter
 from sim.devices.faults import FaultsUntilFork
 from sim.devices.satellites import made_once
+from sim.engine.doubts import isl_doubts, memory_doubts
 from sim.engine.gap_rounds import gap_doubts
 from sim.engine.key_rules import refuse_for_method
 from sim.engine.learning_task import learner_of
 from sim.errors import as_input
-from sim.formatting import data_size
 from sim.links.sidelinks import Sidelinks, sidelinks_of
 from sim.plan.plan import CONTACT_BYTES, Plan, check_plan, make_plan
 from sim.plan.windows import Find, find_windows
@@ -85,7 +81,7 @@ class Build:
     @property
     def doubts(self) -> tuple[str, ...]:
         """Lines for the user on what may be wrong with contacts, links and the devices' memory."""
-        return (*self.plan.doubts, *_isl_doubts(self), *_memory_doubts(self))
+        return (*self.plan.doubts, *isl_doubts(self), *memory_doubts(self))
 
     @property
     def module_doubts(self) -> tuple[str, ...]:
@@ -159,56 +155,3 @@ def _metrics(scenario: Scenario) -> tuple[str, ...]:
     with as_input("learning.metrics: "):
         check_metrics(names, COLUMNS["metrics"])
     return names
-
-
-def _isl_doubts(built: Build) -> Iterator[str]:
-    """Say which links between satellites the method never sends over."""
-    isl, method = built.scenario.link.isl, built.method
-    if isl is None or built.plan.isls is None:
-        return
-    kinds = "within_plane", "between_planes"
-    on = not method.isl_option or getattr(built.options, method.isl_option)
-    used = method.uses_isl if on else ()
-    idle = [key for key in kinds if getattr(isl, key) != "none" and key not in used]
-    if not idle:
-        return
-    known = {name: METHODS.find(name) for name in METHODS.shipped}
-    uses = [
-        f"{name} (with learning.options.{one.isl_option})" if one.isl_option else name
-        for name, one in sorted(known.items())
-        if set(idle) <= set(one.uses_isl)
-    ]
-    yield (
-        f"link.isl.{' and '.join(idle)}: method {built.scenario.learning.method!r} sends nothing "
-        f"over these links, which change nothing here; methods that use them are {', '.join(uses)}."
-        " Updates of the others do not go over links between satellites yet"
-    )
-
-
-def _memory_doubts(built: Build) -> Iterator[str]:
-    """Say how many devices do not hold what the method trains at least.
-
-    Networked experts are handed out by other sizes, and the method says who gets none.
-    """
-    learner = built.learner
-    if built.method.trains_at_server or kind_of(learner.sized_by.model.kind).networked:
-        return
-    experts = list(range(learner.architecture.experts))
-    held = experts[:1] if built.method.needs_experts else experts
-    keeps = built.method.memory_copies is not Method.memory_copies
-    copies = built.new_method().memory_copies if keeps else 0
-    cost = learner.round_cost(held, held, not built.method.needs_experts, copies)
-    limits = [
-        np.broadcast_to(np.inf if c.memory_bytes is None else c.memory_bytes, cluster.devices)
-        for c, cluster in zip(built.compute, built.plan.clusters, strict=True)
-    ]
-    every = np.concatenate(limits)
-    if not (lacks := every < cost.memory_bytes).any():
-        return
-    most, kind = float(every[lacks].max()), learner.sized_by.model.kind
-    who = "no device can" if lacks.all() else f"{lacks.sum()} of {len(lacks)} devices cannot"
-    yield (
-        f"{who} train: a round of {kind!r} takes {data_size(float(cost.memory_bytes))} of "
-        f"memory, and compute.memory_gib gives {data_size(most)} at most: raise it, or take a "
-        "smaller learning.model"
-    )
