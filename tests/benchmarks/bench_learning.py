@@ -32,6 +32,7 @@ from learning.training.device_state import assembled, load, of_one_model
 from learning.training.local import train_rounds
 from learning.training.sgd import rows_of_round
 from learning.training.start import build_task, start_model
+from learning.training.state import State, flatten
 from learning.training.task import Task, use_one_thread
 
 DEVICES, TRAINED = 200, (1,)
@@ -82,7 +83,7 @@ def ours(task: Task, state: Mapping[str, Tensor], masked: bool) -> dict[str, Ten
     """Train one round of every device."""
     local = LocalRounds("a", (1,) * DEVICES, (0,) * DEVICES)
     part = TrainedPart(TRAINED, gate=False, mask="-inf" if masked else None)
-    return train_rounds(task, state, local, part)
+    return flatten(train_rounds(task, State.of(state), local, part))
 
 
 def plain(task: Task, state: Mapping[str, Tensor], masked: bool) -> list[dict[str, Tensor]]:
