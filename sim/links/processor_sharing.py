@@ -47,7 +47,9 @@ def shared(
     gates = np.zeros(len(bits), np.int64)
     begin_s = np.where(bits == 0, ready_s, np.inf)
     end_s = begin_s.copy()
-    events = [(-np.inf, np.zeros(len(bits), bool), np.zeros(len(bits)))]
+    event_s = [-np.inf]
+    sharing_from: list[Mask] = [np.zeros(len(bits), bool)]
+    sent_by: list[Floats] = [np.zeros(len(bits))]
     gate_s, device, step = _gates(ready_s, reach)
     passed = 0
     now_s = float(gate_s[0])
@@ -57,7 +59,9 @@ def shared(
         np.add.at(gates, device[before:passed], step[before:passed])
         next_s = float(gate_s[passed])
         sharing = (gates == 2) & (left > 0)
-        events.append((now_s, sharing, bits - left))
+        event_s.append(now_s)
+        sharing_from.append(sharing)
+        sent_by.append(bits - left)
         if not sharing.any():
             now_s = next_s
             continue
@@ -77,7 +81,7 @@ def shared(
         left[done] = 0.0
         end_s[done] = stop_s
         now_s = stop_s
-    sent = Sent(segment_of, *(np.array(x) for x in zip(*events, strict=True)))
+    sent = Sent(segment_of, np.array(event_s), np.array(sharing_from), np.array(sent_by))
     return Allocation(begin_s, end_s, sent)
 
 
@@ -85,14 +89,14 @@ def _gates(ready_s: Floats, reach: LinkCurve) -> tuple[Floats, Ints, Ints]:
     """When devices open one of their two gates (1) or close it (-1), in order of time: being ready
     opens one, a link the other. The last time is inf.
     """
-    devices, (rises, falls) = np.arange(len(ready_s)), _edges(reach)
-    every = [(ready_s, devices, 1), (*rises, 1), (*falls, -1), (np.array([np.inf]), devices[:1], 0)]
-    time, device, step = (
-        np.concatenate(x)
-        for x in zip(*((t, k, np.full(len(t), by)) for t, k, by in every), strict=True)
-    )
-    order = np.argsort(time, kind="stable")
-    return time[order], device[order], step[order]
+    devices = np.arange(len(ready_s))
+    (rise_s, rising), (fall_s, falling) = _edges(reach)
+    time_s = np.concatenate([ready_s, rise_s, fall_s, [np.inf]])
+    device = np.concatenate([devices, rising, falling, devices[:1]])
+    counts = [len(devices), len(rising), len(falling), 1]
+    step = np.repeat([1, 1, -1, 0], counts)
+    order = np.argsort(time_s, kind="stable")
+    return time_s[order], device[order], step[order]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,13 +121,13 @@ class Sent:
         sent: Floats = self.bits[event, devices]
         sends = self.sharing[event, devices] & (when_s > self.event_s[event])
         for number in np.unique(event[sends]):
-            here = sends & (event == number)
+            senders = sends & (event == number)
             start_s = float(self.event_s[number])
             count = int(self.sharing[number].sum())
-            segment = self.segment_of(count, start_s, here)
-            since = segment.sent_bits(start_s, np.where(here, when_s, start_s))
+            segment = self.segment_of(count, start_s, senders)
+            since = segment.sent_bits(start_s, np.where(senders, when_s, start_s))
             most = self.bits[number + 1] - self.bits[number]
-            sent[here] += np.minimum(since, most)[here]
+            sent[senders] += np.minimum(since, most)[senders]
         return sent
 
 

@@ -121,10 +121,10 @@ def _through_s(
     left = bits
     most = now
     for next_s, then in zip(time[i:], rate[i:], strict=True):
-        here = (now + then) / 2.0 * (next_s - at_s)
-        if left <= here:
+        passing = (now + then) / 2.0 * (next_s - at_s)
+        if left <= passing:
             return at_s + float(seconds(left, now, then, next_s - at_s))
-        left = left - here
+        left = left - passing
         at_s = next_s
         now = then
         most = max(most, then)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,14 @@ from sim.devices.sites import distance_km
 from sim.links.beam import PAPER_ALTITUDE_M, Radios
 from sim.plan.service import ServedPasses
 
-Place = tuple[float, float]
-"""Elevation (deg) and slant range (m) of a satellite at its best."""
+
+class BestSight(NamedTuple):
+    """Where a satellite stands highest over a place."""
+
+    elevation_deg: float
+    slant_range_m: float
+
+
 Terms = dict[str, float]
 """Figures of a link budget by name."""
 
@@ -33,25 +39,26 @@ def link_doubts(
 ) -> Iterator[str]:
     """Yield a line for each cluster wider than the beam, or whose link is too weak at its best.
 
-    So for stations; one that sees no satellite is named too.
+    Stations are treated as clusters are, and those that see no satellite are named too.
     """
     if served.relayed:
         return
     width_deg = _beamwidth_deg(scenario) if served.places else None
     weak: dict[str, list[str]] = {}
     names = served.servers if served.turned else served.clients
-    sides = ["uplink", "downlink"]
-    here = groups(served.window_places, len(names))
-    unseen = ", ".join(name for name, mine in zip(names, here, strict=True) if not len(mine))
+    sides = ("downlink", "uplink") if served.turned else ("uplink", "downlink")
+    windows_of = groups(served.window_places, len(names))
+    unseen = ", ".join(
+        name for name, windows in zip(names, windows_of, strict=True) if not len(windows)
+    )
     if unseen and served.turned:
         yield f"no satellite comes over {unseen} in {served.span_s / 86400:g} days"
-    best = [_best(served, mine) for mine in here]
-    sides = sides[::-1] if served.turned else sides
+    best = [_best(served, windows) for windows in windows_of]
     links = [[None if radio is None else radio.link for radio in both] for both in radios]
     terms = [_terms(of_side, best) for of_side in zip(*links, strict=True)]
     for site, name in enumerate(names):
         if width_deg is not None:
-            nearest_km = best[site][1] / 1e3
+            nearest_km = best[site].slant_range_m / 1e3
             yield from _too_wide(name, served.places[site], devices[site], width_deg, nearest_km)
         for side, link, of_side in zip(sides, links[site], terms, strict=True):
             for line in () if link is None else _too_weak(link, best[site], of_side[site]):
@@ -60,13 +67,15 @@ def link_doubts(
         yield f"{line} (over {', '.join(names)})"
 
 
-def _best(served: ServedPasses, here: Ints) -> Place:
-    """Where a satellite stands highest in some windows over one place."""
-    if not (served.places and len(here)):
-        return 90.0, PAPER_ALTITUDE_M
-    highest = here[np.argmax(served.windows.max_elevation_deg[here])]
-    elevation_deg = float(served.windows.max_elevation_deg[highest])
-    return elevation_deg, float(served.windows.min_slant_range_km[highest]) * 1e3
+def _best(served: ServedPasses, windows: Ints) -> BestSight:
+    """Where a satellite stands highest in some windows over one place; overhead without any."""
+    if not (served.places and len(windows)):
+        return BestSight(90.0, PAPER_ALTITUDE_M)
+    highest = windows[np.argmax(served.windows.max_elevation_deg[windows])]
+    return BestSight(
+        elevation_deg=float(served.windows.max_elevation_deg[highest]),
+        slant_range_m=float(served.windows.min_slant_range_km[highest]) * 1e3,
+    )
 
 
 def _beamwidth_deg(scenario: Scenario) -> float | None:
@@ -96,7 +105,7 @@ def _too_wide(
         )
 
 
-def _too_weak(link: Link, best: Place, terms: Terms) -> Iterator[str]:
+def _too_weak(link: Link, best: BestSight, terms: Terms) -> Iterator[str]:
     """A link that carries nothing even at its best, or a fixed rate beyond its capacity."""
     if terms["rate_mbps"] == 0.0:
         yield (
@@ -116,9 +125,9 @@ def _too_weak(link: Link, best: Place, terms: Terms) -> Iterator[str]:
             )
 
 
-def _terms(links: Sequence[Link | None], best: Sequence[Place]) -> list[Terms]:
+def _terms(links: Sequence[Link | None], best: Sequence[BestSight]) -> list[Terms]:
     """The budget of each link at its best; those of the same link together."""
-    found: list[Terms] = [{} for _ in links]
+    terms_of: list[Terms] = [{} for _ in links]
     alike: dict[Link, list[int]] = {}
     for number, link in enumerate(links):
         if link is not None:
@@ -127,5 +136,5 @@ def _terms(links: Sequence[Link | None], best: Sequence[Place]) -> list[Terms]:
         elevation_deg, range_m = np.array([best[number] for number in numbers]).T
         terms = channel.link_budget_terms(link, elevation_deg, slant_range_m=range_m)
         for place, number in enumerate(numbers):
-            found[number] = {name: float(values[place]) for name, values in terms.items()}
-    return found
+            terms_of[number] = {name: float(values[place]) for name, values in terms.items()}
+    return terms_of
