@@ -32,29 +32,38 @@ def find_jumps(
     several changes all are found, unless one undoes another.
     """
     cell = np.flatnonzero((row[1:] == row[:-1]) & (state[1:] != state[:-1]))
-    who = row[cell]
+    cell_row = row[cell]
     start_s = time_s[cell]
     end_s = time_s[cell + 1]
     first = state[cell]
     last = state[cell + 1]
-    found = [(who[:0], start_s[:0], start_s[:0])]
+    jump_rows = [cell_row[:0]]
+    before_jumps_s = [start_s[:0]]
+    after_jumps_s = [start_s[:0]]
     while True:
         lasts = (first != last) & (end_s > start_s + ALMOST_AT_ONCE_S)
-        who, start_s, end_s, first, last = (x[lasts] for x in (who, start_s, end_s, first, last))
-        if not who.size:
+        cell_row, start_s, end_s, first, last = (
+            x[lasts] for x in (cell_row, start_s, end_s, first, last)
+        )
+        if not cell_row.size:
             break
         before_s = start_s
-        behind_s = end_s
+        after_s = end_s
         for _ in range(HALVINGS):
-            middle_s = (before_s + behind_s) / 2
-            same = state_at(who, middle_s) == first
+            middle_s = (before_s + after_s) / 2
+            same = state_at(cell_row, middle_s) == first
             before_s = np.where(same, middle_s, before_s)
-            behind_s = np.where(same, behind_s, middle_s)
-        found.append((who, before_s, behind_s))
-        start_s = behind_s
-        first = state_at(who, behind_s)
-    rows, before, behind = (np.concatenate(x) for x in zip(*found, strict=True))
-    return rows, before, behind
+            after_s = np.where(same, after_s, middle_s)
+        jump_rows.append(cell_row)
+        before_jumps_s.append(before_s)
+        after_jumps_s.append(after_s)
+        start_s = after_s
+        first = state_at(cell_row, after_s)
+    return (
+        np.concatenate(jump_rows),
+        np.concatenate(before_jumps_s),
+        np.concatenate(after_jumps_s),
+    )
 
 
 GOLDEN = (5**0.5 - 1) / 2
@@ -66,17 +75,17 @@ def turns(row: Ints, time_s: Floats, value: Floats, value_at: ValueAt) -> tuple[
     """Rows and times of the highest and lowest of ``value`` (P,) inside each row."""
     slope = np.sign(np.diff(value))
     middle = np.flatnonzero((slope[:-1] * slope[1:] < 0) & (row[2:] == row[:-2])) + 1
-    who = row[middle]
+    cell_row = row[middle]
     sign = slope[middle - 1]
     low = time_s[middle - 1]
     high = time_s[middle + 1]
-    for _ in range(NARROWINGS if who.size else 0):
+    for _ in range(NARROWINGS if cell_row.size else 0):
         left = high - GOLDEN * (high - low)
         right = low + GOLDEN * (high - low)
-        falls = sign * value_at(who, left) > sign * value_at(who, right)
+        falls = sign * value_at(cell_row, left) > sign * value_at(cell_row, right)
         low = np.where(falls, low, left)
         high = np.where(falls, right, high)
-    return who, (low + high) / 2
+    return cell_row, (low + high) / 2
 
 
 SECANTS = 8
@@ -93,7 +102,7 @@ def crossings(
     cells = [np.flatnonzero(same & _passes(value, level)) for level in levels]
     cell = np.concatenate([np.empty(0, np.intp), *cells])
     level = np.repeat(np.array(levels, float), [len(some) for some in cells])
-    who = row[cell]
+    cell_row = row[cell]
     low = time_s[cell]
     high = time_s[cell + 1]
     left = value[cell] - level
@@ -103,17 +112,17 @@ def crossings(
     for _ in range(SECANTS if cell.size else 0):
         slope = np.where(right == left, 1.0, right - left)
         middle = np.clip(low - left * (high - low) / slope, low, high)
-        there = value_at(who, middle) - level
-        back = (there > 0) == (right > 0)  # the root is before the middle
+        excess = value_at(cell_row, middle) - level
+        back = (excess > 0) == (right > 0)  # the root is before the middle
         low = np.where(back, low, middle)
         high = np.where(back, middle, high)
-        left = np.where(back, np.where(twice[0], left / 2, left), there)
-        right = np.where(back, there, np.where(twice[1], right / 2, right))
+        left = np.where(back, np.where(twice[0], left / 2, left), excess)
+        right = np.where(back, excess, np.where(twice[1], right / 2, right))
         twice = np.stack([back, ~back])
-    ends = np.searchsorted(row, who, "left"), np.searchsorted(row, who, "right") - 1
+    ends = np.searchsorted(row, cell_row, "left"), np.searchsorted(row, cell_row, "right") - 1
     close = np.array([[-ALMOST_AT_ONCE_S / 4], [ALMOST_AT_ONCE_S / 4]])
     both = np.clip(middle + close, time_s[ends[0]], time_s[ends[1]])
-    return np.tile(who, 2), both.ravel()
+    return np.tile(cell_row, 2), both.ravel()
 
 
 def _passes(value: Floats, level: float) -> Mask:

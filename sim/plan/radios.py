@@ -81,7 +81,7 @@ def si_link(
         rician_k_linear=10 ** (values.get("rician_k_db", 10.0) / 10),
         min_elevation_deg=min_elevation_deg,
         **{key: values[key] for key in _AS_THEY_ARE if key in values},
-        **({} if attenuation else {"atmosphere": values.get("atmosphere", "cosecant")}),
+        atmosphere="cosecant" if attenuation else values.get("atmosphere", "cosecant"),
     )
 
 
