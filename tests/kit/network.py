@@ -17,10 +17,13 @@ from sim.errors import InputError, SimulationError
 from sim.execution.build_sequence import BuildSequence
 from sim.execution.identity import portable
 from sim.execution.running import Run
-from sim.links import link_table, pass_geometry
-from sim.links.beam import Beam, DeviceLinks, Radio, SessionBeam, along
-from sim.links.rate_points import HALVINGS, crossings, find_jumps, turns
-from sim.links.sharing import RateSegment, queued, shared
+from sim.links import pass_geometry, plan_links
+from sim.links.beam import Beam, Radio
+from sim.links.device_links import DeviceLinks, along
+from sim.links.jumps import HALVINGS, crossings, find_jumps, turns
+from sim.links.processor_sharing import RateSegment, shared
+from sim.links.session_beam import SessionBeam
+from sim.links.sharing import queued
 from sim.links.sidelinks import sidelinks_of
 from sim.network.chain_facts import ChainFacts
 from sim.network.chains import ServiceLink
