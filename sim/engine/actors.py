@@ -20,9 +20,8 @@ from sim.engine.meetings import Meetings
 from sim.engine.progress import Progress
 from sim.engine.tasks import Tasks
 from sim.errors import SimulationError
-from sim.network.chains import Reply
 from sim.network.peers import Peers
-from sim.network.steps import Step
+from sim.network.steps import Reply, Step
 
 SERVER = "server"
 

@@ -23,14 +23,15 @@ from sim.devices.battery import Battery
 from sim.devices.devices import Devices, Phase
 from sim.devices.energy import PeerUse, Use, added, energy_of
 from sim.engine.forecaster import Forecaster
-from sim.engine.rules import Rules
-from sim.network.chains import Reply, ServiceLink
+from sim.network.endpoint import Endpoint
 from sim.network.event_rows import Rows
-from sim.network.ledger import Ledger, PayloadList
-from sim.network.link_faults import LinkFaults
+from sim.network.ledger import PayloadList
+from sim.network.rules import Rules
+from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
-from sim.network.steps import Step, Training, everybody
+from sim.network.steps import Reply, Step, everybody
 from sim.network.synchronisation import Synchronisation
+from sim.network.training import Training
 
 
 class Client:
@@ -59,23 +60,18 @@ class Client:
         self.sessions = ClusterSessions(clock, cluster, rules.sessions, rows.log, served)
         self.devices = Devices(cluster, rules.computing, battery)
         self._forecaster = Forecaster(self.sessions, self.devices)
-        self.link = ServiceLink(
+        self.endpoint = Endpoint(
             clock,
-            self.sessions,
             self.devices,
-            rows,
-            synchronisation,
-            Ledger(cluster.devices, rules.cut_transfers, rows.topology),
-            payloads,
-            rules.closing,
-            self._link_faults(rules),
+            rules,
+            rows=rows,
+            synchronisation=synchronisation,
+            payloads=payloads,
         )
+        self.link = ServiceLink(self.sessions, self.endpoint)
         self._phases: dict[str, Phase] = {}
         self._settled: tuple[Use, dict[str, Any]] | None = None
         self._last_at_rest: tuple[AtRest, dict[str, Any]] | None = None
-
-    def _link_faults(self, rules: Rules) -> LinkFaults | None:
-        return None if rules.faults is None else LinkFaults(rules.faults, self.cluster)
 
     def under(self, rules: Rules) -> None:
         """Go on under other rules; what is under way ends by those under which it began.
@@ -85,7 +81,7 @@ class Client:
         self.rules = rules
         self.sessions.replan(rules.sessions)
         self.devices.computing = rules.computing
-        self.link.switch(rules.cut_transfers, rules.closing, self._link_faults(rules))
+        self.link.under(rules)
 
     # What the method asks of the cluster.
 
@@ -141,7 +137,8 @@ class Client:
             end_s=gap.end_s,
             excluded=excluded,
         )
-        self._rows.training(training, training.who, self.cluster, None, to_s)
+        for fact in training.facts(training.who, self.cluster.name, None, to_s):
+            self._rows.log.add(fact)
         self._rows.excluded(excluded, devices, cost, self._clock.now)
         return Work(gap.rounds, gap.end_s, excluded)
 
@@ -203,7 +200,7 @@ class Client:
         if self._phases or self.link.busy or peers.serving_s is not None:
             return None
         devices = self.devices
-        done = devices.rounds, devices.ended_s, devices.open_s, self.link.sent_s
+        done = devices.rounds, devices.ended_s, devices.open_s, self.endpoint.sent_s
         return AtRest(done, peers.sending_s)
 
 

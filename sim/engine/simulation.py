@@ -123,13 +123,14 @@ class Simulation:
         sessions = {name: client.sessions for name, client in self.clients.items()}
         devices = {name: client.devices for name, client in self.clients.items()}
         links = {name: client.link for name, client in self.clients.items()}
+        endpoints = {name: client.endpoint for name, client in self.clients.items()}
         return Peers(
             self.clock,
             plan.clusters,
             Nodes(self.clock, devices, links),
             self._rows,
             self.payloads,
-            SidelinkQueues(self.clock, self._rows, build.sidelinks, plan.isls, links),
+            SidelinkQueues(self.clock, self._rows, build.sidelinks, plan.isls, endpoints),
             Relay(self.clock, sessions, links, build.scenario.link.relay),
         )
 
@@ -267,7 +268,7 @@ class Simulation:
     @property
     def books(self) -> Books:
         """The bytes of all payloads: offered, delivered, carried and dropped."""
-        ledgers = [client.link.ledger for client in self.clients.values()]
+        ledgers = [client.endpoint.ledger for client in self.clients.values()]
         return books_of([*ledgers, self._peers.queues])
 
 

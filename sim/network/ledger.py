@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.payload import Payload, TensorSize
 from sim.links.sharing import everywhere
+from sim.network.outcomes import Outcome
 from sim.trace.directions import DIRECTIONS, Topology, Way
-
-CutTransfers = Literal["resume", "restart", "drop"]
-Fate = Literal["", "given up", "begins anew"]
 
 
 @dataclass
@@ -48,13 +46,11 @@ class Ledger:
     """Open payloads of K devices by way and name, and the accounts of all of them.
 
     A payload is offered when a device first sends it (or asks for it) in a version; it is then
-    open until it is delivered or dropped. ``cut_transfers`` says what becomes of one that a pass
-    cuts off: it goes on where it was, begins again, or is given up. Payloads are booked by their
-    way; the ``topology`` says in which direction of the transfers table that is.
+    open until it is delivered or given up. Payloads are booked by their way; the ``topology`` says
+    in which direction of the transfers table that is.
     """
 
     devices: int
-    cut_transfers: CutTransfers = "resume"
     topology: Topology = Topology.GROUND_CLIENTS
     accounts: dict[Way, Account] = field(default_factory=lambda: {way: Account() for way in Way})
     _entries: dict[tuple[Way, str], _Entry] = field(default_factory=dict)
@@ -95,46 +91,28 @@ class Ledger:
         return self._entries[way, name].through
 
     def settle(
-        self,
-        way: Way,
-        name: str,
-        who: Mask,
-        done: Mask,
-        moved: Floats,
-        carry: bool,
-        fate: Fate,
-        refused: Mask | None = None,
+        self, way: Way, name: str, who: Mask, moved: Floats, outcome: Ints | Outcome
     ) -> Mask:
-        """Book what ``who``, and nobody else, have sent of an open payload.
+        """Book what ``who``, and nobody else, have ``moved`` (K,) of an open payload.
 
-        Returns who has given it up (K,).
-
-        ``fate`` is that of those who are not ``done`` and have begun: of others nothing has been
-        cut off. What is not to be carried over meets it in any case. What is ``refused`` (K,) was
-        sent as a whole, and is given up.
+        ``outcome`` is that of each (K,), or of all of them. Returns who has given it up (K,).
         """
         entry, account = self._entries[way, name], self.accounts[way]
         account.sent += _sum_of(moved, who)
-        account.delivered += _sum_of(entry.size, done)
         through = entry.through + moved
         given_up = again = self._nobody
-        if np.count_nonzero(done) < np.count_nonzero(who):
-            cut = who & ~done & ((through > 0) | (not carry))
-            given_up, again = cut & (fate == "given up"), cut & (fate == "begins anew")
-            if refused is not None:
-                given_up, again = given_up | refused, again & ~refused
+        done = who
+        if not isinstance(outcome, Outcome):
+            done = who & (outcome == Outcome.DELIVERED)
+            given_up = who & ((outcome == Outcome.DROPPED) | (outcome == Outcome.CORRUPTED))
+            again = who & (outcome == Outcome.RESTARTED)
             account.dropped += float(entry.size[given_up].sum())
             account.sent_in_vain += float(through[given_up | again].sum())
+        account.delivered += _sum_of(entry.size, done)
         entry.open = entry.open & ~(done | given_up)
         entry.any_open = bool(np.count_nonzero(entry.open))
         entry.through = np.where(entry.open & ~again, through, 0.0)
         return given_up
-
-    def fate(self, carry: bool) -> Fate:
-        """Say what becomes of a transfer that is cut off; empty if it goes on where it was."""
-        if not carry or self.cut_transfers == "drop":
-            return "given up"
-        return "begins anew" if self.cut_transfers == "restart" else ""
 
     def accounts_in(self, direction: str) -> list[Account]:
         """Return the accounts of what goes in a direction of the transfers table."""

@@ -14,7 +14,7 @@ import simpy
 from learning.requests.peers import Arrival, Node, Send
 from sim.clock import Clock
 from sim.links.sidelinks import Opening, Sidelinks
-from sim.network.chains import ServiceLink
+from sim.network.endpoint import Endpoint
 from sim.network.event_rows import Rows
 from sim.network.ledger import Account
 from sim.plan.isl import IslPlan
@@ -59,9 +59,8 @@ class SidelinkQueues:
 
     A message waits for those before it, is sent at the rate of the link, and is there when the last
     bit has come over the distance. One that a window between satellites cuts off goes on in the
-    next one, begins again there, or is given up, as transfers of its source are over its
-    ``service`` link; so packets between satellites are lost, and batteries drained. ``accounts``
-    are of all messages so far.
+    next one, begins again there, or is given up, by the rules of its source's endpoint; so packets
+    between satellites are lost, and batteries drained. ``accounts`` are of all messages so far.
     """
 
     def __init__(
@@ -70,11 +69,11 @@ class SidelinkQueues:
         rows: Rows,
         links: Sidelinks | None,
         isls: IslPlan | None,
-        service: Mapping[str, ServiceLink],
+        endpoints: Mapping[str, Endpoint],
     ) -> None:
         self.links, self.isls = links, isls
         self.accounts = {direction: Account() for direction in DIRECTIONS}
-        self._service = service
+        self._endpoints = endpoints
         self._clock = clock
         self._rows = rows
         self._free_s: dict[tuple[Node, Node], float] = {}
@@ -100,12 +99,12 @@ class SidelinkQueues:
     def _parts(self, send: Send, openings: Iterable[Opening], direction: str) -> list[Part]:
         """What of a message goes when; the last part is not delivered if some stays."""
         left, now_s = float(send.payload.bytes), self._clock.now
-        share, service = 1.0, self._service[send.source.cluster]
-        if direction == "isl" and service.faults is not None:
-            packets, again = service.faults.packets_of(left, now_s)
+        share, endpoint = 1.0, self._endpoints[send.source.cluster]
+        if direction == "isl" and endpoint.faults is not None:
+            packets, again = endpoint.faults.packets_of(left, now_s)
             self._rows.packets(send, again, packets, now_s)
             share = packets / (packets + again)  # of what is sent
-        cut_transfers = service.ledger.cut_transfers
+        cut_transfers = endpoint.rules.cut_transfers
         ready_s = max(now_s, self._free_s.get((send.source, send.target), 0.0))
         parts: list[Part] = []
         for opening in openings:
@@ -180,7 +179,7 @@ class SidelinkQueues:
             account.sent_in_vain += moved
             message.through = 0.0
         self._sending_s[cluster, message.direction] += lasts_s
-        battery = self._service[cluster].battery
+        battery = self._endpoints[cluster].devices.battery
         if message.direction == "isl" and battery is not None:
             battery.send(end_s, lasts_s, to_peer=True)
         if moved > 0.0:

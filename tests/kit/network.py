@@ -20,13 +20,16 @@ from sim.links.beam import Beam, DeviceLinks, Radio, SessionBeam, along
 from sim.links.rate_points import HALVINGS, crossings, find_jumps, turns
 from sim.links.sharing import RateSegment, queued, shared
 from sim.links.sidelinks import sidelinks_of
-from sim.network.chains import ServiceLink
+from sim.network.endpoint import Endpoint
 from sim.network.event_rows import Rows
-from sim.network.ledger import CutTransfers, Ledger, PayloadList
-from sim.network.link_faults import LinkFaults, sent_again, sent_to_all
+from sim.network.ledger import Ledger, PayloadList
+from sim.network.link_faults import sent_again, sent_to_all
+from sim.network.outcomes import CutTransfers, Outcome, outcomes_of
+from sim.network.rules import Rules
+from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
-from sim.network.steps import Training
 from sim.network.synchronisation import Synchronisation
+from sim.network.training import Training
 from sim.plan import contacts as planning
 from sim.plan import windows as finding
 from sim.plan.budget import budget, one_pass

@@ -155,18 +155,29 @@ def talk(
     """
     cluster, clock, trace = contacts[0].cluster, network.Clock(), Trace()
     churn = {"c": faults.pop("presence")} if "presence" in faults else {}
-    struck = (
-        network.LinkFaults(network.Faults(1, {}, churn, {}, **faults), cluster)
-        if churn or faults
-        else None
-    )
+    struck = network.Faults(1, {}, churn, {}, **faults) if churn or faults else None
     plan = plan or network.Plan(START, 1e6, (cluster,), network.ContactColumns.of(contacts))
     rows = network.Rows(trace)
     antenna = network.ClusterSessions(clock, cluster, plan.sessions(cluster), rows.log)
-    ledger, replies, over_s = network.Ledger(cluster.devices, policy), [], []
-    devices = network.Devices(cluster, network.Computing(computing or compute(), churn.get("c")))
-    known = network.Synchronisation(delay_s)
-    link = network.ServiceLink(clock, antenna, devices, rows, known, ledger, None, closing, struck)
+    replies, over_s = [], []
+    rules = network.Rules(
+        sessions=plan.sessions(cluster),
+        computing=network.Computing(computing or compute(), churn.get("c")),
+        transmitter=network.Transmitter(),
+        closing=closing,
+        cut_transfers=policy,
+        faults=struck,
+    )
+    devices = network.Devices(cluster, rules.computing)
+    endpoint = network.Endpoint(
+        clock,
+        devices,
+        rules,
+        rows=rows,
+        synchronisation=network.Synchronisation(delay_s),
+        payloads=network.PayloadList(),
+    )
+    link = network.ServiceLink(antenna, endpoint)
 
     def actor():
         if at_s:
@@ -189,6 +200,6 @@ def talk(
         clock.start("end", end())
     clock.run(until_s, lambda number: None)
     link.settle_all(clock.now)
-    tables, books = trace.tables(), books_of([ledger])
+    tables, books = trace.tables(), books_of([endpoint.ledger])
     check_books(books, tables["transfers"])
     return Talk(replies, tables, books, over_s, devices)
