@@ -3,9 +3,6 @@ from .clients.updates import Update as Update
 from .clients.updates import changes as changes
 from .clients.updates import mean_change as mean_change
 from .clients.updates import merge as merge
-from .config import DataConfig as DataConfig
-from .config import LearningConfig as LearningConfig
-from .config import ModelConfig as ModelConfig
 from .learner import Learner as Learner
 from .learner import LocalLoss as LocalLoss
 from .methods.base import GlobalModelMethod as GlobalModelMethod
@@ -20,4 +17,7 @@ from .policies.model_splitting import assignment_probability as assignment_proba
 from .policies.model_splitting import own_mass as own_mass
 from .requests.cluster import Cluster as Cluster
 from .rng import stream as stream
+from .settings import DataConfig as DataConfig
+from .settings import LearningConfig as LearningConfig
+from .settings import ModelConfig as ModelConfig
 from .training.evaluation import expert_relevance as expert_relevance

@@ -8,12 +8,10 @@ from dataclasses import dataclass, replace
 
 from learning.architecture.costs import architecture
 from learning.architecture.kinds import kind_of
-from learning.config import LearningConfig
 from learning.learner import Learner
 from learning.models.doubts import ModuleDoubt
-from learning.values.lazy import Operation
-
-LOSSES = Operation("learning.training.references:losses")
+from learning.settings import LearningConfig
+from learning.training import operations
 
 STEPS, SAMPLES = 3, 100
 MOST_FLOPS = 1e12
@@ -45,7 +43,7 @@ def first_steps(config: LearningConfig) -> FirstSteps | None:
     if kind_of(config.model.kind).networked or cost.flops > MOST_FLOPS:
         return None
     learner = Learner(replace(config, device="auto"))
-    before, after = learner.number(LOSSES, steps=STEPS, samples=SAMPLES)
+    before, after = learner.number(operations.references.losses, steps=STEPS, samples=SAMPLES)
     return FirstSteps(before, after, learner.doubts)
 
 

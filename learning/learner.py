@@ -14,7 +14,6 @@ import numpy as np
 
 from learning.architecture.costs import Architecture, architecture, sized_by
 from learning.architecture.kinds import kind_of, resolved_task
-from learning.config import LearningConfig, ModelConfig
 from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices
 from learning.held import Held
@@ -23,33 +22,16 @@ from learning.models.doubts import ModuleDoubt
 from learning.provenance import environment, gpu_name
 from learning.requests.cluster import Cost, Floats, Ints, Mask
 from learning.rng import stream
-from learning.values.lazy import Apply, Handle, Operation, Values, place_of
+from learning.settings import LearningConfig, ModelConfig
+from learning.training import operations
+from learning.values.handle import Apply, Handle
+from learning.values.lazy import Values
+from learning.values.operation import Operation, Reference, operation_of, place_of
 from learning.values.store import Tensors
 
 if TYPE_CHECKING:
     from learning.training.evaluation import Score
     from learning.training.task import Task
-
-
-START = Operation("learning.training.start:start_model", 2, True)
-STATE = Operation("learning.training.device_state:assembled")
-LOAD = Operation("learning.training.device_state:load")
-TRAIN = Operation("learning.training.local:train", 1, True, guarded="training in {cluster!r}")
-COMMIT = Operation("learning.training.device_state:commit")
-OFFER = Operation("learning.training.device_state:offer")
-SELECT = Operation("learning.training.device_state:select")
-AGGREGATE = Operation(
-    "learning.training.aggregation:aggregate", 2, guarded="the update of {cluster!r}"
-)
-FINAL = Operation("learning.training.evaluation:final_tensors")
-ZEROS = Operation("learning.training.changes:zeros")
-
-HOLDINGS = Operation("learning.training.task:holdings")
-NOT_FINITE = Operation("learning.training.guards:not_finite")
-SAMPLES = Operation("learning.training.task:samples")
-RELEVANCE = Operation("learning.training.evaluation:trial_relevance")
-EVALUATE = Operation("learning.training.evaluation:evaluate", 2)
-"""The last five give JSON values that are taken out of tensors, and no tensors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +167,7 @@ class Learner:
         Returns which device holds how many samples of which class, as four columns of numbers:
         cluster, device, class, samples. Raises ValueError for data or weights that do not do.
         """
-        return list(self.number(HOLDINGS))
+        return list(self.number(operations.task.holdings))
 
     def environment(self) -> dict[str, Any]:
         """Return what all results depend on beside what names them, as JSON."""
@@ -215,40 +197,49 @@ class Learner:
         if device != "cpu":  # tensors that were read from disk are on the CPU
             parents = [{n: t.to(device) for n, t in tensors.items()} for tensors in parents]
         if not operation.guarded:
-            return operation.function()(task, *parents, **arguments)
+            return operation(task, parents, arguments)
         from learning.training.guards import guarded
 
-        return guarded(operation, task, parents, **arguments)
+        return guarded(operation, task, parents, arguments)
 
     def make(
-        self, operation: Operation | Callable[..., Any], *parents: Handle | Held, **arguments: Any
+        self,
+        operation: Operation | Reference | Callable[..., Any],
+        *parents: Handle | Held,
+        **arguments: Any,
     ) -> Handle:
         """Return the value of ``operation`` on ``parents``: for methods with their own maths.
 
         A function of a module will do: it is called as ``function(task, *tensors, **arguments)``
         with the parents' tensors by name, and returns tensors by name. Arguments are JSON or
-        arrays.
+        arrays, and frozen dataclasses of these where the function declares such ``groups``.
         """
-        if not isinstance(operation, Operation):
-            operation = Operation(place_of(operation))
-        return self.values.make(operation, *map(self._handle, parents), **arguments)
+        made = operation_of(operation)
+        return self.values.make(made, *map(self._handle, parents), **arguments)
 
     def _handle(self, value: Handle | Held) -> Handle:
         """Return a value as one handle, and a state with its bases."""
         if not isinstance(value, Held):
             return value
-        return self.values.make(STATE, *value.parents, versions=value.versions)
+        assembled = operation_of(operations.device_state.assembled)
+        return self.values.make(assembled, *value.parents, versions=value.versions)
 
     def force(self, handle: Handle | Held) -> Tensors:
         """Compute ``handle`` now. For use inside of a :class:`~learning.requests.Measure` only."""
         return self.values.force(self._handle(handle))
 
-    def number(self, operation: Operation, *parents: Handle | Held, **arguments: Any) -> Any:
+    def number(
+        self,
+        operation: Operation | Reference | Callable[..., Any],
+        *parents: Handle | Held,
+        **arguments: Any,
+    ) -> Any:
         """Return the JSON value that ``operation`` takes out of ``parents``: for use as ``force``.
 
         Runs share it, other than a value that a method computes from forced tensors itself.
         """
-        return self.values.number(operation, *map(self._handle, parents), **arguments)
+        made = operation_of(operation)
+        return self.values.number(made, *map(self._handle, parents), **arguments)
 
     def round_cost(
         self, trained: Sequence[int], held: Sequence[int], gate: bool, copies: int = 0
@@ -262,11 +253,11 @@ class Learner:
 
     def start(self) -> Handle:
         """Return the server's model before any federated round."""
-        return self.make(START)
+        return self.make(operations.start.start_model)
 
     def zeros(self, server: Handle, devices: int | None = None) -> Handle:
         """Return zeros like the tensors of ``server``, (K, ...) for each of so many devices."""
-        return self.make(ZEROS, server, devices=devices)
+        return self.make(operations.changes.zeros, server, devices=devices)
 
     def load(
         self,
@@ -296,7 +287,14 @@ class Learner:
             if state is not None:
                 how, before = {**how, "versions": state.versions}, state.parents
                 versions[parts] = state.versions[parts]
-            own = self.make(LOAD, model, *before, **how, who=mine, adapter_epoch=adapter_epoch)
+            own = self.make(
+                operations.device_state.load,
+                model,
+                *before,
+                **how,
+                who=mine,
+                adapter_epoch=adapter_epoch,
+            )
             state = Held(own, before[1:], versions).downloaded(model, mine, parts, own)
         assert state is not None  # for the type checker: somebody loads
         return state
@@ -322,9 +320,10 @@ class Learner:
         """
         if not np.count_nonzero(rounds):
             return state
-        operation, term, memories = TRAIN, {}, tuple[Handle, ...]()
+        operation = operation_of(operations.local.train)
+        term, memories = {}, tuple[Handle, ...]()
         if local_loss is not None:
-            operation = dataclasses.replace(TRAIN, calls=local_loss.place)
+            operation = dataclasses.replace(operation, calls=local_loss.place)
             named = {"place": local_loss.place, "arguments": local_loss.arguments}
             term, memories = {"local_loss": named}, local_loss.memories
         own = self.make(
@@ -347,7 +346,11 @@ class Learner:
     def offer(self, state: Held, experts: Sequence[int], gate: bool) -> Handle:
         """Return the upload: factors of ``experts``, and with ``gate`` the gate's change."""
         return self.make(
-            OFFER, *state.parents, versions=state.versions, experts=list(experts), gate=gate
+            operations.device_state.offer,
+            *state.parents,
+            versions=state.versions,
+            experts=list(experts),
+            gate=gate,
         )
 
     def commit(
@@ -361,7 +364,7 @@ class Learner:
     ) -> Held:
         """Devices in ``who`` add what they offered to their base and begin fresh factors."""
         own = self.make(
-            COMMIT,
+            operations.device_state.commit,
             *state.parents,
             versions=state.versions,
             cluster=cluster,
@@ -374,7 +377,7 @@ class Learner:
 
     def select(self, who: Mask, new: Handle, old: Handle) -> Handle:
         """Rows of ``new`` for the devices in ``who``, rows of ``old`` for the others."""
-        return self.make(SELECT, new, old, who=who)
+        return self.make(operations.device_state.select, new, old, who=who)
 
     def aggregate(
         self,
@@ -397,7 +400,7 @@ class Learner:
         """
         made = partial(
             self.make,
-            AGGREGATE,
+            operations.aggregation.aggregate,
             cluster=cluster,
             who=who,
             experts=list(experts),
@@ -415,26 +418,27 @@ class Learner:
 
     def not_finite(self, state: Handle | Held) -> list[int]:
         """Return the devices whose tensors in ``state`` are not all finite. Forces ``state``."""
-        return list(self.number(NOT_FINITE, state))
+        return list(self.number(operations.guards.not_finite, state))
 
     def samples(self) -> list[list[int]]:
         """Return each device's number of training samples n_k, cluster by cluster."""
-        return list(self.number(SAMPLES))
+        return list(self.number(operations.task.samples))
 
     def relevance(self, server: Handle) -> list[list[float]]:
         """Expert relevance (29) on every cluster's trial data, (C, E). Forces ``server``."""
-        return list(self.number(RELEVANCE, server))
+        return list(self.number(operations.evaluation.trial_relevance, server))
 
     def evaluate(self, server: Handle) -> list[Score]:
         """Test every cluster: accuracy, loss, ``metrics``, samples. Forces ``server``."""
         if not self.metrics:
-            return list(self.number(EVALUATE, server))
-        own = dataclasses.replace(EVALUATE, calls=place_outside(self.metrics))
+            return list(self.number(operations.evaluation.evaluate, server))
+        evaluate = operation_of(operations.evaluation.evaluate)
+        own = dataclasses.replace(evaluate, calls=place_outside(self.metrics))
         return list(self.number(own, server, metrics=list(self.metrics)))
 
     def final(self, server: Handle) -> Handle:
         """Return all weights of the model, backbone included."""
-        return self.make(FINAL, server)
+        return self.make(operations.evaluation.final_tensors, server)
 
 
 class LocalLoss:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from learning.registry import Register
 from learning.requests.cluster import Ints
-from learning.values.lazy import place_of
+from learning.values.operation import place_of
 
 Metric = Callable[[NDArray[Any], Ints], float]
 """Called with the logits (n, classes) and the labels (n,) of a test set."""

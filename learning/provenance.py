@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from learning.architecture.kinds import DATA_KEYS, model_keys
-from learning.config import LearningConfig
 from learning.files import SOURCE, files_under, fingerprints_under, source_fingerprints
+from learning.settings import LearningConfig
 
 LIBRARIES = ("leomix", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow")
 READERS = ("safetensors", "transformers", "tokenizers", "peft", "datasets")

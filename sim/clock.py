@@ -1,10 +1,11 @@
-"""One simulated clock: SimPy with absolute times, a guard and an end."""
+"""The simulated clock: SimPy with absolute times, one guard around all processes, and an end."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator
-from heapq import heappush
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any
 
 import simpy
@@ -16,19 +17,79 @@ from sim.errors import MONOTONE, InvariantError, SimulationError, custom_line, v
 Process = Generator[simpy.Event, Any, Any]
 
 LAST = EventPriority(2)
-"""Priority of what must see everything else that happens at the same instant."""
+"""Priority of an event that happens after all others at the same instant."""
+
+
+class Timeline(simpy.Environment):
+    """SimPy's environment over absolute times.
+
+    SimPy schedules after delays, and ``now + (t - now)`` is not always ``t``; nor can its time pass
+    without an event. So the queue and the time are kept here, behind SimPy's public methods: its
+    events and processes use no others. Events at one time happen by priority, then in the order in
+    which they were scheduled.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._time_s = 0.0
+        self._scheduled: list[tuple[float, EventPriority, int, simpy.Event]] = []
+        self._numbers = count()
+
+    @property
+    def now(self) -> float:
+        """Seconds since the start."""
+        return self._time_s
+
+    def schedule(
+        self, event: simpy.Event, priority: EventPriority = NORMAL, delay: float = 0
+    ) -> None:
+        """Schedule an event after a delay, or a :class:`Moment` at its own time and priority."""
+        time_s = self._time_s + delay
+        if isinstance(event, Moment):
+            time_s = event.time_s
+            priority = event.priority
+        heappush(self._scheduled, (time_s, priority, next(self._numbers), event))
+
+    def peek(self) -> float:
+        """Return the time of the next event, inf if there is none."""
+        return self._scheduled[0][0] if self._scheduled else math.inf
+
+    def step(self) -> None:
+        """Process the next event."""
+        self._time_s, _, _, event = heappop(self._scheduled)
+        callbacks = event.callbacks
+        event.callbacks = None  # type: ignore[assignment]  # as SimPy marks a processed event
+        for callback in callbacks:
+            callback(event)
+        if not event.ok and not event.defused:
+            error: Any = event.value
+            raise error
+
+    def pass_to(self, time_s: float) -> None:
+        """Let it be ``time_s`` without an event."""
+        self._time_s = time_s
+
+
+class Moment(simpy.Event):
+    """An event that happens at a given time."""
+
+    def __init__(self, timeline: Timeline, time_s: float, priority: EventPriority = NORMAL) -> None:
+        super().__init__(timeline)
+        self.time_s = time_s
+        self.priority = priority
+        self.succeed()  # schedules it
 
 
 class Clock:
     """Seconds since the scenario's start.
 
     Events are scheduled at absolute times, so that steps never add up to a drift. Every process
-    runs under one guard: SimPy accepts NaN delays and rebuilds an exception from its ``args``,
-    so bad times and errors are turned into one :class:`SimulationError` here.
+    runs under one guard, which turns bad times and errors into one :class:`SimulationError` that
+    says who failed and when.
     """
 
     def __init__(self) -> None:
-        self._env = simpy.Environment()
+        self._timeline = Timeline()
         self._broken: BaseException | None = None
         self.stopped = False
         self.events = 0
@@ -36,45 +97,39 @@ class Clock:
     @property
     def now(self) -> float:
         """Seconds since the start."""
-        return self._env.now
+        return self._timeline.now
 
     def event(self) -> simpy.Event:
         """Return an event that another process triggers."""
-        return self._env.event()
+        return self._timeline.event()
 
     def at(self, time_s: float) -> simpy.Event:
         """Return an event at ``time_s``; raise SimulationError if that is past or not a time."""
         if not math.isfinite(time_s) or time_s < self.now:
             raise SimulationError(f"an event cannot be at {time_s} s: the clock shows {self.now} s")
-        return self._schedule(time_s, NORMAL)
+        return Moment(self._timeline, time_s)
 
     def call_at(self, name: str, time_s: float, act: Callable[[], None]) -> None:
         """Call ``act`` at ``time_s``, as if a process had waited for that; errors are as of ``at``.
 
         ``name`` stands in the errors of what is called.
         """
-        self.at(time_s).callbacks = [lambda _: self._act(name, act)]
+        self.at(time_s).callbacks.append(lambda _: self._act(name, act))
 
     def after_this_instant(self, name: str, act: Callable[[], None]) -> None:
         """Call ``act`` at this time, after everything else that happens now."""
-        self._schedule(self.now, LAST).callbacks = [lambda _: self._act(name, act)]
-
-    def _schedule(self, time_s: float, priority: EventPriority) -> simpy.Event:
-        """Return an event at ``time_s``: of SimPy's own, now + (t - now) is not always at t."""
-        event = self._env.event()
-        event._ok, event._value = True, None
-        heappush(self._env._queue, (time_s, priority, next(self._env._eid), event))
-        return event
+        instant = Moment(self._timeline, self.now, LAST)
+        instant.callbacks.append(lambda _: self._act(name, act))
 
     def start(self, name: str, process: Process) -> None:
         """Run ``process`` under the guard; ``name`` stands in its errors."""
-        self._env.process(self._guard(name, process))
+        self._timeline.process(self._guard(name, process))
 
     def pass_to(self, time_s: float) -> None:
         """Let the clock show ``time_s``; whatever happens before that has happened."""
-        if not self._env.peek() >= time_s >= self.now:
+        if not self._timeline.peek() >= time_s >= self.now:
             raise violated(MONOTONE, f"the clock shows {self.now} s and is to show {time_s} s")
-        self._env._now = time_s
+        self._timeline.pass_to(time_s)
 
     def stop(self) -> None:
         """End the run after the current event."""
@@ -83,7 +138,7 @@ class Clock:
     @property
     def exhausted(self) -> bool:
         """Whether nothing is left that could happen."""
-        return self._env.peek() == math.inf
+        return self._timeline.peek() == math.inf
 
     def run(self, until_s: float, each_event: Callable[[int], None]) -> None:
         """Process events up to and including ``until_s``; call ``each_event`` after each one.
@@ -91,14 +146,15 @@ class Clock:
         Raises InvariantError for an event before the last one, or at what is no time.
         """
         while not self.stopped:
-            now_s, next_s = self.now, self._env.peek()
-            if not next_s >= now_s:  # nor is it when it is no number
+            now_s = self.now
+            next_s = self._timeline.peek()
+            if not next_s >= now_s:  # so of NaN too
                 raise violated(MONOTONE, f"an event at {next_s} s comes behind one at {now_s} s")
             if next_s > until_s or next_s == math.inf:
                 return
-            self._env.step()
+            self._timeline.step()
             if self._broken is not None:
-                # SimPy would go on with what else happens now, in the middle of an event.
+                # A process that failed is an event too: others at this time would still happen.
                 raise self._broken
             self.events += 1
             each_event(self.events)
@@ -120,7 +176,7 @@ class Clock:
             raise self.failed(name, error) from error
 
     def failed(self, name: str, error: Exception) -> SimulationError:
-        """Return an error that says who failed when, in one line that survives SimPy."""
+        """Return an error that says in one line who failed and when."""
         broken = isinstance(error, InvariantError | Violation)
         known = broken or isinstance(error, SimulationError)
         text = " ".join(str(error).split())

@@ -19,10 +19,10 @@ from torch.nn import functional
 
 from learning.architecture.costs import architecture
 from learning.architecture.kinds import KINDS, resolved, text_shape
-from learning.config import DataConfig, LearningConfig, ModelConfig
 from learning.data.samples import InputSpec
 from learning.models import Residency
 from learning.models.build import skeleton
+from learning.settings import DataConfig, LearningConfig, ModelConfig
 from learning.training.sgd import each, gradients
 
 KIND = "llama-3-8b-x3"

@@ -22,12 +22,12 @@ from learning.architecture.kinds import (
     tensors_of,
 )
 from learning.architecture.shapes import ModelTensors, Shape, numbers_in
-from learning.config import LearningConfig, ModelConfig
 from learning.data.table import HUB
 from learning.files import files_under
 from learning.requests.cluster import Cost
 from learning.requests.facts import parts_named
 from learning.requests.payload import TensorSize
+from learning.settings import LearningConfig, ModelConfig
 
 if TYPE_CHECKING:
     from torch import Tensor

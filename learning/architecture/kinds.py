@@ -29,10 +29,10 @@ from learning.architecture.text_shape import (
     shape_of_keys,
     text_tensors,
 )
-from learning.config import WORDS, LearningConfig, ModelConfig
 from learning.data.embedded import DIGIT_IMAGES, DIGITS, SYNTHETIC
 from learning.data.samples import Form, InputSpec
 from learning.data.table import FILES_ONLY
+from learning.settings import WORDS, LearningConfig, ModelConfig
 
 if TYPE_CHECKING:
     from learning.architecture.shapes import ModelTensors

@@ -17,8 +17,8 @@ from learning.architecture.costs import (
 )
 from learning.architecture.kinds import input_spec
 from learning.architecture.shapes import PROJECTOR_EXPANSION, VIEWS, Shape, numbers_in, with_biases
-from learning.config import LearningConfig
 from learning.requests.cluster import Cost, Floats, Ints
+from learning.settings import LearningConfig
 
 
 @dataclass(frozen=True)

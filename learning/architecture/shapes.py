@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from learning.config import ModelConfig
 from learning.data.samples import InputSpec
+from learning.settings import ModelConfig
 
 Shape = tuple[int, ...]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from learning.architecture.shapes import ModelTensors, Shape
-from learning.config import ModelConfig
 from learning.files import read_object
+from learning.settings import ModelConfig
 
 Rope = tuple[tuple[str, Any], ...]
 

@@ -28,10 +28,8 @@ from learning.requests.cluster import (
 )
 from learning.requests.facts import parts_named
 from learning.requests.payload import Payload
-from learning.values.lazy import Handle, Operation
-
-LOAD_GATE = Operation("learning.training.device_state:load_gate")
-MODELS = Operation("learning.training.changes:models")
+from learning.training import operations
+from learning.values.handle import Handle
 
 NOT_HELD = -1
 """Stands for the changes in an expert that a device has let go of."""
@@ -213,7 +211,9 @@ class ClusterState:
         if self.state is not None and who.any():
             held, gate = self.state, [self.learner.config.model.experts]
             how = {"versions": held.versions, "who": who}
-            own = self.learner.make(LOAD_GATE, server.weights, *held.parents, **how)
+            own = self.learner.make(
+                operations.device_state.load_gate, server.weights, *held.parents, **how
+            )
             self.state = held.downloaded(server.weights, who, gate, own)
 
     def _take(self, server: ServerModel, who: Mask, experts: tuple[int, ...]) -> None:
@@ -324,7 +324,7 @@ class ClusterState:
             return
         offered = self.learner.offer(self.state, experts, gate=gate)
         if self.offers_models:
-            offered = self.learner.make(MODELS, offered, self.state)
+            offered = self.learner.make(operations.changes.models, offered, self.state)
         if under_way is not None:
             offered = self.learner.select(fresh, offered, under_way.handle)
         self.staged = PendingUpdate(offered, *parts, self.learner.architecture.named(*parts))

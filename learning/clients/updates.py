@@ -11,11 +11,8 @@ import numpy as np
 from learning.learner import Learner, UpdatesUsed
 from learning.requests.cluster import Floats, Ints, Mask, Measure, Request
 from learning.requests.facts import Cause, Note, Range, injected_text, update_refused
-from learning.values.lazy import Handle, Operation
-
-CORRUPT = Operation("learning.training.guards:corrupt")
-CHANGES = Operation("learning.training.changes:changes")
-TOWARDS = Operation("learning.training.changes:towards")
+from learning.training import operations
+from learning.values.handle import Handle
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +111,7 @@ def merge(
     )
     offered = sent.handle
     if start is not None and start is not server:
-        offered = learner.make(TOWARDS, offered, start)
+        offered = learner.make(operations.changes.towards, offered, start)
     return learner.aggregate(
         server,
         offered,
@@ -153,7 +150,7 @@ def changes(learner: Learner, update: Update) -> Handle:
     Factors are there as the matrices that they make. Devices that are not in it have changed
     nothing.
     """
-    return learner.make(CHANGES, update.sent.handle, who=update.who)
+    return learner.make(operations.changes.changes, update.sent.handle, who=update.who)
 
 
 def refuse_broken(
@@ -188,7 +185,7 @@ def arrival(
     """
     corrupted = learner.corruption.hit(cluster, number, len(done)) & done
     if np.count_nonzero(corrupted):
-        offered = learner.make(CORRUPT, offered, who=corrupted)
+        offered = learner.make(operations.guards.corrupt, offered, who=corrupted)
     return offered, (yield from refuse_broken(learner, offered, done, corrupted))
 
 

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.config import LearningConfig
 from learning.data.samples import Dataset, Domain, Encoding, InputSpec, Rows, SampleArrays, join
 from learning.rng import stream
+from learning.settings import LearningConfig
 
 TRAIN_IMAGES = 1400
 BRIGHTEST_PIXEL = 16.0

@@ -9,11 +9,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.config import LearningConfig, SplitConfig
 from learning.data.partition import rows_by_holder, share_devices, split_rows
 from learning.data.samples import Dataset, Domain, FederatedSamples, Rows, SampleArrays, join
 from learning.data.table import Table, check_one_type
 from learning.rng import stream
+from learning.settings import LearningConfig, SplitConfig
 
 # Which rows of data files are whose domain.
 

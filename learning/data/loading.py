@@ -8,11 +8,11 @@ from dataclasses import replace
 from functools import lru_cache
 from inspect import signature
 
-from learning.config import LearningConfig
 from learning.data.federation import federate, united
 from learning.data.samples import Dataset, FederatedSamples
 from learning.files import Fingerprints, fingerprints_under
 from learning.registry import Register
+from learning.settings import LearningConfig
 
 DATASETS: Register[Callable[..., Dataset]] = Register(
     "data set",

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from learning.config import LearningConfig
 from learning.data.federation import cluster_domains
 from learning.data.samples import Dataset, Encoding, InputSpec, Rows
 from learning.data.table import Table, check_label, class_numbers, cluster_files, column_names
 from learning.hardware import free_bytes
+from learning.settings import LearningConfig
 
 #: What was read: uint8 or floating point, (n, d) or (n, C, H, W).
 Pixels = NDArray[Any]

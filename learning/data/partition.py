@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from learning.config import LearningConfig, SplitConfig
 from learning.data.samples import Rows
 from learning.rng import stream
+from learning.settings import LearningConfig, SplitConfig
 
 
 def rows_by_holder(owner: Rows, holders: int) -> list[Rows]:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.config import DataConfig, LearningConfig
 from learning.data.samples import Rows
 from learning.files import check_regular, files_under
+from learning.settings import DataConfig, LearningConfig
 
 #: Largest number of classes: a label above is taken for a mistake.
 MAX_CLASSES = 100_000

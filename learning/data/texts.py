@@ -15,12 +15,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.config import LearningConfig
 from learning.data.federation import cluster_domains
 from learning.data.samples import Dataset, Encoding, InputSpec, Rows
 from learning.data.table import HUB, class_numbers, cluster_files, column_names
 from learning.data.text_rows import NAMES, ROLES, Question, Text, read_rows
 from learning.data.tokenizer import encode_questions, encode_texts, make_tokenizer
+from learning.settings import LearningConfig
 
 LONGEST_LINE = 10_000_000
 """Bytes of one sample: a book has less."""

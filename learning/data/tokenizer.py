@@ -13,9 +13,9 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.config import WORDS, ModelConfig
 from learning.data.text_rows import Question, Text
 from learning.files import LARGEST_JSON_BYTES, check_size
+from learning.settings import WORDS, ModelConfig
 
 if TYPE_CHECKING:
     import tokenizers

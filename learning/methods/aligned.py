@@ -44,9 +44,7 @@ from learning.requests.cluster import (
 )
 from learning.requests.facts import Note
 from learning.rng import stream
-from learning.values.lazy import Operation
-
-USAGE = Operation("learning.training.evaluation:usage")
+from learning.training import operations
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -219,7 +217,9 @@ class Aligned(FedAvg):
     def measured(self, devices: ClusterState, reach: Mask) -> dict[str, Any]:
         """Return the samples that experts serve, and what they score there, (K, E) each."""
         assert devices.state is not None  # for the type checker: somebody has trained
-        used = self.learner.number(USAGE, devices.state, cluster=devices.name, reach=reach)
+        used = self.learner.number(
+            operations.evaluation.usage, devices.state, cluster=devices.name, reach=reach
+        )
         accuracy, loss = np.array(used["accuracy"]), np.array(used["loss"])
         scored = score(self.options.fitness, self.options.fitness_alpha, accuracy, loss)
         return {"samples": used["samples"], "score": scored.tolist()}

@@ -13,9 +13,8 @@ import numpy as np
 
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import ServerModel, Update, Weighted, changes_in, merge
-from learning.config import LearningConfig
 from learning.learner import Learner, LocalLoss
-from learning.methods.options import NoOptions
+from learning.methods.options import NoOptions, read_options
 from learning.registry import Register
 from learning.requests.cluster import (
     WAITS_FOR_ALL,
@@ -30,7 +29,10 @@ from learning.requests.cluster import (
 )
 from learning.requests.facts import Aggregated, Share
 from learning.requests.payload import Payload
-from learning.values.lazy import OURS, Handle, Operation
+from learning.settings import LearningConfig
+from learning.training import operations
+from learning.values.handle import Handle
+from learning.values.operation import OURS
 
 if TYPE_CHECKING:
     from learning.training.evaluation import Score
@@ -137,7 +139,7 @@ class Method(ABC):
     def __init__(self, world: World, options: Any = None) -> None:
         self.world = world
         self.learner = world.learner
-        self.options = self.Options() if options is None else options
+        self.options = read_options(self.Options, {}) if options is None else options
         self.version = 0
         self.registry = ExpertRegistry(self.learner.architecture.experts)
 
@@ -292,9 +294,6 @@ class GlobalModelMethod(Method):
         return weights
 
 
-SHAPES = Operation("learning.training.guards:shapes")
-
-
 def try_hooks(method: GlobalModelMethod) -> None:
     """Train a round on one device and take one step of the server, as a run will.
 
@@ -317,9 +316,10 @@ def try_hooks(method: GlobalModelMethod) -> None:
             learner.force(devices.state)
         name = "server_step"
         devices.offer(method.experts, gate=True)
-        before, update = learner.number(SHAPES, method.weights), devices.update(devices.pending)
+        before = learner.number(operations.guards.shapes, method.weights)
+        update = devices.update(devices.pending)
         moved = method.server_step([] if update is None else [(update, 1.0)])
-        after = learner.number(SHAPES, moved)
+        after = learner.number(operations.guards.shapes, moved)
         for tensor, shape in before.items():
             if after.get(tensor) != shape:
                 found = f"has shape {after[tensor]}" if tensor in after else "is missing"

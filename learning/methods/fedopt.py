@@ -15,10 +15,8 @@ from learning.clients.updates import Weighted, mean_change
 from learning.methods.base import World
 from learning.methods.fedavg import FedAvg, FedAvgOptions
 from learning.methods.options import CHECKED, option
-from learning.values.lazy import Handle, Operation
-
-MOMENTS = Operation("learning.training.server_optimizers:moments")
-STEP = Operation("learning.training.server_optimizers:step")
+from learning.training import operations
+from learning.values.handle import Handle
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -52,6 +50,14 @@ class FedOpt(FedAvg):
         by = self.options
         change = mean_change(self.learner, self.weights, updates)
         decays = {"beta1": by.beta1, "beta2": by.beta2, "tau": by.tau}
-        moments = self.learner.make(MOMENTS, change, *self.moments, kind=by.kind, **decays)
+        moments = self.learner.make(
+            operations.server_optimizers.moments, change, *self.moments, kind=by.kind, **decays
+        )
         self.moments = (moments,)
-        return self.learner.make(STEP, self.weights, moments, step_size=by.step_size, tau=by.tau)
+        return self.learner.make(
+            operations.server_optimizers.step,
+            self.weights,
+            moments,
+            step_size=by.step_size,
+            tau=by.tau,
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError
@@ -35,20 +36,36 @@ class NoOptions:
 def read_options(options: type, given: Mapping[str, Any]) -> Any:
     """Return a method's ``Options`` filled from a scenario.
 
-    A frozen dataclass that is not pydantic's is checked by the types of its defaults. Raises
-    ValueError in one line with the key, the value and what is allowed.
+    Options without any of pydantic are checked by the types of their defaults. Raises ValueError
+    in one line with the key, the value and what is allowed.
     """
     known = [field.name for field in dataclasses.fields(options)]
     for key in given:
         if key not in known:
             allowed = ", ".join(known) or "none"
             raise ValueError(f"{key}: unknown option; this method's options are: {allowed}")
-    if not is_pydantic_dataclass(options):
+    checked = _checked_by_pydantic(options)
+    if checked is None:
         _check_types(options(), given)
     try:
-        return options(**given)
+        return (checked or options)(**given)
     except ValidationError as error:
         raise ValueError(_line(error)) from None
+
+
+@cache
+def _checked_by_pydantic(options: type) -> type | None:
+    """Return options that pydantic checks; None where neither they nor a base are pydantic's.
+
+    A plain dataclass that extends the options of a shipped method has inherited declarations in
+    place of defaults: a subclass in which pydantic has read them takes its place.
+    """
+    if is_pydantic_dataclass(options):
+        return options
+    if not any(map(is_pydantic_dataclass, options.__mro__)):
+        return None
+    names = {"__module__": options.__module__, "__doc__": options.__doc__}
+    return dataclass(frozen=True, config=CHECKED)(type(options.__name__, (options,), names))
 
 
 def _check_types(defaults: object, given: Mapping[str, Any]) -> None:

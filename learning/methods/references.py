@@ -8,15 +8,11 @@ from learning.clients.updates import ServerModel
 from learning.held import Held
 from learning.methods.base import GlobalModelMethod, Method, Protocol, World
 from learning.requests.cluster import Cluster, Forecast, NextContact
-from learning.values.lazy import Handle, Operation
+from learning.training import operations
+from learning.values.handle import Handle
 
 if TYPE_CHECKING:
     from learning.training.evaluation import Score
-
-SCORES = Operation("learning.training.references:scores_alone")
-MEAN = Operation("learning.training.references:mean_model")
-POOLED = Operation("learning.training.references:pooled_rounds", trains=True)
-MODEL = Operation("learning.training.references:pooled_model")
 
 
 class Local(Method):
@@ -55,11 +51,17 @@ class Local(Method):
 
     def model(self) -> Handle:
         """Return the mean of all devices' models, by samples."""
-        return self.learner.make(MEAN, *self.states, clusters=list(self.sides))
+        return self.learner.make(
+            operations.references.mean_model, *self.states, clusters=list(self.sides)
+        )
 
     def scores(self) -> list[Score]:
         """Return the mean scores of the devices of each cluster, with their own models."""
-        return list(self.learner.number(SCORES, *self.states, clusters=list(self.sides)))
+        return list(
+            self.learner.number(
+                operations.references.scores_alone, *self.states, clusters=list(self.sides)
+            )
+        )
 
 
 class Centralised(GlobalModelMethod):
@@ -87,8 +89,15 @@ class Centralised(GlobalModelMethod):
     def train(self, rounds: int) -> None:
         """Train ``rounds`` rounds on the pooled samples."""
         state = self.learner.make(
-            POOLED, self.weights, *self.client, rounds=rounds, first_round=self.server_rounds
+            operations.references.pooled_rounds,
+            self.weights,
+            *self.client,
+            rounds=rounds,
+            first_round=self.server_rounds,
         )
-        self.client, self.weights = (state,), self.learner.make(MODEL, self.weights, state)
+        self.client, self.weights = (
+            (state,),
+            self.learner.make(operations.references.pooled_model, self.weights, state),
+        )
         self.server_rounds += rounds
         self.aggregated(self.experts)

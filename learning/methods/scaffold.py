@@ -15,10 +15,8 @@ from learning.learner import LocalLoss
 from learning.methods.base import World
 from learning.methods.fedavg import FedAvg
 from learning.requests.cluster import Cluster
-from learning.values.lazy import Handle, Operation
-
-RENEWED = Operation("learning.training.control_variates:renewed")
-MOVED = Operation("learning.training.control_variates:moved")
+from learning.training import operations
+from learning.values.handle import Handle
 
 
 def correction(
@@ -74,10 +72,19 @@ class Scaffold(FedAvg):
             name, own = update.cluster, self.own[update.cluster]
             moved = changes(self.learner, update)
             self.own[name] = self.learner.make(
-                RENEWED, own, self.control, moved, who=update.who, rounds=update.rounds
+                operations.control_variates.renewed,
+                own,
+                self.control,
+                moved,
+                who=update.who,
+                rounds=update.rounds,
             )
             control = self.learner.make(
-                MOVED, control, self.own[name], own, shares=parts[name] * update.who / everybody
+                operations.control_variates.moved,
+                control,
+                self.own[name],
+                own,
+                shares=parts[name] * update.who / everybody,
             )
         self.control = control
         return super().merge_round(shares)

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from learning.architecture.kinds import check_form, precision_of
-from learning.config import LearningConfig, ModelConfig
 from learning.data.samples import InputSpec
 from learning.models.interface import MODELS, Maker, expert_of, is_gate, names_of
 from learning.models.moe import Gate, Residency
 from learning.models.stacked import Tensors
 from learning.rng import stream
+from learning.settings import LearningConfig, ModelConfig
 
 
 def torch_dtype(config: LearningConfig) -> torch.dtype:

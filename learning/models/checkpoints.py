@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from learning.architecture.kinds import kind_of, text_shape
-from learning.config import ModelConfig
 from learning.files import at_once, open_tensors, read_object
 from learning.models.interface import is_gate, names_of
 from learning.models.stacked import Tensors
+from learning.settings import ModelConfig
 
 INDEX = "model.safetensors.index.json"
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")

@@ -15,7 +15,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from learning.architecture.costs import FORWARD
 from learning.architecture.shapes import ModelTensors
-from learning.config import LearningConfig, LoraConfig
 from learning.data.samples import InputSpec
 from learning.models.build import (
     failure,
@@ -38,6 +37,7 @@ from learning.models.interface import MODELS, buffers_of, expert_of, is_gate, na
 from learning.models.moe import MoELayer, Residency, forward_with_routing, tokens_of
 from learning.models.plain_state import kept_state, plain_attributes
 from learning.models.stacked import Tensors
+from learning.settings import LearningConfig, LoraConfig
 
 
 @dataclass(frozen=True)

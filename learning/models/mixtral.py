@@ -19,11 +19,11 @@ from transformers.models.mixtral.modeling_mixtral import MixtralRotaryEmbedding
 
 from learning.architecture.kinds import text_shape
 from learning.architecture.text_shape import TextShape
-from learning.config import ModelConfig
 from learning.data.samples import InputSpec
 from learning.models.interface import MoEModel
 from learning.models.moe import GatedExpert, MoELayer, Residency
 from learning.models.stacked import in_single
+from learning.settings import ModelConfig
 
 recompute = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
 """Runs a block, which draws nothing, and again in the backward pass."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from learning.config import LoraConfig, ModelConfig
 from learning.models.stacked import Linear, by_device, in_single, linear, plus_linear
+from learning.settings import LoraConfig, ModelConfig
 
 # The MoE layer: a gate and one module per expert (EMS-FL, equations (7) to (9) and (43)).
 

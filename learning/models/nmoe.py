@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from learning.architecture.shapes import PROJECTOR_EXPANSION, blocks_of, norm_groups, stage_widths
-from learning.config import ModelConfig
 from learning.data.samples import InputSpec
 from learning.models.interface import MoEModel
 from learning.models.moe import Expert, MoELayer, Residency
+from learning.settings import ModelConfig
 
 BATCHED_PLACES = 256
 """The largest image, in pixels, that is trained on all devices at once (measured on one core)."""

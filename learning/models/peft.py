@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from learning.architecture.kinds import kind_of
-from learning.config import ModelConfig
 from learning.files import open_tensors, read_object
 from learning.models.interface import Names, expert_of, is_gate, names_of
 from learning.models.stacked import Tensors
+from learning.settings import ModelConfig
 
 PREFIX = "base_model.model."
 WEIGHTS, CONFIG, ABOUT = "adapter_model.safetensors", "adapter_config.json", "leomix.json"

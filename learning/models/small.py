@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from learning.architecture.shapes import CNN_CHANNELS, STEM_CHANNELS, places_of
-from learning.config import ModelConfig
 from learning.data.samples import InputSpec
 from learning.models.feed_forward import ExpertsAtOnce
 from learning.models.interface import MoEModel
 from learning.models.moe import Residency
 from learning.models.stacked import Conv2d, Embedding, LayerNorm, Linear
+from learning.settings import ModelConfig
 
 
 class _ResidualMoE(MoEModel):

@@ -10,18 +10,20 @@ import torch
 from torch import Tensor
 
 from learning.architecture.costs import as_sent
-from learning.config import LoraConfig
 from learning.invariants import WEIGHTS, check_shares, violation
 from learning.models.interface import ADDED_A, ADDED_B, expert_of
 from learning.models.moe import product
 from learning.models.stacked import Tensors, in_single
+from learning.settings import LoraConfig
 from learning.training.device_state import DELTA, FACTOR, finite_rows
 from learning.training.task import Task
+from learning.values.operation import operation
 
 Masks = Sequence[Sequence[bool]]
 """Devices (K,) of several clusters."""
 
 
+@operation(version=2, guarded="the update of {cluster!r}")
 def aggregate(
     task: Task,
     server: Tensors,
@@ -255,6 +257,7 @@ def _weighted(
 # Means of what clients have trained: extractors of stage 1, gates of stage 3.
 
 
+@operation()
 def average(
     task: Task,
     *held: Tensors,

@@ -12,8 +12,10 @@ from learning.models.moe import product
 from learning.models.stacked import Tensors, in_single
 from learning.training.device_state import BASE, DELTA, FACTOR
 from learning.training.task import Task
+from learning.values.operation import operation
 
 
+@operation()
 def zeros(task: Task, server: Tensors, *, devices: int | None = None) -> dict[str, Tensor]:
     """Return zeros like the server's tensors, or (K, ...) for each of ``devices``."""
     rows = () if devices is None else (devices,)
@@ -21,6 +23,7 @@ def zeros(task: Task, server: Tensors, *, devices: int | None = None) -> dict[st
     return {name: tensor.new_zeros((*rows, *tensor.shape)) for name, tensor in whole.items()}
 
 
+@operation()
 def changes(
     task: Task, offered: Tensors, *, who: Sequence[bool] | None = None
 ) -> dict[str, Tensor]:
@@ -46,12 +49,14 @@ def changes(
     return {n: t.index_fill(0, torch.tensor(others, device=t.device), 0) for n, t in found.items()}
 
 
+@operation()
 def models(task: Task, offered: Tensors, state: Tensors) -> dict[str, Tensor]:
     """Return the models (K, ...) that devices' bases become by what they offer, by stored name."""
     moved = changes(task, offered)
     return {n: offered[n] if n in offered else state[BASE + n] + moved[n] for n in moved}
 
 
+@operation()
 def towards(task: Task, offered: Tensors, server: Tensors) -> dict[str, Tensor]:
     """Return what is offered as a whole as the changes that lead there from ``server``."""
     after = {}

@@ -27,6 +27,7 @@ from learning.models.moe import fresh_a, product
 from learning.models.stacked import Tensors, by_row, in_single
 from learning.rng import stream
 from learning.training.task import Task
+from learning.values.operation import operation
 
 State = dict[str, Tensor]
 Versions = Sequence[Sequence[int]]
@@ -38,6 +39,7 @@ OPTIMIZER = "optimizer."
 PENDING = "pending."
 
 
+@operation()
 def load(
     task: Task,
     server: Tensors,
@@ -81,6 +83,7 @@ def load(
     return after | _forgotten(task, own, who, known.__contains__)
 
 
+@operation()
 def load_gate(
     task: Task,
     server: Tensors,
@@ -100,6 +103,7 @@ def load_gate(
     return after | _forgotten(task, own, who, task.is_shared)
 
 
+@operation()
 def commit(
     task: Task,
     own: Tensors,
@@ -141,6 +145,7 @@ def commit(
     return after
 
 
+@operation()
 def select(task: Task, new: Tensors, old: Tensors, *, who: Sequence[bool]) -> State:
     """Return ``new`` for the devices in ``who`` (K,) and ``old`` for the others.
 
@@ -153,6 +158,7 @@ def select(task: Task, new: Tensors, old: Tensors, *, who: Sequence[bool]) -> St
     return {name: rows_of(who, tensor, old[name], stacked=True) for name, tensor in new.items()}
 
 
+@operation()
 def offer(
     task: Task,
     own: Tensors,
@@ -219,6 +225,7 @@ def _forgotten(task: Task, state: Tensors, who: Sequence[bool], of: Callable[[st
     return {n: rows_of(who, torch.zeros_like(t), t, stacked=True) for n, t in memory.items()}
 
 
+@operation()
 def assembled(
     task: Task, own: Tensors, *servers: Tensors, versions: Versions, folds: bool = True
 ) -> State:

@@ -16,6 +16,7 @@ from learning.models.moe import forward_with_routing, gates_of, tokens_of
 from learning.models.stacked import Tensors, in_single
 from learning.training.device_state import model_of_device, whole
 from learning.training.task import Samples, Task, in_batches, rows_at_once
+from learning.values.operation import operation
 
 
 class Score(TypedDict):
@@ -37,6 +38,7 @@ class Score(TypedDict):
     local_reach_ratio: NotRequired[float]
 
 
+@operation(version=2)
 def evaluate(
     task: Task, server: Tensors, only: tuple[int, ...] | None = None, metrics: Sequence[str] = ()
 ) -> list[Score]:
@@ -66,6 +68,7 @@ def _together(parts: Sequence[Tensor]) -> Iterator[Tensor]:
     yield torch.cat(waiting)
 
 
+@operation()
 def final_tensors(task: Task, server: Tensors) -> dict[str, Tensor]:
     """Return all tensors of the trained model, backbone included."""
     tensors = {**task.backbone, **whole(task, server)}
@@ -115,6 +118,7 @@ def expert_relevance(model: nn.Module, batches: Iterable[Batch]) -> NDArray[np.f
     return counts.numpy() / pairs
 
 
+@operation()
 def trial_relevance(task: Task, server: Tensors) -> list[list[float]]:
     """Return the relevance (C, E) of the server's experts to each cluster's trial data."""
     model, found = task.model(server), []
@@ -147,6 +151,7 @@ class Served(TypedDict):
     loss: list[list[float]]
 
 
+@operation()
 def usage(task: Task, state: Tensors, cluster: str, reach: Sequence[Sequence[bool]]) -> Served:
     """Run every device's model over its own samples, its gate kept to ``reach`` (K, E).
 

@@ -13,13 +13,15 @@ from torch import Tensor
 from learning.invariants import FROZEN, violation
 from learning.models.interface import is_of
 from learning.training.device_state import BASE, FACTOR, finite_rows, trained_name
+from learning.values.operation import operation
 
 if TYPE_CHECKING:
     from learning.training.task import Task
-    from learning.values.lazy import Operation
+    from learning.values.operation import Operation
     from learning.values.store import Tensors
 
 
+@operation()
 def corrupt(task: Task, offered: Tensors, *, who: Sequence[bool]) -> Tensors:
     """Return what is offered (K, ...), all NaN for the devices in ``who``."""
     rows = [device for device, hit in enumerate(who) if hit]
@@ -29,6 +31,7 @@ def corrupt(task: Task, offered: Tensors, *, who: Sequence[bool]) -> Tensors:
     return corrupted
 
 
+@operation()
 def not_finite(task: Task, state: Tensors) -> list[int]:
     """Return the devices with a number in ``state`` (K, ...) that is not finite."""
     if torch.stack([tensor.sum() for tensor in state.values()]).isfinite().all():
@@ -37,23 +40,27 @@ def not_finite(task: Task, state: Tensors) -> list[int]:
     return torch.stack(broken).any(0).nonzero().flatten().tolist()
 
 
+@operation()
 def shapes(task: Task, tensors: Tensors) -> dict[str, list[int]]:
     """Return the shape of each of ``tensors``."""
     return {name: list(tensor.shape) for name, tensor in tensors.items()}
 
 
+@operation()
 def all_finite(task: Task, *parts: Tensors) -> bool:
     """Return whether all tensors of all parts are finite."""
     return all(bool(tensor.isfinite().all()) for part in parts for tensor in part.values())
 
 
-def guarded(operation: Operation, task: Task, tensors: list[Tensors], **arguments: Any) -> Tensors:
+def guarded(
+    operation: Operation, task: Task, tensors: list[dict[str, Tensor]], arguments: dict[str, Any]
+) -> Tensors:
     """Apply an operation and check that it changes ``experts`` and shared tensors alone.
 
     What is shared may change with the argument ``gate`` only, the base of a device's state never.
     """
     (first, *others), experts = map(UnchangedGuard, tensors), arguments["experts"]
-    after: Tensors = operation.function()(task, *tensors, **arguments)
+    after: Tensors = operation(task, tensors, arguments)
 
     def may_change(name: str) -> bool:
         of_gate = arguments["gate"] and task.is_shared(trained_name(name))

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from learning.config import MASKS
 from learning.models.interface import ADDED_A, ADDED_B, expert_of, is_gate, is_of
 from learning.models.moe import Residency
 from learning.models.stacked import Tensors, cross_entropy, in_single, with_tensors
+from learning.settings import MASKS
 from learning.training import sgd
 from learning.training.device_state import (
     BASE,
@@ -30,8 +30,10 @@ from learning.training.device_state import (
 )
 from learning.training.local_loss import with_term
 from learning.training.task import Task, in_batches
+from learning.values.operation import operation
 
 
+@operation(trains=True, guarded="training in {cluster!r}")
 def train(
     task: Task,
     own: Tensors,

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from learning.config import OptimizerConfig, ScheduleConfig
 from learning.models.stacked import Tensors, by_row
+from learning.settings import OptimizerConfig, ScheduleConfig
 
 STEPS = "steps"
 """The slot of the count of steps."""

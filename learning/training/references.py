@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from learning.config import ScheduleConfig
 from learning.models.stacked import Tensors
+from learning.settings import ScheduleConfig
 from learning.training.aggregation import client_weights, summed
 from learning.training.device_state import (
     FACTOR,
@@ -28,11 +28,13 @@ from learning.training.evaluation import Score, evaluate
 from learning.training.local import train
 from learning.training.start import start_model
 from learning.training.task import Shards, Task, pool
+from learning.values.operation import operation
 
 POOLED = "pooled"
 """What the one client is called that holds all samples, in the stream of its minibatches."""
 
 
+@operation(trains=True)
 def pooled_rounds(
     task: Task, server: Tensors, *before: Tensors, rounds: int, first_round: int
 ) -> State:
@@ -61,12 +63,14 @@ def _rounds_of_one(
     return own, train(task, own, server, servers=1, gate=True, **counts, **here)
 
 
+@operation()
 def pooled_model(task: Task, server: Tensors, own: Tensors) -> dict[str, Tensor]:
     """Return the server's model as the one client has it."""
     state = assembled(task, own, server, versions=of_one_model(task, devices=1))
     return {**server, **model_of_device(task, state, 0)}
 
 
+@operation()
 def scores_alone(task: Task, *states: Tensors, clusters: Sequence[str]) -> list[Score]:
     """Test every device's own model on its cluster's test set; return the means over devices."""
     means: list[Score] = []
@@ -83,6 +87,7 @@ def scores_alone(task: Task, *states: Tensors, clusters: Sequence[str]) -> list[
     return means
 
 
+@operation()
 def mean_model(task: Task, *states: Tensors, clusters: Sequence[str]) -> dict[str, Tensor]:
     """Return the mean of all devices' models, by their samples."""
     devices = [range(task.devices(cluster)) for cluster in clusters]
@@ -92,6 +97,7 @@ def mean_model(task: Task, *states: Tensors, clusters: Sequence[str]) -> dict[st
     return {n: summed(torch.stack([model[n] for model in models]), shares, n) for n in models[0]}
 
 
+@operation()
 def losses(task: Task, steps: int, samples: int) -> list[float]:
     """Return the loss, in nats, of some ``samples`` before and after so many ``steps`` on them.
 

@@ -10,11 +10,13 @@ from torch import Tensor
 from learning.models.stacked import Tensors
 from learning.training.device_state import whole
 from learning.training.task import Task
+from learning.values.operation import operation
 
 M, V = "m.", "v."
 """Prefixes of the moments of each tensor, by its stored name."""
 
 
+@operation()
 def moments(
     task: Task,
     change: Tensors,
@@ -53,6 +55,7 @@ def _second(kind: str, v: Tensor, square: Tensor, beta2: float) -> Tensor:
     return beta2 * v + (1 - beta2) * square
 
 
+@operation()
 def step(
     task: Task, server: Tensors, moments: Tensors, *, step_size: float, tau: float
 ) -> dict[str, Tensor]:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import vmap
 
-from learning.config import OptimizerConfig, ScheduleConfig
 from learning.models.stacked import Tensors, by_row
 from learning.rng import draw_below, stream
+from learning.settings import OptimizerConfig, ScheduleConfig
 from learning.training.optimizers import Optimizer, factor, of_devices, remembered
 from learning.training.task import Task
 

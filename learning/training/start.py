@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from learning.architecture.kinds import pretraining_of
-from learning.config import LearningConfig
 from learning.data import load_samples
 from learning.data.samples import InputSpec, join
 from learning.models.build import (
@@ -36,9 +35,11 @@ from learning.models.peft import of_another_model, read_adapter
 from learning.models.stacked import Tensors
 from learning.policies.model_splitting import home_clusters
 from learning.rng import stream
+from learning.settings import LearningConfig
 from learning.training.local import loss_of
 from learning.training.sgd import gradients
 from learning.training.task import Samples, Shards, Task, pool, to_tensors
+from learning.values.operation import operation
 
 
 def with_adapter(task: Task, server: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -68,6 +69,7 @@ GATE_BATCH_SIZE = 64
 GATE_STEP_SIZE = 3e-2
 
 
+@operation(version=2, trains=True)
 def start_model(task: Task) -> dict[str, Tensor]:
     """Return the server's model at time 0: ``expert.{e}.{l}...``, ``gate.{l}.weight``.
 

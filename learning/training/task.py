@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from learning.config import LearningConfig
 from learning.data.samples import InputSpec, SampleArrays
 from learning.models.build import fill, skeleton, torch_dtype
 from learning.models.custom import Traits
 from learning.models.interface import ADDED_A, ADDED_B, MODELS, Names, expert_of, is_gate
 from learning.models.moe import Residency
 from learning.models.stacked import with_tensors
+from learning.settings import LearningConfig
+from learning.values.operation import operation
 
 BATCH_SAMPLES, BATCH_TOKENS = 512, 32_768
 """Most samples, or tokens, that are evaluated at once."""
@@ -236,6 +237,7 @@ def pool(parts: Mapping[str, Samples]) -> Samples:
 # What is known of the task itself, as operations by name.
 
 
+@operation()
 def holdings(task: Task) -> list[list[int]]:
     """Return cluster, device, class and number of samples of each class that a device holds.
 
@@ -251,6 +253,7 @@ def holdings(task: Task) -> list[list[int]]:
     return [np.concatenate(column).tolist() for column in zip(*found, strict=True)]
 
 
+@operation()
 def samples(task: Task) -> list[list[int]]:
     """Return each device's number of training samples, cluster by cluster."""
     return [list(task.shards[name].sizes) for name in task.config.clusters]

@@ -1,4 +1,4 @@
-"""Operation, Lazy value, graph, cache protocol, counts.
+"""Lazy values: a graph of results that are named by their content and computed when needed.
 
 The key of a value digests the operation, its version, the keys of its parents and its arguments.
 Equal keys mean equal tensors, so a value can be fetched from a store instead of being computed,
@@ -11,106 +11,20 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import cached_property, partial
-from importlib import import_module
+from functools import partial
 from itertools import count
-from operator import attrgetter
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 
+from learning.values.handle import Apply, Handle
+from learning.values.operation import Operation, Reference, flat_arguments
+from learning.values.reuse import NUMBER, TENSORS, Cache, Reuse
 from learning.values.store import FolderStore, Tensors, packed, unpacked
 
-OURS = "learning."
-"""Prefix of the places of leomix's own operations, whose source files are part of a cache's key."""
 
-
-@dataclass(frozen=True)
-class Operation:
-    """A function that makes a value from tensors: ``place`` is ``module:function``.
-
-    It is called with the task, the parents' tensors and the arguments, and is imported when a
-    value is first needed. ``version`` is raised when its results change. An operation that
-    ``trains`` takes gradient steps: its results are counted, and kept for other runs, as they take
-    far longer to compute than to read. One that is ``guarded`` is checked to change no tensor of
-    its first parent but those of its argument ``experts`` and, with ``gate``, what is shared; the
-    text names it in an error, with its arguments filled in. ``calls`` is the place of a function
-    that its arguments name, which it calls; empty if there is none.
-    """
-
-    place: str
-    version: int = 1
-    trains: bool = False
-    guarded: str = ""
-    calls: str = ""
-
-    @cached_property
-    def name(self) -> str:
-        """Name of the function."""
-        return self.place.rpartition(":")[2]
-
-    @cached_property
-    def foreign(self) -> str:
-        """Place outside leomix that it runs, empty if there is none."""
-        own = (place for place in (self.place, self.calls) if place)
-        return next((place for place in own if not place.startswith(OURS)), "")
-
-    @cached_property
-    def key(self) -> str:
-        """How the text of a key begins, which is a list in JSON."""
-        return json.dumps([self.place, self.version])[:-1]
-
-    def function(self) -> Callable[..., Any]:
-        """Import the function."""
-        module, _, name = self.place.partition(":")
-        return attrgetter(name)(import_module(module))
-
-
-def place_of(function: Callable[..., Any]) -> str:
-    """Return where a function of a module is found again, ``module:name``.
-
-    Raises TypeError for any other: a run that is resumed could not find it.
-    """
-    name = getattr(function, "__qualname__", "<unknown>")
-    if "<" in name:
-        raise TypeError(f"{function!r} is no function of a module; define it there, with a name")
-    return f"{function.__module__}:{name}"
-
-
-Apply = Callable[[Operation, list[Tensors], dict[str, Any]], Any]
-
-
-@dataclass(eq=False, repr=False, slots=True, weakref_slot=True)
-class Handle:
-    """A learning result that may not have been computed yet.
-
-    ``apply`` computes it, with the settings that held when it was asked for. ``foreign`` is the
-    place of an operation outside leomix that it depends on, empty if there is none.
-    """
-
-    key: str
-    operation: Operation
-    parents: tuple[Handle, ...]
-    arguments: dict[str, Any]
-    foreign: str
-    apply: Apply
-    value: Tensors | None = None
-
-    def __float__(self) -> NoReturn:
-        raise TypeError(
-            f"the result of {self.operation.name!r} is not a number yet; "
-            "take numbers out with `yield Measure(name, compute, default)`"
-        )
-
-    __bool__ = __float__
-
-    def __repr__(self) -> str:
-        return f"<{self.operation.name} {self.key[:8]}{'' if self.value is None else ' ready'}>"
-
-
-def _foreign(operation: Operation, parents: Iterable[Handle]) -> str:
+def _foreign(operation: Operation | Reference, parents: Iterable[Handle]) -> str:
     """Return the place of an operation outside leomix among these, empty if there is none."""
     here = (parent.foreign for parent in parents if parent.foreign)
     return operation.foreign or next(here, "")
@@ -143,12 +57,13 @@ class Values:
         """Make values with other settings, which ``context`` names, from now on."""
         self._apply, self._context = apply, hashlib.blake2b(context.encode(), digest_size=16)
 
-    def make(self, operation: Operation, *parents: Handle, **arguments: Any) -> Handle:
+    def make(self, operation: Operation | Reference, *parents: Handle, **arguments: Any) -> Handle:
         """Return the handle of ``operation`` applied to ``parents`` with ``arguments``."""
         foreign = _foreign(operation, parents)
         if not self.keep:
             return Handle(str(next(self._numbers)), operation, (), {}, foreign, self._apply)
-        text = _ENCODER.encode(arguments)
+        operation = operation.resolved
+        text = _ENCODER.encode(flat_arguments(arguments))
         key = self._key(operation, parents, text)
         handle = self._live.get(key)
         if handle is None:
@@ -159,13 +74,14 @@ class Values:
             self._live[key] = handle
         return handle
 
-    def number(self, operation: Operation, *parents: Handle, **arguments: Any) -> Any:
+    def number(self, operation: Operation | Reference, *parents: Handle, **arguments: Any) -> Any:
         """Return the JSON value that ``operation`` takes out of ``parents``.
 
         Its key is made like that of a value: where the number is known from another run, nothing
         is forced.
         """
-        given = _ENCODER.encode(arguments)
+        operation = operation.resolved
+        given = _ENCODER.encode(flat_arguments(arguments))
         key = self._key(operation, parents, given)
         cache = None if _foreign(operation, parents) else self.cache
         text = None if cache is None else cache.read(NUMBER, key, bytes.decode)
@@ -253,7 +169,7 @@ class Values:
         """Fetch a value that this run or another one has computed before, if there is one."""
         if self.store is not None and handle.key in self.store:
             _set(handle, self._found(self.store.load(handle.key)))
-        elif self.cache is not None and handle.operation.trains and not handle.foreign:
+        elif self.cache is not None and handle.operation.resolved.trains and not handle.foreign:
             found = self.cache.read(TENSORS, handle.key, unpacked)
             if found is not None:
                 self.spare(handle)
@@ -262,12 +178,12 @@ class Values:
     def _compute(self, handle: Handle) -> None:
         parents = [p.value for p in handle.parents if p.value is not None]
         try:
-            _set(handle, handle.apply(handle.operation, parents, handle.arguments))
+            _set(handle, handle.apply(handle.operation.resolved, parents, handle.arguments))
         except (MemoryError, RuntimeError) as error:
             error.add_note(f"in {handle.operation.name!r}")
             raise
         self.computed[handle.operation.name] += 1
-        if handle.operation.trains:
+        if handle.operation.resolved.trains:
             self.reuse.trained(handle)
             if self.cache and not handle.foreign and (kept := self.kept(handle)) is not None:
                 size_bytes = sum(tensor.nbytes for tensor in kept.values())
@@ -292,61 +208,3 @@ def _plain(value: Any) -> Any:
 
 
 _ENCODER = json.JSONEncoder(sort_keys=True, default=_plain)
-
-
-# Trainings that a run was spared, because another run had done them.
-
-
-class Reuse:
-    """Counts the trainings that a run has done, and those that a cache has spared it.
-
-    A number from the cache spares all trainings that it depends on, although none of their tensors
-    is loaded. ``foreign`` are the places of operations whose results are not shared between runs,
-    ``numbers`` counts the numbers that came from the cache.
-    """
-
-    def __init__(self) -> None:
-        self.done = 0
-        self.numbers = 0
-        self.foreign: set[str] = set()
-        self._spared: set[str] = set()
-        self._seen: set[str] = set()
-
-    @property
-    def spared(self) -> int:
-        """Trainings that were not done because their results were known."""
-        return len(self._spared)
-
-    def spare(self, handles: Iterable[Handle], is_stored: Callable[[str], bool]) -> None:
-        """Count the trainings that ``handles`` depend on, but not those that the run had stored."""
-        left = list(handles)
-        while left:
-            handle = left.pop()
-            if handle.key in self._seen or handle.value is not None or is_stored(handle.key):
-                continue
-            self._seen.add(handle.key)
-            if handle.operation.trains:
-                self._spared.add(handle.key)
-            left.extend(handle.parents)
-
-    def trained(self, handle: Handle) -> None:
-        """Count a training that was done, even if it had been counted as spared."""
-        self.done += 1
-        self._spared.discard(handle.key)
-        if handle.foreign:
-            self.foreign.add(handle.foreign)
-
-
-TENSORS, NUMBER = ".tensors", ".number"
-"""Kinds of results that runs share: values, and numbers as JSON."""
-T = TypeVar("T")
-
-
-class Cache(Protocol):
-    """Results of other runs by kind and key."""
-
-    def read(self, kind: str, key: str, unpack: Callable[[bytes], T]) -> T | None:
-        """Return what is kept, unpacked; None where it is missing or broken."""
-
-    def keep(self, kind: str, key: str, size_bytes: int, pack: Callable[[], bytes]) -> None:
-        """Keep what ``pack`` returns, about so many bytes, if that can be done."""

@@ -17,7 +17,7 @@ from orbit.utc import Start
 from sim.checks.timing import Contacts
 from sim.errors import violated
 from sim.network.leg_log import MovedRows
-from sim.plan.plan import Sky
+from sim.plan.sky import Sky
 
 ABOVE = "no transfer below its gate"
 

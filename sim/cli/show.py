@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sim.cli.options import Json, RunFolder, RunFolders, print_json, warn
+from sim.cli.options import Json, RunFolder, RunFolders
+from sim.cli.output import print_json, warn
 
 MOST_CLIENTS = 20
 """Clients up to which `show` prints the gating pattern."""

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 import scenarios
-from learning import config as settings
+from learning import settings
 from learning.architecture.kinds import DATA_KEYS, kind_of, model_keys
-from learning.config import WORDS, DataConfig, LearningConfig, ModelConfig
 from learning.data import DATASETS
 from learning.data.table import missing_file
 from learning.hardware import compute_devices
@@ -31,6 +30,7 @@ from learning.methods.base import (
 from learning.methods.options import read_options
 from learning.metrics import check_metrics
 from learning.requests.cluster import Floats, Quorum
+from learning.settings import WORDS, DataConfig, LearningConfig, ModelConfig
 from scenarios import Scenario, local_path
 from scenarios.learning import Learning, Sizes
 from scenarios.section import Section
@@ -44,7 +44,8 @@ from sim.engine.gap_rounds import gap_doubts
 from sim.errors import InputError, as_input
 from sim.formatting import data_size
 from sim.links.sidelinks import Sidelinks, sidelinks_of
-from sim.plan.plan import CONTACT_BYTES, Plan, check_plan, make_plan
+from sim.plan.plan import Plan, make_plan
+from sim.plan.plan_size import CONTACT_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
 
 

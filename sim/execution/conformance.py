@@ -148,7 +148,7 @@ class _StopAt(Observer):
 
 
 def _options(trial: _Trial) -> None:
-    defaults = trial.method.Options()
+    defaults = read_options(trial.method.Options, {})
     said = json.loads(json.dumps(dataclasses.asdict(defaults)))
     if read_options(trial.method.Options, said) != defaults:
         raise _Failed(f"{said} are read as others")

@@ -14,8 +14,9 @@ import scenarios
 from learning.registry import Register
 from sim.engine.setup import learner_of
 from sim.errors import InputError, as_input, custom_line, missing
-from sim.execution.folder import COMPLETE, POINTS, is_sweep
+from sim.execution.folder import POINTS, is_sweep
 from sim.execution.result import Result, load
+from sim.execution.status import COMPLETE
 from sim.files import check_within, naming, packaged
 from sim.plan.budget import one_pass
 from sim.sweep.folder import ROWS, Sweep, read_sweep

@@ -10,8 +10,8 @@ from .beam import bare_links as bare_links
 from .link_table import POINTS_AT_ONCE as POINTS_AT_ONCE
 from .link_table import LinkTable as LinkTable
 from .link_table import PlanLinks as PlanLinks
+from .pass_geometry import GroundPlace as GroundPlace
 from .pass_geometry import Pass as Pass
-from .pass_geometry import Place as Place
 from .pass_geometry import grid_points as grid_points
 from .rate_points import HORIZON_DEG as HORIZON_DEG
 from .sharing import Carried as Carried

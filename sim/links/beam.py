@@ -234,6 +234,16 @@ class PassFigures:
     doppler_hz: tuple[float, float] | None
 
 
+@dataclass(frozen=True, eq=False)
+class FigureColumns:
+    """Figures of N passes, arrays (N,): those of ``PassFigures``, with both Doppler shifts."""
+
+    least_bytes: Floats
+    least_in_service_bytes: Floats
+    doppler_hz: Floats
+    residual_doppler_hz: Floats
+
+
 def served_bits(curve: LinkCurve, start_s: float, end_s: float) -> Floats:
     """Bits (K,) of a curve while a beam serves the cluster: between two times, nan if never."""
     if np.isnan(start_s):

@@ -47,7 +47,7 @@ def grid_points(fine: bool, nearest_km: float | Floats, lasts_s: float | Floats)
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class GroundPlace:
     """A cluster on the ground: its centre, its devices (K), and the radios of all of these.
 
     A device's own mask wins over ``min_elevation_deg``.
@@ -74,7 +74,7 @@ class Pass:
     """
 
     satellite: orbit.Satellite
-    place: Place
+    place: GroundPlace
     rise_s: float
     set_s: float
     nearest_km: float

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Floats, Ints
-from sim.plan.contacts import ContactColumns
+from learning.requests.cluster import Ints
+from sim.links.beam import FigureColumns
+from sim.plan.contact_columns import ContactColumns
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.trace.arrow import array, coded_text, utc
@@ -30,7 +31,10 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     part = served & ((contacts.start_s > contacts.rise_s) | contacts.cut_short)
     # In a constellation the links of what is not served are not worth computing.
     known = served if plan.topology.clients_fly else contacts.served | (not plan.constellation)
-    capacity, shift_hz, residual_hz = _links(contacts, np.flatnonzero(known), part)
+    figures = _figures(contacts, np.flatnonzero(known))
+    capacity = np.where(part, figures.least_in_service_bytes, figures.least_bytes)
+    shift_hz = figures.doppler_hz
+    residual_hz = figures.residual_doppler_hz
     flying, known_ids = contacts.satellite, [norad_id or 0 for _, norad_id in contacts.satellites]
     if plan.topology.clients_fly:
         assert contacts.flying is not None  # who flies is a client
@@ -67,18 +71,28 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     return pa.table([columns[name] for name in schema.names], schema=schema).combine_chunks()
 
 
-def _links(contacts: ContactColumns, known: Ints, part: np.ndarray) -> Floats:
-    """Bytes of the poorest link, and both Doppler shifts (3, N), of the contacts that are known."""
-    found: Floats = np.full((3, len(contacts)), np.nan)
-    if contacts.figures_of is not None:
-        whole, in_service, *shifts_hz = contacts.figures_of(known)
-        found[:, known] = np.where(part[known], in_service, whole), *shifts_hz
-        return found
+def _figures(contacts: ContactColumns, known: Ints) -> FigureColumns:
+    """Return the figures of all contacts, nan but for those that are ``known``, by number."""
+    figures = FigureColumns(
+        least_bytes=np.full(len(contacts), np.nan),
+        least_in_service_bytes=np.full(len(contacts), np.nan),
+        doppler_hz=np.full(len(contacts), np.nan),
+        residual_doppler_hz=np.full(len(contacts), np.nan),
+    )
+    of_known = contacts.figures_of(known)
+    if of_known is not None:
+        figures.least_bytes[known] = of_known.least_bytes
+        figures.least_in_service_bytes[known] = of_known.least_in_service_bytes
+        figures.doppler_hz[known] = of_known.doppler_hz
+        figures.residual_doppler_hz[known] = of_known.residual_doppler_hz
+        return figures
     for number in known.tolist():
-        figures = contacts[number].links.figures
-        least = figures.least_in_service_bytes if part[number] else figures.least_bytes
-        found[:, number] = least, *(figures.doppler_hz or (np.nan, np.nan))
-    return found
+        own = contacts[number].links.figures
+        figures.least_bytes[number] = own.least_bytes
+        figures.least_in_service_bytes[number] = own.least_in_service_bytes
+        if own.doppler_hz is not None:
+            figures.doppler_hz[number], figures.residual_doppler_hz[number] = own.doppler_hz
+    return figures
 
 
 def isl_table(isls: IslPlan, end_s: float) -> pa.Table:

@@ -20,7 +20,7 @@ from scenarios import Scenario
 from sim.devices.sites import distance_km, ground_nodes, lowest_mask_deg
 from sim.errors import as_input
 from sim.links.beam import PAPER_ALTITUDE_M, Radio, Radios, Sharing
-from sim.plan.service import View
+from sim.plan.service import ServedPasses
 
 LOWEST_ALTITUDE_M = 160e3
 """Lowest altitude of an orbit that a scenario can make: there a link is strongest, overhead."""
@@ -112,29 +112,32 @@ Terms = dict[str, float]
 
 
 def link_doubts(
-    scenario: Scenario, view: View, radios: Sequence[Radios], places: Sequence[tuple[Site, ...]]
+    scenario: Scenario,
+    served: ServedPasses,
+    radios: Sequence[Radios],
+    devices: Sequence[Sequence[Site]],
 ) -> Iterator[str]:
     """Yield a line for each cluster wider than the beam, or whose link is too weak at its best.
 
     So for stations; one that sees no satellite is named too.
     """
-    if view.relayed:
+    if served.relayed:
         return
-    width_deg = _beamwidth_deg(scenario) if view.places else None
+    width_deg = _beamwidth_deg(scenario) if served.places else None
     weak: dict[str, list[str]] = {}
-    names, sides = view.servers if view.turned else view.clients, ["uplink", "downlink"]
-    here = groups(view.window_ends[1], len(names))
+    names, sides = served.servers if served.turned else served.clients, ["uplink", "downlink"]
+    here = groups(served.window_places, len(names))
     unseen = ", ".join(name for name, mine in zip(names, here, strict=True) if not len(mine))
-    if unseen and view.turned:
-        yield f"no satellite comes over {unseen} in {view.span_s / 86400:g} days"
-    best = [_best(view, mine) for mine in here]
-    sides = sides[::-1] if view.turned else sides
+    if unseen and served.turned:
+        yield f"no satellite comes over {unseen} in {served.span_s / 86400:g} days"
+    best = [_best(served, mine) for mine in here]
+    sides = sides[::-1] if served.turned else sides
     links = [[None if radio is None else radio.link for radio in both] for both in radios]
     terms = [_terms(of_side, best) for of_side in zip(*links, strict=True)]
     for site, name in enumerate(names):
         if width_deg is not None:
             nearest_km = best[site][1] / 1e3
-            yield from _too_wide(name, view.places[site], places[site], width_deg, nearest_km)
+            yield from _too_wide(name, served.places[site], devices[site], width_deg, nearest_km)
         for side, link, of_side in zip(sides, links[site], terms, strict=True):
             for line in () if link is None else _too_weak(link, best[site], of_side[site]):
                 weak.setdefault(f"link.{side}: {line}", []).append(name)
@@ -142,13 +145,13 @@ def link_doubts(
         yield f"{line} (over {', '.join(names)})"
 
 
-def _best(view: View, here: Ints) -> Place:
+def _best(served: ServedPasses, here: Ints) -> Place:
     """Where a satellite stands highest in some windows over one place."""
-    if not (view.places and len(here)):
+    if not (served.places and len(here)):
         return 90.0, PAPER_ALTITUDE_M
-    highest = here[np.argmax(view.windows.max_elevation_deg[here])]
-    elevation_deg = float(view.windows.max_elevation_deg[highest])
-    return elevation_deg, float(view.windows.min_slant_range_km[highest]) * 1e3
+    highest = here[np.argmax(served.windows.max_elevation_deg[here])]
+    elevation_deg = float(served.windows.max_elevation_deg[highest])
+    return elevation_deg, float(served.windows.min_slant_range_km[highest]) * 1e3
 
 
 def _beamwidth_deg(scenario: Scenario) -> float | None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sim.analysis.comparison import Figure, group_runs
-from sim.execution.folder import COMPLETE
+from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml
 from sim.plots.sweep import figure_of, heat_map, in_words, lines
 from sim.report.comparison_page import compared
@@ -16,7 +16,7 @@ from sim.report.page import Page
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.answers import answers, best_target, leading, questions, runs_of
 from sim.sweep.differences import Row
-from sim.sweep.folder import why_none
+from sim.sweep.figures import why_none
 from sim.sweep.points import labelled
 from sim.sweep.text import but_the_seed, sha256_text
 

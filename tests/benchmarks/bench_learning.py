@@ -23,10 +23,10 @@ from torch.nn import functional
 
 import scenarios
 import sim
-from learning.config import LearningConfig, LoraConfig, ModelConfig, OptimizerConfig, Pretraining
 from learning.learner import Learner
 from learning.models import Residency
 from learning.models.custom import Traits
+from learning.settings import LearningConfig, LoraConfig, ModelConfig, OptimizerConfig, Pretraining
 from learning.training.device_state import assembled, load, of_one_model
 from learning.training.local import train_rounds
 from learning.training.sgd import rows_of_round

@@ -8,7 +8,6 @@ from learning.architecture.nmoe_costs import sizes_of
 from learning.architecture.shapes import extractor_of
 from learning.clients import ClusterState, RoundTrip, ServerModel, Update, updates
 from learning.clients.round_trip import NoContactLeft
-from learning.config import LoraConfig, OptimizerConfig, Pretraining, ScheduleConfig, SplitConfig
 from learning.data import tokenizer
 from learning.data.embedded import digits, draw_client
 from learning.data.federation import mix_domains
@@ -24,7 +23,6 @@ from learning.methods.base import METHODS, NOBODY, ExpertRegistry, Protocol
 from learning.methods.emsfl import EmsFl, EnhancedEmsFl, Splitting
 from learning.methods.fedprox import proximal
 from learning.methods.fedspace import FedSpace
-from learning.methods.nmoe.gates import START_GATE
 from learning.methods.nmoe.inference import HEADER_BYTES, Asked, Query, grouped, mixture
 from learning.methods.nmoe.method import NMoE
 from learning.methods.options import NoOptions, read_options
@@ -38,6 +36,9 @@ from learning.requests import ring
 from learning.requests.facts import INJECTED
 from learning.requests.peers import outcome_of
 from learning.rng import stream
+from learning.settings import LoraConfig, OptimizerConfig, Pretraining, ScheduleConfig, SplitConfig
+from learning.training import operations
+from learning.training.nmoe import operations as nmoe_operations
 from learning.training.nmoe.answers import local_shares, pattern_row
 from learning.values import FolderStore, Handle, Operation, Tensors, Values
 from learning.values.store import as_file, packed, unpacked

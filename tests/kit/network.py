@@ -1,7 +1,7 @@
 """Inner names of ``sim`` that tests use: plan, links, transfers, faults, clock."""
 
 from sim.cli import contact_listing
-from sim.clock import Clock
+from sim.clock import Clock, Moment
 from sim.devices import energy
 from sim.devices.battery import Battery, Power
 from sim.devices.compute import Compute, compute_of
@@ -13,7 +13,8 @@ from sim.devices.sites import device_sites, distance_km, ground_sites
 from sim.engine.setup import build, learner_of
 from sim.engine.simulation import Simulation
 from sim.errors import InputError, SimulationError
-from sim.execution.identity import BuildSequence, portable
+from sim.execution.build_sequence import BuildSequence
+from sim.execution.identity import portable
 from sim.execution.running import Run
 from sim.links import link_table, pass_geometry
 from sim.links.beam import Beam, DeviceLinks, Radio, SessionBeam, along
@@ -30,11 +31,13 @@ from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.synchronisation import Synchronisation
 from sim.network.training import Training
-from sim.plan import contacts as planning
+from sim.plan import contact_columns as planning
 from sim.plan import windows as finding
 from sim.plan.budget import budget, one_pass
-from sim.plan.contacts import ContactColumns, ContactLinks, PlannedContact, PlannedSession
-from sim.plan.plan import Plan, make_plan, view_of
+from sim.plan.contact_columns import ContactColumns
+from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
+from sim.plan.outage_cuts import cut
+from sim.plan.plan import Plan, make_plan
 from sim.plan.radios import ground_radios
-from sim.plan.service import cut
+from sim.plan.service import served_passes
 from sim.plan.windows import WindowQuery

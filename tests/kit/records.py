@@ -8,15 +8,17 @@ from sim.engine import memory as limits
 from sim.engine.journal import Journal, checksum
 from sim.engine.memory import counts_of, end_of
 from sim.errors import InvariantError
-from sim.execution import cache as caching
-from sim.execution import folder
-from sim.execution.cache import Results, Shelf
+from sim.execution import cache_bounds, folder, window_cache
+from sim.execution.cache_bounds import contents
+from sim.execution.cache_root import cache_folder
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
+from sim.execution.cut_offers import cut_lines
 from sim.execution.folder import RUN_LOG, read_manifest, read_tables, write_tables
 from sim.execution.identity import fingerprint
 from sim.execution.log import LOG
 from sim.execution.result import Result
-from sim.execution.warnings import cut_lines
+from sim.execution.result_cache import Results
+from sim.execution.shelf import Shelf
 from sim.network.ledger import Books, Sums, books_of, check_balance
 from sim.network.leg_log import LegLog, Moved, MovedRows, Trained
 from sim.trace.arrow import Coded, array

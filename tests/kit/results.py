@@ -8,9 +8,9 @@ from sim.analysis.targets import TARGETS, Evaluation, levels
 from sim.analysis.text import comparison_text, mean_text, pattern_text, summary_text
 from sim.analysis.verdict import Bounds, Verdict, rank
 from sim.analysis.verdict_text import sentence
-from sim.cli.dry_run import missing_data
 from sim.cli.new import write_scenario
-from sim.cli.run import Progress
+from sim.cli.progress import Progress
+from sim.cli.training_doubts import missing_data
 from sim.execution.result import compare, spent_text
 from sim.export.czml import ephemerides
 from sim.export.formats import export

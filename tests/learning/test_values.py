@@ -2,6 +2,7 @@
 
 import gc
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -15,6 +16,12 @@ from learning.models import MODELS
 from tests.kit import learning as kit
 from tests.kit.learning import Operation, Values, environment
 from tests.kit.records import Results, Shelf
+
+
+@dataclass(frozen=True)
+class By:
+    by: list[int]
+
 
 ONE, ADD, TOTAL = (Operation(f"learning.tests:{name}") for name in ("one", "add", "total"))
 SCALE, TRAIN = (Operation(f"learning.tests:{n}", trains=n == "train") for n in ("scale", "train"))
@@ -208,3 +215,20 @@ def test_results_hang_on_machine_program_and_the_instructions_that_are_allowed(m
             change(patch)
             assert environment(plain) != before
         assert environment(plain) == before
+
+
+def test_an_operation_is_declared_where_it_stands_and_named_without_importing_it():
+    """That a timing-only command imports no torch is a test of the command line."""
+    named = kit.operations.start.start_model
+    assert named.resolved is kit.operations.start.start_model.resolved
+    assert named.resolved == named.resolved.function().operation
+    assert (named.name, named.resolved.version, named.resolved.trains) == ("start_model", 2, True)
+    with pytest.raises(TypeError, match=r"start:build_task is no operation; declare it by @oper"):
+        Learner(LearningConfig(0, ("a",), (3,))).make(kit.operations.start.build_task)
+
+
+def test_the_fields_of_a_dataclass_are_arguments_of_their_own():
+    values = Numbers()
+    assert values.make(SCALE, values.make(ONE), how=By([2])) is values.make(
+        SCALE, values.make(ONE), by=[2]
+    )

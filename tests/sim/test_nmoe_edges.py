@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import sim
-from tests.kit.learning import START_GATE, Node, Operation, Query, Synchronous
+from tests.kit.learning import Node, Operation, Query, Synchronous, nmoe_operations
 from tests.kit.network import SimulationError, build
 from tests.kit.small import slots
 from tests.kit.small_nmoe import GATE_TRAINERS, GateTrainer, events, finished, nmoe, options
@@ -38,7 +38,7 @@ def test_who_lacks_the_memory_holds_no_expert(gate):
     if gate != "local":
         assert not result.inferences.experts.str.contains("B/0").any()
         assert rows[rows.expert == 2].relevance.sum() == 0.0
-    drawn = method.learner.force(method.learner.make(START_GATE))["weight"]
+    drawn = method.learner.force(method.learner.make(nmoe_operations.gates.start_gate))["weight"]
     for gates in method.gates.values():
         held = method.learner.force(gates)["weight"]
         assert (held[:, 2] == drawn[2]).all()
@@ -131,7 +131,7 @@ def test_gates_that_are_not_finite_are_refused(name, drops):
     dropped = events(result, "drop").detail
     assert len(dropped) == drops
     assert dropped.str.contains("refused: not finite").all()
-    start = method.learner.force(method.learner.make(START_GATE))
+    start = method.learner.force(method.learner.make(nmoe_operations.gates.start_gate))
     for cluster in "AB":
         held = method.learner.force(method.gates[cluster])
         for part in ("weight", "bias"):

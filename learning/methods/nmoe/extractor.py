@@ -6,15 +6,12 @@ import numpy as np
 
 from learning.clients.round_trip import RoundTrip
 from learning.methods.base import Protocol
-from learning.methods.nmoe.gates import AVERAGE
 from learning.methods.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Floats, Ints, Mask
 from learning.requests.payload import Payload
-from learning.values.lazy import Handle, Operation
-
-CORRELATION = Operation("learning.training.nmoe.extractor:correlation")
-TOTAL = Operation("learning.training.nmoe.extractor:total")
-TRAIN_EXTRACTOR = Operation("learning.training.nmoe.extractor:train_extractor", 2, trains=True)
+from learning.training import operations
+from learning.training.nmoe import operations as nmoe_operations
+from learning.values.handle import Handle
 
 
 class ExtractorStage:
@@ -68,7 +65,9 @@ class ExtractorStage:
         yield from system.compute(me, np.where(who, flops, 0.0))
         noise, radius = system.options.correlation_noise, system.options.radius
         how = {"cluster": me.name, "number": number, "noise": noise, "radius": radius}
-        self.correlations[me.name] = system.learner.make(CORRELATION, system.server, **how)
+        self.correlations[me.name] = system.learner.make(
+            nmoe_operations.extractor.correlation, system.server, **how
+        )
         up = Payload("correlation", system.sizes.correlation_bytes, number)
         yield from system.round_trip(me, who, up=up)
         yield from system.meet(f"correlations {number}")
@@ -79,7 +78,9 @@ class ExtractorStage:
             each = system.samples if system.options.weighs_samples else dict.fromkeys(names, 1)
             counts = {n: np.where(clients.able[n], each[n], 0) for n in names}
             held, every = [matrices[n] for n in names], sum(int(c.sum()) for c in counts.values())
-            total = system.learner.make(TOTAL, *held, counts=list(counts.values()))
+            total = system.learner.make(
+                nmoe_operations.extractor.total, *held, counts=list(counts.values())
+            )
             for name, own in counts.items():
                 alpha = 1.0 - (1.0 - own / every) * number / rounds
                 self.shared[name] = [matrices[name], total], own, alpha
@@ -92,7 +93,7 @@ class ExtractorStage:
         options = system.options
         shared, counts, alpha = self.shared.get(me.name, ((), (), ()))
         trained = system.learner.make(
-            TRAIN_EXTRACTOR,
+            nmoe_operations.extractor.train_extractor,
             system.server,
             *shared,
             cluster=me.name,
@@ -121,7 +122,9 @@ class ExtractorStage:
         weighted, who = system.options.weighs_samples, [senders[name] for name in trained]
         held, clusters = (system.server, *trained.values()), list(trained)
         make = system.learner.make
-        system.server = make(AVERAGE, *held, clusters=clusters, who=who, weighted=weighted)
+        system.server = make(
+            operations.aggregation.average, *held, clusters=clusters, who=who, weighted=weighted
+        )
         yield system.averaged("extractor", senders, self.contacts, weighted)
 
     def down(self, head: bool) -> Payload:

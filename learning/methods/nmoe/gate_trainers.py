@@ -10,7 +10,7 @@ import numpy as np
 
 from learning.architecture.kinds import input_spec
 from learning.methods.base import Protocol
-from learning.methods.nmoe.gates import START_GATE, GateTrainer
+from learning.methods.nmoe.gates import GateTrainer
 from learning.methods.nmoe.options import GATE_TENSORS
 from learning.methods.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Mask, Measure
@@ -18,7 +18,9 @@ from learning.requests.facts import Cause, Note
 from learning.requests.payload import Payload
 from learning.requests.peers import Node
 from learning.rng import stream
-from learning.values.lazy import Handle, Operation
+from learning.training import operations
+from learning.training.nmoe import operations as nmoe_operations
+from learning.values.handle import Handle
 
 
 class FedGate(GateTrainer):
@@ -59,7 +61,7 @@ class RollGate(GateTrainer):
     def __init__(self, system: Networked) -> None:
         super().__init__(system)
         self.holder: Node | None = None
-        self.rolling = system.learner.make(START_GATE)
+        self.rolling = system.learner.make(nmoe_operations.gates.start_gate)
 
     def train(self, me: Cluster) -> Protocol:
         """Pass the gate on whenever a client of the cluster holds it.
@@ -141,10 +143,6 @@ class RandomRouting(LocalExperts):
 
 
 LABEL_BYTES = 1
-ALL_FINITE = Operation("learning.training.guards:all_finite")
-CENTRAL = Operation("learning.training.nmoe.gates:central", trains=True)
-CENTRAL_EXPERTS = Operation("learning.training.nmoe.gates:central_experts")
-CENTRAL_GATE = Operation("learning.training.nmoe.gates:central_gate")
 
 
 class Central(GateTrainer):
@@ -188,16 +186,20 @@ class Central(GateTrainer):
         self.done = True
         rounds = options.extractor_rounds + options.expert_rounds + options.gate_rounds
         make, number = system.learner.make, system.learner.number
-        whole = make(CENTRAL, rounds=rounds, combine=options.combine, **options.descent)
-        if not (yield Measure("finite", lambda: number(ALL_FINITE, whole), True)):
+        whole = make(
+            nmoe_operations.gates.central, rounds=rounds, combine=options.combine, **options.descent
+        )
+        if not (yield Measure("finite", lambda: number(operations.guards.all_finite, whole), True)):
             what = "the mixture trained at the server is refused: not finite"
             detail = f"{what}; lower learning.step_size"
             yield Note("fault", system.version, detail, cause=Cause.UPDATE_NOT_FINITE)
             system.registry.hand_out(np.zeros_like(system.registry.holders))
             return
-        system.server, gate = whole, make(CENTRAL_GATE, whole)
+        system.server, gate = whole, make(nmoe_operations.gates.central_gate, whole)
         for cluster in system.clients.clusters:
-            system.experts[cluster.name] = make(CENTRAL_EXPERTS, whole, cluster=cluster.name)
+            system.experts[cluster.name] = make(
+                nmoe_operations.gates.central_experts, whole, cluster=cluster.name
+            )
             system.gates[cluster.name] = self.spread(gate, cluster.name)
         system.registry.changed(range(len(system.clients.nodes)))
         yield system.aggregated_here("model", f"rounds:{rounds} at the server")

@@ -17,15 +17,9 @@ from learning.registry import Register
 from learning.requests.cluster import Cluster, Cost, Ints, Mask, Request, Train, Work
 from learning.requests.payload import Payload
 from learning.requests.peers import Arrival, Node, Send
-from learning.values.lazy import Handle, Operation
-
-KNOWLEDGE = Operation("learning.training.nmoe.experts:knowledge")
-START_GATE = Operation("learning.training.nmoe.gates:start_gate")
-SPREAD = Operation("learning.training.nmoe.gates:spread")
-TRAIN_GATES = Operation("learning.training.nmoe.gates:train_gates", 2, trains=True)
-TAKE_GATE = Operation("learning.training.nmoe.gates:take_gate")
-AVERAGE = Operation("learning.training.aggregation:average")
-WITH_MEAN = Operation("learning.training.nmoe.gates:with_mean")
+from learning.training import operations
+from learning.training.nmoe import operations as nmoe_operations
+from learning.values.handle import Handle
 
 
 def check_trainer(name: str) -> None:
@@ -143,9 +137,11 @@ class GateTrainer(ABC):
             self._exchange = Exchange(system, self.learners())
         yield from self._exchange.cluster(me)
         held, combine = (system.features(me.name), *system.all_experts()), self.options.combine
-        self.knowledge[me.name] = system.learner.make(KNOWLEDGE, *held, combine=combine)
+        self.knowledge[me.name] = system.learner.make(
+            nmoe_operations.experts.knowledge, *held, combine=combine
+        )
         self.rounds[me.name] = np.zeros(me.devices, np.int64)
-        drawn = self.spread(system.learner.make(START_GATE), me.name)
+        drawn = self.spread(system.learner.make(nmoe_operations.gates.start_gate), me.name)
         system.gates[me.name] = drawn
         yield from checked(self.train(me), self)
         everybody, gates = self.everybody(me), system.gates[me.name]
@@ -199,7 +195,7 @@ class GateTrainer(ABC):
         if not rounds.any():
             return gates
         return self.system.learner.make(
-            TRAIN_GATES,
+            nmoe_operations.gates.train_gates,
             gates,
             self.knowledge[me.name],
             cluster=me.name,
@@ -212,11 +208,11 @@ class GateTrainer(ABC):
     def gate_of(self, client: Node) -> Handle:
         """Return the gate of one client."""
         held = self.system.gates[client.cluster]
-        return self.system.learner.make(TAKE_GATE, held, device=client.device)
+        return self.system.learner.make(nmoe_operations.gates.take_gate, held, device=client.device)
 
     def spread(self, gate: Handle, cluster: str) -> Handle:
         """Return one gate as all K devices of ``cluster`` hold it, (K, ...)."""
-        return self.system.learner.make(SPREAD, gate, cluster=cluster)
+        return self.system.learner.make(nmoe_operations.gates.spread, gate, cluster=cluster)
 
     def shared(self, who: Mapping[str, Mask]) -> dict[str, Handle]:
         """Return all gates, by cluster, with ``names`` averaged over clients in ``who`` by samples.
@@ -225,8 +221,10 @@ class GateTrainer(ABC):
         """
         make, gates = self.system.learner.make, self.system.in_order(self.system.gates)
         how = {"clusters": list(gates), "who": [who[name] for name in gates]}
-        mean = make(AVERAGE, *gates.values(), **how, names=self.names)
-        return {name: make(WITH_MEAN, own, mean) for name, own in gates.items()}
+        mean = make(operations.aggregation.average, *gates.values(), **how, names=self.names)
+        return {
+            name: make(nmoe_operations.gates.with_mean, own, mean) for name, own in gates.items()
+        }
 
     def upload(self, me: Cluster, who: Mask) -> Protocol:
         """Clients in ``who`` (K,) send their gates to the satellite."""

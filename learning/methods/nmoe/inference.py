@@ -18,10 +18,7 @@ from learning.requests.facts import Note
 from learning.requests.payload import Payload
 from learning.requests.peers import All, Arrival, Infer, Node, Reach, Send, Wait, outcome_of
 from learning.rng import stream
-from learning.values.lazy import Operation
-
-ROUTES = Operation("learning.training.nmoe.answers:routes")
-ANSWERED = Operation("learning.training.nmoe.answers:answered")
+from learning.training.nmoe import operations as nmoe_operations
 
 HEADER_BYTES = 48
 """Headers of a message: 40 bytes of IPv6 and 8 of UDP. Samples for one expert share a message."""
@@ -139,7 +136,9 @@ class Query:
         how = {"routing": self.routing, "client": client, "batch": self.number, "size": self.size}
         return Measure(
             f"routes of {client} in query {self.number}",
-            lambda: system.learner.number(ROUTES, *held, **how, reach=reach),
+            lambda: system.learner.number(
+                nmoe_operations.answers.routes, *held, **how, reach=reach
+            ),
             {"chosen": experts[places].tolist()},
         )
 
@@ -224,7 +223,7 @@ class Query:
             ]
             some = [one for one in mixtures if one[1]]
             how = {"mixtures": some, "combine": self.options.combine}
-            return int(learner.number(ANSWERED, tested, **how)["correct"])
+            return int(learner.number(nmoe_operations.answers.answered, tested, **how)["correct"])
 
         name = f"correct of {self.client} in query {self.number}"
         return Measure(name, count if any(counted.values()) else lambda: 0, None)

@@ -18,14 +18,11 @@ from learning.methods.nmoe.system import Networked
 from learning.requests.cluster import Assign, Cluster, Measure, Train
 from learning.requests.facts import Note
 from learning.requests.peers import Reach
-from learning.values.lazy import Handle, Operation
+from learning.training.nmoe import operations as nmoe_operations
+from learning.values.handle import Handle
 
 if TYPE_CHECKING:
     from learning.training.evaluation import Score
-
-TRAIN_EXPERTS = Operation("learning.training.nmoe.experts:train_experts", 2, trains=True)
-SCORES = Operation("learning.training.nmoe.answers:scores")
-PATTERN = Operation("learning.training.nmoe.answers:pattern")
 
 
 class NMoEOptions(NetworkedOptions):
@@ -113,7 +110,9 @@ class NMoE(Networked):
         if count and able.any():
             rounds = (yield Train(self.sizes.expert_round, count, able)).rounds
         how = {"cluster": me.name, "rounds": rounds, "first_round": nothing}
-        experts = self.learner.make(TRAIN_EXPERTS, self.features(me.name), **how)
+        experts = self.learner.make(
+            nmoe_operations.experts.train_experts, self.features(me.name), **how
+        )
         finite = yield from refuse_broken(self.learner, experts, able)
         self.clients.exclude(me.name, able & ~finite)
         self.clients.trained(me.name, rounds, finite)
@@ -142,7 +141,10 @@ class NMoE(Networked):
         key = (routing, reach.tobytes(), len(known), *(handle.key for handle in held))
         if self._scored[0] != key:
             how = {"routing": routing, "reach": reach, "combine": self.options.combine}
-            self._scored = key, self.learner.number(SCORES, *held, **how, in_reach=known)
+            self._scored = (
+                key,
+                self.learner.number(nmoe_operations.answers.scores, *held, **how, in_reach=known),
+            )
         return self._scored[1]
 
     def _routed(self, routing: str) -> tuple[Handle, ...]:
@@ -162,7 +164,9 @@ class NMoE(Networked):
         held, reach = self._routed(routing), self.clients.with_expert
         found = yield Measure(
             "gating pattern",
-            lambda: self.learner.number(PATTERN, *held, routing=routing, reach=reach),
+            lambda: self.learner.number(
+                nmoe_operations.answers.pattern, *held, routing=routing, reach=reach
+            ),
             None,
         )
         own = np.diag(self.clients.with_expert)

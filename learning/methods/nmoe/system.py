@@ -13,7 +13,6 @@ from learning.architecture.kinds import KINDS, kind_of
 from learning.architecture.nmoe_costs import sizes_of
 from learning.clients.round_trip import RoundTrip
 from learning.clients.updates import arrival
-from learning.config import LearningConfig
 from learning.learner import UpdatesUsed
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
 from learning.methods.nmoe.options import NetworkedOptions
@@ -21,12 +20,9 @@ from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask, Meet, R
 from learning.requests.facts import Aggregated
 from learning.requests.payload import Payload
 from learning.requests.peers import All, Compute, Node
-from learning.values.lazy import Handle, Operation
-
-START_EXTRACTOR = Operation("learning.training.nmoe.extractor:start_extractor")
-FEATURES = Operation("learning.training.nmoe.experts:features")
-TESTED = Operation("learning.training.nmoe.experts:tested")
-ASSEMBLED = Operation("learning.training.nmoe.experts:assembled")
+from learning.settings import LearningConfig
+from learning.training.nmoe import operations as nmoe_operations
+from learning.values.handle import Handle
 
 
 class Networked(Method):
@@ -50,7 +46,9 @@ class Networked(Method):
         super().__init__(world, options)
         self.sizes = sizes_of(self.learner.sized_by)
         self.clients = Clients(world.clusters, self.registry)
-        self.server = self.learner.make(START_EXTRACTOR, loss=self.options.loss)
+        self.server = self.learner.make(
+            nmoe_operations.extractor.start_extractor, loss=self.options.loss
+        )
         self.experts: dict[str, Handle] = {}
         self.gates: dict[str, Handle] = {}
         self.samples: dict[str, Ints] = {}
@@ -179,7 +177,7 @@ class Networked(Method):
 
     def features(self, cluster: str) -> Handle:
         """Return the features (n, d) of all training samples of a cluster, device after device."""
-        return self.learner.make(FEATURES, self.server, cluster=cluster)
+        return self.learner.make(nmoe_operations.experts.features, self.server, cluster=cluster)
 
     def tested(self) -> Handle:
         """Return features, all experts' outputs and labels of the global test set.
@@ -187,7 +185,9 @@ class Networked(Method):
         They are kept here, so that they are computed once as long as nothing changes.
         """
         combine = self.options.combine
-        self._tested = self.learner.make(TESTED, self.server, *self.all_experts(), combine=combine)
+        self._tested = self.learner.make(
+            nmoe_operations.experts.tested, self.server, *self.all_experts(), combine=combine
+        )
         return self._tested
 
     def model(self) -> Handle:
@@ -197,7 +197,9 @@ class Networked(Method):
         if list(experts) != clusters:
             return self.server
         held = *experts.values(), *(gates.values() if list(gates) == clusters else ())
-        return self.learner.make(ASSEMBLED, self.server, *held, clusters=clusters)
+        return self.learner.make(
+            nmoe_operations.experts.assembled, self.server, *held, clusters=clusters
+        )
 
 
 class Clients:

@@ -17,12 +17,14 @@ from learning.rng import stream
 from learning.training.evaluation import Score
 from learning.training.nmoe.gates import routes_of
 from learning.training.task import Task
+from learning.values.operation import operation
 
 Tensors = Mapping[str, Tensor]
 
 # Queries: which experts the samples go to, and the answers.
 
 
+@operation()
 def routes(
     task: Task,
     tested: Tensors,
@@ -56,6 +58,7 @@ def routes(
     }
 
 
+@operation()
 def answered(
     task: Task,
     tested: Tensors,
@@ -85,6 +88,7 @@ def answered(
 # by them; experts that are not in ``reach`` (N,) are never chosen.
 
 
+@operation()
 def scores(
     task: Task,
     tested: Tensors,
@@ -133,6 +137,7 @@ def scores(
     ]
 
 
+@operation()
 def pattern(
     task: Task, tested: Tensors, *gates: Tensors, routing: str, reach: Sequence[bool]
 ) -> dict[str, list[list[float]]]:

@@ -13,13 +13,14 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from learning.architecture.shapes import VIEWS
-from learning.config import ModelConfig, OptimizerConfig
 from learning.data.samples import InputSpec
 from learning.models.build import initialise
 from learning.models.nmoe import Pretext
 from learning.rng import stream
+from learning.settings import ModelConfig, OptimizerConfig
 from learning.training.sgd import Batch, Descent, Draw, Loss, draw_of, each, rows_of_round, train
 from learning.training.task import Task, in_batches
+from learning.values.operation import operation
 
 EXTRACTOR = "extractor."
 OTHERS, ALPHA = "others", "alpha"
@@ -38,6 +39,7 @@ def extractor_in(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in tensors.items() if name.startswith(EXTRACTOR)}
 
 
+@operation()
 def start_extractor(task: Task, *, loss: str) -> dict[str, Tensor]:
     """Return the extractor as drawn for the task, with a freshly drawn head or projector."""
     model = pretext(task.config.model, task.spec, loss)
@@ -47,6 +49,7 @@ def start_extractor(task: Task, *, loss: str) -> dict[str, Tensor]:
     return known | {name: t.to(task.device, task.dtype) for name, t in drawn.items()}
 
 
+@operation()
 def correlation(
     task: Task,
     server: Mapping[str, Tensor],
@@ -77,6 +80,7 @@ def correlation(
     return {"matrix": torch.stack(found)}
 
 
+@operation()
 def total(
     task: Task, *correlations: Mapping[str, Tensor], counts: Sequence[Sequence[int]]
 ) -> dict[str, Tensor]:
@@ -93,6 +97,7 @@ def total(
     return {"matrix": matrix, "count": each_counts.sum()}
 
 
+@operation(version=2, trains=True)
 def train_extractor(
     task: Task,
     server: Mapping[str, Tensor],

@@ -12,17 +12,18 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional
 
-from learning.config import ModelConfig, OptimizerConfig
 from learning.models.moe import Gate, Residency, Routing
 from learning.models.nmoe import answer, losses, mixed
 from learning.models.stacked import Tensors
 from learning.requests.peers import Node
 from learning.rng import stream
+from learning.settings import ModelConfig, OptimizerConfig
 from learning.training.local import barred
 from learning.training.nmoe.experts import drawn_experts, features_of, first_client, outputs_of
 from learning.training.nmoe.extractor import extractor_in
 from learning.training.sgd import Batch, Descent, draw_of, each, train
 from learning.training.task import Task, pool
+from learning.values.operation import operation
 
 GATE = "gate.0."
 
@@ -52,26 +53,31 @@ def reach_of(task: Task, reach: Sequence[bool]) -> Tensor:
     return barred(task, torch.tensor(reach, device=task.device))
 
 
+@operation()
 def start_gate(task: Task) -> dict[str, Tensor]:
     """Return the gate as the task drew it."""
     return _part(task.initial, GATE)
 
 
+@operation()
 def spread(task: Task, gate: Tensors, *, cluster: str) -> dict[str, Tensor]:
     """One gate at all devices of a cluster."""
     return {name: t.expand(task.devices(cluster), *t.shape) for name, t in gate.items()}
 
 
+@operation()
 def with_mean(task: Task, gates: Tensors, mean: Tensors) -> dict[str, Tensor]:
     """The gates of one cluster (K, ...), with the tensors of ``mean`` in place of their own."""
     return {**gates, **{name: tensor.expand_as(gates[name]) for name, tensor in mean.items()}}
 
 
+@operation()
 def take_gate(task: Task, gates: Tensors, *, device: int) -> dict[str, Tensor]:
     """The gate of one device."""
     return {name: tensor[device] for name, tensor in gates.items()}
 
 
+@operation(version=2, trains=True)
 def train_gates(
     task: Task,
     gates: Tensors,
@@ -140,6 +146,7 @@ def _one_hot(task: Task, index: Tensor) -> Tensor:
 EXPERTS, CENTRAL_GATE = "experts.", "gate."
 
 
+@operation(trains=True)
 def central(
     task: Task, *, rounds: int, combine: str, momentum: float, largest_gradient: float | None
 ) -> dict[str, Tensor]:
@@ -171,6 +178,7 @@ def central(
     return {name: tensor.squeeze(0) for name, tensor in trained.items()}
 
 
+@operation()
 def central_experts(task: Task, whole: Tensors, *, cluster: str) -> dict[str, Tensor]:
     """The experts that the clients of one cluster hold."""
     first = first_client(task, cluster)
@@ -178,6 +186,7 @@ def central_experts(task: Task, whole: Tensors, *, cluster: str) -> dict[str, Te
     return {name: tensor[own] for name, tensor in _part(whole, EXPERTS).items()}
 
 
+@operation()
 def central_gate(task: Task, whole: Tensors) -> dict[str, Tensor]:
     """The gate."""
     return _part(whole, CENTRAL_GATE)

@@ -1,22 +1,16 @@
-"""What a run of a scenario will be and need: contacts, link, payloads and data."""
+"""What a run of a scenario will be: contacts, links and payloads, as text."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from math import ceil
-from typing import Any
 
 import numpy as np
 
 import scenarios
-from learning.architecture.kinds import input_spec, kind_of, kinds_for
-from learning.first_steps import doubts, first_steps
-from learning.hardware import free_bytes
-from learning.learner import Learner
 from learning.requests.cluster import Cluster
 from scenarios import Scenario
 from sim.analysis.text import stand_in_text
-from sim.engine.setup import Build, lacking_file
-from sim.errors import InputError, as_input
-from sim.formatting import data_size, duration, table
+from sim.engine.setup import Build
+from sim.formatting import data_size, table
 from sim.plan.contacts import PlannedSession
 from sim.plan.plan import Plan
 from sim.plan.remedies import less_to_carry, link_keys, mask_keys
@@ -159,93 +153,3 @@ def _what_helps(scenario: Scenario, way: Way, direction: str) -> str:
     more = [f"raise {key}" for key in link_keys(scenario, {direction})]
     more += [f"lower {key}" for key in mask_keys(scenario)]
     return ", ".join([*more, f"or {less_to_carry(scenario, way)}"])
-
-
-# What a scenario may still lack to be trained, found without torch: files, or a model for them.
-
-
-def missing_data(scenario: Scenario, learner: Learner) -> list[str]:
-    """Look for what a run would train on; return lines for the user where files are not there.
-
-    Such a scenario may be meant for timing, or for files to come. Raises InputError where the
-    files that are there cannot be trained on by the scenario's model.
-    """
-    if not learner.trains:
-        return []
-    if lacks := lacking_file(scenario, learner.config.data):
-        return [f"{lacks}, or set learning.train=false for timing only"]
-    kind, form = learner.config.model.kind, input_spec(learner.config).form
-    forms = kind_of(kind).forms
-    if forms and form not in forms:
-        raise InputError(
-            f"learning.model.kind: {kind!r} takes no {form} data; {kinds_for(form)[0]!r} does, or "
-            "learning.train=false for timing only"
-        )
-    return []
-
-
-def learning_doubts(built: Build, overridden: Iterable[str]) -> list[str]:
-    """Try three steps on a hundred samples; return lines for the user where little comes of them.
-
-    So do doubts of a module of one's own, which is tried for them.
-
-    A shipped scenario with no key of ``learning`` among the ``overridden`` ones is known to learn,
-    and not tried: that would import torch. Raises InputError for data or a model that cannot be
-    trained.
-    """
-    scenario, learner = built.scenario, built.learner
-    shipped = scenario.source_path is not None and scenarios.is_shipped(scenario.source_path)
-    changed = any(key.partition(".")[0] == "learning" for key in overridden)
-    if not learner.trains or (shipped and not changed):
-        return []
-    with as_input(located=scenario.located):
-        found = first_steps(learner.config)
-    built.try_hooks()
-    return [] if found is None else list(doubts(found))
-
-
-# ``leomix validate --estimate``: what a run will take in memory, time and on disk.
-
-
-TRIAL_S = 5.0
-"""Seconds behind its first event that a run is tried for."""
-
-
-def estimate_text(built: Build, scenario: str, overrides: Mapping[str, Any]) -> str:
-    """Return a table of what a run takes; the run is tried for some seconds on this machine.
-
-    ``scenario`` and ``overrides`` are what it was loaded from. One that does not fit into memory is
-    not tried.
-    """
-    from sim.engine.memory import counts_of, needs_of
-
-    needs, free = needs_of(built, counts_of(built)), free_bytes("cpu")
-    total = sum(need.bytes for need in needs)
-    known = "free memory is not known here" if free is None else f"of {data_size(free)} free"
-    rows = [("memory", f"about {data_size(total)}", known)]
-    rows += [(f"  {need.what}", data_size(need.bytes), need.figures) for need in needs]
-    if free is not None and total > free:
-        rows.append(("time", "-", "not tried: the run does not fit into memory"))
-    else:
-        rows += _tried(scenario, overrides, built.scenario.seed)
-    widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
-    return "\n".join(f"{a.ljust(widths[0])}  {b.rjust(widths[1])}  {c}" for a, b, c in rows)
-
-
-def _tried(scenario: str, overrides: Mapping[str, Any], seed: int) -> list[tuple[str, str, str]]:
-    from sim.sweep.engine import Point, tried
-
-    found = tried(Point(0, "", scenario, dict(overrides), {}, 0, seed), TRIAL_S)
-    if found.error:
-        return [("time", "-", f"none, the run fails: {found.error}")]
-    took = found.figures
-    behind = duration(took["behind_s"])
-    if not took["share"]:
-        return [("time", "-", f"no cycle was complete after {behind} of a trial")]
-    source = f"tried: {took['share']:.1%} of it took {behind}"
-    beside = f"{source}, and {duration(took['before_s'])} before it begins"
-    return [
-        ("time", f"about {duration(took['wall_s'])}", beside),
-        ("disk", data_size(took["size_bytes"]), "by what the trial wrote"),
-        ("tried in", data_size(took["peak_bytes"]), "of memory"),
-    ]

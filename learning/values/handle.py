@@ -1,0 +1,40 @@
+"""A lazy value: a learning result that is named by what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from learning.values.operation import Operation, Reference
+from learning.values.store import Tensors
+
+Apply = Callable[[Operation, list[Tensors], dict[str, Any]], Any]
+
+
+@dataclass(eq=False, repr=False, slots=True, weakref_slot=True)
+class Handle:
+    """A learning result that may not have been computed yet.
+
+    ``apply`` computes it, with the settings that held when it was asked for. ``foreign`` is the
+    place of an operation outside leomix that it depends on, empty if there is none.
+    """
+
+    key: str
+    operation: Operation | Reference
+    parents: tuple[Handle, ...]
+    arguments: dict[str, Any]
+    foreign: str
+    apply: Apply
+    value: Tensors | None = None
+
+    def __float__(self) -> NoReturn:
+        raise TypeError(
+            f"the result of {self.operation.name!r} is not a number yet; "
+            "take numbers out with `yield Measure(name, compute, default)`"
+        )
+
+    __bool__ = __float__
+
+    def __repr__(self) -> str:
+        return f"<{self.operation.name} {self.key[:8]}{'' if self.value is None else ' ready'}>"
