@@ -25,7 +25,7 @@ from learning.requests.cluster import Floats
 from sim.analysis import spans
 from sim.analysis.spans import cluster_names, cuts, time_in_states
 from sim.trace.arrow import array, as_numpy
-from sim.trace.tables import says
+from sim.trace.sorting import says
 
 
 class Spent(NamedTuple):

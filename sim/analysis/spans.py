@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.facts import Cause
 from sim.trace.arrow import array, as_numpy
-from sim.trace.tables import numbers_of, says
+from sim.trace.sorting import numbers_of, says
 
 _EDGES = ("start", "end")
 

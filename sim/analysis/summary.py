@@ -15,7 +15,9 @@ from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round
 from sim.devices.energy import total
 from sim.trace.arrow import array, as_numpy, word
 from sim.trace.directions import DIRECTIONS
-from sim.trace.tables import coded, grouped_by, pieces_of, plain, says
+from sim.trace.parquet import plain
+from sim.trace.sorting import coded, grouped_by, says
+from sim.trace.tables import pieces_of
 
 JOULES_PER_KWH = 3.6e6
 

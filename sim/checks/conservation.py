@@ -9,9 +9,11 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.errors import violated
+from sim.facts.row import single
+from sim.facts.transfers import CARRIED, TransferRow
 from sim.links.sharing import everywhere
 from sim.network.ledger import Sums, check_balance
-from sim.network.leg_log import CARRIED, MovedRows
+from sim.network.leg_rows import MovedRows
 from sim.trace.directions import DIRECTIONS
 
 BYTES = "bytes conserved"
@@ -93,22 +95,23 @@ class Payloads:
         if not on_its_way.through.any():
             del self._open[key]
 
-    def message(self, columns: Mapping[str, Any]) -> None:
+    def message(self, row: TransferRow) -> None:
         """Add up a message between peers, of which a window may have carried a part."""
-        size, moved, outcome = (
-            columns[name] for name in ("payload_bytes", "delivered_bytes", "outcome")
-        )
-        key = tuple(columns[name] for name in ("cluster", "device", "peer", "payload", "version"))
+        size = single(row.payload_bytes)
+        moved = single(row.delivered_bytes)
+        key = row.cluster, row.device, row.peer, row.payload, row.version
         through = moved + self._messages.pop(key, 0.0)
-        delivered = outcome == "delivered"
-        if outcome == "carried":
+        delivered = row.outcome == "delivered"
+        if row.outcome == "carried":
             self._messages[key] = through
         slack = ROUNDING * size
         if not 0.0 < moved <= through <= size + slack or (delivered and through < size - slack):
-            what = f"{moved} bytes, {through} in all, of {size}, {outcome}"
-            raise violated(BYTES, f"the message {columns['payload']} moved {what}")
-        self.sums[columns["direction"]].sent += moved
-        self.sums[columns["direction"]].delivered += size * delivered
+            what = f"{moved} bytes, {through} in all, of {size}, {row.outcome}"
+            raise violated(BYTES, f"the message {row.payload} moved {what}")
+        sums = self.sums[str(row.direction)]
+        sums.sent += moved
+        if delivered:
+            sums.delivered += size
 
     def conclude(self, books: Mapping[str, Mapping[str, float]]) -> None:
         """Hold the books of the whole run against what the rows say."""

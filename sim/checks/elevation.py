@@ -16,7 +16,7 @@ from orbit.sites import SiteFrames, site_frames
 from orbit.utc import Start
 from sim.checks.timing import Contacts
 from sim.errors import violated
-from sim.network.leg_log import MovedRows
+from sim.network.leg_rows import MovedRows
 from sim.plan.sky import Sky
 
 ABOVE = "no transfer below its gate"

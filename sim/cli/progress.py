@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from scenarios import Scenario
 from sim.cli.output import warn
-from sim.engine.evaluation import Observer
+from sim.engine.observer import Observer
 from sim.formatting import Bar
 
 REFRESH_S = 0.1

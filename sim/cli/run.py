@@ -18,7 +18,7 @@ from sim.errors import InputError, SimulationError
 
 if TYPE_CHECKING:
     from scenarios import Scenario
-    from sim.engine.evaluation import Observer
+    from sim.engine.observer import Observer
     from sim.execution.result import Result
 
 

@@ -23,22 +23,20 @@ from sim.devices.battery import Battery
 from sim.devices.devices import Devices, Phase
 from sim.devices.energy import PeerUse, Use, added, energy_of
 from sim.engine.forecaster import Forecaster
-from sim.network.endpoint import Endpoint
-from sim.network.event_rows import Rows
-from sim.network.ledger import PayloadList
+from sim.network.endpoint import Endpoint, Shared
+from sim.network.legs import ChainEnded
 from sim.network.rules import Rules
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, Step, everybody
-from sim.network.synchronisation import Synchronisation
 from sim.network.training import Training
 
 
 class Client:
     """One cluster in a run: its sessions with satellites, its devices, its link, its energy.
 
-    It answers what the method asks of the cluster. ``rows``, ``synchronisation`` and ``payloads``
-    are shared by all clients; ``served`` is called with how many sessions have ended.
+    It answers what the method asks of the cluster. ``shared`` is what all clients
+    have in common; ``served`` is called with how many sessions have ended.
     """
 
     def __init__(
@@ -48,26 +46,16 @@ class Client:
         rules: Rules,
         *,
         battery: Battery | None,
-        rows: Rows,
-        synchronisation: Synchronisation,
-        payloads: PayloadList,
+        shared: Shared,
         served: Callable[[int], None],
     ) -> None:
         self.cluster = cluster
         self.rules = rules
         self._clock = clock
-        self._rows = rows
-        self.sessions = ClusterSessions(clock, cluster, rules.sessions, rows.log, served)
+        self.sessions = ClusterSessions(clock, cluster, rules.sessions, shared.log, served)
         self.devices = Devices(cluster, rules.computing, battery)
         self._forecaster = Forecaster(self.sessions, self.devices)
-        self.endpoint = Endpoint(
-            clock,
-            self.devices,
-            rules,
-            rows=rows,
-            synchronisation=synchronisation,
-            payloads=payloads,
-        )
+        self.endpoint = Endpoint(clock, self.devices, rules, shared)
         self.link = ServiceLink(self.sessions, self.endpoint)
         self._phases: dict[str, Phase] = {}
         self._settled: tuple[Use, dict[str, Any]] | None = None
@@ -96,7 +84,9 @@ class Client:
 
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when the last one has ended."""
-        return self.link.chain(steps)
+        replies = yield from self.link.chain(steps)
+        self.endpoint.facts.emit(ChainEnded(self.cluster.name, steps, replies))
+        return replies
 
     def forecast(self, request: Forecast) -> Outlook | list[Outlook] | None:
         """Return what the plan holds for the cluster next."""
@@ -138,8 +128,8 @@ class Client:
             excluded=excluded,
         )
         for fact in training.facts(training.who, self.cluster.name, None, to_s):
-            self._rows.log.add(fact)
-        self._rows.excluded(excluded, devices, cost, self._clock.now)
+            self.endpoint.log.add(fact)
+        self.endpoint.tell_memory_lacks(excluded, cost)
         return Work(gap.rounds, gap.end_s, excluded)
 
     def settle_phases(self, end_s: float) -> None:

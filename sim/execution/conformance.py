@@ -20,8 +20,8 @@ from learning.clients import ClusterState, ServerModel, merge
 from learning.methods.base import GlobalModelMethod
 from learning.methods.options import read_options
 from learning.requests import Work
-from sim.engine.evaluation import Observer
-from sim.engine.learning_rows import SAMPLES
+from sim.engine.learning_facts import SAMPLES
+from sim.engine.observer import Observer
 from sim.engine.setup import build, learner_of, method_of
 from sim.errors import InputError, Interrupted, InvariantError
 from sim.execution.checkpoint import JOURNAL

@@ -6,11 +6,14 @@ import numpy as np
 import pyarrow as pa
 
 from learning.requests.cluster import Floats, Ints, Mask
+from sim.facts.coded import Coded
 from sim.plan.contacts import LAST_BITS_S
 from sim.plan.plan import Plan
-from sim.trace.arrow import Coded, Vocabulary, array, as_numpy
+from sim.trace.arrow import array, as_numpy
 from sim.trace.directions import Way
-from sim.trace.tables import coded, grouped, pieces_of, says
+from sim.trace.sorting import coded, grouped, says
+from sim.trace.tables import pieces_of
+from sim.trace.vocabulary import Vocabulary
 
 READ = ("contact_id", "cluster", "device", "toward", "payload", "version", "start_s", "outcome")
 

@@ -12,8 +12,9 @@ from learning.files import read_object, write_bytes
 from sim.errors import InputError
 from sim.execution.checkpoint import CHECKPOINT
 from sim.files import naming, write_text, written
+from sim.trace.parquet import LARGE, described, write_table
 from sim.trace.schema import APPENDED, COLUMNS, OPTIONAL
-from sim.trace.tables import LARGE, Tables, described, write_table
+from sim.trace.tables import Tables
 
 RUN_LOG = "run.log"
 MANIFEST = "manifest.json"

@@ -9,7 +9,7 @@ from typing import Any
 
 import scenarios
 from sim.devices.faults import FaultsUntilFork
-from sim.engine.evaluation import Observer
+from sim.engine.observer import Observer
 from sim.engine.setup import Build, build
 from sim.errors import InputError
 from sim.execution.build_sequence import BuildSequence

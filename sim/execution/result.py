@@ -21,8 +21,9 @@ from sim.analysis.targets import Evaluation, evaluations
 from sim.analysis.text import summary_rows
 from sim.execution.folder import read_manifest, read_tables
 from sim.execution.status import COMPLETE
+from sim.trace.parquet import plain
 from sim.trace.schema import COLUMNS
-from sim.trace.tables import pieces_of, plain
+from sim.trace.tables import pieces_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,9 +19,9 @@ from learning.values.handle import Handle
 from learning.values.store import as_file
 from scenarios import Scenario
 from sim.engine import memory
-from sim.engine.evaluation import Observer
+from sim.engine.clients_table import clients_table
 from sim.engine.journal import Journal
-from sim.engine.learning_rows import clients_table
+from sim.engine.observer import Observer
 from sim.engine.setup import build, lacking_file
 from sim.engine.simulation import Simulation
 from sim.errors import (
@@ -44,6 +44,7 @@ from sim.execution.result_cache import MODEL, Results
 from sim.execution.run_cache import RunCache
 from sim.files import write_text
 from sim.plan.contact_table import contacts_table, isl_table
+from sim.trace.recorder import Trace
 
 
 def run(
@@ -137,12 +138,14 @@ class Run(Observer):
                 self._is_new = claim.is_free(place)
                 self.checkpoint = Checkpoint(place, builds.identity, checkpoint_every_s)
                 journal = self.checkpoint.load(first.learner.values, journal, builds.values)
-        self.simulation = Simulation(first, journal, (self, *observers), builds.switches)
-        if place is not None:
-            self.simulation.trace.folder = place / claim.SPILLED
-            # Where nothing is trained there are no checkpoints, and no digests to compare.
-            trains = first.learner.trains or self.built.learner.trains
-            self.simulation.trace.replayed = trains or bool(self.simulation.journal.digest)
+        # Where nothing is trained there are no checkpoints, and no digests to compare.
+        trains = first.learner.trains or self.built.learner.trains
+        trace = Trace(
+            None if place is None else place / claim.SPILLED,
+            replayed=place is None or trains or bool(journal.digest),
+        )
+        followers = (self, *observers)
+        self.simulation = Simulation(first, journal, trace, followers, builds.switches)
         self._event = 0
         self._began = time.monotonic()
         self._clients: pa.Table | None = None
@@ -187,7 +190,7 @@ class Run(Observer):
     def _executed(self) -> Result:
         try:
             self.simulation.run()
-            self.simulation.invariants.conclude(self.built.learner, self.simulation.books)
+            self.simulation.invariants.conclude(self.simulation.books)
             result = self._result(status.COMPLETE)
             with claim.as_run_failure(self.place):
                 self._write(result)
@@ -218,7 +221,7 @@ class Run(Observer):
 
     def _keep_failed(self, error: str) -> None:
         """Keep what was traced; what made the run fail may also stand in the way of that."""
-        self.simulation.log.watch = None  # one failure is enough
+        self.simulation.invariants.rest()  # one failure is enough
         try:
             with claim.as_run_failure(self.place):
                 self._write(self._result(status.FAILED, error))
@@ -236,7 +239,7 @@ class Run(Observer):
         """Check a replay, and save what is due."""
         self._event = number
         simulation = self.simulation
-        simulation.journal.check_replay(number, simulation.trace)
+        simulation.journal.check_replay(number, simulation.digest)
         trains = self.built.learner.trains
         if trains and self.checkpoint is not None and self.checkpoint.is_due:
             with claim.as_run_failure(self.place):
@@ -252,7 +255,7 @@ class Run(Observer):
             self._event,
             simulation.clock.now,
             simulation.journal,
-            simulation.trace,
+            simulation.digest,
             learner.values,
         )
         if saved:
@@ -265,7 +268,7 @@ class Run(Observer):
         return f"{at}; go on with: --resume -o {self.place}"
 
     def _result(self, ended: str, error: str = "") -> Result:
-        tables = self.simulation.trace.tables()
+        tables = self.simulation.tables()
         tables["contacts"] = contacts_table(self.built.plan, self.simulation.end_s)
         if self.built.plan.isls is not None:
             tables["isl_windows"] = isl_table(self.built.plan.isls, self.simulation.end_s)

@@ -16,7 +16,9 @@ from sim.execution.cut_offers import cut_lines
 from sim.formatting import counted, some
 from sim.plan.plan import Plan
 from sim.trace.arrow import array
-from sim.trace.tables import grouped_by, pieces_of, plain, says
+from sim.trace.parquet import plain
+from sim.trace.sorting import grouped_by, says
+from sim.trace.tables import pieces_of
 
 LOW_MASS = 0.8
 """Own gate mass below which a cluster's data mostly goes to experts that others train."""

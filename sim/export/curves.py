@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sim.analysis.comparison import flat
 from sim.analysis.text import summary_text
-from sim.engine.evaluation import Observer
+from sim.engine.observer import Observer
 from sim.errors import InputError, missing
 from sim.execution.result import Result
 from sim.execution.status import COMPLETE

@@ -1,6 +1,5 @@
 from .endpoint import Endpoint as Endpoint
-from .event_rows import Rows as Rows
-from .event_rows import fault_row as fault_row
+from .endpoint import Shared as Shared
 from .ledger import Booked as Booked
 from .ledger import Books as Books
 from .ledger import Ledger as Ledger

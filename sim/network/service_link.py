@@ -10,6 +10,7 @@ import simpy
 
 from learning.requests.cluster import Floats
 from sim.devices.energy import Use
+from sim.facts.waits import ChainClosed
 from sim.network.chains import Chain
 from sim.network.ending import Ending
 from sim.network.endpoint import Endpoint
@@ -54,8 +55,15 @@ class ServiceLink:
         cut = chain.cut_off(ending.time_s) if ending.closed else 0
         if cut and chain.session is not None:
             contact = chain.session.at(ending.time_s)
-            text = f"{ending.closed}: {cut} devices cut"
-            endpoint.rows.wait(contact, ending.time_s, text)
+            endpoint.facts.emit(
+                ChainClosed(
+                    time_s=ending.time_s,
+                    cluster=contact.cluster.name,
+                    contact_id=contact.contact_id,
+                    reason=ending.closed,
+                    devices=cut,
+                )
+            )
         return replies
 
     def settle_all(self, end_s: float) -> None:

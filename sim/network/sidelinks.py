@@ -15,8 +15,8 @@ from learning.requests.peers import Arrival, Node, Send
 from sim.clock import Clock
 from sim.links.sidelinks import Opening, Sidelinks
 from sim.network.endpoint import Endpoint
-from sim.network.event_rows import Rows
 from sim.network.ledger import Account
+from sim.network.message_facts import MessageFacts
 from sim.plan.isl import IslPlan
 from sim.trace.directions import DIRECTIONS
 
@@ -66,7 +66,7 @@ class SidelinkQueues:
     def __init__(
         self,
         clock: Clock,
-        rows: Rows,
+        facts: MessageFacts,
         links: Sidelinks | None,
         isls: IslPlan | None,
         endpoints: Mapping[str, Endpoint],
@@ -75,7 +75,7 @@ class SidelinkQueues:
         self.accounts = {direction: Account() for direction in DIRECTIONS}
         self._endpoints = endpoints
         self._clock = clock
-        self._rows = rows
+        self._facts = facts
         self._free_s: dict[tuple[Node, Node], float] = {}
         self._sending_s: defaultdict[tuple[str, str], float] = defaultdict(float)
         self._under_way: dict[_Message, None] = {}
@@ -102,7 +102,7 @@ class SidelinkQueues:
         share, endpoint = 1.0, self._endpoints[send.source.cluster]
         if direction == "isl" and endpoint.faults is not None:
             packets, again = endpoint.faults.packets_of(left, now_s)
-            self._rows.packets(send, again, packets, now_s)
+            self._facts.resent(send, again, packets, now_s)
             share = packets / (packets + again)  # of what is sent
         cut_transfers = endpoint.rules.cut_transfers
         ready_s = max(now_s, self._free_s.get((send.source, send.target), 0.0))
@@ -183,4 +183,4 @@ class SidelinkQueues:
         if message.direction == "isl" and battery is not None:
             battery.send(end_s, lasts_s, to_peer=True)
         if moved > 0.0:
-            self._rows.message(message.send, message.direction, moved, part.begin_s, end_s, outcome)
+            self._facts.moved(message.send, message.direction, moved, part.begin_s, end_s, outcome)

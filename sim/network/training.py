@@ -13,7 +13,7 @@ from sim.devices.energy import Use
 from sim.devices.faults import Presence
 from sim.network.ending import Ending
 from sim.network.endpoint import Endpoint
-from sim.network.leg_log import Trained
+from sim.network.legs import Trained
 from sim.network.steps import Step, everybody
 from sim.plan.contacts import PlannedSession
 
@@ -158,8 +158,8 @@ class Training:
         contact = None if self.session is None else self.session.at(ending.time_s)
         number = None if contact is None else contact.contact_id
         for fact in self.facts(done, endpoint.cluster.name, number, ending.time_s):
-            endpoint.rows.log.add(fact)
-        endpoint.rows.excluded(self.excluded, devices, self.cost, endpoint.clock.now)
+            endpoint.log.add(fact)
+        endpoint.tell_memory_lacks(self.excluded, self.cost)
         # What is in the log is not given away: a method may change what it gets.
         return Work(rounds, self.end_s.copy(), self.excluded)
 

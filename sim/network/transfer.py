@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from learning.requests.cluster import CORRUPTED, Download, Floats, Ints, Mask, Receipt, Upload
-from learning.requests.facts import Cause, injected_text, synchronisation
+from learning.requests.facts import Cause, injected_text
 from sim.devices.energy import Use
 from sim.devices.faults import Presence
 from sim.errors import DURATIONS, violated
+from sim.facts.faults import PacketsResent, UploadsLate
+from sim.facts.waits import StateUnknown, SubChannelBusy
 from sim.links.beam import SessionBeam
 from sim.links.sharing import Carried, everywhere
 from sim.network.ending import Ending
 from sim.network.endpoint import Endpoint
-from sim.network.leg_log import Dropped, Moved
+from sim.network.legs import Dropped, Moved
 from sim.network.link_faults import FLAWLESS, LegFaults, Sending
 from sim.network.outcomes import CutTransfers, Outcome, in_tables, outcomes_of
 from sim.network.steps import everybody, way_of
@@ -128,7 +130,7 @@ class Transfer:
             contact_id = session.at(endpoint.clock.now).contact_id
             now_s = endpoint.clock.now
             for fact in planned._forgets(forgotten, endpoint.cluster.name, contact_id, now_s):
-                endpoint.rows.log.add(fact)
+                endpoint.log.add(fact)
         return planned
 
     def _schedule(
@@ -186,7 +188,7 @@ class Transfer:
         self.los_s = np.minimum(self.los_s, leaves_s)
 
     def _tell_waits(self, endpoint: Endpoint) -> None:
-        """Record how many devices wait for a sub-channel, and how long at most."""
+        """Tell how many devices wait for a sub-channel, and how long at most."""
         senders = int(np.count_nonzero(self.who))
         if self.usable is None or self.beam is None:
             return
@@ -198,10 +200,17 @@ class Transfer:
         waited_s = np.where(self.who & np.isfinite(could_s), begin_s - could_s, 0.0)
         late = int((waited_s > SHORTEST_WAIT_S).sum())
         if late:
-            most = f"{late} devices, up to {float(waited_s.max()):.3f} s"
-            now_s = endpoint.clock.now
-            text = f"sub-channel busy: {self.name}: {most}"
-            endpoint.rows.wait(self.usable.at(now_s), now_s, text)
+            contact = self.usable.at(endpoint.clock.now)
+            endpoint.facts.emit(
+                SubChannelBusy(
+                    time_s=endpoint.clock.now,
+                    cluster=contact.cluster.name,
+                    contact_id=contact.contact_id,
+                    payload=self.name,
+                    devices=late,
+                    longest_s=float(waited_s.max()),
+                )
+            )
 
     @property
     def _air_bits(self) -> Floats:
@@ -359,7 +368,7 @@ class Transfer:
         now_s: float,
     ) -> None:
         """Log what moved in each contact of the session in which anything did."""
-        log, synchronisation = endpoint.rows.log, endpoint.synchronisation
+        log, synchronisation = endpoint.log, endpoint.synchronisation
         to_server = self.way is Way.TO_SERVER
         parts = list(_parts(self, session, stop_s))
         if to_server:
@@ -469,23 +478,37 @@ class Transfer:
         )
 
     def _tell_faults(self, endpoint: Endpoint, moved: Floats, now_s: float) -> None:
-        """Record packets that were sent again while bytes (K,) moved, and who began late."""
+        """Tell of packets that were sent again while bytes (K,) moved, and of who began late."""
         if self.struck is FLAWLESS:
             return
-        contact = None if self.session is None else self.session.at(now_s)
-        number = None if contact is None else contact.contact_id
+        contact_id = None if self.session is None else self.session.at(now_s).contact_id
         if self.struck.resent is not None and self.struck.packets is not None:
             share = np.divide(moved, self.left, out=np.zeros_like(moved), where=self.left > 0)
             again = int(np.rint(self.struck.resent * share).sum())
-            packets = int(np.rint(self.struck.packets * share).sum())
-            endpoint.rows.resent(self.name, again, packets, now_s, endpoint.cluster.name, number)
+            if again:
+                endpoint.facts.emit(
+                    PacketsResent(
+                        time_s=now_s,
+                        cluster=endpoint.cluster.name,
+                        contact_id=contact_id,
+                        payload=self.name,
+                        again=again,
+                        packets=int(np.rint(self.struck.packets * share).sum()),
+                    )
+                )
         if self.struck.late_s is not None:
-            late = self.who & (self.struck.late_s > 0) & (self.ready_s <= now_s)
-            rows = np.flatnonzero(late)
-            late_s = self.struck.late_s[rows]
-            endpoint.rows.late(
-                self.name, self.ready_s[rows], rows, late_s, endpoint.cluster.name, number
-            )
+            late = np.flatnonzero(self.who & (self.struck.late_s > 0) & (self.ready_s <= now_s))
+            if len(late):
+                endpoint.facts.emit(
+                    UploadsLate(
+                        time_s=self.ready_s[late],
+                        cluster=endpoint.cluster.name,
+                        device=late,
+                        contact_id=contact_id,
+                        payload=self.name,
+                        late_s=self.struck.late_s[late].tolist(),
+                    )
+                )
 
 
 def _any_delivered(who: Mask, outcome: Ints | Outcome) -> bool:
@@ -507,12 +530,13 @@ def _synchronised(
     if usable is None or float(usable.in_service_s(ready_s).min()) > first_s:
         contact = session.at(first_s)
         until_s = known_s(contact.satellite)
-        endpoint.rows.wait(
-            contact,
-            endpoint.clock.now,
-            synchronisation(until_s),
-            cause=Cause.WAITS_FOR_STATE,
-            until_s=until_s,
+        endpoint.facts.emit(
+            StateUnknown(
+                time_s=endpoint.clock.now,
+                cluster=contact.cluster.name,
+                contact_id=contact.contact_id,
+                until_s=until_s,
+            )
         )
     return usable
 

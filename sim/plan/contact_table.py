@@ -6,13 +6,14 @@ import numpy as np
 import pyarrow as pa
 
 from learning.requests.cluster import Ints
+from sim.facts.plan import ContactRow, IslWindowRow
 from sim.links.beam import FigureColumns
 from sim.plan.contact_columns import ContactColumns
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.trace.arrow import array, coded_text, utc
 from sim.trace.directions import Way
-from sim.trace.schema import COLUMNS, TEXT
+from sim.trace.schema import TEXT, table_of
 
 
 def contacts_table(plan: Plan, end_s: float) -> pa.Table:
@@ -45,30 +46,29 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     server = coded_text(satellite, [name for name, _ in contacts.satellites])
     client = coded_text(contacts.cluster, [cluster.name for cluster in contacts.clusters])
     to_server = plan.topology.direction(Way.TO_SERVER)
-    columns = {
-        "contact_id": array(np.arange(len(contacts))),
-        "satellite": coded_text(flying, contacts.fleet) if plan.topology.clients_fly else server,
-        "norad_id": array(norad_ids, norad_ids == 0),
-        "cluster": client,
-        "capacity_direction": coded_text(np.zeros(len(contacts), np.int64), [to_server]),
-        "station": server if plan.topology.clients_fly else pa.nulls(len(contacts), TEXT),
-        "rise_utc": array(utc(plan.start, contacts.rise_s)),
-        "culminate_utc": array(utc(plan.start, contacts.culminate_s)),
-        "set_utc": array(utc(plan.start, contacts.set_s)),
-        "rise_s": array(contacts.rise_s),
-        "set_s": array(contacts.set_s),
-        "duration_s": array(contacts.set_s - contacts.rise_s),
-        "max_elevation_deg": array(contacts.max_elevation_deg),
-        "min_slant_range_km": array(range_km, np.isnan(range_km)),
-        "uplink_capacity_bytes_per_device": array(capacity, ~known),
-        "served": array(served),
-        "service_start_s": array(contacts.start_s, ~served),
-        "service_end_s": array(np.minimum(contacts.end_s, end_s), ~served),
-        "max_doppler_hz": array(shift_hz, np.isnan(shift_hz)),
-        "residual_doppler_hz": array(residual_hz, np.isnan(residual_hz)),
-    }
-    schema = pa.schema(list(COLUMNS["contacts"].items()))
-    return pa.table([columns[name] for name in schema.names], schema=schema).combine_chunks()
+    rows = ContactRow(
+        contact_id=array(np.arange(len(contacts))),
+        satellite=coded_text(flying, contacts.fleet) if plan.topology.clients_fly else server,
+        norad_id=array(norad_ids, norad_ids == 0),
+        cluster=client,
+        capacity_direction=coded_text(np.zeros(len(contacts), np.int64), [to_server]),
+        station=server if plan.topology.clients_fly else pa.nulls(len(contacts), TEXT),
+        rise_utc=array(utc(plan.start, contacts.rise_s)),
+        culminate_utc=array(utc(plan.start, contacts.culminate_s)),
+        set_utc=array(utc(plan.start, contacts.set_s)),
+        rise_s=array(contacts.rise_s),
+        set_s=array(contacts.set_s),
+        duration_s=array(contacts.set_s - contacts.rise_s),
+        max_elevation_deg=array(contacts.max_elevation_deg),
+        min_slant_range_km=array(range_km, np.isnan(range_km)),
+        uplink_capacity_bytes_per_device=array(capacity, ~known),
+        served=array(served),
+        service_start_s=array(contacts.start_s, ~served),
+        service_end_s=array(np.minimum(contacts.end_s, end_s), ~served),
+        max_doppler_hz=array(shift_hz, np.isnan(shift_hz)),
+        residual_doppler_hz=array(residual_hz, np.isnan(residual_hz)),
+    )
+    return table_of(rows).combine_chunks()
 
 
 def _figures(contacts: ContactColumns, known: Ints) -> FigureColumns:
@@ -98,7 +98,13 @@ def _figures(contacts: ContactColumns, known: Ints) -> FigureColumns:
 def isl_table(isls: IslPlan, end_s: float) -> pa.Table:
     """Return the isl_windows table: the windows between satellites that began by ``end_s``."""
     began = isls.where(isls.start_s < end_s)
-    ends = [coded_text(index, isls.names) for index in (began.a, began.b)]
-    times = began.start_s, np.minimum(began.end_s, end_s), began.min_range_km, began.max_range_km
-    schema = pa.schema(list(COLUMNS["isl_windows"].items()))
-    return pa.table([*ends, *map(array, times)], schema=schema)
+    return table_of(
+        IslWindowRow(
+            a=coded_text(began.a, isls.names),
+            b=coded_text(began.b, isls.names),
+            start_s=array(began.start_s),
+            end_s=array(np.minimum(began.end_s, end_s)),
+            min_range_km=array(began.min_range_km),
+            max_range_km=array(began.max_range_km),
+        )
+    )

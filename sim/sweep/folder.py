@@ -18,7 +18,7 @@ from sim.files import check_out, check_within, written
 from sim.sweep.point import Point
 from sim.sweep.rows import sweep_sha256
 from sim.sweep.worker_process import LOG
-from sim.trace.tables import described, read_groups
+from sim.trace.parquet import described, read_groups
 
 ROWS = "sweep.parquet"
 SCHEMA = "1"

@@ -13,8 +13,9 @@ from sim.execution.folder import POINTS
 from sim.execution.status import INTERRUPTED
 from sim.sweep.figures import DECIDED, FOLLOWING, MACHINE_COLUMNS, TO_TARGETS, columns_to
 from sim.sweep.point import Outcome, Point
-from sim.trace.arrow import Vocabulary, array, coded_text
+from sim.trace.arrow import array, coded_text
 from sim.trace.schema import FLOAT, INT, TEXT
+from sim.trace.vocabulary import Vocabulary
 
 MISSING = "missing"
 """Status of a point that has not been run, or not to its end."""

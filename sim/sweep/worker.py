@@ -27,7 +27,7 @@ from typing import Any
 
 import scenarios
 from scenarios.scenario import Stop
-from sim.engine.evaluation import Observer
+from sim.engine.observer import Observer
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.execution.checkpoint import CHECKPOINT, has_saved
 from sim.execution.identity import digest_of

@@ -42,8 +42,6 @@ PARTS = {
         "sim.network.chains:Chain.settle",
     ),
     "rows": (
-        "sim.network.event_rows:Rows.excluded",
-        "sim.network.event_rows:Rows.wait",
         "sim.network.leg_log:LegLog.add",
         "sim.network.leg_log:LegLog.flush",
         "sim.trace.recorder:Trace.add",
@@ -51,10 +49,7 @@ PARTS = {
     "tables (sort)": ("sim.trace.recorder:Trace.tables", "sim.execution.running:contacts_table"),
     "digests": ("sim.execution.manifest:digests",),
     "invariants": (
-        "sim.checks.invariants:Invariants.watch",
-        "sim.checks.invariants:Invariants.look",
-        "sim.checks.invariants:Invariants.settled",
-        "sim.checks.invariants:Invariants.learnt",
+        "sim.checks.invariants:Invariants._unless_at_rest",
         "sim.checks.invariants:Invariants.conclude",
     ),
     "warnings": ("sim.execution.manifest:warnings_of",),

@@ -21,9 +21,9 @@ from sim.links.beam import Beam, DeviceLinks, Radio, SessionBeam, along
 from sim.links.rate_points import HALVINGS, crossings, find_jumps, turns
 from sim.links.sharing import RateSegment, queued, shared
 from sim.links.sidelinks import sidelinks_of
-from sim.network.endpoint import Endpoint
-from sim.network.event_rows import Rows
+from sim.network.endpoint import Endpoint, Shared
 from sim.network.ledger import Ledger, PayloadList
+from sim.network.leg_log import LegLog
 from sim.network.link_faults import sent_again, sent_to_all
 from sim.network.outcomes import CutTransfers, Outcome, outcomes_of
 from sim.network.rules import Rules
@@ -41,3 +41,4 @@ from sim.plan.plan import Plan, make_plan
 from sim.plan.radios import ground_radios
 from sim.plan.service import served_passes
 from sim.plan.windows import WindowQuery
+from sim.trace.directions import Topology

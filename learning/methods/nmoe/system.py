@@ -145,7 +145,7 @@ class Networked(Method):
         for name, mine in who.items():
             base, weigh = np.full(len(mine), self.version), partial(weights, name)
             used = UpdatesUsed(name, payload, mine, base, contacts.get(name), weigh)
-            self.learner.on_aggregation(used)
+            self.learner.merged(used)
         sent = sum(int(mask.sum()) for mask in who.values())
         return self.aggregated_here(payload, f"clients:{sent}/{len(self.clients.nodes)}")
 
