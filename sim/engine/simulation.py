@@ -24,10 +24,11 @@ from sim.errors import InputError, Interrupted, SimulationError
 from sim.facts.faults import NoContactsLeft
 from sim.facts.stream import Facts
 from sim.network.announced import tell_faults, tell_waits
+from sim.network.books import Booked, Books, books_of
 from sim.network.endpoint import Shared
-from sim.network.ledger import Books, PayloadList, books_of
 from sim.network.leg_log import LegLog
 from sim.network.message_facts import MessageFacts
+from sim.network.payload_list import PayloadList
 from sim.network.peers import Nodes, Peers
 from sim.network.relay import Relay
 from sim.network.sidelinks import SidelinkQueues
@@ -285,11 +286,17 @@ class Simulation:
             for name, client in self.clients.items()
         ]
 
+    def booked(self) -> list[Booked]:
+        """Return the accounts of all payloads, each client's and those of messages."""
+        booked = [
+            one for client in self.clients.values() for one in client.endpoint.ledger.booked()
+        ]
+        return [*booked, *self._peers.queues.booked()]
+
     @property
     def books(self) -> Books:
         """The bytes of all payloads: offered, delivered, carried and dropped."""
-        ledgers = [client.endpoint.ledger for client in self.clients.values()]
-        return books_of([*ledgers, self._peers.queues])
+        return books_of(self.booked())
 
 
 def _stages(build: Build, switches: Sequence[tuple[float, Build]]) -> Iterator[Stage]:

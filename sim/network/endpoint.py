@@ -11,9 +11,10 @@ from sim.clock import Clock
 from sim.devices.devices import Devices
 from sim.facts.faults import MemoryLacks
 from sim.facts.stream import Facts
-from sim.network.ledger import Ledger, PayloadList
+from sim.network.ledger import Ledger
 from sim.network.leg_log import LegLog
 from sim.network.link_faults import LinkFaults
+from sim.network.payload_list import PayloadList
 from sim.network.rules import Rules
 from sim.network.synchronisation import Synchronisation
 from sim.trace.directions import Topology

@@ -22,10 +22,11 @@ from sim.links.rate_points import HALVINGS, crossings, find_jumps, turns
 from sim.links.sharing import RateSegment, queued, shared
 from sim.links.sidelinks import sidelinks_of
 from sim.network.endpoint import Endpoint, Shared
-from sim.network.ledger import Ledger, PayloadList
+from sim.network.ledger import Ledger
 from sim.network.leg_log import LegLog
 from sim.network.link_faults import sent_again, sent_to_all
 from sim.network.outcomes import CutTransfers, Outcome, outcomes_of
+from sim.network.payload_list import PayloadList
 from sim.network.rules import Rules
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions

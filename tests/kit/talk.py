@@ -202,6 +202,6 @@ def talk(
     clock.run(until_s, lambda number: None)
     link.settle_all(clock.now)
     log.flush()
-    tables, books = trace.tables(), books_of([endpoint.ledger])
+    tables, books = trace.tables(), books_of(endpoint.ledger.booked())
     check_books(books, tables["transfers"])
     return Talk(replies, tables, books, over_s, devices)
