@@ -12,9 +12,7 @@ from sim.errors import violated
 from sim.facts.row import single
 from sim.facts.transfers import CARRIED, TransferRow
 from sim.links.sharing import everywhere
-from sim.network.ledger import Sums, check_balance
 from sim.network.leg_rows import MovedRows
-from sim.trace.directions import DIRECTIONS
 
 BYTES = "bytes conserved"
 
@@ -42,7 +40,7 @@ class _Open:
 
 
 class Payloads:
-    """Adds up the rows of payloads that are on their way, and of all directions of the table.
+    """Adds up the rows of payloads that are on their way.
 
     A payload is one of a cluster's device, in one direction, under one name, in one version. Its
     rows sum to its size when it is delivered, whatever lies between them, and never to more. What
@@ -53,7 +51,6 @@ class Payloads:
         self._devices = devices
         self._open: dict[tuple[str, str, str], _Open] = {}
         self._messages: dict[tuple[Any, ...], float] = {}
-        self.sums = {direction: Sums() for direction in DIRECTIONS}
 
     def moved(self, rows: MovedRows) -> None:
         """Add up what devices moved."""
@@ -65,11 +62,6 @@ class Payloads:
                 key = leg.cluster, leg.way, leg.payload
                 if number in parts or key in self._open:
                     self._part(key, rows, slice(*rows.first[number : number + 2].tolist()))
-        for direction in dict.fromkeys(rows.directions):
-            there = rows.of_leg([each == direction for each in rows.directions])
-            sums = self.sums[direction]
-            sums.sent += float(rows.bytes[there].sum())
-            sums.delivered += float(rows.size[there & rows.delivered].sum())
 
     def _part(self, key: tuple[str, str, str], rows: MovedRows, leg: slice) -> None:
         """Add up the rows of one leg, of a payload that is not through at once."""
@@ -108,15 +100,6 @@ class Payloads:
         if not 0.0 < moved <= through <= size + slack or (delivered and through < size - slack):
             what = f"{moved} bytes, {through} in all, of {size}, {row.outcome}"
             raise violated(BYTES, f"the message {row.payload} moved {what}")
-        sums = self.sums[str(row.direction)]
-        sums.sent += moved
-        if delivered:
-            sums.delivered += size
-
-    def conclude(self, books: Mapping[str, Mapping[str, float]]) -> None:
-        """Hold the books of the whole run against what the rows say."""
-        if found := check_balance(books, self.sums):
-            raise violated(BYTES, "the bytes of the run do not add up: " + "; ".join(found))
 
 
 def worst(wrong: Mask) -> int:

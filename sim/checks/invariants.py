@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sim.checks.conservation import Payloads
 from sim.checks.elevation import Gate
+from sim.checks.payload_books import PayloadBooks
 from sim.checks.staleness import Versions
 from sim.checks.timing import Contacts, Times
 from sim.facts.learning import Evaluated, ModelAggregated
 from sim.facts.row import Fact, Row
 from sim.facts.stream import Take
 from sim.facts.transfers import TransferRow
+from sim.network.books import Booked
 from sim.network.leg_rows import LegRows
 from sim.network.legs import ChainEnded, Moved
 from sim.plan.plan import Plan
@@ -37,6 +39,7 @@ class Invariants:
         self._learner = learner
         self._times = Times(now_s, contacts.session_end_s)
         self._payloads = Payloads({c.name: c.devices for c in plan.clusters})
+        self._payload_books = PayloadBooks()
         self._versions = Versions(plan.clusters)
         self._gate = None if plan.sky is None else Gate(plan.sky, contacts)
         self._frozen: Frozen | None = None
@@ -65,14 +68,15 @@ class Invariants:
         """Look at nothing any more: the run has failed, and its tables are written all the same."""
         self._rests = True
 
-    def conclude(self, books: Mapping[str, Mapping[str, float]]) -> None:
-        """Look at what is known at the end of a run only."""
-        self._payloads.conclude(books)
+    def conclude(self, booked: Iterable[Booked], listed: Sequence[Mapping[str, Any]]) -> None:
+        """Look at what is known at the end of a run only: accounts, and the list of payloads."""
+        self._payload_books.conclude(booked, listed)
         self._learnt(thoroughly=True)
 
     def _message(self, row: TransferRow) -> None:
         self._times.message(row)
         self._payloads.message(row)
+        self._payload_books.message(row)
 
     def _aggregated(self, aggregated: ModelAggregated) -> None:
         self._times.dated(aggregated)
@@ -102,6 +106,7 @@ class Invariants:
         self._times.moved(rows)
         self._contacts.moved(rows)
         self._payloads.moved(rows)
+        self._payload_books.moved(rows)
         self._versions.moved(rows, self._looked_at)
         self._looked_at += len(rows.legs)
         if self._gate is not None:

@@ -24,9 +24,11 @@ from sim.errors import InputError, Interrupted, SimulationError
 from sim.facts.faults import NoContactsLeft
 from sim.facts.stream import Facts
 from sim.network.announced import tell_faults, tell_waits
-from sim.network.chain_facts import ChainFacts
-from sim.network.ledger import Books, PayloadList, books_of
+from sim.network.books import Booked, Books, books_of
+from sim.network.endpoint import Shared
+from sim.network.leg_log import LegLog
 from sim.network.message_facts import MessageFacts
+from sim.network.payload_list import PayloadList
 from sim.network.peers import Nodes, Peers
 from sim.network.relay import Relay
 from sim.network.sidelinks import SidelinkQueues
@@ -80,7 +82,7 @@ class Simulation:
         self.invariants = Invariants(last_plan, method.learner, lambda: self.end_s)
         # What contradicts the rest shall be in the trace, too, and shown.
         self._facts = Facts(trace, Followers(observers), self.invariants)
-        self._chain_facts = ChainFacts(self._facts, plan.topology)
+        self._log = LegLog(self._facts, plan.topology)
         self.evaluator = Evaluator(plan, method, journal, self._facts)
         self._progress = Progress(
             clock,
@@ -106,7 +108,14 @@ class Simulation:
 
     def _make_clients(self) -> dict[str, Client]:
         build, plan = self.build, self.build.plan
-        rules, synchronisation = rules_of(build), Synchronisation(plan.sync_delay_s)
+        rules = rules_of(build)
+        shared = Shared(
+            topology=plan.topology,
+            facts=self._facts,
+            log=self._log,
+            synchronisation=Synchronisation(plan.sync_delay_s),
+            payloads=self.payloads,
+        )
         clients = {}
         for cluster in plan.clusters:
             name = cluster.name
@@ -115,9 +124,7 @@ class Simulation:
                 cluster,
                 rules[name],
                 battery=Battery(*build.supplies[name]) if name in build.supplies else None,
-                facts=self._chain_facts,
-                synchronisation=synchronisation,
-                payloads=self.payloads,
+                shared=shared,
                 served=partial(self._progress.served, name),
             )
         return clients
@@ -127,6 +134,7 @@ class Simulation:
         sessions = {name: client.sessions for name, client in self.clients.items()}
         devices = {name: client.devices for name, client in self.clients.items()}
         links = {name: client.link for name, client in self.clients.items()}
+        endpoints = {name: client.endpoint for name, client in self.clients.items()}
         facts = MessageFacts(self._facts)
         return Peers(
             self.clock,
@@ -134,7 +142,7 @@ class Simulation:
             Nodes(self.clock, devices, links),
             facts,
             self.payloads,
-            SidelinkQueues(self.clock, facts, build.sidelinks, plan.isls, links),
+            SidelinkQueues(self.clock, facts, build.sidelinks, plan.isls, endpoints),
             Relay(self.clock, sessions, links, build.scenario.link.relay),
         )
 
@@ -176,7 +184,7 @@ class Simulation:
             for observer in self._observers:
                 observer.event(number, self.clock.now)
         except Interrupted:
-            self._chain_facts.log.flush()  # a run that contradicts itself by now has failed
+            self._log.flush()  # a run that contradicts itself by now has failed
             raise
 
     def _begin(self, stage: Stage) -> None:
@@ -235,7 +243,7 @@ class Simulation:
         try:
             self._progress.conclude(self.end_s)
             self._actors.at_once(self.method.conclude())
-            self._chain_facts.log.flush()
+            self._log.flush()
         except Exception as error:
             raise self.clock.failed("the end", error) from error
         self._record_who_waits()
@@ -253,12 +261,12 @@ class Simulation:
 
     def tables(self) -> Tables:
         """Return the tables of the run so far."""
-        self._chain_facts.log.flush()
+        self._log.flush()
         return self.trace.tables()
 
     def digest(self) -> str:
         """Return the digest of all rows so far, in the order in which they came."""
-        self._chain_facts.log.flush()
+        self._log.flush()
         return self.trace.digest()
 
     @property
@@ -278,11 +286,17 @@ class Simulation:
             for name, client in self.clients.items()
         ]
 
+    def booked(self) -> list[Booked]:
+        """Return the accounts of all payloads, each client's and those of messages."""
+        booked = [
+            one for client in self.clients.values() for one in client.endpoint.ledger.booked()
+        ]
+        return [*booked, *self._peers.queues.booked()]
+
     @property
     def books(self) -> Books:
         """The bytes of all payloads: offered, delivered, carried and dropped."""
-        ledgers = [client.link.ledger for client in self.clients.values()]
-        return books_of([*ledgers, self._peers.queues])
+        return books_of(self.booked())
 
 
 def _stages(build: Build, switches: Sequence[tuple[float, Build]]) -> Iterator[Stage]:

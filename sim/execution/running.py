@@ -191,7 +191,9 @@ class Run(Observer):
     def _executed(self) -> Result:
         try:
             self.simulation.run()
-            self.simulation.invariants.conclude(self.simulation.books)
+            self.simulation.invariants.conclude(
+                self.simulation.booked(), self.simulation.payloads.listed()
+            )
             result = self._result(status.COMPLETE)
             with claim.as_run_failure(self.place):
                 self._write(result)

@@ -25,11 +25,11 @@ from sim.devices.devices import Devices
 from sim.devices.energy import PeerUse
 from sim.errors import SimulationError
 from sim.links.sidelinks import Sidelinks
-from sim.network.chains import ServiceLink
-from sim.network.ledger import PayloadList
 from sim.network.message_facts import MessageFacts
+from sim.network.payload_list import PayloadList
 from sim.network.relay import Relay, Relaying
 from sim.network.routing import ContactGraph, next_link, timetable
+from sim.network.service_link import ServiceLink
 from sim.network.sidelinks import SidelinkQueues
 from sim.plan.isl import IslPlan
 from sim.trace.directions import TOWARD_PEER

@@ -13,7 +13,7 @@ from learning.requests.cluster import CORRUPTED, Download, Receipt, Upload
 from learning.requests.payload import Payload
 from learning.requests.peers import SERVER, Arrival, Node, Send
 from sim.clock import Clock, Process
-from sim.network.chains import ServiceLink
+from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.trace.directions import Way
 
@@ -106,7 +106,7 @@ class Relay:
         self._payloads[route] = number = self._payloads.get(route, 0) + 1
         size = float(sum(float(message.send.payload.bytes) for message in messages))
         payload, link = Payload(RELAY, size, number), self._links[node.cluster]
-        who = np.arange(link.devices) == node.device
+        who = np.arange(link.endpoint.cluster.devices) == node.device
         step = (
             Upload(payload, who) if way is Way.TO_SERVER else Download(payload, who, personal=True)
         )

@@ -1,5 +1,6 @@
 """Inner names of ``sim`` that tests use: plan, links, transfers, faults, clock."""
 
+
 from sim.cli import contact_listing
 from sim.clock import Clock, Moment
 from sim.devices import energy
@@ -25,14 +26,18 @@ from sim.links.processor_sharing import RateSegment, shared
 from sim.links.session_beam import SessionBeam
 from sim.links.sharing import queued
 from sim.links.sidelinks import sidelinks_of
-from sim.network.chain_facts import ChainFacts
-from sim.network.chains import ServiceLink
-from sim.network.ledger import CutTransfers, Ledger, PayloadList
-from sim.network.link_faults import LinkFaults, sent_again, sent_to_all
+from sim.network.endpoint import Endpoint, Shared
+from sim.network.ledger import Ledger
+from sim.network.leg_log import LegLog
+from sim.network.link_faults import sent_again, sent_to_all
+from sim.network.outcomes import CutTransfers, Outcome, outcomes_of
+from sim.network.payload_list import PayloadList
 from sim.network.routing import ContactGraph, Hop
+from sim.network.rules import Rules
+from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
-from sim.network.steps import Training
 from sim.network.synchronisation import Synchronisation
+from sim.network.training import Training
 from sim.plan import contact_columns as planning
 from sim.plan import windows as finding
 from sim.plan.budget import budget, one_pass
@@ -43,3 +48,4 @@ from sim.plan.plan import Plan, make_plan
 from sim.plan.radios import ground_radios
 from sim.plan.service import served_passes
 from sim.plan.windows import WindowQuery
+from sim.trace.directions import Topology

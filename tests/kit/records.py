@@ -30,7 +30,7 @@ from sim.facts.row import columns_of
 from sim.facts.stream import Facts
 from sim.facts.tables import TABLES
 from sim.facts.transfers import TransferRow
-from sim.network.ledger import Books, Sums, books_of, check_balance
+from sim.network.books import Booked, Books, PayloadKey, Sums, books_of, check_balance
 from sim.network.leg_log import LegLog
 from sim.network.leg_rows import MovedRows
 from sim.network.legs import Moved, Trained

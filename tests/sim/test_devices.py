@@ -98,7 +98,7 @@ def test_who_trains_no_round_has_not_computed():
     assert told.devices.computed_s.tolist() == [0.0]
     who, begin_s, nobody = np.array([True, False, True]), np.full(3, 5.0), np.zeros(3, bool)
     leg = network.Training(who, COST, np.array([3, 3, 0]), begin_s, begin_s + 30.0, nobody)
-    assert leg.computed_s(15.0).tolist() == [10.0, 0.0, 0.0]
+    assert leg.use(15.0).computed_s.tolist() == [10.0, 0.0, 0.0]
 
 
 LITTLE = {"memory_gib": 1e-9}
