@@ -20,8 +20,8 @@ SHORT_S = 2 * 86400.0
 class Progress(Bar, Observer):
     """Shows a run's evaluations, and the simulated time in between."""
 
-    def __init__(self, scenario: Scenario, quiet: bool) -> None:
-        super().__init__(quiet, width=20, rest=True)
+    def __init__(self, scenario: Scenario, *, quiet: bool) -> None:
+        super().__init__(quiet=quiet, width=20, rest=True)
         self._cycles = scenario.stop.cycles
         orbit, stop = scenario.orbit, scenario.stop
         spans_s = [] if stop.days is None else [stop.days * 86400.0]

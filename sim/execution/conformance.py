@@ -108,7 +108,9 @@ class _Trial:
         """Whether its clients are satellites, by their windows."""
         return bool(self.said["orbit"]["source"] == "contacts")
 
-    def run(self, name: str = "", resume: bool = False, stop_at: int = 0, **changes: Any) -> Result:
+    def run(
+        self, name: str = "", *, resume: bool = False, stop_at: int = 0, **changes: Any
+    ) -> Result:
         """Run the scenario with other sections, in a folder if ``name`` says which."""
         said = {**self.said, **changes}
         place = self.folder / name if name else None

@@ -32,7 +32,7 @@ class _Lines(logging.Formatter):
 class _LogFile(logging.FileHandler):
     """A log that stops without an error: a run is done for its tables."""
 
-    def handleError(self, record: logging.LogRecord) -> None:
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         """Write nothing more."""
         LOG.removeHandler(self)
 

@@ -49,10 +49,11 @@ def _frame(name: str, doc: str) -> property:
     """Return a property: a table of a run, made a pandas DataFrame when it is first asked for."""
 
     def frame(result: Result) -> pd.DataFrame:
-        if name not in result._frames:
+        frames = result._frames  # noqa: SLF001 (this is a property of the class)
+        if name not in frames:
             none = pa.schema(list(COLUMNS[name].items())).empty_table()
-            result._frames[name] = result.tables.get(name, none).to_pandas()
-        return result._frames[name]
+            frames[name] = result.tables.get(name, none).to_pandas()
+        return frames[name]
 
     return property(frame, doc=doc)
 

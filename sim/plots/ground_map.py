@@ -47,7 +47,7 @@ def ground_map(
     _land(axes)
     if len(satellites) <= MOST_TRACKS:
         alone = len(satellites) == 1
-        altitudes_km = np.array([_track(axes, s, start, span_s, alone) for s in satellites])
+        altitudes_km = np.array([_track(axes, s, start, span_s, alone=alone) for s in satellites])
     else:
         altitudes_km = _marks(axes, satellites, start)
     if len(sites) <= MOST_CIRCLES:
@@ -126,7 +126,9 @@ def _dots(axes: Axes, sites: Sequence[Site]) -> None:
     behind(axes, line=names, longitude_deg=longitude_deg, latitude_deg=latitude_deg)
 
 
-def _track(axes: Axes, satellite: Satellite, start: datetime, span_s: float, alone: bool) -> float:
+def _track(
+    axes: Axes, satellite: Satellite, start: datetime, span_s: float, *, alone: bool
+) -> float:
     """Draw a satellite where it begins, and its track; return its mean altitude in km."""
     time_s = np.linspace(0.0, span_s, max(2, int(span_s / STEP_S) + 1))
     track = ground_track(satellite, start, time_s)

@@ -39,13 +39,19 @@ def last_split(assignments: pa.Table) -> tuple[list[str], list[list[str]], int]:
     if share.shape[1] > MOST_EXPERTS:
         return [], [], 0
     cells = [
-        [name, *(_relevance(*pair) for pair in zip(share.loc[name], own.loc[name], strict=True))]
+        [
+            name,
+            *(
+                _relevance(value, assigned=assigned)
+                for value, assigned in zip(share.loc[name], own.loc[name], strict=True)
+            ),
+        ]
         for name in share.index[:MOST_ROWS]
     ]
     return [f"expert {n}" for n in share.columns], cells, len(share)
 
 
-def _relevance(value: float, assigned: bool) -> str:
+def _relevance(value: float, *, assigned: bool) -> str:
     return ("-" if np.isnan(value) else f"{value:.3f}") + (" *" if assigned else "")
 
 

@@ -52,7 +52,7 @@ class Shown:
             self.sections.pop()
         return bool(self.blocks)
 
-    def block(self, scripted: bool = False) -> str:
+    def block(self, *, scripted: bool = False) -> str:
         """Count a block, which may need the page's script; return its id."""
         self.blocks += 1
         self.scripted |= scripted

@@ -67,8 +67,8 @@ def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dic
                 "name": _name(
                     spans.lane_name(clusters[number]),
                     device,
-                    by_device,
-                    client,
+                    by_device=by_device,
+                    client=client,
                     headed=number in headed,
                 ),
                 "level": int(device != NOBODY),
@@ -87,7 +87,7 @@ def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dic
     }
 
 
-def _name(cluster: str, device: int, by_device: bool, client: str, headed: bool) -> str:
+def _name(cluster: str, device: int, *, by_device: bool, client: str, headed: bool) -> str:
     """Name a lane; one without a lane of its cluster's contacts above it names the cluster too."""
     if device == NOBODY or client != "cluster":  # satellites and planes are one device each
         on_board = "on board" if headed else f"{cluster}: on board"

@@ -86,13 +86,15 @@ def questions(done: Sequence[Row], target: str | None) -> list[Question]:
     """Return what can be asked of these complete points; the first one is what a sweep is for."""
     if all(row["accuracy_final"] is None for row in done):
         return _questions_of_time(done)
-    asked = [Question("accuracy_final", "The highest final accuracy", True, "{:.3f}".format)]
+    asked = [
+        Question("accuracy_final", "The highest final accuracy", rising=True, form="{:.3f}".format)
+    ]
     if target:
         text = f"The least time to {target} accuracy"
-        asked.append(Question(f"hours_to_{target}", text, False, "{:.2f} hours".format))
+        asked.append(Question(f"hours_to_{target}", text, rising=False, form="{:.2f} hours".format))
     for column, traffic in (("uplink_bytes", "uplink"), ("isl_bytes", "ISL traffic")):
         if any(row.get(column) for row in done):
-            asked.append(Question(column, f"The least {traffic}", False, data_size))
+            asked.append(Question(column, f"The least {traffic}", rising=False, form=data_size))
     return asked
 
 
@@ -102,16 +104,19 @@ def _questions_of_time(done: Sequence[Row]) -> list[Question]:
     Rounds of an asynchronous method are not those of another one, so that their length comes last.
     """
     counted = [
-        Question("cycles", "The most complete cycles", True, count),
-        Question("contacts_served", "The most contacts served", True, count),
+        Question("cycles", "The most complete cycles", rising=True, form=count),
+        Question("contacts_served", "The most contacts served", rising=True, form=count),
     ]
     if any(row.get("round_mean_s") is None for row in done):
         return counted
     methods = {str(row["learning.method"]) for row in done if row.get("learning.method")}
     if len(methods) > 1 and any(map(_is_asynchronous, methods)):
         text = "The shortest rounds in the mean, as each method counts its own"
-        return [*counted, Question("round_mean_s", text, False, seconds)]
-    return [Question("round_mean_s", "The shortest rounds in the mean", False, seconds), *counted]
+        return [*counted, Question("round_mean_s", text, rising=False, form=seconds)]
+    return [
+        Question("round_mean_s", "The shortest rounds in the mean", rising=False, form=seconds),
+        *counted,
+    ]
 
 
 def _is_asynchronous(name: str) -> bool:

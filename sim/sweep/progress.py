@@ -29,8 +29,8 @@ class SweepProgress(Bar):
     While no point ends, a thread goes on to show how much time has passed.
     """
 
-    def __init__(self, points: Sequence[Point], quiet: bool) -> None:
-        super().__init__(quiet)
+    def __init__(self, points: Sequence[Point], *, quiet: bool) -> None:
+        super().__init__(quiet=quiet)
         self._method = {point.digest: swept_method(point) for point in points}
         self._left = Counter(self._method.values())
         self._quiet = quiet

@@ -95,12 +95,18 @@ def main() -> None:
         task = inbox.tasks.get()
         point, folder = Point(**task["point"]), Path(task["folder"])
         with stop_on_interrupt(grace_s=GRACE_S) as stop:
-            outcome = attempt(point, folder, task["cache"], (inbox, stop), task["limit_s"])
+            outcome = attempt(
+                point,
+                folder,
+                cache=task["cache"],
+                observers=(inbox, stop),
+                limit_s=task["limit_s"],
+            )
         print(json.dumps(asdict(outcome)), file=answers, flush=True)
 
 
 def attempt(
-    point: Point, folder: Path, cache: bool, observers: Sequence[Observer], limit_s: float | None
+    point: Point, folder: Path, *, cache: bool, observers: Sequence[Observer], limit_s: float | None
 ) -> Outcome:
     """Run ``point`` in ``folder/DIGEST``, going on where an earlier attempt was stopped.
 
@@ -111,7 +117,7 @@ def attempt(
     try:
         if limit_s is not None:
             return Outcome(point.digest, COMPLETE, figures=measured(point, folder, limit_s))
-        result, note = _result(point, folder / point.digest, cache, observers)
+        result, note = _result(point, folder / point.digest, cache=cache, observers=observers)
         figures = figures_of(result)
         return Outcome(point.digest, COMPLETE, figures=figures, note=note)
     except (Interrupted, SimulationError, ValueError) as error:
@@ -127,7 +133,7 @@ def attempt(
 
 
 def _result(
-    point: Point, place: Path, cache: bool, observers: Sequence[Observer]
+    point: Point, place: Path, *, cache: bool, observers: Sequence[Observer]
 ) -> tuple[Result, str]:
     """Return the result of a point; what could not be resumed is put aside, and said."""
     scenario = scenarios.load(point.scenario, point.overrides)
