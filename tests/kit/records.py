@@ -31,7 +31,7 @@ from sim.trace.tables import Tables, write_table
 from tests.kit.finished_tables import TOLERANCE, check, wrong_sums
 
 
-def check_books(books, transfers):
+def check_books(books: Books, transfers: pa.Table) -> None:
     """Raise InvariantError unless offered = delivered + carried + dropped, and the rows agree."""
     sums = {}
     for direction in books:
