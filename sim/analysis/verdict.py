@@ -21,9 +21,11 @@ Figures = Mapping[Case, float]
 
 LEVEL = 0.95
 """Confidence of the intervals."""
-FEWEST, FEWEST_RANKED = 3, 6
-"""Seeds from which on there is an interval with its t test, and a test of ranks: with five pairs
-the smallest two-sided p of Wilcoxon's test is 0.0625."""
+FEWEST = 3
+"""Seeds from which on there is an interval with its t test."""
+FEWEST_RANKED = 6
+"""Seeds from which on there is a test of ranks: with five pairs the smallest two-sided p of
+Wilcoxon's test is 0.0625."""
 CLOSE = {"rel_tol": 1e-9, "abs_tol": 1e-12}
 """Figures that are closer are the same: means of equal figures differ in their last digits."""
 

@@ -146,7 +146,8 @@ class Result:
         from jinja2 import Environment
 
         picture = self.summary["accuracy_final"] is not None and _accuracy(self)
-        rows, spent = summary_rows(self.summary), self.critical_path.spent
+        rows = summary_rows(self.summary)
+        spent = self.critical_path.spent
         rows += [("critical path", spent_text(spent))] if spent.total_s > 0 else []
         rows += [] if self.folder is None else [("folder", str(self.folder))]
         return Environment(autoescape=True).from_string(PAGE).render(rows=rows, picture=picture)

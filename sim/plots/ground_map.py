@@ -38,7 +38,8 @@ def ground_map(
     """
     manifest = self.run.manifest
     scenario = check_map(manifest, minute)
-    satellites, sites = satellites_of(scenario), ground_sites(scenario)
+    satellites = satellites_of(scenario)
+    sites = ground_sites(scenario)
     start = datetime.fromisoformat(manifest["start_utc"]) + timedelta(minutes=minute)
     period_s = 60.0 * 2 * np.pi / float(satellites[0].model.no_kozai)
     orbits = 2.0 if len(satellites) == 1 else 0.5
@@ -90,7 +91,8 @@ def reach(altitude_km: float, mask_deg: float) -> float:
 def circle(site: Site, radius_deg: float) -> tuple[Floats, Floats]:
     """Return longitudes and latitudes (361,) of a circle about a site on a sphere."""
     bearing = np.radians(np.arange(361.0))
-    here, far = np.radians(site.latitude_deg), np.radians(radius_deg)
+    here = np.radians(site.latitude_deg)
+    far = np.radians(radius_deg)
     sine = np.sin(here) * np.cos(far) + np.cos(here) * np.sin(far) * np.cos(bearing)
     latitude = np.arcsin(np.clip(sine, -1.0, 1.0))
     along = np.cos(far) - np.sin(here) * sine

@@ -61,7 +61,8 @@ def draw_staleness(axes: Axes, counts: Mapping[int, int]) -> None:
     Where they reach far, a bar stands for several neighbours.
     """
     behind(axes, staleness_versions=list(counts), updates=list(counts.values()))
-    values, updates = np.maximum(list(counts), 0), list(counts.values())
+    values = np.maximum(list(counts), 0)
+    updates = list(counts.values())
     width = -(-(int(values.max()) + 1) // MOST_BARS)
     of_a_bar = np.bincount(values // width, updates)
     axes.bar((np.arange(len(of_a_bar)) + 0.5) * width - 0.5, of_a_bar, 0.8 * width, color=colour(0))

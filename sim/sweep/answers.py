@@ -16,7 +16,7 @@ from sim.analysis.verdict import CLOSE, Figures, Ranking, Verdict, in_order
 from sim.analysis.verdict_text import ranking_json
 from sim.execution.result import Result, load
 from sim.execution.status import COMPLETE
-from sim.formatting import as_yaml, count, data_size, seconds, some
+from sim.formatting import as_yaml, count, counted, data_size, seconds, some
 from sim.sweep.by_key import by_key
 from sim.sweep.differences import Question, Row, Runs, reasons
 from sim.sweep.figures import why_none
@@ -155,7 +155,7 @@ def answers(
     """Say in sentences what the points show; ``target`` is an accuracy that some have reached."""
     done = [row for row in rows if row["status"] == COMPLETE]
     values = {key: len({as_yaml(row[key]) for row in rows}) for key in keys}
-    counts = [f"{key} ({count} value{'s' * (count > 1)})" for key, count in values.items()]
+    counts = [f"{key} ({counted(number, 'value')})" for key, number in values.items()]
     over = f", over {' and '.join(counts)}" if counts else ""
     yield f"{len(done)} of {len(rows)} points are complete{over}."
     for number, question in enumerate(questions(done, target) if done else ()):
@@ -246,7 +246,8 @@ def _apart_from_last(
     if not ranking.behind:
         return
     rows = {one.label: one for one in standings}
-    best, last = rows[str(ranking.first)], rows[list(ranking.leads)[-1]]
+    best = rows[str(ranking.first)]
+    last = rows[list(ranking.leads)[-1]]
     if ranking.leads[last.label].verdict is Verdict.WITHIN_NOISE:
         return
     if why := "; ".join(reasons(best.rows, last.rows, question, runs)):

@@ -93,7 +93,8 @@ def main() -> None:
     threading.Thread(target=inbox.listen, daemon=True).start()
     while True:
         task = inbox.tasks.get()
-        point, folder = Point(**task["point"]), Path(task["folder"])
+        point = Point(**task["point"])
+        folder = Path(task["folder"])
         with stop_on_interrupt(grace_s=GRACE_S) as stop:
             outcome = attempt(
                 point,
@@ -202,13 +203,15 @@ def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
     """
     from resource import RUSAGE_SELF, getrusage
 
-    scenario, began = scenarios.load(point.scenario, point.overrides), time.monotonic()
+    scenario = scenarios.load(point.scenario, point.overrides)
+    began = time.monotonic()
     for place in (folder / "first", folder / "second"):
         watch = _Watch(scenario.stop, limit_s)
         with suppress(Interrupted):
             run(scenario, place, observers=[watch])
             watch.share = 1.0
-        (before_s, behind_s), share = watch.spans_s(), watch.share
+        (before_s, behind_s) = watch.spans_s()
+        share = watch.share
         if share < 1.0 or time.monotonic() - began >= limit_s:
             break
     # What is saved to go on from is not there at the end.
