@@ -52,7 +52,9 @@ def _plain(line: str) -> str:
     return line.replace("|", "\\|").replace("*", "\\*")
 
 
-def process(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+def process(  # Sphinx passes by place
+    _app: Any, _what: str, _name: str, _obj: Any, _options: Any, lines: list[str]
+) -> None:
     """Rewrite the lines of a docstring in place, as Sphinx asks for."""
     lines[:] = as_restructured_text(lines)
 

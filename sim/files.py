@@ -114,7 +114,9 @@ def check_within(folder: Path, path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, busy: str, patience_s: float = 0.0, shared: bool = False) -> Iterator[int]:
+def locked(
+    path: Path, busy: str, patience_s: float = 0.0, *, shared: bool = False
+) -> Iterator[int]:
     """Hold the lock on a folder, or on a file that is made if need be; yield its descriptor.
 
     Raises InputError with the text ``busy`` if another process has it for ``patience_s`` longer.
@@ -125,7 +127,7 @@ def locked(path: Path, busy: str, patience_s: float = 0.0, shared: bool = False)
     while True:
         descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            while not _try_lock(descriptor, shared):
+            while not _try_lock(descriptor, shared=shared):
                 if time.monotonic() >= until:
                     raise InputError(busy)
                 time.sleep(0.05)
@@ -157,7 +159,7 @@ def _remove_unlocked(path: Path) -> None:
             os.close(descriptor)
 
 
-def _try_lock(descriptor: int, shared: bool) -> bool:
+def _try_lock(descriptor: int, *, shared: bool) -> bool:
     """Lock an open file or folder, and return whether no other process is in the way.
 
     Where the system or the file system has no locks, that is up to the user.

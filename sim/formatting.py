@@ -160,6 +160,7 @@ def filled(
     template: str,
     values: Mapping[str, Any],
     filters: Mapping[str, Callable[..., Any]] = {},
+    *,
     html: bool = False,
 ) -> str:
     """Return a template in a folder of a package filled in; ``html`` escapes the values.
@@ -198,7 +199,7 @@ class Bar:
     there is one.
     """
 
-    def __init__(self, quiet: bool, width: int = 40, rest: bool = False) -> None:
+    def __init__(self, *, quiet: bool, width: int = 40, rest: bool = False) -> None:
         dumb = os.environ.get("TERM") == "dumb"
         self.shown = not quiet and sys.stderr.isatty() and not dumb
         self._width = width

@@ -236,7 +236,7 @@ def _verdicts(
         if known and len(groups) > 1:
             column = "hours_to" if figure == HOURS else figure
             head = f"time to {common}" if figure == HOURS else FIGURES[figure].head
-            found = rank(candidates, rising, bounds_of(column))
+            found = rank(candidates, rising=rising, bounds=bounds_of(column))
             yield {"figure": figure, "head": head}, found
 
 

@@ -98,7 +98,8 @@ def critical_path(tables: Mapping[str, pa.Table], simulated_s: float) -> Critica
 
     The parts of every cluster, and of every cycle, sum up to its time, but for rounding.
     """
-    names, marks = cluster_names(tables), list(_completions(tables))
+    names = cluster_names(tables)
+    marks = list(_completions(tables))
     marks_s = np.array([time_s for _, time_s, _ in marks])
     shares = dict(zip(names, _partitions(tables, names, marks_s, simulated_s), strict=True))
 
@@ -107,7 +108,8 @@ def critical_path(tables: Mapping[str, pa.Table], simulated_s: float) -> Critica
         begin, end = np.searchsorted(cuts_s, [first_s, last_s])
         return Spent(*(lasted_s[:, end] - lasted_s[:, begin]).tolist())
 
-    cycles, begin_s = [], 0.0
+    cycles = []
+    begin_s = 0.0
     for cycle, end_s, cluster in marks:
         lasted = spent(cluster, begin_s, end_s)
         cycles.append(CriticalCycle(cycle, cluster, begin_s, end_s, lasted))
@@ -120,7 +122,8 @@ def _partitions(
     tables: Mapping[str, pa.Table], names: Sequence[str], marks_s: Floats, end_s: float
 ) -> Iterator[tuple[Floats, Floats]]:
     """Yield for each cluster times (T,), marks and ends too, and seconds of what by each (4, T)."""
-    contacts, events = tables["contacts"], tables["events"]
+    contacts = tables["contacts"]
+    events = tables["events"]
     every = (
         spans.transferring(tables["transfers"]),
         spans.training(events)[0],
@@ -138,12 +141,14 @@ def _partitions(
 
 def _completions(tables: Mapping[str, pa.Table]) -> Iterator[tuple[int, float, str]]:
     """Yield each complete cycle, when it was complete, and the cluster that was served last."""
-    metrics, events = tables["metrics"], tables["events"]
+    metrics = tables["metrics"]
+    events = tables["events"]
     known = metrics.filter(array(says(metrics, "scope", "global")))
     cycle, first = np.unique(as_numpy(known["cycle"]), return_index=True)
     time_s = as_numpy(known["time_s"])[first]
     ended = events.filter(array(says(events, "kind", "disconnect")))
-    ended_s, clusters = as_numpy(ended["time_s"]), np.array(ended["cluster"].to_pylist(), object)
+    ended_s = as_numpy(ended["time_s"])
+    clusters = np.array(ended["cluster"].to_pylist(), object)
     for number, when_s in zip(cycle.tolist(), time_s.tolist(), strict=True):
         begin, end = (int(np.searchsorted(ended_s, when_s, side)) for side in ("left", "right"))
         if number > 0 and begin < end:

@@ -54,7 +54,8 @@ def _split(assignments: pa.Table, place: int) -> tuple[list[str], Floats, Ints]:
     rows = assignments.filter(pc.equal(assignments["time_s"], assignments["time_s"][place]))
     cluster = pc.index_in(rows["cluster"], value_set=array(clusters))
     cluster, expert, given = map(as_numpy, (cluster, rows["expert"], rows["assigned"]))
-    relevance, owner = np.zeros((len(clusters), 1 + expert.max())), np.full(1 + expert.max(), -1)
+    relevance = np.zeros((len(clusters), 1 + expert.max()))
+    owner = np.full(1 + expert.max(), -1)
     relevance[cluster, expert] = as_numpy(rows["relevance"])
     owner[expert[given]] = cluster[given]
     return clusters, relevance, owner

@@ -33,7 +33,8 @@ class Intervals:
         Gaps of at most ``gap_s`` are closed too. What lies behind ``until_s`` is cut off.
         """
         begin_s = self.begin_s[self.begin_s <= until_s]
-        number, end_s = np.arange(len(begin_s)), self.end_s + gap_s
+        number = np.arange(len(begin_s))
+        end_s = self.end_s + gap_s
         first = np.searchsorted(end_s, begin_s, "left") == number
         last = np.searchsorted(begin_s, end_s[: len(begin_s)], "right") == number + 1
         return begin_s[first], np.minimum(end_s[: len(begin_s)][last] - gap_s, until_s)
@@ -52,7 +53,8 @@ def by_lane(spans: Spans, lanes: Sequence[Sequence[str]]) -> list[Intervals]:
     names = [name for clusters in lanes for name in clusters]
     lane_of = np.repeat(np.arange(len(lanes)), [len(clusters) for clusters in lanes])
     lane_of = np.append(lane_of, -1)  # for clusters that no lane has
-    columns, (rows, begin_s, end_s) = [spans.rows["cluster"]], spans
+    columns = [spans.rows["cluster"]]
+    (rows, begin_s, end_s) = spans
     if "peer" in rows.column_names:
         columns.append(pc.replace_substring_regex(rows["peer"], r"/[^/]*$", ""))
         begin_s, end_s = np.tile(begin_s, 2), np.tile(end_s, 2)

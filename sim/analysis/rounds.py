@@ -75,7 +75,8 @@ def _planes(
     clients = clusters_of(scenarios.from_dict(manifest["scenario"]))
     if "updates" not in tables or not all(client.plane for client in clients):
         return None, None
-    rows, names = tables["updates"], [client.name for client in clients]
+    rows = tables["updates"]
+    names = [client.name for client in clients]
     different, plane = np.unique([client.plane for client in clients], return_inverse=True)
     if len(different) == len(clients):  # one of each: there is nothing to tell
         return None, None

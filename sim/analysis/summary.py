@@ -37,10 +37,8 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
     steps = manifest["scenario"]["learning"]["steps_per_round"]
     own = targets.server_rounds(manifest.get("spent"), -1)
     learning = _learning(tables["metrics"], manifest)
-    contacts, events = (
-        _contacts(tables["contacts"], manifest.get("simulated_s", math.inf)),
-        _events(tables, manifest),
-    )
+    contacts = _contacts(tables["contacts"], manifest.get("simulated_s", math.inf))
+    events = _events(tables, manifest)
     # A timing-only run has measured no relevance: its assignments say nothing of the gate.
     measured = learning["accuracy_final"] is not None
     assigned = tables["assignments"]

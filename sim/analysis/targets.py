@@ -12,9 +12,12 @@ if TYPE_CHECKING:
 TARGETS = (0.75, 0.80, 0.85, 0.88, 0.90)
 """Global accuracies whose first crossing is reported, unless ``learning.targets`` names others."""
 
-STEPS, FEWEST, MOST = (5, 2, 1), 3, 5
-"""Steps between levels in percent, the coarsest first; levels with which a step is fine enough, and
-up to which the highest are taken."""
+STEPS = (5, 2, 1)
+"""Steps between levels in percent, the coarsest first."""
+FEWEST = 3
+"""Levels with which a step is fine enough."""
+MOST = 5
+"""Levels up to which the highest are taken."""
 
 
 class Evaluation(NamedTuple):
@@ -41,7 +44,8 @@ def evaluations(metrics: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluati
 
     pooled = pc.and_(pc.equal(metrics["scope"], word("global")), pc.is_valid(metrics["accuracy"]))
     rows = metrics.select(["accuracy", "loss", "cycle", "time_s"]).filter(pooled).to_pylist()
-    spent, steps = manifest.get("spent"), manifest["scenario"]["learning"]["steps_per_round"]
+    spent = manifest.get("spent")
+    steps = manifest["scenario"]["learning"]["steps_per_round"]
 
     def spent_by(time_s: float) -> tuple[int | None, int | None, float | None]:
         if spent is None:
@@ -107,7 +111,8 @@ def levels(curves: Sequence[Sequence[Evaluation]]) -> tuple[float, ...]:
     known = [[evaluation.accuracy for evaluation in curve] for curve in curves if curve]
     if not known:
         return ()
-    start, best = median(curve[0] for curve in known), [max(curve) for curve in known]
+    start = median(curve[0] for curve in known)
+    best = [max(curve) for curve in known]
     found: list[float] = []
     for step in STEPS:
         found = [n / 100 for n in range(step, 101, step) if start < n / 100 <= max(best)]

@@ -75,7 +75,8 @@ def target_rows(comparison: Mapping[str, Any]) -> dict[str, dict[str, list[str]]
     """
 
     def shown(group: Mapping[str, Any], key: str, name: str) -> str:
-        found, ratio = group[key][name], group["ratio"][name]
+        found = group[key][name]
+        ratio = group["ratio"][name]
         if found["min"] is None and group["cycles_to"][name]["min"] is not None:
             return "not known"
         text = spread(found, TO_TARGETS[key].form, TO_TARGETS[key].unit)
@@ -93,7 +94,8 @@ def target_rows(comparison: Mapping[str, Any]) -> dict[str, dict[str, list[str]]
 
 def comparison_text(comparison: Mapping[str, Any]) -> str:
     """Show groups of runs side by side, as medians (and ranges over seeds)."""
-    groups, reached = comparison["groups"], target_rows(comparison)
+    groups = comparison["groups"]
+    reached = target_rows(comparison)
     rows = [[head, *cells] for head, cells in figure_rows(groups).items()]
     rows += [
         [f"{what} to {name}", *cells]

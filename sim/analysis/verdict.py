@@ -21,9 +21,11 @@ Figures = Mapping[Case, float]
 
 LEVEL = 0.95
 """Confidence of the intervals."""
-FEWEST, FEWEST_RANKED = 3, 6
-"""Seeds from which on there is an interval with its t test, and a test of ranks: with five pairs
-the smallest two-sided p of Wilcoxon's test is 0.0625."""
+FEWEST = 3
+"""Seeds from which on there is an interval with its t test."""
+FEWEST_RANKED = 6
+"""Seeds from which on there is a test of ranks: with five pairs the smallest two-sided p of
+Wilcoxon's test is 0.0625."""
 CLOSE = {"rel_tol": 1e-9, "abs_tol": 1e-12}
 """Figures that are closer are the same: means of equal figures differ in their last digits."""
 
@@ -105,14 +107,14 @@ class Lead:
     seeds: int
 
 
-def lead(first: Figures, second: Figures, rising: bool, bounds: Bounds = NO_BOUNDS) -> Lead:
+def lead(first: Figures, second: Figures, *, rising: bool, bounds: Bounds = NO_BOUNDS) -> Lead:
     """Return how far the first candidate is ahead of the second.
 
     ``rising`` says that more is better; ``bounds`` are those of the figure. A case at which one of
     the two never got there is no case of both.
     """
     by_case = {
-        case: _difference(first[case], second[case], rising)
+        case: _difference(first[case], second[case], rising=rising)
         for case in sorted(first.keys() & second.keys())
         if math.isfinite(first[case]) and math.isfinite(second[case])
     }
@@ -131,7 +133,7 @@ def lead(first: Figures, second: Figures, rising: bool, bounds: Bounds = NO_BOUN
     return Lead(verdict, by_case, by_seed, average, low, high, seeds)
 
 
-def _difference(first: float, second: float, rising: bool) -> float:
+def _difference(first: float, second: float, *, rising: bool) -> float:
     if math.isclose(first, second, **CLOSE):
         return 0.0
     return first - second if rising else second - first
@@ -224,6 +226,7 @@ def _same_figures(one: Figures, other: Figures) -> bool:
 
 def rank(
     candidates: Mapping[str, Figures],
+    *,
     rising: bool,
     bounds: Bounds = NO_BOUNDS,
     fewest: float = 1,
@@ -253,7 +256,7 @@ def rank(
         for label in order:
             if label == first:
                 continue
-            one = lead(candidates[first], candidates[label], rising, bounds)
+            one = lead(candidates[first], candidates[label], rising=rising, bounds=bounds)
             if one.mean is None or len(one.by_case) < fewest:
                 incomparable.append(label)
             elif one.mean >= 0.0:

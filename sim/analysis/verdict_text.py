@@ -55,7 +55,9 @@ def _equal(ranking: Ranking, names: Names) -> str:
     cases = tied[0].by_case.keys()
     if len(tied) > 1 and any(one.by_case.keys() != cases for one in tied):
         return f"each equal to {names([str(ranking.first)])} with the seeds that both have"
-    points, seeds, of_both = len(cases), len(tied[0].by_seed), max(one.seeds for one in tied)
+    points = len(cases)
+    seeds = len(tied[0].by_seed)
+    of_both = max(one.seeds for one in tied)
     if points > seeds:
         return f"equal at each of {points} points"
     if of_both > seeds:
@@ -102,7 +104,8 @@ def by(one: Lead, form: Form, more_seeds: str) -> str:
     if several:
         ahead = sum(apart > 0.0 for apart in one.by_case.values())
         text += f" in the mean (ahead at {ahead} of {len(one.by_case)} points)"
-    seeds, values = len(one.by_seed), list(one.by_seed.values())
+    seeds = len(one.by_seed)
+    values = list(one.by_seed.values())
     same = math.isclose(min(values), max(values), **CLOSE)
     if one.verdict is Verdict.ONE_SEED:
         own = "one seed" if one.seeds == 1 else f"the one seed of {one.seeds} that both have"

@@ -105,6 +105,7 @@ def check_method_command(
 
 
 def cache_command(
+    *,
     clear: Annotated[bool, typer.Option("--clear", help="remove all of it")] = False,
     json_: Json = False,
 ) -> None:

@@ -79,7 +79,7 @@ for _name, _command in COMMANDS.items():
     app.command(_name, cls=WithLegend)(_command)
 
 
-def _show_version(asked: bool) -> None:
+def _show_version(asked: bool) -> None:  # noqa: FBT001 (typer passes it by place)
     if asked:
         from importlib.metadata import version
 
@@ -89,6 +89,7 @@ def _show_version(asked: bool) -> None:
 
 @app.callback()
 def _options(
+    *,
     version: Annotated[
         bool,
         typer.Option("--version", is_eager=True, callback=_show_version, help="show the version"),
@@ -162,8 +163,8 @@ def _end_process(code: int) -> NoReturn:
     ended by CPython 3.11 in the middle of C++, which aborts the process: exit status 134 after a
     complete run. To take torch apart also takes about a second.
     """
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
+    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 (as Python does)
+    atexit._run_exitfuncs()  # noqa: SLF001
     drop_unwritten(sys.stdout)
     drop_unwritten(sys.stderr)
     with suppress(MemoryError):

@@ -48,7 +48,7 @@ def write(contacts: ContactList, path: Path) -> None:
 
     Instants are UTC to the microsecond, in a CSV file as ISO 8601 text.
     """
-    arrow.write_batches(_batches(contacts, path.suffix == ".csv"), path)
+    arrow.write_batches(_batches(contacts, times_as_text=path.suffix == ".csv"), path)
 
 
 def list_text(contacts: ContactList) -> str:
@@ -98,7 +98,7 @@ def summary_text(contacts: ContactList) -> str:
     return f"{line}; one cycle an orbit would be {ideal:.2f}, ratio {a_day / ideal:.3f}"
 
 
-def _batches(contacts: ContactList, times_as_text: bool) -> Iterator[Any]:
+def _batches(contacts: ContactList, *, times_as_text: bool) -> Iterator[Any]:
     """Arrow record batches of the windows; one without rows if there are none."""
     listed = {"satellite": contacts.satellites, "site": contacts.sites}
     if times_as_text:  # a CSV file, which may end in a spreadsheet
@@ -106,7 +106,7 @@ def _batches(contacts: ContactList, times_as_text: bool) -> Iterator[Any]:
     names = {key: array(values) for key, values in listed.items()}
     for first in range(0, max(len(contacts.windows), 1), BATCH_ROWS):
         rows = slice(first, first + BATCH_ROWS)
-        yield arrow.batch(_columns(contacts, rows, names, times_as_text))
+        yield arrow.batch(_columns(contacts, rows, names, times_as_text=times_as_text))
 
 
 def _no_formula(name: str) -> str:
@@ -116,7 +116,7 @@ def _no_formula(name: str) -> str:
 
 
 def _columns(
-    contacts: ContactList, rows: slice, names: dict[str, Any], times_as_text: bool
+    contacts: ContactList, rows: slice, names: dict[str, Any], *, times_as_text: bool
 ) -> dict[str, Any]:
     """Fields of the windows in their order: names for indices, UTC for seconds, and durations."""
     columns: dict[str, Any] = {}

@@ -26,6 +26,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     app.main(arguments)
 
 
-def _end(number: int, frame: FrameType | None) -> None:
+def _end(_number: int, _frame: FrameType | None) -> None:
     os.write(2, SAID)
     os._exit(INTERRUPTED)

@@ -43,7 +43,8 @@ def _uploads(built: Build) -> Iterator[str]:
 
     A pass of median length stands for all of a cluster, and the device with the best link there.
     """
-    plan, sizes = built.plan, built.learner.architecture
+    plan = built.plan
+    sizes = built.learner.architecture
     experts = list(range(sizes.experts))
     held = experts[:1] if built.method.needs_experts else experts
     size_bytes = sizes.upload_bytes(held, gate=not built.method.needs_experts)

@@ -22,7 +22,7 @@ def drop_unwritten(stream: TextIO) -> None:
 
 
 @contextmanager
-def showing(what: str, elsewhere: str, json_: bool) -> Iterator[None]:
+def showing(what: str, elsewhere: str, *, json_: bool) -> Iterator[None]:
     """Print on stdout what came of a run or sweep that has ended: a full disk does not undo that.
 
     A message says how to see it ``elsewhere``. A program that waits for JSON is told by status 1.

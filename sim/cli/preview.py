@@ -19,7 +19,8 @@ from sim.trace.directions import Way
 
 def plan_text(built: Build) -> str:
     """Describe contacts, link and payloads of a scenario that is ready to run."""
-    plan, sizes = built.plan, built.learner.architecture
+    plan = built.plan
+    sizes = built.learner.architecture
     experts = list(range(sizes.experts))
     whole = data_size(sizes.upload_bytes(experts, gate=True))
     stand_in = built.learner.stand_in
@@ -70,7 +71,8 @@ def _clusters(built: Build) -> str:
     rows = []
     for cluster in built.plan.clusters:
         contacts = built.plan.contacts
-        here, served = contacts.numbers(cluster.name), contacts.services(cluster.name)
+        here = contacts.numbers(cluster.name)
+        served = contacts.services(cluster.name)
         lasts_s = np.sort(contacts.end_s[served] - contacts.start_s[served])
         # np.median would import numpy.ma, a fiftieth of the time of `leomix validate`.
         median_s = (
@@ -115,8 +117,10 @@ def _passes(built: Build) -> Iterator[str]:
     Of some clusters that with the least; a pass of median length, and the poorest device there.
     The direction is named as the transfers table does.
     """
-    sizes, plan = built.learner.architecture, built.plan
-    everything, least = list(range(sizes.experts)), dict[Way, tuple[float, str]]()
+    sizes = built.learner.architecture
+    plan = built.plan
+    everything = list(range(sizes.experts))
+    least = dict[Way, tuple[float, str]]()
     for cluster, session, _ in usual_passes(plan):
         for way in Way:
             beam = session.beam(way)
@@ -129,7 +133,8 @@ def _passes(built: Build) -> Iterator[str]:
         # Factors go down as large as they come up, for each change that a device has missed.
         factors = way is Way.TO_SERVER or built.scenario.learning.lora.download == "factors"
         size_of = sizes.upload_bytes if factors else sizes.download_bytes
-        shown, all_fit = list[str](), True
+        shown = list[str]()
+        all_fit = True
         for what, part in (parts if everything else {"the model": (everything, True)}).items():
             size = size_of(*part)
             passes = ceil(size / carried) if carried >= 1.0 else 0

@@ -20,10 +20,11 @@ SHORT_S = 2 * 86400.0
 class Progress(Bar, Observer):
     """Shows a run's evaluations, and the simulated time in between."""
 
-    def __init__(self, scenario: Scenario, quiet: bool) -> None:
-        super().__init__(quiet, width=20, rest=True)
+    def __init__(self, scenario: Scenario, *, quiet: bool) -> None:
+        super().__init__(quiet=quiet, width=20, rest=True)
         self._cycles = scenario.stop.cycles
-        orbit, stop = scenario.orbit, scenario.stop
+        orbit = scenario.orbit
+        stop = scenario.stop
         spans_s = [] if stop.days is None else [stop.days * 86400.0]
         if orbit.source == "slots" and stop.cycles is not None:
             slots = len(scenario.ground.clusters) + orbit.slots.idle
@@ -45,7 +46,8 @@ class Progress(Bar, Observer):
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
         """Show an evaluation."""
         if cycle > self._cycle:
-            self._cycle, self._cycle_s = cycle, time_s
+            self._cycle = cycle
+            self._cycle_s = time_s
         self._accuracy = accuracy
         self._next_look = -math.inf
         self.event(0, time_s)

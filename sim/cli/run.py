@@ -57,8 +57,8 @@ def fork_command(
     ],
     set_: options.SetKeys = None,
     out: Annotated[Path | None, options.output("run folder; default RUN_DIR-fork")] = None,
-    resume: Annotated[bool, options.go_on("fork")] = False,
     *,
+    resume: Annotated[bool, options.go_on("fork")] = False,
     limits: options.Limits,
     tensorboard: options.Board = None,
     shown: options.Shown,
@@ -108,7 +108,7 @@ class Execution:
         boards = self._boards()
         was_there = (self.place / MANIFEST).is_file()
         earlier = read_manifest(self.place) if was_there else {}
-        with Progress(self.scenario, shown.quiet) as progress:
+        with Progress(self.scenario, quiet=shown.quiet) as progress:
             result = self._result([progress, *boards], earlier)
         # What a complete run says was read, and not made here: it may be damaged.
         with as_written([self.place]) if was_there else nullcontext():
@@ -117,7 +117,7 @@ class Execution:
             text = summary_text(summary)
         output.warn(warnings)
         elsewhere = f"leomix show {self.place}"
-        with output.showing("the run is complete, its summary", elsewhere, shown.json_):
+        with output.showing("the run is complete, its summary", elsewhere, json_=shown.json_):
             if shown.json_:
                 output.print_json({**summary, "folder": str(self.place)})
             else:

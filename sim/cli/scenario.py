@@ -14,6 +14,7 @@ from sim.formatting import Bar
 def validate_command(
     scenario: ScenarioName,
     set_: SetKeys = None,
+    *,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="also tell memory and time, by a trial of seconds")
     ] = False,

@@ -13,7 +13,7 @@ MOST_CLIENTS = 20
 """Clients up to which `show` prints the gating pattern."""
 
 
-def show_command(run: RunFolder, json_: Json = False) -> None:
+def show_command(run: RunFolder, *, json_: Json = False) -> None:
     """Show the summary of a run."""
     from sim.analysis.text import pattern_text, summary_text
     from sim.execution.folder import as_written
@@ -31,7 +31,7 @@ def show_command(run: RunFolder, json_: Json = False) -> None:
                 print(f"\n{pattern_text(pattern['clients'], pattern['shares'])}")
 
 
-def compare_command(runs: RunFolders, json_: Json = False) -> None:
+def compare_command(runs: RunFolders, *, json_: Json = False) -> None:
     """Compare runs; those that differ only in their seed are one group. A sweep: what is best."""
     from sim.analysis.text import comparison_text
     from sim.execution.folder import as_written, is_sweep, read_manifest

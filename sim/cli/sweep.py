@@ -102,11 +102,11 @@ def sweep_command(
     scenario: options.ScenarioName,
     varied: Varied,
     processes: Processes,
+    *,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="show points, time and disk, and run nothing")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="more than 10,000 points are meant")] = False,
-    *,
     limits: options.Limits,
     shown: options.Shown,
 ) -> None:
@@ -141,7 +141,7 @@ def _show(done: Sweeping, *, as_json: bool) -> None:
         print(line, file=sys.stderr)
     ended = "has ended" if done.left or done.trouble else "is complete"
     elsewhere = f"leomix report {done.place}"
-    with output.showing(f"the sweep {ended}, its table", elsewhere, as_json):
+    with output.showing(f"the sweep {ended}, its table", elsewhere, json_=as_json):
         if as_json:
             output.print_json(rows.to_pylist())
             return

@@ -22,7 +22,8 @@ def missing_data(scenario: Scenario, learner: Learner) -> list[str]:
         return []
     if lacks := lacking_file(scenario, learner.config.data):
         return [f"{lacks}, or set learning.train=false for timing only"]
-    kind, form = learner.config.model.kind, input_spec(learner.config).form
+    kind = learner.config.model.kind
+    form = input_spec(learner.config).form
     forms = kind_of(kind).forms
     if forms and form not in forms:
         raise InputError(
@@ -41,7 +42,8 @@ def learning_doubts(built: Build, overridden: Iterable[str]) -> list[str]:
     and not tried: that would import torch. Raises InputError for data or a model that cannot be
     trained.
     """
-    scenario, learner = built.scenario, built.learner
+    scenario = built.scenario
+    learner = built.learner
     shipped = scenario.source_path is not None and scenarios.is_shipped(scenario.source_path)
     changed = any(key.partition(".")[0] == "learning" for key in overridden)
     if not learner.trains or (shipped and not changed):

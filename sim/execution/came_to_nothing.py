@@ -154,7 +154,9 @@ def _why_no_round(built: Build, simulation: Simulation, down: Traffic) -> str:
 
 def longest_spans_s(plan: Plan) -> tuple[float, float]:
     """Return the longest service in a contact, and the longest time between two of a cluster."""
-    contacts, passes_s, gaps_s = plan.contacts, [0.0], [0.0]
+    contacts = plan.contacts
+    passes_s = [0.0]
+    gaps_s = [0.0]
     for cluster in plan.clusters:
         mine = contacts.services(cluster.name)
         begin_s, end_s = contacts.start_s[mine], contacts.end_s[mine]

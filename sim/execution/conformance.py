@@ -109,7 +109,9 @@ class _Trial:
         """Whether its clients are satellites, by their windows."""
         return bool(self.said["orbit"]["source"] == "contacts")
 
-    def run(self, name: str = "", resume: bool = False, stop_at: int = 0, **changes: Any) -> Result:
+    def run(
+        self, name: str = "", *, resume: bool = False, stop_at: int = 0, **changes: Any
+    ) -> Result:
         """Run the scenario with other sections, in a folder if ``name`` says which."""
         said = {**self.said, **changes}
         place = self.folder / name if name else None
@@ -132,7 +134,8 @@ class _Trial:
 
     def same(self, key: str = "trace_sha256", **how: Any) -> None:
         """Raise _Failed unless another run has the digest of the whole one."""
-        whole, other = self.whole, self.run(**how)
+        whole = self.whole
+        other = self.run(**how)
         if other.manifest[key] != whole.manifest[key]:
             names = ("contacts", "events", "transfers", "metrics", "assignments", "inferences")
             unlike = (n for n in names if not getattr(whole, n).equals(getattr(other, n)))
@@ -162,7 +165,8 @@ def _ends(trial: _Trial) -> None:
         raise _Skipped("the run contradicts itself")
     if isinstance(trial.tried, Exception):
         raise trial.tried
-    cycles, wanted = trial.tried.summary["cycles"], trial.said["stop"]["cycles"]
+    cycles = trial.tried.summary["cycles"]
+    wanted = trial.said["stop"]["cycles"]
     if cycles != wanted:
         raise _Failed(f"{cycles} complete cycles in place of {wanted}")
 
@@ -236,8 +240,10 @@ def _alone(trial: _Trial) -> None:
     last_s = events[events.kind == "aggregate"].time_s.max()
     ended = events[(events.kind == "train_end") & (events.time_s <= last_s)]
     built = build(scenarios.from_dict({**trial.said, **changes}))
-    learner, one = built.learner, np.ones(1, bool)
-    start, every = learner.start(), range(learner.architecture.experts)
+    learner = built.learner
+    one = np.ones(1, bool)
+    start = learner.start()
+    every = range(learner.architecture.experts)
     device = ClusterState(learner, built.plan.clusters[0])
     device.load_initial(ServerModel(start), every)
     rounds = np.array([int(ended["rounds"].sum())])

@@ -31,7 +31,7 @@ def fork(
     at_s: float,
     overrides: Mapping[str, Any],
     out: str | Path | None = None,
-    resume: bool = False,
+    resume: bool = False,  # noqa: FBT001, FBT002 (a documented signature)
     *,
     observers: Sequence[Observer] = (),
     checkpoint_every_s: float = 10.0,

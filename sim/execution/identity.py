@@ -88,7 +88,7 @@ def fingerprint(name: str) -> str:
 
 
 @cache
-def _fingerprint(name: str, when: Fingerprints) -> str:
+def _fingerprint(name: str, _when: Fingerprints) -> str:
     if not (files := files_under(name)):
         return name
     if files == [Path(name)]:

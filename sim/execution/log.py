@@ -32,7 +32,7 @@ class _Lines(logging.Formatter):
 class _LogFile(logging.FileHandler):
     """A log that stops without an error: a run is done for its tables."""
 
-    def handleError(self, record: logging.LogRecord) -> None:
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         """Write nothing more."""
         LOG.removeHandler(self)
 
@@ -67,7 +67,8 @@ def run_log(folder: Path | None) -> Iterator[None]:
 
 def log_start(scenario: Scenario, event: int) -> None:
     """Log what is run, and the ``event`` (0: none) up to which it was saved before."""
-    method, path = scenario.learning.method, scenario.source_path
+    method = scenario.learning.method
+    path = scenario.source_path
     LOG.info("run %s: method %s, seed %s", path or "a scenario", method, scenario.seed)
     LOG.info("versions: %s", ", ".join(f"{name} {v}" for name, v in versions().items()))
     if event:
@@ -78,7 +79,8 @@ def log_end(manifest: dict[str, Any]) -> None:
     """Log warnings, what was trained and reused, and that the run is complete."""
     for warning in manifest["warnings"]:
         LOG.warning("%s", warning)
-    done, reused = manifest["trainings"], manifest["trainings_reused"]
+    done = manifest["trainings"]
+    reused = manifest["trainings_reused"]
     LOG.info("trainings: %s done, %s known from other runs", done, reused)
     if manifest["cache"] is not None:
         LOG.info("cache: %s", ", ".join(f"{k} {v}" for k, v in manifest["cache"].items() if v))

@@ -50,10 +50,11 @@ def _frame(name: str, doc: str) -> property:
     """Return a property: a table of a run, made a pandas DataFrame when it is first asked for."""
 
     def frame(result: Result) -> pd.DataFrame:
-        if name not in result._frames:
+        frames = result._frames  # noqa: SLF001 (this is a property of the class)
+        if name not in frames:
             none = pa.schema(list(COLUMNS[name].items())).empty_table()
-            result._frames[name] = result.tables.get(name, none).to_pandas()
-        return result._frames[name]
+            frames[name] = result.tables.get(name, none).to_pandas()
+        return frames[name]
 
     return property(frame, doc=doc)
 
@@ -146,7 +147,8 @@ class Result:
         from jinja2 import Environment
 
         picture = self.summary["accuracy_final"] is not None and _accuracy(self)
-        rows, spent = summary_rows(self.summary), self.critical_path.spent
+        rows = summary_rows(self.summary)
+        spent = self.critical_path.spent
         rows += [("critical path", spent_text(spent))] if spent.total_s > 0 else []
         rows += [] if self.folder is None else [("folder", str(self.folder))]
         return Environment(autoescape=True).from_string(PAGE).render(rows=rows, picture=picture)

@@ -51,7 +51,7 @@ from sim.trace.recorder import Trace
 def run(
     scenario: Scenario | str | Path,
     out: str | Path | None = None,
-    resume: bool = False,
+    resume: bool = False,  # noqa: FBT001, FBT002 (a documented signature)
     *,
     observers: Sequence[Observer] = (),
     checkpoint_every_s: float = 10.0,

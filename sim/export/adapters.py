@@ -12,7 +12,8 @@ from sim.execution.status import COMPLETE
 def write_adapters(run: Result, place: Path) -> list[str]:
     """Make the start model of the run once more, and write what has changed since."""
     assert run.folder is not None
-    weights, status = run.folder / "model", run.manifest["status"]
+    weights = run.folder / "model"
+    status = run.manifest["status"]
     if status != COMPLETE:
         raise InputError(
             f"{run.folder}: the run is {status}; finish it first: "
@@ -30,7 +31,8 @@ def write_adapters(run: Result, place: Path) -> list[str]:
     learner = learner_of(scenarios.from_stored(run.manifest["scenario"], {}))
     start = learner.force(learner.final(learner.start()))
     cure = "the run's tables do not depend on it; to export the weights, run it anew elsewhere"
-    task, final = learner.task, FolderStore(weights, cure).load("model")
+    task = learner.task
+    final = FolderStore(weights, cure).load("model")
     model = task.skeleton(Residency(held=task.all_experts))
     export_adapters(place, model, task.config.model, task.names, start, final)
     return []

@@ -13,7 +13,9 @@ def citations(manifest: Mapping[str, Any]) -> str:
     ``citations.bib`` says before each entry what it is for.
     """
     scenario = manifest["scenario"]
-    orbit, link, learning = scenario["orbit"], scenario["link"], scenario["learning"]
+    orbit = scenario["orbit"]
+    link = scenario["link"]
+    learning = scenario["learning"]
     used = {"every run", f"method {manifest['method']}", f"data {learning['data']['kind']}"}
     if orbit["source"] not in ("slots", "contacts"):
         used |= {f"propagation {orbit.get('propagation') or 'sgp4'}", f"preset {link['preset']}"}

@@ -16,7 +16,7 @@ class Point(NamedTuple):
     value: float
 
 
-def points_of(rows: Iterable[Mapping[str, Any]], by_second: bool = True) -> Iterator[Point]:
+def points_of(rows: Iterable[Mapping[str, Any]], *, by_second: bool = True) -> Iterator[Point]:
     """Every figure in ``rows`` of the metrics, once by cycle and, if asked for, once by second."""
     for row in rows:
         whose = "global" if row["scope"] == "global" else f"cluster {row['cluster']}"

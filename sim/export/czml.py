@@ -47,8 +47,10 @@ def write_czml(run: Result, place: Path) -> list[str]:
             f"{run.folder}: has no satellites to draw (orbit.source is {source}); --to czml needs "
             "a run with elements: tle, omm, circular, keplerian or walker"
         )
-    satellites, sites = flying_of(run.scenario), ground_sites(run.scenario)
-    start, end_s = datetime.fromisoformat(run.manifest["start_utc"]), run.manifest["simulated_s"]
+    satellites = flying_of(run.scenario)
+    sites = ground_sites(run.scenario)
+    start = datetime.fromisoformat(run.manifest["start_utc"])
+    end_s = run.manifest["simulated_s"]
     shown_s = min(end_s, longest_s(len(satellites)))
     tracks = ephemerides(satellites, Start.of(start), shown_s)
     known = [(s, track) for s, track in zip(satellites, tracks, strict=True) if track]
@@ -72,7 +74,8 @@ def write_czml(run: Result, place: Path) -> list[str]:
         *scene.lines("service", 4, connected(contacts), sights),
     ]
     if (isls := run.tables.get("isl_windows")) is not None:
-        moved, peers = run.tables["transfers"], {f"{name}/0": at for name, at in places.items()}
+        moved = run.tables["transfers"]
+        peers = {f"{name}/0": at for name, at in places.items()}
         hops = transferring(moved.filter(pc.equal(moved["direction"], word("isl"))))
         packets += scene.lines("isl", 1, transferring(isls), {"a": places, "b": places})
         packets += scene.lines("hop", 4, hops, {"cluster": places, "peer": peers})
@@ -138,7 +141,8 @@ class _Scene:
         for (one, other), shown in windows.items():
             at = [known.get(name) for name, known in zip((one, other), ends.values(), strict=True)]
             if at[0] and at[1]:
-                (_, number), (toward, last) = at[0].split("/"), at[1].split("/")
+                (_, number) = at[0].split("/")
+                (toward, last) = at[1].split("/")
                 references = [f"{place}#position" for place in at]
                 where = {"positions": {"references": references}, "arcType": "NONE"}
                 shown_in = colour(int(last)) if toward == "site" else GREEN

@@ -55,9 +55,11 @@ def ephemerides(
     The step is at most 300 s, less where the polynomial is off by more than ten metres, unless
     that takes more than 200,000 samples.
     """
-    most, tracks = MOST_SAMPLES // len(satellites), list[Ephemeris | None]()
+    most = MOST_SAMPLES // len(satellites)
+    tracks = list[Ephemeris | None]()
     for satellite in satellites:
-        good, step_s = good_stretch(satellite, start, span_s, _FAILING_STEP_S), STEP_S
+        good = good_stretch(satellite, start, span_s, _FAILING_STEP_S)
+        step_s = STEP_S
         track = None if good is None else _grid(satellite, start, good, step_s)
         while good and track and track.error_m > ACCURATE_M and 2 * len(track.time_s) <= most:
             step_s /= 2
@@ -75,7 +77,8 @@ def _grid(satellite: orbit.Satellite, start: Start, good: Stretch, step_s: float
     from_s, to_s = good.first_s - before * step_s, good.last_s + after * step_s
     halves = np.linspace(from_s, to_s, 2 * (steps + before + after) + 1)
     position_m = np.round(propagate(satellite, start, halves)[:, :3] * 1000, 1)
-    at, between = position_m[::2], position_m[1::2]
+    at = position_m[::2]
+    between = position_m[1::2]
     windows = np.lib.stride_tricks.sliding_window_view(at, DEGREE + 1, axis=0)
     middle = windows @ _MIDDLE
     off_m = np.linalg.norm(middle - between[_BEYOND - 1 :][: len(middle)], axis=1)

@@ -17,9 +17,11 @@ PACKETS = 2000
 _SEQUENCE = 1
 _MICROSECOND = timedelta(microseconds=1)
 # TracePacket.SequenceFlags: the first packet clears what names stand for, all others need it.
-_CLEARED, _NEEDED = 1, 2
+_CLEARED = 1
+_NEEDED = 2
 # Built-in clocks of Perfetto: wall clock, and the one that timestamps count on.
-_REALTIME, _BOOTTIME = 1, 6
+_REALTIME = 1
+_BOOTTIME = 6
 _EXPLICIT = 3  # TrackDescriptor.ChildTracksOrdering: by sibling_order_rank
 _STRINGS = "debug_annotation_string_values"
 _FIELDS = {bool: "bool_value", int: "int_value", float: "double_value"}
@@ -70,13 +72,15 @@ class _Trace:
 
     def add_counter(self, place: Place, points: Iterable[tuple[int, float]]) -> None:
         """Add a counter and its values."""
-        track, kind = self._track(place, counter={}), self._messages.TrackEvent.TYPE_COUNTER
+        track = self._track(place, counter={})
+        kind = self._messages.TrackEvent.TYPE_COUNTER
         for time_ns, value in points:
             self._event(track, time_ns, kind, double_counter_value=value)
 
     def add_lane(self, place: Place, spans: Iterable[Span]) -> None:
         """Add a lane; those of the same place are shown as one."""
-        track, event = self._track(place), self._messages.TrackEvent
+        track = self._track(place)
+        event = self._messages.TrackEvent
         for span in spans:
             lasts = span.end_ns > span.begin_ns
             kind = event.TYPE_SLICE_BEGIN if lasts else event.TYPE_INSTANT

@@ -32,7 +32,8 @@ class EventFile:
         from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        self._event, self._summary = Event, Summary
+        self._event = Event
+        self._summary = Summary
         self._start_s = start.timestamp()
         self._file = (place / FILE).open("wb")
         self._records = RecordWriter(self._file)

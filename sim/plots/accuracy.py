@@ -27,6 +27,7 @@ def accuracy_of(
     self: Drawn,
     axes: Axes | None = None,
     over: Over = "time",
+    *,
     clusters: bool = False,
     what: What = "accuracy",
 ) -> Axes:

@@ -30,7 +30,8 @@ def contact(self: Drawn, contact_id: int | None = None, axes: Axes | None = None
         raise InputError(f"the run's contacts have no elevation: orbit.source is {source!r}")
     row = _contact(self.run.tables["contacts"], contact_id)
     sides = one_pass(scenario, row["contact_id"])
-    seen, axes = sides["uplink"], axes or new_axes()
+    seen = sides["uplink"]
+    axes = axes or new_axes()
     minutes = seen["time_s"] / 60.0
     lines = axes.plot(minutes, seen["elevation_deg"], color=ink(), linewidth=1.4)
     behind(axes, line="elevation", minutes=minutes, elevation_deg=seen["elevation_deg"])

@@ -38,7 +38,8 @@ def ground_map(
     """
     manifest = self.run.manifest
     scenario = check_map(manifest, minute)
-    satellites, sites = satellites_of(scenario), ground_sites(scenario)
+    satellites = satellites_of(scenario)
+    sites = ground_sites(scenario)
     start = datetime.fromisoformat(manifest["start_utc"]) + timedelta(minutes=minute)
     period_s = 60.0 * 2 * np.pi / float(satellites[0].model.no_kozai)
     orbits = 2.0 if len(satellites) == 1 else 0.5
@@ -47,7 +48,7 @@ def ground_map(
     _land(axes)
     if len(satellites) <= MOST_TRACKS:
         alone = len(satellites) == 1
-        altitudes_km = np.array([_track(axes, s, start, span_s, alone) for s in satellites])
+        altitudes_km = np.array([_track(axes, s, start, span_s, alone=alone) for s in satellites])
     else:
         altitudes_km = _marks(axes, satellites, start)
     if len(sites) <= MOST_CIRCLES:
@@ -90,7 +91,8 @@ def reach(altitude_km: float, mask_deg: float) -> float:
 def circle(site: Site, radius_deg: float) -> tuple[Floats, Floats]:
     """Return longitudes and latitudes (361,) of a circle about a site on a sphere."""
     bearing = np.radians(np.arange(361.0))
-    here, far = np.radians(site.latitude_deg), np.radians(radius_deg)
+    here = np.radians(site.latitude_deg)
+    far = np.radians(radius_deg)
     sine = np.sin(here) * np.cos(far) + np.cos(here) * np.sin(far) * np.cos(bearing)
     latitude = np.arcsin(np.clip(sine, -1.0, 1.0))
     along = np.cos(far) - np.sin(here) * sine
@@ -126,7 +128,9 @@ def _dots(axes: Axes, sites: Sequence[Site]) -> None:
     behind(axes, line=names, longitude_deg=longitude_deg, latitude_deg=latitude_deg)
 
 
-def _track(axes: Axes, satellite: Satellite, start: datetime, span_s: float, alone: bool) -> float:
+def _track(
+    axes: Axes, satellite: Satellite, start: datetime, span_s: float, *, alone: bool
+) -> float:
     """Draw a satellite where it begins, and its track; return its mean altitude in km."""
     time_s = np.linspace(0.0, span_s, max(2, int(span_s / STEP_S) + 1))
     track = ground_track(satellite, start, time_s)

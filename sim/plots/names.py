@@ -75,6 +75,7 @@ def name_ticks(
     which: str,
     places: Sequence[float],
     names: Sequence[object],
+    *,
     upright: bool = False,
 ) -> None:
     """Write names beside the x or y axis, every second or third one if there are too many.

@@ -54,9 +54,12 @@ def heat_map(
     the values of the rows of ``scale``, so that maps of several parts of it compare. Raises
     InputError for a column that the table does not have or that has no numbers.
     """
-    (across, column), (up, row) = _levels(rows, x), _levels(rows, y)
-    figure, values = figure_of(value), _numbers(rows, value)
-    place, places = row * len(across) + column, len(up) * len(across)
+    (across, column) = _levels(rows, x)
+    (up, row) = _levels(rows, y)
+    figure = figure_of(value)
+    values = _numbers(rows, value)
+    place = row * len(across) + column
+    places = len(up) * len(across)
     fields = _quantiles(place, values, places, (0.5,)).reshape(len(up), len(across))
     axes = axes or new_axes()
     behind(axes, **{x: _plain(across), y: _plain(up)[:, None], figure.head: fields})
@@ -92,11 +95,14 @@ def lines(
     """
     across, column = _levels(rows, x)
     groups, mine = _levels(rows, group) if group else ([None], np.zeros(len(rows), np.int64))
-    figure, values = figure_of(value), _numbers(rows, value)
+    figure = figure_of(value)
+    values = _numbers(rows, value)
     numeric = all(isinstance(level, int | float) for level in across)
     place = np.array(across, float) if numeric else np.arange(len(across), dtype=float)
     looks = of_methods([level if group == METHOD else None for level in groups])
-    axes, handles, names = axes or new_axes(), [], []
+    axes = axes or new_axes()
+    handles = []
+    names = []
     for number, look in enumerate(looks):
         here = mine == number
         low, middle, high = _quantiles(column[here], values[here], len(across), (0.0, 0.5, 1.0))
@@ -130,7 +136,9 @@ def _levels(rows: pa.Table, key: str) -> tuple[list[Any], Ints]:
     """Values of a column, numbers by size, others by name, none at last; which one each row has."""
     values = _column(rows, key).to_pylist()
     numbers = all(isinstance(level, int | float) for level in {*values} - {None})
-    levels = sorted({*values} - {None}, key=None if numbers else str) + [None] * (None in values)
+    levels = sorted({*values} - {None}, key=None if numbers else str)
+    if None in values:
+        levels.append(None)
     return levels, np.array([levels.index(value) for value in values], np.int64)
 
 

@@ -41,7 +41,8 @@ def page(folders: Sequence[Path]) -> Page:
 def compared(groups: Sequence[Group]) -> dict[str, Any]:
     """Return what a comparison shows: ``groups.html`` of it, ``comparison.html`` the rest."""
     comparison = compare_groups(groups)
-    rows, common = comparison["groups"], comparison["common_target"]
+    rows = comparison["groups"]
+    common = comparison["common_target"]
     called = (
         *(text.stand_in_lines, text.test_rows, text.test_notes, accuracy, transposed),
         *(text.figure_rows, text.target_rows, shares_of_groups, draw_shares),
@@ -51,8 +52,14 @@ def compared(groups: Sequence[Group]) -> dict[str, Any]:
         return any(run.summary[figure] is not None for group in groups for run in group.runs)
 
     return {
-        **{"groups": groups, "comparison": comparison, "rows": rows, "measures": measures},
-        **{"reference": comparison["reference"], "common": common, "OVER": OVER, "PARTS": PARTS},
+        "groups": groups,
+        "comparison": comparison,
+        "rows": rows,
+        "measures": measures,
+        "reference": comparison["reference"],
+        "common": common,
+        "OVER": OVER,
+        "PARTS": PARTS,
         "verdict_lines": text.verdict_lines,
         "shows_ratio": text.shows_ratio,
         "curves": {group.label: group.runs for group in groups[:MOST_CURVES]},

@@ -57,7 +57,8 @@ def _bytes(
     form: str, draw: Callable[..., object], size_in: tuple[float, float] | None, options: Any
 ) -> tuple[bytes, pa.Table]:
     """Return a drawing as a file, without a date, and the data behind it."""
-    figure, out = Figure(figsize=size_in or SIZE_IN, layout="constrained"), io.BytesIO()
+    figure = Figure(figsize=size_in or SIZE_IN, layout="constrained")
+    out = io.BytesIO()
     axes = figure.subplots()
     draw(axes=axes, **options)
     undated = {"CreationDate" if form == "pdf" else "Date": None}

@@ -39,13 +39,19 @@ def last_split(assignments: pa.Table) -> tuple[list[str], list[list[str]], int]:
     if share.shape[1] > MOST_EXPERTS:
         return [], [], 0
     cells = [
-        [name, *(_relevance(*pair) for pair in zip(share.loc[name], own.loc[name], strict=True))]
+        [
+            name,
+            *(
+                _relevance(value, assigned=assigned)
+                for value, assigned in zip(share.loc[name], own.loc[name], strict=True)
+            ),
+        ]
         for name in share.index[:MOST_ROWS]
     ]
     return [f"expert {n}" for n in share.columns], cells, len(share)
 
 
-def _relevance(value: float, assigned: bool) -> str:
+def _relevance(value: float, *, assigned: bool) -> str:
     return ("-" if np.isnan(value) else f"{value:.3f}") + (" *" if assigned else "")
 
 
@@ -55,7 +61,8 @@ def draw_staleness(axes: Axes, counts: Mapping[int, int]) -> None:
     Where they reach far, a bar stands for several neighbours.
     """
     behind(axes, staleness_versions=list(counts), updates=list(counts.values()))
-    values, updates = np.maximum(list(counts), 0), list(counts.values())
+    values = np.maximum(list(counts), 0)
+    updates = list(counts.values())
     width = -(-(int(values.max()) + 1) // MOST_BARS)
     of_a_bar = np.bincount(values // width, updates)
     axes.bar((np.arange(len(of_a_bar)) + 0.5) * width - 0.5, of_a_bar, 0.8 * width, color=colour(0))

@@ -52,7 +52,7 @@ class Shown:
             self.sections.pop()
         return bool(self.blocks)
 
-    def block(self, scripted: bool = False) -> str:
+    def block(self, *, scripted: bool = False) -> str:
         """Count a block, which may need the page's script; return its id."""
         self.blocks += 1
         self.scripted |= scripted
@@ -79,9 +79,17 @@ def html(page: Page, figures: Figures) -> str:
         return "; ".join(["default-src 'none'", *rules, *others])
 
     values = {
-        **{"title": page.title, "subtitle": page.subtitle, "notices": page.notices},
-        **{"mark": MARK, "style": style, "script": script, "policy": policy},
-        **{"shown": shown, "drawn": figures.drawn, "slug": slug, **page.context},
+        "title": page.title,
+        "subtitle": page.subtitle,
+        "notices": page.notices,
+        "mark": MARK,
+        "style": style,
+        "script": script,
+        "policy": policy,
+        "shown": shown,
+        "drawn": figures.drawn,
+        "slug": slug,
+        **page.context,
     }
     own: dict[str, Any] = {"counted": counted, "line": line, "sentence": sentence}
     return filled("sim.report", "templates", page.template, values, own, html=True)

@@ -74,7 +74,8 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
 
 def notices(run: Result) -> list[str]:
     """Return what a reader has to know first: that the run did not end as it should."""
-    status, error = run.manifest["status"], run.manifest.get("error")
+    status = run.manifest["status"]
+    error = run.manifest.get("error")
     if status == COMPLETE:
         return []
     why = f": {error}" if error else ""

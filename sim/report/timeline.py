@@ -44,10 +44,13 @@ def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dic
     """
     import pandas as pd
 
-    bars, end_s, client = _bars(tables), manifest["simulated_s"], client_word(manifest)
+    bars = _bars(tables)
+    end_s = manifest["simulated_s"]
+    client = client_word(manifest)
     bars = bars[bars["begin_s"] < end_s].assign(end_s=lambda b: b["end_s"].clip(upper=end_s))
     names = spans.cluster_names(tables)
-    shared, clusters = spans.clusters_of_a_lane(len(names)), spans.lanes_of(names)
+    shared = spans.clusters_of_a_lane(len(names))
+    clusters = spans.lanes_of(names)
     bars["lane"] = pd.Index(names).get_indexer(bars["cluster"]) // shared
     bars = bars[bars["lane"] >= 0]  # what belongs to no cluster has no lane
     # Devices that are alone in their clusters have lanes of their own, however many they are.
@@ -67,8 +70,8 @@ def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dic
                 "name": _name(
                     spans.lane_name(clusters[number]),
                     device,
-                    by_device,
-                    client,
+                    by_device=by_device,
+                    client=client,
                     headed=number in headed,
                 ),
                 "level": int(device != NOBODY),
@@ -87,7 +90,7 @@ def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dic
     }
 
 
-def _name(cluster: str, device: int, by_device: bool, client: str, headed: bool) -> str:
+def _name(cluster: str, device: int, *, by_device: bool, client: str, headed: bool) -> str:
     """Name a lane; one without a lane of its cluster's contacts above it names the cluster too."""
     if device == NOBODY or client != "cluster":  # satellites and planes are one device each
         on_board = "on board" if headed else f"{cluster}: on board"
@@ -99,7 +102,8 @@ def _bars(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
     """All bars: cluster, device, kind, begin_s, end_s, says; each stands for one of what it is."""
     import pandas as pd
 
-    contacts, moved = tables["contacts"], spans.transferring(tables["transfers"])
+    contacts = tables["contacts"]
+    moved = spans.transferring(tables["transfers"])
     seen, served = spans.in_view(contacts), spans.connected(contacts)
     trained, _ = spans.training(tables["events"])
     outcomes = pc.binary_join_element_wise(moved.rows["payload"], moved.rows["outcome"], ", ")

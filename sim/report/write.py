@@ -35,7 +35,8 @@ def report(
     path = checked(places, None if out is None else Path(out))
     if form not in ("svg", "pdf"):
         raise InputError(f"--format {form}: must be svg or pdf")
-    page, into = _page(places, map_minute), None if figures is None else Path(figures)
+    page = _page(places, map_minute)
+    into = None if figures is None else Path(figures)
     try:
         if into is not None:
             into.mkdir(parents=True, exist_ok=True)

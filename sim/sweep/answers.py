@@ -16,7 +16,7 @@ from sim.analysis.verdict import CLOSE, Figures, Ranking, Verdict, in_order
 from sim.analysis.verdict_text import ranking_json
 from sim.execution.result import Result, load
 from sim.execution.status import COMPLETE
-from sim.formatting import as_yaml, count, data_size, seconds, some
+from sim.formatting import as_yaml, count, counted, data_size, seconds, some
 from sim.sweep.by_key import by_key
 from sim.sweep.differences import Question, Row, Runs, reasons
 from sim.sweep.figures import why_none
@@ -86,13 +86,15 @@ def questions(done: Sequence[Row], target: str | None) -> list[Question]:
     """Return what can be asked of these complete points; the first one is what a sweep is for."""
     if all(row["accuracy_final"] is None for row in done):
         return _questions_of_time(done)
-    asked = [Question("accuracy_final", "The highest final accuracy", True, "{:.3f}".format)]
+    asked = [
+        Question("accuracy_final", "The highest final accuracy", rising=True, form="{:.3f}".format)
+    ]
     if target:
         text = f"The least time to {target} accuracy"
-        asked.append(Question(f"hours_to_{target}", text, False, "{:.2f} hours".format))
+        asked.append(Question(f"hours_to_{target}", text, rising=False, form="{:.2f} hours".format))
     for column, traffic in (("uplink_bytes", "uplink"), ("isl_bytes", "ISL traffic")):
         if any(row.get(column) for row in done):
-            asked.append(Question(column, f"The least {traffic}", False, data_size))
+            asked.append(Question(column, f"The least {traffic}", rising=False, form=data_size))
     return asked
 
 
@@ -102,16 +104,19 @@ def _questions_of_time(done: Sequence[Row]) -> list[Question]:
     Rounds of an asynchronous method are not those of another one, so that their length comes last.
     """
     counted = [
-        Question("cycles", "The most complete cycles", True, count),
-        Question("contacts_served", "The most contacts served", True, count),
+        Question("cycles", "The most complete cycles", rising=True, form=count),
+        Question("contacts_served", "The most contacts served", rising=True, form=count),
     ]
     if any(row.get("round_mean_s") is None for row in done):
         return counted
     methods = {str(row["learning.method"]) for row in done if row.get("learning.method")}
     if len(methods) > 1 and any(map(_is_asynchronous, methods)):
         text = "The shortest rounds in the mean, as each method counts its own"
-        return [*counted, Question("round_mean_s", text, False, seconds)]
-    return [Question("round_mean_s", "The shortest rounds in the mean", False, seconds), *counted]
+        return [*counted, Question("round_mean_s", text, rising=False, form=seconds)]
+    return [
+        Question("round_mean_s", "The shortest rounds in the mean", rising=False, form=seconds),
+        *counted,
+    ]
 
 
 def _is_asynchronous(name: str) -> bool:
@@ -150,7 +155,7 @@ def answers(
     """Say in sentences what the points show; ``target`` is an accuracy that some have reached."""
     done = [row for row in rows if row["status"] == COMPLETE]
     values = {key: len({as_yaml(row[key]) for row in rows}) for key in keys}
-    counts = [f"{key} ({count} value{'s' * (count > 1)})" for key, count in values.items()]
+    counts = [f"{key} ({counted(number, 'value')})" for key, number in values.items()]
     over = f", over {' and '.join(counts)}" if counts else ""
     yield f"{len(done)} of {len(rows)} points are complete{over}."
     for number, question in enumerate(questions(done, target) if done else ()):
@@ -241,7 +246,8 @@ def _apart_from_last(
     if not ranking.behind:
         return
     rows = {one.label: one for one in standings}
-    best, last = rows[str(ranking.first)], rows[list(ranking.leads)[-1]]
+    best = rows[str(ranking.first)]
+    last = rows[list(ranking.leads)[-1]]
     if ranking.leads[last.label].verdict is Verdict.WITHIN_NOISE:
         return
     if why := "; ".join(reasons(best.rows, last.rows, question, runs)):

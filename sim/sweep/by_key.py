@@ -36,7 +36,8 @@ def by_key(
 def _of_key(
     key: str, cases: Cases, others: Sequence[str], question: Question, runs: Runs
 ) -> Iterator[str]:
-    column, points = question.column, _in_several(cases)
+    column = question.column
+    points = _in_several(cases)
     known = {
         value: {
             case: float(row[column])

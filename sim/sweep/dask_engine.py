@@ -49,16 +49,20 @@ class DaskEngine(Engine):
         self._idle_since = time.monotonic()
 
     @contextmanager
-    def _submitting(self, points: Sequence[Point], folder: Path, cache: bool) -> Iterator[Submit]:
+    def _submitting(
+        self, points: Sequence[Point], folder: Path, *, cache: bool
+    ) -> Iterator[Submit]:
         """Yield what submits a point; a point ends with the sweep, or where its worker closes."""
-        name, places = f"leomix-{uuid4().hex}", [folder / point.digest for point in points]
+        name = f"leomix-{uuid4().hex}"
+        places = [folder / point.digest for point in points]
 
         def submit(point: Point) -> Any:
             key = f"leomix-{point.digest}-{uuid4().hex}"
-            return threads.submit(run_point, asdict(point), str(folder), cache, key=key)
+            return threads.submit(run_point, asdict(point), str(folder), cache=cache, key=key)
 
         with connected(self._scheduler) as client:
-            self._client, threads = client, client.get_executor(pure=False)
+            self._client = client
+            threads = client.get_executor(pure=False)
             # A sweep that was killed may have left some of them running.
             self._on_workers(kill_points, places)
             client.register_plugin(KillOnClose(places, name))

@@ -33,7 +33,7 @@ class Question(NamedTuple):
 
     def rank(self, candidates: Mapping[str, Figures], fewest: float = 1) -> Ranking:
         """Return which of the candidates is best by this figure; see :func:`rank`."""
-        return rank(candidates, self.rising, self.bounds, fewest)
+        return rank(candidates, rising=self.rising, bounds=self.bounds, fewest=fewest)
 
     def verdict(self, ranking: Ranking, names: Names = listed) -> str:
         """Say who is best, or why none is."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.execution.folder import POINTS
 from sim.execution.status import COMPLETE, REFUSED
@@ -22,6 +22,7 @@ from sim.sweep.running import Sweeping
 from sim.sweep.worker_process import tried
 
 if TYPE_CHECKING:
+    from scenarios import Scenario
     from sim.plan.plan import Plan as ContactPlan
 
 SHOWN = 3
@@ -42,81 +43,98 @@ def rehearse(request: SweepRequest) -> tuple[str, str]:
     sweeping.collect()
     own = request.options.own(points)
     left = sweeping.left
-    without, doubts, looked_at = _looked_at(left)
-    ready = [point for point in left if point.number not in without]
-    estimate, status = "none: all points are refused", REFUSED
-    if ready or not left:
-        estimate, status = _estimate(sweeping, ready)
-    foreseen = [
-        f"{why_none({'status': REFUSED, 'error': why})}  point {number}: {why}"
-        for number, why in without.items()
-    ]
-    if looked_at < len(left):
-        foreseen.append(f"contacts of the first {looked_at} points were looked at")
-    doubted = [f"warning   {_points_named(numbers)}: {line}" for line, numbers in doubts.items()]
-    foreseen += doubted[:SHOWN]
-    if len(doubted) > SHOWN:
-        foreseen.append(f"warning   and {len(doubted) - SHOWN} more like these")
+    lookout = _Lookout()
+    lookout.look(left)
+    ready = [point for point in left if point.number not in lookout.refused]
+    if not left:
+        estimate, status = "nothing is left to be done", COMPLETE
+    elif not ready:
+        estimate, status = "none: all points are refused", REFUSED
+    else:
+        estimate, status = Estimate(sweeping, ready).made()
     lines = [
         f"points    {len(points)}: {len(own)} of this process, {len(left)} to be run",
         *(_line(point) for point in points[:SHOWN]),
         *(["          ..."] if len(points) > 2 * SHOWN else []),
         *(_line(point) for point in points[max(SHOWN, len(points) - SHOWN) :]),
-        *foreseen,
+        *_foreseen(lookout, len(left)),
         f"folder    {place}",
         f"estimate  {estimate}",
     ]
     return "\n".join(lines), status
 
 
-def _looked_at(points: Sequence[Point]) -> tuple[dict[int, str], dict[str, list[int]], int]:
-    """Look at contacts of points, as far as there is time: first at one point of each method.
+def _foreseen(lookout: _Lookout, left: int) -> Iterator[str]:
+    """Say which points are refused or doubted, and of how many that was found out."""
+    for number, why in lookout.refused.items():
+        yield f"{why_none({'status': REFUSED, 'error': why})}  point {number}: {why}"
+    if lookout.count < left:
+        yield f"contacts of the first {lookout.count} points were looked at"
+    doubted = [
+        f"warning   {_points_named(numbers)}: {line}" for line, numbers in lookout.doubts.items()
+    ]
+    yield from doubted[:SHOWN]
+    if len(doubted) > SHOWN:
+        yield f"warning   and {len(doubted) - SHOWN} more like these"
 
-    Returns why points are refused for their contacts, by number; the numbers of the points by what
-    is doubted of their rounds in gaps; and how many points were looked at. Contacts of points that
-    differ only in what is learnt are looked for once.
+
+class _Lookout:
+    """Looks at contacts of points before any is run.
+
+    ``refused`` says why points have none, by number; ``doubts`` which points are doubted to end
+    their rounds in gaps, by what is said of it. Contacts of points that differ only in what is
+    learnt are looked for once.
     """
-    import scenarios
-    from sim.devices.compute import compute_of
-    from sim.engine.gap_rounds import gap_doubts
-    from sim.engine.setup import method_of
-    from sim.plan.plan import make_plan
 
-    until_s = time.monotonic() + LOOK_S
-    known: dict[str, ContactPlan | str] = {}
-    without, doubts = dict[int, str](), dict[str, list[int]]()
-    firsts = _first_of_each_method(points)
-    others = [point for point in points if point not in firsts]
-    for count, point in enumerate([*firsts, *others]):
-        if time.monotonic() > until_s:
-            return without, doubts, count
+    def __init__(self) -> None:
+        self.refused: dict[int, str] = {}
+        self.doubts: dict[str, list[int]] = {}
+        self.count = 0
+        self._plans: dict[str, ContactPlan | str] = {}
+
+    def look(self, points: Sequence[Point]) -> None:
+        """Look at points, as far as there is time: first at one of each method."""
+        until_s = time.monotonic() + LOOK_S
+        firsts = _first_of_each_method(points)
+        for point in [*firsts, *(point for point in points if point not in firsts)]:
+            if time.monotonic() > until_s:
+                break
+            self._look_at(point)
+            self.count += 1
+        self.refused = dict(sorted(self.refused.items()))
+
+    def _look_at(self, point: Point) -> None:
+        import scenarios
+        from sim.devices.compute import compute_of
+        from sim.engine.gap_rounds import gap_doubts
+        from sim.engine.setup import method_of
+
         scenario = scenarios.load(point.scenario, point.overrides)
-        alike = scenario.model_dump_json(exclude={"description", "seed", "compute", "learning"})
         try:
             method, _, learner = method_of(scenario)
-            alike = f"{alike} {method.needs_isl}"
-            if alike not in known:
-                known[alike] = _plan_or_why(
-                    partial(make_plan, scenario, needs_isl=method.needs_isl)
-                )
-            plan, computes = known[alike], compute_of(scenario)
+            plan = self._plan(scenario, needs_isl=method.needs_isl)
+            computes = compute_of(scenario)
         except ValueError as error:
-            without[point.number] = str(error)
-            continue
+            self.refused[point.number] = str(error)
+            return
         if isinstance(plan, str):
-            without[point.number] = plan
-            continue
+            self.refused[point.number] = plan
+            return
         for line in gap_doubts(scenario, method, learner, plan, computes):
-            doubts.setdefault(line, []).append(point.number)
-    return dict(sorted(without.items())), doubts, len(points)
+            self.doubts.setdefault(line, []).append(point.number)
 
+    def _plan(self, scenario: Scenario, needs_isl: Sequence[str]) -> ContactPlan | str:
+        """Return the contact plan of a scenario, or why there is none."""
+        from sim.plan.plan import make_plan
 
-def _plan_or_why(make: Callable[[], ContactPlan]) -> ContactPlan | str:
-    """Return a contact plan, or why there is none."""
-    try:
-        return make()
-    except ValueError as error:
-        return str(error)
+        alike = scenario.model_dump_json(exclude={"description", "seed", "compute", "learning"})
+        key = f"{alike} {needs_isl}"
+        if key not in self._plans:
+            try:
+                self._plans[key] = make_plan(scenario, needs_isl=needs_isl)
+            except ValueError as error:
+                self._plans[key] = str(error)
+        return self._plans[key]
 
 
 def _first_of_each_method(points: Sequence[Point]) -> list[Point]:
@@ -142,55 +160,101 @@ TRYING_S = 60.0
 """Wall time after which no point of another method is tried."""
 
 
-def _estimate(sweeping: Sweeping, left: list[Point]) -> tuple[str, str]:
-    """Say what is left will take by the points that are complete, else by those that are tried.
+@dataclass(frozen=True)
+class Taken:
+    """What one point of a method takes, and where that is known from; or why it is not known."""
 
-    Of each method it is the median of the former, or the first point. Also returns how a point
-    ended that was tried, the first one that failed if any has.
+    wall_s: float = 0.0
+    size_bytes: float = 0.0
+    source: str = ""
+    unknown: str = ""
+
+
+class Estimate:
+    """What the points that are ``left`` will take: by those that are complete, else by a trial.
+
+    Of each method it is the median of the complete points, or its first point, which is tried.
     """
-    if not left:
-        return "nothing is left to be done", COMPLETE
-    holds, outcomes = sweeping.options.holds(), sweeping.outcomes
-    done: dict[str, list[Outcome]] = {}
-    for point in {point.digest: point for point in sweeping.points}.values():
-        outcome = outcomes.get(point.digest)
-        if outcome is not None and outcome.status == COMPLETE:
-            done.setdefault(swept_method(point), []).append(outcome)
-    counts = Counter(map(swept_method, left))
-    firsts = {swept_method(point): point for point in _first_of_each_method(left)}
-    wall_s = size_bytes = 0.0
-    counted, sources, unknown = 0, list[str](), list[str]()
-    until_s = time.monotonic() + TRYING_S
-    for method, count in counts.items():
-        of = f" of {method}" if len(counts) > 1 else ""
-        first = f"point {firsts[method].number}"
-        if method in done:
-            one_s = median(outcome.figures["wall_s"] for outcome in done[method])
-            places = (sweeping.place / POINTS / outcome.digest for outcome in done[method])
-            one_bytes: float = median(map(folder_bytes, places))
-            source = f"as {len(done[method])} complete points show"
-        elif time.monotonic() > until_s:
-            unknown.append(f"{first}{of} was not tried")
-            continue
-        else:
-            found = tried(firsts[method], holds=holds[0])
-            if found.error:
-                return f"none: {first}{of} fails: {found.error}", found.status
-            took = found.figures
-            if not took["share"]:
-                unknown.append(f"not one evaluation of {first}{of} in {took['behind_s']:.0f} s")
+
+    def __init__(self, sweeping: Sweeping, left: Sequence[Point]) -> None:
+        self._place = sweeping.place
+        self._left = left
+        self._holds = sweeping.options.holds()
+        self._counts = Counter(map(swept_method, left))
+        self._firsts = {swept_method(point): point for point in _first_of_each_method(left)}
+        self._done: dict[str, list[Outcome]] = {}
+        for point in {point.digest: point for point in sweeping.points}.values():
+            outcome = sweeping.outcomes.get(point.digest)
+            if outcome is not None and outcome.status == COMPLETE:
+                self._done.setdefault(swept_method(point), []).append(outcome)
+
+    def made(self) -> tuple[str, str]:
+        """Return it in a sentence, and how the first point ended that failed; else complete."""
+        known: dict[str, Taken] = {}
+        unknown: list[str] = []
+        until_s = time.monotonic() + TRYING_S
+        for method in self._counts:
+            if method in self._done:
+                known[method] = self._as_done(method)
                 continue
-            one_s, one_bytes = took["wall_s"], took["size_bytes"]
-            source = f"tried on {first} ({took['share']:.0%} of it was run)"
-        wall_s, size_bytes = wall_s + one_s * count, size_bytes + one_bytes * count
-        counted += count
-        sources.append(f"{duration(one_s)} and {data_size(one_bytes)} a point{of}, {source}")
-    if not sources:
-        return f"none: {'; '.join(unknown)}", COMPLETE
-    busy = min(len(holds), len(left))
-    about = "at least" if unknown else "about"
-    total = f"{about} {duration(wall_s / busy)} with {busy} at a time, "
-    total += f"{data_size(size_bytes)} on disk"
-    if unknown:
-        total += f" for {counted} of {len(left)} points"
-    return f"{total}: {'; '.join([*sources, *unknown])}", COMPLETE
+            if time.monotonic() > until_s:
+                unknown.append(f"{self._first(method)} was not tried")
+                continue
+            outcome = tried(self._firsts[method], holds=self._holds[0])
+            if outcome.error:
+                return f"none: {self._first(method)} fails: {outcome.error}", outcome.status
+            taken = self._as_tried(method, outcome.figures)
+            if taken.unknown:
+                unknown.append(taken.unknown)
+            else:
+                known[method] = taken
+        return self._text(known, unknown), COMPLETE
+
+    def _as_done(self, method: str) -> Taken:
+        """Return the medians of the complete points of a method."""
+        done = self._done[method]
+        places = (self._place / POINTS / outcome.digest for outcome in done)
+        return Taken(
+            wall_s=median(outcome.figures["wall_s"] for outcome in done),
+            size_bytes=median(map(folder_bytes, places)),
+            source=f"as {len(done)} complete points show",
+        )
+
+    def _as_tried(self, method: str, figures: Mapping[str, Any]) -> Taken:
+        """Return what a trial of a method's first point has shown; see ``measured``."""
+        share = figures["share"]
+        if not share:
+            lasted_s = figures["behind_s"]
+            return Taken(unknown=f"not one evaluation of {self._first(method)} in {lasted_s:.0f} s")
+        number = self._firsts[method].number
+        return Taken(
+            wall_s=figures["wall_s"],
+            size_bytes=figures["size_bytes"],
+            source=f"tried on point {number} ({share:.0%} of it was run)",
+        )
+
+    def _text(self, known: Mapping[str, Taken], unknown: Sequence[str]) -> str:
+        """Say what all points take together, and where that is known from."""
+        if not known:
+            return f"none: {'; '.join(unknown)}"
+        counts = {method: self._counts[method] for method in known}
+        wall_s = sum(taken.wall_s * counts[method] for method, taken in known.items())
+        size_bytes = sum(taken.size_bytes * counts[method] for method, taken in known.items())
+        busy = min(len(self._holds), len(self._left))
+        about = "at least" if unknown else "about"
+        total = f"{about} {duration(wall_s / busy)} with {busy} at a time, "
+        total += f"{data_size(size_bytes)} on disk"
+        if unknown:
+            total += f" for {sum(counts.values())} of {len(self._left)} points"
+        sources = [
+            f"{duration(taken.wall_s)} and {data_size(taken.size_bytes)} a point"
+            f"{self._of(method)}, {taken.source}"
+            for method, taken in known.items()
+        ]
+        return f"{total}: {'; '.join([*sources, *unknown])}"
+
+    def _first(self, method: str) -> str:
+        return f"point {self._firsts[method].number}{self._of(method)}"
+
+    def _of(self, method: str) -> str:
+        return f" of {method}" if len(self._counts) > 1 else ""

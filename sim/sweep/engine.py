@@ -30,7 +30,7 @@ class Engine(ABC):
         self.lost = self.held = self.stopped = False
 
     def run(
-        self, points: Sequence[Point], folder: Path, cache: bool
+        self, points: Sequence[Point], folder: Path, *, cache: bool
     ) -> Generator[Outcome, None, None]:
         """Run ``points`` (no two of one digest) in ``folder/DIGEST`` and yield how each ended.
 
@@ -41,7 +41,7 @@ class Engine(ABC):
         waiting = deque(points)
         busy = dict[Future[Any], Path]()
         asked = False
-        with self._submitting(points, folder, cache) as submit:
+        with self._submitting(points, folder, cache=cache) as submit:
             while not self.lost and (busy or (waiting and not self.held)):
                 while waiting and not self.held and len(busy) < self._threads():
                     point = waiting.popleft()
@@ -55,7 +55,7 @@ class Engine(ABC):
 
     @abstractmethod
     def _submitting(
-        self, points: Sequence[Point], folder: Path, cache: bool
+        self, points: Sequence[Point], folder: Path, *, cache: bool
     ) -> AbstractContextManager[Submit]:
         """Yield what hands a point out; end what still runs when this is left."""
 

@@ -83,7 +83,7 @@ def read_about(place: Path) -> dict[str, Any] | None:
     return about
 
 
-def check_claim(place: Path, about: Mapping[str, Any], resume: bool) -> bool:
+def check_claim(place: Path, about: Mapping[str, Any], *, resume: bool) -> bool:
     """Return whether ``place`` holds this sweep; raise InputError if it holds anything else."""
     check_out(place)
     runs = (place / POINTS / str(point["digest"]) for point in about["points"])
@@ -103,7 +103,7 @@ def check_claim(place: Path, about: Mapping[str, Any], resume: bool) -> bool:
     return True
 
 
-def claim(place: Path, about: Mapping[str, Any], is_new: bool, part: str) -> None:
+def claim(place: Path, about: Mapping[str, Any], *, is_new: bool, part: str) -> None:
     """Make ``place`` the folder of this sweep, where it is not yet.
 
     Shards of a sweep write the same, each by its own temporary name, ``part``.

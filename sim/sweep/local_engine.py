@@ -36,14 +36,16 @@ class LocalEngine(Engine):
         self._holds = holds
 
     @contextmanager
-    def _submitting(self, points: Sequence[Point], folder: Path, cache: bool) -> Iterator[Submit]:
+    def _submitting(
+        self, points: Sequence[Point], folder: Path, *, cache: bool
+    ) -> Iterator[Submit]:
         free = SimpleQueue[Holds]()
         for held in self._holds:
             free.put(held)
 
         def submit(point: Point) -> Future[Outcome]:
             held = free.get()
-            ended = threads.submit(PointRunner(point, folder, cache, held).run)
+            ended = threads.submit(PointRunner(point, folder, cache=cache, holds=held).run)
             ended.add_done_callback(lambda _: free.put(held))
             return ended
 
@@ -63,7 +65,9 @@ class LocalEngine(Engine):
 class PointRunner:
     """Where one point is run, and once more where that may help unless the sweep is to stop."""
 
-    def __init__(self, point: Point, folder: Path, cache: bool, holds: Holds | None = None) -> None:
+    def __init__(
+        self, point: Point, folder: Path, *, cache: bool, holds: Holds | None = None
+    ) -> None:
         self._point = point
         self._folder = folder
         self._cache = cache
@@ -104,7 +108,7 @@ class PointRunner:
         self._process = process
         if self._stopped:  # while the process was being started
             process.stop()
-        outcome = process.run(self._point, self._folder, self._cache)
+        outcome = process.run(self._point, self._folder, cache=self._cache)
         if outcome.status == CRASHED or self._stopped:
             process.close()
         else:
@@ -117,14 +121,14 @@ _running: dict[Path, PointRunner] = {}
 _idle: dict[tuple[Path, Holds], list[WorkerProcess]] = {}
 
 
-def run_point(fields: dict[str, Any], folder: str, cache: bool) -> dict[str, Any]:
+def run_point(fields: dict[str, Any], folder: str, *, cache: bool) -> dict[str, Any]:
     """Run the point with these fields on a Dask worker; return the fields of its outcome."""
     point = Point(**fields)
     place = Path(folder)
     if not is_sweep(place.parent):
         error = f"{place.parent} is not on {gethostname()}; workers must share the file system"
         return asdict(Outcome(point.digest, REFUSED, error))
-    return asdict(PointRunner(point, place, cache).run())
+    return asdict(PointRunner(point, place, cache=cache).run())
 
 
 def stop_points(places: Sequence[Path]) -> None:

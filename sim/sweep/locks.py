@@ -17,7 +17,9 @@ def among(place: Path, parts: int) -> Iterator[None]:
     Raises InputError while it is swept in another number of shards: points would be run twice.
     """
     own = place / f".of-{parts}.lock"
-    with files.locked(own, f"-o {place}: is being swept by another process", PATIENCE_S, True):
+    with files.locked(
+        own, f"-o {place}: is being swept by another process", PATIENCE_S, shared=True
+    ):
         for other in sorted({*place.glob(".of-*.lock")} - {own}):
             number = other.name.removeprefix(".of-").removesuffix(".lock")
             busy = f"-o {place}: is being swept in {number} shards at this moment, not {parts}; "

@@ -42,6 +42,13 @@ class SweepOptions:
             raise InputError("--engine dask and --scheduler ADDRESS go together")
         if self.devices and self.engine == "dask":
             raise InputError("--devices: goes with --engine local; Dask's workers have their own")
+        self._check_devices()
+        for option, meant in (("--resume", self.resume), ("--shard", self.shard[1] > 1)):
+            if meant and self.out is None:
+                raise InputError(f"{option}: name the sweep's folder with -o DIR")
+
+    def _check_devices(self) -> None:
+        """Refuse devices that are none, come twice, or are not there."""
         for device in self.devices:
             text = ""
             if not re.fullmatch(r"cuda:(0|[1-9]\d{0,2})", device):
@@ -52,9 +59,6 @@ class SweepOptions:
                 text = f"torch sees {seen}; name what is there, or leave --devices out"
             if text:
                 raise InputError(f"--devices {device}: {text}")
-        for option, meant in (("--resume", self.resume), ("--shard", self.shard[1] > 1)):
-            if meant and self.out is None:
-                raise InputError(f"{option}: name the sweep's folder with -o DIR")
 
     @property
     def part(self) -> str:

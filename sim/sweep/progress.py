@@ -29,8 +29,8 @@ class SweepProgress(Bar):
     While no point ends, a thread goes on to show how much time has passed.
     """
 
-    def __init__(self, points: Sequence[Point], quiet: bool) -> None:
-        super().__init__(quiet)
+    def __init__(self, points: Sequence[Point], *, quiet: bool) -> None:
+        super().__init__(quiet=quiet)
         self._method = {point.digest: swept_method(point) for point in points}
         self._left = Counter(self._method.values())
         self._quiet = quiet
@@ -38,7 +38,8 @@ class SweepProgress(Bar):
         self._known = set[str]()
         self._began = self._last_end = time.monotonic()
         self._last_line = -math.inf
-        self._over, self._lock = threading.Event(), threading.Lock()
+        self._over = threading.Event()
+        self._lock = threading.Lock()
         self._watch = threading.Thread(target=self._look, daemon=True)
         self.start(self._text(), len(points))
         self._watch.start()
@@ -76,8 +77,10 @@ class SweepProgress(Bar):
             print(self._text(), file=sys.stderr)
 
     def _text(self) -> str:
-        points, ended = len(self._method), self._done + self._failed
-        left, now = points - ended, time.monotonic()
+        points = len(self._method)
+        ended = self._done + self._failed
+        left = points - ended
+        now = time.monotonic()
         parts = [f"{self._done} of {points} points done"]
         parts += [f"{self._failed} failed"] if self._failed else []
         still_s = now - self._last_end

@@ -33,7 +33,7 @@ from sim.sweep.stopping import asking_to_stop
 from sim.sweep.worker_process import LOG
 
 
-def sweep(
+def sweep(  # noqa: PLR0913 (a documented signature)
     scenario: str | Path,
     keys: Mapping[str, str | Sequence[Any]],
     out: str | Path | None = None,
@@ -89,9 +89,9 @@ def run_sweep(request: SweepRequest, *, quiet: bool) -> Sweeping:
     options = request.options
     place = request.place
     may_be_there = options.resume or options.shard[1] > 1
-    is_new = not sweep_folder.check_claim(place, request.about, may_be_there)
+    is_new = not sweep_folder.check_claim(place, request.about, resume=may_be_there)
     options.check_engine()
-    sweep_folder.claim(place, request.about, is_new, options.part)
+    sweep_folder.claim(place, request.about, is_new=is_new, part=options.part)
     try:
         with (
             locks.among(place, options.shard[1]),
@@ -99,7 +99,7 @@ def run_sweep(request: SweepRequest, *, quiet: bool) -> Sweeping:
         ):
             sweeping = Sweeping(place, request.points, options)
             sweeping.collect()
-            with SweepProgress(sweeping.left, quiet) as progress:
+            with SweepProgress(sweeping.left, quiet=quiet) as progress:
                 sweeping.run(options.new_engine(lock), progress)
             log = place / LOG
             if options.shard[1] == 1 and log.exists() and not log.stat().st_size:
@@ -157,7 +157,7 @@ class Sweeping:
         options = self.options
         self._written_at = time.monotonic()
         try:
-            ended = engine.run(left, (self.place / POINTS).resolve(), options.cache)
+            ended = engine.run(left, (self.place / POINTS).resolve(), cache=options.cache)
             with asking_to_stop(engine, options.max_wall_s) as asked, contextlib.closing(ended):
                 for outcome in ended:
                     self.outcomes[outcome.digest] = outcome

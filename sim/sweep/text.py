@@ -39,7 +39,8 @@ def but_the_seed(keys: Sequence[str]) -> list[str]:
 
 def table_text(rows: pa.Table, keys: Sequence[str]) -> str:
     """Show one line for every combination of the swept keys; its figures are over seeds."""
-    every, keys = rows.to_pylist(), but_the_seed(keys)
+    every = rows.to_pylist()
+    keys = but_the_seed(keys)
     columns = {
         head: (key, shown)
         for head, (key, shown) in _columns(every, targets_of(rows)).items()
@@ -90,7 +91,8 @@ def sha256_text(rows: pa.Table, digits: int = 16) -> str:
 
 
 def _columns(rows: Sequence[Row], targets: Sequence[str]) -> Columns:
-    share, number = _form("{:.3f}".format), _form("{:g}".format)
+    share = _form("{:.3f}".format)
+    number = _form("{:g}".format)
     columns: Columns = {"accuracy": ("accuracy_final", share)}
     if len({row["seed"] for row in rows}) > 1:
         columns[MEAN] = "accuracy_final", mean_text

@@ -93,14 +93,21 @@ def main() -> None:
     threading.Thread(target=inbox.listen, daemon=True).start()
     while True:
         task = inbox.tasks.get()
-        point, folder = Point(**task["point"]), Path(task["folder"])
+        point = Point(**task["point"])
+        folder = Path(task["folder"])
         with stop_on_interrupt(grace_s=GRACE_S) as stop:
-            outcome = attempt(point, folder, task["cache"], (inbox, stop), task["limit_s"])
+            outcome = attempt(
+                point,
+                folder,
+                cache=task["cache"],
+                observers=(inbox, stop),
+                limit_s=task["limit_s"],
+            )
         print(json.dumps(asdict(outcome)), file=answers, flush=True)
 
 
 def attempt(
-    point: Point, folder: Path, cache: bool, observers: Sequence[Observer], limit_s: float | None
+    point: Point, folder: Path, *, cache: bool, observers: Sequence[Observer], limit_s: float | None
 ) -> Outcome:
     """Run ``point`` in ``folder/DIGEST``, going on where an earlier attempt was stopped.
 
@@ -111,7 +118,7 @@ def attempt(
     try:
         if limit_s is not None:
             return Outcome(point.digest, COMPLETE, figures=measured(point, folder, limit_s))
-        result, note = _result(point, folder / point.digest, cache, observers)
+        result, note = _result(point, folder / point.digest, cache=cache, observers=observers)
         figures = figures_of(result)
         return Outcome(point.digest, COMPLETE, figures=figures, note=note)
     except (Interrupted, SimulationError, ValueError) as error:
@@ -127,7 +134,7 @@ def attempt(
 
 
 def _result(
-    point: Point, place: Path, cache: bool, observers: Sequence[Observer]
+    point: Point, place: Path, *, cache: bool, observers: Sequence[Observer]
 ) -> tuple[Result, str]:
     """Return the result of a point; what could not be resumed is put aside, and said."""
     scenario = scenarios.load(point.scenario, point.overrides)
@@ -196,13 +203,15 @@ def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
     """
     from resource import RUSAGE_SELF, getrusage
 
-    scenario, began = scenarios.load(point.scenario, point.overrides), time.monotonic()
+    scenario = scenarios.load(point.scenario, point.overrides)
+    began = time.monotonic()
     for place in (folder / "first", folder / "second"):
         watch = _Watch(scenario.stop, limit_s)
         with suppress(Interrupted):
             run(scenario, place, observers=[watch])
             watch.share = 1.0
-        (before_s, behind_s), share = watch.spans_s(), watch.share
+        (before_s, behind_s) = watch.spans_s()
+        share = watch.share
         if share < 1.0 or time.monotonic() - began >= limit_s:
             break
     # What is saved to go on from is not there at the end.

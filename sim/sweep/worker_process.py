@@ -63,7 +63,9 @@ class WorkerProcess:
             )
         self._writing = threading.Lock()
 
-    def run(self, point: Point, folder: Path, cache: bool, limit_s: float | None = None) -> Outcome:
+    def run(
+        self, point: Point, folder: Path, *, cache: bool, limit_s: float | None = None
+    ) -> Outcome:
         """Run a point, or try it for so long; if the worker dies, the point has crashed."""
         assert self._process.stdout is not None  # a pipe
         self._send(
@@ -112,7 +114,7 @@ def tried(point: Point, limit_s: float = LIMIT_S, holds: Holds | None = None) ->
     with tempfile.TemporaryDirectory() as folder:
         worker = WorkerProcess(Path(folder) / LOG, holds or Holds())
         try:
-            return worker.run(point, Path(folder), False, limit_s)
+            return worker.run(point, Path(folder), cache=False, limit_s=limit_s)
         finally:
             worker.kill()
             worker.close()

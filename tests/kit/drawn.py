@@ -1,9 +1,15 @@
 """Small scenarios drawn at random, as mappings that a file would hold, and a campaign of them."""
 
+from __future__ import annotations
+
+import random
 import re
+from collections import Counter
+from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from math import log10
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, reject, seed, settings
 from hypothesis import strategies as st
@@ -22,22 +28,23 @@ METHODS = (
 SOURCES = ("slots", "circular", "walker", "contacts")
 SATELLITES = ("S1", "S2", "S3")
 CUT = ("resume", "restart", "drop")
+Mapping = dict[str, Any]
 
 
-def some(**keys):
+def some(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[Mapping]:
     """Mappings with any of the keys."""
     return st.fixed_dictionaries({}, optional=keys)
 
 
-def all_of(**keys):
+def all_of(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[Mapping]:
     return st.fixed_dictionaries(keys)
 
 
-def one(*values):
+def one(*values: Any) -> st.SearchStrategy[Any]:
     return st.sampled_from(values)
 
 
-def spread(low, high):
+def spread(low: float, high: float) -> st.SearchStrategy[float]:
     """Numbers of every size between two: as many below 1 as above."""
     return st.floats(log10(low), log10(high)).map(lambda power: float(f"{10**power:.4g}"))
 
@@ -68,7 +75,9 @@ SEVERAL = some(
 
 
 @st.composite
-def scenarios_drawn(draw, methods, train=False, struck=0.9):
+def scenarios_drawn(
+    draw: st.DrawFn, methods: tuple[str, ...], train: bool = False, struck: float = 0.9
+) -> Mapping:
     """A scenario over any source, link and schedule that takes about a second at most.
 
     A share of them, ``struck``, has faults.
@@ -76,7 +85,7 @@ def scenarios_drawn(draw, methods, train=False, struck=0.9):
     source = draw(st.sampled_from(SOURCES))
     method = draw(st.sampled_from(methods))
     seen = source in ("circular", "walker")
-    drawn = {
+    drawn: Mapping = {
         "seed": draw(st.integers(0, 5)),
         "start": START.isoformat(),
         "ground": {"clusters": draw(_clusters(seen))},
@@ -95,11 +104,11 @@ def scenarios_drawn(draw, methods, train=False, struck=0.9):
 
 
 @st.composite
-def _clusters(draw, seen):
+def _clusters(draw: st.DrawFn, seen: bool) -> list[Mapping]:
     clusters = []
     for name in draw(st.permutations("DBCA"))[: draw(st.integers(1, 4))]:
         count = draw(st.integers(1, 4))
-        cluster = {"name": name, **(draw(_places(count)) if seen else {"devices": count})}
+        cluster: Mapping = {"name": name, **(draw(_places(count)) if seen else {"devices": count})}
         computing = draw(one("", "", "compute", "kinds"))
         if computing == "compute":
             cluster["compute"] = draw(COMPUTE)
@@ -110,7 +119,7 @@ def _clusters(draw, seen):
 
 
 @st.composite
-def _places(draw, count):
+def _places(draw: st.DrawFn, count: int) -> Mapping:
     north, east = st.integers(-85, 85), st.integers(-180, 180)
     place = {"latitude_deg": draw(north), "longitude_deg": draw(east)}
     if draw(st.booleans()):
@@ -123,7 +132,7 @@ def _places(draw, count):
 
 
 @st.composite
-def _orbit(draw, source, names):
+def _orbit(draw: st.DrawFn, source: str, names: list[str]) -> Mapping:
     if source == "slots":
         slots = {"seconds": draw(spread(10, 3000)), "idle": draw(st.integers(0, 2))}
         return {"source": source, "slots": slots}
@@ -147,7 +156,7 @@ def _orbit(draw, source, names):
 
 
 @st.composite
-def _windows(draw, names):
+def _windows(draw: st.DrawFn, names: list[str]) -> str:
     """Windows of each satellite and site that do not overlap, listed in any order."""
     rows = []
     for satellite in SATELLITES[: draw(st.integers(1, 3))]:
@@ -161,14 +170,14 @@ def _windows(draw, names):
     return "\n".join(["satellite,site,rise_utc,set_utc", *draw(st.permutations(rows))])
 
 
-def _utc(time_s):
+def _utc(time_s: float) -> str:
     when = START + timedelta(seconds=round(time_s, 3))
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @st.composite
-def _link(draw, seen, method):
-    link = {"preset": "physical" if seen and draw(st.booleans()) else "paper"}
+def _link(draw: st.DrawFn, seen: bool, method: str) -> Mapping:
+    link: Mapping = {"preset": "physical" if seen and draw(st.booleans()) else "paper"}
     link["cut_transfers"] = draw(st.sampled_from(CUT))
     link["uplink"] = draw(_uplink(link["preset"]))
     narrow = {"rate": "fixed", "fixed_rate_mbps": draw(spread(1e-5, 10))}
@@ -181,7 +190,7 @@ def _link(draw, seen, method):
     return link
 
 
-def _band():
+def _band() -> st.SearchStrategy[Mapping]:
     """Sub-channels for one to three devices at a time, in turn or all at once."""
     sharing = one("fixed_subchannel", "rounds")
     total = st.integers(1, 3).map(lambda channels: float(channels))
@@ -189,13 +198,13 @@ def _band():
 
 
 @st.composite
-def _uplink(draw, preset):
+def _uplink(draw: st.DrawFn, preset: str) -> Mapping:
     band = draw(_band())
     if draw(st.booleans()):
         band["sharing"] = "equal_share"
     band = band if draw(st.booleans()) else {}
     rate = draw(one("fixed", "ergodic", "shannon", "outage", "modcod"))
-    uplink = {"rate": rate, **band}
+    uplink: Mapping = {"rate": rate, **band}
     if rate == "fixed":
         uplink["fixed_rate_mbps"] = draw(spread(1e-5, 10))
     elif preset == "paper":
@@ -206,8 +215,8 @@ def _uplink(draw, preset):
 
 
 @st.composite
-def _learning(draw, method, train):
-    learning = {
+def _learning(draw: st.DrawFn, method: str, train: bool) -> Mapping:
+    learning: Mapping = {
         "method": method,
         "train": train,
         "rounds": draw(FEW_ROUNDS if train else ROUNDS),
@@ -230,7 +239,7 @@ def _learning(draw, method, train):
     return learning
 
 
-OPTIONS = {
+OPTIONS: dict[str, st.SearchStrategy[Mapping]] = {
     "fedbuff": some(buffer_size=st.integers(0, 4), staleness=one("constant", "hinge")),
     "fedasync": some(alpha=one(0.1, 1.0), mu=one(0.0, 0.1)),
     "fedprox": some(mu=one(0.0, 0.1), partial=one("keep", "drop")),
@@ -258,7 +267,9 @@ FAULTS = some(
 )
 
 
-def campaign(count, seen, number, shrink=True, **how):
+def campaign(
+    count: int, seen: Counter[str], number: int, shrink: bool = True, **how: Any
+) -> Callable[[], None]:
     """Return a property that tries ``count`` scenarios and counts in ``seen`` what they were.
 
     ``how`` is what :func:`scenarios_drawn` takes; ``number`` seeds the draws. To ``shrink`` a
@@ -272,7 +283,7 @@ def campaign(count, seen, number, shrink=True, **how):
         deadline=None, database=None, print_blob=False,
     )  # fmt: skip
     @given(scenarios_drawn(**how), st.data())
-    def holds(drawn, data):
+    def holds(drawn: Mapping, data: st.DataObject) -> None:
         with Spy().watching() as spy:
             first = _attempt(drawn, seen)
         promises.check(drawn, first, spy)
@@ -290,7 +301,7 @@ def campaign(count, seen, number, shrink=True, **how):
     return seed(number)(holds)
 
 
-def _attempt(drawn, seen):
+def _attempt(drawn: Mapping, seen: Counter[str]) -> sim.Result:
     """Run a scenario; one that is refused for what it says does not count."""
     try:
         return sim.run(scenarios.from_dict(drawn))
@@ -301,10 +312,10 @@ def _attempt(drawn, seen):
         reject()
 
 
-def _rearranged(drawn, chance):
+def _rearranged(drawn: Mapping, chance: random.Random) -> Mapping:
     """The same scenario, listed in another order; each place keeps its kind of device."""
     other = deepcopy(drawn)
-    clusters = other["ground"]["clusters"]
+    clusters: list[dict[str, Any]] = other["ground"]["clusters"]
     chance.shuffle(clusters)
     for cluster in clusters:
         if "places" in cluster:

@@ -1,12 +1,16 @@
 """A right scenario for every source of contacts, and every key of the schema in one of them."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from copy import deepcopy
+from typing import Any
 
 import pytest
 
 import scenarios
 
-ORBITS = {
+ORBITS: dict[str, dict[str, Any]] = {
     "tle": {"source": "tle", "path": "x.tle"},
     "omm": {"source": "omm", "path": "x.json"},
     "circular": {"source": "circular", "altitude_km": 600, "inclination_deg": 97.8},
@@ -32,7 +36,7 @@ ground:
 """
 
 
-def changed(source, changes):
+def changed(source: str, changes: dict[str, Any]) -> dict[str, Any]:
     """The scenario of a source with dotted keys set, and with the sections that they lie in."""
     place = {"latitude_deg": 48.1, "longitude_deg": 11.6} if source in SEEN else {}
     mapping = {
@@ -50,11 +54,11 @@ def changed(source, changes):
     return mapping
 
 
-def read(source, changes):
+def read(source: str, changes: dict[str, Any]) -> scenarios.Scenario:
     return scenarios.from_dict(changed(source, changes))
 
 
-def refused(source, changes):
+def refused(source: str, changes: dict[str, Any]) -> str:
     """The one line that refuses the scenario of a source with dotted keys set."""
     with pytest.raises(scenarios.ScenarioError) as caught:
         read(source, changes)
@@ -63,7 +67,7 @@ def refused(source, changes):
 
 
 SCHEMA = scenarios.schema()
-AROUND = {
+AROUND: dict[str, Any] = {
     "orbit.shells": [{"altitude_km": 600, "inclination_deg": 60, "satellites": 4, "planes": 2}],
     "ground.clusters.0.places": [{"latitude_deg": 48.2, "longitude_deg": 11.5}],
     "ground.clusters.0.kinds": [{"devices": 1}],
@@ -78,7 +82,7 @@ AROUND = {
 """Sections that are not there by default, with as little as they need."""
 
 
-def forms_of(schema):
+def forms_of(schema: dict[str, Any]) -> list[dict[str, Any]]:
     """What a key may be, without null."""
     if "$ref" in schema:
         schema = SCHEMA["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
@@ -87,7 +91,7 @@ def forms_of(schema):
     return [form for form in forms if form.get("type") != "null"]
 
 
-def leaves(section, path, source):
+def leaves(section: dict[str, Any], path: str, source: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Dotted keys of a section and of those in it, for one source, and each form of each."""
     for key, value in section["properties"].items():
         for form in forms_of(value):

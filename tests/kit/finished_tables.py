@@ -1,6 +1,12 @@
 """What must hold of the tables of every finished run, by code that no run goes through."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 
 from sim.errors import InvariantError
 from sim.plan.contacts import LAST_BITS_S
@@ -13,7 +19,7 @@ OFFER = ["cluster", "device", "direction", "payload", "version"]
 """What tells one payload of a device from another."""
 
 
-def check(tables):
+def check(tables: Mapping[str, pa.Table]) -> None:
     """Raise InvariantError that names each invariant that a run's tables violate."""
     moved, contacts = (tables[name].to_pandas() for name in ("transfers", "contacts"))
     direct = moved.direction.isin(["sidelink", "isl"])
@@ -27,7 +33,7 @@ def check(tables):
         raise InvariantError("the run contradicts itself: " + "; ".join(found))
 
 
-def _clock(tables):
+def _clock(tables: Mapping[str, pa.Table]) -> Iterator[str]:
     for name, column in (("events", "time_s"), ("metrics", "time_s"), ("transfers", "start_s")):
         time = tables[name].column(column).to_pandas()
         if not np.isfinite(time).all():
@@ -36,7 +42,7 @@ def _clock(tables):
             yield f"the clock of {name} runs backwards"
 
 
-def _transfers(moved, contacts):
+def _transfers(moved: pd.DataFrame, contacts: pd.DataFrame) -> dict[str, pd.Series]:
     """Return which rows of transfers over contacts are wrong, by what is."""
     span = contacts[["service_start_s", "service_end_s"]].iloc[moved.contact_id.astype(int)]
     begins, ends = span.to_numpy().T
@@ -53,7 +59,7 @@ def _transfers(moved, contacts):
     }
 
 
-def _messages(moved):
+def _messages(moved: pd.DataFrame) -> dict[str, pd.Series]:
     """Between devices there is no contact to go on in: a message arrives as a whole."""
     size, delivered = moved.payload_bytes, moved.delivered_bytes
     other = (moved.outcome == "delivered") & (delivered != size)
@@ -65,7 +71,7 @@ def _messages(moved):
     }
 
 
-def wrong_sums(moved):
+def wrong_sums(moved: pd.DataFrame) -> Iterator[str]:
     """A payload's rows, from the first or the one after a lost one on, carry its size."""
     lost = (moved.outcome != "carried").groupby([moved[key] for key in OFFER])
     part = lost.cumsum() - (moved.outcome != "carried")

@@ -1,6 +1,11 @@
 """What run folders hold, and inner limits so small that a small run reaches them."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +15,7 @@ from sim.execution import cache_bounds, folder, window_cache
 from sim.network import leg_log
 from sim.trace import parquet, recorder, spilled
 
-LIMITS = {
+LIMITS: dict[str, tuple[Any, str]] = {
     "rows_in_memory": (recorder, "LIMIT"),
     "legs_of_a_block": (leg_log, "LEGS"),
     "rows_of_a_group": (parquet, "GROUP"),
@@ -27,7 +32,7 @@ LIMITS = {
 
 
 @contextmanager
-def limited(**limits):
+def limited(**limits: Any) -> Iterator[None]:
     """Set some of ``LIMITS`` meanwhile."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in limits.items():
@@ -35,7 +40,7 @@ def limited(**limits):
         yield
 
 
-def held(place):
+def held(place: Path) -> dict[str, bytes]:
     """Bytes of the tables, the model and the journal of a run; of other files the name."""
     exact = (".parquet", ".safetensors", ".json")
     found = [path for path in place.rglob("*") if path.is_file()]
@@ -50,24 +55,26 @@ def held(place):
 class Each(sim.Observer):
     """Calls ``act`` after each event with its number, or with its time."""
 
-    def __init__(self, act, of_time=False):
+    def __init__(self, act: Callable[[Any], None], of_time: bool = False) -> None:
         self.act, self.of_time = act, of_time
 
-    def event(self, number, time_s):
+    def event(self, number: int, time_s: float) -> None:
         self.act(time_s if self.of_time else number)
 
 
-def stop_at(event):
+def stop_at(event: int) -> list[sim.Observer]:
     """Stop a run after its event of that number."""
 
-    def stop(number):
+    def stop(number: int) -> None:
         if number == event:
             raise sim.Interrupted("asked for")
 
     return [Each(stop)]
 
 
-def cut(scenario, place, event, observers=(), **how):
+def cut(
+    scenario: Any, place: Path, event: int, observers: Sequence[sim.Observer] = (), **how: Any
+) -> Path:
     """Run a scenario up to its event of that number."""
     with pytest.raises(sim.Interrupted, match="--resume"):
         sim.run(scenario, place, observers=[*observers, *stop_at(event)], **how)

@@ -44,6 +44,6 @@ from learning.values import FolderStore, Handle, Operation, Tensors, Values
 from learning.values.store import as_file, packed, unpacked
 
 
-def read_jsonl(path, columns):
+def read_jsonl(path: str, columns: dict[str, str]) -> TextTable:
     """The table of a file of JSON lines."""
     return read_rows(path, json_rows(path, columns), columns)

@@ -4,6 +4,11 @@ A cell is a place, a direction, a form and one more key. ``refusals`` is the tru
 are held against: a cell without any is accepted, and its key changes what a run gives.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
 import scenarios
 from tests.kit import small
 
@@ -21,7 +26,7 @@ NUMBERS = {
 FIXED = {"rate": "fixed", "fixed_rate_mbps": 0.2}
 GAIN = {"path_gain_db": -158.0}
 UNICAST = {"delivery": "unicast", "bandwidth_mhz": 0.75, "total_bandwidth_mhz": 0.75}
-FORMS = {
+FORMS: dict[str, dict[str, Any]] = {
     "plain": {},
     "parts": {
         "tx_power_dbm": 24.0, "tx_gain_dbi": 1.0,
@@ -55,7 +60,7 @@ _SKY = {
 _BARE = {"ground": {"clusters": [{"name": "A", "devices": 4}]}, "stop": {"cycles": 1}}
 _WINDOWS = {**_BARE, "stop": {}, "orbit": {"source": "contacts", "windows": WINDOWS}}
 # The scenario around a link, the link's own keys, and what both directions have anyway.
-PLACES = {
+PLACES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "sky": (_SKY, {"preset": "physical"}, {}),
     "country": (_SKY, {"preset": "physical", "environment": "rural"}, {}),
     "slots": (_BARE, {"preset": "physical"}, {**FIXED, "fixed_rate_mbps": 9.0}),
@@ -96,7 +101,7 @@ BUDGETS = (
 _COMMON = {"fading": "rician", "atmosphere": "cosecant"}
 _PHYSICAL = {**_COMMON, "rate": "ergodic", "bandwidth_mhz": 30.0, "total_bandwidth_mhz": 30.0,
              "delivery": "broadcast", "eirp_dbw": 48.8, "g_over_t_db_k": -31.6}  # fmt: skip
-_PRESETS = {
+_PRESETS: dict[tuple[str, str], dict[str, Any]] = {
     ("physical", "downlink"): _PHYSICAL,
     ("paper", "downlink"): _PHYSICAL,
     ("physical", "uplink"): {**_COMMON, "rate": "ergodic", "bandwidth_mhz": 0.36,
@@ -106,10 +111,10 @@ _PRESETS = {
 }  # fmt: skip
 
 
-def given(place, side, more):
+def given(place: str, side: str, more: dict[str, Any]) -> dict[str, Any]:
     """What a direction is given in a place: half of the time, and in the uplink a crowded beam."""
     preset = PLACES[place][1]["preset"]
-    base = {"duty": 0.5, **PLACES[place][2]}
+    base: dict[str, Any] = {"duty": 0.5, **PLACES[place][2]}
     if side == "uplink":
         base["total_bandwidth_mhz"] = 10.0 if preset == "paper" else 0.72
     elif preset == "paper":
@@ -117,21 +122,21 @@ def given(place, side, more):
     return {**base, **more}
 
 
-def scenario_of(place, side, more):
+def scenario_of(place: str, side: str, more: dict[str, Any]) -> scenarios.Scenario:
     """A short scenario with these keys in one direction."""
     around, link, _ = PLACES[place]
     sides = {s: given(place, s, more if s == side else {}) for s in KEYS}
     return scenarios.from_dict({**small.SLOTS, **around, "link": {**link, **sides}})
 
 
-def held(place, side, more):
+def held(place: str, side: str, more: dict[str, Any]) -> dict[str, Any]:
     """What a direction is given and what it has beside that, in so far as rules ask for it."""
     around, link, _ = PLACES[place]
     orbit = {"source": around.get("orbit", small.SLOTS["orbit"])["source"]}
     return {**_PRESETS[link["preset"], side], **link, **orbit, **given(place, side, more)}
 
 
-def idle(place, side, more):
+def idle(place: str, side: str, more: dict[str, Any]) -> set[str]:
     """Keys that are refused beside what the direction has, and that it does not have either."""
     has = held(place, side, more)
     gain, bare = "path_gain_db" in has, place not in ("sky", "country")
@@ -151,7 +156,7 @@ def idle(place, side, more):
     return replaced | {key for fact in facts for key in IDLE.get(fact, "").split()}
 
 
-def refusals(place, side, more):
+def refusals(place: str, side: str, more: dict[str, Any]) -> set[str]:
     """Keys of which a refusal names one; none for a direction that is accepted."""
     said, has = given(place, side, more), held(place, side, more)
     unknown = {k for k in said if k not in KEYS[side] or said[k] not in values(side, k, said)}
@@ -166,13 +171,13 @@ def refusals(place, side, more):
     return found | idle(place, side, more) & said.keys() | ({"rate"} if no_snr else set())
 
 
-def values(side, key, said=NUMBERS):
+def values(side: str, key: str, said: dict[str, Any] = NUMBERS) -> list[Any]:
     """All choices of a key, or the number that is said of it."""
     forms = KEYS[side][key].get("anyOf", ())
     return [word for form in forms for word in form.get("enum", ())] or [said[key]]
 
 
-def cells(place, side, form):
+def cells(place: str, side: str, form: str) -> Iterator[tuple[str, Any, set[str]]]:
     """One more key of the schema, each of its values, and which key a refusal names."""
     for key in KEYS[side]:
         for value in values(side, key):

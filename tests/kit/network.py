@@ -1,6 +1,5 @@
 """Inner names of ``sim`` that tests use: plan, links, transfers, faults, clock."""
 
-
 from sim.cli import contact_listing
 from sim.clock import Clock, Moment
 from sim.devices import energy

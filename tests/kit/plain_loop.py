@@ -3,6 +3,10 @@
 They know the minibatches and the samples of each device; all else is torch.optim.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import torch
 from safetensors.torch import load_file
@@ -19,7 +23,7 @@ class PlainLoop:
 
     optimiser = torch.optim.SGD
 
-    def __init__(self, said):
+    def __init__(self, said: Any) -> None:
         built = build(said)
         learner = built.learner
         self.config, self.task = learner.config, learner.task
@@ -30,7 +34,15 @@ class PlainLoop:
         self.done = dict.fromkeys(self.clients, 0)
         self.zero = {name: torch.zeros_like(t) for name, t in self.x.items()}
 
-    def train(self, x, client, rounds, correct=lambda name, w: 0.0, samples=None, name=None):
+    def train(
+        self,
+        x: Any,
+        client: Any,
+        rounds: Any,
+        correct: Any = lambda name, w: 0.0,
+        samples: Any = None,
+        name: str | None = None,
+    ) -> Any:
         """Local rounds from ``x`` on; ``correct`` is added to the gradient of a tensor."""
         cluster, device = client
         samples = self.task.shards[cluster].of(device) if samples is None else samples
@@ -54,7 +66,7 @@ class PlainLoop:
             )
             for rows in drawn:
                 optimiser.zero_grad()
-                functional.cross_entropy(model(samples.x[rows]), samples.y[rows]).backward()
+                functional.cross_entropy(model(samples.x[rows]), samples.y[rows]).backward()  # type: ignore[no-untyped-call]
                 for n, p in named.items():
                     grad = torch.zeros_like(p) if p.grad is None else p.grad
                     p.grad = grad + correct(n, p.detach())
@@ -62,12 +74,12 @@ class PlainLoop:
         self.done[client] += rounds
         return {n: p.detach() for n, p in named.items()}
 
-    def mean(self, of):
+    def mean(self, of: Any) -> Any:
         """The mean over all clients of ``of[client]``, by their samples."""
         return {n: sum(self.p[c] * of[c][n] for c in self.clients) for n in self.x}
 
 
-def small_model(method, options=None, train=True):
+def small_model(method: Any, options: Any = None, train: Any = True) -> Any:
     """A section ``learning`` whose model is small, trains whole, and in double precision."""
     return {
         "method": method, "options": options or {}, "train": train, "precision": "float64",
@@ -78,7 +90,7 @@ def small_model(method, options=None, train=True):
     }  # fmt: skip
 
 
-def compare(folder, said, wanted, atol=1e-12):
+def compare(folder: Any, said: Any, wanted: Any, atol: Any = 1e-12) -> Any:
     """Run a scenario, compare its last model with tensors, and return its aggregations."""
     run = sim.run(said, folder / "run")
     found = load_file(folder / "run" / "model" / "model.safetensors")

@@ -1,17 +1,21 @@
 """Waiting for what other processes do."""
 
+from __future__ import annotations
+
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
-def wait_until(happened, what, patience_s=60.0):
+def wait_until(happened: Callable[[], Any], what: str, patience_s: float = 60.0) -> None:
     until = time.monotonic() + patience_s
     while not happened():
         assert time.monotonic() < until, f"never: {what}"
         time.sleep(0.01)
 
 
-def is_alive(pid):
+def is_alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except FileNotFoundError:

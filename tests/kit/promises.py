@@ -4,14 +4,24 @@ Sums of bytes, times and contacts are checked by ``tests.kit.records.check``, wh
 ``tests/sim/test_invariants.py`` shows.
 """
 
-import numpy as np
+from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import sim
 from tests.kit.records import check as check_tables
 from tests.kit.results import fault_counts
-from tests.kit.spy import changes_of_hands, check_conserved, new_owners_that_trained, owners
+from tests.kit.spy import Spy, changes_of_hands, check_conserved, new_owners_that_trained, owners
+
+Drawn = Mapping[str, Any]
+"""A scenario that was drawn at random, as JSON."""
 
 
-def check(drawn, result, spy):
+def check(drawn: Drawn, result: sim.Result, spy: Spy) -> None:
     """What every run promises, and then what its method does."""
     check_tables(result.tables)
     assert result.manifest["status"] == "complete"
@@ -25,7 +35,7 @@ def check(drawn, result, spy):
     PROMISES[drawn["learning"]["method"]](drawn, result, spy)
 
 
-def _one_thing_at_a_time(events, slots):
+def _one_thing_at_a_time(events: pd.DataFrame, slots: bool) -> None:
     """A device begins to train only when it has ended the training before.
 
     The paper's slots hold a number of rounds between contacts, however long these are: there
@@ -38,7 +48,7 @@ def _one_thing_at_a_time(events, slots):
         assert begun.between(0, 1).all(), f"{device} trains twice at a time"
 
 
-def _said_as_it_is(drawn, result):
+def _said_as_it_is(drawn: Drawn, result: sim.Result) -> None:
     """Events, contacts, transfers, versions and faults tell the same story."""
     events, moved = result.events, result.transfers
     kinds, texts = events.kind.value_counts(), events.detail.fillna("")
@@ -56,30 +66,30 @@ def _said_as_it_is(drawn, result):
         assert np.isfinite(result.metrics.loss.dropna()).all()
 
 
-def _waits_for_all(drawn):
+def _waits_for_all(drawn: Drawn) -> Any:
     return drawn["learning"].get("aggregation", {"when": "all"})["when"] == "all"
 
 
-def plain(drawn):
+def plain(drawn: Drawn) -> Any:
     """Whether nothing is struck by faults and every aggregation waits for all."""
     return not drawn.get("faults") and _waits_for_all(drawn)
 
 
-def versions(result):
+def versions(result: sim.Result) -> Any:
     """Aggregations, of which each makes the next version of the server's model."""
     made = result.events[result.events.kind == "aggregate"]
     assert made.version.tolist() == list(range(1, len(made) + 1))
     return made
 
 
-def delivered(result):
+def delivered(result: sim.Result) -> Any:
     """Updates that are through, in order of time."""
     moved = result.transfers
     through = moved[(moved.direction == "uplink") & (moved.outcome == "delivered")]
     return through[through.payload != "relay"].sort_values("end_s", kind="stable")
 
 
-def updates_of_rounds(result):
+def updates_of_rounds(result: sim.Result) -> Any:
     """Aggregations and their updates, which stem from the version before; a device has one."""
     made, through = versions(result), delivered(result)
     found = [(row, through[through.version == row.version - 1]) for row in made.itertuples()]
@@ -87,14 +97,14 @@ def updates_of_rounds(result):
     return found
 
 
-def synchronous(drawn, result, spy):
+def synchronous(drawn: Drawn, result: sim.Result, spy: Spy) -> None:
     """Nobody trains outside a contact."""
     versions(result)
     training = result.events[result.events.kind.isin(["train_start", "train_end"])]
     assert training.contact_id.notna().all()
 
 
-def emsfl(drawn, result, spy):
+def emsfl(drawn: Drawn, result: sim.Result, spy: Spy) -> None:
     """Two clusters never train one expert, and nothing that was trained gets lost unseen."""
     versions(result)
     changes_of_hands(spy, result)
@@ -103,7 +113,7 @@ def emsfl(drawn, result, spy):
     new_owners_that_trained(spy, result)
 
 
-def fedavg(drawn, result, spy):
+def fedavg(drawn: Drawn, result: sim.Result, spy: Spy) -> None:
     """A round has every device at most once; with nothing in the way it has all that can train."""
     clusters, made = drawn["ground"]["clusters"], versions(result)
     for row, mine in updates_of_rounds(result):
@@ -119,7 +129,7 @@ def fedavg(drawn, result, spy):
         assert not again.any(), "trained twice in a round"
 
 
-def aligned(drawn, result, spy):
+def aligned(drawn: Drawn, result: sim.Result, spy: Spy) -> None:
     """Rounds as those of FedAvg; no device holds more experts than fit."""
     updates_of_rounds(result)
     capacity = drawn["learning"]["options"].get("capacity", 0)
@@ -127,7 +137,7 @@ def aligned(drawn, result, spy):
     assert not capacity or (held <= capacity).all()
 
 
-def fedbuff(drawn, result, spy):
+def fedbuff(drawn: Drawn, result: sim.Result, spy: Spy) -> None:
     """As many updates go into the buffer as come out; nobody trains in a contact."""
     made, through = versions(result), delivered(result)
     size = drawn["learning"]["options"].get("buffer_size", 0)
@@ -144,13 +154,13 @@ def fedbuff(drawn, result, spy):
     assert result.events[result.events.kind == "train_end"].contact_id.isna().all()
 
 
-def sends_nothing(drawn, result, spy):
+def sends_nothing(drawn: Drawn, result: sim.Result, spy: Spy) -> None:
     """Neither up nor down, and nothing is aggregated."""
     assert result.transfers.empty and result.updates.empty
     assert not (result.events.kind == "aggregate").any()
 
 
-def nmoe(drawn, result, spy):
+def nmoe(drawn: Drawn, result: sim.Result, spy: Spy) -> None:
     """Stages follow each other; what was answered took some time, and what failed has none."""
     rows = result.inferences
     assert (rows.latency_s.isna() == (rows.outcome == "failed")).all()
@@ -160,7 +170,7 @@ def nmoe(drawn, result, spy):
 
 
 ENHANCED = ("emsfl-enhanced", "restless", "restless-enhanced")
-PROMISES = {
+PROMISES: dict[str, Callable[[Drawn, sim.Result, Spy], None]] = {
     "emsfl": emsfl, "fedavg": fedavg, "fedbuff": fedbuff, "aligned": aligned, "nmoe": nmoe,
     "synchronous": synchronous, **dict.fromkeys(ENHANCED, emsfl), "fedasync": fedbuff,
     **dict.fromkeys(("fedprox", "fedopt", "scaffold"), fedavg),

@@ -44,7 +44,7 @@ from sim.trace.tables import Tables
 from tests.kit.finished_tables import TOLERANCE, check, wrong_sums
 
 
-def check_books(books, transfers):
+def check_books(books: Books, transfers: pa.Table) -> None:
     """Raise InvariantError unless offered = delivered + carried + dropped, and the rows agree."""
     sums = {}
     for direction in books:
@@ -64,24 +64,24 @@ class AnyEvent(Event):
     given_cause: Any = None
 
     @property
-    def kind(self):
+    def kind(self) -> Any:
         return self.given_kind
 
     @property
-    def cause(self):
+    def cause(self) -> Any:
         return self.given_cause
 
-    def text(self):
+    def text(self) -> Any:
         return self.given_detail
 
 
-def event(**columns):
+def event(**columns: Any) -> AnyEvent:
     """Events with these columns; those that are not given are null."""
     given = {f"given_{key}": columns.pop(key, None) for key in ("kind", "detail", "cause")}
     return AnyEvent(**{"time_s": None} | columns | given)
 
 
-def transfer(**columns):
+def transfer(**columns: Any) -> TransferRow:
     """Transfers with these columns; those that are not given are null."""
     null = {column.attribute: None for column in columns_of(TransferRow)}
     return TransferRow(**null | columns)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from typing import Any
+
 import numpy as np
 
 import learning
+import scenarios
 import sim
 from tests.kit import learning as seam
 from tests.kit.small import slots
 
+Script = Callable[[seam.Cluster], Generator[Any, Any, Any]]
 
-def nothing(me):
+
+def nothing(me: seam.Cluster) -> Generator[Any, Any, None]:
     """The script until a test says another one."""
     yield from ()
 
@@ -20,16 +26,16 @@ class Scripted(learning.Method):
     """Learns nothing: ``script`` is the protocol of every cluster."""
 
     uses_isl = ("within_plane", "between_planes")
-    script = staticmethod(nothing)
+    script: Script = staticmethod(nothing)
 
-    def cluster(self, me):
+    def cluster(self, me: seam.Cluster) -> Generator[Any, Any, None]:
         yield from type(self).script(me)
 
-    def model(self):
+    def model(self) -> seam.Handle:
         return self.learner.start()
 
 
-def play(scenario, script, out=None, **how):
+def play(scenario: Any, script: Script, out: Any = None, **how: Any) -> sim.Result:
     """Run a script in a scenario of method ``scripted``."""
     Scripted.script = staticmethod(script)
     return sim.run(scenario, out, **how)
@@ -38,39 +44,41 @@ def play(scenario, script, out=None, **how):
 SCRIPTED = {"method": "scripted", "train": False}
 
 
-def ground(rate_mbps=1.0, distance_km=0.3, **changes):
+def ground(rate_mbps: float = 1.0, distance_km: float = 0.3, **changes: Any) -> scenarios.Scenario:
     """Two clusters of two and three devices in slots of 600 s, with sidelinks of a fixed rate."""
     sidelink = {"rate_mbps": rate_mbps, "distance_km": distance_km}
     return slots(**{"link": {"sidelink": sidelink}, "learning": SCRIPTED, **changes})
 
 
-def only(name, script):
+def only(name: str, script: Any) -> Any:
     """Let one cluster follow the script while the others do nothing."""
 
-    def each(me):
+    def each(me: seam.Cluster) -> Generator[Any, Any, None]:
         if me.name == name:
             yield from script(me)
 
     return each
 
 
-def at(time_s, request):
+def at(time_s: float, request: Any) -> Generator[Any, Any, Any]:
     yield seam.Wait(time_s)
     return (yield request)
 
 
-def replies(scenario, *tasks, by="B", deadline_s=None):
+def replies(
+    scenario: Any, *tasks: Any, by: str = "B", deadline_s: float | None = None
+) -> tuple[list[Any], sim.Result]:
     """Let one cluster run tasks side by side; return what they reply, and the run."""
-    found = []
+    found: list[Any] = []
 
-    def script(me):
+    def script(me: seam.Cluster) -> Generator[Any, Any, None]:
         found.extend((yield seam.All(tasks, deadline_s)))
 
     result = play(scenario, only(by, script))
     return found, result
 
 
-def sent(source, target, size, name="feature"):
+def sent(source: seam.Node, target: seam.Node, size: float, name: str = "feature") -> seam.Send:
     return seam.Send(source, target, seam.Payload(name, size))
 
 
@@ -81,7 +89,7 @@ A0, A1 = (seam.Node("A", k) for k in range(2))
 class _Restless:
     """Relevance that has nothing to do with what it was before."""
 
-    def measure_relevance(self, name):
+    def measure_relevance(self: Any, name: str) -> Generator[Any, Any, Any]:
         yield from ()
         shape = len(self.world.clusters), len(self.experts)
         number = self.splitting.number

@@ -1,10 +1,13 @@
 """Satellites, sites and windows that tests of orbits share; docs/studies/accuracy.py reads some."""
 
+from __future__ import annotations
+
 import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,11 +30,18 @@ EIGHT_SITES = (*SITES, orbit.Site(*SOUTH_POLE), orbit.Site(*DEAD_SEA))
 _ANGLES_DEG = np.random.default_rng(5).uniform(0, 360, (12, 2))
 # From 300 to 1400 km, and from the equator to past the poles.
 CIRCLES = [
-    orbit.circular_satellite(f"c{k}", 300 + 100 * k, 15 * k + 5, *_ANGLES_DEG[k], START)
-    for k in range(12)
+    orbit.circular_satellite(f"c{k}", 300 + 100 * k, 15 * k + 5, raan_deg, argument_deg, START)
+    for k, (raan_deg, argument_deg) in enumerate(_ANGLES_DEG.tolist())
 ]
-_NAMES = "semi_major_axis_km inclination_deg eccentricity raan_deg argument_of_perigee_deg"
-_NAMES = [*_NAMES.split(), "mean_anomaly_deg", "bstar"]
+_NAMES = (
+    "semi_major_axis_km",
+    "inclination_deg",
+    "eccentricity",
+    "raan_deg",
+    "argument_of_perigee_deg",
+    "mean_anomaly_deg",
+    "bstar",
+)
 # Drag is in 1 / earth radii.
 TYPED_IN = {
     "ISS": (6796.0, 51.64, 6e-4, 120.0, 80.0, 10.0, 2.5e-4),
@@ -54,33 +64,35 @@ FALLING = orbit.parse_satellites(
 )[0]
 
 
-def typed_in():
-    named = {name: dict(zip(_NAMES, row, strict=True)) for name, row in TYPED_IN.items()}
+def typed_in() -> list[orbit.Satellite]:
+    named: dict[str, dict[str, Any]] = {
+        name: dict(zip(_NAMES, row, strict=True)) for name, row in TYPED_IN.items()
+    }
     return [orbit.keplerian_satellite(name, START, **given) for name, given in named.items()]
 
 
 @cache
-def verified(number):
+def verified(number: int) -> Any:
     """A satellite that SGP4 itself is verified with, by its catalogue number."""
     every = orbit.read_satellites(VERIFICATION_FILE, checksum="ignore")
     return next(satellite for satellite in every if satellite.norad_id == number)
 
 
-def verification():
+def verification() -> Any:
     return [replace(verified(number), name=name) for number, name in VERIFICATION.items()]
 
 
-def start_of(satellite):
+def start_of(satellite: Any) -> Any:
     """A whole second: the epoch of real elements."""
     return satellite.epoch.replace(microsecond=0) if satellite.norad_id else START
 
 
-def element_file(name):
+def element_file(name: str) -> Any:
     """A shared element file; the test is skipped where there is none."""
     return data_file("tle").joinpath(name)
 
 
-def data_file(name):
+def data_file(name: str) -> Any:
     """A shared file or folder; the test is skipped where there is none."""
     root = Path(__file__).resolve().parents[2]
     path = Path(os.environ.get("LEOMIX_DATA", root.parent / "shared" / "data")) / name
@@ -89,7 +101,7 @@ def data_file(name):
     return path
 
 
-def windows_of(rows):
+def windows_of(rows: Any) -> Any:
     """ContactWindows of (satellite, site, rise, set) rows, and nothing of geometry."""
     rows = sorted(rows, key=lambda row: (row[2], row[0], row[1]))
     satellite, site, rise_s, set_s = np.array(rows, dtype=float).reshape(-1, 4).T
@@ -99,7 +111,7 @@ def windows_of(rows):
     )  # fmt: skip
 
 
-def refused(words, ask, *asked, **named):
+def refused(words: str, ask: Any, *asked: Any, **named: Any) -> None:
     """A call raises ValueError with these words (a regular expression), in one line."""
     with pytest.raises(ValueError, match=words) as caught:
         ask(*asked, **named)

@@ -3,8 +3,11 @@
 A signal that it has heard leaves a file ``heard``.
 """
 
+from __future__ import annotations
+
 import signal
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,17 +18,17 @@ from sim.execution import interrupt
 descend, handled_by = sgd._descend, signal.signal
 
 
-def heard_by(number, handler):
+def heard_by(number: Any, handler: Any) -> Any:
     """Let a handler leave the file first; what is no function stays as it is."""
 
-    def hear(*given):
+    def hear(*given: Any) -> None:
         Path("heard").touch()
         handler(*given)
 
     return handled_by(number, hear if callable(handler) else handler)
 
 
-def slowly(*given):
+def slowly(*given: Any) -> Any:
     """Begin when the file is gone."""
     Path("in-training").touch()
     while Path("slow").exists():
@@ -34,6 +37,7 @@ def slowly(*given):
 
 
 if __name__ == "__main__":
-    sgd._descend, signal.signal = slowly, heard_by
+    setattr(sgd, "_descend", slowly)  # noqa: B010 (mypy does not let a function be replaced)
+    setattr(signal, "signal", heard_by)  # noqa: B010
     interrupt.GRACE_S = 60.0  # on a machine that is busy
     main()

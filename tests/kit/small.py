@@ -1,10 +1,13 @@
 """Small scenarios for the tests of ``sim``."""
 
+from __future__ import annotations
+
 from copy import deepcopy
+from typing import Any
 
 import scenarios
 
-SLOTS = {
+SLOTS: dict[str, Any] = {
     "seed": 3,
     "stop": {"cycles": 3},
     "orbit": {"source": "slots", "slots": {"seconds": 600, "idle": 1}},
@@ -23,7 +26,7 @@ SLOTS = {
 }
 """Two clusters in three slots, a few milliseconds of training a contact."""
 
-ORBIT = {
+ORBIT: dict[str, Any] = {
     **deepcopy(SLOTS),
     "start": "2026-08-22T00:00:00Z",
     "stop": {"days": 1.5},
@@ -52,7 +55,7 @@ NEAR = [
 """Three clusters that one satellite sees at once."""
 
 
-def merged(base, changes):
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     result = deepcopy(base)
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
@@ -60,14 +63,14 @@ def merged(base, changes):
     return result
 
 
-def slots(**changes):
+def slots(**changes: Any) -> scenarios.Scenario:
     return scenarios.from_dict(merged(SLOTS, changes))
 
 
-def orbit(**changes):
+def orbit(**changes: Any) -> scenarios.Scenario:
     return scenarios.from_dict(merged(ORBIT, changes))
 
 
-def fixed(**rates_mbps):
+def fixed(**rates_mbps: float) -> dict[str, Any]:
     """Links of fixed rates: ``fixed(uplink=1e-5)``."""
     return {way: {"rate": "fixed", "fixed_rate_mbps": rate} for way, rate in rates_mbps.items()}

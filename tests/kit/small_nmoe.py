@@ -1,6 +1,9 @@
 """Networked experts for tests: small scenarios, and a small system without any network."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +13,7 @@ from tests.kit import learning as seam
 from tests.kit.network import BuildSequence, Run, build
 from tests.kit.small import merged
 
-NMOE = {
+NMOE: dict[str, Any] = {
     "seed": 3,
     "stop": {"cycles": 12},
     "orbit": {"source": "slots", "slots": {"seconds": 600}},
@@ -31,7 +34,7 @@ NMOE = {
 }  # fmt: skip
 """Five clients in two slots that take turns, a few milliseconds of training each."""
 
-TEN = merged(NMOE, {
+TEN: dict[str, Any] = merged(NMOE, {
     "stop": {"cycles": 30},
     "ground": {"clusters": [{"name": "A", "devices": 10}]},
     "learning": {
@@ -44,21 +47,21 @@ TEN = merged(NMOE, {
 """Ten clients with two digits each behind random features: the toy of the notes, in seconds."""
 
 
-def nmoe(base=NMOE, **changes):
+def nmoe(base: dict[str, Any] = NMOE, **changes: Any) -> scenarios.Scenario:
     return scenarios.from_dict(merged(base, changes))
 
 
-def options(**changes):
+def options(**changes: Any) -> dict[str, Any]:
     return {"options": changes}
 
 
-def finished(scenario):
+def finished(scenario: scenarios.Scenario) -> tuple[Any, Any]:
     """The method as a run leaves it, and the result of the run."""
     run = Run(BuildSequence(build(scenario)), None, checkpoint_every_s=10.0)
     return run.simulation.method, run.execute()
 
 
-def events(result, kind):
+def events(result: Any, kind: str) -> Any:
     return result.events[result.events.kind == kind]
 
 
@@ -80,7 +83,9 @@ EVERYBODY = {"a": np.ones(3, bool), "b": np.ones(2, bool)}
 class System:
     """Clients with random features and trained experts (stage 2 is over), all gates as drawn."""
 
-    def __init__(self, config=VECTOR, rounds=10, combine="prob"):
+    def __init__(
+        self, config: seam.LearningConfig = VECTOR, rounds: int = 10, combine: str = "prob"
+    ) -> None:
         from tests.kit import training as kit
 
         self.kit, self.combine = kit, combine
@@ -101,16 +106,18 @@ class System:
         }
         self.tested = kit.experts.tested(self.task, self.server, *all_experts, combine=combine)
 
-    def start(self):
+    def start(self) -> dict[str, seam.Tensors]:
         gate = self.kit.gates.start_gate(self.task)
         return {n: self.kit.gates.spread(self.task, gate, cluster=n) for n in self.devices}
 
-    def train(self, rounds, gates=None):
+    def train(
+        self, rounds: int, gates: dict[str, seam.Tensors] | None = None
+    ) -> dict[str, seam.Tensors]:
         """The gates after so many rounds of every client by itself."""
         gates, nothing = gates or self.start(), {n: [0] * k for n, k in self.devices.items()}
         return {n: self.trained(gates[n], n, [rounds] * len(nothing[n]), nothing[n]) for n in gates}
 
-    def trained(self, gates, cluster, rounds, first):
+    def trained(self, gates: seam.Tensors, cluster: str, rounds: Any, first: Any) -> seam.Tensors:
         """The gates of one cluster after some rounds of each client, all experts in reach."""
         return self.kit.gates.train_gates(
             self.task, gates, self.known[cluster], cluster=cluster, rounds=rounds,

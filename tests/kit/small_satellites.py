@@ -1,11 +1,15 @@
 """Satellites that train: two rings with a station, links in windows of a file, and batteries."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from tests.kit.small import SLOTS
 
 RING = 8
 
 
-def isl_windows():
+def isl_windows() -> Any:
     """Rows of a file of windows: a satellite and the next of its ring, in three of four hours."""
     rows = ["a,b,start_utc,end_utc"]
     for plane in (1, 2):

@@ -1,34 +1,42 @@
 """Who trained what and when, and what became of it: kept beside a run, outside of its method."""
 
+from __future__ import annotations
+
 import itertools
 from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 
+import sim
 from tests.kit.learning import ClusterState
+
+After = Callable[[Any], None]
+"""What looks at the answer of a call."""
 
 
 class Spy:
     """Local rounds (K, E) of each cluster by what became of them, and the trainings of devices."""
 
-    def __init__(self):
-        self.sides = {}
-        self.trainings = []
-        self.counts = defaultdict(dict)
+    def __init__(self) -> None:
+        self.sides: dict[str, ClusterState] = {}
+        self.trainings: list[tuple[str, tuple[int, ...], int, float]] = []
+        self.counts: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
 
     @contextmanager
-    def watching(self):
+    def watching(self) -> Iterator[Spy]:
         """Let ``_name(side, *given)`` see each call of a cluster's side, and what it answers."""
         names = ("train", "offer", "forget", "deliver", "receive")
         with patch.multiple(ClusterState, **{name: self._seen(name) for name in names}):
             yield self
 
-    def _seen(self, name):
+    def _seen(self, name: str) -> Any:
         call, look = getattr(ClusterState, name), getattr(self, f"_{name}")
 
-        def method(side, *given, **named):
+        def method(side: ClusterState, *given: Any, **named: Any) -> Any:
             after = look(side, *given)
             answer = call(side, *given, **named)
             after(answer)
@@ -36,42 +44,42 @@ class Spy:
 
         return method
 
-    def of(self, side, what):
+    def of(self, side: ClusterState, what: str) -> np.ndarray:
         self.sides[side.name] = side
         return self.counts[side.name].setdefault(what, np.zeros_like(_experts(side)))
 
-    def lost(self):
+    def lost(self) -> int:
         """Rounds of all devices on all experts that the server never hears of."""
         return sum(int(counts.get("lost", np.zeros(1)).sum()) for counts in self.counts.values())
 
-    def _train(self, side, work, experts, *rest):
+    def _train(self, side: ClusterState, work: Any, experts: Sequence[int], *rest: Any) -> After:
         trained = work.rounds[:, None] * _among(side, experts)
 
-        def after(_):
+        def after(_: Any) -> None:
             self.of(side, "trained")[:] += trained
             for device in np.flatnonzero(work.rounds):
-                self.trainings.append((side.name, tuple(experts), device, work.end_s[device]))
+                self.trainings.append((side.name, tuple(experts), int(device), work.end_s[device]))
 
         return after
 
-    def _offer(self, side, *rest):
+    def _offer(self, side: ClusterState, *rest: Any) -> After:
         return self._gone_to(side, "on its way")
 
-    def _forget(self, side, *rest):
+    def _forget(self, side: ClusterState, *rest: Any) -> After:
         return self._gone_to(side, "lost")
 
-    def _gone_to(self, side, what):
+    def _gone_to(self, side: ClusterState, what: str) -> After:
         before = _experts(side).copy()
 
-        def after(_):
+        def after(_: Any) -> None:
             self.of(side, what)[:] += before - _experts(side)
 
         return after
 
-    def _deliver(self, side, *rest):
+    def _deliver(self, side: ClusterState, *rest: Any) -> After:
         pending = side.pending.copy()
 
-        def after(done):
+        def after(done: Any) -> None:
             way = self.of(side, "on its way")
             self.of(side, "delivered")[done] += way[done]
             gone = pending & ~side.pending & ~done
@@ -80,24 +88,24 @@ class Spy:
 
         return after
 
-    def _receive(self, side, *rest):
-        def after(_):
+    def _receive(self, side: ClusterState, *rest: Any) -> After:
+        def after(_: Any) -> None:
             dropped = _experts(side)[:, ~_among(side, side.held)]
             assert not dropped.any(), "a device drops an expert before it has sent what it trained"
 
         return after
 
 
-def _experts(side):
+def _experts(side: ClusterState) -> np.ndarray:
     """What is unsent of each expert (K, E); behind them is what is shared."""
     return side.unsent[:, :-1]
 
 
-def _among(side, experts):
+def _among(side: ClusterState, experts: Collection[int]) -> np.ndarray:
     return np.isin(np.arange(side.holds.shape[1]), list(experts))
 
 
-def trainings(spy, result):
+def trainings(spy: Spy, result: sim.Result) -> Any:
     """Begin, end, cluster, device and expert of all, as the events table and the spy say."""
     events, begin = result.events, {}
     starts, ends = (events[events.kind == kind] for kind in ("train_start", "train_end"))
@@ -112,7 +120,7 @@ def trainings(spy, result):
     ]
 
 
-def changes_of_hands(spy, result):
+def changes_of_hands(spy: Spy, result: sim.Result) -> int:
     """Return how often an expert went to another cluster; no two may train one at a time."""
     spans = defaultdict(list)
     for begin_s, end_s, cluster, _, expert in sorted(trainings(spy, result)):
@@ -128,7 +136,7 @@ def changes_of_hands(spy, result):
     return changes
 
 
-def check_conserved(spy):
+def check_conserved(spy: Spy) -> None:
     """All rounds that were trained are delivered, lost, on their way, or not yet sent."""
     for name, side in spy.sides.items():
         counts = spy.counts[name]
@@ -138,10 +146,10 @@ def check_conserved(spy):
         )
 
 
-def owners(result):
+def owners(result: sim.Result) -> dict[int, str | None]:
     """Who owns each expert at the end; what an owner gives is taken by the next one."""
     rows = result.events[result.events.kind == "assign"]
-    owner = {}
+    owner: dict[int, str | None] = {}
     for row in rows[rows.time_s == 0].itertuples():
         owner |= dict.fromkeys(numbers(row.detail), row.cluster)
     for row in rows.itertuples():
@@ -152,7 +160,7 @@ def owners(result):
     return owner
 
 
-def new_owners_that_trained(spy, result):
+def new_owners_that_trained(spy: Spy, result: sim.Result) -> int:
     """Return how often a device trained an expert that its cluster had taken.
 
     Before, a version has come down to it whole in which all of the expert was aggregated.
@@ -171,5 +179,5 @@ def new_owners_that_trained(spy, result):
     return found
 
 
-def numbers(listed):
+def numbers(listed: str) -> list[int]:
     return [int(number) for number in listed.removeprefix("experts:").split(",") if number]

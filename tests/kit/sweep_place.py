@@ -7,7 +7,8 @@ import subprocess
 import sys
 import textwrap
 from contextlib import chdir, redirect_stderr, redirect_stdout
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 import yaml
@@ -79,7 +80,7 @@ class Done(NamedTuple):
 class Place:
     """A working directory for sweeps of ``tiny.yaml``, timing only unless ``train``."""
 
-    def __init__(self, folder, train=False):
+    def __init__(self, folder: Path, train: bool = False) -> None:
         self.folder = folder
         self.train = train
         if not (folder / "tiny.yaml").exists():
@@ -87,46 +88,46 @@ class Place:
             (folder / "watched_method.py").write_text(METHOD)
             (folder / "tiny.yaml").write_text(yaml.safe_dump(small.SLOTS))
 
-    def _line(self, arguments):
+    def _line(self, arguments: tuple[object, ...]) -> list[str]:
         train = [] if self.train else ["--set", "learning.train=false"]
         line = ["sweep", "tiny.yaml", "--set", "learning.method=watched_method:Watched", *train]
         return [*line, *map(str, arguments)]
 
-    def start(self, *arguments):
+    def start(self, *arguments: object) -> subprocess.Popen[str]:
         """Start a sweep in a process of its own."""
         line = [sys.executable, "-m", "sim", *self._line(arguments)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(line, cwd=self.folder, text=True, **pipes)
 
-    def sweep(self, *arguments):
+    def sweep(self, *arguments: object) -> Done:
         """Sweep with the supervisor in this process."""
         return self.typed(*self._line(arguments))
 
-    def typed(self, *line):
+    def typed(self, *line: Any) -> Any:
         """Carry out a whole command line in this process."""
         out, err = io.StringIO(), io.StringIO()
         with chdir(self.folder), redirect_stdout(out), redirect_stderr(err):
             code = status(list(map(str, line)))
         return Done(code, out.getvalue(), err.getvalue())
 
-    def mark(self, *names):
+    def mark(self, *names: str) -> None:
         for name in names:
             (self.folder / name).touch()
 
-    def runs(self):
+    def runs(self) -> list[str]:
         """Marks of the runs that were begun, in order."""
         file = self.folder / "runs.txt"
         return [line.split()[0] for line in file.read_text().splitlines()] if file.exists() else []
 
-    def workers(self):
+    def workers(self) -> set[int]:
         """Process ids in which runs were begun."""
         lines = (self.folder / "runs.txt").read_text().splitlines()
         return {int(line.split()[1]) for line in lines}
 
-    def rows(self, name="out"):
+    def rows(self, name: str = "out") -> list[dict[str, Any]]:
         """The rows of a sweep without what depends on the machine."""
         table = pq.read_table(self.folder / name / "sweep.parquet")
         return table.drop_columns(list(MACHINE_COLUMNS)).to_pylist()
 
-    def statuses(self, name="out"):
+    def statuses(self, name: str = "out") -> list[str]:
         return [row["status"] for row in self.rows(name)]

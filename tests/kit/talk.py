@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,16 +19,17 @@ from tests.kit.records import Books, Facts, Trace, books_of, check_books
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
 COST = seam.Cost(flops=1e9, memory_bytes=1e6)
-POLICIES = ("resume", "restart", "drop")
+POLICIES: tuple[network.CutTransfers, ...] = ("resume", "restart", "drop")
 LIGHT_M_S = 299_792_458.0
+Steps = Sequence[seam.Upload | seam.Download | seam.Train]
 
 
-def compute(**changes):
+def compute(**changes: Any) -> network.Compute:
     fields = {"seconds_per_round": 10.0, "flops_per_s": None, "memory_bytes": None}
     return network.Compute(**{**fields, "per_contact": 1, "per_gap_max": None, **changes})
 
 
-def band(channels, sharing="fixed_subchannel"):
+def band(channels: float, sharing: Any = "fixed_subchannel") -> network.Radio:
     """A beam of so many sub-channels of 1 kHz, each with 1 kbit/s."""
     link = RadioLink(
         frequency_hz=2e9, bandwidth_hz=1e3, eirp_dbw=0.0, g_over_t_db_k=0.0,
@@ -36,24 +38,30 @@ def band(channels, sharing="fixed_subchannel"):
     return network.Radio(link, channels * 1e3, sharing)
 
 
-def beam(curve, radio):
+def beam(curve: LinkCurve, radio: network.Radio | None) -> network.Beam:
     """One direction. Where it has a rate, a narrower band has that of its link."""
-    time_s, there = curve.time_s, curve.rate_bps > 0
-    return network.Beam(curve, radio, lambda link: LinkCurve(time_s, there * link.fixed_rate_bps))
+    time_s = curve.time_s
+    there = curve.rate_bps > 0
+
+    def narrower(link: RadioLink) -> LinkCurve:
+        assert link.fixed_rate_bps is not None
+        return LinkCurve(time_s, there * link.fixed_rate_bps)
+
+    return network.Beam(curve, radio, narrower)
 
 
 def contact(
-    number,
-    start_s,
-    end_s,
-    rates,
-    session=None,
-    radio=None,
-    down=None,
+    number: int,
+    start_s: float,
+    end_s: float,
+    rates: Sequence[float],
+    session: int | None = None,
+    radio: network.Radio | None = None,
+    down: network.Radio | None = None,
     *,
-    satellite=None,
-    delays_s=None,
-):
+    satellite: str | None = None,
+    delays_s: Sequence[float] | None = None,
+) -> network.PlannedContact:
     """Device k has the constant rate ``rates[k]`` from start to end, in both directions.
 
     Without ``down`` the downlink is neglected; ``delays_s`` (K,) puts the devices at a distance.
@@ -72,13 +80,13 @@ def contact(
     )  # fmt: skip
 
 
-def cut(made, start_s, end_s):
+def cut(made: network.PlannedContact, start_s: float, end_s: float) -> network.PlannedContact:
     """The same contact, served for a part of it."""
     links = network.ContactLinks(lambda: made.links.devices, start_s, end_s)
     return replace(made, start_s=start_s, end_s=end_s, links=links)
 
 
-def seen(made, time_s, rate_bps):
+def seen(made: network.PlannedContact, time_s: Any, rate_bps: Any) -> network.PlannedContact:
     """The same contact with other links: points (K, T) of both directions."""
     links, curve = made.links.devices, LinkCurve(np.array(time_s, float), np.array(rate_bps, float))
     links = replace(links, to_server=beam(curve, links.to_server.radio))
@@ -87,15 +95,17 @@ def seen(made, time_s, rate_bps):
     return replace(made, links=network.ContactLinks(lambda: links, made.start_s, made.end_s))
 
 
-def passes(rates, *starts_s, lasts_s=10.0):
+def passes(
+    rates: Sequence[float], *starts_s: float, lasts_s: float = 10.0
+) -> list[network.PlannedContact]:
     return [contact(n, t, t + lasts_s, rates) for n, t in enumerate(starts_s)]
 
 
-def upload(size, version=1, **more):
+def upload(size: Any, version: Any = 1, **more: Any) -> list[seam.Upload]:
     return [seam.Upload(seam.Payload("a", size, version), **more)]
 
 
-def download(size, **more):
+def download(size: float, **more: Any) -> list[seam.Download]:
     return [seam.Download(seam.Payload("m", size, 1), **more)]
 
 
@@ -108,46 +118,48 @@ class Talk:
     """What became of a protocol: replies, tables, books, and when each chain was over."""
 
     replies: list[list[Any]]
-    tables: dict[str, pa.Table]
+    tables: Mapping[str, pa.Table]
     books: Books
     over_s: list[float]
     devices: network.Devices
 
-    def moved(self):
-        return self.tables["transfers"].to_pylist()
+    def moved(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.tables["transfers"].to_pylist()
+        return found
 
-    def rows(self, *columns):
+    def rows(self, *columns: str) -> list[tuple[Any, ...]]:
         return [tuple(row[c] for c in columns) for row in self.moved()]
 
-    def lines(self):
+    def lines(self) -> list[str]:
         """Rows as text: device and contact, from when to when, bytes and outcome."""
         form = "{device} in {contact_id}: {start_s:g}-{end_s:g} {delivered_bytes:g} {outcome}"
         return [form.format(**row) for row in self.moved()]
 
-    def events(self, kind):
+    def events(self, kind: str) -> list[dict[str, Any]]:
         return [row for row in self.tables["events"].to_pylist() if row["kind"] == kind]
 
-    def told(self, kind):
+    def told(self, kind: str) -> list[tuple[float, int | None, str]]:
         return [(e["time_s"], e["device"], e["detail"]) for e in self.events(kind)]
 
-    def ends(self, step=0, chain=0):
-        return self.replies[chain][step].end_s.tolist()
+    def ends(self, step: int = 0, chain: int = 0) -> list[float]:
+        found: list[float] = self.replies[chain][step].end_s.tolist()
+        return found
 
 
 def talk(
-    contacts,
-    protocol,
-    policy="resume",
-    until_s=math.inf,
-    plan=None,
+    contacts: Sequence[network.PlannedContact],
+    protocol: Sequence[Steps],
+    policy: network.CutTransfers = "resume",
+    until_s: float = math.inf,
+    plan: network.Plan | None = None,
     *,
-    closing=seam.WAITS_FOR_ALL,
-    computing=None,
-    delay_s=0.0,
-    fresh=None,
-    at_s=0.0,
-    **faults,
-):
+    closing: seam.Quorum = seam.WAITS_FOR_ALL,
+    computing: network.Compute | None = None,
+    delay_s: float = 0.0,
+    fresh: Sequence[bool | None] | None = None,
+    at_s: float = 0.0,
+    **faults: Any,
+) -> Talk:
     """Run each chain of a protocol in a session of its own, then settle and check as a run does.
 
     A chain that is not ``fresh`` may go on in the session of the one before; one for which that is
@@ -180,7 +192,7 @@ def talk(
     endpoint = network.Endpoint(clock, devices, rules, shared)
     link = network.ServiceLink(antenna, endpoint)
 
-    def actor():
+    def actor() -> Generator[Any, Any, None]:
         if at_s:
             yield clock.at(at_s)
         for number, steps in enumerate(protocol):
@@ -191,7 +203,7 @@ def talk(
             replies.append((yield from link.chain(steps)))
             over_s.append(clock.now)
 
-    def end():
+    def end() -> Generator[Any, Any, None]:
         yield clock.at(until_s)
         clock.stop()
 

@@ -1,11 +1,17 @@
 """Tiny random checkpoints on disk, written by Hugging Face itself."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import torch
+from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 from transformers.utils import logging
 
 from tests.kit.learning import InputSpec, ModelConfig
-from tests.kit.training import Residency, checkpoint_weights, make_model, names_of
+from tests.kit.training import MixtralMoE, Residency, checkpoint_weights, make_model, names_of
 
 logging.disable_progress_bar()
 
@@ -23,7 +29,7 @@ CHOICES = InputSpec("choices", (3, 2, TOKENS), 3, 61)
 TEXT = InputSpec("text", (TOKENS,), 5, 61)
 
 
-def mixtral(folder, seed=0, **keys):
+def mixtral(folder: Path, seed: int = 0, **keys: Any) -> MixtralForCausalLM:
     torch.manual_seed(seed)
     given = {"num_local_experts": 4, "num_experts_per_tok": 2, **SIZES, **keys}
     model = MixtralForCausalLM(MixtralConfig(**given)).eval()
@@ -31,9 +37,9 @@ def mixtral(folder, seed=0, **keys):
     return model
 
 
-def llamas(folder, count=3, **keys):
+def llamas(folder: Path, count: int = 3, **keys: Any) -> list[LlamaForCausalLM]:
     """Dense models that share all but their feed-forward networks, in folders 0, 1, ..."""
-    models = []
+    models: list[LlamaForCausalLM] = []
     for number in range(count):
         torch.manual_seed(number)
         model = LlamaForCausalLM(LlamaConfig(**{"rms_norm_eps": 1e-5, **SIZES, **keys})).eval()
@@ -46,24 +52,33 @@ def llamas(folder, count=3, **keys):
     return models
 
 
-def mixtral_config(folder, **keys):
-    given = {"experts": 4, "top_k": 2, "checkpoints": (str(folder),), **keys}
+def mixtral_config(folder: Path, **keys: Any) -> ModelConfig:
+    given: dict[str, Any] = {"experts": 4, "top_k": 2, "checkpoints": (str(folder),), **keys}
     return ModelConfig(kind="mixtral", **given)
 
 
-def merged_config(folder, count=3):
+def merged_config(folder: Path, count: int = 3) -> ModelConfig:
     places = tuple(str(folder / str(number)) for number in range(count))
     return ModelConfig(kind="merged-llama", experts=count, top_k=1, checkpoints=places)
 
 
-def skeleton(config, spec, held=None):
+def skeleton(
+    config: ModelConfig, spec: InputSpec, held: tuple[int, ...] | None = None
+) -> MixtralMoE:
     with torch.device("meta"):
         everything = tuple(range(config.experts))
         here = Residency(held=everything if held is None else held)
-        return make_model(config, spec, here)
+        model = make_model(config, spec, here)
+    assert isinstance(model, MixtralMoE)
+    return model
 
 
-def loaded(config, spec, held=None, **others):
+def loaded(
+    config: ModelConfig,
+    spec: InputSpec,
+    held: tuple[int, ...] | None = None,
+    **others: Tensor,
+) -> MixtralMoE:
     """A model with a checkpoint's weights; ``others`` are tensors that the checkpoint lacks."""
     model = skeleton(config, spec, held)
     found, names = checkpoint_weights(config, model), names_of(model)

@@ -10,6 +10,7 @@ from learning.models.nmoe import PersonalExpert, Pretext, answer, losses, make_e
 from learning.models.peft import factorise, read_adapter, write_adapter, write_fused_adapter
 from learning.models.small import VectorMoE
 from learning.models.stacked import with_tensors
+from learning.policies.model_splitting import home_clusters
 from learning.training import aggregation, device_state, evaluation, sgd
 from learning.training import local as training
 from learning.training.aggregation import add_changes, sample_weights
@@ -22,6 +23,6 @@ from learning.training.nmoe.extractor import pairs, view
 from learning.training.nmoe.extractor_training import CorrelationShare, Descent, ExtractorLoss
 from learning.training.nmoe.gates import reach_of, route
 from learning.training.sgd import rows_of_round
-from learning.training.start import build_task, gate_loss, home_clusters, origin_loss, start_model
+from learning.training.start import build_task, gate_loss, origin_loss, start_model
 from learning.training.state import Offer, Parameter, State, flatten, map_tensors
 from learning.training.task import Task, use_one_thread

@@ -20,7 +20,7 @@ CANDIDATES = st.dictionaries(st.sampled_from(LABELS), FIGURES, min_size=1, max_s
 
 def ranked(candidates, rising=True):
     cases = {name: {("", s): x for s, x in own.items()} for name, own in candidates.items()}
-    return rank(cases, rising, Bounds(0.0, 1.0))
+    return rank(cases, rising=rising, bounds=Bounds(0.0, 1.0))
 
 
 def higher(first, second):
