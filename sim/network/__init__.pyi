@@ -16,6 +16,7 @@ from .peers import Peers as Peers
 from .relay import Relay as Relay
 from .relay import Relaying as Relaying
 from .routing import ContactGraph as ContactGraph
+from .routing import ContactPlan as ContactPlan
 from .routing import Hop as Hop
 from .rules import Rules as Rules
 from .service_link import ServiceLink as ServiceLink

@@ -110,9 +110,11 @@ class Peers:
         if self._graph is None or self._graph[0] is not isls:
             self._graph = isls, timetable(isls, self.relay.sessions, self.relay.policy == "store")
         nodes = [*(Node(name, 0) for name in isls.names), SERVER]
-        ends = nodes.index(send.source), nodes.index(send.target)
-        hops = self._graph[1].route(*ends, 8.0 * float(send.payload.bytes), self._clock.now)
-        self._graph[1].book(hops or ())
+        graph = self._graph[1]
+        bits = 8.0 * float(send.payload.bytes)
+        source = nodes.index(send.source)
+        hops = graph.route(source, nodes.index(send.target), bits, self._clock.now)
+        graph.book(hops or ())
         arrival = Arrival(False, self._clock.now, "no route before the end")
         for hop in hops or ():
             yield self._clock.at(max(hop.begin_s, self._clock.now))
