@@ -7,11 +7,12 @@ from .endpoint import Endpoint as Endpoint
 from .endpoint import Shared as Shared
 from .ledger import Ledger as Ledger
 from .link_faults import LinkFaults as LinkFaults
+from .link_queue import LinkQueue as LinkQueue
+from .nodes import Nodes as Nodes
 from .outcomes import CutTransfers as CutTransfers
 from .outcomes import Outcome as Outcome
 from .outcomes import outcomes_of as outcomes_of
 from .payload_list import PayloadList as PayloadList
-from .peers import Nodes as Nodes
 from .peers import Peers as Peers
 from .relay import Relay as Relay
 from .relay import Relaying as Relaying
@@ -21,7 +22,6 @@ from .routing import Hop as Hop
 from .rules import Rules as Rules
 from .service_link import ServiceLink as ServiceLink
 from .sessions import ClusterSessions as ClusterSessions
-from .sidelinks import SidelinkQueues as SidelinkQueues
 from .steps import Reply as Reply
 from .steps import Step as Step
 from .steps import everybody as everybody
