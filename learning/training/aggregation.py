@@ -14,43 +14,41 @@ from learning.invariants import WEIGHTS, check_shares, violation
 from learning.models.interface import ADDED_A, ADDED_B, expert_of
 from learning.models.moe import product
 from learning.models.stacked import Tensors, in_single
-from learning.settings import LoraConfig
-from learning.training.device_state import DELTA, FACTOR, finite_rows
+from learning.settings import Lora
+from learning.training.device_state import finite_rows
+from learning.training.state import Offer, pair_of
 from learning.training.task import Task
+from learning.training.weighing import Devices, Weighing
 from learning.values.operation import operation
 
 Masks = Sequence[Sequence[bool]]
 """Devices (K,) of several clusters."""
 
 
-@operation(version=2, guarded="the update of {cluster!r}")
+@operation(version=2, guarded="the update of {cluster!r}", weighing=Weighing)
 def aggregate(
     task: Task,
     server: Tensors,
     offered: Tensors,
     *,
-    cluster: str,
-    who: Sequence[bool],
+    weighing: Weighing,
     experts: Collection[int],
     gate: bool,
-    eligible: Sequence[bool] | None = None,
-    scale: float | Sequence[float] = 1.0,
-    usage: Sequence[Sequence[float]] | None = None,
     cut: int | None = None,
 ) -> dict[str, Tensor]:
-    """Return the server's model after the updates of the devices in ``who`` (K,) of a cluster.
+    """Return the server's model after the updates of some devices of a cluster.
 
     ``experts`` move by equation (35) and, with ``gate``, what is shared by (36): changes against
-    the version that each device downloaded, weighted by :func:`sample_weights` times ``scale``, one
-    number or (K,). Where ``usage`` (K, E) is given, it weights the changes of experts instead: a
-    device's share of an expert's use, u_ke / sum_k u_ke. An expert that nobody has used stays as it
-    is. Changes of factors may be ``cut`` to a rank. Raises :class:`ValueError` as
+    the version that each device downloaded, weighted by ``weighing``. An expert that nobody has
+    used stays as it is. Changes of factors may be ``cut`` to a rank. Raises :class:`ValueError` as
     :func:`add_changes` does.
     """
-    shares = sample_weights(task, cluster, who, eligible)
+    shares = sample_weights(task, weighing.cluster, weighing.who, weighing.eligible)
+    scale = weighing.scale
     scales = [scale] * len(shares) if isinstance(scale, int | float) else scale
     weights = [by * share for by, share in zip(scales, shares, strict=True)]
     by_expert: dict[int, Sequence[float]] = dict.fromkeys(experts, weights)
+    usage = weighing.usage
     if usage is not None:
         by_expert = {expert: [row[expert] for row in usage] for expert in experts}
         for expert, own in by_expert.items():
@@ -77,15 +75,17 @@ def add_changes(
     :class:`ValueError` for weights that are negative or not finite, and for an update that is not
     finite.
     """
+    offer = Offer.of(offered)
     after = dict(server)
     for name, tensor in server.items():
         expert = expert_of(name)
         weights = gate if expert is None else experts.get(expert)
         if weights is None or (expert is None and not task.is_shared(name)):
             continue
-        matrix, lora = FACTOR + name.removesuffix(".weight"), task.config.model.lora
-        if name.endswith(".weight") and f"{matrix}.a" in offered:
-            a, b = offered[f"{matrix}.a"], offered[f"{matrix}.b"]
+        lora = task.config.model.lora
+        pair = pair_of(offer.factors, name)
+        if pair is not None:
+            a, b = pair
             stays = tensor.dtype == torch.bfloat16 and not task.traits.batched
             left, right = _factors_of_sum(lora, a, b, weights, name, cut, looks=stays)
             if stays:
@@ -97,10 +97,10 @@ def add_changes(
             if not change.isfinite().all():  # of finite factors: raises with the device's number
                 change = weighted_sum(product(a, b, lora.scale), weights, name)
             after[name] = tensor + change
-        elif DELTA + name in offered:
-            after[name] = tensor + summed(offered[DELTA + name], weights, name)
-        elif name in offered:
-            after[name] = tensor + summed(offered[name] - tensor, weights, name)
+        elif name in offer.changes:
+            after[name] = tensor + summed(offer.changes[name], weights, name)
+        elif name in offer.whole:
+            after[name] = tensor + summed(offer.whole[name] - tensor, weights, name)
         elif expert is None:
             raise ValueError(f"no change of {name!r} in what was offered; offer the gate first")
         elif name.removesuffix(".weight") in task.factored:
@@ -135,7 +135,7 @@ def _beside(
 
 
 def _factors_of_sum(
-    lora: LoraConfig,
+    lora: Lora,
     a: Tensor,
     b: Tensor,
     weights: Sequence[float],
@@ -182,7 +182,7 @@ def _truncated(left: Tensor, right: Tensor, rank: int) -> tuple[Tensor, Tensor]:
 
 
 def sample_weights(
-    task: Task, cluster: str, who: Sequence[bool], eligible: Sequence[bool] | None = None
+    task: Task, cluster: str, who: Devices, eligible: Devices | None = None
 ) -> tuple[float, ...]:
     """Return ``n_k / n_c`` (K,) for the devices in ``who``, 0 for the others.
 

@@ -14,7 +14,7 @@ from sim.devices.faults import Presence
 from sim.errors import DURATIONS, violated
 from sim.facts.faults import PacketsResent, UploadsLate
 from sim.facts.waits import StateUnknown, SubChannelBusy
-from sim.links.beam import SessionBeam
+from sim.links.session_beam import SessionBeam
 from sim.links.sharing import Carried, everywhere
 from sim.network.ending import Ending
 from sim.network.endpoint import Endpoint

@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from learning.requests.cluster import Cluster, Floats, Ints
-from sim.links.beam import DeviceLinks, PassFigures, SessionBeam, served_bits
+from sim.links.device_links import DeviceLinks, PassFigures, served_bits
+from sim.links.session_beam import SessionBeam
 from sim.trace.directions import Way
 
 LAST_BITS_S = 1.0
@@ -55,7 +56,8 @@ class ContactLinks:
             return self._of_pass()
         links = self._now or self._make()
         curve = links.to_server.curve
-        whole, served = curve.capacity_bits.min(), served_bits(curve, *self._span_s).min()
+        whole = curve.capacity_bits.min()
+        served = served_bits(curve, *self._span_s).min()
         return PassFigures(float(whole) / 8.0, float(served) / 8.0, links.doppler_hz)
 
     def close(self) -> None:

@@ -31,6 +31,7 @@ from learning import Learner
 from learning.models import Residency
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from learning.training import LocalRounds, TrainedPart, Weighing
 from tests.kit import learning as kit
 from tests.kit.records import Checkpoint, Journal, Trace
 
@@ -78,13 +79,14 @@ def write(folder: Path, sizes: dict[str, int], shared: dict[str, Any] | None = N
 def learner_of(folder: Path, devices: int) -> Learner:
     """Return the learner of one cluster."""
     places = tuple(str(folder / str(number)) for number in EXPERTS)
-    lora = kit.LoraConfig(rank=RANK)
+    lora = kit.Lora(rank=RANK)
     model = kit.ModelConfig("merged-llama", 3, checkpoints=places, tokenizer="words", lora=lora)
-    data = kit.DataConfig("jsonl", str(folder / "texts.jsonl"), tokens=TOKENS, trial_samples=4)
+    data = kit.Data("jsonl", str(folder / "texts.jsonl"), tokens=TOKENS, trial_samples=4)
     steps = kit.Pretraining(gate_steps=1)
     return Learner(
         kit.LearningConfig(
-            1, ("a",), (devices,), model, data, steps, step_size=0.1, steps_per_round=1,
+            1, ("a",), (devices,), model, data=data, pretraining=steps,
+            step_size=0.1, steps_per_round=1,
             batch_size=BATCH, precision="bfloat16",
         )
     )  # fmt: skip
@@ -99,11 +101,13 @@ def measured(folder: Path, devices: int) -> dict[str, float]:
     with _peak() as cycles:
         for number in range(2):
             state = learner.load(server, state, "a", who, EXPERTS, none + number)
-            state = learner.train(state, "a", none + 1, none + number, EXPERTS, gate=False)
+            state = learner.train(
+                state, LocalRounds("a", none + 1, none + number), TrainedPart(EXPERTS, gate=False)
+            )
             result = result or _result(learner.values.force(state.own))
             sent = learner.offer(state, EXPERTS, gate=False)
             state = learner.commit(state, "a", who, none + number + 1, EXPERTS, gate=False)
-            server = learner.aggregate(server, sent, "a", EXPERTS, who)
+            server = learner.aggregate(server, sent, EXPERTS, Weighing("a", who))
             learner.force(server)
     with TemporaryDirectory() as place:
         began = time.process_time()
@@ -130,8 +134,11 @@ def step_of(folder: Path, micro_batch: int | None, again: bool) -> float:
     state = learner.load(learner.start(), None, "a", who, EXPERTS, none)
     learner.force(state)
     with _peak() as step:
-        how = {"gate": False, "masked": False}
-        learner.force(learner.train(state, "a", none + 1, none, EXPERTS, **how).own)
+        learner.force(
+            learner.train(
+                state, LocalRounds("a", none + 1, none), TrainedPart(EXPERTS, gate=False)
+            ).own
+        )
     return step() / 1e6
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from learning import Learner, stream
+from learning.training import LocalRounds, TrainedPart, Weighing
 from tests.kit import learning as kit
 from tests.kit.training import rows_of_round
 
@@ -61,8 +62,9 @@ def dropping(spec):
     return nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Dropout(0.4), nn.Linear(16, spec.classes))
 
 
-def config(kind, arguments="{}", **keys):
-    model = kit.ModelConfig(kind=kind if "-" in kind else f"{__name__}:{kind}", arguments=arguments)
+def config(kind, arguments=None, **keys):
+    named = kind if "-" in kind else f"{__name__}:{kind}"
+    model = kit.ModelConfig(kind=named, arguments=kit.FrozenDict(arguments or {}))
     keys = {"batch_size": BATCH, "steps_per_round": 3, "precision": "float64", **keys}
     return kit.LearningConfig(SEED, ("a", "b"), (2, 1), model=model, step_size=SIZE, **keys)
 
@@ -88,22 +90,22 @@ def by_hand(learner, module, start, device, rounds):
 @pytest.mark.parametrize(
     ("kind", "arguments"),
     [
-        *((kind, "{}") for kind in ("vector-mlp", "image-cnn", *OWN)),
-        ("mlp", '{"width": 7}'),
-        ("Attention", '{"width": 8}'),
+        *((kind, {}) for kind in ("vector-mlp", "image-cnn", *OWN)),
+        ("mlp", {"width": 7}),
+        ("Attention", {"width": 8}),
     ],
 )
 def test_a_round_gives_what_a_loop_of_plain_pytorch_gives(kind, arguments):
-    data = kit.DataConfig(kind="digit-images" if "cnn" in kind else "digits")
+    data = kit.Data(kind="digit-images" if "cnn" in kind else "digits")
     learner = Learner(config(kind, arguments, data=data))
     names = learner.task.names
     module = copy.deepcopy(learner.task.model(learner.force(learner.start())))
     start = {names.path(n): t for n, t in learner.force(learner.final(learner.start())).items()}
     who, zeros, rounds = np.ones(2, bool), np.zeros(2, int), np.array([2, 1])
     state = learner.load(learner.start(), None, "a", who, [], zeros)
-    state = learner.train(state, "a", rounds, zeros, [], gate=True)
+    state = learner.train(state, LocalRounds("a", rounds, zeros), TrainedPart([], gate=True))
     sent = learner.offer(state, [], gate=True)
-    server = learner.aggregate(learner.start(), sent, "a", [], who, gate=True)
+    server = learner.aggregate(learner.start(), sent, [], Weighing("a", who), gate=True)
     merged = {names.path(n): t for n, t in learner.force(learner.final(server)).items()}
 
     sizes = learner.task.shards["a"].sizes

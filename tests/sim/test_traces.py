@@ -11,18 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sim
-from sim.trace import COLUMNS, Tables, Trace, array, digests, write_table
 from tests.kit.folders import cut, limited
 from tests.kit.network import BuildSequence, Run, build
 from tests.kit.records import (
     BLOCK,
+    COLUMNS,
     KINDS,
     TOLERANCE,
     Coded,
+    Tables,
     Topology,
+    Trace,
+    array,
     cut_lines,
+    digests,
     event,
     transfer,
+    write_table,
     write_tables,
     wrong_sums,
 )
