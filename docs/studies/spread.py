@@ -17,7 +17,7 @@ import numpy as np
 
 import orbit
 import scenarios
-from sim.network.routing import ContactGraph
+from sim.network.routing import ContactGraph, ContactPlan
 
 PASS_S, LINK_S, DAYS = 120.0, 1.0, 4
 
@@ -42,7 +42,7 @@ def main(starts: str = "48") -> None:
         passes = orbit.contact_windows(shell, sites, begin, end, 0.0)
         row = f"{count:<10}"
         for mask in used.values():
-            graph = ContactGraph(
+            plan = ContactPlan(
                 len(shell) + 1,
                 np.concatenate([np.full(len(passes), len(shell)), links.a[mask]]),
                 np.concatenate([passes.satellite, links.b[mask]]),
@@ -50,6 +50,7 @@ def main(starts: str = "48") -> None:
                 np.concatenate([passes.set_s, links.end_s[mask]]),
                 np.concatenate([np.full(len(passes), 1 / PASS_S), np.full(mask.sum(), 1 / LINK_S)]),
             )
+            graph = ContactGraph(plan)
             from_s = 3600.0 * np.arange(int(starts))
             hours = [(graph.arrivals(len(shell), 1.0, t).max() - t) / 3600 for t in from_s]
             spread = f"{np.median(hours):.2f} ({min(hours):.2f} to {max(hours):.2f})"

@@ -27,11 +27,12 @@ from sim.network.announced import tell_faults, tell_waits
 from sim.network.books import Booked, Books, books_of
 from sim.network.endpoint import Shared
 from sim.network.leg_log import LegLog
+from sim.network.link_queue import LinkQueue
 from sim.network.message_facts import MessageFacts
+from sim.network.nodes import Nodes
 from sim.network.payload_list import PayloadList
-from sim.network.peers import Nodes, Peers
+from sim.network.peers import Peers
 from sim.network.relay import Relay
-from sim.network.sidelinks import SidelinkQueues
 from sim.network.synchronisation import Synchronisation
 from sim.trace.recorder import Trace
 from sim.trace.tables import Tables
@@ -136,15 +137,17 @@ class Simulation:
         links = {name: client.link for name, client in self.clients.items()}
         endpoints = {name: client.endpoint for name, client in self.clients.items()}
         facts = MessageFacts(self._facts)
-        return Peers(
+        peers = Peers(
             self.clock,
             plan.clusters,
             Nodes(self.clock, devices, links),
             facts,
-            self.payloads,
-            SidelinkQueues(self.clock, facts, build.sidelinks, plan.isls, endpoints),
-            Relay(self.clock, sessions, links, build.scenario.link.relay),
+            over_sidelinks=LinkQueue(self.clock, "sidelink", facts, self.payloads, endpoints),
+            over_isls=LinkQueue(self.clock, "isl", facts, self.payloads, endpoints),
+            relay=Relay(self.clock, sessions, links, build.scenario.link.relay),
         )
+        peers.under(build.sidelinks, plan.isls, build.scenario.link.relay)
+        return peers
 
     def run(self) -> None:
         """Run to the end.
@@ -237,7 +240,7 @@ class Simulation:
         self._ended_at_s = self.clock.now if self.clock.stopped else self.build.plan.stop_s
         for client in self.clients.values():
             client.link.settle_all(self.end_s)
-        self._peers.queues.settle_all(self.end_s)
+        self._peers.settle_all(self.end_s)
         for client in self.clients.values():
             client.settle_phases(self.end_s)
         try:
@@ -291,7 +294,7 @@ class Simulation:
         booked = [
             one for client in self.clients.values() for one in client.endpoint.ledger.booked()
         ]
-        return [*booked, *self._peers.queues.booked()]
+        return [*booked, *self._peers.booked()]
 
     @property
     def books(self) -> Books:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import simpy
@@ -22,14 +22,23 @@ Relaying = Literal["none", "contact", "store"]
 RELAY = "relay"
 """Name of what relayed messages of one device are sent as, together."""
 
-Route = tuple[Way, Node]
-"""To the server from a device, or to a device from it."""
+
+class Access(NamedTuple):
+    """One way over the link of a device: from it to the server, or from that to it."""
+
+    way: Way
+    node: Node
+
+    def __str__(self) -> str:
+        return f"{RELAY} to the {self.way}, {self.node}"
 
 
 @dataclass(frozen=True, eq=False)
 class _Message:
+    """A message, the accesses that it has still to go over, and who waits for it."""
+
     send: Send
-    routes: list[Route]
+    accesses: list[Access]
     reply: simpy.Event
 
 
@@ -37,7 +46,8 @@ class Relay:
     """Stores messages at the satellites and forwards them, over the links of the clusters.
 
     What waits at a device when a session is open goes up together, and what waits for one comes
-    down together. A payload that a session cuts off is finished in the next one, as the ledger of
+    down together: as a chain of one step, so that it shares the beam with all other chains. A
+    payload that a session cuts off is finished in the next one, as the ledger of
     its link says.
     """
 
@@ -52,8 +62,8 @@ class Relay:
         self.sessions = sessions
         self._links = links
         self.policy = policy
-        self._waiting: dict[Route, list[_Message]] = {}
-        self._payloads: dict[Route, int] = {}
+        self._waiting: dict[Access, list[_Message]] = {}
+        self._payloads: dict[Access, int] = {}
 
     def unreachable(self, source: str, target: str) -> str:
         """Say why devices of one cluster cannot reach those of another now; empty if they can."""
@@ -71,45 +81,44 @@ class Relay:
 
         Reply when it is there, or when no contact is left for it.
         """
-        both: list[Route] = [(Way.TO_SERVER, send.source), (Way.TO_CLIENT, send.target)]
-        message = _Message(
-            send, [route for route in both if route[1] != SERVER], self._clock.event()
-        )
+        both = [Access(Way.TO_SERVER, send.source), Access(Way.TO_CLIENT, send.target)]
+        accesses = [access for access in both if access.node != SERVER]
+        message = _Message(send, accesses, self._clock.event())
         self._post(message)
         return (yield message.reply)
 
     def _post(self, message: _Message) -> None:
-        """Let a message wait for its next route, and start a courier for it if there is none."""
-        route = message.routes.pop(0)
-        if route in self._waiting:
-            self._waiting[route].append(message)
+        """Let a message wait for its next access, and start a courier for it if there is none."""
+        access = message.accesses.pop(0)
+        if access in self._waiting:
+            self._waiting[access].append(message)
             return
-        self._waiting[route] = [message]
-        self._clock.start(" ".join(map(str, (RELAY, *route))), self._courier(route))
+        self._waiting[access] = [message]
+        self._clock.start(str(access), self._courier(access))
 
-    def _courier(self, route: Route) -> Process:
+    def _courier(self, access: Access) -> Process:
         """Carry all that waits at one end, until nothing does."""
-        while self._waiting[route]:
-            there = yield from self._next_session(route, fresh=False)
-            messages, self._waiting[route] = self._waiting[route], []
-            why = (yield from self._carry(route, messages)) if there else "no contact left"
+        while self._waiting[access]:
+            there = yield from self._next_session(access, fresh=False)
+            messages, self._waiting[access] = self._waiting[access], []
+            why = (yield from self._carry(access, messages)) if there else "no contact left"
             for message in messages:
-                if message.routes and not why:
+                if message.accesses and not why:
                     self._post(message)
                 else:
                     message.reply.succeed(Arrival(not why, self._clock.now, why))
-        del self._waiting[route]
+        del self._waiting[access]
 
-    def _carry(self, route: Route, messages: list[_Message]) -> Generator[simpy.Event, Any, str]:
+    def _carry(self, access: Access, messages: list[_Message]) -> Generator[simpy.Event, Any, str]:
         """Send messages as one payload, over as many sessions as it takes; say why it failed."""
-        way, node = route
-        self._payloads[route] = number = self._payloads.get(route, 0) + 1
+        node = access.node
+        self._payloads[access] = number = self._payloads.get(access, 0) + 1
         size = float(sum(float(message.send.payload.bytes) for message in messages))
         payload, link = Payload(RELAY, size, number), self._links[node.cluster]
         who = np.arange(link.endpoint.cluster.devices) == node.device
-        step = (
-            Upload(payload, who) if way is Way.TO_SERVER else Download(payload, who, personal=True)
-        )
+        step: Upload | Download = Upload(payload, who)
+        if access.way is Way.TO_CLIENT:
+            step = Download(payload, who, personal=True)
         while True:
             receipt: Receipt = (yield from link.chain([step]))[0]  # type: ignore[assignment]
             if receipt.done[node.device]:
@@ -117,14 +126,13 @@ class Relay:
             if receipt.given_up is not None and receipt.given_up[node.device]:
                 corrupted = receipt.reason == CORRUPTED
                 return CORRUPTED if corrupted else "cut off by the end of a contact"
-            if not (yield from self._next_session(route, fresh=True)):
+            if not (yield from self._next_session(access, fresh=True)):
                 return "no contact left"
 
-    def _next_session(self, route: Route, fresh: bool) -> Generator[simpy.Event, Any, bool]:
+    def _next_session(self, access: Access, fresh: bool) -> Generator[simpy.Event, Any, bool]:
         """Wait for a session, ``fresh`` for another one than was used last; False for none left."""
-        way, node = route
-        sessions = self.sessions[node.cluster]
+        sessions = self.sessions[access.node.cluster]
         if sessions.over or (fresh and sessions.last):
             return False
-        contact = yield from sessions.next_contact(f"{RELAY} {way} {node}", fresh, lambda: 0)
+        contact = yield from sessions.next_contact(str(access), fresh, lambda: 0)
         return contact is not None

@@ -7,6 +7,7 @@ message goes in one piece over each contact, and waits at a node for the next on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import isnan
 from typing import Any, NamedTuple
 
@@ -45,45 +46,64 @@ Sent = Callable[[int, int, float, float], tuple[float, float]]
 """When bits have left, and are there, that go over a contact from a node and a time on."""
 
 
-class ContactGraph:
-    """Contacts between so many ``nodes``, and what of their time is not booked yet.
+@dataclass(frozen=True, eq=False)
+class ContactPlan:
+    """M contacts between so many ``nodes``.
 
     ``a`` and ``b`` (M,) are nodes, counted from 0. Bits leave from ``start_s`` to ``end_s`` at
     ``rate_bps``, and are there ``delay_s`` later: arrays (M,), or one number. Of a contact with the
     rate nan ``sent`` says so; who begins later is never there earlier. A contact goes both ways,
-    with a band of its own for each, unless all are ``directed``. Raises ValueError for contacts
-    that end before they start, a rate that is not above 0, and a delay below 0.
+    with a band of its own for each, unless all are ``directed``.
     """
 
-    def __init__(
-        self,
-        nodes: int,
-        a: ArrayLike,
-        b: ArrayLike,
-        start_s: ArrayLike,
-        end_s: ArrayLike,
-        rate_bps: ArrayLike,
-        delay_s: ArrayLike = 0.0,
-        *,
-        directed: bool = False,
-        sent: Sent | None = None,
-    ) -> None:
-        free = np.zeros(np.shape(a), FREE)
-        free["contact"], free["source"], free["target"] = np.arange(len(free)), a, b
-        free["start_s"], free["end_s"] = start_s, end_s
-        free["rate_bps"], free["delay_s"] = rate_bps, delay_s
-        asked = np.isnan(free["rate_bps"]) & (sent is not None)
+    nodes: int
+    a: ArrayLike
+    b: ArrayLike
+    start_s: ArrayLike
+    end_s: ArrayLike
+    rate_bps: ArrayLike
+    delay_s: ArrayLike = 0.0
+    directed: bool = False
+    sent: Sent | None = None
+
+    def free(self) -> Free:
+        """Return the times of all contacts in each direction, sorted by start.
+
+        Raises ValueError for contacts that end before they start, a rate that is not above 0, and a
+        delay below 0.
+        """
+        free = np.zeros(np.shape(self.a), FREE)
+        free["contact"] = np.arange(len(free))
+        free["source"] = self.a
+        free["target"] = self.b
+        free["start_s"] = self.start_s
+        free["end_s"] = self.end_s
+        free["rate_bps"] = self.rate_bps
+        free["delay_s"] = self.delay_s
+        asked = np.isnan(free["rate_bps"]) & (self.sent is not None)
         right = (free["end_s"] >= free["start_s"]) & ((free["rate_bps"] > 0.0) | asked)
         if not np.all(right & (free["delay_s"] >= 0.0)):
             raise ValueError(
                 "a contact has end < start, a rate that is not above 0, or a delay < 0"
             )
-        if not directed:
+        if not self.directed:
             back = free.copy()
-            back["source"], back["target"] = b, a
+            back["source"] = self.b
+            back["target"] = self.a
             free = np.concatenate([free, back])
-        self._free: Free = free[np.argsort(free["start_s"], kind="stable")]
-        self.nodes, self._sent = nodes, sent
+        return free[np.argsort(free["start_s"], kind="stable")]
+
+
+class ContactGraph:
+    """What of the time of the contacts of a ``plan`` is not booked yet, and the routes over it.
+
+    Raises ValueError for a plan with contacts that cannot be.
+    """
+
+    def __init__(self, plan: ContactPlan) -> None:
+        self._free = plan.free()
+        self._sent = plan.sent
+        self.nodes = plan.nodes
 
     def route(self, source: int, target: int, bits: float, ready_s: float) -> list[Hop] | None:
         """Return the hops of a message that is ready at ``source``; None if it never arrives.
@@ -204,16 +224,17 @@ def timetable(isls: IslPlan, sessions: Mapping[str, ClusterSessions], stores: bo
 
     spans = np.array([(k, own.start_s(n), own.end_s(n)) for k, own, n in passes]).reshape(-1, 3).T
     fixed_bps = np.nan if isls.fixed_bps is None else isls.fixed_bps
-    return ContactGraph(
-        ground + 1,
-        np.concatenate([isls.a, spans[0].astype(int)]),
-        np.concatenate([isls.b, np.full(len(passes), ground)]),
-        np.concatenate([isls.start_s, spans[1]]),
-        np.concatenate([isls.end_s, spans[2]]),
-        np.repeat([fixed_bps, np.nan], [links, len(passes)]),
-        np.append(isls.max_range_km * 1e3 / SPEED_OF_LIGHT_M_S, np.zeros(len(passes))),
+    plan = ContactPlan(
+        nodes=ground + 1,
+        a=np.concatenate([isls.a, spans[0].astype(int)]),
+        b=np.concatenate([isls.b, np.full(len(passes), ground)]),
+        start_s=np.concatenate([isls.start_s, spans[1]]),
+        end_s=np.concatenate([isls.end_s, spans[2]]),
+        rate_bps=np.repeat([fixed_bps, np.nan], [links, len(passes)]),
+        delay_s=np.append(isls.max_range_km * 1e3 / SPEED_OF_LIGHT_M_S, np.zeros(len(passes))),
         sent=sent,
     )
+    return ContactGraph(plan)
 
 
 def next_link(plan: IslPlan, asked: NextLink, now_s: float) -> LinkWindow | None:

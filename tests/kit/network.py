@@ -31,7 +31,7 @@ from sim.network.leg_log import LegLog
 from sim.network.link_faults import sent_again, sent_to_all
 from sim.network.outcomes import CutTransfers, Outcome, outcomes_of
 from sim.network.payload_list import PayloadList
-from sim.network.routing import ContactGraph, Hop
+from sim.network.routing import ContactGraph, ContactPlan, Hop
 from sim.network.rules import Rules
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions

@@ -197,6 +197,7 @@ class Below(seam.FedBuff):
 
 HERE = {"latitude_deg": 60.0, "longitude_deg": 20.0}
 CLOCK, BYTES = "clock monotone", "bytes conserved"
+AGREE = "books, payloads and transfers agree"
 INSIDE, GATE = "no transfer outside its contact", "no transfer below its gate"
 LASTS, FROZEN = "no zero or non-finite durations", "frozen parameters unchanged"
 STALE = "staleness counted from the version downloaded"
@@ -211,6 +212,8 @@ TAMPERED = [
     (legs(lambda leg: {"end_s": leg.end_s + 0.5}, way="server"), FLOWN, CLOCK, "uplink of e"),
     (legs(lambda leg: {"bytes": leg.bytes / 2}, way="client"), OFTEN,
      BYTES, "downlink of .*and is delivered"),
+    (legs(lambda leg: {"size": 2 * leg.size, "bytes": 2 * leg.bytes}, way="server"), OFTEN, AGREE,
+     "uplink of .* to the server sent .* bytes, but the rows have"),
     (forgetful, merged(FLOWN, {"stop": {"days": 3}, "link": fixed(uplink=5e-6)}), BYTES, ""),
     (legs(lambda leg: {"start_s": leg.start_s - 100.0}, way="server"), FLOWN, INSIDE,
      "uplink of experts:0.* by device 0 of .*, contact 0 is "),

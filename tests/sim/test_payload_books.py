@@ -13,10 +13,9 @@ import sim
 from tests.kit import records
 from tests.kit.network import Ledger, PayloadList
 from tests.kit.scripted import B0, B1, at, ground, replies, sent
-from tests.sim.test_invariants import OFTEN, legs, swap
+from tests.sim.test_invariants import AGREE, OFTEN, legs, swap
 from tests.sim.test_roles import IN_ORBIT, RELAYED
 
-AGREE = "books, payloads and transfers agree"
 ROLES = {
     "clusters": (OFTEN, "uplink", "downlink"),
     "satellites": (IN_ORBIT, "downlink", "uplink"),

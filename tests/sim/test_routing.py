@@ -1,7 +1,6 @@
 """Store-and-forward over a plan of contacts, against networkx on the time-expanded graph."""
 
 import itertools
-import time
 
 import networkx
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.testing import assert_array_equal
 
 import scenarios
 from tests.kit.learning import SERVER, Node, Payload, Send
-from tests.kit.network import ContactGraph, Hop, make_plan
+from tests.kit.network import ContactGraph, ContactPlan, Hop, make_plan
 from tests.kit.scripted import at, replies
 
 TUTORIAL = """1 2 0 60, 2 3 0 60, 1 3 0 60, 3 4 0 30, 1 5 10 20, 4 5 0 10, 4 5 30 40, 4 5 50 60"""
@@ -22,7 +21,7 @@ HORIZON_S = 40
 def test_tutorial_plan_arrives_at_3():
     """Node 1 sends to 5 at 0 s: 1, 3, 4, 5; a second later than the last bit of a long message."""
     rows = np.array([row.split() for row in TUTORIAL.split(",")], int).T
-    graph = ContactGraph(6, *rows, 1e6, 1.0)
+    graph = ContactGraph(ContactPlan(6, *rows, 1e6, 1.0))
     tiny = graph.route(1, 5, 0.0, 0.0)
     assert [(hop.source, hop.target, hop.arrival_s) for hop in tiny] == [
         *((1, 3, 1.0), (3, 4, 2.0), (4, 5, 3.0))
@@ -38,7 +37,7 @@ def test_tutorial_plan_arrives_at_3():
 
 def test_message_that_no_route_carries():
     """One that is longer than a contact, that comes too late, or whose target nobody meets."""
-    graph = ContactGraph(4, [0, 2], [1, 3], 0.0, 10.0, 8.0, directed=True)
+    graph = ContactGraph(ContactPlan(4, [0, 2], [1, 3], 0.0, 10.0, 8.0, directed=True))
     assert graph.route(0, 1, 80.0, 0.0) == [Hop(0, 0, 1, 0.0, 10.0, 10.0)]
     for source, target, bits, ready_s in (
         (0, 1, 80.1, 0),
@@ -51,7 +50,7 @@ def test_message_that_no_route_carries():
     assert_array_equal(graph.arrivals(0, 8.0, 2.0), [2.0, 3.0, np.inf, np.inf])
     for wrong in ((3.0, 2.0, 1.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 1.0, 1.0, -1.0)):
         with pytest.raises(ValueError, match="a contact has"):
-            ContactGraph(2, [0], [1], *wrong)
+            ContactGraph(ContactPlan(2, [0], [1], *wrong))
 
 
 SLOW = pytest.mark.slow(reason="1,000 plans, each with a graph of its own")
@@ -80,7 +79,8 @@ def test_random_plans_against_time_expanded_graph(plans):
             return sent_s, sent_s + delay[contact]
 
         seen = np.where(steady, rate, np.nan)
-        graph = ContactGraph(nodes, a, b, start, end, seen, delay, directed=True, sent=sent)
+        plan = ContactPlan(nodes, a, b, start, end, seen, delay, directed=True, sent=sent)
+        graph = ContactGraph(plan)
         free = np.zeros((contacts, HORIZON_S + 2), bool)
         for row, span in zip(free, zip(start, end, strict=True), strict=True):
             row[slice(*span)] = True
@@ -117,8 +117,8 @@ def _earliest(plan, source, target, ready, bits):
     return (min(arrivals), reached[target, min(arrivals)]) if arrivals else None
 
 
-def test_search_among_all_links_of_forty_satellites_for_two_days():
-    """Four rings of ten and windows between all planes, 36,000 of them: a search takes 20 ms."""
+def test_search_among_all_links_of_forty_satellites_asks_few_of_them():
+    """Four rings of ten and windows between all planes, 36,000 of them in two days."""
     rng, two_days_s, period_s = np.random.default_rng(7), 172_800.0, 2842.454
     ring = [(k, k - k % 10 + (k + 1) % 10, 0.0, two_days_s) for k in range(40)]
     across = [
@@ -128,15 +128,21 @@ def test_search_among_all_links_of_forty_satellites_for_two_days():
         for first, lasts in [(rng.uniform(0, period_s), rng.uniform(200, 900))]
         for number in range(60)
     ]
-    graph = ContactGraph(40, *np.array(ring + across).T, 1e8, 0.01)
-    spent_s = []
+    a, b, start_s, end_s = np.array(ring + across).T
+    asked = []
+
+    def sent(contact, source, begin_s, bits):
+        asked.append(contact)
+        return begin_s + bits / 1e8, begin_s + bits / 1e8 + 0.01
+
+    graph = ContactGraph(ContactPlan(40, a, b, start_s, end_s, np.nan, sent=sent))
+    each = []
     for _ in range(40):
         source, target = (int(node) for node in rng.permutation(40)[:2])
-        begun = time.process_time()
-        hops = graph.route(source, target, 8e9, rng.uniform(0.0, 0.9 * two_days_s))
-        spent_s.append(time.process_time() - begun)
-        assert hops
-    assert np.median(spent_s) < 0.020
+        asked.clear()
+        assert graph.route(source, target, 8e9, rng.uniform(0.0, 0.9 * two_days_s))
+        each.append(len(asked))
+    assert max(each) < 400 < len(a) / 90
 
 
 def test_messages_go_over_links_and_passes_at_times_of_their_own():
@@ -150,7 +156,7 @@ def test_messages_go_over_links_and_passes_at_times_of_their_own():
     plan = make_plan(scenario)
     links, contacts = plan.isls, [c for c in plan.contacts if c.served]
     up, ground = [links.names.index(c.cluster.name) for c in contacts], len(links.names)
-    graph = ContactGraph(
+    timetable = ContactPlan(
         ground + 1,
         np.append(links.a, up),
         np.append(links.b, [ground] * len(up)),
@@ -159,6 +165,7 @@ def test_messages_go_over_links_and_passes_at_times_of_their_own():
         np.repeat([1e6, 2e6], [len(links), len(up)]),
         np.append(links.max_range_km * 1e3 / 299_792_458.0, np.full(len(up), 0.01)),
     )
+    graph = ContactGraph(timetable)
     nodes = [*(Node(name, 0) for name in links.names), SERVER]
     rng, tasks, said = np.random.default_rng(5), [], []
     for number in range(18):

@@ -1,0 +1,207 @@
+"""LinkQueue: messages from one client to another, over links of one kind, in queues.
+
+A queue of messages goes over whatever opens of its link: always a sidelink, at times a link between
+satellites. Chains go over the sessions of all devices at once, in closed form, and stay apart from
+it; what is relayed goes as part of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Literal, NamedTuple
+
+import numpy as np
+import simpy
+
+from learning.requests.peers import Arrival, Node, Send
+from sim.clock import Clock
+from sim.facts.transfers import OUTCOMES
+from sim.links.sidelinks import Opening
+from sim.network.books import Account, Booked, PayloadKey
+from sim.network.endpoint import Endpoint
+from sim.network.message_facts import MessageFacts
+from sim.network.outcomes import OF_CUT_OFF, Outcome
+from sim.network.payload_list import PayloadList
+from sim.trace.directions import TOWARD_PEER
+
+Direction = Literal["sidelink", "isl"]
+
+IN_VAIN = (Outcome.DROPPED, Outcome.RESTARTED)
+"""What was sent of a part does not count for the message."""
+
+
+class Part(NamedTuple):
+    """``moves`` bytes of a message: begun, all sent, and there at three times; and what becomes of
+    the message then."""
+
+    begin_s: float
+    sent_s: float
+    end_s: float
+    moves: float
+    outcome: Outcome
+
+    def sending_s(self, by_s: float) -> float:
+        """Seconds in which it was sent by a time."""
+        return max(min(by_s, self.sent_s) - self.begin_s, 0.0)
+
+
+@dataclass(eq=False)
+class _Message:
+    """A message under way: its parts in order, how many are booked, and bytes that stay through."""
+
+    send: Send
+    parts: list[Part]
+    booked: int = 0
+    through: float = 0.0
+
+    @property
+    def size(self) -> float:
+        """Bytes in all."""
+        return float(self.send.payload.bytes)
+
+
+class LinkQueue:
+    """Links of one kind in use: first come, first served from each node to another.
+
+    A message waits for those before it, is sent at the rate of the link, and is there when the last
+    bit has come over the distance. One that the end of a window cuts off goes on in the next one,
+    begins again there, or is given up, by the rules of its source's endpoint. Links between
+    satellites (``isl``) lose packets, and drain batteries.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        direction: Direction,
+        facts: MessageFacts,
+        payloads: PayloadList,
+        endpoints: Mapping[str, Endpoint],
+    ) -> None:
+        self._clock = clock
+        self._direction = direction
+        self._facts = facts
+        self._payloads = payloads
+        self._endpoints = endpoints
+        self._between_satellites = direction == "isl"
+        self._accounts: defaultdict[str, Account] = defaultdict(Account)
+        self._free_s: dict[tuple[Node, Node], float] = {}
+        self._sending_s: defaultdict[str, float] = defaultdict(float)
+        self._under_way: dict[_Message, None] = {}
+
+    def send(
+        self, send: Send, openings: Iterator[Opening]
+    ) -> Generator[simpy.Event, object, Arrival]:
+        """Queue a message over what opens of its link; reply when it is there, or is given up.
+
+        At once where nothing opens that holds it, or nothing is open and it is not to wait.
+        ``openings`` end later than now, in order.
+        """
+        self._payloads.add(self._direction, TOWARD_PEER, send.payload, np.ones(1, bool))
+        first = next(openings, None)
+        parts = [] if first is None else self._parts(send, chain([first], openings))
+        if first is None or not parts or parts[-1].outcome == Outcome.CARRIED:
+            return Arrival(False, self._clock.now, "no window left")
+        if not send.wait and first.start_s > self._clock.now:
+            return Arrival(False, self._clock.now, "out of sight")
+        return (yield from self._carry(_Message(send, parts)))
+
+    def _parts(self, send: Send, openings: Iterable[Opening]) -> list[Part]:
+        """What of a message goes when; the last part is not delivered if some stays."""
+        endpoint = self._endpoints[send.source.cluster]
+        left, share = float(send.payload.bytes), self._air_share(send, endpoint)
+        cut_off = OF_CUT_OFF[endpoint.rules.cut_transfers]
+        ready_s = max(self._clock.now, self._free_s.get((send.source, send.target), 0.0))
+        parts: list[Part] = []
+        for opening in openings:
+            if opening.end_s <= ready_s:
+                continue
+            begin_s = max(ready_s, opening.start_s)
+            sent_s, bits = opening.sent(begin_s, left * 8.0 / share)
+            if sent_s < math.inf:
+                if left > 0.0:  # late in a run a float cannot tell a short time: it takes some
+                    sent_s = max(sent_s, math.nextafter(begin_s, math.inf))
+                end_s = sent_s + opening.delay_s(sent_s)
+                return [*parts, Part(begin_s, sent_s, end_s, left, Outcome.DELIVERED)]
+            moves = min(bits / 8.0 * share, left)
+            parts.append(Part(begin_s, opening.end_s, opening.end_s, moves, cut_off))
+            if cut_off == Outcome.DROPPED:
+                return parts
+            if cut_off == Outcome.CARRIED:
+                left -= moves
+        return parts and [*parts[:-1], parts[-1]._replace(outcome=Outcome.CARRIED)]
+
+    def _air_share(self, send: Send, endpoint: Endpoint) -> float:
+        """Share of what is sent of a message that is not packets sent again."""
+        if not self._between_satellites or endpoint.faults is None:
+            return 1.0
+        now_s = self._clock.now
+        packets, again = endpoint.faults.packets_of(float(send.payload.bytes), now_s)
+        self._facts.resent(send, again, packets, now_s)
+        return packets / (packets + again)
+
+    def _carry(self, message: _Message) -> Generator[simpy.Event, object, Arrival]:
+        """Wait until all parts of a message are there."""
+        send, last = message.send, message.parts[-1]
+        account = self._accounts[send.payload.name]
+        self._free_s[send.source, send.target] = last.sent_s
+        self._under_way[message] = None
+        account.offered += message.size
+        for part in message.parts:
+            yield self._clock.at(part.end_s)
+            self._book(message, part, part.end_s, part.outcome)
+        del self._under_way[message]
+        if last.outcome == Outcome.DELIVERED:
+            account.delivered += message.size
+            return Arrival(True, last.end_s)
+        account.dropped += message.size
+        return Arrival(False, last.end_s, "cut off by the end of a window")
+
+    def settle_all(self, end_s: float) -> None:
+        """Write what is still under way as far as it got by ``end_s``, when the run has ended."""
+        for message in self._under_way:
+            self._book(message, message.parts[message.booked], end_s, Outcome.CARRIED)
+
+    def _book(self, message: _Message, part: Part, end_s: float, outcome: Outcome) -> None:
+        """Count what was sent by a time, with a row of it; a message of no bytes has none."""
+        send = message.send
+        account, cluster = self._accounts[send.payload.name], send.source.cluster
+        lasts_s, moved = part.sending_s(end_s), part.moves
+        if end_s < part.sent_s:  # one of no bytes takes no time, and may still wait its turn
+            moved = moved * lasts_s / (part.sent_s - part.begin_s) if lasts_s else 0.0
+        account.sent += moved
+        message.booked += 1
+        message.through += moved
+        if outcome in IN_VAIN:
+            account.sent_in_vain += moved
+            message.through = 0.0
+        self._sending_s[cluster] += lasts_s
+        battery = self._endpoints[cluster].devices.battery
+        if self._between_satellites and battery is not None:
+            battery.send(end_s, lasts_s, to_peer=True)
+        if moved > 0.0:
+            word = OUTCOMES[min(outcome, Outcome.DROPPED)]
+            self._facts.moved(send, self._direction, moved, part.begin_s, end_s, word)
+
+    def booked(self) -> Iterator[Booked]:
+        """Yield the account of each payload, and what is under way of it."""
+        for name, account in self._accounts.items():
+            under_way = [one for one in self._under_way if one.send.payload.name == name]
+            yield Booked(
+                PayloadKey(self._direction, TOWARD_PEER, name),
+                account,
+                open_bytes=sum(message.size for message in under_way),
+                unfinished_bytes=sum(message.through for message in under_way),
+            )
+
+    def sending_s(self, cluster: str, by_s: float) -> float:
+        """Seconds in which a cluster's devices have sent by a time, all together."""
+        sent_s = self._sending_s[cluster]
+        for message in self._under_way:
+            if message.send.source.cluster == cluster:
+                for part in message.parts[message.booked :]:
+                    sent_s += part.sending_s(by_s)
+        return sent_s
