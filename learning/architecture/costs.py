@@ -182,7 +182,7 @@ class Architecture:
         """
         key = tuple(trained), tuple(held), gate, samples, copies
         if key not in self._costs:  # asked for at every contact, and the same each time
-            self._costs[key] = self._round_cost(*key)
+            self._costs[key] = self._round_cost(tuple(trained), tuple(held), gate, samples, copies)
         return self._costs[key]
 
     @cached_property

@@ -171,8 +171,9 @@ class Aligned(FedAvg):
         if not takes.any():
             return np.zeros(self.shape, bool)
         options: AlignedOptions = self.options
-        even = options.balance_low, options.balance_high
-        least, most = even_bounds(takes, len(self.experts), *even)
+        least, most = even_bounds(
+            takes, len(self.experts), options.balance_low, options.balance_high
+        )
         behind = options.deficit_weight * deficit(self.assignments)
         problem = Problem(self.fitness, takes, least, most, behind)
         draws = stream(self.world.seed, "assign", self.begun)

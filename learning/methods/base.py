@@ -170,8 +170,14 @@ class Method(ABC):
 
     def devices(self, me: Cluster) -> ClusterState:
         """Return the state of a cluster's devices, which train with the method's local loss."""
-        term, copies = partial(self.local_loss, me), (self.payload_copies, self.memory_copies)
-        return ClusterState(self.learner, me, term, *copies, offers_models=self.offers_models)
+        return ClusterState(
+            self.learner,
+            me,
+            local_loss=partial(self.local_loss, me),
+            copies=self.payload_copies,
+            memory_copies=self.memory_copies,
+            offers_models=self.offers_models,
+        )
 
     def measure_samples(self, default: int) -> Generator[Request, Any, dict[str, Ints]]:
         """Return each device's number of samples, (K,) by cluster; timing-only: ``default``."""

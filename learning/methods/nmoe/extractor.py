@@ -116,13 +116,18 @@ class ExtractorStage:
         if not self.trained:
             return
         system = self.system
-        trained, senders = system.in_order(self.trained), self.senders
-        self.trained, self.senders = {}, {}
-        weighted, who = system.options.weighs_samples, [senders[name] for name in trained]
-        held, clusters = (system.server, *trained.values()), list(trained)
-        make = system.learner.make
-        system.server = make(
-            operations.aggregation.average, *held, clusters=clusters, who=who, weighted=weighted
+        trained = system.in_order(self.trained)
+        senders = self.senders
+        self.trained = {}
+        self.senders = {}
+        weighted = system.options.weighs_samples
+        system.server = system.learner.make(
+            operations.aggregation.average,
+            system.server,
+            *trained.values(),
+            clusters=list(trained),
+            who=[senders[name] for name in trained],
+            weighted=weighted,
         )
         yield system.averaged("extractor", senders, self.contacts, weighted)
 

@@ -136,15 +136,18 @@ class GateTrainer(ABC):
         if self._exchange is None:
             self._exchange = Exchange(system, self.learners())
         yield from self._exchange.cluster(me)
-        held, combine = (system.features(me.name), *system.all_experts()), self.options.combine
         self.knowledge[me.name] = system.learner.make(
-            nmoe_operations.experts.knowledge, *held, combine=combine
+            nmoe_operations.experts.knowledge,
+            system.features(me.name),
+            *system.all_experts(),
+            combine=self.options.combine,
         )
         self.rounds[me.name] = np.zeros(me.devices, np.int64)
         drawn = self.spread(system.learner.make(nmoe_operations.gates.start_gate), me.name)
         system.gates[me.name] = drawn
         yield from checked(self.train(me), self)
-        everybody, gates = self.everybody(me), system.gates[me.name]
+        everybody = self.everybody(me)
+        gates = system.gates[me.name]
         finite = yield from refuse_broken(system.learner, gates, everybody)
         system.gates[me.name] = self.kept(finite, everybody, gates, drawn)
 

@@ -121,7 +121,9 @@ class Query:
 
     def routes(self, reach: Mask) -> Measure:
         """Route the samples among the experts in ``reach`` (N,), if timing-only in turn."""
-        system, client, experts = self.system, self.client, np.flatnonzero(reach)
+        system = self.system
+        client = self.client
+        experts = np.flatnonzero(reach)
         k = min(system.learner.config.model.top_k, len(experts))
         first = self.number * self.options.inference_batch + np.arange(self.size)
         places = (first[:, None] * k + np.arange(k)) % len(experts)
@@ -133,11 +135,16 @@ class Query:
                     "'local' or 'random'"
                 )
             held.append(system.gates[client.cluster])
-        how = {"routing": self.routing, "client": client, "batch": self.number, "size": self.size}
         return Measure(
             f"routes of {client} in query {self.number}",
             lambda: system.learner.number(
-                nmoe_operations.answers.routes, *held, **how, reach=reach
+                nmoe_operations.answers.routes,
+                *held,
+                routing=self.routing,
+                client=client,
+                batch=self.number,
+                size=self.size,
+                reach=reach,
             ),
             {"chosen": experts[places].tolist()},
         )
@@ -169,17 +176,18 @@ class Query:
 
     def ask(self, asked: Asked) -> Protocol:
         """Ask an expert, the client's own without a message; record the result in ``asked``."""
-        system, sizes, n = self.system, self.system.sizes, asked.samples
+        system = self.system
+        sizes = system.sizes
+        n = asked.samples
         flops = n * sizes.forward_flops(sizes.expert)
         if asked.at == self.client:
             asked.known_s = yield from system.computing(self.client, flops)
             asked.answered = True
             return
-        there, back = (self.client, asked.at), (asked.at, self.client)
-        arrival = yield from asked.send(*there, "feature", n * sizes.feature_bytes)
+        arrival = yield from asked.send(self.client, asked.at, "feature", n * sizes.feature_bytes)
         if arrival.delivered:
             yield from system.computing(asked.at, flops)
-            arrival = yield from asked.send(*back, "output", n * sizes.output_bytes)
+            arrival = yield from asked.send(asked.at, self.client, "output", n * sizes.output_bytes)
             asked.answered = arrival.delivered
         asked.known_s = arrival.time_s
 
