@@ -309,7 +309,9 @@ def try_hooks(method: GlobalModelMethod) -> None:
     hooks = (getattr(type(method), name) for name in ("local_loss", "server_step"))
     if all(hook.__module__.startswith(OURS) for hook in hooks):
         return
-    me, learner, name = method.world.clusters[0], method.learner, "prepare"
+    me = method.world.clusters[0]
+    learner = method.learner
+    name = "prepare"
     try:
         _answered(method.prepare())
         name = "local_loss"
@@ -378,7 +380,9 @@ METHODS: Register[MethodType] = Register(
 """Methods by what ``learning.method`` calls them."""
 
 
-register, method_names, find_method = METHODS.add, METHODS.names, METHODS.find
+register = METHODS.add
+method_names = METHODS.names
+find_method = METHODS.find
 """A class decorator, the names of all, and the one that a name stands for: see `Register`."""
 
 

@@ -143,7 +143,8 @@ class Networked(Method):
             return np.asarray(counts[name] / sum(int(own.sum()) for own in counts.values()))
 
         for name, mine in who.items():
-            base, weigh = np.full(len(mine), self.version), partial(weights, name)
+            base = np.full(len(mine), self.version)
+            weigh = partial(weights, name)
             used = UpdatesUsed(name, payload, mine, base, contacts.get(name), weigh)
             self.learner.on_aggregation(used)
         sent = sum(int(mask.sum()) for mask in who.values())
