@@ -4,9 +4,9 @@
     result = leomix.run(scenario, out="runs/first")
     result = leomix.load("runs/first")
 
-The packages stand beside it: :mod:`orbit` (who sees whom), :mod:`channel` (what a link carries),
-:mod:`learning` (what is trained), :mod:`scenarios` (what a user writes) and :mod:`sim` (the clock).
-Names load on first use: ``import leomix`` is cheap, and needs no torch.
+It combines the packages :mod:`orbit` (who sees whom), :mod:`channel` (what a link carries),
+:mod:`learning` (models, data, methods), :mod:`scenarios` (the scenario files) and :mod:`sim` (the
+clock). Names are loaded on first use, so ``import leomix`` is cheap and needs no torch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def _installation() -> ModuleType:
-    """Load the leaf that knows the packages by its place: another one may be called ``sim``."""
+    """Load the module that lists our packages by its path: another one may be called ``sim``."""
     place = Path(__file__).resolve().parent / "sim" / "installation.py"
     spec = spec_from_file_location("leomix_installation", place)
     assert spec is not None  # it is the file of a module
@@ -59,10 +59,11 @@ __all__ = [
 
 
 def load(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Any:
-    """Return the Scenario of a file or shipped name, or the Result that is in a run folder.
+    """Return the Scenario of a file or shipped name, or the Result of a run folder.
 
-    ``overrides`` replaces dotted keys of a scenario, like ``{"stop.days": 2}``. Raises
-    :class:`scenarios.ScenarioError` or :class:`sim.InputError` for wrong input.
+    ``overrides`` replaces keys of a scenario by dotted name, like ``{"stop.days": 2}``. Raises
+    :class:`scenarios.ScenarioError` or :class:`sim.InputError` for wrong input, and ValueError for
+    overrides of a run folder.
     """
     if Path(source).is_dir():
         if overrides:
@@ -72,7 +73,7 @@ def load(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Any:
 
 
 def _package(name: str) -> Any:
-    """Import a package of ours; ImportError in one line where a stranger has its name."""
+    """Import one of our packages; raise ImportError, in one line, if a foreign one has its name."""
     wanted = PACKAGES if name.startswith("sim") else (name,)  # sim imports them all
     if complaints := _OURS.foreign_packages(wanted):
         raise ImportError(complaints[0])

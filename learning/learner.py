@@ -67,9 +67,8 @@ class Learner:
     """Makes and trains models for the clusters of ``config``; with ``train=False`` keys alone.
 
     Server models and device states are :class:`~learning.values.Handle`; a device state holds all
-    K devices of one cluster, stacked. ``corruption`` says which updates are made not finite,
-    ``metrics`` are names of figures that are measured beside accuracy and loss, and
-    ``on_aggregation`` is called with all that a server aggregates.
+    K devices of one cluster, stacked. ``corruption`` says which updates are made not finite, and
+    ``metrics`` are names of figures that are measured beside accuracy and loss.
 
     Bytes, FLOPs and memory of devices are those of ``architecture``: of the model of ``config``, or
     of the one ``sized_as`` that it stands in for, and ``sized_by`` is the task with that model.
@@ -84,7 +83,7 @@ class Learner:
         self.trains = train
         self.corruption = CorruptUpdates()
         self.metrics: tuple[str, ...] = ()
-        self.on_aggregation: Callable[[UpdatesUsed], None] = lambda used: None
+        self._merged: list[UpdatesUsed] = []
         self.architecture: Architecture = architecture(self.sized_by)
         self._shared_files: Fingerprints | None = None
         self._cut: WeakKeyDictionary[Handle, dict[int, Handle]] = WeakKeyDictionary()
@@ -95,6 +94,16 @@ class Learner:
         values = Values(*self._settings(), keep=self.trains)
         values.known = lambda: dict(self.task.initial)
         return values
+
+    def merged(self, used: UpdatesUsed) -> None:
+        """Note what was merged into a server's model, until :meth:`take_merged` asks for it."""
+        self._merged.append(used)
+
+    def take_merged(self) -> list[UpdatesUsed]:
+        """Return what was merged since this was asked for last."""
+        taken = self._merged
+        self._merged = []
+        return taken
 
     def set_step_sizes(self, step_size: float, gate_ratio: float) -> None:
         """Train with these step sizes from now on; results asked for before keep theirs."""

@@ -15,9 +15,13 @@ from os import PathLike, fspath
 
 from orbit.checks import shown
 
-LONGEST_ROW, MOST_ROWS, MOST_LINES = 16_384, 1_000_000, 5_000_000
-"""Characters of a table's row or one entry of elements, rows of a table, and lines of any text:
-nothing of a user comes near."""
+# Bounds that no file of a user comes near.
+LONGEST_ROW = 16_384
+"""Characters of a table's row, or of one entry of elements."""
+MOST_ROWS = 1_000_000
+"""Rows of a table."""
+MOST_LINES = 5_000_000
+"""Lines of any text."""
 
 
 class TableError(ValueError):
@@ -45,8 +49,8 @@ class Row(_Line):
         if not self.cells[column]:
             raise self.error(f"{column} is empty; give a name, or leave the whole column out")
         if not self.cells[column].isprintable():
-            what = f"{self.cells[column]!r:.60}"
-            raise self.error(f"{column} {what} has characters that cannot be shown; retype it")
+            text = f"{self.cells[column]!r:.60}"
+            raise self.error(f"{column} {text} has characters that cannot be shown; retype it")
         return self.cells[column]
 
     def number(self, column: str) -> float:

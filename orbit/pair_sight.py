@@ -47,7 +47,8 @@ class Limb:
 
     def sight(self, line: Motion, one: Motion, other: Motion) -> LineOfSight:
         """From the line between two satellites and their `lifted` motions; height in km^2."""
-        height, square = products(one, other), products(line, line)
+        height = products(one, other)
+        square = products(line, line)
         height[0] -= self.radius_km**2
         square[0] = np.maximum(square[0], 1e-12)  # two in one place stay a millimetre apart
         if isfinite(self.reach_km):
@@ -76,12 +77,12 @@ class PairSamples:
     def seen(self) -> LineOfSight:
         """At each sample (n T,)."""
         node = self.ephemeris.node[:2].reshape(2, 3, -1, self.ephemeris.samples)
-        here, there = (
+        one, other = (
             [np.take(each, index, axis=1).reshape(len(each), -1) for each in (*self.lifted, *node)]
             for index in (self.one, self.other)
         )
-        line = [b - a for a, b in zip(here[2:], there[2:], strict=True)]
-        return self.limb.sight(line, here[:2], there[:2])
+        line = [b - a for a, b in zip(one[2:], other[2:], strict=True)]
+        return self.limb.sight(line, one[:2], other[:2])
 
     @cached_property
     def visible(self) -> BoolArray:

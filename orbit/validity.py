@@ -27,7 +27,8 @@ def doubts(satellites: Iterable[Satellite], start: datetime, end: datetime) -> l
     Raises ValueError unless `end` is later than `start`, and for anything but satellites.
     """
     span_s(start, end)
-    first, last = utc(start, "start"), utc(end, "end")
+    first = utc(start, "start")
+    last = utc(end, "end")
     if not isinstance(satellites, Iterable):
         kind = type(satellites).__name__
         raise ValueError(f"satellites: a {kind} is no list of satellites; give a list")
@@ -44,7 +45,9 @@ def doubts(satellites: Iterable[Satellite], start: datetime, end: datetime) -> l
 def _same_names(satellites: list[Satellite]) -> Iterator[str]:
     for name, count, more in _shared([satellite.name for satellite in satellites], "name"):
         known = [str(s.norad_id) for s in satellites if s.name == name and s.norad_id]
-        shown = known[:_MOST_NUMBERS] + ["..."] * (len(known) > _MOST_NUMBERS)
+        shown = known[:_MOST_NUMBERS]
+        if len(known) > _MOST_NUMBERS:
+            shown.append("...")
         which = f" ({', '.join(shown)})" if shown else ""
         yield (
             f"{count} satellites are called {name!r}{which}{more}; tables tell them by name only, "
@@ -102,7 +105,8 @@ def _leaps(start: datetime, end: datetime) -> Iterator[str]:
 
 def _beyond_ut1(start: datetime, end: datetime) -> Iterator[str]:
     days, _ = timescale().delta_t_table  # Skyfield's, one a day
-    first, last = _midnight(days[0]), _midnight(days[-1])
+    first = _midnight(days[0])
+    last = _midnight(days[-1])
     if start < first or end > last:
         yield (
             f"this span leaves the table of UT1, {first:%Y-%m-%d} to {last:%Y-%m-%d}; outside it "

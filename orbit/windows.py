@@ -107,7 +107,8 @@ def _in_order(rise_s: FloatArray, satellite: IntArray, site: IntArray) -> bool:
     if (rise_s[1:] < rise_s[:-1]).any():
         return False
     above = np.flatnonzero(rise_s[1:] == rise_s[:-1])
-    one, other = satellite[above], satellite[above + 1]
+    one = satellite[above]
+    other = satellite[above + 1]
     earlier = (other < one) | ((other == one) & (site[above + 1] < site[above]))
     return not earlier.any()
 
@@ -123,9 +124,9 @@ def slot_windows(sites: int, slot_s: float, idle: int, cycles: int) -> ContactWi
         raise ValueError(
             f"slot_s {slot_s!r} is not a positive number of seconds; give one such as 60"
         )
-    for what, count, least in (("sites", sites, 1), ("idle", idle, 0), ("cycles", cycles, 1)):
+    for name, count, least in (("sites", sites, 1), ("idle", idle, 0), ("cycles", cycles, 1)):
         if index(count) < least:
-            raise ValueError(f"{what} {count} is too few; give {least} or more")
+            raise ValueError(f"{name} {count} is too few; give {least} or more")
     cycle, site = np.divmod(np.arange(cycles * sites), sites)
     slot = cycle * (sites + idle) + site
     return bare_windows(
@@ -164,7 +165,8 @@ def coverage(windows: ContactWindows, sites: int, span_s: float) -> Coverage:
     whole(sites, "sites")
     if finite(span_s, "span_s", "give a positive number of seconds") <= 0:
         raise ValueError(f"span_s {span_s} is not a positive number of seconds; give one")
-    first_s, last_s = windows.rise_s.min(initial=np.inf), windows.set_s.max(initial=-np.inf)
+    first_s = windows.rise_s.min(initial=np.inf)
+    last_s = windows.set_s.max(initial=-np.inf)
     last = windows.site.max(initial=-1)
     if last >= sites or first_s < 0 or last_s > span_s:
         raise ValueError(
@@ -172,10 +174,11 @@ def coverage(windows: ContactWindows, sites: int, span_s: float) -> Coverage:
             f"{sites} sites and span_s {span_s}; give the numbers that the windows were made with"
         )
     longest_gap_s, in_view_s = np.empty((2, sites))
-    for site, mine in enumerate(groups(windows.site, sites)):
-        covered_until_s = np.maximum.accumulate(np.append(0.0, windows.set_s[mine]))
-        gaps_s = np.maximum(np.append(windows.rise_s[mine], span_s) - covered_until_s, 0.0)
-        longest_gap_s[site], in_view_s[site] = gaps_s.max(), span_s - gaps_s.sum()
+    for site, of_site in enumerate(groups(windows.site, sites)):
+        covered_until_s = np.maximum.accumulate(np.append(0.0, windows.set_s[of_site]))
+        gaps_s = np.maximum(np.append(windows.rise_s[of_site], span_s) - covered_until_s, 0.0)
+        longest_gap_s[site] = gaps_s.max()
+        in_view_s[site] = span_s - gaps_s.sum()
     lasts_s = windows.set_s - windows.rise_s
     passes = np.bincount(windows.site, minlength=sites)
     total_s = np.bincount(windows.site, weights=lasts_s, minlength=sites)

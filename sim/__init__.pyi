@@ -1,4 +1,4 @@
-from .engine.evaluation import Observer as Observer
+from .engine.observer import Observer as Observer
 from .errors import InputError as InputError
 from .errors import Interrupted as Interrupted
 from .errors import InvariantError as InvariantError

@@ -101,10 +101,10 @@ def merge(
 
     What an update holds as a whole, like the statistics of a BatchNorm, counts against ``start``,
     by default ``server``: the model before several updates are added, one after the other.
-    Whoever follows the learner is told: the table ``updates`` gets its rows here.
+    The learner notes what was used: the table ``updates`` has a row for each device of it.
     """
     sent = update.sent
-    learner.on_aggregation(
+    learner.merged(
         UpdatesUsed(
             update.cluster,
             sent.name,

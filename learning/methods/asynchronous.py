@@ -73,6 +73,7 @@ class Asynchronous(GlobalModelMethod):
     before their first contact.
     """
 
+    asynchronous = True
     Options: ClassVar[type] = AsynchronousOptions
     begins_with_model: ClassVar[bool] = True
     trains_in_gaps: ClassVar[bool] = True
@@ -158,6 +159,7 @@ class FedAsync(Proximal, Asynchronous):
     not as it was downloaded.
     """
 
+    colour = "#3493c8"
     Options: ClassVar[type] = FedAsyncOptions
     offers_models: ClassVar[bool] = True
     lora_refused: ClassVar[str] = "download"
@@ -181,6 +183,7 @@ class FedBuff(Asynchronous):
     Each is weighted by 1 / sqrt(1 + staleness), unless another staleness function is named.
     """
 
+    colour = "#b57d00"
     Options: ClassVar[type] = FedBuffOptions
 
     def __init__(self, world: World, options: Any = None) -> None:

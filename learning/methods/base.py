@@ -13,7 +13,7 @@ import numpy as np
 
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import ServerModel, Update, Weighted, changes_in, merge
-from learning.learner import Learner, LocalLoss
+from learning.learner import Learner, LocalLoss, UpdatesUsed
 from learning.methods.options import NoOptions, read_options
 from learning.registry import Register
 from learning.requests.cluster import (
@@ -58,6 +58,15 @@ class World:
     gate_tuning_cycles: int = 2
     closing: Quorum = WAITS_FOR_ALL
     rings: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class UsedUpdates:
+    """Updates that the server has used, and its ``version`` and ``round`` before it did."""
+
+    version: int
+    round: int
+    updates: UpdatesUsed
 
 
 class Method(ABC):
@@ -110,6 +119,9 @@ class Method(ABC):
     to ``learning.rounds.per_gap_max`` (a user is warned where that is many).
     ``alone_is_sgd`` claims that with one device the server's model is that of central training, as
     ``leomix check-method`` tries; a class claims it for itself alone.
+    ``asynchronous``: its rounds are one or a few updates, not to be compared with those of all
+    clients. ``colour`` is that of its curves (``#rrggbb``): methods that are compared with each
+    other have different ones; a class says it for itself alone.
     ``server_rounds`` counts the local rounds that the server has trained by itself.
     ``payload_copies`` is how many sets of tensors like the model's each of its payloads holds, up
     and down: 2 with a control variate beside the model. With ``offers_models`` updates are whole
@@ -132,6 +144,8 @@ class Method(ABC):
     trains_at_server: ClassVar[bool] = False
     trains_in_gaps: ClassVar[bool] = False
     alone_is_sgd: ClassVar[bool] = False
+    asynchronous: ClassVar[bool] = False
+    colour: ClassVar[str] = ""
     payload_copies: ClassVar[int] = 1
     offers_models: ClassVar[bool] = False
     server_rounds: int = 0
@@ -140,7 +154,8 @@ class Method(ABC):
         self.world = world
         self.learner = world.learner
         self.options = read_options(self.Options, {}) if options is None else options
-        self.version = 0
+        self._version = 0
+        self._used: list[UsedUpdates] = []
         self.registry = ExpertRegistry(self.learner.architecture.experts)
 
     @classmethod
@@ -221,6 +236,27 @@ class Method(ABC):
         """Count a new version of the server's model, with ``changes`` more in ``experts`` each."""
         self.version += 1
         self.registry.changed(experts, changes)
+
+    @property
+    def version(self) -> int:
+        """Number of the server's model; what was merged before it changes became part of it."""
+        return self._version
+
+    @version.setter
+    def version(self, version: int) -> None:
+        self._count_used()
+        self._version = version
+
+    def take_used(self) -> list[UsedUpdates]:
+        """Return the updates that the server has used since this was asked for last."""
+        self._count_used()
+        taken = self._used
+        self._used = []
+        return taken
+
+    def _count_used(self) -> None:
+        for updates in self.learner.take_merged():
+            self._used.append(UsedUpdates(self.version, self.round, updates))
 
     def changes_in(self, updates: Sequence[Update]) -> int:
         """Return how many changes ``updates`` are to an expert: one each, or the ranks stacked."""

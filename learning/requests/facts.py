@@ -1,7 +1,7 @@
 """What is known of an event: why it happened, until when, and what an aggregation was made of.
 
-The events table has a column for each of these values (``sim/trace/tables.yaml``). Summaries,
-warnings, spans and invariants read the columns. The column ``detail`` is text for people, which is
+The events table has a column for each of these values (``sim/facts``). Summaries, warnings, spans
+and invariants read the columns. The column ``detail`` is text for people, which is
 written here from the same values; the program never reads it again.
 """
 
@@ -76,16 +76,6 @@ def update_refused(device: int, spoilt: bool) -> str:
     """The server refuses an update; the remedy is left out where the scenario ``spoilt`` it."""
     remedy = "" if spoilt else "; lower learning.step_size if this goes on"
     return f"update of device {device} refused: not finite{remedy}"
-
-
-def excluded(needed: str, size: str) -> str:
-    """A device lacks the memory for what it was to train."""
-    return f"does not train: needs {needed} of memory, has {size}"
-
-
-def synchronisation(until_s: float) -> str:
-    """A download waits for the server's state to reach the satellite."""
-    return f"synchronisation: until {until_s:.3f} s"
 
 
 def parts_named(experts: Iterable[int], *, gate: bool = False) -> str:

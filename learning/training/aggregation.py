@@ -14,7 +14,7 @@ from learning.invariants import WEIGHTS, check_shares, violation
 from learning.models.interface import ADDED_A, ADDED_B, expert_of
 from learning.models.moe import product
 from learning.models.stacked import Tensors, in_single
-from learning.settings import LoraConfig
+from learning.settings import Lora
 from learning.training.device_state import finite_rows
 from learning.training.state import Offer, pair_of
 from learning.training.task import Task
@@ -135,7 +135,7 @@ def _beside(
 
 
 def _factors_of_sum(
-    lora: LoraConfig,
+    lora: Lora,
     a: Tensor,
     b: Tensor,
     weights: Sequence[float],

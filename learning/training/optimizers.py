@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from learning import settings
 from learning.models.stacked import Tensors, by_row
-from learning.settings import OptimizerConfig, ScheduleConfig
 
 STEPS = "steps"
 """The slot of the count of steps."""
@@ -27,7 +27,7 @@ Rate = float | Tensor
 
 
 def remembered(
-    optimizer: OptimizerConfig, tensors: Tensors, before: Mapping[str, Tensors]
+    optimizer: settings.Optimizer, tensors: Tensors, before: Mapping[str, Tensors]
 ) -> Slots:
     """Return copies of what is remembered of ``tensors`` (K, ...).
 
@@ -55,7 +55,7 @@ class Optimizer:
     ``memory`` is as :func:`remembered` makes it; call :meth:`close` to count the steps in it.
     """
 
-    config: OptimizerConfig
+    config: settings.Optimizer
     memory: Mapping[str, Tensors]
 
     def __post_init__(self) -> None:
@@ -136,7 +136,7 @@ def of_devices(values: Sequence[float], like: Tensor) -> Rate:
     return by_row(torch.tensor(values, dtype=like.dtype, device=like.device), like)
 
 
-def factor(schedule: ScheduleConfig, number: int) -> float:
+def step_size_factor(schedule: settings.Schedule, number: int) -> float:
     """Return what the step size is multiplied by in a device's local round ``number``, from 0 on.
 
     ``step``: ``factor`` after every so many rounds; ``exponential``: ``factor`` a round; ``linear``
@@ -146,12 +146,14 @@ def factor(schedule: ScheduleConfig, number: int) -> float:
     if number < schedule.warmup_rounds:
         return (number + 1) / (schedule.warmup_rounds + 1)
     number -= schedule.warmup_rounds
-    part = min(1.0, number / schedule.rounds)
+    rounds = schedule.rounds or 1
+    factor = schedule.factor or 1.0
+    part = min(1.0, number / rounds)
     match schedule.kind:
         case "step":
-            return schedule.factor ** (number // schedule.rounds)
+            return factor ** (number // rounds)
         case "exponential":
-            return schedule.factor**number
+            return factor**number
         case "linear":
             return 1.0 - (1.0 - schedule.floor) * part
         case "cosine":

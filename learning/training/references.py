@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from learning.models.stacked import Tensors
-from learning.settings import ScheduleConfig
+from learning.settings import Schedule
 from learning.training.aggregation import client_weights, summed
 from learning.training.device_state import (
     assembled_state,
@@ -121,7 +121,7 @@ def losses(task: Task, steps: int, samples: int) -> list[float]:
         task.config,
         clusters=(cluster,),
         devices=(1,),
-        schedule=ScheduleConfig(),
+        schedule=Schedule(),
         steps_per_round=steps,
         batch_size=len(own.y),
     )

@@ -20,7 +20,7 @@ from torch.func import vmap
 
 from learning.models.stacked import Tensors, by_row
 from learning.rng import draw_below, stream
-from learning.training.optimizers import Optimizer, Slots, factor, of_devices, remembered
+from learning.training.optimizers import Optimizer, Slots, of_devices, remembered, step_size_factor
 from learning.training.recipe import CONSTANT, Recipe
 from learning.training.rounds import Counts
 from learning.training.task import Task
@@ -220,7 +220,9 @@ def _descend(
             moving += (tensor for part in memory.values() for tensor in part.values())
         before = [(tensor, tensor.clone()) for tensor in moving] if rests else []
         found = gradient(batch)
-        scales = [1.0] if even else [factor(recipe.schedule, number) for number in numbers]
+        scales = (
+            [1.0] if even else [step_size_factor(recipe.schedule, number) for number in numbers]
+        )
         for name, tensor in tensors.items():
             rate = sizes[name] * of_devices(scales, tensor)
             along = found[name]

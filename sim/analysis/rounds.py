@@ -11,7 +11,9 @@ import scenarios
 from learning.requests.cluster import Floats, Ints
 from sim.devices.sites import clusters_of
 from sim.trace.arrow import array, as_numpy
-from sim.trace.tables import numbers_of, pieces_of, plain, says
+from sim.trace.parquet import plain
+from sim.trace.sorting import numbers_of, says
+from sim.trace.tables import pieces_of
 
 
 def client_word(manifest: Mapping[str, Any]) -> str:

@@ -9,10 +9,10 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.errors import violated
+from sim.facts.row import single
+from sim.facts.transfers import CARRIED, TransferRow
 from sim.links.sharing import everywhere
-from sim.network.ledger import Sums, check_balance
-from sim.network.leg_log import CARRIED, MovedRows
-from sim.trace.directions import DIRECTIONS
+from sim.network.leg_rows import MovedRows
 
 BYTES = "bytes conserved"
 
@@ -40,7 +40,7 @@ class _Open:
 
 
 class Payloads:
-    """Adds up the rows of payloads that are on their way, and of all directions of the table.
+    """Adds up the rows of payloads that are on their way.
 
     A payload is one of a cluster's device, in one direction, under one name, in one version. Its
     rows sum to its size when it is delivered, whatever lies between them, and never to more. What
@@ -51,7 +51,6 @@ class Payloads:
         self._devices = devices
         self._open: dict[tuple[str, str, str], _Open] = {}
         self._messages: dict[tuple[Any, ...], float] = {}
-        self.sums = {direction: Sums() for direction in DIRECTIONS}
 
     def moved(self, rows: MovedRows) -> None:
         """Add up what devices moved."""
@@ -60,14 +59,9 @@ class Payloads:
         if self._open or not everywhere(whole):
             parts = set(np.unique(rows.leg[~whole]).tolist())
             for number, leg in enumerate(rows.legs):
-                key = leg.cluster, leg.direction, leg.payload
+                key = leg.cluster, leg.way, leg.payload
                 if number in parts or key in self._open:
                     self._part(key, rows, slice(*rows.first[number : number + 2].tolist()))
-        for direction in dict.fromkeys(rows.directions):
-            there = rows.of_leg([each == direction for each in rows.directions])
-            sums = self.sums[direction]
-            sums.sent += float(rows.bytes[there].sum())
-            sums.delivered += float(rows.size[there & rows.delivered].sum())
 
     def _part(self, key: tuple[str, str, str], rows: MovedRows, leg: slice) -> None:
         """Add up the rows of one leg, of a payload that is not through at once."""
@@ -93,27 +87,19 @@ class Payloads:
         if not on_its_way.through.any():
             del self._open[key]
 
-    def message(self, columns: Mapping[str, Any]) -> None:
+    def message(self, row: TransferRow) -> None:
         """Add up a message between peers, of which a window may have carried a part."""
-        size, moved, outcome = (
-            columns[name] for name in ("payload_bytes", "delivered_bytes", "outcome")
-        )
-        key = tuple(columns[name] for name in ("cluster", "device", "peer", "payload", "version"))
+        size = single(row.payload_bytes)
+        moved = single(row.delivered_bytes)
+        key = row.cluster, row.device, row.peer, row.payload, row.version
         through = moved + self._messages.pop(key, 0.0)
-        delivered = outcome == "delivered"
-        if outcome == "carried":
+        delivered = row.outcome == "delivered"
+        if row.outcome == "carried":
             self._messages[key] = through
         slack = ROUNDING * size
         if not 0.0 < moved <= through <= size + slack or (delivered and through < size - slack):
-            what = f"{moved} bytes, {through} in all, of {size}, {outcome}"
-            raise violated(BYTES, f"the message {columns['payload']} moved {what}")
-        self.sums[columns["direction"]].sent += moved
-        self.sums[columns["direction"]].delivered += size * delivered
-
-    def conclude(self, books: Mapping[str, Mapping[str, float]]) -> None:
-        """Hold the books of the whole run against what the rows say."""
-        if found := check_balance(books, self.sums):
-            raise violated(BYTES, "the bytes of the run do not add up: " + "; ".join(found))
+            what = f"{moved} bytes, {through} in all, of {size}, {row.outcome}"
+            raise violated(BYTES, f"the message {row.payload} moved {what}")
 
 
 def worst(wrong: Mask) -> int:

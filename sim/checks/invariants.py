@@ -1,91 +1,124 @@
-"""All invariants of a run that goes on: they see every block of rows, and the books at the end."""
+"""All invariants of a run that goes on: they see every fact, and the books at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sim.checks.conservation import Payloads
 from sim.checks.elevation import Gate
+from sim.checks.payload_books import PayloadBooks
 from sim.checks.staleness import Versions
 from sim.checks.timing import Contacts, Times
-from sim.network.leg_log import Block, LegLog
+from sim.facts.learning import Evaluated, ModelAggregated
+from sim.facts.row import Fact, Row
+from sim.facts.stream import Take
+from sim.facts.transfers import TransferRow
+from sim.network.books import Booked
+from sim.network.leg_rows import LegRows
+from sim.network.legs import ChainEnded, Moved
 from sim.plan.plan import Plan
 
 if TYPE_CHECKING:
     from learning.learner import Learner
     from learning.training.guards import Frozen
 
-Columns = Mapping[str, Any]
-
 
 class Invariants:
-    """Raises InvariantError when a run contradicts itself, and names how.
+    """Raises InvariantError when a run contradicts itself, and names how: one failure is enough.
 
-    Rows are looked at when they are written; those of legs in blocks, when rows are made of the
-    ``log``. Keeps of the run what is open: payloads on their way, versions that devices hold; not
-    what is over. ``now_s`` says what the clock shows.
+    Rows are looked at when they are emitted; those of legs many at once. Keeps of the run what is
+    open: payloads on their way, versions that devices hold; not what is over. ``now_s`` says what
+    the clock shows.
     """
 
-    def __init__(self, plan: Plan, now_s: Callable[[], float], log: LegLog) -> None:
+    def __init__(self, plan: Plan, learner: Learner, now_s: Callable[[], float]) -> None:
         contacts = Contacts(plan)
         self._contacts = contacts
+        self._learner = learner
         self._times = Times(now_s, contacts.session_end_s)
         self._payloads = Payloads({c.name: c.devices for c in plan.clusters})
+        self._payload_books = PayloadBooks()
         self._versions = Versions(plan.clusters)
         self._gate = None if plan.sky is None else Gate(plan.sky, contacts)
         self._frozen: Frozen | None = None
-        self._log = log
+        self._transfers = 0
         self._looked_at = 0
+        self._rests = False
 
-    def watch(self, table: str, rows: int, columns: Columns) -> None:
-        """Look at rows that are added to a table."""
-        if table == "transfers":  # those of legs are added in blocks
-            self._times.message(columns)
-            self._payloads.message(columns)
-            return
-        self._times.dated(table, columns)
-        kind = columns["kind"] if table == "events" else ""
-        if kind == "aggregate":
-            look = partial(self._versions.aggregated, columns)
-            self._versions.behind(self._log.transfers, look)
+    def takes(self) -> Mapping[type[Fact], Take]:
+        """Take all rows, and what legs and chains came to."""
+        checks: dict[type[Fact], Take] = {
+            Row: self._times.dated,
+            TransferRow: self._message,  # those of legs come many at once
+            ModelAggregated: self._aggregated,
+            Evaluated: self._evaluated,
+            Moved: self._count,
+            LegRows: self._legs,
+            ChainEnded: self._chain_ended,
+        }
+        return {kind: partial(self._unless_at_rest, check) for kind, check in checks.items()}
 
-    def look(self, block: Block) -> None:
-        """Look at the rows of legs."""
+    def _unless_at_rest(self, check: Take, fact: Fact) -> None:
+        if not self._rests:
+            check(fact)
+
+    def rest(self) -> None:
+        """Look at nothing any more: the run has failed, and its tables are written all the same."""
+        self._rests = True
+
+    def conclude(self, booked: Iterable[Booked], listed: Sequence[Mapping[str, Any]]) -> None:
+        """Look at what is known at the end of a run only: accounts, and the list of payloads."""
+        self._payload_books.conclude(booked, listed)
+        self._learnt(thoroughly=True)
+
+    def _message(self, row: TransferRow) -> None:
+        self._times.message(row)
+        self._payloads.message(row)
+        self._payload_books.message(row)
+
+    def _aggregated(self, aggregated: ModelAggregated) -> None:
+        self._times.dated(aggregated)
+        look = partial(self._versions.aggregated, aggregated)
+        self._versions.behind(self._transfers, look)
+
+    def _evaluated(self, evaluated: Evaluated) -> None:
+        self._times.dated(evaluated)
+        self._learnt()
+
+    def _count(self, _: Moved) -> None:
+        self._transfers += 1
+
+    def _chain_ended(self, chain: ChainEnded) -> None:
+        self._versions.settled(self._transfers, chain.cluster, chain.steps, chain.replies)
+
+    def _legs(self, block: LegRows) -> None:
         for trained in block.trained:
             self._times.trained(trained)
         for dropped in block.dropped:
             self._times.dropped(dropped)
-        if block.contacts:
-            self._contacts.connect({contact_id for *_, contact_id, _ in block.contacts})
+        if block.edges:
+            self._contacts.connect({edge.contact_id for edge in block.edges})
         rows = block.moved
         if rows is None:
             return
         self._times.moved(rows)
         self._contacts.moved(rows)
         self._payloads.moved(rows)
+        self._payload_books.moved(rows)
         self._versions.moved(rows, self._looked_at)
         self._looked_at += len(rows.legs)
         if self._gate is not None:
             self._gate.moved(rows)
 
-    def settled(self, cluster: str, steps: Iterable[Any], replies: Iterable[Any]) -> None:
-        """Look at what a chain came to."""
-        self._versions.settled(self._log.transfers, cluster, steps, replies)
-
-    def learnt(self, learner: Learner, thoroughly: bool = False) -> None:
+    def _learnt(self, *, thoroughly: bool = False) -> None:
         """Look at what is not to be learnt, if anything has been by now."""
-        if "task" not in vars(learner):  # all that was asked for was known from another run
+        if "task" not in vars(self._learner):  # all that was asked for was known from another run
             return
         from learning.training.guards import Frozen
 
-        backbone = learner.task.backbone
+        backbone: Any = self._learner.task.backbone
         if self._frozen is None:
             self._frozen = Frozen(backbone)
         self._frozen.check(backbone, "the backbone", thoroughly)
-
-    def conclude(self, learner: Learner, books: Mapping[str, Mapping[str, float]]) -> None:
-        """Look at what is known at the end of a run only."""
-        self._payloads.conclude(books)
-        self.learnt(learner, thoroughly=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,8 +12,10 @@ import numpy as np
 from learning.requests.cluster import Cluster, Download, Ints, Mask, Receipt
 from sim.checks.conservation import worst
 from sim.errors import violated
+from sim.facts.learning import ModelAggregated
 from sim.links.sharing import everywhere
-from sim.network.leg_log import MovedRows
+from sim.network.leg_rows import MovedRows
+from sim.trace.directions import Way
 
 STALENESS_COUNTED = "staleness counted from the version downloaded"
 
@@ -109,7 +111,7 @@ class Versions:
                 through = rows.delivered[mine]
                 device, version = device[through], version[through]
             held = self._held[leg.cluster]
-            if leg.direction == "downlink":
+            if leg.way is Way.TO_CLIENT:
                 held.take(device, version, alike[number])
                 continue
             unknown = held.lacks(device, version, alike[number])
@@ -151,23 +153,22 @@ class Versions:
                 taken = np.flatnonzero(empty), np.broadcast_to(version, empty.shape)[empty]
                 self.behind(transfers, partial(self._held[cluster].take, *taken))
 
-    def aggregated(self, columns: Mapping[str, Any]) -> None:
+    def aggregated(self, aggregated: ModelAggregated) -> None:
         """Hold what is said of an aggregation against what has been uploaded."""
-        low, high, version = (
-            columns.get(name) for name in ("staleness_low", "staleness_high", "version")
-        )
-        if low is None or high is None or version is None:
+        told = aggregated.told
+        if told.staleness is None:
             return
-        own = columns.get("cluster")
-        names = [own] if own is not None and self._explains([own], version, low, high) else None
-        if names is None:
-            names = list(self._waiting)
-            if not self._explains(names, version, low, high):
-                raise violated(STALENESS_COUNTED, self._said(columns, names))
-        mine = {key: found for key, found in self._strange.items() if key[0] in names}
-        for key, (uploaded, what) in mine.items():
+        low, high = told.staleness
+        own = aggregated.cluster
+        names = list(self._waiting)
+        if isinstance(own, str) and self._explains([own], told.version, low, high):
+            names = [own]
+        elif not self._explains(names, told.version, low, high):
+            raise violated(STALENESS_COUNTED, self._contradiction(aggregated))
+        own_payloads = {key: found for key, found in self._strange.items() if key[0] in names}
+        for key, (uploaded, what) in own_payloads.items():
             del self._strange[key]
-            if low <= version - 1 - uploaded <= high:
+            if low <= told.version - 1 - uploaded <= high:
                 raise violated(STALENESS_COUNTED, f"{what}, which the device has not downloaded")
         for name in names:
             self._waiting[name].clear()
@@ -180,11 +181,11 @@ class Versions:
         behind = {version - 1 - v for name in clusters for v in self._waiting[name]}
         return 0 <= low <= high and {low, high} <= behind
 
-    def _said(self, columns: Mapping[str, Any], names: Sequence[str]) -> str:
-        own = columns.get("cluster")
-        uploaded = sorted(self._waiting[own] if own is not None else set[int]())
-        uploaded = uploaded or sorted(set().union(*(self._waiting[name] for name in names)))
+    def _contradiction(self, aggregated: ModelAggregated) -> str:
+        own = aggregated.cluster
+        uploaded = sorted(self._waiting[own] if isinstance(own, str) else set[int]())
+        uploaded = uploaded or sorted(set().union(*self._waiting.values()))
         return (
-            f"{own} aggregated {columns['detail']!r} into version {columns['version']} at "
-            f"{columns['time_s']:.3f} s, of uploads in versions {uploaded}"
+            f"{own} aggregated {aggregated.text()!r} into version {aggregated.version} at "
+            f"{aggregated.time_s:.3f} s, of uploads in versions {uploaded}"
         )

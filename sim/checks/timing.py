@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -12,10 +12,14 @@ import numpy as np
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.checks.conservation import worst
 from sim.errors import DURATIONS, MONOTONE, violated
+from sim.facts.row import single
+from sim.facts.transfers import TransferRow
 from sim.links.sharing import everywhere
-from sim.network.leg_log import Dropped, MovedRows, TrainedRows
+from sim.network.leg_rows import MovedRows, TrainedRows
+from sim.network.legs import Dropped
 from sim.plan.contacts import LAST_BITS_S, PlannedContact
 from sim.plan.plan import Plan
+from sim.trace.directions import Way
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Times:
         """Look at what was moved: a neglected downlink takes no time, all else some."""
         fine = rows.end_s > rows.start_s
         if not everywhere(fine):
-            at_once = [leg.direction == "downlink" and leg.at_once for leg in rows.legs]
+            at_once = [leg.way is Way.TO_CLIENT and leg.at_once for leg in rows.legs]
             fine |= rows.of_leg(at_once) & (rows.end_s == rows.start_s)
             if not everywhere(fine):
                 raise violated(DURATIONS, f"{rows.named(worst(~fine))} has no duration")
@@ -68,26 +72,29 @@ class Times:
             at_s = float(record.time_s[worst(~fine)])
             self._dated("events", "drop", record.cluster, at_s, record.now_s)
 
-    def message(self, columns: Mapping[str, Any]) -> None:
+    def message(self, row: TransferRow) -> None:
         """Look at a message between devices."""
-        start_s, end_s, now_s = columns["start_s"], columns["end_s"], self._now_s()
-        what = f"the message {columns['payload']} at {start_s} s to {end_s} s"
+        start_s = single(row.start_s)
+        end_s = single(row.end_s)
+        now_s = self._now_s()
+        what = f"the message {row.payload} at {start_s} s to {end_s} s"
         if not end_s > start_s:
             raise violated(DURATIONS, f"{what} has no duration")
         if not (start_s >= 0.0 and end_s <= now_s):
             raise violated(MONOTONE, f"{what} was written at {now_s:.3f} s")
 
-    def dated(self, table: str, columns: Mapping[str, Any]) -> None:
-        """Look at the times of rows of any other table."""
-        first_s, now_s = columns["time_s"], self._now_s()
+    def dated(self, row: Any) -> None:
+        """Look at the time of any other row, or the times of many."""
+        first_s, now_s = row.time_s, self._now_s()
         last_s = first_s
         if isinstance(first_s, np.ndarray):
             first_s, last_s = first_s.min(), first_s.max()
         if first_s >= 0.0 and last_s <= now_s:
             return
-        if not (first_s >= 0.0 and last_s <= self._latest(columns.get("contact_id"), now_s)):
+        contact_id = getattr(row, "contact_id", None)
+        if not (first_s >= 0.0 and last_s <= self._latest(contact_id, now_s)):
             at_s = first_s if not first_s >= 0.0 else last_s
-            self._dated(table, columns.get("kind", "row"), columns.get("cluster"), at_s, now_s)
+            self._dated(row.table, getattr(row, "kind", "row"), row.cluster, at_s, now_s)
 
     def _latest(self, contact_id: int | None, now_s: float) -> float:
         """When a row at the latest is that was written at a time."""

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sim.cli.options import Json, print_json
+from sim.cli.options import Json
+from sim.cli.output import print_json
 
 UNWELL = 1
 """Exit status of `doctor` and `check-method` where something is wrong."""
@@ -60,7 +61,7 @@ def schema_of_files() -> dict[str, Any]:
 def doctor_command() -> None:
     """Check this installation: import names, files here that shadow packages, versions, CUDA."""
     from learning.hardware import describe
-    from sim.execution.folder import versions
+    from sim.execution.versions import versions
     from sim.installation import PACKAGES, foreign_packages
 
     complaints = [*foreign_packages(), *shadows()]
@@ -110,7 +111,8 @@ def cache_command(
     """Show what runs share: results of training, contact windows; LEOMIX_CACHE says where."""
     from datetime import UTC, datetime
 
-    from sim.execution.cache import cache_folder, clear_cache, contents
+    from sim.execution.cache_bounds import clear_cache, contents
+    from sim.execution.cache_root import cache_folder
     from sim.formatting import data_size, table
 
     folder = cache_folder()

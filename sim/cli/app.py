@@ -16,8 +16,8 @@ import typer
 from typer.core import TyperCommand
 
 from learning.hardware import address_limit, is_out_of_memory
-from sim.cli import about, new, run, scenario, show
-from sim.cli.options import drop_unwritten, one_line
+from sim.cli import about, contacts, new, run, scenario, show, sweep
+from sim.cli.output import drop_unwritten, one_line
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
 from sim.formatting import data_size, legend_of
@@ -35,7 +35,10 @@ app = typer.Typer(
 
 # Typer carries its own copy of click from some version on; this is the right class in each.
 UsageError: Any = typer.BadParameter.__base__
-DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE = 0
+FAILED = 1
+WRONG_INPUT = 2
+INTERRUPTED = 130
 LONGEST_LINE = 4000
 """Characters of an error that are shown."""
 LEAST_ADDRESSES = 1_500_000_000
@@ -44,8 +47,8 @@ LEAST_ADDRESSES = 1_500_000_000
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run_command,
     "fork": run.fork_command,
-    "sweep": run.sweep_command,
-    "contacts": scenario.contacts_command,
+    "sweep": sweep.sweep_command,
+    "contacts": contacts.contacts_command,
     "link": scenario.link_command,
     "validate": scenario.validate_command,
     "list": about.list_command,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from learning.methods.base import GlobalModelMethod
-from sim.cli.dry_run import usual_passes
+from sim.cli.preview import usual_passes
 from sim.engine.setup import Build
 from sim.formatting import data_size, duration
 from sim.plan.remedies import link_keys, model_key, speed_key

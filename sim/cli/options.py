@@ -1,20 +1,16 @@
-"""What the commands share: arguments, scenarios with overrides, one-line errors and JSON."""
+"""Arguments and options that several commands share, alone and in groups."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 
 from sim.errors import InputError
-
-if TYPE_CHECKING:
-    from scenarios import Scenario
+from sim.formatting import parse_seconds
 
 ScenarioName = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="a YAML file, or a shipped name")
@@ -57,77 +53,50 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="folder of a 
 RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="folders of runs")]
 
 
-def overrides_of(set_: list[str] | None, seed: int | None) -> dict[str, Any]:
-    """Return the overrides that ``--set`` and ``--seed`` ask for, by dotted key."""
+def overrides_of(pairs: list[str] | None) -> dict[str, Any]:
+    """Return the overrides that ``--set`` asks for, by dotted key."""
     overrides: dict[str, Any] = {}
-    for pair in set_ or []:
+    for pair in pairs or []:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise InputError(
                 f"--set {pair}: should be KEY=VALUE, for example --set orbit.min_elevation_deg=20"
             )
         overrides[key] = value
-    if seed is not None:
-        overrides["seed"] = seed
     return overrides
 
 
-def wall_s(text: str | None) -> float:
-    """Return the seconds of ``--max-wall``; inf without it."""
-    from math import inf
+@dataclass(frozen=True)
+class Overrides:
+    """Keys that replace those of the scenario's file."""
 
-    from sim.formatting import parse_seconds
+    set_: SetKeys = None
+    seed: Seed = None
 
-    return inf if text is None else parse_seconds("--max-wall", text)
-
-
-def load(name: str, set_: list[str] | None, seed: int | None) -> Scenario:
-    """Load a scenario with its overrides."""
-    import scenarios
-
-    return scenarios.load(name, overrides_of(set_, seed))
-
-
-def drop_unwritten(stream: TextIO) -> None:
-    """Drop what a stream holds and cannot write, which Python would try again at its end."""
-    try:
-        stream.flush()
-    except OSError:
-        number = stream.fileno()
-        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    def by_key(self) -> dict[str, Any]:
+        """Return the overrides by dotted key; InputError for a text that is no KEY=VALUE."""
+        overrides = overrides_of(self.set_)
+        if self.seed is not None:
+            overrides["seed"] = self.seed
+        return overrides
 
 
-@contextmanager
-def showing(what: str, elsewhere: str, json_: bool) -> Iterator[None]:
-    """Print on stdout what came of a run or sweep that has ended: a full disk does not undo that.
+@dataclass(frozen=True)
+class Limits:
+    """What a run may take from other runs, and how long it may go on."""
 
-    A message says how to see it ``elsewhere``. A program that waits for JSON is told by status 1.
-    """
-    try:
-        yield
-        sys.stdout.flush()
-    except OSError as error:
-        drop_unwritten(sys.stdout)
-        if not isinstance(error, BrokenPipeError):
-            why = f"cannot be written ({error.strerror})"
-            print(f"{what} {why}: {elsewhere}", file=sys.stderr)
-        if json_:
-            raise typer.Exit(1) from None
+    no_cache: NoCache = False
+    max_wall: MaxWall = None
+
+    @property
+    def max_wall_s(self) -> float:
+        """Wall time, s; inf without a limit."""
+        return math.inf if self.max_wall is None else parse_seconds("--max-wall", self.max_wall)
 
 
-def one_line(text: str) -> str:
-    """Return ``text`` on one line; what is out of a file may have others."""
-    return " ".join(text.split())
+@dataclass(frozen=True)
+class Shown:
+    """What is shown of a run or sweep, and in which form."""
 
-
-def warn(lines: Iterable[str]) -> None:
-    """Print warnings, a line each, beside the data on stdout."""
-    for line in lines:
-        print(f"warning: {one_line(line)}", file=sys.stderr)
-
-
-def print_json(value: object) -> None:
-    """Print ``value`` as JSON."""
-    import json
-
-    print(json.dumps(value, indent=2))
+    quiet: Quiet = False
+    json_: Json = False

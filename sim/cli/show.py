@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sim.cli.options import Json, RunFolder, RunFolders, print_json, warn
+from sim.cli.options import Json, RunFolder, RunFolders
+from sim.cli.output import print_json, warn
 
 MOST_CLIENTS = 20
 """Clients up to which `show` prints the gating pattern."""
@@ -119,7 +120,7 @@ def export_command(run: Folder, to: Format, out: Place = None) -> None:
 def cite_command(run: RunFolder) -> None:
     """Print BibTeX of what a run rests on: leomix, method, orbits, links and data."""
     from sim.execution.folder import as_written, read_manifest
-    from sim.export.formats import citations
+    from sim.export.citations import citations
 
     with as_written([run]):
         print(citations(read_manifest(run)))

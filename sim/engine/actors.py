@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import simpy
@@ -11,18 +11,15 @@ from learning.methods.base import Method, Protocol
 from learning.requests import cluster as requests
 from learning.requests import facts, peers
 from learning.requests.cluster import Request
-from sim.checks.invariants import Invariants
 from sim.clock import Clock, Process
 from sim.engine.client import Client
 from sim.engine.journal import Journal
-from sim.engine.learning_rows import LearningRows
+from sim.engine.learning_facts import LearningFacts
 from sim.engine.meetings import Meetings
 from sim.engine.progress import Progress
 from sim.engine.tasks import Tasks
 from sim.errors import SimulationError
-from sim.network.chains import Reply
 from sim.network.peers import Peers
-from sim.network.steps import Step
 
 SERVER = "server"
 
@@ -35,7 +32,7 @@ class Actors:
 
     An actor yields a request, and goes on with the reply when that much simulated time has passed.
     What concerns a cluster alone its client answers, messages between devices ``peers``, what takes
-    no time the method's ``journal`` and the ``learning_rows``.
+    no time the method's ``journal`` and the ``learning_facts``.
     """
 
     def __init__(
@@ -47,8 +44,7 @@ class Actors:
         peers: Peers,
         progress: Progress,
         journal: Journal,
-        learning_rows: LearningRows,
-        invariants: Invariants,
+        learning_facts: LearningFacts,
     ) -> None:
         self.meetings = Meetings(clock)
         self._clock = clock
@@ -57,8 +53,7 @@ class Actors:
         self._peers = peers
         self._progress = progress
         self._journal = journal
-        self._learning_rows = learning_rows
-        self._invariants = invariants
+        self._learning_facts = learning_facts
         self._tasks = Tasks(clock)
 
     def start(self) -> None:
@@ -68,13 +63,38 @@ class Actors:
             self._clock.start(name, self._drive(name, name, protocol))
         at_server = self._method.server_protocol()
         if at_server is not None:
-            server = by_server(self._clock, at_server, self._answer_server, waits=True)
-            self._clock.start(SERVER, server)
+            self._clock.start(SERVER, self._by_server(at_server, waits=True))
 
     def at_once(self, protocol: Protocol) -> None:
         """Drive a protocol of the server that takes no simulated time."""
-        for _ in by_server(self._clock, protocol, self._answer_server):
+        for _ in self._by_server(protocol):
             pass
+
+    def _by_server(self, protocol: Protocol, *, waits: bool = False) -> Process:
+        """Drive what the server does by itself; it takes no simulated time, unless it ``waits``."""
+        reply = None
+        while True:
+            try:
+                request = self._next(protocol, reply)
+            except StopIteration:
+                return
+            reply = None
+            if isinstance(request, AtOnce):
+                reply = self._answer_now(SERVER, None, request)
+            elif waits and isinstance(request, peers.Wait):
+                yield from wait(self._clock, request)
+            else:
+                raise SimulationError(
+                    f"{type(request).__name__} takes time; before and after a run a method may ask "
+                    "only for Measure, Assign, Note and Forecast, its server for Wait as well"
+                )
+
+    def _next(self, protocol: Generator[Any, Any, Any], reply: Any) -> Any:
+        """Let a protocol go on with a reply; return its next request, and tell what it has used."""
+        try:
+            return protocol.send(reply)
+        finally:
+            self._learning_facts.tell_used()
 
     def _drive(
         self, name: str, actor: str, protocol: Generator[Any, Any, Any]
@@ -86,7 +106,7 @@ class Actors:
         reply: Any = None
         while True:
             try:
-                request = protocol.send(reply)
+                request = self._next(protocol, reply)
             except StopIteration as end:
                 return end.value
             reply = yield from self._answer(actor, client, request)
@@ -100,9 +120,9 @@ class Actors:
             case requests.TrainUntilContact():
                 return (yield from client.train_until_contact(actor, request, self._cycle))
             case requests.Train() | requests.Upload() | requests.Download():
-                return (yield from self._chain(client, [request]))[0]
+                return (yield from client.chain([request]))[0]
             case requests.Chain(steps=steps):
-                return (yield from self._chain(client, steps))
+                return (yield from client.chain(steps))
             case requests.Meet():
                 return (yield from self.meetings.join(actor, client.cluster.name, request))
             case peers.Send():
@@ -121,23 +141,13 @@ class Actors:
                 return self._peers.reach(client.cluster)
             case peers.Infer():
                 self._peers.nodes.check(request.at)
-                return self._learning_rows.inferred(request)
+                return self._learning_facts.inferred(request)
         if isinstance(request, AtOnce):
             return self._answer_now(actor, client, request)
         raise SimulationError(f"{request!r} is not a request")
 
     def _cycle(self) -> int:
         return self._progress.cycle
-
-    def _chain(
-        self, client: Client, steps: Sequence[Step]
-    ) -> Generator[simpy.Event, Any, list[Reply]]:
-        replies = yield from client.chain(steps)
-        self._invariants.settled(client.cluster.name, steps, replies)
-        return replies
-
-    def _answer_server(self, request: AtOnce) -> Any:
-        return self._answer_now(SERVER, None, request)
 
     def _answer_now(self, actor: str, client: Client | None, request: AtOnce) -> Any:
         """Answer what takes no simulated time; ``client`` is None for the server."""
@@ -147,38 +157,16 @@ class Actors:
                     return default
                 return self._journal.answer(actor, name, self._clock.now, compute)
             case requests.Assign():
-                self._learning_rows.assigned(request, self._progress.cycle)
+                self._learning_facts.assigned(request, self._progress.cycle)
             case requests.Forecast(cluster=name):
                 return self._clients[name].forecast(request)
             case facts.Note():
-                self._learning_rows.noted(request, None if client is None else client.sessions)
+                self._learning_facts.noted(request, None if client is None else client.sessions)
             case facts.Aggregated():
                 sessions = None if client is None else client.sessions
-                self._learning_rows.aggregated(request, sessions)
+                self._learning_facts.aggregated(request, sessions)
                 self._progress.aggregated()
         return None
-
-
-def by_server(
-    clock: Clock, protocol: Protocol, answer: Callable[[AtOnce], Any], waits: bool = False
-) -> Process:
-    """Drive what the server does by itself; it takes no simulated time, unless it ``waits``."""
-    reply = None
-    while True:
-        try:
-            request = protocol.send(reply)
-        except StopIteration:
-            return
-        reply = None
-        if isinstance(request, AtOnce):
-            reply = answer(request)
-        elif waits and isinstance(request, peers.Wait):
-            yield from wait(clock, request)
-        else:
-            raise SimulationError(
-                f"{type(request).__name__} takes time; before and after a run a method may ask "
-                "only for Measure, Assign, Note and Forecast, its server for Wait as well"
-            )
 
 
 def wait(clock: Clock, request: peers.Wait) -> Generator[simpy.Event, Any, None]:

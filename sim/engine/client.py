@@ -23,21 +23,20 @@ from sim.devices.battery import Battery
 from sim.devices.devices import Devices, Phase
 from sim.devices.energy import PeerUse, Use, added, energy_of
 from sim.engine.forecaster import Forecaster
-from sim.engine.rules import Rules
-from sim.network.chains import Reply, ServiceLink
-from sim.network.event_rows import Rows
-from sim.network.ledger import Ledger, PayloadList
-from sim.network.link_faults import LinkFaults
+from sim.network.endpoint import Endpoint, Shared
+from sim.network.legs import ChainEnded
+from sim.network.rules import Rules
+from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
-from sim.network.steps import Step, Training, everybody
-from sim.network.synchronisation import Synchronisation
+from sim.network.steps import Reply, Step, everybody
+from sim.network.training import Training
 
 
 class Client:
     """One cluster in a run: its sessions with satellites, its devices, its link, its energy.
 
-    It answers what the method asks of the cluster. ``rows``, ``synchronisation`` and ``payloads``
-    are shared by all clients; ``served`` is called with how many sessions have ended.
+    It answers what the method asks of the cluster. ``shared`` is what all clients
+    have in common; ``served`` is called with how many sessions have ended.
     """
 
     def __init__(
@@ -47,35 +46,20 @@ class Client:
         rules: Rules,
         *,
         battery: Battery | None,
-        rows: Rows,
-        synchronisation: Synchronisation,
-        payloads: PayloadList,
+        shared: Shared,
         served: Callable[[int], None],
     ) -> None:
         self.cluster = cluster
         self.rules = rules
         self._clock = clock
-        self._rows = rows
-        self.sessions = ClusterSessions(clock, cluster, rules.sessions, rows.log, served)
+        self.sessions = ClusterSessions(clock, cluster, rules.sessions, shared.log, served)
         self.devices = Devices(cluster, rules.computing, battery)
         self._forecaster = Forecaster(self.sessions, self.devices)
-        self.link = ServiceLink(
-            clock,
-            self.sessions,
-            self.devices,
-            rows,
-            synchronisation,
-            Ledger(cluster.devices, rules.cut_transfers, rows.topology),
-            payloads,
-            rules.closing,
-            self._link_faults(rules),
-        )
+        self.endpoint = Endpoint(clock, self.devices, rules, shared)
+        self.link = ServiceLink(self.sessions, self.endpoint)
         self._phases: dict[str, Phase] = {}
         self._settled: tuple[Use, dict[str, Any]] | None = None
         self._last_at_rest: tuple[AtRest, dict[str, Any]] | None = None
-
-    def _link_faults(self, rules: Rules) -> LinkFaults | None:
-        return None if rules.faults is None else LinkFaults(rules.faults, self.cluster)
 
     def under(self, rules: Rules) -> None:
         """Go on under other rules; what is under way ends by those under which it began.
@@ -85,7 +69,7 @@ class Client:
         self.rules = rules
         self.sessions.replan(rules.sessions)
         self.devices.computing = rules.computing
-        self.link.switch(rules.cut_transfers, rules.closing, self._link_faults(rules))
+        self.link.under(rules)
 
     # What the method asks of the cluster.
 
@@ -100,7 +84,9 @@ class Client:
 
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when the last one has ended."""
-        return self.link.chain(steps)
+        replies = yield from self.link.chain(steps)
+        self.endpoint.facts.emit(ChainEnded(self.cluster.name, steps, replies))
+        return replies
 
     def forecast(self, request: Forecast) -> Outlook | list[Outlook] | None:
         """Return what the plan holds for the cluster next."""
@@ -141,8 +127,9 @@ class Client:
             end_s=gap.end_s,
             excluded=excluded,
         )
-        self._rows.training(training, training.who, self.cluster, None, to_s)
-        self._rows.excluded(excluded, devices, cost, self._clock.now)
+        for fact in training.facts(training.who, self.cluster.name, None, to_s):
+            self.endpoint.log.add(fact)
+        self.endpoint.tell_memory_lacks(excluded, cost)
         return Work(gap.rounds, gap.end_s, excluded)
 
     def settle_phases(self, end_s: float) -> None:
@@ -203,7 +190,7 @@ class Client:
         if self._phases or self.link.busy or peers.serving_s is not None:
             return None
         devices = self.devices
-        done = devices.rounds, devices.ended_s, devices.open_s, self.link.sent_s
+        done = devices.rounds, devices.ended_s, devices.open_s, self.endpoint.sent_s
         return AtRest(done, peers.sending_s)
 
 

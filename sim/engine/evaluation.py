@@ -1,11 +1,9 @@
-"""Evaluation of the server's model at the start and at every complete cycle; who follows a run."""
+"""Evaluator: scores the server's model, and tells of it as facts."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -14,59 +12,31 @@ from learning.methods.base import Method
 from learning.metrics import column_of
 from sim.engine.journal import Journal
 from sim.errors import SimulationError
+from sim.facts.learning import Evaluated, MetricsRow
+from sim.facts.row import columns_of
+from sim.facts.stream import Facts
 from sim.plan.plan import Plan
-from sim.trace.recorder import Trace
-from sim.trace.schema import COLUMNS
 
-KNOWN = COLUMNS["metrics"]
+KNOWN = frozenset(column.name for column in columns_of(MetricsRow))
 """Columns that the metrics of every run have."""
-
-
-class Observer:
-    """Follows a run: a class derived from it defines the methods that it needs.
-
-    A resumed run passes everything from its start again.
-    """
-
-    def doubted(self, lines: Sequence[str]) -> None:
-        """Called once, before data and model are made, with what may be wrong with the scenario.
-
-        Called again before anything is simulated where a module of one's own is doubtful.
-        """
-
-    def started(self, start: datetime) -> None:
-        """Called once, before anything is simulated, with the UTC time of the start."""
-
-    def measured(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Called at every evaluation with its rows of the metrics table: the pooled one first."""
-
-    def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
-        """Called at every evaluation; ``accuracy`` is nan where nothing is measured."""
-
-    def event(self, number: int, time_s: float) -> None:
-        """Called after every event of the clock, at its simulated time.
-
-        It may raise :class:`~sim.errors.Interrupted`, which ends the run.
-        """
 
 
 @dataclass(eq=False)
 class Evaluator:
-    """Writes the metrics table: one pooled row and one row per cluster each time."""
+    """Tells what an evaluation measures: one pooled row and one row per cluster each time."""
 
     _plan: Plan
     _method: Method
     _journal: Journal
-    _trace: Trace
-    _observers: Sequence[Observer]
+    _facts: Facts
     _last: tuple[float, int] | None = None
     _accuracy: float = math.nan
     _own: list[dict[str, Any]] = field(default_factory=list)
 
     def evaluate(self, time_s: float, cycle: int) -> float:
-        """Write the rows of one evaluation and return the global accuracy (nan: timing only).
+        """Tell of one evaluation and return the global accuracy (nan: timing only).
 
-        What was evaluated at this time and cycle already is not written twice.
+        What was evaluated at this time and cycle already is not told of twice.
         """
         if (time_s, cycle) == self._last:
             return self._accuracy
@@ -91,20 +61,22 @@ class Evaluator:
         ]
         if self._method.learner.trains:
             for row in written:
-                self._trace.add("metrics", **{key: row[key] for key in row if key in KNOWN})
+                self._facts.emit(MetricsRow(**{key: row[key] for key in row if key in KNOWN}))
                 self._own.append({key: row[key] for key in row if key not in KNOWN})
         else:  # all clusters have the same figures: none
-            names = {"cluster": [row["cluster"] for row in rows]}
-            self._trace.add("metrics", **written[0])
-            self._trace.add("metrics", len(rows), **written[1] | names)
-        version = self._method.version
-        self._trace.add(
-            "events", time_s=time_s, kind="evaluate", version=version, detail=f"cycle {cycle}"
-        )
+            names = [row["cluster"] for row in rows]
+            self._facts.emit(MetricsRow(**written[0]))
+            self._facts.emit(MetricsRow(**written[1] | {"cluster": names}))
         self._accuracy = math.nan if pooled["accuracy"] is None else pooled["accuracy"]
-        for observer in self._observers:
-            observer.evaluated(time_s, cycle, self._accuracy)
-            observer.measured(written)
+        self._facts.emit(
+            Evaluated(
+                time_s=time_s,
+                version=self._method.version,
+                cycle=cycle,
+                accuracy=self._accuracy,
+                scores=written,
+            )
+        )
         return self._accuracy
 
     def with_own(self, metrics: pa.Table) -> pa.Table:

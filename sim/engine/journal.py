@@ -15,7 +15,6 @@ from typing import Any
 
 from sim.errors import SimulationError
 from sim.trace.digest import json_digest
-from sim.trace.recorder import Trace
 
 FORMAT = 3
 """Number of the form below, so that a journal of another one is known."""
@@ -42,9 +41,12 @@ class Journal:
             self.entries[key] = float(time_s), json.loads(json.dumps(compute()))
         return self.entries[key][1]
 
-    def check_replay(self, event: int, trace: Trace) -> None:
-        """Raise SimulationError if the replay is not the run that was saved at this event."""
-        if event == self.event and self.digest and trace.digest() != self.digest:
+    def check_replay(self, event: int, digest: Callable[[], str]) -> None:
+        """Raise SimulationError if the replay is not the run that was saved at this event.
+
+        ``digest`` returns that of the trace by now.
+        """
+        if event == self.event and self.digest and digest() != self.digest:
             raise SimulationError(
                 f"the replay differs from the saved run at event {event}: it was saved with other "
                 "versions or another scenario; start anew without --resume"

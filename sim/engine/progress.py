@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from learning.methods.base import Method
-from sim.checks.invariants import Invariants
 from sim.clock import Clock, Process
 from sim.devices.energy import Spending
 from sim.engine.evaluation import Evaluator
@@ -34,7 +33,6 @@ class Progress:
         *,
         method: Method,
         evaluator: Evaluator,
-        invariants: Invariants,
         energy: Callable[[], Sequence[dict[str, Any]]],
     ) -> None:
         self.scenario = scenario
@@ -43,7 +41,6 @@ class Progress:
         self._clock = clock
         self._method = method
         self._evaluator = evaluator
-        self._invariants = invariants
         self._energy = energy
         self._times_served: dict[str, int] = {}
         self._waited_for = clusters  # that many have been served as often as there are cycles
@@ -71,7 +68,6 @@ class Progress:
     def evaluate(self) -> None:
         """Evaluate the server's model now, and end the run if that is enough."""
         accuracy = self._evaluator.evaluate(self._clock.now, self.cycle)
-        self._invariants.learnt(self._method.learner)
         if self._method.learner.trains:  # else there is no accuracy to set it against
             self._note_spending(self._clock.now)
         wanted = self.scenario.stop.accuracy

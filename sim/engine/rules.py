@@ -1,37 +1,14 @@
-"""Rules: what holds for each client from a time on, as a build says; they never change."""
+"""The rules of every client, as a build says."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from learning.requests.cluster import Quorum
 from sim.devices.devices import Computing
-from sim.devices.energy import Transmitter
-from sim.devices.faults import Faults
-from sim.network.ledger import CutTransfers
-from sim.plan.plan import PlannedSessions
+from sim.network.rules import Rules
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build
-
-
-@dataclass(frozen=True, eq=False)
-class Rules:
-    """What holds for one client: its sessions, how its devices compute and send, what fails.
-
-    A fork gives every client new rules. A chain that goes on then, and a disconnected phase, end by
-    the rules under which they began. ``closing`` says whom a chain with uploads waits for,
-    ``cut_transfers`` what becomes of a transfer that a contact cuts off, ``faults`` what goes wrong
-    on the link (None: nothing).
-    """
-
-    sessions: PlannedSessions
-    computing: Computing
-    transmitter: Transmitter
-    closing: Quorum
-    cut_transfers: CutTransfers
-    faults: Faults | None = None
 
 
 def rules_of(build: Build) -> dict[str, Rules]:

@@ -8,26 +8,33 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from learning.requests.facts import Cause
 from sim.checks.invariants import Invariants
 from sim.clock import Clock, Process
 from sim.devices.battery import Battery
 from sim.engine.actors import Actors
 from sim.engine.client import Client
-from sim.engine.evaluation import Evaluator, Observer
+from sim.engine.evaluation import Evaluator
 from sim.engine.journal import Journal
-from sim.engine.learning_rows import LearningRows
+from sim.engine.learning_facts import LearningFacts
 from sim.engine.meetings import Waiting
+from sim.engine.observer import Followers, Observer
 from sim.engine.progress import Progress
 from sim.engine.rules import rules_of
 from sim.errors import InputError, Interrupted, SimulationError
-from sim.network.event_rows import Rows, fault_row, record_faults
-from sim.network.ledger import Books, PayloadList, books_of
+from sim.facts.faults import NoContactsLeft
+from sim.facts.stream import Facts
+from sim.network.announced import tell_faults, tell_waits
+from sim.network.books import Booked, Books, books_of
+from sim.network.endpoint import Shared
+from sim.network.leg_log import LegLog
+from sim.network.message_facts import MessageFacts
+from sim.network.payload_list import PayloadList
 from sim.network.peers import Nodes, Peers
 from sim.network.relay import Relay
 from sim.network.sidelinks import SidelinkQueues
 from sim.network.synchronisation import Synchronisation
 from sim.trace.recorder import Trace
+from sim.trace.tables import Tables
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build
@@ -49,40 +56,40 @@ class Simulation:
     """One run of a build, which at each of the ``switches`` goes on as another build.
 
     ``switches`` are times and builds, in order. ``journal`` answers what an interrupted run has
-    measured already; ``observers`` follow the run.
+    measured already, ``trace`` records what happens, and ``observers`` follow the run.
     """
 
     def __init__(
         self,
         build: Build,
         journal: Journal,
+        trace: Trace,
         observers: Sequence[Observer] = (),
         switches: Sequence[tuple[float, Build]] = (),
     ) -> None:
         self.build = build
         self.method = method = build.new_method()
         self.clock = clock = Clock()
-        self.trace = Trace()
+        self.trace = trace
         self.journal = journal
         self.payloads = PayloadList()
         self._observers = observers
         self._stages = list(_stages(build, switches))
         self._ended_at_s: float | None = None
         plan = build.plan
-        self._rows = Rows(self.trace, plan.topology)
-        self.log = self._rows.log
         # The plan of the last build holds all contacts of the run.
-        self.invariants = Invariants(self._stages[-1].build.plan, lambda: self.end_s, self.log)
-        self.trace.watch = self.invariants.watch
-        self.log.watch = self.invariants.look
-        self.evaluator = Evaluator(plan, method, journal, self.trace, observers)
+        last_plan = self._stages[-1].build.plan
+        self.invariants = Invariants(last_plan, method.learner, lambda: self.end_s)
+        # What contradicts the rest shall be in the trace, too, and shown.
+        self._facts = Facts(trace, Followers(observers), self.invariants)
+        self._log = LegLog(self._facts, plan.topology)
+        self.evaluator = Evaluator(plan, method, journal, self._facts)
         self._progress = Progress(
             clock,
             build.scenario,
             len(plan.clusters),
             method=method,
             evaluator=self.evaluator,
-            invariants=self.invariants,
             energy=self.energy,
         )
         self.clients = self._make_clients()
@@ -94,15 +101,21 @@ class Simulation:
             peers=self._peers,
             progress=self._progress,
             journal=journal,
-            learning_rows=LearningRows(
-                self.trace, method, journal, plan.clusters, lambda: self.end_s
+            learning_facts=LearningFacts(
+                self._facts, method, journal, plan.clusters, lambda: self.end_s
             ),
-            invariants=self.invariants,
         )
 
     def _make_clients(self) -> dict[str, Client]:
         build, plan = self.build, self.build.plan
-        rules, synchronisation = rules_of(build), Synchronisation(plan.sync_delay_s)
+        rules = rules_of(build)
+        shared = Shared(
+            topology=plan.topology,
+            facts=self._facts,
+            log=self._log,
+            synchronisation=Synchronisation(plan.sync_delay_s),
+            payloads=self.payloads,
+        )
         clients = {}
         for cluster in plan.clusters:
             name = cluster.name
@@ -111,9 +124,7 @@ class Simulation:
                 cluster,
                 rules[name],
                 battery=Battery(*build.supplies[name]) if name in build.supplies else None,
-                rows=self._rows,
-                synchronisation=synchronisation,
-                payloads=self.payloads,
+                shared=shared,
                 served=partial(self._progress.served, name),
             )
         return clients
@@ -123,13 +134,15 @@ class Simulation:
         sessions = {name: client.sessions for name, client in self.clients.items()}
         devices = {name: client.devices for name, client in self.clients.items()}
         links = {name: client.link for name, client in self.clients.items()}
+        endpoints = {name: client.endpoint for name, client in self.clients.items()}
+        facts = MessageFacts(self._facts)
         return Peers(
             self.clock,
             plan.clusters,
             Nodes(self.clock, devices, links),
-            self._rows,
+            facts,
             self.payloads,
-            SidelinkQueues(self.clock, self._rows, build.sidelinks, plan.isls, links),
+            SidelinkQueues(self.clock, facts, build.sidelinks, plan.isls, endpoints),
             Relay(self.clock, sessions, links, build.scenario.link.relay),
         )
 
@@ -171,7 +184,7 @@ class Simulation:
             for observer in self._observers:
                 observer.event(number, self.clock.now)
         except Interrupted:
-            self.log.flush()  # a run that contradicts itself by now has failed
+            self._log.flush()  # a run that contradicts itself by now has failed
             raise
 
     def _begin(self, stage: Stage) -> None:
@@ -194,9 +207,9 @@ class Simulation:
     def _announce(self, stage: Stage) -> None:
         """Record what the plan of a stage says will happen, when it does."""
         plan = stage.build.plan
-        self._start_within(stage, "waits", self._rows.waits(plan, self.clock))
+        self._start_within(stage, "waits", tell_waits(plan, self.clock, self._facts))
         if plan.faults is not None:
-            faults = record_faults(plan.faults, self.clock, self.trace)
+            faults = tell_faults(plan.faults, self.clock, self._facts)
             self._start_within(stage, "faults", faults)
 
     def _evaluate_periodically(self, stage: Stage) -> None:
@@ -230,7 +243,7 @@ class Simulation:
         try:
             self._progress.conclude(self.end_s)
             self._actors.at_once(self.method.conclude())
-            self.log.flush()
+            self._log.flush()
         except Exception as error:
             raise self.clock.failed("the end", error) from error
         self._record_who_waits()
@@ -244,8 +257,17 @@ class Simulation:
         if stuck and self.clock.exhausted:
             raise SimulationError(f"the run is over but these still wait: {stuck}")
         if waiting := meetings.waiting():
-            detail = f"no contacts left: {waiting}"
-            fault_row(self.trace, self.end_s, detail, cause=Cause.NO_CONTACT_LEFT)
+            self._facts.emit(NoContactsLeft(time_s=self.end_s, waiting=waiting))
+
+    def tables(self) -> Tables:
+        """Return the tables of the run so far."""
+        self._log.flush()
+        return self.trace.tables()
+
+    def digest(self) -> str:
+        """Return the digest of all rows so far, in the order in which they came."""
+        self._log.flush()
+        return self.trace.digest()
 
     @property
     def waiting(self) -> tuple[Waiting, ...]:
@@ -264,11 +286,17 @@ class Simulation:
             for name, client in self.clients.items()
         ]
 
+    def booked(self) -> list[Booked]:
+        """Return the accounts of all payloads, each client's and those of messages."""
+        booked = [
+            one for client in self.clients.values() for one in client.endpoint.ledger.booked()
+        ]
+        return [*booked, *self._peers.queues.booked()]
+
     @property
     def books(self) -> Books:
         """The bytes of all payloads: offered, delivered, carried and dropped."""
-        ledgers = [client.link.ledger for client in self.clients.values()]
-        return books_of([*ledgers, self._peers.queues])
+        return books_of(self.booked())
 
 
 def _stages(build: Build, switches: Sequence[tuple[float, Build]]) -> Iterator[Stage]:

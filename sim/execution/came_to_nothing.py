@@ -17,7 +17,8 @@ from sim.plan.plan import Plan
 from sim.plan.remedies import less_to_carry, link_keys, model_key, speed_key
 from sim.trace.arrow import array
 from sim.trace.directions import Way
-from sim.trace.tables import pieces_of, says
+from sim.trace.sorting import says
+from sim.trace.tables import pieces_of
 
 if TYPE_CHECKING:
     from scenarios import Scenario

@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from learning.values.store import FolderStore
 from sim.engine.journal import Journal
 from sim.errors import InputError
 from sim.files import write_text
-from sim.trace.recorder import Trace
 
 CHECKPOINT = "checkpoint"
 JOURNAL = "journal.json"
@@ -69,9 +69,17 @@ class Checkpoint:
         return time.monotonic() - self._saved_at >= self._every_s
 
     def save(
-        self, event: int, time_s: float, journal: Journal, trace: Trace, values: Values
+        self,
+        event: int,
+        time_s: float,
+        journal: Journal,
+        digest: Callable[[], str],
+        values: Values,
     ) -> bool:
-        """Save at an event boundary; return whether it did: a replay saves nothing."""
+        """Save at an event boundary; return whether it did: a replay saves nothing.
+
+        ``digest`` returns that of the trace by now.
+        """
         if event < journal.event:
             return False
         live = values.live()
@@ -79,7 +87,7 @@ class Checkpoint:
             if (tensors := values.kept(handle)) is not None:
                 self._store.save(key, tensors)
         self._store.sync()
-        state = Journal(journal.entries, event, time_s, trace.digest())
+        state = Journal(journal.entries, event, time_s, digest())
         self._write(state, self._store.held(live))
         self._store.keep_only(live)
         self._saved_at = time.monotonic()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from sim.engine.evaluation import Observer
+from sim.engine.observer import Observer
 from sim.errors import Interrupted
 
 GRACE_S = 1.0

@@ -9,7 +9,8 @@ from typing import Any
 
 from scenarios import Scenario
 from sim.errors import Interrupted
-from sim.execution.folder import RUN_LOG, versions
+from sim.execution.folder import RUN_LOG
+from sim.execution.versions import versions
 
 LOG = logging.getLogger("leomix.run")
 """Where a run logs what it does; without a run folder nothing is written."""

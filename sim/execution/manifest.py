@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ import pyarrow as pa
 from learning.learner import Learner
 from learning.provenance import SETTINGS, processor
 from sim.engine.simulation import Simulation
-from sim.execution import folder as run_folder
+from sim.execution.build_sequence import BuildSequence
 from sim.execution.came_to_nothing import came_to_nothing
-from sim.execution.identity import BuildSequence
+from sim.execution.status import COMPLETE
+from sim.execution.versions import versions
 from sim.execution.warnings import warnings_of
 from sim.trace.digest import digests
 
@@ -26,11 +27,14 @@ def manifest_of(
     **more: Any,
 ) -> dict[str, Any]:
     """Return the manifest of a run as far as it has come, with ``more`` keys of the run itself."""
-    built, fork = builds.last, {} if builds.fork is None else {"fork": builds.fork}
-    scenario, sizes = built.scenario, built.learner.architecture
+    built = builds.last
+    fork = {} if builds.fork is None else {"fork": builds.fork}
+    scenario = built.scenario
+    sizes = built.learner.architecture
     whole, timing = digests(tables)
-    energy, end_s = simulation.energy(), simulation.end_s
-    complete = status == run_folder.COMPLETE
+    energy = simulation.energy()
+    end_s = simulation.end_s
+    complete = status == COMPLETE
     nothing = came_to_nothing(tables, built, simulation) if complete else None
     waiting = simulation.waiting
     return {
@@ -51,12 +55,7 @@ def manifest_of(
             for name, client in simulation.clients.items()
             if (load := client.devices.load.figures()) is not None  # of those that train
         ],
-        "charges": [
-            {"cluster": name}
-            | dict(zip(("lowest", "last"), battery.charges_at(end_s), strict=True))
-            for name, client in simulation.clients.items()
-            if (battery := client.devices.battery) is not None
-        ],
+        "charges": list(_charges(simulation, end_s)),
         "model_expert_bytes": sizes.experts * sizes.expert_bytes,
         "stand_in": built.learner.stand_in,
         "books": simulation.books,
@@ -64,10 +63,19 @@ def manifest_of(
         "timing_sha256": timing,
         "came_to_nothing": None if nothing is None else nothing.as_json(),
         "warnings": warnings_of(tables, built, nothing, waiting) if complete else [],
-        "versions": dict(run_folder.versions()),
+        "versions": dict(versions()),
         "determinism": determinism_of(built.learner),
         "scenario": builds.scenario_json,  # at the end, where a reader of the file looks for it
     }
+
+
+def _charges(simulation: Simulation, end_s: float) -> Iterator[dict[str, Any]]:
+    """Yield the lowest and the last charge of the batteries of each cluster that has some."""
+    for name, client in simulation.clients.items():
+        battery = client.devices.battery
+        if battery is not None:
+            lowest, last = battery.charges_at(end_s)
+            yield {"cluster": name, "lowest": lowest, "last": last}
 
 
 NAME = "model name"

@@ -15,13 +15,15 @@ import pyarrow as pa
 import scenarios
 from sim.analysis.comparison import WithoutTables, compare_groups, group_runs
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
-from sim.analysis.experts import gating_pattern
+from sim.analysis.nmoe_figures import gating_pattern
 from sim.analysis.summary import summarise
 from sim.analysis.targets import Evaluation, evaluations
 from sim.analysis.text import summary_rows
-from sim.execution.folder import COMPLETE, read_manifest, read_tables
+from sim.execution.folder import read_manifest, read_tables
+from sim.execution.status import COMPLETE
+from sim.trace.parquet import plain
 from sim.trace.schema import COLUMNS
-from sim.trace.tables import pieces_of, plain
+from sim.trace.tables import pieces_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,10 +19,11 @@ from learning.values.handle import Handle
 from learning.values.store import as_file
 from scenarios import Scenario
 from sim.engine import memory
-from sim.engine.evaluation import Observer
+from sim.engine.clients_table import clients_table
 from sim.engine.journal import Journal
-from sim.engine.learning_rows import clients_table
-from sim.engine.setup import build, lacking_file
+from sim.engine.learning_task import lacking_file
+from sim.engine.observer import Observer
+from sim.engine.setup import build
 from sim.engine.simulation import Simulation
 from sim.errors import (
     ESTIMATE,
@@ -33,15 +34,18 @@ from sim.errors import (
     SimulationError,
     as_input,
 )
+from sim.execution import claim, status
 from sim.execution import folder as run_folder
-from sim.execution.cache import MODEL, Results, RunCache
+from sim.execution.build_sequence import BuildSequence
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
-from sim.execution.identity import BuildSequence
 from sim.execution.log import LOG, log_end, log_start, run_log
 from sim.execution.manifest import manifest_of
 from sim.execution.result import Result
+from sim.execution.result_cache import MODEL, Results
+from sim.execution.run_cache import RunCache
 from sim.files import write_text
 from sim.plan.contact_table import contacts_table, isl_table
+from sim.trace.recorder import Trace
 
 
 def run(
@@ -58,14 +62,14 @@ def run(
     With ``out`` the run folder is written there, and the run can be resumed after an interruption.
     ``observers`` follow every evaluation and every event (see :class:`sim.Observer`). ``cache``
     lets runs share what they train and the contact windows that they find (see
-    :mod:`sim.execution.cache`); traces are the same with and without.
+    :mod:`sim.execution.run_cache`); traces are the same with and without.
 
     Raises InputError (or the ValueError of a room) for wrong input, SimulationError for a run that
     failed, Interrupted for one that was stopped. What was traced by then is in ``out``.
     """
     place = None if out is None else Path(out)
     if place is not None:
-        run_folder.check_place(place, resume)
+        claim.check_place(place, resume=resume)
     if isinstance(scenario, str | Path):
         scenario = scenarios.load(scenario)
     shared = RunCache.shared() if cache else None
@@ -83,15 +87,15 @@ def run_builds(
     observers: Sequence[Observer],
 ) -> Result:
     """Return the result of a run as :func:`run` does, out of its folder if it is there."""
-    with run_folder.locked(place):
+    with claim.locked(place):
         if place is not None:
-            with run_folder.as_run_failure(place):
+            with claim.as_run_failure(place):
                 before = manifest_before(place, builds.identity)
-            if before is not None and before["status"] == run_folder.COMPLETE:
+            if before is not None and before["status"] == status.COMPLETE:
                 # Its process may have been killed just before it did this.
                 Checkpoint(place, builds.identity).remove()
                 return Result(run_folder.read_tables(place), before, place)
-            run_folder.check_writable(place)
+            claim.check_writable(place)
         return Run(builds, place, checkpoint_every_s, cache, observers).execute()
 
 
@@ -131,16 +135,18 @@ class Run(Observer):
         self.checkpoint: Checkpoint | None = None
         journal = builds.journal
         if place is not None:
-            with run_folder.as_run_failure(place):
-                self._is_new = run_folder.is_free(place)
+            with claim.as_run_failure(place):
+                self._is_new = claim.is_free(place)
                 self.checkpoint = Checkpoint(place, builds.identity, checkpoint_every_s)
                 journal = self.checkpoint.load(first.learner.values, journal, builds.values)
-        self.simulation = Simulation(first, journal, (self, *observers), builds.switches)
-        if place is not None:
-            self.simulation.trace.folder = place / run_folder.SPILLED
-            # Where nothing is trained there are no checkpoints, and no digests to compare.
-            trains = first.learner.trains or self.built.learner.trains
-            self.simulation.trace.replayed = trains or bool(self.simulation.journal.digest)
+        # Where nothing is trained there are no checkpoints, and no digests to compare.
+        trains = first.learner.trains or self.built.learner.trains
+        trace = Trace(
+            None if place is None else place / claim.SPILLED,
+            replayed=place is None or trains or bool(journal.digest),
+        )
+        followers = (self, *observers)
+        self.simulation = Simulation(first, journal, trace, followers, builds.switches)
         self._event = 0
         self._began = time.monotonic()
         self._clients: pa.Table | None = None
@@ -163,7 +169,7 @@ class Run(Observer):
                 for observer in self._observers if self.built.module_doubts else ():
                     observer.doubted(self.built.module_doubts)
             if self.checkpoint is not None:
-                with run_folder.as_run_failure(self.place):
+                with claim.as_run_failure(self.place):
                     self.checkpoint.begin(self.simulation.journal)
             with run_log(self.place):
                 log_start(self.built.scenario, self.simulation.journal.event)
@@ -185,14 +191,16 @@ class Run(Observer):
     def _executed(self) -> Result:
         try:
             self.simulation.run()
-            self.simulation.invariants.conclude(self.built.learner, self.simulation.books)
-            result = self._result(run_folder.COMPLETE)
-            with run_folder.as_run_failure(self.place):
+            self.simulation.invariants.conclude(
+                self.simulation.booked(), self.simulation.payloads.listed()
+            )
+            result = self._result(status.COMPLETE)
+            with claim.as_run_failure(self.place):
                 self._write(result)
         except Interrupted as why:
-            with run_folder.as_run_failure(self.place):
+            with claim.as_run_failure(self.place):
                 self._save()
-                self._write(self._result(run_folder.INTERRUPTED))
+                self._write(self._result(status.INTERRUPTED))
             raise Interrupted(self._how_to_resume(str(why))) from None
         except KeyboardInterrupt:
             # In the middle of an event, and in a hurry: what was saved last is whole.
@@ -216,10 +224,10 @@ class Run(Observer):
 
     def _keep_failed(self, error: str) -> None:
         """Keep what was traced; what made the run fail may also stand in the way of that."""
-        self.simulation.log.watch = None  # one failure is enough
+        self.simulation.invariants.rest()  # one failure is enough
         try:
-            with run_folder.as_run_failure(self.place):
-                self._write(self._result(run_folder.FAILED, error))
+            with claim.as_run_failure(self.place):
+                self._write(self._result(status.FAILED, error))
         except Exception as trouble:
             text = " ".join(str(trouble).split())
             why = "" if text == error else f": {text}"
@@ -234,19 +242,27 @@ class Run(Observer):
         """Check a replay, and save what is due."""
         self._event = number
         simulation = self.simulation
-        simulation.journal.check_replay(number, simulation.trace)
+        simulation.journal.check_replay(number, simulation.digest)
         trains = self.built.learner.trains
         if trains and self.checkpoint is not None and self.checkpoint.is_due:
-            with run_folder.as_run_failure(self.place):
+            with claim.as_run_failure(self.place):
                 self._save()
 
     def _save(self) -> None:
         """Save where there is anything that need not be done again: timing is only replayed."""
-        learner, simulation, now_s = self.built.learner, self.simulation, self.simulation.clock.now
-        if self.checkpoint is not None and learner.trains:
-            of_run = simulation.journal, simulation.trace, learner.values
-            if self.checkpoint.save(self._event, now_s, *of_run):
-                LOG.info("checkpoint saved at event %s", self._event)
+        learner = self.built.learner
+        simulation = self.simulation
+        if self.checkpoint is None or not learner.trains:
+            return
+        saved = self.checkpoint.save(
+            self._event,
+            simulation.clock.now,
+            simulation.journal,
+            simulation.digest,
+            learner.values,
+        )
+        if saved:
+            LOG.info("checkpoint saved at event %s", self._event)
 
     def _how_to_resume(self, why: str) -> str:
         at = f"{why} at {self.simulation.clock.now / 3600:.2f} h"
@@ -254,8 +270,8 @@ class Run(Observer):
             return at
         return f"{at}; go on with: --resume -o {self.place}"
 
-    def _result(self, status: str, error: str = "") -> Result:
-        tables = self.simulation.trace.tables()
+    def _result(self, ended: str, error: str = "") -> Result:
+        tables = self.simulation.tables()
         tables["contacts"] = contacts_table(self.built.plan, self.simulation.end_s)
         if self.built.plan.isls is not None:
             tables["isl_windows"] = isl_table(self.built.plan.isls, self.simulation.end_s)
@@ -263,14 +279,22 @@ class Run(Observer):
             tables["metrics"] = self.simulation.evaluator.with_own(tables["metrics"])
         if self._clients is not None:
             tables["clients"] = self._clients
-        wall_s = round(time.monotonic() - self._began, 3)
-        came_to = {"error": error, "wall_s": wall_s, "events": self._event}
-        manifest = manifest_of(self.builds, self.simulation, tables, status, **came_to)
+        manifest = manifest_of(
+            self.builds,
+            self.simulation,
+            tables,
+            ended,
+            error=error,
+            wall_s=round(time.monotonic() - self._began, 3),
+            events=self._event,
+        )
         return Result(tables, manifest, self.place)
 
     def _write(self, result: Result) -> None:
-        manifest, learner, place = result.manifest, self.built.learner, self.place
-        complete = manifest["status"] == run_folder.COMPLETE
+        manifest = result.manifest
+        learner = self.built.learner
+        place = self.place
+        complete = manifest["status"] == status.COMPLETE
         if place is not None:
             run_folder.write_tables(place, result.tables)
             if complete:
@@ -280,7 +304,8 @@ class Run(Observer):
                 journal = Journal(self.simulation.journal.entries)
                 write_text(place / JOURNAL, json.dumps(journal.said()))
         # What was trained, and what came of the cache: now that the last of it is done.
-        reuse, cache = learner.values.reuse, self.cache
+        reuse = learner.values.reuse
+        cache = self.cache
         manifest |= {"trainings": reuse.done, "trainings_reused": reuse.spared}
         manifest["cache"] = None if cache is None else cache.figures()
         if cache is not None:
@@ -294,8 +319,10 @@ class Run(Observer):
 
     def _write_model(self, place: Path) -> None:
         """Write the final model, and what was carried."""
-        learner, method = self.built.learner, self.simulation.method
-        model, results = method.model(), None if self.cache is None else self.cache.results
+        learner = self.built.learner
+        method = self.simulation.method
+        model = method.model()
+        results = None if self.cache is None else self.cache.results
         weights = final_model(learner, model, results) if learner.trains else None
         about = {
             "what": "the satellite's model at the end of the run",

@@ -7,18 +7,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis.experts import density_ratio, own_mass
 from sim.engine.meetings import Waiting
 from sim.engine.setup import Build
 from sim.execution.came_to_nothing import CameToNothing
+from sim.execution.cut_offers import cut_lines
 from sim.formatting import counted, some
-from sim.plan.contacts import LAST_BITS_S
 from sim.plan.plan import Plan
-from sim.trace.arrow import Coded, Vocabulary, array, as_numpy
-from sim.trace.directions import Way
-from sim.trace.tables import coded, grouped, grouped_by, pieces_of, plain, says
+from sim.trace.arrow import array
+from sim.trace.parquet import plain
+from sim.trace.sorting import grouped_by, says
+from sim.trace.tables import pieces_of
 
 LOW_MASS = 0.8
 """Own gate mass below which a cluster's data mostly goes to experts that others train."""
@@ -105,7 +105,8 @@ def _alone(built: Build) -> Iterator[str]:
 
 def _conditions(assignments: pa.Table) -> Iterator[str]:
     """Whether the conditions for a gain over the synchronous baseline are there."""
-    mass, ratios = own_mass(assignments), density_ratio(assignments)
+    mass = own_mass(assignments)
+    ratios = density_ratio(assignments)
     if mass is not None and min(mass.values()) < LOW_MASS:
         yield (
             f"own gate mass {mass['start']:.2f} at the start, {mass['end']:.2f} at the end: the "
@@ -123,8 +124,10 @@ def _conditions(assignments: pa.Table) -> Iterator[str]:
         )
 
 
-GROWN, NOTICED = 2.0, 0.05
-"""How many times its first loss a model ends with that diverged, and what accuracy may gain then.
+GROWN = 2.0
+"""How many times its first loss a model ends with that diverged."""
+NOTICED = 0.05
+"""What the accuracy of a model that diverged may have gained.
 
 A model that overfits ends with a larger loss too, but is more often right than at the start.
 """
@@ -139,7 +142,8 @@ def _diverged(metrics: pa.Table) -> Iterator[str]:
         yield f"the loss of the server's model is not finite from cycle {cycle} on, {cure}"
     rows = _overall(metrics).select(["loss", "accuracy"]).drop_null().to_pylist()
     if not len(lost) and rows and rows[-1]["loss"] > GROWN * rows[0]["loss"]:
-        first, last = rows[0], rows[-1]
+        first = rows[0]
+        last = rows[-1]
         if last["accuracy"] < first["accuracy"] + NOTICED:
             yield (
                 f"the loss of the server's model grew from {first['loss']:.3g} to "
@@ -210,79 +214,15 @@ def _troubles(
     Updates that the scenario spoils itself do not count, nor do clients that waited at the end, who
     have a line of their own. The last are all devices with a fault.
     """
-    refused, details, devices = 0, Counter[str](), set[tuple[str, int]]()
+    refused = 0
+    details = Counter[str]()
+    devices = set[tuple[str, int]]()
     expected = array(np.array([*INJECTED, Cause.NO_CONTACT_LEFT]))
     for events in pieces_of(tables, "events", ["kind", "cluster", "device", "detail", "cause"]):
         refused += int(says(events, "cause", Cause.UPDATE_NOT_FINITE).sum())
         rows = plain(events.filter(array(says(events, "kind", "fault"))))
         known = pc.is_in(rows.column("cause"), value_set=expected)
         details.update(rows.column("detail").filter(pc.invert(known)).drop_null().to_pylist())
-        mine = rows.filter(pc.is_valid(rows.column("device"))).select(["cluster", "device"])
-        devices.update(map(tuple, map(dict.values, mine.to_pylist())))
+        of_devices = rows.filter(pc.is_valid(rows.column("device")))
+        devices.update((row["cluster"], row["device"]) for row in of_devices.to_pylist())
     return refused, details, devices
-
-
-# Payloads that did not get through in the session in which they were sent, counted row by row.
-
-
-READ = ("contact_id", "cluster", "device", "toward", "payload", "version", "start_s", "outcome")
-
-
-class Offers:
-    """Offers of one way: a device's payload in one version and one session.
-
-    An offer is closed when rows begin behind its session, so that only those of sessions that go on
-    are in memory.
-    """
-
-    def __init__(self) -> None:
-        self.closed = 0
-        self.cut = 0
-        self._texts = {"cluster": Vocabulary(), "payload": Vocabulary()}
-        self._keys: Ints = np.zeros((0, 5), np.int64)
-        self._through: Mask = np.zeros(0, bool)
-        self._over_s: Floats = np.zeros(0)
-
-    def add(self, rows: pa.Table, session: Ints, over_s: Floats) -> None:
-        """Count rows in order of ``start_s``, of a session each (N,) that is over at ``over_s``."""
-        if not len(rows):
-            return
-        numbers = [as_numpy(rows.column(key)) for key in ("device", "version")]
-        texts = [self._codes(rows, key) for key in self._texts]
-        self._keys = np.concatenate([self._keys, np.stack([*texts, *numbers, session], axis=1)])
-        self._through = np.concatenate([self._through, says(rows, "outcome", "delivered")])
-        self._over_s = np.concatenate([self._over_s, over_s])
-        order, first = grouped(list(self._keys.T))
-        self._keys, self._over_s = self._keys[order[first]], self._over_s[order[first]]
-        self._through = np.logical_or.reduceat(self._through[order], first)
-        self._close(self._over_s + LAST_BITS_S < rows.column("start_s")[-1].as_py())
-
-    def close(self) -> None:
-        """Close all offers: there are no more rows."""
-        self._close(np.ones(len(self._keys), bool))
-
-    def _close(self, which: Mask) -> None:
-        self.closed += int(which.sum())
-        self.cut += int((which & ~self._through).sum())
-        self._keys, self._through = self._keys[~which], self._through[~which]
-        self._over_s = self._over_s[~which]
-
-    def _codes(self, rows: pa.Table, key: str) -> Ints:
-        return self._texts[key].codes(Coded(*coded(rows.column(key))))
-
-
-def cut_lines(tables: Mapping[str, pa.Table], plan: Plan) -> Iterator[str]:
-    """Yield a line for each way on which most payloads were cut by the end of a session."""
-    found, over_s = {way: Offers() for way in Way}, plan.contacts.session_end_s
-    for transfers in pieces_of(tables, "transfers", READ):
-        for way, offers in found.items():
-            rows = transfers.filter(array(says(transfers, "toward", way)))
-            contacts = as_numpy(rows.column("contact_id"))
-            offers.add(rows, plan.contacts.session[contacts], over_s[contacts])
-    for way, offers in found.items():
-        offers.close()
-        if offers.cut > offers.closed / 2:
-            yield (
-                f"{offers.cut} of {offers.closed} transfers {plan.topology.toward(way)} were cut "
-                "by the end of their contact: the payload is large for these passes"
-            )

@@ -62,7 +62,8 @@ class Sidelinks:
     def openings(self, source: Node, target: Node) -> Iterator[Opening]:
         """Yield the one time in which the one can send to the other: always."""
         apart_m = self.apart_m(source, target)
-        rate_bps, delay_s = self.rate_bps(apart_m), self.delay_s(apart_m)
+        rate_bps = self.rate_bps(apart_m)
+        delay_s = self.delay_s(apart_m)
         yield Opening(0.0, inf, lambda t, bits: (t + bits / rate_bps, bits), lambda _: delay_s)
 
     def reach(self, cluster: str) -> Mask:
@@ -91,18 +92,21 @@ class Sidelinks:
         self, cluster: str, other: str, rows: slice = slice(None), columns: slice = slice(None)
     ) -> Floats:
         """Distances (K, K') between devices of two clusters."""
-        mine, theirs = (np.arange(self.devices[name]) for name in (cluster, other))
+        devices = np.arange(self.devices[cluster])
+        others = np.arange(self.devices[other])
         if cluster == other and self.distance_m is not None:
-            return np.where(mine[rows, None] == theirs[None, columns], 0.0, self.distance_m)
-        here, there = self.places[cluster], self.places[other]
-        if here is None or there is None:
-            return np.full((len(mine[rows]), len(theirs[columns])), np.inf)
-        return great_circle_m(here[rows, None, :], there[None, columns, :])
+            return np.where(devices[rows, None] == others[None, columns], 0.0, self.distance_m)
+        places = self.places[cluster]
+        other_places = self.places[other]
+        if places is None or other_places is None:
+            return np.full((len(devices[rows]), len(others[columns])), np.inf)
+        return great_circle_m(places[rows, None, :], other_places[None, columns, :])
 
 
 def great_circle_m(one_deg: Floats, other_deg: Floats) -> Floats:
     """Distance in metres on a sphere of places (..., 2), by the haversine formula."""
-    one, other = np.radians(one_deg), np.radians(other_deg)
+    one = np.radians(one_deg)
+    other = np.radians(other_deg)
     half = np.sin((one - other) / 2) ** 2
     across = np.cos(one[..., 0]) * np.cos(other[..., 0]) * half[..., 1]
     angle: Floats = 2.0 * np.arcsin(np.sqrt(np.minimum(half[..., 0] + across, 1.0)))
@@ -116,7 +120,8 @@ def sidelinks_of(scenario: Scenario) -> Sidelinks | None:
     """
     if scenario.link.sidelink is None:
         return None
-    values, clusters = scenario.link.sidelink.values(), clusters_of(scenario)
+    values = scenario.link.sidelink.values()
+    clusters = clusters_of(scenario)
     fixed, range_km, distance_km = map(values.get, ("rate_mbps", "range_km", "distance_km"))
     return Sidelinks(
         places={c.name: _places(scenario, c.index) for c in clusters},

@@ -2,13 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from learning import stream
-from learning.requests.cluster import Cluster, Floats, Ints
+from learning.requests.cluster import Cluster, Floats, Ints, Mask
 from sim.devices.faults import Faults
-from sim.links.beam import SessionBeam
-from sim.network.steps import Transfer
+from sim.links.session_beam import SessionBeam
+from sim.trace.directions import Way
+
+
+@dataclass(frozen=True, eq=False)
+class Sending:
+    """What a leg is to send: ``left_bytes`` (K,) of those in ``who`` (K,).
+
+    What is ``personal`` is not broadcast.
+    """
+
+    way: Way
+    who: Mask
+    left_bytes: Floats
+    personal: bool
+
+
+@dataclass(frozen=True, eq=False)
+class LegFaults:
+    """What goes wrong on a leg; None where nothing of a kind can.
+
+    Of so many ``packets`` (K,) so many are ``resent``: of what is sent, ``air_share`` (K,) is not
+    packets sent again. ``corrupted`` (K,) marks what goes over the link as a whole and is then
+    refused, ``late_s`` (K,) says by how much a device begins later than it is ready.
+    """
+
+    packets: Ints | None = None
+    resent: Ints | None = None
+    air_share: Floats | None = None
+    corrupted: Mask | None = None
+    late_s: Floats | None = None
+
+
+FLAWLESS = LegFaults()
+"""Nothing goes wrong."""
 
 
 class LinkFaults:
@@ -40,30 +75,31 @@ class LinkFaults:
         packets = np.ceil(np.array([size / held.packets.bytes])).astype(np.int64)
         return int(packets[0]), int(sent_again(draws, packets, held.packets.loss)[0])
 
-    def draw_faults(self, leg: Transfer, beam: SessionBeam | None, now_s: float) -> None:
+    def draw(self, asked: Sending, beam: SessionBeam | None, now_s: float) -> LegFaults:
         """Decide which packets of a leg are lost, which uploads begin late or are corrupted.
 
         A leg without a ``beam`` takes no time, and loses nothing.
         """
         number, held = self._legs, self._faults.at(now_s)
         self._legs += 1
+        packets = resent = air_share = corrupted = late_s = None
         if held.packets is not None and beam is not None:
-            loss, size = held.packets.loss, held.packets.bytes
+            loss = held.packets.loss
             draws = stream(held.seed, "packets", self._cluster.name, number)
-            leg.packets = np.ceil((leg.size - leg.before) / size).astype(np.int64)
-            together = beam.is_broadcast and not leg.personal
-            resent = sent_to_all if together else sent_again
-            leg.resent = resent(draws, np.where(leg.who, leg.packets, 0), loss)
-            leg.air_share = leg.packets / np.maximum(leg.packets + leg.resent, 1)
-        if held.uploads is not None and leg.direction == "uplink":
-            said = held.uploads
+            packets = np.ceil(asked.left_bytes / held.packets.bytes).astype(np.int64)
+            together = beam.is_broadcast and not asked.personal
+            again = sent_to_all if together else sent_again
+            resent = again(draws, np.where(asked.who, packets, 0), loss)
+            air_share = packets / np.maximum(packets + resent, 1)
+        if held.uploads is not None and asked.way is Way.TO_SERVER:
+            uploads = held.uploads
             draws = stream(held.seed, "uploads", self._cluster.name, number)
             # A row for each device, so that the draws of those before a new one stay.
-            refused, late, delay = draws.random((len(leg.who), 3)).T
-            delay_s = -np.log1p(-delay) * said.late_minutes * 60.0
-            leg.corrupted = leg.who & (refused < said.corrupted) & (leg.size > leg.before)
-            leg.late_s = np.where(late < said.late, delay_s, 0.0)
-            leg.arrival_s = leg.arrival_s + leg.late_s
+            refused, late, delay = draws.random((len(asked.who), 3)).T
+            delay_s = -np.log1p(-delay) * uploads.late_minutes * 60.0
+            corrupted = asked.who & (refused < uploads.corrupted) & (asked.left_bytes > 0)
+            late_s = np.where(late < uploads.late, delay_s, 0.0)
+        return LegFaults(packets, resent, air_share, corrupted, late_s)
 
 
 def sent_again(draws: np.random.Generator, packets: Ints, loss: float) -> Ints:

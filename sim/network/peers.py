@@ -25,11 +25,11 @@ from sim.devices.devices import Devices
 from sim.devices.energy import PeerUse
 from sim.errors import SimulationError
 from sim.links.sidelinks import Sidelinks
-from sim.network.chains import ServiceLink
-from sim.network.event_rows import Rows
-from sim.network.ledger import PayloadList
+from sim.network.message_facts import MessageFacts
+from sim.network.payload_list import PayloadList
 from sim.network.relay import Relay, Relaying
 from sim.network.routing import ContactGraph, next_link, timetable
+from sim.network.service_link import ServiceLink
 from sim.network.sidelinks import SidelinkQueues
 from sim.plan.isl import IslPlan
 from sim.trace.directions import TOWARD_PEER
@@ -50,7 +50,7 @@ class Peers:
         clock: Clock,
         clusters: Sequence[Cluster],
         nodes: Nodes,
-        rows: Rows,
+        facts: MessageFacts,
         payloads: PayloadList,
         queues: SidelinkQueues,
         relay: Relay,
@@ -58,7 +58,7 @@ class Peers:
         self._clock = clock
         self._clusters = clusters
         self.nodes = nodes
-        self._rows = rows
+        self._facts = facts
         self._payloads = payloads
         self.relay = relay
         self.queues = queues
@@ -73,11 +73,11 @@ class Peers:
         if send.source == send.target:
             return Arrival(True, self._clock.now)
         if any(node != SERVER and self.nodes.away(node) for node in (send.source, send.target)):
-            self._rows.lost(send, self._clock.now, AWAY)
+            self._facts.lost(send, self._clock.now, AWAY)
             return Arrival(False, self._clock.now, AWAY)
         arrival = yield from self._carry(send)
         if not arrival.delivered:
-            self._rows.lost(send, self._clock.now, arrival.reason)
+            self._facts.lost(send, self._clock.now, arrival.reason)
         return arrival
 
     def _carry(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:

@@ -13,8 +13,9 @@ from learning.requests.cluster import Cluster, Contact
 from sim.clock import Clock
 from sim.errors import InputError
 from sim.network.leg_log import LegLog
+from sim.network.legs import Edge
 from sim.plan.contacts import LAST_BITS_S, PlannedSession
-from sim.plan.plan import PlannedSessions
+from sim.plan.planned_sessions import PlannedSessions
 
 
 class ClusterSessions:
@@ -71,13 +72,13 @@ class ClusterSessions:
 
     def _opens(self, place: int) -> None:
         self._contact = place
-        self._emit("connect", place)
+        self._emit(place, opens=True)
         self._wake()
         self._at(self.planned.spans_s[place][1], partial(self._closes, place))
 
     def _closes(self, place: int) -> None:
         """Close a contact, and the session with its last one."""
-        self._emit("disconnect", place)
+        self._emit(place, opens=False)
         assert self._open is not None  # what closes has been open
         if place + 1 < self.planned.edges[self._open + 1]:
             self._at(self.planned.spans_s[place + 1][0], partial(self._opens, place + 1))
@@ -182,6 +183,6 @@ class ClusterSessions:
         for event in waiting:
             event.succeed()
 
-    def _emit(self, kind: str, place: int) -> None:
+    def _emit(self, place: int, *, opens: bool) -> None:
         number, satellite, _ = self.planned.named(place)
-        self._log.contact((self._clock.now, kind, self.cluster.name, number, satellite))
+        self._log.contact(Edge(self._clock.now, opens, self.cluster.name, number, satellite))

@@ -14,11 +14,11 @@ import simpy
 from learning.requests.peers import Arrival, Node, Send
 from sim.clock import Clock
 from sim.links.sidelinks import Opening, Sidelinks
-from sim.network.chains import ServiceLink
-from sim.network.event_rows import Rows
-from sim.network.ledger import Account
+from sim.network.books import Account, Booked, PayloadKey
+from sim.network.endpoint import Endpoint
+from sim.network.message_facts import MessageFacts
 from sim.plan.isl import IslPlan
-from sim.trace.directions import DIRECTIONS
+from sim.trace.directions import TOWARD_PEER
 
 
 class Part(NamedTuple):
@@ -49,6 +49,11 @@ class _Message:
     through: float = 0.0
 
     @property
+    def key(self) -> PayloadKey:
+        """Of which payload it is."""
+        return PayloadKey(self.direction, TOWARD_PEER, self.send.payload.name)
+
+    @property
     def size(self) -> float:
         """Bytes in all."""
         return float(self.send.payload.bytes)
@@ -59,24 +64,23 @@ class SidelinkQueues:
 
     A message waits for those before it, is sent at the rate of the link, and is there when the last
     bit has come over the distance. One that a window between satellites cuts off goes on in the
-    next one, begins again there, or is given up, as transfers of its source are over its
-    ``service`` link; so packets between satellites are lost, and batteries drained. ``accounts``
-    are of all messages so far.
+    next one, begins again there, or is given up, by the rules of its source's endpoint; so packets
+    between satellites are lost, and batteries drained.
     """
 
     def __init__(
         self,
         clock: Clock,
-        rows: Rows,
+        facts: MessageFacts,
         links: Sidelinks | None,
         isls: IslPlan | None,
-        service: Mapping[str, ServiceLink],
+        endpoints: Mapping[str, Endpoint],
     ) -> None:
         self.links, self.isls = links, isls
-        self.accounts = {direction: Account() for direction in DIRECTIONS}
-        self._service = service
+        self._accounts: defaultdict[PayloadKey, Account] = defaultdict(Account)
+        self._endpoints = endpoints
         self._clock = clock
-        self._rows = rows
+        self._facts = facts
         self._free_s: dict[tuple[Node, Node], float] = {}
         self._sending_s: defaultdict[tuple[str, str], float] = defaultdict(float)
         self._under_way: dict[_Message, None] = {}
@@ -100,12 +104,12 @@ class SidelinkQueues:
     def _parts(self, send: Send, openings: Iterable[Opening], direction: str) -> list[Part]:
         """What of a message goes when; the last part is not delivered if some stays."""
         left, now_s = float(send.payload.bytes), self._clock.now
-        share, service = 1.0, self._service[send.source.cluster]
-        if direction == "isl" and service.faults is not None:
-            packets, again = service.faults.packets_of(left, now_s)
-            self._rows.packets(send, again, packets, now_s)
+        share, endpoint = 1.0, self._endpoints[send.source.cluster]
+        if direction == "isl" and endpoint.faults is not None:
+            packets, again = endpoint.faults.packets_of(left, now_s)
+            self._facts.resent(send, again, packets, now_s)
             share = packets / (packets + again)  # of what is sent
-        cut_transfers = service.ledger.cut_transfers
+        cut_transfers = endpoint.rules.cut_transfers
         ready_s = max(now_s, self._free_s.get((send.source, send.target), 0.0))
         parts: list[Part] = []
         for opening in openings:
@@ -129,7 +133,7 @@ class SidelinkQueues:
     def _carry(self, message: _Message) -> Generator[simpy.Event, object, Arrival]:
         """Wait until all parts of a message are there."""
         send, last = message.send, message.parts[-1]
-        account = self.accounts[message.direction]
+        account = self._accounts[message.key]
         self._free_s[send.source, send.target] = last.sent_s
         self._under_way[message] = None
         account.offered += message.size
@@ -148,14 +152,16 @@ class SidelinkQueues:
         for message in self._under_way:
             self._book(message, message.parts[message.booked], end_s, "carried")
 
-    def accounts_in(self, direction: str) -> list[Account]:
-        """Return the account of the messages in one direction."""
-        return [self.accounts[direction]]
-
-    def open_bytes(self, direction: str) -> tuple[float, float]:
-        """Sizes of the messages under way, and what is booked as sent of them, all together."""
-        mine = [message for message in self._under_way if message.direction == direction]
-        return sum(message.size for message in mine), sum(message.through for message in mine)
+    def booked(self) -> Iterator[Booked]:
+        """Yield the account of each payload, and what is under way of it."""
+        for key, account in self._accounts.items():
+            under_way = [message for message in self._under_way if message.key == key]
+            yield Booked(
+                key,
+                account,
+                open_bytes=sum(message.size for message in under_way),
+                unfinished_bytes=sum(message.through for message in under_way),
+            )
 
     def sending_s(self, cluster: str, by_s: float) -> tuple[float, float]:
         """Seconds in which a cluster's devices have sent over sidelinks by a time, together, and
@@ -169,7 +175,7 @@ class SidelinkQueues:
 
     def _book(self, message: _Message, part: Part, end_s: float, outcome: str) -> None:
         """Count what was sent by a time, with a row of it; a message of no bytes has none."""
-        account, cluster = self.accounts[message.direction], message.send.source.cluster
+        account, cluster = self._accounts[message.key], message.send.source.cluster
         lasts_s, moved = part.sending_s(end_s), part.moves
         if end_s < part.sent_s:  # one of no bytes takes no time, and may still wait its turn
             moved = moved * lasts_s / (part.sent_s - part.begin_s) if lasts_s else 0.0
@@ -180,8 +186,8 @@ class SidelinkQueues:
             account.sent_in_vain += moved
             message.through = 0.0
         self._sending_s[cluster, message.direction] += lasts_s
-        battery = self._service[cluster].battery
+        battery = self._endpoints[cluster].devices.battery
         if message.direction == "isl" and battery is not None:
             battery.send(end_s, lasts_s, to_peer=True)
         if moved > 0.0:
-            self._rows.message(message.send, message.direction, moved, part.begin_s, end_s, outcome)
+            self._facts.moved(message.send, message.direction, moved, part.begin_s, end_s, outcome)

@@ -17,10 +17,10 @@ from sim.errors import InputError
 from sim.formatting import legend_of
 from sim.links.beam import PAPER_ALTITUDE_M, Radio
 from sim.links.link_table import LinkTable
-from sim.links.pass_geometry import Pass, Place
+from sim.links.pass_geometry import GroundPlace, Pass
 from sim.links.rate_points import HORIZON_DEG
-from sim.plan.plan import view_of
 from sim.plan.radios import ground_radios
+from sim.plan.service import served_passes
 from sim.trace import arrow as plain
 from sim.trace.directions import Way
 
@@ -84,31 +84,33 @@ def one_pass(scenario: Scenario, number: int) -> Tables:
 
     With a propagation scenario the centre sees the satellite all the time, under median shadowing.
     """
-    view = view_of(scenario)
-    if not view.places:
+    served = served_passes(scenario)
+    if not served.places:
         raise InputError(
             f"--contact: source {scenario.orbit.source!r} has no geometry; show the budget "
             "without it"
         )
-    if not 0 <= number < len(view.windows):
+    if not 0 <= number < len(served.windows):
         raise InputError(
-            f"--contact {number}: the scenario has contacts 0 to {len(view.windows) - 1}"
+            f"--contact {number}: the scenario has contacts 0 to {len(served.windows) - 1}"
         )
-    satellites, places = view.window_ends
-    satellite, place = view.satellites[satellites[number]], int(places[number])
-    site = view.places[place]
+    satellite = served.satellites[served.window_satellites[number]]
+    place = int(served.window_places[number])
+    site = served.places[place]
     own_deg = site.min_elevation_deg
-    mask_deg = view.min_elevation_deg if own_deg is None else own_deg
-    rise_s, set_s = float(view.windows.rise_s[number]), float(view.windows.set_s[number])
-    seen = orbit.contact_geometry(satellite, [site], view.start, rise_s, set_s, mask_deg)
+    mask_deg = served.min_elevation_deg if own_deg is None else own_deg
+    rise_s, set_s = served.window_s(number)
+    seen = orbit.contact_geometry(satellite, [site], served.start, rise_s, set_s, mask_deg)
     # Bits are those of a run, whose grid is finer than what is shown.
-    nearest_km = float(view.windows.min_slant_range_km[number])
-    ground = Place(site, [site], mask_deg, ground_radios(scenario)[place])
+    nearest_km = float(served.windows.min_slant_range_km[number])
+    ground = GroundPlace(site, [site], mask_deg, ground_radios(scenario)[place])
     flown = Pass(satellite, ground, rise_s, set_s, nearest_km, channel.CLEAR_PATH)
-    links = LinkTable([flown], view.start).links(0)
+    links = LinkTable([flown], served.start).links(0)
     beams = {Way.TO_SERVER: links.to_server, Way.TO_CLIENT: links.to_client}
     curves = {
-        view.topology.direction(way): beam.curve for way, beam in beams.items() if beam is not None
+        served.topology.direction(way): beam.curve
+        for way, beam in beams.items()
+        if beam is not None
     }
     return {
         side: _along(radio.link, seen, rise_s, curves[side], mask_deg)

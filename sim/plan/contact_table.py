@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Floats, Ints
-from sim.plan.contacts import ContactColumns
+from learning.requests.cluster import Ints
+from sim.facts.plan import ContactRow, IslWindowRow
+from sim.links.device_links import FigureColumns
+from sim.plan.contact_columns import ContactColumns
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.trace.arrow import array, coded_text, utc
 from sim.trace.directions import Way
-from sim.trace.schema import COLUMNS, TEXT
+from sim.trace.schema import TEXT, table_of
 
 
 def contacts_table(plan: Plan, end_s: float) -> pa.Table:
@@ -30,61 +32,82 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     part = served & ((contacts.start_s > contacts.rise_s) | contacts.cut_short)
     # In a constellation the links of what is not served are not worth computing.
     known = served if plan.topology.clients_fly else contacts.served | (not plan.constellation)
-    capacity, shift_hz, residual_hz = _links(contacts, np.flatnonzero(known), part)
-    flying, known_ids = contacts.satellite, [norad_id or 0 for _, norad_id in contacts.satellites]
+    figures = _figures(contacts, np.flatnonzero(known))
+    capacity = np.where(part, figures.least_in_service_bytes, figures.least_bytes)
+    shift_hz = figures.doppler_hz
+    residual_hz = figures.residual_doppler_hz
+    flying = contacts.satellite
+    known_ids = [norad_id or 0 for _, norad_id in contacts.satellites]
     if plan.topology.clients_fly:
         assert contacts.flying is not None  # who flies is a client
-        flying, sky = contacts.flying, {} if plan.sky is None else plan.sky.satellites
+        flying = contacts.flying
+        sky = {} if plan.sky is None else plan.sky.satellites
         known_ids = [sky[name].norad_id if sky else 0 for name in contacts.fleet]
     norad_ids = np.array(known_ids, np.int64)[flying]
-    range_km, satellite = contacts.min_slant_range_km, contacts.satellite
+    range_km = contacts.min_slant_range_km
+    satellite = contacts.satellite
     server = coded_text(satellite, [name for name, _ in contacts.satellites])
     client = coded_text(contacts.cluster, [cluster.name for cluster in contacts.clusters])
     to_server = plan.topology.direction(Way.TO_SERVER)
-    columns = {
-        "contact_id": array(np.arange(len(contacts))),
-        "satellite": coded_text(flying, contacts.fleet) if plan.topology.clients_fly else server,
-        "norad_id": array(norad_ids, norad_ids == 0),
-        "cluster": client,
-        "capacity_direction": coded_text(np.zeros(len(contacts), np.int64), [to_server]),
-        "station": server if plan.topology.clients_fly else pa.nulls(len(contacts), TEXT),
-        "rise_utc": array(utc(plan.start, contacts.rise_s)),
-        "culminate_utc": array(utc(plan.start, contacts.culminate_s)),
-        "set_utc": array(utc(plan.start, contacts.set_s)),
-        "rise_s": array(contacts.rise_s),
-        "set_s": array(contacts.set_s),
-        "duration_s": array(contacts.set_s - contacts.rise_s),
-        "max_elevation_deg": array(contacts.max_elevation_deg),
-        "min_slant_range_km": array(range_km, np.isnan(range_km)),
-        "uplink_capacity_bytes_per_device": array(capacity, ~known),
-        "served": array(served),
-        "service_start_s": array(contacts.start_s, ~served),
-        "service_end_s": array(np.minimum(contacts.end_s, end_s), ~served),
-        "max_doppler_hz": array(shift_hz, np.isnan(shift_hz)),
-        "residual_doppler_hz": array(residual_hz, np.isnan(residual_hz)),
-    }
-    schema = pa.schema(list(COLUMNS["contacts"].items()))
-    return pa.table([columns[name] for name in schema.names], schema=schema).combine_chunks()
+    rows = ContactRow(
+        contact_id=array(np.arange(len(contacts))),
+        satellite=coded_text(flying, contacts.fleet) if plan.topology.clients_fly else server,
+        norad_id=array(norad_ids, norad_ids == 0),
+        cluster=client,
+        capacity_direction=coded_text(np.zeros(len(contacts), np.int64), [to_server]),
+        station=server if plan.topology.clients_fly else pa.nulls(len(contacts), TEXT),
+        rise_utc=array(utc(plan.start, contacts.rise_s)),
+        culminate_utc=array(utc(plan.start, contacts.culminate_s)),
+        set_utc=array(utc(plan.start, contacts.set_s)),
+        rise_s=array(contacts.rise_s),
+        set_s=array(contacts.set_s),
+        duration_s=array(contacts.set_s - contacts.rise_s),
+        max_elevation_deg=array(contacts.max_elevation_deg),
+        min_slant_range_km=array(range_km, np.isnan(range_km)),
+        uplink_capacity_bytes_per_device=array(capacity, ~known),
+        served=array(served),
+        service_start_s=array(contacts.start_s, ~served),
+        service_end_s=array(np.minimum(contacts.end_s, end_s), ~served),
+        max_doppler_hz=array(shift_hz, np.isnan(shift_hz)),
+        residual_doppler_hz=array(residual_hz, np.isnan(residual_hz)),
+    )
+    return table_of(rows).combine_chunks()
 
 
-def _links(contacts: ContactColumns, known: Ints, part: np.ndarray) -> Floats:
-    """Bytes of the poorest link, and both Doppler shifts (3, N), of the contacts that are known."""
-    found: Floats = np.full((3, len(contacts)), np.nan)
-    if contacts.figures_of is not None:
-        whole, in_service, *shifts_hz = contacts.figures_of(known)
-        found[:, known] = np.where(part[known], in_service, whole), *shifts_hz
-        return found
+def _figures(contacts: ContactColumns, known: Ints) -> FigureColumns:
+    """Return the figures of all contacts, nan but for those that are ``known``, by number."""
+    figures = FigureColumns(
+        least_bytes=np.full(len(contacts), np.nan),
+        least_in_service_bytes=np.full(len(contacts), np.nan),
+        doppler_hz=np.full(len(contacts), np.nan),
+        residual_doppler_hz=np.full(len(contacts), np.nan),
+    )
+    of_known = contacts.figures_of(known)
+    if of_known is not None:
+        figures.least_bytes[known] = of_known.least_bytes
+        figures.least_in_service_bytes[known] = of_known.least_in_service_bytes
+        figures.doppler_hz[known] = of_known.doppler_hz
+        figures.residual_doppler_hz[known] = of_known.residual_doppler_hz
+        return figures
     for number in known.tolist():
-        figures = contacts[number].links.figures
-        least = figures.least_in_service_bytes if part[number] else figures.least_bytes
-        found[:, number] = least, *(figures.doppler_hz or (np.nan, np.nan))
-    return found
+        own = contacts[number].links.figures
+        figures.least_bytes[number] = own.least_bytes
+        figures.least_in_service_bytes[number] = own.least_in_service_bytes
+        if own.doppler_hz is not None:
+            figures.doppler_hz[number], figures.residual_doppler_hz[number] = own.doppler_hz
+    return figures
 
 
 def isl_table(isls: IslPlan, end_s: float) -> pa.Table:
     """Return the isl_windows table: the windows between satellites that began by ``end_s``."""
     began = isls.where(isls.start_s < end_s)
-    ends = [coded_text(index, isls.names) for index in (began.a, began.b)]
-    times = began.start_s, np.minimum(began.end_s, end_s), began.min_range_km, began.max_range_km
-    schema = pa.schema(list(COLUMNS["isl_windows"].items()))
-    return pa.table([*ends, *map(array, times)], schema=schema)
+    return table_of(
+        IslWindowRow(
+            a=coded_text(began.a, isls.names),
+            b=coded_text(began.b, isls.names),
+            start_s=array(began.start_s),
+            end_s=array(np.minimum(began.end_s, end_s)),
+            min_range_km=array(began.min_range_km),
+            max_range_km=array(began.max_range_km),
+        )
+    )

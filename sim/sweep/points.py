@@ -1,28 +1,22 @@
-"""The points of a sweep: values of keys as `-p KEY=SPEC` says them, combined to valid scenarios."""
+"""The points of a sweep: combinations of values, each a valid scenario."""
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from decimal import Decimal
-from fractions import Fraction
 from functools import cached_property
 from itertools import product
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any
 
-from learning.rng import stream
 from scenarios import Scenario
-from scenarios.errors import ProblemsFound
-from scenarios.parsing import parse_yaml
 from sim.errors import InputError
 from sim.execution.identity import OUTSIDE, digest_of
 from sim.formatting import as_yaml
-from sim.sweep.engine import Point
 from sim.sweep.folder import SCHEMA
-
-MOST_POINTS = 10_000
-"""Points up to which nobody is asked whether that is meant."""
+from sim.sweep.point import Point
+from sim.sweep.sampling import combinations, combinations_count
+from sim.sweep.specs import Span, Spec
 
 
 def swept_method(point: Point) -> str:
@@ -31,179 +25,8 @@ def swept_method(point: Point) -> str:
     return swept if isinstance(swept, str) else as_yaml(swept)
 
 
-# As YAML 1.2 has them, but for leading zeros: 08:30:00 is a time and no range.
-_NUMBER = r"[-+]?(?:(?:0|[1-9]\d{0,29})(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?"
-_RANGE = re.compile(rf"({_NUMBER}):({_NUMBER})(?::({_NUMBER}))?", re.ASCII)
-_NOT_FINITE = re.compile(r"[-+]?\.?(inf|infinity|nan)", re.IGNORECASE)
-_WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
-_MOST_WHOLE = 2**63 - 1
-
-
 @dataclass(frozen=True)
-class Steps(Sequence[int | float]):
-    """Numbers from ``start`` to ``stop``, both included, in steps; exact, as they are decimal.
-
-    They are made when they are asked for; ints where all three were written as whole numbers.
-    """
-
-    start: Fraction
-    stop: Fraction
-    step: Fraction
-    whole: bool
-
-    def __len__(self) -> int:
-        return (self.stop - self.start) // self.step + 1
-
-    def __getitem__(self, place: Any) -> Any:
-        value = self.start + self.step * range(len(self))[place]
-        return int(value) if self.whole else float(value)
-
-
-@dataclass(frozen=True)
-class Span:
-    """All numbers between two: what random samples are drawn from."""
-
-    start: float
-    stop: float
-
-
-Spec = Sequence[Any] | Span
-
-
-def read_pairs(pairs: Sequence[str]) -> dict[str, Spec]:
-    """Return the values of each key of ``KEY=SPEC`` texts; a key may be given once."""
-    specs: dict[str, Spec] = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals or not key.strip():
-            raise InputError(
-                f"-p {pair}: should be KEY=SPEC, like -p orbit.altitude_km=400:1200:100"
-            )
-        spec = read_spec(key, text)
-        if key in specs:
-            _refuse(key, "is given twice; keep one")
-        specs[key] = spec
-    return specs
-
-
-def read_spec(key: str, text: str) -> Spec:
-    """Return what a SPEC says: ``a,b,c``, ``start:stop:step`` or ``start:stop``.
-
-    Items are read as YAML: a comma within brackets or quotes belongs to its item. Text with colons
-    that are not between plain numbers is no range.
-    """
-    text = text.strip()
-    parts = text.split(":")
-    numeric = all(re.fullmatch(_NUMBER, part) or _NOT_FINITE.fullmatch(part) for part in parts)
-    for part in parts if numeric and len(parts) in (2, 3) else ():
-        if _NOT_FINITE.fullmatch(part) or not math.isfinite(float(part)):
-            _refuse(key, f"{text} is not finite; give finite numbers")
-    found = _RANGE.fullmatch(text)
-    return _items(key, text) if found is None else _range(key, text, *found.groups())
-
-
-def _range(key: str, text: str, start: str, stop: str, step: str | None) -> Spec:
-    first, last = Fraction(Decimal(start)), Fraction(Decimal(stop))
-    if last < first:
-        _refuse(key, f"{text} is reversed; write it from the least to the greatest")
-    if step is None:
-        return Span(float(start), float(stop))
-    by = Fraction(Decimal(step))
-    if by <= 0:
-        _refuse(key, f"{text} has a step of {step}; it must be above 0")
-    whole = all(_WHOLE.fullmatch(part) for part in (start, stop, step))
-    if whole and max(abs(first), abs(last)) > _MOST_WHOLE:
-        _refuse(key, f"{text} is too large; whole numbers go up to {_MOST_WHOLE}")
-    if (last - first) / by >= _MOST_WHOLE:
-        _refuse(key, f"{text} has far too many values; give a larger step")
-    return Steps(first, last, by, whole)
-
-
-def _items(key: str, text: str) -> Spec:
-    if not text:
-        _refuse(key, "has no values; give a,b,c or start:stop:step")
-    try:
-        values = parse_yaml(f"[{text}]").value
-    except ProblemsFound as found:
-        reason = " ".join(found.problems[0].text.split())
-        _refuse(key, f"{text} is no list of values: {reason}")
-    # YAML takes a comma at the end for the end of the list.
-    if not values or text.endswith(","):
-        _refuse(key, f"{text} has an empty item; give a,b,c or start:stop:step")
-    return tuple(values)
-
-
-def _refuse(key: str, text: str) -> NoReturn:
-    raise InputError(f"-p {key}: {text}")
-
-
-# Which combinations of values a sweep visits: all, one from each list in turn, or random ones.
-
-
-Specs = Mapping[str, Spec]
-SAMPLINGS = ("grid", "zip", "random")
-
-
-def combinations_count(specs: Specs, sampling: str, samples: int | None) -> int:
-    """Return how many combinations there will be, without making them; InputError if none can."""
-    if sampling not in SAMPLINGS:
-        raise InputError(f"--sampling {sampling}: must be one of {', '.join(SAMPLINGS)}")
-    if sampling == "random":
-        if samples is None:
-            raise InputError("--sampling random: say how many by --samples N")
-        if samples < 1:
-            raise InputError(f"--samples {samples}: must be at least 1")
-        return samples
-    if samples is not None:
-        raise InputError(f"--samples {samples}: goes with --sampling random")
-    counts = {key: len(_listed(key, spec)) for key, spec in specs.items()}
-    if sampling == "grid":
-        return math.prod(counts.values())
-    first, most = next(iter(counts.items()))
-    for key, count in counts.items():
-        if count != most:
-            raise InputError(
-                f"-p {key}: has {count} values and -p {first} {most}; "
-                "--sampling zip needs as many of each"
-            )
-    return most
-
-
-def combinations(
-    specs: Specs, sampling: str, samples: int | None, seed: Callable[[], int]
-) -> Iterator[dict[str, Any]]:
-    """Yield the values of each combination by key; ``seed`` is asked for if there is chance in it.
-
-    In a grid the last key varies fastest. Random values of a key are drawn from its own stream, so
-    that neither other keys nor more ``samples``, which only these have, change them.
-    """
-    if samples is None:
-        drawn = [_listed(key, spec) for key, spec in specs.items()]
-    else:
-        drawn = [_drawn(key, spec, samples, seed()) for key, spec in specs.items()]
-    tuples = product(*drawn) if sampling == "grid" else zip(*drawn, strict=True)
-    return (dict(zip(specs, values, strict=True)) for values in tuples)
-
-
-def _listed(key: str, spec: Spec) -> Sequence[Any]:
-    """Return the values of a key; raise InputError for a range without a step."""
-    if isinstance(spec, Span):
-        _refuse(key, "is a range without a step; give start:stop:step, or sample it at random")
-    return spec
-
-
-def _drawn(key: str, spec: Spec, samples: int, seed: int) -> list[Any]:
-    rng = stream(seed, "sweep", key)
-    if isinstance(spec, Span):
-        return [float(value) for value in rng.uniform(spec.start, spec.stop, samples)]
-    return [spec[int(place)] for place in rng.integers(len(spec), size=samples)]
-
-
-# The points that they make, each a valid scenario.
-
-
-@dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """What is swept: a scenario with overrides, values by key, and how they are combined."""
 
     scenario: str
@@ -271,8 +94,15 @@ class Plan:
         for number, (values, replication) in enumerate(product(made, range(self.replications))):
             seed = self.seed + replication if self.replications > 1 else None
             overrides, scenario = self._load(values, seed)
-            of_run = overrides, values, replication, scenario.seed
-            yield Point(number, digest_of(scenario), self.scenario, *of_run)
+            yield Point(
+                number,
+                digest_of(scenario),
+                self.scenario,
+                overrides,
+                values,
+                replication,
+                scenario.seed,
+            )
 
     def _load(self, values: Mapping[str, Any], seed: int | None) -> tuple[dict[str, Any], Scenario]:
         """Return overrides and scenario of one point, checked but for its contacts."""
@@ -311,3 +141,14 @@ def _of_the_sweep(text: str, values: Mapping[str, Any]) -> str:
 def labelled(row: Mapping[str, Any], keys: Iterable[str]) -> str:
     """Name the values of some keys of a point."""
     return ", ".join(f"{key}={as_yaml(row[key])}" for key in keys)
+
+
+def scenario_name(name: str) -> str:
+    """Return the name of a shipped scenario, or the absolute path of a file that is there."""
+    import scenarios
+
+    if name in scenarios.shipped():
+        return name
+    if not Path(name).is_file():
+        scenarios.load(name)  # says what there is instead
+    return str(Path(name).resolve())

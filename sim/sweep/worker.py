@@ -1,6 +1,7 @@
 """A worker process: attempts points, answers in JSON lines.
 
-`python -m sim.sweep.worker` is started by :class:`sim.sweep.engine.WorkerProcess`. What a
+`python -m sim.sweep.worker` is started by
+:class:`sim.sweep.worker_process.WorkerProcess`. What a
 run prints goes to stderr, so that stdout holds answers only. When stdin ends, the supervisor has no
 more points, or is gone: the worker exits at once.
 """
@@ -26,17 +27,19 @@ from typing import Any
 
 import scenarios
 from scenarios.scenario import Stop
-from sim.engine.evaluation import Observer
+from sim.engine.observer import Observer
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.execution.checkpoint import CHECKPOINT, has_saved
-from sim.execution.folder import COMPLETE, FAILED, INTERRUPTED, REFUSED
 from sim.execution.identity import digest_of
 from sim.execution.interrupt import HANG_UP, stop_on_interrupt
 from sim.execution.result import Result
 from sim.execution.running import run
+from sim.execution.status import COMPLETE, FAILED, INTERRUPTED, REFUSED
 from sim.files import folder_bytes
-from sim.sweep.engine import PATIENCE_S, STOP, Outcome, Point
-from sim.sweep.folder import figures_of
+from sim.sweep.figures import figures_of
+from sim.sweep.point import Outcome, Point
+from sim.sweep.stopping import PATIENCE_S
+from sim.sweep.worker_process import STOP
 
 
 class Inbox(Observer):

@@ -1,11 +1,10 @@
-"""Arrow arrays from numpy and back, without pandas; text as codes; tables as CSV, Parquet or text.
+"""Arrow arrays from numpy and back, without pandas; tables as CSV, Parquet or text.
 
 Arrow imports pandas, which takes longer than a small run, to look at a value of Python or numpy
 that it is given, and to make an array of numpy. Buffers it takes and gives as they are.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -107,58 +106,6 @@ def as_numpy(column: Any, missing: float = np.nan) -> np.ndarray:
         nulls = as_numpy(chunk.is_null()) if chunk.null_count else None
         parts.append(values if nulls is None else np.where(nulls, missing, values))
     return parts[-1] if len(parts) <= 2 else np.concatenate(parts)
-
-
-# Text of many rows as small numbers: a run has millions of rows and a few dozen texts.
-
-
-NOTHING = -1
-"""The code of a row without text."""
-
-
-@dataclass(frozen=True, eq=False)
-class Coded:
-    """Text of rows: row i says ``words[codes[i]]``, or nothing where the code is -1."""
-
-    codes: np.ndarray
-    words: Sequence[str]
-
-
-class Vocabulary:
-    """The texts of one column, numbered as they come."""
-
-    def __init__(self) -> None:
-        self.words: list[str] = []
-        self._codes: dict[str | None, int] = {None: NOTHING}
-
-    def code(self, word: str | None) -> int:
-        """Return the number of ``word``, a new one if it is new; -1 for None."""
-        known = self._codes.get(word)
-        if known is not None:
-            return known
-        if not isinstance(word, str):
-            raise TypeError(f"{word!r} is no text")
-        self._codes[str(word)] = len(self.words)
-        self.words.append(str(word))
-        return len(self.words) - 1
-
-    def codes(self, values: Coded | Sequence[Any] | np.ndarray) -> np.ndarray:
-        """Return the numbers of texts, one a row, as int32.
-
-        Raises TypeError for what is no text, ValueError for codes that no word stands for.
-        """
-        if isinstance(values, Coded):
-            return self._translated(np.asarray(values.codes), values.words)
-        for word in dict.fromkeys(values):
-            self.code(word)
-        return np.fromiter(map(self._codes.__getitem__, values), np.int32, len(values))
-
-    def _translated(self, codes: np.ndarray, words: Sequence[str]) -> np.ndarray:
-        if codes.size and not NOTHING <= codes.min() <= codes.max() < len(words):
-            worst = codes.min() if codes.min() < NOTHING else codes.max()
-            raise ValueError(f"code is {worst}; allowed is -1 to {len(words) - 1}, one a word")
-        # The last place is that of -1.
-        return np.array([*map(self.code, words), NOTHING], np.int32).take(codes)
 
 
 # Tables of plain columns: written as CSV or Parquet without pandas, printed aligned.

@@ -11,7 +11,8 @@ import pyarrow as pa
 from learning.requests.cluster import Floats, Ints
 from sim.trace.arrow import as_numpy
 from sim.trace.schema import COLUMNS, LEARNED, UNDIGESTED, UNDIGESTED_COLUMNS
-from sim.trace.tables import is_text, pieces_of
+from sim.trace.sorting import is_text
+from sim.trace.tables import pieces_of
 
 MARK = 16
 """Bytes that stand for a text."""

@@ -1,8 +1,8 @@
 """Where bytes go: toward the server or a client, and in which direction by geometry.
 
-A run plans its transfers by who receives them. Tables, files and text name the direction by
-geometry as well: ``uplink`` is from the ground to space, whoever is the client. :class:`Topology`
-is the one place that knows how the two belong together.
+A run speaks of the :class:`Way` of a transfer: who receives it. Tables, files and text name the
+direction by geometry as well: ``uplink`` is from the ground to space, whoever is the client.
+:class:`Topology` is the one place that knows how the two belong together.
 """
 
 from __future__ import annotations
@@ -62,14 +62,3 @@ _DIRECTION = {
     (Topology.SATELLITE_SERVER, Way.TO_SERVER): "isl",
     (Topology.SATELLITE_SERVER, Way.TO_CLIENT): "isl",
 }
-
-_WAY_OF_LEG = {"uplink": Way.TO_SERVER, "downlink": Way.TO_CLIENT}
-
-
-def way_of_leg(leg_direction: str) -> Way:
-    """Return the way of a leg of a chain, which calls the way to the server its ``uplink``.
-
-    Chains, sessions and replies to methods do so whoever the server is; what users read has the
-    direction of :meth:`Topology.direction` instead.
-    """
-    return _WAY_OF_LEG[leg_direction]

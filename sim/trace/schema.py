@@ -1,48 +1,51 @@
-"""The tables of a run: their columns, types and order of rows, as ``tables.yaml`` lists them."""
-
-from typing import Any
+"""The tables of a run as Arrow sees them: columns, types and order of rows, as the facts say."""
 
 import pyarrow as pa
-import yaml
 
-from sim.files import packaged
+from sim.facts.events import EventKind
+from sim.facts.row import Row, columns_of
+from sim.facts.tables import TABLES, columns_of_table
 
 FLOAT, INT, TEXT, FLAG = pa.float64(), pa.int64(), pa.string(), pa.bool_()
 TIME = pa.timestamp("us", tz="UTC")
 TYPES = {"float": FLOAT, "int": INT, "text": TEXT, "flag": FLAG, "time": TIME}
+"""Arrow types of columns by the values of :class:`~sim.facts.row.ColumnKind`."""
 
-_TABLES: dict[str, dict[str, Any]] = yaml.safe_load(packaged("sim.trace", "tables.yaml"))
+_COLUMNS = {name: columns_of_table(name) for name in TABLES}
 
 COLUMNS: dict[str, dict[str, pa.DataType]] = {
-    name: {column: TYPES[said.split()[0]] for column, said in table["columns"].items()}
-    for name, table in _TABLES.items()
+    name: {column.name: TYPES[column.kind.value] for column in columns}
+    for name, columns in _COLUMNS.items()
 }
 """Columns of the run folder's tables, with their Arrow types. Times in seconds since the start."""
 
-
-def _said(what: str) -> dict[str, tuple[str, ...]]:
-    """Columns of each table of which the list says something beside their type."""
-    return {
-        name: tuple(key for key, said in table["columns"].items() if what in said.split()[1:])
-        for name, table in _TABLES.items()
-    }
-
-
-ORDER: dict[str, tuple[str, ...]] = {name: (*table["order"],) for name, table in _TABLES.items()}
-OPTIONAL = tuple(name for name, table in _TABLES.items() if "optional" in table)
+ORDER: dict[str, tuple[str, ...]] = {name: kinds[0].order for name, kinds in TABLES.items()}
+OPTIONAL = tuple(name for name, kinds in TABLES.items() if kinds[0].optional)
 """Tables that are written only where they have rows."""
-UNDIGESTED = tuple(name for name, table in _TABLES.items() if "undigested" in table)
+UNDIGESTED = tuple(name for name, kinds in TABLES.items() if kinds[0].undigested)
 """Tables that the digests leave out: those of runs from before there were any stay the same."""
-UNDIGESTED_COLUMNS = _said("undigested")
+UNDIGESTED_COLUMNS = {
+    name: tuple(column.name for column in columns if column.undigested)
+    for name, columns in _COLUMNS.items()
+}
 """Columns that they leave out: what these say follows from others, or was added later."""
-APPENDED = _said("appended")
+APPENDED = {
+    name: tuple(column.name for column in columns if column.appended)
+    for name, columns in _COLUMNS.items()
+}
 """Columns that only some runs fill; a folder of before they were there is read without them."""
-LEARNED = _said("learned")
+LEARNED = {
+    name: tuple(column.name for column in columns if column.learned)
+    for name, columns in _COLUMNS.items()
+}
 """Columns that hold learning results, as do those that no table has; all others are timing."""
 
-KINDS = (
-    *("disconnect", "train_end", "connect", "wait", "assign"),
-    *("upload_start", "upload_end", "aggregate", "download_start", "download_end"),
-    *("train_start", "infer", "drop", "fault", "evaluate"),
-)
+KINDS = tuple(kind.value for kind in EventKind)
 """Kinds of events, in the order in which those of one instant are listed."""
+
+
+def table_of(rows: Row) -> pa.Table:
+    """Return the rows of a whole table, of which each column is an Arrow array."""
+    table = {column.name: getattr(rows, column.attribute) for column in columns_of(type(rows))}
+    schema = pa.schema(list(COLUMNS[rows.table].items()))
+    return pa.table(list(table.values()), schema=schema)

@@ -26,7 +26,7 @@ import sim
 from learning.learner import Learner
 from learning.models import Residency
 from learning.models.custom import Traits
-from learning.settings import LearningConfig, LoraConfig, ModelConfig, OptimizerConfig, Pretraining
+from learning.settings import LearningConfig, Lora, ModelConfig, Optimizer, Pretraining
 from learning.training import LocalRounds, TrainedPart, Weighing
 from learning.training.device_state import assembled, load, of_one_model
 from learning.training.local import train_rounds
@@ -165,7 +165,7 @@ def ratio(reference_s: list[float], ours_s: list[float]) -> float:
     return median(a / b for a, b in zip(reference_s, ours_s, strict=True))
 
 
-MIXTURE = ModelConfig(experts=1, lora=LoraConfig(rank=None))
+MIXTURE = ModelConfig(experts=1, lora=Lora(rank=None))
 """The peers' network as a mixture of one expert: layers over stacked tensors."""
 MODULE = ModelConfig(kind="fedavg_clients:Mlp")
 """The peers' module itself."""
@@ -178,7 +178,7 @@ def fedavg(work: Work, rounds: int, model: ModelConfig = MIXTURE, optimizer: str
             0, ("a",), (CLIENTS,), model,
             pretraining=Pretraining(0, 0, 0),
             step_size=STEP_SIZE, steps_per_round=work.steps, batch_size=work.batch,
-            trains_backbone=True, optimizer=OptimizerConfig(kind=optimizer),
+            trains_backbone=True, optimizer=Optimizer(kind=optimizer),
         )
     )  # fmt: skip
     everybody, zero = np.ones(CLIENTS, dtype=bool), np.zeros(CLIENTS, dtype=int)

@@ -79,11 +79,13 @@ def _served() -> None:
 
 
 def _large() -> None:
-    from sim.cli.contact_listing import Found, write
+    from sim.cli.contact_listing import ContactList, write
 
     satellites, sites = orbit.walker_delta(550, 53, 10_000, 100, 1, START), ground(100)
     seconds, windows = best_of(1, satellites, sites)
-    found = Found([s.name for s in satellites], [s.name for s in sites], START, 86400.0, windows)
+    names = [satellite.name for satellite in satellites]
+    places = [site.name for site in sites]
+    found = ContactList(names, places, START, 86400.0, windows)
     with TemporaryDirectory() as folder:
         written_s, _ = timed(write, found, Path(folder) / "windows.parquet")
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

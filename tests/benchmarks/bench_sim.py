@@ -17,7 +17,7 @@ from stopwatch import timed, watching
 import scenarios
 import sim
 from sim.engine.setup import build
-from sim.execution.identity import BuildSequence
+from sim.execution.build_sequence import BuildSequence
 from sim.execution.running import Run
 
 CITIES, DEVICES, DAYS = 20, 50, 7
@@ -36,28 +36,20 @@ PARTS = {
     "geometry": ("sim.links.link_table:PassGeometry",),
     "SNR": ("sim.links.rate_points:unchecked_signal",),
     "rate": ("sim.links.rate_points:unchecked_rate_bps", "sim.links.rate_points:bit_preserving"),
-    "link curves": ("sim.links.link_table:LinkTable",),
+    "link curves": ("sim.links.plan_links:LinkTable",),
     "transfers (chains)": (
-        "sim.network.chains:ServiceLink._plan_training",
-        "sim.network.chains:ServiceLink._plan_transfer",
-        "sim.network.chains:ServiceLink._settle",
+        "sim.network.chains:Chain.plan",
+        "sim.network.chains:Chain.settle",
     ),
     "rows": (
-        "sim.network.event_rows:Rows.training",
-        "sim.network.event_rows:Rows.excluded",
-        "sim.network.event_rows:Rows.transfer",
-        "sim.network.event_rows:Rows.stale",
-        "sim.network.event_rows:Rows.queue",
+        "sim.network.leg_log:LegLog.add",
         "sim.network.leg_log:LegLog.flush",
         "sim.trace.recorder:Trace.add",
     ),
     "tables (sort)": ("sim.trace.recorder:Trace.tables", "sim.execution.running:contacts_table"),
     "digests": ("sim.execution.manifest:digests",),
     "invariants": (
-        "sim.checks.invariants:Invariants.watch",
-        "sim.checks.invariants:Invariants.look",
-        "sim.checks.invariants:Invariants.settled",
-        "sim.checks.invariants:Invariants.learnt",
+        "sim.checks.invariants:Invariants._unless_at_rest",
         "sim.checks.invariants:Invariants.conclude",
     ),
     "warnings": ("sim.execution.manifest:warnings_of",),

@@ -6,19 +6,19 @@ import pytest
 
 import sim
 from learning import hardware, provenance
-from sim.execution import cache, folder
+from sim.execution import cache_bounds, folder, window_cache
 from sim.network import leg_log
-from sim.trace import recorder, tables
+from sim.trace import parquet, recorder, spilled
 
 LIMITS = {
     "rows_in_memory": (recorder, "LIMIT"),
     "legs_of_a_block": (leg_log, "LEGS"),
-    "rows_of_a_group": (tables, "GROUP"),
-    "rows_read_at_once": (recorder, "BATCH"),
+    "rows_of_a_group": (parquet, "GROUP"),
+    "rows_read_at_once": (spilled, "BATCH"),
     "rows_of_a_large_table": (folder, "LARGE"),
-    "cache_bytes": (cache, "BOUND_BYTES"),
-    "worth_keeping_s": (cache, "WORTH_KEEPING_S"),
-    "version": (cache, "version"),
+    "cache_bytes": (cache_bounds, "BOUND_BYTES"),
+    "worth_keeping_s": (window_cache, "WORTH_KEEPING_S"),
+    "version": (window_cache, "version"),
     "source_at_the_start": (provenance, "SOURCE"),
     "meminfo": (hardware, "MEMINFO"),
     "cgroup": (hardware, "CGROUP"),

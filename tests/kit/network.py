@@ -1,7 +1,8 @@
 """Inner names of ``sim`` that tests use: plan, links, transfers, faults, clock."""
 
+
 from sim.cli import contact_listing
-from sim.clock import Clock
+from sim.clock import Clock, Moment
 from sim.devices import energy
 from sim.devices.battery import Battery, Power
 from sim.devices.compute import Compute, compute_of
@@ -10,28 +11,41 @@ from sim.devices.energy import Transmitter, energy_of
 from sim.devices.faults import NO_INTERVALS, Faults, Intervals, Presence, drawn_intervals
 from sim.devices.satellites import relay_of, satellites_of
 from sim.devices.sites import device_sites, distance_km, ground_sites
-from sim.engine.setup import build, learner_of
+from sim.engine.learning_task import learner_of
+from sim.engine.setup import build
 from sim.engine.simulation import Simulation
 from sim.errors import InputError, SimulationError
-from sim.execution.identity import BuildSequence, portable
+from sim.execution.build_sequence import BuildSequence
+from sim.execution.identity import portable
 from sim.execution.running import Run
-from sim.links import link_table, pass_geometry
-from sim.links.beam import Beam, DeviceLinks, Radio, SessionBeam, along
-from sim.links.rate_points import HALVINGS, crossings, find_jumps, turns
-from sim.links.sharing import RateSegment, queued, shared
+from sim.links import pass_geometry, plan_links
+from sim.links.beam import Beam, Radio
+from sim.links.device_links import DeviceLinks, along
+from sim.links.jumps import HALVINGS, crossings, find_jumps, turns
+from sim.links.processor_sharing import RateSegment, shared
+from sim.links.session_beam import SessionBeam
+from sim.links.sharing import queued
 from sim.links.sidelinks import sidelinks_of
-from sim.network.chains import ServiceLink
-from sim.network.event_rows import Rows
-from sim.network.ledger import CutTransfers, Ledger, PayloadList
-from sim.network.link_faults import LinkFaults, sent_again, sent_to_all
+from sim.network.endpoint import Endpoint, Shared
+from sim.network.ledger import Ledger
+from sim.network.leg_log import LegLog
+from sim.network.link_faults import sent_again, sent_to_all
+from sim.network.outcomes import CutTransfers, Outcome, outcomes_of
+from sim.network.payload_list import PayloadList
+from sim.network.routing import ContactGraph, Hop
+from sim.network.rules import Rules
+from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
-from sim.network.steps import Training
 from sim.network.synchronisation import Synchronisation
-from sim.plan import contacts as planning
+from sim.network.training import Training
+from sim.plan import contact_columns as planning
 from sim.plan import windows as finding
 from sim.plan.budget import budget, one_pass
-from sim.plan.contacts import ContactColumns, ContactLinks, PlannedContact, PlannedSession
-from sim.plan.plan import Plan, make_plan, view_of
+from sim.plan.contact_columns import ContactColumns
+from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
+from sim.plan.outage_cuts import cut
+from sim.plan.plan import Plan, make_plan
 from sim.plan.radios import ground_radios
-from sim.plan.service import cut
+from sim.plan.service import served_passes
 from sim.plan.windows import WindowQuery
+from sim.trace.directions import Topology

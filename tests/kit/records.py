@@ -1,5 +1,8 @@
 """Inner names of ``sim`` that tests use: traces, run folders, invariants, the cache."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import pyarrow as pa
 
 from sim.checks.invariants import Invariants
@@ -8,23 +11,36 @@ from sim.engine import memory as limits
 from sim.engine.journal import Journal, checksum
 from sim.engine.memory import counts_of, end_of
 from sim.errors import InvariantError
-from sim.execution import cache as caching
-from sim.execution import folder
-from sim.execution.cache import Results, Shelf
+from sim.execution import cache_bounds, folder, window_cache
+from sim.execution.cache_bounds import contents
+from sim.execution.cache_root import cache_folder
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
+from sim.execution.conformance import check_method
+from sim.execution.cut_offers import cut_lines
 from sim.execution.folder import RUN_LOG, read_manifest, read_tables, write_tables
 from sim.execution.identity import fingerprint
 from sim.execution.log import LOG
 from sim.execution.result import Result
-from sim.execution.warnings import cut_lines
-from sim.network.ledger import Books, Sums, books_of, check_balance
-from sim.network.leg_log import LegLog, Moved, MovedRows, Trained
-from sim.trace.arrow import Coded, array
+from sim.execution.result_cache import Results
+from sim.execution.shelf import Shelf
+from sim.facts.coded import Coded
+from sim.facts.events import Event
+from sim.facts.learning import ModelAggregated
+from sim.facts.row import columns_of
+from sim.facts.stream import Facts
+from sim.facts.tables import TABLES
+from sim.facts.transfers import TransferRow
+from sim.network.books import Booked, Books, PayloadKey, Sums, books_of, check_balance
+from sim.network.leg_log import LegLog
+from sim.network.leg_rows import MovedRows
+from sim.network.legs import Moved, Trained
+from sim.trace.arrow import array
 from sim.trace.digest import digests, on_grid, stamps_on_grid
-from sim.trace.directions import Topology
+from sim.trace.directions import Topology, Way
+from sim.trace.parquet import write_table
 from sim.trace.recorder import BLOCK, Trace
 from sim.trace.schema import COLUMNS, KINDS, OPTIONAL
-from sim.trace.tables import Tables, write_table
+from sim.trace.tables import Tables
 from tests.kit.finished_tables import TOLERANCE, check, wrong_sums
 
 
@@ -37,3 +53,35 @@ def check_books(books, transfers):
         sums[direction] = Sums(sum(row["delivered_bytes"] for row in rows), sum(whole))
     if found := check_balance(books, sums):
         raise InvariantError("the bytes of the run do not add up: " + "; ".join(found))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AnyEvent(Event):
+    """Events of any kind, text and cause, also of kinds that nobody knows."""
+
+    given_kind: Any = None
+    given_detail: Any = None
+    given_cause: Any = None
+
+    @property
+    def kind(self):
+        return self.given_kind
+
+    @property
+    def cause(self):
+        return self.given_cause
+
+    def text(self):
+        return self.given_detail
+
+
+def event(**columns):
+    """Events with these columns; those that are not given are null."""
+    given = {f"given_{key}": columns.pop(key, None) for key in ("kind", "detail", "cause")}
+    return AnyEvent(**{"time_s": None} | columns | given)
+
+
+def transfer(**columns):
+    """Transfers with these columns; those that are not given are null."""
+    null = {column.attribute: None for column in columns_of(TransferRow)}
+    return TransferRow(**null | columns)

@@ -14,7 +14,7 @@ from channel import Link as RadioLink
 from channel import LinkCurve
 from tests.kit import learning as seam
 from tests.kit import network
-from tests.kit.records import Books, Trace, books_of, check_books
+from tests.kit.records import Books, Facts, Trace, books_of, check_books
 
 START = datetime(2026, 8, 22, tzinfo=UTC)
 COST = seam.Cost(flops=1e9, memory_bytes=1e6)
@@ -155,18 +155,30 @@ def talk(
     """
     cluster, clock, trace = contacts[0].cluster, network.Clock(), Trace()
     churn = {"c": faults.pop("presence")} if "presence" in faults else {}
-    struck = (
-        network.LinkFaults(network.Faults(1, {}, churn, {}, **faults), cluster)
-        if churn or faults
-        else None
-    )
+    struck = network.Faults(1, {}, churn, {}, **faults) if churn or faults else None
     plan = plan or network.Plan(START, 1e6, (cluster,), network.ContactColumns.of(contacts))
-    rows = network.Rows(trace)
-    antenna = network.ClusterSessions(clock, cluster, plan.sessions(cluster), rows.log)
-    ledger, replies, over_s = network.Ledger(cluster.devices, policy), [], []
-    devices = network.Devices(cluster, network.Computing(computing or compute(), churn.get("c")))
-    known = network.Synchronisation(delay_s)
-    link = network.ServiceLink(clock, antenna, devices, rows, known, ledger, None, closing, struck)
+    facts = Facts(trace)
+    log = network.LegLog(facts)
+    antenna = network.ClusterSessions(clock, cluster, plan.sessions(cluster), log)
+    replies, over_s = [], []
+    rules = network.Rules(
+        sessions=plan.sessions(cluster),
+        computing=network.Computing(computing or compute(), churn.get("c")),
+        transmitter=network.Transmitter(),
+        closing=closing,
+        cut_transfers=policy,
+        faults=struck,
+    )
+    devices = network.Devices(cluster, rules.computing)
+    shared = network.Shared(
+        topology=network.Topology.GROUND_CLIENTS,
+        facts=facts,
+        log=log,
+        synchronisation=network.Synchronisation(delay_s),
+        payloads=network.PayloadList(),
+    )
+    endpoint = network.Endpoint(clock, devices, rules, shared)
+    link = network.ServiceLink(antenna, endpoint)
 
     def actor():
         if at_s:
@@ -189,6 +201,7 @@ def talk(
         clock.start("end", end())
     clock.run(until_s, lambda number: None)
     link.settle_all(clock.now)
-    tables, books = trace.tables(), books_of([ledger])
+    log.flush()
+    tables, books = trace.tables(), books_of(endpoint.ledger.booked())
     check_books(books, tables["transfers"])
     return Talk(replies, tables, books, over_s, devices)

@@ -15,7 +15,7 @@ from torch.nn import functional
 from tests.kit import learning as kit
 from tests.kit import training
 from tests.kit.devices import Devices, model_of_device
-from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig, alignment
+from tests.kit.learning import LearningConfig, Lora, ModelConfig, alignment
 from tests.kit.training import Traits, evaluation, expert_of, forward_with_routing
 
 
@@ -92,7 +92,7 @@ def test_capacity_is_within_memory_compute_and_link_together(memory, up, down, p
 
 CONFIG = LearningConfig(
     1, ("A", "B"), (3, 2),
-    ModelConfig(experts=4, top_k=2, hidden=12, expert_hidden=10, layers=2, lora=LoraConfig(rank=2)),
+    ModelConfig(experts=4, top_k=2, hidden=12, expert_hidden=10, layers=2, lora=Lora(rank=2)),
     batch_size=8, steps_per_round=2, step_size=0.5, trains_backbone=True,
 )  # fmt: skip
 EVERY = (0, 1, 2, 3)
@@ -167,9 +167,9 @@ def test_padding_is_served_by_nobody(tmp_path):
     rows = [json.dumps({"text": text, "label": n % 2}) + "\n" for n, text in enumerate(texts)]
     (path := tmp_path / "texts.jsonl").write_text("".join(rows))
     sizes = {"experts": 4, "top_k": 1, "hidden": 16, "expert_hidden": 8, "vocabulary": 300}
-    data = kit.DataConfig(kind="jsonl", path=str(path), tokens=24, trial_samples=2)
+    data = kit.Data(kind="jsonl", path=str(path), tokens=24, trial_samples=2)
     model, rest = ModelConfig(kind="mixtral", **sizes), kit.Pretraining(0, 0, 0)
-    task = training.build_task(LearningConfig(3, ("A",), (2,), model, data, pretraining=rest))
+    task = training.build_task(LearningConfig(3, ("A",), (2,), model, data=data, pretraining=rest))
     state = held(task, training.start_model(task))
     found = evaluation.usage(task, state, "A", [[True] * 4] * 2)
     idle = 0

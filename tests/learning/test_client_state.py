@@ -16,7 +16,7 @@ from tests.kit.devices import Devices, experts_held, factors_of, moved
 from tests.kit.training import Frozen, UnchangedGuard, device_state, not_finite
 
 SOME = (True, False, True)
-LORA, SIZES = kit.LoraConfig(rank=2), {"hidden": 12, "expert_hidden": 10, "layers": 2}
+LORA, SIZES = kit.Lora(rank=2), {"hidden": 12, "expert_hidden": 10, "layers": 2}
 MODEL = kit.ModelConfig(experts=3, top_k=2, lora=LORA, **SIZES)
 SHORT = kit.Pretraining(20, 20, 20)
 CONFIG = kit.LearningConfig(2, ("a", "b"), (3, 3), MODEL, pretraining=SHORT)
@@ -105,7 +105,7 @@ def test_factors_start_alike_within_a_generation_of_a_cluster_and_differ_otherwi
 
 @pytest.mark.parametrize(("rank", "name"), [(2, "gate.0.weight"), (None, "expert.0.0.up.weight")])
 def test_what_has_no_factors_keeps_its_change_until_it_is_folded(task, server, rank, name):
-    model = replace(MODEL, lora=kit.LoraConfig(rank=rank))
+    model = replace(MODEL, lora=kit.Lora(rank=rank))
     own = Devices(replace(task, config=replace(CONFIG, model=model)))
     fresh = own.receive(server)
     state = {**fresh, name: fresh[name] + 0.25}

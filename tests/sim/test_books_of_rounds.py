@@ -5,9 +5,9 @@ import pytest
 
 import sim
 from channel import LinkCurve
-from tests.kit.learning import Cluster, Update
+from tests.kit.learning import Aggregated, Cluster, Range, Update
 from tests.kit.network import build
-from tests.kit.records import WAITING, Moved, MovedRows, Topology, Versions
+from tests.kit.records import WAITING, ModelAggregated, Moved, MovedRows, Topology, Versions, Way
 from tests.kit.small import slots
 from tests.kit.talk import contact, talk, upload
 
@@ -41,27 +41,27 @@ def test_a_link_that_gives_no_number_stops_the_run(monkeypatch):
     monkeypatch.setattr(LinkCurve, "unchecked_completion_time_s", nowhere)
     with pytest.raises(sim.InvariantError, match=r"no zero or non-finite durations"):
         sim.run(slots(learning={"train": False}))
-    with pytest.raises(sim.InvariantError, match=r"uplink of a has no time at all \(nan\)"):
+    with pytest.raises(sim.InvariantError, match=r"a to the server has no time at all \(nan\)"):
         talk([contact(0, 0, 100, [8.0])], [upload(10.0)])
 
 
 def test_more_versions_than_are_remembered_are_no_reason_to_stop():
     versions = Versions([Cluster("c", 0, 400)])
-    said = {"cluster": "c", "version": 401, "detail": "buffer", "time_s": 2.0}
-    said |= {"staleness_low": 1, "staleness_high": 400}
+    told = Aggregated(401, "buffer", staleness=Range(1, 400))
+    said = ModelAggregated(time_s=2.0, cluster="c", version=401, told=told)
 
-    def uploaded(count, direction):
+    def moved(count, way):
         """Device k moves a payload of version k."""
         who, device, size = np.ones(count, bool), np.arange(count), np.full(count, 10.0)
-        what, times = ("c", 0, direction, "update"), (np.zeros(count), np.ones(count))
-        moved = Moved(*what, who, device, size, size, *times, 0, 1.0)
-        versions.moved(MovedRows.of([moved], Topology.GROUND_CLIENTS), 0)
+        what, times = ("c", 0, way, "update"), (np.zeros(count), np.ones(count))
+        leg = Moved(*what, who, device, size, size, *times, 0, 1.0)
+        versions.moved(MovedRows.of([leg], Topology.GROUND_CLIENTS), 0)
 
     assert WAITING < 400
-    uploaded(400, "downlink")
-    uploaded(400, "uplink")
+    moved(400, Way.TO_CLIENT)
+    moved(400, Way.TO_SERVER)
     versions.aggregated(said)
     # All of these have been aggregated: from here on they are counted again.
-    uploaded(5, "uplink")
+    moved(5, Way.TO_SERVER)
     with pytest.raises(sim.InvariantError, match=r"staleness counted"):
         versions.aggregated(said)

@@ -19,11 +19,17 @@ import orbit
 import sim
 from learning import LearningConfig
 from learning.data import DATASETS
-from sim.execution import cache_folder, contents
 from tests.kit.folders import held, limited
-from tests.kit.learning import DataConfig, digits, environment, files, why_not_cacheable
+from tests.kit.learning import Data, digits, environment, files, why_not_cacheable
 from tests.kit.network import WindowQuery, finding
-from tests.kit.records import Shelf, caching, read_manifest
+from tests.kit.records import (
+    Shelf,
+    cache_bounds,
+    cache_folder,
+    contents,
+    read_manifest,
+    window_cache,
+)
 from tests.kit.small import orbit as orbit_scenario
 from tests.kit.small import slots
 from tests.kit.small_nmoe import nmoe, options
@@ -140,7 +146,7 @@ def test_what_may_change_unseen_is_not_shared(cache, tmp_path, monkeypatch):
         assert (manifest["trainings"], manifest["trainings_reused"]) == (trainings, 0)
     timed = cached(slots(learning={"train": False}))
     assert "nothing is trained" in timed["cache"]["why_not"]
-    hub = LearningConfig(1, ("a",), (1,), data=DataConfig("hf", path="hub:owner/name"))
+    hub = LearningConfig(1, ("a",), (1,), data=Data("hf", path="hub:owner/name"))
     assert "no local file" in why_not_cacheable(hub)
     stamps = set()
     for number, text in enumerate(("x = 1\n", "x = 1\n", "x = 12\n")):
@@ -216,25 +222,25 @@ def test_what_was_used_longest_ago_goes_first(tmp_path):
     for part, used_s in ((".old.part", 0), (".new.part", time.time())):  # never finished
         (folder / part).write_bytes(b"half")
         os.utime(folder / part, (used_s, used_s))
-    assert caching.trim(tmp_path, 4 * 8192) == caching.trim(tmp_path, 10**9) == 4 * 8192
+    assert cache_bounds.trim(tmp_path, 4 * 8192) == cache_bounds.trim(tmp_path, 10**9) == 4 * 8192
     assert contents(tmp_path)["bytes"] == 4 * 8192
     left = sorted(path.name for path in folder.iterdir())
     assert left == [".new.part", *(f"{age}.tensors" for age in (0, 1, 2, 5))]
     (folder / ".new.part").unlink()
-    assert (caching.trim(tmp_path, 0), folder.exists()) == (0, False)
+    assert (cache_bounds.trim(tmp_path, 0), folder.exists()) == (0, False)
 
 
 def test_the_bound_is_kept_by_a_tally_that_may_be_missing_or_wrong(tmp_path, cache):
-    shelf, bound, tally = Shelf(tmp_path), 10 * 8192, tmp_path / caching.TALLY
+    shelf, bound, tally = Shelf(tmp_path), 10 * 8192, tmp_path / cache_bounds.TALLY
     for wrong in (None, "no number", "0"):
         for number in range(30):
             shelf.write(f"results/c/{number}.tensors", b"0" * 8000)
             if wrong is None:
-                caching.keep_within_bound(tmp_path, 8192, bound)
+                cache_bounds.keep_within_bound(tmp_path, 8192, bound)
                 assert contents(tmp_path)["bytes"] <= int(tally.read_text()) <= bound
         tally.write_text(wrong or "")
         for _ in range(11):
-            caching.keep_within_bound(tmp_path, 8192, bound)
+            cache_bounds.keep_within_bound(tmp_path, 8192, bound)
         assert contents(tmp_path)["bytes"] <= bound
     with limited(cache_bytes=100_000):
         assert cached(slots())["cache"]["kept_bytes"] > 0 < contents(cache)["bytes"] <= 100_000
@@ -286,7 +292,7 @@ def asked_twice(root, question, worth_keeping_s=0.0):
     """How the same windows come, twice, that are found without a cache."""
     wanted, used = finding.find_windows(question), []
     for _ in range(2):
-        cache = caching.WindowCache(Shelf(root))
+        cache = window_cache.WindowCache(Shelf(root))
         with limited(worth_keeping_s=worth_keeping_s):
             found = cache.find(question)
         assert found[1] == wanted[1]
@@ -307,7 +313,7 @@ def test_windows_are_read_as_they_were_found(tmp_path, cache, runs):
     assert asked_twice(tmp_path, falling) == ["found", "read"]
     assert asked_twice(tmp_path / "slow", sought(), worth_keeping_s=60.0) == ["found", "found"]
     Shelf(tmp_path).write(
-        f"windows/{caching.key_of(sought())}.windows", b"well sealed, but no archive"
+        f"windows/{window_cache.key_of(sought())}.windows", b"well sealed, but no archive"
     )
     assert asked_twice(tmp_path, sought()) == ["found", "read"]
     plain = read_manifest(runs["orbit-timing"])
@@ -322,8 +328,8 @@ def test_windows_are_read_as_they_were_found(tmp_path, cache, runs):
 def test_every_part_of_the_question_counts():
     one = sought()
     (first, *others), (a, b) = one.satellites, one.sites
-    plain = {name: getattr(first.model, name) for name in (*caching.ELEMENTS, "operationmode")}
-    near = [{**plain, name: plain[name] + 1e-9} for name in caching.ELEMENTS]
+    plain = {name: getattr(first.model, name) for name in (*window_cache.ELEMENTS, "operationmode")}
+    near = [{**plain, name: plain[name] + 1e-9} for name in window_cache.ELEMENTS]
     changed = [replace(first, model=SimpleNamespace(**model)) for model in near]
     changed += [replace(first, name="other"), replace(first, norad_id=7)]
     questions = [
@@ -337,8 +343,8 @@ def test_every_part_of_the_question_counts():
         sought(end=one.end + timedelta(seconds=1)),
         sought(min_elevation_deg=10.5),
     ]
-    keys = [caching.key_of(question) for question in questions]
+    keys = [window_cache.key_of(question) for question in questions]
     assert len(set(keys)) == len(keys)
-    assert caching.key_of(sought()) == keys[0]
+    assert window_cache.key_of(sought()) == keys[0]
     with limited(version=lambda name: "0"):
-        assert caching.key_of(sought()) not in keys
+        assert window_cache.key_of(sought()) not in keys

@@ -14,7 +14,7 @@ from tests.kit import network, results
 from tests.kit import small as scenario
 from tests.kit.learning import Cluster, Cost, Train
 from tests.kit.network import Devices, compute_of
-from tests.kit.records import Journal
+from tests.kit.records import Journal, Trace
 from tests.kit.talk import COST, START, compute, contact, talk, upload
 
 SECONDS = st.floats(0.01, 1e4)
@@ -98,7 +98,7 @@ def test_who_trains_no_round_has_not_computed():
     assert told.devices.computed_s.tolist() == [0.0]
     who, begin_s, nobody = np.array([True, False, True]), np.full(3, 5.0), np.zeros(3, bool)
     leg = network.Training(who, COST, np.array([3, 3, 0]), begin_s, begin_s + 30.0, nobody)
-    assert leg.computed_s(15.0).tolist() == [10.0, 0.0, 0.0]
+    assert leg.use(15.0).computed_s.tolist() == [10.0, 0.0, 0.0]
 
 
 LITTLE = {"memory_gib": 1e-9}
@@ -195,7 +195,7 @@ def test_energy_is_power_times_time_up_to_any_end(times_s, stop_s, computed_s, a
     build = network.build(scenario.slots(learning=QUIET))
     sender = network.Transmitter(0.5, duty=0.8)
     changes = {"plan": plan, "compute": (own,), "transmitter": sender, "method": TrainAndSend}
-    run = network.Simulation(replace(build, **changes), Journal())
+    run = network.Simulation(replace(build, **changes), Journal(), Trace())
     run.run()
     [row] = run.energy()
     assert row["computed_s"] == pytest.approx(sum(computed_s), rel=1e-12)

@@ -414,7 +414,7 @@ def test_as_many_stations_as_a_list_may_have_are_taken_from_a_file(leomix, tmp_p
     began = time.process_time()
     refused(leomix(*line), f"ground.stations_path: {path} has 10001 stations", "stations_used")
     assert time.process_time() - began < 5
-    monkeypatch.setattr("sim.cli.dry_run.MOST_CONTACTS", 500)
+    monkeypatch.setattr("sim.cli.preview.MOST_CONTACTS", 500)
     used = leomix(*line, "--set", "ground.stations_used=20")
     assert used.status == 0
     assert "least upload: not computed of more than 500 contacts, here " in used.out

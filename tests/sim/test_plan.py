@@ -13,7 +13,7 @@ import orbit
 import scenarios
 import sim
 from tests.kit import network
-from tests.kit.network import InputError, ground_radios, make_plan, view_of
+from tests.kit.network import InputError, ground_radios, make_plan, served_passes
 from tests.kit.small import NEAR, ORBIT, merged
 from tests.kit.small import orbit as orbit_scenario
 from tests.kit.sweeps import status
@@ -176,7 +176,7 @@ def test_each_placed_device_has_its_own_gate_and_link_inside_and_below_its_clust
     scenario = at_north(*places, orbit={"min_elevation_deg": 10})
     plan, checked, below = make_plan(scenario), 0, 0
     assert [cluster.devices for cluster in plan.clusters] == [3, 1]
-    satellite, uplink = view_of(scenario).satellites[0], ground_radios(scenario)[0][0].link
+    satellite, uplink = served_passes(scenario).satellites[0], ground_radios(scenario)[0][0].link
     for contact in [c for c in plan.contacts if c.cluster.name == "North"]:
         for k, mask in enumerate(masks):
             curve = contact.links.devices.to_server.curve.device(k)

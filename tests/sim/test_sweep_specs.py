@@ -116,7 +116,7 @@ def file(tmp_path_factory):
 
 
 def made(file, *pairs, overrides=TIMING, **more):
-    plan = sweeps.Plan(file, {**TIMING, **overrides}, sweeps.read_pairs(pairs), **more)
+    plan = sweeps.SweepPlan(file, {**TIMING, **overrides}, sweeps.read_pairs(pairs), **more)
     count, points = plan.count, list(plan.points())
     assert len(points) == count
     return points

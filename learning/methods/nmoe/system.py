@@ -146,7 +146,7 @@ class Networked(Method):
             base = np.full(len(mine), self.version)
             weigh = partial(weights, name)
             used = UpdatesUsed(name, payload, mine, base, contacts.get(name), weigh)
-            self.learner.on_aggregation(used)
+            self.learner.merged(used)
         sent = sum(int(mask.sum()) for mask in who.values())
         return self.aggregated_here(payload, f"clients:{sent}/{len(self.clients.nodes)}")
 

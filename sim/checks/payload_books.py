@@ -1,0 +1,75 @@
+"""The books, the list of payloads and the rows of transfers agree, payload by payload."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sim.errors import violated
+from sim.facts.row import single
+from sim.facts.transfers import TransferRow
+from sim.network.books import Booked, PayloadKey, Sums, books_by_payload, check_balance
+from sim.network.leg_rows import MovedRows
+
+AGREE = "books, payloads and transfers agree"
+
+
+class PayloadBooks:
+    """Adds up the rows of each payload, by direction and receiver, whatever the roles are.
+
+    Of what was offered all is delivered, dropped or still open; what was sent and delivered is the
+    sum of the rows; and whatever was offered is listed, with the largest of its sizes.
+    """
+
+    def __init__(self) -> None:
+        self._sums: defaultdict[PayloadKey, Sums] = defaultdict(Sums)
+
+    def moved(self, rows: MovedRows) -> None:
+        """Add up what devices moved."""
+        legs = len(rows.legs)
+        sent = np.bincount(rows.leg, rows.bytes, legs).tolist()
+        delivered = np.bincount(rows.leg, np.where(rows.delivered, rows.size, 0.0), legs).tolist()
+        largest = np.maximum.reduceat(rows.size, rows.first[:-1]).tolist()
+        for number, leg in enumerate(rows.legs):
+            key = PayloadKey(rows.directions[number], leg.way, leg.payload)
+            self._add(key, sent[number], delivered[number], largest[number])
+
+    def message(self, row: TransferRow) -> None:
+        """Add up what moved of a message between clients."""
+        size = single(row.payload_bytes)
+        key = PayloadKey(str(row.direction), str(row.toward), str(row.payload))
+        delivered = size if row.outcome == "delivered" else 0.0
+        self._add(key, single(row.delivered_bytes), delivered, size)
+
+    def _add(self, key: PayloadKey, sent: float, delivered: float, largest: float) -> None:
+        sums = self._sums[key]
+        sums.sent += sent
+        sums.delivered += delivered
+        sums.largest = max(sums.largest, largest)
+
+    def conclude(self, booked: Iterable[Booked], listed: Sequence[Mapping[str, Any]]) -> None:
+        """Hold what the rows say against the accounts of all payloads, and the list of them."""
+        accounts = list(booked)
+        rows = {str(key): sums for key, sums in self._sums.items()}
+        found = check_balance(books_by_payload(accounts), rows)
+        found += self._not_listed(accounts, listed)
+        if found:
+            raise violated(AGREE, "; ".join(found))
+
+    def _not_listed(
+        self, accounts: Sequence[Booked], listed: Sequence[Mapping[str, Any]]
+    ) -> Iterator[str]:
+        """Yield which payloads are not in the list, or as smaller ones."""
+        largest = {
+            PayloadKey(one["direction"], one["toward"], one["payload"]): float(one["bytes"])
+            for one in listed
+        }
+        offered = {one.key for one in accounts if one.account.offered}
+        for key in sorted((offered | set(self._sums)) - set(largest)):
+            yield f"{key} is not in the list of payloads"
+        for key, sums in self._sums.items():
+            if sums.largest > largest.get(key, np.inf):
+                yield f"{key} is listed with {largest[key]} bytes, but a row has {sums.largest}"

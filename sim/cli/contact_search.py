@@ -1,0 +1,183 @@
+"""Contacts of a scenario, of elements over sites, and between satellites."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import combinations
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+import orbit
+from scenarios import Scenario
+from scenarios.link import Isl
+from scenarios.section import utc_instant
+from sim.cli.contact_listing import ContactList
+from sim.devices.satellites import flying_of, satellites_of
+from sim.errors import InputError, as_input
+from sim.plan.isl_pairs import isl_pairs
+from sim.plan.isl_windows import find_isls
+from sim.plan.service import served_passes
+from sim.trace import arrow
+
+_LONGEST_DAYS = 36525
+_SHORTEST_DAYS = 1e-6
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def of_scenario(scenario: Scenario) -> ContactList:
+    """Contacts of a scenario's satellites with its clusters, and how often each is served."""
+    served = served_passes(scenario)
+    sessions = [served.sessions[windows] for windows in served.windows_of_clients]
+    return ContactList(
+        served.servers,
+        served.clients,
+        served.start,
+        served.span_s,
+        served.windows,
+        _warnings(served.doubts),
+        _revolutions_per_day(served.satellites),
+        np.array([numbers.max(initial=-1) + 1 for numbers in sessions]),
+    )
+
+
+def of_elements(
+    path: Path,
+    sites: Sequence[str],
+    sites_file: Path | None,
+    start: str | None,
+    days: float | None,
+    min_elevation_deg: float | None,
+    *,
+    skip_bad: bool,
+) -> ContactList:
+    """Contacts of every satellite of an element file with every site.
+
+    Elements that cannot be read, and satellites that SGP4 refuses over the whole span, raise
+    InputError, or are left out with a complaint if ``skip_bad``.
+    """
+    if not (sites or sites_file) or start is None or days is None or min_elevation_deg is None:
+        raise InputError(
+            "contacts: --tle needs --site (or --sites), --start, --days and --min-elevation too"
+        )
+    begin, end = _span(start, days)
+    if not 0 <= min_elevation_deg < 90:
+        raise InputError(
+            f"--min-elevation {min_elevation_deg:g}: should be degrees from 0 to below 90"
+        )
+    places = [_site(text) for text in sites] + (orbit.read_sites(sites_file) if sites_file else [])
+    names = [place.name for place in places]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:  # the list could not tell them apart
+        raise InputError(f"--site: {twice!r} comes twice; give each place a name of its own")
+    satellites, left_out = _read(path, skip_bad=skip_bad)
+    failures: list[orbit.Failure] = []
+    windows = orbit.contact_windows(
+        satellites, places, begin, end, min_elevation_deg, refine="sgp4", on_failure=failures.append
+    )
+    refused = [str(failure) for failure in failures if failure.whole]
+    partly = [str(failure) for failure in failures if not failure.whole]
+    left_out += _left_out(refused, len(satellites), path, skip_bad=skip_bad)
+    return ContactList(
+        [satellite.name for satellite in satellites],
+        names,
+        begin,
+        (end - begin).total_seconds(),
+        windows,
+        (*left_out, *_warnings([*partly, *orbit.doubts(satellites, begin, end)])),
+        _revolutions_per_day(satellites),
+    )
+
+
+def between_satellites(scenario: Scenario, *, as_text: bool) -> dict[str, Any]:
+    """Columns of ``orbit.isl_windows`` for a scenario, with times ``as_text`` or as datetimes.
+
+    Pairs and limits are those of ``link.isl``, with those of a server that is a satellite; without
+    it all pairs, 80 km above the Earth.
+    """
+    if not scenario.orbit.has_geometry:
+        source = scenario.orbit.source
+        raise InputError(f"contacts: --isl: source {source!r} has no satellites on orbits")
+    satellites = satellites_of(scenario)
+    if len(flying := flying_of(scenario)) < 2:
+        raise InputError("contacts: --isl: the scenario has one satellite; a link needs two")
+    start = scenario.start or max(satellite.epoch for satellite in flying)
+    isl = scenario.link.isl or Isl.model_construct(between_planes="all")
+    pairs = np.array([*combinations(range(len(satellites)), 2)])
+    if scenario.link.isl is not None:
+        pairs, _ = isl_pairs(isl, satellites, start)
+    if scenario.roles.relay:
+        to_server = [(client, len(satellites)) for client in range(len(satellites))]
+        pairs = np.concatenate([pairs, to_server])
+    span_s = 86_400.0 * (scenario.stop.days or 0.0)
+    found = find_isls(scenario, isl, start, span_s, pairs)
+    names = np.array([satellite.name for satellite in flying])
+    times = {"start_utc": arrow.utc(start, found.start_s), "end_utc": arrow.utc(start, found.end_s)}
+    columns = {name: values for name, values in vars(found).items() if not name.endswith("_s")}
+    return {
+        "a": names[columns.pop("a")],
+        "b": names[columns.pop("b")],
+        **{name: arrow.iso(time) if as_text else time for name, time in times.items()},
+        "duration_s": found.end_s - found.start_s,
+        **columns,
+    }
+
+
+def _revolutions_per_day(satellites: Sequence[orbit.Satellite]) -> float | None:
+    """Of the one satellite, or the median of several; None for none."""
+    return median(s.revolutions_per_day for s in satellites) if satellites else None
+
+
+def _warnings(lines: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"warning: {line}" for line in lines)
+
+
+def _read(path: Path, *, skip_bad: bool) -> tuple[list[orbit.Satellite], list[str]]:
+    """Satellites of a file, and a complaint for each entry left out."""
+    text = orbit.element_text(path)
+    entries = list(orbit.scan_satellites(text, str(path)))
+    if not entries:
+        return orbit.parse_satellites(text, str(path)), []  # which says that there is nothing
+    good = [entry for entry in entries if isinstance(entry, orbit.Satellite)]
+    bad = [str(entry) for entry in entries if not isinstance(entry, orbit.Satellite)]
+    return good, _left_out(bad, len(entries), path, skip_bad=skip_bad)
+
+
+def _left_out(bad: list[str], total: int, path: Path, *, skip_bad: bool) -> list[str]:
+    """Complaints about bad satellites; InputError if they may not, or must not, be left out."""
+    if not bad:
+        return []
+    if not skip_bad:
+        others = f" ({len(bad)} of {total} are bad; --skip-bad leaves them out)"
+        raise InputError(bad[0] + (others if total > 1 else ""))
+    if len(bad) == total:
+        raise InputError(f"{path}: no good elements are left of {total}; the first: {bad[0]}")
+    return [f"left out: {line}" for line in bad]
+
+
+def _span(start: str, days: float) -> tuple[datetime, datetime]:
+    if not _SHORTEST_DAYS <= days <= _LONGEST_DAYS:
+        raise InputError(
+            f"--days {days:g}: should be above 0 ({_SHORTEST_DAYS:g} is a tenth of a second), and "
+            f"{_LONGEST_DAYS} at most"
+        )
+    with as_input("--start: "):
+        begin: datetime = utc_instant(start)
+    return begin, begin + timedelta(days=days)
+
+
+def _site(text: str) -> orbit.Site:
+    name, named, place = text.rpartition("=")
+    parts = [part.strip() for part in place.split(",")]
+    if len(parts) not in (2, 3) or not all(map(_NUMBER.fullmatch, parts)) or (named and not name):
+        raise InputError(
+            f"--site {text}: should be LAT,LON or LAT,LON,ALT_M, for example 48.1,11.6, and may "
+            "begin with a name: Munich=48.1,11.6"
+        )
+    try:
+        return orbit.Site(name.strip() or place, *map(float, parts))
+    except ValueError as error:
+        message = str(error)
+        raise InputError(f"--site {text}: {message.partition(': ')[2] or message}") from None

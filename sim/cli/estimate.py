@@ -1,0 +1,60 @@
+"""`leomix validate --estimate`: what a run will take in memory, time and on disk."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from learning.hardware import free_bytes
+from sim.engine.memory import counts_of, needs_of
+from sim.engine.setup import Build
+from sim.formatting import data_size, duration
+from sim.sweep.point import Point
+from sim.sweep.worker_process import tried
+
+TRIAL_S = 5.0
+"""Seconds behind its first event that a run is tried for."""
+
+
+def estimate_text(built: Build, scenario: str, overrides: Mapping[str, Any]) -> str:
+    """Return a table of what a run takes; the run is tried for some seconds on this machine.
+
+    ``scenario`` and ``overrides`` are what it was loaded from. One that does not fit into memory is
+    not tried.
+    """
+    needs = needs_of(built, counts_of(built))
+    free = free_bytes("cpu")
+    total = sum(need.bytes for need in needs)
+    known = "free memory is not known here" if free is None else f"of {data_size(free)} free"
+    rows = [("memory", f"about {data_size(total)}", known)]
+    rows += [(f"  {need.what}", data_size(need.bytes), need.figures) for need in needs]
+    if free is not None and total > free:
+        rows.append(("time", "-", "not tried: the run does not fit into memory"))
+    else:
+        rows += _tried(scenario, overrides, built.scenario.seed)
+    widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
+    return "\n".join(f"{a.ljust(widths[0])}  {b.rjust(widths[1])}  {c}" for a, b, c in rows)
+
+
+def _tried(scenario: str, overrides: Mapping[str, Any], seed: int) -> list[tuple[str, str, str]]:
+    point = Point(
+        number=0,
+        digest="",
+        scenario=scenario,
+        overrides=dict(overrides),
+        values={},
+        replication=0,
+        seed=seed,
+    )
+    outcome = tried(point, TRIAL_S)
+    if outcome.error:
+        return [("time", "-", f"none, the run fails: {outcome.error}")]
+    took = outcome.figures
+    behind = duration(took["behind_s"])
+    if not took["share"]:
+        return [("time", "-", f"no cycle was complete after {behind} of a trial")]
+    source = f"tried: {took['share']:.1%} of it took {behind}"
+    beside = f"{source}, and {duration(took['before_s'])} before it begins"
+    return [
+        ("time", f"about {duration(took['wall_s'])}", beside),
+        ("disk", data_size(took["size_bytes"]), "by what the trial wrote"),
+        ("tried in", data_size(took["peak_bytes"]), "of memory"),
+    ]

@@ -1,0 +1,155 @@
+"""What a run of a scenario will be: contacts, links and payloads, as text."""
+
+from collections.abc import Iterator
+from math import ceil
+
+import numpy as np
+
+import scenarios
+from learning.requests.cluster import Cluster
+from scenarios import Scenario
+from sim.analysis.text import stand_in_text
+from sim.engine.setup import Build
+from sim.formatting import data_size, table
+from sim.plan.contacts import PlannedSession
+from sim.plan.plan import Plan
+from sim.plan.remedies import less_to_carry, link_keys, mask_keys
+from sim.trace.directions import Way
+
+
+def plan_text(built: Build) -> str:
+    """Describe contacts, link and payloads of a scenario that is ready to run."""
+    plan, sizes = built.plan, built.learner.architecture
+    experts = list(range(sizes.experts))
+    whole = data_size(sizes.upload_bytes(experts, gate=True))
+    stand_in = built.learner.stand_in
+    overridden = scenarios.resolved_link(built.scenario)["overridden"]
+    lines = [
+        f"method {built.scenario.learning.method}, seed {built.scenario.seed}, start "
+        f"{plan.start:%Y-%m-%dT%H:%M:%SZ}, {plan.stop_s / 86400:.2f} days, "
+        f"{built.cycles} complete cycles{_stops_sooner(built.scenario)}",
+        f"link preset {built.scenario.link.preset!r}, overridden: "
+        f"{', '.join(overridden) or 'nothing'}",
+        *([] if stand_in is None else [stand_in_text(stand_in)]),
+        f"one expert's factors {data_size(sizes.upload_bytes([0], gate=False))}, gate "
+        f"{data_size(sizes.upload_bytes([], gate=True))}, all experts and gate {whole}"
+        if experts
+        else f"the model {whole}",
+        _round(built),
+        _clusters(built),
+        *_passes(built),
+    ]
+    return "\n".join(lines)
+
+
+def _stops_sooner(scenario: Scenario) -> str:
+    """Name what may end a run before the days of its plan are over."""
+    stop = scenario.stop
+    limits = {"cycles": stop.cycles, "rounds": stop.rounds, "accuracy": stop.accuracy}
+    given = [f"stop.{key}={limit:g}" for key, limit in limits.items() if limit is not None]
+    return f" at most: {' or '.join(given)} may end it sooner" if given else ""
+
+
+def _round(built: Build) -> str:
+    """FLOPs of a local round, and the memory that it takes with one expert or all of them."""
+    everything = list(range(built.learner.architecture.experts))
+    costs = [built.learner.round_cost(held, held, gate=True) for held in ([0], everything)]
+    one, whole = (data_size(float(cost.memory_bytes)) for cost in costs)
+    held = (
+        f"{one} of memory with one expert, {whole} with all" if everything else f"{whole} of memory"
+    )
+    return f"a round {costs[1].flops:.2e} FLOPs, in {held} (estimated)"
+
+
+MOST_CONTACTS = 60_000
+"""Contacts whose links are all made to find the least upload: some seconds of computing."""
+
+
+def _clusters(built: Build) -> str:
+    header = ["cluster", "devices", "contacts", "served", "median service s", "least upload"]
+    rows = []
+    for cluster in built.plan.clusters:
+        contacts = built.plan.contacts
+        here, served = contacts.numbers(cluster.name), contacts.services(cluster.name)
+        lasts_s = np.sort(contacts.end_s[served] - contacts.start_s[served])
+        # np.median would import numpy.ma, a fiftieth of the time of `leomix validate`.
+        median_s = (
+            lasts_s[[(len(served) - 1) // 2, len(served) // 2]].mean() if len(served) else 0.0
+        )
+        counted = served if built.plan.constellation else here
+        least = "-"
+        if len(contacts) <= MOST_CONTACTS:
+            figures = (contacts.links_of(n).figures for n in counted.tolist())
+            least = data_size(min((each.least_bytes for each in figures), default=0.0))
+        counts = str(cluster.devices), str(len(here)), str(len(served))
+        rows.append([cluster.name, *counts, f"{median_s:.0f}", least])
+    many = len(built.plan.contacts)
+    note = f"least upload: not computed of more than {MOST_CONTACTS} contacts, here {many}"
+    return table(header, rows) + (f"\n{note}" if many > MOST_CONTACTS else "")
+
+
+MOST_LOOKED_AT = 20
+"""Clusters whose passes are compared with the payloads."""
+
+
+def usual_passes(plan: Plan) -> Iterator[tuple[Cluster, PlannedSession, int]]:
+    """Yield some clusters, each with its session of median length and how many it has.
+
+    The session's links are closed when the next one is asked for.
+    """
+    for cluster in plan.clusters[:: max(1, len(plan.clusters) // MOST_LOOKED_AT)]:
+        sessions = plan.sessions(cluster)
+        if not len(sessions):
+            continue
+        order = sorted(range(len(sessions)), key=lambda n: sessions.end_s(n) - sessions.start_s(n))
+        session = sessions[order[len(order) // 2]]
+        try:
+            yield cluster, session, len(sessions)
+        finally:
+            session.close()
+
+
+def _passes(built: Build) -> Iterator[str]:
+    """Say for each way what a usual pass carries for one device, and what fits into it.
+
+    Of some clusters that with the least; a pass of median length, and the poorest device there.
+    The direction is named as the transfers table does.
+    """
+    sizes, plan = built.learner.architecture, built.plan
+    everything, least = list(range(sizes.experts)), dict[Way, tuple[float, str]]()
+    for cluster, session, _ in usual_passes(plan):
+        for way in Way:
+            beam = session.beam(way)
+            if beam is not None:
+                bits = float(beam.curve.capacity_bits.min()) / beam.crowding(cluster.devices)
+                found = bits / 8.0, cluster.name
+                least[way] = min(least.get(way, found), found)
+    parts = {"one expert": ([0], False), "all experts and gate": (everything, True)}
+    for way, (carried, name) in least.items():
+        # Factors go down as large as they come up, for each change that a device has missed.
+        factors = way is Way.TO_SERVER or built.scenario.learning.lora.download == "factors"
+        size_of = sizes.upload_bytes if factors else sizes.download_bytes
+        shown, all_fit = list[str](), True
+        for what, part in (parts if everything else {"the model": (everything, True)}).items():
+            size = size_of(*part)
+            passes = ceil(size / carried) if carried >= 1.0 else 0
+            all_fit = all_fit and passes == 1
+            shown.append(f"{what} ({data_size(size)}): {_passes_taken(passes)}")
+        line = f"a usual pass carries {data_size(carried)} {plan.topology.toward(way)}"
+        own = plan.topology.direction(way)
+        advice = "" if all_fit else f"; {_what_helps(built.scenario, way, own)}"
+        yield f"{line} for the poorest device ({name}); {', '.join(shown)}{advice}"
+
+
+def _passes_taken(passes: int) -> str:
+    """Say how many passes a payload takes; 0 stands for never."""
+    if passes > 1:
+        return f"{passes:,} passes"
+    return "one pass" if passes else "never fits"
+
+
+def _what_helps(scenario: Scenario, way: Way, direction: str) -> str:
+    """Name keys that let a pass carry more in a direction, and those of what goes this way."""
+    more = [f"raise {key}" for key in link_keys(scenario, {direction})]
+    more += [f"lower {key}" for key in mask_keys(scenario)]
+    return ", ".join([*more, f"or {less_to_carry(scenario, way)}"])

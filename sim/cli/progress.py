@@ -1,0 +1,81 @@
+"""The bar of a run: evaluations, and the simulated time in between."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+from scenarios import Scenario
+from sim.cli.output import warn
+from sim.engine.observer import Observer
+from sim.formatting import Bar
+
+REFRESH_S = 0.1
+"""Wall time between two looks at the simulated clock."""
+SHORT_S = 2 * 86400.0
+"""Shorter runs are shown in hours."""
+
+
+class Progress(Bar, Observer):
+    """Shows a run's evaluations, and the simulated time in between."""
+
+    def __init__(self, scenario: Scenario, quiet: bool) -> None:
+        super().__init__(quiet, width=20, rest=True)
+        self._cycles = scenario.stop.cycles
+        orbit, stop = scenario.orbit, scenario.stop
+        spans_s = [] if stop.days is None else [stop.days * 86400.0]
+        if orbit.source == "slots" and stop.cycles is not None:
+            slots = len(scenario.ground.clusters) + orbit.slots.idle
+            spans_s.append(stop.cycles * slots * orbit.slots.seconds)
+        self._span_s = min(spans_s, default=None)  # the longest that it may take, where it is known
+        self._cycle = 0
+        self._cycle_s = 0.0
+        self._accuracy = math.nan
+        self._next_look = -math.inf
+        self.doubts: tuple[str, ...] = ()
+        self._began: tuple[float, float] | None = None
+        self.start("getting ready")
+
+    def doubted(self, lines: Sequence[str]) -> None:
+        """Print what may be wrong while there is time to stop."""
+        self.doubts += tuple(lines)
+        warn(lines)
+
+    def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
+        """Show an evaluation."""
+        if cycle > self._cycle:
+            self._cycle, self._cycle_s = cycle, time_s
+        self._accuracy = accuracy
+        self._next_look = -math.inf
+        self.event(0, time_s)
+
+    def event(self, number: int, time_s: float) -> None:
+        """Show the simulated time: after every event, so it must be cheap."""
+        if not self.shown or (now := time.monotonic()) < self._next_look:
+            return
+        self._next_look = now + REFRESH_S
+        self._began = self._began or (now, time_s)
+        end_s = self._end_s()
+        share = None if end_s is None else time_s / end_s
+        self.update(self._text(time_s, now), share, None if end_s is None else 1.0)
+
+    def _end_s(self) -> float | None:
+        """When the run will end: its span, or sooner if cycles go on coming as they have."""
+        ends_s = [] if self._span_s is None else [self._span_s]
+        if self._cycles is not None and self._cycle:
+            ends_s.append(self._cycle_s * self._cycles / self._cycle)
+        return min(ends_s, default=None)
+
+    def _text(self, time_s: float, now: float) -> str:
+        short = self._span_s is not None and self._span_s < SHORT_S
+        unit, unit_s = ("hour", 3600.0) if short else ("day", 86400.0)
+        of = "" if self._span_s is None else f" of {self._span_s / unit_s:.1f}"
+        cycles = "" if self._cycles is None else f" of {self._cycles}"
+        parts = [f"{unit} {time_s / unit_s:.1f}{of}", f"cycle {self._cycle}{cycles}"]
+        if not math.isnan(self._accuracy):
+            parts.append(f"accuracy {self._accuracy:.3f}")
+        began, from_s = self._began or (now, time_s)
+        if now > began:
+            parts.append(f"{(time_s - from_s) / (now - began) / 3600:.3g} h/s")
+        return ", ".join(parts)

@@ -1,0 +1,172 @@
+"""`leomix sweep`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sim.cli import options, output
+from sim.cli.groups import spread_out
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sim.sweep.options import SweepOptions
+    from sim.sweep.points import SweepPlan
+    from sim.sweep.running import Sweeping
+
+NONE_DONE = 1
+"""Exit status of a sweep of which no point is done."""
+PARTLY = 3
+"""Exit status of a sweep of which some points are done and some are not."""
+
+ENDED = {"failed": 1, "crashed": 1, "refused": 2}
+"""Exit status of a dry run by how the point ended that was tried."""
+
+
+@dataclass(frozen=True)
+class Varied:
+    """What is swept: values of keys, how they are combined, and the seeds of each combination."""
+
+    sweep: Annotated[
+        list[str],
+        typer.Option("-p", metavar="KEY=SPEC", help="vary a key: a,b,c or start:stop:step"),
+    ]
+    sampling: Annotated[str, typer.Option(metavar="HOW", help="grid, zip or random")] = "grid"
+    samples: Annotated[
+        int | None, typer.Option(metavar="N", help="how many random combinations")
+    ] = None
+    overrides: options.Overrides = field(kw_only=True)
+    replications: Annotated[
+        int, typer.Option(metavar="N", help="runs of each combination; run r has seed + r")
+    ] = 1
+
+    def plan(self, scenario: str) -> SweepPlan:
+        """Return the plan of a sweep of ``scenario``; InputError for wrong keys."""
+        from sim.sweep.points import SweepPlan
+        from sim.sweep.specs import read_pairs
+
+        overrides = self.overrides.by_key()
+        specs = read_pairs(self.sweep)
+        return SweepPlan(scenario, overrides, specs, self.sampling, self.samples, self.replications)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Where a sweep is run: its folder, processes and engine, what goes on, and which part."""
+
+    out: Annotated[Path | None, options.output("default runs/sweep-NAME")] = None
+    jobs: Annotated[
+        int, typer.Option("-j", "--jobs", metavar="N", help="number of processes; 0 = one per core")
+    ] = 1
+    devices: Annotated[
+        str, typer.Option(metavar="cuda:N,...", help="GPUs that are dealt to the processes")
+    ] = ""
+    engine: Annotated[str, typer.Option(metavar="NAME", help="local or dask")] = "local"
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="of --engine dask")] = (
+        None
+    )
+    resume: Annotated[bool, options.go_on("sweep")] = False
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="go on with other points when one has failed")
+    ] = False
+    shard: Annotated[
+        str | None, typer.Option(metavar="i/N", help="run only the i-th of N parts")
+    ] = None
+
+    def sweep_options(self, limits: options.Limits) -> SweepOptions:
+        """Return them for a sweep with these limits; InputError where they do not go together."""
+        from sim.sweep.options import SweepOptions, shard, workers
+
+        return SweepOptions(
+            out=self.out,
+            workers=workers(self.jobs),
+            devices=tuple(self.devices.split(",")) if self.devices else (),
+            engine=self.engine,
+            scheduler=self.scheduler,
+            resume=self.resume,
+            keep_going=self.keep_going,
+            shard=shard(self.shard),
+            cache=not limits.no_cache,
+            max_wall_s=limits.max_wall_s,
+        )
+
+
+@spread_out
+def sweep_command(
+    scenario: options.ScenarioName,
+    varied: Varied,
+    processes: Processes,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="show points, time and disk, and run nothing")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="more than 10,000 points are meant")] = False,
+    *,
+    limits: options.Limits,
+    shown: options.Shown,
+) -> None:
+    """Run a scenario many times with some of its keys varied."""
+    from sim.sweep.dry_run import rehearse
+    from sim.sweep.points import scenario_name
+    from sim.sweep.request import SweepRequest
+    from sim.sweep.running import run_sweep
+
+    plan = varied.plan(scenario_name(scenario))
+    request = SweepRequest(plan, processes.sweep_options(limits), many=yes)
+    if dry_run:
+        text, ended = rehearse(request)
+        print(text)
+        if ended in ENDED:
+            raise typer.Exit(ENDED[ended])
+        return
+    done = run_sweep(request, quiet=shown.quiet)
+    _show(done, as_json=shown.json_)
+    left = len(done.left)
+    if left or done.trouble:  # rows that could not be written leave something to be done
+        raise typer.Exit(PARTLY if left < len(done.tasks) else NONE_DONE)
+
+
+def _show(done: Sweeping, *, as_json: bool) -> None:
+    """Say on stderr what is left to be done, and show the rows on stdout."""
+    from sim.sweep.text import reuse_text, sha256_text, table_text
+
+    rows = done.rows()
+    keys = list(done.points[0].values)
+    for line in _remaining(done, rows, keys):
+        print(line, file=sys.stderr)
+    ended = "has ended" if done.left or done.trouble else "is complete"
+    elsewhere = f"leomix report {done.place}"
+    with output.showing(f"the sweep {ended}, its table", elsewhere, as_json):
+        if as_json:
+            output.print_json(rows.to_pylist())
+            return
+        print(table_text(rows, keys))
+        below = {
+            "trainings": reuse_text(rows),
+            "sweep sha256": sha256_text(rows),
+            "sweep folder": str(done.place) if done.kept else "",
+        }
+        for head, text in below.items():
+            if text:
+                print(f"{head:<14} {text}")
+
+
+def _remaining(done: Sweeping, rows: pa.Table, keys: Sequence[str]) -> Iterator[str]:
+    """Say which points have failed, what is left to be done, and how to go on."""
+    from sim.sweep.text import failures_text, no_room
+
+    again = f"go on with: --resume -o {done.place}"
+    yield from failures_text(rows, keys)
+    if not done.kept:
+        yield f"none of {len(done.tasks)} points is done; mend what failed: nothing is kept"
+    elif done.left:
+        mend = f"free space on the disk of {done.place}" if no_room(rows) else "mend what failed"
+        left = f"{len(done.left)} of {len(done.tasks)} points are not done; {mend}, then {again}"
+        yield f"{left} (past failures with --keep-going)"
+    if done.trouble:
+        yield f"{done.trouble}; the points are kept, {again}"

@@ -1,0 +1,52 @@
+"""What a scenario may still lack to be trained, found without torch: files, or a model for them."""
+
+from collections.abc import Iterable
+
+import scenarios
+from learning.architecture.kinds import input_spec, kind_of, kinds_for
+from learning.first_steps import doubts, first_steps
+from learning.learner import Learner
+from scenarios import Scenario
+from sim.engine.learning_task import lacking_file
+from sim.engine.setup import Build
+from sim.errors import InputError, as_input
+
+
+def missing_data(scenario: Scenario, learner: Learner) -> list[str]:
+    """Look for what a run would train on; return lines for the user where files are not there.
+
+    Such a scenario may be meant for timing, or for files to come. Raises InputError where the
+    files that are there cannot be trained on by the scenario's model.
+    """
+    if not learner.trains:
+        return []
+    if lacks := lacking_file(scenario, learner.config.data):
+        return [f"{lacks}, or set learning.train=false for timing only"]
+    kind, form = learner.config.model.kind, input_spec(learner.config).form
+    forms = kind_of(kind).forms
+    if forms and form not in forms:
+        raise InputError(
+            f"learning.model.kind: {kind!r} takes no {form} data; {kinds_for(form)[0]!r} does, or "
+            "learning.train=false for timing only"
+        )
+    return []
+
+
+def learning_doubts(built: Build, overridden: Iterable[str]) -> list[str]:
+    """Try three steps on a hundred samples; return lines for the user where little comes of them.
+
+    So do doubts of a module of one's own, which is tried for them.
+
+    A shipped scenario with no key of ``learning`` among the ``overridden`` ones is known to learn,
+    and not tried: that would import torch. Raises InputError for data or a model that cannot be
+    trained.
+    """
+    scenario, learner = built.scenario, built.learner
+    shipped = scenario.source_path is not None and scenarios.is_shipped(scenario.source_path)
+    changed = any(key.partition(".")[0] == "learning" for key in overridden)
+    if not learner.trains or (shipped and not changed):
+        return []
+    with as_input(located=scenario.located):
+        found = first_steps(learner.config)
+    built.try_hooks()
+    return [] if found is None else list(doubts(found))

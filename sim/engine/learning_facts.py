@@ -1,0 +1,180 @@
+"""Facts of who learns what: assignments, inferences, aggregations, notes, and the updates used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from learning.methods.base import Method, UsedUpdates
+from learning.requests.cluster import Assign, Cluster, Ints
+from learning.requests.facts import Aggregated, Note
+from learning.requests.peers import Infer
+from sim.engine.journal import Journal
+from sim.errors import SimulationError
+from sim.facts.learning import (
+    Assigned,
+    AssignmentRow,
+    InferenceRow,
+    Inferred,
+    ModelAggregated,
+    Noted,
+    UpdateRow,
+)
+from sim.facts.stream import Facts
+from sim.network.sessions import ClusterSessions
+
+SAMPLES = "samples of updates"
+"""What the journal calls the number of samples of each device."""
+OUTCOMES = ("local", "complete", "renormalised", "fallback", "failed")
+"""How an inference may end."""
+
+
+@dataclass(eq=False)
+class LearningFacts:
+    """Tells what ``method`` assigns, infers and uses, at what ``now_s`` says.
+
+    Without training nobody knows how many samples a device will have: all devices then weigh the
+    same, as in the protocol of a timing-only run, and ``samples`` is null.
+    """
+
+    _facts: Facts
+    _method: Method
+    _journal: Journal
+    _clusters: Sequence[Cluster]
+    _now_s: Callable[[], float]
+
+    def assigned(self, assign: Assign, cycle: int) -> None:
+        """Tell of each client which experts it is given, with a row for each of all experts."""
+        experts = np.arange(assign.assigned.shape[1])
+        score = np.asarray(assign.score, float)
+        assigned = np.asarray(assign.assigned)
+        clients = [
+            (cluster.name, device)
+            for cluster in self._clusters
+            for device in (range(cluster.devices) if assign.by_device else [None])
+        ]
+        for number, (cluster, device) in enumerate(clients):
+            row = AssignmentRow(
+                time_s=self._now_s(),
+                cycle=cycle,
+                cluster=cluster,
+                device=device,
+                expert=experts,
+                relevance=score[number],
+                probability=_of_client(assign.probability, number),
+                assigned=assigned[number],
+                samples=_of_client(assign.samples, number),
+                expert_class=assign.expert_class,
+            )
+            self._facts.emit(row)
+            held = experts[assigned[number]].tolist()
+            self._facts.emit(
+                Assigned(time_s=row.time_s, cluster=cluster, device=device, experts=held)
+            )
+
+    def noted(self, note: Note, at: ClusterSessions | None) -> None:
+        """Tell what a method notes, of the cluster ``at`` whose sessions it happens (None: the
+        server).
+        """
+        self._facts.emit(
+            Noted(
+                time_s=self._now_s(),
+                cluster=None if at is None else at.cluster.name,
+                contact_id=None if at is None else at.at_hand(),
+                version=note.version,
+                noted_kind=note.kind,
+                noted_cause=note.cause,
+                words=note.detail,
+            )
+        )
+
+    def aggregated(self, aggregated: Aggregated, at: ClusterSessions | None) -> None:
+        """Tell that the server has aggregated updates, in a session of a cluster or by itself."""
+        self._facts.emit(
+            ModelAggregated(
+                time_s=self._now_s(),
+                cluster=None if at is None else at.cluster.name,
+                contact_id=None if at is None else at.at_hand(),
+                version=aggregated.version,
+                told=aggregated,
+            )
+        )
+
+    def inferred(self, asked: Infer) -> None:
+        """Tell how a client's queries were answered, with a row for each group of samples.
+
+        Raises SimulationError for an outcome that nobody knows.
+        """
+        unknown = sorted(set(asked.outcome) - set(OUTCOMES))
+        if unknown:
+            known = ", ".join(OUTCOMES)
+            raise SimulationError(f"Infer: outcome is {unknown[0]!r}; allowed is one of {known}")
+        samples = np.asarray(asked.samples, np.int64)
+        latency_s = np.asarray(asked.latency_s, float)
+        self._facts.emit(
+            InferenceRow(
+                time_s=asked.time_s,
+                cluster=asked.at.cluster,
+                device=asked.at.device,
+                batch=asked.batch,
+                experts=asked.experts,
+                samples=samples,
+                latency_s=latency_s,
+                sent_bytes=np.asarray(asked.sent_bytes, float),
+                outcome=asked.outcome,
+            )
+        )
+        self._facts.emit(
+            Inferred(
+                time_s=asked.time_s,
+                cluster=asked.at.cluster,
+                device=asked.at.device,
+                batch=asked.batch,
+                samples=samples,
+                latency_s=latency_s,
+                local=int(samples[np.array(asked.outcome) == "local"].sum()),
+            )
+        )
+
+    def tell_used(self) -> None:
+        """Tell which updates the server has used since this was last asked for."""
+        for used in self._method.take_used():
+            self._used(used)
+
+    def _used(self, merged: UsedUpdates) -> None:
+        """Tell of each device of a cluster what was used of it, in rows of the updates."""
+        used = merged.updates
+        who = np.flatnonzero(used.who)
+        version_base = used.version[who]
+        self._facts.emit(
+            UpdateRow(
+                time_s=self._now_s(),
+                cluster=used.cluster,
+                device=who,
+                round=merged.round,
+                version_base=version_base,
+                version_server=merged.version,
+                staleness=merged.version - version_base,
+                weight=used.weigh(self._samples)[who],
+                samples=self._samples[used.cluster][who] if self._method.learner.trains else None,
+                contact_id=None if used.contact_id is None else used.contact_id[who],
+                payload=used.payload,
+            )
+        )
+
+    @cached_property
+    def _samples(self) -> Mapping[str, Ints]:
+        learner, clusters = self._method.learner, self._clusters
+        counts = [[1] * cluster.devices for cluster in clusters]
+        if learner.trains:
+            counts = self._journal.answer("updates", SAMPLES, self._now_s(), learner.samples)
+        return {c.name: np.array(n, np.int64) for c, n in zip(clusters, counts, strict=True)}
+
+
+def _of_client(figures: Any, number: int) -> np.ndarray | None:
+    """One row of figures (C, E), where these are known."""
+    return None if figures is None else np.asarray(figures)[number]

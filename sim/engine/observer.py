@@ -1,0 +1,57 @@
+"""Observer: what follows a run from outside, and what tells it of evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sim.facts.learning import Evaluated
+from sim.facts.row import Fact, single
+from sim.facts.stream import Take
+
+
+class Observer:
+    """Follows a run: a class derived from it defines the methods that it needs.
+
+    A resumed run passes everything from its start again.
+    """
+
+    def doubted(self, lines: Sequence[str]) -> None:
+        """Called once, before data and model are made, with what may be wrong with the scenario.
+
+        Called again before anything is simulated where a module of one's own is doubtful.
+        """
+
+    def started(self, start: datetime) -> None:
+        """Called once, before anything is simulated, with the UTC time of the start."""
+
+    def measured(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Called at every evaluation with its rows of the metrics table: the pooled one first."""
+
+    def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
+        """Called at every evaluation; ``accuracy`` is nan where nothing is measured."""
+
+    def event(self, number: int, time_s: float) -> None:
+        """Called after every event of the clock, at its simulated time.
+
+        It may raise :class:`~sim.errors.Interrupted`, which ends the run.
+        """
+
+
+class Followers:
+    """The observers of a run, as a subscriber of its facts."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = observers
+
+    def takes(self) -> Mapping[type[Fact], Take]:
+        """Take evaluations."""
+        return {Evaluated: self.evaluated}
+
+    def evaluated(self, evaluated: Evaluated) -> None:
+        """Tell each observer of an evaluation."""
+        time_s = single(evaluated.time_s)
+        for observer in self._observers:
+            observer.evaluated(time_s, evaluated.cycle, evaluated.accuracy)
+            observer.measured(evaluated.scores)

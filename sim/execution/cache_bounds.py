@@ -1,0 +1,129 @@
+"""What lies in the cache, and how it is kept within its bound."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from learning.files import read_regular
+from learning.values.reuse import NUMBER, TENSORS
+from sim.errors import InputError
+from sim.execution.cache_root import PART, TAG, VARIABLE, is_cache, may_become_cache
+from sim.execution.result_cache import MODEL, RESULTS_FOLDER
+from sim.execution.window_cache import SUFFIX, WINDOWS_FOLDER
+from sim.files import write_text
+
+BOUND_BYTES = 5 * 2**30
+"""How large the cache may be when a run ends."""
+LEFT_BY_TRIMMING = 0.9
+"""Share of the bound that is left when it was reached, so that the next runs need not trim."""
+TALLY = "size"
+"""File with the size of the cache when a run last ended, in bytes."""
+KINDS = {TENSORS: "trainings", NUMBER: "numbers", MODEL: "models", SUFFIX: "contact windows"}
+BLOCK_BYTES = 4096
+STRAY_S = 3600.0
+"""Age from which a file that was never finished belongs to no process any more."""
+
+
+class Entry(NamedTuple):
+    """One file: what it takes of the disk, and when it was last used (Unix time, s)."""
+
+    path: Path
+    size_bytes: int
+    used_s: float
+
+
+def entries(root: Path) -> Iterator[Entry]:
+    """Yield all files of the cache, those too that were never finished."""
+    for part in (RESULTS_FOLDER, WINDOWS_FOLDER):
+        for folder, _, names in os.walk(root / part):
+            for name in names:
+                path = Path(folder, name)
+                if path.suffix not in KINDS and path.suffix != PART:
+                    continue
+                with suppress(OSError):  # another process may be tidying up
+                    stat = path.stat()
+                    size = -(-stat.st_size // BLOCK_BYTES) * BLOCK_BYTES
+                    yield Entry(path, size, stat.st_mtime)
+
+
+def contents(root: Path) -> dict[str, Any]:
+    """Return entries, bytes and last use (Unix time) by kind; InputError for what is no cache."""
+    if root.exists() and not root.is_dir():
+        raise InputError(f"{root}: is no folder; let {VARIABLE} name one")
+    if not may_become_cache(root):
+        raise InputError(
+            f"{root}: is no leomix cache (it has no {TAG} of it); let {VARIABLE} name one that is, "
+            "or a new folder"
+        )
+    kinds: dict[str, dict[str, Any]] = {
+        kind: {"entries": 0, "bytes": 0, "last_used_s": None} for kind in KINDS.values()
+    }
+    for entry in entries(root):
+        if entry.path.suffix != PART:
+            row = kinds[KINDS[entry.path.suffix]]
+            row["entries"] += 1
+            row["bytes"] += entry.size_bytes
+            row["last_used_s"] = max(entry.used_s, row["last_used_s"] or 0.0)
+    size = sum(row["bytes"] for row in kinds.values())
+    return {"folder": str(root), "bytes": size, "bound_bytes": BOUND_BYTES, "kinds": kinds}
+
+
+def keep_within_bound(root: Path, added_bytes: int, bound_bytes: int) -> None:
+    """Trim the cache where, with what was added now, it has outgrown its bound.
+
+    The size is kept in a tally, since reading every file's size takes long where there are many.
+    Runs that end at the same moment may miss each other's part; the next trimming corrects it.
+    """
+    try:
+        size = int(read_regular(root / TALLY)) + added_bytes
+    except (OSError, ValueError):
+        size = bound_bytes + 1  # it is not known
+    if size > bound_bytes:
+        size = trim(root, int(LEFT_BY_TRIMMING * bound_bytes))
+    with suppress(OSError):
+        write_text(root / TALLY, str(size))
+
+
+def trim(root: Path, bound_bytes: int) -> int:
+    """Remove what was used longest ago until the rest is within the bound; return its bytes."""
+    kept = []
+    now = time.time()
+    for entry in entries(root):
+        if entry.path.suffix != PART:
+            kept.append(entry)
+        elif now - entry.used_s > STRAY_S:
+            _remove(entry.path)
+    size = sum(entry.size_bytes for entry in kept)
+    for entry in sorted(kept, key=lambda entry: entry.used_s):
+        if size <= bound_bytes:
+            break
+        _remove(entry.path)
+        size -= entry.size_bytes
+    return size
+
+
+def clear_cache(root: Path) -> dict[str, Any]:
+    """Remove all that is the cache's and return what that was; InputError for what is no cache."""
+    before = contents(root)
+    for entry in list(entries(root)):
+        entry.path.unlink(missing_ok=True)
+    if is_cache(root):
+        for part in (RESULTS_FOLDER, WINDOWS_FOLDER):
+            for folder, _, _ in os.walk(root / part, topdown=False):
+                with suppress(OSError):  # what is not ours stays, and so does its folder
+                    Path(folder).rmdir()
+        for name in (TALLY, TAG):
+            (root / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            root.rmdir()
+    return before
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, and its folder if it was the last one there."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+        path.parent.rmdir()

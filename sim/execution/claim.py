@@ -1,0 +1,111 @@
+"""Where a run may begin: its folder is claimed, locked, and rid of what a killed process left."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from learning.files import is_stray
+from sim import files
+from sim.errors import InputError, SimulationError
+from sim.execution.checkpoint import CHECKPOINT
+from sim.execution.folder import MANIFEST, RUN_LOG
+from sim.files import check_not_a_pipe, check_out, check_within
+
+
+def check_place(place: Path, *, resume: bool) -> None:
+    """Refuse to write over anything but a run to be resumed, and out of the folder by a link."""
+    check_out(place)
+    for name in (*WITHIN, RUN_LOG):
+        check_within(place, place / name)
+    check_not_a_pipe(place / RUN_LOG)
+    if is_free(place):
+        return
+    if not resume:
+        raise InputError(
+            f"-o {place}: is not empty; name another folder, or go on with its run by --resume"
+        )
+    if not (place / MANIFEST).exists() and not (place / CHECKPOINT).exists():
+        raise InputError(f"-o {place}: holds no run that could be resumed; name another folder")
+
+
+@contextmanager
+def locked(place: Path | None) -> Iterator[None]:
+    """Make ``place`` and lock it against other processes; leftovers of a killed one are removed.
+
+    Raises InputError while another process runs there, SimulationError for trouble with the disk.
+    """
+    if place is None:
+        yield
+        return
+    busy = f"-o {place}: another process is running in it; wait for it"
+    is_new = not place.exists()
+    try:
+        with ExitStack() as held:
+            with as_run_failure(place):
+                _make(place)
+                held.enter_context(files.locked(place, busy))
+            remove_leftovers(place)
+            yield
+    finally:
+        if is_new:
+            with suppress(OSError):  # it is not empty
+                place.rmdir()
+
+
+def _make(place: Path) -> None:
+    """Make a folder; InputError where none can be made, OSError for trouble with the disk."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if files.of_the_disk(error):
+            raise
+        why = f"cannot be made ({error.strerror}); name another folder"
+        raise InputError(f"-o {place}: {why}") from error
+
+
+def check_writable(place: Path) -> None:
+    """Raise InputError for a folder that may not be written to."""
+    if not os.access(place, os.W_OK):
+        raise InputError(f"-o {place}: cannot be written to; name another folder")
+
+
+@contextmanager
+def as_run_failure(place: Path | None) -> Iterator[None]:
+    """Turn an OSError of the run folder into the failure of the run."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or place
+        raise SimulationError(f"{where}: {error.strerror or error}") from error
+
+
+SPILLED = ".spilled"
+"""Folder of rows that have left memory; useless without the process that wrote them."""
+WITHIN = ("", "model", "checkpoint", "checkpoint/values")
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a file or folder in a run folder is useless without the process that wrote it."""
+    return is_stray(path.name) or path.name == SPILLED
+
+
+def is_free(place: Path) -> bool:
+    """Whether a run can begin in a folder: it has nothing but a log and leftovers."""
+    if not place.exists():
+        return True
+    return all(path.name == RUN_LOG or is_leftover(path) for path in place.iterdir())
+
+
+def remove_leftovers(place: Path) -> None:
+    """Remove what a killed process has left in a run folder."""
+    for folder in (place / name for name in WITHIN):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if not is_leftover(path):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    path.unlink()

@@ -1,0 +1,76 @@
+"""What one run shares with others: contact windows, trainings and its final model."""
+
+from pathlib import Path
+from typing import Any, Self
+
+from learning.learner import Learner
+from learning.provenance import why_not_cacheable
+from learning.values.reuse import NUMBER, TENSORS
+from sim.execution import cache_bounds
+from sim.execution.cache_root import cache_folder
+from sim.execution.result_cache import MODEL, Results
+from sim.execution.shelf import Shelf
+from sim.execution.window_cache import WindowCache
+from sim.trace.digest import json_digest
+
+
+class RunCache:
+    """Contact windows at once, and learning results as soon as the learner is known.
+
+    ``why_not`` says why this run's learning results are not shared, empty where they are.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.shelf = Shelf(root)
+        self.windows = WindowCache(self.shelf)
+        self.results: Results | None = None
+        self.why_not = ""
+        self._foreign: set[str] = set()
+
+    @classmethod
+    def shared(cls) -> Self | None:
+        """Return that of the user's cache folder, None where it is off."""
+        folder = cache_folder()
+        return None if folder is None else cls(folder)
+
+    def serve(self, learner: Learner) -> None:
+        """Let ``learner`` use results of other runs, and keep its own, where that is safe."""
+        self._foreign = learner.values.reuse.foreign
+        self.why_not = why_not_cacheable(learner.config) if learner.trains else "nothing is trained"
+        if not self.why_not:
+            context = json_digest(learner.environment())
+            self.results = learner.values.cache = Results(self.shelf, context)
+
+    def close(self) -> None:
+        """Bring the cache within its bounds, if this run has added to it."""
+        shelf = self.shelf
+        if files := shelf.kept_files.total():
+            added_bytes = shelf.kept_bytes + files * cache_bounds.BLOCK_BYTES
+            cache_bounds.keep_within_bound(shelf.root, added_bytes, cache_bounds.BOUND_BYTES)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should know, at most one line."""
+        if not self.shelf.trouble:
+            return []
+        return [
+            f"cache: nothing more is kept ({self.shelf.trouble}); free or name another folder by "
+            "LEOMIX_CACHE, or use --no-cache"
+        ]
+
+    def figures(self) -> dict[str, Any]:
+        """Return, for the manifest, what was read and what was kept."""
+        read = self.shelf.read_files
+        kept = self.shelf.kept_files
+        return {
+            "why_not": self.why_not or None,
+            "not_shared": sorted(self._foreign),
+            "contact_windows": self.windows.used,
+            "tensors_read": read[TENSORS],
+            "numbers_read": read[NUMBER],
+            "models_read": read[MODEL],
+            "tensors_kept": kept[TENSORS],
+            "numbers_kept": kept[NUMBER],
+            "kept_bytes": self.shelf.kept_bytes,
+            "trouble": self.shelf.trouble or None,
+        }

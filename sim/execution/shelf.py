@@ -1,0 +1,85 @@
+"""Sealed files: each ends in a checksum of what stands before it, so that a torn one is known."""
+
+import os
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+from zipfile import BadZipFile
+
+from learning.files import at_once, read_regular
+from sim.execution.cache_root import PART, TAG, TEXT, is_cache, may_become_cache
+
+SEAL = struct.Struct("<6sI")
+T = TypeVar("T")
+
+
+class Shelf:
+    """Sealed files in the cache folder ``root``, by name and for many processes at once.
+
+    Trouble with the disk ends the writing, never the run: ``trouble`` then says what it was. A file
+    that was read counts as used now. ``read_files`` and ``kept_files`` count by suffix.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.trouble = ""
+        self.read_files: Counter[str] = Counter()
+        self.kept_files: Counter[str] = Counter()
+        self.kept_bytes = 0
+        self._ready = False
+
+    def read(self, name: str, unpack: Callable[[bytes], T]) -> T | None:
+        """Return what is kept under ``name``; None where nothing is. What is broken is removed."""
+        path = self.root / name
+        try:
+            sealed = read_regular(path)
+        except (OSError, ValueError):
+            return None
+        try:
+            if sealed[-SEAL.size :] != _seal(sealed[: -SEAL.size]):
+                raise ValueError("torn")
+            found = unpack(sealed[: -SEAL.size])
+        except (ValueError, KeyError, EOFError, BadZipFile):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            return None
+        self.read_files[path.suffix] += 1
+        with suppress(OSError):
+            os.utime(path)
+        return found
+
+    def write(self, name: str, data: bytes) -> None:
+        """Keep ``data`` under ``name``, unless there has been trouble."""
+        if self.trouble:
+            return
+        path = self.root / name
+        part = path.with_name(f".{uuid4().hex}{PART}")
+        try:
+            if not self._ready:
+                if not may_become_cache(self.root):
+                    raise OSError(f"{self.root}: holds other things than a leomix cache")
+                self.root.mkdir(parents=True, exist_ok=True)
+                if not is_cache(self.root):
+                    with at_once(self.root / TAG, uuid4().hex) as tag:
+                        tag.write_text(TEXT, encoding="utf-8")
+                self._ready = True
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # No fsync: a file that a crash tears does not fit its seal.
+            part.write_bytes(data + _seal(data))
+            part.replace(path)
+        except OSError as error:
+            self.trouble = f"{error.filename or path}: {error.strerror or error}"
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+        else:
+            self.kept_files[path.suffix] += 1
+            self.kept_bytes += len(data)
+
+
+def _seal(data: bytes) -> bytes:
+    return SEAL.pack(b"leomix", zlib.crc32(data))

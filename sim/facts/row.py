@@ -1,0 +1,153 @@
+"""Fact and Row: something that happened, and the fact that is a row of a table.
+
+The class of a row is the schema of its table: names, types and order of the columns, and what the
+digests and older run folders need to know of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated, Any, ClassVar, get_type_hints
+
+from learning.requests.cluster import Floats, Ints, Mask
+from sim.facts.coded import Coded
+
+
+class ColumnKind(Enum):
+    """Types of columns; a time is UTC, in microseconds."""
+
+    FLOAT = "float"
+    INT = "int"
+    TEXT = "text"
+    FLAG = "flag"
+    TIME = "time"
+
+
+Real = Annotated[float | Floats | None, ColumnKind.FLOAT]
+Whole = Annotated[int | Ints | None, ColumnKind.INT]
+Text = Annotated[str | Coded | Sequence[str] | None, ColumnKind.TEXT]
+Flag = Annotated[bool | Mask | None, ColumnKind.FLAG]
+Instant = Annotated[Any, ColumnKind.TIME]
+"""Fields that are columns: of one row a value, of N rows an array (N,) or a value that all share;
+None is null in all of them. Where rows of a whole table differ in what is null, an Arrow array."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table; its unit is in its name, and ``*_s`` are seconds since the run's start.
+
+    ``learned`` columns are learning results; all others are timing. ``undigested`` ones are left
+    out of both digests, so that those of runs from before they were there stay the same.
+    ``appended`` ones may be missing in the folder of an older run, and are read as null.
+    ``attribute`` is that of the row that holds its values.
+    """
+
+    name: str
+    attribute: str
+    kind: ColumnKind
+    doc: str
+    learned: bool = False
+    appended: bool = False
+    undigested: bool = False
+
+
+def column(
+    doc: str,
+    *,
+    name: str | None = None,
+    learned: bool = False,
+    appended: bool = False,
+    undigested: bool = False,
+) -> Mapping[str, Any]:
+    """Return the metadata of a field that is a column, by its own name or another: see `Column`."""
+    flags = {"learned": learned, "appended": appended, "undigested": undigested}
+    return {"column": {"doc": doc, "name": name, **flags}}
+
+
+class ComputedColumn(property):
+    """A column that is not given but follows from the class of a row and its other fields."""
+
+    about: Mapping[str, Any]
+    behind: str
+
+
+def computed(
+    kind: ColumnKind, doc: str, *, behind: str, appended: bool = False, undigested: bool = False
+) -> Callable[[Callable[[Any], Any]], ComputedColumn]:
+    """Make a property a column of the table, right ``behind`` another one."""
+
+    def declare(read: Callable[[Any], Any]) -> ComputedColumn:
+        made = ComputedColumn(read)
+        made.about = {"kind": kind, "doc": doc, "appended": appended, "undigested": undigested}
+        made.behind = behind
+        return made
+
+    return declare
+
+
+class Fact:
+    """Something that happened in a run."""
+
+    __slots__ = ()
+
+
+class Row(Fact):
+    """A fact that is a row of a ``table``, or N rows of it that were written together.
+
+    Its fields with a ``column`` are columns of the table, which has those of all its kinds of rows.
+    Rows of a table are sorted by ``order``; those that tie stay as they were written. An
+    ``optional`` table is stored only if it has rows; digests leave out an ``undigested`` one.
+    Rows of one ``stream`` are digested in the order in which they come; rows of different streams
+    must not tie.
+    """
+
+    __slots__ = ()
+
+    table: ClassVar[str]
+    order: ClassVar[tuple[str, ...]]
+    optional: ClassVar[bool] = False
+    undigested: ClassVar[bool] = False
+
+    @property
+    def stream(self) -> str:
+        """The name of the stream of rows of its table."""
+        return ""
+
+
+class Gathered(Fact):
+    """Rows of one or more kinds that were put together, to be recorded at once."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def rows(self) -> Iterable[Row]:
+        """Return them, each of many rows."""
+
+
+def columns_of(kind: type[Row]) -> tuple[Column, ...]:
+    """Return the columns that a kind of row has, in the order of its table."""
+    hints = get_type_hints(kind, include_extras=True)
+    columns: list[Column] = []
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if "column" in field.metadata:
+            about = dict(field.metadata["column"])
+            name = about.pop("name") or field.name
+            columns.append(Column(name, field.name, hints[field.name].__metadata__[0], **about))
+    for base in reversed(kind.__mro__):
+        for name, member in vars(base).items():
+            if isinstance(member, ComputedColumn):
+                names = [column.name for column in columns]
+                place = names.index(member.behind) + 1
+                columns.insert(place, Column(name, name, **member.about))
+    return tuple(columns)
+
+
+def single(value: float | Floats | None) -> float:
+    """Return the value of a fact that is one row; raise TypeError for values of many."""
+    if isinstance(value, float | int):
+        return float(value)
+    raise TypeError(f"{value!r} is not the value of one row")

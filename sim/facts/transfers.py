@@ -1,0 +1,166 @@
+"""Contacts as they open and close, and what devices move and train in them and between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from learning.requests.cluster import Ints
+from sim.facts.coded import Coded
+from sim.facts.events import Event, EventKind
+from sim.facts.row import Real, Row, Text, Whole, column
+
+OUTCOMES = ("delivered", "carried", "dropped")
+DELIVERED, CARRIED, DROPPED = range(3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TransferRow(Row):
+    """What a device moved of a payload in one contact, or of a message in one window."""
+
+    table: ClassVar[str] = "transfers"
+    order: ClassVar[tuple[str, ...]] = ("start_s", "cluster", "device", "end_s", "contact_id")
+
+    transfer_id: Whole = field(default=None, metadata=column("number of the row"))
+    contact_id: Whole = field(default=None, metadata=column("contact; null between clients"))
+    cluster: Text = field(metadata=column("whose device"))
+    device: Whole = field(metadata=column("number of the device in its cluster"))
+    peer: Text = field(default=None, metadata=column("receiver of a message, CLUSTER/DEVICE"))
+    direction: Text = field(metadata=column("by geometry: uplink, downlink, sidelink or isl"))
+    toward: Text = field(
+        metadata=column("receiver: server, client or peer", appended=True, undigested=True)
+    )
+    payload: Text = field(metadata=column("name of the payload"))
+    version: Whole = field(metadata=column("version of the payload"))
+    payload_bytes: Real = field(metadata=column("size of the whole payload"))
+    delivered_bytes: Real = field(metadata=column("moved in this row"))
+    start_s: Real = field(metadata=column("when sending began"))
+    end_s: Real = field(metadata=column("when the last bit arrived, or sending ended"))
+    outcome: Text = field(metadata=column("delivered, carried or dropped"))
+
+    @property
+    def stream(self) -> str:
+        """Messages are digested as they come, what devices moved in contacts apart from them."""
+        return "" if self.contact_id is None else "moved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Connected(Event):
+    """Contacts with satellites open."""
+
+    of_kind: ClassVar[EventKind] = EventKind.CONNECT
+
+    satellite: Text
+
+    @property
+    def stream(self) -> str:
+        """Its kind."""
+        return self.of_kind
+
+    def text(self) -> Text:
+        """Name the satellite of each."""
+        return self.satellite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Disconnected(Connected):
+    """Contacts with satellites close."""
+
+    of_kind: ClassVar[EventKind] = EventKind.DISCONNECT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainingStarted(Event):
+    """Devices begin the ``rounds`` of one training, in a contact or, all of them, in a gap."""
+
+    of_kind: ClassVar[EventKind] = EventKind.TRAIN_START
+
+    @property
+    def stream(self) -> str:
+        """Its kind, and whether it is in gaps or contacts."""
+        return f"{self.of_kind} {'gap' if self.contact_id is None else 'contact'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainingEnded(TrainingStarted):
+    """Devices have ended the ``rounds`` of one training."""
+
+    of_kind: ClassVar[EventKind] = EventKind.TRAIN_END
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TransferStarted(Event):
+    """N devices begin to send or get a payload, each an upload or a download: ``kinds`` (N,)."""
+
+    kinds: Coded
+    payload: Coded
+
+    @property
+    def kind(self) -> Coded:
+        """Upload or download, of each row."""
+        return self.kinds
+
+    @property
+    def stream(self) -> str:
+        """That of beginnings."""
+        return "start"
+
+    def text(self) -> Coded:
+        """Name the payload of each row."""
+        return self.payload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TransferEnded(TransferStarted):
+    """N devices end sending or getting a payload in a contact; ``outcome`` (N,) in ``OUTCOMES``."""
+
+    outcome: Ints
+
+    @property
+    def stream(self) -> str:
+        """That of ends."""
+        return "end"
+
+    def text(self) -> Coded:
+        """Name payload and outcome of each row."""
+        ended = [f"{word} {outcome}" for word in self.payload.words for outcome in OUTCOMES]
+        return Coded(self.payload.codes * len(OUTCOMES) + self.outcome, ended)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PartDropped(Event):
+    """What N devices had moved of a payload is given up, or forgotten, each for a reason (N,)."""
+
+    of_kind: ClassVar[EventKind] = EventKind.DROP
+
+    reasons: Coded
+    causes: Coded | None
+
+    @property
+    def cause(self) -> Coded | None:
+        """The cause of each row that has one."""
+        return self.causes
+
+    @property
+    def stream(self) -> str:
+        """Its kind."""
+        return self.of_kind
+
+    def text(self) -> Coded:
+        """Name the payload of each row, and what becomes of it."""
+        return self.reasons
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MessageLost(Event):
+    """A message to the client ``target`` will never arrive."""
+
+    of_kind: ClassVar[EventKind] = EventKind.DROP
+
+    payload: str
+    target: str
+    reason: str
+
+    def text(self) -> str:
+        """Say which message, and why."""
+        return f"{self.payload} to {self.target}: {self.reason}"

@@ -1,0 +1,98 @@
+"""What is known before it happens, told when it does: waits for beams, and faults of the scenario.
+
+Both are processes that pass over what lies before the time at which they begin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from learning.requests.cluster import Floats
+from sim.clock import Clock, Process
+from sim.devices.faults import Faults
+from sim.facts.faults import DeviceAway, DeviceSlow, Fault, SatelliteOut
+from sim.facts.stream import Facts
+from sim.facts.waits import BeamBusy, BeamTakenOver, Waited
+from sim.plan.plan import Plan
+
+
+def tell_waits(plan: Plan, clock: Clock, facts: Facts) -> Process:
+    """Tell of every contact that waits for a beam, or gives it up to a cluster that waited."""
+    contacts = plan.contacts
+    lost = contacts.cut_short
+    # A satellite that another station serves from now on waits for nothing.
+    if plan.topology.clients_fly:
+        lost &= ~contacts.turned_away
+    waiting = np.flatnonzero(~np.isnan(contacts.wait_from_s)).tolist()
+    waits = [(float(contacts.wait_from_s[number]), number, False) for number in waiting]
+    waits += [
+        (float(contacts.end_s[number]), number, True) for number in np.flatnonzero(lost).tolist()
+    ]
+    for time_s, number, taken_over in sorted(waits):
+        if time_s < clock.now:  # before the run has turned to this plan
+            continue
+        yield clock.at(time_s)
+        facts.emit(_wait(plan, number, time_s, taken_over=taken_over))
+
+
+def _wait(plan: Plan, number: int, time_s: float, *, taken_over: bool) -> Waited:
+    contact = plan.contacts[number]
+    cluster, contact_id = contact.cluster.name, contact.contact_id
+    if taken_over:
+        return BeamTakenOver(time_s=time_s, cluster=cluster, contact_id=contact_id)
+    served = bool(plan.contacts.served[number])
+    return BeamBusy(
+        time_s=time_s,
+        cluster=cluster,
+        contact_id=contact_id,
+        served_from_s=float(plan.contacts.start_s[number]) if served else None,
+    )
+
+
+class Announced(NamedTuple):
+    """A fault that is known beforehand; ``cluster`` is empty where a satellite fails."""
+
+    time_s: float
+    cluster: str
+    device: int
+    fault: Fault
+
+
+def tell_faults(faults: Faults, clock: Clock, facts: Facts) -> Process:
+    """Tell of every outage, absence and slow device when it begins."""
+    # Those that begin together by cluster, device and text.
+    for known in sorted(_announced(faults), key=lambda one: (*one[:3], one.fault.text())):
+        if known.time_s < clock.now:  # before the run has turned to these faults
+            continue
+        yield clock.at(known.time_s)
+        facts.emit(known.fault)
+
+
+def _announced(faults: Faults) -> Iterator[Announced]:
+    for name, out in faults.outages.items():
+        for begin_s, end_s in zip(out.begin_s.tolist(), out.end_s.tolist(), strict=True):
+            outage = SatelliteOut(time_s=begin_s, satellite=name, end_s=end_s)
+            yield Announced(begin_s, "", 0, outage)
+    for name, presence in faults.churn.items():
+        for k, away in enumerate(presence.away):
+            for begin_s, end_s in zip(away.begin_s.tolist(), away.end_s.tolist(), strict=True):
+                absence = DeviceAway(time_s=begin_s, cluster=name, device=k, end_s=end_s)
+                yield Announced(begin_s, name, k, absence)
+    first = faults.at(0.0)
+    yield from _slow(first.slowdown, {}, 0.0)
+    if faults is not first:
+        yield from _slow(faults.slowdown, first.slowdown, faults.from_s)
+
+
+def _slow(
+    slowdown: Mapping[str, Floats], before: Mapping[str, Floats], from_s: float
+) -> Iterator[Announced]:
+    """Devices that are slow from a time on, and were not so slow before."""
+    for name, times in slowdown.items():
+        new = (times > 1.0) & (times != before.get(name, np.ones_like(times)))
+        for k in np.flatnonzero(new).tolist():
+            slow = DeviceSlow(time_s=from_s, cluster=name, device=k, times=float(times[k]))
+            yield Announced(from_s, name, k, slow)

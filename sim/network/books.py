@@ -1,0 +1,129 @@
+"""Books: the bytes of all payloads of a run, what became of them, and whether they balance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from sim.trace.directions import DIRECTIONS
+
+Books = dict[str, dict[str, float]]
+
+TOLERANCE = 1e-9
+"""Relative rounding of sums of bytes."""
+
+
+@dataclass
+class Account:
+    """Bytes of payloads that were offered and what became of them, and what was sent.
+
+    ``sent_in_vain`` went over the link for payloads or attempts that were then given up.
+    """
+
+    offered: float = 0.0
+    delivered: float = 0.0
+    dropped: float = 0.0
+    sent: float = 0.0
+    sent_in_vain: float = 0.0
+
+
+class PayloadKey(NamedTuple):
+    """A payload by its direction, its receiver and its name, as the transfers table has them."""
+
+    direction: str
+    toward: str
+    payload: str
+
+    def __str__(self) -> str:
+        return f"{self.direction} of {self.payload} to the {self.toward}"
+
+
+@dataclass(frozen=True)
+class Booked:
+    """The account of a payload, and of those that are still open their sizes and what is through.
+
+    It is that of one client's devices, or of all clients together.
+    """
+
+    key: PayloadKey
+    account: Account
+    open_bytes: float = 0.0
+    unfinished_bytes: float = 0.0
+
+
+def books_of(booked: Iterable[Booked]) -> Books:
+    """Return for each direction of the table the bytes offered, and what became of them.
+
+    ``carried_bytes`` are those of payloads still open at the end, ``sent_bytes`` what went over the
+    links, ``unfinished_bytes`` what of it belongs to open payloads and ``vain_bytes`` what belongs
+    to attempts that were given up.
+    """
+    every = list(booked)
+    return {
+        direction: _sums([one for one in every if one.key.direction == direction])
+        for direction in DIRECTIONS
+    }
+
+
+def books_by_payload(booked: Iterable[Booked]) -> Books:
+    """Return the same by payload, named as messages name them."""
+    by_key: dict[PayloadKey, list[Booked]] = {}
+    for one in booked:
+        by_key.setdefault(one.key, []).append(one)
+    return {str(key): _sums(some) for key, some in by_key.items()}
+
+
+def _sums(booked: Iterable[Booked]) -> dict[str, float]:
+    every = list(booked)
+    return {
+        "offered_bytes": sum(one.account.offered for one in every),
+        "delivered_bytes": sum(one.account.delivered for one in every),
+        "carried_bytes": sum(one.open_bytes for one in every),
+        "dropped_bytes": sum(one.account.dropped for one in every),
+        "sent_bytes": sum(one.account.sent for one in every),
+        "unfinished_bytes": sum(one.unfinished_bytes for one in every),
+        "vain_bytes": sum(one.account.sent_in_vain for one in every),
+    }
+
+
+@dataclass
+class Sums:
+    """Bytes in one direction, or of one payload, as the rows of the transfers table have them.
+
+    All that was ``sent``, the sizes of the payloads that were ``delivered``, and the ``largest`` of
+    all sizes.
+    """
+
+    sent: float = 0.0
+    delivered: float = 0.0
+    largest: float = 0.0
+
+
+def check_balance(books: Mapping[str, Mapping[str, float]], rows: Mapping[str, Sums]) -> list[str]:
+    """Return what does not add up in the books of a direction or payload, or not with its rows."""
+    nothing = Sums()
+    faults = [
+        line for name in books for line in _faults(books[name], name, rows.get(name, nothing))
+    ]
+    return faults + [f"{name} has rows, but no books" for name in rows if name not in books]
+
+
+def _faults(b: Mapping[str, float], name: str, rows: Sums) -> Iterator[str]:
+    fate = b["delivered_bytes"] + b["carried_bytes"] + b["dropped_bytes"]
+    if not _equal(b["offered_bytes"], fate):
+        yield f"{name} offered {b['offered_bytes']} bytes, but {fate} have a fate"
+    use = b["delivered_bytes"] + b["unfinished_bytes"] + b["vain_bytes"]
+    if not _equal(b["sent_bytes"], use):
+        yield f"{name} sent {b['sent_bytes']} bytes, but {use} are accounted for"
+    if not _equal(b["sent_bytes"], rows.sent):
+        yield f"{name} sent {b['sent_bytes']} bytes, but the rows have {rows.sent}"
+    if not _equal(b["delivered_bytes"], rows.delivered):
+        whole = f"{name} delivered payloads of {b['delivered_bytes']} bytes"
+        yield f"{whole}, but the rows those of {rows.delivered}"
+
+
+def _equal(one: float, other: float) -> bool:
+    return bool(np.isclose(one, other, rtol=TOLERANCE, atol=1e-3))

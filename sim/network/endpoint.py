@@ -1,0 +1,97 @@
+"""Endpoint: one client's end of its link, which plans and settles the steps of its chains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from learning.requests.cluster import Cluster, Cost, Floats, Mask
+from sim.clock import Clock
+from sim.devices.devices import Devices
+from sim.facts.faults import MemoryLacks
+from sim.facts.stream import Facts
+from sim.network.ledger import Ledger
+from sim.network.leg_log import LegLog
+from sim.network.link_faults import LinkFaults
+from sim.network.payload_list import PayloadList
+from sim.network.rules import Rules
+from sim.network.synchronisation import Synchronisation
+from sim.trace.directions import Topology
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """What the clients of a run have in common.
+
+    ``topology`` says where they and their server are; what happens goes to ``facts``, what legs
+    came to by way of the ``log``.
+    """
+
+    topology: Topology
+    facts: Facts
+    log: LegLog
+    synchronisation: Synchronisation
+    payloads: PayloadList
+
+
+class Endpoint:
+    """What the steps of one client's chains share, whichever chain they are of.
+
+    Its devices; the ``ledger`` of payloads that are open, the list of all ``payloads``; the rules
+    of now, and ``faults`` that they draw (None: nothing fails); ``sent_s`` (K,), the seconds in
+    which the devices have sent to the server. Some is ``shared`` with other clients.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        devices: Devices,
+        rules: Rules,
+        shared: Shared,
+    ) -> None:
+        self.clock = clock
+        self.devices = devices
+        self.rules = rules
+        self.topology = shared.topology
+        self.facts = shared.facts
+        self.log = shared.log
+        self.synchronisation = shared.synchronisation
+        self.payloads = shared.payloads
+        self.ledger = Ledger(devices.cluster.devices, shared.topology)
+        self.faults = self._drawn_by(rules)
+        self.sent_s: Floats = np.zeros(devices.cluster.devices)
+        self._lack_memory: Mask = np.zeros(devices.cluster.devices, bool)
+
+    def _drawn_by(self, rules: Rules) -> LinkFaults | None:
+        return None if rules.faults is None else LinkFaults(rules.faults, self.cluster)
+
+    def under(self, rules: Rules) -> None:
+        """Plan later steps by other rules; what is planned ends as it was planned."""
+        before, self.faults = self.faults, self._drawn_by(rules)
+        if self.faults is not None and before is not None:
+            self.faults.continue_from(before)
+        self.rules = rules
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster whose end it is."""
+        return self.devices.cluster
+
+    def tell_memory_lacks(self, excluded: Mask, cost: Cost) -> None:
+        """Tell which devices cannot hold what they were to train; of each once."""
+        if not np.count_nonzero(excluded):
+            return
+        new = np.flatnonzero(excluded & ~self._lack_memory)
+        if not len(new):
+            return
+        self._lack_memory = self._lack_memory | excluded
+        self.facts.emit(
+            MemoryLacks(
+                time_s=self.clock.now,
+                cluster=self.cluster.name,
+                device=new,
+                needed_bytes=np.broadcast_to(cost.memory_bytes, excluded.shape)[new],
+                held_bytes=np.broadcast_to(self.devices.memory_bytes, excluded.shape)[new],
+            )
+        )

@@ -1,0 +1,88 @@
+"""What the devices of a cluster came to: in a leg, a transfer or a training, and in a chain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from learning.requests.cluster import Floats, Ints, Mask
+from learning.requests.facts import Cause
+from sim.facts.row import Fact
+from sim.trace.directions import Way
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moved(Fact):
+    """What the devices in ``who`` (K,) moved of a payload in a contact, until it was there.
+
+    ``outcome`` is that of each, or of all. The record was written at ``now_s``. A neglected link
+    takes no time: all of it is there ``at_once``. The arrays are those of the leg.
+    """
+
+    cluster: str
+    contact_id: int
+    way: Way
+    payload: str
+    who: Mask
+    version: Ints
+    size: Floats
+    bytes: Floats
+    start_s: Floats
+    end_s: Floats
+    outcome: Ints | int
+    now_s: float
+    at_once: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained(Fact):
+    """Rounds of the devices in ``who`` (K,), in a contact or, where that is None, in a gap."""
+
+    cluster: str
+    contact_id: int | None
+    who: Mask
+    rounds: Ints
+    start_s: Floats
+    end_s: Floats
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dropped(Fact):
+    """What devices (R,) had moved by ``time_s`` (R,), and is given up, or forgotten.
+
+    ``detail`` names the payload and what becomes of it, for people.
+    """
+
+    cluster: str
+    contact_id: int
+    who: Ints
+    version: Ints
+    time_s: Floats
+    detail: str
+    now_s: float
+    cause: Cause | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge(Fact):
+    """A contact with a satellite opens, or closes."""
+
+    time_s: float
+    opens: bool
+    cluster: str
+    contact_id: int
+    satellite: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChainEnded(Fact):
+    """A chain has ended for all devices of a cluster: its steps, and what each was replied."""
+
+    cluster: str
+    steps: Sequence[Any]
+    replies: Sequence[Any]
+
+
+Leg = Moved | Trained | Dropped

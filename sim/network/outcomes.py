@@ -1,0 +1,66 @@
+"""Outcome: what becomes of a transfer of one device when its chain, or the run, is over."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Literal
+
+import numpy as np
+
+from learning.requests.cluster import Ints, Mask
+
+CutTransfers = Literal["resume", "restart", "drop"]
+"""What becomes of a transfer that a contact cuts off: ``link.cut_transfers``."""
+
+
+class Outcome(IntEnum):
+    """What becomes of a transfer of one device.
+
+    It is delivered; goes on in a later session where it was (carried), or from the beginning
+    (restarted); or is given up, because it was cut off (dropped) or refused (corrupted).
+    """
+
+    DELIVERED = 0
+    CARRIED = 1
+    DROPPED = 2
+    RESTARTED = 3
+    CORRUPTED = 4
+
+
+OF_CUT_OFF: dict[CutTransfers, Outcome] = {
+    "resume": Outcome.CARRIED,
+    "restart": Outcome.RESTARTED,
+    "drop": Outcome.DROPPED,
+}
+"""The outcome of a transfer that has begun and is cut off, by the rule under which it began."""
+
+
+def outcomes_of(
+    *,
+    whole: Mask,
+    begun: Mask,
+    corrupted: Mask | None,
+    cut_transfers: CutTransfers,
+    carry: bool,
+    run_over: bool,
+) -> Ints:
+    """Return the outcome of a transfer for each device (K,) that takes part in it.
+
+    It is ``whole`` where the last bit is there: delivered, or refused where it is ``corrupted``
+    (None: nobody's). Otherwise a pass has cut it off, unless the run is over before that. What had
+    ``begun``, in this session or an earlier one, then meets the rule ``cut_transfers``; of what had
+    not nothing is lost. What its sender does not ``carry`` over is given up in any case.
+    """
+    cut_off = OF_CUT_OFF[cut_transfers] if carry else Outcome.DROPPED
+    if run_over:
+        cut_off = Outcome.CARRIED
+    lost = begun | (not carry)
+    outcome = np.where(whole, Outcome.DELIVERED, np.where(lost, cut_off, Outcome.CARRIED))
+    if corrupted is not None:
+        outcome = np.where(whole & corrupted, Outcome.CORRUPTED, outcome)
+    return outcome
+
+
+def in_tables(outcome: Ints) -> Ints:
+    """Return outcomes as the transfers table has them: what was sent in vain is dropped."""
+    return np.minimum(outcome, Outcome.DROPPED)

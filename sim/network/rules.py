@@ -1,0 +1,30 @@
+"""Rules: what holds for one client from a time on, as a build says; they never change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from learning.requests.cluster import WAITS_FOR_ALL, Quorum
+from sim.devices.devices import Computing
+from sim.devices.energy import Transmitter
+from sim.devices.faults import Faults
+from sim.network.outcomes import CutTransfers
+from sim.plan.planned_sessions import PlannedSessions
+
+
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """What holds for one client: its sessions, how its devices compute and send, what fails.
+
+    A fork gives every client new rules. A chain that goes on then, and a disconnected phase, end by
+    the rules under which they began. ``closing`` says whom a chain with uploads waits for,
+    ``cut_transfers`` what becomes of a transfer that a contact cuts off, ``faults`` what goes wrong
+    on the link (None: nothing).
+    """
+
+    sessions: PlannedSessions
+    computing: Computing
+    transmitter: Transmitter
+    closing: Quorum = WAITS_FOR_ALL
+    cut_transfers: CutTransfers = "resume"
+    faults: Faults | None = None

@@ -1,0 +1,94 @@
+"""ServiceLink: one cluster's link to its server, and the chains that go on over it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import numpy as np
+import simpy
+
+from learning.requests.cluster import Floats
+from sim.devices.energy import Use
+from sim.facts.waits import ChainClosed
+from sim.network.chains import Chain
+from sim.network.ending import Ending
+from sim.network.endpoint import Endpoint
+from sim.network.rules import Rules
+from sim.network.sessions import ClusterSessions
+from sim.network.steps import Reply, Step, check_names
+
+
+class ServiceLink:
+    """Chains of one client that go on, on the clock of its ``endpoint``.
+
+    A chain goes over all contacts of a session as over one link. Rows are written when it settles,
+    never ahead, since the run may end first.
+    """
+
+    def __init__(self, sessions: ClusterSessions, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._sessions = sessions
+        self._going_on: list[Chain] = []
+
+    def under(self, rules: Rules) -> None:
+        """Plan later chains by other rules; those under way end as they were planned."""
+        self.endpoint.under(rules)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a chain goes on."""
+        return bool(self._going_on)
+
+    def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
+        """Let every device run through ``steps``; reply when the last one has ended."""
+        check_names(steps)
+        endpoint = self.endpoint
+        clock, closing = endpoint.clock, endpoint.rules.closing
+        chain = Chain(steps, self._sessions.session, clock.now, closing)
+        chain.plan(endpoint, self._going_on)
+        self._going_on.append(chain)
+        ending = chain.ending()
+        yield clock.at(ending.time_s)
+        self._going_on.remove(chain)
+        replies = chain.settle(endpoint, ending)
+        cut = chain.cut_off(ending.time_s) if ending.closed else 0
+        if cut and chain.session is not None:
+            contact = chain.session.at(ending.time_s)
+            endpoint.facts.emit(
+                ChainClosed(
+                    time_s=ending.time_s,
+                    cluster=contact.cluster.name,
+                    contact_id=contact.contact_id,
+                    reason=ending.closed,
+                    devices=cut,
+                )
+            )
+        return replies
+
+    def settle_all(self, end_s: float) -> None:
+        """Write what is still going on as far as it got by ``end_s``, when the run has ended."""
+        for chain in self._going_on:
+            chain.settle(self.endpoint, Ending(end_s, run_over=True))
+        self._going_on.clear()
+
+    def training_until_s(self) -> Floats:
+        """When each device (K,) will have ended the training of the chains that go on."""
+        until_s: Floats = np.zeros(self.endpoint.cluster.devices)
+        for chain in self._going_on:
+            until_s = np.maximum(until_s, chain.training_until_s())
+        return until_s
+
+    def use(self) -> Use:
+        """Return what the devices have done by now, in disconnected phases as far as is settled."""
+        devices, now_s = self.endpoint.devices, self.endpoint.clock.now
+        use = Use(devices.rounds, devices.computed_s, self.endpoint.sent_s)
+        for chain in self._going_on:
+            for leg in chain.legs:
+                more = leg.use(now_s)
+                use = Use(
+                    use.rounds + more.rounds,
+                    use.computed_s + more.computed_s,
+                    use.sending_s + more.sending_s,
+                )
+        return use

@@ -1,0 +1,613 @@
+"""Transfer: a step of a chain in which devices send or get a payload, in closed form for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from learning.requests.cluster import CORRUPTED, Download, Floats, Ints, Mask, Receipt, Upload
+from learning.requests.facts import Cause, injected_text
+from sim.devices.energy import Use
+from sim.devices.faults import Presence
+from sim.errors import DURATIONS, violated
+from sim.facts.faults import PacketsResent, UploadsLate
+from sim.facts.waits import StateUnknown, SubChannelBusy
+from sim.links.session_beam import SessionBeam
+from sim.links.sharing import Carried, everywhere
+from sim.network.ending import Ending
+from sim.network.endpoint import Endpoint
+from sim.network.legs import Dropped, Moved
+from sim.network.link_faults import FLAWLESS, LegFaults, Sending
+from sim.network.outcomes import CutTransfers, Outcome, in_tables, outcomes_of
+from sim.network.steps import everybody, way_of
+from sim.plan.contacts import PlannedContact, PlannedSession
+from sim.trace.directions import Way
+
+SHORTEST_WAIT_S = 1e-6
+"""Waiting for less is rounding."""
+
+LOST = {Outcome.DROPPED: "given up", Outcome.RESTARTED: "begins anew"}
+"""What is said of a part that was sent in vain."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Transfer:
+    """A transfer step of a chain: its bytes, and when each device (K,) begins and ends it.
+
+    Of a payload ``name`` in a ``version`` (K,), ``before`` of its ``size`` (K,) were through. Those
+    in ``who`` take part; ``away`` (K,) are those who would have, but are not there. What is
+    ``personal`` is not broadcast; ``carry`` and ``cut_transfers`` say what becomes of what a pass
+    cuts off.
+
+    A device is ready at ``ready_s``, which ``struck`` may delay; it can begin at ``arrival_s`` and
+    does at ``begin_s``; the last bit is sent at ``sent_s`` and there at ``end_s``. These are inf
+    for a device that never begins, or does not get through by ``los_s``.
+
+    The chain goes over ``session``; ``usable`` is what can be used of it (None: nothing), ``beam``
+    its link this way (None: takes no time) and ``curve`` what each device is given of it.
+    """
+
+    way: Way
+    name: str
+    version: Ints
+    size: Floats
+    before: Floats
+    who: Mask
+    carry: bool
+    cut_transfers: CutTransfers
+    personal: bool
+    session: PlannedSession | None
+    usable: PlannedSession | None
+    ready_s: Floats
+    struck: LegFaults = FLAWLESS
+    away: Mask | None = None
+    beam: SessionBeam | None = None
+    curve: Carried | None = None
+    left: Floats = field(init=False)
+    everyone: bool = field(init=False)
+    arrival_s: Floats = field(init=False)
+    begin_s: Floats = field(init=False)
+    sent_s: Floats = field(init=False)
+    end_s: Floats = field(init=False)
+    los_s: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        never = np.full(len(self.who), np.inf)
+        self.left = self.size - self.before
+        self.everyone = everywhere(self.who)
+        self.arrival_s = self.ready_s
+        self.begin_s = self.sent_s = self.end_s = self.los_s = never
+
+    # Planning: when each device would begin and end.
+
+    @classmethod
+    def plan(
+        cls,
+        step: Upload | Download,
+        endpoint: Endpoint,
+        session: PlannedSession | None,
+        ready_s: Floats,
+        *,
+        earlier: Sequence[Transfer],
+        others: Sequence[Transfer],
+    ) -> Transfer:
+        """Plan a step of devices that are ready at ``ready_s`` (K,): inf for never.
+
+        It goes behind the ``earlier`` transfers of its chain, and those of ``others``, that go the
+        same way.
+        """
+        way, payload, k = way_of(step), step.payload, len(ready_s)
+        size = np.full(k, payload.bytes, float)
+        version = np.full(k, payload.version, np.int64)
+        asked = np.isfinite(ready_s) & everybody(step.who, k)
+        presence = endpoint.devices.presence
+        who = asked if presence is None else asked & presence.present(ready_s)
+        forgotten = endpoint.ledger.offer(way, payload.name, version, size, who)
+        endpoint.payloads.add(endpoint.topology.direction(way), way, payload, who)
+        before = endpoint.ledger.through(way, payload.name)
+        usable = session if way is Way.TO_SERVER else _synchronised(endpoint, session, ready_s[who])
+        planned = cls(
+            way=way,
+            name=payload.name,
+            version=version,
+            size=size,
+            before=before if everywhere(who) else np.where(who, before, 0.0),
+            who=who,
+            carry=step.carry,
+            cut_transfers=endpoint.rules.cut_transfers,
+            personal=isinstance(step, Download) and step.personal,
+            session=session,
+            usable=usable,
+            ready_s=ready_s,
+        )
+        planned._schedule(endpoint, earlier, others)
+        if presence is not None:
+            planned._leave(presence, asked)
+        planned._tell_waits(endpoint)
+        if session is not None and np.count_nonzero(forgotten):
+            contact_id = session.at(endpoint.clock.now).contact_id
+            now_s = endpoint.clock.now
+            for fact in planned._forgets(forgotten, endpoint.cluster.name, contact_id, now_s):
+                endpoint.log.add(fact)
+        return planned
+
+    def _schedule(
+        self, endpoint: Endpoint, earlier: Sequence[Transfer], others: Sequence[Transfer]
+    ) -> None:
+        """Give each device its time of what can be used of the session."""
+        session, now_s = self.usable, endpoint.clock.now
+        if session is None:
+            self.los_s = np.full(len(self.who), now_s)
+            return
+        self.beam = session.beam(self.way)
+        if endpoint.faults is not None:
+            sending = Sending(self.way, self.who, self.left, self.personal)
+            self.struck = endpoint.faults.draw(sending, self.beam, now_s)
+            if self.struck.late_s is not None:
+                self.arrival_s = self.arrival_s + self.struck.late_s
+        self.los_s = np.full(len(self.who), session.end_s)
+        in_time = self.who & (self.arrival_s <= session.end_s)
+        arrival_s = session.in_service_s(self.arrival_s)
+        self.arrival_s = arrival_s if everywhere(in_time) else np.where(in_time, arrival_s, np.inf)
+        if self.beam is None:  # a neglected link takes no time
+            self.begin_s = self.sent_s = self.end_s = self.arrival_s
+            return
+        free_s = _beam_free_s(self.beam, len(self.who), earlier)
+        if free_s > -np.inf:
+            self.arrival_s = np.maximum(self.arrival_s, free_s)
+        if others:
+            beside = max(self.beam.channels - int(self.who.sum()), 0)
+            self.arrival_s = np.maximum(self.arrival_s, _turn_s(beside, others))
+        given = self.beam.send(self.arrival_s, self._air_bits, in_time, self.personal)
+        self.begin_s = given.begin_s
+        self.sent_s = given.end_s
+        self.curve = given.curve
+        there = given.end_s < np.inf
+        if everywhere(there):
+            self.end_s = given.end_s + session.delay_s(given.end_s)
+        else:
+            if np.isnan(given.begin_s).any() or np.isnan(given.end_s).any():
+                raise violated(DURATIONS, f"{self.name} to the {self.way} has no time at all (nan)")
+            delay_s = session.delay_s(np.where(there, given.end_s, session.start_s))
+            self.end_s = np.where(there, given.end_s + delay_s, np.inf)
+        self.los_s = np.minimum(self.los_s, self.beam.curve.time_s[:, -1])
+
+    def _leave(self, presence: Presence, asked: Mask) -> None:
+        """Let devices stop where they leave (K,); what was given to them stays theirs.
+
+        Who leaves while the last bit is on its way has sent it, or still gets it.
+        """
+        leaves_s = presence.leaves_s(self.ready_s)
+        gone = self.who & ~(self.sent_s <= leaves_s)
+        self.away = asked & ~self.who
+        self.begin_s = np.where(gone & (self.begin_s >= leaves_s), np.inf, self.begin_s)
+        self.sent_s = np.where(gone, np.inf, self.sent_s)
+        self.end_s = np.where(gone, np.inf, self.end_s)
+        self.los_s = np.minimum(self.los_s, leaves_s)
+
+    def _tell_waits(self, endpoint: Endpoint) -> None:
+        """Tell how many devices wait for a sub-channel, and how long at most."""
+        senders = int(np.count_nonzero(self.who))
+        if self.usable is None or self.beam is None:
+            return
+        if self.beam.crowding(senders, self.personal) <= 1.0:
+            return
+        opens_s, _ = self.beam.curve.span_s
+        could_s = np.maximum(self.arrival_s, opens_s)
+        begin_s = np.where(np.isfinite(self.begin_s), self.begin_s, self.los_s)
+        waited_s = np.where(self.who & np.isfinite(could_s), begin_s - could_s, 0.0)
+        late = int((waited_s > SHORTEST_WAIT_S).sum())
+        if late:
+            contact = self.usable.at(endpoint.clock.now)
+            endpoint.facts.emit(
+                SubChannelBusy(
+                    time_s=endpoint.clock.now,
+                    cluster=contact.cluster.name,
+                    contact_id=contact.contact_id,
+                    payload=self.name,
+                    devices=late,
+                    longest_s=float(waited_s.max()),
+                )
+            )
+
+    @property
+    def _air_bits(self) -> Floats:
+        """Bits (K,) that have to be sent of what is left, packets sent again among them."""
+        bits: Floats = self.left * 8
+        share = self.struck.air_share
+        return bits if share is None else bits / np.where(bits > 0, share, 1.0)
+
+    def _useful_bytes(self, bits: Floats) -> Floats:
+        """Bytes (K,) of the payload in so many bits that were sent."""
+        share = self.struck.air_share
+        return bits / 8 if share is None else bits / 8 * share
+
+    # What its chain asks of a step.
+
+    @property
+    def unable(self) -> None:
+        """Nobody is unable to take part in a transfer."""
+        return None
+
+    @property
+    def next_ready_s(self) -> Floats:
+        """When each device (K,) is ready for the next step; inf for never."""
+        ready_s = self._among(self.end_s, self.ready_s)
+        return ready_s if self.away is None else np.where(self.away, np.inf, ready_s)
+
+    @property
+    def through_s(self) -> Floats:
+        """When each device (K,) has done what was asked of it; inf for never."""
+        end_s = np.where(self.who, self.end_s, np.inf)
+        corrupted = self.struck.corrupted
+        return end_s if corrupted is None else np.where(corrupted, np.inf, end_s)
+
+    @property
+    def stops_s(self) -> Floats:
+        """When each device (K,) has ended, or can get nothing more through."""
+        there = self.end_s < np.inf
+        return self.end_s if everywhere(there) else np.where(there, self.end_s, self.los_s)
+
+    @property
+    def frees_s(self) -> Floats:
+        """When each device (K,) sends no more of it."""
+        return np.where(np.isfinite(self.sent_s), self.sent_s, self.los_s)
+
+    def use(self, by_s: float) -> Use:
+        """Return what the devices have done by a time."""
+        sending_s = np.zeros(len(self.who))
+        if self.usable is not None:
+            sending_s = self._sending_s(_parts(self, self.usable, self._stop_s(by_s)))
+        return Use(np.zeros(len(self.who), np.int64), np.zeros(len(self.who)), sending_s)
+
+    def _among(self, theirs: Floats, others: float | Floats) -> Floats:
+        """Values (K,) of those who take part, and of the others."""
+        return theirs if self.everyone else np.where(self.who, theirs, others)
+
+    def _stop_s(self, by_s: float) -> Floats:
+        """When the devices (K,) have stopped sending: the last bit is sent, LOS, or ``by_s``."""
+        done = self.who & (self.end_s <= by_s)
+        return np.where(done, self.sent_s, np.minimum(self.los_s, by_s))
+
+    def _there_s(self, by_s: float) -> Floats:
+        """When the devices (K,) sent what was there by a time, if their last bits were sent."""
+        stop_s = self._stop_s(by_s)
+        under_way = self.who & (self.sent_s <= by_s) & (self.end_s > by_s)
+        delay_s = np.where(under_way, self.end_s, 0.0) - np.where(under_way, self.sent_s, 0.0)
+        return stop_s - delay_s
+
+    def _sent_bytes(self, stop_s: Floats) -> Floats:
+        """Bytes (K,) that the devices have sent from when they began to ``stop_s``."""
+        if self.curve is None:
+            return np.zeros_like(stop_s)
+        begun = np.isfinite(self.begin_s)
+        begin_s = np.where(begun, self.begin_s, stop_s)
+        sent = self.curve.delivered_bits(np.maximum(stop_s, begin_s))
+        return self._useful_bytes(sent - self.curve.delivered_bits(begin_s))
+
+    def _sending_s(self, parts: Iterable[Part]) -> Floats:
+        """Seconds (K,) in which the devices send to the server, over the parts of the transfer."""
+        seconds: Floats = np.zeros(len(self.who))
+        if self.way is Way.TO_SERVER:
+            for part in parts:
+                lasts_s = part.end_s - np.minimum(part.begin_s, part.end_s)
+                sends = self.who if part.bytes is None else self.who & (part.bytes > 0)
+                seconds = seconds + (
+                    lasts_s if everywhere(sends) else np.where(sends, lasts_s, 0.0)
+                )
+        return seconds
+
+    # Settling: what has happened by now.
+
+    def settle(self, endpoint: Endpoint, ending: Ending) -> Receipt:
+        """Book what the devices have sent or got when the chain is over, and write it down."""
+        now_s, ledger = ending.time_s, endpoint.ledger
+        whole = self.who & (self.end_s <= now_s)
+        all_there = np.count_nonzero(whole) == np.count_nonzero(self.who)
+        moved, stop_s = self._moved(whole, ending)
+        outcome: Ints | Outcome = Outcome.DELIVERED
+        if not all_there or self.struck.corrupted is not None:
+            outcome = outcomes_of(
+                whole=whole,
+                begun=ledger.through(self.way, self.name) + moved > 0,
+                corrupted=self.struck.corrupted,
+                cut_transfers=self.cut_transfers,
+                carry=self.carry,
+                run_over=ending.run_over,
+            )
+        given_up = ledger.settle(self.way, self.name, self.who, moved, outcome)
+        if self.usable is not None:
+            self._write(endpoint, self.usable, moved, stop_s, outcome, now_s)
+        self._tell_faults(endpoint, moved, now_s)
+        done = whole if isinstance(outcome, Outcome) else whole & (outcome == Outcome.DELIVERED)
+        asked = self.who if self.away is None else self.who | self.away
+        kept = np.where(asked, ledger.through(self.way, self.name), 0.0)
+        kept = np.where(done, self.size, kept)
+        return Receipt(
+            done,
+            np.where(done, self.end_s, np.inf),
+            kept,
+            self.size - kept,
+            self._reason(whole, done, ending),
+            given_up.copy(),
+            None if self.session is None else self.session.contact_ids(self.sent_s),
+        )
+
+    def _moved(self, whole: Mask, ending: Ending) -> tuple[Floats, Floats]:
+        """Bytes (K,) that have moved when the chain is over, and until when (K,) they were sent."""
+        if np.count_nonzero(whole) == np.count_nonzero(self.who):
+            moved = self.left if self.everyone else np.where(whole, self.left, 0.0)
+            return moved, self._among(self.sent_s, ending.time_s)
+        # A chain that is closed early gets nothing of what is still on its way.
+        stop_s = (self._there_s if ending.closed else self._stop_s)(ending.time_s)
+        moved = np.where(whole, self.left, 0.0)
+        partial = self.who & ~whole & (self.begin_s < stop_s)
+        if partial.any():
+            moved = np.where(partial, np.minimum(self._sent_bytes(stop_s), self.left), moved)
+        return moved, stop_s
+
+    def _reason(self, whole: Mask, done: Mask, ending: Ending) -> str:
+        """Say why not all who were asked have got through; empty if they have."""
+        if self.session is None:
+            return "no contact"
+        if self.away is not None and self.away.any() and not self.who.any():
+            return "devices away"
+        if done[self.who].all():
+            return ""
+        return CORRUPTED if whole[self.who].all() else ending.closed or "contact ended"
+
+    def _write(
+        self,
+        endpoint: Endpoint,
+        session: PlannedSession,
+        moved: Floats,
+        stop_s: Floats,
+        outcome: Ints | Outcome,
+        now_s: float,
+    ) -> None:
+        """Log what moved in each contact of the session in which anything did."""
+        log, synchronisation = endpoint.log, endpoint.synchronisation
+        to_server = self.way is Way.TO_SERVER
+        parts = list(_parts(self, session, stop_s))
+        if to_server:
+            seconds = self._sending_s(parts)
+            endpoint.sent_s = endpoint.sent_s + seconds
+            if endpoint.devices.battery is not None:
+                endpoint.devices.battery.send(now_s, float(seconds[0]))
+        left = moved
+        for part in parts:
+            in_part = left
+            if part.bytes is not None and part.last is not None:
+                in_part = np.where(part.last, left, np.minimum(part.bytes, left))
+                left = left - in_part
+            fact = self.fact(part, in_part, outcome, endpoint.cluster.name, now_s)
+            if fact is None:
+                continue
+            log.add(fact)
+            for dropped in self._drops(fact, outcome):
+                log.add(dropped)
+            ended = fact.who & (fact.outcome == Outcome.DELIVERED)
+            if to_server and ended.any():
+                last_s = float(fact.end_s[ended].max())
+                synchronisation.received(part.contact.satellite, last_s)
+        if to_server and _any_delivered(self.who, outcome):
+            # What is made of the uploads is made now, when the chain has ended for all devices.
+            synchronisation.received(session.at(now_s).satellite, endpoint.clock.now)
+
+    def fact(
+        self, part: Part, moved: Floats, outcome: Ints | Outcome, cluster: str, now_s: float
+    ) -> Moved | None:
+        """Return what moved in one contact (K,), and with which outcome; None for nothing.
+
+        What goes on in a later contact is carried over in this one.
+        """
+        moves = self.who & (moved > 0)
+        if not np.count_nonzero(moves):
+            return None
+        ends = self.end_s <= now_s
+        in_table: Ints | int = outcome
+        if not isinstance(outcome, Outcome):
+            in_table = in_tables(outcome)
+        if part.last is not None:
+            ends = ends & part.last
+            in_table = np.where(part.last, in_table, Outcome.CARRIED)
+        return Moved(
+            cluster,
+            part.contact.contact_id,
+            way=self.way,
+            payload=self.name,
+            who=moves,
+            version=self.version,
+            size=self.size,
+            bytes=moved,
+            start_s=part.begin_s,
+            end_s=np.where(ends, self.end_s, part.end_s),
+            outcome=in_table,
+            now_s=now_s,
+            at_once=self.beam is None,
+        )
+
+    def _drops(self, moved: Moved, outcome: Ints | Outcome) -> Iterator[Dropped]:
+        """Yield what of a part was sent in vain: what was refused first."""
+        if isinstance(outcome, Outcome):
+            return
+        lost = moved.who & (moved.outcome == Outcome.DROPPED)
+        refused = lost & (outcome == Outcome.CORRUPTED)
+        cut_off = lost & ~refused
+        text = injected_text(Cause.CORRUPTED, self.name)
+        yield from self._dropped(refused, moved, text, Cause.CORRUPTED)
+        if np.count_nonzero(cut_off):
+            text = f"{self.name} {LOST[Outcome(int(outcome[cut_off][0]))]}"
+            yield from self._dropped(cut_off, moved, text)
+
+    def _dropped(
+        self, who: Mask, moved: Moved, detail: str, cause: Cause | None = None
+    ) -> Iterator[Dropped]:
+        rows = np.flatnonzero(who)
+        if len(rows):
+            yield Dropped(
+                moved.cluster,
+                moved.contact_id,
+                who=rows,
+                version=self.version[rows],
+                time_s=moved.end_s[rows],
+                detail=detail,
+                now_s=moved.now_s,
+                cause=cause,
+            )
+
+    def _forgets(
+        self, forgotten: Mask, cluster: str, contact_id: int, now_s: float
+    ) -> Iterator[Dropped]:
+        """Yield which devices had a partial transfer of another version, now forgotten."""
+        # A device without a link in this contact forgets too, though it begins nothing.
+        time_s = np.where(np.isfinite(self.begin_s), self.begin_s, self.arrival_s)
+        # One that is not ready before the session ends has forgotten when it was asked.
+        time_s = np.where(np.isfinite(time_s), time_s, now_s)
+        rows = np.flatnonzero(forgotten)
+        yield Dropped(
+            cluster,
+            contact_id,
+            who=rows,
+            version=self.version[rows],
+            time_s=time_s[rows],
+            detail=f"{self.name} stale part forgotten",
+            now_s=now_s,
+        )
+
+    def _tell_faults(self, endpoint: Endpoint, moved: Floats, now_s: float) -> None:
+        """Tell of packets that were sent again while bytes (K,) moved, and of who began late."""
+        if self.struck is FLAWLESS:
+            return
+        contact_id = None if self.session is None else self.session.at(now_s).contact_id
+        if self.struck.resent is not None and self.struck.packets is not None:
+            share = np.divide(moved, self.left, out=np.zeros_like(moved), where=self.left > 0)
+            again = int(np.rint(self.struck.resent * share).sum())
+            if again:
+                endpoint.facts.emit(
+                    PacketsResent(
+                        time_s=now_s,
+                        cluster=endpoint.cluster.name,
+                        contact_id=contact_id,
+                        payload=self.name,
+                        again=again,
+                        packets=int(np.rint(self.struck.packets * share).sum()),
+                    )
+                )
+        if self.struck.late_s is not None:
+            late = np.flatnonzero(self.who & (self.struck.late_s > 0) & (self.ready_s <= now_s))
+            if len(late):
+                endpoint.facts.emit(
+                    UploadsLate(
+                        time_s=self.ready_s[late],
+                        cluster=endpoint.cluster.name,
+                        device=late,
+                        contact_id=contact_id,
+                        payload=self.name,
+                        late_s=self.struck.late_s[late].tolist(),
+                    )
+                )
+
+
+def _any_delivered(who: Mask, outcome: Ints | Outcome) -> bool:
+    done = who if isinstance(outcome, Outcome) else who & (outcome == Outcome.DELIVERED)
+    return bool(done.any())
+
+
+def _synchronised(
+    endpoint: Endpoint, session: PlannedSession | None, ready_s: Floats
+) -> PlannedSession | None:
+    """Return what a download can use: each contact from when its satellite knows the state."""
+    if session is None or not ready_s.size:
+        return session
+    known_s = endpoint.synchronisation.known_s
+    usable = session.knowing(known_s)
+    if usable is session:
+        return session
+    first_s = float(session.in_service_s(ready_s).min())
+    if usable is None or float(usable.in_service_s(ready_s).min()) > first_s:
+        contact = session.at(first_s)
+        until_s = known_s(contact.satellite)
+        endpoint.facts.emit(
+            StateUnknown(
+                time_s=endpoint.clock.now,
+                cluster=contact.cluster.name,
+                contact_id=contact.contact_id,
+                until_s=until_s,
+            )
+        )
+    return usable
+
+
+def _beam_free_s(beam: SessionBeam, devices: int, earlier: Sequence[Transfer]) -> float:
+    """When the transfers of earlier steps leave a shared beam to another; -inf for at once.
+
+    A broadcast is one transmission at a time, and where a cluster has more devices than the beam
+    has sub-channels, the beam serves the steps of a chain one after the other: those of a later
+    step begin when the last device has ended an earlier one.
+    """
+    if not (beam.is_broadcast or beam.crowding(devices) > 1.0):
+        return -np.inf
+    ends_s = [float(other.frees_s[other.who].max()) for other in earlier if other.who.any()]
+    return max(ends_s, default=-np.inf)
+
+
+def _turn_s(beside: int, others: Sequence[Transfer]) -> Floats:
+    """When each device (K,) has its turn behind the transfers of other chains.
+
+    These are its own, and as many as the beam has no sub-channels for ``beside`` it.
+    """
+    stops_s = np.array(
+        [np.where(one.who & np.isfinite(one.begin_s), one.frees_s, -np.inf) for one in others]
+    )
+    own_s: Floats = stops_s.max(axis=0)
+    busy_until_s = np.sort(stops_s[np.isfinite(stops_s)])[::-1]
+    if len(busy_until_s) <= beside:
+        return own_s
+    # So many of the others may still send when the transfer takes its sub-channels.
+    return np.maximum(own_s, busy_until_s[beside])
+
+
+# A transfer over a session, contact by contact.
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What the link carries for each device (K,) in one contact, between two times.
+
+    ``last`` marks the devices for which nothing of the transfer lies in a later contact; ``bytes``
+    and ``last`` are None where all of it lies in this one.
+    """
+
+    contact: PlannedContact
+    begin_s: Floats
+    end_s: Floats
+    bytes: Floats | None = None
+    last: Mask | None = None
+
+
+def _parts(leg: Transfer, session: PlannedSession, end_s: Floats) -> Iterator[Part]:
+    """Split what a transfer has sent by ``end_s`` (K,)."""
+    if len(session.contacts) == 1:
+        # A device that sends nothing may lie outside; one that does is within its contact.
+        yield Part(session.contacts[0], leg.begin_s, end_s)
+        return
+    if leg.beam is None or leg.curve is None:  # all at one time, in the contact that has begun
+        starts_s = [contact.start_s for contact in session.contacts]
+        final = np.searchsorted(starts_s, leg.begin_s, "right") - 1
+        spans = [(leg.begin_s, end_s)] * len(starts_s)
+        sent = [np.where(final == number, np.inf, 0.0) for number in range(len(starts_s))]
+    else:  # what the curve carries inside each contact
+        begin_s = np.minimum(leg.begin_s, end_s)  # the run may end before a device begins
+        spans = [
+            (np.clip(begin_s, first_s, last_s), np.clip(end_s, first_s, last_s))
+            for first_s, last_s in leg.beam.edges_s
+        ]
+        by = leg.curve.delivered_bits
+        sent = [leg._useful_bytes(by(until_s) - by(since_s)) for since_s, until_s in spans]
+        final = len(sent) - 1 - np.argmax(np.array(sent)[::-1] > 0, axis=0)
+    for number, contact in enumerate(session.contacts):
+        since_s, until_s = spans[number]
+        yield Part(contact, since_s, until_s, sent[number], final == number)

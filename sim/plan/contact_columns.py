@@ -1,0 +1,170 @@
+"""The contacts of a plan as columns, with an object of each on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from learning.requests.cluster import Cluster, Floats, Ints, Mask
+from orbit.windows import groups
+from sim.links.device_links import FigureColumns
+from sim.plan.contacts import ContactLinks, PlannedContact
+from sim.plan.link_source import GivenLinks, LinkSource
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ContactColumns:
+    """Contacts by number: arrays (N,), and what ``contacts[number]`` makes of each.
+
+    ``satellite`` and ``cluster`` are indices in ``satellites`` (name and NORAD number) and
+    ``clusters``; the other columns are as in ``PlannedContact``. A contact is made when it is first
+    asked for, and kept: of a constellation most are not served, and nobody asks for them. Contacts
+    that are ``given`` have numbers of their own. Where satellites or planes are clients, ``flying``
+    are indices in the ``fleet``, whose names contacts have as ``member``. ``link_source`` makes the
+    links of each.
+    """
+
+    satellites: Sequence[tuple[str, int | None]]
+    clusters: Sequence[Cluster]
+    satellite: Ints
+    cluster: Ints
+    session: Ints
+    rise_s: Floats
+    culminate_s: Floats
+    set_s: Floats
+    max_elevation_deg: Floats
+    min_slant_range_km: Floats
+    served: Mask
+    start_s: Floats
+    end_s: Floats
+    wait_from_s: Floats
+    link_source: LinkSource
+    given: bool = False
+    fleet: Sequence[str] = ()
+    flying: Ints | None = None
+    _made: dict[int, PlannedContact] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, contacts: Sequence[PlannedContact]) -> ContactColumns:
+        """Return the columns of contacts that are there, numbered from 0 in their order."""
+        satellites = list(dict.fromkeys((c.satellite, c.norad_id) for c in contacts))
+        satellite_index = {satellite: index for index, satellite in enumerate(satellites)}
+        clusters = {c.cluster.name: c.cluster for c in contacts}
+        cluster_index = {name: index for index, name in enumerate(clusters)}
+        fleet = sorted({c.member for c in contacts})
+        fleet_index = {name: index for index, name in enumerate(fleet)}
+        return cls(
+            satellites=satellites,
+            clusters=list(clusters.values()),
+            satellite=np.array(
+                [satellite_index[c.satellite, c.norad_id] for c in contacts], np.int64
+            ),
+            cluster=np.array([cluster_index[c.cluster.name] for c in contacts], np.int64),
+            session=np.array([c.session for c in contacts], np.int64),
+            rise_s=np.array([c.rise_s for c in contacts], np.float64),
+            culminate_s=np.array([c.culminate_s for c in contacts], np.float64),
+            set_s=np.array([c.set_s for c in contacts], np.float64),
+            max_elevation_deg=np.array([c.max_elevation_deg for c in contacts], np.float64),
+            min_slant_range_km=np.array([c.min_slant_range_km for c in contacts], np.float64),
+            served=np.array([c.served for c in contacts], np.bool_),
+            start_s=np.array([c.start_s for c in contacts], np.float64),
+            end_s=np.array([c.end_s for c in contacts], np.float64),
+            wait_from_s=np.array([c.wait_from_s for c in contacts], np.float64),
+            link_source=GivenLinks(contacts),
+            given=True,
+            fleet=fleet,
+            flying=np.array([fleet_index[c.member] for c in contacts]) if any(fleet) else None,
+            _made=dict(enumerate(contacts)),
+        )
+
+    def __len__(self) -> int:
+        """The number of contacts."""
+        return len(self.rise_s)
+
+    def __getitem__(self, number: int) -> PlannedContact:
+        """Return a contact, the same one each time."""
+        number = range(len(self))[number]
+        if number not in self._made:
+            satellite, norad_id = self.satellites[self.satellite[number]]
+            self._made[number] = PlannedContact(
+                contact_id=number,
+                session=int(self.session[number]),
+                satellite=satellite,
+                norad_id=norad_id,
+                cluster=self.clusters[self.cluster[number]],
+                rise_s=float(self.rise_s[number]),
+                culminate_s=float(self.culminate_s[number]),
+                set_s=float(self.set_s[number]),
+                max_elevation_deg=float(self.max_elevation_deg[number]),
+                min_slant_range_km=float(self.min_slant_range_km[number]),
+                served=bool(self.served[number]),
+                start_s=float(self.start_s[number]),
+                end_s=float(self.end_s[number]),
+                links=self.links_of(number),
+                wait_from_s=float(self.wait_from_s[number]),
+                member="" if self.flying is None else self.fleet[self.flying[number]],
+            )
+        return self._made[number]
+
+    def links_of(self, number: int) -> ContactLinks:
+        """Return the links of a contact, without making it."""
+        return self.link_source.links(number)
+
+    def figures_of(self, numbers: Ints) -> FigureColumns | None:
+        """Return the figures of many contacts where links need not be made for that, else None."""
+        return self.link_source.figures(numbers)
+
+    def named(self, number: int) -> tuple[int, str, int]:
+        """Return the id, the satellite and the session of a contact, without making it."""
+        contact_id = self._made[number].contact_id if self.given else number
+        return contact_id, self.satellites[self.satellite[number]][0], int(self.session[number])
+
+    def __iter__(self) -> Iterator[PlannedContact]:
+        """All contacts in order."""
+        return (self[number] for number in range(len(self)))
+
+    @property
+    def cut_short(self) -> Mask:
+        """Where another cluster takes the beam over before the set."""
+        return self.served & (self.end_s < self.set_s)
+
+    @property
+    def turned_away(self) -> Mask:
+        """Where a cluster's next service begins as this one ends: it turns to another server."""
+        order = np.lexsort((self.start_s, self.cluster))
+        first = order[:-1]
+        following = order[1:]
+        same = self.cluster[first] == self.cluster[following]
+        turned_away = np.zeros(len(order), bool)
+        turned_away[first] = same & (self.end_s[first] == self.start_s[following])
+        return turned_away
+
+    def numbers(self, cluster: str) -> Ints:
+        """Return the numbers of the contacts of a cluster."""
+        return self._numbers.get(cluster, np.empty(0, np.int64))
+
+    @cached_property
+    def _numbers(self) -> dict[str, Ints]:
+        names = [cluster.name for cluster in self.clusters]
+        return dict(zip(names, groups(self.cluster, len(names)), strict=True))
+
+    def services(self, cluster: str) -> Ints:
+        """Return the numbers of a cluster's contacts that are served, by the begin of service."""
+        numbers = self.numbers(cluster)
+        numbers = numbers[self.served[numbers]]
+        return numbers[np.argsort(self.start_s[numbers], kind="stable")]
+
+    @cached_property
+    def session_end_s(self) -> Floats:
+        """When the session of each contact is over (N,); nan for one that is not served."""
+        over_s = np.full(len(self), np.nan)
+        served = np.flatnonzero(self.served)
+        pairs = np.stack([self.cluster[served], self.session[served]])
+        session = np.unique(pairs, axis=1, return_inverse=True)[1].reshape(-1)
+        last_s = np.full(len(served), -np.inf)
+        np.maximum.at(last_s, session, self.end_s[served])
+        over_s[served] = last_s[session]
+        return over_s

@@ -1,0 +1,98 @@
+"""Progress of a sweep: every point that ends, and the time that is left."""
+
+import math
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+
+from sim.execution.status import COMPLETE, INTERRUPTED
+from sim.formatting import Bar, duration
+from sim.sweep.point import Outcome, Point
+from sim.sweep.points import swept_method
+
+LINE_EVERY_S = 5.0
+"""Seconds between two lines of points that end, where there is no bar."""
+STILL_EVERY_S = 30.0
+"""Seconds between two lines while no point ends."""
+SHOW_EVERY_S = 1.0
+"""Seconds between two looks at the time that is left."""
+SLOW = 2.0
+"""How many times the mean time between two ends of points nothing has ended for, to be said."""
+
+
+class SweepProgress(Bar):
+    """Shows every point of a sweep that ends, and the time left; if quiet, only what was moved.
+
+    While no point ends, a thread goes on to show how much time has passed.
+    """
+
+    def __init__(self, points: Sequence[Point], quiet: bool) -> None:
+        super().__init__(quiet)
+        self._method = {point.digest: swept_method(point) for point in points}
+        self._left = Counter(self._method.values())
+        self._quiet = quiet
+        self._done = self._failed = 0
+        self._known = set[str]()
+        self._began = self._last_end = time.monotonic()
+        self._last_line = -math.inf
+        self._over, self._lock = threading.Event(), threading.Lock()
+        self._watch = threading.Thread(target=self._look, daemon=True)
+        self.start(self._text(), len(points))
+        self._watch.start()
+
+    def __call__(self, outcome: Outcome) -> None:
+        """Show that a point has ended."""
+        with self._lock:
+            self._done += outcome.status == COMPLETE
+            self._failed += outcome.status not in (COMPLETE, INTERRUPTED)
+            self._last_end = time.monotonic()
+            method = self._method[outcome.digest]
+            self._left[method] -= 1
+            self._known.add(method)
+            if outcome.note:
+                print(f"note: {outcome.note}", file=sys.stderr)
+            self._show(since_s=self._last_line, every_s=LINE_EVERY_S)
+
+    def __exit__(self, *how: object) -> None:
+        self._over.set()
+        self._watch.join()
+        super().__exit__(*how)
+
+    def _look(self) -> None:
+        """Show what is left while no point ends; the terminal may be closed by now."""
+        while not self._over.wait(SHOW_EVERY_S):
+            with self._lock, suppress(OSError, ValueError):
+                self._show(since_s=max(self._last_line, self._began), every_s=STILL_EVERY_S)
+
+    def _show(self, since_s: float, every_s: float) -> None:
+        """Show what is left on the bar, or in a line where ``every_s`` have passed ``since_s``."""
+        if self.shown:
+            self.update(self._text(), self._done + self._failed)
+        elif not self._quiet and time.monotonic() - since_s >= every_s:
+            self._last_line = time.monotonic()
+            print(self._text(), file=sys.stderr)
+
+    def _text(self) -> str:
+        points, ended = len(self._method), self._done + self._failed
+        left, now = points - ended, time.monotonic()
+        parts = [f"{self._done} of {points} points done"]
+        parts += [f"{self._failed} failed"] if self._failed else []
+        still_s = now - self._last_end
+        if ended and left:
+            mean_s = (self._last_end - self._began) / ended
+            is_slow = still_s > SLOW * mean_s
+            # Points of a method of which none has ended may take any time.
+            unknown = any(
+                count for method, count in self._left.items() if method not in self._known
+            )
+            rest_s = (now - self._began) / ended * left if is_slow else mean_s * left - still_s
+            about = "at least" if is_slow or unknown else "about"
+            parts.append(f"{left} left, {about} {duration(max(rest_s, mean_s))}")
+            if is_slow and still_s > LINE_EVERY_S:
+                parts.append(f"no point has ended for {duration(still_s)}")
+        elif left and still_s > LINE_EVERY_S:
+            parts.append(f"{left} left, the first ones have run for {duration(still_s)}")
+        return ", ".join(parts)

@@ -1,0 +1,119 @@
+"""Values of the keys of a sweep, as `-p KEY=SPEC` says them."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, NoReturn
+
+from scenarios.errors import ProblemsFound
+from scenarios.parsing import parse_yaml
+from sim.errors import InputError
+
+# As YAML 1.2 has them, but for leading zeros: 08:30:00 is a time and no range.
+_NUMBER = r"[-+]?(?:(?:0|[1-9]\d{0,29})(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?"
+_RANGE = re.compile(rf"({_NUMBER}):({_NUMBER})(?::({_NUMBER}))?", re.ASCII)
+_NOT_FINITE = re.compile(r"[-+]?\.?(inf|infinity|nan)", re.IGNORECASE)
+_WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
+_MOST_WHOLE = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Steps(Sequence[int | float]):
+    """Numbers from ``start`` to ``stop``, both included, in steps; exact, as they are decimal.
+
+    They are made when they are asked for; ints where all three were written as whole numbers.
+    """
+
+    start: Fraction
+    stop: Fraction
+    step: Fraction
+    whole: bool
+
+    def __len__(self) -> int:
+        return (self.stop - self.start) // self.step + 1
+
+    def __getitem__(self, place: Any) -> Any:
+        value = self.start + self.step * range(len(self))[place]
+        return int(value) if self.whole else float(value)
+
+
+@dataclass(frozen=True)
+class Span:
+    """All numbers between two: what random samples are drawn from."""
+
+    start: float
+    stop: float
+
+
+Spec = Sequence[Any] | Span
+
+
+def read_pairs(pairs: Sequence[str]) -> dict[str, Spec]:
+    """Return the values of each key of ``KEY=SPEC`` texts; a key may be given once."""
+    specs: dict[str, Spec] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key.strip():
+            raise InputError(
+                f"-p {pair}: should be KEY=SPEC, like -p orbit.altitude_km=400:1200:100"
+            )
+        spec = read_spec(key, text)
+        if key in specs:
+            refuse(key, "is given twice; keep one")
+        specs[key] = spec
+    return specs
+
+
+def read_spec(key: str, text: str) -> Spec:
+    """Return what a SPEC says: ``a,b,c``, ``start:stop:step`` or ``start:stop``.
+
+    Items are read as YAML: a comma within brackets or quotes belongs to its item. Text with colons
+    that are not between plain numbers is no range.
+    """
+    text = text.strip()
+    parts = text.split(":")
+    numeric = all(re.fullmatch(_NUMBER, part) or _NOT_FINITE.fullmatch(part) for part in parts)
+    for part in parts if numeric and len(parts) in (2, 3) else ():
+        if _NOT_FINITE.fullmatch(part) or not math.isfinite(float(part)):
+            refuse(key, f"{text} is not finite; give finite numbers")
+    found = _RANGE.fullmatch(text)
+    return _items(key, text) if found is None else _range(key, text, *found.groups())
+
+
+def _range(key: str, text: str, start: str, stop: str, step: str | None) -> Spec:
+    first, last = Fraction(Decimal(start)), Fraction(Decimal(stop))
+    if last < first:
+        refuse(key, f"{text} is reversed; write it from the least to the greatest")
+    if step is None:
+        return Span(float(start), float(stop))
+    by = Fraction(Decimal(step))
+    if by <= 0:
+        refuse(key, f"{text} has a step of {step}; it must be above 0")
+    whole = all(_WHOLE.fullmatch(part) for part in (start, stop, step))
+    if whole and max(abs(first), abs(last)) > _MOST_WHOLE:
+        refuse(key, f"{text} is too large; whole numbers go up to {_MOST_WHOLE}")
+    if (last - first) / by >= _MOST_WHOLE:
+        refuse(key, f"{text} has far too many values; give a larger step")
+    return Steps(first, last, by, whole)
+
+
+def _items(key: str, text: str) -> Spec:
+    if not text:
+        refuse(key, "has no values; give a,b,c or start:stop:step")
+    try:
+        values = parse_yaml(f"[{text}]").value
+    except ProblemsFound as found:
+        reason = " ".join(found.problems[0].text.split())
+        refuse(key, f"{text} is no list of values: {reason}")
+    # YAML takes a comma at the end for the end of the list.
+    if not values or text.endswith(","):
+        refuse(key, f"{text} has an empty item; give a,b,c or start:stop:step")
+    return tuple(values)
+
+
+def refuse(key: str, text: str) -> NoReturn:
+    """Raise InputError that says what is wrong with the values of a key."""
+    raise InputError(f"-p {key}: {text}")

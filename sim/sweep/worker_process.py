@@ -1,0 +1,129 @@
+"""A worker process as its supervisor sees it: points in and outcomes out, as lines of JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sim.execution.status import CRASHED
+from sim.sweep.point import Outcome, Point
+
+LOG = "workers.log"
+"""What runs have printed, in the sweep's folder."""
+STOP = "stop"
+"""What is written to a worker, as a line of JSON, to have its point saved and ended."""
+
+
+class Holds(NamedTuple):
+    """What a worker process holds as long as it lives: the ``lock`` of the sweep's folder.
+
+    Of CUDA devices it sees those that ``CUDA_VISIBLE_DEVICES`` names ``visible``, with None all.
+    """
+
+    lock: int | None = None
+    visible: str | None = None
+
+
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+"""Environment variables that set how many threads libraries use: one in a worker."""
+
+
+class WorkerProcess:
+    """Runs one point at a time, in a session of its own: Ctrl-C reaches the supervisor only."""
+
+    def __init__(self, log: Path, holds: Holds) -> None:
+        alone = {} if holds.visible is None else {"CUDA_VISIBLE_DEVICES": holds.visible}
+        # It looks into the working directory only if this process does.
+        path = [] if sys.path[0] in ("", str(Path.cwd())) else ["-P"]
+        with log.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, *path, "-m", "sim.sweep.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env={**os.environ, **alone, **dict.fromkeys(THREADS, "1")},
+                start_new_session=True,
+                pass_fds=() if holds.lock is None else (holds.lock,),
+            )
+        self._writing = threading.Lock()
+
+    def run(self, point: Point, folder: Path, cache: bool, limit_s: float | None = None) -> Outcome:
+        """Run a point, or try it for so long; if the worker dies, the point has crashed."""
+        assert self._process.stdout is not None  # a pipe
+        self._send(
+            {"point": asdict(point), "folder": str(folder), "cache": cache, "limit_s": limit_s}
+        )
+        answer = self._process.stdout.readline()
+        # A worker that is killed while it answers leaves half a line.
+        if answer.endswith(b"\n"):
+            return Outcome(**json.loads(answer))
+        return Outcome(point.digest, CRASHED, _death(self._process.wait()))
+
+    def stop(self) -> None:
+        """Ask for what is running to be saved and ended."""
+        self._send(STOP)
+
+    def kill(self) -> None:
+        """End the process, and what it has started, now."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End the process: there are no more points."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None  # both are pipes
+            with self._writing, suppress(BrokenPipeError):
+                pipe.close()
+        self._process.wait()
+
+    def _send(self, message: Any) -> None:
+        assert self._process.stdin is not None  # a pipe
+        # A worker that is gone (or closed) is noticed by its missing answer.
+        with self._writing, suppress(BrokenPipeError, ValueError):
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+
+
+LIMIT_S = 10.0
+"""How long a point is tried."""
+
+
+def tried(point: Point, limit_s: float = LIMIT_S, holds: Holds | None = None) -> Outcome:
+    """Try a point for ``limit_s`` behind its first event at most, in a worker of its own.
+
+    Complete is also one that was ended when its time was up; its figures are those of ``measured``.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        worker = WorkerProcess(Path(folder) / LOG, holds or Holds())
+        try:
+            return worker.run(point, Path(folder), False, limit_s)
+        finally:
+            worker.kill()
+            worker.close()
+
+
+def _death(code: int) -> str:
+    if code >= 0:
+        return f"its process ended with status {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    memory = " (out of memory?)" if name == "SIGKILL" else ""
+    return f"its process was ended by {name}{memory}"

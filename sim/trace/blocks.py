@@ -1,0 +1,103 @@
+"""Blocks of rows as they were written, put together to one table in the order of its key."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from learning.requests.cluster import Floats
+from learning.requests.facts import Cause
+from sim.facts.coded import NOTHING
+from sim.trace.arrow import array, as_numpy, dictionary
+from sim.trace.schema import COLUMNS, FLAG, FLOAT, INT, KINDS, ORDER, TEXT, TIME
+from sim.trace.sorting import is_text, stable_order
+
+NUMBERS: dict[pa.DataType, Any] = {
+    FLOAT: np.float64,
+    INT: np.int64,
+    FLAG: np.bool_,
+    TEXT: np.int32,
+    TIME: "datetime64[us]",
+}
+"""numpy's types of the columns; text is kept as codes."""
+
+
+class Block(NamedTuple):
+    """Rows that were written together: each column an array, one value for all rows, or None."""
+
+    rows: int
+    columns: dict[str, Any]
+
+
+Columns = Callable[[str], pa.Array]
+"""Gives each column of a table, those of text as dictionaries. One at a time: all of them together,
+unsorted, would take as much memory as the table."""
+
+
+def of_blocks(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]]) -> Columns:
+    """Return the columns of blocks of the table ``name``, with the words of those of text."""
+    rows = np.array([block.rows for block in blocks], np.int64)
+
+    def column(key: str) -> pa.Array:
+        given = [block.columns.get(key) for block in blocks]
+        empty, kind = np.array([value is None for value in given], bool), COLUMNS[name][key]
+        shared = np.zeros(len(blocks), NUMBERS[kind])
+        for number, value in enumerate(given):
+            if value is not None and not isinstance(value, np.ndarray):
+                shared[number] = value
+        if kind == TEXT:
+            shared[empty] = NOTHING
+        values = np.repeat(shared, rows)
+        for value, end, count in zip(given, np.cumsum(rows).tolist(), rows.tolist(), strict=True):
+            if isinstance(value, np.ndarray):
+                values[end - count : end] = value
+        if kind == TEXT:
+            return dictionary(values, words.get(key, ()))
+        return array(values, np.repeat(empty, rows) if empty.any() else None)
+
+    return column
+
+
+def of_table(rows: pa.Table) -> Columns:
+    """Return the columns of rows as they were written, those of text as dictionaries."""
+    unified = rows.unify_dictionaries()
+    return lambda key: unified.column(key).combine_chunks()
+
+
+def in_order(name: str, columns: Columns, first: int = 0) -> pa.Table:
+    """Return rows of the table ``name``, at least all of one instant, behind ``first`` others.
+
+    They are in the order of their key; those that tie stay in the order in which they were written.
+    """
+    order = stable_order([_rank(key, columns(key)) for key in ORDER[name]])
+    arrays = {key: columns(key).take(order) for key in COLUMNS[name]}
+    if name == "transfers":
+        arrays["transfer_id"] = array(np.arange(first, first + len(order)))
+    return pa.table(arrays)
+
+
+def times_of(name: str, columns: Columns) -> Floats:
+    """Return the first column of the key of rows, in which those that are missing come first.
+
+    NaN sorts last, as a number that can be compared.
+    """
+    times_s = as_numpy(columns(ORDER[name][0]), -1.0)
+    return np.where(np.isnan(times_s), np.inf, times_s)
+
+
+def _rank(key: str, column: pa.Array) -> np.ndarray:
+    """Numbers that rise with a key: text by alphabet, kinds as listed, what is missing first.
+
+    Of the causes only one counts: who takes an expert follows who gives it.
+    """
+    if not is_text(column.type):
+        return as_numpy(column, -1)
+    codes, words = as_numpy(column.indices, NOTHING), column.dictionary.to_pylist()
+    if key == "cause":
+        ranks = [int(word == Cause.TAKES) for word in words]
+    else:
+        listed: Sequence[str] = KINDS if key == "kind" else sorted(words)
+        place = {word: number for number, word in enumerate(listed)}
+        ranks = [place.get(word, len(listed)) for word in words]
+    return np.array([*ranks, 0 if key == "cause" else -1]).take(codes)

@@ -1,0 +1,66 @@
+"""Rows of a table that leave memory: runs in order of time on disk, and their merge."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from learning.requests.cluster import Floats
+from sim.files import naming
+from sim.trace.blocks import in_order, of_table, times_of
+
+BATCH = 1 << 16
+"""Rows that are read at once."""
+
+
+class SortedRun(NamedTuple):
+    """A file of rows in order of time, and when each batch of them begins."""
+
+    path: Path
+    first_s: tuple[float, ...]
+
+    def batch(self, place: int) -> pa.Table:
+        """Return one batch; text is dictionary-encoded."""
+        with naming(self.path), pa.OSFile(str(self.path)) as file:
+            return pa.Table.from_batches([pa.ipc.open_file(file).get_batch(place)])
+
+
+def merged(name: str, runs: Sequence[SortedRun]) -> Iterator[pa.Table]:
+    """Yield the table ``name``, whose rows are those of ``runs``, window by window of time.
+
+    What is in memory is a batch of each run that has rows of this window.
+    """
+    first = 0
+    batches = sorted(
+        (first_s, number, place)
+        for number, run in enumerate(runs)
+        for place, first_s in enumerate(run.first_s)
+    )
+    held: dict[tuple[int, int], tuple[pa.Table, Floats]] = {}
+    for (_, number, place), following in zip(batches, [*batches[1:], None], strict=True):
+        batch = runs[number].batch(place)
+        held[number, place] = batch, times_of(name, of_table(batch))
+        ready = []
+        for key in sorted(held):
+            table, times_s = held.pop(key)
+            end = len(table) if following is None else int(np.searchsorted(times_s, following[0]))
+            ready.append(table.slice(0, end))
+            if end < len(table):
+                held[key] = table.slice(end), times_s[end:]
+        if any(map(len, ready)):
+            yield in_order(name, of_table(pa.concat_tables(ready)), first)
+            first += sum(map(len, ready))
+
+
+def write_run(path: Path, rows: pa.Table, times_s: Floats) -> SortedRun:
+    """Write rows, which are in order of ``times_s`` (N,), to a file."""
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with (
+        naming(path),
+        pa.OSFile(str(path), "wb") as file,
+        pa.ipc.new_file(file, rows.schema, options=options) as writer,
+    ):
+        writer.write_table(rows, max_chunksize=BATCH)
+    return SortedRun(path, tuple(times_s[::BATCH].tolist()))
