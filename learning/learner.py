@@ -119,7 +119,8 @@ class Learner:
 
         Without training (``trains`` false) the former is what a run with training would train.
         """
-        trained, counted = self.config.model.kind, self.sized_by.model.kind
+        trained = self.config.model.kind
+        counted = self.sized_by.model.kind
         if self.sized_by.model is self.config.model:
             return None
         return {
@@ -283,7 +284,8 @@ class Learner:
 
         Where changes go down cut to a rank of theirs, it is the model that these add up to.
         """
-        sent, cut = [(server, who)], self._cut.get(server)
+        sent = [(server, who)]
+        cut = self._cut.get(server)
         if cut:
             ranks = np.array(self.config.ranks_of(cluster) or [*cut] * len(who))[: len(who)]
             sent = [(model, who & (ranks == rank)) for rank, model in sorted(cut.items())]
@@ -296,7 +298,8 @@ class Learner:
             versions = np.full((self.config.model.experts + 1, len(who)), -1)
             before: tuple[Handle, ...] = ()
             if state is not None:
-                how, before = {**how, "versions": state.versions}, state.parents
+                how = {**how, "versions": state.versions}
+                before = state.parents
                 versions[parts] = state.versions[parts]
             own = self.make(
                 operations.device_state.load,
@@ -321,11 +324,13 @@ class Learner:
         if not np.count_nonzero(local.rounds):
             return state
         operation = operation_of(operations.local.train)
-        term, memories = {}, tuple[Handle, ...]()
+        term = {}
+        memories = tuple[Handle, ...]()
         if local_loss is not None:
             operation = dataclasses.replace(operation, calls=local_loss.place)
             named = {"place": local_loss.place, "arguments": local_loss.arguments}
-            term, memories = {"local_loss": named}, local_loss.memories
+            term = {"local_loss": named}
+            memories = local_loss.memories
         own = self.make(
             operation,
             *state.parents,
@@ -391,7 +396,8 @@ class Learner:
             weighing=weighing,
             gate=gate,
         )
-        lora, before = self.config.model.lora, self._cut.get(server, {})
+        lora = self.config.model.lora
+        before = self._cut.get(server, {})
         rank = lora.rank if lora.aggregate == "merge" and lora.download == "factors" else None
         after = made(server, offered, cut=rank)
         if cuts := self.config.cuts:
@@ -440,7 +446,9 @@ class LocalLoss:
     """
 
     def __init__(self, function: Callable[..., Any], *memories: Handle, **arguments: Any) -> None:
-        self.place, self.memories, self.arguments = place_of(function), memories, arguments
+        self.place = place_of(function)
+        self.memories = memories
+        self.arguments = arguments
 
 
 # Faults that a scenario asks for in updates.

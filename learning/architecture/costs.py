@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT = 2, 2, 2
+FORWARD = 2
+INPUT_GRADIENT = 2
+WEIGHT_GRADIENT = 2
 """FLOPs per weight and token: forward, and backward to the inputs and to the weight itself."""
 
 WORDS = "embed_tokens"
@@ -182,7 +184,7 @@ class Architecture:
         """
         key = tuple(trained), tuple(held), gate, samples, copies
         if key not in self._costs:  # asked for at every contact, and the same each time
-            self._costs[key] = self._round_cost(*key)
+            self._costs[key] = self._round_cost(tuple(trained), tuple(held), gate, samples, copies)
         return self._costs[key]
 
     @cached_property
@@ -270,7 +272,8 @@ class Architecture:
         gates = self.tensors.gate_shapes.items()
         found = {f"gate.{n}.{name}": s for n in range(self.tensors.layers) for name, s in gates}
         if self.config.trains_backbone:
-            backbone, frozen = self.tensors.backbone, self.tensors.frozen
+            backbone = self.tensors.backbone
+            frozen = self.tensors.frozen
             found |= {name: shape for name, shape in backbone.items() if name not in frozen}
         return found
 
@@ -308,7 +311,8 @@ def sized_by(config: LearningConfig, named: ModelConfig | None) -> LearningConfi
     """
     if named is None:
         return config
-    own, kind = kind_of(config.model.kind), kind_of(named.kind)
+    own = kind_of(config.model.kind)
+    kind = kind_of(named.kind)
     if kind.networked != own.networked:
         alike = (repr(name) for name, other in KINDS.items() if other.is_like(own))
         raise ValueError(
@@ -340,7 +344,8 @@ def sized_by(config: LearningConfig, named: ModelConfig | None) -> LearningConfi
             f"and cannot stand in for {named.kind!r}, which has {which[sized.model.experts > 0]}"
         )
     for key, has in (("experts", "has {} experts"), ("top_k", "sends a token to {} experts")):
-        ours, other = getattr(config.model, key), getattr(sized.model, key)
+        ours = getattr(config.model, key)
+        other = getattr(sized.model, key)
         if ours != other:
             raise ValueError(
                 f"learning.sized_as: {named.kind!r} {has.format(other)}, learning.model {ours}; "
@@ -385,7 +390,8 @@ VERSIONS = 2
 """Copies of what a server changes: the version that devices refer to, and the next one."""
 ACTIVATION_COPIES = {"together": 1.5, "factors": 1.1, "whole": 1.1}
 """Copies of the activations of a step: inputs and outputs, and what is derived from them."""
-RECOMPUTED, KEPT = 1.25, 2
+RECOMPUTED = 1.25
+KEPT = 2
 """Copies of one layer's activations, and of each layer's input, where layers are recomputed."""
 LOGIT_COPIES = 3
 """Copies of the logits of a test set: of its batches, joined, and for the loss."""
@@ -413,7 +419,8 @@ class Footprint(NamedTuple):
 
 def footprint(config: LearningConfig, cycles: int) -> Footprint:
     """Return the memory that training by ``config`` takes over so many ``cycles``."""
-    sizes, model = architecture(config), config.model
+    sizes = architecture(config)
+    model = config.model
     number_bytes = max(sizes.native_bytes, SINGLE_BYTES)
     trained = sizes.experts * sizes.tuned_parameters + sizes.shared_parameters
     state_bytes = float(sum(config.devices) * trained * number_bytes)
@@ -431,14 +438,16 @@ def footprint(config: LearningConfig, cycles: int) -> Footprint:
             activations *= RECOMPUTED / model.layers
             activations += KEPT * model.layers * model.hidden
     else:  # all devices of a cluster in one batch, in which every token runs through every expert
-        way, tokens = "together", max(config.devices) * tokens
+        way = "together"
+        tokens = max(config.devices) * tokens
         activations = sizes.activations(sizes.experts)
     tested = classes = 0  # the data sets of a library are small
     if config.data.kind not in EMBEDDED:
         from learning.data import load_samples
 
         samples = load_samples(config)
-        tested, classes = max(len(t.y) for t in samples.test.values()), samples.spec.classes
+        tested = max(len(t.y) for t in samples.test.values())
+        classes = samples.spec.classes
     local = [name for name in config.data.named if not name.startswith(HUB)]
     data_bytes = sum(file.stat().st_size for name in local for file in files_under(name))
     # Networked experts answer all samples of a test set, before their answers are mixed.

@@ -89,11 +89,13 @@ class Kind:
         return "text" in self.forms and not self.plain
 
 
-MIXTRAL, NMOE = "learning.models.mixtral:MixtralMoE", "learning.models.nmoe:NetworkedMoE"
+MIXTRAL = "learning.models.mixtral:MixtralMoE"
+NMOE = "learning.models.nmoe:NetworkedMoE"
 FOLDERS = ("adapter", "checkpoints", "tokenizer")
 SMALL = ("experts", "top_k", "hidden", "expert_hidden", "layers", "adapter")
 MIXTURE = ("experts", "top_k", *SIZES, *FOLDERS)
-WORDY, PLAIN = ("hidden", "vocabulary", "tokenizer"), "learning.models.small"
+WORDY = ("hidden", "vocabulary", "tokenizer")
+PLAIN = "learning.models.small"
 TEXT: tuple[Form, ...] = ("text", "choices")
 NMOE_KEYS = ("top_k", "hidden", "expert_hidden", "layers")
 NETWORKED = Kind(NMOE, ("vector",), NMOE_KEYS, UNTRAINED, networked_tensors, networked=True)
@@ -173,7 +175,8 @@ def tensors_of(config: LearningConfig) -> ModelTensors:
     Reads the data where their form decides a shape, and imports torch for custom kinds. A text
     model whose data are not there (a timing-only run) is sized as a language model.
     """
-    model, kind = config.model, kind_of(config.model.kind)
+    model = config.model
+    kind = kind_of(config.model.kind)
     if kind.is_text:
         spec = text_spec(config)
         classes = spec.classes if spec is not None and spec.form == "text" else None

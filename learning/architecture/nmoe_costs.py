@@ -136,7 +136,8 @@ _TRAINING = FORWARD + INPUT_GRADIENT + WEIGHT_GRADIENT
 
 def sizes_of(config: LearningConfig) -> Sizes:
     """Return the sizes of a task; reads the data where their form decides a shape."""
-    classes, whole = input_spec(config).classes, architecture(config)
+    classes = input_spec(config).classes
+    whole = architecture(config)
     return Sizes(
         **vars(whole),
         extractor=whole.tensors.backbone,

@@ -69,16 +69,19 @@ def vector_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
 
 def image_tensors(model: ModelConfig, spec: InputSpec) -> ModelTensors:
     """Return the tensors of ``image-moe``."""
-    stem, embed = (STEM_CHANNELS, spec.shape[0], 3, 3), (model.hidden, STEM_CHANNELS, 3, 3)
+    stem = (STEM_CHANNELS, spec.shape[0], 3, 3)
+    embed = (model.hidden, STEM_CHANNELS, 3, 3)
     return _small(model, spec, {"stem": stem, "embed": embed})
 
 
 def _small(model: ModelConfig, spec: InputSpec, maps: dict[str, Shape]) -> ModelTensors:
-    hidden, inner = model.hidden, model.expert_hidden
+    hidden = model.hidden
+    inner = model.expert_hidden
     norms = [*(f"norms.{layer}" for layer in range(model.layers)), "norm"]
     maps = {**maps, **dict.fromkeys(norms, (hidden,)), "head": (spec.classes, hidden)}
     expert = with_biases({"up": (inner, hidden), "down": (hidden, inner)})
-    factored, gate = ("up.weight", "down.weight"), (model.experts, hidden)
+    factored = ("up.weight", "down.weight")
+    gate = (model.experts, hidden)
     return ModelTensors(model.layers, expert, gate, with_biases(maps), factored)
 
 
@@ -168,7 +171,8 @@ def extractor_of(model: ModelConfig, spec: InputSpec) -> tuple[dict[str, Shape],
         shapes = {"stem.weight": (first, channels, 3, 3), **with_biases({"norm": (first,)})}
         places["stem.weight"] = height * width
         for name, before, after, stride in blocks_of(model):
-            height, width = -(-height // stride), -(-width // stride)
+            height = -(-height // stride)
+            width = -(-width // stride)
             own: dict[str, Shape] = {
                 f"{name}.first.weight": (after, before, 3, 3),
                 **with_biases({f"{name}.first_norm": (after,)}),

@@ -69,8 +69,10 @@ SIZES = ("hidden", "expert_hidden", "layers", "heads", "kv_heads", "vocabulary")
 
 def text_tensors(shape: TextShape, classes: int | None) -> ModelTensors:
     """Return the tensors of a text model: a classifier of ``classes``, or a language model."""
-    hidden, inner = shape.hidden, shape.expert_hidden
-    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    hidden = shape.hidden
+    inner = shape.expert_hidden
+    queries = shape.heads * shape.head_dim
+    keys = shape.kv_heads * shape.head_dim
     expert: dict[str, Shape] = {
         "gate.weight": (inner, hidden),
         "up.weight": (inner, hidden),
@@ -112,8 +114,11 @@ def shape_of_keys(config: ModelConfig) -> TextShape:
 # Shapes of text models, read from the config.json of local checkpoints.
 
 
-MIXTURE_TYPES, DENSE_TYPES = ("mixtral",), ("llama", "mistral")
-MOST, MOST_LAYERS, MOST_EXPERTS = 100_000_000, 1_000, 10_000
+MIXTURE_TYPES = ("mixtral",)
+DENSE_TYPES = ("llama", "mistral")
+MOST = 100_000_000
+MOST_LAYERS = 1_000
+MOST_EXPERTS = 10_000
 """Far above any published model: larger numbers mean a broken file."""
 SAME = ("hidden", "expert_hidden", "layers", "heads", "kv_heads", "head_dim", "vocabulary", "rope")
 """What dense models must have in common to be merged."""
@@ -137,7 +142,8 @@ def merged_shape(checkpoints: Sequence[str], top_k: int) -> TextShape:
     shapes = [read_shape(Path(place), DENSE_TYPES, held) for place in checkpoints]
     for place, shape in zip(checkpoints, shapes, strict=True):
         for key in SAME:
-            first, other = getattr(shapes[0], key), getattr(shape, key)
+            first = getattr(shapes[0], key)
+            other = getattr(shape, key)
             if first != other:
                 raise ValueError(
                     f"{place}: {key} is {other}, but {first} in {checkpoints[0]}; dense models "
@@ -163,9 +169,11 @@ def read_shape(
             "use the checkpoint in bfloat16, float16 or float32"
         )
     number = partial(_number, folder, config)
-    hidden, heads = number("hidden_size"), number("num_attention_heads")
+    hidden = number("hidden_size")
+    heads = number("num_attention_heads")
     kv_heads = number("num_key_value_heads", heads)
-    mixture, window = config["model_type"] == "mixtral", config.get("sliding_window")
+    mixture = config["model_type"] == "mixtral"
+    window = config.get("sliding_window")
     tied = config.get("tie_word_embeddings") or False
     if held is None:
         most = MOST_EXPERTS
@@ -245,7 +253,8 @@ def rope_of(folder: Path, config: Mapping[str, Any]) -> Rope:
         if found.get(name) is None:
             raise ValueError(f"{where} lacks {name}, which rope_type {kind!r} needs; add it")
     for name in sorted(found.keys() - {"rope_type"}):
-        value, counts = found[name], name in ("rope_theta", *NEEDED[kind])
+        value = found[name]
+        counts = name in ("rope_theta", *NEEDED[kind])
         if not is_positive(value) if counts else not isinstance(value, bool | int | float | None):
             place = where if name in given else f"{folder / 'config.json'}"
             wanted = "a number above 0" if counts else "a number"

@@ -67,7 +67,8 @@ class ClusterState:
         memory_copies: int = 0,
         offers_models: bool = False,
     ) -> None:
-        k, experts = cluster.devices, learner.architecture.experts
+        k = cluster.devices
+        experts = learner.architecture.experts
         self.learner = learner
         self.cluster = cluster
         self.name = cluster.name
@@ -164,7 +165,8 @@ class ClusterState:
         self.downloads = [old for old in self.downloads if (old.name, old.experts) == wanted]
         needed = self._download_bytes(experts, gate, server.changes)
         self.downloads.append(PendingDownload(name, server, wanted[1], ~self.half_way, needed))
-        size, version = np.zeros(len(asking)), np.zeros(len(asking), np.int64)
+        size = np.zeros(len(asking))
+        version = np.zeros(len(asking), np.int64)
         for model in self.downloads:
             size = np.where(model.who, model.bytes, size)
             version = np.where(model.who, model.server.version, version)
@@ -180,15 +182,14 @@ class ClusterState:
         its rank, where those are less. ``changes`` (E,) counts those at the server, stacked ones by
         their ranks.
         """
-        sizes, every, lora = (
-            self.learner.architecture,
-            list(experts),
-            self.learner.config.model.lora,
-        )
+        sizes = self.learner.architecture
+        every = list(experts)
+        lora = self.learner.config.model.lora
         whole = sizes.download_bytes(every[:1], False)
         parts: Floats = np.full((len(self.holds), len(every)), whole)
         if changes is not None and lora.sends_factors and lora.rank is not None:
-            before, of_rank = self.changes_held[:, every], sizes.factor_bytes(1) / lora.rank
+            before = self.changes_held[:, every]
+            of_rank = sizes.factor_bytes(1) / lora.rank
             missed = (changes[every] - before) * of_rank * self._cuts[:, None]
             parts = np.where(before == NOT_HELD, whole, np.minimum(whole, missed))
         total: Floats = (self.holds[:, every] * parts).sum(axis=1)
@@ -210,12 +211,16 @@ class ClusterState:
     def receive_gate(self, server: ServerModel, who: Mask) -> None:
         """Devices in ``who`` take the server's gate."""
         if self.state is not None and who.any():
-            held, gate = self.state, [self.learner.config.model.experts]
-            how = {"versions": held.versions, "who": who}
+            held = self.state
             own = self.learner.make(
-                operations.device_state.load_gate, server.weights, *held.parents, **how
+                operations.device_state.load_gate,
+                server.weights,
+                *held.parents,
+                versions=held.versions,
+                who=who,
             )
-            self.state = held.downloaded(server.weights, who, gate, own)
+            gate_row = self.learner.config.model.experts
+            self.state = held.downloaded(server.weights, who, [gate_row], own)
 
     def _take(self, server: ServerModel, who: Mask, experts: tuple[int, ...]) -> None:
         """Devices in ``who`` take ``experts`` and gate of ``server``.
@@ -305,9 +310,8 @@ class ClusterState:
 
         Raises ValueError while an update of other parts is on its way.
         """
-        parts = tuple(experts), gate
         under_way = self.staged if np.count_nonzero(self.pending) else None
-        if under_way is not None and parts != (under_way.experts, under_way.gate):
+        if under_way is not None and not under_way.holds(experts, gate):
             raise ValueError(
                 f"experts {list(under_way.experts)} of {self.name} are still on their way; "
                 "deliver them before offering others"
@@ -321,7 +325,8 @@ class ClusterState:
             offered = self.learner.make(operations.changes.models, offered, self.state)
         if under_way is not None:
             offered = self.learner.select(fresh, offered, under_way.handle)
-        self.staged = PendingUpdate(offered, *parts, self.learner.architecture.named(*parts))
+        name = self.learner.architecture.named(experts, gate)
+        self.staged = PendingUpdate(offered, tuple(experts), gate, name)
         self._restart(fresh, experts, gate)
         self.offered_version = np.where(fresh, self.version, self.offered_version)
         before = self._rounds_before
@@ -356,16 +361,18 @@ class ClusterState:
 
         Where they hold different ones, the list of tensors is that of a device that sends most.
         """
-        sizes, copies = self.learner.architecture, self.copies
+        sizes = self.learner.architecture
+        copies = self.copies
         ranks: list[int] = self.ranks.tolist()
         if self._alike and len(set(ranks)) < 2:
             rank = ranks[0]
             tensors = sizes.upload_tensors(experts, gate, rank) * copies
             return Payload(name, copies * sizes.upload_bytes(experts, gate, rank), version, tensors)
-        first, mine = list(experts)[:1], self.holds[:, list(experts)]
-        sent = mine.sum(axis=1) * [sizes.upload_bytes(first, False, rank) for rank in ranks]
+        first = list(experts)[:1]
+        held = self.holds[:, list(experts)]
+        sent = held.sum(axis=1) * [sizes.upload_bytes(first, False, rank) for rank in ranks]
         device = sent.argmax()
-        most = np.array(experts, np.int64)[mine[device]].tolist()
+        most = np.array(experts, np.int64)[held[device]].tolist()
         tensors = sizes.upload_tensors(most, gate, ranks[device]) * copies
         return Payload(name, copies * (sent + sizes.upload_bytes([], gate)), version, tensors)
 
@@ -422,8 +429,8 @@ class ClusterState:
             return None
         rounds = self.rounds - self._rounds_before_offered
         eligible = self.eligible | who
-        version, contact_id = self.offered_version, self._contact_id
-        return Update(self.name, self.staged, who, eligible, version, rounds, contact_id)
+        version = self.offered_version
+        return Update(self.name, self.staged, who, eligible, version, rounds, self._contact_id)
 
     def gate_update(self, done: Mask, receipt: Receipt) -> Generator[Request, Any, Update | None]:
         """Return the finite gates of ``done``, trained since a download; None without any.
@@ -434,7 +441,8 @@ class ClusterState:
             return None
         offered = self.learner.offer(self.state, [], gate=True)
         handle, done = yield from self._arrives(offered, done)
-        rounds, eligible = self.rounds - self._rounds_before, self.eligible | done
+        rounds = self.rounds - self._rounds_before
+        eligible = self.eligible | done
         sent = PendingUpdate(handle, (), gate=True, name=parts_named([], gate=True))
         if not done.any():
             return None

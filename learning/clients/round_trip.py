@@ -48,7 +48,10 @@ class RoundTrip:
         personal: bool = False,
     ) -> None:
         nobody = np.zeros_like(who)
-        self.down, self.cost, self.up, self.personal = down, cost, up, personal
+        self.down = down
+        self.cost = cost
+        self.up = up
+        self.personal = personal
         self.receiving = nobody if down is None else who
         self.training = nobody if cost is None else who
         self.sending = nobody if up is None else who

@@ -40,6 +40,10 @@ class PendingUpdate:
     gate: bool
     name: str
 
+    def holds(self, experts: Sequence[int], gate: bool) -> bool:
+        """Whether it is an update of these parts."""
+        return self.experts == tuple(experts) and self.gate == gate
+
 
 @dataclass(frozen=True, eq=False)
 class Update:
@@ -122,7 +126,8 @@ def changes_in(learner: Learner, cluster: str, who: Mask) -> Ints:
 
     It is one or, where factors are stacked, the ranks of all these devices.
     """
-    lora, ranks = learner.config.model.lora, learner.config.ranks_of(cluster)
+    lora = learner.config.model.lora
+    ranks = learner.config.ranks_of(cluster)
     if lora.aggregate != "stack":
         return np.asarray(who.any(axis=0), np.int64)
     return np.tensordot(ranks or [lora.rank or 0] * len(who), who, 1)

@@ -94,7 +94,8 @@ class Aligned(FedAvg):
         self.policy = POLICIES.find(self.options.policy)
         self.fitness = first_fitness(*self.shape, world.seed)
         self.assignments: Ints = np.zeros(len(self.experts), np.int64)
-        sizes, cost = self.learner.architecture, self.learner.round_cost
+        sizes = self.learner.architecture
+        cost = self.learner.round_cost
         carried = sizes.download_bytes, sizes.upload_bytes
         # Of a round with 1, 2, ... E experts; whole experts go down.
         parts = (self.experts[: k + 1] for k in self.experts)
@@ -172,8 +173,9 @@ class Aligned(FedAvg):
         if not takes.any():
             return np.zeros(self.shape, bool)
         options: AlignedOptions = self.options
-        even = options.balance_low, options.balance_high
-        least, most = even_bounds(takes, len(self.experts), *even)
+        least, most = even_bounds(
+            takes, len(self.experts), options.balance_low, options.balance_high
+        )
         behind = options.deficit_weight * deficit(self.assignments)
         problem = Problem(self.fitness, takes, least, most, behind)
         draws = stream(self.world.seed, "assign", self.begun)
@@ -202,7 +204,8 @@ class Aligned(FedAvg):
 
     def trained(self, devices: ClusterState, who: Mask) -> Protocol:
         """Measure what the experts of the devices in ``who`` do on their data."""
-        rows, state = self.rows[devices.name], devices.state
+        rows = self.rows[devices.name]
+        state = devices.state
         reach = devices.holds & who[:, None]
         if state is None or not reach.any():
             return
@@ -221,7 +224,8 @@ class Aligned(FedAvg):
         used = self.learner.number(
             operations.evaluation.usage, devices.state, cluster=devices.name, reach=reach
         )
-        accuracy, loss = np.array(used["accuracy"]), np.array(used["loss"])
+        accuracy = np.array(used["accuracy"])
+        loss = np.array(used["loss"])
         scored = score(self.options.fitness, self.options.fitness_alpha, accuracy, loss)
         return {"samples": used["samples"], "score": scored.tolist()}
 

@@ -52,7 +52,8 @@ class AsynchronousOptions:
         Xie et al., Asynchronous Federated Optimization (arXiv 1903.03934), section 5: s = 1;
         (1 + x)^-a; or 1 up to b, and then 1 / (a (x - b) + 1).
         """
-        x, a = np.asarray(behind, np.float64), self.staleness_a
+        x = np.asarray(behind, np.float64)
+        a = self.staleness_a
         if self.staleness == "constant":
             return np.ones_like(x)
         if self.staleness == "polynomial":
@@ -80,7 +81,8 @@ class Asynchronous(GlobalModelMethod):
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
         self.buffer: list[Update] = []
-        self.buffer_size, self.step_size = 1.0, 1.0
+        self.buffer_size = 1.0
+        self.step_size = 1.0
 
     def cluster(self, me: Cluster) -> Protocol:
         """Train until each contact, and exchange models with the server there."""
@@ -107,7 +109,8 @@ class Asynchronous(GlobalModelMethod):
             return
         self.buffer.append(update)
         if len(self.buffer) >= self.buffer_size:
-            updates, self.buffer = self.buffer, []
+            updates = self.buffer
+            self.buffer = []
             yield self.aggregate(updates)
 
     def aggregate(self, updates: list[Update]) -> Aggregated:

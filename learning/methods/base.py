@@ -185,8 +185,14 @@ class Method(ABC):
 
     def devices(self, me: Cluster) -> ClusterState:
         """Return the state of a cluster's devices, which train with the method's local loss."""
-        term, copies = partial(self.local_loss, me), (self.payload_copies, self.memory_copies)
-        return ClusterState(self.learner, me, term, *copies, offers_models=self.offers_models)
+        return ClusterState(
+            self.learner,
+            me,
+            local_loss=partial(self.local_loss, me),
+            copies=self.payload_copies,
+            memory_copies=self.memory_copies,
+            offers_models=self.offers_models,
+        )
 
     def measure_samples(self, default: int) -> Generator[Request, Any, dict[str, Ints]]:
         """Return each device's number of samples, (K,) by cluster; timing-only: ``default``."""
@@ -339,7 +345,9 @@ def try_hooks(method: GlobalModelMethod) -> None:
     hooks = (getattr(type(method), name) for name in ("local_loss", "server_step"))
     if all(hook.__module__.startswith(OURS) for hook in hooks):
         return
-    me, learner, name = method.world.clusters[0], method.learner, "prepare"
+    me = method.world.clusters[0]
+    learner = method.learner
+    name = "prepare"
     try:
         _answered(method.prepare())
         name = "local_loss"
@@ -408,7 +416,9 @@ METHODS: Register[MethodType] = Register(
 """Methods by what ``learning.method`` calls them."""
 
 
-register, method_names, find_method = METHODS.add, METHODS.names, METHODS.find
+register = METHODS.add
+method_names = METHODS.names
+find_method = METHODS.find
 """A class decorator, the names of all, and the one that a name stands for: see `Register`."""
 
 

@@ -87,7 +87,8 @@ class EmsFl(GlobalModelMethod):
             yield from self.split_again(contact.cycle)
             yield from self.upload_experts(devices)
             yield from self.hand_over(devices)
-            mine, mask = self.splitting.trained_by(me.index), self.mask(contact.cycle)
+            mine = self.splitting.trained_by(me.index)
+            mask = self.mask(contact.cycle)
             yield from self.connected_phase(devices, mine, mask)
 
     def mask(self, cycle: int) -> str | None:
@@ -103,7 +104,8 @@ class EmsFl(GlobalModelMethod):
         is shared beside it. A gate that does not get through is lost: it would be out of date at
         the next contact.
         """
-        held, name = self.experts, "model"
+        held = self.experts
+        name = "model"
         if mask is not None:
             held = self.registry.held_by(devices.cluster.index)
             name = parts_named(held, gate=True)
@@ -175,8 +177,10 @@ class EmsFl(GlobalModelMethod):
         do not answer shall not hold it up for ever: if a whole contact brings nothing more of what
         is missing, that is given up.
         """
-        splitting, cluster = self.splitting, devices.cluster.index
-        leaving, waits = splitting.leaving(cluster), cluster in splitting.changing
+        splitting = self.splitting
+        cluster = devices.cluster.index
+        leaving = splitting.leaving(cluster)
+        waits = cluster in splitting.changing
         splitting.changing.discard(cluster)
         if not leaving and not splitting.free_for(cluster):
             return
@@ -211,12 +215,14 @@ class EmsFl(GlobalModelMethod):
 
         A timing-only run measures none: it gets that of homes, whose rows sum to K.
         """
-        experts, top_k = len(self.experts), self.learner.config.model.top_k
+        experts = len(self.experts)
+        top_k = self.learner.config.model.top_k
         home = home_clusters(experts, len(self.world.clusters)).T
         homes = home.sum(axis=1, keepdims=True)
         at_home = np.minimum(1.0, top_k / homes)
         elsewhere = (top_k - at_home * homes) / np.maximum(experts - homes, 1)
-        default, weights = np.where(home, at_home, elsewhere), self.weights
+        default = np.where(home, at_home, elsewhere)
+        weights = self.weights
         measured = yield Measure(name, lambda: self.learner.relevance(weights), default.tolist())
         return np.asarray(measured)
 
@@ -302,7 +308,8 @@ class Splitting:
 
     def redraw(self, number: int, drawn: Ints) -> None:
         """Let splitting ``number`` say who shall own what; who holds what does not change yet."""
-        self.number, self.drawn = number, drawn
+        self.number = number
+        self.drawn = drawn
 
     def trained_by(self, cluster: int) -> list[int]:
         """Return the experts E_c that ``cluster`` trains: those that it holds and shall keep."""
@@ -319,7 +326,8 @@ class Splitting:
 
     def change_hands(self, cluster: int) -> tuple[list[int], list[int]]:
         """Let ``cluster`` go of what leaves it and take what is free for it; return both."""
-        gone, taken = self.leaving(cluster), self.free_for(cluster)
+        gone = self.leaving(cluster)
+        taken = self.free_for(cluster)
         self.registry.hold(cluster, gone, held=False)
         self.registry.hold(cluster, taken)
         return gone, taken

@@ -138,7 +138,8 @@ class FedAvg(GlobalModelMethod):
         """Go on with the present round, and end it if that was all that it lacked."""
         if self.begun_s is None:
             self.begun_s = now_s
-        number, name = self.version, devices.name
+        number = self.version
+        name = devices.name
         if name not in self.sent:
             self.sent[name] = np.zeros_like(devices.pending)
             if devices.under_way.any():
@@ -162,7 +163,8 @@ class FedAvg(GlobalModelMethod):
         sent = self.sent[devices.name]
         if not sent.any() or not devices.under_way.any():
             return bool(sent.any())
-        members, closing = self.members(devices), self.world.closing
+        members = self.members(devices)
+        closing = self.world.closing
         enough = int((sent & members).sum()) >= closing.enough(int(members.sum()))
         return enough or closing.deadline_s < math.inf
 
@@ -182,7 +184,8 @@ class FedAvg(GlobalModelMethod):
 
     def update(self, devices: ClusterState) -> Protocol:
         """Download, local update and upload of the devices that have not been through it yet."""
-        number, todo = self.version, self.members(devices) & ~self.sent[devices.name]
+        number = self.version
+        todo = self.members(devices) & ~self.sent[devices.name]
         experts: list[int] = np.flatnonzero(devices.holds.any(axis=0)).tolist()
         model = devices.download("model", self.server, experts, who=todo)
         cost = self.cost(devices.holds)
@@ -231,7 +234,10 @@ class FedAvg(GlobalModelMethod):
         everybody = sum(self.arrived.values())
         moved = self.merge_round({name: own / everybody for name, own in self.arrived.items()})
         yield self.aggregation(moved)
-        self.updates, self.sent, self.arrived, self.begun_s = [], {}, {}, None
+        self.updates = []
+        self.sent = {}
+        self.arrived = {}
+        self.begun_s = None
         yield from self.begin_round()
 
     def count_who_came(self) -> None:

@@ -51,12 +51,15 @@ class Client:
     """A satellite in the present round: its passes, the rounds that are left, when it is done."""
 
     def __init__(self, me: Cluster, devices: ClusterState) -> None:
-        self.me, self.devices = me, devices
+        self.me = me
+        self.devices = devices
         self.begin(-1, [])
 
     def begin(self, number: int, experts: Sequence[int]) -> None:
         """Begin round ``number``: what is on its way, or trained, is of no use any more."""
-        self.round, self.passes, self.left = number, 0, 0
+        self.round = number
+        self.passes = 0
+        self.left = 0
         self.joined = self.trains = self.begun = self.arrived = False
         self.ready_s = np.inf
         self.devices.cancel_transfers()
@@ -141,8 +144,10 @@ class FedAvgSat(FedAvg):
             if not client.left:
                 contact = yield NextContact()
                 continue
-            cost, left = self.cost(client.devices.holds), client.left
-            anew, client.begun = not client.begun, True
+            cost = self.cost(client.devices.holds)
+            left = client.left
+            anew = not client.begun
+            client.begun = True
             work, contact = yield TrainUntilContact(cost, None, left, from_now=True, anew=anew)
             if client.round == self.version and client.left:  # else nobody wants it any more
                 client.train(work, self.experts)
@@ -168,7 +173,8 @@ class FedAvgSat(FedAvg):
         if down.done.all() and client.round == self.version:
             outlook = yield Forecast(client.me.name)
             one_s = outlook.round_s(self.cost(client.devices.holds)) if outlook else np.inf
-            client.trains, client.left = True, self.options.local_rounds
+            client.trains = True
+            client.left = self.options.local_rounds
             client.ready_s = float(np.max(down.end_s + client.left * one_s))
 
     def bring(self, client: Client) -> Protocol:
@@ -184,7 +190,8 @@ class FedAvgSat(FedAvg):
 
     def arrives(self, client: Client) -> None:
         """Count a client as one of the round."""
-        client.trains, client.arrived = False, True
+        client.trains = False
+        client.arrived = True
         self.arrived[client.me.name] = float(self.shares[client.me.name].sum())
 
     def collect_plane(self, here: Client, contact: Contact) -> Protocol:
@@ -204,7 +211,8 @@ class FedAvgSat(FedAvg):
         if self.world.rings:
             ready = yield from self.gather(here, ready)
         for other in ready:
-            ready_s, nobody = np.array([other.ready_s]), np.array([False])
+            ready_s = np.array([other.ready_s])
+            nobody = np.array([False])
             other.train(Work(np.array([other.left]), ready_s, nobody), self.experts)
             other.devices.offer(self.experts, gate=True)
             sent = Upload(other.devices.payload("model"))
@@ -217,8 +225,10 @@ class FedAvgSat(FedAvg):
 
     def gather(self, here: Client, ready: list[Client]) -> Generator[Request, Any, list[Client]]:
         """Bring a partial aggregate over the ring and down; return whose updates are in it."""
-        names, partial = next(r for r in self.world.rings if here.me.name in r), self.partial
-        ring, among = [Node(name, 0) for name in names], [names.index(o.me.name) for o in ready]
+        names = next(r for r in self.world.rings if here.me.name in r)
+        partial = self.partial
+        ring = [Node(name, 0) for name in names]
+        among = [names.index(o.me.name) for o in ready]
         added = yield from reduce(ring, names.index(here.me.name), partial, among=among)
         receipt = yield Upload(partial, carry=False)
         if not receipt.done.all():

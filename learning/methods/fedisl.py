@@ -115,7 +115,8 @@ class FedIsl(FedAvg):
 
     def seek(self, plane: Plane, place: int, lookout: int) -> Protocol:
         """Download the model of the round, unless another one of the plane has begun to."""
-        number, devices = self.version, plane.devices[place]
+        number = self.version
+        devices = plane.devices[place]
         while contact := (yield NextContact()):
             if plane.lookout != lookout or self.version != number:
                 return
@@ -135,7 +136,9 @@ class FedIsl(FedAvg):
 
     def lead(self, plane: Plane, source: int, begun_s: float) -> Protocol:
         """Send the model round, let all train, gather what they have at the sink, upload it."""
-        server, ring, sizes = self.server, plane.ring, self.learner.architecture
+        server = self.server
+        ring = plane.ring
+        sizes = self.learner.architecture
         gates = [Gate(f"{node} trains in round {self.version}", node.cluster) for node in ring]
 
         def trains(place: int) -> Protocol:
@@ -161,7 +164,8 @@ class FedIsl(FedAvg):
 
     def train(self, plane: Plane, place: int) -> Generator[Request, Any, float]:
         """Let one satellite train; return when it has."""
-        devices, number = plane.devices[place], self.version
+        devices = plane.devices[place]
+        number = self.version
         work = yield Train(self.cost(devices.holds), self.options.local_rounds)
         if number == self.version:  # else a link has failed, and the round is over
             devices.train(work, self.experts, gate=True)
@@ -176,15 +180,19 @@ class FedIsl(FedAvg):
         The aggregate is there when it has come from the last one to train: each link takes as long
         as on the model's way out.
         """
-        ring, cost, size = plane.ring, self.cost(plane.devices[source].holds), self.partial.bytes
+        ring = plane.ring
+        cost = self.cost(plane.devices[source].holds)
+        size = self.partial.bytes
         links = {place: distance(ring, source, place) for place in has_s}
         link_s = max((has_s[p] - has_s[source]) / max(links[p], 1) for p in has_s)
-        seen, begins_s = {}, {}
+        seen = {}
+        begins_s = {}
         for place in has_s:
             seen[place] = yield Forecast(plane.names[place], sessions=SESSIONS)
         round_s = {p: float(seen[p][0].round_s(cost)[0]) for p in has_s if seen[p]}
         # No forecast is known of who is not seen again: it may be as slow as the slowest.
-        slow_s, rounds = max(round_s.values(), default=0.0), self.options.local_rounds
+        slow_s = max(round_s.values(), default=0.0)
+        rounds = self.options.local_rounds
         trained_s = {p: has_s[p] + rounds * round_s.get(p, slow_s) for p in has_s}
         for place in has_s:
             there_s = max(trained_s[p] + distance(ring, p, place) * link_s for p in has_s)
@@ -255,7 +263,8 @@ def waterfall(planes: int) -> list[Pairs]:
     The outermost planes send inwards, from both sides at a time, until the middle one, or the
     upper one of the two in the middle, has what all have; then the mean goes out again.
     """
-    half, last = planes // 2, planes - 1
+    half = planes // 2
+    last = planes - 1
     inwards = [[(k, k + 1), (last - k, last - k - 1)] for k in range((planes - 1) // 2)]
     outwards = [[(k + 1, k), (last - k - 1, last - k)] for k in reversed(range(half))]
     if planes % 2:
@@ -331,7 +340,8 @@ class AutoFlSat(FedIsl):
         self, source: Plane, target: Plane, from_s: float
     ) -> Generator[Request, Any, float | None]:
         """Send from one plane to another; return when its window began, None if there is none."""
-        after_s, lasts_s = from_s + self.options.wait_s, self.options.window_s
+        after_s = from_s + self.options.wait_s
+        lasts_s = self.options.window_s
         while link := (yield NextLink(source.ring, target.ring, after_s, lasts_s)):
             yield Wait(link.start_s)
             arrival = yield Send(link.source, link.target, self.partial, wait=True)

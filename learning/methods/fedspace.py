@@ -97,14 +97,16 @@ class FedSpace(Asynchronous):
 
     def server_protocol(self) -> Protocol:
         """Plan every ``horizon`` slots, and aggregate at the ends of those in the plan."""
-        slot_s, horizon = self.options.slot_s, self.options.horizon
+        slot_s = self.options.slot_s
+        horizon = self.options.horizon
         plan = np.zeros(horizon, bool)
         for slot in count():
             if slot % horizon == 0:
                 plan = yield from self.plan(slot)
             yield Wait((slot + 1) * slot_s)
             if plan[slot % horizon] and self.buffer:
-                updates, self.buffer = self.buffer, []
+                updates = self.buffer
+                self.buffer = []
                 yield self.aggregate(updates)
 
     def weighted(self, updates: list[Update]) -> list[Weighted]:
@@ -117,7 +119,8 @@ class FedSpace(Asynchronous):
 
     def plan(self, slot: int) -> Generator[Request, Any, Mask]:
         """Return the plan (I0,) of the greatest utility, for the slots from ``slot`` on."""
-        slot_s, horizon = self.options.slot_s, self.options.horizon
+        slot_s = self.options.slot_s
+        horizon = self.options.horizon
         contacts = []
         for name in self.clients:
             outlooks = yield Forecast(name, fresh=True, sessions=PER_SLOT * horizon)
@@ -134,7 +137,8 @@ class FedSpace(Asynchronous):
 
     def worth(self, plan: Mask, contacts: Sequence[tuple[int, str]]) -> float:
         """Return the summed utility of a plan (I0,), by the slot and satellite of each contact."""
-        version, total = self.version, 0.0
+        version = self.version
+        total = 0.0
         base = {name: base_of(devices) for name, devices in self.clients.items()}
         # Who trains, or has an update on its way.
         trains = {name for name, d in self.clients.items() if d.complete[0] or d.pending[0]}
@@ -153,7 +157,8 @@ class FedSpace(Asynchronous):
             if buffer:
                 staleness = version - np.array(buffer)
                 total += float(self.utility(staleness, 1.0 / self.options.divisor(staleness)))
-                version, buffer = version + 1, []
+                version = version + 1
+                buffer = []
         if not math.isfinite(total):
             name = self.options.utility
             raise ValueError(f"utility {name!r} says {total}; it must return a finite number")

@@ -97,9 +97,7 @@ class Centralised(GlobalModelMethod):
             rounds=rounds,
             first_round=self.server_rounds,
         )
-        self.client, self.weights = (
-            (state,),
-            self.learner.make(operations.references.pooled_model, self.weights, state),
-        )
+        self.client = (state,)
+        self.weights = self.learner.make(operations.references.pooled_model, self.weights, state)
         self.server_rounds += rounds
         self.aggregated(self.experts)

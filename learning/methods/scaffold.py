@@ -70,7 +70,8 @@ class Scaffold(FedAvg):
         parts = {name: self.shares[name] * side.eligible for name, side in self.sides.items()}
         everybody = sum(float(part.sum()) for part in parts.values())
         for update in self.updates:
-            name, own = update.cluster, self.own[update.cluster]
+            name = update.cluster
+            own = self.own[update.cluster]
             moved = changes(self.learner, update)
             self.own[name] = self.learner.make(
                 operations.control_variates.renewed,

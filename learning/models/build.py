@@ -136,7 +136,8 @@ def make_model(config: ModelConfig, spec: InputSpec, here: Residency | None = No
     no module, and for modules with lazy parameters, tied experts or gates, or MoE layers of another
     configuration.
     """
-    maker, shipped = MODELS.find(config.kind), config.kind in MODELS.shipped
+    maker = MODELS.find(config.kind)
+    shipped = config.kind in MODELS.shipped
     here = here or Residency(tuple(range(config.experts)))
     given = {"config": config, "spec": spec, "here": here}
     keywords = given if shipped else _arguments(maker, config, given)

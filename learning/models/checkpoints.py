@@ -104,7 +104,8 @@ def checkpoint_weights(config: ModelConfig, model: nn.Module) -> dict[str, Tenso
         if not place.exists and name not in HEADS and not (merged and is_gate(name))
     ]
     if missing:
-        first, others = missing[0], len(missing) - 1
+        first = missing[0]
+        others = len(missing) - 1
         more = f" and {others} other tensors of the model" if others else ""
         raise ValueError(
             f"{first.folder.folder}: lacks {first.name}{more}; save the whole model once more"
@@ -140,7 +141,8 @@ def _check_named(config: ModelConfig) -> None:
     if kind_of(config.kind).shape is None:
         return
     general = "merged-llama" if kind_of(config.kind).merged else "mixtral"
-    found, fixed = text_shape(replace(config, kind=general)), text_shape(config)
+    found = text_shape(replace(config, kind=general))
+    fixed = text_shape(config)
     for key in ("heads", "rope", "norm_eps", "window"):
         if getattr(found, key) != getattr(fixed, key):
             raise ValueError(
@@ -169,7 +171,8 @@ def _found(
     Where a mixture's experts are fused, gate rows come first in ``gate_up_proj`` (E, 2 inner,
     hidden), up rows second.
     """
-    merged, split = kind_of(config.kind).merged, Place(folders[0], _mixture_name(name), shape)
+    merged = kind_of(config.kind).merged
+    split = Place(folders[0], _mixture_name(name), shape)
     fused = split
     match name.split("."):
         case ["expert", expert, layer, matrix, "weight"] if merged:
@@ -190,7 +193,8 @@ def _found(
 
 def _check_kept(place: Place) -> None:
     stored = place.folder.file(place.name).get_slice(place.name)
-    found, kept = tuple(stored.get_shape()), stored.get_dtype()
+    found = tuple(stored.get_shape())
+    kept = stored.get_dtype()
     if found != place.shape:
         raise ValueError(
             f"{place.folder.folder}: {place.name} has the shape {found}, but the model "

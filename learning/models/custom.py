@@ -68,7 +68,8 @@ def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train
     Raises :class:`ValueError` that names the kind and what is wrong: an exception in its code,
     logits of another shape, parameters without a gradient, numbers that no seed decides.
     """
-    kind, everything = config.model.kind, tuple(range(config.model.experts))
+    kind = config.model.kind
+    everything = tuple(range(config.model.experts))
     model = random_model(config, spec)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise refusal(kind, "has no parameters to train")
@@ -155,7 +156,8 @@ def _check_forward(kind: str, model: nn.Module, x: Tensor, y: Tensor, spec: Inpu
 
 def _check_training(config: LearningConfig, model: nn.Module, x: Tensor, y: Tensor) -> bool:
     """Run the model as it is trained; return whether it draws random numbers of torch."""
-    kind, names = config.model.kind, names_of(model)
+    kind = config.model.kind
+    names = names_of(model)
     model.train(config.trains_backbone)
     parameters = {
         path: parameter
@@ -207,12 +209,14 @@ def _doubts_of_logits(
 
     Logarithms of probabilities are logits as good as any: their softmax is what they came from.
     """
-    kind, parameters = config.model.kind, torch_dtype(config)
+    kind = config.model.kind
+    parameters = torch_dtype(config)
     if logits.dtype not in (parameters, torch.float32, torch.float64):
         yield CoarseLogits(kind, _name(logits.dtype), _name(parameters))
     if logits.shape[-1] < 2:
         return
-    found, rounding = logits.detach().double(), torch.finfo(logits.dtype).eps
+    found = logits.detach().double()
+    rounding = torch.finfo(logits.dtype).eps
     if (found >= 0.0).all() and ((found.sum(-1) - 1.0).abs() <= max(SUM, rounding)).all():
         yield Probabilities(kind, "softmax")
     elif _ends_with_sigmoid(model, x):
@@ -246,7 +250,8 @@ def _doubts_of_buffers(
 
     ``before`` training there were these, each with a copy.
     """
-    kept, now = buffers_of(model), dict(model.named_buffers())
+    kept = buffers_of(model)
+    now = dict(model.named_buffers())
     changed = [p for p, (_, copy) in before.items() if p in now and not torch.equal(now[p], copy)]
     if passing := tuple(path for path in changed if path not in kept):
         yield PassingBuffers(kind, passing)
@@ -260,7 +265,8 @@ def _hidden_state(make: Callable[[], nn.Module], x: Tensor, y: Tensor, train: Tr
     ``make`` gives the same module anew, in its mode of training.
     """
     first, labels = (part[:1].repeat_interleave(len(part), 0) for part in (x, y))
-    new, model = make(), make()
+    new = make()
+    model = make()
     before = plain_attributes(model)
     try:
         _visit(new, first, labels, train)

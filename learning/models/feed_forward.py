@@ -25,7 +25,8 @@ class ExpertsAtOnce(MoELayer):
         """Map ``x`` (..., hidden), or (K, ..., hidden) of K devices, to the same shape."""
         if not self.dense:
             return super().forward(x)
-        only, share = self.gate.only, None
+        only = self.gate.only
+        share = None
         if only is None or self.gate._forward_hooks:  # else nobody asks how it routes
             share = self.gate(x).weight
         numbers = tuple(map(int, self.experts)) if only is None else (only,)
@@ -39,7 +40,8 @@ class ExpertsAtOnce(MoELayer):
         return sums[0] if len(sums) == 1 else torch.stack(sums).sum(0)
 
 
-NAMES, DIMENSIONS = ("weight", "bias", "a", "b"), (2, 1, 2, 2) * 2
+NAMES = ("weight", "bias", "a", "b")
+DIMENSIONS = (2, 1, 2, 2) * 2
 """Tensors of an expert's two maps, the last two of a LoraLinear; one more if stacked by device."""
 
 
@@ -144,7 +146,8 @@ class _Map(NamedTuple):
             of_inner = product(of_out, self.b).mul_(self.scale)
             if of_x is not None:
                 of_x.baddbmm_(of_inner, self.a)
-            of_a, of_b = product(of_inner.mT, x), product(of_out.mT, inner)
+            of_a = product(of_inner.mT, x)
+            of_b = product(of_out.mT, inner)
         return of_x, of_weight, of_bias, of_a, of_b
 
     def _rows(self, x: Tensor) -> Tensor:
@@ -174,12 +177,14 @@ class _FeedForward(torch.autograd.Function):
             _stack(tensors[at * experts : (at + 1) * experts], is_own)
             for at, is_own in enumerate(own)
         ]
-        up, down = _Map(scale, *stacks[:4]), _Map(scale, *stacks[4:])
+        up = _Map(scale, *stacks[:4])
+        down = _Map(scale, *stacks[4:])
         rows = x if experts == 1 else x.repeat(experts, 1, 1)
         before, first = up.of(rows)
         after = functional.gelu(before)
         out, second = down.of(after)
-        ctx.maps, ctx.own = (up, down), own
+        ctx.maps = (up, down)
+        ctx.own = own
         ctx.save_for_backward(rows, share, before, after, out, first, second)
         if share is None:
             return out

@@ -105,7 +105,8 @@ def buffers_of(model: nn.Module) -> dict[str, Tensor]:
     return {path: buffer for path, buffer in model.named_buffers() if path in kept}
 
 
-ADDED_A, ADDED_B = "+a", "+b"
+ADDED_A = "+a"
+ADDED_B = "+b"
 """Behind the name of a server's matrix: factors of what has been added to it."""
 
 

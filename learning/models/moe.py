@@ -65,7 +65,8 @@ class Gate(nn.Module):
         self, config: ModelConfig, here: Residency, normalised: bool = False, biased: bool = False
     ) -> None:
         super().__init__()
-        experts, held = config.experts, sorted(set(here.held))
+        experts = config.experts
+        held = sorted(set(here.held))
         if not held or held[0] < 0 or held[-1] >= experts:
             raise ValueError(f"held experts are {held}; name one or more of 0 to {experts - 1}")
         if not 1 <= config.top_k <= experts:

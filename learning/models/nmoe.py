@@ -123,8 +123,10 @@ class Pretext(nn.Module):
         if loss == "ce":
             self.head = nn.Linear(config.hidden, spec.classes)
         if loss == "spectral":
-            hidden, inner = config.hidden, PROJECTOR_EXPANSION * config.hidden
-            up, down = nn.Linear(hidden, inner), nn.Linear(inner, hidden)
+            hidden = config.hidden
+            inner = PROJECTOR_EXPANSION * config.hidden
+            up = nn.Linear(hidden, inner)
+            down = nn.Linear(inner, hidden)
             self.projector = nn.Sequential(OrderedDict(up=up, relu=nn.ReLU(), down=down))
         self.loss = loss
 

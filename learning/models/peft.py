@@ -19,7 +19,9 @@ from learning.models.stacked import Tensors
 from learning.settings import ModelConfig
 
 PREFIX = "base_model.model."
-WEIGHTS, CONFIG, ABOUT = "adapter_model.safetensors", "adapter_config.json", "leomix.json"
+WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+ABOUT = "leomix.json"
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -57,7 +59,8 @@ def write_adapter(
     factors: dict[str, Factors] = {}
     tensors: dict[str, Tensor] = {}
     for path in targets:
-        weight, bias = names.stored(f"{path}.weight"), names.stored(f"{path}.bias")
+        weight = names.stored(f"{path}.weight")
+        bias = names.stored(f"{path}.bias")
         found = factors[path] = factorise(start[weight], final[weight], rank)
         tensors |= {f"{path}.lora_A.weight": found.a, f"{path}.lora_B.weight": found.b}
         if biased and bias in final:
@@ -86,12 +89,14 @@ def read_adapter(folder: Path, names: Names, shapes: Shapes | None = None) -> Ch
         scales = _scales(read_object(folder / CONFIG))
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{folder}: no PEFT adapter that can be read ({error})") from None
-    change, keys = Change({}, {}), set(file.keys())
+    change = Change({}, {})
+    keys = set(file.keys())
     for key in sorted(keys):
         path = key.removeprefix(PREFIX)
         module, _, part = path.partition(".lora_")
         if part == "B.weight":
-            name, first = names.stored(f"{module}.weight"), f"{PREFIX}{module}.lora_A.weight"
+            name = names.stored(f"{module}.weight")
+            first = f"{PREFIX}{module}.lora_A.weight"
             _check_factors(folder, file, name, key, first if first in keys else None, shapes)
             product = file.get_tensor(key) @ file.get_tensor(first)
             change.added[name] = scales(module) * product
@@ -104,7 +109,8 @@ def read_adapter(folder: Path, names: Names, shapes: Shapes | None = None) -> Ch
 
 def _scales(keys: Mapping[str, Any]) -> Callable[[str], float]:
     """Return the number that a module's product is multiplied by, alpha / r, from PEFT's keys."""
-    alphas, ranks = keys["alpha_pattern"], keys["rank_pattern"]
+    alphas = keys["alpha_pattern"]
+    ranks = keys["rank_pattern"]
     for found in (alphas, ranks):
         if not isinstance(found, dict):
             raise ValueError(f"rank_pattern and alpha_pattern are objects, not {found!r:.40}")
@@ -231,7 +237,8 @@ def export_adapters(
         save_checkpoint(folder / "base", config, before)
         write_fused_adapter(folder / "adapter-hugging-face", before, after, rank)
         return [*written, "adapter-hugging-face"]
-    base, paths = folder / "base", {names.path(name): tensor for name, tensor in before.items()}
+    base = folder / "base"
+    paths = {names.path(name): tensor for name, tensor in before.items()}
     base.mkdir(parents=True, exist_ok=True)
     save_file(paths, base / "model.safetensors", metadata={"format": "pt"})
     about = {"what": "the model before the run, by paths of its modules", "kind": config.kind}

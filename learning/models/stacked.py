@@ -151,7 +151,8 @@ class LayerNorm(nn.LayerNorm):
         if self.weight.dim() == 1 and self.bias.dim() == 1:
             return super().forward(x)
         # Half as fast without any weights.
-        one, zero = x.new_ones(x.shape[-1]), x.new_zeros(x.shape[-1])
+        one = x.new_ones(x.shape[-1])
+        zero = x.new_zeros(x.shape[-1])
         rows = functional.layer_norm(x, x.shape[-1:], one, zero, self.eps)
         return torch.addcmul(by_device(self.bias, x), rows, by_device(self.weight, x))
 

@@ -153,7 +153,8 @@ def _factors_of_sum(
     if lora.aggregate == "average":
         total = sum(weights)
         means = [weight / total for weight in weights]
-        mean_a, mean_b = weighted_sum(a, means, name), weighted_sum(b, means, name)
+        mean_a = weighted_sum(a, means, name)
+        mean_b = weighted_sum(b, means, name)
         return total * lora.scale * mean_b[:, :cut], mean_a[:cut]
     if lora.aggregate == "ffa":
         here = [device for device, weight in enumerate(weights) if weight > 0]
@@ -272,7 +273,8 @@ def average(
     come first, both sides have them, and the changes to them are sent. With ``names`` there are
     none: clients' tensors of these names may differ from each other before, and are sent whole.
     """
-    shares, sent_as = client_weights(task, clusters, who, weighted), task.config.upload_format
+    shares = client_weights(task, clusters, who, weighted)
+    sent_as = task.config.upload_format
     server, trained = ({}, held) if names else (held[0], held[1:])
     means = {}
     for name in names or server:

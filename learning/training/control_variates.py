@@ -29,7 +29,8 @@ def renewed(
     ``own`` are the c_i and ``server`` is c as the devices had them, ``changes`` are their y_i - x
     after local ``rounds`` (K,). A device outside ``who`` keeps its c_i; those of buffers stay 0.
     """
-    config, after = task.config, {}
+    config = task.config
+    after = {}
     for name, mine in own.items():
         if name not in changes or name in task.buffers:
             after[name] = mine

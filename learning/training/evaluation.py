@@ -48,7 +48,8 @@ def evaluate(
     With ``only`` the gate is masked to those experts. ``metrics`` are figures of one's own, by the
     names of :mod:`learning.metrics`, which each score has too.
     """
-    model, tests = task.model(server, only), [task.test[name] for name in task.config.clusters]
+    model = task.model(server, only)
+    tests = [task.test[name] for name in task.config.clusters]
     with torch.inference_mode():
         parts = [model(x) for x in _together([x for test in tests for x in in_batches(test.x)])]
         # Losses are summed in at least single precision: sixteen bits would round them.
@@ -122,7 +123,8 @@ def expert_relevance(model: nn.Module, batches: Iterable[Batch]) -> NDArray[np.f
 @operation()
 def trial_relevance(task: Task, server: Tensors) -> list[list[float]]:
     """Return the relevance (C, E) of the server's experts to each cluster's trial data."""
-    model, found = task.model(server), []
+    model = task.model(server)
+    found = []
     for name in task.config.clusters:
         batches = [(x, tokens_of(model, x)) for x in in_batches(task.trial[name].x)]
         found.append(expert_relevance(model, batches).tolist())

@@ -350,7 +350,8 @@ def _shared_rows(stacked: Tensors) -> tuple[dict[str, Tensor], dict[str, Tensor]
 
     Values decide, so that a state gives the same bits whether it was computed or loaded.
     """
-    shared, own = {}, {}
+    shared = {}
+    own = {}
     for path, tensor in stacked.items():
         first = tensor[:1]
         if tensor.stride(0) == 0 or torch.equal(tensor, first.expand_as(tensor)):

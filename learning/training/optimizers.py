@@ -112,7 +112,8 @@ class Optimizer:
         first = of_devices([1.0 - beta1**count for count in taken], tensor)
         second = of_devices([math.sqrt(1.0 - beta2**count) for count in taken], tensor)
         # m / (sqrt(v) / s + eps) is s m / (sqrt(v) + s eps), which is one pass less.
-        spread, size = square.sqrt().add_(self.config.eps * second), rate * second / first
+        spread = square.sqrt().add_(self.config.eps * second)
+        size = rate * second / first
         if isinstance(size, float):
             tensor.addcdiv_(mean, spread, value=-size)
         else:

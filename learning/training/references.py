@@ -114,7 +114,8 @@ def losses(task: Task, steps: int, samples: int) -> list[float]:
     They are the first ones of a device, which trains all experts and what is shared from the
     server's model at time 0, with the step size as it is without a schedule.
     """
-    cluster, server = task.config.clusters[0], start_model(task)
+    cluster = task.config.clusters[0]
+    server = start_model(task)
     own = task.shards[cluster].of(0).at(slice(samples))
     settings = replace(
         task.config,

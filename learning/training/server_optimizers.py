@@ -12,7 +12,8 @@ from learning.training.device_state import whole
 from learning.training.task import Task
 from learning.values.operation import operation
 
-M, V = "m.", "v."
+M = "m."
+V = "v."
 """Prefixes of the moments of each tensor, by its stored name."""
 
 

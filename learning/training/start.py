@@ -80,7 +80,8 @@ def start_model(task: Task) -> dict[str, Tensor]:
     shared = {name: tensor for name, tensor in task.initial.items() if task.is_shared(name)}
     if not task.all_experts:
         return with_adapter(task, shared)
-    trial, steps = pool(task.trial), pretraining_of(task.config)
+    trial = pool(task.trial)
+    steps = pretraining_of(task.config)
     at_home = home_clusters(task.config.model.experts, len(task.config.clusters))
     homes = torch.from_numpy(at_home).to(task.device)
     server: dict[str, Tensor] = {}
@@ -261,7 +262,8 @@ def _initial(
 
 def _stored_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Return what a model has learnt, buffers too, by stored name."""
-    names, kept = names_of(model), dict(model.named_parameters()) | buffers_of(model)
+    names = names_of(model)
+    kept = dict(model.named_parameters()) | buffers_of(model)
     return {names.stored(path): tensor.detach() for path, tensor in kept.items()}
 
 

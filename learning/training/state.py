@@ -107,7 +107,8 @@ def model_of(tensors: Tensors) -> Parameters:
 
 def pair_of(parameters: Mapping[Parameter, Tensor], stored: str) -> tuple[Tensor, Tensor] | None:
     """Return the factors A (K, r, in) and B (K, out, r) of a matrix, None where it has none."""
-    a, b = parameters.get(Parameter(stored, "a")), parameters.get(Parameter(stored, "b"))
+    a = parameters.get(Parameter(stored, "a"))
+    b = parameters.get(Parameter(stored, "b"))
     return None if a is None or b is None else (a, b)
 
 
@@ -125,7 +126,11 @@ def map_tensors(function: Callable[[Tensor], Tensor], tree: Tree) -> Tree:
 
 # Flat names.
 
-BASE, FACTOR, PENDING, OPTIMIZER, DELTA = "base", "factor", "pending", "optimizer", "delta"
+BASE = "base"
+FACTOR = "factor"
+PENDING = "pending"
+OPTIMIZER = "optimizer"
+DELTA = "delta"
 
 
 def flatten(tree: State | Offer) -> dict[str, Tensor]:

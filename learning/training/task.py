@@ -22,7 +22,8 @@ from learning.settings import LearningConfig
 from learning.training.recipe import Recipe
 from learning.values.operation import operation
 
-BATCH_SAMPLES, BATCH_TOKENS = 512, 32_768
+BATCH_SAMPLES = 512
+BATCH_TOKENS = 32_768
 """Most samples, or tokens, that are evaluated at once."""
 
 
@@ -251,7 +252,8 @@ def holdings(task: Task) -> list[list[int]]:
     """
     found = []
     for number, name in enumerate(task.config.clusters):
-        shards, classes = task.shards[name], task.spec.classes
+        shards = task.shards[name]
+        classes = task.spec.classes
         device = np.repeat(np.arange(len(shards.sizes)), shards.sizes)
         cells = device * classes + shards.samples.y.cpu().numpy()
         cell, count = np.unique(cells, return_counts=True)

@@ -55,7 +55,8 @@ class Values:
 
     def use(self, apply: Apply, context: str) -> None:
         """Make values with other settings, which ``context`` names, from now on."""
-        self._apply, self._context = apply, hashlib.blake2b(context.encode(), digest_size=16)
+        self._apply = apply
+        self._context = hashlib.blake2b(context.encode(), digest_size=16)
 
     def make(self, operation: Operation | Reference, *parents: Handle, **arguments: Any) -> Handle:
         """Return the handle of ``operation`` applied to ``parents`` with ``arguments``."""
@@ -99,7 +100,8 @@ class Values:
         """Compute ``handle`` and what it needs, without recursion, and return its tensors."""
         if not self.keep:
             raise RuntimeError("a timing-only run has no tensors")
-        stack, asked = [handle], set[str]()
+        stack = [handle]
+        asked = set[str]()
         while stack:
             top = stack[-1]
             if top.value is None and top.key not in asked:
@@ -137,7 +139,8 @@ class Values:
         """Invert :meth:`kept`."""
         if not any(name.startswith(KNOWN) for name in kept):
             return kept
-        known, found = self.known(), {}
+        known = self.known()
+        found = {}
         for name, tensor in kept.items():
             if name.startswith(KNOWN):
                 _, of, name = name.split(KNOWN)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 if TYPE_CHECKING:
     from learning.values.handle import Handle
 
-TENSORS, NUMBER = ".tensors", ".number"
+TENSORS = ".tensors"
+NUMBER = ".number"
 """Kinds of results that runs share: values, and numbers as JSON."""
 T = TypeVar("T")
 

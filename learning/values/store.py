@@ -87,7 +87,8 @@ def packed(tensors: Tensors) -> bytes:
     import torch
     from safetensors.torch import save
 
-    layout, parts = [], dict[str, list[Any]]()
+    layout = []
+    parts = dict[str, list[Any]]()
     for name, tensor in tensors.items():
         alike = tensor.dim() > 0 and len(tensor) > 1 and tensor.stride(0) == 0
         own = tensor[0] if alike else tensor
@@ -121,7 +122,8 @@ def unpacked(data: bytes) -> Tensors:
 
 
 def _laid_out(flat: Tensors, layout: list[tuple[str, str, int, list[int]]]) -> Tensors:
-    tensors, begin = {}, dict.fromkeys(flat, 0)
+    tensors = {}
+    begin = dict.fromkeys(flat, 0)
     for name, kind, rows, shape in layout:
         end = begin[kind] + math.prod(shape)
         own = _aligned(flat[kind][begin[kind] : end]).view(shape)

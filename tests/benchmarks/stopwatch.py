@@ -8,6 +8,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import wraps
 from importlib import import_module
 from tempfile import TemporaryFile
 from time import perf_counter
@@ -35,6 +36,7 @@ class Watch:
     def timed(self, function: Callable[..., Any], part: str) -> Callable[..., Any]:
         """Return ``function`` under the watch."""
 
+        @wraps(function)
         def watched(*args: Any, **kwargs: Any) -> Any:
             self._inner_s.append(0.0)
             began = self._clock()

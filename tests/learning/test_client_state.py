@@ -143,6 +143,15 @@ def test_folding_leaves_the_function_and_offers_what_comes_after(task, devices, 
     assert {"base.expert.0.0.up.weight", "factor.expert.0.0.up.b"} <= moved(some, state, 0)
 
 
+def test_who_takes_the_gate_forgets_of_the_optimiser_what_is_shared_alone(devices, server, state):
+    gate, factor = (f"optimizer.velocity.{n}" for n in ("gate.0.weight", "factor.expert.0.0.up.b"))
+    memory = {gate: state["gate.0.weight"], factor: state["factor.expert.0.0.up.b"]}
+    with_backbone = Devices(replace(devices.task, config=replace(CONFIG, trains_backbone=True)))
+    after = with_backbone.receive_gate(server, state | memory, SOME)
+    assert after[gate].flatten(1).any(1).tolist() == [False, True, False]
+    assert torch.equal(after[factor], memory[factor])
+
+
 def test_an_offer_holds_what_was_asked_for(devices, server, state):
     assert set(devices.offer(state, (1,), gate=False)) == factors_of((1,), 2)
     assert set(devices.offer(state, ())) == {"delta.gate.0.weight", "delta.gate.1.weight"}

@@ -42,7 +42,8 @@ class ExtractorStage:
 
     def cluster(self, me: Cluster) -> Protocol:
         """Run all rounds for one cluster."""
-        system, options = self.system, self.system.options
+        system = self.system
+        options = self.system.options
         if options.extractor == "none" or options.extractor_rounds == 0:
             return
         shares = options.shares_correlations and len(system.clients.nodes) > 1
@@ -52,7 +53,8 @@ class ExtractorStage:
             if shares:
                 yield from self.share_correlations(me, number, down)
                 down = Payload("correlations", system.sizes.correlation_bytes, number)
-            able, cost = system.clients.able[me.name], system.sizes.extractor_round(options.loss)
+            able = system.clients.able[me.name]
+            cost = system.sizes.extractor_round(options.loss)
             done = yield from system.round_trip(me, able, down=down, cost=cost, up=self.up())
             yield from self.collect(me, done, rounds)
             rounds = rounds + done.rounds
@@ -63,11 +65,13 @@ class ExtractorStage:
 
     def share_correlations(self, me: Cluster, number: int, down: Payload | None) -> Protocol:
         """First barrier of a round: the model down, then each client's correlation matrix up."""
-        system, who = self.system, self.system.clients.able[me.name]
+        system = self.system
+        who = self.system.clients.able[me.name]
         yield from system.round_trip(me, who, down=down)
         flops = [system.sizes.correlation_flops(int(n)) for n in system.samples[me.name]]
         yield from system.compute(me, np.where(who, flops, 0.0))
-        noise, radius = system.options.correlation_noise, system.options.radius
+        noise = system.options.correlation_noise
+        radius = system.options.radius
         how = {"cluster": me.name, "number": number, "noise": noise, "radius": radius}
         self.correlations[me.name] = system.learner.make(
             nmoe_operations.extractor.correlation, system.server, **how
@@ -77,11 +81,14 @@ class ExtractorStage:
         yield from system.meet(f"correlations {number}")
         clients = system.clients  # the first cluster after the barrier sums up at the satellite
         if self.correlations and clients.able_nodes:
-            matrices, self.correlations = self.correlations, {}
-            names, rounds = sorted(matrices), system.options.extractor_rounds
+            matrices = self.correlations
+            self.correlations = {}
+            names = sorted(matrices)
+            rounds = system.options.extractor_rounds
             each = system.samples if system.options.weighs_samples else dict.fromkeys(names, 1)
             counts = {n: np.where(clients.able[n], each[n], 0) for n in names}
-            held, every = [matrices[n] for n in names], sum(int(c.sum()) for c in counts.values())
+            held = [matrices[n] for n in names]
+            every = sum(int(c.sum()) for c in counts.values())
             total = system.learner.make(
                 nmoe_operations.extractor.total, *held, counts=list(counts.values())
             )
@@ -92,7 +99,8 @@ class ExtractorStage:
 
     def collect(self, me: Cluster, done: RoundTrip, before: Ints) -> Protocol:
         """Train a cluster's clients and keep what they have sent until the round ends."""
-        system, who = self.system, done.rounds > 0
+        system = self.system
+        who = done.rounds > 0
         if not who.any():
             return
         options = system.options
@@ -116,13 +124,18 @@ class ExtractorStage:
         if not self.trained:
             return
         system = self.system
-        trained, senders = system.in_order(self.trained), self.senders
-        self.trained, self.senders = {}, {}
-        weighted, who = system.options.weighs_samples, [senders[name] for name in trained]
-        held, clusters = (system.server, *trained.values()), list(trained)
-        make = system.learner.make
-        system.server = make(
-            operations.aggregation.average, *held, clusters=clusters, who=who, weighted=weighted
+        trained = system.in_order(self.trained)
+        senders = self.senders
+        self.trained = {}
+        self.senders = {}
+        weighted = system.options.weighs_samples
+        system.server = system.learner.make(
+            operations.aggregation.average,
+            system.server,
+            *trained.values(),
+            clusters=list(trained),
+            who=[senders[name] for name in trained],
+            weighted=weighted,
         )
         yield system.averaged("extractor", senders, self.contacts, weighted)
 

@@ -76,7 +76,8 @@ class RollGate(GateTrainer):
                 self.holder = target if there else self.holder
             yield from self.meet(f"pass {number}")
             if self.holder == target and target.cluster == me.name:
-                held, mine = self.system.gates, self.system.clients.mask(me.name, [target])
+                held = self.system.gates
+                mine = self.system.clients.mask(me.name, [target])
                 rounds = yield from self.take_time(me, mine)
                 rolling = self.spread(self.rolling, me.name)
                 held[me.name] = self.system.learner.select(mine, rolling, held[me.name])
@@ -163,7 +164,8 @@ class Central(GateTrainer):
     def cluster(self, me: Cluster) -> Protocol:
         """Upload the samples, wait for those of all clusters, and download what was trained."""
         system = self.system
-        everybody, sizes = system.clients.everybody(me.name), system.sizes
+        everybody = system.clients.everybody(me.name)
+        sizes = system.sizes
         spec = input_spec(system.learner.config)
         number = 1 if spec.form == "image" else sizes.native_bytes
         sample_bytes = math.prod(spec.shape) * number + LABEL_BYTES
@@ -180,12 +182,14 @@ class Central(GateTrainer):
 
     def train(self, me: Cluster) -> Protocol:
         """Train at the server; the first cluster after the barrier does it for all."""
-        system, options = self.system, self.options
+        system = self.system
+        options = self.options
         if self.done:
             return
         self.done = True
         rounds = options.extractor_rounds + options.expert_rounds + options.gate_rounds
-        make, number = system.learner.make, system.learner.number
+        make = system.learner.make
+        number = system.learner.number
         whole = make(
             nmoe_operations.gates.central,
             rounds=rounds,
@@ -198,7 +202,8 @@ class Central(GateTrainer):
             yield Note("fault", system.version, detail, cause=Cause.UPDATE_NOT_FINITE)
             system.registry.hand_out(np.zeros_like(system.registry.holders))
             return
-        system.server, gate = whole, make(nmoe_operations.gates.central_gate, whole)
+        system.server = whole
+        gate = make(nmoe_operations.gates.central_gate, whole)
         for cluster in system.clients.clusters:
             system.experts[cluster.name] = make(
                 nmoe_operations.gates.central_experts, whole, cluster=cluster.name

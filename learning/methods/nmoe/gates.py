@@ -53,7 +53,9 @@ class Exchange:
 
     def cluster(self, me: Cluster) -> Protocol:
         """Exchange experts or features: what the scenario asks for, or what takes fewer bytes."""
-        system, sizes, others = self.system, self.system.sizes, len(self.holders) - 1
+        system = self.system
+        sizes = self.system.sizes
+        others = len(self.holders) - 1
         wanted, mine = (system.clients.mask(me.name, n) for n in (self.wanted, self.learners))
         if self.of_experts:
             yield from system.round_trip(me, wanted, up=Payload("expert", sizes.expert_bytes))
@@ -83,10 +85,12 @@ class Exchange:
         Experts go up, and all others' down to each learner. Features go up and down to all other
         experts, and outputs up and down.
         """
-        wanted, sizes = self.system.options.exchange, self.system.sizes
+        wanted = self.system.options.exchange
+        sizes = self.system.sizes
         if wanted != "auto":
             return bool(wanted == "experts")
-        others, asked = len(self.holders) - 1, sum(self.asked.values())
+        others = len(self.holders) - 1
+        asked = sum(self.asked.values())
         experts = len(self.wanted) + len(self.learners) * others
         features = (self.samples + asked) * sizes.feature_bytes
         outputs = (asked + self.samples * others) * sizes.output_bytes
@@ -136,15 +140,18 @@ class GateTrainer(ABC):
         if self._exchange is None:
             self._exchange = Exchange(system, self.learners())
         yield from self._exchange.cluster(me)
-        held, combine = (system.features(me.name), *system.all_experts()), self.options.combine
         self.knowledge[me.name] = system.learner.make(
-            nmoe_operations.experts.knowledge, *held, combine=combine
+            nmoe_operations.experts.knowledge,
+            system.features(me.name),
+            *system.all_experts(),
+            combine=self.options.combine,
         )
         self.rounds[me.name] = np.zeros(me.devices, np.int64)
         drawn = self.spread(system.learner.make(nmoe_operations.gates.start_gate), me.name)
         system.gates[me.name] = drawn
         yield from checked(self.train(me), self)
-        everybody, gates = self.everybody(me), system.gates[me.name]
+        everybody = self.everybody(me)
+        gates = system.gates[me.name]
         finite = yield from refuse_broken(system.learner, gates, everybody)
         system.gates[me.name] = self.kept(finite, everybody, gates, drawn)
 
@@ -175,7 +182,9 @@ class GateTrainer(ABC):
         A gate that is not finite is refused (by the satellite, if it was ``sent``): its client
         keeps its previous gate.
         """
-        system, gates, who = self.system, self.system.gates, rounds > 0
+        system = self.system
+        gates = self.system.gates
+        who = rounds > 0
         trained = self.trained(me, gates[me.name], rounds)
         learner = system.learner
         check = system.arrived(me, trained, who) if sent else refuse_broken(learner, trained, who)
@@ -219,7 +228,8 @@ class GateTrainer(ABC):
 
         Other tensors stay each client's own.
         """
-        make, gates = self.system.learner.make, self.system.in_order(self.system.gates)
+        make = self.system.learner.make
+        gates = self.system.in_order(self.system.gates)
         how = {"clusters": list(gates), "who": [who[name] for name in gates]}
         mean = make(operations.aggregation.average, *gates.values(), **how, names=self.names)
         return {
@@ -243,7 +253,8 @@ class GateTrainer(ABC):
             yield self.system.aggregated_here("gate", f"client:{source}")
         yield from self.meet("published")
         if self._published is None:
-            gate, clusters = self.gate_of(source), self.system.world.clusters
+            gate = self.gate_of(source)
+            clusters = self.system.world.clusters
             self._published = {c.name: self.spread(gate, c.name) for c in clusters}
         yield from self.download(me, ~mine, self._published)
 
@@ -265,7 +276,8 @@ class GateTrainer(ABC):
 
     def cost(self, me: Cluster) -> Cost:
         """Cost of a local round of the clients (K,); they hold all experts that were exchanged."""
-        system, exchange = self.system, self._exchange
+        system = self.system
+        exchange = self._exchange
         everyone = exchange is not None and exchange.of_experts
         experts = len(system.clients.holders) if everyone else 1
         return system.sizes.gate_round(system.samples[me.name], experts)
@@ -282,7 +294,8 @@ class GateTrainer(ABC):
 
 def checked(protocol: Protocol, trainer: GateTrainer) -> Protocol:
     """Run ``train()`` of a gate trainer; raise TypeError with its name if it is no protocol."""
-    where, reply = f"learning.options.gate: {trainer.options.gate!r}: train()", None
+    where = f"learning.options.gate: {trainer.options.gate!r}: train()"
+    reply = None
     if not isinstance(protocol, Generator):
         raise TypeError(f"{where} returned {protocol!r}; write it with 'yield from' of its steps")
     with suppress(StopIteration):

@@ -39,7 +39,8 @@ def infer(system: Networked, me: Cluster, routing: str) -> Protocol:
     if not options.inference_samples:
         return
     yield from _report_isolated(system, me, routing)
-    size, every_s = options.inference_batch, options.inference_interval_s
+    size = options.inference_batch
+    every_s = options.inference_interval_s
     firsts = range(0, options.inference_samples, size)
     sizes = [min(size, options.inference_samples - first) for first in firsts]
     clients = system.clients.of(me.name)
@@ -88,8 +89,13 @@ class Query:
     def __init__(
         self, system: Networked, routing: str, client: Node, number: int, size: int, time_s: float
     ) -> None:
-        self.system, self.options, self.routing = system, system.options, routing
-        self.client, self.number, self.size, self.time_s = client, number, size, time_s
+        self.system = system
+        self.options = system.options
+        self.routing = routing
+        self.client = client
+        self.number = number
+        self.size = size
+        self.time_s = time_s
         waits = self.options.inference_late == "wait"
         self.deadline_s = math.inf if waits else time_s + self.options.inference_deadline_s
         self.routed_s = time_s
@@ -98,7 +104,9 @@ class Query:
 
     def answer(self) -> Generator[Request, Any, tuple[int, int, float]]:
         """Answer it; return the numbers of samples, of answers, and of correct answers."""
-        system, client, sizes = self.system, self.client, self.system.sizes
+        system = self.system
+        client = self.client
+        sizes = self.system.sizes
         yield Wait(self.time_s)
         routing_flops = sizes.forward_flops(sizes.extractor) + sizes.forward_flops(sizes.gate)
         self.routed_s = yield from system.computing(client, self.size * routing_flops)
@@ -121,7 +129,9 @@ class Query:
 
     def routes(self, reach: Mask) -> Measure:
         """Route the samples among the experts in ``reach`` (N,), if timing-only in turn."""
-        system, client, experts = self.system, self.client, np.flatnonzero(reach)
+        system = self.system
+        client = self.client
+        experts = np.flatnonzero(reach)
         k = min(system.learner.config.model.top_k, len(experts))
         first = self.number * self.options.inference_batch + np.arange(self.size)
         places = (first[:, None] * k + np.arange(k)) % len(experts)
@@ -133,11 +143,16 @@ class Query:
                     "'local' or 'random'"
                 )
             held.append(system.gates[client.cluster])
-        how = {"routing": self.routing, "client": client, "batch": self.number, "size": self.size}
         return Measure(
             f"routes of {client} in query {self.number}",
             lambda: system.learner.number(
-                nmoe_operations.answers.routes, *held, **how, reach=reach
+                nmoe_operations.answers.routes,
+                *held,
+                routing=self.routing,
+                client=client,
+                batch=self.number,
+                size=self.size,
+                reach=reach,
             ),
             {"chosen": experts[places].tolist()},
         )
@@ -148,7 +163,8 @@ class Query:
         Returns when the own expert has answered the groups that fall back on it. It starts on them
         at the deadline, after what it computes already.
         """
-        sizes, own = self.system.sizes, self.system.clients.numbers[self.client]
+        sizes = self.system.sizes
+        own = self.system.clients.numbers[self.client]
         others = {e: one for e, one in self.asked.items() if e != own}
 
         def rest() -> Generator[Request, Any, FallbackEnds]:
@@ -169,29 +185,33 @@ class Query:
 
     def ask(self, asked: Asked) -> Protocol:
         """Ask an expert, the client's own without a message; record the result in ``asked``."""
-        system, sizes, n = self.system, self.system.sizes, asked.samples
+        system = self.system
+        sizes = system.sizes
+        n = asked.samples
         flops = n * sizes.forward_flops(sizes.expert)
         if asked.at == self.client:
             asked.known_s = yield from system.computing(self.client, flops)
             asked.answered = True
             return
-        there, back = (self.client, asked.at), (asked.at, self.client)
-        arrival = yield from asked.send(*there, "feature", n * sizes.feature_bytes)
+        arrival = yield from asked.send(self.client, asked.at, "feature", n * sizes.feature_bytes)
         if arrival.delivered:
             yield from system.computing(asked.at, flops)
-            arrival = yield from asked.send(*back, "output", n * sizes.output_bytes)
+            arrival = yield from asked.send(asked.at, self.client, "output", n * sizes.output_bytes)
             asked.answered = arrival.delivered
         asked.known_s = arrival.time_s
 
     def groups(self) -> list[Group]:
         """Return groups of samples by the experts that they were routed to."""
-        own, late = self.system.clients.own(self.client), self.options.inference_late
+        own = self.system.clients.own(self.client)
+        late = self.options.inference_late
         return grouped(self.chosen, self.asked, own, late, self.routed_s, self.deadline_s)
 
     def rows(self, groups: Sequence[Group], fallback_end_s: FallbackEnds) -> Infer:
         """Return the rows of the query in the table of inferences."""
-        clients, latency_s = self.system.clients, []
-        names, own = clients.nodes, clients.numbers[self.client]
+        clients = self.system.clients
+        latency_s = []
+        names = clients.nodes
+        own = clients.numbers[self.client]
         for group in groups:
             end_s = group.settled_s if group.outcome != "failed" else math.nan
             if group.outcome == "fallback":
@@ -212,7 +232,8 @@ class Query:
 
     def correct(self, routed: Mapping[str, Any], groups: Sequence[Group]) -> Measure:
         """Count the samples that were answered correctly."""
-        learner, tested = self.system.learner, self.system.tested()
+        learner = self.system.learner
+        tested = self.system.tested()
         counted = {group.experts: group.counted for group in groups}
 
         def count() -> int:

@@ -106,7 +106,8 @@ class NMoE(Networked):
         They train for ``expert_rounds`` local rounds. A client whose expert is not finite holds
         none from now on, and trains no gate.
         """
-        able, count = self.clients.able[me.name], self.options.expert_rounds
+        able = self.clients.able[me.name]
+        count = self.options.expert_rounds
         rounds = nothing = np.zeros(me.devices, np.int64)
         if count and able.any():
             rounds = (yield Train(self.sizes.expert_round, count, able)).rounds
@@ -162,7 +163,8 @@ class NMoE(Networked):
         routing = self.routing
         if routing is None:
             return
-        held, reach = self._routed(routing), self.clients.with_expert
+        held = self._routed(routing)
+        reach = self.clients.with_expert
         found = yield Measure(
             "gating pattern",
             lambda: self.learner.number(

@@ -143,7 +143,8 @@ class Networked(Method):
             return np.asarray(counts[name] / sum(int(own.sum()) for own in counts.values()))
 
         for name, mine in who.items():
-            base, weigh = np.full(len(mine), self.version), partial(weights, name)
+            base = np.full(len(mine), self.version)
+            weigh = partial(weights, name)
             used = UpdatesUsed(name, payload, mine, base, contacts.get(name), weigh)
             self.learner.merged(used)
         sent = sum(int(mask.sum()) for mask in who.values())
@@ -184,21 +185,29 @@ class Networked(Method):
 
         They are kept here, so that they are computed once as long as nothing changes.
         """
-        combine = self.options.combine
         self._tested = self.learner.make(
-            nmoe_operations.experts.tested, self.server, *self.all_experts(), combine=combine
+            nmoe_operations.experts.tested,
+            self.server,
+            *self.all_experts(),
+            combine=self.options.combine,
         )
         return self._tested
 
     def model(self) -> Handle:
         """Return the extractor and, as far as there are any, the clients' experts and gates."""
         clusters = [cluster.name for cluster in self.world.clusters]
-        experts, gates = self.in_order(self.experts), self.in_order(self.gates)
+        experts = self.in_order(self.experts)
+        gates = self.in_order(self.gates)
         if list(experts) != clusters:
             return self.server
-        held = *experts.values(), *(gates.values() if list(gates) == clusters else ())
+        if list(gates) != clusters:
+            gates = {}
         return self.learner.make(
-            nmoe_operations.experts.assembled, self.server, *held, clusters=clusters
+            nmoe_operations.experts.assembled,
+            self.server,
+            *experts.values(),
+            *gates.values(),
+            clusters=clusters,
         )
 
 

@@ -108,7 +108,8 @@ def scores(
     from sklearn.metrics import f1_score
 
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in task.config.clusters}
-    labels, classes = tested["labels"], range(task.spec.classes)
+    labels = tested["labels"]
+    classes = range(task.spec.classes)
     y = labels.numpy(force=True)
     for own, node in enumerate(_clients(task)):
         weight, weights, top = _routed(task, tested, gates, routing, node, reach)
@@ -183,7 +184,8 @@ def local_shares(weights: Floats, top: Ints, own: int) -> dict[str, float]:
     positive weight in ``weights`` (n, N), ``local_weight_share`` sums the weights. All are nan if
     weights are not finite.
     """
-    selected, finite = weights > 0, np.isfinite(weights).all()
+    selected = weights > 0
+    finite = np.isfinite(weights).all()
     shares = {
         "local_ratio": (top == own).mean(),
         "local_count_share": selected[:, own].sum() / max(selected.sum(), 1),

@@ -131,7 +131,8 @@ def assembled(
     ``stacked`` are the experts of all clusters in order and, if there are any, their gates. Gates
     that differ between clients are stored per cluster, (K, ...), instead of once.
     """
-    experts, gates = stacked[: len(clusters)], stacked[len(clusters) :]
+    experts = stacked[: len(clusters)]
+    gates = stacked[len(clusters) :]
     whole = extractor_in(server)
     for name in experts[0] if experts else ():
         for number, own in enumerate(torch.cat([part[name] for part in experts])):

@@ -25,7 +25,8 @@ from learning.training.task import Task, in_batches
 from learning.values.operation import operation
 
 EXTRACTOR = "extractor."
-OTHERS, ALPHA = "others", "alpha"
+OTHERS = "others"
+ALPHA = "alpha"
 """Names of what is frozen: the mean correlation matrix of all other clients, one's own weight."""
 
 
@@ -195,7 +196,8 @@ def pairs(z0: Tensor, z1: Tensor, radius: float) -> Tensor:
 
     ``(-2 mean_i z0_i' z1_i + sum_{i != j} (z0_i' z1_j)^2 / (n (n - 1))) / radius``.
     """
-    z0, z1 = clipped(z0, radius), clipped(z1, radius)
+    z0 = clipped(z0, radius)
+    z1 = clipped(z1, radius)
     n = z0.shape[-2]
     if n < 2:
         raise ValueError("the estimator 'pairs' needs two samples; raise learning.batch_size")
@@ -219,9 +221,11 @@ def estimated(
     last terms are ``|R|_F^2``: pairs of a sample with itself count too, a bias upwards. Where alpha
     is a client's weight in the mean, the mean gradient of all is that of their pooled batch.
     """
-    z0, z1 = clipped(z0, radius), clipped(z1, radius)
+    z0 = clipped(z0, radius)
+    z1 = clipped(z1, radius)
     own = correlation_of(torch.cat((z0, z1), -2))
-    attraction, repulsion = -2 * (z0 * z1).sum(-1).mean(-1), own.square().sum((-2, -1))
+    attraction = -2 * (z0 * z1).sum(-1).mean(-1)
+    repulsion = own.square().sum((-2, -1))
     if others is None or alpha is None:
         return attraction + repulsion
     loss = attraction + alpha.to(own.dtype) * repulsion
@@ -233,7 +237,9 @@ SMALLEST_PART = {1: 0.6, 3: 0.2}
 ASPECT = 4 / 3
 STRENGTH = 0.4
 """Largest relative change of brightness and contrast."""
-GREY_SHARE, MIRROR_SHARE, MASKED_SHARE = 0.2, 0.5, 0.2
+GREY_SHARE = 0.2
+MIRROR_SHARE = 0.5
+MASKED_SHARE = 0.2
 NOISE = 0.1
 """Noise on a feature, in standard deviations of the feature."""
 LUMA = (0.299, 0.587, 0.114)

@@ -127,7 +127,8 @@ def routes_of(
         own = first_client(task, client.cluster) + client.device
         top = torch.full((len(features), 1), own, device=task.device)
         return Routing(_one_hot(task, top[:, 0]), top)
-    limit, top_k = reach_of(task, reach), min(config.top_k, sum(reach))
+    limit = reach_of(task, reach)
+    top_k = min(config.top_k, sum(reach))
     if routing == "random":
         rng = stream(task.config.seed, "random routes", client.cluster, client.device, occasion)
         order = rng.permuted(np.tile(np.flatnonzero(reach), (len(features), 1)), axis=1)[:, :top_k]
@@ -144,7 +145,8 @@ def _one_hot(task: Task, index: Tensor) -> Tensor:
 # The centralised baseline: the whole mixture is trained jointly on the samples of all clients.
 
 
-EXPERTS, CENTRAL_GATE = "experts.", "gate."
+EXPERTS = "experts."
+CENTRAL_GATE = "gate."
 
 
 @operation(trains=True, descent=Descent)
