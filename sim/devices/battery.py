@@ -1,4 +1,4 @@
-"""The battery of a satellite that learns: charged by the Sun, drawn on by all that it does."""
+"""The battery of a satellite that learns: charged by the Sun, drained by computing and sending."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sim.errors import InputError
 
 WH_J = 3600.0
 TICK_S = 1e-7
-"""What is as good as no time, in decades of seconds."""
+"""Durations below it count as 0: rounding of times over decades."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Power:
 
 
 class Walked(NamedTuple):
-    """When it arrives, with what charge and the lowest on the way (J), and how long it computed."""
+    """A walk along time: its end, the charge then and at its lowest, and seconds of computing."""
 
     at_s: float
     level_j: float
@@ -83,7 +83,7 @@ class Battery:
         self._keep(done.at_s, done.level_j, idled.lowest_j, done.lowest_j)
 
     def send(self, at_s: float, sending_s: float, to_peer: bool = False) -> None:
-        """Draw at once what it has sent with for so long, down to nothing."""
+        """Draw the energy of sending for ``sending_s`` at once, at most all that is left."""
         if energy_j := sending_s * (self._power.peer_w if to_peer else self._power.send_w):
             idled = self._idle(at_s)
             self._keep(idled.at_s, max(idled.level_j - energy_j, 0.0), idled.lowest_j)
@@ -94,12 +94,12 @@ class Battery:
         self.lowest_j = min(self.lowest_j, level_j, *lowest_j)
 
     def _computed(self, from_s: float, to_s: float, work_s: float = np.inf) -> list[Walked]:
-        """What it has idled to at a time, and what it computes from there."""
+        """Return the walk of idling up to a time, and that of computing from there."""
         idled = self._idle(from_s)
         return [idled, self._walk(max(from_s, self._at_s), to_s, idled.level_j, work_s)]
 
     def _idle(self, to_s: float) -> Walked:
-        """What it has idled to at a time; at once for one that is over."""
+        """Return the walk of idling up to a time; of no length for a time in the past."""
         return self._walk(self._at_s, to_s, self._level_j, computes=False)
 
     def _walk(
@@ -134,7 +134,7 @@ class Battery:
                 until_s = min(until_s, at_s + (p.reserve_j - level_j) / net_w)
             if share > 0:
                 until_s = min(until_s, at_s + (work_s - done_s) / share)
-            if until_s == np.inf:  # for ever like that: computing for ever, or never again
+            if until_s == np.inf:  # it computes for ever, or never again
                 return Walked(np.inf, level_j, lowest_j, np.inf if share else done_s)
             level_j = min(max(level_j + net_w * (until_s - at_s), 0.0), p.capacity_j)
             lowest_j = min(lowest_j, level_j)
@@ -149,9 +149,9 @@ class Battery:
 def supplies_of(
     scenario: Scenario, start: datetime, stop_s: float
 ) -> dict[str, tuple[Power, Floats]]:
-    """Return what the battery of each satellite is made of; none where the scenario has none.
+    """Return power and shadow edges of each satellite's battery; none where the scenario has none.
 
-    Raises InputError for one that the Sun does not charge by as much as it idles away.
+    Raises InputError for one that idles away more than the Sun charges.
     """
     battery = scenario.compute.battery
     if battery is None:

@@ -58,7 +58,7 @@ class Compute:
         return isinstance(each, np.ndarray) and each.ndim > 0 and not np.isnan(each).any()
 
     def slowed(self, times: Floats) -> Compute:
-        """Return the compute of devices that take so many times (K,) as long for everything."""
+        """Return the compute of devices that are slower by these factors (K,)."""
         each = self.seconds_per_round
         rate = self.flops_per_s
         pace = self.pace_s
@@ -70,7 +70,7 @@ class Compute:
         )
 
     def fits(self, cost: Cost) -> Mask:
-        """Return whether a device's memory holds what the round needs, () or (K,)."""
+        """Return whether a device's memory is large enough for the round, () or (K,)."""
         held_bytes = np.inf if self.memory_bytes is None else self.memory_bytes
         return np.asarray(cost.memory_bytes <= held_bytes)
 
@@ -134,7 +134,7 @@ def _cluster(scenario: Scenario, index: int, devices: int) -> Compute:
 
 
 def _own(scenario: Scenario, index: int, devices: int) -> Sequence[DeviceCompute | None]:
-    """What a cluster says of each of its devices, numbered in the order of its kinds."""
+    """Return the settings of each device of a cluster, in the order of its kinds."""
     if scenario.roles.satellites_learn:
         return [None] * devices
     kinds = device_kinds(scenario, index)

@@ -1,4 +1,4 @@
-"""What fails by chance: outages, churn, stragglers; Presence in closed form."""
+"""Random faults: outages, churn, stragglers; presence of devices in closed form."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Intervals:
     end_s: Floats
 
     def between(self, from_s: float, to_s: float) -> Intervals:
-        """Return what of the spells lies between two times."""
+        """Return the parts of the spells that lie between two times."""
         begin_s = np.maximum(self.begin_s, from_s)
         end_s = np.minimum(self.end_s, to_s)
         left = end_s > begin_s
@@ -70,7 +70,7 @@ def drawn_intervals(
 class Presence:
     """K devices that are away during their spells; all in closed form, without a step of time.
 
-    Times may be inf, for a device that never is ready: what is said of it then means nothing.
+    Times may be inf, for a device that is never ready: results for it have no meaning.
     """
 
     def __init__(self, away: Sequence[Intervals]) -> None:
@@ -237,7 +237,7 @@ def _drawn(
 
 
 def slowdown_of(scenario: Scenario, clusters: Sequence[Cluster]) -> dict[str, Floats]:
-    """Return how many times as long the devices (K,) compute, of clusters with slow ones."""
+    """Return the factors (K,) by which devices compute slower, for clusters with slow ones."""
     stragglers = scenario.faults.stragglers
     if stragglers is None:
         return {}

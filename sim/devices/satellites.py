@@ -37,7 +37,7 @@ _MADE: ContextVar[dict[Any, Any] | None] = ContextVar("_MADE", default=None)
 
 @contextmanager
 def made_once() -> Iterator[None]:
-    """Make the satellites of a scenario, or read its windows, once for all who ask within."""
+    """Make the satellites of a scenario, or read its windows, only once within the context."""
     token = _MADE.set({})
     try:
         yield
@@ -81,14 +81,14 @@ def satellites_of(scenario: Scenario) -> list[orbit.Satellite]:
 
 @_once
 def relay_of(scenario: Scenario) -> orbit.Satellite:
-    """Return the satellite that serves others; raise InputError where none is called so."""
+    """Return the satellite that serves others; raise InputError where none has its name."""
     name = scenario.roles.relay
     assert name is not None  # callers have turned to others for the rest
     return _meant(_MAKERS[scenario.orbit.source](scenario), name, "roles.server")
 
 
 def flying_of(scenario: Scenario) -> list[orbit.Satellite]:
-    """Return the satellites that take part, and behind them the one that serves them, if any."""
+    """Return the satellites that take part, then the one that serves them, if any."""
     return [*satellites_of(scenario), *([relay_of(scenario)] if scenario.roles.relay else ())]
 
 
@@ -163,7 +163,7 @@ def _meant(found: Sequence[S], wanted: str, key: str) -> S:
 
 
 def _distance(wanted: str, satellite: S) -> tuple[bool, float]:
-    """Return what is least for the name that ``wanted`` probably means."""
+    """Return a sort key that is least for the name that ``wanted`` probably means."""
     wanted = wanted.casefold()
     name = satellite.name.casefold()
     return wanted not in name, -SequenceMatcher(None, wanted, name).ratio()

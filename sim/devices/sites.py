@@ -49,7 +49,7 @@ def client_names(scenario: Scenario) -> list[str]:
 
 
 def holders_of(scenario: Scenario) -> tuple[tuple[str, ...], ...]:
-    """Names of each plane's satellites, whose samples it has, where planes are the clients."""
+    """Names of the satellites of each plane, which hold its samples, where planes are clients."""
     if scenario.roles.clients != "planes":
         return ()
     flying = satellites_of(scenario)
@@ -142,7 +142,7 @@ def device_places(scenario: Scenario, index: int) -> list[orbit.Site] | None:
 
 
 def device_kinds(scenario: Scenario, index: int) -> tuple[Kind, ...] | None:
-    """Kinds of a cluster's devices in their canonical order; those of a file are listed in its."""
+    """Kinds of a cluster's devices in canonical order; those of a file are in the order of it."""
     cluster = scenario.ground.clusters[index]
     if cluster.places_path is None or cluster.kinds is None:
         return cluster.kinds

@@ -26,16 +26,16 @@ class Radio:
 
     @property
     def channels(self) -> int:
-        """How many sub-channels there are; as many devices have one of their own."""
+        """Number of sub-channels, which is the number of devices that can have one of their own."""
         return int(self.total_bandwidth_hz / self.link.bandwidth_hz * (1 + 1e-9))
 
     @property
     def alone(self) -> bool:
-        """Whether nobody uses a sub-channel together with others."""
+        """Whether each device has a sub-channel of its own."""
         return self.sharing == "fixed_subchannel"
 
     def narrowed(self, sharing: int) -> Link:
-        """The link of one of so many devices that divide the whole band, with all its power.
+        """The link of one of ``sharing`` devices that divide the whole band; each keeps its power.
 
         A fixed rate falls with the band.
         """
@@ -68,7 +68,7 @@ class Beam:
     narrow: Narrow | None = None
 
     def reach(self, senders: int) -> LinkCurve:
-        """Curves of so many devices that share: who carries anything has a link."""
+        """Curves of ``senders`` devices that share: a row that carries nothing has no link."""
         radio = self.radio
         if radio is None or radio.sharing != "equal_share" or senders <= radio.channels:
             return self.curve
@@ -76,7 +76,7 @@ class Beam:
         return self.whole(radio.narrowed(senders))
 
     def stretch(self, sharing: int, now_s: float, who: Mask) -> RateSegment:
-        """What the devices in ``who`` can send at from a time on, if so many share the band."""
+        """Rates of the devices in ``who`` from a time on while ``sharing`` ones use the band."""
         radio = self.radio
         if radio is None or sharing <= radio.channels:
             return RateSegment(self.curve)

@@ -14,7 +14,7 @@ from sim.links.device_links import DeviceLinks
 
 
 def is_steady(radios: Radios) -> bool:
-    """Return whether both directions have their rates whatever the geometry is."""
+    """Return whether the rates of both directions are independent of the geometry."""
     links = [radio.link for radio in radios if radio is not None]
     return all(
         link.rate == "fixed" and link.required_snr_db == -np.inf and link.environment is None
@@ -23,7 +23,7 @@ def is_steady(radios: Radios) -> bool:
 
 
 def fixed_rate_bps(link: Link) -> float:
-    """Return what a link of a fixed rate carries, for the share of the time that it has."""
+    """Return the mean rate of a link of a fixed rate, which is in use for a share of the time."""
     return float(_overhead(link, 1)[1][0, 0])
 
 
@@ -55,7 +55,7 @@ def _constant(radio: Radio, devices: int, rise_s: float, set_s: float) -> Beam:
 
 @lru_cache(maxsize=64)
 def _overhead(link: Link, devices: int) -> tuple[Signal, Floats]:
-    """Overhead at any distance: what the link has in place of geometry does not ask for either."""
+    """Return the signal overhead: a link without geometry does not depend on where it is."""
     shape = (devices, 2)
     signal = received_signal(link, np.full(shape, 90.0), np.full(shape, PAPER_ALTITUDE_M))
     return signal, signal_rate_bps(link, signal)

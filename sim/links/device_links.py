@@ -35,7 +35,7 @@ class DeviceLinks:
 
 @dataclass(frozen=True)
 class PassFigures:
-    """What is remembered of a pass whose links are let go.
+    """Figures of a pass that remain when its links are let go.
 
     Bytes that the device with the poorest link could upload, between rise and set and while a beam
     serves the cluster, and the Doppler shifts of ``DeviceLinks``.
@@ -68,7 +68,7 @@ def served_bits(curve: LinkCurve, start_s: float, end_s: float) -> Floats:
 def along(grid_s: Floats, values: Floats, when_s: Floats) -> Floats:
     """Value of each row of ``values`` (K, T) at its ``when_s`` (K,) on its own grid (K, T).
 
-    Linear in between; before and behind the grid it is the first and the last value.
+    Linear in between; before and after the grid it is the first and the last value.
     """
     when = np.minimum(np.maximum(when_s, grid_s[:, 0]), grid_s[:, -1])
     at = np.count_nonzero(grid_s <= when[:, None], axis=1) - 1

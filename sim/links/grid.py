@@ -1,4 +1,4 @@
-"""Points of devices in passes at which rates are looked at, in flat arrays."""
+"""Points of devices in passes at which rates are evaluated, in flat arrays."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Grid:
 
     @cached_property
     def every(self) -> tuple[Floats, Ints, Ints]:
-        """Times of all points with the middles, and where there the points and the middles are."""
+        """Times of all points and middles, and the indices of the points and of the middles."""
         assert self.middles is not None  # who has none has its points
         width = np.ones(len(self.time_s), np.int64)
         width[self.middles.cell] = 2

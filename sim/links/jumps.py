@@ -28,8 +28,8 @@ def find_jumps(
 ) -> tuple[Ints, Floats, Floats]:
     """Find the changes of ``state`` (P,) between the points (P,) of each row.
 
-    Returns the row, the time just before and the time just behind each of them. Of a cell with
-    several changes all are found, unless one undoes another.
+    Returns the row, and the times just before and just after each of them. All changes of a cell
+    are found, unless one undoes another.
     """
     cell = np.flatnonzero((row[1:] == row[:-1]) & (state[1:] != state[:-1]))
     cell_row = row[cell]
@@ -96,7 +96,7 @@ def crossings(
 ) -> tuple[Ints, Floats]:
     """Rows and times at which ``value`` (P,) passes a level: both sides, a microsecond apart.
 
-    By the Illinois rule: straight lines, with the side that stays behind halved.
+    By the Illinois rule: secants, with the value at the end that stays halved.
     """
     same = row[1:] == row[:-1]
     cells = [np.flatnonzero(same & _passes(value, level)) for level in levels]

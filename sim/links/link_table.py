@@ -32,7 +32,7 @@ class LinkTable:
     """
 
     def __init__(self, passes: Sequence[Pass], start: datetime) -> None:
-        """Make all of them, of one plan and at least one."""
+        """Make the links of at least one pass; all are of one plan."""
         self._passes = passes
         self._geometry = geometry = PassGeometry(passes, start)
         self._path = _drawn(passes, geometry.devices)
@@ -54,14 +54,14 @@ class LinkTable:
         if number in self._downlinks:
             downlink = self._beam(number, 1, *self._downlinks[number])
         uplink = self._beam(number, 0, *self._uplinks[number])
-        # What is made for the curves already.
+        # The grid that the curves have made already.
         grid = geometry.own if self._passes[number].place.radios[0].alone else geometry.common
         place = (geometry.block(number, grid, x) for x in (grid.time_s, grid.slant_range_m))
         shift_hz, residual_hz = self.doppler_hz[number].tolist()
         return DeviceLinks(uplink, downlink, (shift_hz, residual_hz), partial(along, *place))
 
     def _direction(self, way: int) -> dict[int, tuple[CurveTable, int]]:
-        """For each pass the table of all that have the same link, and its batch there."""
+        """Return for each pass the table of the passes with the same link, and its batch there."""
         groups: dict[tuple[Link, bool], list[int]] = {}
         for number, each in enumerate(self._passes):
             radio = each.place.radios[way]
@@ -111,9 +111,9 @@ class LinkTable:
         return self._table(link, False, some).batch(0)
 
     def _narrow(self, number: int, link: Link, now_s: float, who: Mask) -> tuple[LinkCurve, float]:
-        """The curves of the devices in ``who`` (K,) from a time on, and until when they hold.
+        """Return curves of the devices in ``who`` (K,) from a time on, and until when they hold.
 
-        The others' rows carry nothing.
+        The rows of other devices carry nothing.
         """
         geometry = self._geometry
         each = self._passes[number]
@@ -150,7 +150,7 @@ class LinkTable:
 
 
 def _drawn(passes: Sequence[Pass], devices: Ints) -> Path:
-    """What was drawn for every row; without any environment it has no effect."""
+    """Return the draws of every row; without any environment they have no effect."""
     places = {id(p.place): p.place for p in passes}.values()
     radios = [radio for place in places for radio in place.radios if radio is not None]
     if all(radio.link.environment is None for radio in radios):

@@ -101,7 +101,7 @@ class Pass:
 
     @property
     def points(self) -> int:
-        """Points of all devices in both directions before jumps, about."""
+        """About how many points all devices have in both directions, before those of jumps."""
         return 2 * self.columns * len(self.place.devices)
 
 
@@ -115,7 +115,7 @@ class PassGeometry:
     """
 
     def __init__(self, passes: Sequence[Pass], start: datetime) -> None:
-        """See all of them, at least one."""
+        """Look at at least one pass; all are of one plan."""
         places = list({id(p.place): p.place for p in passes}.values())
         numbers = {id(place): number for number, place in enumerate(places)}
         place = np.array([numbers[id(p.place)] for p in passes])
@@ -145,7 +145,7 @@ class PassGeometry:
 
     @cached_property
     def _column(self) -> Ints:
-        """Which of the even times of all passes each point is at."""
+        """Index of each point in the even times of all passes."""
         points = self.views.even.points
         first = np.repeat(np.cumsum(points) - points, self.devices)
         return spread(first, np.repeat(points, self.devices))[1]

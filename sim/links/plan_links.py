@@ -21,7 +21,7 @@ TABLES = 2
 
 
 class PlanLinks:
-    """Links and figures of all passes by number, which rise one after the other.
+    """Links and figures of all passes by number, in the order in which they rise.
 
     They are made when they are first asked for, and with them those behind that will be asked for
     ``soon`` (numbers, rising). What is asked for again after its table is gone is made again,
@@ -56,7 +56,7 @@ class PlanLinks:
         return self._figures[number]
 
     def _table(self, number: int) -> tuple[int, LinkTable]:
-        """The table of a pass, and its place there."""
+        """Return the place of a pass in its table, and the table."""
         for places, table in self._tables:
             if number in places:
                 return places[number], table
@@ -71,7 +71,7 @@ class PlanLinks:
         return places[number], table
 
     def _with_following(self, number: int) -> list[tuple[int, Pass]]:
-        """A pass and, if it is asked for the first time, those that will be wanted next."""
+        """Return a pass and, when it is first asked for, those that will be asked for next."""
         some = [(number, self._make(number))]
         points = some[0][1].points
         behind = self._soon[np.searchsorted(self._soon, number, "right") :].tolist()

@@ -15,7 +15,7 @@ from sim.links.sharing import Allocation
 
 @dataclass(frozen=True, eq=False)
 class RateSegment:
-    """What devices (K rows) can send at for a while: a ``share`` of a curve, until a time."""
+    """Rates of devices (K rows) until a time: a ``share`` of a curve."""
 
     curve: LinkCurve
     share: float = 1.0
@@ -35,7 +35,7 @@ says of the others does not count."""
 def shared(
     segment_of: SegmentOf, reach: LinkCurve, arrival_s: Floats, bits: Floats, who: Mask
 ) -> Allocation:
-    """Share the band anew whenever one of those who send it comes or goes: exact but for rounding.
+    """Divide the band anew whenever a sender comes or goes: exact but for rounding.
 
     A device shares from when it is ready (``arrival_s``, inf for never) until its ``bits`` are
     through, wherever its row of ``reach`` (K rows) carries anything. Nothing is carried outside of
@@ -86,8 +86,9 @@ def shared(
 
 
 def _gates(ready_s: Floats, reach: LinkCurve) -> tuple[Floats, Ints, Ints]:
-    """When devices open one of their two gates (1) or close it (-1), in order of time: being ready
-    opens one, a link the other. The last time is inf.
+    """Return when devices open (1) or close (-1) one of their two gates, in order of time.
+
+    A device opens one when it is ready, its link the other. The last time is inf.
     """
     devices = np.arange(len(ready_s))
     (rise_s, rising), (fall_s, falling) = _edges(reach)
@@ -104,7 +105,7 @@ class Sent:
     """What devices (K,) have sent by any time: known at events (E,), and by curves in between.
 
     The curves are made anew when they are asked for, as there is one for nearly every event.
-    ``sharing`` (E, K) says who shares from an event on, ``bits`` (E, K) what was through by then.
+    ``sharing`` (E, K) says who shares from an event on, ``bits`` (E, K) what was sent by then.
     """
 
     segment_of: SegmentOf
@@ -132,7 +133,7 @@ class Sent:
 
 
 def _edges(reach: LinkCurve) -> tuple[tuple[Floats, Ints], tuple[Floats, Ints]]:
-    """Times and devices of all beginnings and ends of what the rows of a curve carry."""
+    """Return times and devices of the begins and of the ends of what a curve's rows carry."""
     time = reach.time_s
     rate = reach.rate_bps
     whole = np.diff(time, axis=1) > 0

@@ -20,9 +20,9 @@ from sim.links.grid import Grid, interleaved
 from sim.links.jumps import crossings, find_jumps, turns
 
 HORIZON_DEG = 1e-6
-"""A hair above the horizon, at and below which there is no link."""
+"""Just above the horizon, at and below which there is no link."""
 HIGHER_DB = 1.0
-"""By so much an SNR may rise between two points of a grid."""
+"""Most that an SNR may rise between two points of a grid."""
 SHORTEST_CELL_S = 1e-3
 """Shorter cells need no point in their middle."""
 GAUSS = np.array([0.5 - np.sqrt(0.15), 0.5, 0.5 + np.sqrt(0.15)])
@@ -71,7 +71,7 @@ class LinkView:
         return Sight(self.above(elevation_deg), range_km * 1e3)
 
     def above(self, elevation_deg: Floats) -> Floats:
-        """Elevations not below the mask: AOS and LOS lie on it, and rounding is no gate."""
+        """Elevations, at least the mask: AOS and LOS lie on it but for rounding."""
         return np.maximum(elevation_deg, max(self.link.min_elevation_deg, HORIZON_DEG))
 
     def elevation_deg(self, row: Ints, time_s: Floats) -> Floats:
@@ -112,7 +112,7 @@ class LinkView:
         return rate_bps
 
     def _path(self, row: Ints) -> Path:
-        """What was drawn for every point; without an environment it has no effect."""
+        """Return the draws of every point; without an environment they have no effect."""
         if self.link.environment is None:
             return CLEAR_PATH
         return Path(*(np.asarray(draws)[row] for draws in vars(self.path).values()))
@@ -140,9 +140,9 @@ class RatePoints:
         return RatePoints(*(values[some] for values in vars(self).values()))
 
     def merged(self, other: RatePoints, key_s: bool = True) -> RatePoints:
-        """Both together; of points at one time these are first.
+        """Return both in order; of points at one time, those of ``self`` come first.
 
-        Without ``key_s`` no row is in both.
+        ``key_s=False`` is for points that have no row in common.
         """
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
         both = RatePoints(*(np.concatenate(pair) for pair in pairs))

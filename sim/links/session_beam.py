@@ -31,7 +31,7 @@ class SessionBeam:
 
     @cached_property
     def curve(self) -> LinkCurve:
-        """What each device could send if it were alone; in the gaps nothing moves."""
+        """Rate of each device if it were alone; 0 in the gaps."""
         return self._after_each_other([beam.curve for beam in self.beams])
 
     def _after_each_other(self, curves: Sequence[LinkCurve]) -> LinkCurve:
@@ -58,9 +58,9 @@ class SessionBeam:
         return sys.maxsize if radio is None else radio.channels
 
     def crowding(self, senders: int, personal: bool = False) -> float:
-        """How many times as long a transfer takes if so many share, at least 1.
+        """Factor, at least 1, by which a transfer takes longer when ``senders`` devices share.
 
-        In a queue the last ones take a whole turn. What is ``personal`` is not broadcast.
+        In a queue the last ones take a whole turn. ``personal`` payloads are not broadcast.
         """
         radio = self.beams[0].radio
         if radio is None or (self.is_broadcast and not personal):
@@ -73,7 +73,7 @@ class SessionBeam:
     ) -> Allocation:
         """Let the devices in ``who`` send ``bits`` (K,) from when they are ready, and share.
 
-        Of a beam that broadcasts, what is ``personal`` has the whole band, device by device.
+        On a beam that broadcasts, ``personal`` payloads have the whole band, device by device.
         """
         radio = self.beams[0].radio
         if self.is_broadcast and not personal:
@@ -86,7 +86,7 @@ class SessionBeam:
         return shared(self._stretch, reach, arrival_s, bits, who)
 
     def _broadcast(self, who: Mask) -> LinkCurve:
-        """The curve of a transmission to ``who``; a session mostly has several to the same ones."""
+        """Return the curve of a transmission to ``who``, which most sessions repeat."""
         key = who.tobytes()
         if key not in self._heard:
             pairs = zip(self.beams, self.spans_s, strict=True)
@@ -96,7 +96,7 @@ class SessionBeam:
         return self._heard[key]
 
     def _stretch(self, sharing: int, now_s: float, who: Mask) -> RateSegment:
-        """What the contact in use at a time gives to the devices in ``who``."""
+        """Return the rates that the contact in use at a time gives to the devices in ``who``."""
         begun = [n for n, (first_s, _) in enumerate(self.spans_s) if first_s <= now_s]
         number = begun[-1] if begun else 0
         stretch = self.beams[number].stretch(sharing, now_s, who)

@@ -91,7 +91,7 @@ def everywhere(which: Mask) -> bool:
 def _in_turn(
     curve: LinkCurve, comes_s: Floats, closes_s: Floats, bits: Floats, channels: int
 ) -> tuple[Floats, Floats]:
-    """When each device (K,) begins and ends: who has come takes the first free sub-channel."""
+    """Return when devices (K,) begin and end: the next to come takes the first free channel."""
     begin_s, end_s = np.full((2, len(bits)), np.inf)
     free_s = [-np.inf] * channels
     for k in np.argsort(comes_s, kind="stable"):

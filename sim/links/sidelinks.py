@@ -1,4 +1,4 @@
-"""Which devices reach each other directly, how far apart they are, and at which rate they send."""
+"""Which devices reach each other directly, their distances, and their rates."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Sidelinks:
     range_m: float | None = None
 
     def apart_m(self, source: Node, target: Node) -> float:
-        """Metres between two devices; inf where nothing is known of them."""
+        """Metres between two devices; inf where their places are not known."""
         one, other = (slice(node.device, node.device + 1) for node in (source, target))
         return float(self._apart_m(source.cluster, target.cluster, one, other)[0, 0])
 
@@ -116,7 +116,7 @@ def great_circle_m(one_deg: Floats, other_deg: Floats) -> Floats:
 def sidelinks_of(scenario: Scenario) -> Sidelinks | None:
     """Return the sidelinks of a scenario in SI units; None where devices do not talk directly.
 
-    Raises InputError for a radio that the room of links refuses.
+    Raises InputError for a radio that ``channel`` refuses.
     """
     if scenario.link.sidelink is None:
         return None

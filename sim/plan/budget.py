@@ -33,7 +33,7 @@ LOSSES = (
     *("free_space_path_loss_db", "atmospheric_loss_db", "rain_loss_db", "scintillation_loss_db"),
     *("clutter_loss_db", "shadowing_margin_db", "other_losses_db"),
 )
-"""What lies between EIRP and G/T; their sum is `path_loss_db` along a pass."""
+"""Losses between EIRP and G/T; their sum is `path_loss_db` along a pass."""
 TERMS = {*LOSSES, "eirp_dbw", "g_over_t_db_k", "noise_bandwidth_dbhz", "required_snr_db"}
 """Terms of the budget, of which many are the same in all rows."""
 GEOMETRY = ("time_s", "elevation_deg", "slant_range_km")
@@ -80,7 +80,7 @@ def _directions(scenario: Scenario, place: int) -> dict[str, Radio]:
 
 
 def one_pass(scenario: Scenario, number: int) -> Tables:
-    """Geometry, rate and bits through over one pass, for the centre of its cluster.
+    """Geometry, rate and bits sent over one pass, for the centre of its cluster.
 
     With a propagation scenario the centre sees the satellite all the time, under median shadowing.
     """
@@ -144,7 +144,7 @@ def _along(
 
 
 def text(scenario: Scenario, tables: Tables) -> str:
-    """Align the columns of each direction under what is the same in all rows."""
+    """Align the columns of each direction under the terms that are the same in all rows."""
     shared = _directions(scenario, 0)
     parts = [
         "\n".join([f"{side}: {_about(shared[side])}", *_columns(columns)])
@@ -165,7 +165,7 @@ def _columns(columns: dict[str, Any]) -> Iterator[str]:
 
 
 def _about(radio: Radio) -> str:
-    """Say in a line what does not depend on the elevation."""
+    """Describe in a line what does not depend on the elevation."""
     link = radio.link
     band = f"{link.bandwidth_hz / 1e6:g} of {radio.total_bandwidth_hz / 1e6:g} MHz"
     rate = link.rate if link.duty == 1.0 else f"{link.rate} for {link.duty:.0%} of the time"

@@ -18,7 +18,7 @@ from sim.links.beam import Radio, Radios, Sharing
 LOWEST_ALTITUDE_M = 160e3
 """Lowest altitude of an orbit that a scenario can make: there a link is strongest, overhead."""
 HIGHEST_SNR_DB = 120.0
-"""More than any radio has: the figures of a link beyond it are taken for wrong ones."""
+"""More than any radio has: values of a link beyond it are taken to be wrong."""
 
 _AS_THEY_ARE = signature(Link).parameters.keys() - {"atmosphere"}
 """Keys of the scenario that are fields of the link, in the same unit."""
@@ -27,8 +27,8 @@ _AS_THEY_ARE = signature(Link).parameters.keys() - {"atmosphere"}
 def ground_radios(scenario: Scenario) -> list[Radios]:
     """Return both directions of every cluster or station; they differ only by the air above it.
 
-    There are none where one satellite serves the others. The first goes to the server: the uplink
-    of clusters, the downlink of stations. Raises InputError for what the room of links refuses.
+    There are none where one satellite serves the others. The first is toward the server: the uplink
+    of clusters, the downlink of stations. Raises InputError for values that ``channel`` refuses.
     """
     if scenario.roles.relay:
         return []
@@ -99,4 +99,4 @@ def _air(values: Mapping[str, Any], place: Any) -> channel.SlantAttenuation | No
 
 
 _over = lru_cache(maxsize=256)(channel.itu_attenuation)
-"""The models, looked up once for a place and a frequency: that takes a second or two."""
+"""The models are evaluated once per place and frequency: that takes a second or two."""
