@@ -14,8 +14,7 @@ from sim.clock import Clock
 from sim.errors import InputError
 from sim.network.leg_log import LegLog
 from sim.network.legs import Edge
-from sim.plan.contacts import LAST_BITS_S, PlannedSession
-from sim.plan.planned_sessions import PlannedSessions
+from sim.plan.contacts import LAST_BITS_S, PlannedSession, PlannedSessions
 
 
 class ClusterSessions:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from itertools import combinations, pairwise
+from math import inf, tau
 
 import numpy as np
 
 import orbit
-from learning.requests.cluster import Ints, Mask
+import scenarios
+from learning.requests.cluster import Floats, Ints, Mask
+from orbit.windows import groups
 from scenarios import Scenario
+from scenarios.link import Isl
 from sim.devices.faults import Intervals
-from sim.errors import InputError
-from sim.plan.isl import IslPlan
-from sim.plan.isl_budget import budget_of, fixed_rate_bps
-from sim.plan.isl_pairs import isl_pairs, ring_planes
-from sim.plan.isl_terminals import with_terminals
-from sim.plan.isl_windows import find_isls
-from sim.plan.outage_cuts import pieces
+from sim.devices.satellites import flying_of
+from sim.errors import InputError, as_input
+from sim.plan.isl import IslPlan, budget_of, fixed_isl_rate_bps
+from sim.plan.service import pieces
 
 
 def isl_plan(
@@ -55,7 +58,7 @@ def isl_plan(
         range_km=lambda a, b, time_s: orbit.pair_range_km(
             satellites[a], satellites[b], start, time_s
         ),
-        fixed_bps=fixed_rate_bps(isl),
+        fixed_bps=fixed_isl_rate_bps(isl),
         budget=budget_of(isl),
         rings=tuple(tuple(names[member] for member in plane) for plane in planes),
     )
@@ -97,3 +100,154 @@ def _without_outages(plan: IslPlan, opens: Mask, out: Sequence[Intervals]) -> tu
         plan = replace(plan.where(of), start_s=begin_s, end_s=end_s).where(order)
         opens = opens[order]
     return plan, opens
+
+
+def isl_pairs(
+    isl: Isl, satellites: Sequence[orbit.Satellite], start: datetime
+) -> tuple[Ints, Mask]:
+    """Return pairs (P, 2) of satellites by index, and which of them are of one plane."""
+    planes = ring_planes(satellites, start)
+    ring: list[tuple[int, int]] = []
+    for plane in planes if isl.within_plane == "ring" else ():
+        if len(plane) < 2:
+            raise InputError(
+                f"link.isl.within_plane: {satellites[plane[0]].name!r} is alone in its plane; a "
+                "ring needs two satellites or more"
+            )
+        ring += pairwise(plane)
+        if len(plane) > 2:
+            ring.append((plane[-1], plane[0]))
+    across: list[tuple[int, int]] = []
+    for one, other in combinations(range(len(planes)), 2):
+        apart = min(other - one, len(planes) - other + one)
+        if isl.between_planes == "all" or (isl.between_planes == "neighbours" and apart == 1):
+            across += [(a, b) for a in planes[one] for b in planes[other]]
+    if isl.among_clients and not ring + across:
+        raise InputError(f"link.isl.between_planes: all {len(satellites)} satellites share a plane")
+    pairs = np.sort(np.array(ring + across, np.int64).reshape(-1, 2), axis=1)
+    return pairs, np.arange(len(pairs)) < len(ring)
+
+
+def ring_planes(satellites: Sequence[orbit.Satellite], start: datetime) -> list[list[int]]:
+    """Return the satellites of each plane in the order of the ring; planes by their nodes.
+
+    Raises InputError where planes cannot be told from the elements.
+    """
+    with as_input("link.isl: "):
+        _, plane = np.unique(orbit.planes(satellites), return_inverse=True)
+    angles = np.empty((2, len(satellites)))
+    for angle, satellite in zip(angles.T, satellites, strict=True):
+        model = satellite.model
+        minutes = (start - satellite.epoch).total_seconds() / 60
+        angle[0] = model.nodeo + model.nodedot * minutes
+        angle[1] = model.argpo + model.mo + (model.argpdot + model.no_kozai) * minutes
+    node, place = angles % tau
+    # A node next to 0 may lie on either side of it within one plane.
+    by_node = sorted(groups(plane), key=lambda members: float(np.median(node[members])))
+    return [members[np.argsort(place[members], kind="stable")].tolist() for members in by_node]
+
+
+SAMPLES = 65
+
+
+"""Samples of the range in a window of a file that does not tell it."""
+
+
+def find_isls(
+    scenario: Scenario, isl: Isl, start: datetime, span_s: float, pairs: Ints
+) -> orbit.IslWindows:
+    """Find the windows of pairs (P, 2), or read them where the scenario has a file of them.
+
+    Pairs are indices in ``flying_of``. Raises InputError for what `orbit.find_isls` refuses, and
+    for a file without any of their windows.
+    """
+    satellites = flying_of(scenario)
+    if (text := scenarios.isl_windows(scenario)) is not None:
+        return _of_file(orbit.parse_isl_windows(*text, start), satellites, span_s, pairs)
+    end = start + timedelta(seconds=span_s)
+    most_km = isl.values()["max_range_km"]
+    try:
+        return orbit.find_isls(satellites, start, end, pairs.tolist(), isl.grazing_km, most_km)
+    except orbit.ElementError:
+        raise
+    except ValueError as error:
+        raise InputError(f"link.isl.{error}") from None
+
+
+def _of_file(
+    file: orbit.IslFile, satellites: Sequence[orbit.Satellite], span_s: float, pairs: Ints
+) -> orbit.IslWindows:
+    """Return the windows of pairs (P, 2) in a file until the end; missing ranges are sampled."""
+    number = {satellite.name: k for k, satellite in enumerate(satellites)}
+    if unknown := sorted(set(file.satellites) - number.keys()):
+        raise InputError(
+            f"link.isl.windows: {unknown[0]!r} is none of the {len(number)} satellites, the first "
+            f"of which is {satellites[0].name!r}; name them as there"
+        )
+    index = np.array([number[name] for name in file.satellites])
+    ends = np.sort(index[np.stack([file.windows.a, file.windows.b], axis=1)], axis=1)
+    wanted = np.isin(ends @ [len(number), 1], pairs @ [len(number), 1])
+    wanted &= file.windows.start_s < span_s
+    if not wanted.any():
+        one, other = (satellites[k].name for k in pairs[0])
+        raise InputError(
+            f"link.isl.windows: none is between satellites that are to be linked, like {one!r} and "
+            f"{other!r}, within {span_s / 86_400:g} days from {file.start:%Y-%m-%dT%H:%M:%SZ}"
+        )
+    kept = replace(file.windows, a=ends[:, 0], b=ends[:, 1]).where(wanted)
+    for k in np.flatnonzero(np.isnan(kept.min_range_km + kept.max_range_km)):
+        one = satellites[kept.a[k]]
+        other = satellites[kept.b[k]]
+        time_s = np.linspace(kept.start_s[k], min(kept.end_s[k], span_s), SAMPLES)
+        range_km = np.asarray(orbit.pair_range_km(one, other, file.start, time_s))
+        kept.min_range_km[k] = range_km.min()
+        kept.max_range_km[k] = range_km.max()
+    over = kept.end_s > span_s
+    return replace(kept, end_s=np.minimum(kept.end_s, span_s), clipped_end=kept.clipped_end | over)
+
+
+def with_terminals(plan: IslPlan, isl: Isl, opens: Mask) -> IslPlan:
+    """Return the windows for which there are ``terminals``, each from the end of its acquisition.
+
+    Rings keep their terminals all the time. The others are served in the order in which they open;
+    a window that waits gets terminals when one is free at both ends. A window takes
+    ``acquisition_s`` where it ``opens`` during the run (M,), or has waited.
+    """
+    begin_s = plan.start_s.copy()
+    if isl.terminals is not None:
+        ring = np.unique(np.stack([plan.a, plan.b, plan.within]), axis=1)
+        free = np.full(len(plan.names), isl.terminals)
+        for end in ring[:2, ring[2] == 1]:
+            np.subtract.at(free, end, 1)
+        begin_s = np.where(plan.within, begin_s, _assigned(plan, free))
+        opens = opens | (begin_s > plan.start_s)
+    begin_s = begin_s + np.where(opens, isl.acquisition_s, 0.0)
+    keep = np.flatnonzero(begin_s < plan.end_s)
+    keep = keep[np.argsort(begin_s[keep], kind="stable")]
+    return replace(plan, start_s=begin_s).where(keep)
+
+
+def _assigned(plan: IslPlan, free: Ints) -> Floats:
+    """Return when each window between planes gets its terminals (M,); inf where it never does.
+
+    ``free`` (N,) are the terminals of each satellite that rings do not use.
+    """
+    begin_s: Floats = np.full(len(plan), inf)
+    waiting: list[int] = []
+    # In order of time, as windows are: a heap. At one time, ends come before begins.
+    across = np.flatnonzero(~plan.within).tolist()
+    events = [(float(plan.start_s[window]), True, window) for window in across]
+    while events:
+        now_s, begins_now, window = heappop(events)
+        if not begins_now:
+            free[[plan.a[window], plan.b[window]]] += 1
+            waiting = [w for w in waiting if plan.end_s[w] > now_s]
+        for w in [window] if begins_now else list(waiting):
+            if free[plan.a[w]] > 0 and free[plan.b[w]] > 0:
+                free[[plan.a[w], plan.b[w]]] -= 1
+                begin_s[w] = now_s
+                heappush(events, (float(plan.end_s[w]), False, w))
+                waiting = [other for other in waiting if other != w]
+            elif begins_now:
+                waiting.append(w)
+    return begin_s

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
-from learning.requests.cluster import Cluster, Ints
+import numpy as np
+
+import orbit
+from channel import CLEAR_PATH, LinkCurve, Path, doppler_hz, draw_paths
+from learning import stream
+from learning.requests.cluster import Cluster, Floats, Ints
 from orbit import Site
+from orbit.windows import groups
 from scenarios import Scenario
-from sim.links.beam import Radios
-from sim.links.constant_links import is_steady
-from sim.links.device_links import FigureColumns
-from sim.plan.bare_links import BareLinks
+from sim.devices.satellites import relay_of
+from sim.devices.sites import distance_km
+from sim.links.beam import Beam, Radios
+from sim.links.constant_links import bare_links, fixed_rate_bps, is_steady
+from sim.links.device_links import DeviceLinks, FigureColumns, PassFigures
+from sim.links.pass_geometry import GroundPlace, Pass
+from sim.links.plan_links import PlanLinks
 from sim.plan.contacts import ContactLinks, PlannedContact
-from sim.plan.fixed_rate_links import FixedRateLinks
-from sim.plan.pass_links import PassLinks
-from sim.plan.relay_links import RelayLinks
+from sim.plan.isl import budget_of, fixed_isl_rate_bps, rate_curve
 from sim.plan.service import ServedPasses
 
 
@@ -30,20 +38,6 @@ class LinkSource(Protocol):
     def figures(self, numbers: Ints) -> FigureColumns | None:
         """Return the figures of many contacts where links need not be made for that, else None."""
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class GivenLinks:
-    """The links of contacts that are there."""
-
-    contacts: Sequence[PlannedContact]
-
-    def links(self, number: int) -> ContactLinks:
-        """Return the links of a contact."""
-        return self.contacts[number].links
-
-    def figures(self, numbers: Ints) -> None:
-        """Return None: each contact has its own."""
 
 
 def link_source(
@@ -65,3 +59,222 @@ def link_source(
     if served.turned and all(map(is_steady, radios)):
         return FixedRateLinks(served, clusters, radios)
     return PassLinks(scenario, served, clusters, radios, devices)
+
+
+@dataclass(frozen=True, eq=False)
+class GivenLinks:
+    """The links of contacts that are there."""
+
+    contacts: Sequence[PlannedContact]
+
+    def links(self, number: int) -> ContactLinks:
+        """Return the links of a contact."""
+        return self.contacts[number].links
+
+    def figures(self, numbers: Ints) -> None:
+        """Return None: each contact has its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class BareLinks:
+    """Links of a fixed rate or a fixed path gain, from the rise to the set of each window.
+
+    ``radios`` are those of each place: of each cluster, or of each station.
+    """
+
+    served: ServedPasses
+    clusters: Sequence[Cluster]
+    radios: Sequence[Radios]
+
+    def links(self, number: int) -> ContactLinks:
+        """Return the links of a contact."""
+        rise_s, set_s = self.served.window_s(number)
+        start_s, end_s = self.served.service_s(number)
+        radios = self.radios[self.served.window_places[number]]
+        devices = self.clusters[self.served.windows.site[number]].devices
+        return ContactLinks(partial(bare_links, radios, devices, rise_s, set_s), start_s, end_s)
+
+    def figures(self, numbers: Ints) -> None:
+        """Return None: they follow from the links."""
+
+
+@dataclass(frozen=True, eq=False)
+class FixedRateLinks:
+    """Links of one device each whose rate is fixed from rise to set.
+
+    ``radios`` are those of each station. What a contact carries follows from how long it lasts, so
+    that figures of thousands of contacts need no link.
+    """
+
+    served: ServedPasses
+    clusters: Sequence[Cluster]
+    radios: Sequence[Radios]
+
+    def links(self, number: int) -> ContactLinks:
+        """Return the links of a contact."""
+        served = self.served
+        rise_s, set_s = served.window_s(number)
+        start_s, end_s = served.service_s(number)
+        radios = self.radios[served.window_places[number]]
+        devices = self.clusters[served.windows.site[number]].devices
+        range_m = partial(self._range_m, number)
+        return ContactLinks(
+            make=partial(bare_links, radios, devices, rise_s, set_s, range_m),
+            start_s=start_s,
+            end_s=end_s,
+            figures=partial(self._figures, number),
+        )
+
+    def figures(self, numbers: Ints) -> FigureColumns:
+        """Return the figures of contacts."""
+        windows = self.served.windows
+        service = self.served.service
+        places = self.served.window_places[numbers]
+        links = [to_server.link for to_server, _ in self.radios]
+        frequency_hz = np.array([link.frequency_hz for link in links])[places]
+        bytes_s = np.array([fixed_rate_bps(link) / 8.0 for link in links])[places]
+        fastest_km_s = np.maximum(
+            np.abs(windows.rise_range_rate_km_s[numbers]),
+            np.abs(windows.set_range_rate_km_s[numbers]),
+        )
+        window_s = windows.set_s[numbers] - windows.rise_s[numbers]
+        service_s = service.end_s[numbers] - service.start_s[numbers]
+        return FigureColumns(
+            least_bytes=bytes_s * window_s,
+            least_in_service_bytes=np.where(np.isnan(service_s), 0.0, bytes_s * service_s),
+            doppler_hz=doppler_hz(-fastest_km_s, frequency_hz),
+            residual_doppler_hz=np.zeros(len(numbers)),
+        )
+
+    def _figures(self, number: int) -> PassFigures:
+        one = self.figures(np.array([number]))
+        return PassFigures(
+            float(one.least_bytes[0]),
+            float(one.least_in_service_bytes[0]),
+            (float(one.doppler_hz[0]), 0.0),
+        )
+
+    def _range_m(self, number: int, time_s: Floats) -> Floats:
+        """Return the slant range at each of the times."""
+        served = self.served
+        satellite = served.satellites[served.window_satellites[number]]
+        place = served.places[served.window_places[number]]
+        ranges_km = [
+            orbit.slant_range_km(satellite, place, served.start, t) for t in time_s.tolist()
+        ]
+        return np.array(ranges_km) * 1e3
+
+
+class PassLinks:
+    """Links by the budget of each device over its passes, with what is drawn for its environment.
+
+    ``radios`` and ``devices`` are those of each place. Links are made together with those that are
+    asked for soon after: of one server all contacts, of a constellation the served ones, as nobody
+    asks for the links of the others.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        served: ServedPasses,
+        clusters: Sequence[Cluster],
+        radios: Sequence[Radios],
+        devices: Sequence[Sequence[Site]],
+    ) -> None:
+        self._seed = scenario.seed
+        self._served = served
+        self._clusters = clusters
+        self._places = [
+            GroundPlace(centre, sites, served.min_elevation_deg, both)
+            for centre, sites, both in zip(served.places, devices, radios, strict=True)
+        ]
+        self._spreads_km = [
+            max((distance_km(place.centre, device) for device in place.devices), default=0.0)
+            for place in self._places
+        ]
+        self._turns = _turns(served)
+        soon = np.flatnonzero(served.service.served | (not served.constellation))
+        self._links = PlanLinks(served.start, self._pass, served.service_s, soon)
+
+    def links(self, number: int) -> ContactLinks:
+        """Return the links of a contact."""
+        start_s, end_s = self._served.service_s(number)
+        return ContactLinks(
+            make=partial(self._links.links, number),
+            start_s=start_s,
+            end_s=end_s,
+            figures=partial(self._links.figures, number),
+        )
+
+    def figures(self, numbers: Ints) -> None:
+        """Return None: they follow from the links."""
+
+    def _pass(self, number: int) -> Pass:
+        """Return the window of a contact with what is drawn for its devices."""
+        place = self._served.window_places[number]
+        windows = self._served.windows
+        return Pass(
+            satellite=self._served.satellites[self._served.window_satellites[number]],
+            place=self._places[place],
+            rise_s=float(windows.rise_s[number]),
+            set_s=float(windows.set_s[number]),
+            nearest_km=float(windows.min_slant_range_km[number]) - self._spreads_km[place],
+            path=self._path(number),
+        )
+
+    def _path(self, number: int) -> Path:
+        """Draw for the devices from a stream of both ends: other ends change nothing."""
+        served = self._served
+        place = self._places[served.window_places[number]]
+        if place.radios[0].link.environment is None:
+            return CLEAR_PATH
+        cluster = self._clusters[served.windows.site[number]]
+        satellite = served.satellites[served.window_satellites[number]]
+        client = satellite.name if served.turned else cluster.name
+        server = served.servers[served.windows.satellite[number]]
+        turn = int(self._turns[served.pass_numbers[number]])
+        return draw_paths(cluster.devices, stream(self._seed, "path", client, server, turn))
+
+
+def _turns(served: ServedPasses) -> Ints:
+    """Number the passes of each satellite over each place, from 0."""
+    turns = np.empty(len(served.passes), np.int64)
+    for passes in groups(served.pass_satellites * len(served.places) + served.pass_places):
+        turns[passes] = np.arange(len(passes))
+    return turns
+
+
+class RelayLinks:
+    """The same link in both directions, by ``link.isl``: at a fixed rate, or by its budget."""
+
+    def __init__(self, scenario: Scenario, served: ServedPasses) -> None:
+        isl = scenario.link.isl
+        assert isl is not None  # the schema asks for it where a satellite serves others
+        self._fixed_bps = fixed_isl_rate_bps(isl)
+        self._budget = budget_of(isl)
+        self._server = relay_of(scenario)
+        self._served = served
+
+    def links(self, number: int) -> ContactLinks:
+        """Return the links of a contact."""
+        start_s, end_s = self._served.service_s(number)
+        return ContactLinks(partial(self._device_links, number), start_s, end_s)
+
+    def figures(self, numbers: Ints) -> None:
+        """Return None: they follow from the links."""
+
+    def _device_links(self, number: int) -> DeviceLinks:
+        rise_s, set_s = self._served.window_s(number)
+        client = self._served.satellites[self._served.window_satellites[number]]
+        start = self._served.start
+
+        def range_km(time_s: Floats) -> Floats:
+            return orbit.pair_range_km(client, self._server, start, time_s)  # type: ignore[return-value]
+
+        if self._budget is None:
+            curve = LinkCurve.constant(np.array([self._fixed_bps]), rise_s, set_s)
+        else:
+            budget = self._budget
+            one = rate_curve(lambda time_s: budget.rate_bps(range_km(time_s)), rise_s, set_s)
+            curve = LinkCurve(one.time_s[None], one.rate_bps[None])
+        return DeviceLinks(Beam(curve), Beam(curve), range_m=lambda time_s: range_km(time_s) * 1e3)
