@@ -9,7 +9,7 @@ from scenarios.presets import BEAMWIDTH_DEG, NEGLECTS_DOWNLINK, PRESETS, LinkVal
 from scenarios.section import (
     NO_GEOMETRY,
     Facts,
-    Rule,
+    UnusedKeys,
     only_with,
     refused_keys,
     unused_keys,
@@ -73,62 +73,76 @@ def _given(side: "LinkSide") -> LinkValues:
 # The rules of a direction: which keys it needs, which change nothing, and what contradicts itself.
 
 
-_MISSING: Final = (
-    ("fixed_rate_mbps", "rate", "fixed", "in Mbit/s"),
-    ("exceedance_pct", "atmosphere", "itu", "in percent of the year, like 1"),
+@dataclass(frozen=True)
+class NeededKey:
+    """Declares that ``key`` must be given with one value of ``another``; ``hint`` is how."""
+
+    key: str
+    another: str
+    value: str
+    hint: str
+
+
+_NEEDED: Final = (
+    NeededKey("fixed_rate_mbps", "rate", "fixed", "in Mbit/s"),
+    NeededKey("exceedance_pct", "atmosphere", "itu", "in percent of the year, like 1"),
 )
 # Such a key is left out if it is a preset's, and refused if the user gave it.
-_UNUSED: Final[tuple[Rule, ...]] = (
-    (
-        "atmosphere zenith_attenuation_db exceedance_pct",
+_UNUSED: Final[tuple[UnusedKeys, ...]] = (
+    UnusedKeys(
+        ("atmosphere", "zenith_attenuation_db", "exceedance_pct"),
         lambda facts: "path_gain_db" in facts,
         "is not used with path_gain_db {path_gain_db:g}, which holds at every elevation; leave it "
         "out, or give a loss that is always there as other_losses_db",
     ),
-    (
-        "frequency_ghz",
+    UnusedKeys(
+        ("frequency_ghz",),
         lambda facts: "path_gain_db" in facts and not facts["geometry"],
         "is not used with path_gain_db {path_gain_db:g} and source {source!r}, where neither loss "
         "nor Doppler depends on it; leave it out",
     ),
-    ("atmosphere exceedance_pct", lambda facts: not facts["geometry"], NO_GEOMETRY),
-    (
-        "required_snr_db",
+    UnusedKeys(
+        ("atmosphere", "exceedance_pct"),
+        lambda facts: not facts["geometry"],
+        NO_GEOMETRY,
+    ),
+    UnusedKeys(
+        ("required_snr_db",),
         lambda facts: not facts["geometry"] and "path_gain_db" not in facts,
         "needs an SNR, and source {source!r} has no distance to compute one from; give "
         "path_gain_db, or leave it out",
     ),
-    (
-        "shadowing_margin_db clutter_loss_db rician_k_db",
+    UnusedKeys(
+        ("shadowing_margin_db", "clutter_loss_db", "rician_k_db"),
         lambda facts: facts["environment"] is not None,
         "is not used with environment {environment!r}, whose tables replace it; leave it out",
     ),
-    (
-        "zenith_attenuation_db",
+    UnusedKeys(
+        ("zenith_attenuation_db",),
         lambda facts: facts["atmosphere"] == "itu",
         "is not used with atmosphere 'itu', which computes it; leave it out",
     ),
-    (
-        "required_snr_db",
+    UnusedKeys(
+        ("required_snr_db",),
         lambda facts: facts["rate"] == "modcod",
         "is not used with rate 'modcod', whose table has what each mode requires; leave it out",
     ),
-    (
-        "fading rician_k_db",
+    UnusedKeys(
+        ("fading", "rician_k_db"),
         lambda facts: facts["rate"] in ("shannon", "modcod"),
         "is not used with rate {rate!r}; leave it out, or set rate: ergodic or outage",
     ),
-    (
-        "fading rician_k_db",
+    UnusedKeys(
+        ("fading", "rician_k_db"),
         lambda facts: facts["rate"] == "fixed" and "required_snr_db" in facts,
         "is not used with rate 'fixed' beside required_snr_db; leave one of the two out",
     ),
-    only_with("exceedance_pct", "atmosphere", "itu"),
-    only_with("rician_k_db", "fading", "rician"),
-    only_with("fixed_rate_mbps", "rate", "fixed"),
-    only_with("outage_probability", "rate", "outage"),
-    only_with("rolloff", "rate", "modcod"),
-    only_with("sharing total_bandwidth_mhz", "delivery", "unicast"),
+    only_with("atmosphere", "itu", "exceedance_pct"),
+    only_with("fading", "rician", "rician_k_db"),
+    only_with("rate", "fixed", "fixed_rate_mbps"),
+    only_with("rate", "outage", "outage_probability"),
+    only_with("rate", "modcod", "rolloff"),
+    only_with("delivery", "unicast", "sharing", "total_bandwidth_mhz"),
 )
 
 
@@ -157,9 +171,10 @@ def _of_a_direction(direction: LinkDirection) -> Iterator[Problem]:
             if whole not in values and part not in values:
                 text = f"the keys given replace the preset's {whole}, so give {part} too"
                 yield Problem((part,), f"is missing; {text}")
-    for key, other, value, hint in _MISSING:
-        if facts[other] == value and key not in values:
-            yield Problem((key,), f"is missing; {other} {value!r} needs it, {hint}")
+    for need in _NEEDED:
+        if facts[need.another] == need.value and need.key not in values:
+            text = f"is missing; {need.another} {need.value!r} needs it, {need.hint}"
+            yield Problem((need.key,), text)
     yield from refused_keys(_UNUSED, facts, direction.given)
     rate, band_mhz = facts["rate"], (facts["bandwidth_mhz"], facts["total_bandwidth_mhz"])
     if rate == "outage" and facts["fading"] == "none":

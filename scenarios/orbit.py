@@ -6,7 +6,16 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, Tag
 
 from scenarios.errors import Problem
-from scenarios.section import NAME, Rule, Section, Text, only_with, refused_keys, setting, word_or
+from scenarios.section import (
+    NAME,
+    Section,
+    Text,
+    UnusedKeys,
+    only_with,
+    refused_keys,
+    setting,
+    word_or,
+)
 
 # Keys that sources with satellites share: who is served when, and by which satellite.
 
@@ -374,11 +383,11 @@ Orbit = (
 # Rules between the source and other sections.
 
 
-_UNUSED: tuple[Rule, ...] = (
+_UNUSED: tuple[UnusedKeys, ...] = (
     # With one satellite there is no second one to go to.
-    only_with("hand_over hand_over_gap_s session sync_delay_s", "serving", "any"),
-    only_with("satellite", "serving", "single"),
-    only_with("hand_over_gap_s", "session", "joined"),
+    only_with("serving", "any", "hand_over", "hand_over_gap_s", "session", "sync_delay_s"),
+    only_with("serving", "single", "satellite"),
+    only_with("session", "joined", "hand_over_gap_s"),
 )
 
 

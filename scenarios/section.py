@@ -1,6 +1,7 @@
 """What all sections of a scenario share: strict values, common types, and rules between keys."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
@@ -85,14 +86,28 @@ def word_or(word: str, is_other: Callable[[Any], bool], message: str) -> Discrim
 
 
 Facts = Mapping[str, Any]
-Rule = tuple[str, Callable[[Facts], bool], str]
 NO_GEOMETRY = "is not used by source {source!r}, which has no geometry; leave it out"
 
 
-def only_with(keys: str, key: str, value: str) -> Rule:
-    """Return the rule that keys are used with one value of another key only."""
-    text = f"is not used with {key} {{{key}!r}}; set {key}: {value}"
-    return keys, lambda facts: facts.get(key) not in (None, value), text
+@dataclass(frozen=True)
+class UnusedKeys:
+    """Declares that ``keys`` change nothing where ``is_unused``.
+
+    ``text`` says what does not use them and what to do, formatted with the facts.
+    """
+
+    keys: tuple[str, ...]
+    is_unused: Callable[[Facts], bool]
+    text: str
+
+
+def only_with(key: str, value: str, *keys: str) -> UnusedKeys:
+    """Return the declaration that ``keys`` are used with one value of another key only."""
+    return UnusedKeys(
+        keys,
+        lambda facts: facts.get(key) not in (None, value),
+        f"is not used with {key} {{{key}!r}}; set {key}: {value}",
+    )
 
 
 def without_geometry(section: Section, source: str, *keys: str) -> Iterator[Problem]:
@@ -102,17 +117,17 @@ def without_geometry(section: Section, source: str, *keys: str) -> Iterator[Prob
             yield Problem((key,), NO_GEOMETRY.format(source=source))
 
 
-def unused_keys(rules: Iterable[Rule], facts: Facts) -> dict[str, Problem]:
+def unused_keys(rules: Iterable[UnusedKeys], facts: Facts) -> dict[str, Problem]:
     """Return the problem of each key that is not used; the first rule gives the reason."""
     unused: dict[str, Problem] = {}
-    for keys, is_broken, text in rules:
-        for key in keys.split() if is_broken(facts) else ():
-            unused.setdefault(key, Problem((key,), text.format_map(facts)))
+    for rule in rules:
+        for key in rule.keys if rule.is_unused(facts) else ():
+            unused.setdefault(key, Problem((key,), rule.text.format_map(facts)))
     return unused
 
 
 def refused_keys(
-    rules: Iterable[Rule], facts: Facts, given: Mapping[str, Any]
+    rules: Iterable[UnusedKeys], facts: Facts, given: Mapping[str, Any]
 ) -> Iterator[Problem]:
     """Yield the problem of each key that was given, which is not None, and is not used."""
     unused = unused_keys(rules, facts)

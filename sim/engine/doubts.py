@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from learning.architecture.kinds import kind_of
 from learning.methods.base import METHODS, Method
+from sim.engine.setup import Build
 from sim.formatting import data_size
 
-if TYPE_CHECKING:
-    from sim.engine.setup import Build
+
+def doubts_of(built: Build) -> tuple[str, ...]:
+    """Return lines for the user on what may be wrong with contacts, links and devices' memory."""
+    return (*built.plan.doubts, *_isl_doubts(built), *_memory_doubts(built))
 
 
-def isl_doubts(built: Build) -> Iterator[str]:
+def _isl_doubts(built: Build) -> Iterator[str]:
     """Say which links between satellites the method never sends over."""
     isl, method = built.scenario.link.isl, built.method
     if isl is None or built.plan.isls is None:
@@ -39,7 +41,7 @@ def isl_doubts(built: Build) -> Iterator[str]:
     )
 
 
-def memory_doubts(built: Build) -> Iterator[str]:
+def _memory_doubts(built: Build) -> Iterator[str]:
     """Say how many devices do not hold what the method trains at least.
 
     Networked experts are handed out by other sizes, and the method says who gets none.

@@ -25,7 +25,6 @@ from sim.devices.compute import Compute, compute_of, transmitter_of
 from sim.devices.energy import Transmitter
 from sim.devices.faults import FaultsUntilFork
 from sim.devices.satellites import made_once
-from sim.engine.doubts import isl_doubts, memory_doubts
 from sim.engine.gap_rounds import gap_doubts
 from sim.engine.key_rules import refuse_for_method
 from sim.engine.learning_task import learner_of
@@ -78,11 +77,6 @@ class Build:
         """Which updates are to be not finite."""
         uploads = self.scenario.faults.uploads
         return CorruptUpdates(self.scenario.seed, 0.0 if uploads is None else uploads.not_finite)
-
-    @property
-    def doubts(self) -> tuple[str, ...]:
-        """Lines for the user on what may be wrong with contacts, links and the devices' memory."""
-        return (*self.plan.doubts, *isl_doubts(self), *memory_doubts(self))
 
     @property
     def module_doubts(self) -> tuple[str, ...]:

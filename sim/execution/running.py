@@ -20,6 +20,7 @@ from learning.values.store import as_file
 from scenarios import Scenario
 from sim.engine import memory
 from sim.engine.clients_table import clients_table
+from sim.engine.doubts import doubts_of
 from sim.engine.journal import Journal
 from sim.engine.learning_task import lacking_file
 from sim.engine.observer import Observer
@@ -157,7 +158,7 @@ class Run(Observer):
         try:
             memory.check(self.built, self.place)
             for observer in self._observers:
-                observer.doubted(self.built.doubts)
+                observer.doubted(doubts_of(self.built))
             learner = self.built.learner
             if learner.trains:
                 # Data and model are made before anything is simulated.

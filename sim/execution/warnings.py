@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis.experts import density_ratio, own_mass
+from sim.engine.doubts import doubts_of
 from sim.engine.meetings import Waiting
 from sim.engine.setup import Build
 from sim.execution.came_to_nothing import CameToNothing
@@ -54,7 +55,7 @@ def warnings_of(
         *_diverged(tables["metrics"]),
         *(_progress(tables, built) if nothing is None else ()),  # else it says why by itself
         *(lost if refused else ()),
-        *built.doubts,
+        *doubts_of(built),
         *_silent(tables, built.plan, faulty),
         *([waiting_line(waiting)] if waiting else ()),
         *(f"{counted(count, 'time')}: {detail}" for detail, count in sorted(faults.items())),

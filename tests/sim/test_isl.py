@@ -14,7 +14,7 @@ from channel import SPEED_OF_LIGHT_M_S
 from learning.requests import Arrival
 from sim import InputError
 from tests.kit.learning import Node, Reach
-from tests.kit.network import build, make_plan, satellites_of
+from tests.kit.network import build, doubts_of, make_plan, satellites_of
 from tests.kit.scripted import at, replies, sent
 
 SCENARIO = """
@@ -263,7 +263,7 @@ def test_links_that_a_method_sends_nothing_over_are_a_doubt(tmp_path, keys, idle
     scenario = star(tmp_path, keys | {"stop.days": 0.2})
     run = sim.run(scenario)
     said = [line for line in run.manifest["warnings"] if line.startswith("link.isl")]
-    assert said == [line for line in build(scenario).doubts if line.startswith("link.isl")]
+    assert said == [line for line in doubts_of(build(scenario)) if line.startswith("link.isl")]
     if idle is None:
         assert said == []
         return
