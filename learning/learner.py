@@ -24,8 +24,7 @@ from learning.requests.cluster import Cost, Floats, Ints, Mask
 from learning.rng import stream
 from learning.settings import LearningConfig, ModelConfig
 from learning.training import operations
-from learning.training.rounds import LocalRounds, TrainedPart
-from learning.training.weighing import Weighing
+from learning.training.recipe import LocalRounds, TrainedPart, Weighing
 from learning.values.handle import Apply, Handle
 from learning.values.lazy import Values
 from learning.values.operation import Operation, Reference, operation_of, place_of

@@ -29,7 +29,7 @@ from learning.requests.cluster import (
 from learning.requests.facts import parts_named
 from learning.requests.payload import Payload
 from learning.training import operations
-from learning.training.rounds import LocalRounds, TrainedPart
+from learning.training.recipe import LocalRounds, TrainedPart
 from learning.values.handle import Handle
 
 NOT_HELD = -1

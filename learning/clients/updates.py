@@ -12,7 +12,7 @@ from learning.learner import Learner, UpdatesUsed
 from learning.requests.cluster import Floats, Ints, Mask, Measure, Request
 from learning.requests.facts import Cause, Note, Range, injected_text, update_refused
 from learning.training import operations
-from learning.training.weighing import Weighing
+from learning.training.recipe import Weighing
 from learning.values.handle import Handle
 
 

@@ -16,9 +16,9 @@ from learning.models.moe import product
 from learning.models.stacked import Tensors, in_single
 from learning.settings import Lora
 from learning.training.device_state import finite_rows
+from learning.training.recipe import Devices, Weighing
 from learning.training.state import Offer, pair_of
 from learning.training.task import Task
-from learning.training.weighing import Devices, Weighing
 from learning.values.operation import operation
 
 Masks = Sequence[Sequence[bool]]

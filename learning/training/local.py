@@ -27,7 +27,7 @@ from learning.training.device_state import (
     remembered_of,
 )
 from learning.training.local_loss import Term, with_term
-from learning.training.rounds import Counts, LocalRounds, TrainedPart
+from learning.training.recipe import Counts, LocalRounds, TrainedPart
 from learning.training.state import Parameter, State, flatten, map_tensors, pair_of
 from learning.training.task import Task, in_batches
 from learning.values.operation import operation

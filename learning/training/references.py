@@ -22,7 +22,7 @@ from learning.training.device_state import (
 )
 from learning.training.evaluation import Score, evaluate
 from learning.training.local import train
-from learning.training.rounds import LocalRounds, TrainedPart
+from learning.training.recipe import LocalRounds, TrainedPart
 from learning.training.start import start_model
 from learning.training.state import State, flatten
 from learning.training.task import Shards, Task, pool

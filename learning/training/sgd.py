@@ -21,8 +21,7 @@ from torch.func import vmap
 from learning.models.stacked import Tensors, by_row
 from learning.rng import draw_below, stream
 from learning.training.optimizers import Optimizer, Slots, of_devices, remembered, step_size_factor
-from learning.training.recipe import CONSTANT, Recipe
-from learning.training.rounds import Counts
+from learning.training.recipe import CONSTANT, Counts, Recipe
 from learning.training.task import Task
 
 # An operation without a rule of its own runs device by device: that is what is wanted then.

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sim.cli.groups import spread_out
-from sim.cli.options import SetKeys, overrides_of
+from sim.cli.options import SetKeys, overrides_of, spread_out
 from sim.errors import InputError
 from sim.files import check_file
 

@@ -7,7 +7,7 @@ from learning.hardware import free_bytes
 from sim.engine.memory import counts_of, needs_of
 from sim.engine.setup import Build
 from sim.formatting import data_size, duration
-from sim.sweep.point import Point
+from sim.sweep.engine import Point
 from sim.sweep.worker_process import tried
 
 TRIAL_S = 5.0

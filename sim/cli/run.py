@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sim.cli import options, output
-from sim.cli.groups import spread_out
+from sim.cli.options import spread_out
 from sim.errors import InputError, SimulationError
 
 if TYPE_CHECKING:
@@ -66,9 +66,7 @@ def fork_command(
     """Go on with a run from some time on with keys of its scenario changed."""
     import scenarios
     from sim.execution.folder import as_written
-    from sim.execution.fork_changes import changed
-    from sim.execution.fork_parent import Parent
-    from sim.execution.forks import fork
+    from sim.execution.forks import Parent, changed, fork
     from sim.files import free_folder
     from sim.formatting import parse_seconds
 
@@ -127,8 +125,8 @@ class Execution:
 
     def _result(self, observers: Sequence[Observer], earlier: Mapping[str, Any]) -> Result:
         """Return the result; a failure that the ``earlier`` manifest has as well is final."""
+        from sim.execution.folder import FAILED
         from sim.execution.interrupt import stop_on_interrupt
-        from sim.execution.status import FAILED
 
         try:
             with stop_on_interrupt(self.max_wall_s) as stop:
@@ -143,6 +141,6 @@ class Execution:
         """Return what writes curves while the run goes on, if that was asked for."""
         if self.tensorboard is None:
             return []
-        from sim.export.tensorboard_file import TensorBoard
+        from sim.export.curves import TensorBoard
 
         return [TensorBoard(self.tensorboard / self.place.resolve().name)]

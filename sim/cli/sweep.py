@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sim.cli import options, output
-from sim.cli.groups import spread_out
+from sim.cli.options import spread_out
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sim.sweep.options import SweepOptions
     from sim.sweep.points import SweepPlan
+    from sim.sweep.request import SweepOptions
     from sim.sweep.running import Sweeping
 
 NONE_DONE = 1
@@ -81,7 +81,7 @@ class Processes:
 
     def sweep_options(self, limits: options.Limits) -> SweepOptions:
         """Return them for a sweep with these limits; InputError where they do not go together."""
-        from sim.sweep.options import SweepOptions, shard, workers
+        from sim.sweep.request import SweepOptions, shard, workers
 
         return SweepOptions(
             out=self.out,

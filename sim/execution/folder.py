@@ -23,6 +23,18 @@ SWEEP = "sweep.json"
 POINTS = "points"
 """In a sweep folder: the folder of its points' runs."""
 
+# How a run, or a point of a sweep, has ended.
+COMPLETE = "complete"
+"""It came to its end."""
+FAILED = "failed"
+"""It contradicted itself, or something that it needs did."""
+CRASHED = "crashed"
+"""Its process died."""
+REFUSED = "refused"
+"""Its input is wrong."""
+INTERRUPTED = "interrupted"
+"""It was asked to stop, and its state is saved."""
+
 NEEDED = (
     "status",
     "method",
@@ -33,6 +45,8 @@ NEEDED = (
     "start_utc",
     "simulated_s",
 )
+
+
 """Keys without which a manifest is not that of a run."""
 
 
@@ -137,6 +151,8 @@ DAMAGE = (
     NotImplementedError,
     RecursionError,
 )
+
+
 """Errors from a missing key, or from a value of another type, wherever it is used."""
 
 

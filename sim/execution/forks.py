@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import scenarios
+from scenarios.parsing import apply_overrides
 from sim.devices.faults import FaultsUntilFork
+from sim.engine.journal import Journal
 from sim.engine.observer import Observer
 from sim.engine.setup import Build, build
-from sim.errors import InputError
-from sim.execution.build_sequence import BuildSequence
-from sim.execution.checkpoint import CHECKPOINT, VALUES
+from sim.errors import InputError, as_input
+from sim.execution import folder as run_folder
+from sim.execution.checkpoint import CHECKPOINT, JOURNAL, VALUES, read_journal
 from sim.execution.claim import check_place
 from sim.execution.folder import as_written
-from sim.execution.fork_changes import Stored, changed, differing
-from sim.execution.fork_parent import Parent
+from sim.execution.identity import BuildSequence
 from sim.execution.result import Result
 from sim.execution.run_cache import RunCache
 from sim.execution.running import run_builds
@@ -115,3 +119,125 @@ def _switch(before: Build, at_s: float, stored: Stored, windows: Find) -> tuple[
     except InputError as error:
         raise InputError(f"--at {at_s:g} s: {error}") from None
     return at_s, replace(late, plan=plan, learner=before.learner)
+
+
+MOST_FORKS = 32
+
+
+"""Forks of forks up to which a run can be forked again."""
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A run in a folder that is to be forked; InputError if there is none."""
+
+    folder: Path
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest of the run."""
+        return run_folder.read_manifest(self.folder)
+
+    @cached_property
+    def stored(self) -> Stored:
+        """The scenario that the run ended with; InputError for one that may not be run."""
+        stored: Stored = self.manifest["scenario"]
+        with as_input(f"{self.folder / run_folder.MANIFEST}: "):
+            scenarios.from_stored(stored, {})
+        return stored
+
+    def stages(self) -> list[tuple[float, Stored]]:
+        """Return the scenarios of the run, each with the time from which it held."""
+        found: list[tuple[float, Stored]] = []
+        stored = self.stored
+        fork = self.manifest.get("fork")
+        while fork is not None:
+            if len(found) == MOST_FORKS:
+                raise InputError(f"{self.folder}: is a fork of a fork more than {MOST_FORKS} times")
+            if not isinstance(fork["at_s"], int | float):
+                raise TypeError(f"fork.at_s is {fork['at_s']!r}")
+            found.append((float(fork["at_s"]), stored))
+            stored = deepcopy(stored)
+            for key, value in fork["was"].items():
+                scenarios.set_key(stored, key, deepcopy(value))
+            fork = fork["of"]
+        return [(0.0, stored), *reversed(found)]
+
+    def check_time(self, at_s: float) -> None:
+        """Raise InputError for a time that the run does not reach."""
+        forked_s = self.stages()[-1][0]
+        if not 0.0 < at_s < math.inf:
+            raise InputError(f"--at {at_s:g} s: give a time behind the start of the run")
+        if at_s < forked_s:
+            raise InputError(
+                f"--at {at_s:g} s: {self.folder} is itself a fork at {forked_s:g} s; name a later "
+                "time, or fork the run that it is a fork of"
+            )
+        end_s = self.manifest.get("simulated_s", 0.0)
+        if self.manifest["status"] == "complete" and at_s > end_s:
+            raise InputError(
+                f"--at {at_s:g} s: {self.folder} ends at {end_s:g} s; name an earlier time"
+            )
+
+    def journal(self, at_s: float) -> Journal:
+        """Return what was measured before ``at_s``; nothing where it was not kept."""
+        for path in (self.folder / JOURNAL, self.folder / CHECKPOINT / JOURNAL):
+            if path.exists():
+                return read_journal(path)[0].until(at_s)
+        return Journal()
+
+
+CHANGEABLE = (
+    "link",
+    "compute",
+    "faults",
+    "stop",
+    "learning.step_size",
+    "learning.gate_step_size_ratio",
+    "learning.rounds",
+    "learning.aggregation",
+    "learning.evaluate_every_hours",
+    "learning.gate_tuning_cycles",
+)
+
+
+"""Keys (and all below them) that are read when something is asked for, and not before."""
+
+
+Stored = dict[str, Any]
+
+
+"""A scenario as the manifest has it: JSON that needs no file beside it."""
+
+
+def changed(stored: Stored, overrides: Mapping[str, Any]) -> Stored:
+    """Return a scenario with values by dotted key; InputError for a key or value that cannot be."""
+    for key in overrides:
+        if not any(key == name or key.startswith(f"{name}.") for name in CHANGEABLE):
+            raise InputError(
+                f"--set {key}: cannot change within a run; a fork can change "
+                f"{', '.join(CHANGEABLE)}"
+            )
+    result = deepcopy(stored)
+    apply_overrides(result, overrides)
+    with as_input("--set "):
+        return scenarios.from_stored(result, {}).model_dump(mode="json")
+
+
+def differing(before: Stored, after: Stored) -> dict[str, Any]:
+    """Return the values of ``before`` that ``after`` changes, by dotted key."""
+    found: dict[str, Any] = {}
+    for section in CHANGEABLE:  # of whole sections the keys one level below
+        value = _at(before, section)
+        keys = [f"{section}.{name}" for name in value] if isinstance(value, dict) else []
+        for key in keys or [section]:
+            if (old := _at(before, key)) != _at(after, key):
+                found[key] = old
+    return found
+
+
+def _at(stored: Stored, key: str) -> Any:
+    value: Any = stored
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value

@@ -35,15 +35,14 @@ from sim.errors import (
     SimulationError,
     as_input,
 )
-from sim.execution import claim, status
+from sim.execution import claim
 from sim.execution import folder as run_folder
-from sim.execution.build_sequence import BuildSequence
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
+from sim.execution.identity import BuildSequence
 from sim.execution.log import LOG, log_end, log_start, run_log
 from sim.execution.manifest import manifest_of
 from sim.execution.result import Result
-from sim.execution.result_cache import MODEL, Results
-from sim.execution.run_cache import RunCache
+from sim.execution.run_cache import MODEL, Results, RunCache
 from sim.files import write_text
 from sim.plan.contact_table import contacts_table, isl_table
 from sim.trace.recorder import Trace
@@ -92,7 +91,7 @@ def run_builds(
         if place is not None:
             with claim.as_run_failure(place):
                 before = manifest_before(place, builds.identity)
-            if before is not None and before["status"] == status.COMPLETE:
+            if before is not None and before["status"] == run_folder.COMPLETE:
                 # Its process may have been killed just before it did this.
                 Checkpoint(place, builds.identity).remove()
                 return Result(run_folder.read_tables(place), before, place)
@@ -195,13 +194,13 @@ class Run(Observer):
             self.simulation.invariants.conclude(
                 self.simulation.booked(), self.simulation.payloads.listed()
             )
-            result = self._result(status.COMPLETE)
+            result = self._result(run_folder.COMPLETE)
             with claim.as_run_failure(self.place):
                 self._write(result)
         except Interrupted as why:
             with claim.as_run_failure(self.place):
                 self._save()
-                self._write(self._result(status.INTERRUPTED))
+                self._write(self._result(run_folder.INTERRUPTED))
             raise Interrupted(self._how_to_resume(str(why))) from None
         except KeyboardInterrupt:
             # In the middle of an event, and in a hurry: what was saved last is whole.
@@ -228,7 +227,7 @@ class Run(Observer):
         self.simulation.invariants.rest()  # one failure is enough
         try:
             with claim.as_run_failure(self.place):
-                self._write(self._result(status.FAILED, error))
+                self._write(self._result(run_folder.FAILED, error))
         except Exception as trouble:
             text = " ".join(str(trouble).split())
             why = "" if text == error else f": {text}"
@@ -295,7 +294,7 @@ class Run(Observer):
         manifest = result.manifest
         learner = self.built.learner
         place = self.place
-        complete = manifest["status"] == status.COMPLETE
+        complete = manifest["status"] == run_folder.COMPLETE
         if place is not None:
             run_folder.write_tables(place, result.tables)
             if complete:

@@ -1,2 +1,2 @@
+from .curves import TensorBoard as TensorBoard
 from .formats import export as export
-from .tensorboard_file import TensorBoard as TensorBoard

@@ -9,9 +9,8 @@ from typing import Any
 
 from learning.registry import Register
 from sim.errors import InputError, as_input, custom_line, missing
-from sim.execution.folder import POINTS, is_sweep
+from sim.execution.folder import COMPLETE, POINTS, is_sweep
 from sim.execution.result import Result, load
-from sim.execution.status import COMPLETE
 from sim.files import check_within, naming
 from sim.sweep.folder import Sweep, read_sweep
 
@@ -26,10 +25,10 @@ FORMATS: Register[Writer] = Register(
         "parquet": "sim.export.tables:write_parquet",
         "perfetto": "sim.export.perfetto:write_perfetto",
         "czml": "sim.export.czml:write_czml",
-        "tensorboard": "sim.export.tensorboard_file:write_tensorboard",
-        "mlflow": "sim.export.mlflow_run:write_mlflow",
+        "tensorboard": "sim.export.curves:write_tensorboard",
+        "mlflow": "sim.export.curves:write_mlflow",
         "peft": "sim.export.adapters:write_adapters",
-        "profile": "sim.export.profiles:write_profiles",
+        "profile": "sim.export.tables:write_profiles",
     },
 )
 """The writer of each format."""

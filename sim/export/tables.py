@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+import scenarios
 from sim.execution.result import Result
+from sim.plan.budget import one_pass
 from sim.sweep.folder import ROWS, Sweep
 from sim.trace import arrow as plain
 from sim.trace.arrow import write_batches
@@ -32,3 +34,12 @@ def _write(
         none = pa.RecordBatch.from_arrays(nothing, schema=table.schema)
         write_batches(table.to_batches() or [none], place / f"{name}.{suffix}")
     return []
+
+
+def write_profiles(run: Result, place: Path) -> list[str]:
+    """Write delay, Doppler, path loss and rate over each contact at its cluster's centre."""
+    scenario = scenarios.from_stored(run.manifest["scenario"], {})
+    for number in range(len(run.tables["contacts"])):
+        for side, columns in one_pass(scenario, number).items():
+            plain.write(columns, place / f"contact-{number:05}-{side}.csv")
+    return ["One file a contact and direction; contact numbers are those of contacts.parquet."]

@@ -7,7 +7,7 @@ Pictures of several runs are in :mod:`sim.plots.accuracy`, those of a sweep in
 from functools import partialmethod
 
 from sim.plots import accuracy as curves
-from sim.plots import client_samples, experts, ground_map, time_shares
+from sim.plots import client_samples, experts, ground_map
 from sim.plots import contact as passes
 from sim.plots import gating as gating_pattern
 from sim.plots import timeline as lanes
@@ -29,5 +29,5 @@ class Pictures(Drawn):
     contact = passes.contact
     assignment = experts.assignment
     rounds = lanes.rounds
-    where_time_went = time_shares.where_time_went
+    where_time_went = lanes.where_time_went
     gating = gating_pattern.gating

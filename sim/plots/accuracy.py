@@ -11,10 +11,9 @@ from matplotlib.axes import Axes
 from learning.requests.cluster import Floats
 from sim.analysis.targets import TARGETS, given
 from sim.errors import InputError
-from sim.plots.canvas import Drawn, Run, behind, new_axes
+from sim.plots.canvas import Drawn, Run, Unit, behind, new_axes, unit_of
 from sim.plots.colours import ink, of_methods
 from sim.plots.names import SECTION, legend
-from sim.plots.time_units import Unit, unit_of
 
 Over = Literal["time", "cycle"]
 OVER: dict[Over, str] = {"time": "simulated time", "cycle": "complete cycles"}

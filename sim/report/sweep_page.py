@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sim.analysis.comparison import group_runs
-from sim.execution.status import COMPLETE
+from sim.execution.folder import COMPLETE
 from sim.formatting import as_yaml
 from sim.plots.sweep import heat_map, in_words, lines
 from sim.report.comparison_page import compared
@@ -11,7 +11,7 @@ from sim.report.page import Page
 from sim.report.sweep_figures import MOST_ROWS, Cells, drawings, facets, points
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.answers import answers, best_target, leading, questions, runs_of
-from sim.sweep.figures import why_none
+from sim.sweep.rows import why_none
 from sim.sweep.text import sha256_text
 
 

@@ -23,10 +23,9 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.scheduler import KilledWorker
 
 from sim.errors import InputError
-from sim.execution.status import CRASHED, FAILED, INTERRUPTED
-from sim.sweep.engine import Engine, Submit
+from sim.execution.folder import CRASHED, FAILED, INTERRUPTED
+from sim.sweep.engine import Engine, Outcome, Point, Submit
 from sim.sweep.local_engine import kill_points, run_point, stop_points
-from sim.sweep.point import Outcome, Point
 
 CONNECT_S = 5.0
 """How long a scheduler may take to answer, and to come back when it was lost."""

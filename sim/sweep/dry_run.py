@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from sim.execution.folder import POINTS
-from sim.execution.status import COMPLETE, REFUSED
+from sim.execution.folder import COMPLETE, POINTS, REFUSED
 from sim.files import folder_bytes
 from sim.formatting import data_size, duration, some
 from sim.sweep import folder as sweep_folder
-from sim.sweep.figures import why_none
-from sim.sweep.point import Outcome, Point
+from sim.sweep.engine import Outcome, Point
 from sim.sweep.points import labelled, swept_method
 from sim.sweep.request import SweepRequest
+from sim.sweep.rows import why_none
 from sim.sweep.running import Sweeping
 from sim.sweep.worker_process import tried
 

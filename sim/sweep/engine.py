@@ -2,15 +2,49 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sim.sweep.point import Outcome, Point
+from sim.errors import Interrupted
+from sim.execution.interrupt import on_signals
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of a sweep; all of it can be written as JSON.
+
+    ``overrides`` are all keys over the scenario (a path, or a shipped name), ``values`` only those
+    that are swept; ``digest`` names the resolved scenario and the folder of the run.
+    """
+
+    number: int
+    digest: str
+    scenario: str
+    overrides: dict[str, Any]
+    values: dict[str, Any]
+    replication: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a point ended; ``figures`` are those of its row, ``note`` is worth a line on stderr."""
+
+    digest: str
+    status: str
+    error: str = ""
+    attempts: int = 1
+    figures: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
 
 LOOK_EVERY_S = 0.5
 """Seconds between two looks at how many points may run, and whether to stop."""
@@ -71,3 +105,38 @@ class Engine(ABC):
         """Return how a point ended; ``lost`` is set where no other will ever end."""
         outcome: Outcome = future.result()
         return outcome
+
+
+PATIENCE_S = 5.0
+"""Seconds that a point which is to stop may go on with a training; then it is broken off."""
+
+
+@contextmanager
+def asking_to_stop(engine: Engine, max_wall_s: float) -> Iterator[Callable[[], bool]]:
+    """Stop ``engine`` on a signal and after ``max_wall_s``; yield what tells whether it was."""
+    asked = False
+
+    def stop(why: str) -> None:
+        nonlocal asked
+        asked = True
+        engine.held = engine.stopped = True
+        print(
+            f"{why}: what runs is being saved; a training that takes longer than "
+            f"{PATIENCE_S:.0f} s is broken off, and done again with --resume (Ctrl-C to end at "
+            "once)",
+            file=sys.stderr,
+        )
+
+    def ask() -> None:
+        if asked:
+            raise Interrupted("stopped at once")
+        stop("stopping")
+
+    last = threading.Timer(min(max_wall_s, threading.TIMEOUT_MAX), stop, ("wall time is over",))
+    last.daemon = True
+    with on_signals(ask):
+        last.start()
+        try:
+            yield lambda: asked
+        finally:
+            last.cancel()

@@ -1,8 +1,8 @@
 """The sweep folder: claimed for one sweep, and read; `sweep.parquet` has one row per point."""
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from learning.files import read_object
+from sim import files
 from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP
 from sim.files import check_out, check_within, written
-from sim.sweep.point import Point
+from sim.sweep.engine import Point
 from sim.sweep.rows import sweep_sha256
 from sim.sweep.worker_process import LOG
 from sim.trace.parquet import described, read_groups
@@ -133,3 +134,31 @@ def write_rows(place: Path, rows: pa.Table, part: str) -> None:
     named = rows.replace_schema_metadata({"leomix_schema": SCHEMA})
     with written(place / ROWS, part) as path:
         pq.write_table(named, path, compression="zstd")
+
+
+PATIENCE_S = 5.0
+"""How long to wait for the workers of a supervisor that was killed to be gone."""
+
+
+@contextmanager
+def among(place: Path, parts: int) -> Iterator[None]:
+    """Hold the folder together with other shards of as many ``parts``.
+
+    Raises InputError while it is swept in another number of shards: points would be run twice.
+    """
+    own = place / f".of-{parts}.lock"
+    with files.locked(
+        own, f"-o {place}: is being swept by another process", PATIENCE_S, shared=True
+    ):
+        for other in sorted({*place.glob(".of-*.lock")} - {own}):
+            number = other.name.removeprefix(".of-").removesuffix(".lock")
+            busy = f"-o {place}: is being swept in {number} shards at this moment, not {parts}; "
+            with files.locked(other, f"{busy}use as many, or wait for them"):
+                pass
+        yield
+
+
+def locked(place: Path, part: str, patience_s: float = PATIENCE_S) -> AbstractContextManager[int]:
+    """Return what holds the lock of a ``part`` of the folder, as :func:`sim.files.locked` does."""
+    busy = f"-o {place}: is being swept by another process"
+    return files.locked(place / f".{part}.lock", busy, patience_s)

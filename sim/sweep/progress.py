@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
-from sim.execution.status import COMPLETE, INTERRUPTED
+from sim.execution.folder import COMPLETE, INTERRUPTED
 from sim.formatting import Bar, duration
-from sim.sweep.point import Outcome, Point
+from sim.sweep.engine import Outcome, Point
 from sim.sweep.points import swept_method
 
 LINE_EVERY_S = 5.0

@@ -13,23 +13,17 @@ from typing import Any
 import pyarrow as pa
 
 from sim.errors import InputError, Interrupted
-from sim.execution.folder import POINTS, SWEEP
-from sim.execution.status import COMPLETE, INTERRUPTED
+from sim.execution.folder import COMPLETE, INTERRUPTED, POINTS, SWEEP
 from sim.files import trouble_text
 from sim.formatting import as_yaml
 from sim.sweep import folder as sweep_folder
-from sim.sweep import locks
-from sim.sweep.engine import Engine
-from sim.sweep.figures import NO_CONTACT, outcome_in, why_none
+from sim.sweep.engine import Engine, Outcome, Point, asking_to_stop
 from sim.sweep.folder import Sweep, read_sweep
-from sim.sweep.options import SweepOptions, workers
-from sim.sweep.point import Outcome, Point
 from sim.sweep.points import SweepPlan, scenario_name
 from sim.sweep.progress import SweepProgress
-from sim.sweep.request import SweepRequest
-from sim.sweep.rows import rows_table
+from sim.sweep.request import SweepOptions, SweepRequest, workers
+from sim.sweep.rows import NO_CONTACT, outcome_in, rows_table, why_none
 from sim.sweep.specs import read_spec
-from sim.sweep.stopping import asking_to_stop
 from sim.sweep.worker_process import LOG
 
 
@@ -94,8 +88,8 @@ def run_sweep(request: SweepRequest, *, quiet: bool) -> Sweeping:
     sweep_folder.claim(place, request.about, is_new=is_new, part=options.part)
     try:
         with (
-            locks.among(place, options.shard[1]),
-            locks.locked(place, options.part) as lock,
+            sweep_folder.among(place, options.shard[1]),
+            sweep_folder.locked(place, options.part) as lock,
         ):
             sweeping = Sweeping(place, request.points, options)
             sweeping.collect()
@@ -192,6 +186,6 @@ class Sweeping:
 
     def _keep_rows(self, patience_s: float) -> None:
         """Write the rows, one shard after the other: none overwrites those of another."""
-        with locks.locked(self.place, "rows", patience_s):
+        with sweep_folder.locked(self.place, "rows", patience_s):
             self.collect()
             sweep_folder.write_rows(self.place, self.rows(), self.options.part)

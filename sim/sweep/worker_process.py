@@ -14,8 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sim.execution.status import CRASHED
-from sim.sweep.point import Outcome, Point
+from sim.execution.folder import CRASHED
+from sim.sweep.engine import Outcome, Point
 
 LOG = "workers.log"
 """What runs have printed, in the sweep's folder."""

@@ -17,7 +17,7 @@ from stopwatch import timed, watching
 import scenarios
 import sim
 from sim.engine.setup import build
-from sim.execution.build_sequence import BuildSequence
+from sim.execution.identity import BuildSequence
 from sim.execution.running import Run
 
 CITIES, DEVICES, DAYS = 20, 50, 7

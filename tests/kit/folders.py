@@ -11,7 +11,8 @@ import pytest
 
 import sim
 from learning import hardware, provenance
-from sim.execution import cache_bounds, folder, window_cache
+from sim.execution import cache as shared_cache
+from sim.execution import folder, window_cache
 from sim.network import leg_log
 from sim.trace import parquet, recorder, spilled
 
@@ -21,7 +22,7 @@ LIMITS: dict[str, tuple[Any, str]] = {
     "rows_of_a_group": (parquet, "GROUP"),
     "rows_read_at_once": (spilled, "BATCH"),
     "rows_of_a_large_table": (folder, "LARGE"),
-    "cache_bytes": (cache_bounds, "BOUND_BYTES"),
+    "cache_bytes": (shared_cache, "BOUND_BYTES"),
     "worth_keeping_s": (window_cache, "WORTH_KEEPING_S"),
     "version": (window_cache, "version"),
     "source_at_the_start": (provenance, "SOURCE"),

@@ -15,8 +15,7 @@ from sim.engine.learning_task import learner_of
 from sim.engine.setup import build
 from sim.engine.simulation import Simulation
 from sim.errors import InputError, SimulationError
-from sim.execution.build_sequence import BuildSequence
-from sim.execution.identity import portable
+from sim.execution.identity import BuildSequence, portable
 from sim.execution.running import Run
 from sim.links import pass_geometry, plan_links
 from sim.links.beam import Beam, Radio

@@ -2,10 +2,9 @@
 
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.experts import alignment_figures
-from sim.analysis.fault_counts import fault_counts
 from sim.analysis.nmoe_figures import gating_pattern, inference_figures, utilisation
 from sim.analysis.over_seeds import over_seeds, paired
-from sim.analysis.summary import summarise
+from sim.analysis.summary import fault_counts, summarise
 from sim.analysis.targets import TARGETS, Evaluation, levels
 from sim.analysis.text import comparison_text, mean_text, pattern_text, summary_text
 from sim.analysis.verdict import Bounds, Verdict, rank

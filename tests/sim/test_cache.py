@@ -24,10 +24,10 @@ from tests.kit.learning import Data, digits, environment, files, why_not_cacheab
 from tests.kit.network import WindowQuery, finding
 from tests.kit.records import (
     Shelf,
-    cache_bounds,
     cache_folder,
     contents,
     read_manifest,
+    shared_cache,
     window_cache,
 )
 from tests.kit.small import orbit as orbit_scenario
@@ -222,25 +222,25 @@ def test_what_was_used_longest_ago_goes_first(tmp_path):
     for part, used_s in ((".old.part", 0), (".new.part", time.time())):  # never finished
         (folder / part).write_bytes(b"half")
         os.utime(folder / part, (used_s, used_s))
-    assert cache_bounds.trim(tmp_path, 4 * 8192) == cache_bounds.trim(tmp_path, 10**9) == 4 * 8192
+    assert shared_cache.trim(tmp_path, 4 * 8192) == shared_cache.trim(tmp_path, 10**9) == 4 * 8192
     assert contents(tmp_path)["bytes"] == 4 * 8192
     left = sorted(path.name for path in folder.iterdir())
     assert left == [".new.part", *(f"{age}.tensors" for age in (0, 1, 2, 5))]
     (folder / ".new.part").unlink()
-    assert (cache_bounds.trim(tmp_path, 0), folder.exists()) == (0, False)
+    assert (shared_cache.trim(tmp_path, 0), folder.exists()) == (0, False)
 
 
 def test_the_bound_is_kept_by_a_tally_that_may_be_missing_or_wrong(tmp_path, cache):
-    shelf, bound, tally = Shelf(tmp_path), 10 * 8192, tmp_path / cache_bounds.TALLY
+    shelf, bound, tally = Shelf(tmp_path), 10 * 8192, tmp_path / shared_cache.TALLY
     for wrong in (None, "no number", "0"):
         for number in range(30):
             shelf.write(f"results/c/{number}.tensors", b"0" * 8000)
             if wrong is None:
-                cache_bounds.keep_within_bound(tmp_path, 8192, bound)
+                shared_cache.keep_within_bound(tmp_path, 8192, bound)
                 assert contents(tmp_path)["bytes"] <= int(tally.read_text()) <= bound
         tally.write_text(wrong or "")
         for _ in range(11):
-            cache_bounds.keep_within_bound(tmp_path, 8192, bound)
+            shared_cache.keep_within_bound(tmp_path, 8192, bound)
         assert contents(tmp_path)["bytes"] <= bound
     with limited(cache_bytes=100_000):
         assert cached(slots())["cache"]["kept_bytes"] > 0 < contents(cache)["bytes"] <= 100_000
