@@ -112,7 +112,8 @@ def cache_command(
     """Show what runs share: results of training, contact windows; LEOMIX_CACHE says where."""
     from datetime import UTC, datetime
 
-    from sim.execution.cache import cache_folder, clear_cache, contents
+    from sim.execution.cache import clear_cache, contents
+    from sim.execution.cache_root import cache_folder
     from sim.formatting import data_size, table
 
     folder = cache_folder()

@@ -1,7 +1,6 @@
-"""The cache: the folder of what runs share, what is in it, and how it is kept within a bound."""
+"""What is in the cache, and how it is kept within its bound."""
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,54 +10,10 @@ from typing import Any, NamedTuple
 from learning.files import read_regular
 from learning.values.reuse import NUMBER, TENSORS
 from sim.errors import InputError
-from sim.execution.run_cache import MODEL, RESULTS_FOLDER
+from sim.execution.cache_root import PART, TAG, VARIABLE, is_cache, may_become_cache
+from sim.execution.result_cache import MODEL, RESULTS_FOLDER
 from sim.execution.window_cache import SUFFIX, WINDOWS_FOLDER
 from sim.files import write_text
-
-VARIABLE = "LEOMIX_CACHE"
-TAG = "CACHEDIR.TAG"
-PART = ".part"
-"""How files end that are not finished."""
-SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"
-"""First line of the tag by which backups know a cache (bford.info/cachedir)."""
-TEXT = (
-    f"{SIGNATURE}\n# Results that leomix keeps between runs; `leomix cache --clear` removes them.\n"
-)
-
-
-def cache_folder() -> Path | None:
-    """Return ``$LEOMIX_CACHE``, or ``leomix`` in the user's cache folder; None where it is off."""
-    if os.environ.get(VARIABLE, "").lower() == "off":
-        return None
-    if named := os.environ.get(VARIABLE):
-        return Path(named).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "leomix"
-
-
-def is_cache(folder: Path) -> bool:
-    """Whether ``folder`` holds a cache of leomix."""
-    try:
-        text = read_regular(folder / TAG).decode()
-    except (OSError, ValueError):
-        return False
-    return text.startswith(SIGNATURE) and "leomix" in text
-
-
-def may_become_cache(folder: Path) -> bool:
-    """Whether ``folder`` is a cache, or there is nothing in it. Raises OSError."""
-    # What another process begins to write there at this moment is nothing yet.
-    return (
-        not folder.exists()
-        or all(path.suffix == PART for path in folder.iterdir())
-        or is_cache(folder)
-    )
-
 
 BOUND_BYTES = 5 * 2**30
 """How large the cache may be when a run ends."""

@@ -42,7 +42,8 @@ from sim.execution.identity import BuildSequence
 from sim.execution.log import LOG, log_end, log_start, run_log
 from sim.execution.manifest import manifest_of
 from sim.execution.result import Result
-from sim.execution.run_cache import MODEL, Results, RunCache
+from sim.execution.result_cache import MODEL, Results
+from sim.execution.run_cache import RunCache
 from sim.files import write_text
 from sim.plan.contact_table import contacts_table, isl_table
 from sim.trace.recorder import Trace

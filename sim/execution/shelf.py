@@ -12,7 +12,7 @@ from uuid import uuid4
 from zipfile import BadZipFile
 
 from learning.files import at_once, read_regular
-from sim.execution.cache import PART, TAG, TEXT, is_cache, may_become_cache
+from sim.execution.cache_root import PART, TAG, TEXT, is_cache, may_become_cache
 
 SEAL = struct.Struct("<6sI")
 T = TypeVar("T")

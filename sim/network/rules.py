@@ -9,7 +9,7 @@ from sim.devices.devices import Computing
 from sim.devices.energy import Transmitter
 from sim.devices.faults import Faults
 from sim.network.outcomes import CutTransfers
-from sim.plan.contacts import PlannedSessions
+from sim.plan.contact_columns import PlannedSessions
 
 
 @dataclass(frozen=True, eq=False)

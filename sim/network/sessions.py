@@ -14,7 +14,8 @@ from sim.clock import Clock
 from sim.errors import InputError
 from sim.network.leg_log import LegLog
 from sim.network.legs import Edge
-from sim.plan.contacts import LAST_BITS_S, PlannedSession, PlannedSessions
+from sim.plan.contact_columns import PlannedSessions
+from sim.plan.contacts import LAST_BITS_S, PlannedSession
 
 
 class ClusterSessions:

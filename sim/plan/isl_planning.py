@@ -21,7 +21,7 @@ from sim.devices.faults import Intervals
 from sim.devices.satellites import flying_of
 from sim.errors import InputError, as_input
 from sim.plan.isl import IslPlan, budget_of, fixed_isl_rate_bps
-from sim.plan.service import pieces
+from sim.plan.outage_cuts import pieces
 
 
 def isl_plan(

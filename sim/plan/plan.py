@@ -11,8 +11,7 @@ from learning.requests.cluster import Cluster
 from scenarios import Scenario
 from sim.devices.faults import Faults, FaultsUntilFork, faults_of
 from sim.devices.sites import clusters_of, device_sites
-from sim.plan.contact_columns import ContactColumns
-from sim.plan.contacts import PlannedSessions
+from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.isl import IslPlan
 from sim.plan.isl_planning import isl_plan
 from sim.plan.link_doubts import link_doubts

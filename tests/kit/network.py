@@ -42,8 +42,9 @@ from sim.plan import windows as finding
 from sim.plan.budget import budget, one_pass
 from sim.plan.contact_columns import ContactColumns
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
+from sim.plan.outage_cuts import cut
 from sim.plan.plan import Plan, make_plan
 from sim.plan.radios import ground_radios
-from sim.plan.service import cut, served_passes
+from sim.plan.service import served_passes
 from sim.plan.windows import WindowQuery
 from sim.trace.directions import Topology

@@ -13,7 +13,8 @@ from sim.engine.memory import counts_of, end_of
 from sim.errors import InvariantError
 from sim.execution import cache as shared_cache
 from sim.execution import folder, window_cache
-from sim.execution.cache import cache_folder, contents
+from sim.execution.cache import contents
+from sim.execution.cache_root import cache_folder
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
 from sim.execution.conformance import check_method
 from sim.execution.cut_offers import cut_lines
@@ -21,7 +22,7 @@ from sim.execution.folder import RUN_LOG, read_manifest, read_tables, write_tabl
 from sim.execution.identity import fingerprint
 from sim.execution.log import LOG
 from sim.execution.result import Result
-from sim.execution.run_cache import Results
+from sim.execution.result_cache import Results
 from sim.execution.shelf import Shelf
 from sim.facts.coded import Coded
 from sim.facts.events import Event
