@@ -13,7 +13,7 @@ from sim.devices.energy import Use
 from sim.devices.faults import Presence
 from sim.errors import DURATIONS, violated
 from sim.facts.faults import PacketsResent, UploadsLate
-from sim.facts.waits import StateUnknown, SubChannelBusy
+from sim.facts.waits import SubChannelBusy
 from sim.links.session_beam import SessionBeam
 from sim.links.sharing import Carried, everywhere
 from sim.network.ending import Ending
@@ -107,7 +107,7 @@ class Transfer:
         forgotten = endpoint.ledger.offer(way, payload.name, version, size, who)
         endpoint.payloads.add(endpoint.topology.direction(way), way, payload, who)
         before = endpoint.ledger.through(way, payload.name)
-        usable = session if way is Way.TO_SERVER else _synchronised(endpoint, session, ready_s[who])
+        usable = session if way is Way.TO_SERVER else endpoint.known_part(session, ready_s[who])
         planned = cls(
             way=way,
             name=payload.name,
@@ -514,31 +514,6 @@ class Transfer:
 def _any_delivered(who: Mask, outcome: Ints | Outcome) -> bool:
     done = who if isinstance(outcome, Outcome) else who & (outcome == Outcome.DELIVERED)
     return bool(done.any())
-
-
-def _synchronised(
-    endpoint: Endpoint, session: PlannedSession | None, ready_s: Floats
-) -> PlannedSession | None:
-    """Return what a download can use: each contact from when its satellite knows the state."""
-    if session is None or not ready_s.size:
-        return session
-    known_s = endpoint.synchronisation.known_s
-    usable = session.knowing(known_s)
-    if usable is session:
-        return session
-    first_s = float(session.in_service_s(ready_s).min())
-    if usable is None or float(usable.in_service_s(ready_s).min()) > first_s:
-        contact = session.at(first_s)
-        until_s = known_s(contact.satellite)
-        endpoint.facts.emit(
-            StateUnknown(
-                time_s=endpoint.clock.now,
-                cluster=contact.cluster.name,
-                contact_id=contact.contact_id,
-                until_s=until_s,
-            )
-        )
-    return usable
 
 
 def _beam_free_s(beam: SessionBeam, devices: int, earlier: Sequence[Transfer]) -> float:
