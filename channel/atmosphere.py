@@ -114,7 +114,6 @@ def itu_attenuation(
     """
     latitude = _scalar("latitude_deg", latitude_deg, -90.0, 90.0)
     longitude = _scalar("longitude_deg", longitude_deg, -180.0, 180.0)
-    site = (latitude, longitude)
     altitude_km = _scalar("altitude_m", altitude_m, -500.0, 9000.0) / 1000.0
     frequency_ghz = _scalar("frequency_hz", frequency_hz, 1e9, 55e9) / 1e9
     share_pct = _scalar("exceedance_pct", exceedance_pct, 0.001, 5.0)
@@ -134,11 +133,13 @@ def itu_attenuation(
         30.0,
         itur.surface_water_vapour_density(wet, longitude, 50.0, altitude_km),
         itur.standard_pressure(altitude_km),
-        itur.surface_mean_temperature(*site),
+        itur.surface_mean_temperature(latitude, longitude),
         h=altitude_km,
     )
     gas_db = float(slant.value * np.sin(np.radians(30.0))) / np.sin(np.radians(elevation))
-    rain = itur.rain_attenuation(*site, frequency_ghz, elevation, altitude_km, share_pct)
+    rain = itur.rain_attenuation(
+        latitude, longitude, frequency_ghz, elevation, altitude_km, share_pct
+    )
     return SlantAttenuation(elevation, gas_db, rain.value)
 
 

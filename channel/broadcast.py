@@ -26,7 +26,8 @@ def weakest(curve: LinkCurve, who: Mask, span_s: tuple[float, float] = (-inf, in
     else:
         carried_bits = curve.delivered_bits(span_s[1]) - curve.delivered_bits(span_s[0])
     members = who & (carried_bits > 0)
-    time_s, rate_bps = curve.time_s[members], curve.rate_bps[members]
+    time_s = curve.time_s[members]
+    rate_bps = curve.rate_bps[members]
     begin_s = time_s[:, 0].max(initial=span_s[0])
     end_s = time_s[:, -1].min(initial=span_s[1])
     if not (len(time_s) and begin_s < end_s):
@@ -55,14 +56,16 @@ def _lowest(
     column_s = time_s[0]
     shared = (time_s == column_s).all(axis=0) & (column_s >= begin_s) & (column_s <= end_s)
     runs = np.flatnonzero(np.diff(shared[:-1] & shared[1:], prepend=False, append=False))
-    parts, behind = [], 0
+    parts = []
+    behind = 0
     for first, last in runs.reshape(-1, 2):
         some = slice(behind, first + 1)
         parts.append(_of_many(time_s[:, some], rate_bps[:, some], begin_s, column_s[first]))
         wide = np.flatnonzero(np.diff(column_s[first : last + 1])) + first
         when_s = np.append(column_s[wide], column_s[last])
         parts.append(_straight(when_s, rate_bps[:, wide], rate_bps[:, wide + 1]))
-        begin_s, behind = column_s[last], last
+        begin_s = column_s[last]
+        behind = last
     parts.append(_of_many(time_s[:, behind:], rate_bps[:, behind:], begin_s, end_s))
     lowest_s, lowest_bps = (np.concatenate(x) for x in zip(*parts, strict=True))
     new = np.append(True, (np.diff(lowest_s) > 0) | (np.diff(lowest_bps) != 0))
@@ -115,8 +118,10 @@ def _straight(
     `own` (K, C + 1), is on the way of the lowest one.
     """
     cell = np.arange(len(when_s) - 1)
-    one, other = first.argmin(axis=0), last.argmin(axis=0)
-    first_bps, last_bps = first[one, cell], last[other, cell]
+    one = first.argmin(axis=0)
+    other = last.argmin(axis=0)
+    first_bps = first[one, cell]
+    last_bps = last[other, cell]
     bends = np.full(len(cell) - 1, True)
     if own is not None:
         bends = own[one[1:], cell[1:]] | own[other[:-1], cell[1:]]
@@ -129,14 +134,16 @@ def _straight(
     ]
     cell, share, lowest_bps = (np.concatenate(x) for x in zip(*parts, strict=True))
     order = np.lexsort((share, cell))
-    cell, share = cell[order], share[order]
+    cell = cell[order]
+    share = share[order]
     lowest_s = when_s[cell] + share * (when_s[cell + 1] - when_s[cell])
     return np.where(share == 1.0, when_s[cell + 1], lowest_s), lowest_bps[order]
 
 
 def _points_by(when_s: Floats, time_s: Floats, side: Literal["left", "right"]) -> Ints:
     """How many points (K, T) of each line lie at or before times (U,), or ("right") before them."""
-    rows, times = len(time_s), len(when_s) + 1
+    rows = len(time_s)
+    times = len(when_s) + 1
     place = np.searchsorted(when_s, time_s, side) + times * np.arange(rows)[:, None]
     counts = np.bincount(place.ravel(), minlength=rows * times).reshape(rows, times)
     return counts[:, :-1].cumsum(axis=1)
@@ -146,8 +153,10 @@ def _rates_at(when_s: Floats, time_s: Floats, rate_bps: Floats, passed: Ints) ->
     """Rates (K, U) at times (U,), each behind so many points of its line."""
     points = time_s.shape[1]
     left = np.clip(passed - 1, 0, points - 2) + points * np.arange(len(time_s))[:, None]
-    start_s, rate = time_s.take(left), rate_bps.take(left)
-    step_s, share = time_s.take(left + 1) - start_s, np.ones_like(rate)
+    start_s = time_s.take(left)
+    rate = rate_bps.take(left)
+    step_s = time_s.take(left + 1) - start_s
+    share = np.ones_like(rate)
     np.divide(when_s - start_s, step_s, out=share, where=step_s > 0)
     return np.asarray(rate + share * (rate_bps.take(left + 1) - rate))
 
@@ -161,19 +170,26 @@ def _crossings(
     are the lowest ones of a stretch meet, there may be a third one below them: then both meet with
     that.
     """
-    found, cell = [], np.flatnonzero(one != other)
-    one, other = one[cell], other[cell]
+    found = []
+    cell = np.flatnonzero(one != other)
+    one = one[cell]
+    other = other[cell]
     while cell.size:
-        number, first, last = np.arange(len(cell)), first_bps[:, cell], last_bps[:, cell]
+        number = np.arange(len(cell))
+        first = first_bps[:, cell]
+        last = last_bps[:, cell]
         before = first[one, number] - first[other, number]
         behind = last[one, number] - last[other, number]
         share = before / np.where(before == behind, 1.0, before - behind)
         there_bps = first + share * (last - first)
-        third, met_bps = there_bps.argmin(axis=0), there_bps[one, number]
+        third = there_bps.argmin(axis=0)
+        met_bps = there_bps[one, number]
         # Rounding may put one of the two a little below the other.
         met = (third == one) | (third == other)
         met |= there_bps[third, number] >= met_bps * (1.0 - ROUNDING)
         found.append((cell[met], share[met], met_bps[met]))
         cell, one, other, third = (x[~met] for x in (cell, one, other, third))
-        cell, one, other = np.tile(cell, 2), np.append(one, third), np.append(third, other)
+        cell = np.tile(cell, 2)
+        one = np.append(one, third)
+        other = np.append(third, other)
     return found

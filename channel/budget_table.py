@@ -144,9 +144,11 @@ def _snr_db_of_capacity(efficiency_bps_hz: float, k_linear: Floats) -> Floats:
     """Inverse of the ergodic capacity by bisection; beyond 1e12 one bit more doubles the SNR."""
     most = ergodic_capacity(LARGEST_SNR_LINEAR, k_linear)
     further_db = 10.0 * np.log10(2.0) * np.maximum(efficiency_bps_hz - most, 0.0)
-    low, high = np.full(k_linear.shape, _LOWEST_DB), np.full(k_linear.shape, _HIGHEST_DB)
+    low = np.full(k_linear.shape, _LOWEST_DB)
+    high = np.full(k_linear.shape, _HIGHEST_DB)
     for _ in range(60):
         middle = 0.5 * (low + high)
         short = ergodic_capacity(10.0 ** (middle / 10.0), k_linear) < efficiency_bps_hz
-        low, high = np.where(short, middle, low), np.where(short, high, middle)
+        low = np.where(short, middle, low)
+        high = np.where(short, high, middle)
     return np.asarray(high + further_db)

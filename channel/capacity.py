@@ -47,7 +47,9 @@ def ergodic_capacity(snr_linear: ArrayLike, k_linear: ArrayLike) -> Floats:
     snr = between("snr_linear", snr_linear, 0.0, LARGEST_SNR_LINEAR)
     k = checked("k_linear", k_linear, lambda x: x >= 0, "at least 0; infinity is no fading")
     snr, k = np.broadcast_arrays(snr, k)
-    flat, flat_k, found = snr.ravel(), k.ravel(), np.empty(snr.size)
+    flat = snr.ravel()
+    flat_k = k.ravel()
+    found = np.empty(snr.size)
     for first in range(0, snr.size, CHUNK):
         chunk = slice(first, first + CHUNK)
         found[chunk] = _quadrature(flat[chunk], flat_k[chunk])
@@ -73,7 +75,9 @@ def _quadrature(snr: Floats, k: Floats) -> Floats:
     return np.asarray(spread.sum(axis=1))
 
 
-LOWEST_DB, HIGHEST_DB, STEP_DB = -60.0, 60.0, 0.05
+LOWEST_DB = -60.0
+HIGHEST_DB = 60.0
+STEP_DB = 0.05
 NEIGHBOURS = 30  # values on either side that go into a spline's rate; further ones count below eps
 GRID_STEP_DB = 0.4
 GRID_MARGIN = 24  # nodes beyond both ends: what the filter does at its ends has died out by then
@@ -111,7 +115,8 @@ def tabulated_capacity(snr_db: Floats, k_linear: float | Floats) -> Floats:
 def _log_share(snr_db: Floats, k_linear: float | Floats) -> Floats:
     """Logarithm of C(K) over Shannon's capacity, from the tables."""
     if not isinstance(k_linear, np.ndarray):
-        pieces, beyond_db = _pieces(k_linear), snr_db - LOWEST_DB
+        pieces = _pieces(k_linear)
+        beyond_db = snr_db - LOWEST_DB
         # Pieces are of equal width: we need not search for the one of an SNR.
         piece = np.minimum((beyond_db / STEP_DB).astype(np.intp), pieces.shape[1] - 1)
         beyond_db = beyond_db - STEP_DB * piece

@@ -18,9 +18,13 @@ class CurveTable:
 
     def __init__(self, rows: Ints, points: Ints, time_s: Floats, rate_bps: Floats) -> None:
         """Sum the bits up to every point, row by row, as `LinkCurve` does."""
-        self.rows, self.points, self.time_s, self.rate_bps = rows, points, time_s, rate_bps
+        self.rows = rows
+        self.points = points
+        self.time_s = time_s
+        self.rate_bps = rate_bps
         ends = np.cumsum(rows * points)
-        self._first, self._first_row = ends - rows * points, np.cumsum(rows) - rows
+        self._first = ends - rows * points
+        self._first_row = np.cumsum(rows) - rows
         bits = np.empty_like(time_s)
         bits[1:] = (rate_bps[:-1] + rate_bps[1:]) / 2.0 * (time_s[1:] - time_s[:-1])
         each = np.repeat(points, rows)
@@ -41,9 +45,12 @@ class CurveTable:
 
     def batch(self, number: int) -> LinkCurve:
         """The curves of one batch: views of the table."""
-        rows, points = int(self.rows[number]), int(self.points[number])
-        first, row = int(self._first[number]), int(self._first_row[number])
-        place, shape = slice(first, first + rows * points), (rows, points)
+        rows = int(self.rows[number])
+        points = int(self.points[number])
+        first = int(self._first[number])
+        row = int(self._first_row[number])
+        place = slice(first, first + rows * points)
+        shape = (rows, points)
         time, rate, bits = (
             flat[place].reshape(shape) for flat in (self.time_s, self.rate_bps, self._bits)
         )

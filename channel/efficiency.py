@@ -87,7 +87,8 @@ def _quantile(k_linear: Floats, probability: float) -> Floats:
     """
     from scipy.special import chndtrix, ndtri
 
-    k, most = np.minimum(k_linear, LARGEST_K), np.minimum(k_linear, 1e300)
+    k = np.minimum(k_linear, LARGEST_K)
+    most = np.minimum(k_linear, 1e300)
     gain = chndtrix(probability, 2.0, 2.0 * k) / (2.0 * (1.0 + k))
     z = ndtri(probability)
     series = 1.0 + np.sqrt(2.0 * most) / (1.0 + most) * z + (z**2 - 1.0) / (2.0 * (1.0 + most))

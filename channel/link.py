@@ -169,7 +169,8 @@ def _check_rate(link: Link) -> None:
 def _untouched(link: Link, names: tuple[str, ...], why: str) -> None:
     """Refuse a field that would change nothing: it must stand at its default."""
     for name in names:
-        value, default = getattr(link, name), getattr(type(link), name)
+        value = getattr(link, name)
+        default = getattr(type(link), name)
         if value != default:
             short = _short(value)
             raise ValueError(f"{name} is {short}; allowed is {default} as {why}: leave it out")

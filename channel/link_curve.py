@@ -30,8 +30,10 @@ class LinkCurve:
 
     def __init__(self, time_s: ArrayLike, rate_bps: ArrayLike) -> None:
         """Check the grid, copy it, and sum the bits up to every grid point."""
-        time, rate = finite("time_s", time_s), not_negative("rate_bps", rate_bps)
-        dimensions, points = {time.ndim, rate.ndim}, {*time.shape[-1:], *rate.shape[-1:]}
+        time = finite("time_s", time_s)
+        rate = not_negative("rate_bps", rate_bps)
+        dimensions = {time.ndim, rate.ndim}
+        points = {*time.shape[-1:], *rate.shape[-1:]}
         rows = {*time.shape[:-1], *rate.shape[:-1]}
         if not dimensions <= {1, 2} or len(points) > 1 or min(points) < 2 or len(rows - {1}) > 1:
             raise ValueError(
@@ -40,7 +42,8 @@ class LinkCurve:
             )
         if time.shape != rate.shape:
             time, rate = np.broadcast_arrays(time, rate)
-        time, rate = time.copy(), rate.copy()
+        time = time.copy()
+        rate = rate.copy()
         step_s = time[..., 1:] - time[..., :-1]
         checked("a step of time_s", step_s, lambda x: x >= 0, "at least 0: sort the grid by time")
         segment_bits = (rate[..., :-1] + rate[..., 1:]) / 2.0 * step_s
@@ -48,7 +51,8 @@ class LinkCurve:
         np.cumsum(segment_bits, axis=-1, out=bits[..., 1:])
         for grid in (time, rate, bits):
             grid.setflags(write=False)
-        latest_s, peak_bps = np.abs(time).max(axis=-1), rate.max(axis=-1)
+        latest_s = np.abs(time).max(axis=-1)
+        peak_bps = rate.max(axis=-1)
         self._set(time, rate, bits, most_bits_of(bits[..., -1], latest_s, peak_bps))
 
     @classmethod
@@ -81,19 +85,23 @@ class LinkCurve:
 
         Worked out once for all transfers over it.
         """
-        time, rate = self.time_s, self.rate_bps
+        time = self.time_s
+        rate = self.rate_bps
         first = ((rate[:, 0] > 0) | (rate[:, 1] > 0)) & (time[:, 1] > time[:, 0])
         last = ((rate[:, -2] > 0) | (rate[:, -1] > 0)) & (time[:, -1] > time[:, -2])
         if np.count_nonzero(first & last) == len(time):
             return time[:, 0], time[:, -1]  # nearly always
         carries = ((rate[:, :-1] > 0) | (rate[:, 1:] > 0)) & (time[:, 1:] > time[:, :-1])
-        rows, cells = np.arange(len(time)), carries.shape[1]
-        opens, closes = carries.argmax(axis=1), cells - carries[:, ::-1].argmax(axis=1)
+        rows = np.arange(len(time))
+        cells = carries.shape[1]
+        opens = carries.argmax(axis=1)
+        closes = cells - carries[:, ::-1].argmax(axis=1)
         return time[rows, opens], np.where(carries[rows, opens], time[rows, closes], -np.inf)
 
     def flat_part(self, start_s: float, end_s: float) -> "LinkCurve | None":
         """A batch of constant rates between two times; None where it is none, or not there."""
-        time, rate = self.time_s, self.rate_bps
+        time = self.time_s
+        rate = self.rate_bps
         inside = (time[:, 0] <= start_s) & (time[:, -1] >= end_s)
         if time.shape[1] != 2 or not (inside & (rate[:, 0] == rate[:, 1])).all():
             return None
@@ -121,8 +129,10 @@ class LinkCurve:
         when = self._each(_not_nan("time_s", time_s))
         inside = self._within(when)
         i = self._segment(_rank(self.time_s, inside, "right"))
-        start_s, rate = self.time_s.take(i), self.rate_bps.take(i)
-        step_s, share = self.time_s.take(i + 1) - start_s, np.ones_like(inside)
+        start_s = self.time_s.take(i)
+        rate = self.rate_bps.take(i)
+        step_s = self.time_s.take(i + 1) - start_s
+        share = np.ones_like(inside)
         np.divide(inside - start_s, step_s, out=share, where=step_s > 0)
         rate = rate + (self.rate_bps.take(i + 1) - rate) * share
         return np.where(when == inside, rate, 0.0)[()]
@@ -151,7 +161,8 @@ class LinkCurve:
 
     def unchecked_completion_time_s(self, bits: Floats, start_s: Floats) -> Floats:
         """The same for arrays of one shape, (K,) for a batch, that are known to be right."""
-        last_s, total = self.time_s[..., -1], self._bits[..., -1]
+        last_s = self.time_s[..., -1]
+        total = self._bits[..., -1]
         goal = self._sent_bits(start_s) + bits
         done_s = np.maximum(self._reached_s(np.minimum(goal, total)), start_s)
         through = (goal <= self._most_bits) & (start_s < last_s)
@@ -165,8 +176,10 @@ class LinkCurve:
             return np.zeros_like(time_s)
         inside_s = self._within(time_s)
         i = self._segment(_rank(self.time_s, inside_s, "right"))
-        start_s, rate = self.time_s.take(i), self.rate_bps.take(i)
-        since_s, step_s = inside_s - start_s, self.time_s.take(i + 1) - start_s
+        start_s = self.time_s.take(i)
+        rate = self.rate_bps.take(i)
+        since_s = inside_s - start_s
+        step_s = self.time_s.take(i + 1) - start_s
         share = since_s / np.maximum(step_s, _LEAST)
         mean_bps = rate + (self.rate_bps.take(i + 1) - rate) * share / 2.0
         upper = self._bits.take(i + 1)
@@ -180,9 +193,12 @@ class LinkCurve:
         neither cancels nor divides by the slope a.
         """
         i = self._segment(_rank(self._bits, goal, "left"))
-        start_s, rate, before = self.time_s.take(i), self.rate_bps.take(i), self._bits.take(i)
+        start_s = self.time_s.take(i)
+        rate = self.rate_bps.take(i)
+        before = self._bits.take(i)
         i += 1
-        end_s, upper = self.time_s.take(i), self._bits.take(i)
+        end_s = self.time_s.take(i)
+        upper = self._bits.take(i)
         left = goal - before
         # Where nothing is left, which 0 bits leave in a segment of no length, 0 over anything.
         twice_mean_bps = 2.0 * left / np.maximum(end_s - start_s, _LEAST)
@@ -294,7 +310,8 @@ def bit_preserving(
     have second differences only; those of fewer than four are left. With `where` (P,) other points
     are left: a cell between two that are not has its true bits, others need `cell_middle_rates`.
     """
-    first, last = np.cumsum(points) - points, np.cumsum(points) - 1
+    first = np.cumsum(points) - points
+    last = np.cumsum(points) - 1
     second = np.zeros_like(rate_bps)
     second[1:-1] = rate_bps[:-2] - 2.0 * rate_bps[1:-1] + rate_bps[2:]
     bend = np.zeros_like(rate_bps)

@@ -76,7 +76,8 @@ def signal_rate_bps(link: Link, signal: Signal, bandwidth_hz: ArrayLike | None =
     meets less noise: the SNR rises by B/b. A fixed rate takes the share b/B. Below
     link.required_snr_db, in that bandwidth, the rate is 0. Raises ValueError for other bandwidths.
     """
-    snr, k = np.asarray(signal.snr_db), np.asarray(signal.rician_k_linear)
+    snr = np.asarray(signal.snr_db)
+    k = np.asarray(signal.rician_k_linear)
     width_hz = np.asarray(link.bandwidth_hz)
     if bandwidth_hz is not None:
         width_hz = positive("bandwidth_hz", bandwidth_hz)
@@ -178,7 +179,8 @@ def path_losses_db(
         terms["atmospheric_loss_db"] = link.attenuation.gas_loss_db(elevation_deg)
         terms["rain_loss_db"] = link.attenuation.rain_loss_db(elevation_deg)
     else:
-        zenith_db, law = link.zenith_attenuation_db, link.atmosphere
+        zenith_db = link.zenith_attenuation_db
+        law = link.atmosphere
         terms["atmospheric_loss_db"] = atmospheric_attenuation_db(zenith_db, elevation_deg, law)
     scintillation_db: ArrayLike | None = link.scintillation_loss_db
     shadowing_db: ArrayLike = link.shadowing_margin_db

@@ -24,6 +24,8 @@ from learning.requests.cluster import Cost, Floats, Ints, Mask
 from learning.rng import stream
 from learning.settings import LearningConfig, ModelConfig
 from learning.training import operations
+from learning.training.rounds import LocalRounds, TrainedPart
+from learning.training.weighing import Weighing
 from learning.values.handle import Apply, Handle
 from learning.values.lazy import Values
 from learning.values.operation import Operation, Reference, operation_of, place_of
@@ -311,23 +313,12 @@ class Learner:
     def train(
         self,
         state: Held,
-        cluster: str,
-        rounds: Ints,
-        first_round: Ints,
-        experts: Sequence[int],
-        *,
-        gate: bool,
-        mask: str | None = None,
-        reach: Mask | None = None,
+        local: LocalRounds,
+        part: TrainedPart,
         local_loss: LocalLoss | None = None,
     ) -> Held:
-        """Train ``rounds`` (K,) local rounds on ``experts``, and what is shared if ``gate``.
-
-        A ``mask`` restricts the gate to ``experts``: the logits of others become ``-inf``, or
-        ``zero`` as the paper writes. ``reach`` (K, E) restricts each device's gate further.
-        ``local_loss`` is added to the loss of every minibatch.
-        """
-        if not np.count_nonzero(rounds):
+        """Train a ``part`` of the model; ``local_loss`` is added to the loss of every minibatch."""
+        if not np.count_nonzero(local.rounds):
             return state
         operation = operation_of(operations.local.train)
         term, memories = {}, tuple[Handle, ...]()
@@ -342,13 +333,8 @@ class Learner:
             **term,
             versions=state.versions,
             servers=len(state.servers),
-            cluster=cluster,
-            rounds=rounds,
-            first_round=first_round,
-            experts=list(experts),
-            gate=gate,
-            mask=mask,
-            reach=reach,
+            local=local,
+            part=dataclasses.replace(part, experts=list(part.experts)),
         )
         return dataclasses.replace(state, own=own)
 
@@ -392,31 +378,18 @@ class Learner:
         self,
         server: Handle,
         offered: Handle,
-        cluster: str,
         experts: Sequence[int],
-        who: Mask,
+        weighing: Weighing,
         *,
         gate: bool = False,
-        eligible: Mask | None = None,
-        scale: float | Floats = 1.0,
-        usage: Floats | None = None,
     ) -> Handle:
-        """Add what the devices in ``who`` (K,) offer of ``experts`` (35) and of the ``gate`` (36).
-
-        A device weighs its share of the samples of the ``eligible`` devices (all by default), times
-        ``scale``, one number or one per device, (K,). ``usage`` (K, E), the devices' shares of each
-        expert's use, weighs experts in place of both.
-        """
+        """Add what devices have ``offered`` of ``experts`` (35) and of the ``gate`` (36)."""
         made = partial(
             self.make,
             operations.aggregation.aggregate,
-            cluster=cluster,
-            who=who,
             experts=list(experts),
+            weighing=weighing,
             gate=gate,
-            eligible=eligible,
-            scale=scale,
-            usage=usage,
         )
         lora, before = self.config.model.lora, self._cut.get(server, {})
         rank = lora.rank if lora.aggregate == "merge" and lora.download == "factors" else None

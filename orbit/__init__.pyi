@@ -1,9 +1,6 @@
-from .constellations import circular_axis_km as circular_axis_km
-from .constellations import circular_satellite as circular_satellite
-from .constellations import keplerian_satellite as keplerian_satellite
-from .constellations import sun_synchronous_inclination_deg as sun_synchronous_inclination_deg
-from .constellations import walker_delta as walker_delta
-from .constellations import walker_shell as walker_shell
+from .circular import circular_axis_km as circular_axis_km
+from .circular import circular_satellite as circular_satellite
+from .circular import sun_synchronous_inclination_deg as sun_synchronous_inclination_deg
 from .contact_geometry import ContactGeometry as ContactGeometry
 from .contact_geometry import ContactTrack as ContactTrack
 from .contact_geometry import contact_geometry as contact_geometry
@@ -16,6 +13,8 @@ from .element_files import element_text as element_text
 from .element_files import parse_satellites as parse_satellites
 from .element_files import read_satellites as read_satellites
 from .element_files import scan_satellites as scan_satellites
+from .elements import Elements as Elements
+from .elements import keplerian_satellite as keplerian_satellite
 from .isl import IslWindows as IslWindows
 from .isl import find_isls as find_isls
 from .isl import isl_windows as isl_windows
@@ -38,6 +37,9 @@ from .sites import place_devices as place_devices
 from .sites import read_sites as read_sites
 from .validity import OrbitWarning as OrbitWarning
 from .validity import doubts as doubts
+from .walker import Shell as Shell
+from .walker import walker_delta as walker_delta
+from .walker import walker_shell as walker_shell
 from .window_file import IslFile as IslFile
 from .window_file import WindowFile as WindowFile
 from .window_file import parse_isl_windows as parse_isl_windows

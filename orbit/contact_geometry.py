@@ -68,8 +68,9 @@ def contact_track(
     Cubics through SGP4's states: see `orbit.tracks`. Raises ValueError for a span that is not
     finite or does not last, a start without time zone, or where SGP4 fails.
     """
-    span_s = np.array([first_s], float), np.array([last_s], float)
-    return ContactTrack(contact_tracks([satellite], start, *span_s))
+    first = np.array([first_s], float)
+    last = np.array([last_s], float)
+    return ContactTrack(contact_tracks([satellite], start, first, last))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +113,10 @@ def contact_geometry(
         raise ValueError(
             f"step_s {step_s!r} is not a positive number of seconds; give one such as 8"
         )
-    span_s, one = (np.array([rise_s], float), np.array([set_s], float)), np.zeros(1, np.int64)
+    rise = np.array([rise_s], float)
+    set_ = np.array([set_s], float)
     frames = [site_frames(devices, min_elevation_deg)]
-    views = contact_views([satellite], start, *span_s, frames, one)
+    views = contact_views([satellite], start, rise, set_, frames, np.zeros(1, np.int64))
     count = max(2, ceil(float((views.los_s - views.aos_s).max()) / step_s) + 1)
     time_s = np.ascontiguousarray(np.linspace(views.aos_s, views.los_s, count).T)
     look = views.look(np.repeat(np.arange(len(devices)), count), time_s.ravel())

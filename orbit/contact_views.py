@@ -92,8 +92,10 @@ def contact_views(
     tracks = contact_tracks(satellites, start, rise_s, set_s)
     points = tracks.pieces + 1 if points is None else points
     sites = np.array([len(frame.sin_mask) for frame in frames])
-    devices, before = sites[place], (np.cumsum(sites) - sites)[place]
-    contact, site = np.repeat(np.arange(len(place)), devices), rows_of(before, devices)
+    devices = sites[place]
+    before = (np.cumsum(sites) - sites)[place]
+    contact = np.repeat(np.arange(len(place)), devices)
+    site = rows_of(before, devices)
     every = SiteFrames(*(
         np.concatenate([getattr(frame, name) for frame in frames])
         for name in ("position_km", "axes", "sin_mask")
@@ -111,7 +113,8 @@ def _even_looks(
     tracks: Tracks, frames: Sequence[SiteFrames], place: IntArray, points: IntArray
 ) -> EvenLooks:
     """Looks of all devices of the `frames` of each contact's place."""
-    contact, number = np.repeat(np.arange(len(points)), points), rows_of(0 * points, points)
+    contact = np.repeat(np.arange(len(points)), points)
+    number = rows_of(0 * points, points)
     step_s = (tracks.last_s - tracks.first_s) / (points - 1)
     time_s = tracks.first_s[contact] + number * step_s[contact]
     ends = np.cumsum(points)
@@ -147,7 +150,8 @@ def _seen(frames: SiteFrames, rows: slice, states: FloatArray) -> tuple[FloatArr
 
     Sums go term by term: a product of matrices may round otherwise where it has fewer rows.
     """
-    position, axes = frames.position_km[rows], frames.axes[rows]
+    position = frames.position_km[rows]
+    axes = frames.axes[rows]
     product = np.empty((len(position), states.shape[1]))
 
     def along(vectors: FloatArray, motion: FloatArray) -> FloatArray:
@@ -185,14 +189,16 @@ def _aos_los(
     left = np.flatnonzero(visible[1:] != visible[:-1])
     row = np.searchsorted(first, left, "right") - 1
     inside = plain[row] & (left + 1 < (first + points)[row])
-    left, row = left[inside], row[inside]
+    left = left[inside]
+    row = row[inside]
     rises = visible[left + 1]
     in_view = visible[first]
     in_view[row] = True
     plain &= in_view
     edges_s = np.stack([tracks.first_s[contact], tracks.last_s[contact]])
     crossed_s = _crossings(tracks, frames, (contact[row], site[row]), even, left - first[row], left)
-    edges_s[0, row[rises]], edges_s[1, row[~rises]] = crossed_s[rises], crossed_s[~rises]
+    edges_s[0, row[rises]] = crossed_s[rises]
+    edges_s[1, row[~rises]] = crossed_s[~rises]
     others = np.flatnonzero(~plain)
     if others.size:
         edges_s[:, others] = _searched(tracks, frames, contact[others], site[others])
@@ -225,18 +231,24 @@ def _crossings(
     """
     contact, site = who
     column = (np.cumsum(even.points) - even.points)[contact] + number
-    begin_s, lasts_s = even.time_s[column], even.time_s[column + 1] - even.time_s[column]
-    position, up = np.take(frames.position_km.T, site, axis=1), np.take(frames.up.T, site, axis=1)
-    sin_mask, before, after = frames.sin_mask[site], *even.above_mask_km[[left, left + 1]]
+    begin_s = even.time_s[column]
+    lasts_s = even.time_s[column + 1] - even.time_s[column]
+    position = np.take(frames.position_km.T, site, axis=1)
+    up = np.take(frames.up.T, site, axis=1)
+    sin_mask = frames.sin_mask[site]
+    before = even.above_mask_km[left]
+    after = even.above_mask_km[left + 1]
 
     def above_mask(which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         state = tracks.state(contact[which], begin_s[which] + x * lasts_s[which])
-        line, rate = state[:3] - position[:, which], state[3:] * lasts_s[which]
+        line = state[:3] - position[:, which]
+        rate = state[3:] * lasts_s[which]
         return LineOfSight.of(up[:, which], line, rate).above_mask_and_rate(sin_mask[which])
 
-    ends = np.zeros(len(left)), np.ones(len(left))
+    low = np.zeros(len(left))
+    high = np.ones(len(left))
     guess = before / (before - after)
-    x = newton_roots(above_mask, *ends, guess, before < 0, EXACT)
+    x = newton_roots(above_mask, low, high, guess, before < 0, EXACT)
     return np.asarray(begin_s + x * lasts_s)
 
 
@@ -253,8 +265,10 @@ def _searched(tracks: Tracks, frames: SiteFrames, contact: IntArray, site: IntAr
     edges_s = np.empty((2, len(contact)))
     parts = min(len(order), ceil(int(count[satellite].sum()) / _CHUNK))
     for some in np.array_split(order, parts):
-        of, at = satellite[some], site[some]
-        row, pair = rows_of((np.cumsum(count) - count)[of], count[of]), at * len(contacts) + of
+        of = satellite[some]
+        at = site[some]
+        row = rows_of((np.cumsum(count) - count)[of], count[of])
+        pair = at * len(contacts) + of
         sites = np.repeat(at, count[of])
         found = np.full((2, len(some)), np.nan)
         passes = find_passes(Samples.of(ephemeris, frames, sites, row))

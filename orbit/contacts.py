@@ -70,7 +70,9 @@ def contact_windows(
     models = as_satellites(satellites)
     frames = site_frames(sites, min_elevation_deg)
     search = _AccessSearch(models, frames, Start.of(start), span_s(start, end), refine)
-    pieces, recent, failures = [], [], []
+    pieces = []
+    recent = []
+    failures = []
     for members, few, step_s in _blocks(models, len(sites), search.span_s):
         found, failed = search.block(members, few, step_s)
         recent += found
@@ -135,13 +137,15 @@ class _AccessSearch:
         failing = ephemeris.failing | np.array(lost)
         whole = Stretch(0.0, self.span_s, False, False)
         pieces = list(self._windows(ephemeris.where(~failing), members[~failing], few, whole))
-        failures, finer_s = [], step_s / _FINER
+        failures = []
+        finer_s = step_s / _FINER
         for index in members[failing]:
             model = self.satellites[index]
             good = good_stretch(model, self.start, self.span_s, finer_s)
             if good:
-                span_s = good.first_s, good.last_s
-                ephemeris = sampled_ephemeris([model], self.start, *span_s, finer_s)
+                ephemeris = sampled_ephemeris(
+                    [model], self.start, good.first_s, good.last_s, finer_s
+                )
                 pieces += self._windows(ephemeris, np.array([index]), few, good)
             if good != whole:
                 failures.append(failure(int(index), model, self.start, self.span_s, good))
@@ -152,19 +156,19 @@ class _AccessSearch:
     ) -> Iterator[Columns]:
         """Columns of ContactWindows over `few` sites at a time."""
         for first in range(0, len(self.frames.sin_mask), few):
-            here = slice(first, first + few)
+            sites = slice(first, first + few)
             passes = find_passes(
                 Samples.of(
-                    ephemeris, self.frames, *visible_candidates(ephemeris, self.frames, here)
+                    ephemeris, self.frames, *visible_candidates(ephemeris, self.frames, sites)
                 ),
                 "least",
             )
             source: Source = ephemeris
             if self.refine == "sgp4":
-                span_s = good.first_s, good.last_s
                 models = [self.satellites[k] for k in members]
-                source = ExactStates(models, self.start, earth_rotation(self.start, *span_s))
-                passes = refined(passes, source, self.frames, *span_s)
+                rotation = earth_rotation(self.start, good.first_s, good.last_s)
+                source = ExactStates(models, self.start, rotation)
+                passes = refined(passes, source, self.frames, good.first_s, good.last_s)
             columns = window_columns(passes, source, self.frames)
             columns["satellite"] = members[passes.satellite]
             fails_at_start = passes.clipped_start & np.bool_(good.fails_before)

@@ -28,8 +28,10 @@ def curvature_radii_km(latitude: float) -> tuple[float, float]:
 
 def local_axes(latitude: FloatArray, longitude: FloatArray) -> FloatArray:
     """East, north and up unit vectors (S, 3, 3) at geodetic angles in radians (S,)."""
-    sin_lat, cos_lat = np.sin(latitude), np.cos(latitude)
-    sin_lon, cos_lon = np.sin(longitude), np.cos(longitude)
+    sin_lat = np.sin(latitude)
+    cos_lat = np.cos(latitude)
+    sin_lon = np.sin(longitude)
+    cos_lon = np.cos(longitude)
     east = np.stack([-sin_lon, cos_lon, np.zeros_like(sin_lon)], axis=-1)
     north = np.stack([-sin_lat * cos_lon, -sin_lat * sin_lon, cos_lat], axis=-1)
     up = np.stack([cos_lat * cos_lon, cos_lat * sin_lon, sin_lat], axis=-1)
@@ -83,10 +85,12 @@ class EarthRotation:
     ) -> FloatArray:
         """Turn TEME states (..., T, 3) at times (T,) into Earth-fixed states (6, ..., T)."""
         angle = np.interp(time_s, self.knots_s, self.angle_rad)
-        cosine, sine = np.cos(angle), np.sin(angle)
+        cosine = np.cos(angle)
+        sine = np.sin(angle)
         state = np.empty((6, *position_km.shape[:-1]))
         for first, vector in ((0, position_km), (3, velocity_km_s)):
-            along, across = vector[..., 0], vector[..., 1]
+            along = vector[..., 0]
+            across = vector[..., 1]
             state[first] = cosine * along + sine * across
             state[first + 1] = cosine * across - sine * along
             state[first + 2] = vector[..., 2]

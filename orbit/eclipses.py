@@ -51,7 +51,9 @@ def eclipses(
     SGP4 fails. Raises ValueError for an empty list, anything else than a satellite, a datetime
     without time zone or an end not after the start.
     """
-    models, since, lasts_s = as_satellites(satellites), Start.of(start), span_s(start, end)
+    models = as_satellites(satellites)
+    since = Start.of(start)
+    lasts_s = span_s(start, end)
     found = [_stays(model, since, lasts_s) for model in models]
     whose = np.repeat(np.arange(len(models)), [stays.shape[1] for stays in found])
     enter_s, leave_s, *clipped = np.concatenate(found, axis=1)
@@ -65,32 +67,37 @@ _TOLERANCE = 1e-5
 def _stays(satellite: Satellite, start: Start, lasts_s: float) -> FloatArray:
     """Entries, exits, and which of them are clipped (4, n), within so many seconds."""
     step_s = sampling_step_s(satellite)
-    begin_s, end_s = 0.0, lasts_s
+    begin_s = 0.0
+    end_s = lasts_s
     grid_s = np.linspace(begin_s, end_s, ceil(lasts_s / step_s) + 1)
     height, rate, _ = _limb_test(satellite, start, grid_s)
     if np.isnan(height).any() or fails_on_the_way(satellite, start, lasts_s):
         good = good_stretch(satellite, start, lasts_s, step_s)
         if good is None:
             return np.empty((4, 0))
-        begin_s, end_s = good.first_s, good.last_s
+        begin_s = good.first_s
+        end_s = good.last_s
         grid_s = np.linspace(begin_s, end_s, ceil((end_s - begin_s) / step_s) + 1)
         height, rate, _ = _limb_test(satellite, start, grid_s)
 
     def roots(what: slice, left: IntArray, rising: BoolArray) -> FloatArray:
         """Where a part of the limb test is zero, once between times `left` and the next ones."""
-        first_s, step_s = grid_s[left], grid_s[left + 1] - grid_s[left]
+        first_s = grid_s[left]
+        step_s = grid_s[left + 1] - grid_s[left]
 
         def function(which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
             time_s = first_s[which] + x * step_s[which]
             value, slope = _limb_test(satellite, start, time_s)[what]
             return value, slope * step_s[which]
 
-        ends = np.zeros(len(left)), np.ones(len(left))
-        x = newton_roots(function, *ends, np.full(len(left), 0.5), rising, _TOLERANCE)
+        low = np.zeros(len(left))
+        high = np.ones(len(left))
+        x = newton_roots(function, low, high, np.full(len(left), 0.5), rising, _TOLERANCE)
         return first_s + x * step_s
 
     # A stay between two samples shows as a minimum of the height.
-    lit, falls = height > 0, rate < 0
+    lit = height > 0
+    falls = rate < 0
     dips = np.flatnonzero(lit[:-1] & lit[1:] & falls[:-1] & ~falls[1:])
     low_s = roots(slice(1, 3), dips, np.ones(len(dips), np.bool_))
     order = np.argsort(np.append(grid_s, low_s), kind="stable")
@@ -98,8 +105,9 @@ def _stays(satellite: Satellite, start: Start, lasts_s: float) -> FloatArray:
     dark = np.append(height, _limb_test(satellite, start, low_s)[0])[order] < 0
     edges = np.flatnonzero(dark[1:] != dark[:-1])
     edge_s = roots(slice(0, 2), edges, dark[edges])
-    ends = [begin_s] * int(dark[0]), [end_s] * int(dark[-1])
-    enter_s, leave_s = np.concatenate([ends[0], edge_s, ends[1]]).reshape(-1, 2).T
+    first_s = [begin_s] if dark[0] else []
+    last_s = [end_s] if dark[-1] else []
+    enter_s, leave_s = np.concatenate([first_s, edge_s, last_s]).reshape(-1, 2).T
     return np.stack([enter_s, leave_s, enter_s == begin_s, leave_s == end_s])
 
 
@@ -115,7 +123,8 @@ def _limb_test(
     place, velocity = (np.ascontiguousarray(vector.T) for vector in state)
     ray = sun_km(start.julian_day + start.day_fraction(time_s)) - place
     ray /= np.sqrt(dot(ray, ray))
-    along, climb = dot(place, ray), dot(velocity, ray)
+    along = dot(place, ray)
+    climb = dot(velocity, ray)
     radius = np.sqrt(dot(place, place))
     behind = along < 0
     across = place - along * ray
@@ -162,8 +171,10 @@ def sun_km(julian_day: FloatArray) -> FloatArray:
     longitude = longitude * 1e-8 + np.pi + nutation
     tilt = np.radians(23.4392911 - 0.1300417 * t + 9.2025 / 3600 * np.cos(node))
     distance = 1.00013989 + 0.01670700 * np.cos(3.0984635 + year)
-    x, level = np.cos(longitude), np.sin(longitude)
-    y, z = level * np.cos(tilt), level * np.sin(tilt)
+    x = np.cos(longitude)
+    level = np.sin(longitude)
+    y = level * np.cos(tilt)
+    z = level * np.sin(tilt)
     back = nutation * np.cos(tilt)  # to the mean equinox
     flat = x * np.cos(back) + y * np.sin(back), y * np.cos(back) - x * np.sin(back)
     return _AU_KM * distance * np.stack([*flat, z])

@@ -74,16 +74,16 @@ class SampledEphemeris(Ephemeris):
 
     def states(self, satellite: IntArray, time_s: FloatArray) -> FloatArray:
         """Position and SGP4's velocity (..., 6) of satellites (by index) at times in the grid."""
-        first, step_s = satellite * self.samples, self.step_s[satellite]
+        first = satellite * self.samples
+        step_s = self.step_s[satellite]
         place = (time_s - self.time_s[first]) / step_s
         # The last sample has no interval to its right; rounding may point before the first.
         left = np.clip(place.astype(np.int64), 0, self.samples - 2)
-        row, x = first + left, place - left
+        row = first + left
+        x = place - left
         position, rate, _ = motion(self.polynomials(row), x)
-        before, after = (
-            np.take(self.velocity_defect, row, axis=1),
-            np.take(self.velocity_defect, row + 1, axis=1),
-        )
+        before = np.take(self.velocity_defect, row, axis=1)
+        after = np.take(self.velocity_defect, row + 1, axis=1)
         rate /= step_s
         rate += before + x * (after - before)
         return np.moveaxis(np.concatenate([position, rate]), 0, -1)
@@ -107,10 +107,12 @@ def sampled_ephemeris(
     if failing.any():
         state[:, failing] = _with_extrapolated_ends(state[:, failing], error[failing])
     inner = slice(OVERHANG, OVERHANG + intervals + 1)
-    first, second = differences(state[:3], _FIRST), differences(state[:3], _SECOND)
+    first = differences(state[:3], _FIRST)
+    second = differences(state[:3], _SECOND)
     node = np.stack([state[:3, :, inner], first, second]).reshape(3, 3, -1)
     velocity_defect = (state[3:, :, inner] - first / step_s).reshape(3, -1)
-    grid_s, count = np.linspace(first_s, last_s, intervals + 1), len(satellites)
+    grid_s = np.linspace(first_s, last_s, intervals + 1)
+    count = len(satellites)
     return SampledEphemeris(
         np.repeat(np.arange(count), intervals + 1), np.tile(grid_s, count),
         np.full(count, step_s), node, intervals + 1, velocity_defect, failing,
@@ -205,7 +207,8 @@ EARTH_RATE_RAD_S = 7.292115e-5
 # Against the Earth's rotation a satellite turns faster than it does in space. That is little in
 # low orbits, and high ones have the longest step to spare. With this weight, and up to this share
 # of the satellite's own rate, 0.1 m holds for retrograde orbits of 9,000 to 23,000 km as well.
-_EARTH_WEIGHT, _EARTH_SHARE = 5.0, 0.5
+_EARTH_WEIGHT = 5.0
+_EARTH_SHARE = 0.5
 
 
 def sampling_step_s(satellite: Satellite) -> float:
@@ -213,7 +216,8 @@ def sampling_step_s(satellite: Satellite) -> float:
 
     Range rates are then within 0.05 m/s of SGP4's.
     """
-    model, step_s = satellite.model, _LONGEST_S
+    model = satellite.model
+    step_s = _LONGEST_S
     # Elements that no orbit has are for SGP4 to refuse, at whatever step.
     if 0 < model.no_kozai < 1 and model.ecco < 1 and isfinite(model.inclo):
         eccentricity = min(max(0.0, model.ecco), 0.99)

@@ -15,9 +15,13 @@ from os import PathLike, fspath
 
 from orbit.checks import shown
 
-LONGEST_ROW, MOST_ROWS, MOST_LINES = 16_384, 1_000_000, 5_000_000
-"""Characters of a table's row or one entry of elements, rows of a table, and lines of any text:
-nothing of a user comes near."""
+# Bounds that no file of a user comes near.
+LONGEST_ROW = 16_384
+"""Characters of a table's row, or of one entry of elements."""
+MOST_ROWS = 1_000_000
+"""Rows of a table."""
+MOST_LINES = 5_000_000
+"""Lines of any text."""
 
 
 class TableError(ValueError):

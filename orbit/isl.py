@@ -34,7 +34,8 @@ Pairs = Sequence[tuple[int | str, int | str]]
 # differ by less than a millidegree of the angle between the satellites, in any low orbits.
 _FINER = 8
 # Samples of pairs looked at together, and of satellites kept.
-_CHUNK, _KEPT = 400_000, 2_000_000
+_CHUNK = 400_000
+_KEPT = 2_000_000
 # Of so many periods one is searched, and the others are copies of it.
 _REPEATS = 100
 # SGP4 never lets an eccentricity fall below 1e-6, and its perigee turns, which moves satellites by
@@ -116,7 +117,9 @@ def find_isls(
     unknown or one satellite twice, a perigee that is below the grazing height, a
     `max_range_km` that is not positive, and times as `contact_windows`.
     """
-    models, since, lasts_s = as_satellites(satellites), Start.of(start), span_s(start, end)
+    models = as_satellites(satellites)
+    since = Start.of(start)
+    lasts_s = span_s(start, end)
     search = _Search(models, since, _limb(models, grazing_km, max_range_km))
     one, other = _indices(models, pairs)
     reach = np.array([search.reach_s(k, lasts_s) for k in range(len(models))])
@@ -127,7 +130,9 @@ def find_isls(
         np.where(alike, turns[one, 0], inf),
     ])  # fmt: skip
     apart = kinds[1] - kinds[0] > _TOUCH_S  # else SGP4 never knows both at a time
-    one, other, kinds = one[apart], other[apart], kinds[:, apart]
+    one = one[apart]
+    other = other[apart]
+    kinds = kinds[:, apart]
     if not one.size:
         return IslWindows(*(np.zeros(0, kind) for kind in "qqdddd??"))
     spans, kind = np.unique(kinds, axis=1, return_inverse=True)
@@ -224,11 +229,13 @@ class _Search:
         step_s = min(sampling_step_s(self.satellites[k]) for k in members) / _FINER
         block_s = min(period_s, step_s * (100 + _KEPT // len(members)))
         edges_s = np.append(np.arange(first_s, last_s - _TOUCH_S, block_s), last_s)
-        blocks, every = len(edges_s) - 1, index.reshape(2, -1)
+        blocks = len(edges_s) - 1
+        every = index.reshape(2, -1)
 
         def search(number: int, pairs: IntArray) -> Columns:
-            span_s = float(edges_s[number]), float(edges_s[number + 1])
-            return self._found(members, pairs, *span_s, step_s)
+            first_s = float(edges_s[number])
+            last_s = float(edges_s[number + 1])
+            return self._found(members, pairs, first_s, last_s, step_s)
 
         times = _REPEATS if block_s == period_s else 1
         models = [self.satellites[k].model for k in members]
@@ -309,10 +316,12 @@ def _between(
     if blocks == 1:
         return [left]
     many = int(members.max()) + 1
-    here, there = _PairWindows.of(left, many), _PairWindows.of(right, many)
+    here = _PairWindows.of(left, many)
+    there = _PairWindows.of(right, many)
     numbers = (members[pairs] * [[many], [1]]).sum(axis=0)
     odd = np.array([here.shape(number) != there.shape(number) for number in numbers.tolist()])
-    alike, then = here.only(numbers[~odd]), there.only(numbers[~odd])
+    alike = here.only(numbers[~odd])
+    then = there.only(numbers[~odd])
     pieces = []
     for block in range(blocks):
         moved = dict(alike)
@@ -321,9 +330,11 @@ def _between(
             moved[name] = alike[name] + later_s * period_s * block + drift * (block / blocks)
         pieces.append(moved)
     if odd.any():
-        some, middle = pairs[:, odd], (first + last) // 2
+        some = pairs[:, odd]
+        middle = (first + last) // 2
         half = middle, search(middle, some)
-        before, after = here.only(numbers[odd]), there.only(numbers[odd])
+        before = here.only(numbers[odd])
+        after = there.only(numbers[odd])
         pieces += _between(search, (first, before), half, some, members, period_s)
         pieces += _between(search, half, (last, after), some, members, period_s)
     return pieces
@@ -370,7 +381,8 @@ def _merged(columns: Columns, first_s: float, last_s: float) -> Columns:
     begins = np.flatnonzero(np.append(True, new))
     ends = np.append(begins[1:], len(order)) - 1
     whole_ = {name: values[begins] for name, values in pieces.items()}
-    whole_["end_s"], whole_["clipped_end"] = pieces["end_s"][ends], pieces["clipped_end"][ends]
+    whole_["end_s"] = pieces["end_s"][ends]
+    whole_["clipped_end"] = pieces["clipped_end"][ends]
     for name, of_all in (("min_range_km", np.minimum), ("max_range_km", np.maximum)):
         whole_[name] = of_all.reduceat(pieces[name], begins)
     whole_["clipped_start"] &= whole_["start_s"] <= first_s + _TOUCH_S

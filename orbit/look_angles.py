@@ -49,7 +49,8 @@ def slant_range_km(satellite: Satellite, site: Site, start: datetime, time_s: fl
         _states(satellite, start, np.array([time_s]))
     rotation = earth_rotation(first, time_s, time_s)
     angle = np.interp(time_s, rotation.knots_s, rotation.angle_rad)
-    cosine, sine = cos(angle), sin(angle)
+    cosine = cos(angle)
+    sine = sin(angle)
     here = site_frames([site], 0.0).position_km[0].tolist()
     return hypot(cosine * x + sine * y - here[0], cosine * y - sine * x - here[1], z - here[2])
 
@@ -65,7 +66,8 @@ def pair_range_km(
     if isinstance(time_s, float):  # many times quicker
         share = (since.second_of_day + time_s) / DAY_S
         return dist(*(each.model.sgp4(since.julian_day, share)[1] for each in (one, other)))
-    day, fraction = np.full(time_s.shape, since.julian_day), since.day_fraction(time_s)
+    day = np.full(time_s.shape, since.julian_day)
+    fraction = since.day_fraction(time_s)
     near, far = (each.model.sgp4_array(day, fraction)[1].T for each in (one, other))
     return np.sqrt(dot(near - far, near - far))
 
@@ -147,7 +149,8 @@ def _along_axes(line: _Vector, frames: SiteFrames, site: IntArray) -> _Vector:
 
 
 def _line(state: FloatArray, frames: SiteFrames, site: IntArray) -> _Vector:
-    there, here = _vector(state), _vector(frames.position_km, site)
+    there = _vector(state)
+    here = _vector(frames.position_km, site)
     return there[0] - here[0], there[1] - here[1], there[2] - here[2]
 
 

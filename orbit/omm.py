@@ -39,7 +39,8 @@ def json_records(text: str, source: str) -> Iterator[Record | ElementError]:
     listed = text.startswith("[", at)
     if listed:
         at = _past_blanks(text, at + 1)
-    number, closed = 0, listed and text.startswith("]", at)
+    number = 0
+    closed = listed and text.startswith("]", at)
     try:
         while not closed:
             number += 1
@@ -110,8 +111,11 @@ def csv_records(text: str, source: str) -> Iterator[Record | ElementError]:
 
 
 # What XML of mean elements never comes near: a message has some 40 elements, 7 deep.
-_MOST_ELEMENTS, _MOST_NAMES, _DEEPEST = 100, 1000, 32
-_PIECE, _LONGEST_TAG = 1 << 16, 1 << 20
+_MOST_ELEMENTS = 100
+_MOST_NAMES = 1000
+_DEEPEST = 32
+_PIECE = 1 << 16
+_LONGEST_TAG = 1 << 20
 
 
 def xml_records(text: str, source: str) -> Iterator[Record | ElementError]:
@@ -125,12 +129,14 @@ def xml_records(text: str, source: str) -> Iterator[Record | ElementError]:
         return
     text = text.lstrip()
     names: dict[str, str] = {}
-    messages, parser = _Messages(source, names), expat.ParserCreate("utf-8", "}", intern=names)
+    messages = _Messages(source, names)
+    parser = expat.ParserCreate("utf-8", "}", intern=names)
     parser.buffer_text = True
     parser.StartElementHandler = messages.begin
     parser.CharacterDataHandler = messages.add_text
     parser.EndElementHandler = messages.end
-    fed, wrong = 0, ""
+    fed = 0
+    wrong = ""
     for at in range(0, len(text) + _PIECE, _PIECE):
         piece = text[at : at + _PIECE].encode(errors="replace")
         fed += len(piece)
@@ -154,18 +160,22 @@ class _Messages:
 
     def __init__(self, source: str, names: dict[str, str]) -> None:
         self.found: list[Record] = []
-        self._source, self._names, self._number = source, names, 0
+        self._source = source
+        self._names = names
+        self._number = 0
         self._depth = self._elements = 0
         # The <omm> around this place and the <segment> in it: how deep, and the fields there.
         self._around: list[tuple[int, Record]] = []
         self._has_segments = False
         # The last element that began, until one ends; with its text and units.
-        self._leaf, self._text = "", ""
+        self._leaf = ""
+        self._text = ""
         self._units: str | None = None
 
     def begin(self, name: str, attributes: dict[str, str]) -> None:
         """An element begins, and raises _Refused where no message has its like."""
-        self._leaf, self._text = name.rpartition("}")[2], ""
+        self._leaf = name.rpartition("}")[2]
+        self._text = ""
         self._depth += 1
         self._elements += 1
         if self._depth == 1 and self._leaf not in ("ndm", "omm"):
@@ -180,7 +190,8 @@ class _Messages:
             raise _Refused(f"XML with more than {_MOST_NAMES} different names", _AGAIN)
         if self._leaf == ("omm", "segment", None)[len(self._around)]:
             if not self._around:
-                self._has_segments, self._elements = False, 0
+                self._has_segments = False
+                self._elements = 0
             self._around.append((self._depth, Record("", {}, {})))
         self._units = attributes.get("units")
 
@@ -203,7 +214,8 @@ class _Messages:
             self._around.pop()
             if self._around or not self._has_segments:  # a segment, or a message without any
                 self._number += 1
-                self._has_segments, self._elements = True, 0
+                self._has_segments = True
+                self._elements = 0
                 where = f"{self._source} entry {self._number}"
                 self.found.append(Record(where, record.fields, record.units))
         self._depth -= 1
@@ -215,7 +227,8 @@ _LAST_NORAD_ID = 999_999_999
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # A table that has been through floating point says 25544.0.
 _WHOLE = re.compile(r"(\d{1,12})(?:\.0*)?", re.ASCII)
-_FIRST_YEAR, _LAST_YEAR = 1957, 2100
+_FIRST_YEAR = 1957
+_LAST_YEAR = 2100
 _EPOCH = re.compile(r"\d{4}-(\d\d-\d\d|\d{3})T\d\d:\d\d:\d\d(\.\d+)?Z?", re.ASCII)
 
 
@@ -257,7 +270,8 @@ USED = frozenset({"OBJECT_NAME", *_REQUIRED, *_QUANTITIES, *_MEANING})
 class _Refused(Exception):
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(what)
-        self.what, self.remedy = what, remedy
+        self.what = what
+        self.remedy = remedy
 
 
 def scan_omm(records: Iterable[Record | ElementError]) -> Iterator[Satellite | ElementError]:
@@ -301,7 +315,8 @@ def _satellite(name: str, fields: dict[str, str]) -> Satellite:
     from sgp4 import omm
     from sgp4.api import Satrec
 
-    number, epoch = _norad_id(fields["NORAD_CAT_ID"]), _epoch(fields["EPOCH"])
+    number = _norad_id(fields["NORAD_CAT_ID"])
+    epoch = _epoch(fields["EPOCH"])
     model = Satrec()
     omm.initialize(
         model,
@@ -317,7 +332,8 @@ def _satellite(name: str, fields: dict[str, str]) -> Satellite:
     )
     # sgp4 takes the epoch as one number of days, which is 0.3 us coarse; it keeps it as two.
     start = Start.of(epoch, "EPOCH")
-    model.jdsatepoch, model.jdsatepochF = start.julian_day, start.second_of_day / DAY_S
+    model.jdsatepoch = start.julian_day
+    model.jdsatepochF = start.second_of_day / DAY_S
     return Satellite(name, number, epoch, model)
 
 

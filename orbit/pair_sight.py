@@ -47,7 +47,8 @@ class Limb:
 
     def sight(self, line: Motion, one: Motion, other: Motion) -> LineOfSight:
         """From the line between two satellites and their `lifted` motions; height in km^2."""
-        height, square = products(one, other), products(line, line)
+        height = products(one, other)
+        square = products(line, line)
         height[0] -= self.radius_km**2
         square[0] = np.maximum(square[0], 1e-12)  # two in one place stay a millimetre apart
         if isfinite(self.reach_km):

@@ -57,11 +57,13 @@ class _Ends(_Instants):
 
 def elevation_extrema(samples: Sights) -> Extrema:
     """Peaks that can reach the mask, and the dips between two samples in view."""
-    climb, visible = samples.seen.climb, samples.visible
+    climb = samples.seen.climb
+    visible = samples.visible
     up = climb > 0
     turns = samples.linked[:-1] & (up[:-1] != up[1:])
     left = np.flatnonzero(turns & (up[:-1] | (visible[:-1] & visible[1:])))
-    arcs, peak = samples.arcs(left), up[left]
+    arcs = samples.arcs(left)
+    peak = up[left]
     x = newton_roots(
         lambda which, x: arcs(which, x).climb_and_rate, *_step(left), _secant(climb, left), ~peak,
         EXACT,
@@ -86,17 +88,22 @@ def _open_and_close(samples: Sights, turns: Extrema) -> tuple[_Ends, _Ends]:
     a dip shorter than a step shows as two changes. A pass that is in view at the first or the last
     sample of its site and satellite is clipped there.
     """
-    seen, linked, left = samples.visible, samples.linked, turns.left
+    seen = samples.visible
+    linked = samples.linked
+    left = turns.left
     whole = linked[:-1] & (seen[:-1] != seen[1:])
     whole[left] = False
     plain = np.flatnonzero(whole)
-    early, late = seen[left] != turns.visible, turns.visible != seen[left + 1]
+    early = seen[left] != turns.visible
+    late = turns.visible != seen[left + 1]
     steps = np.concatenate([plain, left[early], left[late]])
-    zero, one = np.zeros(len(plain)), np.ones(len(plain))
+    zero = np.zeros(len(plain))
+    one = np.ones(len(plain))
     low = np.concatenate([zero, np.zeros(early.sum()), turns.x[late]])
     high = np.concatenate([one, turns.x[early], np.ones(late.sum())])
     rises = ~np.concatenate([seen[plain], seen[left[early]], turns.visible[late]])
-    arcs, sin_mask = samples.arcs(steps), samples.sin_mask(steps)
+    arcs = samples.arcs(steps)
+    sin_mask = samples.sin_mask(steps)
     x = newton_roots(
         lambda which, x: arcs(which, x).above_mask_and_rate(sin_mask[which]),
         low, high, 0.5 * (low + high), rises, EXACT,
@@ -105,9 +112,11 @@ def _open_and_close(samples: Sights, turns: Extrema) -> tuple[_Ends, _Ends]:
     starts[1:] &= ~linked[:-1]
 
     def ends(which: BoolArray, clipped: IntArray) -> _Ends:
-        places = np.append(steps[which], clipped), np.append(x[which], np.zeros(len(clipped)))
-        found = _Ends(*places, np.arange(len(places[0])) >= np.count_nonzero(which))
-        return found.where(np.argsort(found.place))
+        left = np.append(steps[which], clipped)
+        fraction = np.append(x[which], np.zeros(len(clipped)))
+        is_clipped = np.arange(len(left)) >= np.count_nonzero(which)
+        every = _Ends(left, fraction, is_clipped)
+        return every.where(np.argsort(every.place))
 
     return ends(rises, np.flatnonzero(starts)), ends(~rises, np.flatnonzero(seen & ~linked))
 
@@ -187,7 +196,8 @@ def _best_range_s(
     """
     rate = sign * samples.seen.square[1]
     left = np.flatnonzero(samples.linked[:-1] & wanted & (rate[:-1] < 0) & (rate[1:] >= 0))
-    arcs, rising = samples.arcs(left), np.full(len(left), sign > 0)
+    arcs = samples.arcs(left)
+    rising = np.full(len(left), sign > 0)
 
     def square_rate(which: IntArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         _, rate, bend = arcs(which, x).square
@@ -195,7 +205,8 @@ def _best_range_s(
 
     x = newton_roots(square_rate, *_step(left), _secant(rate, left), rising, FLAT)
     square = arcs(np.arange(len(left)), x).square[0]
-    at, time_s = left + x, samples.time_s(opens.left, opens.x)
+    at = left + x
+    time_s = samples.time_s(opens.left, opens.x)
     pass_of = np.searchsorted(opens.place, at, side="right") - 1
     inside = np.flatnonzero((pass_of >= 0) & (at < closes.place[pass_of]))
     best = inside[first_largest(-sign * square[inside], pass_of[inside])]
@@ -237,7 +248,8 @@ def refined(
 
     peak_km, _ = above_mask(passes.satellite, passes.site, passes.culminate_s)
     passes = passes.where((peak_km >= 0) | passes.clipped_start | passes.clipped_end)
-    satellite, site = np.tile(passes.satellite, 2), np.tile(passes.site, 2)
+    satellite = np.tile(passes.satellite, 2)
+    site = np.tile(passes.site, 2)
     time_s = np.concatenate([passes.rise_s, passes.set_s])
     slope = np.repeat([1.0, -1.0], len(passes.site))
     active = np.flatnonzero(~np.concatenate([passes.clipped_start, passes.clipped_end]))
@@ -270,12 +282,15 @@ def newton_roots(
     before, is replaced by halving the bracket. Iteration ends with the first step below
     `tolerance`; the error then is of the order of its square.
     """
-    roots, which = np.empty(len(low)), np.arange(len(low))
-    x, longest = np.clip(guess, low, high), high - low  # the longest step that is accepted next
+    roots = np.empty(len(low))
+    which = np.arange(len(low))
+    x = np.clip(guess, low, high)
+    longest = high - low  # the longest step that is accepted next
     while which.size:
         value, slope = function(which, x)
         early = (value < 0) == rising
-        low, high = np.where(early, x, low), np.where(early, high, x)
+        low = np.where(early, x, low)
+        high = np.where(early, high, x)
         with np.errstate(divide="ignore", invalid="ignore"):
             new = x - value / slope
         step = np.abs(new - x)
@@ -286,9 +301,14 @@ def newton_roots(
             step = np.abs(new - x)
         go = (step > tolerance) & (high - low > tolerance)
         if go.all():
-            x, longest = new, 0.5 * step
+            x = new
+            longest = 0.5 * step
             continue
         roots[which] = new
-        which, x, longest = which[go], new[go], 0.5 * step[go]
-        low, high, rising = low[go], high[go], rising[go]
+        which = which[go]
+        x = new[go]
+        longest = 0.5 * step[go]
+        low = low[go]
+        high = high[go]
+        rising = rising[go]
     return roots

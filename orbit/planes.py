@@ -35,7 +35,8 @@ def planes(satellites: Sequence[Satellite]) -> list[str]:
             f"planes of {len(satellites)} satellites cannot be told from the elements: {why}; keep "
             "those whose planes lie apart, or use a Walker pattern"
         )
-    group, many = found[0], int(found[0].max()) + 1
+    group = found[0]
+    many = int(found[0].max()) + 1
     x, y, z = (np.bincount(group, weights=column) for column in normals.T)
     order = np.lexsort((z, np.arctan2(x, -y) % (2 * np.pi)))
     digits = max(2, len(str(many)))

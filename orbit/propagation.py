@@ -111,7 +111,8 @@ def error_codes(
 
 def farthest_km(satellite: Satellite) -> float:
     """Half as far again as the satellite's apogee: nothing moves it there within its elements."""
-    axis, eccentricity = satellite.model.a, satellite.model.ecco
+    axis = satellite.model.a
+    eccentricity = satellite.model.ecco
     return float(1.5 * EARTH_RADIUS_KM * axis * (1 + eccentricity))
 
 
@@ -147,7 +148,8 @@ class ExactStates:
 _PRECISION_S = 1e-3
 # How many times are tried between an epoch and a span that is more than a day away: of every
 # satellite, and at most of one that fails somewhere.
-_PROBES, _MOST_PROBES = 32, 65_536
+_PROBES = 32
+_MOST_PROBES = 65_536
 # Samples propagated at once.
 _PIECE = 4096
 
@@ -215,7 +217,9 @@ def failure(
     index: int, satellite: Satellite, start: Start, span_s: float, good: Stretch | None
 ) -> Failure:
     """The report on a satellite that can be propagated in that stretch only."""
-    first_s, last_s, tried_s = 0.0, span_s, 0.0
+    first_s = 0.0
+    last_s = span_s
+    tried_s = 0.0
     if good and good.fails_after:
         tried_s = good.last_s + _PRECISION_S
         first_s = 0.0 if good.fails_before else tried_s

@@ -11,10 +11,12 @@ from orbit.checks import FloatArray, IntArray
 from orbit.earth import EARTH_RADIUS_KM
 
 # WGS 84 (NIMA TR8350.2, table 3.1); J2 of EGM96, the gravity field that belongs to it.
-MU_KM3_S2, J2 = 398600.4418, 1.08262668e-3
+MU_KM3_S2 = 398600.4418
+J2 = 1.08262668e-3
 _DAY_MIN = 1440.0
 # Newton's last change of an eccentric anomaly, and steps of which the most eccentric need a dozen.
-_ROUNDING, _STEPS = 1e-14, 50
+_ROUNDING = 1e-14
+_STEPS = 50
 _Vector = tuple[Any, Any, Any]
 
 
@@ -46,7 +48,8 @@ class SecularJ2:
     @cached_property
     def no_kozai(self) -> float:
         """Rate of the mean anomaly, rad/min: that from perigee to perigee."""
-        root, sine = sqrt(1 - self.ecco**2), sin(self.inclo)
+        root = sqrt(1 - self.ecco**2)
+        sine = sin(self.inclo)
         return self._kepler + self._turn * root * (1 - 1.5 * sine * sine)
 
     @cached_property
@@ -88,15 +91,22 @@ class SecularJ2:
         rate = self.no_kozai / (1 - self.ecco * cosine)
         major = self.a * EARTH_RADIUS_KM
         minor = major * sqrt(1 - self.ecco**2)
-        place = major * (cosine - self.ecco), minor * sine
-        motion = -major * sine * rate, minor * cosine * rate
         perigee = self.argpo + self.argpdot * since_min
-        along, across, *moved = _turned(perigee, self.argpdot, *place, *motion)
-        level, height = cos(self.inclo), sin(self.inclo)
+        along, across, along_rate, across_rate = _turned(
+            perigee,
+            self.argpdot,
+            major * (cosine - self.ecco),
+            minor * sine,
+            -major * sine * rate,
+            minor * cosine * rate,
+        )
+        level = cos(self.inclo)
+        height = sin(self.inclo)
         node = self.nodeo + self.nodedot * since_min
-        flat = along, level * across, moved[0], level * moved[1]
-        x, y, x_rate, y_rate = _turned(node, self.nodedot, *flat)
-        return (x, y, height * across), (x_rate / 60, y_rate / 60, height * moved[1] / 60)
+        x, y, x_rate, y_rate = _turned(
+            node, self.nodedot, along, level * across, along_rate, level * across_rate
+        )
+        return (x, y, height * across), (x_rate / 60, y_rate / 60, height * across_rate / 60)
 
 
 def _turned(
@@ -104,7 +114,8 @@ def _turned(
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """A point and its motion, turned by an angle that grows at a rate."""
     cosine, sine = _cosine_and_sine(angle)
-    along, across = cosine * x - sine * y, sine * x + cosine * y
+    along = cosine * x - sine * y
+    across = sine * x + cosine * y
     return (
         along,
         across,

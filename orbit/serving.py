@@ -84,7 +84,8 @@ def serve(
             if hand_over == "highest_elevation":
                 scheduler.handover_key = lambda window, now_s: -elevation(int(some[window]), now_s)
         scheduler.run()
-        start_s[some], end_s[some] = scheduler.start_s, scheduler.end_s
+        start_s[some] = scheduler.start_s
+        end_s[some] = scheduler.end_s
     served = ~np.isnan(start_s)
     latest_s = np.maximum(windows.set_s - min_contact_s, windows.rise_s)
     waits = beam_waits_s(windows, start_s, end_s, np.where(served, start_s, latest_s))
@@ -137,14 +138,18 @@ class _BeamScheduler:
         min_contact_s: float,
         takes_over: bool,
     ) -> None:
-        self.start_s, self.end_s = [nan] * len(windows), [nan] * len(windows)
+        self.start_s = [nan] * len(windows)
+        self.end_s = [nan] * len(windows)
         self.priority_key: Elevation | None = None
         self.handover_key: Elevation = lambda window, now_s: -self._set_s[window]
-        self._min_contact_s, self._takes_over = min_contact_s, takes_over
+        self._min_contact_s = min_contact_s
+        self._takes_over = takes_over
         sites, site = np.unique(windows.site, return_inverse=True)
         satellites, satellite = np.unique(windows.satellite, return_inverse=True)
-        self._site, self._satellite = site.tolist(), satellite.tolist()
-        self._rise_s, self._set_s = windows.rise_s.tolist(), windows.set_s.tolist()
+        self._site = site.tolist()
+        self._satellite = satellite.tolist()
+        self._rise_s = windows.rise_s.tolist()
+        self._set_s = windows.set_s.tolist()
         self._free = [beams[satellite] or 0 for satellite in satellites]
         self._held: list[list[int]] = [[] for _ in satellites]
         self._asking: list[list[_Asking]] = [[] for _ in satellites]
@@ -156,7 +161,8 @@ class _BeamScheduler:
 
     def run(self) -> None:
         """Go through all events in order of time; at equal times services end first."""
-        risen, rises = 0, [*self._rise_s, inf]
+        risen = 0
+        rises = [*self._rise_s, inf]
         while risen < len(self._rise_s) or self._events:
             now_s = min(rises[risen], self._events[0][0] if self._events else inf)
             changed = set()
@@ -226,7 +232,8 @@ class _BeamScheduler:
         return left_s > 0 and left_s >= self._min_contact_s
 
     def _ask(self, window: int, changed: set[int]) -> None:
-        site, satellite = self._site[window], self._satellite[window]
+        site = self._site[window]
+        satellite = self._satellite[window]
         heappush(self._asking[satellite], (self._last_end_s[site], site, window))
         changed.add(satellite)
 
@@ -251,7 +258,8 @@ class _BeamScheduler:
         return mine
 
     def _begin(self, window: int, now_s: float) -> None:
-        site, satellite = self._site[window], self._satellite[window]
+        site = self._site[window]
+        satellite = self._satellite[window]
         self.start_s[window] = now_s
         self._in_view[site].remove(window)
         self._free[satellite] -= 1
@@ -263,7 +271,8 @@ class _BeamScheduler:
             heappush(self._events, (now_s + self._min_contact_s, window))
 
     def _end(self, window: int, now_s: float, changed: set[int]) -> None:
-        site, satellite = self._site[window], self._satellite[window]
+        site = self._site[window]
+        satellite = self._satellite[window]
         self.end_s[window] = self._last_end_s[site] = now_s
         self._free[satellite] += 1
         self._held[satellite].remove(window)
@@ -279,11 +288,13 @@ def beam_waits_s(
     windows: ContactWindows, start_s: FloatArray, end_s: FloatArray, until_s: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """How long, and from when, each window was open up to `until_s` without its site served."""
-    waited_s, from_s = np.zeros(len(windows)), np.full(len(windows), np.nan)
+    waited_s = np.zeros(len(windows))
+    from_s = np.full(len(windows), np.nan)
     for mine in groups(windows.site):
         served = mine[~np.isnan(start_s[mine])]
         begins, ends = _merged(start_s[served], end_s[served])
-        rise_s, last_s = windows.rise_s[mine], until_s[mine]
+        rise_s = windows.rise_s[mine]
+        last_s = until_s[mine]
         busy_s = _covered(begins, ends, last_s) - _covered(begins, ends, rise_s)
         waited_s[mine] = np.maximum(last_s - rise_s - busy_s, 0.0)
         within = np.searchsorted(begins, rise_s, "right") - 1
@@ -297,7 +308,8 @@ def beam_waits_s(
 def _merged(begins: FloatArray, ends: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Services of one site, with those that overlap or follow at once made one."""
     order = np.argsort(begins)
-    begins, ends = begins[order], np.maximum.accumulate(ends[order])
+    begins = begins[order]
+    ends = np.maximum.accumulate(ends[order])
     apart = begins[1:] > ends[:-1]
     return begins[np.append(True, apart)[: len(begins)]], ends[np.append(apart, True)[: len(ends)]]
 

@@ -147,7 +147,8 @@ def _fault(entry: list[_Line], checksum: Checksum) -> tuple[_Line, str, str] | N
 
 def _fault_of_line(line: _Line, checksum: Checksum) -> tuple[str, str] | None:
     """What is wrong with a line 1 or 2, if anything is, and how to mend it."""
-    text, which = line.text, line.kind
+    text = line.text
+    which = line.kind
     if len(text) < _LENGTH or text[_LENGTH : _LENGTH + 1].strip():
         what = f"line {which} has {len(text)} characters instead of {_LENGTH}"
         return what, "copy the whole line, blanks included"
@@ -155,7 +156,8 @@ def _fault_of_line(line: _Line, checksum: Checksum) -> tuple[str, str] | None:
         return f"line {which} has characters that are not printable ASCII", "retype them"
     if complaint := _complaint(text):
         return complaint, "copy the line again from its source"
-    written, tally = text[_LENGTH - 1], sum(text[: _LENGTH - 1].encode().translate(_TALLY)) % 10
+    written = text[_LENGTH - 1]
+    tally = sum(text[: _LENGTH - 1].encode().translate(_TALLY)) % 10
     if checksum == "verify" and written != str(tally):
         what = f"line {which} gives checksum {written!r} but its characters tally to {tally}"
         return what, 'get the elements again, or read with checksum="ignore" if the edit is yours'

@@ -58,8 +58,10 @@ class Tracks:
         """
         width = np.diff(self.knots_s, append=1.0)
         width[self.row + self.pieces] = 1.0
-        values, rate = self.states, self.rates
-        slope, after = np.diff(values, append=0.0) / width, np.append(rate[:, 1:], rate[:, :1], 1)
+        values = self.states
+        rate = self.rates
+        slope = np.diff(values, append=0.0) / width
+        after = np.append(rate[:, 1:], rate[:, :1], 1)
         bend = (rate + after - 2 * slope) / width
         return np.stack([bend / width, (slope - rate) / width - bend, rate, values])
 
@@ -89,7 +91,8 @@ class Tracks:
     def ephemeris(self, some: IntArray) -> Ephemeris:
         """The positions on some tracks as an ephemeris, each of them a satellite of it."""
         count = self.pieces[some] + 1
-        rows, step_s = rows_of(self.row[some], count), self.knots_s[self.row[some] + 1]
+        rows = rows_of(self.row[some], count)
+        step_s = self.knots_s[self.row[some] + 1]
         satellite = np.repeat(np.arange(len(some)), count)
         time_s = self.first_s[some][satellite] + self.knots_s[rows]
         time_s[np.cumsum(count) - 1] = self.last_s[some]
@@ -121,7 +124,8 @@ def contact_tracks(
         # The Earth's angle is rounded otherwise where it is asked for over other days.
         days = (floor((since.second_of_day + t) / DAY_S) for t in (begin_s, end_s))
         groups.setdefault((id(satellite), *days), []).append(n)
-    row, count = np.cumsum(pieces + 1) - (pieces + 1), int((pieces + 1).sum())
+    row = np.cumsum(pieces + 1) - (pieces + 1)
+    count = int((pieces + 1).sum())
     place = rows_of(np.zeros_like(pieces), pieces + 1)
     step_s = np.repeat((last_s - first_s) / pieces, pieces + 1)
     knots_s = np.multiply(place, step_s, dtype=np.float64)

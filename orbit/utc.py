@@ -9,7 +9,8 @@ from orbit.checks import FloatArray
 DAY_S = 86400.0
 # Julian date of 0h UTC on the day before 0001-01-01 in the proleptic Gregorian calendar.
 _JULIAN_DAY_OF_ORDINAL_0 = 1721424.5
-_UNIX_ZERO, _JULIAN_DAY_OF_UNIX_ZERO = datetime(1970, 1, 1, tzinfo=UTC), 2440587.5
+_UNIX_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
+_JULIAN_DAY_OF_UNIX_ZERO = 2440587.5
 
 
 def utc(value: datetime, what: str) -> datetime:

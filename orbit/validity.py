@@ -27,7 +27,8 @@ def doubts(satellites: Iterable[Satellite], start: datetime, end: datetime) -> l
     Raises ValueError unless `end` is later than `start`, and for anything but satellites.
     """
     span_s(start, end)
-    first, last = utc(start, "start"), utc(end, "end")
+    first = utc(start, "start")
+    last = utc(end, "end")
     if not isinstance(satellites, Iterable):
         kind = type(satellites).__name__
         raise ValueError(f"satellites: a {kind} is no list of satellites; give a list")
@@ -102,7 +103,8 @@ def _leaps(start: datetime, end: datetime) -> Iterator[str]:
 
 def _beyond_ut1(start: datetime, end: datetime) -> Iterator[str]:
     days, _ = timescale().delta_t_table  # Skyfield's, one a day
-    first, last = _midnight(days[0]), _midnight(days[-1])
+    first = _midnight(days[0])
+    last = _midnight(days[-1])
     if start < first or end > last:
         yield (
             f"this span leaves the table of UT1, {first:%Y-%m-%d} to {last:%Y-%m-%d}; outside it "

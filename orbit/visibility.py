@@ -108,7 +108,8 @@ class Samples:
 
     def arcs(self, left: IntArray) -> Arcs:
         """The steps `left` as the ephemeris has them."""
-        powers, site = self.ephemeris.polynomials(self.row[left]), self.site[left]
+        powers = self.ephemeris.polynomials(self.row[left])
+        site = self.site[left]
         powers[0] -= np.take(self.frames.position_km.T, site, axis=1)
         up = np.take(self.frames.up.T, site, axis=1)
         return lambda which, x: LineOfSight.of(picked(up, which), *motion(picked(powers, which), x))

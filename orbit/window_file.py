@@ -156,7 +156,8 @@ def parse_windows(
     """As `read_windows`, for text; `source` stands for the file in messages."""
     table = parse_table(text, source)
     called = _chosen_columns(table, columns or {})
-    lines, found = [], defaultdict[str, list[Any]](list)
+    lines = []
+    found = defaultdict[str, list[Any]](list)
     for row in table.rows:
         lines.append(row.line)
         try:
@@ -184,7 +185,8 @@ def parse_windows(
 def _since_zero(windows: Columns) -> Columns:
     """What is left of windows from the start on."""
     left = {name: values[windows["set_s"] > 0] for name, values in windows.items()}
-    begun, over = left["rise_s"] < 0, left["culminate_s"] < 0
+    begun = left["rise_s"] < 0
+    over = left["culminate_s"] < 0
     for name in GEOMETRY:
         if not name.startswith("set_"):
             left[name][begun if name.startswith("rise_") else over] = nan
@@ -239,17 +241,26 @@ def parse_isl_windows(
     called = {ours: (columns or {}).get(name, name) for ours, name in _OF_ISLS.items()}
     used = {o: name for o, name in called.items() if name in there or not o.endswith("_range_km")}
     read = parse_windows(text, source, start, used)
-    names, w = sorted({*read.satellites, *read.sites}), read.windows
-    ends = np.searchsorted(names, read.satellites), np.searchsorted(names, read.sites)
-    pair = np.sort(np.stack([ends[0][w.satellite], ends[1][w.site]]), axis=0)
+    names = sorted({*read.satellites, *read.sites})
+    w = read.windows
+    satellites = np.searchsorted(names, read.satellites)
+    sites = np.searchsorted(names, read.sites)
+    pair = np.sort(np.stack([satellites[w.satellite], sites[w.site]]), axis=0)
     if (pair[0] == pair[1]).any():
         name = names[int(pair[0][pair[0] == pair[1]][0])]
         raise TableError(f"{source}: {name!r} has a window with itself; name two satellites")
     # Sorted by start, then by the pair.
     _, once = np.unique(np.stack([w.rise_s, *pair, w.set_s]), axis=1, return_index=True)
-    ranges = w.min_slant_range_km, w.rise_slant_range_km
-    times, clipped = (w.rise_s, w.set_s), (w.clipped_start, w.clipped_end)
-    every = IslWindows(pair[0], pair[1], *times, *ranges, *clipped)
+    every = IslWindows(
+        a=pair[0],
+        b=pair[1],
+        start_s=w.rise_s,
+        end_s=w.set_s,
+        min_range_km=w.min_slant_range_km,
+        max_range_km=w.rise_slant_range_km,
+        clipped_start=w.clipped_start,
+        clipped_end=w.clipped_end,
+    )
     return IslFile(names, read.start, every.where(once))
 
 
@@ -276,7 +287,8 @@ def _chosen_columns(table: Table, columns: Mapping[str, str]) -> dict[str, str]:
 def _check_apart(windows: Mapping[str, list[Any]], lines: list[int], source: str) -> None:
     """Raise TableError when two windows of one satellite and site overlap (touching is no harm)."""
     last: dict[tuple[str, str], int] = {}
-    rises, sets = windows["rise_s"], windows["set_s"]
+    rises = windows["rise_s"]
+    sets = windows["set_s"]
     for n in sorted(range(len(rises)), key=rises.__getitem__):
         pair = windows["satellite"][n], windows["site"][n]
         if pair in last and rises[n] < sets[last[pair]]:

@@ -107,7 +107,8 @@ def _in_order(rise_s: FloatArray, satellite: IntArray, site: IntArray) -> bool:
     if (rise_s[1:] < rise_s[:-1]).any():
         return False
     above = np.flatnonzero(rise_s[1:] == rise_s[:-1])
-    one, other = satellite[above], satellite[above + 1]
+    one = satellite[above]
+    other = satellite[above + 1]
     earlier = (other < one) | ((other == one) & (site[above + 1] < site[above]))
     return not earlier.any()
 
@@ -164,7 +165,8 @@ def coverage(windows: ContactWindows, sites: int, span_s: float) -> Coverage:
     whole(sites, "sites")
     if finite(span_s, "span_s", "give a positive number of seconds") <= 0:
         raise ValueError(f"span_s {span_s} is not a positive number of seconds; give one")
-    first_s, last_s = windows.rise_s.min(initial=np.inf), windows.set_s.max(initial=-np.inf)
+    first_s = windows.rise_s.min(initial=np.inf)
+    last_s = windows.set_s.max(initial=-np.inf)
     last = windows.site.max(initial=-1)
     if last >= sites or first_s < 0 or last_s > span_s:
         raise ValueError(
@@ -175,7 +177,8 @@ def coverage(windows: ContactWindows, sites: int, span_s: float) -> Coverage:
     for site, mine in enumerate(groups(windows.site, sites)):
         covered_until_s = np.maximum.accumulate(np.append(0.0, windows.set_s[mine]))
         gaps_s = np.maximum(np.append(windows.rise_s[mine], span_s) - covered_until_s, 0.0)
-        longest_gap_s[site], in_view_s[site] = gaps_s.max(), span_s - gaps_s.sum()
+        longest_gap_s[site] = gaps_s.max()
+        in_view_s[site] = span_s - gaps_s.sum()
     lasts_s = windows.set_s - windows.rise_s
     passes = np.bincount(windows.site, minlength=sites)
     total_s = np.bincount(windows.site, weights=lasts_s, minlength=sites)

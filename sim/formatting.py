@@ -201,7 +201,8 @@ class Bar:
     def __init__(self, quiet: bool, width: int = 40, rest: bool = False) -> None:
         dumb = os.environ.get("TERM") == "dumb"
         self.shown = not quiet and sys.stderr.isatty() and not dumb
-        self._width, self._rest = width, rest
+        self._width = width
+        self._rest = rest
         self._bar: Any = None
 
     def start(self, text: str, total: float | None = None) -> None:
@@ -211,12 +212,14 @@ class Bar:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        rest = [TimeRemainingColumn()] if self._rest else []
-        columns = BarColumn(self._width), TextColumn("{task.description}"), *rest
+        columns = [BarColumn(self._width), TextColumn("{task.description}")]
+        if self._rest:
+            columns.append(TimeRemainingColumn())
         self._bar = Progress(*columns, console=Console(file=obeyed(sys.stderr)), transient=True)
         self._bar.start()
         # Until it stops, rich prints what is printed above the bar, and obeys it.
-        sys.stdout, sys.stderr = escaping(sys.stdout), escaping(sys.stderr)
+        sys.stdout = escaping(sys.stdout)
+        sys.stderr = escaping(sys.stderr)
         self._bar.add_task(text, total=total)
 
     def update(self, text: str, completed: float | None = None, total: float | None = None) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from batch import Point, in_processes, seeded
 
-from sim.analysis.comparison import over_seeds
+from sim.analysis.over_seeds import over_seeds
 
 SCENARIO, DAYS, TARGET = "aligned-digits", 8, 0.75
 POLICIES = ("random", "greedy", "balanced-random", "balanced-fitness", "expert-driven")

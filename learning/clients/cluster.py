@@ -29,6 +29,7 @@ from learning.requests.cluster import (
 from learning.requests.facts import parts_named
 from learning.requests.payload import Payload
 from learning.training import operations
+from learning.training.rounds import LocalRounds, TrainedPart
 from learning.values.handle import Handle
 
 NOT_HELD = -1
@@ -284,17 +285,10 @@ class ClusterState:
         self.excluded = work.excluded
         if self.state is None:
             return
-        self.state = self.learner.train(
-            self.state,
-            self.name,
-            work.rounds,
-            self.rounds,
-            experts,
-            gate=gate,
-            mask=mask,
-            reach=None if self._alike else self.holds & self._among(experts),
-            local_loss=self.local_loss(),
-        )
+        local = LocalRounds(self.name, work.rounds, self.rounds)
+        reach = None if self._alike else self.holds & self._among(experts)
+        part = TrainedPart(experts, gate, mask, reach)
+        self.state = self.learner.train(self.state, local, part, self.local_loss())
         self.rounds = self.rounds + work.rounds
         trained = np.ones_like(self.unsent, bool) & self._parts(experts, gate)
         trained[:, :-1] &= self.holds

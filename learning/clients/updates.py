@@ -12,6 +12,7 @@ from learning.learner import Learner, UpdatesUsed
 from learning.requests.cluster import Floats, Ints, Mask, Measure, Request
 from learning.requests.facts import Cause, Note, Range, injected_text, update_refused
 from learning.training import operations
+from learning.training.weighing import Weighing
 from learning.values.handle import Handle
 
 
@@ -112,17 +113,8 @@ def merge(
     offered = sent.handle
     if start is not None and start is not server:
         offered = learner.make(operations.changes.towards, offered, start)
-    return learner.aggregate(
-        server,
-        offered,
-        update.cluster,
-        sent.experts,
-        update.who,
-        gate=sent.gate,
-        eligible=update.eligible,
-        scale=scale,
-        usage=usage,
-    )
+    weighing = Weighing(update.cluster, update.who, update.eligible, scale, usage)
+    return learner.aggregate(server, offered, sent.experts, weighing, gate=sent.gate)
 
 
 def changes_in(learner: Learner, cluster: str, who: Mask) -> Ints:

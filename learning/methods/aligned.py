@@ -80,6 +80,7 @@ class Aligned(FedAvg):
     backbone that is trained) by n_k / n. Clients are all devices in canonical order.
     """
 
+    colour = "#3493c8"
     Options: ClassVar[type] = AlignedOptions
     needs_experts: ClassVar[int] = 1
 

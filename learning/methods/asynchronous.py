@@ -72,6 +72,7 @@ class Asynchronous(GlobalModelMethod):
     before their first contact.
     """
 
+    asynchronous = True
     Options: ClassVar[type] = AsynchronousOptions
     begins_with_model: ClassVar[bool] = True
     trains_in_gaps: ClassVar[bool] = True
@@ -155,6 +156,7 @@ class FedAsync(Proximal, Asynchronous):
     not as it was downloaded.
     """
 
+    colour = "#3493c8"
     Options: ClassVar[type] = FedAsyncOptions
     offers_models: ClassVar[bool] = True
     lora_refused: ClassVar[str] = "download"
@@ -178,6 +180,7 @@ class FedBuff(Asynchronous):
     Each is weighted by 1 / sqrt(1 + staleness), unless another staleness function is named.
     """
 
+    colour = "#b57d00"
     Options: ClassVar[type] = FedBuffOptions
 
     def __init__(self, world: World, options: Any = None) -> None:

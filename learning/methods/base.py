@@ -119,6 +119,9 @@ class Method(ABC):
     to ``learning.rounds.per_gap_max`` (a user is warned where that is many).
     ``alone_is_sgd`` claims that with one device the server's model is that of central training, as
     ``leomix check-method`` tries; a class claims it for itself alone.
+    ``asynchronous``: its rounds are one or a few updates, not to be compared with those of all
+    clients. ``colour`` is that of its curves (``#rrggbb``): methods that are compared with each
+    other have different ones; a class says it for itself alone.
     ``server_rounds`` counts the local rounds that the server has trained by itself.
     ``payload_copies`` is how many sets of tensors like the model's each of its payloads holds, up
     and down: 2 with a control variate beside the model. With ``offers_models`` updates are whole
@@ -141,6 +144,8 @@ class Method(ABC):
     trains_at_server: ClassVar[bool] = False
     trains_in_gaps: ClassVar[bool] = False
     alone_is_sgd: ClassVar[bool] = False
+    asynchronous: ClassVar[bool] = False
+    colour: ClassVar[str] = ""
     payload_copies: ClassVar[int] = 1
     offers_models: ClassVar[bool] = False
     server_rounds: int = 0

@@ -57,6 +57,7 @@ class EmsFl(GlobalModelMethod):
     same one, so that uploads never compete.
     """
 
+    colour = "#d55e00"
     Options: ClassVar[type] = EmsFlOptions
     needs_experts: ClassVar[int] = 1
     splits_experts: ClassVar[bool] = True
@@ -245,6 +246,7 @@ class EnhancedEmsFl(EmsFl):
     too, under the mask.
     """
 
+    colour = "#009e73"
     Options: ClassVar[type] = EnhancedOptions
 
     def mask(self, cycle: int) -> str | None:

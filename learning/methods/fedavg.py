@@ -56,6 +56,7 @@ class FedAvg(GlobalModelMethod):
     begins the next one with a download.
     """
 
+    colour = "#c46f9f"
     Options: ClassVar[type] = FedAvgOptions
     alone_is_sgd: ClassVar[bool] = True
     lacks_nobody: ClassVar[bool] = False

@@ -84,6 +84,7 @@ class FedAvgSat(FedAvg):
     one model; without them it takes no time and no bytes.
     """
 
+    colour = "#c46f9f"
     Options: ClassVar[type] = FedAvgSatOptions
     waits_for_all: ClassVar[bool] = True
     needs_satellites: ClassVar[bool] = True
@@ -240,4 +241,5 @@ class FedProxSatOptions(FedAvgSatOptions):
 class FedProxSat(FedAvgSat, FedProx):
     """FedAvgSat with FedProx's proximal term: a client brings at its next contact what it has."""
 
+    colour = "#0072b2"
     Options: ClassVar[type] = FedProxSatOptions

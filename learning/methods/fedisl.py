@@ -74,6 +74,7 @@ class FedIsl(FedAvg):
     The round ends when all planes have arrived, with the mean over all satellites by samples.
     """
 
+    colour = "#b57d00"
     Options: ClassVar[type] = FedIslOptions
     waits_for_all: ClassVar[bool] = True
     needs_satellites: ClassVar[bool] = True
@@ -233,6 +234,8 @@ class FedLeo(FedIsl):
     sink has the earliest contact that begins later and carries the upload.
     """
 
+    colour = "#3493c8"
+
     def upload_from_s(self, outlook: Outlook, there_s: float, size: float | Floats) -> float:
         """When a session begins that is still to come and carries the upload; inf for any other."""
         begin_s = super().upload_from_s(outlook, there_s, size)
@@ -282,6 +285,7 @@ class AutoFlSat(FedIsl):
     cycle begins with the mean over all satellites by samples.
     """
 
+    colour = "#8c6bb1"
     Options: ClassVar[type] = AutoFlSatOptions
     needs_isl: ClassVar[Sequence[str]] = ("within_plane", "between_planes")
     uses_isl: ClassVar[Sequence[str]] = ("within_plane", "between_planes")

@@ -38,6 +38,7 @@ class FedOpt(FedAvg):
     The moments m and v begin at 0 and tau^2, and stay at the server.
     """
 
+    colour = "#d55e00"
     Options: ClassVar[type] = FedOptOptions
     lora_refused: ClassVar[str] = "download"
 

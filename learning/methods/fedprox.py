@@ -52,6 +52,7 @@ class FedProx(Proximal, FedAvg):
     A device that could not end its rounds in time trains as many as leave time for its upload.
     """
 
+    colour = "#0072b2"
     Options: ClassVar[type] = FedProxOptions
 
     @property

@@ -36,6 +36,7 @@ class FedSat(Asynchronous):
     mean number of visits of these satellites over the satellite's own, and all weights sum to 1.
     """
 
+    colour = "#d55e00"
     Options: ClassVar[type] = FedSatOptions
     needs_satellites: ClassVar[bool] = True
     offers_models: ClassVar[bool] = True

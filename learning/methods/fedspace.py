@@ -65,6 +65,7 @@ class FedSpace(Asynchronous):
     utility, summed over the aggregations that it would make, by the contacts to come.
     """
 
+    colour = "#009e73"
     Options: ClassVar[type] = FedSpaceOptions
     needs_satellites: ClassVar[bool] = True
     begins_with_model: ClassVar[bool] = False

@@ -23,6 +23,7 @@ class Local(Method):
     is trained up to a cluster's last contact; ``model`` is the mean of all devices' models.
     """
 
+    colour = "#8c6bb1"
     trains_in_gaps: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:
@@ -71,6 +72,7 @@ class Centralised(GlobalModelMethod):
     FedAvg trains in it: ``learning.rounds.per_contact`` (1 where they fill a contact).
     """
 
+    colour = "#808080"
     trains_at_server: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:

@@ -37,6 +37,7 @@ class Scaffold(FedAvg):
     of the c_i, by samples.
     """
 
+    colour = "#009e73"
     alone_is_sgd: ClassVar[bool] = True
     payload_copies: ClassVar[int] = 2
     uses_optimizer: ClassVar[bool] = False

@@ -17,40 +17,37 @@ from learning.models.stacked import Tensors, in_single
 from learning.settings import LoraConfig
 from learning.training.device_state import DELTA, FACTOR, finite_rows
 from learning.training.task import Task
+from learning.training.weighing import Devices, Weighing
 from learning.values.operation import operation
 
 Masks = Sequence[Sequence[bool]]
 """Devices (K,) of several clusters."""
 
 
-@operation(version=2, guarded="the update of {cluster!r}")
+@operation(version=2, guarded="the update of {cluster!r}", weighing=Weighing)
 def aggregate(
     task: Task,
     server: Tensors,
     offered: Tensors,
     *,
-    cluster: str,
-    who: Sequence[bool],
+    weighing: Weighing,
     experts: Collection[int],
     gate: bool,
-    eligible: Sequence[bool] | None = None,
-    scale: float | Sequence[float] = 1.0,
-    usage: Sequence[Sequence[float]] | None = None,
     cut: int | None = None,
 ) -> dict[str, Tensor]:
-    """Return the server's model after the updates of the devices in ``who`` (K,) of a cluster.
+    """Return the server's model after the updates of some devices of a cluster.
 
     ``experts`` move by equation (35) and, with ``gate``, what is shared by (36): changes against
-    the version that each device downloaded, weighted by :func:`sample_weights` times ``scale``, one
-    number or (K,). Where ``usage`` (K, E) is given, it weights the changes of experts instead: a
-    device's share of an expert's use, u_ke / sum_k u_ke. An expert that nobody has used stays as it
-    is. Changes of factors may be ``cut`` to a rank. Raises :class:`ValueError` as
+    the version that each device downloaded, weighted by ``weighing``. An expert that nobody has
+    used stays as it is. Changes of factors may be ``cut`` to a rank. Raises :class:`ValueError` as
     :func:`add_changes` does.
     """
-    shares = sample_weights(task, cluster, who, eligible)
+    shares = sample_weights(task, weighing.cluster, weighing.who, weighing.eligible)
+    scale = weighing.scale
     scales = [scale] * len(shares) if isinstance(scale, int | float) else scale
     weights = [by * share for by, share in zip(scales, shares, strict=True)]
     by_expert: dict[int, Sequence[float]] = dict.fromkeys(experts, weights)
+    usage = weighing.usage
     if usage is not None:
         by_expert = {expert: [row[expert] for row in usage] for expert in experts}
         for expert, own in by_expert.items():
@@ -182,7 +179,7 @@ def _truncated(left: Tensor, right: Tensor, rank: int) -> tuple[Tensor, Tensor]:
 
 
 def sample_weights(
-    task: Task, cluster: str, who: Sequence[bool], eligible: Sequence[bool] | None = None
+    task: Task, cluster: str, who: Devices, eligible: Devices | None = None
 ) -> tuple[float, ...]:
     """Return ``n_k / n_c`` (K,) for the devices in ``who``, 0 for the others.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch.func import functional_call
 from learning.models.interface import ADDED_A, ADDED_B, expert_of, is_gate, is_of
 from learning.models.moe import Residency
 from learning.models.stacked import Tensors, cross_entropy, in_single, with_tensors
+from learning.requests.cluster import Mask
 from learning.settings import MASKS
 from learning.training import sgd
 from learning.training.device_state import (
@@ -28,169 +30,149 @@ from learning.training.device_state import (
     is_frozen,
     remembered_of,
 )
-from learning.training.local_loss import with_term
+from learning.training.local_loss import Term, with_term
+from learning.training.rounds import Counts, LocalRounds, TrainedPart
 from learning.training.task import Task, in_batches
 from learning.values.operation import operation
 
 
-@operation(trains=True, guarded="training in {cluster!r}")
+@operation(trains=True, guarded="training in {cluster!r}", local=LocalRounds, part=TrainedPart)
 def train(
     task: Task,
     own: Tensors,
     *others: Tensors,
     servers: int,
     versions: Sequence[Sequence[int]],
-    rounds: Sequence[int],
-    **arguments: Any,
+    local: LocalRounds,
+    part: TrainedPart,
+    local_loss: Mapping[str, Any] | None = None,
 ) -> State:
     """Train a state by reference as :func:`train_rounds`; after ``servers`` models, the memories.
 
     Where devices are trained one after another, no base is copied: those that hold the same
     versions are trained from the server's tensors.
     """
-    models, memories = others[:servers], others[servers:]
-    if task.traits.batched or arguments.get("local_loss"):
+    models = others[:servers]
+    term = None if local_loss is None else Term(memories=others[servers:], **local_loss)
+    if task.traits.batched or term is not None:
         state = assembled(task, own, *models, versions=versions)
-        return {**own, **train_rounds(task, state, *memories, rounds=rounds, **arguments)}
-    trained, columns = dict(own), list(zip(*versions, strict=True))
+        return {**own, **train_rounds(task, state, local, part, term)}
+    trained = dict(own)
+    columns = list(zip(*versions, strict=True))
     for column in dict.fromkeys(columns):
-        mine = [n * (other == column) for n, other in zip(rounds, columns, strict=True)]
-        if not any(mine):
+        pairs = zip(local.rounds, columns, strict=True)
+        rounds = [count if other == column else 0 for count, other in pairs]
+        if not any(rounds):
             continue
         alike = versions  # without factors every device has a copy of its own
         if task.config.model.lora.rank is not None:
             alike = [*([version] * len(columns) for version in column[:-1]), versions[-1]]
         state = assembled(task, trained, *models, versions=alike, folds=False)
-        trained |= _dealt(task, state, rounds=mine, **arguments)
+        trained |= _dealt(task, state, replace(local, rounds=rounds), part)
     return trained
 
 
-def _dealt(task: Task, state: State, *, rounds: Sequence[int], **arguments: Any) -> State:
+def _dealt(task: Task, state: State, local: LocalRounds, part: TrainedPart) -> State:
     """Train clients in turn on the task's device and its ``others``, each alone, to equal bits."""
-    who = [k for k, count in enumerate(rounds) if count]
+    who = [device for device, count in enumerate(local.rounds) if count]
     if not task.others or len(who) < 2 or task.is_own:  # a module of one's own may draw numbers
-        return train_rounds(task, state, rounds=rounds, **arguments)
+        return train_rounds(task, state, local, part)
     tasks = [task, *task.replicas][: len(who)]
     turns = [who[number :: len(tasks)] for number in range(len(tasks))]
 
-    def trained(here: Task, mine: Sequence[int]) -> State:
-        there = here.device  # where a base that clients share stays one tensor
+    def trained(replica: Task, devices: Sequence[int]) -> State:
+        there = replica.device  # where a base that clients share stays one tensor
         moved = {
             name: t[:1].to(there).expand_as(t) if t.stride(0) == 0 else t.to(there)
             for name, t in state.items()
         }
-        counts = [count * (k in mine) for k, count in enumerate(rounds)]
-        return train_rounds(here, moved, rounds=counts, **arguments)
+        rounds = [count if k in devices else 0 for k, count in enumerate(local.rounds)]
+        return train_rounds(replica, moved, replace(local, rounds=rounds), part)
 
     with ThreadPoolExecutor(len(tasks)) as threads:
         found, *others = threads.map(trained, tasks, turns)
-    for mine, part in zip(turns[1:], others, strict=True):
-        for name, tensor in part.items():
-            found[name][mine] = tensor[mine].to(task.device)
+    for devices, rows in zip(turns[1:], others, strict=True):
+        for name, tensor in rows.items():
+            found[name][devices] = tensor[devices].to(task.device)
     return found
 
 
 def train_rounds(
     task: Task,
     state: Tensors,
-    *memories: Tensors,
-    cluster: str,
-    rounds: Sequence[int],
-    first_round: Sequence[int],
-    experts: Collection[int],
-    gate: bool,
-    mask: str | None = None,
-    reach: Sequence[Sequence[bool]] | None = None,
-    local_loss: Mapping[str, Any] | None = None,
+    local: LocalRounds,
+    part: TrainedPart,
+    term: Term | None = None,
 ) -> State:
-    """Return what device ``k`` has trained after ``rounds[k]`` rounds, from ``first_round[k]`` on.
+    """Return what the devices have trained after their ``local`` rounds.
 
     ``state`` is :func:`~learning.training.device_state.assembled`, and what is returned replaces
     tensors of it.
 
-    ``experts`` move by equations (26) and (38) and, with ``gate``, what is shared by (27) and
-    (40), both at the same point; all else is frozen. A ``mask`` restricts the gate to ``experts``,
-    equation (43); ``reach`` (K, E) restricts each device's gate further, to its own part of them,
-    so that no other expert moves there. ``local_loss`` names a term that is added to the loss, and
-    gets the ``memories`` (:mod:`learning.training.local_loss`). Apart from rounding, a device's
-    result depends only on its own state, data and rounds; rounds trained in several calls equal
-    those trained in one, bit for bit.
+    Experts move by equations (26) and (38) and, with the gate, what is shared by (27) and
+    (40), both at the same point; all that is not of the ``part`` is frozen. A ``term`` is added to
+    the loss. Apart from rounding, a device's result depends only on its own state, data and rounds;
+    rounds trained in several calls equal those trained in one, bit for bit.
 
     Raises :class:`ValueError` for counts that do not fit the cluster, for experts that are not
     held, and for an unmasked gate on devices that do not hold every expert.
     """
-    routed = task.all_experts if mask is None else tuple(sorted(experts))
+    routed = task.all_experts if part.mask is None else tuple(sorted(part.experts))
     if task.all_experts:
-        _check_experts(state, experts, routed, gate)
-    moved = _moved_names(task, state, experts, gate)
+        _check_experts(state, part, routed)
+    moved = _moved_names(task, state, part)
     beside = {} if task.traits.batched else _beside(task, state, routed, moved)
-    tuned = {*experts, *(e for matrix in beside if (e := expert_of(matrix)) is not None)}
-    here = Residency(
-        routed,
-        tuple(sorted(tuned)),
-        dense=task.traits.batched,
-        masked=MASKS[mask or "-inf"],
-        own_reach=reach is not None,
-        recomputed=task.config.checkpoint_activations,
-    )
-    model, traits = task.shapes(here), task.traits
+    model = task.shapes(_residency(task, part, routed, beside))
     frozen = _frozen(task, state, routed, moved)
-    if reach is not None:
-        frozen |= _reachable(task, reach, rounds)
-    shared, own = _shared_rows(frozen) if traits.batched else ({}, frozen)
+    if part.reach is not None:
+        frozen |= _reachable(task, part.reach, local.rounds)
+    shared, own = _shared_rows(frozen) if task.traits.batched else ({}, frozen)
     shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
-    own |= {
-        f"{task.names.path(matrix)}.{factor}{BESIDE}{number}": task.as_run(tensor)
-        for matrix, pairs in beside.items()
-        for number, pair in enumerate(pairs)
-        for factor, tensor in zip("ab", pair, strict=True)
-    }
-    own |= {
-        task.names.path(name.removeprefix(FACTOR)): tensor
-        for name, tensor in state.items()
-        if is_frozen(task, name) and name.removesuffix("a") + "b" in moved
-    }
-    config = task.config
-    gates = [path for name, path in moved.items() if is_gate(name)]
-    parts = _before_experts(task, model, cluster, shared)
-    loss = loss_of(model, shared, traits.batched, traits.tied, embedded=len(parts) > 1)
+    own |= _frozen_factors(task, state, moved, beside)
+    samples = _before_experts(task, model, local.cluster, shared)
+    loss = loss_of(model, shared, task.traits.batched, task.traits.tied, embedded=len(samples) > 1)
     if task.dtype == torch.bfloat16 or beside:
         loss = _as_run(loss, task)
-    if local_loss is not None:
+    if term is not None:
         free = {name: path for name, path in moved.items() if name not in task.buffers}
-        loss, needed = with_term(task, loss, state, memories, free, **local_loss)
+        loss, needed = with_term(task, loss, state, free, term)
         own |= needed
-    descent = sgd.Descent(
-        config.step_size,
-        config.optimizer,
-        config.clip_norm,
-        dict.fromkeys(gates, config.gate_step_size_ratio),
-        config.schedule,
-        config.micro_batch,
+    problem = sgd.Problem(
+        sgd.draw_of(task, local.cluster, *samples, task.shards[local.cluster].samples.y),
+        loss,
+        task.traits.batched,
+        own,
+        buffers=[path for name, path in moved.items() if name in task.buffers],
+        gates=[path for name, path in moved.items() if is_gate(name)],
+        # All of them: a product over tensors that devices share may round by their number.
+        devices=range(task.devices(local.cluster)),
     )
+    begin = {
+        path: state[name] if name in task.buffers else in_single(state[name])
+        for name, path in moved.items()
+    }
     memory = remembered_of(state, moved)
     # The state of torch's generators is kept where the model draws from them.
     on_gpu = [task.device] if task.device.type == "cuda" else []
-    with torch.random.fork_rng(on_gpu, enabled=traits.draws):
-        trained = sgd.train(
-            {
-                path: state[name] if name in task.buffers else in_single(state[name])
-                for name, path in moved.items()
-            },
-            sgd.draw_of(task, cluster, *parts, task.shards[cluster].samples.y),
-            loss,
-            descent,
-            rounds,
-            first_round,
-            together=traits.batched,
-            frozen=own,
-            buffers=[path for name, path in moved.items() if name in task.buffers],
-            memory=memory,
-            # All of them: a product over tensors that devices share may round by their number.
-            devices=range(task.devices(cluster)),
-        )
-    after = {name: trained[path] for name, path in moved.items()}
-    return {**after, **as_remembered(memory, moved)}
+    with torch.random.fork_rng(on_gpu, enabled=task.traits.draws):
+        trained = sgd.train(begin, problem, task.recipe, local.rounds, local.first_round, memory)
+    after = {name: trained.tensors[path] for name, path in moved.items()}
+    return {**after, **as_remembered(trained.memory, moved)}
+
+
+def _residency(
+    task: Task, part: TrainedPart, routed: Sequence[int], beside: Iterable[str]
+) -> Residency:
+    """Return which experts are in memory, and which of them have factors."""
+    frozen = {expert for matrix in beside if (expert := expert_of(matrix)) is not None}
+    return Residency(
+        tuple(routed),
+        tuple(sorted({*part.experts, *frozen})),
+        dense=task.traits.batched,
+        masked=MASKS[part.mask or "-inf"],
+        own_reach=part.reach is not None,
+        recomputed=task.recipe.checkpoint_activations,
+    )
 
 
 LARGEST_EMBEDDING = 1 << 24
@@ -205,9 +187,9 @@ def _before_experts(
     They are returned as they are where that is trained, or where it is computed for fewer samples
     in a round.
     """
-    x, config = task.shards[cluster].samples.x, task.config
-    drawn = task.devices(cluster) * config.steps_per_round * config.batch_size
-    if config.trains_backbone or drawn < len(x) or not hasattr(model, "before_experts"):
+    x = task.shards[cluster].samples.x
+    drawn = task.devices(cluster) * task.recipe.steps_per_round * task.recipe.batch_size
+    if task.config.trains_backbone or drawn < len(x) or not hasattr(model, "before_experts"):
         return (x,)
     run: Any = with_tensors(model, shared)
     made: list[tuple[Tensor, ...]] = []
@@ -295,16 +277,33 @@ def _beside(
     return found
 
 
-def _moved_names(
-    task: Task, state: Tensors, experts: Collection[int], gate: bool
-) -> dict[str, str]:
+def _frozen_factors(
+    task: Task,
+    state: Tensors,
+    moved: Mapping[str, str],
+    beside: Mapping[str, Sequence[tuple[Tensor, Tensor]]],
+) -> dict[str, Tensor]:
+    """Return the factors by path that run ``beside`` those that are trained, and a frozen A."""
+    frozen = {
+        f"{task.names.path(matrix)}.{factor}{BESIDE}{number}": task.as_run(tensor)
+        for matrix, pairs in beside.items()
+        for number, pair in enumerate(pairs)
+        for factor, tensor in zip("ab", pair, strict=True)
+    }
+    for name, tensor in state.items():
+        if is_frozen(task, name) and name.removesuffix("a") + "b" in moved:
+            frozen[task.names.path(name.removeprefix(FACTOR))] = tensor
+    return frozen
+
+
+def _moved_names(task: Task, state: Tensors, part: TrainedPart) -> dict[str, str]:
     """Return the state names that are trained, with their paths in the model."""
     moved = {}
     for name in state:
         stored = name.removeprefix(FACTOR)
         own = not name.startswith((BASE, FACTOR, OPTIMIZER, PENDING))
-        of_expert = is_of(stored, experts) and not is_frozen(task, name)
-        if of_expert or (gate and own and task.is_shared(name)):
+        of_expert = is_of(stored, part.experts) and not is_frozen(task, name)
+        if of_expert or (part.gate and own and task.is_shared(name)):
             moved[name] = task.names.path(stored)
     return moved
 
@@ -332,7 +331,7 @@ def _frozen(
 
 
 def _reachable(
-    task: Task, reach: Sequence[Sequence[bool]], rounds: Sequence[int]
+    task: Task, reach: Sequence[Sequence[bool]] | Mask, rounds: Counts
 ) -> dict[str, Tensor]:
     """Return every gate's ``reach`` (K, E) by path: 0 for experts in reach, -inf for others.
 
@@ -368,13 +367,11 @@ def _shared_rows(stacked: Tensors) -> tuple[dict[str, Tensor], dict[str, Tensor]
     return shared, own
 
 
-def _check_experts(
-    state: Tensors, experts: Collection[int], routed: Collection[int], gate: bool
-) -> None:
-    if not experts and not gate:
+def _check_experts(state: Tensors, part: TrainedPart, routed: Collection[int]) -> None:
+    if not part.experts and not part.gate:
         raise ValueError("nothing to train: name at least one expert or train the gate")
     held = experts_held(state)
-    if missing := sorted((set(experts) | set(routed)) - set(held)):
+    if missing := sorted((set(part.experts) | set(routed)) - set(held)):
         raise ValueError(
             f"expert {missing[0]} is not held (held: {held}) but the gate may route to it; "
             "download it or train with a mask"

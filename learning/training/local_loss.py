@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
 
@@ -18,22 +19,23 @@ OWN = ":"
 """Part of the names of what the term needs beside the model's tensors; in no tensor's path."""
 
 
+@dataclass(frozen=True, eq=False)
+class Term:
+    """A function by its ``place``, called as :class:`~learning.learner.LocalLoss` describes."""
+
+    place: str
+    arguments: Mapping[str, Any]
+    memories: Sequence[Tensors]
+
+
 def with_term(
-    task: Task,
-    loss: sgd.Loss,
-    state: Tensors,
-    memories: tuple[Tensors, ...],
-    moved: Mapping[str, str],
-    *,
-    place: str,
-    arguments: Mapping[str, Any],
+    task: Task, loss: sgd.Loss, state: Tensors, moved: Mapping[str, str], term: Term
 ) -> tuple[sgd.Loss, dict[str, Tensor]]:
     """Return ``loss`` plus a term, and the tensors (K, ...) that the term needs as frozen ones.
 
-    ``moved`` are the paths of the state's tensors that are trained. The function at ``place`` is
-    called as :class:`~learning.learner.LocalLoss` describes.
+    ``moved`` are the paths of the state's tensors that are trained.
     """
-    function = resolve_name(place)
+    function = resolve_name(term.place)
     paths: dict[str, tuple[str, ...]] = {}
     for name in moved:  # by stored name that of a tensor, or those of its matrix's two factors
         if name.startswith(FACTOR):
@@ -42,7 +44,7 @@ def with_term(
         else:
             paths[name] = (moved[name],)
     dicts = [{name: state[BASE + name] for name in paths}]
-    for memory in memories:
+    for memory in term.memories:
         known = {name: memory[name] for name in paths if name in memory}
         dicts.append({name: t.expand_as(dicts[0][name]) for name, t in known.items()})
     frozen = {f"{n}{OWN}{name}": t for n, part in enumerate(dicts) for name, t in part.items()}
@@ -61,13 +63,13 @@ def with_term(
 
         def total(*batch: Tensor) -> Tensor:
             weights = {name: weight(path, server[name], tensors) for name, path in paths.items()}
-            term = function(weights, server, *memory, **arguments)
-            if shape := getattr(term, "shape", ()):
+            added = function(weights, server, *memory, **term.arguments)
+            if shape := getattr(added, "shape", ()):
                 raise ValueError(
-                    f"the local loss {place} returns {tuple(shape)}; it must be one number, the "
-                    "sum over all tensors and devices"
+                    f"the local loss {term.place} returns {tuple(shape)}; it must be one number, "
+                    "the sum over all tensors and devices"
                 )
-            return plain(*batch) + term
+            return plain(*batch) + added
 
         return total
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +25,7 @@ from learning.training.device_state import (
 )
 from learning.training.evaluation import Score, evaluate
 from learning.training.local import train
+from learning.training.rounds import LocalRounds, TrainedPart
 from learning.training.start import start_model
 from learning.training.task import Shards, Task, pool
 from learning.values.operation import operation
@@ -56,11 +56,20 @@ def _rounds_of_one(
     task: Task, server: Tensors, past: Sequence[Tensors], cluster: str, rounds: int, first: int
 ) -> tuple[State, State]:
     """Return what the one client of a cluster has downloaded, and what it has after its rounds."""
-    here: dict[str, Any] = {"cluster": cluster, "experts": task.all_experts}
-    here["versions"] = of_one_model(task, devices=1)
-    own = load(task, whole(task, server), *past, who=[True], adapter_epoch=[first], **here)
-    counts: dict[str, Any] = {"rounds": [rounds], "first_round": [first]}
-    return own, train(task, own, server, servers=1, gate=True, **counts, **here)
+    versions = of_one_model(task, devices=1)
+    own = load(
+        task,
+        whole(task, server),
+        *past,
+        versions=versions,
+        cluster=cluster,
+        who=[True],
+        experts=task.all_experts,
+        adapter_epoch=[first],
+    )
+    local = LocalRounds(cluster, [rounds], [first])
+    part = TrainedPart(task.all_experts, gate=True)
+    return own, train(task, own, server, servers=1, versions=versions, local=local, part=part)
 
 
 @operation()

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,8 +20,9 @@ from torch.func import vmap
 
 from learning.models.stacked import Tensors, by_row
 from learning.rng import draw_below, stream
-from learning.settings import OptimizerConfig, ScheduleConfig
 from learning.training.optimizers import Optimizer, factor, of_devices, remembered
+from learning.training.recipe import CONSTANT, Recipe
+from learning.training.rounds import Counts
 from learning.training.task import Task
 
 # An operation without a rule of its own runs device by device: that is what is wanted then.
@@ -51,87 +53,88 @@ Draw = Callable[[Sequence[int], Sequence[int | None]], Iterable[Batch]]
 """
 
 
-PLAIN_SGD, CONSTANT = OptimizerConfig(), ScheduleConfig()
-
-
 @dataclass(frozen=True)
-class Descent:
-    """Step size, optimiser and the norm that a device's whole gradient is clipped to, if any.
+class Problem:
+    """What is minimised: the ``loss`` of minibatches that ``draw`` draws.
 
-    ``ratios`` multiply the step size of tensors by name, the ``schedule`` that of local rounds.
-    Gradients are computed over ``micro_batch`` samples of a device at a time, None for all.
+    The loss gets what is ``frozen`` (K, ...) with the tensors that are trained. Of these it changes
+    ``buffers`` itself, in place, and no gradient moves them; those of ``gates`` have a step size of
+    their own. ``together`` calls it with ``devices`` (by default those that train) at once, where
+    one that has done its rounds stands still, else with one after another: the same but for
+    rounding.
     """
 
-    step_size: float
-    optimizer: OptimizerConfig = PLAIN_SGD
-    largest_gradient: float | None = None
-    ratios: Mapping[str, float] = field(default_factory=dict)
-    schedule: ScheduleConfig = CONSTANT
-    micro_batch: int | None = None
+    draw: Draw
+    loss: Loss
+    together: bool
+    frozen: Tensors = field(default_factory=dict)
+    buffers: Collection[str] = ()
+    gates: Collection[str] = ()
+    devices: Sequence[int] | None = None
+
+
+class Trained(NamedTuple):
+    """What training has made of tensors (K, ...), and what the optimiser remembers of them."""
+
+    tensors: dict[str, Tensor]
+    memory: dict[str, Tensor]
 
 
 def train(
     tensors: Tensors,
-    draw: Draw,
-    loss: Loss,
-    descent: Descent,
-    rounds: Sequence[int],
-    first_round: Sequence[int],
-    *,
-    together: bool,
-    frozen: Tensors | None = None,
-    buffers: Collection[str] = (),
-    memory: dict[str, Tensor] | None = None,
-    devices: Sequence[int] | None = None,
-) -> dict[str, Tensor]:
+    problem: Problem,
+    recipe: Recipe,
+    rounds: Counts,
+    first_round: Counts,
+    memory: Tensors | None = None,
+) -> Trained:
     """Train stacked ``tensors`` (K, ...): device k for ``rounds[k]`` from ``first_round[k]`` on.
 
-    ``loss`` gets what is ``frozen`` (K, ...) with the tensors that are trained. Of these it changes
-    ``buffers`` itself, in place, and no gradient moves them. ``together`` calls
-    it with ``devices`` (by default those that train) at once, where one that has done its rounds
-    stands still, else with one after another: the same but for rounding. ``memory`` is what the
-    optimiser remembers (:mod:`learning.training.optimizers`); it gets what that has become, and
-    without it the optimiser begins anew. Rounds trained in several calls that hand it on equal
-    those trained in one, bit for bit. Raises ValueError for counts that do not fit.
+    ``memory`` is what the optimiser remembers (:mod:`learning.training.optimizers`), without it the
+    optimiser begins anew. Rounds trained in several calls that hand it on equal those trained in
+    one, bit for bit. Raises ValueError for counts that do not fit.
     """
     _check_counts(tensors, rounds, first_round)
+    devices = problem.devices
     if devices is None:
         devices = [device for device, count in enumerate(rounds) if count]
     trained = {name: tensor.clone() for name, tensor in tensors.items()}
-    free = {name: tensor for name, tensor in tensors.items() if name not in buffers}
-    slots = remembered(descent.optimizer, free, memory or {})
+    free = {name: tensor for name, tensor in tensors.items() if name not in problem.buffers}
+    slots = remembered(recipe.optimizer, free, memory or {})
+    sizes = dict.fromkeys(free, recipe.step_size)
+    for name in problem.gates:
+        sizes[name] = recipe.step_size * recipe.gate_step_size_ratio
     all_rows = slice(None) if len(devices) == len(rounds) else list(devices)
     each_alone = [(slice(k, k + 1), [k]) for k in devices]
-    for index, members in [(all_rows, devices)] if together else each_alone:
-        rows, own, known = (
-            {n: t[index] for n, t in part.items()} for part in (trained, frozen or {}, slots)
-        )
-        kept = {name: rows.pop(name) for name in buffers}
-        gradient = _gradient(loss, rows, {**own, **kept}, descent, together)
-        steps = _steps(draw, members, rounds, first_round)
-        _descend(rows, steps, gradient, descent, kept, known)
+    for index, members in [(all_rows, devices)] if problem.together else each_alone:
+        rows = {name: tensor[index] for name, tensor in trained.items()}
+        frozen = {name: tensor[index] for name, tensor in problem.frozen.items()}
+        known = {name: tensor[index] for name, tensor in slots.items()}
+        kept = {name: rows.pop(name) for name in problem.buffers}
+        gradient = _gradient(problem, rows, {**frozen, **kept}, recipe)
+        steps = _steps(problem.draw, members, rounds, first_round)
+        _descend(rows, steps, gradient, recipe, sizes, kept, known)
         if isinstance(index, list):  # a copy of these rows, and no view
             for name, moved in {**rows, **kept}.items():
                 trained[name][index] = moved
             for name, moved in known.items():
                 slots[name][index] = moved
-    if memory is not None:
-        memory.update(slots)
-    return trained
+    return Trained(trained, slots)
 
 
 Gradient = Callable[[Batch], Tensors]
 """The gradient of each device's own loss by name: of all devices, or of one."""
 
 
-def _gradient(
-    loss: Loss, tensors: Tensors, own: Tensors, descent: Descent, together: bool
-) -> Gradient:
+def _gradient(problem: Problem, tensors: Tensors, own: Tensors, recipe: Recipe) -> Gradient:
     """Return the gradient by ``tensors`` as they are at each call, beside ``own`` frozen ones."""
+    together = problem.together
     if not together:
-        tensors, own = ({n: t[0] for n, t in part.items()} for part in (tensors, own))
-    leaves, size = _leaves(tensors), descent.micro_batch
-    loss_of = loss({**own, **leaves})
+        tensors = {name: tensor[0] for name, tensor in tensors.items()}
+        own = {name: tensor[0] for name, tensor in own.items()}
+    leaves = _leaves(tensors)
+    size = recipe.micro_batch
+    loss_of = problem.loss({**own, **leaves})
 
     def of(batch: Batch) -> Tensors:
         if size is None:
@@ -145,7 +148,7 @@ def _gradient(
                 part = _by(leaves, share * value)
                 found = {n: found[n] + g for n, g in part.items()} if found else part
         stacked = found if together else {name: gradient[None] for name, gradient in found.items()}
-        return _clipped(stacked, descent.largest_gradient)
+        return _clipped(stacked, recipe.clip_norm)
 
     return of
 
@@ -180,7 +183,7 @@ Step = tuple[Batch, Sequence[bool], Sequence[int]]
 
 
 def _steps(
-    draw: Draw, devices: Sequence[int], rounds: Sequence[int], first_round: Sequence[int]
+    draw: Draw, devices: Sequence[int], rounds: Counts, first_round: Counts
 ) -> Iterator[Step]:
     """Draw the minibatches of ``devices`` until the last of them has done its rounds."""
     for index in range(max((rounds[k] for k in devices), default=0)):
@@ -195,27 +198,29 @@ def _descend(
     tensors: Tensors,
     steps: Iterable[Step],
     gradient: Gradient,
-    descent: Descent,
+    recipe: Recipe,
+    sizes: Mapping[str, float],
     buffers: Tensors,
     memory: Tensors,
 ) -> None:
     """Move ``tensors`` in place, a step per minibatch; devices that do not train stand still.
 
-    ``gradient`` changes the ``buffers`` itself, the optimiser its ``memory``.
+    ``sizes`` are the step sizes by name. ``gradient`` changes the ``buffers`` itself, the optimiser
+    its ``memory``.
     """
-    optimizer, even = Optimizer(descent.optimizer, memory), descent.schedule == CONSTANT
+    optimizer = Optimizer(recipe.optimizer, memory)
+    even = recipe.schedule == CONSTANT
     for batch, training, numbers in steps:
         rests = not all(training)
         # Whoever rests is put back: plain SGD is quicker with steps of zero.
-        moving = [] if descent.optimizer.is_plain else [*tensors.values(), *memory.values()]
+        moving = [] if recipe.optimizer.is_plain else [*tensors.values(), *memory.values()]
         before = [(t, t.clone()) for t in (*moving, *buffers.values())] if rests else []
         found = gradient(batch)
-        scales = [1.0] if even else [factor(descent.schedule, number) for number in numbers]
+        scales = [1.0] if even else [factor(recipe.schedule, number) for number in numbers]
         for name, tensor in tensors.items():
-            size = descent.step_size * descent.ratios.get(name, 1.0)
-            rate = size * of_devices(scales, tensor)
+            rate = sizes[name] * of_devices(scales, tensor)
             along = found[name]
-            if rests and descent.optimizer.is_plain:
+            if rests and recipe.optimizer.is_plain:
                 along = torch.where(by_row(training, along), along, 0.0)
             optimizer.step(name, tensor, along, rate, training)
         for tensor, old in before:
@@ -233,7 +238,7 @@ def _clipped(gradients: Tensors, largest: float | None) -> Tensors:
     return {name: gradient * by_row(scale, gradient) for name, gradient in gradients.items()}
 
 
-def _check_counts(tensors: Tensors, rounds: Sequence[int], first_round: Sequence[int]) -> None:
+def _check_counts(tensors: Tensors, rounds: Counts, first_round: Counts) -> None:
     devices = len(next(iter(tensors.values())))
     for what, counts in (("rounds", rounds), ("first_round", first_round)):
         if len(counts) != devices or min(counts) < 0:
@@ -253,15 +258,17 @@ def rows_of_round(
     ``numbers`` count each device's own rounds; a device at rest (None) gets its first sample. Rows
     of a device depend on the seed, the cluster, the device and its round, and on nothing else.
     """
-    config, shards = task.config, task.shards[cluster]
-    sizes, starts = (np.array(of)[list(devices)] for of in (shards.sizes, shards.starts))
+    recipe = task.recipe
+    shards = task.shards[cluster]
+    sizes = np.array(shards.sizes)[list(devices)]
+    starts = np.array(shards.starts)[list(devices)]
     at_rest = [number is None for number in numbers]
     each = [devices, [number or 0 for number in numbers]]
-    count = config.steps_per_round * config.batch_size
-    drawn = draw_below(sizes, count, config.seed, "batch", cluster, numbers=each)
+    count = recipe.steps_per_round * recipe.batch_size
+    drawn = draw_below(sizes, count, task.config.seed, "batch", cluster, numbers=each)
     drawn[at_rest] = 0
     drawn += starts[:, None]
-    return drawn.reshape(len(sizes), config.steps_per_round, config.batch_size)
+    return drawn.reshape(len(sizes), recipe.steps_per_round, recipe.batch_size)
 
 
 def draw_of(task: Task, cluster: str, *parts: Tensor) -> Draw:

@@ -19,6 +19,7 @@ from learning.models.interface import ADDED_A, ADDED_B, MODELS, Names, expert_of
 from learning.models.moe import Residency
 from learning.models.stacked import with_tensors
 from learning.settings import LearningConfig
+from learning.training.recipe import Recipe
 from learning.values.operation import operation
 
 BATCH_SAMPLES, BATCH_TOKENS = 512, 32_768
@@ -87,6 +88,11 @@ class Task:
     def device(self) -> torch.device:
         """Where the tensors are."""
         return torch.device(self.config.device)
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """How each of its devices trains."""
+        return Recipe.of(self.config)
 
     @cached_property
     def dtype(self) -> torch.dtype:

@@ -23,7 +23,8 @@ import pyarrow as pa
 
 from learning.requests.cluster import Floats
 from sim.analysis import spans
-from sim.analysis.spans import cluster_names, cuts, time_in_states
+from sim.analysis.intervals import by_cluster, cuts, time_in_states
+from sim.analysis.spans import cluster_names
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import says
 
@@ -127,7 +128,7 @@ def _partitions(
         spans.beam_waits(events, contacts),
         spans.synchronisation_waits(events),
     )
-    for mine in zip(*(spans.by_cluster(one, names) for one in every), strict=True):
+    for mine in zip(*(by_cluster(one, names) for one in every), strict=True):
         cuts_s = cuts(mine, marks_s, end_s)
         sends, trains, served, beamless, stateless = (s.cover(cuts_s[:-1]) for s in mine)
         queues = np.where(served, stateless, beamless)

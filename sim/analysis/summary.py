@@ -9,14 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from learning.requests.facts import INJECTED, Cause
+from learning.requests.facts import Cause
 from sim.analysis import experts, targets
+from sim.analysis.fault_counts import fault_counts
+from sim.analysis.nmoe_figures import networked_figures
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.devices.energy import total
 from sim.trace.arrow import array, as_numpy, word
 from sim.trace.directions import DIRECTIONS
 from sim.trace.parquet import plain
-from sim.trace.sorting import coded, grouped_by, says
+from sim.trace.sorting import grouped_by, says
 from sim.trace.tables import pieces_of
 
 JOULES_PER_KWH = 3.6e6
@@ -70,7 +72,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         "own_mass": experts.own_mass(split),
         "expert_classes": experts.expert_classes(split),
         "density_ratio": experts.density_ratio(split),
-        **experts.networked_figures(tables),
+        **networked_figures(tables),
         "alignment": experts.alignment_figures(assigned),
         "fork": manifest.get("fork"),
         "came_to_nothing": manifest.get("came_to_nothing"),
@@ -218,14 +220,3 @@ def _traffic(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
 
 def _sum(values: pa.ChunkedArray) -> float:
     return float(pc.sum(values).as_py() or 0.0)
-
-
-# What faults did to a run, counted out of its events table.
-
-
-def fault_counts(events: pa.Table) -> dict[str, int]:
-    """Count the faults of each kind that the scenario asked for; kinds without any are left out."""
-    codes, causes = coded(events.column("cause"))
-    counts = np.bincount(codes[codes >= 0], minlength=len(causes)).tolist()
-    found = dict(zip(causes, counts, strict=True))
-    return {plural: found[cause] for cause, (plural, _) in INJECTED.items() if found.get(cause)}

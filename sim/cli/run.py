@@ -143,6 +143,6 @@ class Execution:
         """Return what writes curves while the run goes on, if that was asked for."""
         if self.tensorboard is None:
             return []
-        from sim.export.curves import TensorBoard
+        from sim.export.tensorboard_file import TensorBoard
 
         return [TensorBoard(self.tensorboard / self.place.resolve().name)]

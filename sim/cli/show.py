@@ -120,7 +120,7 @@ def export_command(run: Folder, to: Format, out: Place = None) -> None:
 def cite_command(run: RunFolder) -> None:
     """Print BibTeX of what a run rests on: leomix, method, orbits, links and data."""
     from sim.execution.folder import as_written, read_manifest
-    from sim.export.formats import citations
+    from sim.export.citations import citations
 
     with as_written([run]):
         print(citations(read_manifest(run)))

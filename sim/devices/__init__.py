@@ -1,5 +1,1 @@
 """Satellites, stations and clusters of devices: where they are, and how fast they compute."""
-
-from lazy_loader import attach_stub
-
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

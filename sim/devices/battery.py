@@ -57,8 +57,10 @@ class Battery:
     """
 
     def __init__(self, power: Power, edges_s: Floats) -> None:
-        self._power, self._edges_s = power, edges_s
-        self._at_s, self._level_j = 0.0, power.start_j
+        self._power = power
+        self._edges_s = edges_s
+        self._at_s = 0.0
+        self._level_j = power.start_j
         self.lowest_j = power.start_j
 
     def charges_at(self, at_s: float) -> tuple[float, float]:
@@ -87,7 +89,8 @@ class Battery:
             self._keep(idled.at_s, max(idled.level_j - energy_j, 0.0), idled.lowest_j)
 
     def _keep(self, at_s: float, level_j: float, *lowest_j: float) -> None:
-        self._at_s, self._level_j = at_s, level_j
+        self._at_s = at_s
+        self._level_j = level_j
         self.lowest_j = min(self.lowest_j, level_j, *lowest_j)
 
     def _computed(self, from_s: float, to_s: float, work_s: float = np.inf) -> list[Walked]:
@@ -111,7 +114,9 @@ class Battery:
 
         From one edge of the shadow to the next, and there to where its charge meets the reserve.
         """
-        p, done_s, lowest_j = self._power, 0.0, level_j
+        p = self._power
+        done_s = 0.0
+        lowest_j = level_j
         near_j = 1e-9 * p.capacity_j + TICK_S * (p.charge_w + p.idle_w + p.compute_w)
         number = int(np.searchsorted(self._edges_s, at_s, "right"))
         while at_s < to_s and done_s < work_s:
@@ -148,21 +153,30 @@ def supplies_of(
 
     Raises InputError for one that the Sun does not charge by as much as it idles away.
     """
-    said = scenario.compute.battery
-    if said is None:
+    battery = scenario.compute.battery
+    if battery is None:
         return {}
     compute_w = scenario.compute.overridden_by(None).power_w
     assert compute_w is not None  # the schema asks for it
-    capacity_j, sender = said.capacity_wh * WH_J, transmitter_of(scenario)
-    held_j = capacity_j, said.initial * capacity_j, said.reserve * capacity_j
-    sending_w = (sender.power_w or 0.0) * sender.duty, sender.peer_w[1]
-    power = Power(*held_j, said.charge_w, said.idle_w, compute_w, *sending_w)
+    capacity_j = battery.capacity_wh * WH_J
+    sender = transmitter_of(scenario)
+    power = Power(
+        capacity_j=capacity_j,
+        start_j=battery.initial * capacity_j,
+        reserve_j=battery.reserve * capacity_j,
+        charge_w=battery.charge_w,
+        idle_w=battery.idle_w,
+        compute_w=compute_w,
+        send_w=(sender.power_w or 0.0) * sender.duty,
+        peer_w=sender.peer_w[1],
+    )
     satellites = satellites_of(scenario)
     dark = orbit.eclipses(satellites, start, start + timedelta(seconds=stop_s))
     found: dict[str, tuple[Power, Floats]] = {}
     for number, name in enumerate(satellite.name for satellite in satellites):
         mine = dark.satellite == number
-        enter_s, leave_s = dark.enter_s[mine], dark.leave_s[mine]
+        enter_s = dark.enter_s[mine]
+        leave_s = dark.leave_s[mine]
         lit = 1.0 - float((leave_s - enter_s).sum()) / stop_s
         if lit * power.charge_w <= power.idle_w:
             raise InputError(

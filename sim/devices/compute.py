@@ -59,7 +59,9 @@ class Compute:
 
     def slowed(self, times: Floats) -> Compute:
         """Return the compute of devices that take so many times (K,) as long for everything."""
-        each, rate, pace = self.seconds_per_round, self.flops_per_s, self.pace_s
+        each = self.seconds_per_round
+        rate = self.flops_per_s
+        pace = self.pace_s
         return replace(
             self,
             seconds_per_round=None if each is None else each * times,
@@ -97,8 +99,10 @@ def transmitter_of(scenario: Scenario) -> Transmitter:
     mine = link["downlink" if scenario.roles.satellites_learn else "uplink"]
     if scenario.link.isl is not None and scenario.roles.relay:
         mine = scenario.link.isl.values()
-    power_dbm, duty = mine.get("tx_power_dbm"), float(mine.get("duty", 1.0))
-    sidelink, isl = scenario.link.sidelink, scenario.link.isl
+    power_dbm = mine.get("tx_power_dbm")
+    duty = float(mine.get("duty", 1.0))
+    sidelink = scenario.link.sidelink
+    isl = scenario.link.isl
     isl_dbm = None if isl is None else isl.tx_power_dbm
     peers_w = (
         0.0 if sidelink is None else _watts(sidelink.values()["tx_power_dbm"]),

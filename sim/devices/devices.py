@@ -115,7 +115,8 @@ class Devices:
     def drop_open(self) -> None:
         """Forget the rounds that were interrupted; their time was spent."""
         self.ended_s = self.ended_s + self.open_s
-        self._kept_s, self.open_s = np.zeros_like(self._kept_s), np.zeros_like(self.open_s)
+        self._kept_s = np.zeros_like(self._kept_s)
+        self.open_s = np.zeros_like(self.open_s)
 
     def phase(self, cost: Cost, who: Mask, from_s: float, most_rounds: int | None = None) -> Phase:
         """Return a disconnected phase that begins at ``from_s``, under the rules of now."""
@@ -127,7 +128,8 @@ class Devices:
         The time of a round that the phase cuts off is kept for the next one. Devices outside
         ``phase.who`` rest, and keep what they had.
         """
-        compute, presence = phase.computing.compute, phase.computing.presence
+        compute = phase.computing.compute
+        presence = phase.computing.presence
         round_s = compute.round_s(phase.cost)
         one_s = round_s if compute.pace_s is None else np.asarray(compute.pace_s)
         able = phase.who & ~phase.computing.excluded(phase.cost, self.cluster.devices)
@@ -182,7 +184,8 @@ class Devices:
             all_done = phase.most_rounds is not None and gap.rounds[0] >= phase.most_rounds
             from_s = float(np.maximum(phase.from_s, self.free_s)[0])
             self.battery.compute(from_s, float(gap.end_s[0]) if all_done else to_s)
-        self._kept_s, self.open_s = gap.kept_s, gap.open_s
+        self._kept_s = gap.kept_s
+        self.open_s = gap.open_s
         self.free_s = np.where(gap.rounds > 0, np.maximum(self.free_s, gap.end_s), self.free_s)
         self.count(gap.rounds, gap.ended_s)
         return gap

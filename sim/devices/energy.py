@@ -102,6 +102,7 @@ class Spending:
 
     def columns(self) -> dict[str, list[Any]]:
         """Return times and figures, in order of time."""
-        rows, names = self._by_time.values(), (*SPENT, "server_rounds")
+        rows = self._by_time.values()
+        names = (*SPENT, "server_rounds")
         figures = {key: [row[place] for row in rows] for place, key in enumerate(names)}
         return {"time_s": list(self._by_time), **figures}

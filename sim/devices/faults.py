@@ -22,7 +22,8 @@ class Intervals:
 
     def between(self, from_s: float, to_s: float) -> Intervals:
         """Return what of the spells lies between two times."""
-        begin_s, end_s = np.maximum(self.begin_s, from_s), np.minimum(self.end_s, to_s)
+        begin_s = np.maximum(self.begin_s, from_s)
+        end_s = np.minimum(self.end_s, to_s)
         left = end_s > begin_s
         return Intervals(begin_s[left], end_s[left])
 
@@ -51,7 +52,8 @@ def drawn_intervals(
     """
     means = np.array([apart_s, lasting_s])
     inside = int(draws.random() < lasting_s / means.sum())
-    edges, last_s = [np.zeros(inside)], 0.0
+    edges = [np.zeros(inside)]
+    last_s = 0.0
     while last_s <= until_s:
         # Always pairs, so that each block begins as the first one did.
         pairs = 8 + int(min((until_s - last_s) / means.sum(), 100_000.0))
@@ -75,11 +77,13 @@ class Presence:
         self.away = tuple(away)
         most = max((len(spells.begin_s) for spells in away), default=0)
         shape = len(self.away), most + 1
-        self._begin_s, self._end_s = np.full(shape, np.inf), np.full(shape, np.inf)
+        self._begin_s = np.full(shape, np.inf)
+        self._end_s = np.full(shape, np.inf)
         self._lost_s = np.zeros(shape)
         for k, spells in enumerate(self.away):
             count = len(spells.begin_s)
-            self._begin_s[k, :count], self._end_s[k, :count] = spells.begin_s, spells.end_s
+            self._begin_s[k, :count] = spells.begin_s
+            self._end_s[k, :count] = spells.end_s
             self._lost_s[k, 1 : count + 1] = np.cumsum(spells.end_s - spells.begin_s)
             self._lost_s[k, count + 1 :] = self._lost_s[k, count]
         self._rows = np.arange(len(self.away))
@@ -178,7 +182,8 @@ def faults_of(
     kinds = type(scenario.faults).model_fields
     if past is None and not any(getattr(scenario.faults, kind) for kind in kinds):
         return None
-    said, seed = scenario.faults, scenario.seed
+    said = scenario.faults
+    seed = scenario.seed
     names = {c.name: [("churn", c.name, k) for k in range(c.devices)] for c in clusters}
     away = {c: _drawn("churn", scenario, each, span_s, before) for c, each in names.items()}
     return Faults(
@@ -211,7 +216,8 @@ def _drawn(
     before: FaultsUntilFork | None,
 ) -> list[Intervals]:
     """Draw intervals from a stream for each name; until the fork those of ``before``."""
-    found, rule = [NO_INTERVALS] * len(names), getattr(scenario.faults, kind)
+    found = [NO_INTERVALS] * len(names)
+    rule = getattr(scenario.faults, kind)
     if rule is not None:
         means_s = (  # from the end of one to the begin of the next, and how long one lasts
             (86_400.0 / rule.per_day, rule.mean_hours * 3600.0)
@@ -221,7 +227,8 @@ def _drawn(
         found = [drawn_intervals(stream(scenario.seed, *name), *means_s, span_s) for name in names]
     if before is None:
         return found
-    early, at_s = _drawn(kind, before.scenario, names, span_s, None), before.at_s
+    early = _drawn(kind, before.scenario, names, span_s, None)
+    at_s = before.at_s
     pairs = zip(early, found, strict=True)
     return [a.between(0.0, at_s).then(b.between(at_s, np.inf)) for a, b in pairs]
 

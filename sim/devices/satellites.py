@@ -120,7 +120,8 @@ def chosen(found: Sequence[S], scenario: Scenario) -> list[S]:
 
     Of clients of a satellite that one is not among them.
     """
-    source, roles = scenario.orbit, scenario.roles
+    source = scenario.orbit
+    roles = scenario.roles
     assert source.source != "slots"  # callers ask for satellites of a real orbit only
     wanted = roles.server_satellite or getattr(source, "satellite", None)
     key = "roles.server" if roles.server_satellite else "orbit.satellite"
@@ -163,7 +164,8 @@ def _meant(found: Sequence[S], wanted: str, key: str) -> S:
 
 def _distance(wanted: str, satellite: S) -> tuple[bool, float]:
     """Return what is least for the name that ``wanted`` probably means."""
-    wanted, name = wanted.casefold(), satellite.name.casefold()
+    wanted = wanted.casefold()
+    name = satellite.name.casefold()
     return wanted not in name, -SequenceMatcher(None, wanted, name).ratio()
 
 
@@ -199,14 +201,17 @@ def _keplerian(scenario: Scenario) -> list[orbit.Satellite]:
     source = scenario.orbit
     assert source.source == "keplerian"
     assert scenario.start is not None  # as above
-    elements = {name: getattr(source, name) for name in _ELEMENTS}
-    return [orbit.keplerian_satellite("keplerian", scenario.start, **elements)]
-
-
-_ELEMENTS = (
-    *("semi_major_axis_km", "inclination_deg", "eccentricity", "raan_deg"),
-    *("argument_of_perigee_deg", "mean_anomaly_deg", "bstar", "propagation"),
-)
+    elements = orbit.Elements(
+        semi_major_axis_km=source.semi_major_axis_km,
+        inclination_deg=source.inclination_deg,
+        eccentricity=source.eccentricity,
+        raan_deg=source.raan_deg,
+        argument_of_perigee_deg=source.argument_of_perigee_deg,
+        mean_anomaly_deg=source.mean_anomaly_deg,
+        bstar=source.bstar,
+        propagation=source.propagation,
+    )
+    return [elements.satellite("keplerian", scenario.start)]
 
 
 def _walker(scenario: Scenario) -> list[orbit.Satellite]:
@@ -222,23 +227,23 @@ def _walker(scenario: Scenario) -> list[orbit.Satellite]:
 def _shell(source: Any, shell: Any, start: datetime, name: str) -> list[orbit.Satellite]:
     """Return those satellites of one Walker pattern that ``orbit.use`` leaves."""
     axis_km = getattr(shell, "semi_major_axis_km", None)
-    made = orbit.walker_shell(
-        180.0 if shell.pattern == "star" else 360.0,
-        axis_km or orbit.circular_axis_km(shell.altitude_km, source.propagation),
-        _inclination_deg(shell, source.propagation),
-        shell.satellites,
-        shell.planes,
-        shell.phasing,
-        start,
-        shell.raan_deg,
-        shell.argument_of_latitude_deg,
-        source.propagation,
-        name,
+    pattern = orbit.Shell(
+        spread_deg=180.0 if shell.pattern == "star" else 360.0,
+        semi_major_axis_km=axis_km or orbit.circular_axis_km(shell.altitude_km, source.propagation),
+        inclination_deg=_inclination_deg(shell, source.propagation),
+        satellites=shell.satellites,
+        planes=shell.planes,
+        phasing=shell.phasing,
+        raan_deg=shell.raan_deg,
+        argument_of_latitude_deg=shell.argument_of_latitude_deg,
+        propagation=source.propagation,
     )
-    each, use = shell.satellites // shell.planes, source.use
+    flying = pattern.satellites_at(start, name)
+    per_plane = pattern.satellites_per_plane
+    use = source.use
     planes = _used(shell.planes, use.planes, use.choose)
-    places = _used(each, use.satellites_per_plane, use.choose)
-    return [made[plane * each + place] for plane in planes for place in places]
+    places = _used(per_plane, use.satellites_per_plane, use.choose)
+    return [flying[plane * per_plane + place] for plane in planes for place in places]
 
 
 def _used(total: int, wanted: int | None, choose: str) -> list[int]:

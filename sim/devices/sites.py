@@ -31,7 +31,8 @@ FARTHEST_KM = 500.0
 def clusters_of(scenario: Scenario) -> tuple[Cluster, ...]:
     """Clusters in canonical order, by name; with others as clients, each satellite or plane."""
     if scenario.roles.satellites_learn and scenario.orbit.has_geometry:
-        planes, flying = scenario.roles.clients == "planes", satellites_of(scenario)
+        planes = scenario.roles.clients == "planes"
+        flying = satellites_of(scenario)
         named = sorted({(one.plane if planes else one.name, one.plane) for one in flying})
         return tuple(Cluster(name, n, 1, plane) for n, (name, plane) in enumerate(named))
     pairs = zip(client_names(scenario), device_counts(scenario), strict=True)
@@ -51,7 +52,8 @@ def holders_of(scenario: Scenario) -> tuple[tuple[str, ...], ...]:
     """Names of each plane's satellites, whose samples it has, where planes are the clients."""
     if scenario.roles.clients != "planes":
         return ()
-    flying, planes = satellites_of(scenario), client_names(scenario)
+    flying = satellites_of(scenario)
+    planes = client_names(scenario)
     return tuple(tuple(one.name for one in flying if one.plane == plane) for plane in planes)
 
 
@@ -68,12 +70,12 @@ def device_counts(scenario: Scenario) -> tuple[int, ...]:
 
 
 def ground_sites(scenario: Scenario) -> list[orbit.Site]:
-    """What satellites of a real orbit come over: the clusters' centres, or the stations."""
+    """Return the sites of a real orbit's passes: the clusters' centres, or the stations."""
     return [_site(node) for node in ground_nodes(scenario)]
 
 
 def ground_nodes(scenario: Scenario) -> Sequence[GroundNode]:
-    """What satellites come over: the clusters in canonical order, or the stations by name."""
+    """Return the places of passes: the clusters in canonical order, or the stations by name."""
     if scenario.roles.satellites_learn:
         return [] if scenario.roles.relay else stations_of(scenario)
     return scenario.ground.clusters
@@ -83,8 +85,13 @@ def _site(node: GroundNode) -> orbit.Site:
     # The schema asks for both wherever a satellite has to see them.
     assert node.latitude_deg is not None
     assert node.longitude_deg is not None
-    place = node.latitude_deg, node.longitude_deg, node.altitude_m
-    return orbit.Site(node.name, *place, node.min_elevation_deg)
+    return orbit.Site(
+        name=node.name,
+        latitude_deg=node.latitude_deg,
+        longitude_deg=node.longitude_deg,
+        altitude_m=node.altitude_m,
+        min_elevation_deg=node.min_elevation_deg,
+    )
 
 
 def stations_of(scenario: Scenario) -> list[Station]:
@@ -113,16 +120,19 @@ def antennas_of(scenario: Scenario) -> list[int | None]:
     if scenario.link.isl is not None and scenario.roles.relay:
         return [scenario.link.isl.terminals]
     common = scenario.ground.antennas
-    said = [common if own.antennas is None else own.antennas for own in stations_of(scenario)]
-    return [None if antennas == UNLIMITED else int(antennas) for antennas in said]
+    counts = [
+        common if station.antennas is None else station.antennas
+        for station in stations_of(scenario)
+    ]
+    return [None if antennas == UNLIMITED else int(antennas) for antennas in counts]
 
 
 def device_places(scenario: Scenario, index: int) -> list[orbit.Site] | None:
     """Places of a cluster's devices in canonical order, if the scenario gives them one by one."""
     cluster = scenario.ground.clusters[index]
     if cluster.places_path is not None:
-        found, order = _sites_of_file(scenario, index)
-        return [found[number] for number in order]
+        sites, order = _sites_of_file(scenario, index)
+        return [sites[number] for number in order]
     if cluster.places is None:
         return None
     return [
@@ -136,21 +146,21 @@ def device_kinds(scenario: Scenario, index: int) -> tuple[Kind, ...] | None:
     cluster = scenario.ground.clusters[index]
     if cluster.places_path is None or cluster.kinds is None:
         return cluster.kinds
-    found, order = _sites_of_file(scenario, index)
+    sites, order = _sites_of_file(scenario, index)
     devices = sum(kind.devices for kind in cluster.kinds)
-    if devices != len(found):
+    if devices != len(sites):
         raise InputError(
             f"ground.clusters {cluster.name!r}: kinds are {devices} devices, but places_path "
-            f"holds {len(found)}; give as many"
+            f"holds {len(sites)}; give as many"
         )
     return kinds_in_order(cluster.kinds, order)
 
 
 def _sites_of_file(scenario: Scenario, index: int) -> tuple[list[orbit.Site], tuple[int, ...]]:
     """Sites of a cluster's file in the order of the file, and the numbers in canonical order."""
-    found = orbit.read_sites(scenarios.places_file(scenario, index))
-    rows = list(map(astuple, found))
-    return found, places_order(rows, scenario.ground.clusters[index].kinds)
+    sites = orbit.read_sites(scenarios.places_file(scenario, index))
+    rows = list(map(astuple, sites))
+    return sites, places_order(rows, scenario.ground.clusters[index].kinds)
 
 
 def device_sites(scenario: Scenario, index: int) -> tuple[orbit.Site, ...]:
@@ -181,7 +191,8 @@ def device_sites(scenario: Scenario, index: int) -> tuple[orbit.Site, ...]:
 
 def distance_km(one: orbit.Site, other: orbit.Site) -> float:
     """Great-circle distance on a sphere, by the haversine formula."""
-    north, south = radians(one.latitude_deg), radians(other.latitude_deg)
+    north = radians(one.latitude_deg)
+    south = radians(other.latitude_deg)
     along = sin((north - south) / 2) ** 2
     across = sin(radians(one.longitude_deg - other.longitude_deg) / 2) ** 2
     return 2 * EARTH_RADIUS_KM * asin(sqrt(along + cos(north) * cos(south) * across))

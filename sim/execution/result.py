@@ -15,7 +15,7 @@ import pyarrow as pa
 import scenarios
 from sim.analysis.comparison import WithoutTables, compare_groups, group_runs
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
-from sim.analysis.experts import gating_pattern
+from sim.analysis.nmoe_figures import gating_pattern
 from sim.analysis.summary import summarise
 from sim.analysis.targets import Evaluation, evaluations
 from sim.analysis.text import summary_rows

@@ -1,3 +1,2 @@
-from .curves import TensorBoard as TensorBoard
-from .formats import FORMATS as FORMATS
 from .formats import export as export
+from .tensorboard_file import TensorBoard as TensorBoard

@@ -1,27 +1,19 @@
-"""Exports of a run or sweep: the list of formats; CSV, Parquet and PEFT."""
+"""The formats that a run or sweep is exported to, and how an export is written."""
 
-import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-import scenarios
 from learning.registry import Register
-from sim.engine.setup import learner_of
 from sim.errors import InputError, as_input, custom_line, missing
 from sim.execution.folder import POINTS, is_sweep
 from sim.execution.result import Result, load
 from sim.execution.status import COMPLETE
-from sim.files import check_within, naming, packaged
-from sim.plan.budget import one_pass
-from sim.sweep.folder import ROWS, Sweep, read_sweep
-from sim.trace import arrow as plain
-from sim.trace.arrow import write_batches
+from sim.files import check_within, naming
+from sim.sweep.folder import Sweep, read_sweep
 
 Writer = Callable[[Any, Path], list[str]]
 """Writes a run (or a sweep) into an empty folder; returns lines that the user should read."""
@@ -30,14 +22,14 @@ FORMATS: Register[Writer] = Register(
     "export format",
     "leomix.exports",
     {
-        "csv": "sim.export.formats:write_csv",
-        "parquet": "sim.export.formats:write_parquet",
+        "csv": "sim.export.tables:write_csv",
+        "parquet": "sim.export.tables:write_parquet",
         "perfetto": "sim.export.perfetto:write_perfetto",
         "czml": "sim.export.czml:write_czml",
-        "tensorboard": "sim.export.curves:write_tensorboard",
-        "mlflow": "sim.export.curves:write_mlflow",
-        "peft": "sim.export.formats:write_adapters",
-        "profile": "sim.export.formats:write_profiles",
+        "tensorboard": "sim.export.tensorboard_file:write_tensorboard",
+        "mlflow": "sim.export.mlflow_run:write_mlflow",
+        "peft": "sim.export.adapters:write_adapters",
+        "profile": "sim.export.profiles:write_profiles",
     },
 )
 """The writer of each format."""
@@ -128,95 +120,4 @@ def _at_once(place: Path) -> Iterator[Path]:
                 folder.rmdir()
 
 
-# Tables as they are, in Parquet, or in CSV that a spreadsheet can open without running it.
-
-
-def write_csv(source: Result | Sweep, place: Path) -> list[str]:
-    """Write every table as CSV, with a `'` before text that would be a formula."""
-    return _write(source, place, "csv", plain.without_formulas)
-
-
-def write_parquet(source: Result | Sweep, place: Path) -> list[str]:
-    """Write every table as Parquet."""
-    return _write(source, place, "parquet", lambda table: table)
-
-
-def _write(
-    source: Result | Sweep, place: Path, suffix: str, made: Callable[[pa.Table], pa.Table]
-) -> list[str]:
-    tables = {Path(ROWS).stem: source.rows} if isinstance(source, Sweep) else source.tables
-    for name in tables:
-        table = made(tables[name])
-        # An empty table may have no batch, and a file without one has no columns.
-        nothing = [pa.nulls(0, kind) for kind in table.schema.types]
-        none = pa.RecordBatch.from_arrays(nothing, schema=table.schema)
-        write_batches(table.to_batches() or [none], place / f"{name}.{suffix}")
-    return []
-
-
-# The trained experts of a run, as PEFT adapters beside the model that they adapt.
-
-
-def write_adapters(run: Result, place: Path) -> list[str]:
-    """Make the start model of the run once more, and write what has changed since."""
-    assert run.folder is not None
-    weights, status = run.folder / "model", run.manifest["status"]
-    if status != COMPLETE:
-        raise InputError(
-            f"{run.folder}: the run is {status}; finish it first: "
-            f"leomix run SCENARIO --resume -o {run.folder}"
-        )
-    if not (weights / "model.safetensors").is_file():
-        raise InputError(
-            f"{run.folder}: has no weights (learning.train was false); train a run to export"
-        )
-    from learning.models.moe import Residency
-    from learning.models.peft import export_adapters
-    from learning.values.store import FolderStore
-
-    # It may name Python code, and the folder may be somebody else's.
-    learner = learner_of(scenarios.from_stored(run.manifest["scenario"], {}))
-    start = learner.force(learner.final(learner.start()))
-    cure = "the run's tables do not depend on it; to export the weights, run it anew elsewhere"
-    task, final = learner.task, FolderStore(weights, cure).load("model")
-    model = task.skeleton(Residency(held=task.all_experts))
-    export_adapters(place, model, task.config.model, task.names, start, final)
-    return []
-
-
-# What a radio sees over each contact.
-
-
-def write_profiles(run: Result, place: Path) -> list[str]:
-    """Write delay, Doppler, path loss and rate over each contact at its cluster's centre."""
-    scenario = scenarios.from_stored(run.manifest["scenario"], {})
-    for number in range(len(run.tables["contacts"])):
-        for side, columns in one_pass(scenario, number).items():
-            plain.write(columns, place / f"contact-{number:05}-{side}.csv")
-    return ["One file a contact and direction; contact numbers are those of contacts.parquet."]
-
-
 # What a paper that shows a run should cite.
-
-
-def citations(manifest: Mapping[str, Any]) -> str:
-    """Return BibTeX of leomix and of what a run took its method, orbits, links and data from.
-
-    ``citations.bib`` says before each entry what it is for.
-    """
-    scenario = manifest["scenario"]
-    orbit, link, learning = scenario["orbit"], scenario["link"], scenario["learning"]
-    used = {"every run", f"method {manifest['method']}", f"data {learning['data']['kind']}"}
-    if orbit["source"] not in ("slots", "contacts"):
-        used |= {f"propagation {orbit.get('propagation') or 'sgp4'}", f"preset {link['preset']}"}
-    sides = [link[side] for side in ("uplink", "downlink") if isinstance(link[side], dict)]
-    used |= {f"{key} {side[key]}" for side in sides for key in ("rate", "atmosphere")}
-    used |= {"environment"} if link["environment"] else set()
-    found = []
-    for entry in packaged("sim.export", "citations.bib").split("% for: ")[1:]:
-        heads, _, bibtex = entry.partition("\n")
-        kind, _, names = heads.partition(" ")
-        if used & {heads, *(f"{kind} {name}" for name in names.split(", "))}:
-            found.append(bibtex)
-    known = {"VERSION": manifest["versions"]["leomix"], "TRACE": manifest["trace_sha256"]}
-    return re.sub("|".join(known), lambda word: str(known[word[0]]), "\n".join(found))

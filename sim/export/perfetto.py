@@ -1,23 +1,14 @@
-"""Export to Perfetto: lanes of spans, and counters."""
+"""Export to Perfetto: lanes of spans, and counters, as packets of a trace."""
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from heapq import heappop, heappush
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from sim.analysis import spans
-from sim.analysis.rounds import client_word
-from sim.analysis.spans import Spans
 from sim.execution.result import Result
+from sim.export.lanes import Place, Span, counters_of, lanes_of
 
 FILE = "run.perfetto-trace"
 PACKETS = 2000
@@ -145,128 +136,3 @@ class _Trace:
             else:
                 entry.name = text
         return self._texts[kind, text]
-
-
-# A run as lanes of spans and marks over time, as trace viewers show it.
-
-
-Place = tuple[str, ...]
-"""Where a lane stands: names from its group down to its own."""
-
-MARKS = ("wait", "assign", "aggregate", "infer", "drop", "fault")
-"""Kinds of events that are shown as marks; the others begin or end what has a span, or measure."""
-
-
-class Span(NamedTuple):
-    """Nanoseconds since the start, a name, and facts (None if not known).
-
-    One that ends where it begins is a mark.
-    """
-
-    begin_ns: int
-    end_ns: int
-    name: str
-    facts: Mapping[str, Any]
-
-
-def counters_of(tables: Mapping[str, pa.Table]) -> Mapping[Place, list[tuple[int, float]]]:
-    """Accuracy and loss of the server's model over time in nanoseconds, global first."""
-    series: dict[Place, list[tuple[int, float]]] = defaultdict(list)
-    for row in tables["metrics"].to_pylist():
-        whose = "global" if row["scope"] == "global" else row["cluster"]
-        for name in ("accuracy", "loss"):
-            if row[name] is not None:
-                series["learning", f"{name} {whose}"].append((_ns(row["time_s"]), row[name]))
-    return series
-
-
-def lanes_of(
-    tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]
-) -> list[tuple[Place, list[Span]]]:
-    """All lanes of a run by place: spans in order of begin.
-
-    Spans of one place that overlap are in lanes of their own with that place.
-    """
-    found: dict[Place, list[Span]] = defaultdict(list)
-    for part, place, name, facts in _sources(tables, manifest):
-        said = "".join((*place, name))
-        used = [key for key in part.rows.column_names if f"{{{key}}}" in said]
-        rows, known = (part.rows.select(keys).to_pylist() for keys in (used, facts))
-        edges_s = part.begin_s.tolist(), part.end_s.tolist()
-        for row, begin_s, until_s, fact in zip(rows, *edges_s, known, strict=True):
-            where = tuple(step.format_map(row) for step in place)
-            span = Span(_ns(begin_s), _ns(until_s), name.format_map(row), fact)
-            found[where].append(span)
-    in_order = sorted(found, key=lambda place: [_natural(name) for name in place])
-    return [(place, apart) for place in in_order for apart in _apart(found[place])]
-
-
-Source = tuple[Spans, Place, str, list[str]]
-"""Spans, and of the columns of their rows: place and name of each, and the facts beside it."""
-
-
-def _sources(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Iterator[Source]:
-    contacts, events, who = tables["contacts"], tables["events"], client_word(manifest)
-    servers, server, client = "satellites", "{satellite}", ("clusters", "{cluster}")
-    device: Place = (*client, "device {device}")
-    if spans.of_stations(contacts):
-        servers, server, client = "stations", "{station}", (f"{who}s", "{cluster}")
-        device = client  # a satellite, and a plane, is one device
-    seen = ["contact_id", "max_elevation_deg", "min_slant_range_km", "served"]
-    yield spans.in_view(contacts), (servers, server), "{cluster}", seen
-    served = ["contact_id", "max_elevation_deg", "uplink_capacity_bytes_per_device"]
-    served += ["capacity_direction"]
-    yield spans.connected(contacts), (*client, "connected"), server, served
-    marks = events.filter(pc.is_in(events["kind"], pa.array(MARKS)))
-    said = ["device", "contact_id", "version", "rounds", "detail"]
-    for nobodys, place in ((True, ("learning", "events")), (False, (*client, "events"))):
-        mine = marks.filter(pc.equal(pc.is_null(marks["cluster"]), nobodys))
-        time_s = mine["time_s"].to_numpy()
-        yield Spans(mine, time_s, time_s), place, "{kind}", said
-    moved = ["contact_id", "transfer_id", "version", "payload_bytes", "delivered_bytes"]
-    moved += ["outcome", "peer"]
-    yield spans.transferring(tables["transfers"]), (*device, "{direction}"), "{payload}", moved
-    if (isls := tables.get("isl_windows")) is not None:
-        linked, facts = spans.transferring(isls), ["min_range_km", "max_range_km"]
-        for one, other in (("{a}", "{b}"), ("{b}", "{a}")):
-            yield linked, ("satellites", one, "linked"), other, facts
-    # Trainings have the facts of their ends; what goes on at the end of the run ends there.
-    begun, ended = spans.training(events)
-    open_still = np.isinf(begun.end_s)
-    rows, facts = begun.rows, ["contact_id", "rounds"]
-    for key in facts:
-        values = pc.if_else(pa.array(open_still), rows[key], ended[key])
-        rows = rows.set_column(rows.column_names.index(key), key, values)
-    trained = Spans(rows, begun.begin_s, np.where(open_still, manifest["simulated_s"], begun.end_s))
-    yield trained, (*device, "training"), "training", facts
-    if (asked := tables.get("inferences")) is not None:
-        facts = ["batch", "experts", "samples", "sent_bytes"]
-        time_s, lasted_s = asked["time_s"].to_numpy(), asked["latency_s"].fill_null(0.0).to_numpy()
-        # One that failed has no latency: it is a mark.
-        answered = Spans(asked, time_s, time_s + lasted_s)
-        yield answered, (*device, "inference"), "{outcome}", facts
-
-
-def _apart(spans: Iterable[Span]) -> list[list[Span]]:
-    """Split spans into as few lanes as possible without overlaps, each in order of begin."""
-    lanes: list[list[Span]] = []
-    free: list[tuple[int, int]] = []  # when a lane's last span ends, and which lane
-    for span in sorted(spans, key=lambda span: span[:2]):
-        if free and free[0][0] <= span.begin_ns:
-            _, lane = heappop(free)
-        else:
-            lane = len(lanes)
-            lanes.append([])
-        lanes[lane].append(span)
-        heappush(free, (span.end_ns, lane))
-    return lanes
-
-
-def _natural(name: str) -> list[str | int]:
-    """A key by which device 2 comes before device 10."""
-    parts = re.split(r"([0-9]+)", name)
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
-
-
-def _ns(time_s: float) -> int:
-    return round(time_s * 1e9)

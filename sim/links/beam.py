@@ -53,7 +53,8 @@ class Radio:
 
         A fixed rate falls with the band.
         """
-        band_hz, link = self.total_bandwidth_hz / sharing, self.link
+        band_hz = self.total_bandwidth_hz / sharing
+        link = self.link
         fixed_bps = link.fixed_rate_bps
         if fixed_bps is not None:
             fixed_bps *= band_hz / link.bandwidth_hz

@@ -16,7 +16,7 @@ from channel import CLEAR_PATH, Link, LinkCurve, Path
 from channel.curve_table import CurveTable
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.links.beam import Beam, DeviceLinks, PassFigures, along, served_bits
-from sim.links.pass_geometry import Grid, Pass, PassGeometry, cut_grid
+from sim.links.pass_geometry import Grid, Pass, PassGeometry, SeenPoints, cut_grid
 from sim.links.rate_points import LinkView, RatePoints, rate_points
 
 CELLS = 2
@@ -36,7 +36,8 @@ class LinkTable:
         self._geometry = geometry = PassGeometry(passes, start)
         self._path = _drawn(passes, geometry.devices)
         self._uplinks, self._downlinks = (self._direction(way) for way in (0, 1))
-        self.doppler_hz, self.first_row = geometry.doppler_hz, geometry.first_row
+        self.doppler_hz = geometry.doppler_hz
+        self.first_row = geometry.first_row
         each = (curves.row_capacity_bits(n) for curves, n in self._uplinks.values())
         self.capacity_bits = np.concatenate(list(each))
 
@@ -47,7 +48,8 @@ class LinkTable:
 
     def links(self, number: int) -> DeviceLinks:
         """Both directions of one pass, each device's from its own AOS to its own LOS."""
-        geometry, downlink = self._geometry, None
+        geometry = self._geometry
+        downlink = None
         if number in self._downlinks:
             downlink = self._beam(number, 1, *self._downlinks[number])
         uplink = self._beam(number, 0, *self._uplinks[number])
@@ -83,7 +85,9 @@ class LinkTable:
         view = LinkView(link, self._path, self._geometry.views)
         rate_bps, found = rate_points(view, grid)
         if found is None:
-            points, time_s, seen = grid.every_points, grid.every_s, self._geometry.seen[grid.rows]
+            points = grid.every_points
+            time_s = grid.every_s
+            seen = self._geometry.seen[grid.rows]
             if not seen.all():
                 rate_bps = rate_bps * np.repeat(seen, points)
             return CurveTable(devices, points[np.cumsum(devices) - 1], time_s, rate_bps)
@@ -92,11 +96,13 @@ class LinkTable:
         return CurveTable(devices, points, found.time_s[source], rate_bps[source])
 
     def _beam(self, number: int, way: int, curves: CurveTable, batch: int) -> Beam:
-        radio, curve = self._passes[number].place.radios[way], curves.batch(batch)
+        radio = self._passes[number].place.radios[way]
+        curve = curves.batch(batch)
         if radio is None or radio.sharing != "equal_share":
             return Beam(curve, radio)
-        both = partial(self._whole, number), partial(self._narrow, number)
-        return Beam(curve, radio, *both)
+        whole = partial(self._whole, number)
+        narrow = partial(self._narrow, number)
+        return Beam(curve, radio, whole, narrow)
 
     def _whole(self, number: int, link: Link) -> LinkCurve:
         """The curves (K) of another link in a pass whose devices share the band."""
@@ -108,26 +114,38 @@ class LinkTable:
 
         The others' rows carry nothing.
         """
-        geometry, each = self._geometry, self._passes[number]
-        points, step_s = each.columns, float(geometry.steps_s[number])
+        geometry = self._geometry
+        each = self._passes[number]
+        points = each.columns
+        step_s = float(geometry.steps_s[number])
         common_s = each.rise_s + np.arange(points) * step_s
         common_s[-1] = each.set_s
         cell = min(int(np.searchsorted(common_s, now_s, "right")) - 1, points - 2)
         first = cell // CELLS * CELLS
         part = slice(first, first + CELLS + 1)
         grid = geometry.common
-        flat = grid.time_s, grid.elevation_deg, grid.slant_range_m
-        place = [geometry.block(number, grid, x)[who, part] for x in flat]
-        rows, cells = self.first_row[number] + np.flatnonzero(who), place[0].shape[1] - 1
-        time_s, elevation_deg, range_m = (x.ravel() for x in place)
-        counts, steps_s = np.full(len(rows), cells + 1), np.full(len(rows), step_s)
-        inner = np.zeros(len(time_s), bool)
-        seen = time_s, elevation_deg, range_m
-        narrow = cut_grid(geometry.views, rows, counts, seen, steps_s, inner)
-        some = self._of(link, narrow, np.array([len(rows)])).batch(0)
-        time, rate = (np.zeros((len(who), some.time_s.shape[1])) for _ in range(2))
-        time[who], rate[who] = some.time_s, some.rate_bps
-        return LinkCurve(time, rate), float(common_s[first + cells])
+        seen = SeenPoints(
+            time_s=geometry.block(number, grid, grid.time_s)[who, part].ravel(),
+            elevation_deg=geometry.block(number, grid, grid.elevation_deg)[who, part].ravel(),
+            slant_range_m=geometry.block(number, grid, grid.slant_range_m)[who, part].ravel(),
+        )
+        rows = self.first_row[number] + np.flatnonzero(who)
+        columns = len(seen.time_s) // len(rows)
+        narrow = cut_grid(
+            geometry.views,
+            rows,
+            points=np.full(len(rows), columns),
+            seen=seen,
+            step_s=np.full(len(rows), step_s),
+            inner=np.zeros(len(seen.time_s), bool),
+        )
+        of_senders = self._of(link, narrow, np.array([len(rows)])).batch(0)
+        shape = (len(who), of_senders.time_s.shape[1])
+        time_s: Floats = np.zeros(shape)
+        time_s[who] = of_senders.time_s
+        rate_bps: Floats = np.zeros(shape)
+        rate_bps[who] = of_senders.rate_bps
+        return LinkCurve(time_s, rate_bps), float(common_s[first + columns - 1])
 
 
 def _drawn(passes: Sequence[Pass], devices: Ints) -> Path:
@@ -202,7 +220,9 @@ class PlanLinks:
     ) -> None:
         """``make`` draws for the devices of a pass; ``served_s`` is its service, nan for none."""
         self._start = start
-        self._make, self._served_s, self._soon = make, served_s, soon
+        self._make = make
+        self._served_s = served_s
+        self._soon = soon
         self._tables: list[tuple[dict[int, int], LinkTable]] = []
         self._figures: dict[int, PassFigures] = {}
         self._remade = False
@@ -250,7 +270,8 @@ class PlanLinks:
         least_bits: Floats = np.minimum.reduceat(table.capacity_bits, table.first_row)
         least = (least_bits / 8.0).tolist()
         for place, (number, each) in enumerate(zip(numbers, passes, strict=True)):
-            (start_s, end_s), in_service = self._served_s(number), least[place]
+            start_s, end_s = self._served_s(number)
+            in_service = least[place]
             if not (start_s <= each.rise_s and each.set_s <= end_s):
                 in_service = float(table.uplink_bits(place, start_s, end_s).min()) / 8.0
             shift_hz, residual_hz = table.doppler_hz[place].tolist()

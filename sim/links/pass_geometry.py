@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from math import ceil
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,13 +24,20 @@ from orbit.look_angles import elevation_and_range
 from orbit.sites import SiteFrames, site_frames
 from sim.links.beam import Radios
 
-GRID_S_PER_KM, FINE_GRID_S_PER_KM = 6.0 / 600.0, 4.0 / 600.0
+GRID_S_PER_KM = 6.0 / 600.0
 """Spacing of a link curve's points over the shortest range: the nearer a satellite passes, the
-faster its link changes. Payloads are then through to 0.3 ms of where they should be. What is
-around a device may take nearly all of its rate away: what was sent until then has to be righter."""
-NEAREST_KM, FARTHEST_KM = 150.0, 1800.0
-LEAST_POINTS, MOST_POINTS = 40, 1000
-"""Points of a short contact, and of one of some hours: a high orbit changes that much slower."""
+faster its link changes. Transfers then end within 0.3 ms of the exact time."""
+FINE_GRID_S_PER_KM = 4.0 / 600.0
+"""The same in an environment, which may take nearly all of a device's rate away: the bits sent
+until then must be more exact."""
+NEAREST_KM = 150.0
+"""Shorter ranges have the spacing of this one."""
+FARTHEST_KM = 1800.0
+"""Longer ranges have the spacing of this one."""
+LEAST_POINTS = 40
+"""Points of a short contact."""
+MOST_POINTS = 1000
+"""Points of a contact of some hours: on a high orbit links change that much slower."""
 
 
 def grid_step_s(fine: bool, nearest_km: float | Floats, lasts_s: float | Floats) -> float | Floats:
@@ -116,8 +124,8 @@ class PassGeometry:
         points: Ints = np.array([p.columns for p in passes])
         frames = [some.frames[which] for which in (0, 1) for some in places]
         satellites = [p.satellite for p in passes]
-        about = frames, place, points
-        self.views = views = contact_views(satellites, start, rise_s, set_s, *about)
+        views = contact_views(satellites, start, rise_s, set_s, frames, place, points)
+        self.views = views
         self.devices: Ints = np.bincount(views.contact, minlength=len(passes))
         self.first_row: Ints = np.cumsum(self.devices) - self.devices
         self.seen: Mask = views.los_s > views.aos_s
@@ -129,8 +137,10 @@ class PassGeometry:
 
     def block(self, number: int, grid: Grid, values: Floats) -> Floats:
         """The values (K, T) of one pass at a grid of all rows: a view."""
-        row, devices = self.first_row[number], self.devices[number]
-        first, points = grid.first[row], grid.points[row]
+        row = self.first_row[number]
+        devices = self.devices[number]
+        first = grid.first[row]
+        points = grid.points[row]
         return values[first : first + devices * points].reshape(devices, points)
 
     @cached_property
@@ -149,10 +159,12 @@ class PassGeometry:
     @cached_property
     def own(self) -> Grid:
         """Points of all rows."""
-        views, lasts_s = self.views, self.views.los_s - self.views.aos_s
+        views = self.views
+        lasts_s = self.views.los_s - self.views.aos_s
         longest_s = np.maximum.reduceat(lasts_s, self.first_row)
         points = np.maximum(2, np.ceil(longest_s / self._longest_step_s).astype(np.int64) + 1)
-        each, rows = np.repeat(points, self.devices), np.arange(len(lasts_s))
+        each = np.repeat(points, self.devices)
+        rows = np.arange(len(lasts_s))
         step_s = lasts_s / (each - 1)
         row, place = spread(np.zeros_like(each), each)
         time_s = np.repeat(views.aos_s, each) + place * np.repeat(step_s, each)
@@ -163,26 +175,32 @@ class PassGeometry:
     @cached_property
     def common(self) -> Grid:
         """Points of all rows."""
-        views, even = self.views, self.views.even
+        views = self.views
+        even = self.views.even
         each = np.repeat(even.points, self.devices)
         time_s = even.time_s[self._column]
         early = np.flatnonzero(time_s < np.repeat(views.aos_s, each))
         late = np.flatnonzero(time_s > np.repeat(views.los_s, each))
-        rows, edges = np.arange(len(each)), self._edges
+        rows = np.arange(len(each))
+        edges = self._edges
         range_m = even.slant_range_km * 1e3
-        ends, elevation_deg = np.cumsum(each), even.elevation_deg.copy()
+        ends = np.cumsum(each)
+        elevation_deg = even.elevation_deg.copy()
         for place, shift, edge_s in ((early, 0, views.aos_s), (late, len(rows), views.los_s)):
             row = np.searchsorted(ends, place, "right")
-            time_s[place], elevation_deg[place] = edge_s[row], edges[0][row + shift]
+            time_s[place] = edge_s[row]
+            elevation_deg[place] = edges[0][row + shift]
             range_m[place] = edges[1][row + shift] * 1e3
         inner = self._inner()
         step_s = np.repeat(self.steps_s, self.devices)
-        seen = time_s, elevation_deg, range_m
+        seen = SeenPoints(time_s, elevation_deg, range_m)
         return cut_grid(views, rows, each, seen, step_s, inner[self._column])
 
     def _inner(self) -> Mask:
         """Even times, of all passes, with two whole cells of all devices on either side."""
-        views, even, begins = self.views, self.views.even, self.first_row
+        views = self.views
+        even = self.views.even
+        begins = self.first_row
         latest_s = np.maximum.reduceat(np.where(self.seen, views.aos_s, -np.inf), begins)
         earliest_s = np.minimum.reduceat(np.where(self.seen, views.los_s, np.inf), begins)
         whole = even.time_s >= np.repeat(latest_s, even.points)
@@ -198,7 +216,8 @@ class PassGeometry:
 
         At the even times, AOS and LOS: right to about a tenth of a percent.
         """
-        views, even = self.views, self.views.even
+        views = self.views
+        even = self.views.even
         over_km_s = elevation_and_range(
             even.states.T, views.frames, np.repeat(centre, even.points)
         )[2]
@@ -209,7 +228,8 @@ class PassGeometry:
         left_km_s *= even.above_mask_km >= 0
         begins = np.cumsum(self.devices * even.points) - self.devices * even.points
         most_km_s = np.maximum.reduceat(left_km_s, begins)
-        contact, edges_s = np.tile(views.contact, 2), np.concatenate([views.aos_s, views.los_s])
+        contact = np.tile(views.contact, 2)
+        edges_s = np.concatenate([views.aos_s, views.los_s])
         state = views.tracks.state(contact, edges_s).T
         left_km_s = self._edges[2] - elevation_and_range(state, views.frames, centre[contact])[2]
         at_edges = np.abs(left_km_s).reshape(2, -1).max(axis=0) * self.seen
@@ -217,7 +237,12 @@ class PassGeometry:
         return np.stack([fastest_km_s, most_km_s], axis=1)
 
 
-# Points of devices in passes at which rates are looked at, in flat arrays.
+class SeenPoints(NamedTuple):
+    """Points (P,) in flat arrays: times, and where devices see their satellites then."""
+
+    time_s: Floats
+    elevation_deg: Floats
+    slant_range_m: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,35 +308,55 @@ class Grid:
         return np.diff(within, prepend=0) + self.points
 
     def of(self, some: Mask) -> Grid:
-        """Those of some rows (R,)."""
+        """Return the grid of some rows (R,)."""
         if some.all():
             return self
-        here = np.repeat(some, self.points)
-        points = self.time_s[here], self.elevation_deg[here], self.slant_range_m[here]
-        grid = Grid(self.rows[some], self.points[some], *points, self.step_s[some])
+        kept = np.repeat(some, self.points)
+        grid = Grid(
+            rows=self.rows[some],
+            points=self.points[some],
+            time_s=self.time_s[kept],
+            elevation_deg=self.elevation_deg[kept],
+            slant_range_m=self.slant_range_m[kept],
+            step_s=self.step_s[some],
+        )
         if self.middles is None or self.inner is None:
             return grid
-        cell, *seen = (x[here[self.middles.cell]] for x in vars(self.middles).values())
-        middles = Middles((np.cumsum(here) - 1)[cell], *seen)
-        return replace(grid, inner=self.inner[here], middles=middles)
+        in_kept = kept[self.middles.cell]
+        middles = Middles(
+            cell=(np.cumsum(kept) - 1)[self.middles.cell[in_kept]],
+            time_s=self.middles.time_s[in_kept],
+            elevation_deg=self.middles.elevation_deg[in_kept],
+            slant_range_m=self.middles.slant_range_m[in_kept],
+        )
+        return replace(grid, inner=self.inner[kept], middles=middles)
 
 
 def cut_grid(
-    views: ContactViews, rows: Ints, points: Ints, seen: tuple[Floats, Floats, Floats],
-    step_s: Floats, inner: Mask,
-) -> Grid:  # fmt: skip
-    """A grid whose times, elevations and ranges (P,) are cut, with the middles of its cells."""
+    views: ContactViews, rows: Ints, points: Ints, seen: SeenPoints, step_s: Floats, inner: Mask
+) -> Grid:
+    """Return a grid of points that are cut, with the middles of its cells."""
     between = inner[:-1] & inner[1:]
     between[np.cumsum(points)[:-1] - 1] = True
     cell = np.flatnonzero(~between)
-    time_s = (seen[0][cell] + seen[0][cell + 1]) / 2
+    time_s = (seen.time_s[cell] + seen.time_s[cell + 1]) / 2
     elevation_deg, range_km = views.place(np.repeat(rows, points)[cell], time_s)
     middles = Middles(cell, time_s, elevation_deg, range_km * 1e3)
-    return Grid(rows, points, *seen, step_s, inner, middles)
+    return Grid(
+        rows=rows,
+        points=points,
+        time_s=seen.time_s,
+        elevation_deg=seen.elevation_deg,
+        slant_range_m=seen.slant_range_m,
+        step_s=step_s,
+        inner=inner,
+        middles=middles,
+    )
 
 
 def interleaved(values: Floats, middle: Floats, place: Ints, inside: Ints) -> Floats:
     """Values at points and in the middles, in order of time."""
     both = np.empty(len(values) + len(middle))
-    both[place], both[inside] = values, middle
+    both[place] = values
+    both[inside] = middle
     return both

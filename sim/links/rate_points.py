@@ -56,7 +56,8 @@ class LinkView:
 
     def look(self, row: Ints, time_s: Floats) -> Place:
         """Where rows (P,) see their satellites at times (P,), within the contact."""
-        tracks, contact = self.views.tracks, self.views.contact[row]
+        tracks = self.views.tracks
+        contact = self.views.contact[row]
         inside_s = np.clip(time_s, tracks.first_s[contact], tracks.last_s[contact])
         elevation_deg, range_km = self.views.place(row, inside_s)
         return self.above(elevation_deg), range_km * 1e3
@@ -83,7 +84,8 @@ class LinkView:
 
     def signal(self, row: Ints, place: Place) -> tuple[Floats, Floats]:
         """Rate (bit/s) and SNR (dB) of rows at their places."""
-        found, width_hz = np.empty((2, len(row))), np.asarray(self.link.bandwidth_hz)
+        found = np.empty((2, len(row)))
+        width_hz = np.asarray(self.link.bandwidth_hz)
         for some in blocks(len(row), POINTS_OF_A_BLOCK):
             elevation_deg, range_m = (x[some] for x in place)
             path = self._path(row[some])
@@ -152,7 +154,8 @@ def rate_points(view: LinkView, grid: Grid) -> tuple[Floats, RatePoints | None]:
     jumps = _may_jump(view, grid, snr_db, place[0])
     if not jumps.any():
         return curve_bps, None
-    here, none = np.repeat(jumps, grid.points), np.zeros(len(rate_bps), bool)
+    here = np.repeat(jumps, grid.points)
+    none = np.zeros(len(rate_bps), bool)
     every = RatePoints(grid.row, grid.time_s, rate_bps, rate_bps, none, ~none).of(here)
     found = _with_further(view, grid.of(jumps), every, (place[0][here], snr_db[here]))
     if jumps.all():
@@ -168,12 +171,14 @@ def rate_points(view: LinkView, grid: Grid) -> tuple[Floats, RatePoints | None]:
 
 def _curve(view: LinkView, grid: Grid, rate_bps: Floats) -> Floats:
     """Rates of the curve at all points of a grid, from the true ones at those that are given."""
-    moved, middles = rate_bps, grid.middles
+    moved = rate_bps
+    middles = grid.middles
     if not view.is_constant:
         moved = bit_preserving(rate_bps, grid.points, grid.inner)
     if middles is None:
         return moved
-    cell, place = middles.cell, (view.above(middles.elevation_deg), middles.slant_range_m)
+    cell = middles.cell
+    place = (view.above(middles.elevation_deg), middles.slant_range_m)
     middle_bps, _ = view.signal(grid.row[cell], place)
     if not view.is_constant:
         mean_bps = (rate_bps[cell] + 4.0 * middle_bps + rate_bps[cell + 1]) / 6.0
@@ -185,7 +190,8 @@ def _curve(view: LinkView, grid: Grid, rate_bps: Floats) -> Floats:
 
 def _may_jump(view: LinkView, grid: Grid, snr_db: Floats, elevation_deg: Floats) -> Mask:
     """Whether the rate of each row (R,) may jump or have a kink anywhere."""
-    link, rows = view.link, len(grid.rows)
+    link = view.link
+    rows = len(grid.rows)
     if link.rate == "modcod":
         return np.ones(rows, bool)
     low_db = np.minimum.reduceat(snr_db, grid.first)
@@ -230,7 +236,8 @@ def _with_further(
 
 def _at(view: LinkView, row: Ints, time_s: Floats) -> RatePoints:
     """Points of rows at times, with their true rates."""
-    rate_bps, none = view.rate_bps(row, time_s), np.zeros(len(row), bool)
+    rate_bps = view.rate_bps(row, time_s)
+    none = np.zeros(len(row), bool)
     return RatePoints(row, time_s, rate_bps, rate_bps, none, none)
 
 
@@ -247,7 +254,8 @@ def _further_times(
     bends = crossings(row, time_s, elevation_deg, view.bends_deg, view.elevation_deg)
     found = [tops, turns(row, time_s, snr_db, view.snr_db), bends]
     more_row, more_s = (np.concatenate(x) for x in zip(*found, strict=True))
-    every_row, every_s = np.append(row, more_row), np.append(time_s, more_s)
+    every_row = np.append(row, more_row)
+    every_s = np.append(time_s, more_s)
     states = np.append(state, view.state(more_row, more_s))
     order = np.lexsort((every_s, every_row))
     who, before_s, behind_s = find_jumps(
@@ -263,7 +271,8 @@ def _around(view: LinkView, grid: Grid, tops: tuple[Ints, Floats]) -> tuple[Ints
     if view.is_constant or not has_zenith_kink(view.link):
         return tops[0][:0], tops[1][:0]
     steep = view.elevation_deg(*tops) > STEEP_DEG
-    row, top_s = tops[0][steep], tops[1][steep]
+    row = tops[0][steep]
+    top_s = tops[1][steep]
     last = grid.first + grid.points - 1
     lasts_s = np.diff(grid.time_s, append=0.0)
     lasts_s[last] = 0.0
@@ -276,15 +285,19 @@ def _around(view: LinkView, grid: Grid, tops: tuple[Ints, Floats]) -> tuple[Ints
 
 def _with_middles(view: LinkView, points: RatePoints) -> RatePoints:
     """Add a point in the middle of each cell that does not lie between two inner points."""
-    lasts_s, same = np.diff(points.time_s), points.row[1:] == points.row[:-1]
+    lasts_s = np.diff(points.time_s)
+    same = points.row[1:] == points.row[:-1]
     plain = points.inner[1:] & points.inner[:-1]
     cell = np.flatnonzero(same & ~plain & (lasts_s > SHORTEST_CELL_S))
-    row, begin_s, whole_s = points.row[cell], points.time_s[cell], lasts_s[cell]
+    row = points.row[cell]
+    begin_s = points.time_s[cell]
+    whole_s = lasts_s[cell]
     nodes_s = begin_s + np.multiply.outer(GAUSS, whole_s)
     rates = view.rate_bps(np.tile(row, 3), nodes_s.ravel()).reshape(nodes_s.shape)
     mean_bps = (5.0 * (rates[0] + rates[2]) + 8.0 * rates[1]) / 18.0
     ends_bps = points.curve_bps[cell], points.curve_bps[cell + 1]
-    curve_bps, none = cell_middle_rates(mean_bps, ends_bps), np.zeros(len(cell), bool)
+    curve_bps = cell_middle_rates(mean_bps, ends_bps)
+    none = np.zeros(len(cell), bool)
     found = RatePoints(row, nodes_s[1], rates[1], curve_bps, none, none)
     pairs = zip(vars(points).values(), vars(found).values(), strict=True)
     return RatePoints(*(np.insert(here, cell + 1, new) for here, new in pairs))
@@ -314,22 +327,27 @@ def find_jumps(
     several changes all are found, unless one undoes another.
     """
     cell = np.flatnonzero((row[1:] == row[:-1]) & (state[1:] != state[:-1]))
-    who, start_s, end_s = row[cell], time_s[cell], time_s[cell + 1]
-    first, last = state[cell], state[cell + 1]
+    who = row[cell]
+    start_s = time_s[cell]
+    end_s = time_s[cell + 1]
+    first = state[cell]
+    last = state[cell + 1]
     found = [(who[:0], start_s[:0], start_s[:0])]
     while True:
         lasts = (first != last) & (end_s > start_s + ALMOST_AT_ONCE_S)
         who, start_s, end_s, first, last = (x[lasts] for x in (who, start_s, end_s, first, last))
         if not who.size:
             break
-        before_s, behind_s = start_s, end_s
+        before_s = start_s
+        behind_s = end_s
         for _ in range(HALVINGS):
             middle_s = (before_s + behind_s) / 2
             same = state_at(who, middle_s) == first
             before_s = np.where(same, middle_s, before_s)
             behind_s = np.where(same, behind_s, middle_s)
         found.append((who, before_s, behind_s))
-        start_s, first = behind_s, state_at(who, behind_s)
+        start_s = behind_s
+        first = state_at(who, behind_s)
     rows, before, behind = (np.concatenate(x) for x in zip(*found, strict=True))
     return rows, before, behind
 
@@ -343,12 +361,16 @@ def turns(row: Ints, time_s: Floats, value: Floats, value_at: ValueAt) -> tuple[
     """Rows and times of the highest and lowest of ``value`` (P,) inside each row."""
     slope = np.sign(np.diff(value))
     middle = np.flatnonzero((slope[:-1] * slope[1:] < 0) & (row[2:] == row[:-2])) + 1
-    who, sign = row[middle], slope[middle - 1]
-    low, high = time_s[middle - 1], time_s[middle + 1]
+    who = row[middle]
+    sign = slope[middle - 1]
+    low = time_s[middle - 1]
+    high = time_s[middle + 1]
     for _ in range(NARROWINGS if who.size else 0):
-        left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+        left = high - GOLDEN * (high - low)
+        right = low + GOLDEN * (high - low)
         falls = sign * value_at(who, left) > sign * value_at(who, right)
-        low, high = np.where(falls, low, left), np.where(falls, right, high)
+        low = np.where(falls, low, left)
+        high = np.where(falls, right, high)
     return who, (low + high) / 2
 
 
@@ -366,15 +388,20 @@ def crossings(
     cells = [np.flatnonzero(same & _passes(value, level)) for level in levels]
     cell = np.concatenate([np.empty(0, np.intp), *cells])
     level = np.repeat(np.array(levels, float), [len(some) for some in cells])
-    who, low, high = row[cell], time_s[cell], time_s[cell + 1]
-    left, right = value[cell] - level, value[cell + 1] - level
-    middle, twice = low, np.zeros((2, len(cell)), bool)
+    who = row[cell]
+    low = time_s[cell]
+    high = time_s[cell + 1]
+    left = value[cell] - level
+    right = value[cell + 1] - level
+    middle = low
+    twice = np.zeros((2, len(cell)), bool)
     for _ in range(SECANTS if cell.size else 0):
         slope = np.where(right == left, 1.0, right - left)
         middle = np.clip(low - left * (high - low) / slope, low, high)
         there = value_at(who, middle) - level
         back = (there > 0) == (right > 0)  # the root is before the middle
-        low, high = np.where(back, low, middle), np.where(back, middle, high)
+        low = np.where(back, low, middle)
+        high = np.where(back, middle, high)
         left = np.where(back, np.where(twice[0], left / 2, left), there)
         right = np.where(back, there, np.where(twice[1], right / 2, right))
         twice = np.stack([back, ~back])

@@ -96,9 +96,11 @@ def _in_turn(
     begin_s, end_s = np.full((2, len(bits)), np.inf)
     free_s = [-np.inf] * channels
     for k in np.argsort(comes_s, kind="stable"):
-        turn_s, close_s = max(float(comes_s[k]), free_s[0]), float(closes_s[k])
+        turn_s = max(float(comes_s[k]), free_s[0])
+        close_s = float(closes_s[k])
         if turn_s < close_s:
-            time, rate = curve.time_s[k].tolist(), curve.rate_bps[k].tolist()
+            time = curve.time_s[k].tolist()
+            rate = curve.rate_bps[k].tolist()
             begin_s[k] = turn_s
             end_s[k] = _through_s(time, rate, turn_s, float(bits[k]), close_s)
             heapreplace(free_s, min(float(end_s[k]), close_s))
@@ -115,13 +117,18 @@ def _through_s(
     """
     i = bisect_right(time, begin_s)
     share = (begin_s - time[i - 1]) / (time[i] - time[i - 1])
-    at_s, now = begin_s, rate[i - 1] + (rate[i] - rate[i - 1]) * share
-    left, most = bits, now
+    at_s = begin_s
+    now = rate[i - 1] + (rate[i] - rate[i - 1]) * share
+    left = bits
+    most = now
     for next_s, then in zip(time[i:], rate[i:], strict=True):
         here = (now + then) / 2.0 * (next_s - at_s)
         if left <= here:
             return at_s + float(seconds(left, now, then, next_s - at_s))
-        left, at_s, now, most = left - here, next_s, then, max(most, then)
+        left = left - here
+        at_s = next_s
+        now = then
+        most = max(most, then)
     short = ROUNDING * (bits - left) + float(np.spacing(abs(at_s))) * most
     return close_s if left <= short else float(np.inf)
 
@@ -159,16 +166,20 @@ def shared(
     clock) is through. All arrays are (K,).
     """
     ready_s = np.where(who, np.maximum(arrival_s, reach.time_s[:, 0]), np.inf)
-    left, gates = np.array(bits, float), np.zeros(len(bits), np.int64)
+    left = np.array(bits, float)
+    gates = np.zeros(len(bits), np.int64)
     begin_s = np.where(bits == 0, ready_s, np.inf)
     end_s = begin_s.copy()
     events = [(-np.inf, np.zeros(len(bits), bool), np.zeros(len(bits)))]
     gate_s, device, step = _gates(ready_s, reach)
-    passed, now_s = 0, float(gate_s[0])
+    passed = 0
+    now_s = float(gate_s[0])
     while now_s < np.inf:
-        before, passed = passed, int(np.searchsorted(gate_s, now_s, "right"))
+        before = passed
+        passed = int(np.searchsorted(gate_s, now_s, "right"))
         np.add.at(gates, device[before:passed], step[before:passed])
-        next_s, sharing = float(gate_s[passed]), (gates == 2) & (left > 0)
+        next_s = float(gate_s[passed])
+        sharing = (gates == 2) & (left > 0)
         events.append((now_s, sharing, bits - left))
         if not sharing.any():
             now_s = next_s
@@ -186,7 +197,8 @@ def shared(
         slack = ROUNDING * bits + np.spacing(abs(stop_s)) * (some / (stop_s - now_s))
         done = sharing & ((through_s <= stop_s) | (left <= slack))
         np.minimum(begin_s, now_s, out=begin_s, where=sharing)
-        left[done], end_s[done] = 0.0, stop_s
+        left[done] = 0.0
+        end_s[done] = stop_s
         now_s = stop_s
     sent = Sent(segment_of, *(np.array(x) for x in zip(*events, strict=True)))
     return Allocation(begin_s, end_s, sent)
@@ -229,7 +241,8 @@ class Sent:
         sends = self.sharing[event, devices] & (when_s > self.event_s[event])
         for number in np.unique(event[sends]):
             here = sends & (event == number)
-            start_s, count = float(self.event_s[number]), int(self.sharing[number].sum())
+            start_s = float(self.event_s[number])
+            count = int(self.sharing[number].sum())
             segment = self.segment_of(count, start_s, here)
             since = segment.sent_bits(start_s, np.where(here, when_s, start_s))
             most = self.bits[number + 1] - self.bits[number]
@@ -239,11 +252,13 @@ class Sent:
 
 def _edges(reach: LinkCurve) -> tuple[tuple[Floats, Ints], tuple[Floats, Ints]]:
     """Times and devices of all beginnings and ends of what the rows of a curve carry."""
-    time, rate = reach.time_s, reach.rate_bps
+    time = reach.time_s
+    rate = reach.rate_bps
     whole = np.diff(time, axis=1) > 0
     # A cell of no length goes on with what the one before it says.
     cell = np.maximum.accumulate(np.where(whole, np.arange(whole.shape[1]), 0), axis=1)
     carries = np.take_along_axis(whole & ((rate[:, :-1] > 0) | (rate[:, 1:] > 0)), cell, axis=1)
     step = np.diff(np.pad(carries.astype(np.int64), ((0, 0), (1, 1))), axis=1)
-    rises, falls = np.nonzero(step > 0), np.nonzero(step < 0)
+    rises = np.nonzero(step > 0)
+    falls = np.nonzero(step < 0)
     return (time[rises], rises[0]), (time[falls], falls[0])

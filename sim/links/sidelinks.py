@@ -62,7 +62,8 @@ class Sidelinks:
     def openings(self, source: Node, target: Node) -> Iterator[Opening]:
         """Yield the one time in which the one can send to the other: always."""
         apart_m = self.apart_m(source, target)
-        rate_bps, delay_s = self.rate_bps(apart_m), self.delay_s(apart_m)
+        rate_bps = self.rate_bps(apart_m)
+        delay_s = self.delay_s(apart_m)
         yield Opening(0.0, inf, lambda t, bits: (t + bits / rate_bps, bits), lambda _: delay_s)
 
     def reach(self, cluster: str) -> Mask:
@@ -94,7 +95,8 @@ class Sidelinks:
         mine, theirs = (np.arange(self.devices[name]) for name in (cluster, other))
         if cluster == other and self.distance_m is not None:
             return np.where(mine[rows, None] == theirs[None, columns], 0.0, self.distance_m)
-        here, there = self.places[cluster], self.places[other]
+        here = self.places[cluster]
+        there = self.places[other]
         if here is None or there is None:
             return np.full((len(mine[rows]), len(theirs[columns])), np.inf)
         return great_circle_m(here[rows, None, :], there[None, columns, :])
@@ -102,7 +104,8 @@ class Sidelinks:
 
 def great_circle_m(one_deg: Floats, other_deg: Floats) -> Floats:
     """Distance in metres on a sphere of places (..., 2), by the haversine formula."""
-    one, other = np.radians(one_deg), np.radians(other_deg)
+    one = np.radians(one_deg)
+    other = np.radians(other_deg)
     half = np.sin((one - other) / 2) ** 2
     across = np.cos(one[..., 0]) * np.cos(other[..., 0]) * half[..., 1]
     angle: Floats = 2.0 * np.arcsin(np.sqrt(np.minimum(half[..., 0] + across, 1.0)))
@@ -116,7 +119,8 @@ def sidelinks_of(scenario: Scenario) -> Sidelinks | None:
     """
     if scenario.link.sidelink is None:
         return None
-    values, clusters = scenario.link.sidelink.values(), clusters_of(scenario)
+    values = scenario.link.sidelink.values()
+    clusters = clusters_of(scenario)
     fixed, range_km, distance_km = map(values.get, ("rate_mbps", "range_km", "distance_km"))
     return Sidelinks(
         places={c.name: _places(scenario, c.index) for c in clusters},

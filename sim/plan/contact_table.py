@@ -36,13 +36,16 @@ def contacts_table(plan: Plan, end_s: float) -> pa.Table:
     capacity = np.where(part, figures.least_in_service_bytes, figures.least_bytes)
     shift_hz = figures.doppler_hz
     residual_hz = figures.residual_doppler_hz
-    flying, known_ids = contacts.satellite, [norad_id or 0 for _, norad_id in contacts.satellites]
+    flying = contacts.satellite
+    known_ids = [norad_id or 0 for _, norad_id in contacts.satellites]
     if plan.topology.clients_fly:
         assert contacts.flying is not None  # who flies is a client
-        flying, sky = contacts.flying, {} if plan.sky is None else plan.sky.satellites
+        flying = contacts.flying
+        sky = {} if plan.sky is None else plan.sky.satellites
         known_ids = [sky[name].norad_id if sky else 0 for name in contacts.fleet]
     norad_ids = np.array(known_ids, np.int64)[flying]
-    range_km, satellite = contacts.min_slant_range_km, contacts.satellite
+    range_km = contacts.min_slant_range_km
+    satellite = contacts.satellite
     server = coded_text(satellite, [name for name, _ in contacts.satellites])
     client = coded_text(contacts.cluster, [cluster.name for cluster in contacts.clusters])
     to_server = plan.topology.direction(Way.TO_SERVER)

@@ -55,7 +55,8 @@ class ContactLinks:
             return self._of_pass()
         links = self._now or self._make()
         curve = links.to_server.curve
-        whole, served = curve.capacity_bits.min(), served_bits(curve, *self._span_s).min()
+        whole = curve.capacity_bits.min()
+        served = served_bits(curve, *self._span_s).min()
         return PassFigures(float(whole) / 8.0, float(served) / 8.0, links.doppler_hz)
 
     def close(self) -> None:

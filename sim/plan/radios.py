@@ -40,7 +40,8 @@ def ground_radios(scenario: Scenario) -> list[Radios]:
     if scenario.roles.relay:
         return []
     resolved: Any = scenarios.resolved_link(scenario)
-    mask_deg, serve = lowest_mask_deg(scenario), scenario.roles.satellites_learn
+    mask_deg = lowest_mask_deg(scenario)
+    serve = scenario.roles.satellites_learn
 
     @cache
     def under(side: str, air: channel.SlantAttenuation | None) -> Radio:
@@ -73,7 +74,8 @@ def si_link(
     attenuation: channel.SlantAttenuation | None = None,
 ) -> Link:
     """Turn one direction of ``link:`` (user units, presets filled in) into SI values."""
-    fixed_mbps, frequency_hz = values.get("fixed_rate_mbps"), values["frequency_ghz"] * 1e9
+    fixed_mbps = values.get("fixed_rate_mbps")
+    frequency_hz = values["frequency_ghz"] * 1e9
     around = None
     if environment is not None:
         around = channel.propagation_scenario(environment, frequency_hz)
@@ -94,8 +96,13 @@ def _air(values: Mapping[str, Any], place: Any) -> channel.SlantAttenuation | No
     """Return the attenuation of the air over a cluster, where it is to come from ITU-R models."""
     if values.get("atmosphere") != "itu":
         return None
-    where = place.latitude_deg, place.longitude_deg, place.altitude_m
-    return _over(*where, values["frequency_ghz"] * 1e9, values["exceedance_pct"])
+    return _over(
+        place.latitude_deg,
+        place.longitude_deg,
+        place.altitude_m,
+        values["frequency_ghz"] * 1e9,
+        values["exceedance_pct"],
+    )
 
 
 _over = lru_cache(maxsize=256)(channel.itu_attenuation)
@@ -125,7 +132,8 @@ def link_doubts(
         return
     width_deg = _beamwidth_deg(scenario) if served.places else None
     weak: dict[str, list[str]] = {}
-    names, sides = served.servers if served.turned else served.clients, ["uplink", "downlink"]
+    names = served.servers if served.turned else served.clients
+    sides = ["uplink", "downlink"]
     here = groups(served.window_places, len(names))
     unseen = ", ".join(name for name, mine in zip(names, here, strict=True) if not len(mine))
     if unseen and served.turned:
@@ -159,7 +167,8 @@ def _beamwidth_deg(scenario: Scenario) -> float | None:
     resolved = scenarios.resolved_link(scenario)
     if resolved["beamwidth_deg"] is not None:
         return resolved["beamwidth_deg"]
-    up, down = resolved["uplink"], resolved["downlink"]
+    up = resolved["uplink"]
+    down = resolved["downlink"]
     received: Any = up.get("rx_gain_dbi")
     sent: Any = down.get("tx_gain_dbi") if isinstance(down, Mapping) else None
     gains = [gain for gain in (received, sent) if gain is not None]

@@ -7,8 +7,9 @@ Pictures of several runs are in :mod:`sim.plots.accuracy`, those of a sweep in
 from functools import partialmethod
 
 from sim.plots import accuracy as curves
+from sim.plots import client_samples, experts, ground_map, time_shares
 from sim.plots import contact as passes
-from sim.plots import experts, ground_map
+from sim.plots import gating as gating_pattern
 from sim.plots import timeline as lanes
 from sim.plots.canvas import Drawn
 
@@ -22,11 +23,11 @@ class Pictures(Drawn):
 
     accuracy = curves.accuracy_of
     loss = partialmethod(curves.accuracy_of, what="loss")
-    clients = experts.clients
+    clients = client_samples.clients
     timeline = lanes.timeline
     map = ground_map.ground_map
     contact = passes.contact
     assignment = experts.assignment
     rounds = lanes.rounds
-    where_time_went = lanes.where_time_went
-    gating = experts.gating
+    where_time_went = time_shares.where_time_went
+    gating = gating_pattern.gating

@@ -11,7 +11,10 @@ from matplotlib.axes import Axes
 from learning.requests.cluster import Floats
 from sim.analysis.targets import TARGETS, given
 from sim.errors import InputError
-from sim.plots import canvas
+from sim.plots.canvas import Drawn, Run, behind, new_axes
+from sim.plots.colours import ink, of_methods
+from sim.plots.names import SECTION, legend
+from sim.plots.time_units import Unit, unit_of
 
 Over = Literal["time", "cycle"]
 OVER: dict[Over, str] = {"time": "simulated time", "cycle": "complete cycles"}
@@ -21,7 +24,7 @@ What = Literal["accuracy", "loss"]
 
 
 def accuracy_of(
-    self: canvas.Drawn,
+    self: Drawn,
     axes: Axes | None = None,
     over: Over = "time",
     clusters: bool = False,
@@ -49,7 +52,7 @@ def measured(metrics: pa.Table, what: What) -> pa.Table:
     return metrics.filter(pc.is_valid(metrics[what]))
 
 
-def points(rows: pa.Table, over: Over, unit: canvas.Unit, what: What) -> tuple[Floats, Floats]:
+def points(rows: pa.Table, over: Over, unit: Unit, what: What) -> tuple[Floats, Floats]:
     """Return x and ``what`` of evaluations in order; over cycles, the first one of each cycle."""
     values = rows[what].to_numpy()
     if over == "time":
@@ -68,36 +71,35 @@ def _drawn(
 ) -> Axes:
     """Draw a line for each table, and the targets among what is shown as thin lines."""
     last_s = max(pc.max(rows["time_s"]).as_py() for each in curves.values() for rows in each)
-    axes, unit = axes or canvas.new_axes(), canvas.unit_of(last_s)
-    names, lines = [], []
-    for (label, each), look in zip(curves.items(), canvas.of_methods(methods), strict=True):
+    axes = axes or new_axes()
+    unit = unit_of(last_s)
+    names: list[str] = []
+    lines = []
+    for (label, each), look in zip(curves.items(), of_methods(methods), strict=True):
         # Runs may have the same accuracies: a line below shows between another's dashes.
         drawn = []
         for number, rows in enumerate(each):
             x, values = points(rows, over, unit, what)
             drawn += axes.plot(x, values, **look)
             across = f"simulated_{unit.name}" if over == "time" else "complete_cycles"
-            canvas.behind(axes, line=label, run=number, **{across: x, what: values})
+            behind(axes, line=label, run=number, **{across: x, what: values})
         if drawn:
-            names.append(canvas.SECTION.sub("", label))
+            names.append(SECTION.sub("", label))
             lines.append(drawn[0])
     if len(curves) > 1:
-        canvas.legend(axes, lines, names)
+        legend(axes, lines, names)
     low, high = axes.get_ylim()
     for target in targets if what == "accuracy" else ():
         if low <= target <= high:
-            axes.axhline(target, color=canvas.ink(), linewidth=0.5, alpha=0.4, zorder=0.5)
+            axes.axhline(target, color=ink(), linewidth=0.5, alpha=0.4, zorder=0.5)
     axes.set_ylim(low, high)
     axes.set_xlabel(f"simulated {unit.name}" if over == "time" else "complete cycles")
     axes.set_ylabel(what)
     return axes
 
 
-# Accuracy of several runs, or of groups of runs: a colour a label and a line a run.
-
-
 def accuracy(
-    runs: Mapping[str, canvas.Run | Sequence[canvas.Run]],
+    runs: Mapping[str, Run | Sequence[Run]],
     axes: Axes | None = None,
     over: Over = "time",
     what: What = "accuracy",

@@ -11,7 +11,9 @@ from matplotlib.axes import Axes
 import scenarios
 from sim.errors import InputError
 from sim.plan.budget import one_pass
-from sim.plots.canvas import DASHES, Drawn, behind, colour, ink, legend, new_axes
+from sim.plots.canvas import Drawn, behind, new_axes
+from sim.plots.colours import DASHES, colour, ink
+from sim.plots.names import legend
 
 FAR_MORE = 10.0
 """How many times the rate of the slower direction is too much for one scale."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.transforms import Bbox
 
 import scenarios
 from learning.requests.cluster import Floats
@@ -18,7 +17,9 @@ from sim.devices.satellites import satellites_of
 from sim.devices.sites import EARTH_RADIUS_KM, ground_sites
 from sim.errors import InputError
 from sim.files import packaged
-from sim.plots.canvas import Drawn, behind, colour, ink, name, new_axes
+from sim.plots.canvas import Drawn, behind, new_axes
+from sim.plots.colours import colour, ink
+from sim.plots.place_names import write_names
 
 STEP_S = 20.0
 MOST_TRACKS = 24
@@ -159,31 +160,3 @@ def _land(axes: Axes) -> None:
     rings = [Path(ring, closed=True) for ring in rings]
     land = PathPatch(Path.make_compound_path(*rings), facecolor="#8a8a8a", alpha=0.3, linewidth=0)
     axes.add_patch(land)
-
-
-# Names beside places on a map, where they cover each other as little as they can.
-
-
-LETTER_DEG, LINE_DEG, GAP_DEG = 7.5, 14.0, 5.0
-"""About the size of text on a map of the world 4.6 inches wide, in degrees."""
-MOST_NAMES = 30
-"""Places up to which each has its name written."""
-
-
-def write_names(axes: Axes, places: Sequence[tuple[float, float, str]]) -> None:
-    """Write the names of places (longitude, latitude, name); of too many none."""
-    taken: list[Bbox] = []
-    for longitude_deg, latitude_deg, text in places if len(places) <= MOST_NAMES else []:
-        label = name(text, 14)
-        width_deg = LETTER_DEG * len(label)
-        # To the right, to the left, then both a line further up or down.
-        boxes = [
-            Bbox.from_bounds(west, latitude_deg + line - LINE_DEG / 2, width_deg, LINE_DEG)
-            for line in (0.0, LINE_DEG, -LINE_DEG)
-            for west in (longitude_deg + GAP_DEG, longitude_deg - GAP_DEG - width_deg)
-        ]
-        inside = [box for box in boxes if box.x0 > -180 and box.x1 < 180] or boxes
-        taken.append(min(inside, key=lambda box: box.count_overlaps(taken)))
-        right = taken[-1].x0 > longitude_deg
-        x, aligned = (taken[-1].x0, "left") if right else (taken[-1].x1, "right")
-        axes.text(x, taken[-1].y0 + LINE_DEG / 2, label, ha=aligned, va="center")

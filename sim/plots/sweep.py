@@ -10,7 +10,9 @@ from matplotlib.axes import Axes
 from learning.requests.cluster import Floats, Ints
 from sim.analysis.comparison import FIGURES, LISTED, OF_POINTS, Figure
 from sim.errors import InputError
-from sim.plots.canvas import behind, ink_on, legend, name, name_ticks, new_axes, of_methods
+from sim.plots.canvas import behind, new_axes
+from sim.plots.colours import ink_on, of_methods
+from sim.plots.names import legend, name, name_ticks
 
 MARKERS = "os^Dvx+*"
 """One a line, of different shapes and open, as lines may coincide."""

@@ -1,15 +1,16 @@
-"""What went on when, and where the time went."""
-
-from collections.abc import Mapping
+"""What went on when, and how long rounds lasted."""
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from sim.analysis import spans
-from sim.analysis.critical_path import Spent
+from sim.analysis.intervals import by_lane
 from sim.analysis.rounds import client_word, round_ends_s
 from sim.errors import InputError
-from sim.plots.canvas import Drawn, behind, colour, ink, legend, name, name_ticks, new_axes, unit_of
+from sim.plots.canvas import Drawn, behind, new_axes
+from sim.plots.colours import colour, ink
+from sim.plots.names import legend, name_ticks
+from sim.plots.time_units import unit_of
 
 BARS = {
     "in view": (0.08, 0.84, 0.13),
@@ -29,17 +30,20 @@ def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -
 
     Of more clusters than lanes can be told apart several share a lane, and the axis says so.
     """
-    tables, simulated_s = self.run.tables, self.run.manifest["simulated_s"]
+    tables = self.run.tables
+    simulated_s = self.run.manifest["simulated_s"]
     shown_s = simulated_s if days is None else min(days * 86400.0, simulated_s)
     from matplotlib.patches import Patch
 
     names = spans.cluster_names(tables)
     if not names or not shown_s > 0:
         raise InputError("the run has no time to show: it ended before anything happened")
-    axes, unit = axes or new_axes(), unit_of(shown_s)
+    axes = axes or new_axes()
+    unit = unit_of(shown_s)
     lanes = spans.lanes_of(names)
     labels = [spans.lane_name(clusters) for clusters in lanes]
-    contacts, events = tables["contacts"], tables["events"]
+    contacts = tables["contacts"]
+    events = tables["events"]
     shown = {
         "in view": spans.in_view(contacts),
         "connected": spans.connected(contacts),
@@ -47,7 +51,7 @@ def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -
         "transfers": spans.transferring(tables["transfers"]),
     }
     for what, (low, height, opacity) in BARS.items():
-        for lane, mine in enumerate(spans.by_lane(shown[what], lanes)):
+        for lane, mine in enumerate(by_lane(shown[what], lanes)):
             begin_s, end_s = mine.merged(shown_s / FINEST, shown_s)
             bars = np.stack([begin_s, end_s - begin_s], axis=1) / unit.seconds
             behind(axes, lane=labels[lane], what=what, begin_s=begin_s, end_s=end_s)
@@ -72,59 +76,13 @@ def rounds(self: Drawn, axes: Axes | None = None) -> Axes:
     if not len(ends_s):
         raise InputError("the run has no rounds: its method has ended none, or waits for nobody")
     lasted_s = np.diff(ends_s, prepend=0.0)
-    axes, across, up = axes or new_axes(), unit_of(ends_s[-1]), unit_of(lasted_s.max())
+    axes = axes or new_axes()
+    across = unit_of(ends_s[-1])
+    up = unit_of(lasted_s.max())
     lines = axes.plot(ends_s / across.seconds, lasted_s / up.seconds, "o", ms=3, color=colour(0))
     lines += [axes.axhline(lasted_s.mean() / up.seconds, color=colour(1), linestyle="--")]
     behind(axes, end_s=ends_s, lasted_s=lasted_s)
     axes.set_ylim(0, 1.1 * lasted_s.max() / up.seconds)
     axes.set(xlabel=f"end of the round (simulated {across.name})", ylabel=f"lasted ({up.name})")
     legend(axes, lines, ["a round", "mean"])
-    return axes
-
-
-# Where simulated time went: a line for each cluster, and one for the critical path.
-
-
-PARTS = {"transmitting": "o", "queueing": "s", "training": "^", "waiting": "D"}
-"""What time goes by with, and how it is marked."""
-CRITICAL = "critical path"
-LEAST_PERCENT = 0.01
-"""Where the scale of shares begins: less stands there too, nothing stands nowhere."""
-MOST_LINES = 16
-"""Clusters up to which each has a line of its own, and not only their mean."""
-LONGEST_LABEL = 60
-"""Letters of a name that are written whole."""
-
-
-def where_time_went(self: Drawn, axes: Axes | None = None) -> Axes:
-    """Draw which shares of the simulated time each cluster, and the critical path, spent how."""
-    path = self.run.critical_path
-    if not path.clusters or not path.simulated_s > 0:
-        raise InputError("the run has no time to show: it ended before anything happened")
-    spent = path.clusters
-    if len(spent) > MOST_LINES:
-        both = Spent(*map(sum, zip(*spent.values(), strict=True)))
-        spent = {f"all {len(spent)} {client_word(self.run.manifest)}s together": both}
-    if path.cycles:
-        spent = {**spent, CRITICAL: path.spent}
-    return draw_shares({who: one.shares for who, one in spent.items()}, axes)
-
-
-def draw_shares(lines: Mapping[str, Mapping[str, float]], axes: Axes | None = None) -> Axes:
-    """Draw the shares of time of some lines by part, on a scale that shows 1 % beside 99 %."""
-    axes, places = axes or new_axes(), np.arange(len(lines))
-    for place, label in enumerate(lines):
-        axes.axhline(place, color=ink(), linewidth=0.5, alpha=0.4, zorder=0.5)
-        axes.text(LEAST_PERCENT, place - 0.22, name(label, LONGEST_LABEL), va="bottom")
-    handles = []
-    for number, (part, marker) in enumerate(PARTS.items()):
-        percent = 100 * np.array([shares[part] for shares in lines.values()])
-        shown = np.where(percent > 0, np.maximum(percent, LEAST_PERCENT), np.nan)
-        behind(axes, line=list(lines), part=part, percent=percent)
-        handles += axes.plot(shown, places, marker, color=colour(number), fillstyle="none", mew=2)
-    axes.set(xscale="log", xlim=(0.8 * LEAST_PERCENT, 125), yticks=[])
-    axes.set_ylim(len(lines) - 0.6, -0.8)
-    axes.set_xticks([0.01, 0.1, 1, 10, 100], ["0.01", "0.1", "1", "10", "100"])
-    axes.set_xlabel("share of the time in percent, by powers of ten")
-    legend(axes, handles, list(PARTS))
     return axes

@@ -10,7 +10,7 @@ from sim.analysis.comparison import Group, compare_groups, group_runs
 from sim.errors import InputError
 from sim.execution.result import load
 from sim.plots.accuracy import OVER, accuracy
-from sim.plots.timeline import PARTS, draw_shares
+from sim.plots.time_shares import PARTS, draw_shares
 from sim.report.page import Page
 from sim.report.run_page import notices
 

@@ -18,6 +18,9 @@ MARK = "leomix report"
 LONGEST_NAME = 150
 """Letters of the name of a figure's files."""
 
+MOST_ROWS = 500
+"""Clusters up to which each has a row of its own in a table."""
+
 
 @dataclass(frozen=True)
 class Page:

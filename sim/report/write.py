@@ -5,10 +5,11 @@ from pathlib import Path
 
 from sim.errors import InputError
 from sim.execution.folder import is_sweep
-from sim.files import check_file, check_not_a_pipe, check_within, write_text
+from sim.files import write_text
 from sim.report import comparison_page, run_page, sweep_page
+from sim.report.destination import checked
 from sim.report.figures import Figures
-from sim.report.page import MARK, Page, html
+from sim.report.page import Page, html
 from sim.sweep import read_sweep
 
 
@@ -62,28 +63,3 @@ def _page(places: Sequence[Path], map_minute: float) -> Page:
         for run in (sweep_page.finished(read_sweep(one)) if swept else [one])
     ]
     return comparison_page.page(runs)
-
-
-# Where a report goes, and what it must not overwrite.
-
-
-NAME = "report.html"
-HEAD_BYTES = 512
-"""A report says within this what it is."""
-
-
-def checked(folders: Sequence[Path], out: Path | None) -> Path:
-    """Return the path to write to; raise InputError if a report cannot or must not go there."""
-    path = (folders[0] / NAME if len(folders) == 1 else Path(NAME)) if out is None else out
-    if out is not None or path.parent.is_dir():
-        check_file(path, ".html", ".htm")
-    check_not_a_pipe(path)
-    check_within(path.parent, path.with_name(f".{path.name}.part"))  # written first: see at_once
-    if path.exists():
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-        if f'content="{MARK}"'.encode() not in head:
-            raise InputError(
-                f"-o {path}: is there already and no report of leomix; name another file"
-            )
-    return path

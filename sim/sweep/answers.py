@@ -10,7 +10,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-from sim.analysis.comparison import over_seeds
+from sim.analysis.methods import known_method
+from sim.analysis.over_seeds import over_seeds
 from sim.analysis.verdict import CLOSE, Figures, Ranking, Verdict, in_order
 from sim.analysis.verdict_text import ranking_json
 from sim.execution.result import Result, load
@@ -81,33 +82,41 @@ def best_target(done: Sequence[Row]) -> str | None:
     return max((name.removeprefix("hours_to_") for name in found), default=None)
 
 
-ASYNCHRONOUS = ("fedasync", "fedbuff", "fedsat", "fedspace")
-"""Methods whose rounds are one or a few updates: not to be compared with those of all clients."""
-
-
 def questions(done: Sequence[Row], target: str | None) -> list[Question]:
     """Return what can be asked of these complete points; the first one is what a sweep is for."""
     if all(row["accuracy_final"] is None for row in done):
-        methods = {row.get("learning.method") for row in done}
-        mixed = len(methods) > 1 and not methods.isdisjoint(ASYNCHRONOUS)
-        text = "The shortest rounds in the mean" + ", as each method counts its own" * mixed
-        rounds = all(row.get("round_mean_s") is not None for row in done)
-        found = [
-            Question("cycles", "The most complete cycles", True, count),
-            Question("contacts_served", "The most contacts served", True, count),
-        ]
-        found[2 * mixed : 0] = [Question("round_mean_s", text, False, seconds)] * rounds
-        return found
-    hours = f"The least time to {target} accuracy"
-    return [
-        Question("accuracy_final", "The highest final accuracy", True, "{:.3f}".format),
-        *[Question(f"hours_to_{target}", hours, False, "{:.2f} hours".format)] * bool(target),
-        *[
-            Question(column, f"The least {what}", False, data_size)
-            for column, what in (("uplink_bytes", "uplink"), ("isl_bytes", "ISL traffic"))
-            if any(row.get(column) for row in done)
-        ],
+        return _questions_of_time(done)
+    asked = [Question("accuracy_final", "The highest final accuracy", True, "{:.3f}".format)]
+    if target:
+        text = f"The least time to {target} accuracy"
+        asked.append(Question(f"hours_to_{target}", text, False, "{:.2f} hours".format))
+    for column, traffic in (("uplink_bytes", "uplink"), ("isl_bytes", "ISL traffic")):
+        if any(row.get(column) for row in done):
+            asked.append(Question(column, f"The least {traffic}", False, data_size))
+    return asked
+
+
+def _questions_of_time(done: Sequence[Row]) -> list[Question]:
+    """Return what can be asked of points that trained nothing.
+
+    Rounds of an asynchronous method are not those of another one, so that their length comes last.
+    """
+    counted = [
+        Question("cycles", "The most complete cycles", True, count),
+        Question("contacts_served", "The most contacts served", True, count),
     ]
+    if any(row.get("round_mean_s") is None for row in done):
+        return counted
+    methods = {str(row["learning.method"]) for row in done if row.get("learning.method")}
+    if len(methods) > 1 and any(map(_is_asynchronous, methods)):
+        text = "The shortest rounds in the mean, as each method counts its own"
+        return [*counted, Question("round_mean_s", text, False, seconds)]
+    return [Question("round_mean_s", "The shortest rounds in the mean", False, seconds), *counted]
+
+
+def _is_asynchronous(name: str) -> bool:
+    method = known_method(name)
+    return method is not None and method.asynchronous
 
 
 def combined(rows: Sequence[Row], keys: Sequence[str], question: Question) -> list[Standing]:

@@ -80,7 +80,7 @@ def _looked_at(points: Sequence[Point]) -> tuple[dict[int, str], dict[str, list[
     from sim.devices.compute import compute_of
     from sim.engine.gap_rounds import gap_doubts
     from sim.engine.setup import method_of
-    from sim.plan import make_plan
+    from sim.plan.plan import make_plan
 
     until_s = time.monotonic() + LOOK_S
     known: dict[str, ContactPlan | str] = {}

@@ -27,6 +27,7 @@ from learning.learner import Learner
 from learning.models import Residency
 from learning.models.custom import Traits
 from learning.settings import LearningConfig, LoraConfig, ModelConfig, OptimizerConfig, Pretraining
+from learning.training import LocalRounds, TrainedPart, Weighing
 from learning.training.device_state import assembled, load, of_one_model
 from learning.training.local import train_rounds
 from learning.training.sgd import rows_of_round
@@ -79,10 +80,9 @@ def digits_task(batch_size: int) -> tuple[Task, dict[str, Tensor]]:
 
 def ours(task: Task, state: Mapping[str, Tensor], masked: bool) -> dict[str, Tensor]:
     """Train one round of every device."""
-    return train_rounds(
-        task, state, cluster="a", rounds=(1,) * DEVICES, first_round=(0,) * DEVICES,
-        experts=TRAINED, gate=False, mask="-inf" if masked else None,
-    )  # fmt: skip
+    local = LocalRounds("a", (1,) * DEVICES, (0,) * DEVICES)
+    part = TrainedPart(TRAINED, gate=False, mask="-inf" if masked else None)
+    return train_rounds(task, state, local, part)
 
 
 def plain(task: Task, state: Mapping[str, Tensor], masked: bool) -> list[dict[str, Tensor]]:
@@ -184,9 +184,11 @@ def fedavg(work: Work, rounds: int, model: ModelConfig = MIXTURE, optimizer: str
     server, experts = learner.start(), list(range(learner.architecture.experts))
     for number in range(rounds):
         state = learner.load(server, None, "a", everybody, experts, zero)
-        state = learner.train(state, "a", zero + 1, zero + number, experts, gate=True)
+        state = learner.train(
+            state, LocalRounds("a", zero + 1, zero + number), TrainedPart(experts, gate=True)
+        )
         offered = learner.offer(state, experts, gate=True)
-        server = learner.aggregate(server, offered, "a", experts, everybody, gate=True)
+        server = learner.aggregate(server, offered, experts, Weighing("a", everybody), gate=True)
     learner.force(server)
 
 

@@ -31,6 +31,7 @@ from learning import Learner
 from learning.models import Residency
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from learning.training import LocalRounds, TrainedPart, Weighing
 from tests.kit import learning as kit
 from tests.kit.records import Checkpoint, Journal, Trace
 
@@ -99,11 +100,13 @@ def measured(folder: Path, devices: int) -> dict[str, float]:
     with _peak() as cycles:
         for number in range(2):
             state = learner.load(server, state, "a", who, EXPERTS, none + number)
-            state = learner.train(state, "a", none + 1, none + number, EXPERTS, gate=False)
+            state = learner.train(
+                state, LocalRounds("a", none + 1, none + number), TrainedPart(EXPERTS, gate=False)
+            )
             result = result or _result(learner.values.force(state.own))
             sent = learner.offer(state, EXPERTS, gate=False)
             state = learner.commit(state, "a", who, none + number + 1, EXPERTS, gate=False)
-            server = learner.aggregate(server, sent, "a", EXPERTS, who)
+            server = learner.aggregate(server, sent, EXPERTS, Weighing("a", who))
             learner.force(server)
     with TemporaryDirectory() as place:
         began = time.process_time()
@@ -130,8 +133,11 @@ def step_of(folder: Path, micro_batch: int | None, again: bool) -> float:
     state = learner.load(learner.start(), None, "a", who, EXPERTS, none)
     learner.force(state)
     with _peak() as step:
-        how = {"gate": False, "masked": False}
-        learner.force(learner.train(state, "a", none + 1, none, EXPERTS, **how).own)
+        learner.force(
+            learner.train(
+                state, LocalRounds("a", none + 1, none), TrainedPart(EXPERTS, gate=False)
+            ).own
+        )
     return step() / 1e6
 
 

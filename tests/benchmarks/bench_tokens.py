@@ -20,6 +20,7 @@ from transformers import LlamaForSequenceClassification as Llama
 from learning import Learner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from learning.training import LocalRounds, TrainedPart
 from tests.benchmarks.bench_memory import RANK, SMALL, learner_of, write
 
 STEPS, TURNS, SIZE, TOKENS = 4, 4, 8, 64
@@ -33,7 +34,11 @@ def ours(folder, devices):
     who, none = np.ones(devices, bool), np.zeros(devices, np.int64)
     state = learner.load(learner.start(), None, "a", who, [0], none)
     return lambda turn: learner.force(
-        learner.train(state, "a", none + 1, none + turn, [0], gate=False, mask="-inf").own
+        learner.train(
+            state,
+            LocalRounds("a", none + 1, none + turn),
+            TrainedPart([0], gate=False, mask="-inf"),
+        ).own
     )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from learning.training import LocalRounds, TrainedPart
 from tests.kit import training
 from tests.kit.training import device_state
 
@@ -49,10 +50,10 @@ class Devices:
     def receive_gate(self, server, state, who):
         return self._done(device_state.load_gate, state, server, (-1,), who=who)
 
-    def train(self, state, rounds=1, *, first=0, experts=(1,), **how):
-        counts = {"rounds": self.each(rounds), "first_round": self.each(first)}
-        how = {"cluster": self.cluster, "experts": experts, "gate": False, **counts, **how}
-        return {**state, **training.train_rounds(self.task, state, **how)}
+    def train(self, state, rounds=1, *, first=0, experts=(1,), term=None, **how):
+        local = LocalRounds(self.cluster, self.each(rounds), self.each(first))
+        part = TrainedPart(experts, **{"gate": False, **how})
+        return {**state, **training.train_rounds(self.task, state, local, part, term)}
 
     def fold(self, state, *, who=True, generation=1, experts=None, gate=True):
         how = self._how(who, generation, experts)

@@ -1,7 +1,7 @@
 """Inner names of ``sim`` that tests use: plan, links, transfers, faults, clock."""
 
 from sim.cli import contact_listing
-from sim.clock import Clock
+from sim.clock import Clock, Moment
 from sim.devices import energy
 from sim.devices.battery import Battery, Power
 from sim.devices.compute import Compute, compute_of
@@ -25,6 +25,7 @@ from sim.network.chain_facts import ChainFacts
 from sim.network.chains import ServiceLink
 from sim.network.ledger import CutTransfers, Ledger, PayloadList
 from sim.network.link_faults import LinkFaults, sent_again, sent_to_all
+from sim.network.routing import ContactGraph, Hop
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Training
 from sim.network.synchronisation import Synchronisation

@@ -15,6 +15,7 @@ from sim.execution import cache_bounds, folder, window_cache
 from sim.execution.cache_bounds import contents
 from sim.execution.cache_root import cache_folder
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
+from sim.execution.conformance import check_method
 from sim.execution.cut_offers import cut_lines
 from sim.execution.folder import RUN_LOG, read_manifest, read_tables, write_tables
 from sim.execution.identity import fingerprint

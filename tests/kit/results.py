@@ -1,9 +1,11 @@
 """Inner names of ``sim`` that tests use: summaries, reports, exports, pictures."""
 
-from sim.analysis.comparison import over_seeds, paired
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
-from sim.analysis.experts import alignment_figures, gating_pattern, inference_figures, utilisation
-from sim.analysis.summary import fault_counts, summarise
+from sim.analysis.experts import alignment_figures
+from sim.analysis.fault_counts import fault_counts
+from sim.analysis.nmoe_figures import gating_pattern, inference_figures, utilisation
+from sim.analysis.over_seeds import over_seeds, paired
+from sim.analysis.summary import summarise
 from sim.analysis.targets import TARGETS, Evaluation, levels
 from sim.analysis.text import comparison_text, mean_text, pattern_text, summary_text
 from sim.analysis.verdict import Bounds, Verdict, rank
@@ -12,12 +14,13 @@ from sim.cli.new import write_scenario
 from sim.cli.progress import Progress
 from sim.cli.training_doubts import missing_data
 from sim.execution.result import compare, spent_text
-from sim.export.czml import ephemerides
+from sim.export.ephemerides import ephemerides
 from sim.export.formats import export
-from sim.export.perfetto import MARKS, lanes_of
+from sim.export.lanes import MARKS, lanes_of
 from sim.formatting import as_yaml, data_size, seconds, some
 from sim.plots import accuracy as comparison
-from sim.plots.canvas import COLOURS, name
+from sim.plots.colours import COLOURS
 from sim.plots.ground_map import broken, circle, east, reach
+from sim.plots.names import name
 from sim.plots.sweep import heat_map, lines
 from sim.report import timeline as spans

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from learning import Learner
+from learning.training import LocalRounds, TrainedPart, Weighing
 from tests.kit import learning as kit
 from tests.kit.devices import Devices, moved
 from tests.kit.training import add_changes, sample_weights
@@ -115,7 +116,9 @@ def test_devices_hold_the_sum_of_changes_cut_to_their_ranks(mode, down):
         kept = first + wanted[2 if mode == "merge" else 6]
         found = learner.force(server)[f"{name}.weight"].numpy()
         np.testing.assert_allclose(found, kept, atol=1e-12)
-        state = learner.train(state, "a", none + 2, none, EXPERTS, gate=True)
+        state = learner.train(
+            state, LocalRounds("a", none + 2, none), TrainedPart(EXPERTS, gate=True)
+        )
         sent = learner.offer(state, EXPERTS, gate=True)
         a, b = factors(learner.force(sent), name)
         assert not a[0, 1:].any() and not b[0, :, 1:].any() and a[1, 1:].any() and b[1, :, 1:].any()
@@ -126,7 +129,7 @@ def test_devices_hold_the_sum_of_changes_cut_to_their_ranks(mode, down):
             cut = mean_b[:, :rank] @ a[1, :rank] if mode == "ffa" else best(change, rank)
             wanted[rank] = wanted[rank] + cut
         state = learner.commit(state, "a", who, none + number + 1, EXPERTS, gate=True)
-        server = learner.aggregate(server, sent, "a", EXPERTS, who, gate=True)
+        server = learner.aggregate(server, sent, EXPERTS, Weighing("a", who), gate=True)
 
 
 def test_devices_weigh_by_their_samples_among_those_who_can_take_part(task):

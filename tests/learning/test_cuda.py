@@ -8,6 +8,7 @@ import torch
 
 import sim
 from learning import Learner
+from learning.training import LocalRounds, TrainedPart, Weighing
 from sim.sweep import read_sweep
 from tests.kit.devices import Devices
 from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig, compute_devices
@@ -43,9 +44,11 @@ def test_sixteen_bits_train_on_cuda_and_lower_the_loss():
     learner = Learner(replace(CONFIG, device="cuda", precision="bfloat16", step_size=0.2))
     server, who, zero = learner.start(), np.ones(4, bool), np.zeros(4, np.int64)
     state = learner.load(server, None, "a", who, [0, 1, 2], zero)
-    state = learner.train(state, "a", zero + 20, zero, [0, 1, 2], gate=True)
+    state = learner.train(
+        state, LocalRounds("a", zero + 20, zero), TrainedPart([0, 1, 2], gate=True)
+    )
     offered = learner.offer(state, [0, 1, 2], gate=True)
-    after = learner.aggregate(server, offered, "a", [0, 1, 2], who)
+    after = learner.aggregate(server, offered, [0, 1, 2], Weighing("a", who))
     before_loss, after_loss = (learner.evaluate(model)[0]["loss"] for model in (server, after))
     moved = {name for name, t in learner.force(after).items() if t.dtype == torch.float32}
     assert moved == {name for name in learner.force(after) if name.endswith(".weight")} - GATES

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from learning import Learner
+from learning.training import LocalRounds, TrainedPart, Weighing
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
 from tests.kit.training import device_state, evaluation
@@ -51,10 +52,14 @@ def cycle(learner, server, number=0, states=None, scale=0.1, gate=True):
     none = 0 * who
     for name in learner.config.clusters:
         state = learner.load(server, states.get(name), name, who, EXPERTS, none + number)
-        state = learner.train(state, name, none + 1, none + number, EXPERTS, gate=gate)
+        state = learner.train(
+            state, LocalRounds(name, none + 1, none + number), TrainedPart(EXPERTS, gate=gate)
+        )
         sent = learner.offer(state, EXPERTS, gate=gate)
         states[name] = learner.commit(state, name, who, none + number + 1, EXPERTS, gate=gate)
-        server = learner.aggregate(server, sent, name, EXPERTS, who, gate=gate, scale=scale)
+        server = learner.aggregate(
+            server, sent, EXPERTS, Weighing(name, who, scale=scale), gate=gate
+        )
     return server
 
 
@@ -83,7 +88,7 @@ def test_what_is_trained_is_kept_in_single_precision_and_sent_in_sixteen_bits(fo
     server = learner.start()
     assert {t.dtype for t in learner.force(server).values()} == {torch.bfloat16}
     state = learner.load(server, None, "a", who, EXPERTS, none)
-    state = learner.train(state, "a", none + 1, none, EXPERTS, gate=True)
+    state = learner.train(state, LocalRounds("a", none + 1, none), TrainedPart(EXPERTS, gate=True))
     formats = {name: tensor.dtype for name, tensor in learner.force(state).items()}
     own = {name: kind for name, kind in formats.items() if not name.startswith("base.")}
     assert set(own.values()) == {torch.float32}
@@ -107,7 +112,11 @@ def test_pieces_of_a_minibatch_and_recomputed_layers_give_the_same_gradients(fol
             who, none = np.ones(2, bool), np.zeros(2, np.int64)
             state = learner.load(learner.start(), None, "a", who, EXPERTS, none)
             ends.append(
-                learner.force(learner.train(state, "a", none + 1, none, EXPERTS, gate=True))
+                learner.force(
+                    learner.train(
+                        state, LocalRounds("a", none + 1, none), TrainedPart(EXPERTS, gate=True)
+                    )
+                )
             )
     for number, end in enumerate(ends):
         for name, tensor in ends[number % 2].items():
@@ -191,9 +200,11 @@ def test_devices_that_hold_different_versions_train_from_their_own(folder, preci
     second = cycle(learner, first)
 
     def trained(state):
-        state = learner.train(state, "a", none + 1, none, [0], gate=True)
+        state = learner.train(state, LocalRounds("a", none + 1, none), TrainedPart([0], gate=True))
         state = learner.commit(state, "a", both, none + 7, [0], gate=False)
-        return learner.train(state, "a", none + 1, none + 1, EXPERTS, gate=True)
+        return learner.train(
+            state, LocalRounds("a", none + 1, none + 1), TrainedPart(EXPERTS, gate=True)
+        )
 
     old, new = (learner.load(server, None, "a", both, EXPERTS, none) for server in (first, second))
     mixed = learner.load(second, old, "a", np.array([False, True]), EXPERTS, none)

@@ -12,10 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from learning.training import LocalRounds
 from tests.kit import learning as kit
 from tests.kit import training
 from tests.kit.small_nmoe import EVERYBODY, IMAGES, MODEL, VECTOR
-from tests.kit.training import Pretext, extractor, gates, pairs, rows_of_round, shared, view
+from tests.kit.training import (
+    CorrelationShare,
+    Descent,
+    ExtractorLoss,
+    Pretext,
+    extractor,
+    gates,
+    pairs,
+    rows_of_round,
+    shared,
+    view,
+)
 
 ONES = np.ones(3, int)
 
@@ -26,9 +38,14 @@ def task_of(config=VECTOR):
 
 def trained_extractor(task, server, cluster, rounds, loss, *matrices, momentum=0.9, **shared):
     return extractor.train_extractor(
-        task, server, *matrices, cluster=cluster, rounds=rounds, first_round=0 * rounds, loss=loss,
-        estimator="shared", radius=4.0, momentum=momentum, largest_gradient=None, **shared,
-    )  # fmt: skip
+        task,
+        server,
+        *matrices,
+        local=LocalRounds(cluster, rounds, 0 * rounds),
+        objective=ExtractorLoss(loss, estimator="shared", radius=4.0),
+        descent=Descent(momentum, largest_gradient=None),
+        share=CorrelationShare(**shared),
+    )
 
 
 def average(task, server, trained, who, weighted):
@@ -202,8 +219,8 @@ def test_the_spectral_loss_of_nothing_has_a_finite_gradient():
 
 @pytest.mark.parametrize("largest", [None, 0.5])
 def test_central_training_is_the_module_trained_as_a_whole(largest):
-    task, how = task_of(), {"momentum": 0.9, "largest_gradient": largest}
-    whole = gates.central(task, rounds=3, combine="prob", **how)
+    task = task_of()
+    whole = gates.central(task, rounds=3, combine="prob", descent=Descent(0.9, largest))
     drawn = {n: t for n, t in task.initial.items() if n.startswith(("expert.", "gate."))}
     model = task.model(drawn)
     model.moe.gate.k, model.moe.dense = 5, True

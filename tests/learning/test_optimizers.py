@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from learning import Learner
+from learning.training import LocalRounds, Recipe, TrainedPart
 from tests.kit import learning as kit
 from tests.kit.training import rows_of_round, sgd
 
@@ -62,7 +63,9 @@ def assert_alike(learner, state, device, expected):
 
 
 def trained(learner, state, rounds, first):
-    return learner.train(state, "a", np.array(rounds), np.array(first), [], gate=True)
+    return learner.train(
+        state, LocalRounds("a", np.array(rounds), np.array(first)), TrainedPart([], gate=True)
+    )
 
 
 @pytest.mark.parametrize(("kind", "torchs", "arguments"), OPTIMIZERS)
@@ -123,14 +126,16 @@ def tiny(loss, together):
     batches = torch.tensor([[[2.0, 4, 6], [1, 3, 5]], [[8, 10, 12], [7, 9, 11]]])
     trained = sgd.train(
         {"w": torch.full((2,), 4.0, dtype=torch.float64)},
-        lambda devices, numbers: [(x[list(devices)].double(),) for x in batches],
-        sgd.each(loss, together),
-        sgd.Descent(1.0),
+        sgd.Problem(
+            lambda devices, numbers: [(x[list(devices)].double(),) for x in batches],
+            sgd.each(loss, together),
+            together,
+        ),
+        Recipe(1.0, steps_per_round=2, batch_size=3),
         [1, 1],
         [0, 0],
-        together=together,
     )
-    return (4.0 - trained["w"]).tolist()
+    return (4.0 - trained.tensors["w"]).tolist()
 
 
 @pytest.mark.parametrize("together", [True, False])

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from learning import Learner
 from learning.models import MoELayer, Residency
+from learning.training import LocalRounds, TrainedPart, Weighing
 from tests.kit.devices import moved
 from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig, Pretraining
 from tests.kit.training import build_task, start_model
@@ -321,10 +322,12 @@ def one_round(configuration):
     learner, who, zeros = Learner(configuration), np.ones(2, bool), np.zeros(2, int)
     server, experts = learner.start(), list(range(learner.config.model.experts))
     state = learner.load(server, None, "a", who, experts, zeros)
-    state = learner.train(state, "a", np.array([2, 1]), zeros, experts, gate=True)
+    state = learner.train(
+        state, LocalRounds("a", np.array([2, 1]), zeros), TrainedPart(experts, gate=True)
+    )
     sent = learner.offer(state, experts, gate=True)
     assert learner.not_finite(state) == learner.not_finite(sent) == []
-    server = learner.aggregate(server, sent, "a", experts, who, gate=True)
+    server = learner.aggregate(server, sent, experts, Weighing("a", who), gate=True)
     assert all(np.isfinite(score["loss"]) for score in learner.evaluate(server))
     return learner, dict(learner.force(learner.final(server)))
 

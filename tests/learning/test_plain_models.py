@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from learning import Learner, stream
+from learning.training import LocalRounds, TrainedPart, Weighing
 from tests.kit import learning as kit
 from tests.kit.training import rows_of_round
 
@@ -101,9 +102,9 @@ def test_a_round_gives_what_a_loop_of_plain_pytorch_gives(kind, arguments):
     start = {names.path(n): t for n, t in learner.force(learner.final(learner.start())).items()}
     who, zeros, rounds = np.ones(2, bool), np.zeros(2, int), np.array([2, 1])
     state = learner.load(learner.start(), None, "a", who, [], zeros)
-    state = learner.train(state, "a", rounds, zeros, [], gate=True)
+    state = learner.train(state, LocalRounds("a", rounds, zeros), TrainedPart([], gate=True))
     sent = learner.offer(state, [], gate=True)
-    server = learner.aggregate(learner.start(), sent, "a", [], who, gate=True)
+    server = learner.aggregate(learner.start(), sent, [], Weighing("a", who), gate=True)
     merged = {names.path(n): t for n, t in learner.force(learner.final(server)).items()}
 
     sizes = learner.task.shards["a"].sizes

@@ -19,7 +19,7 @@ from learning.models import Residency
 from tests.kit import learning as kit
 from tests.kit.devices import Devices, factors_of, moved
 from tests.kit.minibatches import minibatches, split_mix
-from tests.kit.training import Traits, build_task, rows_of_round, start_model
+from tests.kit.training import Term, Traits, build_task, rows_of_round, start_model
 
 SIZES = {"hidden": 12, "expert_hidden": 10, "layers": 2}
 MODEL = kit.ModelConfig(experts=3, top_k=2, lora=kit.LoraConfig(rank=2), **SIZES)
@@ -216,8 +216,8 @@ def test_all_at_once_is_one_by_one(kind, mask):
     assert [bool(moved(fresh, after, device)) for device in range(6)] == [n > 0 for n in UNEVEN]
     assert ("stem.weight" in after) == (kind == "images, backbone")
     assert_alike(devices, drifted, experts=(1,), gate=True, **arguments)
-    term = {"place": "learning.methods.fedprox:proximal", "arguments": {"mu": 0.5}}
-    near = assert_alike(devices, drifted, experts=(1,), gate=True, local_loss=term, **arguments)
+    term = Term("learning.methods.fedprox:proximal", {"mu": 0.5}, ())
+    near = assert_alike(devices, drifted, experts=(1,), gate=True, term=term, **arguments)
     assert moved(drifted, near)
 
 

@@ -18,7 +18,7 @@ import scenarios
 import sim
 from tests.kit import learning as seam
 from tests.kit import records
-from tests.kit.network import Clock, Ledger, pass_geometry, planning
+from tests.kit.network import Clock, Ledger, Moment, pass_geometry, planning
 from tests.kit.scripted import Scripted
 from tests.kit.small import ORBIT, SLOTS, fixed, merged, orbit, slots
 from tests.kit.training import aggregation, training
@@ -131,7 +131,7 @@ def lasting(factor, receiver):
 
 @swap(Clock, "at")
 def late_clock(honest, self, time_s):
-    return honest(self, time_s) if self.now < 1000.0 else self._schedule(10.0, 1)
+    return honest(self, time_s) if self.now < 1000.0 else Moment(self._timeline, 10.0)
 
 
 @swap(Ledger, "through")

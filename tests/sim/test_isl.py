@@ -13,9 +13,8 @@ import sim
 from channel import SPEED_OF_LIGHT_M_S
 from learning.requests import Arrival
 from sim import InputError
-from sim.plan import make_plan
 from tests.kit.learning import Node, Reach
-from tests.kit.network import build, satellites_of
+from tests.kit.network import build, make_plan, satellites_of
 from tests.kit.scripted import at, replies, sent
 
 SCENARIO = """

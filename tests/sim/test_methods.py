@@ -13,10 +13,10 @@ import pytest
 
 import learning
 import sim
-from sim.execution import check_method
 from tests.kit import learning as seam
 from tests.kit.learning import METHODS
 from tests.kit.network import build
+from tests.kit.records import check_method
 from tests.kit.small import fixed, orbit, slots
 from tests.kit.small_nmoe import events
 

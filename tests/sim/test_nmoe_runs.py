@@ -13,7 +13,15 @@ from tests.kit.learning import stream
 from tests.kit.network import build
 from tests.kit.results import summarise
 from tests.kit.small_nmoe import events, finished, nmoe, options
-from tests.kit.training import Pretext, extractor, gates, make_extractor, rows_of_round, view
+from tests.kit.training import (
+    Descent,
+    Pretext,
+    extractor,
+    gates,
+    make_extractor,
+    rows_of_round,
+    view,
+)
 
 CLIENTS = [("A", 0), ("A", 1), ("B", 0), ("B", 1), ("B", 2)]
 N, D, C, NUMBER = 5, 8, 10, 4
@@ -225,7 +233,7 @@ def test_the_central_server_trains_for_all_rounds_of_the_stages(kind, each):
     assert set(result.transfers[result.transfers.direction == "uplink"].payload) == {"samples"}
     assert sum(sent(result, "uplink", "samples")) == pytest.approx((1400 - 60) * each)
     held = torch.cat([method.learner.force(method.gates[name])["weight"] for name in "AB"])
-    how = {"combine": "prob", "momentum": 0.9, "largest_gradient": 3.0}
+    how = {"combine": "prob", "descent": Descent(0.9, 3.0)}
     for rounds, same in ((12, True), (5, False)):
         whole = gates.central(method.learner.task, rounds=rounds, **how)
         assert bool((held == whole["gate.weight"]).all()) == same

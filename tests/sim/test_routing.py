@@ -9,9 +9,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import scenarios
-from sim.network import ContactGraph, Hop
-from sim.plan import make_plan
 from tests.kit.learning import SERVER, Node, Payload, Send
+from tests.kit.network import ContactGraph, Hop, make_plan
 from tests.kit.scripted import at, replies
 
 TUTORIAL = """1 2 0 60, 2 3 0 60, 1 3 0 60, 3 4 0 30, 1 5 10 20, 4 5 0 10, 4 5 30 40, 4 5 50 60"""

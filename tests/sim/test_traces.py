@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sim
-from sim.trace import COLUMNS, Tables, Trace, array, digests, write_table
 from tests.kit.folders import cut, limited
 from tests.kit.network import BuildSequence, Run, build
 from tests.kit.records import (
     BASES,
     BLOCK,
+    COLUMNS,
     KINDS,
     TABLES,
     TOLERANCE,
@@ -27,12 +27,17 @@ from tests.kit.records import (
     Facts,
     Gathered,
     Row,
+    Tables,
     Topology,
+    Trace,
+    array,
     columns_of,
     columns_of_table,
     cut_lines,
+    digests,
     event,
     transfer,
+    write_table,
     write_tables,
     wrong_sums,
 )

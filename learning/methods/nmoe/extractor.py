@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from learning.clients.round_trip import RoundTrip
 from learning.methods.base import Protocol
 from learning.methods.nmoe.system import Networked
-from learning.requests.cluster import Cluster, Floats, Ints, Mask
+from learning.requests.cluster import Cluster, Ints, Mask
 from learning.requests.payload import Payload
 from learning.training import operations
 from learning.training.nmoe import operations as nmoe_operations
+from learning.training.nmoe.extractor_training import CorrelationShare
+from learning.training.rounds import LocalRounds
 from learning.values.handle import Handle
 
 
@@ -34,7 +38,7 @@ class ExtractorStage:
         self.senders: dict[str, Mask] = {}
         self.contacts: dict[str, Ints] = {}
         self.correlations: dict[str, Handle] = {}
-        self.shared: dict[str, tuple[list[Handle], Ints, Floats]] = {}
+        self.shared: dict[str, tuple[Sequence[Handle], CorrelationShare]] = {}
 
     def cluster(self, me: Cluster) -> Protocol:
         """Run all rounds for one cluster."""
@@ -83,7 +87,8 @@ class ExtractorStage:
             )
             for name, own in counts.items():
                 alpha = 1.0 - (1.0 - own / every) * number / rounds
-                self.shared[name] = [matrices[name], total], own, alpha
+                share = CorrelationShare(own, alpha)
+                self.shared[name] = [matrices[name], total], share
 
     def collect(self, me: Cluster, done: RoundTrip, before: Ints) -> Protocol:
         """Train a cluster's clients and keep what they have sent until the round ends."""
@@ -91,21 +96,15 @@ class ExtractorStage:
         if not who.any():
             return
         options = system.options
-        shared, counts, alpha = self.shared.get(me.name, ((), (), ()))
+        shared, share = self.shared.get(me.name, ((), CorrelationShare()))
         trained = system.learner.make(
             nmoe_operations.extractor.train_extractor,
             system.server,
             *shared,
-            cluster=me.name,
-            rounds=done.rounds,
-            first_round=before,
-            loss=options.loss,
-            estimator=options.estimator,
-            radius=options.radius,
-            step_size_ratio=options.extractor_step_size_ratio,
-            counts=counts,
-            alpha=alpha,
-            **options.descent,
+            local=LocalRounds(me.name, done.rounds, before),
+            objective=options.extractor_loss,
+            descent=options.descent,
+            share=share,
         )
         who = yield from system.arrived(me, trained, who)
         if who.any():

@@ -187,7 +187,10 @@ class Central(GateTrainer):
         rounds = options.extractor_rounds + options.expert_rounds + options.gate_rounds
         make, number = system.learner.make, system.learner.number
         whole = make(
-            nmoe_operations.gates.central, rounds=rounds, combine=options.combine, **options.descent
+            nmoe_operations.gates.central,
+            rounds=rounds,
+            combine=options.combine,
+            descent=options.descent,
         )
         if not (yield Measure("finite", lambda: number(operations.guards.all_finite, whole), True)):
             what = "the mixture trained at the server is refused: not finite"

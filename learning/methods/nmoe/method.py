@@ -42,6 +42,7 @@ class NMoE(Networked):
     answer queries together with the neighbours that their gates choose.
     """
 
+    colour = "#8c6bb1"
     Options: ClassVar[type] = NMoEOptions
     uses_isl: ClassVar[Sequence[str]] = ("within_plane", "between_planes")
 

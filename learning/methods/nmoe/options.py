@@ -8,6 +8,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 from pydantic.dataclasses import dataclass
 
 from learning.methods.options import CHECKED, option
+from learning.training.nmoe.extractor_training import Descent, ExtractorLoss
 
 GATE_TENSORS = ("weight", "bias")
 """What a gate is made of."""
@@ -71,6 +72,12 @@ class NetworkedOptions:
         return {"fedsc": "spectral", "fedce": "ce", "none": "none"}[self.extractor]
 
     @property
+    def extractor_loss(self) -> ExtractorLoss:
+        """Loss of stage 1, its estimator, and its step size."""
+        ratio = self.extractor_step_size_ratio
+        return ExtractorLoss(self.loss, self.estimator, self.radius, ratio)
+
+    @property
     def weighs_samples(self) -> bool:
         """Whether a client counts by its samples in stage 1, and not like any other."""
         return self.extractor == "fedce" or self.client_weights == "samples"
@@ -81,6 +88,6 @@ class NetworkedOptions:
         return self.extractor == "fedsc" and self.share_correlations
 
     @property
-    def descent(self) -> dict[str, float | None]:
+    def descent(self) -> Descent:
         """Momentum and clipping of the extractor's SGD, and of central training."""
-        return {"momentum": self.momentum, "largest_gradient": self.largest_gradient or None}
+        return Descent(self.momentum, self.largest_gradient or None)

@@ -15,7 +15,7 @@ from learning.models.nmoe import PersonalExpert
 from learning.models.stacked import Tensors
 from learning.settings import ModelConfig
 from learning.training.nmoe.extractor import EXTRACTOR, extractor_in, pretext
-from learning.training.sgd import Descent, draw_of, each, train
+from learning.training.sgd import Problem, draw_of, each, train
 from learning.training.task import Samples, Task, in_batches, pool
 from learning.values.operation import operation
 
@@ -48,9 +48,10 @@ def train_experts(
     def loss(tensors: Tensors, h: Tensor, y: Tensor) -> Tensor:
         return functional.cross_entropy(functional_call(model, dict(tensors), (h,)), y)
 
-    begin, draw = drawn_experts(task, cluster), draw_of(task, cluster, cached["features"], labels)
-    descent, of_all = Descent(task.config.step_size), each(loss, together=True)
-    return train(begin, draw, of_all, descent, rounds, first_round, together=True)
+    draw = draw_of(task, cluster, cached["features"], labels)
+    problem = Problem(draw, each(loss, together=True), together=True)
+    recipe = task.recipe.by_sgd(task.recipe.step_size)
+    return train(drawn_experts(task, cluster), problem, recipe, rounds, first_round).tensors
 
 
 # Features of samples from the frozen extractor, and the outputs of all experts on them.

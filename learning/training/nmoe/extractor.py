@@ -17,8 +17,10 @@ from learning.data.samples import InputSpec
 from learning.models.build import initialise
 from learning.models.nmoe import Pretext
 from learning.rng import stream
-from learning.settings import ModelConfig, OptimizerConfig
-from learning.training.sgd import Batch, Descent, Draw, Loss, draw_of, each, rows_of_round, train
+from learning.settings import ModelConfig
+from learning.training.nmoe.extractor_training import CorrelationShare, Descent, ExtractorLoss
+from learning.training.rounds import LocalRounds
+from learning.training.sgd import Batch, Draw, Loss, Problem, draw_of, each, rows_of_round, train
 from learning.training.task import Task, in_batches
 from learning.values.operation import operation
 
@@ -97,50 +99,46 @@ def total(
     return {"matrix": matrix, "count": each_counts.sum()}
 
 
-@operation(version=2, trains=True)
+@operation(
+    version=2,
+    trains=True,
+    local=LocalRounds,
+    objective=ExtractorLoss,
+    descent=Descent,
+    share=CorrelationShare,
+)
 def train_extractor(
     task: Task,
     server: Mapping[str, Tensor],
     own: Mapping[str, Tensor] | None = None,
     shared: Mapping[str, Tensor] | None = None,
     *,
-    cluster: str,
-    rounds: Sequence[int],
-    first_round: Sequence[int],
-    loss: str,
-    estimator: str,
-    radius: float,
-    momentum: float,
-    largest_gradient: float | None,
-    step_size_ratio: float = 1.0,
-    counts: Sequence[int] = (),
-    alpha: Sequence[float] = (),
+    local: LocalRounds,
+    objective: ExtractorLoss,
+    descent: Descent,
+    share: CorrelationShare,
 ) -> dict[str, Tensor]:
     """Train all devices of one cluster, each from the server's tensors.
 
-    Where correlation matrices are ``shared``, a device's own has the ``counts`` (K,) in the sum of
-    all, and the weight ``alpha`` (K,) in its loss.
+    Where correlation matrices are ``shared``, each device has a ``share`` in them.
     """
-    devices = task.devices(cluster)
+    devices = task.devices(local.cluster)
     stacked = {name: t.expand(devices, *t.shape) for name, t in server.items()}
-    frozen = None
+    frozen: dict[str, Tensor] = {}
     if own is not None and shared is not None:
-        count = torch.tensor(counts, device=task.device)[:, None, None]
+        count = torch.tensor(share.counts, device=task.device)[:, None, None]
         others = shared["matrix"] - count * own["matrix"]
-        others = others / (shared["count"] - count).clamp_min(1)
-        frozen = {OTHERS: others, ALPHA: torch.tensor(alpha, dtype=torch.float64).to(task.device)}
-    samples, step_size = task.shards[cluster].samples, task.config.step_size * step_size_ratio
-    by_labels = loss == "ce"
-    return train(
-        stacked,
-        draw_of(task, cluster, samples.x, samples.y) if by_labels else _views_of(task, cluster),
-        _loss(task, loss, estimator, radius),
-        Descent(step_size, OptimizerConfig(momentum=momentum), largest_gradient),
-        rounds,
-        first_round,
-        together=task.traits.batched,
-        frozen=frozen,
-    )
+        frozen[OTHERS] = others / (shared["count"] - count).clamp_min(1)
+        frozen[ALPHA] = torch.tensor(share.alpha, dtype=torch.float64).to(task.device)
+    if objective.loss == "ce":
+        samples = task.shards[local.cluster].samples
+        draw = draw_of(task, local.cluster, samples.x, samples.y)
+    else:
+        draw = _views_of(task, local.cluster)
+    problem = Problem(draw, _loss(task, objective), task.traits.batched, frozen)
+    step_size = task.recipe.step_size * objective.step_size_ratio
+    recipe = task.recipe.by_sgd(step_size, descent.momentum, descent.largest_gradient)
+    return train(stacked, problem, recipe, local.rounds, local.first_round).tensors
 
 
 def _views_of(task: Task, cluster: str) -> Draw:
@@ -160,8 +158,9 @@ def _views_of(task: Task, cluster: str) -> Draw:
     return draw
 
 
-def _loss(task: Task, loss: str, estimator: str, radius: float) -> Loss:
-    model = pretext(task.config.model, task.spec, loss)
+def _loss(task: Task, objective: ExtractorLoss) -> Loss:
+    model = pretext(task.config.model, task.spec, objective.loss)
+    radius = objective.radius
 
     def by_labels(tensors: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         return functional.cross_entropy(functional_call(model, dict(tensors), (x,)), y)
@@ -170,11 +169,11 @@ def _loss(task: Task, loss: str, estimator: str, radius: float) -> Loss:
         own = {name: tensor for name, tensor in tensors.items() if name not in (OTHERS, ALPHA)}
         z = functional_call(model, own, (torch.cat((first, second)),))
         z0, z1 = z.split(len(first))
-        if estimator == "pairs":
+        if objective.estimator == "pairs":
             return pairs(z0, z1, radius)
         return estimated(z0, z1, radius, tensors.get(OTHERS), tensors.get(ALPHA))
 
-    return each(by_labels if loss == "ce" else by_contrast, task.traits.batched)
+    return each(by_labels if objective.loss == "ce" else by_contrast, task.traits.batched)
 
 
 # The spectral contrastive loss ``L(f) = -2 E[f(x)' f(x+)] + E[(f(x)' f(x'))^2]`` of FedSC over

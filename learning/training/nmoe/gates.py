@@ -17,11 +17,12 @@ from learning.models.nmoe import answer, losses, mixed
 from learning.models.stacked import Tensors
 from learning.requests.peers import Node
 from learning.rng import stream
-from learning.settings import ModelConfig, OptimizerConfig
+from learning.settings import ModelConfig
 from learning.training.local import barred
 from learning.training.nmoe.experts import drawn_experts, features_of, first_client, outputs_of
 from learning.training.nmoe.extractor import extractor_in
-from learning.training.sgd import Batch, Descent, draw_of, each, train
+from learning.training.nmoe.extractor_training import Descent
+from learning.training.sgd import Batch, Problem, draw_of, each, train
 from learning.training.task import Task, pool
 from learning.values.operation import operation
 
@@ -98,9 +99,9 @@ def train_gates(
 
     labels = task.shards[cluster].samples.y
     draw = draw_of(task, cluster, known["features"], known["outputs"], labels)
-    descent = Descent(task.config.step_size * task.config.gate_step_size_ratio)
-    of_all = each(loss, together=True)
-    return train(gates, draw, of_all, descent, rounds, first_round, together=True)
+    problem = Problem(draw, each(loss, together=True), together=True)
+    recipe = task.recipe.by_sgd(task.recipe.step_size * task.recipe.gate_step_size_ratio)
+    return train(gates, problem, recipe, rounds, first_round).tensors
 
 
 # Routing of a client's samples: by its gate, to its own expert, or at random.
@@ -146,10 +147,8 @@ def _one_hot(task: Task, index: Tensor) -> Tensor:
 EXPERTS, CENTRAL_GATE = "experts.", "gate."
 
 
-@operation(trains=True)
-def central(
-    task: Task, *, rounds: int, combine: str, momentum: float, largest_gradient: float | None
-) -> dict[str, Tensor]:
+@operation(trains=True, descent=Descent)
+def central(task: Task, *, rounds: int, combine: str, descent: Descent) -> dict[str, Tensor]:
     """Train extractor, all experts and the gate for ``rounds`` rounds on the pooled samples."""
     samples = pool({name: task.shards[name].samples for name in task.config.clusters})
     config = task.config
@@ -170,11 +169,11 @@ def central(
     experts = {EXPERTS + name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     gate = {CENTRAL_GATE + name: tensor for name, tensor in start_gate(task).items()}
     begin = extractor_in(task.initial) | experts | gate
-    ratios = {n: config.gate_step_size_ratio for n in begin if n.startswith(CENTRAL_GATE)}
-    sgd = OptimizerConfig(momentum=momentum)
-    descent = Descent(config.step_size, sgd, largest_gradient, ratios)
     one = {name: tensor.unsqueeze(0) for name, tensor in begin.items()}
-    trained = train(one, draw, each(loss, together=False), descent, [rounds], [0], together=False)
+    gates = [name for name in begin if name.startswith(CENTRAL_GATE)]
+    problem = Problem(draw, each(loss, together=False), together=False, gates=gates)
+    recipe = task.recipe.by_sgd(config.step_size, descent.momentum, descent.largest_gradient)
+    trained = train(one, problem, recipe, [rounds], [0]).tensors
     return {name: tensor.squeeze(0) for name, tensor in trained.items()}
 
 

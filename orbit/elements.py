@@ -1,0 +1,187 @@
+"""Mean elements of an orbit, and the satellite that has them at an epoch."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from math import floor, radians, tau
+from typing import Any, Literal, get_args
+
+from orbit.checks import finite, within
+from orbit.earth import EARTH_RADIUS_KM
+from orbit.satellite import Satellite, not_tiny
+from orbit.secular_j2 import SecularJ2
+from orbit.utc import DAY_S, Start, utc
+
+# WGS 72, with which SGP4 elements are fitted (Vallado et al., AIAA 2006-6753).
+WGS72_RADIUS_KM = 6378.135
+# SGP4 counts its epoch in days from 1949 December 31, 0h.
+_SGP4_DAY_ZERO = 2433281.5
+_LOWEST_PERIGEE_KM = 120.0
+# The widest orbit of SGP4's verification set has 241 700 km.
+_LARGEST_AXIS_KM = 250000.0
+
+Propagation = Literal["sgp4", "secular_j2"]
+"""SGP4, or Kepler's ellipse turned by J2's secular rates alone (`orbit.secular_j2`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elements:
+    """Brouwer mean elements of an orbit, as SGP4 itself carries them on.
+
+    With `propagation` secular_j2 they are mean elements that J2 turns evenly, without short periods
+    and drag, as STK's J2Perturbation does: WGS 84, J2 of EGM96, axes of TEME.
+
+    `semi_major_axis_km` is a'' of Spacetrack Report No. 3, section 6, at most 250 000 km; with
+    the eccentricity (0 up to 1) it must keep perigee 120 km above the WGS 72 equatorial radius of
+    6378.135 km. Inclination is 0 to 180 deg; the other angles are any finite degrees. `bstar` is
+    the drag term in 1/Earth radius, -1 to 1. Raises ValueError outside these ranges.
+    """
+
+    semi_major_axis_km: float
+    inclination_deg: float
+    eccentricity: float = 0.0
+    raan_deg: float = 0.0
+    argument_of_perigee_deg: float = 0.0
+    mean_anomaly_deg: float = 0.0
+    bstar: float = 0.0
+    propagation: Propagation = "sgp4"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _check_shape(self.semi_major_axis_km, self.eccentricity)
+        within(self.inclination_deg, 0, 180, "inclination_deg")
+        for name in ("raan_deg", "argument_of_perigee_deg", "mean_anomaly_deg"):
+            wrapped_rad(getattr(self, name), name)
+        drag = within(self.bstar, -1, 1, "bstar")
+        if self.propagation not in get_args(Propagation):
+            known = " or ".join(map(repr, get_args(Propagation)))
+            raise ValueError(f"propagation {self.propagation!r} is unknown; write {known}")
+        if self.propagation == "secular_j2" and drag:
+            raise ValueError(
+                f"bstar {self.bstar}: propagation 'secular_j2' has no drag; leave it out"
+            )
+
+    def satellite(self, name: str, epoch: datetime, plane: str = "") -> Satellite:
+        """Return a satellite with these elements at `epoch`; its catalogue number is 0.
+
+        `plane` names its orbital plane. Raises ValueError for an epoch without a time zone.
+        """
+        start = Start.of(epoch, "epoch")
+        model = self._secular_j2(start) if self.propagation == "secular_j2" else self._sgp4(start)
+        return Satellite(name, 0, utc(epoch, "epoch"), model, made=True, plane=plane)
+
+    @property
+    def _inclination_rad(self) -> float:
+        return radians(not_tiny(self.inclination_deg))
+
+    @property
+    def _node_rad(self) -> float:
+        return wrapped_rad(self.raan_deg, "raan_deg")
+
+    @property
+    def _perigee_rad(self) -> float:
+        return wrapped_rad(self.argument_of_perigee_deg, "argument_of_perigee_deg")
+
+    @property
+    def _anomaly_rad(self) -> float:
+        return wrapped_rad(self.mean_anomaly_deg, "mean_anomaly_deg")
+
+    def _secular_j2(self, start: Start) -> SecularJ2:
+        return SecularJ2(
+            a=self.semi_major_axis_km / EARTH_RADIUS_KM,
+            ecco=self.eccentricity,
+            inclo=self._inclination_rad,
+            nodeo=self._node_rad,
+            argpo=self._perigee_rad,
+            mo=self._anomaly_rad,
+            jdsatepoch=start.julian_day,
+            jdsatepochF=start.second_of_day / DAY_S,
+        )
+
+    def _sgp4(self, start: Start) -> Any:
+        from sgp4.api import WGS72, Satrec
+
+        inclination = self._inclination_rad
+        axis = self.semi_major_axis_km / WGS72_RADIUS_KM
+        model = Satrec()
+        model.sgp4init(
+            WGS72,
+            "i",
+            0,  # the catalogue number
+            start.julian_day - _SGP4_DAY_ZERO + start.second_of_day / DAY_S,
+            self.bstar,
+            0.0,  # the two derivatives of the mean motion, which SGP4 does not use
+            0.0,
+            self.eccentricity,
+            self._perigee_rad,
+            inclination,
+            self._anomaly_rad,
+            _kozai_mean_motion(axis, self.eccentricity, inclination),
+            self._node_rad,
+        )
+        return model
+
+
+def keplerian_satellite(
+    name: str,
+    epoch: datetime,
+    *,
+    semi_major_axis_km: float,
+    inclination_deg: float,
+    eccentricity: float = 0.0,
+    raan_deg: float = 0.0,
+    argument_of_perigee_deg: float = 0.0,
+    mean_anomaly_deg: float = 0.0,
+    bstar: float = 0.0,
+    propagation: Propagation = "sgp4",
+) -> Satellite:
+    """A satellite with these mean elements at `epoch`: `Elements(...).satellite(name, epoch)`.
+
+    Units, ranges and errors are those of `Elements`. The catalogue number is 0. Raises ValueError
+    for an epoch without a time zone.
+    """
+    elements = Elements(
+        semi_major_axis_km=semi_major_axis_km,
+        inclination_deg=inclination_deg,
+        eccentricity=eccentricity,
+        raan_deg=raan_deg,
+        argument_of_perigee_deg=argument_of_perigee_deg,
+        mean_anomaly_deg=mean_anomaly_deg,
+        bstar=bstar,
+        propagation=propagation,
+    )
+    return elements.satellite(name, epoch)
+
+
+def _check_shape(semi_major_axis_km: float, eccentricity: float) -> None:
+    smallest = WGS72_RADIUS_KM + _LOWEST_PERIGEE_KM
+    within(semi_major_axis_km, smallest, _LARGEST_AXIS_KM, "semi_major_axis_km")
+    within(eccentricity, 0, 1, "eccentricity", below=True)
+    perigee_km = semi_major_axis_km * (1 - eccentricity) - WGS72_RADIUS_KM
+    if perigee_km < _LOWEST_PERIGEE_KM:
+        largest = floor((1 - smallest / semi_major_axis_km) * 1e6) / 1e6
+        raise ValueError(
+            f"eccentricity {eccentricity} puts perigee at {perigee_km:.1f} km altitude; keep it "
+            f"at {_LOWEST_PERIGEE_KM:g} km or more, with at most {largest:.6f} on this axis"
+        )
+
+
+def wrapped_rad(angle_deg: float, name: str) -> float:
+    """Return an angle in radians from 0 to 2 pi; raise ValueError for one that is not finite."""
+    return radians(finite(angle_deg, name, "give an angle in degrees")) % tau
+
+
+@lru_cache(maxsize=64)
+def _kozai_mean_motion(axis: float, eccentricity: float, inclination: float) -> float:
+    """Mean motion (rad/min) that SGP4's own initialisation turns into this Brouwer axis (in radii).
+
+    A fixed point, which contracts by about J2 (a thousandth) a step, from any motion.
+    """
+    from sgp4.api import WGS72, Satrec
+
+    model = Satrec()
+    motion = 0.06
+    for _ in range(8):
+        model.sgp4init(WGS72, "i", 0, 0, 0, 0, 0, eccentricity, 0, inclination, 0, motion, 0)
+        motion *= (model.a / axis) ** 1.5
+    return motion

@@ -1,0 +1,85 @@
+"""Figures of networked experts: who answers for whom, how well, and how fast."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from learning.policies.alignment import variation
+from learning.requests.cluster import Floats
+from sim.trace.arrow import as_numpy, word
+
+MEASURED = ("f1", "local_ratio", "local_count_share", "local_weight_share", "local_reach_ratio")
+"""Columns of the metrics table that only networked experts fill."""
+
+
+def networked_figures(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
+    """Return the last measured F1 and local shares, and the figures of inference; None for none."""
+    metrics = tables["metrics"]
+    last = metrics.filter(pc.equal(metrics.column("scope"), word("global")))
+    known = {key: last.column(key).drop_null().to_pylist() for key in MEASURED}
+    return {
+        **{f"{key}_final": values[-1] if values else None for key, values in known.items()},
+        "utilisation": utilisation(tables["assignments"]),
+        "inference": inference_figures(tables.get("inferences")),
+    }
+
+
+def utilisation(assignments: pa.Table) -> dict[str, Any] | None:
+    """Return the share of all clients' samples that each expert gets first, and how it varies.
+
+    ``variation`` is the coefficient of variation over experts, ``unused`` how many get nothing.
+    """
+    found = gating_pattern(assignments)
+    if found is None:
+        return None
+    share = found[1].mean(axis=0)
+    return {
+        "share": share.tolist(),
+        "variation": variation(share),
+        "unused": int((share == 0.0).sum()),
+    }
+
+
+def inference_figures(inferences: pa.Table | None) -> dict[str, Any] | None:
+    """Return samples by outcome, latency (mean and 95th percentile) and bytes; None without any.
+
+    The latency is that of answered samples: each counts once, however many went the same way.
+    """
+    if inferences is None or not len(inferences):
+        return None
+    samples, latency_s = (as_numpy(inferences.column(key)) for key in ("samples", "latency_s"))
+    outcomes = np.array(inferences.column("outcome").to_pylist())
+    answered = (outcomes != "failed") & np.isfinite(latency_s)
+    each_s = np.sort(np.repeat(latency_s[answered], samples[answered]))
+    last = (95 * len(each_s) + 99) // 100 - 1
+    counts = {name: int(samples[outcomes == name].sum()) for name in sorted(set(outcomes.tolist()))}
+    return {
+        "samples": int(samples.sum()),
+        "outcomes": counts,
+        "latency_mean_s": float(each_s.mean()) if len(each_s) else None,
+        "latency_p95_s": float(each_s[last]) if len(each_s) else None,
+        "sent_bytes": float(pc.sum(inferences.column("sent_bytes")).as_py() or 0.0),
+    }
+
+
+def gating_pattern(assignments: pa.Table) -> tuple[list[str], Floats] | None:
+    """Return the clients' names and P (N, N): the share of client i's samples that go to expert e.
+
+    The last pattern that was measured; None where there is none.
+    """
+    rows = assignments.filter(
+        pc.and_(pc.is_valid(assignments["device"]), pc.is_valid(assignments["probability"]))
+    )
+    if not len(rows):
+        return None
+    last = rows.filter(pc.equal(rows["time_s"], pc.max(rows["time_s"])))
+    clients = [
+        f"{row['cluster']}/{row['device']}"
+        for row in last.select(["cluster", "device", "expert"]).to_pylist()
+        if row["expert"] == 0
+    ]
+    pattern = as_numpy(last["relevance"]).reshape(len(clients), -1)
+    return clients, pattern

@@ -1,0 +1,36 @@
+"""Export of the trained experts of a run, as PEFT adapters beside the model that they adapt."""
+
+from pathlib import Path
+
+import scenarios
+from sim.engine.setup import learner_of
+from sim.errors import InputError
+from sim.execution.result import Result
+from sim.execution.status import COMPLETE
+
+
+def write_adapters(run: Result, place: Path) -> list[str]:
+    """Make the start model of the run once more, and write what has changed since."""
+    assert run.folder is not None
+    weights, status = run.folder / "model", run.manifest["status"]
+    if status != COMPLETE:
+        raise InputError(
+            f"{run.folder}: the run is {status}; finish it first: "
+            f"leomix run SCENARIO --resume -o {run.folder}"
+        )
+    if not (weights / "model.safetensors").is_file():
+        raise InputError(
+            f"{run.folder}: has no weights (learning.train was false); train a run to export"
+        )
+    from learning.models.moe import Residency
+    from learning.models.peft import export_adapters
+    from learning.values.store import FolderStore
+
+    # It may name Python code, and the folder may be somebody else's.
+    learner = learner_of(scenarios.from_stored(run.manifest["scenario"], {}))
+    start = learner.force(learner.final(learner.start()))
+    cure = "the run's tables do not depend on it; to export the weights, run it anew elsewhere"
+    task, final = learner.task, FolderStore(weights, cure).load("model")
+    model = task.skeleton(Residency(held=task.all_experts))
+    export_adapters(place, model, task.config.model, task.names, start, final)
+    return []

@@ -1,0 +1,110 @@
+"""Curves for TensorBoard: of a run that has ended, and of one that goes on."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sim.analysis.text import summary_text
+from sim.engine.observer import Observer
+from sim.errors import InputError, missing
+from sim.execution.result import Result
+from sim.export.curves import points_of
+from sim.files import check_not_a_pipe, trouble_text
+
+FILE = "events.out.tfevents.leomix"
+
+
+NO_CURVES = "{0.folder}: has no accuracy (learning.train was false)"
+
+
+class EventFile:
+    """A file of TensorBoard's in ``place``; the wall time of all is simulated UTC.
+
+    ``accuracy/...`` and ``loss/...`` have the cycle as their step, ``accuracy_by_second/...`` and
+    ``loss_by_second/...`` whole simulated seconds. Raises ImportError without the package.
+    """
+
+    def __init__(self, place: Path, start: datetime) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        self._event, self._summary = Event, Summary
+        self._start_s = start.timestamp()
+        self._file = (place / FILE).open("wb")
+        self._records = RecordWriter(self._file)
+        self.write(file_version="brain.Event:2")
+
+    def write(self, time_s: float = 0.0, **event: Any) -> None:
+        """Write one event at a simulated time."""
+        made = self._event(wall_time=self._start_s + time_s, **event)
+        self._records.write(made.SerializeToString())
+
+    def add(self, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Write rows of the metrics; return how many points that made."""
+        count = 0
+        for count, point in enumerate(points_of(rows), 1):  # noqa: B007 (its last value counts)
+            value = self._summary.Value(tag=point.curve, simple_value=point.value)
+            self.write(point.time_s, step=point.step, summary=self._summary(value=[value]))
+        self._file.flush()
+        return count
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def write_tensorboard(run: Result, place: Path) -> list[str]:
+    """Write the curves and the summary of the run."""
+    from tensorboard.plugins.text.summary_v2 import text_pb
+
+    file = EventFile(place, datetime.fromisoformat(run.manifest["start_utc"]))
+    with closing(file):
+        # In Markdown an indented block shows all text as it is.
+        lines = [run.title, *summary_text(run.summary).splitlines()]
+        file.write(summary=text_pb("summary", "\n".join(f"    {line}" for line in lines)))
+        return [] if file.add(run.tables["metrics"].to_pylist()) else [NO_CURVES.format(run)]
+
+
+class TensorBoard(Observer):
+    """Writes the curves of a run into ``place`` while it goes on, into a new file each time.
+
+    A resumed run passes all of its evaluations again, and so writes the same file again. Where the
+    file cannot be written any more, the run goes on without it, and says so on stderr. Raises
+    InputError where the package is missing, and for what is no folder.
+    """
+
+    def __init__(self, place: Path) -> None:
+        try:
+            import tensorboard.summary.writer.record_writer  # noqa: F401 (before the run, not in it)
+        except ImportError as error:
+            raise missing("--tensorboard", "tensorboard", error) from None
+        there = next(path for path in (place, *place.absolute().parents) if path.exists())
+        if not there.is_dir():
+            raise InputError(f"--tensorboard: {there} is no folder; name another one")
+        check_not_a_pipe(place / FILE)
+        self._place = place
+        self._file: EventFile | None = None
+
+    def started(self, start: datetime) -> None:
+        """Begin the file."""
+        with self._or_without():
+            self._place.mkdir(parents=True, exist_ok=True)
+            self._file = EventFile(self._place, start)
+
+    def measured(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the rows of an evaluation."""
+        with self._or_without():
+            if self._file is not None:
+                self._file.add(rows)
+
+    @contextmanager
+    def _or_without(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            print(f"--tensorboard: {trouble_text(error)}; the run goes on without", file=sys.stderr)
+            self._file = None

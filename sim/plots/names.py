@@ -1,0 +1,89 @@
+"""Names beside axes and in legends, as short as a picture asks for."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.container import Container
+
+from sim.terminal import escaped
+
+LONGEST_NAME = 18
+"""Letters of a name beside an axis."""
+LONGEST_LABEL = 34
+"""Letters of a name in a legend."""
+LINE_LETTERS = 56
+"""Letters that a line has room for in a picture 4.6 inches wide."""
+HANDLE_LETTERS = 5
+"""Letters whose room the mark of a legend takes."""
+MOST_TICKS = 12
+"""Names beside an axis; of more only some are written."""
+
+
+SECTION = re.compile(r"\b(?:\w+\.)+(?=\w+=)")
+"""What stands before the last part of a key in a label, and has no room in a legend."""
+
+
+def name(text: object, longest: int = LONGEST_NAME) -> str:
+    """Return a name as matplotlib writes it letter by letter, control characters escaped.
+
+    A long one goes without the sections of its keys, then without its
+    middle. Dollar signs would begin a formula.
+    """
+    whole = " ".join(escaped(str(text)).split())
+    if len(whole) > longest:
+        whole = SECTION.sub("", whole)
+    if len(whole) > longest:
+        tail = (longest - 1) // 2
+        whole = f"{whole[: longest - 1 - tail]}…{whole[-tail:]}"
+    return whole.replace("$", r"\$")
+
+
+def legend(axes: Axes, handles: Sequence[Artist | Container], names: Sequence[object]) -> None:
+    """Put a legend above the axes, where it covers nothing; long names are shortened."""
+    if not handles:
+        return
+    texts = [name(text, LONGEST_LABEL) for text in names]
+    drawn = axes.legend(
+        handles,
+        ["-"] * len(texts),  # matplotlib hides names that begin with an underscore
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        borderaxespad=0.2,
+        ncols=_columns([len(text) + HANDLE_LETTERS for text in texts]),
+        frameon=False,
+        handlelength=1.4,
+        handletextpad=0.4,
+        columnspacing=1.0,
+    )
+    for place, text in zip(drawn.get_texts(), texts, strict=True):
+        place.set_text(text)
+
+
+def _columns(letters: Sequence[int]) -> int:
+    """Most columns of a legend, filled one after the other, whose widths fit a line."""
+    for columns in range(len(letters), 1, -1):
+        if sum(max(part) for part in np.array_split(letters, columns)) <= LINE_LETTERS:
+            return columns
+    return 1
+
+
+def name_ticks(
+    axes: Axes,
+    which: str,
+    places: Sequence[float],
+    names: Sequence[object],
+    upright: bool = False,
+) -> None:
+    """Write names beside the x or y axis, every second or third one if there are too many.
+
+    Names of the x axis need less room ``upright``.
+    """
+    texts = [name(text) for text in names]
+    side_by_side = which == "x" and not upright
+    letters = sum(len(text) + 3 for text in texts) if side_by_side else 0
+    every = max(1, -(-len(texts) // MOST_TICKS), -(-letters // LINE_LETTERS))
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_ticks(list(places[::every]), texts[::every], rotation=90 if upright else 0)

@@ -1,0 +1,114 @@
+"""What the page of a run shows of learning: assignment, staleness, inference, load and fitness."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from matplotlib.axes import Axes
+
+from learning.policies.alignment import variation
+from sim.analysis.experts import Alignment, alignments, by_cluster
+from sim.analysis.nmoe_figures import inference_figures
+from sim.formatting import data_size, seconds
+from sim.plots.canvas import behind
+from sim.plots.colours import colour
+from sim.report.page import MOST_ROWS
+
+MOST_EXPERTS = 32
+"""Experts up to which the last assignment is shown as a table."""
+
+
+MOST_COLUMNS = 60
+"""Clusters up to which each has a column of its own."""
+MOST_BARS = 400
+"""Bars of the staleness at most."""
+
+
+def last_split(assignments: pa.Table) -> tuple[list[str], list[list[str]], int]:
+    """Return the experts, the relevance of each to a cluster, and how many clusters there are.
+
+    A row a cluster, of many only the first ones; nothing of too many experts.
+    """
+    rows = by_cluster(assignments)
+    if not len(rows):
+        return [], [], 0
+    last = rows.filter(pc.equal(rows["time_s"], pc.max(rows["time_s"]))).to_pandas()
+    share = last.pivot_table(index="cluster", columns="expert", values="relevance", dropna=False)
+    own = last.pivot_table(index="cluster", columns="expert", values="assigned", aggfunc="max")
+    if share.shape[1] > MOST_EXPERTS:
+        return [], [], 0
+    cells = [
+        [name, *(_relevance(*pair) for pair in zip(share.loc[name], own.loc[name], strict=True))]
+        for name in share.index[:MOST_ROWS]
+    ]
+    return [f"expert {n}" for n in share.columns], cells, len(share)
+
+
+def _relevance(value: float, assigned: bool) -> str:
+    return ("-" if np.isnan(value) else f"{value:.3f}") + (" *" if assigned else "")
+
+
+def draw_staleness(axes: Axes, counts: Mapping[int, int]) -> None:
+    """Draw how many versions lay between a device's download and its update.
+
+    Where they reach far, a bar stands for several neighbours.
+    """
+    behind(axes, staleness_versions=list(counts), updates=list(counts.values()))
+    values, updates = np.maximum(list(counts), 0), list(counts.values())
+    width = -(-(int(values.max()) + 1) // MOST_BARS)
+    of_a_bar = np.bincount(values // width, updates)
+    axes.bar((np.arange(len(of_a_bar)) + 0.5) * width - 0.5, of_a_bar, 0.8 * width, color=colour(0))
+    axes.locator_params(axis="x", integer=True)
+    axes.set_xlim(-1, max(counts) + 1)
+    axes.set_xlabel("staleness (versions)")
+    axes.set_ylabel("updates")
+
+
+def answers(inferences: pa.Table) -> tuple[list[str], list[list[str]], int]:
+    """Return the clusters, and how fast networked experts answer, all together and by cluster.
+
+    Of many clusters only the first ones; the last number is how many there are.
+    """
+    every = sorted(pc.unique(inferences["cluster"]).to_pylist())
+    clusters = every[:MOST_COLUMNS]
+    each = [inferences.filter(pc.equal(inferences["cluster"], name)) for name in clusters]
+    found = [_answers(part) for part in (inferences, *each)]
+    outcomes = sorted(set(pc.unique(inferences["outcome"]).to_pylist()))
+    names = ["samples", "mean latency", "95 % within", "sent", *outcomes]
+    rows = [[name, *(answer.get(name, "0") for answer in found)] for name in names]
+    return clusters, rows, len(every)
+
+
+def _answers(rows: pa.Table) -> dict[str, str]:
+    found = inference_figures(rows)
+    assert found is not None  # there are rows
+    mean_s = found["latency_mean_s"]
+    p95_s = found["latency_p95_s"]
+    return {
+        "mean latency": "-" if mean_s is None else seconds(mean_s),
+        "95 % within": "-" if p95_s is None else seconds(p95_s),
+        "samples": str(found["samples"]),
+        "sent": data_size(found["sent_bytes"]),
+        **{name: str(count) for name, count in found["outcomes"].items()},
+    }
+
+
+def assigned_rounds(assignments: pa.Table) -> list[Alignment]:
+    """Return the rounds in which devices were given experts."""
+    return [one for one in alignments(assignments) if one.assigned.any()]
+
+
+def draw_rounds(axes: Axes, rounds: Sequence[Alignment]) -> None:
+    """Draw how evenly experts are used and how fit their trainers are, round by round."""
+    days = [one.time_s / 86400 for one in rounds]
+    fitness = [float(one.fitness[one.assigned].mean()) for one in rounds]
+    load = [variation(one.samples.sum(axis=0)) if one.samples.any() else np.nan for one in rounds]
+    behind(axes, days=days, mean_fitness=fitness, variation_of_load=load)
+    axes.plot(days, fitness, marker="o", markersize=3, color="#0072b2", label="mean fitness")
+    said = "variation of load (samples)"
+    axes.plot(days, load, marker="s", markersize=3, color="#d55e00", label=said)
+    axes.set_xlabel("simulated time (days)")
+    axes.set_ylabel("fitness, variation")
+    axes.set_ylim(bottom=0)
+    axes.legend()
