@@ -105,12 +105,15 @@ class Learner:
         self._merged = []
         return taken
 
-    def set_step_sizes(self, step_size: float, gate_ratio: float) -> None:
-        """Train with these step sizes from now on; results asked for before keep theirs."""
+    def under(self, rules: LearningRules) -> None:
+        """Go on under other rules; results that were asked for before keep theirs."""
         values = self.values
         self.config = dataclasses.replace(
-            self.config, step_size=step_size, gate_step_size_ratio=gate_ratio
+            self.config,
+            step_size=rules.step_size,
+            gate_step_size_ratio=rules.gate_step_size_ratio,
         )
+        self.corruption = rules.corruption
         values.use(*self._settings())
 
     @property
@@ -459,3 +462,12 @@ class CorruptUpdates:
             return np.zeros(devices, bool)
         draws = stream(self.seed, "not finite", cluster, number).random(devices)
         return np.asarray(draws < self.share)
+
+
+@dataclass(frozen=True)
+class LearningRules:
+    """What a fork may change of learning: step sizes, and which updates are made not finite."""
+
+    step_size: float
+    gate_step_size_ratio: float
+    corruption: CorruptUpdates

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from learning.learner import LearningRules
 from learning.requests.cluster import Quorum
 from sim.devices.devices import Computing
 from sim.devices.energy import Transmitter
@@ -50,3 +51,9 @@ def rules_of(build: Build) -> dict[str, Rules]:
         )
         for cluster, compute in zip(plan.clusters, build.compute, strict=True)
     }
+
+
+def learning_rules_of(build: Build) -> LearningRules:
+    """Return what holds for the learning of a build."""
+    learning = build.scenario.learning
+    return LearningRules(learning.step_size, learning.gate_step_size_ratio, build.corruption)
