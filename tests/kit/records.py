@@ -25,28 +25,24 @@ from sim.execution.result_cache import Results
 from sim.execution.shelf import Shelf
 from sim.facts.coded import Coded
 from sim.facts.events import Event
-from sim.facts.faults import Fault
 from sim.facts.learning import ModelAggregated
 from sim.facts.row import Gathered, Row, columns_of
 from sim.facts.stream import Facts
 from sim.facts.tables import TABLES, columns_of_table
 from sim.facts.transfers import TransferRow
-from sim.facts.waits import Waited
 from sim.network.ledger import Books, Sums, books_of, check_balance
 from sim.network.leg_log import LegLog
 from sim.network.leg_rows import MovedRows
 from sim.network.legs import Moved, Trained
 from sim.trace.arrow import array
-from sim.trace.digest import digests, on_grid, stamps_on_grid
+from sim.trace.digest import digests
 from sim.trace.directions import Topology, Way
+from sim.trace.grid import on_grid, stamps_on_grid
 from sim.trace.parquet import write_table
 from sim.trace.recorder import BLOCK, Trace
 from sim.trace.schema import COLUMNS, KINDS, OPTIONAL
 from sim.trace.tables import Tables
 from tests.kit.finished_tables import TOLERANCE, check, wrong_sums
-
-BASES = (Row, Event, Fault, Waited)
-"""Classes of facts that nobody emits: others derive from them."""
 
 
 def check_books(books, transfers):

@@ -2,8 +2,6 @@
 
 import math
 from collections import Counter
-from importlib import import_module
-from inspect import isclass
 from itertools import product
 from types import SimpleNamespace
 
@@ -17,7 +15,6 @@ import sim
 from tests.kit.folders import cut, limited
 from tests.kit.network import BuildSequence, Run, build
 from tests.kit.records import (
-    BASES,
     BLOCK,
     COLUMNS,
     KINDS,
@@ -230,17 +227,6 @@ def test_the_tables_are_the_facts_of_a_run(monkeypatch):
         assert found == told[table], table
     kinds = set(tables["events"]["kind"].to_pylist())
     assert {"drop", "fault", "aggregate", "upload_end", "train_start", "connect"} <= kinds
-
-
-def test_every_class_of_rows_has_its_table():
-    """One that is forgotten in `TABLES` would have columns that no file has."""
-    modules = [import_module(f"sim.facts.{name}") for name in ROWS_OF]
-    members = {kind for module in modules for kind in vars(module).values() if isclass(kind)}
-    concrete = {kind for kind in members if issubclass(kind, Row) and kind not in BASES}
-    assert concrete == {kind for kinds in TABLES.values() for kind in kinds}
-
-
-ROWS_OF = ("events", "faults", "learning", "plan", "transfers", "waits")
 
 
 def test_the_share_of_idle_time_is_that_of_events_and_transfers():
