@@ -1,35 +1,190 @@
-"""What a learning task is: model, LoRA, data, pre-training and schedule, as checked values."""
+"""The settings of a learning task: keys, defaults, bounds and meanings, and the rules between them.
 
-from __future__ import annotations
+Each class is a section of ``learning:`` in a scenario file, or a part of one. A scenario is checked
+against them when it is read; what is built in Python is taken as it is.
+"""
 
+import json
 import math
-from collections.abc import Collection
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Annotated, Any, Literal, Self, TypeVar, get_type_hints
+
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic.fields import FieldInfo
 
 WORDS = "words"
 """The tokenizer that needs no file: words by their hashes."""
 
+MASKS = {"-inf": -math.inf, "zero": 0.0}
+"""Logits by the name of the mask: out of reach, or the paper's literal zero."""
+
+
+# How a key is declared, and how the rules of a section are checked.
+
+
+def setting(meaning: str, **limits: Any) -> Any:
+    """Return what a key is declared with: what it means (with its unit), and its limits."""
+    return Field(description=meaning, **limits)
+
 
 @dataclass(frozen=True)
-class LoraConfig:
-    """Low-rank adaptation of the experts' matrices (EMS-FL, Remark 1).
+class UsedWith:
+    """Declares that a key is used with these values of another ``key`` of its section only.
 
-    ``rank`` None trains and uploads the matrices themselves. ``alpha`` None stands for twice the
-    rank; the factors' product counts ``alpha / rank`` times. ``targets`` are last names of the
-    matrices that get factors, () for all. ``aggregate`` says what becomes of them at the server:
-    ``merge`` (each device's product is rebuilt before it is averaged), ``average`` (FedIT, arXiv
-    2305.05644: A and B are averaged apart), ``ffa`` (FFA-LoRA, arXiv 2403.12313: all share one A,
-    which is frozen), ``stack`` (FLoRA, arXiv 2409.05976: the factors go down side by side), ``svd``
-    (FlexLoRA, arXiv 2402.11505: the rebuilt mean goes down cut to each device's rank). ``download``
-    is ``full`` (merged matrices go down) or ``factors`` (a change of rank ``rank`` goes down, cut
-    off from the merged one by a singular value decomposition).
+    With an ``example`` the key must be given then.
     """
 
-    rank: int | None = 4
-    alpha: float | None = None
-    targets: tuple[str, ...] = ()
-    aggregate: str = "merge"
-    download: str = "full"
+    key: str
+    values: tuple[str, ...]
+    example: str | None = None
+
+
+def used_with_kind(*kinds: str, example: str | None = None) -> UsedWith:
+    """Return the declaration that a key is used with some kinds only."""
+    return UsedWith("kind", kinds, example)
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """What does not fit together: the path of the key from its section, and the sentence."""
+
+    path: tuple[str, ...]
+    text: str
+
+
+class Conflicts(ValueError):
+    """A section whose keys do not fit together."""
+
+    def __init__(self, conflicts: Collection[Conflict]) -> None:
+        """Keep the conflicts, and name them all in the message."""
+        self.conflicts = tuple(conflicts)
+        super().__init__("; ".join(f"{'.'.join(c.path)}: {c.text}" for c in self.conflicts))
+
+
+class Settings:
+    """A section of a scenario: a frozen dataclass whose keys are checked when it is read."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield what does not fit together: keys of another kind, and those that a kind lacks."""
+        for name, key in keys_of(type(self)).items():
+            is_given = getattr(self, name) != key.default
+            for rule in key.metadata:
+                if isinstance(rule, UsedWith) and (text := self._broken(rule, is_given)):
+                    yield Conflict((name,), text)
+
+    def _broken(self, rule: UsedWith, is_given: bool) -> str:
+        value = getattr(self, rule.key)
+        if is_given and value not in rule.values:
+            owners = " or ".join(rule.values)
+            return f"is not used with {rule.key} {value!r}; set {rule.key}: {owners}, or remove it"
+        if not is_given and rule.example is not None and value in rule.values:
+            return f"is missing; {rule.key} {value!r} needs it, like {rule.example}"
+        return ""
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if conflicts := tuple(self.conflicts()):
+            raise Conflicts(conflicts)
+        return self
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Let a mapping be read where values are strict: strict dataclasses take instances only."""
+        schema = handler(source)
+        inner = handler.resolve_ref_schema(schema)
+        while inner["type"] != "dataclass":
+            inner = handler.resolve_ref_schema(inner["schema"])
+        inner["strict"] = False
+        return schema
+
+
+def keys_of(section: type) -> dict[str, FieldInfo]:
+    """Return the keys of a class of settings with their types, defaults, meanings and limits."""
+    declared: Any = section
+    return _declared_keys(declared)
+
+
+@cache
+def _declared_keys(section: Any) -> dict[str, FieldInfo]:
+    hints = get_type_hints(section, include_extras=True)
+    return {
+        key.name: FieldInfo.from_annotated_attribute(hints[key.name], key.default)
+        for key in fields(section)
+    }
+
+
+def given_keys(section: Settings) -> set[str]:
+    """Return the keys that differ from their defaults."""
+    keys = keys_of(type(section))
+    return {name for name, key in keys.items() if getattr(section, name) != key.default}
+
+
+def values_of(keys: type[Settings], section: Settings) -> dict[str, Any]:
+    """Return the values that a section gives to the keys of ``keys``, which it has all."""
+    return {name: getattr(section, name) for name in keys_of(keys)}
+
+
+Value = TypeVar("Value")
+
+
+class FrozenDict(dict[str, Value]):
+    """A mapping of JSON values that nobody changes, so that what holds it can be hashed."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        """Return the hash of the mapping as JSON."""
+        return hash(json.dumps(self, sort_keys=True))
+
+
+NO_ENTRIES: FrozenDict[Any] = FrozenDict()
+
+Positive = Annotated[float | None, Field(gt=0)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Steps = Annotated[int | None, Field(ge=0, le=1_000_000)]
+Samples = Annotated[int | None, Field(ge=1)]
+Many = Annotated[int | None, Field(ge=1, le=100_000)]
+Text = Annotated[str | None, Field(min_length=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Arguments = Annotated[dict[str, JsonValue], AfterValidator(FrozenDict)]
+
+
+# The model.
+
+
+@dataclass(frozen=True)
+class Lora(Settings):
+    """Low-rank adaptation of the experts."""
+
+    rank: Annotated[Many, setting("rank; null to train the matrices themselves")] = 4
+    alpha: Annotated[float | None, setting("alpha; null for twice the rank", gt=0, le=1e6)] = None
+    targets: Annotated[
+        tuple[str, ...],
+        setting(
+            "names of the experts' matrices that get factors; empty for all",
+            strict=False,
+            max_length=100,
+        ),
+    ] = ()
+    aggregate: Annotated[
+        Literal["merge", "average", "ffa", "stack", "svd"],
+        setting(
+            "average of rebuilt matrices; of factors; of B beside one frozen A; factors stacked; "
+            "or the rebuilt one cut to each device's rank"
+        ),
+    ] = "merge"
+    """``merge``: each device's product is rebuilt before it is averaged (EMS-FL, Remark 1);
+    ``average``: FedIT, arXiv 2305.05644; ``ffa``: FFA-LoRA, arXiv 2403.12313; ``stack``: FLoRA,
+    arXiv 2409.05976; ``svd``: FlexLoRA, arXiv 2402.11505."""
+    download: Annotated[
+        Literal["full", "factors"],
+        setting("what goes down: merged matrices, or a change of that rank"),
+    ] = "full"
+    """``factors``: a change of rank ``rank`` goes down, cut off from the merged one by a singular
+    value decomposition."""
 
     @property
     def sends_factors(self) -> bool:
@@ -57,120 +212,221 @@ class LoraConfig:
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """A mixture of experts, or with 0 ``experts`` a plain model.
+class Sizes(Settings):
+    """A mixture of experts by its sizes."""
 
-    ``hidden`` is the width of the residual stream, ``expert_hidden`` the inner width of one
-    expert. An expert is one index over all ``layers``. ``heads``, ``kv_heads`` and ``vocabulary``
-    are those of text models. ``checkpoints`` are local folders: one of a mixture, or one of each
-    dense model that becomes an expert; ``tokenizer`` a folder or file, ``words`` for hashed words,
-    None for the checkpoint's.
-    ``adapter`` is a PEFT adapter folder whose changes the start model gets. ``arguments`` are
-    keywords for a module of one's own, as JSON with sorted keys.
-    """
-
-    kind: str = "vector-moe"
-    experts: int = 4
-    top_k: int = 1
-    hidden: int = 64
-    expert_hidden: int = 64
-    layers: int = 1
-    heads: int = 4
-    kv_heads: int = 4
-    vocabulary: int = 4096
-    checkpoints: tuple[str, ...] = ()
-    tokenizer: str | None = None
-    adapter: str | None = None
-    arguments: str = "{}"
-    lora: LoraConfig = LoraConfig()
-
-
-@dataclass(frozen=True)
-class SplitConfig:
-    """How all samples of a run are split ``over`` its ``clients`` or its ``clusters``.
-
-    ``kind`` is ``iid``, ``dirichlet`` (label shares, ``alpha``), ``shards`` (``classes`` each),
-    ``quantity`` (sizes, ``alpha``) or ``domains``. The devices of a cluster share evenly what it
-    gets by a split over clusters.
-    """
-
-    over: str = "clients"
-    kind: str = "iid"
-    alpha: float | None = None
-    classes: int | None = None
+    kind: Annotated[
+        str,
+        setting("name of the architecture, or MODULE:CLASS for a custom one", min_length=1),
+    ] = "vector-moe"
+    experts: Annotated[
+        Many, setting("number of experts in a layer; null for that of learning.model")
+    ] = None
+    top_k: Annotated[
+        Many, setting("experts that serve one token; null for those of learning.model")
+    ] = None
+    hidden: Annotated[Count, setting("width of the hidden layer")] = 64
+    expert_hidden: Annotated[Count, setting("width inside an expert")] = 64
+    layers: Annotated[int, setting("number of layers with experts", ge=1, le=10_000)] = 1
+    heads: Annotated[int, setting("attention heads of a text model", ge=1, le=10_000)] = 4
+    kv_heads: Annotated[int, setting("key and value heads of a text model", ge=1, le=10_000)] = 4
+    vocabulary: Annotated[
+        int, setting("number of tokens that a text model knows", ge=16, le=10_000_000)
+    ] = 4096
+    checkpoints: Annotated[
+        tuple[str, ...],
+        setting(
+            "local folders of weights: one of a mixture, or one dense model per expert",
+            strict=False,
+            max_length=1000,
+        ),
+    ] = ()
 
 
 @dataclass(frozen=True)
-class DataConfig:
-    """Which samples each device holds.
+class Model(Sizes):
+    """The model that is trained: a mixture of experts, or a plain one."""
 
-    ``path`` is one file for all clusters, ``paths`` one file per cluster as (cluster, file) pairs.
-    ``columns`` are (role, column) pairs that differ from a kind's own names. ``tokens`` is the
-    longest text, in tokens.
+    experts: Annotated[int, setting("number of experts in a layer", ge=1, le=100_000)] = 4
+    top_k: Annotated[
+        int, setting("experts that serve one token; at most `experts`", ge=1, le=100_000)
+    ] = 1
+    tokenizer: Annotated[
+        Text,
+        setting("folder, tokenizer.json, or `words` for hashed words; null for the model's own"),
+    ] = None
+    adapter: Annotated[
+        Text, setting("folder of a PEFT adapter, as `export` writes, to start from its experts")
+    ] = None
+    arguments: Annotated[
+        Arguments, setting("keywords that a module of your own is called with")
+    ] = NO_ENTRIES
 
-    ``own_domain_fraction`` of a cluster's samples come from its own domain, the rest evenly from
-    the other domains. ``partition`` says how a cluster's samples go to its devices: ``even``,
-    ``dirichlet`` (label shares of a device drawn from Dirichlet(``dirichlet_alpha``)) or
-    ``classes`` (``classes_per_device`` labels each). ``split`` is None, or takes the place of these
-    four for all clusters together. ``arguments`` are keywords of the kind's function, as JSON.
-    ``trial_samples`` per cluster are shared with the server beforehand. ``train_samples`` and
-    ``test_samples`` are the most that are read of a domain, None for all; ``test_fraction`` is held
-    out where a file does not say what is test.
-    """
 
-    kind: str = "digits"
-    path: str | None = None
-    paths: tuple[tuple[str, str], ...] = ()
-    columns: tuple[tuple[str, str], ...] = ()
-    tokens: int = 128
-    own_domain_fraction: float = 1.0
-    partition: str = "even"
-    dirichlet_alpha: float = 0.5
-    classes_per_device: int = 2
-    split: SplitConfig | None = None
-    arguments: str = "{}"
-    trial_samples: int = 30
-    train_samples: int | None = None
-    test_samples: int | None = None
-    test_fraction: float = 0.2
+@dataclass(frozen=True)
+class Pretraining(Settings):
+    """Gradient steps at the server before time begins; null for the model kind's own number."""
+
+    backbone_steps: Annotated[Steps, setting("dense start model; 0 for random weights")] = None
+    expert_steps: Annotated[Steps, setting("each expert, on its home domain")] = None
+    gate_steps: Annotated[Steps, setting("gate, on all trial data")] = None
+
+
+# The data.
+
+
+@dataclass(frozen=True)
+class Columns(Settings):
+    """What the columns (of jsonl) or arrays (of npz) of a data file are called."""
+
+    text: Annotated[Text, setting("text, or first of a pair")] = None
+    text_pair: Annotated[Text, setting("second text of a pair")] = None
+    question: Annotated[Text, setting("question")] = None
+    options: Annotated[Text, setting("list of its options")] = None
+    answer: Annotated[Text, setting("index of the right one")] = None
+    label: Annotated[Text, setting("class of a sample")] = None
+    domain: Annotated[Text, setting("domain of a sample")] = None
+    split: Annotated[Text, setting("`train` or `test`")] = None
+
+    @property
+    def by_role(self) -> dict[str, str]:
+        """The columns that differ from a kind's own names."""
+        return {key.name: name for key in fields(self) if (name := getattr(self, key.name))}
+
+
+@dataclass(frozen=True)
+class Split(Settings):
+    """How all samples are split over the clients or clusters of a run."""
+
+    over: Annotated[
+        Literal["clients", "clusters"],
+        setting("all devices of the run, or clusters, whose devices share"),
+    ] = "clients"
+    kind: Annotated[
+        Literal["iid", "dirichlet", "shards", "quantity", "domains"],
+        setting("what differs: nothing, labels, labels, sizes, or domains"),
+    ] = "iid"
+    alpha: Annotated[
+        float | None,
+        setting("concentration of kind dirichlet or quantity", gt=0, le=1e6),
+        used_with_kind("dirichlet", "quantity", example="0.3"),
+    ] = None
+    classes: Annotated[
+        Many,
+        setting("shards of one label each, with kind shards"),
+        used_with_kind("shards", example="2"),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Data(Settings):
+    """The training data, and how it is spread over the clusters."""
+
+    kind: Annotated[
+        str,
+        setting("name of the data set, or MODULE:FUNCTION for a custom one", min_length=1),
+    ] = "digits"
+    path: Annotated[Text, setting("file of the data set, for kinds that are read from one")] = None
+    paths: Annotated[
+        dict[str, str],
+        AfterValidator(FrozenDict),
+        setting("one file per cluster, by the cluster's name, in place of path"),
+    ] = NO_ENTRIES
+    columns: Annotated[Columns, setting("names of the columns, where they differ")] = Columns()
+    tokens: Annotated[int, setting("longest text that is kept, tokens", ge=2, le=1_000_000)] = 128
+    arguments: Annotated[
+        Arguments,
+        setting("alpha and beta of synthetic, or keywords of a function of your own"),
+    ] = NO_ENTRIES
+    own_domain_fraction: Annotated[
+        float,
+        setting("share of a cluster's samples that come from its own domain", gt=0, le=1),
+    ] = 1.0
+    partition: Annotated[
+        Literal["even", "dirichlet", "classes"],
+        setting("how a cluster's samples go to its devices"),
+    ] = "even"
+    dirichlet_alpha: Annotated[
+        float, setting("concentration, with partition dirichlet", gt=0, le=1e6)
+    ] = 0.5
+    classes_per_device: Annotated[
+        int, setting("labels per device, with partition classes", ge=1, le=100_000)
+    ] = 2
+    split: Annotated[
+        Split | None, setting("split of all samples; null for domains and partition as above")
+    ] = None
+    trial_samples: Annotated[
+        Count,
+        setting("samples per cluster that are set aside to measure expert relevance"),
+    ] = 30
+    train_samples: Annotated[
+        Samples, setting("most samples read to train a domain; null for all")
+    ] = None
+    test_samples: Annotated[
+        Samples, setting("most samples read to test a domain; null for all")
+    ] = None
+    test_fraction: Annotated[
+        float, setting("share held out where a file names no test samples", gt=0, lt=1)
+    ] = 0.2
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield keys of a cluster's own split beside ``split``, which takes their place."""
+        yield from super().conflicts()
+        replaced = "own_domain_fraction", "partition", "dirichlet_alpha", "classes_per_device"
+        for name in () if self.split is None else replaced:
+            if name in given_keys(self):
+                text = "cannot be combined with learning.data.split; keep one of them"
+                yield Conflict((name,), text)
 
     @property
     def named(self) -> tuple[str, ...]:
         """Files, folders and data sets that ``path`` and ``paths`` name."""
         single = () if self.path is None else (self.path,)
-        return (*single, *(path for _, path in self.paths))
+        return (*single, *self.paths.values())
+
+
+# The steps of local training.
 
 
 @dataclass(frozen=True)
-class Pretraining:
-    """Gradient steps at the server before time begins; None stands for the model kind's own.
+class Optimizer(Settings):
+    """How local training moves weights; keys mean what they mean in torch.optim."""
 
-    The dense model that the experts start from (``backbone_steps``; 0 starts from random weights),
-    each expert on its home domain (``expert_steps``), and the gate (``gate_steps``).
-    """
+    kind: Annotated[Literal["sgd", "adam", "adamw", "rmsprop"], setting("optimiser")] = "sgd"
+    momentum: Annotated[
+        float,
+        setting("momentum (sgd, rmsprop)", ge=0, lt=1),
+        used_with_kind("sgd", "rmsprop"),
+    ] = 0.0
+    nesterov: Annotated[bool, setting("Nesterov's momentum (sgd)"), used_with_kind("sgd")] = False
+    weight_decay: Annotated[
+        float, setting("decay: times the weight added to its gradient", ge=0, le=1e6)
+    ] = 0.0
+    betas: Annotated[
+        tuple[Decay, Decay],
+        setting("decay of mean and square (adam, adamw)", strict=False),
+        used_with_kind("adam", "adamw"),
+    ] = (0.9, 0.999)
+    smoothing: Annotated[
+        float,
+        setting("decay of the square (rmsprop)", ge=0, lt=1),
+        used_with_kind("rmsprop"),
+    ] = 0.99
+    """RMSprop of torch calls it alpha."""
+    eps: Annotated[
+        float,
+        setting("added to the root of the square (not of sgd)", gt=0, le=1),
+        used_with_kind("adam", "adamw", "rmsprop"),
+    ] = 1e-8
+    state: Annotated[
+        Literal["reset", "keep"], setting("what a device remembers when it downloads a model")
+    ] = "reset"
 
-    backbone_steps: int | None = None
-    expert_steps: int | None = None
-    gate_steps: int | None = None
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """How local training moves weights: ``sgd``, ``adam``, ``adamw`` or ``rmsprop``.
-
-    Keys mean what they mean in ``torch.optim``, where RMSprop calls its ``smoothing`` alpha. With
-    ``state`` ``reset`` a device forgets what its optimiser remembers when it downloads a model,
-    with ``keep`` it goes on.
-    """
-
-    kind: str = "sgd"
-    momentum: float = 0.0
-    nesterov: bool = False
-    weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    smoothing: float = 0.99
-    eps: float = 1e-8
-    state: str = "reset"
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield keys of another kind, and a momentum that is missing."""
+        yield from super().conflicts()
+        if self.nesterov and not self.momentum:
+            yield Conflict(("nesterov",), "needs momentum above 0; set it, like 0.9")
 
     @property
     def counts_steps(self) -> bool:
@@ -182,7 +438,8 @@ class OptimizerConfig:
         """Names of the tensors that it keeps for each one that it moves."""
         if self.counts_steps:
             return "mean", "square"
-        return ("square",) * (self.kind == "rmsprop") + ("velocity",) * (self.momentum > 0)
+        square = ("square",) if self.kind == "rmsprop" else ()
+        return (*square, "velocity") if self.momentum > 0 else square
 
     @property
     def is_plain(self) -> bool:
@@ -191,55 +448,119 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True)
-class ScheduleConfig:
-    """The step size over a device's local rounds: ``learning.training.optimizers.factor``."""
+class Schedule(Settings):
+    """The step size over the local rounds of a device."""
 
-    kind: str = "constant"
-    rounds: int = 1
-    factor: float = 1.0
-    floor: float = 0.0
-    warmup_rounds: int = 0
+    kind: Annotated[
+        Literal["constant", "step", "exponential", "linear", "cosine"],
+        setting("how the step size changes"),
+    ] = "constant"
+    rounds: Annotated[
+        int | None,
+        setting("local rounds of a step, or until floor", ge=1, le=1_000_000_000),
+        used_with_kind("step", "linear", "cosine", example="100"),
+    ] = None
+    factor: Annotated[
+        float | None,
+        setting("factor after so many rounds (step), or each round", gt=0, le=1),
+        used_with_kind("step", "exponential", example="0.5"),
+    ] = None
+    floor: Annotated[
+        float,
+        setting("last step size over the first (linear, cosine)", ge=0, le=1),
+        used_with_kind("linear", "cosine"),
+    ] = 0.0
+    warmup_rounds: Annotated[
+        int, setting("first rounds, over which it grows to 1", ge=0, le=1_000_000_000)
+    ] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Settings):
+    """The keys of ``learning:`` that decide a training result whatever the method is."""
+
+    step_size: Annotated[float, setting("step size of local training", gt=0, le=1e30)] = 0.03
+    optimizer: Annotated[Optimizer, setting("how local training moves weights")] = Optimizer()
+    schedule: Annotated[Schedule, setting("step size over the local rounds of a device")] = (
+        Schedule()
+    )
+    clip_norm: Annotated[Positive, setting("largest norm of a gradient; null for any", le=1e9)] = (
+        None
+    )
+    gate_step_size_ratio: Annotated[
+        float, setting("step size of the gate over that of the experts", ge=0)
+    ] = 0.1
+    steps_per_round: Annotated[Count, setting("gradient steps in a round")] = 5
+    batch_size: Annotated[Count, setting("samples in a gradient step")] = 32
+    micro_batch: Annotated[
+        Samples,
+        setting("samples of a step that are computed at a time, for less memory; null for all"),
+    ] = None
+    checkpoint_activations: Annotated[
+        bool,
+        setting(
+            "true to compute a text model's layers again in the backward pass, for less memory"
+        ),
+    ] = False
+    trains_backbone: Annotated[
+        bool, setting("true to train and send backbone and head wherever the gate is")
+    ] = False
+    upload_format: Annotated[
+        Literal["native", "float16", "int8"], setting("number format of uploads")
+    ] = "native"
+    device: Annotated[
+        str,
+        setting("what computes: auto (CUDA where there is one), cpu, cuda, cuda:N, cuda:0,cuda:1"),
+    ] = "auto"
+    precision: Annotated[
+        Literal["auto", "float32", "float64", "bfloat16"],
+        setting("number format of frozen weights; auto for the checkpoint's, or float32"),
+    ] = "auto"
+    """What is trained (factors, gates, whole matrices), what the optimiser remembers, and what the
+    server has added to, are in single precision at least."""
+    pretraining: Annotated[Pretraining, setting("what the server trains before time begins")] = (
+        Pretraining()
+    )
+    data: Annotated[Data, setting("the data set and its split")] = Data()
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield devices that are none."""
+        yield from super().conflicts()
+        named, one = self.device.split(","), r"cuda:(0|[1-9]\d{0,2})"
+        known = re.fullmatch(rf"auto|cpu|cuda|{one}(,{one})*", self.device)
+        if known is None or len(named) > len(set(named)):
+            text = f"got {self.device!r}; must be auto, cpu, cuda or cuda:N, or several cuda:N"
+            yield Conflict(("device",), text)
+
+
+# What a learner gets: the settings, with what the run around them says.
 
 
 @dataclass(frozen=True)
-class LearningConfig:
+class ModelConfig(Model):
+    """A model as it is made: with its LoRA, and paths from the current folder.
+
+    An expert is one index over all ``layers``; a plain model has 0 ``experts``.
+    """
+
+    lora: Lora = Lora()
+
+
+@dataclass(frozen=True)
+class LearningConfig(Training):
     """Everything that decides a training result, apart from who trains when.
 
     ``clusters`` are names in canonical (sorted) order and ``devices`` how many each has. Where
     ``holders`` name others for each of them, it has one device, which holds the samples of these.
-    ``clip_norm`` is the largest norm of a device's whole gradient in a step, None for any.
-    ``trains_backbone`` lets the backbone and the head be trained and sent wherever the gate is
-    (EMS-FL, Experiment 2). Gradients of a step are computed over ``micro_batch`` samples at a time
-    (None for all), and with ``checkpoint_activations`` those of a text model's layers are computed
-    again in the backward pass: both take less memory, and change nothing but rounding.
-    ``upload_format`` is what numbers are sent up as: ``native``, ``float16`` or ``int8``.
-    ``device`` is ``cpu``, ``cuda``, ``cuda:N`` or ``auto`` for CUDA where there is one.
-    ``precision`` is ``float32``, ``float64``, ``bfloat16``, or ``auto`` for
-    that of the checkpoint or named architecture: frozen weights are kept and the model is run in
-    it. What is trained (factors, gates, whole matrices), what the optimiser remembers, and what
-    the server has added to, are in single precision at least. ``ranks`` are those of each device's
-    factors by cluster, at most ``model.lora.rank``; () where all have that.
+    ``ranks`` are those of each device's factors by cluster, at most ``model.lora.rank``; () where
+    all have that.
     """
 
     seed: int
     clusters: tuple[str, ...]
     devices: tuple[int, ...]
     model: ModelConfig = ModelConfig()
-    data: DataConfig = DataConfig()
-    pretraining: Pretraining = Pretraining()
-    step_size: float = 0.03
-    optimizer: OptimizerConfig = OptimizerConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
-    clip_norm: float | None = None
-    gate_step_size_ratio: float = 0.1
-    steps_per_round: int = 5
-    batch_size: int = 32
-    micro_batch: int | None = None
-    checkpoint_activations: bool = False
-    trains_backbone: bool = False
-    upload_format: str = "native"
-    device: str = "cpu"
-    precision: str = "auto"
+    device: str = field(default="cpu", kw_only=True)
     holders: tuple[tuple[str, ...], ...] = ()
     ranks: tuple[tuple[int, ...], ...] = ()
 
@@ -250,7 +571,8 @@ class LearningConfig:
     @property
     def cuts(self) -> tuple[int, ...]:
         """Ranks of devices to which changes go down cut, other than the server keeps them."""
-        lora, own = self.model.lora, {rank for ranks in self.ranks for rank in ranks}
+        lora = self.model.lora
+        own = {rank for ranks in self.ranks for rank in ranks}
         if lora.rank is None or not lora.sends_factors or lora.aggregate == "stack":
             return ()
         if lora.aggregate == "svd":  # the server's are not cut
@@ -263,7 +585,3 @@ class LearningConfig:
         single = (self.model.tokenizer, self.model.adapter)
         given = (name for name in single if name not in (None, WORDS))
         return (*self.data.named, *self.model.checkpoints, *given)
-
-
-MASKS = {"-inf": -math.inf, "zero": 0.0}
-"""Logits by the name of the mask: out of reach, or the paper's literal zero."""

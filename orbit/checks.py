@@ -9,30 +9,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def within(value: float, low: float, high: float, what: str, *, below: bool = False) -> float:
+def within(value: float, low: float, high: float, name: str, *, below: bool = False) -> float:
     """Return `value` as a float if it is in [low, high], or [low, high) with `below`.
 
     Raises ValueError otherwise.
     """
     span = f"{low:g} {'up to but not including' if below else 'to'} {high:g}"
-    number = _number(value, what, f"give one from {span}")
+    number = _number(value, name, f"give one from {span}")
     if not low <= number <= high or (below and number == high):
-        raise ValueError(f"{what} {value} is outside {span}; give a number in there")
+        raise ValueError(f"{name} {value} is outside {span}; give a number in there")
     return number
 
 
-def finite(value: float, what: str, remedy: str) -> float:
+def finite(value: float, name: str, remedy: str) -> float:
     """Return `value` as a float if it is a finite number; raise ValueError otherwise."""
-    number = _number(value, what, remedy)
+    number = _number(value, name, remedy)
     if not isfinite(number):
-        raise ValueError(f"{what} {value} is not finite; {remedy}")
+        raise ValueError(f"{name} {value} is not finite; {remedy}")
     return number
 
 
-def whole(value: int, what: str) -> int:
+def whole(value: int, name: str) -> int:
     """Return `value` as an int if it is a whole number by type; raise ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise ValueError(f"{what} {shown(value)} is not a whole number; give an integer")
+        raise ValueError(f"{name} {shown(value)} is not a whole number; give an integer")
     return int(value)
 
 
@@ -41,14 +41,14 @@ def shown(value: Any) -> str:
     return " ".join(repr(value).split())[:60]
 
 
-def _number(value: Any, what: str, remedy: str) -> float:
+def _number(value: Any, name: str, remedy: str) -> float:
     # True is 1 to Python; nobody means that.
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise ValueError(f"{what} {shown(value)} is not a number; {remedy}")
+        raise ValueError(f"{name} {shown(value)} is not a number; {remedy}")
     try:
         return float(value)
     except OverflowError:
-        raise ValueError(f"{what} is larger than any float; {remedy}") from None
+        raise ValueError(f"{name} is larger than any float; {remedy}") from None
 
 
 FloatArray = NDArray[np.float64]

@@ -123,8 +123,8 @@ def _even_looks(
     devices = np.array([len(frame.sin_mask) for frame in frames])[place]
     first = np.cumsum(devices * points) - devices * points
     found = np.empty((4, int((devices * points).sum())))
-    for frame, here in zip(frames, groups(place, len(frames)), strict=True):
-        for some in _batches(here, len(frame.sin_mask) * points):
+    for frame, contacts in zip(frames, groups(place, len(frames)), strict=True):
+        for some in _batches(contacts, len(frame.sin_mask) * points):
             columns = rows_of((ends - points)[some], points[some])
             parts = states if len(columns) == states.shape[1] else states[:, columns]
             rows = max(1, _BLOCK // len(columns))

@@ -49,8 +49,8 @@ class Row(_Line):
         if not self.cells[column]:
             raise self.error(f"{column} is empty; give a name, or leave the whole column out")
         if not self.cells[column].isprintable():
-            what = f"{self.cells[column]!r:.60}"
-            raise self.error(f"{column} {what} has characters that cannot be shown; retype it")
+            text = f"{self.cells[column]!r:.60}"
+            raise self.error(f"{column} {text} has characters that cannot be shown; retype it")
         return self.cells[column]
 
     def number(self, column: str) -> float:

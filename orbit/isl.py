@@ -311,30 +311,31 @@ def _between(
     Windows that both have move evenly between them; pairs of which one of them has other windows
     than the other are searched half-way, and so on.
     """
-    (first, left), (last, right) = begin, end
+    first, left = begin
+    last, right = end
     blocks = last - first
     if blocks == 1:
         return [left]
     many = int(members.max()) + 1
-    here = _PairWindows.of(left, many)
-    there = _PairWindows.of(right, many)
+    of_first = _PairWindows.of(left, many)
+    of_last = _PairWindows.of(right, many)
     numbers = (members[pairs] * [[many], [1]]).sum(axis=0)
-    odd = np.array([here.shape(number) != there.shape(number) for number in numbers.tolist()])
-    alike = here.only(numbers[~odd])
-    then = there.only(numbers[~odd])
+    odd = np.array([of_first.shape(number) != of_last.shape(number) for number in numbers.tolist()])
+    alike = of_first.only(numbers[~odd])
+    alike_later = of_last.only(numbers[~odd])
     pieces = []
     for block in range(blocks):
         moved = dict(alike)
         for name, later_s in _MOVING.items():
-            drift = then[name] - alike[name] - later_s * period_s * blocks
+            drift = alike_later[name] - alike[name] - later_s * period_s * blocks
             moved[name] = alike[name] + later_s * period_s * block + drift * (block / blocks)
         pieces.append(moved)
     if odd.any():
         some = pairs[:, odd]
         middle = (first + last) // 2
         half = middle, search(middle, some)
-        before = here.only(numbers[odd])
-        after = there.only(numbers[odd])
+        before = of_first.only(numbers[odd])
+        after = of_last.only(numbers[odd])
         pieces += _between(search, (first, before), half, some, members, period_s)
         pieces += _between(search, half, (last, after), some, members, period_s)
     return pieces
@@ -365,8 +366,8 @@ class _PairWindows:
 
     def shape(self, number: int) -> list[tuple[bool, bool]]:
         """Which ends of each window of a pair are cut off by the block."""
-        mine = slice(*np.searchsorted(self.number, [number, number + 1]))
-        clips = self.columns["clipped_start"][mine], self.columns["clipped_end"][mine]
+        rows = slice(*np.searchsorted(self.number, [number, number + 1]))
+        clips = self.columns["clipped_start"][rows], self.columns["clipped_end"][rows]
         return list(zip(*(clip.tolist() for clip in clips), strict=True))
 
 

@@ -51,8 +51,10 @@ def slant_range_km(satellite: Satellite, site: Site, start: datetime, time_s: fl
     angle = np.interp(time_s, rotation.knots_s, rotation.angle_rad)
     cosine = cos(angle)
     sine = sin(angle)
-    here = site_frames([site], 0.0).position_km[0].tolist()
-    return hypot(cosine * x + sine * y - here[0], cosine * y - sine * x - here[1], z - here[2])
+    site_km = site_frames([site], 0.0).position_km[0].tolist()
+    return hypot(
+        cosine * x + sine * y - site_km[0], cosine * y - sine * x - site_km[1], z - site_km[2]
+    )
 
 
 def pair_range_km(
@@ -149,9 +151,9 @@ def _along_axes(line: _Vector, frames: SiteFrames, site: IntArray) -> _Vector:
 
 
 def _line(state: FloatArray, frames: SiteFrames, site: IntArray) -> _Vector:
-    there = _vector(state)
-    here = _vector(frames.position_km, site)
-    return there[0] - here[0], there[1] - here[1], there[2] - here[2]
+    x, y, z = _vector(state)
+    site_x, site_y, site_z = _vector(frames.position_km, site)
+    return x - site_x, y - site_y, z - site_z
 
 
 def _vector(array: FloatArray, which: IntArray | None = None) -> _Vector:

@@ -77,12 +77,12 @@ class PairSamples:
     def seen(self) -> LineOfSight:
         """At each sample (n T,)."""
         node = self.ephemeris.node[:2].reshape(2, 3, -1, self.ephemeris.samples)
-        here, there = (
+        one, other = (
             [np.take(each, index, axis=1).reshape(len(each), -1) for each in (*self.lifted, *node)]
             for index in (self.one, self.other)
         )
-        line = [b - a for a, b in zip(here[2:], there[2:], strict=True)]
-        return self.limb.sight(line, here[:2], there[:2])
+        line = [b - a for a, b in zip(one[2:], other[2:], strict=True)]
+        return self.limb.sight(line, one[:2], other[:2])
 
     @cached_property
     def visible(self) -> BoolArray:

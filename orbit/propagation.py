@@ -173,11 +173,11 @@ class Failure:
 
     def __str__(self) -> str:
         """One line: who, since when, why, and what to do."""
-        what = "it has no contacts there" if self.whole else "its contacts are cut there"
+        consequence = "it has no contacts there" if self.whole else "its contacts are cut there"
         last_utc = self.first_utc + timedelta(seconds=self.last_s - self.first_s)
         return (
             f"SGP4 fails for {self.name!r} from {_text(self.first_utc)} to "
-            f"{_text(last_utc)} ({self.reason}), so {what}; use elements of a date "
+            f"{_text(last_utc)} ({self.reason}), so {consequence}; use elements of a date "
             "nearer the span, or leave the satellite out"
         )
 

@@ -111,15 +111,15 @@ def _check(
 ) -> None:
     if finite(min_contact_s, "min_contact_s", "give 0 or more seconds") < 0:
         raise ValueError(f"min_contact_s {min_contact_s} is not a time; give 0 or more seconds")
-    for what, value, rules in (
+    for name, value, rules in (
         ("priority", priority, Priority),
         ("hand_over", hand_over, HandOver),
     ):
         known = get_args(rules)
         if value not in known:
-            raise ValueError(f"{what} {value!r} is unknown; write {known[0]!r} or {known[1]!r}")
+            raise ValueError(f"{name} {value!r} is unknown; write {known[0]!r} or {known[1]!r}")
         if value == "highest_elevation" and elevation is None:
-            raise ValueError(f"{what} {value!r} needs elevations; give elevation_deg")
+            raise ValueError(f"{name} {value!r} needs elevations; give elevation_deg")
 
 
 class _BeamScheduler:
@@ -203,10 +203,11 @@ class _BeamScheduler:
 
     def _choice(self, site: int, now_s: float) -> int:
         """The window that a site likes best of those with a free beam, of which it has one."""
-        mine = self._in_view[site] = [w for w in self._in_view[site] if self._lasts(w, now_s)]
+        in_view = [w for w in self._in_view[site] if self._lasts(w, now_s)]
+        self._in_view[site] = in_view
         ranks = [
             (self.handover_key(w, now_s), self._satellite[w], w)
-            for w in mine
+            for w in in_view
             if self._free[self._satellite[w]]
         ]
         return min(ranks)[-1]
@@ -251,11 +252,11 @@ class _BeamScheduler:
         return asking[0] if asking else None
 
     def _all_of(self, satellite: int, now_s: float) -> list[_Asking]:
-        """All that ask for a satellite."""
-        # In no order: with a priority_key none is looked for.
-        mine = [ask for ask in self._asking[satellite] if self._asks(ask, now_s)]
-        self._asking[satellite] = mine
-        return mine
+        """All sites that ask for a satellite."""
+        # In no order, which a priority_key does not need.
+        asking = [ask for ask in self._asking[satellite] if self._asks(ask, now_s)]
+        self._asking[satellite] = asking
+        return asking
 
     def _begin(self, window: int, now_s: float) -> None:
         site = self._site[window]
@@ -290,16 +291,16 @@ def beam_waits_s(
     """How long, and from when, each window was open up to `until_s` without its site served."""
     waited_s = np.zeros(len(windows))
     from_s = np.full(len(windows), np.nan)
-    for mine in groups(windows.site):
-        served = mine[~np.isnan(start_s[mine])]
+    for of_site in groups(windows.site):
+        served = of_site[~np.isnan(start_s[of_site])]
         begins, ends = _merged(start_s[served], end_s[served])
-        rise_s = windows.rise_s[mine]
-        last_s = until_s[mine]
+        rise_s = windows.rise_s[of_site]
+        last_s = until_s[of_site]
         busy_s = _covered(begins, ends, last_s) - _covered(begins, ends, rise_s)
-        waited_s[mine] = np.maximum(last_s - rise_s - busy_s, 0.0)
+        waited_s[of_site] = np.maximum(last_s - rise_s - busy_s, 0.0)
         within = np.searchsorted(begins, rise_s, "right") - 1
         free_s = np.append(ends, -inf)[within]  # index -1: no service has begun by the rise
-        from_s[mine] = np.maximum(rise_s, free_s)
+        from_s[of_site] = np.maximum(rise_s, free_s)
     # Sums of times are right to about a microsecond over decades.
     waits = waited_s > 1e-6
     return np.where(waits, waited_s, 0.0), np.where(waits, from_s, np.nan)
@@ -329,10 +330,10 @@ def session_numbers(
     A session is a site's services whose gaps are at most `gap_s` (None: every service is one).
     """
     numbers = np.full(len(windows), -1, dtype=np.int64)
-    for own in groups(windows.site):
-        mine = own[service.served[own]]
-        mine = mine[np.argsort(service.start_s[mine], kind="stable")]
-        gaps_s = service.start_s[mine][1:] - np.maximum.accumulate(service.end_s[mine])[:-1]
+    for of_site in groups(windows.site):
+        services = of_site[service.served[of_site]]
+        services = services[np.argsort(service.start_s[services], kind="stable")]
+        gaps_s = service.start_s[services][1:] - np.maximum.accumulate(service.end_s[services])[:-1]
         parted = np.ones(len(gaps_s), dtype=bool) if gap_s is None else gaps_s > gap_s
-        numbers[mine] = np.append(0, np.cumsum(parted))[: len(mine)]
+        numbers[services] = np.append(0, np.cumsum(parted))[: len(services)]
     return numbers

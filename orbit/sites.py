@@ -42,9 +42,9 @@ class Site:
             check_mask(self.min_elevation_deg, f"site {self.name!r}: min_elevation_deg")
 
 
-def check_mask(min_elevation_deg: float, what: str = "min_elevation_deg") -> float:
+def check_mask(min_elevation_deg: float, name: str = "min_elevation_deg") -> float:
     """Return an elevation mask in [0, 90) degrees; raises ValueError outside."""
-    return within(min_elevation_deg, 0, 90, what, below=True)
+    return within(min_elevation_deg, 0, 90, name, below=True)
 
 
 @dataclass(frozen=True)
@@ -189,12 +189,12 @@ def _points(text: str, path: str) -> Table:
     try:
         features = json.loads(text)["features"]
         points = [feature["geometry"]["coordinates"] for feature in features]
-        said = [feature.get("properties") or {} for feature in features]
-        named = [properties.get("name", number) for number, properties in enumerate(said)]
-        masks = [properties.get("min_elevation_deg", "") for properties in said]
+        properties_of = [feature.get("properties") or {} for feature in features]
+        named = [properties.get("name", number) for number, properties in enumerate(properties_of)]
+        masks = [properties.get("min_elevation_deg", "") for properties in properties_of]
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
-        what = "no GeoJSON with a list of features that are points"
-        raise TableError(f"{path}:1: {what}; give a FeatureCollection, or a CSV file") from None
+        problem = "no GeoJSON with a list of features that are points"
+        raise TableError(f"{path}:1: {problem}; give a FeatureCollection, or a CSV file") from None
     rows = []
     for line, (place, name, mask) in enumerate(zip(points, named, masks, strict=True), 1):
         if not isinstance(place, list) or len(place) not in (2, 3):

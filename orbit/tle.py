@@ -38,7 +38,7 @@ _ORPHANS = {
 class _Field:
     """A decimal number in columns `first` to `last` (counted from 1), and its range."""
 
-    what: str
+    name: str
     first: int
     last: int
     low: float
@@ -47,9 +47,9 @@ class _Field:
     def complaint(self, line: str) -> str | None:
         text = line[self.first - 1 : self.last]
         if not _DECIMAL.fullmatch(text):
-            return f"{self.what} {text!r} is not a decimal number"
+            return f"{self.name} {text!r} is not a decimal number"
         if not self.low <= float(text) <= self.high:
-            return f"{self.what} {text.strip()} is outside {self.low:g} to {self.high:g}"
+            return f"{self.name} {text.strip()} is outside {self.low:g} to {self.high:g}"
         return None
 
 
@@ -79,8 +79,8 @@ def scan_tle(text: str, source: str, checksum: Checksum) -> Iterator[Satellite |
     """
     for entry in _entries(text):
         if fault := _fault(entry, checksum):
-            line, what, remedy = fault
-            yield ElementError.at(f"{source}:{line.number}", _name(entry), what, remedy)
+            line, problem, remedy = fault
+            yield ElementError.at(f"{source}:{line.number}", _name(entry), problem, remedy)
         else:
             yield _satellite(entry)
 
@@ -137,11 +137,11 @@ def _fault(entry: list[_Line], checksum: Checksum) -> tuple[_Line, str, str] | N
         if wrong := _fault_of_line(line, checksum):
             return line, *wrong
     if first.text[2:7] != second.text[2:7]:
-        what = f"catalogue number {second.text[2:7]} follows line 1 of {first.text[2:7]}"
-        return second, what, "put the two lines of one satellite together"
+        problem = f"catalogue number {second.text[2:7]} follows line 1 of {first.text[2:7]}"
+        return second, problem, "put the two lines of one satellite together"
     if not _name(entry).isprintable():  # a terminal would obey it
-        what = f"the name {_name(entry)[:40]!r} has characters that cannot be shown"
-        return entry[0], what, "retype it"
+        problem = f"the name {_name(entry)[:40]!r} has characters that cannot be shown"
+        return entry[0], problem, "retype it"
     return None
 
 
@@ -150,8 +150,8 @@ def _fault_of_line(line: _Line, checksum: Checksum) -> tuple[str, str] | None:
     text = line.text
     which = line.kind
     if len(text) < _LENGTH or text[_LENGTH : _LENGTH + 1].strip():
-        what = f"line {which} has {len(text)} characters instead of {_LENGTH}"
-        return what, "copy the whole line, blanks included"
+        problem = f"line {which} has {len(text)} characters instead of {_LENGTH}"
+        return problem, "copy the whole line, blanks included"
     if not text.isascii() or not text[:_LENGTH].isprintable():
         return f"line {which} has characters that are not printable ASCII", "retype them"
     if complaint := _complaint(text):
@@ -159,11 +159,14 @@ def _fault_of_line(line: _Line, checksum: Checksum) -> tuple[str, str] | None:
     written = text[_LENGTH - 1]
     tally = sum(text[: _LENGTH - 1].encode().translate(_TALLY)) % 10
     if checksum == "verify" and written != str(tally):
-        what = f"line {which} gives checksum {written!r} but its characters tally to {tally}"
-        return what, 'get the elements again, or read with checksum="ignore" if the edit is yours'
+        problem = f"line {which} gives checksum {written!r} but its characters tally to {tally}"
+        return (
+            problem,
+            'get the elements again, or read with checksum="ignore" if the edit is yours',
+        )
     if which == "1" and text[62] not in " 023":
-        what = f"ephemeris type {text[62]!r} is not for SGP4 (4 is SGP4-XP)"
-        return what, "get general perturbations elements of type 0"
+        problem = f"ephemeris type {text[62]!r} is not for SGP4 (4 is SGP4-XP)"
+        return problem, "get general perturbations elements of type 0"
     return None
 
 
@@ -177,9 +180,9 @@ def _complaint(text: str) -> str | None:
     if text[0] == "1":
         if not _YEAR.fullmatch(text[18:20]):
             return f"epoch year {text[18:20]!r} is not two digits"
-        for what, power in (("rate of change", text[44:52]), ("BSTAR", text[53:61])):
+        for field, power in (("rate of change", text[44:52]), ("BSTAR", text[53:61])):
             if not _POWER.fullmatch(power):
-                return f"{what} {power!r} is not of the form +12345-6"
+                return f"{field} {power!r} is not of the form +12345-6"
     elif not _ECCENTRICITY.fullmatch(text[26:33]):
         return f"eccentricity {text[26:33]!r} is not seven digits"
     for quantity in _FIELDS[text[0]]:

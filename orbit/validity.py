@@ -45,7 +45,9 @@ def doubts(satellites: Iterable[Satellite], start: datetime, end: datetime) -> l
 def _same_names(satellites: list[Satellite]) -> Iterator[str]:
     for name, count, more in _shared([satellite.name for satellite in satellites], "name"):
         known = [str(s.norad_id) for s in satellites if s.name == name and s.norad_id]
-        shown = known[:_MOST_NUMBERS] + ["..."] * (len(known) > _MOST_NUMBERS)
+        shown = known[:_MOST_NUMBERS]
+        if len(known) > _MOST_NUMBERS:
+            shown.append("...")
         which = f" ({', '.join(shown)})" if shown else ""
         yield (
             f"{count} satellites are called {name!r}{which}{more}; tables tell them by name only, "

@@ -172,10 +172,10 @@ def parse_windows(
     zero = min(found["rise_s"]) if start is None else utc(start, "start")
     for name in ("rise_s", "culminate_s", "set_s"):
         found[name] = [(instant - zero).total_seconds() for instant in found[name]]
-    names = {what: sorted(set(found[what])) for what in ("satellite", "site")}
-    for what, known in names.items():
+    names = {kind: sorted(set(found[kind])) for kind in ("satellite", "site")}
+    for kind, known in names.items():
         index = {name: number for number, name in enumerate(known)}
-        found[what] = [index[name] for name in found[what]]
+        found[kind] = [index[name] for name in found[kind]]
     left = _since_zero({name: np.array(values) for name, values in found.items()})
     if not left["set_s"].size:
         raise table.error(f"all windows end before start {zero:%Y-%m-%dT%H:%M:%SZ}; start earlier")

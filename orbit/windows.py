@@ -124,9 +124,9 @@ def slot_windows(sites: int, slot_s: float, idle: int, cycles: int) -> ContactWi
         raise ValueError(
             f"slot_s {slot_s!r} is not a positive number of seconds; give one such as 60"
         )
-    for what, count, least in (("sites", sites, 1), ("idle", idle, 0), ("cycles", cycles, 1)):
+    for name, count, least in (("sites", sites, 1), ("idle", idle, 0), ("cycles", cycles, 1)):
         if index(count) < least:
-            raise ValueError(f"{what} {count} is too few; give {least} or more")
+            raise ValueError(f"{name} {count} is too few; give {least} or more")
     cycle, site = np.divmod(np.arange(cycles * sites), sites)
     slot = cycle * (sites + idle) + site
     return bare_windows(
@@ -174,9 +174,9 @@ def coverage(windows: ContactWindows, sites: int, span_s: float) -> Coverage:
             f"{sites} sites and span_s {span_s}; give the numbers that the windows were made with"
         )
     longest_gap_s, in_view_s = np.empty((2, sites))
-    for site, mine in enumerate(groups(windows.site, sites)):
-        covered_until_s = np.maximum.accumulate(np.append(0.0, windows.set_s[mine]))
-        gaps_s = np.maximum(np.append(windows.rise_s[mine], span_s) - covered_until_s, 0.0)
+    for site, of_site in enumerate(groups(windows.site, sites)):
+        covered_until_s = np.maximum.accumulate(np.append(0.0, windows.set_s[of_site]))
+        gaps_s = np.maximum(np.append(windows.rise_s[of_site], span_s) - covered_until_s, 0.0)
         longest_gap_s[site] = gaps_s.max()
         in_view_s[site] = span_s - gaps_s.sum()
     lasts_s = windows.set_s - windows.rise_s

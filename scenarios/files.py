@@ -263,7 +263,8 @@ def learning_files(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:
 
 def _texts(scenario: "Scenario", *keys: str) -> Iterator[tuple[KeyPath, str]]:
     """Yield all text of `learning` whose dotted key begins with one of ``keys``, and its path."""
-    inside: list[tuple[KeyPath, Any]] = [((), scenario.learning.model_dump(mode="json"))]
+    dumped = scenario.model_dump(mode="json", include={"learning"})
+    inside: list[tuple[KeyPath, Any]] = [((), dumped["learning"])]
     while inside:
         path, value = inside.pop()
         if isinstance(value, dict | list):

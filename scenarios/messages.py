@@ -9,10 +9,12 @@ from pydantic import BaseModel, Discriminator, JsonValue, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
+from learning.settings import Conflicts, Settings
 from scenarios.errors import KeyPath, Problem, ProblemsFound, shown
 from scenarios.scenario import Scenario
+from scenarios.section import keys_of
 
-Models = tuple[type[BaseModel], ...]
+Sections = tuple[type[BaseModel | Settings], ...]
 
 _KINDS = {
     "int_type": "a whole number",
@@ -24,6 +26,7 @@ _KINDS = {
     "tuple_type": "a list",
     "model_type": "a mapping of keys",
     "model_attributes_type": "a mapping of keys",
+    "dataclass_type": "a mapping of keys",
     "dict_type": "a mapping of keys",
     "string_pattern_mismatch": "text of the allowed characters",
     "string_too_short": "text that is not empty",
@@ -31,7 +34,7 @@ _KINDS = {
     "too_short": "a list that is not empty",
     "too_long": "a shorter list",
 }
-_UNKNOWN_KEY = ("extra_forbidden", "invalid_key")
+_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument", "invalid_key")
 _SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
@@ -53,13 +56,16 @@ def first_problem(error: ValidationError) -> tuple[Problem, int]:
 def _of_our_rules(detail: Any) -> tuple[Problem, ...]:
     """Return what a rule of this package found, if that is what the detail wraps."""
     cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, Conflicts):
+        return tuple(Problem(conflict.path, conflict.text) for conflict in cause.conflicts)
     return cause.problems if isinstance(cause, ProblemsFound) else ()
 
 
 def _problem(detail: Any) -> Problem:
     loc = detail["loc"]
     # pydantic's mark for a wrong key instead of a wrong value; a user's key may have this name too.
-    marked = loc[-1:] == ("[key]",) and detail["type"] != "extra_forbidden"
+    unknown = ("extra_forbidden", "unexpected_keyword_argument")
+    marked = loc[-1:] == ("[key]",) and detail["type"] not in unknown
     place = _place_of(loc[:-1] if marked else loc)
     if found := _of_our_rules(detail):
         return found[0].below(*place.path)
@@ -86,16 +92,16 @@ class _Place:
 
     path: KeyPath
     field: FieldInfo | None
-    chosen: Models
-    siblings: Models
+    chosen: Sections
+    siblings: Sections
 
 
 def _place_of(loc: KeyPath) -> _Place:
     """Follow a pydantic location, in which the tags of unions stand between the keys."""
     path: KeyPath = ()
     field: FieldInfo | None = None
-    chosen: Models = (Scenario,)
-    siblings: Models = ()
+    chosen: Sections = (Scenario,)
+    siblings: Sections = ()
     tag_follows = False
     for number, part in enumerate(loc):
         if tag_follows:
@@ -105,7 +111,7 @@ def _place_of(loc: KeyPath) -> _Place:
         path = (*path, part)
         if isinstance(part, int):
             continue
-        known = [model.model_fields[part] for model in chosen if part in model.model_fields]
+        known = [keys_of(model)[part] for model in chosen if part in keys_of(model)]
         field = known[0] if known else None
         if field is not None:
             if JsonValue in get_args(field.annotation):  # each key is followed by its value's type
@@ -118,13 +124,13 @@ def _place_of(loc: KeyPath) -> _Place:
     return _Place(path, field, chosen, siblings)
 
 
-def _sources(model: type[BaseModel]) -> tuple[str, ...]:
-    source = model.model_fields.get("source")
+def _sources(model: type) -> tuple[str, ...]:
+    source = keys_of(model).get("source")
     return () if source is None else get_args(source.annotation)
 
 
-def _models_in(annotation: Any) -> Models:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _models_in(annotation: Any) -> Sections:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel | Settings):
         return (annotation,)
     return tuple(model for part in get_args(annotation) for model in _models_in(part))
 
@@ -132,11 +138,11 @@ def _models_in(annotation: Any) -> Models:
 def _unknown_key(place: _Place) -> str:
     """Name the sources that have the key, else the nearest key, else all keys here."""
     key = str(place.path[-1])
-    others = [s for model in place.siblings if key in model.model_fields for s in _sources(model)]
+    others = [s for model in place.siblings if key in keys_of(model) for s in _sources(model)]
     if others:
         owners = " and ".join(", ".join(others).rsplit(", ", 1))
         return f"is not used by source {_sources(place.chosen[0])[0]!r} (it belongs to {owners})"
-    here = sorted({name for model in place.chosen for name in model.model_fields})
+    here = sorted({name for model in place.chosen for name in keys_of(model)})
     said = key.lower().replace("-", "_")
     near = get_close_matches(said, here, n=1, cutoff=0.7) or _abbreviated(said, here)
     if not near:
@@ -164,8 +170,8 @@ def _abbreviated(said: str, here: list[str]) -> list[str]:
     return found if len(first) > 1 and len(found) == 1 else []
 
 
-def _all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    for name, field in model.model_fields.items():
+def _all_keys(model: type, prefix: str = "") -> Iterator[str]:
+    for name, field in keys_of(model).items():
         yield prefix + name
         brackets = "[]" if "tuple" in str(field.annotation) else ""
         for inner in _models_in(field.annotation):
@@ -244,4 +250,4 @@ class EditorSchema(GenerateJsonSchema):
 
     def encode_default(self, dft: Any) -> Any:
         """Return a default as JSON; a section's is empty."""
-        return {} if isinstance(dft, BaseModel) else super().encode_default(dft)
+        return {} if isinstance(dft, BaseModel | Settings | dict) else super().encode_default(dft)

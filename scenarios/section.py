@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, model_validator
+from pydantic.fields import FieldInfo
 
+from learning import settings
 from scenarios.errors import Problem, refuse
 
 _START_EXAMPLE = "write it like 2026-08-22T00:00:00Z"
@@ -24,6 +26,11 @@ class Section(BaseModel):
     def _fits_together(self) -> Self:
         refuse(self.problems())
         return self
+
+
+def keys_of(section: type) -> Mapping[str, FieldInfo]:
+    """Return the keys of a section with their types, defaults, meanings and limits."""
+    return section.model_fields if issubclass(section, BaseModel) else settings.keys_of(section)
 
 
 def setting(default: Any, meaning: str, **limits: Any) -> Any:
@@ -86,25 +93,6 @@ def only_with(keys: str, key: str, value: str) -> Rule:
     """Return the rule that keys are used with one value of another key only."""
     text = f"is not used with {key} {{{key}!r}}; set {key}: {value}"
     return keys, lambda facts: facts.get(key) not in (None, value), text
-
-
-def of_kind(
-    section: Section, key: str, used: Mapping[str, set[str]], needed: Mapping[str, str] = {}
-) -> Iterator[Problem]:
-    """Yield the problem of each key that a kind does not use, or that it needs and lacks.
-
-    ``used`` has the keys of those values of ``key`` that have any, ``needed`` examples of those
-    without default.
-    """
-    kind = getattr(section, key)
-    for name, field in type(section).model_fields.items():
-        owners = [owner for owner, names in used.items() if name in names]
-        given = getattr(section, name) != field.default
-        if given and owners and kind not in owners:
-            text = f"is not used with {key} {kind!r}; set {key}: {' or '.join(owners)}"
-            yield Problem((name,), f"{text}, or remove it")
-        if not given and name in needed and kind in owners:
-            yield Problem((name,), f"is missing; {key} {kind!r} needs it, like {needed[name]}")
 
 
 def without_geometry(section: Section, source: str, *keys: str) -> Iterator[Problem]:

@@ -27,7 +27,7 @@ Loads = dict[str, np.ndarray]
 def one_seed(point: batch.Point) -> Loads:
     """Loads at the start, and after each method's run."""
     import scenarios
-    from sim.engine.setup import learner_of
+    from sim.engine.learning_task import learner_of
 
     name, settings = point
     learner = learner_of(scenarios.load(name, settings))

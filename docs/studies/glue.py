@@ -34,7 +34,7 @@ SMALL: dict[str, Any] = {
 def one_seed(point: batch.Point) -> dict[str, Accuracies]:
     """Accuracies of every model of one seed."""
     import scenarios
-    from sim.engine.setup import learner_of
+    from sim.engine.learning_task import learner_of
 
     name, settings = point
     learner = learner_of(scenarios.load(name, settings))

@@ -27,7 +27,7 @@ Accuracies = dict[str, float]
 def one_seed(point: batch.Point) -> tuple[dict[str, Accuracies], list[list[float]]]:
     """Accuracies of every model of one seed, and the relevance (C, E) at the start."""
     import scenarios
-    from sim.engine.setup import learner_of
+    from sim.engine.learning_task import learner_of
 
     name, settings = point
     learner = learner_of(scenarios.load(name, settings))

@@ -22,7 +22,7 @@ from learning.architecture.kinds import KINDS, resolved, text_shape
 from learning.data.samples import InputSpec
 from learning.models import Residency
 from learning.models.build import skeleton
-from learning.settings import DataConfig, LearningConfig, ModelConfig
+from learning.settings import Data, LearningConfig, ModelConfig
 from learning.training.sgd import each, gradients
 
 KIND = "llama-3-8b-x3"
@@ -37,7 +37,7 @@ def main(layers: str = "32") -> None:
     model = resolved(model)
     cuda = torch.cuda.is_available()
     config = LearningConfig(
-        1, ("A",), (1,), model, DataConfig(tokens=TOKENS), device="cuda" if cuda else "cpu"
+        1, ("A",), (1,), model, data=Data(tokens=TOKENS), device="cuda" if cuda else "cpu"
     )
     print(f"Llama-3-8B shape, {layers} layers, 3 experts, {TOKENS} tokens, LoRA rank 4, GB\n")
     print(f"{'':<18}{'weights of experts':>20}{'estimated peak':>16}{'measured peak':>15}")

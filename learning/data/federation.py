@@ -13,7 +13,7 @@ from learning.data.partition import rows_by_holder, share_devices, split_rows
 from learning.data.samples import Dataset, Domain, FederatedSamples, Rows, SampleArrays, join
 from learning.data.table import Table, check_one_type
 from learning.rng import stream
-from learning.settings import LearningConfig, SplitConfig
+from learning.settings import LearningConfig, Split
 
 # Which rows of data files are whose domain.
 
@@ -220,7 +220,7 @@ def _held(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
     data, trains = config.data, [domain.train for domain in domains]
     split, plain = data.split, (data.own_domain_fraction, data.partition) == (1.0, "even")
     if split is None and plain and all(domain.device is not None for domain in domains):
-        split = SplitConfig(kind="domains")
+        split = Split(kind="domains")
     if split is None or (split.kind, split.over) == ("domains", "clusters"):
         mixed = mix_domains(trains, data.own_domain_fraction, config.seed)
         return [(samples, None) for samples in mixed]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -38,7 +37,7 @@ def load_samples(config: LearningConfig) -> FederatedSamples:
     Raises :class:`ValueError`, in one line, for an unknown kind, for files that cannot be read or
     hold something wrong, and for more clusters or devices than there are domains or samples.
     """
-    make, arguments = DATASETS.find(config.data.kind), json.loads(config.data.arguments)
+    make, arguments = DATASETS.find(config.data.kind), config.data.arguments
     try:
         signature(make).bind(config, **arguments)
     except TypeError as error:
@@ -57,5 +56,5 @@ def _loaded(
     if config.holders:
         names = tuple(sorted(name for own in config.holders for name in own))
         apart = replace(config, clusters=names, devices=(1,) * len(names), holders=())
-    samples = federate(make(apart, **json.loads(config.data.arguments)), apart)
+    samples = federate(make(apart, **config.data.arguments), apart)
     return united(samples, config) if config.holders else samples

@@ -8,7 +8,7 @@ import numpy as np
 
 from learning.data.samples import Rows
 from learning.rng import stream
-from learning.settings import LearningConfig, SplitConfig
+from learning.settings import LearningConfig, Split
 
 
 def rows_by_holder(owner: Rows, holders: int) -> list[Rows]:
@@ -25,7 +25,7 @@ TRIES = 100
 
 
 def split_rows(
-    y: Rows, holders: int, split: SplitConfig, rng: np.random.Generator, lack: Callable[[Rows], str]
+    y: Rows, holders: int, split: Split, rng: np.random.Generator, lack: Callable[[Rows], str]
 ) -> list[Rows]:
     """Return the rows of each of ``holders``, in random order; every sample has one holder.
 
@@ -49,7 +49,7 @@ def split_rows(
     )
 
 
-def _owners(y: Rows, holders: int, split: SplitConfig, rng: np.random.Generator) -> Rows:
+def _owners(y: Rows, holders: int, split: Split, rng: np.random.Generator) -> Rows:
     """Return the holder (n,) of each of n shuffled samples by their labels (n,).
 
     ``iid`` gives everybody as many, of whatever label. ``dirichlet`` draws, for each label, the

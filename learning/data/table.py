@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from learning.data.samples import Rows
 from learning.files import check_regular, files_under
-from learning.settings import DataConfig, LearningConfig
+from learning.settings import Data, LearningConfig
 
 #: Largest number of classes: a label above is taken for a mistake.
 MAX_CLASSES = 100_000
@@ -113,7 +113,7 @@ def cluster_files(config: LearningConfig) -> list[str]:
 
     Raises :class:`ValueError` where there is neither or both, and for a cluster without a file.
     """
-    data, paths = config.data, dict(config.data.paths)
+    data, paths = config.data, config.data.paths
     if (data.path is None) == (not paths):
         raise ValueError(
             f"learning.data: kind {data.kind!r} reads files; give either path (one file) or paths "
@@ -131,7 +131,7 @@ def cluster_files(config: LearningConfig) -> list[str]:
     return files
 
 
-def data_files(data: DataConfig) -> list[str]:
+def data_files(data: Data) -> list[str]:
     """Return the local files that decide the data, sorted: what a digest must cover.
 
     A folder stands for all files in it. What is downloaded or found by its name in a cache is not
@@ -146,7 +146,7 @@ BESIDE = "put your data there, beside the scenario file, or name another file"
 """What to do about a file that is missing."""
 
 
-def missing_file(data: DataConfig, cure: str = BESIDE) -> str:
+def missing_file(data: Data, cure: str = BESIDE) -> str:
     """Say which local file is named and does not exist, and the ``cure``; "" for none."""
     key = "learning.data.paths" if data.paths else "learning.data.path"
     for path in data.named:
@@ -155,9 +155,13 @@ def missing_file(data: DataConfig, cure: str = BESIDE) -> str:
     return ""
 
 
-def column_names(data: DataConfig, roles: tuple[str, ...]) -> dict[str, str]:
-    """Return ``data.columns`` by role. Raises :class:`ValueError` for a role not in ``roles``."""
-    for role, _ in data.columns:
+def column_names(data: Data, roles: tuple[str, ...]) -> dict[str, str]:
+    """Return the names of ``data.columns`` by role.
+
+    Raises :class:`ValueError` for a role that is not in ``roles``.
+    """
+    columns = data.columns.by_role
+    for role in columns:
         if role not in roles:
             raise ValueError(
                 f"learning.data.columns.{role}: is not used by kind {data.kind!r}; it knows "
@@ -168,4 +172,4 @@ def column_names(data: DataConfig, roles: tuple[str, ...]) -> dict[str, str]:
                 "learning.data.columns.domain: is not used with learning.data.paths, where a file "
                 "is a domain; remove it"
             )
-    return dict(data.columns)
+    return columns

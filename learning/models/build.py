@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
@@ -163,13 +162,13 @@ def _arguments(maker: Maker, config: ModelConfig, given: Mapping[str, Any]) -> d
     """
     named = named_by(maker)
     keywords = {name: value for name, value in given.items() if name in named}
-    arguments: dict[str, Any] = json.loads(config.arguments)
+    arguments: Mapping[str, Any] = config.arguments
     if twice := sorted(keywords.keys() & arguments.keys()):
         raise ValueError(
             f"learning.model.arguments.{twice[0]}: {config.kind!r} is called with leomix's own "
             f"{twice[0]!r}; remove it"
         )
-    return keywords | arguments
+    return {**keywords, **arguments}
 
 
 def named_by(maker: Maker) -> set[str]:

@@ -37,7 +37,7 @@ from learning.models.interface import MODELS, buffers_of, expert_of, is_gate, na
 from learning.models.moe import MoELayer, Residency, forward_with_routing, tokens_of
 from learning.models.plain_state import kept_state, plain_attributes
 from learning.models.stacked import Tensors
-from learning.settings import LearningConfig, LoraConfig
+from learning.settings import LearningConfig, Lora
 
 
 @dataclass(frozen=True)
@@ -324,7 +324,7 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
         for name, shape in expert.items()
     ):
         raise ValueError(f"{config.model.kind!r}: experts and layers must all have the same shape")
-    all_targets = replace(config.model, lora=LoraConfig(rank=1))
+    all_targets = replace(config.model, lora=Lora(rank=1))
     tuned = make_shapes(all_targets, spec, Residency(everything, everything))
     stored = [names.stored(path) for path, _ in tuned.named_parameters()]
     first = [name.split(".", 3)[3] for name in stored if name.startswith("expert.0.0.")]

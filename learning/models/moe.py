@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from learning.models.stacked import Linear, by_device, in_single, linear, plus_linear
-from learning.settings import LoraConfig, ModelConfig
+from learning.settings import Lora, ModelConfig
 
 # The MoE layer: a gate and one module per expert (EMS-FL, equations (7) to (9) and (43)).
 
@@ -209,7 +209,7 @@ def forward_with_routing(model: nn.Module, x: Tensor) -> tuple[Tensor, list[Rout
 class LoraLinear(nn.Linear):
     """``y = x (W + scale B A)' + bias``, if there are ``a`` (r, in) and ``b`` (out, r)."""
 
-    def __init__(self, plain: nn.Linear, lora: LoraConfig) -> None:
+    def __init__(self, plain: nn.Linear, lora: Lora) -> None:
         super().__init__(plain.in_features, plain.out_features, plain.bias is not None)
         assert lora.rank is not None  # without a rank no factors are asked for
         self.scale = lora.scale
@@ -224,7 +224,7 @@ class LoraLinear(nn.Linear):
         return plus_linear(out, linear(x, self.a, None), self.b, self.scale)
 
 
-def with_factors(expert: nn.Module, lora: LoraConfig) -> nn.Module:
+def with_factors(expert: nn.Module, lora: Lora) -> nn.Module:
     """Return ``expert`` with factors for every linear map that ``lora`` targets.
 
     Raises :class:`ValueError` for a target that is not a linear map of the expert.

@@ -14,8 +14,9 @@ from learning.invariants import WEIGHTS, check_shares, violation
 from learning.models.interface import ADDED_A, ADDED_B, expert_of
 from learning.models.moe import product
 from learning.models.stacked import Tensors, in_single
-from learning.settings import LoraConfig
-from learning.training.device_state import DELTA, FACTOR, finite_rows
+from learning.settings import Lora
+from learning.training.device_state import finite_rows
+from learning.training.state import Offer, pair_of
 from learning.training.task import Task
 from learning.training.weighing import Devices, Weighing
 from learning.values.operation import operation
@@ -74,15 +75,17 @@ def add_changes(
     :class:`ValueError` for weights that are negative or not finite, and for an update that is not
     finite.
     """
+    offer = Offer.of(offered)
     after = dict(server)
     for name, tensor in server.items():
         expert = expert_of(name)
         weights = gate if expert is None else experts.get(expert)
         if weights is None or (expert is None and not task.is_shared(name)):
             continue
-        matrix, lora = FACTOR + name.removesuffix(".weight"), task.config.model.lora
-        if name.endswith(".weight") and f"{matrix}.a" in offered:
-            a, b = offered[f"{matrix}.a"], offered[f"{matrix}.b"]
+        lora = task.config.model.lora
+        pair = pair_of(offer.factors, name)
+        if pair is not None:
+            a, b = pair
             stays = tensor.dtype == torch.bfloat16 and not task.traits.batched
             left, right = _factors_of_sum(lora, a, b, weights, name, cut, looks=stays)
             if stays:
@@ -94,10 +97,10 @@ def add_changes(
             if not change.isfinite().all():  # of finite factors: raises with the device's number
                 change = weighted_sum(product(a, b, lora.scale), weights, name)
             after[name] = tensor + change
-        elif DELTA + name in offered:
-            after[name] = tensor + summed(offered[DELTA + name], weights, name)
-        elif name in offered:
-            after[name] = tensor + summed(offered[name] - tensor, weights, name)
+        elif name in offer.changes:
+            after[name] = tensor + summed(offer.changes[name], weights, name)
+        elif name in offer.whole:
+            after[name] = tensor + summed(offer.whole[name] - tensor, weights, name)
         elif expert is None:
             raise ValueError(f"no change of {name!r} in what was offered; offer the gate first")
         elif name.removesuffix(".weight") in task.factored:
@@ -132,7 +135,7 @@ def _beside(
 
 
 def _factors_of_sum(
-    lora: LoraConfig,
+    lora: Lora,
     a: Tensor,
     b: Tensor,
     weights: Sequence[float],

@@ -10,7 +10,7 @@ from torch import Tensor
 from learning.models.interface import ADDED_A, ADDED_B
 from learning.models.moe import product
 from learning.models.stacked import Tensors, in_single
-from learning.training.device_state import BASE, DELTA, FACTOR
+from learning.training.state import Offer, Parameter, State, flatten
 from learning.training.task import Task
 from learning.values.operation import operation
 
@@ -32,17 +32,14 @@ def changes(
     Those of buffers, which are offered as they are, are 0. Devices outside ``who`` (K,) have
     changed nothing.
     """
-    found = {}
-    for name, tensor in offered.items():
-        if name.startswith(DELTA):
-            found[name.removeprefix(DELTA)] = tensor
-        elif name.endswith(".a") and name.startswith(FACTOR):
-            matrix = name.removesuffix(".a")
-            stored = f"{matrix.removeprefix(FACTOR)}.weight"
-            a, b = in_single(tensor), in_single(offered[f"{matrix}.b"])
-            found[stored] = product(a, b, task.config.model.lora.scale)
-        elif not name.startswith(FACTOR):  # a buffer
-            found[name] = torch.zeros_like(tensor)
+    offer = Offer.of(offered)
+    found = dict(offer.changes)
+    for stored in dict.fromkeys(key.stored for key in offer.factors):
+        a = in_single(offer.factors[Parameter(stored, "a")])
+        b = in_single(offer.factors[Parameter(stored, "b")])
+        found[stored] = product(a, b, task.config.model.lora.scale)
+    for name, tensor in offer.whole.items():  # a buffer
+        found[name] = torch.zeros_like(tensor)
     if who is None or all(who):
         return found
     others = [device for device, here in enumerate(who) if not here]
@@ -52,15 +49,15 @@ def changes(
 @operation()
 def models(task: Task, offered: Tensors, state: Tensors) -> dict[str, Tensor]:
     """Return the models (K, ...) that devices' bases become by what they offer, by stored name."""
+    base = State.of(state).base
     moved = changes(task, offered)
-    return {n: offered[n] if n in offered else state[BASE + n] + moved[n] for n in moved}
+    after = {name: base[Parameter(name)] + change for name, change in moved.items()}
+    return after | Offer.of(offered).whole
 
 
 @operation()
 def towards(task: Task, offered: Tensors, server: Tensors) -> dict[str, Tensor]:
     """Return what is offered as a whole as the changes that lead there from ``server``."""
-    after = {}
-    for name, tensor in offered.items():
-        whole = not name.startswith((DELTA, FACTOR))
-        after[DELTA + name if whole else name] = tensor - server[name] if whole else tensor
-    return after
+    offer = Offer.of(offered)
+    changed = {name: tensor - server[name] for name, tensor in offer.whole.items()}
+    return flatten(Offer(offer.factors, offer.changes | changed))

@@ -1,16 +1,11 @@
 """What the devices of a cluster hold: the server's versions by reference, and what is their own.
 
-A state's own tensors are stacked over its K devices: ``factor.expert.{e}.{l}.{matrix}.{a,b}``,
-trained since the last upload was staged; ``pending.{number}.expert.{e}.{l}.{matrix}.{a,b}``,
-offered since the last download and counted as part of the base, 0 where a device has none; plain
-``{name}`` of what is trained without factors (what is shared, and experts where LoRA has no rank),
-and ``base.{name}`` of that once it was offered, each only where it differs from what it began as;
-``optimizer.{slot}.{name}``, what the optimiser remembers of what is trained as ``{name}``.
+A state's own tensors are a :class:`~learning.training.state.State`: what is trained without factors
+is there, and so is its base once it was offered, only where it differs from what it began as.
 
 ``versions`` (E + 1, K) says which of the server's models each device has of each expert, and in
 the last row of what is shared; -1 for none. An expert is held where any device has one.
-:func:`assembled` adds ``base.{name}`` of all of them. A device that has never loaded an expert has
-NaN in its place.
+:func:`assembled` adds all bases. A device that has never loaded an expert has NaN in its place.
 """
 
 from __future__ import annotations
@@ -22,21 +17,26 @@ import torch
 from torch import Tensor
 
 from learning.architecture.costs import as_sent
-from learning.models.interface import ADDED_A, ADDED_B, expert_of, is_of
+from learning.models.interface import expert_of, is_of
 from learning.models.moe import fresh_a, product
 from learning.models.stacked import Tensors, by_row, in_single
 from learning.rng import stream
+from learning.training.state import (
+    Memory,
+    Offer,
+    Parameter,
+    Parameters,
+    State,
+    flatten,
+    in_order,
+    map_tensors,
+    model_of,
+    pair_of,
+)
 from learning.training.task import Task
 from learning.values.operation import operation
 
-State = dict[str, Tensor]
 Versions = Sequence[Sequence[int]]
-
-BASE = "base."
-FACTOR = "factor."
-DELTA = "delta."
-OPTIMIZER = "optimizer."
-PENDING = "pending."
 
 
 @operation()
@@ -49,7 +49,7 @@ def load(
     who: Sequence[bool],
     experts: Collection[int],
     adapter_epoch: Sequence[int],
-) -> State:
+) -> dict[str, Tensor]:
     """Download ``experts`` and what is shared of ``server`` to the devices in ``who`` (K,).
 
     A device keeps what it has trained since its last offer, on top of the new base: factors of
@@ -58,55 +58,75 @@ def load(
     ``before`` are the state and the server's models that it refers to, none for the first download.
     """
     _check_rows(task, cluster, who, adapter_epoch)
-    own, *servers = before or ({},)
+    own_tensors, *servers = before or ({},)
+    own = State.of(own_tensors)
     bases = _bases_of_whole(task, own, servers, versions) if before else {}
-    loaded = [n for n in server if is_whole(task, n) and (task.is_shared(n) or is_of(n, experts))]
-    after: State = {}
-    for name in loaded:
-        base = rows_of(who, task.as_run(server[name]), bases.get(name))
-        if BASE + name in own and not all(who):
-            after[BASE + name] = base
-        if name in own:
-            trained = _with_own_change(who, base, bases[name], own[name])
-            after |= {} if trained is base else {name: trained}
-    for name, tensor in own.items():
-        if name.startswith(FACTOR) and is_of(_matrix(name), experts):
-            after[name] = tensor
-        elif name.startswith(PENDING) and name.endswith(".b") and is_of(_matrix(name), experts):
-            pair = {n: own[n] for n in (name.removesuffix("b") + "a", name)}
-            left = {n: rows_of(who, torch.zeros_like(t), t, stacked=True) for n, t in pair.items()}
-            after |= left if left[name].any() else {}
-    new = set(experts) - {expert_of(_matrix(name)) for name in own if name.startswith(FACTOR)}
-    sizes = {m: server[f"{m}.weight"].shape for m in task.factored if is_of(m, new)}
-    after |= _fresh_factors(task, cluster, sizes, adapter_epoch)
-    known = {*after, *loaded}
-    return after | _forgotten(task, own, who, known.__contains__)
+    loaded = [
+        Parameter(name)
+        for name in server
+        if is_whole(task, name) and (task.is_shared(name) or is_of(name, experts))
+    ]
+    after = State()
+    for key in loaded:
+        base = rows_of(who, task.as_run(server[key.stored]), bases.get(key))
+        if key in own.base and not all(who):
+            after.base[key] = base
+        if key in own.trained:
+            trained = _with_own_change(who, base, bases[key], own.trained[key])
+            if trained is not base:
+                after.trained[key] = trained
+    kept = {key: t for key, t in own.trained.items() if key.factor and is_of(key.stored, experts)}
+    new = set(experts) - {expert_of(key.stored) for key in own.trained if key.factor}
+    sizes = {f"{m}.weight": server[f"{m}.weight"].shape for m in task.factored if is_of(m, new)}
+    after.trained.update(kept | _fresh_factors(task, cluster, sizes, adapter_epoch))
+    for number, changes in own.pending.items():
+        after.pending[number] = _still_pending(changes, who, experts)
+    known = {*after.trained, *loaded}
+    after.optimizer.update(_forgotten(task, own.optimizer, who, known.__contains__))
+    return flatten(after)
+
+
+def _still_pending(
+    changes: Parameters, who: Sequence[bool], experts: Collection[int]
+) -> Parameters:
+    """Return pending changes of ``experts`` without those of ``who``, where any are left."""
+    left = map_tensors(lambda t: rows_of(who, torch.zeros_like(t), t, stacked=True), changes)
+    return {
+        key: tensor
+        for key, tensor in left.items()
+        if is_of(key.stored, experts) and left[Parameter(key.stored, "b")].any()
+    }
 
 
 @operation()
 def load_gate(
     task: Task,
     server: Tensors,
-    own: Tensors,
+    own_tensors: Tensors,
     *servers: Tensors,
     versions: Versions,
     who: Sequence[bool],
-) -> State:
+) -> dict[str, Tensor]:
     """Download what is shared to the devices in ``who`` (K,), in place of what they had."""
-    after = dict(own)
-    for name, before in bases_of(task, own, servers, versions[-1:]).items():
-        base = rows_of(who, task.as_run(server[name]), before)
-        for known in {name, BASE + name} & own.keys():
-            del after[known]
-            if not all(who):
-                after[known] = rows_of(who, base, own[known], stacked=True)
-    return after | _forgotten(task, own, who, task.is_shared)
+    own = State.of(own_tensors)
+    after = map_tensors(lambda tensor: tensor, own)
+    models = [model_of(model) for model in servers]
+    for key, before in bases_of(task, own, models, versions[-1:]).items():
+        base = rows_of(who, task.as_run(server[key.stored]), before)
+        for part in (after.trained, after.base):
+            if key in part:
+                old = part.pop(key)
+                if not all(who):
+                    part[key] = rows_of(who, base, old, stacked=True)
+    for slot, memory in _forgotten(task, own.optimizer, who, _is_shared_in(task)).items():
+        after.optimizer[slot].update(memory)
+    return flatten(after)
 
 
 @operation()
 def commit(
     task: Task,
-    own: Tensors,
+    own_tensors: Tensors,
     *servers: Tensors,
     versions: Versions,
     cluster: str,
@@ -114,7 +134,7 @@ def commit(
     adapter_epoch: Sequence[int],
     experts: Collection[int],
     gate: bool,
-) -> State:
+) -> dict[str, Tensor]:
     """Count what the devices in ``who`` trained of ``experts`` as their bases, and begin anew.
 
     The function of the model is unchanged: factors are pending from now on, beside new ones with A
@@ -122,31 +142,39 @@ def commit(
     base, and so does what is shared if ``gate``. Other changes can still be offered later.
     """
     _check_rows(task, cluster, who, adapter_epoch)
-    after = dict(own)
-    trained = {n: t for n, t in own.items() if n.startswith(FACTOR) and is_of(_matrix(n), experts)}
-    matrices = [_matrix(name).removesuffix(".a") for name in trained if name.endswith(".a")]
-    pairs = {m: (own[f"{FACTOR}{m}.b"], own[f"{FACTOR}{m}.a"]) for m in matrices}
-    sizes = {m: (b.shape[1], a.shape[2]) for m, (b, a) in pairs.items()}
+    own = State.of(own_tensors)
+    after = map_tensors(lambda tensor: tensor, own)
+    trained = {
+        key: tensor
+        for key, tensor in own.trained.items()
+        if key.factor and is_of(key.stored, experts)
+    }
+    sizes = {}
+    for stored in dict.fromkeys(key.stored for key in trained):
+        out_features = own.trained[Parameter(stored, "b")].shape[1]
+        in_features = own.trained[Parameter(stored, "a")].shape[2]
+        sizes[stored] = (out_features, in_features)
     fresh = _fresh_factors(task, cluster, sizes, adapter_epoch)
-    slot = f"{PENDING}{_free_slot(own, who)}."
-    for name, tensor in trained.items():
-        pending = slot + _matrix(name)
-        before = own[pending] if pending in own else torch.zeros_like(tensor)
-        after[pending] = rows_of(who, tensor, before, stacked=True)
-        after[name] = rows_of(who, fresh[name], tensor, stacked=True)
-    for name, tensor in own.items():
-        if name.startswith(OPTIMIZER) and trained_name(name) in trained:
-            after[name] = rows_of(who, torch.zeros_like(tensor), tensor, stacked=True)
-    for name, base in _bases_of_whole(task, own, servers, versions).items():
-        if name in own and (is_of(name, experts) or (gate and task.is_shared(name))):
-            after[BASE + name] = rows_of(who, own[name], base, stacked=True)
+    pending = after.pending.setdefault(_free_number(own.pending, who), {})
+    for key, tensor in trained.items():
+        before = pending[key] if key in pending else torch.zeros_like(tensor)
+        pending[key] = rows_of(who, tensor, before, stacked=True)
+        after.trained[key] = rows_of(who, fresh[key], tensor, stacked=True)
+    for memory in after.optimizer.values():
+        for key in memory.keys() & trained.keys():
+            zeros = torch.zeros_like(memory[key])
+            memory[key] = rows_of(who, zeros, memory[key], stacked=True)
+    for key, base in _bases_of_whole(task, own, servers, versions).items():
+        of_part = is_of(key.stored, experts) or (gate and task.is_shared(key.stored))
+        if key in own.trained and of_part:
+            after.base[key] = rows_of(who, own.trained[key], base, stacked=True)
             if all(who):
-                del after[name]
-    return after
+                del after.trained[key]
+    return flatten(after)
 
 
 @operation()
-def select(task: Task, new: Tensors, old: Tensors, *, who: Sequence[bool]) -> State:
+def select(task: Task, new: Tensors, old: Tensors, *, who: Sequence[bool]) -> dict[str, Tensor]:
     """Return ``new`` for the devices in ``who`` (K,) and ``old`` for the others.
 
     Raises :class:`ValueError` where the two hold different tensors.
@@ -161,92 +189,105 @@ def select(task: Task, new: Tensors, old: Tensors, *, who: Sequence[bool]) -> St
 @operation()
 def offer(
     task: Task,
-    own: Tensors,
+    own_tensors: Tensors,
     *servers: Tensors,
     versions: Versions,
     experts: Collection[int],
     gate: bool,
-) -> State:
+) -> dict[str, Tensor]:
     """Return what is uploaded: factors of ``experts``, and changes of what has none.
 
-    Names are ``factor.expert...`` as in the state and ``delta.{name}``, the latter for what is
-    shared too if ``gate``. Numbers are rounded to the format they are sent in. Buffers are there
-    by their own names as they are: a variance that others have changed meanwhile, plus a change,
-    may be none. An A that is frozen is there as it is, and not sent.
+    The latter are those of what is shared too if ``gate``. Numbers are rounded to the format they
+    are sent in. Buffers are there as they are: a variance that others have changed meanwhile, plus
+    a change, may be none. An A that is frozen is there as it is, and not sent.
     """
     held = tuple(expert for expert, row in enumerate(versions[:-1]) if max(row) >= 0)
     if missing := sorted(set(experts) - set(held)):
         raise ValueError(f"expert {missing[0]} is not held; held: {held}")
-    offered = {n: t for n, t in own.items() if n.startswith(FACTOR) and is_of(_matrix(n), experts)}
-    for name, base in _bases_of_whole(task, own, servers, versions).items():
+    own = State.of(own_tensors)
+    offered = Offer()
+    for key, tensor in own.trained.items():
+        if key.factor and is_of(key.stored, experts):
+            offered.factors[key] = tensor if is_frozen(task, key) else _sent(task, tensor)
+    for key, base in _bases_of_whole(task, own, servers, versions).items():
+        name = key.stored
         if is_of(name, experts) or (gate and task.is_shared(name)):
-            trained, is_buffer = own.get(name, base), name in task.buffers
-            offered[name if is_buffer else DELTA + name] = trained if is_buffer else trained - base
-    for name, tensor in offered.items():
-        if not (is_frozen(task, name) or not tensor.is_floating_point()):
-            sent_as = task.config.upload_format
-            native = sent_as == "native"
-            offered[name] = task.as_run(tensor) if native else as_sent(tensor, sent_as)
-    return offered
+            trained = own.trained.get(key, base)
+            if name in task.buffers:
+                offered.whole[name] = _sent(task, trained)
+            else:
+                offered.changes[name] = _sent(task, trained - base)
+    return flatten(offered)
 
 
-def trained_name(name: str) -> str:
-    """Return the name of what ``optimizer.{slot}.{name}`` is remembered of, else ``name``."""
-    return name.split(".", 2)[2] if name.startswith(OPTIMIZER) else name
+def _sent(task: Task, tensor: Tensor) -> Tensor:
+    """Return numbers as they arrive at the server; counts as they are."""
+    if not tensor.is_floating_point():
+        return tensor
+    sent_as = task.config.upload_format
+    return task.as_run(tensor) if sent_as == "native" else as_sent(tensor, sent_as)
 
 
-def remembered_of(state: Tensors, moved: Mapping[str, str]) -> State:
-    """Return what the optimiser remembers of what is ``moved``, as ``{slot}.{path}``."""
-    found: State = {}
-    for name, tensor in state.items():
-        if name.startswith(OPTIMIZER) and (trained := trained_name(name)) in moved:
-            found[f"{name.split('.', 2)[1]}.{moved[trained]}"] = tensor
-    return found
+def remembered_of(memory: Memory, moved: Mapping[Parameter, str]) -> dict[str, dict[str, Tensor]]:
+    """Return what the optimiser remembers of what is ``moved``, by slot and path."""
+    return {
+        slot: {moved[key]: tensor for key, tensor in part.items() if key in moved}
+        for slot, part in memory.items()
+    }
 
 
-def as_remembered(memory: Tensors, moved: Mapping[str, str]) -> State:
+def as_remembered(memory: Mapping[str, Tensors], moved: Mapping[Parameter, str]) -> Memory:
     """Invert :func:`remembered_of`."""
-    names = {path: name for name, path in moved.items()}
-    found: State = {}
-    for known, tensor in memory.items():
-        slot, path = known.split(".", 1)
-        found[f"{OPTIMIZER}{slot}.{names[path]}"] = tensor
-    return found
+    keys = {path: key for key, path in moved.items()}
+    return {
+        slot: {keys[path]: tensor for path, tensor in part.items()} for slot, part in memory.items()
+    }
 
 
-def _forgotten(task: Task, state: Tensors, who: Sequence[bool], of: Callable[[str], bool]) -> State:
-    """Return what the optimiser remembers ``of`` tensors by name.
+def _forgotten(
+    task: Task, memory: Memory, who: Sequence[bool], of: Callable[[Parameter], bool]
+) -> Memory:
+    """Return what the optimiser remembers ``of`` tensors.
 
     Those in ``who`` forget it, unless they are to keep it.
     """
-    memory = {n: t for n, t in state.items() if n.startswith(OPTIMIZER) and of(trained_name(n))}
+    known = {slot: {k: t for k, t in part.items() if of(k)} for slot, part in memory.items()}
     if task.config.optimizer.state == "keep":
-        return memory
-    return {n: rows_of(who, torch.zeros_like(t), t, stacked=True) for n, t in memory.items()}
+        return known
+    return map_tensors(lambda t: rows_of(who, torch.zeros_like(t), t, stacked=True), known)
+
+
+def _is_shared_in(task: Task) -> Callable[[Parameter], bool]:
+    return lambda key: task.is_shared(key.stored)
 
 
 @operation()
 def assembled(
     task: Task, own: Tensors, *servers: Tensors, versions: Versions, folds: bool = True
+) -> dict[str, Tensor]:
+    """Return :func:`assembled_state` by flat names, in their order."""
+    return flatten(assembled_state(task, State.of(own), servers, versions, folds=folds))
+
+
+def assembled_state(
+    task: Task, own: State, servers: Sequence[Tensors], versions: Versions, *, folds: bool = True
 ) -> State:
     """Return the state with its bases (K, ...), and with what is trained where it equals its base.
 
     Pending changes, and what the server has added to its matrices, are added to the bases where it
     ``folds``, and else stay the factors that they are.
     """
-    state = {n: t for n, t in own.items() if not (folds and n.startswith(PENDING))}
-    models = [whole(task, server) for server in servers] if folds else servers
-    for name, base in bases_of(task, own, models, versions).items():
-        if is_whole(task, name):
-            state.setdefault(name, base)
-        elif folds and name.endswith(".weight"):
-            for number in _slots(own):
-                matrix = f"{PENDING}{number}.{name.removesuffix('.weight')}"
-                if f"{matrix}.a" in own:
-                    a, b = own[f"{matrix}.a"], own[f"{matrix}.b"]
-                    base = base + product(a, b, task.config.model.lora.scale)
-        state[BASE + name] = base
-    return dict(sorted(state.items()))
+    models = [model_of(whole(task, server) if folds else server) for server in servers]
+    state = State(dict(own.trained), {}, {} if folds else own.pending, own.optimizer)
+    for key, base in bases_of(task, own, models, versions).items():
+        if not key.factor and is_whole(task, key.stored):
+            state.trained.setdefault(key, base)
+        elif folds:
+            for number in sorted(own.pending):
+                if (pair := pair_of(own.pending[number], key.stored)) is not None:
+                    base = base + product(*pair, task.config.model.lora.scale)
+        state.base[key] = base
+    return in_order(state)
 
 
 def of_one_model(task: Task, devices: int) -> list[list[int]]:
@@ -254,92 +295,83 @@ def of_one_model(task: Task, devices: int) -> list[list[int]]:
     return [[0] * devices for _ in (*task.all_experts, "what is shared")]
 
 
-def bases_of(task: Task, own: Tensors, models: Sequence[Tensors], versions: Versions) -> State:
-    """Return the bases (K, ...) of what is held by stored name.
+def bases_of(
+    task: Task, own: State, models: Sequence[Parameters], versions: Versions
+) -> Parameters:
+    """Return the bases (K, ...) of what is held.
 
     They are in one memory where all devices have the same version.
     """
-    found: State = {}
+    found: Parameters = {}
     for expert, row in [*enumerate(versions[:-1]), (None, versions[-1])]:
         known = sorted(set(row) - {-1})
-        for name in dict.fromkeys(name for version in known for name in models[version]):
-            if expert_of(name) != expert or (expert is None and not task.is_shared(name)):
+        for key in dict.fromkeys(key for version in known for key in models[version]):
+            of_expert = expert_of(key.stored)
+            if of_expert != expert or (expert is None and not task.is_shared(key.stored)):
                 continue
-            base = own.get(BASE + name)
+            base = own.base.get(key)
             if base is None:
                 for version in known:
-                    tensor = task.as_run(models[version][name])
+                    tensor = task.as_run(models[version][key])
                     base = rows_of([v == version for v in row], tensor, base)
             assert base is not None  # for the type checker: a model has the name
-            found[name] = base
+            found[key] = base
     return found
 
 
 def _bases_of_whole(
-    task: Task, own: Tensors, servers: Sequence[Tensors], versions: Versions
-) -> State:
-    """Return the bases (K, ...) of what is trained without factors by stored name."""
+    task: Task, own: State, servers: Sequence[Tensors], versions: Versions
+) -> Parameters:
+    """Return the bases (K, ...) of what is trained without factors."""
     as_whole = task.config.model.lora.rank is None
-    return bases_of(task, own, servers, versions if as_whole else versions[-1:])
+    models = [model_of(server) for server in servers]
+    return bases_of(task, own, models, versions if as_whole else versions[-1:])
 
 
-def _slots(own: Tensors) -> list[int]:
-    """Return the numbers of the pending changes, oldest first."""
-    return sorted({int(name.split(".", 2)[1]) for name in own if name.startswith(PENDING)})
-
-
-def _free_slot(own: Tensors, who: Sequence[bool]) -> int:
+def _free_number(pending: Mapping[int, Parameters], who: Sequence[bool]) -> int:
     """Return the first number behind the last one at which a device in ``who`` has a change."""
-    numbers, rows = _slots(own), [device for device, here in enumerate(who) if here]
+    numbers = sorted(pending)
+    rows = [device for device, here in enumerate(who) if here]
     free = numbers[-1] + 1 if numbers else 0
     for number in reversed(numbers):
-        if any(t[rows].any() for n, t in own.items() if n.startswith(f"{PENDING}{number}.")):
+        if any(tensor[rows].any() for tensor in pending[number].values()):
             break
         free = number
     return free
 
 
-def _matrix(name: str) -> str:
-    """Return the stored name of a factor without its prefix."""
-    return name.split(".", 2)[2] if name.startswith(PENDING) else name.removeprefix(FACTOR)
-
-
-def experts_held(state: Tensors) -> tuple[int, ...]:
+def experts_held(state: State) -> tuple[int, ...]:
     """Return the experts in ``state``, in order."""
-    stored = (name.removeprefix(BASE) for name in state if name.startswith(BASE))
-    return tuple(sorted({e for name in stored if (e := expert_of(name)) is not None}))
+    experts = {expert_of(key.stored) for key in state.base}
+    return tuple(sorted(expert for expert in experts if expert is not None))
 
 
-def delta_of(task: Task, state: Tensors, stored: str) -> Tensor | None:
+def delta_of(task: Task, trained: Parameters, stored: str) -> Tensor | None:
     """Return ``scale B A`` (K, out, in) of the matrix called ``stored``, None without factors."""
-    matrix = FACTOR + stored.removesuffix(".weight")
-    if not stored.endswith(".weight") or f"{matrix}.a" not in state:
-        return None
-    return product(state[f"{matrix}.a"], state[f"{matrix}.b"], task.config.model.lora.scale)
+    pair = pair_of(trained, stored)
+    return None if pair is None else product(*pair, task.config.model.lora.scale)
 
 
-def whole(task: Task, server: Tensors) -> State:
-    """Return the server's model with what has been added to it in its matrices."""
-    after = {n: t for n, t in server.items() if not n.endswith((ADDED_A, ADDED_B))}
-    for name, a in server.items():
-        if name.endswith(ADDED_A):
-            stored = name.removesuffix(ADDED_A)
-            b = server[stored + ADDED_B]
-            after[stored] = after[stored] + product(in_single(a), b, task.config.model.lora.scale)
+def whole(task: Task, server: Tensors) -> dict[str, Tensor]:
+    """Return the server's model with what has been added to it in its matrices, by stored name."""
+    model = model_of(server)
+    after = {key.stored: tensor for key, tensor in model.items() if not key.factor}
+    for stored in after:
+        if (pair := pair_of(model, stored)) is not None:
+            a, b = pair
+            change = product(in_single(a), b, task.config.model.lora.scale)
+            after[stored] = after[stored] + change
     return after
 
 
-def model_of_device(task: Task, state: Tensors, device: int) -> State:
+def model_of_device(task: Task, state: State, device: int) -> dict[str, Tensor]:
     """Return the tensors of one device's model as trained, in full matrices, by stored name."""
-    own = {name: tensor[device : device + 1] for name, tensor in state.items()}
-    tensors: State = {}
-    for name, base in own.items():
-        if not name.startswith(BASE):
-            continue
-        stored = name.removeprefix(BASE)
-        delta = delta_of(task, own, stored)
-        trained = own[stored] if stored in own else base if delta is None else base + delta
-        tensors[stored] = trained[0]
+    own = map_tensors(lambda tensor: tensor[device : device + 1], state)
+    tensors: dict[str, Tensor] = {}
+    for key, base in own.base.items():
+        delta = delta_of(task, own.trained, key.stored)
+        trained = own.trained.get(key, base if delta is None else base + delta)
+        tensors[key.stored] = trained[0]
     return tensors
 
 
@@ -363,10 +395,9 @@ def finite_rows(stacked: Tensor) -> Tensor:
     return found if found.all() else rows.isfinite().all(1)
 
 
-def is_frozen(task: Task, name: str) -> bool:
-    """Whether ``name`` in a state is a factor that is not trained: A, where all have the same."""
-    ffa = task.config.model.lora.aggregate == "ffa"
-    return ffa and name.startswith(FACTOR) and name.endswith(".a")
+def is_frozen(task: Task, key: Parameter) -> bool:
+    """Whether it is a factor that is not trained: A, where all have the same."""
+    return key.factor == "a" and task.config.model.lora.aggregate == "ffa"
 
 
 def is_whole(task: Task, name: str) -> bool:
@@ -391,18 +422,21 @@ def rows_of(
 
 def _fresh_factors(
     task: Task, cluster: str, sizes: Mapping[str, Sequence[int]], adapter_epoch: Sequence[int]
-) -> State:
+) -> Parameters:
     """Return factors of the matrices of ``sizes`` (out, in), at least in single precision.
 
     Those of a device of lower rank end in rows of zeros, which training leaves as they are.
     """
-    lora, ranks = task.config.model.lora, task.config.ranks_of(cluster)
+    lora = task.config.model.lora
+    ranks = task.config.ranks_of(cluster)
     if lora.rank is None:
         return {}
-    factors: State = {}
-    rows, frozen = len(adapter_epoch), lora.aggregate == "ffa"
+    factors: Parameters = {}
+    rows = len(adapter_epoch)
+    frozen = lora.aggregate == "ffa"
     drawn_for = [() if frozen else (cluster, epoch) for epoch in adapter_epoch]
-    for matrix, (out_features, in_features) in sorted(sizes.items()):
+    for stored, (out_features, in_features) in sorted(sizes.items()):
+        matrix = Parameter(stored).matrix
         drawn = {
             key: torch.from_numpy(
                 fresh_a(lora.rank, in_features, stream(task.config.seed, "lora", *key, matrix))
@@ -415,10 +449,9 @@ def _fresh_factors(
         if ranks is not None:
             below = torch.arange(lora.rank) < torch.tensor(ranks[:rows])[:, None]
             a = a * below.to(a)[..., None]
-        factors[f"{FACTOR}{matrix}.a"] = a
-        factors[f"{FACTOR}{matrix}.b"] = a.new_zeros(1, out_features, lora.rank).expand(
-            rows, -1, -1
-        )
+        b = a.new_zeros(1, out_features, lora.rank).expand(rows, -1, -1)
+        factors[Parameter(stored, "a")] = a
+        factors[Parameter(stored, "b")] = b
     return factors
 
 

@@ -15,6 +15,7 @@ from learning.metrics import column_of, measured
 from learning.models.moe import forward_with_routing, gates_of, tokens_of
 from learning.models.stacked import Tensors, in_single
 from learning.training.device_state import model_of_device, whole
+from learning.training.state import State
 from learning.training.task import Samples, Task, in_batches, rows_at_once
 from learning.values.operation import operation
 
@@ -159,11 +160,12 @@ def usage(task: Task, state: Tensors, cluster: str, reach: Sequence[Sequence[boo
     layer. Devices with nothing in reach have served nothing.
     """
     found = Served(samples=[], accuracy=[], loss=[])
+    held_by_all = State.of(state)
     for device, row in enumerate(reach):
         held = tuple(expert for expert, here in enumerate(row) if here)
         counts = torch.zeros(3, len(row), dtype=torch.float64)
         if held:
-            model = task.model(model_of_device(task, state, device), held)
+            model = task.model(model_of_device(task, held_by_all, device), held)
             counts = _counts(model, task.shards[cluster].of(device), len(row))
         served = counts[0].clamp(min=1)
         found["samples"].append(counts[0].long().tolist())

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from learning.invariants import FROZEN, violation
 from learning.models.interface import is_of
-from learning.training.device_state import BASE, FACTOR, finite_rows, trained_name
+from learning.training.device_state import finite_rows
+from learning.training.state import moved_by
 from learning.values.operation import operation
 
 if TYPE_CHECKING:
@@ -63,9 +64,11 @@ def guarded(
     after: Tensors = operation(task, tensors, arguments)
 
     def may_change(name: str) -> bool:
-        of_gate = arguments["gate"] and task.is_shared(trained_name(name))
-        own = not name.startswith(BASE)
-        return own and (of_gate or is_of(trained_name(name).removeprefix(FACTOR), experts))
+        key = moved_by(name)
+        if key is None:
+            return False
+        of_gate = arguments["gate"] and not key.factor and task.is_shared(key.stored)
+        return of_gate or is_of(key.stored, experts)
 
     what = operation.guarded.format(**arguments)
     first.check(after, may_change, what)

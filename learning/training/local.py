@@ -11,20 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from learning.models.interface import ADDED_A, ADDED_B, expert_of, is_gate, is_of
+from learning.models.interface import expert_of, is_gate, is_of
 from learning.models.moe import Residency
 from learning.models.stacked import Tensors, cross_entropy, in_single, with_tensors
 from learning.requests.cluster import Mask
 from learning.settings import MASKS
 from learning.training import sgd
 from learning.training.device_state import (
-    BASE,
-    FACTOR,
-    OPTIMIZER,
-    PENDING,
-    State,
+    Versions,
     as_remembered,
-    assembled,
+    assembled_state,
     delta_of,
     experts_held,
     is_frozen,
@@ -32,6 +28,7 @@ from learning.training.device_state import (
 )
 from learning.training.local_loss import Term, with_term
 from learning.training.rounds import Counts, LocalRounds, TrainedPart
+from learning.training.state import Parameter, State, flatten, map_tensors, pair_of
 from learning.training.task import Task, in_batches
 from learning.values.operation import operation
 
@@ -42,22 +39,22 @@ def train(
     own: Tensors,
     *others: Tensors,
     servers: int,
-    versions: Sequence[Sequence[int]],
+    versions: Versions,
     local: LocalRounds,
     part: TrainedPart,
     local_loss: Mapping[str, Any] | None = None,
-) -> State:
+) -> dict[str, Tensor]:
     """Train a state by reference as :func:`train_rounds`; after ``servers`` models, the memories.
 
     Where devices are trained one after another, no base is copied: those that hold the same
     versions are trained from the server's tensors.
     """
     models = others[:servers]
+    state = State.of(own)
     term = None if local_loss is None else Term(memories=others[servers:], **local_loss)
     if task.traits.batched or term is not None:
-        state = assembled(task, own, *models, versions=versions)
-        return {**own, **train_rounds(task, state, local, part, term)}
-    trained = dict(own)
+        whole = assembled_state(task, state, models, versions)
+        return {**own, **flatten(train_rounds(task, whole, local, part, term))}
     columns = list(zip(*versions, strict=True))
     for column in dict.fromkeys(columns):
         pairs = zip(local.rounds, columns, strict=True)
@@ -67,9 +64,10 @@ def train(
         alike = versions  # without factors every device has a copy of its own
         if task.config.model.lora.rank is not None:
             alike = [*([version] * len(columns) for version in column[:-1]), versions[-1]]
-        state = assembled(task, trained, *models, versions=alike, folds=False)
-        trained |= _dealt(task, state, replace(local, rounds=rounds), part)
-    return trained
+        whole = assembled_state(task, state, models, alike, folds=False)
+        after = _dealt(task, whole, replace(local, rounds=rounds), part)
+        state = State.of({**flatten(state), **flatten(after)})
+    return flatten(state)
 
 
 def _dealt(task: Task, state: State, local: LocalRounds, part: TrainedPart) -> State:
@@ -82,32 +80,32 @@ def _dealt(task: Task, state: State, local: LocalRounds, part: TrainedPart) -> S
 
     def trained(replica: Task, devices: Sequence[int]) -> State:
         there = replica.device  # where a base that clients share stays one tensor
-        moved = {
-            name: t[:1].to(there).expand_as(t) if t.stride(0) == 0 else t.to(there)
-            for name, t in state.items()
-        }
+        moved = map_tensors(
+            lambda t: t[:1].to(there).expand_as(t) if t.stride(0) == 0 else t.to(there), state
+        )
         rounds = [count if k in devices else 0 for k, count in enumerate(local.rounds)]
         return train_rounds(replica, moved, replace(local, rounds=rounds), part)
 
     with ThreadPoolExecutor(len(tasks)) as threads:
         found, *others = threads.map(trained, tasks, turns)
+    everybody = flatten(found)
     for devices, rows in zip(turns[1:], others, strict=True):
-        for name, tensor in rows.items():
-            found[name][devices] = tensor[devices].to(task.device)
+        for name, tensor in flatten(rows).items():
+            everybody[name][devices] = tensor[devices].to(task.device)
     return found
 
 
 def train_rounds(
     task: Task,
-    state: Tensors,
+    state: State,
     local: LocalRounds,
     part: TrainedPart,
     term: Term | None = None,
 ) -> State:
     """Return what the devices have trained after their ``local`` rounds.
 
-    ``state`` is :func:`~learning.training.device_state.assembled`, and what is returned replaces
-    tensors of it.
+    ``state`` is :func:`~learning.training.device_state.assembled_state`, and what is returned
+    replaces tensors of it.
 
     Experts move by equations (26) and (38) and, with the gate, what is shared by (27) and
     (40), both at the same point; all that is not of the ``part`` is frozen. A ``term`` is added to
@@ -120,7 +118,7 @@ def train_rounds(
     routed = task.all_experts if part.mask is None else tuple(sorted(part.experts))
     if task.all_experts:
         _check_experts(state, part, routed)
-    moved = _moved_names(task, state, part)
+    moved = _moved(task, state, part)
     beside = {} if task.traits.batched else _beside(task, state, routed, moved)
     model = task.shapes(_residency(task, part, routed, beside))
     frozen = _frozen(task, state, routed, moved)
@@ -134,7 +132,7 @@ def train_rounds(
     if task.dtype == torch.bfloat16 or beside:
         loss = _as_run(loss, task)
     if term is not None:
-        free = {name: path for name, path in moved.items() if name not in task.buffers}
+        free = {key: path for key, path in moved.items() if key.stored not in task.buffers}
         loss, needed = with_term(task, loss, state, free, term)
         own |= needed
     problem = sgd.Problem(
@@ -142,22 +140,20 @@ def train_rounds(
         loss,
         task.traits.batched,
         own,
-        buffers=[path for name, path in moved.items() if name in task.buffers],
-        gates=[path for name, path in moved.items() if is_gate(name)],
+        buffers=[path for key, path in moved.items() if key.stored in task.buffers],
+        gates=[path for key, path in moved.items() if is_gate(key.stored)],
         # All of them: a product over tensors that devices share may round by their number.
         devices=range(task.devices(local.cluster)),
     )
-    begin = {
-        path: state[name] if name in task.buffers else in_single(state[name])
-        for name, path in moved.items()
-    }
-    memory = remembered_of(state, moved)
+    begin = {path: state.trained[key] for key, path in moved.items()}
+    begin |= {path: in_single(t) for path, t in begin.items() if path not in problem.buffers}
+    memory = remembered_of(state.optimizer, moved)
     # The state of torch's generators is kept where the model draws from them.
     on_gpu = [task.device] if task.device.type == "cuda" else []
     with torch.random.fork_rng(on_gpu, enabled=task.traits.draws):
         trained = sgd.train(begin, problem, task.recipe, local.rounds, local.first_round, memory)
-    after = {name: trained.tensors[path] for name, path in moved.items()}
-    return {**after, **as_remembered(trained.memory, moved)}
+    after = {key: trained.tensors[path] for key, path in moved.items()}
+    return State(after, optimizer=as_remembered(trained.memory, moved))
 
 
 def _residency(
@@ -252,35 +248,28 @@ def _as_run(loss: sgd.Loss, task: Task) -> sgd.Loss:
 
 
 def _beside(
-    task: Task, state: Tensors, routed: Collection[int], moved: Mapping[str, str]
+    task: Task, state: State, routed: Collection[int], moved: Collection[Parameter]
 ) -> dict[str, list[tuple[Tensor, Tensor]]]:
     """Return pairs of frozen factors (K, r, in), (K, out, r) by the matrix that they belong to.
 
     They are what the server has added, what has been offered since, and what is trained now and
     then but not in these rounds.
     """
+    at_rest = {key: tensor for key, tensor in state.trained.items() if key not in moved}
+    by_name = sorted(state.pending, key=str)
     found: dict[str, list[tuple[Tensor, Tensor]]] = {}
-    for name, tensor in state.items():
-        if name.startswith(BASE) and name.endswith(ADDED_A):
-            stored = name.removesuffix(ADDED_A)
-            matrix = stored.removeprefix(BASE).removesuffix(".weight")
-            pair = tensor, state[stored + ADDED_B]
-        elif name.startswith((PENDING, FACTOR)) and name.endswith(".a"):
-            other = name.removesuffix("a") + "b"
-            if other in moved:
-                continue
-            matrix, pair = name[name.index("expert.") :].removesuffix(".a"), (tensor, state[other])
-        else:
-            continue
-        if is_of(matrix, routed) and pair[1].any():
-            found.setdefault(matrix, []).append(pair)
+    for factors in (state.base, at_rest, *(state.pending[number] for number in by_name)):
+        for key in factors:
+            pair = pair_of(factors, key.stored) if key.factor == "a" else None
+            if pair is not None and is_of(key.stored, routed) and pair[1].any():
+                found.setdefault(key.matrix, []).append(pair)
     return found
 
 
 def _frozen_factors(
     task: Task,
-    state: Tensors,
-    moved: Mapping[str, str],
+    state: State,
+    moved: Collection[Parameter],
     beside: Mapping[str, Sequence[tuple[Tensor, Tensor]]],
 ) -> dict[str, Tensor]:
     """Return the factors by path that run ``beside`` those that are trained, and a frozen A."""
@@ -290,42 +279,46 @@ def _frozen_factors(
         for number, pair in enumerate(pairs)
         for factor, tensor in zip("ab", pair, strict=True)
     }
-    for name, tensor in state.items():
-        if is_frozen(task, name) and name.removesuffix("a") + "b" in moved:
-            frozen[task.names.path(name.removeprefix(FACTOR))] = tensor
+    for key, tensor in state.trained.items():
+        if is_frozen(task, key) and Parameter(key.stored, "b") in moved:
+            frozen[_path(task, key)] = tensor
     return frozen
 
 
-def _moved_names(task: Task, state: Tensors, part: TrainedPart) -> dict[str, str]:
-    """Return the state names that are trained, with their paths in the model."""
+def _path(task: Task, key: Parameter) -> str:
+    """Return where a tensor that is trained belongs in the model."""
+    return task.names.path(f"{key.matrix}.{key.factor}" if key.factor else key.stored)
+
+
+def _moved(task: Task, state: State, part: TrainedPart) -> dict[Parameter, str]:
+    """Return what is trained, with its paths in the model."""
     moved = {}
-    for name in state:
-        stored = name.removeprefix(FACTOR)
-        own = not name.startswith((BASE, FACTOR, OPTIMIZER, PENDING))
-        of_expert = is_of(stored, part.experts) and not is_frozen(task, name)
-        if of_expert or (part.gate and own and task.is_shared(name)):
-            moved[name] = task.names.path(stored)
+    for key in state.trained:
+        of_expert = is_of(key.stored, part.experts) and not is_frozen(task, key)
+        if of_expert or (part.gate and not key.factor and task.is_shared(key.stored)):
+            moved[key] = _path(task, key)
     return moved
 
 
 def _frozen(
-    task: Task, state: Tensors, routed: Collection[int], moved: Mapping[str, str]
+    task: Task, state: State, routed: Collection[int], moved: Collection[Parameter]
 ) -> dict[str, Tensor]:
     """Return the frozen tensors (K, ...) by model path, with changes that are not trained added."""
     frozen = {}
-    for name, base in state.items():
-        stored = name.removeprefix(BASE)
-        if not name.startswith(BASE) or stored in moved or name.endswith((ADDED_A, ADDED_B)):
+    for key, base in state.base.items():
+        stored = key.stored
+        if key.factor or key in moved:
             continue
         if not (task.is_shared(stored) or is_of(stored, routed)):
             continue
-        trained = state.get(stored, base)
-        factor = f"{FACTOR}{stored.removesuffix('.weight')}.b"
+        trained = state.trained.get(key, base)
         # Devices that are trained one by one run their factors beside the base. Of the others those
         # that begin, B = 0, add nothing: all devices can go on sharing one base.
-        added = task.traits.batched and factor in state and factor not in moved
-        if added and state[factor].any() and (delta := delta_of(task, state, stored)) is not None:
-            trained = base + delta
+        b = Parameter(stored, "b")
+        added = task.traits.batched and b in state.trained and b not in moved
+        if added and state.trained[b].any():
+            delta = delta_of(task, state.trained, stored)
+            trained = trained if delta is None else base + delta
         frozen[task.names.path(stored)] = task.as_run(trained)
     return frozen
 
@@ -367,7 +360,7 @@ def _shared_rows(stacked: Tensors) -> tuple[dict[str, Tensor], dict[str, Tensor]
     return shared, own
 
 
-def _check_experts(state: Tensors, part: TrainedPart, routed: Collection[int]) -> None:
+def _check_experts(state: State, part: TrainedPart, routed: Collection[int]) -> None:
     if not part.experts and not part.gate:
         raise ValueError("nothing to train: name at least one expert or train the gate")
     held = experts_held(state)

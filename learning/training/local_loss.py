@@ -12,7 +12,7 @@ from torch import Tensor
 from learning.models.moe import product
 from learning.models.stacked import Tensors
 from learning.training import sgd
-from learning.training.device_state import BASE, FACTOR
+from learning.training.state import Parameter, State
 from learning.training.task import Task
 
 OWN = ":"
@@ -29,7 +29,7 @@ class Term:
 
 
 def with_term(
-    task: Task, loss: sgd.Loss, state: Tensors, moved: Mapping[str, str], term: Term
+    task: Task, loss: sgd.Loss, state: State, moved: Mapping[Parameter, str], term: Term
 ) -> tuple[sgd.Loss, dict[str, Tensor]]:
     """Return ``loss`` plus a term, and the tensors (K, ...) that the term needs as frozen ones.
 
@@ -37,13 +37,10 @@ def with_term(
     """
     function = resolve_name(term.place)
     paths: dict[str, tuple[str, ...]] = {}
-    for name in moved:  # by stored name that of a tensor, or those of its matrix's two factors
-        if name.startswith(FACTOR):
-            matrix, path = (of.rpartition(".")[0] for of in (name, moved[name]))
-            paths[matrix.removeprefix(FACTOR) + ".weight"] = f"{path}.a", f"{path}.b"
-        else:
-            paths[name] = (moved[name],)
-    dicts = [{name: state[BASE + name] for name in paths}]
+    for key, path in moved.items():  # that of a tensor, or those of its matrix's two factors
+        matrix = path.removesuffix(f".{key.factor}")
+        paths[key.stored] = (f"{matrix}.a", f"{matrix}.b") if key.factor else (path,)
+    dicts = [{name: state.base[Parameter(name)] for name in paths}]
     for memory in term.memories:
         known = {name: memory[name] for name in paths if name in memory}
         dicts.append({name: t.expand_as(dicts[0][name]) for name, t in known.items()})

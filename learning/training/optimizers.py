@@ -8,36 +8,43 @@ its slots, tensors of the same shape (K, ...), and for Adam a count of steps (K,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from learning import settings
 from learning.models.stacked import Tensors, by_row
-from learning.settings import OptimizerConfig, ScheduleConfig
 
 STEPS = "steps"
 """The slot of the count of steps."""
 
+Slots = dict[str, dict[str, Tensor]]
+"""What is remembered, by slot and by name of the tensor."""
 Rate = float | Tensor
 """A learning rate: one for all, or (K, 1, ...) for devices whose rates differ."""
 
 
-def remembered(optimizer: OptimizerConfig, tensors: Tensors, before: Tensors) -> dict[str, Tensor]:
-    """Return copies of what is remembered of ``tensors`` (K, ...), as ``{slot}.{name}``.
+def remembered(
+    optimizer: settings.Optimizer, tensors: Tensors, before: Mapping[str, Tensors]
+) -> Slots:
+    """Return copies of what is remembered of ``tensors`` (K, ...).
 
     What ``before`` does not hold begins at zero.
     """
-    known: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        for slot in optimizer.slots:
-            old = before.get(f"{slot}.{name}")
-            known[f"{slot}.{name}"] = torch.zeros_like(tensor) if old is None else old.clone()
-        if optimizer.counts_steps:
-            old = before.get(f"{STEPS}.{name}")
-            counts = torch.zeros(len(tensor), dtype=torch.int64, device=tensor.device)
-            known[f"{STEPS}.{name}"] = counts if old is None else old.clone()
+    known: Slots = {slot: {} for slot in optimizer.slots}
+    if optimizer.counts_steps:
+        known[STEPS] = {}
+    for slot, part in known.items():
+        past = before.get(slot, {})
+        for name, tensor in tensors.items():
+            if name in past:
+                part[name] = past[name].clone()
+            elif slot == STEPS:
+                part[name] = torch.zeros(len(tensor), dtype=torch.int64, device=tensor.device)
+            else:
+                part[name] = torch.zeros_like(tensor)
     return known
 
 
@@ -48,16 +55,12 @@ class Optimizer:
     ``memory`` is as :func:`remembered` makes it; call :meth:`close` to count the steps in it.
     """
 
-    config: OptimizerConfig
-    memory: Tensors
+    config: settings.Optimizer
+    memory: Mapping[str, Tensors]
 
     def __post_init__(self) -> None:
-        begin = len(STEPS) + 1
-        self._counts = {
-            name[begin:]: counts.reshape(-1).tolist()
-            for name, counts in self.memory.items()
-            if name.startswith(f"{STEPS}.")
-        }
+        taken = self.memory.get(STEPS, {})
+        self._counts = {name: counts.reshape(-1).tolist() for name, counts in taken.items()}
 
     def step(
         self, name: str, tensor: Tensor, gradient: Tensor, rate: Rate, training: Sequence[bool]
@@ -72,7 +75,7 @@ class Optimizer:
             case "adam" | "adamw":
                 self._adam(name, tensor, gradient, rate, training)
             case "rmsprop":
-                square = self.memory[f"square.{name}"]
+                square = self.memory["square"][name]
                 square.mul_(config.smoothing).addcmul_(
                     gradient, gradient, value=1.0 - config.smoothing
                 )
@@ -83,7 +86,7 @@ class Optimizer:
     def _along(self, name: str, tensor: Tensor, direction: Tensor, rate: Rate) -> None:
         """Move along a direction, or along its velocity with momentum."""
         if self.config.momentum:
-            velocity = self.memory[f"velocity.{name}"]
+            velocity = self.memory["velocity"][name]
             torch.add(direction, velocity, alpha=self.config.momentum, out=velocity)
             if self.config.nesterov:
                 direction = direction.add(velocity, alpha=self.config.momentum)
@@ -101,7 +104,8 @@ class Optimizer:
         (beta1, beta2), counts = self.config.betas, self._counts[name]
         for device, trains in enumerate(training):
             counts[device] += trains
-        mean, square = self.memory[f"mean.{name}"], self.memory[f"square.{name}"]
+        mean = self.memory["mean"][name]
+        square = self.memory["square"][name]
         mean.lerp_(gradient, 1.0 - beta1)
         square.mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
         taken = [max(1, count) for count in counts]  # one that has taken none rests
@@ -117,7 +121,7 @@ class Optimizer:
     def close(self) -> None:
         """Write the counts of steps."""
         for name, counts in self._counts.items():
-            kept = self.memory[f"{STEPS}.{name}"]
+            kept = self.memory[STEPS][name]
             kept.copy_(torch.tensor(counts, dtype=torch.int64).view(kept.shape))
 
 
@@ -131,7 +135,7 @@ def of_devices(values: Sequence[float], like: Tensor) -> Rate:
     return by_row(torch.tensor(values, dtype=like.dtype, device=like.device), like)
 
 
-def factor(schedule: ScheduleConfig, number: int) -> float:
+def step_size_factor(schedule: settings.Schedule, number: int) -> float:
     """Return what the step size is multiplied by in a device's local round ``number``, from 0 on.
 
     ``step``: ``factor`` after every so many rounds; ``exponential``: ``factor`` a round; ``linear``
@@ -141,12 +145,14 @@ def factor(schedule: ScheduleConfig, number: int) -> float:
     if number < schedule.warmup_rounds:
         return (number + 1) / (schedule.warmup_rounds + 1)
     number -= schedule.warmup_rounds
-    part = min(1.0, number / schedule.rounds)
+    rounds = schedule.rounds or 1
+    factor = schedule.factor or 1.0
+    part = min(1.0, number / rounds)
     match schedule.kind:
         case "step":
-            return schedule.factor ** (number // schedule.rounds)
+            return factor ** (number // rounds)
         case "exponential":
-            return schedule.factor**number
+            return factor**number
         case "linear":
             return 1.0 - (1.0 - schedule.floor) * part
         case "cosine":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from learning.settings import LearningConfig, OptimizerConfig, ScheduleConfig
+from learning.settings import LearningConfig, Optimizer, Schedule
 
-PLAIN_SGD = OptimizerConfig()
-CONSTANT = ScheduleConfig()
+PLAIN_SGD = Optimizer()
+CONSTANT = Schedule()
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Recipe:
     steps_per_round: int
     batch_size: int
     gate_step_size_ratio: float = 1.0
-    optimizer: OptimizerConfig = PLAIN_SGD
-    schedule: ScheduleConfig = CONSTANT
+    optimizer: Optimizer = PLAIN_SGD
+    schedule: Schedule = CONSTANT
     clip_norm: float | None = None
     micro_batch: int | None = None
     checkpoint_activations: bool = False
@@ -52,7 +52,7 @@ class Recipe:
         return replace(
             self,
             step_size=step_size,
-            optimizer=OptimizerConfig(momentum=momentum),
+            optimizer=Optimizer(momentum=momentum),
             schedule=CONSTANT,
             clip_norm=clip_norm,
             micro_batch=None,

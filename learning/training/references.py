@@ -11,13 +11,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from learning.models.stacked import Tensors
-from learning.settings import ScheduleConfig
+from learning.settings import Schedule
 from learning.training.aggregation import client_weights, summed
 from learning.training.device_state import (
-    FACTOR,
-    OPTIMIZER,
-    State,
-    assembled,
+    assembled_state,
     load,
     model_of_device,
     of_one_model,
@@ -27,6 +24,7 @@ from learning.training.evaluation import Score, evaluate
 from learning.training.local import train
 from learning.training.rounds import LocalRounds, TrainedPart
 from learning.training.start import start_model
+from learning.training.state import State, flatten
 from learning.training.task import Shards, Task, pool
 from learning.values.operation import operation
 
@@ -37,24 +35,26 @@ POOLED = "pooled"
 @operation(trains=True)
 def pooled_rounds(
     task: Task, server: Tensors, *before: Tensors, rounds: int, first_round: int
-) -> State:
+) -> dict[str, Tensor]:
     """Return what one client that holds the samples of all devices has after local rounds.
 
     It downloads ``server``, and of what it had ``before`` keeps what its optimiser remembers.
     """
     samples = pool({name: shards.samples for name, shards in task.shards.items()})
     alone = replace(task, shards={POOLED: Shards(samples, (len(samples.y),))})
-    kept = [
-        {n: t for n, t in own.items() if n.startswith(OPTIMIZER) and FACTOR not in n}
-        for own in before
-    ]
-    past = [*kept, server] if kept else []
+    past: list[Tensors] = []
+    for own in before:  # of factors, which are new, nothing is remembered
+        memory = {
+            slot: {key: tensor for key, tensor in part.items() if not key.factor}
+            for slot, part in State.of(own).optimizer.items()
+        }
+        past = [flatten(State(optimizer=memory)), server]
     return _rounds_of_one(alone, server, past, POOLED, rounds, first_round)[1]
 
 
 def _rounds_of_one(
     task: Task, server: Tensors, past: Sequence[Tensors], cluster: str, rounds: int, first: int
-) -> tuple[State, State]:
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return what the one client of a cluster has downloaded, and what it has after its rounds."""
     versions = of_one_model(task, devices=1)
     own = load(
@@ -75,7 +75,7 @@ def _rounds_of_one(
 @operation()
 def pooled_model(task: Task, server: Tensors, own: Tensors) -> dict[str, Tensor]:
     """Return the server's model as the one client has it."""
-    state = assembled(task, own, server, versions=of_one_model(task, devices=1))
+    state = assembled_state(task, State.of(own), [server], of_one_model(task, devices=1))
     return {**server, **model_of_device(task, state, 0)}
 
 
@@ -83,7 +83,8 @@ def pooled_model(task: Task, server: Tensors, own: Tensors) -> dict[str, Tensor]
 def scores_alone(task: Task, *states: Tensors, clusters: Sequence[str]) -> list[Score]:
     """Test every device's own model on its cluster's test set; return the means over devices."""
     means: list[Score] = []
-    for cluster, state in zip(clusters, states, strict=True):
+    for cluster, tensors in zip(clusters, states, strict=True):
+        state = State.of(tensors)
         alone = replace(task, config=replace(task.config, clusters=(cluster,)))
         found = [
             evaluate(alone, model_of_device(alone, state, device))[0]
@@ -101,7 +102,7 @@ def mean_model(task: Task, *states: Tensors, clusters: Sequence[str]) -> dict[st
     """Return the mean of all devices' models, by their samples."""
     devices = [range(task.devices(cluster)) for cluster in clusters]
     shares = client_weights(task, clusters, [[True] * len(own) for own in devices], weighted=True)
-    pairs = zip(states, devices, strict=True)
+    pairs = zip(map(State.of, states), devices, strict=True)
     models = [model_of_device(task, state, device) for state, own in pairs for device in own]
     return {n: summed(torch.stack([model[n] for model in models]), shares, n) for n in models[0]}
 
@@ -119,7 +120,7 @@ def losses(task: Task, steps: int, samples: int) -> list[float]:
         task.config,
         clusters=(cluster,),
         devices=(1,),
-        schedule=ScheduleConfig(),
+        schedule=Schedule(),
         steps_per_round=steps,
         batch_size=len(own.y),
     )

@@ -20,7 +20,7 @@ from torch.func import vmap
 
 from learning.models.stacked import Tensors, by_row
 from learning.rng import draw_below, stream
-from learning.training.optimizers import Optimizer, factor, of_devices, remembered
+from learning.training.optimizers import Optimizer, Slots, of_devices, remembered, step_size_factor
 from learning.training.recipe import CONSTANT, Recipe
 from learning.training.rounds import Counts
 from learning.training.task import Task
@@ -77,7 +77,7 @@ class Trained(NamedTuple):
     """What training has made of tensors (K, ...), and what the optimiser remembers of them."""
 
     tensors: dict[str, Tensor]
-    memory: dict[str, Tensor]
+    memory: Slots
 
 
 def train(
@@ -86,7 +86,7 @@ def train(
     recipe: Recipe,
     rounds: Counts,
     first_round: Counts,
-    memory: Tensors | None = None,
+    memory: Mapping[str, Tensors] | None = None,
 ) -> Trained:
     """Train stacked ``tensors`` (K, ...): device k for ``rounds[k]`` from ``first_round[k]`` on.
 
@@ -109,7 +109,7 @@ def train(
     for index, members in [(all_rows, devices)] if problem.together else each_alone:
         rows = {name: tensor[index] for name, tensor in trained.items()}
         frozen = {name: tensor[index] for name, tensor in problem.frozen.items()}
-        known = {name: tensor[index] for name, tensor in slots.items()}
+        known = {slot: {n: t[index] for n, t in part.items()} for slot, part in slots.items()}
         kept = {name: rows.pop(name) for name in problem.buffers}
         gradient = _gradient(problem, rows, {**frozen, **kept}, recipe)
         steps = _steps(problem.draw, members, rounds, first_round)
@@ -117,8 +117,9 @@ def train(
         if isinstance(index, list):  # a copy of these rows, and no view
             for name, moved in {**rows, **kept}.items():
                 trained[name][index] = moved
-            for name, moved in known.items():
-                slots[name][index] = moved
+            for slot, part in known.items():
+                for name, moved in part.items():
+                    slots[slot][name][index] = moved
     return Trained(trained, slots)
 
 
@@ -201,7 +202,7 @@ def _descend(
     recipe: Recipe,
     sizes: Mapping[str, float],
     buffers: Tensors,
-    memory: Tensors,
+    memory: Mapping[str, Tensors],
 ) -> None:
     """Move ``tensors`` in place, a step per minibatch; devices that do not train stand still.
 
@@ -213,10 +214,15 @@ def _descend(
     for batch, training, numbers in steps:
         rests = not all(training)
         # Whoever rests is put back: plain SGD is quicker with steps of zero.
-        moving = [] if recipe.optimizer.is_plain else [*tensors.values(), *memory.values()]
-        before = [(t, t.clone()) for t in (*moving, *buffers.values())] if rests else []
+        moving = [*buffers.values()]
+        if not recipe.optimizer.is_plain:
+            moving += tensors.values()
+            moving += (tensor for part in memory.values() for tensor in part.values())
+        before = [(tensor, tensor.clone()) for tensor in moving] if rests else []
         found = gradient(batch)
-        scales = [1.0] if even else [factor(recipe.schedule, number) for number in numbers]
+        scales = (
+            [1.0] if even else [step_size_factor(recipe.schedule, number) for number in numbers]
+        )
         for name, tensor in tensors.items():
             rate = sizes[name] * of_devices(scales, tensor)
             along = found[name]

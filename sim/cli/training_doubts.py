@@ -7,7 +7,8 @@ from learning.architecture.kinds import input_spec, kind_of, kinds_for
 from learning.first_steps import doubts, first_steps
 from learning.learner import Learner
 from scenarios import Scenario
-from sim.engine.setup import Build, lacking_file
+from sim.engine.learning_task import lacking_file
+from sim.engine.setup import Build
 from sim.errors import InputError, as_input
 
 

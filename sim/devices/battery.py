@@ -172,11 +172,11 @@ def supplies_of(
     )
     satellites = satellites_of(scenario)
     dark = orbit.eclipses(satellites, start, start + timedelta(seconds=stop_s))
-    found: dict[str, tuple[Power, Floats]] = {}
+    supplies: dict[str, tuple[Power, Floats]] = {}
     for number, name in enumerate(satellite.name for satellite in satellites):
-        mine = dark.satellite == number
-        enter_s = dark.enter_s[mine]
-        leave_s = dark.leave_s[mine]
+        of_satellite = dark.satellite == number
+        enter_s = dark.enter_s[of_satellite]
+        leave_s = dark.leave_s[of_satellite]
         lit = 1.0 - float((leave_s - enter_s).sum()) / stop_s
         if lit * power.charge_w <= power.idle_w:
             raise InputError(
@@ -184,5 +184,5 @@ def supplies_of(
                 f"{lit:.0%} of the time, which gives {lit * power.charge_w:.3g} W in the mean, and "
                 f"draws {power.idle_w:g} W; raise charge_w or lower idle_w"
             )
-        found[name] = power, np.stack([enter_s, leave_s], axis=1).ravel()
-    return found
+        supplies[name] = power, np.stack([enter_s, leave_s], axis=1).ravel()
+    return supplies

@@ -96,11 +96,11 @@ def compute_of(scenario: Scenario) -> tuple[Compute, ...]:
 def transmitter_of(scenario: Scenario) -> Transmitter:
     """Return the transmitter of every device of a scenario."""
     link: Any = scenarios.resolved_link(scenario)
-    mine = link["downlink" if scenario.roles.satellites_learn else "uplink"]
+    radio = link["downlink" if scenario.roles.satellites_learn else "uplink"]
     if scenario.link.isl is not None and scenario.roles.relay:
-        mine = scenario.link.isl.values()
-    power_dbm = mine.get("tx_power_dbm")
-    duty = float(mine.get("duty", 1.0))
+        radio = scenario.link.isl.values()
+    power_dbm = radio.get("tx_power_dbm")
+    duty = float(radio.get("duty", 1.0))
     sidelink = scenario.link.sidelink
     isl = scenario.link.isl
     isl_dbm = None if isl is None else isl.tx_power_dbm

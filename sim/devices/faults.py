@@ -182,19 +182,20 @@ def faults_of(
     kinds = type(scenario.faults).model_fields
     if past is None and not any(getattr(scenario.faults, kind) for kind in kinds):
         return None
-    said = scenario.faults
     seed = scenario.seed
     names = {c.name: [("churn", c.name, k) for k in range(c.devices)] for c in clusters}
     away = {c: _drawn("churn", scenario, each, span_s, before) for c, each in names.items()}
     return Faults(
-        seed,
-        {name: spells for name, spells in outages.items() if len(spells.begin_s)},
-        {name: Presence(each) for name, each in away.items() if any(len(s.begin_s) for s in each)},
-        slowdown_of(scenario, clusters),
-        said.packets,
-        said.uploads,
-        0.0 if before is None else before.at_s,
-        past or (None if before is None else Faults(seed, {}, {}, {})),
+        seed=seed,
+        outages={name: spells for name, spells in outages.items() if len(spells.begin_s)},
+        churn={
+            name: Presence(each) for name, each in away.items() if any(len(s.begin_s) for s in each)
+        },
+        slowdown=slowdown_of(scenario, clusters),
+        packets=scenario.faults.packets,
+        uploads=scenario.faults.uploads,
+        from_s=0.0 if before is None else before.at_s,
+        before=past or (None if before is None else Faults(seed, {}, {}, {})),
     )
 
 
@@ -216,7 +217,7 @@ def _drawn(
     before: FaultsUntilFork | None,
 ) -> list[Intervals]:
     """Draw intervals from a stream for each name; until the fork those of ``before``."""
-    found = [NO_INTERVALS] * len(names)
+    intervals = [NO_INTERVALS] * len(names)
     rule = getattr(scenario.faults, kind)
     if rule is not None:
         means_s = (  # from the end of one to the begin of the next, and how long one lasts
@@ -224,20 +225,25 @@ def _drawn(
             if kind == "outages"
             else (rule.mean_present_hours * 3600.0, rule.mean_away_hours * 3600.0)
         )
-        found = [drawn_intervals(stream(scenario.seed, *name), *means_s, span_s) for name in names]
+        intervals = [
+            drawn_intervals(stream(scenario.seed, *name), *means_s, span_s) for name in names
+        ]
     if before is None:
-        return found
+        return intervals
     early = _drawn(kind, before.scenario, names, span_s, None)
     at_s = before.at_s
-    pairs = zip(early, found, strict=True)
+    pairs = zip(early, intervals, strict=True)
     return [a.between(0.0, at_s).then(b.between(at_s, np.inf)) for a, b in pairs]
 
 
 def slowdown_of(scenario: Scenario, clusters: Sequence[Cluster]) -> dict[str, Floats]:
     """Return how many times as long the devices (K,) compute, of clusters with slow ones."""
-    said = scenario.faults.stragglers
-    if said is None:
+    stragglers = scenario.faults.stragglers
+    if stragglers is None:
         return {}
     drawn = {c.name: stream(scenario.seed, "straggler", c.name).random(c.devices) for c in clusters}
-    slow = {name: np.where(draw < said.share, said.slowdown, 1.0) for name, draw in drawn.items()}
+    slow = {
+        name: np.where(draw < stragglers.share, stragglers.slowdown, 1.0)
+        for name, draw in drawn.items()
+    }
     return {name: times for name, times in slow.items() if (times > 1.0).any()}

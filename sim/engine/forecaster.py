@@ -9,7 +9,7 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Forecast, Outlook
 from sim.devices.devices import Devices
-from sim.links.beam import SessionBeam
+from sim.links.session_beam import SessionBeam
 from sim.network.sessions import ClusterSessions
 from sim.plan.contacts import PlannedSession
 from sim.trace.directions import Way

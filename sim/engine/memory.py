@@ -22,8 +22,8 @@ from learning.hardware import compute_devices, free_bytes
 from learning.requests.cluster import Ints
 from sim.errors import InputError
 from sim.formatting import data_size
-from sim.links.link_table import POINTS_AT_ONCE
 from sim.links.pass_geometry import grid_points
+from sim.links.plan_links import POINTS_AT_ONCE
 from sim.plan.plan_size import CONTACT_BYTES
 from sim.trace.arrow import ROW_BYTES
 

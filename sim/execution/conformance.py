@@ -21,8 +21,9 @@ from learning.methods.base import GlobalModelMethod
 from learning.methods.options import read_options
 from learning.requests import Work
 from sim.engine.learning_facts import SAMPLES
+from sim.engine.learning_task import learner_of
 from sim.engine.observer import Observer
-from sim.engine.setup import build, learner_of, method_of
+from sim.engine.setup import build, method_of
 from sim.errors import InputError, Interrupted, InvariantError
 from sim.execution.checkpoint import JOURNAL
 from sim.execution.result import Result

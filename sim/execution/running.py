@@ -21,8 +21,9 @@ from scenarios import Scenario
 from sim.engine import memory
 from sim.engine.clients_table import clients_table
 from sim.engine.journal import Journal
+from sim.engine.learning_task import lacking_file
 from sim.engine.observer import Observer
-from sim.engine.setup import build, lacking_file
+from sim.engine.setup import build
 from sim.engine.simulation import Simulation
 from sim.errors import (
     ESTIMATE,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import scenarios
-from sim.engine.setup import learner_of
+from sim.engine.learning_task import learner_of
 from sim.errors import InputError
 from sim.execution.result import Result
 from sim.execution.status import COMPLETE

@@ -5,8 +5,7 @@ A row is a device in a pass. No bit of a row depends on which other passes are i
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
@@ -15,8 +14,10 @@ import numpy as np
 from channel import CLEAR_PATH, Link, LinkCurve, Path
 from channel.curve_table import CurveTable
 from learning.requests.cluster import Floats, Ints, Mask
-from sim.links.beam import Beam, DeviceLinks, PassFigures, along, served_bits
-from sim.links.pass_geometry import Grid, Pass, PassGeometry, SeenPoints, cut_grid
+from sim.links.beam import Beam
+from sim.links.device_links import DeviceLinks, along, served_bits
+from sim.links.grid import Grid, SeenPoints, cut_grid
+from sim.links.pass_geometry import Pass, PassGeometry
 from sim.links.rate_points import LinkView, RatePoints, rate_points
 
 CELLS = 2
@@ -191,88 +192,3 @@ def _aligned(grid: Grid, found: RatePoints, devices: Ints) -> tuple[Ints, Ints]:
     source = np.zeros(int(each.sum()), np.int64)
     source[(np.cumsum(each) - each)[row] + place] = number
     return points, np.maximum.accumulate(source)
-
-
-# The links of all passes of a plan, in tables of as many passes as are quick to make at once.
-
-
-LOG = logging.getLogger("leomix.run")
-POINTS_AT_ONCE = 1 << 17
-"""Points of a table, about: a larger one would be no quicker, and take more memory."""
-TABLES = 2
-"""Tables that are kept: contacts that overlap are in one that ends and in one that begins."""
-
-
-class PlanLinks:
-    """Links and figures of all passes by number, which rise one after the other.
-
-    They are made when they are first asked for, and with them those behind that will be asked for
-    ``soon`` (numbers, rising). What is asked for again after its table is gone is made again,
-    alone: to the last bit the same. As that takes longer, the log says so once.
-    """
-
-    def __init__(
-        self,
-        start: datetime,
-        make: Callable[[int], Pass],
-        served_s: Callable[[int], tuple[float, float]],
-        soon: Ints,
-    ) -> None:
-        """``make`` draws for the devices of a pass; ``served_s`` is its service, nan for none."""
-        self._start = start
-        self._make = make
-        self._served_s = served_s
-        self._soon = soon
-        self._tables: list[tuple[dict[int, int], LinkTable]] = []
-        self._figures: dict[int, PassFigures] = {}
-        self._remade = False
-
-    def links(self, number: int) -> DeviceLinks:
-        """Return the links of a pass: views of its table, which they keep."""
-        place, table = self._table(number)
-        return table.links(place)
-
-    def figures(self, number: int) -> PassFigures:
-        """Return the figures of a pass."""
-        if number not in self._figures:
-            self._table(number)
-        return self._figures[number]
-
-    def _table(self, number: int) -> tuple[int, LinkTable]:
-        """The table of a pass, and its place there."""
-        for places, table in self._tables:
-            if number in places:
-                return places[number], table
-        if number in self._figures and not self._remade:
-            self._remade = True
-            LOG.info("links of contact %s, let go to save memory, are made again: slower", number)
-        numbers, passes = zip(*self._with_following(number), strict=True)
-        table = LinkTable(passes, self._start)
-        places = {n: place for place, n in enumerate(numbers)}
-        self._tables = [*self._tables[1 - TABLES :], (places, table)]
-        self._remember(numbers, passes, table)
-        return places[number], table
-
-    def _with_following(self, number: int) -> list[tuple[int, Pass]]:
-        """A pass and, if it is asked for the first time, those that will be wanted next."""
-        some = [(number, self._make(number))]
-        points = some[0][1].points
-        behind = self._soon[np.searchsorted(self._soon, number, "right") :].tolist()
-        for following in behind if number not in self._figures else ():
-            if points >= POINTS_AT_ONCE:
-                break
-            if following not in self._figures:
-                some.append((following, self._make(following)))
-                points += some[-1][1].points
-        return some
-
-    def _remember(self, numbers: Sequence[int], passes: Sequence[Pass], table: LinkTable) -> None:
-        least_bits: Floats = np.minimum.reduceat(table.capacity_bits, table.first_row)
-        least = (least_bits / 8.0).tolist()
-        for place, (number, each) in enumerate(zip(numbers, passes, strict=True)):
-            start_s, end_s = self._served_s(number)
-            in_service = least[place]
-            if not (start_s <= each.rise_s and each.set_s <= end_s):
-                in_service = float(table.uplink_bits(place, start_s, end_s).min()) / 8.0
-            shift_hz, residual_hz = table.doppler_hz[place].tolist()
-            self._figures[number] = PassFigures(least[place], in_service, (shift_hz, residual_hz))

@@ -6,8 +6,8 @@ time. No bit of a row depends on the other rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from channel.link_curve import between_smooth_cells, bit_preserving, cell_middle
 from channel.signal import has_zenith_kink, unchecked_rate_bps, unchecked_signal
 from learning.requests.cluster import Floats, Ints, Mask
 from orbit.contact_views import ContactViews, blocks
-from sim.links.pass_geometry import Grid, interleaved
+from sim.links.grid import Grid, interleaved
+from sim.links.jumps import crossings, find_jumps, turns
 
 HORIZON_DEG = 1e-6
 """A hair above the horizon, at and below which there is no link."""
@@ -34,6 +35,13 @@ AROUND_TOP = np.outer([-1.0, 1.0], [0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 1.5, 2.0,
 
 POINTS_OF_A_BLOCK = 1 << 13
 """Points whose losses are summed at a time, so that they stay in a core's own cache."""
+
+
+class Sight(NamedTuple):
+    """Where devices see their satellites at points (P,)."""
+
+    elevation_deg: Floats
+    slant_range_m: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,13 +62,13 @@ class LinkView:
         """Elevations at which the rate has a kink."""
         return [] if self.is_constant else bends_deg(self.link).tolist()
 
-    def look(self, row: Ints, time_s: Floats) -> Place:
+    def look(self, row: Ints, time_s: Floats) -> Sight:
         """Where rows (P,) see their satellites at times (P,), within the contact."""
         tracks = self.views.tracks
         contact = self.views.contact[row]
         inside_s = np.clip(time_s, tracks.first_s[contact], tracks.last_s[contact])
         elevation_deg, range_km = self.views.place(row, inside_s)
-        return self.above(elevation_deg), range_km * 1e3
+        return Sight(self.above(elevation_deg), range_km * 1e3)
 
     def above(self, elevation_deg: Floats) -> Floats:
         """Elevations not below the mask: AOS and LOS lie on it, and rounding is no gate."""
@@ -68,45 +76,46 @@ class LinkView:
 
     def elevation_deg(self, row: Ints, time_s: Floats) -> Floats:
         """Elevations (P,) of rows at times."""
-        return self.look(row, time_s)[0]
+        return self.look(row, time_s).elevation_deg
 
     def snr_db(self, row: Ints, time_s: Floats) -> Floats:
         """SNR (P,) of rows at times."""
-        return received_signal(self.link, *self.look(row, time_s), self._path(row)).snr_db
+        sight = self.look(row, time_s)
+        path = self._path(row)
+        return received_signal(self.link, sight.elevation_deg, sight.slant_range_m, path).snr_db
 
     def state(self, row: Ints, time_s: Floats) -> Ints:
         """States (P,) of the rate of rows at times; see ``channel.rate_state``."""
         return self.state_of(row, self.look(row, time_s))
 
-    def state_of(self, row: Ints, place: Place) -> Ints:
-        """States (P,) of the rate of rows at their places."""
-        return rate_state(self.link, *place, self._path(row))
+    def state_of(self, row: Ints, sight: Sight) -> Ints:
+        """States (P,) of the rate of rows where they see their satellites."""
+        path = self._path(row)
+        return rate_state(self.link, sight.elevation_deg, sight.slant_range_m, path)
 
-    def signal(self, row: Ints, place: Place) -> tuple[Floats, Floats]:
-        """Rate (bit/s) and SNR (dB) of rows at their places."""
-        found = np.empty((2, len(row)))
+    def signal(self, row: Ints, sight: Sight) -> tuple[Floats, Floats]:
+        """Rate (bit/s) and SNR (dB) of rows where they see their satellites."""
+        rate_bps: Floats = np.empty(len(row))
+        snr_db: Floats = np.empty(len(row))
         width_hz = np.asarray(self.link.bandwidth_hz)
-        for some in blocks(len(row), POINTS_OF_A_BLOCK):
-            elevation_deg, range_m = (x[some] for x in place)
-            path = self._path(row[some])
-            snr_db, k = unchecked_signal(self.link, elevation_deg, range_m, path)
-            found[0, some] = unchecked_rate_bps(self.link, snr_db, k, width_hz)
-            found[1, some] = snr_db
-        return found[0], found[1]
+        for block in blocks(len(row), POINTS_OF_A_BLOCK):
+            elevation_deg = sight.elevation_deg[block]
+            range_m = sight.slant_range_m[block]
+            path = self._path(row[block])
+            snr_db[block], k = unchecked_signal(self.link, elevation_deg, range_m, path)
+            rate_bps[block] = unchecked_rate_bps(self.link, snr_db[block], k, width_hz)
+        return rate_bps, snr_db
 
     def rate_bps(self, row: Ints, time_s: Floats) -> Floats:
         """Rates (P,) of rows at times."""
-        return self.signal(row, self.look(row, time_s))[0]
+        rate_bps, _ = self.signal(row, self.look(row, time_s))
+        return rate_bps
 
     def _path(self, row: Ints) -> Path:
         """What was drawn for every point; without an environment it has no effect."""
         if self.link.environment is None:
             return CLEAR_PATH
         return Path(*(np.asarray(draws)[row] for draws in vars(self.path).values()))
-
-
-Place = tuple[Floats, Floats]
-"""Elevations (deg) and slant ranges (m), both (P,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,28 +154,30 @@ class RatePoints:
 def rate_points(view: LinkView, grid: Grid) -> tuple[Floats, RatePoints | None]:
     """Rates of the curve at the points of a grid and its middles.
 
-    Every cell has its bits (see ``channel.link_curve``). Where some rows need further points, these
-    are all: every jump and kink of the rate has a point before one and one behind it.
+    Every cell keeps its bits (see ``channel.link_curve``). Where some rows need further points, all
+    points are returned as well: each jump and kink of the rate lies between two of them.
     """
-    place = view.above(grid.elevation_deg), grid.slant_range_m
-    rate_bps, snr_db = view.signal(grid.row, place)
+    elevation_deg = view.above(grid.elevation_deg)
+    rate_bps, snr_db = view.signal(grid.row, Sight(elevation_deg, grid.slant_range_m))
     curve_bps = _curve(view, grid, rate_bps)
-    jumps = _may_jump(view, grid, snr_db, place[0])
+    jumps = _may_jump(view, grid, snr_db, elevation_deg)
     if not jumps.any():
         return curve_bps, None
-    here = np.repeat(jumps, grid.points)
+    in_jumping = np.repeat(jumps, grid.points)
     none = np.zeros(len(rate_bps), bool)
-    every = RatePoints(grid.row, grid.time_s, rate_bps, rate_bps, none, ~none).of(here)
-    found = _with_further(view, grid.of(jumps), every, (place[0][here], snr_db[here]))
+    every = RatePoints(grid.row, grid.time_s, rate_bps, rate_bps, none, ~none).of(in_jumping)
+    further = _with_further(
+        view, grid.of(jumps), every, elevation_deg[in_jumping], snr_db[in_jumping]
+    )
     if jumps.all():
-        return curve_bps, found
+        return curve_bps, further
     # Of rows without jumps nothing but the curve is wanted.
     given = np.ones(len(curve_bps), bool)
     if grid.middles is not None:
         given[grid.every[2]] = False
     row = np.repeat(grid.rows, grid.every_points)
     plain = RatePoints(row, grid.every_s, curve_bps, curve_bps, ~given, given)
-    return curve_bps, plain.of(np.repeat(~jumps, grid.every_points)).merged(found, key_s=False)
+    return curve_bps, plain.of(np.repeat(~jumps, grid.every_points)).merged(further, key_s=False)
 
 
 def _curve(view: LinkView, grid: Grid, rate_bps: Floats) -> Floats:
@@ -178,13 +189,13 @@ def _curve(view: LinkView, grid: Grid, rate_bps: Floats) -> Floats:
     if middles is None:
         return moved
     cell = middles.cell
-    place = (view.above(middles.elevation_deg), middles.slant_range_m)
-    middle_bps, _ = view.signal(grid.row[cell], place)
+    sight = Sight(view.above(middles.elevation_deg), middles.slant_range_m)
+    middle_bps, _ = view.signal(grid.row[cell], sight)
     if not view.is_constant:
         mean_bps = (rate_bps[cell] + 4.0 * middle_bps + rate_bps[cell + 1]) / 6.0
         middle_bps = cell_middle_rates(mean_bps, (moved[cell], moved[cell + 1]))
-        none = middles.time_s == grid.time_s[cell]  # of no length: no jump by rounding
-        middle_bps[none] = moved[cell[none]]
+        empty = middles.time_s == grid.time_s[cell]  # of no length: no jump by rounding
+        middle_bps[empty] = moved[cell[empty]]
     return interleaved(moved, middle_bps, *grid.every[1:])
 
 
@@ -211,15 +222,13 @@ def _may_jump(view: LinkView, grid: Grid, snr_db: Floats, elevation_deg: Floats)
 
 
 def _with_further(
-    view: LinkView, grid: Grid, points: RatePoints, seen: tuple[Floats, Floats]
+    view: LinkView, grid: Grid, points: RatePoints, elevation_deg: Floats, snr_db: Floats
 ) -> RatePoints:
-    """Points with more of them around jumps and kinks, and in the middle of cells that do not lie
-    between two inner points.
-
-    ``seen`` are the elevations and the SNRs at the points.
+    """Add points around jumps and kinks, and in the middle of cells that do not lie between two
+    inner points.
     """
-    state = view.state_of(points.row, (seen[0], grid.slant_range_m))
-    more = _further_times(view, grid, points.row, seen, state)
+    state = view.state_of(points.row, Sight(elevation_deg, grid.slant_range_m))
+    more_row, more_s = _further_times(view, grid, points.row, elevation_deg, snr_db, state)
     if not view.is_constant:
         step = np.repeat(grid.step_s, grid.points)
         smooth = np.abs(np.diff(grid.time_s, append=0.0) - step) <= 1e-6 * step
@@ -229,8 +238,8 @@ def _with_further(
         inner = between_smooth_cells(smooth)
         moved = bit_preserving(points.true_bps, grid.points, inner)
         points = replace(points, curve_bps=moved, inner=inner)
-    if more[0].size:
-        points = points.merged(_at(view, *more))
+    if more_row.size:
+        points = points.merged(_at(view, more_row, more_s))
     return points if view.is_constant else _with_middles(view, points)
 
 
@@ -242,37 +251,38 @@ def _at(view: LinkView, row: Ints, time_s: Floats) -> RatePoints:
 
 
 def _further_times(
-    view: LinkView, grid: Grid, row: Ints, seen: tuple[Floats, Floats], state: Ints
+    view: LinkView, grid: Grid, row: Ints, elevation_deg: Floats, snr_db: Floats, state: Ints
 ) -> tuple[Ints, Floats]:
-    """Rows and times before and behind each jump, and around steep culminations.
+    """Return rows and times before and after each jump, and around steep culminations.
 
-    Highest and lowest points of the SNR and the elevation are looked at for a state that comes and
-    goes there between two points of the grid.
+    The state at the highest and lowest points of the SNR and the elevation shows one that comes and
+    goes between two points of the grid.
     """
-    time_s, (elevation_deg, snr_db) = grid.time_s, seen
-    tops = turns(row, time_s, elevation_deg, view.elevation_deg)
-    bends = crossings(row, time_s, elevation_deg, view.bends_deg, view.elevation_deg)
-    found = [tops, turns(row, time_s, snr_db, view.snr_db), bends]
-    more_row, more_s = (np.concatenate(x) for x in zip(*found, strict=True))
+    time_s = grid.time_s
+    top_row, top_s = turns(row, time_s, elevation_deg, view.elevation_deg)
+    turn_row, turn_s = turns(row, time_s, snr_db, view.snr_db)
+    bend_row, bend_s = crossings(row, time_s, elevation_deg, view.bends_deg, view.elevation_deg)
+    more_row = np.concatenate([top_row, turn_row, bend_row])
+    more_s = np.concatenate([top_s, turn_s, bend_s])
     every_row = np.append(row, more_row)
     every_s = np.append(time_s, more_s)
     states = np.append(state, view.state(more_row, more_s))
     order = np.lexsort((every_s, every_row))
-    who, before_s, behind_s = find_jumps(
+    jump_row, before_s, after_s = find_jumps(
         every_row[order], every_s[order], states[order], view.state
     )
-    around_row, around_s = _around(view, grid, tops)
-    rows = np.concatenate([who, who, bends[0], around_row])
-    return rows, np.concatenate([before_s, behind_s, bends[1], around_s])
+    around_row, around_s = _around(view, grid, top_row, top_s)
+    rows = np.concatenate([jump_row, jump_row, bend_row, around_row])
+    return rows, np.concatenate([before_s, after_s, bend_s, around_s])
 
 
-def _around(view: LinkView, grid: Grid, tops: tuple[Ints, Floats]) -> tuple[Ints, Floats]:
+def _around(view: LinkView, grid: Grid, row: Ints, top_s: Floats) -> tuple[Ints, Floats]:
     """Rows and times around steep culminations, where the SNR may follow the elevation."""
     if view.is_constant or not has_zenith_kink(view.link):
-        return tops[0][:0], tops[1][:0]
-    steep = view.elevation_deg(*tops) > STEEP_DEG
-    row = tops[0][steep]
-    top_s = tops[1][steep]
+        return row[:0], top_s[:0]
+    steep = view.elevation_deg(row, top_s) > STEEP_DEG
+    row = row[steep]
+    top_s = top_s[steep]
     last = grid.first + grid.points - 1
     lasts_s = np.diff(grid.time_s, append=0.0)
     lasts_s[last] = 0.0
@@ -296,122 +306,13 @@ def _with_middles(view: LinkView, points: RatePoints) -> RatePoints:
     rates = view.rate_bps(np.tile(row, 3), nodes_s.ravel()).reshape(nodes_s.shape)
     mean_bps = (5.0 * (rates[0] + rates[2]) + 8.0 * rates[1]) / 18.0
     ends_bps = points.curve_bps[cell], points.curve_bps[cell + 1]
-    curve_bps = cell_middle_rates(mean_bps, ends_bps)
     none = np.zeros(len(cell), bool)
-    found = RatePoints(row, nodes_s[1], rates[1], curve_bps, none, none)
-    pairs = zip(vars(points).values(), vars(found).values(), strict=True)
-    return RatePoints(*(np.insert(here, cell + 1, new) for here, new in pairs))
-
-
-# Where rates along passes jump or have a kink: in and out of sight, from coding to coding.
-
-
-HALVINGS = 28
-"""Halvings of a cell of some seconds, down to some hundredths of a microsecond."""
-
-ALMOST_AT_ONCE_S = 2e-6
-"""Two times so close are both sides of what lies between them."""
-
-StateAt = Callable[[Ints, Floats], Ints]
-"""States (J,) of rows (J,) at times (J,)."""
-ValueAt = Callable[[Ints, Floats], Floats]
-"""Values (J,) of rows (J,) at times (J,)."""
-
-
-def find_jumps(
-    row: Ints, time_s: Floats, state: Ints, state_at: StateAt
-) -> tuple[Ints, Floats, Floats]:
-    """Find the changes of ``state`` (P,) between the points (P,) of each row.
-
-    Returns the row, the time just before and the time just behind each of them. Of a cell with
-    several changes all are found, unless one undoes another.
-    """
-    cell = np.flatnonzero((row[1:] == row[:-1]) & (state[1:] != state[:-1]))
-    who = row[cell]
-    start_s = time_s[cell]
-    end_s = time_s[cell + 1]
-    first = state[cell]
-    last = state[cell + 1]
-    found = [(who[:0], start_s[:0], start_s[:0])]
-    while True:
-        lasts = (first != last) & (end_s > start_s + ALMOST_AT_ONCE_S)
-        who, start_s, end_s, first, last = (x[lasts] for x in (who, start_s, end_s, first, last))
-        if not who.size:
-            break
-        before_s = start_s
-        behind_s = end_s
-        for _ in range(HALVINGS):
-            middle_s = (before_s + behind_s) / 2
-            same = state_at(who, middle_s) == first
-            before_s = np.where(same, middle_s, before_s)
-            behind_s = np.where(same, behind_s, middle_s)
-        found.append((who, before_s, behind_s))
-        start_s = behind_s
-        first = state_at(who, behind_s)
-    rows, before, behind = (np.concatenate(x) for x in zip(*found, strict=True))
-    return rows, before, behind
-
-
-GOLDEN = (5**0.5 - 1) / 2
-NARROWINGS = 18
-"""Steps of the golden section: two cells of some seconds down to two milliseconds."""
-
-
-def turns(row: Ints, time_s: Floats, value: Floats, value_at: ValueAt) -> tuple[Ints, Floats]:
-    """Rows and times of the highest and lowest of ``value`` (P,) inside each row."""
-    slope = np.sign(np.diff(value))
-    middle = np.flatnonzero((slope[:-1] * slope[1:] < 0) & (row[2:] == row[:-2])) + 1
-    who = row[middle]
-    sign = slope[middle - 1]
-    low = time_s[middle - 1]
-    high = time_s[middle + 1]
-    for _ in range(NARROWINGS if who.size else 0):
-        left = high - GOLDEN * (high - low)
-        right = low + GOLDEN * (high - low)
-        falls = sign * value_at(who, left) > sign * value_at(who, right)
-        low = np.where(falls, low, left)
-        high = np.where(falls, right, high)
-    return who, (low + high) / 2
-
-
-SECANTS = 8
-
-
-def crossings(
-    row: Ints, time_s: Floats, value: Floats, levels: Sequence[float], value_at: ValueAt
-) -> tuple[Ints, Floats]:
-    """Rows and times at which ``value`` (P,) passes a level: both sides, a microsecond apart.
-
-    By the Illinois rule: straight lines, with the side that stays behind halved.
-    """
-    same = row[1:] == row[:-1]
-    cells = [np.flatnonzero(same & _passes(value, level)) for level in levels]
-    cell = np.concatenate([np.empty(0, np.intp), *cells])
-    level = np.repeat(np.array(levels, float), [len(some) for some in cells])
-    who = row[cell]
-    low = time_s[cell]
-    high = time_s[cell + 1]
-    left = value[cell] - level
-    right = value[cell + 1] - level
-    middle = low
-    twice = np.zeros((2, len(cell)), bool)
-    for _ in range(SECANTS if cell.size else 0):
-        slope = np.where(right == left, 1.0, right - left)
-        middle = np.clip(low - left * (high - low) / slope, low, high)
-        there = value_at(who, middle) - level
-        back = (there > 0) == (right > 0)  # the root is before the middle
-        low = np.where(back, low, middle)
-        high = np.where(back, middle, high)
-        left = np.where(back, np.where(twice[0], left / 2, left), there)
-        right = np.where(back, there, np.where(twice[1], right / 2, right))
-        twice = np.stack([back, ~back])
-    ends = np.searchsorted(row, who, "left"), np.searchsorted(row, who, "right") - 1
-    close = np.array([[-ALMOST_AT_ONCE_S / 4], [ALMOST_AT_ONCE_S / 4]])
-    both = np.clip(middle + close, time_s[ends[0]], time_s[ends[1]])
-    return np.tile(who, 2), both.ravel()
-
-
-def _passes(value: Floats, level: float) -> Mask:
-    """Cells (P - 1,) with one end above a level."""
-    above = value > level
-    return above[1:] != above[:-1]
+    place = cell + 1
+    return RatePoints(
+        row=np.insert(points.row, place, row),
+        time_s=np.insert(points.time_s, place, nodes_s[1]),
+        true_bps=np.insert(points.true_bps, place, rates[1]),
+        curve_bps=np.insert(points.curve_bps, place, cell_middle_rates(mean_bps, ends_bps)),
+        inner=np.insert(points.inner, place, none),
+        given=np.insert(points.given, place, none),
+    )

@@ -92,14 +92,15 @@ class Sidelinks:
         self, cluster: str, other: str, rows: slice = slice(None), columns: slice = slice(None)
     ) -> Floats:
         """Distances (K, K') between devices of two clusters."""
-        mine, theirs = (np.arange(self.devices[name]) for name in (cluster, other))
+        devices = np.arange(self.devices[cluster])
+        others = np.arange(self.devices[other])
         if cluster == other and self.distance_m is not None:
-            return np.where(mine[rows, None] == theirs[None, columns], 0.0, self.distance_m)
-        here = self.places[cluster]
-        there = self.places[other]
-        if here is None or there is None:
-            return np.full((len(mine[rows]), len(theirs[columns])), np.inf)
-        return great_circle_m(here[rows, None, :], there[None, columns, :])
+            return np.where(devices[rows, None] == others[None, columns], 0.0, self.distance_m)
+        places = self.places[cluster]
+        other_places = self.places[other]
+        if places is None or other_places is None:
+            return np.full((len(devices[rows]), len(others[columns])), np.inf)
+        return great_circle_m(places[rows, None, :], other_places[None, columns, :])
 
 
 def great_circle_m(one_deg: Floats, other_deg: Floats) -> Floats:

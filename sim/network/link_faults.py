@@ -7,7 +7,7 @@ import numpy as np
 from learning import stream
 from learning.requests.cluster import Cluster, Floats, Ints
 from sim.devices.faults import Faults
-from sim.links.beam import SessionBeam
+from sim.links.session_beam import SessionBeam
 from sim.network.steps import Transfer
 from sim.trace.directions import Way
 

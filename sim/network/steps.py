@@ -10,7 +10,7 @@ import numpy as np
 from learning.requests.cluster import Cost, Download, Floats, Ints, Mask, Train, Upload
 from sim.devices.faults import Presence
 from sim.errors import SimulationError
-from sim.links.beam import SessionBeam
+from sim.links.session_beam import SessionBeam
 from sim.links.sharing import Carried, everywhere
 from sim.network.ledger import Fate
 from sim.plan.contacts import PlannedContact, PlannedSession

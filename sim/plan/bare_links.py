@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from learning.requests.cluster import Cluster, Ints
-from sim.links.beam import Radios, bare_links
+from sim.links.beam import Radios
+from sim.links.constant_links import bare_links
 from sim.plan.contacts import ContactLinks
 from sim.plan.service import ServedPasses
 

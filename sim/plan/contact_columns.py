@@ -10,7 +10,7 @@ import numpy as np
 
 from learning.requests.cluster import Cluster, Floats, Ints, Mask
 from orbit.windows import groups
-from sim.links.beam import FigureColumns
+from sim.links.device_links import FigureColumns
 from sim.plan.contacts import ContactLinks, PlannedContact
 from sim.plan.link_source import GivenLinks, LinkSource
 

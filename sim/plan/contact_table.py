@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from learning.requests.cluster import Ints
 from sim.facts.plan import ContactRow, IslWindowRow
-from sim.links.beam import FigureColumns
+from sim.links.device_links import FigureColumns
 from sim.plan.contact_columns import ContactColumns
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan

@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from learning.requests.cluster import Cluster, Floats, Ints
-from sim.links.beam import DeviceLinks, PassFigures, SessionBeam, served_bits
+from sim.links.device_links import DeviceLinks, PassFigures, served_bits
+from sim.links.session_beam import SessionBeam
 from sim.trace.directions import Way
 
 LAST_BITS_S = 1.0

@@ -11,7 +11,9 @@ import numpy as np
 import orbit
 from channel import doppler_hz
 from learning.requests.cluster import Cluster, Floats, Ints
-from sim.links.beam import FigureColumns, PassFigures, Radios, bare_links, fixed_rate_bps
+from sim.links.beam import Radios
+from sim.links.constant_links import bare_links, fixed_rate_bps
+from sim.links.device_links import FigureColumns, PassFigures
 from sim.plan.contacts import ContactLinks
 from sim.plan.service import ServedPasses
 

@@ -9,7 +9,9 @@ from typing import Protocol
 from learning.requests.cluster import Cluster, Ints
 from orbit import Site
 from scenarios import Scenario
-from sim.links.beam import FigureColumns, Radios, is_steady
+from sim.links.beam import Radios
+from sim.links.constant_links import is_steady
+from sim.links.device_links import FigureColumns
 from sim.plan.bare_links import BareLinks
 from sim.plan.contacts import ContactLinks, PlannedContact
 from sim.plan.fixed_rate_links import FixedRateLinks

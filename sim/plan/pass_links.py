@@ -15,8 +15,8 @@ from orbit.windows import groups
 from scenarios import Scenario
 from sim.devices.sites import distance_km
 from sim.links.beam import Radios
-from sim.links.link_table import PlanLinks
 from sim.links.pass_geometry import GroundPlace, Pass
+from sim.links.plan_links import PlanLinks
 from sim.plan.contacts import ContactLinks
 from sim.plan.service import ServedPasses
 

@@ -14,9 +14,10 @@ from sim.devices.sites import clusters_of, device_sites
 from sim.plan.contact_columns import ContactColumns
 from sim.plan.isl import IslPlan
 from sim.plan.isl_planning import isl_plan
+from sim.plan.link_doubts import link_doubts
 from sim.plan.link_source import LinkSource, link_source
 from sim.plan.planned_sessions import PlannedSessions
-from sim.plan.radios import ground_radios, link_doubts
+from sim.plan.radios import ground_radios
 from sim.plan.service import ServedPasses, served_passes
 from sim.plan.sky import Sky
 from sim.plan.unserved import check_served

@@ -11,7 +11,8 @@ from channel import LinkCurve
 from learning.requests.cluster import Floats, Ints
 from scenarios import Scenario
 from sim.devices.satellites import relay_of
-from sim.links.beam import Beam, DeviceLinks
+from sim.links.beam import Beam
+from sim.links.device_links import DeviceLinks
 from sim.plan.contacts import ContactLinks
 from sim.plan.isl_budget import budget_of, fixed_rate_bps, rate_curve
 from sim.plan.service import ServedPasses

@@ -26,12 +26,13 @@ import sim
 from learning.learner import Learner
 from learning.models import Residency
 from learning.models.custom import Traits
-from learning.settings import LearningConfig, LoraConfig, ModelConfig, OptimizerConfig, Pretraining
+from learning.settings import LearningConfig, Lora, ModelConfig, Optimizer, Pretraining
 from learning.training import LocalRounds, TrainedPart, Weighing
 from learning.training.device_state import assembled, load, of_one_model
 from learning.training.local import train_rounds
 from learning.training.sgd import rows_of_round
 from learning.training.start import build_task, start_model
+from learning.training.state import State, flatten
 from learning.training.task import Task, use_one_thread
 
 DEVICES, TRAINED = 200, (1,)
@@ -82,7 +83,7 @@ def ours(task: Task, state: Mapping[str, Tensor], masked: bool) -> dict[str, Ten
     """Train one round of every device."""
     local = LocalRounds("a", (1,) * DEVICES, (0,) * DEVICES)
     part = TrainedPart(TRAINED, gate=False, mask="-inf" if masked else None)
-    return train_rounds(task, state, local, part)
+    return flatten(train_rounds(task, State.of(state), local, part))
 
 
 def plain(task: Task, state: Mapping[str, Tensor], masked: bool) -> list[dict[str, Tensor]]:
@@ -164,7 +165,7 @@ def ratio(reference_s: list[float], ours_s: list[float]) -> float:
     return median(a / b for a, b in zip(reference_s, ours_s, strict=True))
 
 
-MIXTURE = ModelConfig(experts=1, lora=LoraConfig(rank=None))
+MIXTURE = ModelConfig(experts=1, lora=Lora(rank=None))
 """The peers' network as a mixture of one expert: layers over stacked tensors."""
 MODULE = ModelConfig(kind="fedavg_clients:Mlp")
 """The peers' module itself."""
@@ -177,7 +178,7 @@ def fedavg(work: Work, rounds: int, model: ModelConfig = MIXTURE, optimizer: str
             0, ("a",), (CLIENTS,), model,
             pretraining=Pretraining(0, 0, 0),
             step_size=STEP_SIZE, steps_per_round=work.steps, batch_size=work.batch,
-            trains_backbone=True, optimizer=OptimizerConfig(kind=optimizer),
+            trains_backbone=True, optimizer=Optimizer(kind=optimizer),
         )
     )  # fmt: skip
     everybody, zero = np.ones(CLIENTS, dtype=bool), np.zeros(CLIENTS, dtype=int)

@@ -79,13 +79,14 @@ def write(folder: Path, sizes: dict[str, int], shared: dict[str, Any] | None = N
 def learner_of(folder: Path, devices: int) -> Learner:
     """Return the learner of one cluster."""
     places = tuple(str(folder / str(number)) for number in EXPERTS)
-    lora = kit.LoraConfig(rank=RANK)
+    lora = kit.Lora(rank=RANK)
     model = kit.ModelConfig("merged-llama", 3, checkpoints=places, tokenizer="words", lora=lora)
-    data = kit.DataConfig("jsonl", str(folder / "texts.jsonl"), tokens=TOKENS, trial_samples=4)
+    data = kit.Data("jsonl", str(folder / "texts.jsonl"), tokens=TOKENS, trial_samples=4)
     steps = kit.Pretraining(gate_steps=1)
     return Learner(
         kit.LearningConfig(
-            1, ("a",), (devices,), model, data, steps, step_size=0.1, steps_per_round=1,
+            1, ("a",), (devices,), model, data=data, pretraining=steps,
+            step_size=0.1, steps_per_round=1,
             batch_size=BATCH, precision="bfloat16",
         )
     )  # fmt: skip

@@ -36,7 +36,7 @@ PARTS = {
     "geometry": ("sim.links.link_table:PassGeometry",),
     "SNR": ("sim.links.rate_points:unchecked_signal",),
     "rate": ("sim.links.rate_points:unchecked_rate_bps", "sim.links.rate_points:bit_preserving"),
-    "link curves": ("sim.links.link_table:LinkTable",),
+    "link curves": ("sim.links.plan_links:LinkTable",),
     "transfers (chains)": (
         "sim.network.chains:ServiceLink._plan_training",
         "sim.network.chains:ServiceLink._plan_transfer",

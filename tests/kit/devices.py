@@ -5,7 +5,7 @@ import torch
 
 from learning.training import LocalRounds, TrainedPart
 from tests.kit import training
-from tests.kit.training import device_state
+from tests.kit.training import State, device_state, flatten
 
 
 class Devices:
@@ -39,7 +39,7 @@ class Devices:
         own = {name: tensor for name, tensor in state.items() if not name.startswith("base.")}
         bases = {n.removeprefix("base."): t for n, t in state.items() if n.startswith("base.")}
         servers = [{n: t[k] for n, t in bases.items()} for k in range(self.count)]
-        held = {*device_state.experts_held(state), None} if state else {}
+        held = {*experts_held(state), None} if state else {}
         here = [expert in held for expert in (*self.task.all_experts, None)]
         return own, servers, [[k if has else -1 for k in range(self.count)] for has in here]
 
@@ -53,7 +53,8 @@ class Devices:
     def train(self, state, rounds=1, *, first=0, experts=(1,), term=None, **how):
         local = LocalRounds(self.cluster, self.each(rounds), self.each(first))
         part = TrainedPart(experts, **{"gate": False, **how})
-        return {**state, **training.train_rounds(self.task, state, local, part, term)}
+        after = training.train_rounds(self.task, State.of(state), local, part, term)
+        return {**state, **flatten(after)}
 
     def fold(self, state, *, who=True, generation=1, experts=None, gate=True):
         how = self._how(who, generation, experts)
@@ -63,6 +64,16 @@ class Devices:
         own, servers, versions = self._by_reference(state)
         how = {"versions": versions, "experts": experts, "gate": gate}
         return device_state.offer(self.task, own, *servers, **how)
+
+
+def experts_held(state):
+    """The experts that devices hold, of a state by flat names."""
+    return device_state.experts_held(State.of(state))
+
+
+def model_of_device(task, state, device):
+    """One device's model, of a state by flat names."""
+    return device_state.model_of_device(task, State.of(state), device)
 
 
 def moved(before, after, device=None):

@@ -1,6 +1,6 @@
 """Inner names of ``learning`` that tests use and that need no torch."""
 
-from learning import DataConfig, LearningConfig, ModelConfig, files
+from learning import Data, LearningConfig, ModelConfig, files
 from learning import hardware as memory
 from learning.architecture import kinds
 from learning.architecture.costs import architecture, as_sent, footprint
@@ -36,7 +36,7 @@ from learning.requests import ring
 from learning.requests.facts import INJECTED
 from learning.requests.peers import outcome_of
 from learning.rng import stream
-from learning.settings import LoraConfig, OptimizerConfig, Pretraining, ScheduleConfig, SplitConfig
+from learning.settings import Columns, FrozenDict, Lora, Optimizer, Pretraining, Schedule, Split
 from learning.training import operations
 from learning.training.nmoe import operations as nmoe_operations
 from learning.training.nmoe.answers import local_shares, pattern_row

@@ -10,16 +10,20 @@ from sim.devices.energy import Transmitter, energy_of
 from sim.devices.faults import NO_INTERVALS, Faults, Intervals, Presence, drawn_intervals
 from sim.devices.satellites import relay_of, satellites_of
 from sim.devices.sites import device_sites, distance_km, ground_sites
-from sim.engine.setup import build, learner_of
+from sim.engine.learning_task import learner_of
+from sim.engine.setup import build
 from sim.engine.simulation import Simulation
 from sim.errors import InputError, SimulationError
 from sim.execution.build_sequence import BuildSequence
 from sim.execution.identity import portable
 from sim.execution.running import Run
-from sim.links import link_table, pass_geometry
-from sim.links.beam import Beam, DeviceLinks, Radio, SessionBeam, along
-from sim.links.rate_points import HALVINGS, crossings, find_jumps, turns
-from sim.links.sharing import RateSegment, queued, shared
+from sim.links import pass_geometry, plan_links
+from sim.links.beam import Beam, Radio
+from sim.links.device_links import DeviceLinks, along
+from sim.links.jumps import HALVINGS, crossings, find_jumps, turns
+from sim.links.processor_sharing import RateSegment, shared
+from sim.links.session_beam import SessionBeam
+from sim.links.sharing import queued
 from sim.links.sidelinks import sidelinks_of
 from sim.network.chain_facts import ChainFacts
 from sim.network.chains import ServiceLink

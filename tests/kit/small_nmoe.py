@@ -66,13 +66,13 @@ MODEL = seam.ModelConfig(
     kind="vector-nmoe", experts=5, top_k=2, hidden=12, expert_hidden=8, layers=2
 )
 VECTOR = seam.LearningConfig(
-    3, ("a", "b"), (3, 2), MODEL, seam.DataConfig(kind="digits", trial_samples=1),
+    3, ("a", "b"), (3, 2), MODEL, data=seam.Data(kind="digits", trial_samples=1),
     step_size=0.1, gate_step_size_ratio=0.5, steps_per_round=2, batch_size=8, precision="float64",
 )  # fmt: skip
 IMAGES = replace(
     VECTOR,
     model=replace(MODEL, kind="image-nmoe", hidden=8, layers=1),
-    data=seam.DataConfig(kind="digit-images", trial_samples=1),
+    data=seam.Data(kind="digit-images", trial_samples=1),
 )
 EVERYBODY = {"a": np.ones(3, bool), "b": np.ones(2, bool)}
 

@@ -23,4 +23,5 @@ from learning.training.nmoe.extractor_training import CorrelationShare, Descent,
 from learning.training.nmoe.gates import reach_of, route
 from learning.training.sgd import rows_of_round
 from learning.training.start import build_task, gate_loss, home_clusters, origin_loss, start_model
+from learning.training.state import Offer, Parameter, State, flatten, map_tensors
 from learning.training.task import Task, use_one_thread

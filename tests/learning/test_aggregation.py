@@ -14,7 +14,7 @@ from tests.kit.devices import Devices, moved
 from tests.kit.training import add_changes, sample_weights
 
 EXPERTS, WEIGHTS = (0, 1), (0.5, 0.2, 0.3)
-LORA, SHORT = kit.LoraConfig(rank=2), kit.Pretraining(20, 20, 20)
+LORA, SHORT = kit.Lora(rank=2), kit.Pretraining(20, 20, 20)
 MODEL = kit.ModelConfig(experts=2, hidden=10, expert_hidden=6, layers=2, lora=LORA)
 CONFIG = kit.LearningConfig(4, ("a", "b"), (3, 2), MODEL, pretraining=SHORT)
 MODES = [{}, {"aggregate": "average"}, {"aggregate": "ffa"}]

@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from tests.kit import learning as kit
 from tests.kit import training
-from tests.kit.devices import Devices
-from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig, alignment
-from tests.kit.training import Traits, device_state, evaluation, expert_of, forward_with_routing
+from tests.kit.devices import Devices, model_of_device
+from tests.kit.learning import LearningConfig, Lora, ModelConfig, alignment
+from tests.kit.training import Traits, evaluation, expert_of, forward_with_routing
 
 
 def test_fitness_is_a_moving_average_of_the_pairs_that_are_used():
@@ -92,7 +92,7 @@ def test_capacity_is_within_memory_compute_and_link_together(memory, up, down, p
 
 CONFIG = LearningConfig(
     1, ("A", "B"), (3, 2),
-    ModelConfig(experts=4, top_k=2, hidden=12, expert_hidden=10, layers=2, lora=LoraConfig(rank=2)),
+    ModelConfig(experts=4, top_k=2, hidden=12, expert_hidden=10, layers=2, lora=Lora(rank=2)),
     batch_size=8, steps_per_round=2, step_size=0.5, trains_backbone=True,
 )  # fmt: skip
 EVERY = (0, 1, 2, 3)
@@ -115,7 +115,7 @@ def trained(task, server, reach=REACH, experts=EVERY, rounds=(2, 2, 2)):
 
 def moved(task, before, after, device):
     """Experts (None: what is shared) of a device's model that have changed at all."""
-    first, last = (device_state.model_of_device(task, state, device) for state in (before, after))
+    first, last = (model_of_device(task, state, device) for state in (before, after))
     return {expert_of(name) for name in first if not torch.equal(first[name], last[name])}
 
 
@@ -128,8 +128,8 @@ def test_devices_together_do_what_each_does_alone_under_its_mask(task, server, r
     for device, row in enumerate(REACH):
         assert moved(task, before, together, device) == {*mine_of(row), None}
         alone = trained(task, server, reach=None, experts=mine_of(row))
-        found = device_state.model_of_device(task, together, device)
-        for name, tensor in device_state.model_of_device(task, alone, device).items():
+        found = model_of_device(task, together, device)
+        for name, tensor in model_of_device(task, alone, device).items():
             torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-6)
     nobody = [REACH[0], [False] * 4, REACH[2]]  # who rests need not reach any
     after = trained(task, server, nobody, rounds=(2, 0, 2))
@@ -145,7 +145,7 @@ def test_what_experts_serve_is_told_by_their_weights(task, server, top_k):
     state = trained(task, server)
     found = evaluation.usage(task, state, "A", REACH)
     for device, row in enumerate(REACH):
-        model = task.model(device_state.model_of_device(task, state, device), mine_of(row))
+        model = task.model(model_of_device(task, state, device), mine_of(row))
         samples = task.shards["A"].of(device)
         with torch.no_grad():
             logits, routings = forward_with_routing(model, samples.x)
@@ -167,14 +167,14 @@ def test_padding_is_served_by_nobody(tmp_path):
     rows = [json.dumps({"text": text, "label": n % 2}) + "\n" for n, text in enumerate(texts)]
     (path := tmp_path / "texts.jsonl").write_text("".join(rows))
     sizes = {"experts": 4, "top_k": 1, "hidden": 16, "expert_hidden": 8, "vocabulary": 300}
-    data = kit.DataConfig(kind="jsonl", path=str(path), tokens=24, trial_samples=2)
+    data = kit.Data(kind="jsonl", path=str(path), tokens=24, trial_samples=2)
     model, rest = ModelConfig(kind="mixtral", **sizes), kit.Pretraining(0, 0, 0)
-    task = training.build_task(LearningConfig(3, ("A",), (2,), model, data, pretraining=rest))
+    task = training.build_task(LearningConfig(3, ("A",), (2,), model, data=data, pretraining=rest))
     state = held(task, training.start_model(task))
     found = evaluation.usage(task, state, "A", [[True] * 4] * 2)
     idle = 0
     for device in range(2):
-        own = task.model(device_state.model_of_device(task, state, device), EVERY)
+        own = task.model(model_of_device(task, state, device), EVERY)
         x, count = task.shards["A"].of(device).x, np.zeros(4)
         for tokens in x:
             with torch.no_grad():

@@ -12,11 +12,11 @@ from torch.func import functional_call
 
 from learning.models import Residency
 from tests.kit import learning as kit
-from tests.kit.devices import Devices, factors_of, moved
+from tests.kit.devices import Devices, experts_held, factors_of, moved
 from tests.kit.training import Frozen, UnchangedGuard, device_state, not_finite
 
 SOME = (True, False, True)
-LORA, SIZES = kit.LoraConfig(rank=2), {"hidden": 12, "expert_hidden": 10, "layers": 2}
+LORA, SIZES = kit.Lora(rank=2), {"hidden": 12, "expert_hidden": 10, "layers": 2}
 MODEL = kit.ModelConfig(experts=3, top_k=2, lora=LORA, **SIZES)
 SHORT = kit.Pretraining(20, 20, 20)
 CONFIG = kit.LearningConfig(2, ("a", "b"), (3, 3), MODEL, pretraining=SHORT)
@@ -42,7 +42,7 @@ def trained(state):
 
 
 def logits(task, state, device):
-    experts = device_state.experts_held(state)
+    experts = experts_held(state)
     model, tensors = task.skeleton(Residency(held=experts, tuned=experts)), dict(task.backbone)
     for name, tensor in state.items():
         if not name.startswith("base.gate."):
@@ -85,7 +85,7 @@ def test_who_did_not_receive_keeps_what_it_has_or_has_nan_of_it(devices, server,
 def test_trained_factors_outlive_a_download_and_new_experts_start_fresh(devices, server, state):
     fewer = devices.receive(server, state, experts=(1,), generation=7)
     more = devices.receive(server, fewer, experts=(1, 2), generation=7)
-    assert (device_state.experts_held(fewer), device_state.experts_held(more)) == ((1,), (1, 2))
+    assert (experts_held(fewer), experts_held(more)) == ((1,), (1, 2))
     for kept in (fewer, more):
         assert all(torch.equal(kept[name], state[name]) for name in factors_of((1,), 2))
     assert more["factor.expert.2.0.up.b"].count_nonzero() == 0
@@ -105,7 +105,7 @@ def test_factors_start_alike_within_a_generation_of_a_cluster_and_differ_otherwi
 
 @pytest.mark.parametrize(("rank", "name"), [(2, "gate.0.weight"), (None, "expert.0.0.up.weight")])
 def test_what_has_no_factors_keeps_its_change_until_it_is_folded(task, server, rank, name):
-    model = replace(MODEL, lora=kit.LoraConfig(rank=rank))
+    model = replace(MODEL, lora=kit.Lora(rank=rank))
     own = Devices(replace(task, config=replace(CONFIG, model=model)))
     fresh = own.receive(server)
     state = {**fresh, name: fresh[name] + 0.25}

@@ -11,7 +11,7 @@ from learning import Learner
 from learning.training import LocalRounds, TrainedPart, Weighing
 from sim.sweep import read_sweep
 from tests.kit.devices import Devices
-from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig, compute_devices
+from tests.kit.learning import LearningConfig, Lora, ModelConfig, compute_devices
 from tests.kit.sweep_place import Place
 from tests.kit.training import Traits, build_task, start_model
 
@@ -26,7 +26,7 @@ CONFIG = LearningConfig(3, ("a", "b"), (4, 2), MODEL, precision="float64")
 @pytest.mark.parametrize("batched", [True, False])
 @pytest.mark.parametrize("mask", ["-inf", None])
 def test_cuda_ends_where_the_cpu_does(rank, batched, mask):
-    config = replace(CONFIG, model=replace(MODEL, lora=LoraConfig(rank=rank)))
+    config = replace(CONFIG, model=replace(MODEL, lora=Lora(rank=rank)))
     server, ends = start_model(build_task(config)), []
     for name in ("cpu", "cuda"):
         devices = Devices(

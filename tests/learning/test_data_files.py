@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from learning.data import data_files, load_samples
-from tests.kit.learning import DataConfig, LearningConfig, ModelConfig, Question, Text, read_jsonl
+from tests.kit.learning import (
+    Columns,
+    Data,
+    FrozenDict,
+    LearningConfig,
+    ModelConfig,
+    Question,
+    Text,
+    read_jsonl,
+)
 
 MODEL = ModelConfig(kind="mixtral", vocabulary=300)
 RNG = np.random.default_rng(0)
@@ -19,7 +28,9 @@ LABELS = np.arange(60) % 5
 
 
 def load(kind, clusters="ab", devices=2, model=MODEL, **data):
-    how = DataConfig(**{"kind": kind, "tokens": 24, "trial_samples": 2, **data})
+    paths, columns = FrozenDict(data.pop("paths", {})), Columns(**data.pop("columns", {}))
+    more = {"paths": paths, "columns": columns, **data}
+    how = Data(**{"kind": kind, "tokens": 24, "trial_samples": 2, **more})
     names = tuple(clusters)
     return load_samples(LearningConfig(5, names, (devices,) * len(names), model=model, data=how))
 
@@ -96,22 +107,22 @@ def test_every_row_is_used_once_by_the_split_or_a_share_and_limits_cut(tmp_path)
 def test_domains_of_a_column_go_to_clusters_in_groups_and_a_file_each_is_one(tmp_path):
     rows = [row | {"field": "edcba"[i % 5]} for i, row in enumerate(numbered(100))]
     file = write(tmp_path / "f", rows)
-    samples = load("jsonl", path=file, columns=(("domain", "field"),), test_fraction=0.25)
+    samples = load("jsonl", path=file, columns={"domain": "field"}, test_fraction=0.25)
     assert sizes(samples) == [(45, 15), (30, 10)]  # a, b, c and d, e
     assert {d for part in trained(samples, "b") for d in part.domain.tolist()} == {1}
     one = write(tmp_path / "1", [{"text": f"x{i}", "label": "pq"[i % 2]} for i in range(20)])
     two = write(tmp_path / "2", [{"text": f"y{i}", "label": "qr"[i % 2]} for i in range(30)])
-    samples = load("jsonl", paths=(("b", two), ("a", one)))
+    samples = load("jsonl", paths={"b": two, "a": one})
     assert (samples.spec.classes, labels(samples, "a"), labels(samples, "b")) == (3, {0, 1}, {1, 2})
     assert sizes(samples) == [(16, 4), (24, 6)]
-    assert data_files(DataConfig(paths=(("b", two), ("a", one)))) == sorted([one, two])
+    assert data_files(Data(paths=FrozenDict(b=two, a=one))) == sorted([one, two])
 
 
 def test_choices_have_as_many_options_as_the_longest_question_of_all_files(tmp_path):
     for n in (3, 5):
         some = {"question": "q", "options": [*"uvwxy"[:n]]}
         write(tmp_path / str(n), [some | {"answer": i % n} for i in range(12)])
-    samples = load("jsonl", paths=(("a", str(tmp_path / "3")), ("b", str(tmp_path / "5"))))
+    samples = load("jsonl", paths={"a": str(tmp_path / "3"), "b": str(tmp_path / "5")})
     assert (samples.spec.form, samples.spec.shape, samples.spec.classes) == (
         "choices",
         (5, 2, 24),
@@ -150,8 +161,8 @@ LINES = [
     ("1 domains for 2 clusters", [T | X] * 9),
     ("domains of cluster 'a' .'x'.: no test samples", [T | X | TRAIN, T | Y | TEST]),
 ]
-F, TRIAL, DOMAIN = {"path": "f"}, {"trial_samples": 3}, (("domain", "label"),)
-BOTH = (("a", "f"), ("b", "f"))
+F, TRIAL, DOMAIN = {"path": "f"}, {"trial_samples": 3}, {"domain": "label"}
+BOTH = {"a": "f", "b": "f"}
 
 
 @pytest.mark.parametrize(
@@ -160,10 +171,9 @@ BOTH = (("a", "f"), ("b", "f"))
         ("give either path .one file. or paths", {}),
         ("none: cannot be read .No such file", {"path": "none"}),
         ("is a folder; name a regular file", {"path": "."}),
-        ("no file for cluster 'b'; clusters: a, b", {"paths": (("a", "f"),)}),
-        ("q: holds choices, but f holds text", {"paths": (("a", "f"), ("b", "q"))}),
-        ("columns.image: is not used by kind", F | {"columns": (("image", "x"),)}),
-        ("line 1: no column 'x'", F | {"columns": (("domain", "x"),)}),
+        ("no file for cluster 'b'; clusters: a, b", {"paths": {"a": "f"}}),
+        ("q: holds choices, but f holds text", {"paths": {"a": "f", "b": "q"}}),
+        ("line 1: no column 'x'", F | {"columns": {"domain": "x"}}),
         ("test_fraction is 1.0", F | {"test_fraction": 1.0}),
         ("is not used with learning.data.paths", {"paths": BOTH, "columns": DOMAIN}),
         (r"raise learning.data.train_samples \(3\), lower", F | {"train_samples": 3, **TRIAL}),
@@ -174,6 +184,7 @@ def test_keys_that_do_not_fit_the_files_are_named(message, data, tmp_path, monke
     write(tmp_path / "f", numbered(20))
     write(tmp_path / "q", [Q] * 20)
     refused(message, "jsonl", **data)
+    refused("columns.text: is not used by kind", "npz", **F, columns={"text": "x"})
     monkeypatch.setitem(sys.modules, "datasets", None)
     refused(r"pip install 'leomix\[hf\]'", "hf", path=str(tmp_path))
 
@@ -220,13 +231,13 @@ def test_domains_labels_and_files_of_arrays(tmp_path):
         tested = set(by_field.test[cluster].y.tolist())
         assert {y % 2 for y in labels(by_field, cluster) | tested} == {odd}
     two = {"x": IMAGES[:50].astype("f4") / np.float32(255), "y": LABELS[:50]}
-    both = (("a", write(tmp_path / "0.npz", split())), ("b", write(tmp_path / "2.npz", two)))
+    both = {"a": write(tmp_path / "0.npz", split()), "b": write(tmp_path / "2.npz", two)}
     mixed = trained(load("npz", paths=both, own_domain_fraction=0.5), "a")
     assert set(told(*mixed)) <= {features(image).tobytes() for image in IMAGES}
     assert {d for part in mixed for d in part.domain.tolist()} == {0, 1}
     other = write(tmp_path / "3.npz", {"x": IMAGES[:, :3], "y": LABELS})
     message = r"3.npz: x: one sample has shape .3, 3, 6., but of"
-    refused(message, "npz", paths=(both[0], ("b", other)))
+    refused(message, "npz", paths={**both, "b": other})
 
 
 def packed(**members):
@@ -281,7 +292,7 @@ def test_the_loading_script_of_a_folder_is_not_run(tmp_path, monkeypatch):
 
 
 SENTENCES = [{"sentence": f"t{i}", "label": i % 2} for i in range(20)]
-COLUMNS = (("text", "sentence"),)
+COLUMNS = {"text": "sentence"}
 
 
 @pytest.fixture

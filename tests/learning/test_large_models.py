@@ -13,7 +13,7 @@ import torch
 from learning import Learner
 from learning.training import LocalRounds, TrainedPart, Weighing
 from tests.kit import tiny_checkpoints as tiny
-from tests.kit.learning import DataConfig, LearningConfig, LoraConfig, ModelConfig, Pretraining
+from tests.kit.learning import Data, LearningConfig, Lora, ModelConfig, Pretraining
 from tests.kit.training import device_state, evaluation
 
 EXPERTS, TOKENS, STEPS = [0, 1], 9, Pretraining(gate_steps=2)
@@ -34,9 +34,9 @@ def folder(tmp_path_factory):
 
 
 def learner_of(folder, precision="bfloat16", rank=2, devices=2, **keys):
-    lora = LoraConfig(rank=rank, **keys.pop("lora", {}))
+    lora = Lora(rank=rank, **keys.pop("lora", {}))
     model = replace(tiny.merged_config(folder, 2), tokenizer="words", lora=lora)
-    data = DataConfig("jsonl", str(folder / "texts.jsonl"), tokens=TOKENS, trial_samples=8)
+    data = Data("jsonl", str(folder / "texts.jsonl"), tokens=TOKENS, trial_samples=8)
     keys = {"step_size": 0.02, "steps_per_round": 2, "batch_size": 8} | keys
     clusters = {"clusters": ("a", "b"), "devices": (devices, devices)}
     return Learner(

@@ -87,7 +87,7 @@ sys.exit('torch' in sys.modules)"""
 
 
 EVERY, ALL = [0, 1, 2], np.ones(3, bool)
-LORA, SHORT = kit.LoraConfig(rank=2), kit.Pretraining(20, 20, 20)
+LORA, SHORT = kit.Lora(rank=2), kit.Pretraining(20, 20, 20)
 MODEL = kit.ModelConfig(experts=3, hidden=12, expert_hidden=10, layers=1, lora=LORA)
 CONFIG = kit.LearningConfig(1, ("A",), (3,), MODEL, batch_size=4, pretraining=SHORT)
 

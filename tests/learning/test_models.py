@@ -116,7 +116,7 @@ def test_a_model_of_stacked_tensors_is_the_model_of_each_device(kind, own):
 
 
 def test_low_rank_factors_add_scale_b_a_to_the_weights_of_their_targets():
-    made, rng = LoraLinear(torch.nn.Linear(6, 5), kit.LoraConfig(rank=2)), kit.stream(0, "lora")
+    made, rng = LoraLinear(torch.nn.Linear(6, 5), kit.Lora(rank=2)), kit.stream(0, "lora")
     shapes = ((2, 6), (3, 6), (5, 2))
     made.a.data, x, b = (torch.tensor(rng.standard_normal(shape)).float() for shape in shapes)
     torch.testing.assert_close(made(x), x @ made.weight.T + made.bias)
@@ -126,12 +126,12 @@ def test_low_rank_factors_add_scale_b_a_to_the_weights_of_their_targets():
     drawn = training.fresh_a(200, 500, kit.stream(0, "variance"))
     # the variance of 1e5 normal draws has a relative standard error of sqrt(2e-5) = 0.45 %
     assert drawn.shape == (200, 500) and drawn.var() * 500 == pytest.approx(1.0, abs=5 * 0.0045)
-    config = kit.ModelConfig(experts=1, hidden=6, lora=kit.LoraConfig(rank=2, targets=("down",)))
+    config = kit.ModelConfig(experts=1, hidden=6, lora=kit.Lora(rank=2, targets=("down",)))
     names = [n for n, _ in MoELayer(config, Residency((0,), (0,))).named_parameters()]
     assert [n for n in names if n.endswith(".a")] == ["experts.0.down.a"]
     expert = MoELayer(config, Residency((0,))).experts["0"]
     with pytest.raises(ValueError, match=r"targets names 'w1'.* down, up"):
-        training.with_factors(expert, kit.LoraConfig(targets=("w1",)))
+        training.with_factors(expert, kit.Lora(targets=("w1",)))
 
 
 def test_stored_names_and_model_paths_are_one_to_one():

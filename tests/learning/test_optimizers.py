@@ -26,7 +26,7 @@ WHO, ZEROS = np.ones(2, bool), np.zeros(2, int)
 def config(optimizer, **keys):
     keys = {"batch_size": 8, "steps_per_round": 2, "precision": "float64", **keys}
     model = kit.ModelConfig(kind="vector-mlp", hidden=6)
-    own = kit.OptimizerConfig(**optimizer)
+    own = kit.Optimizer(**optimizer)
     return kit.LearningConfig(1, ("a",), (2,), model=model, step_size=RATE, optimizer=own, **keys)
 
 
@@ -96,11 +96,11 @@ def test_a_device_forgets_what_its_optimiser_knew_at_a_download_unless_it_keeps_
 @pytest.mark.parametrize(
     ("schedule", "rule"),
     [
-        (kit.ScheduleConfig("step", rounds=2, factor=0.5), lambda n: 0.5 ** (n // 2)),
-        (kit.ScheduleConfig("exponential", factor=0.8), lambda n: 0.8**n),
-        (kit.ScheduleConfig("linear", rounds=4, floor=0.2), lambda n: max(0.2, 1 - 0.8 * n / 4)),
+        (kit.Schedule("step", rounds=2, factor=0.5), lambda n: 0.5 ** (n // 2)),
+        (kit.Schedule("exponential", factor=0.8), lambda n: 0.8**n),
+        (kit.Schedule("linear", rounds=4, floor=0.2), lambda n: max(0.2, 1 - 0.8 * n / 4)),
         (
-            kit.ScheduleConfig("cosine", rounds=3, warmup_rounds=1),
+            kit.Schedule("cosine", rounds=3, warmup_rounds=1),
             lambda n: 0.5 if n == 0 else (1 + np.cos(np.pi * min(n - 1, 3) / 3)) / 2,
         ),
     ],

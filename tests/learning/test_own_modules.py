@@ -14,7 +14,7 @@ from learning import Learner
 from learning.models import MoELayer, Residency
 from learning.training import LocalRounds, TrainedPart, Weighing
 from tests.kit.devices import moved
-from tests.kit.learning import LearningConfig, LoraConfig, ModelConfig, Pretraining
+from tests.kit.learning import LearningConfig, Lora, ModelConfig, Pretraining
 from tests.kit.training import build_task, start_model
 
 
@@ -312,7 +312,7 @@ def attentive():
 
 
 def config(kind, rank=2, **keys):
-    lora = LoraConfig(rank=rank)
+    lora = Lora(rank=rank)
     model = ModelConfig(kind=f"{__name__}:{kind}", experts=2, hidden=12, expert_hidden=8, lora=lora)
     given = {"pretraining": Pretraining(3, 3, 3), "steps_per_round": 2, "batch_size": 8, **keys}
     return LearningConfig(7, ("a", "b"), (2, 2), model=model, **given)

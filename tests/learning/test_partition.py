@@ -56,7 +56,7 @@ def test_each_domain_holds_and_tests_its_images_through_its_own_permutation():
 
 
 def test_digit_images_are_dealt_once_evenly_and_as_they_are():
-    given = kit.DataConfig(kind="digit-images", trial_samples=5)
+    given = kit.Data(kind="digit-images", trial_samples=5)
     config = kit.LearningConfig(1, ("a", "b", "c"), (3, 4, 3), data=given)
     loaded, other = (load_samples(replace(config, seed=seed)) for seed in (1, 2))
     assert (loaded.spec.form, loaded.spec.shape) == ("image", (1, 8, 8))
@@ -95,7 +95,7 @@ PARTITIONS = st.sampled_from(["even", "dirichlet"])
 @given(LABELS, st.data(), PARTITIONS, st.floats(1e-12, 1e6), st.integers(0, 99))
 def test_every_sample_is_on_one_device_and_no_device_is_empty(y, data, partition, alpha, seed):
     devices = data.draw(st.integers(1, len(y)))
-    how = kit.DataConfig(partition=partition, dirichlet_alpha=alpha)
+    how = kit.Data(partition=partition, dirichlet_alpha=alpha)
     parts = kit.share_devices(y, "a", devices, replace(CONFIG, seed=seed, data=how))
     assert len(parts) == devices and min(map(len, parts)) >= 1
     assert each_once(parts, len(y))
@@ -146,7 +146,7 @@ def test_a_partition_by_classes_is_refused_only_where_there_is_none(sizes, devic
 
 @pytest.mark.parametrize("partition", ["even", "dirichlet", "classes"])
 def test_parts_depend_on_the_seed_and_on_no_other_cluster(partition):
-    config = replace(CONFIG, data=kit.DataConfig(partition=partition), devices=(5, 6, 5, 7))
+    config = replace(CONFIG, data=kit.Data(partition=partition), devices=(5, 6, 5, 7))
     mine, theirs = load_samples(config), load_samples(replace(config, devices=(5, 7, 5, 7)))
     for one, other in zip(held(mine, *"acd"), held(theirs, *"acd"), strict=True):
         assert np.array_equal(one.x, other.x)
@@ -155,10 +155,10 @@ def test_parts_depend_on_the_seed_and_on_no_other_cluster(partition):
 
 
 SPLITS = {
-    "iid": kit.SplitConfig(),
-    "dirichlet": kit.SplitConfig(kind="dirichlet", alpha=0.3),
-    "quantity": kit.SplitConfig(kind="quantity", alpha=0.5),
-    "shards": kit.SplitConfig(kind="shards", classes=2),
+    "iid": kit.Split(),
+    "dirichlet": kit.Split(kind="dirichlet", alpha=0.3),
+    "quantity": kit.Split(kind="quantity", alpha=0.5),
+    "shards": kit.Split(kind="shards", classes=2),
 }
 
 
@@ -218,9 +218,9 @@ def test_splits_are_distributed_as_their_papers_say():
 @pytest.mark.parametrize("kind", SPLITS)
 def test_all_samples_of_a_run_are_split_once_over_clients_or_clusters(kind, over):
     split = replace(SPLITS[kind], over=over)
-    config = replace(CONFIG, devices=(4, 3, 1, 2), data=kit.DataConfig("digit-images", split=split))
+    config = replace(CONFIG, devices=(4, 3, 1, 2), data=kit.Data("digit-images", split=split))
     samples, other = (load_samples(replace(config, seed=seed)) for seed in (1, 2))
-    plain = load_samples(replace(config, data=kit.DataConfig("digit-images")))
+    plain = load_samples(replace(config, data=kit.Data("digit-images")))
     assert sorted(numbers(*held(samples, *"abcd"))) == sorted(numbers(*held(plain, *"abcd")))
     assert numbers(*held(samples, "a")) != numbers(*held(other, "a"))
     assert all(numbers(samples.test[c]) == numbers(plain.test["a"]) for c in "abcd")
@@ -238,7 +238,7 @@ def test_all_samples_of_a_run_are_split_once_over_clients_or_clusters(kind, over
 
 
 def test_digits_that_are_split_are_one_task_and_their_domains_are_orders_of_pixels():
-    split = load_samples(replace(CONFIG, data=kit.DataConfig(split=kit.SplitConfig())))
+    split = load_samples(replace(CONFIG, data=kit.Data(split=kit.Split())))
     whole, domains = split.test["a"], load_samples(CONFIG).test
     assert all(np.array_equal(split.test[c].x, whole.x) for c in "bcd")
     assert not np.array_equal(domains["a"].x, domains["b"].x)
@@ -246,16 +246,16 @@ def test_digits_that_are_split_are_one_task_and_their_domains_are_orders_of_pixe
 
 
 def test_a_split_over_clusters_by_domains_is_what_there_is_without_a_split():
-    by_domain = kit.DataConfig(split=kit.SplitConfig(over="clusters", kind="domains"))
+    by_domain = kit.Data(split=kit.Split(over="clusters", kind="domains"))
     mine, plain = load_samples(replace(CONFIG, data=by_domain)), load_samples(CONFIG)
     for one, other in zip(held(mine, *"abcd"), held(plain, *"abcd"), strict=True):
         assert np.array_equal(one.x, other.x) and np.array_equal(one.domain, other.domain)
 
 
 def test_domains_over_clients_are_the_clients_that_the_data_name(tmp_path):
-    who, split = np.repeat(np.arange(8), 40), kit.SplitConfig(kind="domains")
+    who, split = np.repeat(np.arange(8), 40), kit.Split(kind="domains")
     np.savez(tmp_path / "x.npz", x=who[:, None] + 0.0, y=np.arange(320) % 2, domain=who)
-    data = kit.DataConfig("npz", str(tmp_path / "x.npz"), split=split, trial_samples=9)
+    data = kit.Data("npz", str(tmp_path / "x.npz"), split=split, trial_samples=9)
     config = kit.LearningConfig(1, ("a", "b"), (3, 4), data=data)
     samples = load_samples(config)
     found = [sorted(set(part.x[:, 0].tolist())) for c in "ab" for part in samples.shards[c]]
@@ -288,7 +288,7 @@ def all_numbers(samples):
 )
 def test_what_cannot_be_shared_out_is_refused_in_one_line(message, data, clusters, devices):
     count = len(clusters)
-    wrong = kit.LearningConfig(1, tuple(clusters), (devices,) * count, data=kit.DataConfig(**data))
+    wrong = kit.LearningConfig(1, tuple(clusters), (devices,) * count, data=kit.Data(**data))
     with pytest.raises(ValueError, match=message) as refusal:
         load_samples(wrong)
     assert "\n" not in str(refusal.value)
@@ -321,7 +321,7 @@ def test_synthetic_clients_are_drawn_as_the_paper_says():
 
 
 def test_synthetic_clients_are_the_devices_and_can_be_split_otherwise():
-    data = kit.DataConfig("synthetic", arguments='{"alpha": 0.5, "beta": 0}', trial_samples=5)
+    data = kit.Data("synthetic", arguments=kit.FrozenDict(alpha=0.5, beta=0), trial_samples=5)
     config = kit.LearningConfig(4, ("a", "b"), (3, 2), data=data)
     samples, more = load_samples(config), load_samples(replace(config, devices=(3, 3)))
     for cluster, devices in (("a", 3), ("b", 2)):
@@ -339,16 +339,16 @@ def test_synthetic_clients_are_the_devices_and_can_be_split_otherwise():
     assert all(
         np.array_equal(*pair) for pair in zip(samples.test["a"], more.test["a"], strict=True)
     )
-    even = load_samples(replace(config, data=replace(data, split=kit.SplitConfig())))
+    even = load_samples(replace(config, data=replace(data, split=kit.Split())))
     sizes = [len(part.y) for name in "ab" for part in even.shards[name]]
     assert max(sizes) - min(sizes) <= 10 < np.ptp([len(p.y) for p in samples.shards["a"]])
     for wrong, message in [
-        ('{"alpha": -1}', "arguments.alpha: got -1; must be a number from 0"),
-        ('{"beta": true}', "arguments.beta: got True; must be a number from 0"),
-        ('{"gamma": 1}', "arguments: 'synthetic' is not called like that"),
+        ({"alpha": -1}, "arguments.alpha: got -1; must be a number from 0"),
+        ({"beta": True}, "arguments.beta: got True; must be a number from 0"),
+        ({"gamma": 1}, "arguments: 'synthetic' is not called like that"),
     ]:
         with pytest.raises(ValueError, match=f"^learning.data.{message}"):
-            load_samples(replace(config, data=replace(data, arguments=wrong)))
+            load_samples(replace(config, data=replace(data, arguments=kit.FrozenDict(wrong))))
 
 
 LEAVES, OF_DOMAINS = ("leaves cluster 'a' ", "kind: 'domains' over clients takes one file whose")
@@ -358,23 +358,23 @@ LEAVES, OF_DOMAINS = ("leaves cluster 'a' ", "kind: 'domains' over clients takes
     ("message", "devices", "split"),
     [
         ("alpha: 0.001 leaves client 'a/0' without a sample in each of 100 draws; raise it, have",
-         9, kit.SplitConfig(kind="quantity", alpha=0.001)),
+         9, kit.Split(kind="quantity", alpha=0.001)),
         (f"alpha: 0.001 {LEAVES}0 samples for 9 devices and 30 trial samples in each of 100 draws",
-         9, kit.SplitConfig("clusters", "quantity", 0.001)),
+         9, kit.Split("clusters", "quantity", 0.001)),
         (f"kind: 'iid' {LEAVES}350 samples for 321 devices and 30 trial samples; have fewer",
-         321, kit.SplitConfig("clusters")),
+         321, kit.Split("clusters")),
         ("classes: got 11; must be at most 10, the classes that the data have", 1,
-         kit.SplitConfig(kind="shards", classes=11)),
+         kit.Split(kind="shards", classes=11)),
         ("classes: got 9; 200 holders of as many shards need 1800 samples, and there are 1400; ",
-         50, kit.SplitConfig(kind="shards", classes=9)),
-        (OF_DOMAINS, 1, kit.SplitConfig(kind="domains")),
+         50, kit.Split(kind="shards", classes=9)),
+        (OF_DOMAINS, 1, kit.Split(kind="domains")),
     ],
 )  # fmt: skip
 def test_a_split_that_leaves_somebody_nothing_is_refused_in_one_line(message, devices, split):
-    wrong = kit.LearningConfig(1, tuple("abcd"), (devices,) * 4, data=kit.DataConfig(split=split))
+    wrong = kit.LearningConfig(1, tuple("abcd"), (devices,) * 4, data=kit.Data(split=split))
     with pytest.raises(ValueError, match=f"^learning.data.split.*{message}") as refusal:
         load_samples(wrong)
     assert "\n" not in str(refusal.value)
-    images = kit.DataConfig("digit-images", split=kit.SplitConfig("", "domains"))
+    images = kit.Data("digit-images", split=kit.Split("", "domains"))
     with pytest.raises(ValueError, match="kind: digit-images have no domains; use another kind"):
         load_samples(replace(wrong, data=images))

@@ -62,8 +62,9 @@ def dropping(spec):
     return nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Dropout(0.4), nn.Linear(16, spec.classes))
 
 
-def config(kind, arguments="{}", **keys):
-    model = kit.ModelConfig(kind=kind if "-" in kind else f"{__name__}:{kind}", arguments=arguments)
+def config(kind, arguments=None, **keys):
+    named = kind if "-" in kind else f"{__name__}:{kind}"
+    model = kit.ModelConfig(kind=named, arguments=kit.FrozenDict(arguments or {}))
     keys = {"batch_size": BATCH, "steps_per_round": 3, "precision": "float64", **keys}
     return kit.LearningConfig(SEED, ("a", "b"), (2, 1), model=model, step_size=SIZE, **keys)
 
@@ -89,13 +90,13 @@ def by_hand(learner, module, start, device, rounds):
 @pytest.mark.parametrize(
     ("kind", "arguments"),
     [
-        *((kind, "{}") for kind in ("vector-mlp", "image-cnn", *OWN)),
-        ("mlp", '{"width": 7}'),
-        ("Attention", '{"width": 8}'),
+        *((kind, {}) for kind in ("vector-mlp", "image-cnn", *OWN)),
+        ("mlp", {"width": 7}),
+        ("Attention", {"width": 8}),
     ],
 )
 def test_a_round_gives_what_a_loop_of_plain_pytorch_gives(kind, arguments):
-    data = kit.DataConfig(kind="digit-images" if "cnn" in kind else "digits")
+    data = kit.Data(kind="digit-images" if "cnn" in kind else "digits")
     learner = Learner(config(kind, arguments, data=data))
     names = learner.task.names
     module = copy.deepcopy(learner.task.model(learner.force(learner.start())))

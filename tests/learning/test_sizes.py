@@ -11,19 +11,19 @@ from learning.models import Residency
 from tests.kit import learning as kit
 from tests.kit import training
 from tests.kit.devices import Devices
-from tests.kit.learning import DataConfig, InputSpec, LearningConfig, LoraConfig, ModelConfig
+from tests.kit.learning import Data, InputSpec, LearningConfig, Lora, ModelConfig
 from tests.kit.training import expert_of, is_gate
 
 TEXT = {"hidden": 32, "expert_hidden": 48, "layers": 2, "heads": 4, "kv_heads": 2}
 TEXT |= {"vocabulary": 50}
 SMALL = {"experts": 3, "hidden": 16, "expert_hidden": 24, "layers": 2}
 IMAGES = {"experts": 3, "hidden": 16, "expert_hidden": 8, "layers": 2}
-LLAMA = {"kind": "llama-3-8b-x3", "data": DataConfig(tokens=384)}
+LLAMA = {"kind": "llama-3-8b-x3", "data": Data(tokens=384)}
 
 
 def config_of(kind="vector-moe", *, data=None, **model):
     shape = kit.kinds.resolved(ModelConfig(kind=kind, **model))
-    return LearningConfig(1, ("a", "b"), (1, 1), shape, data or DataConfig())
+    return LearningConfig(1, ("a", "b"), (1, 1), shape, data=data or Data())
 
 
 def sizes_of(**how):
@@ -43,7 +43,7 @@ def test_the_closed_form_of_every_kind_is_what_its_modules_hold(kind, spec, keys
     if kind == "image-moe":
         x = np.random.default_rng(0).integers(0, 256, (80, 12, 8, 3), np.uint8)
         np.savez(tmp_path / "i.npz", x=x, y=np.arange(80) % 3)
-        data = DataConfig(kind="npz", path=str(tmp_path / "i.npz"), trial_samples=10)
+        data = Data(kind="npz", path=str(tmp_path / "i.npz"), trial_samples=10)
     config = config_of(kind, data=data, **keys)
     said = kit.kinds.tensors_of(config)
     model = training.skeleton(config, spec)
@@ -65,9 +65,9 @@ def test_the_closed_form_of_every_kind_is_what_its_modules_hold(kind, spec, keys
 @pytest.mark.parametrize(
     ("lora", "backbone", "upload_format"),
     [
-        (LoraConfig(rank=2), True, "int8"),
-        (LoraConfig(rank=3, targets=("down",)), False, "native"),
-        (LoraConfig(rank=None), True, "native"),
+        (Lora(rank=2), True, "int8"),
+        (Lora(rank=3, targets=("down",)), False, "native"),
+        (Lora(rank=None), True, "native"),
     ],
 )
 def test_uploads_have_the_bytes_of_the_tensors_that_are_offered(lora, backbone, upload_format):
@@ -87,7 +87,7 @@ def test_uploads_have_the_bytes_of_the_tensors_that_are_offered(lora, backbone, 
 
 def test_what_the_paper_prints_for_experiment_1():
     """EMS-FL, Table I and section V-A: 14.16 MB an expert at rank 4, 43.3 MB in all."""
-    sizes = sizes_of(lora=LoraConfig(rank=4), **LLAMA)
+    sizes = sizes_of(lora=Lora(rank=4), **LLAMA)
     assert sizes.tuned_parameters == 7_077_888
     assert sizes.upload_bytes([0], gate=False) / 1e6 == pytest.approx(14.16, abs=0.005)
     assert sizes.upload_bytes([0, 1, 2], gate=True) / 1e6 == pytest.approx(43.25, abs=0.05)
@@ -103,7 +103,7 @@ def test_what_the_paper_prints_for_experiment_1():
 def test_lora_spares_the_gradients_of_what_is_frozen_and_the_rest_goes_down():
     cost = []
     for rank in (2, None):
-        sizes = sizes_of(experts=2, hidden=8, expert_hidden=6, lora=LoraConfig(rank=rank))
+        sizes = sizes_of(experts=2, hidden=8, expert_hidden=6, lora=Lora(rank=rank))
         cost.append(sizes.round_cost([0], [0], False, 10).flops)
     backbone, expert, gate, factors = 65 * 8 + 4 * 8 + 9 * 10, 2 * 8 * 6 + 8 + 6, 2 * 8, 2 * 2 * 14
     assert cost[0] == 10 * (4 * (backbone + expert + gate + factors) + 2 * factors)
@@ -125,7 +125,7 @@ def test_flops_are_those_that_torch_counts():
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         model(x)
-    whole = replace(config, model=replace(config.model, lora=LoraConfig(rank=None)))
+    whole = replace(config, model=replace(config.model, lora=Lora(rank=None)))
     sizes = replace(kit.architecture(whole), rows=kit.kinds.SequenceShape(4, 16))
     forward = sizes.round_cost([], [0], False, 3).flops / 2
     scores = 2 * 2 * 3 * 4 * 2 * 16 * 16 * 32
@@ -134,10 +134,10 @@ def test_flops_are_those_that_torch_counts():
 
 def test_what_has_no_size_is_refused():
     keys = {"experts": 2, "hidden": 16, "expert_hidden": 6}
-    assert sizes_of(**keys, lora=LoraConfig(rank=6)).tuned_parameters == 2 * 6 * (16 + 6)
+    assert sizes_of(**keys, lora=Lora(rank=6)).tuned_parameters == 2 * 6 * (16 + 6)
     for wrong, message in (
-        ({"lora": LoraConfig(rank=7)}, r"rank is 7.* at most 6, or null"),
-        ({"lora": LoraConfig(targets=("w1",))}, r"targets names 'w1'.* down, up"),
+        ({"lora": Lora(rank=7)}, r"rank is 7.* at most 6, or null"),
+        ({"lora": Lora(targets=("w1",))}, r"targets names 'w1'.* down, up"),
         ({"kind": "gpt"}, r"'gpt'.*mixtral-8x7b.*vector-moe"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -145,5 +145,5 @@ def test_what_has_no_size_is_refused():
 
 
 def test_factors_are_scaled_by_alpha_over_their_rank():
-    assert LoraConfig(rank=8, alpha=2.0).scale == 0.25
-    assert LoraConfig(rank=8).scale == LoraConfig().scale == 2.0
+    assert Lora(rank=8, alpha=2.0).scale == 0.25
+    assert Lora(rank=8).scale == Lora().scale == 2.0

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, gelu
 
 from tests.kit import training
 from tests.kit.devices import moved
-from tests.kit.learning import DataConfig, LearningConfig, ModelConfig
+from tests.kit.learning import Data, LearningConfig, ModelConfig
 from tests.kit.training import build_task, evaluation, start_model
 
 CONFIG = LearningConfig(5, ("a", "b", "c"), devices=(2, 2, 2), model=ModelConfig(experts=3))
@@ -41,7 +41,7 @@ def test_the_start_is_the_same_when_built_again_and_experts_fit_their_own_domain
 
 def test_gates_send_trial_data_to_their_own_experts_and_uniform_data_to_all(task, server):
     assert torch.tensor(evaluation.trial_relevance(task, server)).diagonal().min() >= 0.9
-    uniform = DataConfig(own_domain_fraction=1 / 3, trial_samples=60)
+    uniform = Data(own_domain_fraction=1 / 3, trial_samples=60)
     mixed = build_task(replace(CONFIG, data=uniform))
     relevance = torch.tensor(evaluation.trial_relevance(mixed, start_model(mixed)))
     # 60 draws at 1/3: standard deviation 0.06

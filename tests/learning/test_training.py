@@ -22,7 +22,7 @@ from tests.kit.minibatches import minibatches, split_mix
 from tests.kit.training import Term, Traits, build_task, rows_of_round, start_model
 
 SIZES = {"hidden": 12, "expert_hidden": 10, "layers": 2}
-MODEL = kit.ModelConfig(experts=3, top_k=2, lora=kit.LoraConfig(rank=2), **SIZES)
+MODEL = kit.ModelConfig(experts=3, top_k=2, lora=kit.Lora(rank=2), **SIZES)
 CONFIG = kit.LearningConfig(
     3, ("a", "b"), (4, 2), MODEL, pretraining=kit.Pretraining(20, 20, 20),
     step_size=0.2, gate_step_size_ratio=0.3, steps_per_round=3, batch_size=8,
@@ -170,10 +170,10 @@ EXACT = replace(
     precision="float64",
 )  # fmt: skip
 WITH = {"trains_backbone": True}
-FULL = {"model": replace(MODEL, lora=kit.LoraConfig(rank=None))}
-DOWN = {"model": replace(MODEL, lora=kit.LoraConfig(rank=2, targets=("down",)))}
-IMAGES = {"model": replace(MODEL, kind="image-moe"), "data": kit.DataConfig(kind="digit-images")}
-FFA = {"model": replace(MODEL, lora=kit.LoraConfig(rank=2, aggregate="ffa"))}
+FULL = {"model": replace(MODEL, lora=kit.Lora(rank=None))}
+DOWN = {"model": replace(MODEL, lora=kit.Lora(rank=2, targets=("down",)))}
+IMAGES = {"model": replace(MODEL, kind="image-moe"), "data": kit.Data(kind="digit-images")}
+FFA = {"model": replace(MODEL, lora=kit.Lora(rank=2, aggregate="ffa"))}
 KINDS = {"lora": {}, "one target": DOWN, "ffa": FFA, "full": FULL, "images": IMAGES}
 KINDS |= {"backbone": WITH, "full, backbone": FULL | WITH, "images, backbone": IMAGES | WITH}
 

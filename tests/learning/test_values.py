@@ -181,7 +181,7 @@ def test_kinds_that_may_be_shared_are_known_without_importing_them():
 def test_a_file_that_changes_before_it_is_read_ends_the_run(tmp_path):
     path = tmp_path / "data.npz"
     np.savez(path, x=np.zeros((40, 3)), y=np.arange(40) % 2)
-    data = kit.DataConfig(kind="npz", path=str(path), trial_samples=2)
+    data = kit.Data(kind="npz", path=str(path), trial_samples=2)
     learner = Learner(LearningConfig(1, ("A", "B"), (1, 1), data=data))
     learner.environment()  # what is shared is named by the file as it is now
     np.savez(path, x=np.zeros((50, 3)), y=np.arange(50) % 2)

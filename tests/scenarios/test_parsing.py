@@ -5,6 +5,7 @@ import json
 import os
 import re
 import tempfile
+from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -242,6 +243,8 @@ def test_a_scenario_is_a_value(tmp_path):
     assert (scenario.source_path, through_json(scenario).source_path) == (path, None)
     assert scenario != scenarios.load(path, {"learning.rounds.per_gap_max": 3}) != "scenario"
     with pytest.raises(pydantic.ValidationError, match="frozen"):
+        scenario.orbit.altitude_km = 3.0
+    with pytest.raises(FrozenInstanceError):
         scenario.learning.step_size = 3.0
     for start in (
         datetime(2026, 8, 22, 2, 30, tzinfo=timezone(timedelta(hours=2.5))),

@@ -20,7 +20,7 @@ import sim
 from learning import LearningConfig
 from learning.data import DATASETS
 from tests.kit.folders import held, limited
-from tests.kit.learning import DataConfig, digits, environment, files, why_not_cacheable
+from tests.kit.learning import Data, digits, environment, files, why_not_cacheable
 from tests.kit.network import WindowQuery, finding
 from tests.kit.records import (
     Shelf,
@@ -146,7 +146,7 @@ def test_what_may_change_unseen_is_not_shared(cache, tmp_path, monkeypatch):
         assert (manifest["trainings"], manifest["trainings_reused"]) == (trainings, 0)
     timed = cached(slots(learning={"train": False}))
     assert "nothing is trained" in timed["cache"]["why_not"]
-    hub = LearningConfig(1, ("a",), (1,), data=DataConfig("hf", path="hub:owner/name"))
+    hub = LearningConfig(1, ("a",), (1,), data=Data("hf", path="hub:owner/name"))
     assert "no local file" in why_not_cacheable(hub)
     stamps = set()
     for number, text in enumerate(("x = 1\n", "x = 1\n", "x = 12\n")):

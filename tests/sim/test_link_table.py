@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import scenarios
-from tests.kit.network import link_table, make_plan
+from tests.kit.network import make_plan, plan_links
 from tests.kit.small import merged
 
 MODCOD, CROWD = {"rate": "modcod"}, {"sharing": "equal_share", "total_bandwidth_mhz": 0.36}
@@ -57,7 +57,7 @@ def test_a_pass_alone_has_the_links_that_it_has_among_all(link, monkeypatch, cap
     munich = {c.rise_s: c for c in contacts(LINKS[link], PLACES[:1])}
     for of_all in (together[0], next(iter(munich.values()))):
         assert of_all.links.figures.doppler_hz is not None  # with it all others are made
-    monkeypatch.setattr(link_table, "POINTS_AT_ONCE", 1)
+    monkeypatch.setattr(plan_links, "POINTS_AT_ONCE", 1)
     assert len(together) > 15
     for number in (*np.random.default_rng(1).permutation(len(again)), 0):
         alone = again[number]

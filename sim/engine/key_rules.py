@@ -1,0 +1,340 @@
+"""Which keys a scenario needs, and which mean nothing in it: one declaration for each, one loop.
+
+What a method needs are attributes of its class, and what a kind of model or of data uses stands in
+its description; the declarations below read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import Any, Generic, TypeVar
+
+from learning.architecture.kinds import DATA_KEYS, kind_of, model_keys
+from learning.data import DATASETS
+from learning.learner import Learner
+from learning.methods.base import Method, MethodType
+from learning.settings import given_keys
+from scenarios import Scenario
+from scenarios.learning import Learning
+from sim.errors import InputError, as_input
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scenario, as its declarations look at it."""
+
+    scenario: Scenario
+
+    @property
+    def learning(self) -> Learning:
+        """The section `learning`."""
+        return self.scenario.learning
+
+    @property
+    def kind(self) -> str:
+        """The kind of the model."""
+        return self.learning.model.kind
+
+    def given(self, place: str) -> list[str]:
+        """Return the keys of a section that differ from their defaults, as a user writes them.
+
+        ``place`` is the dotted key of the section and ``*``, or one key of `learning`.
+        """
+        above, _, last = place.rpartition(".")
+        section: Any = self.scenario
+        for part in above.split("."):
+            section = getattr(section, part)
+        given = set() if section is None else given_keys(section)
+        return sorted(f"{above}.{key}" for key in given if last in ("*", key))
+
+
+@dataclass(frozen=True)
+class MethodCase(Case):
+    """A scenario with its method and its model."""
+
+    method: MethodType
+    learner: Learner
+
+    @property
+    def name(self) -> str:
+        """The method as messages call it."""
+        return f"method {self.learning.method!r}"
+
+    @property
+    def experts(self) -> int:
+        """Number of experts; 0 for a plain model."""
+        return self.learner.architecture.experts
+
+    @property
+    def has_factors(self) -> bool:
+        """Whether experts are trained by low-rank factors."""
+        return self.experts > 0 and self.learning.lora.rank is not None
+
+
+T = TypeVar("T", bound=Case)
+
+
+@dataclass(frozen=True)
+class Need(Generic[T]):
+    """A key that must be otherwise where ``is_unmet``; ``text`` says why, and what to do.
+
+    Text is formatted with the ``case``.
+    """
+
+    key: str
+    is_unmet: Callable[[T], bool]
+    text: str
+
+    def refused(self, case: T) -> list[str]:
+        """Return the key, where it must be otherwise."""
+        return [self.key] if self.is_unmet(case) else []
+
+
+@dataclass(frozen=True)
+class Unused(Generic[T]):
+    """Keys that change nothing where ``is_unused``, and that may not be given then.
+
+    ``keys`` are as :meth:`Case.given` takes them; ``by`` says what does not use them, formatted
+    with the ``case``; ``but`` returns last parts of keys that are used nevertheless.
+    """
+
+    keys: tuple[str, ...]
+    is_unused: Callable[[T], bool]
+    by: str
+    but: Callable[[T], Collection[str]] = lambda case: ()
+
+    @property
+    def text(self) -> str:
+        """What is wrong with each of the keys."""
+        return f"is not used {self.by}; remove it"
+
+    def refused(self, case: T) -> list[str]:
+        """Return the keys that are given and change nothing."""
+        if not self.is_unused(case):
+            return []
+        used = self.but(case)
+        given = [key for place in self.keys for key in case.given(place)]
+        return sorted(key for key in given if key.rpartition(".")[2] not in used)
+
+
+def refusals(rules: Collection[Need[T] | Unused[T]], case: T) -> Iterator[str]:
+    """Yield ``key: what is wrong; what to do`` of each key that is refused."""
+    for rule in rules:
+        yield from (f"{key}: {rule.text.format(case=case)}" for key in rule.refused(case))
+
+
+# Keys that the kinds of model and data, or factors that are not there, leave unused.
+
+
+def _keys_of_model(section: str) -> Callable[[Case], Collection[str] | None]:
+    """Return what tells the keys of `model` or `sized_as` that its kind uses; None for any."""
+
+    def keys(case: Case) -> Collection[str] | None:
+        sizes = getattr(case.learning, section)
+        used = None if sizes is None else model_keys(sizes.kind, bool(sizes.checkpoints))
+        return None if used is None else ("kind", *used)
+
+    return keys
+
+
+def _keys_of_data(case: Case) -> Collection[str] | None:
+    used = DATA_KEYS.get(case.learning.data.kind)
+    return None if used is None else ("kind", *used)
+
+
+def _beyond(section: str, used: Callable[[Case], Collection[str] | None], by: str) -> Unused[Case]:
+    """Return the rule that a section has no other keys than those used; None stands for all."""
+    return Unused(
+        keys=(f"learning.{section}.*",),
+        is_unused=lambda case: used(case) is not None,
+        by=by,
+        but=lambda case: used(case) or (),
+    )
+
+
+OF_MODEL: tuple[Unused[Case], ...] = (
+    _beyond(
+        "model", _keys_of_model("model"), "by kind {case.learning.model.kind!r}, or fixed by it"
+    ),
+    _beyond(
+        "sized_as",
+        _keys_of_model("sized_as"),
+        "by kind {case.learning.sized_as.kind!r}, or fixed by it",
+    ),
+    Unused(
+        keys=("learning.lora.*",),
+        is_unused=lambda case: case.learning.lora.rank is None,
+        by="without factors (learning.lora.rank null)",
+        but=lambda case: ("rank",),
+    ),
+)
+OF_DATA: tuple[Unused[Case], ...] = (
+    _beyond("data", _keys_of_data, "by kind {case.learning.data.kind!r}"),
+)
+
+
+def refuse_unused_keys(scenario: Scenario) -> None:
+    """Raise InputError for keys that the kinds of model and data do not use."""
+    case = Case(scenario)
+    for problem in refusals(OF_MODEL, case):
+        raise InputError(problem)
+    with as_input("learning.data.kind: "):
+        DATASETS.find(scenario.learning.data.kind)
+    for problem in refusals(OF_DATA, case):
+        raise InputError(problem)
+
+
+# What a method needs, and the keys that it, or a model without experts, leaves unused.
+
+
+def _takes_no_sizes(case: MethodCase) -> bool:
+    """Whether the model is a module of one's own that is not made with sizes."""
+    if case.experts or kind_of(case.kind).plain is not None:
+        return False
+    return not resolve_name("learning.models.custom:takes_config")(case.kind)
+
+
+def _needs_links(key: str) -> Need[MethodCase]:
+    """Return the rule that a method's links between satellites must be there."""
+    return Need(
+        key=f"link.isl.{key}",
+        is_unmet=lambda case: (
+            key in case.method.needs_isl
+            and (case.scenario.link.isl is None or getattr(case.scenario.link.isl, key) == "none")
+        ),
+        text="{case.name} needs links between satellites; set link.isl: {{within_plane: ring, "
+        "between_planes: all, rate_mbps: 100}}",
+    )
+
+
+def _refuses_factors(key: str, cure: str) -> Need[MethodCase]:
+    """Return the rule that a method's changes of any rank do not go down as factors."""
+    return Need(
+        key=f"learning.lora.{key}",
+        is_unmet=lambda case: (
+            case.has_factors
+            and case.method.lora_refused == "download"
+            and case.learner.config.model.lora.sends_factors
+            and (key == "download") == (case.learning.lora.download == "factors")
+        ),
+        text="the server of {case.name} moves matrices by changes of any rank, and "
+        f"{{case.learning.lora.{key}!r}} would carry one rank only; set it to {cure}",
+    )
+
+
+OF_METHOD: tuple[Need[MethodCase] | Unused[MethodCase], ...] = (
+    Unused(
+        keys=("learning.metrics",),
+        is_unused=lambda case: case.method.scores is not Method.scores,
+        by="by {case.name}, whose clients answer with models of their own",
+    ),
+    Need(
+        key="learning.aggregation",
+        is_unmet=lambda case: case.method.waits_for_all and case.learning.aggregation.when != "all",
+        text="{case.name} waits for all its clients; remove it",
+    ),
+    Need(
+        key="learning.method",
+        is_unmet=lambda case: case.method.needs_experts > 0 and not case.experts,
+        text="{case.name} trains experts, and learning.model.kind {case.kind!r} has none; use "
+        "'fedavg' or another method for plain models, or a model with MoE layers",
+    ),
+    Need(
+        key="learning.model.experts",
+        is_unmet=lambda case: case.experts < case.method.needs_experts,
+        text="{case.name} needs {case.method.needs_experts} or more, not {case.experts}",
+    ),
+    Need(
+        key="roles.clients",
+        is_unmet=lambda case: (
+            case.method.needs_satellites and not case.scenario.roles.satellites_learn
+        ),
+        text="{case.name} has satellites as its clients, not devices; set roles: {{server: "
+        "stations, clients: satellites}}, and ground.stations",
+    ),
+    Need(
+        key="roles.clients",
+        is_unmet=lambda case: (
+            bool(case.method.needs_isl) and case.scenario.roles.clients == "planes"
+        ),
+        text="{case.name} forms planes itself, of linked satellites; set roles.clients: satellites",
+    ),
+    Need(
+        key="link.sidelink",
+        is_unmet=lambda case: (
+            case.method.needs_sidelinks
+            and not (case.scenario.link.sidelink or case.scenario.link.isl)
+            and case.scenario.link.relay == "none"
+        ),
+        text="{case.name} sends from device to device; set it, or link.relay: contact",
+    ),
+    _needs_links("within_plane"),
+    _needs_links("between_planes"),
+    _refuses_factors("download", "full"),
+    _refuses_factors("aggregate", "merge or average"),
+    Need(
+        key="learning.lora.rank",
+        is_unmet=lambda case: case.has_factors and case.method.lora_refused == "rank",
+        text="{case.name} corrects steps on whole matrices, and factors have none; set it to null",
+    ),
+    Unused(
+        keys=("learning.lora.*",),
+        is_unused=lambda case: not case.method.uses_lora,
+        by="by {case.name}",
+    ),
+    Unused(
+        keys=("learning.lora.*", "learning.pretraining.*", "learning.gate_step_size_ratio"),
+        is_unused=lambda case: not case.experts,
+        by="by {case.kind!r}, which has no experts",
+        but=lambda case: ("backbone_steps",),
+    ),
+    Unused(
+        keys=("learning.model.*",),
+        is_unused=_takes_no_sizes,
+        by="by {case.kind!r}, whose signature does not name `config` (model.arguments are its own)",
+        but=lambda case: ("kind", "arguments", "tokenizer", "vocabulary"),
+    ),
+    Unused(
+        keys=(
+            "learning.optimizer.*",
+            "learning.schedule.*",
+            "learning.clip_norm",
+            "learning.micro_batch",
+        ),
+        is_unused=lambda case: not case.method.uses_optimizer,
+        by="by {case.name}, which takes steps of its own",
+    ),
+    Unused(
+        keys=("learning.checkpoint_activations",),
+        is_unused=lambda case: not kind_of(case.kind).is_text,
+        by="by {case.kind!r}, which is small",
+    ),
+    Unused(
+        keys=("learning.trains_backbone",),
+        is_unused=lambda case: "backbone" not in case.method.trains,
+        by="by {case.name}",
+    ),
+    Unused(
+        keys=("learning.gate_step_size_ratio",),
+        is_unused=lambda case: "gate" not in case.method.trains,
+        by="by {case.name}",
+    ),
+    Need(
+        key="ground.clusters",
+        is_unmet=lambda case: bool(case.learner.config.ranks) and not case.experts,
+        text="lora_rank of kinds is not used by {case.kind!r}, which has no experts; remove it",
+    ),
+    Need(
+        key="ground.clusters",
+        is_unmet=lambda case: bool(case.learner.config.ranks) and not case.method.uses_lora,
+        text="lora_rank of kinds is not used by {case.name}; remove it",
+    ),
+)
+
+
+def refuse_for_method(scenario: Scenario, method: MethodType, learner: Learner) -> None:
+    """Raise InputError for what the method needs and the scenario lacks, or does not use."""
+    for problem in refusals(OF_METHOD, MethodCase(scenario, method, learner)):
+        raise InputError(problem)

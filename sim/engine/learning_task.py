@@ -1,0 +1,138 @@
+"""What a scenario trains: its model, its data and the learner of both, in the terms of learning."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import scenarios
+from learning.architecture.kinds import kind_of
+from learning.data.table import missing_file
+from learning.hardware import compute_devices
+from learning.learner import Learner
+from learning.settings import (
+    WORDS,
+    Data,
+    FrozenDict,
+    LearningConfig,
+    Model,
+    ModelConfig,
+    Sizes,
+    Training,
+    values_of,
+)
+from scenarios import Scenario, local_path
+from sim.devices.sites import client_names, device_counts, holders_of
+from sim.engine.key_rules import refuse_unused_keys
+from sim.errors import InputError
+
+
+def learner_of(scenario: Scenario) -> Learner:
+    """Return the learner of a scenario; raise InputError for keys that contradict each other."""
+    learning = scenario.learning
+    refuse_unused_keys(scenario)
+    for name in learning.data.paths:
+        if name not in (sum(holders_of(scenario), ()) or client_names(scenario)):
+            where = "satellites" if scenario.roles.satellites_learn else "ground.clusters"
+            raise InputError(f"learning.data.paths: no cluster {name!r} in {where}")
+    if scenario.stop.accuracy is not None and not learning.train:
+        raise InputError("stop.accuracy: is never measured with learning.train=false; remove it")
+    config = learning_config(scenario)
+    sized_as = None if learning.sized_as is None else _sized_as(scenario, learning.sized_as)
+    try:
+        if learning.train and learning.device.startswith("cuda"):
+            compute_devices(learning.device)
+        return Learner(config, learning.train, sized_as)
+    except ValueError as error:
+        lacks_file = isinstance(error.__context__, FileNotFoundError)
+        text = (lacks_file and lacking_file(scenario, config.data)) or str(error)
+        text = text if text.startswith("learning.") else f"learning: {text}"
+        raise InputError(scenario.located(text)) from None
+
+
+def lacking_file(scenario: Scenario, data: Data) -> str:
+    """Say which data file of a scenario is missing and where to put it; "" for none.
+
+    A shipped scenario lies in the installation: its data are the user's, in the current folder.
+    """
+    source = scenario.source_path
+    if source is None or not scenarios.is_shipped(source):
+        return missing_file(data)
+    return missing_file(
+        data,
+        "put yours into the current folder, or name it by --set learning.data.path=FILE (the page "
+        "your-own.md of the documentation says what is in it)",
+    )
+
+
+def learning_config(scenario: Scenario) -> LearningConfig:
+    """Return the learning task of a scenario: its settings, with the devices that there are."""
+    settings = values_of(Training, scenario.learning)
+    settings["data"] = _data(scenario)
+    return LearningConfig(
+        seed=scenario.seed,
+        clusters=tuple(client_names(scenario)),
+        devices=device_counts(scenario),
+        model=_model(scenario),
+        holders=holders_of(scenario),
+        ranks=_ranks(scenario),
+        **settings,
+    )
+
+
+def _ranks(scenario: Scenario) -> tuple[tuple[int, ...], ...]:
+    """Return the ranks of all devices' factors by cluster, () where none has one of its own."""
+    most = scenario.learning.lora.rank
+    own = [
+        [kind.lora_rank for kind in cluster.kinds or () for _ in range(kind.devices)]
+        for cluster in scenario.ground.clusters
+    ]
+    if most is None or not any(map(any, own)):
+        return ()
+    counts = zip(own, device_counts(scenario), strict=True)
+    return tuple(tuple(rank or most for rank in ranks or [None] * n) for ranks, n in counts)
+
+
+def _model(scenario: Scenario) -> ModelConfig:
+    model = scenario.learning.model
+    named = ModelConfig(**values_of(Model, model), lora=scenario.learning.lora)
+    is_file = model.tokenizer not in (None, WORDS)
+    return replace(
+        named,
+        experts=_experts(scenario, model),
+        checkpoints=_checkpoints(scenario, model),
+        tokenizer=_path(scenario, model.tokenizer) if is_file else model.tokenizer,
+        adapter=_path(scenario, model.adapter),
+    )
+
+
+def _sized_as(scenario: Scenario, sizes: Sizes) -> ModelConfig:
+    """Return the architecture that is counted; what it does not say is as in the model."""
+    model = scenario.learning.model
+    given = {key: value for key, value in values_of(Sizes, sizes).items() if value is not None}
+    named = replace(
+        ModelConfig(experts=model.experts, top_k=model.top_k, lora=scenario.learning.lora), **given
+    )
+    return replace(
+        named,
+        experts=_experts(scenario, named),
+        checkpoints=_checkpoints(scenario, named),
+    )
+
+
+def _experts(scenario: Scenario, model: Model) -> int:
+    """Return the number of experts; networked ones are one per device."""
+    return sum(device_counts(scenario)) if kind_of(model.kind).networked else model.experts
+
+
+def _checkpoints(scenario: Scenario, model: Model) -> tuple[str, ...]:
+    return tuple(local_path(scenario, name) for name in model.checkpoints)
+
+
+def _path(scenario: Scenario, name: str | None) -> str | None:
+    return None if name is None else local_path(scenario, name)
+
+
+def _data(scenario: Scenario) -> Data:
+    data = scenario.learning.data
+    paths = {name: local_path(scenario, path) for name, path in data.paths.items()}
+    return replace(data, path=_path(scenario, data.path), paths=FrozenDict(paths))

@@ -1,0 +1,131 @@
+"""Where values along passes jump, turn or cross a level: out of sight, or to another coding.
+
+Rows are devices in passes; points lie in flat arrays, sorted by row and there by time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from learning.requests.cluster import Floats, Ints, Mask
+
+HALVINGS = 28
+"""Halvings of a cell of some seconds, down to some hundredths of a microsecond."""
+
+ALMOST_AT_ONCE_S = 2e-6
+"""Two times so close are both sides of what lies between them."""
+
+StateAt = Callable[[Ints, Floats], Ints]
+"""States (J,) of rows (J,) at times (J,)."""
+ValueAt = Callable[[Ints, Floats], Floats]
+"""Values (J,) of rows (J,) at times (J,)."""
+
+
+def find_jumps(
+    row: Ints, time_s: Floats, state: Ints, state_at: StateAt
+) -> tuple[Ints, Floats, Floats]:
+    """Find the changes of ``state`` (P,) between the points (P,) of each row.
+
+    Returns the row, the time just before and the time just behind each of them. Of a cell with
+    several changes all are found, unless one undoes another.
+    """
+    cell = np.flatnonzero((row[1:] == row[:-1]) & (state[1:] != state[:-1]))
+    cell_row = row[cell]
+    start_s = time_s[cell]
+    end_s = time_s[cell + 1]
+    first = state[cell]
+    last = state[cell + 1]
+    jump_rows = [cell_row[:0]]
+    before_jumps_s = [start_s[:0]]
+    after_jumps_s = [start_s[:0]]
+    while True:
+        lasts = (first != last) & (end_s > start_s + ALMOST_AT_ONCE_S)
+        cell_row, start_s, end_s, first, last = (
+            x[lasts] for x in (cell_row, start_s, end_s, first, last)
+        )
+        if not cell_row.size:
+            break
+        before_s = start_s
+        after_s = end_s
+        for _ in range(HALVINGS):
+            middle_s = (before_s + after_s) / 2
+            same = state_at(cell_row, middle_s) == first
+            before_s = np.where(same, middle_s, before_s)
+            after_s = np.where(same, after_s, middle_s)
+        jump_rows.append(cell_row)
+        before_jumps_s.append(before_s)
+        after_jumps_s.append(after_s)
+        start_s = after_s
+        first = state_at(cell_row, after_s)
+    return (
+        np.concatenate(jump_rows),
+        np.concatenate(before_jumps_s),
+        np.concatenate(after_jumps_s),
+    )
+
+
+GOLDEN = (5**0.5 - 1) / 2
+NARROWINGS = 18
+"""Steps of the golden section: two cells of some seconds down to two milliseconds."""
+
+
+def turns(row: Ints, time_s: Floats, value: Floats, value_at: ValueAt) -> tuple[Ints, Floats]:
+    """Rows and times of the highest and lowest of ``value`` (P,) inside each row."""
+    slope = np.sign(np.diff(value))
+    middle = np.flatnonzero((slope[:-1] * slope[1:] < 0) & (row[2:] == row[:-2])) + 1
+    cell_row = row[middle]
+    sign = slope[middle - 1]
+    low = time_s[middle - 1]
+    high = time_s[middle + 1]
+    for _ in range(NARROWINGS if cell_row.size else 0):
+        left = high - GOLDEN * (high - low)
+        right = low + GOLDEN * (high - low)
+        falls = sign * value_at(cell_row, left) > sign * value_at(cell_row, right)
+        low = np.where(falls, low, left)
+        high = np.where(falls, right, high)
+    return cell_row, (low + high) / 2
+
+
+SECANTS = 8
+
+
+def crossings(
+    row: Ints, time_s: Floats, value: Floats, levels: Sequence[float], value_at: ValueAt
+) -> tuple[Ints, Floats]:
+    """Rows and times at which ``value`` (P,) passes a level: both sides, a microsecond apart.
+
+    By the Illinois rule: straight lines, with the side that stays behind halved.
+    """
+    same = row[1:] == row[:-1]
+    cells = [np.flatnonzero(same & _passes(value, level)) for level in levels]
+    cell = np.concatenate([np.empty(0, np.intp), *cells])
+    level = np.repeat(np.array(levels, float), [len(some) for some in cells])
+    cell_row = row[cell]
+    low = time_s[cell]
+    high = time_s[cell + 1]
+    left = value[cell] - level
+    right = value[cell + 1] - level
+    middle = low
+    twice = np.zeros((2, len(cell)), bool)
+    for _ in range(SECANTS if cell.size else 0):
+        slope = np.where(right == left, 1.0, right - left)
+        middle = np.clip(low - left * (high - low) / slope, low, high)
+        excess = value_at(cell_row, middle) - level
+        back = (excess > 0) == (right > 0)  # the root is before the middle
+        low = np.where(back, low, middle)
+        high = np.where(back, middle, high)
+        left = np.where(back, np.where(twice[0], left / 2, left), excess)
+        right = np.where(back, excess, np.where(twice[1], right / 2, right))
+        twice = np.stack([back, ~back])
+    ends = np.searchsorted(row, cell_row, "left"), np.searchsorted(row, cell_row, "right") - 1
+    close = np.array([[-ALMOST_AT_ONCE_S / 4], [ALMOST_AT_ONCE_S / 4]])
+    both = np.clip(middle + close, time_s[ends[0]], time_s[ends[1]])
+    return np.tile(cell_row, 2), both.ravel()
+
+
+def _passes(value: Floats, level: float) -> Mask:
+    """Cells (P - 1,) with one end above a level."""
+    above = value > level
+    return above[1:] != above[:-1]

@@ -1,0 +1,103 @@
+"""One direction of a session: the beams of its contacts, one after the other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import ceil
+
+import numpy as np
+
+from channel import LinkCurve, joined, weakest
+from learning.requests.cluster import Floats, Mask
+from sim.links.beam import Beam, Span
+from sim.links.processor_sharing import RateSegment, shared
+from sim.links.sharing import Allocation, queued
+
+
+@dataclass(frozen=True, eq=False)
+class SessionBeam:
+    """Beams of the same devices (K), each in use during its span: seconds, in order of time.
+
+    ``whole`` says that the only beam is used from its rise to its set.
+    """
+
+    beams: Sequence[Beam]
+    spans_s: Sequence[Span]
+    whole: bool
+    _heard: dict[bytes, LinkCurve] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def curve(self) -> LinkCurve:
+        """What each device could send if it were alone; in the gaps nothing moves."""
+        return self._after_each_other([beam.curve for beam in self.beams])
+
+    def _after_each_other(self, curves: Sequence[LinkCurve]) -> LinkCurve:
+        return curves[0] if self.whole else joined(curves, self.spans_s)
+
+    @cached_property
+    def edges_s(self) -> list[tuple[Floats, Floats]]:
+        """First and last second (K,) in which each device is served, for each contact."""
+        grids = [
+            (beam.curve.time_s, span) for beam, span in zip(self.beams, self.spans_s, strict=True)
+        ]
+        return [(np.clip(t[:, 0], *span), np.clip(t[:, -1], *span)) for t, span in grids]
+
+    @property
+    def is_broadcast(self) -> bool:
+        """Whether one transmission goes to all devices."""
+        radio = self.beams[0].radio
+        return radio is not None and radio.sharing == "broadcast"
+
+    @property
+    def channels(self) -> int:
+        """How many transmissions there can be at a time: sub-channels, or one broadcast."""
+        radio = self.beams[0].radio
+        return sys.maxsize if radio is None else radio.channels
+
+    def crowding(self, senders: int, personal: bool = False) -> float:
+        """How many times as long a transfer takes if so many share, at least 1.
+
+        In a queue the last ones take a whole turn. What is ``personal`` is not broadcast.
+        """
+        radio = self.beams[0].radio
+        if radio is None or (self.is_broadcast and not personal):
+            return 1.0
+        turns = max(1.0, senders / radio.channels)
+        return turns if radio.sharing in ("equal_share", "rounds") else float(ceil(turns))
+
+    def send(
+        self, arrival_s: Floats, bits: Floats, who: Mask, personal: bool = False
+    ) -> Allocation:
+        """Let the devices in ``who`` send ``bits`` (K,) from when they are ready, and share.
+
+        Of a beam that broadcasts, what is ``personal`` has the whole band, device by device.
+        """
+        radio = self.beams[0].radio
+        if self.is_broadcast and not personal:
+            return queued(self._broadcast(who), arrival_s, bits, who, len(who))
+        channels = len(who) if radio is None else radio.channels
+        senders = int(who.sum())
+        if senders <= channels or radio is None or radio.alone or self.is_broadcast:
+            return queued(self.curve, arrival_s, bits, who, channels)
+        reach = self._after_each_other([beam.reach(senders) for beam in self.beams])
+        return shared(self._stretch, reach, arrival_s, bits, who)
+
+    def _broadcast(self, who: Mask) -> LinkCurve:
+        """The curve of a transmission to ``who``; a session mostly has several to the same ones."""
+        key = who.tobytes()
+        if key not in self._heard:
+            pairs = zip(self.beams, self.spans_s, strict=True)
+            lowest = [weakest(beam.curve, who, span_s) for beam, span_s in pairs]
+            self._heard.clear()
+            self._heard[key] = self._after_each_other(lowest)
+        return self._heard[key]
+
+    def _stretch(self, sharing: int, now_s: float, who: Mask) -> RateSegment:
+        """What the contact in use at a time gives to the devices in ``who``."""
+        begun = [n for n, (first_s, _) in enumerate(self.spans_s) if first_s <= now_s]
+        number = begun[-1] if begun else 0
+        stretch = self.beams[number].stretch(sharing, now_s, who)
+        return replace(stretch, until_s=min(stretch.until_s, self.spans_s[number][1]))

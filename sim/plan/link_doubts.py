@@ -1,0 +1,140 @@
+"""What a user should know of a scenario's radios before believing a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import channel
+import scenarios
+from channel import Link
+from learning.requests.cluster import Ints
+from orbit import Site
+from orbit.windows import groups
+from scenarios import Scenario
+from sim.devices.sites import distance_km
+from sim.links.beam import PAPER_ALTITUDE_M, Radios
+from sim.plan.service import ServedPasses
+
+
+class BestSight(NamedTuple):
+    """Where a satellite stands highest over a place."""
+
+    elevation_deg: float
+    slant_range_m: float
+
+
+Terms = dict[str, float]
+"""Figures of a link budget by name."""
+
+
+def link_doubts(
+    scenario: Scenario,
+    served: ServedPasses,
+    radios: Sequence[Radios],
+    devices: Sequence[Sequence[Site]],
+) -> Iterator[str]:
+    """Yield a line for each cluster wider than the beam, or whose link is too weak at its best.
+
+    Stations are treated as clusters are, and those that see no satellite are named too.
+    """
+    if served.relayed:
+        return
+    width_deg = _beamwidth_deg(scenario) if served.places else None
+    weak: dict[str, list[str]] = {}
+    names = served.servers if served.turned else served.clients
+    sides = ("downlink", "uplink") if served.turned else ("uplink", "downlink")
+    windows_of = groups(served.window_places, len(names))
+    unseen = ", ".join(
+        name for name, windows in zip(names, windows_of, strict=True) if not len(windows)
+    )
+    if unseen and served.turned:
+        yield f"no satellite comes over {unseen} in {served.span_s / 86400:g} days"
+    best = [_best(served, windows) for windows in windows_of]
+    links = [[None if radio is None else radio.link for radio in both] for both in radios]
+    terms = [_terms(of_side, best) for of_side in zip(*links, strict=True)]
+    for site, name in enumerate(names):
+        if width_deg is not None:
+            nearest_km = best[site].slant_range_m / 1e3
+            yield from _too_wide(name, served.places[site], devices[site], width_deg, nearest_km)
+        for side, link, of_side in zip(sides, links[site], terms, strict=True):
+            for line in () if link is None else _too_weak(link, best[site], of_side[site]):
+                weak.setdefault(f"link.{side}: {line}", []).append(name)
+    for line, names in weak.items():
+        yield f"{line} (over {', '.join(names)})"
+
+
+def _best(served: ServedPasses, windows: Ints) -> BestSight:
+    """Where a satellite stands highest in some windows over one place; overhead without any."""
+    if not (served.places and len(windows)):
+        return BestSight(90.0, PAPER_ALTITUDE_M)
+    highest = windows[np.argmax(served.windows.max_elevation_deg[windows])]
+    return BestSight(
+        elevation_deg=float(served.windows.max_elevation_deg[highest]),
+        slant_range_m=float(served.windows.min_slant_range_km[highest]) * 1e3,
+    )
+
+
+def _beamwidth_deg(scenario: Scenario) -> float | None:
+    """Half-power beamwidth of the satellite's antenna: as given, or by its gain."""
+    resolved = scenarios.resolved_link(scenario)
+    if resolved["beamwidth_deg"] is not None:
+        return resolved["beamwidth_deg"]
+    up = resolved["uplink"]
+    down = resolved["downlink"]
+    received: Any = up.get("rx_gain_dbi")
+    sent: Any = down.get("tx_gain_dbi") if isinstance(down, Mapping) else None
+    gains = [gain for gain in (received, sent) if gain is not None]
+    # An antenna without gain lights everything below it.
+    return float(channel.beamwidth_deg(max(gains))) if gains and max(gains) > 0 else None
+
+
+def _too_wide(
+    name: str, centre: Site, devices: Sequence[Site], width_deg: float, nearest_km: float
+) -> Iterator[str]:
+    spread_km = 2.0 * max(distance_km(centre, device) for device in devices)
+    footprint_km = float(channel.footprint_km(width_deg, nearest_km * 1e3))
+    if spread_km > footprint_km:
+        yield (
+            f"cluster {name} is {spread_km:.0f} km wide, and the satellite's beam of "
+            f"{width_deg:.2g} deg lights {footprint_km:.0f} km at its nearest "
+            f"({nearest_km:.0f} km): devices at the edge have less than the link budget says"
+        )
+
+
+def _too_weak(link: Link, best: BestSight, terms: Terms) -> Iterator[str]:
+    """A link that carries nothing even at its best, or a fixed rate beyond its capacity."""
+    if terms["rate_mbps"] == 0.0:
+        yield (
+            f"nothing gets through: the SNR is {terms['snr_db']:.1f} dB at its best, "
+            f"{-terms['margin_db']:.1f} dB less than the receiver needs"
+        )
+    elif link.rate == "fixed":
+        if link.required_snr_db == -np.inf:
+            margin_db = terms["margin_db"]
+        else:
+            unlimited = replace(link, required_snr_db=-np.inf)
+            margin_db = _terms([unlimited], [best])[0]["margin_db"]
+        if margin_db < 0:
+            yield (
+                f"the fixed rate needs {-margin_db:.1f} dB more than the link has at its best, "
+                f"{terms['snr_db']:.1f} dB of SNR"
+            )
+
+
+def _terms(links: Sequence[Link | None], best: Sequence[BestSight]) -> list[Terms]:
+    """The budget of each link at its best; those of the same link together."""
+    terms_of: list[Terms] = [{} for _ in links]
+    alike: dict[Link, list[int]] = {}
+    for number, link in enumerate(links):
+        if link is not None:
+            alike.setdefault(link, []).append(number)
+    for link, numbers in alike.items():
+        elevation_deg, range_m = np.array([best[number] for number in numbers]).T
+        terms = channel.link_budget_terms(link, elevation_deg, slant_range_m=range_m)
+        for place, number in enumerate(numbers):
+            terms_of[number] = {name: float(values[place]) for name, values in terms.items()}
+    return terms_of

@@ -1,0 +1,37 @@
+"""Trees of tensors, and the flat names by which values and files know them."""
+
+import torch
+
+from tests.kit.training import Offer, Parameter, State, flatten, map_tensors
+
+STATE = {
+    "base.expert.0.0.up.weight": Parameter("expert.0.0.up.weight"),
+    "base.expert.0.0.up.weight+a": Parameter("expert.0.0.up.weight", "a"),
+    "expert.0.0.up.bias": Parameter("expert.0.0.up.bias"),
+    "factor.expert.1.0.up.b": Parameter("expert.1.0.up.weight", "b"),
+    "gate.0.weight": Parameter("gate.0.weight"),
+    "optimizer.mean.factor.expert.1.0.up.b": Parameter("expert.1.0.up.weight", "b"),
+    "optimizer.steps.gate.0.weight": Parameter("gate.0.weight"),
+    "pending.10.expert.1.0.up.a": Parameter("expert.1.0.up.weight", "a"),
+}
+OFFER = ("delta.gate.0.weight", "factor.expert.1.0.up.a", "norm.running_mean")
+
+
+def test_a_state_is_read_by_its_flat_names_and_written_by_the_same():
+    flat = {name: torch.full((2,), float(n)) for n, name in enumerate(STATE)}
+    state = State.of(flat)
+    parts = (state.base, state.trained, *state.optimizer.values(), *state.pending.values())
+    found = [(key, tensor) for part in parts for key, tensor in part.items()]
+    assert sorted(key for key, _ in found) == sorted(STATE.values())
+    assert set(state.pending) == {10} and set(state.optimizer) == {"mean", "steps"}
+    again = flatten(state)
+    assert sorted(again) == sorted(flat) and all(again[name] is flat[name] for name in flat)
+    doubled = flatten(map_tensors(lambda tensor: 2 * tensor, state))
+    assert all(torch.equal(doubled[name], 2 * tensor) for name, tensor in flat.items())
+
+
+def test_an_offer_is_read_by_its_flat_names_and_written_by_the_same():
+    flat = {name: torch.ones(2) for name in OFFER}
+    offer = Offer.of(flat)
+    assert list(offer.changes) == ["gate.0.weight"] and list(offer.whole) == ["norm.running_mean"]
+    assert flatten(offer).keys() == flat.keys()
