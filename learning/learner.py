@@ -76,13 +76,19 @@ class Learner:
     """
 
     def __init__(
-        self, config: LearningConfig, train: bool = True, sized_as: ModelConfig | None = None
+        self,
+        config: LearningConfig,
+        train: bool = True,
+        sized_as: ModelConfig | None = None,
+        *,
+        corruption: CorruptUpdates | None = None,
+        metrics: tuple[str, ...] = (),
     ) -> None:
         self.config = resolved_task(config)
         self.sized_by = sized_by(self.config, sized_as)
         self.trains = train
-        self.corruption = CorruptUpdates()
-        self.metrics: tuple[str, ...] = ()
+        self.corruption = CorruptUpdates() if corruption is None else corruption
+        self.metrics = metrics
         self._merged: list[UpdatesUsed] = []
         self.architecture: Architecture = architecture(self.sized_by)
         self._shared_files: Fingerprints | None = None

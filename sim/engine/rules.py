@@ -10,6 +10,7 @@ from learning.requests.cluster import Quorum
 from sim.devices.devices import Computing
 from sim.devices.energy import Transmitter
 from sim.devices.faults import Faults
+from sim.engine.learning_task import corruption_of
 from sim.network.ledger import CutTransfers
 from sim.plan.planned_sessions import PlannedSessions
 
@@ -56,4 +57,8 @@ def rules_of(build: Build) -> dict[str, Rules]:
 def learning_rules_of(build: Build) -> LearningRules:
     """Return what holds for the learning of a build."""
     learning = build.scenario.learning
-    return LearningRules(learning.step_size, learning.gate_step_size_ratio, build.corruption)
+    return LearningRules(
+        learning.step_size,
+        learning.gate_step_size_ratio,
+        corruption_of(build.scenario),
+    )
