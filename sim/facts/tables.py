@@ -24,7 +24,8 @@ EVENTS: tuple[type[Event], ...] = (
     *_events_in(faults),
     *_events_in(learning),
 )
-"""Classes of events; a column that only some of them have stands behind those before it."""
+"""Classes of events; columns that only some of them have stand in this order, so that a class with
+new columns belongs to the end, or into a module of its own behind the others."""
 
 TABLES: dict[str, tuple[type[Row], ...]] = {
     "contacts": (plan.ContactRow,),
