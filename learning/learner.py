@@ -75,13 +75,19 @@ class Learner:
     """
 
     def __init__(
-        self, config: LearningConfig, train: bool = True, sized_as: ModelConfig | None = None
+        self,
+        config: LearningConfig,
+        train: bool = True,
+        sized_as: ModelConfig | None = None,
+        *,
+        corruption: CorruptUpdates | None = None,
+        metrics: tuple[str, ...] = (),
     ) -> None:
         self.config = resolved_task(config)
         self.sized_by = sized_by(self.config, sized_as)
         self.trains = train
-        self.corruption = CorruptUpdates()
-        self.metrics: tuple[str, ...] = ()
+        self.corruption = CorruptUpdates() if corruption is None else corruption
+        self.metrics = metrics
         self._merged: list[UpdatesUsed] = []
         self.architecture: Architecture = architecture(self.sized_by)
         self._shared_files: Fingerprints | None = None
@@ -104,12 +110,15 @@ class Learner:
         self._merged = []
         return taken
 
-    def set_step_sizes(self, step_size: float, gate_ratio: float) -> None:
-        """Train with these step sizes from now on; results asked for before keep theirs."""
+    def under(self, rules: LearningRules) -> None:
+        """Go on under other rules; results that were asked for before keep theirs."""
         values = self.values
         self.config = dataclasses.replace(
-            self.config, step_size=step_size, gate_step_size_ratio=gate_ratio
+            self.config,
+            step_size=rules.step_size,
+            gate_step_size_ratio=rules.gate_step_size_ratio,
         )
+        self.corruption = rules.corruption
         values.use(*self._settings())
 
     @property
@@ -466,3 +475,12 @@ class CorruptUpdates:
             return np.zeros(devices, bool)
         draws = stream(self.seed, "not finite", cluster, number).random(devices)
         return np.asarray(draws < self.share)
+
+
+@dataclass(frozen=True)
+class LearningRules:
+    """What a fork may change of learning: step sizes, and which updates are made not finite."""
+
+    step_size: float
+    gate_step_size_ratio: float
+    corruption: CorruptUpdates

@@ -13,7 +13,7 @@ import numpy as np
 
 from learning.clients.cluster import ClusterState
 from learning.clients.updates import ServerModel, Update, Weighted, changes_in, merge
-from learning.learner import Learner, LocalLoss, UpdatesUsed
+from learning.learner import Learner, LearningRules, LocalLoss, UpdatesUsed
 from learning.methods.options import NoOptions, read_options
 from learning.registry import Register
 from learning.requests.cluster import (
@@ -201,6 +201,11 @@ class Method(ABC):
         counts = yield Measure("samples", self.learner.samples, alike)
         pairs = zip(clusters, counts, strict=True)
         return {cluster.name: np.array(own, np.int64) for cluster, own in pairs}
+
+    def under(self, world: World, rules: LearningRules) -> None:
+        """Go on in another world and under other rules: a run has reached a fork."""
+        self.world = world
+        self.learner.under(rules)
 
     @property
     def memory_copies(self) -> int:

@@ -8,7 +8,8 @@ import scenarios
 from learning.architecture.kinds import kind_of
 from learning.data.table import missing_file
 from learning.hardware import compute_devices
-from learning.learner import Learner
+from learning.learner import CorruptUpdates, Learner
+from learning.metrics import check_metrics
 from learning.settings import (
     WORDS,
     Data,
@@ -23,7 +24,9 @@ from learning.settings import (
 from scenarios import Scenario, local_path
 from sim.devices.sites import client_names, device_counts, holders_of
 from sim.engine.key_rules import refuse_unused_keys
-from sim.errors import InputError
+from sim.errors import InputError, as_input
+from sim.facts.learning import MetricsRow
+from sim.facts.row import columns_of
 
 
 def learner_of(scenario: Scenario) -> Learner:
@@ -38,15 +41,36 @@ def learner_of(scenario: Scenario) -> Learner:
         raise InputError("stop.accuracy: is never measured with learning.train=false; remove it")
     config = learning_config(scenario)
     sized_as = None if learning.sized_as is None else _sized_as(scenario, learning.sized_as)
+    metrics = _metrics(scenario)
     try:
         if learning.train and learning.device.startswith("cuda"):
             compute_devices(learning.device)
-        return Learner(config, learning.train, sized_as)
+        return Learner(
+            config,
+            learning.train,
+            sized_as,
+            corruption=corruption_of(scenario),
+            metrics=metrics,
+        )
     except ValueError as error:
         lacks_file = isinstance(error.__context__, FileNotFoundError)
         text = (lacks_file and lacking_file(scenario, config.data)) or str(error)
         text = text if text.startswith("learning.") else f"learning: {text}"
         raise InputError(scenario.located(text)) from None
+
+
+def corruption_of(scenario: Scenario) -> CorruptUpdates:
+    """Return which updates of a scenario are to be not finite."""
+    uploads = scenario.faults.uploads
+    return CorruptUpdates(scenario.seed, 0.0 if uploads is None else uploads.not_finite)
+
+
+def _metrics(scenario: Scenario) -> tuple[str, ...]:
+    """Return the figures that are measured beside accuracy and loss."""
+    names = scenario.learning.metrics
+    with as_input("learning.metrics: "):
+        check_metrics(names, [column.name for column in columns_of(MetricsRow)])
+    return names
 
 
 def lacking_file(scenario: Scenario, data: Data) -> str:

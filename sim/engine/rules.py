@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from learning.learner import LearningRules
 from sim.devices.devices import Computing
+from sim.engine.learning_task import corruption_of
 from sim.network.rules import Rules
 
 if TYPE_CHECKING:
@@ -27,3 +29,13 @@ def rules_of(build: Build) -> dict[str, Rules]:
         )
         for cluster, compute in zip(plan.clusters, build.compute, strict=True)
     }
+
+
+def learning_rules_of(build: Build) -> LearningRules:
+    """Return what holds for the learning of a build."""
+    learning = build.scenario.learning
+    return LearningRules(
+        learning.step_size,
+        learning.gate_step_size_ratio,
+        corruption_of(build.scenario),
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
-from learning.learner import CorruptUpdates, Learner
+from learning.learner import Learner
 from learning.methods.base import (
     GlobalModelMethod,
     Method,
@@ -17,7 +17,6 @@ from learning.methods.base import (
     try_hooks,
 )
 from learning.methods.options import read_options
-from learning.metrics import check_metrics
 from learning.requests.cluster import Floats, Quorum
 from scenarios import Scenario
 from sim.devices.battery import Power, supplies_of
@@ -73,12 +72,6 @@ class Build:
         )
 
     @property
-    def corruption(self) -> CorruptUpdates:
-        """Which updates are to be not finite."""
-        uploads = self.scenario.faults.uploads
-        return CorruptUpdates(self.scenario.seed, 0.0 if uploads is None else uploads.not_finite)
-
-    @property
     def module_doubts(self) -> tuple[str, ...]:
         """Lines for the user on a module of one's own: data and model are made to find them."""
         return tuple(doubt.text for doubt in self.learner.doubts)
@@ -117,10 +110,17 @@ def build(
         method.check_clients(plan.clusters, options)
     compute, transmitter = compute_of(scenario), transmitter_of(scenario)
     supplies = supplies_of(scenario, plan.start, plan.stop_s)
-    made = scenario, plan, compute, transmitter, learner, method, options
-    built = Build(*made, sidelinks_of(scenario), supplies)
-    learner.corruption = built.corruption
-    return built
+    return Build(
+        scenario,
+        plan,
+        compute,
+        transmitter,
+        learner,
+        method,
+        options,
+        sidelinks_of(scenario),
+        supplies,
+    )
 
 
 def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
@@ -133,20 +133,7 @@ def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
     with as_input("learning.options."):
         options = read_options(method.Options, scenario.learning.options)
     learner = learner_of(scenario)
-    learner.metrics = _metrics(scenario)
     refuse_for_method(scenario, method, learner)
     with as_input():
         method.check(learner.config)
     return method, options, learner
-
-
-def _metrics(scenario: Scenario) -> tuple[str, ...]:
-    """Return the figures that are measured beside accuracy and loss."""
-    names = scenario.learning.metrics
-    if not names:
-        return ()
-    from sim.trace.schema import COLUMNS  # of Arrow, which commands without a run do without
-
-    with as_input("learning.metrics: "):
-        check_metrics(names, COLUMNS["metrics"])
-    return names

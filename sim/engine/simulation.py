@@ -19,7 +19,7 @@ from sim.engine.learning_facts import LearningFacts
 from sim.engine.meetings import Waiting
 from sim.engine.observer import Followers, Observer
 from sim.engine.progress import Progress
-from sim.engine.rules import rules_of
+from sim.engine.rules import learning_rules_of, rules_of
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.facts.faults import NoContactsLeft
 from sim.facts.stream import Facts
@@ -196,10 +196,7 @@ class Simulation:
         for name, client in self.clients.items():
             client.keep_spent(self.end_s, self._peers.spent(name, self.end_s), rules[name])
         self.build = build
-        self.method.world = build.world
-        learning = build.scenario.learning
-        self.method.learner.set_step_sizes(learning.step_size, learning.gate_step_size_ratio)
-        self.method.learner.corruption = build.corruption
+        self.method.under(build.world, learning_rules_of(build))
         self._progress.switch(build.scenario)
         for name, client in self.clients.items():
             client.under(rules[name])

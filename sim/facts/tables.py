@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from inspect import isclass
+from types import ModuleType
+
 from sim.facts import faults, learning, plan, transfers, waits
 from sim.facts.events import Event
 from sim.facts.row import Column, Row, columns_of
 
+
+def _events_in(module: ModuleType) -> Iterator[type[Event]]:
+    """Return the classes of events that a module defines, in the order in which it does."""
+    for kind in vars(module).values():
+        if isclass(kind) and issubclass(kind, Event) and kind.__module__ == module.__name__:
+            yield kind
+
+
 EVENTS: tuple[type[Event], ...] = (
-    transfers.Connected,
-    transfers.Disconnected,
-    transfers.TrainingStarted,
-    transfers.TrainingEnded,
-    transfers.TransferStarted,
-    transfers.TransferEnded,
-    transfers.PartDropped,
-    transfers.MessageLost,
-    waits.BeamBusy,
-    waits.BeamTakenOver,
-    waits.StateUnknown,
-    waits.SubChannelBusy,
-    waits.ChainClosed,
-    faults.SatelliteOut,
-    faults.DeviceAway,
-    faults.DeviceSlow,
-    faults.PacketsResent,
-    faults.UploadsLate,
-    faults.MemoryLacks,
-    faults.NoContactsLeft,
-    learning.Assigned,
-    learning.ModelAggregated,
-    learning.Inferred,
-    learning.Evaluated,
-    learning.Noted,
+    *_events_in(transfers),
+    *_events_in(waits),
+    *_events_in(faults),
+    *_events_in(learning),
 )
-"""Classes of events; a column that only some of them have stands behind those before it."""
+"""Classes of events; columns that only some of them have stand in this order, so that a class with
+new columns belongs to the end, or into a module of its own behind the others."""
 
 TABLES: dict[str, tuple[type[Row], ...]] = {
     "contacts": (plan.ContactRow,),

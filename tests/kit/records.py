@@ -27,17 +27,18 @@ from sim.execution.shelf import Shelf
 from sim.facts.coded import Coded
 from sim.facts.events import Event
 from sim.facts.learning import ModelAggregated
-from sim.facts.row import columns_of
+from sim.facts.row import Gathered, Row, columns_of
 from sim.facts.stream import Facts
-from sim.facts.tables import TABLES
+from sim.facts.tables import TABLES, columns_of_table
 from sim.facts.transfers import TransferRow
 from sim.network.books import Booked, Books, PayloadKey, Sums, books_of, check_balance
 from sim.network.leg_log import LegLog
 from sim.network.leg_rows import MovedRows
 from sim.network.legs import Moved, Trained
 from sim.trace.arrow import array
-from sim.trace.digest import digests, on_grid, stamps_on_grid
+from sim.trace.digest import digests
 from sim.trace.directions import Topology, Way
+from sim.trace.grid import on_grid, stamps_on_grid
 from sim.trace.parquet import write_table
 from sim.trace.recorder import BLOCK, Trace
 from sim.trace.schema import COLUMNS, KINDS, OPTIONAL

@@ -1,6 +1,7 @@
 """Tables of a run: their order, sums and digests, in memory and on disk."""
 
 import math
+from collections import Counter
 from itertools import product
 from types import SimpleNamespace
 
@@ -17,12 +18,18 @@ from tests.kit.records import (
     BLOCK,
     COLUMNS,
     KINDS,
+    TABLES,
     TOLERANCE,
     Coded,
+    Facts,
+    Gathered,
+    Row,
     Tables,
     Topology,
     Trace,
     array,
+    columns_of,
+    columns_of_table,
     cut_lines,
     digests,
     event,
@@ -169,6 +176,57 @@ def test_rows_and_digests_do_not_depend_on_how_legs_are_cut_into_blocks():
         found.append((digests(tables), run.simulation.digest()))
     assert found[0] == found[1] == found[2]
     assert "drop" in tables["events"]["kind"].to_pylist()
+
+
+def single_rows(fact):
+    """Table and columns of each row that a fact is, or that was put together in it."""
+    for row in fact.rows() if isinstance(fact, Gathered) else [fact]:
+        columns = {c.name: getattr(row, c.attribute) for c in columns_of(type(row))}
+        many = [value for value in columns.values() if isinstance(value, MANY)]
+        for number in range(len(many[0]) if many else 1):
+            yield row.table, {name: at(value, number) for name, value in columns.items()}
+
+
+def at(value, number):
+    if isinstance(value, Coded):
+        code = value.codes[number]
+        return None if code < 0 else value.words[code]
+    one = value[number] if isinstance(value, MANY) else value
+    return one.item() if isinstance(one, np.generic) else one
+
+
+MANY = (Coded, np.ndarray, list, tuple)
+MESSY = {
+    "stop": {"days": 2},
+    "link": fixed(uplink=2e-5) | {"cut_transfers": "drop"},
+    "faults": {"outages": {"per_day": 2}},
+    "learning": {"method": "fedbuff", "train": False, "rounds": {"per_gap_max": 2}},
+}
+
+
+def test_the_tables_are_the_facts_of_a_run(monkeypatch):
+    """Row by row: what is vectorised, sorted and stored is what was told, in no other columns."""
+    told = {table: Counter() for table in TABLES}
+    names = {table: [c.name for c in columns_of_table(table)] for table in TABLES}
+    honest = Facts.emit
+
+    def emit(self, fact):
+        if isinstance(fact, Row | Gathered):
+            for table, columns in single_rows(fact):
+                assert set(columns) <= set(names[table])
+                told[table][tuple(columns.get(name) for name in names[table])] += 1
+        honest(self, fact)
+
+    monkeypatch.setattr(Facts, "emit", emit)
+    tables = sim.run(orbit(**MESSY)).tables
+    assert {table: tables[table].column_names for table in tables} == {t: names[t] for t in tables}
+    for table in sorted({*tables} - {"contacts"}):
+        found = Counter()
+        for row in tables[table].to_pylist():
+            found[tuple(None if name == "transfer_id" else row[name] for name in names[table])] += 1
+        assert found == told[table], table
+    kinds = set(tables["events"]["kind"].to_pylist())
+    assert {"drop", "fault", "aggregate", "upload_end", "train_start", "connect"} <= kinds
 
 
 def test_the_share_of_idle_time_is_that_of_events_and_transfers():
