@@ -34,13 +34,13 @@ class FirstSteps:
 def first_steps(config: LearningConfig) -> FirstSteps | None:
     """Take three steps on a hundred samples of a device.
 
-    None where they are not tried: experts that are networked are trained in stages, by rules of
+    None where they are not tried: experts of one device each are trained in stages, by rules of
     their own, and a large model takes too long. Raises ValueError, as a run would, for data or a
     model that cannot be trained.
     """
     experts = range(config.model.experts)
     cost = architecture(config).round_cost(experts, experts, True, STEPS * SAMPLES)
-    if kind_of(config.model.kind).networked or cost.flops > MOST_FLOPS:
+    if kind_of(config.model.kind).expert_per_device or cost.flops > MOST_FLOPS:
         return None
     learner = Learner(replace(config, device="auto"))
     before, after = learner.number(operations.references.losses, steps=STEPS, samples=SAMPLES)

@@ -124,13 +124,9 @@ class Learning(Training, Course):
     options: Annotated[Arguments, setting("the method's own options, checked by it")] = NO_ENTRIES
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield targets that do not rise, and too many experts per token."""
+        """Yield targets that do not rise."""
         yield from super().conflicts()
         for before, after in pairwise(self.targets):
             if after <= before:
                 text = f"{after:g} follows {before:g}; give each once, rising"
                 yield Conflict(("targets",), text)
-        # Networked experts are one per device, whatever the value of this key.
-        if self.model.top_k > self.model.experts and not self.model.kind.endswith("-nmoe"):
-            most = f"must be at most learning.model.experts, {self.model.experts}"
-            yield Conflict(("model", "top_k"), f"got {self.model.top_k}; {most}")

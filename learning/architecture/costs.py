@@ -313,7 +313,7 @@ def sized_by(config: LearningConfig, named: ModelConfig | None) -> LearningConfi
         return config
     own = kind_of(config.model.kind)
     kind = kind_of(named.kind)
-    if kind.networked != own.networked:
+    if kind.expert_per_device != own.expert_per_device:
         alike = (repr(name) for name, other in KINDS.items() if other.is_like(own))
         raise ValueError(
             f"learning.sized_as.kind: {config.model.kind!r} cannot stand in for {named.kind!r}, "
@@ -450,8 +450,10 @@ def footprint(config: LearningConfig, cycles: int) -> Footprint:
         classes = samples.spec.classes
     local = [name for name in config.data.named if not name.startswith(HUB)]
     data_bytes = sum(file.stat().st_size for name in local for file in files_under(name))
-    # Networked experts answer all samples of a test set, before their answers are mixed.
-    logits = LOGIT_COPIES + kind_of(config.model.kind).networked * sizes.experts
+    logits = LOGIT_COPIES
+    if kind_of(config.model.kind).expert_per_device:
+        # Each expert answers all samples of a test set, before their answers are mixed.
+        logits += sizes.experts
     copies = STATE_COPIES[way] + SLOT_COPIES * len(config.optimizer.slots)
     return Footprint(
         evaluation=float(logits * tested * classes * max(sizes.native_bytes, BYTES["float32"])),

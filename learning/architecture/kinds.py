@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
+from learning.architecture import nmoe_kinds
+from learning.architecture.kind import READY_MADE, UNTRAINED, Kind, Steps
 from learning.architecture.shapes import (
     cnn_tensors,
     image_tensors,
     mlp_tensors,
-    networked_tensors,
     text_mean_tensors,
     vector_tensors,
 )
@@ -38,75 +38,20 @@ if TYPE_CHECKING:
     from learning.architecture.shapes import ModelTensors
 
 
-@dataclass(frozen=True)
-class Steps:
-    """Gradient steps for the dense start model, each expert and the gate."""
-
-    backbone_steps: int
-    expert_steps: int
-    gate_steps: int
-
-
-UPCYCLED = Steps(150, 60, 60)
-READY_MADE = Steps(0, 0, 60)
-"""EMS-FL, Experiment 1: only the gate is pre-trained, for 60 rounds."""
-UNTRAINED = Steps(0, 0, 0)
-"""NMoE: all three stages are trained by the clients; and so are plain models."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What a kind of ``learning.model.kind`` is.
-
-    ``module`` makes it, as MODULE:CLASS, from data of one of ``forms``. ``keys`` are those of
-    ``learning.model`` that it uses, None for any. ``steps`` is how much the server pre-trains it
-    where the scenario does not say. ``tensors`` says what it is made of; without it a text model
-    is sized by its shape, and any other one is built without memory and measured.
-
-    Of text models, ``shape`` is fixed by the name, else it is that of the checkpoints; those that
-    are ``merged`` have the feed-forward networks of dense models as experts, one checkpoint each,
-    the others are mixtures already, in one. ``networked`` experts are one per device. ``plain``
-    models have no experts; None stands for a module of one's own, which is asked.
-    """
-
-    module: str = ""
-    forms: tuple[Form, ...] = ()
-    keys: tuple[str, ...] | None = None
-    steps: Steps = UPCYCLED
-    tensors: Callable[[ModelConfig, InputSpec], ModelTensors] | None = None
-    shape: TextShape | None = None
-    merged: bool = False
-    networked: bool = False
-    plain: bool | None = False
-
-    def is_like(self, other: Kind) -> bool:
-        """Whether both have no experts, experts of one device each, or experts of all."""
-        return (self.plain, self.networked) == (other.plain or False, other.networked)
-
-    @property
-    def is_text(self) -> bool:
-        """Whether it is a decoder of text, whose devices are trained one after another."""
-        return "text" in self.forms and not self.plain
-
-
 MIXTRAL = "learning.models.mixtral:MixtralMoE"
-NMOE = "learning.models.nmoe:NetworkedMoE"
 FOLDERS = ("adapter", "checkpoints", "tokenizer")
 SMALL = ("experts", "top_k", "hidden", "expert_hidden", "layers", "adapter")
 MIXTURE = ("experts", "top_k", *SIZES, *FOLDERS)
 WORDY = ("hidden", "vocabulary", "tokenizer")
 PLAIN = "learning.models.small"
 TEXT: tuple[Form, ...] = ("text", "choices")
-NMOE_KEYS = ("top_k", "hidden", "expert_hidden", "layers")
-NETWORKED = Kind(NMOE, ("vector",), NMOE_KEYS, UNTRAINED, networked_tensors, networked=True)
 
 KINDS = {
     "vector-moe": Kind(
         "learning.models.small:VectorMoE", ("vector",), SMALL, tensors=vector_tensors
     ),
     "image-moe": Kind("learning.models.small:ImageMoE", ("image",), SMALL, tensors=image_tensors),
-    "vector-nmoe": NETWORKED,
-    "image-nmoe": replace(NETWORKED, forms=("image",)),
+    **nmoe_kinds.KINDS,
     "mixtral": Kind(MIXTRAL, TEXT, MIXTURE, READY_MADE),
     "mixtral-8x7b": Kind(MIXTRAL, TEXT, FOLDERS, READY_MADE, shape=MIXTRAL_8X7B),
     "merged-llama": Kind(MIXTRAL, TEXT, ("top_k", *FOLDERS), READY_MADE, merged=True),
@@ -138,7 +83,7 @@ def check_form(model: ModelConfig, spec: InputSpec) -> None:
     if spec.form not in kind.forms:
         others = [name for name in kinds_for(spec.form) if KINDS[name].is_like(kind)]
         cure = f"; {others[0]!r} takes them" if others else ""
-        timing = "" if kind.networked else ", or learning.train=false for timing only"
+        timing = "" if kind.expert_per_device else ", or learning.train=false for timing only"
         raise ValueError(
             f"learning.model.kind: {model.kind!r} takes {' or '.join(kind.forms)} data, but these "
             f"are {spec.form}{cure}{timing}"
@@ -186,7 +131,7 @@ def tensors_of(config: LearningConfig) -> ModelTensors:
         spec = text_spec(config) if texts else input_spec(config)
         if spec is None:
             spec = InputSpec("text", (config.data.tokens,), USUAL_CLASSES, model.vocabulary)
-        if kind.networked:
+        if kind.expert_per_device:
             check_form(model, spec)
         return kind.tensors(model, spec)
     measured_tensors = resolve_name("learning.models.custom:measured_tensors")  # needs torch
@@ -231,11 +176,12 @@ def sequence_shape(config: LearningConfig) -> SequenceShape:
     """Return the sequences and tokens of one sample.
 
     A text is one sequence, a question as many as it has options, an image a sequence of its
-    places; networked experts serve the features of a whole image. A custom model of text is taken
-    to run over its tokens, too.
+    places; experts of one device each serve the features of a whole image. A custom model of text
+    is taken to run over its tokens, too.
     """
     kind = kind_of(config.model.kind)
-    if kind.networked or not config.model.experts:  # a plain model's work is counted by sample
+    # A plain model's work is counted by sample.
+    if kind.expert_per_device or not config.model.experts:
         return SequenceShape(1, 1)
     spec = text_spec(config) if kind.is_text else input_spec(config)
     if spec is None:

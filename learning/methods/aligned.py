@@ -6,7 +6,7 @@ docs/alignment.md.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -31,6 +31,7 @@ from learning.policies.alignment import (
     score,
 )
 from learning.policies.problem import Problem, asked, even_bounds
+from learning.registry import Register
 from learning.requests.cluster import (
     Assign,
     Cluster,
@@ -81,6 +82,7 @@ class Aligned(FedAvg):
     """
 
     colour = "#3493c8"
+    registers: ClassVar[Mapping[str, Register[Any]]] = {"policies": POLICIES}
     Options: ClassVar[type] = AlignedOptions
     needs_experts: ClassVar[int] = 1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -122,6 +122,9 @@ class Method(ABC):
     ``asynchronous``: its rounds are one or a few updates, not to be compared with those of all
     clients. ``colour`` is that of its curves (``#rrggbb``): methods that are compared with each
     other have different ones; a class says it for itself alone.
+    ``registers``: names that its options may take, by what these are called (`leomix list` shows
+    them). ``trial_kind``: the kind of model that `leomix check-method` tries it with, where it
+    takes none of the usual ones.
     ``server_rounds`` counts the local rounds that the server has trained by itself.
     ``payload_copies`` is how many sets of tensors like the model's each of its payloads holds, up
     and down: 2 with a control variate beside the model. With ``offers_models`` updates are whole
@@ -146,6 +149,8 @@ class Method(ABC):
     alone_is_sgd: ClassVar[bool] = False
     asynchronous: ClassVar[bool] = False
     colour: ClassVar[str] = ""
+    registers: ClassVar[Mapping[str, Register[Any]]] = {}
+    trial_kind: ClassVar[str] = ""
     payload_copies: ClassVar[int] = 1
     offers_models: ClassVar[bool] = False
     server_rounds: int = 0

@@ -7,7 +7,7 @@ Framework at Satellites and Ground Stations (arXiv 2202.01267).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import count
 from typing import Annotated, Any, ClassVar
 
@@ -66,6 +66,7 @@ class FedSpace(Asynchronous):
     """
 
     colour = "#009e73"
+    registers: ClassVar[Mapping[str, Register[Any]]] = {"utilities": UTILITIES}
     Options: ClassVar[type] = FedSpaceOptions
     needs_satellites: ClassVar[bool] = True
     begins_with_model: ClassVar[bool] = False

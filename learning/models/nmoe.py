@@ -13,7 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from learning.architecture.shapes import PROJECTOR_EXPANSION, blocks_of, norm_groups, stage_widths
+from learning.architecture.nmoe_kinds import (
+    PROJECTOR_EXPANSION,
+    blocks_of,
+    norm_groups,
+    stage_widths,
+)
 from learning.data.samples import InputSpec
 from learning.models.interface import MoEModel
 from learning.models.moe import Expert, MoELayer, Residency

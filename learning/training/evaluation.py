@@ -23,9 +23,8 @@ from learning.values.operation import operation
 class Score(TypedDict):
     """One cluster's test result: ``accuracy`` 0..1, mean cross-entropy ``loss`` in nats.
 
-    Methods of networked experts add the macro ``f1`` over all classes and the shares of samples,
-    of selected experts, and of their weight that stay with a client's own expert; see
-    :mod:`learning.training.nmoe.answers`.
+    Methods whose clients answer together add the macro ``f1`` over all classes, and the shares of
+    samples, of selected experts, and of their weight that stay with a client's own expert.
     """
 
     cluster: str

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis import experts, targets
-from sim.analysis.nmoe_figures import networked_figures
+from sim.analysis.inference import answer_figures
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.devices.energy import total
 from sim.trace.arrow import array, as_numpy, word
@@ -78,7 +78,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         "own_mass": experts.own_mass(split),
         "expert_classes": experts.expert_classes(split),
         "density_ratio": experts.density_ratio(split),
-        **networked_figures(tables),
+        **answer_figures(tables),
         "alignment": experts.alignment_figures(assigned),
         "fork": manifest.get("fork"),
         "came_to_nothing": manifest.get("came_to_nothing"),
@@ -120,8 +120,8 @@ def idle_share(manifest: dict[str, Any]) -> float | None:
     ``1 - (sum computed_s + sum air_s) / (devices * simulated_s)`` over all devices: ``computed_s``
     also counts rounds that are not complete, and inference; ``air_s`` is time on air, to satellites
     (times the duty of a shared sub-channel) and over sidelinks. Receiving is idle. Where a device
-    computes while it sends, as networked experts may, that time counts twice. None where there is
-    no time or nobody to spend it.
+    computes while it sends, as in inference, that time counts twice. None where there is no time
+    or nobody to spend it.
     """
     rows = manifest.get("energy") or []
     whole_s = sum(row["devices"] for row in rows) * manifest.get("simulated_s", 0.0)

@@ -22,10 +22,9 @@ def list_command() -> None:
     from learning import method_names
     from learning.architecture.kinds import KINDS
     from learning.data import DATASETS
-    from learning.methods.nmoe.gates import GATE_TRAINERS
-    from learning.policies import POLICIES
     from scenarios import shipped
     from scenarios.presets import PROCESSORS
+    from sim.analysis.methods import known_method
 
     found = shipped()
     width = max(map(len, found))
@@ -35,8 +34,10 @@ def list_command() -> None:
     kinds = {*KINDS, *(point.name for point in entry_points(group="leomix.models"))}
     print(f"models: {', '.join(sorted(kinds))}, or MODULE:CLASS")
     print(f"data: {', '.join(DATASETS.names())}, or MODULE:FUNCTION")
-    print(f"gates of method nmoe: {', '.join(GATE_TRAINERS.names())}")
-    print(f"policies of method aligned: {', '.join(POLICIES.names())}")
+    for name in method_names():
+        method = known_method(name)
+        for what, register in method.registers.items() if method else ():
+            print(f"{what} of method {name}: {', '.join(register.names())}")
     rates = (f"{name} ({one['tflops']:.3g} TFLOP/s)" for name, one in PROCESSORS.items())
     print(f"processors (compute.processor): {', '.join(rates)}")
 

@@ -47,7 +47,7 @@ def _memory_doubts(built: Build) -> Iterator[str]:
     Networked experts are handed out by other sizes, and the method says who gets none.
     """
     learner = built.learner
-    if built.method.trains_at_server or kind_of(learner.sized_by.model.kind).networked:
+    if built.method.trains_at_server or kind_of(learner.sized_by.model.kind).expert_per_device:
         return
     experts = list(range(learner.architecture.experts))
     held = experts[:1] if built.method.needs_experts else experts

@@ -154,7 +154,16 @@ def _beyond(section: str, used: Callable[[Case], Collection[str] | None], by: st
     )
 
 
-OF_MODEL: tuple[Unused[Case], ...] = (
+OF_MODEL: tuple[Need[Case] | Unused[Case], ...] = (
+    Need(
+        key="learning.model.top_k",
+        is_unmet=lambda case: (
+            case.learning.model.top_k > case.learning.model.experts
+            and not kind_of(case.learning.model.kind).expert_per_device
+        ),
+        text="got {case.learning.model.top_k}; must be at most learning.model.experts, "
+        "{case.learning.model.experts}",
+    ),
     _beyond(
         "model", _keys_of_model("model"), "by kind {case.learning.model.kind!r}, or fixed by it"
     ),
@@ -176,14 +185,14 @@ OF_DATA: tuple[Unused[Case], ...] = (
 
 
 def refuse_unused_keys(scenario: Scenario) -> None:
-    """Raise InputError for keys that the kinds of model and data do not use."""
+    """Raise InputError for keys that the kinds of model and data refuse, or do not use."""
     case = Case(scenario)
     for problem in refusals(OF_MODEL, case):
-        raise InputError(problem)
+        raise InputError(scenario.located(problem))
     with as_input("learning.data.kind: "):
         DATASETS.find(scenario.learning.data.kind)
     for problem in refusals(OF_DATA, case):
-        raise InputError(problem)
+        raise InputError(scenario.located(problem))
 
 
 # What a method needs, and the keys that it, or a model without experts, leaves unused.
@@ -337,4 +346,4 @@ OF_METHOD: tuple[Need[MethodCase] | Unused[MethodCase], ...] = (
 def refuse_for_method(scenario: Scenario, method: MethodType, learner: Learner) -> None:
     """Raise InputError for what the method needs and the scenario lacks, or does not use."""
     for problem in refusals(OF_METHOD, MethodCase(scenario, method, learner)):
-        raise InputError(problem)
+        raise InputError(scenario.located(problem))

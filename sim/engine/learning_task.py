@@ -144,8 +144,8 @@ def _sized_as(scenario: Scenario, sizes: Sizes) -> ModelConfig:
 
 
 def _experts(scenario: Scenario, model: Model) -> int:
-    """Return the number of experts; networked ones are one per device."""
-    return sum(device_counts(scenario)) if kind_of(model.kind).networked else model.experts
+    """Return the number of experts; of some kinds each device has one."""
+    return sum(device_counts(scenario)) if kind_of(model.kind).expert_per_device else model.experts
 
 
 def _checkpoints(scenario: Scenario, model: Model) -> tuple[str, ...]:

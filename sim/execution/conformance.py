@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 import scenarios
 from learning import Method
 from learning.clients import ClusterState, ServerModel, merge
-from learning.methods.base import GlobalModelMethod
+from learning.methods.base import GlobalModelMethod, find_method
 from learning.methods.options import read_options
 from learning.requests import Work
 from sim.engine.learning_facts import SAMPLES
@@ -100,8 +100,12 @@ class _Trial:
                 found = method_of(scenarios.from_dict({**self.said, **scene}))[0]
                 self.said |= scene
                 return found
-        self.said["link"] |= TRIALS["sidelinks"]
-        self.said["learning"]["model"] = TRIALS["networked"]
+        method = find_method(self.said["learning"]["method"])
+        if method.needs_sidelinks:
+            self.said["link"] |= TRIALS["sidelinks"]
+        if method.trial_kind:
+            sizes = {"hidden": 16, "expert_hidden": 8}
+            self.said["learning"]["model"] = {"kind": method.trial_kind, **sizes}
         return method_of(scenarios.from_dict(self.said))[0]
 
     @property

@@ -15,7 +15,7 @@ import pyarrow as pa
 import scenarios
 from sim.analysis.comparison import WithoutTables, compare_groups, group_runs
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
-from sim.analysis.nmoe_figures import gating_pattern
+from sim.analysis.inference import gating_pattern
 from sim.analysis.summary import summarise
 from sim.analysis.targets import Evaluation, evaluations
 from sim.analysis.text import summary_rows
@@ -81,7 +81,7 @@ class Result:
     )
     updates = _frame("updates", "One row per update of a device that the server used.")
     inferences = _frame(
-        "inferences", "Answers of networked experts, a row per group of samples; empty elsewhere."
+        "inferences", "Answers to groups of samples; empty where a method infers nothing."
     )
 
     def pieces(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

@@ -1,20 +1,15 @@
-"""The gating pattern of networked experts: which client's samples go to which expert."""
+"""The gating pattern: which client's samples go to which expert."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from sim.analysis.nmoe_figures import gating_pattern
+from sim.analysis.inference import gating_pattern
 from sim.errors import InputError
 from sim.plots.canvas import Drawn, behind, new_axes
 from sim.plots.colours import ink_on
 from sim.plots.names import name_ticks
-
-if TYPE_CHECKING:
-    pass
 
 FEW = 12
 """Clients up to which each share is written into its field."""
@@ -24,7 +19,7 @@ def gating(self: Drawn, axes: Axes | None = None) -> Axes:
     """Draw the gating pattern: which client's samples go to which expert (NMoE, Figure 3)."""
     found = gating_pattern(self.run.tables["assignments"])
     if found is None:
-        raise InputError("the run has no gating pattern: only method nmoe measures one")
+        raise InputError("the run has no gating pattern: its method does not measure one")
     clients, pattern = found
     axes = axes or new_axes()
     image = axes.imshow(pattern, vmin=0.0, vmax=1.0, cmap="Blues", aspect="auto")

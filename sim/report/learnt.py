@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from learning.policies.alignment import variation
 from sim.analysis.experts import Alignment, alignments, by_cluster
-from sim.analysis.nmoe_figures import inference_figures
+from sim.analysis.inference import inference_figures
 from sim.formatting import data_size, seconds
 from sim.plots.canvas import behind
 from sim.plots.colours import colour
@@ -73,7 +73,7 @@ def draw_staleness(axes: Axes, counts: Mapping[int, int]) -> None:
 
 
 def answers(inferences: pa.Table) -> tuple[list[str], list[list[str]], int]:
-    """Return the clusters, and how fast networked experts answer, all together and by cluster.
+    """Return the clusters, and how fast their experts answer, all together and by cluster.
 
     Of many clusters only the first ones; the last number is how many there are.
     """

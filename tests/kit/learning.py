@@ -5,7 +5,7 @@ from learning import hardware as memory
 from learning.architecture import kinds
 from learning.architecture.costs import architecture, as_sent, footprint
 from learning.architecture.nmoe_costs import sizes_of
-from learning.architecture.shapes import extractor_of
+from learning.architecture.nmoe_kinds import extractor_of
 from learning.clients import ClusterState, RoundTrip, ServerModel, Update, updates
 from learning.clients.round_trip import NoContactLeft
 from learning.data import tokenizer

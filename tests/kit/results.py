@@ -2,7 +2,7 @@
 
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.experts import alignment_figures
-from sim.analysis.nmoe_figures import gating_pattern, inference_figures, utilisation
+from sim.analysis.inference import gating_pattern, inference_figures, utilisation
 from sim.analysis.over_seeds import over_seeds, paired
 from sim.analysis.summary import fault_counts, summarise
 from sim.analysis.targets import TARGETS, Evaluation, levels

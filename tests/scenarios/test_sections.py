@@ -170,8 +170,6 @@ OF_ORBITS.append(("circular", {"inclination_deg": None}, "inclination_deg: got "
 for wrong in ("97.8", True, [97.8], 180.5, -0.5):
     OF_ORBITS.append(("circular walker", {"inclination_deg": wrong}, "inclination_deg: got "))
 OF_LEARNING = [
-    ("slots", {"model": {"experts": 2, "top_k": 3}}, "model.top_k: got 3; must be at most lear"),
-    ("slots", {"model": {"experts": 2, "top_k": 3, "kind": "image-nmoe"}}, ""),  # one a device
     ("slots", {"aggregation.when": "deadline"}, "aggregation.deadline_s: is missing; when 'deadl"),
     ("slots", {"aggregation.deadline_s": 5}, "aggregation.deadline_s: is not used with when 'all'"),
     ("slots", {"aggregation.quorum": 0.5}, "aggregation.quorum: is not used with when 'all'; "),

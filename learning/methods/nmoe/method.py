@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from learning.methods.nmoe.gates import GATE_TRAINERS, GateTrainer, check_traine
 from learning.methods.nmoe.inference import infer
 from learning.methods.nmoe.options import NetworkedOptions
 from learning.methods.nmoe.system import Networked
+from learning.registry import Register
 from learning.requests.cluster import Assign, Cluster, Measure, Train
 from learning.requests.facts import Note
 from learning.requests.peers import Reach
@@ -43,6 +44,8 @@ class NMoE(Networked):
     """
 
     colour = "#8c6bb1"
+    registers: ClassVar[Mapping[str, Register[Any]]] = {"gates": GATE_TRAINERS}
+    trial_kind = "vector-nmoe"
     Options: ClassVar[type] = NMoEOptions
     uses_isl: ClassVar[Sequence[str]] = ("within_plane", "between_planes")
 

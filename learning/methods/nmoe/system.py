@@ -60,8 +60,8 @@ class Networked(Method):
     def check(cls, config: LearningConfig) -> None:
         """Raise ValueError unless the model has networked experts, one per device."""
         model = config.model
-        if not kind_of(model.kind).networked:
-            networked = (repr(name) for name, kind in KINDS.items() if kind.networked)
+        if not kind_of(model.kind).expert_per_device:
+            networked = (repr(name) for name, kind in KINDS.items() if kind.expert_per_device)
             raise ValueError(
                 f"learning.model.kind is {model.kind!r}; networked experts need "
                 f"{' or '.join(networked)}"

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional
 
-from learning.architecture.shapes import VIEWS
+from learning.architecture.nmoe_kinds import VIEWS
 from learning.data.samples import InputSpec
 from learning.models.build import initialise
 from learning.models.nmoe import Pretext

@@ -1,4 +1,4 @@
-"""Figures of networked experts: who answers for whom, how well, and how fast."""
+"""Figures of inference: which experts answer for whom, how well, and how fast."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +12,10 @@ from learning.requests.cluster import Floats
 from sim.trace.arrow import as_numpy, word
 
 MEASURED = ("f1", "local_ratio", "local_count_share", "local_weight_share", "local_reach_ratio")
-"""Columns of the metrics table that only networked experts fill."""
+"""Columns of the metrics table that methods fill whose clients answer together."""
 
 
-def networked_figures(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
+def answer_figures(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     """Return the last measured F1 and local shares, and the figures of inference; None for none."""
     metrics = tables["metrics"]
     last = metrics.filter(pc.equal(metrics.column("scope"), word("global")))

@@ -1,0 +1,66 @@
+"""What a kind of model is: who makes it, from which data, with which keys, out of which tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from learning.architecture.shapes import ModelTensors
+from learning.architecture.text_shape import TextShape
+from learning.data.samples import Form, InputSpec
+from learning.settings import ModelConfig
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Gradient steps for the dense start model, each expert and the gate."""
+
+    backbone_steps: int
+    expert_steps: int
+    gate_steps: int
+
+
+UPCYCLED = Steps(150, 60, 60)
+READY_MADE = Steps(0, 0, 60)
+"""EMS-FL, Experiment 1: only the gate is pre-trained, for 60 rounds."""
+UNTRAINED = Steps(0, 0, 0)
+"""The clients train all of it."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a kind of ``learning.model.kind`` is.
+
+    ``module`` makes it, as MODULE:CLASS, from data of one of ``forms``. ``keys`` are those of
+    ``learning.model`` that it uses, None for any. ``steps`` is how much the server pre-trains it
+    where the scenario does not say. ``tensors`` says what it is made of; without it a text model
+    is sized by its shape, and any other one is built without memory and measured.
+
+    Of text models, ``shape`` is fixed by the name, else it is that of the checkpoints; those that
+    are ``merged`` have the feed-forward networks of dense models as experts, one checkpoint each,
+    the others are mixtures already, in one. With
+    ``expert_per_device`` experts are one per device, and its devices answer together. ``plain``
+    models have no experts; None stands for a module of one's own, which is asked.
+    """
+
+    module: str = ""
+    forms: tuple[Form, ...] = ()
+    keys: tuple[str, ...] | None = None
+    steps: Steps = UPCYCLED
+    tensors: Callable[[ModelConfig, InputSpec], ModelTensors] | None = None
+    shape: TextShape | None = None
+    merged: bool = False
+    expert_per_device: bool = False
+    plain: bool | None = False
+
+    def is_like(self, other: Kind) -> bool:
+        """Whether both have no experts, experts of one device each, or experts of all."""
+        return (self.plain, self.expert_per_device) == (
+            other.plain or False,
+            other.expert_per_device,
+        )
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is a decoder of text, whose devices are trained one after another."""
+        return "text" in self.forms and not self.plain
