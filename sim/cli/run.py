@@ -125,8 +125,8 @@ class Execution:
 
     def _result(self, observers: Sequence[Observer], earlier: Mapping[str, Any]) -> Result:
         """Return the result; a failure that the ``earlier`` manifest has as well is final."""
-        from sim.execution.folder import FAILED
         from sim.execution.interrupt import stop_on_interrupt
+        from sim.execution.status import FAILED
 
         try:
             with stop_on_interrupt(self.max_wall_s) as stop:

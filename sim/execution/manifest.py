@@ -12,8 +12,8 @@ from learning.learner import Learner
 from learning.provenance import SETTINGS, processor
 from sim.engine.simulation import Simulation
 from sim.execution.came_to_nothing import came_to_nothing
-from sim.execution.folder import COMPLETE
 from sim.execution.identity import BuildSequence
+from sim.execution.status import COMPLETE
 from sim.execution.versions import versions
 from sim.execution.warnings import warnings_of
 from sim.trace.digest import digests

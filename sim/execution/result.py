@@ -19,7 +19,8 @@ from sim.analysis.inference import gating_pattern
 from sim.analysis.summary import summarise
 from sim.analysis.targets import Evaluation, evaluations
 from sim.analysis.text import summary_rows
-from sim.execution.folder import COMPLETE, read_manifest, read_tables
+from sim.execution.folder import read_manifest, read_tables
+from sim.execution.status import COMPLETE
 from sim.trace.parquet import plain
 from sim.trace.schema import COLUMNS
 from sim.trace.tables import pieces_of

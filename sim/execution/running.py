@@ -35,7 +35,7 @@ from sim.errors import (
     SimulationError,
     as_input,
 )
-from sim.execution import claim
+from sim.execution import claim, status
 from sim.execution import folder as run_folder
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
 from sim.execution.identity import BuildSequence
@@ -92,7 +92,7 @@ def run_builds(
         if place is not None:
             with claim.as_run_failure(place):
                 before = manifest_before(place, builds.identity)
-            if before is not None and before["status"] == run_folder.COMPLETE:
+            if before is not None and before["status"] == status.COMPLETE:
                 # Its process may have been killed just before it did this.
                 Checkpoint(place, builds.identity).remove()
                 return Result(run_folder.read_tables(place), before, place)
@@ -195,13 +195,13 @@ class Run(Observer):
             self.simulation.invariants.conclude(
                 self.simulation.booked(), self.simulation.payloads.listed()
             )
-            result = self._result(run_folder.COMPLETE)
+            result = self._result(status.COMPLETE)
             with claim.as_run_failure(self.place):
                 self._write(result)
         except Interrupted as why:
             with claim.as_run_failure(self.place):
                 self._save()
-                self._write(self._result(run_folder.INTERRUPTED))
+                self._write(self._result(status.INTERRUPTED))
             raise Interrupted(self._how_to_resume(str(why))) from None
         except KeyboardInterrupt:
             # In the middle of an event, and in a hurry: what was saved last is whole.
@@ -228,7 +228,7 @@ class Run(Observer):
         self.simulation.invariants.rest()  # one failure is enough
         try:
             with claim.as_run_failure(self.place):
-                self._write(self._result(run_folder.FAILED, error))
+                self._write(self._result(status.FAILED, error))
         except Exception as trouble:
             text = " ".join(str(trouble).split())
             why = "" if text == error else f": {text}"
@@ -295,7 +295,7 @@ class Run(Observer):
         manifest = result.manifest
         learner = self.built.learner
         place = self.place
-        complete = manifest["status"] == run_folder.COMPLETE
+        complete = manifest["status"] == status.COMPLETE
         if place is not None:
             run_folder.write_tables(place, result.tables)
             if complete:

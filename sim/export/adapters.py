@@ -5,8 +5,8 @@ from pathlib import Path
 import scenarios
 from sim.engine.learning_task import learner_of
 from sim.errors import InputError
-from sim.execution.folder import COMPLETE
 from sim.execution.result import Result
+from sim.execution.status import COMPLETE
 
 
 def write_adapters(run: Result, place: Path) -> list[str]:

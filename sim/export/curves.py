@@ -12,8 +12,8 @@ from sim.analysis.comparison import flat
 from sim.analysis.text import summary_text
 from sim.engine.observer import Observer
 from sim.errors import InputError, missing
-from sim.execution.folder import COMPLETE
 from sim.execution.result import Result
+from sim.execution.status import COMPLETE
 from sim.files import check_not_a_pipe, trouble_text
 
 NOT_FIGURES = ("time_s", "cycle", "version", "scope", "cluster", "samples")

@@ -9,8 +9,9 @@ from typing import Any
 
 from learning.registry import Register
 from sim.errors import InputError, as_input, custom_line, missing
-from sim.execution.folder import COMPLETE, POINTS, is_sweep
+from sim.execution.folder import POINTS, is_sweep
 from sim.execution.result import Result, load
+from sim.execution.status import COMPLETE
 from sim.files import check_within, naming
 from sim.sweep.folder import Sweep, read_sweep
 

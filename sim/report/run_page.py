@@ -13,8 +13,8 @@ from sim.analysis.rounds import client_word
 from sim.analysis.spans import of_stations
 from sim.analysis.summary import staleness
 from sim.analysis.text import alignment_lines, summary_rows
-from sim.execution.folder import COMPLETE, INTERRUPTED
 from sim.execution.result import Result, load
+from sim.execution.status import COMPLETE, INTERRUPTED
 from sim.plots.accuracy import OVER
 from sim.plots.contact import longest_service
 from sim.plots.ground_map import check_map

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sim.analysis.comparison import group_runs
-from sim.execution.folder import COMPLETE
+from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml
 from sim.plots.sweep import heat_map, in_words, lines
 from sim.report.comparison_page import compared

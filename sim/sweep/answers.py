@@ -14,8 +14,8 @@ from sim.analysis.methods import known_method
 from sim.analysis.over_seeds import over_seeds
 from sim.analysis.verdict import CLOSE, Figures, Ranking, Verdict, in_order
 from sim.analysis.verdict_text import ranking_json
-from sim.execution.folder import COMPLETE
 from sim.execution.result import Result, load
+from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml, count, counted, data_size, seconds, some
 from sim.sweep.by_key import by_key
 from sim.sweep.differences import Question, Row, Runs, reasons

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from sim.execution.folder import COMPLETE, POINTS, REFUSED
+from sim.execution.folder import POINTS
+from sim.execution.status import COMPLETE, REFUSED
 from sim.files import folder_bytes
 from sim.formatting import data_size, duration, some
 from sim.sweep import folder as sweep_folder

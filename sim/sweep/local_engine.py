@@ -15,7 +15,8 @@ from queue import SimpleQueue
 from socket import gethostname
 from typing import Any
 
-from sim.execution.folder import CRASHED, FAILED, INTERRUPTED, REFUSED, is_sweep
+from sim.execution.folder import is_sweep
+from sim.execution.status import CRASHED, FAILED, INTERRUPTED, REFUSED
 from sim.sweep.engine import Engine, Outcome, Point, Submit
 from sim.sweep.worker_process import LOG, Holds, WorkerProcess
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
-from sim.execution.folder import COMPLETE, INTERRUPTED
+from sim.execution.status import COMPLETE, INTERRUPTED
 from sim.formatting import Bar, duration
 from sim.sweep.engine import Outcome, Point
 from sim.sweep.points import swept_method

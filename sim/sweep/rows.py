@@ -12,8 +12,9 @@ import yaml
 
 from sim.analysis.targets import TARGETS, given, named
 from sim.errors import InputError
-from sim.execution.folder import COMPLETE, FAILED, INTERRUPTED, POINTS, REFUSED, read_manifest
+from sim.execution.folder import POINTS, read_manifest
 from sim.execution.result import Result, load
+from sim.execution.status import COMPLETE, FAILED, INTERRUPTED, REFUSED
 from sim.files import packaged
 from sim.sweep.engine import Outcome, Point
 from sim.trace.arrow import array, coded_text

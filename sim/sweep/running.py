@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from sim.errors import InputError, Interrupted
-from sim.execution.folder import COMPLETE, INTERRUPTED, POINTS, SWEEP
+from sim.execution.folder import POINTS, SWEEP
+from sim.execution.status import COMPLETE, INTERRUPTED
 from sim.files import trouble_text
 from sim.formatting import as_yaml
 from sim.sweep import folder as sweep_folder

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sim.execution.folder import CRASHED
+from sim.execution.status import CRASHED
 from sim.sweep.engine import Outcome, Point
 
 LOG = "workers.log"

@@ -18,8 +18,9 @@ from learning.training.guards import Frozen, UnchangedGuard, not_finite
 from learning.training.local import train_rounds
 from learning.training.local_loss import Term
 from learning.training.nmoe import answers, experts, extractor, gates
-from learning.training.nmoe.extractor import CorrelationShare, Descent, ExtractorLoss, pairs, view
 from learning.training.nmoe.extractor import estimated as shared
+from learning.training.nmoe.extractor import pairs, view
+from learning.training.nmoe.extractor_training import CorrelationShare, Descent, ExtractorLoss
 from learning.training.nmoe.gates import reach_of, route
 from learning.training.sgd import rows_of_round
 from learning.training.start import build_task, gate_loss, origin_loss, start_model

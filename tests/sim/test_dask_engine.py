@@ -160,6 +160,6 @@ def test_an_extra_or_a_folder_that_is_missing_is_named(tmp_path, monkeypatch):
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert 'pip install "leomix[cluster]"' in done.stderr
     point = Point(0, "abc", "tiny.yaml", {}, {}, 0, 3)
-    outcome = Outcome(**run_point(asdict(point), str(tmp_path / "points"), False))
+    outcome = Outcome(**run_point(asdict(point), str(tmp_path / "points"), cache=False))
     assert outcome.status == "refused"
     assert "workers must share the file system" in outcome.error

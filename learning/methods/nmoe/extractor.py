@@ -13,7 +13,7 @@ from learning.requests.cluster import Cluster, Ints, Mask
 from learning.requests.payload import Payload
 from learning.training import operations
 from learning.training.nmoe import operations as nmoe_operations
-from learning.training.nmoe.extractor import CorrelationShare
+from learning.training.nmoe.extractor_training import CorrelationShare
 from learning.training.recipe import LocalRounds
 from learning.values.handle import Handle
 

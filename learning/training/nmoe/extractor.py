@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -17,47 +16,13 @@ from learning.architecture.nmoe_kinds import VIEWS
 from learning.data.samples import InputSpec
 from learning.models.build import initialise
 from learning.models.nmoe import Pretext
-from learning.requests.cluster import Floats, Ints
 from learning.rng import stream
 from learning.settings import ModelConfig
+from learning.training.nmoe.extractor_training import CorrelationShare, Descent, ExtractorLoss
 from learning.training.recipe import LocalRounds
 from learning.training.sgd import Batch, Draw, Loss, Problem, draw_of, each, rows_of_round, train
 from learning.training.task import Task, in_batches
 from learning.values.operation import operation
-
-
-@dataclass(frozen=True)
-class ExtractorLoss:
-    """The ``loss`` of stage 1: ``ce``, or ``spectral`` by an ``estimator`` with mu = ``radius``.
-
-    ``step_size_ratio`` multiplies ``learning.step_size``.
-    """
-
-    loss: str
-    estimator: str
-    radius: float
-    step_size_ratio: float = 1.0
-
-
-@dataclass(frozen=True)
-class Descent:
-    """SGD with a ``momentum``; gradients are clipped to a norm of ``largest_gradient``, if any."""
-
-    momentum: float
-    largest_gradient: float | None
-
-
-@dataclass(frozen=True, eq=False)
-class CorrelationShare:
-    """What the shared correlations hold of each device (K,) of a cluster; () where none are.
-
-    A device's own matrix has ``counts`` (K,) in the sum of all, and ``alpha`` (K,) is the weight of
-    its own in its loss.
-    """
-
-    counts: Sequence[int] | Ints = ()
-    alpha: Sequence[float] | Floats = ()
-
 
 EXTRACTOR = "extractor."
 OTHERS = "others"

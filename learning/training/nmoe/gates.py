@@ -20,7 +20,8 @@ from learning.rng import stream
 from learning.settings import ModelConfig
 from learning.training.local import barred
 from learning.training.nmoe.experts import drawn_experts, features_of, first_client, outputs_of
-from learning.training.nmoe.extractor import Descent, extractor_in
+from learning.training.nmoe.extractor import extractor_in
+from learning.training.nmoe.extractor_training import Descent
 from learning.training.sgd import Batch, Problem, draw_of, each, train
 from learning.training.task import Task, pool
 from learning.values.operation import operation

@@ -1,0 +1,12 @@
+"""How a run, or a point of a sweep, has ended."""
+
+COMPLETE = "complete"
+"""It came to its end."""
+FAILED = "failed"
+"""It contradicted itself, or something that it needs did."""
+CRASHED = "crashed"
+"""Its process died."""
+REFUSED = "refused"
+"""Its input is wrong."""
+INTERRUPTED = "interrupted"
+"""It was asked to stop, and its state is saved."""
