@@ -63,9 +63,9 @@ class Values:
         foreign = _foreign(operation, parents)
         if not self.keep:
             return Handle(str(next(self._numbers)), operation, (), {}, foreign, self._apply)
-        operation = operation.resolved
+        declared = operation.declared
         text = _ENCODER.encode(flat_arguments(arguments))
-        key = self._key(operation, parents, text)
+        key = self._key(declared, parents, text)
         handle = self._live.get(key)
         if handle is None:
             # A value that the store holds does not need its ancestors, which may be freed.
@@ -81,9 +81,9 @@ class Values:
         Its key is made like that of a value: where the number is known from another run, nothing
         is forced.
         """
-        operation = operation.resolved
+        declared = operation.declared
         given = _ENCODER.encode(flat_arguments(arguments))
-        key = self._key(operation, parents, given)
+        key = self._key(declared, parents, given)
         cache = None if _foreign(operation, parents) else self.cache
         text = None if cache is None else cache.read(NUMBER, key, bytes.decode)
         if text is not None:
@@ -91,7 +91,7 @@ class Values:
             self.spare(*parents)
         else:
             tensors = [self.force(parent) for parent in parents]
-            text = json.dumps(self._apply(operation, tensors, json.loads(given)))
+            text = json.dumps(self._apply(operation.resolved, tensors, json.loads(given)))
             if cache is not None:
                 cache.keep(NUMBER, key, len(text), text.encode)
         return json.loads(text)
@@ -172,7 +172,7 @@ class Values:
         """Fetch a value that this run or another one has computed before, if there is one."""
         if self.store is not None and handle.key in self.store:
             _set(handle, self._found(self.store.load(handle.key)))
-        elif self.cache is not None and handle.operation.resolved.trains and not handle.foreign:
+        elif self.cache is not None and handle.operation.declared.trains and not handle.foreign:
             found = self.cache.read(TENSORS, handle.key, unpacked)
             if found is not None:
                 self.spare(handle)
@@ -186,7 +186,7 @@ class Values:
             error.add_note(f"in {handle.operation.name!r}")
             raise
         self.computed[handle.operation.name] += 1
-        if handle.operation.resolved.trains:
+        if handle.operation.declared.trains:
             self.reuse.trained(handle)
             if self.cache and not handle.foreign and (kept := self.kept(handle)) is not None:
                 size_bytes = sum(tensor.nbytes for tensor in kept.values())

@@ -3,17 +3,21 @@
 A function is declared by ``@operation(version=2)``. Who must start without torch refers to it
 through deferred modules (``learning.training.operations``): for type checkers and editors
 ``operations.local.train`` is the function itself, and at run time a :class:`Reference` that knows
-its place and imports it when a value is named or computed.
+its place. A value is named by what the source of its operation declares, so that a run whose values
+are all known starts without torch too; the function is imported when a value is computed.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
+from importlib.util import find_spec
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, TypeVar
 
 OURS = "learning."
@@ -61,6 +65,11 @@ class Operation:
         return json.dumps([self.place, self.version])[:-1]
 
     @property
+    def declared(self) -> Operation:
+        """The operation itself, as :attr:`Reference.declared`."""
+        return self
+
+    @property
     def resolved(self) -> Operation:
         """The operation itself, as :attr:`Reference.resolved`."""
         return self
@@ -96,12 +105,43 @@ class Reference:
         return Operation(self.place, calls=self.calls).foreign
 
     @cached_property
+    def declared(self) -> Operation:
+        """The operation as its source declares it: all but its ``groups``, and not imported.
+
+        Raises TypeError where the function is declared as none.
+        """
+        module, _, name = self.place.partition(":")
+        options = _declarations(module).get(name)
+        if options is None:
+            raise TypeError(f"{self.place} is no operation; declare it by @operation()")
+        return Operation(self.place, **options, calls=self.calls)
+
+    @cached_property
     def resolved(self) -> Operation:
         """The operation, imported; TypeError where the function is declared as none."""
         declared = getattr(Operation(self.place).function(), "operation", None)
         if not isinstance(declared, Operation):
             raise TypeError(f"{self.place} is no operation; declare it by @operation()")
         return replace(declared, calls=self.calls)
+
+
+@cache
+def _declarations(module: str) -> dict[str, dict[str, Any]]:
+    """Return version, trains and guarded of the operations in the source of a module, by name."""
+    spec = find_spec(module)
+    source = Path(spec.origin).read_bytes() if spec is not None and spec.origin else b""
+    found: dict[str, dict[str, Any]] = {}
+    for node in ast.parse(source).body:
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        for decorator in node.decorator_list:
+            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "operation":
+                found[node.name] = {
+                    keyword.arg: ast.literal_eval(keyword.value)
+                    for keyword in decorator.keywords
+                    if keyword.arg in ("version", "trains", "guarded")
+                }
+    return found
 
 
 def operation(

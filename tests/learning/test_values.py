@@ -1,8 +1,10 @@
 """Lazy values: named by content, computed once, kept in a store, shared between runs."""
 
 import gc
+import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -225,6 +227,24 @@ def test_an_operation_is_declared_where_it_stands_and_named_without_importing_it
     assert (named.name, named.resolved.version, named.resolved.trains) == ("start_model", 2, True)
     with pytest.raises(TypeError, match=r"start:build_task is no operation; declare it by @oper"):
         Learner(LearningConfig(0, ("a",), (3,))).make(kit.operations.start.build_task)
+
+
+def test_the_source_of_each_operation_declares_what_its_import_declares():
+    compared = 0
+    for package in (kit.operations, kit.nmoe_operations):
+        folder = Path(package.__file__).parent
+        for path in sorted(folder.glob("*.py")):
+            deferred = getattr(package, path.stem)
+            for name in re.findall(r"^def (\w+)", path.read_text(), re.MULTILINE):
+                reference = getattr(deferred, name)
+                declared = getattr(Operation(reference.place).function(), "operation", None)
+                if declared is None:
+                    with pytest.raises(TypeError, match="is no operation"):
+                        _ = reference.declared
+                else:
+                    assert replace(declared, groups={}) == reference.declared
+                    compared += 1
+    assert compared > 20
 
 
 def test_the_fields_of_a_dataclass_are_arguments_of_their_own():
