@@ -65,9 +65,9 @@ def _built_task(config: LearningConfig, maker: Any, files: Fingerprints) -> Task
 class Learner:
     """Makes and trains models for the clusters of ``config``; with ``train=False`` keys alone.
 
-    Server models and device states are :class:`~learning.values.Handle`; a device state holds all
-    K devices of one cluster, stacked. ``corruption`` says which updates are made not finite, and
-    ``metrics`` are names of figures that are measured beside accuracy and loss.
+    Server models and device states are :class:`~learning.values.handle.Handle`; a device state
+    holds all K devices of one cluster, stacked. ``corruption`` says which updates are made not
+    finite, and ``metrics`` are names of figures that are measured beside accuracy and loss.
 
     Bytes, FLOPs and memory of devices are those of ``architecture``: of the model of ``config``, or
     of the one ``sized_as`` that it stands in for, and ``sized_by`` is the task with that model.

@@ -338,7 +338,7 @@ class GlobalModelMethod(Method):
 
         An update is the mean over its devices, and a weight one number or one for each device: in
         (28) and (35) 1, in FedAvg the clusters' shares. A method with another rule at the server
-        overrides this, and may take the sum from :func:`learning.clients.mean_change`.
+        overrides this, and may take the sum from :func:`learning.mean_change`.
         """
         weights = self.weights
         for update, weight in updates:

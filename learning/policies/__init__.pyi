@@ -1,4 +1,3 @@
 from .problem import POLICIES as POLICIES
 from .problem import InfeasibleAssignment as InfeasibleAssignment
-from .problem import Policy as Policy
 from .problem import Problem as Problem

@@ -31,7 +31,7 @@ from learning import Learner
 from learning.models import Residency
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from learning.training import LocalRounds, TrainedPart, Weighing
+from learning.training.recipe import LocalRounds, TrainedPart, Weighing
 from tests.kit import learning as kit
 from tests.kit.records import Checkpoint, Journal, Trace
 

@@ -20,7 +20,7 @@ from transformers import LlamaForSequenceClassification as Llama
 from learning import Learner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from learning.training import LocalRounds, TrainedPart
+from learning.training.recipe import LocalRounds, TrainedPart
 from tests.benchmarks.bench_memory import RANK, SMALL, learner_of, write
 
 STEPS, TURNS, SIZE, TOKENS = 4, 4, 8, 64

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from learning.training import LocalRounds, TrainedPart
+from learning.training.recipe import LocalRounds, TrainedPart
 from tests.kit import training
 from tests.kit.training import State, Task, device_state, flatten
 

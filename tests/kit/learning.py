@@ -6,8 +6,9 @@ from learning.architecture import kinds
 from learning.architecture.costs import architecture, as_sent, footprint
 from learning.architecture.nmoe_costs import sizes_of
 from learning.architecture.nmoe_kinds import extractor_of
-from learning.clients import ClusterState, RoundTrip, ServerModel, Update, updates
-from learning.clients.round_trip import NoContactLeft
+from learning.clients import ClusterState, updates
+from learning.clients.round_trip import NoContactLeft, RoundTrip
+from learning.clients.updates import ServerModel, Update
 from learning.data import tokenizer
 from learning.data.embedded import digits, draw_client
 from learning.data.federation import mix_domains
@@ -33,15 +34,19 @@ from learning.policies.problem import asked, even_bounds
 from learning.provenance import environment, why_not_cacheable
 from learning.requests import *
 from learning.requests import ring
+from learning.requests.cluster import WAITS_FOR_ALL
 from learning.requests.facts import INJECTED
+from learning.requests.payload import TensorSize
 from learning.requests.peers import outcome_of
 from learning.rng import stream
 from learning.settings import Columns, FrozenDict, Lora, Optimizer, Pretraining, Schedule, Split
 from learning.training import operations
 from learning.training.nmoe import operations as nmoe_operations
 from learning.training.nmoe.answers import local_shares, pattern_row
-from learning.values import FolderStore, Handle, Operation, Tensors, Values
-from learning.values.store import as_file, packed, unpacked
+from learning.values.handle import Handle
+from learning.values.lazy import Values
+from learning.values.operation import Operation
+from learning.values.store import FolderStore, Tensors, as_file, packed, unpacked
 
 
 def read_jsonl(path: str, columns: dict[str, str]) -> TextTable:

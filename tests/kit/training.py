@@ -22,6 +22,7 @@ from learning.training.nmoe.extractor import estimated as shared
 from learning.training.nmoe.extractor import pairs, view
 from learning.training.nmoe.extractor_training import CorrelationShare, Descent, ExtractorLoss
 from learning.training.nmoe.gates import reach_of, route
+from learning.training.recipe import LocalRounds, Recipe, TrainedPart, Weighing
 from learning.training.sgd import rows_of_round
 from learning.training.start import build_task, gate_loss, origin_loss, start_model
 from learning.training.state import Offer, Parameter, State, flatten, map_tensors

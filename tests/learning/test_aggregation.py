@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from learning import Learner
-from learning.training import LocalRounds, TrainedPart, Weighing
 from tests.kit import learning as kit
 from tests.kit.devices import Devices, moved
-from tests.kit.training import add_changes, sample_weights
+from tests.kit.training import LocalRounds, TrainedPart, Weighing, add_changes, sample_weights
 
 EXPERTS, WEIGHTS = (0, 1), (0.5, 0.2, 0.3)
 LORA, SHORT = kit.Lora(rank=2), kit.Pretraining(20, 20, 20)

@@ -8,12 +8,11 @@ import torch
 
 import sim
 from learning import Learner
-from learning.training import LocalRounds, TrainedPart, Weighing
 from sim.sweep import read_sweep
 from tests.kit.devices import Devices
 from tests.kit.learning import LearningConfig, Lora, ModelConfig, compute_devices
 from tests.kit.sweep_place import Place
-from tests.kit.training import Traits, build_task, start_model
+from tests.kit.training import LocalRounds, TrainedPart, Traits, Weighing, build_task, start_model
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 MODEL = ModelConfig(experts=3, top_k=2, hidden=16, expert_hidden=12, layers=2)

@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from learning import Learner
-from learning.training import LocalRounds, TrainedPart, Weighing
 from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import Data, LearningConfig, Lora, ModelConfig, Pretraining
-from tests.kit.training import device_state, evaluation
+from tests.kit.training import LocalRounds, TrainedPart, Weighing, device_state, evaluation
 
 EXPERTS, TOKENS, STEPS = [0, 1], 9, Pretraining(gate_steps=2)
 

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from learning.training import LocalRounds
 from tests.kit import learning as kit
 from tests.kit import training
 from tests.kit.small_nmoe import EVERYBODY, IMAGES, MODEL, VECTOR
@@ -20,6 +19,7 @@ from tests.kit.training import (
     CorrelationShare,
     Descent,
     ExtractorLoss,
+    LocalRounds,
     Pretext,
     extractor,
     gates,

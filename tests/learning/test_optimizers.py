@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from learning import Learner
-from learning.training import LocalRounds, Recipe, TrainedPart
 from tests.kit import learning as kit
-from tests.kit.training import rows_of_round, sgd
+from tests.kit.training import LocalRounds, Recipe, TrainedPart, rows_of_round, sgd
 
 RATE = 0.02
 DECAY, TORCHS = {"weight_decay": 0.1}, torch.optim

@@ -12,10 +12,9 @@ from torch.nn import functional
 
 from learning import Learner
 from learning.models import MoELayer, Residency
-from learning.training import LocalRounds, TrainedPart, Weighing
 from tests.kit.devices import moved
 from tests.kit.learning import LearningConfig, Lora, ModelConfig, Pretraining
-from tests.kit.training import build_task, start_model
+from tests.kit.training import LocalRounds, TrainedPart, Weighing, build_task, start_model
 
 
 class Base(nn.Module):

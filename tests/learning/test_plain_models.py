@@ -8,9 +8,8 @@ import torch
 from torch import nn
 
 from learning import Learner, stream
-from learning.training import LocalRounds, TrainedPart, Weighing
 from tests.kit import learning as kit
-from tests.kit.training import rows_of_round
+from tests.kit.training import LocalRounds, TrainedPart, Weighing, rows_of_round
 
 SEED, SIZE, BATCH = 3, 0.05, 8
 OWN = ("normalised", "dropping", "Tied", "Frozen")

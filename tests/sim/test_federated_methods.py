@@ -16,10 +16,10 @@ from torch import nn
 import learning
 import scenarios
 import sim
-from learning.clients import ClusterState, ServerModel
+from learning.clients import ClusterState
 from learning.data import Dataset, Domain, Encoding, InputSpec, SampleArrays
 from learning.requests import Work
-from tests.kit.learning import proximal
+from tests.kit.learning import ServerModel, proximal
 from tests.kit.network import build
 from tests.kit.plain_loop import PlainLoop, compare
 from tests.kit.small import SLOTS, slots
