@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache, cached_property
@@ -22,6 +23,9 @@ from typing import Any, TypeVar
 
 OURS = "learning."
 """Prefix of the places of leomix's own operations, whose source files are part of a cache's key."""
+
+DECLARED = re.compile(r"^@operation\((.*?)\)\ndef (\w+)", re.MULTILINE | re.DOTALL)
+"""A declaration in the source of a module: its arguments, and the name of the function."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -131,16 +135,15 @@ def _declarations(module: str) -> dict[str, dict[str, Any]]:
     spec = find_spec(module)
     source = Path(spec.origin).read_bytes() if spec is not None and spec.origin else b""
     found: dict[str, dict[str, Any]] = {}
-    for node in ast.parse(source).body:
-        if not isinstance(node, ast.FunctionDef):
-            continue
-        for decorator in node.decorator_list:
-            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "operation":
-                found[node.name] = {
-                    keyword.arg: ast.literal_eval(keyword.value)
-                    for keyword in decorator.keywords
-                    if keyword.arg in ("version", "trains", "guarded")
-                }
+    # The tree of a whole module is so many objects that the next full collection comes sooner.
+    for arguments, name in DECLARED.findall(source.decode()):
+        call = ast.parse(f"operation({arguments})", mode="eval").body
+        assert isinstance(call, ast.Call)  # that is what was written
+        found[name] = {
+            keyword.arg: ast.literal_eval(keyword.value)
+            for keyword in call.keywords
+            if keyword.arg in ("version", "trains", "guarded")
+        }
     return found
 
 
