@@ -128,8 +128,17 @@ class Gathered(Fact):
         """Return them, each of many rows."""
 
 
+_COLUMNS: dict[type[Row], tuple[Column, ...]] = {}
+
+
 def columns_of(kind: type[Row]) -> tuple[Column, ...]:
     """Return the columns that a kind of row has, in the order of its table."""
+    if kind not in _COLUMNS:  # each run asks, and a class is read by its type hints
+        _COLUMNS[kind] = _declared_columns(kind)
+    return _COLUMNS[kind]
+
+
+def _declared_columns(kind: type[Row]) -> tuple[Column, ...]:
     hints = get_type_hints(kind, include_extras=True)
     columns: list[Column] = []
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
