@@ -25,4 +25,4 @@ if TYPE_CHECKING:
     from learning.training import start as start
     from learning.training import task as task
 else:
-    __getattr__ = deferred("learning.training")
+    __getattr__ = deferred("learning.training", globals())

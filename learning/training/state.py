@@ -165,6 +165,7 @@ def in_order(state: State) -> State:
     return State.of(dict(sorted(flatten(state).items())))
 
 
+@lru_cache(1 << 16)
 def moved_by(name: str) -> Parameter | None:
     """Return what moves, or is remembered, under a flat name of a state or of a server's model.
 

@@ -87,7 +87,7 @@ class Operation:
         """Call the function with the parents' tensors and flat ``arguments``, some in groups."""
         own = dict(arguments)
         for name, kind in self.groups.items():
-            own[name] = kind(**{part.name: own.pop(part.name) for part in fields(kind)})
+            own[name] = kind(**{part: own.pop(part) for part in _parts_of(kind) or ()})
         return self.function()(task, *parents, **own)
 
 
@@ -186,11 +186,18 @@ def flat_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments with the fields of dataclasses in place of these, as they name values."""
     flat: dict[str, Any] = {}
     for name, value in arguments.items():
-        if is_dataclass(value):
-            flat |= {part.name: getattr(value, part.name) for part in fields(value)}
-        else:
+        parts = _parts_of(type(value))  # type: ignore[arg-type]  # mypy takes the instance's hash
+        if parts is None:
             flat[name] = value
+        else:
+            flat.update((part, getattr(value, part)) for part in parts)
     return flat
+
+
+@cache
+def _parts_of(kind: type[Any]) -> tuple[str, ...] | None:
+    """Return the names of the fields of a dataclass, None for any other class."""
+    return tuple(part.name for part in fields(kind)) if is_dataclass(kind) else None
 
 
 class _DeferredModule:
@@ -207,9 +214,11 @@ class _DeferredModule:
         return made
 
 
-def deferred(package: str) -> Callable[[str], Any]:
-    """Return a ``__getattr__`` for a module, which gives the modules of ``package`` unimported."""
-    known: dict[str, _DeferredModule] = {}
+def deferred(package: str, known: dict[str, Any]) -> Callable[[str], Any]:
+    """Return a ``__getattr__`` for a module, which gives the modules of ``package`` unimported.
+
+    ``known`` are the globals of that module, where each is found from its second use on.
+    """
 
     def module(name: str) -> _DeferredModule:
         if name.startswith("__"):

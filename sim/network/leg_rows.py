@@ -62,7 +62,10 @@ class MovedRows:
             outcome = np.array(codes)[leg]
         else:
             each = zip(codes, legs, strict=True)
-            outcome = np.concatenate([np.broadcast_to(c, r.who.shape) for c, r in each])[some]
+            outcome = _joined(
+                np.full(len(record.who), code) if isinstance(code, int) else code
+                for code, record in each
+            )[some]
         return cls(
             legs,
             leg,

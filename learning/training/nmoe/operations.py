@@ -12,4 +12,4 @@ if TYPE_CHECKING:
     from learning.training.nmoe import extractor as extractor
     from learning.training.nmoe import gates as gates
 else:
-    __getattr__ = deferred("learning.training.nmoe")
+    __getattr__ = deferred("learning.training.nmoe", globals())
