@@ -347,7 +347,7 @@ class Learner:
             versions=state.versions,
             servers=len(state.servers),
             local=local,
-            part=dataclasses.replace(part, experts=list(part.experts)),
+            part=part,
         )
         return dataclasses.replace(state, own=own)
 

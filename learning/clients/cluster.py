@@ -292,7 +292,7 @@ class ClusterState:
             return
         local = LocalRounds(self.name, work.rounds, self.rounds)
         reach = None if self._alike else self.holds & self._among(experts)
-        part = TrainedPart(experts, gate, mask, reach)
+        part = TrainedPart(list(experts), gate, mask, reach)
         self.state = self.learner.train(self.state, local, part, self.local_loss())
         self.rounds = self.rounds + work.rounds
         trained = np.ones_like(self.unsent, bool) & self._parts(experts, gate)

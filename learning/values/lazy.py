@@ -207,6 +207,8 @@ def _set(handle: Handle, value: Tensors) -> None:
 def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
+    if isinstance(value, range):
+        return list(value)
     raise TypeError(f"an argument of an operation must be JSON, not {type(value).__name__}")
 
 

@@ -26,7 +26,8 @@ class Computing:
 
     def excluded(self, cost: Cost, devices: int) -> Mask:
         """Devices (K,) whose memory is too small for the round."""
-        return np.broadcast_to(~self.compute.fits(cost), (devices,))
+        too_small = ~self.compute.fits(cost)
+        return too_small if too_small.ndim else np.full(devices, too_small)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +111,7 @@ class Devices:
 
     def excluded(self, cost: Cost) -> Mask:
         """Devices (K,) whose memory is too small for the round."""
-        return self.computing.excluded(cost, self.cluster.devices).copy()
+        return self.computing.excluded(cost, self.cluster.devices)
 
     def drop_open(self) -> None:
         """Forget the rounds that were interrupted; their time was spent."""
