@@ -24,7 +24,9 @@ from sim.network.peers import Peers
 SERVER = "server"
 
 AtOnce = requests.Measure | requests.Assign | facts.Note | facts.Aggregated | requests.Forecast
-"""Requests that take no simulated time."""
+"""Requests that take no simulated time, of a cluster or of the server."""
+Lookup = peers.NextLink | peers.Reach | peers.Infer
+"""Requests that take no simulated time, and concern devices: the server has none."""
 
 
 class Actors:
@@ -109,11 +111,17 @@ class Actors:
                 request = self._next(protocol, reply)
             except StopIteration as end:
                 return end.value
-            reply = yield from self._answer(actor, client, request)
+            if isinstance(request, AtOnce):
+                reply = self._answer_now(actor, client, request)
+            elif isinstance(request, Lookup):
+                reply = self._look_up(client, request)
+            else:
+                reply = yield from self._answer(actor, client, request)
 
     def _answer(
         self, actor: str, client: Client, request: Request
     ) -> Generator[simpy.Event, Any, Any]:
+        """Answer what takes simulated time, when it has passed."""
         match request:
             case requests.NextContact(fresh=fresh):
                 return (yield from client.next_contact(actor, self._cycle, fresh=fresh))
@@ -135,6 +143,11 @@ class Actors:
                 )
             case peers.Wait():
                 return (yield from wait(self._clock, request))
+        raise SimulationError(f"{request!r} is not a request")
+
+    def _look_up(self, client: Client, request: Lookup) -> Any:
+        """Answer at once what concerns single devices."""
+        match request:
             case peers.NextLink():
                 return self._peers.next_link(request)
             case peers.Reach():
@@ -142,9 +155,6 @@ class Actors:
             case peers.Infer():
                 self._peers.nodes.check(request.at)
                 return self._learning_facts.inferred(request)
-        if isinstance(request, AtOnce):
-            return self._answer_now(actor, client, request)
-        raise SimulationError(f"{request!r} is not a request")
 
     def _cycle(self) -> int:
         return self._progress.cycle

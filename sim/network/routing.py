@@ -200,7 +200,9 @@ def _arrivals(
         via.append(took)
 
 
-def timetable(isls: IslPlan, sessions: Mapping[str, ClusterSessions], stores: bool) -> ContactGraph:
+def timetable(
+    isls: IslPlan, sessions: Mapping[str, ClusterSessions], *, stores: bool
+) -> ContactGraph:
     """Return the contacts of satellites with each other, and with the ground, the node behind them.
 
     Messages go up from the ground only if it ``stores`` what others have sent to it. The delay of a

@@ -136,14 +136,10 @@ def _renumbered(
 
 
 SLOTS_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-
-
 """Start of a scenario in slots that names none: there is no orbit that could give one."""
 
 
 SATELLITE = "slots"
-
-
 """Name of the one satellite."""
 
 
