@@ -90,6 +90,3 @@ class Beam:
 
 Radios = tuple[Radio, Radio | None]
 """To the server and to the clients of a cluster; None where the latter is neglected."""
-PAPER_ALTITUDE_M = 600e3
-"""Satellite altitude that the paper's fixed large-scale fading stands for: overhead, where there is
-no geometry."""

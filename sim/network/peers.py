@@ -28,7 +28,7 @@ from sim.network.link_queue import LinkQueue
 from sim.network.message_facts import MessageFacts
 from sim.network.nodes import Nodes
 from sim.network.relay import Relay, Relaying
-from sim.network.routing import ContactGraph, next_link, timetable
+from sim.network.routing import ContactGraph, timetable
 from sim.plan.isl import IslPlan
 
 AWAY = "away"
@@ -132,7 +132,7 @@ class Peers:
     def next_link(self, asked: NextLink) -> LinkWindow | None:
         """Return the window between two satellites that is open, or opens next; None for none."""
         isls = self._isls
-        return None if isls is None else next_link(isls, asked, self._clock.now)
+        return None if isls is None else isls.next_window(asked, self._clock.now)
 
     def spent(self, cluster: str, by_s: float) -> PeerUse:
         """What the devices of a cluster have done by a time for other devices."""

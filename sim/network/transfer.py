@@ -16,11 +16,10 @@ from sim.facts.faults import PacketsResent, UploadsLate
 from sim.facts.waits import SubChannelBusy
 from sim.links.session_beam import SessionBeam
 from sim.links.sharing import Carried, everywhere
-from sim.network.ending import Ending
 from sim.network.endpoint import Endpoint
 from sim.network.legs import Dropped, Moved
 from sim.network.link_faults import FLAWLESS, LegFaults, Sending
-from sim.network.outcomes import CutTransfers, Outcome, in_tables, outcomes_of
+from sim.network.outcomes import CutTransfers, Ending, Outcome, in_tables, outcomes_of
 from sim.network.steps import everybody, way_of
 from sim.plan.contacts import PlannedContact, PlannedSession
 from sim.trace.directions import Way
@@ -107,7 +106,10 @@ class Transfer:
         forgotten = endpoint.ledger.offer(way, payload.name, version, size, who)
         endpoint.payloads.add(endpoint.topology.direction(way), way, payload, who)
         before = endpoint.ledger.through(way, payload.name)
-        usable = session if way is Way.TO_SERVER else endpoint.known_part(session, ready_s[who])
+        usable, now_s = session, endpoint.clock.now
+        if way is Way.TO_CLIENT:
+            knows = endpoint.synchronisation
+            usable = knows.known_part(session, ready_s[who], now_s, endpoint.facts)
         planned = cls(
             way=way,
             name=payload.name,
@@ -127,8 +129,7 @@ class Transfer:
             planned._leave(presence, asked)
         planned._tell_waits(endpoint)
         if session is not None and np.count_nonzero(forgotten):
-            contact_id = session.at(endpoint.clock.now).contact_id
-            now_s = endpoint.clock.now
+            contact_id = session.at(now_s).contact_id
             for fact in planned._forgets(forgotten, endpoint.cluster.name, contact_id, now_s):
                 endpoint.log.add(fact)
         return planned
