@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from typing import Any
 
 import simpy
@@ -13,13 +13,13 @@ from learning.requests import facts, peers
 from learning.requests.cluster import Request
 from sim.clock import Clock, Process
 from sim.engine.client import Client
+from sim.engine.clients import Clients
 from sim.engine.journal import Journal
 from sim.engine.learning_facts import LearningFacts
 from sim.engine.meetings import Meetings
 from sim.engine.progress import Progress
 from sim.engine.tasks import Tasks
 from sim.errors import SimulationError
-from sim.network.peers import Peers
 
 SERVER = "server"
 
@@ -33,17 +33,16 @@ class Actors:
     """Drives what a method does for each cluster and at the server: one generator per actor.
 
     An actor yields a request, and goes on with the reply when that much simulated time has passed.
-    What concerns a cluster alone its client answers, messages between devices ``peers``, what takes
-    no time the method's ``journal`` and the ``learning_facts``.
+    What concerns a cluster alone its client answers, messages between devices the peers of the
+    ``clients``, what takes no time the method's ``journal`` and the ``learning_facts``.
     """
 
     def __init__(
         self,
         clock: Clock,
         method: Method,
-        clients: Mapping[str, Client],
+        clients: Clients,
         *,
-        peers: Peers,
         progress: Progress,
         journal: Journal,
         learning_facts: LearningFacts,
@@ -51,8 +50,8 @@ class Actors:
         self.meetings = Meetings(clock)
         self._clock = clock
         self._method = method
-        self._clients = clients
-        self._peers = peers
+        self._clients = clients.by_name
+        self._peers = clients.peers
         self._progress = progress
         self._journal = journal
         self._learning_facts = learning_facts

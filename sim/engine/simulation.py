@@ -71,8 +71,7 @@ class Simulation:
         self._actors = Actors(
             clock,
             method,
-            self.clients.by_name,
-            peers=self.clients.peers,
+            self.clients,
             progress=self._progress,
             journal=journal,
             learning_facts=LearningFacts(
@@ -98,7 +97,7 @@ class Simulation:
         first.announce(self.clock, self._facts)
         self.clients.open_sessions()
         self._actors.start()
-        first.evaluate(self.clock, self._progress)
+        first.evaluate_periodically(self.clock, self._progress)
         for stage in later:
             self.clock.run(math.nextafter(stage.from_s, -math.inf), self._event)
             if self.clock.stopped:
@@ -126,7 +125,7 @@ class Simulation:
         self._progress.switch(build.scenario)
         self.clients.under(build, self.clock.now)
         stage.announce(self.clock, self._facts)
-        stage.evaluate(self.clock, self._progress)
+        stage.evaluate_periodically(self.clock, self._progress)
 
     @property
     def end_s(self) -> float:

@@ -40,7 +40,7 @@ class Stage:
         if plan.faults is not None:
             self._start(clock, "faults", tell_faults(plan.faults, clock, facts))
 
-    def evaluate(self, clock: Clock, progress: Progress) -> None:
+    def evaluate_periodically(self, clock: Clock, progress: Progress) -> None:
         """Evaluate every so many hours, if the scenario asks for it."""
         if self.build.scenario.learning.evaluate_every_hours:
             self._start(clock, "evaluation", progress.periodic(self.build.plan.stop_s))
