@@ -15,9 +15,8 @@ from orbit.windows import groups
 from scenarios import Scenario
 from sim.devices.faults import FaultsUntilFork, Intervals, outages_of
 from sim.devices.sites import antennas_of
-from sim.plan.contact_source import contact_source
 from sim.plan.outage_cuts import Look, cut
-from sim.plan.passes import Passes
+from sim.plan.passes import Passes, find_passes
 from sim.plan.plan_size import WINDOW_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
 
@@ -70,7 +69,7 @@ def served_passes(
     ``before`` says what faults held until a fork.
     """
     check_plan(scenario, WINDOW_BYTES)
-    passes = contact_source(scenario, find).passes()
+    passes = find_passes(scenario, find)
     out = outages_of(scenario, passes.servers, passes.span_s, before)
     if scenario.orbit.source == "slots":
         return _served_in_slots(passes, out)
