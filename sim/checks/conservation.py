@@ -12,7 +12,7 @@ from sim.errors import violated
 from sim.facts.row import single
 from sim.facts.transfers import CARRIED, TransferRow
 from sim.links.sharing import everywhere
-from sim.network.leg_rows import MovedRows
+from sim.network.leg_log import MovedRows
 
 BYTES = "bytes conserved"
 

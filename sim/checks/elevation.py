@@ -16,8 +16,8 @@ from orbit.sites import SiteFrames, site_frames
 from orbit.utc import Start
 from sim.checks.timing import Contacts
 from sim.errors import violated
-from sim.network.leg_rows import MovedRows
-from sim.plan.sky import Sky
+from sim.network.leg_log import MovedRows
+from sim.plan.plan import Sky
 
 ABOVE = "no transfer below its gate"
 

@@ -16,7 +16,7 @@ from sim.facts.row import Fact, Row
 from sim.facts.stream import Take
 from sim.facts.transfers import TransferRow
 from sim.network.books import Booked
-from sim.network.leg_rows import LegRows
+from sim.network.leg_log import LegRows
 from sim.network.legs import ChainEnded, Moved
 from sim.plan.plan import Plan
 

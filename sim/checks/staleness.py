@@ -14,7 +14,7 @@ from sim.checks.conservation import worst
 from sim.errors import violated
 from sim.facts.learning import ModelAggregated
 from sim.links.sharing import everywhere
-from sim.network.leg_rows import MovedRows
+from sim.network.leg_log import MovedRows
 from sim.trace.directions import Way
 
 STALENESS_COUNTED = "staleness counted from the version downloaded"

@@ -15,7 +15,7 @@ from sim.errors import DURATIONS, MONOTONE, violated
 from sim.facts.row import single
 from sim.facts.transfers import TransferRow
 from sim.links.sharing import everywhere
-from sim.network.leg_rows import MovedRows, TrainedRows
+from sim.network.leg_log import MovedRows, TrainedRows
 from sim.network.legs import Dropped
 from sim.plan.contacts import LAST_BITS_S, PlannedContact
 from sim.plan.plan import Plan

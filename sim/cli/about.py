@@ -114,7 +114,7 @@ def cache_command(
     from datetime import UTC, datetime
 
     from sim.execution.cache import clear_cache, contents
-    from sim.execution.cache_root import cache_folder
+    from sim.execution.shelf import cache_folder
     from sim.formatting import data_size, table
 
     folder = cache_folder()

@@ -26,7 +26,7 @@ def validate_command(
     from sim.cli.preview import plan_text
     from sim.cli.training_doubts import learning_doubts, missing_data
     from sim.engine import memory
-    from sim.engine.doubts import doubts_of
+    from sim.engine.doubts import doubts_of, gap_doubts
     from sim.engine.setup import build
 
     overrides = overrides_of(set_)
@@ -37,7 +37,8 @@ def validate_command(
         memory.check(built)
     except InputError as error:  # what it would be is shown all the same, but not tried
         too_large = error
-    warn([*doubts_of(built), *built.gap_doubts, *foreseen(built), *lacking])
+    in_gaps = gap_doubts(built.scenario, built.method, built.learner, built.plan, built.compute)
+    warn([*doubts_of(built), *in_gaps, *foreseen(built), *lacking])
     if built.learner.trains and not lacking and too_large is None:
         with Bar(quiet=False) as bar:  # a module of one's own takes seconds: torch is imported
             bar.start("trying a few steps of training")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from typing import Any
 
 import simpy
@@ -13,35 +13,36 @@ from learning.requests import facts, peers
 from learning.requests.cluster import Request
 from sim.clock import Clock, Process
 from sim.engine.client import Client
+from sim.engine.clients import Clients
 from sim.engine.journal import Journal
 from sim.engine.learning_facts import LearningFacts
 from sim.engine.meetings import Meetings
 from sim.engine.progress import Progress
 from sim.engine.tasks import Tasks
 from sim.errors import SimulationError
-from sim.network.peers import Peers
 
 SERVER = "server"
 
 AtOnce = requests.Measure | requests.Assign | facts.Note | facts.Aggregated | requests.Forecast
-"""Requests that take no simulated time."""
+"""Requests that take no simulated time, of a cluster or of the server."""
+Lookup = peers.NextLink | peers.Reach | peers.Infer
+"""Requests that take no simulated time, and concern devices: the server has none."""
 
 
 class Actors:
     """Drives what a method does for each cluster and at the server: one generator per actor.
 
     An actor yields a request, and goes on with the reply when that much simulated time has passed.
-    What concerns a cluster alone its client answers, messages between devices ``peers``, what takes
-    no time the method's ``journal`` and the ``learning_facts``.
+    What concerns a cluster alone its client answers, messages between devices the peers of the
+    ``clients``, what takes no time the method's ``journal`` and the ``learning_facts``.
     """
 
     def __init__(
         self,
         clock: Clock,
         method: Method,
-        clients: Mapping[str, Client],
+        clients: Clients,
         *,
-        peers: Peers,
         progress: Progress,
         journal: Journal,
         learning_facts: LearningFacts,
@@ -49,8 +50,8 @@ class Actors:
         self.meetings = Meetings(clock)
         self._clock = clock
         self._method = method
-        self._clients = clients
-        self._peers = peers
+        self._clients = clients.by_name
+        self._peers = clients.peers
         self._progress = progress
         self._journal = journal
         self._learning_facts = learning_facts
@@ -109,11 +110,17 @@ class Actors:
                 request = self._next(protocol, reply)
             except StopIteration as end:
                 return end.value
-            reply = yield from self._answer(actor, client, request)
+            if isinstance(request, AtOnce):
+                reply = self._answer_now(actor, client, request)
+            elif isinstance(request, Lookup):
+                reply = self._look_up(client, request)
+            else:
+                reply = yield from self._answer(actor, client, request)
 
     def _answer(
         self, actor: str, client: Client, request: Request
     ) -> Generator[simpy.Event, Any, Any]:
+        """Answer what takes simulated time, when it has passed."""
         match request:
             case requests.NextContact(fresh=fresh):
                 return (yield from client.next_contact(actor, self._cycle, fresh=fresh))
@@ -135,6 +142,11 @@ class Actors:
                 )
             case peers.Wait():
                 return (yield from wait(self._clock, request))
+        raise SimulationError(f"{request!r} is not a request")
+
+    def _look_up(self, client: Client, request: Lookup) -> Any:
+        """Answer at once what concerns single devices."""
+        match request:
             case peers.NextLink():
                 return self._peers.next_link(request)
             case peers.Reach():
@@ -142,9 +154,6 @@ class Actors:
             case peers.Infer():
                 self._peers.nodes.check(request.at)
                 return self._learning_facts.inferred(request)
-        if isinstance(request, AtOnce):
-            return self._answer_now(actor, client, request)
-        raise SimulationError(f"{request!r} is not a request")
 
     def _cycle(self) -> int:
         return self._progress.cycle

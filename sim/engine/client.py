@@ -80,7 +80,7 @@ class Client:
 
         Returns None where no session is left. ``cycle`` returns the number of complete cycles.
         """
-        return self.sessions.next_contact(actor, fresh, cycle)
+        return self.sessions.next_contact(actor, cycle, fresh=fresh)
 
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when the last one has ended."""

@@ -1,15 +1,21 @@
-"""Doubts on a run before it begins: links that are never used, devices that hold too little."""
+"""Doubts on a run before it begins: idle links, too little memory, very many rounds in gaps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from learning.architecture.kinds import kind_of
-from learning.methods.base import METHODS, Method
+from learning.learner import Learner
+from learning.methods.base import METHODS, Method, MethodType
+from learning.requests.cluster import Floats
+from scenarios import Scenario
+from sim.devices.compute import Compute, whole_rounds
 from sim.engine.setup import Build
-from sim.formatting import data_size
+from sim.formatting import data_size, duration
+from sim.plan.plan import Plan
 
 
 def doubts_of(built: Build) -> tuple[str, ...]:
@@ -67,4 +73,84 @@ def _memory_doubts(built: Build) -> Iterator[str]:
         f"{who} train: a round of {kind!r} takes {data_size(float(cost.memory_bytes))} of "
         f"memory, and compute.memory_gib gives {data_size(most)} at most: raise it, or take a "
         "smaller learning.model"
+    )
+
+
+# How many rounds devices may train through the gaps between contacts.
+
+
+MANY_TIMES, MANY = 20, 1000
+"""How many times the rounds of one per device and contact, and how many at all, are doubted."""
+
+
+@dataclass(frozen=True)
+class GapRounds:
+    """At most so many device rounds ``in_gaps``, beside ``in_contacts``: one per device and each.
+
+    ``fastest_s`` is the shortest round of any device, ``longest_s`` the longest gap.
+    """
+
+    in_gaps: int
+    in_contacts: int
+    fastest_s: float
+    longest_s: float
+
+    @property
+    def many(self) -> bool:
+        """Whether this is far beyond what methods take that train in contacts."""
+        return self.in_gaps > max(MANY, MANY_TIMES * self.in_contacts)
+
+
+def gap_rounds(plan: Plan, computes: Sequence[Compute], learner: Learner) -> GapRounds:
+    """Count the rounds that all gaps hold: from the start, between contacts, and to the end.
+
+    This is an upper bound: devices may have no model yet, be away, or stop sooner. In slots the
+    gaps hold a number of rounds per slot.
+    """
+    experts = list(range(learner.architecture.experts))
+    cost = learner.round_cost(experts, experts, gate=True)
+    in_gaps = in_contacts = 0
+    fastest_s, longest_s = np.inf, 0.0
+    for compute, cluster in zip(computes, plan.clusters, strict=True):
+        sessions = plan.sessions(cluster)
+        count = len(sessions)
+        ends_s = [0.0, *(sessions.end_s(place) for place in range(count))]
+        begins_s = [*(sessions.start_s(place) for place in range(count)), plan.stop_s]
+        gaps_s: Floats = np.maximum(np.subtract(begins_s, ends_s), 0.0)
+        one_s = compute.round_s(cost) if compute.pace_s is None else np.asarray(compute.pace_s)
+        round_s = np.broadcast_to(one_s, (cluster.devices,)).astype(float)
+        for seconds, devices in zip(*np.unique(round_s, return_counts=True), strict=True):
+            rounds = whole_rounds(gaps_s, seconds)
+            if compute.per_gap_max is not None:
+                rounds = np.minimum(rounds, compute.per_gap_max)
+            in_gaps += int(rounds.sum()) * int(devices)
+        in_contacts += count * cluster.devices
+        fastest_s = min(fastest_s, float(round_s.min()))
+        longest_s = max(longest_s, float(gaps_s.max()))
+    return GapRounds(in_gaps, in_contacts, fastest_s, longest_s)
+
+
+def gap_doubts(
+    scenario: Scenario,
+    method: MethodType,
+    learner: Learner,
+    plan: Plan,
+    computes: Sequence[Compute],
+) -> Iterator[str]:
+    """Say where a method may train far more rounds in gaps than others train in contacts.
+
+    Without training they cost nothing, and methods that train in contacts have none.
+    """
+    if not (learner.trains and method.trains_in_gaps):
+        return
+    found = gap_rounds(plan, computes, learner)
+    if not found.many:
+        return
+    limit, key = scenario.learning.rounds.per_gap_max, "learning.rounds.per_gap_max"
+    cure = f"set {key}, like 3" if limit is None else f"lower {key} ({limit})"
+    yield (
+        f"up to {found.in_gaps:,} device rounds of training: method {scenario.learning.method!r} "
+        f"trains through the gaps between contacts, which last up to {duration(found.longest_s)}, "
+        f"and a round takes {duration(found.fastest_s)} (one round per contact would be "
+        f"{found.in_contacts:,}): {cure}"
     )

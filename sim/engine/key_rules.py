@@ -92,34 +92,68 @@ class Need(Generic[T]):
         return [self.key] if self.is_unmet(case) else []
 
 
+UNUSED = "is not used {by}; remove it"
+"""What is wrong with a key that changes nothing."""
+
+
 @dataclass(frozen=True)
 class Unused(Generic[T]):
     """Keys that change nothing where ``is_unused``, and that may not be given then.
 
     ``keys`` are as :meth:`Case.given` takes them; ``by`` says what does not use them, formatted
-    with the ``case``; ``but`` returns last parts of keys that are used nevertheless.
+    with the ``case``; ``but`` are last parts of keys that are used nevertheless.
     """
 
     keys: tuple[str, ...]
     is_unused: Callable[[T], bool]
     by: str
-    but: Callable[[T], Collection[str]] = lambda case: ()
+    but: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """What is wrong with each of the keys."""
-        return f"is not used {self.by}; remove it"
+        return UNUSED.format(by=self.by)
 
     def refused(self, case: T) -> list[str]:
         """Return the keys that are given and change nothing."""
         if not self.is_unused(case):
             return []
-        used = self.but(case)
-        given = [key for place in self.keys for key in case.given(place)]
-        return sorted(key for key in given if key.rpartition(".")[2] not in used)
+        return _given_but(self.but, self.keys, case)
 
 
-def refusals(rules: Collection[Need[T] | Unused[T]], case: T) -> Iterator[str]:
+@dataclass(frozen=True)
+class Beyond(Generic[T]):
+    """Keys of a section beyond those that are ``used``: None stands for all.
+
+    ``section`` is its dotted key; ``by`` says what does not use them, formatted with the ``case``.
+    """
+
+    section: str
+    used: Callable[[T], Collection[str] | None]
+    by: str
+
+    @property
+    def text(self) -> str:
+        """What is wrong with each of the keys."""
+        return UNUSED.format(by=self.by)
+
+    def refused(self, case: T) -> list[str]:
+        """Return the keys that are given and change nothing."""
+        used = self.used(case)
+        return [] if used is None else _given_but(used, [f"{self.section}.*"], case)
+
+
+def _given_but(used: Collection[str], places: Collection[str], case: Case) -> list[str]:
+    """Return the keys that are given, but for those whose last parts are used."""
+    given = [key for place in places for key in case.given(place)]
+    return sorted(key for key in given if key.rpartition(".")[2] not in used)
+
+
+Rule = Need[T] | Unused[T] | Beyond[T]
+"""What a scenario has to keep."""
+
+
+def refusals(rules: Collection[Rule[T]], case: T) -> Iterator[str]:
     """Yield ``key: what is wrong; what to do`` of each key that is refused."""
     for rule in rules:
         yield from (f"{key}: {rule.text.format(case=case)}" for key in rule.refused(case))
@@ -144,17 +178,7 @@ def _keys_of_data(case: Case) -> Collection[str] | None:
     return None if used is None else ("kind", *used)
 
 
-def _beyond(section: str, used: Callable[[Case], Collection[str] | None], by: str) -> Unused[Case]:
-    """Return the rule that a section has no other keys than those used; None stands for all."""
-    return Unused(
-        keys=(f"learning.{section}.*",),
-        is_unused=lambda case: used(case) is not None,
-        by=by,
-        but=lambda case: used(case) or (),
-    )
-
-
-OF_MODEL: tuple[Need[Case] | Unused[Case], ...] = (
+OF_MODEL: tuple[Rule[Case], ...] = (
     Need(
         key="learning.model.top_k",
         is_unmet=lambda case: (
@@ -164,23 +188,25 @@ OF_MODEL: tuple[Need[Case] | Unused[Case], ...] = (
         text="got {case.learning.model.top_k}; must be at most learning.model.experts, "
         "{case.learning.model.experts}",
     ),
-    _beyond(
-        "model", _keys_of_model("model"), "by kind {case.learning.model.kind!r}, or fixed by it"
+    Beyond(
+        section="learning.model",
+        used=_keys_of_model("model"),
+        by="by kind {case.learning.model.kind!r}, or fixed by it",
     ),
-    _beyond(
-        "sized_as",
-        _keys_of_model("sized_as"),
-        "by kind {case.learning.sized_as.kind!r}, or fixed by it",
+    Beyond(
+        section="learning.sized_as",
+        used=_keys_of_model("sized_as"),
+        by="by kind {case.learning.sized_as.kind!r}, or fixed by it",
     ),
     Unused(
         keys=("learning.lora.*",),
         is_unused=lambda case: case.learning.lora.rank is None,
         by="without factors (learning.lora.rank null)",
-        but=lambda case: ("rank",),
+        but=("rank",),
     ),
 )
-OF_DATA: tuple[Unused[Case], ...] = (
-    _beyond("data", _keys_of_data, "by kind {case.learning.data.kind!r}"),
+OF_DATA: tuple[Rule[Case], ...] = (
+    Beyond(section="learning.data", used=_keys_of_data, by="by kind {case.learning.data.kind!r}"),
 )
 
 
@@ -233,7 +259,7 @@ def _refuses_factors(key: str, cure: str) -> Need[MethodCase]:
     )
 
 
-OF_METHOD: tuple[Need[MethodCase] | Unused[MethodCase], ...] = (
+OF_METHOD: tuple[Rule[MethodCase], ...] = (
     Unused(
         keys=("learning.metrics",),
         is_unused=lambda case: case.method.scores is not Method.scores,
@@ -297,13 +323,13 @@ OF_METHOD: tuple[Need[MethodCase] | Unused[MethodCase], ...] = (
         keys=("learning.lora.*", "learning.pretraining.*", "learning.gate_step_size_ratio"),
         is_unused=lambda case: not case.experts,
         by="by {case.kind!r}, which has no experts",
-        but=lambda case: ("backbone_steps",),
+        but=("backbone_steps",),
     ),
     Unused(
         keys=("learning.model.*",),
         is_unused=_takes_no_sizes,
         by="by {case.kind!r}, whose signature does not name `config` (model.arguments are its own)",
-        but=lambda case: ("kind", "arguments", "tokenizer", "vocabulary"),
+        but=("kind", "arguments", "tokenizer", "vocabulary"),
     ),
     Unused(
         keys=(

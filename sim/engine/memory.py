@@ -190,7 +190,7 @@ def _points(built: Build) -> Ints:
     if not scenario.orbit.has_geometry:
         return np.ones(len(contacts), np.int64)
     fine = scenarios.resolved_link(scenario)["environment"] is not None
-    return grid_points(fine, contacts.min_slant_range_km, contacts.set_s - contacts.rise_s)
+    return grid_points(contacts.min_slant_range_km, contacts.set_s - contacts.rise_s, fine=fine)
 
 
 def end_of(built: Build) -> float:

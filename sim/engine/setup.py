@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
-from learning.learner import Learner
+from learning.learner import Learner, LearningRules
 from learning.methods.base import (
     GlobalModelMethod,
     Method,
@@ -21,14 +21,15 @@ from learning.requests.cluster import Floats, Quorum
 from scenarios import Scenario
 from sim.devices.battery import Power, supplies_of
 from sim.devices.compute import Compute, compute_of, transmitter_of
+from sim.devices.devices import Computing
 from sim.devices.energy import Transmitter
 from sim.devices.faults import FaultsUntilFork
 from sim.devices.satellites import made_once
-from sim.engine.gap_rounds import gap_doubts
 from sim.engine.key_rules import refuse_for_method
-from sim.engine.learning_task import learner_of
+from sim.engine.learning_task import corruption_of, learner_of
 from sim.errors import as_input
 from sim.links.sidelinks import Sidelinks, sidelinks_of
+from sim.network.rules import Rules
 from sim.plan.plan import Plan, make_plan
 from sim.plan.plan_size import CONTACT_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
@@ -77,9 +78,30 @@ class Build:
         return tuple(doubt.text for doubt in self.learner.doubts)
 
     @property
-    def gap_doubts(self) -> tuple[str, ...]:
-        """Lines for who plans a run: where training in gaps would take very many rounds."""
-        return tuple(gap_doubts(self.scenario, self.method, self.learner, self.plan, self.compute))
+    def learning_rules(self) -> LearningRules:
+        """What holds for the learning, until a fork."""
+        learning = self.scenario.learning
+        return LearningRules(
+            learning.step_size,
+            learning.gate_step_size_ratio,
+            corruption_of(self.scenario),
+        )
+
+    def client_rules(self) -> dict[str, Rules]:
+        """Return what holds for each client, until a fork, by the name of its cluster."""
+        churn = {} if self.plan.faults is None else self.plan.faults.churn
+        closing = self.world.closing
+        return {
+            cluster.name: Rules(
+                sessions=self.plan.sessions(cluster),
+                computing=Computing(compute, churn.get(cluster.name)),
+                transmitter=self.transmitter,
+                closing=closing,
+                cut_transfers=self.scenario.link.cut_transfers,
+                faults=self.plan.faults,
+            )
+            for cluster, compute in zip(self.plan.clusters, self.compute, strict=True)
+        }
 
     def try_hooks(self) -> None:
         """Try what a method of one's own adds; raise InputError with the hook that fails."""

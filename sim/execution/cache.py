@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from learning.files import read_regular
 from learning.values.reuse import NUMBER, TENSORS
 from sim.errors import InputError
-from sim.execution.cache_root import PART, TAG, VARIABLE, is_cache, may_become_cache
 from sim.execution.result_cache import MODEL, RESULTS_FOLDER
+from sim.execution.shelf import PART, TAG, VARIABLE, is_cache, may_become_cache
 from sim.execution.window_cache import SUFFIX, WINDOWS_FOLDER
 from sim.files import write_text
 

@@ -88,7 +88,7 @@ def came_to_nothing(
     """
     if built.method.trains_at_server or _aggregated(tables):
         return None
-    rounds = sum(int(client.devices.rounds.sum()) for client in simulation.clients.values())
+    rounds = sum(int(client.devices.rounds.sum()) for client in simulation.clients.by_name.values())
     up, down = Traffic(), Traffic()
     for transfers in pieces_of(tables, "transfers", COLUMNS):
         up.add(transfers.filter(array(says(transfers, "toward", "server"))))
@@ -123,7 +123,7 @@ def _aggregated(tables: Mapping[str, pa.Table]) -> bool:
 
 def _why_no_round(built: Build, simulation: Simulation, down: Traffic) -> str:
     """Say what kept all devices from a round: their memory, the way down, or their speed."""
-    every = [client.devices for client in simulation.clients.values()]
+    every = [client.devices for client in simulation.clients.by_name.values()]
     asked = [devices for devices in every if devices.load.least is not None]
     least = [devices.load.least for devices in asked if devices.load.least is not None]
     if least:

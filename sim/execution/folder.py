@@ -34,8 +34,6 @@ NEEDED = (
     "start_utc",
     "simulated_s",
 )
-
-
 """Keys without which a manifest is not that of a run."""
 
 
@@ -140,8 +138,6 @@ DAMAGE = (
     NotImplementedError,
     RecursionError,
 )
-
-
 """Errors from a missing key, or from a value of another type, wherever it is used."""
 
 

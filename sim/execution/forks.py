@@ -25,6 +25,7 @@ from sim.execution.identity import BuildSequence
 from sim.execution.result import Result
 from sim.execution.run_cache import RunCache
 from sim.execution.running import run_builds
+from sim.execution.status import COMPLETE
 from sim.execution.window_cache import WindowCache
 from sim.plan.splicing import spliced
 from sim.plan.windows import Find
@@ -122,8 +123,6 @@ def _switch(before: Build, at_s: float, stored: Stored, windows: Find) -> tuple[
 
 
 MOST_FORKS = 32
-
-
 """Forks of forks up to which a run can be forked again."""
 
 
@@ -174,7 +173,7 @@ class Parent:
                 "time, or fork the run that it is a fork of"
             )
         end_s = self.manifest.get("simulated_s", 0.0)
-        if self.manifest["status"] == "complete" and at_s > end_s:
+        if self.manifest["status"] == COMPLETE and at_s > end_s:
             raise InputError(
                 f"--at {at_s:g} s: {self.folder} ends at {end_s:g} s; name an earlier time"
             )
@@ -199,14 +198,10 @@ CHANGEABLE = (
     "learning.evaluate_every_hours",
     "learning.gate_tuning_cycles",
 )
-
-
 """Keys (and all below them) that are read when something is asked for, and not before."""
 
 
 Stored = dict[str, Any]
-
-
 """A scenario as the manifest has it: JSON that needs no file beside it."""
 
 

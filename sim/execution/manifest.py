@@ -16,6 +16,7 @@ from sim.execution.identity import BuildSequence
 from sim.execution.status import COMPLETE
 from sim.execution.versions import versions
 from sim.execution.warnings import warnings_of
+from sim.network.books import books_of
 from sim.trace.digest import digests
 
 
@@ -52,13 +53,13 @@ def manifest_of(
         "spent": simulation.spending,
         "loads": [
             {"cluster": name, **load}
-            for name, client in simulation.clients.items()
+            for name, client in simulation.clients.by_name.items()
             if (load := client.devices.load.figures()) is not None  # of those that train
         ],
         "charges": list(_charges(simulation, end_s)),
         "model_expert_bytes": sizes.experts * sizes.expert_bytes,
         "stand_in": built.learner.stand_in,
-        "books": simulation.books,
+        "books": books_of(simulation.clients.booked()),
         "trace_sha256": whole,
         "timing_sha256": timing,
         "came_to_nothing": None if nothing is None else nothing.as_json(),
@@ -71,7 +72,7 @@ def manifest_of(
 
 def _charges(simulation: Simulation, end_s: float) -> Iterator[dict[str, Any]]:
     """Yield the lowest and the last charge of the batteries of each cluster that has some."""
-    for name, client in simulation.clients.items():
+    for name, client in simulation.clients.by_name.items():
         battery = client.devices.battery
         if battery is not None:
             lowest, last = battery.charges_at(end_s)

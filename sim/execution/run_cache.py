@@ -7,9 +7,8 @@ from learning.learner import Learner
 from learning.provenance import why_not_cacheable
 from learning.values.reuse import NUMBER, TENSORS
 from sim.execution import cache
-from sim.execution.cache_root import cache_folder
 from sim.execution.result_cache import MODEL, Results
-from sim.execution.shelf import Shelf
+from sim.execution.shelf import Shelf, cache_folder
 from sim.execution.window_cache import WindowCache
 from sim.trace.digest import json_digest
 

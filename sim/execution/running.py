@@ -192,9 +192,8 @@ class Run(Observer):
     def _executed(self) -> Result:
         try:
             self.simulation.run()
-            self.simulation.invariants.conclude(
-                self.simulation.booked(), self.simulation.payloads.listed()
-            )
+            clients = self.simulation.clients
+            self.simulation.invariants.conclude(clients.booked(), clients.payloads.listed())
             result = self._result(status.COMPLETE)
             with claim.as_run_failure(self.place):
                 self._write(result)
@@ -331,7 +330,7 @@ class Run(Observer):
             "version": method.version,
             "trained": learner.trains,
         }
-        run_folder.write_model(place, weights, about, self.simulation.payloads.listed())
+        run_folder.write_model(place, weights, about, self.simulation.clients.payloads.listed())
 
 
 def final_model(learner: Learner, server: Handle, results: Results | None) -> bytes:

@@ -1,7 +1,11 @@
-"""Sealed files: each ends in a checksum of what stands before it, so that a torn one is known."""
+"""The folder of what runs share: where it is, how it is known to be of leomix, and its files.
+
+These are sealed: each ends in a checksum of what stands before it, so that a torn one is known.
+"""
 
 import os
 import struct
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable
@@ -12,7 +16,51 @@ from uuid import uuid4
 from zipfile import BadZipFile
 
 from learning.files import at_once, read_regular
-from sim.execution.cache_root import PART, TAG, TEXT, is_cache, may_become_cache
+
+VARIABLE = "LEOMIX_CACHE"
+TAG = "CACHEDIR.TAG"
+PART = ".part"
+"""How files end that are not finished."""
+SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"
+"""First line of the tag by which backups know a cache (bford.info/cachedir)."""
+TEXT = (
+    f"{SIGNATURE}\n# Results that leomix keeps between runs; `leomix cache --clear` removes them.\n"
+)
+
+
+def cache_folder() -> Path | None:
+    """Return ``$LEOMIX_CACHE``, or ``leomix`` in the user's cache folder; None where it is off."""
+    if os.environ.get(VARIABLE, "").lower() == "off":
+        return None
+    if named := os.environ.get(VARIABLE):
+        return Path(named).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "leomix"
+
+
+def is_cache(folder: Path) -> bool:
+    """Whether ``folder`` holds a cache of leomix."""
+    try:
+        text = read_regular(folder / TAG).decode()
+    except (OSError, ValueError):
+        return False
+    return text.startswith(SIGNATURE) and "leomix" in text
+
+
+def may_become_cache(folder: Path) -> bool:
+    """Whether ``folder`` is a cache, or there is nothing in it. Raises OSError."""
+    # What another process begins to write there at this moment is nothing yet.
+    return (
+        not folder.exists()
+        or all(path.suffix == PART for path in folder.iterdir())
+        or is_cache(folder)
+    )
+
 
 SEAL = struct.Struct("<6sI")
 T = TypeVar("T")

@@ -47,6 +47,8 @@ class Radio:
         return replace(link, bandwidth_hz=band_hz, fixed_rate_bps=fixed_bps)
 
 
+Radios = tuple[Radio, Radio | None]
+"""To the server and to the clients of a cluster; None where the latter is neglected."""
 Span = tuple[float, float]
 """Seconds from and to."""
 Narrow = Callable[[Link, float, Mask], tuple[LinkCurve, float]]
@@ -86,10 +88,3 @@ class Beam:
             return RateSegment(self.reach(sharing))
         curve, until_s = self.narrow(radio.narrowed(sharing), now_s, who)
         return RateSegment(curve, until_s=until_s)
-
-
-Radios = tuple[Radio, Radio | None]
-"""To the server and to the clients of a cluster; None where the latter is neglected."""
-PAPER_ALTITUDE_M = 600e3
-"""Satellite altitude that the paper's fixed large-scale fading stands for: overhead, where there is
-no geometry."""

@@ -9,8 +9,12 @@ import numpy as np
 
 from channel import Link, LinkCurve, Signal, received_signal, signal_rate_bps
 from learning.requests.cluster import Floats
-from sim.links.beam import PAPER_ALTITUDE_M, Beam, Radio, Radios
+from sim.links.beam import Beam, Radio, Radios
 from sim.links.device_links import DeviceLinks
+
+PAPER_ALTITUDE_M = 600e3
+"""Satellite altitude that the paper's fixed large-scale fading stands for: overhead, where there is
+no geometry."""
 
 
 def is_steady(radios: Radios) -> bool:

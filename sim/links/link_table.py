@@ -71,12 +71,12 @@ class LinkTable:
         for (link, alone), numbers in groups.items():
             some = np.zeros(len(self._passes), bool)
             some[numbers] = True
-            curves = self._table(link, alone, some)
+            curves = self._table(link, some, alone=alone)
             found |= {number: (curves, batch) for batch, number in enumerate(numbers)}
         return dict(sorted(found.items()))
 
-    def _table(self, link: Link, alone: bool, some: Mask) -> CurveTable:
-        """Curves of a link in some passes (P,)."""
+    def _table(self, link: Link, some: Mask, *, alone: bool) -> CurveTable:
+        """Curves of a link in some passes (P,), of devices with a sub-channel each or not."""
         grid = self._geometry.own if alone else self._geometry.common
         devices = self._geometry.devices
         return self._of(link, grid.of(np.repeat(some, devices)), devices[some])
@@ -108,7 +108,7 @@ class LinkTable:
     def _whole(self, number: int, link: Link) -> LinkCurve:
         """The curves (K) of another link in a pass whose devices share the band."""
         some = np.arange(len(self._passes)) == number
-        return self._table(link, False, some).batch(0)
+        return self._table(link, some, alone=False).batch(0)
 
     def _narrow(self, number: int, link: Link, now_s: float, who: Mask) -> tuple[LinkCurve, float]:
         """Return curves of the devices in ``who`` (K,) from a time on, and until when they hold.

@@ -40,7 +40,9 @@ MOST_POINTS = 1000
 """Points of a contact of some hours: on a high orbit links change that much slower."""
 
 
-def grid_step_s(fine: bool, nearest_km: float | Floats, lasts_s: float | Floats) -> float | Floats:
+def grid_step_s(
+    nearest_km: float | Floats, lasts_s: float | Floats, *, fine: bool
+) -> float | Floats:
     """Spacing of the points of contacts' link curves, at most; ``fine`` in an environment."""
     near_km = np.minimum(np.maximum(nearest_km, NEAREST_KM), FARTHEST_KM)
     step_s = near_km * (FINE_GRID_S_PER_KM if fine else GRID_S_PER_KM)
@@ -48,9 +50,9 @@ def grid_step_s(fine: bool, nearest_km: float | Floats, lasts_s: float | Floats)
     return np.maximum(widest_s, lasts_s / MOST_POINTS)
 
 
-def grid_points(fine: bool, nearest_km: float | Floats, lasts_s: float | Floats) -> Ints:
+def grid_points(nearest_km: float | Floats, lasts_s: float | Floats, *, fine: bool) -> Ints:
     """Points of a device's link curve in each contact, before those of jumps."""
-    cells = np.ceil(lasts_s / grid_step_s(fine, nearest_km, lasts_s))
+    cells = np.ceil(lasts_s / grid_step_s(nearest_km, lasts_s, fine=fine))
     return np.asarray(cells, np.int64) + 1
 
 
@@ -92,7 +94,7 @@ class Pass:
     def step_s(self) -> float:
         """Spacing of its points, at most."""
         fine = self.place.radios[0].link.environment is not None
-        return float(grid_step_s(fine, self.nearest_km, self.set_s - self.rise_s))
+        return float(grid_step_s(self.nearest_km, self.set_s - self.rise_s, fine=fine))
 
     @property
     def columns(self) -> int:

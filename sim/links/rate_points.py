@@ -139,14 +139,14 @@ class RatePoints:
             return self
         return RatePoints(*(values[some] for values in vars(self).values()))
 
-    def merged(self, other: RatePoints, key_s: bool = True) -> RatePoints:
+    def merged(self, other: RatePoints, *, share_rows: bool = True) -> RatePoints:
         """Return both in order; of points at one time, those of ``self`` come first.
 
-        ``key_s=False`` is for points that have no row in common.
+        Where they ``share_rows`` they are sorted by time within each.
         """
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
         both = RatePoints(*(np.concatenate(pair) for pair in pairs))
-        keys = (both.time_s, both.row) if key_s else (both.row,)
+        keys = (both.time_s, both.row) if share_rows else (both.row,)
         order = np.lexsort(keys)
         return RatePoints(*(values[order] for values in vars(both).values()))
 
@@ -177,7 +177,9 @@ def rate_points(view: LinkView, grid: Grid) -> tuple[Floats, RatePoints | None]:
         given[grid.every[2]] = False
     row = np.repeat(grid.rows, grid.every_points)
     plain = RatePoints(row, grid.every_s, curve_bps, curve_bps, ~given, given)
-    return curve_bps, plain.of(np.repeat(~jumps, grid.every_points)).merged(further, key_s=False)
+    return curve_bps, plain.of(np.repeat(~jumps, grid.every_points)).merged(
+        further, share_rows=False
+    )
 
 
 def _curve(view: LinkView, grid: Grid, rate_bps: Floats) -> Floats:

@@ -57,7 +57,7 @@ class SessionBeam:
         radio = self.beams[0].radio
         return sys.maxsize if radio is None else radio.channels
 
-    def crowding(self, senders: int, personal: bool = False) -> float:
+    def crowding(self, senders: int, *, personal: bool = False) -> float:
         """Factor, at least 1, by which a transfer takes longer when ``senders`` devices share.
 
         In a queue the last ones take a whole turn. ``personal`` payloads are not broadcast.
@@ -69,7 +69,7 @@ class SessionBeam:
         return turns if radio.sharing in ("equal_share", "rounds") else float(ceil(turns))
 
     def send(
-        self, arrival_s: Floats, bits: Floats, who: Mask, personal: bool = False
+        self, arrival_s: Floats, bits: Floats, who: Mask, *, personal: bool = False
     ) -> Allocation:
         """Let the devices in ``who`` send ``bits`` (K,) from when they are ready, and share.
 

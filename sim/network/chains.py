@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from learning.requests.cluster import Floats, Mask, Quorum, Train, Upload
-from sim.network.ending import Ending
 from sim.network.endpoint import Endpoint
+from sim.network.outcomes import Ending
 from sim.network.steps import Reply, Step, everybody, way_of
 from sim.network.training import Training
 from sim.network.transfer import Transfer

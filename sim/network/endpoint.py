@@ -11,14 +11,12 @@ from sim.clock import Clock
 from sim.devices.devices import Devices
 from sim.facts.faults import MemoryLacks
 from sim.facts.stream import Facts
-from sim.facts.waits import StateUnknown
 from sim.network.ledger import Ledger
 from sim.network.leg_log import LegLog
 from sim.network.link_faults import LinkFaults
 from sim.network.payload_list import PayloadList
 from sim.network.rules import Rules
 from sim.network.synchronisation import Synchronisation
-from sim.plan.contacts import PlannedSession
 from sim.trace.directions import Topology
 
 
@@ -97,27 +95,3 @@ class Endpoint:
                 held_bytes=np.broadcast_to(self.devices.memory_bytes, excluded.shape)[new],
             )
         )
-
-    def known_part(self, session: PlannedSession | None, ready_s: Floats) -> PlannedSession | None:
-        """Return what downloads to devices that are ready (R,) can use of a session.
-
-        That is each contact from when its satellite knows the server's state.
-        """
-        if session is None or not ready_s.size:
-            return session
-        known_s = self.synchronisation.known_s
-        usable = session.knowing(known_s)
-        if usable is session:
-            return session
-        first_s = float(session.in_service_s(ready_s).min())
-        if usable is None or float(usable.in_service_s(ready_s).min()) > first_s:
-            contact = session.at(first_s)
-            self.facts.emit(
-                StateUnknown(
-                    time_s=self.clock.now,
-                    cluster=contact.cluster.name,
-                    contact_id=contact.contact_id,
-                    until_s=known_s(contact.satellite),
-                )
-            )
-        return usable

@@ -8,10 +8,33 @@ order of rows that tie, which is that in which they were written, does not depen
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from learning.requests.cluster import Floats, Ints, Mask
+from sim.facts.coded import Coded, coded_rows, optional_coded_rows
+from sim.facts.events import EventKind
+from sim.facts.row import Gathered, Row
 from sim.facts.stream import Facts
-from sim.network.leg_rows import LegRows, MovedRows, TrainedRows
+from sim.facts.transfers import (
+    DELIVERED,
+    OUTCOMES,
+    Connected,
+    Disconnected,
+    PartDropped,
+    TrainingEnded,
+    TrainingStarted,
+    TransferEnded,
+    TransferRow,
+    TransferStarted,
+)
+from sim.links.sharing import everywhere
 from sim.network.legs import Dropped, Edge, Leg, Moved, Trained
-from sim.trace.directions import Topology
+from sim.trace.directions import Topology, Way
 
 LEGS = 1000
 """Records of which rows are made together, at most."""
@@ -68,3 +91,222 @@ class LegLog:
                 edges,
             )
         )
+
+
+# The rows of many legs, put together.
+
+
+STARTS = {Way.TO_SERVER: EventKind.UPLOAD_START, Way.TO_CLIENT: EventKind.DOWNLOAD_START}
+ENDS = {Way.TO_SERVER: EventKind.UPLOAD_END, Way.TO_CLIENT: EventKind.DOWNLOAD_END}
+
+
+@dataclass(frozen=True, eq=False)
+class MovedRows:
+    """Rows of transfers, and the record (``leg``) and ``device`` that each is of.
+
+    ``first`` says where the rows of each record begin; the last one is how many there are. The
+    ``directions`` of the records are those of the transfers table.
+    """
+
+    legs: Sequence[Moved]
+    leg: Ints
+    device: Ints
+    version: Ints
+    size: Floats
+    bytes: Floats
+    start_s: Floats
+    end_s: Floats
+    outcome: Ints
+    first: Ints
+    directions: Sequence[str]
+
+    @classmethod
+    def of(cls, legs: Sequence[Moved], topology: Topology) -> MovedRows:
+        """Rows of records, one behind the other."""
+        leg, device, some = _devices(legs)
+        codes = [record.outcome for record in legs]
+        if all(isinstance(code, int) for code in codes):
+            outcome = np.array(codes)[leg]
+        else:
+            each = zip(codes, legs, strict=True)
+            outcome = _joined(
+                np.full(len(record.who), code) if isinstance(code, int) else code
+                for code, record in each
+            )[some]
+        return cls(
+            legs,
+            leg,
+            device,
+            version=_joined(record.version for record in legs)[some],
+            size=_joined(record.size for record in legs)[some],
+            bytes=_joined(record.bytes for record in legs)[some],
+            start_s=_joined(record.start_s for record in legs)[some],
+            end_s=_joined(record.end_s for record in legs)[some],
+            outcome=outcome,
+            first=np.searchsorted(leg, np.arange(len(legs) + 1)),
+            directions=[topology.direction(record.way) for record in legs],
+        )
+
+    def of_leg(self, values: Sequence[Any]) -> np.ndarray:
+        """A value of each record, for each of its rows."""
+        return np.asarray(values)[self.leg]
+
+    @cached_property
+    def delivered(self) -> Mask:
+        """Which rows are the last of a payload that is through."""
+        return self.outcome == DELIVERED
+
+    def named(self, row: int) -> str:
+        """Say which transfer a row is of."""
+        leg, direction = self.legs[self.leg[row]], self.directions[self.leg[row]]
+        return (
+            f"{direction} of {leg.payload} by device {self.device[row]} of {leg.cluster} at "
+            f"{self.start_s[row]:.3f} s to {self.end_s[row]:.3f} s"
+        )
+
+    def rows(self) -> Iterator[Row]:
+        """Return the rows of transfers, and the events of their beginnings and ends."""
+        cluster = coded_rows((leg.cluster for leg in self.legs), self.leg)
+        contact_id = self.of_leg([leg.contact_id for leg in self.legs])
+        payload = coded_rows((leg.payload for leg in self.legs), self.leg)
+        ways = [leg.way for leg in self.legs]
+        yield TransferRow(
+            contact_id=contact_id,
+            cluster=cluster,
+            device=self.device,
+            direction=coded_rows(self.directions, self.leg),
+            toward=coded_rows(ways, self.leg),
+            payload=payload,
+            version=self.version,
+            payload_bytes=self.size,
+            delivered_bytes=self.bytes,
+            start_s=self.start_s,
+            end_s=self.end_s,
+            outcome=Coded(self.outcome, OUTCOMES),
+        )
+        yield TransferStarted(
+            time_s=self.start_s,
+            cluster=cluster,
+            device=self.device,
+            contact_id=contact_id,
+            version=self.version,
+            kinds=coded_rows((STARTS[way] for way in ways), self.leg),
+            payload=payload,
+        )
+        yield TransferEnded(
+            time_s=self.end_s,
+            cluster=cluster,
+            device=self.device,
+            contact_id=contact_id,
+            version=self.version,
+            kinds=coded_rows((ENDS[way] for way in ways), self.leg),
+            payload=payload,
+            outcome=self.outcome,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedRows:
+    """Rows of training, and the record (``leg``) and ``device`` that each is of.
+
+    All of them are in contacts, or all in gaps.
+    """
+
+    legs: Sequence[Trained]
+    leg: Ints
+    device: Ints
+    rounds: Ints
+    start_s: Floats
+    end_s: Floats
+
+    @classmethod
+    def of(cls, legs: Sequence[Trained]) -> TrainedRows:
+        """Rows of records, one behind the other."""
+        leg, device, some = _devices(legs)
+        return cls(
+            legs,
+            leg,
+            device,
+            rounds=_joined(record.rounds for record in legs)[some],
+            start_s=_joined(record.start_s for record in legs)[some],
+            end_s=_joined(record.end_s for record in legs)[some],
+        )
+
+    def rows(self) -> Iterator[Row]:
+        """Return the events of beginnings and ends."""
+        contacts = [leg.contact_id for leg in self.legs]
+        cluster = coded_rows((leg.cluster for leg in self.legs), self.leg)
+        contact_id = None if contacts[0] is None else np.array(contacts)[self.leg]
+        yield TrainingStarted(
+            time_s=self.start_s,
+            cluster=cluster,
+            device=self.device,
+            contact_id=contact_id,
+            rounds=self.rounds,
+        )
+        yield TrainingEnded(
+            time_s=self.end_s,
+            cluster=cluster,
+            device=self.device,
+            contact_id=contact_id,
+            rounds=self.rounds,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LegRows(Gathered):
+    """Rows of many legs and contacts; None or nothing where there were none of a kind."""
+
+    moved: MovedRows | None
+    trained: Sequence[TrainedRows]
+    dropped: Sequence[Dropped]
+    edges: Sequence[Edge]
+
+    def rows(self) -> Iterator[Row]:
+        """Return the rows of transfers, and of events."""
+        if self.moved is not None:
+            yield from self.moved.rows()
+        for trained in self.trained:
+            yield from trained.rows()
+        if self.dropped:
+            yield _dropped_rows(self.dropped)
+        opened = [edge for edge in self.edges if edge.opens]
+        closed = [edge for edge in self.edges if not edge.opens]
+        for kind, edges in ((Connected, opened), (Disconnected, closed)):
+            if edges:
+                yield kind(
+                    time_s=np.array([edge.time_s for edge in edges]),
+                    cluster=[edge.cluster for edge in edges],
+                    contact_id=np.array([edge.contact_id for edge in edges]),
+                    satellite=[edge.satellite for edge in edges],
+                )
+
+
+def _dropped_rows(records: Sequence[Dropped]) -> PartDropped:
+    leg = np.repeat(np.arange(len(records)), [len(record.who) for record in records])
+    return PartDropped(
+        time_s=_joined(record.time_s for record in records),
+        cluster=coded_rows((record.cluster for record in records), leg),
+        device=_joined(record.who for record in records),
+        contact_id=np.array([record.contact_id for record in records])[leg],
+        version=_joined(record.version for record in records),
+        reasons=coded_rows((record.detail for record in records), leg),
+        causes=optional_coded_rows([record.cause for record in records], leg),
+    )
+
+
+def _joined(arrays: Iterable[np.ndarray]) -> np.ndarray:
+    """The arrays (K,) of some records, one behind the other."""
+    return np.concatenate(list(arrays))
+
+
+def _devices(legs: Sequence[Moved | Trained]) -> tuple[Ints, Ints, Ints | slice]:
+    """Record and device of each row, and which of all devices of the records have one."""
+    who = _joined(record.who for record in legs)
+    counts = np.array([len(record.who) for record in legs])
+    leg = np.repeat(np.arange(len(legs)), counts)
+    device = np.arange(len(leg)) - np.repeat(np.cumsum(counts) - counts, counts)
+    if everywhere(who):
+        return leg, device, slice(None)
+    some = np.flatnonzero(who)
+    return leg[some], device[some], some

@@ -104,9 +104,9 @@ class LinkQueue:
         first = next(openings, None)
         parts = [] if first is None else self._parts(send, chain([first], openings))
         if first is None or not parts or parts[-1].outcome == Outcome.CARRIED:
-            return Arrival(False, self._clock.now, "no window left")
+            return Arrival(delivered=False, time_s=self._clock.now, reason="no window left")
         if not send.wait and first.start_s > self._clock.now:
-            return Arrival(False, self._clock.now, "out of sight")
+            return Arrival(delivered=False, time_s=self._clock.now, reason="out of sight")
         return (yield from self._carry(_Message(send, parts)))
 
     def _parts(self, send: Send, openings: Iterable[Opening]) -> list[Part]:
@@ -156,9 +156,9 @@ class LinkQueue:
         del self._under_way[message]
         if last.outcome == Outcome.DELIVERED:
             account.delivered += message.size
-            return Arrival(True, last.end_s)
+            return Arrival(delivered=True, time_s=last.end_s)
         account.dropped += message.size
-        return Arrival(False, last.end_s, "cut off by the end of a window")
+        return Arrival(delivered=False, time_s=last.end_s, reason="cut off by the end of a window")
 
     def settle_all(self, end_s: float) -> None:
         """Write what is still under way as far as it got by ``end_s``, when the run has ended."""

@@ -1,7 +1,8 @@
-"""Outcome: what becomes of a transfer of one device when its chain, or the run, is over."""
+"""How a chain ends, and what then becomes of the transfer of each of its devices."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
@@ -11,6 +12,19 @@ from learning.requests.cluster import Ints, Mask
 
 CutTransfers = Literal["resume", "restart", "drop"]
 """What becomes of a transfer that a contact cuts off: ``link.cut_transfers``."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """When a chain is over, and why, if not because all its devices are through or cut off.
+
+    It may be ``closed`` before: for a quorum that was reached, or a deadline. What the end of the
+    run interrupts (``run_over``) no pass has cut off.
+    """
+
+    time_s: float
+    closed: str = ""
+    run_over: bool = False
 
 
 class Outcome(IntEnum):

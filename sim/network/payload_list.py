@@ -10,6 +10,7 @@ import numpy as np
 from learning.requests.cluster import Mask
 from learning.requests.payload import Payload, TensorSize
 from sim.links.sharing import everywhere
+from sim.network.books import PayloadKey
 from sim.trace.directions import DIRECTIONS
 
 
@@ -27,7 +28,7 @@ class PayloadList:
     """The payloads that methods have asked to carry."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, str, str], _Seen] = {}
+        self._seen: dict[PayloadKey, _Seen] = {}
 
     def add(self, direction: str, toward: str, payload: Payload, who: Mask) -> None:
         """Note a payload that the devices in ``who`` (K,) send or ask for.
@@ -37,7 +38,7 @@ class PayloadList:
         if not np.count_nonzero(who):
             return
         (_, size), (first, last) = _range(payload.bytes, who), _range(payload.version, who)
-        key = direction, toward, payload.name
+        key = PayloadKey(direction, toward, payload.name)
         seen = self._seen.get(key)
         if seen is None:
             seen = _Seen(float(size), payload.tensors, int(first), int(last))
@@ -49,16 +50,10 @@ class PayloadList:
 
     def listed(self) -> list[dict[str, Any]]:
         """Return them as JSON, uplinks first, by name; where it is equal, the clients' first."""
-        by_name = sorted(self._seen, key=lambda key: (DIRECTIONS.index(key[0]), key[2], key[1]))
-        return [
-            {
-                "direction": direction,
-                "toward": toward,
-                "payload": name,
-                **asdict(self._seen[direction, toward, name]),
-            }
-            for direction, toward, name in by_name
-        ]
+        by_name = sorted(
+            self._seen, key=lambda key: (DIRECTIONS.index(key.direction), key.payload, key.toward)
+        )
+        return [key._asdict() | asdict(self._seen[key]) for key in by_name]
 
 
 def _range(values: Any, who: Mask) -> tuple[float, float]:

@@ -28,7 +28,7 @@ from sim.network.link_queue import LinkQueue
 from sim.network.message_facts import MessageFacts
 from sim.network.nodes import Nodes
 from sim.network.relay import Relay, Relaying
-from sim.network.routing import ContactGraph, next_link, timetable
+from sim.network.routing import ContactGraph, timetable
 from sim.plan.isl import IslPlan
 
 AWAY = "away"
@@ -71,10 +71,10 @@ class Peers:
         """
         self._check(send)
         if send.source == send.target:
-            return Arrival(True, self._clock.now)
+            return Arrival(delivered=True, time_s=self._clock.now)
         if any(node != SERVER and self.nodes.away(node) for node in (send.source, send.target)):
             self._facts.lost(send, self._clock.now, AWAY)
-            return Arrival(False, self._clock.now, AWAY)
+            return Arrival(delivered=False, time_s=self._clock.now, reason=AWAY)
         arrival = yield from self._carry(send)
         if not arrival.delivered:
             self._facts.lost(send, self._clock.now, arrival.reason)
@@ -98,7 +98,7 @@ class Peers:
         why = self.relay.unreachable(source, target)
         if why:  # of devices without a relay the sidelinks that there are do not reach
             far = "out of range" if why == "no relay" and links is not None else why
-            return Arrival(False, self._clock.now, far)
+            return Arrival(delivered=False, time_s=self._clock.now, reason=far)
         return (yield from self.relay.send(send))
 
     def _forward(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:
@@ -106,14 +106,15 @@ class Peers:
         isls = self._isls
         assert isls is not None  # else nobody sends over one
         if self._graph is None or self._graph[0] is not isls:
-            self._graph = isls, timetable(isls, self.relay.sessions, self.relay.policy == "store")
+            stores = self.relay.policy == "store"
+            self._graph = isls, timetable(isls, self.relay.sessions, stores=stores)
         nodes = [*(Node(name, 0) for name in isls.names), SERVER]
         graph = self._graph[1]
         bits = 8.0 * float(send.payload.bytes)
         source = nodes.index(send.source)
         hops = graph.route(source, nodes.index(send.target), bits, self._clock.now)
         graph.book(hops or ())
-        arrival = Arrival(False, self._clock.now, "no route before the end")
+        arrival = Arrival(delivered=False, time_s=self._clock.now, reason="no route before the end")
         for hop in hops or ():
             yield self._clock.at(max(hop.begin_s, self._clock.now))
             step = replace(send, source=nodes[hop.source], target=nodes[hop.target], wait=True)
@@ -131,7 +132,7 @@ class Peers:
     def next_link(self, asked: NextLink) -> LinkWindow | None:
         """Return the window between two satellites that is open, or opens next; None for none."""
         isls = self._isls
-        return None if isls is None else next_link(isls, asked, self._clock.now)
+        return None if isls is None else isls.next_window(asked, self._clock.now)
 
     def spent(self, cluster: str, by_s: float) -> PeerUse:
         """What the devices of a cluster have done by a time for other devices."""

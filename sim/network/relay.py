@@ -106,7 +106,9 @@ class Relay:
                 if message.accesses and not why:
                     self._post(message)
                 else:
-                    message.reply.succeed(Arrival(not why, self._clock.now, why))
+                    message.reply.succeed(
+                        Arrival(delivered=not why, time_s=self._clock.now, reason=why)
+                    )
         del self._waiting[access]
 
     def _carry(self, access: Access, messages: list[_Message]) -> Generator[simpy.Event, Any, str]:
@@ -129,10 +131,10 @@ class Relay:
             if not (yield from self._next_session(access, fresh=True)):
                 return "no contact left"
 
-    def _next_session(self, access: Access, fresh: bool) -> Generator[simpy.Event, Any, bool]:
+    def _next_session(self, access: Access, *, fresh: bool) -> Generator[simpy.Event, Any, bool]:
         """Wait for a session, ``fresh`` for another one than was used last; False for none left."""
         sessions = self.sessions[access.node.cluster]
         if sessions.over or (fresh and sessions.last):
             return False
-        contact = yield from sessions.next_contact(str(access), fresh, lambda: 0)
+        contact = yield from sessions.next_contact(str(access), lambda: 0, fresh=fresh)
         return contact is not None

@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from channel import SPEED_OF_LIGHT_M_S
 from learning.requests.cluster import Floats, Ints
-from learning.requests.peers import LinkWindow, NextLink, Node
 from sim.network.sessions import ClusterSessions
 from sim.plan.isl import IslPlan
 
@@ -200,7 +199,9 @@ def _arrivals(
         via.append(took)
 
 
-def timetable(isls: IslPlan, sessions: Mapping[str, ClusterSessions], stores: bool) -> ContactGraph:
+def timetable(
+    isls: IslPlan, sessions: Mapping[str, ClusterSessions], *, stores: bool
+) -> ContactGraph:
     """Return the contacts of satellites with each other, and with the ground, the node behind them.
 
     Messages go up from the ground only if it ``stores`` what others have sent to it. The delay of a
@@ -235,19 +236,3 @@ def timetable(isls: IslPlan, sessions: Mapping[str, ClusterSessions], stores: bo
         sent=sent,
     )
     return ContactGraph(plan)
-
-
-def next_link(plan: IslPlan, asked: NextLink, now_s: float) -> LinkWindow | None:
-    """Return the first window between two groups of satellites that is asked for; None for none."""
-    number = {name: k for k, name in enumerate(plan.names)}
-    groups = np.zeros((2, len(number)), bool)
-    for group, nodes in zip(groups, (asked.sources, asked.targets), strict=True):
-        group[[number[node.cluster] for node in nodes]] = True
-    forth, back = groups[0][plan.a] & groups[1][plan.b], groups[0][plan.b] & groups[1][plan.a]
-    later = (plan.start_s > asked.after_s) & (plan.start_s >= now_s)
-    found = np.flatnonzero((forth | back) & later & (plan.end_s - plan.start_s > asked.lasts_s))
-    if not len(found):
-        return None
-    one, other = (Node(plan.names[k[found[0]]], 0) for k in (plan.a, plan.b))
-    ends = (one, other) if forth[found[0]] else (other, one)
-    return LinkWindow(*ends, float(plan.start_s[found[0]]), float(plan.end_s[found[0]]))

@@ -12,8 +12,8 @@ from learning.requests.cluster import Floats
 from sim.devices.energy import Use
 from sim.facts.waits import ChainClosed
 from sim.network.chains import Chain
-from sim.network.ending import Ending
 from sim.network.endpoint import Endpoint
+from sim.network.outcomes import Ending
 from sim.network.rules import Rules
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, Step, check_names

@@ -31,7 +31,7 @@ class ClusterSessions:
         cluster: Cluster,
         sessions: PlannedSessions,
         log: LegLog,
-        served: Callable[[int], None] = lambda times: None,
+        served: Callable[[int], None],
     ) -> None:
         self.cluster = cluster
         self.number_served = 0
@@ -147,9 +147,9 @@ class ClusterSessions:
         return self.planned.named(self._contact)[0]
 
     def next_contact(
-        self, actor: str, fresh: bool, cycle: Callable[[], int]
+        self, actor: str, cycle: Callable[[], int], *, fresh: bool
     ) -> Generator[simpy.Event, Any, Contact | None]:
-        """Wait for a session that ``actor`` has not had yet (or any open one)."""
+        """Wait for a session: a ``fresh`` one that ``actor`` has not had yet, or any open one."""
         while True:
             now = self._open
             if now is not None:

@@ -11,9 +11,9 @@ from learning.requests.cluster import Cost, Floats, Ints, Mask, Train, Upload, W
 from sim.devices.compute import whole_rounds
 from sim.devices.energy import Use
 from sim.devices.faults import Presence
-from sim.network.ending import Ending
 from sim.network.endpoint import Endpoint
 from sim.network.legs import Trained
+from sim.network.outcomes import Ending
 from sim.network.steps import Step, everybody
 from sim.plan.contacts import PlannedSession
 

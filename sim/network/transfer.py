@@ -16,11 +16,10 @@ from sim.facts.faults import PacketsResent, UploadsLate
 from sim.facts.waits import SubChannelBusy
 from sim.links.session_beam import SessionBeam
 from sim.links.sharing import Carried, everywhere
-from sim.network.ending import Ending
 from sim.network.endpoint import Endpoint
 from sim.network.legs import Dropped, Moved
 from sim.network.link_faults import FLAWLESS, LegFaults, Sending
-from sim.network.outcomes import CutTransfers, Outcome, in_tables, outcomes_of
+from sim.network.outcomes import CutTransfers, Ending, Outcome, in_tables, outcomes_of
 from sim.network.steps import everybody, way_of
 from sim.plan.contacts import PlannedContact, PlannedSession
 from sim.trace.directions import Way
@@ -107,7 +106,10 @@ class Transfer:
         forgotten = endpoint.ledger.offer(way, payload.name, version, size, who)
         endpoint.payloads.add(endpoint.topology.direction(way), way, payload, who)
         before = endpoint.ledger.through(way, payload.name)
-        usable = session if way is Way.TO_SERVER else endpoint.known_part(session, ready_s[who])
+        usable, now_s = session, endpoint.clock.now
+        if way is Way.TO_CLIENT:
+            knows = endpoint.synchronisation
+            usable = knows.known_part(session, ready_s[who], now_s, endpoint.facts)
         planned = cls(
             way=way,
             name=payload.name,
@@ -127,8 +129,7 @@ class Transfer:
             planned._leave(presence, asked)
         planned._tell_waits(endpoint)
         if session is not None and np.count_nonzero(forgotten):
-            contact_id = session.at(endpoint.clock.now).contact_id
-            now_s = endpoint.clock.now
+            contact_id = session.at(now_s).contact_id
             for fact in planned._forgets(forgotten, endpoint.cluster.name, contact_id, now_s):
                 endpoint.log.add(fact)
         return planned
@@ -160,7 +161,7 @@ class Transfer:
         if others:
             beside = max(self.beam.channels - int(self.who.sum()), 0)
             self.arrival_s = np.maximum(self.arrival_s, _turn_s(beside, others))
-        given = self.beam.send(self.arrival_s, self._air_bits, in_time, self.personal)
+        given = self.beam.send(self.arrival_s, self._air_bits, in_time, personal=self.personal)
         self.begin_s = given.begin_s
         self.sent_s = given.end_s
         self.curve = given.curve
@@ -192,7 +193,7 @@ class Transfer:
         senders = int(np.count_nonzero(self.who))
         if self.usable is None or self.beam is None:
             return
-        if self.beam.crowding(senders, self.personal) <= 1.0:
+        if self.beam.crowding(senders, personal=self.personal) <= 1.0:
             return
         opens_s, _ = self.beam.curve.span_s
         could_s = np.maximum(self.arrival_s, opens_s)
@@ -259,7 +260,7 @@ class Transfer:
         """Return what the devices have done by a time."""
         sending_s = np.zeros(len(self.who))
         if self.usable is not None:
-            sending_s = self._sending_s(_parts(self, self.usable, self._stop_s(by_s)))
+            sending_s = self._sending_s(self._parts(self.usable, self._stop_s(by_s)))
         return Use(np.zeros(len(self.who), np.int64), np.zeros(len(self.who)), sending_s)
 
     def _among(self, theirs: Floats, others: float | Floats) -> Floats:
@@ -298,6 +299,32 @@ class Transfer:
                     lasts_s if everywhere(sends) else np.where(sends, lasts_s, 0.0)
                 )
         return seconds
+
+    def _parts(self, session: PlannedSession, end_s: Floats) -> Iterator[Part]:
+        """Split what has been sent by ``end_s`` (K,), contact by contact."""
+        if len(session.contacts) == 1:
+            # A device that sends nothing may lie outside; one that does is within its contact.
+            yield Part(session.contacts[0], self.begin_s, end_s)
+            return
+        if (
+            self.beam is None or self.curve is None
+        ):  # all at one time, in the contact that has begun
+            starts_s = [contact.start_s for contact in session.contacts]
+            final = np.searchsorted(starts_s, self.begin_s, "right") - 1
+            spans = [(self.begin_s, end_s)] * len(starts_s)
+            sent = [np.where(final == number, np.inf, 0.0) for number in range(len(starts_s))]
+        else:  # what the curve carries inside each contact
+            begin_s = np.minimum(self.begin_s, end_s)  # the run may end before a device begins
+            spans = [
+                (np.clip(begin_s, first_s, last_s), np.clip(end_s, first_s, last_s))
+                for first_s, last_s in self.beam.edges_s
+            ]
+            by = self.curve.delivered_bits
+            sent = [self._useful_bytes(by(until_s) - by(since_s)) for since_s, until_s in spans]
+            final = len(sent) - 1 - np.argmax(np.array(sent)[::-1] > 0, axis=0)
+        for number, contact in enumerate(session.contacts):
+            since_s, until_s = spans[number]
+            yield Part(contact, since_s, until_s, sent[number], final == number)
 
     # Settling: what has happened by now.
 
@@ -370,7 +397,7 @@ class Transfer:
         """Log what moved in each contact of the session in which anything did."""
         log, synchronisation = endpoint.log, endpoint.synchronisation
         to_server = self.way is Way.TO_SERVER
-        parts = list(_parts(self, session, stop_s))
+        parts = list(self._parts(session, stop_s))
         if to_server:
             seconds = self._sending_s(parts)
             endpoint.sent_s = endpoint.sent_s + seconds
@@ -545,9 +572,6 @@ def _turn_s(beside: int, others: Sequence[Transfer]) -> Floats:
     return np.maximum(own_s, busy_until_s[beside])
 
 
-# A transfer over a session, contact by contact.
-
-
 @dataclass(frozen=True, eq=False)
 class Part:
     """What the link carries for each device (K,) in one contact, between two times.
@@ -561,28 +585,3 @@ class Part:
     end_s: Floats
     bytes: Floats | None = None
     last: Mask | None = None
-
-
-def _parts(leg: Transfer, session: PlannedSession, end_s: Floats) -> Iterator[Part]:
-    """Split what a transfer has sent by ``end_s`` (K,)."""
-    if len(session.contacts) == 1:
-        # A device that sends nothing may lie outside; one that does is within its contact.
-        yield Part(session.contacts[0], leg.begin_s, end_s)
-        return
-    if leg.beam is None or leg.curve is None:  # all at one time, in the contact that has begun
-        starts_s = [contact.start_s for contact in session.contacts]
-        final = np.searchsorted(starts_s, leg.begin_s, "right") - 1
-        spans = [(leg.begin_s, end_s)] * len(starts_s)
-        sent = [np.where(final == number, np.inf, 0.0) for number in range(len(starts_s))]
-    else:  # what the curve carries inside each contact
-        begin_s = np.minimum(leg.begin_s, end_s)  # the run may end before a device begins
-        spans = [
-            (np.clip(begin_s, first_s, last_s), np.clip(end_s, first_s, last_s))
-            for first_s, last_s in leg.beam.edges_s
-        ]
-        by = leg.curve.delivered_bits
-        sent = [leg._useful_bytes(by(until_s) - by(since_s)) for since_s, until_s in spans]
-        final = len(sent) - 1 - np.argmax(np.array(sent)[::-1] > 0, axis=0)
-    for number, contact in enumerate(session.contacts):
-        since_s, until_s = spans[number]
-        yield Part(contact, since_s, until_s, sent[number], final == number)

@@ -15,7 +15,8 @@ from scenarios import Scenario
 from sim.devices.satellites import satellites_of
 from sim.errors import InputError
 from sim.formatting import legend_of
-from sim.links.beam import PAPER_ALTITUDE_M, Radio
+from sim.links.beam import Radio
+from sim.links.constant_links import PAPER_ALTITUDE_M
 from sim.links.link_table import LinkTable
 from sim.links.pass_geometry import GroundPlace, Pass
 from sim.links.rate_points import HORIZON_DEG

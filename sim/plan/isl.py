@@ -14,6 +14,7 @@ import numpy as np
 import channel
 from channel.link_curve import MOST_POINTS, bit_preserving
 from learning.requests.cluster import Floats, Ints, Mask
+from learning.requests.peers import LinkWindow, NextLink, Node
 from orbit.windows import groups
 from scenarios.link import Isl
 from sim.links.sidelinks import Opening
@@ -123,6 +124,24 @@ class IslPlan:
                 sent=partial(self.sent, window),
                 delay_s=partial(self.delay_s, window),
             )
+
+    def next_window(self, asked: NextLink, now_s: float) -> LinkWindow | None:
+        """Return the first window between two groups of satellites; None where none is left."""
+        number = {name: k for k, name in enumerate(self.names)}
+        asked_for = np.zeros((2, len(number)), bool)
+        for group, nodes in zip(asked_for, (asked.sources, asked.targets), strict=True):
+            group[[number[node.cluster] for node in nodes]] = True
+        sources, targets = asked_for
+        forth = sources[self.a] & targets[self.b]
+        back = sources[self.b] & targets[self.a]
+        later = (self.start_s > asked.after_s) & (self.start_s >= now_s)
+        found = np.flatnonzero((forth | back) & later & (self.end_s - self.start_s > asked.lasts_s))
+        if not len(found):
+            return None
+        first = found[0]
+        one, other = (Node(self.names[ends[first]], 0) for ends in (self.a, self.b))
+        source, target = (one, other) if forth[first] else (other, one)
+        return LinkWindow(source, target, float(self.start_s[first]), float(self.end_s[first]))
 
     def sent(self, window: int, begin_s: float, bits: float) -> tuple[float, float]:
         """Return when bits that leave from a time on have left (inf: never), and how many do.

@@ -148,8 +148,6 @@ def ring_planes(satellites: Sequence[orbit.Satellite], start: datetime) -> list[
 
 
 SAMPLES = 65
-
-
 """Samples of the range in a window of a file that does not tell it."""
 
 

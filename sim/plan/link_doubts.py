@@ -16,7 +16,8 @@ from orbit import Site
 from orbit.windows import groups
 from scenarios import Scenario
 from sim.devices.sites import distance_km
-from sim.links.beam import PAPER_ALTITUDE_M, Radios
+from sim.links.beam import Radios
+from sim.links.constant_links import PAPER_ALTITUDE_M
 from sim.plan.service import ServedPasses
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,16 +12,35 @@ from scenarios import Scenario
 from sim.devices.faults import Faults, FaultsUntilFork, faults_of
 from sim.devices.sites import clusters_of, device_sites
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
+from sim.plan.contacts import PlannedContact
 from sim.plan.isl import IslPlan
 from sim.plan.isl_planning import isl_plan
 from sim.plan.link_doubts import link_doubts
 from sim.plan.link_source import LinkSource, link_source
 from sim.plan.radios import ground_radios
 from sim.plan.service import ServedPasses, served_passes
-from sim.plan.sky import Sky
 from sim.plan.unserved import check_served
 from sim.plan.windows import Find, find_windows
 from sim.trace.directions import Topology
+
+
+@dataclass(frozen=True, eq=False)
+class Sky:
+    """Satellites by name, and sites by place: the devices of each cluster, or each station.
+
+    A site's own mask wins over ``min_elevation_deg``.
+    """
+
+    start: datetime
+    satellites: Mapping[str, orbit.Satellite]
+    places: Mapping[str, Sequence[orbit.Site]]
+    min_elevation_deg: float
+
+    def ends(self, contact: PlannedContact) -> tuple[str, str]:
+        """Return the names of the satellite and of the place of a contact."""
+        if contact.member:  # a client
+            return contact.member, contact.satellite
+        return contact.satellite, contact.cluster.name
 
 
 @dataclass(frozen=True, eq=False)

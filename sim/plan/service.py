@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,9 +15,8 @@ from orbit.windows import groups
 from scenarios import Scenario
 from sim.devices.faults import FaultsUntilFork, Intervals, outages_of
 from sim.devices.sites import antennas_of
-from sim.plan.contact_source import contact_source
-from sim.plan.outage_cuts import cut
-from sim.plan.passes import Passes
+from sim.plan.outage_cuts import Look, cut
+from sim.plan.passes import Passes, find_passes
 from sim.plan.plan_size import WINDOW_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
 
@@ -70,7 +69,7 @@ def served_passes(
     ``before`` says what faults held until a fork.
     """
     check_plan(scenario, WINDOW_BYTES)
-    passes = contact_source(scenario, find).passes()
+    passes = find_passes(scenario, find)
     out = outages_of(scenario, passes.servers, passes.span_s, before)
     if scenario.orbit.source == "slots":
         return _served_in_slots(passes, out)
@@ -80,13 +79,6 @@ def served_passes(
     by_plane = scenario.roles.clients == "planes"
     turned = passes.with_satellites_as_clients(planes if by_plane else ())
     return _served(turned, scenario.orbit, out, antennas_of(scenario))
-
-
-Look = Callable[[int, Floats], Floats]
-
-
-"""Elevation, azimuth, slant range and range rate (4, T) of the satellite of a window (by index) at
-times (T,), as its site sees it."""
 
 
 def _served_in_slots(passes: Passes, out: Sequence[Intervals]) -> ServedPasses:
@@ -137,12 +129,14 @@ def _served(
         windows=windows,
         pass_numbers=numbers,
         service=service,
-        sessions=orbit.session_numbers(windows, service, _session_gap_s(source, passes.turned)),
+        sessions=orbit.session_numbers(
+            windows, service, _session_gap_s(source, turned=passes.turned)
+        ),
         constellation=passes.turned or source.serving == "any",
     )
 
 
-def _session_gap_s(source: Any, turned: bool) -> float | None:
+def _session_gap_s(source: Any, *, turned: bool) -> float | None:
     """Return the longest gap within a session; None where each contact is one."""
     default = source.session is None if turned else source.serving == "single"
     each_contact = source.session == "contact" or default
@@ -150,8 +144,6 @@ def _session_gap_s(source: Any, turned: bool) -> float | None:
 
 
 MOMENT_S = 0.01
-
-
 """How long a station serves a satellite that is over several ones when a run starts."""
 
 

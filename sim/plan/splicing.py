@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Sequence, Set
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -23,6 +24,10 @@ class ContactKey(NamedTuple):
     rise_s: float
 
 
+Session = tuple[str, int]
+"""A cluster, and the number of one of its sessions."""
+
+
 def spliced(early: Plan, late: Plan, at_s: float) -> Plan:
     """Return ``late`` with what has begun of ``early`` by ``at_s``.
 
@@ -30,6 +35,21 @@ def spliced(early: Plan, late: Plan, at_s: float) -> Plan:
     not served. Raises InputError where the later contacts of such a session would change.
     """
     begun = {_session(c) for c in early.contacts if c.served and c.start_s < at_s}
+    contacts = _contacts(early, late, begun, at_s)
+    # What rises at the same time is in the same order in both plans.
+    places = {_key(c): c.contact_id for plan in (early, late) for c in plan.contacts}
+    merged = sorted(contacts, key=lambda c: (c.rise_s, places[_key(c)]))
+    return replace(late, contacts=ContactColumns.of(_numbered(merged, early, begun)))
+
+
+def _contacts(
+    early: Plan, late: Plan, begun: Set[Session], at_s: float
+) -> Collection[PlannedContact]:
+    """Return those of either plan that there are, each as its own plan has it.
+
+    What the early plan would have served in a session that has not begun is as the late plan has
+    it, or not served.
+    """
     later = {_key(contact): contact for contact in late.contacts}
     contacts: dict[ContactKey, PlannedContact] = {}
     for contact in early.contacts:
@@ -43,36 +63,48 @@ def spliced(early: Plan, late: Plan, at_s: float) -> Plan:
     for key, contact in later.items():
         if contact.rise_s >= at_s:
             contacts.setdefault(key, contact)
-    # What rises at the same time is in the same order in both plans.
-    places = {_key(c): c.contact_id for plan in (early, late) for c in plan.contacts}
-    merged = sorted(contacts.values(), key=lambda c: (c.rise_s, places[_key(c)]))
+    return contacts.values()
+
+
+def _numbered(
+    merged: Sequence[PlannedContact], early: Plan, begun: Set[Session]
+) -> list[PlannedContact]:
+    """Number contacts by their places; those of the early plan have to have their numbers already.
+
+    A cluster is not served otherwise while it is in a session that has begun.
+    """
     kept = {id(contact) for contact in early.contacts}
-    numbered: list[PlannedContact] = []
     until_s = defaultdict[str, float](lambda: -np.inf)
     for contact in merged:
         if id(contact) in kept and contact.served:
             until_s[contact.cluster.name] = max(until_s[contact.cluster.name], contact.end_s)
+    numbered: list[PlannedContact] = []
     for place, contact in enumerate(merged):
-        spliced_in = contact
         if id(contact) not in kept:
-            # A cluster may still be in a session that has begun before.
-            busy = contact.served and contact.start_s < until_s[contact.cluster.name]
-            if busy:
-                spliced_in = _unserved(contact)
-            elif contact.served and _session(contact) in begun:
-                # A number that no session has.
-                spliced_in = replace(contact, session=-2 - contact.session)
-            spliced_in = replace(spliced_in, contact_id=place)
-        elif contact.contact_id != place:
+            added = _added(contact, begun, until_s[contact.cluster.name])
+            numbered.append(replace(added, contact_id=place))
+            continue
+        if contact.contact_id != place:
             raise InputError(
                 f"cluster {contact.cluster.name!r} is then in a session whose later contacts "
                 "would change; name another time"
             )
-        numbered.append(spliced_in)
-    return replace(late, contacts=ContactColumns.of(numbered))
+        numbered.append(contact)
+    return numbered
 
 
-def _session(contact: PlannedContact) -> tuple[str, int]:
+def _added(contact: PlannedContact, begun: Set[Session], busy_until_s: float) -> PlannedContact:
+    """Return a contact of the late plan for a cluster that is in a session until some time."""
+    if not contact.served:
+        return contact
+    if contact.start_s < busy_until_s:
+        return _unserved(contact)
+    if _session(contact) in begun:  # a number that no session has
+        return replace(contact, session=-2 - contact.session)
+    return contact
+
+
+def _session(contact: PlannedContact) -> Session:
     return contact.cluster.name, contact.session
 
 

@@ -106,7 +106,7 @@ class _Lookout:
     def _look_at(self, point: Point) -> None:
         import scenarios
         from sim.devices.compute import compute_of
-        from sim.engine.gap_rounds import gap_doubts
+        from sim.engine.doubts import gap_doubts
         from sim.engine.setup import method_of
 
         scenario = scenarios.load(point.scenario, point.overrides)

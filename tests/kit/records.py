@@ -14,7 +14,6 @@ from sim.errors import InvariantError
 from sim.execution import cache as shared_cache
 from sim.execution import folder, window_cache
 from sim.execution.cache import contents
-from sim.execution.cache_root import cache_folder
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
 from sim.execution.conformance import check_method
 from sim.execution.cut_offers import cut_lines
@@ -23,7 +22,7 @@ from sim.execution.identity import fingerprint
 from sim.execution.log import LOG
 from sim.execution.result import Result
 from sim.execution.result_cache import Results
-from sim.execution.shelf import Shelf
+from sim.execution.shelf import Shelf, cache_folder
 from sim.facts.coded import Coded
 from sim.facts.events import Event
 from sim.facts.learning import ModelAggregated
@@ -32,8 +31,7 @@ from sim.facts.stream import Facts
 from sim.facts.tables import TABLES, columns_of_table
 from sim.facts.transfers import TransferRow
 from sim.network.books import Booked, Books, PayloadKey, Sums, books_of, check_balance
-from sim.network.leg_log import LegLog
-from sim.network.leg_rows import MovedRows
+from sim.network.leg_log import LegLog, MovedRows
 from sim.network.legs import Moved, Trained
 from sim.trace.arrow import array
 from sim.trace.digest import digests

@@ -171,7 +171,9 @@ def talk(
     plan = plan or network.Plan(START, 1e6, (cluster,), network.ContactColumns.of(contacts))
     facts = Facts(trace)
     log = network.LegLog(facts)
-    antenna = network.ClusterSessions(clock, cluster, plan.sessions(cluster), log)
+    antenna = network.ClusterSessions(
+        clock, cluster, plan.sessions(cluster), log, served=lambda times: None
+    )
     replies, over_s = [], []
     rules = network.Rules(
         sessions=plan.sessions(cluster),
@@ -198,7 +200,7 @@ def talk(
         for number, steps in enumerate(protocol):
             anew = True if fresh is None else fresh[number]
             if anew is not None:
-                found = yield from antenna.next_contact("a", anew, lambda: 0)
+                found = yield from antenna.next_contact("a", lambda: 0, fresh=anew)
                 assert found is not None, number
             replies.append((yield from link.chain(steps)))
             over_s.append(clock.now)

@@ -1,22 +1,73 @@
-"""What is known before it happens, told when it does: waits for beams, and faults of the scenario.
-
-Both are processes that pass over what lies before the time at which they begin.
-"""
+"""Stages of a run, one and one more for each fork, and what is known to happen in each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from learning.requests.cluster import Floats
 from sim.clock import Clock, Process
 from sim.devices.faults import Faults
+from sim.engine.progress import Progress
 from sim.facts.faults import DeviceAway, DeviceSlow, Fault, SatelliteOut
 from sim.facts.stream import Facts
 from sim.facts.waits import BeamBusy, BeamTakenOver, Waited
 from sim.plan.plan import Plan
+
+if TYPE_CHECKING:
+    from sim.engine.setup import Build
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """Which build a run follows from ``from_s`` on; ``until_s`` is that of the next fork, or inf.
+
+    What happens at ``until_s`` itself belongs to the next stage.
+    """
+
+    build: Build
+    from_s: float
+    until_s: float
+
+    def announce(self, clock: Clock, facts: Facts) -> None:
+        """Tell what the plan says will happen, when it does: waits for beams, and faults."""
+        plan = self.build.plan
+        self._start(clock, "waits", tell_waits(plan, clock, facts))
+        if plan.faults is not None:
+            self._start(clock, "faults", tell_faults(plan.faults, clock, facts))
+
+    def evaluate_periodically(self, clock: Clock, progress: Progress) -> None:
+        """Evaluate every so many hours, if the scenario asks for it."""
+        if self.build.scenario.learning.evaluate_every_hours:
+            self._start(clock, "evaluation", progress.periodic(self.build.plan.stop_s))
+
+    def _start(self, clock: Clock, name: str, process: Process) -> None:
+        """Run a process that waits for times and acts at each of them, until the stage is over."""
+
+        def within() -> Process:
+            for event in process:
+                yield event
+                if clock.now >= self.until_s:
+                    return
+
+        clock.start(name, within())
+
+
+def stages_of(build: Build, switches: Sequence[tuple[float, Build]]) -> list[Stage]:
+    """Return the stages of a run, the first from its start; ``switches`` are times and builds."""
+    begins = [(0.0, build), *switches]
+    ends_s = [from_s for from_s, _ in switches] + [math.inf]
+    return [
+        Stage(of_stage, from_s, until_s)
+        for (from_s, of_stage), until_s in zip(begins, ends_s, strict=True)
+    ]
+
+
+# Processes that pass over what lies before the time at which they begin.
 
 
 def tell_waits(plan: Plan, clock: Clock, facts: Facts) -> Process:

@@ -1,0 +1,127 @@
+"""Clients: all clients of a run, and the links between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sim.clock import Clock
+from sim.devices.battery import Battery
+from sim.engine.client import Client
+from sim.facts.stream import Facts
+from sim.network.books import Booked
+from sim.network.endpoint import Shared
+from sim.network.leg_log import LegLog
+from sim.network.link_queue import LinkQueue
+from sim.network.message_facts import MessageFacts
+from sim.network.nodes import Nodes
+from sim.network.payload_list import PayloadList
+from sim.network.peers import Peers
+from sim.network.relay import Relay
+from sim.network.synchronisation import Synchronisation
+
+if TYPE_CHECKING:
+    from sim.engine.setup import Build
+
+
+class Clients:
+    """The clients of a run, ``by_name`` of their clusters, and the ``peers`` that they are.
+
+    ``payloads`` are those that any of them has sent or got. ``served`` is called with a cluster and
+    how many of its sessions have ended.
+    """
+
+    def __init__(
+        self,
+        build: Build,
+        clock: Clock,
+        facts: Facts,
+        log: LegLog,
+        served: Callable[[str, int], None],
+    ) -> None:
+        self.payloads = PayloadList()
+        plan, rules = build.plan, build.client_rules()
+        shared = Shared(
+            topology=plan.topology,
+            facts=facts,
+            log=log,
+            synchronisation=Synchronisation(plan.sync_delay_s),
+            payloads=self.payloads,
+        )
+        self.by_name: dict[str, Client] = {}
+        for cluster in plan.clusters:
+            name = cluster.name
+            self.by_name[name] = Client(
+                clock,
+                cluster,
+                rules[name],
+                battery=Battery(*build.supplies[name]) if name in build.supplies else None,
+                shared=shared,
+                served=partial(served, name),
+            )
+        self.peers = self._make_peers(build, clock, MessageFacts(facts))
+
+    def _make_peers(self, build: Build, clock: Clock, facts: MessageFacts) -> Peers:
+        relaying = build.scenario.link.relay
+        sessions = {name: client.sessions for name, client in self.by_name.items()}
+        devices = {name: client.devices for name, client in self.by_name.items()}
+        links = {name: client.link for name, client in self.by_name.items()}
+        endpoints = {name: client.endpoint for name, client in self.by_name.items()}
+        peers = Peers(
+            clock,
+            build.plan.clusters,
+            Nodes(clock, devices, links),
+            facts,
+            over_sidelinks=LinkQueue(clock, "sidelink", facts, self.payloads, endpoints),
+            over_isls=LinkQueue(clock, "isl", facts, self.payloads, endpoints),
+            relay=Relay(clock, sessions, links, relaying),
+        )
+        peers.under(build.sidelinks, build.plan.isls, relaying)
+        return peers
+
+    def open_sessions(self) -> None:
+        """Let each session open when it begins.
+
+        Those that are open at the start open as the table of contacts has them, not by name.
+        """
+        for client in sorted(self.by_name.values(), key=lambda one: one.sessions.first_contact()):
+            client.sessions.run()
+
+    def under(self, build: Build, now_s: float) -> None:
+        """Go on by another build; what is under way ends by the rules under which it began.
+
+        Raises InputError where an actor knows already that no contact is left.
+        """
+        rules = build.client_rules()
+        for name, client in self.by_name.items():
+            client.keep_spent(now_s, self.peers.spent(name, now_s), rules[name])
+        for name, client in self.by_name.items():
+            client.under(rules[name])
+        self.peers.under(build.sidelinks, build.plan.isls, build.scenario.link.relay)
+
+    def settle(self, end_s: float) -> None:
+        """Write what is still under way as far as it got by ``end_s``, when the run has ended."""
+        for client in self.by_name.values():
+            client.link.settle_all(end_s)
+        self.peers.settle_all(end_s)
+        for client in self.by_name.values():
+            client.settle_phases(end_s)
+
+    @property
+    def without_contacts(self) -> list[str]:
+        """Names of the clusters that have asked for a contact when the plan had none left."""
+        return [name for name, client in self.by_name.items() if client.sessions.exhausted]
+
+    def energy(self, by_s: float) -> list[dict[str, Any]]:
+        """Time and energy that each cluster's devices have spent by a time, now or the end."""
+        return [
+            client.energy(by_s, self.peers.spent(name, by_s))
+            for name, client in self.by_name.items()
+        ]
+
+    def booked(self) -> Iterator[Booked]:
+        """Yield the accounts of all payloads, each client's and those of messages."""
+        for client in self.by_name.values():
+            yield from client.endpoint.ledger.booked()
+        yield from self.peers.booked()
