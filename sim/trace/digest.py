@@ -47,7 +47,7 @@ class Rolling:
     How it is cut into pieces does not count; ``coarse`` numbers count as they are on their grid.
     """
 
-    def __init__(self, coarse: bool = False) -> None:
+    def __init__(self, *, coarse: bool = False) -> None:
         self._coarse = coarse
         self._rows = 0
         self._nulls = hashlib.sha256()
