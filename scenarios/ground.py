@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, Field, Tag, model_validator
 
 from scenarios.errors import Problem, refuse
+from scenarios.orbit import Orbit
 from scenarios.presets import PROCESSORS
 from scenarios.section import NAME, Positive, Section, Text, setting, without_geometry, word_or
 
@@ -272,17 +273,13 @@ def _counted(kinds: Any) -> int | None:
 # Rules between the keys of a cluster, and between clusters and the source of contacts.
 
 
-def ground_problems(
-    ground: Ground, source: str, geometry: bool, rank: int | None
-) -> Iterator[Problem]:
-    """Yield what does not fit together; `geometry`: does the source know where satellites are?
-
-    `rank` is that of LoRA's factors.
-    """
+def ground_problems(ground: Ground, orbit: Orbit, rank: int | None) -> Iterator[Problem]:
+    """Yield what does not fit together; `rank` is that of LoRA's factors."""
     for key, nodes in (("stations", ground.stations or ()), ("clusters", ground.clusters)):
         for index, node in enumerate(nodes):
-            bare = without_geometry(node, source, "min_elevation_deg", "places", "places_path")
-            for problem in _place(node, source) if geometry else bare:
+            keys = "min_elevation_deg", "places", "places_path"
+            bare = without_geometry(node, orbit.source, *keys)
+            for problem in _place(node, orbit.source) if orbit.has_geometry else bare:
                 yield problem.below("ground", key, index)
     text = f"is above learning.lora.rank, {rank}, the largest of all; raise that or lower this"
     text = text if rank else "is not used without factors (learning.lora.rank null); remove it"

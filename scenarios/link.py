@@ -7,6 +7,7 @@ from pydantic import Tag
 
 from scenarios.errors import Problem
 from scenarios.ground import Ground
+from scenarios.orbit import Orbit
 from scenarios.presets import ISL_PRESETS, SIDELINK
 from scenarios.section import (
     Decibels,
@@ -149,18 +150,17 @@ class Sidelink(Section):
         return {"tx_power_dbm": 20.0, **budget, **given}
 
 
-def sidelink_problems(
-    sidelink: Sidelink | None, ground: Ground, source: str, geometry: bool
-) -> Iterator[Problem]:
-    """Yield what does not fit together; `geometry`: does the source know where devices are?"""
+def sidelink_problems(sidelink: Sidelink | None, ground: Ground, orbit: Orbit) -> Iterator[Problem]:
+    """Yield what does not fit together, with paths from the scenario's top."""
     if sidelink is None:
         return
     path, text = ("link", "sidelink"), "is missing; "
-    if not geometry:
-        yield from (p.below(*path) for p in without_geometry(sidelink, source, "range_km"))
-        text += f"source {source!r} has no places to take distances from, so give it, in km, like "
+    if not orbit.has_geometry:
+        bare = without_geometry(sidelink, orbit.source, "range_km")
+        yield from (problem.below(*path) for problem in bare)
+        text += f"source {orbit.source!r} has no places to take distances from, so give it, in km, "
         if sidelink.distance_km is None:
-            yield Problem((*path, "distance_km"), f"{text}0.2")
+            yield Problem((*path, "distance_km"), f"{text}like 0.2")
     elif sidelink.distance_km is None and sidelink.rate_mbps is None:
         for cluster in ground.clusters:
             if (cluster.devices or 1) > 1 and cluster.radius_km == 0:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 from scenarios.errors import Problem
+from scenarios.orbit import Orbit
 from scenarios.presets import BEAMWIDTH_DEG, NEGLECTS_DOWNLINK, PRESETS, LinkValues, Side
 from scenarios.section import (
     NO_GEOMETRY,
@@ -45,14 +46,18 @@ class LinkDirection:
         return self.values.get("delivery") == "broadcast"
 
 
-def link_directions(link: "Link", source: str, geometry: bool) -> dict[Side, LinkDirection]:
+def link_directions(link: "Link", orbit: Orbit) -> dict[Side, LinkDirection]:
     """Return the uplink and, unless it is neglected, the downlink."""
     given: dict[Side, LinkValues] = {"uplink": _given(link.uplink)}
     if link.downlink != "neglected":
         keys = _given(link.downlink)
         if keys or link.preset not in NEGLECTS_DOWNLINK:
             given["downlink"] = keys
-    around = {"environment": link.environment, "source": source, "geometry": geometry}
+    around = {
+        "environment": link.environment,
+        "source": orbit.source,
+        "geometry": orbit.has_geometry,
+    }
     directions = {}
     for side, keys in given.items():
         preset, out = PRESETS[side][link.preset], set[str]()
@@ -146,11 +151,13 @@ _UNUSED: Final[tuple[UnusedKeys, ...]] = (
 )
 
 
-def link_problems(link: "Link", source: str, geometry: bool) -> Iterator[Problem]:
-    """Yield what does not fit together; `geometry`: does the source have slant ranges?"""
-    directions = link_directions(link, source, geometry)
-    bare = () if geometry else without_geometry(link, source, "environment", "beamwidth_deg")
-    yield from (problem.below("link") for problem in [*bare, *_of_both(link, directions)])
+def link_problems(link: "Link", orbit: Orbit) -> Iterator[Problem]:
+    """Yield what does not fit together, with paths from the scenario's top."""
+    directions = link_directions(link, orbit)
+    if not orbit.has_geometry:
+        for problem in without_geometry(link, orbit.source, "environment", "beamwidth_deg"):
+            yield problem.below("link")
+    yield from (problem.below("link") for problem in _of_both(link, directions))
     for side, direction in directions.items():
         for problem in [*_twice(direction)] or _of_a_direction(direction):
             yield problem.below("link", side)
@@ -251,7 +258,7 @@ class ResolvedLink(TypedDict):
     overridden: list[str]
 
 
-def link_values(link: "Link", source: str, geometry: bool) -> ResolvedLink:
+def link_values(link: "Link", orbit: Orbit) -> ResolvedLink:
     """Return the link's values in user units, as the keys of `link.uplink` name them.
 
     Keys that do not apply are left out: the budget form that was not chosen, `rician_k_db` without
@@ -259,7 +266,7 @@ def link_values(link: "Link", source: str, geometry: bool) -> ResolvedLink:
     others that would change nothing; `scintillation_loss_db` where the tables of the environment
     give it. Every radio has a frequency and a total bandwidth; that of a broadcast is its own.
     """
-    directions = link_directions(link, source, geometry)
+    directions = link_directions(link, orbit)
     downlink = directions.get("downlink")
     gains = {"uplink": "rx_gain_dbi", "downlink": "tx_gain_dbi"}  # the satellite's
     has_gain = any(gains[side] in direction.given for side, direction in directions.items())
