@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr
 
+from scenarios.compute import Compute
 from scenarios.errors import Origin, Problem
 from scenarios.faults import Faults
-from scenarios.ground import Compute, Ground, ground_problems
+from scenarios.ground import Ground, ground_problems
 from scenarios.learning import Learning
 from scenarios.link import Isl, Link, sidelink_problems
 from scenarios.link_rules import ResolvedLink, link_directions, link_problems, link_values
