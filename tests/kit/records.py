@@ -36,9 +36,8 @@ from sim.network.leg_log import LegLog
 from sim.network.leg_rows import MovedRows
 from sim.network.legs import Moved, Trained
 from sim.trace.arrow import array
-from sim.trace.digest import digests
+from sim.trace.digest import digests, on_grid, stamps_on_grid
 from sim.trace.directions import Topology, Way
-from sim.trace.grid import on_grid, stamps_on_grid
 from sim.trace.parquet import write_table
 from sim.trace.recorder import BLOCK, Trace
 from sim.trace.schema import COLUMNS, KINDS, OPTIONAL
