@@ -1,14 +1,13 @@
 """Attenuation by gases and rain (ITU-R), as a table over elevation."""
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from channel.checks import Floats, above_horizon, between, not_negative
-
-Atmosphere = Literal["cosecant", "inverse_elevation"]
+from channel.settings import EXCEEDANCE_PCT, Atmosphere, Range
 
 COSECANT_FLOOR_DEG: Final = 5.0
 """Below this elevation the flat layers behind the cosecant law do not describe the Earth."""
@@ -112,11 +111,11 @@ def itu_attenuation(
     -500 to 9000, frequency_hz 1e9 to 55e9, exceedance_pct 0.001 to 5. Raises ValueError for values
     outside these ranges, and where the optional package itur is not installed.
     """
-    latitude = _scalar("latitude_deg", latitude_deg, -90.0, 90.0)
-    longitude = _scalar("longitude_deg", longitude_deg, -180.0, 180.0)
-    altitude_km = _scalar("altitude_m", altitude_m, -500.0, 9000.0) / 1000.0
-    frequency_ghz = _scalar("frequency_hz", frequency_hz, 1e9, 55e9) / 1e9
-    share_pct = _scalar("exceedance_pct", exceedance_pct, 0.001, 5.0)
+    latitude = _scalar("latitude_deg", latitude_deg, Range(-90.0, 90.0))
+    longitude = _scalar("longitude_deg", longitude_deg, Range(-180.0, 180.0))
+    altitude_km = _scalar("altitude_m", altitude_m, Range(-500.0, 9000.0)) / 1000.0
+    frequency_ghz = _scalar("frequency_hz", frequency_hz, Range(1e9, 55e9)) / 1e9
+    share_pct = _scalar("exceedance_pct", exceedance_pct, EXCEEDANCE_PCT)
     try:
         with np.errstate():  # its import turns numpy's division warnings off for everyone
             import itur
@@ -143,7 +142,7 @@ def itu_attenuation(
     return SlantAttenuation(elevation, gas_db, rain.value)
 
 
-def _scalar(name: str, value: float, low: float, high: float) -> float:
+def _scalar(name: str, value: float, allowed: Range) -> float:
     if np.ndim(value):
         raise ValueError(f"{name} has shape {np.shape(value)}; give one number")
-    return float(between(name, value, low, high))
+    return float(between(name, value, allowed.low, allowed.high))

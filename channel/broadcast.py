@@ -122,7 +122,7 @@ def _straight(
     other = last.argmin(axis=0)
     first_bps = first[one, cell]
     last_bps = last[other, cell]
-    bends = np.full(len(cell) - 1, True)
+    bends = np.ones(len(cell) - 1, np.bool_)
     if own is not None:
         bends = own[one[1:], cell[1:]] | own[other[:-1], cell[1:]]
     begins = np.append(True, bends & (first_bps[1:] != last_bps[:-1]))

@@ -81,7 +81,7 @@ def link_budget_terms(
             "mean_rate_mbps": (in_sight * rate + (1.0 - in_sight) * hidden) / 1e6,
             "line_of_sight_probability": in_sight,
             "nlos_clutter_loss_db": place.clutter_loss_db(elevation),
-            "shadowing_deviation_db": place.shadowing_deviation_db(elevation, True),
+            "shadowing_deviation_db": place.shadowing_deviation_db(elevation, line_of_sight=True),
             "rician_k_db": place.rician_k_db(elevation)[0],
         }
     return {name: np.array(np.broadcast_to(x, elevation.shape)) for name, x in columns.items()}

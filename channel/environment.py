@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from operator import index
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from channel.checks import Floats, above_horizon, checked, finite, one_of, positive
+from channel.settings import BANDS_GHZ, Band, EnvironmentName
 
-EnvironmentName = Literal["dense_urban", "urban", "suburban", "rural"]
-Band = Literal["S", "Ka"]
-
-_BAND_GHZ: Final[dict[Band, tuple[float, float]]] = {"S": (1.0, 6.0), "Ka": (17.0, 40.0)}
 _IONOSPHERE_4_GHZ_DB: Final = 1.1 / math.sqrt(2.0)
 
 
@@ -78,7 +75,9 @@ class Environment:
         what is not exceeded 99 % of the time at 20 GHz (table 6.6.6.2.1-1).
         Raises ValueError for a frequency outside the band.
         """
-        low_hz, high_hz = (edge_ghz * 1e9 for edge_ghz in _BAND_GHZ[self.band])
+        band_ghz = BANDS_GHZ[self.band]
+        low_hz = band_ghz.low * 1e9
+        high_hz = band_ghz.high * 1e9
         allowed = f"{low_hz / 1e9:g}e9 to {high_hz / 1e9:g}e9 in band {self.band}"
         hertz = checked(
             "frequency_hz", frequency_hz, lambda x: (x >= low_hz) & (x <= high_hz), allowed
@@ -102,8 +101,8 @@ def propagation_scenario(name: EnvironmentName, frequency_hz: float) -> Environm
     Raises ValueError for other names, and for a carrier that neither band of the tables covers.
     """
     frequency = positive("frequency_hz", frequency_hz)
-    for band, (low_ghz, high_ghz) in _BAND_GHZ.items():
-        if low_ghz * 1e9 <= frequency <= high_ghz * 1e9:
+    for band, band_ghz in BANDS_GHZ.items():
+        if band_ghz.low * 1e9 <= frequency <= band_ghz.high * 1e9:
             return Environment(name, band)
     raise ValueError(
         f"frequency_hz is {frequency_hz}; allowed with an environment is 1e9 to 6e9 (band S) "

@@ -5,19 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, InitVar, dataclass
-from typing import Any, Final, Literal, get_args
+from itertools import chain
+from typing import Any, Final, get_args
 
 from channel import budget
-from channel.atmosphere import Atmosphere, SlantAttenuation
+from channel.atmosphere import SlantAttenuation
 from channel.checks import Floats, between, checked, finite, not_negative, one_of, positive
 from channel.environment import Environment
+from channel.settings import (
+    BUDGET_FORMS,
+    OUTAGE_PROBABILITY,
+    REPLACED_BY_ENVIRONMENT,
+    ROLLOFF,
+    USED_BY_ONE_RATE,
+    Atmosphere,
+    Fading,
+    Rate,
+)
 
-Fading = Literal["none", "rayleigh", "rician"]
-Rate = Literal["ergodic", "shannon", "outage", "modcod", "fixed"]
-
-
-SENT: Final = ("tx_power_dbm", "tx_gain_dbi")
-RECEIVED: Final = ("rx_gain_dbi", "noise_figure_db", "antenna_temperature_k")
+COMBINED: Final[Mapping[str, Callable[..., Floats]]] = {
+    "eirp_dbw": budget.eirp_dbw,
+    "g_over_t_db_k": budget.g_over_t_db_k,
+}
+"""What makes a figure of its parts."""
 IN_PARTS: Final[Any] = None
 """Default of a figure that may be given in parts; after construction it is always a number."""
 
@@ -94,12 +104,11 @@ class Link:
 
     def __post_init__(self, *parts: float | None) -> None:
         """Bring both figures to their one form and check every field."""
-        sent = dict(zip(SENT, parts[:2], strict=True))
-        received = dict(zip(RECEIVED, parts[2:], strict=True))
-        eirp = one_form("eirp_dbw", self.eirp_dbw, sent, budget.eirp_dbw)
-        figure = one_form("g_over_t_db_k", self.g_over_t_db_k, received, budget.g_over_t_db_k)
-        object.__setattr__(self, "eirp_dbw", eirp)
-        object.__setattr__(self, "g_over_t_db_k", figure)
+        given = dict(zip(chain.from_iterable(BUDGET_FORMS.values()), parts, strict=True))
+        for figure, names in BUDGET_FORMS.items():
+            of_figure = {name: given[name] for name in names}
+            value = one_form(figure, getattr(self, figure), of_figure, COMBINED[figure])
+            object.__setattr__(self, figure, value)
         check(self)
 
 
@@ -115,7 +124,7 @@ def check(link: Link) -> None:
 
 
 LOSSES = ("other_losses_db", "zenith_attenuation_db", "clutter_loss_db", "shadowing_margin_db")
-TABULATED = ("clutter_loss_db", "shadowing_margin_db", "rician_k_linear")
+TABULATED = (*REPLACED_BY_ENVIRONMENT, "rician_k_linear")
 
 
 def _check_losses(link: Link) -> None:
@@ -148,22 +157,25 @@ def _check_rate(link: Link) -> None:
         raise ValueError('fixed_rate_bps is None; rate "fixed" needs a number of bit/s')
     else:
         positive("fixed_rate_bps", link.fixed_rate_bps)
-    between("outage_probability", link.outage_probability, 1e-9, 0.999)
-    if link.rate != "outage":
-        _untouched(link, ("outage_probability",), f"rate is {link.rate!r}")
-    elif link.fading == "none":
+    between(
+        "outage_probability",
+        link.outage_probability,
+        OUTAGE_PROBABILITY.low,
+        OUTAGE_PROBABILITY.high,
+    )
+    between("rolloff", link.rolloff, ROLLOFF.low, ROLLOFF.high)
+    others = tuple(name for name, rate in USED_BY_ONE_RATE.items() if rate != link.rate)
+    _untouched(link, others, f"rate is {link.rate!r}")
+    if link.rate == "outage" and link.fading == "none":
         raise ValueError(
             'rate is "outage" while fading is "none"; allowed with fading rayleigh or rician: '
             'set fading, or rate to "shannon"'
         )
-    between("rolloff", link.rolloff, 0.0, 1.0)
     checked("duty", link.duty, lambda x: (x > 0) & (x <= 1), "more than 0 and at most 1")
     allowed = "a number of dB, or -infinity for no threshold"
     checked("required_snr_db", link.required_snr_db, lambda x: x < math.inf, allowed)
     if link.rate == "modcod":
         _untouched(link, ("required_snr_db",), 'the table of rate "modcod" has its thresholds')
-    else:
-        _untouched(link, ("rolloff",), f"rate is {link.rate!r}")
 
 
 def _untouched(link: Link, names: tuple[str, ...], why: str) -> None:

@@ -14,7 +14,20 @@ _LEAST: Final = 5e-324
 """Smallest number above 0: 0 / max(x, _LEAST) is 0 where x is 0, and x / x stays as it is."""
 
 
-class LinkCurve:
+class _SummedGrid:
+    """Points in time, the rate at each, and the bits up to each: all are known to be right."""
+
+    def __init__(self, time_s: Floats, rate_bps: Floats, bits: Floats, most_bits: Floats) -> None:
+        self.time_s = time_s
+        self.rate_bps = rate_bps
+        self._bits = bits
+        self._most_bits = most_bits
+        # Where each row begins in the grid's memory; None for a single curve.
+        batch = time_s.ndim > 1
+        self._rows = np.arange(0, time_s.size, time_s.shape[1]) if batch else None
+
+
+class LinkCurve(_SummedGrid):
     """A rate that is linear between grid points and 0 outside the grid.
 
     time_s is (T,) or (K, T) with T >= 2, finite and non-decreasing along T; rate_bps is (T,) or
@@ -53,7 +66,7 @@ class LinkCurve:
             grid.setflags(write=False)
         latest_s = np.abs(time).max(axis=-1)
         peak_bps = rate.max(axis=-1)
-        self._set(time, rate, bits, most_bits_of(bits[..., -1], latest_s, peak_bps))
+        super().__init__(time, rate, bits, most_bits_of(bits[..., -1], latest_s, peak_bps))
 
     @classmethod
     def of(cls, time_s: Floats, rate_bps: Floats, bits: Floats, most_bits: Floats) -> "LinkCurve":
@@ -62,17 +75,8 @@ class LinkCurve:
         Arrays (K, T), each in one piece of memory, and `_most_bits` of them (K,).
         """
         curve = cls.__new__(cls)
-        curve._set(time_s, rate_bps, bits, most_bits)
+        _SummedGrid.__init__(curve, time_s, rate_bps, bits, most_bits)
         return curve
-
-    def _set(self, time_s: Floats, rate_bps: Floats, bits: Floats, most_bits: Floats) -> None:
-        self.time_s = time_s
-        self.rate_bps = rate_bps
-        self._bits = bits
-        self._most_bits = most_bits
-        # Where each row begins in the grid's memory; None for a single curve.
-        batch = time_s.ndim > 1
-        self._rows = np.arange(0, time_s.size, time_s.shape[1]) if batch else None
 
     @property
     def capacity_bits(self) -> Floats:

@@ -135,7 +135,7 @@ class _AccessSearch:
         ephemeris = sampled_ephemeris(models, self.start, 0.0, self.span_s, step_s)
         lost = [fails_on_the_way(model, self.start, self.span_s) for model in models]
         failing = ephemeris.failing | np.array(lost)
-        whole = Stretch(0.0, self.span_s, False, False)
+        whole = Stretch(0.0, self.span_s, fails_before=False, fails_after=False)
         pieces = list(self._windows(ephemeris.where(~failing), members[~failing], few, whole))
         failures = []
         finer_s = step_s / _FINER

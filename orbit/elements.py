@@ -122,7 +122,7 @@ class Elements:
         return model
 
 
-def keplerian_satellite(
+def keplerian_satellite(  # noqa: PLR0913 - an orbit has six elements
     name: str,
     epoch: datetime,
     *,

@@ -36,7 +36,7 @@ class SecularJ2:
     argpo: float
     mo: float
     jdsatepoch: float
-    jdsatepochF: float
+    jdsatepochF: float  # noqa: N815 - sgp4's own name of it
 
     mu: ClassVar[float] = MU_KM3_S2
     radiusearthkm: ClassVar[float] = EARTH_RADIUS_KM

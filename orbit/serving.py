@@ -76,7 +76,7 @@ def serve(
     if some.size:
         takes_over = priority == "least_recently_served"
         part = windows if len(some) == len(windows) else windows.where(some)
-        scheduler = _BeamScheduler(part, limits, min_contact_s, takes_over)
+        scheduler = _BeamScheduler(part, limits, min_contact_s, takes_over=takes_over)
         if elevation_deg is not None:
             elevation = lru_cache(maxsize=10_000)(elevation_deg)
             if priority == "highest_elevation":
@@ -136,12 +136,13 @@ class _BeamScheduler:
         windows: ContactWindows,
         beams: Sequence[int | None],
         min_contact_s: float,
+        *,
         takes_over: bool,
     ) -> None:
         self.start_s = [nan] * len(windows)
         self.end_s = [nan] * len(windows)
         self.priority_key: Elevation | None = None
-        self.handover_key: Elevation = lambda window, now_s: -self._set_s[window]
+        self.handover_key: Elevation = self._last_to_set
         self._min_contact_s = min_contact_s
         self._takes_over = takes_over
         sites, site = np.unique(windows.site, return_inverse=True)
@@ -200,6 +201,10 @@ class _BeamScheduler:
         choices = [self._choice(site, now_s) for site in asking]
         ranks = [(self.priority_key(w, now_s), self._site[w], w) for w in choices]
         return min(ranks)[-1] if ranks else None
+
+    def _last_to_set(self, window: int, now_s: float) -> float:
+        """Order windows by their sets, the last one first, at whatever time."""
+        return -self._set_s[window]
 
     def _choice(self, site: int, now_s: float) -> int:
         """The window that a site likes best of those with a free beam, of which it has one."""

@@ -35,7 +35,7 @@ _ORPHANS = {
 
 
 @dataclass(frozen=True)
-class _Field:
+class _Quantity:
     """A decimal number in columns `first` to `last` (counted from 1), and its range."""
 
     name: str
@@ -45,6 +45,7 @@ class _Field:
     high: float
 
     def complaint(self, line: str) -> str | None:
+        """What is wrong with the number, or None."""
         text = line[self.first - 1 : self.last]
         if not _DECIMAL.fullmatch(text):
             return f"{self.name} {text!r} is not a decimal number"
@@ -53,19 +54,40 @@ class _Field:
         return None
 
 
+@dataclass(frozen=True)
+class _Code:
+    """Columns `first` to `last` (counted from 1), of which each has its own meaning."""
+
+    name: str
+    first: int
+    last: int
+    pattern: re.Pattern[str]
+    form: str
+
+    def complaint(self, line: str) -> str | None:
+        """How the columns are not of their form, or None."""
+        text = line[self.first - 1 : self.last]
+        return None if self.pattern.fullmatch(text) else f"{self.name} {text!r} is {self.form}"
+
+
+_CATALOGUE_NUMBER = _Code("catalogue number", 3, 7, _NUMBER, "neither five digits nor alpha-5")
 # Columns as in Spacetrack Report No. 3, section 2, counted from 1.
-_FIELDS = {
+_FIELDS: dict[str, tuple[_Code | _Quantity, ...]] = {
     "1": (
-        _Field("epoch day", 21, 32, 1, 366.99999999),
-        _Field("half the rate of mean motion", 34, 43, -1, 1),
+        _Code("epoch year", 19, 20, _YEAR, "not two digits"),
+        _Code("rate of change", 45, 52, _POWER, "not of the form +12345-6"),
+        _Code("BSTAR", 54, 61, _POWER, "not of the form +12345-6"),
+        _Quantity("epoch day", 21, 32, 1, 366.99999999),
+        _Quantity("half the rate of mean motion", 34, 43, -1, 1),
     ),
     "2": (
-        _Field("inclination", 9, 16, 0, 180),
-        _Field("right ascension of the node", 18, 25, 0, 360),
-        _Field("argument of perigee", 35, 42, 0, 360),
-        _Field("mean anomaly", 44, 51, 0, 360),
+        _Code("eccentricity", 27, 33, _ECCENTRICITY, "not seven digits"),
+        _Quantity("inclination", 9, 16, 0, 180),
+        _Quantity("right ascension of the node", 18, 25, 0, 360),
+        _Quantity("argument of perigee", 35, 42, 0, 360),
+        _Quantity("mean anomaly", 44, 51, 0, 360),
         # The slowest of SGP4's own verification set makes a turn in 100 000 days.
-        _Field("mean motion", 53, 63, 1e-5, 18),
+        _Quantity("mean motion", 53, 63, 1e-5, 18),
     ),
 }
 
@@ -172,22 +194,13 @@ def _fault_of_line(line: _Line, checksum: Checksum) -> tuple[str, str] | None:
 
 def _complaint(text: str) -> str | None:
     """What is wrong with the columns of a line 1 or 2, or None."""
-    if not _NUMBER.fullmatch(text[2:7]):
-        return f"catalogue number {text[2:7]!r} is neither five digits nor alpha-5"
+    if complaint := _CATALOGUE_NUMBER.complaint(text):
+        return complaint
     for column in _BLANKS[text[0]]:
         if text[column - 1] != " ":
             return f"column {column} is {text[column - 1]!r} instead of blank"
-    if text[0] == "1":
-        if not _YEAR.fullmatch(text[18:20]):
-            return f"epoch year {text[18:20]!r} is not two digits"
-        for field, power in (("rate of change", text[44:52]), ("BSTAR", text[53:61])):
-            if not _POWER.fullmatch(power):
-                return f"{field} {power!r} is not of the form +12345-6"
-    elif not _ECCENTRICITY.fullmatch(text[26:33]):
-        return f"eccentricity {text[26:33]!r} is not seven digits"
-    for quantity in _FIELDS[text[0]]:
-        complaint = quantity.complaint(text)
-        if complaint:
+    for field in _FIELDS[text[0]]:
+        if complaint := field.complaint(text):
             return complaint
     return _no_such_day(text) if text[0] == "1" else None
 

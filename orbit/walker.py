@@ -88,7 +88,7 @@ class Shell:
         return flying
 
 
-def walker_shell(
+def walker_shell(  # noqa: PLR0913 - the numbers of a pattern and the elements of its orbit
     spread_deg: float,
     semi_major_axis_km: float,
     inclination_deg: float,
@@ -119,7 +119,7 @@ def walker_shell(
     return shell.satellites_at(epoch, name)
 
 
-def walker_delta(
+def walker_delta(  # noqa: PLR0913 - the numbers of a pattern and the elements of its orbit
     altitude_km: float,
     inclination_deg: float,
     satellites: int,

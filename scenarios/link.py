@@ -1,12 +1,29 @@
-"""`link:` - the radios, as overrides of a preset, and what surrounds them."""
+"""`link:` - the radios, as overrides of a preset, and what surrounds them.
+
+A key of a direction is not a field of `channel.Link`: it may be left to the preset, is in the unit
+of a link budget (GHz, MHz, Mbit/s, dB), and says what no single radio knows (`sharing`, `delivery`,
+the place of an `itu` atmosphere). What both have in common is in `channel.settings`: words, ranges,
+and which rate uses what. `sim/plan/radios.py` turns a direction, with the preset's values filled
+in, into SI units; `sim/links/sidelinks.py` and `sim/plan/isl.py` do so for links of these kinds.
+"""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Tag
 
+from channel.settings import (
+    EXCEEDANCE_PCT,
+    OUTAGE_PROBABILITY,
+    ROLLOFF,
+    Atmosphere,
+    EnvironmentName,
+    Fading,
+    Rate,
+)
 from scenarios.errors import Problem
 from scenarios.ground import Ground
+from scenarios.orbit import Orbit
 from scenarios.presets import ISL_PRESETS, SIDELINK
 from scenarios.section import (
     Decibels,
@@ -40,7 +57,7 @@ class LinkSide(Section):
         None, "receiver G/T, dB/K; in place of gain, noise figure and temperature"
     )
     other_losses_db: Loss = setting(None, "losses that do not depend on elevation, dB")
-    atmosphere: Literal["cosecant", "inverse_elevation", "itu"] | None = setting(
+    atmosphere: Literal[Atmosphere, "itu"] | None = setting(
         None, "how the air's attenuation depends on elevation"
     )
     zenith_attenuation_db: Loss = setting(
@@ -49,8 +66,8 @@ class LinkSide(Section):
     exceedance_pct: float | None = setting(
         None,
         "share of the year in which the attenuation is exceeded, percent; with itu",
-        ge=0.001,
-        le=5,
+        ge=EXCEEDANCE_PCT.low,
+        le=EXCEEDANCE_PCT.high,
     )
     scintillation_loss_db: Loss = setting(None, "loss by scintillation, dB")
     clutter_loss_db: Loss = setting(None, "loss by buildings and plants around the device, dB")
@@ -58,16 +75,20 @@ class LinkSide(Section):
     path_gain_db: float | None = setting(
         None, "fixed large-scale fading in place of free space and atmosphere, dB", ge=-300, lt=0
     )
-    fading: Literal["none", "rayleigh", "rician"] | None = setting(None, "small-scale fading")
+    fading: Fading | None = setting(None, "small-scale fading")
     rician_k_db: Decibels = setting(None, "Rician K factor, dB; with fading rician")
-    rate: Literal["ergodic", "shannon", "outage", "modcod", "fixed"] | None = setting(
-        None, "how the rate follows from the signal-to-noise ratio"
-    )
+    rate: Rate | None = setting(None, "how the rate follows from the signal-to-noise ratio")
     outage_probability: float | None = setting(
-        None, "share of the transmissions that fail; with rate outage", ge=1e-9, le=0.999
+        None,
+        "share of the transmissions that fail; with rate outage",
+        ge=OUTAGE_PROBABILITY.low,
+        le=OUTAGE_PROBABILITY.high,
     )
     rolloff: float | None = setting(
-        None, "roll-off of the DVB-S2 pulses; with rate modcod", ge=0, le=1
+        None,
+        "roll-off of the DVB-S2 pulses; with rate modcod",
+        ge=ROLLOFF.low,
+        le=ROLLOFF.high,
     )
     fixed_rate_mbps: Positive = setting(None, "rate of one device, Mbit/s; with rate fixed", le=1e9)
     required_snr_db: Decibels = setting(
@@ -149,18 +170,17 @@ class Sidelink(Section):
         return {"tx_power_dbm": 20.0, **budget, **given}
 
 
-def sidelink_problems(
-    sidelink: Sidelink | None, ground: Ground, source: str, geometry: bool
-) -> Iterator[Problem]:
-    """Yield what does not fit together; `geometry`: does the source know where devices are?"""
+def sidelink_problems(sidelink: Sidelink | None, ground: Ground, orbit: Orbit) -> Iterator[Problem]:
+    """Yield what does not fit together, with paths from the scenario's top."""
     if sidelink is None:
         return
     path, text = ("link", "sidelink"), "is missing; "
-    if not geometry:
-        yield from (p.below(*path) for p in without_geometry(sidelink, source, "range_km"))
-        text += f"source {source!r} has no places to take distances from, so give it, in km, like "
+    if not orbit.has_geometry:
+        bare = without_geometry(sidelink, orbit.source, "range_km")
+        yield from (problem.below(*path) for problem in bare)
+        text += f"source {orbit.source!r} has no places to take distances from, so give it, in km, "
         if sidelink.distance_km is None:
-            yield Problem((*path, "distance_km"), f"{text}0.2")
+            yield Problem((*path, "distance_km"), f"{text}like 0.2")
     elif sidelink.distance_km is None and sidelink.rate_mbps is None:
         for cluster in ground.clusters:
             if (cluster.devices or 1) > 1 and cluster.radius_km == 0:
@@ -246,7 +266,7 @@ class Link(Section):
     preset: Literal["paper", "physical"] = setting(
         "physical", "values that the keys below start from"
     )
-    environment: Literal["dense_urban", "urban", "suburban", "rural"] | None = setting(
+    environment: EnvironmentName | None = setting(
         None, "propagation scenario of 3GPP TR 38.811 around the devices; null for none"
     )
     beamwidth_deg: float | None = setting(

@@ -4,7 +4,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
+from channel.settings import (
+    BANDS_GHZ,
+    BUDGET_FORMS,
+    REPLACED_BY_ENVIRONMENT,
+    USED_BY_ONE_RATE,
+)
 from scenarios.errors import Problem
+from scenarios.orbit import Orbit
 from scenarios.presets import BEAMWIDTH_DEG, NEGLECTS_DOWNLINK, PRESETS, LinkValues, Side
 from scenarios.section import (
     NO_GEOMETRY,
@@ -18,13 +25,6 @@ from scenarios.section import (
 
 if TYPE_CHECKING:
     from scenarios.link import Link, LinkSide
-
-
-# A figure of the link budget, or the keys that make it: giving one form replaces the other.
-BUDGET_FORMS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
-    ("eirp_dbw", ("tx_power_dbm", "tx_gain_dbi")),
-    ("g_over_t_db_k", ("rx_gain_dbi", "noise_figure_db", "antenna_temperature_k")),
-)
 
 
 @dataclass(frozen=True)
@@ -45,18 +45,22 @@ class LinkDirection:
         return self.values.get("delivery") == "broadcast"
 
 
-def link_directions(link: "Link", source: str, geometry: bool) -> dict[Side, LinkDirection]:
+def link_directions(link: "Link", orbit: Orbit) -> dict[Side, LinkDirection]:
     """Return the uplink and, unless it is neglected, the downlink."""
     given: dict[Side, LinkValues] = {"uplink": _given(link.uplink)}
     if link.downlink != "neglected":
         keys = _given(link.downlink)
         if keys or link.preset not in NEGLECTS_DOWNLINK:
             given["downlink"] = keys
-    around = {"environment": link.environment, "source": source, "geometry": geometry}
+    around = {
+        "environment": link.environment,
+        "source": orbit.source,
+        "geometry": orbit.has_geometry,
+    }
     directions = {}
     for side, keys in given.items():
         preset, out = PRESETS[side][link.preset], set[str]()
-        for whole, parts in BUDGET_FORMS:
+        for whole, parts in BUDGET_FORMS.items():
             out.update(parts if whole in keys else ())
             out.update(() if keys.keys().isdisjoint(parts) else (whole,))
         if link.environment is not None:
@@ -113,7 +117,7 @@ _UNUSED: Final[tuple[UnusedKeys, ...]] = (
         "path_gain_db, or leave it out",
     ),
     UnusedKeys(
-        ("shadowing_margin_db", "clutter_loss_db", "rician_k_db"),
+        (*REPLACED_BY_ENVIRONMENT, "rician_k_db"),
         lambda facts: facts["environment"] is not None,
         "is not used with environment {environment!r}, whose tables replace it; leave it out",
     ),
@@ -140,24 +144,25 @@ _UNUSED: Final[tuple[UnusedKeys, ...]] = (
     only_with("atmosphere", "itu", "exceedance_pct"),
     only_with("fading", "rician", "rician_k_db"),
     only_with("rate", "fixed", "fixed_rate_mbps"),
-    only_with("rate", "outage", "outage_probability"),
-    only_with("rate", "modcod", "rolloff"),
+    *(only_with("rate", rate, key) for key, rate in USED_BY_ONE_RATE.items()),
     only_with("delivery", "unicast", "sharing", "total_bandwidth_mhz"),
 )
 
 
-def link_problems(link: "Link", source: str, geometry: bool) -> Iterator[Problem]:
-    """Yield what does not fit together; `geometry`: does the source have slant ranges?"""
-    directions = link_directions(link, source, geometry)
-    bare = () if geometry else without_geometry(link, source, "environment", "beamwidth_deg")
-    yield from (problem.below("link") for problem in [*bare, *_of_both(link, directions)])
+def link_problems(link: "Link", orbit: Orbit) -> Iterator[Problem]:
+    """Yield what does not fit together, with paths from the scenario's top."""
+    directions = link_directions(link, orbit)
+    if not orbit.has_geometry:
+        for problem in without_geometry(link, orbit.source, "environment", "beamwidth_deg"):
+            yield problem.below("link")
+    yield from (problem.below("link") for problem in _of_both(link, directions))
     for side, direction in directions.items():
         for problem in [*_twice(direction)] or _of_a_direction(direction):
             yield problem.below("link", side)
 
 
 def _twice(direction: LinkDirection) -> Iterator[Problem]:
-    for whole, parts in BUDGET_FORMS:
+    for whole, parts in BUDGET_FORMS.items():
         rivals = [part for part in parts if part in direction.given]
         if whole in direction.given and rivals:
             text = f"cannot be combined with {' and '.join(rivals)}; keep one form"
@@ -166,7 +171,7 @@ def _twice(direction: LinkDirection) -> Iterator[Problem]:
 
 def _of_a_direction(direction: LinkDirection) -> Iterator[Problem]:
     values, facts = direction.values, direction.facts
-    for whole, parts in BUDGET_FORMS:
+    for whole, parts in BUDGET_FORMS.items():
         for part in parts:
             if whole not in values and part not in values:
                 text = f"the keys given replace the preset's {whole}, so give {part} too"
@@ -192,8 +197,6 @@ def _of_a_direction(direction: LinkDirection) -> Iterator[Problem]:
 # Rules on what both directions of a link share: surroundings and time.
 
 
-# TR 38.811 has tables for the S and the Ka band.
-_BANDS_GHZ = ((1.0, 6.0), (17.0, 40.0))
 _ROUNDING = 1e-9
 
 
@@ -222,7 +225,7 @@ def _environment(name: str, directions: Mapping[Side, LinkDirection]) -> Iterato
                 "leave one of the two out (preset: physical has no path_gain_db)"
             )
             yield Problem(("environment",), text)
-        if not any(low <= frequency_ghz <= high for low, high in _BANDS_GHZ):
+        if not any(band.low <= frequency_ghz <= band.high for band in BANDS_GHZ.values()):
             text = (
                 f"got {frequency_ghz:g}; environment {name!r} has tables for 1 to 6 and 17 to 40 "
                 "GHz; choose one of these, or leave link.environment out"
@@ -251,7 +254,7 @@ class ResolvedLink(TypedDict):
     overridden: list[str]
 
 
-def link_values(link: "Link", source: str, geometry: bool) -> ResolvedLink:
+def link_values(link: "Link", orbit: Orbit) -> ResolvedLink:
     """Return the link's values in user units, as the keys of `link.uplink` name them.
 
     Keys that do not apply are left out: the budget form that was not chosen, `rician_k_db` without
@@ -259,7 +262,7 @@ def link_values(link: "Link", source: str, geometry: bool) -> ResolvedLink:
     others that would change nothing; `scintillation_loss_db` where the tables of the environment
     give it. Every radio has a frequency and a total bandwidth; that of a broadcast is its own.
     """
-    directions = link_directions(link, source, geometry)
+    directions = link_directions(link, orbit)
     downlink = directions.get("downlink")
     gains = {"uplink": "rx_gain_dbi", "downlink": "tx_gain_dbi"}  # the satellite's
     has_gain = any(gains[side] in direction.given for side, direction in directions.items())

@@ -110,7 +110,7 @@ def _parsed(text: str, name: str) -> Document:
 
 
 def _validated(
-    mapping: dict[str, Any], origin: Origin, path: Path | None, untrusted: bool = False
+    mapping: dict[str, Any], origin: Origin, path: Path | None, *, untrusted: bool = False
 ) -> Scenario:
     if problem := too_deep(mapping):
         raise origin.error(problem)
@@ -125,5 +125,5 @@ def _validated(
                 raise origin.error(problem)
     # Only now: findings point at the order of the file.
     ordered = scenario.model_copy(update={"ground": in_canonical_order(scenario.ground)})
-    ordered._source_path, ordered._origin = path, origin
+    ordered.remember_source(path, origin)
     return ordered

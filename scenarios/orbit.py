@@ -278,21 +278,35 @@ class WalkerOrbit(_Made, _Pattern):
 
     def problems(self) -> Iterator[Problem]:
         """Shells that do not go together, and more of them in use than there is."""
-        fields = WalkerOrbit.model_fields
         if self.shells is None:
-            for key in ("altitude_km", "inclination_deg", "satellites", "planes"):
-                if getattr(self, key) is None:
-                    text = f"is missing; give the {fields[key].description}, or shells"
-                    yield Problem((key,), text)
+            yield from self._one_pattern()
             yield from super().problems()
-        for key in Shell.model_fields if self.shells else ():
+        else:
+            yield from self._several_patterns(self.shells)
+        yield from self._more_used_than_there()
+        total = sum(shell.satellites for shell in self.shells or ())
+        if total > MOST_SATELLITES:
+            text = f"have {total} satellites in all; must be at most {MOST_SATELLITES}"
+            yield Problem(("shells",), text)
+
+    def _one_pattern(self) -> Iterator[Problem]:
+        for key in ("altitude_km", "inclination_deg", "satellites", "planes"):
+            if getattr(self, key) is None:
+                meaning = WalkerOrbit.model_fields[key].description
+                yield Problem((key,), f"is missing; give the {meaning}, or shells")
+
+    def _several_patterns(self, shells: tuple[Shell, ...]) -> Iterator[Problem]:
+        fields = WalkerOrbit.model_fields
+        for key in Shell.model_fields:
             if key in fields and getattr(self, key) != fields[key].default:
                 yield Problem((key,), "is not used with shells; give it in each of them")
-        names = [shell.name or str(n) for n, shell in enumerate(self.shells or (), start=1)]
-        for number, name in enumerate(names):
-            if name in names[:number]:
+        names = [shell.name or str(number) for number, shell in enumerate(shells, start=1)]
+        for index, name in enumerate(names):
+            if name in names[:index]:
                 text = f"{name!r} is taken; names must be unique"
-                yield Problem(("shells", number, "name"), text)
+                yield Problem(("shells", index, "name"), text)
+
+    def _more_used_than_there(self) -> Iterator[Problem]:
         for shell in self.shells or (self,):
             planes = shell.planes or MOST_SATELLITES
             each = (shell.satellites or MOST_SATELLITES) // planes
@@ -301,10 +315,6 @@ class WalkerOrbit(_Made, _Pattern):
                 if wanted > there:
                     text = f"got {wanted}; there are {there}: give at most as many"
                     yield Problem(("use", key), text)
-        total = sum(shell.satellites for shell in self.shells or ())
-        if total > MOST_SATELLITES:
-            text = f"have {total} satellites in all; must be at most {MOST_SATELLITES}"
-            yield Problem(("shells",), text)
 
     @property
     def satellites_used(self) -> int:
@@ -392,7 +402,7 @@ _UNUSED: tuple[UnusedKeys, ...] = (
 
 
 def orbit_problems(
-    orbit: OrbitSource, start: object, clusters: int, satellites_learn: bool
+    orbit: OrbitSource, start: object, clusters: int, *, satellites_learn: bool
 ) -> Iterator[Problem]:
     """Yield what does not fit together in the source, with paths from the scenario's top.
 

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr
 
+from scenarios.compute import Compute
 from scenarios.errors import Origin, Problem
 from scenarios.faults import Faults
-from scenarios.ground import Compute, Ground, ground_problems
+from scenarios.ground import Ground, ground_problems
 from scenarios.learning import Learning
 from scenarios.link import Isl, Link, sidelink_problems
 from scenarios.link_rules import ResolvedLink, link_directions, link_problems, link_values
@@ -96,6 +97,10 @@ class Scenario(Section):
         """The file that the scenario was read from, if any; neither compared nor stored."""
         return self._source_path
 
+    def remember_source(self, path: Path | None, origin: Origin) -> None:
+        """Keep the file, if any, and the lines that the scenario has just been read from."""
+        self._source_path, self._origin = path, origin
+
     def located(self, text: str) -> str:
         """Return ``key: what is wrong`` with the file and line of the key, where it is known."""
         return self._origin.located(text)
@@ -115,17 +120,17 @@ class Scenario(Section):
             yield Problem(("stop", "days"), text)
         clusters, serve = len(self.ground.clusters), self.roles.satellites_learn
         yield from roles_problems(self.roles, orbit, self.ground, self.link)
-        yield from orbit_problems(orbit, self.start, clusters, serve)
-        yield from ground_problems(self.ground, source, geometry, self.learning.lora.rank)
-        yield from link_problems(self.link, source, geometry)
-        yield from sidelink_problems(self.link.sidelink, self.ground, source, geometry)
+        yield from orbit_problems(orbit, self.start, clusters, satellites_learn=serve)
+        yield from ground_problems(self.ground, orbit, self.learning.lora.rank)
+        yield from link_problems(self.link, orbit)
+        yield from sidelink_problems(self.link.sidelink, self.ground, orbit)
         alone = self.roles.clients == "satellites" and geometry
         if self.link.isl is not None:
-            yield from _isl_problems(self.link.isl, alone, relayed=bool(self.roles.relay))
+            yield from _isl_problems(self.link.isl, alone=alone, relayed=bool(self.roles.relay))
         if self.compute.battery is not None:
-            yield from self._battery_problems(alone)
+            yield from self._battery_problems(alone=alone)
 
-    def _battery_problems(self, alone: bool) -> Iterator[Problem]:
+    def _battery_problems(self, *, alone: bool) -> Iterator[Problem]:
         if not alone:
             text = "is of a satellite that is a client by itself on an orbit, and a plane would "
             text += "have several; set roles.clients: satellites, or remove it"
@@ -137,7 +142,7 @@ class Scenario(Section):
             yield Problem(("faults", "churn"), f"{text}remove one of the two")
 
 
-def _isl_problems(isl: Isl, alone: bool, relayed: bool) -> Iterator[Problem]:
+def _isl_problems(isl: Isl, *, alone: bool, relayed: bool) -> Iterator[Problem]:
     if not (alone or relayed):
         text = "is between satellites that are clients on an orbit; set roles.clients: "
         yield Problem(("link", "isl"), f"{text}satellites, or remove it")
@@ -170,38 +175,51 @@ def _no_stations(roles: Roles, ground: Ground) -> Iterator[Problem]:
             yield Problem(("ground", key), f"{text} and roles.clients: satellites")
 
 
+def _satellites_learn(roles: Roles, orbit: Orbit, ground: Ground, link: Link) -> Iterator[Problem]:
+    if orbit.source == "slots":
+        text = f"got {orbit.source!r}, which has no satellites that could be clients"
+        yield Problem(("orbit", "source"), f"{text}; use another source, like walker")
+    if orbit.source == "contacts" and roles.clients == "planes":
+        text = "got 'planes', which windows of a file do not tell; use another orbit.source"
+        yield Problem(("roles", "clients"), f"{text}, or set satellites")
+    if ground.clusters:
+        text = f"{_unused(roles)}remove it, or list the places as ground.stations"
+        yield Problem(("ground", "clusters"), text)
+    if roles.relay is None:
+        yield from _served_by_stations(roles, orbit, ground, link)
+    else:
+        yield from _served_by_a_satellite(roles, orbit, ground, link)
+
+
+def _unused(roles: Roles) -> str:
+    return f"is not used with roles.clients {roles.clients!r}; "
+
+
 _OF_RELAYS = ("beams", "min_elevation_deg", "antennas", "uplink", "downlink", "sidelink")
 """Keys of orbit, ground and link that mean nothing where one satellite serves others."""
 
 
-def _satellites_learn(roles: Roles, orbit: Orbit, ground: Ground, link: Link) -> Iterator[Problem]:
-    source, unused = orbit.source, f"is not used with roles.clients {roles.clients!r}; "
-    if source == "slots":
-        text = f"got {source!r}, which has no satellites that could be clients"
-        yield Problem(("orbit", "source"), f"{text}; use another source, like walker")
-    if source == "contacts" and roles.clients == "planes":
-        text = "got 'planes', which windows of a file do not tell; use another orbit.source"
-        yield Problem(("roles", "clients"), f"{text}, or set satellites")
-    if ground.clusters:
-        text = f"{unused}remove it, or list the places as ground.stations"
-        yield Problem(("ground", "clusters"), text)
-    if roles.relay is not None:
-        yield from _no_stations(roles, ground)
-        if link.isl is None:
-            text = f"is missing; it is how clients in orbit reach {roles.server!r}: give its keys, "
-            yield Problem(("link", "isl"), text + "like {rate_mbps: 100}")
-        if not orbit.has_geometry:
-            text = f"got {source!r}, which does not tell when satellites see each other; use "
-            yield Problem(("orbit", "source"), f"{text}another source, like walker")
-        for name, part in (("orbit", orbit), ("ground", ground), ("link", link)):
-            fields = type(part).model_fields
-            for key in _OF_RELAYS:
-                if key in fields and getattr(part, key) != fields[key].default:
-                    text = f"is not used with roles.server {roles.server!r}; remove it: link.isl "
-                    yield Problem(
-                        (name, key), f"{text}says who is in sight, and how many at a time"
-                    )
-        return
+def _served_by_a_satellite(
+    roles: Roles, orbit: Orbit, ground: Ground, link: Link
+) -> Iterator[Problem]:
+    yield from _no_stations(roles, ground)
+    if link.isl is None:
+        text = f"is missing; it is how clients in orbit reach {roles.server!r}: give its keys, "
+        yield Problem(("link", "isl"), text + "like {rate_mbps: 100}")
+    if not orbit.has_geometry:
+        text = f"got {orbit.source!r}, which does not tell when satellites see each other; use "
+        yield Problem(("orbit", "source"), f"{text}another source, like walker")
+    for name, part in (("orbit", orbit), ("ground", ground), ("link", link)):
+        fields = type(part).model_fields
+        for key in _OF_RELAYS:
+            if key in fields and getattr(part, key) != fields[key].default:
+                text = f"is not used with roles.server {roles.server!r}; remove it: link.isl "
+                yield Problem((name, key), f"{text}says who is in sight, and how many at a time")
+
+
+def _served_by_stations(
+    roles: Roles, orbit: Orbit, ground: Ground, link: Link
+) -> Iterator[Problem]:
     if (ground.stations is None) == (ground.stations_path is None):
         text = "is missing; roles.server 'stations' needs it, or ground.stations_path (not both)"
         yield Problem(("ground", "stations"), text)
@@ -209,14 +227,14 @@ def _satellites_learn(roles: Roles, orbit: Orbit, ground: Ground, link: Link) ->
         text = f"got {ground.stations_used}; there are {len(ground.stations)} stations"
         yield Problem(("ground", "stations_used"), text)
     if getattr(orbit, "beams", 1) != 1:
-        yield Problem(("orbit", "beams"), f"{unused}set ground.antennas")
+        yield Problem(("orbit", "beams"), f"{_unused(roles)}set ground.antennas")
     if link.sidelink is not None:
-        yield Problem(("link", "sidelink"), f"{unused}remove it")
-    if "downlink" not in link_directions(link, source, orbit.has_geometry):
+        yield Problem(("link", "sidelink"), f"{_unused(roles)}remove it")
+    if "downlink" not in link_directions(link, orbit):
         text = "is neglected, but carries the updates of clients in orbit; give its keys, like "
         yield Problem(("link", "downlink"), text + "{rate: fixed, fixed_rate_mbps: 10}")
 
 
 def resolved_link(scenario: Scenario) -> ResolvedLink:
     """Return the link's values in user units; see :func:`scenarios.link_rules.link_values`."""
-    return link_values(scenario.link, scenario.orbit.source, scenario.orbit.has_geometry)
+    return link_values(scenario.link, scenario.orbit)

@@ -62,8 +62,9 @@ def test_opening_and_using_a_package_loads_what_it_needs_and_no_other_package(pa
     loaded = {name.partition(".")[0] for name in modules}
     assert loaded & HEAVY <= needs
     others = {name for name in modules if name.partition(".")[0] in {*PACKAGES} - {package}}
-    # Scenarios are composed of the settings of learning, and of nothing else of it.
-    assert others <= ({"learning", "learning.settings"} if package == "scenarios" else set())
+    # Scenarios are composed of the settings of channel and learning, and of nothing else of them.
+    settings = {"channel", "channel.settings", "learning", "learning.settings"}
+    assert others <= (settings if package == "scenarios" else set())
 
 
 def test_leomix_hands_on_what_a_user_needs(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.errors import violated
 from sim.facts.row import single
-from sim.facts.transfers import CARRIED, TransferRow
+from sim.facts.transfers import Outcome, TransferRow
 from sim.links.sharing import everywhere
 from sim.network.leg_log import MovedRows
 
@@ -78,7 +78,7 @@ class Payloads:
             name, outcome = rows.named(leg.start + row), "" if delivered[row] else "not "
             all_of_it = f"{through[row]} in all, of {size[row]}, and is {outcome}delivered"
             raise violated(BYTES, f"{name} moved {moved[row]} bytes, {all_of_it}")
-        carried = rows.outcome[leg] == CARRIED
+        carried = rows.outcome[leg] == Outcome.CARRIED
         if on_its_way is None:
             if not carried.any():
                 return

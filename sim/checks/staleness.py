@@ -39,14 +39,14 @@ class _Held:
         self._together: deque[int | None] = deque([0], maxlen=REMEMBERED)
         self._nobody: Mask = np.zeros(devices, bool)
 
-    def take(self, device: Ints, version: Ints, alike: bool = False) -> None:
+    def take(self, device: Ints, version: Ints, *, alike: bool = False) -> None:
         """Remember that devices (R,) have got a version (R,) each, the same if ``alike``."""
         self._newest[self._place(device)] = version
         self._downloads.append((device, version))
         all_same = alike and len(device) == len(self._newest)
         self._together.append(int(version[0]) if all_same else None)
 
-    def lacks(self, device: Ints, version: Ints, alike: bool = False) -> Mask:
+    def lacks(self, device: Ints, version: Ints, *, alike: bool = False) -> Mask:
         """Which devices (R,) had not downloaded a version (R,): it is none that is remembered.
 
         Neither is it older than all of those.
@@ -112,9 +112,9 @@ class Versions:
                 device, version = device[through], version[through]
             held = self._held[leg.cluster]
             if leg.way is Way.TO_CLIENT:
-                held.take(device, version, alike[number])
+                held.take(device, version, alike=alike[number])
                 continue
-            unknown = held.lacks(device, version, alike[number])
+            unknown = held.lacks(device, version, alike=alike[number])
             if np.count_nonzero(unknown):
                 row = mine.start + int(np.flatnonzero(rows.delivered[mine])[worst(unknown)])
                 found = int(rows.version[row])

@@ -11,8 +11,10 @@ import numpy as np
 
 import orbit
 from sim.formatting import table
-from sim.trace import arrow
-from sim.trace.arrow import FORMULA, array
+from sim.trace import plain_tables
+from sim.trace.arrow import array
+from sim.trace.instants import iso, utc
+from sim.trace.plain_tables import FORMULA
 
 BATCH_ROWS = 250_000
 _COORDINATES = re.compile(r"[-+0-9.,eE ]*[.,][-+0-9.,eE ]*")
@@ -48,7 +50,7 @@ def write(contacts: ContactList, path: Path) -> None:
 
     Instants are UTC to the microsecond, in a CSV file as ISO 8601 text.
     """
-    arrow.write_batches(_batches(contacts, times_as_text=path.suffix == ".csv"), path)
+    plain_tables.write_batches(_batches(contacts, times_as_text=path.suffix == ".csv"), path)
 
 
 def list_text(contacts: ContactList) -> str:
@@ -59,13 +61,13 @@ def list_text(contacts: ContactList) -> str:
     shown: dict[str, Any] = {
         "satellite": [contacts.satellites[i] for i in w.satellite],
         "site": [contacts.sites[i] for i in w.site],
-        "rise_utc": arrow.iso(arrow.utc(contacts.start, w.rise_s), "ms"),
-        "set_utc": arrow.iso(arrow.utc(contacts.start, w.set_s), "ms"),
+        "rise_utc": iso(utc(contacts.start, w.rise_s), "ms"),
+        "set_utc": iso(utc(contacts.start, w.set_s), "ms"),
         "duration_s": w.set_s - w.rise_s,
         "max_elevation_deg": w.max_elevation_deg,
         "min_slant_range_km": w.min_slant_range_km,
     }
-    return arrow.text(shown, SHOWN)
+    return plain_tables.text(shown, SHOWN)
 
 
 def summary_text(contacts: ContactList) -> str:
@@ -106,7 +108,7 @@ def _batches(contacts: ContactList, *, times_as_text: bool) -> Iterator[Any]:
     names = {key: array(values) for key, values in listed.items()}
     for first in range(0, max(len(contacts.windows), 1), BATCH_ROWS):
         rows = slice(first, first + BATCH_ROWS)
-        yield arrow.batch(_columns(contacts, rows, names, times_as_text=times_as_text))
+        yield plain_tables.batch(_columns(contacts, rows, names, times_as_text=times_as_text))
 
 
 def _no_formula(name: str) -> str:
@@ -125,8 +127,8 @@ def _columns(
         if field.name in names:
             columns[field.name] = names[field.name].take(array(values))
         elif field.name in ("rise_s", "culminate_s", "set_s"):
-            times = arrow.utc(contacts.start, values)
-            shown = arrow.iso(times) if times_as_text else times
+            times = utc(contacts.start, values)
+            shown = iso(times) if times_as_text else times
             columns[field.name.replace("_s", "_utc")] = array(shown)
         else:
             columns[field.name] = array(values)

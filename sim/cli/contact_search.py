@@ -19,7 +19,7 @@ from sim.devices.satellites import flying_of, satellites_of
 from sim.errors import InputError, as_input
 from sim.plan.isl_planning import find_isls, isl_pairs
 from sim.plan.service import served_passes
-from sim.trace import arrow
+from sim.trace.instants import iso, utc
 
 _LONGEST_DAYS = 36525
 _SHORTEST_DAYS = 1e-6
@@ -113,12 +113,12 @@ def between_satellites(scenario: Scenario, *, as_text: bool) -> dict[str, Any]:
     span_s = 86_400.0 * (scenario.stop.days or 0.0)
     found = find_isls(scenario, isl, start, span_s, pairs)
     names = np.array([satellite.name for satellite in flying])
-    times = {"start_utc": arrow.utc(start, found.start_s), "end_utc": arrow.utc(start, found.end_s)}
+    times = {"start_utc": utc(start, found.start_s), "end_utc": utc(start, found.end_s)}
     columns = {name: values for name, values in vars(found).items() if not name.endswith("_s")}
     return {
         "a": names[columns.pop("a")],
         "b": names[columns.pop("b")],
-        **{name: arrow.iso(time) if as_text else time for name, time in times.items()},
+        **{name: iso(time) if as_text else time for name, time in times.items()},
         "duration_s": found.end_s - found.start_s,
         **columns,
     }

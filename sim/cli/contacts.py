@@ -81,7 +81,7 @@ def contacts_command(
     """List contacts: of a scenario's clusters, or of --tle over --site; or of its satellites."""
     import scenarios
     from sim.cli.contact_search import of_scenario
-    from sim.trace import arrow
+    from sim.trace import plain_tables
 
     if (scenario is None) == (tle is None):
         raise InputError(
@@ -97,7 +97,7 @@ def contacts_command(
     if isl and (scenario is None or summary):
         raise InputError("contacts: --isl goes with a SCENARIO, and has no --summary")
     if out is not None:
-        check_file(out, *arrow.ENDINGS)
+        check_file(out, *plain_tables.ENDINGS)
     if tle is not None:
         _show(over_sites.contacts(tle, skip_bad=skip_bad), out, short=summary)
         return
@@ -125,12 +125,12 @@ def _show_between_satellites(scenario: Scenario, out: Path | None) -> None:
     """Print the windows between a scenario's satellites, or write them to ``out``."""
     from sim.cli.contact_listing import SHOWN
     from sim.cli.contact_search import between_satellites
-    from sim.trace import arrow
+    from sim.trace import plain_tables
 
     as_text = out is None or out.suffix == ".csv"
     windows = between_satellites(scenario, as_text=as_text)
     if out is None:
-        print(arrow.text(windows, SHOWN))
+        print(plain_tables.text(windows, SHOWN))
     else:
-        arrow.write(windows, out)
+        plain_tables.write(windows, out)
         print(f"wrote {len(windows['a'])} windows to {out}", file=sys.stderr)

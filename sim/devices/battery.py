@@ -82,7 +82,7 @@ class Battery:
         idled, done = self._computed(from_s, to_s)
         self._keep(done.at_s, done.level_j, idled.lowest_j, done.lowest_j)
 
-    def send(self, at_s: float, sending_s: float, to_peer: bool = False) -> None:
+    def send(self, at_s: float, sending_s: float, *, to_peer: bool = False) -> None:
         """Draw the energy of sending for ``sending_s`` at once, at most all that is left."""
         if energy_j := sending_s * (self._power.peer_w if to_peer else self._power.send_w):
             idled = self._idle(at_s)
@@ -108,6 +108,7 @@ class Battery:
         to_s: float,
         level_j: float,
         work_s: float = np.inf,
+        *,
         computes: bool = True,
     ) -> Walked:
         """Go on until a time, or until it has computed for ``work_s``.

@@ -12,7 +12,7 @@ import numpy as np
 import scenarios
 from learning.requests.cluster import Cost, Floats, Ints, Mask
 from scenarios import Scenario
-from scenarios.ground import DeviceCompute
+from scenarios.compute import DeviceCompute
 from sim.devices.energy import Transmitter
 from sim.devices.faults import slowdown_of
 from sim.devices.sites import clusters_of, device_kinds

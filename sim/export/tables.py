@@ -9,13 +9,13 @@ import scenarios
 from sim.execution.result import Result
 from sim.plan.budget import one_pass
 from sim.sweep.folder import ROWS, Sweep
-from sim.trace import arrow as plain
-from sim.trace.arrow import write_batches
+from sim.trace import plain_tables
+from sim.trace.plain_tables import write_batches
 
 
 def write_csv(source: Result | Sweep, place: Path) -> list[str]:
     """Write every table as CSV, with a `'` before text that would be a formula."""
-    return _write(source, place, "csv", plain.without_formulas)
+    return _write(source, place, "csv", plain_tables.without_formulas)
 
 
 def write_parquet(source: Result | Sweep, place: Path) -> list[str]:
@@ -41,5 +41,5 @@ def write_profiles(run: Result, place: Path) -> list[str]:
     scenario = scenarios.from_stored(run.manifest["scenario"], {})
     for number in range(len(run.tables["contacts"])):
         for side, columns in one_pass(scenario, number).items():
-            plain.write(columns, place / f"contact-{number:05}-{side}.csv")
+            plain_tables.write(columns, place / f"contact-{number:05}-{side}.csv")
     return ["One file a contact and direction; contact numbers are those of contacts.parquet."]

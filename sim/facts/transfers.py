@@ -3,15 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import ClassVar
+
+import numpy as np
 
 from learning.requests.cluster import Ints
 from sim.facts.coded import Coded
 from sim.facts.events import Event, EventKind
 from sim.facts.row import Real, Row, Text, Whole, column
 
-OUTCOMES = ("delivered", "carried", "dropped")
-DELIVERED, CARRIED, DROPPED = range(3)
+
+class Outcome(IntEnum):
+    """What becomes of a transfer of one device when its chain, or the run, is over.
+
+    It is delivered; goes on in a later session where it was (carried), or from the beginning
+    (restarted); or is given up, because it was cut off (dropped) or refused (corrupted).
+    """
+
+    DELIVERED = 0
+    CARRIED = 1
+    DROPPED = 2
+    RESTARTED = 3
+    CORRUPTED = 4
+
+    @property
+    def word(self) -> str:
+        """What the transfers table says."""
+        return OUTCOMES[min(self, LAST_IN_TABLES)]
+
+
+LAST_IN_TABLES = Outcome.DROPPED
+"""The last outcome that tables have: what else was sent in vain is dropped there too."""
+OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome if outcome <= LAST_IN_TABLES)
+"""What tables say of outcomes, by their numbers."""
+
+
+def in_tables(outcome: Ints) -> Ints:
+    """Return outcomes (K,) as the transfers table has them."""
+    return np.minimum(outcome, LAST_IN_TABLES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

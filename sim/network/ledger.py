@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
+from sim.facts.transfers import Outcome
 from sim.links.sharing import everywhere
 from sim.network.books import Account, Booked, PayloadKey
-from sim.network.outcomes import Outcome
 from sim.trace.directions import Topology, Way
 
 

@@ -21,10 +21,10 @@ from sim.facts.events import EventKind
 from sim.facts.row import Gathered, Row
 from sim.facts.stream import Facts
 from sim.facts.transfers import (
-    DELIVERED,
     OUTCOMES,
     Connected,
     Disconnected,
+    Outcome,
     PartDropped,
     TrainingEnded,
     TrainingStarted,
@@ -154,7 +154,7 @@ class MovedRows:
     @cached_property
     def delivered(self) -> Mask:
         """Which rows are the last of a payload that is through."""
-        return self.outcome == DELIVERED
+        return self.outcome == Outcome.DELIVERED
 
     def named(self, row: int) -> str:
         """Say which transfer a row is of."""

@@ -19,12 +19,12 @@ import simpy
 
 from learning.requests.peers import Arrival, Node, Send
 from sim.clock import Clock
-from sim.facts.transfers import OUTCOMES
+from sim.facts.transfers import Outcome
 from sim.links.sidelinks import Opening
 from sim.network.books import Account, Booked, PayloadKey
 from sim.network.endpoint import Endpoint
 from sim.network.message_facts import MessageFacts
-from sim.network.outcomes import OF_CUT_OFF, Outcome
+from sim.network.outcomes import OF_CUT_OFF
 from sim.network.payload_list import PayloadList
 from sim.trace.directions import TOWARD_PEER
 
@@ -183,8 +183,7 @@ class LinkQueue:
         if self._between_satellites and battery is not None:
             battery.send(end_s, lasts_s, to_peer=True)
         if moved > 0.0:
-            word = OUTCOMES[min(outcome, Outcome.DROPPED)]
-            self._facts.moved(send, self._direction, moved, part.begin_s, end_s, word)
+            self._facts.moved(send, self._direction, moved, part.begin_s, end_s, outcome.word)
 
     def booked(self) -> Iterator[Booked]:
         """Yield the account of each payload, and what is under way of it."""

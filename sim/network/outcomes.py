@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Literal
 
 import numpy as np
 
 from learning.requests.cluster import Ints, Mask
+from sim.facts.transfers import Outcome
 
 CutTransfers = Literal["resume", "restart", "drop"]
 """What becomes of a transfer that a contact cuts off: ``link.cut_transfers``."""
@@ -25,20 +25,6 @@ class Ending:
     time_s: float
     closed: str = ""
     run_over: bool = False
-
-
-class Outcome(IntEnum):
-    """What becomes of a transfer of one device.
-
-    It is delivered; goes on in a later session where it was (carried), or from the beginning
-    (restarted); or is given up, because it was cut off (dropped) or refused (corrupted).
-    """
-
-    DELIVERED = 0
-    CARRIED = 1
-    DROPPED = 2
-    RESTARTED = 3
-    CORRUPTED = 4
 
 
 OF_CUT_OFF: dict[CutTransfers, Outcome] = {
@@ -73,8 +59,3 @@ def outcomes_of(
     if corrupted is not None:
         outcome = np.where(whole & corrupted, Outcome.CORRUPTED, outcome)
     return outcome
-
-
-def in_tables(outcome: Ints) -> Ints:
-    """Return outcomes as the transfers table has them: what was sent in vain is dropped."""
-    return np.minimum(outcome, Outcome.DROPPED)

@@ -13,13 +13,14 @@ from sim.devices.energy import Use
 from sim.devices.faults import Presence
 from sim.errors import DURATIONS, violated
 from sim.facts.faults import PacketsResent, UploadsLate
+from sim.facts.transfers import Outcome, in_tables
 from sim.facts.waits import SubChannelBusy
 from sim.links.session_beam import SessionBeam
 from sim.links.sharing import Carried, everywhere
 from sim.network.endpoint import Endpoint
 from sim.network.legs import Dropped, Moved
 from sim.network.link_faults import FLAWLESS, LegFaults, Sending
-from sim.network.outcomes import CutTransfers, Ending, Outcome, in_tables, outcomes_of
+from sim.network.outcomes import CutTransfers, Ending, outcomes_of
 from sim.network.steps import everybody, way_of
 from sim.plan.contacts import PlannedContact, PlannedSession
 from sim.trace.directions import Way

@@ -22,7 +22,7 @@ from sim.links.pass_geometry import GroundPlace, Pass
 from sim.links.rate_points import HORIZON_DEG
 from sim.plan.radios import ground_radios
 from sim.plan.service import served_passes
-from sim.trace import arrow as plain
+from sim.trace import plain_tables
 from sim.trace.directions import Way
 
 Tables = dict[str, dict[str, Any]]
@@ -162,7 +162,7 @@ def _columns(columns: dict[str, Any]) -> Iterator[str]:
     terms = [f"{HEADS[name]} {FORMS[name].format(value)}" for name, value in same.items()]
     if terms:
         yield f"everywhere: {', '.join(terms)}"
-    yield plain.text({n: x for n, x in columns.items() if n not in same}, FORMS, HEADS)
+    yield plain_tables.text({n: x for n, x in columns.items() if n not in same}, FORMS, HEADS)
 
 
 def _about(radio: Radio) -> str:
@@ -185,4 +185,4 @@ def write(tables: Tables, path: Path) -> None:
     for name, values in tables.get("downlink", {}).items():
         if name not in GEOMETRY:
             merged[f"downlink_{name}"] = values
-    plain.write(merged, path)
+    plain_tables.write(merged, path)

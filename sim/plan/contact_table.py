@@ -11,8 +11,9 @@ from sim.links.device_links import FigureColumns
 from sim.plan.contact_columns import ContactColumns
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
-from sim.trace.arrow import array, coded_text, utc
+from sim.trace.arrow import array, coded_text
 from sim.trace.directions import Way
+from sim.trace.instants import utc
 from sim.trace.schema import TEXT, table_of
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from scenarios import ScenarioError
 from sim.errors import InputError
 from sim.plots.canvas import data_behind
-from sim.trace.arrow import without_formulas, write_batches
+from sim.trace.plain_tables import without_formulas, write_batches
 
 INK = "#010203"
 """What ``drawing.mplstyle`` draws so takes the colour of the page's text, on light and on dark."""

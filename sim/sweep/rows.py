@@ -15,11 +15,11 @@ from sim.errors import InputError
 from sim.execution.folder import POINTS, read_manifest
 from sim.execution.result import Result, load
 from sim.execution.status import COMPLETE, FAILED, INTERRUPTED, REFUSED
+from sim.facts.coded import Vocabulary
 from sim.files import packaged
 from sim.sweep.engine import Outcome, Point
 from sim.trace.arrow import array, coded_text
 from sim.trace.schema import FLOAT, INT, TEXT, TYPES
-from sim.trace.vocabulary import Vocabulary
 
 _FIGURES: dict[str, dict[str, str]] = yaml.safe_load(packaged("sim.sweep", "columns.yaml"))
 

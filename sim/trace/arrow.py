@@ -1,20 +1,13 @@
-"""Arrow arrays from numpy and back, without pandas; tables as CSV, Parquet or text.
+"""Arrow arrays from numpy and back, without pandas.
 
 Arrow imports pandas, which takes longer than a small run, to look at a value of Python or numpy
 that it is given, and to make an array of numpy. Buffers it takes and gives as they are.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from functools import partial
-from itertools import chain
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-
-from sim.files import check_file, written
-from sim.formatting import table
 
 
 class _Lazy:
@@ -106,80 +99,3 @@ def as_numpy(column: Any, missing: float = np.nan) -> np.ndarray:
         nulls = as_numpy(chunk.is_null()) if chunk.null_count else None
         parts.append(values if nulls is None else np.where(nulls, missing, values))
     return parts[-1] if len(parts) <= 2 else np.concatenate(parts)
-
-
-# Tables of plain columns: written as CSV or Parquet without pandas, printed aligned.
-
-
-Columns = Mapping[str, Sequence[Any] | np.ndarray]
-ENDINGS = (".csv", ".parquet")
-
-
-def write(columns: Columns, path: Path) -> None:
-    """Write ``columns`` to a .csv or .parquet file."""
-    write_batches([batch({name: array(values) for name, values in columns.items()})], path)
-
-
-def batch(arrays: Mapping[str, Any]) -> Any:
-    """Return a record batch of named Arrow arrays."""
-    return pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
-
-
-def write_batches(batches: Iterable[Any], path: Path) -> None:
-    """Write Arrow record batches (at least one, of one schema) to a .csv or .parquet file.
-
-    Each becomes a row group. The file appears when it is whole.
-    """
-    from pyarrow.csv import CSVWriter
-    from pyarrow.parquet import ParquetWriter
-
-    check_file(path, *ENDINGS)
-    many = iter(batches)
-    first = next(many)
-    # Numbers hardly repeat: a dictionary of them takes twice the time and saves nothing.
-    texts = [field.name for field in first.schema if pa.types.is_string(field.type)]
-    how = {"compression": "zstd", "use_dictionary": texts}
-    make = CSVWriter if path.suffix == ".csv" else partial(ParquetWriter, **how)
-    with written(path) as part, make(part, first.schema) as writer:
-        for rows in chain([first], many):
-            writer.write_batch(rows)
-
-
-FORMULA = "^[=+\\-@\t\r]"
-"""How text begins that a spreadsheet takes for a formula."""
-
-
-def without_formulas(table: Any) -> Any:
-    """Return an Arrow table with a `'` before text that a spreadsheet would take for a formula."""
-    import pyarrow.compute as pc
-
-    for number, field in enumerate(table.schema):
-        if pa.types.is_string(field.type):
-            texts = table.column(number)
-            formula = pc.match_substring_regex(texts, FORMULA)
-            guarded = pc.if_else(formula, pc.binary_join_element_wise("'", texts, ""), texts)
-            table = table.set_column(number, field.name, guarded)
-    return table
-
-
-def utc(start: datetime, time_s: np.ndarray) -> np.ndarray:
-    """Return instants (datetime64, UTC) of seconds since a start, rounded as datetimes are."""
-    zero = np.datetime64(start.astimezone(UTC).replace(tzinfo=None), "us")
-    fraction, whole = np.modf(time_s)
-    past_us = whole.astype(np.int64) * 1_000_000 + np.rint(fraction * 1e6).astype(np.int64)
-    return np.asarray(zero + past_us.astype("timedelta64[us]"))
-
-
-def iso(times: np.ndarray, unit: Literal["ms", "us"] = "us") -> np.ndarray:
-    """Return UTC times (datetime64) as text, like 2026-08-22T00:00:00.123456Z."""
-    return np.datetime_as_string(times, unit=unit, timezone="UTC")
-
-
-def text(columns: Columns, forms: Mapping[str, str] = {}, heads: Mapping[str, str] = {}) -> str:
-    """Align ``columns`` under ``heads`` or their names; numbers by ``forms``, else as 0.000."""
-    shown, number = [], (float, np.floating)
-    for name, values in columns.items():
-        form = forms.get(name, "{:.3f}").format
-        shown.append([form(one) if isinstance(one, number) else str(one) for one in values])
-    names = [heads.get(name, name) for name in columns]
-    return table(names, list(map(list, zip(*shown, strict=True))))

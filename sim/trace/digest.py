@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from learning.requests.cluster import Floats, Ints
 from sim.trace.arrow import as_numpy
-from sim.trace.grid import on_grid, stamps_on_grid
 from sim.trace.schema import COLUMNS, LEARNED, UNDIGESTED, UNDIGESTED_COLUMNS
 from sim.trace.sorting import is_text
 from sim.trace.tables import pieces_of
@@ -47,7 +47,7 @@ class Rolling:
     How it is cut into pieces does not count; ``coarse`` numbers count as they are on their grid.
     """
 
-    def __init__(self, coarse: bool = False) -> None:
+    def __init__(self, *, coarse: bool = False) -> None:
         self._coarse = coarse
         self._rows = 0
         self._nulls = hashlib.sha256()
@@ -85,6 +85,30 @@ class Rolling:
     def __str__(self) -> str:
         nulls = self._nulls.hexdigest() if self._any_null else ""
         return f"{self._rows}:{nulls}:{self._values.hexdigest()}"
+
+
+# Times and bytes of the timing digest, rounded so coarsely that two machines agree on them.
+
+
+FINEST = -10
+"""Steps are never finer than this power of two."""
+BITS = 31
+"""Leading bits of a large number that count."""
+MICROSECONDS = 1000
+"""Step of time stamps, which are whole microseconds."""
+
+
+def on_grid(values: Floats) -> Floats:
+    """Return numbers rounded to the grid; exact, as the steps are powers of two."""
+    _, exponent = np.frexp(values)
+    step = np.ldexp(1.0, np.maximum(exponent - BITS, FINEST))
+    # Adding zero turns -0.0, which has other bits, into 0.0.
+    return np.rint(values / step) * step + 0.0
+
+
+def stamps_on_grid(microseconds: Ints) -> Ints:
+    """Return time stamps rounded to whole milliseconds."""
+    return (microseconds + MICROSECONDS // 2) // MICROSECONDS
 
 
 def _of_columns(tables: Mapping[str, pa.Table], name: str) -> dict[str, tuple[Rolling, Rolling]]:

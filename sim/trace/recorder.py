@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from sim.facts.coded import Coded
+from sim.facts.coded import Coded, Vocabulary
 from sim.facts.row import Fact, Gathered, Row, columns_of
 from sim.facts.stream import Take
 from sim.files import written
@@ -29,7 +29,6 @@ from sim.trace.schema import COLUMNS, OPTIONAL, TEXT, TYPES
 from sim.trace.sorting import stable_order
 from sim.trace.spilled import SortedRun, merged, write_run
 from sim.trace.tables import Tables
-from sim.trace.vocabulary import Vocabulary
 
 CODES = NUMBERS[TEXT]
 ROWS = (np.ndarray, list, tuple, Coded)

@@ -56,7 +56,7 @@ def says(table: pa.Table, column: str, text: str) -> Mask:
     """Return which rows say ``text`` in a column; null says nothing."""
     held = table.column(column)
     if pa.types.is_string(held.type):
-        return as_numpy(pc.equal(held, word(text)), False)
+        return as_numpy(pc.equal(held, word(text)), missing=False)
     codes, words = coded(held)
     there = np.array([*(said == text for said in words), False])
     return there.take(codes)

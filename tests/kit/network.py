@@ -17,6 +17,7 @@ from sim.engine.simulation import Simulation
 from sim.errors import InputError, SimulationError
 from sim.execution.identity import BuildSequence, portable
 from sim.execution.running import Run
+from sim.facts.transfers import Outcome
 from sim.links import pass_geometry, plan_links
 from sim.links.beam import Beam, Radio
 from sim.links.device_links import DeviceLinks, along
@@ -29,7 +30,7 @@ from sim.network.endpoint import Endpoint, Shared
 from sim.network.ledger import Ledger
 from sim.network.leg_log import LegLog
 from sim.network.link_faults import sent_again, sent_to_all
-from sim.network.outcomes import CutTransfers, Outcome, outcomes_of
+from sim.network.outcomes import CutTransfers, outcomes_of
 from sim.network.payload_list import PayloadList
 from sim.network.routing import ContactGraph, ContactPlan, Hop
 from sim.network.rules import Rules

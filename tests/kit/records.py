@@ -34,9 +34,8 @@ from sim.network.books import Booked, Books, PayloadKey, Sums, books_of, check_b
 from sim.network.leg_log import LegLog, MovedRows
 from sim.network.legs import Moved, Trained
 from sim.trace.arrow import array
-from sim.trace.digest import digests
+from sim.trace.digest import digests, on_grid, stamps_on_grid
 from sim.trace.directions import Topology, Way
-from sim.trace.grid import on_grid, stamps_on_grid
 from sim.trace.parquet import write_table
 from sim.trace.recorder import BLOCK, Trace
 from sim.trace.schema import COLUMNS, KINDS, OPTIONAL

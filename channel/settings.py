@@ -1,0 +1,44 @@
+"""Settings of a link that mean the same in a scenario file and in code: words, ranges and uses.
+
+A file overrides a preset in the units of a link budget (GHz, MHz, Mbit/s, dB); `channel.Link` is
+one whole radio in SI units. What both say of a setting is here, once; nothing is imported.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Rate = Literal["ergodic", "shannon", "outage", "modcod", "fixed"]
+"""How the rate follows from the SNR: see `channel.Link`."""
+Fading = Literal["none", "rayleigh", "rician"]
+Atmosphere = Literal["cosecant", "inverse_elevation"]
+"""Laws of gases over the elevation: see `channel.atmosphere`."""
+EnvironmentName = Literal["dense_urban", "urban", "suburban", "rural"]
+Band = Literal["S", "Ka"]
+
+
+@dataclass(frozen=True)
+class Range:
+    """Values from `low` to `high`, both of them included."""
+
+    low: float
+    high: float
+
+
+BANDS_GHZ: Final[Mapping[Band, Range]] = {"S": Range(1.0, 6.0), "Ka": Range(17.0, 40.0)}
+"""Carriers for which environments have tables."""
+OUTAGE_PROBABILITY: Final = Range(1e-9, 0.999)
+ROLLOFF: Final = Range(0, 1)
+EXCEEDANCE_PCT: Final = Range(0.001, 5)
+"""Share of a year in which rain is exceeded, for which ITU-R P.618 holds."""
+
+USED_BY_ONE_RATE: Final[Mapping[str, Rate]] = {"outage_probability": "outage", "rolloff": "modcod"}
+"""Settings that change nothing under other rates; `fixed` has its rate, in a unit for each side."""
+REPLACED_BY_ENVIRONMENT: Final = ("shadowing_margin_db", "clutter_loss_db")
+"""Losses that the tables of an environment stand for; so they do for Rician K."""
+
+BUDGET_FORMS: Final[Mapping[str, tuple[str, ...]]] = {
+    "eirp_dbw": ("tx_power_dbm", "tx_gain_dbi"),
+    "g_over_t_db_k": ("rx_gain_dbi", "noise_figure_db", "antenna_temperature_k"),
+}
+"""A figure of the link budget, or the parts that make it: giving one form replaces the other."""
