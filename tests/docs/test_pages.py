@@ -11,7 +11,7 @@ import typer
 
 import scenarios
 from tests.docs.pages import DOCS, PAGES, ROOT, STUDIES, shown, steps
-from tests.kit.records import COLUMNS
+from tests.kit.records import COLUMNS, KINDS, UNDIGESTED, UNDIGESTED_COLUMNS
 from tests.kit.sweeps import app, status
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -92,9 +92,20 @@ def test_make_targets_and_studies_that_pages_name_exist():
 
 def test_the_page_of_the_run_folder_names_the_columns_of_every_table():
     rows = re.findall(r"^\| `(\w+)\.parquet` \|[^|]*\| `([^`]+)` \|$", RUN_FOLDER, re.MULTILINE)
-    assert {table: columns.split() for table, columns in rows} == {
-        table: list(columns) for table, columns in COLUMNS.items()
-    }
+    named = {table: " ".join(columns) for table, columns in COLUMNS.items()}
+    assert dict(rows).keys() == named.keys(), "docs/run-folder.md has a row for each table"
+    for table, columns in rows:
+        assert columns == named[table], f"docs/run-folder.md: name these columns of {table}"
+
+
+def test_the_page_of_the_run_folder_names_kinds_of_events_and_what_digests_leave_out():
+    undigested = {*UNDIGESTED, *(name for names in UNDIGESTED_COLUMNS.values() for name in names)}
+    for start, names in (
+        ("Kinds of events: ", {*KINDS}),
+        ("`trace_sha256` covers all values in final order, except ", undigested),
+    ):
+        listed = re.search(rf"^- {start}([^.]+)\.", RUN_FOLDER, re.MULTILINE)[1]
+        assert set(re.findall(r"`(\w+)`", listed)) == names, f"docs/run-folder.md: {start}"
 
 
 @pytest.mark.parametrize("study", ["paper_numbers", "link_budgets", "transfers", "full_size"])
