@@ -88,6 +88,13 @@ def test_leomix_hands_on_what_a_user_needs(tmp_path):
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("module", ["leomix", "sim"])
+def test_a_module_that_is_run_is_the_command(module):
+    done = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True)
+    assert (done.returncode, done.stdout.split()[:1]) == (0, [b"leomix"]), done.stderr
+
+
+@pytest.mark.process
 def test_a_package_of_the_users_that_has_our_name_is_named(tmp_path):
     place = tmp_path / "sim" / "__init__.py"
     place.parent.mkdir()

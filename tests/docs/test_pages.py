@@ -11,12 +11,14 @@ import typer
 
 import scenarios
 from tests.docs.pages import DOCS, PAGES, ROOT, STUDIES, shown, steps
-from tests.kit.records import COLUMNS
-from tests.kit.sweeps import app, status
+from tests.kit.learning import METHODS
+from tests.kit.records import COLUMNS, KINDS, UNDIGESTED, UNDIGESTED_COLUMNS
+from tests.kit.sweeps import FORMATS, app, status
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 MAKEFILE = (ROOT / "Makefile").read_text()
 RUN_FOLDER = (DOCS / "run-folder.md").read_text()
+TABLES_OF = {"methods.md": METHODS.shipped, "traces.md": FORMATS.shipped}
 
 
 @pytest.fixture(autouse=True)
@@ -92,9 +94,33 @@ def test_make_targets_and_studies_that_pages_name_exist():
 
 def test_the_page_of_the_run_folder_names_the_columns_of_every_table():
     rows = re.findall(r"^\| `(\w+)\.parquet` \|[^|]*\| `([^`]+)` \|$", RUN_FOLDER, re.MULTILINE)
-    assert {table: columns.split() for table, columns in rows} == {
-        table: list(columns) for table, columns in COLUMNS.items()
-    }
+    named = {table: " ".join(columns) for table, columns in COLUMNS.items()}
+    assert dict(rows).keys() == named.keys(), "docs/run-folder.md has a row for each table"
+    for table, columns in rows:
+        assert columns == named[table], f"docs/run-folder.md: name these columns of {table}"
+
+
+def test_the_page_of_the_run_folder_names_kinds_of_events_and_what_digests_leave_out():
+    undigested = {*UNDIGESTED, *(name for names in UNDIGESTED_COLUMNS.values() for name in names)}
+    for start, names in (
+        ("Kinds of events: ", {*KINDS}),
+        ("`trace_sha256` covers all values in final order, except ", undigested),
+    ):
+        listed = re.search(rf"^- {start}([^.]+)\.", RUN_FOLDER, re.MULTILINE)[1]
+        assert set(re.findall(r"`(\w+)`", listed)) == names, f"docs/run-folder.md: {start}"
+
+
+def first_cells(page):
+    return re.findall(r"^\| ([^|]+) \|", (DOCS / page).read_text(), re.MULTILINE)
+
+
+def test_every_shipped_method_and_export_has_its_row_and_help():
+    rows = {page: set(re.findall(r"`([\w-]+)`", "".join(first_cells(page)))) for page in TABLES_OF}
+    for page, shipped in TABLES_OF.items():
+        assert set(shipped) <= rows[page], f"docs/{page}: has a row for each that is shipped"
+    export = typer.main.get_command(app).commands["export"]
+    offered = next(option.help for option in export.params if option.name == "to")
+    assert set(FORMATS.shipped) <= set(re.findall(r"\w+", offered)), "--to of sim/cli/show.py"
 
 
 @pytest.mark.parametrize("study", ["paper_numbers", "link_budgets", "transfers", "full_size"])

@@ -38,7 +38,7 @@ from sim.trace.digest import digests, on_grid, stamps_on_grid
 from sim.trace.directions import Topology, Way
 from sim.trace.parquet import write_table
 from sim.trace.recorder import BLOCK, Trace
-from sim.trace.schema import COLUMNS, KINDS, OPTIONAL
+from sim.trace.schema import COLUMNS, KINDS, OPTIONAL, UNDIGESTED, UNDIGESTED_COLUMNS
 from sim.trace.tables import Tables
 from tests.kit.finished_tables import TOLERANCE, check, wrong_sums
 

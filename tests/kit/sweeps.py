@@ -1,8 +1,9 @@
-"""Inner names of ``sim`` that tests use: sweeps and the command line."""
+"""Inner names of ``sim`` that tests use: sweeps, exports and the command line."""
 
 from learning.hardware import only
 from sim.cli.app import app, status
 from sim.execution.identity import digest_of
+from sim.export.formats import FORMATS
 from sim.sweep.answers import answers
 from sim.sweep.engine import Outcome, Point
 from sim.sweep.folder import among, locked

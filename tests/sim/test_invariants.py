@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import replace
 from functools import wraps
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -255,6 +256,13 @@ def test_a_part_that_was_tampered_with_stops_the_run(
     tamper(monkeypatch)
     told = stopped(scenario)
     assert re.search(f"invariant '{name}' is violated: .*{said}", told), told
+
+
+def test_the_page_lists_the_invariants_that_are_broken_here():
+    page = (Path(__file__).parents[2] / "docs" / "trust.md").read_text()
+    table = page.partition("| Invariant |")[2].partition("\n\n")[0]
+    listed = set(re.findall(r"^\| ([a-z][^|]+) \|", table, re.MULTILINE))
+    assert listed == {name for _, _, name, _ in TAMPERED}, "docs/trust.md, and TAMPERED here"
 
 
 @pytest.mark.parametrize("staleness", [None, -1])
