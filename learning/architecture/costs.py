@@ -100,7 +100,7 @@ class Architecture:
         experts = self.experts * self.expert_parameters
         return experts + self.gate_parameters + self.backbone_parameters
 
-    def named(self, experts: Sequence[int], gate: bool) -> str:
+    def named(self, experts: Sequence[int], *, gate: bool) -> str:
         """Name parts of the model; what is shared of a plain one is all of it."""
         return parts_named(experts, gate=gate) if self.experts else "model"
 
@@ -128,7 +128,7 @@ class Architecture:
         )
 
     def upload_tensors(
-        self, experts: Sequence[int], gate: bool, rank: int | None = None
+        self, experts: Sequence[int], *, gate: bool, rank: int | None = None
     ) -> tuple[TensorSize, ...]:
         """Return what a device sends up: factors of ``experts``, and what is shared if ``gate``.
 
@@ -144,11 +144,13 @@ class Architecture:
     def _uploads(self) -> dict[tuple[tuple[int, ...], bool, int | None], tuple[TensorSize, ...]]:
         return {}
 
-    def upload_bytes(self, experts: Sequence[int], gate: bool, rank: int | None = None) -> float:
+    def upload_bytes(self, experts: Sequence[int], *, gate: bool, rank: int | None = None) -> float:
         """Bytes that one device sends up, as :meth:`upload_tensors`."""
-        return float(sum(tensor.bytes for tensor in self.upload_tensors(experts, gate, rank)))
+        return float(
+            sum(tensor.bytes for tensor in self.upload_tensors(experts, gate=gate, rank=rank))
+        )
 
-    def download_bytes(self, experts: Sequence[int], gate: bool) -> float:
+    def download_bytes(self, experts: Sequence[int], *, gate: bool) -> float:
         """Bytes that one device receives: merged weights of ``experts``, and what is shared.
 
         Merged, because the mean of several devices' products B A has no factors of the same rank.
@@ -169,6 +171,7 @@ class Architecture:
         self,
         trained: Collection[int],
         held: Collection[int],
+        *,
         gate: bool,
         samples: int,
         copies: int = 0,
@@ -184,7 +187,7 @@ class Architecture:
         """
         key = tuple(trained), tuple(held), gate, samples, copies
         if key not in self._costs:  # asked for at every contact, and the same each time
-            self._costs[key] = self._round_cost(tuple(trained), tuple(held), gate, samples, copies)
+            self._costs[key] = self._round_cost(*key[:2], gate=gate, samples=samples, copies=copies)
         return self._costs[key]
 
     @cached_property
@@ -192,7 +195,13 @@ class Architecture:
         return {}
 
     def _round_cost(
-        self, trained: tuple[int, ...], held: tuple[int, ...], gate: bool, samples: int, copies: int
+        self,
+        trained: tuple[int, ...],
+        held: tuple[int, ...],
+        *,
+        gate: bool,
+        samples: int,
+        copies: int,
     ) -> Cost:
         active = min(self.config.model.top_k, max(len(held), 1))
         moving = min(active, len(trained)) * self.tuned_parameters

@@ -6,7 +6,8 @@ import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -57,9 +58,11 @@ class Traits:
     doubts: tuple[ModuleDoubt, ...] = ()
 
 
-Train = Callable[[nn.Module, Tensor, Tensor, bool], Tensors]
-"""``train(model, x, y, together)``: the gradients of two devices with the same samples, (2, ...),
-or of one, (...), as local training computes them."""
+class Train(Protocol):
+    """How local training computes gradients."""
+
+    def __call__(self, model: nn.Module, x: Tensor, y: Tensor, *, together: bool) -> Tensors:
+        """Return those of two devices with the same samples, (2, ...), or of one, (...)."""
 
 
 def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train: Train) -> Traits:
@@ -85,18 +88,18 @@ def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train
     tied = len(list(model.parameters())) < len(list(model.named_parameters(remove_duplicate=False)))
     batched = getattr(model, "batched", True) and not draws
 
-    def as_trained(together: bool) -> nn.Module:
+    def as_trained(*, together: bool) -> nn.Module:
         here = Residency(everything, everything, dense=together)
         return random_model(config, spec, here).train(config.trains_backbone)
 
-    def gradients(together: bool) -> Tensors:
-        return train(as_trained(together), x, y, together)
+    def gradients(*, together: bool) -> Tensors:
+        return train(as_trained(together=together), x, y, together=together)
 
     try:
         alone = gradients(together=False)
     except Exception as error:
         raise failure(kind, "cannot be trained", error) from None
-    why = _why_not_together(alone, gradients) if batched else ""
+    why = _why_not_together(alone, partial(gradients, together=True)) if batched else ""
     if kept := _hidden_state(lambda: as_trained(together=False), x, y, train):
         doubts.insert(0, HiddenState(kind, tuple(kept)))
     return Traits(batched and not why, draws, tied, why, tuple(doubts))
@@ -106,11 +109,11 @@ SAME = 1e-3
 """Largest difference between gradients of one device and of two at once, over the largest one."""
 
 
-def _why_not_together(alone: Tensors, gradients: Callable[[bool], Tensors]) -> str:
+def _why_not_together(alone: Tensors, both_at_once: Callable[[], Tensors]) -> str:
     """Say why devices cannot be trained at once; empty where their gradients are those alone."""
     try:
         with warnings.catch_warnings(action="ignore"):  # that vmap runs an operation one by one
-            both = gradients(True)
+            both = both_at_once()
     except Exception as error:  # a module may raise anything
         return f"does not run it ({type(error).__name__})"
     for name, own in alone.items():
@@ -283,7 +286,7 @@ def _visit(model: nn.Module, x: Tensor, y: Tensor, train: Train) -> None:
     on_gpu = [x.device] if x.device.type == "cuda" else []
     with torch.random.fork_rng(on_gpu):
         torch.manual_seed(0)
-        train(model, x, y, False)
+        train(model, x, y, together=False)
         with torch.no_grad():
             model.eval()(x)
     model.train(training)
@@ -352,7 +355,7 @@ def _measured_work(model: nn.Module, spec: InputSpec) -> tuple[int | None, int |
     """
     ends = 0
 
-    def count(module: nn.Module, given: tuple[Any, ...], out: Any) -> None:
+    def count(_module: nn.Module, given: tuple[Any, ...], out: Any) -> None:
         nonlocal ends
         ends += sum(t.numel() for t in (*given, out) if isinstance(t, Tensor))
 

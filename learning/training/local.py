@@ -119,7 +119,7 @@ def train_rounds(
     if task.all_experts:
         _check_experts(state, part, routed)
     moved = _moved(task, state, part)
-    beside = {} if task.traits.batched else _beside(task, state, routed, moved)
+    beside = {} if task.traits.batched else _beside(state, routed, moved)
     model = task.shapes(_residency(task, part, routed, beside))
     frozen = _frozen(task, state, routed, moved)
     if part.reach is not None:
@@ -128,7 +128,13 @@ def train_rounds(
     shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
     own |= _frozen_factors(task, state, moved, beside)
     samples = _before_experts(task, model, local.cluster, shared)
-    loss = loss_of(model, shared, task.traits.batched, task.traits.tied, embedded=len(samples) > 1)
+    loss = loss_of(
+        model,
+        shared,
+        together=task.traits.batched,
+        tied=task.traits.tied,
+        embedded=len(samples) > 1,
+    )
     if task.dtype == torch.bfloat16 or beside:
         loss = _as_run(loss, task)
     if term is not None:
@@ -199,7 +205,12 @@ def _before_experts(
 
 
 def loss_of(
-    model: nn.Module, shared: Tensors, together: bool, tied: bool = False, embedded: bool = False
+    model: nn.Module,
+    shared: Tensors,
+    *,
+    together: bool,
+    tied: bool = False,
+    embedded: bool = False,
 ) -> sgd.Loss:
     """Return the cross-entropy of ``model`` as a function of all its tensors but ``shared``.
 
@@ -220,7 +231,7 @@ def loss_of(
 
     if getattr(model, "stacks", False):
         return stacked
-    return sgd.each(of_one, together)
+    return sgd.each(of_one, together=together)
 
 
 BESIDE = "+"
@@ -248,7 +259,7 @@ def _as_run(loss: sgd.Loss, task: Task) -> sgd.Loss:
 
 
 def _beside(
-    task: Task, state: State, routed: Collection[int], moved: Collection[Parameter]
+    state: State, routed: Collection[int], moved: Collection[Parameter]
 ) -> dict[str, list[tuple[Tensor, Tensor]]]:
     """Return pairs of frozen factors (K, r, in), (K, out, r) by the matrix that they belong to.
 

@@ -46,15 +46,16 @@ def with_term(
         dicts.append({name: t.expand_as(dicts[0][name]) for name, t in known.items()})
     frozen = {f"{n}{OWN}{name}": t for n, part in enumerate(dicts) for name, t in part.items()}
     scale = task.config.model.lora.scale
+    together = task.traits.batched
 
     def weight(path: tuple[str, ...], base: Tensor, tensors: Tensors) -> Tensor:
-        trained = [_stacked(tensors[one], task.traits.batched) for one in path]
+        trained = [_stacked(tensors[one], together=together) for one in path]
         return trained[0] if len(trained) == 1 else base + product(trained[0], trained[1], scale)
 
     def of(tensors: Tensors) -> Any:
         plain = loss({name: tensor for name, tensor in tensors.items() if OWN not in name})
         server, *memory = (
-            {name: _stacked(tensors[f"{n}{OWN}{name}"], task.traits.batched) for name in part}
+            {name: _stacked(tensors[f"{n}{OWN}{name}"], together=together) for name in part}
             for n, part in enumerate(dicts)
         )
 
@@ -73,6 +74,6 @@ def with_term(
     return of, frozen
 
 
-def _stacked(tensor: Tensor, together: bool) -> Tensor:
+def _stacked(tensor: Tensor, *, together: bool) -> Tensor:
     """Return a tensor of all devices as it is, and that of one device as (1, ...)."""
     return tensor if together else tensor[None]

@@ -222,7 +222,7 @@ def build_task(config: LearningConfig) -> Task:
     )
 
 
-def _gradients_at_start(model: nn.Module, x: Tensor, y: Tensor, together: bool) -> Tensors:
+def _gradients_at_start(model: nn.Module, x: Tensor, y: Tensor, *, together: bool) -> Tensors:
     """Return the gradients of one device, or of two with the same samples at once."""
     weights = {path: p.detach() for path, p in model.named_parameters() if p.requires_grad}
     others = {path: p.detach() for path, p in model.named_parameters() if not p.requires_grad}

@@ -231,7 +231,7 @@ def use_one_thread(device: str = "cpu") -> None:
     """
     torch.set_num_threads(1)
     if device != "cpu":
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.use_deterministic_algorithms(mode=True, warn_only=True)
         torch.backends.cudnn.benchmark = False
 
 

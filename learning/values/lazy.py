@@ -42,7 +42,7 @@ class Values:
     which a run has from its files: those are kept by name.
     """
 
-    def __init__(self, apply: Apply, context: str, keep: bool = True) -> None:
+    def __init__(self, apply: Apply, context: str, *, keep: bool = True) -> None:
         self.use(apply, context)
         self.keep = keep
         self.store: FolderStore | None = None

@@ -39,7 +39,7 @@ FUNCTIONS = {
 
 class Numbers(Values):
     def __init__(self, folder=None, context="c", keep=True):
-        super().__init__(self.count, context, keep)
+        super().__init__(self.count, context, keep=keep)
         self.applied = Counter()
         self.cache = None if folder is None else Results(Shelf(folder), context)
 
@@ -175,9 +175,9 @@ def test_a_packed_value_comes_back_bit_by_bit_and_shared_rows_once():
 
 
 def test_kinds_that_may_be_shared_are_known_without_importing_them():
-    assert all(kit.kinds.model_keys(kind, False) is not None for kind in MODELS.shipped)
+    assert all(kit.kinds.model_keys(kind, checkpoints=False) is not None for kind in MODELS.shipped)
     assert all(kind in kit.kinds.DATA_KEYS for kind in DATASETS.shipped)
-    assert kit.kinds.model_keys("own:Model", False) is None
+    assert kit.kinds.model_keys("own:Model", checkpoints=False) is None
 
 
 def test_a_file_that_changes_before_it_is_read_ends_the_run(tmp_path):

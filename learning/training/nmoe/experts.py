@@ -124,7 +124,7 @@ def _outputs(task: Task, experts: tuple[Tensors, ...], found: Tensor, combine: s
 
 @operation()
 def assembled(
-    task: Task, server: Tensors, *stacked: Tensors, clusters: list[str]
+    _task: Task, server: Tensors, *stacked: Tensors, clusters: list[str]
 ) -> dict[str, Tensor]:
     """Return extractor, experts and gate by stored name.
 

@@ -67,13 +67,13 @@ def spread(task: Task, gate: Tensors, *, cluster: str) -> dict[str, Tensor]:
 
 
 @operation()
-def with_mean(task: Task, gates: Tensors, mean: Tensors) -> dict[str, Tensor]:
+def with_mean(_task: Task, gates: Tensors, mean: Tensors) -> dict[str, Tensor]:
     """The gates of one cluster (K, ...), with the tensors of ``mean`` in place of their own."""
     return {**gates, **{name: tensor.expand_as(gates[name]) for name, tensor in mean.items()}}
 
 
 @operation()
-def take_gate(task: Task, gates: Tensors, *, device: int) -> dict[str, Tensor]:
+def take_gate(_task: Task, gates: Tensors, *, device: int) -> dict[str, Tensor]:
     """The gate of one device."""
     return {name: tensor[device] for name, tensor in gates.items()}
 
@@ -162,7 +162,7 @@ def central(task: Task, *, rounds: int, combine: str, descent: Descent) -> dict[
         weight = route(task, _part(tensors, CENTRAL_GATE), h, None, limit).weight
         return losses(answer(mixed(weight, outputs), combine), y, combine).mean()
 
-    def draw(devices: Sequence[int], numbers: Sequence[int | None]) -> list[Batch]:
+    def draw(_devices: Sequence[int], numbers: Sequence[int | None]) -> list[Batch]:
         rng = stream(config.seed, "batch", "central", numbers[0])
         rows = rng.integers(0, len(samples.y), (config.steps_per_round, 1, config.batch_size))
         return [(samples.x[s], samples.y[s]) for s in torch.from_numpy(rows).to(task.device)]
@@ -188,7 +188,7 @@ def central_experts(task: Task, whole: Tensors, *, cluster: str) -> dict[str, Te
 
 
 @operation()
-def central_gate(task: Task, whole: Tensors) -> dict[str, Tensor]:
+def central_gate(_task: Task, whole: Tensors) -> dict[str, Tensor]:
     """The gate."""
     return _part(whole, CENTRAL_GATE)
 
