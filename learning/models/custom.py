@@ -35,7 +35,13 @@ from learning.models.doubts import (
     ReplacedBuffers,
 )
 from learning.models.interface import MODELS, buffers_of, expert_of, is_gate, names_of
-from learning.models.moe import MoELayer, Residency, forward_with_routing, tokens_of
+from learning.models.moe import (
+    MoELayer,
+    Residency,
+    factored_in,
+    forward_with_routing,
+    tokens_of,
+)
 from learning.models.plain_state import kept_state, plain_attributes
 from learning.models.stacked import Tensors
 from learning.settings import LearningConfig, Lora
@@ -325,7 +331,8 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
             0, {}, (), backbone, (), frozen=frozen, products=products, activations=ends
         )
     own = {name: shape for name, shape in shapes.items() if expert_of(name) == 0}
-    expert = {name.split(".", 3)[3]: s for name, s in own.items() if name.startswith("expert.0.0.")}
+    first = "expert.0.0."
+    expert = {name.removeprefix(first): s for name, s in own.items() if name.startswith(first)}
     if len(own) != len(names.layers) * len(expert) or any(
         shapes.get(f"expert.{e}.{layer}.{name}") != shape
         for e in everything
@@ -335,15 +342,16 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
         raise ValueError(f"{config.model.kind!r}: experts and layers must all have the same shape")
     all_targets = replace(config.model, lora=Lora(rank=1))
     tuned = make_shapes(all_targets, spec, Residency(everything, everything))
-    stored = [names.stored(path) for path, _ in tuned.named_parameters()]
-    first = [name.split(".", 3)[3] for name in stored if name.startswith("expert.0.0.")]
+    maps = [names.stored(path) for path in factored_in(tuned)]
     return ModelTensors(
         layers=len(names.layers),
         expert=expert,
         gate=shapes["gate.0.weight"],
         gate_bias="gate.0.bias" in shapes,
         backbone=backbone,
-        factored=tuple(f"{n.removesuffix('.a')}.weight" for n in first if n.endswith(".a")),
+        factored=tuple(
+            f"{name.removeprefix(first)}.weight" for name in maps if name.startswith(first)
+        ),
         frozen=frozen,
     )
 

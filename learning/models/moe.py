@@ -241,6 +241,11 @@ class LoraLinear(nn.Linear):
         return plus_linear(out, linear(x, self.a, None), self.b, self.scale)
 
 
+def factored_in(model: nn.Module) -> list[str]:
+    """Return the paths of the linear maps in ``model`` that have factors, in order."""
+    return [path for path, part in model.named_modules() if isinstance(part, LoraLinear)]
+
+
 def with_factors(expert: nn.Module, lora: Lora) -> nn.Module:
     """Return ``expert`` with factors for every linear map that ``lora`` targets.
 

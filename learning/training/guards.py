@@ -13,7 +13,7 @@ from torch import Tensor
 from learning.invariants import FROZEN, violation
 from learning.models.interface import is_of
 from learning.training.device_state import finite_rows
-from learning.training.state import moved_by
+from learning.training.state import moved_in_model, moved_in_state
 from learning.values.operation import operation
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def guarded(
 
     What is shared may change with the argument ``gate`` only, the base of a device's state never.
     """
+    moved_by = moved_in_state if operation.of_state else moved_in_model
     (first, *others), experts = map(UnchangedGuard, tensors), arguments["experts"]
     after: Tensors = operation(task, tensors, arguments)
 
