@@ -34,7 +34,15 @@ from learning.models.doubts import (
     Probabilities,
     ReplacedBuffers,
 )
-from learning.models.interface import MODELS, buffers_of, expert_of, is_gate, names_of
+from learning.models.interface import (
+    MODELS,
+    ExpertTensor,
+    buffers_of,
+    expert_of,
+    expert_tensor,
+    is_gate,
+    names_of,
+)
 from learning.models.moe import (
     MoELayer,
     Residency,
@@ -330,11 +338,10 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
         return ModelTensors(
             0, {}, (), backbone, (), frozen=frozen, products=products, activations=ends
         )
-    own = {name: shape for name, shape in shapes.items() if expert_of(name) == 0}
-    first = "expert.0.0."
-    expert = {name.removeprefix(first): s for name, s in own.items() if name.startswith(first)}
+    own = {key: s for name, s in shapes.items() if (key := expert_tensor(name)) and not key.expert}
+    expert = {key.name: shape for key, shape in own.items() if key.layer == 0}
     if len(own) != len(names.layers) * len(expert) or any(
-        shapes.get(f"expert.{e}.{layer}.{name}") != shape
+        shapes.get(ExpertTensor(e, layer, name).stored) != shape
         for e in everything
         for layer in range(len(names.layers))
         for name, shape in expert.items()
@@ -342,16 +349,14 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
         raise ValueError(f"{config.model.kind!r}: experts and layers must all have the same shape")
     all_targets = replace(config.model, lora=Lora(rank=1))
     tuned = make_shapes(all_targets, spec, Residency(everything, everything))
-    maps = [names.stored(path) for path in factored_in(tuned)]
+    maps = [expert_tensor(names.stored(path)) for path in factored_in(tuned)]
     return ModelTensors(
         layers=len(names.layers),
         expert=expert,
         gate=shapes["gate.0.weight"],
         gate_bias="gate.0.bias" in shapes,
         backbone=backbone,
-        factored=tuple(
-            f"{name.removeprefix(first)}.weight" for name in maps if name.startswith(first)
-        ),
+        factored=tuple(f"{key.name}.weight" for key in maps if key and key[:2] == (0, 0)),
         frozen=frozen,
     )
 
