@@ -17,7 +17,7 @@ NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
 
 
 @contextmanager
-def at_once(path: Path, own: str = "", durable: bool = True) -> Iterator[Path]:
+def at_once(path: Path, own: str = "", *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; the file written there is renamed to it at the end.
 
     Its bytes are synced to the disk before that, and unless ``durable`` is False the new name is
@@ -48,7 +48,7 @@ def sync_folder(folder: Path) -> None:
             raise
 
 
-def write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
+def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write ``data`` to ``path`` at once."""
     with at_once(path, durable=durable) as part:
         part.write_bytes(data)

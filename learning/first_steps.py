@@ -39,7 +39,7 @@ def first_steps(config: LearningConfig) -> FirstSteps | None:
     model that cannot be trained.
     """
     experts = range(config.model.experts)
-    cost = architecture(config).round_cost(experts, experts, True, STEPS * SAMPLES)
+    cost = architecture(config).round_cost(experts, experts, gate=True, samples=STEPS * SAMPLES)
     if kind_of(config.model.kind).expert_per_device or cost.flops > MOST_FLOPS:
         return None
     learner = Learner(replace(config, device="auto"))

@@ -21,7 +21,7 @@ def violation(invariant: str, what: str) -> Violation:
     return Violation(f"invariant '{invariant}' is violated: {what}")
 
 
-def check_shares(shares: Iterable[float], of: str, whole: bool = True) -> None:
+def check_shares(shares: Iterable[float], of: str, *, whole: bool = True) -> None:
     """Raise :class:`Violation` unless ``shares`` are from 0 to 1 and sum to 1.
 
     Without ``whole`` they belong to a part of ``of``, and sum to at most 1.

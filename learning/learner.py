@@ -53,7 +53,7 @@ class UpdatesUsed:
 
 
 @lru_cache(maxsize=1)
-def _built_task(config: LearningConfig, maker: Any, files: Fingerprints) -> Task:
+def _built_task(config: LearningConfig, _maker: Any, _files: Fingerprints) -> Task:
     """Build a task once for runs of the same configuration, model and files in one process."""
     from learning.training.start import build_task
     from learning.training.task import use_one_thread
@@ -77,9 +77,9 @@ class Learner:
     def __init__(
         self,
         config: LearningConfig,
+        *,
         train: bool = True,
         sized_as: ModelConfig | None = None,
-        *,
         corruption: CorruptUpdates | None = None,
         metrics: tuple[str, ...] = (),
     ) -> None:
@@ -262,14 +262,16 @@ class Learner:
         return self.values.number(made, *map(self._handle, parents), **arguments)
 
     def round_cost(
-        self, trained: Sequence[int], held: Sequence[int], gate: bool, copies: int = 0
+        self, trained: Sequence[int], held: Sequence[int], *, gate: bool, copies: int = 0
     ) -> Cost:
         """Cost of one local round that trains ``trained`` with the experts ``held`` loaded.
 
         A method keeps so many ``copies`` of what is trained beside it.
         """
         samples = self.config.steps_per_round * self.config.batch_size
-        return self.architecture.round_cost(trained, held, gate, samples, copies)
+        return self.architecture.round_cost(
+            trained, held, gate=gate, samples=samples, copies=copies
+        )
 
     def start(self) -> Handle:
         """Return the server's model before any federated round."""
@@ -351,7 +353,7 @@ class Learner:
         )
         return dataclasses.replace(state, own=own)
 
-    def offer(self, state: Held, experts: Sequence[int], gate: bool) -> Handle:
+    def offer(self, state: Held, experts: Sequence[int], *, gate: bool) -> Handle:
         """Return the upload: factors of ``experts``, and with ``gate`` the gate's change."""
         return self.make(
             operations.device_state.offer,
@@ -368,6 +370,7 @@ class Learner:
         who: Mask,
         adapter_epoch: Ints,
         experts: Sequence[int],
+        *,
         gate: bool,
     ) -> Held:
         """Devices in ``who`` add what they offered to their base and begin fresh factors."""

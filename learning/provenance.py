@@ -36,7 +36,11 @@ def why_not_cacheable(config: LearningConfig) -> str:
     """
     model, data = config.model, config.data
     for key, kind, known in (
-        ("learning.model.kind", model.kind, model_keys(model.kind, bool(model.checkpoints))),
+        (
+            "learning.model.kind",
+            model.kind,
+            model_keys(model.kind, checkpoints=bool(model.checkpoints)),
+        ),
         ("learning.data.kind", data.kind, DATA_KEYS.get(data.kind)),
     ):
         if known is None:

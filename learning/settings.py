@@ -74,10 +74,10 @@ class Settings:
         for name, key in keys_of(type(self)).items():
             is_given = getattr(self, name) != key.default
             for rule in key.metadata:
-                if isinstance(rule, UsedWith) and (text := self._broken(rule, is_given)):
+                if isinstance(rule, UsedWith) and (text := self._broken(rule, is_given=is_given)):
                     yield Conflict((name,), text)
 
-    def _broken(self, rule: UsedWith, is_given: bool) -> str:
+    def _broken(self, rule: UsedWith, *, is_given: bool) -> str:
         value = getattr(self, rule.key)
         if is_given and value not in rule.values:
             owners = " or ".join(rule.values)

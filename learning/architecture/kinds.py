@@ -90,7 +90,7 @@ def check_form(model: ModelConfig, spec: InputSpec) -> None:
         )
 
 
-def model_keys(name: str, checkpoints: bool) -> tuple[str, ...] | None:
+def model_keys(name: str, *, checkpoints: bool) -> tuple[str, ...] | None:
     """Return the keys of ``learning.model`` that a kind uses; None for one that may use any."""
     keys = kind_of(name).keys
     return FOLDERS if keys is MIXTURE and checkpoints else keys

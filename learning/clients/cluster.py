@@ -65,6 +65,7 @@ class ClusterState:
         local_loss: Callable[[], LocalLoss | None] = lambda: None,
         copies: int = 1,
         memory_copies: int = 0,
+        *,
         offers_models: bool = False,
     ) -> None:
         k = cluster.devices
@@ -163,7 +164,7 @@ class ClusterState:
         asking = self.eligible if who is None else who & self.eligible
         wanted = name, tuple(experts)
         self.downloads = [old for old in self.downloads if (old.name, old.experts) == wanted]
-        needed = self._download_bytes(experts, gate, server.changes)
+        needed = self._download_bytes(experts, server.changes, gate=gate)
         self.downloads.append(PendingDownload(name, server, wanted[1], ~self.half_way, needed))
         size = np.zeros(len(asking))
         version = np.zeros(len(asking), np.int64)
@@ -175,7 +176,9 @@ class ClusterState:
         personal = not alike and bool((mine != mine[:1]).any())
         return Download(Payload(name, size, version), asking, personal=personal)
 
-    def _download_bytes(self, experts: Sequence[int], gate: bool, changes: Ints | None) -> Floats:
+    def _download_bytes(
+        self, experts: Sequence[int], changes: Ints | None, *, gate: bool
+    ) -> Floats:
         """Return the bytes (K,) that devices download of those of ``experts`` that they hold.
 
         These are whole experts or, where factors go down, the changes that a device misses, cut to
@@ -185,7 +188,7 @@ class ClusterState:
         sizes = self.learner.architecture
         every = list(experts)
         lora = self.learner.config.model.lora
-        whole = sizes.download_bytes(every[:1], False)
+        whole = sizes.download_bytes(every[:1], gate=False)
         parts: Floats = np.full((len(self.holds), len(every)), whole)
         if changes is not None and lora.sends_factors and lora.rank is not None:
             before = self.changes_held[:, every]
@@ -193,7 +196,7 @@ class ClusterState:
             missed = (changes[every] - before) * of_rank * self._cuts[:, None]
             parts = np.where(before == NOT_HELD, whole, np.minimum(whole, missed))
         total: Floats = (self.holds[:, every] * parts).sum(axis=1)
-        return self.copies * (total + sizes.download_bytes([], gate))
+        return self.copies * (total + sizes.download_bytes([], gate=gate))
 
     def download_gate(self, server: ServerModel) -> Download:
         """Ask for the gate of ``server``; what a pass cuts off is given up."""
@@ -245,9 +248,9 @@ class ClusterState:
 
     def _among(self, experts: Collection[int]) -> Mask:
         """Mark ``experts`` in (E,)."""
-        return self._parts(experts, False)[:-1]
+        return self._parts(experts, gate=False)[:-1]
 
-    def _parts(self, experts: Collection[int], gate: bool) -> Mask:
+    def _parts(self, experts: Collection[int], *, gate: bool) -> Mask:
         """Mark in (E + 1,) what an update of ``experts``, and what is shared if ``gate``, holds."""
         marked = np.zeros(self.holds.shape[1] + 1, bool)
         marked[list(experts)] = True
@@ -265,7 +268,7 @@ class ClusterState:
         """Return what a local round on ``experts`` takes; under a ``mask`` no others are loaded."""
         every = range(self.holds.shape[1])
         held = every if mask is None else experts
-        return self.learner.round_cost(experts, held, gate, self.memory_copies)
+        return self.learner.round_cost(experts, held, gate=gate, copies=self.memory_copies)
 
     def train_until_contact(
         self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
@@ -295,15 +298,15 @@ class ClusterState:
         part = TrainedPart(list(experts), gate, mask, reach)
         self.state = self.learner.train(self.state, local, part, self.local_loss())
         self.rounds = self.rounds + work.rounds
-        trained = np.ones_like(self.unsent, bool) & self._parts(experts, gate)
+        trained = np.ones_like(self.unsent, bool) & self._parts(experts, gate=gate)
         trained[:, :-1] &= self.holds
         self.unsent = self.unsent + work.rounds[:, None] * trained
 
     # -- uplink
 
-    def has_unsent(self, experts: Collection[int], gate: bool = False) -> Mask:
+    def has_unsent(self, experts: Collection[int], *, gate: bool = False) -> Mask:
         """Return who (K,) has trained ``experts`` since they were last offered, or the ``gate``."""
-        return self.unsent[:, self._parts(experts, gate)].sum(axis=1) > 0
+        return self.unsent[:, self._parts(experts, gate=gate)].sum(axis=1) > 0
 
     def offer(self, experts: Sequence[int], *, gate: bool = False, who: Mask | None = None) -> None:
         """Freeze an update on every device in ``who`` that has trained and has none on its way.
@@ -311,13 +314,13 @@ class ClusterState:
         Raises ValueError while an update of other parts is on its way.
         """
         under_way = self.staged if np.count_nonzero(self.pending) else None
-        if under_way is not None and not under_way.holds(experts, gate):
+        if under_way is not None and not under_way.holds(experts, gate=gate):
             raise ValueError(
                 f"experts {list(under_way.experts)} of {self.name} are still on their way; "
                 "deliver them before offering others"
             )
         asked = np.ones(len(self.pending), bool) if who is None else who
-        fresh: Mask = asked & ~self.pending & self.has_unsent(experts, gate)
+        fresh: Mask = asked & ~self.pending & self.has_unsent(experts, gate=gate)
         if self.state is None or not np.count_nonzero(fresh):
             return
         offered = self.learner.offer(self.state, experts, gate=gate)
@@ -325,9 +328,9 @@ class ClusterState:
             offered = self.learner.make(operations.changes.models, offered, self.state)
         if under_way is not None:
             offered = self.learner.select(fresh, offered, under_way.handle)
-        name = self.learner.architecture.named(experts, gate)
+        name = self.learner.architecture.named(experts, gate=gate)
         self.staged = PendingUpdate(offered, tuple(experts), gate, name)
-        self._restart(fresh, experts, gate)
+        self._restart(fresh, experts, gate=gate)
         self.offered_version = np.where(fresh, self.version, self.offered_version)
         before = self._rounds_before
         self._rounds_before_offered = np.where(fresh, before, self._rounds_before_offered)
@@ -336,26 +339,27 @@ class ClusterState:
     def forget(self, experts: Sequence[int], who: Mask, *, gate: bool = False) -> None:
         """Devices in ``who`` will never offer what they trained of ``experts`` (and the gate)."""
         if self.state is not None and who.any():
-            self._restart(who, experts, gate)
+            self._restart(who, experts, gate=gate)
 
-    def _restart(self, who: Mask, experts: Sequence[int], gate: bool) -> None:
+    def _restart(self, who: Mask, experts: Sequence[int], *, gate: bool) -> None:
         """Count what ``who`` have trained as their base, and draw new factors of ``experts``."""
         assert self.state is not None  # for the type checker: somebody has trained
         self.adapter_epoch = self.adapter_epoch + (who & bool(experts))
         self.state = self.learner.commit(
-            self.state, self.name, who, self.adapter_epoch, experts, gate
+            self.state, self.name, who, self.adapter_epoch, experts, gate=gate
         )
-        restarted = who[:, None] & self._parts(experts, gate)
+        restarted = who[:, None] & self._parts(experts, gate=gate)
         self.unsent = np.where(restarted, 0, self.unsent)
 
     def payload(self, name: str) -> Payload:
         """Return the updates on their way as a payload of the version they stem from."""
         if self.staged is None:
             return Payload(name, 0.0)
-        return self._upload(name, self.staged.experts, self.staged.gate, self.offered_version)
+        staged = self.staged
+        return self._upload(name, staged.experts, self.offered_version, gate=staged.gate)
 
     def _upload(
-        self, name: str, experts: Sequence[int], gate: bool, version: int | Ints
+        self, name: str, experts: Sequence[int], version: int | Ints, *, gate: bool
     ) -> Payload:
         """Return what devices send up of those of ``experts`` that they hold, and of the gate.
 
@@ -366,15 +370,17 @@ class ClusterState:
         ranks: list[int] = self.ranks.tolist()
         if self._alike and len(set(ranks)) < 2:
             rank = ranks[0]
-            tensors = sizes.upload_tensors(experts, gate, rank) * copies
-            return Payload(name, copies * sizes.upload_bytes(experts, gate, rank), version, tensors)
+            tensors = sizes.upload_tensors(experts, gate=gate, rank=rank) * copies
+            size = copies * sizes.upload_bytes(experts, gate=gate, rank=rank)
+            return Payload(name, size, version, tensors)
         first = list(experts)[:1]
         held = self.holds[:, list(experts)]
-        sent = held.sum(axis=1) * [sizes.upload_bytes(first, False, rank) for rank in ranks]
+        each = [sizes.upload_bytes(first, gate=False, rank=rank) for rank in ranks]
+        sent = held.sum(axis=1) * each
         device = sent.argmax()
         most = np.array(experts, np.int64)[held[device]].tolist()
-        tensors = sizes.upload_tensors(most, gate, ranks[device]) * copies
-        return Payload(name, copies * (sent + sizes.upload_bytes([], gate)), version, tensors)
+        tensors = sizes.upload_tensors(most, gate=gate, rank=ranks[device]) * copies
+        return Payload(name, copies * (sent + sizes.upload_bytes([], gate=gate)), version, tensors)
 
     def upload(
         self,
@@ -387,9 +393,10 @@ class ClusterState:
         carry: bool = True,
     ) -> Upload:
         """Ask for the upload of what will be trained on ``model``, in the same chain."""
-        return Upload(self._upload(name, experts, gate, model.payload.version), who, carry)
+        payload = self._upload(name, experts, model.payload.version, gate=gate)
+        return Upload(payload, who, carry)
 
-    def send(self, name: str, carry: bool = True) -> Generator[Request, Any, Update | None]:
+    def send(self, name: str, *, carry: bool = True) -> Generator[Request, Any, Update | None]:
         """Upload what is on its way; return what has arrived, as :meth:`arrived`."""
         receipt = yield Upload(self.payload(name), self.pending, carry)
         return (yield from self.arrived(receipt))

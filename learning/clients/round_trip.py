@@ -45,6 +45,7 @@ class RoundTrip:
         down: Payload | None = None,
         cost: Cost | None = None,
         up: Payload | None = None,
+        *,
         personal: bool = False,
     ) -> None:
         nobody = np.zeros_like(who)

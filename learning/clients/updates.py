@@ -40,7 +40,7 @@ class PendingUpdate:
     gate: bool
     name: str
 
-    def holds(self, experts: Sequence[int], gate: bool) -> bool:
+    def holds(self, experts: Sequence[int], *, gate: bool) -> bool:
         """Whether it is an update of these parts."""
         return self.experts == tuple(experts) and self.gate == gate
 
@@ -167,7 +167,7 @@ def refuse_broken(
     for device in refused:
         spoilt = device in known
         cause = None if spoilt else Cause.UPDATE_NOT_FINITE
-        yield Note("drop", detail=update_refused(device, spoilt), cause=cause)
+        yield Note("drop", detail=update_refused(device, spoilt=spoilt), cause=cause)
     kept = done.copy()
     kept[refused] = False
     return kept

@@ -58,7 +58,7 @@ def digit_images(config: LearningConfig) -> Dataset:
 
     shape = (-1, *DIGIT_IMAGES.shape)
     called = "digit images"
-    return _digits(config, DIGIT_IMAGES, called, TRAIN_IMAGES, lambda x, index: x.reshape(shape))
+    return _digits(config, DIGIT_IMAGES, called, TRAIN_IMAGES, lambda x, _: x.reshape(shape))
 
 
 def _digits(
@@ -85,7 +85,7 @@ def _digits(
 
     parts = enumerate(np.array_split(np.arange(TRAIN_IMAGES), count))
     domains = [Domain(samples(rows, index), samples(test, index)) for index, rows in parts]
-    return Dataset(domains, lambda trial: Encoding(spec, lambda features: features))
+    return Dataset(domains, lambda _: Encoding(spec, lambda features: features))
 
 
 FEATURES, CLASSES = 60, 10
@@ -127,7 +127,7 @@ def synthetic(config: LearningConfig, alpha: float = 1.0, beta: float = 1.0) -> 
             test.append(samples.at(slice(trained, None)))
             device.append(np.full(trained, number))
         domains.append(Domain(join(train), join(test), np.concatenate(device)))
-    return Dataset(domains, lambda trial: Encoding(SYNTHETIC, lambda features: features))
+    return Dataset(domains, lambda _: Encoding(SYNTHETIC, lambda features: features))
 
 
 def draw_client(rng: np.random.Generator, alpha: float, beta: float) -> Client:

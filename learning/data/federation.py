@@ -228,7 +228,7 @@ def _held(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
         return _natural(domains, config)
     pool, over_clients = join(trains), split.over == "clients"
     holders = sum(config.devices) if over_clients else len(config.clusters)
-    rng, lack = stream(config.seed, "split"), partial(_lack, config, over_clients)
+    rng, lack = stream(config.seed, "split"), partial(_lack, config, over_clients=over_clients)
     parts = split_rows(pool.y, holders, split, rng, lack)
     if not over_clients:
         return [(pool.at(rows), None) for rows in parts]
@@ -255,7 +255,7 @@ def _natural(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
         order = stream(config.seed, "shuffle", index).permutation(len(domain.train.y))
         held.append((domain.train.at(order), domain.device[order]))
         counts.append(np.bincount(domain.device, minlength=devices))
-    if lacking := _lack(config, True, np.concatenate(counts)):
+    if lacking := _lack(config, np.concatenate(counts), over_clients=True):
         raise ValueError(
             f"learning.data.split.kind: 'domains' leaves {lacking}; have fewer devices, or lower "
             "learning.data.trial_samples"
@@ -263,7 +263,7 @@ def _natural(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
     return held
 
 
-def _lack(config: LearningConfig, over_clients: bool, counts: Rows) -> str:
+def _lack(config: LearningConfig, counts: Rows, *, over_clients: bool) -> str:
     """Say who of the clients or clusters has too few of ``counts`` samples, "" for nobody."""
     starts = np.cumsum([0, *config.devices[:-1]])
     if over_clients and not counts.all():

@@ -49,7 +49,7 @@ def load_samples(config: LearningConfig) -> FederatedSamples:
 
 @lru_cache(maxsize=1)
 def _loaded(
-    make: Callable[..., Dataset], config: LearningConfig, when: Fingerprints
+    make: Callable[..., Dataset], config: LearningConfig, _files: Fingerprints
 ) -> FederatedSamples:
     """Load once for all who ask in a row, as long as the files stay as they are."""
     apart = config

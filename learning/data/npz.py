@@ -105,16 +105,18 @@ def npz(config: LearningConfig) -> Dataset:
     """
     named = column_names(config.data, tuple(NAMES))
     columns = NAMES | named
-    tables = [read_npz(file, columns, "domain" in named) for file in cluster_files(config)]
+    tables = [
+        read_npz(file, columns, needs_domain="domain" in named) for file in cluster_files(config)
+    ]
     pixels = [array for table in tables for array in table.pixels]
     features, shape = rows_in(pixels), pixels[0][1].shape[1:]
     numbers, classes = class_numbers(tables)
     domains = cluster_domains(tables, numbers, config)
     spec = InputSpec("vector" if len(shape) == 1 else "image", shape, classes)
-    return Dataset(domains, lambda trial: Encoding(spec, features))
+    return Dataset(domains, lambda _: Encoding(spec, features))
 
 
-def read_npz(path: str, columns: Mapping[str, str], needs_domain: bool) -> PixelTable:
+def read_npz(path: str, columns: Mapping[str, str], *, needs_domain: bool) -> PixelTable:
     """Read one file. ``columns`` names its arrays of labels and domains, without their endings."""
     arrays = _read(path, {f"{name}{end}" for name in ("x", *columns.values()) for end in ENDINGS})
     # What the names of the train arrays end in, and that of the test arrays if any.

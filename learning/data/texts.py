@@ -36,7 +36,7 @@ def jsonl(config: LearningConfig) -> Dataset:
     return text_dataset(config, json_rows)
 
 
-def json_rows(path: str, columns: Mapping[str, str]) -> Cells:
+def json_rows(path: str, _columns: Mapping[str, str]) -> Cells:
     """Yield the rows of a file of JSON lines; blank lines count, but hold nothing.
 
     Raises :class:`ValueError` that names file and line.

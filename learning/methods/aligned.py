@@ -101,7 +101,9 @@ class Aligned(FedAvg):
         carried = sizes.download_bytes, sizes.upload_bytes
         # Of a round with 1, 2, ... E experts; whole experts go down.
         parts = (self.experts[: k + 1] for k in self.experts)
-        self.needs = [Needs(cost(p, p, True), *(by(p, True) for by in carried)) for p in parts]
+        self.needs = [
+            Needs(cost(p, p, gate=True), *(by(p, gate=True) for by in carried)) for p in parts
+        ]
         self.samples: Ints = np.zeros(self.shape, np.int64)
         self.scored: Floats = np.zeros(self.shape)
         self.served: Ints = np.zeros(self.shape, np.int64)

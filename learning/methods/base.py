@@ -312,10 +312,10 @@ class GlobalModelMethod(Method):
         total = sum(own.sum() for own in counts.values())
         return {name: own / total for name, own in counts.items()}
 
-    def send(self, devices: ClusterState, name: str = "", carry: bool = True) -> Protocol:
+    def send(self, devices: ClusterState, name: str = "", *, carry: bool = True) -> Protocol:
         """Upload what a cluster has on its way, and collect what has come through."""
         if devices.staged is not None and np.count_nonzero(devices.pending):
-            update = yield from devices.send(name or devices.staged.name, carry)
+            update = yield from devices.send(name or devices.staged.name, carry=carry)
             yield from self.collect(update)
 
     def collect(self, update: Update | None) -> Protocol:
@@ -464,7 +464,7 @@ class ExpertRegistry:
         self.holders: Mask = np.array(holders, bool)
         self._find_owners()
 
-    def hold(self, client: int, experts: Sequence[int], held: bool = True) -> None:
+    def hold(self, client: int, experts: Sequence[int], *, held: bool = True) -> None:
         """Let ``client`` hold ``experts`` too or, without ``held``, no more."""
         self.holders[client, list(experts)] = held
         self._find_owners()

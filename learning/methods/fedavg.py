@@ -96,7 +96,8 @@ class FedAvg(GlobalModelMethod):
 
     def cost(self, holds: Mask) -> Cost:
         """Return what a local round takes of each device."""
-        return self.learner.round_cost(self.experts, self.experts, True, self.memory_copies)
+        copies = self.memory_copies
+        return self.learner.round_cost(self.experts, self.experts, gate=True, copies=copies)
 
     @property
     def keeps_partial(self) -> bool:

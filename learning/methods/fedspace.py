@@ -32,7 +32,7 @@ Utility = Callable[[Ints, Floats], float]
 """What an aggregation is worth: of the staleness (n,) of its updates, and of their c(s) (n,)."""
 
 
-def sum_of_weights(staleness: Ints, weights: Floats) -> float:
+def sum_of_weights(_staleness: Ints, weights: Floats) -> float:
     """Return the sum of c(s): every update counts, the less the older it is."""
     return float(weights.sum())
 

@@ -21,7 +21,7 @@ from learning.values.handle import Handle
 
 def correction(
     weights: Mapping[str, Any],
-    server: Mapping[str, Any],
+    _server: Mapping[str, Any],
     control: Mapping[str, Any],
     own: Mapping[str, Any],
 ) -> Any:

@@ -17,7 +17,15 @@ from torch.nn.parameter import is_lazy
 
 from learning.architecture.kinds import check_form, precision_of
 from learning.data.samples import InputSpec
-from learning.models.interface import MODELS, Maker, expert_of, is_gate, names_of
+from learning.models.interface import (
+    ADDED_A,
+    ADDED_B,
+    MODELS,
+    Maker,
+    expert_of,
+    is_gate,
+    names_of,
+)
 from learning.models.moe import Gate, Residency
 from learning.models.stacked import Tensors
 from learning.rng import stream
@@ -228,6 +236,9 @@ def _faults(model: object, config: ModelConfig, here: Residency) -> Iterator[str
         if not parameter.requires_grad and (is_gate(name) or expert_of(name) is not None):
             why = "experts and gates are trained: make constants buffers"
             yield f"has requires_grad=False at {path!r}, but {why}"
+    for path, _ in (*model.named_parameters(), *model.named_buffers()):
+        if path.endswith((ADDED_A, ADDED_B)):
+            yield f"has a tensor {path!r}; its name must not end in {ADDED_A!r} or {ADDED_B!r}"
     selectable = config.experts if here.masked == 0.0 else len(set(here.held))
     for path, gate in model.named_modules():
         if isinstance(gate, Gate) and (

@@ -6,7 +6,8 @@ import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -33,8 +34,22 @@ from learning.models.doubts import (
     Probabilities,
     ReplacedBuffers,
 )
-from learning.models.interface import MODELS, buffers_of, expert_of, is_gate, names_of
-from learning.models.moe import MoELayer, Residency, forward_with_routing, tokens_of
+from learning.models.interface import (
+    MODELS,
+    ExpertTensor,
+    buffers_of,
+    expert_of,
+    expert_tensor,
+    is_gate,
+    names_of,
+)
+from learning.models.moe import (
+    MoELayer,
+    Residency,
+    factored_in,
+    forward_with_routing,
+    tokens_of,
+)
 from learning.models.plain_state import kept_state, plain_attributes
 from learning.models.stacked import Tensors
 from learning.settings import LearningConfig, Lora
@@ -57,9 +72,11 @@ class Traits:
     doubts: tuple[ModuleDoubt, ...] = ()
 
 
-Train = Callable[[nn.Module, Tensor, Tensor, bool], Tensors]
-"""``train(model, x, y, together)``: the gradients of two devices with the same samples, (2, ...),
-or of one, (...), as local training computes them."""
+class Train(Protocol):
+    """How local training computes gradients."""
+
+    def __call__(self, model: nn.Module, x: Tensor, y: Tensor, *, together: bool) -> Tensors:
+        """Return those of two devices with the same samples, (2, ...), or of one, (...)."""
 
 
 def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train: Train) -> Traits:
@@ -85,18 +102,18 @@ def try_out(config: LearningConfig, spec: InputSpec, x: Tensor, y: Tensor, train
     tied = len(list(model.parameters())) < len(list(model.named_parameters(remove_duplicate=False)))
     batched = getattr(model, "batched", True) and not draws
 
-    def as_trained(together: bool) -> nn.Module:
+    def as_trained(*, together: bool) -> nn.Module:
         here = Residency(everything, everything, dense=together)
         return random_model(config, spec, here).train(config.trains_backbone)
 
-    def gradients(together: bool) -> Tensors:
-        return train(as_trained(together), x, y, together)
+    def gradients(*, together: bool) -> Tensors:
+        return train(as_trained(together=together), x, y, together=together)
 
     try:
         alone = gradients(together=False)
     except Exception as error:
         raise failure(kind, "cannot be trained", error) from None
-    why = _why_not_together(alone, gradients) if batched else ""
+    why = _why_not_together(alone, partial(gradients, together=True)) if batched else ""
     if kept := _hidden_state(lambda: as_trained(together=False), x, y, train):
         doubts.insert(0, HiddenState(kind, tuple(kept)))
     return Traits(batched and not why, draws, tied, why, tuple(doubts))
@@ -106,11 +123,11 @@ SAME = 1e-3
 """Largest difference between gradients of one device and of two at once, over the largest one."""
 
 
-def _why_not_together(alone: Tensors, gradients: Callable[[bool], Tensors]) -> str:
+def _why_not_together(alone: Tensors, both_at_once: Callable[[], Tensors]) -> str:
     """Say why devices cannot be trained at once; empty where their gradients are those alone."""
     try:
         with warnings.catch_warnings(action="ignore"):  # that vmap runs an operation one by one
-            both = gradients(True)
+            both = both_at_once()
     except Exception as error:  # a module may raise anything
         return f"does not run it ({type(error).__name__})"
     for name, own in alone.items():
@@ -283,7 +300,7 @@ def _visit(model: nn.Module, x: Tensor, y: Tensor, train: Train) -> None:
     on_gpu = [x.device] if x.device.type == "cuda" else []
     with torch.random.fork_rng(on_gpu):
         torch.manual_seed(0)
-        train(model, x, y, False)
+        train(model, x, y, together=False)
         with torch.no_grad():
             model.eval()(x)
     model.train(training)
@@ -321,10 +338,10 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
         return ModelTensors(
             0, {}, (), backbone, (), frozen=frozen, products=products, activations=ends
         )
-    own = {name: shape for name, shape in shapes.items() if expert_of(name) == 0}
-    expert = {name.split(".", 3)[3]: s for name, s in own.items() if name.startswith("expert.0.0.")}
+    own = {key: s for name, s in shapes.items() if (key := expert_tensor(name)) and not key.expert}
+    expert = {key.name: shape for key, shape in own.items() if key.layer == 0}
     if len(own) != len(names.layers) * len(expert) or any(
-        shapes.get(f"expert.{e}.{layer}.{name}") != shape
+        shapes.get(ExpertTensor(e, layer, name).stored) != shape
         for e in everything
         for layer in range(len(names.layers))
         for name, shape in expert.items()
@@ -332,15 +349,14 @@ def measured_tensors(config: LearningConfig, spec: InputSpec) -> ModelTensors:
         raise ValueError(f"{config.model.kind!r}: experts and layers must all have the same shape")
     all_targets = replace(config.model, lora=Lora(rank=1))
     tuned = make_shapes(all_targets, spec, Residency(everything, everything))
-    stored = [names.stored(path) for path, _ in tuned.named_parameters()]
-    first = [name.split(".", 3)[3] for name in stored if name.startswith("expert.0.0.")]
+    maps = [expert_tensor(names.stored(path)) for path in factored_in(tuned)]
     return ModelTensors(
         layers=len(names.layers),
         expert=expert,
         gate=shapes["gate.0.weight"],
         gate_bias="gate.0.bias" in shapes,
         backbone=backbone,
-        factored=tuple(f"{n.removesuffix('.a')}.weight" for n in first if n.endswith(".a")),
+        factored=tuple(f"{key.name}.weight" for key in maps if key and key[:2] == (0, 0)),
         frozen=frozen,
     )
 
@@ -352,7 +368,7 @@ def _measured_work(model: nn.Module, spec: InputSpec) -> tuple[int | None, int |
     """
     ends = 0
 
-    def count(module: nn.Module, given: tuple[Any, ...], out: Any) -> None:
+    def count(_module: nn.Module, given: tuple[Any, ...], out: Any) -> None:
         nonlocal ends
         ends += sum(t.numel() for t in (*given, out) if isinstance(t, Tensor))
 

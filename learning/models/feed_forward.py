@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from learning.models.moe import MoELayer
@@ -27,7 +27,7 @@ class ExpertsAtOnce(MoELayer):
             return super().forward(x)
         only = self.gate.only
         share = None
-        if only is None or self.gate._forward_hooks:  # else nobody asks how it routes
+        if only is None or self.gate.is_watched:
             share = self.gate(x).weight
         numbers = tuple(map(int, self.experts)) if only is None else (only,)
         held = [t for number in numbers for t in _tensors(self.experts[str(number)])]
@@ -40,15 +40,13 @@ class ExpertsAtOnce(MoELayer):
         return sums[0] if len(sums) == 1 else torch.stack(sums).sum(0)
 
 
-NAMES = ("weight", "bias", "a", "b")
 DIMENSIONS = (2, 1, 2, 2) * 2
-"""Tensors of an expert's two maps, the last two of a LoraLinear; one more if stacked by device."""
+"""Of W, b, A and B of an expert's two maps; each has one more if it is stacked by device."""
 
 
-def _tensors(expert: nn.Module) -> list[Tensor | None]:
+def _tensors(expert: Any) -> list[Tensor | None]:
     """Return the tensors of an expert's two maps; None for factors that it does not have."""
-    maps = (expert._modules["up"], expert._modules["down"])
-    return [part._parameters.get(name) for part in maps if part is not None for name in NAMES]
+    return [*expert.up.tensors, *expert.down.tensors]
 
 
 class _Group(NamedTuple):
@@ -174,7 +172,7 @@ class _FeedForward(torch.autograd.Function):
     ) -> Tensor:
         experts = len(tensors) // len(own)
         stacks = [
-            _stack(tensors[at * experts : (at + 1) * experts], is_own)
+            _stack(tensors[at * experts : (at + 1) * experts], own=is_own)
             for at, is_own in enumerate(own)
         ]
         up = _Map(scale, *stacks[:4])
@@ -208,11 +206,11 @@ class _FeedForward(torch.autograd.Function):
         if of_x is not None and experts > 1:
             of_x = of_x.view(experts, -1, *of_x.shape[1:]).sum(0)
         found = zip((*of_up, *of_down), ctx.own, strict=True)
-        parts = [part for of, own in found for part in _split(of, own, experts)]
+        parts = [part for of, own in found for part in _split(of, experts, own=own)]
         return of_x, of_share, None, None, *parts
 
 
-def _stack(tensors: Sequence[Tensor | None], own: bool) -> Any:
+def _stack(tensors: Sequence[Tensor | None], *, own: bool) -> Any:
     """Return the tensors of E experts as one, None for none."""
     first = tensors[0]
     if first is None:
@@ -222,7 +220,7 @@ def _stack(tensors: Sequence[Tensor | None], own: bool) -> Any:
     return torch.cat(tensors) if own else torch.stack(tensors)  # type: ignore[arg-type]
 
 
-def _split(stacked: Tensor | None, own: bool, experts: int) -> Sequence[Tensor | None]:
+def _split(stacked: Tensor | None, experts: int, *, own: bool) -> Sequence[Tensor | None]:
     """Return the parts of E experts, each as its tensor: (K, ...) if it is the devices' own."""
     if stacked is None:
         return [None] * experts

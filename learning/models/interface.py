@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -110,11 +111,33 @@ ADDED_B = "+b"
 """Behind the name of a server's matrix: factors of what has been added to it."""
 
 
+class ExpertTensor(NamedTuple):
+    """A tensor of an expert: the ``expert``, its MoE ``layer``, and the ``name`` in the module."""
+
+    expert: int
+    layer: int
+    name: str = ""
+
+    @property
+    def stored(self) -> str:
+        """Its stored name."""
+        return f"expert.{self.expert}.{self.layer}.{self.name}"
+
+
+@lru_cache(1 << 16)
+def expert_tensor(name: str) -> ExpertTensor | None:
+    """Return what the stored tensor ``name`` is in an expert, None for gate and backbone."""
+    match name.split(".", 3):
+        case ["expert", expert, layer, *rest]:
+            return ExpertTensor(int(expert), int(layer), *rest)
+    return None
+
+
 @lru_cache(1 << 16)
 def expert_of(name: str) -> int | None:
     """Return the expert that the stored tensor ``name`` belongs to, None for gate and backbone."""
-    parts = name.split(".", 2)
-    return int(parts[1]) if parts[0] == "expert" else None
+    found = expert_tensor(name)
+    return None if found is None else found.expert
 
 
 def is_of(name: str, experts: Collection[int]) -> bool:

@@ -53,7 +53,6 @@ class MixtralMoE(MoEModel):
         self.choices = spec.form == "choices"
         # Mixtral without its experts: blocks come with one of width 1, to be replaced.
         thin = hugging_face_config(replace(shape, expert_hidden=1, experts=1, top_k=1))
-        thin._attn_implementation = "sdpa"
         self.model = MixtralModel(thin)
         # Its frequencies are in no checkpoint: real even where parameters are not.
         with torch.device("cpu"):
@@ -62,7 +61,7 @@ class MixtralMoE(MoEModel):
         for layer in self.model.layers:
             layer.mlp = MoELayer(sized, here, GatedExpert, normalised=True)
             layer.gradient_checkpointing = here.recomputed
-            layer._gradient_checkpointing_func = recompute
+            layer._gradient_checkpointing_func = recompute  # noqa: SLF001 - no public name
         if not self.choices:
             self.score = nn.Linear(shape.hidden, spec.classes, bias=False)
         elif not shape.tied:
@@ -80,7 +79,7 @@ class MixtralMoE(MoEModel):
         scores = self._option_scores(x[:, :, 0].flatten(0, 1), x[:, :, 1].flatten(0, 1) == 1)
         return scores.reshape(x.shape[:2])
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - as torch calls it
         """Set the mode, but that of blocks: they are recomputed only while they are trained."""
         super().train(mode)
         for layer in self.model.layers:
@@ -138,4 +137,5 @@ def hugging_face_config(shape: TextShape) -> MixtralConfig:
         tie_word_embeddings=shape.tied,
         bos_token_id=None,
         eos_token_id=None,
+        attn_implementation="sdpa",
     )

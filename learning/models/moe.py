@@ -62,7 +62,12 @@ class Gate(nn.Module):
     reach: Tensor | None
 
     def __init__(
-        self, config: ModelConfig, here: Residency, normalised: bool = False, biased: bool = False
+        self,
+        config: ModelConfig,
+        here: Residency,
+        *,
+        normalised: bool = False,
+        biased: bool = False,
     ) -> None:
         super().__init__()
         experts = config.experts
@@ -84,6 +89,11 @@ class Gate(nn.Module):
         self.k = min(config.top_k, selectable)
         self.only = held[0] if selectable == 1 else None
         self.normalised = normalised
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody asks how it routes."""
+        return bool(self._forward_hooks)
 
     def forward(self, x: Tensor) -> Routing:
         """Route ``x`` (..., hidden)."""
@@ -146,12 +156,13 @@ class MoELayer(nn.Module):
         config: ModelConfig,
         here: Residency,
         expert: Callable[[int, int], nn.Module] = Expert,
+        *,
         normalised: bool = False,
         biased: bool = False,
         outputs: int | None = None,
     ) -> None:
         super().__init__()
-        self.gate = Gate(config, here, normalised, biased)
+        self.gate = Gate(config, here, normalised=normalised, biased=biased)
         self.outputs = config.hidden if outputs is None else outputs
         self.experts = nn.ModuleDict()
         for number in here.held:
@@ -193,7 +204,7 @@ def forward_with_routing(model: nn.Module, x: Tensor) -> tuple[Tensor, list[Rout
     """Return ``model(x)`` and the routing of every MoE layer in it."""
     seen: list[Routing] = []
 
-    def record(gate: nn.Module, inputs: tuple[Tensor, ...], routing: Routing) -> None:
+    def record(_gate: nn.Module, _inputs: tuple[Tensor, ...], routing: Routing) -> None:
         seen.append(routing)
 
     hooks = [gate.register_forward_hook(record) for gate in gates_of(model)]
@@ -217,12 +228,22 @@ class LoraLinear(nn.Linear):
         self.a = nn.Parameter(torch.zeros(lora.rank, plain.in_features))
         self.b = nn.Parameter(torch.zeros(plain.out_features, lora.rank))
 
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+        """Its matrix and bias, and the factors A and B."""
+        return self.weight, self.bias, self.a, self.b
+
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` (..., in) to (..., out)."""
         out = linear(x, self.weight, self.bias)
         if self.a.is_meta:  # run with tensors that hold no factors of this map
             return out
         return plus_linear(out, linear(x, self.a, None), self.b, self.scale)
+
+
+def factored_in(model: nn.Module) -> list[str]:
+    """Return the paths of the linear maps in ``model`` that have factors, in order."""
+    return [path for path, part in model.named_modules() if isinstance(part, LoraLinear)]
 
 
 def with_factors(expert: nn.Module, lora: Lora) -> nn.Module:

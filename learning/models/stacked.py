@@ -142,6 +142,11 @@ class Linear(nn.Linear):
         """Map ``x`` (..., in) to (..., out)."""
         return linear(x, self.weight, self.bias)
 
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+        """Its matrix and bias, and the factors A and B, of which it has none."""
+        return self.weight, self.bias, None, None
+
 
 class LayerNorm(nn.LayerNorm):
     """``torch.nn.LayerNorm`` over the last dimension that takes stacked parameters."""

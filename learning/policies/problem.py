@@ -157,7 +157,7 @@ def asked(policy: Policy, name: str, problem: Problem, rng: np.random.Generator)
 # Assignment without bounds of experts: greedy, at random, and one expert per client.
 
 
-def greedy(problem: Problem, rng: np.random.Generator) -> Mask:
+def greedy(problem: Problem, _rng: np.random.Generator) -> Mask:
     """Give every client the experts of its highest score, as many as it has room for.
 
     Of equal scores the first expert is taken. Without bounds this is the best there is.
@@ -176,7 +176,7 @@ def _lowest(problem: Problem, order: Floats) -> Mask:
     return np.asarray(ranks < problem.takes[:, None])
 
 
-def identity(problem: Problem, rng: np.random.Generator) -> Mask:
+def identity(problem: Problem, _rng: np.random.Generator) -> Mask:
     """Give expert i to client i, if that has room for one.
 
     Raises InfeasibleAssignment where there are not as many experts as clients.
@@ -193,7 +193,7 @@ def identity(problem: Problem, rng: np.random.Generator) -> Mask:
 # Assignment within bounds of experts: an integer program.
 
 
-def balanced_fitness(problem: Problem, rng: np.random.Generator) -> Mask:
+def balanced_fitness(problem: Problem, _rng: np.random.Generator) -> Mask:
     """Give experts so that the sum of scores is highest, each within its bounds.
 
         max  sum_ce x_ce (Q_ce + D_e)   subject to   sum_e x_ce = k_c,   L_e <= sum_c x_ce <= U_e

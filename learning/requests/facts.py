@@ -72,7 +72,7 @@ def injected_text(cause: Cause, *values: object) -> str:
     return text.format(*values)
 
 
-def update_refused(device: int, spoilt: bool) -> str:
+def update_refused(device: int, *, spoilt: bool) -> str:
     """The server refuses an update; the remedy is left out where the scenario ``spoilt`` it."""
     remedy = "" if spoilt else "; lower learning.step_size if this goes on"
     return f"update of device {device} refused: not finite{remedy}"

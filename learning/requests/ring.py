@@ -21,7 +21,7 @@ At = Callable[[int], Protocol]
 """What is done at a place of the ring, counted from 0, before a payload there goes on."""
 
 
-def nothing(place: int) -> Protocol:
+def nothing(_place: int) -> Protocol:
     """Let payloads go on at once."""
     yield from ()
 

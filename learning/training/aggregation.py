@@ -82,21 +82,11 @@ def add_changes(
         weights = gate if expert is None else experts.get(expert)
         if weights is None or (expert is None and not task.is_shared(name)):
             continue
-        lora = task.config.model.lora
         pair = pair_of(offer.factors, name)
         if pair is not None:
-            a, b = pair
-            stays = tensor.dtype == torch.bfloat16 and not task.traits.batched
-            left, right = _factors_of_sum(lora, a, b, weights, name, cut, looks=stays)
-            if stays:
-                for part in (name, name + ADDED_A, name + ADDED_B):
-                    after.pop(part, None)
-                after |= _beside(server, name, left / lora.scale, right, lora.scale)
-                continue
-            change = left @ right
-            if not change.isfinite().all():  # of finite factors: raises with the device's number
-                change = weighted_sum(product(a, b, lora.scale), weights, name)
-            after[name] = tensor + change
+            for beside in (name + ADDED_A, name + ADDED_B):
+                after.pop(beside, None)
+            after |= _with_product(task, server, name, pair, weights, cut)
         elif name in offer.changes:
             after[name] = tensor + summed(offer.changes[name], weights, name)
         elif name in offer.whole:
@@ -106,6 +96,27 @@ def add_changes(
         elif name.removesuffix(".weight") in task.factored:
             raise ValueError(f"no factors of {name!r} in what was offered; offer that expert first")
     return after
+
+
+def _with_product(
+    task: Task,
+    server: Tensors,
+    name: str,
+    factors: tuple[Tensor, Tensor],
+    weights: Sequence[float],
+    cut: int | None,
+) -> dict[str, Tensor]:
+    """Return what becomes of a server's matrix, and of what is beside it, by devices' factors."""
+    a, b = factors
+    lora = task.config.model.lora
+    stays = server[name].dtype == torch.bfloat16 and not task.traits.batched
+    left, right = _factors_of_sum(lora, a, b, weights, name, cut, looks=stays)
+    if stays:
+        return _beside(server, name, left / lora.scale, right, lora.scale)
+    change = left @ right
+    if not change.isfinite().all():  # of finite factors: raises with the device's number
+        change = weighted_sum(product(a, b, lora.scale), weights, name)
+    return {name: server[name] + change}
 
 
 def summed(changes: Tensor, weights: Sequence[float], name: str) -> Tensor:
@@ -141,6 +152,7 @@ def _factors_of_sum(
     weights: Sequence[float],
     name: str,
     cut: int | None,
+    *,
     looks: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Return factors of ``scale sum_k w_k B_k A_k``: those of the devices side by side.
@@ -161,7 +173,7 @@ def _factors_of_sum(
         shared = max(a[here], key=torch.count_nonzero)  # the others hold its first rows
         return lora.scale * weighted_sum(b, weights, name)[:, :cut], in_single(shared)[:cut]
     looks |= cut is not None  # a number that is not finite shows in the product too
-    (a, _), (b, shares) = (_weighted(part, weights, name, looks) for part in (a, b))
+    (a, _), (b, shares) = (_weighted(part, weights, name, looks=looks) for part in (a, b))
     left = (lora.scale * shares[:, None, None] * b).transpose(0, 1).flatten(1)
     if cut is not None:
         return _truncated(left, a.flatten(0, 1), cut)
@@ -206,7 +218,7 @@ def sample_weights(
 
 
 def client_weights(
-    task: Task, clusters: Sequence[str], who: Masks, weighted: bool
+    task: Task, clusters: Sequence[str], who: Masks, *, weighted: bool
 ) -> tuple[float, ...]:
     """Return the weight of every device of ``clusters``, 0 where it is not in ``who``.
 
@@ -233,7 +245,7 @@ def weighted_sum(stacked: Tensor, weights: Sequence[float], name: str) -> Tensor
 
 
 def _weighted(
-    stacked: Tensor, weights: Sequence[float], name: str, looks: bool = True
+    stacked: Tensor, weights: Sequence[float], name: str, *, looks: bool = True
 ) -> tuple[Tensor, Tensor]:
     """Return the rows of the devices of positive weight, and these weights.
 
@@ -273,7 +285,7 @@ def average(
     come first, both sides have them, and the changes to them are sent. With ``names`` there are
     none: clients' tensors of these names may differ from each other before, and are sent whole.
     """
-    shares = client_weights(task, clusters, who, weighted)
+    shares = client_weights(task, clusters, who, weighted=weighted)
     sent_as = task.config.upload_format
     server, trained = ({}, held) if names else (held[0], held[1:])
     means = {}

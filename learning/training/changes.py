@@ -16,7 +16,7 @@ from learning.values.operation import operation
 
 
 @operation()
-def zeros(task: Task, server: Tensors, *, devices: int | None = None) -> dict[str, Tensor]:
+def zeros(_task: Task, server: Tensors, *, devices: int | None = None) -> dict[str, Tensor]:
     """Return zeros like the server's tensors, or (K, ...) for each of ``devices``."""
     rows = () if devices is None else (devices,)
     whole = {name: t for name, t in server.items() if not name.endswith((ADDED_A, ADDED_B))}
@@ -56,7 +56,7 @@ def models(task: Task, offered: Tensors, state: Tensors) -> dict[str, Tensor]:
 
 
 @operation()
-def towards(task: Task, offered: Tensors, server: Tensors) -> dict[str, Tensor]:
+def towards(_task: Task, offered: Tensors, server: Tensors) -> dict[str, Tensor]:
     """Return what is offered as a whole as the changes that lead there from ``server``."""
     offer = Offer.of(offered)
     changed = {name: tensor - server[name] for name, tensor in offer.whole.items()}

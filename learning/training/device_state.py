@@ -174,7 +174,7 @@ def commit(
 
 
 @operation()
-def select(task: Task, new: Tensors, old: Tensors, *, who: Sequence[bool]) -> dict[str, Tensor]:
+def select(_task: Task, new: Tensors, old: Tensors, *, who: Sequence[bool]) -> dict[str, Tensor]:
     """Return ``new`` for the devices in ``who`` (K,) and ``old`` for the others.
 
     Raises :class:`ValueError` where the two hold different tensors.

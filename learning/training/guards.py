@@ -13,7 +13,7 @@ from torch import Tensor
 from learning.invariants import FROZEN, violation
 from learning.models.interface import is_of
 from learning.training.device_state import finite_rows
-from learning.training.state import moved_by
+from learning.training.state import moved_in_model, moved_in_state
 from learning.values.operation import operation
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @operation()
-def corrupt(task: Task, offered: Tensors, *, who: Sequence[bool]) -> Tensors:
+def corrupt(_task: Task, offered: Tensors, *, who: Sequence[bool]) -> Tensors:
     """Return what is offered (K, ...), all NaN for the devices in ``who``."""
     rows = [device for device, hit in enumerate(who) if hit]
     corrupted = {name: tensor.clone() for name, tensor in offered.items()}
@@ -33,7 +33,7 @@ def corrupt(task: Task, offered: Tensors, *, who: Sequence[bool]) -> Tensors:
 
 
 @operation()
-def not_finite(task: Task, state: Tensors) -> list[int]:
+def not_finite(_task: Task, state: Tensors) -> list[int]:
     """Return the devices with a number in ``state`` (K, ...) that is not finite."""
     if torch.stack([tensor.sum() for tensor in state.values()]).isfinite().all():
         return []  # a sum is finite only if all its numbers are
@@ -42,13 +42,13 @@ def not_finite(task: Task, state: Tensors) -> list[int]:
 
 
 @operation()
-def shapes(task: Task, tensors: Tensors) -> dict[str, list[int]]:
+def shapes(_task: Task, tensors: Tensors) -> dict[str, list[int]]:
     """Return the shape of each of ``tensors``."""
     return {name: list(tensor.shape) for name, tensor in tensors.items()}
 
 
 @operation()
-def all_finite(task: Task, *parts: Tensors) -> bool:
+def all_finite(_task: Task, *parts: Tensors) -> bool:
     """Return whether all tensors of all parts are finite."""
     return all(bool(tensor.isfinite().all()) for part in parts for tensor in part.values())
 
@@ -60,6 +60,7 @@ def guarded(
 
     What is shared may change with the argument ``gate`` only, the base of a device's state never.
     """
+    moved_by = moved_in_state if operation.of_state else moved_in_model
     (first, *others), experts = map(UnchangedGuard, tensors), arguments["experts"]
     after: Tensors = operation(task, tensors, arguments)
 
@@ -86,7 +87,7 @@ class UnchangedGuard:
 
     def __init__(self, tensors: Tensors) -> None:
         self._tensors = tensors
-        self._changes = {name: tensor._version for name, tensor in tensors.items()}
+        self._changes = {name: _changes_in_place(tensor) for name, tensor in tensors.items()}
 
     def check(self, after: Tensors, may: Callable[[str], bool], what: str) -> None:
         """Raise Violation where ``after`` differs in a tensor that may not change.
@@ -94,7 +95,7 @@ class UnchangedGuard:
         The tensors before must not have changed in place either, as others hold them too.
         """
         for name, tensor in self._tensors.items():
-            if tensor._version != self._changes[name]:
+            if _changes_in_place(tensor) != self._changes[name]:
                 raise violation(FROZEN, f"{what} changed {name!r} in place")
             new = after.get(name)
             if new is tensor or may(name):
@@ -112,18 +113,23 @@ class Frozen:
     """
 
     def __init__(self, tensors: Tensors) -> None:
-        self._known = {n: (t, t._version, fingerprint(t)) for n, t in tensors.items()}
+        self._known = {n: (t, _changes_in_place(t), fingerprint(t)) for n, t in tensors.items()}
 
-    def check(self, tensors: Tensors, what: str, thoroughly: bool = False) -> None:
+    def check(self, tensors: Tensors, what: str, *, thoroughly: bool = False) -> None:
         """Raise Violation unless ``tensors`` are unchanged; ``thoroughly`` hashes them all."""
         if tensors.keys() != self._known.keys():
             changed = sorted(tensors.keys() ^ self._known.keys())[0]
             raise violation(FROZEN, f"{changed!r} of {what} has come or gone")
         for name, (before, changes, digest) in self._known.items():
             now = tensors[name]
-            same = now is before and now._version == changes
+            same = now is before and _changes_in_place(now) == changes
             if (thoroughly or not same) and fingerprint(now) != digest:
                 raise violation(FROZEN, f"{name!r} of {what} is not what it was at the start")
+
+
+def _changes_in_place(tensor: Tensor) -> int:
+    """Return how often a tensor has changed in place."""
+    return tensor._version  # noqa: SLF001 - torch has no public name for it
 
 
 def fingerprint(tensor: Tensor) -> bytes:

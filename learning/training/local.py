@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +33,13 @@ from learning.training.task import Task, in_batches
 from learning.values.operation import operation
 
 
-@operation(trains=True, guarded="training in {cluster!r}", local=LocalRounds, part=TrainedPart)
+@operation(
+    trains=True,
+    guarded="training in {cluster!r}",
+    of_state=True,
+    local=LocalRounds,
+    part=TrainedPart,
+)
 def train(
     task: Task,
     own: Tensors,
@@ -119,7 +125,7 @@ def train_rounds(
     if task.all_experts:
         _check_experts(state, part, routed)
     moved = _moved(task, state, part)
-    beside = {} if task.traits.batched else _beside(task, state, routed, moved)
+    beside = {} if task.traits.batched else _beside(state, routed, moved)
     model = task.shapes(_residency(task, part, routed, beside))
     frozen = _frozen(task, state, routed, moved)
     if part.reach is not None:
@@ -128,9 +134,15 @@ def train_rounds(
     shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
     own |= _frozen_factors(task, state, moved, beside)
     samples = _before_experts(task, model, local.cluster, shared)
-    loss = loss_of(model, shared, task.traits.batched, task.traits.tied, embedded=len(samples) > 1)
+    loss = loss_of(
+        model,
+        shared,
+        together=task.traits.batched,
+        tied=task.traits.tied,
+        embedded=len(samples) > 1,
+    )
     if task.dtype == torch.bfloat16 or beside:
-        loss = _as_run(loss, task)
+        loss = _as_run(loss, task, [_joint(task, *of) for of in beside.items()])
     if term is not None:
         free = {key: path for key, path in moved.items() if key.stored not in task.buffers}
         loss, needed = with_term(task, loss, state, free, term)
@@ -199,7 +211,12 @@ def _before_experts(
 
 
 def loss_of(
-    model: nn.Module, shared: Tensors, together: bool, tied: bool = False, embedded: bool = False
+    model: nn.Module,
+    shared: Tensors,
+    *,
+    together: bool,
+    tied: bool = False,
+    embedded: bool = False,
 ) -> sgd.Loss:
     """Return the cross-entropy of ``model`` as a function of all its tensors but ``shared``.
 
@@ -220,35 +237,47 @@ def loss_of(
 
     if getattr(model, "stacks", False):
         return stacked
-    return sgd.each(of_one, together)
+    return sgd.each(of_one, together=together)
 
 
-BESIDE = "+"
-"""Behind the path of a factor: those that are frozen, in the order in which they are numbered."""
+class Joint(NamedTuple):
+    """A matrix with frozen factors: the paths of its factors, and what the frozen ones are called.
+
+    Their names, by number, begin as no path does: with a dot.
+    """
+
+    paths: dict[str, str]
+    names: dict[str, list[str]]
 
 
-def _as_run(loss: sgd.Loss, task: Task) -> sgd.Loss:
+RANKS = {"a": 0, "b": 1}
+"""Dimension of each factor that is as long as its rank."""
+
+
+def _joint(task: Task, matrix: str, pairs: Sequence[tuple[Tensor, Tensor]]) -> Joint:
+    paths = {factor: f"{task.names.path(matrix)}.{factor}" for factor in RANKS}
+    named = {f: [f".{number}.{path}" for number in range(len(pairs))] for f, path in paths.items()}
+    return Joint(paths, named)
+
+
+def _as_run(loss: sgd.Loss, task: Task, joints: Sequence[Joint]) -> sgd.Loss:
     """Return ``loss`` of tensors in the format that they are run in, factors in one."""
+    frozen = {name for joint in joints for names in joint.names.values() for name in names}
 
     def joined(tensors: Tensors) -> dict[str, Tensor]:
-        run: dict[str, Tensor] = {}
-        parts: dict[str, list[Tensor]] = {}
-        for name, tensor in tensors.items():
-            path, is_frozen, _ = name.partition(BESIDE)
-            if is_frozen:
-                parts.setdefault(path, []).append(tensor)
-            else:
-                run[path] = task.as_run(tensor)
-        for path, frozen in parts.items():
-            own = [run[path]] if path in run else []
-            run[path] = torch.cat([*frozen, *own], 0 if path.endswith(".a") else 1)
+        run = {path: task.as_run(t) for path, t in tensors.items() if path not in frozen}
+        for joint in joints:
+            for factor, path in joint.paths.items():
+                parts = [tensors[name] for name in joint.names[factor]]
+                own = [run[path]] if path in run else []
+                run[path] = torch.cat([*parts, *own], RANKS[factor])
         return run
 
     return lambda tensors: lambda *batch: loss(joined(tensors))(*batch)
 
 
 def _beside(
-    task: Task, state: State, routed: Collection[int], moved: Collection[Parameter]
+    state: State, routed: Collection[int], moved: Collection[Parameter]
 ) -> dict[str, list[tuple[Tensor, Tensor]]]:
     """Return pairs of frozen factors (K, r, in), (K, out, r) by the matrix that they belong to.
 
@@ -273,21 +302,16 @@ def _frozen_factors(
     beside: Mapping[str, Sequence[tuple[Tensor, Tensor]]],
 ) -> dict[str, Tensor]:
     """Return the factors by path that run ``beside`` those that are trained, and a frozen A."""
-    frozen = {
-        f"{task.names.path(matrix)}.{factor}{BESIDE}{number}": task.as_run(tensor)
-        for matrix, pairs in beside.items()
-        for number, pair in enumerate(pairs)
-        for factor, tensor in zip("ab", pair, strict=True)
-    }
+    frozen = {}
+    for matrix, pairs in beside.items():
+        names = _joint(task, matrix, pairs).names
+        for number, pair in enumerate(pairs):
+            for factor, tensor in zip(RANKS, pair, strict=True):
+                frozen[names[factor][number]] = task.as_run(tensor)
     for key, tensor in state.trained.items():
         if is_frozen(task, key) and Parameter(key.stored, "b") in moved:
-            frozen[_path(task, key)] = tensor
+            frozen[task.path(key)] = tensor
     return frozen
-
-
-def _path(task: Task, key: Parameter) -> str:
-    """Return where a tensor that is trained belongs in the model."""
-    return task.names.path(f"{key.matrix}.{key.factor}" if key.factor else key.stored)
 
 
 def _moved(task: Task, state: State, part: TrainedPart) -> dict[Parameter, str]:
@@ -296,7 +320,7 @@ def _moved(task: Task, state: State, part: TrainedPart) -> dict[Parameter, str]:
     for key in state.trained:
         of_expert = is_of(key.stored, part.experts) and not is_frozen(task, key)
         if of_expert or (part.gate and not key.factor and task.is_shared(key.stored)):
-            moved[key] = _path(task, key)
+            moved[key] = task.path(key)
     return moved
 
 

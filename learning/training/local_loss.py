@@ -15,9 +15,6 @@ from learning.training import sgd
 from learning.training.state import Parameter, State
 from learning.training.task import Task
 
-OWN = ":"
-"""Part of the names of what the term needs beside the model's tensors; in no tensor's path."""
-
 
 @dataclass(frozen=True, eq=False)
 class Term:
@@ -44,17 +41,19 @@ def with_term(
     for memory in term.memories:
         known = {name: memory[name] for name in paths if name in memory}
         dicts.append({name: t.expand_as(dicts[0][name]) for name, t in known.items()})
-    frozen = {f"{n}{OWN}{name}": t for n, part in enumerate(dicts) for name, t in part.items()}
+    # Paths of the model do not begin with a dot.
+    frozen = {f".{n}.{name}": t for n, part in enumerate(dicts) for name, t in part.items()}
     scale = task.config.model.lora.scale
+    together = task.traits.batched
 
     def weight(path: tuple[str, ...], base: Tensor, tensors: Tensors) -> Tensor:
-        trained = [_stacked(tensors[one], task.traits.batched) for one in path]
+        trained = [_stacked(tensors[one], together=together) for one in path]
         return trained[0] if len(trained) == 1 else base + product(trained[0], trained[1], scale)
 
     def of(tensors: Tensors) -> Any:
-        plain = loss({name: tensor for name, tensor in tensors.items() if OWN not in name})
+        plain = loss({name: tensor for name, tensor in tensors.items() if name not in frozen})
         server, *memory = (
-            {name: _stacked(tensors[f"{n}{OWN}{name}"], task.traits.batched) for name in part}
+            {name: _stacked(tensors[f".{n}.{name}"], together=together) for name in part}
             for n, part in enumerate(dicts)
         )
 
@@ -73,6 +72,6 @@ def with_term(
     return of, frozen
 
 
-def _stacked(tensor: Tensor, together: bool) -> Tensor:
+def _stacked(tensor: Tensor, *, together: bool) -> Tensor:
     """Return a tensor of all devices as it is, and that of one device as (1, ...)."""
     return tensor if together else tensor[None]

@@ -5,6 +5,8 @@ ICLR 2021 (arXiv 2003.00295). The mean change of the clients takes the gradient'
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from torch import Tensor
 
 from learning.models.stacked import Tensors
@@ -12,9 +14,31 @@ from learning.training.device_state import whole
 from learning.training.task import Task
 from learning.values.operation import operation
 
-M = "m."
-V = "v."
-"""Prefixes of the moments of each tensor, by its stored name."""
+
+@dataclass(frozen=True)
+class Moments:
+    """The ``first`` moment m of each tensor and, where a step divides by it, the ``second`` one v.
+
+    Both are by stored name, and kept as ``m.{name}`` and ``v.{name}``.
+    """
+
+    first: dict[str, Tensor] = field(default_factory=dict)
+    second: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, tensors: Tensors) -> Moments:
+        """Read them by the names under which they are kept."""
+        kept = cls()
+        for name, tensor in tensors.items():
+            part, _, stored = name.partition(".")
+            moment = kept.first if part == "m" else kept.second
+            moment[stored] = tensor
+        return kept
+
+    def flat(self) -> dict[str, Tensor]:
+        """Return them by the names under which they are kept."""
+        first = {f"m.{name}": tensor for name, tensor in self.first.items()}
+        return first | {f"v.{name}": tensor for name, tensor in self.second.items()}
 
 
 @operation()
@@ -28,24 +52,25 @@ def moments(
     beta2: float,
     tau: float,
 ) -> dict[str, Tensor]:
-    """Return the moments after a mean ``change``: ``m.{name}`` and, but for ``avgm``, ``v.{name}``.
+    """Return the :class:`Moments` after a mean ``change``, for ``avgm`` the first ones alone.
 
     Without any ``before``, m is 0 and v is tau^2. ``avgm`` sums as momentum does, beta1 m + change
     (Hsu et al., arXiv 1909.06335). Of buffers m is the change, as they are averaged.
     """
-    after = {}
+    known = None if before is None else Moments.of(before)
+    after = Moments()
     for name, delta in change.items():
         if name in task.buffers:
-            after[M + name] = delta
+            after.first[name] = delta
             continue
-        m = delta.new_zeros(()) if before is None else before[M + name]
+        m = delta.new_zeros(()) if known is None else known.first[name]
         if kind == "avgm":
-            after[M + name] = beta1 * m + delta
+            after.first[name] = beta1 * m + delta
             continue
-        after[M + name] = beta1 * m + (1 - beta1) * delta
-        v = delta.new_full((), tau**2) if before is None else before[V + name]
-        after[V + name] = _second(kind, v, delta.square(), beta2)
-    return after
+        after.first[name] = beta1 * m + (1 - beta1) * delta
+        v = delta.new_full((), tau**2) if known is None else known.second[name]
+        after.second[name] = _second(kind, v, delta.square(), beta2)
+    return after.flat()
 
 
 def _second(kind: str, v: Tensor, square: Tensor, beta2: float) -> Tensor:
@@ -64,10 +89,11 @@ def step(
 
     Buffers are means of the clients': ``x + m``.
     """
+    known = Moments.of(moments)
     after = {}
     for name, tensor in whole(task, server).items():
-        moved = moments[M + name] if name in task.buffers else step_size * moments[M + name]
-        if V + name in moments:
-            moved = moved / (moments[V + name].sqrt() + tau)
+        moved = known.first[name] if name in task.buffers else step_size * known.first[name]
+        if name in known.second:
+            moved = moved / (known.second[name].sqrt() + tau)
         after[name] = tensor + moved
     return after

@@ -36,7 +36,7 @@ The tensors change in place between two batches.
 """
 
 
-def each(loss: Callable[..., Tensor], together: bool) -> Loss:
+def each(loss: Callable[..., Tensor], *, together: bool) -> Loss:
     """Return ``loss(tensors, *batch)`` of one device for one, or for all that are ``together``."""
 
     def of_all(tensors: Tensors, *batch: Tensor) -> Tensor:

@@ -29,7 +29,14 @@ from learning.models.build import (
     torch_dtype,
 )
 from learning.models.custom import Traits, try_out
-from learning.models.interface import MODELS, buffers_of, expert_of, is_gate, names_of
+from learning.models.interface import (
+    MODELS,
+    buffers_of,
+    expert_of,
+    expert_tensor,
+    is_gate,
+    names_of,
+)
 from learning.models.moe import Residency, forward_with_routing, tokens_of
 from learning.models.peft import of_another_model, read_adapter
 from learning.models.stacked import Tensors
@@ -97,13 +104,17 @@ def _tuned_expert(task: Task, expert: int, samples: Samples, steps: int) -> dict
     stored = {expert_of(name) for name in task.initial} - {None}
     # Upcycled experts all start from one dense feed-forward network, stored as expert 0.
     first = 0 if len(stored) < len(task.all_experts) else expert
-    own = {name: tensor for name, tensor in task.initial.items() if expert_of(name) == first}
+    own = {
+        key: tensor
+        for name, tensor in task.initial.items()
+        if (key := expert_tensor(name)) and key.expert == first
+    }
     if not steps:
-        return {_of_expert(expert, name): tensor for name, tensor in own.items()}
+        return {key._replace(expert=expert).stored: tensor for key, tensor in own.items()}
     model = skeleton(single_expert(task.config), task.spec)
     names = {path: task.names.stored(path) for path, _ in model.named_parameters()}
     weights = dict(task.initial)
-    weights |= {_of_expert(0, name): tensor.clone() for name, tensor in own.items()}
+    weights |= {key._replace(expert=0).stored: tensor.clone() for key, tensor in own.items()}
     # Whatever the gate of a single expert says, its weight is 1.
     weights |= {
         names[path]: torch.zeros(parameter.shape, dtype=task.dtype, device=task.device)
@@ -111,17 +122,12 @@ def _tuned_expert(task: Task, expert: int, samples: Samples, steps: int) -> dict
         if is_gate(names[path])
     }
     fill(model, {task.names.path(name): tensor for name, tensor in weights.items()})
-    tuned = {n: model.get_parameter(p) for p, n in names.items() if expert_of(n) is not None}
+    tuned = {key: model.get_parameter(p) for p, n in names.items() if (key := expert_tensor(n))}
     rng = stream(task.config.seed, "pretrain", "expert", expert)
     batches = rng.integers(0, len(samples.y), (steps, EXPERT_BATCH_SIZE))
     optimiser = torch.optim.SGD(tuned.values(), lr=EXPERT_STEP_SIZE)
     fit(optimiser, task_loss(model, samples), batches)
-    return {_of_expert(expert, name): parameter.detach() for name, parameter in tuned.items()}
-
-
-def _of_expert(expert: int, name: str) -> str:
-    """Return the stored name of the same tensor of another expert."""
-    return f"expert.{expert}.{name.split('.', 2)[2]}"
+    return {key._replace(expert=expert).stored: p.detach() for key, p in tuned.items()}
 
 
 def _pretrained_gates(
@@ -222,7 +228,7 @@ def build_task(config: LearningConfig) -> Task:
     )
 
 
-def _gradients_at_start(model: nn.Module, x: Tensor, y: Tensor, together: bool) -> Tensors:
+def _gradients_at_start(model: nn.Module, x: Tensor, y: Tensor, *, together: bool) -> Tensors:
     """Return the gradients of one device, or of two with the same samples at once."""
     weights = {path: p.detach() for path, p in model.named_parameters() if p.requires_grad}
     others = {path: p.detach() for path, p in model.named_parameters() if not p.requires_grad}

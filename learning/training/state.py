@@ -4,7 +4,8 @@ Inside of training a tensor is found by a :class:`Parameter` in a part of a tree
 checkpoints know flat names, which :func:`flatten` writes and :meth:`State.of` and :meth:`Offer.of`
 read: ``{name}`` and ``factor.{matrix}.{a,b}`` of what is trained, ``base.{name}``,
 ``pending.{number}.{matrix}.{a,b}``, ``optimizer.{slot}.{trained}``, ``delta.{name}`` of what is
-offered; and ``{name}+{a,b}`` of what a server's model has beside its matrix.
+offered; and ``{name}+{a,b}`` of what a server's model has beside its matrix. A whole tensor whose
+``{name}`` begins like one of these others has ``own.`` before it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import NamedTuple, TypeVar
 
 from torch import Tensor
 
-from learning.models.interface import ADDED_A, ADDED_B
+from learning.models.interface import ADDED_A, ADDED_B, OWN
 from learning.models.stacked import Tensors
 
 Tree = TypeVar("Tree")
@@ -60,7 +61,7 @@ class State:
         """Read the flat names of a state, in their order."""
         state = cls()
         for name, tensor in tensors.items():
-            part, rest = _split(name)
+            part, rest = _split(name, OF_STATE)
             if part == BASE:
                 state.base[_of_model(rest)] = tensor
             elif part == PENDING:
@@ -90,13 +91,13 @@ class Offer:
         """Read the flat names of what is offered, in their order."""
         offer = cls()
         for name, tensor in tensors.items():
-            part, rest = _split(name)
+            part, rest = _split(name, OF_OFFER)
             if part == FACTOR:
                 offer.factors[_factor(rest)] = tensor
             elif part == DELTA:
                 offer.changes[rest] = tensor
             else:
-                offer.whole[name] = tensor
+                offer.whole[rest] = tensor
         return offer
 
 
@@ -131,13 +132,16 @@ FACTOR = "factor"
 PENDING = "pending"
 OPTIMIZER = "optimizer"
 DELTA = "delta"
+OF_STATE = (BASE, FACTOR, PENDING, OPTIMIZER)
+OF_OFFER = (FACTOR, DELTA)
 
 
 def flatten(tree: State | Offer) -> dict[str, Tensor]:
     """Return the tensors of a tree by their flat names."""
     if isinstance(tree, Offer):
         changes = {f"{DELTA}.{name}": tensor for name, tensor in tree.changes.items()}
-        return {_flat(key): tensor for key, tensor in tree.factors.items()} | changes | tree.whole
+        whole = {_whole(name, OF_OFFER): tensor for name, tensor in tree.whole.items()}
+        return {_flat(key): tensor for key, tensor in tree.factors.items()} | changes | whole
     flat = {_flat(key): tensor for key, tensor in tree.trained.items()}
     flat |= {f"{BASE}.{name}": tensor for name, tensor in flat_model(tree.base).items()}
     for number, factors in tree.pending.items():
@@ -166,33 +170,52 @@ def in_order(state: State) -> State:
 
 
 @lru_cache(1 << 16)
-def moved_by(name: str) -> Parameter | None:
-    """Return what moves, or is remembered, under a flat name of a state or of a server's model.
+def moved_in_state(name: str) -> Parameter | None:
+    """Return what moves, or is remembered, under a flat name of a state.
 
     None for what training never moves: bases and pending changes.
     """
-    part, rest = _split(name)
+    part, rest = _split(name, OF_STATE)
     if part in (BASE, PENDING):
         return None
     return _trained(rest.partition(".")[2] if part == OPTIMIZER else name)
 
 
+def moved_in_model(name: str) -> Parameter:
+    """Return what moves under a flat name of a server's model."""
+    return _of_model(name)
+
+
 def _flat(key: Parameter) -> str:
-    return f"{FACTOR}.{key.matrix}.{key.factor}" if key.factor else key.stored
+    if key.factor:
+        return f"{FACTOR}.{key.matrix}.{key.factor}"
+    return _whole(key.stored, OF_STATE)
+
+
+def _begins_like(name: str, parts: tuple[str, ...]) -> bool:
+    return name.partition(".")[0] in parts
 
 
 @lru_cache(1 << 16)
-def _split(name: str) -> tuple[str, str]:
-    """Return the part of a tree that a flat name belongs to, and the rest of it; "" for none."""
+def _whole(stored: str, parts: tuple[str, ...]) -> str:
+    """Return the flat name of a whole tensor; no stored name has ``own.`` before that of a part."""
+    return OWN + stored if _begins_like(stored, parts) else stored
+
+
+@lru_cache(1 << 16)
+def _split(name: str, parts: tuple[str, ...]) -> tuple[str, str]:
+    """Return which of ``parts`` a flat name belongs to, "" for none, and what it is there."""
     part, _, rest = name.partition(".")
-    known = part in (BASE, FACTOR, PENDING, OPTIMIZER, DELTA)
-    return (part, rest) if known else ("", name)
+    if part in parts:
+        return part, rest
+    hidden = name.startswith(OWN) and _begins_like(rest, parts)
+    return "", rest if hidden else name
 
 
 @lru_cache(1 << 16)
 def _trained(name: str) -> Parameter:
-    part, rest = _split(name)
-    return _factor(rest) if part == FACTOR else Parameter(name)
+    part, rest = _split(name, OF_STATE)
+    return _factor(rest) if part == FACTOR else Parameter(rest)
 
 
 @lru_cache(1 << 16)

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from learning.data.samples import InputSpec, SampleArrays
 from learning.models.build import fill, skeleton, torch_dtype
 from learning.models.custom import Traits
-from learning.models.interface import ADDED_A, ADDED_B, MODELS, Names, expert_of, is_gate
-from learning.models.moe import Residency
+from learning.models.interface import MODELS, Names, expert_of, is_gate
+from learning.models.moe import Residency, factored_in
 from learning.models.stacked import with_tensors
 from learning.settings import LearningConfig
 from learning.training.recipe import Recipe
+from learning.training.state import Parameter, model_of
 from learning.values.operation import operation
 
 BATCH_SAMPLES = 512
@@ -147,8 +148,11 @@ class Task:
     def factored(self) -> frozenset[str]:
         """Stored names of the experts' matrices that are trained through low-rank factors."""
         model = self.shapes(Residency(held=self.all_experts, tuned=self.all_experts))
-        paths = (path for path, _ in model.named_parameters() if path.endswith(".a"))
-        return frozenset(self.names.stored(path).removesuffix(".a") for path in paths)
+        return frozenset(map(self.names.stored, factored_in(model)))
+
+    def path(self, key: Parameter) -> str:
+        """Return where a tensor belongs in the model."""
+        return self.names.path(f"{key.matrix}.{key.factor}" if key.factor else key.stored)
 
     def devices(self, cluster: str) -> int:
         """Return how many devices ``cluster`` has."""
@@ -180,19 +184,23 @@ class Task:
         The next call may give the same object other tensors.
         """
         held = self.all_experts if held is None else held
-        added = {expert_of(name) for name in server if name.endswith(ADDED_A)}
+        known = model_of({**self.backbone, **server})
+        added = {expert_of(key.stored) for key in known if key.factor}
         here = Residency(held, tuple(expert for expert in held if expert in added))
-        tensors = {}
-        for name, tensor in {**self.backbone, **server}.items():
-            if expert_of(name) is None or expert_of(name) in here.held:
-                path = self.names.path(name).replace(f".weight{ADDED_A}", ".a")
-                tensors[path.replace(f".weight{ADDED_B}", ".b")] = self.as_run(tensor)
+        tensors = {
+            self.path(key): self.as_run(tensor)
+            for key, tensor in known.items()
+            if (expert := expert_of(key.stored)) is None or expert in here.held
+        }
         shapes = self.shapes(here)
+        factors = {f"{path}.{factor}" for path in factored_in(shapes) for factor in ("a", "b")}
         for path, parameter in shapes.named_parameters():
-            if path not in tensors and added and path.endswith((".a", ".b")):
+            if path in tensors:
+                continue
+            if path in factors:
                 if self.is_own:
                     tensors[path] = torch.zeros_like(parameter)
-            elif path not in tensors:
+            else:
                 raise ValueError(
                     f"the server's model lacks {self.names.stored(path)!r}; what makes it must "
                     "return all of its tensors"
@@ -231,7 +239,7 @@ def use_one_thread(device: str = "cpu") -> None:
     """
     torch.set_num_threads(1)
     if device != "cpu":
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.use_deterministic_algorithms(mode=True, warn_only=True)
         torch.backends.cudnn.benchmark = False
 
 

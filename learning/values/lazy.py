@@ -42,7 +42,7 @@ class Values:
     which a run has from its files: those are kept by name.
     """
 
-    def __init__(self, apply: Apply, context: str, keep: bool = True) -> None:
+    def __init__(self, apply: Apply, context: str, *, keep: bool = True) -> None:
         self.use(apply, context)
         self.keep = keep
         self.store: FolderStore | None = None
@@ -128,12 +128,14 @@ class Values:
         if handle.value is None or all(t.nbytes < LARGE_BYTES for t in handle.value.values()):
             return handle.value
         names = {id(tensor): name for name, tensor in self.known().items()}
-        return {
-            name if (of := names.get(id(tensor))) is None else f"{KNOWN}{of}{KNOWN}{name}": (
-                tensor if of is None else tensor.new_empty(0)
-            )
-            for name, tensor in handle.value.items()
-        }
+        kept = {}
+        for name, tensor in handle.value.items():
+            of = names.get(id(tensor))
+            if of is None or KNOWN in of + name:
+                kept[name] = tensor
+            else:
+                kept[f"{KNOWN}{of}{KNOWN}{name}"] = tensor.new_empty(0)
+        return kept
 
     def _found(self, kept: Tensors) -> Tensors:
         """Invert :meth:`kept`."""
@@ -141,11 +143,12 @@ class Values:
             return kept
         known = self.known()
         found = {}
-        for name, tensor in kept.items():
-            if name.startswith(KNOWN):
-                _, of, name = name.split(KNOWN)
-                tensor = known[of]
-            found[name] = tensor
+        for kept_as, tensor in kept.items():
+            match kept_as.split(KNOWN):
+                case ["", of, name]:
+                    found[name] = known[of]
+                case _:  # a name of its own
+                    found[kept_as] = tensor
         return found
 
     def live(self) -> dict[str, Handle]:

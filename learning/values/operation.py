@@ -39,8 +39,9 @@ class Operation:
     ``trains`` takes gradient steps: its results are counted, and kept for other runs, as they take
     far longer to compute than to read. One that is ``guarded`` is checked to change no tensor of
     its first parent but those of its argument ``experts`` and, with ``gate``, what is shared; the
-    text names it in an error, with its arguments filled in. ``calls`` is the place of a function
-    that its arguments name, which it calls; empty if there is none. ``groups`` are the types of
+    text names it in an error, with its arguments filled in. That parent is a state of devices where
+    the operation is ``of_state``, else a server's model. ``calls`` is the place of a function that
+    its arguments name, which it calls; empty if there is none. ``groups`` are the types of
     parameters that are frozen dataclasses: their fields are arguments of their own in the names of
     values, and in that text.
     """
@@ -49,6 +50,7 @@ class Operation:
     version: int = 1
     trains: bool = False
     guarded: str = ""
+    of_state: bool = False
     calls: str = ""
     groups: Mapping[str, type] = field(default_factory=dict)
 
@@ -131,7 +133,7 @@ class Reference:
 
 @cache
 def _declarations(module: str) -> dict[str, dict[str, Any]]:
-    """Return version, trains and guarded of the operations in the source of a module, by name."""
+    """Return what the source of a module declares of its operations but groups, by name."""
     spec = find_spec(module)
     source = Path(spec.origin).read_bytes() if spec is not None and spec.origin else b""
     found: dict[str, dict[str, Any]] = {}
@@ -142,18 +144,23 @@ def _declarations(module: str) -> dict[str, dict[str, Any]]:
         found[name] = {
             keyword.arg: ast.literal_eval(keyword.value)
             for keyword in call.keywords
-            if keyword.arg in ("version", "trains", "guarded")
+            if keyword.arg in ("version", "trains", "guarded", "of_state")
         }
     return found
 
 
 def operation(
-    *, version: int = 1, trains: bool = False, guarded: str = "", **groups: type
+    *,
+    version: int = 1,
+    trains: bool = False,
+    guarded: str = "",
+    of_state: bool = False,
+    **groups: type,
 ) -> Callable[[Function], Function]:
     """Declare that a function is an :class:`Operation`; it can be called as before."""
 
     def declare(function: Function) -> Function:
-        declared = Operation(place_of(function), version, trains, guarded, groups=groups)
+        declared = Operation(place_of(function), version, trains, guarded, of_state, groups=groups)
         function.operation = declared  # type: ignore[attr-defined]
         return function
 

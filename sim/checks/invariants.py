@@ -121,4 +121,4 @@ class Invariants:
         backbone: Any = self._learner.task.backbone
         if self._frozen is None:
             self._frozen = Frozen(backbone)
-        self._frozen.check(backbone, "the backbone", thoroughly)
+        self._frozen.check(backbone, "the backbone", thoroughly=thoroughly)

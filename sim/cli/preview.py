@@ -135,8 +135,10 @@ def _passes(built: Build) -> Iterator[str]:
         size_of = sizes.upload_bytes if factors else sizes.download_bytes
         shown = list[str]()
         all_fit = True
-        for what, part in (parts if everything else {"the model": (everything, True)}).items():
-            size = size_of(*part)
+        for what, (experts, gate) in (
+            parts if everything else {"the model": (everything, True)}
+        ).items():
+            size = size_of(experts, gate=gate)
             passes = ceil(size / carried) if carried >= 1.0 else 0
             all_fit = all_fit and passes == 1
             shown.append(f"{what} ({data_size(size)}): {_passes_taken(passes)}")

@@ -59,7 +59,7 @@ def _memory_doubts(built: Build) -> Iterator[str]:
     held = experts[:1] if built.method.needs_experts else experts
     keeps = built.method.memory_copies is not Method.memory_copies
     copies = built.new_method().memory_copies if keeps else 0
-    cost = learner.round_cost(held, held, not built.method.needs_experts, copies)
+    cost = learner.round_cost(held, held, gate=not built.method.needs_experts, copies=copies)
     limits = [
         np.broadcast_to(np.inf if c.memory_bytes is None else c.memory_bytes, cluster.devices)
         for c, cluster in zip(built.compute, built.plan.clusters, strict=True)

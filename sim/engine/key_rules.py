@@ -167,7 +167,9 @@ def _keys_of_model(section: str) -> Callable[[Case], Collection[str] | None]:
 
     def keys(case: Case) -> Collection[str] | None:
         sizes = getattr(case.learning, section)
-        used = None if sizes is None else model_keys(sizes.kind, bool(sizes.checkpoints))
+        used = (
+            None if sizes is None else model_keys(sizes.kind, checkpoints=bool(sizes.checkpoints))
+        )
         return None if used is None else ("kind", *used)
 
     return keys

@@ -47,8 +47,8 @@ def learner_of(scenario: Scenario) -> Learner:
             compute_devices(learning.device)
         return Learner(
             config,
-            learning.train,
-            sized_as,
+            train=learning.train,
+            sized_as=sized_as,
             corruption=corruption_of(scenario),
             metrics=metrics,
         )

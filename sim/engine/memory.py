@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import scenarios
-from learning.architecture.costs import footprint
+from learning.architecture.footprint import footprint
 from learning.architecture.kinds import kind_of
 from learning.data.table import data_files
 from learning.hardware import compute_devices, free_bytes

@@ -3,7 +3,8 @@
 from learning import Data, LearningConfig, ModelConfig, files
 from learning import hardware as memory
 from learning.architecture import kinds
-from learning.architecture.costs import architecture, as_sent, footprint
+from learning.architecture.costs import architecture, as_sent
+from learning.architecture.footprint import footprint
 from learning.architecture.nmoe_costs import sizes_of
 from learning.architecture.nmoe_kinds import extractor_of
 from learning.clients import ClusterState, updates

@@ -25,5 +25,5 @@ from learning.training.nmoe.gates import reach_of, route
 from learning.training.recipe import LocalRounds, Recipe, TrainedPart, Weighing
 from learning.training.sgd import rows_of_round
 from learning.training.start import build_task, gate_loss, origin_loss, start_model
-from learning.training.state import Offer, Parameter, State, flatten, map_tensors
+from learning.training.state import Offer, Parameter, State, flatten, map_tensors, moved_in_state
 from learning.training.task import Task, use_one_thread

@@ -205,12 +205,13 @@ def test_shares_of_counts_sum_to_one_in_spite_of_rounding(counts, factor):
     if factor <= 1.0:
         kit.check_shares(scaled, "some", whole=False)
     for wrong in (-1e-12, 1.1, float("nan")):
-        refused("a weight of all is", kit.check_shares, [0.0, wrong], "all", factor <= 1.0)
+        whole = factor <= 1.0
+        refused("a weight of all is", kit.check_shares, [0.0, wrong], "all", whole=whole)
 
 
-def refused(message, check, *arguments):
+def refused(message, check, *arguments, **how):
     with pytest.raises(kit.Violation, match=message):
-        check(*arguments)
+        check(*arguments, **how)
 
 
 def frozen_tensors():
@@ -230,9 +231,11 @@ def test_only_what_may_change_does_and_nothing_in_place():
     tensors = frozen_tensors()
     frozen, changed = Frozen(tensors), "'a' of it is not what it was"
     for thoroughly in (False, True):
-        frozen.check(tensors, "it", thoroughly)
-        frozen.check({name: tensor.clone() for name, tensor in tensors.items()}, "it", thoroughly)
+        frozen.check(tensors, "it", thoroughly=thoroughly)
+        frozen.check(
+            {name: tensor.clone() for name, tensor in tensors.items()}, "it", thoroughly=thoroughly
+        )
     tensors["a"].data[1, 2] += 1e-3  # torch does not count this
-    refused(changed, frozen.check, tensors, "it", True)
-    refused(changed, frozen.check, {**tensors, "a": tensors["a"].clone()}, "it", False)
+    refused(changed, frozen.check, tensors, "it", thoroughly=True)
+    refused(changed, frozen.check, {**tensors, "a": tensors["a"].clone()}, "it", thoroughly=False)
     refused("'b' of it has come or gone", frozen.check, {"a": tensors["a"]}, "it")

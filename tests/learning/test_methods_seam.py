@@ -95,7 +95,7 @@ CONFIG = kit.LearningConfig(1, ("A",), (3,), MODEL, batch_size=4, pretraining=SH
 @cache
 def learner_of(train, download):
     model = replace(MODEL, lora=replace(LORA, download=download))
-    return learning.Learner(replace(CONFIG, model=model), train)
+    return learning.Learner(replace(CONFIG, model=model), train=train)
 
 
 def some_side(train=False, download="full"):
@@ -159,7 +159,7 @@ def test_every_device_downloads_as_if_it_were_alone(contacts):
     """In versions and in bytes, where only the changes that are missing go down."""
     side = some_side(download="factors")
     sizes, changes = side.learner.architecture, np.zeros(3, np.int64)
-    whole, change = sizes.download_bytes([0], False), sizes.factor_bytes(1)
+    whole, change = sizes.download_bytes([0], gate=False), sizes.factor_bytes(1)
     held, way, through = [0] * 3, [None] * 3, [0.0] * 3
     for version, parts in enumerate(contacts, 1):
         changes = changes + 1
@@ -167,7 +167,9 @@ def test_every_device_downloads_as_if_it_were_alone(contacts):
         for k in range(3):
             way[k] = version if way[k] is None else way[k]
             assert versions(down)[k] == way[k]
-            missed = 3 * min(whole, change * (way[k] - held[k])) + sizes.download_bytes([], True)
+            missed = 3 * min(whole, change * (way[k] - held[k])) + sizes.download_bytes(
+                [], gate=True
+            )
             assert np.asarray(down.payload.bytes)[k] == pytest.approx(missed)
             through[k] = max(through[k], parts[k])
         side.receive(receipt(*through))

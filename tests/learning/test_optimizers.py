@@ -117,7 +117,9 @@ def test_what_an_optimiser_remembers_takes_memory_and_no_bytes():
     plain, adam = (Learner(config(keys)) for keys in ({}, {"kind": "adam"}))
     least, most = (learner.round_cost([], [], gate=True).memory_bytes for learner in (plain, adam))
     assert most - least == 2 * 8 * plain.architecture.parameters
-    assert plain.architecture.upload_bytes([], True) == adam.architecture.upload_bytes([], True)
+    assert plain.architecture.upload_bytes([], gate=True) == adam.architecture.upload_bytes(
+        [], gate=True
+    )
 
 
 def tiny(loss, together):
@@ -127,7 +129,7 @@ def tiny(loss, together):
         {"w": torch.full((2,), 4.0, dtype=torch.float64)},
         sgd.Problem(
             lambda devices, numbers: [(x[list(devices)].double(),) for x in batches],
-            sgd.each(loss, together),
+            sgd.each(loss, together=together),
             together,
         ),
         Recipe(1.0, steps_per_round=2, batch_size=3),

@@ -38,6 +38,18 @@ class Base(nn.Module):
         return self.head(hidden + self.mix(hidden))
 
 
+class Shifted(nn.Module):
+    """An expert with a tensor that is called as a factor is."""
+
+    def __init__(self, hidden, inner):
+        super().__init__()
+        self.up, self.down = nn.Linear(hidden, inner), nn.Linear(inner, hidden)
+        self.a = nn.Parameter(torch.zeros(hidden))
+
+    def forward(self, x):
+        return self.down(torch.tanh(self.up(x + self.a)))
+
+
 def kind(name, **methods):
     globals()[name] = type(name, (Base,), methods)
 
@@ -105,6 +117,8 @@ kind("Dropped", extra=dropped, hidden=lambda self, x: self.drop(Base.hidden(self
 kind("Frozen", extra=lambda self, config, here: self.first.weight.requires_grad_(False))
 kind("OneByOne", hidden=by_data, batched=False)
 kind("Control", hidden=by_data)
+kind("Added", extra=lambda s, config, _: s.register_buffer("scale+a", scale(config.hidden)))
+kind("OwnFactor", extra=lambda s, config, here: setattr(s, "mix", MoELayer(config, here, Shifted)))
 kind(
     "Statistics",
     extra=adds("norm", nn.BatchNorm1d),
@@ -332,6 +346,7 @@ def one_round(configuration):
 
 
 WORKING = ["Constant", "Control", "Dropped", "OneByOne", "RandomBuffer", "Scalar", "Statistics"]
+WORKING += ["OwnFactor"]
 
 
 @pytest.mark.parametrize("kind", [*WORKING, "Tied"])
@@ -378,6 +393,7 @@ def test_dropout_of_a_frozen_backbone_is_off_and_frozen_parts_stay_as_they_were_
     ("kind", "text"),
     [
         ("TiedExperts", r"ties 'mix.experts.1.up.weight' to 'mix.experts.0.up.weight'"),
+        ("Added", r"has a tensor 'scale\+a'; its name must not end"),
         ("Lazy", r"has a lazy parameter 'norm.weight'"),
         ("Counting", r"changes its buffer 'seen' in forward in evaluation mode"),
         ("Unused", r"has a parameter 'spare' that gets no gradient; use it in forward, or set"),

@@ -12,7 +12,7 @@ from tests.kit import learning as kit
 from tests.kit.training import LocalRounds, TrainedPart, Weighing, rows_of_round
 
 SEED, SIZE, BATCH = 3, 0.05, 8
-OWN = ("normalised", "dropping", "Tied", "Frozen")
+OWN = ("normalised", "dropping", "Tied", "Frozen", "Parts")
 
 
 class Tied(nn.Module):
@@ -46,6 +46,20 @@ class Frozen(nn.Module):
 
     def forward(self, x):
         return self.head(torch.relu(self.stem(x)))
+
+
+class Parts(nn.Module):
+    """Its modules are called as parts of a state are, and its tensors as factors are."""
+
+    def __init__(self, spec):
+        super().__init__()
+        self.base, self.optimizer = nn.Linear(64, 12), nn.Linear(12, spec.classes)
+        self.factor, self.a = nn.BatchNorm1d(12), nn.Parameter(torch.ones(12))
+        self.delta = nn.ParameterDict({"a": torch.ones(12), "p:q+r": torch.zeros(12)})
+
+    def forward(self, x):
+        hidden = self.factor(self.base(x)) * self.a + self.delta["p:q+r"]
+        return self.optimizer(torch.relu(hidden) * self.delta["a"])
 
 
 def mlp(spec, width=16):

@@ -104,7 +104,7 @@ def test_lora_spares_the_gradients_of_what_is_frozen_and_the_rest_goes_down():
     cost = []
     for rank in (2, None):
         sizes = sizes_of(experts=2, hidden=8, expert_hidden=6, lora=Lora(rank=rank))
-        cost.append(sizes.round_cost([0], [0], False, 10).flops)
+        cost.append(sizes.round_cost([0], [0], gate=False, samples=10).flops)
     backbone, expert, gate, factors = 65 * 8 + 4 * 8 + 9 * 10, 2 * 8 * 6 + 8 + 6, 2 * 8, 2 * 2 * 14
     assert cost[0] == 10 * (4 * (backbone + expert + gate + factors) + 2 * factors)
     assert cost[1] == 10 * (4 * (backbone + expert + gate) + 2 * expert)
@@ -127,7 +127,7 @@ def test_flops_are_those_that_torch_counts():
         model(x)
     whole = replace(config, model=replace(config.model, lora=Lora(rank=None)))
     sizes = replace(kit.architecture(whole), rows=kit.kinds.SequenceShape(4, 16))
-    forward = sizes.round_cost([], [0], False, 3).flops / 2
+    forward = sizes.round_cost([], [0], gate=False, samples=3).flops / 2
     scores = 2 * 2 * 3 * 4 * 2 * 16 * 16 * 32
     assert forward - scores < counter.get_total_flops() <= forward + scores
 

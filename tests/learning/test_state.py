@@ -1,8 +1,9 @@
 """Trees of tensors, and the flat names by which values and files know them."""
 
+import pytest
 import torch
 
-from tests.kit.training import Offer, Parameter, State, flatten, map_tensors
+from tests.kit.training import Offer, Parameter, State, flatten, map_tensors, moved_in_state
 
 STATE = {
     "base.expert.0.0.up.weight": Parameter("expert.0.0.up.weight"),
@@ -35,3 +36,23 @@ def test_an_offer_is_read_by_its_flat_names_and_written_by_the_same():
     offer = Offer.of(flat)
     assert list(offer.changes) == ["gate.0.weight"] and list(offer.whole) == ["norm.running_mean"]
     assert flatten(offer).keys() == flat.keys()
+
+
+WORDS = ("base", "factor", "pending", "optimizer", "delta", "own.gate", "own")
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_module_may_be_called_as_a_part_of_a_state_is(word):
+    weight, matrix = Parameter(f"{word}.weight"), Parameter("expert.0.0.up.weight", "a")
+    values = iter(torch.arange(10.0))
+    state = State(
+        trained={weight: next(values), Parameter("weight"): next(values), matrix: next(values)},
+        base={weight: next(values), Parameter("weight"): next(values)},
+        pending={2: {matrix: next(values)}},
+        optimizer={"mean": {weight: next(values)}},
+    )
+    assert State.of(flatten(state)) == state
+    assert moved_in_state(*flatten(State(trained={weight: values}))) == weight
+    assert moved_in_state(*flatten(State(optimizer={"mean": {weight: values}}))) == weight
+    offer = Offer({}, {weight.stored: next(values)}, {f"{word}.running_mean": next(values)})
+    assert Offer.of(flatten(offer)) == offer

@@ -16,7 +16,7 @@ from learning import Learner, LearningConfig
 from learning.data import DATASETS
 from learning.models import MODELS
 from tests.kit import learning as kit
-from tests.kit.learning import Operation, Values, environment
+from tests.kit.learning import FolderStore, Operation, Values, environment
 from tests.kit.records import Results, Shelf
 
 
@@ -28,7 +28,9 @@ class By:
 ONE, ADD, TOTAL = (Operation(f"learning.tests:{name}") for name in ("one", "add", "total"))
 SCALE, TRAIN = (Operation(f"learning.tests:{n}", trains=n == "train") for n in ("scale", "train"))
 OWN = Operation("own.maths:train", trains=True)
+FILES = {name: torch.full((1 << 18,), 2.0) for name in ("weight", "own=weight")}
 FUNCTIONS = {
+    "files": lambda: {**FILES, "again=": FILES["weight"], "=": torch.ones(1)},
     "one": lambda: {"x": torch.ones(1)},
     "train": lambda a, by=1: {"x": a["x"] * 1.25 + by},
     "add": lambda *parts: {"x": sum(part["x"] for part in parts)},
@@ -39,7 +41,7 @@ FUNCTIONS = {
 
 class Numbers(Values):
     def __init__(self, folder=None, context="c", keep=True):
-        super().__init__(self.count, context, keep)
+        super().__init__(self.count, context, keep=keep)
         self.applied = Counter()
         self.cache = None if folder is None else Results(Shelf(folder), context)
 
@@ -64,6 +66,21 @@ def test_nothing_is_computed_before_it_is_forced_and_then_once():
     for ask in (lambda: values.force(two), lambda: values.number(TOTAL, two)):
         with pytest.raises(RuntimeError, match="timing-only"):
             ask()
+
+
+def test_large_tensors_that_a_run_has_from_its_files_are_stored_by_name(tmp_path):
+    first, second = Numbers(), Numbers()
+    store = FolderStore(tmp_path / "values")
+    for values in (first, second):
+        values.known = lambda: FILES
+    files = first.make(Operation("learning.tests:files"))
+    wanted = first.force(files)
+    store.save(files.key, first.kept(files))
+    assert store.load(files.key)["=weight=weight"].numel() == 0
+    second.store = store
+    found = second.force(second.make(Operation("learning.tests:files")))
+    assert found.keys() == wanted.keys() and not second.applied
+    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
 
 
 def test_equal_content_is_the_same_value_and_other_content_another():
@@ -175,9 +192,9 @@ def test_a_packed_value_comes_back_bit_by_bit_and_shared_rows_once():
 
 
 def test_kinds_that_may_be_shared_are_known_without_importing_them():
-    assert all(kit.kinds.model_keys(kind, False) is not None for kind in MODELS.shipped)
+    assert all(kit.kinds.model_keys(kind, checkpoints=False) is not None for kind in MODELS.shipped)
     assert all(kind in kit.kinds.DATA_KEYS for kind in DATASETS.shipped)
-    assert kit.kinds.model_keys("own:Model", False) is None
+    assert kit.kinds.model_keys("own:Model", checkpoints=False) is None
 
 
 def test_a_file_that_changes_before_it_is_read_ends_the_run(tmp_path):

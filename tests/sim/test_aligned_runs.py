@@ -125,7 +125,7 @@ def test_what_is_assigned_is_what_goes_down_and_up(policy):
         for client, own in zip(CLIENTS, row["assigned"], strict=True):
             if own.any():
                 part = range(own.sum())
-                wanted[*client, "uplink"] = [sizes.upload_bytes(part, True)]
+                wanted[*client, "uplink"] = [sizes.upload_bytes(part, gate=True)]
                 wanted[*client, "downlink"] = [sizes.download_bytes(part, gate=True)]
         assert {key: own.payload_bytes.tolist() for key, own in moved} == wanted
     loads = [row["assigned"].sum(axis=0) for row in rounds if row["assigned"].any()]
@@ -145,7 +145,7 @@ def test_the_contact_plan_says_how_many_experts_a_device_takes(rate_mbps):
     """A round of 60 s and an upload in a slot of 600 s; and what is taken gets through."""
     link = fixed(uplink=rate_mbps)
     sizes = build(slots(learning=aligned())).learner.architecture
-    up = np.array([sizes.upload_bytes(range(k), True) for k in range(1, 5)])
+    up = np.array([sizes.upload_bytes(range(k), gate=True) for k in range(1, 5)])
     most = int((up * 8 / (rate_mbps * 1e6) + 60 <= 600).sum())
     result = timing(options={"policy": "random"}, link=link, compute={"seconds_per_round": 60})
     taken = rounds_of(result)[0]["assigned"].sum(axis=1) if most else result.assignments

@@ -63,9 +63,9 @@ def test_a_backbone_is_trained_by_the_connected_cluster_under_the_mask_too():
     assert names(whole, "uplink") == {*own, "gate"}
     sizes, rows = build(scenario).learner.architecture, whole.transfers
     down = rows[rows.payload.str.startswith("experts") & (rows.direction == "downlink")]
-    assert set(down.payload_bytes) == {sizes.download_bytes([0, 2], True)}
-    assert set(rows[rows.payload == "gate"].payload_bytes) == {sizes.upload_bytes([], True)}
-    assert sizes.upload_bytes([], True) > sizes.gate_parameters * 4
+    assert set(down.payload_bytes) == {sizes.download_bytes([0, 2], gate=True)}
+    assert set(rows[rows.payload == "gate"].payload_bytes) == {sizes.upload_bytes([], gate=True)}
+    assert sizes.upload_bytes([], gate=True) > sizes.gate_parameters * 4
 
 
 @pytest.mark.parametrize(
@@ -113,13 +113,15 @@ def test_devices_download_the_changes_that_they_miss_or_whole_experts(rank):
         return rows[(rows.payload == "model") & (rows.device == 0)].sort_values("start_s")
 
     sizes = build(slots(learning=learned(**lora))).learner.architecture
-    change, expert = sizes.factor_bytes(1), sizes.download_bytes([0], False)
+    change, expert = sizes.factor_bytes(1), sizes.download_bytes([0], gate=False)
     assert (change < expert) == (rank == 1)
     change = min(change, expert)
     for _, mine in models("emsfl", 6).groupby("cluster"):
-        assert (mine.payload_bytes.tail(5) == 4 * change + sizes.download_bytes([], True)).all()
+        assert (
+            mine.payload_bytes.tail(5) == 4 * change + sizes.download_bytes([], gate=True)
+        ).all()
     # The enhanced form turns to its gate: two experts are new, two have changed once.
-    wanted = 2 * change + sizes.download_bytes([0, 1], True)
+    wanted = 2 * change + sizes.download_bytes([0, 1], gate=True)
     assert models("emsfl-enhanced", 4).payload_bytes.tolist() == [wanted] * 2
 
 

@@ -155,10 +155,12 @@ def test_each_update_of_a_round_is_a_change_that_goes_down(said):
     down = rows[rows.direction == "downlink"]
     first, later = down[down.version == 0], down[down.version > 1]
     # The start model is there before time begins: its experts have not changed since.
-    assert set(first.payload_bytes) == {sizes.download_bytes([], True)}
+    assert set(first.payload_bytes) == {sizes.download_bytes([], gate=True)}
     assert len(later) > 10
     # Between two of a cluster's downloads there is one round, or one buffer.
-    assert set(later.payload_bytes) == {2 * sizes.factor_bytes(2) + sizes.download_bytes([], True)}
+    assert set(later.payload_bytes) == {
+        2 * sizes.factor_bytes(2) + sizes.download_bytes([], gate=True)
+    }
 
 
 @pytest.mark.parametrize("mode", ["merge", "average", "ffa", "stack", "svd"])
@@ -174,7 +176,7 @@ def test_each_mode_of_lora_takes_its_bytes_up_and_down_by_the_ranks_of_devices(m
     rows = rows[(rows.cluster == "A") & ((rows.version > 1) | (rows.direction == "uplink"))]
     sizes = build(scenario).learner.architecture
     factors = 4 * 2 * (64 + 256 if mode == "ffa" else 2 * (64 + 256))  # of rank 1, single precision
-    stacked, shared = {"stack": (1 + 2 + 2) + 3 * 2}, sizes.upload_bytes([], True)
+    stacked, shared = {"stack": (1 + 2 + 2) + 3 * 2}, sizes.upload_bytes([], gate=True)
     whole = 4 * 2 * (2 * 64 * 256 + 64 + 256)
     for device, rank in enumerate((1, 2, 2)):
         mine = rows[rows.device == device]

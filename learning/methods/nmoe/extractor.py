@@ -137,9 +137,9 @@ class ExtractorStage:
             who=[senders[name] for name in trained],
             weighted=weighted,
         )
-        yield system.averaged("extractor", senders, self.contacts, weighted)
+        yield system.averaged("extractor", senders, self.contacts, weighted=weighted)
 
-    def down(self, head: bool) -> Payload:
+    def down(self, *, head: bool) -> Payload:
         """The extractor of the satellite; with head or projector if ``head``."""
         sizes = self.system.sizes
         trained_with = sizes.trained_with(self.system.options.loss) if head else {}

@@ -196,7 +196,10 @@ class Central(GateTrainer):
             combine=options.combine,
             descent=options.descent,
         )
-        if not (yield Measure("finite", lambda: number(operations.guards.all_finite, whole), True)):
+        finite = Measure(
+            "finite", lambda: number(operations.guards.all_finite, whole), default=True
+        )
+        if not (yield finite):
             what = "the mixture trained at the server is refused: not finite"
             detail = f"{what}; lower learning.step_size"
             yield Note("fault", system.version, detail, cause=Cause.UPDATE_NOT_FINITE)

@@ -176,7 +176,9 @@ class GateTrainer(ABC):
         self.contacts[me.name] = done.contact_id
         return (yield from self.count(me, done.rounds, sent=True))
 
-    def count(self, me: Cluster, rounds: Ints, sent: bool = False) -> Generator[Request, Any, Mask]:
+    def count(
+        self, me: Cluster, rounds: Ints, *, sent: bool = False
+    ) -> Generator[Request, Any, Mask]:
         """Train the gates for ``rounds`` (K,) granted by the clock; return who (K,) has a new one.
 
         A gate that is not finite is refused (by the satellite, if it was ``sent``): its client

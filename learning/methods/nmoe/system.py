@@ -106,7 +106,7 @@ class Networked(Method):
         personal: bool = False,
     ) -> Generator[Request, Any, RoundTrip]:
         """Run a round trip of the clients in ``who``; exclude those without the memory for it."""
-        trip = RoundTrip(who, down, cost, up, personal)
+        trip = RoundTrip(who, down, cost, up, personal=personal)
         yield from trip.run()
         self.clients.exclude(me.name, trip.excluded)
         return trip
@@ -131,7 +131,12 @@ class Networked(Method):
         return Payload(name, float(sum(t.bytes for t in tensors)), self.version, tensors)
 
     def averaged(
-        self, payload: str, who: Mapping[str, Mask], contacts: Mapping[str, Ints], weighted: bool
+        self,
+        payload: str,
+        who: Mapping[str, Mask],
+        contacts: Mapping[str, Ints],
+        *,
+        weighted: bool,
     ) -> Aggregated:
         """Note a mean over the clients in ``who`` (K,), by their samples if ``weighted``.
 

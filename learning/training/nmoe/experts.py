@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional
 
-from learning.models.interface import expert_of
+from learning.models.interface import ExpertTensor, expert_tensor
 from learning.models.nmoe import PersonalExpert
 from learning.models.stacked import Tensors
 from learning.settings import ModelConfig
@@ -29,9 +29,12 @@ def first_client(task: Task, cluster: str) -> int:
 def drawn_experts(task: Task, cluster: str) -> dict[str, Tensor]:
     """Return a cluster's experts as the task drew them, stacked (K, ...)."""
     first = first_client(task, cluster)
-    names = [n.split(".", 3)[3] for n in task.initial if expert_of(n) == first]
+    places = [place for n in task.initial if (place := expert_tensor(n)) and place.expert == first]
     own = range(first, first + task.devices(cluster))
-    return {n: torch.stack([task.initial[f"expert.{e}.0.{n}"] for e in own]) for n in names}
+    return {
+        place.name: torch.stack([task.initial[place._replace(expert=e).stored] for e in own])
+        for place in places
+    }
 
 
 @operation(version=2, trains=True)
@@ -124,7 +127,7 @@ def _outputs(task: Task, experts: tuple[Tensors, ...], found: Tensor, combine: s
 
 @operation()
 def assembled(
-    task: Task, server: Tensors, *stacked: Tensors, clusters: list[str]
+    _task: Task, server: Tensors, *stacked: Tensors, clusters: list[str]
 ) -> dict[str, Tensor]:
     """Return extractor, experts and gate by stored name.
 
@@ -136,7 +139,7 @@ def assembled(
     whole = extractor_in(server)
     for name in experts[0] if experts else ():
         for number, own in enumerate(torch.cat([part[name] for part in experts])):
-            whole[f"expert.{number}.0.{name}"] = own
+            whole[ExpertTensor(number, 0, name).stored] = own
     for name in gates[0] if gates else ():
         every = torch.cat([part[name] for part in gates])
         if torch.equal(every, every[:1].expand_as(every)):

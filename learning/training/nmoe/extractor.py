@@ -85,7 +85,7 @@ def correlation(
 
 @operation()
 def total(
-    task: Task, *correlations: Mapping[str, Tensor], counts: Sequence[Sequence[int]]
+    _task: Task, *correlations: Mapping[str, Tensor], counts: Sequence[Sequence[int]]
 ) -> dict[str, Tensor]:
     """Return the sum of all clients' matrices, each times its count, and the sum of the counts.
 
@@ -174,7 +174,8 @@ def _loss(task: Task, objective: ExtractorLoss) -> Loss:
             return pairs(z0, z1, radius)
         return estimated(z0, z1, radius, tensors.get(OTHERS), tensors.get(ALPHA))
 
-    return each(by_labels if objective.loss == "ce" else by_contrast, task.traits.batched)
+    loss = by_labels if objective.loss == "ce" else by_contrast
+    return each(loss, together=task.traits.batched)
 
 
 # The spectral contrastive loss ``L(f) = -2 E[f(x)' f(x+)] + E[(f(x)' f(x'))^2]`` of FedSC over
@@ -270,7 +271,7 @@ def _image_view(x: Tensor, rng: np.random.Generator) -> Tensor:
     return x
 
 
-def _cropped(x: Tensor, rng: np.random.Generator, smallest: float, mirror: bool) -> Tensor:
+def _cropped(x: Tensor, rng: np.random.Generator, smallest: float, *, mirror: bool) -> Tensor:
     """Crop a random part of each image and resize it bilinearly to the size of the image."""
     count = len(x)
     area = rng.uniform(smallest, 1.0, count)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from learning.training.task import Task, pool
 from learning.values.operation import operation
 
 GATE = "gate.0."
+"""How the stored names of the gate begin."""
 
 
 @lru_cache(maxsize=16)
@@ -57,7 +59,7 @@ def reach_of(task: Task, reach: Sequence[bool]) -> Tensor:
 @operation()
 def start_gate(task: Task) -> dict[str, Tensor]:
     """Return the gate as the task drew it."""
-    return _part(task.initial, GATE)
+    return {n.removeprefix(GATE): t for n, t in task.initial.items() if n.startswith(GATE)}
 
 
 @operation()
@@ -67,13 +69,13 @@ def spread(task: Task, gate: Tensors, *, cluster: str) -> dict[str, Tensor]:
 
 
 @operation()
-def with_mean(task: Task, gates: Tensors, mean: Tensors) -> dict[str, Tensor]:
+def with_mean(_task: Task, gates: Tensors, mean: Tensors) -> dict[str, Tensor]:
     """The gates of one cluster (K, ...), with the tensors of ``mean`` in place of their own."""
     return {**gates, **{name: tensor.expand_as(gates[name]) for name, tensor in mean.items()}}
 
 
 @operation()
-def take_gate(task: Task, gates: Tensors, *, device: int) -> dict[str, Tensor]:
+def take_gate(_task: Task, gates: Tensors, *, device: int) -> dict[str, Tensor]:
     """The gate of one device."""
     return {name: tensor[device] for name, tensor in gates.items()}
 
@@ -145,8 +147,39 @@ def _one_hot(task: Task, index: Tensor) -> Tensor:
 # The centralised baseline: the whole mixture is trained jointly on the samples of all clients.
 
 
-EXPERTS = "experts."
-CENTRAL_GATE = "gate."
+EXPERTS = "experts"
+CENTRAL_GATE = "gate"
+
+
+class Mixture(NamedTuple):
+    """All that is trained centrally: the extractor by stored name, experts (N, ...) and the gate.
+
+    The names of the two latter are those in their modules, kept behind ``experts.`` and ``gate.``.
+    """
+
+    extractor: dict[str, Tensor]
+    experts: dict[str, Tensor]
+    gate: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, tensors: Tensors) -> Mixture:
+        """Read it by the names under which it is kept."""
+        kept = cls({}, {}, {})
+        for name, tensor in tensors.items():
+            part, _, own = name.partition(".")
+            if part == EXPERTS:
+                kept.experts[own] = tensor
+            elif part == CENTRAL_GATE:
+                kept.gate[own] = tensor
+            else:
+                kept.extractor[name] = tensor
+        return kept
+
+    def flat(self) -> dict[str, Tensor]:
+        """Return it by the names under which it is kept."""
+        experts = {f"{EXPERTS}.{name}": tensor for name, tensor in self.experts.items()}
+        gate = {f"{CENTRAL_GATE}.{name}": tensor for name, tensor in self.gate.items()}
+        return self.extractor | experts | gate
 
 
 @operation(trains=True, descent=Descent)
@@ -157,22 +190,22 @@ def central(task: Task, *, rounds: int, combine: str, descent: Descent) -> dict[
     limit = torch.zeros(config.model.experts, dtype=task.dtype, device=task.device)
 
     def loss(tensors: Tensors, x: Tensor, y: Tensor) -> Tensor:
-        h = features_of(task, tensors, x)
-        outputs = outputs_of(task, _part(tensors, EXPERTS), h, combine)
-        weight = route(task, _part(tensors, CENTRAL_GATE), h, None, limit).weight
+        whole = Mixture.of(tensors)
+        h = features_of(task, whole.extractor, x)
+        outputs = outputs_of(task, whole.experts, h, combine)
+        weight = route(task, whole.gate, h, None, limit).weight
         return losses(answer(mixed(weight, outputs), combine), y, combine).mean()
 
-    def draw(devices: Sequence[int], numbers: Sequence[int | None]) -> list[Batch]:
+    def draw(_devices: Sequence[int], numbers: Sequence[int | None]) -> list[Batch]:
         rng = stream(config.seed, "batch", "central", numbers[0])
         rows = rng.integers(0, len(samples.y), (config.steps_per_round, 1, config.batch_size))
         return [(samples.x[s], samples.y[s]) for s in torch.from_numpy(rows).to(task.device)]
 
     parts = [drawn_experts(task, name) for name in config.clusters]
-    experts = {EXPERTS + name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    gate = {CENTRAL_GATE + name: tensor for name, tensor in start_gate(task).items()}
-    begin = extractor_in(task.initial) | experts | gate
-    one = {name: tensor.unsqueeze(0) for name, tensor in begin.items()}
-    gates = [name for name in begin if name.startswith(CENTRAL_GATE)]
+    experts = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    begin = Mixture(extractor_in(task.initial), experts, start_gate(task))
+    one = {name: tensor.unsqueeze(0) for name, tensor in begin.flat().items()}
+    gates = Mixture({}, {}, begin.gate).flat()
     problem = Problem(draw, each(loss, together=False), together=False, gates=gates)
     recipe = task.recipe.by_sgd(config.step_size, descent.momentum, descent.largest_gradient)
     trained = train(one, problem, recipe, [rounds], [0]).tensors
@@ -184,14 +217,10 @@ def central_experts(task: Task, whole: Tensors, *, cluster: str) -> dict[str, Te
     """The experts that the clients of one cluster hold."""
     first = first_client(task, cluster)
     own = slice(first, first + task.devices(cluster))
-    return {name: tensor[own] for name, tensor in _part(whole, EXPERTS).items()}
+    return {name: tensor[own] for name, tensor in Mixture.of(whole).experts.items()}
 
 
 @operation()
-def central_gate(task: Task, whole: Tensors) -> dict[str, Tensor]:
+def central_gate(_task: Task, whole: Tensors) -> dict[str, Tensor]:
     """The gate."""
-    return _part(whole, CENTRAL_GATE)
-
-
-def _part(tensors: Tensors, prefix: str) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+    return Mixture.of(whole).gate

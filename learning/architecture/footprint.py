@@ -1,0 +1,98 @@
+"""Memory of training in this process, estimated from sizes alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from learning.architecture.costs import architecture
+from learning.architecture.kinds import BYTES, EMBEDDED, kind_of
+from learning.data.table import HUB
+from learning.files import files_under
+from learning.settings import LearningConfig
+
+SINGLE_BYTES = 4
+"""What is trained, remembered and added up is kept in single precision at least."""
+STATE_COPIES = {"together": 3.0, "factors": 1.5, "whole": 2.5}
+"""Copies of what devices train: their own, and what a step and an upload make of it."""
+SLOT_COPIES = 2
+"""Copies of what an optimiser remembers of it: before a training and after it."""
+VERSIONS = 2
+"""Copies of what a server changes: the version that devices refer to, and the next one."""
+ACTIVATION_COPIES = {"together": 1.5, "factors": 1.1, "whole": 1.1}
+"""Copies of the activations of a step: inputs and outputs, and what is derived from them."""
+RECOMPUTED = 1.25
+KEPT = 2
+"""Copies of one layer's activations, and of each layer's input, where layers are recomputed."""
+LOGIT_COPIES = 3
+"""Copies of the logits of a test set: of its batches, joined, and for the loss."""
+DATA_COPIES = 4
+"""Copies of the data: as they are read, as arrays, and as tensors of devices and of tests."""
+
+
+class Footprint(NamedTuple):
+    """Bytes of the model, what devices train, one training step, one evaluation, and the data.
+
+    Each includes all copies; ``parameters`` and ``trained`` (of one device), ``tested`` (the
+    samples of the largest test set) and ``classes`` are counts.
+    """
+
+    model: float
+    state: float
+    step: float
+    evaluation: float
+    data: float
+    parameters: int
+    trained: int
+    tested: int
+    classes: int
+
+
+def footprint(config: LearningConfig, cycles: int) -> Footprint:
+    """Return the memory that training by ``config`` takes over so many ``cycles``."""
+    sizes = architecture(config)
+    model = config.model
+    number_bytes = max(sizes.native_bytes, SINGLE_BYTES)
+    trained = sizes.experts * sizes.tuned_parameters + sizes.shared_parameters
+    state_bytes = float(sum(config.devices) * trained * number_bytes)
+    moved_bytes = float((sizes.experts * sizes.expert_parameters or trained) * number_bytes)
+    way = "whole" if model.lora.rank is None else "factors"
+    server = min(cycles, VERSIONS) * moved_bytes
+    if way == "factors" and number_bytes > sizes.native_bytes:
+        # What is added to a matrix of sixteen bits stays factors, as long as these are smaller.
+        server = min(VERSIONS * max(cycles - 1, 0) * state_bytes, server)
+    at_once = min(config.batch_size, config.micro_batch or config.batch_size)
+    tokens = at_once * sizes.rows.sequences * sizes.rows.tokens
+    if kind_of(model.kind).is_text:  # device by device
+        activations: float = sizes.activations(model.top_k)
+        if config.checkpoint_activations:
+            activations *= RECOMPUTED / model.layers
+            activations += KEPT * model.layers * model.hidden
+    else:  # all devices of a cluster in one batch, in which every token runs through every expert
+        way = "together"
+        tokens = max(config.devices) * tokens
+        activations = sizes.activations(sizes.experts)
+    tested = classes = 0  # the data sets of a library are small
+    if config.data.kind not in EMBEDDED:
+        from learning.data import load_samples
+
+        samples = load_samples(config)
+        tested = max(len(t.y) for t in samples.test.values())
+        classes = samples.spec.classes
+    local = [name for name in config.data.named if not name.startswith(HUB)]
+    data_bytes = sum(file.stat().st_size for name in local for file in files_under(name))
+    logits = LOGIT_COPIES
+    if kind_of(config.model.kind).expert_per_device:
+        # Each expert answers all samples of a test set, before their answers are mixed.
+        logits += sizes.experts
+    copies = STATE_COPIES[way] + SLOT_COPIES * len(config.optimizer.slots)
+    return Footprint(
+        evaluation=float(logits * tested * classes * max(sizes.native_bytes, BYTES["float32"])),
+        tested=tested,
+        classes=classes,
+        model=sizes.parameters * sizes.native_bytes + server,
+        state=copies * state_bytes,
+        step=ACTIVATION_COPIES[way] * tokens * activations * sizes.native_bytes,
+        data=float(DATA_COPIES * data_bytes),
+        parameters=sizes.parameters,
+        trained=trained,
+    )
