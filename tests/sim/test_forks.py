@@ -9,7 +9,6 @@ import pytest
 
 import scenarios
 import sim
-from learning.requests.facts import Cause
 from tests.kit.folders import Each, cut, held
 from tests.kit.records import CHECKPOINT, JOURNAL, read_manifest, read_tables
 from tests.kit.scenarios import apply_overrides
@@ -219,11 +218,11 @@ def test_what_is_under_way_ends_by_the_rule_that_it_was_begun_by(tmp_path):
 
 
 ENDING = {
-    "outages": ({"per_day": 90, "mean_hours": 0.05}, {Cause.OUTAGE}),
-    "churn": ({"mean_present_hours": 0.5, "mean_away_hours": 0.2}, {Cause.ABSENCE}),
-    "stragglers": ({"share": 0.5, "slowdown": 2}, {Cause.SLOW}),
-    "packets": ({"loss": 0.5, "bytes": 10}, {Cause.RESENT}),
-    "uploads": ({"corrupted": 0.3, "late": 0.5}, {Cause.CORRUPTED, Cause.LATE}),
+    "outages": ({"per_day": 90, "mean_hours": 0.05}, {"satellite outage"}),
+    "churn": ({"mean_present_hours": 0.5, "mean_away_hours": 0.2}, {"absence of a device"}),
+    "stragglers": ({"share": 0.5, "slowdown": 2}, {"slow device"}),
+    "packets": ({"loss": 0.5, "bytes": 10}, {"packets sent again"}),
+    "uploads": ({"corrupted": 0.3, "late": 0.5}, {"corrupted upload", "late upload"}),
 }
 """Each kind of fault, and why rows of the events table tell of it."""
 
@@ -239,7 +238,7 @@ def test_faults_that_end_while_transfers_are_under_way(kind, tmp_path):
         "faults": {kind: rule},
     }
     whole = sim.run(passes(text, rough, satellite="S1", beams=2), tmp_path)
-    assert {*whole.events.cause} >= {cause.value for cause in causes}
+    assert {*whole.events.cause} >= causes
     lasting = whole.transfers[whole.transfers.end_s > whole.transfers.start_s]
     middles_s = sorted({*((lasting.start_s + lasting.end_s) / 2)})
     for at_s in middles_s[:: len(middles_s) // 5]:
@@ -251,7 +250,7 @@ def test_faults_that_end_while_transfers_are_under_way(kind, tmp_path):
         assert begun[0] == begun[1], at_s
         risen = ended.contacts[ended.contacts.rise_s <= at_s].contact_id
         late = ended.events[(ended.events.time_s > at_s) & ~ended.events.contact_id.isin(risen)]
-        assert not late.cause.isin([cause.value for cause in causes]).any(), at_s
+        assert not late.cause.isin(causes).any(), at_s
 
 
 def test_a_fork_of_a_fork(timing, tmp_path):
