@@ -88,6 +88,10 @@ class Register(Generic[Thing]):
         known = self.names()
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ", or MODULE:NAME for one of your own"
+        if not known:
+            raise ValueError(
+                f"no {self.sort} {name!r}; none is shipped, name your own: MODULE:NAME"
+            )
         raise ValueError(f"no {self.sort} {name!r}; known are {', '.join(known)}{hint}")
 
     def _imported(self, place: str) -> Thing:

@@ -41,6 +41,10 @@ WRONG_INPUT = 2
 INTERRUPTED = 130
 LONGEST_LINE = 4000
 """Characters of an error that are shown."""
+NO_TORCH = (
+    "this trains, or handles trained weights, with PyTorch, and the package torch is missing; "
+    "install torch, or simulate the timing alone: --set learning.train=false"
+)
 LEAST_ADDRESSES = 1_500_000_000
 """Bytes of address space: the libraries of a run that trains take 1.1 GB of it."""
 
@@ -182,7 +186,13 @@ def status(arguments: list[str] | None) -> int:
     Control characters in whatever is printed, which may be out of a file, are escaped.
     """
     with escaped_streams(sys.stdout, sys.stderr):
-        return _status(arguments)
+        try:
+            return _status(arguments)
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            _say(NO_TORCH)
+            return WRONG_INPUT
 
 
 def _status(arguments: list[str] | None) -> int:

@@ -29,6 +29,11 @@ class Computing:
         too_small = ~self.compute.fits(cost)
         return too_small if too_small.ndim else np.full(devices, too_small)
 
+    def pace_s(self, cost: Cost) -> Floats:
+        """Seconds that a round takes of a disconnected phase, () or (K,)."""
+        pace_s = self.compute.pace_s
+        return self.compute.round_s(cost) if pace_s is None else np.asarray(pace_s)
+
 
 @dataclass(frozen=True, eq=False)
 class Phase:
@@ -49,8 +54,9 @@ class Phase:
 class Gap:
     """What a disconnected phase holds for each device (K,).
 
-    Complete ``rounds``, the time that they take to compute, and when they begin and end. ``kept_s``
-    is time left for the next phase, ``open_s`` what is computed of the round that it belongs to.
+    Complete ``rounds``, the time ``ended_s`` that was computed for them, and when they begin and
+    end. ``kept_s`` is time left for the next phase, ``open_s`` what is computed of the round that
+    it belongs to.
     """
 
     rounds: Ints
@@ -87,6 +93,7 @@ class Devices:
         self.ended_s: Floats = np.zeros(cluster.devices)
         self.open_s: Floats = np.zeros(cluster.devices)
         self._kept_s: Floats = np.zeros(cluster.devices)
+        self._kept_under = computing
 
     @property
     def compute(self) -> Compute:
@@ -132,7 +139,8 @@ class Devices:
         compute = phase.computing.compute
         presence = phase.computing.presence
         round_s = compute.round_s(phase.cost)
-        one_s = round_s if compute.pace_s is None else np.asarray(compute.pace_s)
+        one_s = phase.computing.pace_s(phase.cost)
+        kept_s, open_s = self._kept(phase)
         able = phase.who & ~phase.computing.excluded(phase.cost, self.cluster.devices)
         # In slots a gap holds a whole number of rounds, whatever the contact was spent on.
         in_slots = compute.pace_s is not None
@@ -144,7 +152,7 @@ class Devices:
             present_s = presence.present_s(begin_s, np.full_like(begin_s, to_s))
         if self.battery is not None:
             present_s = np.array([self.battery.computing_s(float(begin_s[0]), to_s)])
-        spent_s = np.where(able, present_s + self._kept_s, 0.0)
+        spent_s = np.where(able, present_s + kept_s, 0.0)
         rounds = whole_rounds(spent_s, one_s)
         limit = compute.per_gap_max if phase.most_rounds is None else phase.most_rounds
         if limit is not None:
@@ -160,12 +168,24 @@ class Devices:
             begin_s = np.minimum(presence.returns_s(begin_s), end_s)
         return Gap(
             rounds=rounds,
-            ended_s=rounds * round_s,
+            ended_s=rounds * round_s + (self.open_s - open_s),
             begin_s=begin_s,
             end_s=end_s,
-            kept_s=np.where(able, left_s, self._kept_s),
-            open_s=np.where(able, left_s / one_s * round_s, self.open_s),
+            kept_s=np.where(able, left_s, kept_s),
+            open_s=np.where(able, left_s / one_s * round_s, open_s),
         )
+
+    def _kept(self, phase: Phase) -> tuple[Floats, Floats]:
+        """Return the time kept for a phase, and what is computed of the rounds it belongs to (K,).
+
+        Where a fork has changed how long a round takes, so much of it stays done as was done.
+        """
+        before, now, cost = self._kept_under, phase.computing, phase.cost
+        if now is before:
+            return self._kept_s, self.open_s
+        kept_s = self._kept_s * (now.pace_s(cost) / before.pace_s(cost))
+        open_s = self.open_s * (now.compute.round_s(cost) / before.compute.round_s(cost))
+        return kept_s, open_s
 
     def after_s(self, from_s: Floats, work_s: Floats) -> Floats:
         """When the devices (K,) have computed for ``work_s`` (K,) since ``from_s`` (K,)."""
@@ -186,6 +206,7 @@ class Devices:
             from_s = float(np.maximum(phase.from_s, self.free_s)[0])
             self.battery.compute(from_s, float(gap.end_s[0]) if all_done else to_s)
         self._kept_s = gap.kept_s
+        self._kept_under = phase.computing
         self.open_s = gap.open_s
         self.free_s = np.where(gap.rounds > 0, np.maximum(self.free_s, gap.end_s), self.free_s)
         self.count(gap.rounds, gap.ended_s)

@@ -87,8 +87,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if is_sweep(folder) and not path.is_file():
         raise InputError(
-            f"{folder}: is a sweep; use leomix compare, report or export, or name one of its "
-            f"points, {folder / POINTS}/..."
+            f"{folder}: is a sweep; use leomix compare or export for it alone, leomix report, or "
+            f"name one of its points, {folder / POINTS}/..."
         )
     if (folder / CHECKPOINT).exists() and not path.exists():
         raise InputError(

@@ -302,3 +302,16 @@ def test_a_command_imports_nothing_heavy(what, tmp_path):
     done = subprocess.run(line, capture_output=True, text=True, **how)
     status, *imported = done.stderr.splitlines()[-1].split()
     assert (status, set(imported) & set(forbidden)) == ("0", set()), done.stderr
+
+
+@pytest.mark.process
+def test_without_torch_a_run_that_trains_is_refused_in_a_line(tmp_path):
+    line = ["run", "paper-slots", "--set", "stop.cycles=1", "-o", str(tmp_path / "r"), "--no-cache"]
+    code = (
+        "import sys; sys.modules['torch'] = None; "
+        f"from sim.cli.app import status; sys.exit(status({line!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "torch" in done.stderr and "learning.train=false" in done.stderr
+    assert not (tmp_path / "r").exists()

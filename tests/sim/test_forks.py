@@ -4,6 +4,7 @@ import json
 import shutil
 from collections import Counter
 
+import pyarrow.compute as pc
 import pytest
 
 import scenarios
@@ -11,7 +12,7 @@ import sim
 from tests.kit.folders import Each, cut, held
 from tests.kit.records import CHECKPOINT, JOURNAL, read_manifest, read_tables
 from tests.kit.scenarios import apply_overrides
-from tests.kit.small import merged, orbit, slots
+from tests.kit.small import fixed, merged, orbit, slots
 
 HOURS = 3600.0
 AT_S = 20 * HOURS
@@ -214,6 +215,42 @@ def test_what_is_under_way_ends_by_the_rule_that_it_was_begun_by(tmp_path):
     assert ((late.start_s < 1000.0) & (late.end_s > 1000.0)).any()
     assert set(late[late.start_s < 1000.0].outcome) == {"carried"}
     assert set(late[late.start_s >= 1000.0].outcome) == {"dropped"}
+
+
+ENDING = {
+    "outages": ({"per_day": 90, "mean_hours": 0.05}, {"satellite outage"}),
+    "churn": ({"mean_present_hours": 0.5, "mean_away_hours": 0.2}, {"absence of a device"}),
+    "stragglers": ({"share": 0.5, "slowdown": 2}, {"slow device"}),
+    "packets": ({"loss": 0.5, "bytes": 10}, {"packets sent again"}),
+    "uploads": ({"corrupted": 0.3, "late": 0.5}, {"corrupted upload", "late upload"}),
+}
+"""Each kind of fault, and why rows of the events table tell of it."""
+
+
+@pytest.mark.parametrize("kind", ENDING)
+def test_faults_that_end_while_transfers_are_under_way(kind, tmp_path):
+    """What is on the air ends as in the parent; what begins in later contacts meets no fault."""
+    text = windows(*[("S1", site, m, m + 9) for site in "AB" for m in (5, 15, 25, 35, 45)])
+    rule, causes = ENDING[kind]
+    rough = {
+        "link": {"preset": "paper", **fixed(uplink=1.2e-5, downlink=1.2e-4)},
+        "learning": {"method": "emsfl-enhanced"},
+        "faults": {kind: rule},
+    }
+    whole = sim.run(passes(text, rough, satellite="S1", beams=2), tmp_path)
+    assert {*whole.events.cause} >= causes
+    lasting = whole.transfers[whole.transfers.end_s > whole.transfers.start_s]
+    middles_s = sorted({*((lasting.start_s + lasting.end_s) / 2)})
+    for at_s in middles_s[:: len(middles_s) // 5]:
+        ended = sim.fork(tmp_path, at_s, {"faults": "{}"})
+        begun = [
+            rows(run.tables["transfers"].filter(pc.field("start_s") < at_s))
+            for run in (whole, ended)
+        ]
+        assert begun[0] == begun[1], at_s
+        risen = ended.contacts[ended.contacts.rise_s <= at_s].contact_id
+        late = ended.events[(ended.events.time_s > at_s) & ~ended.events.contact_id.isin(risen)]
+        assert not late.cause.isin(causes).any(), at_s
 
 
 def test_a_fork_of_a_fork(timing, tmp_path):
