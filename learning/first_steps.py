@@ -50,7 +50,8 @@ def first_steps(config: LearningConfig) -> FirstSteps | None:
 def doubts(found: FirstSteps) -> Iterator[str]:
     """Yield a line for the user on each thing that may be wrong with the module or its steps."""
     yield from (doubt.text for doubt in found.module)
-    before, after = found.before, found.after
+    before = found.before
+    after = found.after
     moved = f"three steps on {SAMPLES} samples take the loss from {before:.4g} to {after:.4g}"
     if not math.isfinite(after) or after > before * RISEN:
         yield f"{moved}, so that training may diverge: lower learning.step_size"

@@ -101,7 +101,8 @@ def free_bytes(device: str) -> int | None:
         return int(torch.cuda.mem_get_info(device)[0])
     lines = _text(MEMINFO).splitlines()
     available = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    most, pages = address_limit(), _text(STATM).split()
+    most = address_limit()
+    pages = _text(STATM).split()
     if most is not None and pages:
         available.append(max(most - int(pages[0]) * PAGESIZE, 0))
     return min((*available, *_left_in_groups()), default=None)
@@ -126,7 +127,8 @@ def _left_in_groups() -> Iterator[int]:
 
 
 def _left(group: Path, limit: str, usage: str) -> Iterator[int]:
-    most, used = _text(group / limit).strip(), _text(group / usage)
+    most = _text(group / limit).strip()
+    used = _text(group / usage)
     stat = _text(group / "memory.stat").split()
     if most != "max" and most and used and stat:
         # The kernel gives up pages of files that were read, although they count as used.

@@ -30,7 +30,8 @@ class Held:
 
     def downloaded(self, server: Handle, who: Mask, parts: Sequence[int], own: Handle) -> Held:
         """Return the state once devices in ``who`` have ``parts`` (rows) of ``server``."""
-        servers, versions = [*self.servers, server], self.versions.copy()
+        servers = [*self.servers, server]
+        versions = self.versions.copy()
         versions[parts] = np.where(who, len(self.servers), versions[parts])
         used = [n for n in range(len(servers)) if (versions == n).any()]
         renamed = np.full(len(servers) + 1, -1)  # the last one stands for none, too

@@ -34,7 +34,8 @@ def why_not_cacheable(config: LearningConfig) -> str:
 
     Code that is not part of leomix, and data that are not local files, can change unnoticed.
     """
-    model, data = config.model, config.data
+    model = config.model
+    data = config.data
     for key, kind, known in (
         (
             "learning.model.kind",

@@ -526,7 +526,8 @@ class Training(Settings):
     def conflicts(self) -> Iterator[Conflict]:
         """Yield devices that are none."""
         yield from super().conflicts()
-        named, one = self.device.split(","), r"cuda:(0|[1-9]\d{0,2})"
+        named = self.device.split(",")
+        one = r"cuda:(0|[1-9]\d{0,2})"
         known = re.fullmatch(rf"auto|cpu|cuda|{one}(,{one})*", self.device)
         if known is None or len(named) > len(set(named)):
             text = f"got {self.device!r}; must be auto, cpu, cuda or cuda:N, or several cuda:N"

@@ -151,7 +151,8 @@ def isl_windows(scenario: "Scenario") -> tuple[str, str] | None:
 
     Raises ScenarioError if there is no such file, or it is no text.
     """
-    isl, key = scenario.link.isl, "link.isl.windows"
+    isl = scenario.link.isl
+    key = "link.isl.windows"
     if isl is None or isl.windows is None:
         return None
     if "\n" in isl.windows:
@@ -225,7 +226,8 @@ def needs_consent(scenario: "Scenario", folder: Path, *, shipped: bool) -> Itera
 
 def _leads_out(name: str, base: Path) -> str:
     """Say how a relative path leads out of its folder, and what to do: a link may be copied."""
-    path, folder = os.path.abspath(_without_null(base / name)), shown(str(base))
+    path = os.path.abspath(_without_null(base / name))
+    folder = shown(str(base))
     if not _is_in(os.path.abspath(base), path):
         return f"{shown(name)} leads out of {folder}; give its absolute path, or set it by --set"
     real = os.path.realpath(path)
@@ -257,8 +259,14 @@ def _files(scenario: "Scenario", folder: Path) -> Iterator[tuple[KeyPath, str, P
 
 def learning_files(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:
     """The keys that name data and weights, by path, and what they say: files, folders or others."""
-    files = "model.checkpoints", "model.tokenizer", "model.adapter", "sized_as.checkpoints"
-    return _texts(scenario, *files, "data.path")
+    return _texts(
+        scenario,
+        "model.checkpoints",
+        "model.tokenizer",
+        "model.adapter",
+        "sized_as.checkpoints",
+        "data.path",
+    )
 
 
 def _texts(scenario: "Scenario", *keys: str) -> Iterator[tuple[KeyPath, str]]:
@@ -276,7 +284,8 @@ def _texts(scenario: "Scenario", *keys: str) -> Iterator[tuple[KeyPath, str]]:
 
 def _lies_below(folder: Path, path: Path) -> bool:
     """Tell whether a path, and all that it holds, lies in a folder once links are followed."""
-    base, real = os.path.realpath(folder), os.path.realpath(_without_null(path))
+    base = os.path.realpath(folder)
+    real = os.path.realpath(_without_null(path))
     if not _is_in(base, real):
         return False
     entries = 0

@@ -199,8 +199,9 @@ def ground_problems(ground: Ground, orbit: Orbit, rank: int | None) -> Iterator[
     """Yield what does not fit together; `rank` is that of LoRA's factors."""
     for key, nodes in (("stations", ground.stations or ()), ("clusters", ground.clusters)):
         for index, node in enumerate(nodes):
-            keys = "min_elevation_deg", "places", "places_path"
-            bare = without_geometry(node, orbit.source, *keys)
+            bare = without_geometry(
+                node, orbit.source, "min_elevation_deg", "places", "places_path"
+            )
             for problem in _place(node, orbit.source) if orbit.has_geometry else bare:
                 yield problem.below("ground", key, index)
     text = f"is above learning.lora.rank, {rank}, the largest of all; raise that or lower this"

@@ -174,7 +174,8 @@ def sidelink_problems(sidelink: Sidelink | None, ground: Ground, orbit: Orbit) -
     """Yield what does not fit together, with paths from the scenario's top."""
     if sidelink is None:
         return
-    path, text = ("link", "sidelink"), "is missing; "
+    path = ("link", "sidelink")
+    text = "is missing; "
     if not orbit.has_geometry:
         bare = without_geometry(sidelink, orbit.source, "range_km")
         yield from (problem.below(*path) for problem in bare)

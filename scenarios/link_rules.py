@@ -59,7 +59,8 @@ def link_directions(link: "Link", orbit: Orbit) -> dict[Side, LinkDirection]:
     }
     directions = {}
     for side, keys in given.items():
-        preset, out = PRESETS[side][link.preset], set[str]()
+        preset = PRESETS[side][link.preset]
+        out = set[str]()
         for whole, parts in BUDGET_FORMS.items():
             out.update(parts if whole in keys else ())
             out.update(() if keys.keys().isdisjoint(parts) else (whole,))
@@ -170,7 +171,8 @@ def _twice(direction: LinkDirection) -> Iterator[Problem]:
 
 
 def _of_a_direction(direction: LinkDirection) -> Iterator[Problem]:
-    values, facts = direction.values, direction.facts
+    values = direction.values
+    facts = direction.facts
     for whole, parts in BUDGET_FORMS.items():
         for part in parts:
             if whole not in values and part not in values:
@@ -181,12 +183,14 @@ def _of_a_direction(direction: LinkDirection) -> Iterator[Problem]:
             text = f"is missing; {need.another} {need.value!r} needs it, {need.hint}"
             yield Problem((need.key,), text)
     yield from refused_keys(_UNUSED, facts, direction.given)
-    rate, band_mhz = facts["rate"], (facts["bandwidth_mhz"], facts["total_bandwidth_mhz"])
+    rate = facts["rate"]
+    band_mhz = facts["bandwidth_mhz"]
+    total_mhz = facts["total_bandwidth_mhz"]
     if rate == "outage" and facts["fading"] == "none":
         text = "got 'none', but rate 'outage' needs fading; set fading to rayleigh or rician"
         yield Problem(("fading",), text)
-    if not direction.broadcasts and band_mhz[0] > band_mhz[1]:
-        text = "got {:g}; must be at most total_bandwidth_mhz, {:g}".format(*band_mhz)
+    if not direction.broadcasts and band_mhz > total_mhz:
+        text = f"got {band_mhz:g}; must be at most total_bandwidth_mhz, {total_mhz:g}"
         yield Problem(("bandwidth_mhz",), text)
     if not facts["geometry"] and rate != "fixed" and "path_gain_db" not in facts:
         text = f"got {rate!r}, but source {facts['source']!r} has no slant range to compute it "

@@ -116,7 +116,8 @@ def _place_of(loc: KeyPath) -> _Place:
         if field is not None:
             if JsonValue in get_args(field.annotation):  # each key is followed by its value's type
                 return _Place((*path, *loc[number + 1 :: 2]), field, chosen, siblings)
-            chosen, siblings = _models_in(field.annotation), ()
+            chosen = _models_in(field.annotation)
+            siblings = ()
             inner = (getattr(part, "__metadata__", ()) for part in get_args(field.annotation))
             marks = [*field.metadata, *(mark for part in inner for mark in part)]
             is_tag = any(isinstance(mark, Discriminator) for mark in marks)
@@ -182,13 +183,16 @@ def _all_keys(model: type, prefix: str = "") -> Iterator[str]:
 
 
 def _which_source(given: Any, place: _Place) -> str:
-    sources, got = [_sources(model)[0] for model in place.chosen], given.get("source")
+    sources = [_sources(model)[0] for model in place.chosen]
+    got = given.get("source")
     start = "is missing; it" if got is None else f"got {shown(got)}; source"
     return f"{start} must be one of {_listed(sources, got)}"
 
 
 def _wrong_value(detail: Any, field: FieldInfo | None) -> str:
-    kind, got, message = detail["type"], detail["input"], detail["msg"]
+    kind = detail["type"]
+    got = detail["input"]
+    message = detail["msg"]
     described = f" ({field.description})" if field is not None and field.description else ""
     if kind == "literal_error":
         names = [] if field is None else _texts_in(field.annotation)

@@ -201,7 +201,8 @@ class _Pattern(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Numbers of satellites and planes that do not go together."""
-        satellites, planes = getattr(self, "satellites", None), getattr(self, "planes", None)
+        satellites = getattr(self, "satellites", None)
+        planes = getattr(self, "planes", None)
         if satellites is None or planes is None:
             return
         if satellites % planes:
@@ -321,7 +322,8 @@ class WalkerOrbit(_Made, _Pattern):
         """How many satellites there are, of all shells."""
         used = 0
         for shell in self.shells or (self,):
-            planes, satellites = shell.planes or 1, shell.satellites or 1
+            planes = shell.planes or 1
+            satellites = shell.satellites or 1
             each = self.use.satellites_per_plane or satellites // planes
             used += (self.use.planes or planes) * each
         return used

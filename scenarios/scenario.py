@@ -111,14 +111,17 @@ class Scenario(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Sections that do not fit together."""
-        orbit, source, geometry = self.orbit, self.orbit.source, self.orbit.has_geometry
+        orbit = self.orbit
+        source = self.orbit.source
+        geometry = self.orbit.has_geometry
         if source == "slots" and self.stop.cycles is None:
             text = "is missing; source 'slots' runs a number of cycles, like 40"
             yield Problem(("stop", "cycles"), text)
         if geometry and self.stop.days is None:
             text = f"is missing; source {source!r} finds contacts over so many days, like 14"
             yield Problem(("stop", "days"), text)
-        clusters, serve = len(self.ground.clusters), self.roles.satellites_learn
+        clusters = len(self.ground.clusters)
+        serve = self.roles.satellites_learn
         yield from roles_problems(self.roles, orbit, self.ground, self.link)
         yield from orbit_problems(orbit, self.start, clusters, satellites_learn=serve)
         yield from ground_problems(self.ground, orbit, self.learning.lora.rank)

@@ -123,7 +123,8 @@ def locked(
     The system lets go of it when the last process that has inherited the descriptor is gone. Who
     is the last to hold it removes the file.
     """
-    is_folder, until = path.is_dir(), time.monotonic() + patience_s
+    is_folder = path.is_dir()
+    until = time.monotonic() + patience_s
     while True:
         descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR | os.O_CREAT, 0o666)
         try:

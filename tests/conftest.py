@@ -49,7 +49,8 @@ def pytest_collection_modifyitems(config, items):
     of_file = defaultdict(list)
     for item in items:
         of_file[item.path].append(item)
-    files, draw = sorted(of_file), random.Random(seed)
+    files = sorted(of_file)
+    draw = random.Random(seed)
     draw.shuffle(files)
     for file in files:
         draw.shuffle(of_file[file])

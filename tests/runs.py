@@ -46,7 +46,8 @@ class Runs:
 
     def made(self, name, make):
         """The folder that ``make`` writes, once a session."""
-        folder, done = self._place / name, self._place / f"{name}.made"
+        folder = self._place / name
+        done = self._place / f"{name}.made"
         if not done.exists():
             with FileLock(self._place / f"{name}.lock"):
                 if not done.exists():

@@ -47,7 +47,8 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel):
 
 @pytest.mark.process
 def test_the_wheel_runs_without_the_repository(wheel, tmp_path):
-    site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
+    site = tmp_path / "site"
+    elsewhere = tmp_path / "elsewhere"
     zipfile.ZipFile(wheel).extractall(site)
     elsewhere.mkdir()
     command = "import sys; from sim.cli.entry import main; print(sys.modules['sim'].__file__); "

@@ -117,7 +117,9 @@ def synthetic(config: LearningConfig, alpha: float = 1.0, beta: float = 1.0) -> 
             )
     domains = []
     for index, (cluster, devices) in enumerate(zip(config.clusters, config.devices, strict=True)):
-        train, test, device = [], [], []
+        train = []
+        test = []
+        device = []
         for number in range(devices):
             rng = stream(config.seed, "synthetic", cluster, number)
             x, y, *_ = draw_client(rng, alpha, beta)
@@ -137,7 +139,8 @@ def draw_client(rng: np.random.Generator, alpha: float, beta: float) -> Client:
     counted from 1, is j^-1.2. There are at least 50 samples, by a log-normal number more.
     """
     count = int(rng.lognormal(MEAN_LOG, DEVIATION_LOG)) + LEAST
-    of_model, of_features = rng.normal(0.0, alpha), rng.normal(0.0, beta)
+    of_model = rng.normal(0.0, alpha)
+    of_features = rng.normal(0.0, beta)
     mean = rng.normal(of_features, 1.0, FEATURES)
     deviation = np.arange(1, FEATURES + 1) ** -0.6
     weight = rng.normal(of_model, 1.0, (FEATURES, CLASSES))

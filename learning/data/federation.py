@@ -30,7 +30,9 @@ def cluster_domains(
 
     Raises :class:`ValueError` for a split by domains of data that have none.
     """
-    y, table, split = np.concatenate(classes), tables[0], config.data.split
+    y = np.concatenate(classes)
+    table = tables[0]
+    split = config.data.split
     by_domain = split is None or split.kind == "domains"
     device: Rows | None = None
     if config.data.paths:
@@ -146,7 +148,9 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
     :class:`ValueError` where a cluster has fewer samples left than devices, and for data of a
     single class.
     """
-    size, trial, shards = config.data.trial_samples, {}, {}
+    size = config.data.trial_samples
+    trial = {}
+    shards = {}
     if size < 1:
         raise ValueError(f"learning.data.trial_samples is {size}; the server needs at least 1")
     domains = [_limited(domain, config) for domain in dataset.domains]
@@ -196,7 +200,9 @@ def united(samples: FederatedSamples, config: LearningConfig) -> FederatedSample
         whole = parts[0] if len(parts) == 1 else join(parts)
         return whole._replace(domain=cluster[whole.domain])
 
-    shards, trial, test = {}, {}, {}
+    shards = {}
+    trial = {}
+    test = {}
     for name, own in zip(config.clusters, config.holders, strict=True):
         shards[name] = (of([part for one in own for part in samples.shards[one]]),)
         trial[name] = of([samples.trial[one] for one in own])
@@ -217,8 +223,10 @@ def sets_aside(config: LearningConfig) -> bool:
 
 def _held(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
     """Return what each cluster holds, and who of its devices holds it where that is decided."""
-    data, trains = config.data, [domain.train for domain in domains]
-    split, plain = data.split, (data.own_domain_fraction, data.partition) == (1.0, "even")
+    data = config.data
+    trains = [domain.train for domain in domains]
+    split = data.split
+    plain = (data.own_domain_fraction, data.partition) == (1.0, "even")
     if split is None and plain and all(domain.device is not None for domain in domains):
         split = Split(kind="domains")
     if split is None or (split.kind, split.over) == ("domains", "clusters"):
@@ -226,9 +234,11 @@ def _held(domains: Sequence[Domain], config: LearningConfig) -> list[Held]:
         return [(samples, None) for samples in mixed]
     if split.kind == "domains":
         return _natural(domains, config)
-    pool, over_clients = join(trains), split.over == "clients"
+    pool = join(trains)
+    over_clients = split.over == "clients"
     holders = sum(config.devices) if over_clients else len(config.clusters)
-    rng, lack = stream(config.seed, "split"), partial(_lack, config, over_clients=over_clients)
+    rng = stream(config.seed, "split")
+    lack = partial(_lack, config, over_clients=over_clients)
     parts = split_rows(pool.y, holders, split, rng, lack)
     if not over_clients:
         return [(pool.at(rows), None) for rows in parts]

@@ -37,7 +37,8 @@ def load_samples(config: LearningConfig) -> FederatedSamples:
     Raises :class:`ValueError`, in one line, for an unknown kind, for files that cannot be read or
     hold something wrong, and for more clusters or devices than there are domains or samples.
     """
-    make, arguments = DATASETS.find(config.data.kind), config.data.arguments
+    make = DATASETS.find(config.data.kind)
+    arguments = config.data.arguments
     try:
         signature(make).bind(config, **arguments)
     except TypeError as error:

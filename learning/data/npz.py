@@ -31,7 +31,8 @@ def rows_in(arrays: Sequence[tuple[str, Pixels]]) -> Callable[[Rows], NDArray[np
 
     Raises :class:`ValueError` for an array of another shape than the first.
     """
-    first, wanted = arrays[0][0], arrays[0][1].shape[1:]
+    first = arrays[0][0]
+    wanted = arrays[0][1].shape[1:]
     for name, array in arrays:
         if array.shape[1:] != wanted:
             raise ValueError(
@@ -109,7 +110,8 @@ def npz(config: LearningConfig) -> Dataset:
         read_npz(file, columns, needs_domain="domain" in named) for file in cluster_files(config)
     ]
     pixels = [array for table in tables for array in table.pixels]
-    features, shape = rows_in(pixels), pixels[0][1].shape[1:]
+    features = rows_in(pixels)
+    shape = pixels[0][1].shape[1:]
     numbers, classes = class_numbers(tables)
     domains = cluster_domains(tables, numbers, config)
     spec = InputSpec("vector" if len(shape) == 1 else "image", shape, classes)
@@ -126,7 +128,8 @@ def read_npz(path: str, columns: Mapping[str, str], *, needs_domain: bool) -> Pi
     ends += ["_test"] * ("x_test" in arrays)
     named = [(f"{path}: x{end}", arrays[f"x{end}"]) for end in ends]
     pixels = [(name, channels_first(name, array)) for name, array in named]
-    label, domain = columns["label"], columns["domain"]
+    label = columns["label"]
+    domain = columns["domain"]
     values = _column(path, arrays, label, ends)
     places = [
         f"{path}: {label}{end}[{row}]" for end in ends for row in range(len(arrays[f"x{end}"]))
@@ -146,7 +149,8 @@ def _column(path: str, arrays: Arrays, name: str, ends: list[str]) -> list[Any]:
             raise ValueError(
                 f"{path}: no array '{name}{end}'; add it, or see learning.data.columns"
             )
-        values, size = arrays[f"{name}{end}"], len(arrays[f"x{end}"])
+        values = arrays[f"{name}{end}"]
+        size = len(arrays[f"x{end}"])
         if values.shape != (size,):
             raise ValueError(
                 f"{path}: {name}{end} has shape {values.shape}; it must be ({size},), one a sample"
@@ -175,7 +179,8 @@ def _read(path: str, wanted: set[str]) -> Arrays:
         with zipfile.ZipFile(path) as archive:
             named = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
             entries = {name: entry for name, entry in named.items() if name in wanted}
-            needed, free = sum(entry.file_size for entry in entries.values()), free_bytes("cpu")
+            needed = sum(entry.file_size for entry in entries.values())
+            free = free_bytes("cpu")
             times = needed // max(os.path.getsize(path), 1)
             if needed > SPARE_BYTES and times > MOST_TIMES:
                 raise ValueError(f"its arrays are {times} times its size")

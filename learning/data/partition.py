@@ -40,9 +40,11 @@ def split_rows(
         if not lacking:
             return [order[rows] for rows in rows_by_holder(owner, holders)]
     if split.alpha is None:
-        key, cure = f"kind: {split.kind!r}", ""
+        key = f"kind: {split.kind!r}"
+        cure = ""
     else:
-        key, cure = f"alpha: {split.alpha:g}", f" in each of {TRIES} draws; raise it"
+        key = f"alpha: {split.alpha:g}"
+        cure = f" in each of {TRIES} draws; raise it"
     raise ValueError(
         f"learning.data.split.{key} leaves {lacking}{cure}{',' if cure else ';'} have fewer "
         "devices or clusters, or lower learning.data.trial_samples"
@@ -109,7 +111,8 @@ def share_devices(y: Rows, cluster: str, devices: int, config: LearningConfig) -
     from a stream of the cluster's own. Raises :class:`ValueError` for more devices than samples
     and where a partition is impossible.
     """
-    count, data = len(y), config.data
+    count = len(y)
+    data = config.data
     if not 1 <= devices <= count:
         limit = f"raise learning.data.train_samples ({data.train_samples}), "
         raise ValueError(
@@ -160,7 +163,8 @@ def class_parts(y: Rows, devices: int, per_device: int, rng: np.random.Generator
     evenly. Raises :class:`ValueError` where labels, devices or samples are too few for that.
     """
     labels, sizes = np.unique(y, return_counts=True)
-    most, wanted = np.minimum(sizes, devices), devices * per_device
+    most = np.minimum(sizes, devices)
+    wanted = devices * per_device
     if not 1 <= per_device <= len(sizes) or not len(sizes) <= wanted <= most.sum():
         raise ValueError(
             f"{devices} devices with {per_device} labels each cannot share {sizes.sum()} samples "

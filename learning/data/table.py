@@ -113,7 +113,8 @@ def cluster_files(config: LearningConfig) -> list[str]:
 
     Raises :class:`ValueError` where there is neither or both, and for a cluster without a file.
     """
-    data, paths = config.data, config.data.paths
+    data = config.data
+    paths = config.data.paths
     if (data.path is None) == (not paths):
         raise ValueError(
             f"learning.data: kind {data.kind!r} reads files; give either path (one file) or paths "

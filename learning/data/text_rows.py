@@ -62,7 +62,8 @@ def read_rows(
     labels: list[int | str]
     if form == "choices":
         read = [_question(row) for row in named]
-        content, labels = [question for question, _ in read], [answer for _, answer in read]
+        content = [question for question, _ in read]
+        labels = [answer for _, answer in read]
     else:
         content = [Text(row.string("text"), row.pair()) for row in named]
         labels = [check_label(*row.need("label")) for row in named]

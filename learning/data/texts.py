@@ -93,7 +93,8 @@ def text_encoding(
     """Return how rows of ``content`` become token ids; see ``make_tokenizer`` for what ids."""
     strings = chain.from_iterable(content[row].strings for row in trial)
     tokenizer = make_tokenizer(config.model, strings)
-    tokens, encode = config.data.tokens, cast(Callable[..., NDArray[np.int64]], encode_texts)
+    tokens = config.data.tokens
+    encode = cast(Callable[..., NDArray[np.int64]], encode_texts)
     spec = InputSpec("text", (tokens,), classes, tokenizer.vocabulary)
     if isinstance(content[0], Question):
         spec = InputSpec("choices", (classes, 2, tokens), classes, tokenizer.vocabulary)

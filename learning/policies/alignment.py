@@ -100,7 +100,8 @@ def capacity(outlook: Outlook, needs: Sequence[Needs], rounds: int) -> Capacity:
     within what the contact plan says that the device can move, if alone, and the rounds within the
     session's time.
     """
-    session_s, allowed = outlook.end_s - outlook.start_s, []
+    session_s = outlook.end_s - outlook.start_s
+    allowed = []
     for need in needs:
         training = rounds * outlook.round_s(need.cost) / session_s
         with np.errstate(divide="ignore"):  # a link that carries nothing takes for ever
@@ -138,7 +139,8 @@ def explored(
     found = np.array(assigned)
     wish = rng.random(len(found)) < probability
     for client in np.flatnonzero(wish).tolist():
-        has, lacks = np.flatnonzero(found[client]), np.flatnonzero(~found[client])
+        has = np.flatnonzero(found[client])
+        lacks = np.flatnonzero(~found[client])
         pairs = np.stack(np.meshgrid(has, lacks, indexing="ij"), axis=-1).reshape(-1, 2)
         for old, new in rng.permutation(pairs).tolist():
             if _swap(found, problem, client, old, new, rng):

@@ -122,7 +122,8 @@ def even_bounds(capacity: Ints, experts: int, low: float, high: float) -> tuple[
     No expert is to be given to more clients than have room for one.
     """
     takes = np.minimum(capacity, experts)
-    even, clients = takes.sum() / experts, int((takes > 0).sum())
+    even = takes.sum() / experts
+    clients = int((takes > 0).sum())
     least = int(np.floor(low * even * (1 + ROUNDING)))
     most = min(int(np.ceil(high * even * (1 - ROUNDING))), clients)
     return np.full(experts, least), np.full(experts, most)

@@ -33,7 +33,8 @@ class Gate:
     """
 
     def __init__(self, name: str, opened_by: str | None = None) -> None:
-        self.name, self.awaits = name, () if opened_by is None else (opened_by,)
+        self.name = name
+        self.awaits = () if opened_by is None else (opened_by,)
         self.waiting, self.is_open = 0, False
 
     def wait(self) -> Protocol:

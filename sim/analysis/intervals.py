@@ -57,7 +57,8 @@ def by_lane(spans: Spans, lanes: Sequence[Sequence[str]]) -> list[Intervals]:
     (rows, begin_s, end_s) = spans
     if "peer" in rows.column_names:
         columns.append(pc.replace_substring_regex(rows["peer"], r"/[^/]*$", ""))
-        begin_s, end_s = np.tile(begin_s, 2), np.tile(end_s, 2)
+        begin_s = np.tile(begin_s, 2)
+        end_s = np.tile(end_s, 2)
     places = [pc.index_in(column, value_set=array(np.array(names, str))) for column in columns]
     lane = lane_of[np.concatenate([as_numpy(place, -1) for place in places])]
     order = np.argsort(lane, kind="stable")

@@ -65,9 +65,13 @@ class Payloads:
 
     def _part(self, key: tuple[str, str, str], rows: MovedRows, leg: slice) -> None:
         """Add up the rows of one leg, of a payload that is not through at once."""
-        device, version, size = rows.device[leg], rows.version[leg], rows.size[leg]
-        delivered, moved = rows.delivered[leg], rows.bytes[leg]
-        on_its_way, through = self._open.get(key), moved
+        device = rows.device[leg]
+        version = rows.version[leg]
+        size = rows.size[leg]
+        delivered = rows.delivered[leg]
+        moved = rows.bytes[leg]
+        on_its_way = self._open.get(key)
+        through = moved
         if on_its_way is not None:
             through = moved + on_its_way.before(device, version, size)
         slack = ROUNDING * size
@@ -75,7 +79,8 @@ class Payloads:
         fine &= ~delivered | (through >= size - slack)
         if not everywhere(fine):
             row = worst(~fine)
-            name, outcome = rows.named(leg.start + row), "" if delivered[row] else "not "
+            name = rows.named(leg.start + row)
+            outcome = "" if delivered[row] else "not "
             all_of_it = f"{through[row]} in all, of {size[row]}, and is {outcome}delivered"
             raise violated(BYTES, f"{name} moved {moved[row]} bytes, {all_of_it}")
         carried = rows.outcome[leg] == Outcome.CARRIED

@@ -90,7 +90,8 @@ class Gate:
         contact = rows.of_leg(contacts)[some]
         device = (rows.device + first[rows.leg])[some]
         order = np.lexsort([device, contact])
-        contact, device = contact[order], device[order]
+        contact = contact[order]
+        device = device[order]
         new = np.ones(len(order), bool)
         new[1:] = (contact[1:] != contact[:-1]) | (device[1:] != device[:-1])
         first = np.flatnonzero(new)
@@ -125,7 +126,8 @@ def _states(satellite: Satellite, start: Start, time_s: Floats) -> Floats:
         return propagate(satellite, start, time_s.ravel()).reshape(*time_s.shape, 6)
     before, after = known[place.reshape(2, *time_s.shape)]
     x = (time_s / STEP_S - cell)[..., None]
-    rate_before, rate_after = before[..., 3:] * STEP_S, after[..., 3:] * STEP_S
+    rate_before = before[..., 3:] * STEP_S
+    rate_after = after[..., 3:] * STEP_S
     rise = after[..., :3] - before[..., :3]
     bend = rate_before + rate_after - 2.0 * rise
     position = before[..., :3] + x * (rate_before + x * (rise - rate_before - bend + x * bend))

@@ -99,17 +99,20 @@ class Versions:
 
         So many transfers were looked at ``before``; what was written in between is looked at now.
         """
-        first, cut = rows.first.tolist(), set(rows.leg[~rows.delivered].tolist())
+        first = rows.first.tolist()
+        cut = set(rows.leg[~rows.delivered].tolist())
         ends = (each.reduceat(rows.version, first[:-1]) for each in (np.minimum, np.maximum))
         alike = np.equal(*ends).tolist()
         for number, leg in enumerate(rows.legs):
             if self._later:
                 self._catch_up(before + number)
             mine = slice(first[number], first[number + 1])
-            device, version = rows.device[mine], rows.version[mine]
+            device = rows.device[mine]
+            version = rows.version[mine]
             if number in cut:
                 through = rows.delivered[mine]
-                device, version = device[through], version[through]
+                device = device[through]
+                version = version[through]
             held = self._held[leg.cluster]
             if leg.way is Way.TO_CLIENT:
                 held.take(device, version, alike=alike[number])
@@ -149,9 +152,11 @@ class Versions:
             size = step.payload.bytes
             some = np.count_nonzero(size) == size.size if isinstance(size, np.ndarray) else size
             if not some and isinstance(reply, Receipt):
-                empty, version = reply.done & np.equal(size, 0), step.payload.version
-                taken = np.flatnonzero(empty), np.broadcast_to(version, empty.shape)[empty]
-                self.behind(transfers, partial(self._held[cluster].take, *taken))
+                empty = reply.done & np.equal(size, 0)
+                version = step.payload.version
+                devices = np.flatnonzero(empty)
+                versions = np.broadcast_to(version, empty.shape)[empty]
+                self.behind(transfers, partial(self._held[cluster].take, devices, versions))
 
     def aggregated(self, aggregated: ModelAggregated) -> None:
         """Hold what is said of an aggregation against what has been uploaded."""

@@ -85,7 +85,8 @@ class Times:
 
     def dated(self, row: Any) -> None:
         """Look at the time of any other row, or the times of many."""
-        first_s, now_s = row.time_s, self._now_s()
+        first_s = row.time_s
+        now_s = self._now_s()
         last_s = first_s
         if isinstance(first_s, np.ndarray):
             first_s, last_s = first_s.min(), first_s.max()
@@ -126,7 +127,8 @@ class Contacts:
 
     def _pieces(self, contact_id: int) -> list[int]:
         """Return the places of a contact; raise InvariantError for one that is not served."""
-        contacts, found = self._columns, self._places.get(contact_id)
+        contacts = self._columns
+        found = self._places.get(contact_id)
         if not contacts.given and 0 <= contact_id < len(contacts) and contacts.served[contact_id]:
             found = [contact_id]
         if found is None:
@@ -143,7 +145,8 @@ class Contacts:
 
     def moved(self, rows: MovedRows) -> None:
         """Look at when something moved: its last bits may be on their way when service ends."""
-        spans_s, in_pieces = [], []
+        spans_s = []
+        in_pieces = []
         for number, leg in enumerate(rows.legs):
             contact = self.of(leg.contact_id)
             if contact.cluster.name != leg.cluster:

@@ -113,7 +113,7 @@ def _batches(contacts: ContactList, *, times_as_text: bool) -> Iterator[Any]:
 
 def _no_formula(name: str) -> str:
     """Return a name with a `'` before what would be a formula; places may be called 1.5,-2."""
-    is_formula = re.match(FORMULA, name) and not _COORDINATES.fullmatch(name)
+    is_formula = name.startswith(FORMULA) and not _COORDINATES.fullmatch(name)
     return f"'{name}" if is_formula else name
 
 

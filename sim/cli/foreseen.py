@@ -55,7 +55,8 @@ def _uploads(built: Build) -> Iterator[str]:
         if 2.0 * best_bytes * count >= size_bytes:
             return
         if best_bytes * count >= most_bytes:
-            most_bytes, passes = best_bytes * count, count
+            most_bytes = best_bytes * count
+            passes = count
     if not passes:
         return
     direction = plan.topology.direction(Way.TO_SERVER)

@@ -180,7 +180,9 @@ class Devices:
 
         Where a fork has changed how long a round takes, so much of it stays done as was done.
         """
-        before, now, cost = self._kept_under, phase.computing, phase.cost
+        before = self._kept_under
+        now = phase.computing
+        cost = phase.cost
         if now is before:
             return self._kept_s, self.open_s
         kept_s = self._kept_s * (now.pace_s(cost) / before.pace_s(cost))

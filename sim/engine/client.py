@@ -115,7 +115,8 @@ class Client:
         return self._end_phase(phase, contact.start_s), contact
 
     def _end_phase(self, phase: Phase, to_s: float) -> Work:
-        devices, cost = self.devices, phase.cost
+        devices = self.devices
+        cost = phase.cost
         devices.load.add(cost)
         excluded = devices.excluded(cost)
         gap = devices.end_phase(phase, to_s)
@@ -166,7 +167,8 @@ class Client:
         self._last_at_rest = None
 
     def _energy_by(self, use: Use) -> dict[str, Any]:
-        power_w, transmitter = self.devices.compute.power_w, self.rules.transmitter
+        power_w = self.devices.compute.power_w
+        transmitter = self.rules.transmitter
         if self._settled is None:
             return energy_of(self.cluster, use, power_w, transmitter)
         use_before, row_before = self._settled
@@ -175,8 +177,10 @@ class Client:
 
     def _use(self, end_s: float, peers: PeerUse) -> Use:
         """What the devices have done by now, in disconnected phases that go on too."""
-        use, devices = self.link.use(), self.devices
-        rounds, computed_s = use.rounds, use.computed_s
+        use = self.link.use()
+        devices = self.devices
+        rounds = use.rounds
+        computed_s = use.computed_s
         if peers.serving_s is not None:
             computed_s = computed_s + peers.serving_s
         for phase in self._phases.values():

@@ -41,7 +41,8 @@ class Clients:
         served: Callable[[str, int], None],
     ) -> None:
         self.payloads = PayloadList()
-        plan, rules = build.plan, build.client_rules()
+        plan = build.plan
+        rules = build.client_rules()
         shared = Shared(
             topology=plan.topology,
             facts=facts,

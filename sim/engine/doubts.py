@@ -25,7 +25,8 @@ def doubts_of(built: Build) -> tuple[str, ...]:
 
 def _isl_doubts(built: Build) -> Iterator[str]:
     """Say which links between satellites the method never sends over."""
-    isl, method = built.scenario.link.isl, built.method
+    isl = built.scenario.link.isl
+    method = built.method
     if isl is None or built.plan.isls is None:
         return
     kinds = "within_plane", "between_planes"
@@ -67,7 +68,8 @@ def _memory_doubts(built: Build) -> Iterator[str]:
     every = np.concatenate(limits)
     if not (lacks := every < cost.memory_bytes).any():
         return
-    most, kind = float(every[lacks].max()), learner.sized_by.model.kind
+    most = float(every[lacks].max())
+    kind = learner.sized_by.model.kind
     who = "no device can" if lacks.all() else f"{lacks.sum()} of {len(lacks)} devices cannot"
     yield (
         f"{who} train: a round of {kind!r} takes {data_size(float(cost.memory_bytes))} of "
@@ -110,7 +112,8 @@ def gap_rounds(plan: Plan, computes: Sequence[Compute], learner: Learner) -> Gap
     experts = list(range(learner.architecture.experts))
     cost = learner.round_cost(experts, experts, gate=True)
     in_gaps = in_contacts = 0
-    fastest_s, longest_s = np.inf, 0.0
+    fastest_s = np.inf
+    longest_s = 0.0
     for compute, cluster in zip(computes, plan.clusters, strict=True):
         sessions = plan.sessions(cluster)
         count = len(sessions)
@@ -146,7 +149,8 @@ def gap_doubts(
     found = gap_rounds(plan, computes, learner)
     if not found.many:
         return
-    limit, key = scenario.learning.rounds.per_gap_max, "learning.rounds.per_gap_max"
+    limit = scenario.learning.rounds.per_gap_max
+    key = "learning.rounds.per_gap_max"
     cure = f"set {key}, like 3" if limit is None else f"lower {key} ({limit})"
     yield (
         f"up to {found.in_gaps:,} device rounds of training: method {scenario.learning.method!r} "

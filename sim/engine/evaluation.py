@@ -42,8 +42,9 @@ class Evaluator:
             return self._accuracy
         self._last = time_s, cycle
         if self._method.learner.trains:
-            scores = time_s, self._method.scores
-            rows: list[dict[str, Any]] = self._journal.answer("server", "evaluation", *scores)
+            rows: list[dict[str, Any]] = self._journal.answer(
+                "server", "evaluation", time_s, self._method.scores
+            )
             if not _are_scores(rows):
                 raise SimulationError("the journal holds no scores; start anew without --resume")
         else:

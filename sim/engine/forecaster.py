@@ -28,7 +28,8 @@ class Forecaster:
         With ``fresh`` it is one that begins now or later, with ``sessions`` a list of so many.
         The links of a session that is not open yet are let go again.
         """
-        planned, wanted = self._sessions.planned, request.sessions
+        planned = self._sessions.planned
+        wanted = request.sessions
         places = range(len(planned))
         begin = bisect_right(places, now_s, key=planned.end_s)
         if request.fresh:
@@ -39,7 +40,8 @@ class Forecaster:
         return next(iter(outlooks), None) if wanted is None else outlooks
 
     def _of(self, session: PlannedSession, now_s: float, left: int) -> Outlook:
-        start_s, k = max(session.start_s, now_s), self._devices.cluster.devices
+        start_s = max(session.start_s, now_s)
+        k = self._devices.cluster.devices
         per_contact = self._devices.compute.per_contact
         round_s = self._devices.compute.round_s
 

@@ -168,7 +168,8 @@ class LearningFacts:
 
     @cached_property
     def _samples(self) -> Mapping[str, Ints]:
-        learner, clusters = self._method.learner, self._clusters
+        learner = self._method.learner
+        clusters = self._clusters
         counts = [[1] * cluster.devices for cluster in clusters]
         if learner.trains:
             counts = self._journal.answer("updates", SAMPLES, self._now_s(), learner.samples)

@@ -52,7 +52,8 @@ class Meetings:
             event = self._clock.event()
             self._open[meet.key] = _Meeting(event, meet.parties, meet.awaits, {}, set())
         meeting = self._open[meet.key]
-        event, brought = meeting.event, meeting.brought
+        event = meeting.event
+        brought = meeting.brought
         meeting.clusters.add(cluster)
         brought[actor] = meet.value
         if len(brought) < meet.parties:

@@ -186,7 +186,8 @@ def counts_of(built: Build) -> Counts:
 
 def _points(built: Build) -> Ints:
     """Points of a device's link curve in each contact, before those of jumps."""
-    contacts, scenario = built.plan.contacts, built.scenario
+    contacts = built.plan.contacts
+    scenario = built.scenario
     if not scenario.orbit.has_geometry:
         return np.ones(len(contacts), np.int64)
     fine = scenarios.resolved_link(scenario)["environment"] is not None
@@ -198,7 +199,8 @@ def end_of(built: Build) -> float:
     cycles = built.scenario.stop.cycles
     if cycles is None or cycles > built.plan.cycles:
         return built.plan.stop_s
-    contacts, last_s = built.plan.contacts, 0.0
+    contacts = built.plan.contacts
+    last_s = 0.0
     for cluster in built.plan.clusters:
         mine = contacts.services(cluster.name)
         first = np.unique(contacts.session[mine], return_index=True)[1]

@@ -130,7 +130,8 @@ def build(
     plan = make_plan(scenario, find, before, method.needs_isl)
     with as_input("learning.options."):
         method.check_clients(plan.clusters, options)
-    compute, transmitter = compute_of(scenario), transmitter_of(scenario)
+    compute = compute_of(scenario)
+    transmitter = transmitter_of(scenario)
     supplies = supplies_of(scenario, plan.start, plan.stop_s)
     return Build(
         scenario,

@@ -91,7 +91,8 @@ def tell_waits(plan: Plan, clock: Clock, facts: Facts) -> Process:
 
 def _wait(plan: Plan, number: int, time_s: float, *, taken_over: bool) -> Waited:
     contact = plan.contacts[number]
-    cluster, contact_id = contact.cluster.name, contact.contact_id
+    cluster = contact.cluster.name
+    contact_id = contact.contact_id
     if taken_over:
         return BeamTakenOver(time_s=time_s, cluster=cluster, contact_id=contact_id)
     served = bool(plan.contacts.served[number])

@@ -27,7 +27,8 @@ class Tasks:
         self, actor: str, cluster: str, request: All, drive: Drive
     ) -> Generator[simpy.Event, Any, list[Any]]:
         """Reply when all are done, or at the deadline; who is not done by then runs on."""
-        deadline_s, left = request.deadline_s, len(request.tasks)
+        deadline_s = request.deadline_s
+        left = len(request.tasks)
         if deadline_s is not None and not deadline_s >= 0.0:
             raise SimulationError(f"All: deadline_s is {deadline_s}; allowed is at least 0")
         at = (cluster,) * left if request.at is None else request.at

@@ -89,7 +89,8 @@ def came_to_nothing(
     if built.method.trains_at_server or _aggregated(tables):
         return None
     rounds = sum(int(client.devices.rounds.sum()) for client in simulation.clients.by_name.values())
-    up, down = Traffic(), Traffic()
+    up = Traffic()
+    down = Traffic()
     for transfers in pieces_of(tables, "transfers", COLUMNS):
         up.add(transfers.filter(array(says(transfers, "toward", "server"))))
         down.add(transfers.filter(array(says(transfers, "toward", "client"))))
@@ -159,7 +160,8 @@ def longest_spans_s(plan: Plan) -> tuple[float, float]:
     gaps_s = [0.0]
     for cluster in plan.clusters:
         mine = contacts.services(cluster.name)
-        begin_s, end_s = contacts.start_s[mine], contacts.end_s[mine]
+        begin_s = contacts.start_s[mine]
+        end_s = contacts.end_s[mine]
         passes_s.extend((end_s - begin_s).tolist())
         gaps_s.extend((begin_s[1:] - end_s[:-1]).tolist())
     return max(passes_s), max(gaps_s)

@@ -74,7 +74,8 @@ def _grid(satellite: orbit.Satellite, start: Start, good: Stretch, step_s: float
     step_s = (good.last_s - good.first_s) / steps
     before = 0 if good.fails_before else _BEYOND
     after = 0 if good.fails_after else _BEYOND
-    from_s, to_s = good.first_s - before * step_s, good.last_s + after * step_s
+    from_s = good.first_s - before * step_s
+    to_s = good.last_s + after * step_s
     halves = np.linspace(from_s, to_s, 2 * (steps + before + after) + 1)
     position_m = np.round(propagate(satellite, start, halves)[:, :3] * 1000, 1)
     at = position_m[::2]
@@ -82,5 +83,6 @@ def _grid(satellite: orbit.Satellite, start: Start, good: Stretch, step_s: float
     windows = np.lib.stride_tricks.sliding_window_view(at, DEGREE + 1, axis=0)
     middle = windows @ _MIDDLE
     off_m = np.linalg.norm(middle - between[_BEYOND - 1 :][: len(middle)], axis=1)
-    first_s, last_s = from_s + _BEYOND * step_s, to_s - _BEYOND * step_s
+    first_s = from_s + _BEYOND * step_s
+    last_s = to_s - _BEYOND * step_s
     return Ephemeris(first_s, last_s, halves[::2], at, float(off_m.max()))

@@ -71,7 +71,8 @@ class Chain:
         With a quorum, when so many of the devices that take part are through; if fewer ever are, it
         waits for all. A chain without an upload aggregates nothing, and waits for all too.
         """
-        all_s, over_s = self._stops_s(), np.inf
+        all_s = self._stops_s()
+        over_s = np.inf
         if not self.closing.waits_for_all and any(isinstance(s, Upload) for s in self.steps):
             over_s = self._closes_s()
         return Ending(over_s, closed=self.closing.reached) if over_s < all_s else Ending(all_s)

@@ -68,7 +68,8 @@ class Endpoint:
 
     def under(self, rules: Rules) -> None:
         """Plan later steps by other rules; what is planned ends as it was planned."""
-        before, self.faults = self.faults, self._drawn_by(rules)
+        before = self.faults
+        self.faults = self._drawn_by(rules)
         if self.faults is not None and before is not None:
             self.faults.continue_from(before)
         self.rules = rules

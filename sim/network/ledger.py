@@ -54,7 +54,9 @@ class Ledger:
             none = np.zeros(self.devices)
             entry = _Entry(none.astype(bool), none.astype(np.int64), none, none.copy(), Account())
             self._entries[way, name] = entry
-        account, new, forgotten = entry.account, who, self._nobody
+        account = entry.account
+        new = who
+        forgotten = self._nobody
         if entry.any_open:
             stale = who & entry.open & ((entry.version != version) | (entry.size != size))
             account.dropped += float(entry.size[stale].sum())

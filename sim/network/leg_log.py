@@ -71,7 +71,8 @@ class LegLog:
 
     def flush(self) -> None:
         """Make rows of what was written down, and emit them."""
-        legs, edges = self._legs, self._edges
+        legs = self._legs
+        edges = self._edges
         if not legs and not edges:
             return
         self._legs = []
@@ -158,7 +159,8 @@ class MovedRows:
 
     def named(self, row: int) -> str:
         """Say which transfer a row is of."""
-        leg, direction = self.legs[self.leg[row]], self.directions[self.leg[row]]
+        leg = self.legs[self.leg[row]]
+        direction = self.directions[self.leg[row]]
         return (
             f"{direction} of {leg.payload} by device {self.device[row]} of {leg.cluster} at "
             f"{self.start_s[row]:.3f} s to {self.end_s[row]:.3f} s"

@@ -59,7 +59,8 @@ class LinkFaults:
 
     def continue_from(self, before: LinkFaults) -> None:
         """Continue the numbering of the legs after those of the earlier faults."""
-        self._legs, self._messages = before._legs, before._messages
+        self._legs = before._legs
+        self._messages = before._messages
 
     def repeats(self, now_s: float) -> float:
         """How many times a packet is sent on the average, by what holds now."""
@@ -68,7 +69,8 @@ class LinkFaults:
 
     def packets_of(self, size: float, now_s: float) -> tuple[int, int]:
         """Packets of a message to another satellite, and how many of them are sent again."""
-        held, self._messages = self._faults.at(now_s), self._messages + 1
+        held = self._faults.at(now_s)
+        self._messages = self._messages + 1
         if held.packets is None or not size:
             return 1, 0
         draws = stream(held.seed, "packets between", self._cluster.name, self._messages)
@@ -80,7 +82,8 @@ class LinkFaults:
 
         A leg without a ``beam`` takes no time, and loses nothing.
         """
-        number, held = self._legs, self._faults.at(now_s)
+        number = self._legs
+        held = self._faults.at(now_s)
         self._legs += 1
         packets = resent = air_share = corrupted = late_s = None
         if held.packets is not None and beam is not None:
@@ -121,15 +124,18 @@ def sent_to_all(draws: np.random.Generator, packets: Ints, loss: float) -> Ints:
     Receivers lose packets each for itself; one that any of them lacks is sent again to all.
     Receivers of fewer packets are through with the others.
     """
-    receivers, again = np.count_nonzero(packets), 0
-    lacking, before = int(packets.max()), 1.0
+    receivers = np.count_nonzero(packets)
+    again = 0
+    lacking = int(packets.max())
+    before = 1.0
     turn = 0
     while lacking:
         turn += 1
         # Probability that some receiver lacks a packet after so many turns.
         after = -np.expm1(receivers * np.log1p(-(loss**turn)))
         lacking = int(draws.binomial(lacking, after / before))
-        before, again = after, again + lacking
+        before = after
+        again = again + lacking
     most = max(int(packets.max()), 1)
     share: Floats = packets / most
     return np.rint(again * share).astype(np.int64)

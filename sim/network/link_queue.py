@@ -112,7 +112,8 @@ class LinkQueue:
     def _parts(self, send: Send, openings: Iterable[Opening]) -> list[Part]:
         """What of a message goes when; the last part is not delivered if some stays."""
         endpoint = self._endpoints[send.source.cluster]
-        left, share = float(send.payload.bytes), self._air_share(send, endpoint)
+        left = float(send.payload.bytes)
+        share = self._air_share(send, endpoint)
         cut_off = OF_CUT_OFF[endpoint.rules.cut_transfers]
         ready_s = max(self._clock.now, self._free_s.get((send.source, send.target), 0.0))
         parts: list[Part] = []
@@ -145,7 +146,8 @@ class LinkQueue:
 
     def _carry(self, message: _Message) -> Generator[simpy.Event, object, Arrival]:
         """Wait until all parts of a message are there."""
-        send, last = message.send, message.parts[-1]
+        send = message.send
+        last = message.parts[-1]
         account = self._accounts[send.payload.name]
         self._free_s[send.source, send.target] = last.sent_s
         self._under_way[message] = None
@@ -168,8 +170,10 @@ class LinkQueue:
     def _book(self, message: _Message, part: Part, end_s: float, outcome: Outcome) -> None:
         """Count what was sent by a time, with a row of it; a message of no bytes has none."""
         send = message.send
-        account, cluster = self._accounts[send.payload.name], send.source.cluster
-        lasts_s, moved = part.sending_s(end_s), part.moves
+        account = self._accounts[send.payload.name]
+        cluster = send.source.cluster
+        lasts_s = part.sending_s(end_s)
+        moved = part.moves
         if end_s < part.sent_s:  # one of no bytes takes no time, and may still wait its turn
             moved = moved * lasts_s / (part.sent_s - part.begin_s) if lasts_s else 0.0
         account.sent += moved

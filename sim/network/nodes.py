@@ -50,7 +50,8 @@ class Nodes:
     def compute(self, asked: Compute) -> Generator[simpy.Event, object, float]:
         """Queue a computation behind all that the device computes already; reply when it ends."""
         self.check(asked.at)
-        devices, k = self._devices[asked.at.cluster], asked.at.device
+        devices = self._devices[asked.at.cluster]
+        k = asked.at.device
         training_s = self._links[asked.at.cluster].training_until_s()[k]
         # Training that is settled has ended by now; a disconnected phase holds nobody up.
         behind_s = max(devices.serving_until_s[k], training_s)
@@ -78,14 +79,17 @@ class Nodes:
         return not self._here(node.cluster)[node.device]
 
     def _here(self, cluster: str) -> Mask:
-        presence, k = self._devices[cluster].presence, self._devices[cluster].cluster.devices
+        presence = self._devices[cluster].presence
+        k = self._devices[cluster].cluster.devices
         if presence is None:
             return np.ones(k, bool)
         return presence.present(np.full(k, self._clock.now))
 
     def _planned(self, asked: Compute, from_s: float) -> _Job:
         """When a device computes from a time on, while it is there."""
-        devices, k, lasts_s = self._devices[asked.at.cluster], asked.at.device, self._seconds(asked)
+        devices = self._devices[asked.at.cluster]
+        k = asked.at.device
+        lasts_s = self._seconds(asked)
         if devices.presence is None or lasts_s == 0.0:
             return _Job(asked.at, from_s, from_s + lasts_s)
         begin_s = np.full(devices.cluster.devices, from_s)

@@ -44,7 +44,8 @@ class PayloadList:
             seen = _Seen(float(size), payload.tensors, int(first), int(last))
             self._seen[key] = seen
         if size > seen.bytes:
-            seen.bytes, seen.tensors = float(size), payload.tensors
+            seen.bytes = float(size)
+            seen.tensors = payload.tensors
         seen.first_version = min(seen.first_version, int(first))
         seen.last_version = max(seen.last_version, int(last))
 

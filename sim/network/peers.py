@@ -82,8 +82,10 @@ class Peers:
 
     def _carry(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:
         """Carry a message for another device over the links that reach it, or for the server."""
-        links, isls = self._sidelinks, self._isls
-        source, target = send.source.cluster, send.target.cluster
+        links = self._sidelinks
+        isls = self._isls
+        source = send.source.cluster
+        target = send.target.cluster
         names = () if isls is None else isls.names
         if send.route == "earliest" and source in names and target in (*names, SERVER.cluster):
             return (yield from self._forward(send))

@@ -100,7 +100,8 @@ class Relay:
         """Carry all that waits at one end, until nothing does."""
         while self._waiting[access]:
             there = yield from self._next_session(access, fresh=False)
-            messages, self._waiting[access] = self._waiting[access], []
+            messages = self._waiting[access]
+            self._waiting[access] = []
             why = (yield from self._carry(access, messages)) if there else "no contact left"
             for message in messages:
                 if message.accesses and not why:
@@ -116,7 +117,8 @@ class Relay:
         node = access.node
         self._payloads[access] = number = self._payloads.get(access, 0) + 1
         size = float(sum(float(message.send.payload.bytes) for message in messages))
-        payload, link = Payload(RELAY, size, number), self._links[node.cluster]
+        payload = Payload(RELAY, size, number)
+        link = self._links[node.cluster]
         who = np.arange(link.endpoint.cluster.devices) == node.device
         step: Upload | Download = Upload(payload, who)
         if access.way is Way.TO_CLIENT:

@@ -141,7 +141,8 @@ class ContactGraph:
                 raise ValueError(f"contact {hop.contact} is not free at {hop.begin_s:g} s")
             before = int(mine.argmax())
             rest = free[before : before + 1].copy()
-            rest["start_s"], free["end_s"][before] = hop.sent_s, hop.begin_s
+            rest["start_s"] = hop.sent_s
+            free["end_s"][before] = hop.begin_s
             self._free = np.insert(free, np.searchsorted(free["start_s"], hop.sent_s), rest)
 
     def _search(
@@ -173,7 +174,8 @@ def _arrivals(
         for name in ("source", "target", "start_s", "end_s", "delay_s")
     )
     lasts = bits / free["rate_bps"]
-    asked, contact = np.isnan(lasts), free["contact"]
+    asked = np.isnan(lasts)
+    contact = free["contact"]
     labels: list[Floats] = [np.full(nodes, np.inf)]
     via: list[Ints] = []
     labels[0][source], later = ready_s, np.full(nodes, np.inf)
@@ -207,7 +209,8 @@ def timetable(
     Messages go up from the ground only if it ``stores`` what others have sent to it. The delay of a
     link of a fixed rate is that of the longest range of its window.
     """
-    ground, links = len(isls.names), len(isls)
+    ground = len(isls.names)
+    links = len(isls)
     found = ((k, sessions[name].planned) for k, name in enumerate(isls.names) if name in sessions)
     passes = [(k, own, place) for k, own in found for place in range(len(own))]
 

@@ -44,7 +44,8 @@ class ServiceLink:
         """Let every device run through ``steps``; reply when the last one has ended."""
         check_names(steps)
         endpoint = self.endpoint
-        clock, closing = endpoint.clock, endpoint.rules.closing
+        clock = endpoint.clock
+        closing = endpoint.rules.closing
         chain = Chain(steps, self._sessions.session, clock.now, closing)
         chain.plan(endpoint, self._going_on)
         self._going_on.append(chain)
@@ -81,7 +82,8 @@ class ServiceLink:
 
     def use(self) -> Use:
         """Return what the devices have done by now, in disconnected phases as far as is settled."""
-        devices, now_s = self.endpoint.devices, self.endpoint.clock.now
+        devices = self.endpoint.devices
+        now_s = self.endpoint.clock.now
         use = Use(devices.rounds, devices.computed_s, self.endpoint.sent_s)
         for chain in self._going_on:
             for leg in chain.legs:

@@ -61,7 +61,8 @@ class ClusterSessions:
         if self.last:
             self._wake()
             return
-        plan, place = self._replanned, self.planned.edges[self._begun]
+        plan = self._replanned
+        place = self.planned.edges[self._begun]
 
         def begin() -> None:
             if plan == self._replanned:  # else another one comes instead
@@ -179,7 +180,8 @@ class ClusterSessions:
         return self.planned[session].capacity_bytes
 
     def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting = self._waiting
+        self._waiting = []
         for event in waiting:
             event.succeed()
 

@@ -56,7 +56,8 @@ class Training:
 
         In a chain of training ``alone``, those who are away go on later.
         """
-        devices, k = endpoint.devices, len(ready_s)
+        devices = endpoint.devices
+        k = len(ready_s)
         devices.load.add(step.cost)
         excluded = devices.excluded(step.cost)
         who = np.isfinite(ready_s) & ~excluded & everybody(step.who, k)
@@ -151,7 +152,8 @@ class Training:
 
     def settle(self, endpoint: Endpoint, ending: Ending) -> Work:
         """Count what the devices have computed when the chain is over, and write it down."""
-        done, devices = self._ended(ending.time_s), endpoint.devices
+        done = self._ended(ending.time_s)
+        devices = endpoint.devices
         devices.free_s = np.where(done, np.maximum(devices.free_s, self.end_s), devices.free_s)
         rounds = np.where(done, self.rounds, 0)
         devices.count(rounds, self._computed_s(ending.time_s))

@@ -98,7 +98,9 @@ class Transfer:
         It goes behind the ``earlier`` transfers of its chain, and those of ``others``, that go the
         same way.
         """
-        way, payload, k = way_of(step), step.payload, len(ready_s)
+        way = way_of(step)
+        payload = step.payload
+        k = len(ready_s)
         size = np.full(k, payload.bytes, float)
         version = np.full(k, payload.version, np.int64)
         asked = np.isfinite(ready_s) & everybody(step.who, k)
@@ -107,7 +109,8 @@ class Transfer:
         forgotten = endpoint.ledger.offer(way, payload.name, version, size, who)
         endpoint.payloads.add(endpoint.topology.direction(way), way, payload, who)
         before = endpoint.ledger.through(way, payload.name)
-        usable, now_s = session, endpoint.clock.now
+        usable = session
+        now_s = endpoint.clock.now
         if way is Way.TO_CLIENT:
             knows = endpoint.synchronisation
             usable = knows.known_part(session, ready_s[who], now_s, endpoint.facts)
@@ -139,7 +142,8 @@ class Transfer:
         self, endpoint: Endpoint, earlier: Sequence[Transfer], others: Sequence[Transfer]
     ) -> None:
         """Give each device its time of what can be used of the session."""
-        session, now_s = self.usable, endpoint.clock.now
+        session = self.usable
+        now_s = endpoint.clock.now
         if session is None:
             self.los_s = np.full(len(self.who), now_s)
             return
@@ -331,7 +335,8 @@ class Transfer:
 
     def settle(self, endpoint: Endpoint, ending: Ending) -> Receipt:
         """Book what the devices have sent or got when the chain is over, and write it down."""
-        now_s, ledger = ending.time_s, endpoint.ledger
+        now_s = ending.time_s
+        ledger = endpoint.ledger
         whole = self.who & (self.end_s <= now_s)
         all_there = np.count_nonzero(whole) == np.count_nonzero(self.who)
         moved, stop_s = self._moved(whole, ending)
@@ -396,7 +401,8 @@ class Transfer:
         now_s: float,
     ) -> None:
         """Log what moved in each contact of the session in which anything did."""
-        log, synchronisation = endpoint.log, endpoint.synchronisation
+        log = endpoint.log
+        synchronisation = endpoint.synchronisation
         to_server = self.way is Way.TO_SERVER
         parts = list(self._parts(session, stop_s))
         if to_server:

@@ -59,7 +59,8 @@ def contact(self: Drawn, contact_id: int | None = None, axes: Axes | None = None
 
 def _not_served(axes: Axes, row: Mapping[str, Any]) -> list[Artist]:
     """Shade the parts of a contact in which the cluster is not served; return what marks them."""
-    begin_s, end_s = row["rise_s"], row["set_s"]
+    begin_s = row["rise_s"]
+    end_s = row["set_s"]
     if row["served"]:
         parts = [(begin_s, row["service_start_s"]), (row["service_end_s"], end_s)]
     else:

@@ -104,7 +104,8 @@ def _bars(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
 
     contacts = tables["contacts"]
     moved = spans.transferring(tables["transfers"])
-    seen, served = spans.in_view(contacts), spans.connected(contacts)
+    seen = spans.in_view(contacts)
+    served = spans.connected(contacts)
     trained, _ = spans.training(tables["events"])
     outcomes = pc.binary_join_element_wise(moved.rows["payload"], moved.rows["outcome"], ", ")
     rounds = trained.rows["rounds"].to_pandas()

@@ -58,11 +58,13 @@ def reasons(
             figures[name] = [row[name] for row in rows if row.get(name) is not None]
         return {name: mean(values) for name, values in figures.items() if values}
 
-    one, two = means(best), means(other)
+    one = means(best)
+    two = means(other)
     for name, figure in REASONS.items():
         if name == asked.column or not (name in one and name in two):
             continue
-        mine, its = one[name] / figure.unit, two[name] / figure.unit
+        mine = one[name] / figure.unit
+        its = two[name] / figure.unit
         if abs(mine - its) > APART * (1.0 if name in SHARES else max(mine, its)):
             yield f"{figure.form(mine)} {figure.head.format(figure.form(its))}"
 

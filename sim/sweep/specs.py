@@ -84,7 +84,8 @@ def read_spec(key: str, text: str) -> Spec:
 
 
 def _range(key: str, text: str, start: str, stop: str, step: str | None) -> Spec:
-    first, last = Fraction(Decimal(start)), Fraction(Decimal(stop))
+    first = Fraction(Decimal(start))
+    last = Fraction(Decimal(stop))
     if last < first:
         refuse(key, f"{text} is reversed; write it from the least to the greatest")
     if step is None:

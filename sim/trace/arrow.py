@@ -88,7 +88,8 @@ def as_numpy(column: Any, missing: float = np.nan) -> np.ndarray:
 
     Time stamps become whole numbers of their unit. The array may be read only.
     """
-    kind, is_flag = column.type, pa.types.is_boolean(column.type)
+    kind = column.type
+    is_flag = pa.types.is_boolean(column.type)
     number = f"{'f' if pa.types.is_floating(kind) else 'i'}{kind.bit_width // 8}"
     parts = [np.zeros(0, np.bool_ if is_flag else number)]
     for chunk in getattr(column, "chunks", [column]):

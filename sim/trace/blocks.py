@@ -41,7 +41,8 @@ def of_blocks(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[s
 
     def column(key: str) -> pa.Array:
         given = [block.columns.get(key) for block in blocks]
-        empty, kind = np.array([value is None for value in given], bool), COLUMNS[name][key]
+        empty = np.array([value is None for value in given], bool)
+        kind = COLUMNS[name][key]
         shared = np.zeros(len(blocks), NUMBERS[kind])
         for number, value in enumerate(given):
             if value is not None and not isinstance(value, np.ndarray):
@@ -93,7 +94,8 @@ def _rank(key: str, column: pa.Array) -> np.ndarray:
     """
     if not is_text(column.type):
         return as_numpy(column, -1)
-    codes, words = as_numpy(column.indices, NOTHING), column.dictionary.to_pylist()
+    codes = as_numpy(column.indices, NOTHING)
+    words = column.dictionary.to_pylist()
     if key == "cause":
         ranks = [int(word == Cause.TAKES) for word in words]
     else:

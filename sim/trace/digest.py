@@ -24,7 +24,8 @@ def digests(tables: Mapping[str, pa.Table]) -> tuple[str, str]:
     Those of ``UNDIGESTED`` and ``UNDIGESTED_COLUMNS`` are left out. Tables are read once, piece by
     piece; how they are cut does not count.
     """
-    whole, timing = hashlib.sha256(), hashlib.sha256()
+    whole = hashlib.sha256()
+    timing = hashlib.sha256()
     for name in sorted(set(tables) - set(UNDIGESTED)):
         for column, (all_of_it, timed) in _of_columns(tables, name).items():
             if column in UNDIGESTED_COLUMNS.get(name, ()):
@@ -117,7 +118,8 @@ def _of_columns(tables: Mapping[str, pa.Table], name: str) -> dict[str, tuple[Ro
     for piece in pieces_of(tables, name):
         for column, values in zip(piece.column_names, piece.columns, strict=True):
             if column not in found:
-                exact, kind = Rolling(), values.type
+                exact = Rolling()
+                kind = values.type
                 coarse = pa.types.is_floating(kind) or pa.types.is_timestamp(kind)
                 found[column] = exact, Rolling(coarse=True) if coarse else exact
             for rolling in set(found[column]):

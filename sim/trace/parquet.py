@@ -117,7 +117,9 @@ def _opened(path: Path) -> pq.ParquetFile:
     check_not_a_pipe(path)
     # Unlike read_table this needs no pyarrow.dataset, which would import pandas.
     with pq.ParquetFile(path) as file:
-        found, schema, size = file.metadata, file.schema_arrow, path.stat().st_size
+        found = file.metadata
+        schema = file.schema_arrow
+        size = path.stat().st_size
         groups = [found.row_group(number) for number in range(found.num_row_groups)]
         if (
             found.num_rows > MOST_ROWS_A_BYTE * size

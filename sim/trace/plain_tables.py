@@ -46,26 +46,26 @@ def write_batches(batches: Iterable[Any], path: Path) -> None:
             writer.write_batch(rows)
 
 
-FORMULA = "^[=+\\-@\t\r]"
+FORMULA = tuple("=+-@\t\r")
 """How text begins that a spreadsheet takes for a formula."""
 
 
 def without_formulas(table: Any) -> Any:
     """Return an Arrow table with a `'` before text that a spreadsheet would take for a formula."""
-    import pyarrow.compute as pc
-
     for number, field in enumerate(table.schema):
         if pa.types.is_string(field.type):
-            texts = table.column(number)
-            formula = pc.match_substring_regex(texts, FORMULA)
-            guarded = pc.if_else(formula, pc.binary_join_element_wise("'", texts, ""), texts)
-            table = table.set_column(number, field.name, guarded)
+            coded = table.column(number).combine_chunks().dictionary_encode()
+            words = coded.dictionary.to_pylist()
+            guarded = pa.array([f"'{word}" if word.startswith(FORMULA) else word for word in words])
+            texts = pa.DictionaryArray.from_arrays(coded.indices, guarded).cast(field.type)
+            table = table.set_column(number, field.name, texts)
     return table
 
 
 def text(columns: Columns, forms: Mapping[str, str] = {}, heads: Mapping[str, str] = {}) -> str:
     """Align ``columns`` under ``heads`` or their names; numbers by ``forms``, else as 0.000."""
-    shown, number = [], (float, np.floating)
+    shown = []
+    number = (float, np.floating)
     for name, values in columns.items():
         form = forms.get(name, "{:.3f}").format
         shown.append([form(one) if isinstance(one, number) else str(one) for one in values])

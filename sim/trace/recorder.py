@@ -154,7 +154,8 @@ class Trace:
 
     def _spill(self, name: str, folder: Path) -> None:
         """Write the blocks of a table to disk; the texts of those behind are numbered anew."""
-        held, words = self._held[name], self._words(name)
+        held = self._held[name]
+        words = self._words(name)
         columns = of_blocks(name, held.blocks, words)
         times_s = times_of(name, columns)
         order = stable_order([times_s])

@@ -6,7 +6,10 @@ from sim.facts.events import EventKind
 from sim.facts.row import Row, columns_of
 from sim.facts.tables import TABLES, columns_of_table
 
-FLOAT, INT, TEXT, FLAG = pa.float64(), pa.int64(), pa.string(), pa.bool_()
+FLOAT = pa.float64()
+INT = pa.int64()
+TEXT = pa.string()
+FLAG = pa.bool_()
 TIME = pa.timestamp("us", tz="UTC")
 TYPES = {"float": FLOAT, "int": INT, "text": TEXT, "flag": FLAG, "time": TIME}
 """Arrow types of columns by the values of :class:`~sim.facts.row.ColumnKind`."""

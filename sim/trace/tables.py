@@ -82,7 +82,8 @@ def pieces_of(
 
 def _check_memory(path: Path) -> None:
     """Raise InputError for a table that does not fit into the available memory as a whole."""
-    needed, free = ROW_BYTES * described(path)[0], free_bytes("cpu")
+    needed = ROW_BYTES * described(path)[0]
+    free = free_bytes("cpu")
     if free is not None and needed > free:
         raise InputError(
             f"{path}: needs about {data_size(needed)} of memory and {data_size(free)} are free; "

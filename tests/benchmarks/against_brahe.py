@@ -20,7 +20,8 @@ def main() -> None:
     from bench_orbit import MASK_DEG, REPEATS, START, best_of, constellation, ground
     from sgp4.exporter import export_tle
 
-    satellites, sites = constellation()[::4], ground(20)
+    satellites = constellation()[::4]
+    sites = ground(20)
     task = {
         "lines": [export_tle(satellite.model) for satellite in satellites],
         "places": [(site.longitude_deg, site.latitude_deg, site.altitude_m) for site in sites],

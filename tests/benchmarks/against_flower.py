@@ -27,7 +27,8 @@ def flower_side(steps: int, batch: int) -> list[float]:
     from flwr.server.strategy import FedAvg
     from flwr.simulation import start_simulation
 
-    data, ends = digits(), []
+    data = digits()
+    ends = []
 
     def arrays_of(model):
         return [tensor.numpy() for tensor in model.state_dict().values()]

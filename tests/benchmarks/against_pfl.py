@@ -34,7 +34,8 @@ def pfl_side(steps: int, batch: int) -> list[float]:
     from torch.nn import functional
 
     torch.set_num_threads(1)
-    data, ends = digits(), []
+    data = digits()
+    ends = []
 
     class Trainable(Mlp):
         def loss(self, x, y, is_eval=False):
@@ -55,7 +56,8 @@ def pfl_side(steps: int, batch: int) -> list[float]:
         return Dataset(raw_data=(x[rows], y[rows]))
 
     network = Trainable()
-    server, sgd = torch.optim.SGD(network.parameters(), 1.0), torch.optim.SGD
+    server = torch.optim.SGD(network.parameters(), 1.0)
+    sgd = torch.optim.SGD
     model = PyTorchModel(network, local_optimizer_create=sgd, central_optimizer=server)
     clients = FederatedDataset(dataset_of, get_user_sampler("minimize_reuse", range(CLIENTS)))
     FederatedAveraging().run(

@@ -156,7 +156,8 @@ def main(names: list[str]) -> None:
         print(f"CPU seconds beyond imports; the baseline is {where}")
         for name in names or CASES:
             _, aim, times, kept_s = CASES[name]
-            ours, theirs = [], []
+            ours = []
+            theirs = []
             for _ in range(times):
                 theirs += [in_tree(old, name)] if old else [kept_s]
                 ours.append(in_tree(TREE, name))

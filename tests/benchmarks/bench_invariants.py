@@ -88,7 +88,8 @@ def seconds(asked: scenarios.Scenario) -> float:
 def invariants(name: str, asked: scenarios.Scenario, turns: int) -> None:
     """Print what a run takes with and without invariants."""
     seconds(asked)  # what is made once is not counted
-    watched, alone = [], []
+    watched = []
+    alone = []
     for _ in range(turns):
         with without_invariants():
             alone.append(seconds(asked))

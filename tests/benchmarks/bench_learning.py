@@ -35,7 +35,8 @@ from learning.training.start import build_task, start_model
 from learning.training.state import State, flatten
 from learning.training.task import Task, use_one_thread
 
-DEVICES, TRAINED = 200, (1,)
+DEVICES = 200
+TRAINED = (1,)
 REPEATS = 5
 ROUNDS = 10
 QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
@@ -97,7 +98,8 @@ def plain(task: Task, state: Mapping[str, Tensor], masked: bool) -> list[dict[st
     model.requires_grad_(False)
     for parameter in tuned.values():
         parameter.requires_grad_(True)
-    results, samples = [], task.shards["a"].samples
+    results = []
+    samples = task.shards["a"].samples
     for device in range(DEVICES):
         model.load_state_dict(_tensors_of(task, state, device), strict=not masked)
         optimiser = torch.optim.SGD(tuned.values(), lr=task.config.step_size)
@@ -151,7 +153,8 @@ def _difference(
     our_call: Callable[[], dict[str, Tensor]],
 ) -> float:
     """Return the largest difference between the devices' trained factors."""
-    loop, together = plain_call(), our_call()
+    loop = plain_call()
+    together = our_call()
     trained = {n: t for n, t in together.items() if n.startswith("factor.expert.1.0.")}
     return max(
         float((tensor[device] - loop[device][f"moe.0.experts.1.{name[18:]}"]).abs().max())
@@ -181,8 +184,10 @@ def fedavg(work: Work, rounds: int, model: ModelConfig = MIXTURE, optimizer: str
             trains_backbone=True, optimizer=Optimizer(kind=optimizer),
         )
     )  # fmt: skip
-    everybody, zero = np.ones(CLIENTS, dtype=bool), np.zeros(CLIENTS, dtype=int)
-    server, experts = learner.start(), list(range(learner.architecture.experts))
+    everybody = np.ones(CLIENTS, dtype=bool)
+    zero = np.zeros(CLIENTS, dtype=int)
+    server = learner.start()
+    experts = list(range(learner.architecture.experts))
     for number in range(rounds):
         state = learner.load(server, None, "a", everybody, experts, zero)
         state = learner.train(

@@ -38,7 +38,10 @@ from tests.kit.records import Checkpoint, Journal, Trace
 FULL = {"hidden_size": 768, "intermediate_size": 2688, "num_hidden_layers": 16}
 SMALL = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 4}
 SHAPE = {"vocab_size": 512, "num_attention_heads": 8, "num_key_value_heads": 8}
-EXPERTS, TOKENS, BATCH, RANK = [0, 1, 2], 16, 2, 1
+EXPERTS = [0, 1, 2]
+TOKENS = 16
+BATCH = 2
+RANK = 1
 
 
 def main() -> None:
@@ -95,9 +98,13 @@ def learner_of(folder: Path, devices: int) -> Learner:
 def measured(folder: Path, devices: int) -> dict[str, float]:
     """Return the figures of one number of devices, in MB."""
     learner = learner_of(folder, devices)
-    task, server, state, result = learner.task, learner.start(), None, {}
+    task = learner.task
+    server = learner.start()
+    state = None
+    result = {}
     own = learner.force(server)
-    who, none = np.ones(devices, bool), np.zeros(devices, np.int64)
+    who = np.ones(devices, bool)
+    none = np.zeros(devices, np.int64)
     with _peak() as cycles:
         for number in range(2):
             state = learner.load(server, state, "a", who, EXPERTS, none + number)
@@ -130,7 +137,8 @@ def step_of(folder: Path, micro_batch: int | None, again: bool) -> float:
     config = learner_of(folder, 1).config
     sizes = {"batch_size": 8, "micro_batch": micro_batch, "checkpoint_activations": again}
     learner = Learner(replace(config, data=replace(config.data, tokens=128), **sizes))
-    who, none = np.ones(1, bool), np.zeros(1, np.int64)
+    who = np.ones(1, bool)
+    none = np.zeros(1, np.int64)
     state = learner.load(learner.start(), None, "a", who, EXPERTS, none)
     learner.force(state)
     with _peak() as step:

@@ -31,7 +31,8 @@ def main() -> None:
     if sys.argv[1:] == ["large"]:
         _large()
         return
-    satellites, sites = constellation(), ground(20)
+    satellites = constellation()
+    sites = ground(20)
     best_of(1, satellites[:1], sites[:1])
     ours_s, windows = best_of(REPEATS, satellites, sites)
     exact_s, _ = best_of(REPEATS, satellites, sites, refine="sgp4")
@@ -60,7 +61,8 @@ def _growth(satellites: list[orbit.Satellite]) -> None:
 
 def _served() -> None:
     """Who is served by 100 satellites over 13 stations in 91 days, and by the stations in turn."""
-    satellites, sites = orbit.walker_delta(800, 97.5, 100, 10, 1, START), ground(13)
+    satellites = orbit.walker_delta(800, 97.5, 100, 10, 1, START)
+    sites = ground(13)
     task = (satellites, sites, START, START + timedelta(days=91), 0.0)
     found_s, windows = timed(orbit.contact_windows, *task, clock=process_time)
     print("100 satellites x 13 sites x 91 days, mask 0 deg, CPU seconds")
@@ -81,7 +83,8 @@ def _served() -> None:
 def _large() -> None:
     from sim.cli.contact_listing import ContactList, write
 
-    satellites, sites = orbit.walker_delta(550, 53, 10_000, 100, 1, START), ground(100)
+    satellites = orbit.walker_delta(550, 53, 10_000, 100, 1, START)
+    sites = ground(100)
     seconds, windows = best_of(1, satellites, sites)
     names = [satellite.name for satellite in satellites]
     places = [site.name for site in sites]

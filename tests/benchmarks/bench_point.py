@@ -88,7 +88,8 @@ def _bare_sgp4(point: int) -> float:
 def _many(points: int) -> None:
     """Points one after the other in one process."""
     with TemporaryDirectory() as folder:
-        each_s, used_mb = [], []
+        each_s = []
+        used_mb = []
         for point in range(points):
             place = Path(folder) / str(point)
             each_s.append(timed(_run, point / 3, place, clock=process_time)[0])

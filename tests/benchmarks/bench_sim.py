@@ -122,7 +122,8 @@ def many_devices(days: float) -> None:
     watch.seconds["clock, method, the rest"] = took - sum(watch.seconds.values())
     for part, seconds in watch.seconds.items():
         print(f"  {part:26} {seconds:8.2f} s  {seconds / took:6.1%}")
-    events, total = result.manifest["events"], sum(rows.values())
+    events = result.manifest["events"]
+    total = sum(rows.values())
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"events of the clock          {events:8,}    {events / took:,.0f} a second")
     print(f"rows                         {total:8,}    {total / took:,.0f} a second")

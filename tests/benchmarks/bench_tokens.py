@@ -31,7 +31,8 @@ def ours(folder, devices):
     config = learner_of(folder, devices).config
     sizes = {"batch_size": SIZE, "steps_per_round": STEPS}
     learner = Learner(replace(config, data=replace(config.data, tokens=TOKENS), **sizes))
-    who, none = np.ones(devices, bool), np.zeros(devices, np.int64)
+    who = np.ones(devices, bool)
+    none = np.zeros(devices, np.int64)
     state = learner.load(learner.start(), None, "a", who, [0], none)
     return lambda turn: learner.force(
         learner.train(

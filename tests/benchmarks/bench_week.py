@@ -39,7 +39,8 @@ SCENARIO: dict[str, Any] = {
 def measure(days: float) -> None:
     """Print what a run and its summary took, and how much it wrote."""
     with tempfile.TemporaryDirectory() as place:
-        file, folder = Path(place) / "large.yaml", Path(place) / "run"
+        file = Path(place) / "large.yaml"
+        folder = Path(place) / "run"
         # JSON is a part of YAML.
         file.write_text(json.dumps({**SCENARIO, "stop": {"days": days}}), encoding="utf-8")
         run = leomix("run", file, "-o", folder, "--quiet")

@@ -84,7 +84,9 @@ def digits() -> list[tuple[Tensor, Tensor]]:
 
 def plain_loop(work: Work, rounds: int) -> None:
     """Run FedAvg over all clients one after another: a loop over copies of one model."""
-    data, server, client = digits(), Mlp(), Mlp()
+    data = digits()
+    server = Mlp()
+    client = Mlp()
     samples = sum(len(y) for _, y in data)
     for number in range(rounds):
         start = {name: tensor.clone() for name, tensor in server.state_dict().items()}

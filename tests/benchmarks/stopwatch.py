@@ -53,7 +53,8 @@ class Watch:
 @contextmanager
 def watching(parts: Mapping[str, tuple[str, ...]], clock: Clock = perf_counter) -> Iterator[Watch]:
     """Watch all ``parts`` for a while; each names its functions where they are looked up."""
-    watch, before = Watch(clock), []
+    watch = Watch(clock)
+    before = []
     for part, places in parts.items():
         for place in places:
             module, _, path = place.partition(":")

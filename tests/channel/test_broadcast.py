@@ -21,7 +21,8 @@ def batches(draw):
 
     The grids are the devices' own, or one grid but for a point or two.
     """
-    k, points = draw(st.integers(1, 5)), draw(st.integers(20, 60))
+    k = draw(st.integers(1, 5))
+    points = draw(st.integers(20, 60))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     origin_s = draw(st.sampled_from([0.0, 5400.1, 3.2e7]))
     start_s = origin_s + rng.uniform(0.0, 30.0, k)
@@ -62,7 +63,9 @@ def test_it_is_the_minimum_of_all_who_have_a_link(drawn, at_once):
     assert len(set(lowest.capacity_bits[listens].tolist())) == 1
 
 
-ALL, TEN, FIVES = (-math.inf, math.inf), [0, 10], [-20, -10, 0, 10, 20, 30]
+ALL = (-math.inf, math.inf)
+TEN = [0, 10]
+FIVES = [-20, -10, 0, 10, 20, 30]
 JUMP_S = 13.3
 # Times, rates, span; bits of each, and rates of all at some times.
 BY_HAND = {

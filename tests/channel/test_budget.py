@@ -177,7 +177,8 @@ def row_of(link, elevation_deg=30.0):
 def test_every_loss_stands_in_its_own_column():
     assert row_of(LOSSY)[LOSSES[2:]].tolist() == [2.2, 1.5, 3.0, 5.2]
     assert row_of(LOSSY).atmospheric_loss_db == pytest.approx(0.07, abs=1e-12)
-    rainy, paper = row_of(RAINY), row_of(PAPER, 90.0)
+    rainy = row_of(RAINY)
+    paper = row_of(PAPER, 90.0)
     assert (rainy.atmospheric_loss_db, rainy.rain_loss_db) == pytest.approx((0.5, 6.0), abs=1e-12)
     assert (paper.free_space_path_loss_db, paper.rate_mbps) == (160.0, 5.0)
     # 1 bit/s/Hz needs 0 dB.

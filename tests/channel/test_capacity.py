@@ -25,7 +25,8 @@ def from_db(value_db):
 def over_the_density(snr, k):
     """E[log2(1 + snr X)] where 2 (1+K) X is noncentral chi-square with 2 degrees and 2K."""
     spread = math.sqrt(1.0 + 2.0 * k) / (1.0 + k)
-    low, high = max(0.0, 1.0 - 12.0 * spread), 1.0 + 40.0 * spread
+    low = max(0.0, 1.0 - 12.0 * spread)
+    high = 1.0 + 40.0 * spread
     edges = [low, *(x for x in (1.0 - 3 * spread, 1.0, 1.0 + 3 * spread) if x > low), high]
     scale = 2.0 * (1.0 + k)
 
@@ -71,7 +72,8 @@ def test_the_table_of_one_factor_is_the_quadrature_to_eleven_digits(k):
 
 def test_the_table_of_all_factors_is_the_quadrature_to_eleven_digits():
     rng = np.random.default_rng(1)
-    snr_db, k = rng.uniform(-60, 60, 40_000), 10.0 ** rng.uniform(-9, 14, 40_000)
+    snr_db = rng.uniform(-60, 60, 40_000)
+    k = 10.0 ** rng.uniform(-9, 14, 40_000)
     k[::4] = 10.0 ** rng.uniform(-1, 2, k[::4].size)  # where the surface bends most
     assert off(snr_db, k) < 1e-11
     edges = np.array([0.0, 1e-300, 1e-12, 1e-4, 0.1, 1.0, 3.0, 10.0, 1e6, 1e15, 1e300, np.inf])
@@ -79,7 +81,8 @@ def test_the_table_of_all_factors_is_the_quadrature_to_eleven_digits():
 
 
 def test_a_point_has_the_same_bits_alone_and_among_thousands():
-    snr_db, factors = np.linspace(-80, 80, 5001), np.linspace(0.0, 30.0, 5001)
+    snr_db = np.linspace(-80, 80, 5001)
+    factors = np.linspace(0.0, 30.0, 5001)
     together = ergodic_capacity(from_db(snr_db), factors)
     by_table = [kit.tabulated_capacity(snr_db, k) for k in (10.0, factors)]
     for i in range(0, 5001, 100):
@@ -119,7 +122,8 @@ def test_fading_falls_below_its_quantile_with_that_probability(probability):
     # Strong direct path: |g|^2 = 1 + sqrt(2/K) x + terms of the order x^2/K, x standard normal.
     deviate = norm.ppf(probability)
     for k in (1e9, 1e12, 1e15):
-        expected, terms = deviate * math.sqrt(2.0 / k), (deviate**2 + 3.0) / k + 1e-15
+        expected = deviate * math.sqrt(2.0 / k)
+        terms = (deviate**2 + 3.0) / k + 1e-15
         assert kit.outage_gain(k, probability) - 1.0 == pytest.approx(expected, abs=terms)
         table = kit.outage_gain(np.array([k]), probability)[0]
         assert table - 1.0 == pytest.approx(expected, abs=terms + 1e-7 * abs(expected))
@@ -140,7 +144,9 @@ def test_a_links_rate_fails_with_its_probability_and_is_sent_again(fading, k, p)
 # Steps
 
 # EN 302 307-1, table 13: names, bits per symbol and ideal Es/N0 in dB, whose columns add up so.
-STEPS, BITS, ES_N0_DB = kit.MODCODS, 67.297953, 220.23
+STEPS = kit.MODCODS
+BITS = 67.297953
+ES_N0_DB = 220.23
 
 
 def best(snr_db, rolloff):

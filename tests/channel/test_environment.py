@@ -39,7 +39,8 @@ def test_a_table_of_losses_is_linear_in_the_length_of_the_path():
     table = SlantAttenuation(rows, [2.5, 0.5, 0.25], [40.0, 13.0, 9.0])
     # 1 / sin is 2 at 30 degrees and 1 at 90: 1.5 lies half way. Below the first row losses hold.
     elevation_deg = np.array([*rows, np.degrees(np.arcsin(1.0 / 1.5)), 1e-6, 0.499])
-    gas_db, rain_db = table.gas_loss_db(elevation_deg), table.rain_loss_db(elevation_deg)
+    gas_db = table.gas_loss_db(elevation_deg)
+    rain_db = table.rain_loss_db(elevation_deg)
     assert gas_db == pytest.approx([2.5, 0.5, 0.25, 0.375, 2.5, 2.5], rel=1e-12)
     assert rain_db == pytest.approx([40.0, 13.0, 9.0, 11.0, 40.0, 40.0], rel=1e-12)
 
@@ -109,7 +110,8 @@ def test_between_the_angles_values_are_linear_and_below_10_degrees_constant(plac
 
 
 def test_the_ionosphere_takes_2_2_db_at_2_ghz_and_the_troposphere_what_its_table_says():
-    suburban, rural = Environment("suburban", "S"), Environment("rural", "Ka")
+    suburban = Environment("suburban", "S")
+    rural = Environment("rural", "Ka")
     assert suburban.scintillation_loss_db(30.0, 2e9) == pytest.approx(2.2, abs=1e-9)
     assert suburban.scintillation_loss_db(ANGLES, 4e9) == pytest.approx(1.1 / np.sqrt(2.0))
     # The form of the report with its rounded constant.
@@ -138,13 +140,15 @@ def assert_normal(sample, mean, deviation):
 
 @every_place
 def test_draws_have_the_shares_means_and_deviations_of_the_tables(paths, name, band):
-    place, share = Environment(name, band), np.array(SIGHT_PCT[name]) / 100.0
+    place = Environment(name, band)
+    share = np.array(SIGHT_PCT[name]) / 100.0
     every = line_of_sight(place, [5.0, *ANGLES], paths)
     share = np.append(share[:1], share)
     assert every.shape == (DEVICES, 10)
     assert (np.abs(every.mean(axis=0) - share) < 4 * np.sqrt(share * (1 - share) / DEVICES)).all()
     assert (np.diff(every.astype(int), axis=1) >= 0).all()  # who sees it sees it climb on
-    loss_db, k = excess_loss_db(place, SOME, paths), rician_k_linear(place, SOME, paths)
+    loss_db = excess_loss_db(place, SOME, paths)
+    k = rician_k_linear(place, SOME, paths)
     for n, row in enumerate((0, 1, 4)):
         seen, (clutter, *deviations) = every[:, (1, 3, 9)[n]], np.array(SHADE[name, band])[:, n]
         assert_normal(loss_db[seen, n], 0.0, deviations[1])
@@ -155,8 +159,10 @@ def test_draws_have_the_shares_means_and_deviations_of_the_tables(paths, name, b
 
 # Gases and rain by the package itur
 
-MUNICH, SINGAPORE = (48.14, 11.58, 520.0), (1.35, 103.82, 15.0)
-PUNTA_ARENAS, JUNGFRAUJOCH = (-53.16, -70.91, 34.0), (46.55, 7.98, 3500.0)
+MUNICH = (48.14, 11.58, 520.0)
+SINGAPORE = (1.35, 103.82, 15.0)
+PUNTA_ARENAS = (-53.16, -70.91, 34.0)
+JUNGFRAUJOCH = (46.55, 7.98, 3500.0)
 needs_itur = pytest.mark.skipif(
     importlib.util.find_spec("itur") is None, reason="the optional package itur is not installed"
 )

@@ -22,7 +22,8 @@ OTHER = {
     "shadowing_margin_db": 4.0, "environment": channel.propagation_scenario("rural", 2e9),
     "outage_probability": 0.3, "rolloff": 0.35, "required_snr_db": 2.0, "duty": 0.5,
 }  # fmt: skip
-AIR, URBAN = SlantAttenuation([90.0], [0.1], [1.0]), channel.propagation_scenario("urban", 2e9)
+AIR = SlantAttenuation([90.0], [0.1], [1.0])
+URBAN = channel.propagation_scenario("urban", 2e9)
 FORMS = {
     "ergodic": RICIAN,
     "shannon": replace(RICIAN, rate="shannon"),

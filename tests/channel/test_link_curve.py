@@ -59,7 +59,8 @@ def test_rounding_neither_holds_up_the_rest_nor_carries_anything_past_a_grid_poi
     rng = np.random.default_rng(3)
     for origin_s in [0.0, 1.0, 5e3, 3e7] * 100:
         time_s = origin_s + np.cumsum(rng.uniform(0.01, 9.0, rng.integers(2, 40)))
-        rate_bps, some = rng.uniform(1e5, 5e6, time_s.shape), rng.random(time_s.shape) > 0.3
+        rate_bps = rng.uniform(1e5, 5e6, time_s.shape)
+        some = rng.random(time_s.shape) > 0.3
         curve = LinkCurve(time_s, rate_bps * some)
         by_point = curve.delivered_bits(time_s)
         assert by_point[-1] == curve.capacity_bits
@@ -70,7 +71,8 @@ def test_rounding_neither_holds_up_the_rest_nor_carries_anything_past_a_grid_poi
         for fewer in (np.nextafter(goals, 0.0), goals * (1 - 3e-16), goals * (1 - 1e-15)):
             assert (curve.completion_time_s(fewer) <= time_s[carried]).all()
         time_s = time_s + rng.uniform(0.0, 3e7)
-        curve, start_s = LinkCurve(time_s, rate_bps), rng.uniform(time_s[0], time_s[-1])
+        curve = LinkCurve(time_s, rate_bps)
+        start_s = rng.uniform(time_s[0], time_s[-1])
         rest = curve.capacity_bits - curve.delivered_bits(start_s)
         assert curve.completion_time_s(rest, start_s) == time_s[-1]
         parts = rng.uniform(0.0, 1.0, 9)
@@ -104,7 +106,8 @@ def test_a_batch_is_its_devices_one_by_one(shared):
     rate_bps = rng.uniform(0.0, 5e6, (6, 30)) * (rng.random((6, 30)) > 0.3)
     time_s = time_s[0] if shared == "times" else time_s
     batch = LinkCurve(time_s, rate_bps[0] if shared == "rates" else rate_bps)
-    bits, start_s = rng.uniform(0.0, 1e9, 6), rng.uniform(-10.0, 510.0, 6)
+    bits = rng.uniform(0.0, 1e9, 6)
+    start_s = rng.uniform(-10.0, 510.0, 6)
     bits[0] = 0.0
     for k in range(6):
         alone = batch.device(k)
@@ -137,7 +140,8 @@ def test_questions_that_do_not_fit_are_refused():
 
 @given(SEEDS, st.integers(1, 4), st.integers(1, 4))
 def test_what_is_carried_by_any_time_is_the_sum_over_the_spans(seed, devices, parts):
-    rng, curves = np.random.default_rng(seed), []
+    rng = np.random.default_rng(seed)
+    curves = []
     for part in range(parts):
         time_s = 60.0 * part + np.sort(rng.uniform(0, 100, (devices, rng.integers(2, 7))), axis=1)
         curves.append(LinkCurve(time_s, rng.uniform(0, 1e6, time_s.shape)))
@@ -165,9 +169,11 @@ def bits(rate_bps, time_s):
 def preserving(rate_bps, where=None):
     """Of rows (K, T), and of them beside a longer and a shorter one, which changes no bit."""
     rows, points = rate_bps.shape
-    counts, mask = np.full(rows, points), None if where is None else where.ravel()
+    counts = np.full(rows, points)
+    mask = None if where is None else where.ravel()
     changed = bit_preserving(rate_bps.ravel(), counts, mask)
-    around, counts = [np.arange(11.0) ** 2, rate_bps.ravel(), np.ones(3)], [11, *counts, 3]
+    around = [np.arange(11.0) ** 2, rate_bps.ravel(), np.ones(3)]
+    counts = [11, *counts, 3]
     if where is not None:
         mask = np.concatenate([np.ones(11, bool), mask, np.ones(3, bool)])
     beside = bit_preserving(np.concatenate(around), np.array(counts), mask)
@@ -178,10 +184,12 @@ def preserving(rate_bps, where=None):
 @pytest.mark.parametrize("points", [4, 5, 7, 8, 9, 30])
 def test_every_cell_of_a_cubic_rate_has_its_true_bits(points):
     """At the ends as well; and rows do not know of each other."""
-    rng, time_s = np.random.default_rng(points), np.linspace(-3.0, 5.0, points)
+    rng = np.random.default_rng(points)
+    time_s = np.linspace(-3.0, 5.0, points)
     laws = [Polynomial([1e3, *rng.uniform(-2.0, 2.0, 3)]) for _ in range(9)]
     rate = np.array([law(time_s) for law in laws])
-    before, changed = rate.copy(), preserving(rate)
+    before = rate.copy()
+    changed = preserving(rate)
     assert (rate == before).all()
     for law, row, own in zip(laws, changed, rate, strict=True):
         assert bits(row, time_s) == pytest.approx(np.diff(law.integ()(time_s)), rel=1e-12)
@@ -201,15 +209,18 @@ def test_short_rows_are_left_and_no_rate_is_negative():
 
 @given(SEEDS, st.integers(8, 20))
 def test_near_a_jump_points_are_left_and_the_middle_of_a_cell_makes_up_for_it(seed, points):
-    rng, time_s = np.random.default_rng(seed), np.linspace(-3.0, 5.0, points)
+    rng = np.random.default_rng(seed)
+    time_s = np.linspace(-3.0, 5.0, points)
     law = Polynomial([1e3, *rng.uniform(-2.0, 2.0, 3)])
-    rate, smooth = law(time_s)[None, :], rng.random(points - 1) < 0.8
+    rate = law(time_s)[None, :]
+    smooth = rng.random(points - 1) < 0.8
     inner = between_smooth_cells(np.append(smooth, False))[None, :]
     beside = np.pad(smooth, 2)  # a point needs two smooth cells on either side
     assert inner.tolist() == [[beside[i : i + 4].all() for i in range(points)]]
     used = preserving(rate, inner)
     assert (used == np.where(inner, preserving(rate), rate)).all()
-    wanted, lasts_s = np.diff(law.integ()(time_s)), np.diff(time_s)
+    wanted = np.diff(law.integ()(time_s))
+    lasts_s = np.diff(time_s)
     middle = cell_middle_rates(wanted / lasts_s, (used[0, :-1], used[0, 1:]))
     halves = (used[0, :-1] + 2 * middle + used[0, 1:]) / 4
     assert halves * lasts_s == pytest.approx(wanted, rel=1e-12)

@@ -96,7 +96,8 @@ def value_of(text):
 @pytest.mark.parametrize("line", re.sub("\n +", " ", RANGES).strip().splitlines())
 def test_a_value_outside_its_range_is_named_in_one_line(line):
     name, *arguments = line.split()
-    good, refused = {}, []
+    good = {}
+    refused = []
     for argument in arguments:
         if argument == "link":
             good |= LINK

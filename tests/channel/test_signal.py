@@ -17,8 +17,10 @@ URBAN = replace(
     UPLINK, environment=channel.propagation_scenario("urban", 2e9), fading="rician", eirp_dbw=10.0
 )
 FIXED = replace(UPLINK, rate="fixed", fixed_rate_bps=1e6)
-RICIAN, SHANNON = replace(UPLINK, fading="rician"), replace(UPLINK, rate="shannon")
-RAYLEIGH, DIRECT = replace(UPLINK, fading="rayleigh"), replace(RICIAN, rician_k_linear=math.inf)
+RICIAN = replace(UPLINK, fading="rician")
+SHANNON = replace(UPLINK, rate="shannon")
+RAYLEIGH = replace(UPLINK, fading="rayleigh")
+DIRECT = replace(RICIAN, rician_k_linear=math.inf)
 FOLLOWING = [UPLINK, SHANNON, RAYLEIGH, RICIAN, DIRECT, replace(RICIAN, rate="outage")]
 STEPS = [replace(UPLINK, rate="modcod"), FIXED, replace(FIXED, required_snr_db=3.0)]
 HALF = replace(UPLINK, required_snr_db=-3.0, duty=0.5)
@@ -96,7 +98,8 @@ def test_a_narrower_band_has_less_noise():
         rate = carried_bps(UPLINK, signal, share * 0.36e6)
         assert rate == pytest.approx(share * 0.36e6 * math.log2(1 + snr / share), rel=1e-12)
     # It locks at its threshold, and above it in a quarter of the band: 6.02 dB less noise.
-    at_db, free = float(signal.snr_db), rate_bps(UPLINK, 30.0, 1.075e6)
+    at_db = float(signal.snr_db)
+    free = rate_bps(UPLINK, 30.0, 1.075e6)
     for more_db, rate in ((0.0, free), (1e-9, 0.0)):
         link = replace(UPLINK, required_snr_db=at_db + more_db)
         assert rate_bps(link, 30.0, 1.075e6) == rate
@@ -143,7 +146,8 @@ INVERSE = replace(GASES, atmosphere="inverse_elevation")
     "link", [UPLINK, GASES, URBAN, INVERSE, replace(INVERSE, zenith_attenuation_db=0.0)]
 )
 def test_a_link_that_follows_the_elevation_itself_has_a_kink_at_the_zenith(link):
-    along_m, height_m = 1e3 * np.arange(-2, 3), 500e3
+    along_m = 1e3 * np.arange(-2, 3)
+    height_m = 500e3
     elevation_deg = np.degrees(np.arctan2(height_m, np.abs(along_m)))
     rate = rate_bps(link, elevation_deg, np.hypot(along_m, height_m), Path(0.3, 2.0, 1.0))
     before, there, _ = np.abs(np.diff(rate, n=2))

@@ -120,7 +120,8 @@ def _clusters(draw: st.DrawFn, seen: bool) -> list[Mapping]:
 
 @st.composite
 def _places(draw: st.DrawFn, count: int) -> Mapping:
-    north, east = st.integers(-85, 85), st.integers(-180, 180)
+    north = st.integers(-85, 85)
+    east = st.integers(-180, 180)
     place = {"latitude_deg": draw(north), "longitude_deg": draw(east)}
     if draw(st.booleans()):
         return {**place, "devices": count, "radius_km": draw(one(0, 20, 300))}

@@ -47,10 +47,12 @@ def _transfers(moved: pd.DataFrame, contacts: pd.DataFrame) -> dict[str, pd.Seri
     span = contacts[["service_start_s", "service_end_s"]].iloc[moved.contact_id.astype(int)]
     begins, ends = span.to_numpy().T
     slack = TOLERANCE * np.maximum(ends, 1.0)
-    early, late = moved.start_s < begins - slack, moved.end_s > ends + slack + LAST_BITS_S
+    early = moved.start_s < begins - slack
+    late = moved.end_s > ends + slack + LAST_BITS_S
     # A neglected downlink takes no time; everything else does.
     at_once = (moved.end_s == moved.start_s) & (moved.direction == "uplink")
-    size, delivered = moved.payload_bytes, moved.delivered_bytes
+    size = moved.payload_bytes
+    delivered = moved.delivered_bytes
     some = (delivered > 0) & (delivered <= size * (1 + TOLERANCE))
     return {
         "a transfer lies outside its contact": early | late,
@@ -61,7 +63,8 @@ def _transfers(moved: pd.DataFrame, contacts: pd.DataFrame) -> dict[str, pd.Seri
 
 def _messages(moved: pd.DataFrame) -> dict[str, pd.Series]:
     """Between devices there is no contact to go on in: a message arrives as a whole."""
-    size, delivered = moved.payload_bytes, moved.delivered_bytes
+    size = moved.payload_bytes
+    delivered = moved.delivered_bytes
     other = (moved.outcome == "delivered") & (delivered != size)
     return {
         "a message has no duration": ~(moved.end_s > moved.start_s),

@@ -139,8 +139,10 @@ def held(place: str, side: str, more: dict[str, Any]) -> dict[str, Any]:
 def idle(place: str, side: str, more: dict[str, Any]) -> set[str]:
     """Keys that are refused beside what the direction has, and that it does not have either."""
     has = held(place, side, more)
-    gain, bare = "path_gain_db" in has, place not in ("sky", "country")
-    rate, narrow = has["rate"], has["bandwidth_mhz"] > has["total_bandwidth_mhz"]
+    gain = "path_gain_db" in has
+    bare = place not in ("sky", "country")
+    rate = has["rate"]
+    narrow = has["bandwidth_mhz"] > has["total_bandwidth_mhz"]
     facts = {f"{key} {has.get(key)}" for key in ("rate", "fading", "atmosphere", "delivery")} | {
         "a fixed rate that locks" * (rate == "fixed" and "required_snr_db" in has),
         "an outage rate, no fading" * ((rate, has["fading"]) == ("outage", "none")),
@@ -158,7 +160,8 @@ def idle(place: str, side: str, more: dict[str, Any]) -> set[str]:
 
 def refusals(place: str, side: str, more: dict[str, Any]) -> set[str]:
     """Keys of which a refusal names one; none for a direction that is accepted."""
-    said, has = given(place, side, more), held(place, side, more)
+    said = given(place, side, more)
+    has = held(place, side, more)
     unknown = {k for k in said if k not in KEYS[side] or said[k] not in values(side, k, said)}
     found = {"environment"} if "path_gain_db" in has and place == "country" else set()
     halved = [(whole, parts) for whole, parts in BUDGETS if said.keys() & parts]

@@ -26,7 +26,8 @@ class PlainLoop:
     def __init__(self, said: Any) -> None:
         built = build(said)
         learner = built.learner
-        self.config, self.task = learner.config, learner.task
+        self.config = learner.config
+        self.task = learner.task
         self.x = {name: t.clone() for name, t in learner.force(learner.start()).items()}
         own = np.concatenate(learner.samples())
         self.clients = [(c.name, k) for c in built.plan.clusters for k in range(c.devices)]
@@ -53,7 +54,8 @@ class PlainLoop:
         paths = {self.task.names.path(n): n for n in x}
         model.load_state_dict({path: x[n] for path, n in paths.items()}, strict=False)
         named = {paths[path]: p for path, p in model.named_parameters()}
-        size, ratio = self.config.step_size, self.config.gate_step_size_ratio
+        size = self.config.step_size
+        ratio = self.config.gate_step_size_ratio
         groups = [
             {"params": [p], "lr": size * (ratio if n.startswith("gate.") else 1)}
             for n, p in named.items()

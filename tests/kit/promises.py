@@ -50,8 +50,10 @@ def _one_thing_at_a_time(events: pd.DataFrame, slots: bool) -> None:
 
 def _said_as_it_is(drawn: Drawn, result: sim.Result) -> None:
     """Events, contacts, transfers, versions and faults tell the same story."""
-    events, moved = result.events, result.transfers
-    kinds, texts = events.kind.value_counts(), events.detail.fillna("")
+    events = result.events
+    moved = result.transfers
+    kinds = events.kind.value_counts()
+    texts = events.detail.fillna("")
     up = int((moved.direction == "uplink").sum())
     assert kinds.get("upload_start", 0) == kinds.get("upload_end", 0) == up
     # One that opens at the very end of a run is no longer served.
@@ -91,7 +93,8 @@ def delivered(result: sim.Result) -> Any:
 
 def updates_of_rounds(result: sim.Result) -> Any:
     """Aggregations and their updates, which stem from the version before; a device has one."""
-    made, through = versions(result), delivered(result)
+    made = versions(result)
+    through = delivered(result)
     found = [(row, through[through.version == row.version - 1]) for row in made.itertuples()]
     assert not any(mine.duplicated(["cluster", "device"]).any() for _, mine in found)
     return found
@@ -115,7 +118,8 @@ def emsfl(drawn: Drawn, result: sim.Result, spy: Spy) -> None:
 
 def fedavg(drawn: Drawn, result: sim.Result, spy: Spy) -> None:
     """A round has every device at most once; with nothing in the way it has all that can train."""
-    clusters, made = drawn["ground"]["clusters"], versions(result)
+    clusters = drawn["ground"]["clusters"]
+    made = versions(result)
     for row, mine in updates_of_rounds(result):
         assert "staleness:0" in row.detail
         if plain(drawn):
@@ -139,7 +143,8 @@ def aligned(drawn: Drawn, result: sim.Result, spy: Spy) -> None:
 
 def fedbuff(drawn: Drawn, result: sim.Result, spy: Spy) -> None:
     """As many updates go into the buffer as come out; nobody trains in a contact."""
-    made, through = versions(result), delivered(result)
+    made = versions(result)
+    through = delivered(result)
     size = drawn["learning"]["options"].get("buffer_size", 0)
     size = size or max(2, (len(drawn["ground"]["clusters"]) + 1) // 2)
     size = 1 if drawn["learning"]["method"] == "fedasync" else size

@@ -16,7 +16,9 @@ from skyfield.api import load
 
 import orbit
 
-START, DAY, DAY_S = datetime(2026, 8, 22, 12, tzinfo=UTC), timedelta(days=1), 86_400.0
+START = datetime(2026, 8, 22, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+DAY_S = 86_400.0
 TIMESCALE = load.timescale(builtin=True)
 MUNICH = orbit.Site("Munich", 48.14, 11.58, 520.0)
 SITES = (
@@ -25,7 +27,8 @@ SITES = (
     orbit.Site("east of the antimeridian", 64.8, -179.9),
     orbit.Site("Altiplano", -16.5, -68.15, 5000.0), MUNICH,
 )  # fmt: skip
-SOUTH_POLE, DEAD_SEA = ("south pole", -90.0, 40.0, 2835.0), ("Dead Sea", 31.5, 35.5, -430.0)
+SOUTH_POLE = ("south pole", -90.0, 40.0, 2835.0)
+DEAD_SEA = ("Dead Sea", 31.5, 35.5, -430.0)
 EIGHT_SITES = (*SITES, orbit.Site(*SOUTH_POLE), orbit.Site(*DEAD_SEA))
 _ANGLES_DEG = np.random.default_rng(5).uniform(0, 360, (12, 2))
 # From 300 to 1400 km, and from the equator to past the poles.

@@ -15,7 +15,8 @@ from learning.training import sgd
 from sim.cli.app import main
 from sim.execution import interrupt
 
-descend, handled_by = sgd._descend, signal.signal
+descend = sgd._descend
+handled_by = signal.signal
 
 
 def heard_by(number: Any, handler: Any) -> Any:

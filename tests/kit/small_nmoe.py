@@ -114,7 +114,8 @@ class System:
         self, rounds: int, gates: dict[str, seam.Tensors] | None = None
     ) -> dict[str, seam.Tensors]:
         """The gates after so many rounds of every client by itself."""
-        gates, nothing = gates or self.start(), {n: [0] * k for n, k in self.devices.items()}
+        gates = gates or self.start()
+        nothing = {n: [0] * k for n, k in self.devices.items()}
         return {n: self.trained(gates[n], n, [rounds] * len(nothing[n]), nothing[n]) for n in gates}
 
     def trained(self, gates: seam.Tensors, cluster: str, rounds: Any, first: Any) -> seam.Tensors:

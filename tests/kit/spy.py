@@ -34,7 +34,8 @@ class Spy:
             yield self
 
     def _seen(self, name: str) -> Any:
-        call, look = getattr(ClusterState, name), getattr(self, f"_{name}")
+        call = getattr(ClusterState, name)
+        look = getattr(self, f"_{name}")
 
         def method(side: ClusterState, *given: Any, **named: Any) -> Any:
             after = look(side, *given)
@@ -107,7 +108,8 @@ def _among(side: ClusterState, experts: Collection[int]) -> np.ndarray:
 
 def trainings(spy: Spy, result: sim.Result) -> Any:
     """Begin, end, cluster, device and expert of all, as the events table and the spy say."""
-    events, begin = result.events, {}
+    events = result.events
+    begin = {}
     starts, ends = (events[events.kind == kind] for kind in ("train_start", "train_end"))
     for (cluster, device), mine in ends.groupby(["cluster", "device"]):
         first_s = starts[(starts.cluster == cluster) & (starts.device == device)].time_s
@@ -166,7 +168,9 @@ def new_owners_that_trained(spy: Spy, result: sim.Result) -> int:
     Before, a version has come down to it whole in which all of the expert was aggregated.
     """
     downs = result.transfers[result.transfers.direction == "downlink"]
-    through, rows, found = downs[downs.outcome == "delivered"], result.events, 0
+    through = downs[downs.outcome == "delivered"]
+    rows = result.events
+    found = 0
     spans = trainings(spy, result)
     for row in rows[rows.detail.fillna("").str.startswith("takes")].itertuples():
         whole = through[(through.end_s >= row.time_s) & (through.version >= row.version)]

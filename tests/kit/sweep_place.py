@@ -105,7 +105,8 @@ class Place:
 
     def typed(self, *line: Any) -> Any:
         """Carry out a whole command line in this process."""
-        out, err = io.StringIO(), io.StringIO()
+        out = io.StringIO()
+        err = io.StringIO()
         with chdir(self.folder), redirect_stdout(out), redirect_stderr(err):
             code = status(list(map(str, line)))
         return Done(code, out.getvalue(), err.getvalue())

@@ -88,7 +88,8 @@ def cut(made: network.PlannedContact, start_s: float, end_s: float) -> network.P
 
 def seen(made: network.PlannedContact, time_s: Any, rate_bps: Any) -> network.PlannedContact:
     """The same contact with other links: points (K, T) of both directions."""
-    links, curve = made.links.devices, LinkCurve(np.array(time_s, float), np.array(rate_bps, float))
+    links = made.links.devices
+    curve = LinkCurve(np.array(time_s, float), np.array(rate_bps, float))
     links = replace(links, to_server=beam(curve, links.to_server.radio))
     if links.to_client is not None:
         links = replace(links, to_client=beam(curve, links.to_client.radio))
@@ -165,7 +166,9 @@ def talk(
     A chain that is not ``fresh`` may go on in the session of the one before; one for which that is
     None asks for no contact. The first one begins not before ``at_s``.
     """
-    cluster, clock, trace = contacts[0].cluster, network.Clock(), Trace()
+    cluster = contacts[0].cluster
+    clock = network.Clock()
+    trace = Trace()
     churn = {"c": faults.pop("presence")} if "presence" in faults else {}
     struck = network.Faults(1, {}, churn, {}, **faults) if churn or faults else None
     plan = plan or network.Plan(START, 1e6, (cluster,), network.ContactColumns.of(contacts))
@@ -174,7 +177,8 @@ def talk(
     antenna = network.ClusterSessions(
         clock, cluster, plan.sessions(cluster), log, served=lambda times: None
     )
-    replies, over_s = [], []
+    replies = []
+    over_s = []
     rules = network.Rules(
         sessions=plan.sessions(cluster),
         computing=network.Computing(computing or compute(), churn.get("c")),
@@ -216,6 +220,7 @@ def talk(
     clock.run(until_s, lambda number: None)
     link.settle_all(clock.now)
     log.flush()
-    tables, books = trace.tables(), books_of(endpoint.ledger.booked())
+    tables = trace.tables()
+    books = books_of(endpoint.ledger.booked())
     check_books(books, tables["transfers"])
     return Talk(replies, tables, books, over_s, devices)

@@ -81,7 +81,8 @@ def loaded(
 ) -> MixtralMoE:
     """A model with a checkpoint's weights; ``others`` are tensors that the checkpoint lacks."""
     model = skeleton(config, spec, held)
-    found, names = checkpoint_weights(config, model), names_of(model)
+    found = checkpoint_weights(config, model)
+    names = names_of(model)
     tensors = {names.path(name): tensor for name, tensor in found.items()} | others
     model.load_state_dict(tensors, assign=True)
     return model

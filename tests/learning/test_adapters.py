@@ -39,7 +39,8 @@ def trained(start, ranks, bias=False, backbone=""):
 
 
 def with_tensors(model, tensors):
-    names, changed = names_of(model), copy.deepcopy(model)
+    names = names_of(model)
+    changed = copy.deepcopy(model)
     changed.load_state_dict({names.path(n): t.clone() for n, t in tensors.items()}, strict=True)
     return changed.eval()
 
@@ -93,7 +94,8 @@ def test_our_mixtral_takes_an_adapter_and_hugging_faces_the_fused_one(tmp_path):
     base, expected = (load(tmp_path / name, local_files_only=True) for name in ("start", "final"))
     tokens = torch.arange(18).reshape(2, 9)
     with torch.no_grad():
-        before, wanted = base(tokens).logits, expected(tokens).logits
+        before = base(tokens).logits
+        wanted = expected(tokens).logits
         adapted = PeftModel.from_pretrained(base, str(tmp_path / "fused")).eval()
         torch.testing.assert_close(adapted(tokens).logits, wanted, rtol=0, atol=1e-5)
     assert (before - wanted).abs().max() > 1.0
@@ -106,8 +108,10 @@ SIDE = st.integers(2, 40)
 def test_rounding_of_several_merges_does_not_count_as_rank(rows, columns, rank, size, merges):
     rng = np.random.default_rng(rows * 41 + columns)
     start = torch.from_numpy(rng.standard_normal((rows, columns))).float()
-    b, a = rng.standard_normal((rows, rank)), rng.standard_normal((rank, columns))
-    step, final = torch.from_numpy(size * b @ a / merges).float(), start
+    b = rng.standard_normal((rows, rank))
+    a = rng.standard_normal((rank, columns))
+    step = torch.from_numpy(size * b @ a / merges).float()
+    final = start
     for _ in range(merges):
         final = final + step
     found = training.factorise(start, final)
@@ -148,6 +152,7 @@ def test_a_run_goes_on_from_the_experts_of_another(tmp_path, rank, leomix):
     assert end > first.summary["accuracy_start"] + 0.02
     assert sim.run(second).summary["accuracy_start"] == pytest.approx(end, abs=1e-3)
     for path in (adapter, tmp_path):  # of another model, and no adapter at all
-        key, out = f"learning.model.adapter={path}", tmp_path / "x" / path.name
+        key = f"learning.model.adapter={path}"
+        out = tmp_path / "x" / path.name
         refused = leomix("run", "paper-slots", "--quiet", "-o", out, "--set", key)
         assert (refused.status, refused.err.count("\n")) == (2, 1) and "adapter" in refused.err

@@ -12,8 +12,10 @@ from tests.kit import learning as kit
 from tests.kit.devices import Devices, moved
 from tests.kit.training import LocalRounds, TrainedPart, Weighing, add_changes, sample_weights
 
-EXPERTS, WEIGHTS = (0, 1), (0.5, 0.2, 0.3)
-LORA, SHORT = kit.Lora(rank=2), kit.Pretraining(20, 20, 20)
+EXPERTS = (0, 1)
+WEIGHTS = (0.5, 0.2, 0.3)
+LORA = kit.Lora(rank=2)
+SHORT = kit.Pretraining(20, 20, 20)
 MODEL = kit.ModelConfig(experts=2, hidden=10, expert_hidden=6, layers=2, lora=LORA)
 CONFIG = kit.LearningConfig(4, ("a", "b"), (3, 2), MODEL, pretraining=SHORT)
 MODES = [{}, {"aggregate": "average"}, {"aggregate": "ffa"}]
@@ -74,19 +76,24 @@ def test_each_mode_is_what_its_paper_writes_device_by_device(task, server, offer
     """In double precision, to 1e-12; what goes down cut to a rank is the best of that rank."""
     exact = {name: tensor.double() for name, tensor in offered.items()}
     server = {name: tensor.double() for name, tensor in server.items()}
-    a, b = exact["factor.expert.0.0.up.a"], exact["factor.expert.0.0.up.b"]
+    a = exact["factor.expert.0.0.up.a"]
+    b = exact["factor.expert.0.0.up.b"]
     a[:] = a[0] if mode == "ffa" else a
     for device, rank in enumerate(ranks):  # zeros behind a device's own rank
         a[device, rank:], b[device, :, rank:] = 0, 0
-    a, b, shares = a.numpy(), b.numpy(), np.array(WEIGHTS)[:, None, None]
+    a = a.numpy()
+    b = b.numpy()
+    shares = np.array(WEIGHTS)[:, None, None]
     merged = sum(2.0 * w * b[k] @ a[k] for k, w in enumerate(WEIGHTS))
-    mean_a, mean_b = a[0] if mode == "ffa" else (shares * a).sum(0), (shares * b).sum(0)
+    mean_a = a[0] if mode == "ffa" else (shares * a).sum(0)
+    mean_b = (shares * b).sum(0)
     averages = 2.0 * mean_b @ mean_a
     stacked = np.hstack(2.0 * shares * b) @ np.vstack(a)
     np.testing.assert_allclose(stacked, merged, atol=1e-12)
     if mode == "ffa":
         np.testing.assert_allclose(averages, merged, atol=1e-12)
-    some, of_means = with_lora(task, aggregate=mode), mode in ("average", "ffa")
+    some = with_lora(task, aggregate=mode)
+    of_means = mode in ("average", "ffa")
     found = change_of(some, server, exact)
     np.testing.assert_allclose(found, averages if of_means else merged, atol=1e-12)
     for rank in () if mode == "stack" else (1, 2):
@@ -104,8 +111,12 @@ def test_devices_hold_the_sum_of_changes_cut_to_their_ranks(mode, down):
     model = replace(MODEL, lora=replace(LORA, aggregate=mode, download=down))
     ranks = ((1, 2, 2), (2, 2))
     learner = Learner(replace(CONFIG, model=model, ranks=ranks, precision="float64"))
-    who, none, name = np.ones(3, bool), np.zeros(3, int), "expert.0.0.up"
-    server, state, wanted = learner.start(), None, {1: 0.0, 2: 0.0, 6: 0.0}
+    who = np.ones(3, bool)
+    none = np.zeros(3, int)
+    name = "expert.0.0.up"
+    server = learner.start()
+    state = None
+    wanted = {1: 0.0, 2: 0.0, 6: 0.0}
     first = learner.force(server)[f"{name}.weight"].numpy()
     for number in range(3):
         state = learner.load(server, state, "a", who, EXPERTS, none + number)

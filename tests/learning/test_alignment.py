@@ -21,13 +21,16 @@ from tests.kit.training import Traits, evaluation, expert_of, forward_with_routi
 
 def test_fitness_is_a_moving_average_of_the_pairs_that_are_used():
     """Q_t = s + (Q_0 - s) (1 - beta)^t, for Q_0 = .3, beta = .2, s = .9 and t = 10."""
-    fitness, scored, used = np.array([[0.3, 0.4]]), np.full((1, 2), 0.9), np.array([[7, 0]])
+    fitness = np.array([[0.3, 0.4]])
+    scored = np.full((1, 2), 0.9)
+    used = np.array([[7, 0]])
     for _ in range(10):
         fitness = alignment.averaged(fitness, scored, used, beta=0.2)
     assert fitness[0, 0] == pytest.approx(0.9 + (0.3 - 0.9) * (1 - 0.2) ** 10, rel=1e-14)
     assert fitness[0, 1] == 0.4
     assert alignment.averaged(fitness, scored, used, beta=1.0).tolist() == [[0.9, 0.4]]
-    accuracy, loss = np.array([[0.25]]), np.array([[2.0, np.nan, np.inf, 0.0]])
+    accuracy = np.array([[0.25]])
+    loss = np.array([[2.0, np.nan, np.inf, 0.0]])
     assert alignment.score("accuracy", 3.0, accuracy, loss) is accuracy
     expected = [np.exp(-6.0), 0.0, 0.0, 1.0]
     assert alignment.score("loss", 3.0, accuracy, loss)[0].tolist() == pytest.approx(expected)
@@ -43,7 +46,8 @@ def test_figures_of_load(load):
         assert found == (0.0, 1.0, 1.0)
         return
     numbers = load.tolist()
-    mean, squares = sum(numbers) / len(numbers), sum(x * x for x in numbers)
+    mean = sum(numbers) / len(numbers)
+    squares = sum(x * x for x in numbers)
     jain = sum(numbers) ** 2 / (len(numbers) * squares)
     assert found == pytest.approx((float(scipy_variation(load)), max(numbers) / mean, jain))
 
@@ -124,7 +128,8 @@ def moved(task, before, after, device):
 def test_devices_together_do_what_each_does_alone_under_its_mask(task, server, rank, batched):
     model = replace(CONFIG.model, lora=replace(CONFIG.model.lora, rank=rank))
     task = replace(task, config=replace(CONFIG, model=model), traits=Traits(batched=batched))
-    before, together = held(task, server), trained(task, server)
+    before = held(task, server)
+    together = trained(task, server)
     for device, row in enumerate(REACH):
         assert moved(task, before, together, device) == {*mine_of(row), None}
         alone = trained(task, server, reach=None, experts=mine_of(row))
@@ -168,14 +173,16 @@ def test_padding_is_served_by_nobody(tmp_path):
     (path := tmp_path / "texts.jsonl").write_text("".join(rows))
     sizes = {"experts": 4, "top_k": 1, "hidden": 16, "expert_hidden": 8, "vocabulary": 300}
     data = kit.Data(kind="jsonl", path=str(path), tokens=24, trial_samples=2)
-    model, rest = ModelConfig(kind="mixtral", **sizes), kit.Pretraining(0, 0, 0)
+    model = ModelConfig(kind="mixtral", **sizes)
+    rest = kit.Pretraining(0, 0, 0)
     task = training.build_task(LearningConfig(3, ("A",), (2,), model, data=data, pretraining=rest))
     state = held(task, training.start_model(task))
     found = evaluation.usage(task, state, "A", [[True] * 4] * 2)
     idle = 0
     for device in range(2):
         own = task.model(model_of_device(task, state, device), EVERY)
-        x, count = task.shards["A"].of(device).x, np.zeros(4)
+        x = task.shards["A"].of(device).x
+        count = np.zeros(4)
         for tokens in x:
             with torch.no_grad():
                 _, routings = forward_with_routing(own, tokens[None, tokens >= 0])

@@ -47,8 +47,10 @@ def counted(made, tokens):
 
 @pytest.mark.parametrize("top_k", [1, 2, 5])
 def test_relevance_is_the_share_of_token_layer_pairs_without_padding(top_k):
-    made, x = model(top_k), rows(6, 7)
-    flat, keep = x.reshape(-1, 4), torch.tensor(kit.stream(0, "keep").random((6, 7)) < 0.6)
+    made = model(top_k)
+    x = rows(6, 7)
+    flat = x.reshape(-1, 4)
+    keep = torch.tensor(kit.stream(0, "keep").random((6, 7)) < 0.6)
     whole = counted(made, flat)
     assert whole.sum() == pytest.approx(top_k)
     for batches in ([flat[:3], flat[3:]], iter([x])):
@@ -65,7 +67,8 @@ def test_trial_relevance_has_one_row_a_cluster_in_canonical_order(task, server):
 
 
 def test_nothing_to_count_and_other_masks_are_refused():
-    x, ones = rows(2, 3), torch.ones(2, 3)
+    x = rows(2, 3)
+    ones = torch.ones(2, 3)
     for batches, message in (
         ([(x, ones.bool() & False)], "no tokens to count"),
         ([(x, ones)], r"give bool of the tokens' shape \(2, 3\)"),

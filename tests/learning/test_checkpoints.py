@@ -71,7 +71,8 @@ def test_classes_equal_hugging_faces_whatever_the_padding(tmp_path, window):
 
 def questions(count):
     """Questions with two to three options; a question of 3 tokens, options of 1 to 5 tokens."""
-    rng, x = torch.Generator().manual_seed(0), torch.full((count, 3, 2, TOKENS), -1)
+    rng = torch.Generator().manual_seed(0)
+    x = torch.full((count, 3, 2, TOKENS), -1)
     x[:, :, 1] = 0
     for sample in range(count):
         asked = torch.randint(0, 61, (3,), generator=rng)
@@ -101,7 +102,8 @@ def likelihoods(theirs, x):
 )
 @torch.no_grad()
 def test_masked_to_one_expert_it_is_that_dense_model(tmp_path, expert, keys):
-    models, x = tiny.llamas(tmp_path, **keys), questions(6)
+    models = tiny.llamas(tmp_path, **keys)
+    x = questions(6)
     got = tiny.loaded(merged_config(tmp_path), CHOICES, (expert,), **GATE)(x)
     close(got, likelihoods(models[expert], x))
     apart = (likelihoods(models[(expert + 1) % 3], x) - got).nan_to_num(0).abs()
@@ -189,7 +191,8 @@ def test_what_is_saved_is_read_again_by_us_and_by_hugging_face(dense, tmp_path):
     close(ours(tokens), theirs(input_ids=tokens).logits)
 
 
-OLD, GPTQ = {"rope_parameters": None, "rope_theta": 5e5}, {"quant_method": "gptq"}
+OLD = {"rope_parameters": None, "rope_theta": 5e5}
+GPTQ = {"quant_method": "gptq"}
 
 
 def change_config(**changes):
@@ -225,7 +228,8 @@ def rename(new, file=FILE):
 
 
 W1 = "model.layers.1.block_sparse_moe.experts.3.w1.weight"
-LESS, NORM = LLAMA3 | {"factor": None}, {"model.norm.weight": torch.ones(32)}
+LESS = LLAMA3 | {"factor": None}
+NORM = {"model.norm.weight": torch.ones(32)}
 
 
 @pytest.mark.parametrize(

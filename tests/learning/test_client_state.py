@@ -16,7 +16,8 @@ from tests.kit.devices import Devices, experts_held, factors_of, moved
 from tests.kit.training import Frozen, UnchangedGuard, device_state, not_finite
 
 SOME = (True, False, True)
-LORA, SIZES = kit.Lora(rank=2), {"hidden": 12, "expert_hidden": 10, "layers": 2}
+LORA = kit.Lora(rank=2)
+SIZES = {"hidden": 12, "expert_hidden": 10, "layers": 2}
 MODEL = kit.ModelConfig(experts=3, top_k=2, lora=LORA, **SIZES)
 SHORT = kit.Pretraining(20, 20, 20)
 CONFIG = kit.LearningConfig(2, ("a", "b"), (3, 3), MODEL, pretraining=SHORT)
@@ -43,7 +44,8 @@ def trained(state):
 
 def logits(task, state, device):
     experts = experts_held(state)
-    model, tensors = task.skeleton(Residency(held=experts, tuned=experts)), dict(task.backbone)
+    model = task.skeleton(Residency(held=experts, tuned=experts))
+    tensors = dict(task.backbone)
     for name, tensor in state.items():
         if not name.startswith("base.gate."):
             stored = name.removeprefix("base.").removeprefix("factor.")
@@ -185,7 +187,8 @@ def test_bits_that_are_left_are_numpys_half_or_127_steps_of_each_devices_range(v
 
 
 def test_offers_are_rounded_as_sent_native_ones_not_and_broken_ones_stay(task, devices, state):
-    values, exact = torch.tensor([[1.0, torch.nan], [2.0, 3.0]]), devices.offer(state, (0,))
+    values = torch.tensor([[1.0, torch.nan], [2.0, 3.0]])
+    exact = devices.offer(state, (0,))
     assert kit.as_sent(values, "native") is values
     for upload_format in ("float16", "int8"):
         assert not_finite(None, {"x": kit.as_sent(values, upload_format)}) == [0]
@@ -220,7 +223,8 @@ def frozen_tensors():
 
 def test_only_what_may_change_does_and_nothing_in_place():
     tensors = frozen_tensors()
-    before, other = UnchangedGuard(tensors), {**tensors, "a": tensors["a"] + 1.0}
+    before = UnchangedGuard(tensors)
+    other = {**tensors, "a": tensors["a"] + 1.0}
     before.check(other, lambda name: name == "a", "it")
     before.check({**tensors, "b": tensors["b"].clone()}, lambda name: False, "it")
     for name, after in (("a", other), ("b", {"a": tensors["a"]})):
@@ -229,7 +233,8 @@ def test_only_what_may_change_does_and_nothing_in_place():
     tensors["a"][0, 0] += 1.0
     refused("changed 'a' in place", before.check, dict(tensors), lambda name: True, "it")
     tensors = frozen_tensors()
-    frozen, changed = Frozen(tensors), "'a' of it is not what it was"
+    frozen = Frozen(tensors)
+    changed = "'a' of it is not what it was"
     for thoroughly in (False, True):
         frozen.check(tensors, "it", thoroughly=thoroughly)
         frozen.check(

@@ -26,7 +26,8 @@ CONFIG = LearningConfig(3, ("a", "b"), (4, 2), MODEL, precision="float64")
 @pytest.mark.parametrize("mask", ["-inf", None])
 def test_cuda_ends_where_the_cpu_does(rank, batched, mask):
     config = replace(CONFIG, model=replace(MODEL, lora=Lora(rank=rank)))
-    server, ends = start_model(build_task(config)), []
+    server = start_model(build_task(config))
+    ends = []
     for name in ("cpu", "cuda"):
         devices = Devices(
             replace(build_task(replace(config, device=name)), traits=Traits(batched=batched))
@@ -41,7 +42,9 @@ def test_cuda_ends_where_the_cpu_does(rank, batched, mask):
 @needs_cuda
 def test_sixteen_bits_train_on_cuda_and_lower_the_loss():
     learner = Learner(replace(CONFIG, device="cuda", precision="bfloat16", step_size=0.2))
-    server, who, zero = learner.start(), np.ones(4, bool), np.zeros(4, np.int64)
+    server = learner.start()
+    who = np.ones(4, bool)
+    zero = np.zeros(4, np.int64)
     state = learner.load(server, None, "a", who, [0, 1, 2], zero)
     state = learner.train(
         state, LocalRounds("a", zero + 20, zero), TrainedPart([0, 1, 2], gate=True)

@@ -28,7 +28,8 @@ LABELS = np.arange(60) % 5
 
 
 def load(kind, clusters="ab", devices=2, model=MODEL, **data):
-    paths, columns = FrozenDict(data.pop("paths", {})), Columns(**data.pop("columns", {}))
+    paths = FrozenDict(data.pop("paths", {}))
+    columns = Columns(**data.pop("columns", {}))
     more = {"paths": paths, "columns": columns, **data}
     how = Data(**{"kind": kind, "tokens": 24, "trial_samples": 2, **more})
     names = tuple(clusters)
@@ -134,8 +135,11 @@ def test_choices_have_as_many_options_as_the_longest_question_of_all_files(tmp_p
 
 
 Q = {"question": "q", "options": ["x", "y"], "answer": 1}
-T, X, Y = {"text": "x", "label": 0}, {"domain": "x"}, {"domain": "y"}
-TRAIN, TEST = {"split": "train"}, {"split": "test"}
+T = {"text": "x", "label": 0}
+X = {"domain": "x"}
+Y = {"domain": "y"}
+TRAIN = {"split": "train"}
+TEST = {"split": "test"}
 BOM = b'\xef\xbb\xbf{"text": "x", "label": 0}\r\n\r\n{"text": "y", "label": -1}\r\n'
 LINES = [
     ("holds no samples", ["", "  "]),
@@ -161,7 +165,9 @@ LINES = [
     ("1 domains for 2 clusters", [T | X] * 9),
     ("domains of cluster 'a' .'x'.: no test samples", [T | X | TRAIN, T | Y | TEST]),
 ]
-F, TRIAL, DOMAIN = {"path": "f"}, {"trial_samples": 3}, {"domain": "label"}
+F = {"path": "f"}
+TRIAL = {"trial_samples": 3}
+DOMAIN = {"domain": "label"}
 BOTH = {"a": "f", "b": "f"}
 
 

@@ -13,7 +13,8 @@ from tests.kit.learning import as_sent
 from tests.kit.small_nmoe import VECTOR, System
 from tests.kit.training import answer, losses, mixed, reach_of, route
 
-PARTS, SPLIT = ("weight", "bias"), System()
+PARTS = ("weight", "bias")
+SPLIT = System()
 COUNTS = st.lists(st.integers(0, 3), min_size=3, max_size=3).map(np.array)
 
 
@@ -26,7 +27,8 @@ def shared_gates(system, gates, who, names=PARTS, weighted=True):
 @given(COUNTS, COUNTS)
 def test_rounds_in_several_calls_are_rounds_in_one(first, more):
     """So FedGate and RollGate of one client are central training of its gate, bit for bit."""
-    gates, nothing = SPLIT.start()["a"], np.zeros(3, int)
+    gates = SPLIT.start()["a"]
+    nothing = np.zeros(3, int)
     part = SPLIT.trained(gates, "a", first, nothing)
     shared = shared_gates(SPLIT, {"a": part}, {"a": [False, True, False]})["a"]
     one = training.gates.take_gate(SPLIT.task, part, device=1)

@@ -15,7 +15,9 @@ from tests.kit import tiny_checkpoints as tiny
 from tests.kit.learning import Data, LearningConfig, Lora, ModelConfig, Pretraining
 from tests.kit.training import LocalRounds, TrainedPart, Weighing, device_state, evaluation
 
-EXPERTS, TOKENS, STEPS = [0, 1], 9, Pretraining(gate_steps=2)
+EXPERTS = [0, 1]
+TOKENS = 9
+STEPS = Pretraining(gate_steps=2)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +25,8 @@ def folder(tmp_path_factory):
     """Two Llama models, and texts whose words mostly belong to a class."""
     folder = tmp_path_factory.mktemp("merged")
     tiny.llamas(folder, 2, initializer_range=0.1)
-    rng, lines = np.random.default_rng(0), []
+    rng = np.random.default_rng(0)
+    lines = []
     for number in range(240):
         label = number % 4
         words = 10 * np.where(rng.random(8) < 0.8, label, 4) + rng.integers(10, size=8)
@@ -68,9 +71,11 @@ def loss_of(learner, server):
 
 def test_small_changes_survive_sixteen_bits(folder):
     """A weight of 0.1 has a spacing of 5e-4 in bfloat16; what a cycle adds is far below it."""
-    before, after = {}, {}
+    before = {}
+    after = {}
     for precision in ("float32", "bfloat16"):
-        learner, states = learner_of(folder, precision, devices=1, steps_per_round=8), {}
+        learner = learner_of(folder, precision, devices=1, steps_per_round=8)
+        states = {}
         server = learner.start()
         before[precision] = loss_of(learner, server)
         for number in range(20):
@@ -83,7 +88,9 @@ def test_small_changes_survive_sixteen_bits(folder):
 
 
 def test_what_is_trained_is_kept_in_single_precision_and_sent_in_sixteen_bits(folder):
-    learner, who, none = learner_of(folder), np.ones(2, bool), np.zeros(2, np.int64)
+    learner = learner_of(folder)
+    who = np.ones(2, bool)
+    none = np.zeros(2, np.int64)
     server = learner.start()
     assert {t.dtype for t in learner.force(server).values()} == {torch.bfloat16}
     state = learner.load(server, None, "a", who, EXPERTS, none)
@@ -108,7 +115,8 @@ def test_pieces_of_a_minibatch_and_recomputed_layers_give_the_same_gradients(fol
     ):
         small = Learner(replace(digits, **(same | more)))
         for learner in (learner_of(folder, "float32", **same, **more), small):
-            who, none = np.ones(2, bool), np.zeros(2, np.int64)
+            who = np.ones(2, bool)
+            none = np.zeros(2, np.int64)
             state = learner.load(learner.start(), None, "a", who, EXPERTS, none)
             ends.append(
                 learner.force(
@@ -145,7 +153,8 @@ def test_what_the_server_adds_stays_in_factors_until_these_would_be_larger(folde
     forms = []
     for number in range(9):
         server = cycle(learner, server, number)
-        tensors, first = learner.force(server), learner.force(start)
+        tensors = learner.force(server)
+        first = learner.force(start)
         matrix = "expert.1.0.up.weight"
         forms.append(matrix + "+a" in tensors)
         assert forms[-1] == (tensors[matrix] is first[matrix])
@@ -176,9 +185,12 @@ GPUS = torch.cuda.device_count()
 )
 def test_clients_dealt_to_several_devices_of_torch_end_where_one_takes_them(folder, devices):
     """Three clients on one to four of them: the bits, and the keys that values are kept by."""
-    ends, keys, used = [], set(), []
+    ends = []
+    keys = set()
+    used = []
     for number in range(1, len(devices) + 1):
-        learner, states = learner_of(folder, devices=3, device=",".join(devices[:number])), {}
+        learner = learner_of(folder, devices=3, device=",".join(devices[:number]))
+        states = {}
         server = cycle(learner, learner.start(), 0, states)
         server = cycle(learner, server, 1, states)
         ends.append({**learner.force(server), **learner.force(states["a"])})
@@ -194,7 +206,8 @@ def test_clients_dealt_to_several_devices_of_torch_end_where_one_takes_them(fold
 def test_devices_that_hold_different_versions_train_from_their_own(folder, precision):
     """Two devices with one version each end where two clusters of both versions do."""
     learner = learner_of(folder, precision)
-    both, none = np.ones(2, bool), np.zeros(2, np.int64)
+    both = np.ones(2, bool)
+    none = np.zeros(2, np.int64)
     first = learner.start()
     second = cycle(learner, first)
 

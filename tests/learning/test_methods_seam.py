@@ -86,8 +86,10 @@ sys.exit('torch' in sys.modules)"""
     assert all(getattr(learning, name) for name in learning.__all__)
 
 
-EVERY, ALL = [0, 1, 2], np.ones(3, bool)
-LORA, SHORT = kit.Lora(rank=2), kit.Pretraining(20, 20, 20)
+EVERY = [0, 1, 2]
+ALL = np.ones(3, bool)
+LORA = kit.Lora(rank=2)
+SHORT = kit.Pretraining(20, 20, 20)
 MODEL = kit.ModelConfig(experts=3, hidden=12, expert_hidden=10, layers=1, lora=LORA)
 CONFIG = kit.LearningConfig(1, ("A",), (3,), MODEL, batch_size=4, pretraining=SHORT)
 
@@ -133,7 +135,8 @@ def merged(side, server, who):
 
 
 def test_what_is_finished_late_is_the_model_that_it_was_begun_in():
-    side, other = some_side(train=True), some_side(train=True)
+    side = some_side(train=True)
+    other = some_side(train=True)
     servers = [side.learner.start()]
     for _ in range(2):
         other.train(work(1, 1, 1), EVERY, gate=True)
@@ -158,9 +161,13 @@ def test_what_is_finished_late_is_the_model_that_it_was_begun_in():
 def test_every_device_downloads_as_if_it_were_alone(contacts):
     """In versions and in bytes, where only the changes that are missing go down."""
     side = some_side(download="factors")
-    sizes, changes = side.learner.architecture, np.zeros(3, np.int64)
-    whole, change = sizes.download_bytes([0], gate=False), sizes.factor_bytes(1)
-    held, way, through = [0] * 3, [None] * 3, [0.0] * 3
+    sizes = side.learner.architecture
+    changes = np.zeros(3, np.int64)
+    whole = sizes.download_bytes([0], gate=False)
+    change = sizes.factor_bytes(1)
+    held = [0] * 3
+    way = [None] * 3
+    through = [0.0] * 3
     for version, parts in enumerate(contacts, 1):
         changes = changes + 1
         down = asked(side, version, changes=changes)
@@ -181,7 +188,8 @@ def test_every_device_downloads_as_if_it_were_alone(contacts):
 
 
 def test_what_is_forgotten_is_never_offered_and_not_owed():
-    side, kept = some_side(train=True), some_side(train=True)
+    side = some_side(train=True)
+    kept = some_side(train=True)
     start = side.learner.start()
     side.train(work(1, 1, 1), [0])
     side.forget([0], np.array([False, True, False]))
@@ -202,7 +210,9 @@ def test_what_is_forgotten_is_never_offered_and_not_owed():
 def test_the_gate_goes_on_from_an_upload_that_is_carried_over():
     """Trained, offered, trained on, downloaded, offered again: the server gets both changes."""
     side = some_side(train=True)
-    start, gate, ends = side.learner.start(), "gate.0.weight", []
+    start = side.learner.start()
+    gate = "gate.0.weight"
+    ends = []
     for _ in range(2):
         side.train(work(3, 3, 3), EVERY, gate=True)
         ends.append(weights(side, side.state)[gate])
@@ -212,7 +222,8 @@ def test_the_gate_goes_on_from_an_upload_that_is_carried_over():
     side.receive(receipt(1, 1, 1))
     side.deliver(receipt(1, 1, 1))
     side.offer(EVERY, gate=True)
-    second, begin = weights(side, merged(side, start, ALL))[gate], weights(side, start)[gate]
+    second = weights(side, merged(side, start, ALL))[gate]
+    begin = weights(side, start)[gate]
     shares = np.array(side.learner.samples()[0]) / sum(side.learner.samples()[0])
     for found, change in ((first, ends[0] - begin), (second, ends[1] - ends[0])):
         np.testing.assert_allclose(found - begin, np.tensordot(shares, change, 1), atol=1e-7)

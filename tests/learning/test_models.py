@@ -36,11 +36,13 @@ def layer(experts, top_k, held, *, seed=0, normalised=False, **here):
 
 def by_hand(made, x, held, top_k):
     """Each row on its own: softmax over the held experts, the k largest, weighted by p itself."""
-    out, gate = np.zeros_like(x), array(made.gate.weight)
+    out = np.zeros_like(x)
+    gate = array(made.gate.weight)
     for row, features in enumerate(x):
         share = dict(zip(held, softmax(gate[list(held)] @ features), strict=True))
         for e in sorted(held, key=lambda e: -share[e])[:top_k]:
-            up, down = made.experts[str(e)].up, made.experts[str(e)].down
+            up = made.experts[str(e)].up
+            down = made.experts[str(e)].down
             inner = array(up.weight) @ features + array(up.bias)
             inner = 0.5 * inner * (1 + erf(inner / np.sqrt(2)))
             out[row] += share[e] * (array(down.weight) @ inner + array(down.bias))
@@ -101,7 +103,8 @@ def test_a_model_of_stacked_tensors_is_the_model_of_each_device(kind, own):
     model = MODELS.find(kind)(config, kit.InputSpec(kind.partition("-")[0], shape, 3), here)
     rng = kit.stream(0, "stacked")
     known = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    stacked, shared = {}, {}
+    stacked = {}
+    shared = {}
     for path, tensor in known.items():
         is_own = path.rpartition(".")[2] in own.split()
         drawn = rng.standard_normal((4, *tensor.shape) if is_own else tensor.shape)
@@ -116,7 +119,8 @@ def test_a_model_of_stacked_tensors_is_the_model_of_each_device(kind, own):
 
 
 def test_low_rank_factors_add_scale_b_a_to_the_weights_of_their_targets():
-    made, rng = LoraLinear(torch.nn.Linear(6, 5), kit.Lora(rank=2)), kit.stream(0, "lora")
+    made = LoraLinear(torch.nn.Linear(6, 5), kit.Lora(rank=2))
+    rng = kit.stream(0, "lora")
     shapes = ((2, 6), (3, 6), (5, 2))
     made.a.data, x, b = (torch.tensor(rng.standard_normal(shape)).float() for shape in shapes)
     torch.testing.assert_close(made(x), x @ made.weight.T + made.bias)
@@ -136,7 +140,8 @@ def test_low_rank_factors_add_scale_b_a_to_the_weights_of_their_targets():
 
 def test_stored_names_and_model_paths_are_one_to_one():
     model = VectorMoE(kit.ModelConfig(experts=3, layers=2), SPEC, Residency((0, 2), tuned=(2,)))
-    paths, names = list(dict(model.named_parameters())), names_of(model)
+    paths = list(dict(model.named_parameters()))
+    names = names_of(model)
     stored = [names.stored(path) for path in paths]
     assert [names.path(name) for name in stored] == paths and len(set(stored)) == len(paths)
     assert {"expert.2.1.up.a", "expert.0.1.down.bias", "gate.1.weight", "head.bias"} <= set(stored)
@@ -177,7 +182,8 @@ def test_the_register_finds_shipped_kinds_own_ones_and_importable_ones(tmp_path,
 
 def option(tokens, scored):
     x = torch.full((2, TOKENS), -1)
-    x[0, : len(tokens)], x[1] = torch.tensor(tokens), 0
+    x[0, : len(tokens)] = torch.tensor(tokens)
+    x[1] = 0
     x[1, scored] = 1
     return x
 

@@ -11,7 +11,9 @@ from tests.kit import learning as kit
 
 DEVICES = 4
 MASKS = st.lists(st.booleans(), min_size=DEVICES, max_size=DEVICES).map(np.array)
-MODEL, ALL, NOBODY = kit.Payload("model", 1.0), np.ones(DEVICES, bool), np.zeros(DEVICES, bool)
+MODEL = kit.Payload("model", 1.0)
+ALL = np.ones(DEVICES, bool)
+NOBODY = np.zeros(DEVICES, bool)
 
 
 class Passes:
@@ -20,11 +22,13 @@ class Passes:
     def __init__(self, turn, who, unfit, masks):
         self.turn, self.who, self.unfit, self.masks = turn, who, unfit, masks
         self.received = NOBODY | (turn.down is None)
-        self.trained, self.sent = np.zeros(DEVICES, int), NOBODY
+        self.trained = np.zeros(DEVICES, int)
+        self.sent = NOBODY
         self.contacts = []
 
     def drive(self):
-        protocol, reply = self.turn.run(), None
+        protocol = self.turn.run()
+        reply = None
         while True:
             try:
                 request = protocol.send(reply)
@@ -39,7 +43,8 @@ class Passes:
                 reply = self.through(request.steps)
 
     def through(self, steps):
-        going, replies = ALL, []
+        going = ALL
+        replies = []
         for step in steps:
             asked = step.who & going
             replies.append(self.step(step, asked))

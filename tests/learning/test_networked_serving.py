@@ -81,7 +81,8 @@ def system(request):
 
 
 def by_hand(system, shares):
-    guesses, y = shares.argmax(-1).numpy(), system.y
+    guesses = shares.argmax(-1).numpy()
+    y = system.y
     f1 = f1_score(y, guesses, average="macro", labels=range(10), zero_division=0)
     return [(guesses == y).mean(), log_loss(y, shares.numpy(), labels=range(10)), f1]
 
@@ -89,7 +90,8 @@ def by_hand(system, shares):
 @pytest.mark.parametrize("config", [VECTOR, IMAGES], ids=["vector", "image"])
 @pytest.mark.parametrize("combine", ["prob", "logit"])
 def test_scores_are_those_of_the_assembled_models(config, combine):
-    system, logit = Serving(config, combine), combine == "logit"
+    system = Serving(config, combine)
+    logit = combine == "logit"
     for score, k in zip(system.scores(), (3, 2), strict=True):
         found = []
         for device in range(k):
@@ -126,7 +128,8 @@ def test_random_routes_are_even_and_keep_to_those_in_reach(system):
 
 
 def test_routes_are_those_of_the_clients_gate(system):
-    found, model = system.routes(), system.assembled("b", 1)
+    found = system.routes()
+    model = system.assembled("b", 1)
     with torch.no_grad():
         routing = model.moe.gate(model.extractor(system.x[found["rows"]]))
     assert found["chosen"] == routing.chosen.tolist()
@@ -142,7 +145,8 @@ def test_routes_are_those_of_the_clients_gate(system):
 
 def test_the_local_ratio_in_reach_asks_the_first_expert_that_a_client_can_send_to(system):
     """A/0 reaches all, A/1 itself alone, A/2 nobody who holds an expert; B/0 and B/1 each other."""
-    all_, pairs = [ALL] * 3, [[expert > 2 for expert in range(5)]] * 2
+    all_ = [ALL] * 3
+    pairs = [[expert > 2 for expert in range(5)]] * 2
     reach = [ALL, [expert == 1 for expert in range(5)], [False] * 5]
     (some, both), (every, _) = (system.scores(in_reach={"a": a, "b": pairs}) for a in (reach, all_))
     shares = [system.first("a", 0, 0, [1, 2, 3, 4]), 1.0, 0.0]
@@ -155,11 +159,13 @@ def test_the_local_ratio_in_reach_asks_the_first_expert_that_a_client_can_send_t
 
 def test_answers_by_what_has_arrived(system):
     routed = system.routes()
-    labels, outputs = system.y[routed["rows"]], system.tested["outputs"][routed["rows"]].numpy()
+    labels = system.y[routed["rows"]]
+    outputs = system.tested["outputs"][routed["rows"]].numpy()
     with torch.no_grad():
         whole = system.assembled("b", 1)(system.x[routed["rows"]]).argmax(-1).tolist()
     first = [outputs[row, chosen[0]].argmax() for row, chosen in enumerate(routed["chosen"])]
-    own, none = [outputs[row, 4].argmax() for row in range(20)], [-1] * 20
+    own = [outputs[row, 4].argmax() for row in range(20)]
+    none = [-1] * 20
     for came, wanted in (
         ([True, True], (whole, whole, whole)),
         ([True, False], (none, first, own)),

@@ -24,7 +24,9 @@ def shapes(module, prefix=""):
 
 @KINDS
 def test_parts_are_those_of_the_modules(config):
-    sizes, spec, d = kit.sizes_of(config), kit.kinds.input_spec(config), config.model.hidden
+    sizes = kit.sizes_of(config)
+    spec = kit.kinds.input_spec(config)
+    d = config.model.hidden
     assert replace(kit.kinds.tensors_of(config), places={}) == kit.measured_tensors(config, spec)
     assert sizes.extractor == shapes(make_extractor(config.model, spec), "extractor.")
     for loss in ("ce", "spectral", "none"):
@@ -36,7 +38,8 @@ def test_parts_are_those_of_the_modules(config):
 
 @KINDS
 def test_bytes_are_those_of_the_tensors(config):
-    system, sizes = System(config), kit.sizes_of(config)
+    system = System(config)
+    sizes = kit.sizes_of(config)
 
     def held(tensors):
         return sum(t.nbytes for t in tensors.values())
@@ -48,7 +51,8 @@ def test_bytes_are_those_of_the_tensors(config):
     assert sum(tensor.bytes for tensor in sent) == held(server)
     assert sizes.kept_bytes(sizes.gate) == held(gates.start_gate(system.task))
     assert 3 * sizes.expert_bytes == held(system.experts["a"])
-    known, samples = system.known["b"], sum(system.task.shards["b"].sizes)
+    known = system.known["b"]
+    samples = sum(system.task.shards["b"].sizes)
     assert known["features"].nbytes == samples * sizes.feature_bytes
     assert known["outputs"].nbytes == samples * CLIENTS * sizes.output_bytes
     how = {"cluster": "b", "number": 0, "noise": 0.0, "radius": 4.0}
@@ -81,12 +85,14 @@ def flops_of(module, x, backward=False):
 @pytest.mark.parametrize("side", [8, 11])
 def test_flops_are_those_that_torch_counts(config, side):
     form, shape = ("vector", (side,)) if config is VECTOR else ("image", (3, side, side))
-    spec, d = kit.InputSpec(form, shape, CLASSES), config.model.hidden
+    spec = kit.InputSpec(form, shape, CLASSES)
+    d = config.model.hidden
     shapes, places = kit.extractor_of(config.model, spec)
     sizes = kit.sizes_of(config)
     tensors = replace(sizes.tensors, backbone=shapes, places=places)
     sizes = replace(sizes, tensors=tensors, extractor=shapes)
-    x, features = torch.rand(5, *shape), torch.rand(5, d)
+    x = torch.rand(5, *shape)
+    features = torch.rand(5, d)
     assert 5 * sizes.forward_flops(sizes.extractor) == flops_of(
         make_extractor(config.model, spec), x
     )
@@ -102,13 +108,16 @@ def test_flops_are_those_that_torch_counts(config, side):
 
 @KINDS
 def test_memory_is_what_a_client_holds(config):
-    sizes, d, each = kit.sizes_of(config), config.model.hidden, 8
+    sizes = kit.sizes_of(config)
+    d = config.model.hidden
+    each = 8
     extractor = sum(int(np.prod(s)) for s in sizes.extractor.values() if s)
     expert = (d * HIDDEN + HIDDEN) + (HIDDEN * CLASSES + CLASSES)
     gate = d * CLIENTS + CLIENTS
     matrices = [(s, sizes.tensors.places[n]) for n, s in sizes.extractor.items() if len(s) > 1]
     through = sum((s[0] + s[1]) * places for s, places in matrices)
-    stage_1, stage_2 = sizes.extractor_round("none"), sizes.expert_round
+    stage_1 = sizes.extractor_round("none")
+    stage_2 = sizes.expert_round
     assert stage_1.memory_bytes == each * (3 * extractor + through) and stage_1.expert_bytes == 0
     maps = (d + HIDDEN) + (HIDDEN + CLASSES)
     assert stage_2.memory_bytes == each * (extractor + through + 2 * expert + maps)

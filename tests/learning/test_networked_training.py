@@ -105,7 +105,8 @@ def test_a_matrix_is_that_of_two_views_of_each_sample(radius):
     model = projecting(task, server)
     found = correlation(task, server, "b", 7, radius=radius)["matrix"]
     for device in range(2):
-        rng, x = kit.stream(3, "correlation", "b", device, 7), task.shards["b"].of(device).x
+        rng = kit.stream(3, "correlation", "b", device, 7)
+        x = task.shards["b"].of(device).x
         wanted = np.zeros((12, 12))
         for z in torch.cat([model(view(x, rng)) for _ in range(2)]).detach().numpy():
             z = z * min(1.0, np.sqrt(radius / (z @ z)))
@@ -129,7 +130,8 @@ def test_matrices_are_summed_over_those_that_count_and_may_have_noise():
 
 def test_fedsc_follows_the_clients_objective():
     """One step of each device, by the formula of the notes with everything written out."""
-    task, alpha = task_of(replace(VECTOR, steps_per_round=1)), 0.3
+    task = task_of(replace(VECTOR, steps_per_round=1))
+    alpha = 0.3
     server = extractor.start_extractor(task, loss="spectral")
     own = [correlation(task, server, name) for name in "ab"]
     matrices = own[0], extractor.total(task, *own, counts=[ONES, ONES[:2]])
@@ -137,9 +139,11 @@ def test_fedsc_follows_the_clients_objective():
     trained = trained_extractor(task, server, "a", ONES, "spectral", *matrices, **how)
     everyone = torch.cat([part["matrix"] for part in own])
     for device in range(3):
-        model, rng = projecting(task, server), kit.stream(3, "views", "a", device, 0)
+        model = projecting(task, server)
+        rng = kit.stream(3, "views", "a", device, 0)
         x = task.shards["a"].samples.x[rows_of_round(task, "a", [device], [0])[0, 0]]
-        z0, z1 = model(view(x, rng)), model(view(x, rng))
+        z0 = model(view(x, rng))
+        z1 = model(view(x, rng))
         others = (everyone.sum(0) - everyone[device]) / 4
         z = torch.cat((z1, z0))
         r = z.T @ z / (2 * len(z0))
@@ -159,7 +163,9 @@ def test_with_weights_by_samples_clients_of_unequal_size_descend_the_loss_of_all
     sizes = {name: task.shards[name].sizes for name in "ab"}
     assert max(sizes["b"]) > 2 * min(sizes["a"])
     server = extractor.start_extractor(task, loss="spectral")
-    model, views, own = projecting(task, server), [], {}
+    model = projecting(task, server)
+    views = []
+    own = {}
     for name in "ab":
         for device, size in enumerate(sizes[name]):
             rng = kit.stream(3, "views", name, device, 0)
@@ -172,14 +178,17 @@ def test_with_weights_by_samples_clients_of_unequal_size_descend_the_loss_of_all
 
     counts = [np.array(own if by_samples else own * 0 + 1) for own in map(np.array, sizes.values())]
     own = [{"matrix": torch.stack(matrices)} for matrices in own.values()]
-    total, trained = extractor.total(task, *own, counts=counts), {}
+    total = extractor.total(task, *own, counts=counts)
+    trained = {}
     for name, matrix, count in zip("ab", own, counts, strict=True):
         alpha = count / sum(map(sum, counts))
         how = {"counts": count, "alpha": alpha, "momentum": 0.0}
         trained[name] = trained_extractor(
             task, server, name, 0 * count + 1, "spectral", matrix, total, **how
         )
-    mean, error, norm = average(task, server, trained, EVERYBODY, by_samples), 0.0, 0.0
+    mean = average(task, server, trained, EVERYBODY, by_samples)
+    error = 0.0
+    norm = 0.0
     for name, parameter in model.named_parameters():
         descended = (server[name] - mean[name]) / task.config.step_size
         error += (descended - parameter.grad).square().sum().item()
@@ -194,7 +203,8 @@ def drawn(seed, *shape):
 @given(st.integers(0, 9999), st.integers(2, 9), st.integers(1, 6), st.sampled_from([0.5, 2.0, 1e9]))
 def test_both_estimators_by_loops_over_pairs(seed, n, d, radius):
     """``pairs`` of different samples, one view each; ``shared`` of all, both views."""
-    z0, z1 = drawn(seed, n, d), drawn(seed + 1, n, d)
+    z0 = drawn(seed, n, d)
+    z1 = drawn(seed + 1, n, d)
     clipped = [z / (z.norm(dim=1, keepdim=True) / radius**0.5).clamp_min(1) for z in (z0, z1)]
     c0, c1 = (z.numpy() for z in clipped)
     near = sum(c0[i] @ c1[i] for i in range(n)) / n

@@ -9,7 +9,8 @@ from tests.kit import learning as kit
 from tests.kit.training import LocalRounds, Recipe, TrainedPart, rows_of_round, sgd
 
 RATE = 0.02
-DECAY, TORCHS = {"weight_decay": 0.1}, torch.optim
+DECAY = {"weight_decay": 0.1}
+TORCHS = torch.optim
 OPTIMIZERS = [
     ("sgd", TORCHS.SGD, {"momentum": 0.8}),
     ("sgd", TORCHS.SGD, {"momentum": 0.8, "nesterov": True, **DECAY}),
@@ -19,7 +20,8 @@ OPTIMIZERS = [
     ("rmsprop", TORCHS.RMSprop, {"momentum": 0.5, **DECAY}),
 ]
 """Kinds, and the arguments of torch: ours have the same names but for RMSprop's smoothing."""
-WHO, ZEROS = np.ones(2, bool), np.zeros(2, int)
+WHO = np.ones(2, bool)
+ZEROS = np.zeros(2, int)
 
 
 def config(optimizer, **keys):
@@ -33,7 +35,8 @@ def by_hand(learner, device, rounds, make, clip=None, schedule=None, forgets_aft
     """Return the weights of a client after its local rounds, with the optimiser of torch."""
     task = learner.task
     tensors = {n: t.clone().requires_grad_() for n, t in learner.force(learner.start()).items()}
-    samples, optimiser = task.shards["a"].samples, make(tensors.values())
+    samples = task.shards["a"].samples
+    optimiser = make(tensors.values())
     plan = torch.optim.lr_scheduler.LambdaLR(optimiser, schedule) if schedule else None
     for number in range(rounds):
         if number == forgets_after:

@@ -332,8 +332,11 @@ def config(kind, rank=2, **keys):
 
 
 def one_round(configuration):
-    learner, who, zeros = Learner(configuration), np.ones(2, bool), np.zeros(2, int)
-    server, experts = learner.start(), list(range(learner.config.model.experts))
+    learner = Learner(configuration)
+    who = np.ones(2, bool)
+    zeros = np.zeros(2, int)
+    server = learner.start()
+    experts = list(range(learner.config.model.experts))
     state = learner.load(server, None, "a", who, experts, zeros)
     state = learner.train(
         state, LocalRounds("a", np.array([2, 1]), zeros), TrainedPart(experts, gate=True)
@@ -419,10 +422,12 @@ def test_what_does_not_work_is_said_in_one_line_before_the_run(kind, text):
 
 
 def test_the_command_line_refuses_them_as_input(tmp_path, leomix):
-    out, key = tmp_path / "run", f"learning.model.kind={__name__}:FewOutputs"
+    out = tmp_path / "run"
+    key = f"learning.model.kind={__name__}:FewOutputs"
     assert leomix("run", "paper-slots", "--set", key, "-o", out).status == 2
     assert not out.exists()
-    plain, out = f"learning.model.kind={__name__}:plain", tmp_path / "plain"
+    plain = f"learning.model.kind={__name__}:plain"
+    out = tmp_path / "plain"
     for key, why in {
         "learning.model.hidden=9": "whose signature does not name `config`",
         "learning.lora.rank=2": "which has no experts",

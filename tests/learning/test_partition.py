@@ -48,7 +48,8 @@ def test_each_domain_holds_and_tests_its_images_through_its_own_permutation():
     # pixels that are dark in every image fit several places, so at least one match each
     assert view.any(0).all() and view.any(1).all()
     for number, (cluster, devices) in enumerate(zip(CONFIG.clusters, CONFIG.devices, strict=True)):
-        shards, trial = samples.shards[cluster], samples.trial[cluster]
+        shards = samples.shards[cluster]
+        trial = samples.trial[cluster]
         sizes = [len(shard.y) for shard in shards]
         assert (len(sizes), len(trial.y)) == (devices, CONFIG.data.trial_samples)
         assert max(sizes) - min(sizes) <= 1 and sum(sizes) + len(trial.y) == 350
@@ -72,7 +73,8 @@ def test_digit_images_are_dealt_once_evenly_and_as_they_are():
 def test_mixing_keeps_every_sample_once_and_the_asked_fraction_at_home(sizes, fraction, seed):
     domains = []
     for c, n in enumerate(sizes):
-        x, y = np.arange(n)[:, None] + 100.0 * c, np.zeros(n, "i8")
+        x = np.arange(n)[:, None] + 100.0 * c
+        y = np.zeros(n, "i8")
         domains.append(kit.SampleArrays(x, y, np.full(n, c)))
     mixed = kit.mix_domains(domains, fraction, seed)
     values, all_values = (np.concatenate([p.x[:, 0] for p in parts]) for parts in (mixed, domains))
@@ -147,7 +149,8 @@ def test_a_partition_by_classes_is_refused_only_where_there_is_none(sizes, devic
 @pytest.mark.parametrize("partition", ["even", "dirichlet", "classes"])
 def test_parts_depend_on_the_seed_and_on_no_other_cluster(partition):
     config = replace(CONFIG, data=kit.Data(partition=partition), devices=(5, 6, 5, 7))
-    mine, theirs = load_samples(config), load_samples(replace(config, devices=(5, 7, 5, 7)))
+    mine = load_samples(config)
+    theirs = load_samples(replace(config, devices=(5, 7, 5, 7)))
     for one, other in zip(held(mine, *"acd"), held(theirs, *"acd"), strict=True):
         assert np.array_equal(one.x, other.x)
     other = load_samples(replace(config, seed=4))
@@ -239,7 +242,8 @@ def test_all_samples_of_a_run_are_split_once_over_clients_or_clusters(kind, over
 
 def test_digits_that_are_split_are_one_task_and_their_domains_are_orders_of_pixels():
     split = load_samples(replace(CONFIG, data=kit.Data(split=kit.Split())))
-    whole, domains = split.test["a"], load_samples(CONFIG).test
+    whole = split.test["a"]
+    domains = load_samples(CONFIG).test
     assert all(np.array_equal(split.test[c].x, whole.x) for c in "bcd")
     assert not np.array_equal(domains["a"].x, domains["b"].x)
     assert np.array_equal(np.sort(domains["b"].x), np.sort(whole.x))
@@ -247,13 +251,15 @@ def test_digits_that_are_split_are_one_task_and_their_domains_are_orders_of_pixe
 
 def test_a_split_over_clusters_by_domains_is_what_there_is_without_a_split():
     by_domain = kit.Data(split=kit.Split(over="clusters", kind="domains"))
-    mine, plain = load_samples(replace(CONFIG, data=by_domain)), load_samples(CONFIG)
+    mine = load_samples(replace(CONFIG, data=by_domain))
+    plain = load_samples(CONFIG)
     for one, other in zip(held(mine, *"abcd"), held(plain, *"abcd"), strict=True):
         assert np.array_equal(one.x, other.x) and np.array_equal(one.domain, other.domain)
 
 
 def test_domains_over_clients_are_the_clients_that_the_data_name(tmp_path):
-    who, split = np.repeat(np.arange(8), 40), kit.Split(kind="domains")
+    who = np.repeat(np.arange(8), 40)
+    split = kit.Split(kind="domains")
     np.savez(tmp_path / "x.npz", x=who[:, None] + 0.0, y=np.arange(320) % 2, domain=who)
     data = kit.Data("npz", str(tmp_path / "x.npz"), split=split, trial_samples=9)
     config = kit.LearningConfig(1, ("a", "b"), (3, 4), data=data)
@@ -323,7 +329,8 @@ def test_synthetic_clients_are_drawn_as_the_paper_says():
 def test_synthetic_clients_are_the_devices_and_can_be_split_otherwise():
     data = kit.Data("synthetic", arguments=kit.FrozenDict(alpha=0.5, beta=0), trial_samples=5)
     config = kit.LearningConfig(4, ("a", "b"), (3, 2), data=data)
-    samples, more = load_samples(config), load_samples(replace(config, devices=(3, 3)))
+    samples = load_samples(config)
+    more = load_samples(replace(config, devices=(3, 3)))
     for cluster, devices in (("a", 3), ("b", 2)):
         held = [*samples.shards[cluster], samples.trial[cluster], samples.test[cluster]]
         rows = {row.tobytes(): device for device, part in enumerate(held) for row in part.x}
@@ -331,7 +338,8 @@ def test_synthetic_clients_are_the_devices_and_can_be_split_otherwise():
         for device in range(devices):
             x, y, *_ = kit.draw_client(kit.stream(4, "synthetic", cluster, device), 0.5, 0)
             places = [rows[row.tobytes()] for row in x.astype("f4")]
-            trained, count = int(0.9 * len(y)), count + len(y)
+            trained = int(0.9 * len(y))
+            count = count + len(y)
             assert set(places[:trained]) <= {device, devices}
             assert set(places[trained:]) == {devices + 1}
         assert count == len(rows) == sum(len(part.y) for part in held)

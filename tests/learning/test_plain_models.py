@@ -114,7 +114,9 @@ def test_a_round_gives_what_a_loop_of_plain_pytorch_gives(kind, arguments):
     names = learner.task.names
     module = copy.deepcopy(learner.task.model(learner.force(learner.start())))
     start = {names.path(n): t for n, t in learner.force(learner.final(learner.start())).items()}
-    who, zeros, rounds = np.ones(2, bool), np.zeros(2, int), np.array([2, 1])
+    who = np.ones(2, bool)
+    zeros = np.zeros(2, int)
+    rounds = np.array([2, 1])
     state = learner.load(learner.start(), None, "a", who, [], zeros)
     state = learner.train(state, LocalRounds("a", rounds, zeros), TrainedPart([], gate=True))
     sent = learner.offer(state, [], gate=True)

@@ -27,11 +27,13 @@ def solved(name, problem, seed=0):
 
 @st.composite
 def problems(draw):
-    clients, experts = draw(st.integers(1, 7)), draw(st.integers(1, 6))
+    clients = draw(st.integers(1, 7))
+    experts = draw(st.integers(1, 6))
     # Scores on a grid, so that ties occur.
     score = draw(arrays(np.float64, (clients, experts), elements=st.integers(0, 20))) / 20
     capacity = draw(arrays(np.int64, clients, elements=st.integers(0, experts + 1)))
-    low, high = draw(st.sampled_from([0.0, 0.5, 1.0])), draw(st.sampled_from([1.0, 1.5, 3.0]))
+    low = draw(st.sampled_from([0.0, 0.5, 1.0]))
+    high = draw(st.sampled_from([1.0, 1.5, 3.0]))
     return Problem(score, capacity, *kit.even_bounds(capacity, experts, low, high))
 
 
@@ -41,7 +43,8 @@ def best_by_trying(problem):
     found = []
     for bits in product([False, True], repeat=problem.score.size):
         assigned = np.array(bits).reshape(problem.shape)
-        given_to, takes = assigned.sum(axis=0), assigned.sum(axis=1)
+        given_to = assigned.sum(axis=0)
+        takes = assigned.sum(axis=1)
         full = (takes == problem.takes).all()
         if full and (given_to >= least).all() and (given_to <= most).all():
             found.append(problem.worth[assigned].sum())
@@ -52,9 +55,11 @@ def best_by_trying(problem):
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 10_000))
 def test_small_problems_against_all_assignments(clients, experts, seed):
     rng = np.random.default_rng(seed)
-    score, capacity = rng.random((clients, experts)), rng.integers(0, experts + 1, clients)
+    score = rng.random((clients, experts))
+    capacity = rng.integers(0, experts + 1, clients)
     least = rng.integers(0, 2, experts)
-    most, deficit = least + rng.integers(0, 3, experts), rng.random(experts)
+    most = least + rng.integers(0, 3, experts)
+    deficit = rng.random(experts)
     problem = None
     try:
         problem = Problem(score, capacity, least, most, deficit)

@@ -74,7 +74,8 @@ def test_uploads_have_the_bytes_of_the_tensors_that_are_offered(lora, backbone, 
     model = ModelConfig(experts=3, hidden=8, expert_hidden=6, layers=2, lora=lora)
     how = {"upload_format": upload_format, "pretraining": kit.Pretraining(1, 1, 1)}
     config = LearningConfig(1, ("a", "b"), (2, 1), model, trains_backbone=backbone, **how)
-    task, sizes = training.build_task(config), kit.architecture(config)
+    task = training.build_task(config)
+    sizes = kit.architecture(config)
     devices = Devices(task)
     offered = devices.offer(devices.receive(training.start_model(task), experts=(0, 2)), (0, 2))
     named = {n.removeprefix("factor.").removeprefix("delta."): t for n, t in offered.items()}
@@ -105,7 +106,10 @@ def test_lora_spares_the_gradients_of_what_is_frozen_and_the_rest_goes_down():
     for rank in (2, None):
         sizes = sizes_of(experts=2, hidden=8, expert_hidden=6, lora=Lora(rank=rank))
         cost.append(sizes.round_cost([0], [0], gate=False, samples=10).flops)
-    backbone, expert, gate, factors = 65 * 8 + 4 * 8 + 9 * 10, 2 * 8 * 6 + 8 + 6, 2 * 8, 2 * 2 * 14
+    backbone = 65 * 8 + 4 * 8 + 9 * 10
+    expert = 2 * 8 * 6 + 8 + 6
+    gate = 2 * 8
+    factors = 2 * 2 * 14
     assert cost[0] == 10 * (4 * (backbone + expert + gate + factors) + 2 * factors)
     assert cost[1] == 10 * (4 * (backbone + expert + gate) + 2 * expert)
     trained = replace(config_of(experts=2, hidden=8, expert_hidden=6), trains_backbone=True)

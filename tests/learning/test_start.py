@@ -62,7 +62,8 @@ def test_more_and_fewer_experts_than_clusters_and_deeper_models_start_too(expert
 
 
 def test_origin_loss_is_the_cross_entropy_of_the_home_experts_joint_share():
-    homes, origin_loss = training.home_clusters, training.origin_loss
+    homes = training.home_clusters
+    origin_loss = training.origin_loss
     assert homes(5, 2).astype(int).tolist() == [[1, 0], [0, 1], [1, 0], [0, 1], [1, 0]]
     assert homes(2, 5).astype(int).tolist() == [[1, 0, 1, 0, 1], [0, 1, 0, 1, 0]]
     share = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.9, 0.0]])
@@ -73,7 +74,8 @@ def test_origin_loss_is_the_cross_entropy_of_the_home_experts_joint_share():
 def test_gates_learn_from_the_task_and_in_every_layer_from_the_origin(deep):
     task, server = deep
     soft = replace(task, config=replace(task.config, model=replace(DEEP, top_k=3)))
-    model, trial = soft.model(server), task.trial["b"]
+    model = soft.model(server)
+    trial = task.trial["b"]
     x, y, _ = trial
     with torch.no_grad():
         hidden = gelu(model.embed(x))
@@ -94,7 +96,8 @@ def test_scores_are_those_of_the_layers_run_one_by_one(deep):
     scores = evaluation.evaluate(task, server)
     for cluster, score in zip("abc", scores, strict=True):
         x, y, _ = task.test[cluster]
-        model, labels = task.model(tensors), y.numpy()
+        model = task.model(tensors)
+        labels = y.numpy()
         with torch.no_grad():
             hidden = gelu(model.embed(x))
             for norm, layer in zip(model.norms, model.moe, strict=True):

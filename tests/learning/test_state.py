@@ -43,7 +43,8 @@ WORDS = ("base", "factor", "pending", "optimizer", "delta", "own.gate", "own")
 
 @pytest.mark.parametrize("word", WORDS)
 def test_a_module_may_be_called_as_a_part_of_a_state_is(word):
-    weight, matrix = Parameter(f"{word}.weight"), Parameter("expert.0.0.up.weight", "a")
+    weight = Parameter(f"{word}.weight")
+    matrix = Parameter("expert.0.0.up.weight", "a")
     values = iter(torch.arange(10.0))
     state = State(
         trained={weight: next(values), Parameter("weight"): next(values), matrix: next(values)},

@@ -22,7 +22,8 @@ ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_siz
 def word_level(template):
     """A tokenizer of 40 words, with BERT's template or with one id before the text."""
     words = ["[UNK]", "[CLS]", *(["[SEP]"] * template), "<s>", "a", *(f"w{i}" for i in range(40))]
-    numbers, how = {word: i for i, word in enumerate(words)}, tokenizers.processors
+    numbers = {word: i for i, word in enumerate(words)}
+    how = tokenizers.processors
     made = tokenizers.Tokenizer(tokenizers.models.WordLevel(numbers, "[UNK]"))
     made.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
     begin = how.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 2)])
@@ -59,7 +60,8 @@ def test_training_is_the_same_in_another_process():
 
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(5, 24))
 def test_pairs_and_single_texts_are_what_the_library_makes(a, b, tokens):
-    library, ours = word_level(template=True), tokenizer.as_tokenizer(word_level(template=True))
+    library = word_level(template=True)
+    ours = tokenizer.as_tokenizer(word_level(template=True))
     library.enable_truncation(tokens, strategy="longest_first")
     rows = [Text(words(a), words(b, 7)), Text(words(a), "")]
     pair, single = tokenizer.encode_texts(rows, ours, tokens)
@@ -100,7 +102,8 @@ def test_a_tokenizers_own_cut_and_padding_are_not_used(tmp_path):
     raw = word_level(template=True)
     raw.enable_truncation(3)
     raw.enable_padding(length=50)
-    folder, file = str(tmp_path), str(tmp_path / "tokenizer.json")
+    folder = str(tmp_path)
+    file = str(tmp_path / "tokenizer.json")
     raw.save(file)
     for keys in ({"tokenizer": file}, {"checkpoints": (folder, "other")}):
         made = tokenizer.make_tokenizer(ModelConfig(**keys), [])

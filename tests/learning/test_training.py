@@ -73,7 +73,8 @@ def alone(task, state, device, rounds, first, experts, gate, held):
 )
 def test_every_device_ends_where_plain_pytorch_does(task, devices, state, experts, gate, mask):
     before = {name: tensor.clone() for name, tensor in state.items()}
-    rounds, first = (3, 1, 0, 2), (1, 4, 0, 7)
+    rounds = (3, 1, 0, 2)
+    first = (1, 4, 0, 7)
     after = devices.train(state, rounds, first=first, experts=experts, gate=gate, mask=mask)
     held = EVERY if mask is None else experts
     for device in range(4):
@@ -114,7 +115,8 @@ def test_what_a_device_draws_depends_on_nobody_else_and_is_uniform(task):
     """The generator against the words that Java's gives for this seed, and in plain integers."""
     words = list(islice(split_mix(1234567), 3))
     assert words == [6457827717110365317, 3203168211198807973, 9817491932198370423]
-    shards, shape = task.shards["a"], (CONFIG.steps_per_round, CONFIG.batch_size)
+    shards = task.shards["a"]
+    shape = (CONFIG.steps_per_round, CONFIG.batch_size)
     together = rows_of_round(task, "a", [3, 0, 2, 1], [7, 0, None, 7])
     for device, number, rows in zip((3, 0, 2, 1), (7, 0, None, 7), together, strict=True):
         assert (rows == rows_of_round(task, "a", [device], [number])[0]).all()
@@ -122,7 +124,8 @@ def test_what_a_device_draws_depends_on_nobody_else_and_is_uniform(task):
             drawn = minibatches(CONFIG.seed, "a", device, number, shards.sizes[device], shape)
             assert (rows - shards.starts[device] == drawn).all()
     assert (together[2] == shards.starts[2]).all()
-    rounds, size = 2000, shards.sizes[1]
+    rounds = 2000
+    size = shards.sizes[1]
     drawn = rows_of_round(task, "a", [1] * rounds, range(rounds)) - shards.starts[1]
     counts = np.bincount(drawn.ravel(), minlength=size)
     spread = ((counts - counts.mean()) ** 2 / counts.mean()).sum()

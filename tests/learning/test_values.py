@@ -69,7 +69,8 @@ def test_nothing_is_computed_before_it_is_forced_and_then_once():
 
 
 def test_large_tensors_that_a_run_has_from_its_files_are_stored_by_name(tmp_path):
-    first, second = Numbers(), Numbers()
+    first = Numbers()
+    second = Numbers()
     store = FolderStore(tmp_path / "values")
     for values in (first, second):
         values.known = lambda: FILES
@@ -84,7 +85,8 @@ def test_large_tensors_that_a_run_has_from_its_files_are_stored_by_name(tmp_path
 
 
 def test_equal_content_is_the_same_value_and_other_content_another():
-    values, by = Numbers(), np.array([2.0])
+    values = Numbers()
+    by = np.array([2.0])
     one = values.make(ONE)
     doubled = values.make(SCALE, one, by=by)
     assert values.make(SCALE, one, by=[2.0]) is doubled
@@ -97,7 +99,8 @@ def test_equal_content_is_the_same_value_and_other_content_another():
 
 def test_long_chains_need_no_recursion_and_are_forgotten(tmp_path):
     """So long that a call, or the end, of one inside of the other would end the process."""
-    first, second = Numbers(tmp_path), Numbers(tmp_path)
+    first = Numbers(tmp_path)
+    second = Numbers(tmp_path)
     for values in (first, second):
         total = one = values.make(ONE)
         for _ in range(30_000):
@@ -111,7 +114,9 @@ def test_long_chains_need_no_recursion_and_are_forgotten(tmp_path):
 
 
 def test_a_store_keeps_what_it_is_told_and_its_ancestors_are_never_needed(tmp_path):
-    first, second, store = Numbers(), Numbers(), kit.FolderStore(tmp_path)
+    first = Numbers()
+    second = Numbers()
+    store = kit.FolderStore(tmp_path)
     one = first.make(ONE)
     total = first.make(ADD, one, one)
     first.force(total)
@@ -154,7 +159,8 @@ def test_any_part_of_a_cache_gives_the_values_of_none_and_counts_them(
     for number, path in enumerate(sorted(folder.rglob("*.*"))):
         if number in lost:
             path.unlink()
-    plain, cached = Numbers(), Numbers(folder)
+    plain = Numbers()
+    cached = Numbers(folder)
     assert ask(cached, second) == ask(plain, second)
     assert cached.reuse.done == cached.applied["train"]
     assert cached.reuse.done + cached.reuse.spared == plain.applied["train"]
@@ -209,7 +215,8 @@ def test_a_file_that_changes_before_it_is_read_ends_the_run(tmp_path):
 
 
 def test_folders_behind_links_count_once(tmp_path):
-    deep, near = tmp_path / "far" / "deep", tmp_path / "near"
+    deep = tmp_path / "far" / "deep"
+    near = tmp_path / "near"
     for folder in (deep, near):
         folder.mkdir(parents=True)
     (deep / "one").write_text("1")
@@ -222,7 +229,8 @@ def test_folders_behind_links_count_once(tmp_path):
 
 
 def test_results_hang_on_machine_program_and_the_instructions_that_are_allowed(monkeypatch):
-    plain, here = LearningConfig(1, ("A",), (1,)), environment.__globals__
+    plain = LearningConfig(1, ("A",), (1,))
+    here = environment.__globals__
     before = environment(plain)
     for change in (
         lambda patch: patch.setitem(here, "processor", lambda: ["another one"]),

@@ -91,7 +91,8 @@ WAYS = {
 
 @pytest.mark.parametrize("text", WAYS.values(), ids=WAYS)
 def test_every_way_to_write_a_satellite_gives_the_same_one(tmp_path, text):
-    model, path = Satrec.twoline2rv(ONE, TWO), tmp_path / "elements.dat"
+    model = Satrec.twoline2rv(ONE, TWO)
+    path = tmp_path / "elements.dat"
     for mark, end in (("", "\n"), ("\ufeff", "\r\n")):
         written = mark + end.join(text.splitlines())
         path.write_bytes(written.encode())
@@ -107,7 +108,8 @@ def test_every_way_to_write_a_satellite_gives_the_same_one(tmp_path, text):
 
 @pytest.mark.parametrize("write", [json.dumps, _csv, _xml])
 def test_omm_and_two_line_elements_are_the_same_satellites(write):
-    told, lines = orbit.parse_satellites(write([ISS, DEEP])), orbit.parse_satellites(LINES)
+    told = orbit.parse_satellites(write([ISS, DEEP]))
+    lines = orbit.parse_satellites(LINES)
     assert told == lines and [satellite.norad_id for satellite in told] == [25544, 8195]
     assert max(map(_apart_mm, told, lines)) < 1
     for number, kept in ((799999999, 799999999), (25544.0, 25544)):
@@ -278,7 +280,8 @@ def test_what_is_no_text_file_is_refused(tmp_path):
 
 def test_no_wrong_digit_and_no_lost_character_is_let_through():
     for line, place in ((line, place) for line in (0, 1) for place in range(68)):
-        lines, whole = [ONE, TWO], [ONE, TWO][line]
+        lines = [ONE, TWO]
+        whole = [ONE, TWO][line]
         lines[line] = whole[:place] + whole[place + 1 :]
         with pytest.raises(orbit.ElementError):
             orbit.parse_satellites("\n".join(lines), checksum="ignore")

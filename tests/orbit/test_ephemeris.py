@@ -68,7 +68,8 @@ def _codes(satellite, start, time_s):
 def _with(satellite, **elements):
     """The satellite with other elements, as SGP4's own initialiser takes them."""
     names = ("bstar", "ecco", "argpo", "inclo", "mo", "no_kozai", "nodeo")
-    old, model = satellite.model, Satrec()
+    old = satellite.model
+    model = Satrec()
     bstar, *others = (elements.get(name, getattr(old, name)) for name in names)
     days = old.jdsatepoch - 2433281.5 + old.jdsatepochF
     model.sgp4init(WGS72, "i", 5, days, bstar, 0.0, 0.0, *others)
@@ -96,8 +97,10 @@ FAILING = {
 
 @pytest.mark.parametrize(("satellite", "first", "last", "words"), FAILING.values(), ids=FAILING)
 def test_windows_end_at_the_first_failure_on_the_way_from_the_epoch(satellite, first, last, words):
-    epoch, span_s = satellite.epoch.replace(microsecond=0), (last - first) * DAY_S
-    start, end = epoch + first * DAY, epoch + last * DAY
+    epoch = satellite.epoch.replace(microsecond=0)
+    span_s = (last - first) * DAY_S
+    start = epoch + first * DAY
+    end = epoch + last * DAY
     # Out from the epoch both ways, each to its first error.
     away_s = np.arange(0.0, max(-first, last) * DAY_S + 60, 60.0)
     good_s = [0.0, span_s]
@@ -105,7 +108,9 @@ def test_windows_end_at_the_first_failure_on_the_way_from_the_epoch(satellite, f
         bad = np.flatnonzero(_codes(satellite, epoch, sign * away_s))
         if bad.size:
             good_s[side] = limit(sign * away_s[bad[0]] - first * DAY_S, good_s[side])
-    whole, before, after = good_s[1] <= good_s[0], good_s[0] > 0, good_s[1] < span_s
+    whole = good_s[1] <= good_s[0]
+    before = good_s[0] > 0
+    after = good_s[1] < span_s
     windows, (failure,) = _contacts([CIRCLES[1], satellite], EIGHT_SITES, start, end)
     assert (failure.satellite, failure.name, failure.whole) == (1, satellite.name, whole)
     alone, _ = _contacts([CIRCLES[1]], EIGHT_SITES, start, end)
@@ -121,7 +126,8 @@ def test_windows_end_at_the_first_failure_on_the_way_from_the_epoch(satellite, f
     assert f"{satellite.name!r} from {first_utc:{form}} to {last_utc:{form}} (" in str(failure)
     assert words in str(failure) and "\n" not in str(failure)
     if before != after and not whole:
-        edges_s, into = (failure.first_s, failure.last_s)[:: 1 if after else -1], 1 if after else -1
+        edges_s = (failure.first_s, failure.last_s)[:: 1 if after else -1]
+        into = 1 if after else -1
         around = _codes(satellite, start, edges_s[0] + into * np.array([-0.002, 0.002]))
         assert around[0] == 0 and around[1] > 0 and edges_s[1] == (span_s if after else 0.0)
 
@@ -129,7 +135,9 @@ def test_windows_end_at_the_first_failure_on_the_way_from_the_epoch(satellite, f
 @pytest.mark.parametrize("refine", ["hermite", "sgp4"])
 def test_positions_far_outside_the_orbit_are_no_positions(refine):
     """SGP4 sends 33333 to 59 million km within a minute before it owns up to an error."""
-    wild, site, words = verified(33333), orbit.Site("here", 48.1, 11.6, 0.0, 10.0), []
+    wild = verified(33333)
+    site = orbit.Site("here", 48.1, 11.6, 0.0, 10.0)
+    words = []
     for minutes in (20, 21, 300):
         end = wild.epoch + timedelta(minutes=minutes)
         windows, told = _contacts([wild], [site], wild.epoch, end, refine)

@@ -13,7 +13,8 @@ import orbit
 from tests.kit import skies
 from tests.kit.skies import DAY, DAY_S, FALLING, START, TIMESCALE, refused
 
-EQUATOR_KM, POLE_KM = 6378.137, 6378.137 * (1 - 1 / 298.257223563)
+EQUATOR_KM = 6378.137
+POLE_KM = 6378.137 * (1 - 1 / 298.257223563)
 STK_START = datetime(2024, 4, 14, 16, tzinfo=UTC)
 TRUE_STEP_S = 15.0
 
@@ -21,7 +22,8 @@ TRUE_STEP_S = 15.0
 def heights_km(one, other, grazing_km):
     """How far segments between points (3, n) pass above the limb, stretched to a sphere."""
     stretch = np.array([1.0, 1.0, (EQUATOR_KM + grazing_km) / (POLE_KM + grazing_km)])[:, None]
-    first, way = one * stretch, (other - one) * stretch
+    first = one * stretch
+    way = (other - one) * stretch
     along = np.clip(-(first * way).sum(axis=0) / (way * way).sum(axis=0), 0, 1)
     return np.linalg.norm(first + along * way, axis=0) - EQUATOR_KM - grazing_km
 
@@ -40,12 +42,16 @@ def true_edges(pair, start, grazing_km, reach_km):
     time_s = np.arange(0.0, DAY_S + 1, TRUE_STEP_S)
     above, apart_km = margin(time_s)
     left = np.flatnonzero((above[1:] > 0) != (above[:-1] > 0))
-    low, high, opens = time_s[left], time_s[left + 1], above[left] <= 0
+    low = time_s[left]
+    high = time_s[left + 1]
+    opens = above[left] <= 0
     for _ in range(6):
         middle = (low + high) / 2
         late = (margin(middle)[0] > 0) == opens
-        low, high = np.where(late, low, middle), np.where(late, middle, high)
-    before, after = margin(low)[0], margin(high)[0]
+        low = np.where(late, low, middle)
+        high = np.where(late, middle, high)
+    before = margin(low)[0]
+    after = margin(high)[0]
     return low + (high - low) * before / (before - after), time_s, apart_km
 
 

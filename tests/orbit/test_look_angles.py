@@ -49,10 +49,12 @@ def _edges(satellite, device, start, rise_s, set_s, mask_deg, scan_s):
 
     time_s = np.append(np.arange(rise_s, set_s, scan_s), set_s)
     margin = above(time_s)
-    top, low = margin.argmax(), np.flatnonzero(margin < 0)
+    top = margin.argmax()
+    low = np.flatnonzero(margin < 0)
     if margin[top] < 0:
         return None
-    before, after = low[low < top][-1:], low[low > top][:1]
+    before = low[low < top][-1:]
+    after = low[low > top][:1]
     aos = [brentq(above, time_s[k], time_s[k + 1], xtol=1e-7) for k in before] or [rise_s]
     los = [brentq(above, time_s[k - 1], time_s[k], xtol=1e-7) for k in after] or [set_s]
     return aos[0], los[0]
@@ -103,7 +105,8 @@ def test_a_pass_between_two_knots_is_seen_and_one_never_seen_has_its_exact_top()
 
 def test_no_rounding_moves_the_ends_of_a_contact():
     rise_s, _ = _contacts(HIGH)[1]
-    low, later = replace(ZURICH, min_elevation_deg=0.0), START + timedelta(seconds=rise_s)
+    low = replace(ZURICH, min_elevation_deg=0.0)
+    later = START + timedelta(seconds=rise_s)
     ends = np.random.default_rng(8).uniform((0.01, 10), (1, 300), (20000, 2))
     off_s = ends[:, 0] + (ends[:, 1] - ends[:, 0]) - ends[:, 1]
     for first_s, last_s in [*ends[off_s > 0][:5], *ends[off_s < 0][:5], (5, np.nextafter(5, 6))]:
@@ -115,7 +118,8 @@ def test_no_rounding_moves_the_ends_of_a_contact():
 def test_the_grid_runs_from_aos_to_los_with_no_larger_step_than_asked(step_s):
     seen = orbit.contact_geometry(HIGH, DEVICES, START, *_contacts(HIGH)[0], 10.0, step_s)
     np.testing.assert_array_equal(seen.time_s[:, [0, -1]].T, [seen.aos_s, seen.los_s])
-    spacing, steps = np.diff(seen.time_s, axis=1), seen.time_s.shape[1] - 1
+    spacing = np.diff(seen.time_s, axis=1)
+    steps = seen.time_s.shape[1] - 1
     assert 0 <= spacing.min() <= spacing.max() <= step_s + 1e-9
     longest = (seen.los_s - seen.aos_s).max()
     assert longest / steps == pytest.approx(spacing.max())
@@ -127,7 +131,8 @@ def test_contacts_do_not_depend_on_each_other_however_many_they_are():
     spans = {satellite: [*_contacts(satellite)[:3], (DAY_S - 200.0, DAY_S + 200.0)]
              for satellite in CIRCLES[3:10]}  # fmt: skip
     found = [(satellite, *span_s) for satellite, many in spans.items() for span_s in many]
-    places, place = [DEVICES, DEVICES[:1]], np.arange(len(found)) % 2
+    places = [DEVICES, DEVICES[:1]]
+    place = np.arange(len(found)) % 2
     frames = [site_frames(devices, 10.0) for devices in places]
 
     def views(some):
@@ -160,7 +165,8 @@ def test_the_track_of_a_contact_is_sgp4s_on_all_kinds_of_orbits(norad_id):
     perigee_s = -satellite.model.mo / motion_rad_s % period_s
     for first_s, lasts_s in ((0.0, min(1.1 * period_s, 2 * DAY_S)), (perigee_s - 700.0, 1400.0)):
         # Dense at both ends, where differences are one-sided.
-        near_s, last_s = np.linspace(0.0, 0.01 * lasts_s, 300), first_s + lasts_s
+        near_s = np.linspace(0.0, 0.01 * lasts_s, 300)
+        last_s = first_s + lasts_s
         inside_s = np.random.default_rng(0).uniform(first_s, last_s, 3000)
         time_s = np.concatenate([first_s + near_s, inside_s, last_s - near_s])
         seen = orbit.contact_track(satellite, satellite.epoch, first_s, last_s)
@@ -170,7 +176,8 @@ def test_the_track_of_a_contact_is_sgp4s_on_all_kinds_of_orbits(norad_id):
 
 def test_times_may_be_common_to_all_sites_or_each_sites_own():
     track = orbit.contact_track(HIGH, START, 100.0, 900.0)
-    time_s, count = np.linspace(100.0, 900.0, 7)[:, None], len(EIGHT_SITES)
+    time_s = np.linspace(100.0, 900.0, 7)[:, None]
+    count = len(EIGHT_SITES)
     assert track.look(EIGHT_SITES, time_s[:, 0]).azimuth_deg.shape == (7, count)
     own_s = time_s - np.linspace(0, 1, count) * (time_s - 100.0)
     seen = track.look(EIGHT_SITES, own_s)
@@ -196,7 +203,8 @@ def test_bad_contacts_and_times_are_refused():
         (r"time_s has shape \(1, 2\); give \(T,\), or \(T, 8\)", [[150.0, 160.0]]),
     ):
         refused(words, track.look, EIGHT_SITES, np.array(time_s))
-    words, time_s = "time_s .* must be one row of finite seconds", np.array([nan])
+    words = "time_s .* must be one row of finite seconds"
+    time_s = np.array([nan])
     refused(words, orbit.look_angles, HIGH, ZURICH, START, time_s)
     refused(words, orbit.ground_track, HIGH, START, time_s)
 

@@ -51,7 +51,8 @@ def test_culminations_and_closest_approach_are_the_extrema_of_the_window(
 def test_a_span_inside_a_pass_is_one_window_clipped_at_both_ends():
     whole = orbit.contact_windows(CIRCLES, EIGHT_SITES, START, START + DAY, 10.0)
     w = int(np.flatnonzero(whole.culminate_s - whole.rise_s > 100)[0])
-    satellite, site = CIRCLES[whole.satellite[w]], EIGHT_SITES[whole.site[w]]
+    satellite = CIRCLES[whole.satellite[w]]
+    site = EIGHT_SITES[whole.site[w]]
     # A window cut before its culmination is highest at its end, and has none.
     for first_s, lasts_s, peaks, top_s in (
         (whole.rise_s[w] + 20, 50.0, 0, 50.0),
@@ -72,7 +73,8 @@ def test_a_span_inside_a_pass_is_one_window_clipped_at_both_ends():
 @pytest.mark.parametrize("refine", ["hermite", "sgp4"])
 def test_neither_company_nor_the_length_of_the_span_changes_a_window(refine):
     """The span is so long that a few sites of one satellite fill a block."""
-    alike, end = orbit.walker_delta(600.0, 80.0, 3, 3, 1, START), START + 160 * DAY
+    alike = orbit.walker_delta(600.0, 80.0, 3, 3, 1, START)
+    end = START + 160 * DAY
     together = orbit.contact_windows(alike, EIGHT_SITES, START, end, 10.0, refine)
     for i, k in ((0, 0), (1, 7), (2, 3)):
         same = together.where((together.satellite == i) & (together.site == k))
@@ -80,12 +82,14 @@ def test_neither_company_nor_the_length_of_the_span_changes_a_window(refine):
         alone = orbit.contact_windows(*pair, START, end, 10.0, refine)
         assert len(alone) > 500
         for column in fields(alone)[2:]:
-            ours, theirs = getattr(same, column.name), getattr(alone, column.name)
+            ours = getattr(same, column.name)
+            theirs = getattr(alone, column.name)
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-7, err_msg=column.name)
 
 
 def test_the_table_holds_the_windows_with_names_and_utc():
-    end, there = START + DAY / 2, START.astimezone(timezone(timedelta(hours=9)))
+    end = START + DAY / 2
+    there = START.astimezone(timezone(timedelta(hours=9)))
     table = orbit.find_contacts(CIRCLES, EIGHT_SITES, there, end, 10.0)
     windows = orbit.contact_windows(CIRCLES, EIGHT_SITES, START, end, 10.0)
     for name in ("rise", "culminate", "set"):

@@ -14,7 +14,8 @@ from tests.kit.skies import START, element_file
 
 def forgotten(made, days):
     """The same orbit by elements of a later epoch, without its plane: nodes have moved on."""
-    old, since_min = made.model, days * 1440
+    old = made.model
+    since_min = days * 1440
     node = old.nodeo + old.nodedot * since_min
     since_1949 = (START + timedelta(days=days)).timestamp() / 86400 + 7306.0
     model = Satrec()

@@ -39,7 +39,8 @@ def _sorted(windows, satellites, sites):
 def test_the_table_of_contacts_is_read_back(tmp_path, start, unit, atol_s):
     satellites = [replace(CIRCLES[4], name="A-1"), replace(CIRCLES[9], name="B, the sécond")]
     asked = satellites, EIGHT_SITES, START, START + DAY, 5.0
-    table, windows = orbit.find_contacts(*asked), orbit.contact_windows(*asked)
+    table = orbit.find_contacts(*asked)
+    windows = orbit.contact_windows(*asked)
     for name in ("rise_utc", "culminate_utc", "set_utc"):
         table[name] = table[name].dt.floor(unit)
     table.loc[::5, "max_elevation_deg"] = windows.max_elevation_deg[::5] = np.nan
@@ -49,7 +50,8 @@ def test_the_table_of_contacts_is_read_back(tmp_path, start, unit, atol_s):
     wanted = _sorted(windows, *([place.name for place in places] for places in asked[:2]))
     told[TIMES] += (found.start - START).total_seconds()
     np.testing.assert_allclose(told[TIMES], wanted[TIMES], rtol=0, atol=atol_s)
-    told, wanted = told.drop(columns=TIMES), wanted.drop(columns=TIMES)
+    told = told.drop(columns=TIMES)
+    wanted = wanted.drop(columns=TIMES)
     pd.testing.assert_frame_equal(told, wanted, rtol=1e-12, atol=0)
 
 
@@ -75,7 +77,8 @@ def test_a_run_folders_and_another_tools_tables_are_read():
     np.testing.assert_array_equal(found.windows.min_slant_range_km, [np.nan, 700.0])
     assert not found.windows.clipped_start.any()
     found = orbit.parse_windows(STK, columns=STK_COLUMNS)
-    windows, zero = found.windows, datetime(2026, 8, 22, 14, 2, 3, 123000, tzinfo=UTC)
+    windows = found.windows
+    zero = datetime(2026, 8, 22, 14, 2, 3, 123000, tzinfo=UTC)
     late = datetime(2026, 9, 1, 0, 59, 59, 500000, tzinfo=UTC) - zero
     assert (found.sites, found.start) == (["Troll", "Zurich"], zero)
     assert windows.site.tolist() == [1, 0, 1]
@@ -215,7 +218,8 @@ def test_sites_are_read_in_order_with_comments_and_blanks(tmp_path):
 
 
 def test_windows_slots_and_coverage_that_cannot_be_are_refused():
-    windows, one = windows_of([(0, 0, 0, 1), (0, 1, 2, 3)]), windows_of([(0, 3, 0, 10)])
+    windows = windows_of([(0, 0, 0, 1), (0, 1, 2, 3)])
+    one = windows_of([(0, 3, 0, 10)])
     for words, change in (
         ("window 0 rises at 0.0 s, sets at 0.0 s", {"set_s": np.array([0.0, 3.0])}),
         ("times must be finite", {"rise_s": np.array([0.0, np.nan])}),
@@ -235,7 +239,8 @@ def test_windows_slots_and_coverage_that_cannot_be_are_refused():
 def test_slots_come_in_turn_at_exact_multiples_and_cover_alike(sites, slot_s, idle, cycles):
     windows = orbit.slot_windows(sites, slot_s, idle, cycles)
     cycle, site = np.divmod(np.arange(sites * cycles), sites)
-    slot, span_s = cycle * (sites + idle) + site, (sites + idle) * cycles * slot_s
+    slot = cycle * (sites + idle) + site
+    span_s = (sites + idle) * cycles * slot_s
     np.testing.assert_array_equal(windows.site, site)
     np.testing.assert_array_equal(windows.rise_s, slot * slot_s)
     np.testing.assert_array_equal(windows.set_s, (slot + 1) * slot_s)

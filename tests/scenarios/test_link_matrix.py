@@ -67,7 +67,8 @@ def test_the_presets_hold_the_ten_decibels_of_the_paper_and_the_figures_of_the_3
     assert sum(up[key] for key in gains) - noise_dbm == pytest.approx(9.985, abs=1e-3)
     assert (up["rate"], up["fixed_rate_mbps"]) == ("fixed", 5)
     link = link_of()
-    up, down = link["uplink"], link["downlink"]
+    up = link["uplink"]
+    down = link["downlink"]
     assert down["eirp_dbw"] == pytest.approx(48.77, abs=5e-3)
     assert down["g_over_t_db_k"] == pytest.approx(-10 * math.log10(noise_k(7, 290)), abs=0.05)
     ionosphere_db = 1.1 * (up["frequency_ghz"] / 4) ** -1.5 / math.sqrt(2)
@@ -79,7 +80,8 @@ def test_a_sidelink_is_what_is_given_or_the_radio_of_the_page():
         found = read("circular", {"link.sidelink": keys}).link.sidelink
         return found and found.values()
 
-    radio, given = sidelink(), {"bandwidth_mhz": 20, "range_km": 2}
+    radio = sidelink()
+    given = {"bandwidth_mhz": 20, "range_km": 2}
     assert sidelink(**given) == radio | given
     assert sidelink(rate_mbps=6) == {"rate_mbps": 6.0, "tx_power_dbm": 20.0}
     for key in radio.keys() - {"tx_power_dbm"}:

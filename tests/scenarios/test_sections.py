@@ -37,7 +37,8 @@ def limits(form):
 
 @pytest.mark.parametrize(("source", "key"), NUMBERS)
 def test_a_number_beyond_its_limits_or_of_another_type_is_refused(source, key):
-    form, counted = SPOTS[source, key], {"ground.clusters.0.devices": 1} if ".kinds." in key else {}
+    form = SPOTS[source, key]
+    counted = {"ground.clusters.0.devices": 1} if ".kinds." in key else {}
     whole = form["type"] == "integer"
     found = list(limits(form))
     said = " and ".join(words for words, *_ in found) + " whole" * whole
@@ -82,8 +83,10 @@ def test_a_slip_in_a_key_and_a_key_of_another_source_is_told(source):
 
 # -- rules between keys: for which sources, what is said, and why not ("": it is taken)
 
-SINGLE, ANY = {"serving": "single"}, {"serving": "any"}
-BESIDE, PACES = "cannot be combined with", {"tflops": 1.0, "seconds_per_round": 2.0}
+SINGLE = {"serving": "single"}
+ANY = {"serving": "any"}
+BESIDE = "cannot be combined with"
+PACES = {"tflops": 1.0, "seconds_per_round": 2.0}
 BARE = "is not used by source '{source}', which has no geometry; leave it out"
 FIXED = {"rate": "fixed", "fixed_rate_mbps": 1}
 PHYSICAL = {"preset": "physical", "uplink": FIXED, "downlink": "neglected"}

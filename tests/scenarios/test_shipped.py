@@ -30,7 +30,8 @@ def test_these_are_shipped_and_win_over_folders_of_their_names(tmp_path, monkeyp
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_scenario_loads_and_is_described_in_a_sentence(name):
-    scenario, path = scenarios.load(name), scenarios.shipped_path(name)
+    scenario = scenarios.load(name)
+    path = scenarios.shipped_path(name)
     assert scenario == scenarios.load(path) == through_json(scenario)
     assert scenario.source_path == path
     assert path.read_text().splitlines()[0] == f"# {scenarios.shipped()[name]}"

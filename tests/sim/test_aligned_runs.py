@@ -74,7 +74,8 @@ def plain_device(start, shard, where, reach):
         for name, gradient in zip(names, gradients, strict=True):
             model[name] = model[name].detach() - 0.5 * gradient
     logits, weight = plain_logits(model, shard.x, reach)
-    used, right = (weight > 0).numpy(), (logits.argmax(-1) == shard.y).numpy()
+    used = (weight > 0).numpy()
+    right = (logits.argmax(-1) == shard.y).numpy()
     served = used.sum(axis=0)
     return model, served, (used & right[:, None]).sum(axis=0) / np.maximum(served, 1)
 
@@ -93,7 +94,8 @@ def test_a_round_is_what_plain_pytorch_makes_of_it(tmp_path):
         for shard, where, row in zip(shards, CLIENTS, first["assigned"], strict=True)
     ]
     ends, used, accuracy = (list(part) for part in zip(*found, strict=True))
-    use, before = np.array(used), first["relevance"]
+    use = np.array(used)
+    before = first["relevance"]
     assert not first["samples"].any()
     assert (second["samples"] == use).all()
     expected = np.where(use > 0, 0.75 * before + 0.25 * np.array(accuracy), before)
@@ -116,8 +118,10 @@ def test_a_round_is_what_plain_pytorch_makes_of_it(tmp_path):
 def test_what_is_assigned_is_what_goes_down_and_up(policy):
     """With links of each device's own, and swaps now and then; balanced loads differ by one."""
     scenario = slots(link=fixed(downlink=1.0), learning=aligned(policy=policy, exploration=0.3))
-    result, sizes = sim.run(scenario), build(scenario).learner.architecture
-    rounds, rows = rounds_of(result), result.transfers
+    result = sim.run(scenario)
+    sizes = build(scenario).learner.architecture
+    rounds = rounds_of(result)
+    rows = result.transfers
     for number, row in enumerate(rounds[:-1]):
         assert (row["assigned"].sum(axis=1) <= 2).all()
         moved = rows[rows.version == number].groupby(["cluster", "device", "direction"])
@@ -129,7 +133,8 @@ def test_what_is_assigned_is_what_goes_down_and_up(policy):
                 wanted[*client, "downlink"] = [sizes.download_bytes(part, gate=True)]
         assert {key: own.payload_bytes.tolist() for key, own in moved} == wanted
     loads = [row["assigned"].sum(axis=0) for row in rounds if row["assigned"].any()]
-    served, figures = [r["samples"].sum(axis=0) for r in rounds[1:]], result.summary["alignment"]
+    served = [r["samples"].sum(axis=0) for r in rounds[1:]]
+    figures = result.summary["alignment"]
     assert figures["assignment_variation"] == pytest.approx(
         np.mean([alignment.variation(x) for x in loads])
     )

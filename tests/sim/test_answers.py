@@ -92,7 +92,8 @@ def test_a_method_is_compared_at_each_orbit_and_the_reason_is_named():
 def test_what_a_third_value_lacks_does_not_turn_the_verdict_between_two():
     finals = {("a", 5): 0.80, ("a", 30): 0.70, ("b", 5): 0.80, ("b", 30): 0.60}
     finals |= {("c", 5): 0.74, ("c", 30): None}
-    seeds, keys = (1, 2, 3), finals.items()
+    seeds = (1, 2, 3)
+    keys = finals.items()
     text = said([point(s, x, km=k, mask=m) for (k, m), x in keys for s in seeds], ["km", "mask"])
     ahead = "a is best, ahead of b by 0.050 in the mean (ahead at 3 of 6 points)"
     assert f"By km, all else equal: {ahead}" in text
@@ -159,7 +160,8 @@ def test_seeds_that_are_swept_are_pooled_like_replications(leomix, tmp_path):
 
 def test_an_order_at_all_points_may_be_noise_and_counts_have_no_thousandths():
     """Twelve points share three seeds: of these, one alone makes the distance."""
-    seeds, keys = {0: 0.03, 1: 0.001, 2: 0.002}, [(k, m) for k in (500, 800) for m in (5, 10, 15)]
+    seeds = {0: 0.03, 1: 0.001, 2: 0.002}
+    keys = [(k, m) for k in (500, 800) for m in (5, 10, 15)]
     rows = [
         point(seed, 0.6 + (km == 800) * luck + mask / 1000, km=km, mask=mask)
         for km, mask in keys
@@ -183,7 +185,8 @@ def test_no_answer_depends_on_the_order_of_values(order):
     finals = {"a": [0.7, 0.72, 0.71], "c": [0.7, 0.72, 0.71], "b": [0.7, 0.7, 0.72]}
     finals["d"] = [0.5, 0.51, 0.52]
     rows = [point(s, x, method=m) for m, each in finals.items() for s, x in enumerate(each)]
-    text, keys = said([rows[place] for place in order], ["method"], "0.80"), ["method", "mask"]
+    text = said([rows[place] for place in order], ["method"], "0.80")
+    keys = ["method", "mask"]
     assert text == said(rows, ["method"], "0.80")
     both = [row | {"mask": mask} for row in rows for mask in (5, 15)]
     assert said([both[2 * p + q] for p in order for q in (1, 0)], keys) == said(both, keys)

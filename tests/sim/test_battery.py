@@ -23,7 +23,8 @@ def stepped(power, edges_s, from_s, to_s):
         gain_j = ((0.0 if dark else power.charge_w) - power.idle_w) * STEP_S
         left_j = level_j + gain_j - power.compute_w * STEP_S
         if at_s > from_s and left_j >= power.reserve_j:
-            level_j, computed_s = left_j, computed_s + STEP_S
+            level_j = left_j
+            computed_s = computed_s + STEP_S
         else:
             level_j += gain_j
         level_j = min(max(level_j, 0.0), power.capacity_j)
@@ -37,7 +38,8 @@ WATTS = st.floats(0.5, 20.0)
 @settings(max_examples=20, deadline=None)
 @given(WATTS, WATTS, WATTS, st.floats(0, 0.9), st.floats(0, 1), st.floats(0, 100))
 def test_a_battery_is_that_of_small_steps(charge_w, idle_w, compute_w, reserve, start, from_s):
-    capacity_j, edges_s = 1500.0, np.array([60.0, 130.0, 220.0, 300.0])
+    capacity_j = 1500.0
+    edges_s = np.array([60.0, 130.0, 220.0, 300.0])
     power = Power(capacity_j, start * capacity_j, reserve * capacity_j, charge_w, idle_w, compute_w)
     battery = Battery(power, edges_s)
     computed_s, level_j, lowest_j = stepped(power, edges_s, from_s, 360.0)

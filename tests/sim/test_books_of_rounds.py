@@ -16,15 +16,18 @@ from tests.kit.talk import contact, talk, upload
 def test_the_weights_of_a_round_are_shared_by_those_who_came(came):
     """What each device's update moves the model by, as a share, is 1 altogether."""
     built = build(slots(learning={"method": "fedavg", "train": False}))
-    method, clusters = built.new_method(), built.plan.clusters
+    method = built.new_method()
+    clusters = built.plan.clusters
     method.shares = {"A": np.array([0.1, 0.25]), "B": np.array([0.2, 0.3, 0.15])}
     for cluster, who in zip(clusters, came, strict=False):
-        there, able = np.isin(np.arange(cluster.devices), who), np.ones(cluster.devices, bool)
+        there = np.isin(np.arange(cluster.devices), who)
+        able = np.ones(cluster.devices, bool)
         version = np.zeros(cluster.devices, np.int64)
         method.updates.append(Update(cluster.name, None, there, able, version, version))
         method.arrived[cluster.name] = float(method.shares[cluster.name].sum())
     method.count_who_came()
-    everybody, weights = sum(method.arrived.values()), []
+    everybody = sum(method.arrived.values())
+    weights = []
     for update in method.updates:
         own = method.shares[update.cluster]
         # As `merge` weighs them: a device by its share of those that are eligible.
@@ -52,8 +55,11 @@ def test_more_versions_than_are_remembered_are_no_reason_to_stop():
 
     def moved(count, way):
         """Device k moves a payload of version k."""
-        who, device, size = np.ones(count, bool), np.arange(count), np.full(count, 10.0)
-        what, times = ("c", 0, way, "update"), (np.zeros(count), np.ones(count))
+        who = np.ones(count, bool)
+        device = np.arange(count)
+        size = np.full(count, 10.0)
+        what = ("c", 0, way, "update")
+        times = (np.zeros(count), np.ones(count))
         leg = Moved(*what, who, device, size, size, *times, 0, 1.0)
         versions.moved(MovedRows.of([leg], Topology.GROUND_CLIENTS), 0)
 

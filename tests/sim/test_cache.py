@@ -106,7 +106,8 @@ def test_broken_files_are_removed_and_cost_only_themselves(cache):
     plain = cached(slots())
     whole = {path: path.read_bytes() for path in kept(cache)}
     for number, (path, data) in enumerate(whole.items()):
-        half, rest = data[: len(data) // 2], data[len(data) // 2 :]
+        half = data[: len(data) // 2]
+        rest = data[len(data) // 2 :]
         path.write_bytes((half, half + bytes([rest[0] ^ 1]) + rest[1:], b"")[number % 3])
     again = cached(slots())
     for key in ("trace_sha256", "trainings", "warnings"):
@@ -118,13 +119,16 @@ def test_broken_files_are_removed_and_cost_only_themselves(cache):
 
 
 def test_a_data_file_that_changed_is_other_data(cache, tmp_path):
-    rng, path = np.random.default_rng(0), tmp_path / "data.npz"
+    rng = np.random.default_rng(0)
+    path = tmp_path / "data.npz"
     scenario = slots(learning={"data": {"kind": "npz", "path": str(path), "trial_samples": 8}})
     digests = []
     for _ in range(2):
-        x, y = rng.normal(size=(80, 6)).astype(np.float32), np.arange(80) % 3
+        x = rng.normal(size=(80, 6)).astype(np.float32)
+        y = np.arange(80) % 3
         np.savez(path, x=x, y=y, domain=np.arange(80) % 2)
-        first, second = cached(scenario), cached(scenario)
+        first = cached(scenario)
+        second = cached(scenario)
         assert (first["trainings_reused"], second["trainings"]) == (0, 0)
         digests.append(first["trace_sha256"])
     assert sim.run(scenario).manifest["trace_sha256"] == digests[1] != digests[0]
@@ -132,7 +136,8 @@ def test_a_data_file_that_changed_is_other_data(cache, tmp_path):
 
 def test_what_may_change_unseen_is_not_shared(cache, tmp_path, monkeypatch):
     config = LearningConfig(1, ("a",), (1,))
-    before, trainings = environment(config), cached(slots())["trainings"]
+    before = environment(config)
+    trainings = cached(slots())["trainings"]
     # As if this program had begun before a file of the package was edited.
     name, size, changed_ns = files.SOURCE[0]
     with limited(source_at_the_start=((name, size, changed_ns - 1), *files.SOURCE[1:])):
@@ -167,7 +172,8 @@ print(manifest["trace_sha256"], manifest["trainings"], "torch" in sys.modules)
 
 @pytest.mark.process
 def test_two_processes_at_once_and_one_without_torch(cache, runs):
-    plain, command = read_manifest(runs["slots"]), [sys.executable, "-c", CHILD]
+    plain = read_manifest(runs["slots"])
+    command = [sys.executable, "-c", CHILD]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate()[0].split() for process in both]
     last = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
@@ -199,7 +205,8 @@ def test_a_folder_that_cannot_be_used_costs_one_warning(trouble, runs, tmp_path,
     (tmp_path / "thesis.tex").write_text("text")
     full = trouble == "a full disk"
     monkeypatch.setenv("LEOMIX_CACHE", str(tmp_path / "c" if full else tmp_path))
-    plain, before = read_manifest(runs["slots"]), resource.getrlimit(resource.RLIMIT_FSIZE)
+    plain = read_manifest(runs["slots"])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]) if full else before)
     try:
         manifest = cached(slots())
@@ -214,7 +221,8 @@ def test_a_folder_that_cannot_be_used_costs_one_warning(trouble, runs, tmp_path,
 
 
 def test_what_was_used_longest_ago_goes_first(tmp_path):
-    shelf, folder = Shelf(tmp_path), tmp_path / "results" / "c"
+    shelf = Shelf(tmp_path)
+    folder = tmp_path / "results" / "c"
     for age in range(6):
         shelf.write(f"results/c/{age}.tensors", b"0" * 5000)
         os.utime(folder / f"{age}.tensors", (time.time() - age,) * 2)
@@ -231,7 +239,9 @@ def test_what_was_used_longest_ago_goes_first(tmp_path):
 
 
 def test_the_bound_is_kept_by_a_tally_that_may_be_missing_or_wrong(tmp_path, cache):
-    shelf, bound, tally = Shelf(tmp_path), 10 * 8192, tmp_path / shared_cache.TALLY
+    shelf = Shelf(tmp_path)
+    bound = 10 * 8192
+    tally = tmp_path / shared_cache.TALLY
     for wrong in (None, "no number", "0"):
         for number in range(30):
             shelf.write(f"results/c/{number}.tensors", b"0" * 8000)
@@ -252,7 +262,8 @@ def test_the_command_shows_and_clears(leomix, cache, tmp_path):
     for place, more, known in (("a", [], False), ("b", [], True), ("c", ["--no-cache"], False)):
         line = ["run", tmp_path / "s.yaml", "-o", tmp_path / place, "--quiet", *more]
         assert ("known from other runs" in leomix(*line).out) is known
-    found, on_disk = contents(cache), sum(path.stat().st_size for path in cache.rglob("*.*"))
+    found = contents(cache)
+    on_disk = sum(path.stat().st_size for path in cache.rglob("*.*"))
     assert found["kinds"]["trainings"]["entries"] == read_manifest(tmp_path / "a")["trainings"]
     assert time.time() - found["kinds"]["numbers"]["last_used_s"] < 3600
     assert on_disk < found["bytes"] < on_disk + 4096 * 200
@@ -290,7 +301,8 @@ def sought(**changes):
 
 def asked_twice(root, question, worth_keeping_s=0.0):
     """How the same windows come, twice, that are found without a cache."""
-    wanted, used = finding.find_windows(question), []
+    wanted = finding.find_windows(question)
+    used = []
     for _ in range(2):
         cache = window_cache.WindowCache(Shelf(root))
         with limited(worth_keeping_s=worth_keeping_s):

@@ -29,14 +29,18 @@ def test_a_time_that_is_none_or_past_is_an_error(bad):
 
 def test_events_happen_at_their_times_to_the_last_bit_and_up_to_the_end():
     """now + (t - now) would be one bit early here."""
-    clock, seen, before, time_s = Clock(), [], 258.53841300585947, 862.6985453196259
+    clock = Clock()
+    seen = []
+    before = 258.53841300585947
+    time_s = 862.6985453196259
     assert before + (time_s - before) != time_s
     run(clock, at(clock, before, time_s, time_s + 1e-6, seen=seen), until=time_s)
     assert (clock.now, seen) == (time_s, [before, time_s])
 
 
 def test_what_waits_for_the_instant_sees_all_that_happens_in_it():
-    clock, seen = Clock(), []
+    clock = Clock()
+    seen = []
 
     def early():
         yield clock.at(3.0)

@@ -60,7 +60,8 @@ def test_json_is_all_that_is_on_stdout_and_folders_are_numbered(leomix, tmp_path
 
 
 def test_compare_groups_seeds_and_takes_a_run_once(leomix, tmp_path):
-    folders, shorter = [], ("--set", "learning.model={experts: 2, hidden: 8}")
+    folders = []
+    shorter = ("--set", "learning.model={experts: 2, hidden: 8}")
     for method in ("synchronous", "emsfl"):
         for seed in (1, 2, 2, 3):
             folders.append(tmp_path / f"{method}{len(folders)}")
@@ -126,17 +127,16 @@ def shipped(names):
 
 def test_list_validate_doctor_schema(leomix):
     lines = dict(x.split(": ", 1) for x in leomix("list").out.splitlines() if ": " in x)
-    models, data, methods = (
-        sorted(MODELS.shipped),
-        sorted(DATASETS.shipped),
-        sorted(METHODS.shipped),
-    )
+    models = sorted(MODELS.shipped)
+    data = sorted(DATASETS.shipped)
+    methods = sorted(METHODS.shipped)
     assert lines["models"] == f"{', '.join(models)}, or MODULE:CLASS"
     assert lines["data"] == f"{', '.join(data)}, or MODULE:FUNCTION"
     assert shipped(lines["methods"].removesuffix(", or MODULE:CLASS").split(", ")) == methods
     assert shipped(method_names()) == methods
     processors = re.findall(r"([\w-]+) \([\d.]+ TFLOP/s\)", lines["processors (compute.processor)"])
-    plan, report = leomix("validate", "quickstart"), leomix("doctor")
+    plan = leomix("validate", "quickstart")
+    report = leomix("doctor")
     assert ("Nairobi" in plan.out, plan.err) == (True, "")
     assert (report.status, "import names are leomix's own" in report.out) == (0, True)
     of = json.loads(leomix("schema").out)["$defs"]

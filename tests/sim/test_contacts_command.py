@@ -71,7 +71,8 @@ def test_files_hold_what_the_python_function_finds(leomix, elements, truth, tmp_
 
 def test_a_list_a_summary_or_a_file_even_of_nothing(leomix, elements, truth, tmp_path):
     line = ["contacts", "--tle", elements, *PLACES, *SPAN]
-    listed, summary = leomix(*line), leomix(*line, "--summary")
+    listed = leomix(*line)
+    summary = leomix(*line, "--summary")
     assert ("2026-08-22T" in listed.out, "2026-08-22T" in summary.out) == (True, False)
     assert listed.err == summary.err == ""
     line[-1] = "89.9"
@@ -121,7 +122,8 @@ def test_the_summary_tells_passes_gaps_and_cycles(leomix, elements, truth):
         printed = [float(word) for word in line.removeprefix(site.name).split()]
         assert printed == pytest.approx(expected, abs=0.51, rel=0)
         assert printed[4:] == pytest.approx(expected[4:], abs=0.0051)
-    counts, motion = truth.site.value_counts(), float(elements.read_text().splitlines()[-1][52:63])
+    counts = truth.site.value_counts()
+    motion = float(elements.read_text().splitlines()[-1][52:63])
     words = r"cycles a day: (\S+) \((.*) is served .*\); .* would be (\S+), ratio (\S+)"
     a_day, least, ideal, ratio = re.fullmatch(words, lines[3]).groups()
     assert (float(a_day), least) == (pytest.approx(counts.min() / 2, abs=0.005), counts.idxmin())
@@ -198,7 +200,8 @@ def test_wrong_options_and_files_are_one_line(
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_windows_between_satellites_are_those_of_the_python_function(leomix, tmp_path, ending):
-    out, set_ = tmp_path / f"isl.{ending}", ("--set", "stop.days=0.1")
+    out = tmp_path / f"isl.{ending}"
+    set_ = ("--set", "stop.days=0.1")
     result = leomix("contacts", "walker", *set_, "--isl", "-o", str(out))
     assert (result.status, result.out) == (0, "")
     orbit_ = scenarios.load("walker", {"stop.days": 0.1}).orbit

@@ -75,7 +75,8 @@ PARTINGS = st.dictionaries(st.integers(1, SPAN_S), st.sampled_from("AB"), max_si
 @given(DONE, DONE, PARTINGS.map(lambda partings: sorted(partings.items())))
 def test_every_second_counts_once_and_where_the_definition_says(of_a, of_b, partings):
     """Against a count second by second: all spans begin and end on whole ones."""
-    contacts, transfers = [], []
+    contacts = []
+    transfers = []
     events = [event(time_s, "disconnect", name) for time_s, name in partings]
     done = {"A": of_a, "B": of_b}
     for name, (sends, trains, served, beamless, stateless) in done.items():
@@ -127,7 +128,8 @@ def test_every_second_counts_once_and_where_the_definition_says(of_a, of_b, part
 @pytest.mark.parametrize("name", ["slots-synchronous", "orbit-timing", "aligned", "nmoe"])
 def test_parts_of_a_run_sum_up_to_its_time(name, runs):
     result = runs.result(name)
-    path, end_s = result.critical_path, result.manifest["simulated_s"]
+    path = result.critical_path
+    end_s = result.manifest["simulated_s"]
     for spent in path.clusters.values():
         assert spent.total_s == pytest.approx(end_s, rel=1e-12)
         assert min(spent.training_s, spent.transmitting_s) > 0

@@ -34,7 +34,9 @@ class Cluster:
     """A scheduler on the loopback interface and its workers, in processes of their own."""
 
     def __init__(self, folder):
-        self.place, self.folder, self.processes = Place(folder / "place"), folder, []
+        self.place = Place(folder / "place")
+        self.folder = folder
+        self.processes = []
         about = folder / "scheduler.json"
         options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
         self.scheduler = self.start("scheduler", *options, "--scheduler-file", str(about))
@@ -76,7 +78,8 @@ def expected(tmp_path_factory):
 
 
 def test_a_killed_worker_costs_only_its_point(cluster, expected):
-    place, before = cluster.place, len(cluster.place.runs())
+    place = cluster.place
+    before = len(cluster.place.runs())
     with marked(place, "slow"):
         running = place.start(*POINTS, "-o", "killed", *cluster.asked)
         wait_until(lambda: len(place.runs()) >= before + 2, "two points are begun")
@@ -94,7 +97,8 @@ def test_a_killed_worker_costs_only_its_point(cluster, expected):
 
 
 def test_a_point_that_fails_or_kills_its_process_is_tried_twice(cluster, expected):
-    place, before = cluster.place, len(cluster.place.runs())
+    place = cluster.place
+    before = len(cluster.place.runs())
     with marked(place, "3-4-fail", "4-3-kill1"):
         done = place.sweep(*POINTS, "-o", "failing", "--keep-going", *cluster.asked)
     assert done.returncode == 3
@@ -107,7 +111,8 @@ def test_a_point_that_fails_or_kills_its_process_is_tried_twice(cluster, expecte
 
 
 def test_ctrl_c_saves_and_the_sweep_goes_on(cluster, expected):
-    place, before = cluster.place, len(cluster.place.runs())
+    place = cluster.place
+    before = len(cluster.place.runs())
     with marked(place, "slow"):
         running = place.start(*POINTS, "-o", "halted", *cluster.asked)
         wait_until(lambda: len(place.runs()) >= before + 2, "two points are begun")
@@ -131,7 +136,8 @@ def test_what_is_done_outlives_the_scheduler(tmp_path, expected):
             _, err = running.communicate(timeout=60)
     finally:
         cluster.close()
-    statuses, begun = place.statuses(), len(place.runs())
+    statuses = place.statuses()
+    begun = len(place.runs())
     assert (running.returncode, set(statuses)) == (3, {"complete", "missing"})
     lost, left = err.splitlines()
     assert lost == f"note: the scheduler {cluster.address} is gone; what is done is kept"

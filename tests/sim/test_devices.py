@@ -81,7 +81,8 @@ def test_a_fork_that_changes_how_long_a_round_takes_leaves_of_it_what_was_done(
     st.none() | SECONDS,
 )
 def test_devices_together_do_what_each_does_alone(round_s, gaps, limit, pace_s):
-    pace, k = {"per_gap_max": limit, "pace_s": pace_s}, len(round_s)
+    pace = {"per_gap_max": limit, "pace_s": pace_s}
+    k = len(round_s)
     together = devices_of(k, seconds_per_round=np.array(round_s), **pace)
     free = devices_of(k, seconds_per_round=np.array(round_s))
     alone = [devices_of(seconds_per_round=s, **pace) for s in round_s]
@@ -116,7 +117,9 @@ def test_who_trains_no_round_has_not_computed():
     told = talk([contact(0, 0, 50, [8.0])], [[Train(COST, rounds=0)]])
     assert told.replies[0][0].rounds.tolist() == [0]
     assert told.devices.computed_s.tolist() == [0.0]
-    who, begin_s, nobody = np.array([True, False, True]), np.full(3, 5.0), np.zeros(3, bool)
+    who = np.array([True, False, True])
+    begin_s = np.full(3, 5.0)
+    nobody = np.zeros(3, bool)
     leg = network.Training(who, COST, np.array([3, 3, 0]), begin_s, begin_s + 30.0, nobody)
     assert leg.use(15.0).computed_s.tolist() == [10.0, 0.0, 0.0]
 
@@ -130,7 +133,8 @@ KINDS = [
 
 def test_kinds_become_numbers_of_each_device(tmp_path):
     other = {"name": "B", "devices": 2, "compute": {"power_w": 7}}
-    ground, whole = {"clusters": [{"name": "A", "kinds": KINDS}, other]}, {"power_w": 5}
+    ground = {"clusters": [{"name": "A", "kinds": KINDS}, other]}
+    whole = {"power_w": 5}
     both = compute_of(scenario.slots(ground=ground, compute={"memory_gib": 2} | whole))
     rounds_s = [each.round_s(Cost(flops=3e6)).tolist() for each in both]
     assert rounds_s == [[50.0, 3.0, 3.0], [200.0, 200.0]]

@@ -41,7 +41,8 @@ def run(request, tmp_path_factory):
     else:
         short = {"learning.train": False, "stop.days": 0.5} | INSTEAD.get(request.param, {})
         scenario = scenarios.load(request.param, short)
-    result, file = sim.run(scenario, place / "run"), place / "mine.yaml"
+    result = sim.run(scenario, place / "run")
+    file = place / "mine.yaml"
     file.write_text(yaml.safe_dump(result.manifest["scenario"]))
     return result, place / "run", file, by_geometry(scenario.roles)
 
@@ -57,7 +58,8 @@ def by_geometry(roles):
 def test_a_run_folder_has_the_directions_of_its_transfers(run):
     result, folder, _, expected = run
     moved = result.transfers
-    with_server, with_peers = moved[moved.toward != "peer"], moved[moved.toward == "peer"]
+    with_server = moved[moved.toward != "peer"]
+    with_peers = moved[moved.toward == "peer"]
     assert (with_server.direction == with_server.toward.map(expected)).all()
     assert set(with_peers.direction) <= {"sidelink", "isl"}
     for direction, account in result.manifest["books"].items():

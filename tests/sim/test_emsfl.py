@@ -53,7 +53,8 @@ def test_a_backbone_is_trained_by_the_connected_cluster_under_the_mask_too():
         slots(stop={"cycles": 4}, learning=learned(trains_backbone=backbone))
         for backbone in (False, True)
     )
-    plain, whole = sim.run(plain), sim.run(scenario)
+    plain = sim.run(plain)
+    whole = sim.run(scenario)
     # The last cycle of four tunes the gate; here two clusters are connected in each.
     assert (len(aggregates(plain, "gate")), len(aggregates(whole, "gate"))) == (2, 8)
     assert len(aggregates(plain, "experts")) == len(aggregates(whole, "experts"))
@@ -61,7 +62,8 @@ def test_a_backbone_is_trained_by_the_connected_cluster_under_the_mask_too():
     assert names(plain, "downlink") == {*own, "model", "gate"}
     assert names(whole, "downlink") == {*(f"{name} gate" for name in own), "model", "gate"}
     assert names(whole, "uplink") == {*own, "gate"}
-    sizes, rows = build(scenario).learner.architecture, whole.transfers
+    sizes = build(scenario).learner.architecture
+    rows = whole.transfers
     down = rows[rows.payload.str.startswith("experts") & (rows.direction == "downlink")]
     assert set(down.payload_bytes) == {sizes.download_bytes([0, 2], gate=True)}
     assert set(rows[rows.payload == "gate"].payload_bytes) == {sizes.upload_bytes([], gate=True)}
@@ -81,7 +83,8 @@ def test_a_lost_gate_says_what_it_was_lost_to(uplink, downlink, why):
     """The experts of the first upload are carried over and arrive, a gate is given up."""
     link = fixed(uplink=uplink, downlink=downlink)
     result = sim.run(orbit(stop={"days": 3}, link=link, learning=learned("emsfl")))
-    lost, rows = events(result, "fault"), result.transfers
+    lost = events(result, "fault")
+    rows = result.transfers
     mine = lost[lost.detail == f"gate lost: {why}"]
     assert len(mine) > 5
     assert any(f"gate lost: {why}" in warning for warning in result.summary["warnings"])
@@ -113,7 +116,8 @@ def test_devices_download_the_changes_that_they_miss_or_whole_experts(rank):
         return rows[(rows.payload == "model") & (rows.device == 0)].sort_values("start_s")
 
     sizes = build(slots(learning=learned(**lora))).learner.architecture
-    change, expert = sizes.factor_bytes(1), sizes.download_bytes([0], gate=False)
+    change = sizes.factor_bytes(1)
+    expert = sizes.download_bytes([0], gate=False)
     assert (change < expert) == (rank == 1)
     change = min(change, expert)
     for _, mine in models("emsfl", 6).groupby("cluster"):
@@ -145,8 +149,10 @@ def warned_of(result):
     return "own gate mass" in text, "hardly denser" in text
 
 
-EVEN, CLASSES = [[0.25] * 4] * 2, [[0.6, 0.3, 0.1, 0.0], [0.5, 0.05, 0.4, 0.05]]
-HOME, THIN = [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]], [[0.35, 0.35, 0.15, 0.15]]
+EVEN = [[0.25] * 4] * 2
+CLASSES = [[0.6, 0.3, 0.1, 0.0], [0.5, 0.05, 0.4, 0.05]]
+HOME = [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]]
+THIN = [[0.35, 0.35, 0.15, 0.15]]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +181,8 @@ def test_experts_have_classes_and_a_cluster_without_any_has_no_ratio():
         classes = rows.sort_values("expert").expert_class.tolist()
         assert classes == ["shared", "domain", "shared", "seldom"]
     assert result.summary["expert_classes"] == {"shared": [0, 2], "domain": [1], "seldom": [3]}
-    clusters, data = [{"name": name, "devices": 1} for name in "ABC"], {"own_domain_fraction": 0.34}
+    clusters = [{"name": name, "devices": 1} for name in "ABC"]
+    data = {"own_domain_fraction": 0.34}
     said = {"ground": {"clusters": clusters}, "learning": {"method": "emsfl", "data": data}}
     result = sim.run(slots(**said))
     assert list(result.summary["density_ratio"].values()).count(None) == 1

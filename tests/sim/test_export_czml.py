@@ -19,7 +19,8 @@ from tests.kit.results import ephemerides, export
 from tests.kit.small import orbit
 from tests.sim.test_roles import RELAYED
 
-START, END_S = datetime(2026, 8, 22, tzinfo=UTC), 0.5 * 86400
+START = datetime(2026, 8, 22, tzinfo=UTC)
+END_S = 0.5 * 86400
 TIMESCALE = load.timescale(builtin=True)
 CONSTELLATION = {
     **{"source": "walker", "satellites": 6, "planes": 3, "phasing": 1},
@@ -125,7 +126,8 @@ def test_positions_are_as_near_to_skyfields_as_the_file_says(result, packets):
 
 
 def test_samples_are_denser_on_eccentric_orbits_and_end_where_sgp4_fails():
-    start, angle = Start.of(START), {"inclination_deg": 63.4}
+    start = Start.of(START)
+    angle = {"inclination_deg": 63.4}
     satellites = [
         keplerian_satellite("even", START, semi_major_axis_km=26600, **angle),
         keplerian_satellite("odd", START, semi_major_axis_km=26600, eccentricity=0.74, **angle),

@@ -28,7 +28,8 @@ class Reader:
         self.clocks = {}
         self._texts = defaultdict(dict)
         places = {0: ()}
-        trace, events = Trace(), []
+        trace = Trace()
+        events = []
         trace.ParseFromString(path.read_bytes())
         for packet in trace.packet:
             for kind, entries in packet.interned_data.ListFields():
@@ -78,10 +79,12 @@ class Reader:
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
     """A run without learning, whose evaluations then get figures."""
-    clusters, folder = [*ORBIT["ground"]["clusters"], NEAR], tmp_path_factory.mktemp("run") / "r"
+    clusters = [*ORBIT["ground"]["clusters"], NEAR]
+    folder = tmp_path_factory.mktemp("run") / "r"
     scenario = orbit(ground={"clusters": clusters}, stop={"days": 1}, learning={"train": False})
     done = sim.run(scenario, out=folder)
-    accuracy, loss = np.linspace(0.1, 0.9, len(done.metrics)), 1 / (1 + done.metrics.index)
+    accuracy = np.linspace(0.1, 0.9, len(done.metrics))
+    loss = 1 / (1 + done.metrics.index)
     metrics = done.metrics.assign(accuracy=accuracy, loss=loss)
     pq.write_table(pa.Table.from_pandas(metrics, preserve_index=False), folder / "metrics.parquet")
     return sim.load(folder)
@@ -98,8 +101,11 @@ def nanoseconds(seconds):
 
 
 def test_spans_and_marks_are_those_of_the_tables(result, trace):
-    contacts, moved, events = result.contacts, result.transfers, result.events
-    served, up = contacts[contacts.served.astype(bool)], moved.direction == "uplink"
+    contacts = result.contacts
+    moved = result.transfers
+    events = result.events
+    served = contacts[contacts.served.astype(bool)]
+    up = moved.direction == "uplink"
     of_contacts = ["rise_s", "set_s", "cluster", "contact_id"]
     of_services = ["service_start_s", "service_end_s", "satellite", "contact_id"]
     of_transfers = ["start_s", "end_s", "payload", "transfer_id", "payload_bytes", "outcome"]
@@ -109,7 +115,8 @@ def test_spans_and_marks_are_those_of_the_tables(result, trace):
         (("clusters", "uplink"), moved[up], of_transfers),
         (("clusters", "downlink"), moved[~up], of_transfers),
     ):
-        shown, rows = trace.rows(*place).sort_values(facts[0]), table.sort_values(facts[0])
+        shown = trace.rows(*place).sort_values(facts[0])
+        rows = table.sort_values(facts[0])
         assert shown.begin_ns.tolist() == nanoseconds(rows[begin])
         assert shown.end_ns.tolist() == nanoseconds(rows[end])
         assert shown.name.tolist() == rows[name].tolist()
@@ -119,7 +126,8 @@ def test_spans_and_marks_are_those_of_the_tables(result, trace):
         if name == "payload":
             assert [at[2] for at in shown.place] == [f"device {number}" for number in rows.device]
     assert trace.rows("satellites", "circular").uuid.nunique() == 2  # it sees two clusters at once
-    marks, events = trace.rows("clusters", "events"), events[events.kind.isin(MARKS)]
+    marks = trace.rows("clusters", "events")
+    events = events[events.kind.isin(MARKS)]
     said = sorted(zip(events.kind, events.detail, strict=True))
     assert sorted(zip(marks.name, marks.detail, strict=True)) == said
     others = {kind for kind in KINDS if not kind.endswith(("_start", "_end"))} - {*MARKS}

@@ -65,7 +65,8 @@ def test_tables_are_those_of_the_run_and_no_text_becomes_a_formula(leomix, runs,
         assert head == own.column_names
         assert len(rows) == own.num_rows
         for column, field in enumerate(own.schema):
-            shown, values = [row[column] for row in rows], own[field.name].to_pylist()
+            shown = [row[column] for row in rows]
+            values = own[field.name].to_pylist()
             if pa.types.is_string(field.type):
                 assert shown == [quoted(value) for value in values]
             elif pa.types.is_floating(field.type):
@@ -87,7 +88,9 @@ def test_what_cannot_be_exported_is_one_line(leomix, runs, tmp_path, monkeypatch
     halted = runs.copy("slots", tmp_path)
     manifest = {**json.loads((halted / "manifest.json").read_text()), "status": "interrupted"}
     (halted / "manifest.json").write_text(json.dumps(manifest))
-    slots_, timing, place = runs["slots"], runs["slots-timing"], tmp_path / "p"
+    slots_ = runs["slots"]
+    timing = runs["slots-timing"]
+    place = tmp_path / "p"
     for run, to, out, words in (
         (slots_, "onnx", place, "--to onnx: no export format 'onnx'; known are csv, "),
         (tmp_path, "csv", place, "no run folder"),
@@ -160,7 +163,8 @@ def read(folder):
 def test_curves_are_those_of_the_metrics_and_the_summary_is_shown(leomix, runs, tmp_path):
     result = runs.result("slots")
     assert exported(leomix, runs["slots"], "tensorboard", tmp_path / "t") == ""
-    events, whole = read(tmp_path / "t"), result.metrics.cluster.isna()
+    events = read(tmp_path / "t")
+    whole = result.metrics.cluster.isna()
     start = result.contacts.rise_utc[0].timestamp() - result.contacts.rise_s[0]
     curves = {"global": result.metrics[whole]}
     for name, rows in result.metrics[~whole].groupby("cluster"):
@@ -189,20 +193,24 @@ def test_curves_are_those_of_the_metrics_and_the_summary_is_shown(leomix, runs, 
 
 def test_curves_of_a_run_that_goes_on_are_those_of_its_export(leomix, runs, tmp_path):
     """Also of one that is interrupted and resumed, whose file is the same again."""
-    scenario, files = slots(), {}
+    scenario = slots()
+    files = {}
     for name in ("whole", "cut"):
-        board, place = TensorBoard(tmp_path / "boards" / name), tmp_path / name
+        board = TensorBoard(tmp_path / "boards" / name)
+        place = tmp_path / name
         if name == "cut":
             cut(scenario, place, 40, observers=[board])
             [part] = (tmp_path / "boards" / name).iterdir()
-            before, board = part.read_bytes(), TensorBoard(tmp_path / "boards" / name)
+            before = part.read_bytes()
+            board = TensorBoard(tmp_path / "boards" / name)
         sim.run(scenario, place, resume=name == "cut", observers=[board])
         [files[name]] = (tmp_path / "boards" / name).iterdir()
     whole = files["whole"].read_bytes()
     assert files["cut"].read_bytes() == whole and whole.startswith(before)
     assert 100 < len(before) < len(whole)
     exported(leomix, runs["slots"], "tensorboard", tmp_path / "t")
-    live, after = read(tmp_path / "boards" / "whole"), read(tmp_path / "t")
+    live = read(tmp_path / "boards" / "whole")
+    after = read(tmp_path / "t")
     for tag in after.Tags()["scalars"]:
         assert live.Scalars(tag) == after.Scalars(tag)
 
@@ -228,7 +236,8 @@ def test_mlflow_gets_curves_and_keys_once(leomix, runs, tmp_path, monkeypatch):
     assert "experiment leomix" in exported(leomix, runs["slots"], "mlflow", tmp_path / "m")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'm' / 'mlflow.db'}")
     exported(leomix, runs["slots"], "mlflow", tmp_path / "again")
-    client, result = mlflow.MlflowClient(), runs.result("slots")
+    client = mlflow.MlflowClient()
+    result = runs.result("slots")
     experiment = client.get_experiment_by_name("leomix")
     assert str(tmp_path / "m") in experiment.artifact_location
     [run] = client.search_runs([experiment.experiment_id])
@@ -253,7 +262,8 @@ def test_a_text_run_becomes_an_adapter_of_hugging_faces_own_model(leomix, tmp_pa
         | {"answer": n % 3, "domain": domain, "split": "train" if n < 36 else "test"}
         for n, (what, domain) in enumerate(8 * subjects)
     ]
-    path, text_run = tmp_path / "ask.jsonl", tmp_path / "r"
+    path = tmp_path / "ask.jsonl"
+    text_run = tmp_path / "r"
     path.write_text("\n".join(map(json.dumps, asked)))
     unsaid = {"experts": 4, "hidden": 64, "expert_hidden": 64}  # what a checkpoint fixes
     learning = {

@@ -49,7 +49,8 @@ def test_every_method_goes_on_through_all_faults_at_once(method, closing):
 
 
 def test_the_summary_counts_faults_by_kind_and_does_not_warn_of_them(runs):
-    result, plain = runs.result("faults"), runs.result("slots-timing")
+    result = runs.result("faults")
+    plain = runs.result("slots-timing")
     counts = result.summary["faults"]
     for kind, rows in (
         ("satellite outages", texts(result, "fault", "injected: satellite")),
@@ -150,7 +151,8 @@ def test_nobody_but_people_reads_the_column_detail(runs):
     serving = sim.run(scenarios.load("walker", late))
     causes = set()
     for result in (runs.result("faults"), runs.result("fedavg"), serving):
-        silent, manifest = without_details(result.tables), result.manifest
+        silent = without_details(result.tables)
+        manifest = result.manifest
         assert summarise(silent, manifest) == summarise(result.tables, manifest)
         end_s = manifest["simulated_s"]
         assert critical_path(silent, end_s).spent == critical_path(result.tables, end_s).spent

@@ -72,7 +72,8 @@ class FedDyn(learning.FedAvg):
         return learning.LocalLoss(dynamic, self.g[me.name], alpha=self.options.alpha)
 
     def server_step(self, updates):
-        make, by = self.learner.make, {"alpha": self.options.alpha}
+        make = self.learner.make
+        by = {"alpha": self.options.alpha}
         for update, _ in updates:
             change = learning.changes(self.learner, update)
             self.g[update.cluster] = make(less, self.g[update.cluster], change, **by)
@@ -99,7 +100,9 @@ class Loop(PlainLoop):
 
         Nobody has trained before A's first contact.
         """
-        base, version, now = dict.fromkeys(DEVICES, self.x), dict.fromkeys(DEVICES, 0), 0
+        base = dict.fromkeys(DEVICES, self.x)
+        version = dict.fromkeys(DEVICES, 0)
+        now = 0
         for number, cluster in enumerate("ABABAB"):
             gap = (0, ROUNDS, 2 * ROUNDS)[min(number, 2)]
             if gap:
@@ -113,7 +116,8 @@ class Loop(PlainLoop):
                 own = {c: self.p[c] / sum(self.p[one] for one in models) for c in models}
                 mean = {n: sum(own[c] * models[c][n] for c in models) for n in self.x}
                 now += step(mean, start, now - version[cluster])
-            base[cluster], version[cluster] = self.x, now
+            base[cluster] = self.x
+            version[cluster] = now
         return self.x
 
 
@@ -127,10 +131,12 @@ def fedprox(loop, mu):
 
 
 def fedopt(loop, kind, step_size, beta1, beta2=0.9, tau=0.1):
-    m, v = dict(loop.zero), {n: torch.full_like(t, tau**2) for n, t in loop.x.items()}
+    m = dict(loop.zero)
+    v = {n: torch.full_like(t, tau**2) for n, t in loop.x.items()}
 
     def step(x, models):
-        mean, after = loop.mean(models), {}
+        mean = loop.mean(models)
+        after = {}
         for n in x:
             change = mean[n] - x[n]
             if kind == "avgm":
@@ -151,7 +157,8 @@ def fedopt(loop, kind, step_size, beta1, beta2=0.9, tau=0.1):
 
 
 def scaffold(loop):
-    c, own = dict(loop.zero), {client: dict(loop.zero) for client in loop.clients}
+    c = dict(loop.zero)
+    own = {client: dict(loop.zero) for client in loop.clients}
     size = {n: 0.5 if n.startswith("gate.") else 1.0 for n in loop.x}
     steps = ROUNDS * loop.config.steps_per_round * loop.config.step_size
 
@@ -168,7 +175,8 @@ def scaffold(loop):
 
 
 def feddyn(loop, alpha):
-    g, h = {client: dict(loop.zero) for client in loop.clients}, dict(loop.zero)
+    g = {client: dict(loop.zero) for client in loop.clients}
+    h = dict(loop.zero)
 
     def step(x, models):
         mean = loop.mean(models)
@@ -244,7 +252,8 @@ METHODS = [
 def test_a_method_is_the_loop_of_its_paper(tmp_path, method, options, loop):
     said = scenario(method, options)
     before = Loop(said)
-    start, wanted = before.x, loop(before, **options)
+    start = before.x
+    wanted = loop(before, **options)
     compare(tmp_path, said, wanted)
     assert max(float((wanted[n] - start[n]).abs().max()) for n in wanted) > 1e-2
 
@@ -291,14 +300,16 @@ def test_one_model_on_all_data_goes_on_with_its_adam(tmp_path):
 
 
 def test_what_the_server_trains_by_itself_is_counted_in_gradient_steps():
-    found, each = sim.run(scenario("centralised")), 2 * ROUNDS
+    found = sim.run(scenario("centralised"))
+    each = 2 * ROUNDS
     assert [e.gradient_steps for e in found.evaluations] == [0, each, 2 * each, 3 * each]
     assert (found.summary["gradient_steps"], found.summary["device_rounds"]) == (3 * each, 0)
 
 
 def test_what_somebody_elses_local_loss_has_trained_is_not_shared_between_runs():
     """Its source may have changed; what leomix's own has trained is named by all it is made of."""
-    built, ones = build(scenario("fedavg", train=False)), np.ones(2, int)
+    built = build(scenario("fedavg", train=False))
+    ones = np.ones(2, int)
     for term, place in ((dynamic, f"{__name__}:dynamic"), (proximal, "")):
         loss = partial(learning.LocalLoss, term, alpha=1.0)
         side = ClusterState(built.learner, built.plan.clusters[0], loss)
@@ -335,8 +346,10 @@ def twins(config):
 
 
 def samples_of(domains):
-    x, rows = np.concatenate(domains), np.arange(20)
-    label, spec = np.zeros(20, np.int64), InputSpec("vector", (2,), 2)
+    x = np.concatenate(domains)
+    rows = np.arange(20)
+    label = np.zeros(20, np.int64)
+    spec = InputSpec("vector", (2,), 2)
 
     def domain(n):
         return SampleArrays(rows + 20 * n, label, label + n)

@@ -156,7 +156,8 @@ def write_rows(folder, form):
         return
     with (folder / "my.jsonl").open("w") as file:
         for _ in range(200):
-            kind, place = draw.choice(["good", "bad"]), draw.choice(["film", "soup"])
+            kind = draw.choice(["good", "bad"])
+            place = draw.choice(["film", "soup"])
             word = draw.choice(["fine", "nice"] if kind == "good" else ["dull", "sad"])
             text = f"the {place} was {word}"
             row = {"text": text, "label": kind}
@@ -223,7 +224,8 @@ REAL = [
 @pytest.mark.slow(reason="trains on 5,000 real texts or images: up to a minute each")
 @pytest.mark.parametrize(("form", "kind", "file", "least", "days"), REAL)
 def test_a_template_learns_real_data_as_they_are(leomix, tmp_path, form, kind, file, least, days):
-    mine, path = tmp_path / "mine.yaml", data_file(file)
+    mine = tmp_path / "mine.yaml"
+    path = data_file(file)
     assert leomix("new", mine, "--data", form, "--model", kind).status == 0
     mine.write_text(re.sub(r"path: my\.\w+", f"path: {path}", mine.read_text()))
     keys = ["--set", f"stop.days={days}", "--quiet", "--no-cache", "--json"]

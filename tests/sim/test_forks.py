@@ -100,7 +100,9 @@ def test_without_a_change_a_fork_is_its_parent(name, tmp_path):
 
 def test_learning_goes_on_as_in_its_parent(runs, tmp_path):
     """Without anything that was kept of the parent, and with what was measured until then."""
-    parent, bare, was = runs["slots"], runs.copy("slots", tmp_path), runs.result("slots")
+    parent = runs["slots"]
+    bare = runs.copy("slots", tmp_path)
+    was = runs.result("slots")
     (bare / JOURNAL).unlink()
     for name, folder in (("bare", bare), ("known", parent)):
         sim.fork(folder, SOON_S, {}, tmp_path / name)
@@ -158,7 +160,8 @@ def by_then(tmp_path_factory):
     times = []
     sim.run(orbit(learning=ENHANCED), observers=[Each(times.append, of_time=True)])
     assert times == sorted(times)
-    place, last = tmp_path_factory.mktemp("then"), sum(time_s < AT_S for time_s in times)
+    place = tmp_path_factory.mktemp("then")
+    last = sum(time_s < AT_S for time_s in times)
     tables = read_tables(cut(orbit(learning=ENHANCED), place, last))
     return {name: rows(tables[name]) for name in ("events", "transfers", "metrics", "assignments")}
 
@@ -174,7 +177,8 @@ def test_what_was_by_then_stays_and_what_comes_is_changed(timing, idle, by_then,
     folder = timing if name == "gate" else idle
     said = read_manifest(folder)["scenario"]
     apply_overrides(said, LATER[name])
-    plain, early = sim.run(scenarios.from_dict(said)), sim.fork(folder, 0.001, LATER[name])
+    plain = sim.run(scenarios.from_dict(said))
+    early = sim.fork(folder, 0.001, LATER[name])
     for table in plain.tables:
         assert rows(early.tables[table]) == rows(plain.tables[table]), table
     assert early.manifest["simulated_s"] == plain.manifest["simulated_s"]
@@ -198,7 +202,8 @@ def test_rates_and_powers_change_at_that_time(tmp_path):
     took_s = 8 * sent.payload_bytes / rate_bps
     assert (sent.end_s - sent.start_s).tolist() == pytest.approx(took_s.tolist())
     ended = done.events[done.events.kind == "train_end"]
-    old, new = ended[ended.time_s <= at_s].rounds.sum(), ended[ended.time_s > at_s].rounds.sum()
+    old = ended[ended.time_s <= at_s].rounds.sum()
+    new = ended[ended.time_s > at_s].rounds.sum()
     assert old and new
     joules = sum(row["training_j"] for row in done.manifest["energy"])
     assert joules == pytest.approx(200 * (3.0 * old + 11.0 * new))
@@ -254,7 +259,8 @@ def test_faults_that_end_while_transfers_are_under_way(kind, tmp_path):
 
 
 def test_a_fork_of_a_fork(timing, tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
+    one = tmp_path / "one"
+    two = tmp_path / "two"
     first = sim.fork(timing, 10 * HOURS, {"compute.seconds_per_round": "90"}, one).manifest
     assert sim.fork(one, AT_S, {}).manifest["trace_sha256"] == first["trace_sha256"]
     second = sim.fork(one, AT_S, {"compute.seconds_per_round": "30"}, two).manifest
@@ -270,7 +276,8 @@ def test_a_fork_of_a_fork(timing, tmp_path):
 
 def test_a_fork_is_a_run_folder_that_tells_of_its_parent(leomix, timing, tmp_path):
     """By default it lies beside it; another time does not go on with it."""
-    parent, place = shutil.copytree(timing, tmp_path / "p"), tmp_path / "p-fork"
+    parent = shutil.copytree(timing, tmp_path / "p")
+    place = tmp_path / "p-fork"
     line = ["fork", parent, "--set", "compute.seconds_per_round=90", "--at"]
     stopped = leomix(*line, "20h", "--max-wall", "0.001s")
     assert stopped.status == 130
@@ -280,7 +287,9 @@ def test_a_fork_is_a_run_folder_that_tells_of_its_parent(leomix, timing, tmp_pat
     done = leomix(*line, "1200min", "-o", place, "--resume", "--json")
     assert (done.status, leomix("show", place).status) == (0, 0), done.err
     plain = sim.fork(timing, AT_S, {"compute.seconds_per_round": "90"}).manifest
-    said, manifest, whole = json.loads(done.out), read_manifest(place), read_manifest(timing)
+    said = json.loads(done.out)
+    manifest = read_manifest(place)
+    whole = read_manifest(timing)
     assert said["folder"] == str(place)
     assert said["trace_sha256"] == manifest["trace_sha256"] == plain["trace_sha256"]
     assert manifest["fork"] == {

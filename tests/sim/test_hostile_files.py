@@ -292,12 +292,14 @@ LINKS = ["export", "export/csv", ".report.html.part", "run.log", "model", "check
 
 @pytest.mark.parametrize("link", [*LINKS, "checkpoint/values"])
 def test_nothing_is_written_out_of_a_run_folder_through_a_link(leomix, runs, tmp_path, link):
-    run, outside = runs.copy("slots-timing", tmp_path), tmp_path / "outside"
+    run = runs.copy("slots-timing", tmp_path)
+    outside = tmp_path / "outside"
     outside.mkdir()
     mine = dict.fromkeys(("file", "precious.csv", "values", ".x.part"), "mine")
     for name, text in mine.items():
         (outside / name).write_text(text)
-    path, scenario = run / link, tmp_path / "s.yaml"
+    path = run / link
+    scenario = tmp_path / "s.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     path.symlink_to(outside / "file" if "." in link else outside)
@@ -329,7 +331,8 @@ def test_a_broken_journal_or_model_of_a_complete_run_leaves_its_tables(
 
 
 def test_arrays_and_headers_that_claim_too_much_are_refused(leomix, tmp_path):
-    header, path = io.BytesIO(), tmp_path / "model.safetensors"
+    header = io.BytesIO()
+    path = tmp_path / "model.safetensors"
     said = {"descr": "<f4", "fortran_order": False, "shape": (10**9, 10**4)}
     np.lib.format.write_array_header_1_0(header, said)
     with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -424,7 +427,8 @@ def test_as_many_stations_as_a_list_may_have_are_taken_from_a_file(leomix, tmp_p
 
 
 def test_names_are_nothing_that_a_terminal_or_a_spreadsheet_obeys(leomix, tmp_path):
-    path, out = tmp_path / "e.tle", tmp_path / "c.csv"
+    path = tmp_path / "e.tle"
+    out = tmp_path / "c.csv"
     line = ["contacts", "--tle", path, "--site", "@x=1,2", *SPAN]
     path.write_text("\n".join(["=1+1\x1b]0;x\x07", *LINES]))
     found = leomix(*line)
@@ -483,7 +487,8 @@ NOT_OURS = [
 
 @pytest.mark.parametrize(("old", "new"), NOT_OURS, ids=lambda text: text[:50])
 def test_a_manifest_that_is_not_ours_is_one_line(leomix, runs, tmp_path, old, new):
-    folder, scenario = sent(runs, tmp_path, old, new), tmp_path / "s.yaml"
+    folder = sent(runs, tmp_path, old, new)
+    scenario = tmp_path / "s.yaml"
     stored = json.loads((runs["slots-timing"] / "manifest.json").read_text())["scenario"]
     scenario.write_text(yaml.safe_dump(stored))
     fork = ["fork", folder, "--at", "1h", "-o", tmp_path / "f", "--quiet"]

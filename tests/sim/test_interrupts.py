@@ -239,13 +239,15 @@ def fill(disk, free_kib):
 @pytest.mark.process
 def test_a_folder_that_may_not_be_written_to_is_wrong_input(leomix, disk, tmp_path, runs):
     """Of a disk that is mounted for reading only: root may write to whatever has no rights."""
-    complete, stopped = runs.copy("slots-timing", disk), disk / "stopped"
+    complete = runs.copy("slots-timing", disk)
+    stopped = disk / "stopped"
     cut(slots(learning={"train": False}), stopped, 12)
     line = ("run", written(tmp_path, TIMED), "--quiet", "--no-cache", "-o")
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     fork = ("fork", runs["slots-timing"], "--at", "600", "--quiet", "-o", disk / "fork")
     sweep = ("sweep", line[1], "-p", "seed=1,2", "--quiet", "-o", disk / "sweep")
-    again, report = (*line, stopped, "--resume"), ("report", complete)
+    again = (*line, stopped, "--resume")
+    report = ("report", complete)
     for command in ((*line, disk / "new"), again, report, fork, sweep):
         status, _, err = leomix(*command)
         assert (status, err.count("\n"), str(disk) in err) == (2, 1, True), (command, err)
@@ -258,7 +260,8 @@ def test_a_folder_that_may_not_be_written_to_is_wrong_input(leomix, disk, tmp_pa
     [("slots-timing", 0), ("slots-timing", 4), ("slots-timing", 24), ("slots", 40)],
 )
 def test_a_run_says_what_is_full_and_goes_on(leomix, disk, tmp_path, runs, kind, free_kib):
-    scenario, place = written(tmp_path, KINDS[kind]), disk / "run"
+    scenario = written(tmp_path, KINDS[kind])
+    place = disk / "run"
     ballast = fill(disk, free_kib)
     line = ("run", scenario, "-o", place, "--quiet", "--no-cache")
     status, out, err = leomix(*line)

@@ -50,14 +50,16 @@ def talk(down, up, version, staleness):
 
 
 def test_what_is_kept_does_not_grow_with_time(monkeypatch):
-    made, kept = [], []
+    made = []
+    kept = []
     honest = records.Invariants
     monkeypatch.setattr(
         "sim.engine.simulation.Invariants", lambda *given: made.append(honest(*given)) or made[-1]
     )
     for days in (2.0, 8.0):
         sim.run(orbit(stop={"days": days}, link=fixed(uplink=2e-5), learning=TIMING))
-        found, versions = made[-1], made[-1]._versions
+        found = made[-1]
+        versions = made[-1]._versions
         assert all(len(waiting) <= records.WAITING for waiting in versions._waiting.values())
         kept.append((found._payloads._open, versions._strange, versions._later))
     assert all(len(many) <= len(few) + 2 for few, many in zip(*kept, strict=True))
@@ -72,7 +74,8 @@ def stopped(leomix, tmp_path, monkeypatch):
     monkeypatch.setenv("LEOMIX_CACHE", str(tmp_path / "cache"))
 
     def run(scenario):
-        file, out = tmp_path / "scenario.yaml", tmp_path / "run"
+        file = tmp_path / "scenario.yaml"
+        out = tmp_path / "run"
         file.write_text(yaml.safe_dump(scenario))
         told = leomix("run", file, "-o", out, "--quiet")
         assert told.status == 1
@@ -301,7 +304,8 @@ def test_the_backbone_moves(stopped, monkeypatch, unnoticed):
 def changed(tables, name, column, row, value):
     values = tables[name].column(column).to_pylist()
     values[row] = value
-    place, kind = tables[name].column_names.index(column), tables[name].schema.field(column)
+    place = tables[name].column_names.index(column)
+    kind = tables[name].schema.field(column)
     return {**tables, name: tables[name].set_column(place, kind, pa.array(values, kind.type))}
 
 

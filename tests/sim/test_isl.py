@@ -78,7 +78,8 @@ def test_no_satellite_has_more_links_than_terminals_and_none_idles(tmp_path, ter
 
 
 def test_links_are_acquired_before_they_carry(tmp_path):
-    plan, slow = links(tmp_path), links(tmp_path, acquisition_s=45.0)
+    plan = links(tmp_path)
+    slow = links(tmp_path, acquisition_s=45.0)
     at_first = slow.start_s == 0.0
     assert at_first.sum() == (plan.start_s == 0.0).sum()  # those were there before
     longer = plan.where((plan.start_s > 0.0) & (plan.end_s - plan.start_s > 45.0))
@@ -94,7 +95,8 @@ def test_a_transfer_under_a_budget_takes_the_rates_of_the_ranges_then(tmp_path, 
         frequency_ghz=20, bandwidth_mhz=500, tx_power_dbm=40, gain_dbi=32.13,
         noise_temperature_k=354,
     )  # fmt: skip
-    plan, flying = make_plan(scenario).isls, satellites_of(scenario)
+    plan = make_plan(scenario).isls
+    flying = satellites_of(scenario)
     day, fraction = jday(2024, 4, 14, 16, 0, 0)
 
     def range_m(window, time_s):
@@ -124,7 +126,8 @@ def test_a_transfer_under_a_budget_takes_the_rates_of_the_ranges_then(tmp_path, 
 def test_windows_of_a_file_are_those_of_the_search(tmp_path):
     """Without their ranges too; who is none of the satellites, or of their links, is named."""
     near = {"within_plane": "none", "between_planes": "neighbours"}
-    plan, found = links(tmp_path, **near), tmp_path / "found.csv"
+    plan = links(tmp_path, **near)
+    found = tmp_path / "found.csv"
     start = np.datetime64("2024-04-14T16:00:00", "us")
     rows = pd.DataFrame({end: np.array(plan.names)[getattr(plan, end)] for end in "ab"})
     for edge, times_s in (("start", plan.start_s), ("end", plan.end_s)):
@@ -155,7 +158,8 @@ def test_a_preset_is_a_terminal(tmp_path):
     assert laser.fixed_bps == 1e11 and laser.max_range_km.max() < 5400
 
 
-HERE, THERE = Node("P01-S01", 0), Node("P02-S01", 0)
+HERE = Node("P01-S01", 0)
+THERE = Node("P02-S01", 0)
 
 
 def talk(tmp_path, *tasks, **cut_transfers):
@@ -183,9 +187,11 @@ def pair(tmp_path):
 def test_what_a_window_cuts_off_goes_on_begins_again_or_is_lost(tmp_path, policy):
     mine, fits = pair(tmp_path)
     assert len(mine) >= 3
-    middle_s, size = (mine.start_s[0] + mine.end_s[0]) / 2, 0.8 * fits[1]
+    middle_s = (mine.start_s[0] + mine.end_s[0]) / 2
+    size = 0.8 * fits[1]
     (arrival,), run, _, _ = talk(tmp_path, ask(middle_s, size), cut_transfers=policy)
-    first, rows = fits[0] / 2, run.transfers
+    first = fits[0] / 2
+    rows = run.transfers
     rest = {"resume": [size - first], "restart": [size], "drop": []}[policy]
     assert arrival.delivered == (policy != "drop")
     assert rows.delivered_bytes.tolist() == pytest.approx([first, *rest])
@@ -208,7 +214,8 @@ def test_what_a_window_cuts_off_goes_on_begins_again_or_is_lost(tmp_path, policy
 
 def test_messages_wait_for_each_other_and_for_windows_only_if_they_are_to(tmp_path):
     mine, fits = pair(tmp_path)
-    between_s, size = (mine.end_s[0] + mine.start_s[1]) / 2, 0.4 * fits[1]
+    between_s = (mine.end_s[0] + mine.start_s[1]) / 2
+    size = 0.4 * fits[1]
     neighbour = Node("P01-S02", 0)
     found, run, plan, _ = talk(
         tmp_path, ask(between_s, size), ask(between_s, size), ask(between_s, 8.0, wait=False),
@@ -279,7 +286,8 @@ def test_links_that_a_method_sends_nothing_over_are_a_doubt(tmp_path, keys, idle
 
 def test_no_link_to_a_satellite_that_is_out(tmp_path):
     keys = {"faults.outages": {"per_day": 20, "mean_hours": 0.2}}
-    plan, whole = make_plan(star(tmp_path, keys)), links(tmp_path)
+    plan = make_plan(star(tmp_path, keys))
+    whole = links(tmp_path)
     for time_s in np.linspace(60.0, 17_000.0, 60):
         out = {
             name
@@ -302,7 +310,8 @@ def test_sending_drains_batteries_and_packets_are_sent_again(tmp_path):
     }  # fmt: skip
     battery = {"capacity_wh": 20, "charge_w": 4, "idle_w": 1, "initial": 0.5}
     keys = {"learning.method": "scripted", "compute.battery": battery, "compute.power_w": 5}
-    charges, lasts_s = [], []
+    charges = []
+    lasts_s = []
     for size, faults in ((0.0, {}), (1.5e6, {}), (1.5e6, {"faults.packets": {"loss": 0.2}})):
         scenario = star(tmp_path, keys | faults, **budget)
         message = replace(sent(HERE, Node("P01-S02", 0), size), wait=True)

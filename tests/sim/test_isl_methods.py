@@ -23,7 +23,8 @@ def rounds(planes, link_s, future=False):
     The source is the first that sees the server, the sink the first that sees it when the models of
     all can be there, over the ring both ways; by FedLEO the first that comes to see it later.
     """
-    now_s, ends_s = 0.0, []
+    now_s = 0.0
+    ends_s = []
     while True:
         tops = []
         for windows in planes:

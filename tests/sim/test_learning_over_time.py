@@ -14,7 +14,8 @@ def timed(method, **more):
 
 
 def test_a_timing_only_run_has_the_timing_of_the_trained_one(runs):
-    whole, timing = runs.result("orbit"), runs.result("orbit-timing")
+    whole = runs.result("orbit")
+    timing = runs.result("orbit-timing")
     assert whole.contacts.equals(timing.contacts)
     # Which expert a cluster owns is measured, so that a payload's name may differ.
     drop = ["transfer_id", "payload"]
@@ -28,7 +29,8 @@ def test_a_timing_only_run_has_the_timing_of_the_trained_one(runs):
 
 def test_rounds_per_contact_fill_the_pass_and_still_leave_time_for_the_upload():
     result = sim.run(orbit(learning=timed("synchronous", rounds={"per_contact": "fill"})))
-    contacts, rows = result.contacts.set_index("contact_id"), events(result, "train_end")
+    contacts = result.contacts.set_index("contact_id")
+    rows = events(result, "train_end")
     lasts = contacts.duration_s[rows.contact_id].to_numpy()
     # A pass shorter than a round begins one all the same, and its upload waits for the next pass.
     fit = np.maximum(np.floor(lasts / 200), 1)
@@ -108,7 +110,8 @@ def test_figures_of_ones_own_are_columns_of_the_metrics(runs, tmp_path):
     """Of every evaluation, kept when a run is resumed, and no part of the timing."""
     learning = {"metrics": [f"{HERE}:error_rate", f"{HERE}:top_two"]}
     run = sim.run(slots(learning=learning), tmp_path / "run")
-    rows, plain = run.metrics, runs.result("slots")
+    rows = run.metrics
+    plain = runs.result("slots")
     assert rows.columns[-2:].tolist() == ["error_rate", "top_two"]
     assert rows.drop(columns=["error_rate", "top_two"]).equals(plain.metrics)
     np.testing.assert_allclose(rows.error_rate, 1 - rows.accuracy)

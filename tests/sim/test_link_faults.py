@@ -22,9 +22,11 @@ def away(*edges_s):
 
 def resent(number, packets, loss):
     """How many packets a leg sends again: its draws, where the summed probabilities reach them."""
-    found, draws = [], stream(1, "packets", "c", number).random(len(packets))
+    found = []
+    draws = stream(1, "packets", "c", number).random(len(packets))
     for n, luck in zip(packets, draws, strict=True):
-        again, likely = 0, (1.0 - loss) ** n
+        again = 0
+        likely = (1.0 - loss) ** n
         below = likely
         while below < luck:
             again += 1
@@ -35,8 +37,10 @@ def resent(number, packets, loss):
 
 
 def test_packets_sent_again_take_their_share_of_time_and_carry_no_byte_of_their_own():
-    lossy, here = Packets(loss=0.2, bytes=10), contact(0, 0, 10, [8000.0] * 5)
-    told, again = talk([here], [upload(1000.0)], packets=lossy), resent(0, [100] * 5, 0.2)
+    lossy = Packets(loss=0.2, bytes=10)
+    here = contact(0, 0, 10, [8000.0] * 5)
+    told = talk([here], [upload(1000.0)], packets=lossy)
+    again = resent(0, [100] * 5, 0.2)
     assert len(set(again.tolist())) > 1
     assert told.rows("delivered_bytes", "outcome") == [(1000.0, "delivered")] * 5
     assert told.ends() == pytest.approx(1.0 + again / 100)
@@ -49,18 +53,22 @@ def test_packets_sent_again_take_their_share_of_time_and_carry_no_byte_of_their_
         told = talk([contact(0, 0, 60, [8.0 * 125], down=down)], [download(10.0)], packets=lossy)
         assert told.ends() == pytest.approx([end_s])
     # Half of ten bytes at one a second are lost: 20 s of 100, so that 8 rounds of 10 s fit.
-    fill, lossy = compute(per_contact=None), Packets(loss=0.5, bytes=1)
+    fill = compute(per_contact=None)
+    lossy = Packets(loss=0.5, bytes=1)
     steps = [Train(COST), *upload(10.0)]
     told = talk([contact(0, 0, 100, [8.0])], [steps], computing=fill, packets=lossy)
     assert told.replies[0][0].rounds.tolist() == [8]
 
 
 def test_packets_are_sent_as_often_as_chance_says():
-    draws, loss, packets = stream(2, "test"), 0.3, np.array([7, 7, 7, 7])
+    draws = stream(2, "test")
+    loss = 0.3
+    packets = np.array([7, 7, 7, 7])
     alone = np.array([network.sent_again(draws, packets, loss) for _ in range(2000)]).ravel()
     together = np.array([network.sent_to_all(draws, packets, loss)[0] for _ in range(8000)])
     thrown = draws.geometric(1 - loss, size=(8000, 7, 4))
-    apart, whole = thrown.sum(axis=1).ravel() - 7, thrown.max(axis=2).sum(axis=1) - 7
+    apart = thrown.sum(axis=1).ravel() - 7
+    whole = thrown.max(axis=2).sum(axis=1) - 7
     for drawn, counted in ((alone, apart), (together, whole)):
         shares = [np.bincount(found, minlength=60)[:60] / len(found) for found in (drawn, counted)]
         assert shares[0] == pytest.approx(shares[1], abs=5 * np.sqrt(0.25 / 8000))
@@ -82,7 +90,8 @@ def test_what_is_sent_before_the_pass_ends_is_a_share_of_what_is_on_the_air():
 
 
 def test_what_is_corrupted_goes_over_the_link_and_is_refused_there():
-    one, two = contact(0, 0, 50, [8.0] * 6), contact(1, 100, 150, [8.0] * 6)
+    one = contact(0, 0, 50, [8.0] * 6)
+    two = contact(1, 100, 150, [8.0] * 6)
     told = talk([one, two], [upload(10.0)] * 2, uploads=Uploads(corrupted=0.5))
     bad = [stream(1, "uploads", "c", n).random((6, 3))[:, 0] < 0.5 for n in (0, 1)]
     assert 0 < bad[0].sum() < 6
@@ -118,7 +127,8 @@ def test_late_uploads_begin_later_or_miss_the_contact():
     assert told.told("fault") == said
 
 
-ONE_WAY, BOTH_WAYS = contact(0, 0, 30, [8.0] * 4), contact(0, 0, 500, [8.0] * 2, down=band(2))
+ONE_WAY = contact(0, 0, 30, [8.0] * 4)
+BOTH_WAYS = contact(0, 0, 500, [8.0] * 2, down=band(2))
 LEAVING = {
     # Contacts, protocol, who is away when; rows, and when each chain is over.
     # 15 bytes: device 1 is away at the start, device 2 leaves after 4 s and goes on next time.
@@ -179,9 +189,11 @@ def inside(of, time_s):
 
 @given(SOME_AWAY, st.integers(0, 100), st.integers(0, 300), st.integers(1, 40))
 def test_gaps_hold_the_rounds_that_the_time_of_a_device_holds(spells, from_s, lasts_s, round_s):
-    k, each = len(spells), compute(seconds_per_round=float(round_s))
+    k = len(spells)
+    each = compute(seconds_per_round=float(round_s))
     devices = network.Devices(Cluster("c", 0, k), network.Computing(each, Presence(spells)))
-    worked, counted = np.zeros(k), np.zeros(k, np.int64)
+    worked = np.zeros(k)
+    counted = np.zeros(k, np.int64)
     for begin_s in (from_s, from_s + lasts_s + 50):
         end_s = begin_s + lasts_s
         phase = devices.phase(COST, np.ones(k, bool), float(begin_s))
@@ -200,12 +212,15 @@ def test_gaps_hold_the_rounds_that_the_time_of_a_device_holds(spells, from_s, la
 @example([away(0, 5)], 0, 5, 1)
 def test_who_is_there_agrees_with_a_walk_over_a_fine_grid(spells, one, other, work):
     """All edges are whole seconds, so that a walk in half seconds is exact."""
-    presence, k = Presence(spells), len(spells)
-    from_s, to_s = np.full(k, float(min(one, other))), np.full(k, float(max(one, other)))
+    presence = Presence(spells)
+    k = len(spells)
+    from_s = np.full(k, float(min(one, other)))
+    to_s = np.full(k, float(max(one, other)))
     grid_s = np.arange(0.0, 1300.0, 0.5)
     there = np.array([~inside(each, grid_s) for each in spells])
     assert np.array_equal(presence.present(from_s), there[:, grid_s == from_s[0]][:, 0])
-    between, after = (grid_s >= from_s[0]) & (grid_s < to_s[0]), grid_s >= from_s[0]
+    between = (grid_s >= from_s[0]) & (grid_s < to_s[0])
+    after = grid_s >= from_s[0]
     assert presence.present_s(from_s, to_s) == pytest.approx(there[:, between].sum(axis=1) * 0.5)
     first = [grid_s[after][row[after]][0] for row in there]
     assert presence.returns_s(from_s).tolist() == first
@@ -220,7 +235,8 @@ def test_who_is_there_agrees_with_a_walk_over_a_fine_grid(spells, one, other, wo
 
 RATES = [40.0, 20.0, 10.0, 5.0, 1.0]
 """100 bytes take 20, 40, 80, 160 and 800 s."""
-HERE, LATER = contact(0, 0, 1000, RATES), contact(0, 50, 1000, RATES)
+HERE = contact(0, 0, 1000, RATES)
+LATER = contact(0, 50, 1000, RATES)
 DOWN_TOO = contact(0, 0, 1000, [80.0, 40.0, 20.0, 10.0, 4.0], down=band(9))
 CLOSED = {
     # Contact, steps, closing and how; who is through with the last step, when it is over, and why.
@@ -288,7 +304,8 @@ def test_whatever_goes_wrong_the_bytes_are_accounted_for(data, spells, count, po
 
 def test_spells_alternate_with_the_means_that_were_asked_for_and_as_often_at_the_start():
     drawn = drawn_intervals(stream(1, "test"), 600.0, 200.0, 8e6)
-    apart_s, lasting_s = drawn.begin_s[1:] - drawn.end_s[:-1], drawn.end_s - drawn.begin_s
+    apart_s = drawn.begin_s[1:] - drawn.end_s[:-1]
+    lasting_s = drawn.end_s - drawn.begin_s
     for times, mean_s in ((apart_s, 600.0), (lasting_s[:-1], 200.0)):
         assert times.min() > 0.0
         # Five standard errors of mean and standard deviation of an exponential.
@@ -306,7 +323,8 @@ def test_spells_alternate_with_the_means_that_were_asked_for_and_as_often_at_the
 def test_pieces_of_windows_are_the_windows_without_the_outages(out, seed, count):
     """As sets of instants; and none of no length, in the promised order."""
     rng = np.random.default_rng(seed)
-    rise_s, lasts_s = np.sort(rng.integers(0, 301, count)), rng.integers(1, 61, count)
+    rise_s = np.sort(rng.integers(0, 301, count))
+    lasts_s = rng.integers(1, 61, count)
     satellite = np.sort(rng.integers(0, 2, count))
     windows = orbits.bare_windows(
         rise_s=rise_s + np.arange(count) / 8, culminate_s=rise_s + lasts_s / 2,

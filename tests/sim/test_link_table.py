@@ -7,7 +7,8 @@ import scenarios
 from tests.kit.network import make_plan, plan_links
 from tests.kit.small import merged
 
-MODCOD, CROWD = {"rate": "modcod"}, {"sharing": "equal_share", "total_bandwidth_mhz": 0.36}
+MODCOD = {"rate": "modcod"}
+CROWD = {"sharing": "equal_share", "total_bandwidth_mhz": 0.36}
 LINKS = {
     "a broadcast down": {},
     "jumps of all kinds": {"environment": "dense_urban", "uplink": MODCOD},
@@ -36,7 +37,8 @@ def bits_of(contact):
             yield beam.reach(len(curve.time_s)).capacity_bits
             shares = (0.01, 0.4, 0.99) if beam.narrow is not None else ()
             for share in shares:
-                now_s, who = contact.rise_s + share * 400.0, np.arange(len(curve.time_s)) != 1
+                now_s = contact.rise_s + share * 400.0
+                who = np.arange(len(curve.time_s)) != 1
                 segment = beam.stretch(4, now_s, who)
                 yield from (segment.curve.rate_bps, segment.curve.time_s, segment.until_s)
     yield from (links.delay_s(curve.time_s[:, 3]), links.doppler_hz)
@@ -53,7 +55,8 @@ def equal(one, other):
 def test_a_pass_alone_has_the_links_that_it_has_among_all(link, monkeypatch, caplog):
     """Also asked for in another order, again (a plan logs it once), and without a cluster."""
     caplog.set_level("INFO", "leomix.run")
-    together, again = contacts(LINKS[link]), contacts(LINKS[link])
+    together = contacts(LINKS[link])
+    again = contacts(LINKS[link])
     munich = {c.rise_s: c for c in contacts(LINKS[link], PLACES[:1])}
     for of_all in (together[0], next(iter(munich.values()))):
         assert of_all.links.figures.doppler_hz is not None  # with it all others are made

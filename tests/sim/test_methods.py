@@ -35,7 +35,8 @@ def weights(learner, handle):
 
 def trained(learner, cluster):
     """A cluster that has trained a round of all from the start model, and offered it."""
-    side, every = seam.ClusterState(learner, cluster), list(range(learner.architecture.experts))
+    side = seam.ClusterState(learner, cluster)
+    every = list(range(learner.architecture.experts))
     ones = np.ones(cluster.devices, int)
     side.load_initial(seam.ServerModel(learner.start()), every)
     side.train(seam.Work(ones, ones.astype(float), ones < 0), every, gate=True)
@@ -45,7 +46,8 @@ def trained(learner, cluster):
 
 def drive(protocol):
     """Answer the measurements of a protocol that takes no time; return its notes."""
-    notes, reply = [], None
+    notes = []
+    reply = None
     with contextlib.suppress(StopIteration):
         while request := protocol.send(reply):
             reply = request.compute() if isinstance(request, seam.Measure) else None
@@ -68,14 +70,17 @@ USED = ("slots", "slots-enhanced", "slots-synchronous", "fedavg", "aligned", "nm
 @pytest.mark.parametrize("name", [*USED, "fedbuff", "fedasync", "fedopt"])
 def test_updates_are_those_of_aggregations_and_of_delivered_uploads(runs, name):
     run = a_run(runs, name)
-    used, moved, told = run.updates, run.transfers, events(run, "aggregate")
+    used = run.updates
+    moved = run.transfers
+    told = events(run, "aggregate")
     assert len(used) > 5 and used.time_s.is_monotonic_increasing
     assert set(used["round"]) <= set(told.version)
     for one in told[told.version.isin(used["round"])].itertuples():
         mine = used[used["round"] == one.version]
         assert set(mine.time_s) == {one.time_s} and set(mine.version_server) == {one.version - 1}
         if (ends := re.search(r"staleness:(\d+)(?:-(\d+))?", one.detail)) is not None:
-            low, high = ends[1], ends[2] or ends[1]
+            low = ends[1]
+            high = ends[2] or ends[1]
             assert (mine.staleness.min(), mine.staleness.max()) == (int(low), int(high))
         if count := re.search(r"devices:(\d+)", one.detail):
             assert len(mine) == int(count[1])
@@ -99,12 +104,14 @@ def test_a_buffer_adds_the_mean_of_its_updates_over_the_root_of_their_age():
     """By hand: device 1 of cluster B has trained from a model that is five versions old."""
     said = fedbuff(buffer_size=2, server_step_size=0.5)
     method = build(slots(learning={**said, "step_size": 0.3})).new_method()
-    learner, clusters = method.learner, method.world.clusters
+    learner = method.learner
+    clusters = method.world.clusters
     method.version = 5
     sides = [trained(learner, cluster) for cluster in clusters]
     sides[0].offered_version[:] = 5
     sides[1].offered_version[:] = (5, 0, 5)
-    start, late = learner.start(), np.array([False, True, False])
+    start = learner.start()
+    late = np.array([False, True, False])
     parts = (sides[0], np.ones(2, bool)), (sides[1], ~late), (sides[1], late)
     merged = [seam.updates.merge(learner, start, side.update(who)) for side, who in parts]
     first, fresh, stale = (weights(learner, server) for server in merged)
@@ -114,7 +121,8 @@ def test_a_buffer_adds_the_mean_of_its_updates_over_the_root_of_their_age():
         notes = drive(method.collect(side.update(done)))
     assert [note.text() for note in notes] == ["experts:0,1 gate devices:5 updates:2 staleness:0-5"]
     assert method.version == 6
-    before, after = weights(learner, start), weights(learner, method.weights)
+    before = weights(learner, start)
+    after = weights(learner, method.weights)
     for name, tensor in after.items():
         w = before[name]
         change = (first[name] - w) + (fresh[name] - w) + (stale[name] - w) / np.sqrt(6.0)
@@ -153,7 +161,8 @@ def test_each_update_of_a_round_is_a_change_that_goes_down(said):
     sizes = build(scenario).learner.architecture
     rows = sim.run(scenario).transfers
     down = rows[rows.direction == "downlink"]
-    first, later = down[down.version == 0], down[down.version > 1]
+    first = down[down.version == 0]
+    later = down[down.version > 1]
     # The start model is there before time begins: its experts have not changed since.
     assert set(first.payload_bytes) == {sizes.download_bytes([], gate=True)}
     assert len(later) > 10
@@ -176,7 +185,8 @@ def test_each_mode_of_lora_takes_its_bytes_up_and_down_by_the_ranks_of_devices(m
     rows = rows[(rows.cluster == "A") & ((rows.version > 1) | (rows.direction == "uplink"))]
     sizes = build(scenario).learner.architecture
     factors = 4 * 2 * (64 + 256 if mode == "ffa" else 2 * (64 + 256))  # of rank 1, single precision
-    stacked, shared = {"stack": (1 + 2 + 2) + 3 * 2}, sizes.upload_bytes([], gate=True)
+    stacked = {"stack": (1 + 2 + 2) + 3 * 2}
+    shared = sizes.upload_bytes([], gate=True)
     whole = 4 * 2 * (2 * 64 * 256 + 64 + 256)
     for device, rank in enumerate((1, 2, 2)):
         mine = rows[rows.device == device]

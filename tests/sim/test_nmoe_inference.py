@@ -8,8 +8,10 @@ from tests.kit.learning import HEADER_BYTES
 from tests.kit.network import build
 from tests.kit.small_nmoe import events, nmoe, options
 
-FEATURE, OUTPUT = 8 * 4, 10 * 4
-ALONE, NO_RELAY = {"relay": "none", "sidelink": None}, {"relay": "none"}
+FEATURE = 8 * 4
+OUTPUT = 10 * 4
+ALONE = {"relay": "none", "sidelink": None}
+NO_RELAY = {"relay": "none"}
 
 
 def towns(*devices, **more):
@@ -80,7 +82,8 @@ def test_a_query_takes_two_messages_and_no_more_on_an_idle_network():
     """
     said = {"gate": "random", "inference_batch": 1, "inference_interval_s": 1000.0, "cycles": 80}
     _, rows = asked(round_s=1e-6, inference_samples=40, **said)
-    remote, both = rows[rows.outcome == "complete"], FEATURE + OUTPUT + 2 * HEADER_BYTES
+    remote = rows[rows.outcome == "complete"]
+    both = FEATURE + OUTPUT + 2 * HEADER_BYTES
     wanted = both * 8 / 1e6 + 2 * 300 / 299792458
     assert remote.latency_s.to_numpy() == pytest.approx([wanted] * len(remote), abs=1e-5)
     assert remote.sent_bytes.tolist() == [both] * len(remote)

@@ -25,7 +25,8 @@ from tests.kit.training import (
 
 CLIENTS = [("A", 0), ("A", 1), ("B", 0), ("B", 1), ("B", 2)]
 N, D, C, NUMBER = 5, 8, 10, 4
-VECTOR, IMAGE = ("vector-nmoe", "digits"), ("image-nmoe", "digit-images")
+VECTOR = ("vector-nmoe", "digits")
+IMAGE = ("image-nmoe", "digit-images")
 FOUR = {"clusters": [{"name": "A", "devices": 4}]}
 
 
@@ -35,7 +36,8 @@ FOUR = {"clusters": [{"name": "A", "devices": 4}]}
 def by_hand(scenario, loss, largest, pairs):
     """Extractor, experts and gate as the notes define them, with nothing of the stages' code."""
     method = build(scenario).new_method()
-    task, kind = method.learner.task, {"fedce": "ce", "fedsc": "spectral"}[loss]
+    task = method.learner.task
+    kind = {"fedce": "ce", "fedsc": "spectral"}[loss]
     sizes = [task.shards[c].sizes[d] for c, d in CLIENTS]
     assert len(np.unique(sizes)) > 2
     pretext = Pretext(task.config.model, task.spec, kind).double()
@@ -135,7 +137,9 @@ def test_a_run_is_plain_training(loss, kind, largest, tmp_path):
 @pytest.mark.parametrize("gate", ["fedgate", "rollgate", "rangate", "random", "local"])
 def test_the_network_changes_the_clock_and_not_the_weights(gate, tmp_path):
     """A run without training has the same clock; equal keys prove equal learning there, too."""
-    found, keys, learning = [], [], options(gate=gate)
+    found = []
+    keys = []
+    learning = options(gate=gate)
     for rate in (1.0, 1e5):
         up = {"rate": "fixed", "fixed_rate_mbps": rate}
         link = {"uplink": up, "sidelink": {"rate_mbps": rate}}
@@ -167,9 +171,11 @@ def timing(ground=(), learning=(), **said):
 
 def test_bytes_and_scores_of_fedce_and_fedgate(runs):
     """Closed forms of the notes: a client sends |F| + head up and gets it down, then 2 |G|."""
-    result, sizes = runs.result("nmoe"), build(nmoe()).new_method().sizes
+    result = runs.result("nmoe")
+    sizes = build(nmoe()).new_method().sizes
     whole, frozen = (sizes.kept_bytes(sizes.extractor, p) for p in (sizes.trained_with("ce"), {}))
-    gate, expert = sizes.kept_bytes(sizes.gate), sizes.expert_bytes
+    gate = sizes.kept_bytes(sizes.gate)
+    expert = sizes.expert_bytes
     assert sent(result, "uplink", "extractor") == pytest.approx([whole] * 2 * N)
     assert sent(result, "downlink", "extractor") == pytest.approx([frozen] * N + [whole] * N)
     for way in ("uplink", "downlink"):
@@ -177,7 +183,8 @@ def test_bytes_and_scores_of_fedce_and_fedgate(runs):
     assert sent(result, "uplink", "expert") == pytest.approx([expert] * N)
     assert sent(result, "downlink", "experts") == pytest.approx([(N - 1) * expert] * N)
     # Nothing is measured before there are experts, which alone train two rounds at a time.
-    rows, ends = result.metrics[result.metrics.scope == "global"], events(result, "train_end")
+    rows = result.metrics[result.metrics.scope == "global"]
+    ends = events(result, "train_end")
     ready_s = ends[ends.rounds == 2].time_s.max()
     assert rows.accuracy.notna().tolist() == (rows.time_s >= ready_s).tolist()
     # All have one gate, which asks each expert alike.
@@ -192,7 +199,8 @@ def test_a_round_of_fedsc_has_two_barriers():
     matrices = rows[rows.payload.str.startswith("correlation")]
     assert matrices.delivered_bytes.tolist() == [D * (D + 1) / 2 * NUMBER] * 4 * N
     for _, here in rows[rows.version < 2].groupby("version"):
-        up, down = here[here.payload == "correlation"], here[here.payload == "correlations"]
+        up = here[here.payload == "correlation"]
+        down = here[here.payload == "correlations"]
         weights = here[(here.payload == "extractor") & (here.direction == "uplink")]
         assert len(up) == len(down) == N
         assert up.end_s.max() <= down.start_s.min()
@@ -255,7 +263,8 @@ def test_the_exchange_sends_what_the_formulas_say_or_what_is_fewer_bytes(gate, m
     for way in KINDS:
         method, result = finished(nmoe(learning=options(exchange=way, gate=gate, extractor="none")))
         taught = sum(method.samples[n.cluster][n.device] for n in method.trainer.learners())
-        expert, each = method.sizes.expert_bytes, D + (N - 1) * D + 2 * (N - 1) * C
+        expert = method.sizes.expert_bytes
+        each = D + (N - 1) * D + 2 * (N - 1) * C
         wanted = {"experts": moved * expert, "features": taught * NUMBER * each}
         assert exchanged(result) == pytest.approx({"experts": 0, "features": 0, way: wanted[way]})
         held = summarise(result.tables, result.manifest)

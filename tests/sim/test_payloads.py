@@ -14,7 +14,9 @@ from tests.kit.results import summary_text
 
 def test_a_payload_has_its_largest_size_and_all_its_versions():
     large = (TensorSize("a", (3, 2), "float32", 24), TensorSize("b", (1,), "float32", 4))
-    everybody, first, listed = np.ones(2, bool), np.array([True, False]), PayloadList()
+    everybody = np.ones(2, bool)
+    first = np.array([True, False])
+    listed = PayloadList()
     listed.add("uplink", "server", Payload("x", 4.0, np.array([5, 9]), large[1:]), first)
     listed.add("downlink", "client", Payload("a", 8.0, 1), everybody)
     again = Payload("x", np.array([28.0, 28.0]), np.array([7, 6]), large)
@@ -31,7 +33,8 @@ def test_a_payload_has_its_largest_size_and_all_its_versions():
 
 @pytest.mark.parametrize("name", ["slots-synchronous", "orbit-timing", "slots-enhanced"])
 def test_a_run_folder_lists_what_was_carried(name, runs):
-    result, text = runs.result(name), (runs[name] / "model" / "payloads.json").read_text()
+    result = runs.result(name)
+    text = (runs[name] / "model" / "payloads.json").read_text()
     rows = {(row["direction"], row["payload"]): row for row in json.loads(text)}
     moved = result.transfers.groupby(["direction", "payload"])
     assert set(moved.groups) <= set(rows)

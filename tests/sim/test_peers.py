@@ -42,7 +42,9 @@ def test_each_device_computes_in_turn_as_a_second_implementation_says(jobs):
 
     tasks = [one(number, *job) for number, job in enumerate(jobs)]
     _, result = replies(ground(compute={"seconds_per_round": 1}), *tasks)
-    free, busy, expected = [0, 0, 0], 0, {}
+    free = [0, 0, 0]
+    busy = 0
+    expected = {}
     for number in sorted(range(len(jobs)), key=lambda n: (jobs[n][0], n)):
         time_s, k, seconds = jobs[number]
         begin = max(free[k], time_s)
@@ -78,7 +80,8 @@ def test_training_and_computing_take_turns_on_a_device_and_gaps_hold_nobody_up()
 
 
 def test_tasks_run_side_by_side_and_reply_in_their_order_or_run_on_behind_a_deadline():
-    done, now = [], do.Compute(B0, 0.0, 1.0)
+    done = []
+    now = do.Compute(B0, 0.0, 1.0)
 
     def task(time_s):
         yield do.Wait(time_s)

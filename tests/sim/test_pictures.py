@@ -103,7 +103,8 @@ def test_fields_of_the_assignment_have_the_colour_of_the_owner(runs, trained):
     picture = np.asarray(trained.plot.assignment().images[0].get_array())
     rows = trained.assignments
     rows = rows[rows.device.isna() & rows.assigned.astype(bool)]
-    times, opacity = sorted(rows.time_s.unique()), {}
+    times = sorted(rows.time_s.unique())
+    opacity = {}
     assert picture.shape == (rows.expert.max() + 1, len(times), 4)
     assert len(rows) == picture.shape[0] * picture.shape[1]
     for row in rows.itertuples():
@@ -113,7 +114,8 @@ def test_fields_of_the_assignment_have_the_colour_of_the_owner(runs, trained):
     ordered = [opacity[relevance] for relevance in sorted(opacity)]
     assert ordered == sorted(ordered)
     # Of devices, those that train an expert are counted.
-    axes, assigned = runs.result("nmoe").plot.assignment(), runs.result("nmoe").assignments.assigned
+    axes = runs.result("nmoe").plot.assignment()
+    assigned = runs.result("nmoe").assignments.assigned
     assert np.asarray(axes.images[0].get_array()).sum() == assigned.astype(bool).sum()
 
 
@@ -142,7 +144,8 @@ def test_bars_of_clients_are_their_samples_by_class(cities, devices, labels):
 
 def test_what_does_not_suit_a_run_is_refused_in_a_line(runs):
     run = runs.result("slots-timing")
-    empty, untrained = Result(EMPTY, {**run.manifest, "simulated_s": 0.0}).plot, run.plot
+    empty = Result(EMPTY, {**run.manifest, "simulated_s": 0.0}).plot
+    untrained = run.plot
     refused = ["accuracy", "map", "contact", "gating", "clients"]
     for plot, drawings in (
         (empty, [*refused, "timeline", "assignment", "where_time_went"]),
@@ -156,12 +159,14 @@ def test_what_does_not_suit_a_run_is_refused_in_a_line(runs):
 def test_odd_names_are_written_as_they_are(trained):
     """Into SVG with text: no formula, no markup, nothing hidden, no warning."""
     for names in (("$a$ and $b$", "_hidden <b>&"), ("=cmd|' /C'!A0", r"\alpha $x_1")):
-        tables, called = dict(trained.tables), dict(zip("AB", names, strict=True))
+        tables = dict(trained.tables)
+        called = dict(zip("AB", names, strict=True))
         for key, table in tables.items():
             texts = [called.get(text, text) for text in table["cluster"].to_pylist()]
             place = table.column_names.index("cluster")
             tables[key] = table.set_column(place, "cluster", pa.array(texts, pa.string()))
-        plot, out = Result(tables, trained.manifest).plot, io.BytesIO()
+        plot = Result(tables, trained.manifest).plot
+        out = io.BytesIO()
         with warnings.catch_warnings(), matplotlib.rc_context({"svg.fonttype": "none"}):
             warnings.simplefilter("error")
             figure = Figure(figsize=(9, 7), layout="constrained")

@@ -44,7 +44,8 @@ def test_a_satellite_rises_over_the_circle(runs):
     """At the rise of every contact the point below the satellite is as far away as the circle."""
     contacts = runs.result("orbit-timing").contacts
     for row in contacts[contacts.rise_s > 0].itertuples():
-        track, site = ground_track_at(float(row.rise_s)), SITES[str(row.cluster)]
+        track = ground_track_at(float(row.rise_s))
+        site = SITES[str(row.cluster)]
         below = orbit.Site("below", float(track.latitude_deg[0]), float(track.longitude_deg[0]))
         away_deg = np.degrees(distance_km(site, below) / EARTH_KM)
         # The Earth is a sphere on the map: its radius is 0.3 % off, latitudes up to 0.2 degrees.

@@ -61,7 +61,8 @@ def test_a_constellation_serves_clusters_one_by_one_in_the_windows_of_its_satell
 
 def test_whoever_finds_the_beam_busy_waits_and_may_take_it_over():
     result = sim.run(orbit_scenario(ground={"clusters": NEAR}, learning=QUIET))
-    contacts, told = result.contacts.set_index("contact_id"), result.events
+    contacts = result.contacts.set_index("contact_id")
+    told = result.events
     why = told.detail.fillna("").str
     for wait in told[why.startswith("beam busy")].itertuples():
         in_use = (contacts.service_start_s <= wait.time_s) & (contacts.service_end_s > wait.time_s)
@@ -103,10 +104,12 @@ def ready(table, **changes):
 
 
 def test_an_export_read_back_gives_the_same_contacts(tmp_path):
-    table, scenario = tmp_path / "windows.csv", tmp_path / "orbit.yaml"
+    table = tmp_path / "windows.csv"
+    scenario = tmp_path / "orbit.yaml"
     scenario.write_text(json.dumps(ORBIT))
     assert status(["contacts", str(scenario), "-o", str(table)]) == 0
-    flown, read = make_plan(scenarios.load(scenario)), make_plan(ready(table))
+    flown = make_plan(scenarios.load(scenario))
+    read = make_plan(ready(table))
     assert len(read.contacts) == len(flown.contacts) > 10
     for one, other in zip(read.contacts, flown.contacts, strict=True):
         same = [(c.served, c.cluster.name, c.satellite) for c in (one, other)]
@@ -116,7 +119,8 @@ def test_an_export_read_back_gives_the_same_contacts(tmp_path):
 
 
 def test_another_tools_windows_are_read_by_their_columns(tmp_path):
-    table, day = tmp_path / "access.csv", "22 Aug 2026 {}:00.000"
+    table = tmp_path / "access.csv"
+    day = "22 Aug 2026 {}:00.000"
     rows = [("North", "01:00", "01:10"), ("South", "02:00", "02:08"), ("Nowhere", "02:00", "02:08")]
     lines = [",".join([name, day.format(a), day.format(b)]) for name, a, b in rows]
     table.write_text("\n".join(["Station,Rise (UTC),Set (UTC)", *lines]))
@@ -168,22 +172,27 @@ def at_north(*places, **changes):
 
 
 def test_each_placed_device_has_its_own_gate_and_link_inside_and_below_its_clusters():
-    masks, degrees = (2.0, 20.0, 30.0), (22.0, 20.1, 20.2)
+    masks = (2.0, 20.0, 30.0)
+    degrees = (22.0, 20.1, 20.2)
     places = [
         {"name": f"d{k}", "latitude_deg": 60, "longitude_deg": east, "min_elevation_deg": mask}
         for k, (east, mask) in enumerate(zip(degrees, masks, strict=True))
     ]
     scenario = at_north(*places, orbit={"min_elevation_deg": 10})
-    plan, checked, below = make_plan(scenario), 0, 0
+    plan = make_plan(scenario)
+    checked = 0
+    below = 0
     assert [cluster.devices for cluster in plan.clusters] == [3, 1]
-    satellite, uplink = served_passes(scenario).satellites[0], ground_radios(scenario)[0][0].link
+    satellite = served_passes(scenario).satellites[0]
+    uplink = ground_radios(scenario)[0][0].link
     for contact in [c for c in plan.contacts if c.cluster.name == "North"]:
         for k, mask in enumerate(masks):
             curve = contact.links.devices.to_server.curve.device(k)
             ends_s = curve.time_s[[0, -1]]
             if ends_s[1] <= ends_s[0]:
                 continue
-            times_s, site = np.append(ends_s, ends_s.mean()), orbit.Site("d", 60, degrees[k])
+            times_s = np.append(ends_s, ends_s.mean())
+            site = orbit.Site("d", 60, degrees[k])
             looks = orbit.look_angles(satellite, site, scenario.start, times_s)
             inside = (ends_s > contact.rise_s + 1e-6) & (ends_s < contact.set_s - 1e-6)
             np.testing.assert_allclose(looks.elevation_deg[:2, 0][inside], mask, atol=1e-5)
@@ -196,7 +205,8 @@ def test_each_placed_device_has_its_own_gate_and_link_inside_and_below_its_clust
 
 
 def test_a_run_carries_its_places_and_windows_with_it(tmp_path):
-    file, table = tmp_path / "north.csv", tmp_path / "windows.csv"
+    file = tmp_path / "north.csv"
+    table = tmp_path / "windows.csv"
     file.write_text("name,latitude_deg,longitude_deg\nd0,60,20\nd1,60.1,20.1")
     times = "2026-08-22T0{0}:00:00Z,2026-08-22T0{0}:10:00Z"
     rows = [f"North,{times.format(1)}", f"South,{times.format(2)}"]
@@ -261,7 +271,8 @@ def test_the_doppler_shift_is_that_of_the_range_rate_and_what_is_left_of_it_for_
     """Largest at the rise or set, 40 kHz at 2 GHz; against a quarter of a second all along."""
     scenario = by_chance(None, 8, radius_km=50.0)
     contacts, [satellite] = make_plan(scenario).contacts, network.satellites_of(scenario)
-    centre, devices = network.ground_sites(scenario)[0], list(network.device_sites(scenario, 0))
+    centre = network.ground_sites(scenario)[0]
+    devices = list(network.device_sites(scenario, 0))
     for contact in list(contacts)[:6]:
         largest_hz, left_hz = contact.links.figures.doppler_hz
         time_s = np.append(np.arange(contact.rise_s, contact.set_s, 0.25), contact.set_s)

@@ -38,7 +38,8 @@ OLDER = {
 
 def outcome(folder, environment, start):
     """What a run and a look at its contacts print, without how long it took; the manifest."""
-    scenario, place = folder / "scenario.yaml", folder / "run"
+    scenario = folder / "scenario.yaml"
+    place = folder / "run"
     scenario.write_text(json.dumps(scenarios.load("walker", KEYS).model_dump(mode="json")))
     line = [sys.executable, "-W", "ignore", "-c", CODE, str(scenario), str(place)]
     here = {**os.environ, **HOME, **environment}
@@ -72,7 +73,8 @@ def test_a_run_in_another_zone_and_encoding_is_the_same_run(at_home, tmp_path):
 @pytest.mark.process
 def test_on_an_older_processor_timing_is_the_same(at_home, tmp_path):
     """Where the last bits of sines and products are other ones."""
-    here, there = at_home[1], outcome(tmp_path, OLDER, tmp_path)[1]
+    here = at_home[1]
+    there = outcome(tmp_path, OLDER, tmp_path)[1]
     if "X86_V3" not in here["determinism"]["instructions"]:
         pytest.skip("this processor has no instructions that could be switched off")
     assert here["timing_sha256"] == there["timing_sha256"]

@@ -36,7 +36,8 @@ def test_runs_keep_what_they_promise_and_repeat(case):
     """Of the two (three without faults) hypothesis makes the first as plain as it can."""
     method, how = case.split()
     seen: Counter[str] = Counter()
-    count, number = MANY * (3 if how == "calm" else 2), CASES.index(case)
+    count = MANY * (3 if how == "calm" else 2)
+    number = CASES.index(case)
     campaign(count, seen, number, shrink=MANY > 1, methods=(method,), **HOW[how])()
     assert seen["tried"] == seen[method] > 0
     # Faults may leave no transfer to either of two; what hypothesis draws depends on the process.
@@ -50,7 +51,8 @@ def test_places_of_a_file_in_any_order_and_a_run_of_its_own_manifest_are_the_sam
     rows = {"a": ("59.9,20.2,40", 100), "b": ("60.1,20.3,", 300), "c": ("60.2,20.1,", 200)}
 
     def run(order):
-        file, whole = tmp_path / "places.csv", merged(ORBIT, {"learning": {"train": False}})
+        file = tmp_path / "places.csv"
+        whole = merged(ORBIT, {"learning": {"train": False}})
         north = whole["ground"]["clusters"][0] | {"places_path": str(file)}
         del north["devices"], north["radius_km"]
         north["kinds"] = [{"devices": 1, "seconds_per_round": rows[name][1]} for name in order]
@@ -59,7 +61,8 @@ def test_places_of_a_file_in_any_order_and_a_run_of_its_own_manifest_are_the_sam
         file.write_text("\n".join(["name,latitude_deg,longitude_deg,altitude_m", *table]))
         return sim.run(scenarios.from_dict(whole)).manifest
 
-    first, other = run("abc"), run("cab")
+    first = run("abc")
+    other = run("cab")
     again = sim.run(scenarios.from_dict(other["scenario"])).manifest
     assert first["trace_sha256"] == other["trace_sha256"] == again["trace_sha256"]
     assert again["identity"] == other["identity"]

@@ -78,7 +78,8 @@ def test_who_reaches_whom():
 
     stored, _ = replies(relayed(), *asked(), by="A")
     found, _ = replies(relayed("contact"), *asked(), at(700.0, sent(A0, A1, 8)), by="A")
-    alone, own = np.eye(2, 5, dtype=bool), np.array([[True, True, False, False, False]] * 2)
+    alone = np.eye(2, 5, dtype=bool)
+    own = np.array([[True, True, False, False, False]] * 2)
     assert np.array_equal(stored, [np.ones((2, 5), bool)] * 3 + [alone])
     assert np.array_equal(found[:4], [own, alone, own, alone])
     assert found[4].reason == "not in contact"
@@ -87,7 +88,8 @@ def test_who_reaches_whom():
 @pytest.mark.parametrize("channels", [1, 2])
 def test_no_device_sends_two_things_at_a_time_nor_more_than_there_are_sub_channels(channels):
     """All devices upload 20 MB again and again, while each sends its relayed messages."""
-    model, update = do.Payload("model", 3e6), do.Payload("update", 2e7)
+    model = do.Payload("model", 3e6)
+    update = do.Payload("update", 2e7)
 
     def learn():
         while (yield do.NextContact()):

@@ -23,7 +23,8 @@ ARGUMENTS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 PAGES = ("slots", "orbit", "comparison", "networked", "sweep")
-PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
 
 
 @pytest.fixture
@@ -181,7 +182,8 @@ def test_keys_and_buttons_do_the_same(tab):
     opened = tab("orbit")
     whole = opened.shown()
     opened.page.locator("canvas").focus()
-    by_key, by_button = [], []
+    by_key = []
+    by_button = []
     for key in ("+", "+", "ArrowRight", "ArrowLeft", "-", "0"):
         opened.page.keyboard.press(key)
         by_key.append(opened.shown())
@@ -196,7 +198,8 @@ def test_keys_and_buttons_do_the_same(tab):
 
 
 def test_paper_and_pages_without_scripts_have_a_picture_instead(tab):
-    scriptless, page = tab("orbit", java_script_enabled=False).page, tab("orbit").page
+    scriptless = tab("orbit", java_script_enabled=False).page
+    page = tab("orbit").page
     page.emulate_media(media="print")
     for still in (scriptless, page):
         assert still.locator("#timeline .still svg").is_visible()

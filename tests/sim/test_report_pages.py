@@ -133,7 +133,8 @@ def test_the_summary_is_that_of_show_and_of_the_critical_path(leomix, runs, page
     facts = re.sub(r"\s+", " ", pages["slots"].sections["summary"])
     for line in leomix("show", runs["slots"]).out.splitlines():
         assert " ".join(line[15:].split()) in facts
-    manifest, tables = read_manifest(runs["orbit-timing"]), read_tables(runs["orbit-timing"])
+    manifest = read_manifest(runs["orbit-timing"])
+    tables = read_tables(runs["orbit-timing"])
     spent = critical_path(tables, manifest["simulated_s"]).spent
     # Devices of that run train as long as there is no contact: it is training that takes longest.
     said = f"it trained for {spent.training_s / spent.total_s:.1%} of the time"
@@ -141,7 +142,8 @@ def test_the_summary_is_that_of_show_and_of_the_critical_path(leomix, runs, page
 
 
 def test_the_scenario_on_the_page_is_that_of_the_run_and_pages_repeat(runs, pages, tmp_path):
-    page, manifest = pages["orbit"], read_manifest(runs["orbit-timing"])
+    page = pages["orbit"]
+    manifest = read_manifest(runs["orbit-timing"])
     assert Seen(report([runs["orbit-timing"]], tmp_path / "again.html")).text == page.text
     [said] = page.held("pre")
     assert portable(scenarios.from_dict(yaml.safe_load(said))) == manifest["scenario"]
@@ -151,7 +153,8 @@ def test_the_scenario_on_the_page_is_that_of_the_run_and_pages_repeat(runs, page
 
 def bars_of(page, kind):
     """Bars as the page's script reads them: cluster, begin and end in seconds, count."""
-    data, cluster = page.bars, ""
+    data = page.bars
+    cluster = ""
     rows = [pd.DataFrame({"cluster": [], "begin_s": [], "end_s": [], "count": []})]
     for lane in data["lanes"]:
         cluster = cluster if lane["level"] else lane["name"]
@@ -166,7 +169,8 @@ def bars_of(page, kind):
 def test_bars_are_the_rows_of_the_tables(runs, pages):
     tables = {name: table.to_pandas() for name, table in read_tables(runs["orbit-timing"]).items()}
     end_s = read_manifest(runs["orbit-timing"])["simulated_s"]
-    contacts, moved = tables["contacts"].query("rise_s < @end_s"), tables["transfers"]
+    contacts = tables["contacts"].query("rise_s < @end_s")
+    moved = tables["transfers"]
     for kind, rows, begin, end in (
         ("view", contacts, "rise_s", "set_s"),
         ("served", contacts[contacts["served"]], "service_start_s", "service_end_s"),
@@ -177,7 +181,8 @@ def test_bars_are_the_rows_of_the_tables(runs, pages):
         assert len(rows) > 10
         for cluster, mine in rows.groupby("cluster"):
             shown = bars[bars["cluster"] == cluster]
-            begin_s, wanted_s = sorted(shown["begin_s"]), sorted(mine[begin])
+            begin_s = sorted(shown["begin_s"])
+            wanted_s = sorted(mine[begin])
             np.testing.assert_allclose(begin_s, wanted_s, rtol=0, atol=spans.UNIT_S)
             lasted_s = (mine[end].clip(upper=end_s) - mine[begin]).sum()
             shown_s = (shown["end_s"] - shown["begin_s"]).sum()
@@ -187,11 +192,13 @@ def test_bars_are_the_rows_of_the_tables(runs, pages):
 def test_too_many_bars_are_joined_none_is_lost_and_many_devices_share_a_lane(
     runs, tmp_path, monkeypatch, pages
 ):
-    whole, total = pages["orbit"], 0
+    whole = pages["orbit"]
+    total = 0
     monkeypatch.setattr(spans, "MOST_BARS", 100)
     few = Seen(report([runs["orbit-timing"]], tmp_path / "few.html"))
     for kind in whole.bars["kinds"]:
-        before, after = bars_of(whole, kind), bars_of(few, kind)
+        before = bars_of(whole, kind)
+        after = bars_of(few, kind)
         total += len(after)
         assert after["count"].sum() == len(before)
         assert before["begin_s"].min() == after["begin_s"].min()
@@ -313,7 +320,8 @@ def sweep(leomix, runs):
 
     def make(folder):
         folder.mkdir()
-        scenario, varied = folder / "s.yaml", "orbit.slots.idle=0:2:1"
+        scenario = folder / "s.yaml"
+        varied = "orbit.slots.idle=0:2:1"
         scenario.write_text(yaml.safe_dump(merged(SLOTS, {"learning": {"train": False}})))
         line = [scenario, "-p", varied, "-p", "learning.method=synchronous,emsfl", "--quiet"]
         assert leomix("sweep", *line, "--replications", 2, "-o", folder / "sweep").status == 0
@@ -345,7 +353,8 @@ def test_a_sweep_names_what_is_best_in_the_mean_and_not_the_luckiest_seed(sweep,
     for number, row in enumerate(values):  # of each two seeds, the second is better
         row["accuracy_final"] = 0.5 + 0.01 * (number // 2) + 0.02 * (number % 2)
     values[0]["accuracy_final"] = 0.9
-    lucky, best = values[0], values[-1]
+    lucky = values[0]
+    best = values[-1]
     assert [row["seed"] for row in values[:2]] == [row["seed"] for row in values[-2:]]
     pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
     words = Seen(report([tmp_path / "sweep"])).sections["summary"]
@@ -361,7 +370,8 @@ def test_a_sweep_names_what_is_best_in_the_mean_and_not_the_luckiest_seed(sweep,
 
 
 def test_figures_are_files_beside_the_data_behind_them(leomix, runs, sweep, tmp_path):
-    own, place = runs["slots"], tmp_path / "figures"
+    own = runs["slots"]
+    place = tmp_path / "figures"
     for name, folders in (("run", [own]), ("comparison", [own, runs["nmoe"]]), ("sweep", [sweep])):
         for form in ("svg", "pdf"):
             into = place / name / form
@@ -420,7 +430,9 @@ def test_only_reports_are_written_over_and_only_runs_are_reported(
     leomix, runs, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    own, mine, killed = runs["slots"], tmp_path / "mine.html", tmp_path / "killed"
+    own = runs["slots"]
+    mine = tmp_path / "mine.html"
+    killed = tmp_path / "killed"
     assert leomix("report", own, runs["orbit-timing"]).out == "report.html\n"
     assert leomix("report", own, "-o", "report.html").status == 0
     mine.write_text("<p>my notes</p>")

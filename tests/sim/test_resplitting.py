@@ -42,7 +42,8 @@ def test_experts_do_change_hands(method):
     """In slots every cluster meets the server once a cycle: a hand-over takes two of them."""
     _, result, changes = watched(slots(stop={"cycles": 12}, learning=learned(method)))
     assert changes > 5
-    table, times = result.assignments, result.assignments.time_s.unique()
+    table = result.assignments
+    times = result.assignments.time_s.unique()
     # At the start, at the first contact after each complete cycle, and at the end.
     assert times == pytest.approx([1800.0 * n for n in range(12)] + [12 * 1800.0 - 600])
     # Whom experts were drawn for in the last cycle holds them one or two contacts later.

@@ -38,7 +38,8 @@ def test_what_is_cut_twice_and_resumed_is_the_same_run(name, runs, tmp_path):
     """Its tables and weights, byte by byte; and nothing is trained twice."""
     scenario = CUT[name]()
     whole = runs.made(name, lambda folder: sim.run(scenario, folder))
-    said, trained = read_manifest(whole), []
+    said = read_manifest(whole)
+    trained = []
     for share in (1 / 12, 1 / 4):
         cut(scenario, tmp_path, int(share * said["events"]), resume=True)
         before = read_manifest(tmp_path)
@@ -56,7 +57,10 @@ class Snapshots:
     """Copies of a run folder behind each event and before each step that changes what is in it."""
 
     def __init__(self, place, to, patch):
-        self.place, self.to, self.events, self.steps = place, to, [], []
+        self.place = place
+        self.to = to
+        self.events = []
+        self.steps = []
         for owner, name in ((Path, "replace"), (Path, "unlink"), (os, "rmdir"), (os, "unlink")):
             patch.setattr(owner, name, self.around(getattr(owner, name)))
 
@@ -79,7 +83,8 @@ ALL = pytest.param(True, True, marks=pytest.mark.slow(reason="a resume for every
 @pytest.mark.parametrize(("train", "all_of_them"), [(True, False), (False, False), ALL])
 def test_what_is_killed_anywhere_and_resumed_is_the_same_run(train, all_of_them, tmp_path):
     """A kill leaves the folder as it lies there behind an event, or amid writing."""
-    scenario, place = slots(learning={"train": train}), tmp_path / "run"
+    scenario = slots(learning={"train": train})
+    place = tmp_path / "run"
     (tmp_path / "copies").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         shots = Snapshots(place, tmp_path / "copies", patch)
@@ -98,7 +103,8 @@ def test_what_is_killed_anywhere_and_resumed_is_the_same_run(train, all_of_them,
 
 def test_values_are_dropped_that_nobody_can_ask_for_again(tmp_path):
     """Saved behind every event, in the last third of a run as few are kept as in the first."""
-    values, kept = tmp_path / CHECKPOINT / "values", []
+    values = tmp_path / CHECKPOINT / "values"
+    kept = []
 
     def count(number):
         kept.append(len(list(values.iterdir())) if values.exists() else 0)
@@ -126,7 +132,8 @@ def test_a_full_disk_leaves_what_was_saved_before(runs, tmp_path):
 
 
 def test_what_lies_in_a_folder_decides_whether_a_run_may_go_there(runs, tmp_path):
-    finished, own = runs.copy("slots-timing", tmp_path), tmp_path / "own"
+    finished = runs.copy("slots-timing", tmp_path)
+    own = tmp_path / "own"
     again = sim.run(slots(learning=TIMING), finished, resume=True)
     assert again.manifest == read_manifest(runs["slots-timing"])
     assert again.metrics.equals(runs.result("slots-timing").metrics)
@@ -198,7 +205,8 @@ def test_a_failed_run_fails_again_and_says_so(leomix, tmp_path, monkeypatch):
 
 
 def test_a_run_is_known_by_what_its_files_hold_and_not_by_where_they_are(tmp_path):
-    file, run = tmp_path / "data.jsonl", tmp_path / "run"
+    file = tmp_path / "data.jsonl"
+    run = tmp_path / "run"
     model = {"kind": "mixtral", "experts": 4, "hidden": 16, "expert_hidden": 8, "vocabulary": 300}
     lines = [json.dumps({"text": f"word{n % 7} word{n % 3}", "label": n % 2}) for n in range(240)]
 

@@ -85,7 +85,8 @@ def test_gate_lets_go_whoever_waits_and_whoever_comes_later():
     """Two wait; a third comes when it is open."""
 
     def protocol(nodes):
-        gate, times = ring.Gate("one"), []
+        gate = ring.Gate("one")
+        times = []
 
         def waits(from_s):
             yield Wait(from_s)

@@ -24,7 +24,8 @@ B1,Svalbard,2026-08-22T00:29:00Z,2026-08-22T00:40:00Z
 A1,Kiruna,2026-08-22T01:30:00Z,2026-08-22T01:41:00Z
 B1,Svalbard,2026-08-22T01:35:00Z,2026-08-22T01:47:00Z
 """
-SLOW, FAST = {"rate": "fixed", "fixed_rate_mbps": 0.01}, {"rate": "fixed", "fixed_rate_mbps": 0.1}
+SLOW = {"rate": "fixed", "fixed_rate_mbps": 0.01}
+FAST = {"rate": "fixed", "fixed_rate_mbps": 0.1}
 LEARNING = {"train": False, "method": "fedavg"}
 STATIONS = [{"name": "Kiruna"}, {"name": "Svalbard"}]
 IN_ORBIT = {
@@ -149,7 +150,8 @@ RELAYED = {
 def test_a_satellite_in_a_higher_orbit_serves_others_when_it_sees_them(budget):
     isl = RELAYED["link"]["isl"] | budget
     scenario = scenarios.from_dict(RELAYED | {"link": {"isl": isl}})
-    run, flying = sim.run(scenario), [*satellites_of(scenario), relay_of(scenario)]
+    run = sim.run(scenario)
+    flying = [*satellites_of(scenario), relay_of(scenario)]
     start = scenario.start
     seen = orbit.find_isls(flying, start, start + timedelta(days=0.5), [(n, 8) for n in range(8)])
     names = [flying[n].name for n in seen.a]
@@ -165,7 +167,8 @@ def test_a_satellite_in_a_higher_orbit_serves_others_when_it_sees_them(budget):
     assert shown["ISL"].endswith("B") and shown["payloads"].startswith("model ")
     for row in run.transfers.itertuples():
         client = next(one for one in flying if one.name == row.cluster)
-        whole_s, end_s = row.end_s - row.start_s, row.end_s
+        whole_s = row.end_s - row.start_s
+        end_s = row.end_s
         for _ in range(2):  # when the last bit left
             last_m = 1e3 * orbit.pair_range_km(client, flying[-1], start, end_s)
             end_s = row.end_s - last_m / 299792458.0
@@ -179,7 +182,8 @@ def test_a_satellite_in_a_higher_orbit_serves_others_when_it_sees_them(budget):
 
 def test_windows_of_a_file_are_those_with_the_server_and_between_its_clients(tmp_path, leomix):
     links = {"rate_mbps": 1.5, "between_planes": "all"}
-    mine, file = tmp_path / "mine.yaml", tmp_path / "found.csv"
+    mine = tmp_path / "mine.yaml"
+    file = tmp_path / "found.csv"
     mine.write_text(yaml.safe_dump(RELAYED | {"link": {"isl": links}}))
     assert leomix("contacts", "--isl", mine, "-o", file).status == 0
     found, read = (
@@ -206,7 +210,8 @@ def test_stations_of_a_file_are_those_that_are_listed(tmp_path):
     path = tmp_path / "mine.yaml"
     used = {"stations_path": "s.csv", "stations_used": 1}
     path.write_text(yaml.safe_dump(WALKER | {"ground": used}))
-    listed, read = sim.run(scenarios.from_dict(WALKER)), sim.run(scenarios.load(path))
+    listed = sim.run(scenarios.from_dict(WALKER))
+    read = sim.run(scenarios.load(path))
     assert listed.manifest["trace_sha256"] == read.manifest["trace_sha256"]
     stored = scenarios.from_dict(read.manifest["scenario"])
     assert sim.run(stored).manifest["trace_sha256"] == read.manifest["trace_sha256"]

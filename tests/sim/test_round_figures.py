@@ -62,7 +62,8 @@ def test_one_antenna_serves_less_of_the_time_in_view(run):
     few = sim.run(scenarios.load("flystack", CHANGES | {"ground.antennas": 1}))
     shares = []
     for one in (run, few):
-        seen, summary = one.contacts, one.summary
+        seen = one.contacts
+        summary = one.summary
         assert summary["in_view_hours"] == pytest.approx((seen.set_s - seen.rise_s).sum() / 3600)
         shares.append(summary["service_hours"] / summary["in_view_hours"])
     assert shares[1] < shares[0] - 0.05 and few.summary["rounds"]["mean_s"] > 0
@@ -75,6 +76,7 @@ def test_a_method_without_rounds_has_none_and_devices_no_share_of_clients():
         for method in ("emsfl", "fedavg")
     }
     assert runs["emsfl"].summary["rounds"] is None
-    found, events = runs["fedavg"].summary, runs["fedavg"].events
+    found = runs["fedavg"].summary
+    events = runs["fedavg"].events
     assert found["rounds"]["count"] == (events.kind == "aggregate").sum() > 0
     assert found["rounds"]["planes"] is None and found["client_idle_share"] is None

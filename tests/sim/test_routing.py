@@ -62,14 +62,17 @@ def test_random_plans_against_time_expanded_graph(plans):
 
     Of some contacts the rate is another one each second, like that of a pass.
     """
-    rng, found = np.random.default_rng(22), 0
+    rng = np.random.default_rng(22)
+    found = 0
     for _ in range(plans):
-        nodes, contacts = int(rng.integers(3, 7)), int(rng.integers(3, 25))
+        nodes = int(rng.integers(3, 7))
+        contacts = int(rng.integers(3, 25))
         a = rng.integers(nodes, size=contacts)
         b = (a + rng.integers(1, nodes, contacts)) % nodes
         start = rng.integers(HORIZON_S - 8, size=contacts)
         end = start + rng.integers(1, 9, contacts)
-        rate, delay = rng.integers(1, 3, contacts), rng.integers(3, size=contacts)
+        rate = rng.integers(1, 3, contacts)
+        delay = rng.integers(3, size=contacts)
         steady = rng.random(contacts) < 0.6
         rates = np.where(steady, rate, rng.integers(3, size=(HORIZON_S + 8, contacts))).T
 
@@ -86,7 +89,8 @@ def test_random_plans_against_time_expanded_graph(plans):
             row[slice(*span)] = True
         for _ in range(3):
             source, target = (int(node) for node in rng.permutation(nodes)[:2])
-            bits, ready = 2 * int(rng.integers(1, 4)), int(rng.integers(20))
+            bits = 2 * int(rng.integers(1, 4))
+            ready = int(rng.integers(20))
             hops = graph.route(source, target, bits, ready)
             truth = _earliest((a, b, delay, rates, free), source, target, ready, bits)
             assert truth == (None if hops is None else (hops[-1].arrival_s, len(hops)))
@@ -100,7 +104,8 @@ def test_random_plans_against_time_expanded_graph(plans):
 
 def _earliest(plan, source, target, ready, bits):
     """Return the first second at the target, and the fewest hops by then; None for never."""
-    edges, times = [], {(node, ready) for node in range(7)}
+    edges = []
+    times = {(node, ready) for node in range(7)}
     for here, there, delay, rates, free in zip(*plan, strict=True):
         for begin in np.flatnonzero(free):
             over = next((t for t in range(begin, HORIZON_S) if rates[begin:t].sum() >= bits), 0)
@@ -119,7 +124,9 @@ def _earliest(plan, source, target, ready, bits):
 
 def test_search_among_all_links_of_forty_satellites_asks_few_of_them():
     """Four rings of ten and windows between all planes, 36,000 of them in two days."""
-    rng, two_days_s, period_s = np.random.default_rng(7), 172_800.0, 2842.454
+    rng = np.random.default_rng(7)
+    two_days_s = 172_800.0
+    period_s = 2842.454
     ring = [(k, k - k % 10 + (k + 1) % 10, 0.0, two_days_s) for k in range(40)]
     across = [
         (i, j, first + number * period_s, first + number * period_s + lasts)
@@ -154,8 +161,10 @@ def test_messages_go_over_links_and_passes_at_times_of_their_own():
     changes |= {"learning.method": "scripted", "link.downlink.fixed_rate_mbps": 2}
     scenario = scenarios.load("flystack-isl", changes)
     plan = make_plan(scenario)
-    links, contacts = plan.isls, [c for c in plan.contacts if c.served]
-    up, ground = [links.names.index(c.cluster.name) for c in contacts], len(links.names)
+    links = plan.isls
+    contacts = [c for c in plan.contacts if c.served]
+    up = [links.names.index(c.cluster.name) for c in contacts]
+    ground = len(links.names)
     timetable = ContactPlan(
         ground + 1,
         np.append(links.a, up),
@@ -167,11 +176,14 @@ def test_messages_go_over_links_and_passes_at_times_of_their_own():
     )
     graph = ContactGraph(timetable)
     nodes = [*(Node(name, 0) for name in links.names), SERVER]
-    rng, tasks, said = np.random.default_rng(5), [], []
+    rng = np.random.default_rng(5)
+    tasks = []
+    said = []
     for number in range(18):
         source, target = (int(k) for k in rng.permutation(ground)[:2])
         target = target if number % 3 else ground
-        size, at_s = float(rng.integers(1, 12)) * 1e6, 1000.0 * (number // 3)
+        size = float(rng.integers(1, 12)) * 1e6
+        at_s = 1000.0 * (number // 3)
         message = Send(nodes[source], nodes[target], Payload(f"m{number}", size), route="earliest")
         tasks.append(at(at_s, message))
         said.append(graph.route(source, target, 8 * size, at_s) or [])

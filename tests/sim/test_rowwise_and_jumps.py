@@ -11,7 +11,8 @@ from tests.kit.network import HALVINGS, along, crossings, find_jumps, turns
 @st.composite
 def tables(draw):
     """Grids with repeated times, values, and times before, on and behind them."""
-    k, points = draw(st.integers(1, 6)), draw(st.integers(2, 8))
+    k = draw(st.integers(1, 6))
+    points = draw(st.integers(2, 8))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     steps_s = rng.uniform(0.1, 9.0, (k, points)) * (rng.random((k, points)) > 0.2)
     grid_s = rng.uniform(-5.0, 5.0, (k, 1)) + np.cumsum(steps_s, axis=1)
@@ -41,7 +42,8 @@ def test_along_is_linear_on_every_row_of_its_own(drawn):
 @st.composite
 def passes(draw):
     """Even grids of K devices, and the true times of each one's changes, at most three a cell."""
-    k, points = draw(st.integers(1, 5)), draw(st.integers(2, 9))
+    k = draw(st.integers(1, 5))
+    points = draw(st.integers(2, 9))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     first_s = draw(st.sampled_from([0.0, 86_400.0, 3.2e7])) + rng.uniform(0.0, 50.0, k)
     time_s = np.linspace(first_s, first_s + rng.uniform(8.0, 40.0, k), points, axis=1)
@@ -68,7 +70,8 @@ def test_every_change_is_bracketed_and_nothing_else(drawn):
     who, before_s, behind_s = find_jumps(*every, of(*every), of)
     close_s = np.diff(time_s, axis=1).max() / 2**HALVINGS + 4 * np.spacing(time_s.max())
     for k, own in enumerate(changes):
-        before, behind = np.sort(before_s[who == k]), np.sort(behind_s[who == k])
+        before = np.sort(before_s[who == k])
+        behind = np.sort(behind_s[who == k])
         assert len(before) == len(own)
         assert (before <= own).all()
         assert (own <= behind).all()
@@ -88,7 +91,8 @@ def test_a_device_that_is_never_seen_has_no_jump():
 def test_turns_are_the_tops_and_bottoms(seed, devices):
     """Of parabolas, which have one; and a straight line has none."""
     rng = np.random.default_rng(seed)
-    tops_s, sign = rng.uniform(2.0, 28.0, devices), rng.choice([-1.0, 0.0, 1.0], devices)
+    tops_s = rng.uniform(2.0, 28.0, devices)
+    sign = rng.choice([-1.0, 0.0, 1.0], devices)
 
     def value_at(row, when_s):
         return sign[row] * (when_s - tops_s[row]) ** 2 + (sign[row] == 0) * when_s
@@ -103,13 +107,15 @@ def test_turns_are_the_tops_and_bottoms(seed, devices):
 def test_crossings_are_both_sides_of_a_level(seed, devices, level):
     """Of an elevation that rises nearly to the zenith and falls again."""
     rng = np.random.default_rng(seed)
-    top_s, sharp = rng.uniform(100.0, 200.0, devices), rng.uniform(2.0, 15.0, devices)
+    top_s = rng.uniform(100.0, 200.0, devices)
+    sharp = rng.uniform(2.0, 15.0, devices)
 
     def value_at(row, when_s):
         return np.degrees(np.arctan2(80.0, np.hypot(when_s - top_s[row], sharp[row])))
 
     time_s = np.linspace(0.0, 300.0, 76) + np.zeros((devices, 1))
-    row, values = flat(time_s)[0], value_at(*flat(time_s))
+    row = flat(time_s)[0]
+    values = value_at(*flat(time_s))
     levels = [level, 5.0]  # the lower one is passed by nobody
     who, found_s = crossings(row, time_s.ravel(), values, levels, value_at)
     for k in range(devices):

@@ -45,7 +45,8 @@ def scoreless(data):
     return json.dumps({**said, "checksum": checksum(said)}).encode()
 
 
-SAVED, VALUES = f"{CHECKPOINT}/{JOURNAL}", f"{CHECKPOINT}/values/*"
+SAVED = f"{CHECKPOINT}/{JOURNAL}"
+VALUES = f"{CHECKPOINT}/values/*"
 DAMAGE = {
     "torn": (SAVED, lambda data: data[:100], r"journal\.json: is broken \(.*begins anew"),
     "a digit": (SAVED, lambda data: data.replace(b"0.", b"1.", 1), "has changed since"),
@@ -150,7 +151,9 @@ def lines(run):
 
 
 def test_a_run_says_what_it_did_and_goes_on_with_its_log(runs, stopped):
-    result, said, first = runs.result("slots"), lines(runs["slots"]), lines(stopped)
+    result = runs.result("slots")
+    said = lines(runs["slots"])
+    first = lines(stopped)
     assert "method emsfl, seed 3" in said[0]
     measured = result.metrics[result.metrics.scope == "global"]
     logged = [line for line in said if "evaluated" in line]
@@ -185,7 +188,9 @@ def test_a_log_that_cannot_be_written_is_none_and_all_is_heard(
     def full(self):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    log, times, numbers = tmp_path / "run.log", [], []
+    log = tmp_path / "run.log"
+    times = []
+    numbers = []
     log.mkdir() if what == "a folder" else monkeypatch.setattr(logging.FileHandler, "flush", full)
     both = Each(times.append, of_time=True), Each(numbers.append)
     run = sim.run(slots(), tmp_path, observers=both)

@@ -49,7 +49,10 @@ class Loop(PlainLoop):
 
 
 def fedsat(loop, plus):
-    x, base, last, visits = loop.x, {}, {}, Counter()
+    x = loop.x
+    base = {}
+    last = {}
+    visits = Counter()
     for name, rise, set_ in PASSES:
         if name in base:
             last[name] = loop.gap(name, *base[name], rise)
@@ -64,7 +67,12 @@ def fedsat(loop, plus):
 
 def fedspace(loop, plan):
     """The buffer holds (version, change); who trains does so since a set, from a version."""
-    x, version, held, trains, buffer, worth = loop.x, 0, {}, {}, [], 0.0
+    x = loop.x
+    version = 0
+    held = {}
+    trains = {}
+    buffer = []
+    worth = 0.0
     for slot in range(7500 // SLOT_S):
         for name, rise, set_ in PASSES:
             if rise // SLOT_S != slot:
@@ -80,7 +88,9 @@ def fedspace(loop, plan):
             c = [(1 + version - of) ** -0.5 for of, _ in buffer]
             both = list(zip(c, buffer, strict=True))
             x = {t: x[t] + sum(a * g[t] for a, (_, g) in both) / sum(c) for t in x}
-            version, buffer, worth = version + 1, [], worth + sum(c)
+            version = version + 1
+            buffer = []
+            worth = worth + sum(c)
     return x, version, worth
 
 
@@ -130,7 +140,8 @@ def test_fedspace_aggregates_its_buffer_in_the_slots_of_its_plan(tmp_path, plann
 def test_fedspace_takes_the_plan_that_is_worth_most(planned):
     """Of plans for the whole run: what each is worth is what a run with it alone uses."""
     plans = np.random.default_rng(1).random((5, 12)) < [[1.0], [0.0], [0.2], [0.4], [0.6]]
-    alone, loop = [], Loop(planned([plans[0]]))
+    alone = []
+    loop = Loop(planned([plans[0]]))
     for plan in plans:
         used = sim.run(planned([plan], train=False)).updates
         alone.append(float(((1 + used.staleness) ** -0.5).sum()))

@@ -30,8 +30,10 @@ def reference(run, wanted, options, partial):
     passes = run.contacts[run.contacts.served]
     assert passes.rise_s.is_monotonic_increasing
     rows = list(zip(passes.rise_s, passes.cluster, strict=True))
-    everybody, ring = options.get("selection") == "scheduled", options.get("intra_plane")
-    rounds, row = [], 0
+    everybody = options.get("selection") == "scheduled"
+    ring = options.get("intra_plane")
+    rounds = []
+    row = 0
     while True:
         passes_s = {}
         seen = Counter()
@@ -40,7 +42,8 @@ def reference(run, wanted, options, partial):
             if row == len(rows):
                 return rounds
             now_s, name = rows[row]
-            plane, row = name.split("-")[0], row + 1
+            plane = name.split("-")[0]
+            row = row + 1
             if name in passes_s or everybody or len(passes_s) < wanted:
                 passes_s.setdefault(name, []).append(now_s)
             seen[name] += 1
@@ -57,7 +60,8 @@ def reference(run, wanted, options, partial):
 def model_after(loop, rounds, mu):
     """w = sum of n_k / n w_k over the clients of each round, which all trained from its w."""
     for end_s, passes_s, done_s in rounds:
-        before, models = loop.x, {}
+        before = loop.x
+        models = {}
 
         def proximal(tensor, w, x=before):
             return mu * (w - x[tensor])

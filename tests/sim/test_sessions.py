@@ -68,7 +68,8 @@ def test_a_contact_carries_what_falls_into_its_service():
 
 def synchronised(*times_s, down, steps, **more):
     """Contacts of (satellite, session, start, end); a state takes 150 s to another satellite."""
-    radio, rates = band(9) if down else None, more.pop("rates", [8.0])
+    radio = band(9) if down else None
+    rates = more.pop("rates", [8.0])
     contacts = [
         contact(n, start_s, end_s, rates, session, down=radio, satellite=name)
         for n, (name, session, start_s, end_s) in enumerate(times_s)
@@ -79,7 +80,8 @@ def synchronised(*times_s, down, steps, **more):
 @pytest.mark.parametrize("down", [False, True])
 def test_a_download_waits_for_what_another_satellite_has_received(down):
     times_s = [("first", 0, 0, 20), ("second", 1, 100, 200), ("second", 2, 300, 400)]
-    steps, takes_s = [[*upload(10.0), *download(5.0)], download(5.0)], 5.0 if down else 0.0
+    steps = [[*upload(10.0), *download(5.0)], download(5.0)]
+    takes_s = 5.0 if down else 0.0
     told = synchronised(*times_s, down=down, steps=[*steps, download(5.0)])
     # Up at 10 s, and of use when the chain ends: the other satellite knows it 150 s later.
     assert told.ends(1) == [10.0 + takes_s]

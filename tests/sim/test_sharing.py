@@ -31,7 +31,8 @@ def asked_by(rng, k, start_s):
 @st.composite
 def requests(draw):
     """A batch of curves on grids of their own, with gaps and jumps; and what is asked."""
-    k, points = draw(st.integers(1, 7)), draw(st.integers(2, 6))
+    k = draw(st.integers(1, 7))
+    points = draw(st.integers(2, 6))
     start_s = draw(st.sampled_from([0.0, 5400.1, 3.2e7]))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     steps_s = rng.uniform(0.5, 40.0, (k, points)) * (rng.random((k, points)) > 0.2)
@@ -42,7 +43,8 @@ def requests(draw):
 @st.composite
 def flows(draw):
     """Rates of devices alone on common nodes, and what is asked."""
-    k, points = draw(st.integers(1, 6)), draw(st.integers(2, 5))
+    k = draw(st.integers(1, 6))
+    points = draw(st.integers(2, 5))
     start_s = draw(st.sampled_from([0.0, 5400.1, 3.2e7]))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     nodes_s = start_s + np.cumsum(rng.uniform(1.0, 30.0, points))
@@ -80,7 +82,9 @@ def shared_by(law, nodes_s, edges_bps, arrival_s, bits, who=None):
 
 def agrees_with_its_curve(shares, bits):
     """The three parts of what a device was given say the same."""
-    begin_s, end_s, curve = shares.begin_s, shares.end_s, shares.curve
+    begin_s = shares.begin_s
+    end_s = shares.end_s
+    curve = shares.curve
     if isinstance(curve, LinkCurve):
         again_s = curve.completion_time_s(bits, begin_s)
         assert again_s == pytest.approx(end_s, rel=1e-9, abs=1e-9)
@@ -97,7 +101,9 @@ def in_a_queue(curve, arrival_s, bits, who, channels):
     """Events from a heap: who comes joins the queue, who leaves lets the next one in."""
     k = len(bits)
     begin_s, end_s = np.full((2, k), math.inf)
-    events, queue, free = [], [], channels
+    events = []
+    queue = []
+    free = channels
     for device in range(k):
         row = curve.device(device)
         carried = row.delivered_bits(row.time_s)
@@ -176,7 +182,8 @@ def test_those_who_send_divide_the_whole_band_and_no_more(flow, order):
     in_link = (edges_bps.max(axis=1) > 0) & (comes_s < nodes_s[1:, None])
     begin_s = np.where(in_link, comes_s, np.inf).min(axis=0)
     begin_s = np.where(who, np.where(bits == 0, comes_s[0], begin_s), np.inf)
-    alone, shares = in_cells(nodes_s, edges_bps), {}
+    alone = in_cells(nodes_s, edges_bps)
+    shares = {}
     for law in (narrower, by_turns(1), by_turns(2)):
         shares[law] = found = shared_by(law, *flow)
         agrees_with_its_curve(found, bits)
@@ -201,8 +208,10 @@ def test_those_who_send_divide_the_whole_band_and_no_more(flow, order):
 
 
 def test_nothing_to_send_and_nobody_to_send_it():
-    nodes_s, who = np.array([10.0, 20.0]), np.array([True, True, False, True])
-    arrival_s, bits = np.array([3.0, 15.0, 12.0, math.inf]), np.array([0.0, 0.0, 5.0, 0.0])
+    nodes_s = np.array([10.0, 20.0])
+    who = np.array([True, True, False, True])
+    arrival_s = np.array([3.0, 15.0, 12.0, math.inf])
+    bits = np.array([0.0, 0.0, 5.0, 0.0])
     shares = shared_by(narrower, nodes_s, np.ones(4), arrival_s, bits, who)
     assert shares.end_s.tolist() == [10.0, 15.0, math.inf, math.inf]
     assert shares.begin_s.tolist() == shares.end_s.tolist()
@@ -282,7 +291,8 @@ def test_a_chain_on_a_beam_by_hand(name):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_session_has_the_sub_channels_of_its_beam(channels):
-    curve, spans_s = LinkCurve(np.array([[0.0, 9.0]]), np.array([[1.0, 1.0]])), [(0.0, 9.0)]
+    curve = LinkCurve(np.array([[0.0, 9.0]]), np.array([[1.0, 1.0]]))
+    spans_s = [(0.0, 9.0)]
     assert SessionBeam([Beam(curve, band(channels))], spans_s, True).channels == channels
     assert SessionBeam([Beam(curve)], spans_s, True).channels == sys.maxsize
     narrowed = band(4).narrowed(channels)  # 4 kHz in all, and 1 kbit/s in each

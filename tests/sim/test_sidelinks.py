@@ -87,7 +87,8 @@ def far_km(one, other):
     """Angle between two places by their vectors, not by the haversine."""
     vectors = []
     for site in (one, other):
-        north, east = math.radians(site.latitude_deg), math.radians(site.longitude_deg)
+        north = math.radians(site.latitude_deg)
+        east = math.radians(site.longitude_deg)
         flat = math.cos(north)
         vectors.append((flat * math.cos(east), flat * math.sin(east), math.sin(north)))
     return 6371.0 * math.atan2(np.linalg.norm(np.cross(*vectors)), float(np.dot(*vectors)))

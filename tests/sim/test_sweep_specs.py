@@ -117,7 +117,8 @@ def file(tmp_path_factory):
 
 def made(file, *pairs, overrides=TIMING, **more):
     plan = sweeps.SweepPlan(file, {**TIMING, **overrides}, sweeps.read_pairs(pairs), **more)
-    count, points = plan.count, list(plan.points())
+    count = plan.count
+    points = list(plan.points())
     assert len(points) == count
     return points
 
@@ -154,7 +155,8 @@ def test_equal_scenarios_have_one_digest_however_they_are_said(file, tmp_path):
     # Files count by what they hold, and not by where they lie.
     elements = scenarios.element_file(scenarios.load("quickstart")).read_text()
     said = yaml.safe_load(scenarios.shipped_path("quickstart").read_text())
-    said["orbit"]["path"], found = "sky.tle", []
+    said["orbit"]["path"] = "sky.tle"
+    found = []
     for name, text in (("a", elements), ("b", elements), ("c", elements + "\n")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "sky.tle").write_text(text)
@@ -223,7 +225,8 @@ def test_a_folder_is_swept_by_the_shards_of_one_division(tmp_path):
 
 def test_a_lock_that_is_removed_is_held_by_one_at_a_time(tmp_path):
     """However many wait for it while its file comes and goes."""
-    inside, most = [], []
+    inside = []
+    most = []
 
     def hold(_):
         for _ in range(10):

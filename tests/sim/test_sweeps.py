@@ -52,7 +52,8 @@ def gone(place):
 
 @process
 def test_a_row_is_what_a_run_of_its_own_gives_however_many_workers(tmp_path, monkeypatch):
-    place, shown = Place(tmp_path, train=True), ""
+    place = Place(tmp_path, train=True)
+    shown = ""
     asked = ["-p", "learning.step_size=0.1,0.3", "-p", "stop.cycles=2", "--replications", 2]
     for jobs in (1, 2):
         done = place.sweep(*asked, "-j", jobs, "-o", f"out{jobs}", "--no-cache")
@@ -81,7 +82,8 @@ def test_a_row_is_what_a_run_of_its_own_gives_however_many_workers(tmp_path, mon
 def test_points_are_dealt_to_devices_and_are_what_they_were(plain, place, monkeypatch):
     monkeypatch.chdir(place.folder)
     Path("out").mkdir()
-    sweep, found = read_sweep(plain.folder / "out"), {}
+    sweep = read_sweep(plain.folder / "out")
+    found = {}
     engine = LocalEngine([Holds(visible="0"), Holds(visible="GPU-1")])
     for outcome in engine.run(sweep.points, place.folder / "out" / "points", cache=False):
         found[outcome.digest] = outcome.figures["trace_sha256"]
@@ -229,7 +231,8 @@ def test_rows_and_points_without_room_say_so_and_are_kept(plain, place, monkeypa
 @process
 def test_a_broken_point_folder_is_set_aside_and_run_again(runs, plain, tmp_path):
     place = Place(runs.copy("sweep-plain", tmp_path))
-    before, folders = place.rows(), read_sweep(place.folder / "out").folders
+    before = place.rows()
+    folders = read_sweep(place.folder / "out").folders
     (folders[0] / "events.parquet").write_bytes(b"PAR1 torn")
     (folders[1] / "manifest.json").write_text("{")
     (folders[2] / "manifest.json").unlink()
@@ -276,7 +279,8 @@ def test_wrong_input_is_one_line_and_writes_nothing(place, arguments, word):
 
 @process
 def test_a_sweep_that_is_killed_gives_the_same_rows(plain, place):
-    chance, done_before = random.Random(5), set()
+    chance = random.Random(5)
+    done_before = set()
     place.mark("slow")
     for _ in range(2):
         begun = len(place.runs())

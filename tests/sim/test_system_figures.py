@@ -51,7 +51,8 @@ def test_latency_counts_every_answered_sample_once(groups, failed):
 
 
 def test_the_gating_pattern_that_is_told_and_drawn_is_the_last_one_measured():
-    early, late = np.eye(3), np.array([[0.5, 0.5, 0.0], [0.2, 0.8, 0.0], [0.0, 1.0, 0.0]])
+    early = np.eye(3)
+    late = np.array([[0.5, 0.5, 0.0], [0.2, 0.8, 0.0], [0.0, 1.0, 0.0]])
     both = ((1.0, early), (2.0, late))
     rounds = assignments(*((at_s, {"relevance": p, "probability": p}) for at_s, p in both))
     names, pattern = results.gating_pattern(rounds)
@@ -63,14 +64,17 @@ def test_the_gating_pattern_that_is_told_and_drawn_is_the_last_one_measured():
     assert axes.get_title() == "local processing ratio 43.3%"
     np.testing.assert_array_equal(axes.images[0].get_array(), late)
     # Use of experts is that of all clients together.
-    found, share = results.utilisation(rounds), late.mean(axis=0)
+    found = results.utilisation(rounds)
+    share = late.mean(axis=0)
     assert found["share"] == pytest.approx(share)
     assert (found["variation"], found["unused"]) == (pytest.approx(share.std() * 3), 1)
 
 
 def test_alignment_figures_are_means_over_rounds():
-    fitness, greedy = np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([[True, False], [True, False]])
-    none, served = np.zeros((2, 2), np.int64), np.array([[30, 0], [10, 0]])
+    fitness = np.array([[0.9, 0.1], [0.6, 0.4]])
+    greedy = np.array([[True, False], [True, False]])
+    none = np.zeros((2, 2), np.int64)
+    served = np.array([[30, 0], [10, 0]])
     first = {"relevance": fitness, "assigned": greedy, "samples": none}
     second = {"relevance": fitness, "assigned": np.eye(2, dtype=bool), "samples": served}
     found = results.alignment_figures(assignments((0.0, first), (5.0, second)))
@@ -137,7 +141,8 @@ FIGURE = st.floats(-1e3, 1e3).map(lambda value: round(value, 3))
 @given(st.lists(st.tuples(FIGURE, FIGURE), min_size=1, max_size=12))
 def test_figures_over_seeds_are_those_of_scipy(pairs):
     first, second = (dict(enumerate(own, 1)) for own in zip(*pairs, strict=True))
-    found, alone = results.paired({0: 1.0, **first}, {**second, 99: 2.0}), list(first.values())
+    found = results.paired({0: 1.0, **first}, {**second, 99: 2.0})
+    alone = list(first.values())
     apart = np.array(alone) - np.array(list(second.values()))
     assert found["pairs"] == len(pairs)
     assert (found["difference"] is None) == (len(pairs) < 2)

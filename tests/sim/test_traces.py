@@ -90,7 +90,8 @@ def files_in(place):
 def test_what_left_memory_comes_back_as_if_it_had_stayed(tmp_path_factory, blocks, limit, batch):
     """And text that is coded as the text that it is."""
     place = tmp_path_factory.mktemp("spilled")
-    kept, spilled = trace_of(None), trace_of(place / "rows", limit)
+    kept = trace_of(None)
+    spilled = trace_of(place / "rows", limit)
     with limited(rows_read_at_once=batch, rows_of_a_group=4):
         for block in blocks:
             add(kept, block, coded=False)
@@ -106,7 +107,8 @@ def test_what_left_memory_comes_back_as_if_it_had_stayed(tmp_path_factory, block
 @given(BLOCKS.filter(len), st.data())
 def test_the_rolling_digest_covers_what_has_left_memory(tmp_path_factory, blocks, data):
     """It is the same however often it is asked for, and another one when a block is another."""
-    asked, changed = data.draw(st.sets(st.integers(0, 12))), data.draw(st.sampled_from(blocks))
+    asked = data.draw(st.sets(st.integers(0, 12)))
+    changed = data.draw(st.sampled_from(blocks))
     others = [{**block, "cluster": "another"} if block is changed else block for block in blocks]
 
     def digest(blocks, asked):
@@ -140,11 +142,13 @@ def test_what_does_not_fit_a_column_is_refused():
 
 def test_a_run_that_spills_is_the_same_run(tmp_path):
     """Whole, or interrupted, or read from files that are large."""
-    scenario, found = orbit(learning={"train": False, "rounds": {"per_gap_max": 4}}), []
+    scenario = orbit(learning={"train": False, "rounds": {"per_gap_max": 4}})
+    found = []
     for rows in (10**9, 100):
         place = tmp_path / str(rows)
         with limited(rows_in_memory=rows, rows_of_a_group=50, rows_read_at_once=40):
-            run, stopped = sim.run(scenario, place / "whole"), cut(scenario, place / "cut", 60)
+            run = sim.run(scenario, place / "whole")
+            stopped = cut(scenario, place / "cut", 60)
         found.append((run, files_in(place / "whole"), files_in(stopped)))
         assert not list(place.rglob(".*"))
     (kept, *files), (spilled, *parts) = found
@@ -290,7 +294,8 @@ def transfers(rows):
 @given(ROWS)
 @settings(max_examples=50)  # more than three wrong payloads are told of otherwise
 def test_sums_of_payloads_are_those_of_a_loop(rows):
-    so_far, wrong = {}, 0
+    so_far = {}
+    wrong = 0
     for row in rows:
         name = tuple(row[k] for k in ("cluster", "device", "direction", "payload", "version"))
         total = so_far.pop(name, 0.0) + row["delivered_bytes"]
@@ -335,7 +340,8 @@ def test_cut_payloads_are_those_of_a_loop(tmp_path_factory, rows, sessions, toge
         missed = sum(not done for done in through.values())
         if missed > len(through) / 2:
             expected.append(f"{missed} of {len(through)} transfers {words} were cut")
-    table, filed = transfers(rows), Tables()
+    table = transfers(rows)
+    filed = Tables()
     filed.files["transfers"] = tmp_path_factory.mktemp("groups") / "transfers.parquet"
     with limited(rows_of_a_group=together):
         write_table(filed.files["transfers"], {f.name: f.type for f in table.schema}, [table])

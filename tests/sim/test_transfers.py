@@ -29,7 +29,8 @@ HANDED_OVER = [contact(n, 10.0 * n, 10.0 * n + 10, [8.0], session=0) for n in (0
 SHARED = [contact(n, 10 * n, 10 * n + 9, [8.0] * 2, 0, band(1, "equal_share")) for n in (0, 1)]
 APART = [seen(made, [[16, 17], [14, 15]], [[8, 8], [8, 8]]) for made in SHARED]
 IN_SIGHT = seen(contact(0, 0, 500, [8.0] * 2), [[0, 500], [40, 40]], [[8, 8], [0, 0]])
-UNREADY, LONG = Train(COST, rounds=2, who=only(0, 0, 1)), contact(1, 100, 200, [8.0] * 3)
+UNREADY = Train(COST, rounds=2, who=only(0, 0, 1))
+LONG = contact(1, 100, 200, [8.0] * 3)
 LONG_ROWS = [f"{k} in 1: 100-107 7 delivered" for k in range(3)]
 OTHERS = upload(np.array([15.0, 4.0]), np.array([1, 0]), who=only(1, 0))
 LOST = ["0 in 0: 0-10 10 dropped", "1 in 0: 0-7.5 15 delivered",
@@ -177,7 +178,8 @@ def test_bytes_on_their_way_at_the_end_of_a_run_are_sent_but_not_delivered():
 
 
 def test_without_a_session_nothing_moves_and_carry_says_what_becomes_of_it():
-    lost, fresh = [Upload(Payload("b", 5.0), carry=False)], [None, None]
+    lost = [Upload(Payload("b", 5.0), carry=False)]
+    fresh = [None, None]
     told = talk(TWICE, [upload(15.0), lost], at_s=50.0, fresh=fresh)
     receipts = [reply[0] for reply in told.replies]
     assert told.over_s == [50.0, 50.0]
@@ -192,7 +194,8 @@ def steps_of(draw, rng, k, sizes):
     names = st.sampled_from(["up a", "up b", "down a", "train"])
     for name in draw(st.lists(names, max_size=4, unique=True)):
         who = None if rng.random() < 0.5 else rng.random(k) < 0.7
-        version, carry = rng.integers(0, 2, k), bool(rng.random() < 0.8)
+        version = rng.integers(0, 2, k)
+        carry = bool(rng.random() < 0.8)
         if name == "train":
             yield Train(COST, who=who)
         else:
@@ -204,16 +207,19 @@ def steps_of(draw, rng, k, sizes):
 def conversations(draw):
     """Sessions of one to three contacts with jittered devices, shared beams and any payloads."""
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
-    k, sessions = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    k = draw(st.integers(1, 4))
+    sessions = draw(st.integers(1, 4))
     sharing = draw(st.sampled_from(["fixed_subchannel", "rounds", "equal_share"]))
     up = draw(st.sampled_from([None, band(1, sharing), band(2, sharing)]))
     delivery = draw(st.sampled_from(["broadcast", "fixed_subchannel", "rounds"]))
     down = draw(st.sampled_from([None, band(1, delivery)]))
-    contacts, at_s = [], 0.0
+    contacts = []
+    at_s = 0.0
     for session in range(sessions):
         at_s += 300.0
         for _ in range(rng.integers(1, 4)):
-            end_s, rates = at_s + rng.uniform(3.0, 50.0), rng.uniform(4.0, 40.0, k)
+            end_s = at_s + rng.uniform(3.0, 50.0)
+            rates = rng.uniform(4.0, 40.0, k)
             # Each device sees a part of the contact, some of them nothing.
             part = np.sort(rng.uniform(at_s, end_s, (k, 2)), axis=1)
             time_s = np.where(rng.random((k, 1)) < 0.4, [at_s, end_s], part)

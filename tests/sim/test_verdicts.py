@@ -88,7 +88,8 @@ def test_a_third_that_cannot_be_told_from_the_best_keeps_it_from_winning():
     assert (found.best, found.runner_up, found.against) == (("best",), ("next",), ("noisy",))
     assert (found.verdict, found.winners) == (Verdict.WITHIN_NOISE, ())
     assert ranked({"best": best, "next": next_one}).winners == ("best",)
-    odd, even = {0: 0.7, 1: 0.9, 2: 0.7, 3: 0.9}, {0: 0.9, 1: 0.7, 2: 0.9, 3: 0.7}
+    odd = {0: 0.7, 1: 0.9, 2: 0.7, 3: 0.9}
+    even = {0: 0.9, 1: 0.7, 2: 0.9, 3: 0.7}
     text = sentence(ranked({"even": even, "odd": odd, "noisy": noisy}), "{:.3f}".format)
     level = "none is best; even and odd are level in the mean, even ahead at 2 and odd at 2 of 4"
     assert text == f"{level} seeds, and noisy cannot be told apart from these either"

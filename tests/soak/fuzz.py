@@ -60,14 +60,17 @@ class Tally:
 
 def outcome(kind: Kind, read: Read, size: int = 0) -> str:
     """Return ``accepted``, ``refused`` or what is wrong with how a command ended."""
-    out, err = io.StringIO(), io.StringIO()
-    began, before = time.process_time(), _peak_bytes()
+    out = io.StringIO()
+    err = io.StringIO()
+    began = time.process_time()
+    before = _peak_bytes()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             status = read()
     except BaseException:
         return f"raised: {traceback.format_exc(limit=-3)}"
-    took_s, took_bytes = time.process_time() - began, _peak_bytes() - before
+    took_s = time.process_time() - began
+    took_bytes = _peak_bytes() - before
     said = err.getvalue()
     if obeyed := {c for c in out.getvalue() + said if not c.isprintable()} - set("\n\t"):
         return f"a terminal would obey {sorted(obeyed)}: {out.getvalue()} {said}"

@@ -145,7 +145,9 @@ def _scenario() -> int:
 
 
 def _is_long(scenario: scenarios.Scenario) -> bool:
-    days, cycles, orbit = scenario.stop.days or 0, scenario.stop.cycles or 0, scenario.orbit
+    days = scenario.stop.days or 0
+    cycles = scenario.stop.cycles or 0
+    orbit = scenario.orbit
     devices = sum(cluster.devices or 1 for cluster in scenario.ground.clusters)
     model = scenario.learning.model
     return (
@@ -181,7 +183,8 @@ def _questions() -> bytes:
 
 
 def _npz() -> bytes:
-    file, number = io.BytesIO(), np.arange(40)
+    file = io.BytesIO()
+    number = np.arange(40)
     x = np.random.default_rng(1).random((40, 6), dtype=np.float32)
     np.savez_compressed(file, x=x, y=number % 3, domain=number % 2)
     return file.getvalue()
@@ -206,16 +209,22 @@ def plain_kinds() -> dict[str, Kind]:
         "{source: slots, slots: {seconds: 600, idle: 1}}", "{source: contacts, path: file}"
     ).replace("stop: {cycles: 2}", "stop: {days: 2}")
     places = ORBIT.replace("places: [{latitude_deg: 88.5, longitude_deg: 1}]", "places_path: file")
-    small, tle = {"small.yaml": SMALL.encode()}, TLE.encode()
+    small = {"small.yaml": SMALL.encode()}
+    tle = TLE.encode()
     scenario = [SMALL.encode(), ORBIT.encode()]
     omm = json.dumps([OMM, OMM]).encode()
-    rows, at = [_json_rows(), _questions()], b"latitude_deg,longitude_deg\n88.6,3\n88.4,2\n"
-    by_windows, by_places = {"w.yaml": windows.encode()}, {"p.yaml": places.encode()}
-    contacts, validate = partial(leomix, "contacts"), partial(leomix, "validate")
+    rows = [_json_rows(), _questions()]
+    at = b"latitude_deg,longitude_deg\n88.6,3\n88.4,2\n"
+    by_windows = {"w.yaml": windows.encode()}
+    by_places = {"p.yaml": places.encode()}
+    contacts = partial(leomix, "contacts")
+    validate = partial(leomix, "validate")
     elements = (partial(contacts, "--tle", "file", "--site", "10,20", *CONTACTS),)
     sites = (partial(contacts, "--tle", "ok.tle", "--sites", "file", *CONTACTS),)
-    listed, placed = (partial(contacts, "w.yaml"),), (partial(validate, "p.yaml"),)
-    jsonl, npz = (partial(_data, "jsonl"),), (partial(_data, "npz"),)
+    listed = (partial(contacts, "w.yaml"),)
+    placed = (partial(validate, "p.yaml"),)
+    jsonl = (partial(_data, "jsonl"),)
+    npz = (partial(_data, "npz"),)
     return {
         "scenario": Kind(scenario, (_scenario,), 4000, "file.yaml", damage.YAML),
         "TLE": Kind([tle], elements, 3000),

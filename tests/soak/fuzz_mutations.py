@@ -56,7 +56,8 @@ def replace_token(data: bytes, draw: Random) -> bytes:
     found = list(TOKEN.finditer(data))
     if not found:
         return insert(data, draw)
-    one, other = draw.choice(found), draw.choice(found)
+    one = draw.choice(found)
+    other = draw.choice(found)
     word = other[0] if draw.random() < 0.4 else draw.choice(WORDS)
     return data[: one.start()] + word + data[one.end() :]
 
@@ -66,7 +67,8 @@ def lines(data: bytes, draw: Random) -> bytes:
     parts = data.splitlines(keepends=True)
     if len(parts) < 2:
         return insert(data, draw)
-    one, other = draw.randrange(len(parts)), draw.randrange(len(parts))
+    one = draw.randrange(len(parts))
+    other = draw.randrange(len(parts))
     match draw.randrange(5):
         case 0:
             del parts[one]
@@ -288,7 +290,8 @@ def _deep(table: pa.Table, levels: int) -> pa.Table:
     return table.append_column("deep", pa.nulls(len(table), kind))
 
 
-LONG, PLAIN = "x" * 10_000, {"use_dictionary": False}
+LONG = "x" * 10_000
+PLAIN = {"use_dictionary": False}
 BOMBS: list[tuple[str, Callable[[pa.Table, int], pa.Table], dict[str, Any]]] = [
     ("equal rows", _equal_rows, {}),
     ("rows of null", lambda table, n: _equal_rows(table, n, "null"), {}),

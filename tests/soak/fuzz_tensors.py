@@ -33,17 +33,23 @@ def tensor_kinds() -> dict[str, Kind]:
         tokenizer.train_bpe(["a b c", "word and word"], 280).save(str(tokens))
         weights = (place / "model" / "model.safetensors").read_bytes()
         config = (place / "model" / "config.json").read_bytes()
-        factors, about = (adapter / WEIGHTS).read_bytes(), (adapter / CONFIG).read_bytes()
+        factors = (adapter / WEIGHTS).read_bytes()
+        about = (adapter / CONFIG).read_bytes()
         vocabulary = tokens.read_bytes()
     small = {"small.yaml": SCENARIO.encode(), "rows.jsonl": TEXT_ROWS}
-    model, peft = "model/model.safetensors", f"adapter/{WEIGHTS}"
-    sizes, rank = "model/config.json", f"adapter/{CONFIG}"
-    by_model, by_adapter = small | {sizes: config}, small | {rank: about}
-    read, adapted = (partial(_begun, TEXT),), (partial(_begun, ADAPTED),)
+    model = "model/model.safetensors"
+    peft = f"adapter/{WEIGHTS}"
+    sizes = "model/config.json"
+    rank = f"adapter/{CONFIG}"
+    by_model = small | {sizes: config}
+    by_adapter = small | {rank: about}
+    read = (partial(_begun, TEXT),)
+    adapted = (partial(_begun, ADAPTED),)
     mixtral = {"kind": "mixtral", "tokenizer": "tokenizer.json"}
     says = {"learning__model": mixtral, "learning__data": ROWS}
     tokenized = (partial(leomix, "validate", "small.yaml", **says),)
-    tensors, text = damage.TENSORS, damage.JSON
+    tensors = damage.TENSORS
+    text = damage.JSON
     return {
         "checkpoint": Kind([weights], read, 1500, model, tensors, beside=by_model),
         "config.json": Kind([config], read, 700, sizes, text, beside=small | {model: weights}),

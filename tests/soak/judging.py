@@ -54,7 +54,8 @@ class Judge:
             path.write_text(source)
 
     def _outcome(self, tests: list[str], limit_s: float) -> str:
-        said, scratch = self._work / "said", self._work / "scratch"
+        said = self._work / "said"
+        scratch = self._work / "scratch"
         said.unlink(missing_ok=True)
         scratch.mkdir(exist_ok=True)
         child = os.fork()

@@ -125,7 +125,8 @@ def campaign(
     life = 0
     while (left := count - kills.total()) > 0:
         kind = kinds[life % len(kinds)]
-        place, most = work / f"life{life}", min(left, chance.choice(a_life))
+        place = work / f"life{life}"
+        most = min(left, chance.choice(a_life))
         kills[kind.name] += live(kind, place, chance, most, signals)
         shutil.rmtree(place)
         life += 1
@@ -134,7 +135,8 @@ def campaign(
 
 def undisturbed(work: Path, name: str) -> Kind:
     """Do something once from beginning to end."""
-    scenario, place = work / f"{name}.yaml", work / name / "out"
+    scenario = work / f"{name}.yaml"
+    place = work / name / "out"
     scenario.write_text(yaml.safe_dump(SCENARIOS[name]))
     (work / "windows.csv").write_text(isl_windows())
     verb, *rest = ("sweep", *POINTS) if name == "sweep" else ("run",)
@@ -199,7 +201,9 @@ def computed_until(
 
     Return how many seconds it and its workers have computed by then.
     """
-    computed_s, has_workers, until = 0.0, "sweep" in process.args, time.monotonic() + MOST_S
+    computed_s = 0.0
+    has_workers = "sweep" in process.args
+    until = time.monotonic() + MOST_S
     while process.poll() is None and computed_s < most_s and not happened():
         assert time.monotonic() < until, "a process that hangs"
         time.sleep(TICK_S)
@@ -269,7 +273,8 @@ def told(kills: Counter[str], how: str) -> Iterator[str]:
 def again(work: Path, count: int, seed: int) -> Iterator[str]:
     """Run undisturbed ten times as often, under load."""
     own = {"XDG_CACHE_HOME": str(work), "PYTHONFAULTHANDLER": "1", "LEOMIX_CACHE": ""}
-    environment, leomix = {**os.environ, **own}, [sys.executable, "-m", "sim"]
+    environment = {**os.environ, **own}
+    leomix = [sys.executable, "-m", "sim"]
 
     def run_one(number: int) -> str:
         place = work / f"run{number}"

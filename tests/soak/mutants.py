@@ -138,7 +138,8 @@ def judge_all(judge: Judge, copy: Path, ones: list[One], covering: One, log: Pat
             print(f"GONE\t{one['file']}:{one['line']} {one['source']}", flush=True)
             continue
         file, mutant = place
-        tests, began = chosen(covering, file, mutant), time.monotonic()
+        tests = chosen(covering, file, mutant)
+        began = time.monotonic()
         killer = judge.killer(file, mutant, tests, sum(covering["tests"][t] for t in tests))
         judged.append({**one, "file": file, "line": mutant.line, "killed_by": killer})
         if killer:
@@ -156,14 +157,13 @@ def chosen(covering: One, file: str, mutant: Mutant) -> list[str]:
 
     The latter, because what is made once a process (a table) is run by whichever test is first.
     """
-    lines, names, cost_s = (
-        covering["lines"].get(file, {}),
-        list(covering["tests"]),
-        covering["tests"],
-    )
+    lines = covering["lines"].get(file, {})
+    names = list(covering["tests"])
+    cost_s = covering["tests"]
     of_line = set(lines.get(str(mutant.line), ()))
     of_module = {number for some in lines.values() for number in some} - of_line
-    tests, spent_s = [], 0.0
+    tests = []
+    spent_s = 0.0
     for numbers in (of_line, of_module):
         for test in sorted((names[number] for number in numbers), key=cost_s.__getitem__):
             spent_s += cost_s[test]
@@ -191,7 +191,8 @@ def again(judge: Judge, copy: Path, count: int, seed: int) -> int:
     random.Random(seed).shuffle(noticed)
     outcomes: Counter[bool] = Counter()
     for one in noticed:
-        place, test = found(copy, one), one["killed_by"]
+        place = found(copy, one)
+        test = one["killed_by"]
         if place is not None and (copy / test.split("::")[0]).exists():
             killed = bool(judge.killer(*place, [test], BUDGET_S))
             outcomes[killed] += 1

@@ -71,7 +71,8 @@ class View:
         self._line, self._place = _line(satellite, site)
         time_s, elevation_deg = self._turning_points()
         inside = (time_s >= 0) & (time_s <= span_s)
-        self._time_s, self._elevation_deg = time_s[inside], elevation_deg[inside]
+        self._time_s = time_s[inside]
+        self._elevation_deg = elevation_deg[inside]
 
     def look(self, time_s):
         """Elevation in degrees and slant range in km."""
@@ -94,7 +95,8 @@ class View:
             return None
         first_s, *_, last_s = ((passes.rise_s + passes.set_s) / 2).round().tolist()
         part = copy(self)
-        part.start, part.span_s = self.start + timedelta(seconds=first_s), last_s - first_s
+        part.start = self.start + timedelta(seconds=first_s)
+        part.span_s = last_s - first_s
         inside = (self._time_s > first_s) & (self._time_s < last_s)
         ends_deg, _ = self.look([first_s, last_s])
         part._time_s = np.r_[0.0, self._time_s[inside] - first_s, part.span_s]
@@ -152,7 +154,8 @@ def differences(view, mask_deg, true, windows):
     """How `windows` differ from the `true` ones of a view."""
     overlap = (true.rise_s[:, None] < windows.set_s) & (windows.rise_s < true.set_s[:, None])
     mine, theirs = np.nonzero(overlap)
-    edges_s, true_s = np.stack([windows.rise_s, windows.set_s]), np.stack(true[:2])
+    edges_s = np.stack([windows.rise_s, windows.set_s])
+    true_s = np.stack(true[:2])
     clipped = np.stack([windows.clipped_start, windows.clipped_end])
     time_s = np.append(edges_s, windows.culminate_s)
     names = [f"{name}_slant_range_km" for name in ("rise", "set", "culminate")]
@@ -182,13 +185,16 @@ def _roots(function, a, b, tolerance_s):
     """Roots between each a and b by regula falsi, Illinois form: an end that stays counts half."""
     if not a.size:
         return a
-    at_a, at_b, step = function(a), function(b), b - a
+    at_a = function(a)
+    at_b = function(b)
+    step = b - a
     while np.abs(step).max() > tolerance_s:
         step = at_b * (a - b) / np.where(at_b == at_a, 1.0, at_b - at_a)
         middle = b + step
         at_middle = function(middle)
         other = (at_middle < 0) != (at_b < 0)
-        a, at_a = np.where(other, b, a), np.where(other, at_b, at_a / 2)
+        a = np.where(other, b, a)
+        at_a = np.where(other, at_b, at_a / 2)
         b, at_b = middle, at_middle
     return b
 

@@ -70,7 +70,8 @@ def by_skyfield(satellite, sunlit, start, days):
     for _ in range(16):
         middle_s = (low_s + high_s) / 2
         same = dark(times_of(start, middle_s)) == was
-        low_s, high_s = np.where(same, middle_s, low_s), np.where(same, high_s, middle_s)
+        low_s = np.where(same, middle_s, low_s)
+        high_s = np.where(same, high_s, middle_s)
     return (low_s + high_s) / 2, begins
 
 

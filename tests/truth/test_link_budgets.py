@@ -132,7 +132,8 @@ def test_every_payload_is_through_within_a_millisecond(study, monkeypatch):
     assert transfers.main() == 0
     for rows in kept.values():
         by_name = {name: numbers for name, *numbers in rows}
-        fits, fits_not = by_name["just fits into a pass"], by_name["just does not fit"]
+        fits = by_name["just fits into a pass"]
+        fits_not = by_name["just does not fit"]
         assert fits_not[0] - fits[0] < 2e-4  # megabytes
         assert fits_not[2] - fits[2] > 5000  # seconds: an orbit later
     monkeypatch.setattr(transfers, "ALLOWED_S", 1e-6)

@@ -20,7 +20,8 @@ from tests.kit.network import build
 
 SEED, CYCLES, EXPERTS, TOP_K, LAYERS, HIDDEN, INNER, RANK = 5, 2, 3, 2, 2, 16, 8, 4
 STEP, GATE_STEP, STEPS, BATCH = 0.03, 0.003, 5, 32
-CLUSTERS, MATRICES = "AB", (("up", HIDDEN, INNER), ("down", INNER, HIDDEN))
+CLUSTERS = "AB"
+MATRICES = (("up", HIDDEN, INNER), ("down", INNER, HIDDEN))
 EVERY = list(range(EXPERTS))
 Model = dict[str, Tensor]
 
@@ -163,7 +164,8 @@ def emsfl(learner, server, own, tuned):
             if any(device.unsent for device in devices):
                 server = add_experts(server, devices, weights)
                 for device in devices:
-                    device.generation, device.unsent = device.generation + 1, 0
+                    device.generation = device.generation + 1
+                    device.unsent = 0
                     device.restart(own[cluster])
             tunes = cycle in tuned
             for device in devices:

@@ -81,8 +81,10 @@ def test_random_satellites_sites_and_dates(count, seed):
 
 def test_the_comparison_itself_sees_what_is_wrong():
     seen = view("ISS", MUNICH)
-    true, good = seen.windows(10.0), truth.found(seen, 10.0, "sgp4")
-    place, far_km = np.arange(len(good)), good.set_slant_range_km + 0.03
+    true = seen.windows(10.0)
+    good = truth.found(seen, 10.0, "sgp4")
+    place = np.arange(len(good))
+    far_km = good.set_slant_range_km + 0.03
     for windows, wrong, amount in (
         (good.where(place != 2), "missed", 1),
         (good.where(np.append(0, place)), "extra", 1),

@@ -119,7 +119,8 @@ class Truth:
         """What chance gave this device: the stream of the cluster, the satellite and the pass."""
         if self.link.environment is None:
             return CLEAR_PATH
-        here, cluster = self.contact, self.contact.cluster
+        here = self.contact
+        cluster = self.contact.cluster
         name = ("path", cluster.name, here.satellite, here.contact_id)
         drawn = draw_paths(cluster.devices, stream(self.scenario.seed, *name))
         fields = drawn.los_quantile, drawn.shadowing_deviate, drawn.k_deviate
@@ -155,12 +156,16 @@ class Truth:
         largest = np.maximum(np.maximum(rate[1:], rate[:-1]), 1.0)
         least = 1e-9 if self.link.rate in ("modcod", "fixed") else 0.04
         cells = np.flatnonzero(np.abs(np.diff(rate)) / largest > least)
-        low, high, left, right = even[cells], even[cells + 1], rate[cells], rate[cells + 1]
+        low = even[cells]
+        high = even[cells + 1]
+        left = rate[cells]
+        right = rate[cells + 1]
         for _ in range(LEVELS if cells.size else 0):
             middle = (low + high) / 2
             here = self.rate_bps(middle)
             near = np.abs(here - left) < np.abs(here - right)
-            low, high = np.where(near, middle, low), np.where(near, high, middle)
+            low = np.where(near, middle, low)
+            high = np.where(near, high, middle)
         return np.unique(np.concatenate([even, low, high]))
 
     def sent_s(self, bits):
@@ -199,7 +204,8 @@ def test_what_just_fits_just_fits_and_what_just_does_not_is_resumed(name):
     """Bits of two milliseconds less, or more, than the whole pass."""
     passes = passes_of(name)
     for device in range(3):
-        truth, later = passes.truth(device), passes.truth(device, later=True)
+        truth = passes.truth(device)
+        later = passes.truth(device, later=True)
         spare = 2 * ASKED_S * float(truth.rate_bps(truth.los_s)[0])
         [ends_s] = passes.ends_s(np.full(3, truth.capacity_bits - spare))
         assert 0 < truth.los_s - (ends_s[device] - truth.delay_s(truth.los_s)) < 3 * ASKED_S
@@ -231,7 +237,8 @@ def test_a_broadcast_over_a_pass_to_three_places():
     passes = passes_of("ergodic")
     link = network.ground_radios(passes.scenario)[0][1].link
     truths = [passes.truth(device) for device in range(3)]
-    start_s, end_s = max(t.aos_s for t in truths), min(t.los_s for t in truths)
+    start_s = max(t.aos_s for t in truths)
+    end_s = min(t.los_s for t in truths)
     time_s = np.linspace(start_s, end_s, 50_001)
     looks = [truth.look(time_s) for truth in truths]
     # AOS is on the mask; rounding must not put it below.
