@@ -246,7 +246,8 @@ def _words(ranking: Ranking, figure: str) -> str:
     text = sentence(ranking, form, more_seeds="run each with more seeds (--seed)")
     if not ranking.without:
         return text
-    lacking = f"{listed(ranking.without)} did not get there with every seed"
+    lacks = "did not get there" if figure == HOURS else "does not have it"
+    lacking = f"{listed(ranking.without)} {lacks} with every seed"
     return "; ".join(part for part in (text, lacking) if part)
 
 

@@ -77,6 +77,8 @@ def target_rows(comparison: Mapping[str, Any]) -> dict[str, dict[str, list[str]]
     def shown(group: Mapping[str, Any], key: str, name: str) -> str:
         found = group[key][name]
         ratio = group["ratio"][name]
+        if group["accuracy_final"]["min"] is None:
+            return "not trained"
         if found["min"] is None and group["cycles_to"][name]["min"] is not None:
             return "not known"
         text = spread(found, TO_TARGETS[key].form, TO_TARGETS[key].unit)

@@ -315,3 +315,14 @@ def test_without_torch_a_run_that_trains_is_refused_in_a_line(tmp_path):
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
     assert "torch" in done.stderr and "learning.train=false" in done.stderr
     assert not (tmp_path / "r").exists()
+
+
+def test_a_run_that_trains_nothing_has_not_missed_a_target(leomix, tmp_path):
+    learns, times = tmp_path / "learns", tmp_path / "times"
+    line = ["run", "paper-slots", "--set", "stop.cycles=1", "--set", "learning.targets=[0.1]"]
+    assert leomix(*line, "-o", learns).status == 0
+    assert leomix(*line, "--set", "learning.train=false", "-o", times).status == 0
+    lines = leomix("compare", learns, times).out.splitlines()
+    to_targets = [line for line in lines if re.match(r"(cycles|days|gradient steps) to ", line)]
+    assert to_targets
+    assert all(line.endswith("not trained") for line in to_targets)
