@@ -64,3 +64,8 @@ class Kind:
     def is_text(self) -> bool:
         """Whether it is a decoder of text, whose devices are trained one after another."""
         return "text" in self.forms and not self.plain
+
+    @property
+    def takes_bfloat16(self) -> bool:
+        """Whether its frozen weights may be in sixteen bits: not those of small mixtures."""
+        return self.is_text or self.plain is not False

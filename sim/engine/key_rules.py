@@ -182,6 +182,16 @@ def _keys_of_data(case: Case) -> Collection[str] | None:
 
 OF_MODEL: tuple[Rule[Case], ...] = (
     Need(
+        key="learning.precision",
+        is_unmet=lambda case: (
+            case.learning.train
+            and case.learning.precision == "bfloat16"
+            and not kind_of(case.kind).takes_bfloat16
+        ),
+        text="kind {case.kind!r} is trained in single or double precision; set it to float32 or "
+        "float64, or learning.train to false",
+    ),
+    Need(
         key="learning.model.top_k",
         is_unmet=lambda case: (
             case.learning.model.top_k > case.learning.model.experts

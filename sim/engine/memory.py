@@ -128,7 +128,9 @@ def _learning(built: Build) -> Iterator[Need]:
     learner = built.learner
     found = footprint(learner.config, built.cycles)
     copies = f"{found.parameters} parameters, and new versions of what is trained"
-    smaller = "use a smaller model, learning.precision=bfloat16, or learning.train=false"
+    kind = kind_of(learner.config.model.kind)
+    sixteen = ", learning.precision=bfloat16," if kind.takes_bfloat16 else ""
+    smaller = f"use a smaller model{sixteen} or learning.train=false"
     yield Need("the model", found.model, copies, smaller)
     devices = sum(learner.config.devices)
     trained = f"{devices} devices that train {found.trained} parameters each"
@@ -136,7 +138,7 @@ def _learning(built: Build) -> Iterator[Need]:
     batch = f"{max(learner.config.devices)} devices with {learner.config.batch_size} samples each"
     yield Need("what devices train", found.state, trained, fewer)
     less = "use learning.micro_batch, a lower learning.batch_size, or learning.train=false"
-    if kind_of(learner.config.model.kind).is_text and not learner.config.checkpoint_activations:
+    if kind.is_text and not learner.config.checkpoint_activations:
         less = f"use learning.checkpoint_activations=true, or {less.removeprefix('use ')}"
     yield Need("one training step", found.step, batch, less)
     tests = f"the logits of {found.tested} test samples for {found.classes} classes"

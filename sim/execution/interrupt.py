@@ -75,7 +75,7 @@ def stop_on_interrupt(
             if asked:
                 raise Interrupted("stopped")
             if time.monotonic() > until:
-                raise Interrupted("stopped as its wall time is over")
+                raise Interrupted("its wall time is over: stopped")
 
     try:
         with on_signals(ask):

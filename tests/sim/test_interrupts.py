@@ -34,7 +34,7 @@ def test_wall_time_that_is_over_saves_and_stops(leomix, runs, tmp_path):
     line = ["run", written(tmp_path, SLOTS), "--quiet", "--no-cache", "-o", place]
     stopped = leomix(*line, "--max-wall", "0.001s")
     assert stopped.status == 130
-    assert "stopped as its wall time is over at" in stopped.err
+    assert "its wall time is over: stopped at" in stopped.err
     assert stopped.err.endswith(f"go on with: --resume -o {place}\n")
     assert read_manifest(place)["status"] == "interrupted"
     assert leomix(*line, "--resume", "--max-wall", "2h").status == 0
