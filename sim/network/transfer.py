@@ -74,11 +74,9 @@ class Transfer:
     los_s: Floats = field(init=False)
 
     def __post_init__(self) -> None:
-        never = np.full(len(self.who), np.inf)
         self.left = self.size - self.before
         self.everyone = everywhere(self.who)
         self.arrival_s = self.ready_s
-        self.begin_s = self.sent_s = self.end_s = self.los_s = never
 
     # Planning: when each device would begin and end.
 
@@ -145,6 +143,7 @@ class Transfer:
         session = self.usable
         now_s = endpoint.clock.now
         if session is None:
+            self.begin_s = self.sent_s = self.end_s = np.full(len(self.who), np.inf)
             self.los_s = np.full(len(self.who), now_s)
             return
         self.beam = session.beam(self.way)

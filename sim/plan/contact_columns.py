@@ -86,6 +86,9 @@ class ContactColumns:
 
     def __getitem__(self, number: int) -> PlannedContact:
         """Return a contact, the same one each time."""
+        made = self._made.get(number)
+        if made is not None:
+            return made
         number = range(len(self))[number]
         if number not in self._made:
             satellite, norad_id = self.satellites[self.satellite[number]]
@@ -215,6 +218,9 @@ class PlannedSessions:
 
     def __getitem__(self, place: int) -> PlannedSession:
         """Return a session, the same one each time."""
+        made = self._made.get(place)
+        if made is not None:
+            return made
         place = range(len(self))[place]
         if place not in self._made:
             places = range(self.edges[place], self.edges[place + 1])

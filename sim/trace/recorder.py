@@ -86,15 +86,22 @@ class Trace:
         different lengths.
         """
         table = row.table
-        given = [
-            (name, kind, value)
-            for name, attribute, kind in self._columns_of(type(row))
-            if (value := getattr(row, attribute)) is not None
-        ]
-        rows = next((len(value) for _, _, value in given if isinstance(value, ROWS)), 1)
+        kept: dict[str, Any] = {}
+        rows = None
+        for name, attribute, kind in self._columns_of(type(row)):
+            value = getattr(row, attribute)
+            if value is None:
+                continue
+            if not isinstance(value, ROWS):
+                kept[name] = self._one(table, name, kind, value)
+                continue
+            if rows is None:
+                rows = len(value)
+            kept[name] = self._each(table, name, kind, value, rows)
+        if rows is None:
+            rows = 1
         if rows == 0:
             return
-        kept = {name: self._kept(table, name, kind, value, rows) for name, kind, value in given}
         block = Block(rows, kept)
         if self._replayed:
             self._fresh[table, row.stream].append(block)
@@ -116,14 +123,16 @@ class Trace:
             )
         return known
 
-    def _kept(self, table: str, name: str, kind: Any, value: Any, rows: int) -> Any:
-        """A number that stands in all rows, or an array of them."""
-        if not isinstance(value, ROWS):
-            if kind is CODES:
-                return self._vocabularies[table, name].code(value)
-            if kind is np.bool_:
-                return bool(value)
-            return operator.index(value) if kind is np.int64 else float(value)
+    def _one(self, table: str, name: str, kind: Any, value: Any) -> float:
+        """Return the number of a value that stands in all rows."""
+        if kind is CODES:
+            return self._vocabularies[table, name].code(value)
+        if kind is np.bool_:
+            return bool(value)
+        return operator.index(value) if kind is np.int64 else float(value)
+
+    def _each(self, table: str, name: str, kind: Any, value: Any, rows: int) -> np.ndarray:
+        """Return an array (N,) of the values of rows."""
         if kind is CODES:
             array = self._vocabularies[table, name].codes(value)
         else:
