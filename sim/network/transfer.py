@@ -386,7 +386,7 @@ class Transfer:
             return "no contact"
         if self.away is not None and self.away.any() and not self.who.any():
             return "devices away"
-        if done[self.who].all():
+        if np.count_nonzero(done & self.who) == np.count_nonzero(self.who):
             return ""
         return CORRUPTED if whole[self.who].all() else ending.closed or "contact ended"
 
@@ -421,10 +421,11 @@ class Transfer:
             log.add(fact)
             for dropped in self._drops(fact, outcome):
                 log.add(dropped)
-            ended = fact.who & (fact.outcome == Outcome.DELIVERED)
-            if to_server and ended.any():
-                last_s = float(fact.end_s[ended].max())
-                synchronisation.received(part.contact.satellite, last_s)
+            if to_server:
+                ended = fact.who & (fact.outcome == Outcome.DELIVERED)
+                if np.count_nonzero(ended):
+                    last_s = float(fact.end_s[ended].max())
+                    synchronisation.received(part.contact.satellite, last_s)
         if to_server and _any_delivered(self.who, outcome):
             # What is made of the uploads is made now, when the chain has ended for all devices.
             synchronisation.received(session.at(now_s).satellite, endpoint.clock.now)
