@@ -33,11 +33,12 @@ def weakest(curve: LinkCurve, who: Mask, span_s: tuple[float, float] = (-inf, in
     if not (len(time_s) and begin_s < end_s):
         return LinkCurve(curve.time_s, np.zeros_like(curve.rate_bps))
     lowest_s, lowest_bps = _lowest(time_s, rate_bps, begin_s, end_s)
+    step_s = lowest_s[1:] - lowest_s[:-1]
     bits = np.zeros_like(lowest_s)
-    np.cumsum((lowest_bps[:-1] + lowest_bps[1:]) / 2.0 * np.diff(lowest_s), out=bits[1:])
+    np.cumsum((lowest_bps[:-1] + lowest_bps[1:]) / 2.0 * step_s, out=bits[1:])
     most_bits = most_bits_of(bits[-1], np.abs(lowest_s).max(), lowest_bps.max())
     each = (np.multiply.outer(members, values) for values in (lowest_bps, bits, most_bits))
-    return LinkCurve.of(np.tile(lowest_s, (len(members), 1)), *each)
+    return LinkCurve.of(np.repeat(lowest_s[np.newaxis], len(members), axis=0), *each)
 
 
 # Lines that are compared at once: the work grows with the square of their number.
@@ -128,8 +129,8 @@ def _straight(
     begins = np.append(True, bends & (first_bps[1:] != last_bps[:-1]))
     ends = np.append(bends, True)
     parts = [
-        (cell[begins], np.zeros(begins.sum()), first_bps[begins]),
-        (cell[ends], np.ones(ends.sum()), last_bps[ends]),
+        (cell[begins], np.zeros(np.count_nonzero(begins)), first_bps[begins]),
+        (cell[ends], np.ones(np.count_nonzero(ends)), last_bps[ends]),
         *_crossings(first, last, one, other),
     ]
     cell, share, lowest_bps = (np.concatenate(x) for x in zip(*parts, strict=True))
@@ -152,7 +153,8 @@ def _points_by(when_s: Floats, time_s: Floats, side: Literal["left", "right"]) -
 def _rates_at(when_s: Floats, time_s: Floats, rate_bps: Floats, passed: Ints) -> Floats:
     """Rates (K, U) at times (U,), each behind so many points of its line."""
     points = time_s.shape[1]
-    left = np.clip(passed - 1, 0, points - 2) + points * np.arange(len(time_s))[:, None]
+    left = np.minimum(np.maximum(passed - 1, 0), points - 2)
+    left += points * np.arange(len(time_s))[:, None]
     start_s = time_s.take(left)
     rate = rate_bps.take(left)
     step_s = time_s.take(left + 1) - start_s
