@@ -172,7 +172,8 @@ def _found(scenario: "Scenario", name: str | None, key: str, kind: str) -> Path:
         where = "relative paths start at the scenario file's folder"
         if yours:
             where = f"put yours into the current folder, or name it by --set {key}=FILE"
-            where += "; celestrak.org publishes element files" * (kind == "element file")
+            if kind == "element file":
+                where += "; celestrak.org publishes element files"
         raise ScenarioError(f"{prefix}: no file {label(path)}; {where}")
     return path
 

@@ -133,8 +133,10 @@ class Architecture:
         """
         parts = tuple(experts), gate, rank
         if parts not in self._uploads:  # asked for at every contact, and the same each time
-            tuned = [dict(self._tuned(expert, rank)) for expert in experts]
-            self._uploads[parts] = self.sent_tensors(*tuned, *([self._shared] * gate))
+            sent = [dict(self._tuned(expert, rank)) for expert in experts]
+            if gate:
+                sent.append(dict(self._shared))
+            self._uploads[parts] = self.sent_tensors(*sent)
         return self._uploads[parts]
 
     @cached_property

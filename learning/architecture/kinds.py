@@ -238,9 +238,9 @@ def text_shape(config: ModelConfig) -> TextShape:
         # another shape are refused when they are read.
         wanted = kind.shape.experts if kind.merged else 1
         if config.checkpoints and len(config.checkpoints) != wanted:
+            checkpoints = "checkpoint" if wanted == 1 else "checkpoints"
             raise ValueError(
-                f"kind {config.kind!r} reads {wanted} checkpoint{'s' * (wanted > 1)}, not "
-                f"{len(config.checkpoints)}"
+                f"kind {config.kind!r} reads {wanted} {checkpoints}, not {len(config.checkpoints)}"
             )
         return kind.shape
     if kind.merged:

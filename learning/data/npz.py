@@ -125,7 +125,8 @@ def read_npz(path: str, columns: Mapping[str, str], *, needs_domain: bool) -> Pi
     ends = [end for end in ("_train", "") if f"x{end}" in arrays][:1]
     if not ends:
         raise ValueError(f"{path}: no array 'x_train' or 'x'; add one, (n, H, W, C) or (n, d)")
-    ends += ["_test"] * ("x_test" in arrays)
+    if "x_test" in arrays:
+        ends.append("_test")
     named = [(f"{path}: x{end}", arrays[f"x{end}"]) for end in ends]
     pixels = [(name, channels_first(name, array)) for name, array in named]
     label = columns["label"]

@@ -143,15 +143,18 @@ def idle(place: str, side: str, more: dict[str, Any]) -> set[str]:
     bare = place not in ("sky", "country")
     rate = has["rate"]
     narrow = has["bandwidth_mhz"] > has["total_bandwidth_mhz"]
-    facts = {f"{key} {has.get(key)}" for key in ("rate", "fading", "atmosphere", "delivery")} | {
-        "a fixed rate that locks" * (rate == "fixed" and "required_snr_db" in has),
-        "an outage rate, no fading" * ((rate, has["fading"]) == ("outage", "none")),
-        "path gain" * gain,
-        "country" * (place == "country"),
-        "no elevation" * bare,
-        f"{'path gain' if gain else 'no path gain'}, no elevation" * bare,
-        "a channel wider than the beam" * (narrow and has.get("delivery") != "broadcast"),
+    holds = {
+        "a fixed rate that locks": rate == "fixed" and "required_snr_db" in has,
+        "an outage rate, no fading": (rate, has["fading"]) == ("outage", "none"),
+        "path gain": gain,
+        "country": place == "country",
+        "no elevation": bare,
+        "path gain, no elevation": bare and gain,
+        "no path gain, no elevation": bare and not gain,
+        "a channel wider than the beam": narrow and has.get("delivery") != "broadcast",
     }
+    facts = {f"{key} {has.get(key)}" for key in ("rate", "fading", "atmosphere", "delivery")}
+    facts |= {fact for fact, is_so in holds.items() if is_so}
     said = given(place, side, more).keys()
     replaced = {whole for whole, parts in BUDGETS if said & parts}
     replaced |= {part for whole, parts in BUDGETS for part in parts if whole in said}

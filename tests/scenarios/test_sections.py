@@ -41,7 +41,7 @@ def test_a_number_beyond_its_limits_or_of_another_type_is_refused(source, key):
     counted = {"ground.clusters.0.devices": 1} if ".kinds." in key else {}
     whole = form["type"] == "integer"
     found = list(limits(form))
-    said = " and ".join(words for words, *_ in found) + " whole" * whole
+    said = " and ".join(words for words, *_ in found) + (" whole" if whole else "")
     listed = LIMITS.get(key, LIMITS.get(key.rpartition(".")[2]))
     assert listed == said, f"{key}: list it below {said!r} in the limits of golden_messages.yaml"
     for words, beyond, last in found:
