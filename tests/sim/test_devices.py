@@ -257,6 +257,33 @@ def test_a_target_costs_what_a_run_that_stops_there_costs(tmp_path):
     assert f"gradient steps to {name}" in results.comparison_text(compared)
 
 
+def test_an_evaluation_amid_a_chain_counts_what_was_computed_by_then():
+    """Energy counts to the second, rounds when a device has trained all that were asked of it."""
+    run = sim.run(
+        scenario.slots(
+            compute={"power_w": 20.0},
+            link=scenario.fixed(uplink=1e-4),  # an upload takes minutes: the chain goes on
+            learning={
+                "method": "synchronous",
+                "rounds": {"per_contact": 2},
+                "evaluate_every_hours": 0.04,
+            },
+        )
+    )
+    spent = run.manifest["spent"]
+    at_s = np.array(spent["time_s"])[:, None]
+    begun_s, ended_s = (
+        run.events[run.events.kind == kind].sort_values(["cluster", "device", "time_s"]).time_s
+        for kind in ("train_start", "train_end")
+    )
+    computed_s = np.clip(at_s - begun_s.to_numpy(), 0.0, (ended_s - begun_s.to_numpy()).to_numpy())
+    sent_s = run.transfers[run.transfers.direction == "uplink"]
+    amid = (at_s > sent_s.start_s.to_numpy()) & (at_s < sent_s.end_s.to_numpy())
+    assert amid.any()
+    assert spent["device_rounds"] == (2 * (at_s >= ended_s.to_numpy()).sum(axis=1)).tolist()
+    assert spent["training_j"] == pytest.approx(20.0 * computed_s.sum(axis=1))
+
+
 def test_a_round_takes_its_flops_over_the_rate_where_no_time_is_given():
     slow = np.array([1e9, 4e9])
     by_rate = network.Compute(None, slow, None, None, None)
