@@ -122,6 +122,14 @@ def test_a_site_that_loses_its_satellite_goes_on_with_the_next():
         assert orbit.session_numbers(windows, service, gap_s).tolist() == numbers
 
 
+def test_a_window_whose_beam_was_taken_over_is_not_served_again():
+    """The first site was served before, the second never was, and it sets before the first one does."""
+    windows = windows_of([(0, 0, 0, 60), (0, 0, 100, 160), (0, 1, 120, 150)])
+    service = orbit.serve(windows)
+    assert service.start_s.tolist() == [0.0, 100.0, 120.0]
+    assert service.end_s.tolist() == [60.0, 120.0, 150.0]
+
+
 def test_without_a_limit_every_pass_counts_by_itself():
     windows = windows_of([(0, 0, 0, 100), (1, 0, 10, 20), (0, 1, 15, 40), (1, 0, 50, 70)])
     service = orbit.serve(windows, None, min_contact_s=15.0)
