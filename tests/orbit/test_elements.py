@@ -191,6 +191,7 @@ def _assert_refused(text, place, words):
         # Lines.
         (f"\x1b[2J\n{ONE}\n{TWO}", ":1 ("),
         (f"{ONE[:50]}\n{TWO}", ":1 (25544): line 1 has 50 characters instead of 69"),
+        (f"{ONE}7\n{TWO}", ":1 (25544): line 1 has 70 characters instead of 69"),
         (_with(TWO, 3, "25545"), ":2 (25544): catalogue number 25545 follows line 1 of 25544"),
         (_with(ONE, 3, "I5544"), ":1: catalogue number 'I5544' is neither"),
         (_with(TWO, 9, "5x.6331 "), "inclination '5x.6331 ' is not a decimal"),
@@ -236,6 +237,7 @@ def test_wrong_fields_are_refused_by_entry_and_name(write, place):
         ({"EPOCH": "1926-08-22T12:00:46"}, "EPOCH 1926-08-22T12:00:46 is not in 1957 to 2100"),
         ({"EPOCH": "2026-366T12:00:46"}, "EPOCH 2026-366T12:00:46: 2026 has 365 days"),
         ({"MEAN_MOTION": "1_5.4"}, "MEAN_MOTION '1_5.4' is not a decimal number"),
+        ({"ECCENTRICITY": 1.0}, "ECCENTRICITY 1.0 is outside 0 to 0.9999999"),
         ({"BSTAR": "1e999"}, "BSTAR 1e999 is outside -100 to 100 1/ER"),
         ({"EPOCH": " ", "BSTAR": ""}, "EPOCH, BSTAR are missing; add what is missing"),
         ({"NORAD_CAT_ID": 1000000000}, "NORAD_CAT_ID '1000000000' is no whole number"),

@@ -123,7 +123,7 @@ def test_a_site_that_loses_its_satellite_goes_on_with_the_next():
 
 
 def test_a_window_whose_beam_was_taken_over_is_not_served_again():
-    """The first site was served before, the second never was, and it sets before the first one does."""
+    """The first site was served before; the second never was, and sets before the first one."""
     windows = windows_of([(0, 0, 0, 60), (0, 0, 100, 160), (0, 1, 120, 150)])
     service = orbit.serve(windows)
     assert service.start_s.tolist() == [0.0, 100.0, 120.0]

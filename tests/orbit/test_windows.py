@@ -159,6 +159,7 @@ TABLES = {
     orbit.read_sites: [
         ("# only this\n\n", 1, "no rows found"),
         ("latitude_deg,name\n1,x", 1, "column 'longitude_deg' is missing; add it"),
+        ("latitude_deg\n1", 1, "column 'longitude_deg' is missing; add it"),
         ("latitude_deg,longitude_deg,latitude_deg\n1,2,1", 1, "'latitude_deg' comes twice"),
         ("latitude_deg;longitude_deg\n1;2", 1, "not separated by commas; save the table with"),
         (NAMED + '"a\nb",1,2', 3, "characters that cannot be shown"),
