@@ -159,6 +159,17 @@ def test_what_is_carried_by_any_time_is_the_sum_over_the_spans(seed, devices, pa
         assert one.rate_at_bps(now) == pytest.approx(expected, abs=1e-6)
 
 
+def test_one_sloped_cell_is_cut_to_its_span():
+    ramp = LinkCurve([[0.0, 10.0]], [[0.0, 10.0]])
+    assert joined([ramp], [(2.0, 4.0)]).capacity_bits == pytest.approx(6.0)  # of t dt
+
+
+def test_a_curve_carries_from_its_first_bit_to_its_last():
+    pulse = LinkCurve([[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]], [[0.0, 0.0, 5.0, 0.0, 0.0, 0.0]])
+    begin_s, end_s = pulse.span_s
+    assert (begin_s.tolist(), end_s.tolist()) == ([1.0], [3.0])
+
+
 # Rates on an even grid whose cells carry the right bits
 
 
