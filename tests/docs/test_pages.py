@@ -107,7 +107,9 @@ def test_the_page_of_the_run_folder_names_kinds_of_events_and_what_digests_leave
         ("`trace_sha256` covers all values in final order, except ", undigested),
     ):
         listed = re.search(rf"^- {start}([^.]+)\.", RUN_FOLDER, re.MULTILINE)[1]
-        assert set(re.findall(r"`(\w+)`", listed)) == names, f"docs/run-folder.md: {start}"
+        assert set(re.findall(r"`(\w+)`", listed)) == names, (
+            f"docs/run-folder.md: list behind '{start}'"
+        )
 
 
 def first_cells(page):

@@ -114,9 +114,11 @@ def said(leomix, tmp_path, monkeypatch):
 def test_a_wrong_file_is_told_with_what_to_do(said, command, file, right, wrong, line):
     assert right is None or right in FILES[file]
     text = wrong if right is None else FILES[file].replace(right, wrong)
-    assert substance(said(command, **{file: text})) == substance(line)
+    found = said(command, **{file: text})
+    assert substance(found) == substance(line), f"tests/golden_messages.yaml: it says: {found}"
 
 
 @pytest.mark.parametrize(("command", "line"), GOLDEN["commands"].items())
 def test_a_wrong_command_is_told_with_what_to_do(said, command, line):
-    assert substance(said(command)) == substance(line)
+    found = said(command)
+    assert substance(found) == substance(line), f"tests/golden_messages.yaml: it says: {found}"
