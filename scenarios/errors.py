@@ -103,7 +103,12 @@ class Origin:
         return self._line(Problem(path, wrong)) if known else text
 
     def is_overridden(self, path: KeyPath) -> bool:
-        """Whether a key, or one that it lies in, was overridden."""
+        """Whether a key, or one that it lies in, was overridden.
+
+        So is a section that only overridden keys name.
+        """
         parts = [str(part) for part in path]
-        keys = (key.split(".") for key in self.overridden)
-        return any(parts[: len(key)] == key for key in keys)
+        keys = [key.split(".") for key in self.overridden]
+        inside = any(parts[: len(key)] == key for key in keys)
+        named = any(key[: len(parts)] == parts for key in keys) and path not in self.lines
+        return inside or (bool(path) and named)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sim.analysis.comparison import FIGURES, TO_TARGETS
 from sim.analysis.verdict import FEWEST, FEWEST_RANKED
-from sim.formatting import data_size, filled, table
+from sim.formatting import counted, data_size, filled, table
 
 LONGEST_HEAD = 32
 """Longest label that stands at the head of a column of a comparison."""
@@ -29,7 +29,8 @@ def alignment_lines(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 def _rows(template: str, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Lines of a template, each a name and a text."""
-    text = filled("sim", "analysis", template, figures, {"stand_in": stand_in_text})
+    filters = {"stand_in": stand_in_text, "counted": counted}
+    text = filled("sim", "analysis", template, figures, filters)
     parts = (line.partition(": ") for line in text.splitlines())
     return [(name, text) for name, _, text in parts if name]
 

@@ -10,7 +10,7 @@ from learning.requests.cluster import Cluster
 from scenarios import Scenario
 from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
-from sim.formatting import data_size, table
+from sim.formatting import counted, data_size, table
 from sim.plan.contacts import PlannedSession
 from sim.plan.plan import Plan
 from sim.plan.remedies import less_to_carry, link_keys, mask_keys
@@ -28,7 +28,7 @@ def plan_text(built: Build) -> str:
     lines = [
         f"method {built.scenario.learning.method}, seed {built.scenario.seed}, start "
         f"{plan.start:%Y-%m-%dT%H:%M:%SZ}, {plan.stop_s / 86400:.2f} days, "
-        f"{built.cycles} complete cycles{_stops_sooner(built.scenario)}",
+        f"{counted(built.cycles, 'complete cycle')}{_stops_sooner(built.scenario)}",
         f"link preset {built.scenario.link.preset!r}, overridden: "
         f"{', '.join(overridden) or 'nothing'}",
         *([] if stand_in is None else [stand_in_text(stand_in)]),
