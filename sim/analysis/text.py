@@ -29,7 +29,7 @@ def alignment_lines(figures: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 def _rows(template: str, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Lines of a template, each a name and a text."""
-    filters = {"stand_in": stand_in_text, "counted": counted}
+    filters: dict[str, Callable[..., Any]] = {"stand_in": stand_in_text, "counted": counted}
     text = filled("sim", "analysis", template, figures, filters)
     parts = (line.partition(": ") for line in text.splitlines())
     return [(name, text) for name, _, text in parts if name]
