@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -78,6 +79,10 @@ def guarded(
     return after
 
 
+_changes_in_place = attrgetter("_version")
+"""How often a tensor has changed in place: torch has no public name for it."""
+
+
 class UnchangedGuard:
     """The tensors that an operation gets, to check that it changes only those that it may.
 
@@ -125,11 +130,6 @@ class Frozen:
             same = now is before and _changes_in_place(now) == changes
             if (thoroughly or not same) and fingerprint(now) != digest:
                 raise violation(FROZEN, f"{name!r} of {what} is not what it was at the start")
-
-
-def _changes_in_place(tensor: Tensor) -> int:
-    """Return how often a tensor has changed in place."""
-    return tensor._version  # noqa: SLF001 - torch has no public name for it
 
 
 def fingerprint(tensor: Tensor) -> bytes:

@@ -186,6 +186,7 @@ def moved_in_model(name: str) -> Parameter:
     return _of_model(name)
 
 
+@lru_cache(1 << 16)
 def _flat(key: Parameter) -> str:
     if key.factor:
         return f"{FACTOR}.{key.matrix}.{key.factor}"
