@@ -29,10 +29,10 @@ class Computing:
         too_small = ~self.compute.fits(cost)
         return too_small if too_small.ndim else np.full(devices, too_small)
 
-    def pace_s(self, cost: Cost) -> Floats:
-        """Seconds that a round takes of a disconnected phase, () or (K,)."""
+    def pace_s(self, round_s: Floats) -> Floats:
+        """Seconds of a disconnected phase that a round of ``round_s`` takes, () or (K,)."""
         pace_s = self.compute.pace_s
-        return self.compute.round_s(cost) if pace_s is None else np.asarray(pace_s)
+        return round_s if pace_s is None else np.asarray(pace_s)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +139,7 @@ class Devices:
         compute = phase.computing.compute
         presence = phase.computing.presence
         round_s = compute.round_s(phase.cost)
-        one_s = phase.computing.pace_s(phase.cost)
+        one_s = phase.computing.pace_s(round_s)
         kept_s, open_s = self._kept(phase)
         able = phase.who & ~phase.computing.excluded(phase.cost, self.cluster.devices)
         # In slots a gap holds a whole number of rounds, whatever the contact was spent on.
@@ -182,11 +182,12 @@ class Devices:
         """
         before = self._kept_under
         now = phase.computing
-        cost = phase.cost
         if now is before:
             return self._kept_s, self.open_s
-        kept_s = self._kept_s * (now.pace_s(cost) / before.pace_s(cost))
-        open_s = self.open_s * (now.compute.round_s(cost) / before.compute.round_s(cost))
+        before_s = before.compute.round_s(phase.cost)
+        now_s = now.compute.round_s(phase.cost)
+        kept_s = self._kept_s * (now.pace_s(now_s) / before.pace_s(before_s))
+        open_s = self.open_s * (now_s / before_s)
         return kept_s, open_s
 
     def after_s(self, from_s: Floats, work_s: Floats) -> Floats:
