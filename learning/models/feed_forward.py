@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from learning.models.moe import MoELayer
-from learning.models.stacked import product
+from learning.models.stacked import added, product
+from learning.models.tape import Step, run
 
 
 class ExpertsAtOnce(MoELayer):
@@ -34,10 +35,11 @@ class ExpertsAtOnce(MoELayer):
         sums = []
         for group in _groups(numbers, tuple(-1 if t is None else t.dim() for t in held)):
             part = None if only is not None else share
-            if part is not None and len(group.numbers) < part.shape[-1]:
-                part = part[..., group.numbers]
             sums.append(_summed(x, part, group, held, self.scale))
-        return sums[0] if len(sums) == 1 else torch.stack(sums).sum(0)
+        total = sums[0]
+        for other in sums[1:]:
+            total = added(total, other)
+        return total
 
 
 DIMENSIONS = (2, 1, 2, 2) * 2
@@ -93,20 +95,26 @@ def _summed(
 ) -> Tensor:
     """Return the outputs of a group on ``x`` times their ``share`` (..., E), summed."""
     first = held[group.first] if group.first >= 0 else None
-    devices = 1 if first is None else len(first)
+    devices = 1 if first is None else first.shape[0]
     tensors = [held[at] for at in group.order]
     if group.alone:
         tensors = [
             t.expand(devices, *t.shape) if t is not None and at in group.alone else t
             for at, t in zip(group.order, tensors, strict=True)
         ]
-    if share is not None:
-        share = share.reshape(devices, -1, share.shape[-1]).movedim(-1, 0)
-    rows = x.reshape(devices, -1, x.shape[-1])
-    out: Tensor = _FeedForward.apply(  # type: ignore[no-untyped-call]
-        rows, share, group.own, scale, *tensors
-    )
-    return out.view(x.shape)
+    form = _Form(devices, len(group.numbers), group.own, group.numbers, scale)
+    out: Tensor = run(_FeedForward, x, share, form, *tensors)
+    return out
+
+
+class _Form(NamedTuple):
+    """How the experts of a group are run: which columns of the share are theirs, for K devices."""
+
+    devices: int
+    experts: int
+    own: list[bool]
+    numbers: list[int]
+    scale: float
 
 
 class _Map(NamedTuple):
@@ -150,64 +158,79 @@ class _Map(NamedTuple):
 
     def _rows(self, x: Tensor) -> Tensor:
         """Return ``x`` (M, n, ...) as the rows (N, ...) that meet the same W."""
-        same = len(x) == len(self.weight)
-        return x if same else x.reshape(len(self.weight), -1, x.shape[-1])
+        matrices = self.weight.shape[0]  # len() of a tensor is slow
+        return x if x.shape[0] == matrices else x.reshape(matrices, -1, x.shape[-1])
 
 
-class _FeedForward(torch.autograd.Function):
-    """``sum_e share_e down_e(GELU(up_e(x)))`` of x (K, n, in), or of one expert without a share.
+class _FeedForward(Step):
+    """``sum_e share_e down_e(GELU(up_e(x)))`` of x (..., in), or of one expert without a share.
 
-    The share is (E, K, n). Tensors are those of both maps by name, E of each; those that are
-    ``own`` are stacked by device.
+    The share is (..., E') of all experts. Tensors are those of both maps by name, of each expert of
+    the group; those that are its own are stacked by device.
     """
 
     @staticmethod
     def forward(
-        ctx: Any,
-        x: Tensor,
-        share: Tensor | None,
-        own: list[bool],
-        scale: float,
-        *tensors: Tensor | None,
+        ctx: Any, x: Tensor, share: Tensor | None, form: _Form, *tensors: Tensor | None
     ) -> Tensor:
-        experts = len(tensors) // len(own)
+        devices, experts, own, numbers, scale = form
         stacks = [
             _stack(tensors[at * experts : (at + 1) * experts], own=is_own)
             for at, is_own in enumerate(own)
         ]
         up = _Map(scale, *stacks[:4])
         down = _Map(scale, *stacks[4:])
-        rows = x if experts == 1 else x.repeat(experts, 1, 1)
+        one = x.reshape(devices, -1, x.shape[-1])
+        rows = one if experts == 1 else one.repeat(experts, 1, 1)
         before, first = up.of(rows)
         after = functional.gelu(before)
         out, second = down.of(after)
+        part = None
+        if share is not None:
+            part = share[..., numbers] if experts < share.shape[-1] else share
+            part = part.reshape(devices, -1, experts).movedim(-1, 0)
         ctx.maps = (up, down)
-        ctx.own = own
-        ctx.save_for_backward(rows, share, before, after, out, first, second)
-        if share is None:
-            return out
-        return (out.view(experts, *x.shape) * share[..., None]).sum(0)
+        ctx.form = form
+        ctx.shapes = (x.shape, None if share is None else share.shape)
+        ctx.save_for_backward(rows, part, before, after, out, first, second)
+        if part is None:
+            return out.view(x.shape)
+        return (out.view(experts, *one.shape) * part[..., None]).sum(0).view(x.shape)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
-        x, share, before, after, out, first, second = ctx.saved_tensors
-        by_x, by_share, _, _, *wanted = ctx.needs_input_grad
-        experts, (up, down), (of_out,) = len(wanted) // 8, ctx.maps, gradients
+        x, part, before, after, out, first, second = ctx.saved_tensors
+        by_x, by_share, _, *wanted = ctx.needs_input_grad
+        (up, down), (x_shape, share_shape) = ctx.maps, ctx.shapes
+        devices, experts, own, numbers, _ = ctx.form
+        of_out = gradients[0].reshape(devices, -1, x_shape[-1])
         any_of = [any(wanted[i : i + experts]) for i in range(0, len(wanted), experts)]
         of_share = None
-        if share is not None:
+        if part is not None:
             if by_share:
-                of_share = (out.view(experts, *of_out.shape) * of_out).sum(-1)
-            of_out = (of_out * share[..., None]).flatten(0, 1)
+                found = (out.view(experts, *of_out.shape) * of_out).sum(-1).movedim(0, -1)
+                of_share = _of_columns(found, share_shape, numbers)
+            of_out = (of_out * part[..., None]).flatten(0, 1)
         of_after, *of_down = down.gradient(of_out, after, second, [True, *any_of[4:]])
         assert of_after is not None
         of_before = torch.ops.aten.gelu_backward(of_after, before)
         of_x, *of_up = up.gradient(of_before, x, first, [by_x, *any_of[:4]])
-        if of_x is not None and experts > 1:
-            of_x = of_x.view(experts, -1, *of_x.shape[1:]).sum(0)
-        found = zip((*of_up, *of_down), ctx.own, strict=True)
-        parts = [part for of, own in found for part in _split(of, experts, own=own)]
-        return of_x, of_share, None, None, *parts
+        if of_x is not None:
+            of_x = of_x if experts == 1 else of_x.view(experts, -1, *of_x.shape[1:]).sum(0)
+            of_x = of_x.view(x_shape)
+        named = zip((*of_up, *of_down), own, strict=True)
+        parts = [part for of, is_own in named for part in _split(of, experts, own=is_own)]
+        return of_x, of_share, None, *parts
+
+
+def _of_columns(found: Tensor, shape: torch.Size, numbers: list[int]) -> Tensor:
+    """Return the gradient of all columns, ``shape``, where those at ``numbers`` are known."""
+    known = found.reshape(*shape[:-1], len(numbers))
+    if len(numbers) == shape[-1]:
+        return known
+    every = known.new_zeros(shape)
+    every[..., numbers] = known
+    return every
 
 
 def _stack(tensors: Sequence[Tensor | None], *, own: bool) -> Any:

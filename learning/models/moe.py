@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from learning.models.stacked import Linear, by_device, in_single, linear, plus_linear
+from learning.models.tape import Step, run
 from learning.settings import Lora, ModelConfig
 
 # The MoE layer: a gate and one module per expert (EMS-FL, equations (7) to (9) and (43)).
@@ -103,18 +105,70 @@ class Gate(nn.Module):
             chosen = torch.tensor(self.only, device=x.device)
             return Routing(weight.expand(*x.shape[:-1], -1), chosen.expand(*x.shape[:-1], 1))
         logits = linear(x, self.weight, self.bias)
-        if self.reach is not None:
-            logits = logits + by_device(self.reach, logits)
-        if self.absent:
-            absent = torch.tensor(self.absent, device=logits.device)
-            logits = logits.index_fill(-1, absent, self.masked)
-        # In sixteen bits different experts would tie: routing is decided in single precision.
-        share = in_single(logits).softmax(-1)
-        kept, chosen = share.topk(self.k, -1)
-        if self.normalised:
-            total = kept.sum(-1, keepdim=True)
-            kept = kept / (total.detach() if self.k == 1 else total)
-        return Routing(torch.zeros_like(share).scatter(-1, chosen, kept), chosen)
+        rule = _Rule(self.reach, self.absent, self.masked, self.k, self.normalised)
+        return Routing(*run(_Choice, logits, rule))
+
+
+class _Rule(NamedTuple):
+    """How a gate chooses: what it adds to logits, whose are masked, and how many it keeps."""
+
+    reach: Tensor | None
+    absent: list[int]
+    masked: float
+    k: int
+    normalised: bool
+
+
+def _shares(logits: Tensor, rule: _Rule) -> Tensor:
+    """Return the softmax of masked logits."""
+    if rule.reach is not None:
+        logits = logits + by_device(rule.reach, logits)
+    if rule.absent:
+        absent = torch.tensor(rule.absent, device=logits.device)
+        logits = logits.index_fill(-1, absent, rule.masked)
+    # In sixteen bits different experts would tie: routing is decided in single precision.
+    return in_single(logits).softmax(-1)
+
+
+def _chosen(logits: Tensor, rule: _Rule) -> tuple[Tensor, Tensor]:
+    """Return the weights (..., E) and the numbers (..., k) of the experts with most of a share."""
+    share = _shares(logits, rule)
+    kept, chosen = share.topk(rule.k, -1)
+    if rule.normalised:
+        total = kept.sum(-1, keepdim=True)
+        kept = kept / (total.detach() if rule.k == 1 else total)
+    return torch.zeros_like(share).scatter(-1, chosen, kept), chosen
+
+
+_softmax_backward = attrgetter("_softmax_backward_data")(torch)
+"""The gradient of a softmax: torch has no public name for it."""
+
+
+class _Choice(Step):
+    """:func:`_chosen`, which does not normalise."""
+
+    plain = staticmethod(_chosen)
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, rule: _Rule) -> tuple[Tensor, Tensor]:
+        if rule.normalised:
+            raise NotImplementedError("a taped gate does not normalise")
+        share = _shares(logits, rule)
+        kept, chosen = share.topk(rule.k, -1)
+        ctx.save_for_backward(share, chosen)
+        ctx.absent = rule.absent
+        return torch.zeros_like(share).scatter(-1, chosen, kept), chosen
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        share, chosen = ctx.saved_tensors
+        of_kept = gradients[0].gather(-1, chosen)
+        of_share = torch.zeros_like(share).scatter(-1, chosen, of_kept)
+        of_logits = _softmax_backward(of_share, share, -1, share.dtype)
+        if ctx.absent:
+            absent = torch.tensor(ctx.absent, device=share.device)
+            of_logits = of_logits.index_fill(-1, absent, 0.0)
+        return of_logits, None
 
 
 class Expert(nn.Module):

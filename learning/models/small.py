@@ -14,7 +14,15 @@ from learning.data.samples import InputSpec
 from learning.models.feed_forward import ExpertsAtOnce
 from learning.models.interface import MoEModel
 from learning.models.moe import Residency
-from learning.models.stacked import Conv2d, Embedding, LayerNorm, Linear
+from learning.models.stacked import (
+    Conv2d,
+    Embedding,
+    LayerNorm,
+    Linear,
+    added,
+    gelu,
+    relu,
+)
 from learning.settings import ModelConfig
 
 
@@ -41,7 +49,7 @@ class _ResidualMoE(MoEModel):
     def after_embedding(self, hidden: Tensor, normed: Tensor) -> Tensor:
         """Return logits (..., classes) of what :meth:`before_experts` gives."""
         for layer, norm in zip(self.moe, [*self.norms, self.norm][1:], strict=True):
-            hidden = hidden + layer(normed)
+            hidden = added(hidden, layer(normed))
             normed = norm(hidden)
         return self.head(self.pooled(normed))
 
@@ -57,6 +65,8 @@ class _ResidualMoE(MoEModel):
 class VectorMoE(_ResidualMoE):
     """embed -> GELU -> L residual MoE layers -> LayerNorm -> head."""
 
+    taped = True
+
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
         self.embed = Linear(spec.shape[0], config.hidden)
@@ -64,7 +74,7 @@ class VectorMoE(_ResidualMoE):
 
     def embedded(self, x: Tensor) -> Tensor:
         """Return features ``x`` (..., d) as the residual stream."""
-        return functional.gelu(self.embed(x))
+        return gelu(self.embed(x))
 
 
 class ImageMoE(_ResidualMoE):
@@ -97,6 +107,7 @@ class VectorMLP(nn.Module):
     """``layers`` linear maps of width ``hidden``, a ReLU behind each, and a head."""
 
     stacks = True
+    taped = True
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
@@ -107,7 +118,7 @@ class VectorMLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (..., classes) of features ``x`` (..., d)."""
         for layer in self.layers:
-            x = functional.relu(layer(x))
+            x = relu(layer(x))
         return self.head(x)
 
 

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from learning.models.tape import Step, run
+
 Tensors = Mapping[str, Tensor]
 """Tensors by name."""
 
@@ -47,16 +49,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return ``x W' + b`` (..., out) of ``x`` (..., in), W (out, in) or (K, out, in)."""
     if weight.dim() == 2:
         if bias is None or bias.dim() == 1:
-            return functional.linear(x, weight, bias)
+            out: Tensor = run(_SharedLinear, x, weight, bias)
+            return out
         return functional.linear(x, weight) + by_device(bias, x)
-    rows = x.reshape(len(weight), -1, x.shape[-1])
-    if bias is None:
-        out = product(rows, weight.mT)
-    else:
-        out = _OwnLinear.apply(  # type: ignore[no-untyped-call]
-            rows, weight, bias if bias.dim() == 2 else bias.expand(len(weight), -1)
-        )
-    return out.view(*x.shape[:-1], -1)
+    own: Tensor = run(_OwnLinear, x, weight, bias)
+    return own
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
@@ -64,28 +61,54 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     return torch.bmm(b.mT, a.mT).mT if b.shape[-1] < NARROW else torch.bmm(a, b)
 
 
-class _OwnLinear(torch.autograd.Function):
-    """``x W' + b`` of x (N, n, in), W (N, out, in) and b (N, out).
+class _SharedLinear(Step):
+    """``x W' + b`` of x (..., in), and W (out, in) and b (out,) that are not trained."""
+
+    plain = staticmethod(functional.linear)
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(weight)
+        return functional.linear(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (of_out,), (weight,) = gradients, ctx.saved_tensors
+        rows = of_out.reshape(-1, of_out.shape[-1])
+        return (rows @ weight).view(*of_out.shape[:-1], -1), None, None
+
+
+class _OwnLinear(Step):
+    """``x W' + b`` of x (N, ..., in), W (N, out, in), and b (N, out), (out,) or none.
 
     Autograd would make the gradient of W as that of W', transposed: a step along it takes five
     times as long, which is a fifth of the training of many devices' whole models.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        if weight.shape[1] < NARROW:
-            return torch.baddbmm(bias[:, :, None], weight, x.mT).mT
-        return torch.baddbmm(bias[:, None], x, weight.mT)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        rows = x.reshape(weight.shape[0], -1, x.shape[-1])
+        ctx.save_for_backward(rows, weight)
+        ctx.form = x.shape
+        if bias is None:
+            out = product(rows, weight.mT)
+        elif weight.shape[1] < NARROW:
+            of_each = bias.expand(weight.shape[0], -1)
+            out = torch.baddbmm(of_each[:, :, None], weight, rows.mT).mT
+        else:
+            of_each = bias.expand(weight.shape[0], -1)
+            out = torch.baddbmm(of_each[:, None], rows, weight.mT)
+        return out.reshape(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (of_out,), (x, weight) = gradients, ctx.saved_tensors
         wanted: tuple[bool, bool, bool] = ctx.needs_input_grad
+        rows = of_out.reshape(weight.shape[0], -1, of_out.shape[-1])
         return (
-            product(of_out, weight) if wanted[0] else None,
-            product(of_out.mT, x) if wanted[1] else None,
-            of_out.sum(1) if wanted[2] else None,
+            product(rows, weight).view(ctx.form) if wanted[0] else None,
+            product(rows.mT, x) if wanted[1] else None,
+            rows.sum(1) if wanted[2] else None,
         )
 
 
@@ -114,10 +137,11 @@ def by_device(values: Tensor, x: Tensor) -> Tensor:
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     """Return the sum of the means over n of ``logits`` (..., n, C) and classes ``y`` (..., n)."""
-    return _CrossEntropy.apply(logits, y)  # type: ignore[no-untyped-call]
+    found: Tensor = run(_CrossEntropy, logits, y)
+    return found
 
 
-class _CrossEntropy(torch.autograd.Function):
+class _CrossEntropy(Step):
     """One node in place of autograd's six."""
 
     @staticmethod
@@ -133,6 +157,69 @@ class _CrossEntropy(torch.autograd.Function):
         share = logs.exp()
         share.scatter_add_(-1, y, share.new_full((1,), -1.0).expand(y.shape))
         return share.mul_(gradients[0] / y.shape[-2]), None
+
+
+class _Sum(Step):
+    """The sum of two tensors of one shape."""
+
+    plain = staticmethod(torch.add)
+
+    @staticmethod
+    def forward(_ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        return a + b
+
+    @staticmethod
+    def backward(_ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        return gradients[0], gradients[0]
+
+
+def added(a: Tensor, b: Tensor) -> Tensor:
+    """Return ``a + b`` of one shape."""
+    out: Tensor = run(_Sum, a, b)
+    return out
+
+
+class _Gelu(Step):
+    """The Gaussian error linear unit."""
+
+    plain = staticmethod(functional.gelu)
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return functional.gelu(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor]:
+        return (torch.ops.aten.gelu_backward(gradients[0], *ctx.saved_tensors),)
+
+
+def gelu(x: Tensor) -> Tensor:
+    """Return GELU(``x``)."""
+    out: Tensor = run(_Gelu, x)
+    return out
+
+
+class _Relu(Step):
+    """The rectified linear unit."""
+
+    plain = staticmethod(functional.relu)
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        out = functional.relu(x)
+        ctx.save_for_backward(out)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor]:
+        return (torch.ops.aten.threshold_backward(gradients[0], *ctx.saved_tensors, 0),)
+
+
+def relu(x: Tensor) -> Tensor:
+    """Return the positive part of ``x``."""
+    out: Tensor = run(_Relu, x)
+    return out
 
 
 class Linear(nn.Linear):
@@ -153,13 +240,56 @@ class LayerNorm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` (..., n) to the same shape."""
-        if self.weight.dim() == 1 and self.bias.dim() == 1:
-            return super().forward(x)
-        # Half as fast without any weights.
-        one = x.new_ones(x.shape[-1])
-        zero = x.new_zeros(x.shape[-1])
-        rows = functional.layer_norm(x, x.shape[-1:], one, zero, self.eps)
-        return torch.addcmul(by_device(self.bias, x), rows, by_device(self.weight, x))
+        out: Tensor = run(_Normed, x, self.weight, self.bias, self.eps)
+        return out
+
+
+def _normed(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """Return ``x`` (..., n) with mean 0 and variance 1, times a weight plus a bias."""
+    if weight.dim() == 1 and bias.dim() == 1:
+        return functional.layer_norm(x, x.shape[-1:], weight, bias, eps)
+    # Half as fast without any weights.
+    one = x.new_ones(x.shape[-1])
+    zero = x.new_zeros(x.shape[-1])
+    rows = functional.layer_norm(x, x.shape[-1:], one, zero, eps)
+    return torch.addcmul(by_device(bias, x), rows, by_device(weight, x))
+
+
+class _Normed(Step):
+    """Layer normalisation with a weight and a bias (n,), or (K, n) of K devices."""
+
+    plain = staticmethod(_normed)
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        is_shared = weight.dim() == 1 and bias.dim() == 1
+        one, zero = (weight, bias) if is_shared else (x.new_ones(x.shape[-1]), None)
+        zero = x.new_zeros(x.shape[-1]) if zero is None else zero
+        rows, mean, deviation = torch.native_layer_norm(x, x.shape[-1:], one, zero, eps)
+        ctx.is_shared = is_shared
+        ctx.save_for_backward(x, mean, deviation, one, zero, rows, weight, bias)
+        if is_shared:
+            return rows
+        return torch.addcmul(by_device(bias, x), rows, by_device(weight, x))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (of_out,) = gradients
+        x, mean, deviation, one, zero, rows, weight, bias = ctx.saved_tensors
+        of_x = of_weight = of_bias = None
+        of_rows = of_out
+        if not ctx.is_shared:
+            scale = by_device(weight, x)
+            if ctx.needs_input_grad[2]:
+                of_bias = of_out.sum_to_size(by_device(bias, x).shape).view(bias.shape)
+            if ctx.needs_input_grad[1]:
+                of_weight = (of_out * rows).sum_to_size(scale.shape).view(weight.shape)
+            of_rows = of_out * scale
+        if ctx.needs_input_grad[0]:
+            of_x = torch.ops.aten.native_layer_norm_backward(
+                of_rows, x, x.shape[-1:], mean, deviation, one, zero, [True, False, False]
+            )[0]
+        return of_x, of_weight, of_bias, None
 
 
 class Embedding(nn.Embedding):

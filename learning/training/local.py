@@ -141,7 +141,9 @@ def train_rounds(
         tied=task.traits.tied,
         embedded=len(samples) > 1,
     )
+    taped = task.traits.batched and getattr(model, "taped", False) and term is None
     if task.dtype == torch.bfloat16 or beside:
+        taped = False
         loss = _as_run(loss, task, [_joint(task, *of) for of in beside.items()])
     if term is not None:
         free = {key: path for key, path in moved.items() if key.stored not in task.buffers}
@@ -156,6 +158,7 @@ def train_rounds(
         gates=[path for key, path in moved.items() if is_gate(key.stored)],
         # All of them: a product over tensors that devices share may round by their number.
         devices=range(task.devices(local.cluster)),
+        taped=taped,
     )
     begin = {path: state.trained[key] for key, path in moved.items()}
     begin |= {path: in_single(t) for path, t in begin.items() if path not in problem.buffers}

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from learning.models.stacked import Tensors, by_row
+from learning.models.tape import gradients_of
 from learning.rng import draw_below, stream
 from learning.training.optimizers import Optimizer, Slots, of_devices, remembered, step_size_factor
 from learning.training.recipe import CONSTANT, Counts, Recipe
@@ -60,7 +61,7 @@ class Problem:
     ``buffers`` itself, in place, and no gradient moves them; those of ``gates`` have a step size of
     their own. ``together`` calls it with ``devices`` (by default those that train) at once, where
     one that has done its rounds stands still, else with one after another: the same but for
-    rounding.
+    rounding. A loss that is ``taped`` is made of steps (:mod:`learning.models.tape`).
     """
 
     draw: Draw
@@ -70,6 +71,7 @@ class Problem:
     buffers: Collection[str] = ()
     gates: Collection[str] = ()
     devices: Sequence[int] | None = None
+    taped: bool = False
 
 
 class Trained(NamedTuple):
@@ -132,20 +134,26 @@ def _gradient(problem: Problem, tensors: Tensors, own: Tensors, recipe: Recipe) 
     if not together:
         tensors = {name: tensor[0] for name, tensor in tensors.items()}
         own = {name: tensor[0] for name, tensor in own.items()}
-    leaves = _leaves(tensors)
+    leaves = tensors if problem.taped else _leaves(tensors)
     size = recipe.micro_batch
     loss_of = problem.loss({**own, **leaves})
 
+    def by_leaves(batch: Batch, share: float) -> Tensors:
+        given = batch if together else [part[0] for part in batch]
+        if problem.taped:
+            return gradients_of(lambda: loss_of(*given), leaves, share)
+        value = loss_of(*given)
+        return _by(leaves, value if share == 1.0 else share * value)
+
     def of(batch: Batch) -> Tensors:
         if size is None:
-            found = _by(leaves, loss_of(*(batch if together else [part[0] for part in batch])))
+            found = by_leaves(batch, 1.0)
         else:
             found = {}
             for piece in zip(*(torch.split(part, size, 1) for part in batch), strict=True):
                 # Each piece counts by its samples, so that the sum is the gradient of the mean.
                 share = piece[-1].shape[1] / batch[-1].shape[1]
-                value = loss_of(*(piece if together else [part[0] for part in piece]))
-                part = _by(leaves, share * value)
+                part = by_leaves(piece, share)
                 found = {n: found[n] + g for n, g in part.items()} if found else part
         stacked = found if together else {name: gradient[None] for name, gradient in found.items()}
         return _clipped(stacked, recipe.clip_norm)

@@ -8,8 +8,9 @@ from learning.models.mixtral import MixtralMoE
 from learning.models.moe import LoraLinear, Residency, forward_with_routing, fresh_a, with_factors
 from learning.models.nmoe import PersonalExpert, Pretext, answer, losses, make_extractor, mixed
 from learning.models.peft import factorise, read_adapter, write_adapter, write_fused_adapter
-from learning.models.small import VectorMoE
-from learning.models.stacked import with_tensors
+from learning.models.small import VectorMLP, VectorMoE
+from learning.models.stacked import cross_entropy, with_tensors
+from learning.models.tape import gradients_of
 from learning.policies.model_splitting import home_clusters
 from learning.training import aggregation, device_state, evaluation, sgd
 from learning.training import local as training
