@@ -51,7 +51,6 @@ def _equal(model: nn.Module, devices: int, trained: list[str], own: list[str], r
     assert found.keys() == expected.keys() == leaves.keys() != set()
     for path, gradient in expected.items():
         assert torch.equal(found[path], gradient), path
-    assert any(gradient.any() for gradient in found.values())
 
 
 @given(
