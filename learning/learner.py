@@ -62,6 +62,65 @@ def _built_task(config: LearningConfig, _maker: Any, _files: Fingerprints) -> Ta
     return build_task(config)
 
 
+@dataclass(frozen=True, eq=False)
+class TaskApply:
+    """Applies operations to a task, which is made when one is needed."""
+
+    task_of: Callable[[], Task]
+
+    def __call__(
+        self, operation: Operation, parents: list[Tensors], arguments: dict[str, Any]
+    ) -> Any:
+        """Return what an operation makes of its parents' tensors."""
+        task = self.task_of()
+        parents = self.placed(parents)
+        if not operation.guarded:
+            return operation(task, parents, arguments)
+        from learning.training.guards import guarded
+
+        return guarded(operation, task, parents, arguments)
+
+    def placed(self, parents: list[Tensors]) -> list[Tensors]:
+        """Return tensors on the task's device: those that were read from disk are on the CPU."""
+        device = self.task_of().config.device
+        if device == "cpu":
+            return parents
+        return [{n: t.to(device) for n, t in tensors.items()} for tensors in parents]
+
+
+class Stacking:
+    """Trainings of :mod:`learning.training.joint`, of one run or of several in one process."""
+
+    def joins(self, handle: Handle, needed: Handle) -> bool:
+        """Whether a training is of a small model, with no term added, and as long as the needed.
+
+        A shorter one can wait for others that are as short: those are worth more together.
+        """
+        from learning.training.joint import is_stackable
+
+        if not isinstance(handle.apply, TaskApply) or handle.operation.place != TRAIN:
+            return False
+        if max(handle.arguments["rounds"]) != max(needed.arguments["rounds"]):
+            return False
+        return "local_loss" not in handle.arguments and is_stackable(handle.apply.task_of())
+
+    def compute(self, handles: Sequence[Handle]) -> list[Tensors]:
+        """Return the tensors of trainings whose parents are computed."""
+        from learning.training.joint import Request, train_all
+
+        requests = []
+        for handle in handles:
+            assert isinstance(handle.apply, TaskApply)  # or it would not join
+            tensors = handle.apply.placed([p.value for p in handle.parents if p.value is not None])
+            task = handle.apply.task_of()
+            requests.append(Request(handle.operation.resolved, task, tensors, handle.arguments))
+        return list(train_all(requests))
+
+
+TRAIN = "learning.training.local:train"
+"""Place of the operation that can be stacked."""
+
+
 class Learner:
     """Makes and trains models for the clusters of ``config``; with ``train=False`` keys alone.
 
@@ -98,6 +157,7 @@ class Learner:
         """Results by key; the configuration, with the compute device, is part of every key."""
         values = Values(*self._settings(), keep=self.trains)
         values.known = lambda: dict(self.task.initial)
+        values.together = Stacking()
         return values
 
     def merged(self, used: UpdatesUsed) -> None:
@@ -199,28 +259,11 @@ class Learner:
         """Return how operations are applied as configured now, and the name of these settings."""
         config = self._placed()
         context = json.dumps(dataclasses.asdict(config), sort_keys=True)
-        return partial(self._apply, cache(partial(self._task_of, config))), context
+        return TaskApply(cache(partial(self._task_of, config))), context
 
     def _task_of(self, config: LearningConfig) -> Task:
         same = config == self.task.config
         return self.task if same else dataclasses.replace(self.task, config=config)
-
-    def _apply(
-        self,
-        task_of: Callable[[], Task],
-        operation: Operation,
-        parents: list[Tensors],
-        arguments: dict[str, Any],
-    ) -> Any:
-        task = task_of()
-        device = task.config.device
-        if device != "cpu":  # tensors that were read from disk are on the CPU
-            parents = [{n: t.to(device) for n, t in tensors.items()} for tensors in parents]
-        if not operation.guarded:
-            return operation(task, parents, arguments)
-        from learning.training.guards import guarded
-
-        return guarded(operation, task, parents, arguments)
 
     def make(
         self,

@@ -6,7 +6,7 @@ several times the arithmetic of matrices as small as these.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from learning.models.moe import MoELayer
-from learning.models.stacked import added, product
+from learning.models.stacked import Grouped, added, product
 from learning.models.tape import Step, run
 
 
@@ -95,16 +95,31 @@ def _summed(
 ) -> Tensor:
     """Return the outputs of a group on ``x`` times their ``share`` (..., E), summed."""
     first = held[group.first] if group.first >= 0 else None
-    devices = 1 if first is None else first.shape[0]
     tensors = [held[at] for at in group.order]
+    devices = _devices(tensors) if first is None else first.shape[0]
     if group.alone:
         tensors = [
-            t.expand(devices, *t.shape) if t is not None and at in group.alone else t
+            _of_each(t, devices) if t is not None and at in group.alone else t
             for at, t in zip(group.order, tensors, strict=True)
         ]
     form = _Form(devices, len(group.numbers), group.own, group.numbers, scale)
     out: Tensor = run(_FeedForward, x, share, form, *tensors)
     return out
+
+
+def _devices(shared: Sequence[Tensor | Grouped | None]) -> int:
+    """Return how many devices are run with tensors of which none is a device's own.
+
+    They count as one where they share them all.
+    """
+    return next((tensor.devices for tensor in shared if isinstance(tensor, Grouped)), 1)
+
+
+def _of_each(tensor: Tensor | Grouped, devices: int) -> Tensor:
+    """Return what devices share as if each had its own, (K, ...)."""
+    if isinstance(tensor, Grouped):
+        return tensor.expanded()
+    return tensor.expand(devices, *tensor.shape)
 
 
 class _Form(NamedTuple):
@@ -120,19 +135,22 @@ class _Form(NamedTuple):
 class _Map(NamedTuple):
     """Linear maps: W (N, out, in), b (N, out), and factors (M, r, in) and (M, out, r) or None.
 
-    M is E K, and N as many or E: then K devices share a matrix.
+    M is E K, and N as many or E: then K devices share a matrix. Those of several groups of devices
+    are :class:`~learning.models.stacked.Grouped`.
     """
 
     scale: float
-    weight: Tensor
-    bias: Tensor
+    weight: Any
+    bias: Any
     a: Tensor | None
     b: Tensor | None
 
     def of(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the outputs (M, n, out) of ``x`` (M, n, in), and ``scale x A'`` of factors."""
-        out = torch.baddbmm(self.bias[:, None], self._rows(x), self.weight.mT)
-        out = out.view(*x.shape[:-1], -1)
+        if isinstance(self.weight, Grouped) and isinstance(self.bias, Grouped):
+            out = _by_group(self.weight, _affine, x, self.bias)
+        else:
+            out = _affine(x, self.weight, self.bias)
         if self.a is None or self.b is None:
             return out, None
         inner = product(x, self.a.mT).mul_(self.scale)
@@ -144,10 +162,14 @@ class _Map(NamedTuple):
         """Return the gradient by ``x``, W, b, A and B out of the one by the outputs."""
         of_x = of_weight = of_bias = of_a = of_b = None
         if wanted[0] or wanted[1] or wanted[2]:
-            rows = self._rows(of_out)
-            of_x = torch.bmm(rows, self.weight).view(x.shape) if wanted[0] else None
-            of_weight = torch.bmm(rows.mT, self._rows(x)) if wanted[1] else None
-            of_bias = rows.sum(1) if wanted[2] else None
+            if isinstance(self.weight, Grouped):
+                assert not wanted[1]  # what a group shares is frozen
+                of_x = _by_group(self.weight, _back, of_out)
+            else:
+                rows = _rows(of_out, self.weight)
+                of_x = torch.bmm(rows, self.weight).view(x.shape) if wanted[0] else None
+                of_weight = torch.bmm(rows.mT, _rows(x, self.weight)) if wanted[1] else None
+                of_bias = rows.sum(1) if wanted[2] else None
         if self.a is not None and self.b is not None and inner is not None:
             of_inner = product(of_out, self.b).mul_(self.scale)
             if of_x is not None:
@@ -156,10 +178,37 @@ class _Map(NamedTuple):
             of_b = product(of_out.mT, inner)
         return of_x, of_weight, of_bias, of_a, of_b
 
-    def _rows(self, x: Tensor) -> Tensor:
-        """Return ``x`` (M, n, ...) as the rows (N, ...) that meet the same W."""
-        matrices = self.weight.shape[0]  # len() of a tensor is slow
-        return x if x.shape[0] == matrices else x.reshape(matrices, -1, x.shape[-1])
+
+def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return the outputs (M, n, out) of ``x`` (M, n, in), W (N, out, in) and b (N, out)."""
+    out = torch.baddbmm(bias[:, None], _rows(x, weight), weight.mT)
+    return out.view(*x.shape[:-1], -1)
+
+
+def _rows(x: Tensor, weight: Tensor) -> Tensor:
+    """Return ``x`` (M, n, ...) as the rows (N, ...) that meet the same W of N."""
+    matrices = weight.shape[0]  # len() of a tensor is slow
+    return x if x.shape[0] == matrices else x.reshape(matrices, -1, x.shape[-1])
+
+
+def _back(of_out: Tensor, weight: Tensor) -> Tensor:
+    """Return the gradient (M, n, in) by what W (N, out, in) maps to outputs (M, n, out)."""
+    return torch.bmm(_rows(of_out, weight), weight).view(*of_out.shape[:-1], -1)
+
+
+def _by_group(
+    weight: Grouped, compute: Callable[..., Tensor], x: Tensor, *beside: Grouped
+) -> Tensor:
+    """Return what ``compute`` makes of each group's ``x`` (E K, n, ...) and its W (E, ...)."""
+    experts = weight.first.shape[0]
+    of_experts = x.view(experts, weight.devices, *x.shape[1:])
+    found = []
+    for number, (rows, own) in enumerate(weight.parts):
+        of_group = of_experts[:, rows]
+        given = of_group.reshape(-1, *x.shape[1:])
+        out = compute(given, own, *(other.parts[number][1] for other in beside))
+        found.append(out.view(*of_group.shape[:2], *out.shape[1:]))
+    return torch.cat(found, 1).flatten(0, 1)
 
 
 class _FeedForward(Step):
@@ -175,7 +224,7 @@ class _FeedForward(Step):
     ) -> Tensor:
         devices, experts, own, numbers, scale = form
         stacks = [
-            _stack(tensors[at * experts : (at + 1) * experts], own=is_own)
+            _stack([*tensors[at * experts : (at + 1) * experts]], own=is_own)
             for at, is_own in enumerate(own)
         ]
         up = _Map(scale, *stacks[:4])
@@ -233,14 +282,18 @@ def _of_columns(found: Tensor, shape: torch.Size, numbers: list[int]) -> Tensor:
     return every
 
 
-def _stack(tensors: Sequence[Tensor | None], *, own: bool) -> Any:
+def _stack(tensors: list[Any], *, own: bool) -> Any:
     """Return the tensors of E experts as one, None for none."""
     first = tensors[0]
     if first is None:
         return None
+    if isinstance(first, Grouped):
+        parts = [[t.parts[group][1] for t in tensors] for group in range(len(first.parts))]
+        devices = [rows.stop - rows.start for rows, _ in first.parts]
+        return Grouped([_stack(part, own=False) for part in parts], devices)
     if len(tensors) == 1:
         return first if own else first[None]
-    return torch.cat(tensors) if own else torch.stack(tensors)  # type: ignore[arg-type]
+    return torch.cat(tensors) if own else torch.stack(tensors)
 
 
 def _split(stacked: Tensor | None, experts: int, *, own: bool) -> Sequence[Tensor | None]:

@@ -2,12 +2,14 @@
 
 A layer takes parameters of its usual shape, shared by all rows, or (K, ...) with those of K
 devices. In the second case its input is (K, ...) as well, and device k's rows meet its own
-parameters. Weights and biases are stacked independently of each other.
+parameters. Weights and biases are stacked independently of each other. Where several groups of
+devices are run as one, a parameter that the devices of a group share is :class:`Grouped`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -22,6 +24,35 @@ Tensors = Mapping[str, Tensor]
 NARROW = 12
 """Columns below which torch multiplies and normalises a transposed matrix two to five times as
 fast (MKL, 32 and 64 bits; batches of small matrices, measured with 1 to 64 columns)."""
+
+
+class Grouped:
+    """A parameter of several groups of devices that are run as one; each group shares one tensor.
+
+    ``parts`` are these, each with the rows of its devices among those of all groups. A product over
+    a tensor that devices share may round by their number, so each group has a product of its own:
+    the same one as if it were run alone.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor], devices: Sequence[int]) -> None:
+        ends = list(accumulate(devices))
+        rows = map(slice, [0, *ends], ends)
+        self.parts = list(zip(rows, tensors, strict=True))
+        self.devices = ends[-1]
+        self.is_one = all(tensor is tensors[0] for tensor in tensors)
+
+    @property
+    def first(self) -> Tensor:
+        """The tensor of the first group."""
+        return self.parts[0][1]
+
+    def dim(self) -> int:
+        """Return the number of dimensions of each tensor."""
+        return self.first.dim()
+
+    def expanded(self) -> Tensor:
+        """Return the tensors as if each device had its own, (K, ...)."""
+        return torch.cat([t.expand(r.stop - r.start, *t.shape) for r, t in self.parts])
 
 
 def with_tensors(model: nn.Module, tensors: Tensors, path: str = "") -> nn.Module:
@@ -45,8 +76,13 @@ def with_tensors(model: nn.Module, tensors: Tensors, path: str = "") -> nn.Modul
     return copy
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def linear(x: Tensor, weight: Tensor | Grouped, bias: Tensor | Grouped | None) -> Tensor:
     """Return ``x W' + b`` (..., out) of ``x`` (..., in), W (out, in) or (K, out, in)."""
+    if isinstance(weight, Grouped):
+        of_groups: Tensor = run(_GroupedLinear, x, weight, bias)
+        return of_groups
+    if isinstance(bias, Grouped):
+        bias = bias.expanded()
     if weight.dim() == 2:
         if bias is None or bias.dim() == 1:
             out: Tensor = run(_SharedLinear, x, weight, bias)
@@ -76,6 +112,31 @@ class _SharedLinear(Step):
         (of_out,), (weight,) = gradients, ctx.saved_tensors
         rows = of_out.reshape(-1, of_out.shape[-1])
         return (rows @ weight).view(*of_out.shape[:-1], -1), None, None
+
+
+class _GroupedLinear(Step):
+    """:class:`_SharedLinear` of each group of devices, x (K, ..., in)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Grouped, bias: Grouped | Tensor | None) -> Tensor:
+        ctx.weight = weight
+        if isinstance(bias, Grouped):
+            added = [own for _, own in bias.parts]
+            found = zip(weight.parts, added, strict=True)
+            return torch.cat([functional.linear(x[rows], w, b) for (rows, w), b in found])
+        out = torch.cat([functional.linear(x[rows], w) for rows, w in weight.parts])
+        return out if bias is None else out + by_device(bias, x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (of_out,) = gradients
+        if ctx.needs_input_grad[2]:
+            raise NotImplementedError("a bias of one's own beside a matrix of a group")
+        found = []
+        for rows, weight in ctx.weight.parts:
+            own = of_out[rows]
+            found.append((own.reshape(-1, own.shape[-1]) @ weight).view(*own.shape[:-1], -1))
+        return torch.cat(found), None, None
 
 
 class _OwnLinear(Step):
@@ -159,6 +220,33 @@ class _CrossEntropy(Step):
         return share.mul_(gradients[0] / y.shape[-2]), None
 
 
+class _GroupedNorm(Step):
+    """Layer normalisation with a weight and a bias of each group of devices, x (K, ..., n)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Grouped, bias: Grouped, eps: float) -> Tensor:
+        found = [
+            torch.native_layer_norm(x[rows], x.shape[-1:], own, added, eps)
+            for (rows, own), (_, added) in zip(weight.parts, bias.parts, strict=True)
+        ]
+        ctx.save_for_backward(x)
+        ctx.kept = (weight, bias, [(mean, deviation) for _, mean, deviation in found])
+        return torch.cat([rows for rows, _, _ in found])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (of_out,), (x,) = gradients, ctx.saved_tensors
+        weight, bias, moments = ctx.kept
+        groups = zip(weight.parts, bias.parts, moments, strict=True)
+        of_x = [
+            torch.ops.aten.native_layer_norm_backward(
+                of_out[rows], x[rows], x.shape[-1:], *moment, own, added, [True, False, False]
+            )[0]
+            for (rows, own), (_, added), moment in groups
+        ]
+        return torch.cat(of_x), None, None, None
+
+
 class _Sum(Step):
     """The sum of two tensors of one shape."""
 
@@ -240,7 +328,15 @@ class LayerNorm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x`` (..., n) to the same shape."""
-        out: Tensor = run(_Normed, x, self.weight, self.bias, self.eps)
+        weight: Tensor | Grouped = self.weight
+        bias: Tensor | Grouped = self.bias
+        if isinstance(weight, Grouped) and isinstance(bias, Grouped):
+            if not (weight.is_one and bias.is_one):
+                of_groups: Tensor = run(_GroupedNorm, x, weight, bias, self.eps)
+                return of_groups
+            weight, bias = weight.first, bias.first  # each row is normalised for itself
+        weight, bias = (t.expanded() if isinstance(t, Grouped) else t for t in (weight, bias))
+        out: Tensor = run(_Normed, x, weight, bias, self.eps)
         return out
 
 

@@ -18,9 +18,9 @@ from learning.training.state import moved_in_model, moved_in_state
 from learning.values.operation import operation
 
 if TYPE_CHECKING:
+    from learning.models.stacked import Tensors
     from learning.training.task import Task
     from learning.values.operation import Operation
-    from learning.values.store import Tensors
 
 
 @operation()
@@ -61,22 +61,42 @@ def guarded(
 
     What is shared may change with the argument ``gate`` only, the base of a device's state never.
     """
-    moved_by = moved_in_state if operation.of_state else moved_in_model
-    (first, *others), experts = map(UnchangedGuard, tensors), arguments["experts"]
+    guard = Guard(operation, task, tensors, arguments)
     after: Tensors = operation(task, tensors, arguments)
+    guard.check(after)
+    return after
 
-    def may_change(name: str) -> bool:
-        key = moved_by(name)
+
+class Guard:
+    """Watches the tensors that a guarded operation gets, until it has made its own of them."""
+
+    def __init__(
+        self,
+        operation: Operation,
+        task: Task,
+        tensors: Sequence[Tensors],
+        arguments: dict[str, Any],
+    ) -> None:
+        self._task = task
+        self._moved_by = moved_in_state if operation.of_state else moved_in_model
+        self._what = operation.guarded.format(**arguments)
+        self._experts = arguments["experts"]
+        self._gate = arguments["gate"]
+        self._others = tensors[1:]
+        self._first, *self._guards = map(UnchangedGuard, tensors)
+
+    def check(self, after: Tensors) -> None:
+        """Raise Violation where ``after`` differs in what the operation may not change."""
+        self._first.check(after, self._may_change, self._what)
+        for guard, before in zip(self._guards, self._others, strict=True):
+            guard.check(before, self._may_change, self._what)
+
+    def _may_change(self, name: str) -> bool:
+        key = self._moved_by(name)
         if key is None:
             return False
-        of_gate = arguments["gate"] and not key.factor and task.is_shared(key.stored)
-        return of_gate or is_of(key.stored, experts)
-
-    what = operation.guarded.format(**arguments)
-    first.check(after, may_change, what)
-    for guard, before in zip(others, tensors[1:], strict=True):
-        guard.check(before, may_change, what)
-    return after
+        of_gate = self._gate and not key.factor and self._task.is_shared(key.stored)
+        return of_gate or is_of(key.stored, self._experts)
 
 
 _changes_in_place = attrgetter("_version")

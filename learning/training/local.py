@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from learning.models.interface import expert_of, is_gate, is_of
+from learning.models.interface import expert_of, expert_tensor, is_gate, is_of
 from learning.models.moe import Residency
 from learning.models.stacked import Tensors, cross_entropy, in_single, with_tensors
 from learning.requests.cluster import Mask
@@ -121,13 +122,60 @@ def train_rounds(
     Raises :class:`ValueError` for counts that do not fit the cluster, for experts that are not
     held, and for an unmasked gate on devices that do not hold every expert.
     """
+    descent = descent_of(task, state, local, part, term)
+    # The state of torch's generators is kept where the model draws from them.
+    on_gpu = [task.device] if task.device.type == "cuda" else []
+    with torch.random.fork_rng(on_gpu, enabled=task.traits.draws):
+        return descent.after(
+            sgd.train(
+                descent.begin,
+                descent.problem,
+                task.recipe,
+                local.rounds,
+                local.first_round,
+                descent.memory,
+            )
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Descent:
+    """What local rounds begin with, by the paths of a ``model`` with the experts that are ``here``.
+
+    ``begin`` is what is trained (K, ...), under the name that each path stands for in ``moved``,
+    ``memory`` what the optimiser remembers of it, and ``shared`` what all devices have in common;
+    minibatches are of samples that are ``embedded`` already, or not.
+    """
+
+    here: Residency
+    model: nn.Module
+    shared: Tensors
+    embedded: bool
+    problem: sgd.Problem
+    begin: dict[str, Tensor]
+    moved: Mapping[Parameter, str]
+    memory: Mapping[str, Tensors]
+
+    def after(self, trained: sgd.Trained) -> State:
+        """Return what was trained, by name."""
+        after = {key: trained.tensors[path] for key, path in self.moved.items()}
+        return State(after, optimizer=as_remembered(trained.memory, self.moved))
+
+
+def descent_of(
+    task: Task, state: State, local: LocalRounds, part: TrainedPart, term: Term | None = None
+) -> Descent:
+    """Return what :func:`train_rounds` begins with; raise ValueError as it does."""
     routed = task.all_experts if part.mask is None else tuple(sorted(part.experts))
     if task.all_experts:
         _check_experts(state, part, routed)
     moved = _moved(task, state, part)
     beside = {} if task.traits.batched else _beside(state, routed, moved)
-    model = task.shapes(_residency(task, part, routed, beside))
+    here = _residency(task, part, routed, beside)
     frozen = _frozen(task, state, routed, moved)
+    if task.is_taped and len(here.held) == 1 and here.masked == -math.inf:
+        here, moved, frozen = _as_expert_0(task, here, moved, frozen)
+    model = task.shapes(here)
     if part.reach is not None:
         frozen |= _reachable(task, part.reach, local.rounds)
     shared, own = _shared_rows(frozen) if task.traits.batched else ({}, frozen)
@@ -141,9 +189,7 @@ def train_rounds(
         tied=task.traits.tied,
         embedded=len(samples) > 1,
     )
-    taped = task.traits.batched and getattr(model, "taped", False) and term is None
     if task.dtype == torch.bfloat16 or beside:
-        taped = False
         loss = _as_run(loss, task, [_joint(task, *of) for of in beside.items()])
     if term is not None:
         free = {key: path for key, path in moved.items() if key.stored not in task.buffers}
@@ -158,17 +204,30 @@ def train_rounds(
         gates=[path for key, path in moved.items() if is_gate(key.stored)],
         # All of them: a product over tensors that devices share may round by their number.
         devices=range(task.devices(local.cluster)),
-        taped=taped,
+        taped=task.is_taped and term is None,
     )
     begin = {path: state.trained[key] for key, path in moved.items()}
     begin |= {path: in_single(t) for path, t in begin.items() if path not in problem.buffers}
     memory = remembered_of(state.optimizer, moved)
-    # The state of torch's generators is kept where the model draws from them.
-    on_gpu = [task.device] if task.device.type == "cuda" else []
-    with torch.random.fork_rng(on_gpu, enabled=task.traits.draws):
-        trained = sgd.train(begin, problem, task.recipe, local.rounds, local.first_round, memory)
-    after = {key: trained.tensors[path] for key, path in moved.items()}
-    return State(after, optimizer=as_remembered(trained.memory, moved))
+    return Descent(here, model, shared, len(samples) > 1, problem, begin, moved, memory)
+
+
+def _as_expert_0(
+    task: Task, here: Residency, moved: Mapping[Parameter, str], frozen: Tensors
+) -> tuple[Residency, dict[Parameter, str], dict[str, Tensor]]:
+    """Return what is run, by paths of the first expert, for the one expert that all rows go to.
+
+    Whichever it is, it computes the same: trainings of different experts have one form.
+    """
+    (number,) = here.held
+
+    def path(own: str) -> str:
+        name = expert_tensor(task.names.stored(own))
+        return own if name is None else task.names.path(name._replace(expert=0).stored)
+
+    first = replace(here, held=(0,), tuned=tuple(0 for one in here.tuned if one == number))
+    renamed = {key: path(own) for key, own in moved.items()}
+    return first, renamed, {path(own): tensor for own, tensor in frozen.items()}
 
 
 def _residency(
@@ -196,8 +255,10 @@ def _before_experts(
     """Return a cluster's samples as what comes before the first experts makes of them.
 
     They are returned as they are where that is trained, or where it is computed for fewer samples
-    in a round.
+    in a round. What is made of them does not change, and is kept.
     """
+    if cluster in task.embedded:
+        return task.embedded[cluster]
     x = task.shards[cluster].samples.x
     drawn = task.devices(cluster) * task.recipe.steps_per_round * task.recipe.batch_size
     if task.config.trains_backbone or drawn < len(x) or not hasattr(model, "before_experts"):
@@ -210,7 +271,8 @@ def _before_experts(
             numbers = sum(t.numel() for t in made[-1]) * len(x)
             if numbers > LARGEST_EMBEDDING * len(part):
                 return (x,)
-    return tuple(map(torch.cat, zip(*made, strict=True)))
+    task.embedded[cluster] = tuple(map(torch.cat, zip(*made, strict=True)))
+    return task.embedded[cluster]
 
 
 def loss_of(

@@ -70,6 +70,8 @@ class Task:
     ``traits`` say how the model is trained, ``buffers`` are the stored names of what forward
     changes in place and no gradient moves, ``frozen`` those of parameters that nothing moves.
     ``others`` are torch's devices beside that of ``config`` that clients are trained on.
+    ``embedded`` are the samples of a cluster as a frozen backbone gives them, by its name, from
+    when they are first needed.
     """
 
     config: LearningConfig
@@ -85,6 +87,7 @@ class Task:
     others: tuple[str, ...] = ()
     _shapes: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
     _filled: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
+    embedded: dict[str, tuple[Tensor, ...]] = field(default_factory=dict, init=False, compare=False)
 
     @property
     def device(self) -> torch.device:
@@ -172,6 +175,14 @@ class Task:
             trains = self.is_own and self.config.trains_backbone
             self._shapes[here] = self.skeleton(here).train(trains)
         return self._shapes[here]
+
+    @cached_property
+    def is_taped(self) -> bool:
+        """Whether its gradients are taken by a tape (:mod:`learning.models.tape`)."""
+        model = self.shapes(Residency(self.all_experts, self.all_experts, dense=True))
+        return (
+            self.traits.batched and self.dtype != torch.bfloat16 and getattr(model, "taped", False)
+        )
 
     @property
     def is_own(self) -> bool:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import count
-from typing import Any
+from itertools import count, islice
+from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -30,6 +30,16 @@ def _foreign(operation: Operation | Reference, parents: Iterable[Handle]) -> str
     return operation.foreign or next(here, "")
 
 
+class Together(Protocol):
+    """How trainings that do not depend on each other are computed as one, to the same tensors."""
+
+    def joins(self, handle: Handle, needed: Handle) -> bool:
+        """Whether a training may be computed with one that is needed now, or with others at all."""
+
+    def compute(self, handles: Sequence[Handle]) -> list[Tensors]:
+        """Return the tensors of trainings that join; the parents of each are computed."""
+
+
 class Values:
     """Makes handles, and computes them when they are forced.
 
@@ -39,7 +49,8 @@ class Values:
     can be forced, and a key is the number of a handle. ``store`` holds values of this run from
     before it was resumed, ``cache`` those of any run; ``reuse`` counts the trainings that they
     saved. Neither holds copies of large tensors that are the same objects as some of ``known``,
-    which a run has from its files: those are kept by name.
+    which a run has from its files: those are kept by name. Trainings that were asked for and can be
+    computed already are computed ``together`` with one that is needed, if that is given.
     """
 
     def __init__(self, apply: Apply, context: str, *, keep: bool = True) -> None:
@@ -50,7 +61,9 @@ class Values:
         self.computed: Counter[str] = Counter()
         self.reuse = Reuse()
         self.known: Callable[[], Tensors] = dict
+        self.together: Together | None = None
         self._live: WeakValueDictionary[str, Handle] = WeakValueDictionary()
+        self._untrained: WeakValueDictionary[str, Handle] = WeakValueDictionary()
         self._numbers = count()
 
     def use(self, apply: Apply, context: str) -> None:
@@ -73,6 +86,8 @@ class Values:
             # Plain copies: a later change of an array must not change what was asked for.
             handle = Handle(key, operation, needed, json.loads(text), foreign, self._apply)
             self._live[key] = handle
+            if declared.trains:
+                self._untrained[key] = handle
         return handle
 
     def number(self, operation: Operation | Reference, *parents: Handle, **arguments: Any) -> Any:
@@ -182,12 +197,55 @@ class Values:
                 _set(handle, self._found(found))
 
     def _compute(self, handle: Handle) -> None:
+        together = self.together
+        if (
+            together is not None
+            and handle.operation.declared.trains
+            and together.joins(handle, handle)
+        ):
+            handles = [handle, *islice(self._computable(together, handle), MOST_TOGETHER)]
+            for one, tensors in zip(handles, together.compute(handles), strict=True):
+                self._made(one, tensors)
+            return
         parents = [p.value for p in handle.parents if p.value is not None]
         try:
-            _set(handle, handle.apply(handle.operation.resolved, parents, handle.arguments))
+            tensors = handle.apply(handle.operation.resolved, parents, handle.arguments)
         except (MemoryError, RuntimeError) as error:
             error.add_note(f"in {handle.operation.name!r}")
             raise
+        self._made(handle, tensors)
+
+    def _computable(self, together: Together, needed: Handle) -> Iterator[Handle]:
+        """Yield trainings beside the ``needed`` that wait for none, with their parents computed."""
+        for handle in list(self._untrained.values()):
+            if handle is needed or handle.value is not None or self._needs_training(handle):
+                continue
+            if not together.joins(handle, needed):
+                continue
+            self._recall(handle)
+            for parent in handle.parents:  # none any more if it was known
+                self.force(parent)
+            if handle.value is None:
+                yield handle
+
+    def _needs_training(self, handle: Handle) -> bool:
+        """Whether any training must be computed before this one."""
+        left = list(handle.parents)
+        seen = set[str]()
+        while left:
+            parent = left.pop()
+            if parent.value is not None or parent.key in seen:
+                continue
+            if parent.operation.declared.trains:
+                return True
+            seen.add(parent.key)
+            left.extend(parent.parents)
+        return False
+
+    def _made(self, handle: Handle, tensors: Tensors) -> None:
+        """Give a handle the tensors that were computed."""
+        _set(handle, tensors)
+        self._untrained.pop(handle.key, None)
         self.computed[handle.operation.name] += 1
         if handle.operation.declared.trains:
             self.reuse.trained(handle)
@@ -196,6 +254,8 @@ class Values:
                 self.cache.keep(TENSORS, handle.key, size_bytes, partial(packed, kept))
 
 
+MOST_TOGETHER = 1000
+"""Trainings beside one that is needed that are looked at."""
 KNOWN = "="
 """Before and behind the name of a tensor that is known, in the name of one that is the same."""
 LARGE_BYTES = 1 << 20

@@ -87,10 +87,14 @@ class Operation:
 
     def __call__(self, task: Any, parents: list[dict[str, Any]], arguments: dict[str, Any]) -> Any:
         """Call the function with the parents' tensors and flat ``arguments``, some in groups."""
+        return self.function()(task, *parents, **self.grouped(arguments))
+
+    def grouped(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return flat ``arguments`` as the function takes them."""
         own = dict(arguments)
         for name, kind in self.groups.items():
             own[name] = kind(**{part: own.pop(part) for part in _parts_of(kind) or ()})
-        return self.function()(task, *parents, **own)
+        return own
 
 
 @dataclass(frozen=True)

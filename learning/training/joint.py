@@ -1,0 +1,314 @@
+"""Trainings of several clusters, runs or seeds as one, to the same bits as each alone.
+
+Steps of small models cost more in calls than in arithmetic. Trainings that do not depend on each
+other, of one :class:`Form`, are therefore stacked, as the devices of a cluster are; what the
+devices of one training share stays theirs (:class:`~learning.models.stacked.Grouped`). How many are
+stacked at once depends on what was measured of the form in this process, and on the memory that
+they take; results do not depend on it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from time import thread_time
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from learning.data.samples import InputSpec
+from learning.hardware import free_bytes
+from learning.models.moe import Residency
+from learning.models.stacked import Grouped, Tensors
+from learning.requests.cluster import Ints
+from learning.settings import ModelConfig
+from learning.training import sgd
+from learning.training.device_state import assembled_state
+from learning.training.guards import Guard
+from learning.training.local import Descent, descent_of, loss_of
+from learning.training.recipe import CONSTANT, Recipe
+from learning.training.state import State, flatten
+from learning.training.task import Task
+from learning.values.operation import Operation
+
+MEMORY_SHARE = 0.25
+"""Largest share of the free memory that trainings which are stacked may take."""
+
+COPIES = 4
+"""Of each tensor of a training and of each layer's outputs, while it is stacked."""
+
+
+class Request(NamedTuple):
+    """A training that is asked for: :func:`learning.training.local.train`, and what it gets."""
+
+    operation: Operation
+    task: Task
+    tensors: Sequence[Tensors]
+    arguments: dict[str, Any]
+
+
+Layout = tuple[tuple[str, tuple[int, ...], torch.dtype], ...]
+"""Names, shapes and formats of tensors."""
+
+
+class Form(NamedTuple):
+    """What trainings have in common that can be stacked.
+
+    The model with the experts in memory, the recipe, and the tensors that are trained, that are
+    frozen and each device's own, and that all devices share.
+    """
+
+    model: ModelConfig
+    data: InputSpec
+    here: Residency
+    recipe: Recipe
+    gates: tuple[str, ...]
+    embedded: bool
+    devices: int
+    trained: Layout
+    own: Layout
+    shared: Layout
+
+    @property
+    def bytes(self) -> int:
+        """Memory that one training takes, roughly."""
+        rows = self.devices * self.recipe.batch_size
+        total = 0
+        for _, shape, kind in (*self.trained, *self.own, *self.shared):
+            outputs = rows * shape[-2] if len(shape) > 1 else 0
+            total += (math.prod(shape) + outputs) * kind.itemsize
+        return COPIES * total
+
+
+@dataclass(eq=False)
+class _Training:
+    """One training on its way: its tensors (K, ...), the rounds left, the number of the next."""
+
+    request: Request
+    own: State
+    descent: Descent
+    form: Form
+    guard: Guard
+    tensors: dict[str, Tensor]
+    left: Ints
+    next_round: Ints
+
+    def result(self) -> dict[str, Tensor]:
+        """Return what the operation returns, checked."""
+        after = self.descent.after(sgd.Trained(self.tensors, {}))
+        found = {**flatten(self.own), **flatten(after)}
+        self.guard.check(found)
+        return found
+
+    @property
+    def rounds(self) -> int:
+        """The most rounds that any device has left."""
+        return int(self.left.max())
+
+    def restarted(self) -> _Training:
+        """Return the training as it was at its beginning."""
+        return _training_of(self.request)
+
+
+def is_stackable(task: Task) -> bool:
+    """Whether trainings of a task may be stacked: a device's steps must not ask for the others'."""
+    recipe = task.recipe
+    is_plain = recipe.optimizer.is_plain and recipe.schedule == CONSTANT
+    return (
+        task.is_taped
+        and is_plain
+        and recipe.clip_norm is None
+        and recipe.micro_batch is None
+        and not task.others
+    )
+
+
+def train_all(requests: Sequence[Request]) -> list[dict[str, Tensor]]:
+    """Return what each request's operation returns, in their order.
+
+    Their tasks must be stackable, and no term be added to the loss.
+    """
+    trainings = [_training_of(request) for request in requests]
+    by_form: dict[Form, list[_Training]] = {}
+    for training in trainings:
+        by_form.setdefault(training.form, []).append(training)
+    for form, alike in by_form.items():
+        widths = _WIDTHS.setdefault(form, Widths())
+        while alike:
+            some = alike[: widths.next(len(alike), form.bytes)]
+            alike = alike[len(some) :]
+            _train_timed(some, widths)
+    return [training.result() for training in trainings]
+
+
+def _training_of(request: Request) -> _Training:
+    operation, task, tensors, arguments = request
+    guard = Guard(operation, task, tensors, arguments)
+    named = operation.grouped(arguments)
+    local, part = named["local"], named["part"]
+    own = State.of(tensors[0])
+    models = tensors[1 : 1 + named["servers"]]
+    descent = descent_of(
+        task, assembled_state(task, own, models, named["versions"]), local, part, None
+    )
+    form = Form(
+        task.config.model,
+        task.spec,
+        descent.here,
+        task.recipe,
+        tuple(descent.problem.gates),
+        descent.embedded,
+        len(local.rounds),
+        _layout(descent.begin),
+        _layout(descent.problem.frozen),
+        _layout(descent.shared),
+    )
+    left, first = np.array(local.rounds), np.array(local.first_round)
+    return _Training(request, own, descent, form, guard, dict(descent.begin), left, first)
+
+
+def _layout(tensors: Tensors) -> Layout:
+    named = sorted(tensors.items())
+    return tuple((name, tuple(tensor.shape), tensor.dtype) for name, tensor in named)
+
+
+# How many at once.
+
+
+MANY = 1 << 30
+"""More trainings than there ever are."""
+TRIES = 5
+"""How often a number of trainings is measured before it is judged."""
+SLOWER = 1.1
+"""A number of trainings is too many from this ratio of times on."""
+
+
+@dataclass(eq=False)
+class Widths:
+    """How many trainings of a form are stacked, from what each number of them took.
+
+    ``seconds`` are those of a device's step by the number that was stacked, the least of so many
+    ``times``. More are tried until some number was slower than a smaller one. The first time, one
+    of them is trained alone too: where it gives other bits on this machine, all are trained alone
+    from then on.
+    """
+
+    most: int = MANY
+    seconds: dict[int, float] = field(default_factory=dict)
+    times: Counter[int] = field(default_factory=Counter)
+    is_checked: bool = False
+
+    def next(self, waiting: int, bytes_each: int) -> int:
+        """Return how many of those that wait are stacked next."""
+        free = free_bytes("cpu")
+        room = self.most if free is None else int(free * MEMORY_SHARE / max(1, bytes_each))
+        return max(1, min(waiting, self.most, room))
+
+    def measured(self, width: int, seconds: float) -> None:
+        """Note how long a device's step took."""
+        self.times[width] += 1
+        self.seconds[width] = min(seconds, self.seconds.get(width, math.inf))
+        known = [number for number, times in self.times.items() if times >= TRIES]
+        best = min(known, key=lambda number: self.seconds[number], default=MANY)
+        limit = SLOWER * self.seconds.get(best, math.inf)
+        slower = [number for number in known if number > best and self.seconds[number] > limit]
+        self.most = min(slower, default=MANY + 1) - 1
+
+
+_WIDTHS: dict[Form, Widths] = {}
+
+
+def _train_timed(some: Sequence[_Training], widths: Widths) -> None:
+    """Train some of one form, and note what it took."""
+    steps = some[0].form.recipe.steps_per_round * sum(int(one.left.sum()) for one in some)
+    alone = some[0].restarted() if len(some) > 1 and not widths.is_checked else None
+    begun = thread_time()
+    _train(some)
+    widths.measured(len(some), (thread_time() - begun) / max(1, steps))
+    if alone is not None:
+        _train([alone])
+        widths.is_checked = True
+        if not all(torch.equal(alone.tensors[n], t) for n, t in some[0].tensors.items()):
+            widths.most = 1
+            for one in some:
+                again = one.restarted()
+                _train([again])
+                one.tensors = again.tensors
+
+
+# Several as one.
+
+
+def _train(some: Sequence[_Training]) -> None:
+    """Train some of one form to their ends; those with fewer rounds leave the others earlier."""
+    active = [training for training in some if training.rounds]
+    while active:
+        count = min(training.rounds for training in active)
+        _train_rounds(active, count)
+        active = [training for training in active if training.rounds]
+
+
+def _train_rounds(active: Sequence[_Training], count: int) -> None:
+    """Train each for ``count`` rounds, its devices for fewer if they have fewer left."""
+    rounds = [np.minimum(training.left, count) for training in active]
+    stacked = _stacked([training.tensors for training in active])
+    trained = sgd.train(
+        stacked,
+        active[0].descent.problem if len(active) == 1 else _problem(active),
+        active[0].form.recipe,
+        np.concatenate(rounds),
+        np.concatenate([training.next_round for training in active]),
+    )
+    devices = active[0].form.devices
+    for number, (training, done) in enumerate(zip(active, rounds, strict=True)):
+        rows = slice(number * devices, (number + 1) * devices)
+        # Each has memory of its own: the others' rows are freed with their trainings.
+        training.tensors = {name: t[rows].clone() for name, t in trained.tensors.items()}
+        training.left = training.left - done
+        training.next_round = training.next_round + done
+
+
+def _problem(active: Sequence[_Training]) -> sgd.Problem:
+    """Return what is minimised, for the devices of all."""
+    first = active[0].descent
+    counts = [training.form.devices for training in active]
+    shared: Any = {
+        name: Grouped([training.descent.shared[name] for training in active], counts)
+        for name in first.shared
+    }
+    return sgd.Problem(
+        _draw([training.descent.problem.draw for training in active], counts),
+        loss_of(first.model, shared, together=True, embedded=first.embedded),
+        together=True,
+        frozen=_stacked([training.descent.problem.frozen for training in active]),
+        gates=first.problem.gates,
+        devices=range(sum(counts)),
+        taped=True,
+    )
+
+
+def _stacked(tensors: Sequence[Tensors]) -> dict[str, Tensor]:
+    """Return tensors (K, ...) of several trainings one after another."""
+    if len(tensors) == 1:
+        return dict(tensors[0])
+    return {name: torch.cat([own[name] for own in tensors]) for name in tensors[0]}
+
+
+def _draw(draws: Sequence[sgd.Draw], counts: Sequence[int]) -> sgd.Draw:
+    """Return a draw of minibatches of all trainings' devices, each as its own training draws it."""
+
+    def draw(devices: Sequence[int], numbers: Sequence[int | None]) -> Iterable[sgd.Batch]:
+        del devices  # all of them
+        left = iter(numbers)
+        streams = [
+            own(range(count), [next(left) for _ in range(count)])
+            for own, count in zip(draws, counts, strict=True)
+        ]
+        for batches in zip(*streams, strict=True):
+            yield tuple(map(torch.cat, zip(*batches, strict=True)))
+
+    return draw
