@@ -25,6 +25,7 @@ from learning.rng import stream
 from learning.settings import LearningConfig, ModelConfig
 from learning.training import operations
 from learning.training.recipe import LocalRounds, TrainedPart, Weighing
+from learning.values.company import together
 from learning.values.handle import Apply, Handle
 from learning.values.lazy import Values
 from learning.values.operation import Operation, Reference, operation_of, place_of
@@ -114,7 +115,7 @@ class Stacking:
             tensors = handle.apply.placed([p.value for p in handle.parents if p.value is not None])
             task = handle.apply.task_of()
             requests.append(Request(handle.operation.resolved, task, tensors, handle.arguments))
-        return list(train_all(requests))
+        return together(train_all, requests)
 
 
 TRAIN = "learning.training.local:train"

@@ -44,6 +44,7 @@ from learning.settings import Columns, FrozenDict, Lora, Optimizer, Pretraining,
 from learning.training import operations
 from learning.training.nmoe import operations as nmoe_operations
 from learning.training.nmoe.answers import local_shares, pattern_row
+from learning.values.company import Company, together
 from learning.values.handle import Handle
 from learning.values.lazy import Values
 from learning.values.operation import Operation
