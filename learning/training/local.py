@@ -173,14 +173,15 @@ def descent_of(
     beside = {} if task.traits.batched else _beside(state, routed, moved)
     here = _residency(task, part, routed, beside)
     frozen = _frozen(task, state, routed, moved)
+    factors = _frozen_factors(task, state, moved, beside)
     if task.is_taped and len(here.held) == 1 and here.masked == -math.inf:
-        here, moved, frozen = _as_expert_0(task, here, moved, frozen)
+        here, moved, frozen, factors = _as_expert_0(task, here, moved, frozen, factors)
     model = task.shapes(here)
     if part.reach is not None:
         frozen |= _reachable(task, part.reach, local.rounds)
     shared, own = _shared_rows(frozen) if task.traits.batched else ({}, frozen)
     shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
-    own |= _frozen_factors(task, state, moved, beside)
+    own |= factors
     samples = _before_experts(task, model, local.cluster, shared)
     loss = loss_of(
         model,
@@ -213,8 +214,8 @@ def descent_of(
 
 
 def _as_expert_0(
-    task: Task, here: Residency, moved: Mapping[Parameter, str], frozen: Tensors
-) -> tuple[Residency, dict[Parameter, str], dict[str, Tensor]]:
+    task: Task, here: Residency, moved: Mapping[Parameter, str], frozen: Tensors, factors: Tensors
+) -> tuple[Residency, dict[Parameter, str], dict[str, Tensor], dict[str, Tensor]]:
     """Return what is run, by paths of the first expert, for the one expert that all rows go to.
 
     Whichever it is, it computes the same: trainings of different experts have one form.
@@ -227,7 +228,8 @@ def _as_expert_0(
 
     first = replace(here, held=(0,), tuned=tuple(0 for one in here.tuned if one == number))
     renamed = {key: path(own) for key, own in moved.items()}
-    return first, renamed, {path(own): tensor for own, tensor in frozen.items()}
+    own, beside = ({path(own): t for own, t in part.items()} for part in (frozen, factors))
+    return first, renamed, own, beside
 
 
 def _residency(

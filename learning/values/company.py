@@ -39,29 +39,27 @@ class Company:
         self._members.append(_Member(work))
 
     def go_on(self) -> None:
-        """Let each member go on until it asks or has ended; then do what all of them ask for.
+        """Let each member go on until it asks or has ended; then do what all of them ask for."""
+        for member in self._members:
+            self._resume(member)
+        self._members = [member for member in self._members if not member.dead]
+        self._compute()
 
-        An interrupt is raised in every member, where it waits.
-        """
-        try:
-            for member in list(self._members):
-                self._resume(member)
-            self._members = [member for member in self._members if not member.dead]
-            self._compute()
-        except KeyboardInterrupt as error:
-            for member in self._members:
-                member.thrown = error
+    def interrupt(self) -> None:
+        """Have KeyboardInterrupt raised in every member, where it waits."""
+        self._members = [member for member in self._members if not member.dead]
+        for member in self._members:
+            member.thrown = KeyboardInterrupt()
 
     def _resume(self, member: _Member) -> None:
-        error = member.thrown
-        if error is None:
-            answer, member.answer, member.asked = member.answer, None, None
-            member.asked = member.switch(*([] if answer is None else [answer]))
-        elif member:  # it has begun
-            member.thrown = member.asked = None
+        """Let a member begin or go on; whoever has not begun has nothing to break off."""
+        error = member.thrown if member else None
+        answer, member.answer = member.answer, None
+        member.asked = member.thrown = None
+        if error is not None:
             member.asked = member.throw(error)
         else:
-            member.throw(error)
+            member.asked = member.switch(*([] if answer is None else [answer]))
 
     def _compute(self) -> None:
         """Do what the members ask for, and have the answers ready."""

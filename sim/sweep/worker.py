@@ -18,14 +18,16 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import scenarios
+from learning.values.company import Company
 from scenarios.scenario import Stop
 from sim.engine.observer import Observer
 from sim.errors import InputError, Interrupted, SimulationError
@@ -42,7 +44,7 @@ from sim.sweep.worker_process import STOP
 
 
 class Inbox(Observer):
-    """What has come in: points to be run, and whether they are to be stopped."""
+    """What has come in: tasks to be done, and whether their points are to be stopped."""
 
     def __init__(self) -> None:
         self.tasks: SimpleQueue[dict[str, Any]] = SimpleQueue()
@@ -58,6 +60,12 @@ class Inbox(Observer):
             else:
                 self.tasks.put(said)
         os._exit(0)
+
+    def waiting(self) -> Iterator[dict[str, Any]]:
+        """Yield the tasks that have come in by now."""
+        with suppress(Empty):
+            while True:
+                yield self.tasks.get_nowait()
 
     def event(self, number: int, time_s: float) -> None:
         """End the run if that was asked for."""
@@ -81,7 +89,7 @@ def _stop_and_break_off() -> None:
 
 
 def main() -> None:
-    """Run the points that come until there are no more."""
+    """Run the points that come until there are no more, those that come together as one company."""
     gc.set_threshold(100_000)  # as for the command `leomix`
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what else is printed to stdout goes to stderr
@@ -90,19 +98,29 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     inbox = Inbox()
     threading.Thread(target=inbox.listen, daemon=True).start()
+    company = Company()
     while True:
-        task = inbox.tasks.get()
-        point = Point(**task["point"])
-        folder = Path(task["folder"])
+        first = inbox.tasks.get()
         with stop_on_interrupt(grace_s=GRACE_S) as stop:
-            outcome = attempt(
-                point,
-                folder,
-                cache=task["cache"],
-                observers=(inbox, stop),
-                limit_s=task["limit_s"],
-            )
-        print(json.dumps(asdict(outcome)), file=answers, flush=True)
+
+            def done(task: dict[str, Any], stop: Observer = stop) -> None:
+                outcome = attempt(
+                    Point(**task["point"]),
+                    Path(task["folder"]),
+                    cache=task["cache"],
+                    observers=(inbox, stop),
+                    limit_s=task["limit_s"],
+                )
+                print(json.dumps(asdict(outcome)), file=answers, flush=True)
+
+            company.begin(partial(done, first))
+            while company:
+                try:
+                    for task in inbox.waiting():
+                        company.begin(partial(done, task))
+                    company.go_on()
+                except KeyboardInterrupt:  # a training is broken off
+                    company.interrupt()
 
 
 def attempt(

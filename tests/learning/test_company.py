@@ -18,7 +18,10 @@ def runs(company, works):
     for number, work in enumerate(works):
         company.begin(lambda number=number, work=work: member(number, work))
     while company:
-        company.go_on()
+        try:
+            company.go_on()
+        except KeyboardInterrupt:
+            company.interrupt()
     return [ended[number] for number in range(len(works))]
 
 

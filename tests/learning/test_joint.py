@@ -25,6 +25,10 @@ CONFIG = LearningConfig(
 EVERYBODY = np.ones(3, bool)
 FORMS = {
     "one expert": (CONFIG, {"mask": "-inf"}),
+    "one expert with frozen A": (
+        replace(CONFIG, model=replace(CONFIG.model, lora=Lora(rank=3, aggregate="ffa"))),
+        {"mask": "-inf"},
+    ),
     "all experts and the gate": (CONFIG, {"gate": True}),
     "a gate of two": (
         replace(CONFIG, model=replace(CONFIG.model, layers=2, top_k=2)), {"mask": "zero"},
