@@ -39,6 +39,26 @@ def test_the_start_is_the_same_when_built_again_and_experts_fit_their_own_domain
         assert losses[domain] < dense
 
 
+@pytest.mark.parametrize("kind", ["sgd", "adam"])
+def test_steps_before_the_start_are_those_of_torch_bit_for_bit(kind):
+    draw = torch.Generator().manual_seed(3)
+    x, y = torch.randn(60, 8, generator=draw), torch.randint(4, (60,), generator=draw)
+    start = [torch.randn(4, 8, generator=draw), torch.randn(4, generator=draw)]
+    batches = torch.randint(60, (20, 6), generator=draw)
+    ours, torchs = ([part.clone().requires_grad_() for part in start] for _ in range(2))
+    step = training.sgd_step(0.1) if kind == "sgd" else training.AdamSteps(0.03, ours)
+    loss = lambda rows: cross_entropy(x[rows] @ ours[0].T + ours[1], y[rows])  # noqa: E731
+    training.fit(ours, step, loss, batches.numpy())
+    make = torch.optim.SGD if kind == "sgd" else torch.optim.Adam
+    optimiser = make(torchs, lr=0.1 if kind == "sgd" else 0.03)
+    for rows in batches:
+        optimiser.zero_grad()
+        cross_entropy(x[rows] @ torchs[0].T + torchs[1], y[rows]).backward()
+        optimiser.step()
+    assert all(map(torch.equal, ours, torchs))
+    assert not torch.equal(ours[0], start[0])
+
+
 def test_gates_send_trial_data_to_their_own_experts_and_uniform_data_to_all(task, server):
     assert torch.tensor(evaluation.trial_relevance(task, server)).diagonal().min() >= 0.9
     uniform = Data(own_domain_fraction=1 / 3, trial_samples=60)
