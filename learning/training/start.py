@@ -75,11 +75,26 @@ EXPERT_BATCH_SIZE = 16
 EXPERT_STEP_SIZE = 0.1
 GATE_BATCH_SIZE = 64
 GATE_STEP_SIZE = 3e-2
+LARGEST_KEPT_BYTES = 1 << 26
+"""Up to which size a start model is kept for other runs of the same task."""
 
 
 @operation(version=2, trains=True)
 def start_model(task: Task) -> dict[str, Tensor]:
     """Return the server's model at time 0: ``expert.{e}.{l}...``, ``gate.{l}.weight``.
+
+    Runs of one process that have the task in common have a small one in common, too.
+    """
+    if task.start:
+        return dict(task.start)
+    made = _tuned_model(task)
+    if sum(tensor.nbytes for tensor in made.values()) <= LARGEST_KEPT_BYTES:
+        task.start.update(made)
+    return made
+
+
+def _tuned_model(task: Task) -> dict[str, Tensor]:
+    """Make the server's model at time 0.
 
     Each expert is tuned on the trial data of its home domains, then the gates are trained on all
     trial data; both for as many steps as the task asks for. With a backbone that is trained the

@@ -29,6 +29,10 @@ def test_the_start_is_the_same_when_built_again_and_experts_fit_their_own_domain
     assert moved(server, start_model(build_task(CONFIG))) == set()
     start_model(task)
     assert moved(before, task.initial) == set()
+    # A small one is made once for all runs of its task, and not for a task with another seed.
+    again, other = start_model(task), start_model(replace(task, config=replace(CONFIG, seed=6)))
+    assert all(again[name] is tensor for name, tensor in server.items())
+    assert moved(server, other) == set(server)
     untuned = {n.replace("expert.0.", "expert.1."): t for n, t in task.initial.items()}
     for domain, cluster in enumerate(CONFIG.clusters):
         x, y, _ = task.trial[cluster]
