@@ -310,6 +310,22 @@ def test_a_command_imports_nothing_heavy(what, tmp_path):
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("drawn", [[], ["matplotlib"]], ids=["compare", "report"])
+def test_runs_are_compared_without_what_trained_them(drawn, runs, tmp_path):
+    folders = [str(runs[name]) for name in ("slots", "slots-synchronous")]
+    line = (
+        ["report", *folders, "-o", str(tmp_path / "page.html")] if drawn else ["compare", *folders]
+    )
+    code = (
+        f"import sys; from sim.cli.app import status; code = status({line!r}); "
+        "print(code, *sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    status, *imported = done.stderr.splitlines()[-1].split()
+    assert (status, set(imported) & set(HEAVY)) == ("0", set(drawn)), done.stderr
+
+
+@pytest.mark.process
 def test_without_torch_a_run_that_trains_is_refused_in_a_line(tmp_path):
     line = ["run", "paper-slots", "--set", "stop.cycles=1", "-o", str(tmp_path / "r"), "--no-cache"]
     code = (
