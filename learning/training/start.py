@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.adam import adam
+from torch.optim.sgd import sgd
 
 from learning.architecture.kinds import pretraining_of
 from learning.data import load_samples
@@ -326,16 +327,25 @@ Step = Callable[[list[Tensor], list[Tensor]], None]
 """A step of an optimiser: parameters, which it moves in place, by their gradients."""
 
 
-# Steps are those of torch.optim, bit for bit, without its classes: to make one imports torch's
+# Steps are those of torch.optim by its functions: to make one of its classes imports torch's
 # compiler, which takes longer than a short run trains.
 
 
 def sgd_step(step_size: float) -> Step:
-    """Return the step of stochastic gradient descent."""
+    """Return the step of plain stochastic gradient descent."""
 
     def step(parameters: list[Tensor], gradients: list[Tensor]) -> None:
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.sub_(gradient, alpha=step_size)
+        sgd(
+            parameters,
+            gradients,
+            momentum_buffer_list=[None] * len(parameters),
+            weight_decay=0.0,
+            momentum=0.0,
+            lr=step_size,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )
 
     return step
 
