@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
-import yaml
+from scenarios.parsing import shipped_table
 
 LinkValues = dict[str, float | str]
 Side = Literal["uplink", "downlink"]
-_TABLES = yaml.safe_load(Path(__file__).with_name("tables").joinpath("presets.yaml").read_bytes())
+_TABLES = shipped_table(Path(__file__).with_name("tables").joinpath("presets.yaml").read_bytes())
 PRESETS: Final[Mapping[Side, Mapping[str, LinkValues]]] = _TABLES["links"]
 NEGLECTS_DOWNLINK: Final = frozenset[str](_TABLES["neglects_downlink"])
 BEAMWIDTH_DEG: Final[Mapping[str, float]] = _TABLES["beamwidth_deg"]

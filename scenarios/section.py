@@ -17,7 +17,10 @@ _START_EXAMPLE = "write it like 2026-08-22T00:00:00Z"
 class Section(BaseModel):
     """A mapping of a scenario file, with the rules between its own keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+    # The schema of a section is built as part of the whole scenario's, and not by itself as well.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, strict=True, defer_build=True
+    )
 
     def problems(self) -> Iterable[Problem]:
         """Return what does not fit together, by the keys of this section."""

@@ -147,10 +147,10 @@ def legend_of(command: str) -> dict[str, list[str]]:
     """Return head and meaning of what a command prints, by column; empty for other commands."""
     from importlib import resources
 
-    import yaml
+    from scenarios.parsing import shipped_table
 
     text = resources.files("sim").joinpath("legends.yaml").read_text(encoding="utf-8")
-    legends: dict[str, dict[str, list[str]]] = yaml.safe_load(text)
+    legends: dict[str, dict[str, list[str]]] = shipped_table(text)
     return legends.get(command, {})
 
 

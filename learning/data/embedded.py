@@ -8,8 +8,11 @@ published code draws it: alpha and beta are standard deviations. Every device is
 
 from __future__ import annotations
 
+import gzip
 import math
 from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,12 +75,10 @@ def _digits(
     count = len(config.clusters)
     if not 1 <= count <= most:
         raise ValueError(f"{count} clusters; the {name} serve 1 to {most} clusters")
-    from sklearn.datasets import load_digits
-
-    pixels, labels = load_digits(return_X_y=True)
+    pixels, labels = shipped_digits()
     order = stream(config.seed, name, "split").permutation(len(labels))
     x = (pixels[order] / BRIGHTEST_PIXEL).astype(np.float32)
-    y = labels[order].astype(np.int64)
+    y = labels[order]
     test = np.arange(TRAIN_IMAGES, len(y))
 
     def samples(rows: NDArray[Any], index: int) -> SampleArrays:
@@ -86,6 +87,27 @@ def _digits(
     parts = enumerate(np.array_split(np.arange(TRAIN_IMAGES), count))
     domains = [Domain(samples(rows, index), samples(test, index)) for index, rows in parts]
     return Dataset(domains, lambda _: Encoding(spec, lambda features: features))
+
+
+def shipped_digits() -> tuple[NDArray[np.int64], Rows]:
+    """Return the pixels (n, 64) and labels (n,) of the digits that scikit-learn holds.
+
+    The package's file is read without the package, which takes longer to import than a short run
+    trains. Raises :class:`ValueError` where it is not there.
+    """
+    package = find_spec("sklearn")
+    places = None if package is None else package.submodule_search_locations
+    if not places:
+        raise ValueError("learning.data: digits come with scikit-learn, which is not installed")
+    file = Path(places[0], "datasets", "data", "digits.csv.gz")
+    try:
+        with gzip.open(file, "rt", encoding="utf-8") as lines:
+            table = np.loadtxt(lines, np.int64, delimiter=",")
+    except OSError as error:
+        raise ValueError(
+            f"learning.data: cannot read the digits of scikit-learn ({error}); install it anew"
+        ) from None
+    return table[:, :-1], table[:, -1]
 
 
 FEATURES, CLASSES = 60, 10

@@ -45,7 +45,9 @@ def load_samples(config: LearningConfig) -> FederatedSamples:
         raise ValueError(
             f"learning.data.arguments: {config.data.kind!r} is not called like that ({error})"
         ) from None
-    return _loaded(make, config, fingerprints_under(config.named))
+    # Whoever asks before the compute device is found gets the same ones.
+    anywhere = replace(config, device="cpu")
+    return _loaded(make, anywhere, fingerprints_under(config.named))
 
 
 @lru_cache(maxsize=1)

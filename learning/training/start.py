@@ -6,7 +6,7 @@ three domain-tuned models on one backbone, and a random gate is pre-trained on s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.adam import adam
+from torch.optim.sgd import sgd
 
 from learning.architecture.kinds import pretraining_of
 from learning.data import load_samples
@@ -74,11 +76,26 @@ EXPERT_BATCH_SIZE = 16
 EXPERT_STEP_SIZE = 0.1
 GATE_BATCH_SIZE = 64
 GATE_STEP_SIZE = 3e-2
+LARGEST_KEPT_BYTES = 1 << 26
+"""Up to which size a start model is kept for other runs of the same task."""
 
 
 @operation(version=2, trains=True)
 def start_model(task: Task) -> dict[str, Tensor]:
     """Return the server's model at time 0: ``expert.{e}.{l}...``, ``gate.{l}.weight``.
+
+    Runs of one process that have the task in common have a small one in common, too.
+    """
+    if task.start:
+        return dict(task.start)
+    made = _tuned_model(task)
+    if sum(tensor.nbytes for tensor in made.values()) <= LARGEST_KEPT_BYTES:
+        task.start.update(made)
+    return made
+
+
+def _tuned_model(task: Task) -> dict[str, Tensor]:
+    """Make the server's model at time 0.
 
     Each expert is tuned on the trial data of its home domains, then the gates are trained on all
     trial data; both for as many steps as the task asks for. With a backbone that is trained the
@@ -125,8 +142,7 @@ def _tuned_expert(task: Task, expert: int, samples: Samples, steps: int) -> dict
     tuned = {key: model.get_parameter(p) for p, n in names.items() if (key := expert_tensor(n))}
     rng = stream(task.config.seed, "pretrain", "expert", expert)
     batches = rng.integers(0, len(samples.y), (steps, EXPERT_BATCH_SIZE))
-    optimiser = torch.optim.SGD(tuned.values(), lr=EXPERT_STEP_SIZE)
-    fit(optimiser, task_loss(model, samples), batches)
+    fit(tuned.values(), sgd_step(EXPERT_STEP_SIZE), task_loss(model, samples), batches)
     return {key._replace(expert=expert).stored: p.detach() for key, p in tuned.items()}
 
 
@@ -150,8 +166,8 @@ def _pretrained_gates(
     parameters = {name: model.get_parameter(path) for path, name in gates.items()}
     rng = stream(task.config.seed, "pretrain", "gate")
     batches = rng.integers(0, len(trial.y), (steps, GATE_BATCH_SIZE))
-    optimiser = torch.optim.Adam(parameters.values(), lr=GATE_STEP_SIZE)
-    fit(optimiser, gate_loss(model, trial, homes), batches)
+    step = AdamSteps(GATE_STEP_SIZE, parameters.values())
+    fit(parameters.values(), step, gate_loss(model, trial, homes), batches)
     return {name: parameter.detach() for name, parameter in parameters.items()}
 
 
@@ -291,7 +307,7 @@ def _dense(
     ]
     rng = stream(config.seed, "pretrain", "dense")
     batches = rng.integers(0, len(trial.y), (steps, DENSE_BATCH_SIZE))
-    fit(torch.optim.SGD(moved, lr=DENSE_STEP_SIZE), task_loss(model, trial), batches)
+    fit(moved, sgd_step(DENSE_STEP_SIZE), task_loss(model, trial), batches)
     return {name: t for name, t in _stored_tensors(model).items() if not is_gate(name)}
 
 
@@ -307,14 +323,68 @@ def task_loss(model: nn.Module, samples: Samples) -> Loss:
     return lambda rows: functional.cross_entropy(model(samples.x[rows]), samples.y[rows])
 
 
-def fit(optimiser: torch.optim.Optimizer, loss: Loss, batches: NDArray[np.int64]) -> None:
-    """Take a step on the optimiser's parameters, in place, for each row of indices in a batch."""
-    moved = optimiser.param_groups[0]["params"]
+Step = Callable[[list[Tensor], list[Tensor]], None]
+"""A step of an optimiser: parameters, which it moves in place, by their gradients."""
+
+
+# Steps are those of torch.optim by its functions: to make one of its classes imports torch's
+# compiler, which takes longer than a short run trains.
+
+
+def sgd_step(step_size: float) -> Step:
+    """Return the step of plain stochastic gradient descent."""
+
+    def step(parameters: list[Tensor], gradients: list[Tensor]) -> None:
+        sgd(
+            parameters,
+            gradients,
+            momentum_buffer_list=[None] * len(parameters),
+            weight_decay=0.0,
+            momentum=0.0,
+            lr=step_size,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )
+
+    return step
+
+
+class AdamSteps:
+    """The steps of Adam with torch's own settings, by which ``parameters`` are moved."""
+
+    def __init__(self, step_size: float, parameters: Iterable[Tensor]) -> None:
+        self._step_size = step_size
+        self._means = [torch.zeros_like(parameter) for parameter in parameters]
+        self._squares = [torch.zeros_like(mean) for mean in self._means]
+        self._steps = [torch.tensor(0.0) for _ in self._means]
+
+    def __call__(self, parameters: list[Tensor], gradients: list[Tensor]) -> None:
+        """Take one step."""
+        adam(
+            parameters,
+            gradients,
+            self._means,
+            self._squares,
+            max_exp_avg_sqs=[],
+            state_steps=self._steps,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=self._step_size,
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
+        )
+
+
+def fit(parameters: Iterable[Tensor], step: Step, loss: Loss, batches: NDArray[np.int64]) -> None:
+    """Take a ``step`` of the parameters, in place, for each row of indices in ``batches``."""
+    moved = list(parameters)
     for rows in torch.from_numpy(batches):
         # What a custom model does not use has no gradient: it does not move.
         gradients = torch.autograd.grad(
             loss(rows), moved, allow_unused=True, materialize_grads=True
         )
-        for parameter, gradient in zip(moved, gradients, strict=True):
-            parameter.grad = gradient
-        optimiser.step()
+        with torch.no_grad():
+            step(moved, list(gradients))

@@ -69,9 +69,10 @@ class Task:
     anything is tuned, by stored name: backbone, and experts and gates as far as there are any.
     ``traits`` say how the model is trained, ``buffers`` are the stored names of what forward
     changes in place and no gradient moves, ``frozen`` those of parameters that nothing moves.
-    ``others`` are torch's devices beside that of ``config`` that clients are trained on.
-    ``embedded`` are the samples of a cluster as a frozen backbone gives them, by its name, from
-    when they are first needed.
+    ``others`` are torch's devices beside that of ``config`` that clients are trained on. ``start``
+    is the server's model at time 0 if a run has made it and it is small, else empty; ``embedded``
+    are the samples of a cluster as a frozen backbone gives them, by its name, from when they are
+    first needed.
     """
 
     config: LearningConfig
@@ -85,6 +86,7 @@ class Task:
     buffers: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
     others: tuple[str, ...] = ()
+    start: dict[str, Tensor] = field(default_factory=dict, init=False, compare=False)
     _shapes: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
     _filled: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
     embedded: dict[str, tuple[Tensor, ...]] = field(default_factory=dict, init=False, compare=False)

@@ -6,8 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-import yaml
-
+from scenarios.parsing import shipped_table
 from sim.analysis.over_seeds import over_seeds, paired
 from sim.analysis.targets import TARGETS, Evaluation, first_reached, given, levels, named
 from sim.analysis.verdict import (
@@ -28,7 +27,7 @@ LONGEST_LABEL = 48
 NO_RESULT = ("seed", "description", "learning.targets")
 """Keys by which runs of one group may differ."""
 
-LISTED: dict[str, dict[str, Any]] = yaml.safe_load(packaged("sim.analysis", "figures.yaml"))
+LISTED: dict[str, dict[str, Any]] = shipped_table(packaged("sim.analysis", "figures.yaml"))
 """What ``figures.yaml`` says of each figure."""
 
 

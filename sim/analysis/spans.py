@@ -97,8 +97,8 @@ def beam_waits(events: pa.Table, contacts: pa.Table) -> Spans:
     """
     waits = events.filter(array(says(events, "cause", Cause.WAITS_FOR_BEAM)))
     place = pc.index_in(waits["contact_id"], value_set=contacts["contact_id"].combine_chunks())
-    set_s = contacts["set_s"].take(place.combine_chunks())
-    return Spans(waits, as_numpy(waits["time_s"]), as_numpy(set_s))
+    set_s = np.append(as_numpy(contacts["set_s"]), np.nan)[as_numpy(place, -1)]
+    return Spans(waits, as_numpy(waits["time_s"]), set_s)
 
 
 def synchronisation_waits(events: pa.Table) -> Spans:

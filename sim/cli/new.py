@@ -51,9 +51,9 @@ def new_command(
 
 def _learning(data: str | None, model: str | None) -> dict[str, Any]:
     """Return what the template asks for; raise InputError for a form or kind that is none."""
-    import yaml
+    from scenarios.parsing import shipped_table
 
-    forms = yaml.safe_load(packaged("sim.cli", "templates/forms.yaml"))
+    forms = shipped_table(packaged("sim.cli", "templates/forms.yaml"))
     if data is None:
         if model is not None:
             raise InputError(f"--model {model}: goes with --data; add --data {', '.join(forms)}")

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from safetensors.numpy import load_file
 
 import scenarios
@@ -21,6 +20,7 @@ from learning.clients.updates import ServerModel, merge
 from learning.methods.base import GlobalModelMethod, find_method
 from learning.methods.options import read_options
 from learning.requests import Work
+from scenarios.parsing import shipped_table
 from sim.engine.learning_facts import SAMPLES
 from sim.engine.learning_task import learner_of
 from sim.engine.observer import Observer
@@ -31,7 +31,7 @@ from sim.execution.result import Result
 from sim.execution.running import run
 from sim.files import packaged
 
-TRIALS: dict[str, Any] = yaml.safe_load(packaged("sim.execution", "trials.yaml"))
+TRIALS: dict[str, Any] = shipped_table(packaged("sim.execution", "trials.yaml"))
 """The tiny scenario that methods are tried in, and sections that take the place of its own."""
 IN_ORBIT = TRIALS["in_orbit"]
 COLUMNS, *PASSES = IN_ORBIT["orbit"]["windows"].splitlines()

@@ -14,6 +14,7 @@ from sim.errors import InputError
 from sim.plots.canvas import Drawn, Run, Unit, behind, new_axes, unit_of
 from sim.plots.colours import ink, of_methods
 from sim.plots.names import SECTION, legend
+from sim.trace.arrow import as_numpy, word
 
 Over = Literal["time", "cycle"]
 OVER: dict[Over, str] = {"time": "simulated time", "cycle": "complete cycles"}
@@ -37,13 +38,13 @@ def accuracy_of(
     rows = measured(self.run.tables["metrics"], what)
     if not len(rows):
         raise InputError(f"the run has no {what}: it is timing-only, or ended before it began")
-    pooled = rows.filter(pc.equal(rows["scope"], "global"))
+    pooled = rows.filter(pc.equal(rows["scope"], word("global")))
     method = self.run.manifest.get("method")
     targets = given(self.run.manifest) or TARGETS
     if not clusters:
         return _drawn({method or "": [pooled]}, [method], axes, over, what, targets)
     names = sorted(pc.unique(rows["cluster"].drop_null()).to_pylist())
-    each = {name: [rows.filter(pc.equal(rows["cluster"], name))] for name in names}
+    each = {name: [rows.filter(pc.equal(rows["cluster"], word(name)))] for name in names}
     return _drawn({**each, "all": [pooled]}, [None] * (1 + len(each)), axes, over, what, targets)
 
 
@@ -54,10 +55,10 @@ def measured(metrics: pa.Table, what: What) -> pa.Table:
 
 def points(rows: pa.Table, over: Over, unit: Unit, what: What) -> tuple[Floats, Floats]:
     """Return x and ``what`` of evaluations in order; over cycles, the first one of each cycle."""
-    values = rows[what].to_numpy()
+    values = as_numpy(rows[what])
     if over == "time":
-        return rows["time_s"].to_numpy() / unit.seconds, values
-    cycle, first = np.unique(rows["cycle"].to_numpy(), return_index=True)
+        return as_numpy(rows["time_s"]) / unit.seconds, values
+    cycle, first = np.unique(as_numpy(rows["cycle"]), return_index=True)
     return cycle.astype(float), values[first]
 
 
@@ -112,7 +113,7 @@ def accuracy(
     found: dict[str, list[pa.Table]] = {}
     for label, own in each.items():
         known = (measured(run.tables["metrics"], what) for run in own)
-        pooled = (rows.filter(pc.equal(rows["scope"], "global")) for rows in known)
+        pooled = (rows.filter(pc.equal(rows["scope"], word("global"))) for rows in known)
         found[label] = [rows for rows in pooled if len(rows)]
     if not any(found.values()):
         raise InputError("none of the runs has an accuracy: they are timing-only, or unfinished")

@@ -11,6 +11,7 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 
 from sim.analysis.critical_path import CriticalPath
+from sim.trace.arrow import array
 
 
 class Run(Protocol):
@@ -49,10 +50,18 @@ _DATA: WeakKeyDictionary[Axes, list[pa.Table]] = WeakKeyDictionary()
 def behind(axes: Axes, **columns: Any) -> None:
     """Keep some of the data that axes show, by name with unit; one value stands for all rows."""
     rows = np.broadcast_arrays(*(np.asarray(values) for values in columns.values()))
-    table = pa.table(
-        dict(zip(columns, (pa.array(own.ravel(), from_pandas=True) for own in rows), strict=True))
-    )
+    table = pa.table({name: _column(own) for name, own in zip(columns, rows, strict=True)})
     _DATA.setdefault(axes, []).append(table)
+
+
+def _column(values: np.ndarray) -> pa.Array:
+    """Return values of any shape as a column; a number that is nan is null."""
+    flat = values.ravel()
+    if flat.dtype == np.float64:
+        return array(flat, np.isnan(flat))
+    if flat.dtype == np.int64 or flat.dtype.kind == "U":
+        return array(flat)
+    return pa.array(flat, from_pandas=True)  # which imports pandas
 
 
 def data_behind(axes: Axes) -> pa.Table:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from learning.settings import LearningConfig
 from sim.errors import Interrupted
 from sim.execution.interrupt import on_signals
 
@@ -32,6 +34,35 @@ class Point:
     values: dict[str, Any]
     replication: int
     seed: int
+
+    @cached_property
+    def start(self) -> str:
+        """What its data and start model depend on, as far as swept keys tell.
+
+        A process that runs points of one start after another makes them once. Where two points
+        that differ have the same one, or equal ones do not, that costs time and nothing else.
+        """
+        own = {key: value for key, value in self.values.items() if _decides_start(key)}
+        return json.dumps([self.seed, own], sort_keys=True)
+
+
+LEARNING_KEYS = {"lora", *(part.name for part in fields(LearningConfig))}
+"""Keys of ``learning:`` that decide what is trained; others are the method's."""
+
+
+def _decides_start(key: str) -> bool:
+    section, _, rest = key.partition(".")
+    if section == "learning":
+        return not rest or rest.partition(".")[0] in LEARNING_KEYS
+    return section == "ground"  # whose clusters and devices hold the data
+
+
+def by_start(points: Iterable[Point]) -> list[Point]:
+    """Return the points so that those of one start follow one another, else in their order."""
+    groups: dict[str, list[Point]] = {}
+    for point in points:
+        groups.setdefault(point.start, []).append(point)
+    return [point for group in groups.values() for point in group]
 
 
 @dataclass(frozen=True)
@@ -68,24 +99,27 @@ class Engine(ABC):
     ) -> Generator[Outcome, None, None]:
         """Run ``points`` (no two of one digest) in ``folder/DIGEST`` and yield how each ended.
 
-        As many are handed out at a time as there are threads. Outcomes come as they come, one a
-        point that was started: a point that failed or crashed has been tried twice by then.
-        ``cache`` uses the store of training results. What still runs when this is left is killed.
+        As many are handed out at a time as there are threads, those of one start one after another
+        as long as there are others to run meanwhile. Outcomes come as they come, one a point that
+        was started: a point that failed or crashed has been tried twice by then. ``cache`` uses the
+        store of training results. What still runs when this is left is killed.
         """
-        waiting = deque(points)
-        busy = dict[Future[Any], Path]()
+        waiting = by_start(points)
+        busy = dict[Future[Any], Point]()
         asked = False
         with self._submitting(points, folder, cache=cache) as submit:
             while not self.lost and (busy or (waiting and not self.held)):
                 while waiting and not self.held and len(busy) < self._threads():
-                    point = waiting.popleft()
-                    busy[submit(point)] = folder / point.digest
+                    begun = {point.start for point in busy.values()}
+                    point = next((p for p in waiting if p.start not in begun), waiting[0])
+                    waiting.remove(point)
+                    busy[submit(point)] = point
                 if self.stopped and not asked:
                     asked = True
-                    self._save(list(busy.values()))
+                    self._save([folder / point.digest for point in busy.values()])
                 for future in wait(busy, LOOK_EVERY_S, FIRST_COMPLETED).done:
                     if not self.lost:
-                        yield self._outcome(busy.pop(future).name, future)
+                        yield self._outcome(busy.pop(future).digest, future)
 
     @abstractmethod
     def _submitting(

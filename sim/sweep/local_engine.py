@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -100,11 +100,7 @@ class PointRunner:
 
     def _attempt(self) -> Outcome:
         idle = _idle.setdefault((self._log, self._holds), [])
-        try:
-            process = idle.pop()
-        except IndexError:
-            process = WorkerProcess(self._log, self._holds)
-        self._process = process
+        process = self._process = self._taken(idle) or WorkerProcess(self._log, self._holds)
         if self._stopped:  # while the process was being started
             process.stop()
         outcome = process.run(self._point, self._folder, cache=self._cache)
@@ -113,6 +109,14 @@ class PointRunner:
         else:
             idle.append(process)
         return outcome
+
+    def _taken(self, idle: list[WorkerProcess]) -> WorkerProcess | None:
+        """Take a process out of those that are idle, one that has the point's start if any has."""
+        for process in sorted(idle, key=lambda one: one.start != self._point.start):
+            with suppress(ValueError):  # another thread has just taken it
+                idle.remove(process)
+                return process
+        return None
 
 
 # Threads share these by operations that are whole in themselves.

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
+from scenarios.parsing import shipped_table
 from sim.analysis.targets import TARGETS, given, named
 from sim.errors import InputError
 from sim.execution.folder import POINTS, read_manifest
@@ -21,7 +22,7 @@ from sim.sweep.engine import Outcome, Point
 from sim.trace.arrow import array, coded_text
 from sim.trace.schema import FLOAT, INT, TEXT, TYPES
 
-_FIGURES: dict[str, dict[str, str]] = yaml.safe_load(packaged("sim.sweep", "columns.yaml"))
+_FIGURES: dict[str, dict[str, str]] = shipped_table(packaged("sim.sweep", "columns.yaml"))
 
 
 def _declared(part: str) -> dict[str, pa.DataType]:

@@ -45,9 +45,13 @@ THREADS = (
 
 
 class WorkerProcess:
-    """Runs one point at a time, in a session of its own: Ctrl-C reaches the supervisor only."""
+    """Runs one point at a time, in a session of its own: Ctrl-C reaches the supervisor only.
+
+    ``start`` is that of the point that it ran last, whose data and start model it has.
+    """
 
     def __init__(self, log: Path, holds: Holds) -> None:
+        self.start = ""
         alone = {} if holds.visible is None else {"CUDA_VISIBLE_DEVICES": holds.visible}
         # It looks into the working directory only if this process does.
         path = [] if sys.path[0] in ("", str(Path.cwd())) else ["-P"]
@@ -68,6 +72,7 @@ class WorkerProcess:
     ) -> Outcome:
         """Run a point, or try it for so long; if the worker dies, the point has crashed."""
         assert self._process.stdout is not None  # a pipe
+        self.start = point.start
         self._send(
             {"point": asdict(point), "folder": str(folder), "cache": cache, "limit_s": limit_s}
         )

@@ -11,7 +11,7 @@ from learning.clients import ClusterState, updates
 from learning.clients.round_trip import NoContactLeft, RoundTrip
 from learning.clients.updates import ServerModel, Update
 from learning.data import tokenizer
-from learning.data.embedded import digits, draw_client
+from learning.data.embedded import digits, draw_client, shipped_digits
 from learning.data.federation import mix_domains
 from learning.data.partition import class_parts, dirichlet_parts, share_devices, split_rows
 from learning.data.samples import InputSpec, SampleArrays

@@ -25,6 +25,14 @@ from learning.training.nmoe.extractor_training import CorrelationShare, Descent,
 from learning.training.nmoe.gates import reach_of, route
 from learning.training.recipe import LocalRounds, Recipe, TrainedPart, Weighing
 from learning.training.sgd import rows_of_round
-from learning.training.start import build_task, gate_loss, origin_loss, start_model
+from learning.training.start import (
+    AdamSteps,
+    build_task,
+    fit,
+    gate_loss,
+    origin_loss,
+    sgd_step,
+    start_model,
+)
 from learning.training.state import Offer, Parameter, State, flatten, map_tensors, moved_in_state
 from learning.training.task import Task, use_one_thread

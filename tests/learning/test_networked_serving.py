@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import f1_score, log_loss
 
 from tests.kit.learning import Asked, Node, grouped, local_shares, mixture, pattern_row
@@ -78,6 +80,13 @@ class Serving(System):
 @pytest.fixture(scope="module", params=[VECTOR, IMAGES], ids=["vector", "image"])
 def system(request):
     return Serving(request.param)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=30))
+def test_macro_f1_is_that_of_scikit_learn_whichever_classes_there_are(cases):
+    y, guesses = np.array(cases).T
+    expected = f1_score(y, guesses, average="macro", labels=range(6), zero_division=0)
+    assert answers.macro_f1(y, guesses, 6) == expected
 
 
 def by_hand(system, shares):

@@ -1,5 +1,6 @@
 """Who holds which samples: domains, clusters and their devices."""
 
+import sys
 from dataclasses import replace
 from itertools import combinations, product
 
@@ -29,6 +30,17 @@ def held(samples, *clusters):
 
 def rng(seed=0):
     return np.random.default_rng(seed)
+
+
+def test_the_digits_are_those_that_scikit_learn_loads(monkeypatch, tmp_path):
+    pixels, labels = kit.shipped_digits()
+    assert np.array_equal(pixels, DIGITS.data) and np.array_equal(labels, DIGITS.target)
+    (tmp_path / "sklearn").mkdir()
+    (tmp_path / "sklearn" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "sklearn")
+    with pytest.raises(ValueError, match=r"cannot read .*digits.csv.gz.*install it anew"):
+        kit.shipped_digits()
 
 
 def test_each_domain_holds_and_tests_its_images_through_its_own_permutation():

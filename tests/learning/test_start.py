@@ -29,6 +29,10 @@ def test_the_start_is_the_same_when_built_again_and_experts_fit_their_own_domain
     assert moved(server, start_model(build_task(CONFIG))) == set()
     start_model(task)
     assert moved(before, task.initial) == set()
+    # A small one is made once for all runs of its task, and not for a task with another seed.
+    again, other = start_model(task), start_model(replace(task, config=replace(CONFIG, seed=6)))
+    assert all(again[name] is tensor for name, tensor in server.items())
+    assert moved(server, other) == set(server)
     untuned = {n.replace("expert.0.", "expert.1."): t for n, t in task.initial.items()}
     for domain, cluster in enumerate(CONFIG.clusters):
         x, y, _ = task.trial[cluster]
@@ -37,6 +41,26 @@ def test_the_start_is_the_same_when_built_again_and_experts_fit_their_own_domain
         *losses, dense = (cross_entropy(model(x), y).item() for model in models)
         assert losses.index(min(losses)) == domain
         assert losses[domain] < dense
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adam"])
+def test_steps_before_the_start_are_those_of_torch_bit_for_bit(kind):
+    draw = torch.Generator().manual_seed(3)
+    x, y = torch.randn(60, 8, generator=draw), torch.randint(4, (60,), generator=draw)
+    start = [torch.randn(4, 8, generator=draw), torch.randn(4, generator=draw)]
+    batches = torch.randint(60, (20, 6), generator=draw)
+    ours, torchs = ([part.clone().requires_grad_() for part in start] for _ in range(2))
+    step = training.sgd_step(0.1) if kind == "sgd" else training.AdamSteps(0.03, ours)
+    loss = lambda rows: cross_entropy(x[rows] @ ours[0].T + ours[1], y[rows])  # noqa: E731
+    training.fit(ours, step, loss, batches.numpy())
+    make = torch.optim.SGD if kind == "sgd" else torch.optim.Adam
+    optimiser = make(torchs, lr=0.1 if kind == "sgd" else 0.03)
+    for rows in batches:
+        optimiser.zero_grad()
+        cross_entropy(x[rows] @ torchs[0].T + torchs[1], y[rows]).backward()
+        optimiser.step()
+    assert all(map(torch.equal, ours, torchs))
+    assert not torch.equal(ours[0], start[0])
 
 
 def test_gates_send_trial_data_to_their_own_experts_and_uniform_data_to_all(task, server):

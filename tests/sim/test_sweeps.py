@@ -78,6 +78,35 @@ def test_a_row_is_what_a_run_of_its_own_gives_however_many_workers(tmp_path, mon
     assert 0 < low < high < 1
 
 
+COUNTED = """
+import os
+
+from learning.data.embedded import digits
+
+
+def counted(config):
+    with open("made.txt", "a") as made:
+        made.write(f"{config.seed} {os.getpid()}\\n")
+    return digits(config)
+"""
+
+
+@process
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_worker_makes_data_and_start_once_a_seed(tmp_path, jobs):
+    place = Place(tmp_path)
+    (tmp_path / "counted.py").write_text(COUNTED)
+    swept = ["-p", "learning.method=emsfl,synchronous", "-p", "seed=1,2,3", "-j", jobs]
+    line = ["--set", "learning.data.kind=counted:counted", "-o", "out", "--no-cache"]
+    done = place.typed("sweep", "tiny.yaml", *swept, *line)
+    assert done.returncode == 0, done.stderr
+    assert place.statuses() == ["complete"] * 6
+    lines = (tmp_path / "made.txt").read_text().splitlines()
+    made = [line for line in lines if line.split()[1] != str(os.getpid())]  # not while planning
+    assert len(set(made)) == len(made) <= 3 + jobs - 1  # who would be idle helps with the last
+    assert {line.split()[0] for line in made} == {"1", "2", "3"}
+
+
 @process
 def test_points_are_dealt_to_devices_and_are_what_they_were(plain, place, monkeypatch):
     monkeypatch.chdir(place.folder)
