@@ -40,7 +40,9 @@ class Kind:
     are ``merged`` have the feed-forward networks of dense models as experts, one checkpoint each,
     the others are mixtures already, in one. With
     ``expert_per_device`` experts are one per device, and its devices answer together. ``plain``
-    models have no experts; None stands for a module of one's own, which is asked.
+    models have no experts; None stands for a module of one's own, which is asked. Those that are
+    ``taped`` take their gradients by steps of their own (:mod:`learning.models.tape`), and
+    trainings of them can be stacked.
     """
 
     module: str = ""
@@ -52,6 +54,7 @@ class Kind:
     merged: bool = False
     expert_per_device: bool = False
     plain: bool | None = False
+    taped: bool = False
 
     def is_like(self, other: Kind) -> bool:
         """Whether both have no experts, experts of one device each, or experts of all."""

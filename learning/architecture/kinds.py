@@ -48,7 +48,7 @@ TEXT: tuple[Form, ...] = ("text", "choices")
 
 KINDS = {
     "vector-moe": Kind(
-        "learning.models.small:VectorMoE", ("vector",), SMALL, tensors=vector_tensors
+        "learning.models.small:VectorMoE", ("vector",), SMALL, tensors=vector_tensors, taped=True
     ),
     "image-moe": Kind("learning.models.small:ImageMoE", ("image",), SMALL, tensors=image_tensors),
     **nmoe_kinds.KINDS,
@@ -57,7 +57,12 @@ KINDS = {
     "merged-llama": Kind(MIXTRAL, TEXT, ("top_k", *FOLDERS), READY_MADE, merged=True),
     "llama-3-8b-x3": Kind(MIXTRAL, TEXT, FOLDERS, READY_MADE, shape=LLAMA_3_8B_X3, merged=True),
     "vector-mlp": Kind(
-        f"{PLAIN}:VectorMLP", ("vector",), ("hidden", "layers"), tensors=mlp_tensors, plain=True
+        f"{PLAIN}:VectorMLP",
+        ("vector",),
+        ("hidden", "layers"),
+        tensors=mlp_tensors,
+        plain=True,
+        taped=True,
     ),
     "image-cnn": Kind(
         f"{PLAIN}:ImageCNN", ("image",), ("hidden",), tensors=cnn_tensors, plain=True

@@ -23,16 +23,13 @@ class MoEModel(nn.Module):
     over all devices of a cluster at once by :func:`torch.func.vmap`; a model that does not
     support that sets ``batched`` to False and is trained device by device. One that ``stacks`` is
     made of layers that take parameters stacked by device (:mod:`learning.models.stacked`), and is
-    called with samples (K, n, ...) of all devices without vmap. One that is ``taped`` too calls
-    steps only, from its trained tensors on (:mod:`learning.models.tape`). It may have
-    ``before_experts(x)``, a tuple of tensors, and ``after_embedding`` that gives the logits of
-    these: what comes before the first layer of experts is computed once for many minibatches where
-    nothing in it is trained.
+    called with samples (K, n, ...) of all devices without vmap. It may have ``before_experts(x)``,
+    a tuple of tensors, and ``after_embedding`` that gives the logits of these: what comes before
+    the first layer of experts is computed once for many minibatches where nothing in it is trained.
     """
 
     batched: bool = True
     stacks: bool = False
-    taped: bool = False
 
     def keep(self, x: Tensor) -> Tensor | None:
         """Return which tokens of ``x`` are not padding, bool in the gates' shape; None for all."""

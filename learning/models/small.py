@@ -65,8 +65,6 @@ class _ResidualMoE(MoEModel):
 class VectorMoE(_ResidualMoE):
     """embed -> GELU -> L residual MoE layers -> LayerNorm -> head."""
 
-    taped = True
-
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()
         self.embed = Linear(spec.shape[0], config.hidden)
@@ -107,7 +105,6 @@ class VectorMLP(nn.Module):
     """``layers`` linear maps of width ``hidden``, a ReLU behind each, and a head."""
 
     stacks = True
-    taped = True
 
     def __init__(self, config: ModelConfig, spec: InputSpec, here: Residency) -> None:
         super().__init__()

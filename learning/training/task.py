@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from learning.architecture.kinds import kind_of
 from learning.data.samples import InputSpec, SampleArrays
 from learning.models.build import fill, skeleton, torch_dtype
 from learning.models.custom import Traits
@@ -181,10 +182,8 @@ class Task:
     @cached_property
     def is_taped(self) -> bool:
         """Whether its gradients are taken by a tape (:mod:`learning.models.tape`)."""
-        model = self.shapes(Residency(self.all_experts, self.all_experts, dense=True))
-        return (
-            self.traits.batched and self.dtype != torch.bfloat16 and getattr(model, "taped", False)
-        )
+        kind = kind_of(self.config.model.kind)
+        return kind.taped and self.traits.batched and self.dtype != torch.bfloat16
 
     @property
     def is_own(self) -> bool:

@@ -85,7 +85,7 @@ Submit = Callable[[Point], Future[Any]]
 
 
 class Engine(ABC):
-    """Hands points out to threads, here or elsewhere, each with a process that runs one at a time.
+    """Hands points out to threads, here or elsewhere, each with a process that runs them.
 
     ``held``, which a signal handler may set too, lets it start no more points; those that run are
     finished, or saved and ended if it is ``stopped`` as well. ``lost`` says that no other will end.
@@ -110,8 +110,7 @@ class Engine(ABC):
         with self._submitting(points, folder, cache=cache) as submit:
             while not self.lost and (busy or (waiting and not self.held)):
                 while waiting and not self.held and len(busy) < self._threads():
-                    begun = {point.start for point in busy.values()}
-                    point = next((p for p in waiting if p.start not in begun), waiting[0])
+                    point = self._next(waiting, busy.values())
                     waiting.remove(point)
                     busy[submit(point)] = point
                 if self.stopped and not asked:
@@ -120,6 +119,11 @@ class Engine(ABC):
                 for future in wait(busy, LOOK_EVERY_S, FIRST_COMPLETED).done:
                     if not self.lost:
                         yield self._outcome(busy.pop(future).digest, future)
+
+    def _next(self, waiting: Sequence[Point], running: Iterable[Point]) -> Point:
+        """Return the point that is handed out next."""
+        begun = {point.start for point in running}
+        return next((point for point in waiting if point.start not in begun), waiting[0])
 
     @abstractmethod
     def _submitting(

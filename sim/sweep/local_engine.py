@@ -6,15 +6,18 @@ ends with its supervisor. A Dask worker runs its points in the same way, in thre
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from queue import SimpleQueue
 from socket import gethostname
+from threading import Lock
 from typing import Any
 
+import scenarios
+from learning.architecture.kinds import kind_of
 from sim.execution.folder import is_sweep
 from sim.execution.status import CRASHED, FAILED, INTERRUPTED, REFUSED
 from sim.sweep.engine import Engine, Outcome, Point, Submit
@@ -27,24 +30,43 @@ ATTEMPTS = 2
 """How often a point is tried at most."""
 
 
+MOST_AT_ONCE = 16
+"""Points that one process runs at once at most."""
+
+
+def points_at_once(points: Sequence[Point], processes: int) -> int:
+    """Return how many points a process runs at once: those that train small models are quicker so.
+
+    Their trainings are stacked (:mod:`learning.training.joint`). The first point stands for all.
+    """
+    first = scenarios.load(points[0].scenario, points[0].overrides).learning
+    if not (first.train and kind_of(first.model.kind).taped):
+        return 1
+    return min(MOST_AT_ONCE, -(-len(points) // processes))
+
+
 class LocalEngine(Engine):
     """Runs points in as many processes as ``holds`` says what one of them holds."""
 
     def __init__(self, holds: Sequence[Holds]) -> None:
         super().__init__()
         self._holds = holds
+        self._at_once = 1
 
     @contextmanager
     def _submitting(
         self, points: Sequence[Point], folder: Path, *, cache: bool
     ) -> Iterator[Submit]:
+        self._at_once = points_at_once(points, len(self._holds)) if points else 1
         free = SimpleQueue[Holds]()
         for held in self._holds:
-            free.put(held)
+            for _ in range(self._at_once):
+                free.put(held)
 
         def submit(point: Point) -> Future[Outcome]:
             held = free.get()
-            ended = threads.submit(PointRunner(point, folder, cache=cache, holds=held).run)
+            runner = PointRunner(point, folder, cache=cache, holds=held, at_once=self._at_once)
+            ended = threads.submit(runner.run)
             ended.add_done_callback(lambda _: free.put(held))
             return ended
 
@@ -54,19 +76,33 @@ class LocalEngine(Engine):
             finally:
                 kill_points([folder / point.digest for point in points])
 
+    def _next(self, waiting: Sequence[Point], running: Iterable[Point]) -> Point:
+        # Those of one start make it once if they come to one process.
+        return waiting[0] if self._at_once > 1 else super()._next(waiting, running)
+
     def _threads(self) -> int:
-        return len(self._holds)
+        return len(self._holds) * self._at_once
 
     def _save(self, places: Sequence[Path]) -> None:
         stop_points(places)
 
 
 class PointRunner:
-    """Where one point is run, and once more where that may help unless the sweep is to stop."""
+    """Where one point is run, and once more where that may help unless the sweep is to stop.
+
+    Its process runs so many points ``at_once``; the second time it has one of its own.
+    """
 
     def __init__(
-        self, point: Point, folder: Path, *, cache: bool, holds: Holds | None = None
+        self,
+        point: Point,
+        folder: Path,
+        *,
+        cache: bool,
+        holds: Holds | None = None,
+        at_once: int = 1,
     ) -> None:
+        self._at_once = at_once
         self._point = point
         self._folder = folder
         self._cache = cache
@@ -84,7 +120,7 @@ class PointRunner:
         attempts = 0
         try:
             while outcome.status in RETRIED and attempts < ATTEMPTS and not self._stopped:
-                outcome = self._attempt()
+                outcome = self._attempt(self._at_once if attempts == 0 else 1)
                 attempts += 1
                 notes += [outcome.note] if outcome.note else []
         finally:
@@ -98,30 +134,38 @@ class PointRunner:
             end = self._process.kill if at_once else self._process.stop
             end()
 
-    def _attempt(self) -> Outcome:
-        idle = _idle.setdefault((self._log, self._holds), [])
-        process = self._process = self._taken(idle) or WorkerProcess(self._log, self._holds)
+    def _attempt(self, at_once: int) -> Outcome:
+        places = _free.setdefault((self._log, self._holds, at_once), [])
+        process = self._process = self._taken(places, at_once)
         if self._stopped:  # while the process was being started
             process.stop()
         outcome = process.run(self._point, self._folder, cache=self._cache)
-        if outcome.status == CRASHED or self._stopped:
+        with _taking:
+            is_over = outcome.status == CRASHED or self._stopped
+            if is_over:
+                places[:] = [other for other in places if other is not process]
+            else:
+                places.append(process)
+        if is_over and not process.is_busy:
             process.close()
-        else:
-            idle.append(process)
         return outcome
 
-    def _taken(self, idle: list[WorkerProcess]) -> WorkerProcess | None:
-        """Take a process out of those that are idle, one that has the point's start if any has."""
-        for process in sorted(idle, key=lambda one: one.start != self._point.start):
-            with suppress(ValueError):  # another thread has just taken it
-                idle.remove(process)
-                return process
-        return None
+    def _taken(self, places: list[WorkerProcess], at_once: int) -> WorkerProcess:
+        """Take a place that is free, in a process that has the point's start if any has."""
+        with _taking:
+            if not places:
+                places += [WorkerProcess(self._log, self._holds)] * at_once
+            process = next((one for one in places if one.start == self._point.start), places[0])
+            places.remove(process)
+            return process
 
+
+_taking = Lock()
+"""Held while a place in a process is taken or given back."""
 
 # Threads share these by operations that are whole in themselves.
 _running: dict[Path, PointRunner] = {}
-_idle: dict[tuple[Path, Holds], list[WorkerProcess]] = {}
+_free: dict[tuple[Path, Holds, int], list[WorkerProcess]] = {}
 
 
 def run_point(fields: dict[str, Any], folder: str, *, cache: bool) -> dict[str, Any]:
@@ -144,6 +188,9 @@ def kill_points(places: Sequence[Path]) -> None:
     """End the points that run here into these folders, and the processes that wait for more."""
     for runner in filter(None, map(_running.get, places)):
         runner.end(at_once=True)
-    for processes in list(_idle.values()):
-        while processes:
-            processes.pop().close()
+    for free in list(_free.values()):
+        with _taking:
+            processes = set(free)
+            free.clear()
+        for process in processes:
+            process.close()

@@ -12,6 +12,7 @@ import threading
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from sim.execution.status import CRASHED
@@ -45,9 +46,10 @@ THREADS = (
 
 
 class WorkerProcess:
-    """Runs one point at a time, in a session of its own: Ctrl-C reaches the supervisor only.
+    """Runs points, in a session of its own: Ctrl-C reaches the supervisor only.
 
-    ``start`` is that of the point that it ran last, whose data and start model it has.
+    Threads may have it run one point each at the same time. ``start`` is that of the point that
+    came last, whose data and start model it has.
     """
 
     def __init__(self, log: Path, holds: Holds) -> None:
@@ -66,21 +68,43 @@ class WorkerProcess:
                 pass_fds=() if holds.lock is None else (holds.lock,),
             )
         self._writing = threading.Lock()
+        self._running = dict[str, SimpleQueue[Outcome | None]]()
+        self._is_gone = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it runs any point."""
+        return bool(self._running)
 
     def run(
         self, point: Point, folder: Path, *, cache: bool, limit_s: float | None = None
     ) -> Outcome:
         """Run a point, or try it for so long; if the worker dies, the point has crashed."""
-        assert self._process.stdout is not None  # a pipe
         self.start = point.start
+        ended = SimpleQueue[Outcome | None]()
+        self._running[point.digest] = ended
         self._send(
             {"point": asdict(point), "folder": str(folder), "cache": cache, "limit_s": limit_s}
         )
-        answer = self._process.stdout.readline()
-        # A worker that is killed while it answers leaves half a line.
-        if answer.endswith(b"\n"):
-            return Outcome(**json.loads(answer))
-        return Outcome(point.digest, CRASHED, _death(self._process.wait()))
+        if self._is_gone:  # perhaps nobody has seen the point among those that run
+            ended.put(None)
+        outcome = ended.get()
+        self._running.pop(point.digest, None)
+        return outcome or Outcome(point.digest, CRASHED, _death(self._process.wait()))
+
+    def _read(self) -> None:
+        """Hand out the outcomes, and tell the points that are left that the process is gone."""
+        assert self._process.stdout is not None  # a pipe
+        for answer in self._process.stdout:
+            # A worker that is killed while it answers leaves half a line.
+            if answer.endswith(b"\n"):
+                outcome = Outcome(**json.loads(answer))
+                self._running[outcome.digest].put(outcome)
+        self._is_gone = True
+        for ended in list(self._running.values()):
+            ended.put(None)
 
     def stop(self) -> None:
         """Ask for what is running to be saved and ended."""
@@ -93,11 +117,13 @@ class WorkerProcess:
 
     def close(self) -> None:
         """End the process: there are no more points."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None  # both are pipes
-            with self._writing, suppress(BrokenPipeError):
-                pipe.close()
+        assert self._process.stdin is not None  # both are pipes
+        assert self._process.stdout is not None
+        with self._writing, suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
+        self._reader.join()
+        self._process.stdout.close()
 
     def _send(self, message: Any) -> None:
         assert self._process.stdin is not None  # a pipe
