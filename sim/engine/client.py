@@ -14,6 +14,7 @@ from learning.requests.cluster import (
     Cluster,
     Contact,
     Forecast,
+    NextContact,
     Outlook,
     TrainUntilContact,
     Work,
@@ -36,7 +37,7 @@ class Client:
     """One cluster in a run: its sessions with satellites, its devices, its link, its energy.
 
     It answers what the method asks of the cluster. ``shared`` is what all clients
-    have in common; ``served`` is called with how many sessions have ended.
+    have in common.
     """
 
     def __init__(
@@ -47,12 +48,11 @@ class Client:
         *,
         battery: Battery | None,
         shared: Shared,
-        served: Callable[[int], None],
     ) -> None:
         self.cluster = cluster
         self.rules = rules
         self._clock = clock
-        self.sessions = ClusterSessions(clock, cluster, rules.sessions, shared.log, served)
+        self.sessions = ClusterSessions(clock, cluster, rules.sessions)
         self.devices = Devices(cluster, rules.computing, battery)
         self._forecaster = Forecaster(self.sessions, self.devices)
         self.endpoint = Endpoint(clock, self.devices, rules, shared)
@@ -74,13 +74,13 @@ class Client:
     # What the method asks of the cluster.
 
     def next_contact(
-        self, actor: str, cycle: Callable[[], int], *, fresh: bool
+        self, actor: str, request: NextContact, cycle: Callable[[], int]
     ) -> Generator[simpy.Event, Any, Contact | None]:
-        """Wait for a session: ``fresh`` for one that ``actor`` has not had yet, else any open one.
+        """Wait for a session; reply None where none is left.
 
-        Returns None where no session is left. ``cycle`` returns the number of complete cycles.
+        ``cycle`` returns the number of complete cycles.
         """
-        return self.sessions.next_contact(actor, cycle, fresh=fresh)
+        return self.sessions.next_contact(actor, cycle, fresh=request.fresh, wanted=request.wanted)
 
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when the last one has ended."""
@@ -106,7 +106,7 @@ class Client:
         who = everybody(request.who, self.cluster.devices)
         phase = devices.phase(request.cost, who, from_s, request.rounds)
         self._phases[actor] = phase
-        contact = yield from self.next_contact(actor, cycle, fresh=True)
+        contact = yield from self.sessions.next_contact(actor, cycle, fresh=True)
         if contact is None:  # devices train on to the end, though nobody will hear of it
             none = np.zeros(self.cluster.devices, np.int64)
             nothing = Work(none, np.full(self.cluster.devices, from_s), none.astype(bool))
