@@ -31,20 +31,20 @@ class Timeline(simpy.Environment):
 
     def __init__(self) -> None:
         super().__init__()
-        self._time_s = 0.0
+        self.time_s = 0.0
         self._scheduled: list[tuple[float, EventPriority, int, simpy.Event]] = []
         self._numbers = count()
 
     @property
     def now(self) -> float:
         """Seconds since the start."""
-        return self._time_s
+        return self.time_s
 
     def schedule(
         self, event: simpy.Event, priority: EventPriority = NORMAL, delay: float = 0
     ) -> None:
         """Schedule an event after a delay, or a :class:`Moment` at its own time and priority."""
-        time_s = self._time_s + delay
+        time_s = self.time_s + delay
         if isinstance(event, Moment):
             time_s = event.time_s
             priority = event.priority
@@ -56,7 +56,7 @@ class Timeline(simpy.Environment):
 
     def step(self) -> None:
         """Process the next event."""
-        self._time_s, _, _, event = heappop(self._scheduled)
+        self.time_s, _, _, event = heappop(self._scheduled)
         callbacks = event.callbacks
         event.callbacks = None  # type: ignore[assignment]  # as SimPy marks a processed event
         for callback in callbacks:
@@ -67,7 +67,7 @@ class Timeline(simpy.Environment):
 
     def pass_to(self, time_s: float) -> None:
         """Let it be ``time_s`` without an event."""
-        self._time_s = time_s
+        self.time_s = time_s
 
 
 class Moment(simpy.Event):
@@ -100,7 +100,7 @@ class Clock:
     @property
     def now(self) -> float:
         """Seconds since the start."""
-        return self._timeline.now
+        return self._timeline.time_s
 
     def event(self) -> simpy.Event:
         """Return an event that another process triggers."""
@@ -111,7 +111,7 @@ class Clock:
         return self._at(time_s, NORMAL)
 
     def _at(self, time_s: float, priority: EventPriority) -> simpy.Event:
-        if not self._timeline.now <= time_s < math.inf:
+        if not self._timeline.time_s <= time_s < math.inf:
             raise SimulationError(f"an event cannot be at {time_s} s: the clock shows {self.now} s")
         return Moment(self._timeline, time_s, priority)
 
@@ -157,7 +157,7 @@ class Clock:
         """
         timeline = self._timeline
         while not self.stopped:
-            now_s = timeline.now
+            now_s = timeline.time_s
             next_s = timeline.peek()
             if not next_s >= now_s:  # so of NaN too
                 raise violated(MONOTONE, f"an event at {next_s} s comes behind one at {now_s} s")

@@ -191,11 +191,12 @@ class FedAvgSat(FedAvg):
         down = yield client.devices.download("model", self.server, self.experts)
         client.devices.receive(down)
         if down.done.all() and client.round == self.version:
-            outlook = yield Forecast(client.me.name)
-            one_s = outlook.round_s(self.cost(client.devices.holds)) if outlook else np.inf
             client.trains = True
             client.left = self.options.local_rounds
-            client.ready_s = float(np.max(down.end_s + client.left * one_s))
+            if self.options.intra_plane:  # else nobody asks
+                outlook = yield Forecast(client.me.name)
+                one_s = outlook.round_s(self.cost(client.devices.holds)) if outlook else np.inf
+                client.ready_s = float(np.max(down.end_s + client.left * one_s))
 
     def bring(self, client: Client) -> Protocol:
         """Upload the update, or the rest of it; who has trained nothing at all brings none."""

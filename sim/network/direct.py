@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from channel import LinkCurve
 from learning.requests.cluster import Download, Receipt, Train, Upload
 from sim.facts.transfers import Outcome
 from sim.links.session_beam import SessionBeam
@@ -64,7 +63,7 @@ class DirectTransfer:
         size = float(_of_one(step.payload.bytes))
         if beam is None or not size > 0 or not _has_it_to_itself(beam, step):
             return None
-        span_s = _span_s(beam.curve, session, ready_s, size * 8)
+        span_s = _span_s(beam, session, ready_s, size * 8)
         if span_s is None:
             return None
         begin_s, sent_s = span_s
@@ -122,22 +121,27 @@ def _has_it_to_itself(beam: SessionBeam, step: Upload | Download) -> bool:
 
 
 def _span_s(
-    curve: LinkCurve, session: PlannedSession, ready_s: float, bits: float
+    beam: SessionBeam, session: PlannedSession, ready_s: float, bits: float
 ) -> tuple[float, float] | None:
-    """When a device begins to send and the last bit is sent, as `LinkCurve` has it.
+    """When a device begins to send and the last bit is sent, as a `LinkCurve` has it.
 
-    None where the rate changes, or bits remain when the curve or the session ends.
+    None where the rate changes, or bits remain when the session ends.
     """
+    curve = beam.beams[0].curve
     if curve.time_s.shape != (1, 2):
         return None
-    opens_s, closes_s = curve.time_s[0].tolist()
+    rise_s, set_s = curve.time_s[0].tolist()
     rate_bps, end_rate_bps = curve.rate_bps[0].tolist()
-    if not rate_bps == end_rate_bps > 0.0 or not ready_s <= session.end_s:
+    opens_s = session.start_s
+    closes_s = session.end_s
+    if not rate_bps == end_rate_bps > 0.0 or not rise_s <= opens_s < closes_s <= set_s:
         return None
-    begin_s = max(min(max(ready_s, session.start_s), session.end_s), opens_s)
+    if beam.whole and (rise_s < opens_s or closes_s < set_s):  # a curve that nobody cuts
+        return None
+    begin_s = max(ready_s, opens_s)
     if not begin_s < closes_s:
         return None
-    capacity_bits = float(curve.capacity_bits[0])
+    capacity_bits = rate_bps * (closes_s - opens_s)
     before_bits = 0.0
     if begin_s > opens_s:
         before_bits = min(rate_bps * (begin_s - opens_s), capacity_bits)
