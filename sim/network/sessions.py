@@ -120,8 +120,10 @@ class ClusterSessions:
         self._expected = expected = object()
 
         def begin() -> None:
-            if expected is self._expected:  # else another one comes instead
-                self._expected = None
+            if expected is not self._expected:  # another one comes instead
+                return
+            self._expected = None
+            if self._open is None:  # else that ends now, and then this one begins
                 self._begins()
 
         self._at(start_s, begin)
