@@ -74,10 +74,11 @@ class Moment(simpy.Event):
     """An event that happens at a given time."""
 
     def __init__(self, timeline: Timeline, time_s: float, priority: EventPriority = NORMAL) -> None:
-        super().__init__(timeline)
+        # As SimPy's own Timeout: it has succeeded, and is only still to be processed.
+        self.env = timeline
+        self.callbacks = []
         self.time_s = time_s
         self.priority = priority
-        # As SimPy's own Timeout: it has succeeded, and is only still to be processed.
         self._ok = True
         self._value = None
         timeline.schedule(self)

@@ -41,6 +41,7 @@ class ClusterSessions:
     def __init__(self, clock: Clock, cluster: Cluster, sessions: PlannedSessions) -> None:
         self.cluster = cluster
         self.exhausted = False
+        self._name = f"antenna {cluster.name}"
         self._clock = clock
         self.planned = sessions
         self._begun = 0
@@ -107,7 +108,7 @@ class ClusterSessions:
         self._at(self.planned.spans_s[place][1], partial(self._closes, place))
 
     def _at(self, time_s: float, act: Callable[[], None]) -> None:
-        self._clock.call_at(f"antenna {self.cluster.name}", time_s, act)
+        self._clock.call_at(self._name, time_s, act)
 
     def expect(self) -> None:
         """Let the next session begin by an event where somebody waits for it, or it begins now."""
@@ -133,12 +134,14 @@ class ClusterSessions:
         self._open = self._begun
         self._contact = self.planned.edges[self._begun]
         self._begun += 1
-        takers = [one for one in self._waiting if one.wanted is None or one.wanted()]
+        takers = []
         for one in self._waiting:
-            if one not in takers:
+            if one.wanted is None or one.wanted():
+                takers.append(one)
+            else:
                 self._handed_out[one.actor] = self._open
-        self._wake(takers)
         if takers:
+            self._wake(takers)
             self._use()
         else:
             self._open = None
