@@ -25,12 +25,11 @@ from sim.devices.devices import Devices, Phase
 from sim.devices.energy import PeerUse, Use, added, energy_of
 from sim.engine.forecaster import Forecaster
 from sim.network.endpoint import Endpoint, Shared
-from sim.network.legs import ChainEnded
+from sim.network.legs import ChainEnded, Trained
 from sim.network.rules import Rules
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, Step, everybody
-from sim.network.training import Training
 
 
 class Client:
@@ -120,16 +119,17 @@ class Client:
         devices.load.add(cost)
         excluded = devices.excluded(cost)
         gap = devices.end_phase(phase, to_s)
-        training = Training(
-            who=gap.rounds > 0,
-            cost=cost,
-            rounds=gap.rounds,
-            begin_s=gap.begin_s,
-            end_s=gap.end_s,
-            excluded=excluded,
-        )
-        for fact in training.facts(training.who, self.cluster.name, None, to_s):
-            self.endpoint.log.add(fact)
+        if np.count_nonzero(gap.rounds):
+            trained = Trained(
+                self.cluster.name,
+                None,
+                who=gap.rounds > 0,
+                rounds=gap.rounds,
+                start_s=gap.begin_s,
+                end_s=gap.end_s,
+                now_s=to_s,
+            )
+            self.endpoint.log.add(trained)
         self.endpoint.tell_memory_lacks(excluded, cost)
         return Work(gap.rounds, gap.end_s, excluded)
 
