@@ -30,10 +30,13 @@ class Held:
 
     def downloaded(self, server: Handle, who: Mask, parts: Sequence[int], own: Handle) -> Held:
         """Return the state once devices in ``who`` have ``parts`` (rows) of ``server``."""
+        if len(parts) == len(self.versions) and np.count_nonzero(who) == who.size:
+            return Held(own, (server,), np.zeros_like(self.versions))
         servers = [*self.servers, server]
         versions = self.versions.copy()
         versions[parts] = np.where(who, len(self.servers), versions[parts])
-        used = [n for n in range(len(servers)) if (versions == n).any()]
+        counts = np.bincount(versions.ravel() + 1, minlength=len(servers) + 1)
+        used = np.flatnonzero(counts[1:]).tolist()
         renamed = np.full(len(servers) + 1, -1)  # the last one stands for none, too
         renamed[used] = range(len(used))
         return Held(own, tuple(servers[n] for n in used), renamed[versions])

@@ -168,7 +168,8 @@ class Learner:
     def take_merged(self) -> list[UpdatesUsed]:
         """Return what was merged since this was asked for last."""
         taken = self._merged
-        self._merged = []
+        if taken:
+            self._merged = []
         return taken
 
     def under(self, rules: LearningRules) -> None:

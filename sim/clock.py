@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 import simpy
-from simpy.events import NORMAL, EventPriority
+from simpy.events import NORMAL, URGENT, EventPriority
 
 from learning.invariants import Violation
 from sim.errors import MONOTONE, InvariantError, SimulationError, custom_line, violated
@@ -31,20 +31,20 @@ class Timeline(simpy.Environment):
 
     def __init__(self) -> None:
         super().__init__()
-        self._time_s = 0.0
+        self.time_s = 0.0
         self._scheduled: list[tuple[float, EventPriority, int, simpy.Event]] = []
         self._numbers = count()
 
     @property
     def now(self) -> float:
         """Seconds since the start."""
-        return self._time_s
+        return self.time_s
 
     def schedule(
         self, event: simpy.Event, priority: EventPriority = NORMAL, delay: float = 0
     ) -> None:
         """Schedule an event after a delay, or a :class:`Moment` at its own time and priority."""
-        time_s = self._time_s + delay
+        time_s = self.time_s + delay
         if isinstance(event, Moment):
             time_s = event.time_s
             priority = event.priority
@@ -56,7 +56,7 @@ class Timeline(simpy.Environment):
 
     def step(self) -> None:
         """Process the next event."""
-        self._time_s, _, _, event = heappop(self._scheduled)
+        self.time_s, _, _, event = heappop(self._scheduled)
         callbacks = event.callbacks
         event.callbacks = None  # type: ignore[assignment]  # as SimPy marks a processed event
         for callback in callbacks:
@@ -67,17 +67,21 @@ class Timeline(simpy.Environment):
 
     def pass_to(self, time_s: float) -> None:
         """Let it be ``time_s`` without an event."""
-        self._time_s = time_s
+        self.time_s = time_s
 
 
 class Moment(simpy.Event):
     """An event that happens at a given time."""
 
     def __init__(self, timeline: Timeline, time_s: float, priority: EventPriority = NORMAL) -> None:
-        super().__init__(timeline)
+        # As SimPy's own Timeout: it has succeeded, and is only still to be processed.
+        self.env = timeline
+        self.callbacks = []
         self.time_s = time_s
         self.priority = priority
-        self.succeed()  # schedules it
+        self._ok = True
+        self._value = None
+        timeline.schedule(self)
 
 
 class Clock:
@@ -97,7 +101,7 @@ class Clock:
     @property
     def now(self) -> float:
         """Seconds since the start."""
-        return self._timeline.now
+        return self._timeline.time_s
 
     def event(self) -> simpy.Event:
         """Return an event that another process triggers."""
@@ -105,16 +109,23 @@ class Clock:
 
     def at(self, time_s: float) -> simpy.Event:
         """Return an event at ``time_s``; raise SimulationError if that is past or not a time."""
-        if not math.isfinite(time_s) or time_s < self.now:
-            raise SimulationError(f"an event cannot be at {time_s} s: the clock shows {self.now} s")
-        return Moment(self._timeline, time_s)
+        return self._at(time_s, NORMAL)
 
-    def call_at(self, name: str, time_s: float, act: Callable[[], None]) -> None:
+    def _at(self, time_s: float, priority: EventPriority) -> simpy.Event:
+        if not self._timeline.time_s <= time_s < math.inf:
+            raise SimulationError(f"an event cannot be at {time_s} s: the clock shows {self.now} s")
+        return Moment(self._timeline, time_s, priority)
+
+    def call_at(
+        self, name: str, time_s: float, act: Callable[[], None], *, first: bool = False
+    ) -> None:
         """Call ``act`` at ``time_s``, as if a process had waited for that; errors are as of ``at``.
 
-        ``name`` stands in the errors of what is called.
+        ``name`` stands in the errors of what is called; with ``first`` it comes before
+        all else at that time.
         """
-        self.at(time_s).callbacks.append(lambda _: self._act(name, act))
+        moment = self._at(time_s, URGENT if first else NORMAL)
+        moment.callbacks.append(lambda _: self._act(name, act))
 
     def after_this_instant(self, name: str, act: Callable[[], None]) -> None:
         """Call ``act`` at this time, after everything else that happens now."""
@@ -145,14 +156,15 @@ class Clock:
 
         Raises InvariantError for an event before the last one, or at what is no time.
         """
+        timeline = self._timeline
         while not self.stopped:
-            now_s = self.now
-            next_s = self._timeline.peek()
+            now_s = timeline.time_s
+            next_s = timeline.peek()
             if not next_s >= now_s:  # so of NaN too
                 raise violated(MONOTONE, f"an event at {next_s} s comes behind one at {now_s} s")
             if next_s > until_s or next_s == math.inf:
                 return
-            self._timeline.step()
+            timeline.step()
             if self._broken is not None:
                 # A process that failed is an event too: others at this time would still happen.
                 raise self._broken

@@ -99,6 +99,7 @@ class ClusterState:
         self._through: Floats = np.zeros(k)
         self._contact_id: Ints | None = None
         self._arrivals = 0
+        self._marked: dict[tuple[tuple[int, ...], bool], Mask] = {}
 
     @property
     def eligible(self) -> Mask:
@@ -117,6 +118,11 @@ class ClusterState:
         cuts = lora.sends_factors and lora.aggregate != "stack"
         return self.ranks if cuts else np.ones_like(self.ranks)
 
+    @cached_property
+    def _cut_alike(self) -> bool:
+        """Whether changes that go down are cut to one rank for all devices."""
+        return len(set(self._cuts.tolist())) < 2
+
     # -- downlink
 
     def load_initial(self, server: ServerModel, experts: Sequence[int]) -> None:
@@ -130,6 +136,8 @@ class ClusterState:
 
     def cancel_transfers(self) -> None:
         """Give up all that is on its way up or down; the devices begin with the next download."""
+        if not self.downloads and not np.count_nonzero(self.pending):
+            return
         self.pending = np.zeros_like(self.pending)
         self._through = np.zeros_like(self._through)
         self.downloads = []
@@ -166,15 +174,18 @@ class ClusterState:
         self.downloads = [old for old in self.downloads if (old.name, old.experts) == wanted]
         needed = self._download_bytes(experts, server.changes, gate=gate)
         self.downloads.append(PendingDownload(name, server, wanted[1], ~self.half_way, needed))
-        size = np.zeros(len(asking))
-        version = np.zeros(len(asking), np.int64)
-        for model in self.downloads:
+        size = needed
+        version = np.full(len(asking), server.version)
+        for model in self.downloads[:-1]:
             size = np.where(model.who, model.bytes, size)
             version = np.where(model.who, model.server.version, version)
-        mine = np.column_stack([self.holds, self._cuts])[asking]
-        alike = self._alike and len(set(self._cuts.tolist())) < 2
-        personal = not alike and bool((mine != mine[:1]).any())
+        personal = not (self._alike and self._cut_alike) and self._differ(asking)
         return Download(Payload(name, size, version), asking, personal=personal)
+
+    def _differ(self, who: Mask) -> bool:
+        """Whether devices in ``who`` hold other experts than others of them, or other ranks."""
+        mine = np.column_stack([self.holds, self._cuts])[who]
+        return bool((mine != mine[:1]).any())
 
     def _download_bytes(
         self, experts: Sequence[int], changes: Ints | None, *, gate: bool
@@ -189,14 +200,19 @@ class ClusterState:
         every = list(experts)
         lora = self.learner.config.model.lora
         whole = sizes.download_bytes(every[:1], gate=False)
-        parts: Floats = np.full((len(self.holds), len(every)), whole)
+        shared = sizes.download_bytes([], gate=gate)
+        total: Floats
         if changes is not None and lora.sends_factors and lora.rank is not None:
             before = self.changes_held[:, every]
             of_rank = sizes.factor_bytes(1) / lora.rank
             missed = (changes[every] - before) * of_rank * self._cuts[:, None]
             parts = np.where(before == NOT_HELD, whole, np.minimum(whole, missed))
-        total: Floats = (self.holds[:, every] * parts).sum(axis=1)
-        return self.copies * (total + sizes.download_bytes([], gate=gate))
+            total = (self.holds[:, every] * parts).sum(axis=1)
+        elif self._alike:
+            total = np.full(len(self.holds), len(every) * whole)
+        else:
+            total = np.count_nonzero(self.holds[:, every], axis=1) * whole
+        return self.copies * (total + shared)
 
     def download_gate(self, server: ServerModel) -> Download:
         """Ask for the gate of ``server``; what a pass cuts off is given up."""
@@ -207,6 +223,9 @@ class ClusterState:
         """Devices that the download has reached take what they asked for."""
         for model in self.downloads:
             self._take(model.server, receipt.done & model.who, model.experts)
+        if np.count_nonzero(receipt.done) == receipt.done.size:  # nearly always
+            self.downloads = []
+            return
         some = ~receipt.done & (receipt.delivered_bytes > 0)
         left = [replace(model, who=model.who & some) for model in self.downloads]
         self.downloads = [model for model in left if np.count_nonzero(model.who)]
@@ -241,10 +260,11 @@ class ClusterState:
         )
         self.version = np.where(who, server.version, self.version)
         self._rounds_before = np.where(who, self.rounds, self._rounds_before)
-        changes = NOT_HELD if server.changes is None else server.changes
-        counts = np.where(self.holds, changes, NOT_HELD)
-        held = np.where(who[:, None], counts, self.changes_held)
-        self.changes_held = np.where(self._among(experts), held, NOT_HELD)
+        if self.changes_held.size:  # else a model without experts
+            changes = NOT_HELD if server.changes is None else server.changes
+            counts = np.where(self.holds, changes, NOT_HELD)
+            held = np.where(who[:, None], counts, self.changes_held)
+            self.changes_held = np.where(self._among(experts), held, NOT_HELD)
 
     def _among(self, experts: Collection[int]) -> Mask:
         """Mark ``experts`` in (E,)."""
@@ -252,9 +272,14 @@ class ClusterState:
 
     def _parts(self, experts: Collection[int], *, gate: bool) -> Mask:
         """Mark in (E + 1,) what an update of ``experts``, and what is shared if ``gate``, holds."""
-        marked = np.zeros(self.holds.shape[1] + 1, bool)
-        marked[list(experts)] = True
-        marked[-1] = gate
+        asked = tuple(experts), gate
+        marked = self._marked.get(asked)
+        if marked is None:  # asked for at every contact, and nearly always for the same
+            marked = np.zeros(self.holds.shape[1] + 1, bool)
+            marked[list(experts)] = True
+            marked[-1] = gate
+            marked.setflags(write=False)
+            self._marked[asked] = marked
         return marked
 
     @property
@@ -298,15 +323,18 @@ class ClusterState:
         part = TrainedPart(list(experts), gate, mask, reach)
         self.state = self.learner.train(self.state, local, part, self.local_loss())
         self.rounds = self.rounds + work.rounds
-        trained = np.ones_like(self.unsent, bool) & self._parts(experts, gate=gate)
-        trained[:, :-1] &= self.holds
+        trained = self._parts(experts, gate=gate)
+        if reach is not None:
+            trained = np.ones_like(self.unsent, bool) & trained
+            trained[:, :-1] &= self.holds
         self.unsent = self.unsent + work.rounds[:, None] * trained
 
     # -- uplink
 
     def has_unsent(self, experts: Collection[int], *, gate: bool = False) -> Mask:
         """Return who (K,) has trained ``experts`` since they were last offered, or the ``gate``."""
-        return self.unsent[:, self._parts(experts, gate=gate)].sum(axis=1) > 0
+        counts: Ints = self.unsent @ self._parts(experts, gate=gate)
+        return counts > 0
 
     def offer(self, experts: Sequence[int], *, gate: bool = False, who: Mask | None = None) -> None:
         """Freeze an update on every device in ``who`` that has trained and has none on its way.
@@ -319,8 +347,9 @@ class ClusterState:
                 f"experts {list(under_way.experts)} of {self.name} are still on their way; "
                 "deliver them before offering others"
             )
-        asked = np.ones(len(self.pending), bool) if who is None else who
-        fresh: Mask = asked & ~self.pending & self.has_unsent(experts, gate=gate)
+        fresh: Mask = ~self.pending & self.has_unsent(experts, gate=gate)
+        if who is not None:
+            fresh = fresh & who
         if self.state is None or not np.count_nonzero(fresh):
             return
         offered = self.learner.offer(self.state, experts, gate=gate)
@@ -338,7 +367,7 @@ class ClusterState:
 
     def forget(self, experts: Sequence[int], who: Mask, *, gate: bool = False) -> None:
         """Devices in ``who`` will never offer what they trained of ``experts`` (and the gate)."""
-        if self.state is not None and who.any():
+        if self.state is not None and np.count_nonzero(who):
             self._restart(who, experts, gate=gate)
 
     def _restart(self, who: Mask, experts: Sequence[int], *, gate: bool) -> None:

@@ -169,7 +169,8 @@ def refuse_broken(
         cause = None if spoilt else Cause.UPDATE_NOT_FINITE
         yield Note("drop", detail=update_refused(device, spoilt=spoilt), cause=cause)
     kept = done.copy()
-    kept[refused] = False
+    if refused:
+        kept[refused] = False
     return kept
 
 

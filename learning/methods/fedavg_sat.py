@@ -7,6 +7,7 @@ Learning to Space" (arXiv 2511.14889): FedAvgSat, FedAvg2Sat, FedAvg3Sat, FedPro
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -60,7 +61,7 @@ class Client:
         self.round = number
         self.passes = 0
         self.left = 0
-        self.joined = self.trains = self.begun = self.arrived = False
+        self.trains = self.begun = self.arrived = False
         self.ready_s = np.inf
         self.devices.cancel_transfers()
         self.devices.forget(experts, self.devices.has_unsent(experts, gate=True), gate=True)
@@ -70,7 +71,7 @@ class Client:
         self.devices.train(work, experts, gate=True)
         self.left -= int(work.rounds.max())
         if work.excluded.all():  # it lacks the memory
-            self.joined = self.trains = False
+            self.trains = False
 
 
 class FedAvgSat(FedAvg):
@@ -103,6 +104,7 @@ class FedAvgSat(FedAvg):
         for client in self.clients.values():
             self.planes.setdefault(client.me.plane, []).append(client)
         self.wanted = min(self.options.clients, len(self.clients))
+        self.joined: set[str] = set()
 
     @classmethod
     def check_clients(cls, clusters: Sequence[Cluster], options: Any) -> None:
@@ -128,7 +130,8 @@ class FedAvgSat(FedAvg):
     def cluster(self, me: Cluster) -> Protocol:
         """Download, train through contacts, bring the update; begin anew with every round."""
         client = self.clients[me.name]
-        contact = yield NextContact()
+        useful = NextContact(wanted=partial(self.has_use, client))
+        contact = yield useful
         while contact:
             if client.round != self.version:
                 client.begin(self.version, self.experts)
@@ -142,7 +145,7 @@ class FedAvgSat(FedAvg):
             if len(self.arrived) >= self.wanted:
                 yield from self.end_round()
             if not client.left:
-                contact = yield NextContact()
+                contact = yield useful
                 continue
             cost = self.cost(client.devices.holds)
             left = client.left
@@ -151,15 +154,32 @@ class FedAvgSat(FedAvg):
             work, contact = yield TrainUntilContact(cost, None, left, from_now=True, anew=anew)
             if client.round == self.version and client.left:  # else nobody wants it any more
                 client.train(work, self.experts)
+                if work.excluded.all():
+                    self.joined.discard(me.name)
+
+    def begin_round(self) -> Protocol:
+        """Let anybody join the next round."""
+        self.joined.clear()
+        yield from ()
+
+    def has_use(self, client: Client) -> bool:
+        """Return whether a client does anything in a contact; passes of a plane are counted."""
+        if self.options.intra_plane:
+            return True
+        if client.round != self.version:
+            return self.has_place(client)
+        return self.may_bring(client) or (not client.trains and self.may_join(client))
 
     def may_join(self, client: Client) -> bool:
         """Return whether a client takes part in the round from now on."""
-        if client.arrived or not client.devices.eligible.any():
+        return not client.arrived and self.has_place(client)
+
+    def has_place(self, client: Client) -> bool:
+        """Return whether the round has a place for a client that has the memory for it."""
+        full = self.options.selection == "first" and len(self.joined) >= self.wanted
+        if full and client.me.name not in self.joined:
             return False
-        if client.joined or self.options.selection == "scheduled":
-            return True
-        others = (other for other in self.clients.values() if other.round == self.version)
-        return bool(sum(other.joined for other in others) < self.wanted)
+        return bool(client.devices.eligible.any())
 
     def may_bring(self, client: Client) -> bool:
         """Return whether a client in contact has an update for the round."""
@@ -167,15 +187,16 @@ class FedAvgSat(FedAvg):
 
     def join(self, client: Client) -> Protocol:
         """Download the model; what a contact is too short for comes in the next one."""
-        client.joined = True
+        self.joined.add(client.me.name)
         down = yield client.devices.download("model", self.server, self.experts)
         client.devices.receive(down)
         if down.done.all() and client.round == self.version:
-            outlook = yield Forecast(client.me.name)
-            one_s = outlook.round_s(self.cost(client.devices.holds)) if outlook else np.inf
             client.trains = True
             client.left = self.options.local_rounds
-            client.ready_s = float(np.max(down.end_s + client.left * one_s))
+            if self.options.intra_plane:  # else nobody asks
+                outlook = yield Forecast(client.me.name)
+                one_s = outlook.round_s(self.cost(client.devices.holds)) if outlook else np.inf
+                client.ready_s = float(np.max(down.end_s + client.left * one_s))
 
     def bring(self, client: Client) -> Protocol:
         """Upload the update, or the rest of it; who has trained nothing at all brings none."""

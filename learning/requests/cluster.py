@@ -65,10 +65,11 @@ class NextContact:
     """Wait for the cluster's next contact. Reply: :class:`Contact`, or None when none is left.
 
     ``fresh=False`` accepts the contact that is open now even if it was handed out before, as long
-    as time is left of it.
+    as time is left of it. One for which ``wanted`` says no when it begins passes by.
     """
 
     fresh: bool = True
+    wanted: Callable[[], bool] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from sim.facts.row import Fact, Row
 from sim.facts.stream import Take
 from sim.facts.transfers import TransferRow
 from sim.network.books import Booked
+from sim.network.edges import ContactEdges
 from sim.network.leg_log import LegRows
 from sim.network.legs import ChainEnded, Moved
 from sim.plan.plan import Plan
@@ -56,6 +57,7 @@ class Invariants:
             Evaluated: self._evaluated,
             Moved: self._count,
             LegRows: self._legs,
+            ContactEdges: self._edges,
             ChainEnded: self._chain_ended,
         }
         return {kind: partial(self._unless_at_rest, check) for kind, check in checks.items()}
@@ -98,8 +100,6 @@ class Invariants:
             self._times.trained(trained)
         for dropped in block.dropped:
             self._times.dropped(dropped)
-        if block.edges:
-            self._contacts.connect({edge.contact_id for edge in block.edges})
         rows = block.moved
         if rows is None:
             return
@@ -111,6 +111,10 @@ class Invariants:
         self._looked_at += len(rows.legs)
         if self._gate is not None:
             self._gate.moved(rows)
+
+    def _edges(self, edges: ContactEdges) -> None:
+        for numbers in (edges.opened, edges.closed):
+            self._contacts.connect(edges.contact_ids(numbers).tolist())
 
     def _learnt(self, *, thoroughly: bool = False) -> None:
         """Look at what is not to be learnt, if anything has been by now."""

@@ -122,8 +122,8 @@ class Actors:
     ) -> Generator[simpy.Event, Any, Any]:
         """Answer what takes simulated time, when it has passed."""
         match request:
-            case requests.NextContact(fresh=fresh):
-                return (yield from client.next_contact(actor, self._cycle, fresh=fresh))
+            case requests.NextContact():
+                return (yield from client.next_contact(actor, request, self._cycle))
             case requests.TrainUntilContact():
                 return (yield from client.train_until_contact(actor, request, self._cycle))
             case requests.Train() | requests.Upload() | requests.Download():

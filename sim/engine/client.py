@@ -14,6 +14,7 @@ from learning.requests.cluster import (
     Cluster,
     Contact,
     Forecast,
+    NextContact,
     Outlook,
     TrainUntilContact,
     Work,
@@ -24,19 +25,18 @@ from sim.devices.devices import Devices, Phase
 from sim.devices.energy import PeerUse, Use, added, energy_of
 from sim.engine.forecaster import Forecaster
 from sim.network.endpoint import Endpoint, Shared
-from sim.network.legs import ChainEnded
+from sim.network.legs import ChainEnded, Trained
 from sim.network.rules import Rules
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, Step, everybody
-from sim.network.training import Training
 
 
 class Client:
     """One cluster in a run: its sessions with satellites, its devices, its link, its energy.
 
     It answers what the method asks of the cluster. ``shared`` is what all clients
-    have in common; ``served`` is called with how many sessions have ended.
+    have in common.
     """
 
     def __init__(
@@ -47,12 +47,11 @@ class Client:
         *,
         battery: Battery | None,
         shared: Shared,
-        served: Callable[[int], None],
     ) -> None:
         self.cluster = cluster
         self.rules = rules
         self._clock = clock
-        self.sessions = ClusterSessions(clock, cluster, rules.sessions, shared.log, served)
+        self.sessions = ClusterSessions(clock, cluster, rules.sessions)
         self.devices = Devices(cluster, rules.computing, battery)
         self._forecaster = Forecaster(self.sessions, self.devices)
         self.endpoint = Endpoint(clock, self.devices, rules, shared)
@@ -74,13 +73,13 @@ class Client:
     # What the method asks of the cluster.
 
     def next_contact(
-        self, actor: str, cycle: Callable[[], int], *, fresh: bool
+        self, actor: str, request: NextContact, cycle: Callable[[], int]
     ) -> Generator[simpy.Event, Any, Contact | None]:
-        """Wait for a session: ``fresh`` for one that ``actor`` has not had yet, else any open one.
+        """Wait for a session; reply None where none is left.
 
-        Returns None where no session is left. ``cycle`` returns the number of complete cycles.
+        ``cycle`` returns the number of complete cycles.
         """
-        return self.sessions.next_contact(actor, cycle, fresh=fresh)
+        return self.sessions.next_contact(actor, cycle, fresh=request.fresh, wanted=request.wanted)
 
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when the last one has ended."""
@@ -106,7 +105,7 @@ class Client:
         who = everybody(request.who, self.cluster.devices)
         phase = devices.phase(request.cost, who, from_s, request.rounds)
         self._phases[actor] = phase
-        contact = yield from self.next_contact(actor, cycle, fresh=True)
+        contact = yield from self.sessions.next_contact(actor, cycle, fresh=True)
         if contact is None:  # devices train on to the end, though nobody will hear of it
             none = np.zeros(self.cluster.devices, np.int64)
             nothing = Work(none, np.full(self.cluster.devices, from_s), none.astype(bool))
@@ -120,16 +119,17 @@ class Client:
         devices.load.add(cost)
         excluded = devices.excluded(cost)
         gap = devices.end_phase(phase, to_s)
-        training = Training(
-            who=gap.rounds > 0,
-            cost=cost,
-            rounds=gap.rounds,
-            begin_s=gap.begin_s,
-            end_s=gap.end_s,
-            excluded=excluded,
-        )
-        for fact in training.facts(training.who, self.cluster.name, None, to_s):
-            self.endpoint.log.add(fact)
+        if np.count_nonzero(gap.rounds):
+            trained = Trained(
+                self.cluster.name,
+                None,
+                who=gap.rounds > 0,
+                rounds=gap.rounds,
+                start_s=gap.begin_s,
+                end_s=gap.end_s,
+                now_s=to_s,
+            )
+            self.endpoint.log.add(trained)
         self.endpoint.tell_memory_lacks(excluded, cost)
         return Work(gap.rounds, gap.end_s, excluded)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from sim.clock import Clock
@@ -11,6 +10,7 @@ from sim.devices.battery import Battery
 from sim.engine.client import Client
 from sim.facts.stream import Facts
 from sim.network.books import Booked
+from sim.network.edges import Edges
 from sim.network.endpoint import Shared
 from sim.network.leg_log import LegLog
 from sim.network.link_queue import LinkQueue
@@ -20,6 +20,7 @@ from sim.network.payload_list import PayloadList
 from sim.network.peers import Peers
 from sim.network.relay import Relay
 from sim.network.synchronisation import Synchronisation
+from sim.plan.contact_columns import PlannedSessions
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 class Clients:
     """The clients of a run, ``by_name`` of their clusters, and the ``peers`` that they are.
 
-    ``payloads`` are those that any of them has sent or got. ``served`` is called with a cluster and
-    how many of its sessions have ended.
+    ``payloads`` are those that any of them has sent or got.
     """
 
     def __init__(
@@ -38,7 +38,6 @@ class Clients:
         clock: Clock,
         facts: Facts,
         log: LegLog,
-        served: Callable[[str, int], None],
     ) -> None:
         self.payloads = PayloadList()
         plan = build.plan
@@ -59,8 +58,8 @@ class Clients:
                 rules[name],
                 battery=Battery(*build.supplies[name]) if name in build.supplies else None,
                 shared=shared,
-                served=partial(served, name),
             )
+        self._edges = Edges(facts, plan.contacts)
         self.peers = self._make_peers(build, clock, MessageFacts(facts))
 
     def _make_peers(self, build: Build, clock: Clock, facts: MessageFacts) -> Peers:
@@ -82,12 +81,25 @@ class Clients:
         return peers
 
     def open_sessions(self) -> None:
-        """Let each session open when it begins.
+        """Let sessions open that begin at the start, in the order of the table of contacts.
 
-        Those that are open at the start open as the table of contacts has them, not by name.
+        All others open when somebody waits for them.
         """
         for client in sorted(self.by_name.values(), key=lambda one: one.sessions.first_contact()):
-            client.sessions.run()
+            client.sessions.expect()
+
+    def sessions_after(self, time_s: float) -> bool:
+        """Whether a session goes on then, or is still to come."""
+        return any(len(own) and own.end_s(len(own) - 1) > time_s for own in self.planned)
+
+    @property
+    def planned(self) -> list[PlannedSessions]:
+        """The sessions of each client."""
+        return [client.sessions.planned for client in self.by_name.values()]
+
+    def tell_edges(self, by_s: float) -> None:
+        """Tell which contacts have opened and closed by a time."""
+        self._edges.tell(by_s)
 
     def under(self, build: Build, now_s: float) -> None:
         """Go on by another build; what is under way ends by the rules under which it began.
@@ -99,6 +111,7 @@ class Clients:
             client.keep_spent(now_s, self.peers.spent(name, now_s), rules[name])
         for name, client in self.by_name.items():
             client.under(rules[name])
+        self._edges.follow(build.plan.contacts, now_s)
         self.peers.under(build.sidelinks, build.plan.isls, build.scenario.link.relay)
 
     def settle(self, end_s: float) -> None:

@@ -11,6 +11,7 @@ from sim.clock import Clock, Process
 from sim.devices.energy import Spending
 from sim.engine.evaluation import Evaluator
 from sim.errors import InputError
+from sim.plan.contact_columns import PlannedSessions
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class Progress:
     """Counts the complete cycles and rounds of a run, and evaluates the server's model when due.
 
-    A cycle is complete when each of so many ``clusters`` has been served once more. The model is
+    A cycle is complete when each cluster has been served once more. The model is
     evaluated at the start, at every complete cycle, every ``learning.evaluate_every_hours`` if that
     is given, and at the end. The run ends early when ``stop`` of the ``scenario`` says so; a fork
     sets another scenario. ``energy`` returns what each cluster has spent so far.
@@ -29,7 +30,6 @@ class Progress:
         self,
         clock: Clock,
         scenario: Scenario,
-        clusters: int,
         *,
         method: Method,
         evaluator: Evaluator,
@@ -42,22 +42,30 @@ class Progress:
         self._method = method
         self._evaluator = evaluator
         self._energy = energy
-        self._times_served: dict[str, int] = {}
-        self._waited_for = clusters  # that many have been served as often as there are cycles
+        self._plan: Sequence[PlannedSessions] = ()
 
-    def served(self, cluster: str, times: int) -> None:
-        """Count a cluster that has been served so many times; evaluate where a cycle is complete,
-        after everything else that happens now.
+    def follow(self, plan: Sequence[PlannedSessions]) -> None:
+        """Count cycles by the sessions of each cluster, from now on by those of another plan."""
+        self._plan = plan
+        self._expect_cycle()
+
+    def _expect_cycle(self) -> None:
+        """Evaluate where the next cycle is complete, after everything else that happens then.
+
+        The plan knows when: what ends then ends before anything else.
         """
-        self._times_served[cluster] = times
-        if times == self.cycle + 1:
-            self._waited_for -= 1
-        if self._waited_for:
+        plan = self._plan
+        if min(map(len, plan)) <= self.cycle:
             return
-        every = list(self._times_served.values())
-        self.cycle = min(every)
-        self._waited_for = every.count(self.cycle)
-        self._clock.after_this_instant("evaluation", self.evaluate)
+
+        def complete() -> None:
+            if plan is self._plan:  # else another one says when
+                self.cycle += 1
+                self._clock.after_this_instant("evaluation", self.evaluate)
+                self._expect_cycle()
+
+        end_s = max(sessions.end_s(self.cycle) for sessions in plan)
+        self._clock.call_at("cycle", end_s, complete, first=True)
 
     def aggregated(self) -> None:
         """Count an aggregation; a run that stops after so many rounds is evaluated then."""

@@ -62,12 +62,11 @@ class Simulation:
         self._progress = Progress(
             clock,
             build.scenario,
-            len(plan.clusters),
             method=method,
             evaluator=self.evaluator,
             energy=self.energy,
         )
-        self.clients = Clients(build, clock, self._facts, self._log, self._progress.served)
+        self.clients = Clients(build, clock, self._facts, self._log)
         self._actors = Actors(
             clock,
             method,
@@ -96,6 +95,7 @@ class Simulation:
         first, *later = self._stages
         first.announce(self.clock, self._facts)
         self.clients.open_sessions()
+        self._progress.follow(self.clients.planned)
         self._actors.start()
         first.evaluate_periodically(self.clock, self._progress)
         for stage in later:
@@ -115,8 +115,14 @@ class Simulation:
             for observer in self._observers:
                 observer.event(number, self.clock.now)
         except Interrupted:
-            self._log.flush()  # a run that contradicts itself by now has failed
+            self._flush()  # a run that contradicts itself by now has failed
             raise
+
+    def _flush(self) -> None:
+        """Emit the rows that are made of many legs, and of contacts, up to now."""
+        self._log.flush()
+        if self.clock.events:  # a run may end before anything happens
+            self.clients.tell_edges(self.end_s)
 
     def _begin(self, stage: Stage) -> None:
         """Go on as another build; what is under way ends by the rules under which it began."""
@@ -124,6 +130,7 @@ class Simulation:
         self.method.under(build.world, build.learning_rules)
         self._progress.switch(build.scenario)
         self.clients.under(build, self.clock.now)
+        self._progress.follow(self.clients.planned)
         stage.announce(self.clock, self._facts)
         stage.evaluate_periodically(self.clock, self._progress)
 
@@ -138,7 +145,7 @@ class Simulation:
         try:
             self._progress.conclude(self.end_s)
             self._actors.at_once(self.method.conclude())
-            self._log.flush()
+            self._flush()
         except Exception as error:
             raise self.clock.failed("the end", error) from error
         self._record_who_waits()
@@ -148,19 +155,19 @@ class Simulation:
         meetings = self._actors.meetings
         # An actor for which the plan had no contact left may be missing at a barrier.
         stuck = meetings.waiting(excused=self.clients.without_contacts)
-        if stuck and self.clock.exhausted:
+        if stuck and self.clock.exhausted and not self.clients.sessions_after(self.end_s):
             raise SimulationError(f"the run is over but these still wait: {stuck}")
         if waiting := meetings.waiting():
             self._facts.emit(NoContactsLeft(time_s=self.end_s, waiting=waiting))
 
     def tables(self) -> Tables:
         """Return the tables of the run so far."""
-        self._log.flush()
+        self._flush()
         return self.trace.tables()
 
     def digest(self) -> str:
         """Return the digest of all rows so far, in the order in which they came."""
-        self._log.flush()
+        self._flush()
         return self.trace.digest()
 
     @property

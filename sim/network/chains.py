@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from learning.requests.cluster import Floats, Mask, Quorum, Train, Upload
+from sim.network.direct import DirectTransfer
 from sim.network.endpoint import Endpoint
 from sim.network.outcomes import Ending
 from sim.network.steps import Reply, Step, everybody, way_of
@@ -33,11 +35,31 @@ class Chain:
         self.session = session
         self.begun_s = begun_s
         self.closing = closing
-        self.legs: list[Leg] = []
+        self._planned: list[Leg] = []
+        self._direct: DirectTransfer | None = None
+        self._as_legs: Callable[[], None] = lambda: None
 
     def plan(self, endpoint: Endpoint, others: Sequence[Chain]) -> None:
         """Plan each step, behind those before it and the transfers of other chains."""
         ready_s = np.maximum(self.begun_s, endpoint.devices.free_s)
+        if not others:
+            self._direct = DirectTransfer.plan(
+                self.steps, endpoint, self.session, float(ready_s[0])
+            )
+        if self._direct is None:
+            self._plan_legs(endpoint, others, ready_s)
+        else:
+            self._as_legs = partial(self._plan_legs, endpoint, others, ready_s)
+
+    @property
+    def legs(self) -> list[Leg]:
+        """The steps as they are planned: a direct transfer too, once somebody looks closer."""
+        if self._direct is not None:
+            self._direct = None
+            self._as_legs()
+        return self._planned
+
+    def _plan_legs(self, endpoint: Endpoint, others: Sequence[Chain], ready_s: Floats) -> None:
         trains_only = all(isinstance(step, Train) for step in self.steps)
         for number, step in enumerate(self.steps):
             leg: Leg
@@ -57,7 +79,7 @@ class Chain:
                     others=[leg for other in others for leg in other.transfers(way)],
                 )
             ready_s = leg.next_ready_s
-            self.legs.append(leg)
+            self._planned.append(leg)
 
     def transfers(self, way: Way) -> list[Transfer]:
         """Return its transfers that go one way."""
@@ -71,6 +93,8 @@ class Chain:
         With a quorum, when so many of the devices that take part are through; if fewer ever are, it
         waits for all. A chain without an upload aggregates nothing, and waits for all too.
         """
+        if self._direct is not None:
+            return Ending(self._direct.end_s)
         all_s = self._stops_s()
         over_s = np.inf
         if not self.closing.waits_for_all and any(isinstance(s, Upload) for s in self.steps):
@@ -117,6 +141,8 @@ class Chain:
 
     def settle(self, endpoint: Endpoint, ending: Ending) -> list[Reply]:
         """Book what has happened when it is over, and reply to each step."""
+        if self._direct is not None and not ending.run_over:
+            return [self._direct.settle(endpoint)]
         return [leg.settle(endpoint, ending) for leg in self.legs]
 
     def training_until_s(self) -> Floats:

@@ -79,6 +79,18 @@ class Endpoint:
         """The cluster whose end it is."""
         return self.devices.cluster
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is that of one device that is always there, and nothing fails or waits."""
+        return (
+            self.cluster.devices == 1
+            and self.faults is None
+            and self.rules.closing.waits_for_all
+            and self.synchronisation.is_immediate
+            and self.devices.presence is None
+            and self.devices.battery is None
+        )
+
     def tell_memory_lacks(self, excluded: Mask, cost: Cost) -> None:
         """Tell which devices cannot hold what they were to train; of each once."""
         if not np.count_nonzero(excluded):

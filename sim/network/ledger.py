@@ -49,11 +49,7 @@ class Ledger:
 
         A payload of another version or size that is still open is stale, and dropped.
         """
-        entry = self._entries.get((way, name))
-        if entry is None:
-            none = np.zeros(self.devices)
-            entry = _Entry(none.astype(bool), none.astype(np.int64), none, none.copy(), Account())
-            self._entries[way, name] = entry
+        entry = self._entry(way, name)
         account = entry.account
         new = who
         forgotten = self._nobody
@@ -72,6 +68,27 @@ class Ledger:
         entry.any_open = entry.any_open or bool(np.count_nonzero(who))
         account.offered += _sum_of(size, new)
         return forgotten
+
+    def is_open(self, way: Way, name: str) -> bool:
+        """Whether the payload is open of any device."""
+        entry = self._entries.get((way, name))
+        return entry is not None and entry.any_open
+
+    def settle_whole(self, way: Way, name: str, size: float) -> None:
+        """Book a payload of the only device that was offered, sent and delivered in one piece."""
+        account = self._entry(way, name).account
+        account.offered += size
+        account.sent += size
+        account.delivered += size
+
+    def _entry(self, way: Way, name: str) -> _Entry:
+        """Return the entry of a payload, a new one of which nothing is open if there is none."""
+        entry = self._entries.get((way, name))
+        if entry is None:
+            none = np.zeros(self.devices)
+            entry = _Entry(none.astype(bool), none.astype(np.int64), none, none.copy(), Account())
+            self._entries[way, name] = entry
+        return entry
 
     def through(self, way: Way, name: str) -> Floats:
         """Bytes (K,) that are through of what is open; 0 where nothing is."""

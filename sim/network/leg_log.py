@@ -22,8 +22,6 @@ from sim.facts.row import Gathered, Row
 from sim.facts.stream import Facts
 from sim.facts.transfers import (
     OUTCOMES,
-    Connected,
-    Disconnected,
     Outcome,
     PartDropped,
     TrainingEnded,
@@ -33,7 +31,7 @@ from sim.facts.transfers import (
     TransferStarted,
 )
 from sim.links.sharing import everywhere
-from sim.network.legs import Dropped, Edge, Leg, Moved, Trained
+from sim.network.legs import Dropped, Leg, Moved, Trained
 from sim.trace.directions import Topology, Way
 
 LEGS = 1000
@@ -52,7 +50,6 @@ class LegLog:
         self._facts = facts
         self._topology = topology
         self._legs: list[Leg] = []
-        self._edges: list[Edge] = []
         self._devices = 0
 
     def add(self, leg: Leg) -> None:
@@ -63,20 +60,12 @@ class LegLog:
         if len(self._legs) >= LEGS or self._devices >= ROWS:
             self.flush()
 
-    def contact(self, edge: Edge) -> None:
-        """Write down that a contact opens or closes."""
-        self._edges.append(edge)
-        if len(self._edges) >= ROWS:
-            self.flush()
-
     def flush(self) -> None:
         """Make rows of what was written down, and emit them."""
         legs = self._legs
-        edges = self._edges
-        if not legs and not edges:
+        if not legs:
             return
         self._legs = []
-        self._edges = []
         self._devices = 0
         moved = [leg for leg in legs if isinstance(leg, Moved)]
         in_contacts: list[Trained] = []
@@ -89,7 +78,6 @@ class LegLog:
                 MovedRows.of(moved, self._topology) if moved else None,
                 [TrainedRows.of(trained) for trained in (in_contacts, in_gaps) if trained],
                 [leg for leg in legs if isinstance(leg, Dropped)],
-                edges,
             )
         )
 
@@ -257,12 +245,11 @@ class TrainedRows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LegRows(Gathered):
-    """Rows of many legs and contacts; None or nothing where there were none of a kind."""
+    """Rows of many legs; None or nothing where there were none of a kind."""
 
     moved: MovedRows | None
     trained: Sequence[TrainedRows]
     dropped: Sequence[Dropped]
-    edges: Sequence[Edge]
 
     def rows(self) -> Iterator[Row]:
         """Return the rows of transfers, and of events."""
@@ -272,16 +259,6 @@ class LegRows(Gathered):
             yield from trained.rows()
         if self.dropped:
             yield _dropped_rows(self.dropped)
-        opened = [edge for edge in self.edges if edge.opens]
-        closed = [edge for edge in self.edges if not edge.opens]
-        for kind, edges in ((Connected, opened), (Disconnected, closed)):
-            if edges:
-                yield kind(
-                    time_s=np.array([edge.time_s for edge in edges]),
-                    cluster=[edge.cluster for edge in edges],
-                    contact_id=np.array([edge.contact_id for edge in edges]),
-                    satellite=[edge.satellite for edge in edges],
-                )
 
 
 def _dropped_rows(records: Sequence[Dropped]) -> PartDropped:

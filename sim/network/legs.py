@@ -65,17 +65,6 @@ class Dropped(Fact):
     cause: Cause | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Edge(Fact):
-    """A contact with a satellite opens, or closes."""
-
-    time_s: float
-    opens: bool
-    cluster: str
-    contact_id: int
-    satellite: str
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class ChainEnded(Fact):
     """A chain has ended for all devices of a cluster: its steps, and what each was replied."""

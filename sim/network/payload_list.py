@@ -59,7 +59,9 @@ class PayloadList:
 
 def _range(values: Any, who: Mask) -> tuple[float, float]:
     """Least and most of a number for each device (K,), or of one for all."""
-    if np.ndim(values) == 0:
+    if isinstance(values, float | int) or values.ndim == 0:
         return values, values
+    if len(who) == 1:
+        return values.item(), values.item()
     some = values if everywhere(who) else np.broadcast_to(values, who.shape)[who]
     return np.minimum.reduce(some), np.maximum.reduce(some)

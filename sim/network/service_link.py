@@ -33,6 +33,8 @@ class ServiceLink:
 
     def under(self, rules: Rules) -> None:
         """Plan later chains by other rules; those under way end as they were planned."""
+        for chain in self._going_on:
+            _ = chain.legs  # planned by the rules under which it began
         self.endpoint.under(rules)
 
     @property

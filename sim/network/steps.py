@@ -26,6 +26,8 @@ def way_of(step: Upload | Download) -> Way:
 
 def check_names(steps: Sequence[Step]) -> None:
     """Refuse a chain that sends one payload twice: the ledger knows payloads by their names."""
+    if len(steps) == 1:
+        return
     sent = [(way_of(s), s.payload.name) for s in steps if not isinstance(s, Train)]
     for way, name in sent:
         if sent.count((way, name)) > 1:

@@ -21,6 +21,11 @@ class Synchronisation:
         self._delay_s = delay_s
         self._received_s: dict[str, float] = {}
 
+    @property
+    def is_immediate(self) -> bool:
+        """Whether every satellite always knows the server's state."""
+        return not self._delay_s
+
     def received(self, satellite: str, time_s: float) -> None:
         """Note that an upload to ``satellite`` was through at ``time_s``."""
         self._received_s[satellite] = max(self._received_s.get(satellite, -math.inf), time_s)

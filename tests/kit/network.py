@@ -26,6 +26,7 @@ from sim.links.processor_sharing import RateSegment, shared
 from sim.links.session_beam import SessionBeam
 from sim.links.sharing import queued
 from sim.links.sidelinks import sidelinks_of
+from sim.network.direct import DirectTransfer
 from sim.network.endpoint import Endpoint, Shared
 from sim.network.ledger import Ledger
 from sim.network.leg_log import LegLog

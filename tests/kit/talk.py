@@ -123,6 +123,7 @@ class Talk:
     books: Books
     over_s: list[float]
     devices: network.Devices
+    endpoint: network.Endpoint
 
     def moved(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.tables["transfers"].to_pylist()
@@ -174,9 +175,7 @@ def talk(
     plan = plan or network.Plan(START, 1e6, (cluster,), network.ContactColumns.of(contacts))
     facts = Facts(trace)
     log = network.LegLog(facts)
-    antenna = network.ClusterSessions(
-        clock, cluster, plan.sessions(cluster), log, served=lambda times: None
-    )
+    antenna = network.ClusterSessions(clock, cluster, plan.sessions(cluster))
     replies = []
     over_s = []
     rules = network.Rules(
@@ -213,7 +212,7 @@ def talk(
         yield clock.at(until_s)
         clock.stop()
 
-    antenna.run()
+    antenna.expect()
     clock.start("actor", actor())
     if until_s < math.inf:
         clock.start("end", end())
@@ -223,4 +222,4 @@ def talk(
     tables = trace.tables()
     books = books_of(endpoint.ledger.booked())
     check_books(books, tables["transfers"])
-    return Talk(replies, tables, books, over_s, devices)
+    return Talk(replies, tables, books, over_s, devices, endpoint)

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from channel import LinkCurve
 from tests.kit import learning as ask
@@ -12,7 +14,7 @@ from tests.kit import network
 from tests.kit.learning import Payload, Train, Upload
 from tests.kit.scripted import SCRIPTED, only, play
 from tests.kit.small import slots
-from tests.kit.talk import COST, band, compute, contact, cut, download, talk, upload
+from tests.kit.talk import COST, START, band, compute, contact, cut, download, talk, upload
 
 
 def test_the_delay_is_that_of_the_contact_in_use():
@@ -152,3 +154,77 @@ def test_a_lone_contact_carries_only_while_it_is_served(begins_s, ends_s):
         assert told.rows("start_s", "end_s", "delivered_bytes") == [row] * 2
         capacity_bits = network.PlannedSession(0, (lone,)).to_server.curve.capacity_bits
         assert capacity_bits.tolist() == [8.0 * (ends_s - begins_s)] * 2
+
+
+@st.composite
+def days(draw):
+    """Contacts of some sessions on whole seconds, and times between the seconds to look at them."""
+    contacts = []
+    at_s = draw(st.integers(0, 3))
+    for session in range(draw(st.integers(1, 5))):
+        for _ in range(draw(st.integers(1, 3))):
+            end_s = at_s + draw(st.integers(1, 5))
+            contacts.append(contact(len(contacts), float(at_s), float(end_s), [8.0], session))
+            at_s = end_s + draw(st.integers(0, 3))
+        at_s += draw(st.integers(0, 3))
+    times_s = draw(st.lists(st.integers(0, at_s + 3), unique=True, max_size=8))
+    return contacts, sorted(second + 0.5 for second in times_s)
+
+
+def watched(contacts, times_s, wants):
+    """What sessions say at some times, and which of them actors get who want some."""
+    clock = network.Clock()
+    cluster = contacts[0].cluster
+    plan = network.Plan(START, 1e6, (cluster,), network.ContactColumns.of(contacts))
+    sessions = network.ClusterSessions(clock, cluster, plan.sessions(cluster))
+    states = []
+    got = {name: [] for name in wants}
+
+    def look():
+        for time_s in times_s:
+            yield clock.at(time_s)
+            here = None if sessions.session is None else sessions.session.number
+            states.append((here, sessions.at_hand(), sessions.last, sessions.over))
+
+    def take(name):
+        def wanted():
+            return wants[name](clock.now)
+
+        while found := (
+            yield from sessions.next_contact(name, lambda: 0, fresh=True, wanted=wanted)
+        ):
+            got[name].append((found.session, found.contact_id, clock.now))
+
+    sessions.expect()
+    for name in wants:
+        clock.start(name, take(name))
+    clock.start("look", look())
+    clock.run(math.inf, lambda number: None)
+    return states, got
+
+
+@given(days(), st.integers(2, 3))
+def test_what_is_open_does_not_depend_on_who_waits(drawn, every):
+    contacts, times_s = drawn
+    begins = {one.session: one for one in reversed(contacts)}
+    ends_s = {one.session: one.end_s for one in contacts}
+    truth = []
+    for time_s in times_s:
+        begun = [one for one in contacts if begins[one.session].start_s <= time_s]
+        latest = max((one for one in begun if one.start_s <= time_s), default=None, key=_start_s)
+        open_now = latest is not None and time_s < ends_s[latest.session]
+        near = open_now or (latest is not None and time_s - latest.end_s <= 1.0)
+        last = len({one.session for one in begun}) == len(begins)
+        number = latest.session if open_now else None
+        truth.append((number, latest.contact_id if near else None, last, last and not open_now))
+    some = {"all": lambda _: True, "none": lambda _: False, "some": lambda t: t % every == 0.0}
+    firsts = [(one.session, one.contact_id, one.start_s) for one in begins.values()][::-1]
+    expected = {"all": firsts, "none": [], "some": [one for one in firsts if one[2] % every == 0]}
+    for names in ([], ["all"], ["none"], ["some"], ["none", "all"], ["some", "all"]):
+        states, got = watched(contacts, times_s, {name: some[name] for name in names})
+        assert states == truth, names
+        assert got == {name: expected[name] for name in names}
+
+
+def _start_s(one):
+    return one.start_s

@@ -1,0 +1,152 @@
+"""DirectTransfer: one device sends or gets a payload over a steady link that it has to itself.
+
+What a :class:`~sim.network.transfer.Transfer` works out for any number of devices, with arrays, is
+worked out here for one with plain numbers: to the last bit the same times, bytes and rows. Most
+transfers of a constellation are of this kind.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from learning.requests.cluster import Download, Receipt, Train, Upload
+from sim.facts.transfers import Outcome
+from sim.links.session_beam import SessionBeam
+from sim.network.endpoint import Endpoint
+from sim.network.legs import Moved
+from sim.network.steps import Step, way_of
+from sim.plan.contacts import PlannedContact, PlannedSession
+from sim.trace.directions import Way
+
+
+@dataclass(frozen=True, eq=False)
+class DirectTransfer:
+    """A transfer of one device in one contact, that begins anew and is through before it ends.
+
+    The device begins at ``begin_s``; the last bit is sent at ``sent_s`` and there at ``end_s``.
+    """
+
+    step: Upload | Download
+    contact: PlannedContact
+    size: float
+    begin_s: float
+    sent_s: float
+    end_s: float
+
+    @classmethod
+    def plan(
+        cls,
+        steps: Sequence[Step],
+        endpoint: Endpoint,
+        session: PlannedSession | None,
+        ready_s: float,
+    ) -> DirectTransfer | None:
+        """Plan the only step of a chain for a device ready at ``ready_s``; None for what is not
+        of this kind.
+        """
+        if len(steps) != 1 or session is None or len(session.contacts) > 1:
+            return None
+        step = steps[0]
+        if isinstance(step, Train):
+            return None
+        way = way_of(step)
+        if not endpoint.is_plain or endpoint.ledger.is_open(way, step.payload.name):
+            return None
+        if step.who is not None and not step.who[0]:
+            return None
+        beam = session.beam(way)
+        size = float(_of_one(step.payload.bytes))
+        if beam is None or not size > 0 or not _has_it_to_itself(beam, step):
+            return None
+        span_s = _span_s(beam, session, ready_s, size * 8)
+        if span_s is None:
+            return None
+        begin_s, sent_s = span_s
+        end_s = sent_s + float(session.delay_s(np.array([sent_s]))[0])
+        return cls(step, session.contacts[0], size, begin_s, sent_s, end_s)
+
+    def settle(self, endpoint: Endpoint) -> Receipt:
+        """Book it when it has ended, and write it down."""
+        step = self.step
+        way = way_of(step)
+        name = step.payload.name
+        everybody = np.ones(1, bool)
+        size = np.array([self.size])
+        endpoint.ledger.settle_whole(way, name, self.size)
+        endpoint.payloads.add(endpoint.topology.direction(way), way, step.payload, everybody)
+        if way is Way.TO_SERVER:
+            endpoint.sent_s = endpoint.sent_s + (self.sent_s - self.begin_s)
+        endpoint.log.add(
+            Moved(
+                endpoint.cluster.name,
+                self.contact.contact_id,
+                way=way,
+                payload=name,
+                who=everybody,
+                version=np.array([_of_one(step.payload.version)], np.int64),
+                size=size,
+                bytes=size,
+                start_s=np.array([self.begin_s]),
+                end_s=np.array([self.end_s]),
+                outcome=Outcome.DELIVERED,
+                now_s=self.end_s,
+            )
+        )
+        # What is in the log is not given away: a method may change what it gets.
+        return Receipt(
+            np.ones(1, bool),
+            np.array([self.end_s]),
+            np.array([self.size]),
+            np.zeros(1),
+            "",
+            np.zeros(1, bool),
+            np.array([self.contact.contact_id]),
+        )
+
+
+def _of_one(value: Any) -> Any:
+    """A number for the only device."""
+    return value[0] if isinstance(value, np.ndarray) and value.ndim else value
+
+
+def _has_it_to_itself(beam: SessionBeam, step: Upload | Download) -> bool:
+    """Whether a device alone has a sub-channel, and hears nobody else's broadcast."""
+    personal = isinstance(step, Download) and step.personal
+    return beam.crowding(1) <= 1.0 and (personal or not beam.is_broadcast)
+
+
+def _span_s(
+    beam: SessionBeam, session: PlannedSession, ready_s: float, bits: float
+) -> tuple[float, float] | None:
+    """When a device begins to send and the last bit is sent, as a `LinkCurve` has it.
+
+    None where the rate changes, or bits remain when the session ends.
+    """
+    curve = beam.beams[0].curve
+    if curve.time_s.shape != (1, 2):
+        return None
+    rise_s, set_s = curve.time_s[0].tolist()
+    rate_bps, end_rate_bps = curve.rate_bps[0].tolist()
+    opens_s = session.start_s
+    closes_s = session.end_s
+    if not rate_bps == end_rate_bps > 0.0 or not rise_s <= opens_s < closes_s <= set_s:
+        return None
+    if beam.whole and (rise_s < opens_s or closes_s < set_s):  # a curve that nobody cuts
+        return None
+    begin_s = max(ready_s, opens_s)
+    if not begin_s < closes_s:
+        return None
+    capacity_bits = rate_bps * (closes_s - opens_s)
+    before_bits = 0.0
+    if begin_s > opens_s:
+        before_bits = min(rate_bps * (begin_s - opens_s), capacity_bits)
+    goal_bits = before_bits + bits
+    if not goal_bits < capacity_bits:
+        return None
+    sent_s = opens_s + 2.0 * goal_bits / (rate_bps + math.sqrt(rate_bps * rate_bps))
+    return begin_s, max(min(sent_s, closes_s), begin_s)
