@@ -1,6 +1,6 @@
 """Rows of a table that leave memory: runs in order of time on disk, and their merge."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ def merged(name: str, runs: Sequence[SortedRun]) -> Iterator[pa.Table]:
     held: dict[tuple[int, int], tuple[pa.Table, Floats]] = {}
     for (_, number, place), following in zip(batches, [*batches[1:], None], strict=True):
         batch = runs[number].batch(place)
-        held[number, place] = batch, times_of(name, of_table(batch))
+        held[number, place] = batch, times_of(name, of_table(name, batch))
         ready = []
         for key in sorted(held):
             table, times_s = held.pop(key)
@@ -50,12 +50,22 @@ def merged(name: str, runs: Sequence[SortedRun]) -> Iterator[pa.Table]:
             if end < len(table):
                 held[key] = table.slice(end), times_s[end:]
         if any(map(len, ready)):
-            yield in_order(name, of_table(pa.concat_tables(ready)), first)
+            rows = pa.concat_tables(ready, promote_options="default")
+            yield in_order(name, of_table(name, rows), first)
             first += sum(map(len, ready))
 
 
-def write_run(path: Path, rows: pa.Table, times_s: Floats) -> SortedRun:
-    """Write rows, which are in order of ``times_s`` (N,), to a file."""
+def write_run(path: Path, columns: Mapping[str, pa.Array], times_s: Floats) -> SortedRun:
+    """Write rows, which are in order of ``times_s`` (N,), to a file.
+
+    Columns that are null in all of them are left out, but for the first, which keeps their number.
+    """
+    first = next(iter(columns))
+    rows = pa.table({
+        key: column
+        for key, column in columns.items()
+        if key == first or column.null_count < len(column)
+    })  # fmt: skip
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with (
         naming(path),

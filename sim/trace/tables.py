@@ -12,17 +12,22 @@ from sim.trace.arrow import ROW_BYTES
 from sim.trace.parquet import coded_groups, described, read_groups
 from sim.trace.schema import APPENDED, COLUMNS
 
+DigestTexts = tuple[str, str]
+"""Digests of a column: of all that is in it, and of what counts as timing."""
+
 
 class Tables(Mapping[str, pa.Table]):
     """Tables by name. One in a file is read whole each time that it is asked for: see ``pieces``.
 
-    Those in ``small`` are read once and kept. Raises InputError for a file that is missing or
-    broken, and for a whole table that does not fit into the available memory.
+    Those in ``small`` are read once and kept; of those in ``digested`` digests of the columns are
+    known. Raises InputError for a file that is missing or broken, and for a whole table that does
+    not fit into the available memory.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, Path] = {}
         self.small: set[str] = set()
+        self.digested: dict[str, Mapping[str, DigestTexts]] = {}
         self._held: dict[str, pa.Table] = {}
 
     def __getitem__(self, name: str) -> pa.Table:
