@@ -24,7 +24,7 @@ from sim.files import written
 from sim.trace.arrow import CHUNK
 from sim.trace.blocks import NUMBERS, Block, in_order, of_blocks, rows_at, times_of
 from sim.trace.digest import ColumnDigests, Rolling
-from sim.trace.parquet import plain, write_table
+from sim.trace.parquet import write_table
 from sim.trace.schema import COLUMNS, OPTIONAL, TEXT, TYPES
 from sim.trace.sorting import stable_order
 from sim.trace.spilled import SortedRun, merged, write_run
@@ -195,7 +195,7 @@ class Trace:
                 self._merge(name, self._folder, tables)
             elif held.blocks or name not in OPTIONAL:
                 rows = in_order(name, of_blocks(name, held.blocks, self._words(name)))
-                tables[name] = plain(pa.Table.from_batches(rows.to_batches(CHUNK), rows.schema))
+                tables[name] = pa.Table.from_batches(rows.to_batches(CHUNK), rows.schema)
         return tables
 
     def close(self) -> None:

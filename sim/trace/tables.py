@@ -9,7 +9,7 @@ from learning.hardware import free_bytes
 from sim.errors import InputError
 from sim.formatting import data_size
 from sim.trace.arrow import ROW_BYTES
-from sim.trace.parquet import coded_groups, described, read_groups
+from sim.trace.parquet import coded_groups, described, plain, read_groups
 from sim.trace.schema import APPENDED, COLUMNS
 
 DigestTexts = tuple[str, str]
@@ -32,7 +32,8 @@ class Tables(Mapping[str, pa.Table]):
 
     def __getitem__(self, name: str) -> pa.Table:
         if name in self._held:
-            return self._held[name]
+            table = self._held[name] = plain(self._held[name])
+            return table
         if name not in self.small:
             _check_memory(self.files[name])
         table = pa.concat_tables(_completed(name, group) for group in read_groups(self.files[name]))
@@ -52,10 +53,11 @@ class Tables(Mapping[str, pa.Table]):
     def pieces(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield a table, or some columns of it, as a whole or group by group of its file.
 
-        Text of a file comes as dictionaries.
+        Text comes as it is or as dictionaries.
         """
         if name in self._held or name in self.small:
-            yield _chosen(self[name], columns)
+            whole = self._held[name] if name in self._held else self[name]
+            yield _chosen(whole, columns)
             return
         for group in coded_groups(self.files[name], columns):
             yield _chosen(_completed(name, group), columns)
