@@ -78,24 +78,28 @@ def of_table(name: str, rows: pa.Table) -> Columns:
     return column
 
 
-def rows_at(order: pa.Array, column: pa.Array) -> pa.Array:
-    """Return a column in another order; one of nothing but null is the same in every order."""
-    return column if column.null_count == len(column) else column.take(order)
+def in_order(name: str, columns: Columns) -> pa.Table:
+    """Return rows of the table ``name`` in the order of their key.
 
-
-def in_order(name: str, columns: Columns, first: int = 0) -> pa.Table:
-    """Return rows of the table ``name``, at least all of one instant, behind ``first`` others.
-
-    They are in the order of their key; those that tie stay in the order in which they were written.
+    Those that tie stay in the order in which they were written.
     """
     keys = {key: columns(key) for key in ORDER[name]}
     order = stable_order([_rank(key, column) for key, column in keys.items()])
-    arrays = {
-        key: rows_at(order, keys.pop(key) if key in keys else columns(key)) for key in COLUMNS[name]
-    }
-    if name == "transfers":
-        arrays["transfer_id"] = array(np.arange(first, first + len(order)))
-    return pa.table(arrays)
+
+    def in_place(key: str) -> pa.Array:
+        column = keys.pop(key) if key in keys else columns(key)
+        # A column of nothing but null is the same in every order.
+        return column if column.null_count == len(column) else column.take(order)
+
+    return pa.table({key: in_place(key) for key in COLUMNS[name]})
+
+
+def numbered(name: str, rows: pa.Table, first: int = 0) -> pa.Table:
+    """Return rows in order, behind ``first`` others, with their numbers if they have some."""
+    if name != "transfers":
+        return rows
+    numbers = array(np.arange(first, first + len(rows)))
+    return rows.set_column(rows.column_names.index("transfer_id"), "transfer_id", numbers)
 
 
 def times_of(name: str, columns: Columns) -> Floats:

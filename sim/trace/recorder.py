@@ -22,11 +22,10 @@ from sim.facts.row import Fact, Gathered, Row, columns_of
 from sim.facts.stream import Take
 from sim.files import written
 from sim.trace.arrow import CHUNK
-from sim.trace.blocks import NUMBERS, Block, in_order, of_blocks, rows_at, times_of
+from sim.trace.blocks import NUMBERS, Block, in_order, numbered, of_blocks
 from sim.trace.digest import ColumnDigests, Rolling
 from sim.trace.parquet import write_table
 from sim.trace.schema import COLUMNS, OPTIONAL, TEXT, TYPES
-from sim.trace.sorting import stable_order
 from sim.trace.spilled import SortedRun, merged, write_run
 from sim.trace.tables import Tables
 
@@ -165,12 +164,9 @@ class Trace:
         """Write the blocks of a table to disk; the texts of those behind are numbered anew."""
         held = self._held[name]
         words = self._words(name)
-        columns = of_blocks(name, held.blocks, words)
-        times_s = times_of(name, columns)
-        order = stable_order([times_s])
-        arrays = {key: rows_at(order, columns(key)) for key in COLUMNS[name]}
+        rows = in_order(name, of_blocks(name, held.blocks, words))
         folder.mkdir(parents=True, exist_ok=True)
-        run = write_run(folder / f"{name}.{len(held.runs)}.arrow", arrays, np.sort(times_s))
+        run = write_run(folder / f"{name}.{len(held.runs)}.arrow", name, rows)
         if self._replayed:
             self._roll()
         # At one stroke: an interrupt finds each block in one place.
@@ -194,7 +190,8 @@ class Trace:
             if held.runs and self._folder is not None:
                 self._merge(name, self._folder, tables)
             elif held.blocks or name not in OPTIONAL:
-                rows = in_order(name, of_blocks(name, held.blocks, self._words(name)))
+                columns = of_blocks(name, held.blocks, self._words(name))
+                rows = numbered(name, in_order(name, columns))
                 tables[name] = pa.Table.from_batches(rows.to_batches(CHUNK), rows.schema)
         return tables
 
