@@ -43,6 +43,9 @@ class Tables(Mapping[str, pa.Table]):
 
     def __setitem__(self, name: str, table: pa.Table) -> None:
         self._held[name] = table
+        # What is on disk is of another table.
+        self.files.pop(name, None)
+        self.digested.pop(name, None)
 
     def __iter__(self) -> Iterator[str]:
         return (name for name in COLUMNS if name in self._held or name in self.files)
