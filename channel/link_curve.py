@@ -55,18 +55,19 @@ class LinkCurve(_SummedGrid):
             )
         if time.shape != rate.shape:
             time, rate = np.broadcast_arrays(time, rate)
-        time = time.copy()
-        rate = rate.copy()
         step_s = time[..., 1:] - time[..., :-1]
         checked("a step of time_s", step_s, lambda x: x >= 0, "at least 0: sort the grid by time")
-        segment_bits = (rate[..., :-1] + rate[..., 1:]) / 2.0 * step_s
-        bits = np.zeros(time.shape)
-        np.cumsum(segment_bits, axis=-1, out=bits[..., 1:])
-        for grid in (time, rate, bits):
-            grid.setflags(write=False)
-        latest_s = np.abs(time).max(axis=-1)
-        peak_bps = rate.max(axis=-1)
-        super().__init__(time, rate, bits, most_bits_of(bits[..., -1], latest_s, peak_bps))
+        time = time.copy()
+        rate = rate.copy()
+        super().__init__(time, rate, *_sums(time, rate))
+
+    @classmethod
+    def summed(cls, time_s: Floats, rate_bps: Floats) -> "LinkCurve":
+        """A batch of what is known to be right: only its bits are summed up, nothing is copied.
+
+        Arrays (K, T), each in one piece of memory, which must not change any more.
+        """
+        return cls.of(time_s, rate_bps, *_sums(time_s, rate_bps))
 
     @classmethod
     def of(cls, time_s: Floats, rate_bps: Floats, bits: Floats, most_bits: Floats) -> "LinkCurve":
@@ -233,6 +234,19 @@ class LinkCurve(_SummedGrid):
         return i if self._rows is None else i + self._rows
 
 
+def _sums(time: Floats, rate: Floats) -> tuple[Floats, Floats]:
+    """The bits up to every grid point, and `_most_bits`, of arrays that from now on stay."""
+    step_s = time[..., 1:] - time[..., :-1]
+    segment_bits = (rate[..., :-1] + rate[..., 1:]) / 2.0 * step_s
+    bits = np.zeros(time.shape)
+    np.cumsum(segment_bits, axis=-1, out=bits[..., 1:])
+    for grid in (time, rate, bits):
+        grid.setflags(write=False)
+    latest_s = np.abs(time).max(axis=-1)
+    peak_bps = rate.max(axis=-1)
+    return bits, most_bits_of(bits[..., -1], latest_s, peak_bps)
+
+
 def most_bits_of(capacity_bits: Floats, latest_s: Floats, peak_bps: Floats) -> Floats:
     """The capacity and as much as float64 is unsure of: its rounding, and one tick of the clock.
 
@@ -272,11 +286,10 @@ def joined(curves: Sequence[LinkCurve], spans_s: Sequence[tuple[float, float]]) 
         raise ValueError(f"the spans {list(spans_s)} overlap; give them in order of time")
     if len(curves) == 1 and (flat := curves[0].flat_part(*edges)) is not None:
         return flat
-    pieces = [clipped(curve, *span) for curve, span in zip(curves, spans_s, strict=True)]
-    return LinkCurve(
-        np.concatenate([piece.time_s for piece in pieces], axis=1),
-        np.concatenate([piece.rate_bps for piece in pieces], axis=1),
-    )
+    pieces = [_cut(curve, *span) for curve, span in zip(curves, spans_s, strict=True)]
+    if len(pieces) == 1:
+        return LinkCurve.summed(*pieces[0])
+    return LinkCurve.summed(*(np.concatenate(parts, axis=1) for parts in zip(*pieces, strict=True)))
 
 
 def clipped(curve: LinkCurve, start_s: float | Floats, end_s: float | Floats) -> LinkCurve:
@@ -284,14 +297,25 @@ def clipped(curve: LinkCurve, start_s: float | Floats, end_s: float | Floats) ->
 
     A row whose grid lies outside is at the nearer time, and carries nothing.
     """
-    edges = [np.broadcast_to(edge_s, len(curve.time_s)) for edge_s in (start_s, end_s)]
-    time = np.clip(curve.time_s, edges[0][:, None], edges[1][:, None])
-    rate = curve.rate_bps
+    return LinkCurve.summed(*_cut(curve, start_s, end_s))
+
+
+def _cut(curve: LinkCurve, start_s: float | Floats, end_s: float | Floats) -> tuple[Floats, Floats]:
+    """Times and rates (K, T + 2) of a batch between two times: see `clipped`."""
+    rows, points = curve.time_s.shape
+    time: Floats = np.empty((rows, points + 2))
+    rate: Floats = np.zeros((rows, points + 2))
+    edges = [np.broadcast_to(edge_s, rows) for edge_s in (start_s, end_s)]
+    inside_s = time[:, 1:-1]
+    inside_bps = rate[:, 1:-1]
+    np.clip(curve.time_s, edges[0][:, None], edges[1][:, None], out=inside_s)
+    inside_bps[:] = curve.rate_bps
     for edge_s in edges:
-        moved = (time == edge_s[:, None]) & (curve.time_s != edge_s[:, None])
-        rate = np.where(moved, curve.rate_at_bps(edge_s)[:, None], rate)
-    ends = ((0, 0), (1, 1))
-    return LinkCurve(np.pad(time, ends, mode="edge"), np.pad(rate, ends))
+        moved = (inside_s == edge_s[:, None]) & (curve.time_s != edge_s[:, None])
+        np.copyto(inside_bps, curve.rate_at_bps(edge_s)[:, None], where=moved)
+    time[:, 0] = inside_s[:, 0]
+    time[:, -1] = inside_s[:, -1]
+    return time, rate
 
 
 # Rates for the points of a grid, such that a curve that is linear in between carries the right

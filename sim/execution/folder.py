@@ -12,9 +12,9 @@ from learning.files import read_object, write_bytes
 from sim.errors import InputError
 from sim.execution.checkpoint import CHECKPOINT
 from sim.files import naming, write_text, written
-from sim.trace.parquet import LARGE, described, write_table
+from sim.trace.parquet import LARGE, described, plain_schema, write_table
 from sim.trace.schema import APPENDED, COLUMNS, OPTIONAL
-from sim.trace.tables import Tables
+from sim.trace.tables import Tables, pieces_of
 
 RUN_LOG = "run.log"
 MANIFEST = "manifest.json"
@@ -48,9 +48,9 @@ def write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
                 files[name] = files[name].replace(path)
         else:
             with written(path) as part:
-                table = tables[name]
-                own = {field.name: field.type for field in table.schema}
-                write_table(part, COLUMNS[name] | own, [table])
+                pieces = list(pieces_of(tables, name))
+                own = {field.name: field.type for field in plain_schema(pieces[0].schema)}
+                write_table(part, COLUMNS[name] | own, pieces)
 
 
 def write_model(

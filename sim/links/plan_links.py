@@ -21,11 +21,12 @@ TABLES = 2
 
 
 class PlanLinks:
-    """Links and figures of all passes by number, in the order in which they rise.
+    """Links and figures of all passes by number.
 
-    They are made when they are first asked for, and with them those behind that will be asked for
-    ``soon`` (numbers, rising). What is asked for again after its table is gone is made again,
-    alone: to the last bit the same. As that takes longer, the log says so once.
+    They are made when they are first asked for, and with them those that will be asked for next:
+    ``soon`` has the numbers in the order in which they are expected. What is asked for again after
+    its table is gone is made again, alone: to the last bit the same. As that takes longer, the log
+    says so once.
     """
 
     def __init__(
@@ -39,7 +40,8 @@ class PlanLinks:
         self._start = start
         self._make = make
         self._served_s = served_s
-        self._soon = soon
+        self._soon = soon.tolist()
+        self._place_in_soon = {number: place for place, number in enumerate(self._soon)}
         self._tables: list[tuple[dict[int, int], LinkTable]] = []
         self._figures: dict[int, PassFigures] = {}
         self._remade = False
@@ -74,10 +76,13 @@ class PlanLinks:
         """Return a pass and, when it is first asked for, those that will be asked for next."""
         some = [(number, self._make(number))]
         points = some[0][1].points
-        behind = self._soon[np.searchsorted(self._soon, number, "right") :].tolist()
-        for following in behind if number not in self._figures else ():
+        place = self._place_in_soon.get(number)
+        if place is None or number in self._figures:
+            return some
+        for later in range(place + 1, len(self._soon)):
             if points >= POINTS_AT_ONCE:
                 break
+            following = self._soon[later]
             if following not in self._figures:
                 some.append((following, self._make(following)))
                 points += some[-1][1].points

@@ -169,8 +169,8 @@ class PassLinks:
     """Links by the budget of each device over its passes, with what is drawn for its environment.
 
     ``radios`` and ``devices`` are those of each place. Links are made together with those that are
-    asked for soon after: of one server all contacts, of a constellation the served ones, as nobody
-    asks for the links of the others.
+    asked for soon after, when their service begins: of one server all contacts, of a constellation
+    the served ones, as nobody asks for the links of the others.
     """
 
     def __init__(
@@ -194,7 +194,9 @@ class PassLinks:
         ]
         self._turns = _turns(served)
         soon = np.flatnonzero(served.service.served | (not served.constellation))
-        self._links = PlanLinks(served.start, self._pass, served.service_s, soon)
+        begin_s = np.fmax(served.service.start_s, served.windows.rise_s)[soon]
+        in_turn = soon[np.argsort(begin_s, kind="stable")]
+        self._links = PlanLinks(served.start, self._pass, served.service_s, in_turn)
 
     def links(self, number: int) -> ContactLinks:
         """Return the links of a contact."""

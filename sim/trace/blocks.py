@@ -10,6 +10,7 @@ from learning.requests.cluster import Floats
 from learning.requests.facts import Cause
 from sim.facts.coded import NOTHING
 from sim.trace.arrow import array, as_numpy, dictionary
+from sim.trace.parquet import CODES
 from sim.trace.schema import COLUMNS, FLAG, FLOAT, INT, KINDS, ORDER, TEXT, TIME
 from sim.trace.sorting import is_text, stable_order
 
@@ -43,6 +44,8 @@ def of_blocks(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[s
         given = [block.columns.get(key) for block in blocks]
         empty = np.array([value is None for value in given], bool)
         kind = COLUMNS[name][key]
+        if empty.all():
+            return _nulls(kind, int(rows.sum()))
         shared = np.zeros(len(blocks), NUMBERS[kind])
         for number, value in enumerate(given):
             if value is not None and not isinstance(value, np.ndarray):
@@ -60,22 +63,43 @@ def of_blocks(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[s
     return column
 
 
-def of_table(rows: pa.Table) -> Columns:
-    """Return the columns of rows as they were written, those of text as dictionaries."""
-    unified = rows.unify_dictionaries()
-    return lambda key: unified.column(key).combine_chunks()
+def of_table(name: str, rows: pa.Table) -> Columns:
+    """Return the columns of rows as they were written, those of text as dictionaries.
 
-
-def in_order(name: str, columns: Columns, first: int = 0) -> pa.Table:
-    """Return rows of the table ``name``, at least all of one instant, behind ``first`` others.
-
-    They are in the order of their key; those that tie stay in the order in which they were written.
+    Those that the rows do not have are null.
     """
-    order = stable_order([_rank(key, columns(key)) for key in ORDER[name]])
-    arrays = {key: columns(key).take(order) for key in COLUMNS[name]}
-    if name == "transfers":
-        arrays["transfer_id"] = array(np.arange(first, first + len(order)))
-    return pa.table(arrays)
+    unified = rows.unify_dictionaries()
+
+    def column(key: str) -> pa.Array:
+        if key not in unified.column_names:
+            return _nulls(COLUMNS[name][key], len(rows))
+        return unified.column(key).combine_chunks()
+
+    return column
+
+
+def in_order(name: str, columns: Columns) -> pa.Table:
+    """Return rows of the table ``name`` in the order of their key.
+
+    Those that tie stay in the order in which they were written.
+    """
+    keys = {key: columns(key) for key in ORDER[name]}
+    order = stable_order([_rank(key, column) for key, column in keys.items()])
+
+    def in_place(key: str) -> pa.Array:
+        column = keys.pop(key) if key in keys else columns(key)
+        # A column of nothing but null is the same in every order.
+        return column if column.null_count == len(column) else column.take(order)
+
+    return pa.table({key: in_place(key) for key in COLUMNS[name]})
+
+
+def numbered(name: str, rows: pa.Table, first: int = 0) -> pa.Table:
+    """Return rows in order, behind ``first`` others, with their numbers if they have some."""
+    if name != "transfers":
+        return rows
+    numbers = array(np.arange(first, first + len(rows)))
+    return rows.set_column(rows.column_names.index("transfer_id"), "transfer_id", numbers)
 
 
 def times_of(name: str, columns: Columns) -> Floats:
@@ -103,3 +127,7 @@ def _rank(key: str, column: pa.Array) -> np.ndarray:
         place = {word: number for number, word in enumerate(listed)}
         ranks = [place.get(word, len(listed)) for word in words]
     return np.array([*ranks, 0 if key == "cause" else -1]).take(codes)
+
+
+def _nulls(kind: pa.DataType, rows: int) -> pa.Array:
+    return pa.nulls(rows, CODES if kind == TEXT else kind)

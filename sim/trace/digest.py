@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from learning.requests.cluster import Floats, Ints
 from sim.trace.arrow import as_numpy
 from sim.trace.schema import COLUMNS, LEARNED, UNDIGESTED, UNDIGESTED_COLUMNS
 from sim.trace.sorting import is_text
-from sim.trace.tables import pieces_of
+from sim.trace.tables import DigestTexts, Tables, pieces_of
 
 MARK = 16
 """Bytes that stand for a text."""
@@ -27,7 +27,7 @@ def digests(tables: Mapping[str, pa.Table]) -> tuple[str, str]:
     whole = hashlib.sha256()
     timing = hashlib.sha256()
     for name in sorted(set(tables) - set(UNDIGESTED)):
-        for column, (all_of_it, timed) in _of_columns(tables, name).items():
+        for column, (all_of_it, timed) in _columns_of(tables, name).items():
             if column in UNDIGESTED_COLUMNS.get(name, ()):
                 continue
             whole.update(f"{name}.{column}:{all_of_it}\n".encode())
@@ -112,17 +112,40 @@ def stamps_on_grid(microseconds: Ints) -> Ints:
     return (microseconds + MICROSECONDS // 2) // MICROSECONDS
 
 
-def _of_columns(tables: Mapping[str, pa.Table], name: str) -> dict[str, tuple[Rolling, Rolling]]:
-    """Digests of the columns of a table: of all that is in them, and of what counts as timing."""
-    found: dict[str, tuple[Rolling, Rolling]] = {}
-    for piece in pieces_of(tables, name):
+class ColumnDigests:
+    """Digests of the columns of a table that comes in pieces."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[Rolling, Rolling]] = {}
+
+    def add(self, piece: pa.Table) -> None:
+        """Go on with a piece of the table."""
         for column, values in zip(piece.column_names, piece.columns, strict=True):
-            if column not in found:
+            if column not in self._found:
                 exact = Rolling()
                 kind = values.type
                 coarse = pa.types.is_floating(kind) or pa.types.is_timestamp(kind)
-                found[column] = exact, Rolling(coarse=True) if coarse else exact
-            for rolling in set(found[column]):
+                self._found[column] = exact, Rolling(coarse=True) if coarse else exact
+            for rolling in set(self._found[column]):
                 for chunk in values.chunks:
                     rolling.add(chunk)
-    return found
+
+    def passing(self, pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """Pass pieces on, and go on with each of them."""
+        for piece in pieces:
+            self.add(piece)
+            yield piece
+
+    def texts(self) -> dict[str, DigestTexts]:
+        """Return the digests of each column."""
+        return {column: (str(exact), str(timed)) for column, (exact, timed) in self._found.items()}
+
+
+def _columns_of(tables: Mapping[str, pa.Table], name: str) -> Mapping[str, DigestTexts]:
+    """Digests of the columns of a table, which may be known from when it was written."""
+    if isinstance(tables, Tables) and name in tables.digested:
+        return tables.digested[name]
+    found = ColumnDigests()
+    for piece in pieces_of(tables, name):
+        found.add(piece)
+    return found.texts()

@@ -81,7 +81,7 @@ def _groups_of(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
 def described(path: Path) -> tuple[int, pa.Schema]:
     """Return how many rows a file has, and its columns; errors as of :func:`read_groups`."""
     with reading(path), _opened(path) as file:
-        return file.metadata.num_rows, _plain(file.schema_arrow)
+        return file.metadata.num_rows, plain_schema(file.schema_arrow)
 
 
 def read_groups(path: Path) -> Iterator[pa.Table]:
@@ -97,7 +97,7 @@ def coded_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
     with reading(path):
         file = _opened(path)
     with file:
-        schema = _plain(file.schema_arrow)
+        schema = plain_schema(file.schema_arrow)
         if not file.num_row_groups:
             yield pa.Table.from_batches([], schema)
         for number in range(file.num_row_groups):
@@ -109,7 +109,8 @@ def coded_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
 
 def plain(table: pa.Table) -> pa.Table:
     """Return a table with text as it is where it has dictionaries."""
-    return table.cast(_plain(table.schema))
+    schema = plain_schema(table.schema)
+    return table if schema.equals(table.schema) else table.cast(schema)
 
 
 def _opened(path: Path) -> pq.ParquetFile:
@@ -144,7 +145,7 @@ def _most_bytes(rows: int) -> int:
     return MOST_ROW_BYTES * rows + SPARE_BYTES
 
 
-def _plain(schema: pa.Schema) -> pa.Schema:
+def plain_schema(schema: pa.Schema) -> pa.Schema:
     """Return a schema with text in the place of dictionaries and of long text, as pandas writes."""
 
     def plain(kind: pa.DataType) -> pa.DataType:

@@ -22,11 +22,10 @@ from sim.facts.row import Fact, Gathered, Row, columns_of
 from sim.facts.stream import Take
 from sim.files import written
 from sim.trace.arrow import CHUNK
-from sim.trace.blocks import NUMBERS, Block, in_order, of_blocks, times_of
-from sim.trace.digest import Rolling
-from sim.trace.parquet import plain, write_table
+from sim.trace.blocks import NUMBERS, Block, in_order, numbered, of_blocks
+from sim.trace.digest import ColumnDigests, Rolling
+from sim.trace.parquet import write_table
 from sim.trace.schema import COLUMNS, OPTIONAL, TEXT, TYPES
-from sim.trace.sorting import stable_order
 from sim.trace.spilled import SortedRun, merged, write_run
 from sim.trace.tables import Tables
 
@@ -165,12 +164,9 @@ class Trace:
         """Write the blocks of a table to disk; the texts of those behind are numbered anew."""
         held = self._held[name]
         words = self._words(name)
-        columns = of_blocks(name, held.blocks, words)
-        times_s = times_of(name, columns)
-        order = stable_order([times_s])
-        table = pa.table({key: columns(key).take(order) for key in COLUMNS[name]})
+        rows = in_order(name, of_blocks(name, held.blocks, words))
         folder.mkdir(parents=True, exist_ok=True)
-        run = write_run(folder / f"{name}.{len(held.runs)}.arrow", table, np.sort(times_s))
+        run = write_run(folder / f"{name}.{len(held.runs)}.arrow", name, rows)
         if self._replayed:
             self._roll()
         # At one stroke: an interrupt finds each block in one place.
@@ -192,10 +188,11 @@ class Trace:
         for name in COLUMNS:
             held = self._held[name]
             if held.runs and self._folder is not None:
-                tables.files[name] = self._merged(name, self._folder)
+                self._merge(name, self._folder, tables)
             elif held.blocks or name not in OPTIONAL:
-                rows = in_order(name, of_blocks(name, held.blocks, self._words(name)))
-                tables[name] = plain(pa.Table.from_batches(rows.to_batches(CHUNK), rows.schema))
+                columns = of_blocks(name, held.blocks, self._words(name))
+                rows = numbered(name, in_order(name, columns))
+                tables[name] = pa.Table.from_batches(rows.to_batches(CHUNK), rows.schema)
         return tables
 
     def close(self) -> None:
@@ -203,10 +200,14 @@ class Trace:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _merged(self, name: str, folder: Path) -> Path:
+    def _merge(self, name: str, folder: Path, tables: Tables) -> None:
+        """Write a table to a file of its own; it is digested on the way, not read for that."""
         if self._held[name].blocks:
             self._spill(name, folder)
         path = folder / f"{name}.parquet"
+        digests = ColumnDigests()
         with written(path) as part:
-            write_table(part, COLUMNS[name], merged(name, self._held[name].runs))
-        return path
+            rows = digests.passing(merged(name, self._held[name].runs))
+            write_table(part, COLUMNS[name], rows)
+        tables.files[name] = path
+        tables.digested[name] = digests.texts()

@@ -1,4 +1,4 @@
-"""Rows of a table that leave memory: runs in order of time on disk, and their merge."""
+"""Rows of a table that leave memory: runs in order on disk, and their merge."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,14 +9,15 @@ import pyarrow as pa
 
 from learning.requests.cluster import Floats
 from sim.files import naming
-from sim.trace.blocks import in_order, of_table, times_of
+from sim.trace.blocks import in_order, numbered, of_table, times_of
+from sim.trace.schema import COLUMNS
 
 BATCH = 1 << 16
 """Rows that are read at once."""
 
 
 class SortedRun(NamedTuple):
-    """A file of rows in order of time, and when each batch of them begins."""
+    """A file of rows in the order of their key, and when each batch of them begins."""
 
     path: Path
     first_s: tuple[float, ...]
@@ -41,7 +42,7 @@ def merged(name: str, runs: Sequence[SortedRun]) -> Iterator[pa.Table]:
     held: dict[tuple[int, int], tuple[pa.Table, Floats]] = {}
     for (_, number, place), following in zip(batches, [*batches[1:], None], strict=True):
         batch = runs[number].batch(place)
-        held[number, place] = batch, times_of(name, of_table(batch))
+        held[number, place] = batch, times_of(name, of_table(name, batch))
         ready = []
         for key in sorted(held):
             table, times_s = held.pop(key)
@@ -49,13 +50,28 @@ def merged(name: str, runs: Sequence[SortedRun]) -> Iterator[pa.Table]:
             ready.append(table.slice(0, end))
             if end < len(table):
                 held[key] = table.slice(end), times_s[end:]
-        if any(map(len, ready)):
-            yield in_order(name, of_table(pa.concat_tables(ready)), first)
-            first += sum(map(len, ready))
+        some = [table for table in ready if len(table)]
+        if some:
+            yield numbered(name, _joined(name, some), first)
+            first += sum(map(len, some))
 
 
-def write_run(path: Path, rows: pa.Table, times_s: Floats) -> SortedRun:
-    """Write rows, which are in order of ``times_s`` (N,), to a file."""
+def _joined(name: str, parts: Sequence[pa.Table]) -> pa.Table:
+    """Return rows of some runs, at least one, in order; those of one run are in order already."""
+    columns = of_table(name, pa.concat_tables(parts, promote_options="default"))
+    if len(parts) > 1:
+        return in_order(name, columns)
+    return pa.table({key: columns(key) for key in COLUMNS[name]})
+
+
+def write_run(path: Path, name: str, rows: pa.Table) -> SortedRun:
+    """Write rows of the table ``name``, which are in order, to a file.
+
+    Columns that are null in all of them are left out, but for the first, which keeps their number.
+    """
+    times_s = times_of(name, of_table(name, rows))
+    kept = [key for key in rows.column_names[1:] if rows.column(key).null_count < len(rows)]
+    rows = rows.select([rows.column_names[0], *kept])
     options = pa.ipc.IpcWriteOptions(compression="lz4")
     with (
         naming(path),

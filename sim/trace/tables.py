@@ -9,25 +9,31 @@ from learning.hardware import free_bytes
 from sim.errors import InputError
 from sim.formatting import data_size
 from sim.trace.arrow import ROW_BYTES
-from sim.trace.parquet import coded_groups, described, read_groups
+from sim.trace.parquet import coded_groups, described, plain, read_groups
 from sim.trace.schema import APPENDED, COLUMNS
+
+DigestTexts = tuple[str, str]
+"""Digests of a column: of all that is in it, and of what counts as timing."""
 
 
 class Tables(Mapping[str, pa.Table]):
     """Tables by name. One in a file is read whole each time that it is asked for: see ``pieces``.
 
-    Those in ``small`` are read once and kept. Raises InputError for a file that is missing or
-    broken, and for a whole table that does not fit into the available memory.
+    Those in ``small`` are read once and kept; of those in ``digested`` digests of the columns are
+    known. Raises InputError for a file that is missing or broken, and for a whole table that does
+    not fit into the available memory.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, Path] = {}
         self.small: set[str] = set()
+        self.digested: dict[str, Mapping[str, DigestTexts]] = {}
         self._held: dict[str, pa.Table] = {}
 
     def __getitem__(self, name: str) -> pa.Table:
         if name in self._held:
-            return self._held[name]
+            table = self._held[name] = plain(self._held[name])
+            return table
         if name not in self.small:
             _check_memory(self.files[name])
         table = pa.concat_tables(_completed(name, group) for group in read_groups(self.files[name]))
@@ -37,6 +43,9 @@ class Tables(Mapping[str, pa.Table]):
 
     def __setitem__(self, name: str, table: pa.Table) -> None:
         self._held[name] = table
+        # What is on disk is of another table.
+        self.files.pop(name, None)
+        self.digested.pop(name, None)
 
     def __iter__(self) -> Iterator[str]:
         return (name for name in COLUMNS if name in self._held or name in self.files)
@@ -47,10 +56,11 @@ class Tables(Mapping[str, pa.Table]):
     def pieces(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield a table, or some columns of it, as a whole or group by group of its file.
 
-        Text of a file comes as dictionaries.
+        Text comes as it is or as dictionaries.
         """
         if name in self._held or name in self.small:
-            yield _chosen(self[name], columns)
+            whole = self._held[name] if name in self._held else self[name]
+            yield _chosen(whole, columns)
             return
         for group in coded_groups(self.files[name], columns):
             yield _chosen(_completed(name, group), columns)

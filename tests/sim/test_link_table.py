@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import scenarios
+import sim
 from tests.kit.network import make_plan, plan_links
 from tests.kit.small import merged
 
@@ -69,3 +70,17 @@ def test_a_pass_alone_has_the_links_that_it_has_among_all(link, monkeypatch, cap
         if alone.cluster.name == "Munich":
             assert equal(munich[alone.rise_s], alone)
     assert 1 <= sum("made again" in message for message in caplog.messages) <= 3
+
+
+def test_links_of_a_constellation_are_made_once(monkeypatch, caplog):
+    """Satellites rise in another order than that in which they begin to serve."""
+    caplog.set_level("INFO", "leomix.run")
+    orbit = {"source": "walker", "satellites": 48, "planes": 3, "phasing": 1, "altitude_km": 600}
+    orbit |= {"inclination_deg": 60, "serving": "any", "session": "contact"}
+    places = [PLACES[0] | {"name": f"c{n}", "longitude_deg": 30 * n - 180} for n in range(12)]
+    about = {"stop": {"days": 0.1}, "orbit": orbit, "ground": {"clusters": places}}
+    scenario = scenarios.load("circular", merged(about, {"learning": {"train": False}}))
+    monkeypatch.setattr(plan_links, "POINTS_AT_ONCE", 2_000)
+    run = sim.run(scenario, None)
+    assert len(run.contacts) > 300
+    assert not [message for message in caplog.messages if "made again" in message]

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -102,6 +103,18 @@ def test_what_left_memory_comes_back_as_if_it_had_stayed(tmp_path_factory, block
     assert files_in(place / "one") == files_in(place / "other")
     spilled.close()
     assert not (place / "rows").exists()
+
+
+def test_a_table_that_is_replaced_is_not_the_one_on_disk(tmp_path):
+    trace = trace_of(tmp_path / "rows", 1)
+    trace.add(event(time_s=np.arange(2.0)))
+    tables = trace.tables()
+    assert "events" in tables.files
+    with_both = digests(tables)
+    tables["events"] = tables["events"].slice(1)
+    assert digests(tables) != with_both
+    write_tables(tmp_path / "run", tables)
+    assert pq.read_metadata(tmp_path / "run" / "events.parquet").num_rows == 1
 
 
 @given(BLOCKS.filter(len), st.data())
