@@ -54,32 +54,31 @@ class LinkTable:
         if number in self._downlinks:
             downlink = self._beam(number, 1, *self._downlinks[number])
         uplink = self._beam(number, 0, *self._uplinks[number])
-        # The grid that the curves have made already.
-        grid = geometry.own if self._passes[number].place.radios[0].alone else geometry.common
+        grid = geometry.grid
         place = (geometry.block(number, grid, x) for x in (grid.time_s, grid.slant_range_m))
         shift_hz, residual_hz = self.doppler_hz[number].tolist()
         return DeviceLinks(uplink, downlink, (shift_hz, residual_hz), partial(along, *place))
 
     def _direction(self, way: int) -> dict[int, tuple[CurveTable, int]]:
         """Return for each pass the table of the passes with the same link, and its batch there."""
-        groups: dict[tuple[Link, bool], list[int]] = {}
+        groups: dict[Link, list[int]] = {}
         for number, each in enumerate(self._passes):
             radio = each.place.radios[way]
             if radio is not None:
-                groups.setdefault((radio.link, radio.alone), []).append(number)
+                groups.setdefault(radio.link, []).append(number)
         found: dict[int, tuple[CurveTable, int]] = {}
-        for (link, alone), numbers in groups.items():
+        for link, numbers in groups.items():
             some = np.zeros(len(self._passes), bool)
             some[numbers] = True
-            curves = self._table(link, some, alone=alone)
+            curves = self._table(link, some)
             found |= {number: (curves, batch) for batch, number in enumerate(numbers)}
         return dict(sorted(found.items()))
 
-    def _table(self, link: Link, some: Mask, *, alone: bool) -> CurveTable:
-        """Curves of a link in some passes (P,), of devices with a sub-channel each or not."""
-        grid = self._geometry.own if alone else self._geometry.common
+    def _table(self, link: Link, some: Mask) -> CurveTable:
+        """Curves of a link in some passes (P,)."""
         devices = self._geometry.devices
-        return self._of(link, grid.of(np.repeat(some, devices)), devices[some])
+        grid = self._geometry.grid.of(np.repeat(some, devices))
+        return self._of(link, grid, devices[some])
 
     def _of(self, link: Link, grid: Grid, devices: Ints) -> CurveTable:
         """Curves of a link at the points of a grid whose passes have so many ``devices`` each."""
@@ -108,7 +107,7 @@ class LinkTable:
     def _whole(self, number: int, link: Link) -> LinkCurve:
         """The curves (K) of another link in a pass whose devices share the band."""
         some = np.arange(len(self._passes)) == number
-        return self._table(link, some, alone=False).batch(0)
+        return self._table(link, some).batch(0)
 
     def _narrow(self, number: int, link: Link, now_s: float, who: Mask) -> tuple[LinkCurve, float]:
         """Return curves of the devices in ``who`` (K,) from a time on, and until when they hold.
@@ -124,7 +123,7 @@ class LinkTable:
         cell = min(int(np.searchsorted(common_s, now_s, "right")) - 1, points - 2)
         first = cell // CELLS * CELLS
         part = slice(first, first + CELLS + 1)
-        grid = geometry.common
+        grid = geometry.grid
         seen = SeenPoints(
             time_s=geometry.block(number, grid, grid.time_s)[who, part].ravel(),
             elevation_deg=geometry.block(number, grid, grid.elevation_deg)[who, part].ravel(),
@@ -165,29 +164,23 @@ def _aligned(grid: Grid, found: RatePoints, devices: Ints) -> tuple[Ints, Ints]:
     """As many points in all rows of a pass, which has so many ``devices``.
 
     Returns how many (P,), and which of the points found each of them is: where a row has fewer, its
-    last one is repeated. Of a grid of common times this goes cell by cell, so that these stay in
-    one column.
+    last one is repeated. This goes cell by cell, so that the grid's times stay in one column.
     """
     row_of_pass = np.cumsum(devices) - devices
     row = np.cumsum(np.diff(found.row, prepend=found.row[0]) != 0)
     number = np.arange(len(row))
-    counts = np.bincount(row, minlength=len(grid.rows))
     pass_of_row = np.repeat(np.arange(len(devices)), devices)
-    if grid.middles is not None:
-        cell = np.cumsum(found.given) - 1
-        inside = number - np.flatnonzero(found.given)[cell]
-        more = np.bincount(cell) - 1
-        columns = grid.points[row_of_pass]
-        first_column = np.cumsum(columns) - columns
-        column = first_column[pass_of_row[row]] + cell - grid.first[row]
-        width = np.ones(int(columns.sum()), np.int64)
-        np.maximum.at(width, column[found.given], more + 1)
-        begin = np.cumsum(width) - width
-        points = np.add.reduceat(width, first_column)
-        place = begin[column] - begin[first_column][pass_of_row[row]] + inside
-    else:
-        points = np.maximum.reduceat(counts, row_of_pass)
-        place = number - (np.cumsum(counts) - counts)[row]
+    cell = np.cumsum(found.given) - 1
+    inside = number - np.flatnonzero(found.given)[cell]
+    more = np.bincount(cell) - 1
+    columns = grid.points[row_of_pass]
+    first_column = np.cumsum(columns) - columns
+    column = first_column[pass_of_row[row]] + cell - grid.first[row]
+    width = np.ones(int(columns.sum()), np.int64)
+    np.maximum.at(width, column[found.given], more + 1)
+    begin = np.cumsum(width) - width
+    points = np.add.reduceat(width, first_column)
+    place = begin[column] - begin[first_column][pass_of_row[row]] + inside
     each = points[pass_of_row]
     source = np.zeros(int(each.sum()), np.int64)
     source[(np.cumsum(each) - each)[row] + place] = number

@@ -173,8 +173,7 @@ def rate_points(view: LinkView, grid: Grid) -> tuple[Floats, RatePoints | None]:
         return curve_bps, further
     # Of rows without jumps nothing but the curve is wanted.
     given = np.ones(len(curve_bps), bool)
-    if grid.middles is not None:
-        given[grid.every[2]] = False
+    given[grid.every[2]] = False
     row = np.repeat(grid.rows, grid.every_points)
     plain = RatePoints(row, grid.every_s, curve_bps, curve_bps, ~given, given)
     return curve_bps, plain.of(np.repeat(~jumps, grid.every_points)).merged(
@@ -188,8 +187,6 @@ def _curve(view: LinkView, grid: Grid, rate_bps: Floats) -> Floats:
     middles = grid.middles
     if not view.is_constant:
         moved = bit_preserving(rate_bps, grid.points, grid.inner)
-    if middles is None:
-        return moved
     cell = middles.cell
     sight = Sight(view.above(middles.elevation_deg), middles.slant_range_m)
     middle_bps, _ = view.signal(grid.row[cell], sight)
