@@ -18,10 +18,14 @@ from sim.links.beam import Beam
 from sim.links.device_links import DeviceLinks, along, served_bits
 from sim.links.grid import Grid, SeenPoints, cut_grid
 from sim.links.pass_geometry import Pass, PassGeometry
-from sim.links.rate_points import LinkView, RatePoints, rate_points
+from sim.links.rate_points import LinkView, LossyGrid, RatePoints, rate_points
 
 CELLS = 2
 """Cells of a grid for which curves are made at once where the band is shared anew all the time."""
+
+
+Batches = dict[int, tuple[CurveTable, int]]
+"""Curves of passes by number: a table of many, and which batch of it."""
 
 
 class LinkTable:
@@ -36,7 +40,7 @@ class LinkTable:
         self._passes = passes
         self._geometry = geometry = PassGeometry(passes, start)
         self._path = _drawn(passes, geometry.devices)
-        self._uplinks, self._downlinks = (self._direction(way) for way in (0, 1))
+        self._uplinks, self._downlinks = self._directions()
         self.doppler_hz = geometry.doppler_hz
         self.first_row = geometry.first_row
         each = (curves.row_capacity_bits(n) for curves, n in self._uplinks.values())
@@ -59,31 +63,38 @@ class LinkTable:
         shift_hz, residual_hz = self.doppler_hz[number].tolist()
         return DeviceLinks(uplink, downlink, (shift_hz, residual_hz), partial(along, *place))
 
-    def _direction(self, way: int) -> dict[int, tuple[CurveTable, int]]:
-        """Return for each pass the table of the passes with the same link, and its batch there."""
-        groups: dict[Link, list[int]] = {}
+    def _directions(self) -> tuple[Batches, Batches]:
+        """Return for each pass the table of the passes with the same links, and its batch there.
+
+        Of uplinks, and of downlinks.
+        """
+        groups: dict[tuple[Link, Link | None], list[int]] = {}
         for number, each in enumerate(self._passes):
-            radio = each.place.radios[way]
-            if radio is not None:
-                groups.setdefault(radio.link, []).append(number)
-        found: dict[int, tuple[CurveTable, int]] = {}
-        for link, numbers in groups.items():
+            up, down = each.place.radios
+            links = up.link, None if down is None else down.link
+            groups.setdefault(links, []).append(number)
+        uplinks: Batches = {}
+        downlinks: Batches = {}
+        for links, numbers in groups.items():
             some = np.zeros(len(self._passes), bool)
             some[numbers] = True
-            curves = self._table(link, some)
-            found |= {number: (curves, batch) for batch, number in enumerate(numbers)}
-        return dict(sorted(found.items()))
+            losses, devices = self._losses(some)
+            for link, found in zip(links, (uplinks, downlinks), strict=True):
+                if link is not None:
+                    curves = self._of(link, losses, devices)
+                    found |= {number: (curves, batch) for batch, number in enumerate(numbers)}
+        return dict(sorted(uplinks.items())), dict(sorted(downlinks.items()))
 
-    def _table(self, link: Link, some: Mask) -> CurveTable:
-        """Curves of a link in some passes (P,)."""
+    def _losses(self, some: Mask) -> tuple[LossyGrid, Ints]:
+        """Return what links lose in some passes (P,), and how many devices each of these has."""
         devices = self._geometry.devices
-        grid = self._geometry.grid.of(np.repeat(some, devices))
-        return self._of(link, grid, devices[some])
+        return LossyGrid(self._geometry.grid.of(np.repeat(some, devices))), devices[some]
 
-    def _of(self, link: Link, grid: Grid, devices: Ints) -> CurveTable:
+    def _of(self, link: Link, losses: LossyGrid, devices: Ints) -> CurveTable:
         """Curves of a link at the points of a grid whose passes have so many ``devices`` each."""
         view = LinkView(link, self._path, self._geometry.views)
-        rate_bps, found = rate_points(view, grid)
+        grid = losses.grid
+        rate_bps, found = rate_points(view, losses)
         if found is None:
             points = grid.every_points
             time_s = grid.every_s
@@ -107,7 +118,7 @@ class LinkTable:
     def _whole(self, number: int, link: Link) -> LinkCurve:
         """The curves (K) of another link in a pass whose devices share the band."""
         some = np.arange(len(self._passes)) == number
-        return self._table(link, some).batch(0)
+        return self._of(link, *self._losses(some)).batch(0)
 
     def _narrow(self, number: int, link: Link, now_s: float, who: Mask) -> tuple[LinkCurve, float]:
         """Return curves of the devices in ``who`` (K,) from a time on, and until when they hold.
@@ -139,7 +150,7 @@ class LinkTable:
             step_s=np.full(len(rows), step_s),
             inner=np.zeros(len(seen.time_s), bool),
         )
-        of_senders = self._of(link, narrow, np.array([len(rows)])).batch(0)
+        of_senders = self._of(link, LossyGrid(narrow), np.array([len(rows)])).batch(0)
         shape = (len(who), of_senders.time_s.shape[1])
         time_s: Floats = np.zeros(shape)
         time_s[who] = of_senders.time_s
