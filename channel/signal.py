@@ -17,6 +17,22 @@ ENVIRONMENT_BENDS_DEG: Final = tuple(range(10, 90, 10))
 """Where the tables of TR 38.811 go from one straight line to the next."""
 
 
+PATH_FIELDS: Final = (
+    "frequency_hz",
+    "path_gain_db",
+    "attenuation",
+    "zenith_attenuation_db",
+    "atmosphere",
+    "scintillation_loss_db",
+    "clutter_loss_db",
+    "shadowing_margin_db",
+    "other_losses_db",
+    "environment",
+    "min_elevation_deg",
+)
+"""Fields of a link that say what is lost between its antennas, and from which elevation on."""
+
+
 @dataclass(frozen=True, eq=False)
 class Signal:
     """Mean SNR in the link's bandwidth (dB) and Rician factor (ratio of powers), of one shape.
@@ -48,18 +64,29 @@ def received_signal(
     or below the horizon. The gate is exact: pass the edges of a contact at the mask itself, not
     a rounding error below it. Raises ValueError for values outside these ranges.
     """
-    place = _checked_place(elevation_deg, slant_range_m)
-    snr, k = unchecked_signal(link, *place, path)
+    elevation, distance_m = _checked_place(elevation_deg, slant_range_m)
+    loss_db = unchecked_loss_db(link, elevation, distance_m, path)
+    snr, k = signal_after_loss(link, elevation, loss_db, path)
     return Signal(snr[()], k[()])
 
 
-def unchecked_signal(
+def unchecked_loss_db(
     link: Link, elevation_deg: Floats, slant_range_m: Floats, path: Path
+) -> Floats:
+    """Everything between the two antennas in dB, for arrays that are known to be right.
+
+    It is the same for links that differ in no field of `PATH_FIELDS`.
+    """
+    sky = _in_the_sky(elevation_deg, above_mask(link, elevation_deg))
+    return total_loss_db(path_losses_db(link, sky, slant_range_m, path))
+
+
+def signal_after_loss(
+    link: Link, elevation_deg: Floats, loss_db: Floats, path: Path
 ) -> tuple[Floats, Floats]:
-    """SNR and Rician factor for arrays of one shape that are known to be right."""
+    """SNR and Rician factor behind `unchecked_loss_db`, at the same places."""
     above = above_mask(link, elevation_deg)
     sky = _in_the_sky(elevation_deg, above)
-    loss_db = total_loss_db(path_losses_db(link, sky, slant_range_m, path))
     density_dbhz = carrier_over_n0_dbhz(link.eirp_dbw, link.g_over_t_db_k, loss_db)
     snr = density_dbhz - noise_bandwidth_dbhz(link.bandwidth_hz)
     k_linear: ArrayLike | None = fixed_k_factor(link)

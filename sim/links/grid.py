@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -36,8 +36,7 @@ class Grid:
 
     They are ``step_s`` (R,) apart but for those that are cut to a row's first or last one. The rate
     at ``inner`` points (P,) is moved for the bits of the cells beside them; every cell that does
-    not lie between two of them has a point in its middle. Without these no point is cut, and all
-    are moved.
+    not lie between two of them has a point in its middle.
     """
 
     rows: Ints
@@ -46,8 +45,8 @@ class Grid:
     elevation_deg: Floats
     slant_range_m: Floats
     step_s: Floats
-    inner: Mask | None = None
-    middles: Middles | None = None
+    inner: Mask
+    middles: Middles
 
     @cached_property
     def first(self) -> Ints:
@@ -62,7 +61,6 @@ class Grid:
     @cached_property
     def every(self) -> tuple[Floats, Ints, Ints]:
         """Times of all points and middles, and the indices of the points and of the middles."""
-        assert self.middles is not None  # who has none has its points
         width = np.ones(len(self.time_s), np.int64)
         width[self.middles.cell] = 2
         place = np.cumsum(width) - width
@@ -72,13 +70,11 @@ class Grid:
     @property
     def every_s(self) -> Floats:
         """Times of all points with the middles."""
-        return self.time_s if self.middles is None else self.every[0]
+        return self.every[0]
 
     @cached_property
     def every_points(self) -> Ints:
         """Points (R,) of each row with its middles."""
-        if self.middles is None:
-            return self.points
         within = np.searchsorted(self.middles.cell, np.cumsum(self.points))
         return np.diff(within, prepend=0) + self.points
 
@@ -87,16 +83,6 @@ class Grid:
         if some.all():
             return self
         kept = np.repeat(some, self.points)
-        grid = Grid(
-            rows=self.rows[some],
-            points=self.points[some],
-            time_s=self.time_s[kept],
-            elevation_deg=self.elevation_deg[kept],
-            slant_range_m=self.slant_range_m[kept],
-            step_s=self.step_s[some],
-        )
-        if self.middles is None or self.inner is None:
-            return grid
         in_kept = kept[self.middles.cell]
         middles = Middles(
             cell=(np.cumsum(kept) - 1)[self.middles.cell[in_kept]],
@@ -104,7 +90,16 @@ class Grid:
             elevation_deg=self.middles.elevation_deg[in_kept],
             slant_range_m=self.middles.slant_range_m[in_kept],
         )
-        return replace(grid, inner=self.inner[kept], middles=middles)
+        return Grid(
+            rows=self.rows[some],
+            points=self.points[some],
+            time_s=self.time_s[kept],
+            elevation_deg=self.elevation_deg[kept],
+            slant_range_m=self.slant_range_m[kept],
+            step_s=self.step_s[some],
+            inner=self.inner[kept],
+            middles=middles,
+        )
 
 
 def cut_grid(

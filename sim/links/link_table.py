@@ -18,10 +18,14 @@ from sim.links.beam import Beam
 from sim.links.device_links import DeviceLinks, along, served_bits
 from sim.links.grid import Grid, SeenPoints, cut_grid
 from sim.links.pass_geometry import Pass, PassGeometry
-from sim.links.rate_points import LinkView, RatePoints, rate_points
+from sim.links.rate_points import LinkView, LossyGrid, RatePoints, rate_points
 
 CELLS = 2
 """Cells of a grid for which curves are made at once where the band is shared anew all the time."""
+
+
+Batches = dict[int, tuple[CurveTable, int]]
+"""Curves of passes by number: a table of many, and which batch of it."""
 
 
 class LinkTable:
@@ -36,7 +40,7 @@ class LinkTable:
         self._passes = passes
         self._geometry = geometry = PassGeometry(passes, start)
         self._path = _drawn(passes, geometry.devices)
-        self._uplinks, self._downlinks = (self._direction(way) for way in (0, 1))
+        self._uplinks, self._downlinks = self._directions()
         self.doppler_hz = geometry.doppler_hz
         self.first_row = geometry.first_row
         each = (curves.row_capacity_bits(n) for curves, n in self._uplinks.values())
@@ -54,37 +58,43 @@ class LinkTable:
         if number in self._downlinks:
             downlink = self._beam(number, 1, *self._downlinks[number])
         uplink = self._beam(number, 0, *self._uplinks[number])
-        # The grid that the curves have made already.
-        grid = geometry.own if self._passes[number].place.radios[0].alone else geometry.common
+        grid = geometry.grid
         place = (geometry.block(number, grid, x) for x in (grid.time_s, grid.slant_range_m))
         shift_hz, residual_hz = self.doppler_hz[number].tolist()
         return DeviceLinks(uplink, downlink, (shift_hz, residual_hz), partial(along, *place))
 
-    def _direction(self, way: int) -> dict[int, tuple[CurveTable, int]]:
-        """Return for each pass the table of the passes with the same link, and its batch there."""
-        groups: dict[tuple[Link, bool], list[int]] = {}
+    def _directions(self) -> tuple[Batches, Batches]:
+        """Return for each pass the table of the passes with the same links, and its batch there.
+
+        Of uplinks, and of downlinks.
+        """
+        groups: dict[tuple[Link, Link | None], list[int]] = {}
         for number, each in enumerate(self._passes):
-            radio = each.place.radios[way]
-            if radio is not None:
-                groups.setdefault((radio.link, radio.alone), []).append(number)
-        found: dict[int, tuple[CurveTable, int]] = {}
-        for (link, alone), numbers in groups.items():
+            up, down = each.place.radios
+            links = up.link, None if down is None else down.link
+            groups.setdefault(links, []).append(number)
+        uplinks: Batches = {}
+        downlinks: Batches = {}
+        for links, numbers in groups.items():
             some = np.zeros(len(self._passes), bool)
             some[numbers] = True
-            curves = self._table(link, some, alone=alone)
-            found |= {number: (curves, batch) for batch, number in enumerate(numbers)}
-        return dict(sorted(found.items()))
+            losses, devices = self._losses(some)
+            for link, found in zip(links, (uplinks, downlinks), strict=True):
+                if link is not None:
+                    curves = self._of(link, losses, devices)
+                    found |= {number: (curves, batch) for batch, number in enumerate(numbers)}
+        return dict(sorted(uplinks.items())), dict(sorted(downlinks.items()))
 
-    def _table(self, link: Link, some: Mask, *, alone: bool) -> CurveTable:
-        """Curves of a link in some passes (P,), of devices with a sub-channel each or not."""
-        grid = self._geometry.own if alone else self._geometry.common
+    def _losses(self, some: Mask) -> tuple[LossyGrid, Ints]:
+        """Return what links lose in some passes (P,), and how many devices each of these has."""
         devices = self._geometry.devices
-        return self._of(link, grid.of(np.repeat(some, devices)), devices[some])
+        return LossyGrid(self._geometry.grid.of(np.repeat(some, devices))), devices[some]
 
-    def _of(self, link: Link, grid: Grid, devices: Ints) -> CurveTable:
+    def _of(self, link: Link, losses: LossyGrid, devices: Ints) -> CurveTable:
         """Curves of a link at the points of a grid whose passes have so many ``devices`` each."""
         view = LinkView(link, self._path, self._geometry.views)
-        rate_bps, found = rate_points(view, grid)
+        grid = losses.grid
+        rate_bps, found = rate_points(view, losses)
         if found is None:
             points = grid.every_points
             time_s = grid.every_s
@@ -108,7 +118,7 @@ class LinkTable:
     def _whole(self, number: int, link: Link) -> LinkCurve:
         """The curves (K) of another link in a pass whose devices share the band."""
         some = np.arange(len(self._passes)) == number
-        return self._table(link, some, alone=False).batch(0)
+        return self._of(link, *self._losses(some)).batch(0)
 
     def _narrow(self, number: int, link: Link, now_s: float, who: Mask) -> tuple[LinkCurve, float]:
         """Return curves of the devices in ``who`` (K,) from a time on, and until when they hold.
@@ -124,7 +134,7 @@ class LinkTable:
         cell = min(int(np.searchsorted(common_s, now_s, "right")) - 1, points - 2)
         first = cell // CELLS * CELLS
         part = slice(first, first + CELLS + 1)
-        grid = geometry.common
+        grid = geometry.grid
         seen = SeenPoints(
             time_s=geometry.block(number, grid, grid.time_s)[who, part].ravel(),
             elevation_deg=geometry.block(number, grid, grid.elevation_deg)[who, part].ravel(),
@@ -140,7 +150,7 @@ class LinkTable:
             step_s=np.full(len(rows), step_s),
             inner=np.zeros(len(seen.time_s), bool),
         )
-        of_senders = self._of(link, narrow, np.array([len(rows)])).batch(0)
+        of_senders = self._of(link, LossyGrid(narrow), np.array([len(rows)])).batch(0)
         shape = (len(who), of_senders.time_s.shape[1])
         time_s: Floats = np.zeros(shape)
         time_s[who] = of_senders.time_s
@@ -165,29 +175,23 @@ def _aligned(grid: Grid, found: RatePoints, devices: Ints) -> tuple[Ints, Ints]:
     """As many points in all rows of a pass, which has so many ``devices``.
 
     Returns how many (P,), and which of the points found each of them is: where a row has fewer, its
-    last one is repeated. Of a grid of common times this goes cell by cell, so that these stay in
-    one column.
+    last one is repeated. This goes cell by cell, so that the grid's times stay in one column.
     """
     row_of_pass = np.cumsum(devices) - devices
     row = np.cumsum(np.diff(found.row, prepend=found.row[0]) != 0)
     number = np.arange(len(row))
-    counts = np.bincount(row, minlength=len(grid.rows))
     pass_of_row = np.repeat(np.arange(len(devices)), devices)
-    if grid.middles is not None:
-        cell = np.cumsum(found.given) - 1
-        inside = number - np.flatnonzero(found.given)[cell]
-        more = np.bincount(cell) - 1
-        columns = grid.points[row_of_pass]
-        first_column = np.cumsum(columns) - columns
-        column = first_column[pass_of_row[row]] + cell - grid.first[row]
-        width = np.ones(int(columns.sum()), np.int64)
-        np.maximum.at(width, column[found.given], more + 1)
-        begin = np.cumsum(width) - width
-        points = np.add.reduceat(width, first_column)
-        place = begin[column] - begin[first_column][pass_of_row[row]] + inside
-    else:
-        points = np.maximum.reduceat(counts, row_of_pass)
-        place = number - (np.cumsum(counts) - counts)[row]
+    cell = np.cumsum(found.given) - 1
+    inside = number - np.flatnonzero(found.given)[cell]
+    more = np.bincount(cell) - 1
+    columns = grid.points[row_of_pass]
+    first_column = np.cumsum(columns) - columns
+    column = first_column[pass_of_row[row]] + cell - grid.first[row]
+    width = np.ones(int(columns.sum()), np.int64)
+    np.maximum.at(width, column[found.given], more + 1)
+    begin = np.cumsum(width) - width
+    points = np.add.reduceat(width, first_column)
+    place = begin[column] - begin[first_column][pass_of_row[row]] + inside
     each = points[pass_of_row]
     source = np.zeros(int(each.sum()), np.int64)
     source[(np.cumsum(each) - each)[row] + place] = number

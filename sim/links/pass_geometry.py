@@ -110,9 +110,8 @@ class Pass:
 class PassGeometry:
     """What the devices of P passes of one plan see: rows are devices in passes.
 
-    ``common`` are even times of all devices of a pass from its rise to its set, cut to each one's
-    AOS and LOS; ``own`` are even times from each device's AOS to its LOS, as few as are no farther
-    apart. ``seen`` says of each row whether its device sees the satellite at all. ``doppler_hz``
+    ``grid`` are even times of all devices of a pass from its rise to its set, cut to each one's AOS
+    and LOS. ``seen`` says of each row whether its device sees the satellite at all. ``doppler_hz``
     (P, 2) is the largest shift over the centre, and for a device against the centre's.
     """
 
@@ -121,8 +120,7 @@ class PassGeometry:
         places = list({id(p.place): p.place for p in passes}.values())
         numbers = {id(place): number for number, place in enumerate(places)}
         place = np.array([numbers[id(p.place)] for p in passes])
-        spans = [(p.rise_s, p.set_s, p.step_s) for p in passes]
-        rise_s, set_s, self._longest_step_s = np.array(spans).T
+        rise_s, set_s = np.array([(p.rise_s, p.set_s) for p in passes]).T
         points: Ints = np.array([p.columns for p in passes])
         frames = [some.frames[which] for which in (0, 1) for some in places]
         satellites = [p.satellite for p in passes]
@@ -159,23 +157,7 @@ class PassGeometry:
         return self.views.look(row, np.concatenate([self.views.aos_s, self.views.los_s]))
 
     @cached_property
-    def own(self) -> Grid:
-        """Points of all rows."""
-        views = self.views
-        lasts_s = self.views.los_s - self.views.aos_s
-        longest_s = np.maximum.reduceat(lasts_s, self.first_row)
-        points = np.maximum(2, np.ceil(longest_s / self._longest_step_s).astype(np.int64) + 1)
-        each = np.repeat(points, self.devices)
-        rows = np.arange(len(lasts_s))
-        step_s = lasts_s / (each - 1)
-        row, place = spread(np.zeros_like(each), each)
-        time_s = np.repeat(views.aos_s, each) + place * np.repeat(step_s, each)
-        time_s[np.cumsum(each) - 1] = views.los_s
-        elevation_deg, range_km = views.place(row, time_s)
-        return Grid(rows, each, time_s, elevation_deg, range_km * 1e3, step_s)
-
-    @cached_property
-    def common(self) -> Grid:
+    def grid(self) -> Grid:
         """Points of all rows."""
         views = self.views
         even = self.views.even

@@ -13,7 +13,13 @@ import numpy as np
 
 from channel import CLEAR_PATH, Link, Path, bends_deg, rate_state, received_signal
 from channel.link_curve import between_smooth_cells, bit_preserving, cell_middle_rates
-from channel.signal import has_zenith_kink, unchecked_rate_bps, unchecked_signal
+from channel.signal import (
+    PATH_FIELDS,
+    has_zenith_kink,
+    signal_after_loss,
+    unchecked_loss_db,
+    unchecked_rate_bps,
+)
 from learning.requests.cluster import Floats, Ints, Mask
 from orbit.contact_views import ContactViews, blocks
 from sim.links.grid import Grid, interleaved
@@ -42,6 +48,13 @@ class Sight(NamedTuple):
 
     elevation_deg: Floats
     slant_range_m: Floats
+
+
+class Lossy(NamedTuple):
+    """At which elevations points (P,) are, and what is lost between the antennas there."""
+
+    elevation_deg: Floats
+    loss_db: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,22 +106,33 @@ class LinkView:
         path = self._path(row)
         return rate_state(self.link, sight.elevation_deg, sight.slant_range_m, path)
 
-    def signal(self, row: Ints, sight: Sight) -> tuple[Floats, Floats]:
-        """Rate (bit/s) and SNR (dB) of rows where they see their satellites."""
-        rate_bps: Floats = np.empty(len(row))
-        snr_db: Floats = np.empty(len(row))
-        width_hz = np.asarray(self.link.bandwidth_hz)
+    def lossy(self, row: Ints, sight: Sight) -> Lossy:
+        """What rows lose between the antennas where they see their satellites."""
+        loss_db: Floats = np.empty(len(row))
         for block in blocks(len(row), POINTS_OF_A_BLOCK):
             elevation_deg = sight.elevation_deg[block]
             range_m = sight.slant_range_m[block]
             path = self._path(row[block])
-            snr_db[block], k = unchecked_signal(self.link, elevation_deg, range_m, path)
+            loss_db[block] = unchecked_loss_db(self.link, elevation_deg, range_m, path)
+        return Lossy(sight.elevation_deg, loss_db)
+
+    def signal(self, row: Ints, place: Lossy) -> tuple[Floats, Floats]:
+        """Rate (bit/s) and SNR (dB) of rows."""
+        rate_bps: Floats = np.empty(len(row))
+        snr_db: Floats = np.empty(len(row))
+        width_hz = np.asarray(self.link.bandwidth_hz)
+        for block in blocks(len(row), POINTS_OF_A_BLOCK):
+            elevation_deg = place.elevation_deg[block]
+            path = self._path(row[block])
+            snr_db[block], k = signal_after_loss(
+                self.link, elevation_deg, place.loss_db[block], path
+            )
             rate_bps[block] = unchecked_rate_bps(self.link, snr_db[block], k, width_hz)
         return rate_bps, snr_db
 
     def rate_bps(self, row: Ints, time_s: Floats) -> Floats:
         """Rates (P,) of rows at times."""
-        rate_bps, _ = self.signal(row, self.look(row, time_s))
+        rate_bps, _ = self.signal(row, self.lossy(row, self.look(row, time_s)))
         return rate_bps
 
     def _path(self, row: Ints) -> Path:
@@ -116,6 +140,31 @@ class LinkView:
         if self.link.environment is None:
             return CLEAR_PATH
         return Path(*(np.asarray(draws)[row] for draws in vars(self.path).values()))
+
+
+class LossyGrid:
+    """What links lose at the points of a grid and its middles, looked up once for all of them.
+
+    Both directions of a cluster's link mostly lose the same.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+        self._known: dict[tuple[object, ...], tuple[Lossy, Lossy]] = {}
+
+    def of(self, view: LinkView) -> tuple[Lossy, Lossy]:
+        """Return what a link loses at the points, and in the middles."""
+        path = tuple(getattr(view.link, name) for name in PATH_FIELDS)
+        if path not in self._known:
+            grid = self.grid
+            row = grid.row
+            each = ((row, grid), (row[grid.middles.cell], grid.middles))
+            points, middles = (
+                view.lossy(row, Sight(view.above(at.elevation_deg), at.slant_range_m))
+                for row, at in each
+            )
+            self._known[path] = points, middles
+        return self._known[path]
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,15 +200,17 @@ class RatePoints:
         return RatePoints(*(values[order] for values in vars(both).values()))
 
 
-def rate_points(view: LinkView, grid: Grid) -> tuple[Floats, RatePoints | None]:
+def rate_points(view: LinkView, losses: LossyGrid) -> tuple[Floats, RatePoints | None]:
     """Rates of the curve at the points of a grid and its middles.
 
     Every cell keeps its bits (see ``channel.link_curve``). Where some rows need further points, all
     points are returned as well: each jump and kink of the rate lies between two of them.
     """
-    elevation_deg = view.above(grid.elevation_deg)
-    rate_bps, snr_db = view.signal(grid.row, Sight(elevation_deg, grid.slant_range_m))
-    curve_bps = _curve(view, grid, rate_bps)
+    grid = losses.grid
+    at_points, in_middles = losses.of(view)
+    elevation_deg = at_points.elevation_deg
+    rate_bps, snr_db = view.signal(grid.row, at_points)
+    curve_bps = _curve(view, grid, rate_bps, in_middles)
     jumps = _may_jump(view, grid, snr_db, elevation_deg)
     if not jumps.any():
         return curve_bps, None
@@ -173,8 +224,7 @@ def rate_points(view: LinkView, grid: Grid) -> tuple[Floats, RatePoints | None]:
         return curve_bps, further
     # Of rows without jumps nothing but the curve is wanted.
     given = np.ones(len(curve_bps), bool)
-    if grid.middles is not None:
-        given[grid.every[2]] = False
+    given[grid.every[2]] = False
     row = np.repeat(grid.rows, grid.every_points)
     plain = RatePoints(row, grid.every_s, curve_bps, curve_bps, ~given, given)
     return curve_bps, plain.of(np.repeat(~jumps, grid.every_points)).merged(
@@ -182,17 +232,14 @@ def rate_points(view: LinkView, grid: Grid) -> tuple[Floats, RatePoints | None]:
     )
 
 
-def _curve(view: LinkView, grid: Grid, rate_bps: Floats) -> Floats:
+def _curve(view: LinkView, grid: Grid, rate_bps: Floats, in_middles: Lossy) -> Floats:
     """Rates of the curve at all points of a grid, from the true ones at those that are given."""
     moved = rate_bps
     middles = grid.middles
     if not view.is_constant:
         moved = bit_preserving(rate_bps, grid.points, grid.inner)
-    if middles is None:
-        return moved
     cell = middles.cell
-    sight = Sight(view.above(middles.elevation_deg), middles.slant_range_m)
-    middle_bps, _ = view.signal(grid.row[cell], sight)
+    middle_bps, _ = view.signal(grid.row[cell], in_middles)
     if not view.is_constant:
         mean_bps = (rate_bps[cell] + 4.0 * middle_bps + rate_bps[cell + 1]) / 6.0
         middle_bps = cell_middle_rates(mean_bps, (moved[cell], moved[cell + 1]))
@@ -205,21 +252,22 @@ def _may_jump(view: LinkView, grid: Grid, snr_db: Floats, elevation_deg: Floats)
     """Whether the rate of each row (R,) may jump or have a kink anywhere."""
     link = view.link
     rows = len(grid.rows)
-    if link.rate == "modcod":
+    if link.rate == "modcod" or (link.rate != "fixed" and link.environment is not None):
         return np.ones(rows, bool)
-    low_db = np.minimum.reduceat(snr_db, grid.first)
-    high_db = np.maximum.reduceat(snr_db, grid.first)
-    jumps: Mask = (low_db < link.required_snr_db) & (link.required_snr_db <= high_db + HIGHER_DB)
+    jumps: Mask = np.zeros(rows, bool)
+    if link.required_snr_db > -np.inf:
+        low_db = np.minimum.reduceat(snr_db, grid.first)
+        high_db = np.maximum.reduceat(snr_db, grid.first)
+        jumps |= (low_db < link.required_snr_db) & (link.required_snr_db <= high_db + HIGHER_DB)
     if link.rate == "fixed":
         return jumps
-    if link.environment is not None:
-        return np.ones(rows, bool)
-    low_deg = np.minimum.reduceat(elevation_deg, grid.first)
-    top_deg = np.maximum.reduceat(elevation_deg, grid.first)
     for deg in view.bends_deg:
-        jumps |= (low_deg < deg) & (deg < top_deg)
+        if deg > link.min_elevation_deg:
+            low_deg = np.minimum.reduceat(elevation_deg, grid.first)
+            top_deg = np.maximum.reduceat(elevation_deg, grid.first)
+            jumps |= (low_deg < deg) & (deg < top_deg)
     if has_zenith_kink(link):
-        jumps |= top_deg > STEEP_DEG
+        jumps |= np.maximum.reduceat(elevation_deg, grid.first) > STEEP_DEG
     return jumps
 
 

@@ -34,7 +34,7 @@ WIDE = {"uplink": {"total_bandwidth_mhz": 500}}
 PARTS = {
     "contact plan": ("sim.engine.setup:make_plan",),
     "geometry": ("sim.links.link_table:PassGeometry",),
-    "SNR": ("sim.links.rate_points:unchecked_signal",),
+    "SNR": ("sim.links.rate_points:unchecked_loss_db", "sim.links.rate_points:signal_after_loss"),
     "rate": ("sim.links.rate_points:unchecked_rate_bps", "sim.links.rate_points:bit_preserving"),
     "link curves": ("sim.links.plan_links:LinkTable",),
     "transfers (chains)": (

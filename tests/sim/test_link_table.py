@@ -22,8 +22,19 @@ PLACES = [
 ]
 
 
-def contacts(link, places=PLACES):
-    about = {"stop": {"days": 2}, "ground": {"clusters": places}, "learning": {"train": False}}
+LOSSES = {
+    "frequency_ghz": 2.2,
+    "zenith_attenuation_db": 0.5,
+    "atmosphere": "inverse_elevation",
+    "scintillation_loss_db": 1.0,
+    "clutter_loss_db": 4.0,
+    "shadowing_margin_db": 1.0,
+    "other_losses_db": 2.0,
+}
+
+
+def contacts(link, places=PLACES, days=2):
+    about = {"stop": {"days": days}, "ground": {"clusters": places}, "learning": {"train": False}}
     return list(make_plan(scenarios.load("circular", merged(about, {"link": link}))).contacts)
 
 
@@ -70,6 +81,20 @@ def test_a_pass_alone_has_the_links_that_it_has_among_all(link, monkeypatch, cap
         if alone.cluster.name == "Munich":
             assert equal(munich[alone.rise_s], alone)
     assert 1 <= sum("made again" in message for message in caplog.messages) <= 3
+
+
+def test_one_direction_is_not_given_the_losses_of_the_other():
+    """Where both lose the same, that is looked up once for both."""
+    alike = contacts({}, PLACES[1:], days=0.5)
+    assert alike
+    for loss, value in LOSSES.items():
+        others = contacts({"uplink": {loss: value}}, PLACES[1:], days=0.5)
+        for one, other in zip(alike, others, strict=True):
+            links, changed = one.links.devices, other.links.devices
+            down_bps = links.to_client.curve.rate_bps
+            assert np.array_equal(down_bps, changed.to_client.curve.rate_bps)
+            up_bits = links.to_server.curve.capacity_bits
+            assert (up_bits != changed.to_server.curve.capacity_bits).all()
 
 
 def test_links_of_a_constellation_are_made_once(monkeypatch, caplog):
