@@ -55,14 +55,14 @@ def all_finite(_task: Task, *parts: Tensors) -> bool:
 
 
 def guarded(
-    operation: Operation, task: Task, tensors: list[dict[str, Tensor]], arguments: dict[str, Any]
-) -> Tensors:
+    operation: Operation, task: Task, tensors: Sequence[Tensors], arguments: dict[str, Any]
+) -> dict[str, Tensor]:
     """Apply an operation and check that it changes ``experts`` and shared tensors alone.
 
     What is shared may change with the argument ``gate`` only, the base of a device's state never.
     """
     guard = Guard(operation, task, tensors, arguments)
-    after: Tensors = operation(task, tensors, arguments)
+    after: dict[str, Tensor] = operation(task, tensors, arguments)
     guard.check(after)
     return after
 

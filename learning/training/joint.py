@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import thread_time
 from typing import Any, NamedTuple
@@ -28,7 +29,7 @@ from learning.requests.cluster import Ints
 from learning.settings import ModelConfig
 from learning.training import sgd
 from learning.training.device_state import assembled_state
-from learning.training.guards import Guard
+from learning.training.guards import Guard, guarded
 from learning.training.local import Descent, descent_of, loss_of
 from learning.training.recipe import CONSTANT, Recipe
 from learning.training.state import State, flatten
@@ -109,10 +110,6 @@ class _Training:
         """The most rounds that any device has left."""
         return int(self.left.max())
 
-    def restarted(self) -> _Training:
-        """Return the training as it was at its beginning."""
-        return _training_of(self.request)
-
 
 def is_stackable(task: Task) -> bool:
     """Whether trainings of a task may be stacked: a device's steps must not ask for the others'."""
@@ -132,17 +129,48 @@ def train_all(requests: Sequence[Request]) -> list[dict[str, Tensor]]:
 
     Their tasks must be stackable, and no term be added to the loss.
     """
+    if len(requests) == 1:
+        return [_alone(requests[0])]
     trainings = [_training_of(request) for request in requests]
-    by_form: dict[Form, list[_Training]] = {}
-    for training in trainings:
-        by_form.setdefault(training.form, []).append(training)
-    for form, alike in by_form.items():
-        widths = _WIDTHS.setdefault(form, Widths())
-        while alike:
-            some = alike[: widths.next(len(alike), form.bytes)]
-            alike = alike[len(some) :]
-            _train_timed(some, widths)
-    return [training.result() for training in trainings]
+    by_form: dict[Form, list[int]] = {}
+    for number, training in enumerate(trainings):
+        by_form.setdefault(training.form, []).append(number)
+    results: dict[int, dict[str, Tensor]] = {}
+    for form, numbers in by_form.items():
+        left = numbers
+        while left:
+            some = left[: _widths(requests[left[0]]).next(len(left), form)]
+            left = left[len(some) :]
+            stacked = [trainings[number] for number in some]
+            if len(some) > 1 and _is_as_alone(stacked):
+                found = [training.result() for training in stacked]
+            else:
+                found = [_alone(training.request) for training in stacked]
+            results |= zip(some, found, strict=True)
+    return [results[number] for number in range(len(requests))]
+
+
+def _alone(request: Request) -> dict[str, Tensor]:
+    """Return what an operation returns by itself, and note how long it took."""
+    with _widths(request).timed(1, [request]):
+        return guarded(*request)
+
+
+def _is_as_alone(some: list[_Training]) -> bool:
+    """Train some of one form as one; return whether the first has the bits that it has alone.
+
+    That is looked at the first time.
+    """
+    requests = [training.request for training in some]
+    widths = _widths(requests[0])
+    with widths.timed(len(some), requests):
+        _train(some)
+    form = some[0].form
+    if form not in widths.is_as_alone:
+        expected = _alone(requests[0])
+        found = some[0].result()
+        widths.is_as_alone[form] = all(torch.equal(expected[n], t) for n, t in found.items())
+    return widths.is_as_alone[form]
 
 
 def _training_of(request: Request) -> _Training:
@@ -189,27 +217,33 @@ SLOWER = 1.1
 
 @dataclass(eq=False)
 class Widths:
-    """How many trainings of a form are stacked, from what each number of them took.
+    """How many trainings of a size are stacked, from what each number of them took.
 
     ``seconds`` are those of a device's step by the number that was stacked, the least of so many
-    ``times``. More are tried until some number was slower than a smaller one. The first time, one
-    of them is trained alone too: where it gives other bits on this machine, all are trained alone
-    from then on.
+    ``times``. More are tried until some number was slower than a smaller one. ``is_as_alone`` says
+    of which forms the bits are those of a training alone on this machine: others are not stacked.
     """
 
     most: int = MANY
     seconds: dict[int, float] = field(default_factory=dict)
     times: Counter[int] = field(default_factory=Counter)
-    is_checked: bool = False
+    is_as_alone: dict[Form, bool] = field(default_factory=dict)
 
-    def next(self, waiting: int, bytes_each: int) -> int:
-        """Return how many of those that wait are stacked next."""
+    def next(self, waiting: int, form: Form) -> int:
+        """Return how many of those of one form that wait are stacked next."""
+        if not self.is_as_alone.get(form, True):
+            return 1
         free = free_bytes("cpu")
-        room = self.most if free is None else int(free * MEMORY_SHARE / max(1, bytes_each))
+        room = self.most if free is None else int(free * MEMORY_SHARE / max(1, form.bytes))
         return max(1, min(waiting, self.most, room))
 
-    def measured(self, width: int, seconds: float) -> None:
-        """Note how long a device's step took."""
+    @contextmanager
+    def timed(self, width: int, requests: Sequence[Request]) -> Iterator[None]:
+        """Note how long a device's step takes in the trainings that are done meanwhile."""
+        rounds = sum(sum(request.arguments["rounds"]) for request in requests)
+        begun = thread_time()
+        yield
+        seconds = (thread_time() - begun) / (rounds * requests[0].task.recipe.steps_per_round)
         self.times[width] += 1
         self.seconds[width] = min(seconds, self.seconds.get(width, math.inf))
         known = [number for number, times in self.times.items() if times >= TRIES]
@@ -219,25 +253,15 @@ class Widths:
         self.most = min(slower, default=MANY + 1) - 1
 
 
-_WIDTHS: dict[Form, Widths] = {}
+_WIDTHS: dict[Hashable, Widths] = {}
 
 
-def _train_timed(some: Sequence[_Training], widths: Widths) -> None:
-    """Train some of one form, and note what it took."""
-    steps = some[0].form.recipe.steps_per_round * sum(int(one.left.sum()) for one in some)
-    alone = some[0].restarted() if len(some) > 1 and not widths.is_checked else None
-    begun = thread_time()
-    _train(some)
-    widths.measured(len(some), (thread_time() - begun) / max(1, steps))
-    if alone is not None:
-        _train([alone])
-        widths.is_checked = True
-        if not all(torch.equal(alone.tensors[n], t) for n, t in some[0].tensors.items()):
-            widths.most = 1
-            for one in some:
-                again = one.restarted()
-                _train([again])
-                one.tensors = again.tensors
+def _widths(request: Request) -> Widths:
+    """Return what is known of trainings of this size: as many devices, and as large a part."""
+    task, asked = request.task, request.arguments
+    part = len(asked["experts"]), asked["gate"], asked["mask"]
+    size = task.config.model, task.spec, task.recipe, len(asked["rounds"]), part
+    return _WIDTHS.setdefault(size, Widths())
 
 
 # Several as one.

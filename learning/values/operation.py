@@ -12,7 +12,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache, cached_property
 from importlib import import_module
@@ -85,7 +85,9 @@ class Operation:
         module, _, name = self.place.partition(":")
         return attrgetter(name)(import_module(module))
 
-    def __call__(self, task: Any, parents: list[dict[str, Any]], arguments: dict[str, Any]) -> Any:
+    def __call__(
+        self, task: Any, parents: Sequence[Mapping[str, Any]], arguments: dict[str, Any]
+    ) -> Any:
         """Call the function with the parents' tensors and flat ``arguments``, some in groups."""
         return self.function()(task, *parents, **self.grouped(arguments))
 

@@ -102,7 +102,7 @@ def test_trainings_of_several_clusters_and_seeds_are_those_of_each_alone(form, m
             assert all(torch.equal(expected[name], tensors[name]) for name in expected)
         # A gate that knows where it masks is one of its cluster: the two seeds are left.
         assert max(widest) == (2 if form == "a gate of two" else width)
-        assert all(widths.most > 1 for widths in joint._WIDTHS.values())
+        assert all(all(widths.is_as_alone.values()) for widths in joint._WIDTHS.values())
 
 
 def test_a_run_trains_together_what_waits(monkeypatch):

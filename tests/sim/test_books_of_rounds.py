@@ -45,7 +45,7 @@ def test_a_link_that_gives_no_number_stops_the_run(monkeypatch):
     with pytest.raises(sim.InvariantError, match=r"no zero or non-finite durations"):
         sim.run(slots(learning={"train": False}))
     with pytest.raises(sim.InvariantError, match=r"a to the server has no time at all \(nan\)"):
-        talk([contact(0, 0, 100, [8.0])], [upload(10.0)])
+        talk([contact(0, 0, 100, [8.0, 8.0])], [upload(10.0)])
 
 
 def test_more_versions_than_are_remembered_are_no_reason_to_stop():
