@@ -131,23 +131,30 @@ class Architecture:
 
         ``rank`` is that of the device's factors, the model's by default.
         """
-        parts = tuple(experts), gate, rank
+        return self._upload(tuple(experts), gate=gate, rank=rank)[0]
+
+    def _upload(
+        self, experts: tuple[int, ...], *, gate: bool, rank: int | None
+    ) -> tuple[tuple[TensorSize, ...], float]:
+        """Return the tensors of an upload, and their bytes."""
+        parts = experts, gate, rank
         if parts not in self._uploads:  # asked for at every contact, and the same each time
             sent = [dict(self._tuned(expert, rank)) for expert in experts]
             if gate:
                 sent.append(dict(self._shared))
-            self._uploads[parts] = self.sent_tensors(*sent)
+            tensors = self.sent_tensors(*sent)
+            self._uploads[parts] = tensors, float(sum(tensor.bytes for tensor in tensors))
         return self._uploads[parts]
 
     @cached_property
-    def _uploads(self) -> dict[tuple[tuple[int, ...], bool, int | None], tuple[TensorSize, ...]]:
+    def _uploads(
+        self,
+    ) -> dict[tuple[tuple[int, ...], bool, int | None], tuple[tuple[TensorSize, ...], float]]:
         return {}
 
     def upload_bytes(self, experts: Sequence[int], *, gate: bool, rank: int | None = None) -> float:
         """Bytes that one device sends up, as :meth:`upload_tensors`."""
-        return float(
-            sum(tensor.bytes for tensor in self.upload_tensors(experts, gate=gate, rank=rank))
-        )
+        return self._upload(tuple(experts), gate=gate, rank=rank)[1]
 
     def download_bytes(self, experts: Sequence[int], *, gate: bool) -> float:
         """Bytes that one device receives: merged weights of ``experts``, and what is shared.

@@ -24,6 +24,7 @@ from learning.rng import draw_below, stream
 from learning.training.optimizers import Optimizer, Slots, of_devices, remembered, step_size_factor
 from learning.training.recipe import CONSTANT, Counts, Recipe
 from learning.training.task import Task
+from learning.values.store import ALIGNMENT_BYTES
 
 # An operation without a rule of its own runs device by device: that is what is wanted then.
 warnings.filterwarnings("ignore", "There is a performance drop because we have not yet")
@@ -227,11 +228,9 @@ def _descend(
             moving += (tensor for part in memory.values() for tensor in part.values())
         before = [(tensor, tensor.clone()) for tensor in moving] if rests else []
         found = gradient(batch)
-        scales = (
-            [1.0] if even else [step_size_factor(recipe.schedule, number) for number in numbers]
-        )
+        scales = [] if even else [step_size_factor(recipe.schedule, number) for number in numbers]
         for name, tensor in tensors.items():
-            rate = sizes[name] * of_devices(scales, tensor)
+            rate = sizes[name] * of_devices(scales, tensor) if scales else sizes[name]
             along = found[name]
             if rests and recipe.optimizer.is_plain:
                 along = torch.where(by_row(training, along), along, 0.0)
@@ -292,9 +291,25 @@ def draw_of(task: Task, cluster: str, *parts: Tensor) -> Draw:
             rng = stream(task.config.seed, "dropout", cluster, devices[0], numbers[0])
             torch.manual_seed(int(rng.integers(2**63)))
         drawn = np.ascontiguousarray(rows_of_round(task, cluster, devices, numbers).swapaxes(0, 1))
-        # One copy to the device for all steps, and one gather per step for all devices.
-        for rows in torch.from_numpy(drawn).to(task.device):
-            flat = rows.flatten()
-            yield tuple(p.index_select(0, flat).view(*rows.shape, *p.shape[1:]) for p in parts)
+        # One copy to the device for all steps, and one gather for all devices.
+        rows = torch.from_numpy(drawn).to(task.device)
+        for some in [rows] if _fits_at_once(rows, parts) else torch.split(rows, 1):
+            flat = some.flatten()
+            gathered = (p.index_select(0, flat).view(*some.shape, *p.shape[1:]) for p in parts)
+            yield from zip(*gathered, strict=True)
 
     return draw
+
+
+AT_ONCE_BYTES = 1 << 22
+"""Most bytes of a part of the minibatches of a round that are gathered at once."""
+
+
+def _fits_at_once(rows: Tensor, parts: Sequence[Tensor]) -> bool:
+    """Whether the minibatches (steps, K, n) of a round are gathered at once.
+
+    Each must begin where torch would place it, as rounding may depend on that.
+    """
+    samples = rows[0].numel()
+    sizes = [samples * part[0].nbytes for part in parts]
+    return all(n % ALIGNMENT_BYTES == 0 and n * len(rows) <= AT_ONCE_BYTES for n in sizes)

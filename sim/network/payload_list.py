@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,10 @@ class _Seen:
     tensors: tuple[TensorSize, ...]
     first_version: int
     last_version: int
+
+    def listed(self) -> dict[str, Any]:
+        """Return it as JSON, without copies of shapes: there are many."""
+        return vars(self) | {"tensors": [vars(tensor) for tensor in self.tensors]}
 
 
 class PayloadList:
@@ -54,7 +58,7 @@ class PayloadList:
         by_name = sorted(
             self._seen, key=lambda key: (DIRECTIONS.index(key.direction), key.payload, key.toward)
         )
-        return [key._asdict() | asdict(self._seen[key]) for key in by_name]
+        return [key._asdict() | self._seen[key].listed() for key in by_name]
 
 
 def _range(values: Any, who: Mask) -> tuple[float, float]:
