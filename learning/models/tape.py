@@ -69,7 +69,8 @@ class Tape:
     def gradients(self, value: Tensor, share: float) -> dict[int, Tensor]:
         """Return the gradients of ``share`` of ``value``, one number, by each leaf's identity."""
         found = {id(value): torch.full_like(value, share)}
-        for step, context, inputs, output in reversed(self._calls):
+        while self._calls:
+            step, context, inputs, output = self._calls.pop()  # what it has kept is freed
             of_output = found.pop(id(output), None)
             if of_output is None:
                 continue
