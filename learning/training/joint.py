@@ -222,20 +222,23 @@ class Widths:
     ``seconds`` are those of a device's step by the number that was stacked, the least of so many
     ``times``. More are tried until some number was slower than a smaller one. ``is_as_alone`` says
     of which forms the bits are those of a training alone on this machine: others are not stacked.
+    ``room`` is how many of a form fitted into the share of memory when the first of them came.
     """
 
     most: int = MANY
     seconds: dict[int, float] = field(default_factory=dict)
     times: Counter[int] = field(default_factory=Counter)
     is_as_alone: dict[Form, bool] = field(default_factory=dict)
+    room: dict[Form, int] = field(default_factory=dict)
 
     def next(self, waiting: int, form: Form) -> int:
         """Return how many of those of one form that wait are stacked next."""
         if not self.is_as_alone.get(form, True):
             return 1
-        free = free_bytes("cpu")
-        room = self.most if free is None else int(free * MEMORY_SHARE / max(1, form.bytes))
-        return max(1, min(waiting, self.most, room))
+        if form not in self.room:  # to look takes as long as a step
+            free = free_bytes("cpu")
+            self.room[form] = MANY if free is None else int(free * MEMORY_SHARE / form.bytes)
+        return max(1, min(waiting, self.most, self.room[form]))
 
     @contextmanager
     def timed(self, width: int, requests: Sequence[Request]) -> Iterator[None]:
