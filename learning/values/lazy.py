@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import count, islice
 from typing import Any, Protocol
@@ -197,19 +198,25 @@ class Values:
                 _set(handle, self._found(found))
 
     def _compute(self, handle: Handle) -> None:
-        together = self.together
-        if (
-            together is not None
-            and handle.operation.declared.trains
-            and together.joins(handle, handle)
-        ):
-            handles = [handle, *islice(self._computable(together, handle), MOST_TOGETHER)]
-            for one, tensors in zip(handles, together.compute(handles), strict=True):
-                self._made(one, tensors)
-            return
-        parents = [p.value for p in handle.parents if p.value is not None]
+        """Compute a handle whose parents are computed, with trainings that wait if it is one."""
+        together = self.together if handle.operation.declared.trains else None
+        if together is not None and not together.joins(handle, handle):
+            together = None
+        if together is not None:
+            # An error of another training is raised when that one is needed.
+            with suppress(Exception):
+                others = [*islice(self._computable(together, handle), MOST_TOGETHER)]
+                if others:
+                    handles = [handle, *others]
+                    for one, tensors in zip(handles, together.compute(handles), strict=True):
+                        self._made(one, tensors)
+                    return
         try:
-            tensors = handle.apply(handle.operation.resolved, parents, handle.arguments)
+            if together is not None:
+                (tensors,) = together.compute([handle])
+            else:
+                parents = [p.value for p in handle.parents if p.value is not None]
+                tensors = handle.apply(handle.operation.resolved, parents, handle.arguments)
         except (MemoryError, RuntimeError) as error:
             error.add_note(f"in {handle.operation.name!r}")
             raise

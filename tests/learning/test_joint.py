@@ -119,3 +119,17 @@ def test_a_run_trains_together_what_waits(monkeypatch):
         assert all(torch.equal(tensors[name], made[name]) for name in tensors)
     assert sum(counts) == 8
     assert max(counts) > 1
+
+
+def test_an_error_of_a_training_that_waits_is_raised_when_it_is_needed():
+    learner, found = trainings(CONFIG, {"mask": "-inf"})
+    broken = found[1].own
+    broken.arguments["experts"] = [9]
+    expected = forced(CONFIG, {"mask": "-inf"})
+    for handle, tensors in zip(
+        [found[0].own, found[2].own], [expected[0], expected[2]], strict=True
+    ):
+        made = learner.values.force(handle)
+        assert all(torch.equal(tensors[name], made[name]) for name in tensors)
+    with pytest.raises(ValueError, match="expert 9 is not held"):
+        learner.values.force(broken)
