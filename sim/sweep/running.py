@@ -95,8 +95,9 @@ def run_sweep(request: SweepRequest, *, quiet: bool) -> Sweeping:
             sweeping = Sweeping(place, request.points, options)
             sweeping.collect()
             try:
-                with SweepProgress(sweeping.left, quiet=quiet) as progress:
-                    sweeping.run(options.new_engine(lock), progress)
+                engine = options.new_engine(lock)
+                with SweepProgress(sweeping.left, engine, quiet=quiet) as progress:
+                    sweeping.run(engine, progress)
             finally:
                 log = place / LOG
                 if options.shard[1] == 1 and log.exists() and not log.stat().st_size:
