@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import count, islice
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -30,14 +30,24 @@ def _foreign(operation: Operation | Reference, parents: Iterable[Handle]) -> str
     return operation.foreign or next(here, "")
 
 
+class Made(NamedTuple):
+    """Tensors of a training, and whether they were computed ``for_another`` run with the same."""
+
+    tensors: Tensors
+    for_another: bool
+
+
 class Together(Protocol):
     """How trainings that do not depend on each other are computed as one, to the same tensors."""
 
     def joins(self, handle: Handle, needed: Handle) -> bool:
         """Whether a training may be computed with one that is needed now, or with others at all."""
 
-    def compute(self, handles: Sequence[Handle]) -> list[Tensors]:
-        """Return the tensors of trainings that join; the parents of each are computed."""
+    def compute(self, handles: Sequence[Handle], *, shares: bool) -> list[Made]:
+        """Return what was made of trainings that join; the parents of each are computed.
+
+        If it ``shares``, what several runs ask for at the same time is computed for one of them.
+        """
 
 
 class Values:
@@ -193,8 +203,12 @@ class Values:
         elif self.cache is not None and handle.operation.declared.trains and not handle.foreign:
             found = self.cache.read(TENSORS, handle.key, unpacked)
             if found is not None:
-                self.spare(handle)
-                _set(handle, self._found(found))
+                self._take(handle, self._found(found))
+
+    def _take(self, handle: Handle, tensors: Tensors) -> None:
+        """Give a handle what was computed for another run."""
+        self.spare(handle)
+        _set(handle, tensors)
 
     def _compute(self, handle: Handle) -> None:
         together = self.together
@@ -204,8 +218,12 @@ class Values:
             and together.joins(handle, handle)
         ):
             handles = [handle, *islice(self._computable(together, handle), MOST_TOGETHER)]
-            for one, tensors in zip(handles, together.compute(handles), strict=True):
-                self._made(one, tensors)
+            found = together.compute(handles, shares=self.cache is not None)
+            for one, made in zip(handles, found, strict=True):
+                if made.for_another:
+                    self._take(one, made.tensors)
+                else:
+                    self._made(one, made.tensors)
             return
         parents = [p.value for p in handle.parents if p.value is not None]
         try:
