@@ -197,6 +197,19 @@ def test_what_is_ended_before_any_point_began_can_be_swept_again(place, monkeypa
     assert place.sweep("-p", "stop.cycles=2", "-o", "out").returncode == 0
 
 
+@process
+def test_points_that_run_at_once_train_once_what_they_share(tmp_path, monkeypatch):
+    monkeypatch.setenv("LEOMIX_CACHE", str(tmp_path / "cache"))
+    place = Place(tmp_path, train=True)
+    powers = ["-p", "compute.power_w=10,20,30", "-o", "out"]
+    assert place.sweep(*powers).returncode == 0
+    table = pq.read_table(place.folder / "out" / "sweep.parquet")
+    trained = sum(table.column("trainings").to_pylist())
+    reused = table.column("trainings_reused").to_pylist()
+    assert len(place.workers()) == 1
+    assert sum(reused) == 2 * trained > 20
+
+
 # -- failures
 
 
