@@ -37,12 +37,21 @@ MOST_AT_ONCE = 16
 def points_at_once(points: Sequence[Point], processes: int) -> int:
     """Return how many points a process runs at once: those that train small models are quicker so.
 
-    Their trainings are stacked (:mod:`learning.training.joint`). The first point stands for all.
+    Their trainings are stacked (:mod:`learning.training.joint`). One model that is not small among
+    them is enough to run one point at a time: it may take much of the memory.
     """
-    first = scenarios.load(points[0].scenario, points[0].overrides).learning
-    if not (first.train and kind_of(first.model.kind).taped):
-        return 1
+    unlike = {_model_keys(point): point for point in points}
+    for point in unlike.values():
+        learning = scenarios.load(point.scenario, point.overrides).learning
+        if not (learning.train and kind_of(learning.model.kind).taped):
+            return 1
     return min(MOST_AT_ONCE, -(-len(points) // processes))
+
+
+def _model_keys(point: Point) -> str:
+    """Return a text of the swept keys that decide which model is trained, if any is."""
+    deciding = ("learning.model", "learning.train")
+    return str({key: value for key, value in point.values.items() if key.startswith(deciding)})
 
 
 class LocalEngine(Engine):

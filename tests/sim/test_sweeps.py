@@ -20,7 +20,7 @@ from sim.sweep import read_sweep
 from tests.kit import small
 from tests.kit.processes import is_alive, wait_until
 from tests.kit.sweep_place import Place
-from tests.kit.sweeps import Holds, Interrupted, LocalEngine, Outcome, local_engine, only
+from tests.kit.sweeps import Holds, Interrupted, LocalEngine, Outcome, Point, local_engine, only
 
 POINTS = ["-p", "stop.cycles=1:4:1", "-o", "out"]
 process = pytest.mark.process  # every worker of a sweep is a process
@@ -246,6 +246,29 @@ def test_a_point_that_gets_no_memory_costs_only_itself(place):
     first, second = done.stderr.splitlines()
     assert "failed: A at 0.000 s: MemoryError" in first and "go on with: --resume" in second
     assert place.runs() == ["3-1", "3-1", "3-2"]
+
+
+def test_points_run_at_once_if_all_of_them_train_small_models(place):
+    def at_once(**swept):
+        code = {"learning.method": "synchronous"}
+        points = [
+            Point(
+                n,
+                f"d{n}",
+                str(place.folder / "tiny.yaml"),
+                {**code, key: value},
+                {key: value},
+                0,
+                n,
+            )
+            for key, values in swept.items()
+            for n, value in enumerate(values)
+        ]
+        return local_engine.points_at_once(points, 2)
+
+    assert at_once(seed=range(5)) == 3
+    assert at_once(**{"learning.model.hidden": [8, 16, 8]}) == 2
+    assert at_once(**{"learning.train": [True, False, True, True]}) == 1
 
 
 def test_points_of_a_process_that_was_killed_are_tried_again_one_at_a_time(
