@@ -27,7 +27,7 @@ from learning.training import operations
 from learning.training.recipe import LocalRounds, TrainedPart, Weighing
 from learning.values.company import together
 from learning.values.handle import Apply, Handle
-from learning.values.lazy import Values
+from learning.values.lazy import Made, Values
 from learning.values.operation import Operation, Reference, operation_of, place_of
 from learning.values.store import Tensors
 
@@ -105,17 +105,22 @@ class Stacking:
             return False
         return "local_loss" not in handle.arguments and is_stackable(handle.apply.task_of())
 
-    def compute(self, handles: Sequence[Handle]) -> list[Tensors]:
-        """Return the tensors of trainings whose parents are computed."""
-        from learning.training.joint import Request, train_all
+    def compute(self, handles: Sequence[Handle], *, shares: bool) -> list[Made]:
+        """Return what was made of trainings whose parents are computed.
+
+        As in the cache, what is made outside leomix is not shared between runs.
+        """
+        from learning.training.joint import Request, train_each_once
 
         requests = []
         for handle in handles:
             assert isinstance(handle.apply, TaskApply)  # or it would not join
             tensors = handle.apply.placed([p.value for p in handle.parents if p.value is not None])
             task = handle.apply.task_of()
-            requests.append(Request(handle.operation.resolved, task, tensors, handle.arguments))
-        return together(train_all, requests)
+            key = handle.key if shares and not handle.foreign else ""
+            operation, arguments = handle.operation.resolved, handle.arguments
+            requests.append(Request(key, operation, task, tensors, arguments))
+        return together(train_each_once, requests)
 
 
 TRAIN = "learning.training.local:train"

@@ -34,6 +34,7 @@ from learning.training.local import Descent, descent_of, loss_of
 from learning.training.recipe import CONSTANT, Recipe
 from learning.training.state import State, flatten
 from learning.training.task import Task
+from learning.values.lazy import Made
 from learning.values.operation import Operation
 
 MEMORY_SHARE = 0.25
@@ -44,8 +45,12 @@ COPIES = 4
 
 
 class Request(NamedTuple):
-    """A training that is asked for: :func:`learning.training.local.train`, and what it gets."""
+    """A training that is asked for: :func:`learning.training.local.train`, and what it gets.
 
+    Those of one ``key`` have one result; it is empty where that is not known.
+    """
+
+    key: str
     operation: Operation
     task: Task
     tensors: Sequence[Tensors]
@@ -124,6 +129,17 @@ def is_stackable(task: Task) -> bool:
     )
 
 
+def train_each_once(requests: Sequence[Request]) -> list[Made]:
+    """Return what was made for each request in their order: of those of one key for the first."""
+    first: dict[object, int] = {}
+    for number, request in enumerate(requests):
+        first.setdefault(request.key or number, number)
+    own = list(first.values())
+    tensors = dict(zip(own, train_all([requests[number] for number in own]), strict=True))
+    numbers = [first[request.key or number] for number, request in enumerate(requests)]
+    return [Made(tensors[of], of != number) for number, of in enumerate(numbers)]
+
+
 def train_all(requests: Sequence[Request]) -> list[dict[str, Tensor]]:
     """Return what each request's operation returns, in their order.
 
@@ -153,7 +169,7 @@ def train_all(requests: Sequence[Request]) -> list[dict[str, Tensor]]:
 def _alone(request: Request) -> dict[str, Tensor]:
     """Return what an operation returns by itself, and note how long it took."""
     with _widths(request).timed(1, [request]):
-        return guarded(*request)
+        return guarded(request.operation, request.task, request.tensors, request.arguments)
 
 
 def _is_as_alone(some: list[_Training]) -> bool:
@@ -174,7 +190,7 @@ def _is_as_alone(some: list[_Training]) -> bool:
 
 
 def _training_of(request: Request) -> _Training:
-    operation, task, tensors, arguments = request
+    _, operation, task, tensors, arguments = request
     guard = Guard(operation, task, tensors, arguments)
     named = operation.grouped(arguments)
     local, part = named["local"], named["part"]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count, islice
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -31,14 +31,24 @@ def _foreign(operation: Operation | Reference, parents: Iterable[Handle]) -> str
     return operation.foreign or next(here, "")
 
 
+class Made(NamedTuple):
+    """Tensors of a training, and whether they were computed ``for_another`` run with the same."""
+
+    tensors: Tensors
+    for_another: bool
+
+
 class Together(Protocol):
     """How trainings that do not depend on each other are computed as one, to the same tensors."""
 
     def joins(self, handle: Handle, needed: Handle) -> bool:
         """Whether a training may be computed with one that is needed now, or with others at all."""
 
-    def compute(self, handles: Sequence[Handle]) -> list[Tensors]:
-        """Return the tensors of trainings that join; the parents of each are computed."""
+    def compute(self, handles: Sequence[Handle], *, shares: bool) -> list[Made]:
+        """Return what was made of trainings that join; the parents of each are computed.
+
+        If it ``shares``, what several runs ask for at the same time is computed for one of them.
+        """
 
 
 class Values:
@@ -194,33 +204,45 @@ class Values:
         elif self.cache is not None and handle.operation.declared.trains and not handle.foreign:
             found = self.cache.read(TENSORS, handle.key, unpacked)
             if found is not None:
-                self.spare(handle)
-                _set(handle, self._found(found))
+                self._take(handle, self._found(found))
+
+    def _take(self, handle: Handle, tensors: Tensors) -> None:
+        """Give a handle what was computed for another run."""
+        self.spare(handle)
+        _set(handle, tensors)
 
     def _compute(self, handle: Handle) -> None:
         """Compute a handle whose parents are computed, with trainings that wait if it is one."""
         together = self.together if handle.operation.declared.trains else None
-        if together is not None and not together.joins(handle, handle):
-            together = None
-        if together is not None:
+        if together is not None and together.joins(handle, handle):
             # An error of another training is raised when that one is needed.
             with suppress(Exception):
                 others = [*islice(self._computable(together, handle), MOST_TOGETHER)]
                 if others:
-                    handles = [handle, *others]
-                    for one, tensors in zip(handles, together.compute(handles), strict=True):
-                        self._made(one, tensors)
+                    self._compute_all(together, [handle, *others])
                     return
+            self._compute_all(together, [handle])
+            return
+        parents = [p.value for p in handle.parents if p.value is not None]
         try:
-            if together is not None:
-                (tensors,) = together.compute([handle])
-            else:
-                parents = [p.value for p in handle.parents if p.value is not None]
-                tensors = handle.apply(handle.operation.resolved, parents, handle.arguments)
+            tensors = handle.apply(handle.operation.resolved, parents, handle.arguments)
         except (MemoryError, RuntimeError) as error:
             error.add_note(f"in {handle.operation.name!r}")
             raise
         self._made(handle, tensors)
+
+    def _compute_all(self, together: Together, handles: Sequence[Handle]) -> None:
+        """Compute trainings together; an error names the first of them."""
+        try:
+            found = together.compute(handles, shares=self.cache is not None)
+        except (MemoryError, RuntimeError) as error:
+            error.add_note(f"in {handles[0].operation.name!r}")
+            raise
+        for one, made in zip(handles, found, strict=True):
+            if made.for_another:
+                self._take(one, made.tensors)
+            else:
+                self._made(one, made.tensors)
 
     def _computable(self, together: Together, needed: Handle) -> Iterator[Handle]:
         """Yield trainings beside the ``needed`` that wait for none, with their parents computed."""

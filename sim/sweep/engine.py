@@ -89,10 +89,12 @@ class Engine(ABC):
 
     ``held``, which a signal handler may set too, lets it start no more points; those that run are
     finished, or saved and ended if it is ``stopped`` as well. ``lost`` says that no other will end.
+    So many have run ``at_once`` at most.
     """
 
     def __init__(self) -> None:
         self.lost = self.held = self.stopped = False
+        self.at_once = 1
 
     def run(
         self, points: Sequence[Point], folder: Path, *, cache: bool
@@ -113,6 +115,7 @@ class Engine(ABC):
                     point = self._next(waiting, busy.values())
                     waiting.remove(point)
                     busy[submit(point)] = point
+                self.at_once = max(self.at_once, len(busy))
                 if self.stopped and not asked:
                     asked = True
                     self._save([folder / point.digest for point in busy.values()])

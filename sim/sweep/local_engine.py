@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from queue import SimpleQueue
 from socket import gethostname
-from threading import Lock
+from threading import Lock, Semaphore
 from typing import Any
 
 import scenarios
@@ -37,12 +37,21 @@ MOST_AT_ONCE = 16
 def points_at_once(points: Sequence[Point], processes: int) -> int:
     """Return how many points a process runs at once: those that train small models are quicker so.
 
-    Their trainings are stacked (:mod:`learning.training.joint`). The first point stands for all.
+    Their trainings are stacked (:mod:`learning.training.joint`). One model that is not small among
+    them is enough to run one point at a time: it may take much of the memory.
     """
-    first = scenarios.load(points[0].scenario, points[0].overrides).learning
-    if not (first.train and kind_of(first.model.kind).taped):
-        return 1
+    unlike = {_model_keys(point): point for point in points}
+    for point in unlike.values():
+        learning = scenarios.load(point.scenario, point.overrides).learning
+        if not (learning.train and kind_of(learning.model.kind).taped):
+            return 1
     return min(MOST_AT_ONCE, -(-len(points) // processes))
+
+
+def _model_keys(point: Point) -> str:
+    """Return a text of the swept keys that decide which model is trained, if any is."""
+    deciding = ("learning.model", "learning.train")
+    return str({key: value for key, value in point.values.items() if key.startswith(deciding)})
 
 
 class LocalEngine(Engine):
@@ -58,6 +67,7 @@ class LocalEngine(Engine):
         self, points: Sequence[Point], folder: Path, *, cache: bool
     ) -> Iterator[Submit]:
         self._at_once = points_at_once(points, len(self._holds)) if points else 1
+        alone = Semaphore(len(self._holds))
         free = SimpleQueue[Holds]()
         for held in self._holds:
             for _ in range(self._at_once):
@@ -65,7 +75,9 @@ class LocalEngine(Engine):
 
         def submit(point: Point) -> Future[Outcome]:
             held = free.get()
-            runner = PointRunner(point, folder, cache=cache, holds=held, at_once=self._at_once)
+            runner = PointRunner(
+                point, folder, cache=cache, holds=held, at_once=self._at_once, alone=alone
+            )
             ended = threads.submit(runner.run)
             ended.add_done_callback(lambda _: free.put(held))
             return ended
@@ -90,7 +102,8 @@ class LocalEngine(Engine):
 class PointRunner:
     """Where one point is run, and once more where that may help unless the sweep is to stop.
 
-    Its process runs so many points ``at_once``; the second time it has one of its own.
+    Its process runs so many points ``at_once``; the second time it has one of its own, as long as
+    it holds ``alone``: all points of a process that was killed come to this at the same time.
     """
 
     def __init__(
@@ -101,8 +114,10 @@ class PointRunner:
         cache: bool,
         holds: Holds | None = None,
         at_once: int = 1,
+        alone: AbstractContextManager[object] | None = None,
     ) -> None:
         self._at_once = at_once
+        self._alone = alone or nullcontext()
         self._point = point
         self._folder = folder
         self._cache = cache
@@ -119,8 +134,12 @@ class PointRunner:
         notes: list[str] = []
         attempts = 0
         try:
-            while outcome.status in RETRIED and attempts < ATTEMPTS and not self._stopped:
-                outcome = self._attempt(self._at_once if attempts == 0 else 1)
+            while outcome.status in RETRIED and attempts < ATTEMPTS:
+                is_first = attempts == 0
+                with nullcontext() if is_first else self._alone:
+                    if self._stopped:
+                        break
+                    outcome = self._attempt(self._at_once if is_first else 1)
                 attempts += 1
                 notes += [outcome.note] if outcome.note else []
         finally:

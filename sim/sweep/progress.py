@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from sim.execution.status import COMPLETE, INTERRUPTED
 from sim.formatting import Bar, duration
-from sim.sweep.engine import Outcome, Point
+from sim.sweep.engine import Engine, Outcome, Point
 from sim.sweep.points import swept_method
 
 LINE_EVERY_S = 5.0
@@ -20,23 +20,26 @@ STILL_EVERY_S = 30.0
 SHOW_EVERY_S = 1.0
 """Seconds between two looks at the time that is left."""
 SLOW = 2.0
-"""How many times the mean time between two ends of points nothing has ended for, to be said."""
+"""How many times the mean time of a point nothing has ended for, to be said."""
 
 
 class SweepProgress(Bar):
     """Shows every point of a sweep that ends, and the time left; if quiet, only what was moved.
 
-    While no point ends, a thread goes on to show how much time has passed.
+    ``engine`` knows how many of them run at once. While no point ends, a thread goes on to show how
+    much time has passed.
     """
 
-    def __init__(self, points: Sequence[Point], *, quiet: bool) -> None:
+    def __init__(self, points: Sequence[Point], engine: Engine, *, quiet: bool) -> None:
         super().__init__(quiet=quiet)
         self._method = {point.digest: swept_method(point) for point in points}
         self._left = Counter(self._method.values())
+        self._engine = engine
         self._quiet = quiet
         self._done = self._failed = 0
         self._known = set[str]()
-        self._began = self._last_end = time.monotonic()
+        self._began = time.monotonic()
+        self._ends: list[float] = []
         self._last_line = -math.inf
         self._over = threading.Event()
         self._lock = threading.Lock()
@@ -49,7 +52,7 @@ class SweepProgress(Bar):
         with self._lock:
             self._done += outcome.status == COMPLETE
             self._failed += outcome.status not in (COMPLETE, INTERRUPTED)
-            self._last_end = time.monotonic()
+            self._ends.append(time.monotonic())
             method = self._method[outcome.digest]
             self._left[method] -= 1
             self._known.add(method)
@@ -83,19 +86,28 @@ class SweepProgress(Bar):
         now = time.monotonic()
         parts = [f"{self._done} of {points} points done"]
         parts += [f"{self._failed} failed"] if self._failed else []
-        still_s = now - self._last_end
+        still_s = now - max(self._ends, default=self._began)
         if ended and left:
-            mean_s = (self._last_end - self._began) / ended
+            mean_s = self._mean_s(self._ends)
             is_slow = still_s > SLOW * mean_s
+            if is_slow:  # it takes as long as if a point had ended now
+                mean_s = self._mean_s([*self._ends[:-1], now])
             # Points of a method of which none has ended may take any time.
             unknown = any(
                 count for method, count in self._left.items() if method not in self._known
             )
-            rest_s = (now - self._began) / ended * left if is_slow else mean_s * left - still_s
+            at_once = self._engine.at_once
+            rest_s = mean_s * math.ceil(points / at_once) - (now - self._began)
             about = "at least" if is_slow or unknown else "about"
-            parts.append(f"{left} left, {about} {duration(max(rest_s, mean_s))}")
+            parts.append(f"{left} left, {about} {duration(max(rest_s, mean_s / at_once))}")
             if is_slow and still_s > LINE_EVERY_S:
                 parts.append(f"no point has ended for {duration(still_s)}")
         elif left and still_s > LINE_EVERY_S:
             parts.append(f"{left} left, the first ones have run for {duration(still_s)}")
         return ", ".join(parts)
+
+    def _mean_s(self, ends: Sequence[float]) -> float:
+        """Return how long a point takes in the mean: each began when a place became free."""
+        places = self._engine.at_once
+        # The sum of all ends less the sum of all begins, as those of one place follow each other.
+        return sum(end - self._began for end in ends[-places:]) / len(ends)

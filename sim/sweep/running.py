@@ -94,11 +94,14 @@ def run_sweep(request: SweepRequest, *, quiet: bool) -> Sweeping:
         ):
             sweeping = Sweeping(place, request.points, options)
             sweeping.collect()
-            with SweepProgress(sweeping.left, quiet=quiet) as progress:
-                sweeping.run(options.new_engine(lock), progress)
-            log = place / LOG
-            if options.shard[1] == 1 and log.exists() and not log.stat().st_size:
-                log.unlink(missing_ok=True)  # of several shards others may be writing to it
+            try:
+                engine = options.new_engine(lock)
+                with SweepProgress(sweeping.left, engine, quiet=quiet) as progress:
+                    sweeping.run(engine, progress)
+            finally:
+                log = place / LOG
+                if options.shard[1] == 1 and log.exists() and not log.stat().st_size:
+                    log.unlink(missing_ok=True)  # of several shards others may be writing to it
         return sweeping
     finally:
         # What came to nothing is not in the way of the corrected command.

@@ -55,6 +55,8 @@ class Inbox(Observer):
         for line in sys.stdin:
             said = json.loads(line)
             if said == STOP:
+                if self._stopped:  # every point that runs here is stopped: that is said once each
+                    continue
                 self._stopped = True
                 threading.Thread(target=_stop_and_break_off, daemon=True).start()
             else:

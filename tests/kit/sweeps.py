@@ -2,8 +2,10 @@
 
 from learning.hardware import only
 from sim.cli.app import app, status
+from sim.errors import Interrupted
 from sim.execution.identity import digest_of
 from sim.export.formats import FORMATS
+from sim.sweep import local_engine
 from sim.sweep.answers import answers
 from sim.sweep.engine import Outcome, Point
 from sim.sweep.folder import among, locked

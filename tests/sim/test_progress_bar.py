@@ -7,7 +7,7 @@ import pytest
 
 from tests.kit import small
 from tests.kit.results import Progress
-from tests.kit.sweeps import Outcome, Point, SweepProgress
+from tests.kit.sweeps import Holds, LocalEngine, Outcome, Point, SweepProgress
 
 RUN = ["run", "circular", "--set", "learning.train=false", "--set", "stop.days=6", "--no-cache"]
 
@@ -62,7 +62,7 @@ def test_the_time_left_of_a_sweep_does_not_stand_still_and_says_what_is_not_know
         Point(number, f"d{number}", "s", {}, {"learning.method": method}, 0, 1)
         for number, method in enumerate(methods)
     ]
-    with SweepProgress(points, quiet=True) as shown:
+    with SweepProgress(points, LocalEngine([Holds()]), quiet=True) as shown:
         shown._began -= 20.0
         shown(Outcome("d0", "complete"))
         assert shown._text() == "1 of 6 points done, 5 left, at least 100 s"
@@ -76,7 +76,23 @@ def test_the_time_left_of_a_sweep_does_not_stand_still_and_says_what_is_not_know
         )
 
 
+def test_points_that_run_at_once_end_together():
+    """Six points of 20 s, four at a time: the second two begin when the first four have ended."""
+    points = [Point(number, f"d{number}", "s", {}, {}, 0, 1) for number in range(6)]
+    engine = LocalEngine([Holds()])
+    engine.at_once = 4
+    with SweepProgress(points, engine, quiet=True) as shown:
+        passed(shown, 20.0)
+        for number in range(4):
+            shown(Outcome(f"d{number}", "complete"))
+            assert shown._text() == f"{number + 1} of 6 points done, {5 - number} left, about 20 s"
+        passed(shown, 15.0)
+        assert shown._text() == "4 of 6 points done, 2 left, about 5.0 s"
+        passed(shown, 45.0)
+        assert "2 left, at least 8.8 s, no point has ended for 60 s" in shown._text()
+
+
 def passed(shown, seconds):
     """Let this much time have passed since everything that is known."""
     shown._began -= seconds
-    shown._last_end -= seconds
+    shown._ends = [end - seconds for end in shown._ends]

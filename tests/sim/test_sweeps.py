@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from sim.sweep import read_sweep
 from tests.kit import small
 from tests.kit.processes import is_alive, wait_until
 from tests.kit.sweep_place import Place
-from tests.kit.sweeps import Holds, LocalEngine, only
+from tests.kit.sweeps import Holds, Interrupted, LocalEngine, Outcome, Point, local_engine, only
 
 POINTS = ["-p", "stop.cycles=1:4:1", "-o", "out"]
 process = pytest.mark.process  # every worker of a sweep is a process
@@ -184,6 +185,31 @@ def test_shards_share_a_folder_at_the_same_time(plain, place):
     assert rows == [expected[number] for number in (0, 1, 2, 0, 3)]
 
 
+def test_what_is_ended_before_any_point_began_can_be_swept_again(place, monkeypatch):
+    def ended(_engine, _points, folder, **_):
+        (folder.parent / "workers.log").touch()
+        raise Interrupted("stopped at once")
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalEngine, "run", ended)
+        assert place.sweep(*POINTS).returncode == 130
+    assert place.sweep("-p", "stop.cycles=2", "-o", "out").returncode == 0
+
+
+@process
+def test_points_that_run_at_once_train_once_what_they_share(tmp_path, monkeypatch):
+    monkeypatch.setenv("LEOMIX_CACHE", str(tmp_path / "cache"))
+    place = Place(tmp_path, train=True)
+    powers = ["-p", "compute.power_w=10,20,30", "-o", "out"]
+    assert place.sweep(*powers).returncode == 0
+    table = pq.read_table(place.folder / "out" / "sweep.parquet")
+    trained = sum(table.column("trainings").to_pylist())
+    reused = table.column("trainings_reused").to_pylist()
+    assert len(place.workers()) == 1
+    assert sum(reused) == 2 * trained > 20
+
+
 # -- failures
 
 
@@ -220,6 +246,67 @@ def test_a_point_that_gets_no_memory_costs_only_itself(place):
     first, second = done.stderr.splitlines()
     assert "failed: A at 0.000 s: MemoryError" in first and "go on with: --resume" in second
     assert place.runs() == ["3-1", "3-1", "3-2"]
+
+
+def test_points_run_at_once_if_all_of_them_train_small_models(place):
+    def at_once(**swept):
+        code = {"learning.method": "synchronous"}
+        points = [
+            Point(
+                n,
+                f"d{n}",
+                str(place.folder / "tiny.yaml"),
+                {**code, key: value},
+                {key: value},
+                0,
+                n,
+            )
+            for key, values in swept.items()
+            for n, value in enumerate(values)
+        ]
+        return local_engine.points_at_once(points, 2)
+
+    assert at_once(seed=range(5)) == 3
+    assert at_once(**{"learning.model.hidden": [8, 16, 8]}) == 2
+    assert at_once(**{"learning.train": [True, False, True, True]}) == 1
+
+
+def test_points_of_a_process_that_was_killed_are_tried_again_one_at_a_time(
+    plain, place, monkeypatch
+):
+    points = read_sweep(plain.folder / "out").points
+    every = threading.Barrier(len(points))
+    running: list[int] = []
+
+    class Process:
+        """The first one crashes once all points run in it; each other one is a point's own."""
+
+        is_busy = True  # nothing is to be closed
+        start = ""
+
+        def __init__(self, *_):
+            self.is_first = self is processes.setdefault("first", self)
+
+        def run(self, point, *_, **__):
+            if self.is_first:
+                every.wait(5.0)
+                return Outcome(point.digest, "crashed")
+            running.append(0)
+            most.append(len(running))
+            time.sleep(0.05)
+            running.pop()
+            return Outcome(point.digest, "complete")
+
+        def close(self):
+            pass
+
+    processes: dict[str, Process] = {}
+    most: list[int] = []
+    monkeypatch.setattr(local_engine, "WorkerProcess", Process)
+    monkeypatch.setattr(local_engine, "points_at_once", lambda points, _: len(points))
+    outcomes = list(LocalEngine([Holds()]).run(points, place.folder / "points", cache=False))
+    assert [(one.status, one.attempts) for one in outcomes] == [("complete", 2)] * 4
+    assert most == [1] * 4
 
 
 @process
@@ -361,6 +448,19 @@ def test_one_interrupt_breaks_off_a_training_that_does_not_end(plain, place):
     (place.folder / "stuck").unlink()
     assert place.sweep(*POINTS, "--resume").returncode == 0
     assert place.rows() == plain.rows()
+
+
+@process
+def test_one_interrupt_lets_points_that_run_at_once_end_what_they_train(tmp_path):
+    """Training takes time in each event; the process is asked to stop for each of its points."""
+    place = Place(tmp_path, train=True)
+    place.mark("pause")
+    running = place.start(*POINTS, "--no-cache")
+    wait_until(lambda: len(place.runs()) == 4, "all points have begun")
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=40)
+    assert (running.returncode, len(place.workers()), gone(place)) == (130, 1, True)
+    assert not (place.folder / "broken").exists()
 
 
 @process
