@@ -17,7 +17,7 @@ class SteadyWay(NamedTuple):
 
     @classmethod
     def of(cls, beam: Beam | None) -> Self | None:
-        """Return what a beam comes to; None for no beam, several devices, or a rate that changes."""
+        """Return what a beam comes to; None for none, several devices, or a rate that changes."""
         if beam is None or beam.curve.time_s.shape != (1, 2):
             return None
         rise_s, set_s = beam.curve.time_s[0].tolist()

@@ -125,6 +125,21 @@ class ContactColumns:
         contact_id = self._made[number].contact_id if self.given else number
         return contact_id, self.satellites[self.satellite[number]][0], int(self.session[number])
 
+    def ends(self, numbers: Ints) -> list[tuple[str, str]]:
+        """Return who flies and who is seen from: names of the satellite and the place of contacts.
+
+        A client that flies has the contact as its member.
+        """
+        servers = [self.satellites[n][0] for n in self.satellite[numbers].tolist()]
+        clients = [self.clusters[n].name for n in self.cluster[numbers].tolist()]
+        if self.flying is None:
+            return list(zip(servers, clients, strict=True))
+        members = [self.fleet[n] for n in self.flying[numbers].tolist()]
+        return [
+            (member, server) if member else (server, client)
+            for member, server, client in zip(members, servers, clients, strict=True)
+        ]
+
     def __iter__(self) -> Iterator[PlannedContact]:
         """All contacts in order."""
         return (self[number] for number in range(len(self)))
