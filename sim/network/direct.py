@@ -77,7 +77,7 @@ class DirectTransfer:
         step = self.step
         way = way_of(step)
         name = step.payload.name
-        everybody = np.ones(1, bool)
+        everybody = np.array([True])
         size = np.array([self.size])
         endpoint.ledger.settle_whole(way, name, self.size)
         endpoint.payloads.add(endpoint.topology.direction(way), way, step.payload, everybody)
@@ -101,7 +101,7 @@ class DirectTransfer:
         )
         # What is in the log is not given away: a method may change what it gets.
         return Receipt(
-            np.ones(1, bool),
+            np.array([True]),
             np.array([self.end_s]),
             np.array([self.size]),
             np.zeros(1),

@@ -180,8 +180,9 @@ class ContactColumns:
         """When the session of each contact is over (N,); nan for one that is not served."""
         over_s = np.full(len(self), np.nan)
         served = np.flatnonzero(self.served)
-        pairs = np.stack([self.cluster[served], self.session[served]])
-        session = np.unique(pairs, axis=1, return_inverse=True)[1].reshape(-1)
+        numbers = self.session[served]
+        apart = int(numbers.max(initial=0)) + 1
+        session = np.unique(self.cluster[served] * apart + numbers, return_inverse=True)[1]
         last_s = np.full(len(served), -np.inf)
         np.maximum.at(last_s, session, self.end_s[served])
         over_s[served] = last_s[session]
@@ -192,7 +193,8 @@ class PlannedSessions:
     """Sessions by their contacts' numbers, in order of time; made when they are first asked for.
 
     A run never asks for most of those of a constellation. ``spans_s`` are begin and end of each of
-    their contacts in order; session ``n`` has those from ``edges[n]`` to before ``edges[n + 1]``.
+    their contacts in order. Session ``n`` has those from ``edges[n]`` to before ``edges[n + 1]``,
+    and begins at ``starts_s[n]``.
     """
 
     def __init__(self, contacts: ContactColumns, numbers: Ints) -> None:
@@ -202,17 +204,18 @@ class PlannedSessions:
         start_s = contacts.start_s[numbers].tolist()
         end_s = contacts.end_s[numbers].tolist()
         self.spans_s: list[tuple[float, float]] = list(zip(start_s, end_s, strict=True))
+        self.starts_s = [start_s[edge] for edge in self.edges[:-1]]
         self._contacts = contacts
         self._numbers = numbers
         self._made: dict[int, PlannedSession] = {}
 
     def __len__(self) -> int:
         """The number of sessions."""
-        return len(self.edges) - 1
+        return len(self.starts_s)
 
     def start_s(self, place: int) -> float:
         """When a session begins."""
-        return self.spans_s[self.edges[place]][0]
+        return self.starts_s[place]
 
     def end_s(self, place: int) -> float:
         """When a session ends."""
