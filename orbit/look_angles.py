@@ -40,21 +40,31 @@ def look_angles(
     return looks_from(state, frames, np.arange(len(sites)))
 
 
-def slant_range_km(satellite: Satellite, site: Site, start: datetime, time_s: float) -> float:
-    """Slant range alone at one time, many times quicker than `look_angles`; errors as those."""
-    first = Start.of(start)
-    fraction = (first.second_of_day + time_s) / DAY_S
-    error, (x, y, z), _ = satellite.model.sgp4(first.julian_day, fraction)
-    if error or not x * x + y * y + z * z <= farthest_km(satellite) ** 2:  # or not a number
-        _states(satellite, start, np.array([time_s]))
-    rotation = earth_rotation(first, time_s, time_s)
-    angle = np.interp(time_s, rotation.knots_s, rotation.angle_rad)
-    cosine = cos(angle)
-    sine = sin(angle)
-    site_km = site_frames([site], 0.0).position_km[0].tolist()
-    return hypot(
-        cosine * x + sine * y - site_km[0], cosine * y - sine * x - site_km[1], z - site_km[2]
-    )
+class RangeFrom:
+    """Slant ranges from one site, one time after the other: many times quicker than `look_angles`.
+
+    Errors are as those.
+    """
+
+    def __init__(self, site: Site, start: datetime) -> None:
+        """Measure from a site, at seconds since a start."""
+        self._since = start
+        self._start = Start.of(start)
+        self._day = self._start.julian_day
+        self._site_km: list[float] = site_frames([site], 0.0).position_km[0].tolist()
+
+    def km(self, satellite: Satellite, time_s: float) -> float:
+        """Slant range of a satellite at a time."""
+        fraction = (self._start.second_of_day + time_s) / DAY_S
+        error, (x, y, z), _ = satellite.model.sgp4(self._day, fraction)
+        if error or not x * x + y * y + z * z <= farthest_km(satellite) ** 2:  # or not a number
+            _states(satellite, self._since, np.array([time_s]))
+        rotation = earth_rotation(self._start, time_s, time_s)
+        angle = np.interp(time_s, rotation.knots_s, rotation.angle_rad)
+        cosine = cos(angle)
+        sine = sin(angle)
+        site_x, site_y, site_z = self._site_km
+        return hypot(cosine * x + sine * y - site_x, cosine * y - sine * x - site_y, z - site_z)
 
 
 def pair_range_km(

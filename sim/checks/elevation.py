@@ -38,10 +38,6 @@ class _Ends:
     device: Ints
     time_s: Floats
 
-    def where(self, rows: Mask) -> _Ends:
-        """Some of the rows."""
-        return _Ends(self.contact[rows], self.device[rows], self.time_s[:, rows])
-
 
 class Gate:
     """Looks at where the satellite stood when transfers began and ended, many contacts at once.
@@ -75,19 +71,21 @@ class Gate:
         if not np.count_nonzero(took_time):
             return
         ends = self._ends(rows, took_time)
-        satellites: defaultdict[str, list[int]] = defaultdict(list)
-        for contact_id in np.unique(ends.contact).tolist():
-            satellites[self._sky.ends(self._contacts.of(contact_id))[0]].append(contact_id)
-        for name, contacts in satellites.items():
-            alone = len(satellites) == 1
-            self._look(name, ends if alone else ends.where(np.isin(ends.contact, contacts)))
+        names = [name for name, _ in self._contacts.ends(ends.contact)]
+        of_satellite: defaultdict[str, list[int]] = defaultdict(list)
+        for row, name in enumerate(names):
+            of_satellite[name].append(row)
+        states = np.empty((*ends.time_s.shape, 6))
+        for name, some in of_satellite.items():
+            satellite = self._sky.satellites[name]
+            states[:, some] = _states(satellite, self._start, ends.time_s[:, some])
+        self._look(ends, states)
 
     def _ends(self, rows: MovedRows, some: Mask) -> _Ends:
         """Put together what each device (counted over all clusters) moved in each contact."""
-        contacts = [leg.contact_id for leg in rows.legs]
-        places = [self._sky.ends(self._contacts.of(contact_id))[1] for contact_id in contacts]
-        first: Ints = np.array([self._first[place] for place in places])
-        contact = rows.of_leg(contacts)[some]
+        contacts = np.array([leg.contact_id for leg in rows.legs], np.int64)
+        first: Ints = np.array([self._first[place] for _, place in self._contacts.ends(contacts)])
+        contact = contacts[rows.leg][some]
         device = (rows.device + first[rows.leg])[some]
         order = np.lexsort([device, contact])
         contact = contact[order]
@@ -99,18 +97,17 @@ class Gate:
         end_s = np.maximum.reduceat(rows.end_s[some][order], first)
         return _Ends(contact[first], device[first], np.stack([start_s, end_s]))
 
-    def _look(self, name: str, ends: _Ends) -> None:
-        """Look at all contacts of one satellite."""
-        states = _states(self._sky.satellites[name], self._start, ends.time_s)
+    def _look(self, ends: _Ends, states: Floats) -> None:
+        """Look at where the satellite of each row stood in its states (2, R, 6)."""
         elevation_deg, _, _ = elevation_and_range(states, self._frames, ends.device)
         low_deg = self._gate_deg[ends.device] - elevation_deg
         if low_deg.max() <= TOLERANCE_DEG:
             return
         which, row = np.unravel_index(int(np.argmax(low_deg)), low_deg.shape)
         contact_id = int(ends.contact[row])
-        contact = self._contacts.of(contact_id)
-        cluster = contact.cluster
-        device = int(ends.device[row] - self._first[self._sky.ends(contact)[1]])
+        [(name, place)] = self._contacts.ends(ends.contact[row : row + 1])
+        device = int(ends.device[row] - self._first[place])
+        cluster = self._contacts.of(contact_id).cluster
         at = f"{low_deg[which, row]:.4f} deg too low at {ends.time_s[which, row]:.3f} s"
         who = f"device {device} of {cluster.name} in contact {contact_id}"
         raise violated(ABOVE, f"{name} was {at} for a transfer of {who}")

@@ -114,7 +114,7 @@ class Invariants:
 
     def _edges(self, edges: ContactEdges) -> None:
         for numbers in (edges.opened, edges.closed):
-            self._contacts.connect(edges.contact_ids(numbers).tolist())
+            self._contacts.connect(edges.contact_ids(numbers))
 
     def _learnt(self, *, thoroughly: bool = False) -> None:
         """Look at what is not to be learnt, if anything has been by now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -135,6 +135,19 @@ class Contacts:
             raise violated(INSIDE, f"contact {contact_id} is not served, but something is in it")
         return found
 
+    def places(self, contact_ids: Ints) -> Ints:
+        """Return where contacts, or their first pieces, stand in the plan; errors as of one."""
+        contacts = self._columns
+        if not contacts.given:
+            known = (contact_ids >= 0) & (contact_ids < len(contacts))
+            if everywhere(known) and everywhere(contacts.served[contact_ids]):
+                return contact_ids
+        return np.array([self._pieces(number)[0] for number in contact_ids.tolist()], np.int64)
+
+    def ends(self, contact_ids: Ints) -> list[tuple[str, str]]:
+        """Return the names of the satellite and of the place of each contact."""
+        return self._columns.ends(self.places(contact_ids))
+
     def of(self, contact_id: int) -> PlannedContact:
         """Return a contact, or its first piece."""
         return self._columns[self._pieces(contact_id)[0]]
@@ -145,17 +158,19 @@ class Contacts:
 
     def moved(self, rows: MovedRows) -> None:
         """Look at when something moved: its last bits may be on their way when service ends."""
-        spans_s = []
-        in_pieces = []
-        for number, leg in enumerate(rows.legs):
-            contact = self.of(leg.contact_id)
-            if contact.cluster.name != leg.cluster:
+        columns = self._columns
+        places = self.places(np.array([leg.contact_id for leg in rows.legs], np.int64))
+        names = [cluster.name for cluster in columns.clusters]
+        for number, cluster in enumerate(columns.cluster[places].tolist()):
+            if names[cluster] != rows.legs[number].cluster:
                 what = f"{rows.named(int(rows.first[number]))} names a contact of"
-                raise violated(INSIDE, f"{what} {contact.cluster.name}")
-            spans_s.append((contact.start_s, contact.end_s))
-            if len(self._pieces(leg.contact_id)) > 1:
-                in_pieces.append(number)
-        outside = ~_inside(rows, slice(None), np.array(spans_s), rows.leg)
+                raise violated(INSIDE, f"{what} {names[cluster]}")
+        in_pieces = []
+        if columns.given:
+            pieces_of = [self._pieces(leg.contact_id) for leg in rows.legs]
+            in_pieces = [number for number, pieces in enumerate(pieces_of) if len(pieces) > 1]
+        spans_s = np.stack([columns.start_s[places], columns.end_s[places]], axis=1)
+        outside = ~_inside(rows, slice(None), spans_s, rows.leg)
         for number in in_pieces:
             mine = slice(*rows.first[number : number + 2].tolist())
             pieces = map(self._columns.__getitem__, self._pieces(rows.legs[number].contact_id))
@@ -169,13 +184,16 @@ class Contacts:
                 span = "in pieces"
             raise violated(INSIDE, f"{rows.named(row)}, contact {leg.contact_id} is {span}")
 
-    def connect(self, contact_ids: Iterable[int]) -> None:
+    def connect(self, contact_ids: Ints) -> None:
         """Look at contacts that open: their service lasts."""
-        places = [place for number in contact_ids for place in self._pieces(number)]
+        places = self.places(contact_ids)
+        if self._columns.given:
+            pieces = (self._pieces(number) for number in contact_ids.tolist())
+            places = np.array([place for each in pieces for place in each], np.int64)
         spans_s = self._columns.start_s[places], self._columns.end_s[places]
         short = ~(np.isfinite(spans_s[1]) & (spans_s[1] > spans_s[0]))
         if np.count_nonzero(short):
-            piece = self._columns[places[worst(short)]]
+            piece = self._columns[int(places[worst(short)])]
             span = f"from {piece.start_s} s to {piece.end_s} s"
             raise violated(DURATIONS, f"contact {piece.contact_id} is served {span}")
 

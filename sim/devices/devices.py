@@ -122,6 +122,8 @@ class Devices:
 
     def drop_open(self) -> None:
         """Forget the rounds that were interrupted; their time was spent."""
+        if not (np.count_nonzero(self.open_s) or np.count_nonzero(self._kept_s)):
+            return
         self.ended_s = self.ended_s + self.open_s
         self._kept_s = np.zeros_like(self._kept_s)
         self.open_s = np.zeros_like(self.open_s)
@@ -144,9 +146,11 @@ class Devices:
         able = phase.who & ~phase.computing.excluded(phase.cost, self.cluster.devices)
         # In slots a gap holds a whole number of rounds, whatever the contact was spent on.
         in_slots = compute.pace_s is not None
-        begin_s = np.full_like(self.free_s, phase.from_s)
-        if not in_slots:
-            begin_s = np.maximum(begin_s, self.free_s)
+        begin_s = self.free_s
+        if in_slots:
+            begin_s = np.full_like(self.free_s, phase.from_s)
+        else:
+            begin_s = np.maximum(phase.from_s, self.free_s)
         present_s = np.maximum(to_s - begin_s, 0.0)
         if presence is not None:
             present_s = presence.present_s(begin_s, np.full_like(begin_s, to_s))

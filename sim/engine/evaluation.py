@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -47,14 +48,13 @@ class Evaluator:
             )
             if not _are_scores(rows):
                 raise SimulationError("the journal holds no scores; start anew without --resume")
+            samples = sum(row["samples"] for row in rows)
+            measured = [key for key in rows[0] if key not in ("cluster", "samples")]
+            pooled = {key: _mean([(row[key], row["samples"]) for row in rows]) for key in measured}
         else:
-            nothing = {"accuracy": None, "loss": None, "samples": 0}
-            rows = [{"cluster": cluster.name, **nothing} for cluster in self._plan.clusters]
-        samples = sum(row["samples"] for row in rows)
-        measured = [key for key in rows[0] if key not in ("cluster", "samples")]
-        pooled: dict[str, Any] = {
-            key: _mean([(row[key], row["samples"]) for row in rows]) for key in measured
-        }
+            rows = self._unmeasured
+            samples = 0
+            pooled = dict.fromkeys(("accuracy", "loss"))
         shared: dict[str, Any] = {"time_s": time_s, "cycle": cycle, "version": self._method.version}
         written = [
             {"scope": "global", "cluster": None, "samples": samples, **pooled, **shared},
@@ -79,6 +79,12 @@ class Evaluator:
             )
         )
         return self._accuracy
+
+    @cached_property
+    def _unmeasured(self) -> list[dict[str, Any]]:
+        """The rows of a run that trains nothing."""
+        nothing = {"accuracy": None, "loss": None, "samples": 0}
+        return [{"cluster": cluster.name, **nothing} for cluster in self._plan.clusters]
 
     def with_own(self, metrics: pa.Table) -> pa.Table:
         """Return the metrics table with a column more for each of ``learning.metrics``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from learning.requests.facts import Aggregated, Note
 from learning.requests.peers import Infer
 from sim.engine.journal import Journal
 from sim.errors import SimulationError
+from sim.facts.coded import coded_rows
 from sim.facts.learning import (
     Assigned,
     AssignmentRow,
@@ -142,27 +144,34 @@ class LearningFacts:
 
     def tell_used(self) -> None:
         """Tell which updates the server has used since this was last asked for."""
-        for used in self._method.take_used():
-            self._used(used)
+        used = self._method.take_used()
+        for _, alike in groupby(used, key=lambda merged: merged.updates.contact_id is None):
+            self._used(list(alike))
 
-    def _used(self, merged: UsedUpdates) -> None:
-        """Tell of each device of a cluster what was used of it, in rows of the updates."""
-        used = merged.updates
-        who = np.flatnonzero(used.who)
-        version_base = used.version[who]
+    def _used(self, merged: Sequence[UsedUpdates]) -> None:
+        """Tell of each device what was used of it, in rows of the updates: all with a contact, or
+        none.
+        """
+        used = [one.updates for one in merged]
+        who = [np.flatnonzero(own.who) for own in used]
+        leg = np.repeat(np.arange(len(used)), [len(rows) for rows in who])
+        version_base = _rows([own.version for own in used], who)
+        version_server = np.array([one.version for one in merged])[leg]
+        samples = [self._samples[own.cluster] for own in used]
+        contact_ids = [own.contact_id for own in used if own.contact_id is not None]
         self._facts.emit(
             UpdateRow(
                 time_s=self._now_s(),
-                cluster=used.cluster,
-                device=who,
-                round=merged.round,
+                cluster=coded_rows((own.cluster for own in used), leg),
+                device=np.concatenate(who),
+                round=np.array([one.round for one in merged])[leg],
                 version_base=version_base,
-                version_server=merged.version,
-                staleness=merged.version - version_base,
-                weight=used.weigh(self._samples)[who],
-                samples=self._samples[used.cluster][who] if self._method.learner.trains else None,
-                contact_id=None if used.contact_id is None else used.contact_id[who],
-                payload=used.payload,
+                version_server=version_server,
+                staleness=version_server - version_base,
+                weight=_rows([own.weigh(self._samples) for own in used], who),
+                samples=_rows(samples, who) if self._method.learner.trains else None,
+                contact_id=_rows(contact_ids, who) if contact_ids else None,
+                payload=coded_rows((own.payload for own in used), leg),
             )
         )
 
@@ -174,6 +183,11 @@ class LearningFacts:
         if learner.trains:
             counts = self._journal.answer("updates", SAMPLES, self._now_s(), learner.samples)
         return {c.name: np.array(n, np.int64) for c, n in zip(clusters, counts, strict=True)}
+
+
+def _rows(values: Sequence[np.ndarray], who: Sequence[Ints]) -> np.ndarray:
+    """The values (K,) of some devices of each cluster, one behind the other."""
+    return np.concatenate([own[rows] for own, rows in zip(values, who, strict=True)])
 
 
 def _of_client(figures: Any, number: int) -> np.ndarray | None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from learning.requests.cluster import Download, Receipt, Train, Upload
 from sim.facts.transfers import Outcome
-from sim.links.session_beam import SessionBeam
+from sim.links.steady_way import SteadyWay
 from sim.network.endpoint import Endpoint
 from sim.network.legs import Moved
 from sim.network.steps import Step, way_of
@@ -59,23 +59,25 @@ class DirectTransfer:
             return None
         if step.who is not None and not step.who[0]:
             return None
-        beam = session.beam(way)
+        contact = session.contacts[0]
+        link = contact.links.steady(way)
         size = float(_of_one(step.payload.bytes))
-        if beam is None or not size > 0 or not _has_it_to_itself(beam, step):
+        personal = isinstance(step, Download) and step.personal
+        if link is None or not size > 0 or not link.is_alone(personal=personal):
             return None
-        span_s = _span_s(beam, session, ready_s, size * 8)
+        span_s = _span_s(link, session, ready_s, size * 8)
         if span_s is None:
             return None
         begin_s, sent_s = span_s
-        end_s = sent_s + float(session.delay_s(np.array([sent_s]))[0])
-        return cls(step, session.contacts[0], size, begin_s, sent_s, end_s)
+        end_s = sent_s + contact.links.delay_of_one_s(sent_s)
+        return cls(step, contact, size, begin_s, sent_s, end_s)
 
     def settle(self, endpoint: Endpoint) -> Receipt:
         """Book it when it has ended, and write it down."""
         step = self.step
         way = way_of(step)
         name = step.payload.name
-        everybody = np.ones(1, bool)
+        everybody = np.array([True])
         size = np.array([self.size])
         endpoint.ledger.settle_whole(way, name, self.size)
         endpoint.payloads.add(endpoint.topology.direction(way), way, step.payload, everybody)
@@ -99,7 +101,7 @@ class DirectTransfer:
         )
         # What is in the log is not given away: a method may change what it gets.
         return Receipt(
-            np.ones(1, bool),
+            np.array([True]),
             np.array([self.end_s]),
             np.array([self.size]),
             np.zeros(1),
@@ -114,29 +116,19 @@ def _of_one(value: Any) -> Any:
     return value[0] if isinstance(value, np.ndarray) and value.ndim else value
 
 
-def _has_it_to_itself(beam: SessionBeam, step: Upload | Download) -> bool:
-    """Whether a device alone has a sub-channel, and hears nobody else's broadcast."""
-    personal = isinstance(step, Download) and step.personal
-    return beam.crowding(1) <= 1.0 and (personal or not beam.is_broadcast)
-
-
 def _span_s(
-    beam: SessionBeam, session: PlannedSession, ready_s: float, bits: float
+    link: SteadyWay, session: PlannedSession, ready_s: float, bits: float
 ) -> tuple[float, float] | None:
     """When a device begins to send and the last bit is sent, as a `LinkCurve` has it.
 
-    None where the rate changes, or bits remain when the session ends.
+    None where nothing goes, or bits remain when the session ends.
     """
-    curve = beam.beams[0].curve
-    if curve.time_s.shape != (1, 2):
-        return None
-    rise_s, set_s = curve.time_s[0].tolist()
-    rate_bps, end_rate_bps = curve.rate_bps[0].tolist()
+    rate_bps, rise_s, set_s, _ = link
     opens_s = session.start_s
     closes_s = session.end_s
-    if not rate_bps == end_rate_bps > 0.0 or not rise_s <= opens_s < closes_s <= set_s:
+    if not rate_bps > 0.0 or not rise_s <= opens_s < closes_s <= set_s:
         return None
-    if beam.whole and (rise_s < opens_s or closes_s < set_s):  # a curve that nobody cuts
+    if session.is_whole and (rise_s < opens_s or closes_s < set_s):  # a curve that nobody cuts
         return None
     begin_s = max(ready_s, opens_s)
     if not begin_s < closes_s:

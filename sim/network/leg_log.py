@@ -34,7 +34,7 @@ from sim.links.sharing import everywhere
 from sim.network.legs import Dropped, Leg, Moved, Trained
 from sim.trace.directions import Topology, Way
 
-LEGS = 1000
+LEGS = 4000
 """Records of which rows are made together, at most."""
 ROWS = 1 << 16
 """Devices of all records together, about, from which on rows are made of fewer records."""

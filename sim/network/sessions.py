@@ -112,10 +112,11 @@ class ClusterSessions:
 
     def expect(self) -> None:
         """Let the next session begin by an event where somebody waits for it, or it begins now."""
-        if self._none_left:
+        starts_s = self.planned.starts_s
+        if self._begun == len(starts_s):
             self._wake(self._waiting)
             return
-        start_s = self.planned.start_s(self._begun)
+        start_s = starts_s[self._begun]
         if self._expected is not None or not (self._waiting or start_s == self._clock.now):
             return
         self._expected = expected = object()

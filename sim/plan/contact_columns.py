@@ -125,6 +125,21 @@ class ContactColumns:
         contact_id = self._made[number].contact_id if self.given else number
         return contact_id, self.satellites[self.satellite[number]][0], int(self.session[number])
 
+    def ends(self, numbers: Ints) -> list[tuple[str, str]]:
+        """Return who flies and who is seen from: names of the satellite and the place of contacts.
+
+        A client that flies has the contact as its member.
+        """
+        servers = [self.satellites[n][0] for n in self.satellite[numbers].tolist()]
+        clients = [self.clusters[n].name for n in self.cluster[numbers].tolist()]
+        if self.flying is None:
+            return list(zip(servers, clients, strict=True))
+        members = [self.fleet[n] for n in self.flying[numbers].tolist()]
+        return [
+            (member, server) if member else (server, client)
+            for member, server, client in zip(members, servers, clients, strict=True)
+        ]
+
     def __iter__(self) -> Iterator[PlannedContact]:
         """All contacts in order."""
         return (self[number] for number in range(len(self)))
@@ -165,8 +180,9 @@ class ContactColumns:
         """When the session of each contact is over (N,); nan for one that is not served."""
         over_s = np.full(len(self), np.nan)
         served = np.flatnonzero(self.served)
-        pairs = np.stack([self.cluster[served], self.session[served]])
-        session = np.unique(pairs, axis=1, return_inverse=True)[1].reshape(-1)
+        numbers = self.session[served]
+        apart = int(numbers.max(initial=0)) + 1
+        session = np.unique(self.cluster[served] * apart + numbers, return_inverse=True)[1]
         last_s = np.full(len(served), -np.inf)
         np.maximum.at(last_s, session, self.end_s[served])
         over_s[served] = last_s[session]
@@ -177,7 +193,8 @@ class PlannedSessions:
     """Sessions by their contacts' numbers, in order of time; made when they are first asked for.
 
     A run never asks for most of those of a constellation. ``spans_s`` are begin and end of each of
-    their contacts in order; session ``n`` has those from ``edges[n]`` to before ``edges[n + 1]``.
+    their contacts in order. Session ``n`` has those from ``edges[n]`` to before ``edges[n + 1]``,
+    and begins at ``starts_s[n]``.
     """
 
     def __init__(self, contacts: ContactColumns, numbers: Ints) -> None:
@@ -187,17 +204,18 @@ class PlannedSessions:
         start_s = contacts.start_s[numbers].tolist()
         end_s = contacts.end_s[numbers].tolist()
         self.spans_s: list[tuple[float, float]] = list(zip(start_s, end_s, strict=True))
+        self.starts_s = [start_s[edge] for edge in self.edges[:-1]]
         self._contacts = contacts
         self._numbers = numbers
         self._made: dict[int, PlannedSession] = {}
 
     def __len__(self) -> int:
         """The number of sessions."""
-        return len(self.edges) - 1
+        return len(self.starts_s)
 
     def start_s(self, place: int) -> float:
         """When a session begins."""
-        return self.spans_s[self.edges[place]][0]
+        return self.starts_s[place]
 
     def end_s(self, place: int) -> float:
         """When a session ends."""

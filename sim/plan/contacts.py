@@ -11,6 +11,7 @@ import numpy as np
 from learning.requests.cluster import Cluster, Floats, Ints
 from sim.links.device_links import DeviceLinks, PassFigures, served_bits
 from sim.links.session_beam import SessionBeam
+from sim.links.steady_way import SteadyWay
 from sim.trace.directions import Way
 
 LAST_BITS_S = 1.0
@@ -59,6 +60,15 @@ class ContactLinks:
         whole = curve.capacity_bits.min()
         served = served_bits(curve, *self._span_s).min()
         return PassFigures(float(whole) / 8.0, float(served) / 8.0, links.doppler_hz)
+
+    def steady(self, way: Way) -> SteadyWay | None:
+        """Return one way of the only device; None for several, or where its rate changes."""
+        links = self.devices
+        return SteadyWay.of(links.to_server if way is Way.TO_SERVER else links.to_client)
+
+    def delay_of_one_s(self, time_s: float) -> float:
+        """Seconds that a signal takes at a time between the only device and the satellite."""
+        return float(self.devices.delay_s(np.array([time_s]))[0])
 
     def close(self) -> None:
         """Let the curves go; they are made again when asked for."""
@@ -121,14 +131,14 @@ class PlannedSession:
     def to_server(self) -> SessionBeam:
         """From the devices to their server."""
         beams = [contact.links.devices.to_server for contact in self.contacts]
-        return SessionBeam(beams, self._spans_s, self._whole)
+        return SessionBeam(beams, self._spans_s, self.is_whole)
 
     @cached_property
     def to_client(self) -> SessionBeam | None:
         """From the server to the devices; None where that link is neglected."""
         each = (contact.links.devices.to_client for contact in self.contacts)
         beams = [beam for beam in each if beam is not None]
-        return SessionBeam(beams, self._spans_s, self._whole) if beams else None
+        return SessionBeam(beams, self._spans_s, self.is_whole) if beams else None
 
     def beam(self, way: Way) -> SessionBeam | None:
         """Return the link that goes one way; None where it is neglected."""
@@ -148,7 +158,7 @@ class PlannedSession:
         return [(contact.start_s, contact.end_s) for contact in self.contacts]
 
     @property
-    def _whole(self) -> bool:
+    def is_whole(self) -> bool:
         """Whether there is one contact, served from its rise to its set."""
         first = self.contacts[0]
         alone = len(self.contacts) == 1

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Protocol
 
 import numpy as np
 
 import orbit
-from channel import CLEAR_PATH, LinkCurve, Path, doppler_hz, draw_paths
+from channel import (
+    CLEAR_PATH,
+    SPEED_OF_LIGHT_M_S,
+    LinkCurve,
+    Path,
+    doppler_hz,
+    draw_paths,
+)
 from learning import stream
 from learning.requests.cluster import Cluster, Floats, Ints
-from orbit import Site
+from orbit import RangeFrom, Site
 from orbit.windows import groups
 from scenarios import Scenario
 from sim.devices.satellites import relay_of
@@ -23,9 +30,11 @@ from sim.links.constant_links import bare_links, fixed_rate_bps, is_steady
 from sim.links.device_links import DeviceLinks, FigureColumns, PassFigures
 from sim.links.pass_geometry import GroundPlace, Pass
 from sim.links.plan_links import PlanLinks
+from sim.links.steady_way import SteadyWay
 from sim.plan.contacts import ContactLinks, PlannedContact
 from sim.plan.isl import budget_of, fixed_isl_rate_bps, rate_curve
 from sim.plan.service import ServedPasses
+from sim.trace.directions import Way
 
 
 class LinkSource(Protocol):
@@ -112,18 +121,7 @@ class FixedRateLinks:
 
     def links(self, number: int) -> ContactLinks:
         """Return the links of a contact."""
-        served = self.served
-        rise_s, set_s = served.window_s(number)
-        start_s, end_s = served.service_s(number)
-        radios = self.radios[served.window_places[number]]
-        devices = self.clusters[served.windows.site[number]].devices
-        range_m = partial(self._range_m, number)
-        return ContactLinks(
-            make=partial(bare_links, radios, devices, rise_s, set_s, range_m),
-            start_s=start_s,
-            end_s=end_s,
-            figures=partial(self._figures, number),
-        )
+        return _FixedRateContact(self, number)
 
     def figures(self, numbers: Ints) -> FigureColumns:
         """Return the figures of contacts."""
@@ -146,7 +144,8 @@ class FixedRateLinks:
             residual_doppler_hz=np.zeros(len(numbers)),
         )
 
-    def _figures(self, number: int) -> PassFigures:
+    def figures_of(self, number: int) -> PassFigures:
+        """Return the figures of a contact."""
         one = self.figures(np.array([number]))
         return PassFigures(
             float(one.least_bytes[0]),
@@ -154,15 +153,62 @@ class FixedRateLinks:
             (float(one.doppler_hz[0]), 0.0),
         )
 
-    def _range_m(self, number: int, time_s: Floats) -> Floats:
-        """Return the slant range at each of the times."""
+    def devices(self, number: int) -> DeviceLinks:
+        """Return both ways of a contact."""
+        rise_s, set_s = self.served.window_s(number)
+        radios = self.radios[self.served.window_places[number]]
+        devices = self.clusters[self.served.windows.site[number]].devices
+
+        def range_m(time_s: Floats) -> Floats:
+            return np.array([self.range_m(number, t) for t in time_s.tolist()])
+
+        return bare_links(radios, devices, rise_s, set_s, range_m)
+
+    def steady(self, number: int, way: Way) -> SteadyWay | None:
+        """Return one way of a contact; None where that link is neglected."""
+        place = self.served.window_places[number]
+        radio = self.radios[place][way is Way.TO_CLIENT]
+        if radio is None:
+            return None
+        return SteadyWay(self._rates_bps[place][way], *self.served.window_s(number), radio)
+
+    def range_m(self, number: int, time_s: float) -> float:
+        """Return the slant range in a contact at a time."""
         served = self.served
         satellite = served.satellites[served.window_satellites[number]]
-        place = served.places[served.window_places[number]]
-        ranges_km = [
-            orbit.slant_range_km(satellite, place, served.start, t) for t in time_s.tolist()
+        return self._ranges[served.window_places[number]].km(satellite, time_s) * 1e3
+
+    @cached_property
+    def _rates_bps(self) -> list[dict[Way, float]]:
+        """The rate each way at each of the places."""
+        return [
+            {way: fixed_rate_bps(radio.link) for way, radio in zip(Way, both, strict=True) if radio}
+            for both in self.radios
         ]
-        return np.array(ranges_km) * 1e3
+
+    @cached_property
+    def _ranges(self) -> list[RangeFrom]:
+        """What measures ranges from each of the places."""
+        return [RangeFrom(place, self.served.start) for place in self.served.places]
+
+
+class _FixedRateContact(ContactLinks):
+    """The links of a contact of one device whose rate is fixed: curves only for who wants them."""
+
+    def __init__(self, source: FixedRateLinks, number: int) -> None:
+        start_s, end_s = source.served.service_s(number)
+        make = partial(source.devices, number)
+        super().__init__(make, start_s, end_s, partial(source.figures_of, number))
+        self._source = source
+        self._number = number
+
+    def steady(self, way: Way) -> SteadyWay | None:
+        """Return one way; None where that link is neglected."""
+        return self._source.steady(self._number, way)
+
+    def delay_of_one_s(self, time_s: float) -> float:
+        """Seconds that a signal takes at a time between the device and the satellite."""
+        return self._source.range_m(self._number, time_s) / SPEED_OF_LIGHT_M_S
 
 
 class PassLinks:

@@ -12,7 +12,6 @@ from scenarios import Scenario
 from sim.devices.faults import Faults, FaultsUntilFork, faults_of
 from sim.devices.sites import clusters_of, device_sites
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
-from sim.plan.contacts import PlannedContact
 from sim.plan.isl import IslPlan
 from sim.plan.isl_planning import isl_plan
 from sim.plan.link_doubts import link_doubts
@@ -35,12 +34,6 @@ class Sky:
     satellites: Mapping[str, orbit.Satellite]
     places: Mapping[str, Sequence[orbit.Site]]
     min_elevation_deg: float
-
-    def ends(self, contact: PlannedContact) -> tuple[str, str]:
-        """Return the names of the satellite and of the place of a contact."""
-        if contact.member:  # a client
-            return contact.member, contact.satellite
-        return contact.satellite, contact.cluster.name
 
 
 @dataclass(frozen=True, eq=False)

@@ -223,7 +223,7 @@ def test_at_its_subsatellite_point_it_stands_in_the_zenith(axis_km, inclination_
     assert seen.slant_range_km[0, 0] == pytest.approx(under.altitude_km[0], abs=1e-6)
     for place in (site, ZURICH):
         exact_km = orbit.look_angles(satellite, place, START, np.array([time_s])).slant_range_km
-        alone_km = orbit.slant_range_km(satellite, place, START, time_s)
+        alone_km = orbit.RangeFrom(place, START).km(satellite, time_s)
         assert alone_km == pytest.approx(exact_km[0, 0], rel=1e-11)
 
 

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+import scenarios
 from tests.kit.learning import Download, Payload, Receipt, Upload
-from tests.kit.network import DirectTransfer
+from tests.kit.network import DirectTransfer, SteadyWay, build
+from tests.kit.records import Way
 from tests.kit.talk import POLICIES, band, contact, cut, talk
 
 RATE_BPS = st.floats(1e-3, 1e9)
@@ -90,3 +92,16 @@ def test_most_transfers_of_one_device_are_direct(radio):
         told = talk(contacts, protocol, fresh=[True, None])
     assert settled.call_count == 2
     assert told.rows("start_s", "end_s") == [(100.0, 110.0), (110.0, 130.0)]
+
+
+def test_what_is_asked_of_a_link_of_one_rate_is_what_its_curves_say():
+    keys = {"stop.days": 0.1, "ground.stations_used": 3, "link.uplink.fixed_rate_mbps": 7}
+    contacts = build(scenarios.load("flystack", keys)).plan.contacts
+    assert len(contacts) > 20
+    for met in list(contacts)[:20]:
+        links = met.links
+        beams = links.devices.to_server, links.devices.to_client
+        assert [links.steady(way) for way in Way] == [SteadyWay.of(beam) for beam in beams]
+        middle_s = (met.start_s + met.end_s) / 2
+        delay_s = links.devices.delay_s(np.array([middle_s]))[0]
+        assert links.delay_of_one_s(middle_s) == delay_s > 0.0
