@@ -396,7 +396,7 @@ class Learner:
             local=local,
             part=part,
         )
-        return dataclasses.replace(state, own=own)
+        return Held(own, state.servers, state.versions)
 
     def offer(self, state: Held, experts: Sequence[int], *, gate: bool) -> Handle:
         """Return the upload: factors of ``experts``, and with ``gate`` the gate's change."""
@@ -429,7 +429,7 @@ class Learner:
             experts=list(experts),
             gate=gate,
         )
-        return dataclasses.replace(state, own=own)
+        return Held(own, state.servers, state.versions)
 
     def select(self, who: Mask, new: Handle, old: Handle) -> Handle:
         """Rows of ``new`` for the devices in ``who``, rows of ``old`` for the others."""
