@@ -337,8 +337,12 @@ class Learner:
     ) -> Held:
         """Devices in ``who`` take ``experts`` and the gate of ``server``.
 
-        Where changes go down cut to a rank of theirs, it is the model that these add up to.
+        Where changes go down cut to a rank of theirs, it is the model that these add up to. Without
+        training nobody asks for what a state is made of: it is a name alone.
         """
+        if not self.trains:
+            own = self.make(operations.device_state.load, server)
+            return Held(own, (), np.full((self.config.model.experts + 1, len(who)), -1))
         sent = [(server, who)]
         cut = self._cut.get(server)
         if cut:

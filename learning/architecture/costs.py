@@ -140,14 +140,20 @@ class Architecture:
         return self._uploads[parts]
 
     @cached_property
+    def _upload_bytes(self) -> dict[tuple[tuple[int, ...], bool, int | None], float]:
+        return {}
+
+    @cached_property
     def _uploads(self) -> dict[tuple[tuple[int, ...], bool, int | None], tuple[TensorSize, ...]]:
         return {}
 
     def upload_bytes(self, experts: Sequence[int], *, gate: bool, rank: int | None = None) -> float:
         """Bytes that one device sends up, as :meth:`upload_tensors`."""
-        return float(
-            sum(tensor.bytes for tensor in self.upload_tensors(experts, gate=gate, rank=rank))
-        )
+        parts = tuple(experts), gate, rank
+        if parts not in self._upload_bytes:
+            tensors = self.upload_tensors(experts, gate=gate, rank=rank)
+            self._upload_bytes[parts] = float(sum(tensor.bytes for tensor in tensors))
+        return self._upload_bytes[parts]
 
     def download_bytes(self, experts: Sequence[int], *, gate: bool) -> float:
         """Bytes that one device receives: merged weights of ``experts``, and what is shared.

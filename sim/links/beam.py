@@ -9,6 +9,7 @@ from typing import Literal
 from channel import Line, Link, LinkCurve, weakest
 from learning.requests.cluster import Mask
 from sim.links.processor_sharing import RateSegment
+from sim.links.sharing import everywhere
 
 Sharing = Literal["fixed_subchannel", "equal_share", "rounds", "broadcast"]
 
@@ -73,7 +74,7 @@ class Beam:
 
     def broadcast(self, who: Mask, span_s: Span) -> LinkCurve:
         """Curves of one transmission to the devices in ``who`` (K,) within a span."""
-        if self.to_all is not None and who.all():
+        if self.to_all is not None and everywhere(who):
             times_s = self.curve.time_s
             if span_s[0] <= times_s[:, 0].min() and times_s[:, -1].max() <= span_s[1]:
                 line = self.to_all()
