@@ -1,7 +1,8 @@
 """One transmission to many devices: the rate of the one with the poorest link, at every time."""
 
+from collections.abc import Sequence
 from math import inf
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +33,54 @@ def weakest(curve: LinkCurve, who: Mask, span_s: tuple[float, float] = (-inf, in
     end_s = time_s[:, -1].min(initial=span_s[1])
     if not (len(time_s) and begin_s < end_s):
         return LinkCurve(curve.time_s, np.zeros_like(curve.rate_bps))
-    lowest_s, lowest_bps = _lowest(time_s, rate_bps, begin_s, end_s)
-    step_s = lowest_s[1:] - lowest_s[:-1]
-    bits = np.zeros_like(lowest_s)
-    np.cumsum((lowest_bps[:-1] + lowest_bps[1:]) / 2.0 * step_s, out=bits[1:])
-    most_bits = most_bits_of(bits[-1], np.abs(lowest_s).max(), lowest_bps.max())
-    each = (np.multiply.outer(members, values) for values in (lowest_bps, bits, most_bits))
-    return LinkCurve.of(np.repeat(lowest_s[np.newaxis], len(members), axis=0), *each)
+    return Line(*_lowest(time_s, rate_bps, begin_s, end_s)).to(members)
+
+
+class Line(NamedTuple):
+    """The lowest rate of some devices at the times (U,) at which it bends or jumps."""
+
+    time_s: Floats
+    rate_bps: Floats
+
+    def to(self, members: Mask) -> LinkCurve:
+        """The curves (K rows) of what has this rate: that of the `members` (K,), and 0."""
+        step_s = self.time_s[1:] - self.time_s[:-1]
+        bits = np.zeros_like(self.time_s)
+        np.cumsum((self.rate_bps[:-1] + self.rate_bps[1:]) / 2.0 * step_s, out=bits[1:])
+        latest_s = max(abs(self.time_s[0]), abs(self.time_s[-1]))
+        most_bits = most_bits_of(bits[-1], latest_s, self.rate_bps.max())
+        each = (np.multiply.outer(members, x) for x in (self.rate_bps, bits, most_bits))
+        return LinkCurve.of(np.repeat(self.time_s[np.newaxis], len(members), axis=0), *each)
+
+
+def weakest_lines(curves: Sequence[LinkCurve]) -> list[Line | None]:
+    """The line of `weakest` for all devices (K) of each curve, worked out for all curves at once.
+
+    All curves have the same number of rows. None where a row carries nothing or the rows have no
+    time in common, and of curves of more rows than are compared at once.
+    """
+    lines: list[Line | None] = [None] * len(curves)
+    if len(curves[0].time_s) > _GROUP:
+        return lines
+    starts_s = np.array([curve.time_s[:, 0].max() for curve in curves])
+    ends_s = np.array([curve.time_s[:, -1].min() for curve in curves])
+    least_bits = np.array([curve.capacity_bits.min() for curve in curves])
+    usable = np.flatnonzero((least_bits > 0) & (starts_s < ends_s)).tolist()
+    if not usable:
+        return lines
+    times_s = [curves[n].time_s for n in usable]
+    rates_bps = [curves[n].rate_bps for n in usable]
+    points = np.array([time_s.shape[1] for time_s in times_s])
+    lowest_s, lowest_bps, counts = _of_each(
+        np.concatenate(times_s, axis=1),
+        np.concatenate(rates_bps, axis=1),
+        Spans(points, starts_s[usable], ends_s[usable]),
+    )
+    ends = np.cumsum(counts).tolist()
+    for n, end, count in zip(usable, ends, counts.tolist(), strict=True):
+        place = slice(end - count, end)
+        lines[n] = Line(lowest_s[place], lowest_bps[place])
+    return lines
 
 
 # Lines that are compared at once: the work grows with the square of their number.
@@ -63,8 +105,12 @@ def _lowest(
         some = slice(behind, first + 1)
         parts.append(_of_many(time_s[:, some], rate_bps[:, some], begin_s, column_s[first]))
         wide = np.flatnonzero(np.diff(column_s[first : last + 1])) + first
-        when_s = np.append(column_s[wide], column_s[last])
-        parts.append(_straight(when_s, rate_bps[:, wide], rate_bps[:, wide + 1]))
+        if len(wide):  # a jump of all lines has no width
+            edges_s = column_s[wide], np.append(column_s[wide[1:]], column_s[last])
+            starts = np.arange(len(wide)) == 0
+            every = np.ones((len(time_s), len(wide)), bool)
+            cells = _straight(edges_s, rate_bps[:, wide], rate_bps[:, wide + 1], starts, every)
+            parts.append(cells[1:])
         begin_s = column_s[last]
         behind = last
     parts.append(_of_many(time_s[:, behind:], rate_bps[:, behind:], begin_s, end_s))
@@ -80,7 +126,8 @@ def _of_many(
     if begin_s >= end_s:
         return np.empty(0), np.empty(0)
     by_ends = np.stack([(time_s <= begin_s).sum(axis=1), (time_s < end_s).sum(axis=1)], axis=1)
-    ends_bps = _rates_at(np.array([begin_s, end_s]), time_s, rate_bps, by_ends)
+    segment = np.minimum(np.maximum(by_ends - 1, 0), time_s.shape[1] - 2)
+    ends_bps = _rates_at(np.array([begin_s, end_s]), time_s, rate_bps, segment)
     inside_bps = np.where((time_s > begin_s) & (time_s < end_s), rate_bps, ends_bps[:, :1])
     least_bps = np.minimum(inside_bps.min(axis=1), ends_bps[:, 1])
     most_bps = np.maximum(inside_bps.max(axis=1), ends_bps[:, 1])
@@ -101,32 +148,95 @@ def _of_few(
     time_s: Floats, rate_bps: Floats, begin_s: float, end_s: float
 ) -> tuple[Floats, Floats]:
     """The lowest line, by the rates of all of them at all points of any."""
+    spans = Spans(np.array([time_s.shape[1]]), np.array([begin_s]), np.array([end_s]))
+    lowest_s, lowest_bps, _ = _of_each(time_s, rate_bps, spans)
+    return lowest_s, lowest_bps
+
+
+class Spans(NamedTuple):
+    """B groups of K lines that lie behind each other in arrays (K, N): how many points each has.
+
+    Each is wanted between two times; all are (B,).
+    """
+
+    points: Ints
+    begin_s: Floats
+    end_s: Floats
+
+
+def _of_each(time_s: Floats, rate_bps: Floats, spans: Spans) -> tuple[Floats, Floats, Ints]:
+    """The lowest line of each group of lines, (K, N) each, one behind the other.
+
+    Returns times, rates, and how many of them each group has (B,).
+    """
+    when_s, group, passed = _times_of_each(time_s, spans)
+    inside = np.flatnonzero((when_s >= spans.begin_s[group]) & (when_s <= spans.end_s[group]))
+    when_s = when_s[inside]
+    group = group[inside]
+    by_now = passed[:, inside]
+    before = passed[:, np.maximum(inside - 1, 0)] * (inside > 0)
+    first = (np.cumsum(spans.points) - spans.points)[group]
+    last = first + spans.points[group] - 2
+    before_bps, behind_bps = (
+        _rates_at(when_s, time_s, rate_bps, np.minimum(np.maximum(x - 1, first), last))
+        for x in (before, by_now)
+    )
+    begin = np.flatnonzero(group[1:] == group[:-1])
+    end = begin + 1
+    starts = np.append(True, begin[1:] != end[:-1])
+    cell, lowest_s, lowest_bps = _straight(
+        (when_s[begin], when_s[end]),
+        behind_bps[:, begin],
+        before_bps[:, end],
+        starts,
+        (by_now != before)[:, begin],
+    )
+    return lowest_s, lowest_bps, np.bincount(group[begin[cell]], minlength=len(spans.points))
+
+
+def _times_of_each(time_s: Floats, spans: Spans) -> tuple[Floats, Ints, Ints]:
+    """All times (U,) of groups in order, with the group of each, and what is passed by each.
+
+    These are the points (K, U) of each line, in its own and all earlier groups, at or before it.
+    """
+    lines, points = time_s.shape
+    numbers = np.arange(len(spans.points))
+    group = np.repeat(numbers, spans.points)
     # Most points are at the times of the first line's: the others are few to be sorted.
-    when_s = np.append(time_s[0], time_s[time_s != time_s[0]])
-    when_s = np.unique(when_s[(when_s > begin_s) & (when_s < end_s)])
-    when_s = np.concatenate([[begin_s], when_s, [end_s]])
-    passed = _points_by(when_s, time_s, "right"), _points_by(when_s, time_s, "left")
-    before_bps, behind_bps = (_rates_at(when_s, time_s, rate_bps, count) for count in passed)
-    return _straight(when_s, behind_bps[:, :-1], before_bps[:, 1:], passed[0] != passed[1])
+    other = time_s != time_s[0]
+    all_s = np.concatenate([time_s[0], time_s[other], spans.begin_s, spans.end_s])
+    group_of_all = np.concatenate([group, group[np.nonzero(other)[1]], numbers, numbers])
+    order = np.lexsort((all_s, group_of_all))
+    sorted_s = all_s[order]
+    sorted_group = group_of_all[order]
+    new = np.append(True, (sorted_s[1:] != sorted_s[:-1]) | (sorted_group[1:] != sorted_group[:-1]))
+    rank = np.empty_like(order)
+    rank[order] = np.cumsum(new) - 1
+    when_s = sorted_s[new]
+    place = np.repeat(rank[np.newaxis, :points], lines, axis=0)
+    place[other] = rank[points : points + np.count_nonzero(other)]
+    place += len(when_s) * np.arange(lines)[:, None]
+    counts = np.bincount(place.ravel(), minlength=lines * len(when_s)).reshape(lines, -1)
+    return when_s, sorted_group[new], counts.cumsum(axis=1)
 
 
 def _straight(
-    when_s: Floats, first: Floats, last: Floats, own: Mask | None = None
-) -> tuple[Floats, Floats]:
-    """The lowest of K lines, from `first` to `last` (K, C) between neighbours of times (C + 1,).
+    span_s: tuple[Floats, Floats], first: Floats, last: Floats, starts: Mask, own: Mask
+) -> tuple[Ints, Floats, Floats]:
+    """The lowest of K lines in C cells from one time to another, from `first` to `last` (K, C).
 
-    It changes where two lines cross. What only other lines have a point for, in place of their
-    `own` (K, C + 1), is on the way of the lowest one.
+    It changes where two lines cross. A cell that `starts` (C,) follows no other. What only other
+    lines have a point for where a cell begins, in place of their `own` (K, C), is on the way of the
+    lowest one. Returns the cell, the time and the rate of each point.
     """
-    cell = np.arange(len(when_s) - 1)
+    cell = np.arange(first.shape[1])
     one = first.argmin(axis=0)
     other = last.argmin(axis=0)
     first_bps = first[one, cell]
     last_bps = last[other, cell]
-    bends = np.ones(len(cell) - 1, np.bool_)
-    if own is not None:
-        bends = own[one[1:], cell[1:]] | own[other[:-1], cell[1:]]
-    begins = np.append(True, bends & (first_bps[1:] != last_bps[:-1]))
+    bends = starts[1:] | own[one[1:], cell[1:]] | own[other[:-1], cell[1:]]
+    begins = starts.copy()
+    begins[1:] |= bends & (first_bps[1:] != last_bps[:-1])
     ends = np.append(bends, True)
     parts = [
         (cell[begins], np.zeros(np.count_nonzero(begins)), first_bps[begins]),
@@ -137,24 +247,14 @@ def _straight(
     order = np.lexsort((share, cell))
     cell = cell[order]
     share = share[order]
-    lowest_s = when_s[cell] + share * (when_s[cell + 1] - when_s[cell])
-    return np.where(share == 1.0, when_s[cell + 1], lowest_s), lowest_bps[order]
+    begin_s, end_s = (edge_s[cell] for edge_s in span_s)
+    lowest_s = np.where(share == 1.0, end_s, begin_s + share * (end_s - begin_s))
+    return cell, lowest_s, lowest_bps[order]
 
 
-def _points_by(when_s: Floats, time_s: Floats, side: Literal["left", "right"]) -> Ints:
-    """How many points (K, T) of each line lie at or before times (U,), or ("right") before them."""
-    rows = len(time_s)
-    times = len(when_s) + 1
-    place = np.searchsorted(when_s, time_s, side) + times * np.arange(rows)[:, None]
-    counts = np.bincount(place.ravel(), minlength=rows * times).reshape(rows, times)
-    return counts[:, :-1].cumsum(axis=1)
-
-
-def _rates_at(when_s: Floats, time_s: Floats, rate_bps: Floats, passed: Ints) -> Floats:
-    """Rates (K, U) at times (U,), each behind so many points of its line."""
-    points = time_s.shape[1]
-    left = np.minimum(np.maximum(passed - 1, 0), points - 2)
-    left += points * np.arange(len(time_s))[:, None]
+def _rates_at(when_s: Floats, time_s: Floats, rate_bps: Floats, segment: Ints) -> Floats:
+    """Rates (K, U) at times (U,), each on the segment of its line that begins at such a point."""
+    left = segment + time_s.shape[1] * np.arange(len(time_s))[:, None]
     start_s = time_s.take(left)
     rate = rate_bps.take(left)
     step_s = time_s.take(left + 1) - start_s

@@ -342,8 +342,12 @@ class Learner:
     ) -> Held:
         """Devices in ``who`` take ``experts`` and the gate of ``server``.
 
-        Where changes go down cut to a rank of theirs, it is the model that these add up to.
+        Where changes go down cut to a rank of theirs, it is the model that these add up to. Without
+        training nobody asks for what a state is made of: it is a name alone.
         """
+        if not self.trains:
+            own = self.make(operations.device_state.load, server)
+            return Held(own, (), np.full((self.config.model.experts + 1, len(who)), -1))
         sent = [(server, who)]
         cut = self._cut.get(server)
         if cut:
@@ -401,7 +405,7 @@ class Learner:
             local=local,
             part=part,
         )
-        return dataclasses.replace(state, own=own)
+        return Held(own, state.servers, state.versions)
 
     def offer(self, state: Held, experts: Sequence[int], *, gate: bool) -> Handle:
         """Return the upload: factors of ``experts``, and with ``gate`` the gate's change."""
@@ -434,7 +438,7 @@ class Learner:
             experts=list(experts),
             gate=gate,
         )
-        return dataclasses.replace(state, own=own)
+        return Held(own, state.servers, state.versions)
 
     def select(self, who: Mask, new: Handle, old: Handle) -> Handle:
         """Rows of ``new`` for the devices in ``who``, rows of ``old`` for the others."""

@@ -456,7 +456,8 @@ class ClusterState:
         if self.staged is None or not np.count_nonzero(done):
             return done
         handle, done = yield from self._arrives(self.staged.handle, done)
-        self.staged = replace(self.staged, handle=handle)
+        if handle is not self.staged.handle:
+            self.staged = replace(self.staged, handle=handle)
         return done
 
     def update(self, who: Mask) -> Update | None:

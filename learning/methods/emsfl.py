@@ -317,8 +317,9 @@ class Splitting:
 
     def leaving(self, cluster: int) -> list[int]:
         """Return the experts that ``cluster`` holds and shall let go of."""
+        held = self.registry.held_by(cluster)
         kept = self.trained_by(cluster)
-        return [expert for expert in self.registry.held_by(cluster) if expert not in kept]
+        return [] if held == kept else [expert for expert in held if expert not in kept]
 
     def free_for(self, cluster: int) -> list[int]:
         """Return the experts that nobody holds and ``cluster`` shall take."""

@@ -146,13 +146,13 @@ class Devices:
         able = phase.who & ~phase.computing.excluded(phase.cost, self.cluster.devices)
         # In slots a gap holds a whole number of rounds, whatever the contact was spent on.
         in_slots = compute.pace_s is not None
-        begin_s = self.free_s
         if in_slots:
             begin_s = np.full_like(self.free_s, phase.from_s)
         else:
             begin_s = np.maximum(phase.from_s, self.free_s)
-        present_s = np.maximum(to_s - begin_s, 0.0)
-        if presence is not None:
+        if presence is None:
+            present_s = np.maximum(to_s - begin_s, 0.0)
+        else:
             present_s = presence.present_s(begin_s, np.full_like(begin_s, to_s))
         if self.battery is not None:
             present_s = np.array([self.battery.computing_s(float(begin_s[0]), to_s)])

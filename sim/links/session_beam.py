@@ -10,7 +10,7 @@ from math import ceil
 
 import numpy as np
 
-from channel import LinkCurve, joined, weakest
+from channel import LinkCurve, joined
 from learning.requests.cluster import Floats, Mask
 from sim.links.beam import Beam, Span
 from sim.links.processor_sharing import RateSegment, shared
@@ -90,7 +90,7 @@ class SessionBeam:
         key = who.tobytes()
         if key not in self._heard:
             pairs = zip(self.beams, self.spans_s, strict=True)
-            lowest = [weakest(beam.curve, who, span_s) for beam, span_s in pairs]
+            lowest = [beam.broadcast(who, span_s) for beam, span_s in pairs]
             self._heard.clear()
             self._heard[key] = self._after_each_other(lowest)
         return self._heard[key]

@@ -43,6 +43,8 @@ class Ledger:
     def __post_init__(self) -> None:
         self._nobody: Mask = np.zeros(self.devices, bool)
         self._nobody.setflags(write=False)
+        self._nothing: Floats = np.zeros(self.devices)
+        self._nothing.setflags(write=False)
 
     def offer(self, way: Way, name: str, version: Ints, size: Floats, who: Mask) -> Mask:
         """Open the payload for devices in ``who``; return those (K,) that forget part of another.
@@ -116,7 +118,9 @@ class Ledger:
         account.delivered += _sum_of(entry.size, done)
         entry.open = entry.open & ~(done | given_up)
         entry.any_open = bool(np.count_nonzero(entry.open))
-        entry.through = np.where(entry.open & ~again, through, 0.0)
+        entry.through = self._nothing
+        if entry.any_open:
+            entry.through = np.where(entry.open & ~again, through, 0.0)
         return given_up
 
     def booked(self) -> Iterator[Booked]:

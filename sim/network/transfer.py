@@ -37,7 +37,8 @@ class Transfer:
     """A transfer step of a chain: its bytes, and when each device (K,) begins and ends it.
 
     Of a payload ``name`` in a ``version`` (K,), ``before`` of its ``size`` (K,) were through. Those
-    in ``who`` take part; ``away`` (K,) are those who would have, but are not there. What is
+    in ``who`` take part, which are ``everyone`` or not, and of others nothing was through; ``away``
+    (K,) are those who would have, but are not there. What is
     ``personal`` is not broadcast; ``carry`` and ``cut_transfers`` say what becomes of what a pass
     cuts off.
 
@@ -74,8 +75,10 @@ class Transfer:
     los_s: Floats = field(init=False)
 
     def __post_init__(self) -> None:
-        self.left = self.size - self.before
         self.everyone = everywhere(self.who)
+        if not self.everyone:
+            self.before = np.where(self.who, self.before, 0.0)
+        self.left = self.size - self.before
         self.arrival_s = self.ready_s
 
     # Planning: when each device would begin and end.
@@ -106,18 +109,17 @@ class Transfer:
         who = asked if presence is None else asked & presence.present(ready_s)
         forgotten = endpoint.ledger.offer(way, payload.name, version, size, who)
         endpoint.payloads.add(endpoint.topology.direction(way), way, payload, who)
-        before = endpoint.ledger.through(way, payload.name)
         usable = session
         now_s = endpoint.clock.now
-        if way is Way.TO_CLIENT:
-            knows = endpoint.synchronisation
+        knows = endpoint.synchronisation
+        if way is Way.TO_CLIENT and not knows.is_immediate:
             usable = knows.known_part(session, ready_s[who], now_s, endpoint.facts)
         planned = cls(
             way=way,
             name=payload.name,
             version=version,
             size=size,
-            before=before if everywhere(who) else np.where(who, before, 0.0),
+            before=endpoint.ledger.through(way, payload.name),
             who=who,
             carry=step.carry,
             cut_transfers=endpoint.rules.cut_transfers,
@@ -152,15 +154,15 @@ class Transfer:
             self.struck = endpoint.faults.draw(sending, self.beam, now_s)
             if self.struck.late_s is not None:
                 self.arrival_s = self.arrival_s + self.struck.late_s
-        self.los_s = np.full(len(self.who), session.end_s)
         in_time = self.who & (self.arrival_s <= session.end_s)
         arrival_s = session.in_service_s(self.arrival_s)
         self.arrival_s = arrival_s if everywhere(in_time) else np.where(in_time, arrival_s, np.inf)
         if self.beam is None:  # a neglected link takes no time
             self.begin_s = self.sent_s = self.end_s = self.arrival_s
+            self.los_s = np.full(len(self.who), session.end_s)
             return
-        free_s = _beam_free_s(self.beam, len(self.who), earlier)
-        if free_s > -np.inf:
+        if earlier:
+            free_s = _beam_free_s(self.beam, len(self.who), earlier)
             self.arrival_s = np.maximum(self.arrival_s, free_s)
         if others:
             beside = max(self.beam.channels - int(self.who.sum()), 0)
@@ -177,7 +179,7 @@ class Transfer:
                 raise violated(DURATIONS, f"{self.name} to the {self.way} has no time at all (nan)")
             delay_s = session.delay_s(np.where(there, given.end_s, session.start_s))
             self.end_s = np.where(there, given.end_s + delay_s, np.inf)
-        self.los_s = np.minimum(self.los_s, self.beam.curve.time_s[:, -1])
+        self.los_s = np.minimum(session.end_s, self.beam.curve.time_s[:, -1])
 
     def _leave(self, presence: Presence, asked: Mask) -> None:
         """Let devices stop where they leave (K,); what was given to them stays theirs.
@@ -194,9 +196,9 @@ class Transfer:
 
     def _tell_waits(self, endpoint: Endpoint) -> None:
         """Tell how many devices wait for a sub-channel, and how long at most."""
-        senders = int(np.count_nonzero(self.who))
         if self.usable is None or self.beam is None:
             return
+        senders = int(np.count_nonzero(self.who))
         if self.beam.crowding(senders, personal=self.personal) <= 1.0:
             return
         opens_s, _ = self.beam.curve.span_s
@@ -338,7 +340,7 @@ class Transfer:
         ledger = endpoint.ledger
         whole = self.who & (self.end_s <= now_s)
         all_there = np.count_nonzero(whole) == np.count_nonzero(self.who)
-        moved, stop_s = self._moved(whole, ending)
+        moved, stop_s = self._moved(whole, ending, all_there=bool(all_there))
         outcome: Ints | Outcome = Outcome.DELIVERED
         if not all_there or self.struck.corrupted is not None:
             outcome = outcomes_of(
@@ -367,9 +369,9 @@ class Transfer:
             None if self.session is None else self.session.contact_ids(self.sent_s),
         )
 
-    def _moved(self, whole: Mask, ending: Ending) -> tuple[Floats, Floats]:
+    def _moved(self, whole: Mask, ending: Ending, *, all_there: bool) -> tuple[Floats, Floats]:
         """Bytes (K,) that have moved when the chain is over, and until when (K,) they were sent."""
-        if np.count_nonzero(whole) == np.count_nonzero(self.who):
+        if all_there:
             moved = self.left if self.everyone else np.where(whole, self.left, 0.0)
             return moved, self._among(self.sent_s, ending.time_s)
         # A chain that is closed early gets nothing of what is still on its way.

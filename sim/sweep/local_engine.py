@@ -18,6 +18,7 @@ from typing import Any
 
 import scenarios
 from learning.architecture.kinds import kind_of
+from learning.methods.base import METHODS
 from sim.execution.folder import is_sweep
 from sim.execution.status import CRASHED, FAILED, INTERRUPTED, REFUSED
 from sim.sweep.engine import Engine, Outcome, Point, Submit
@@ -38,19 +39,21 @@ def points_at_once(points: Sequence[Point], processes: int) -> int:
     """Return how many points a process runs at once: those that train small models are quicker so.
 
     Their trainings are stacked (:mod:`learning.training.joint`). One model that is not small among
-    them is enough to run one point at a time: it may take much of the memory.
+    them is enough to run one point at a time, as it may take much of the memory, or one method that
+    is not shipped: it may use what all runs of a process share, such as a global generator.
     """
-    unlike = {_model_keys(point): point for point in points}
+    unlike = {_deciding_keys(point): point for point in points}
     for point in unlike.values():
         learning = scenarios.load(point.scenario, point.overrides).learning
-        if not (learning.train and kind_of(learning.model.kind).taped):
+        is_small = learning.train and kind_of(learning.model.kind).taped
+        if not is_small or learning.method not in METHODS.shipped:
             return 1
     return min(MOST_AT_ONCE, -(-len(points) // processes))
 
 
-def _model_keys(point: Point) -> str:
-    """Return a text of the swept keys that decide which model is trained, if any is."""
-    deciding = ("learning.model", "learning.train")
+def _deciding_keys(point: Point) -> str:
+    """Return a text of the swept keys that decide which model is trained, if any, and by whom."""
+    deciding = ("learning.model", "learning.train", "learning.method")
     return str({key: value for key, value in point.values.items() if key.startswith(deciding)})
 
 

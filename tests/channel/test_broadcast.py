@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channel import LinkCurve, weakest
+from channel import LinkCurve, weakest, weakest_lines
 
 GROUP = "channel.broadcast._GROUP"
 AT_ONCE = st.sampled_from([1, 2, 200])
@@ -63,6 +63,22 @@ def test_it_is_the_minimum_of_all_who_have_a_link(drawn, at_once):
     assert len(set(lowest.capacity_bits[listens].tolist())) == 1
 
 
+@given(st.lists(batches(), min_size=1, max_size=4))
+def test_those_of_many_curves_at_once_are_those_of_each_to_the_last_bit(drawn):
+    rows = min(len(who) for _, who in drawn)
+    curves = [LinkCurve(curve.time_s[:rows], curve.rate_bps[:rows]) for curve, _ in drawn]
+    everybody = np.ones(rows, bool)
+    for curve, line in zip(curves, weakest_lines(curves), strict=True):
+        alone = weakest(curve, everybody)
+        if line is None:
+            assert (curve.capacity_bits == 0).any() or (alone.capacity_bits == 0).all()
+            continue
+        together = line.to(everybody)
+        assert (together.time_s == alone.time_s).all()
+        assert (together.rate_bps == alone.rate_bps).all()
+        assert (together.capacity_bits == alone.capacity_bits).all()
+
+
 ALL = (-math.inf, math.inf)
 TEN = [0, 10]
 FIVES = [-20, -10, 0, 10, 20, 30]
@@ -82,6 +98,9 @@ BY_HAND = {
          ALL, [40] * 2, {9.999: 1, 10.001: 3}),
     "a jump at a point of another":
         ([[0, 1, 3, 5], [0, 3, 3, 5]], [[4, 3, 2, 5], [3, 3, 1, 4]], ALL, [13] * 2, {3: 1}),
+    "a jump of all between points of their own":
+        ([[0, 4, 5, 5, 7, 10], [0, 3, 5, 5, 8, 10]], [[1, 1, 1, 6, 6, 6], [2, 2, 2, 4, 4, 4]],
+         ALL, [25] * 2, {4.9: 1, 5.1: 4}),
     "a jump outside the common time":
         ([[0, 2, 2 + 1e-7, 20], [5, 10, 15, 20]], [[1, 1, 6, 6], [7] * 4], ALL, [90] * 2, {5: 6}),
     "in view only outside of the served part":

@@ -141,7 +141,8 @@ def late_clock(honest, self, time_s):
 @swap(Ledger, "through")
 def forgetful(honest, self, way, name):
     """What a pass cut off is sent again: the ledger's own books agree."""
-    self._entries[way, name].through *= 0.0
+    entry = self._entries[way, name]
+    entry.through = entry.through * 0.0
     return honest(self, way, name)
 
 
