@@ -102,7 +102,7 @@ def _summed(
             _of_each(t, devices) if t is not None and at in group.alone else t
             for at, t in zip(group.order, tensors, strict=True)
         ]
-    form = _Form(devices, len(group.numbers), group.own, group.numbers, scale)
+    form = _Form(devices, group.own, group.numbers, scale)
     out: Tensor = run(_FeedForward, x, share, form, *tensors)
     return out
 
@@ -126,7 +126,6 @@ class _Form(NamedTuple):
     """How the experts of a group are run: which columns of the share are theirs, for K devices."""
 
     devices: int
-    experts: int
     own: list[bool]
     numbers: list[int]
     scale: float
@@ -167,7 +166,7 @@ class _Map(NamedTuple):
                 of_x = _by_group(self.weight, _back, of_out)
             else:
                 rows = _rows(of_out, self.weight)
-                of_x = torch.bmm(rows, self.weight).view(x.shape) if wanted[0] else None
+                of_x = _back(of_out, self.weight) if wanted[0] else None
                 of_weight = torch.bmm(rows.mT, _rows(x, self.weight)) if wanted[1] else None
                 of_bias = rows.sum(1) if wanted[2] else None
         if self.a is not None and self.b is not None and inner is not None:
@@ -222,7 +221,8 @@ class _FeedForward(Step):
     def forward(
         ctx: Any, x: Tensor, share: Tensor | None, form: _Form, *tensors: Tensor | None
     ) -> Tensor:
-        devices, experts, own, numbers, scale = form
+        devices, own, numbers, scale = form
+        experts = len(numbers)
         stacks = [
             _stack([*tensors[at * experts : (at + 1) * experts]], own=is_own)
             for at, is_own in enumerate(own)
@@ -251,7 +251,8 @@ class _FeedForward(Step):
         x, part, before, after, out, first, second = ctx.saved_tensors
         by_x, by_share, _, *wanted = ctx.needs_input_grad
         (up, down), (x_shape, share_shape) = ctx.maps, ctx.shapes
-        devices, experts, own, numbers, _ = ctx.form
+        devices, own, numbers, _ = ctx.form
+        experts = len(numbers)
         of_out = gradients[0].reshape(devices, -1, x_shape[-1])
         any_of = [any(wanted[i : i + experts]) for i in range(0, len(wanted), experts)]
         of_share = None
