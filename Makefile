@@ -2,8 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-RUNS   ?= runs/demo-8b
-DEMO   := emsfl-enhanced synchronous synchronous-8 fedbuff local
+RUNS   ?= runs/demo
 WHICH  ?= not slow and not process
 
 .DEFAULT_GOAL := help
@@ -20,20 +19,11 @@ $(VENV)/installed: setup.cfg constraints.txt
 install: $(VENV)/installed ## make .venv with leomix and its tools
 
 demo: install ## compare EMS-FL through one satellite with its paper's baseline and three stronger ones
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target $(addprefix $(RUNS)/,$(DEMO))
-	cd $(RUNS) && $(abspath $(BIN))/leomix compare $(DEMO)
-	cd $(RUNS) && $(abspath $(BIN))/leomix report $(DEMO) -o report.html
-	@echo "traces (Parquet), manifest and trained model of each run: $(RUNS)"
-
-$(RUNS)/synchronous: KEYS = --set learning.method=synchronous
-$(RUNS)/synchronous-8: KEYS = --set learning.method=synchronous --set learning.rounds.per_contact=8
-$(RUNS)/fedbuff: KEYS = --set learning.method=fedbuff --set learning.options.buffer_size=1 --set learning.options.staleness=constant
-$(RUNS)/local: KEYS = --set learning.method=local
-
-# Not files to make: a run that was stopped goes on, one that is complete is read.
-.PHONY: $(addprefix $(RUNS)/,$(DEMO))
-$(addprefix $(RUNS)/,$(DEMO)): install
-	$(BIN)/leomix run quickstart-8b --set learning.targets=[0.8,0.85,0.9] $(KEYS) -o $@ --resume
+	$(BIN)/leomix sweep quickstart-8b --variants docs/demo.yaml --set learning.targets=[0.8,0.85,0.9] \
+		--jobs 2 --resume -o $(RUNS) > /dev/null
+	$(BIN)/leomix compare $(RUNS)
+	$(BIN)/leomix report $(RUNS)
+	@echo "traces (Parquet), manifest and trained model of each run: $(RUNS)/points"
 
 test: install ## run the quick tests (below five minutes on two cores; WHICH="not slow" for those of CI)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(WHICH)" $(PYTEST)

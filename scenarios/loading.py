@@ -1,9 +1,10 @@
 """From a file, a mapping or a shipped name to a validated Scenario."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -25,7 +26,14 @@ def load(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -
     return reader(name_or_path)(overrides or {})
 
 
-def reader(name_or_path: str | Path) -> Callable[[Mapping[str, Any]], Scenario]:
+class Read(Protocol):
+    """Makes the scenario of a file that was read once, with one set of overrides each time."""
+
+    def __call__(self, overrides: Mapping[str, Any], of_a_file: Collection[str] = ()) -> Scenario:
+        """Do what :func:`load` does; overrides ``of_a_file`` may not ask for what it may not."""
+
+
+def reader(name_or_path: str | Path) -> Read:
     """Read a file once; what is returned does what `load` does, for one set of overrides each.
 
     Raises ScenarioError for a file that cannot be read.
@@ -33,11 +41,11 @@ def reader(name_or_path: str | Path) -> Callable[[Mapping[str, Any]], Scenario]:
     path = locate(name_or_path)
     document = _parsed(read_text(path), str(path))
 
-    def read(overrides: Mapping[str, Any]) -> Scenario:
+    def read(overrides: Mapping[str, Any], of_a_file: Collection[str] = ()) -> Scenario:
         keys = deepcopy(document.value)
         apply_overrides(keys, overrides)
         origin = Origin(origin_name(path), document.lines, tuple(overrides))
-        return _validated(keys, origin, path, untrusted=True)
+        return _validated(keys, origin, path, untrusted=True, of_a_file=of_a_file)
 
     return read
 
@@ -110,7 +118,12 @@ def _parsed(text: str, name: str) -> Document:
 
 
 def _validated(
-    mapping: dict[str, Any], origin: Origin, path: Path | None, *, untrusted: bool = False
+    mapping: dict[str, Any],
+    origin: Origin,
+    path: Path | None,
+    *,
+    untrusted: bool = False,
+    of_a_file: Collection[str] = (),
 ) -> Scenario:
     if problem := too_deep(mapping):
         raise origin.error(problem)
@@ -120,8 +133,11 @@ def _validated(
         raise origin.error(*first_problem(error)) from None
     if untrusted:  # what needs consent is refused, unless an override asks for it
         folder, shipped = (Path.cwd(), False) if path is None else (path.parent, is_shipped(path))
+        consent = replace(
+            origin, overridden=tuple(key for key in origin.overridden if key not in of_a_file)
+        )
         for problem in needs_consent(scenario, folder, shipped=shipped):
-            if not origin.is_overridden(problem.path):
+            if not consent.is_overridden(problem.path):
                 raise origin.error(problem)
     # Only now: findings point at the order of the file.
     ordered = scenario.model_copy(update={"ground": in_canonical_order(scenario.ground)})

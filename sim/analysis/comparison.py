@@ -149,12 +149,17 @@ def _new(label: str, known: Collection[str]) -> str:
     return label if number == 1 else f"{label} #{number}"
 
 
-def compare_groups(groups: Sequence[Group]) -> dict[str, Any]:
+MORE_SEEDS = "run each with more seeds (--seed)"
+"""What to do where runs of one seed were compared."""
+
+
+def compare_groups(groups: Sequence[Group], more_seeds: str = MORE_SEEDS) -> dict[str, Any]:
     """Return accuracy, cycles and hours to targets, bytes, and ratios of groups of runs.
 
     ``targets`` are those that the scenarios name or, where none does, levels that some run reached;
     the figures have ``TARGETS`` beside them. The ratio of a group is how many times fewer cycles it
     needs than the first synchronous group (than the first group, if none is synchronous).
+    ``more_seeds`` says what to do where there is one seed only.
     """
     runs = [run for group in groups for run in group.runs]
     asked = sorted({target for run in runs for target in given(run.manifest)})
@@ -180,7 +185,7 @@ def compare_groups(groups: Sequence[Group]) -> dict[str, Any]:
         "tests": _tests(groups, groups[reference], common),
         "groups": rows,
         "verdicts": [
-            {**asked, **ranking_json(found), "text": _words(found, asked["figure"])}
+            {**asked, **ranking_json(found), "text": _words(found, asked["figure"], more_seeds)}
             for asked, found in _verdicts(groups, common)
         ],
     }
@@ -239,10 +244,10 @@ def _verdicts(
             yield {"figure": figure, "head": head}, found
 
 
-def _words(ranking: Ranking, figure: str) -> str:
+def _words(ranking: Ranking, figure: str, more_seeds: str) -> str:
     """Say who is best by a figure; times in days, as the tables have them."""
     form = (lambda hours: f"{hours / 24:.2f} days") if figure == HOURS else FIGURES[figure].form
-    text = sentence(ranking, form, more_seeds="run each with more seeds (--seed)")
+    text = sentence(ranking, form, more_seeds=more_seeds)
     if not ranking.without:
         return text
     lacks = "did not get there" if figure == HOURS else "does not have it"

@@ -32,7 +32,7 @@ def show_command(run: RunFolder, *, json_: Json = False) -> None:
 
 
 def compare_command(runs: RunFolders, *, json_: Json = False) -> None:
-    """Compare runs; those that differ only in their seed are one group. A sweep: what is best."""
+    """Compare runs, or the points of a sweep; those of one setting are a group of seeds."""
     from sim.analysis.text import comparison_text
     from sim.execution.folder import as_written, is_sweep, read_manifest
     from sim.execution.result import compare
@@ -40,12 +40,17 @@ def compare_command(runs: RunFolders, *, json_: Json = False) -> None:
     with as_written(runs):
         if len(runs) == 1 and is_sweep(runs[0]):
             from sim.sweep.answers import of_sweep
+            from sim.sweep.side_by_side import side_by_side
 
             found = of_sweep(runs[0])
+            beside = side_by_side(runs[0])
             if json_:
-                print_json(found)
-            else:
+                print_json(found | {"comparison": beside})
+            elif beside is None:
                 print("\n".join(found["answers"]))
+            else:
+                print(comparison_text(beside))
+                print(found["answers"][0])  # how many points are complete
             return
         comparison = compare(runs)
         if json_:

@@ -34,9 +34,13 @@ class Varied:
     """What is swept: values of keys, how they are combined, and the seeds of each combination."""
 
     sweep: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option("-p", metavar="KEY=SPEC", help="vary a key: a,b,c or start:stop:step"),
-    ]
+    ] = None
+    variants: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML: names, each with the keys that it sets"),
+    ] = None
     sampling: Annotated[str, typer.Option(metavar="HOW", help="grid, zip or random")] = "grid"
     samples: Annotated[
         int | None, typer.Option(metavar="N", help="how many random combinations")
@@ -50,10 +54,11 @@ class Varied:
         """Return the plan of a sweep of ``scenario``; InputError for wrong keys."""
         from sim.sweep.points import SweepPlan
         from sim.sweep.specs import read_pairs
+        from sim.sweep.variants import Axes
 
         overrides = self.overrides.by_key()
-        specs = read_pairs(self.sweep)
-        return SweepPlan(scenario, overrides, specs, self.sampling, self.samples, self.replications)
+        axes = Axes.of(read_pairs(self.sweep or ()), self.variants)
+        return SweepPlan(scenario, overrides, axes, self.sampling, self.samples, self.replications)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from sim.analysis.comparison import group_runs
 from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml
 from sim.plots.sweep import heat_map, in_words, lines
@@ -12,6 +11,7 @@ from sim.report.sweep_figures import MOST_ROWS, Cells, drawings, facets, points
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.answers import answers, best_target, leading, questions, runs_of
 from sim.sweep.rows import why_none
+from sim.sweep.side_by_side import groups_of
 from sim.sweep.text import sha256_text
 
 
@@ -37,7 +37,8 @@ def page(folder: Path) -> Page:
     drawn = drawings(rows, keys, target)
     best = leading(every, keys, questions(done, target)[0])
     ours = {row["folder"] for row in best}
-    first = [runs[folder] for folder in sorted(runs, key=lambda folder: folder not in ours)]
+    # Others stand beside one that leads.
+    first = groups_of(sweep, sorted(every, key=lambda row: row["folder"] not in ours), runs)
     missing = f"{len(rows) - len(done)} of {len(rows)} points are not complete."
     return Page(
         template="sweep.html",
@@ -53,7 +54,7 @@ def page(folder: Path) -> Page:
             "why_none": why_none,
             "in_words": in_words,
             "as_yaml": as_yaml,
-            **(compared(group_runs(first)) if several else {}),  # others beside one that leads
+            **(compared(first) if several else {}),
             **drawn,
             "maps": facets(rows, every, drawn["others"][1:], best[0]),
             "curves_of": facets(rows, every, drawn["others"][:-1], best[0]),

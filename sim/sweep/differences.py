@@ -18,6 +18,10 @@ APART = 0.05
 """Share of the larger of two figures (shares: of 1) from which on their difference is a reason."""
 
 
+MORE_SEEDS = "sweep with --replications 5"
+"""What to do where points of one seed were compared."""
+
+
 class Question(NamedTuple):
     """A figure of the points: its column, its name, whether more of it is better, and its form."""
 
@@ -37,7 +41,7 @@ class Question(NamedTuple):
 
     def verdict(self, ranking: Ranking, names: Names = listed) -> str:
         """Say who is best, or why none is."""
-        return sentence(ranking, self.form, names, "sweep with --replications 5")
+        return sentence(ranking, self.form, names, MORE_SEEDS)
 
 
 def reasons(

@@ -15,7 +15,7 @@ from sim.files import folder_bytes
 from sim.formatting import data_size, duration, some
 from sim.sweep import folder as sweep_folder
 from sim.sweep.engine import Outcome, Point
-from sim.sweep.points import labelled, swept_method
+from sim.sweep.points import contender, labelled
 from sim.sweep.request import SweepRequest
 from sim.sweep.rows import why_none
 from sim.sweep.running import Sweeping
@@ -141,7 +141,7 @@ def _first_of_each_method(points: Sequence[Point]) -> list[Point]:
     """Return the first point of each method among the points."""
     first: dict[str, Point] = {}
     for point in points:
-        first.setdefault(swept_method(point), point)
+        first.setdefault(contender(point), point)
     return list(first.values())
 
 
@@ -180,13 +180,13 @@ class Estimate:
         self._place = sweeping.place
         self._left = left
         self._holds = sweeping.options.holds()
-        self._counts = Counter(map(swept_method, left))
-        self._firsts = {swept_method(point): point for point in _first_of_each_method(left)}
+        self._counts = Counter(map(contender, left))
+        self._firsts = {contender(point): point for point in _first_of_each_method(left)}
         self._done: dict[str, list[Outcome]] = {}
         for point in {point.digest: point for point in sweeping.points}.values():
             outcome = sweeping.outcomes.get(point.digest)
             if outcome is not None and outcome.status == COMPLETE:
-                self._done.setdefault(swept_method(point), []).append(outcome)
+                self._done.setdefault(contender(point), []).append(outcome)
 
     def made(self) -> tuple[str, str]:
         """Return it in a sentence, and how the first point ended that failed; else complete."""

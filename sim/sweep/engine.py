@@ -37,12 +37,12 @@ class Point:
 
     @cached_property
     def start(self) -> str:
-        """What its data and start model depend on, as far as swept keys tell.
+        """What its data and start model depend on, as far as its keys tell.
 
         A process that runs points of one start after another makes them once. Where two points
         that differ have the same one, or equal ones do not, that costs time and nothing else.
         """
-        own = {key: value for key, value in self.values.items() if _decides_start(key)}
+        own = {key: value for key, value in self.overrides.items() if _decides_start(key)}
         return json.dumps([self.seed, own], sort_keys=True)
 
 

@@ -52,9 +52,9 @@ def points_at_once(points: Sequence[Point], processes: int) -> int:
 
 
 def _deciding_keys(point: Point) -> str:
-    """Return a text of the swept keys that decide which model is trained, if any, and by whom."""
+    """Return a text of the keys that decide which model is trained, if any, and by whom."""
     deciding = ("learning.model", "learning.train", "learning.method")
-    return str({key: value for key, value in point.values.items() if key.startswith(deciding)})
+    return str({key: value for key, value in point.overrides.items() if key.startswith(deciding)})
 
 
 class LocalEngine(Engine):

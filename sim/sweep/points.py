@@ -1,6 +1,5 @@
 """The points of a sweep: combinations of values, each a valid scenario."""
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,12 +11,14 @@ from typing import Any
 
 from learning.rng import stream
 from scenarios import Scenario
+from scenarios.loading import Read
 from sim.errors import InputError
 from sim.execution.identity import OUTSIDE, digest_of
 from sim.formatting import as_yaml
 from sim.sweep.engine import Point
 from sim.sweep.folder import SCHEMA
 from sim.sweep.specs import Span, Spec, refuse
+from sim.sweep.variants import METHOD, VARIANT, Axes
 
 Specs = Mapping[str, Spec]
 SAMPLINGS = ("grid", "zip", "random")
@@ -78,9 +79,12 @@ def _drawn(key: str, spec: Spec, samples: int, seed: int) -> list[Any]:
     return [spec[int(place)] for place in rng.integers(len(spec), size=samples)]
 
 
-def swept_method(point: Point) -> str:
-    """Return the method of a point as it is swept, "" where all points have the same."""
-    swept = point.values.get("learning.method", "")
+def contender(point: Point) -> str:
+    """Return the variant or the method of a point as it is swept, "" where all have the same.
+
+    Points of one contender take about the same time.
+    """
+    swept = point.values.get(VARIANT, point.values.get(METHOD, ""))
     return swept if isinstance(swept, str) else as_yaml(swept)
 
 
@@ -90,7 +94,7 @@ class SweepPlan:
 
     scenario: str
     overrides: Mapping[str, Any]
-    specs: Mapping[str, Spec]
+    axes: Axes
     sampling: str = "grid"
     samples: int | None = None
     replications: int = 1
@@ -101,15 +105,37 @@ class SweepPlan:
             raise InputError(f"--replications {self.replications}: must be at least 1")
         if self.replications > 1 and "seed" in self.specs:
             raise InputError("-p seed: replications have seeds of their own; leave one of them out")
-        for key in self.specs:
-            if key in OUTSIDE:
-                raise InputError(f"-p {key}: changes nothing in a run; sweep another key")
-            if key in self.overrides:
-                option = "--seed" if key == "seed" else f"--set {key}"
-                raise InputError(f"-p {key}: is given by {option} as well; leave one of them out")
-            for other in (*self.specs, *self.overrides):
-                if other.startswith(f"{key}."):
-                    raise InputError(f"-p {key}: would undo {other}, which is given as well")
+        if not self.specs and self.replications == 1:
+            raise InputError(
+                "-p: nothing is varied; name a key by -p KEY=SPEC, --variants FILE or "
+                "--replications N"
+            )
+        swept = [key for key in self.specs if key != VARIANT]
+        for key in swept:
+            self._check(f"-p {key}:", key, (*swept, *self.axes.variant_keys))
+        for name, keys in self.axes.variants.items():
+            for key in keys:
+                self._check(f"variant {name}: {key}", key, (*keys, *swept))
+                if key in swept:
+                    raise InputError(
+                        f"-p {key}: is given by variant {name} as well; leave one of them out"
+                    )
+
+    def _check(self, said: str, key: str, beside: Sequence[str]) -> None:
+        """Refuse a key that changes nothing, or that undoes one beside it or one that is set."""
+        if key in OUTSIDE:
+            raise InputError(f"{said} changes nothing in a run; sweep another key")
+        if key in self.overrides:
+            option = "--seed" if key == "seed" else f"--set {key}"
+            raise InputError(f"{said} is given by {option} as well; leave one of them out")
+        for other in (*beside, *self.overrides):
+            if other.startswith(f"{key}."):
+                raise InputError(f"{said} would undo {other}, which is given as well")
+
+    @property
+    def specs(self) -> Mapping[str, Spec]:
+        """The values by key, in the order in which they are varied."""
+        return self.axes.specs
 
     def about(self, points: Sequence[Point]) -> dict[str, Any]:
         """Return what `sweep.json` says: what was asked for, and the ``points`` that this makes."""
@@ -117,6 +143,7 @@ class SweepPlan:
             "schema": SCHEMA,
             "scenario": self.scenario,
             "set": dict(self.overrides),
+            **({"variants": self.axes.variants} if self.axes.variants else {}),
             "sampling": self.sampling,
             "samples": self.samples,
             "replications": self.replications,
@@ -130,7 +157,7 @@ class SweepPlan:
         return combinations_count(self.specs, self.sampling, self.samples) * self.replications
 
     @cached_property
-    def read(self) -> Callable[[Mapping[str, Any]], Scenario]:
+    def read(self) -> Read:
         """The scenario, read once, for overrides of all points."""
         import scenarios
 
@@ -167,14 +194,11 @@ class SweepPlan:
         """Return overrides and scenario of one point, checked but for its contacts."""
         from sim.engine.setup import method_of
 
-        overrides = dict(self.overrides)
-        for key, value in values.items():  # text as JSON, or it would be read as YAML once more
-            is_text = isinstance(value, str)
-            overrides[key] = json.dumps(value, ensure_ascii=False) if is_text else value
+        overrides = {**self.overrides, **self.axes.overrides(values)}
         if seed is not None:
             overrides["seed"] = seed
         try:
-            scenario = self.read(overrides)
+            scenario = self.read(overrides, self.axes.of_a_file(values))
             method_of(scenario)
         except ValueError as error:
             raise InputError(_of_the_sweep(str(error), values)) from None
@@ -188,6 +212,8 @@ _UNKNOWN = re.compile(r"(\S+)\.[^.\s]+: is not a known key; did you mean '([^'.]
 def _of_the_sweep(text: str, values: Mapping[str, Any]) -> str:
     """Say `-p KEY` for a key that is swept; elsewhere add which point it is that is wrong."""
     plain = text.removeprefix("--set ")
+    if plain != text and VARIANT in values:
+        return f"variant {values[VARIANT]}: {plain}"
     for key in values:
         if plain.startswith((f"{key}:", f"{key}.")):
             found = _UNKNOWN.fullmatch(plain)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from sim.execution.status import COMPLETE, INTERRUPTED
 from sim.formatting import Bar, duration
 from sim.sweep.engine import Engine, Outcome, Point
-from sim.sweep.points import swept_method
+from sim.sweep.points import contender
 
 LINE_EVERY_S = 5.0
 """Seconds between two lines of points that end, where there is no bar."""
@@ -32,7 +32,7 @@ class SweepProgress(Bar):
 
     def __init__(self, points: Sequence[Point], engine: Engine, *, quiet: bool) -> None:
         super().__init__(quiet=quiet)
-        self._method = {point.digest: swept_method(point) for point in points}
+        self._method = {point.digest: contender(point) for point in points}
         self._left = Counter(self._method.values())
         self._engine = engine
         self._quiet = quiet

@@ -147,7 +147,8 @@ class SweepRequest:
             )
         first = self.points[0]
         if self.options.devices:
-            is_swept = "learning.device" in self.plan.specs
+            axes = self.plan.axes
+            is_swept = "learning.device" in (*axes.specs, *axes.variant_keys)
             if is_swept or self.plan.read(first.overrides).learning.device != "auto":
                 raise InputError(
                     "--devices: learning.device is given as well; leave one of them out"

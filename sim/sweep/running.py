@@ -25,6 +25,7 @@ from sim.sweep.progress import SweepProgress
 from sim.sweep.request import SweepOptions, SweepRequest, workers
 from sim.sweep.rows import NO_CONTACT, outcome_in, rows_table, why_none
 from sim.sweep.specs import read_spec
+from sim.sweep.variants import Axes
 from sim.sweep.worker_process import LOG
 
 
@@ -34,6 +35,7 @@ def sweep(  # noqa: PLR0913 (a documented signature)
     out: str | Path | None = None,
     *,
     overrides: Mapping[str, Any] | None = None,
+    variants: str | Path | Mapping[str, Mapping[str, Any]] | None = None,
     sampling: str = "grid",
     samples: int | None = None,
     replications: int = 1,
@@ -47,7 +49,8 @@ def sweep(  # noqa: PLR0913 (a documented signature)
     """Run ``scenario`` for combinations of values of ``keys``, as ``leomix sweep`` does.
 
     ``scenario`` is a path or a shipped name. ``keys`` maps dotted keys to values, or to a text like
-    ``400:1200:50``; they are combined as a ``sampling`` of ``grid``, ``zip`` or ``random`` (with
+    ``400:1200:50``; ``variants`` are sets of keys by name, or a file of them, and vary like the
+    values of one key. They are combined as a ``sampling`` of ``grid``, ``zip`` or ``random`` (with
     ``samples``), each with ``replications`` seeds. ``jobs`` processes run the points (0: one per
     core), at least one on each of ``devices``, like ``["cuda:0", "cuda:1"]``. ``out`` is a new
     folder (default: a free one in ``runs``), or with ``resume`` that of a sweep to continue.
@@ -62,7 +65,11 @@ def sweep(  # noqa: PLR0913 (a documented signature)
     plan = SweepPlan(
         scenario=scenario_name(str(scenario)),
         overrides=dict(overrides or {}),
-        specs=specs,
+        axes=(
+            Axes.of(specs, Path(variants))
+            if isinstance(variants, str | Path)
+            else Axes.named(specs, variants)
+        ),
         sampling=sampling,
         samples=samples,
         replications=replications,

@@ -115,8 +115,9 @@ def file(tmp_path_factory):
     return str(path)
 
 
-def made(file, *pairs, overrides=TIMING, **more):
-    plan = sweeps.SweepPlan(file, {**TIMING, **overrides}, sweeps.read_pairs(pairs), **more)
+def made(file, *pairs, overrides=TIMING, variants=None, **more):
+    axes = sweeps.Axes.of(sweeps.read_pairs(pairs), variants)
+    plan = sweeps.SweepPlan(file, {**TIMING, **overrides}, axes, **more)
     count = plan.count
     points = list(plan.points())
     assert len(points) == count
@@ -163,6 +164,71 @@ def test_equal_scenarios_have_one_digest_however_they_are_said(file, tmp_path):
         (tmp_path / name / "here.yaml").write_text(yaml.safe_dump(said))
         found += made(str(tmp_path / name / "here.yaml"), "stop.days=1")
     assert found[0].digest == found[1].digest != found[2].digest
+
+
+VARIANTS = """
+synchronous:
+as it is: {}
+long visits: {learning.method: synchronous, learning.rounds.per_contact: 2}
+"""
+SET_BY = {
+    "synchronous": {"learning.method": "synchronous"},
+    "as it is": {},
+    "long visits": {"learning.method": "synchronous", "learning.rounds.per_contact": 2},
+}
+
+
+def test_a_variant_sets_keys_of_its_own_and_is_varied_like_a_value(file, tmp_path):
+    (tmp_path / "v.yaml").write_text(VARIANTS)
+    found = made(file, "stop.cycles=2,3", variants=tmp_path / "v.yaml", replications=2)
+    order = [(n, c, r) for n in SET_BY for c in (2, 3) for r in (0, 1)]
+    assert [(*p.values.values(), p.replication) for p in found] == order
+    for point in found:
+        name, cycles = point.values.values()
+        keys = TIMING | SET_BY[name] | {"stop.cycles": cycles, "seed": point.seed}
+        assert scenarios.load(point.scenario, point.overrides) == scenarios.load(file, keys)
+
+
+def test_a_value_with_keys_of_its_own_makes_a_variant_of_each_value(file):
+    pair = "learning.method=emsfl,synchronous,synchronous:{learning.rounds.per_contact: 2}"
+    found = made(file, pair, "stop.cycles=2,3")
+    names = ["emsfl", "synchronous", "synchronous per_contact=2"]
+    assert [p.values for p in found] == [
+        {"variant": name, "stop.cycles": cycles} for name in names for cycles in (2, 3)
+    ]
+    loaded = [scenarios.load(p.scenario, p.overrides).learning for p in found]
+    assert [one.method for one in loaded] == ["emsfl"] * 2 + ["synchronous"] * 4
+    assert [one.rounds.per_contact for one in loaded[2:]] == [1, 1, 2, 2]
+
+
+PER_CONTACT = "learning.rounds.per_contact"
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs", "overrides", "line"),
+    [
+        ("[a, b]", [], {}, r"^--variants .*v\.yaml: should be names"),
+        ("a: 3", [], {}, r"v\.yaml: a: should be dotted keys"),
+        ("a: {seed: 3}", [], {}, r"v\.yaml: a: seed is no dotted key"),
+        ("a: {\n", [], {}, r"^--variants .*v\.yaml: "),
+        ("a: {learning.metod: x}", [], {}, r"^variant a: learning\.metod: is not a known key"),
+        (f"a: {{{PER_CONTACT}: 2}}", [f"{PER_CONTACT}=1,2"], {}, "is given by variant a as well"),
+        (f"a: {{{PER_CONTACT}: 2}}", [], {PER_CONTACT: 1}, "is given by --set"),
+        (f"a: {{{PER_CONTACT}: 2}}", ["learning.rounds={}"], {}, "would undo learning.rounds"),
+        ("a: {learning.rounds: {}}", [f"{PER_CONTACT}=1"], {}, "would undo learning.rounds"),
+        ("a:", ["learning.method=emsfl:{stop.cycles: 2}"], {}, "as --variants has"),
+        ("a: {learning.method: 'mine:Method'}", [], {}, "names Python code"),
+        (None, ["learning.method=emsfl:{learning.method: x}"], {}, "leave it out of the braces"),
+        (None, [], {}, "nothing is varied"),
+    ],
+)
+def test_a_wrong_variant_is_one_line(file, tmp_path, text, pairs, overrides, line):
+    path = None if text is None else tmp_path / "v.yaml"
+    if path is not None:
+        path.write_text(text)
+    with pytest.raises(ValueError, match=line) as found:
+        made(file, *pairs, variants=path, overrides=overrides)
+    assert "\n" not in str(found.value)
 
 
 RANDOM = {"sampling": "random"}

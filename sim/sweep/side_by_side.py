@@ -1,0 +1,57 @@
+"""The combinations of a sweep side by side, as runs are compared: each is a group of seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sim.analysis.comparison import Group, WithoutTables, compare_groups
+from sim.execution.result import load
+from sim.execution.status import COMPLETE
+from sim.formatting import as_yaml
+from sim.sweep.differences import MORE_SEEDS, Row
+from sim.sweep.folder import Sweep, read_sweep
+from sim.sweep.points import labelled
+from sim.sweep.text import combinations_in
+
+MOST_GROUPS = 12
+"""Combinations up to which a table shows them side by side."""
+
+
+def groups_of(sweep: Sweep, rows: Iterable[Row], runs: Mapping[str, Any]) -> list[Group]:
+    """Return the combinations of complete points, in the order of ``rows``; ``runs`` by folder.
+
+    The label of a group is its value where one key was swept beside the seed.
+    """
+    done = [row for row in rows if row["status"] == COMPLETE and row["folder"] in runs]
+    keys = _compared(sweep)
+    return [
+        Group(
+            as_yaml(group[0][keys[0]]) if len(keys) == 1 else labelled(group[0], keys),
+            tuple(runs[folder] for folder in dict.fromkeys(row["folder"] for row in group)),
+        )
+        for group in combinations_in(done, keys)
+    ]
+
+
+def side_by_side(folder: Path) -> dict[str, Any] | None:
+    """Return what ``compare`` says of the values of the one key that a sweep varies.
+
+    None where it varies more keys than one beside the seed, or has no or too many values of it, or
+    where no two have a complete point.
+    """
+    sweep = read_sweep(folder)
+    rows = sweep.rows.to_pylist()
+    keys = _compared(sweep)
+    if len(keys) != 1 or not 1 < len(combinations_in(rows, keys)) <= MOST_GROUPS:
+        return None
+    folders = dict.fromkeys(row["folder"] for row in rows if row["status"] == COMPLETE)
+    loaded = ((name, load(folder / name)) for name in folders)
+    runs = {name: WithoutTables(run.summary, run.manifest, run.evaluations) for name, run in loaded}
+    groups = groups_of(sweep, rows, runs)
+    return compare_groups(groups, MORE_SEEDS) if len(groups) > 1 else None
+
+
+def _compared(sweep: Sweep) -> Sequence[str]:
+    return [key for key in sweep.keys if key != "seed"]

@@ -1,0 +1,172 @@
+"""Variants of a sweep: named sets of keys, which are compared as the values of one key are.
+
+Methods are fairly compared with settings of their own, which a grid of keys cannot say. A variant
+has a name and the keys that it sets; the sweep's rows have the names in a column of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from scenarios.errors import ProblemsFound
+from scenarios.files import read_text
+from scenarios.parsing import parse_yaml
+from sim.errors import InputError
+from sim.formatting import as_yaml, last_parts
+from sim.sweep.specs import Span, Spec, refuse
+
+VARIANT = "variant"
+"""The column of the names, among the keys of the sweep."""
+
+METHOD = "learning.method"
+
+Keys = Mapping[str, Any]
+"""Values by dotted key."""
+Variants = Mapping[str, Keys]
+"""The keys that a variant sets, by its name."""
+
+
+def read_variants(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the variants of a YAML file: names, each with dotted keys and their values.
+
+    A name without keys stands for the scenario as it is, or for the method of that name if
+    there is one. Raises InputError that says what is wrong, and where.
+    """
+    if not path.is_file():
+        _refuse(path, "there is no such file; write names, each with the keys that it sets")
+    try:
+        document = parse_yaml(read_text(path))
+    except ProblemsFound as found:
+        problem = found.problems[0]
+        raise InputError(f"--variants {path}: {' '.join(problem.text.split())}") from None
+    listed = document.value
+    if not isinstance(listed, dict) or not listed:
+        _refuse(path, "should be names, each with the keys that it sets, like fedavg-slow: "
+                "{learning.method: fedavg, learning.step_size: 0.01}")  # fmt: skip
+    return {str(name): _keys_of(path, str(name), keys) for name, keys in listed.items()}
+
+
+def _keys_of(path: Path, name: str, keys: Any) -> dict[str, Any]:
+    from sim.analysis.methods import known_method
+
+    if keys is None:
+        return {} if known_method(name) is None else {METHOD: name}
+    if not isinstance(keys, dict):
+        _refuse(path, f"{name}: should be dotted keys with their values, not {as_yaml(keys)}")
+    for key in keys:
+        if not isinstance(key, str) or "." not in key:
+            _refuse(path, f"{name}: {key} is no dotted key; write it like learning.step_size: 0.1")
+    return dict(keys)
+
+
+def _refuse(path: Path, text: str) -> NoReturn:
+    raise InputError(f"--variants {path}: {text}")
+
+
+def variants_of_key(key: str, spec: Spec) -> dict[str, dict[str, Any]] | None:
+    """Return the variants that the values of a key make if one sets other keys too, else None.
+
+    Such a value is written as ``scaffold:{learning.step_size: 0.1}``. Each variant is named by its
+    value, and by what it sets where another has the same one.
+    """
+    if isinstance(spec, Span) or not any(_sets_keys(value) for value in spec):
+        return None
+    found: dict[str, dict[str, Any]] = {}
+    values = [_parted(value) for value in spec]
+    alike = [as_yaml(value) for value, _ in values]
+    for (value, keys), text in zip(values, alike, strict=True):
+        name = text
+        if keys and alike.count(text) > 1:
+            heads = last_parts(list(keys))
+            said = zip(heads, keys.values(), strict=True)
+            name = " ".join([text, *(f"{head}={as_yaml(own)}" for head, own in said)])
+        if key in keys:
+            refuse(key, f"{text} sets {key} itself; leave it out of the braces")
+        if name in found:
+            refuse(key, f"{name} comes twice; keep one")
+        found[name] = {key: value, **keys}
+    return found
+
+
+def _sets_keys(value: Any) -> bool:
+    """Whether a value is written with keys of its own: one pair, of a value and dotted keys."""
+    if not isinstance(value, dict) or len(value) != 1:
+        return False
+    [keys] = value.values()
+    return (
+        isinstance(keys, dict)
+        and bool(keys)
+        and all(isinstance(key, str) and "." in key for key in keys)
+    )
+
+
+def _parted(value: Any) -> tuple[Any, dict[str, Any]]:
+    """Return a value, and the keys that it sets beside its own."""
+    if not _sets_keys(value):
+        return value, {}
+    [(head, keys)] = value.items()
+    return (parse_yaml(head).value if isinstance(head, str) else head), dict(keys)
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What is varied: values by key, where one key may be the name of a variant."""
+
+    specs: Mapping[str, Spec]
+    variants: Variants
+    are_of_a_file: bool = False
+
+    @classmethod
+    def of(cls, specs: Mapping[str, Spec], file: Path | None = None) -> Axes:
+        """Return the axes of a sweep; InputError where there are variants in two places."""
+        return cls.named(specs, None if file is None else read_variants(file), are_of_a_file=True)
+
+    @classmethod
+    def named(
+        cls, specs: Mapping[str, Spec], variants: Variants | None, *, are_of_a_file: bool = False
+    ) -> Axes:
+        """Return the axes of a sweep with these variants, if any."""
+        own = {key: found for key, spec in specs.items() if (found := variants_of_key(key, spec))}
+        if len(own) > 1 or (own and variants):
+            key = list(own)[-1]
+            other = "--variants" if variants else f"-p {next(iter(own))}"
+            refuse(key, f"has values with keys of their own, as {other} has; "
+                   "write all of them into one file for --variants")  # fmt: skip
+        if variants:
+            return cls({VARIANT: tuple(variants), **specs}, variants, are_of_a_file)
+        for key, made in own.items():
+            named: dict[str, Spec] = {
+                VARIANT if other == key else other: tuple(made) if other == key else spec
+                for other, spec in specs.items()
+            }
+            return cls(named, made)
+        return cls(specs, {})
+
+    @property
+    def variant_keys(self) -> Sequence[str]:
+        """All keys that some variant sets."""
+        return list(dict.fromkeys(key for keys in self.variants.values() for key in keys))
+
+    def overrides(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the keys that the values of one point set, as `scenarios.load` takes them."""
+        found: dict[str, Any] = {}
+        for key, value in self._set_by(values):
+            # Text as JSON, or it would be read as YAML once more.
+            is_text = isinstance(value, str)
+            found[key] = json.dumps(value, ensure_ascii=False) if is_text else value
+        return found
+
+    def of_a_file(self, values: Mapping[str, Any]) -> Collection[str]:
+        """Return the keys of a point that a file sets: it may not ask for all that users may."""
+        return self.variants[values[VARIANT]].keys() if self.are_of_a_file else ()
+
+    def _set_by(self, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        for key, value in values.items():
+            if key == VARIANT and self.variants:
+                yield from self.variants[value].items()
+            else:
+                yield key, value
