@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 
@@ -53,14 +53,21 @@ class UpdatesUsed:
     weigh: Callable[[Mapping[str, Ints]], Floats]
 
 
-@lru_cache(maxsize=1)
-def _built_task(config: LearningConfig, _maker: Any, _files: Fingerprints) -> Task:
+_in_use: WeakValueDictionary[Hashable, Task] = WeakValueDictionary()
+"""Tasks of runs that go on in this process: points of a sweep are run at once, in any order."""
+
+
+@lru_cache(maxsize=1)  # the last one stays for the run that comes next
+def _built_task(config: LearningConfig, maker: Any, files: Fingerprints) -> Task:
     """Build a task once for runs of the same configuration, model and files in one process."""
     from learning.training.start import build_task
     from learning.training.task import use_one_thread
 
-    use_one_thread(config.device)
-    return build_task(config)
+    task = _in_use.get((config, maker, files))
+    if task is None:
+        use_one_thread(config.device)
+        task = _in_use[config, maker, files] = build_task(config)
+    return task
 
 
 @dataclass(frozen=True, eq=False)

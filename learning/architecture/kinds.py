@@ -147,9 +147,9 @@ def input_spec(config: LearningConfig) -> InputSpec:
     """Return the form of a task's data, read where their kind does not say it."""
     if config.data.kind in EMBEDDED:
         return EMBEDDED[config.data.kind]
-    from learning.data import load_samples
+    from learning.data.loading import loaded_spec
 
-    return load_samples(config).spec
+    return loaded_spec(config)
 
 
 def text_spec(config: LearningConfig) -> InputSpec | None:

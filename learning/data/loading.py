@@ -8,7 +8,7 @@ from functools import lru_cache
 from inspect import signature
 
 from learning.data.federation import federate, united
-from learning.data.samples import Dataset, FederatedSamples
+from learning.data.samples import Dataset, FederatedSamples, InputSpec
 from learning.files import Fingerprints, fingerprints_under
 from learning.registry import Register
 from learning.settings import LearningConfig
@@ -37,6 +37,19 @@ def load_samples(config: LearningConfig) -> FederatedSamples:
     Raises :class:`ValueError`, in one line, for an unknown kind, for files that cannot be read or
     hold something wrong, and for more clusters or devices than there are domains or samples.
     """
+    return _loaded(*_source(config))
+
+
+def loaded_spec(config: LearningConfig) -> InputSpec:
+    """Return the form of the samples that :func:`load_samples` gives; they are not kept for it."""
+    return _spec(*_source(config))
+
+
+_Source = tuple[Callable[..., Dataset], LearningConfig, Fingerprints]
+"""What samples depend on: who makes them, from what, and the state of the files."""
+
+
+def _source(config: LearningConfig) -> _Source:
     make = DATASETS.find(config.data.kind)
     arguments = config.data.arguments
     try:
@@ -47,7 +60,13 @@ def load_samples(config: LearningConfig) -> FederatedSamples:
         ) from None
     # Whoever asks before the compute device is found gets the same ones.
     anywhere = replace(config, device="cpu")
-    return _loaded(make, anywhere, fingerprints_under(config.named))
+    return make, anywhere, fingerprints_under(config.named)
+
+
+@lru_cache(maxsize=64)
+def _spec(make: Callable[..., Dataset], config: LearningConfig, files: Fingerprints) -> InputSpec:
+    """Return the form for all runs of this process: points of a sweep come in any order."""
+    return _loaded(make, config, files).spec
 
 
 @lru_cache(maxsize=1)

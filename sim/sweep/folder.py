@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from sim import files
 from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP
 from sim.files import check_out, check_within, written
+from sim.formatting import as_yaml
 from sim.sweep.engine import Point
 from sim.sweep.rows import sweep_sha256
 from sim.sweep.worker_process import LOG
@@ -84,8 +86,17 @@ def read_about(place: Path) -> dict[str, Any] | None:
     return about
 
 
-def check_claim(place: Path, about: Mapping[str, Any], *, resume: bool) -> bool:
-    """Return whether ``place`` holds this sweep; raise InputError if it holds anything else."""
+class There(Enum):
+    """What a folder holds of a sweep."""
+
+    NOTHING = "nothing"
+    ALL = "all"
+    PART = "part"
+    """A sweep of fewer points, which this one extends."""
+
+
+def check_claim(place: Path, about: Mapping[str, Any], *, resume: bool) -> There:
+    """Return what ``place`` holds of this sweep; raise InputError if it holds anything else."""
     check_out(place)
     runs = (place / POINTS / str(point["digest"]) for point in about["points"])
     for path in (place / POINTS, place / LOG, *place.glob(".*"), *runs):
@@ -94,25 +105,50 @@ def check_claim(place: Path, about: Mapping[str, Any], *, resume: bool) -> bool:
     if there is None:
         if place.is_dir() and any(not path.name.startswith(".") for path in place.iterdir()):
             raise InputError(f"-o {place}: is not empty, and holds no sweep; name another folder")
-        return False
-    if _asked(there) != _asked(about):
+        return There.NOTHING
+    known = _asked(there)
+    asked = _asked(about)
+    if other := next((point for name, point in known if (name, point) not in asked), None):
         raise InputError(
-            f"-o {place}: holds another sweep (or its scenario has changed); name another folder"
+            f"-o {place}: holds another sweep, or its scenario has changed: {other} is not among "
+            "these points; name another folder"
         )
+    holds = There.ALL if known == asked else There.PART
     if not resume:
-        raise InputError(f"-o {place}: holds this sweep already; go on with it by --resume")
-    return True
+        how = {
+            There.ALL: "this sweep already; go on with it by --resume",
+            There.PART: f"{len(known)} of the {len(asked)} points; extend that sweep by --resume",
+        }
+        raise InputError(f"-o {place}: holds {how[holds]}")
+    return holds
 
 
-def claim(place: Path, about: Mapping[str, Any], *, is_new: bool, part: str) -> None:
+def _asked(about: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what the points of a sweep are, wherever its scenario lies, and how each is named."""
+    found = []
+    for point in about["points"]:
+        own = [point.get("digest"), point.get("values"), point.get("replication")]
+        values = {**(point.get("values") or {}), "seed": point.get("seed")}
+        named = ", ".join(f"{key}={as_yaml(value)}" for key, value in values.items())
+        found.append((json.dumps(own), named))
+    return found
+
+
+def claim(place: Path, about: Mapping[str, Any], *, there: There, part: str) -> None:
     """Make ``place`` the folder of this sweep, where it is not yet.
 
-    Shards of a sweep write the same, each by its own temporary name, ``part``.
+    Shards of a sweep write the same, each by its own temporary name, ``part``. Raises InputError
+    where a sweep that is to be extended is under way.
     """
-    if is_new:
-        place.mkdir(parents=True, exist_ok=True)
-        with written(place / SWEEP, part) as path:
-            path.write_text(json.dumps(about, indent=1), encoding="utf-8")
+    place.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        if there is There.PART:
+            for lock in place.glob(".of-*.lock"):
+                busy = f"-o {place}: is being swept by another process; extend it after that"
+                held.enter_context(files.locked(lock, busy))
+        if there is not There.ALL:
+            with written(place / SWEEP, part) as path:
+                path.write_text(json.dumps(about, indent=1), encoding="utf-8")
     (place / POINTS).mkdir(exist_ok=True)
 
 
@@ -122,11 +158,6 @@ def give_up_if_unused(place: Path) -> None:
         (place / POINTS).rmdir()
         for name in (ROWS, SWEEP):
             (place / name).unlink(missing_ok=True)
-
-
-def _asked(about: Mapping[str, Any]) -> list[Any]:
-    """Return what makes two sweeps the same: their points, wherever the scenario lies."""
-    return [[p.get("digest"), p.get("values"), p.get("replication")] for p in about["points"]]
 
 
 def write_rows(place: Path, rows: pa.Table, part: str) -> None:

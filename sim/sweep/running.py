@@ -19,7 +19,7 @@ from sim.files import trouble_text
 from sim.formatting import as_yaml
 from sim.sweep import folder as sweep_folder
 from sim.sweep.engine import Engine, Outcome, Point, asking_to_stop
-from sim.sweep.folder import Sweep, read_sweep
+from sim.sweep.folder import Sweep, There, read_sweep
 from sim.sweep.points import SweepPlan, scenario_name
 from sim.sweep.progress import SweepProgress
 from sim.sweep.request import SweepOptions, SweepRequest, workers
@@ -91,9 +91,10 @@ def run_sweep(request: SweepRequest, *, quiet: bool) -> Sweeping:
     options = request.options
     place = request.place
     may_be_there = options.resume or options.shard[1] > 1
-    is_new = not sweep_folder.check_claim(place, request.about, resume=may_be_there)
+    there = sweep_folder.check_claim(place, request.about, resume=may_be_there)
+    is_new = there is There.NOTHING
     options.check_engine()
-    sweep_folder.claim(place, request.about, is_new=is_new, part=options.part)
+    sweep_folder.claim(place, request.about, there=there, part=options.part)
     try:
         with (
             sweep_folder.among(place, options.shard[1]),

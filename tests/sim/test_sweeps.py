@@ -20,7 +20,16 @@ from sim.sweep import read_sweep
 from tests.kit import small
 from tests.kit.processes import is_alive, wait_until
 from tests.kit.sweep_place import Place
-from tests.kit.sweeps import Holds, Interrupted, LocalEngine, Outcome, Point, local_engine, only
+from tests.kit.sweeps import (
+    Holds,
+    Interrupted,
+    LocalEngine,
+    Outcome,
+    Point,
+    among,
+    local_engine,
+    only,
+)
 
 POINTS = ["-p", "stop.cycles=1:4:1", "-o", "out"]
 process = pytest.mark.process  # every worker of a sweep is a process
@@ -363,13 +372,33 @@ def test_another_sweep_does_not_continue_in_the_folder(plain, runs, tmp_path):
     place = Place(runs.copy("sweep-plain", tmp_path))
     for arguments, word in (
         (POINTS, "--resume"),
-        (["-p", "stop.cycles=1:5:1", "-o", "out", "--resume"], "another sweep"),
+        (
+            ["-p", "stop.cycles=3:6:1", "-o", "out", "--resume"],
+            "stop.cycles=1, seed=3 is not among",
+        ),
+        (["-p", "stop.cycles=1:5:1", "-o", "out"], "4 of the 5 points"),
         (["-p", "stop.cycles=1,2", "-o", "watched_method.py"], "is a file"),
         (["-p", "stop.cycles=1,2", "-o", "."], "holds no sweep"),
     ):
         done = place.sweep(*arguments)
         assert (done.returncode, done.stderr.count("\n"), word in done.stderr) == (2, 1, True)
     assert (place.rows(), len(place.runs())) == (plain.rows(), 4)
+
+
+@process
+def test_a_sweep_is_extended_by_values_and_what_is_done_stays(runs, plain, tmp_path):
+    place = Place(runs.copy("sweep-plain", tmp_path))
+    more = ["-p", "stop.cycles=5,1,2,3,4", "-o", "out"]
+    with among(place.folder / "out", 1):
+        busy = place.sweep(*more, "--resume")
+        assert (busy.returncode, "extend it after that" in busy.stderr) == (2, True)
+    assert place.sweep(*more, "--resume", "--quiet").returncode == 0
+    assert place.runs()[4:] == ["3-5"]
+    rows = place.rows()
+    assert [row["stop.cycles"] for row in rows] == [5, 1, 2, 3, 4]
+    figures = [{key: row[key] for key in row if key != "point"} for row in rows]
+    assert figures[1:] == [{k: row[k] for k in row if k != "point"} for row in plain.rows()]
+    assert place.sweep(*POINTS, "--resume").returncode == 2  # that would take a point away
 
 
 @pytest.mark.parametrize(
