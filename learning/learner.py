@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from learning.held import Held
 from learning.metrics import place_outside
 from learning.models.doubts import ModuleDoubt
 from learning.provenance import environment, gpu_name
+from learning.recent import Recent
 from learning.requests.cluster import Cost, Floats, Ints, Mask
 from learning.rng import stream
 from learning.settings import LearningConfig, ModelConfig
@@ -53,21 +54,20 @@ class UpdatesUsed:
     weigh: Callable[[Mapping[str, Ints]], Floats]
 
 
-_in_use: WeakValueDictionary[Hashable, Task] = WeakValueDictionary()
-"""Tasks of runs that go on in this process: points of a sweep are run at once, in any order."""
+_tasks: Recent[Task] = Recent(lambda task: task.bytes)
 
 
-@lru_cache(maxsize=1)  # the last one stays for the run that comes next
 def _built_task(config: LearningConfig, maker: Any, files: Fingerprints) -> Task:
     """Build a task once for runs of the same configuration, model and files in one process."""
-    from learning.training.start import build_task
-    from learning.training.task import use_one_thread
 
-    task = _in_use.get((config, maker, files))
-    if task is None:
+    def build() -> Task:
+        from learning.training.start import build_task
+        from learning.training.task import use_one_thread
+
         use_one_thread(config.device)
-        task = _in_use[config, maker, files] = build_task(config)
-    return task
+        return build_task(config)
+
+    return _tasks.get((config, maker, files), build)
 
 
 @dataclass(frozen=True, eq=False)

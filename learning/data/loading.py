@@ -10,6 +10,7 @@ from inspect import signature
 from learning.data.federation import federate, united
 from learning.data.samples import Dataset, FederatedSamples, InputSpec
 from learning.files import Fingerprints, fingerprints_under
+from learning.recent import Recent
 from learning.registry import Register
 from learning.settings import LearningConfig
 
@@ -41,7 +42,7 @@ def load_samples(config: LearningConfig) -> FederatedSamples:
 
 
 def loaded_spec(config: LearningConfig) -> InputSpec:
-    """Return the form of the samples that :func:`load_samples` gives; they are not kept for it."""
+    """Return the form of the samples that :func:`load_samples` gives; these are not kept for it."""
     return _spec(*_source(config))
 
 
@@ -69,14 +70,20 @@ def _spec(make: Callable[..., Dataset], config: LearningConfig, files: Fingerpri
     return _loaded(make, config, files).spec
 
 
-@lru_cache(maxsize=1)
+_samples: Recent[FederatedSamples] = Recent(lambda samples: samples.bytes)
+
+
 def _loaded(
-    make: Callable[..., Dataset], config: LearningConfig, _files: Fingerprints
+    make: Callable[..., Dataset], config: LearningConfig, files: Fingerprints
 ) -> FederatedSamples:
     """Load once for all who ask in a row, as long as the files stay as they are."""
-    apart = config
-    if config.holders:
-        names = tuple(sorted(name for own in config.holders for name in own))
-        apart = replace(config, clusters=names, devices=(1,) * len(names), holders=())
-    samples = federate(make(apart, **config.data.arguments), apart)
-    return united(samples, config) if config.holders else samples
+
+    def load() -> FederatedSamples:
+        apart = config
+        if config.holders:
+            names = tuple(sorted(name for own in config.holders for name in own))
+            apart = replace(config, clusters=names, devices=(1,) * len(names), holders=())
+        samples = federate(make(apart, **config.data.arguments), apart)
+        return united(samples, config) if config.holders else samples
+
+    return _samples.get((make, config, files), load)

@@ -100,3 +100,10 @@ class FederatedSamples:
     trial: Mapping[str, SampleArrays]
     test: Mapping[str, SampleArrays]
     spec: InputSpec
+
+    @property
+    def bytes(self) -> int:
+        """Memory that they take."""
+        held = [part for shard in self.shards.values() for part in shard]
+        parts = (*held, *self.trial.values(), *self.test.values())
+        return sum(array.nbytes for part in parts for array in part)

@@ -98,6 +98,14 @@ class Task:
         return torch.device(self.config.device)
 
     @cached_property
+    def bytes(self) -> int:
+        """Memory of its samples and initial weights."""
+        held = [shards.samples for shards in self.shards.values()]
+        samples = (*held, *self.trial.values(), *self.test.values())
+        tensors = [*self.initial.values(), *(tensor for part in samples for tensor in part)]
+        return sum(tensor.nbytes for tensor in tensors)
+
+    @cached_property
     def recipe(self) -> Recipe:
         """How each of its devices trains."""
         return Recipe.of(self.config)
