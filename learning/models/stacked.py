@@ -8,7 +8,7 @@ devices are run as one, a parameter that the devices of a group share is :class:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -45,6 +45,17 @@ class Grouped:
     def first(self) -> Tensor:
         """The tensor of the first group."""
         return self.parts[0][1]
+
+    @property
+    def distinct(self) -> list[Tensor]:
+        """The tensors of the groups; where all of them are one, this."""
+        return [self.first] if self.is_one else [tensor for _, tensor in self.parts]
+
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> Grouped:
+        """Return what a function makes of each tensor."""
+        made = [function(tensor) for tensor in self.distinct]
+        devices = [rows.stop - rows.start for rows, _ in self.parts]
+        return Grouped(made * len(devices) if self.is_one else made, devices)
 
     def dim(self) -> int:
         """Return the number of dimensions of each tensor."""

@@ -7,7 +7,8 @@ model is too large for that.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from learning.models.tape import gradients_of
 from learning.rng import draw_below, stream
 from learning.training.optimizers import Optimizer, Slots, of_devices, remembered, step_size_factor
 from learning.training.recipe import CONSTANT, Counts, Recipe
+from learning.training.replay import Recording, Shared, recording_of
 from learning.training.task import Task
 from learning.values.store import ALIGNMENT_BYTES
 
@@ -54,6 +56,17 @@ Draw = Callable[[Sequence[int], Sequence[int | None]], Iterable[Batch]]
 """
 
 
+class Kind(NamedTuple):
+    """What problems have in common whose gradients are the same calls of torch: an equal ``form``.
+
+    ``loss(shared)`` is what is minimised, beside tensors that all devices share.
+    """
+
+    form: Hashable
+    shared: Shared
+    loss: Callable[[Shared], Loss]
+
+
 @dataclass(frozen=True)
 class Problem:
     """What is minimised: the ``loss`` of minibatches that ``draw`` draws.
@@ -62,7 +75,8 @@ class Problem:
     ``buffers`` itself, in place, and no gradient moves them; those of ``gates`` have a step size of
     their own. ``together`` calls it with ``devices`` (by default those that train) at once, where
     one that has done its rounds stands still, else with one after another: the same but for
-    rounding. A loss that is ``taped`` is made of steps (:mod:`learning.models.tape`).
+    rounding. A loss that is ``taped`` is made of steps (:mod:`learning.models.tape`); gradients of
+    one ``kind`` are computed in one memory (:mod:`learning.training.replay`).
     """
 
     draw: Draw
@@ -73,6 +87,7 @@ class Problem:
     gates: Collection[str] = ()
     devices: Sequence[int] | None = None
     taped: bool = False
+    kind: Kind | None = None
 
 
 class Trained(NamedTuple):
@@ -113,12 +128,17 @@ def train(
         frozen = {name: tensor[index] for name, tensor in problem.frozen.items()}
         known = {slot: {n: t[index] for n, t in part.items()} for slot, part in slots.items()}
         kept = {name: rows.pop(name) for name in problem.buffers}
-        gradient = _gradient(problem, rows, {**frozen, **kept}, recipe)
         steps = _steps(problem.draw, members, rounds, first_round)
-        _descend(rows, steps, gradient, recipe, sizes, kept, known)
-        if isinstance(index, list):  # a copy of these rows, and no view
-            for name, moved in {**rows, **kept}.items():
-                trained[name][index] = moved
+        with _recording(problem, rows, frozen, recipe) as recording:
+            if recording is None:
+                gradient = _gradient(problem, rows, {**frozen, **kept}, recipe)
+            else:
+                rows, gradient = recording.leaves, recording
+            _descend(rows, steps, gradient, recipe, sizes, kept, known)
+            if recording is not None or isinstance(index, list):  # copies, and no views
+                for name, moved in {**rows, **kept}.items():
+                    trained[name][index] = moved
+        if isinstance(index, list):
             for slot, part in known.items():
                 for name, moved in part.items():
                     slots[slot][name][index] = moved
@@ -127,6 +147,28 @@ def train(
 
 Gradient = Callable[[Batch], Tensors]
 """The gradient of each device's own loss by name: of all devices, or of one."""
+
+
+@contextmanager
+def _recording(
+    problem: Problem, tensors: Tensors, frozen: Tensors, recipe: Recipe
+) -> Iterator[Recording | None]:
+    """Yield where the gradients of a problem are computed again, which holds its tensors."""
+    kind = problem.kind
+    is_one_pass = recipe.micro_batch is None and recipe.clip_norm is None
+    if kind is None or problem.buffers or not is_one_pass:
+        yield None
+        return
+
+    def gradient(shared: Shared, own: Tensors, leaves: Tensors) -> Gradient:
+        loss_of = kind.loss(shared)({**own, **leaves})
+        return lambda batch: gradients_of(lambda: loss_of(*batch), leaves)
+
+    make = partial(Recording, gradient, kind.shared, frozen, tensors)
+    with recording_of(kind.form, make) as recording:
+        if recording is not None:
+            recording.begin(kind.shared, frozen, tensors)
+        yield recording
 
 
 def _gradient(problem: Problem, tensors: Tensors, own: Tensors, recipe: Recipe) -> Gradient:
