@@ -116,13 +116,20 @@ class _SharedLinear(Step):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(weight)
-        return functional.linear(x, weight, bias)
+        return _shared_linear(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (of_out,), (weight,) = gradients, ctx.saved_tensors
         rows = of_out.reshape(-1, of_out.shape[-1])
         return (rows @ weight).view(*of_out.shape[:-1], -1), None, None
+
+
+def _shared_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return ``functional.linear`` in calls that can write to memory that is there."""
+    rows = x.reshape(-1, x.shape[-1])
+    out = rows @ weight.mT if bias is None else torch.addmm(bias, rows, weight.mT)
+    return out.view(*x.shape[:-1], -1)
 
 
 class _GroupedLinear(Step):
@@ -134,8 +141,8 @@ class _GroupedLinear(Step):
         if isinstance(bias, Grouped):
             added = [own for _, own in bias.parts]
             found = zip(weight.parts, added, strict=True)
-            return torch.cat([functional.linear(x[rows], w, b) for (rows, w), b in found])
-        out = torch.cat([functional.linear(x[rows], w) for rows, w in weight.parts])
+            return torch.cat([_shared_linear(x[rows], w, b) for (rows, w), b in found])
+        out = torch.cat([_shared_linear(x[rows], w, None) for rows, w in weight.parts])
         return out if bias is None else out + by_device(bias, x)
 
     @staticmethod

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from time import thread_time
 from typing import Any, NamedTuple
 
@@ -37,6 +38,7 @@ from learning.values.operation import Operation
 
 MEMORY_SHARE = 0.25
 """Largest share of the free memory that trainings which are stacked may take."""
+
 
 class Request(NamedTuple):
     """A training that is asked for: :func:`learning.training.local.train`, and what it gets.
@@ -296,14 +298,15 @@ def _stacked(tensors: Sequence[Tensors]) -> dict[str, Tensor]:
 def _draw(draws: Sequence[sgd.Draw], counts: Sequence[int]) -> sgd.Draw:
     """Return a draw of minibatches of all trainings' devices, each as its own training draws it."""
 
-    def draw(devices: Sequence[int], numbers: Sequence[int | None]) -> Iterable[sgd.Batch]:
+    ends = [*accumulate(counts)]
+
+    def draw(devices: Sequence[int], rounds: sgd.Rounds) -> Iterable[sgd.Batch]:
         del devices  # all of them
-        left = iter(numbers)
         streams = [
-            own(range(count), [next(left) for _ in range(count)])
-            for own, count in zip(draws, counts, strict=True)
+            own(range(count), [numbers[end - count : end] for numbers in rounds])
+            for own, count, end in zip(draws, counts, ends, strict=True)
         ]
-        for batches in zip(*streams, strict=True):
-            yield tuple(map(torch.cat, zip(*batches, strict=True)))
+        for some in zip(*streams, strict=True):
+            yield tuple(torch.cat(parts, 1) for parts in zip(*some, strict=True))
 
     return draw

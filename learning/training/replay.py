@@ -10,7 +10,6 @@ which is tried once in every recording.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -26,7 +25,7 @@ from learning.models.stacked import Grouped, Tensors
 
 Shared = Mapping[str, Tensor | Grouped]
 """Tensors that devices share, by name."""
-Batch = Sequence[Tensor]
+Batch = tuple[Tensor, ...]
 Gradient = Callable[[Batch], Tensors]
 """The gradients of the loss of a minibatch, by name."""
 
@@ -155,12 +154,15 @@ def _again(call: _Call) -> Callable[[], Any]:
         (source,) = call.given
         return partial(call.found[0].view(source.shape).copy_, source)
 
-    def and_copy() -> None:
-        made = _tensors([call.function(*call.arguments, **call.keywords)])
-        for into, tensor in zip(call.found, made, strict=True):
-            into.copy_(tensor)
+    return partial(_and_copy, partial(call.function, *call.arguments, **call.keywords), call.found)
 
-    return and_copy
+
+def _and_copy(call: Callable[[], Any], found: Sequence[Tensor]) -> None:
+    """Make a call, and copy what it returns to where it was found the first time."""
+    made = call()
+    tensors = [made] if isinstance(made, Tensor) else _tensors(made)
+    for into, tensor in zip(found, tensors, strict=True):
+        into.copy_(tensor)
 
 
 class _Program:
@@ -226,7 +228,7 @@ class Recording:
         self._own = {name: tensor.clone() for name, tensor in own.items()}
         self.leaves = {name: tensor.clone() for name, tensor in leaves.items()}
         self._plain = gradient(self._shared, self._own, self.leaves)
-        self._batch: list[Tensor] = []
+        self._batch: Batch = ()
         self._program: _Program | None = None
         self._found: Tensors = {}
         self._is_tried = False
@@ -270,7 +272,7 @@ class Recording:
         return 0 if self._program is None else self._program.bytes
 
     def _recorded(self, batch: Batch) -> Tensors:
-        self._batch = [part.clone() for part in batch]
+        self._batch = tuple(part.clone() for part in batch)
         shared = _tensors_of(self._shared.values())
         moving = [*self.leaves.values(), *self._batch]
         calls = _Calls()
@@ -291,7 +293,7 @@ class Recording:
         self._is_given_up = True
         self._program = None
         self._found = {}
-        self._batch = []
+        self._batch = ()
 
 
 def _copy(tensor: Tensor | Grouped) -> Tensor | Grouped:
@@ -319,7 +321,7 @@ MOST_BYTES = 1 << 26
 MOST = 64
 """Forms that are remembered."""
 
-_KNOWN: OrderedDict[Hashable, Recording | None] = OrderedDict()
+_KNOWN: dict[Hashable, Recording | None] = {}
 
 
 @contextmanager
@@ -332,18 +334,20 @@ def recording_of(form: Hashable, make: Callable[[], Recording]) -> Iterator[Reco
         _KNOWN[form] = None
         yield None
         return
-    recording = _KNOWN[form] = _KNOWN[form] or make()
-    _KNOWN.move_to_end(form)
+    recording = _KNOWN.pop(form) or make()
+    _KNOWN[form] = recording  # as the one that was used last
     if not recording.lock.acquire(blocking=False):
         yield None
         return
+    before = recording.bytes
     try:
         yield recording
     finally:
         recording.lock.release()
-        _forget_oldest()
+        if recording.bytes > before:
+            _forget_oldest()
 
 
 def _forget_oldest() -> None:
     while len(_KNOWN) > MOST or sum(r.bytes for r in _KNOWN.values() if r) > MOST_BYTES:
-        _KNOWN.popitem(last=False)
+        del _KNOWN[next(iter(_KNOWN))]
