@@ -129,7 +129,7 @@ _INTO: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
         name: (getattr(torch, name), ("out",))
         for name in (
             "add", "addmm", "baddbmm", "bmm", "cat", "div", "exp", "gather", "log_softmax",
-            "matmul", "mul", "scatter", "softmax", "stack", "sub", "sum",
+            "matmul", "mul", "scatter", "softmax", "stack", "sub", "sum", "topk",
         )
     },
     "gelu": (functional.gelu, ("out",)),
@@ -148,7 +148,8 @@ def _again(call: _Call) -> Callable[[], Any]:
         return partial(call.function, *call.arguments, **call.keywords)
     if call.name in _INTO:
         function, names = _INTO[call.name]
-        found = dict(zip(names, call.found, strict=True))
+        several = len(call.found) > len(names)  # in one argument
+        found = {"out": tuple(call.found)} if several else dict(zip(names, call.found, strict=True))
         return partial(function, *call.arguments, **call.keywords, **found)
     if call.name in _COPIES and call.found[0].is_contiguous():
         (source,) = call.given
