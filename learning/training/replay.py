@@ -214,8 +214,9 @@ def _closed(calls: Sequence[_Call], moved: set[int]) -> set[int]:
 class Recording:
     """A gradient in memory of its own, for all trainings of one form.
 
-    ``gradient(shared, own, leaves)`` returns how a gradient by the ``leaves`` is computed, which
-    may change in place between two of them; the others are frozen in a training.
+    ``gradient(shared, own, leaves)`` returns how a gradient by the ``leaves`` is computed, and
+    computes nothing itself. Leaves may change in place between two gradients; the others are
+    frozen in a training.
     """
 
     def __init__(
