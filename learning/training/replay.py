@@ -320,25 +320,30 @@ LARGEST_BYTES = 1 << 24
 """Memory of a gradient's results on the way from which on arithmetic takes most of the time."""
 MOST_BYTES = 1 << 26
 """Memory of all recordings; those that were used last are kept."""
-MOST = 64
+MOST = 256
 """Forms that are remembered."""
 
-_KNOWN: dict[Hashable, Recording | None] = {}
+TIMES = 4
+"""How often a form comes before it is recorded, which takes as long as is saved in so many
+trainings of five steps."""
+
+_KNOWN: dict[Hashable, Recording | int] = {}
+"""Recordings by form, and of other forms how often they have come."""
 
 
 @contextmanager
 def recording_of(form: Hashable, make: Callable[[], Recording]) -> Iterator[Recording | None]:
     """Yield the recording of a form for one training; None where another thread has it.
 
-    A form that comes for the first time is not recorded: it may be the last one.
+    A form that has come a few times only is not recorded: it may not come again.
     """
-    if form not in _KNOWN:
-        _KNOWN[form] = None
-        yield None
-        return
-    recording = _KNOWN.pop(form) or make()
-    _KNOWN[form] = recording  # as the one that was used last
-    if not recording.lock.acquire(blocking=False):
+    known = _KNOWN.pop(form, 0)
+    if isinstance(known, int):
+        recording = make() if known == TIMES else None
+        _KNOWN[form] = known + 1 if recording is None else recording
+    else:
+        recording = _KNOWN[form] = known  # as the one that was used last
+    if recording is None or not recording.lock.acquire(blocking=False):
         yield None
         return
     before = recording.bytes
@@ -351,5 +356,8 @@ def recording_of(form: Hashable, make: Callable[[], Recording]) -> Iterator[Reco
 
 
 def _forget_oldest() -> None:
-    while len(_KNOWN) > MOST or sum(r.bytes for r in _KNOWN.values() if r) > MOST_BYTES:
-        del _KNOWN[next(iter(_KNOWN))]
+    made = (known for known in _KNOWN.values() if isinstance(known, Recording))
+    total = sum(recording.bytes for recording in made)
+    while total > MOST_BYTES or len(_KNOWN) > MOST:
+        known = _KNOWN.pop(next(iter(_KNOWN)))
+        total -= 0 if isinstance(known, int) else known.bytes

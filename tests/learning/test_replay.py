@@ -121,33 +121,36 @@ def test_calls_that_do_not_have_the_bits_of_the_model_are_given_up():
     assert recording.bytes == 0
 
 
-def test_a_form_is_recorded_when_it_comes_again_and_by_one_thread_at_a_time(monkeypatch):
+def used(form, tensors):
+    """Train one step of a form, if it is recorded."""
+    with replay.recording_of(form, lambda: replay.Recording(gradient, *tensors)) as recording:
+        if recording is not None:
+            recording.begin(*tensors)
+            recording((torch.randn(3, 5),))
+    return recording
+
+
+def test_a_form_that_comes_often_is_recorded_and_used_by_one_thread_at_a_time(monkeypatch):
     monkeypatch.setattr(replay, "_KNOWN", {})
-
-    def make():
-        return replay.Recording(gradient, random("c"), random("b"), random("w"))
-
-    with replay.recording_of("form", make) as recording:
-        assert recording is None
-    with replay.recording_of("form", make) as recording:
-        assert recording is not None
-        with replay.recording_of("form", make) as other:
-            assert other is None
-    with replay.recording_of("form", make) as again:
-        assert again is recording
+    tensors = random("c"), random("b"), random("w")
+    found = [used("often", tensors) for _ in range(replay.TIMES + 2)]
+    assert found[:-2] == [None] * replay.TIMES
+    assert found[-1] is found[-2] is not None
+    with replay.recording_of("often", pytest.fail) as recording:
+        assert recording is found[-1]
+        assert used("often", tensors) is None
+    assert used("often", tensors) is recording
 
 
 def test_the_recordings_that_were_used_last_are_kept(monkeypatch):
     monkeypatch.setattr(replay, "_KNOWN", {})
-    # Each takes the memory of a clone, two products, a sum and an exponential, 60 bytes each.
-    monkeypatch.setattr(replay, "MOST_BYTES", 1200)
-    for form in "aabbccaabb":
-        tensors = random("c"), random("b"), random("w")
-        make = lambda tensors=tensors: replay.Recording(gradient, *tensors)  # noqa: E731
-        with replay.recording_of(form, make) as recording:
-            if recording is not None:
-                recording.begin(*tensors)
-                recording((torch.randn(3, 5),))
-    kept = [r for r in replay._KNOWN.values() if r is not None]
-    assert 0 < sum(r.bytes for r in kept) <= 1200
-    assert list(replay._KNOWN)[-1] == "b"
+    monkeypatch.setattr(replay, "TIMES", 0)
+    tensors = random("c"), random("b"), random("w")
+    size = used("a", tensors).bytes
+    monkeypatch.setattr(replay, "MOST_BYTES", 2 * size)
+    first = {form: used(form, tensors) for form in "ab"}
+    assert used("a", tensors) is first["a"]
+    used("c", tensors)
+    assert list(replay._KNOWN) == ["a", "c"]
+    assert used("a", tensors) is first["a"]
+    assert used("b", tensors) is not first["b"]
