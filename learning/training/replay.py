@@ -74,8 +74,8 @@ class _Call(NamedTuple):
 
 
 _OF_SHAPES = frozenset(
-    f"{made}_{kind}" for made in ("full", "zeros", "ones", "empty") for kind in ("like",)
-) | {"new_full", "new_zeros", "new_ones", "new_empty"}
+    name for of in ("full", "zeros", "ones", "empty") for name in (f"{of}_like", f"new_{of}")
+)
 """Calls that ask a tensor for its shape and format alone."""
 _PROPERTIES = frozenset({"__get__", "__len__", "dim", "size", "stride", "numel", "is_contiguous"})
 """Calls whose result is no tensor, and the same for all tensors of one shape and format."""
