@@ -202,10 +202,8 @@ def _by_group(
     experts = weight.first.shape[0]
     of_experts = x.view(experts, weight.devices, *x.shape[1:])
     found = []
-    for number, (rows, own) in enumerate(weight.parts):
-        of_group = of_experts[:, rows]
-        given = of_group.reshape(-1, *x.shape[1:])
-        out = compute(given, own, *(other.parts[number][1] for other in beside))
+    for own, of_group, *others in weight.groups(of_experts, *beside, dim=1):
+        out = compute(of_group.reshape(-1, *x.shape[1:]), own, *others)
         found.append(out.view(*of_group.shape[:2], *out.shape[1:]))
     return torch.cat(found, 1).flatten(0, 1)
 
@@ -230,7 +228,7 @@ class _FeedForward(Step):
         up = _Map(scale, *stacks[:4])
         down = _Map(scale, *stacks[4:])
         one = x.reshape(devices, -1, x.shape[-1])
-        rows = one if experts == 1 else one.repeat(experts, 1, 1)
+        rows = one if experts == 1 else one.expand(experts, *one.shape).flatten(0, 1)
         before, first = up.of(rows)
         after = functional.gelu(before)
         out, second = down.of(after)

@@ -8,7 +8,7 @@ devices are run as one, a parameter that the devices of a group share is :class:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -45,6 +45,31 @@ class Grouped:
     def first(self) -> Tensor:
         """The tensor of the first group."""
         return self.parts[0][1]
+
+    @property
+    def distinct(self) -> list[Tensor]:
+        """The tensors of the groups; where all of them are one, this."""
+        return [self.first] if self.is_one else [tensor for _, tensor in self.parts]
+
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> Grouped:
+        """Return what a function makes of each tensor."""
+        made = [function(tensor) for tensor in self.distinct]
+        devices = [rows.stop - rows.start for rows, _ in self.parts]
+        return Grouped(made * len(devices) if self.is_one else made, devices)
+
+    def groups(self, *beside: Tensor | Grouped, dim: int = 0) -> list[tuple[Tensor, ...]]:
+        """Return of each group its tensor, and what is its own of those that are ``beside``.
+
+        Of a tensor these are the rows of its devices, which are counted through along ``dim``.
+        """
+        places = [(*[slice(None)] * dim, rows) for rows, _ in self.parts]
+        columns = [
+            [other[place] for place in places]
+            if isinstance(other, Tensor)
+            else [tensor for _, tensor in other.parts]
+            for other in (self, *beside)
+        ]
+        return list(zip(*columns, strict=True))
 
     def dim(self) -> int:
         """Return the number of dimensions of each tensor."""
@@ -105,13 +130,25 @@ class _SharedLinear(Step):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(weight)
-        return functional.linear(x, weight, bias)
+        return _shared_linear(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (of_out,), (weight,) = gradients, ctx.saved_tensors
-        rows = of_out.reshape(-1, of_out.shape[-1])
-        return (rows @ weight).view(*of_out.shape[:-1], -1), None, None
+        (weight,) = ctx.saved_tensors
+        return _shared_back(gradients[0], weight), None, None
+
+
+def _shared_back(of_out: Tensor, weight: Tensor) -> Tensor:
+    """Return the gradient (..., in) by what W (out, in) maps to outputs (..., out)."""
+    rows = of_out.reshape(-1, of_out.shape[-1])
+    return (rows @ weight).view(*of_out.shape[:-1], -1)
+
+
+def _shared_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return ``functional.linear`` in calls that can write to memory that is there."""
+    rows = x.reshape(-1, x.shape[-1])
+    out = rows @ weight.mT if bias is None else torch.addmm(bias, rows, weight.mT)
+    return out.view(*x.shape[:-1], -1)
 
 
 class _GroupedLinear(Step):
@@ -121,22 +158,16 @@ class _GroupedLinear(Step):
     def forward(ctx: Any, x: Tensor, weight: Grouped, bias: Grouped | Tensor | None) -> Tensor:
         ctx.weight = weight
         if isinstance(bias, Grouped):
-            added = [own for _, own in bias.parts]
-            found = zip(weight.parts, added, strict=True)
-            return torch.cat([functional.linear(x[rows], w, b) for (rows, w), b in found])
-        out = torch.cat([functional.linear(x[rows], w) for rows, w in weight.parts])
+            return torch.cat([_shared_linear(rows, w, b) for w, rows, b in weight.groups(x, bias)])
+        out = torch.cat([_shared_linear(rows, w, None) for w, rows in weight.groups(x)])
         return out if bias is None else out + by_device(bias, x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (of_out,) = gradients
         if ctx.needs_input_grad[2]:
             raise NotImplementedError("a bias of one's own beside a matrix of a group")
-        found = []
-        for rows, weight in ctx.weight.parts:
-            own = of_out[rows]
-            found.append((own.reshape(-1, own.shape[-1]) @ weight).view(*own.shape[:-1], -1))
-        return torch.cat(found), None, None
+        of_groups = ctx.weight.groups(gradients[0])
+        return torch.cat([_shared_back(rows, weight) for weight, rows in of_groups]), None, None
 
 
 class _OwnLinear(Step):
@@ -226,23 +257,24 @@ class _GroupedNorm(Step):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Grouped, bias: Grouped, eps: float) -> Tensor:
         found = [
-            torch.native_layer_norm(x[rows], x.shape[-1:], own, added, eps)
-            for (rows, own), (_, added) in zip(weight.parts, bias.parts, strict=True)
+            torch.native_layer_norm(rows, x.shape[-1:], own, added, eps)
+            for own, rows, added in weight.groups(x, bias)
         ]
-        ctx.save_for_backward(x)
-        ctx.kept = (weight, bias, [(mean, deviation) for _, mean, deviation in found])
-        return torch.cat([rows for rows, _, _ in found])
+        out, mean, deviation = map(torch.cat, zip(*found, strict=True))
+        ctx.kept = (weight, bias)
+        ctx.save_for_backward(x, mean, deviation)
+        return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (of_out,), (x,) = gradients, ctx.saved_tensors
-        weight, bias, moments = ctx.kept
-        groups = zip(weight.parts, bias.parts, moments, strict=True)
+        weight, bias = ctx.kept
         of_x = [
             torch.ops.aten.native_layer_norm_backward(
-                of_out[rows], x[rows], x.shape[-1:], *moment, own, added, [True, False, False]
+                of_out, x, x.shape[-1:], mean, deviation, own, added, [True, False, False]
             )[0]
-            for (rows, own), (_, added), moment in groups
+            for own, added, of_out, x, mean, deviation in weight.groups(
+                bias, gradients[0], *ctx.saved_tensors
+            )
         ]
         return torch.cat(of_x), None, None, None
 

@@ -13,9 +13,9 @@ from learning.architecture.costs import as_sent
 from learning.invariants import WEIGHTS, check_shares, violation
 from learning.models.interface import ADDED_A, ADDED_B, expert_of
 from learning.models.moe import product
-from learning.models.stacked import Tensors, in_single
+from learning.models.stacked import Tensors, by_row, in_single
 from learning.settings import Lora
-from learning.training.device_state import finite_rows
+from learning.training.device_state import finite_rows, is_finite
 from learning.training.recipe import Devices, Weighing
 from learning.training.state import Offer, pair_of
 from learning.training.task import Task
@@ -114,7 +114,7 @@ def _with_product(
     if stays:
         return _beside(server, name, left / lora.scale, right, lora.scale)
     change = left @ right
-    if not change.isfinite().all():  # of finite factors: raises with the device's number
+    if not is_finite(change):  # of finite factors: raises with the device's number
         change = weighted_sum(product(a, b, lora.scale), weights, name)
     return {name: server[name] + change}
 
@@ -174,7 +174,7 @@ def _factors_of_sum(
         return lora.scale * weighted_sum(b, weights, name)[:, :cut], in_single(shared)[:cut]
     looks |= cut is not None  # a number that is not finite shows in the product too
     (a, _), (b, shares) = (_weighted(part, weights, name, looks=looks) for part in (a, b))
-    left = (lora.scale * shares[:, None, None] * b).transpose(0, 1).flatten(1)
+    left = (by_row(lora.scale * shares, b) * b).transpose(0, 1).flatten(1)
     if cut is not None:
         return _truncated(left, a.flatten(0, 1), cut)
     return left, a.flatten(0, 1)

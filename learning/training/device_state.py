@@ -395,6 +395,11 @@ def finite_rows(stacked: Tensor) -> Tensor:
     return found if found.all() else rows.isfinite().all(1)
 
 
+def is_finite(tensor: Tensor) -> bool:
+    """Whether all numbers are finite; of many it is quicker to look at their sum first."""
+    return math.isfinite(tensor.sum().item()) or bool(tensor.isfinite().all())
+
+
 def is_frozen(task: Task, key: Parameter) -> bool:
     """Whether it is a factor that is not trained: A, where all have the same."""
     return key.factor == "a" and task.config.model.lora.aggregate == "ffa"

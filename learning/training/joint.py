@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from time import thread_time
 from typing import Any, NamedTuple
 
@@ -21,17 +22,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from learning.data.samples import InputSpec
 from learning.hardware import free_bytes
-from learning.models.moe import Residency
 from learning.models.stacked import Grouped, Tensors
 from learning.requests.cluster import Ints
-from learning.settings import ModelConfig
 from learning.training import sgd
 from learning.training.device_state import assembled_state
+from learning.training.form import Form
 from learning.training.guards import Guard, guarded
-from learning.training.local import Descent, descent_of, loss_of
-from learning.training.recipe import CONSTANT, Recipe
+from learning.training.local import Descent, descent_of
+from learning.training.recipe import CONSTANT
 from learning.training.state import State, flatten
 from learning.training.task import Task
 from learning.values.lazy import Made
@@ -39,9 +38,6 @@ from learning.values.operation import Operation
 
 MEMORY_SHARE = 0.25
 """Largest share of the free memory that trainings which are stacked may take."""
-
-COPIES = 4
-"""Of each tensor of a training and of each layer's outputs, while it is stacked."""
 
 
 class Request(NamedTuple):
@@ -57,39 +53,6 @@ class Request(NamedTuple):
     arguments: dict[str, Any]
 
 
-Layout = tuple[tuple[str, tuple[int, ...], torch.dtype], ...]
-"""Names, shapes and formats of tensors."""
-
-
-class Form(NamedTuple):
-    """What trainings have in common that can be stacked.
-
-    The model with the experts in memory, the recipe, and the tensors that are trained, that are
-    frozen and each device's own, and that all devices share.
-    """
-
-    model: ModelConfig
-    data: InputSpec
-    here: Residency
-    recipe: Recipe
-    gates: tuple[str, ...]
-    embedded: bool
-    devices: int
-    trained: Layout
-    own: Layout
-    shared: Layout
-
-    @property
-    def bytes(self) -> int:
-        """Memory that one training takes, roughly."""
-        rows = self.devices * self.recipe.batch_size
-        total = 0
-        for _, shape, kind in (*self.trained, *self.own, *self.shared):
-            outputs = rows * shape[-2] if len(shape) > 1 else 0
-            total += (math.prod(shape) + outputs) * kind.itemsize
-        return COPIES * total
-
-
 @dataclass(eq=False)
 class _Training:
     """One training on its way: its tensors (K, ...), the rounds left, the number of the next."""
@@ -97,7 +60,6 @@ class _Training:
     request: Request
     own: State
     descent: Descent
-    form: Form
     guard: Guard
     tensors: dict[str, Tensor]
     left: Ints
@@ -109,6 +71,11 @@ class _Training:
         found = {**flatten(self.own), **flatten(after)}
         self.guard.check(found)
         return found
+
+    @property
+    def form(self) -> Form:
+        """What it has in common with those that it may be stacked with."""
+        return self.descent.form
 
     @property
     def rounds(self) -> int:
@@ -199,25 +166,8 @@ def _training_of(request: Request) -> _Training:
     descent = descent_of(
         task, assembled_state(task, own, models, named["versions"]), local, part, None
     )
-    form = Form(
-        task.config.model,
-        task.spec,
-        descent.here,
-        task.recipe,
-        tuple(descent.problem.gates),
-        descent.embedded,
-        len(local.rounds),
-        _layout(descent.begin),
-        _layout(descent.problem.frozen),
-        _layout(descent.shared),
-    )
     left, first = np.array(local.rounds), np.array(local.first_round)
-    return _Training(request, own, descent, form, guard, dict(descent.begin), left, first)
-
-
-def _layout(tensors: Tensors) -> Layout:
-    named = sorted(tensors.items())
-    return tuple((name, tuple(tensor.shape), tensor.dtype) for name, tensor in named)
+    return _Training(request, own, descent, guard, dict(descent.begin), left, first)
 
 
 # How many at once.
@@ -319,18 +269,22 @@ def _problem(active: Sequence[_Training]) -> sgd.Problem:
     """Return what is minimised, for the devices of all."""
     first = active[0].descent
     counts = [training.form.devices for training in active]
-    shared: Any = {
+    shared = {
         name: Grouped([training.descent.shared[name] for training in active], counts)
         for name in first.shared
     }
+    # What is one tensor is computed as one.
+    form = first.form, len(active), tuple(tensor.is_one for tensor in shared.values())
+    kind = sgd.Kind(form, shared, first.loss)
     return sgd.Problem(
         _draw([training.descent.problem.draw for training in active], counts),
-        loss_of(first.model, shared, together=True, embedded=first.embedded),
+        kind.loss(shared),
         together=True,
         frozen=_stacked([training.descent.problem.frozen for training in active]),
         gates=first.problem.gates,
         devices=range(sum(counts)),
         taped=True,
+        kind=kind,
     )
 
 
@@ -344,14 +298,15 @@ def _stacked(tensors: Sequence[Tensors]) -> dict[str, Tensor]:
 def _draw(draws: Sequence[sgd.Draw], counts: Sequence[int]) -> sgd.Draw:
     """Return a draw of minibatches of all trainings' devices, each as its own training draws it."""
 
-    def draw(devices: Sequence[int], numbers: Sequence[int | None]) -> Iterable[sgd.Batch]:
+    ends = [*accumulate(counts)]
+
+    def draw(devices: Sequence[int], rounds: sgd.Rounds) -> Iterable[sgd.Batch]:
         del devices  # all of them
-        left = iter(numbers)
         streams = [
-            own(range(count), [next(left) for _ in range(count)])
-            for own, count in zip(draws, counts, strict=True)
+            own(range(count), [numbers[end - count : end] for numbers in rounds])
+            for own, count, end in zip(draws, counts, ends, strict=True)
         ]
-        for batches in zip(*streams, strict=True):
-            yield tuple(map(torch.cat, zip(*batches, strict=True)))
+        for some in zip(*streams, strict=True):
+            yield tuple(torch.cat(parts, 1) for parts in zip(*some, strict=True))
 
     return draw

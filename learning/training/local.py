@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -27,6 +28,7 @@ from learning.training.device_state import (
     is_frozen,
     remembered_of,
 )
+from learning.training.form import Form, layout
 from learning.training.local_loss import Term, with_term
 from learning.training.recipe import Counts, LocalRounds, TrainedPart
 from learning.training.state import Parameter, State, flatten, map_tensors, pair_of
@@ -143,14 +145,13 @@ class Descent:
     """What local rounds begin with, by the paths of a ``model`` with the experts that are ``here``.
 
     ``begin`` is what is trained (K, ...), under the name that each path stands for in ``moved``,
-    ``memory`` what the optimiser remembers of it, and ``shared`` what all devices have in common;
-    minibatches are of samples that are ``embedded`` already, or not.
+    ``memory`` what the optimiser remembers of it, and ``shared`` what all devices have in common:
+    ``loss(shared)`` is what is minimised. Of what can be stacked ``form`` says what it is.
     """
 
-    here: Residency
-    model: nn.Module
+    form: Form
+    loss: Callable[[Any], sgd.Loss]
     shared: Tensors
-    embedded: bool
     problem: sgd.Problem
     begin: dict[str, Tensor]
     moved: Mapping[Parameter, str]
@@ -183,13 +184,11 @@ def descent_of(
     shared |= {task.names.path(name): tensor for name, tensor in task.backbone.items()}
     own |= factors
     samples = _before_experts(task, model, local.cluster, shared)
-    loss = loss_of(
-        model,
-        shared,
-        together=task.traits.batched,
-        tied=task.traits.tied,
-        embedded=len(samples) > 1,
+    embedded = len(samples) > 1
+    loss_with = partial(
+        loss_of, model, together=task.traits.batched, tied=task.traits.tied, embedded=embedded
     )
+    loss = loss_with(shared)
     if task.dtype == torch.bfloat16 or beside:
         loss = _as_run(loss, task, [_joint(task, *of) for of in beside.items()])
     if term is not None:
@@ -209,8 +208,22 @@ def descent_of(
     )
     begin = {path: state.trained[key] for key, path in moved.items()}
     begin |= {path: in_single(t) for path, t in begin.items() if path not in problem.buffers}
+    form = Form(
+        task.config.model,
+        task.spec,
+        here,
+        task.recipe,
+        tuple(problem.gates),
+        embedded,
+        len(local.rounds),
+        layout(begin),
+        layout(own),
+        layout(shared),
+    )
+    if problem.taped:
+        problem = replace(problem, kind=sgd.Kind(form, shared, loss_with))
     memory = remembered_of(state.optimizer, moved)
-    return Descent(here, model, shared, len(samples) > 1, problem, begin, moved, memory)
+    return Descent(form, loss_with, shared, problem, begin, moved, memory)
 
 
 def _as_expert_0(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -63,9 +64,23 @@ class Optimizer:
         self._counts = {name: counts.reshape(-1).tolist() for name, counts in taken.items()}
 
     def step(
+        self,
+        tensors: Tensors,
+        gradients: Tensors,
+        rates: Mapping[str, Rate],
+        training: Sequence[bool],
+    ) -> None:
+        """Take one step of ``tensors`` by their gradients, at the ``rates`` by name.
+
+        Devices that rest must be put back after.
+        """
+        one = self._along if self.config.is_plain else partial(self._step, training=training)
+        for name, tensor in tensors.items():
+            one(name, tensor, gradients[name], rates[name])
+
+    def _step(
         self, name: str, tensor: Tensor, gradient: Tensor, rate: Rate, training: Sequence[bool]
     ) -> None:
-        """Take one step of ``tensor`` by the gradient; devices that rest must be put back after."""
         config = self.config
         if config.kind == "adamw":
             tensor.mul_(1.0 - rate * config.weight_decay)

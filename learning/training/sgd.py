@@ -7,7 +7,8 @@ model is too large for that.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -21,8 +22,16 @@ from torch.func import vmap
 from learning.models.stacked import Tensors, by_row
 from learning.models.tape import gradients_of
 from learning.rng import draw_below, stream
-from learning.training.optimizers import Optimizer, Slots, of_devices, remembered, step_size_factor
+from learning.training.optimizers import (
+    Optimizer,
+    Rate,
+    Slots,
+    of_devices,
+    remembered,
+    step_size_factor,
+)
 from learning.training.recipe import CONSTANT, Counts, Recipe
+from learning.training.replay import Recording, Shared, recording_of
 from learning.training.task import Task
 from learning.values.store import ALIGNMENT_BYTES
 
@@ -47,11 +56,21 @@ def each(loss: Callable[..., Tensor], *, together: bool) -> Loss:
     return lambda tensors: partial(of_all if together else loss, tensors)
 
 
-Draw = Callable[[Sequence[int], Sequence[int | None]], Iterable[Batch]]
-"""The minibatches of one round, ``draw(devices, numbers)``, a step at a time, stacked (K, ...).
+Rounds = Sequence[Sequence[int | None]]
+"""Numbers of the rounds of some devices, (R, K): each device's own; None for one at rest."""
+Draw = Callable[[Sequence[int], Rounds], Iterable[Batch]]
+"""The minibatches of ``draw(devices, rounds)``, some steps at a time, stacked (S, K, ...)."""
 
-``numbers`` are the devices' round numbers; None stands for a device at rest.
-"""
+
+class Kind(NamedTuple):
+    """What problems have in common whose gradients are the same calls of torch: an equal ``form``.
+
+    ``loss(shared)`` is what is minimised, beside tensors that all devices share.
+    """
+
+    form: Hashable
+    shared: Shared
+    loss: Callable[[Shared], Loss]
 
 
 @dataclass(frozen=True)
@@ -62,7 +81,8 @@ class Problem:
     ``buffers`` itself, in place, and no gradient moves them; those of ``gates`` have a step size of
     their own. ``together`` calls it with ``devices`` (by default those that train) at once, where
     one that has done its rounds stands still, else with one after another: the same but for
-    rounding. A loss that is ``taped`` is made of steps (:mod:`learning.models.tape`).
+    rounding. A loss that is ``taped`` is made of steps (:mod:`learning.models.tape`); gradients of
+    one ``kind`` are computed in one memory (:mod:`learning.training.replay`).
     """
 
     draw: Draw
@@ -73,6 +93,7 @@ class Problem:
     gates: Collection[str] = ()
     devices: Sequence[int] | None = None
     taped: bool = False
+    kind: Kind | None = None
 
 
 class Trained(NamedTuple):
@@ -113,12 +134,17 @@ def train(
         frozen = {name: tensor[index] for name, tensor in problem.frozen.items()}
         known = {slot: {n: t[index] for n, t in part.items()} for slot, part in slots.items()}
         kept = {name: rows.pop(name) for name in problem.buffers}
-        gradient = _gradient(problem, rows, {**frozen, **kept}, recipe)
-        steps = _steps(problem.draw, members, rounds, first_round)
-        _descend(rows, steps, gradient, recipe, sizes, kept, known)
-        if isinstance(index, list):  # a copy of these rows, and no view
-            for name, moved in {**rows, **kept}.items():
-                trained[name][index] = moved
+        steps = _steps(problem.draw, members, rounds, first_round, recipe.steps_per_round)
+        with _recording(problem, rows, frozen, recipe) as recording:
+            if recording is None:
+                gradient = _gradient(problem, rows, {**frozen, **kept}, recipe)
+            else:
+                rows, gradient = recording.leaves, recording
+            _descend(rows, steps, gradient, recipe, sizes, kept, known)
+            if recording is not None or isinstance(index, list):  # copies, and no views
+                for name, moved in {**rows, **kept}.items():
+                    trained[name][index] = moved
+        if isinstance(index, list):
             for slot, part in known.items():
                 for name, moved in part.items():
                     slots[slot][name][index] = moved
@@ -127,6 +153,28 @@ def train(
 
 Gradient = Callable[[Batch], Tensors]
 """The gradient of each device's own loss by name: of all devices, or of one."""
+
+
+@contextmanager
+def _recording(
+    problem: Problem, tensors: Tensors, frozen: Tensors, recipe: Recipe
+) -> Iterator[Recording | None]:
+    """Yield where the gradients of a problem are computed again, which holds its tensors."""
+    kind = problem.kind
+    is_one_pass = recipe.micro_batch is None and recipe.clip_norm is None
+    if kind is None or problem.buffers or not is_one_pass:
+        yield None
+        return
+
+    def gradient(shared: Shared, own: Tensors, leaves: Tensors) -> Gradient:
+        loss_of = kind.loss(shared)({**own, **leaves})
+        return lambda batch: gradients_of(lambda: loss_of(*batch), leaves)
+
+    make = partial(Recording, gradient, kind.shared, frozen, tensors)
+    with recording_of(kind.form, make) as recording:
+        if recording is not None:
+            recording.begin(kind.shared, frozen, tensors)
+        yield recording
 
 
 def _gradient(problem: Problem, tensors: Tensors, own: Tensors, recipe: Recipe) -> Gradient:
@@ -192,15 +240,21 @@ Step = tuple[Batch, Sequence[bool], Sequence[int]]
 
 
 def _steps(
-    draw: Draw, devices: Sequence[int], rounds: Counts, first_round: Counts
+    draw: Draw, devices: Sequence[int], rounds: Counts, first_round: Counts, each: int
 ) -> Iterator[Step]:
-    """Draw the minibatches of ``devices`` until the last of them has done its rounds."""
-    for index in range(max((rounds[k] for k in devices), default=0)):
-        training = [index < rounds[k] for k in devices]
-        counted = [first_round[k] + index for k in devices]
-        numbers = [n if trains else None for n, trains in zip(counted, training, strict=True)]
-        for batch in draw(devices, numbers):
-            yield batch, training, counted
+    """Draw ``each`` round's minibatches of ``devices`` until the last has done its rounds."""
+    indices = range(max((rounds[k] for k in devices), default=0))
+    training = [[index < rounds[k] for k in devices] for index in indices]
+    counted = [[first_round[k] + index for k in devices] for index in indices]
+    numbers = [
+        [number if trains else None for number, trains in zip(*of_round, strict=True)]
+        for of_round in zip(counted, training, strict=True)
+    ]
+    of_steps = (one for one in zip(training, counted, strict=True) for _ in range(each))
+    some = draw(devices, numbers) if numbers else ()
+    batches = (batch for parts in some for batch in zip(*map(torch.unbind, parts), strict=True))
+    for batch, (trains, number) in zip(batches, of_steps, strict=True):
+        yield batch, trains, number
 
 
 def _descend(
@@ -219,22 +273,23 @@ def _descend(
     """
     optimizer = Optimizer(recipe.optimizer, memory)
     even = recipe.schedule == CONSTANT
+    is_plain = recipe.optimizer.is_plain
     for batch, training, numbers in steps:
         rests = not all(training)
         # Whoever rests is put back: plain SGD is quicker with steps of zero.
         moving = [*buffers.values()]
-        if not recipe.optimizer.is_plain:
+        if not is_plain:
             moving += tensors.values()
             moving += (tensor for part in memory.values() for tensor in part.values())
         before = [(tensor, tensor.clone()) for tensor in moving] if rests else []
         found = gradient(batch)
-        scales = [] if even else [step_size_factor(recipe.schedule, number) for number in numbers]
-        for name, tensor in tensors.items():
-            rate = sizes[name] * of_devices(scales, tensor) if scales else sizes[name]
-            along = found[name]
-            if rests and recipe.optimizer.is_plain:
-                along = torch.where(by_row(training, along), along, 0.0)
-            optimizer.step(name, tensor, along, rate, training)
+        if rests and is_plain:
+            found = {n: torch.where(by_row(training, g), g, 0.0) for n, g in found.items()}
+        rates: Mapping[str, Rate] = sizes
+        if not even:
+            scales = [step_size_factor(recipe.schedule, number) for number in numbers]
+            rates = {n: sizes[n] * of_devices(scales, t) for n, t in tensors.items()}
+        optimizer.step(tensors, found, rates, training)
         for tensor, old in before:
             tensor.copy_(torch.where(by_row(training, old), tensor, old))
     optimizer.close()
@@ -286,27 +341,37 @@ def rows_of_round(
 def draw_of(task: Task, cluster: str, *parts: Tensor) -> Draw:
     """Return a draw of minibatches of ``parts`` (n, ...), given for all samples of the cluster."""
 
-    def draw(devices: Sequence[int], numbers: Sequence[int | None]) -> Iterator[Batch]:
-        if task.traits.draws:  # a model that draws in forward is trained device by device
-            rng = stream(task.config.seed, "dropout", cluster, devices[0], numbers[0])
-            torch.manual_seed(int(rng.integers(2**63)))
-        drawn = np.ascontiguousarray(rows_of_round(task, cluster, devices, numbers).swapaxes(0, 1))
-        # One copy to the device for all steps, and one gather for all devices.
-        rows = torch.from_numpy(drawn).to(task.device)
-        for some in [rows] if _fits_at_once(rows, parts) else torch.split(rows, 1):
-            flat = some.flatten()
-            gathered = (p.index_select(0, flat).view(*some.shape, *p.shape[1:]) for p in parts)
-            yield from zip(*gathered, strict=True)
+    def draw(devices: Sequence[int], rounds: Rounds) -> Iterator[Batch]:
+        at_once = 1 if task.traits.draws else _rounds_at_once(task, len(devices), parts)
+        for first in range(0, len(rounds), at_once):
+            some = rounds[first : first + at_once]
+            if task.traits.draws:  # in forward: it is trained device by device
+                rng = stream(task.config.seed, "dropout", cluster, devices[0], some[0][0])
+                torch.manual_seed(int(rng.integers(2**63)))
+            everybody = [*devices] * len(some)
+            drawn = rows_of_round(task, cluster, everybody, [n for own in some for n in own])
+            steps = drawn.reshape(len(some), len(devices), *drawn.shape[1:]).swapaxes(1, 2)
+            # One copy to the device for all steps, and one gather for all devices.
+            rows = torch.from_numpy(np.ascontiguousarray(steps)).to(task.device).flatten(0, 1)
+            for given in [rows] if _fits_at_once(rows, parts) else torch.split(rows, 1):
+                flat = given.flatten()
+                yield tuple(p.index_select(0, flat).view(*given.shape, *p.shape[1:]) for p in parts)
 
     return draw
 
 
+def _rounds_at_once(task: Task, devices: int, parts: Sequence[Tensor]) -> int:
+    """Return of how many rounds the minibatches are drawn at once."""
+    samples = devices * task.recipe.steps_per_round * task.recipe.batch_size
+    return max(1, AT_ONCE_BYTES // (samples * max(part[0].nbytes for part in parts)))
+
+
 AT_ONCE_BYTES = 1 << 22
-"""Most bytes of a part of the minibatches of a round that are gathered at once."""
+"""Most bytes of a part of minibatches that are gathered at once."""
 
 
 def _fits_at_once(rows: Tensor, parts: Sequence[Tensor]) -> bool:
-    """Whether the minibatches (steps, K, n) of a round are gathered at once.
+    """Whether minibatches (steps, K, n) are gathered at once.
 
     Each must begin where torch would place it, as rounding may depend on that.
     """

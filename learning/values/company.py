@@ -19,6 +19,10 @@ Compute = Callable[[Sequence[Any]], list[Any]]
 class _Member(greenlet):
     """A run; it goes on with ``answer``, or with ``thrown`` raised, once it is ready."""
 
+    def __init__(self, work: Callable[[], object], company: Company) -> None:
+        super().__init__(work)
+        self.company = company
+
     answer: list[Any] | None = None
     thrown: BaseException | None = None
     asked: tuple[Compute, Sequence[Any]] | None = None
@@ -36,7 +40,7 @@ class Company:
 
     def begin(self, work: Callable[[], object]) -> None:
         """Add a member that does ``work``, from the next :meth:`go_on` on."""
-        self._members.append(_Member(work))
+        self._members.append(_Member(work, self))
 
     def go_on(self) -> None:
         """Let each member go on until it asks or has ended; then do what all of them ask for."""
@@ -98,3 +102,9 @@ def together(compute: Compute, requests: Sequence[Any]) -> list[Any]:
         return compute(requests)
     assert member.parent is not None  # the company's
     return cast("list[Any]", member.parent.switch((compute, requests)))
+
+
+def at_once() -> int:
+    """Return how many members the company has of which this is one, 1 outside of any."""
+    member = getcurrent()
+    return len(member.company) if isinstance(member, _Member) else 1

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from learning.files import read_object
+from learning.values.company import at_once
 from learning.values.lazy import Values
 from learning.values.store import FolderStore
 from sim.engine.journal import Journal
@@ -20,7 +21,10 @@ VALUES = "values"
 
 
 class Checkpoint:
-    """The resumable state of a run in ``folder``.
+    """The resumable state of a run in ``folder``, saved every so many seconds.
+
+    Of runs that go on by turns in one process each one saves the more seldom: all together they
+    save as often as one run does, and lose as much of the process's time if it is killed.
 
     The journal on the disk refers only to values that exist: they are written before it, and
     removed after the next journal. A folder with a checkpoint belongs to a run that continues, or
@@ -65,8 +69,8 @@ class Checkpoint:
 
     @property
     def is_due(self) -> bool:
-        """Whether the interval has passed since the last save."""
-        return time.monotonic() - self._saved_at >= self._every_s
+        """Whether the interval has passed since the last save, for each run of a company."""
+        return time.monotonic() - self._saved_at >= self._every_s * at_once()
 
     def save(
         self,

@@ -9,10 +9,10 @@ from learning.models.moe import LoraLinear, Residency, forward_with_routing, fre
 from learning.models.nmoe import PersonalExpert, Pretext, answer, losses, make_extractor, mixed
 from learning.models.peft import factorise, read_adapter, write_adapter, write_fused_adapter
 from learning.models.small import VectorMLP, VectorMoE
-from learning.models.stacked import cross_entropy, with_tensors
+from learning.models.stacked import Grouped, cross_entropy, with_tensors
 from learning.models.tape import gradients_of
 from learning.policies.model_splitting import home_clusters
-from learning.training import aggregation, device_state, evaluation, joint, sgd
+from learning.training import aggregation, device_state, evaluation, joint, replay, sgd
 from learning.training import local as training
 from learning.training.aggregation import add_changes, sample_weights
 from learning.training.guards import Frozen, UnchangedGuard, not_finite

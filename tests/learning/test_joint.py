@@ -8,7 +8,7 @@ import torch
 
 from learning import Data, LearningConfig, ModelConfig
 from tests.kit.learning import Learner, Lora, Pretraining, Stacking
-from tests.kit.training import LocalRounds, TrainedPart, Weighing, joint
+from tests.kit.training import LocalRounds, TrainedPart, Weighing, joint, replay
 
 CONFIG = LearningConfig(
     seed=1,
@@ -77,6 +77,8 @@ def forced(config, how):
 def test_trainings_of_several_clusters_and_seeds_are_those_of_each_alone(form, monkeypatch):
     config, how = FORMS[form]
     configs = [replace(config, seed=seed) for seed in (1, 2)]
+    monkeypatch.setattr(replay, "_KNOWN", {})
+    monkeypatch.setattr(replay, "TIMES", 1000)  # by the model itself
     alone = [tensors for each in configs for tensors in forced(each, how)]
     widest = []
 
@@ -86,6 +88,8 @@ def test_trainings_of_several_clusters_and_seeds_are_those_of_each_alone(form, m
 
     plain = joint.sgd.train
     monkeypatch.setattr(joint.sgd, "train", train)
+    monkeypatch.setattr(replay, "_KNOWN", {})
+    monkeypatch.setattr(replay, "TIMES", 0)
     for width in (2, 5, 8):
         monkeypatch.setattr(joint, "_WIDTHS", {})
         monkeypatch.setattr(
@@ -105,6 +109,7 @@ def test_trainings_of_several_clusters_and_seeds_are_those_of_each_alone(form, m
         # A gate that knows where it masks is one of its cluster: the two seeds are left.
         assert max(widest) == (2 if form == "a gate of two" else width)
         assert all(all(widths.is_as_alone.values()) for widths in joint._WIDTHS.values())
+    assert all(recording.bytes for recording in replay._KNOWN.values())
 
 
 def test_a_run_trains_together_what_waits(monkeypatch):

@@ -20,7 +20,17 @@ from learning.rng import stream
 from learning.settings import ModelConfig
 from learning.training.nmoe.extractor_training import CorrelationShare, Descent, ExtractorLoss
 from learning.training.recipe import LocalRounds
-from learning.training.sgd import Batch, Draw, Loss, Problem, draw_of, each, rows_of_round, train
+from learning.training.sgd import (
+    Batch,
+    Draw,
+    Loss,
+    Problem,
+    Rounds,
+    draw_of,
+    each,
+    rows_of_round,
+    train,
+)
 from learning.training.task import Task, in_batches
 from learning.values.operation import operation
 
@@ -152,9 +162,10 @@ def _views_of(task: Task, cluster: str) -> Draw:
             own = task.shards[cluster].samples.x[rows]
             yield (own, own) if rng is None else (view(own, rng), view(own, rng))
 
-    def draw(devices: Sequence[int], numbers: Sequence[int | None]) -> Iterator[Batch]:
-        for own in zip(*map(views, devices, numbers), strict=True):
-            yield tuple(torch.stack(parts) for parts in zip(*own, strict=True))
+    def draw(devices: Sequence[int], rounds: Rounds) -> Iterator[Batch]:
+        for numbers in rounds:
+            for own in zip(*map(views, devices, numbers), strict=True):
+                yield tuple(torch.stack(parts)[None] for parts in zip(*own, strict=True))
 
     return draw
 

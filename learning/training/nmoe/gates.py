@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from learning.training.local import barred
 from learning.training.nmoe.experts import drawn_experts, features_of, first_client, outputs_of
 from learning.training.nmoe.extractor import extractor_in
 from learning.training.nmoe.extractor_training import Descent
-from learning.training.sgd import Batch, Problem, draw_of, each, train
+from learning.training.sgd import Batch, Problem, Rounds, draw_of, each, train
 from learning.training.task import Task, pool
 from learning.values.operation import operation
 
@@ -196,10 +196,12 @@ def central(task: Task, *, rounds: int, combine: str, descent: Descent) -> dict[
         weight = route(task, whole.gate, h, None, limit).weight
         return losses(answer(mixed(weight, outputs), combine), y, combine).mean()
 
-    def draw(_devices: Sequence[int], numbers: Sequence[int | None]) -> list[Batch]:
-        rng = stream(config.seed, "batch", "central", numbers[0])
-        rows = rng.integers(0, len(samples.y), (config.steps_per_round, 1, config.batch_size))
-        return [(samples.x[s], samples.y[s]) for s in torch.from_numpy(rows).to(task.device)]
+    def draw(_devices: Sequence[int], rounds: Rounds) -> Iterator[Batch]:
+        for numbers in rounds:
+            rng = stream(config.seed, "batch", "central", numbers[0])
+            rows = rng.integers(0, len(samples.y), (config.steps_per_round, 1, config.batch_size))
+            for some in torch.from_numpy(rows).to(task.device):
+                yield samples.x[some][None], samples.y[some][None]
 
     parts = [drawn_experts(task, name) for name in config.clusters]
     experts = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
