@@ -15,6 +15,7 @@ from learning.files import read_object
 from sim import files
 from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP
+from sim.execution.identity import changed_code
 from sim.files import check_out, check_within, written
 from sim.sweep.engine import Point
 from sim.sweep.rows import sweep_sha256
@@ -95,7 +96,7 @@ def check_claim(place: Path, about: Mapping[str, Any], *, resume: bool) -> bool:
         if place.is_dir() and any(not path.name.startswith(".") for path in place.iterdir()):
             raise InputError(f"-o {place}: is not empty, and holds no sweep; name another folder")
         return False
-    if _asked(there) != _asked(about):
+    if _asked(there, "besides_code") != _asked(about, "besides_code"):
         raise InputError(
             f"-o {place}: holds another sweep (or its scenario has changed); name another folder"
         )
@@ -107,9 +108,11 @@ def check_claim(place: Path, about: Mapping[str, Any], *, resume: bool) -> bool:
 def claim(place: Path, about: Mapping[str, Any], *, is_new: bool, part: str) -> None:
     """Make ``place`` the folder of this sweep, where it is not yet.
 
-    Shards of a sweep write the same, each by its own temporary name, ``part``.
+    If code of one's own has changed since, its points are others now, and the rest of the sweep is
+    what it was. Shards of a sweep write the same, each by its own temporary name, ``part``.
     """
-    if is_new:
+    there = None if is_new else read_about(place)
+    if there is None or _asked(there) != _asked(about):
         place.mkdir(parents=True, exist_ok=True)
         with written(place / SWEEP, part) as path:
             path.write_text(json.dumps(about, indent=1), encoding="utf-8")
@@ -124,9 +127,44 @@ def give_up_if_unused(place: Path) -> None:
             (place / name).unlink(missing_ok=True)
 
 
-def _asked(about: Mapping[str, Any]) -> list[Any]:
-    """Return what makes two sweeps the same: their points, wherever the scenario lies."""
-    return [[p.get("digest"), p.get("values"), p.get("replication")] for p in about["points"]]
+def _asked(about: Mapping[str, Any], digest: str = "digest") -> list[Any]:
+    """Return what makes two sweeps the same: their points, wherever the scenario lies.
+
+    ``digest`` names the one that tells points apart: of all, or ``besides_code``.
+    """
+    return [
+        [p.get(digest) or p.get("digest"), p.get("values"), p.get("replication")]
+        for p in about["points"]
+    ]
+
+
+@dataclass(frozen=True)
+class ChangedCode:
+    """Code of one's own, as ``names``, that has changed since so many ``points`` were last run."""
+
+    names: tuple[str, ...]
+    points: int
+
+    @property
+    def text(self) -> str:
+        """One line for the user."""
+        which = ", ".join(self.names)
+        count = f"{self.points} point{'s' * (self.points != 1)}"
+        return f"{which} changed since this sweep was last run: {count} to run again"
+
+
+def changed_since(place: Path, about: Mapping[str, Any]) -> ChangedCode | None:
+    """Return what has changed in the code of the sweep in a folder; None for nothing."""
+    there = read_about(place) if place.is_dir() else None
+    if there is None:
+        return None
+    pairs = [
+        (one.get("code", {}), other["code"])
+        for one, other in zip(there["points"], about["points"], strict=True)
+        if one.get("digest") != other["digest"]
+    ]
+    names = sorted({name for before, now in pairs for name in changed_code(before, now)})
+    return ChangedCode(tuple(names), len(pairs)) if pairs else None
 
 
 def write_rows(place: Path, rows: pa.Table, part: str) -> None:
