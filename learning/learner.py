@@ -143,6 +143,7 @@ class Learner:
 
     Bytes, FLOPs and memory of devices are those of ``architecture``: of the model of ``config``, or
     of the one ``sized_as`` that it stands in for, and ``sized_by`` is the task with that model.
+    Devices would compute that one ``counted_micro_batch`` samples at a time, None for as the model.
     Results of training, and their keys, are those of ``config`` alone.
     """
 
@@ -152,11 +153,12 @@ class Learner:
         *,
         train: bool = True,
         sized_as: ModelConfig | None = None,
+        counted_micro_batch: int | None = None,
         corruption: CorruptUpdates | None = None,
         metrics: tuple[str, ...] = (),
     ) -> None:
         self.config = resolved_task(config)
-        self.sized_by = sized_by(self.config, sized_as)
+        self.sized_by = sized_by(self.config, sized_as, counted_micro_batch)
         self.trains = train
         self.corruption = CorruptUpdates() if corruption is None else corruption
         self.metrics = metrics

@@ -244,6 +244,19 @@ class Sizes(Settings):
 
 
 @dataclass(frozen=True)
+class CountedSizes(Sizes):
+    """The architecture that counts in place of the model, and how a device would compute it."""
+
+    micro_batch: Annotated[
+        Samples,
+        setting(
+            "samples of a step that a device computes at a time, which its memory counts; null "
+            "for learning.micro_batch"
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
 class Model(Sizes):
     """The model that is trained: a mixture of experts, or a plain one."""
 
@@ -522,6 +535,11 @@ class Training(Settings):
         Pretraining()
     )
     data: Annotated[Data, setting("the data set and its split")] = Data()
+
+    @property
+    def samples_at_once(self) -> int:
+        """Samples of a gradient step whose activations are in memory together."""
+        return min(self.batch_size, self.micro_batch or self.batch_size)
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield devices that are none."""

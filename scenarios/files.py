@@ -270,6 +270,11 @@ def learning_files(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:
     )
 
 
+def named_code(scenario: "Scenario") -> list[str]:
+    """Return the Python code that a scenario names, each ``MODULE:NAME`` once, sorted."""
+    return sorted({name for _, name in _texts(scenario, *_MAY_BE_CODE) if ":" in name})
+
+
 def _texts(scenario: "Scenario", *keys: str) -> Iterator[tuple[KeyPath, str]]:
     """Yield all text of `learning` whose dotted key begins with one of ``keys``, and its path."""
     dumped = scenario.model_dump(mode="json", include={"learning"})

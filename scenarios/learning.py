@@ -11,11 +11,11 @@ from learning.settings import (
     NO_ENTRIES,
     Arguments,
     Conflict,
+    CountedSizes,
     Lora,
     Model,
     Positive,
     Settings,
-    Sizes,
     Steps,
     Training,
     UsedWith,
@@ -75,7 +75,7 @@ class Course(Settings):
     )
 
 
-def _as_given(sized_as: Sizes | None) -> dict[str, Any] | None:
+def _as_given(sized_as: CountedSizes | None) -> dict[str, Any] | None:
     """Leave out defaults: most kinds fix their sizes, and those are not what counts then."""
     if sized_as is None:
         return None
@@ -92,7 +92,7 @@ class Learning(Training, Course):
     lora: Annotated[Lora, setting("low-rank adaptation of the experts")] = Lora()
     model: Annotated[Model, setting("the model that is trained")] = Model()
     sized_as: Annotated[
-        Sizes | None,
+        CountedSizes | None,
         PlainSerializer(_as_given),
         setting("architecture whose bytes, FLOPs, memory and energy count; null for the model"),
     ] = None

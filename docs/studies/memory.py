@@ -18,7 +18,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from learning.architecture.costs import architecture
-from learning.architecture.kinds import KINDS, resolved, text_shape
+from learning.architecture.kinds import KINDS, SequenceShape, resolved, text_shape
 from learning.data.samples import InputSpec
 from learning.models import Residency
 from learning.models.build import skeleton
@@ -36,14 +36,16 @@ def main(layers: str = "32") -> None:
     KINDS[KIND] = replace(KINDS[KIND], shape=replace(text_shape(model), layers=int(layers)))
     model = resolved(model)
     cuda = torch.cuda.is_available()
+    device = "cuda" if cuda else "cpu"
     config = LearningConfig(
-        1, ("A",), (1,), model, data=Data(tokens=TOKENS), device="cuda" if cuda else "cpu"
+        1, ("A",), (1,), model, data=Data(tokens=TOKENS), batch_size=1, device=device
     )
+    sizes = replace(architecture(config), rows=SequenceShape(1, TOKENS))  # what is measured, too
     print(f"Llama-3-8B shape, {layers} layers, 3 experts, {TOKENS} tokens, LoRA rank 4, GB\n")
     print(f"{'':<18}{'weights of experts':>20}{'estimated peak':>16}{'measured peak':>15}")
     estimates, measured = {}, {}
     for form, held in FORMS.items():
-        cost = architecture(config).round_cost(held, held, gate=len(held) > 1, samples=1)
+        cost = sizes.round_cost(held, held, gate=len(held) > 1, samples=1)
         estimates[form] = cost
         measured[form] = _measured_bytes(config, held) if cuda else None
         shown = "-" if measured[form] is None else f"{measured[form] / 1e9:.2f}"

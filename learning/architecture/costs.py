@@ -188,8 +188,9 @@ class Architecture:
         forward pass and the gradient to its inputs; a trained matrix also its own gradient.
 
         Memory is that of loaded weights, factors, gradients, what the optimiser remembers, so many
-        ``copies`` of what is trained that a method keeps and, for one sequence, of the inputs and
-        outputs of the linear maps that it runs through.
+        ``copies`` of what is trained that a method keeps and, for all sequences of the samples that
+        are computed at a time (a minibatch, or ``micro_batch`` of it), of the inputs and outputs of
+        the linear maps that they run through.
         """
         key = tuple(trained), tuple(held), gate, samples, copies
         if key not in self._costs:  # asked for at every contact, and the same each time
@@ -223,7 +224,8 @@ class Architecture:
         numbers += self.backbone_parameters + len(trained) * self._factors
         copies += 1 + len(self.config.optimizer.slots)
         numbers += copies * (tuned + gate * self.shared_parameters)
-        numbers += self.rows.tokens * self.activations(active)
+        tokens_at_once = self.config.samples_at_once * self.rows.sequences * self.rows.tokens
+        numbers += tokens_at_once * self.activations(active)
         return Cost(float(flops), float(numbers * self.native_bytes), len(held) * self.expert_bytes)
 
     @cached_property
@@ -317,12 +319,15 @@ def architecture(config: LearningConfig) -> Architecture:
     return Architecture(config, tensors, sequence_shape(config), precision_of(config))
 
 
-def sized_by(config: LearningConfig, named: ModelConfig | None) -> LearningConfig:
+def sized_by(
+    config: LearningConfig, named: ModelConfig | None, micro_batch: int | None = None
+) -> LearningConfig:
     """Return the task with the architecture ``named`` in place of its model; the task if None.
 
     Experts map one to one by index, gate to gate, and backbone to backbone. What is not part of a
-    model (LoRA, upload format, precision, data, batches) holds for both. Raises ValueError, in one
-    line, for an architecture that the model of ``config`` cannot stand in for.
+    model (LoRA, upload format, precision, data, batches) holds for both, but for ``micro_batch``,
+    the samples that the architecture computes at a time: by default as many as the model. Raises
+    ValueError, in one line, for an architecture that the model of ``config`` cannot stand in for.
     """
     if named is None:
         return config
@@ -344,7 +349,8 @@ def sized_by(config: LearningConfig, named: ModelConfig | None) -> LearningConfi
             f"these are {form}; use {' or '.join(others)}"
         )
     try:
-        sized = resolved_task(replace(config, model=named))
+        at_once = micro_batch or config.micro_batch
+        sized = resolved_task(replace(config, model=named, micro_batch=at_once))
         architecture(sized)
     except ValueError as error:
         why = str(error).removeprefix("learning.model.kind: ")

@@ -60,8 +60,7 @@ def footprint(config: LearningConfig, cycles: int) -> Footprint:
     if way == "factors" and number_bytes > sizes.native_bytes:
         # What is added to a matrix of sixteen bits stays factors, as long as these are smaller.
         server = min(VERSIONS * max(cycles - 1, 0) * state_bytes, server)
-    at_once = min(config.batch_size, config.micro_batch or config.batch_size)
-    tokens = at_once * sizes.rows.sequences * sizes.rows.tokens
+    tokens = config.samples_at_once * sizes.rows.sequences * sizes.rows.tokens
     if kind_of(model.kind).is_text:  # device by device
         activations: float = sizes.activations(model.top_k)
         if config.checkpoint_activations:

@@ -73,7 +73,7 @@ class Sizes(Architecture):
         return float(FORWARD * self._multiplied(part))
 
     # -- one local round: its memory is that of weights, gradients and momentum, of inputs and
-    # -- outputs of linear maps for one sample, and of what a stage keeps for the next
+    # -- outputs of linear maps for a minibatch, and of what a stage keeps for the next
 
     def extractor_round(self, loss: str) -> Cost:
         """Cost of a local round of stage 1 by ``loss``: two views per sample for ``spectral``."""
@@ -82,7 +82,7 @@ class Sizes(Architecture):
         flops = views * self.samples * _TRAINING * self._multiplied(parts)
         if loss == "spectral":
             flops += FORWARD * VIEWS * self.samples * self.features**2
-        return Cost(float(flops), self._memory(parts, copies=3))
+        return Cost(float(flops), self._memory(parts, copies=3, views=views))
 
     def correlation_flops(self, samples: int) -> float:
         """Return the FLOPs of the matrix R of ``samples`` samples, from two views of each."""
@@ -127,9 +127,13 @@ class Sizes(Architecture):
         matrices = [(name, shape) for name, shape in part.items() if len(shape) > 1]
         return sum(math.prod(s) * self.tensors.places.get(name, 1) for name, s in matrices)
 
-    def _memory(self, part: Part, copies: int) -> float:
-        """Weights (and gradients, and momentum), inputs and outputs of one sample's linear maps."""
-        return float(self.native_bytes * (copies * numbers_in(part) + self.ends(part)))
+    def _memory(self, part: Part, copies: int, views: int = 1) -> float:
+        """Weights (and gradients, and momentum), and what runs through the maps of a minibatch.
+
+        That are the inputs and outputs of linear maps, for so many ``views`` of each sample.
+        """
+        through = views * self.config.samples_at_once * self.ends(part)
+        return float(self.native_bytes * (copies * numbers_in(part) + through))
 
 
 _TRAINING = FORWARD + INPUT_GRADIENT + WEIGHT_GRADIENT

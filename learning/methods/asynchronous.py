@@ -6,6 +6,7 @@ FedAsync: Xie, Koyejo and Gupta, Asynchronous Federated Optimization (arXiv 1903
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -144,14 +145,55 @@ class Asynchronous(GlobalModelMethod):
 
 
 @dataclass(frozen=True, config=CHECKED)
-class FedAsyncOptions(AsynchronousOptions):
+class ClusterOptions(AsynchronousOptions):
+    """Options of asynchronous methods whose clients may differ in size."""
+
+    weighing: Literal["equal", "samples"] = option(
+        "equal", "weight of a cluster's updates: alike, as in the papers, or by its samples"
+    )
+
+
+class AsynchronousClusters(Asynchronous):
+    """Clusters that train all the time and may count by their samples.
+
+    The papers weigh each client alike. With ``weighing: samples`` an update also counts by the
+    samples of the devices of its cluster that can take part, over those of ``whole``.
+    """
+
+    def __init__(self, world: World, options: Any = None) -> None:
+        super().__init__(world, options)
+        self.samples: dict[str, Ints] | None = None
+
+    @abstractmethod
+    def whole(self, sizes: Ints) -> float:
+        """Return how many samples a cluster of weight 1 has, from those (C,) of all clusters."""
+
+    def prepare(self) -> Protocol:
+        """Count the samples of all devices, where they weigh."""
+        yield from super().prepare()
+        if self.options.weighing == "samples":
+            self.samples = yield from self.measure_samples(1)
+
+    def weighted(self, updates: list[Update]) -> list[Weighted]:
+        """Return updates by their staleness and, where asked for, by their clusters' samples."""
+        weighted = super().weighted(updates)
+        if self.samples is None:
+            return weighted
+        whole = self.whole(np.array([own.sum() for own in self.samples.values()]))
+        sizes = [self.samples[update.cluster][update.eligible].sum() for update, _ in weighted]
+        pairs = zip(weighted, sizes, strict=True)
+        return [(update, weight * float(size / whole)) for (update, weight), size in pairs]
+
+
+@dataclass(frozen=True, config=CHECKED)
+class FedAsyncOptions(ClusterOptions):
     """Options of FedAsync."""
 
     alpha: float = option(0.6, "weight of a model that is not stale", gt=0, le=1)
     mu: NonNegativeFloat = option(0.0, "weight of the proximal term in the local loss")
 
 
-class FedAsync(Proximal, Asynchronous):
+class FedAsync(Proximal, AsynchronousClusters):
     """Asynchronous federated optimisation: w <- (1 - alpha_t) w + alpha_t w_k.
 
     alpha_t is alpha times the staleness function. What arrives from a cluster in a contact is one
@@ -168,16 +210,20 @@ class FedAsync(Proximal, Asynchronous):
         super().__init__(world, options)
         self.step_size = self.options.alpha
 
+    def whole(self, sizes: Ints) -> float:
+        """Return the samples of the largest cluster, so that alpha_t is at most alpha."""
+        return float(sizes.max())
+
 
 @dataclass(frozen=True, config=CHECKED)
-class FedBuffOptions(AsynchronousOptions):
+class FedBuffOptions(ClusterOptions):
     """Options of FedBuff; with a buffer of 1 nothing would be buffered."""
 
     buffer_size: NonNegativeInt = option(0, "updates at a time; 0: half the clusters, at least 2")
     server_step_size: PositiveFloat = option(1.0, "factor of the mean of the buffer")
 
 
-class FedBuff(Asynchronous):
+class FedBuff(AsynchronousClusters):
     """Buffered asynchronous aggregation: the changes of ``buffer_size`` updates at a time.
 
     Each is weighted by 1 / sqrt(1 + staleness), unless another staleness function is named.
@@ -190,3 +236,7 @@ class FedBuff(Asynchronous):
         super().__init__(world, options)
         self.buffer_size = self.options.buffer_size or max(2, (len(world.clusters) + 1) // 2)
         self.step_size = self.options.server_step_size
+
+    def whole(self, sizes: Ints) -> float:
+        """Return the mean of all clusters, so that a buffer of one update of each is FedAvg's."""
+        return float(sizes.mean())

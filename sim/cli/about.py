@@ -54,7 +54,7 @@ def schema_of_files() -> dict[str, Any]:
     from learning.methods.base import METHODS
     from scenarios import schema
 
-    kinds = {"Model.kind": KINDS, "Sizes.kind": KINDS, "Data.kind": DATASETS.shipped}
+    kinds = {"Model.kind": KINDS, "CountedSizes.kind": KINDS, "Data.kind": DATASETS.shipped}
     options = {name: METHODS.find(name).Options for name in METHODS.shipped}
     return schema(options, {"Learning.method": options, **kinds})
 

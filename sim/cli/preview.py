@@ -59,7 +59,9 @@ def _round(built: Build) -> str:
     held = (
         f"{one} of memory with one expert, {whole} with all" if everything else f"{whole} of memory"
     )
-    return f"a round {costs[1].flops:.2e} FLOPs, in {held} (estimated)"
+    counted = built.learner.sized_by
+    at_once = f"{counted.samples_at_once} of {counted.batch_size} samples at a time"
+    return f"a round {costs[1].flops:.2e} FLOPs, in {held} (estimated, {at_once})"
 
 
 MOST_CONTACTS = 60_000

@@ -16,6 +16,7 @@ from sim.devices.compute import Compute, whole_rounds
 from sim.engine.setup import Build
 from sim.formatting import data_size, duration
 from sim.plan.plan import Plan
+from sim.plan.remedies import less_memory
 
 
 def doubts_of(built: Build) -> tuple[str, ...]:
@@ -70,11 +71,12 @@ def _memory_doubts(built: Build) -> Iterator[str]:
         return
     most = float(every[lacks].max())
     kind = learner.sized_by.model.kind
+    at_once = learner.sized_by.samples_at_once
+    cure = less_memory(built.scenario, at_once, in_pieces=built.method.uses_optimizer)
     who = "no device can" if lacks.all() else f"{lacks.sum()} of {len(lacks)} devices cannot"
     yield (
         f"{who} train: a round of {kind!r} takes {data_size(float(cost.memory_bytes))} of "
-        f"memory, and compute.memory_gib gives {data_size(most)} at most: raise it, or take a "
-        "smaller learning.model"
+        f"memory, and compute.memory_gib gives {data_size(most)} at most: {cure}"
     )
 
 

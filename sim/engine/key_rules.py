@@ -162,15 +162,18 @@ def refusals(rules: Collection[Rule[T]], case: T) -> Iterator[str]:
 # Keys that the kinds of model and data, or factors that are not there, leave unused.
 
 
-def _keys_of_model(section: str) -> Callable[[Case], Collection[str] | None]:
-    """Return what tells the keys of `model` or `sized_as` that its kind uses; None for any."""
+def _keys_of_model(section: str, *also: str) -> Callable[[Case], Collection[str] | None]:
+    """Return what tells the keys of `model` or `sized_as` that its kind uses; None for any.
+
+    Every kind uses the keys that are named ``also``.
+    """
 
     def keys(case: Case) -> Collection[str] | None:
         sizes = getattr(case.learning, section)
         used = (
             None if sizes is None else model_keys(sizes.kind, checkpoints=bool(sizes.checkpoints))
         )
-        return None if used is None else ("kind", *used)
+        return None if used is None else ("kind", *also, *used)
 
     return keys
 
@@ -207,7 +210,7 @@ OF_MODEL: tuple[Rule[Case], ...] = (
     ),
     Beyond(
         section="learning.sized_as",
-        used=_keys_of_model("sized_as"),
+        used=_keys_of_model("sized_as", "micro_batch"),
         by="by kind {case.learning.sized_as.kind!r}, or fixed by it",
     ),
     Unused(

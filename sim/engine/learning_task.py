@@ -40,7 +40,7 @@ def learner_of(scenario: Scenario) -> Learner:
     if scenario.stop.accuracy is not None and not learning.train:
         raise InputError("stop.accuracy: is never measured with learning.train=false; remove it")
     config = learning_config(scenario)
-    sized_as = None if learning.sized_as is None else _sized_as(scenario, learning.sized_as)
+    counted = learning.sized_as
     metrics = _metrics(scenario)
     try:
         if learning.train and learning.device.startswith("cuda"):
@@ -48,7 +48,8 @@ def learner_of(scenario: Scenario) -> Learner:
         return Learner(
             config,
             train=learning.train,
-            sized_as=sized_as,
+            sized_as=None if counted is None else _sized_as(scenario, counted),
+            counted_micro_batch=None if counted is None else counted.micro_batch,
             corruption=corruption_of(scenario),
             metrics=metrics,
         )

@@ -14,7 +14,7 @@ from learning.methods.base import GlobalModelMethod
 from sim.engine.setup import Build
 from sim.formatting import data_size, duration
 from sim.plan.plan import Plan
-from sim.plan.remedies import less_to_carry, link_keys, model_key, speed_key
+from sim.plan.remedies import less_memory, less_to_carry, link_keys, model_key, speed_key
 from sim.trace.arrow import array
 from sim.trace.directions import Way
 from sim.trace.sorting import says
@@ -131,10 +131,12 @@ def _why_no_round(built: Build, simulation: Simulation, down: Traffic) -> str:
         needed_bytes = min(float(np.min(cost.memory_bytes)) for cost in least)
         largest_bytes = max(float(devices.memory_bytes.max()) for devices in asked)
         if largest_bytes < needed_bytes:
+            at_once = built.learner.sized_by.samples_at_once
+            in_pieces = built.method.uses_optimizer
+            cure = less_memory(built.scenario, at_once, in_pieces=in_pieces)
             return (
                 f"A round takes {data_size(needed_bytes)} of memory, and the largest device has "
-                f"{data_size(largest_bytes)}: raise compute.memory_gib, or take a smaller "
-                f"{model_key(built.scenario)}"
+                f"{data_size(largest_bytes)}: {cure}"
             )
     if down.all_cut:
         return _why_cut(built.scenario, Way.TO_CLIENT, down)

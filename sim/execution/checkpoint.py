@@ -57,7 +57,8 @@ class Checkpoint:
             )
         if state.get("identity") != self._identity:
             raise InputError(
-                f"{self.folder.parent}: holds a run of another scenario; name another folder"
+                f"{self.folder.parent}: holds a run of another scenario, or of other code of your "
+                "own; name another folder"
             )
         return journal
 

@@ -11,8 +11,9 @@ from typing import Any, cast
 
 import scenarios
 from learning.files import Fingerprints, files_under, fingerprints_under
+from learning.own_code import code_digest, running_code_digest
 from scenarios import Scenario
-from scenarios.files import learning_files
+from scenarios.files import learning_files, named_code
 from sim.devices.sites import device_kinds, device_places, stations_of
 from sim.engine.journal import Journal
 from sim.engine.setup import Build
@@ -72,9 +73,41 @@ def decisive(scenario: Scenario, stored: dict[str, Any]) -> dict[str, Any]:
     return kept | {"learning": learning}
 
 
+Code = dict[str, str]
+"""Digests of the files of code of one's own, by the ``MODULE:NAME`` that a scenario names."""
+
+
+def code_of(scenario: Scenario, digest: Callable[[str], str] = code_digest) -> Code:
+    """Return the digest of each code of one's own, but for what has no file of its own."""
+    found = {name: digest(name) for name in named_code(scenario)}
+    return {name: digest for name, digest in found.items() if digest}
+
+
+@dataclass(frozen=True)
+class PointIdentity:
+    """Digests of all that changes a run, of all ``besides_code``, and of ``code`` of one's own.
+
+    Each has 24 hexadecimal digits; the first, ``digest``, names the run's folder in a sweep.
+    """
+
+    besides_code: str
+    code: Code
+    digest: str
+
+
+def point_identity(scenario: Scenario) -> PointIdentity:
+    """Return what tells a scenario's run from others, wherever the scenario lies."""
+    what = decisive(scenario, portable(scenario))
+    code = code_of(scenario)
+    besides_code = json_digest([what], 12)
+    return PointIdentity(
+        besides_code, code, json_digest([what, code], 12) if code else besides_code
+    )
+
+
 def digest_of(scenario: Scenario) -> str:
     """Return 24 hexadecimal digits of all that changes a run; they name its folder in a sweep."""
-    return json_digest([decisive(scenario, portable(scenario))], 12)
+    return point_identity(scenario).digest
 
 
 WHOLE_BYTES = 200_000_000
@@ -140,14 +173,27 @@ class BuildSequence:
         return portable(self.last.scenario)
 
     @cached_property
+    def code(self) -> Code:
+        """Digests of the code of one's own that the run ends with, as this process has it."""
+        return code_of(self.last.scenario, running_code_digest)
+
+    @cached_property
     def identity(self) -> str:
-        """A digest of what decides the run: scenario, contacts, and for a fork what was before."""
+        """A digest of scenario, contacts, code of one's own, and what a fork goes on from."""
         contacts = self.last.plan.contacts
         satellites = [contacts.satellites[place] for place in contacts.satellite.tolist()]
         spans = zip(satellites, contacts.rise_s.tolist(), contacts.set_s.tolist(), strict=True)
         plan = [(*satellite, *span_s) for satellite, *span_s in spans]
         earlier = [] if self.fork is None else [earlier_of(self.fork)]
-        return json_digest([decisive(self.last.scenario, self.scenario_json), plan, *earlier])
+        code = [self.code] if self.code else []
+        return json_digest(
+            [decisive(self.last.scenario, self.scenario_json), plan, *earlier, *code]
+        )
+
+
+def changed_code(before: Code, now: Code) -> list[str]:
+    """Return the ``MODULE:NAME`` whose files have changed, or that only one of the two has."""
+    return sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
 
 
 def earlier_of(fork: Fork) -> list[Any]:

@@ -48,6 +48,7 @@ def manifest_of(
         **more,
         "identity": builds.identity,
         **fork,
+        **({"code": builds.code} if builds.code else {}),
         "computed_device_s": sum(row["computed_s"] for row in energy),
         "energy": energy,
         "spent": simulation.spending,

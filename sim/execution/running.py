@@ -38,7 +38,7 @@ from sim.errors import (
 from sim.execution import claim, status
 from sim.execution import folder as run_folder
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
-from sim.execution.identity import BuildSequence
+from sim.execution.identity import BuildSequence, changed_code
 from sim.execution.log import LOG, log_end, log_start, run_log
 from sim.execution.manifest import manifest_of
 from sim.execution.result import Result
@@ -91,7 +91,7 @@ def run_builds(
     with claim.locked(place):
         if place is not None:
             with claim.as_run_failure(place):
-                before = manifest_before(place, builds.identity)
+                before = manifest_before(place, builds)
             if before is not None and before["status"] == status.COMPLETE:
                 # Its process may have been killed just before it did this.
                 Checkpoint(place, builds.identity).remove()
@@ -100,7 +100,7 @@ def run_builds(
         return Run(builds, place, checkpoint_every_s, cache, observers).execute()
 
 
-def manifest_before(place: Path, identity: str) -> dict[str, Any] | None:
+def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None:
     """Return the manifest in a run folder, if any; InputError if it is of another run."""
     if not (place / run_folder.MANIFEST).exists():
         return None
@@ -110,7 +110,12 @@ def manifest_before(place: Path, identity: str) -> dict[str, Any] | None:
         if not (place / CHECKPOINT / JOURNAL).exists():
             raise
         return None  # the checkpoint can do without
-    if before["identity"] != identity:
+    if before["identity"] != builds.identity:
+        if changed := changed_code(before.get("code", {}), builds.code):
+            raise InputError(
+                f"{place}: holds a run from before {', '.join(changed)} changed; name another "
+                "folder, or put the old code back"
+            )
         raise InputError(f"{place}: holds a run of another scenario; name another folder")
     return before
 

@@ -55,6 +55,13 @@ def speed_key(scenario: Scenario) -> str:
     return "lower compute.seconds_per_round" if given else "raise compute.tflops"
 
 
+def less_memory(scenario: Scenario, samples_at_once: int, *, in_pieces: bool) -> str:
+    """Say what lets devices hold a round; ``in_pieces``: whether its minibatches may be divided."""
+    counted = "learning" if scenario.learning.sized_as is None else "learning.sized_as"
+    fewer = f"set {counted}.micro_batch=1, " if in_pieces and samples_at_once > 1 else ""
+    return f"raise compute.memory_gib, {fewer}or take a smaller {model_key(scenario)}"
+
+
 def model_key(scenario: Scenario) -> str:
     """Name the key of the architecture whose bytes and FLOPs count."""
     return "learning.model" if scenario.learning.sized_as is None else "learning.sized_as"

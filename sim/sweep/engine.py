@@ -24,7 +24,9 @@ class Point:
     """One run of a sweep; all of it can be written as JSON.
 
     ``overrides`` are all keys over the scenario (a path, or a shipped name), ``values`` only those
-    that are swept; ``digest`` names the resolved scenario and the folder of the run.
+    that are swept; ``digest`` names the resolved scenario and the folder of the run. Where the
+    scenario names code of one's own, ``code`` has the digests of its files by ``MODULE:NAME``, and
+    ``besides_code`` is a digest of all else.
     """
 
     number: int
@@ -34,6 +36,8 @@ class Point:
     values: dict[str, Any]
     replication: int
     seed: int
+    besides_code: str = ""
+    code: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def start(self) -> str:

@@ -16,6 +16,7 @@ from learning.files import read_object
 from sim import files
 from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP
+from sim.execution.identity import changed_code
 from sim.files import check_out, check_within, written
 from sim.formatting import as_yaml
 from sim.sweep.engine import Point
@@ -106,14 +107,16 @@ def check_claim(place: Path, about: Mapping[str, Any], *, resume: bool) -> There
         if place.is_dir() and any(not path.name.startswith(".") for path in place.iterdir()):
             raise InputError(f"-o {place}: is not empty, and holds no sweep; name another folder")
         return There.NOTHING
-    known = _asked(there)
-    asked = _asked(about)
-    if other := next((point for name, point in known if (name, point) not in asked), None):
+    known = _by_name(there)
+    asked = _by_name(about)
+    if other := next((point for name, point in known.items() if name not in asked), None):
+        values = {**(other.get("values") or {}), "seed": other.get("seed")}
+        said = ", ".join(f"{key}={as_yaml(value)}" for key, value in values.items())
         raise InputError(
-            f"-o {place}: holds another sweep, or its scenario has changed: {other} is not among "
+            f"-o {place}: holds another sweep, or its scenario has changed: {said} is not among "
             "these points; name another folder"
         )
-    holds = There.ALL if known == asked else There.PART
+    holds = There.ALL if _digests(there) == _digests(about) else There.PART
     if not resume:
         how = {
             There.ALL: "this sweep already; go on with it by --resume",
@@ -123,22 +126,26 @@ def check_claim(place: Path, about: Mapping[str, Any], *, resume: bool) -> There
     return holds
 
 
-def _asked(about: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what the points of a sweep are, wherever its scenario lies, and how each is named."""
-    found = []
-    for point in about["points"]:
-        own = [point.get("digest"), point.get("values"), point.get("replication")]
-        values = {**(point.get("values") or {}), "seed": point.get("seed")}
-        named = ", ".join(f"{key}={as_yaml(value)}" for key, value in values.items())
-        found.append((json.dumps(own), named))
-    return found
+def _by_name(about: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the points of a sweep, wherever its scenario lies, and whatever its code says."""
+
+    def name(point: Mapping[str, Any]) -> str:
+        digest = point.get("besides_code") or point.get("digest")
+        return json.dumps([digest, point.get("values"), point.get("replication")])
+
+    return {name(point): point for point in about["points"]}
+
+
+def _digests(about: Mapping[str, Any]) -> list[Any]:
+    return [[p.get("digest"), p.get("values"), p.get("replication")] for p in about["points"]]
 
 
 def claim(place: Path, about: Mapping[str, Any], *, there: There, part: str) -> None:
     """Make ``place`` the folder of this sweep, where it is not yet.
 
-    Shards of a sweep write the same, each by its own temporary name, ``part``. Raises InputError
-    where a sweep that is to be extended is under way.
+    If there are more points now, or code of one's own has changed, the rest of the sweep is what
+    it was. Shards of a sweep write the same, each by its own temporary name, ``part``. Raises
+    InputError where a sweep that is to be changed is under way.
     """
     place.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
@@ -158,6 +165,36 @@ def give_up_if_unused(place: Path) -> None:
         (place / POINTS).rmdir()
         for name in (ROWS, SWEEP):
             (place / name).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class ChangedCode:
+    """Code of one's own, as ``names``, that has changed since so many ``points`` were last run."""
+
+    names: tuple[str, ...]
+    points: int
+
+    @property
+    def text(self) -> str:
+        """One line for the user."""
+        which = ", ".join(self.names)
+        count = f"{self.points} point{'s' * (self.points != 1)}"
+        return f"{which} changed since this sweep was last run: {count} to run again"
+
+
+def changed_since(place: Path, about: Mapping[str, Any]) -> ChangedCode | None:
+    """Return what has changed in the code of the sweep in a folder; None for nothing."""
+    there = read_about(place) if place.is_dir() else None
+    if there is None:
+        return None
+    now = _by_name(about)
+    pairs = [
+        (before.get("code", {}), now[name]["code"])
+        for name, before in _by_name(there).items()
+        if before.get("digest") != now[name]["digest"]
+    ]
+    names = sorted({name for before, after in pairs for name in changed_code(before, after)})
+    return ChangedCode(tuple(names), len(pairs)) if pairs else None
 
 
 def write_rows(place: Path, rows: pa.Table, part: str) -> None:

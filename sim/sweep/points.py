@@ -13,7 +13,7 @@ from learning.rng import stream
 from scenarios import Scenario
 from scenarios.loading import Read
 from sim.errors import InputError
-from sim.execution.identity import OUTSIDE, digest_of
+from sim.execution.identity import OUTSIDE, point_identity
 from sim.formatting import as_yaml
 from sim.sweep.engine import Point
 from sim.sweep.folder import SCHEMA
@@ -180,14 +180,17 @@ class SweepPlan:
         for number, (values, replication) in enumerate(product(made, range(self.replications))):
             seed = self.seed + replication if self.replications > 1 else None
             overrides, scenario = self._load(values, seed)
+            identity = point_identity(scenario)
             yield Point(
                 number,
-                digest_of(scenario),
+                identity.digest,
                 self.scenario,
                 overrides,
                 values,
                 replication,
                 scenario.seed,
+                identity.besides_code,
+                identity.code,
             )
 
     def _load(self, values: Mapping[str, Any], seed: int | None) -> tuple[dict[str, Any], Scenario]:

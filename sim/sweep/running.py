@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -94,6 +95,8 @@ def run_sweep(request: SweepRequest, *, quiet: bool) -> Sweeping:
     there = sweep_folder.check_claim(place, request.about, resume=may_be_there)
     is_new = there is There.NOTHING
     options.check_engine()
+    if changed := sweep_folder.changed_since(place, request.about):
+        print(f"note: {place}: {changed.text}", file=sys.stderr)
     sweep_folder.claim(place, request.about, there=there, part=options.part)
     try:
         with (

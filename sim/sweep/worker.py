@@ -27,12 +27,13 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import scenarios
+from learning.own_code import running_code_digest
 from learning.values.company import Company
 from scenarios.scenario import Stop
 from sim.engine.observer import Observer
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.execution.checkpoint import CHECKPOINT, has_saved
-from sim.execution.identity import digest_of
+from sim.execution.identity import changed_code, code_of, digest_of
 from sim.execution.interrupt import HANG_UP, stop_on_interrupt
 from sim.execution.result import Result
 from sim.execution.running import run
@@ -159,7 +160,12 @@ def _result(
     scenario = scenarios.load(point.scenario, point.overrides)
     if digest_of(scenario) != point.digest:
         raise InputError(
-            f"{point.scenario}: has changed since the sweep began; sweep it again in another folder"
+            f"{point.scenario}: has changed since the sweep began, or a file that it names; sweep "
+            "it again"
+        )
+    if changed := changed_code(code_of(scenario, running_code_digest), point.code):
+        raise InputError(
+            f"{', '.join(changed)}: has changed since this worker imported it; start workers anew"
         )
     began = place.is_file() or (place.is_dir() and any(place.iterdir()))
     resumed = has_saved(place)

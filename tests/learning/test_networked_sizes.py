@@ -116,15 +116,19 @@ def test_memory_is_what_a_client_holds(config):
     gate = d * CLIENTS + CLIENTS
     matrices = [(s, sizes.tensors.places[n]) for n, s in sizes.extractor.items() if len(s) > 1]
     through = sum((s[0] + s[1]) * places for s, places in matrices)
+    at_once = config.batch_size
     stage_1 = sizes.extractor_round("none")
     stage_2 = sizes.expert_round
-    assert stage_1.memory_bytes == each * (3 * extractor + through) and stage_1.expert_bytes == 0
+    assert (
+        stage_1.memory_bytes == each * (3 * extractor + at_once * through)
+        and stage_1.expert_bytes == 0
+    )
     maps = (d + HIDDEN) + (HIDDEN + CLASSES)
-    assert stage_2.memory_bytes == each * (extractor + through + 2 * expert + maps)
+    assert stage_2.memory_bytes == each * (extractor + 2 * expert + at_once * (through + maps))
     assert stage_2.expert_bytes == sizes.expert_bytes == each * expert
     samples = np.array([5, 40])
     kept = samples * (d + CLIENTS * CLASSES)
-    held = extractor + CLIENTS * expert + 2 * gate + (d + CLIENTS)
+    held = extractor + CLIENTS * expert + 2 * gate + at_once * (d + CLIENTS)
     assert np.array_equal(sizes.gate_round(samples, CLIENTS).memory_bytes, each * (kept + held))
 
 

@@ -101,6 +101,26 @@ def test_what_the_paper_prints_for_experiment_1():
     assert everything.memory_bytes - own.memory_bytes == pytest.approx(22.77e9, rel=0.02)
 
 
+def test_memory_is_that_of_the_samples_that_are_computed_at_a_time():
+    """A map of i inputs and o outputs keeps i + o numbers of each token until its gradient."""
+    small = config_of(experts=2, hidden=8, expert_hidden=6, lora=Lora(rank=None))
+    text = config_of("mixtral", data=Data(tokens=16), experts=2, **TEXT)
+
+    def memory(config, batch_size, micro_batch=None):
+        config = replace(config, batch_size=batch_size, micro_batch=micro_batch)
+        cost = kit.architecture(config).round_cost([0], [0], gate=True, samples=100)
+        return cost.memory_bytes
+
+    through = (64 + 8) + (8 + 10) + (8 + 6) + (6 + 8) + (8 + 2)
+    assert memory(small, 8) - memory(small, 1) == 4 * 7 * through
+    assert memory(small, 8, 3) == memory(small, 3) and memory(small, 8, 9) == memory(small, 8)
+    layer = 4 * (32 + 32) + 2 * (32 + 48) + (48 + 32) + (32 + 2)
+    layer -= 2 * 16  # two of four heads: keys and values are half as wide
+    through = 2 * layer + (32 + 50)
+    options = 4
+    assert memory(text, 8) - memory(text, 1) == 4 * 7 * options * 16 * through
+
+
 def test_lora_spares_the_gradients_of_what_is_frozen_and_the_rest_goes_down():
     cost = []
     for rank in (2, None):

@@ -96,8 +96,9 @@ class Loop(PlainLoop):
         return self.x
 
     def contacts(self, step, mu=0.0):
-        """Contacts of A and B in turn: train in the gap, ``step(cluster, models, age)``, download.
+        """Contacts of A and B in turn: train in the gap, ``step``, download.
 
+        ``step(mean, start, age, share)`` is the server's, with the cluster's share of all samples.
         Nobody has trained before A's first contact.
         """
         base = dict.fromkeys(DEVICES, self.x)
@@ -115,7 +116,8 @@ class Loop(PlainLoop):
                 }
                 own = {c: self.p[c] / sum(self.p[one] for one in models) for c in models}
                 mean = {n: sum(own[c] * models[c][n] for c in models) for n in self.x}
-                now += step(mean, start, now - version[cluster])
+                share = sum(self.p[one] for one in models)
+                now += step(mean, start, now - version[cluster], share)
             base[cluster] = self.x
             version[cluster] = now
         return self.x
@@ -194,20 +196,27 @@ def weight(age, staleness="polynomial", staleness_a=0.5, staleness_b=0.0):
     return {"constant": 1, "polynomial": (1 + age) ** -staleness_a, "hinge": by_hinge}[staleness]
 
 
-def fedasync(loop, alpha, mu, **s):
-    def step(mean, start, age):
-        a = alpha * weight(age, **s)
+def shares_of(loop):
+    return [sum(p for (cluster, _), p in loop.p.items() if cluster == name) for name in DEVICES]
+
+
+def fedasync(loop, alpha, mu, weighing="equal", **s):
+    largest = max(shares_of(loop))
+
+    def step(mean, start, age, share):
+        a = alpha * weight(age, **s) * (share / largest if weighing == "samples" else 1)
         loop.x = {n: (1 - a) * w + a * mean[n] for n, w in loop.x.items()}
         return 1
 
     return loop.contacts(step, mu)
 
 
-def fedbuff(loop, **s):
+def fedbuff(loop, weighing="equal", **s):
     buffer = []
 
-    def step(mean, start, age):
-        buffer.append({n: weight(age, **s) * (mean[n] - start[n]) for n in mean})
+    def step(mean, start, age, share):
+        size = 2 * share if weighing == "samples" else 1
+        buffer.append({n: size * weight(age, **s) * (mean[n] - start[n]) for n in mean})
         if len(buffer) < 2:
             return 0
         loop.x = {n: w + (buffer[0][n] + buffer[1][n]) / 2 for n, w in loop.x.items()}
@@ -256,6 +265,22 @@ def test_a_method_is_the_loop_of_its_paper(tmp_path, method, options, loop):
     wanted = loop(before, **options)
     compare(tmp_path, said, wanted)
     assert max(float((wanted[n] - start[n]).abs().max()) for n in wanted) > 1e-2
+
+
+@pytest.mark.parametrize("weighing", ["equal", "samples"])
+@pytest.mark.parametrize(("method", "options", "loop"), [
+    ("fedbuff", {}, fedbuff), ("fedasync", {"alpha": 0.5, "mu": 0.3}, fedasync),
+])  # fmt: skip
+def test_unequal_clusters_weigh_alike_or_by_their_samples(
+    tmp_path, method, options, loop, weighing
+):
+    options = {**options, "weighing": weighing}
+    split = {"kind": "quantity", "alpha": 1, "over": "clusters"}
+    said = scenario(method, options, data={"kind": "digits", "split": split})
+    before = Loop(said)
+    small, large = sorted(shares_of(before))
+    assert small < 0.7 * large
+    compare(tmp_path, said, loop(before, **options))
 
 
 LITTLE = {"memory_gib": 1e-9}

@@ -4,7 +4,7 @@ import pytest
 
 import scenarios
 import sim
-from tests.kit.network import build
+from tests.kit.network import build, doubts_of
 from tests.kit.records import counts_of, limits
 from tests.kit.small import fixed, merged, orbit, slots
 from tests.kit.small_nmoe import nmoe
@@ -62,7 +62,9 @@ def large(method):
     [
         *map(large, ("synchronous", "emsfl", "emsfl-enhanced", "fedavg", "fedbuff")),
         slots(learning={"method": "aligned", "sized_as": MIXTRAL}),
-        nmoe(learning={"sized_as": NETWORKED}),
+        # Minibatches so small that the gate's stage, whose memory training alone can know (it
+        # keeps features of the samples), is not the least one.
+        nmoe(learning={"sized_as": NETWORKED, "batch_size": 2}),
     ],
     ids=lambda scenario: scenario.learning.method,
 )
@@ -121,6 +123,33 @@ def test_devices_need_the_memory_of_the_large_model_and_this_machine_does_not():
         learning = {"method": "synchronous", "sized_as": MIXTRAL}
         found = sim.run(slots(stop={"cycles": 1}, compute=compute, learning=learning))
         assert found.summary["excluded_devices"] == excluded
+
+
+def test_a_device_may_compute_the_large_model_in_smaller_pieces_than_the_small_one():
+    """Then it needs less memory; times, bytes and what is learnt stay."""
+
+    def of(counted, **keys):
+        learning = {"method": "fedavg", "sized_as": MIXTRAL | counted, **keys}
+        return slots(stop={"cycles": 1}, learning=learning)
+
+    whole, one, both = map(sim.run, (of({}), of({"micro_batch": 1}), of({}, micro_batch=1)))
+    assert one.manifest["trace_sha256"] == whole.manifest["trace_sha256"]
+    assert one.manifest["identity"] != whole.manifest["identity"]
+    found = [run.summary["device_memory_bytes"] for run in (whole, one, both)]
+    sizes = build(of({})).learner.architecture
+    sample_bytes = 4 * 128 * sizes.activations(1) * sizes.native_bytes
+    others = sizes.config.batch_size - 1
+    assert found[0] - found[1] == others * sample_bytes > 0 and found[2] == found[1]
+
+
+@pytest.mark.parametrize("name", ["quickstart-8b", "paper-exp1"])
+@pytest.mark.parametrize("method", ["emsfl-enhanced", "synchronous"])
+def test_shipped_devices_of_80_gb_hold_a_round(name, method):
+    keys = {"learning.train": False, "learning.method": method}
+    assert doubts_of(build(scenarios.load(name, keys))) == ()
+    key = "learning.micro_batch" if name == "paper-exp1" else "learning.sized_as.micro_batch"
+    [line] = doubts_of(build(scenarios.load(name, {**keys, key: None})))
+    assert line.startswith("no device can train") and f"set {key}=1" in line
 
 
 def test_what_is_stood_in_for_is_said_everywhere(leomix, tmp_path):

@@ -6,6 +6,8 @@ import os
 import random
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -399,6 +401,60 @@ def test_a_sweep_is_extended_by_values_and_what_is_done_stays(runs, plain, tmp_p
     figures = [{key: row[key] for key in row if key != "point"} for row in rows]
     assert figures[1:] == [{k: row[k] for k in row if k != "point"} for row in plain.rows()]
     assert place.sweep(*POINTS, "--resume").returncode == 2  # that would take a point away
+
+
+NET = """
+from torch import nn
+
+from {sizes} import WIDTH
+
+
+def net(spec):
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(spec.shape[0], WIDTH), nn.Linear(WIDTH, spec.classes)
+    )
+"""
+
+
+@process
+def test_points_whose_own_code_has_changed_run_again_and_the_others_do_not(tmp_path):
+    """The file that changes is one that the module of the model imports."""
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text(NET.format(sizes=f"{name}_sizes"))
+        (tmp_path / f"{name}_sizes.py").write_text("WIDTH = 8\n")
+    scenario = small.SLOTS | {"learning": {"method": "fedavg"}}
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(scenario))
+    settings = "stop.cycles=1", "learning.train=false"
+    keys = [part for setting in settings for part in ("--set", setting)]
+    line = ["sweep", "tiny.yaml", *keys, "-p", "learning.model.kind=one:net,two:net", "-o", "out"]
+
+    def leomix(*more):
+        whole = [sys.executable, "-m", "sim", *more]
+        done = subprocess.run(whole, cwd=tmp_path, text=True, capture_output=True, check=False)
+        return done.returncode, done.stderr
+
+    def rows():
+        return pq.read_table(tmp_path / "out" / "sweep.parquet").to_pylist()
+
+    run = ["run", "tiny.yaml", *keys, "--set", "learning.model.kind=two:net", "-o", "run"]
+    assert leomix(*line, "--quiet")[0] == leomix(*run, "--quiet")[0] == 0
+    before = rows()
+    (tmp_path / "two_sizes.py").write_text("WIDTH = 16\n")
+    code, said = leomix(*run, "--resume")
+    assert code == 2 and "holds a run from before two:net changed" in said
+    code, said = leomix(*line, "--quiet")
+    assert code == 2 and "go on with it by --resume" in said
+    code, said = leomix(*line, "--quiet", "--resume")
+    assert (code, said.count("\n")) == (0, 1), said
+    assert "two:net changed since this sweep was last run: 1 point to run again" in said
+    after = rows()
+    assert after[0] == before[0]
+    assert after[1]["digest"] != before[1]["digest"]
+    assert after[1]["uplink_bytes"] > 1.5 * before[1]["uplink_bytes"] > 0
+    assert leomix(*line, "--quiet", "--resume") == (0, "") and rows() == after
+    (tmp_path / "two_sizes.py").write_text("WIDTH = 8\n")
+    assert leomix(*line, "--quiet", "--resume")[0] == 0
+    assert rows() == before  # found where they were
 
 
 @pytest.mark.parametrize(
