@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from learning.data import DATASETS, Dataset, Domain, Encoding, load_samples
 from tests.kit import learning as kit
+from tests.kit import training
 
 VECTOR = kit.InputSpec("vector", (1,), 3)
 PLAIN = kit.ModelConfig(kind="vector-mlp", experts=0)
@@ -286,3 +287,19 @@ def test_too_few_samples_for_devices_behind_a_validation_set_are_refused_with_it
     plain = replace(few, split=None)
     with pytest.raises(ValueError, match=r"30 trial samples, with learning.data.validation 0.85; "):
         load_samples(replace(CONFIG, devices=(40,) * 4, data=plain))
+
+
+@pytest.mark.parametrize("kind", ["digits", "digit-images"])
+def test_figures_of_the_test_set_are_the_same_bits_with_a_validation_set_beside_it(kind):
+    data = kit.Data(kind, validation=0.3)
+    model = kit.ModelConfig("vector-moe" if kind == "digits" else "image-moe")
+    task = training.build_task(replace(CONFIG, data=data, model=model))
+    server = training.start_model(task)
+    both = training.evaluation.evaluate(task, server)
+    alone = training.evaluation.evaluate(replace(task, validation={}), server)
+    for found, said in zip(both, alone, strict=True):
+        assert {key: found[key] for key in said} == said
+        assert found["validation_samples"] == (105 if kind == "digits" else 420)
+    # a set that clusters share is one object, which is run once
+    assert len({id(part) for part in task.validation.values()}) == (4 if kind == "digits" else 1)
+    assert len({score["validation_loss"] for score in both}) == (4 if kind == "digits" else 1)
