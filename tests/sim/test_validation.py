@@ -98,13 +98,20 @@ RUNS = {
     "centralised": lambda: slots(learning={"method": "centralised", **ASIDE}),
     "aligned": lambda: slots(learning={"method": "aligned", **ASIDE}),
     "nmoe": lambda: nmoe(learning=ASIDE),
+    "synthetic": lambda: plain(learning={"data": {"kind": "synthetic"}}, stop={"cycles": 2}),
     "satellites": lambda: scenarios.from_dict(SATELLITE),
 }
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_every_method_is_validated_wherever_it_is_tested(name):
-    result = sim.run(RUNS[name]())
+    scenario = RUNS[name]()
+    config = learner_of(scenario).config
+    sets = load_samples(config).validation
+    times = dict.fromkeys(config.clusters, 1)
+    if name == "nmoe":  # each client answers all
+        times = dict(zip(config.clusters, config.devices, strict=True))
+    result = sim.run(scenario)
     rows = result.metrics
     assert (rows.validation_accuracy.isna() == rows.accuracy.isna()).all()
     known = rows[rows.accuracy.notna()]
@@ -112,7 +119,9 @@ def test_every_method_is_validated_wherever_it_is_tested(name):
     for _, each in known.groupby(["time_s", "cycle"]):
         of = each[each.scope == "cluster"]
         whole = each[each.scope == "global"].iloc[0]
-        assert whole.validation_samples == of.validation_samples.sum() > 0
+        sizes = {cluster: times[cluster] * len(part.y) for cluster, part in sets.items()}
+        assert of.set_index("cluster").validation_samples.to_dict() == sizes
+        assert whole.validation_samples == of.validation_samples.sum()
         for figure in ("validation_accuracy", "validation_loss"):
             mean = np.average(of[figure], weights=of.validation_samples)
             assert whole[figure] == pytest.approx(mean)
