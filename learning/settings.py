@@ -140,14 +140,14 @@ def values_of(keys: type[Settings], section: Settings) -> dict[str, Any]:
 def leave_out_later(section: Settings, values: dict[str, Any]) -> None:
     """Take the keys that are :class:`Later`, and have their defaults, out of ``values``, in place.
 
-    These are the values of a section, and of the sections in it, as JSON.
+    These are the values of a section, and of the sections in it, as JSON; some may be left out.
     """
     for name, key in keys_of(type(section)).items():
         value = getattr(section, name)
         if isinstance(value, Settings):
             leave_out_later(value, values[name])
         elif Later() in key.metadata and value == key.default:
-            del values[name]
+            values.pop(name, None)
 
 
 def naming_values(section: Settings) -> dict[str, Any]:
