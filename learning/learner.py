@@ -23,7 +23,7 @@ from learning.provenance import environment, gpu_name
 from learning.recent import Recent
 from learning.requests.cluster import Cost, Floats, Ints, Mask
 from learning.rng import stream
-from learning.settings import LearningConfig, ModelConfig
+from learning.settings import LearningConfig, ModelConfig, naming_values
 from learning.training import operations
 from learning.training.recipe import LocalRounds, TrainedPart, Weighing
 from learning.values.company import together
@@ -274,7 +274,7 @@ class Learner:
     def _settings(self) -> tuple[Apply, str]:
         """Return how operations are applied as configured now, and the name of these settings."""
         config = self._placed()
-        context = json.dumps(dataclasses.asdict(config), sort_keys=True)
+        context = json.dumps(naming_values(config), sort_keys=True)
         return TaskApply(cache(partial(self._task_of, config))), context
 
     def _task_of(self, config: LearningConfig) -> Task:

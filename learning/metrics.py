@@ -1,9 +1,9 @@
-"""Figures of one's own, beside accuracy and loss: functions of logits and labels."""
+"""Figures of scores: those of validation samples, and a user's own, of logits and labels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,26 @@ from numpy.typing import NDArray
 from learning.registry import Register
 from learning.requests.cluster import Ints
 from learning.values.operation import place_of
+
+if TYPE_CHECKING:
+    from learning.training.evaluation import Score
+
+VALIDATED = ("validation_accuracy", "validation_loss")
+"""Figures of a score that are means over validation samples; all others are over test samples."""
+COUNTS = ("samples", "validation_samples")
+"""Numbers of test and of validation samples in a score."""
+
+
+def count_of(figure: str) -> str:
+    """Return the name of the number of samples that a figure of a score is a mean over."""
+    return COUNTS[figure in VALIDATED]
+
+
+def as_validation(score: Score) -> Score:
+    """Return what a score on validation samples adds to the score of a cluster."""
+    of = {"accuracy": score["accuracy"], "loss": score["loss"], "samples": score["samples"]}
+    return cast("Score", {f"validation_{name}": value for name, value in of.items()})
+
 
 Metric = Callable[[NDArray[Any], Ints], float]
 """Called with the logits (n, classes) and the labels (n,) of a test set."""

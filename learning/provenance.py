@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import platform
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 
 from learning.architecture.kinds import DATA_KEYS, model_keys
 from learning.files import SOURCE, files_under, fingerprints_under, source_fingerprints
-from learning.settings import LearningConfig
+from learning.settings import LearningConfig, naming_values
 
 LIBRARIES = ("leomix", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow")
 READERS = ("safetensors", "transformers", "tokenizers", "peft", "datasets")
@@ -57,7 +56,7 @@ def why_not_cacheable(config: LearningConfig) -> str:
 def environment(config: LearningConfig) -> dict[str, Any]:
     """Return, as JSON, what every result of the task depends on: files, program, machine."""
     return {
-        "config": dataclasses.asdict(config),
+        "config": naming_values(config),
         "files": fingerprints_under(config.named),
         "source": SOURCE,
         "versions": {name: _version(name) for name in (*LIBRARIES, *READERS)},

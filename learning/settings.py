@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from typing import Annotated, Any, Literal, Self, TypeVar, get_type_hints
 
@@ -45,6 +45,14 @@ class UsedWith:
 def used_with_kind(*kinds: str, example: str | None = None) -> UsedWith:
     """Return the declaration that a key is used with some kinds only."""
     return UsedWith("kind", kinds, example)
+
+
+@dataclass(frozen=True)
+class Later:
+    """Declares that a key came later: where it has its default, nothing is named by it.
+
+    What was named before there was such a key (points of sweeps, runs, results) is still named so.
+    """
 
 
 @dataclass(frozen=True)
@@ -127,6 +135,27 @@ def given_keys(section: Settings) -> set[str]:
 def values_of(keys: type[Settings], section: Settings) -> dict[str, Any]:
     """Return the values that a section gives to the keys of ``keys``, which it has all."""
     return {name: getattr(section, name) for name in keys_of(keys)}
+
+
+def leave_out_later(section: Settings, values: dict[str, Any]) -> None:
+    """Take the keys that are :class:`Later`, and have their defaults, out of ``values``, in place.
+
+    These are the values of a section, and of the sections in it, as JSON; some may be left out.
+    """
+    for name, key in keys_of(type(section)).items():
+        value = getattr(section, name)
+        if isinstance(value, Settings):
+            leave_out_later(value, values[name])
+        elif Later() in key.metadata and value == key.default:
+            values.pop(name, None)
+
+
+def naming_values(section: Settings) -> dict[str, Any]:
+    """Return the values of a section that name what is made with it, as JSON."""
+    declared: Any = section
+    values = asdict(declared)
+    leave_out_later(section, values)
+    return values
 
 
 Value = TypeVar("Value")
@@ -381,6 +410,13 @@ class Data(Settings):
     test_fraction: Annotated[
         float, setting("share held out where a file names no test samples", gt=0, lt=1)
     ] = 0.2
+    validation: Annotated[
+        float,
+        setting(
+            "share of the training samples that is set aside to choose settings by", ge=0, lt=1
+        ),
+        Later(),
+    ] = 0.0
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield keys of a cluster's own split beside ``split``, which takes their place."""

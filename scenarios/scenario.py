@@ -28,7 +28,11 @@ class Stop(Section):
         None, "aggregations to stop at, of whatever method; beside cycles or days"
     )
     accuracy: float | None = setting(
-        None, "test accuracy to stop at, 0 to 1; beside cycles or days", ge=0, le=1
+        None,
+        "test accuracy to stop at, 0 to 1, with learning.data.validation the validation accuracy; "
+        "beside cycles or days",
+        ge=0,
+        le=1,
     )
 
 

@@ -33,7 +33,7 @@ class Footprint(NamedTuple):
     """Bytes of the model, what devices train, one training step, one evaluation, and the data.
 
     Each includes all copies; ``parameters`` and ``trained`` (of one device), ``tested`` (the
-    samples of the largest test set) and ``classes`` are counts.
+    samples of the largest test or validation set) and ``classes`` are counts.
     """
 
     model: float
@@ -75,7 +75,8 @@ def footprint(config: LearningConfig, cycles: int) -> Footprint:
         from learning.data import load_samples
 
         samples = load_samples(config)
-        tested = max(len(t.y) for t in samples.test.values())
+        sets = (*samples.test.values(), *samples.validation.values())
+        tested = max(len(one.y) for one in sets)
         classes = samples.spec.classes
     local = [name for name in config.data.named if not name.startswith(HUB)]
     data_bytes = sum(file.stat().st_size for name in local for file in files_under(name))

@@ -102,12 +102,13 @@ def model_keys(name: str, *, checkpoints: bool) -> tuple[str, ...] | None:
 
 
 SHARING = ("own_domain_fraction", "partition", "dirichlet_alpha", "classes_per_device", "split")
-READING = ("train_samples", "test_samples", "trial_samples")
+SET_ASIDE = ("trial_samples", "validation")
+READING = ("train_samples", "test_samples", *SET_ASIDE)
 FILES = ("path", "paths", "columns", "test_fraction", *READING)
 
 DATA_KEYS = {
-    "digits": (*SHARING, "trial_samples"),
-    "digit-images": (*SHARING, "trial_samples"),
+    "digits": (*SHARING, *SET_ASIDE),
+    "digit-images": (*SHARING, *SET_ASIDE),
     "jsonl": (*SHARING, *FILES, "tokens"),
     "npz": (*SHARING, *FILES),
     "hf": (*SHARING, *FILES, "tokens"),

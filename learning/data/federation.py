@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from learning.data.partition import rows_by_holder, share_devices, split_rows
 from learning.data.samples import Dataset, Domain, FederatedSamples, Rows, SampleArrays, join
 from learning.data.table import Table, check_one_type
+from learning.data.validation import besides, set_aside
 from learning.rng import stream
 from learning.settings import LearningConfig, Split
 
@@ -144,7 +145,8 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
     With ``config.data.split`` all samples are split over clients or clusters instead. Some
     ``trial_samples`` of a cluster are its trial data: they reflect the cluster's local
     distribution, are known to the server and are in no shard. Where the server needs none
-    (:func:`sets_aside`) the devices hold all samples, and a model is tried on some of them. Raises
+    (:func:`needs_trial`) the devices hold all samples, and a model is tried on some of them. What
+    ``config.data.validation`` sets aside is in no shard, and no trial data. Raises
     :class:`ValueError` where a cluster has fewer samples left than devices, and for data of a
     single class.
     """
@@ -153,7 +155,8 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
     shards = {}
     if size < 1:
         raise ValueError(f"learning.data.trial_samples is {size}; the server needs at least 1")
-    domains = [_limited(domain, config) for domain in dataset.domains]
+    limited = [_limited(domain, config) for domain in dataset.domains]
+    domains, validated = set_aside(limited, config)
     for cluster, devices, (samples, device) in zip(
         config.clusters, config.devices, _held(domains, config), strict=True
     ):
@@ -161,7 +164,7 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
         if device is not None:  # no device's only sample is tried
             rows = np.delete(rows, np.unique(device, return_index=True)[1])
         rows = rows[:size]
-        if sets_aside(config):
+        if needs_trial(config):
             kept = np.delete(kept, rows)
         trial[cluster] = samples.at(rows)
         if device is None:
@@ -183,11 +186,13 @@ def federate(dataset: Dataset, config: LearningConfig) -> FederatedSamples:
     tested = {domain.test.x.tobytes(): domain.test.x for domain in domains}
     made = {key: encoding.features(rows) for key, rows in tested.items()}
     tests = [domain.test._replace(x=made[domain.test.x.tobytes()]) for domain in domains]
+    validation = {id(part): encoded(part) for part in validated}
     return FederatedSamples(
         {cluster: tuple(map(encoded, parts)) for cluster, parts in shards.items()},
         {cluster: encoded(part) for cluster, part in trial.items()},
         dict(zip(config.clusters, tests, strict=True)),
         encoding.spec,
+        {c: validation[id(part)] for c, part in zip(config.clusters, validated, strict=False)},
     )
 
 
@@ -200,19 +205,25 @@ def united(samples: FederatedSamples, config: LearningConfig) -> FederatedSample
         whole = parts[0] if len(parts) == 1 else join(parts)
         return whole._replace(domain=cluster[whole.domain])
 
+    def once(sets: Mapping[str, SampleArrays], own: Sequence[str]) -> SampleArrays:
+        # What all of them are tested with counts once.
+        apart = {id(sets[one].x): sets[one] for one in own}
+        return of(list(apart.values()))
+
     shards = {}
     trial = {}
     test = {}
+    validation = {}
     for name, own in zip(config.clusters, config.holders, strict=True):
         shards[name] = (of([part for one in own for part in samples.shards[one]]),)
         trial[name] = of([samples.trial[one] for one in own])
-        # What all of them are tested with counts once.
-        tests = {id(samples.test[one].x): samples.test[one] for one in own}
-        test[name] = of(list(tests.values()))
-    return replace(samples, shards=shards, trial=trial, test=test)
+        test[name] = once(samples.test, own)
+        if samples.validation:
+            validation[name] = once(samples.validation, own)
+    return replace(samples, shards=shards, trial=trial, test=test, validation=validation)
 
 
-def sets_aside(config: LearningConfig) -> bool:
+def needs_trial(config: LearningConfig) -> bool:
     """Return whether the server needs samples of its own.
 
     A mixture of experts is split and pre-trained by them, and a tokenizer is made of them. A plain
@@ -279,14 +290,15 @@ def _lack(config: LearningConfig, counts: Rows, *, over_clients: bool) -> str:
     if over_clients and not counts.all():
         empty = int(counts.argmin())
         place = int(np.searchsorted(starts, empty, side="right")) - 1
-        return f"client '{config.clusters[place]}/{empty - starts[place]}' without a sample"
+        client = f"client '{config.clusters[place]}/{empty - starts[place]}'"
+        return f"{client} without a sample{besides(config.data)}"
     totals = np.add.reduceat(counts, starts) if over_clients else counts
-    trial = config.data.trial_samples if sets_aside(config) else 0
+    trial = config.data.trial_samples if needs_trial(config) else 0
     for cluster, total, devices in zip(config.clusters, totals, config.devices, strict=True):
         if total < trial + devices:
             return (
                 f"cluster {cluster!r} {total} samples for {devices} devices and {trial} trial "
-                "samples"
+                f"samples{besides(config.data)}"
             )
     return ""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from learning.data.samples import Rows
+from learning.data.validation import besides
 from learning.rng import stream
 from learning.settings import LearningConfig, Split
 
@@ -117,7 +118,8 @@ def share_devices(y: Rows, cluster: str, devices: int, config: LearningConfig) -
         limit = f"raise learning.data.train_samples ({data.train_samples}), "
         raise ValueError(
             f"cluster {cluster!r}: {count} samples are left for {devices} devices behind "
-            f"{data.trial_samples} trial samples; {'' if data.train_samples is None else limit}"
+            f"{data.trial_samples} trial samples{besides(data)}; "
+            f"{'' if data.train_samples is None else limit}"
             "lower learning.data.trial_samples, or have fewer devices or clusters"
         )
     rng = stream(config.seed, "partition", cluster)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -93,17 +93,21 @@ class FederatedSamples:
     """Who holds what, by cluster name.
 
     ``shards`` has one entry per device; ``trial`` is shared with the server and in no shard;
-    ``test`` is the cluster's own domain. ``spec`` is the same for all of them.
+    ``test`` is the cluster's own domain. ``validation``, which nobody trains on either, is of the
+    domain that the test is of; it is empty where nothing is set aside. ``spec`` is the same for all
+    of them.
     """
 
     shards: Mapping[str, tuple[SampleArrays, ...]]
     trial: Mapping[str, SampleArrays]
     test: Mapping[str, SampleArrays]
     spec: InputSpec
+    validation: Mapping[str, SampleArrays] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
         """Memory that they take."""
         held = [part for shard in self.shards.values() for part in shard]
-        parts = (*held, *self.trial.values(), *self.test.values())
+        apart = (self.trial, self.test, self.validation)
+        parts = (*held, *(part for own in apart for part in own.values()))
         return sum(array.nbytes for part in parts for array in part)

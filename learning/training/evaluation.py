@@ -1,4 +1,4 @@
-"""Evaluation: test scores, the relevance (29) of experts, and their usage."""
+"""Evaluation: test and validation scores, the relevance (29) of experts, and their usage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from learning.metrics import column_of, measured
+from learning.metrics import as_validation, column_of, measured
 from learning.models.moe import forward_with_routing, gates_of, tokens_of
 from learning.models.stacked import Tensors, in_single
 from learning.training.device_state import model_of_device, whole
@@ -24,7 +24,8 @@ class Score(TypedDict):
     """One cluster's test result: ``accuracy`` 0..1, mean cross-entropy ``loss`` in nats.
 
     Methods whose clients answer together add the macro ``f1`` over all classes, and the shares of
-    samples, of selected experts, and of their weight that stay with a client's own expert.
+    samples, of selected experts, and of their weight that stay with a client's own expert. Where
+    samples are set aside for it, the same model is also validated on ``validation_samples``.
     """
 
     cluster: str
@@ -36,6 +37,9 @@ class Score(TypedDict):
     local_count_share: NotRequired[float]
     local_weight_share: NotRequired[float]
     local_reach_ratio: NotRequired[float]
+    validation_accuracy: NotRequired[float | None]
+    validation_loss: NotRequired[float | None]
+    validation_samples: NotRequired[int]
 
 
 @operation(version=2)
@@ -44,18 +48,36 @@ def evaluate(
 ) -> list[Score]:
     """Test the Top-K model on each cluster's test set, in the order of the clusters.
 
-    With ``only`` the gate is masked to those experts. ``metrics`` are figures of one's own, by the
+    It is validated too, where there are validation sets; one that clusters share is run once. With
+    ``only`` the gate is masked to those experts. ``metrics`` are figures of one's own, by the
     names of :mod:`learning.metrics`, which each score has too.
     """
     model = task.model(server, only)
-    tests = [task.test[name] for name in task.config.clusters]
+    names = task.config.clusters
+    tests = [task.test[name] for name in names]
     with torch.inference_mode():
-        parts = [model(x) for x in _together([x for test in tests for x in in_batches(test.x)])]
-        # Losses are summed in at least single precision: sixteen bits would round them.
-        logits = torch.cat([in_single(part) for part in parts])
-        own = torch.split(logits, [len(test.y) for test in tests])
-        named = zip(task.config.clusters, own, tests, strict=True)
-        return [_score(cluster, found, test.y, metrics) for cluster, found, test in named]
+        answers = _answers(model, tests)
+        named = zip(names, answers, tests, strict=True)
+        scores = [_score(cluster, found, test.y, metrics) for cluster, found, test in named]
+        if not task.validation:
+            return scores
+        # In batches of their own: those of the tests, and with them the bits, stay what they were.
+        apart = {id(task.validation[name]): task.validation[name] for name in names}
+        answers = _answers(model, list(apart.values()))
+        pairs = zip(apart, answers, apart.values(), strict=True)
+        found = {key: as_validation(_score("", logits, kept.y, ())) for key, logits, kept in pairs}
+        return [
+            score | found[id(task.validation[name])]
+            for name, score in zip(names, scores, strict=True)
+        ]
+
+
+def _answers(model: nn.Module, sets: Sequence[Samples]) -> Sequence[Tensor]:
+    """Return the logits (n, C) of a model for each of some sets of samples."""
+    parts = [model(x) for x in _together([x for one in sets for x in in_batches(one.x)])]
+    # Losses are summed in at least single precision: sixteen bits would round them.
+    logits = torch.cat([in_single(part) for part in parts])
+    return torch.split(logits, [len(one.y) for one in sets])
 
 
 def _together(parts: Sequence[Tensor]) -> Iterator[Tensor]:

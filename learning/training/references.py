@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from learning.metrics import COUNTS
 from learning.models.stacked import Tensors
 from learning.settings import Schedule
 from learning.training.aggregation import client_weights, summed
@@ -90,11 +92,16 @@ def scores_alone(task: Task, *states: Tensors, clusters: Sequence[str]) -> list[
             evaluate(alone, model_of_device(alone, state, device))[0]
             for device in range(task.devices(cluster))
         ]
-        accuracy = fmean(score["accuracy"] or 0.0 for score in found)
-        loss = fmean(score["loss"] or 0.0 for score in found)
-        samples = found[0]["samples"]
-        means.append(Score(cluster=cluster, accuracy=accuracy, loss=loss, samples=samples))
+        means.append(_mean_score(found))
     return means
+
+
+def _mean_score(found: Sequence[Score]) -> Score:
+    """Return the mean score of the devices of a cluster, which have the same samples."""
+    first: dict[str, Any] = {**found[0]}
+    measured = [name for name in first if name not in ("cluster", *COUNTS)]
+    means = {name: fmean(cast(Any, score)[name] or 0.0 for score in found) for name in measured}
+    return cast(Score, first | means)
 
 
 @operation()

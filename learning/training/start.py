@@ -212,6 +212,7 @@ def build_task(config: LearningConfig) -> Task:
     take, an empty shard, and a broken checkpoint.
     """
     samples = load_samples(config)
+    apart = {id(arrays.x): to_tensors(arrays, config) for arrays in samples.validation.values()}
     model = make_shapes(config.model, samples.spec)
     names = names_of(model)
     trial = {name: to_tensors(arrays, config) for name, arrays in samples.trial.items()}
@@ -241,6 +242,7 @@ def build_task(config: LearningConfig) -> Task:
         frozen=frozenset(
             names.stored(path) for path, p in model.named_parameters() if not p.requires_grad
         ),
+        validation={name: apart[id(arrays.x)] for name, arrays in samples.validation.items()},
     )
 
 

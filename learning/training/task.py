@@ -66,7 +66,9 @@ class Shards:
 class Task:
     """Everything that training needs besides server models and device states.
 
-    ``shards``, ``trial`` and ``test`` are by cluster name. ``initial`` are the weights before
+    ``shards``, ``trial``, ``test`` and ``validation`` are by cluster name; clusters that share a
+    validation set hold the same object, and there is none where nothing is set aside for it.
+    ``initial`` are the weights before
     anything is tuned, by stored name: backbone, and experts and gates as far as there are any.
     ``traits`` say how the model is trained, ``buffers`` are the stored names of what forward
     changes in place and no gradient moves, ``frozen`` those of parameters that nothing moves.
@@ -87,6 +89,7 @@ class Task:
     buffers: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
     others: tuple[str, ...] = ()
+    validation: Mapping[str, Samples] = field(default_factory=dict)
     start: dict[str, Tensor] = field(default_factory=dict, init=False, compare=False)
     _shapes: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)
     _filled: dict[Residency, nn.Module] = field(default_factory=dict, init=False, compare=False)

@@ -90,14 +90,18 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
 def _learning(metrics: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
     rows = metrics.filter(pc.equal(metrics.column("scope"), word("global"))).to_pylist()
     curve = targets.evaluations(metrics, manifest)
+    chosen = targets.by_validation(curve)
+    best = max((evaluation.accuracy for evaluation in curve), default=None)
     reached = targets.of_run(curve, manifest)
     return {
         "cycles": rows[-1]["cycle"] if rows else 0,
         "accuracy_start": curve[0].accuracy if curve else None,
         "accuracy_final": curve[-1].accuracy if curve else None,
-        "accuracy_best": max((evaluation.accuracy for evaluation in curve), default=None),
+        "accuracy_best": best if chosen is None else chosen.accuracy,
         "loss_start": curve[0].loss if curve else None,
         "loss_final": curve[-1].loss if curve else None,
+        "validation_final": targets.validation_at(curve),
+        "validation_best": None if chosen is None else chosen.validation,
         "targets": {targets.named(one): targets.first_reached(curve, one) for one in reached},
     }
 

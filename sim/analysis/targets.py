@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +24,9 @@ MOST = 5
 class Evaluation(NamedTuple):
     """A pooled evaluation that measured something, and what all devices had spent by then.
 
-    The loss, and what was spent, are None where they are not known.
+    ``accuracy`` and ``loss`` are of test samples; ``validation`` is the accuracy on the samples
+    that ``learning.data.validation`` sets aside. The latter, the loss, and what was spent are None
+    where they are not known.
     """
 
     accuracy: float
@@ -33,6 +36,11 @@ class Evaluation(NamedTuple):
     device_rounds: int | None
     gradient_steps: int | None
     energy_j: float | None
+    validation: float | None = None
+
+
+OF_MODEL = ("accuracy", "loss", "validation")
+"""What an evaluation says of the model; all else is of when it was, and what was spent by then."""
 
 
 def evaluations(metrics: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluation]:
@@ -43,7 +51,8 @@ def evaluations(metrics: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluati
     from sim.trace.arrow import word
 
     pooled = pc.and_(pc.equal(metrics["scope"], word("global")), pc.is_valid(metrics["accuracy"]))
-    rows = metrics.select(["accuracy", "loss", "cycle", "time_s"]).filter(pooled).to_pylist()
+    columns = ["accuracy", "loss", "cycle", "time_s", "validation_accuracy"]
+    rows = metrics.select(columns).filter(pooled).to_pylist()
     spent = manifest.get("spent")
     steps = manifest["scenario"]["learning"]["steps_per_round"]
 
@@ -56,8 +65,8 @@ def evaluations(metrics: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluati
         return rounds, (rounds + server_rounds(spent, place)) * steps, energy_j
 
     return [
-        Evaluation(accuracy, loss, cycle, time_s / 3600, *spent_by(time_s))
-        for accuracy, loss, cycle, time_s in map(dict.values, rows)
+        Evaluation(accuracy, loss, cycle, time_s / 3600, *spent_by(time_s), validation)
+        for accuracy, loss, cycle, time_s, validation in map(dict.values, rows)
     ]
 
 
@@ -73,12 +82,34 @@ def sum_if_known(one: float | None, other: float | None) -> float | None:
 
 
 def first_reached(curve: Sequence[Evaluation], target: float) -> dict[str, Any] | None:
-    """Return when a target was first reached, and what had been spent by then; None if never."""
+    """Return when a target was first reached, and what had been spent by then; None if never.
+
+    It is reached on test samples.
+    """
     for evaluation in curve:
         if evaluation.accuracy >= target:
             when = evaluation._asdict()
-            return {key: when[key] for key in when if key not in ("accuracy", "loss")}
+            return {key: when[key] for key in when if key not in OF_MODEL}
     return None
+
+
+def by_validation(curve: Sequence[Evaluation]) -> Evaluation | None:
+    """Return the evaluation of the highest validation accuracy, the earliest of equals.
+
+    None where nothing is validated.
+    """
+    validated = (one for one in curve if one.validation is not None)
+    return max(validated, key=lambda one: cast(float, one.validation), default=None)
+
+
+def validation_at(curve: Sequence[Evaluation], hours: float = math.inf) -> float | None:
+    """Return the validation accuracy of the model that there was after so many simulated hours.
+
+    It was measured at the last evaluation by then, by default the last one of the run. None where
+    none was measured by then.
+    """
+    found = [one.validation for one in curve if one.hours <= hours]
+    return found[-1] if found else None
 
 
 def given(manifest: Mapping[str, Any]) -> tuple[float, ...]:

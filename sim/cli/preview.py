@@ -48,7 +48,9 @@ def _stops_sooner(scenario: Scenario) -> str:
     stop = scenario.stop
     limits = {"cycles": stop.cycles, "rounds": stop.rounds, "accuracy": stop.accuracy}
     given = [f"stop.{key}={limit:g}" for key, limit in limits.items() if limit is not None]
-    return f" at most: {' or '.join(given)} may end it sooner" if given else ""
+    validates = stop.accuracy is not None and scenario.learning.data.validation > 0
+    by = f"{' or '.join(given)}{' on validation samples' if validates else ''}"
+    return f" at most: {by} may end it sooner" if given else ""
 
 
 def _round(built: Build) -> str:

@@ -33,6 +33,7 @@ class Progress(Bar, Observer):
         self._cycle = 0
         self._cycle_s = 0.0
         self._accuracy = math.nan
+        self._followed = "validation accuracy" if scenario.learning.data.validation else "accuracy"
         self._next_look = -math.inf
         self.doubts: tuple[str, ...] = ()
         self._began: tuple[float, float] | None = None
@@ -76,7 +77,7 @@ class Progress(Bar, Observer):
         cycles = "" if self._cycles is None else f" of {self._cycles}"
         parts = [f"{unit} {time_s / unit_s:.1f}{of}", f"cycle {self._cycle}{cycles}"]
         if not math.isnan(self._accuracy):
-            parts.append(f"accuracy {self._accuracy:.3f}")
+            parts.append(f"{self._followed} {self._accuracy:.3f}")
         began, from_s = self._began or (now, time_s)
         if now > began:
             parts.append(f"{(time_s - from_s) / (now - began) / 3600:.3g} h/s")

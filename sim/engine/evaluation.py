@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from learning.methods.base import Method
-from learning.metrics import column_of
+from learning.metrics import COUNTS, VALIDATED, column_of, count_of
 from sim.engine.journal import Journal
 from sim.errors import SimulationError
 from sim.facts.learning import Evaluated, MetricsRow
@@ -37,7 +37,8 @@ class Evaluator:
     def evaluate(self, time_s: float, cycle: int) -> float:
         """Tell of one evaluation and return the global accuracy (nan: timing only).
 
-        What was evaluated at this time and cycle already is not told of twice.
+        It is that of validation samples where some are set aside, else of test samples. What was
+        evaluated at this time and cycle already is not told of twice.
         """
         if (time_s, cycle) == self._last:
             return self._accuracy
@@ -48,16 +49,18 @@ class Evaluator:
             )
             if not _are_scores(rows):
                 raise SimulationError("the journal holds no scores; start anew without --resume")
-            samples = sum(row["samples"] for row in rows)
-            measured = [key for key in rows[0] if key not in ("cluster", "samples")]
-            pooled = {key: _mean([(row[key], row["samples"]) for row in rows]) for key in measured}
+            if self._validates and VALIDATED[0] not in rows[0]:
+                raise SimulationError(
+                    "learning.data.validation: the method's own `scores` do not measure it; remove "
+                    "it, or add what `as_validation` of learning.metrics returns to each score"
+                )
+            pooled = _pooled(rows)
         else:
             rows = self._unmeasured
-            samples = 0
-            pooled = dict.fromkeys(("accuracy", "loss"))
+            pooled = {"accuracy": None, "loss": None, "samples": 0}
         shared: dict[str, Any] = {"time_s": time_s, "cycle": cycle, "version": self._method.version}
         written = [
-            {"scope": "global", "cluster": None, "samples": samples, **pooled, **shared},
+            {"scope": "global", "cluster": None, **pooled, **shared},
             *({"scope": "cluster", **row, **shared} for row in rows),
         ]
         if self._method.learner.trains:
@@ -68,7 +71,8 @@ class Evaluator:
             names = [row["cluster"] for row in rows]
             self._facts.emit(MetricsRow(**written[0]))
             self._facts.emit(MetricsRow(**written[1] | {"cluster": names}))
-        self._accuracy = math.nan if pooled["accuracy"] is None else pooled["accuracy"]
+        followed = pooled[VALIDATED[0] if self._validates else "accuracy"]
+        self._accuracy = math.nan if followed is None else followed
         self._facts.emit(
             Evaluated(
                 time_s=time_s,
@@ -79,6 +83,12 @@ class Evaluator:
             )
         )
         return self._accuracy
+
+    @property
+    def _validates(self) -> bool:
+        """Whether there are validation samples, and something to measure with them."""
+        learner = self._method.learner
+        return learner.trains and learner.config.data.validation > 0
 
     @cached_property
     def _unmeasured(self) -> list[dict[str, Any]]:
@@ -103,8 +113,9 @@ def _are_scores(rows: Any) -> bool:
         isinstance(rows, list)
         and all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows)
         and len(rows) > 0
-        and {"cluster", "samples", "accuracy"} <= rows[0].keys()
-        and all(isinstance(row["cluster"], str) and _is_number(row["samples"]) for row in rows)
+        and {"cluster", "accuracy", *map(count_of, rows[0])} <= rows[0].keys()
+        and all(isinstance(row["cluster"], str) for row in rows)
+        and all(_is_number(row[count]) for row in rows for count in COUNTS if count in row)
         and all(
             v is None or _is_number(v) for row in rows for k, v in row.items() if k != "cluster"
         )
@@ -113,6 +124,18 @@ def _are_scores(rows: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _pooled(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the figures of all clusters' samples together."""
+    pooled: dict[str, Any] = {}
+    for figure in rows[0]:
+        if figure in COUNTS:
+            pooled[figure] = sum(row[figure] for row in rows)
+        elif figure != "cluster":
+            count = count_of(figure)
+            pooled[figure] = _mean([(row[figure], row[count]) for row in rows])
+    return pooled
 
 
 def _mean(values: list[tuple[float | None, int]]) -> float | None:

@@ -30,7 +30,10 @@ class Observer:
         """Called at every evaluation with its rows of the metrics table: the pooled one first."""
 
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
-        """Called at every evaluation; ``accuracy`` is nan where nothing is measured."""
+        """Called at every evaluation; ``accuracy`` is nan where nothing is measured.
+
+        It is that of validation samples where some are set aside, else of test samples.
+        """
 
     def event(self, number: int, time_s: float) -> None:
         """Called after every event of the clock, at its simulated time.

@@ -12,6 +12,7 @@ from typing import Any, cast
 import scenarios
 from learning.files import Fingerprints, files_under, fingerprints_under
 from learning.own_code import code_digest, running_code_digest
+from learning.settings import leave_out_later
 from scenarios import Scenario
 from scenarios.files import learning_files, named_code
 from sim.devices.sites import device_kinds, device_places, stations_of
@@ -66,8 +67,12 @@ OUTSIDE = ("description",)
 
 
 def decisive(scenario: Scenario, stored: dict[str, Any]) -> dict[str, Any]:
-    """Return all of ``stored`` that changes a run; files that it names count by what they hold."""
+    """Return all of ``stored`` that changes a run; files that it names count by what they hold.
+
+    Keys that came later count where they are given.
+    """
     learning = deepcopy(stored["learning"])
+    leave_out_later(scenario.learning, learning)
     _rename(learning, scenario, fingerprint)
     kept = {key: value for key, value in stored.items() if key not in OUTSIDE}
     return kept | {"learning": learning}

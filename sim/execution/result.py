@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +18,7 @@ from sim.analysis.comparison import WithoutTables, compare_groups, group_runs
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.inference import gating_pattern
 from sim.analysis.summary import summarise
-from sim.analysis.targets import Evaluation, evaluations
+from sim.analysis.targets import Evaluation, evaluations, validation_at
 from sim.analysis.text import summary_rows
 from sim.execution.folder import read_manifest, read_tables
 from sim.execution.status import COMPLETE
@@ -119,6 +120,13 @@ class Result:
     def evaluations(self) -> list[Evaluation]:
         """Accuracy of the server's model, and what was spent by then, at each evaluation."""
         return evaluations(self.tables["metrics"], self.manifest)
+
+    def validation_at(self, hours: float = math.inf) -> float | None:
+        """Return the validation accuracy of the last evaluation by then, or of the whole run.
+
+        None where nothing was validated by so many simulated hours.
+        """
+        return validation_at(self.evaluations, hours)
 
     @cached_property
     def critical_path(self) -> CriticalPath:

@@ -241,7 +241,9 @@ class Run(Observer):
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
         """Log an evaluation; an accuracy of nan was not measured."""
         shown = "not measured" if math.isnan(accuracy) else f"{accuracy:.4f}"
-        LOG.info("evaluated at %.2f h, cycle %s: accuracy %s", time_s / 3600, cycle, shown)
+        validates = self.built.scenario.learning.data.validation > 0
+        what = "validation accuracy" if validates else "accuracy"
+        LOG.info("evaluated at %.2f h, cycle %s: %s %s", time_s / 3600, cycle, what, shown)
 
     def event(self, number: int, time_s: float) -> None:
         """Check a replay, and save what is due."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from learning.metrics import COUNTS
 from sim.analysis.comparison import flat
 from sim.analysis.text import summary_text
 from sim.engine.observer import Observer
@@ -16,7 +17,7 @@ from sim.execution.result import Result
 from sim.execution.status import COMPLETE
 from sim.files import check_not_a_pipe, trouble_text
 
-NOT_FIGURES = ("time_s", "cycle", "version", "scope", "cluster", "samples")
+NOT_FIGURES = ("time_s", "cycle", "version", "scope", "cluster", *COUNTS)
 """Columns of the metrics that are no curves."""
 
 

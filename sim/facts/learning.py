@@ -54,6 +54,25 @@ class MetricsRow(Row):
             undigested=True,
         ),
     )
+    validation_accuracy: Real = field(
+        default=None,
+        metadata=column(
+            "share of validation samples that are right",
+            learned=True,
+            appended=True,
+            undigested=True,
+        ),
+    )
+    validation_loss: Real = field(
+        default=None,
+        metadata=column(
+            "mean loss of validation samples", learned=True, appended=True, undigested=True
+        ),
+    )
+    validation_samples: Whole = field(
+        default=None,
+        metadata=column("validation samples", learned=True, appended=True, undigested=True),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -223,7 +242,8 @@ class Inferred(Event):
 class Evaluated(Event):
     """The server's model was evaluated; its ``scores`` are rows of the metrics, the pooled first.
 
-    ``accuracy`` is nan where nothing is measured. Scores have figures of the user's own, too.
+    ``accuracy`` is the one to follow a run by: of validation samples where some are set aside, else
+    of test samples; nan where nothing is measured. Scores have figures of the user's own, too.
     """
 
     of_kind: ClassVar[EventKind] = EventKind.EVALUATE

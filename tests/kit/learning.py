@@ -12,7 +12,7 @@ from learning.clients.round_trip import NoContactLeft, RoundTrip
 from learning.clients.updates import ServerModel, Update
 from learning.data import tokenizer
 from learning.data.embedded import digits, draw_client, shipped_digits
-from learning.data.federation import mix_domains
+from learning.data.federation import federate, mix_domains
 from learning.data.partition import class_parts, dirichlet_parts, share_devices, split_rows
 from learning.data.samples import InputSpec, SampleArrays
 from learning.data.text_rows import Question, Text, TextTable, read_rows
@@ -41,7 +41,16 @@ from learning.requests.facts import INJECTED
 from learning.requests.payload import TensorSize
 from learning.requests.peers import outcome_of
 from learning.rng import stream
-from learning.settings import Columns, FrozenDict, Lora, Optimizer, Pretraining, Schedule, Split
+from learning.settings import (
+    Columns,
+    FrozenDict,
+    Lora,
+    Optimizer,
+    Pretraining,
+    Schedule,
+    Split,
+    naming_values,
+)
 from learning.training import operations
 from learning.training.nmoe import operations as nmoe_operations
 from learning.training.nmoe.answers import local_shares, pattern_row

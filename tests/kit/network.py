@@ -15,7 +15,7 @@ from sim.engine.learning_task import learner_of
 from sim.engine.setup import build
 from sim.engine.simulation import Simulation
 from sim.errors import InputError, SimulationError
-from sim.execution.identity import BuildSequence, portable
+from sim.execution.identity import BuildSequence, decisive, portable
 from sim.execution.running import Run
 from sim.facts.transfers import Outcome
 from sim.links import pass_geometry, plan_links

@@ -5,7 +5,7 @@ from sim.analysis.experts import alignment_figures
 from sim.analysis.inference import gating_pattern, inference_figures, utilisation
 from sim.analysis.over_seeds import over_seeds, paired
 from sim.analysis.summary import fault_counts, summarise
-from sim.analysis.targets import TARGETS, Evaluation, levels
+from sim.analysis.targets import TARGETS, Evaluation, by_validation, levels, validation_at
 from sim.analysis.text import comparison_text, mean_text, pattern_text, summary_text
 from sim.analysis.verdict import Bounds, Verdict, rank
 from sim.analysis.verdict_text import sentence

@@ -37,6 +37,7 @@ from tests.runs import SCENARIOS
 
 RUNS = {name: SCENARIOS[name] for name in ("slots-enhanced", "fedavg", "aligned")} | {
     "nmoe-inference": lambda: nmoe(learning=options(inference_samples=4)),
+    "validated": lambda: slots(learning={"data": {"validation": 0.2}}),
     "nmoe-central": lambda: nmoe(learning=options(gate="central")),
 }
 

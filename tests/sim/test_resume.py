@@ -38,6 +38,7 @@ SHARED = ("slots", "slots-enhanced", "slots-synchronous", "fedavg", "aligned", "
 CUT = {name: SCENARIOS[name] for name in SHARED}
 CUT["clipped"] = lambda: nmoe(ground=ALONE, learning=CLIPPED)
 CUT["satellites"] = lambda: scenarios.from_dict(SATELLITES)
+CUT["validated"] = lambda: slots(learning={"data": {"validation": 0.2}})
 CUT["stand-in"] = lambda: slots(learning={"method": "aligned", "sized_as": LARGE})
 
 

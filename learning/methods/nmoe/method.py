@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from learning.methods.nmoe.gates import GATE_TRAINERS, GateTrainer, check_traine
 from learning.methods.nmoe.inference import infer
 from learning.methods.nmoe.options import NetworkedOptions
 from learning.methods.nmoe.system import Networked
+from learning.metrics import as_validation
 from learning.registry import Register
 from learning.requests.cluster import Assign, Cluster, Measure, Train
 from learning.requests.facts import Note
@@ -59,7 +60,7 @@ class NMoE(Networked):
             raise ValueError(
                 f"learning.options.gate: {name!r} cannot be made ({error}); mend its __init__"
             ) from error
-        self._scored: tuple[object, list[Score]] = None, []
+        self._scored: dict[str, tuple[object, list[Score]]] = {}
 
     def cluster(self, me: Cluster) -> Protocol:
         """Run the stages in sequence; stop where the plan has no contact left."""
@@ -133,29 +134,45 @@ class NMoE(Networked):
         return "local" if no_gates else self.trainer.routing
 
     def scores(self) -> list[Score]:
-        """Return means over each cluster's clients on the global test set; None without experts."""
-        routing = self.routing
-        if routing is None:
-            return [
-                {"cluster": cluster.name, "accuracy": None, "loss": None, "samples": 0}
-                for cluster in self.world.clusters
-            ]
-        held = self._routed(routing)
-        reach = self.clients.with_expert
-        known = self.reach if len(self.reach) == len(self.world.clusters) else {}
-        key = (routing, reach.tobytes(), len(known), *(handle.key for handle in held))
-        if self._scored[0] != key:
-            how = {"routing": routing, "reach": reach, "combine": self.options.combine}
-            self._scored = (
-                key,
-                self.learner.number(nmoe_operations.answers.scores, *held, **how, in_reach=known),
-            )
-        return self._scored[1]
+        """Return means over each cluster's clients on the global test set; None without experts.
 
-    def _routed(self, routing: str) -> tuple[Handle, ...]:
-        """Return test features and outputs, and the gates if clients route by them."""
-        gates = self.in_order(self.gates).values() if routing == "gate" else ()
-        return self.tested(), *gates
+        The same clients are validated on the global validation set, where there is one.
+        """
+        routing = self.routing
+        scores: list[Score] = [
+            {"cluster": cluster.name, "accuracy": None, "loss": None, "samples": 0}
+            for cluster in self.world.clusters
+        ]
+        found = scores
+        validates = self.learner.config.data.validation > 0
+        if routing is not None:
+            everybody = len(self.reach) == len(self.world.clusters)
+            scores = self._scores(self.tested(), routing, self.reach if everybody else {})
+            found = self._scores(self.validated(), routing, {}) if validates else scores
+        if not validates:
+            return scores
+        return [score | as_validation(other) for score, other in zip(scores, found, strict=True)]
+
+    def _scores(self, examined: Handle, routing: str, known: Mapping[str, Any]) -> list[Score]:
+        """Return means over each cluster's clients on a global set.
+
+        ``known`` says whom each client can send to, where its local share is to be counted.
+        """
+        held = (examined, *self._routes(routing))
+        reach = self.clients.with_expert
+        key = (routing, reach.tobytes(), len(known), *(handle.key for handle in held))
+        before, scores = self._scored.get(examined.operation.name, (None, []))
+        if before != key:
+            how = {"routing": routing, "reach": reach, "combine": self.options.combine}
+            scores = self.learner.number(
+                nmoe_operations.answers.scores, *held, **how, in_reach=known
+            )
+            self._scored[examined.operation.name] = key, scores
+        return scores
+
+    def _routes(self, routing: str) -> Iterable[Handle]:
+        """Return the gates, if clients route by them."""
+        return self.in_order(self.gates).values() if routing == "gate" else ()
 
     def conclude(self) -> Protocol:
         """Write the gating pattern: the share of client i's test samples that goes to expert e.
@@ -166,7 +183,7 @@ class NMoE(Networked):
         routing = self.routing
         if routing is None:
             return
-        held = self._routed(routing)
+        held = (self.tested(), *self._routes(routing))
         reach = self.clients.with_expert
         found = yield Measure(
             "gating pattern",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -55,6 +55,7 @@ class Networked(Method):
         self.reach: dict[str, Mask] = {}
         self.arrivals: dict[str, int] = {}
         self._tested: Handle | None = None
+        self._validated: Handle | None = None
 
     @classmethod
     def check(cls, config: LearningConfig) -> None:
@@ -190,13 +191,17 @@ class Networked(Method):
 
         They are kept here, so that they are computed once as long as nothing changes.
         """
-        self._tested = self.learner.make(
-            nmoe_operations.experts.tested,
-            self.server,
-            *self.all_experts(),
-            combine=self.options.combine,
-        )
+        self._tested = self._examined(nmoe_operations.experts.tested)
         return self._tested
+
+    def validated(self) -> Handle:
+        """Return the same of the global validation set."""
+        self._validated = self._examined(nmoe_operations.experts.validated)
+        return self._validated
+
+    def _examined(self, examine: Callable[..., Any]) -> Handle:
+        combine = self.options.combine
+        return self.learner.make(examine, self.server, *self.all_experts(), combine=combine)
 
     def model(self) -> Handle:
         """Return the extractor and, as far as there are any, the clients' experts and gates."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import torch
@@ -102,11 +102,27 @@ def tested(task: Task, server: Tensors, *experts: Tensors, combine: str) -> dict
 
     It has the test samples of all clusters; a set that several of them share counts once.
     """
+    return _examined(task, server, experts, task.test, combine)
+
+
+@operation()
+def validated(task: Task, server: Tensors, *experts: Tensors, combine: str) -> dict[str, Tensor]:
+    """Features, outputs of all experts and labels of the global validation set, as of the tests."""
+    return _examined(task, server, experts, task.validation, combine)
+
+
+def _examined(
+    task: Task,
+    server: Tensors,
+    experts: tuple[Tensors, ...],
+    sets: Mapping[str, Samples],
+    combine: str,
+) -> dict[str, Tensor]:
     kept: dict[str, Samples] = {}
     for name in task.config.clusters:
-        x, y, _ = task.test[name]
+        x, y, _ = sets[name]
         if not any(torch.equal(y, old.y) and torch.equal(x, old.x) for old in kept.values()):
-            kept[name] = task.test[name]
+            kept[name] = sets[name]
     samples = pool(kept)
     found = _frozen_features(task, server, samples.x)
     outputs = _outputs(task, experts, found, combine)

@@ -1,0 +1,305 @@
+"""The validation split: samples that nobody trains on, like those that a cluster is tested on."""
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learning.data import DATASETS, Dataset, Domain, Encoding, load_samples
+from tests.kit import learning as kit
+from tests.kit import training
+
+VECTOR = kit.InputSpec("vector", (1,), 3)
+PLAIN = kit.ModelConfig(kind="vector-mlp", experts=0)
+CONFIG = kit.LearningConfig(seed=1, clusters=("a", "b", "c", "d"), devices=(5, 3, 1, 7))
+SPLITS = {
+    "iid": kit.Split(),
+    "dirichlet": kit.Split(kind="dirichlet", alpha=5.0),
+    "quantity": kit.Split(kind="quantity", alpha=5.0),
+    "shards": kit.Split(kind="shards", classes=2),
+    "domains": kit.Split(kind="domains"),
+    "over clusters": kit.Split("clusters"),
+    "domains over clusters": kit.Split("clusters", "domains"),
+}
+
+
+def numbers(dataset):
+    """The data set with the numbers of its rows as features."""
+    return replace(dataset, encode=lambda _: Encoding(VECTOR, lambda rows: rows))
+
+
+def held(samples, config):
+    """The rows of all training samples: in shards, and where the server keeps them the trial's."""
+    parts = [part.x for shards in samples.shards.values() for part in shards]
+    if config.model.experts:
+        parts += [part.x for part in samples.trial.values()]
+    return np.concatenate(parts)
+
+
+def check(samples, dataset, config):
+    """Each training sample is there once, and is a cluster's kind of sample where it is set aside.
+
+    Clusters share a validation set if they share a test set.
+    """
+    trained = np.concatenate([domain.train.x for domain in dataset.domains])
+    tests = [domain.test for domain in dataset.domains]
+    shared = all(np.array_equal(tests[0].x, test.x) for test in tests) and len(tests) > 1
+    sets = [samples.validation[name] for name in config.clusters]
+    aside = sets[:1] if shared else sets
+    rows = np.concatenate([held(samples, config), *(part.x for part in aside)])
+    assert sorted(rows.tolist()) == sorted(trained.tolist())
+    for name, domain, part in zip(config.clusters, dataset.domains, sets, strict=True):
+        assert np.array_equal(samples.test[name].x, domain.test.x)
+        assert not np.isin(samples.trial[name].x, part.x).any()
+        own = trained if shared else domain.train.x
+        assert np.isin(part.x, own).all()
+        assert len(part.x) == round(config.data.validation * len(own))
+        assert all(len(shard.y) for shard in samples.shards[name])
+    label = {}
+    for domain in dataset.domains:
+        label.update(zip(domain.train.x.tolist(), domain.train.y.tolist(), strict=True))
+    assert all([label[row] for row in part.x.tolist()] == part.y.tolist() for part in sets)
+
+
+@st.composite
+def tasks(draw):
+    """A data set of numbered rows, with one test set or one a cluster, and how it is shared out."""
+    devices = draw(st.lists(st.integers(1, 3), min_size=1, max_size=4))
+    sizes = [draw(st.integers(40, 90)) for _ in devices]
+    one_test = draw(st.booleans())
+    names_devices = draw(st.booleans())
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    domains = []
+    for index, (size, count) in enumerate(zip(sizes, devices, strict=True)):
+        x = 1000 * index + np.arange(size)
+        train = kit.SampleArrays(x, x % 3, np.full(size, index))
+        tested = 9000 + np.arange(5) + (0 if one_test else 10 * index)
+        test = kit.SampleArrays(tested, tested % 3, np.full(5, index))
+        device = rng.permutation(np.arange(size) % count) if names_devices else None
+        domains.append(Domain(train, test, device))
+    how = draw(st.sampled_from([{}, {"partition": "dirichlet"}, {"own_domain_fraction": 0.6},
+                                *({"split": split} for split in SPLITS.values())]))  # fmt: skip
+    share = draw(st.floats(0.02, 0.6))
+    data = kit.Data(trial_samples=draw(st.integers(1, 4)), validation=share, **how)
+    names = tuple("abcd"[: len(devices)])
+    config = kit.LearningConfig(draw(st.integers(0, 99)), names, tuple(devices), data=data)
+    config = replace(config, model=draw(st.sampled_from([PLAIN, config.model])))
+    return numbers(Dataset(domains, lambda _: None)), config
+
+
+@given(tasks())
+def test_training_trial_validation_and_test_samples_are_disjoint_and_all_there_are(task):
+    dataset, config = task
+    try:
+        samples = kit.federate(dataset, config)
+    except ValueError as refusal:
+        assert "\n" not in str(refusal)
+        with suppress(ValueError):  # refused anyway
+            kit.federate(dataset, replace(config, data=replace(config.data, validation=0.0)))
+            assert "learning.data.validation" in str(refusal)
+        return
+    check(samples, dataset, config)
+
+
+def write(path, kind, rows, *, marked, domains):
+    """A file of numbered rows in which a third is marked as test, or nothing is."""
+    number = np.arange(rows)
+    is_test = number % 3 == 1
+    columns = {"y": number % 2, "domain": number * 8 // rows}
+    if kind == "npz":
+        arrays = {"x": number[:, None] + 0.0, "y": columns["y"]}
+        arrays |= {"domain": columns["domain"]} if domains else {}
+        ends = {"_train": ~is_test, "_test": is_test} if marked else {"": slice(None)}
+        arrays = {f"{n}{end}": a[at] for n, a in arrays.items() for end, at in ends.items()}
+        np.savez(path.with_suffix(".npz"), **arrays)
+        return str(path.with_suffix(".npz"))
+    lines = []
+    for row in range(rows):
+        line = {"text": f"row {row}", "label": int(columns["y"][row])}
+        line |= {"split": "test" if is_test[row] else "train"} if marked else {}
+        line |= {"domain": int(columns["domain"][row])} if domains else {}
+        lines.append(json.dumps(line))
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+@pytest.mark.parametrize("kind", ["npz", "jsonl"])
+@pytest.mark.parametrize("marked", [True, False], ids=["marked", "unmarked"])
+@pytest.mark.parametrize("files", ["one", "domains", "several"])
+def test_rows_of_files_are_set_aside_with_any_split_and_any_limit(tmp_path, kind, marked, files):
+    of = {"marked": marked, "domains": files == "domains"}
+    if files == "several":
+        named = {n: write(tmp_path / n, kind, 150 + 30 * i, **of) for i, n in enumerate("ab")}
+        where = {"paths": kit.FrozenDict(named)}
+    else:
+        where = {"path": write(tmp_path / "f", kind, 320, **of)}
+    tried = 0
+    for split in (None, *SPLITS.values()):
+        by_domain = split is not None and split.kind == "domains"
+        if by_domain and (files == "one" or (files == "several" and split.over == "clients")):
+            continue
+        for limits in ({}, {"train_samples": 70, "test_samples": 9}):
+            data = kit.Data(kind, validation=0.25, trial_samples=3, split=split, **where, **limits)
+            config = kit.LearningConfig(4, ("a", "b"), (2, 3), model=PLAIN, data=data)
+            dataset = numbers(DATASETS.find(kind)(config))
+            samples = kit.federate(dataset, config)
+            if not limits:
+                check(samples, dataset, config)
+            rows = [samples.validation[c].x for c in "ab"]
+            tests = [samples.test[c].x for c in "ab"]
+            assert np.array_equal(*rows) == np.array_equal(*tests)
+            everything = [held(samples, config), *rows[: 2 - np.array_equal(*rows)]]
+            counted = np.concatenate(everything)
+            assert len(set(counted.tolist())) == len(counted)
+            if limits:
+                assert len(counted) == 2 * 70 and max(map(len, tests)) <= 9
+            tried += 1
+    assert tried >= 10
+
+
+DIGITS = kit.shipped_digits()[0] / 16.0
+SORTED = {tuple(np.sort(row).astype("f4")): number for number, row in enumerate(DIGITS)}
+
+
+def images(*parts):
+    rows = [row for part in parts for row in np.sort(part.x.reshape(len(part.y), -1), axis=1)]
+    return [SORTED[tuple(row)] for row in rows]
+
+
+@pytest.mark.parametrize("kind", ["digits", "digit-images"])
+def test_digits_are_validated_through_the_order_of_pixels_that_they_are_tested_in(kind):
+    plain, aside = (
+        load_samples(replace(CONFIG, data=kit.Data(kind, validation=share))) for share in (0, 0.2)
+    )
+    everything = {"digits": [], "digit-images": []}
+    for name in CONFIG.clusters:
+        before = [plain.trial[name], *plain.shards[name]]
+        after = [aside.trial[name], *aside.shards[name]]
+        part = aside.validation[name]
+        assert np.array_equal(aside.test[name].x, plain.test[name].x)
+        assert not set(images(part)) & set(images(*after, aside.test[name]))
+        if kind == "digits":
+            assert len(part.y) == 70
+            assert sorted(images(part, *after)) == sorted(images(*before))
+            seen = {row.tobytes() for one in before for row in one.x}
+            assert {row.tobytes() for row in part.x} <= seen  # in the cluster's own order
+        everything[kind] += images(*after)
+    if kind == "digit-images":
+        sets = [aside.validation[name] for name in CONFIG.clusters]
+        assert len(sets[0].y) == 280 and len({id(part.x) for part in sets}) == 1
+        assert len({*everything[kind], *images(sets[0])}) == 1400
+
+
+def test_satellites_that_hold_the_samples_of_clusters_have_their_validation_sets():
+    data = kit.Data(validation=0.2)
+    names = ("Bern", "Rome", "Wien")
+    apart = kit.LearningConfig(1, names, (1, 1, 1), data=data)
+    holders = (("Bern", "Wien"), ("Rome",))
+    together = kit.LearningConfig(1, ("S1", "S2"), (1, 1), data=data, holders=holders)
+    each = load_samples(apart)
+    found = load_samples(together)
+    both = [each.validation[name].x for name in holders[0]]
+    assert np.array_equal(found.validation["S1"].x, np.concatenate(both))
+    assert np.array_equal(found.validation["S2"].x, each.validation["Rome"].x)
+    assert set(found.validation["S1"].domain.tolist()) == {0}
+    shared = replace(together, data=replace(data, kind="digit-images"))
+    found = load_samples(shared)
+    assert found.validation["S1"].x is found.validation["S2"].x  # and counts once
+    assert len(found.validation["S1"].y) == 280
+
+
+def test_a_class_is_as_frequent_among_validation_samples_as_among_all():
+    x = np.arange(20_000)
+    y = (np.random.default_rng(0).random(20_000) < 0.1).astype(int)
+    domain = Domain(kit.SampleArrays(x, y, 0 * x), kit.SampleArrays(x[:2] + 1e6, y[:2], 0 * x[:2]))
+    config = kit.LearningConfig(3, ("a",), (2,), data=kit.Data(validation=0.2))
+    part = kit.federate(numbers(Dataset([domain], lambda _: None)), config).validation["a"]
+    # the standard error of a share of 0.1 among 4,000 samples is 0.005
+    assert part.y.mean() == pytest.approx(y.mean(), abs=0.015)
+
+
+def digest(config):
+    samples = load_samples(config)
+    whole = hashlib.sha256()
+    for name in config.clusters:
+        for part in (*samples.shards[name], samples.trial[name], samples.test[name]):
+            for array in part:
+                whole.update(np.ascontiguousarray(array).tobytes())
+    return whole.hexdigest()[:16]
+
+
+BEFORE = {
+    "digits": (kit.Data(), "b02aa69a51a84556"),
+    "mixed": (kit.Data(own_domain_fraction=0.7, partition="dirichlet"), "26477d7bf1d549c4"),
+    "dirichlet": (kit.Data("digit-images", split=SPLITS["dirichlet"]), "fc134033bddca798"),
+    "clusters": (kit.Data(split=kit.Split("clusters", "quantity", 0.5)), "947130caab1032e7"),
+}
+"""Digests of federations from before there was a validation split."""
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_without_a_share_nothing_is_drawn_and_all_is_as_it_was(name):
+    data, said = BEFORE[name]
+    assert digest(replace(CONFIG, data=data)) == said
+    assert load_samples(replace(CONFIG, data=data)).validation == {}
+    values = kit.naming_values(replace(CONFIG, data=data))
+    assert "validation" not in json.dumps(values)
+    given = kit.naming_values(replace(CONFIG, data=replace(data, validation=0.1)))
+    assert given["data"].pop("validation") == 0.1 and given == values
+
+
+def one_cluster(size, device=None, labels=2):
+    x = np.arange(size)
+    train = kit.SampleArrays(x, x % labels, 0 * x)
+    return Domain(train, kit.SampleArrays(x[:2] + 1000, x[:2], 0 * x[:2]), device)
+
+
+@pytest.mark.parametrize(
+    ("message", "share", "domain"),
+    [
+        ("0.01 of 20 training samples leaves cluster 'a' no validation samples; raise it", 0.01,
+         one_cluster(20)),
+        ("0.99 leaves cluster 'a' no training samples; lower it", 0.99, one_cluster(20)),
+        ("0.7 of 20 training samples leaves a device of cluster 'a' no training samples; lower it",
+         0.7, one_cluster(20, np.arange(20) // 2)),
+        ("0.5 leaves class . no training samples; lower it", 0.5, one_cluster(20, labels=20)),
+        ("is 1.0; it is at least 0 and less than 1", 1.0, one_cluster(20)),
+        ("is nan; it is at least 0 and less than 1", float("nan"), one_cluster(20)),
+    ],
+)  # fmt: skip
+def test_a_share_that_leaves_somebody_nothing_is_refused_in_one_line(message, share, domain):
+    data = kit.Data(validation=share, trial_samples=1)
+    devices = 1 if domain.device is None else 10
+    config = kit.LearningConfig(1, ("a",), (devices,), model=PLAIN, data=data)
+    with pytest.raises(ValueError, match=f"^learning.data.validation:? {message}$"):
+        kit.federate(numbers(Dataset([domain], lambda _: None)), config)
+
+
+def test_too_few_samples_for_devices_behind_a_validation_set_are_refused_with_its_share():
+    few = kit.Data("digit-images", split=kit.Split("clusters"), validation=0.85)
+    with pytest.raises(ValueError, match=r"trial samples, with learning.data.validation 0.85; "):
+        load_samples(replace(CONFIG, devices=(40,) * 4, data=few))
+    plain = replace(few, split=None)
+    with pytest.raises(ValueError, match=r"30 trial samples, with learning.data.validation 0.85; "):
+        load_samples(replace(CONFIG, devices=(40,) * 4, data=plain))
+
+
+@pytest.mark.parametrize("kind", ["digits", "digit-images"])
+def test_figures_of_the_test_set_are_the_same_bits_with_a_validation_set_beside_it(kind):
+    data = kit.Data(kind, validation=0.3)
+    model = kit.ModelConfig("vector-moe" if kind == "digits" else "image-moe")
+    task = training.build_task(replace(CONFIG, data=data, model=model))
+    server = training.start_model(task)
+    both = training.evaluation.evaluate(task, server)
+    alone = training.evaluation.evaluate(replace(task, validation={}), server)
+    for found, said in zip(both, alone, strict=True):
+        assert {key: found[key] for key in said} == said
+        assert found["validation_samples"] == (105 if kind == "digits" else 420)
+    # a set that clusters share is one object, which is run once
+    assert len({id(part) for part in task.validation.values()}) == (4 if kind == "digits" else 1)
+    assert len({score["validation_loss"] for score in both}) == (4 if kind == "digits" else 1)

@@ -1,0 +1,264 @@
+"""Runs with a validation split: what is measured, what goes by it, and what stays of the test."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import load_file
+
+import scenarios
+import sim
+from learning.data import load_samples
+from tests.kit import sweeps
+from tests.kit.learning import METHODS
+from tests.kit.network import decisive, learner_of, portable
+from tests.kit.results import Evaluation, Progress, by_validation, validation_at
+from tests.kit.small import SLOTS, merged, slots
+from tests.kit.small_nmoe import nmoe
+from tests.kit.small_satellites import SATELLITES
+
+ASIDE = {"data": {"validation": 0.2}}
+LEARNT = {"steps_per_round": 10, "batch_size": 16, "step_size": 1.0}
+COLUMNS = ["validation_accuracy", "validation_loss", "validation_samples"]
+
+
+def plain(validation=0.2, **more):
+    """FedAvg of a plain model in steps so large that its accuracy goes up and down."""
+    said = {"method": "fedavg", "model": {"kind": "vector-mlp"}, **LEARNT}
+    said["data"] = {"validation": validation}
+    base = merged({key: SLOTS[key] for key in SLOTS if key != "learning"}, {"stop": {"cycles": 8}})
+    return scenarios.from_dict(merged(base | {"learning": said}, more))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return sim.run(plain(), tmp_path_factory.mktemp("validated") / "run")
+
+
+def pooled(result):
+    return result.metrics[result.metrics.scope == "global"].reset_index(drop=True)
+
+
+# -- what is measured
+
+
+def scores_by_hand(weights, x, y):
+    """Accuracy and mean cross-entropy, in double precision and numpy."""
+    layers = sorted({name.rpartition(".")[0] for name in weights} - {"head"})
+    hidden = x.astype("f8")
+    for name in layers:
+        hidden = hidden @ weights[f"{name}.weight"].astype("f8").T + weights[f"{name}.bias"]
+        hidden = np.maximum(hidden, 0.0)
+    logits = hidden @ weights["head.weight"].astype("f8").T + weights["head.bias"]
+    logits -= logits.max(1, keepdims=True)
+    logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    return (logits.argmax(1) == y).mean(), -logs[np.arange(len(y)), y].mean()
+
+
+def test_the_last_row_is_the_final_model_on_the_samples_that_no_device_has(run):
+    """The rows are found by what is missing on the devices; the model is run in numpy."""
+    weights = load_file(run.folder / "model" / "model.safetensors")
+    whole = load_samples(learner_of(plain(validation=0.0)).config)
+    kept = load_samples(learner_of(plain()).config)
+    rows = run.metrics[run.metrics.time_s == run.metrics.time_s.max()].set_index("scope")
+    found = []
+    for cluster in "AB":
+        before = {
+            x.tobytes(): (x, y)
+            for part in whole.shards[cluster]
+            for x, y in zip(part.x, part.y, strict=True)
+        }
+        for part in kept.shards[cluster]:
+            for x in part.x:
+                del before[x.tobytes()]
+        x, y = map(np.array, zip(*before.values(), strict=True))
+        assert len(y) == round(0.2 * 700)
+        row = rows.loc["cluster"].set_index("cluster").loc[cluster]
+        accuracy, loss = scores_by_hand(weights, x, y)
+        assert row.validation_accuracy == pytest.approx(accuracy, abs=1e-12)
+        assert row.validation_loss == pytest.approx(loss, rel=1e-5)
+        assert row.validation_samples == len(y)
+        tested, _ = scores_by_hand(weights, kept.test[cluster].x, kept.test[cluster].y)
+        assert row.accuracy == pytest.approx(tested, abs=1e-12)
+        found.append((accuracy, loss, len(y)))
+    accuracy, loss, size = np.array(found).T
+    last = rows.loc["global"]
+    assert last.validation_accuracy == pytest.approx(np.average(accuracy, weights=size))
+    assert last.validation_loss == pytest.approx(np.average(loss, weights=size), rel=1e-5)
+    assert last.validation_samples == size.sum()
+
+
+SATELLITE = merged(SATELLITES, {"learning": {"data": {"validation": 0.2}}, "stop": {"days": 0.3}})
+RUNS = {
+    "emsfl-enhanced": lambda: slots(learning={"method": "emsfl-enhanced", **ASIDE}),
+    "local": lambda: slots(learning={"method": "local", "rounds": {"per_gap_max": 2}, **ASIDE}),
+    "centralised": lambda: slots(learning={"method": "centralised", **ASIDE}),
+    "aligned": lambda: slots(learning={"method": "aligned", **ASIDE}),
+    "nmoe": lambda: nmoe(learning=ASIDE),
+    "synthetic": lambda: plain(learning={"data": {"kind": "synthetic"}}, stop={"cycles": 2}),
+    "satellites": lambda: scenarios.from_dict(SATELLITE),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_method_is_validated_wherever_it_is_tested(name):
+    scenario = RUNS[name]()
+    config = learner_of(scenario).config
+    sets = load_samples(config).validation
+    times = dict.fromkeys(config.clusters, 1)
+    if name == "nmoe":  # each client answers all
+        times = dict(zip(config.clusters, config.devices, strict=True))
+    result = sim.run(scenario)
+    rows = result.metrics
+    assert (rows.validation_accuracy.isna() == rows.accuracy.isna()).all()
+    known = rows[rows.accuracy.notna()]
+    assert len(known) > 3 and known.validation_loss.notna().all()
+    for _, each in known.groupby(["time_s", "cycle"]):
+        of = each[each.scope == "cluster"]
+        whole = each[each.scope == "global"].iloc[0]
+        sizes = {cluster: times[cluster] * len(part.y) for cluster, part in sets.items()}
+        assert of.set_index("cluster").validation_samples.to_dict() == sizes
+        assert whole.validation_samples == of.validation_samples.sum()
+        for figure in ("validation_accuracy", "validation_loss"):
+            mean = np.average(of[figure], weights=of.validation_samples)
+            assert whole[figure] == pytest.approx(mean)
+    assert result.summary["validation_final"] == known.iloc[-1 - of.shape[0]].validation_accuracy
+
+
+def test_a_run_without_a_split_has_no_figures_of_one(runs):
+    result = runs.result("fedavg")
+    assert result.metrics[COLUMNS].isna().all().all()
+    assert [e.validation for e in result.evaluations] == [None] * len(result.evaluations)
+    summary = result.summary
+    assert summary["validation_final"] is summary["validation_best"] is None
+    assert result.validation_at() is result.validation_at(1.0) is None
+    assert summary["accuracy_best"] == pooled(result).accuracy.max()
+
+
+# -- what goes by it
+
+
+def test_a_stop_at_an_accuracy_goes_by_validation_samples(run, leomix, tmp_path):
+    rows = pooled(run)
+
+    def first(column, target):
+        return next((n for n, value in enumerate(rows[column]) if value >= target), None)
+
+    # one that validation samples reach at another time than test samples do
+    target = next(a for a in sorted(rows.validation_accuracy, reverse=True)
+                  if first("accuracy", a) != first("validation_accuracy", a))  # fmt: skip
+    stopped = sim.run(plain(stop={"accuracy": target}))
+    assert pooled(stopped).equals(rows.iloc[: first("validation_accuracy", target) + 1])
+    path = tmp_path / "s.yaml"
+    path.write_text(json.dumps(plain(stop={"accuracy": 0.5}).model_dump(mode="json")))
+    said = leomix("validate", path).out
+    assert "stop.accuracy=0.5 on validation samples may end it sooner" in " ".join(said.split())
+    path.write_text(json.dumps(plain(0.0, stop={"accuracy": 0.5}).model_dump(mode="json")))
+    assert "validation" not in leomix("validate", path).out
+
+
+def test_the_best_accuracy_is_that_of_the_test_where_validation_is_best(run, leomix):
+    rows = pooled(run)
+    best = rows.validation_accuracy.argmax()
+    shown = json.loads(leomix("show", run.folder, "--json").out)
+    assert shown["accuracy_best"] == rows.accuracy[best]
+    assert shown["validation_best"] == rows.validation_accuracy[best]
+    assert shown["validation_final"] == rows.validation_accuracy.iloc[-1]
+    assert shown["accuracy_final"] == rows.accuracy.iloc[-1]
+    text = leomix("show", run.folder).out
+    assert re.search(r"^validation +accuracy 0\.\d{3} at the end, ", text, re.MULTILINE)
+    assert [e.validation for e in run.evaluations] == rows.validation_accuracy.tolist()
+    hours = rows.time_s / 3600
+    assert run.validation_at(hours[3]) == run.validation_at(hours[4] - 1e-6)
+    assert run.validation_at(hours[3]) == rows.validation_accuracy[3]
+    assert run.validation_at() == rows.validation_accuracy.iloc[-1]
+    assert run.validation_at(-1.0) is None
+
+
+def test_the_earliest_of_equals_is_the_best_and_what_was_not_validated_is_none():
+    def curve(*pairs):
+        return [
+            Evaluation(accuracy, None, n, float(n), None, None, None, validation)
+            for n, (accuracy, validation) in enumerate(pairs)
+        ]
+
+    found = curve((0.9, None), (0.1, 0.5), (0.2, 0.7), (0.8, 0.7), (0.3, 0.6))
+    assert by_validation(found) == found[2]
+    assert [validation_at(found, hours) for hours in (0, 1, 2.5, 9)] == [None, 0.5, 0.7, 0.6]
+    assert by_validation(curve((0.9, None))) is None and by_validation([]) is None
+    assert validation_at([]) is None
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.2, "validation accuracy"), (0.0, "accuracy")])
+def test_what_is_shown_and_logged_meanwhile_is_the_accuracy_that_the_run_goes_by(
+    share, said, tmp_path
+):
+    shown = []
+
+    class Bar(Progress):
+        def update(self, text, *rest):
+            shown.append(text)
+
+    bar = Bar(plain(share), quiet=True)
+    bar.shown = True
+    result = sim.run(plain(share), tmp_path, observers=[bar])
+    rows = pooled(result)
+    last = rows[said.replace(" ", "_")].iloc[-1]
+    assert f", {said} {last:.3f}" in shown[-1]
+    logged = (tmp_path / "run.log").read_text()
+    assert f"cycle 8: {said} {last:.4f}" in logged
+
+
+# -- what else there is: sweeps, names of runs, older runs
+
+
+def test_points_of_a_sweep_have_their_validation_accuracy(leomix, tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text(json.dumps(plain(stop={"cycles": 3}).model_dump(mode="json")))
+    out = tmp_path / "sweep"
+    assert leomix("sweep", path, "-p", "learning.data.validation=0,0.2", "-o", out).status == 0
+    rows = pq.read_table(out / "sweep.parquet").to_pylist()
+    assert [row["validation_final"] is None for row in rows] == [True, False]
+    assert rows[1]["validation_best"] >= rows[1]["validation_final"]
+    one = sim.load(out / rows[1]["folder"])
+    assert one.validation_at() == rows[1]["validation_final"]
+
+
+def test_the_key_names_a_run_only_where_it_is_given():
+    known, given, other = (plain(share) for share in (0.0, 0.2, 0.3))
+    names = [decisive(s, portable(s)) for s in (known, given, other)]
+    assert "validation" not in json.dumps(names[0])
+    assert names[1]["learning"]["data"].pop("validation") == 0.2
+    assert names[1] == names[0]
+    assert len({sweeps.digest_of(s) for s in (known, given, other)}) == 3
+
+
+def test_a_run_from_before_there_were_validation_sets_is_read(run, tmp_path):
+    old = shutil.copytree(run.folder, tmp_path / "old")
+    path = old / "metrics.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(COLUMNS), path)
+    manifest = json.loads((old / "manifest.json").read_text())
+    del manifest["scenario"]["learning"]["data"]["validation"]
+    (old / "manifest.json").write_text(json.dumps(manifest))
+    read = sim.load(old)
+    assert read.metrics[COLUMNS].isna().all().all()
+    assert read.summary["accuracy_best"] == pooled(run).accuracy.max()
+    assert read.summary["validation_best"] is None
+
+
+class Silent(METHODS.find("fedavg")):
+    """A method with scores of its own that says nothing of validation samples."""
+
+    def scores(self):
+        rows = super().scores()
+        return [{key: row[key] for key in row if key not in COLUMNS} for row in rows]
+
+
+def test_a_method_that_does_not_validate_is_refused_with_a_split():
+    own = f"{__name__}:Silent"
+    with pytest.raises(sim.SimulationError, match="the method's own `scores` do not measure it"):
+        sim.run(plain(learning={"method": own}))
+    assert sim.run(plain(0.0, learning={"method": own})).summary["accuracy_final"] > 0
