@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.analysis.comparison import bounds_of
+from sim.analysis.figures import bounds_of
 from sim.analysis.over_seeds import OverSeeds, over_seeds
 from sim.analysis.text import MEAN, mean_text, spread
 from sim.execution.status import COMPLETE
