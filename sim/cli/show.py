@@ -43,7 +43,7 @@ Deadline = Annotated[
 
 def compare_command(runs: RunFolders, *, deadline: Deadline = None, json_: Json = False) -> None:
     """Compare runs, or the points of a sweep; those of one setting are a group of seeds."""
-    from sim.analysis.text import comparison_text
+    from sim.analysis.comparison_text import comparison_text
     from sim.execution.folder import as_written, is_sweep, read_manifest
     from sim.execution.result import compare
 

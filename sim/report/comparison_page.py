@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from sim.analysis import text
+from sim.analysis import comparison_text as text
 from sim.analysis.comparison import Group, compare_groups, group_runs
 from sim.errors import InputError
 from sim.execution.result import load
