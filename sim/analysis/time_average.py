@@ -41,12 +41,12 @@ def time_averaged(curve: Sequence[Evaluation], until_hours: float) -> float | No
 def common_deadline(runs: Iterable[Measured], given_days: float | None = None) -> float | None:
     """Return the hours that all runs with an accuracy cover, or those of ``given_days``.
 
-    None where no run has an accuracy. Raises InputError for a deadline that is not above 0, or that
-    one of the runs does not cover.
+    None where no run has an accuracy, or one of them ended at once. Raises InputError for a
+    deadline that is not above 0, or that one of the runs does not cover.
     """
     spans = [float(run.summary["hours"]) for run in runs if run.evaluations]
     if given_days is None:
-        return min(spans, default=None)
+        return min(spans, default=0.0) or None
     if not 0.0 < given_days < math.inf:
         raise InputError(f"--deadline: {given_days:g} days; give a number above 0")
     if not spans:

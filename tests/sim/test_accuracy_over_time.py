@@ -118,6 +118,11 @@ def test_runs_are_averaged_over_the_time_that_all_of_them_cover(leomix, spans, t
     text = leomix("compare", *folders).out
     assert "averaged over the first 0.5 days, which all runs cover" in text
     assert f"{short[mean]['mean']:.3f} [" in text and "days to 0.76, sustained" in text
+    # The baseline of seed 2 never gets to 0.76: no mean of the others is taken for it.
+    late = long["hours_to"]["0.76"]
+    assert (late["reached"], late["mean"], late["low"]) == (2, None, None)
+    assert short["hours_to"]["0.76"]["reached"] == 3
+    assert "never] (2 of 3)" in text and "2 of 3 reached it" in text
     early = json.loads(leomix("compare", *folders, "--deadline", 0.1, "--json").out)
     starts = [one["accuracy_start"]["mean"] for one in early["groups"]]
     assert [one[mean]["mean"] for one in early["groups"]] == pytest.approx(starts)
