@@ -79,6 +79,7 @@ studies: install ## print the tables of docs/results*.md and choices*.md (an hou
 	$(BIN)/python docs/studies/gain.py 5 docs/gain.svg
 	$(BIN)/python docs/studies/cycles_a_day.py 28 docs/cycles_a_day.svg
 	$(BIN)/python docs/studies/draws.py
+	$(BIN)/python docs/studies/false_alarms.py
 	$(BIN)/python docs/studies/gates.py nmoe-digits 5
 	$(BIN)/python docs/studies/alignment.py 5 docs/alignment.svg
 	$(BIN)/python docs/studies/local_sets.py paper-exp1-small 5 30

@@ -2,84 +2,41 @@
 
 import json
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
-from scenarios.parsing import shipped_table
-from sim.analysis.over_seeds import over_seeds, paired
-from sim.analysis.targets import TARGETS, Evaluation, first_reached, given, levels, named
-from sim.analysis.verdict import (
-    NO_BOUNDS,
-    Bounds,
-    Ranking,
-    rank,
+from sim.analysis.figures import FIGURES, bounds_of
+from sim.analysis.group_tests import (
+    ACCURACY,
+    HOURS,
+    LOSS,
+    TO_DEADLINE,
+    BySeed,
+    GroupTests,
 )
-from sim.analysis.verdict_text import ranking_json, sentence
-from sim.files import packaged
-from sim.formatting import as_yaml, count, data_size, last_parts, listed
+from sim.analysis.over_seeds import over_seeds
+from sim.analysis.targets import (
+    TARGETS,
+    Evaluation,
+    first_reached,
+    first_sustained,
+    given,
+    levels,
+    named,
+)
+from sim.analysis.time_average import common_deadline, time_averaged
+from sim.formatting import as_yaml, last_parts
 
 BASELINE = "synchronous"
-HOURS = "hours_to_common"
-"""What a test of the hours to the highest common target is called."""
 LONGEST_LABEL = 48
 
 NO_RESULT = ("seed", "description", "learning.targets")
 """Keys by which runs of one group may differ."""
 
-LISTED: dict[str, dict[str, Any]] = shipped_table(packaged("sim.analysis", "figures.yaml"))
-"""What ``figures.yaml`` says of each figure."""
 
-
-class Figure(NamedTuple):
-    """A figure of runs: its head where it is shown, its form in a unit, and its path in summaries.
-
-    Without a head it is one of ``compare --json`` only; without a path it has the same key there.
-    It is not below ``least`` and not above ``most``.
-    """
-
-    head: str
-    form: Callable[[float], str]
-    unit: float = 1.0
-    path: Sequence[str] = ()
-    least: float = -math.inf
-    most: float = math.inf
-
-    @classmethod
-    def of(cls, head: str = "", form: str = "{:g}", **more: Any) -> Self:
-        """Return the figure of an entry of ``figures.yaml``."""
-        return cls(head, NAMED_FORMS.get(form, form.format), **more)
-
-    @property
-    def bounds(self) -> Bounds:
-        """What it cannot be below and above, in the unit of summaries and tables."""
-        return Bounds(self.least, self.most)
-
-
-NAMED_FORMS: dict[str, Callable[[float], str]] = {"data_size": data_size, "count": count}
-"""Forms that ``figures.yaml`` has by name."""
-
-
-def figures_listed(kind: str) -> dict[str, Figure]:
-    """Return the figures of one of the lists of ``figures.yaml``."""
-    return {key: Figure.of(**listed) for key, listed in LISTED[kind].items()}
-
-
-FIGURES = figures_listed("of_groups")
-"""What is known of a group of runs, in the order in which text and pages show it."""
-OF_POINTS = figures_listed("of_points")
-"""Figures of points of a sweep that groups do not have, or not as numbers in one unit."""
-TO_TARGETS = figures_listed("to_targets")
-"""What a target takes."""
-
-
-def bounds_of(column: str) -> Bounds:
-    """Return what a figure cannot be below and above, by its key or its column of a sweep."""
-    for key, figure in TO_TARGETS.items():
-        if column.startswith(f"{key}_") or column == key:
-            return figure.bounds
-    known = FIGURES.get(column) or OF_POINTS.get(column)
-    return known.bounds if known else NO_BOUNDS
+Crossing = Callable[[Sequence[Evaluation], float], Mapping[str, Any] | None]
+"""When a curve has reached a target, and what had been spent by then; None if never."""
 
 
 class WithoutTables(NamedTuple):
@@ -153,19 +110,24 @@ MORE_SEEDS = "run each with more seeds (--seed)"
 """What to do where runs of one seed were compared."""
 
 
-def compare_groups(groups: Sequence[Group], more_seeds: str = MORE_SEEDS) -> dict[str, Any]:
+def compare_groups(
+    groups: Sequence[Group], more_seeds: str = MORE_SEEDS, deadline_days: float | None = None
+) -> dict[str, Any]:
     """Return accuracy, cycles and hours to targets, bytes, and ratios of groups of runs.
 
     ``targets`` are those that the scenarios name or, where none does, levels that some run reached;
     the figures have ``TARGETS`` beside them. The ratio of a group is how many times fewer cycles it
     needs than the first synchronous group (than the first group, if none is synchronous).
-    ``more_seeds`` says what to do where there is one seed only.
+    ``deadline_hours`` ends the time over which accuracy is averaged: ``deadline_days``, else what
+    the shortest run covers. ``more_seeds`` says what to do where there is one seed only. Raises
+    InputError for a deadline that not all runs cover.
     """
     runs = [run for group in groups for run in group.runs]
+    deadline = common_deadline(runs, deadline_days)
     asked = sorted({target for run in runs for target in given(run.manifest)})
     chosen = asked or levels([run.evaluations for run in runs])
     every = asked or sorted({*chosen, *TARGETS})
-    rows = [_row(group, every) for group in groups]
+    rows = [_row(group, every, deadline) for group in groups]
     methods = [group.runs[0].summary["method"] for group in groups]
     reference = methods.index(BASELINE) if BASELINE in methods else 0
     most = {name: figure["median"] for name, figure in rows[reference]["cycles_to"].items()}
@@ -178,105 +140,91 @@ def compare_groups(groups: Sequence[Group], more_seeds: str = MORE_SEEDS) -> dic
     names = [named(target) for target in chosen]
     medians = {name: [row["cycles_to"][name]["median"] for row in rows] for name in names}
     common = max((name for name, found in medians.items() if None not in found), default=None)
+    tested = GroupTests.of(_measured(groups, common, deadline))
     return {
         "reference": groups[reference].label,
         "targets": names,
         "common_target": common,
-        "tests": _tests(groups, groups[reference], common),
+        "deadline_hours": deadline,
+        "tests": tested.against(groups[reference].label),
+        "tests_corrected_for": tested.tests.count,
         "groups": rows,
-        "verdicts": [
-            {**asked, **ranking_json(found), "text": _words(found, asked["figure"], more_seeds)}
-            for asked, found in _verdicts(groups, common)
-        ],
+        "verdicts": list(tested.verdicts(common, more_seeds)),
     }
 
 
-def _by_seed(group: Group, figure: str, common: str | None) -> dict[int, float]:
-    """Return what was measured, by seed; inf where it was not, or was never reached."""
-    found = {}
-    for run in group.runs:
-        value = run.summary.get(figure)
-        if figure == HOURS and common is not None:
-            value = (first_reached(run.evaluations, float(common)) or {}).get("hours")
-        found[run.summary["seed"]] = _or_never(value)
-    return found
+def _measured(
+    groups: Sequence[Group], common: str | None, deadline: float | None
+) -> dict[str, BySeed]:
+    """Return what is tested: final and mean accuracy, final loss, and hours to a target, if any."""
 
+    def hours(run: Any) -> float | None:
+        reached = None if common is None else first_reached(run.evaluations, float(common))
+        return None if reached is None else float(reached["hours"])
 
-def _tests(groups: Sequence[Group], reference: Group, common: str | None) -> list[dict[str, Any]]:
-    """Compare each group with the reference on the seeds of both, by what was measured."""
-    figures = ["accuracy_final", "loss_final", *([] if common is None else [HOURS])]
-    return [
-        {
-            "group": group.label,
-            "against": reference.label,
-            "figure": figure,
-            **paired(
-                _by_seed(group, figure, common),
-                _by_seed(reference, figure, common),
-                bounds_of("hours_to" if figure == HOURS else figure),
-            ),
-        }
-        for group in groups
-        if group is not reference
-        for figure in figures
-    ]
-
-
-ASKED = {"accuracy_final": True, HOURS: False}
-"""Figures of which a comparison says who is best, and whether more of them is better."""
-
-
-def _verdicts(
-    groups: Sequence[Group], common: str | None
-) -> Iterator[tuple[dict[str, str], Ranking]]:
-    """Rank the groups by each figure that one of them has, on the seeds that two have."""
-    for figure, rising in ASKED.items():
-        candidates = {
-            group.label: {("", seed): value for seed, value in of_group.items()}
+    figures = {
+        ACCURACY: lambda run: run.summary[ACCURACY],
+        TO_DEADLINE: lambda run: _to_deadline(run, deadline),
+        LOSS: lambda run: run.summary[LOSS],
+        HOURS: hours,
+    }
+    lacking = {TO_DEADLINE: deadline is None, HOURS: common is None}
+    return {
+        figure: {
+            group.label: {run.summary["seed"]: _or_never(measure(run)) for run in group.runs}
             for group in groups
-            for of_group in [_by_seed(group, figure, common)]
         }
-        known = any(math.isfinite(x) for own in candidates.values() for x in own.values())
-        if known and len(groups) > 1:
-            column = "hours_to" if figure == HOURS else figure
-            head = f"time to {common}" if figure == HOURS else FIGURES[figure].head
-            found = rank(candidates, rising=rising, bounds=bounds_of(column))
-            yield {"figure": figure, "head": head}, found
-
-
-def _words(ranking: Ranking, figure: str, more_seeds: str) -> str:
-    """Say who is best by a figure; times in days, as the tables have them."""
-    form = (lambda hours: f"{hours / 24:.2f} days") if figure == HOURS else FIGURES[figure].form
-    text = sentence(ranking, form, more_seeds=more_seeds)
-    if not ranking.without:
-        return text
-    lacks = "did not get there" if figure == HOURS else "does not have it"
-    lacking = f"{listed(ranking.without)} {lacks} with every seed"
-    return "; ".join(part for part in (text, lacking) if part)
-
-
-def _row(group: Group, targets: Sequence[float]) -> dict[str, Any]:
-    reached = {
-        named(target): [first_reached(run.evaluations, target) or {} for run in group.runs]
-        for target in targets
+        for figure, measure in figures.items()
+        if not lacking.get(figure)
     }
+
+
+def _to_deadline(run: Any, deadline: float | None) -> float | None:
+    """Return the accuracy of a run averaged over the time to a deadline in hours, if there is one.
+
+    It is None of a run whose accuracy is not known.
+    """
+    return None if deadline is None else time_averaged(run.evaluations, deadline)
+
+
+def _row(group: Group, targets: Sequence[float], deadline: float | None) -> dict[str, Any]:
+    def values(key: str) -> list[float]:
+        if key == TO_DEADLINE:
+            return [_or_never(_to_deadline(run, deadline)) for run in group.runs]
+        return group.values(*(FIGURES[key].path or [key]))
 
     return {
         "label": group.label,
         "runs": len(group.runs),
         "stand_in": group.runs[0].summary["stand_in"],
         "seeds": [run.summary["seed"] for run in group.runs],
-        **{
-            key: over_seeds(group.values(*(figure.path or [key])), figure.bounds)
-            for key, figure in FIGURES.items()
-        },
-        **{
-            f"{key}_to": {
-                name: over_seeds([_or_never(one.get(key)) for one in each], bounds_of(f"{key}_to"))
-                for name, each in reached.items()
+        **{key: over_seeds(values(key), figure.bounds) for key, figure in FIGURES.items()},
+        **_to_targets(group, targets, first_reached, ""),
+        **_to_targets(group, targets, first_sustained, SUSTAINED),
+    }
+
+
+SUSTAINED = "_sustained"
+"""How keys end of what it took to reach targets and stay there."""
+
+
+def _to_targets(
+    group: Group, targets: Sequence[float], crossing: Crossing, ending: str
+) -> dict[str, dict[str, Any]]:
+    """Return what it took a group to reach each target, and how many of its runs ``reached`` it."""
+    found = {
+        named(target): [crossing(run.evaluations, target) or {} for run in group.runs]
+        for target in targets
+    }
+    return {
+        f"{key}_to{ending}": {
+            name: {
+                **over_seeds([_or_never(one.get(key)) for one in each], bounds_of(f"{key}_to")),
+                "reached": sum(map(bool, each)),
             }
-            for key in ("cycles", "hours", "gradient_steps", "energy_j")
-        },
+            for name, each in found.items()
+        }
+        for key in ("cycles", "hours", "gradient_steps", "energy_j")
     }
 
 

@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import mean, median, stdev
+from statistics import mean, median
 from typing import Any
 
-from sim.analysis.verdict import (
-    FEWEST,
+from sim.analysis.lead import (
     FEWEST_RANKED,
     NO_BOUNDS,
+    Asked,
     Bounds,
+    PairedTest,
     interval,
     lead,
 )
+from sim.analysis.pair_tests import pair_tests
 
 FEWEST_PAIRS = 2
 """Pairs that a mean difference needs."""
@@ -35,42 +37,54 @@ def over_seeds(values: Sequence[float], bounds: Bounds = NO_BOUNDS) -> dict[str,
 
 
 def paired(
-    first: Mapping[int, float], second: Mapping[int, float], bounds: Bounds = NO_BOUNDS
+    first: Mapping[int, float],
+    second: Mapping[int, float],
+    bounds: Bounds = NO_BOUNDS,
+    *,
+    ratios: bool = False,
 ) -> dict[str, Any]:
-    """Compare figures by seed: the mean of ``first - second`` over the seeds that both have.
+    """Compare figures of two by seed, as :func:`pair_of` does, where nothing else is tested."""
+    each = {"first": first, "second": second}
+    cases = {name: {("", seed): x for seed, x in own.items()} for name, own in each.items()}
+    asked = Asked(cases, rising=True, bounds=bounds, ratios=ratios)
+    return pair_of(asked, "first", "second", pair_tests({"": asked}).of("", "first", "second"))
 
-    ``pairs`` counts these; ``difference`` has its 95 % interval ``low`` to ``high``, and ``min``
-    and ``max`` over the pairs; ``t_p`` is the two-sided p value of the paired t test and
-    ``wilcoxon_p`` that of Wilcoxon's signed ranks. None where there are too few pairs, where the
-    differences do not differ, and where a run never got there: without it, those that are left
-    would say too much.
+
+def pair_of(asked: Asked, first: str, second: str, test: PairedTest | None) -> dict[str, Any]:
+    """Compare two candidates: the mean of ``first - second`` over the seeds that both have.
+
+    ``asked`` has one figure a seed, and is rising. ``pairs`` counts seeds; ``difference`` has its
+    95 % interval ``low`` to ``high``, and ``min`` and ``max`` over the pairs. ``t_p`` is the
+    two-sided p value of the paired t test, ``t_p_holm`` the same corrected for all tests of the
+    comparison, and ``wilcoxon_p`` that of Wilcoxon's signed ranks. ``ratio`` is the geometric mean
+    of ``first / second`` with its interval ``ratio_low`` to ``ratio_high``; it is what is tested
+    where there is one. None where there are too few pairs, where the differences do not differ, and
+    where a run never got there: without it, those that are left would say too much.
     """
-    seeds = sorted(first.keys() & second.keys())
-    found: dict[str, Any] = {
-        "pairs": len(seeds),
-        "difference": None,
-        "low": None,
-        "high": None,
-        "t_p": None,
-        "wilcoxon_p": None,
-        "min": None,
-        "max": None,
-    }
-    known = all(math.isfinite(own[seed]) for own in (first, second) for seed in seeds)
+    one, other = asked.candidates[first], asked.candidates[second]
+    seeds = one.keys() & other.keys()
+    found: dict[str, Any] = {"pairs": len(seeds)} | dict.fromkeys(PAIRED)
+    known = all(math.isfinite(own[seed]) for own in (one, other) for seed in seeds)
     if len(seeds) < FEWEST_PAIRS or not known:
         return found
-    one, other = ({("", seed): own[seed] for seed in seeds} for own in (first, second))
-    ahead = lead(one, other, rising=True, bounds=bounds)
-    differences = list(ahead.by_seed.values())
-    found |= {"difference": ahead.mean, "low": ahead.low, "high": ahead.high}
+    apart = lead(asked, first, second, test)
+    differences = list(apart.by_seed.values())
+    found |= {"difference": apart.mean, "low": apart.low, "high": apart.high}
     found |= {"min": min(differences), "max": max(differences)}
-    if len(seeds) >= FEWEST and len(set(differences)) > 1:
-        from scipy.special import stdtr
-
-        error = stdev(differences) / math.sqrt(len(differences))
-        found["t_p"] = 2 * float(stdtr(len(seeds) - 1, -abs(mean(differences)) / error))
+    if test is not None:
+        found |= {"t_p": test.p, "t_p_holm": test.p_holm}
+    if ratio := apart.ratio:
+        found |= {"ratio": ratio.mean, "ratio_low": ratio.low, "ratio_high": ratio.high}
+        differences = list(map(math.log, ratio.by_seed.values()))
     if len(differences) >= FEWEST_RANKED and any(differences):
         from scipy.stats import wilcoxon
 
         found["wilcoxon_p"] = float(wilcoxon(differences).pvalue)
     return found
+
+
+PAIRED = (
+    *("difference", "low", "high", "min", "max", "ratio", "ratio_low", "ratio_high"),
+    *("t_p", "t_p_holm", "wilcoxon_p"),
+)
+"""What is known of two candidates, None where it is not."""

@@ -13,6 +13,7 @@ from learning.requests.facts import INJECTED, Cause
 from sim.analysis import experts, targets
 from sim.analysis.inference import answer_figures
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
+from sim.analysis.time_average import time_averaged
 from sim.devices.energy import total
 from sim.trace.arrow import array, as_numpy, word
 from sim.trace.directions import DIRECTIONS
@@ -98,6 +99,7 @@ def _learning(metrics: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
         "accuracy_start": curve[0].accuracy if curve else None,
         "accuracy_final": curve[-1].accuracy if curve else None,
         "accuracy_best": best if chosen is None else chosen.accuracy,
+        "accuracy_mean": time_averaged(curve, manifest.get("simulated_s", 0.0) / 3600),
         "loss_start": curve[0].loss if curve else None,
         "loss_final": curve[-1].loss if curve else None,
         "validation_final": targets.validation_at(curve),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from math import fsum
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -81,16 +82,38 @@ def sum_if_known(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one + other
 
 
+WINDOW = 3
+"""Evaluations whose mean must be at a target for it to count as sustained."""
+
+
 def first_reached(curve: Sequence[Evaluation], target: float) -> dict[str, Any] | None:
     """Return when a target was first reached, and what had been spent by then; None if never.
 
     It is reached on test samples.
     """
-    for evaluation in curve:
-        if evaluation.accuracy >= target:
-            when = evaluation._asdict()
-            return {key: when[key] for key in when if key not in OF_MODEL}
+    return next((_spent(one) for one in curve if one.accuracy >= target), None)
+
+
+def first_sustained(curve: Sequence[Evaluation], target: float) -> dict[str, Any] | None:
+    """Return when a target was first reached and held, with what :func:`first_reached` returns.
+
+    That is at the first evaluation at the target whose mean with the next two is at the target too.
+    It is never before the first crossing, and equals it where the accuracy does not fall again. The
+    last two evaluations of a run have no two behind them: they are None, as what is never reached.
+    """
+    for place, one in enumerate(curve[: 1 - WINDOW]):
+        window = curve[place : place + WINDOW]
+        # The sum of distances, since the mean of equal accuracies may be less in its last digit.
+        over = fsum(evaluation.accuracy - target for evaluation in window)
+        if one.accuracy >= target and over >= 0.0:
+            return _spent(one)
     return None
+
+
+def _spent(evaluation: Evaluation) -> dict[str, Any]:
+    """Return when an evaluation was made, and what had been spent by then."""
+    when = evaluation._asdict()
+    return {key: when[key] for key in when if key not in OF_MODEL}
 
 
 def by_validation(curve: Sequence[Evaluation]) -> Evaluation | None:

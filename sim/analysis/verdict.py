@@ -1,67 +1,28 @@
 """Which candidate is best, by how much, and whether that is noise: one answer for all who ask.
 
-Candidates are groups of runs, combinations of a sweep's keys or values of one key. A candidate has
-figures by case: a setting of what else varies, and a seed. Two candidates are compared at the cases
-that both have. What differs between seeds is noise; settings share seeds, so of each seed the mean
-over its settings counts once. The order in which candidates come changes nothing.
+One is ahead of another by more than noise where the paired t test of the two finds a difference,
+corrected for all tests of the comparison. The order in which candidates come changes nothing.
 """
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from statistics import mean, stdev
+from statistics import mean
 
-Case = tuple[str, int]
-"""A setting of what else varies, empty where nothing does, and a seed."""
-Figures = Mapping[Case, float]
-"""A figure by case; one that was never reached is inf."""
-
-LEVEL = 0.95
-"""Confidence of the intervals."""
-FEWEST = 3
-"""Seeds from which on there is an interval with its t test."""
-FEWEST_RANKED = 6
-"""Seeds from which on there is a test of ranks: with five pairs the smallest two-sided p of
-Wilcoxon's test is 0.0625."""
-CLOSE = {"rel_tol": 1e-9, "abs_tol": 1e-12}
-"""Figures that are closer are the same: means of equal figures differ in their last digits."""
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What a figure cannot be below and above."""
-
-    least: float = -math.inf
-    most: float = math.inf
-
-    @property
-    def of_difference(self) -> "Bounds":
-        """What the difference of two such figures cannot be below and above."""
-        return Bounds(self.least - self.most, self.most - self.least)
-
-    def clipped(self, low: float, high: float) -> tuple[float, float]:
-        """Return the ends of an interval that overlaps the bounds, each within them."""
-        return max(low, self.least), min(high, self.most)
-
-
-NO_BOUNDS = Bounds()
-
-
-def interval(values: Sequence[float], bounds: Bounds = NO_BOUNDS) -> tuple[float, float] | None:
-    """Return the ends of Student's interval of the mean within ``bounds``; None of too few values.
-
-    ``values`` are finite, one per seed.
-    """
-    if len(values) < FEWEST:
-        return None
-    from scipy.special import stdtrit
-
-    quantile = float(stdtrit(len(values) - 1, (1 + LEVEL) / 2))
-    half = quantile * stdev(values) / math.sqrt(len(values))
-    return bounds.clipped(mean(values) - half, mean(values) + half)
+from sim.analysis.lead import (
+    CLOSE,
+    FEWEST,
+    NO_BOUNDS,
+    Asked,
+    Bounds,
+    Figures,
+    Lead,
+    lead,
+)
+from sim.analysis.pair_tests import SIGNIFICANT, PairTests, pair_tests
 
 
 class Verdict(StrEnum):
@@ -76,7 +37,7 @@ class Verdict(StrEnum):
     AHEAD = "ahead"
     """The best is ahead of each other one by more than noise: this alone is a winner."""
     WITHIN_NOISE = "within noise"
-    """The 95 % interval of the lead contains 0."""
+    """The test of the lead finds nothing, corrected for all tests of the comparison."""
     TOO_FEW_SEEDS = "two seeds"
     """Two seeds in common allow no test."""
     ONE_SEED = "one seed"
@@ -89,72 +50,19 @@ class Verdict(StrEnum):
     """Each is behind another one: they are compared two by two, at different cases."""
 
 
-@dataclass(frozen=True)
-class Lead:
-    """How far one candidate is ahead of another: positive where it is better.
-
-    ``by_case`` has the cases of both, ``by_seed`` the mean over the settings of each seed, ``mean``
-    the mean over these seeds. ``low`` and ``high`` are the ends of its 95 % interval, None below
-    ``FEWEST`` seeds. ``seeds`` counts those that either of the two has.
-    """
-
-    verdict: Verdict
-    by_case: Figures
-    by_seed: Mapping[int, float]
-    mean: float | None
-    low: float | None
-    high: float | None
-    seeds: int
-
-
-def lead(first: Figures, second: Figures, *, rising: bool, bounds: Bounds = NO_BOUNDS) -> Lead:
-    """Return how far the first candidate is ahead of the second.
-
-    ``rising`` says that more is better; ``bounds`` are those of the figure. A case at which one of
-    the two never got there is no case of both.
-    """
-    by_case = {
-        case: _difference(first[case], second[case], rising=rising)
-        for case in sorted(first.keys() & second.keys())
-        if math.isfinite(first[case]) and math.isfinite(second[case])
-    }
-    settings: dict[int, list[float]] = {}
-    for (_, seed), ahead in by_case.items():
-        settings.setdefault(seed, []).append(ahead)
-    by_seed = {seed: mean(each) for seed, each in sorted(settings.items())}
-    values = list(by_seed.values())
-    average = mean(values) if values else None
-    if average is not None and abs(average) <= CLOSE["rel_tol"] * max(map(abs, by_case.values())):
-        average = 0.0
-    ends = interval(values, bounds.of_difference)
-    low, high = ends or (None, None)
-    seeds = len({seed for _, seed in (*first, *second)})
-    verdict = _verdict(by_case, values, average, ends)
-    return Lead(verdict, by_case, by_seed, average, low, high, seeds)
-
-
-def _difference(first: float, second: float, *, rising: bool) -> float:
-    if math.isclose(first, second, **CLOSE):
-        return 0.0
-    return first - second if rising else second - first
-
-
-def _verdict(
-    by_case: Figures,
-    by_seed: Sequence[float],
-    average: float | None,
-    ends: tuple[float, float] | None,
-) -> Verdict:
-    if average is None:
+def verdict_of(one: Lead) -> Verdict:
+    """Return what can be said of a lead by itself."""
+    if one.effect is None:
         return Verdict.NO_COMMON_SEED
-    if not any(by_case.values()):
+    if not any(one.by_case.values()):
         return Verdict.TIE
-    if average == 0.0:
+    if one.effect == 0.0:
         return Verdict.LEVEL
-    if ends is None:
-        return Verdict.ONE_SEED if len(by_seed) == 1 else Verdict.TOO_FEW_SEEDS
-    low, high = ends
-    return Verdict.WITHIN_NOISE if low <= 0.0 <= high else Verdict.AHEAD
+    if len(one.by_seed) < FEWEST:
+        return Verdict.ONE_SEED if len(one.by_seed) == 1 else Verdict.TOO_FEW_SEEDS
+    # A lead that is the same with each seed has no test: nothing of it is noise.
+    told = one.test is None or one.test.p_holm < SIGNIFICANT
+    return Verdict.AHEAD if told else Verdict.WITHIN_NOISE
 
 
 @dataclass(frozen=True)
@@ -164,7 +72,8 @@ class Ranking:
     ``best`` are all that share the first place, and ``first`` is one of them, None where there is
     none. ``leads`` are those of ``first`` over each candidate that it can be compared with, the
     nearest one first. ``incomparable`` have too few cases in common with it; ``without`` never got
-    there with some seed: they are not ranked.
+    there with some seed: they are not ranked. ``tests`` counts those of the comparison, for which
+    the p value of each lead is corrected.
     """
 
     verdict: Verdict
@@ -173,6 +82,7 @@ class Ranking:
     leads: Mapping[str, Lead]
     incomparable: tuple[str, ...]
     without: tuple[str, ...]
+    tests: int
 
     @cached_property
     def behind(self) -> Mapping[str, Lead]:
@@ -199,7 +109,7 @@ class Ranking:
     def unresolved(self) -> tuple[str, ...]:
         """Those behind the best whose distance may be noise, the nearest one first."""
         return tuple(
-            label for label, one in self.behind.items() if one.verdict is not Verdict.AHEAD
+            label for label, one in self.behind.items() if verdict_of(one) is not Verdict.AHEAD
         )
 
     @cached_property
@@ -229,13 +139,23 @@ def rank(
     *,
     rising: bool,
     bounds: Bounds = NO_BOUNDS,
+    ratios: bool = False,
     fewest: float = 1,
 ) -> Ranking:
-    """Return who is best of the candidates, by their labels.
+    """Return who is best of the candidates by one figure, as :func:`rank_each` does by several."""
+    [found] = rank_each({"": Asked(candidates, rising, bounds, ratios, fewest)}).values()
+    return found
 
-    ``rising`` says that more is better, ``bounds`` are those of the figure. Pairs that have fewer
-    than ``fewest`` cases in common are not compared.
-    """
+
+def rank_each(asked: Mapping[str, Asked]) -> dict[str, Ranking]:
+    """Return who is best by each of the figures that one comparison asks for."""
+    tests = pair_tests(asked)
+    return {figure: ranking_of(one, figure, tests) for figure, one in asked.items()}
+
+
+def ranking_of(asked: Asked, figure: str, tests: PairTests) -> Ranking:
+    """Return who is best by one of the figures of which there are tests."""
+    candidates = asked.candidates
     labels = in_order(candidates)
     whole = [
         label
@@ -245,10 +165,10 @@ def rank(
     without = tuple(label for label in labels if label not in whole)
     if len(whole) < 2:
         few = Verdict.NEVER if without else Verdict.ALONE
-        return Ranking(few, whole[0] if whole else None, tuple(whole), {}, (), without)
+        first = whole[0] if whole else None
+        return Ranking(few, first, tuple(whole), {}, (), without, tests.count)
     # The best one mostly has all figures and the best mean: few pairs have to be looked at.
-    sign = -1.0 if rising else 1.0
-    order = sorted(whole, key=lambda label: sign * mean(candidates[label].values()))
+    order = sorted(whole, key=lambda label: _mean_of(asked, label), reverse=asked.rising)
     order.sort(key=lambda label: -len(candidates[label]))
     for first in order:
         leads: dict[str, Lead] = {}
@@ -256,16 +176,23 @@ def rank(
         for label in order:
             if label == first:
                 continue
-            one = lead(candidates[first], candidates[label], rising=rising, bounds=bounds)
-            if one.mean is None or len(one.by_case) < fewest:
+            one = lead(asked, first, label, tests.of(figure, first, label))
+            if one.effect is None or len(one.by_case) < asked.fewest:
                 incomparable.append(label)
-            elif one.mean >= 0.0:
+            elif one.effect >= 0.0:
                 leads[label] = one
             else:
                 break
         else:
-            return _ranked(first, leads, tuple(in_order(incomparable)), without)
-    return Ranking(Verdict.NO_ORDER, None, (), {}, (), without)
+            lacking = tuple(in_order(incomparable)), without
+            return _ranked(first, leads, *lacking, tests.count)
+    return Ranking(Verdict.NO_ORDER, None, (), {}, (), without, tests.count)
+
+
+def _mean_of(asked: Asked, label: str) -> float:
+    """The mean of a candidate's figures, of their logarithms where ratios are compared."""
+    figures = asked.candidates[label].values()
+    return mean(map(math.log, figures) if asked.by_ratio else figures)
 
 
 def _ranked(
@@ -273,24 +200,25 @@ def _ranked(
     leads: Mapping[str, Lead],
     incomparable: tuple[str, ...],
     without: tuple[str, ...],
+    tests: int,
 ) -> Ranking:
     """Return the ranking in which ``first`` is not behind anyone."""
     nearest = {
         label: leads[label]
-        for label in sorted(in_order(leads), key=lambda label: leads[label].mean or 0.0)
+        for label in sorted(in_order(leads), key=lambda label: leads[label].effect or 0.0)
     }
-    level = [label for label, one in nearest.items() if one.mean == 0.0]
+    level = [label for label, one in nearest.items() if one.effect == 0.0]
     best = tuple(in_order([first, *level]))
-    behind = [one.verdict for label, one in nearest.items() if label not in level]
+    behind = [verdict_of(one) for label, one in nearest.items() if label not in level]
     noisy = [verdict for verdict in behind if verdict is not Verdict.AHEAD]
     if level:
-        same = all(leads[label].verdict is Verdict.TIE for label in level)
+        same = all(verdict_of(leads[label]) is Verdict.TIE for label in level)
         verdict = Verdict.TIE if same else Verdict.LEVEL
     elif noisy:
         verdict = noisy[0]
     else:
         verdict = Verdict.NO_COMMON_SEED if incomparable else Verdict.AHEAD
-    return Ranking(verdict, first, best, nearest, incomparable, without)
+    return Ranking(verdict, first, best, nearest, incomparable, without, tests)
 
 
 def in_order(labels: Iterable[str]) -> list[str]:

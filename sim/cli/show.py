@@ -8,6 +8,7 @@ import typer
 
 from sim.cli.options import Json, RunFolder, RunFolders
 from sim.cli.output import print_json, warn
+from sim.errors import InputError
 
 MOST_CLIENTS = 20
 """Clients up to which `show` prints the gating pattern."""
@@ -31,9 +32,18 @@ def show_command(run: RunFolder, *, json_: Json = False) -> None:
                 print(f"\n{pattern_text(pattern['clients'], pattern['shares'])}")
 
 
-def compare_command(runs: RunFolders, *, json_: Json = False) -> None:
+Deadline = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DAYS",
+        help="average accuracy over time until then; default: what the shortest run covers",
+    ),
+]
+
+
+def compare_command(runs: RunFolders, *, deadline: Deadline = None, json_: Json = False) -> None:
     """Compare runs, or the points of a sweep; those of one setting are a group of seeds."""
-    from sim.analysis.text import comparison_text
+    from sim.analysis.comparison_text import comparison_text
     from sim.execution.folder import as_written, is_sweep, read_manifest
     from sim.execution.result import compare
 
@@ -43,7 +53,9 @@ def compare_command(runs: RunFolders, *, json_: Json = False) -> None:
             from sim.sweep.side_by_side import side_by_side
 
             found = of_sweep(runs[0])
-            beside = side_by_side(runs[0])
+            beside = side_by_side(runs[0], deadline)
+            if beside is None and deadline is not None:
+                raise InputError("--deadline: takes runs, or a sweep over one key or over variants")
             if json_:
                 print_json(found | {"comparison": beside})
             elif beside is None:
@@ -52,7 +64,7 @@ def compare_command(runs: RunFolders, *, json_: Json = False) -> None:
                 print(comparison_text(beside))
                 print(found["answers"][0])  # how many points are complete
             return
-        comparison = compare(runs)
+        comparison = compare(runs, deadline)
         if json_:
             print_json(comparison)
         else:

@@ -32,12 +32,15 @@ if TYPE_CHECKING:
     from sim.plots import Pictures
 
 
-def compare(folders: Sequence[str | Path]) -> dict[str, Any]:
-    """Return what :func:`sim.analysis.comparison.compare_groups` does, of run folders."""
+def compare(folders: Sequence[str | Path], deadline_days: float | None = None) -> dict[str, Any]:
+    """Return what :func:`sim.analysis.comparison.compare_groups` does, of run folders.
+
+    Raises InputError for a folder without a run, and for a deadline that not all runs cover.
+    """
     places = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
     loaded = (load(place) for place in places)
     kept = [WithoutTables(run.summary, run.manifest, run.evaluations) for run in loaded]
-    return compare_groups(group_runs(kept))
+    return compare_groups(group_runs(kept), deadline_days=deadline_days)
 
 
 def load(folder: str | Path) -> Result:

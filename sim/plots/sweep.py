@@ -8,7 +8,7 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 
 from learning.requests.cluster import Floats, Ints
-from sim.analysis.comparison import FIGURES, LISTED, OF_POINTS, Figure
+from sim.analysis.figures import FIGURES, LISTED, OF_POINTS, Figure
 from sim.errors import InputError
 from sim.plots.canvas import behind, new_axes
 from sim.plots.colours import ink_on, of_methods

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from sim.analysis import text
+from sim.analysis import comparison_text as text
 from sim.analysis.comparison import Group, compare_groups, group_runs
 from sim.errors import InputError
 from sim.execution.result import load
@@ -44,8 +44,9 @@ def compared(groups: Sequence[Group]) -> dict[str, Any]:
     rows = comparison["groups"]
     common = comparison["common_target"]
     called = (
-        *(text.stand_in_lines, text.test_rows, text.test_notes, accuracy, transposed),
-        *(text.figure_rows, text.target_rows, shares_of_groups, draw_shares),
+        *(text.stand_in_lines, text.test_rows, text.test_notes, text.deadline_notes),
+        *(text.figure_rows, text.mean_rows, text.target_rows),
+        *(accuracy, transposed, shares_of_groups, draw_shares),
     )
 
     def measures(figure: str) -> bool:
@@ -62,6 +63,7 @@ def compared(groups: Sequence[Group]) -> dict[str, Any]:
         "PARTS": PARTS,
         "verdict_lines": text.verdict_lines,
         "shows_ratio": text.shows_ratio,
+        "TEST_HEADS": text.TEST_HEADS,
         "curves": {group.label: group.runs for group in groups[:MOST_CURVES]},
         "MOST_CURVES": MOST_CURVES,
         **{function.__name__: function for function in called},

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sim.analysis.comparison import Figure
+from sim.analysis.figures import Figure
 from sim.formatting import as_yaml
 from sim.plots.sweep import figure_of
 from sim.sweep.differences import Row

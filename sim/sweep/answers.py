@@ -5,14 +5,15 @@ with another at the same values of all other keys and the same seed. Nothing is 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
+from sim.analysis.lead import CLOSE, Figures
 from sim.analysis.methods import known_method
 from sim.analysis.over_seeds import over_seeds
-from sim.analysis.verdict import CLOSE, Figures, Ranking, Verdict, in_order
+from sim.analysis.verdict import Ranking, Verdict, in_order, rank_each, verdict_of
 from sim.analysis.verdict_text import ranking_json
 from sim.execution.result import Result, load
 from sim.execution.status import COMPLETE
@@ -57,12 +58,17 @@ def of_sweep(folder: Path) -> dict[str, list[Any]]:
 def verdicts(rows: Sequence[Row], keys: Sequence[str], target: str | None) -> list[dict[str, Any]]:
     """Return which combination of the keys is best by each figure that is asked for."""
     done = [row for row in rows if row["status"] == COMPLETE]
-    found = []
-    for question in questions(done, target) if done else ():
-        ranking = ranked(combined(rows, keys, question), question)
-        text = question.verdict(ranking, _names)
-        found.append({"figure": question.column, **ranking_json(ranking), "text": text})
-    return found
+    asked = questions(done, target) if done else []
+    standings = {question.column: combined(rows, keys, question) for question in asked}
+    rankings = ranked(standings, asked)
+    return [
+        {
+            "figure": question.column,
+            **ranking_json(rankings[question.column]),
+            "text": question.verdict(rankings[question.column], _names),
+        }
+        for question in asked
+    ]
 
 
 def runs_of(sweep: Sweep, done: Sequence[Row]) -> dict[str, Result]:
@@ -137,15 +143,24 @@ def combined(rows: Sequence[Row], keys: Sequence[str], question: Question) -> li
     ]
 
 
-def ranked(standings: Sequence[Standing], question: Question) -> Ranking:
-    """Return which combination is best by a figure."""
-    return question.rank({one.label: one.figures for one in standings})
+def ranked(
+    standings: Mapping[str, Sequence[Standing]], asked: Sequence[Question]
+) -> dict[str, Ranking]:
+    """Return which combination is best by each of the figures that are asked for, by its column."""
+    return rank_each(
+        {
+            question.column: question.of(
+                {one.label: one.figures for one in standings[question.column]}
+            )
+            for question in asked
+        }
+    )
 
 
 def leading(rows: Sequence[Row], keys: Sequence[str], question: Question) -> Sequence[Row]:
     """Return the rows of a combination that no other one is ahead of; else of the first one."""
     standings = combined(rows, keys, question)
-    first = ranked(standings, question).first
+    first = ranked({question.column: standings}, [question])[question.column].first
     return next((one.rows for one in standings if one.label == first), standings[0].rows)
 
 
@@ -158,9 +173,12 @@ def answers(
     counts = [f"{key} ({counted(number, 'value')})" for key, number in values.items()]
     over = f", over {' and '.join(counts)}" if counts else ""
     yield f"{len(done)} of {len(rows)} points are complete{over}."
-    for number, question in enumerate(questions(done, target) if done else ()):
-        standings = combined(rows, keys, question)
-        ranking = ranked(standings, question)
+    asked = questions(done, target) if done else []
+    each = {question.column: combined(rows, keys, question) for question in asked}
+    rankings = ranked(each, asked)
+    for number, question in enumerate(asked):
+        standings = each[question.column]
+        ranking = rankings[question.column]
         yield _top(standings, question)
         if number == 0 or question.column.startswith("hours_to"):
             yield from _verdict(standings, ranking, question)
@@ -248,7 +266,7 @@ def _apart_from_last(
     rows = {one.label: one for one in standings}
     best = rows[str(ranking.first)]
     last = rows[list(ranking.leads)[-1]]
-    if ranking.leads[last.label].verdict is Verdict.WITHIN_NOISE:
+    if verdict_of(ranking.leads[last.label]) is Verdict.WITHIN_NOISE:
         return
     if why := "; ".join(reasons(best.rows, last.rows, question, runs)):
         value = question.form(last.mean)

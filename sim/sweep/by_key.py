@@ -6,8 +6,10 @@ does not count.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Self
 
-from sim.analysis.verdict import Case, Figures, Ranking, Verdict, in_order
+from sim.analysis.lead import Case, Figures
+from sim.analysis.verdict import Ranking, Verdict, in_order, rank_each
 from sim.formatting import as_yaml, listed
 from sim.sweep.differences import Question, Row, Runs, reasons
 
@@ -23,39 +25,68 @@ def by_key(
 ) -> Iterator[str]:
     """Say for each of several keys which value is best where all others are equal, and why."""
     varied = [key for key in keys if key != "seed" and len({as_yaml(r[key]) for r in rows}) > 1]
-    for key in varied if len(varied) > 1 else ():
+    if len(varied) < 2:
+        return
+    known = {key: OneKey.of(key, rows, keys, question.column) for key in varied}
+    rankings = rank_each({key: question.of(one.enough, one.fewest) for key, one in known.items()})
+    for key, one in known.items():
+        others = [other for other in varied if other != key]
+        yield from _of_key(one, rankings[key], others, question, runs)
+
+
+class OneKey(NamedTuple):
+    """The values of one key in order: their rows, and their figures, by what the others are.
+
+    ``points`` is at how many settings and seeds two values or more have a row.
+    """
+
+    key: str
+    cases: Cases
+    figures: Mapping[str, Figures]
+    points: int
+
+    @classmethod
+    def of(cls, key: str, rows: Sequence[Row], keys: Sequence[str], column: str) -> Self:
+        """Sort the rows of a sweep by the value of a key."""
         rest = [other for other in keys if other not in (key, "seed")]
         cases: dict[str, dict[Case, Row]] = {}
         for row in rows:
             setting = as_yaml([row[other] for other in rest])
             cases.setdefault(as_yaml(row[key]), {})[setting, row["seed"]] = row
-        others = [other for other in rest if other in varied]
-        yield from _of_key(key, cases, others, question, runs)
+        figures = {
+            value: {
+                case: float(row[column])
+                for case, row in cases[value].items()
+                if row[column] is not None
+            }
+            for value in in_order(cases)
+        }
+        return cls(key, cases, figures, _in_several(cases))
+
+    @property
+    def fewest(self) -> float:
+        """Points that two values must both have a figure at to be compared."""
+        return max(1.0, FEWEST_COMMON * self.points)
+
+    @property
+    def enough(self) -> dict[str, Figures]:
+        """Values that have a figure at enough points."""
+        least = FEWEST_COMMON * self.points
+        return {value: own for value, own in self.figures.items() if own and len(own) >= least}
 
 
 def _of_key(
-    key: str, cases: Cases, others: Sequence[str], question: Question, runs: Runs
+    one: OneKey, ranking: Ranking, others: Sequence[str], question: Question, runs: Runs
 ) -> Iterator[str]:
-    column = question.column
-    points = _in_several(cases)
-    known = {
-        value: {
-            case: float(row[column])
-            for case, row in cases[value].items()
-            if row[column] is not None
-        }
-        for value in in_order(cases)
-    }
-    sets = {value: own for value, own in known.items() if own}
-    none = [value for value in known if value not in sets]
+    key, cases, points = one.key, one.cases, one.points
+    sets = {value: own for value, own in one.figures.items() if own}
+    none = [value for value in one.figures if value not in sets]
     if not points:
         yield f"By {key}: no two points differ in it alone; sweep a grid to tell."
         return
     if len(sets) < 2:
         yield from (f"By {key}: only {value} has a figure." for value in sets)
         return
-    enough = {value: own for value, own in sets.items() if len(own) >= FEWEST_COMMON * points}
-    ranking = question.rank(enough, fewest=max(1.0, FEWEST_COMMON * points))
     if ranking.first is None or not ranking.leads:
         yield f"By {key}: {_why_not(ranking, sets, points)}."
         return
@@ -65,7 +96,7 @@ def _of_key(
     left = f" ({len(common)} of {points} points)" if len(common) < points else ""
     left += f", but for {listed(none)}, without a figure" if none else ""
     text = question.verdict(ranking)
-    explained = ranking.verdict not in UNEXPLAINED and ranking.leads[second].mean
+    explained = ranking.verdict not in UNEXPLAINED and ranking.leads[second].effect
     why = _why(cases, (best, second), common, question, runs) if explained else ""
     yield f"By {key}, all else equal{left}: {text}.{why}"
     if ranking.verdict is not Verdict.TIE or ranking.behind:
@@ -129,14 +160,21 @@ def _turns(
         settings: dict[str, list[Case]] = {}
         for case in sorted(figures[0].keys() & figures[1].keys()):
             settings.setdefault(as_yaml(rows[case][other]), []).append(case)
-        for value, cases in sorted(settings.items()):
-            own = [{case: known[case] for case in cases} for known in figures]
-            ranking = question.rank(dict(zip(named, own, strict=True)))
+        asked = {
+            value: question.of(
+                {
+                    name: {case: own[case] for case in cases}
+                    for name, own in zip(named, figures, strict=True)
+                }
+            )
+            for value, cases in sorted(settings.items())
+        }
+        for value, ranking in rank_each(asked).items():
             if ranking.winners:
                 [best] = ranking.winners
                 [one] = ranking.leads.values()
                 said = f"at {other}={value}, {question.verdict(ranking)}"
-                ahead[best].append((one.mean or 0.0, said))
+                ahead[best].append((one.effect or 0.0, said))
         if all(ahead.values()):
             most = "; ".join(max(ahead[value])[1] for value in named)
             yield f"It depends on {other}: {most}."

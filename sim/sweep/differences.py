@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import mean
 from typing import Any, NamedTuple
 
-from sim.analysis.comparison import bounds_of, figures_listed
-from sim.analysis.verdict import Bounds, Figures, Ranking, rank
+from sim.analysis.figures import bounds_of, figure_listed, figures_listed
+from sim.analysis.lead import Asked, Bounds, Figures
+from sim.analysis.verdict import Ranking
 from sim.analysis.verdict_text import Names, sentence
 from sim.execution.result import Result
 from sim.formatting import listed
@@ -35,9 +36,11 @@ class Question(NamedTuple):
         """What the figure cannot be below and above."""
         return bounds_of(self.column)
 
-    def rank(self, candidates: Mapping[str, Figures], fewest: float = 1) -> Ranking:
-        """Return which of the candidates is best by this figure; see :func:`rank`."""
-        return rank(candidates, rising=self.rising, bounds=self.bounds, fewest=fewest)
+    def of(self, candidates: Mapping[str, Figures], fewest: float = 1) -> Asked:
+        """Return what is asked of some candidates."""
+        known = figure_listed(self.column)
+        ratios = known is not None and known.ratios
+        return Asked(candidates, self.rising, self.bounds, ratios, fewest)
 
     def verdict(self, ranking: Ranking, names: Names = listed) -> str:
         """Say who is best, or why none is."""

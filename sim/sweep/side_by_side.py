@@ -35,11 +35,11 @@ def groups_of(sweep: Sweep, rows: Iterable[Row], runs: Mapping[str, Any]) -> lis
     ]
 
 
-def side_by_side(folder: Path) -> dict[str, Any] | None:
+def side_by_side(folder: Path, deadline_days: float | None = None) -> dict[str, Any] | None:
     """Return what ``compare`` says of the values of the one key that a sweep varies.
 
     None where it varies more keys than one beside the seed, or has no or too many values of it, or
-    where no two have a complete point.
+    where no two have a complete point. Raises InputError for a deadline that not all runs cover.
     """
     sweep = read_sweep(folder)
     rows = sweep.rows.to_pylist()
@@ -50,7 +50,7 @@ def side_by_side(folder: Path) -> dict[str, Any] | None:
     loaded = ((name, load(folder / name)) for name in folders)
     runs = {name: WithoutTables(run.summary, run.manifest, run.evaluations) for name, run in loaded}
     groups = groups_of(sweep, rows, runs)
-    return compare_groups(groups, MORE_SEEDS) if len(groups) > 1 else None
+    return compare_groups(groups, MORE_SEEDS, deadline_days) if len(groups) > 1 else None
 
 
 def _compared(sweep: Sweep) -> Sequence[str]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.analysis.comparison import bounds_of
+from sim.analysis.comparison_text import MEAN, mean_text, spread
+from sim.analysis.figures import bounds_of
 from sim.analysis.over_seeds import OverSeeds, over_seeds
-from sim.analysis.text import MEAN, mean_text, spread
 from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml, data_size, last_parts, seconds, table
 from sim.sweep.points import labelled

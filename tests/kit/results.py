@@ -1,13 +1,25 @@
 """Inner names of ``sim`` that tests use: summaries, reports, exports, pictures."""
 
+from sim.analysis.comparison_text import comparison_text, mean_text
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.experts import alignment_figures
 from sim.analysis.inference import gating_pattern, inference_figures, utilisation
+from sim.analysis.lead import Asked, Bounds
 from sim.analysis.over_seeds import over_seeds, paired
+from sim.analysis.pair_tests import pair_tests
 from sim.analysis.summary import fault_counts, summarise
-from sim.analysis.targets import TARGETS, Evaluation, by_validation, levels, validation_at
-from sim.analysis.text import comparison_text, mean_text, pattern_text, summary_text
-from sim.analysis.verdict import Bounds, Verdict, rank
+from sim.analysis.targets import (
+    TARGETS,
+    Evaluation,
+    by_validation,
+    first_reached,
+    first_sustained,
+    levels,
+    validation_at,
+)
+from sim.analysis.text import pattern_text, summary_text
+from sim.analysis.time_average import common_deadline, time_averaged
+from sim.analysis.verdict import Verdict, rank, rank_each
 from sim.analysis.verdict_text import sentence
 from sim.cli.new import write_scenario
 from sim.cli.progress import Progress

@@ -63,6 +63,24 @@ def test_a_difference_is_called_noise_by_the_interval_of_its_pairs():
     assert "none is best; there are too few seeds in common to compare." in apart
 
 
+def test_times_differ_by_a_factor_and_what_is_asked_beside_them_counts():
+    """Twice as fast with each seed, however long it takes: hours vary, their ratio hardly."""
+    hours = {1: 2.0, 2: 20.0, 3: 7.0, 4: 60.0}
+    rows = [
+        point(seed, 0.9 + 0.001 * (seed % 2) * (method == "a"), method=method)
+        | {"hours_to_0.80": own * (2.0 + 0.01 * seed if method == "b" else 1.0)}
+        for method in "ab"
+        for seed, own in hours.items()
+    ]
+    text = said(rows, ["method"], "0.80")
+    assert (
+        "Verdict: method=a is best, ahead of method=b by a factor of 2.02, more than noise" in text
+    )
+    assert "(95 %: 2.00 to 2.05 over 4 seeds; p < 0.0001 corrected for 2 tests)" in text
+    differences = [own * (1.0 + 0.01 * seed) for seed, own in hours.items()]
+    assert results.paired(dict(enumerate(differences)), dict.fromkeys(range(4), 0.0))["t_p"] > 0.05
+
+
 def test_seeds_that_do_not_differ_have_no_interval_and_nothing_sent_up_is_no_answer():
     rows = [point(s, 0.6 + 0.1 * (m == "b"), method=m) for m in "ab" for s in (1, 2)]
     text = said([row | {"uplink_bytes": 0.0} for row in rows], ["method"])

@@ -1,0 +1,71 @@
+"""Figures that are known of runs and groups of runs, as ``figures.yaml`` lists them."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Self
+
+from scenarios.parsing import shipped_table
+from sim.analysis.lead import NO_BOUNDS, Bounds
+from sim.files import packaged
+from sim.formatting import count, data_size
+
+LISTED: dict[str, dict[str, Any]] = shipped_table(packaged("sim.analysis", "figures.yaml"))
+"""What ``figures.yaml`` says of each figure."""
+
+
+class Figure(NamedTuple):
+    """A figure of runs: its head where it is shown, its form in a unit, and its path in summaries.
+
+    Without a head it is one of ``compare --json`` only; without a path it has the same key there.
+    It is not below ``least`` and not above ``most``. ``ratios`` says that two runs are compared by
+    the ratio of theirs, not by the difference.
+    """
+
+    head: str
+    form: Callable[[float], str]
+    unit: float = 1.0
+    path: Sequence[str] = ()
+    least: float = -math.inf
+    most: float = math.inf
+    ratios: bool = False
+
+    @classmethod
+    def of(cls, head: str = "", form: str = "{:g}", **more: Any) -> Self:
+        """Return the figure of an entry of ``figures.yaml``."""
+        return cls(head, NAMED_FORMS.get(form, form.format), **more)
+
+    @property
+    def bounds(self) -> Bounds:
+        """What it cannot be below and above, in the unit of summaries and tables."""
+        return Bounds(self.least, self.most)
+
+
+NAMED_FORMS: dict[str, Callable[[float], str]] = {"data_size": data_size, "count": count}
+"""Forms that ``figures.yaml`` has by name."""
+
+
+def figures_listed(kind: str) -> dict[str, Figure]:
+    """Return the figures of one of the lists of ``figures.yaml``."""
+    return {key: Figure.of(**listed) for key, listed in LISTED[kind].items()}
+
+
+FIGURES = figures_listed("of_groups")
+"""What is known of a group of runs, in the order in which text and pages show it."""
+OF_POINTS = figures_listed("of_points")
+"""Figures of points of a sweep that groups do not have, or not as numbers in one unit."""
+TO_TARGETS = figures_listed("to_targets")
+"""What a target takes."""
+
+
+def figure_listed(column: str) -> Figure | None:
+    """Return a figure by its key or its column of a sweep; None where ``figures.yaml`` has none."""
+    for key, figure in TO_TARGETS.items():
+        if column.startswith(f"{key}_") or column == key:
+            return figure
+    return FIGURES.get(column) or OF_POINTS.get(column)
+
+
+def bounds_of(column: str) -> Bounds:
+    """Return what a figure cannot be below and above, by its key or its column of a sweep."""
+    known = figure_listed(column)
+    return known.bounds if known else NO_BOUNDS

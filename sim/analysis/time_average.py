@@ -1,0 +1,60 @@
+"""Accuracy averaged over time: the area under the steps of a run's evaluations, by the time."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Protocol
+
+from sim.analysis.targets import Evaluation
+from sim.errors import InputError
+
+SAME_SPAN = 1e-9
+"""Share by which a deadline may lie behind the end of a run: days and hours are rounded."""
+
+
+class Measured(Protocol):
+    """What is needed of a run: its summary, and its evaluations in order of time."""
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """Its figures."""
+
+    @property
+    def evaluations(self) -> Sequence[Evaluation]:
+        """Its accuracy over time."""
+
+
+def time_averaged(curve: Sequence[Evaluation], until_hours: float) -> float | None:
+    """Return the mean accuracy over the time from 0 to ``until_hours``, which is finite.
+
+    The accuracy is that of the latest evaluation: it is held until the next one, and the last one
+    until the end. None where it is not known from the start on, or where no time passes.
+    """
+    if not curve or curve[0].hours > 0.0 or until_hours <= 0.0:
+        return None
+    seen = [evaluation for evaluation in curve if evaluation.hours < until_hours]
+    edges = [*(evaluation.hours for evaluation in seen), until_hours]
+    lasted = (end - begin for begin, end in pairwise(edges))
+    return math.fsum(e.accuracy * h for e, h in zip(seen, lasted, strict=True)) / until_hours
+
+
+def common_deadline(runs: Iterable[Measured], given_days: float | None = None) -> float | None:
+    """Return the hours that all runs with an accuracy cover, or those of ``given_days``.
+
+    None where no run has an accuracy, or one of them ended at once. Raises InputError for a
+    deadline that is not above 0, or that one of the runs does not cover.
+    """
+    spans = [float(run.summary["hours"]) for run in runs if run.evaluations]
+    if given_days is None:
+        return min(spans, default=0.0) or None
+    if not 0.0 < given_days < math.inf:
+        raise InputError(f"--deadline: {given_days:g} days; give a number above 0")
+    if not spans:
+        raise InputError("--deadline: none of the runs has an accuracy; leave it out")
+    hours = 24.0 * given_days
+    if hours > min(spans) * (1.0 + SAME_SPAN):
+        raise InputError(
+            f"--deadline: {given_days:g} days, but the shortest run ends after "
+            f"{min(spans) / 24:.6g}; give that at most"
+        )
+    return hours
