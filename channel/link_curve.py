@@ -340,10 +340,11 @@ def bit_preserving(
     """
     first = np.cumsum(points) - points
     last = np.cumsum(points) - 1
-    second = np.zeros_like(rate_bps)
-    second[1:-1] = rate_bps[:-2] - 2.0 * rate_bps[1:-1] + rate_bps[2:]
-    bend = np.zeros_like(rate_bps)
-    bend[2:-2] = second[2:-2] - (11.0 / 60.0) * (second[1:-3] - 2.0 * second[2:-2] + second[3:-1])
+    second = _second_differences(rate_bps)
+    bend = _second_differences(second)
+    bend *= 11.0 / 60.0
+    np.subtract(second, bend, out=bend)
+    bend[:2] = bend[-2:] = 0.0
     if points.size and points.min() < MOST_POINTS:
         few = (points >= LEAST_POINTS) & (points < MOST_POINTS)
         bend = np.where(np.repeat(few, points), second, bend)
@@ -352,8 +353,19 @@ def bit_preserving(
     many = points >= MOST_POINTS
     for end in (1, 0):
         _extrapolate(bend, first[many] + end, last[many] - end, (4.0, -6.0, 4.0, -1.0))
-    changed = np.maximum(rate_bps - bend / 12.0, 0.0)
+    bend /= 12.0
+    changed = np.subtract(rate_bps, bend, out=bend)
+    np.maximum(changed, 0.0, out=changed)
     return changed if where is None else np.where(where, changed, rate_bps)
+
+
+def _second_differences(values: Floats) -> Floats:
+    """Second differences (P,) of values, those of the first and the last one 0."""
+    found = np.zeros_like(values)
+    inner = np.multiply(values[1:-1], 2.0, out=found[1:-1])
+    np.subtract(values[:-2], inner, out=inner)
+    inner += values[2:]
+    return found
 
 
 def between_smooth_cells(smooth: NDArray[np.bool_]) -> NDArray[np.bool_]:
