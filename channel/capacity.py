@@ -124,7 +124,7 @@ def _log_share(snr_db: Floats, k_linear: float | Floats) -> Floats:
         pieces = _pieces(k_linear)
         beyond_db = np.asarray(snr_db - LOWEST_DB)
         # Pieces are of equal width: we need not search for the one of an SNR.
-        piece = np.floor(beyond_db / STEP_DB)
+        piece = np.asarray(np.floor(beyond_db / STEP_DB))
         np.clip(piece, 0.0, pieces.shape[1] - 1.0, out=piece)
         place = piece.astype(np.intp)
         beyond_db -= np.multiply(piece, STEP_DB, out=piece)
