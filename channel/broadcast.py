@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from channel.checks import Floats
-from channel.link_curve import ROUNDING, LinkCurve, most_bits_of
+from channel.link_curve import ROUNDING, LinkCurve, SharedCurve
 
 Mask = NDArray[np.bool_]
 Ints = NDArray[np.intp]
@@ -44,13 +44,7 @@ class Line(NamedTuple):
 
     def to(self, members: Mask) -> LinkCurve:
         """The curves (K rows) of what has this rate: that of the `members` (K,), and 0."""
-        step_s = self.time_s[1:] - self.time_s[:-1]
-        bits = np.zeros_like(self.time_s)
-        np.cumsum((self.rate_bps[:-1] + self.rate_bps[1:]) / 2.0 * step_s, out=bits[1:])
-        latest_s = max(abs(self.time_s[0]), abs(self.time_s[-1]))
-        most_bits = most_bits_of(bits[-1], latest_s, self.rate_bps.max())
-        each = (np.multiply.outer(members, x) for x in (self.rate_bps, bits, most_bits))
-        return LinkCurve.of(np.repeat(self.time_s[np.newaxis], len(members), axis=0), *each)
+        return SharedCurve(LinkCurve.summed(self.time_s, self.rate_bps), members)
 
 
 def weakest_lines(curves: Sequence[LinkCurve]) -> list[Line | None]:

@@ -74,8 +74,20 @@ def carrier_over_n0_dbhz(
 
     loss_db is everything between the two antennas. Raises ValueError unless all are finite.
     """
-    quality = finite("eirp_dbw", eirp_dbw) + finite("g_over_t_db_k", g_over_t_db_k)
-    return quality - finite("loss_db", loss_db) - BOLTZMANN_DBW_K_HZ
+    return unchecked_density_dbhz(
+        finite("eirp_dbw", eirp_dbw),
+        finite("g_over_t_db_k", g_over_t_db_k),
+        finite("loss_db", loss_db),
+    )
+
+
+def unchecked_density_dbhz(
+    eirp_dbw: float | Floats, g_over_t_db_k: float | Floats, loss_db: Floats
+) -> Floats:
+    """The same for numbers that are known to be right."""
+    density_dbhz = eirp_dbw + g_over_t_db_k - loss_db
+    density_dbhz -= BOLTZMANN_DBW_K_HZ
+    return density_dbhz
 
 
 def carrier_to_noise_db(

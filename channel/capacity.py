@@ -95,18 +95,24 @@ def tabulated_capacity(snr_db: Floats, k_linear: float | Floats) -> Floats:
     a surface over both, made once. Within 1e-11 relative of `ergodic_capacity` from -60 dB on;
     above 60 dB it is computed. -infinity dB carries nothing.
     """
-    shannon = np.log1p(np.exp(snr_db * NEPER_PER_DB)) / _LN2
+    shannon = np.asarray(snr_db * NEPER_PER_DB)
+    np.log1p(np.exp(shannon, out=shannon), out=shannon)
+    shannon /= _LN2
     if isinstance(k_linear, np.ndarray):
         snr_db, k_linear = np.broadcast_arrays(snr_db, k_linear)
-    log_share = _log_share(np.clip(snr_db, LOWEST_DB, HIGHEST_DB), k_linear)
-    if snr_db.size and not snr_db.min() >= LOWEST_DB:
+    is_weak = not np.min(snr_db, initial=LOWEST_DB) >= LOWEST_DB
+    is_strong = np.max(snr_db, initial=LOWEST_DB) > HIGHEST_DB
+    tabulated_db = np.clip(snr_db, LOWEST_DB, HIGHEST_DB) if is_weak or is_strong else snr_db
+    log_share = _log_share(tabulated_db, k_linear)
+    if is_weak:
         # The leading term for a small SNR: -snr var(|g|^2) / 2, with var = s (2 - s), s = 1/(1+K).
         scattered = 1.0 / (1.0 + k_linear)
         weak = -0.5 * scattered * (2.0 - scattered) * 10.0 ** (snr_db / 10.0)
         log_share = np.where(snr_db < LOWEST_DB, weak, log_share)
-    capacity = np.asarray(shannon * np.exp(np.minimum(log_share, 0.0)))
-    strong = snr_db > HIGHEST_DB
-    if strong.any():
+    capacity = np.asarray(np.clip(log_share, -np.inf, 0.0))
+    np.multiply(shannon, np.exp(capacity, out=capacity), out=capacity)
+    if is_strong:
+        strong = snr_db > HIGHEST_DB
         k_strong = np.broadcast_to(k_linear, snr_db.shape)[strong]
         capacity[strong] = ergodic_capacity(10.0 ** (snr_db[strong] / 10.0), k_strong)
     return capacity
@@ -116,14 +122,17 @@ def _log_share(snr_db: Floats, k_linear: float | Floats) -> Floats:
     """Logarithm of C(K) over Shannon's capacity, from the tables."""
     if not isinstance(k_linear, np.ndarray):
         pieces = _pieces(k_linear)
-        beyond_db = snr_db - LOWEST_DB
+        beyond_db = np.asarray(snr_db - LOWEST_DB)
         # Pieces are of equal width: we need not search for the one of an SNR.
-        piece = np.minimum((beyond_db / STEP_DB).astype(np.intp), pieces.shape[1] - 1)
-        beyond_db = beyond_db - STEP_DB * piece
-        value = pieces[0].take(piece)
+        piece = np.asarray(np.floor(beyond_db / STEP_DB))
+        np.clip(piece, 0.0, pieces.shape[1] - 1.0, out=piece)
+        place = piece.astype(np.intp)
+        beyond_db -= np.multiply(piece, STEP_DB, out=piece)
+        value = np.asarray(pieces[0].take(place))
         for coefficient in pieces[1:]:
-            value = value * beyond_db + coefficient.take(piece)
-        return np.asarray(value)
+            value *= beyond_db
+            value += coefficient.take(place)
+        return value
     from scipy.ndimage import map_coordinates
 
     row = (snr_db - LOWEST_DB) / GRID_STEP_DB + GRID_MARGIN

@@ -26,7 +26,9 @@ class CurveTable:
         self._first = ends - rows * points
         self._first_row = np.cumsum(rows) - rows
         bits = np.empty_like(time_s)
-        bits[1:] = (rate_bps[:-1] + rate_bps[1:]) / 2.0 * (time_s[1:] - time_s[:-1])
+        of_cells = np.add(rate_bps[:-1], rate_bps[1:], out=bits[1:])
+        of_cells /= 2.0
+        of_cells *= time_s[1:] - time_s[:-1]
         each = np.repeat(points, rows)
         last = np.cumsum(each) - 1
         bits[last - each + 1] = 0.0
@@ -66,4 +68,6 @@ def spread(first: Ints, count: Ints) -> tuple[Ints, Ints]:
     """For stretches of so many numbers from `first` on: which stretch, and the number."""
     which = np.repeat(np.arange(len(count)), count)
     before = np.cumsum(count) - count
-    return which, np.arange(len(which)) + (first - before)[which]
+    numbers = np.repeat(first - before, count)
+    numbers += np.arange(len(numbers))
+    return which, numbers

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from scipy.interpolate import BSpline
 
 
-def spectral_efficiency_bps_hz(link: Link, snr_db: Floats, k_linear: Floats) -> Floats:
+def spectral_efficiency_bps_hz(link: Link, snr_db: Floats, k_linear: float | Floats) -> Floats:
     """Spectral efficiency of the link's rate at an SNR and Rician factor that broadcast.
 
     Every rate but the fixed one, without duty and threshold; -infinity dB carries nothing.
@@ -26,7 +26,7 @@ def spectral_efficiency_bps_hz(link: Link, snr_db: Floats, k_linear: Floats) -> 
     # point goes through must not depend on the points beside it: a link has one or the other,
     # unless its signal was made by hand.
     constant = fixed_k_factor(link)
-    k = k_linear if constant is None or (k_linear != constant).any() else float(constant)
+    k = k_linear if constant is None or np.any(k_linear != constant) else float(constant)
     if link.rate == "shannon" or (isinstance(k, float) and k == np.inf):
         return shannon_capacity(10.0 ** (snr_db / 10.0))
     if link.rate == "outage":

@@ -65,7 +65,8 @@ class LinkCurve(_SummedGrid):
     def summed(cls, time_s: Floats, rate_bps: Floats) -> "LinkCurve":
         """A batch of what is known to be right: only its bits are summed up, nothing is copied.
 
-        Arrays (K, T), each in one piece of memory, which must not change any more.
+        Arrays (K, T), or (T,) of a single curve, each in one piece of memory, which must not change
+        any more.
         """
         return cls.of(time_s, rate_bps, *_sums(time_s, rate_bps))
 
@@ -234,6 +235,65 @@ class LinkCurve(_SummedGrid):
         return i if self._rows is None else i + self._rows
 
 
+class SharedCurve(LinkCurve):
+    """A batch whose rows are one and the same curve for the `members` (K,), and 0 for the others.
+
+    What is asked of all rows is worked out on the one curve. The grids of the rows are made when
+    somebody looks at them.
+    """
+
+    def __init__(self, curve: LinkCurve, members: NDArray[np.bool_]) -> None:
+        """Share a single curve."""
+        self._curve = curve
+        self._members = members
+
+    @cached_property
+    def time_s(self) -> Floats:  # type: ignore[override]
+        """Points in time (K, T)."""
+        return np.repeat(self._curve.time_s[np.newaxis], len(self._members), axis=0)
+
+    @cached_property
+    def rate_bps(self) -> Floats:  # type: ignore[override]
+        """Rate (K, T) at each of them."""
+        return np.multiply.outer(self._members, self._curve.rate_bps)
+
+    @cached_property
+    def _bits(self) -> Floats:  # type: ignore[override]
+        return _sums(self.time_s, self.rate_bps)[0]
+
+    @cached_property
+    def _most_bits(self) -> Floats:  # type: ignore[override]
+        return _sums(self.time_s, self.rate_bps)[1]
+
+    @cached_property
+    def _rows(self) -> NDArray[np.intp]:  # type: ignore[override]
+        return np.arange(0, self.time_s.size, self.time_s.shape[1])
+
+    @cached_property
+    def span_s(self) -> tuple[Floats, Floats]:
+        """As of any batch."""
+        time_s = self._curve.time_s
+        rate_bps = self._curve.rate_bps
+        cells = np.flatnonzero(
+            ((rate_bps[:-1] > 0) | (rate_bps[1:] > 0)) & (time_s[1:] > time_s[:-1])
+        )
+        opens_s = np.full(len(self._members), time_s[0])
+        closes_s = np.full(len(self._members), -np.inf)
+        if len(cells):
+            opens_s[self._members] = time_s[cells[0]]
+            closes_s[self._members] = time_s[cells[-1] + 1]
+        return opens_s, closes_s
+
+    def delivered_bits(self, time_s: ArrayLike) -> Floats:
+        """As of any batch."""
+        return np.where(self._members, self._curve.delivered_bits(time_s), 0.0)
+
+    def unchecked_completion_time_s(self, bits: Floats, start_s: Floats) -> Floats:
+        """As of any batch."""
+        done_s = self._curve.unchecked_completion_time_s(bits, start_s)
+        return np.where(self._members | (bits == 0), done_s, np.inf)
+
+
 def _sums(time: Floats, rate: Floats) -> tuple[Floats, Floats]:
     """The bits up to every grid point, and `_most_bits`, of arrays that from now on stay."""
     step_s = time[..., 1:] - time[..., :-1]
@@ -340,10 +400,11 @@ def bit_preserving(
     """
     first = np.cumsum(points) - points
     last = np.cumsum(points) - 1
-    second = np.zeros_like(rate_bps)
-    second[1:-1] = rate_bps[:-2] - 2.0 * rate_bps[1:-1] + rate_bps[2:]
-    bend = np.zeros_like(rate_bps)
-    bend[2:-2] = second[2:-2] - (11.0 / 60.0) * (second[1:-3] - 2.0 * second[2:-2] + second[3:-1])
+    second = _second_differences(rate_bps)
+    bend = _second_differences(second)
+    bend *= 11.0 / 60.0
+    np.subtract(second, bend, out=bend)
+    bend[:2] = bend[-2:] = 0.0
     if points.size and points.min() < MOST_POINTS:
         few = (points >= LEAST_POINTS) & (points < MOST_POINTS)
         bend = np.where(np.repeat(few, points), second, bend)
@@ -352,8 +413,19 @@ def bit_preserving(
     many = points >= MOST_POINTS
     for end in (1, 0):
         _extrapolate(bend, first[many] + end, last[many] - end, (4.0, -6.0, 4.0, -1.0))
-    changed = np.maximum(rate_bps - bend / 12.0, 0.0)
+    bend /= 12.0
+    changed = np.subtract(rate_bps, bend, out=bend)
+    np.maximum(changed, 0.0, out=changed)
     return changed if where is None else np.where(where, changed, rate_bps)
+
+
+def _second_differences(values: Floats) -> Floats:
+    """Second differences (P,) of values, those of the first and the last one 0."""
+    found = np.zeros_like(values)
+    inner = np.multiply(values[1:-1], 2.0, out=found[1:-1])
+    np.subtract(values[:-2], inner, out=inner)
+    inner += values[2:]
+    return found
 
 
 def between_smooth_cells(smooth: NDArray[np.bool_]) -> NDArray[np.bool_]:

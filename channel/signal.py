@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from channel.atmosphere import COSECANT_FLOOR_DEG, atmospheric_attenuation_db
-from channel.budget import carrier_over_n0_dbhz, noise_bandwidth_dbhz, unchecked_path_loss_db
+from channel.budget import unchecked_density_dbhz, unchecked_path_loss_db
 from channel.checks import Floats, between, checked, positive
 from channel.efficiency import fixed_k_factor, modcod_level, spectral_efficiency_bps_hz
 from channel.environment import CLEAR_PATH, Path, excess_loss_db, line_of_sight, rician_k_linear
@@ -65,35 +65,37 @@ def received_signal(
     a rounding error below it. Raises ValueError for values outside these ranges.
     """
     elevation, distance_m = _checked_place(elevation_deg, slant_range_m)
-    loss_db = unchecked_loss_db(link, elevation, distance_m, path)
-    snr, k = signal_after_loss(link, elevation, loss_db, path)
-    return Signal(snr[()], k[()])
+    above = above_mask(link, elevation)
+    sky = _in_the_sky(elevation, above)
+    loss_db = unchecked_loss_db(link, sky, distance_m, path)
+    snr, k = signal_after_loss(link, sky, loss_db, path)
+    return Signal(np.where(above, snr, -np.inf)[()], np.broadcast_to(k, snr.shape)[()])
 
 
 def unchecked_loss_db(
     link: Link, elevation_deg: Floats, slant_range_m: Floats, path: Path
 ) -> Floats:
-    """Everything between the two antennas in dB, for arrays that are known to be right.
+    """Everything between the two antennas in dB, at places that are known to be above the mask.
 
     It is the same for links that differ in no field of `PATH_FIELDS`.
     """
-    sky = _in_the_sky(elevation_deg, above_mask(link, elevation_deg))
-    return total_loss_db(path_losses_db(link, sky, slant_range_m, path))
+    return total_loss_db(path_losses_db(link, elevation_deg, slant_range_m, path))
 
 
 def signal_after_loss(
     link: Link, elevation_deg: Floats, loss_db: Floats, path: Path
-) -> tuple[Floats, Floats]:
-    """SNR and Rician factor behind `unchecked_loss_db`, at the same places."""
-    above = above_mask(link, elevation_deg)
-    sky = _in_the_sky(elevation_deg, above)
-    density_dbhz = carrier_over_n0_dbhz(link.eirp_dbw, link.g_over_t_db_k, loss_db)
-    snr = density_dbhz - noise_bandwidth_dbhz(link.bandwidth_hz)
-    k_linear: ArrayLike | None = fixed_k_factor(link)
-    if k_linear is None and link.environment is not None:
-        k_linear = rician_k_linear(link.environment, sky, path)
-    k = np.broadcast_to(np.asarray(k_linear), snr.shape)
-    return (snr if above.all() else np.where(above, snr, -np.inf)), k
+) -> tuple[Floats, float | Floats]:
+    """SNR and Rician factor behind `unchecked_loss_db`, at the same places.
+
+    The factor is one number where it is the link's own.
+    """
+    snr = unchecked_density_dbhz(link.eirp_dbw, link.g_over_t_db_k, loss_db)
+    snr -= 10.0 * np.log10(link.bandwidth_hz)
+    factor = fixed_k_factor(link)
+    if factor is not None:
+        return snr, factor
+    assert link.environment is not None  # whose tables give it
+    return snr, rician_k_linear(link.environment, elevation_deg, path)
 
 
 def signal_rate_bps(link: Link, signal: Signal, bandwidth_hz: ArrayLike | None = None) -> Floats:
@@ -112,7 +114,9 @@ def signal_rate_bps(link: Link, signal: Signal, bandwidth_hz: ArrayLike | None =
     return unchecked_rate_bps(link, snr, k, width_hz)[()]
 
 
-def unchecked_rate_bps(link: Link, snr_db: Floats, k_linear: Floats, width_hz: Floats) -> Floats:
+def unchecked_rate_bps(
+    link: Link, snr_db: Floats, k_linear: float | Floats, width_hz: Floats
+) -> Floats:
     """Rate in a bandwidth at an SNR and a Rician factor that are known to be right."""
     if link.fixed_rate_bps is not None:
         share = width_hz / link.bandwidth_hz

@@ -74,6 +74,12 @@ def rings(satellites: int) -> Keys:
     return {"name": "flystack-isl", "orbit.satellites": 4 * satellites, "stop.rounds": 5}
 
 
+def shell(satellites: int) -> Keys:
+    """Satellites of a shell, of which all that see each other have links, for one round."""
+    stop = {"stop.rounds": 1, "stop.days": 0.25}
+    return {"name": "flystack-isl", "orbit.satellites": satellites, **stop}
+
+
 def slots(devices: int, **model: Any) -> Keys:
     """Four clusters in slots, in which an MLP of two experts is trained for two cycles."""
     clusters = [{"name": name, "devices": devices // 4} for name in "ABCD"]
@@ -106,7 +112,8 @@ class Row:
     @property
     def smallest(self) -> int:
         """The size of the run that imports and prepares everything."""
-        return self.sizes[0] if self.scenario is rings else self.sizes[0] // 8
+        # Rings of fewer satellites do not close.
+        return self.sizes[0] if self.scenario in (rings, shell) else self.sizes[0] // 8
 
 
 ROWS = {
@@ -124,6 +131,7 @@ ROWS = {
     "clusters": Row("clusters of 5 devices, 2 days", lambda n: orbiting(2, grid(n)), (16, 64, 128)),
     "transfers": Row("transfers of satellites, 6 days", rounds, (8, 24, 96)),
     "hops": Row("hops in four rings, 5 rounds", rings, (10, 20, 40)),
+    "pairs": Row("pairs of satellites of a shell, 6 hours", shell, (40, 80, 160)),
     "clients": Row("clients that train, 2 cycles", lambda n: slots(n), (80, 320, 1280)),
     "parameters": Row(
         "width of a trained MLP, 8 clients",
@@ -158,6 +166,8 @@ def measured(row: Row, size: int) -> tuple[float, float, float]:
         grown = len(result.contacts)
     if row in (ROWS["transfers"], ROWS["hops"]):
         grown = len(result.transfers)
+    if row is ROWS["pairs"]:
+        grown = size * (size - 1) / 2
     if row is ROWS["parameters"]:
         grown = architecture(build(result.scenario).learner.config).parameters
     return grown, min(seconds for seconds, _ in runs), peak / 1024

@@ -1,6 +1,7 @@
 """Blocks of rows as they were written, put together to one table in the order of its key."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow as pa
 from learning.requests.cluster import Floats
 from learning.requests.facts import Cause
 from sim.facts.coded import NOTHING
-from sim.trace.arrow import array, as_numpy, dictionary
+from sim.trace.arrow import CHUNK, array, as_numpy, dictionary
 from sim.trace.parquet import CODES
 from sim.trace.schema import COLUMNS, FLAG, FLOAT, INT, KINDS, ORDER, TEXT, TIME
 from sim.trace.sorting import is_text, stable_order
@@ -130,4 +131,12 @@ def _rank(key: str, column: pa.Array) -> np.ndarray:
 
 
 def _nulls(kind: pa.DataType, rows: int) -> pa.Array:
+    """Return a column of nothing but null; to fill its memory takes as long as that of others."""
+    if rows > CHUNK:
+        return pa.nulls(rows, CODES if kind == TEXT else kind)
+    return _held_nulls(kind, 1 << rows.bit_length()).slice(0, rows)
+
+
+@lru_cache(maxsize=8)
+def _held_nulls(kind: pa.DataType, rows: int) -> pa.Array:
     return pa.nulls(rows, CODES if kind == TEXT else kind)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from learning.requests.cluster import Floats, Ints
+from learning.requests.cluster import Floats, Ints, Mask
 from sim.trace.arrow import as_numpy
 from sim.trace.schema import COLUMNS, LEARNED, UNDIGESTED, UNDIGESTED_COLUMNS
 from sim.trace.sorting import is_text
@@ -57,7 +57,7 @@ class Rolling:
 
     def add(self, values: pa.Array) -> None:
         """Go on with ``values``: numbers, flags, time stamps or text."""
-        missing = as_numpy(values.is_null()) if values.null_count else None
+        missing = _missing(values) if values.null_count else None
         if missing is not None and not self._any_null:
             self._any_null = True
             self._nulls.update(bytes(self._rows))
@@ -71,6 +71,8 @@ class Rolling:
 
         They are 0 where nothing is known.
         """
+        if values.null_count == len(values):
+            return np.zeros((len(values), 2 if is_text(values.type) else 1), np.int64)
         if is_text(values.type):
             encoded = values.dictionary_encode()
             words = [word.encode() for word in encoded.dictionary.to_pylist()]
@@ -86,6 +88,13 @@ class Rolling:
     def __str__(self) -> str:
         nulls = self._nulls.hexdigest() if self._any_null else ""
         return f"{self._rows}:{nulls}:{self._values.hexdigest()}"
+
+
+def _missing(values: pa.Array) -> Mask:
+    """Return which of the values are null."""
+    if values.null_count == len(values):
+        return np.ones(len(values), bool)
+    return as_numpy(values.is_null())
 
 
 # Times and bytes of the timing digest, rounded so coarsely that two machines agree on them.

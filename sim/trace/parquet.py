@@ -26,6 +26,8 @@ MOST_COLUMNS, MOST_GROUPS = 200, 1000
 
 SCHEMA = "1"
 CODES = pa.dictionary(pa.int32(), pa.string())
+COUNTED = ("transfer_id",)
+"""Columns that number the rows: the step from one to the next is stored, which is always 1."""
 GROUP = 1 << 18
 """Rows of a group: what is in memory while a table is written or read."""
 
@@ -38,11 +40,25 @@ def write_table(path: Path, kinds: Mapping[str, pa.DataType], pieces: Iterable[p
     schema = pa.schema(
         [(key, CODES if pa.types.is_string(kind) else kind) for key, kind in kinds.items()]
     )
+    counted = [name for name in schema.names if name in COUNTED]
     # Times and bytes hardly repeat: to look for those that do takes long and saves nothing.
-    repeated = [field.name for field in schema if not pa.types.is_floating(field.type)]
-    # Who reads the file finds text, not dictionaries: Arrow's own schema is not stored.
-    how: dict[str, Any] = {"compression": "zstd", "store_schema": False}
-    with pq.ParquetWriter(path, schema, use_dictionary=repeated, **how) as writer:
+    repeated = [
+        field.name
+        for field in schema
+        if not (pa.types.is_floating(field.type) or field.name in counted)
+    ]
+    how: dict[str, Any] = {
+        "compression": "zstd",
+        "use_dictionary": repeated,
+        "column_encoding": dict.fromkeys(counted, "DELTA_BINARY_PACKED"),
+        # Which words are first and last by alphabet says nothing of a group of rows.
+        "write_statistics": [
+            field.name for field in schema if not pa.types.is_dictionary(field.type)
+        ],
+        # Who reads the file finds text, not dictionaries: Arrow's own schema is not stored.
+        "store_schema": False,
+    }
+    with pq.ParquetWriter(path, schema, **how) as writer:
         for group in _groups_of(pieces):
             arrays = [
                 _by_appearance(group.column(key))

@@ -21,7 +21,7 @@ from sim.facts.coded import Coded, Vocabulary
 from sim.facts.row import Fact, Gathered, Row, columns_of
 from sim.facts.stream import Take
 from sim.files import written
-from sim.trace.arrow import CHUNK
+from sim.trace.arrow import CHUNK, share_memory
 from sim.trace.blocks import NUMBERS, Block, in_order, numbered, of_blocks
 from sim.trace.digest import ColumnDigests, Rolling
 from sim.trace.parquet import write_table
@@ -57,6 +57,7 @@ class Trace:
     """
 
     def __init__(self, folder: Path | None = None, *, replayed: bool = True) -> None:
+        share_memory()
         self._folder = folder
         self._replayed = replayed
         self._columns: dict[type[Row], tuple[tuple[str, str, Any], ...]] = {}

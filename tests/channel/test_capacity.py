@@ -172,3 +172,9 @@ def test_a_link_climbs_the_steps_of_the_standard(rolloff):
     assert (states[0], states[-1], rate_bps(links[-1], 5.0, 6e5)) == (0, 22, 0.0)
     efficiency = kit.modcod_efficiency_bps_hz(kit.modcod_thresholds_db(rolloff), rolloff)
     assert set(efficiency * 5e6) == {*rates} - {0.0}  # a threshold is met at itself
+
+
+@pytest.mark.parametrize("snr_db", [-np.inf, -70.0, 10.0, 60.0, 70.0])
+def test_a_table_takes_one_number(snr_db):
+    one = np.asarray(snr_db)
+    assert kit.tabulated_capacity(one, 10.0) == kit.tabulated_capacity(one[None], 10.0)[0]
