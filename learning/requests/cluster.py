@@ -65,7 +65,7 @@ class NextContact:
     """Wait for the cluster's next contact. Reply: :class:`Contact`, or None when none is left.
 
     ``fresh=False`` accepts the contact that is open now even if it was handed out before, as long
-    as time is left of it. One for which ``wanted`` says no when it begins passes by.
+    as time is left of it. One for which ``wanted``, asked once, says no when it begins passes by.
     """
 
     fresh: bool = True
@@ -80,6 +80,9 @@ class TrainUntilContact:
     ``learning.rounds.per_gap_max`` rounds. A round that the contact interrupts is kept and goes
     on in the next disconnected phase. ``from_now`` it counts from now, in contact or not, and
     holds at most ``rounds``; what begins ``anew`` drops a round that was interrupted before.
+
+    ``wanted`` is told, once of each contact, the work until it begins. A contact for which it says
+    no passes by, and the next phase begins with what is left of the ``rounds``.
     """
 
     cost: Cost
@@ -87,6 +90,7 @@ class TrainUntilContact:
     rounds: int | None = None
     from_now: bool = False
     anew: bool = False
+    wanted: Callable[[Work], bool] | None = None
 
 
 @dataclass(frozen=True, eq=False)

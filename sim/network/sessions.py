@@ -114,7 +114,7 @@ class ClusterSessions:
         """Let the next session begin by an event where somebody waits for it, or it begins now."""
         starts_s = self.planned.starts_s
         if self._begun == len(starts_s):
-            self._wake(self._waiting)
+            self._wake(self._waiting, None)
             return
         start_s = starts_s[self._begun]
         if self._expected is not None or not (self._waiting or start_s == self._clock.now):
@@ -137,12 +137,11 @@ class ClusterSessions:
         self._begun += 1
         takers = []
         for one in self._waiting:
+            self._handed_out[one.actor] = self._open
             if one.wanted is None or one.wanted():
                 takers.append(one)
-            else:
-                self._handed_out[one.actor] = self._open
         if takers:
-            self._wake(takers)
+            self._wake(takers, self._open)
             self._use()
         else:
             self._open = None
@@ -239,13 +238,17 @@ class ClusterSessions:
     ) -> Generator[simpy.Event, Any, Contact | None]:
         """Wait for a session: a ``fresh`` one that ``actor`` has not had yet, or any open one.
 
-        One that is not ``wanted`` when it begins passes by, as if the actor had had it.
+        One that is not ``wanted`` when it begins passes by, as if the actor had had it; that is
+        asked once of each.
         """
+        taken: int | None = None
         while True:
             self._look()
             now = self._open
             if now is not None:
                 end_s = self.planned.end_s(now)
+                if now == taken:
+                    return self._handed(now, end_s, cycle())
                 had = self._handed_out.get(actor) == now
                 if not (had and (fresh or self._clock.now >= end_s)):
                     self._handed_out[actor] = now
@@ -258,7 +261,7 @@ class ClusterSessions:
             self._waiting.append(_Waiter(actor, event, wanted))
             if now is None:
                 self.expect()
-            yield event
+            taken = yield event
 
     def _handed(self, session: int, end_s: float, cycle: int) -> Contact:
         """Return the open session as a method gets it."""
@@ -277,7 +280,8 @@ class ClusterSessions:
     def _capacity_bytes(self, session: int) -> float:
         return self.planned[session].capacity_bytes
 
-    def _wake(self, waiters: list[_Waiter]) -> None:
+    def _wake(self, waiters: list[_Waiter], session: int | None) -> None:
+        """Let some go on who wait: they take a session that begins, or there is none left."""
         self._waiting = [one for one in self._waiting if one not in waiters]
         for one in waiters:
-            one.event.succeed()
+            one.event.succeed(session)
