@@ -22,8 +22,9 @@ from learning.requests.cluster import (
 )
 from sim.clock import Clock
 from sim.devices.battery import Battery
-from sim.devices.devices import Devices, Phase
+from sim.devices.devices import Devices
 from sim.devices.energy import PeerUse, Use, added, energy_of
+from sim.devices.phase import Phase
 from sim.engine.forecaster import Forecaster
 from sim.network.endpoint import Endpoint, Shared
 from sim.network.legs import ChainEnded, Trained
