@@ -409,6 +409,8 @@ class Learner:
 
     def offer(self, state: Held, experts: Sequence[int], *, gate: bool) -> Handle:
         """Return the upload: factors of ``experts``, and with ``gate`` the gate's change."""
+        if not self.trains:
+            return state.own
         return self.make(
             operations.device_state.offer,
             *state.parents,
@@ -428,6 +430,8 @@ class Learner:
         gate: bool,
     ) -> Held:
         """Devices in ``who`` add what they offered to their base and begin fresh factors."""
+        if not self.trains:
+            return state
         own = self.make(
             operations.device_state.commit,
             *state.parents,
