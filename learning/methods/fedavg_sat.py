@@ -26,6 +26,7 @@ from learning.requests.cluster import (
     NextContact,
     Receipt,
     Request,
+    Signal,
     TrainUntilContact,
     Upload,
     Work,
@@ -105,6 +106,7 @@ class FedAvgSat(FedAvg):
             self.planes.setdefault(client.me.plane, []).append(client)
         self.wanted = min(self.options.clients, len(self.clients))
         self.joined: set[str] = set()
+        self.places = Signal()
 
     @classmethod
     def check_clients(cls, clusters: Sequence[Cluster], options: Any) -> None:
@@ -130,7 +132,9 @@ class FedAvgSat(FedAvg):
     def cluster(self, me: Cluster) -> Protocol:
         """Download, train through contacts, bring the update; begin anew with every round."""
         client = self.clients[me.name]
-        useful = NextContact(wanted=partial(self.has_use, client))
+        # Of the passes of a plane each one counts; else only a new round gives one a use again.
+        signal = None if self.options.intra_plane else self.places
+        useful = NextContact(wanted=partial(self.has_use, client), signal=signal)
         contact = yield useful
         while contact:
             if client.round != self.version:
@@ -171,11 +175,13 @@ class FedAvgSat(FedAvg):
             client.train(work, self.experts)
             if work.excluded.all():
                 self.joined.discard(client.me.name)
+                self.places.give()
         return self.has_use(client) or not client.left
 
     def begin_round(self) -> Protocol:
         """Let anybody join the next round."""
         self.joined.clear()
+        self.places.give()
         yield from ()
 
     def has_use(self, client: Client) -> bool:

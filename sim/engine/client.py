@@ -81,7 +81,9 @@ class Client:
 
         ``cycle`` returns the number of complete cycles.
         """
-        return self.sessions.next_contact(actor, cycle, fresh=request.fresh, wanted=request.wanted)
+        return self.sessions.next_contact(
+            actor, cycle, fresh=request.fresh, wanted=request.wanted, signal=request.signal
+        )
 
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when the last one has ended."""

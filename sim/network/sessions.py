@@ -7,13 +7,14 @@ for a session or is served in it; of all others the state is looked up when some
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, NamedTuple
 
 import simpy
 
-from learning.requests.cluster import Cluster, Contact
+from learning.requests.cluster import Cluster, Contact, Signal
 from sim.clock import Clock
 from sim.errors import InputError
 from sim.plan.contact_columns import PlannedSessions
@@ -24,11 +25,15 @@ Wanted = Callable[[], bool]
 
 
 class _Waiter(NamedTuple):
-    """An actor that waits for a session, and the event that it waits for meanwhile."""
+    """An actor that waits for a session, and the event that it waits for meanwhile.
+
+    A session that is not ``wanted`` passes by, and with a ``signal`` all do until that is given.
+    """
 
     actor: str
     event: simpy.Event
     wanted: Wanted | None
+    signal: Signal | None
 
 
 class ClusterSessions:
@@ -143,9 +148,23 @@ class ClusterSessions:
         if takers:
             self._wake(takers, self._open)
             self._use()
-        else:
-            self._open = None
+            return
+        self._open = None
+        signals = [one.signal for one in self._waiting if one.signal is not None]
+        if len(signals) < len(self._waiting):
             self.expect()
+            return
+        for signal in signals:
+            signal.listen(self._expect_again)
+
+    def _expect_again(self) -> None:
+        """Expect the next session behind those that nobody wanted, which have passed by."""
+        if self._open is not None or self._expected is not None:
+            return
+        self._begun = bisect_left(self.planned.starts_s, self._clock.now, self._begun)
+        for one in self._waiting:
+            self._handed_out[one.actor] = self._begun - 1
+        self.expect()
 
     def _opens(self, place: int) -> None:
         """Open a further contact of a session."""
@@ -235,11 +254,12 @@ class ClusterSessions:
         *,
         fresh: bool,
         wanted: Wanted | None = None,
+        signal: Signal | None = None,
     ) -> Generator[simpy.Event, Any, Contact | None]:
         """Wait for a session: a ``fresh`` one that ``actor`` has not had yet, or any open one.
 
         One that is not ``wanted`` when it begins passes by, as if the actor had had it; that is
-        asked once of each.
+        asked once of each, and after a no not before the ``signal`` is given, if there is one.
         """
         taken: int | None = None
         while True:
@@ -258,7 +278,7 @@ class ClusterSessions:
                 self.exhausted = True
                 return None
             event = self._clock.event()
-            self._waiting.append(_Waiter(actor, event, wanted))
+            self._waiting.append(_Waiter(actor, event, wanted, signal))
             if now is None:
                 self.expect()
             taken = yield event
