@@ -9,6 +9,8 @@ from operator import getitem
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 import scenarios
 from learning.files import Fingerprints, files_under, fingerprints_under
 from scenarios import Scenario
@@ -143,11 +145,15 @@ class BuildSequence:
     def identity(self) -> str:
         """A digest of what decides the run: scenario, contacts, and for a fork what was before."""
         contacts = self.last.plan.contacts
-        satellites = [contacts.satellites[place] for place in contacts.satellite.tolist()]
-        spans = zip(satellites, contacts.rise_s.tolist(), contacts.set_s.tolist(), strict=True)
-        plan = [(*satellite, *span_s) for satellite, *span_s in spans]
+        named, satellite = np.unique(contacts.satellite, return_inverse=True)
+        satellites = [contacts.satellites[place] for place in named.tolist()]
         earlier = [] if self.fork is None else [earlier_of(self.fork)]
-        return json_digest([decisive(self.last.scenario, self.scenario_json), plan, *earlier])
+        # Of a constellation there are many contacts: as text they take longer than to find them.
+        columns = (satellite.astype("<i8"), contacts.rise_s, contacts.set_s)
+        return json_digest(
+            [decisive(self.last.scenario, self.scenario_json), satellites, *earlier],
+            binary=b"".join(column.tobytes() for column in columns),
+        )
 
 
 def earlier_of(fork: Fork) -> list[Any]:
