@@ -54,7 +54,9 @@ def main(folder: str, jobs: str = "2", every: str = "1") -> None:
     own_s, workers_s = (use.ru_utime + use.ru_stime for use in spent)
     rows = done.rows.to_pandas()
     print(rows.status.value_counts().to_string())
-    print(f"{len(rows)} points in {swept_s:.0f} s, with its report {time.monotonic() - began:.0f} s")
+    print(
+        f"{len(rows)} points in {swept_s:.0f} s, with its report {time.monotonic() - began:.0f} s"
+    )
     print(f"CPU: {workers_s / len(rows):.2f} s a point, {own_s:.0f} s beside them")
 
 

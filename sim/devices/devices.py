@@ -83,9 +83,13 @@ class Devices:
         """
         alone_s = self._alone_s(phase)
         if alone_s > 0.0:
-            free_s = float(self.free_s[0])
-            kept_s = float(self._kept_s[0])
-            return gap_of_one(phase, to_s, free_s=free_s, kept_s=kept_s, round_s=alone_s)
+            return gap_of_one(
+                phase,
+                to_s,
+                free_s=float(self.free_s[0]),
+                kept_s=float(self._kept_s[0]),
+                round_s=alone_s,
+            )
         compute = phase.computing.compute
         presence = phase.computing.presence
         round_s = compute.round_s(phase.cost)
