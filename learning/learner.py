@@ -346,6 +346,8 @@ class Learner:
         training nobody asks for what a state is made of: it is a name alone.
         """
         if not self.trains:
+            if state is not None:
+                return state
             own = self.make(operations.device_state.load, server)
             return Held(own, (), np.full((self.config.model.experts + 1, len(who)), -1))
         sent = [(server, who)]
@@ -458,6 +460,8 @@ class Learner:
         gate: bool = False,
     ) -> Handle:
         """Add what devices have ``offered`` of ``experts`` (35) and of the ``gate`` (36)."""
+        if not self.trains:
+            return server
         made = partial(
             self.make,
             operations.aggregation.aggregate,
