@@ -5,8 +5,8 @@
 The 768 points of "Bringing Federated Learning to Space" (arXiv 2511.14889), timing only: 1 to 10
 planes of 1 to 10 satellites, 1 to 13 stations, and eight rules, each for 500 rounds. A point that
 does not come to 500 rounds ends after 91 days. JOBS processes run them (2); a folder that is there
-is gone on with. With EVERY only each so manieth point is run: 17 and 768 have no common factor, so
-that 17 takes a sample of all values.
+is continued. With EVERY, only one of so many points is run: 17 and 768 have no common factor, so
+that a sample of each 17th point contains all values.
 """
 
 from __future__ import annotations
