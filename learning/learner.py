@@ -355,6 +355,8 @@ class Learner:
         training nobody asks for what a state is made of: it is a name alone.
         """
         if not self.trains:
+            if state is not None:
+                return state
             own = self.make(operations.device_state.load, server)
             return Held(own, (), np.full((self.config.model.experts + 1, len(who)), -1))
         sent = [(server, who)]
@@ -418,6 +420,8 @@ class Learner:
 
     def offer(self, state: Held, experts: Sequence[int], *, gate: bool) -> Handle:
         """Return the upload: factors of ``experts``, and with ``gate`` the gate's change."""
+        if not self.trains:
+            return state.own
         return self.make(
             operations.device_state.offer,
             *state.parents,
@@ -437,6 +441,8 @@ class Learner:
         gate: bool,
     ) -> Held:
         """Devices in ``who`` add what they offered to their base and begin fresh factors."""
+        if not self.trains:
+            return state
         own = self.make(
             operations.device_state.commit,
             *state.parents,
@@ -463,6 +469,8 @@ class Learner:
         gate: bool = False,
     ) -> Handle:
         """Add what devices have ``offered`` of ``experts`` (35) and of the ``gate`` (36)."""
+        if not self.trains:
+            return server
         made = partial(
             self.make,
             operations.aggregation.aggregate,

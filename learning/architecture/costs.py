@@ -86,7 +86,7 @@ class Architecture:
         """Weights that belong to neither expert nor gate."""
         return numbers_in(self.tensors.backbone)
 
-    @property
+    @cached_property
     def shared_parameters(self) -> int:
         """Weights that are shared: the gate, and what is trained of the backbone."""
         return sum(math.prod(shape) for shape in self._shared.values())

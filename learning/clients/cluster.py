@@ -318,10 +318,11 @@ class ClusterState:
         self.excluded = work.excluded
         if self.state is None:
             return
-        local = LocalRounds(self.name, work.rounds, self.rounds)
         reach = None if self._alike else self.holds & self._among(experts)
-        part = TrainedPart(list(experts), gate, mask, reach)
-        self.state = self.learner.train(self.state, local, part, self.local_loss())
+        if self.learner.trains:  # else the state is a name alone
+            local = LocalRounds(self.name, work.rounds, self.rounds)
+            part = TrainedPart(list(experts), gate, mask, reach)
+            self.state = self.learner.train(self.state, local, part, self.local_loss())
         self.rounds = self.rounds + work.rounds
         trained = self._parts(experts, gate=gate)
         if reach is not None:

@@ -26,6 +26,7 @@ from learning.requests.cluster import (
     NextContact,
     Receipt,
     Request,
+    Signal,
     TrainUntilContact,
     Upload,
     Work,
@@ -59,7 +60,7 @@ class Client:
     def begin(self, number: int, experts: Sequence[int]) -> None:
         """Begin round ``number``: what is on its way, or trained, is of no use any more."""
         self.round = number
-        self.passes = 0
+        self.passes = 1
         self.left = 0
         self.trains = self.begun = self.arrived = False
         self.ready_s = np.inf
@@ -105,6 +106,7 @@ class FedAvgSat(FedAvg):
             self.planes.setdefault(client.me.plane, []).append(client)
         self.wanted = min(self.options.clients, len(self.clients))
         self.joined: set[str] = set()
+        self.places = Signal()
 
     @classmethod
     def check_clients(cls, clusters: Sequence[Cluster], options: Any) -> None:
@@ -130,12 +132,13 @@ class FedAvgSat(FedAvg):
     def cluster(self, me: Cluster) -> Protocol:
         """Download, train through contacts, bring the update; begin anew with every round."""
         client = self.clients[me.name]
-        useful = NextContact(wanted=partial(self.has_use, client))
+        # Of the passes of a plane each one counts; else only a new round gives one a use again.
+        signal = None if self.options.intra_plane else self.places
+        useful = NextContact(wanted=partial(self.has_use, client), signal=signal)
         contact = yield useful
         while contact:
             if client.round != self.version:
                 client.begin(self.version, self.experts)
-            client.passes += 1
             if self.options.intra_plane:
                 yield from self.collect_plane(client, contact)
             if self.may_bring(client):
@@ -144,31 +147,51 @@ class FedAvgSat(FedAvg):
                 yield from self.join(client)
             if len(self.arrived) >= self.wanted:
                 yield from self.end_round()
-            if not client.left:
+            if client.left:
+                contact = yield from self.train(client)
+            else:
                 contact = yield useful
-                continue
-            cost = self.cost(client.devices.holds)
-            left = client.left
-            anew = not client.begun
-            client.begun = True
-            work, contact = yield TrainUntilContact(cost, None, left, from_now=True, anew=anew)
-            if client.round == self.version and client.left:  # else nobody wants it any more
-                client.train(work, self.experts)
-                if work.excluded.all():
-                    self.joined.discard(me.name)
+
+    def train(self, client: Client) -> Generator[Request, Any, Contact | None]:
+        """Train the rounds that are left; return the next contact that is of use."""
+        cost = self.cost(client.devices.holds)
+        anew = not client.begun
+        client.begun = True
+        _, contact = yield TrainUntilContact(
+            cost,
+            None,
+            client.left,
+            from_now=True,
+            anew=anew,
+            wanted=partial(self.has_trained, client),
+        )
+        return contact
+
+    def has_trained(self, client: Client, work: Work) -> bool:
+        """Take what a client has trained until a contact; return whether it does anything there."""
+        if client.round != self.version:  # nobody wants it any more
+            return True
+        if client.left:
+            client.train(work, self.experts)
+            if work.excluded.all():
+                self.joined.discard(client.me.name)
+                self.places.give()
+        return self.has_use(client) or not client.left
 
     def begin_round(self) -> Protocol:
         """Let anybody join the next round."""
         self.joined.clear()
+        self.places.give()
         yield from ()
 
     def has_use(self, client: Client) -> bool:
-        """Return whether a client does anything in a contact; passes of a plane are counted."""
-        if self.options.intra_plane:
-            return True
+        """Return whether a client does anything in a contact that begins; count its passes."""
         if client.round != self.version:
             return self.has_place(client)
-        return self.may_bring(client) or (not client.trains and self.may_join(client))
+        client.passes += 1
+        if self.may_bring(client) or (not client.trains and self.may_join(client)):
+            return True
+        return self.options.intra_plane and bool(self.ready_in_plane(client))
 
     def may_join(self, client: Client) -> bool:
         """Return whether a client takes part in the round from now on."""
@@ -217,17 +240,8 @@ class FedAvgSat(FedAvg):
 
     def collect_plane(self, here: Client, contact: Contact) -> Protocol:
         """Take the updates that are ready in the plane of the satellite in contact."""
-        # As in FLySTacK: whose update is in, or comes in now, counts no more in this round.
-        waiting = [
-            other
-            for other in self.planes[here.me.plane]
-            if other.round == self.version
-            and not other.arrived
-            and not (other is here and self.may_bring(here))
-        ]
-        ready = [other for other in waiting if other.passes == 1 and other.trains]
-        ready = [other for other in ready if other.ready_s < contact.start_s]
-        if sum(other.passes for other in waiting) <= 2 or not ready:
+        ready = [o for o in self.ready_in_plane(here) if o.ready_s < contact.start_s]
+        if not ready:
             return
         if self.world.rings:
             ready = yield from self.gather(here, ready)
@@ -243,6 +257,20 @@ class FedAvgSat(FedAvg):
             if update is not None:
                 self.updates.append(update)
             self.arrives(other)
+
+    def ready_in_plane(self, here: Client) -> list[Client]:
+        """Return who may be taken in its plane, as soon as it is ready, when ``here`` is there."""
+        # As in FLySTacK: whose update is in, or comes in now, counts no more in this round.
+        waiting = [
+            other
+            for other in self.planes[here.me.plane]
+            if other.round == self.version
+            and not other.arrived
+            and not (other is here and self.may_bring(here))
+        ]
+        if sum(other.passes for other in waiting) <= 2:
+            return []
+        return [other for other in waiting if other.passes == 1 and other.trains]
 
     def gather(self, here: Client, ready: list[Client]) -> Generator[Request, Any, list[Client]]:
         """Bring a partial aggregate over the ring and down; return whose updates are in it."""

@@ -11,6 +11,7 @@ from .cluster import NextContact as NextContact
 from .cluster import Outlook as Outlook
 from .cluster import Quorum as Quorum
 from .cluster import Receipt as Receipt
+from .cluster import Signal as Signal
 from .cluster import Train as Train
 from .cluster import TrainUntilContact as TrainUntilContact
 from .cluster import Upload as Upload

@@ -60,16 +60,37 @@ class Cost:
         return Cost(*(float(part[device]) for part in each))
 
 
+class Signal:
+    """Tells those who listen that something has changed, once each time that they listen."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[], None]] = []
+
+    def listen(self, told: Callable[[], None]) -> None:
+        """Call ``told`` when the signal is given next."""
+        self._listeners.append(told)
+
+    def give(self) -> None:
+        """Tell all who listen."""
+        listeners = self._listeners
+        self._listeners = []
+        for told in listeners:
+            told()
+
+
 @dataclass(frozen=True)
 class NextContact:
     """Wait for the cluster's next contact. Reply: :class:`Contact`, or None when none is left.
 
     ``fresh=False`` accepts the contact that is open now even if it was handed out before, as long
-    as time is left of it. One for which ``wanted`` says no when it begins passes by.
+    as time is left of it. One for which ``wanted``, asked once, says no when it begins passes by.
+    After a no all contacts pass by that begin before the ``signal`` is given, if there is one: a
+    method gives it when the answer may be another one.
     """
 
     fresh: bool = True
     wanted: Callable[[], bool] | None = field(default=None, compare=False)
+    signal: Signal | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +101,9 @@ class TrainUntilContact:
     ``learning.rounds.per_gap_max`` rounds. A round that the contact interrupts is kept and goes
     on in the next disconnected phase. ``from_now`` it counts from now, in contact or not, and
     holds at most ``rounds``; what begins ``anew`` drops a round that was interrupted before.
+
+    ``wanted`` is told, once of each contact, the work until it begins. A contact for which it says
+    no passes by, and the next phase begins with what is left of the ``rounds``.
     """
 
     cost: Cost
@@ -87,6 +111,7 @@ class TrainUntilContact:
     rounds: int | None = None
     from_now: bool = False
     anew: bool = False
+    wanted: Callable[[Work], bool] | None = None
 
 
 @dataclass(frozen=True, eq=False)

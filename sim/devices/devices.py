@@ -11,65 +11,7 @@ from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask
 from sim.devices.battery import Battery
 from sim.devices.compute import ROUNDING, Compute, whole_rounds
 from sim.devices.faults import Presence
-
-
-@dataclass(frozen=True, eq=False)
-class Computing:
-    """How fast the devices of a cluster compute, and when they are present (None: always).
-
-    It never changes: a fork gives the devices another one, and a disconnected phase keeps the one
-    that was in force when it began.
-    """
-
-    compute: Compute
-    presence: Presence | None = None
-
-    def excluded(self, cost: Cost, devices: int) -> Mask:
-        """Devices (K,) whose memory is too small for the round."""
-        too_small = ~self.compute.fits(cost)
-        return too_small if too_small.ndim else np.full(devices, too_small)
-
-    def pace_s(self, round_s: Floats) -> Floats:
-        """Seconds of a disconnected phase that a round of ``round_s`` takes, () or (K,)."""
-        pace_s = self.compute.pace_s
-        return round_s if pace_s is None else np.asarray(pace_s)
-
-
-@dataclass(frozen=True, eq=False)
-class Phase:
-    """A disconnected phase: rounds of one ``cost``, asked of the devices in ``who`` (K,).
-
-    It lasts from ``from_s`` until the next contact, under the rules of ``computing``, and holds at
-    most so many rounds per device (None: as many as fit, or as ``learning.rounds`` allows).
-    """
-
-    cost: Cost
-    who: Mask
-    from_s: float
-    computing: Computing
-    most_rounds: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Gap:
-    """What a disconnected phase holds for each device (K,).
-
-    Complete ``rounds``, the time ``ended_s`` that was computed for them, and when they begin and
-    end. ``kept_s`` is time left for the next phase, ``open_s`` what is computed of the round that
-    it belongs to.
-    """
-
-    rounds: Ints
-    ended_s: Floats
-    begin_s: Floats
-    end_s: Floats
-    kept_s: Floats
-    open_s: Floats
-
-    @property
-    def computed_s(self) -> Floats:
-        """Time (K,) that rounds took which are complete now, or open."""
-        return self.ended_s + self.open_s
+from sim.devices.phase import Computing, Gap, Pace, Phase, gap_of_one
 
 
 class Devices:
@@ -94,6 +36,7 @@ class Devices:
         self.open_s: Floats = np.zeros(cluster.devices)
         self._kept_s: Floats = np.zeros(cluster.devices)
         self._kept_under = computing
+        self._paced: Pace | None = None
 
     @property
     def compute(self) -> Compute:
@@ -118,7 +61,7 @@ class Devices:
 
     def excluded(self, cost: Cost) -> Mask:
         """Devices (K,) whose memory is too small for the round."""
-        return self.computing.excluded(cost, self.cluster.devices)
+        return self._pace(cost, self.computing).excluded.copy()
 
     def drop_open(self) -> None:
         """Forget the rounds that were interrupted; their time was spent."""
@@ -138,12 +81,21 @@ class Devices:
         The time of a round that the phase cuts off is kept for the next one. Devices outside
         ``phase.who`` rest, and keep what they had.
         """
+        alone_s = self._alone_s(phase)
+        if alone_s > 0.0:
+            return gap_of_one(
+                phase,
+                to_s,
+                free_s=float(self.free_s[0]),
+                kept_s=float(self._kept_s[0]),
+                round_s=alone_s,
+            )
         compute = phase.computing.compute
         presence = phase.computing.presence
         round_s = compute.round_s(phase.cost)
         one_s = phase.computing.pace_s(round_s)
         kept_s, open_s = self._kept(phase)
-        able = phase.who & ~phase.computing.excluded(phase.cost, self.cluster.devices)
+        able = phase.who & ~self._pace(phase.cost, phase.computing).excluded
         # In slots a gap holds a whole number of rounds, whatever the contact was spent on.
         in_slots = compute.pace_s is not None
         if in_slots:
@@ -158,7 +110,7 @@ class Devices:
             present_s = np.array([self.battery.computing_s(float(begin_s[0]), to_s)])
         spent_s = np.where(able, present_s + kept_s, 0.0)
         rounds = whole_rounds(spent_s, one_s)
-        limit = compute.per_gap_max if phase.most_rounds is None else phase.most_rounds
+        limit = phase.limit
         if limit is not None:
             rounds = np.minimum(rounds, limit)
         work_s: Floats = rounds * one_s
@@ -178,6 +130,19 @@ class Devices:
             kept_s=np.where(able, left_s, kept_s),
             open_s=np.where(able, left_s / one_s * round_s, open_s),
         )
+
+    def _alone_s(self, phase: Phase) -> float:
+        """Return the time of a round if one device takes part, as in `Pace`; else 0."""
+        if self.battery is not None or phase.computing is not self._kept_under:
+            return 0.0
+        return self._pace(phase.cost, phase.computing).alone_s if phase.who[0] else 0.0
+
+    def _pace(self, cost: Cost, computing: Computing) -> Pace:
+        """Return what rounds take of the devices; they are nearly always those of before."""
+        pace = self._paced
+        if pace is None or pace.cost is not cost or pace.computing is not computing:
+            pace = self._paced = computing.pace(cost, self.cluster.devices)
+        return pace
 
     def _kept(self, phase: Phase) -> tuple[Floats, Floats]:
         """Return the time kept for a phase, and what is computed of the rounds it belongs to (K,).
@@ -215,12 +180,15 @@ class Devices:
         self._kept_s = gap.kept_s
         self._kept_under = phase.computing
         self.open_s = gap.open_s
-        self.free_s = np.where(gap.rounds > 0, np.maximum(self.free_s, gap.end_s), self.free_s)
-        self.count(gap.rounds, gap.ended_s)
+        some = gap.rounds > 0
+        if np.count_nonzero(some):
+            self.free_s = np.where(some, np.maximum(self.free_s, gap.end_s), self.free_s)
+            self.rounds = self.rounds + gap.rounds
+        self.ended_s = self.ended_s + gap.ended_s
         return gap
 
     def _lacks_memory(self, phase: Phase) -> bool:
-        return bool(phase.computing.excluded(phase.cost, self.cluster.devices)[0])
+        return bool(self._pace(phase.cost, phase.computing).excluded[0])
 
     def count(self, rounds: Ints, computed_s: Floats) -> None:
         """Add complete ``rounds`` (K,), and the time that was computed besides open rounds."""

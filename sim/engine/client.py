@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import is_
 from typing import Any
 
@@ -21,8 +22,9 @@ from learning.requests.cluster import (
 )
 from sim.clock import Clock
 from sim.devices.battery import Battery
-from sim.devices.devices import Devices, Phase
+from sim.devices.devices import Devices
 from sim.devices.energy import PeerUse, Use, added, energy_of
+from sim.devices.phase import Phase
 from sim.engine.forecaster import Forecaster
 from sim.network.endpoint import Endpoint, Shared
 from sim.network.legs import ChainEnded, Trained
@@ -79,7 +81,9 @@ class Client:
 
         ``cycle`` returns the number of complete cycles.
         """
-        return self.sessions.next_contact(actor, cycle, fresh=request.fresh, wanted=request.wanted)
+        return self.sessions.next_contact(
+            actor, cycle, fresh=request.fresh, wanted=request.wanted, signal=request.signal
+        )
 
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when the last one has ended."""
@@ -98,20 +102,39 @@ class Client:
 
         The disconnected phase counts from when contact was lost, so that transfers do not shift it.
         """
-        devices = self.devices
-        from_s = self._clock.now if request.from_now else self.sessions.parted_s(actor)
         if request.anew:
-            devices.drop_open()
-        who = everybody(request.who, self.cluster.devices)
-        phase = devices.phase(request.cost, who, from_s, request.rounds)
-        self._phases[actor] = phase
-        contact = yield from self.sessions.next_contact(actor, cycle, fresh=True)
+            self.devices.drop_open()
+        self._begin_phase(actor, request, request.rounds)
+        ended: list[Work] = []
+        contact = yield from self.sessions.next_contact(
+            actor, cycle, fresh=True, wanted=partial(self._interrupted, actor, request, ended)
+        )
         if contact is None:  # devices train on to the end, though nobody will hear of it
             none = np.zeros(self.cluster.devices, np.int64)
+            from_s = self._phases[actor].from_s
             nothing = Work(none, np.full(self.cluster.devices, from_s), none.astype(bool))
             return nothing, None
-        del self._phases[actor]
-        return self._end_phase(phase, contact.start_s), contact
+        return ended[-1], contact
+
+    def _begin_phase(self, actor: str, request: TrainUntilContact, rounds: int | None) -> None:
+        """Begin a disconnected phase of an actor, of so many rounds at most."""
+        from_s = self._clock.now if request.from_now else self.sessions.parted_s(actor)
+        who = everybody(request.who, self.cluster.devices)
+        self._phases[actor] = self.devices.phase(request.cost, who, from_s, rounds)
+
+    def _interrupted(self, actor: str, request: TrainUntilContact, ended: list[Work]) -> bool:
+        """End the phase of an actor as a contact begins, and return whether that is wanted.
+
+        If it is not, the next phase begins with what is left of the rounds.
+        """
+        phase = self._phases.pop(actor)
+        work = self._end_phase(phase, self._clock.now)
+        if request.wanted is None or request.wanted(work):
+            ended.append(work)
+            return True
+        left = phase.most_rounds
+        self._begin_phase(actor, request, None if left is None else left - int(work.rounds.max()))
+        return False
 
     def _end_phase(self, phase: Phase, to_s: float) -> Work:
         devices = self.devices

@@ -145,6 +145,8 @@ class LearningFacts:
     def tell_used(self) -> None:
         """Tell which updates the server has used since this was last asked for."""
         used = self._method.take_used()
+        if not used:  # nearly always
+            return
         for _, alike in groupby(used, key=lambda merged: merged.updates.contact_id is None):
             self._used(list(alike))
 

@@ -21,9 +21,9 @@ from learning.requests.cluster import Floats, Quorum
 from scenarios import Scenario
 from sim.devices.battery import Power, supplies_of
 from sim.devices.compute import Compute, compute_of, transmitter_of
-from sim.devices.devices import Computing
 from sim.devices.energy import Transmitter
 from sim.devices.faults import FaultsUntilFork
+from sim.devices.phase import Computing
 from sim.devices.satellites import made_once
 from sim.engine.key_rules import refuse_for_method
 from sim.engine.learning_task import corruption_of, learner_of

@@ -9,6 +9,8 @@ from operator import getitem
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 import scenarios
 from learning.files import Fingerprints, files_under, fingerprints_under
 from learning.own_code import code_digest, running_code_digest
@@ -186,13 +188,15 @@ class BuildSequence:
     def identity(self) -> str:
         """A digest of scenario, contacts, code of one's own, and what a fork goes on from."""
         contacts = self.last.plan.contacts
-        satellites = [contacts.satellites[place] for place in contacts.satellite.tolist()]
-        spans = zip(satellites, contacts.rise_s.tolist(), contacts.set_s.tolist(), strict=True)
-        plan = [(*satellite, *span_s) for satellite, *span_s in spans]
+        named, satellite = np.unique(contacts.satellite, return_inverse=True)
+        satellites = [contacts.satellites[place] for place in named.tolist()]
         earlier = [] if self.fork is None else [earlier_of(self.fork)]
         code = [self.code] if self.code else []
+        # Of a constellation there are many contacts: as text they take longer than to find them.
+        columns = (satellite.astype("<i8"), contacts.rise_s, contacts.set_s)
         return json_digest(
-            [decisive(self.last.scenario, self.scenario_json), plan, *earlier, *code]
+            [decisive(self.last.scenario, self.scenario_json), satellites, *earlier, *code],
+            binary=b"".join(column.tobytes() for column in columns),
         )
 
 

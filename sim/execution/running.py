@@ -147,9 +147,10 @@ class Run(Observer):
                 journal = self.checkpoint.load(first.learner.values, journal, builds.values)
         # Where nothing is trained there are no checkpoints, and no digests to compare.
         trains = first.learner.trains or self.built.learner.trains
+        self._is_replayed = trains or bool(journal.digest)
         trace = Trace(
             None if place is None else place / claim.SPILLED,
-            replayed=place is None or trains or bool(journal.digest),
+            replayed=place is None or self._is_replayed,
         )
         followers = (self, *observers)
         self.simulation = Simulation(first, journal, trace, followers, builds.switches)
@@ -239,19 +240,20 @@ class Run(Observer):
             raise SimulationError(f"{error}; what was traced is lost{why}") from trouble
 
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
-        """Log an evaluation; an accuracy of nan was not measured."""
-        shown = "not measured" if math.isnan(accuracy) else f"{accuracy:.4f}"
-        validates = self.built.scenario.learning.data.validation > 0
-        what = "validation accuracy" if validates else "accuracy"
-        LOG.info("evaluated at %.2f h, cycle %s: %s %s", time_s / 3600, cycle, what, shown)
+        """Log an evaluation, unless nothing is measured."""
+        if not math.isnan(accuracy):
+            validates = self.built.scenario.learning.data.validation > 0
+            what = "validation accuracy" if validates else "accuracy"
+            LOG.info("evaluated at %.2f h, cycle %s: %s %.4f", time_s / 3600, cycle, what, accuracy)
 
     def event(self, number: int, time_s: float) -> None:
         """Check a replay, and save what is due."""
         self._event = number
+        if not self._is_replayed:
+            return
         simulation = self.simulation
         simulation.journal.check_replay(number, simulation.digest)
-        trains = self.built.learner.trains
-        if trains and self.checkpoint is not None and self.checkpoint.is_due:
+        if self.checkpoint is not None and self.checkpoint.is_due:
             with claim.as_run_failure(self.place):
                 self._save()
 

@@ -7,13 +7,14 @@ for a session or is served in it; of all others the state is looked up when some
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, NamedTuple
 
 import simpy
 
-from learning.requests.cluster import Cluster, Contact
+from learning.requests.cluster import Cluster, Contact, Signal
 from sim.clock import Clock
 from sim.errors import InputError
 from sim.plan.contact_columns import PlannedSessions
@@ -24,11 +25,15 @@ Wanted = Callable[[], bool]
 
 
 class _Waiter(NamedTuple):
-    """An actor that waits for a session, and the event that it waits for meanwhile."""
+    """An actor that waits for a session, and the event that it waits for meanwhile.
+
+    A session that is not ``wanted`` passes by, and with a ``signal`` all do until that is given.
+    """
 
     actor: str
     event: simpy.Event
     wanted: Wanted | None
+    signal: Signal | None
 
 
 class ClusterSessions:
@@ -114,7 +119,7 @@ class ClusterSessions:
         """Let the next session begin by an event where somebody waits for it, or it begins now."""
         starts_s = self.planned.starts_s
         if self._begun == len(starts_s):
-            self._wake(self._waiting)
+            self._wake(self._waiting, None)
             return
         start_s = starts_s[self._begun]
         if self._expected is not None or not (self._waiting or start_s == self._clock.now):
@@ -137,16 +142,29 @@ class ClusterSessions:
         self._begun += 1
         takers = []
         for one in self._waiting:
+            self._handed_out[one.actor] = self._open
             if one.wanted is None or one.wanted():
                 takers.append(one)
-            else:
-                self._handed_out[one.actor] = self._open
         if takers:
-            self._wake(takers)
+            self._wake(takers, self._open)
             self._use()
-        else:
-            self._open = None
+            return
+        self._open = None
+        signals = [one.signal for one in self._waiting if one.signal is not None]
+        if len(signals) < len(self._waiting):
             self.expect()
+            return
+        for signal in signals:
+            signal.listen(self._expect_again)
+
+    def _expect_again(self) -> None:
+        """Expect the next session behind those that nobody wanted, which have passed by."""
+        if self._open is not None or self._expected is not None:
+            return
+        self._begun = bisect_left(self.planned.starts_s, self._clock.now, self._begun)
+        for one in self._waiting:
+            self._handed_out[one.actor] = self._begun - 1
+        self.expect()
 
     def _opens(self, place: int) -> None:
         """Open a further contact of a session."""
@@ -236,16 +254,21 @@ class ClusterSessions:
         *,
         fresh: bool,
         wanted: Wanted | None = None,
+        signal: Signal | None = None,
     ) -> Generator[simpy.Event, Any, Contact | None]:
         """Wait for a session: a ``fresh`` one that ``actor`` has not had yet, or any open one.
 
-        One that is not ``wanted`` when it begins passes by, as if the actor had had it.
+        One that is not ``wanted`` when it begins passes by, as if the actor had had it; that is
+        asked once of each, and after a no not before the ``signal`` is given, if there is one.
         """
+        taken: int | None = None
         while True:
             self._look()
             now = self._open
             if now is not None:
                 end_s = self.planned.end_s(now)
+                if now == taken:
+                    return self._handed(now, end_s, cycle())
                 had = self._handed_out.get(actor) == now
                 if not (had and (fresh or self._clock.now >= end_s)):
                     self._handed_out[actor] = now
@@ -255,10 +278,10 @@ class ClusterSessions:
                 self.exhausted = True
                 return None
             event = self._clock.event()
-            self._waiting.append(_Waiter(actor, event, wanted))
+            self._waiting.append(_Waiter(actor, event, wanted, signal))
             if now is None:
                 self.expect()
-            yield event
+            taken = yield event
 
     def _handed(self, session: int, end_s: float, cycle: int) -> Contact:
         """Return the open session as a method gets it."""
@@ -277,7 +300,8 @@ class ClusterSessions:
     def _capacity_bytes(self, session: int) -> float:
         return self.planned[session].capacity_bytes
 
-    def _wake(self, waiters: list[_Waiter]) -> None:
+    def _wake(self, waiters: list[_Waiter], session: int | None) -> None:
+        """Let some go on who wait: they take a session that begins, or there is none left."""
         self._waiting = [one for one in self._waiting if one not in waiters]
         for one in waiters:
-            one.event.succeed()
+            one.event.succeed(session)

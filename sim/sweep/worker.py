@@ -115,6 +115,7 @@ def main() -> None:
                     limit_s=task["limit_s"],
                 )
                 print(json.dumps(asdict(outcome)), file=answers, flush=True)
+                _let_go()
 
             company.begin(partial(done, first))
             while company:
@@ -124,6 +125,18 @@ def main() -> None:
                     company.go_on()
                 except KeyboardInterrupt:  # a training is broken off
                     company.interrupt()
+
+
+def _let_go() -> None:
+    """Free the memory of points that are over.
+
+    The parts of a run refer to each other, and the plan of a constellation takes hundreds of
+    megabytes: the collector, which counts objects and not bytes, would come too late. What the
+    first point has imported stays, and is not looked through each time.
+    """
+    gc.collect()
+    if not gc.get_freeze_count():
+        gc.freeze()
 
 
 def attempt(

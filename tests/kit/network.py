@@ -5,9 +5,10 @@ from sim.clock import Clock, Moment
 from sim.devices import energy
 from sim.devices.battery import Battery, Power
 from sim.devices.compute import Compute, compute_of
-from sim.devices.devices import Computing, Devices
+from sim.devices.devices import Devices
 from sim.devices.energy import Transmitter, energy_of
 from sim.devices.faults import NO_INTERVALS, Faults, Intervals, Presence, drawn_intervals
+from sim.devices.phase import Computing
 from sim.devices.satellites import relay_of, satellites_of
 from sim.devices.sites import device_sites, distance_km, ground_sites
 from sim.engine.doubts import doubts_of

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,8 @@ from tests.kit import small as scenario
 from tests.kit.learning import Cluster, Cost, Train
 from tests.kit.network import Devices, compute_of
 from tests.kit.records import Journal, Trace
+from tests.kit.scripted import SCRIPTED, only, play
+from tests.kit.small import slots
 from tests.kit.talk import COST, START, compute, contact, talk, upload
 
 SECONDS = st.floats(0.01, 1e4)
@@ -102,6 +105,43 @@ def test_devices_together_do_what_each_does_alone(round_s, gaps, limit, pace_s):
     # What a whole round lacks by less than a billionth counts as done.
     assert free.computed_s == pytest.approx(sum(lasts for _, lasts, _ in gaps), rel=1e-7)
     assert (free.rounds * round_s <= free.computed_s * (1 + 1e-7)).all()
+
+
+@pytest.mark.parametrize("rounds", [3, 11, None])
+def test_contacts_that_are_not_wanted_interrupt_the_training_and_pass_by(rounds):
+    """As if the method had taken each of them, and asked for what was left."""
+    told = {True: [], False: []}
+
+    def script(passes_by):
+        def each(me):
+            yield ask.NextContact()
+            left = rounds
+            ended = False
+
+            def wanted(work):
+                told[True].append((work.rounds.tolist(), work.end_s.tolist()))
+                return len(told[True]) == 3
+
+            while not ended:
+                request = {
+                    "rounds": left,
+                    "from_now": True,
+                    "wanted": wanted if passes_by else None,
+                }
+                work, contact = yield ask.TrainUntilContact(COST, **request)
+                ended = passes_by or contact is None or len(told[False]) == 2
+                if not passes_by:
+                    told[False].append((work.rounds.tolist(), work.end_s.tolist()))
+                    left = None if left is None else left - int(work.rounds.max())
+
+        return only("B", each)
+
+    learning = SCRIPTED | {"rounds": {"per_contact": "fill"}}
+    scenario = slots(learning=learning, compute={"seconds_per_round": 250.0}, stop={"cycles": 5})
+    events = [play(scenario, script(passes_by)).events for passes_by in told]
+    assert told[True] == told[False]
+    assert sum(work[0][0] for work in told[True]) > 2
+    pd.testing.assert_frame_equal(*events)
 
 
 def test_each_device_runs_through_the_chain_on_its_own_clock():

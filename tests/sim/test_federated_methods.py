@@ -333,7 +333,7 @@ def test_what_the_server_trains_by_itself_is_counted_in_gradient_steps():
 
 def test_what_somebody_elses_local_loss_has_trained_is_not_shared_between_runs():
     """Its source may have changed; what leomix's own has trained is named by all it is made of."""
-    built = build(scenario("fedavg", train=False))
+    built = build(scenario("fedavg"))
     ones = np.ones(2, int)
     for term, place in ((dynamic, f"{__name__}:dynamic"), (proximal, "")):
         loss = partial(learning.LocalLoss, term, alpha=1.0)

@@ -171,8 +171,11 @@ def days(draw):
     return contacts, sorted(second + 0.5 for second in times_s)
 
 
-def watched(contacts, times_s, wants):
-    """What sessions say at some times, and which of them actors get who want some."""
+def watched(contacts, times_s, wants, signal=None):
+    """What sessions say at some times, and which of them actors get who want some.
+
+    A ``signal`` is given at these times instead.
+    """
     clock = network.Clock()
     cluster = contacts[0].cluster
     plan = network.Plan(START, 1e6, (cluster,), network.ContactColumns.of(contacts))
@@ -183,6 +186,9 @@ def watched(contacts, times_s, wants):
     def look():
         for time_s in times_s:
             yield clock.at(time_s)
+            if signal is not None:
+                signal.give()
+                continue
             here = None if sessions.session is None else sessions.session.number
             states.append((here, sessions.at_hand(), sessions.last, sessions.over))
 
@@ -191,7 +197,9 @@ def watched(contacts, times_s, wants):
             return wants[name](clock.now)
 
         while found := (
-            yield from sessions.next_contact(name, lambda: 0, fresh=True, wanted=wanted)
+            yield from sessions.next_contact(
+                name, lambda: 0, fresh=True, wanted=wanted, signal=signal
+            )
         ):
             got[name].append((found.session, found.contact_id, clock.now))
 
@@ -224,6 +232,27 @@ def test_what_is_open_does_not_depend_on_who_waits(drawn, every):
         states, got = watched(contacts, times_s, {name: some[name] for name in names})
         assert states == truth, names
         assert got == {name: expected[name] for name in names}
+
+
+@given(days())
+def test_who_wants_no_contact_is_asked_again_at_a_signal(drawn):
+    """An actor changes its mind at each of the times, when the signal is given."""
+    contacts, times_s = drawn
+    asked_s = []
+
+    def wanted(now_s):
+        asked_s.append(now_s)
+        return sum(time_s <= now_s for time_s in times_s) % 2 == 1
+
+    _, got = watched(contacts, times_s, {"it": wanted}, ask.Signal())
+    begins = {one.session: one for one in reversed(contacts)}.values()
+    firsts = sorted((one.session, one.contact_id, one.start_s) for one in begins)
+    asked_of = [*asked_s]
+    assert got["it"] == [one for one in firsts if wanted(one[2])]
+    # Once of each session, and at most once between two signals while it wants none.
+    assert len(set(asked_of)) == len(asked_of)
+    refused = [sum(t < now_s for t in times_s) for now_s in asked_of if not wanted(now_s)]
+    assert len(set(refused)) == len(refused)
 
 
 def _start_s(one):
