@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Sequence
-from dataclasses import replace
-from functools import cached_property
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,10 @@ from learning.requests.cluster import (
     Floats,
     Ints,
     Mask,
+    Measure,
     Receipt,
     Request,
+    Step,
     Train,
     TrainUntilContact,
     Upload,
@@ -34,6 +37,24 @@ from learning.values.handle import Handle
 
 NOT_HELD = -1
 """Stands for the changes in an expert that a device has let go of."""
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What the devices ``who`` (K,) offer of a ``state``, to be compared with what they began with.
+
+    ``offered`` are its ``experts``, and what is shared if ``gate``.
+    """
+
+    who: Mask
+    state: Held
+    offered: Handle
+    experts: tuple[int, ...]
+    gate: bool
+
+    def is_like(self, other: Compared) -> bool:
+        """Whether it is an offer of the same parts."""
+        return self.experts == other.experts and self.gate == other.gate
 
 
 class ClusterState:
@@ -56,6 +77,10 @@ class ClusterState:
     holds ``copies`` sets of the tensors that it names: the model and, say, a control variate. In
     memory a device keeps ``memory_copies`` of what it trains. Where the server wants whole models,
     ``offers_models``, an offer is the base with the changes.
+
+    With ``learning.upload: changed``, ``sends`` (K, E + 1) are the parts of its offer that a device
+    has changed, and sends. They are measured when the offer is first sent; in a chain that trains
+    before it sends, when the chain begins, on a copy of the devices that goes ahead of them.
     """
 
     def __init__(
@@ -99,6 +124,9 @@ class ClusterState:
         self._through: Floats = np.zeros(k)
         self._contact_id: Ints | None = None
         self._arrivals = 0
+        self.sends: Mask = np.ones((k, experts + 1), bool)
+        self._to_compare: list[Compared] = []
+        self._foreseen: tuple[Compared, Mask] | None = None
         self._marked: dict[tuple[tuple[int, ...], bool], Mask] = {}
 
     @property
@@ -353,6 +381,8 @@ class ClusterState:
         if self.state is None or not np.count_nonzero(fresh):
             return
         offered = self.learner.offer(self.state, experts, gate=gate)
+        if self.learner.skips_unchanged:
+            self._compare(Compared(fresh, self.state, offered, tuple(experts), gate))
         if self.offers_models:
             offered = self.learner.make(operations.changes.models, offered, self.state)
         if under_way is not None:
@@ -385,31 +415,43 @@ class ClusterState:
         if self.staged is None:
             return Payload(name, 0.0)
         staged = self.staged
-        return self._upload(name, staged.experts, self.offered_version, gate=staged.gate)
+        version = self.offered_version
+        return self._upload(name, staged.experts, version, gate=staged.gate, sends=self.sends)
 
     def _upload(
-        self, name: str, experts: Sequence[int], version: int | Ints, *, gate: bool
+        self,
+        name: str,
+        experts: Sequence[int],
+        version: int | Ints,
+        *,
+        gate: bool,
+        sends: Mask | None = None,
     ) -> Payload:
         """Return what devices send up of those of ``experts`` that they hold, and of the gate.
 
-        Where they hold different ones, the list of tensors is that of a device that sends most.
+        Of these they send the parts ``sends`` (K, E + 1), by default all. Where they send different
+        ones, the list of tensors is that of a device that sends most.
         """
         sizes = self.learner.architecture
         copies = self.copies
         ranks: list[int] = self.ranks.tolist()
-        if self._alike and len(set(ranks)) < 2:
+        asked = self._parts(experts, gate=gate)
+        whole = sends is None or bool(sends[:, asked].all())
+        if whole and self._alike and len(set(ranks)) < 2:
             rank = ranks[0]
             tensors = sizes.upload_tensors(experts, gate=gate, rank=rank) * copies
             size = copies * sizes.upload_bytes(experts, gate=gate, rank=rank)
             return Payload(name, size, version, tensors)
+        parts = np.tile(asked, (len(ranks), 1)) if sends is None else sends & asked
         first = list(experts)[:1]
-        held = self.holds[:, list(experts)]
+        held = self.holds[:, list(experts)] & parts[:, list(experts)]
         each = [sizes.upload_bytes(first, gate=False, rank=rank) for rank in ranks]
-        sent = held.sum(axis=1) * each
+        sent = held.sum(axis=1) * each + parts[:, -1] * sizes.upload_bytes([], gate=gate)
         device = sent.argmax()
         most = np.array(experts, np.int64)[held[device]].tolist()
-        tensors = sizes.upload_tensors(most, gate=gate, rank=ranks[device]) * copies
-        return Payload(name, copies * (sent + sizes.upload_bytes([], gate=gate)), version, tensors)
+        shared = bool(parts[device, -1])
+        tensors = sizes.upload_tensors(most, gate=shared, rank=ranks[device]) * copies
+        return Payload(name, copies * sent, version, tensors)
 
     def upload(
         self,
@@ -420,13 +462,86 @@ class ClusterState:
         gate: bool = True,
         who: Mask | None = None,
         carry: bool = True,
+        trained: TrainedPart | None = None,
     ) -> Upload:
-        """Ask for the upload of what will be trained on ``model``, in the same chain."""
+        """Ask for the upload of what will be trained on ``model``, in the same chain.
+
+        ``trained`` is what the chain trains, by default what is uploaded.
+        """
         payload = self._upload(name, experts, model.payload.version, gate=gate)
-        return Upload(payload, who, carry)
+        if not self.learner.skips_unchanged:
+            return Upload(payload, who, carry)
+        part = TrainedPart(experts, gate) if trained is None else trained
+        self._foreseen = None
+        sized = partial(self._foresee, payload, experts, part, gate=gate)
+        return Upload(payload, who, carry, sized)
+
+    # -- parts that training has left as they were
+
+    def _foresee(
+        self,
+        payload: Payload,
+        experts: Sequence[int],
+        part: TrainedPart,
+        before: Sequence[tuple[Step, Work | Receipt]],
+        *,
+        gate: bool,
+    ) -> Generator[Measure, Any, Payload]:
+        """Return an upload of what will have changed once the ``part`` is trained.
+
+        ``before`` are the steps before it in its chain, with the replies that they will get.
+        """
+        ahead = copy(self)
+        for step, reply in before:
+            match step, reply:
+                case Download(), Receipt():
+                    ahead.receive(reply)
+                case Train(), Work():
+                    ahead.train(reply, part.experts, gate=part.gate, mask=part.mask)
+        if ahead.state is None:
+            return payload
+        offered = self.learner.offer(ahead.state, experts, gate=gate)
+        everybody = np.ones_like(self.pending)
+        offer = Compared(everybody, ahead.state, offered, tuple(experts), gate)
+        sends = yield from self._changed(offer)
+        self._foreseen = offer, sends
+        return self._upload(payload.name, experts, payload.version, gate=gate, sends=sends)
+
+    def _compare(self, offer: Compared) -> None:
+        """Note which parts of an offer are sent, if that was foreseen, or what is to be measured.
+
+        What was foreseen of another offer is forgotten.
+        """
+        foreseen, self._foreseen = self._foreseen, None
+        if foreseen is not None and foreseen[0].is_like(offer):
+            self.sends = np.where(offer.who[:, None], foreseen[1], self.sends)
+        else:
+            self._to_compare.append(offer)
+
+    def find_changed(self) -> Generator[Request, Any, None]:
+        """Measure what devices have changed of offers that were not sent yet."""
+        for offer in self._to_compare:
+            changed = yield from self._changed(offer)
+            self.sends = np.where(offer.who[:, None], changed, self.sends)
+        self._to_compare = []
+
+    def _changed(self, offer: Compared) -> Generator[Measure, Any, Mask]:
+        """Return the parts (K, E + 1) that were changed of an offer."""
+        compute = partial(
+            self.learner.changed_parts,
+            offer.offered,
+            offer.state,
+            since_download=self.offers_models,
+        )
+        found = yield Measure("changed parts", compute, None)
+        changed = np.zeros_like(self.sends)
+        for device, parts in enumerate(found):
+            changed[device, parts] = True
+        return changed
 
     def send(self, name: str, *, carry: bool = True) -> Generator[Request, Any, Update | None]:
         """Upload what is on its way; return what has arrived, as :meth:`arrived`."""
+        yield from self.find_changed()
         receipt = yield Upload(self.payload(name), self.pending, carry)
         return (yield from self.arrived(receipt))
 

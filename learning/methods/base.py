@@ -128,7 +128,8 @@ class Method(ABC):
     ``server_rounds`` counts the local rounds that the server has trained by itself.
     ``payload_copies`` is how many sets of tensors like the model's each of its payloads holds, up
     and down: 2 with a control variate beside the model. With ``offers_models`` updates are whole
-    models, else what has changed.
+    models, else what has changed. ``uploads_whole``: why clients cannot leave out the parts that
+    they have not changed (``learning.upload: changed``); empty if they can.
     """
 
     Options: ClassVar[type] = NoOptions
@@ -153,6 +154,7 @@ class Method(ABC):
     trial_kind: ClassVar[str] = ""
     payload_copies: ClassVar[int] = 1
     offers_models: ClassVar[bool] = False
+    uploads_whole: ClassVar[str] = "it makes payloads of its own"
     server_rounds: int = 0
 
     def __init__(self, world: World, options: Any = None) -> None:
@@ -283,6 +285,8 @@ class GlobalModelMethod(Method):
     ``weights`` is that model, ``experts`` counts its experts through, and ``server`` is what
     devices download now.
     """
+
+    uploads_whole: ClassVar[str] = ""
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)

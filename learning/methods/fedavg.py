@@ -30,6 +30,7 @@ from learning.requests.cluster import (
     Upload,
 )
 from learning.requests.facts import Aggregated, Note, Range, Share
+from learning.training.recipe import TrainedPart
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -191,13 +192,15 @@ class FedAvg(GlobalModelMethod):
         model = devices.download("model", self.server, experts, who=todo)
         cost = self.cost(devices.holds)
         train = Train(cost, self.local_rounds, todo, partial=self.keeps_partial)
-        upload = devices.upload("model", model, experts, who=todo)
+        mask = None if devices.holds.all() else "-inf"
+        trained = TrainedPart(experts, gate=True, mask=mask)
+        upload = devices.upload("model", model, experts, who=todo, trained=trained)
         down, work, up = yield Chain((model, train, upload))
         if work.excluded.all():
             self.absent.add(devices.name)
             return
         devices.receive(down)
-        devices.train(work, experts, gate=True, mask=None if devices.holds.all() else "-inf")
+        devices.train(work, experts, gate=True, mask=mask)
         yield from self.trained(devices, work.rounds > 0)
         devices.offer(experts, gate=True)
         yield from self.keep(devices, number, up)

@@ -24,6 +24,7 @@ class Local(Method):
     """
 
     colour = "#8c6bb1"
+    uploads_whole: ClassVar[str] = "it sends nothing"
     trains_in_gaps: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:
@@ -73,6 +74,7 @@ class Centralised(GlobalModelMethod):
     """
 
     colour = "#808080"
+    uploads_whole: ClassVar[str] = "it sends nothing"
     trains_at_server: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:

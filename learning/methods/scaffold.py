@@ -40,6 +40,7 @@ class Scaffold(FedAvg):
     colour = "#009e73"
     alone_is_sgd: ClassVar[bool] = True
     payload_copies: ClassVar[int] = 2
+    uploads_whole: ClassVar[str] = "control variates change in every round"
     uses_optimizer: ClassVar[bool] = False
     lora_refused: ClassVar[str] = "rank"
 

@@ -9,7 +9,7 @@ each other is in :mod:`learning.requests.peers`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -35,6 +35,9 @@ class Cluster:
     devices: int
     plane: str = ""
 
+
+Sizing = Callable[[Sequence[tuple["Step", "Work | Receipt"]]], Generator["Measure", Any, Payload]]
+"""Says how large a payload is, from the steps of a chain before it and their replies."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -111,11 +114,17 @@ class Upload:
 
     Lasts until all are through or the contact ends. What is missing then is carried over to the
     next upload of the same payload name and version, or given up where ``carry`` is False.
+
+    In a chain the bytes may depend on what the steps before it make. ``sized`` then gets these with
+    the replies that they will get, if the chain is not closed before, and returns a protocol that
+    asks for :class:`Measure` only. That returns the payload with its bytes, of which ``payload``
+    has the most that there can be.
     """
 
     payload: Payload
     who: Mask | None = None
     carry: bool = True
+    sized: Sizing | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +141,10 @@ class Download:
     personal: bool = False
 
 
+Step = Train | Upload | Download
+"""A step of a chain."""
+
+
 @dataclass(frozen=True)
 class Chain:
     """Let every device run through ``steps`` on its own clock. Reply: one reply per step.
@@ -140,7 +153,7 @@ class Chain:
     the contact takes no part in the steps behind it. The reply comes when the last device ends.
     """
 
-    steps: tuple[Train | Upload | Download, ...]
+    steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from learning.requests.cluster import (
     Forecast,
     NextContact,
     Outlook,
+    Step,
     TrainUntilContact,
     Work,
 )
@@ -29,7 +30,7 @@ from sim.network.legs import ChainEnded, Trained
 from sim.network.rules import Rules
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
-from sim.network.steps import Reply, Step, everybody
+from sim.network.steps import Reply, everybody
 
 
 class Client:

@@ -51,6 +51,7 @@ def learner_of(scenario: Scenario) -> Learner:
             sized_as=sized_as,
             corruption=corruption_of(scenario),
             metrics=metrics,
+            skips_unchanged=learning.upload == "changed",
         )
     except ValueError as error:
         lacks_file = isinstance(error.__context__, FileNotFoundError)

@@ -64,12 +64,20 @@ OUTSIDE = ("description",)
 """Keys of a scenario that change nothing in a run."""
 
 
+ADDED = {("learning", "upload"): "all"}
+"""Keys that were added later, with the values that change nothing: digests of before stay."""
+
+
 def decisive(scenario: Scenario, stored: dict[str, Any]) -> dict[str, Any]:
     """Return all of ``stored`` that changes a run; files that it names count by what they hold."""
     learning = deepcopy(stored["learning"])
     _rename(learning, scenario, fingerprint)
     kept = {key: value for key, value in stored.items() if key not in OUTSIDE}
-    return kept | {"learning": learning}
+    kept["learning"] = learning
+    for (section, key), default in ADDED.items():
+        if kept[section].get(key) == default:
+            kept[section] = {name: said for name, said in kept[section].items() if name != key}
+    return kept
 
 
 def digest_of(scenario: Scenario) -> str:
