@@ -116,7 +116,8 @@ class Method(ABC):
     and ``clip_norm``; ``waits_for_all``: it cannot do without any device, so that
     ``learning.aggregation`` means nothing to it; ``trains_at_server``: devices need no memory;
     ``trains_in_gaps``: devices train as many rounds between two contacts as there is time for, up
-    to ``learning.rounds.per_gap_max`` (a user is warned where that is many).
+    to ``learning.rounds.per_gap_max`` (a user is warned where that is many); ``gap_option``: if
+    this one of its options is ``gaps``.
     ``alone_is_sgd`` claims that with one device the server's model is that of central training, as
     ``leomix check-method`` tries; a class claims it for itself alone.
     ``asynchronous``: its rounds are one or a few updates, not to be compared with those of all
@@ -147,6 +148,7 @@ class Method(ABC):
     waits_for_all: ClassVar[bool] = False
     trains_at_server: ClassVar[bool] = False
     trains_in_gaps: ClassVar[bool] = False
+    gap_option: ClassVar[str] = ""
     alone_is_sgd: ClassVar[bool] = False
     asynchronous: ClassVar[bool] = False
     colour: ClassVar[str] = ""
@@ -407,6 +409,7 @@ METHODS: Register[MethodType] = Register(
         "emsfl": "learning.methods.emsfl:EmsFl",
         "emsfl-enhanced": "learning.methods.emsfl:EnhancedEmsFl",
         "fedavg": "learning.methods.fedavg:FedAvg",
+        "fedavg-per-cluster": "learning.methods.per_cluster:PerCluster",
         "fedprox": "learning.methods.fedprox:FedProx",
         "fedopt": "learning.methods.fedopt:FedOpt",
         "scaffold": "learning.methods.scaffold:Scaffold",

@@ -84,7 +84,6 @@ def test_the_same_is_learnt_and_what_has_changed_is_sent(method, tmp_path):
         with patch.object(Learner, "aggregate", counted if upload == "all" else own):
             runs[upload] = sim.run(slots(learning=said, **FAST), tmp_path / upload)
     assert same(*(weights_of(tmp_path / upload) for upload in runs))
-    everything, changed = runs.values()
     sent = [up(run) for run in runs.values()]
     if method != "fedasync":  # its updates are whole models
         rows = sent[1][sent[1].outcome == "delivered"].groupby(["cluster", "device"])
