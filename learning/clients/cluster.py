@@ -582,7 +582,10 @@ class ClusterState:
         rounds = self.rounds - self._rounds_before_offered
         eligible = self.eligible | who
         version = self.offered_version
-        return Update(self.name, self.staged, who, eligible, version, rounds, self._contact_id)
+        sends = self.sends if self.learner.skips_unchanged else None
+        return Update(
+            self.name, self.staged, who, eligible, version, rounds, self._contact_id, sends
+        )
 
     def gate_update(self, done: Mask, receipt: Receipt) -> Generator[Request, Any, Update | None]:
         """Return the finite gates of ``done``, trained since a download; None without any.

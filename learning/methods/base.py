@@ -272,9 +272,18 @@ class Method(ABC):
         for updates in self.learner.take_merged():
             self._used.append(UsedUpdates(self.version, self.round, updates))
 
-    def changes_in(self, updates: Sequence[Update]) -> int:
-        """Return how many changes ``updates`` are to an expert: one each, or the ranks stacked."""
-        return sum(int(changes_in(self.learner, u.cluster, u.who)) for u in updates)
+    def changes_in(self, updates: Sequence[Update]) -> Ints:
+        """Return how many changes ``updates`` are to each expert (E,), or ranks that are stacked.
+
+        What nobody has changed counts as none, where that is looked at.
+        """
+        total: Ints = np.zeros(len(self.changes), np.int64)
+        for update in updates:
+            who = update.who
+            if update.sends is not None:
+                who = who[:, None] & update.sends[:, :-1]
+            total = total + changes_in(self.learner, update.cluster, who)
+        return total
 
     def conclude(self) -> Protocol:
         """Run after time has ended; asks only for Measure, Assign, Aggregated, Note, Forecast."""
@@ -330,7 +339,8 @@ class GlobalModelMethod(Method):
             return
         staleness = update.staleness(self.version)
         self.weights = self.server_step([(update, 1.0)])
-        self.aggregated(update.sent.experts, self.changes_in([update]))
+        experts = update.sent.experts
+        self.aggregated(experts, self.changes_in([update])[list(experts)])
         yield Aggregated(
             self.version,
             update.sent.name,

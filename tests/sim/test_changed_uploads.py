@@ -42,7 +42,7 @@ def up(result):
 
 
 METHODS = {
-    "synchronous": {},
+    "synchronous": {"lora": {"rank": 2, "download": "factors"}},
     "fedavg": {},
     "fedprox": {"options": {"mu": 0.1}},
     "fedopt": {"lora": {"rank": None}},
@@ -91,6 +91,9 @@ def test_the_same_is_learnt_and_what_has_changed_is_sent(method, tmp_path):
         assert found == {key: sorted(n for n in sizes if n) for key, sizes in expected.items()}
     if method not in OWN_ALONE:
         assert sent[1].delivered_bytes.sum() < sent[0].delivered_bytes.sum()
+    down = [run.summary["downlink_bytes"] for run in runs.values()]
+    # Where changes go down, there are none of what nobody has sent.
+    assert (down[1] < down[0]) if method == "synchronous" else (down[1] == down[0])
     versions = [r.events[r.events.kind == "aggregate"].version.tolist() for r in runs.values()]
     assert versions[0] == versions[1]
 
