@@ -416,7 +416,8 @@ class ClusterState:
             return Payload(name, 0.0)
         staged = self.staged
         version = self.offered_version
-        return self._upload(name, staged.experts, version, gate=staged.gate, sends=self.sends)
+        sends = self.sends if self.learner.skips_unchanged else None
+        return self._upload(name, staged.experts, version, gate=staged.gate, sends=sends)
 
     def _upload(
         self,
@@ -436,7 +437,7 @@ class ClusterState:
         copies = self.copies
         ranks: list[int] = self.ranks.tolist()
         asked = self._parts(experts, gate=gate)
-        whole = sends is None or bool(sends[:, asked].all())
+        whole = sends is None or not (asked & ~sends).any()
         if whole and self._alike and len(set(ranks)) < 2:
             rank = ranks[0]
             tensors = sizes.upload_tensors(experts, gate=gate, rank=rank) * copies

@@ -158,7 +158,7 @@ class FedAvg(GlobalModelMethod):
     def next_contact(self, devices: ClusterState) -> Generator[Request, Any, Contact | None]:
         """Wait for a contact; devices train until then, if they train in gaps."""
         who = self.trains_on(devices)
-        if not who.any():
+        if not np.count_nonzero(who):
             return (yield NextContact())
         work, contact = yield TrainUntilContact(self.cost(devices.holds), who)
         devices.train(work, self.experts, gate=True)
