@@ -134,17 +134,23 @@ SLOW = {
 """Uploads take several passes, and devices differ."""
 
 
-@pytest.mark.parametrize("method", ["synchronous", "fedavg"])
-def test_what_a_pass_cuts_off_goes_on_in_the_same_size(method, tmp_path):
+GAPS = {"options": {"trains": "gaps"}, "rounds": {"per_gap_max": 2}}
+"""Uploads behind a gap, not in a chain."""
+
+
+@pytest.mark.parametrize(
+    ("method", "more"), [("synchronous", {}), ("fedavg", {}), ("fedavg-per-cluster", GAPS)]
+)
+def test_what_a_pass_cuts_off_goes_on_in_the_same_size(method, more, tmp_path):
     """Books and bytes of all payloads hold, or the run would fail; so do those after a resume."""
-    scenario = orbit(learning=learning(method), **SLOW)
+    scenario = orbit(learning=learning(method, **more), **SLOW)
     result = sim.run(scenario, tmp_path / "run")
     rows = up(result)
     carried = rows[rows.outcome == "carried"]
     assert len(carried) > 3
     assert rows[rows.outcome == "delivered"].payload_bytes.nunique() > 1
-    journal = sim.run(scenario, tmp_path / "again").manifest["trace_sha256"]
-    assert journal == result.manifest["trace_sha256"]
+    again = sim.run(scenario, tmp_path / "again").manifest["trace_sha256"]
+    assert again == result.manifest["trace_sha256"]
     place = cut(scenario, tmp_path / "cut", 60)
     resumed = sim.run(scenario, place, resume=True)
     assert resumed.manifest["trace_sha256"] == result.manifest["trace_sha256"]
