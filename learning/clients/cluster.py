@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
+from learning.clients.changed_parts import ChangedParts, Compared
 from learning.clients.updates import PendingDownload, PendingUpdate, ServerModel, Update, arrival
 from learning.held import Held
 from learning.learner import Learner, LocalLoss
@@ -39,24 +40,6 @@ NOT_HELD = -1
 """Stands for the changes in an expert that a device has let go of."""
 
 
-@dataclass(frozen=True, eq=False)
-class Compared:
-    """What the devices ``who`` (K,) offer of a ``state``, to be compared with what they began with.
-
-    ``offered`` are its ``experts``, and what is shared if ``gate``.
-    """
-
-    who: Mask
-    state: Held
-    offered: Handle
-    experts: tuple[int, ...]
-    gate: bool
-
-    def is_like(self, other: Compared) -> bool:
-        """Whether it is an offer of the same parts."""
-        return self.experts == other.experts and self.gate == other.gate
-
-
 class ClusterState:
     """The K devices of one cluster, as arrays, with their stacked state.
 
@@ -78,9 +61,9 @@ class ClusterState:
     memory a device keeps ``memory_copies`` of what it trains. Where the server wants whole models,
     ``offers_models``, an offer is the base with the changes.
 
-    With ``learning.upload: changed``, ``sends`` (K, E + 1) are the parts of its offer that a device
-    has changed, and sends. They are measured when the offer is first sent; in a chain that trains
-    before it sends, when the chain begins, on a copy of the devices that goes ahead of them.
+    With ``learning.upload: changed`` a device sends the ``parts`` of its offer that it has changed.
+    In a chain that trains before it sends, they are known from the beginning: of a copy of the
+    devices that goes ahead of them.
     """
 
     def __init__(
@@ -124,9 +107,9 @@ class ClusterState:
         self._through: Floats = np.zeros(k)
         self._contact_id: Ints | None = None
         self._arrivals = 0
-        self.sends: Mask = np.ones((k, experts + 1), bool)
-        self._to_compare: list[Compared] = []
-        self._foreseen: tuple[Compared, Mask] | None = None
+        self.parts: ChangedParts | None = None
+        if learner.skips_unchanged:
+            self.parts = ChangedParts(learner, k, experts, since_download=offers_models)
         self._marked: dict[tuple[tuple[int, ...], bool], Mask] = {}
 
     @property
@@ -381,8 +364,8 @@ class ClusterState:
         if self.state is None or not np.count_nonzero(fresh):
             return
         offered = self.learner.offer(self.state, experts, gate=gate)
-        if self.learner.skips_unchanged:
-            self._compare(Compared(fresh, self.state, offered, tuple(experts), gate))
+        if self.parts is not None:
+            self.parts.offered(Compared(fresh, self.state, offered, tuple(experts), gate))
         if self.offers_models:
             offered = self.learner.make(operations.changes.models, offered, self.state)
         if under_way is not None:
@@ -416,8 +399,12 @@ class ClusterState:
             return Payload(name, 0.0)
         staged = self.staged
         version = self.offered_version
-        sends = self.sends if self.learner.skips_unchanged else None
-        return self._upload(name, staged.experts, version, gate=staged.gate, sends=sends)
+        return self._upload(name, staged.experts, version, gate=staged.gate, sends=self._sends)
+
+    @property
+    def _sends(self) -> Mask | None:
+        """Parts (K, E + 1) that devices send of the updates on their way; None for all."""
+        return None if self.parts is None else self.parts.sends
 
     def _upload(
         self,
@@ -470,14 +457,12 @@ class ClusterState:
         ``trained`` is what the chain trains, by default what is uploaded.
         """
         payload = self._upload(name, experts, model.payload.version, gate=gate)
-        if not self.learner.skips_unchanged:
+        if self.parts is None:
             return Upload(payload, who, carry)
         part = TrainedPart(experts, gate) if trained is None else trained
-        self._foreseen = None
+        self.parts.forget_foreseen()
         sized = partial(self._foresee, payload, experts, part, gate=gate)
         return Upload(payload, who, carry, sized)
-
-    # -- parts that training has left as they were
 
     def _foresee(
         self,
@@ -499,46 +484,18 @@ class ClusterState:
                     ahead.receive(reply)
                 case Train(), Work():
                     ahead.train(reply, part.experts, gate=part.gate, mask=part.mask)
-        if ahead.state is None:
+        if self.parts is None or ahead.state is None:
             return payload
         offered = self.learner.offer(ahead.state, experts, gate=gate)
         everybody = np.ones_like(self.pending)
         offer = Compared(everybody, ahead.state, offered, tuple(experts), gate)
-        sends = yield from self._changed(offer)
-        self._foreseen = offer, sends
+        sends = yield from self.parts.foresee(offer)
         return self._upload(payload.name, experts, payload.version, gate=gate, sends=sends)
 
-    def _compare(self, offer: Compared) -> None:
-        """Note which parts of an offer are sent, if that was foreseen, or what is to be measured.
-
-        What was foreseen of another offer is forgotten.
-        """
-        foreseen, self._foreseen = self._foreseen, None
-        if foreseen is not None and foreseen[0].is_like(offer):
-            self.sends = np.where(offer.who[:, None], foreseen[1], self.sends)
-        else:
-            self._to_compare.append(offer)
-
     def find_changed(self) -> Generator[Request, Any, None]:
-        """Measure what devices have changed of offers that were not sent yet."""
-        for offer in self._to_compare:
-            changed = yield from self._changed(offer)
-            self.sends = np.where(offer.who[:, None], changed, self.sends)
-        self._to_compare = []
-
-    def _changed(self, offer: Compared) -> Generator[Measure, Any, Mask]:
-        """Return the parts (K, E + 1) that were changed of an offer."""
-        compute = partial(
-            self.learner.changed_parts,
-            offer.offered,
-            offer.state,
-            since_download=self.offers_models,
-        )
-        found = yield Measure("changed parts", compute, None)
-        changed = np.zeros_like(self.sends)
-        for device, parts in enumerate(found):
-            changed[device, parts] = True
-        return changed
+        """Measure what devices have changed of updates that were not sent yet."""
+        if self.parts is not None:
+            yield from self.parts.measure(self.pending)
 
     def send(self, name: str, *, carry: bool = True) -> Generator[Request, Any, Update | None]:
         """Upload what is on its way; return what has arrived, as :meth:`arrived`."""
@@ -583,9 +540,8 @@ class ClusterState:
         rounds = self.rounds - self._rounds_before_offered
         eligible = self.eligible | who
         version = self.offered_version
-        sends = self.sends if self.learner.skips_unchanged else None
         return Update(
-            self.name, self.staged, who, eligible, version, rounds, self._contact_id, sends
+            self.name, self.staged, who, eligible, version, rounds, self._contact_id, self._sends
         )
 
     def gate_update(self, done: Mask, receipt: Receipt) -> Generator[Request, Any, Update | None]:
