@@ -139,7 +139,8 @@ class Learner:
 
     Server models and device states are :class:`~learning.values.handle.Handle`; a device state
     holds all K devices of one cluster, stacked. ``corruption`` says which updates are made not
-    finite, and ``metrics`` are names of figures that are measured beside accuracy and loss.
+    finite, and ``metrics`` are names of figures that are measured beside accuracy and loss. Where
+    it ``skips_unchanged``, devices upload only the parts that their training has changed.
 
     Bytes, FLOPs and memory of devices are those of ``architecture``: of the model of ``config``, or
     of the one ``sized_as`` that it stands in for, and ``sized_by`` is the task with that model.
@@ -156,12 +157,14 @@ class Learner:
         counted_micro_batch: int | None = None,
         corruption: CorruptUpdates | None = None,
         metrics: tuple[str, ...] = (),
+        skips_unchanged: bool = False,
     ) -> None:
         self.config = resolved_task(config)
         self.sized_by = sized_by(self.config, sized_as, counted_micro_batch)
         self.trains = train
         self.corruption = CorruptUpdates() if corruption is None else corruption
         self.metrics = metrics
+        self.skips_unchanged = skips_unchanged
         self._merged: list[UpdatesUsed] = []
         self.architecture: Architecture = architecture(self.sized_by)
         self._shared_files: Fingerprints | None = None
@@ -489,6 +492,23 @@ class Learner:
     def not_finite(self, state: Handle | Held) -> list[int]:
         """Return the devices whose tensors in ``state`` are not all finite. Forces ``state``."""
         return list(self.number(operations.guards.not_finite, state))
+
+    def changed_parts(
+        self, offered: Handle, state: Held, *, since_download: bool
+    ) -> list[list[int]]:
+        """Return which parts (experts, and E for what is shared) each device has changed.
+
+        ``offered`` is what :meth:`offer` makes of ``state``, which is forced.
+        """
+        return list(
+            self.number(
+                operations.unchanged.changed_parts,
+                offered,
+                *state.parents,
+                versions=state.versions,
+                since_download=since_download,
+            )
+        )
 
     def samples(self) -> list[list[int]]:
         """Return each device's number of training samples n_k, cluster by cluster."""

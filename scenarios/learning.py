@@ -12,6 +12,7 @@ from learning.settings import (
     Arguments,
     Conflict,
     CountedSizes,
+    Later,
     Lora,
     Model,
     Positive,
@@ -67,6 +68,11 @@ class Course(Settings):
     method: Annotated[str, setting("name of the learning method", min_length=1)] = "emsfl-enhanced"
     train: Annotated[bool, setting("false for a timing-only run, which trains nothing")] = True
     rounds: Annotated[Rounds, setting("schedule of local rounds")] = Rounds()
+    upload: Annotated[
+        Literal["all", "changed"],
+        setting("parts that a client uploads: all, or those that its training has changed"),
+        Later(),
+    ] = "all"
     gate_tuning_cycles: Annotated[
         int, setting("last cycles, which tune the gate too", ge=0, le=1_000_000)
     ] = 2

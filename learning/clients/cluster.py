@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Sequence
+from copy import copy
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
+from learning.clients.changed_parts import ChangedParts, Compared
 from learning.clients.updates import PendingDownload, PendingUpdate, ServerModel, Update, arrival
 from learning.held import Held
 from learning.learner import Learner, LocalLoss
@@ -19,8 +21,10 @@ from learning.requests.cluster import (
     Floats,
     Ints,
     Mask,
+    Measure,
     Receipt,
     Request,
+    Step,
     Train,
     TrainUntilContact,
     Upload,
@@ -56,6 +60,10 @@ class ClusterState:
     holds ``copies`` sets of the tensors that it names: the model and, say, a control variate. In
     memory a device keeps ``memory_copies`` of what it trains. Where the server wants whole models,
     ``offers_models``, an offer is the base with the changes.
+
+    With ``learning.upload: changed`` a device sends the ``parts`` of its offer that it has changed.
+    In a chain that trains before it sends, they are known from the beginning: of a copy of the
+    devices that goes ahead of them.
     """
 
     def __init__(
@@ -99,6 +107,9 @@ class ClusterState:
         self._through: Floats = np.zeros(k)
         self._contact_id: Ints | None = None
         self._arrivals = 0
+        self.parts: ChangedParts | None = None
+        if learner.skips_unchanged:
+            self.parts = ChangedParts(learner, k, experts, since_download=offers_models)
         self._marked: dict[tuple[tuple[int, ...], bool], Mask] = {}
 
     @property
@@ -354,6 +365,8 @@ class ClusterState:
         if self.state is None or not np.count_nonzero(fresh):
             return
         offered = self.learner.offer(self.state, experts, gate=gate)
+        if self.parts is not None:
+            self.parts.offered(Compared(fresh, self.state, offered, tuple(experts), gate))
         if self.offers_models:
             offered = self.learner.make(operations.changes.models, offered, self.state)
         if under_way is not None:
@@ -386,31 +399,48 @@ class ClusterState:
         if self.staged is None:
             return Payload(name, 0.0)
         staged = self.staged
-        return self._upload(name, staged.experts, self.offered_version, gate=staged.gate)
+        version = self.offered_version
+        return self._upload(name, staged.experts, version, gate=staged.gate, sends=self._sends)
+
+    @property
+    def _sends(self) -> Mask | None:
+        """Parts (K, E + 1) that devices send of the updates on their way; None for all."""
+        return None if self.parts is None else self.parts.sends
 
     def _upload(
-        self, name: str, experts: Sequence[int], version: int | Ints, *, gate: bool
+        self,
+        name: str,
+        experts: Sequence[int],
+        version: int | Ints,
+        *,
+        gate: bool,
+        sends: Mask | None = None,
     ) -> Payload:
         """Return what devices send up of those of ``experts`` that they hold, and of the gate.
 
-        Where they hold different ones, the list of tensors is that of a device that sends most.
+        Of these they send the parts ``sends`` (K, E + 1), by default all. Where they send different
+        ones, the list of tensors is that of a device that sends most.
         """
         sizes = self.learner.architecture
         copies = self.copies
         ranks: list[int] = self.ranks.tolist()
-        if self._alike and len(set(ranks)) < 2:
+        asked = self._parts(experts, gate=gate)
+        whole = sends is None or not (asked & ~sends).any()
+        if whole and self._alike and len(set(ranks)) < 2:
             rank = ranks[0]
             tensors = sizes.upload_tensors(experts, gate=gate, rank=rank) * copies
             size = copies * sizes.upload_bytes(experts, gate=gate, rank=rank)
             return Payload(name, size, version, tensors)
+        parts = np.tile(asked, (len(ranks), 1)) if sends is None else sends & asked
         first = list(experts)[:1]
-        held = self.holds[:, list(experts)]
+        held = self.holds[:, list(experts)] & parts[:, list(experts)]
         each = [sizes.upload_bytes(first, gate=False, rank=rank) for rank in ranks]
-        sent = held.sum(axis=1) * each
+        sent = held.sum(axis=1) * each + parts[:, -1] * sizes.upload_bytes([], gate=gate)
         device = sent.argmax()
         most = np.array(experts, np.int64)[held[device]].tolist()
-        tensors = sizes.upload_tensors(most, gate=gate, rank=ranks[device]) * copies
-        return Payload(name, copies * (sent + sizes.upload_bytes([], gate=gate)), version, tensors)
+        shared = bool(parts[device, -1])
+        tensors = sizes.upload_tensors(most, gate=shared, rank=ranks[device]) * copies
+        return Payload(name, copies * sent, version, tensors)
 
     def upload(
         self,
@@ -421,13 +451,56 @@ class ClusterState:
         gate: bool = True,
         who: Mask | None = None,
         carry: bool = True,
+        trained: TrainedPart | None = None,
     ) -> Upload:
-        """Ask for the upload of what will be trained on ``model``, in the same chain."""
+        """Ask for the upload of what will be trained on ``model``, in the same chain.
+
+        ``trained`` is what the chain trains, by default what is uploaded.
+        """
         payload = self._upload(name, experts, model.payload.version, gate=gate)
-        return Upload(payload, who, carry)
+        if self.parts is None:
+            return Upload(payload, who, carry)
+        part = TrainedPart(experts, gate) if trained is None else trained
+        self.parts.forget_foreseen()
+        sized = partial(self._foresee, payload, experts, part, gate=gate)
+        return Upload(payload, who, carry, sized)
+
+    def _foresee(
+        self,
+        payload: Payload,
+        experts: Sequence[int],
+        part: TrainedPart,
+        before: Sequence[tuple[Step, Work | Receipt]],
+        *,
+        gate: bool,
+    ) -> Generator[Measure, Any, Payload]:
+        """Return an upload of what will have changed once the ``part`` is trained.
+
+        ``before`` are the steps before it in its chain, with the replies that they will get.
+        """
+        ahead = copy(self)
+        for step, reply in before:
+            match step, reply:
+                case Download(), Receipt():
+                    ahead.receive(reply)
+                case Train(), Work():
+                    ahead.train(reply, part.experts, gate=part.gate, mask=part.mask)
+        if self.parts is None or ahead.state is None:
+            return payload
+        offered = self.learner.offer(ahead.state, experts, gate=gate)
+        everybody = np.ones_like(self.pending)
+        offer = Compared(everybody, ahead.state, offered, tuple(experts), gate)
+        sends = yield from self.parts.foresee(offer)
+        return self._upload(payload.name, experts, payload.version, gate=gate, sends=sends)
+
+    def find_changed(self) -> Generator[Request, Any, None]:
+        """Measure what devices have changed of updates that were not sent yet."""
+        if self.parts is not None:
+            yield from self.parts.measure(self.pending)
 
     def send(self, name: str, *, carry: bool = True) -> Generator[Request, Any, Update | None]:
         """Upload what is on its way; return what has arrived, as :meth:`arrived`."""
+        yield from self.find_changed()
         receipt = yield Upload(self.payload(name), self.pending, carry)
         return (yield from self.arrived(receipt))
 
@@ -468,7 +541,9 @@ class ClusterState:
         rounds = self.rounds - self._rounds_before_offered
         eligible = self.eligible | who
         version = self.offered_version
-        return Update(self.name, self.staged, who, eligible, version, rounds, self._contact_id)
+        return Update(
+            self.name, self.staged, who, eligible, version, rounds, self._contact_id, self._sends
+        )
 
     def gate_update(self, done: Mask, receipt: Receipt) -> Generator[Request, Any, Update | None]:
         """Return the finite gates of ``done``, trained since a download; None without any.

@@ -116,7 +116,8 @@ class Method(ABC):
     and ``clip_norm``; ``waits_for_all``: it cannot do without any device, so that
     ``learning.aggregation`` means nothing to it; ``trains_at_server``: devices need no memory;
     ``trains_in_gaps``: devices train as many rounds between two contacts as there is time for, up
-    to ``learning.rounds.per_gap_max`` (a user is warned where that is many).
+    to ``learning.rounds.per_gap_max`` (a user is warned where that is many); ``gap_option``: if
+    this one of its options is ``gaps``.
     ``alone_is_sgd`` claims that with one device the server's model is that of central training, as
     ``leomix check-method`` tries; a class claims it for itself alone.
     ``asynchronous``: its rounds are one or a few updates, not to be compared with those of all
@@ -128,7 +129,8 @@ class Method(ABC):
     ``server_rounds`` counts the local rounds that the server has trained by itself.
     ``payload_copies`` is how many sets of tensors like the model's each of its payloads holds, up
     and down: 2 with a control variate beside the model. With ``offers_models`` updates are whole
-    models, else what has changed.
+    models, else what has changed. ``uploads_whole``: why clients cannot leave out the parts that
+    they have not changed (``learning.upload: changed``); empty if they can.
     """
 
     Options: ClassVar[type] = NoOptions
@@ -146,6 +148,7 @@ class Method(ABC):
     waits_for_all: ClassVar[bool] = False
     trains_at_server: ClassVar[bool] = False
     trains_in_gaps: ClassVar[bool] = False
+    gap_option: ClassVar[str] = ""
     alone_is_sgd: ClassVar[bool] = False
     asynchronous: ClassVar[bool] = False
     colour: ClassVar[str] = ""
@@ -153,6 +156,7 @@ class Method(ABC):
     trial_kind: ClassVar[str] = ""
     payload_copies: ClassVar[int] = 1
     offers_models: ClassVar[bool] = False
+    uploads_whole: ClassVar[str] = "it makes payloads of its own"
     server_rounds: int = 0
 
     def __init__(self, world: World, options: Any = None) -> None:
@@ -268,9 +272,18 @@ class Method(ABC):
         for updates in self.learner.take_merged():
             self._used.append(UsedUpdates(self.version, self.round, updates))
 
-    def changes_in(self, updates: Sequence[Update]) -> int:
-        """Return how many changes ``updates`` are to an expert: one each, or the ranks stacked."""
-        return sum(int(changes_in(self.learner, u.cluster, u.who)) for u in updates)
+    def changes_in(self, updates: Sequence[Update]) -> Ints:
+        """Return how many changes ``updates`` are to each expert (E,), or ranks that are stacked.
+
+        What nobody has changed counts as none, where that is looked at.
+        """
+        total: Ints = np.zeros(len(self.changes), np.int64)
+        for update in updates:
+            who = update.who
+            if update.sends is not None:
+                who = who[:, None] & update.sends[:, :-1]
+            total = total + changes_in(self.learner, update.cluster, who)
+        return total
 
     def conclude(self) -> Protocol:
         """Run after time has ended; asks only for Measure, Assign, Aggregated, Note, Forecast."""
@@ -283,6 +296,8 @@ class GlobalModelMethod(Method):
     ``weights`` is that model, ``experts`` counts its experts through, and ``server`` is what
     devices download now.
     """
+
+    uploads_whole: ClassVar[str] = ""
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)
@@ -324,7 +339,8 @@ class GlobalModelMethod(Method):
             return
         staleness = update.staleness(self.version)
         self.weights = self.server_step([(update, 1.0)])
-        self.aggregated(update.sent.experts, self.changes_in([update]))
+        experts = update.sent.experts
+        self.aggregated(experts, self.changes_in([update])[list(experts)])
         yield Aggregated(
             self.version,
             update.sent.name,
@@ -403,6 +419,7 @@ METHODS: Register[MethodType] = Register(
         "emsfl": "learning.methods.emsfl:EmsFl",
         "emsfl-enhanced": "learning.methods.emsfl:EnhancedEmsFl",
         "fedavg": "learning.methods.fedavg:FedAvg",
+        "fedavg-per-cluster": "learning.methods.per_cluster:PerCluster",
         "fedprox": "learning.methods.fedprox:FedProx",
         "fedopt": "learning.methods.fedopt:FedOpt",
         "scaffold": "learning.methods.scaffold:Scaffold",

@@ -38,6 +38,7 @@ from learning.requests.cluster import (
 )
 from learning.requests.facts import Cause, Note, parts_named
 from learning.rng import stream
+from learning.training.recipe import TrainedPart
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -111,7 +112,8 @@ class EmsFl(GlobalModelMethod):
             name = parts_named(held, gate=True)
         model = devices.download(name, self.server, held)
         train = devices.train_round(mine, gate=True, mask=mask)
-        gate = devices.upload("gate", model, [], carry=False)
+        trained = TrainedPart(mine, gate=True, mask=mask)
+        gate = devices.upload("gate", model, [], carry=False, trained=trained)
         down, work, up = yield Chain((model, train, gate))
         devices.receive(down)
         devices.train(work, mine, gate=True, mask=mask)

@@ -7,7 +7,7 @@ McMahan et al., Communication-Efficient Learning of Deep Networks from Decentral
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -21,15 +21,19 @@ from learning.methods.options import CHECKED, option
 from learning.requests.cluster import (
     Chain,
     Cluster,
+    Contact,
     Cost,
     Floats,
     Mask,
     NextContact,
     Receipt,
+    Request,
     Train,
+    TrainUntilContact,
     Upload,
 )
 from learning.requests.facts import Aggregated, Note, Range, Share
+from learning.training.recipe import TrainedPart
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -38,6 +42,9 @@ class FedAvgOptions:
 
     weights: Literal["all", "present"] = option(
         "all", "an update's share of the samples: of all devices, or of those present"
+    )
+    trains: Literal["contacts", "gaps"] = option(
+        "contacts", "when a cluster trains: in its contact, or from one contact to the next"
     )
 
 
@@ -54,11 +61,16 @@ class FedAvg(GlobalModelMethod):
     deadline a round ends at the first contact so long after it began, if anything has arrived, and
     a cluster's part when its chain is cut. What is under way then is given up: who missed a round
     begins the next one with a download.
+
+    With ``trains: gaps`` the part of a cluster goes over two contacts: it downloads in one, trains
+    through the disconnected phase as EMS-FL does, and uploads in the next. The round's last cluster
+    takes the next model at once. The start model is on the devices before time begins.
     """
 
     colour = "#c46f9f"
     Options: ClassVar[type] = FedAvgOptions
     alone_is_sgd: ClassVar[bool] = True
+    gap_option: ClassVar[str] = "trains"
     lacks_nobody: ClassVar[bool] = False
     """Whether a round ends by rules of its own, and does not wait for whoever else is to come."""
 
@@ -70,6 +82,9 @@ class FedAvg(GlobalModelMethod):
         self.arrived: dict[str, float] = {}
         self.absent: set[str] = set()
         self.begun_s: float | None = None
+        # A subclass may have options without these two.
+        self.in_gaps = getattr(self.options, "trains", "contacts") == "gaps"
+        self.weighs_present = getattr(self.options, "weights", "all") == "present"
 
     # -- what may differ from method to method
 
@@ -125,7 +140,10 @@ class FedAvg(GlobalModelMethod):
     def cluster(self, me: Cluster) -> Protocol:
         """Take part once in every round; what a pass is too short for carries over to the next."""
         devices = self.devices(me)
-        while contact := (yield NextContact()):
+        if self.in_gaps:
+            devices.load_initial(self.server, self.experts)
+            self.enter_round(devices)
+        while contact := (yield from self.next_contact(devices)):
             if self.is_late(contact.start_s):
                 yield from self.end_round()
             if me.name in self.absent:
@@ -134,6 +152,19 @@ class FedAvg(GlobalModelMethod):
                 yield Note("wait", self.version, f"round:{self.version} waits for {self.missing()}")
             else:
                 yield from self.join_round(devices, contact.start_s)
+            if self.in_gaps and me.name not in self.absent:
+                yield from self.take_model(devices)
+
+    def next_contact(self, devices: ClusterState) -> Generator[Request, Any, Contact | None]:
+        """Wait for a contact; devices train until then, if they train in gaps."""
+        who = self.trains_on(devices)
+        if not np.count_nonzero(who):
+            return (yield NextContact())
+        work, contact = yield TrainUntilContact(self.cost(devices.holds), who)
+        devices.train(work, self.experts, gate=True)
+        if work.excluded.all():
+            self.absent.add(devices.name)
+        return contact
 
     def join_round(self, devices: ClusterState, now_s: float) -> Protocol:
         """Go on with the present round, and end it if that was all that it lacked."""
@@ -141,17 +172,14 @@ class FedAvg(GlobalModelMethod):
             self.begun_s = now_s
         number = self.version
         name = devices.name
-        if name not in self.sent:
-            self.sent[name] = np.zeros_like(devices.pending)
-            if devices.under_way.any():
-                devices.cancel_transfers()
+        self.enter_round(devices)
         devices.holds = self.holds(devices.cluster)
         if devices.pending.any():
             receipt = yield Upload(devices.payload("model"), devices.pending)
             yield from self.keep(devices, number, receipt)
         over = number != self.version or self.is_over(devices)
         if not devices.pending.any() and not over:
-            yield from self.update(devices)
+            yield from (self.upload_trained(devices) if self.in_gaps else self.update(devices))
         if number != self.version:
             return  # others have ended it meanwhile
         if self.is_over(devices):
@@ -159,10 +187,33 @@ class FedAvg(GlobalModelMethod):
         if self.is_full() or self.is_late(now_s):
             yield from self.end_round()
 
+    def enter_round(self, devices: ClusterState) -> None:
+        """Begin the present round, if a cluster has not; what it has left of others is given up."""
+        if devices.name in self.sent:
+            return
+        self.sent[devices.name] = np.zeros_like(devices.pending)
+        if devices.under_way.any():
+            devices.cancel_transfers()
+        if self.in_gaps:
+            unsent = devices.has_unsent(self.experts, gate=True)
+            devices.forget(self.experts, unsent, gate=True)
+
+    def trains_on(self, devices: ClusterState) -> Mask:
+        """Return which devices (K,) train in gaps: they have the round's model, and are not done.
+
+        Nobody does where training is in contacts.
+        """
+        if not self.in_gaps or devices.name not in self.sent:
+            return np.zeros_like(devices.pending)
+        has_model = devices.complete & (devices.version == self.version)
+        done = self.sent[devices.name] | devices.pending
+        return has_model & self.members(devices) & ~done
+
     def is_over(self, devices: ClusterState) -> bool:
         """Return whether enough of a cluster's updates are there for this round."""
         sent = self.sent[devices.name]
-        if not sent.any() or not devices.under_way.any():
+        under_way = devices.under_way | self.trains_on(devices)
+        if not sent.any() or not under_way.any():
             return bool(sent.any())
         members = self.members(devices)
         closing = self.world.closing
@@ -191,16 +242,38 @@ class FedAvg(GlobalModelMethod):
         model = devices.download("model", self.server, experts, who=todo)
         cost = self.cost(devices.holds)
         train = Train(cost, self.local_rounds, todo, partial=self.keeps_partial)
-        upload = devices.upload("model", model, experts, who=todo)
+        mask = None if devices.holds.all() else "-inf"
+        trained = TrainedPart(experts, gate=True, mask=mask)
+        upload = devices.upload("model", model, experts, who=todo, trained=trained)
         down, work, up = yield Chain((model, train, upload))
         if work.excluded.all():
             self.absent.add(devices.name)
             return
         devices.receive(down)
-        devices.train(work, experts, gate=True, mask=None if devices.holds.all() else "-inf")
+        devices.train(work, experts, gate=True, mask=mask)
         yield from self.trained(devices, work.rounds > 0)
         devices.offer(experts, gate=True)
         yield from self.keep(devices, number, up)
+
+    def upload_trained(self, devices: ClusterState) -> Protocol:
+        """Upload what the devices have trained in the gap."""
+        number = self.version
+        yield from self.trained(devices, devices.has_unsent(self.experts, gate=True))
+        devices.offer(self.experts, gate=True)
+        if devices.pending.any():
+            yield from devices.find_changed()
+            receipt = yield Upload(devices.payload("model"), devices.pending)
+            yield from self.keep(devices, number, receipt)
+
+    def take_model(self, devices: ClusterState) -> Protocol:
+        """Download the round's model to the devices that have not been through the round yet."""
+        self.enter_round(devices)
+        has_model = devices.complete & (devices.version == self.version)
+        done = self.sent[devices.name] | devices.pending | has_model
+        wanted = self.members(devices) & ~done
+        if wanted.any():
+            down = yield devices.download("model", self.server, self.experts, who=wanted)
+            devices.receive(down)
 
     def keep(self, devices: ClusterState, number: int, receipt: Receipt) -> Protocol:
         """Keep what an upload has brought for round ``number`` until that ends."""
@@ -228,9 +301,7 @@ class FedAvg(GlobalModelMethod):
             late = f"{self.world.closing.reached}: round:{self.version} without {self.missing()}"
             yield Note("wait", self.version, late)
         self.updates = [update for update in self.updates if update.cluster in self.arrived]
-        # A subclass may have options without `weights`.
-        present = getattr(self.options, "weights", "all") == "present"
-        if present or not self.world.closing.waits_for_all:
+        if self.weighs_present or not self.world.closing.waits_for_all:
             self.count_who_came()
         everybody = sum(self.arrived.values())
         moved = self.merge_round({name: own / everybody for name, own in self.arrived.items()})

@@ -82,6 +82,7 @@ class FedIsl(FedAvg):
     uses_isl: ClassVar[Sequence[str]] = ("within_plane",)
     alone_is_sgd: ClassVar[bool] = False
     lacks_nobody: ClassVar[bool] = True
+    uploads_whole: ClassVar[str] = "what goes over links between satellites is a sum"
 
     def __init__(self, world: World, options: Any = None) -> None:
         super().__init__(world, options)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic.dataclasses import dataclass
 
 from learning.clients.updates import ServerModel
 from learning.held import Held
 from learning.methods.base import GlobalModelMethod, Method, Protocol, World
+from learning.methods.options import CHECKED, option
 from learning.requests.cluster import Cluster, Forecast, NextContact
 from learning.training import operations
 from learning.values.handle import Handle
@@ -24,6 +27,7 @@ class Local(Method):
     """
 
     colour = "#8c6bb1"
+    uploads_whole: ClassVar[str] = "it sends nothing"
     trains_in_gaps: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:
@@ -65,14 +69,26 @@ class Local(Method):
         )
 
 
+@dataclass(frozen=True, config=CHECKED)
+class CentralisedOptions:
+    """Options of central training."""
+
+    batch: Literal["one", "clients"] = option(
+        "one", "samples of a step: learning.batch_size, or that times the devices of the run"
+    )
+
+
 class Centralised(GlobalModelMethod):
     """The server trains one model on the samples of all devices, as if it had them.
 
     Nothing is sent, and no time passes. In every cycle it trains the rounds that one client of
-    FedAvg trains in it: ``learning.rounds.per_contact`` (1 where they fill a contact).
+    FedAvg trains in it: ``learning.rounds.per_contact`` (1 where they fill a contact). A step is
+    over one batch or, with ``batch: clients``, as many as there are devices.
     """
 
     colour = "#808080"
+    uploads_whole: ClassVar[str] = "it sends nothing"
+    Options: ClassVar[type] = CentralisedOptions
     trains_at_server: ClassVar[bool] = True
 
     def __init__(self, world: World, options: Any = None) -> None:
@@ -90,13 +106,11 @@ class Centralised(GlobalModelMethod):
 
     def train(self, rounds: int) -> None:
         """Train ``rounds`` rounds on the pooled samples."""
-        state = self.learner.make(
-            operations.references.pooled_rounds,
-            self.weights,
-            *self.client,
-            rounds=rounds,
-            first_round=self.server_rounds,
-        )
+        how = {"rounds": rounds, "first_round": self.server_rounds}
+        if self.options.batch == "clients":
+            how["batches"] = sum(cluster.devices for cluster in self.world.clusters)
+        pooled = operations.references.pooled_rounds
+        state = self.learner.make(pooled, self.weights, *self.client, **how)
         self.client = (state,)
         self.weights = self.learner.make(operations.references.pooled_model, self.weights, state)
         self.server_rounds += rounds

@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from pydantic import PositiveFloat
+from pydantic.dataclasses import dataclass
+
 from learning.clients.cluster import ClusterState
-from learning.clients.updates import changes
+from learning.clients.updates import Weighted, changes, mean_change
 from learning.learner import LocalLoss
 from learning.methods.base import World
-from learning.methods.fedavg import FedAvg
+from learning.methods.fedavg import FedAvg, FedAvgOptions
+from learning.methods.options import CHECKED, option
 from learning.requests.cluster import Cluster
 from learning.training import operations
 from learning.values.handle import Handle
@@ -29,6 +33,13 @@ def correction(
     return sum(((control[n] - own[n]) * weights[n]).sum() for n in weights)
 
 
+@dataclass(frozen=True, config=CHECKED)
+class ScaffoldOptions(FedAvgOptions):
+    """Options of SCAFFOLD."""
+
+    server_step_size: PositiveFloat = option(1.0, "factor of the mean change: eta_g")
+
+
 class Scaffold(FedAvg):
     """Federated averaging with a control variate c at the server and one, c_i, on every device.
 
@@ -39,7 +50,9 @@ class Scaffold(FedAvg):
 
     colour = "#009e73"
     alone_is_sgd: ClassVar[bool] = True
+    Options: ClassVar[type] = ScaffoldOptions
     payload_copies: ClassVar[int] = 2
+    uploads_whole: ClassVar[str] = "control variates change in every round"
     uses_optimizer: ClassVar[bool] = False
     lora_refused: ClassVar[str] = "rank"
 
@@ -63,6 +76,18 @@ class Scaffold(FedAvg):
     def local_loss(self, me: Cluster) -> LocalLoss | None:
         """Return the correction of the cluster's devices."""
         return LocalLoss(correction, self.control, self.own[me.name])
+
+    def server_step(self, updates: Sequence[Weighted]) -> Handle:
+        """Add the mean change times the global step size; means of buffers are not scaled."""
+        size = self.options.server_step_size
+        if size == 1.0:
+            return super().server_step(updates)
+        change = mean_change(self.learner, self.weights, updates)
+        plain = {"kind": "avgm", "beta1": 0.0, "beta2": 0.0, "tau": 0.0}
+        moments = self.learner.make(operations.server_optimizers.moments, change, **plain)
+        return self.learner.make(
+            operations.server_optimizers.step, self.weights, moments, step_size=size, tau=0.0
+        )
 
     def merge_round(self, shares: dict[str, float]) -> Sequence[int]:
         """Renew the control variates of who took part, and add the mean change."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from statistics import fmean
 from typing import Any, cast
 
@@ -36,14 +37,21 @@ POOLED = "pooled"
 
 @operation(trains=True)
 def pooled_rounds(
-    task: Task, server: Tensors, *before: Tensors, rounds: int, first_round: int
+    task: Task,
+    server: Tensors,
+    *before: Tensors,
+    rounds: int,
+    first_round: int,
+    batches: int = 1,
 ) -> dict[str, Tensor]:
     """Return what one client that holds the samples of all devices has after local rounds.
 
-    It downloads ``server``, and of what it had ``before`` keeps what its optimiser remembers.
+    It downloads ``server``, and of what it had ``before`` keeps what its optimiser remembers. A
+    step is over the samples of so many ``batches``.
     """
     samples = pool({name: shards.samples for name, shards in task.shards.items()})
-    alone = replace(task, shards={POOLED: Shards(samples, (len(samples.y),))})
+    config = replace(task.config, batch_size=batches * task.config.batch_size)
+    alone = replace(task, shards={POOLED: Shards(samples, (len(samples.y),))}, config=config)
     past: list[Tensors] = []
     for own in before:  # of factors, which are new, nothing is remembered
         memory = {
@@ -102,6 +110,26 @@ def _mean_score(found: Sequence[Score]) -> Score:
     measured = [name for name in first if name not in ("cluster", *COUNTS)]
     means = {name: fmean(cast(Any, score)[name] or 0.0 for score in found) for name in measured}
     return cast(Score, first | means)
+
+
+@operation()
+def scores_of_clusters(task: Task, *servers: Tensors, clusters: Sequence[str]) -> list[Score]:
+    """Test each cluster's model on the cluster's test set."""
+    found = []
+    for cluster, server in zip(clusters, servers, strict=True):
+        alone = replace(task, config=replace(task.config, clusters=(cluster,)))
+        found += evaluate(alone, server)
+    return found
+
+
+@operation()
+def mean_of_clusters(task: Task, *servers: Tensors, clusters: Sequence[str]) -> dict[str, Tensor]:
+    """Return the mean of the clusters' models, by the samples of their devices."""
+    devices = [[True] * task.devices(cluster) for cluster in clusters]
+    each = iter(client_weights(task, clusters, devices, weighted=True))
+    shares = [sum(islice(each, len(own))) for own in devices]
+    models = [whole(task, server) for server in servers]
+    return {n: summed(torch.stack([model[n] for model in models]), shares, n) for n in models[0]}
 
 
 @operation()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from learning.requests.cluster import Cluster, Download, Ints, Mask, Receipt
+from learning.requests.cluster import Cluster, Download, Ints, Mask, Receipt, Upload
 from sim.checks.conservation import worst
 from sim.errors import violated
 from sim.facts.learning import ModelAggregated
@@ -145,18 +145,22 @@ class Versions:
             self._later.popleft()[1]()
 
     def settled(self, transfers: int, cluster: str, steps: Steps, replies: Iterable[Any]) -> None:
-        """Remember downloads of no bytes, which have no rows: nothing had changed."""
+        """Remember transfers of no bytes, which have no rows: nothing had changed."""
         for step, reply in zip(steps, replies, strict=True):
-            if not isinstance(step, Download):
+            if not isinstance(step, Download | Upload) or not isinstance(reply, Receipt):
                 continue
             size = step.payload.bytes
+            if isinstance(step, Upload) and step.sized is not None:
+                size = reply.delivered_bytes + reply.left_bytes
             some = np.count_nonzero(size) == size.size if isinstance(size, np.ndarray) else size
-            if not some and isinstance(reply, Receipt):
-                empty = reply.done & np.equal(size, 0)
-                version = step.payload.version
-                devices = np.flatnonzero(empty)
-                versions = np.broadcast_to(version, empty.shape)[empty]
-                self.behind(transfers, partial(self._held[cluster].take, devices, versions))
+            if some:
+                continue
+            empty = reply.done & np.equal(size, 0)
+            versions = np.broadcast_to(step.payload.version, empty.shape)[empty]
+            look = partial(self._wait, cluster, versions)
+            if isinstance(step, Download):
+                look = partial(self._held[cluster].take, np.flatnonzero(empty), versions)
+            self.behind(transfers, look)
 
     def aggregated(self, aggregated: ModelAggregated) -> None:
         """Hold what is said of an aggregation against what has been uploaded."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import simpy
@@ -14,7 +14,6 @@ from learning.requests.cluster import Request
 from sim.clock import Clock, Process
 from sim.engine.client import Client
 from sim.engine.clients import Clients
-from sim.engine.journal import Journal
 from sim.engine.learning_facts import LearningFacts
 from sim.engine.meetings import Meetings
 from sim.engine.progress import Progress
@@ -34,7 +33,7 @@ class Actors:
 
     An actor yields a request, and goes on with the reply when that much simulated time has passed.
     What concerns a cluster alone its client answers, messages between devices the peers of the
-    ``clients``, what takes no time the method's ``journal`` and the ``learning_facts``.
+    ``clients``, what takes no time ``measure`` and the ``learning_facts``.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class Actors:
         clients: Clients,
         *,
         progress: Progress,
-        journal: Journal,
+        measure: Callable[[str, requests.Measure], Any],
         learning_facts: LearningFacts,
     ) -> None:
         self.meetings = Meetings(clock)
@@ -53,7 +52,7 @@ class Actors:
         self._clients = clients.by_name
         self._peers = clients.peers
         self._progress = progress
-        self._journal = journal
+        self._measure = measure
         self._learning_facts = learning_facts
         self._tasks = Tasks(clock)
 
@@ -161,10 +160,8 @@ class Actors:
     def _answer_now(self, actor: str, client: Client | None, request: AtOnce) -> Any:
         """Answer what takes no simulated time; ``client`` is None for the server."""
         match request:
-            case requests.Measure(name=name, compute=compute, default=default):
-                if not self._method.learner.trains:
-                    return default
-                return self._journal.answer(actor, name, self._clock.now, compute)
+            case requests.Measure():
+                return self._measure(actor, request)
             case requests.Assign():
                 self._learning_facts.assigned(request, self._progress.cycle)
             case requests.Forecast(cluster=name):

@@ -17,6 +17,7 @@ from learning.requests.cluster import (
     Forecast,
     NextContact,
     Outlook,
+    Step,
     TrainUntilContact,
     Work,
 )
@@ -31,7 +32,7 @@ from sim.network.legs import ChainEnded, Trained
 from sim.network.rules import Rules
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
-from sim.network.steps import Reply, Step, everybody
+from sim.network.steps import Reply, everybody
 
 
 class Client:

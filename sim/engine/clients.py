@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from learning.requests.cluster import Measure
 from sim.clock import Clock
 from sim.devices.battery import Battery
 from sim.engine.client import Client
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 class Clients:
     """The clients of a run, ``by_name`` of their clusters, and the ``peers`` that they are.
 
-    ``payloads`` are those that any of them has sent or got.
+    ``payloads`` are those that any of them has sent or got. ``measure`` answers what a cluster asks
+    about tensors.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Clients:
         clock: Clock,
         facts: Facts,
         log: LegLog,
+        measure: Callable[[str, Measure], Any],
     ) -> None:
         self.payloads = PayloadList()
         plan = build.plan
@@ -48,6 +51,7 @@ class Clients:
             log=log,
             synchronisation=Synchronisation(plan.sync_delay_s),
             payloads=self.payloads,
+            measure=measure,
         )
         self.by_name: dict[str, Client] = {}
         for cluster in plan.clusters:

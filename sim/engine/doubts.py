@@ -146,7 +146,8 @@ def gap_doubts(
 
     Without training they cost nothing, and methods that train in contacts have none.
     """
-    if not (learner.trains and method.trains_in_gaps):
+    asked = scenario.learning.options.get(method.gap_option) == "gaps"
+    if not (learner.trains and (method.trains_in_gaps or asked)):
         return
     found = gap_rounds(plan, computes, learner)
     if not found.many:

@@ -274,11 +274,40 @@ def _refuses_factors(key: str, cure: str) -> Need[MethodCase]:
     )
 
 
+def _skips(case: MethodCase) -> bool:
+    """Whether clients leave out what they have not changed."""
+    return case.learning.upload == "changed"
+
+
 OF_METHOD: tuple[Rule[MethodCase], ...] = (
     Unused(
         keys=("learning.metrics",),
         is_unused=lambda case: case.method.scores is not Method.scores,
         by="by {case.name}, whose clients answer with models of their own",
+    ),
+    Need(
+        key="learning.upload",
+        is_unmet=lambda case: _skips(case) and not case.learning.train,
+        text="which parts have changed is only known if they are trained; set it to all",
+    ),
+    Need(
+        key="learning.upload",
+        is_unmet=lambda case: _skips(case) and bool(case.method.uploads_whole),
+        text="{case.name} leaves out no parts: {case.method.uploads_whole}; set it to all",
+    ),
+    Need(
+        key="learning.upload",
+        is_unmet=lambda case: _skips(case) and case.method.payload_copies > 1,
+        text="{case.name} sends {case.method.payload_copies} sets of tensors, and changes of the "
+        "model's alone are known; set it to all",
+    ),
+    Need(
+        key="learning.upload",
+        is_unmet=lambda case: (
+            _skips(case) and case.has_factors and case.learning.lora.aggregate == "average"
+        ),
+        text="means of factors count those of devices that have changed nothing, too; set it to "
+        "all, or learning.lora.aggregate to merge",
     ),
     Need(
         key="learning.aggregation",

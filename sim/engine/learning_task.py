@@ -52,6 +52,7 @@ def learner_of(scenario: Scenario) -> Learner:
             counted_micro_batch=None if counted is None else counted.micro_batch,
             corruption=corruption_of(scenario),
             metrics=metrics,
+            skips_unchanged=learning.upload == "changed",
         )
     except ValueError as error:
         lacks_file = isinstance(error.__context__, FileNotFoundError)

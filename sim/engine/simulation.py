@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from learning.requests.cluster import Measure
 from sim.checks.invariants import Invariants
 from sim.clock import Clock
 from sim.engine.actors import Actors
@@ -66,17 +67,23 @@ class Simulation:
             evaluator=self.evaluator,
             energy=self.energy,
         )
-        self.clients = Clients(build, clock, self._facts, self._log)
+        self.clients = Clients(build, clock, self._facts, self._log, self._measure)
         self._actors = Actors(
             clock,
             method,
             self.clients,
             progress=self._progress,
-            journal=journal,
+            measure=self._measure,
             learning_facts=LearningFacts(
                 self._facts, method, journal, plan.clusters, lambda: self.end_s
             ),
         )
+
+    def _measure(self, actor: str, request: Measure) -> Any:
+        """Answer what an actor asks about tensors, of which a timing-only run has none."""
+        if not self.method.learner.trains:
+            return request.default
+        return self.journal.answer(actor, request.name, self.clock.now, request.compute)
 
     def run(self) -> None:
         """Run to the end.

@@ -77,7 +77,8 @@ def decisive(scenario: Scenario, stored: dict[str, Any]) -> dict[str, Any]:
     leave_out_later(scenario.learning, learning)
     _rename(learning, scenario, fingerprint)
     kept = {key: value for key, value in stored.items() if key not in OUTSIDE}
-    return kept | {"learning": learning}
+    kept["learning"] = learning
+    return kept
 
 
 Code = dict[str, str]

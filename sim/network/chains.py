@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Mask, Quorum, Train, Upload
+from learning.requests.cluster import Download, Floats, Mask, Quorum, Step, Train, Upload
 from sim.network.direct import DirectTransfer
 from sim.network.endpoint import Endpoint
 from sim.network.outcomes import Ending
-from sim.network.steps import Reply, Step, everybody, way_of
+from sim.network.steps import Reply, everybody, way_of
 from sim.network.training import Training
 from sim.network.transfer import Transfer
 from sim.plan.contacts import PlannedSession
@@ -71,7 +72,7 @@ class Chain:
             else:
                 way = way_of(step)
                 leg = Transfer.plan(
-                    step,
+                    self._sized(step, endpoint),
                     endpoint,
                     self.session,
                     ready_s,
@@ -80,6 +81,14 @@ class Chain:
                 )
             ready_s = leg.next_ready_s
             self._planned.append(leg)
+
+    def _sized(self, step: Upload | Download, endpoint: Endpoint) -> Upload | Download:
+        """Return a transfer with the bytes that its payload has behind the steps before it."""
+        if isinstance(step, Download) or step.sized is None:
+            return step
+        replies = [leg.foreseen for leg in self._planned]
+        sizing = step.sized(list(zip(self.steps, replies, strict=False)))
+        return replace(step, payload=endpoint.measured(sizing), sized=None)
 
     def transfers(self, way: Way) -> list[Transfer]:
         """Return its transfers that go one way."""

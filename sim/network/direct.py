@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from learning.requests.cluster import Download, Receipt, Train, Upload
+from learning.requests.cluster import Download, Receipt, Step, Train, Upload
 from sim.facts.transfers import Outcome
 from sim.links.steady_way import SteadyWay
 from sim.network.endpoint import Endpoint
 from sim.network.legs import Moved
-from sim.network.steps import Step, way_of
+from sim.network.steps import way_of
 from sim.plan.contacts import PlannedContact, PlannedSession
 from sim.trace.directions import Way
 
@@ -52,7 +52,7 @@ class DirectTransfer:
         if len(steps) != 1 or session is None or len(session.contacts) > 1:
             return None
         step = steps[0]
-        if isinstance(step, Train):
+        if isinstance(step, Train) or (isinstance(step, Upload) and step.sized is not None):
             return None
         way = way_of(step)
         if not endpoint.is_plain or endpoint.ledger.is_open(way, step.payload.name):

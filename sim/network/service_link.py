@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import simpy
 
-from learning.requests.cluster import Floats
+from learning.requests.cluster import Floats, Step
 from sim.devices.energy import Use
 from sim.facts.waits import ChainClosed
 from sim.network.chains import Chain
@@ -16,7 +16,7 @@ from sim.network.endpoint import Endpoint
 from sim.network.outcomes import Ending
 from sim.network.rules import Rules
 from sim.network.sessions import ClusterSessions
-from sim.network.steps import Reply, Step, check_names
+from sim.network.steps import Reply, check_names
 
 
 class ServiceLink:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from learning.requests.cluster import Download, Mask, Receipt, Train, Upload, Work
+from learning.requests.cluster import Download, Mask, Receipt, Step, Train, Upload, Work
 from sim.errors import SimulationError
 from sim.trace.directions import Way
 
-Step = Train | Upload | Download
 Reply = Work | Receipt
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learning.requests.cluster import Cost, Floats, Ints, Mask, Train, Upload, Work
+from learning.requests.cluster import Cost, Floats, Ints, Mask, Step, Train, Upload, Work
 from sim.devices.compute import whole_rounds
 from sim.devices.energy import Use
 from sim.devices.faults import Presence
 from sim.network.endpoint import Endpoint
 from sim.network.legs import Trained
 from sim.network.outcomes import Ending
-from sim.network.steps import Step, everybody
+from sim.network.steps import everybody
 from sim.plan.contacts import PlannedSession
 
 
@@ -115,6 +115,12 @@ class Training:
     def next_ready_s(self) -> Floats:
         """When each device (K,) is ready for the next step; inf for never."""
         return np.where(self.excluded, np.inf, self.end_s)
+
+    @property
+    def foreseen(self) -> Work:
+        """What it will be replied to by, unless its chain is closed before."""
+        ends = self.trains & np.isfinite(self.end_s)
+        return Work(np.where(ends, self.rounds, 0), self.end_s, self.excluded)
 
     @property
     def through_s(self) -> Floats:

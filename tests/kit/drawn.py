@@ -236,9 +236,14 @@ def _learning(draw: st.DrawFn, method: str, train: bool) -> Mapping:
         learning["data"] = {"kind": "digit-images"}
     else:
         learning["lora"] = {"rank": None if method == "scaffold" else draw(one(None, 2))}
+    if train and method not in SENDS_ALL:
+        learning |= draw(some(upload=st.just("changed")))
     learning["options"] = draw(OPTIONS.get(method, st.just({})))
     return learning
 
+
+SENDS_ALL = ("scaffold", "nmoe", "local", "centralised")
+"""Methods that leave out no parts which have not changed."""
 
 OPTIONS: dict[str, st.SearchStrategy[Mapping]] = {
     "fedbuff": some(buffer_size=st.integers(0, 4), staleness=one("constant", "hinge")),

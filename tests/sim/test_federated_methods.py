@@ -4,7 +4,7 @@ The loops know the order of contacts in slots, the minibatches and the samples o
 else is torch.optim and the equations of the papers. FedDyn is a method of one's own in this file.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -84,14 +84,25 @@ class FedDyn(learning.FedAvg):
 
 # The same methods in loops.
 
+IN_GAPS = {"A": 2 * ROUNDS, "B": 2 * ROUNDS}
+SCHEDULES = {
+    "contacts": [{"A": ROUNDS, "B": ROUNDS}] * 3,
+    "gaps": [{**IN_GAPS, "B": ROUNDS}, IN_GAPS],
+}
+"""Local rounds of the clusters' devices in each round of the server.
+
+In gaps A has trained nothing in its first contact, and B, which has, waits until A's second one.
+"""
+
 
 class Loop(PlainLoop):
     """Rounds of all clients, and contacts in turn."""
 
-    def rounds(self, step, correct=lambda client: lambda name, w: 0.0):
-        """Three rounds of all clients; ``step(x, models)`` is the server's."""
-        for _ in range(3):
-            models = {c: self.train(self.x, c, ROUNDS, correct(c)) for c in self.clients}
+    def rounds(self, step, correct=lambda client: lambda name, w: 0.0, trains="contacts"):
+        """Rounds of all clients as ``SCHEDULES`` says; ``step(x, models)`` is the server's."""
+        for local in SCHEDULES[trains]:
+            self.local = local
+            models = {c: self.train(self.x, c, local[c[0]], correct(c)) for c in self.clients}
             self.x = step(self.x, models)
         return self.x
 
@@ -123,8 +134,25 @@ class Loop(PlainLoop):
         return self.x
 
 
-def fedavg(loop):
-    return loop.rounds(lambda x, models: loop.mean(models))
+def fedavg(loop, trains="contacts"):
+    return loop.rounds(lambda x, models: loop.mean(models), trains=trains)
+
+
+def per_cluster(loop, trains="contacts"):
+    """Nobody waits for another cluster: A has two rounds in gaps, and B three."""
+    mean = {}
+    for cluster in DEVICES:
+        own = [c for c in loop.clients if c[0] == cluster]
+        share = sum(loop.p[c] for c in own)
+        rounds = [ROUNDS] * 3
+        if trains == "gaps":
+            rounds = [2 * ROUNDS] * 2 if cluster == "A" else [ROUNDS, 2 * ROUNDS, 2 * ROUNDS]
+        x = loop.x
+        for local in rounds:
+            models = {c: loop.train(x, c, local) for c in own}
+            x = {n: sum(loop.p[c] / share * models[c][n] for c in own) for n in x}
+        mean = {n: mean.get(n, 0.0) + share * x[n] for n in x}
+    return mean
 
 
 def fedprox(loop, mu):
@@ -158,22 +186,24 @@ def fedopt(loop, kind, step_size, beta1, beta2=0.9, tau=0.1):
     return loop.rounds(step)
 
 
-def scaffold(loop):
+def scaffold(loop, server_step_size=1.0, trains="contacts"):
     c = dict(loop.zero)
     own = {client: dict(loop.zero) for client in loop.clients}
     size = {n: 0.5 if n.startswith("gate.") else 1.0 for n in loop.x}
-    steps = ROUNDS * loop.config.steps_per_round * loop.config.step_size
+    per_round = loop.config.steps_per_round * loop.config.step_size
 
     def step(x, models):
         before = dict(c)
         for client, y in models.items():
+            steps = loop.local[client[0]] * per_round
             for n in x:
                 new = own[client][n] - before[n] + (x[n] - y[n]) / (steps * size[n])
                 c[n] = c[n] + loop.p[client] * (new - own[client][n])
                 own[client][n] = new
-        return loop.mean(models)
+        mean = loop.mean(models)
+        return {n: x[n] + server_step_size * (mean[n] - x[n]) for n in x}
 
-    return loop.rounds(step, lambda client: lambda n, w: c[n] - own[client][n])
+    return loop.rounds(step, lambda client: lambda n, w: c[n] - own[client][n], trains)
 
 
 def feddyn(loop, alpha):
@@ -226,7 +256,9 @@ def fedbuff(loop, weighing="equal", **s):
     return loop.contacts(step)
 
 
-def centralised(loop):
+def centralised(loop, batch="one"):
+    if batch == "clients":
+        loop.config = replace(loop.config, batch_size=sum(DEVICES.values()) * 4)
     parts = [loop.task.shards[c].samples for c in DEVICES]
     pooled = type(parts[0])(*(torch.cat(both) for both in zip(*parts, strict=True)))
     return loop.train(loop.x, ("A", 0), 3 * ROUNDS, samples=pooled, name="pooled")
@@ -246,12 +278,18 @@ METHODS = [
     ("fedprox", {"mu": 0.7}, fedprox),
     *(("fedopt", {**ADAM, "kind": kind}, fedopt) for kind in ("adam", "yogi", "adagrad")),
     ("fedopt", {"kind": "avgm", "step_size": 0.9, "beta1": 0.5}, fedopt),
+    ("fedavg", {"trains": "gaps"}, fedavg),
+    ("fedavg-per-cluster", {}, per_cluster),
+    ("fedavg-per-cluster", {"trains": "gaps"}, per_cluster),
     ("scaffold", {}, scaffold),
+    ("scaffold", {"server_step_size": 0.6}, scaffold),
+    ("scaffold", {"trains": "gaps"}, scaffold),
     ("fedasync", {"alpha": 0.5, "mu": 0.3}, fedasync),
     ("fedasync", HINGE, partial(fedasync, alpha=0.6, mu=0.0)),
     ("fedbuff", {}, fedbuff),
     ("fedbuff", {"staleness": "constant"}, fedbuff),
     ("centralised", {}, centralised),
+    ("centralised", {"batch": "clients"}, centralised),
     ("local", {}, local),
     (f"{__name__}:FedDyn", {"alpha": 0.4}, feddyn),
 ]  # fmt: skip

@@ -45,6 +45,7 @@ class NMoE(Networked):
     """
 
     colour = "#8c6bb1"
+    uploads_whole: ClassVar[str] = "every client sends only what it trains"
     registers: ClassVar[Mapping[str, Register[Any]]] = {"gates": GATE_TRAINERS}
     trial_kind = "vector-nmoe"
     Options: ClassVar[type] = NMoEOptions

@@ -1,0 +1,92 @@
+"""One model per cluster: federated averaging among the devices of each, and no mean of all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from learning.learner import LearningRules
+from learning.methods.base import Method, Protocol, UsedUpdates, World
+from learning.methods.fedavg import FedAvg, FedAvgOptions
+from learning.requests.cluster import Cluster, Ints
+from learning.training import operations
+from learning.values.handle import Handle
+
+if TYPE_CHECKING:
+    from learning.training.evaluation import Score
+
+
+class RoundsOfOne(FedAvg):
+    """The rounds of a world with one cluster, whose versions the ``whole`` method counts too."""
+
+    def __init__(self, whole: Method, world: World, options: FedAvgOptions) -> None:
+        super().__init__(world, options)
+        self.whole = whole
+
+    def aggregated(self, experts: Sequence[int], changes: int | Ints = 1) -> None:
+        """Count a new version of the cluster's model, and one of the whole method."""
+        super().aggregated(experts, changes)
+        self.whole.version += 1
+
+
+class PerCluster(Method):
+    """Federated averaging inside of each cluster; clusters never mix.
+
+    The server holds a model for each cluster. In a contact it sends the cluster's model down, and
+    adds the mean of the updates of the cluster's devices, by their samples, as FedAvg does in a
+    world with that cluster alone: no round waits for other clusters. Each cluster's model is
+    evaluated on the cluster's test samples; ``model`` is the mean of these models.
+    """
+
+    colour = "#56b4e9"
+    Options: ClassVar[type] = FedAvgOptions
+    gap_option: ClassVar[str] = FedAvg.gap_option
+    uploads_whole: ClassVar[str] = ""
+
+    def __init__(self, world: World, options: Any = None) -> None:
+        super().__init__(world, options)
+        self.rounds = {
+            one.name: RoundsOfOne(self, replace(world, clusters=(one,)), self.options)
+            for one in world.clusters
+        }
+
+    def prepare(self) -> Protocol:
+        """Ask for each device's share of the samples of its cluster."""
+        counts = yield from self.measure_samples(1)
+        for name, own in counts.items():
+            self.rounds[name].shares = {name: own / own.sum()}
+
+    def cluster(self, me: Cluster) -> Protocol:
+        """Take part in the rounds of the cluster."""
+        return self.rounds[me.name].cluster(me)
+
+    def under(self, world: World, rules: LearningRules) -> None:
+        """Go on in another world and under other rules, in all clusters."""
+        super().under(world, rules)
+        for rounds in self.rounds.values():
+            (one,) = rounds.world.clusters
+            rounds.world = replace(world, clusters=(one,))
+
+    def take_used(self) -> list[UsedUpdates]:
+        """Return the updates that were used since this was asked for last, of all clusters."""
+        return [used for rounds in self.rounds.values() for used in rounds.take_used()]
+
+    @property
+    def models(self) -> list[Handle]:
+        """The clusters' models, in order."""
+        return [rounds.weights for rounds in self.rounds.values()]
+
+    def model(self) -> Handle:
+        """Return the mean of the clusters' models, by samples."""
+        return self.learner.make(
+            operations.references.mean_of_clusters, *self.models, clusters=list(self.rounds)
+        )
+
+    def scores(self) -> list[Score]:
+        """Return the scores of each cluster's model on its own test samples."""
+        return list(
+            self.learner.number(
+                operations.references.scores_of_clusters, *self.models, clusters=list(self.rounds)
+            )
+        )
