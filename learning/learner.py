@@ -54,7 +54,8 @@ class UpdatesUsed:
     weigh: Callable[[Mapping[str, Ints]], Floats]
 
 
-_tasks: Recent[Task] = Recent(lambda task: task.bytes)
+TASKS: Recent[Task] = Recent(lambda task: task.bytes)
+"""The tasks of this process."""
 
 
 def _built_task(config: LearningConfig, maker: Any, files: Fingerprints) -> Task:
@@ -67,7 +68,7 @@ def _built_task(config: LearningConfig, maker: Any, files: Fingerprints) -> Task
         use_one_thread(config.device)
         return build_task(config)
 
-    return _tasks.get((config, maker, files), build)
+    return TASKS.get((config, maker, files), build)
 
 
 @dataclass(frozen=True, eq=False)

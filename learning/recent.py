@@ -31,3 +31,8 @@ class Recent(Generic[Made]):
         while len(self._last) > 1 and sum(map(self._size_bytes, self._last.values())) > KEPT_BYTES:
             self._last.popitem(last=False)
         return found
+
+    def forget(self) -> None:
+        """Keep nothing; what is in use is made anew for whoever asks next."""
+        self._in_use.clear()
+        self._last.clear()

@@ -19,7 +19,7 @@ from learning.data.text_rows import Question, Text, TextTable, read_rows
 from learning.data.texts import json_rows
 from learning.hardware import compute_devices
 from learning.invariants import Violation, check_shares
-from learning.learner import Learner, Stacking, _built_task
+from learning.learner import TASKS, Learner, Stacking
 from learning.methods.asynchronous import FedBuff
 from learning.methods.base import METHODS, NOBODY, ExpertRegistry, Protocol
 from learning.methods.emsfl import EmsFl, EnhancedEmsFl, Splitting

@@ -86,7 +86,10 @@ def result(tmp_path_factory):
     accuracy = np.linspace(0.1, 0.9, len(done.metrics))
     loss = 1 / (1 + done.metrics.index)
     metrics = done.metrics.assign(accuracy=accuracy, loss=loss)
-    pq.write_table(pa.Table.from_pandas(metrics, preserve_index=False), folder / "metrics.parquet")
+    same = done.tables["metrics"].schema
+    pq.write_table(
+        pa.Table.from_pandas(metrics, schema=same, preserve_index=False), folder / "metrics.parquet"
+    )
     return sim.load(folder)
 
 
