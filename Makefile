@@ -18,7 +18,7 @@ $(VENV)/installed: setup.cfg constraints.txt
 
 install: $(VENV)/installed ## make .venv with leomix and its tools
 
-demo: install ## compare EMS-FL through one satellite with its paper's baseline and three stronger ones
+demo: install ## compare EMS-FL through one satellite with its paper's baseline and stronger ones
 	$(BIN)/leomix sweep quickstart-8b --variants docs/demo.yaml --set learning.targets=[0.8,0.85,0.9] \
 		--jobs 2 --resume -o $(RUNS) > /dev/null
 	$(BIN)/leomix compare $(RUNS)
