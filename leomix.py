@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sim import compare, fork, run
     from sim.export import export
     from sim.report import report
-    from sim.sweep import sweep
+    from sim.sweep import sweep, tune
 
 
 def _installation() -> ModuleType:
@@ -50,11 +50,12 @@ _HOME_OF = {
     "report": "sim.report",
     "run": "sim",
     "sweep": "sim.sweep",
+    "tune": "sim.sweep",
 }
 
 __all__ = [
     "channel", "compare", "export", "fork", "learning", "load", "orbit", "report", "run",
-    "scenarios", "sim", "sweep",
+    "scenarios", "sim", "sweep", "tune",
 ]  # fmt: skip
 
 

@@ -270,6 +270,22 @@ def learning_files(scenario: "Scenario") -> Iterator[tuple[KeyPath, str]]:
     )
 
 
+def may_be_code(key: str, value: Any) -> bool:
+    """Whether a dotted key and its value in a file name Python code that nobody has allowed."""
+    section, _, rest = key.partition(".")
+    if section != "learning" or os.environ.get(ALLOW_CODE) == "1":
+        return False
+    left = [value]
+    while left:
+        inner = left.pop()
+        if isinstance(inner, dict | list):
+            left += inner.values() if isinstance(inner, dict) else inner
+        elif isinstance(inner, str) and ":" in inner:
+            return not rest or any(rest.startswith(own) or own.startswith(rest)
+                                   for own in _MAY_BE_CODE)  # fmt: skip
+    return False
+
+
 def named_code(scenario: "Scenario") -> list[str]:
     """Return the Python code that a scenario names, each ``MODULE:NAME`` once, sorted."""
     return sorted({name for _, name in _texts(scenario, *_MAY_BE_CODE) if ":" in name})

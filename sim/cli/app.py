@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperCommand
 
 from learning.hardware import address_limit, is_out_of_memory
-from sim.cli import about, contacts, new, run, scenario, show, sweep
+from sim.cli import about, contacts, new, run, scenario, show, sweep, tune
 from sim.cli.output import drop_unwritten, one_line
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
@@ -52,6 +52,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run_command,
     "fork": run.fork_command,
     "sweep": sweep.sweep_command,
+    "tune": tune.tune_command,
     "contacts": contacts.contacts_command,
     "link": scenario.link_command,
     "validate": scenario.validate_command,

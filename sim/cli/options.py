@@ -20,7 +20,11 @@ ScenarioName = Annotated[
 ]
 SetKeys = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="override a key of the scenario; repeat it"),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="override a key of the scenario; repeat it; @FILE:NAME: the keys of a variant",
+    ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="override the scenario's seed")]
 NoCache = Annotated[
@@ -57,9 +61,14 @@ RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="fo
 
 
 def overrides_of(pairs: list[str] | None) -> dict[str, Any]:
-    """Return the overrides that ``--set`` asks for, by dotted key."""
+    """Return the overrides that ``--set`` asks for, by dotted key; ``@FILE`` is a file of them."""
     overrides: dict[str, Any] = {}
     for pair in pairs or []:
+        if pair.startswith("@"):
+            from sim.sweep.variants import keys_of_file
+
+            overrides |= keys_of_file(pair.removeprefix("@"))
+            continue
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise InputError(

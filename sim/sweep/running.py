@@ -58,19 +58,10 @@ def sweep(  # noqa: PLR0913 (a documented signature)
     Returns the sweep with the rows that there are; their ``status`` says which points failed.
     Raises InputError for wrong input, before anything runs.
     """
-    # A list is written as YAML, where texts are quoted: a comma or colon in one is not a SPEC's.
-    specs = {
-        key: read_spec(key, spec if isinstance(spec, str) else as_yaml(list(spec))[1:-1])
-        for key, spec in keys.items()
-    }
     plan = SweepPlan(
         scenario=scenario_name(str(scenario)),
         overrides=dict(overrides or {}),
-        axes=(
-            Axes.of(specs, Path(variants))
-            if isinstance(variants, str | Path)
-            else Axes.named(specs, variants)
-        ),
+        axes=axes_of(keys, variants),
         sampling=sampling,
         samples=samples,
         replications=replications,
@@ -85,6 +76,21 @@ def sweep(  # noqa: PLR0913 (a documented signature)
     )
     request = SweepRequest(plan, options, many=True)
     return read_sweep(run_sweep(request, quiet=quiet).place)
+
+
+def axes_of(
+    keys: Mapping[str, str | Sequence[Any]],
+    variants: str | Path | Mapping[str, Mapping[str, Any]] | None,
+) -> Axes:
+    """Return what is varied: values by key, or texts that name them, and variants or a file."""
+    # A list is written as YAML, where texts are quoted: a comma or colon in one is not a SPEC's.
+    specs = {
+        key: read_spec(key, spec if isinstance(spec, str) else as_yaml(list(spec))[1:-1])
+        for key, spec in keys.items()
+    }
+    if isinstance(variants, str | Path):
+        return Axes.of(specs, Path(variants))
+    return Axes.named(specs, variants)
 
 
 def run_sweep(request: SweepRequest, *, quiet: bool) -> Sweeping:

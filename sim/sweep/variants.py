@@ -7,13 +7,13 @@ has a name and the keys that it sets; the sweep's rows have the names in a colum
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from scenarios.errors import ProblemsFound
-from scenarios.files import read_text
+from scenarios.files import ALLOW_CODE, may_be_code, read_text
 from scenarios.parsing import parse_yaml
 from sim.errors import InputError
 from sim.formatting import as_yaml, last_parts
@@ -67,6 +67,30 @@ def _refuse(path: Path, text: str) -> NoReturn:
     raise InputError(f"--variants {path}: {text}")
 
 
+def keys_of_file(text: str) -> dict[str, Any]:
+    """Return the overrides of ``FILE:NAME``, a variant of a file; without a name of its only one.
+
+    Raises InputError if there is none of that name, and for Python code, which a file may not run.
+    """
+    path, _, name = text.rpartition(":") if not Path(text).is_file() else (text, "", "")
+    variants = read_variants(Path(path or text))
+    if not name and len(variants) == 1:
+        [name] = variants
+    if name not in variants:
+        named = f"has no {name}; " if name else ""
+        raise InputError(
+            f"--set @{text}: {named}name one of {', '.join(variants)}, like @{path or text}:"
+            f"{next(iter(variants))}"
+        )
+    keys = variants[name]
+    if code := next((value for key, value in keys.items() if may_be_code(key, value)), None):
+        raise InputError(
+            f"--set @{text}: {code} names Python code, which a file may not run by itself; "
+            f"allow it by {ALLOW_CODE}=1, or set it by --set"
+        )
+    return as_overrides(keys)
+
+
 def variants_of_key(key: str, spec: Spec) -> dict[str, dict[str, Any]] | None:
     """Return the variants that the values of a key make if one sets other keys too, else None.
 
@@ -112,6 +136,14 @@ def _parted(value: Any) -> tuple[Any, dict[str, Any]]:
     return (parse_yaml(head).value if isinstance(head, str) else head), dict(keys)
 
 
+def as_overrides(keys: Keys) -> dict[str, Any]:
+    """Return values by key as `scenarios.load` takes them: it reads text as YAML."""
+    return {
+        key: json.dumps(value, ensure_ascii=False) if isinstance(value, str) else value
+        for key, value in keys.items()
+    }
+
+
 @dataclass(frozen=True)
 class Axes:
     """What is varied: values by key, where one key may be the name of a variant."""
@@ -153,20 +185,15 @@ class Axes:
 
     def overrides(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the keys that the values of one point set, as `scenarios.load` takes them."""
-        found: dict[str, Any] = {}
-        for key, value in self._set_by(values):
-            # Text as JSON, or it would be read as YAML once more.
-            is_text = isinstance(value, str)
-            found[key] = json.dumps(value, ensure_ascii=False) if is_text else value
-        return found
+        return as_overrides(self.set_by(values))
 
     def of_a_file(self, values: Mapping[str, Any]) -> Collection[str]:
         """Return the keys of a point that a file sets: it may not ask for all that users may."""
         return self.variants[values[VARIANT]].keys() if self.are_of_a_file else ()
 
-    def _set_by(self, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    def set_by(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the keys that the values of one point set, with their values."""
+        found: dict[str, Any] = {}
         for key, value in values.items():
-            if key == VARIANT and self.variants:
-                yield from self.variants[value].items()
-            else:
-                yield key, value
+            found |= self.variants[value] if key == VARIANT and self.variants else {key: value}
+        return found
