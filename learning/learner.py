@@ -14,6 +14,7 @@ import numpy as np
 
 from learning.architecture.costs import Architecture, architecture, sized_by
 from learning.architecture.kinds import kind_of, resolved_task
+from learning.declarations import naming_values
 from learning.files import Fingerprints, fingerprints_under
 from learning.hardware import compute_devices
 from learning.held import Held
@@ -23,7 +24,7 @@ from learning.provenance import environment, gpu_name
 from learning.recent import Recent
 from learning.requests.cluster import Cost, Floats, Ints, Mask
 from learning.rng import stream
-from learning.settings import LearningConfig, ModelConfig, naming_values
+from learning.settings import LearningConfig, ModelConfig
 from learning.training import operations
 from learning.training.recipe import LocalRounds, TrainedPart, Weighing
 from learning.values.company import together
@@ -33,7 +34,7 @@ from learning.values.operation import Operation, Reference, operation_of, place_
 from learning.values.store import Tensors
 
 if TYPE_CHECKING:
-    from learning.training.evaluation import Score
+    from learning.metrics import Score
     from learning.training.task import Task
 
 

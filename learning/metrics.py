@@ -1,9 +1,9 @@
-"""Figures of scores: those of validation samples, and a user's own, of logits and labels."""
+"""What an evaluation gives: scores, and figures of a user's own, of logits and labels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,28 @@ from learning.registry import Register
 from learning.requests.cluster import Ints
 from learning.values.operation import place_of
 
-if TYPE_CHECKING:
-    from learning.training.evaluation import Score
+
+class Score(TypedDict):
+    """One cluster's test result: ``accuracy`` 0..1, mean cross-entropy ``loss`` in nats.
+
+    Methods whose clients answer together add the macro ``f1`` over all classes, and the shares of
+    samples, of selected experts, and of their weight that stay with a client's own expert. Where
+    samples are set aside for it, the same model is also validated on ``validation_samples``.
+    """
+
+    cluster: str
+    accuracy: float | None
+    loss: float | None
+    samples: int
+    f1: NotRequired[float | None]
+    local_ratio: NotRequired[float]
+    local_count_share: NotRequired[float]
+    local_weight_share: NotRequired[float]
+    local_reach_ratio: NotRequired[float]
+    validation_accuracy: NotRequired[float | None]
+    validation_loss: NotRequired[float | None]
+    validation_samples: NotRequired[int]
+
 
 VALIDATED = ("validation_accuracy", "validation_loss")
 """Figures of a score that are means over validation samples; all others are over test samples."""

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from learning.architecture.kinds import DATA_KEYS, model_keys
+from learning.declarations import naming_values
 from learning.files import SOURCE, files_under, fingerprints_under, source_fingerprints
-from learning.settings import LearningConfig, naming_values
+from learning.settings import LearningConfig
 
 LIBRARIES = ("leomix", "torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow")
 READERS = ("safetensors", "transformers", "tokenizers", "peft", "datasets")

@@ -7,22 +7,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainSerializer, Tag
 
-from learning.settings import (
+from learning.declarations import (
     NO_ENTRIES,
     Arguments,
     Conflict,
-    CountedSizes,
     Later,
-    Lora,
-    Model,
     Positive,
     Settings,
     Steps,
-    Training,
     UsedWith,
     given_keys,
     setting,
 )
+from learning.settings import CountedSizes, Lora, Model, Training
 from scenarios.section import word_or
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Discriminator, JsonValue, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from learning.settings import Conflicts, Settings
+from learning.declarations import Conflicts, Settings
 from scenarios.errors import KeyPath, Problem, ProblemsFound, shown
 from scenarios.scenario import Scenario
 from scenarios.section import keys_of

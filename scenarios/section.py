@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, model_validator
 from pydantic.fields import FieldInfo
 
-from learning import settings
+from learning import declarations
 from scenarios.errors import Problem, refuse
 
 _START_EXAMPLE = "write it like 2026-08-22T00:00:00Z"
@@ -34,7 +34,7 @@ class Section(BaseModel):
 
 def keys_of(section: type) -> Mapping[str, FieldInfo]:
     """Return the keys of a section with their types, defaults, meanings and limits."""
-    return section.model_fields if issubclass(section, BaseModel) else settings.keys_of(section)
+    return section.model_fields if issubclass(section, BaseModel) else declarations.keys_of(section)
 
 
 def setting(default: Any, meaning: str, **limits: Any) -> Any:

@@ -35,7 +35,7 @@ from learning.values.handle import Handle
 from learning.values.operation import OURS
 
 if TYPE_CHECKING:
-    from learning.training.evaluation import Score
+    from learning.metrics import Score
 
 
 Protocol = Generator[Request, Any, None]

@@ -14,7 +14,7 @@ from learning.training import operations
 from learning.values.handle import Handle
 
 if TYPE_CHECKING:
-    from learning.training.evaluation import Score
+    from learning.metrics import Score
 
 
 class RoundsOfOne(FedAvg):

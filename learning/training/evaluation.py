@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NotRequired, TypedDict, cast
+from typing import TypedDict, cast
 
 import numpy as np
 import torch
@@ -11,35 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from learning.metrics import as_validation, column_of, measured
+from learning.metrics import Score, as_validation, column_of, measured
 from learning.models.moe import forward_with_routing, gates_of, tokens_of
 from learning.models.stacked import Tensors, in_single
 from learning.training.device_state import model_of_device, whole
 from learning.training.state import State
 from learning.training.task import Samples, Task, in_batches, rows_at_once
 from learning.values.operation import operation
-
-
-class Score(TypedDict):
-    """One cluster's test result: ``accuracy`` 0..1, mean cross-entropy ``loss`` in nats.
-
-    Methods whose clients answer together add the macro ``f1`` over all classes, and the shares of
-    samples, of selected experts, and of their weight that stay with a client's own expert. Where
-    samples are set aside for it, the same model is also validated on ``validation_samples``.
-    """
-
-    cluster: str
-    accuracy: float | None
-    loss: float | None
-    samples: int
-    f1: NotRequired[float | None]
-    local_ratio: NotRequired[float]
-    local_count_share: NotRequired[float]
-    local_weight_share: NotRequired[float]
-    local_reach_ratio: NotRequired[float]
-    validation_accuracy: NotRequired[float | None]
-    validation_loss: NotRequired[float | None]
-    validation_samples: NotRequired[int]
 
 
 @operation(version=2)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from learning.metrics import COUNTS
+from learning.metrics import COUNTS, Score
 from learning.models.stacked import Tensors
 from learning.settings import Schedule
 from learning.training.aggregation import client_weights, summed
@@ -23,7 +23,7 @@ from learning.training.device_state import (
     of_one_model,
     whole,
 )
-from learning.training.evaluation import Score, evaluate
+from learning.training.evaluation import evaluate
 from learning.training.local import train
 from learning.training.recipe import LocalRounds, TrainedPart
 from learning.training.start import start_model

@@ -121,8 +121,8 @@ def _row(one: Tried) -> dict[str, Any]:
 
 def _text(done: Tuning) -> str:
     """Show what was tried, one line each."""
-    from sim.analysis.over_seeds import over_seeds
     from sim.analysis.comparison_text import mean_text
+    from sim.analysis.over_seeds import over_seeds
     from sim.formatting import table
     from sim.sweep.tuning import ACCURACY
 

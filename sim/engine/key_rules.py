@@ -13,9 +13,9 @@ from typing import Any, Generic, TypeVar
 
 from learning.architecture.kinds import DATA_KEYS, kind_of, model_keys
 from learning.data import DATASETS
+from learning.declarations import given_keys
 from learning.learner import Learner
 from learning.methods.base import Method, MethodType
-from learning.settings import given_keys
 from scenarios import Scenario
 from scenarios.learning import Learning
 from sim.errors import InputError, as_input

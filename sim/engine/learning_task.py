@@ -7,20 +7,11 @@ from dataclasses import replace
 import scenarios
 from learning.architecture.kinds import kind_of
 from learning.data.table import missing_file
+from learning.declarations import FrozenDict, values_of
 from learning.hardware import compute_devices
 from learning.learner import CorruptUpdates, Learner
 from learning.metrics import check_metrics
-from learning.settings import (
-    WORDS,
-    Data,
-    FrozenDict,
-    LearningConfig,
-    Model,
-    ModelConfig,
-    Sizes,
-    Training,
-    values_of,
-)
+from learning.settings import WORDS, Data, LearningConfig, Model, ModelConfig, Sizes, Training
 from scenarios import Scenario, local_path
 from sim.devices.sites import client_names, device_counts, holders_of
 from sim.engine.key_rules import refuse_unused_keys

@@ -12,9 +12,9 @@ from typing import Any, cast
 import numpy as np
 
 import scenarios
+from learning.declarations import leave_out_later
 from learning.files import Fingerprints, files_under, fingerprints_under
 from learning.own_code import code_digest, running_code_digest
-from learning.settings import leave_out_later
 from scenarios import Scenario
 from scenarios.files import learning_files, named_code
 from sim.devices.sites import device_kinds, device_places, stations_of

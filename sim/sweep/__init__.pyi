@@ -1,5 +1,4 @@
 from .folder import Sweep as Sweep
 from .folder import read_sweep as read_sweep
 from .running import sweep as sweep
-from .tuning import Tuning as Tuning
 from .tuning import tune as tune

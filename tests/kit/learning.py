@@ -17,6 +17,7 @@ from learning.data.partition import class_parts, dirichlet_parts, share_devices,
 from learning.data.samples import InputSpec, SampleArrays
 from learning.data.text_rows import Question, Text, TextTable, read_rows
 from learning.data.texts import json_rows
+from learning.declarations import FrozenDict, naming_values
 from learning.hardware import compute_devices
 from learning.invariants import Violation, check_shares
 from learning.learner import TASKS, Learner, Stacking
@@ -41,16 +42,7 @@ from learning.requests.facts import INJECTED
 from learning.requests.payload import TensorSize
 from learning.requests.peers import outcome_of
 from learning.rng import stream
-from learning.settings import (
-    Columns,
-    FrozenDict,
-    Lora,
-    Optimizer,
-    Pretraining,
-    Schedule,
-    Split,
-    naming_values,
-)
+from learning.settings import Columns, Lora, Optimizer, Pretraining, Schedule, Split
 from learning.training import operations
 from learning.training.nmoe import operations as nmoe_operations
 from learning.training.nmoe.answers import local_shares, pattern_row

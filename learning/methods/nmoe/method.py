@@ -24,7 +24,7 @@ from learning.training.nmoe import operations as nmoe_operations
 from learning.values.handle import Handle
 
 if TYPE_CHECKING:
-    from learning.training.evaluation import Score
+    from learning.metrics import Score
 
 
 class NMoEOptions(NetworkedOptions):

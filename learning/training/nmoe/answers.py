@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from learning.metrics import Score
 from learning.models.nmoe import answer, losses, mixed
 from learning.requests.cluster import Floats, Ints
 from learning.requests.peers import Node
 from learning.rng import stream
-from learning.training.evaluation import Score
 from learning.training.nmoe.gates import routes_of
 from learning.training.task import Task
 from learning.values.operation import operation

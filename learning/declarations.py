@@ -1,0 +1,169 @@
+"""How a key of the settings is declared, and how the rules of a section are checked.
+
+A section is a class; each of its keys has a meaning, limits, and rules with other keys.
+"""
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from typing import Annotated, Any, Self, TypeVar, get_type_hints
+
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic.fields import FieldInfo
+
+
+def setting(meaning: str, **limits: Any) -> Any:
+    """Return what a key is declared with: what it means (with its unit), and its limits."""
+    return Field(description=meaning, **limits)
+
+
+@dataclass(frozen=True)
+class UsedWith:
+    """Declares that a key is used with these values of another ``key`` of its section only.
+
+    With an ``example`` the key must be given then.
+    """
+
+    key: str
+    values: tuple[str, ...]
+    example: str | None = None
+
+
+def used_with_kind(*kinds: str, example: str | None = None) -> UsedWith:
+    """Return the declaration that a key is used with some kinds only."""
+    return UsedWith("kind", kinds, example)
+
+
+@dataclass(frozen=True)
+class Later:
+    """Declares that a key came later: where it has its default, nothing is named by it.
+
+    What was named before there was such a key (points of sweeps, runs, results) is still named so.
+    """
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """What does not fit together: the path of the key from its section, and the sentence."""
+
+    path: tuple[str, ...]
+    text: str
+
+
+class Conflicts(ValueError):
+    """A section whose keys do not fit together."""
+
+    def __init__(self, conflicts: Collection[Conflict]) -> None:
+        """Keep the conflicts, and name them all in the message."""
+        self.conflicts = tuple(conflicts)
+        super().__init__("; ".join(f"{'.'.join(c.path)}: {c.text}" for c in self.conflicts))
+
+
+class Settings:
+    """A section of a scenario: a frozen dataclass whose keys are checked when it is read."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield what does not fit together: keys of another kind, and those that a kind lacks."""
+        for name, key in keys_of(type(self)).items():
+            is_given = getattr(self, name) != key.default
+            for rule in key.metadata:
+                if isinstance(rule, UsedWith) and (text := self._broken(rule, is_given=is_given)):
+                    yield Conflict((name,), text)
+
+    def _broken(self, rule: UsedWith, *, is_given: bool) -> str:
+        value = getattr(self, rule.key)
+        if is_given and value not in rule.values:
+            owners = " or ".join(rule.values)
+            return f"is not used with {rule.key} {value!r}; set {rule.key}: {owners}, or remove it"
+        if not is_given and rule.example is not None and value in rule.values:
+            return f"is missing; {rule.key} {value!r} needs it, like {rule.example}"
+        return ""
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if conflicts := tuple(self.conflicts()):
+            raise Conflicts(conflicts)
+        return self
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Let a mapping be read where values are strict: strict dataclasses take instances only."""
+        schema = handler(source)
+        inner = handler.resolve_ref_schema(schema)
+        while inner["type"] != "dataclass":
+            inner = handler.resolve_ref_schema(inner["schema"])
+        inner["strict"] = False
+        return schema
+
+
+def keys_of(section: type) -> dict[str, FieldInfo]:
+    """Return the keys of a class of settings with their types, defaults, meanings and limits."""
+    declared: Any = section
+    return _declared_keys(declared)
+
+
+@cache
+def _declared_keys(section: Any) -> dict[str, FieldInfo]:
+    hints = get_type_hints(section, include_extras=True)
+    return {
+        key.name: FieldInfo.from_annotated_attribute(hints[key.name], key.default)
+        for key in fields(section)
+    }
+
+
+def given_keys(section: Settings) -> set[str]:
+    """Return the keys that differ from their defaults."""
+    keys = keys_of(type(section))
+    return {name for name, key in keys.items() if getattr(section, name) != key.default}
+
+
+def values_of(keys: type[Settings], section: Settings) -> dict[str, Any]:
+    """Return the values that a section gives to the keys of ``keys``, which it has all."""
+    return {name: getattr(section, name) for name in keys_of(keys)}
+
+
+def leave_out_later(section: Settings, values: dict[str, Any]) -> None:
+    """Take the keys that are :class:`Later`, and have their defaults, out of ``values``, in place.
+
+    These are the values of a section, and of the sections in it, as JSON; some may be left out.
+    """
+    for name, key in keys_of(type(section)).items():
+        value = getattr(section, name)
+        if isinstance(value, Settings):
+            leave_out_later(value, values[name])
+        elif Later() in key.metadata and value == key.default:
+            values.pop(name, None)
+
+
+def naming_values(section: Settings) -> dict[str, Any]:
+    """Return the values of a section that name what is made with it, as JSON."""
+    declared: Any = section
+    values = asdict(declared)
+    leave_out_later(section, values)
+    return values
+
+
+Value = TypeVar("Value")
+
+
+class FrozenDict(dict[str, Value]):
+    """A mapping of JSON values that nobody changes, so that what holds it can be hashed."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        """Return the hash of the mapping as JSON."""
+        return hash(json.dumps(self, sort_keys=True))
+
+
+NO_ENTRIES: FrozenDict[Any] = FrozenDict()
+
+Positive = Annotated[float | None, Field(gt=0)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Steps = Annotated[int | None, Field(ge=0, le=1_000_000)]
+Samples = Annotated[int | None, Field(ge=1)]
+Many = Annotated[int | None, Field(ge=1, le=100_000)]
+Text = Annotated[str | None, Field(min_length=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Arguments = Annotated[dict[str, JsonValue], AfterValidator(FrozenDict)]
