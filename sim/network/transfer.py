@@ -20,7 +20,7 @@ from sim.links.sharing import Carried, everywhere
 from sim.network.endpoint import Endpoint
 from sim.network.legs import Dropped, Moved
 from sim.network.link_faults import FLAWLESS, LegFaults, Sending
-from sim.network.outcomes import CutTransfers, Ending, outcomes_of
+from sim.network.outcomes import CutTransfers, Ending, any_delivered, outcomes_of
 from sim.network.steps import everybody, way_of
 from sim.plan.contacts import PlannedContact, PlannedSession
 from sim.trace.directions import Way
@@ -435,7 +435,7 @@ class Transfer:
                 if np.count_nonzero(ended):
                     last_s = float(fact.end_s[ended].max())
                     synchronisation.received(part.contact.satellite, last_s)
-        if to_server and _any_delivered(self.who, outcome):
+        if to_server and any_delivered(self.who, outcome):
             # What is made of the uploads is made now, when the chain has ended for all devices.
             synchronisation.received(session.at(now_s).satellite, endpoint.clock.now)
 
@@ -552,11 +552,6 @@ class Transfer:
                         late_s=self.struck.late_s[late].tolist(),
                     )
                 )
-
-
-def _any_delivered(who: Mask, outcome: Ints | Outcome) -> bool:
-    done = who if isinstance(outcome, Outcome) else who & (outcome == Outcome.DELIVERED)
-    return bool(done.any())
 
 
 def _beam_free_s(beam: SessionBeam, devices: int, earlier: Sequence[Transfer]) -> float:
