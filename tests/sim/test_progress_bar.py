@@ -9,7 +9,7 @@ from tests.kit import small
 from tests.kit.results import Progress
 from tests.kit.sweeps import Holds, LocalEngine, Outcome, Point, SweepProgress
 
-RUN = ["run", "circular", "--set", "learning.train=false", "--set", "stop.days=6", "--no-cache"]
+RUN = ["run", "circular", "--set", "learning.train=false", "--set", "stop.days=40", "--no-cache"]
 
 
 def on_a_terminal(monkeypatch):
@@ -24,9 +24,9 @@ def test_a_terminal_shows_time_cycle_rate_and_rest_and_then_what_is_next(
     on_a_terminal(monkeypatch)
     monkeypatch.chdir(tmp_path)
     said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", leomix(*RUN).err)
-    days = [float(day) for day in re.findall(r"day (\d+\.\d) of 6\.0, cycle \d+, .*? h/s", said)]
+    days = [float(day) for day in re.findall(r"day (\d+\.\d) of 40\.0, cycle \d+, .*? h/s", said)]
     assert days == sorted(days)
-    assert any(0.0 < day < 6.0 for day in days)
+    assert any(0.0 < day < 40.0 for day in days)
     assert re.search(r"\d+:\d\d:\d\d", said)
     assert said.strip().endswith("next: leomix report runs/circular-emsfl-enhanced-1")
     assert "next:" not in leomix(*RUN, "--json", "-o", "json").err
