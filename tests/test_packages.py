@@ -64,6 +64,7 @@ def test_opening_and_using_a_package_loads_what_it_needs_and_no_other_package(pa
     others = {name for name in modules if name.partition(".")[0] in {*PACKAGES} - {package}}
     # Scenarios are composed of the settings of channel and learning, and of nothing else of them.
     settings = {"channel", "channel.settings", "learning", "learning.settings"}
+    settings.add("learning.declarations")
     assert others <= (settings if package == "scenarios" else set())
 
 

@@ -118,11 +118,12 @@ def check_claim(place: Path, about: Mapping[str, Any], *, resume: bool) -> There
         )
     holds = There.ALL if _digests(there) == _digests(about) else There.PART
     if not resume:
+        is_this = known.keys() == asked.keys()  # whatever its code says by now
         how = {
             There.ALL: "this sweep already; go on with it by --resume",
-            There.PART: f"{len(known)} of the {len(asked)} points; extend that sweep by --resume",
+            There.PART: f"{len(known)} of these {len(asked)} points; extend that sweep by --resume",
         }
-        raise InputError(f"-o {place}: holds {how[holds]}")
+        raise InputError(f"-o {place}: holds {how[There.ALL if is_this else holds]}")
     return holds
 
 

@@ -9,11 +9,11 @@ from typing import Any
 from sim.analysis.comparison import Group, WithoutTables, compare_groups
 from sim.execution.result import load
 from sim.execution.status import COMPLETE
-from sim.formatting import as_yaml
+from sim.formatting import as_yaml, last_parts
 from sim.sweep.differences import MORE_SEEDS, Row
 from sim.sweep.folder import Sweep, read_sweep
-from sim.sweep.points import labelled
 from sim.sweep.text import combinations_in
+from sim.sweep.variants import METHOD, VARIANT
 
 MOST_GROUPS = 12
 """Combinations up to which a table shows them side by side."""
@@ -22,17 +22,27 @@ MOST_GROUPS = 12
 def groups_of(sweep: Sweep, rows: Iterable[Row], runs: Mapping[str, Any]) -> list[Group]:
     """Return the combinations of complete points, in the order of ``rows``; ``runs`` by folder.
 
-    The label of a group is its value where one key was swept beside the seed.
+    The label of a group is its value where one key was swept beside the seed, else it names the
+    values of all keys but the method's or variant's, which stands first.
     """
     done = [row for row in rows if row["status"] == COMPLETE and row["folder"] in runs]
     keys = _compared(sweep)
     return [
         Group(
-            as_yaml(group[0][keys[0]]) if len(keys) == 1 else labelled(group[0], keys),
+            _label(group[0], keys),
             tuple(runs[folder] for folder in dict.fromkeys(row["folder"] for row in group)),
         )
         for group in combinations_in(done, keys)
     ]
+
+
+def _label(row: Row, keys: Sequence[str]) -> str:
+    if len(keys) == 1:
+        return as_yaml(row[keys[0]])
+    named = [key for key in keys if key not in (VARIANT, METHOD)]
+    first = [as_yaml(row[key]) for key in keys if key not in named]
+    rest = zip(last_parts(named), named, strict=True)
+    return " ".join([*first, *(f"{head}={as_yaml(row[key])}" for head, key in rest)])
 
 
 def side_by_side(folder: Path, deadline_days: float | None = None) -> dict[str, Any] | None:

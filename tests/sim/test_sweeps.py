@@ -378,7 +378,7 @@ def test_another_sweep_does_not_continue_in_the_folder(plain, runs, tmp_path):
             ["-p", "stop.cycles=3:6:1", "-o", "out", "--resume"],
             "stop.cycles=1, seed=3 is not among",
         ),
-        (["-p", "stop.cycles=1:5:1", "-o", "out"], "4 of the 5 points"),
+        (["-p", "stop.cycles=1:5:1", "-o", "out"], "4 of these 5 points"),
         (["-p", "stop.cycles=1,2", "-o", "watched_method.py"], "is a file"),
         (["-p", "stop.cycles=1,2", "-o", "."], "holds no sweep"),
     ):
