@@ -275,15 +275,8 @@ def may_be_code(key: str, value: Any) -> bool:
     section, _, rest = key.partition(".")
     if section != "learning" or os.environ.get(ALLOW_CODE) == "1":
         return False
-    left = [value]
-    while left:
-        inner = left.pop()
-        if isinstance(inner, dict | list):
-            left += inner.values() if isinstance(inner, dict) else inner
-        elif isinstance(inner, str) and ":" in inner:
-            return not rest or any(rest.startswith(own) or own.startswith(rest)
-                                   for own in _MAY_BE_CODE)  # fmt: skip
-    return False
+    of_code = not rest or any(rest.startswith(k) or k.startswith(rest) for k in _MAY_BE_CODE)
+    return of_code and any(":" in text for _, text in _texts_in(value))
 
 
 def named_code(scenario: "Scenario") -> list[str]:
@@ -294,14 +287,21 @@ def named_code(scenario: "Scenario") -> list[str]:
 def _texts(scenario: "Scenario", *keys: str) -> Iterator[tuple[KeyPath, str]]:
     """Yield all text of `learning` whose dotted key begins with one of ``keys``, and its path."""
     dumped = scenario.model_dump(mode="json", include={"learning"})
-    inside: list[tuple[KeyPath, Any]] = [((), dumped["learning"])]
+    for path, text in _texts_in(dumped["learning"]):
+        if dotted(path).startswith(keys):
+            yield ("learning", *path), text
+
+
+def _texts_in(value: Any) -> Iterator[tuple[KeyPath, str]]:
+    """Yield all text within nested mappings and lists, and its path."""
+    inside: list[tuple[KeyPath, Any]] = [((), value)]
     while inside:
-        path, value = inside.pop()
-        if isinstance(value, dict | list):
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            inside += [((*path, key), inner) for key, inner in items]
-        elif isinstance(value, str) and dotted(path).startswith(keys):
-            yield ("learning", *path), value
+        path, inner = inside.pop()
+        if isinstance(inner, dict | list):
+            items = inner.items() if isinstance(inner, dict) else enumerate(inner)
+            inside += [((*path, key), own) for key, own in items]
+        elif isinstance(inner, str):
+            yield path, inner
 
 
 def _lies_below(folder: Path, path: Path) -> bool:

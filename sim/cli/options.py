@@ -44,6 +44,13 @@ Board = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+Jobs = Annotated[
+    int, typer.Option("-j", "--jobs", metavar="N", help="number of processes; 0 = one per core")
+]
+VariantsFile = Annotated[
+    Path | None,
+    typer.Option("--variants", metavar="FILE", help="YAML: names, each with the keys that it sets"),
+]
 
 
 def output(help_: str) -> Any:

@@ -37,10 +37,7 @@ class Varied:
         list[str] | None,
         typer.Option("-p", metavar="KEY=SPEC", help="vary a key: a,b,c or start:stop:step"),
     ] = None
-    variants: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="YAML: names, each with the keys that it sets"),
-    ] = None
+    variants: options.VariantsFile = None
     sampling: Annotated[str, typer.Option(metavar="HOW", help="grid, zip or random")] = "grid"
     samples: Annotated[
         int | None, typer.Option(metavar="N", help="how many random combinations")
@@ -66,9 +63,7 @@ class Processes:
     """Where a sweep is run: its folder, processes and engine, what goes on, and which part."""
 
     out: Annotated[Path | None, options.output("default runs/sweep-NAME")] = None
-    jobs: Annotated[
-        int, typer.Option("-j", "--jobs", metavar="N", help="number of processes; 0 = one per core")
-    ] = 1
+    jobs: options.Jobs = 1
     devices: Annotated[
         str, typer.Option(metavar="cuda:N,...", help="GPUs that are dealt to the processes")
     ] = ""

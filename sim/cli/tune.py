@@ -28,10 +28,7 @@ class Tuned:
             "-p", metavar="KEY=A,B", help="values to choose from; of learning.method: for each"
         ),
     ]
-    variants: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="YAML: names, each with the keys that it sets"),
-    ] = None
+    variants: options.VariantsFile = None
     at: Annotated[
         float | None,
         typer.Option(metavar="DAYS", help="compare after so many days; default: the common end"),
@@ -60,9 +57,7 @@ class Place:
     """Where the settings are run: in which folder, and in how many processes."""
 
     out: Annotated[Path | None, options.output("default runs/tune-NAME")] = None
-    jobs: Annotated[
-        int, typer.Option("-j", "--jobs", metavar="N", help="number of processes; 0 = one per core")
-    ] = 1
+    jobs: options.Jobs = 1
     resume: Annotated[bool, options.go_on("tuning")] = False
 
     def sweep_options(self, limits: options.Limits) -> SweepOptions:
