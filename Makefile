@@ -88,6 +88,8 @@ studies: install ## print the tables of docs/results*.md and choices*.md (an hou
 	$(BIN)/python docs/studies/targets.py paper-exp2-small 5
 	$(BIN)/python docs/studies/lora.py paper-exp1-small 5 20
 	$(BIN)/python docs/studies/balance.py paper-exp2-small 5 20
+	$(BIN)/python docs/studies/fair.py 10 runs/fair
+	$(BIN)/python docs/studies/ablation.py 10 runs/ablation
 	$(BIN)/python docs/studies/stand_ins.py 5
 	$(BIN)/python docs/studies/stragglers.py 3 30
 	$(BIN)/python docs/studies/satellites.py rounds 14

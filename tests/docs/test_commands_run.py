@@ -3,6 +3,7 @@
 import runpy
 import shlex
 import subprocess
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -116,6 +117,37 @@ def test_a_study_runs(name, cut, arguments, said, study, monkeypatch, capsys):
         monkeypatch.setattr(module, constant, value)
     module.main(*arguments)
     assert said in capsys.readouterr().out
+
+
+def test_the_studies_over_seeds_run(study, tmp_path, monkeypatch, capsys):
+    ablation, fair = study("ablation"), study("fair")
+    slots, _ = ablation.PLACES
+    short = {**slots.fixed, "stop.cycles": SHORT}
+    two = {name: slots.rows[name] for name in [*slots.rows][:2]}
+    monkeypatch.setattr(ablation, "LADDER", two)
+    monkeypatch.setattr(ablation, "PLACES", (replace(slots, rows=two, fixed=short),))
+    ablation.main("3", str(tmp_path / "ablation"), "1")
+    assert "p is corrected for all 4 tests" in capsys.readouterr().out
+    few = {name: fair.CONTENDERS[name] for name in (fair.OWN, "local")}
+    cuts = {"CONTENDERS": few, "STEP_SIZES": (0.1,), "ROUNDS": (1,), "TUNING_SEEDS": 1, "DAYS": 0.5}
+    for constant, value in {**cuts, "FINELY": {"stop.cycles": SHORT}}.items():
+        monkeypatch.setattr(fair, constant, value)
+    fair.main("1", str(tmp_path / "fair"), "1")
+    assert "as in the paper" in capsys.readouterr().out
+
+
+def test_bytes_to_a_target_are_those_of_a_run_that_ends_there(study):
+    settings = {"learning.step_size": 0.3, "stop.accuracy": 0.75}
+    ended = sim.run(scenarios.load("quickstart-8b", settings))
+    by_seed = study("by_seed")
+    for direction in ("uplink", "downlink"):
+        most = ended.summary[f"{direction}_bytes"]
+        assert by_seed.sent(0.75, direction)(ended) == pytest.approx(most / 1e9)
+    whole = sim.run(
+        scenarios.load("quickstart-8b", {**settings, "stop.accuracy": 1.0, "stop.cycles": 9})
+    )
+    assert by_seed.sent(0.75, "uplink")(whole) == by_seed.sent(0.75, "uplink")(ended)
+    assert whole.summary["uplink_bytes"] > ended.summary["uplink_bytes"]
 
 
 def test_the_study_of_text_sets_keys_that_there_are(study):

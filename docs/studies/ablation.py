@@ -1,0 +1,154 @@
+"""An ablation of EMS-FL: a ladder from its paper's baseline to its enhanced form.
+
+    python docs/studies/ablation.py [seeds] [folder] [jobs]
+
+Each row adds one thing to the row above it, and is compared with it seed by seed: in slots
+(paper-slots) and on an orbit (quickstart-8b), where all data of a cluster are its own, and where
+0.7 of them are. From the second row on, a device may train four rounds per visit, as EMS-FL's
+devices do in a contact and the gap before it. On the orbit, one more row has nine rounds in each
+contact and nothing else of EMS-FL: about as many gradient steps as EMS-FL takes. All rows have the
+step size of the scenario. Seeds are 1 and following; runs that are in the folder are not run again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from by_seed import (
+    SHARE,
+    Keys,
+    Measure,
+    Step,
+    Table,
+    average_until,
+    compared,
+    cycles_to,
+    measured,
+    print_means,
+    reached,
+    summary,
+)
+
+TARGET = 0.85
+CYCLES = Measure(f"cycles to {TARGET:.2f}", cycles_to(TARGET), "{:.1f}", ratios=True)
+SHARES = (1.0, 0.7)
+CONTACT, GAP = "learning.rounds.per_contact", "learning.rounds.per_gap_max"
+SYNCHRONOUS = {"learning.method": "synchronous"}
+CHANGED = {"learning.upload": "changed"}
+UNBUFFERED = {
+    "learning.method": "fedbuff",
+    "learning.options.buffer_size": 1,
+    "learning.options.staleness": "constant",
+}
+PER_VISIT = 4
+EMSFL = {CONTACT: 1, GAP: PER_VISIT - 1}
+LADDER: Mapping[str, Keys] = {
+    "synchronous, as in the paper": {**SYNCHRONOUS, CONTACT: 1},
+    "+ 4 rounds per visit": {**SYNCHRONOUS, CONTACT: PER_VISIT},
+    "+ unchanged parts not sent": {**SYNCHRONOUS, **CHANGED, CONTACT: PER_VISIT},
+    # In slots, a gap has time for as many rounds per slot as a contact.
+    "+ rounds between contacts": {**UNBUFFERED, **CHANGED, CONTACT: 2, GAP: PER_VISIT},
+    "+ own experts only (emsfl)": {"learning.method": "emsfl", **EMSFL},
+    "+ mask (emsfl-enhanced)": {"learning.method": "emsfl-enhanced", **EMSFL},
+}
+EQUAL = "paper, 9 rounds per contact"
+EQUAL_STEPS: Mapping[str, Keys] = {EQUAL: {**SYNCHRONOUS, CONTACT: 9}}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the ladder is climbed: a scenario, keys that all rows share, and what is shown of it.
+
+    Runs are evaluated every ``every_h`` hours, last ``days`` at least, and bytes are in ``unit``.
+    """
+
+    scenario: str
+    rows: Mapping[str, Keys]
+    fixed: Keys
+    every_h: float
+    days: float
+    unit: tuple[str, float]
+
+    @property
+    def tested(self) -> Sequence[Measure]:
+        """What rows are compared by."""
+        return (
+            Measure(f"hours to {TARGET:.2f}", reached(TARGET, "hours"), "{:.1f}", ratios=True),
+            Measure("time-averaged", average_until(self.days), "{:.3f}", SHARE),
+            Measure("last accuracy", summary("accuracy_final"), "{:.3f}", SHARE),
+        )
+
+    @property
+    def costs(self) -> Sequence[Measure]:
+        """What whole runs cost, all of which have the same cycles."""
+        name, size = self.unit
+        return (
+            Measure("gradient steps", summary("gradient_steps"), "{:.0f}"),
+            Measure(f"{name} up", summary("uplink_bytes", size), "{:.2f}"),
+            Measure(f"{name} down", summary("downlink_bytes", size), "{:.2f}"),
+            Measure(f"{name} of a device", summary("device_memory_bytes", size), "{:.3f}"),
+        )
+
+
+PLACES = (
+    # Rounds of 30 s, so that a slot of ten minutes has room for four of them.
+    Place("paper-slots", LADDER, {"compute.seconds_per_round": 30}, 1 / 6, 26 / 24, ("MB", 1e6)),
+    Place("quickstart-8b", {**LADDER, **EQUAL_STEPS}, {}, 3, 13, ("GB", 1e9)),
+)
+
+
+def main(seeds: str = "10", folder: str = "runs/ablation", jobs: str = "2") -> None:
+    """Run all rows in all places, and print a table of each."""
+    found: list[tuple[str, Place, Table, list[Step]]] = []
+    for place in PLACES:
+        for share in SHARES:
+            fixed: dict[str, Any] = {
+                **place.fixed,
+                "learning.data.own_domain_fraction": share,
+                "learning.evaluate_every_hours": place.every_h,
+            }
+            table = measured(
+                place.scenario,
+                place.rows,
+                (CYCLES, *place.tested, *place.costs),
+                out=Path(folder) / f"{place.scenario}-{share:g}",
+                fixed=fixed,
+                seeds=int(seeds),
+                jobs=int(jobs),
+            )
+            title = f"{place.scenario}, own data {share:g}"
+            found.append((title, place, table, steps_of(place, table)))
+    cells, count = compared([step for *_, steps in found for step in steps])
+    left = iter(cells)
+    print(f"seeds 1 to {seeds}; means with 95 % intervals, of hours the geometric mean;")
+    print(f"p is corrected for all {count} tests below (Holm), the intervals are not")
+    for title, place, table, steps in found:
+        print(f"\n{title}\n")
+        print_means(table, (CYCLES, *place.tested), 32, 22)
+        print()
+        print_means(table, place.costs, 32, 28)
+        print("\n" + "against the row above".ljust(32), end="")
+        print("".join(f"{measure.head:>42}" for measure in place.tested))
+        for step in steps:
+            print(f"{_name(step):<32}" + "".join(f"{cell:>42}" for cell in next(left)))
+
+
+def steps_of(place: Place, table: Table) -> list[Step]:
+    """Return each row of the ladder against the one above it, and EMS-FL at equal steps."""
+    steps = [Step(table, name, above, place.tested) for above, name in pairwise(LADDER)]
+    if EQUAL in table:
+        steps.append(Step(table, list(LADDER)[-1], EQUAL, place.tested))
+    return steps
+
+
+def _name(step: Step) -> str:
+    return f"enhanced / {step.against}"[:31] if step.against == EQUAL else step.name
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
