@@ -32,7 +32,7 @@ from by_seed import (
 import leomix
 
 SCENARIO = "quickstart-8b"
-STEP_SIZES = (0.1, 0.3, 1.0)
+STEP_SIZES = (0.03, 0.1, 0.3, 1.0)
 ROUNDS = (1, 4, 8, 16)
 """Rounds per contact and at most per gap. A pass of eight minutes holds up to 24 of them."""
 DAYS = 2

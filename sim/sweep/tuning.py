@@ -322,5 +322,12 @@ def chosen_text(plan: TuningPlan, tuning: Tuning) -> str:
         f"# Chosen by `leomix tune {Path(plan.scenario).name}` on validation accuracy after "
         f"{hours / 24:.2f} days,\n# in the mean of {seeds} seed{'s' * (seeds != 1)}, from "
         f"{len(plan.candidates)} settings.\n"
-        + yaml.safe_dump(tuning.chosen, sort_keys=False, allow_unicode=True)
+        + yaml.dump(tuning.chosen, Dumper=_WithoutAnchors, sort_keys=False, allow_unicode=True)
     )
+
+
+class _WithoutAnchors(yaml.SafeDumper):
+    """Write a value wherever it stands: a file of variants may have no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True

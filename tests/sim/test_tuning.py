@@ -67,6 +67,16 @@ def test_the_chosen_keys_are_variants_and_overrides(tuned, file, leomix, tmp_pat
     assert told.status == 2 and "name one of emsfl, synchronous" in told.err
 
 
+def test_chosen_mappings_are_written_as_a_sweep_reads_them(file, tmp_path):
+    """Both methods choose the same one: YAML would refer to it by an anchor, which is refused."""
+    keys = {"learning.method": METHODS, "learning.rounds": [{"per_contact": 2, "per_gap_max": 2}]}
+    short = {**VALIDATED, "stop.cycles": 1}
+    tuning = tune(file, keys, tmp_path / "out", overrides=short)
+    swept = sweep(file, {}, tmp_path / "s", variants=tuning.folder / "chosen.yaml", overrides=short)
+    loaded = [scenarios.load(p.scenario, p.overrides).learning for p in swept.points]
+    assert [(one.method, one.rounds.per_contact) for one in loaded] == [(m, 2) for m in METHODS]
+
+
 def test_halving_takes_the_better_half_to_twice_the_time(file, tmp_path):
     keys = {"learning.step_size": [0.001, 0.01, 0.05, 0.5]}
     tuning = tune(
