@@ -56,7 +56,7 @@ LADDER: Mapping[str, Keys] = {
     "+ own experts only (emsfl)": {"learning.method": "emsfl", **EMSFL},
     "+ mask (emsfl-enhanced)": {"learning.method": "emsfl-enhanced", **EMSFL},
 }
-EQUAL = "paper, 9 rounds per contact"
+EQUAL = "synchronous, 9 per contact"
 EQUAL_STEPS: Mapping[str, Keys] = {EQUAL: {**SYNCHRONOUS, CONTACT: 9}}
 
 
@@ -132,10 +132,10 @@ def main(seeds: str = "10", folder: str = "runs/ablation", jobs: str = "2") -> N
         print_means(table, (CYCLES, *place.tested), 32, 22)
         print()
         print_means(table, place.costs, 32, 28)
-        print("\n" + "against the row above".ljust(32), end="")
+        print("\n" + "against the row above".ljust(46), end="")
         print("".join(f"{measure.head:>42}" for measure in place.tested))
         for step in steps:
-            print(f"{_name(step):<32}" + "".join(f"{cell:>42}" for cell in next(left)))
+            print(f"{_name(step):<46}" + "".join(f"{cell:>42}" for cell in next(left)))
 
 
 def steps_of(place: Place, table: Table) -> list[Step]:
@@ -147,7 +147,7 @@ def steps_of(place: Place, table: Table) -> list[Step]:
 
 
 def _name(step: Step) -> str:
-    return f"enhanced / {step.against}"[:31] if step.against == EQUAL else step.name
+    return f"emsfl-enhanced / {EQUAL}" if step.against == EQUAL else step.name
 
 
 if __name__ == "__main__":
