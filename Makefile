@@ -67,7 +67,7 @@ docs: install ## build the pages (build/docs), and run every command and code bl
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 	$(BIN)/python -m pytest -m "" tests/docs
 
-studies: install ## print the tables of docs/results*.md and choices*.md (an hour on two cores; where the data sets are, three)
+studies: install ## print the tables of docs/results*.md and choices*.md (80 minutes on two cores; where the data sets are, three hours)
 	$(BIN)/python docs/studies/paper_numbers.py
 	$(BIN)/python docs/studies/full_size.py
 	$(BIN)/python docs/studies/memory.py
