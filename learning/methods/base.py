@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -176,6 +176,15 @@ class Method(ABC):
     def check_clients(cls, clusters: Sequence[Cluster], options: Any) -> None:
         """Raise ValueError, in one line that begins with an option, for clients it cannot serve."""
         return
+
+    @classmethod
+    def rounds_counted_to(cls, options: Any) -> Literal["rise", "set"] | None:
+        """Return how its authors' programs count rounds over passes; None where they do not.
+
+        They count from the rise of the first pass after the round before to the rise, or the set,
+        of the first pass after the round itself.
+        """
+        return None
 
     def prepare(self) -> Protocol:
         """Run before time begins; asks only for Measure, Assign, Aggregated, Note, Forecast."""
