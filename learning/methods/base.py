@@ -106,8 +106,9 @@ class Method(ABC):
     means nothing to the method, is refused by name. ``trains``: which parts of the model move;
     ``needs_experts``: how many there must be, 0 for any model; ``needs_sidelinks``: devices send to
     each other; ``needs_satellites``: its clients are satellites; ``needs_isl``: which keys of
-    ``link.isl`` have to give these links, ``uses_isl``: which of them it sends over if they do (a
-    user is warned of the others), ``isl_option``: only with this one of its options;
+    ``link.isl`` have to give these links, ``uses_isl``: which of them it sends over if they do
+    (links are refused if it sends over none of them), ``isl_option``: only with this one of its
+    options;
     ``splits_experts``: clusters train
     experts of their own (a user is warned where the data do not keep to them); ``uses_lora``:
     ``learning.lora`` means something to it; ``lora_refused``: which of its keys it cannot do with,
