@@ -133,8 +133,8 @@ def test_rounds_end_with_the_passes_that_the_rules_name(case, stations, days):
 
 
 @pytest.mark.parametrize("case", ["intra-plane", "fedprox-sat intra-plane"])
-@pytest.mark.parametrize("each", [2, 5])
-def test_rounds_of_small_planes_end_with_the_passes_that_the_rules_name(each, case):
+@pytest.mark.parametrize("each", [2, 5, 10])
+def test_rounds_of_planes_of_any_size_are_those_that_the_rules_name(each, case):
     """A satellite whose update is in counts no more: few of a plane are left that do."""
     few = {"orbit.use": {"planes": 10 if each == 2 else 5, "satellites_per_plane": each}}
     run = sim.run(started(case, 3, 3, few))
@@ -142,6 +142,8 @@ def test_rounds_of_small_planes_end_with_the_passes_that_the_rules_name(each, ca
     ends_s = run.events[run.events.kind == "aggregate"].time_s.tolist()
     assert len(said) == len(ends_s) > 10
     assert ends_s == pytest.approx([one.end_s for one in said], abs=0.01)
+    took_part = [set(updates.cluster) for _, updates in run.updates.groupby("round")]
+    assert took_part == [set(one.done_s) for one in said]
 
 
 @pytest.mark.parametrize(
