@@ -39,9 +39,9 @@ _KEPT = 2_000_000
 # Of so many periods one is searched, and the others are copies of it.
 _REPEATS = 100
 # SGP4 never lets an eccentricity fall below 1e-6, and its perigee turns, which moves satellites by
-# metres and edges by up to 10 ms. Between two searched periods edges move evenly to a fraction of
-# a millisecond as long as perigee turns by no more than this (rad).
-_PERIGEE_TURN = 0.3
+# metres and edges by up to 10 ms, more those of short windows. Between two searched periods edges
+# move evenly to a fraction of a millisecond as long as perigee turns by no more than this (rad).
+_PERIGEE_TURN = 0.15
 # Pieces of a window that are this close touch.
 _TOUCH_S = 1e-6
 

@@ -13,10 +13,8 @@ stations with so many antennas serve, and the mean of the rounds.
 from __future__ import annotations
 
 import sys
-from statistics import mean
 from typing import Any
 
-import numpy as np
 from batch import Point, in_processes
 
 RULES: dict[str, dict[str, Any]] = {
@@ -48,7 +46,7 @@ def rounds(days: float, stations: list[int]) -> None:
     print(f"{'theirs':>9}{'planes':>9}{'evenly':>8}")
     for (number, rule), run in zip(keys, found, strict=True):
         hours = "".join(f"{run[key] / 3600:8.2f}" for key in ("mean_s", "median_s", "p95_s"))
-        hours += f"{run['theirs_s'] / 3600:9.2f}"
+        hours += f"{run['passes_mean_s'] / 3600:9.2f}"
         planes = f"{run['planes']:9.2f}{run['planes_even']:8.2f}"
         print(f"{number:<10}{rule:<13}{run['count']:>7}{hours}{planes}")
 
@@ -86,21 +84,7 @@ def one(point: Point) -> dict[str, float]:
         "passes": summary["contacts"],
         "served": summary["contacts_served"] / summary["contacts"],
         "of_time": summary["service_hours"] / summary["in_view_hours"],
-        "theirs_s": theirs_s(run, "learning.options.selection" in settings),
     }
-
-
-def theirs_s(run: Any, scheduled: bool) -> float:
-    """Return the mean duration of a round as FLySTacK's programs count it."""
-    passes = run.contacts.sort_values("rise_s")
-    rise_s, set_s = passes.rise_s.to_numpy(), passes.set_s.to_numpy()
-    ends_s = run.events[run.events.kind == "aggregate"].time_s.to_numpy()
-    # The first pass behind that of an aggregation, which comes some milliseconds after its rise.
-    behind = np.searchsorted(rise_s, ends_s, "right")
-    begin = np.append(0, behind[:-1])
-    known = behind < len(rise_s)
-    end_s = (rise_s if scheduled else set_s)[behind[known]]
-    return mean((end_s - rise_s[begin[known]]).tolist())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -106,8 +106,9 @@ class Method(ABC):
     means nothing to the method, is refused by name. ``trains``: which parts of the model move;
     ``needs_experts``: how many there must be, 0 for any model; ``needs_sidelinks``: devices send to
     each other; ``needs_satellites``: its clients are satellites; ``needs_isl``: which keys of
-    ``link.isl`` have to give these links, ``uses_isl``: which of them it sends over if they do (a
-    user is warned of the others), ``isl_option``: only with this one of its options;
+    ``link.isl`` have to give these links, ``uses_isl``: which of them it sends over if they do
+    (links are refused if it sends over none of them), ``isl_option``: only with this one of its
+    options;
     ``splits_experts``: clusters train
     experts of their own (a user is warned where the data do not keep to them); ``uses_lora``:
     ``learning.lora`` means something to it; ``lora_refused``: which of its keys it cannot do with,
@@ -176,6 +177,15 @@ class Method(ABC):
     def check_clients(cls, clusters: Sequence[Cluster], options: Any) -> None:
         """Raise ValueError, in one line that begins with an option, for clients it cannot serve."""
         return
+
+    @classmethod
+    def rounds_counted_to(cls, options: Any) -> Literal["rise", "set"] | None:
+        """Return how its authors' programs count rounds over passes; None where they do not.
+
+        They count from the rise of the first pass after the round before to the rise, or the set,
+        of the first pass after the round itself.
+        """
+        return None
 
     def prepare(self) -> Protocol:
         """Run before time begins; asks only for Measure, Assign, Aggregated, Note, Forecast."""

@@ -124,6 +124,11 @@ class FedAvgSat(FedAvg):
                 "planes lie apart, use orbit.source walker, or remove it"
             )
 
+    @classmethod
+    def rounds_counted_to(cls, options: Any) -> Literal["rise", "set"]:
+        """Return how FLySTacK counts them: FedAvgSat to a set, FedAvg2Sat and 3Sat to a rise."""
+        return "set" if options.selection == "first" else "rise"
+
     @property
     def each_update_is_a_transfer(self) -> bool:
         """Whether the update of every client has come in a transfer: not over a free ring."""
@@ -302,3 +307,8 @@ class FedProxSat(FedAvgSat, FedProx):
 
     colour = "#0072b2"
     Options: ClassVar[type] = FedProxSatOptions
+
+    @classmethod
+    def rounds_counted_to(cls, options: Any) -> Literal["rise", "set"]:
+        """Return how FLySTacK counts them: all of its FedProx programs to a rise."""
+        return "rise"

@@ -1,14 +1,17 @@
 """Rounds of a method, and what becomes of satellites that are the clients of stations."""
 
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 import scenarios
+from learning.methods.options import read_options
 from learning.requests.cluster import Floats, Ints
+from sim.analysis.methods import known_method
 from sim.devices.sites import clusters_of
 from sim.trace.arrow import array, as_numpy
 from sim.trace.parquet import plain
@@ -47,25 +50,69 @@ def ends_s_in(events: pa.Table, manifest: Mapping[str, Any]) -> Floats:
 
 def round_figures(
     ends_s: Floats, tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]
-) -> dict[str, float | None] | None:
+) -> dict[str, Any] | None:
     """Return how many rounds there were, and how long they took; None for a run without any.
 
     A round lasts from the aggregation before it to its own, the first one from the start. With
     satellites whose planes are known, ``planes`` is how many of them the updates of a round come
     from in the mean, and ``planes_even`` how many if every client were as likely to be in it.
+
+    ``passes_to`` is how the authors of the method count rounds over passes, to the ``rise`` or the
+    ``set`` of the pass after it (:meth:`~learning.methods.base.Method.rounds_counted_to`), and
+    ``passes_mean_s`` and so on how long rounds are by that count, but for those that no pass
+    follows; None where they do not count so.
     """
     if not len(ends_s):
         return None
-    lasted_s = np.diff(ends_s, prepend=0.0)
     planes, even = _planes(tables, manifest) if in_orbit(manifest) else (None, None)
+    counted_to = _counted_to(manifest) if in_orbit(manifest) else None
+    by_passes_s: Floats = np.empty(0)
+    if counted_to is not None:
+        by_passes_s = _between_passes_s(ends_s, tables["contacts"], counted_to)
     return {
         "count": len(ends_s),
-        "mean_s": float(lasted_s.mean()),
-        "median_s": float(np.median(lasted_s)),
-        "p95_s": float(np.percentile(lasted_s, 95)),
+        **_durations("", np.diff(ends_s, prepend=0.0)),
         "planes": planes,
         "planes_even": even,
+        "passes_to": counted_to,
+        **_durations("passes_", by_passes_s),
     }
+
+
+def _durations(head: str, lasted_s: Floats) -> dict[str, float | None]:
+    """Return mean, median and 95th percentile of durations (R,); None of none."""
+    known = len(lasted_s) > 0
+    return {
+        f"{head}mean_s": float(lasted_s.mean()) if known else None,
+        f"{head}median_s": float(np.median(lasted_s)) if known else None,
+        f"{head}p95_s": float(np.percentile(lasted_s, 95)) if known else None,
+    }
+
+
+def _counted_to(manifest: Mapping[str, Any]) -> Literal["rise", "set"] | None:
+    """Return how the authors of a run's method count rounds over passes."""
+    method = known_method(manifest["method"])
+    if method is not None:
+        with suppress(ValueError):  # a run of an earlier version may have options that are no more
+            options = read_options(method.Options, manifest["scenario"]["learning"]["options"])
+            return method.rounds_counted_to(options)
+    return None
+
+
+def _between_passes_s(
+    ends_s: Floats, contacts: pa.Table, counted_to: Literal["rise", "set"]
+) -> Floats:
+    """Return durations (R,) of rounds that end at ``ends_s`` (N,), as programs over passes count.
+
+    They begin with the first pass after the round before, the first of them with the first pass,
+    and end with the rise or the set of the first pass after them. A round without one is left out.
+    """
+    passes = contacts.filter(contacts["served"]).sort_by("rise_s")
+    rise_s = as_numpy(passes["rise_s"])
+    after = np.searchsorted(rise_s, ends_s, "right")
+    first = np.append(0, after[:-1])
+    whole = after < len(rise_s)
+    return as_numpy(passes[f"{counted_to}_s"])[after[whole]] - rise_s[first[whole]]
 
 
 def _planes(

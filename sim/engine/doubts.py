@@ -9,10 +9,11 @@ import numpy as np
 
 from learning.architecture.kinds import kind_of
 from learning.learner import Learner
-from learning.methods.base import METHODS, Method, MethodType
+from learning.methods.base import Method, MethodType
 from learning.requests.cluster import Floats
 from scenarios import Scenario
 from sim.devices.compute import Compute, whole_rounds
+from sim.engine.isl_use import idle_links, methods_over
 from sim.engine.setup import Build
 from sim.formatting import data_size, duration
 from sim.plan.plan import Plan
@@ -27,26 +28,14 @@ def doubts_of(built: Build) -> tuple[str, ...]:
 def _isl_doubts(built: Build) -> Iterator[str]:
     """Say which links between satellites the method never sends over."""
     isl = built.scenario.link.isl
-    method = built.method
     if isl is None or built.plan.isls is None:
         return
-    kinds = "within_plane", "between_planes"
-    on = not method.isl_option or getattr(built.options, method.isl_option)
-    used = method.uses_isl if on else ()
-    idle = [key for key in kinds if getattr(isl, key) != "none" and key not in used]
-    if not idle:
-        return
-    known = {name: METHODS.find(name) for name in METHODS.shipped}
-    uses = [
-        f"{name} (with learning.options.{one.isl_option})" if one.isl_option else name
-        for name, one in sorted(known.items())
-        if set(idle) <= set(one.uses_isl)
-    ]
-    yield (
-        f"link.isl.{' and '.join(idle)}: method {built.scenario.learning.method!r} sends nothing "
-        f"over these links, which change nothing here; methods that use them are {', '.join(uses)}."
-        " Updates of the others do not go over links between satellites yet"
-    )
+    if idle := idle_links(isl, built.method, built.options):
+        yield (
+            f"link.isl.{' and '.join(idle)}: method {built.scenario.learning.method!r} sends "
+            "nothing over these links, which change nothing here; methods that use them are "
+            f"{methods_over(idle)}"
+        )
 
 
 def _memory_doubts(built: Build) -> Iterator[str]:

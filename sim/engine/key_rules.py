@@ -15,9 +15,10 @@ from learning.architecture.kinds import DATA_KEYS, kind_of, model_keys
 from learning.data import DATASETS
 from learning.declarations import given_keys
 from learning.learner import Learner
-from learning.methods.base import Method, MethodType
+from learning.methods.base import METHODS, Method, MethodType
 from scenarios import Scenario
 from scenarios.learning import Learning
+from sim.engine.isl_use import KEYS, idle_links, methods_over
 from sim.errors import InputError, as_input
 
 
@@ -55,6 +56,7 @@ class MethodCase(Case):
     """A scenario with its method and its model."""
 
     method: MethodType
+    options: Any
     learner: Learner
 
     @property
@@ -66,6 +68,13 @@ class MethodCase(Case):
     def experts(self) -> int:
         """Number of experts; 0 for a plain model."""
         return self.learner.architecture.experts
+
+    @property
+    def methods_over_links(self) -> str:
+        """The methods that send over links between satellites."""
+        shipped = methods_over(KEYS)
+        own = self.learning.method not in METHODS.shipped
+        return f"{shipped}, or your own that names them in uses_isl" if own else shipped
 
     @property
     def has_factors(self) -> bool:
@@ -259,6 +268,20 @@ def _needs_links(key: str) -> Need[MethodCase]:
     )
 
 
+def _sends_over_no_link(case: MethodCase) -> bool:
+    """Whether there are links among clients, and the method sends over none of them.
+
+    Those to a server that is a satellite serve every method.
+    """
+    isl = case.scenario.link.isl
+    if isl is None or case.scenario.roles.relay is not None:
+        return False
+    return all(
+        getattr(isl, key) == "none" or key in idle_links(isl, case.method, case.options)
+        for key in KEYS
+    )
+
+
 def _refuses_factors(key: str, cure: str) -> Need[MethodCase]:
     """Return the rule that a method's changes of any rank do not go down as factors."""
     return Need(
@@ -351,6 +374,12 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     ),
     _needs_links("within_plane"),
     _needs_links("between_planes"),
+    Need(
+        key="link.isl",
+        is_unmet=_sends_over_no_link,
+        text="{case.name} sends nothing over links between satellites; remove it, or use one of "
+        "the methods that do: {case.methods_over_links}",
+    ),
     _refuses_factors("download", "full"),
     _refuses_factors("aggregate", "merge or average"),
     Need(
@@ -413,7 +442,9 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
 )
 
 
-def refuse_for_method(scenario: Scenario, method: MethodType, learner: Learner) -> None:
+def refuse_for_method(
+    scenario: Scenario, method: MethodType, options: Any, learner: Learner
+) -> None:
     """Raise InputError for what the method needs and the scenario lacks, or does not use."""
-    for problem in refusals(OF_METHOD, MethodCase(scenario, method, learner)):
+    for problem in refusals(OF_METHOD, MethodCase(scenario, method, options, learner)):
         raise InputError(scenario.located(problem))

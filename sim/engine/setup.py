@@ -156,7 +156,7 @@ def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
     with as_input("learning.options."):
         options = read_options(method.Options, scenario.learning.options)
     learner = learner_of(scenario)
-    refuse_for_method(scenario, method, learner)
+    refuse_for_method(scenario, method, options, learner)
     with as_input():
         method.check(learner.config)
     return method, options, learner

@@ -172,15 +172,19 @@ def test_edges_by_sgp4_are_those_of_skyfield_on_day_90():
 
 
 @pytest.mark.parametrize(
-    ("altitude_km", "inclination_deg", "reach_km"),
-    [(2000, 63.4349, None), (700, 98, 4000.0)],
+    ("altitude_km", "inclination_deg", "spread_deg", "pattern", "reach_km"),
+    [
+        (2000, 63.4349, 360, (12, 3, 1), None),
+        (700, 98, 360, (12, 3, 1), 4000.0),
+        (1733, 149, 180, (8, 4, 0), None),  # windows of two minutes: edges move most
+    ],
 )
 def test_periods_by_sgp4_that_were_not_searched_have_its_windows(
-    altitude_km, inclination_deg, reach_km
+    altitude_km, inclination_deg, spread_deg, pattern, reach_km
 ):
     """Each as often as a search of the whole time finds it, and to a millisecond."""
     axis_km = orbit.circular_axis_km(altitude_km)
-    shell = orbit.walker_shell(360, axis_km, inclination_deg, 12, 3, 1, START)
+    shell = orbit.walker_shell(spread_deg, axis_km, inclination_deg, *pattern, START)
     # A hair of drag, and nothing repeats.
     other = [
         orbit.keplerian_satellite(

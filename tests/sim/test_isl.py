@@ -11,6 +11,7 @@ from sgp4.api import jday
 import scenarios
 import sim
 from channel import SPEED_OF_LIGHT_M_S
+from learning import FedAvg
 from learning.requests import Arrival
 from sim import InputError
 from tests.kit.learning import Node, Reach
@@ -253,35 +254,63 @@ def test_what_cannot_be_is_refused_before_the_run(tmp_path, words, isl):
     assert "\n" not in str(caught.value)
 
 
+SCHEDULED = {"learning.options.selection": "scheduled"}
+INTRA_PLANE = SCHEDULED | {"learning.options.intra_plane": True}
+
+
 @pytest.mark.parametrize(
     ("keys", "idle"),
     [
-        ({"learning.method": "fedavg"}, "within_plane and between_planes"),
-        ({}, "within_plane and between_planes"),
-        ({"learning.options.selection": "scheduled", "learning.options.intra_plane": True},
-         "between_planes"),
+        (INTRA_PLANE, "between_planes"),
         ({"learning.method": "fedisl"}, "between_planes"),
         ({"learning.method": "autoflsat"}, None),
         ({"learning.method": "fedavg", "link.isl": None}, None),
     ],
-)  # fmt: skip
-def test_links_that_a_method_sends_nothing_over_are_a_doubt(tmp_path, keys, idle):
-    """By validate and in the manifest of a run, which is the same without them."""
+)
+def test_links_of_a_kind_that_a_method_sends_nothing_over_are_a_doubt(tmp_path, keys, idle):
+    """By validate and in the manifest of a run."""
     scenario = star(tmp_path, keys | {"stop.days": 0.2})
     run = sim.run(scenario)
     said = [line for line in run.manifest["warnings"] if line.startswith("link.isl")]
     assert said == [line for line in doubts_of(build(scenario)) if line.startswith("link.isl")]
-    if idle is None:
-        assert said == []
-        return
-    (line,) = said
     name = keys.get("learning.method", "fedavg-sat")
-    assert line.startswith(f"link.isl.{idle}: method {name!r} sends nothing over these links")
-    assert "methods that use them are autoflsat, " in line
-    assert "fedavg-sat (with learning.options.intra_plane)" in line or "between_planes" in idle
-    if "within_plane" in idle:
-        without = sim.run(star(tmp_path, keys | {"stop.days": 0.2, "link.isl": None}))
-        assert without.transfers.equals(run.transfers) and len(run.transfers) > 0
+    text = f"link.isl.{idle}: method {name!r} sends nothing over these links, which change nothing "
+    assert said == (
+        [] if idle is None else [text + "here; methods that use them are autoflsat, nmoe"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "name"),
+    [
+        ({"learning.method": "fedavg"}, "fedavg"),
+        (SCHEDULED, "fedavg-sat"),
+        (INTRA_PLANE | {"link.isl.within_plane": "none"}, "fedavg-sat"),
+        ({"learning.method": f"{__name__}:OnTheGround"}, f"{__name__}:OnTheGround"),
+    ],
+)
+def test_links_that_a_method_sends_nothing_over_at_all_are_refused(tmp_path, keys, name):
+    with pytest.raises(InputError, match=r"star.yaml:11: link.isl: ") as caught:
+        build(star(tmp_path, keys))
+    text = str(caught.value)
+    assert f"method {name!r} sends nothing over links between satellites; remove it, or" in text
+    assert "fedavg-sat (with learning.options.intra_plane), fedisl, fedleo," in text
+    assert text.endswith("or your own that names them in uses_isl" if ":" in name else "nmoe")
+
+
+class OnTheGround(FedAvg):
+    """A method of one's own that says nothing of links between satellites."""
+
+
+class FromDeviceToDevice(OnTheGround):
+    """One that says that its devices send to each other."""
+
+    needs_sidelinks = True
+
+
+def test_links_of_a_method_that_sends_from_device_to_device_are_used(tmp_path):
+    scenario = star(tmp_path, {"learning.method": f"{__name__}:FromDeviceToDevice"})
+    assert not [line for line in doubts_of(build(scenario)) if line.startswith("link.isl")]
 
 
 def test_no_link_to_a_satellite_that_is_out(tmp_path):

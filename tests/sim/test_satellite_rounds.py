@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,11 +19,16 @@ ROUND_S, ROUNDS = 300.0, 10
 
 
 class Round(NamedTuple):
-    """When a round ended, the passes of those who took part, and when updates came."""
+    """When a round ended, the passes of those who took part, and when updates came.
+
+    It goes from row ``first`` of the table of passes to that before ``after``.
+    """
 
     end_s: float
     passes_s: dict[str, list[float]]
     done_s: dict[str, float]
+    first: int
+    after: int
 
 
 def reference(run, wanted, options, partial):
@@ -38,6 +44,7 @@ def reference(run, wanted, options, partial):
         passes_s = {}
         seen = Counter()
         done_s = {}
+        first = row
         while len(done_s) < wanted:
             if row == len(rows):
                 return rounds
@@ -54,12 +61,12 @@ def reference(run, wanted, options, partial):
             waiting = {n: k for n, k in seen.items() if n.startswith(plane) and n not in done_s}
             if ring and sum(waiting.values()) > 2:
                 done_s |= {n: now_s for n, k in waiting.items() if k == 1 and n in trained}
-        rounds.append(Round(now_s, passes_s, done_s))
+        rounds.append(Round(now_s, passes_s, done_s, first, row))
 
 
 def model_after(loop, rounds, mu):
     """w = sum of n_k / n w_k over the clients of each round, which all trained from its w."""
-    for end_s, passes_s, done_s in rounds:
+    for end_s, passes_s, done_s, _, _ in rounds:
         before = loop.x
         models = {}
 
@@ -110,11 +117,24 @@ def test_rounds_end_with_the_passes_that_the_rules_name(case, stations, days):
     assert len(said) == len(ends_s) > 3
     # A model is on its way for a millisecond.
     assert ends_s == pytest.approx([one.end_s for one in said], abs=0.01)
+    # The loops count a round from the first of its rows to the next one behind it.
+    rows = run.contacts[run.contacts.served]
+    to = "set" if case == "first" else "rise"
+    lasted_s = [
+        rows[f"{to}_s"].iloc[one.after] - rows.rise_s.iloc[one.first]
+        for one in said
+        if one.after < len(rows)
+    ]
+    found = run.summary["rounds"]
+    assert found["passes_to"] == to
+    assert found["passes_mean_s"] == pytest.approx(np.mean(lasted_s))
+    assert found["passes_median_s"] == pytest.approx(np.median(lasted_s))
+    assert found["passes_p95_s"] == pytest.approx(np.quantile(lasted_s, 0.95))
 
 
 @pytest.mark.parametrize("case", ["intra-plane", "fedprox-sat intra-plane"])
-@pytest.mark.parametrize("each", [2, 5])
-def test_rounds_of_small_planes_end_with_the_passes_that_the_rules_name(each, case):
+@pytest.mark.parametrize("each", [2, 5, 10])
+def test_rounds_of_planes_of_any_size_are_those_that_the_rules_name(each, case):
     """A satellite whose update is in counts no more: few of a plane are left that do."""
     few = {"orbit.use": {"planes": 10 if each == 2 else 5, "satellites_per_plane": each}}
     run = sim.run(started(case, 3, 3, few))
@@ -122,6 +142,8 @@ def test_rounds_of_small_planes_end_with_the_passes_that_the_rules_name(each, ca
     ends_s = run.events[run.events.kind == "aggregate"].time_s.tolist()
     assert len(said) == len(ends_s) > 10
     assert ends_s == pytest.approx([one.end_s for one in said], abs=0.01)
+    took_part = [set(updates.cluster) for _, updates in run.updates.groupby("round")]
+    assert took_part == [set(one.done_s) for one in said]
 
 
 @pytest.mark.parametrize(

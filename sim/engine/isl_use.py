@@ -1,0 +1,32 @@
+"""Which links between satellites a method sends over, and which methods do."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from learning.methods.base import METHODS, MethodType
+from scenarios.link import Isl
+
+KEYS = ("within_plane", "between_planes")
+"""Keys of `link.isl` that say which satellites have links."""
+
+
+def idle_links(isl: Isl, method: MethodType, options: Any) -> list[str]:
+    """Return the keys of ``isl`` that give links over which the method sends nothing.
+
+    A method that sends from device to device uses all links that there are.
+    """
+    on = not method.isl_option or getattr(options, method.isl_option)
+    used = KEYS if method.needs_sidelinks else method.uses_isl if on else ()
+    return [key for key in KEYS if getattr(isl, key) != "none" and key not in used]
+
+
+def methods_over(keys: Collection[str]) -> str:
+    """Return the names of shipped methods that send over links of any of these keys."""
+    known = {name: METHODS.find(name) for name in sorted(METHODS.shipped)}
+    return ", ".join(
+        f"{name} (with learning.options.{one.isl_option})" if one.isl_option else name
+        for name, one in known.items()
+        if set(keys) & set(one.uses_isl)
+    )
