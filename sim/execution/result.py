@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 import scenarios
-from sim.analysis.comparison import WithoutTables, compare_groups, group_runs
+from sim.analysis.comparison import Comparison, WithoutTables, compare_groups, group_runs
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.inference import gating_pattern
 from sim.analysis.summary import summarise
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sim.plots import Pictures
 
 
-def compare(folders: Sequence[str | Path], deadline_days: float | None = None) -> dict[str, Any]:
+def compare(folders: Sequence[str | Path], deadline_days: float | None = None) -> Comparison:
     """Return what :func:`sim.analysis.comparison.compare_groups` does, of run folders.
 
     Raises InputError for a folder without a run, and for a deadline that not all runs cover.
@@ -130,6 +130,11 @@ class Result:
         None where nothing was validated by so many simulated hours.
         """
         return validation_at(self.evaluations, hours)
+
+    @cached_property
+    def compared(self) -> Comparison:
+        """The run alone as a comparison has it: its rows, its headline, and what to know first."""
+        return compare_groups(group_runs([self]))
 
     @cached_property
     def critical_path(self) -> CriticalPath:
