@@ -278,11 +278,11 @@ def _lacking(
 ) -> dict[str, Standing]:
     """Say which groups cannot have a figure: nothing was trained, or nobody counted."""
     found = {label: Standing.NOT_TRAINED for label in untrained if measure.figure.learnt}
-    if measure.target:
-        for group in groups:
-            reached = [first_reached(run.evaluations, float(measure.target)) for run in group.runs]
-            if group.label not in found and any(reached):
-                found[group.label] = Standing.UNKNOWN
+    spent = measure.column.partition("_to_")[0]
+    for group in groups if measure.target else ():
+        reached = (first_reached(run.evaluations, float(measure.target)) for run in group.runs)
+        if any(one is not None and one[spent] is None for one in reached):
+            found[group.label] = Standing.UNKNOWN
     return found
 
 

@@ -289,7 +289,7 @@ def distance_text(row: Row, answer: Answer) -> str:
     """Say how far a row is from the first one, and what can be said of that."""
     said = STANDINGS.get(row.verdict, str(row.verdict))
     against = row.against
-    if against is None or row.verdict is Standing.EQUAL:
+    if against is None or not against.difference:
         return said
     if against.ratio is not None:
         return f"x {against.ratio:.2f}, {said}"

@@ -61,8 +61,7 @@ def compare_command(runs: RunFolders, *, deadline: Deadline = None, json_: Json 
             if beside is None and deadline is not None:
                 raise InputError("--deadline: takes runs, or a sweep over one key or over variants")
             if json_:
-                comparison = None if beside is None else dict(beside)
-                print_json(sweep_json(found) | {"comparison": comparison})
+                print_json(sweep_json(found, beside))
             elif beside is None:
                 print("\n".join(sweep_lines(found)))
             else:

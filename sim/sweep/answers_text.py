@@ -1,8 +1,9 @@
 """The answers of a sweep as text and as JSON."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from sim.analysis.comparison import Comparison
 from sim.analysis.rows import Answer, Row
 from sim.analysis.rows_json import caveat_json, rows_json, verdict_json
 from sim.analysis.verdict import Verdict
@@ -21,19 +22,32 @@ MORE_SEEDS = "--replications 5 makes one"
 """What to do where points of one seed were compared."""
 MOST_SHOWN = 5
 """Combinations of which the best are shown; one more is shown too."""
-MOST_NAMED = 3
-"""Combinations that a verdict names."""
+MOST_NAMED = 1
+"""Combinations that a verdict names; one more is named too."""
 MOST_COUNTED = 5
 """Values whose figures are counted where too few can be compared."""
 
 
-def _names(labels: Sequence[str]) -> str:
-    """Name those that a verdict is about; labels have commas of their own."""
-    return some(labels, MOST_NAMED, " and ", "other points")
-
-
-OF_COMBINATIONS = Words(_names, MORE_SEEDS)
 OF_VALUES = Words(listed, MORE_SEEDS)
+
+
+def _words(found: SweepAnswers) -> Words:
+    """Return how combinations are named: by the last parts of keys, and the first few of many."""
+    rows = [row for figure in found.figures[:1] for row in figure.combinations.rows]
+    keys = list(rows[0].values) if rows else []
+    heads = dict(zip(keys, last_parts(keys), strict=True))
+    short = {row.label: labelled_as(row.values, heads) or row.label for row in rows}
+
+    def names(labels: Sequence[str]) -> str:
+        # Labels have commas of their own.
+        return some([short[label] for label in labels], MOST_NAMED, " and ", "other points")
+
+    return Words(names, MORE_SEEDS)
+
+
+def labelled_as(values: Mapping[str, Any], heads: Mapping[str, str]) -> str:
+    """Name the values of keys by ``heads`` of these."""
+    return ", ".join(f"{heads[key]}={as_yaml(value)}" for key, value in values.items())
 
 
 def sweep_headline(found: SweepAnswers) -> str:
@@ -42,7 +56,7 @@ def sweep_headline(found: SweepAnswers) -> str:
     titled = sorted(each, key=lambda one: not one.measure.target)
     groups = len(each[0].rows) if each else 0
     caveats = found.caveats * groups
-    return comparison_headline(titled, caveats, groups, OF_COMBINATIONS)
+    return comparison_headline(titled, caveats, groups, _words(found))
 
 
 class RowTable(NamedTuple):
@@ -70,13 +84,14 @@ def sweep_parts(found: SweepAnswers) -> list[str | RowTable]:
     over = f", over {' and '.join(counts)}" if counts else ""
     parts: list[str | RowTable] = [f"{found.complete} of {found.points} points are complete{over}."]
     parts += [f"{line}." for line in caveat_lines(found.caveats, len(found.caveats))]
+    words = _words(found)
     for number, figure in enumerate(found.figures):
         in_full = number == 0 or bool(figure.combinations.measure.target)
-        parts += _in_full(figure) if in_full else _in_short(figure.combinations)
+        parts += _in_full(figure, words) if in_full else _in_short(figure.combinations, words)
     return parts
 
 
-def _in_short(answer: Answer) -> Iterator[str]:
+def _in_short(answer: Answer, words: Words) -> Iterator[str]:
     """Say between what a figure lies, and who is best by it if anyone is."""
     name = _upper(answer.measure.name)
     if _all_the_same(answer):
@@ -84,17 +99,17 @@ def _in_short(answer: Answer) -> Iterator[str]:
         return
     known = [row for row in answer.rows if row.mean is not None]
     between = " to ".join(dict.fromkeys(_value(row, answer) for row in (*known[:1], *known[-1:])))
-    said = answer_text(answer, OF_COMBINATIONS)
+    said = answer_text(answer, words)
     yield f"{name}: {'; '.join(part for part in (between, said) if part)}."
 
 
-def _in_full(figure: FigureAnswer) -> Iterator[str | RowTable]:
+def _in_full(figure: FigureAnswer, words: Words) -> Iterator[str | RowTable]:
     answer = figure.combinations
     if _all_the_same(answer):
-        yield from _in_short(answer)
+        yield from _in_short(answer, words)
     else:
         yield row_table(answer)
-        if said := answer_text(answer, OF_COMBINATIONS):
+        if said := answer_text(answer, words):
             yield f"{_upper(answer.measure.name)}: {said}."
         if len(answer.rows) > 2 and answer.ranking.tests:
             yield (
@@ -111,7 +126,8 @@ def _in_full(figure: FigureAnswer) -> Iterator[str | RowTable]:
         yield f"{keys} {verb} no effect on {answer.measure.name}: equal at each of {points} points."
     if figure.reasons:
         why = "; ".join(reason.text for reason in figure.reasons)
-        yield f"{answer.rows[0].label} beside the last, {_last(answer).label}: {why}."
+        first, last = (words.names([row.label]) for row in (answer.rows[0], _last(answer)))
+        yield f"{first} beside the last, {last}: {why}."
 
 
 def _last(answer: Answer) -> Row:
@@ -133,7 +149,7 @@ def row_table(answer: Answer, most: int = MOST_SHOWN) -> RowTable:
     """Show the best rows of an answer, and how many others there are."""
     shown = answer.rows if len(answer.rows) <= most + 1 else answer.rows[:most]
     keys = list(dict.fromkeys(key for row in answer.rows for key in row.values))
-    interval = any(row.low is not None for row in shown)
+    interval = any(row.low != row.high for row in shown)
     name = answer.measure.name
     taken = [name, "95 %", "seeds", "against the first"]
     heads = [*last_parts(keys, taken), name, *(["95 %"] if interval else []), *taken[2:]]
@@ -156,6 +172,8 @@ def row_table(answer: Answer, most: int = MOST_SHOWN) -> RowTable:
 def _interval(row: Row, answer: Answer) -> str:
     if row.low is None or row.high is None:
         return "-"
+    if row.low == row.high:
+        return "the same"
     return f"{answer.measure.text(row.low)} to {answer.measure.text(row.high)}"
 
 
@@ -190,17 +208,22 @@ def _of_key(one: KeyAnswer) -> Iterator[str]:
         yield f"It depends on {turn.key}: {'; '.join(said)}."
 
 
-def sweep_json(found: SweepAnswers) -> dict[str, Any]:
-    """Return what a sweep says as ``compare --json`` has it."""
+def sweep_json(found: SweepAnswers, beside: Comparison | None) -> dict[str, Any]:
+    """Return what a sweep says as ``compare --json`` has it.
+
+    ``beside`` is the comparison of its combinations, if there is one: its headline is that of the
+    sweep, so that there is one.
+    """
     return {
-        "headline": sweep_headline(found),
+        "headline": beside.headline if beside else sweep_headline(found),
         "caveats": [caveat_json(caveat) for caveat in found.caveats],
         "answers": sweep_lines(found),
         "verdicts": [
-            verdict_json(one.combinations, one.combinations.measure.column, OF_COMBINATIONS)
+            verdict_json(one.combinations, one.combinations.measure.column, _words(found))
             for one in found.figures
         ],
         "rows": rows_json(found.answers),
+        "comparison": dict(beside) if beside else None,
     }
 
 

@@ -202,7 +202,7 @@ def test_no_contact_is_a_result_and_the_sweep_goes_on_past_it(leomix, tmp_path):
     done = leomix("sweep", "circular", *varied, *timing, "-o", tmp_path / "s")
     assert (done.status, "1 of 2 points are not done" in done.err) == (3, True)
     shown = leomix("compare", tmp_path / "s").out
-    assert "orbit.inclination_deg=3: no contact" in shown
+    assert "inclination_deg=3: no contact" in shown
     printed = json.loads(leomix("compare", tmp_path / "s", "--json").out)
     by_label = {row["label"]: row for row in printed["rows"] if row["figure"] == "cycles"}
     assert by_label["orbit.inclination_deg=3"]["verdict"] == "no contact"

@@ -363,7 +363,7 @@ def test_a_sweep_names_what_is_best_in_the_mean_and_not_the_luckiest_seed(sweep,
     page = Seen(report([tmp_path / "sweep"]))
     first = page.tables["summary-2"][1]
     assert first[:3] == [str(lucky["orbit.slots.idle"]), "synchronous", "0.710"]
-    two = "no test (it takes 3); orbit.slots.idle=0, learning.method=synchronous leads"
+    two = "no test (it takes 3); idle=0, method=synchronous leads"
     assert two in page.sections["summary"]
     values[0]["accuracy_final"] = 0.55
     pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
