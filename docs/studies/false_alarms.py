@@ -3,9 +3,10 @@
     python docs/studies/false_alarms.py [draws]
 
 The first table has groups that do not differ, by three figures that go together: the share of
-comparisons in which some test finds a difference: one by one, corrected for all pairs and figures,
-and corrected where only the group with the best mean is tested against each other one. The second one has the share of 95 % intervals that hold the mean, and their mean width: Student's, ended at 0
-and 1, and the same on the logit of the mean (delta method).
+comparisons in which some test finds a difference, one by one, corrected for all pairs and figures,
+and corrected where only the group with the best mean is tested against each other one. The second
+table has the share of 95 % intervals that hold the mean, and their mean width: Student's, ended at
+0 and 1, and the same on the logit of the mean (delta method).
 """
 
 from __future__ import annotations

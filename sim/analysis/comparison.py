@@ -26,6 +26,7 @@ from sim.analysis.targets import (
     named,
 )
 from sim.analysis.time_average import common_deadline, time_averaged
+from sim.analysis.verdict import Verdict
 from sim.analysis.verdict_text import (
     MORE_SEEDS,
     Words,
@@ -206,7 +207,11 @@ def compare_groups(
         "tests": found.against(groups[reference].label),
         "tests_corrected_for": found.tests.count,
         "groups": rows,
-        "verdicts": [verdict_json(one, tested[one.measure.column], words) for one in ranked],
+        "verdicts": [
+            verdict_json(one, tested[one.measure.column], words)
+            for one in ranked
+            if one.verdict is not Verdict.ALONE
+        ],
         "rows": rows_json(answers),
     }
     return Comparison(answers, caveats, title, printed)

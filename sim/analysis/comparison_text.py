@@ -229,7 +229,7 @@ def verdict_lines(comparison: Mapping[str, Any]) -> list[str]:
     """Say who is best by each figure, or why none is; once where it is the same of several."""
     heads: dict[str, list[str]] = {}
     for one in comparison["verdicts"]:
-        if len(comparison["groups"]) > 1:
+        if one["text"]:
             heads.setdefault(one["text"], []).append(one["head"])
     return [f"{', '.join(of)}: {text}" for text, of in heads.items()]
 

@@ -61,7 +61,7 @@ def test_a_value_does_not_win_because_its_bad_points_were_refused():
     assert "By km, all else equal (6 of 9 points): 800 is best, ahead of 500 by 0.020" in text
     far = [point(1, None, km=km, mask=25) for km in (300, 400, 500)]
     text = said([*rows[:1], *far], ["km", "mask"])
-    assert "km=300, mask=25 and km=400, mask=25 and km=500, mask=25: no contact" in text
+    assert "km=300, mask=25 and 2 other points: no contact" in text
 
 
 def test_a_difference_is_called_noise_by_the_interval_of_its_pairs():
