@@ -15,14 +15,12 @@ from statistics import mean
 from sim.analysis.lead import (
     CLOSE,
     FEWEST,
-    NO_BOUNDS,
     Asked,
-    Bounds,
     Figures,
     Lead,
     lead,
 )
-from sim.analysis.pair_tests import SIGNIFICANT, PairTests, pair_tests
+from sim.analysis.pair_tests import SIGNIFICANT, PairTests
 
 
 class Verdict(StrEnum):
@@ -142,25 +140,6 @@ def _same_figures(one: Figures, other: Figures) -> bool:
     """Return whether two have the same cases, and at each the same figure."""
     cases = one.keys()
     return cases == other.keys() and all(math.isclose(one[c], other[c], **CLOSE) for c in cases)
-
-
-def rank(
-    candidates: Mapping[str, Figures],
-    *,
-    rising: bool,
-    bounds: Bounds = NO_BOUNDS,
-    ratios: bool = False,
-    fewest: float = 1,
-) -> Ranking:
-    """Return who is best of the candidates by one figure, as :func:`rank_each` does by several."""
-    [found] = rank_each({"": Asked(candidates, rising, bounds, ratios, fewest)}).values()
-    return found
-
-
-def rank_each(asked: Mapping[str, Asked]) -> dict[str, Ranking]:
-    """Return who is best by each of the figures that one comparison asks for."""
-    tests = pair_tests(asked)
-    return {figure: ranking_of(one, figure, tests) for figure, one in asked.items()}
 
 
 def ranking_of(asked: Asked, figure: str, tests: PairTests) -> Ranking:

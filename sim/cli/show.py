@@ -51,9 +51,8 @@ def compare_command(runs: RunFolders, *, deadline: Deadline = None, json_: Json 
 
     with as_written(runs):
         if len(runs) == 1 and is_sweep(runs[0]):
-            from sim.sweep.answers import answers_of
+            from sim.sweep import answers_of, read_sweep
             from sim.sweep.answers_text import sweep_json, sweep_lines
-            from sim.sweep.folder import read_sweep
             from sim.sweep.side_by_side import side_by_side
 
             found = answers_of(read_sweep(runs[0]))

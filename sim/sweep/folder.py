@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,9 +23,6 @@ from sim.sweep.engine import Point
 from sim.sweep.rows import sweep_sha256
 from sim.sweep.worker_process import LOG
 from sim.trace.parquet import described, read_groups
-
-if TYPE_CHECKING:
-    from sim.sweep.answers import SweepAnswers
 
 ROWS = "sweep.parquet"
 SCHEMA = "1"
@@ -53,13 +50,6 @@ class Sweep:
     def folders(self) -> list[Path]:
         """The run folder of each row; it is there where the row's status says complete."""
         return [self.folder / name for name in self.rows.column("folder").to_pylist()]
-
-    @cached_property
-    def answers(self) -> "SweepAnswers":
-        """What the sweep says: rows of each figure, and of each key."""
-        from sim.sweep.answers import answers_of
-
-        return answers_of(self)
 
     @property
     def sha256(self) -> str:

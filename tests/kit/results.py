@@ -24,7 +24,7 @@ from sim.analysis.targets import (
 )
 from sim.analysis.text import pattern_text, summary_text
 from sim.analysis.time_average import common_deadline, time_averaged
-from sim.analysis.verdict import Verdict, rank, rank_each
+from sim.analysis.verdict import Verdict, ranking_of
 from sim.analysis.verdict_text import answer_text, headline
 from sim.cli.new import write_scenario
 from sim.cli.progress import Progress

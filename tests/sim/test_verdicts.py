@@ -27,8 +27,7 @@ from tests.kit.results import (
     over_seeds,
     pair_tests,
     paired,
-    rank,
-    rank_each,
+    ranking_of,
     rows_json,
 )
 
@@ -39,6 +38,16 @@ CANDIDATES = st.dictionaries(st.sampled_from(LABELS), FIGURES, min_size=1, max_s
 
 def by_case(candidates):
     return {name: {("", s): x for s, x in own.items()} for name, own in candidates.items()}
+
+
+def rank_each(asked):
+    """Who is best by each of the figures that one comparison asks for."""
+    tests = pair_tests(asked)
+    return {figure: ranking_of(one, figure, tests) for figure, one in asked.items()}
+
+
+def rank(candidates, **asked):
+    return rank_each({"": Asked(candidates, **asked)})[""]
 
 
 def ranked(candidates, rising=True, ratios=False):
