@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
 
 def compare(folders: Sequence[str | Path], deadline_days: float | None = None) -> Comparison:
-    """Return what :func:`sim.analysis.comparison.compare_groups` does, of run folders.
+    """Compare the runs in folders; those that differ in their seed only are one group.
 
+    Returns a Comparison: ``rows`` is a pandas table with one row per figure and group, ``headline``
+    says in one sentence what was found, and as a mapping it is what ``compare --json`` prints.
     Raises InputError for a folder without a run, and for a deadline that not all runs cover.
     """
     places = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
