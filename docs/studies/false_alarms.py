@@ -3,9 +3,10 @@
     python docs/studies/false_alarms.py [draws]
 
 The first table has groups that do not differ, by three figures that go together: the share of
-comparisons in which some test finds a difference. The second one has the share of 95 % intervals
-that hold the mean, and their mean width: Student's, ended at 0 and 1, and the same on the logit of
-the mean (delta method).
+comparisons in which some test finds a difference, one by one, corrected for all pairs and figures,
+and corrected where only the group with the best mean is tested against each other one. The second
+table has the share of 95 % intervals that hold the mean, and their mean width: Student's, ended at
+0 and 1, and the same on the logit of the mean (delta method).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit, stdtrit
 
 from sim.analysis.lead import Asked, Bounds, interval
-from sim.analysis.pair_tests import SIGNIFICANT, pair_tests
+from sim.analysis.pair_tests import SIGNIFICANT, holm, pair_tests
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Floats]
@@ -35,11 +36,12 @@ SEEDS = (3, 5, 10)
 
 def main(draws: str = "2000") -> None:
     """Print both tables."""
-    print(f"{'groups':>6} {'seeds':>6} {'tests':>6}  one by one  corrected (Holm)")
+    print(f"{'groups':>6} {'seeds':>6} {'tests':>6}  one by one  corrected (Holm)  best alone")
     for groups in (2, 4, 8):
         for seeds in SEEDS:
-            count, alone, corrected = false_alarms(groups, seeds, int(draws))
-            print(f"{groups:6} {seeds:6} {count:6} {alone:11.3f} {corrected:17.3f}")
+            count, *shares = false_alarms(groups, seeds, int(draws))
+            alone, corrected, best = shares
+            print(f"{groups:6} {seeds:6} {count:6} {alone:11.3f} {corrected:17.3f} {best:11.3f}")
     print(f"\n{'accuracy':<24} {'seeds':>5}  Student  width    logit  width")
     for name, (draw, mean) in ACCURACIES.items():
         for seeds in SEEDS:
@@ -47,17 +49,22 @@ def main(draws: str = "2000") -> None:
             print(f"{name:<24} {seeds:5}  {'  '.join(f'{share:7.3f}' for share in shares)}")
 
 
-def false_alarms(groups: int, seeds: int, draws: int) -> tuple[int, float, float]:
-    """Return how many tests a comparison has, and how often one errs: alone, and corrected."""
+def false_alarms(groups: int, seeds: int, draws: int) -> tuple[int, float, float, float]:
+    """Return how many tests a comparison has, and how often one errs.
+
+    That is alone, corrected, and corrected where only the best group is tested.
+    """
     draw = np.random.default_rng(1)
-    alone = corrected = count = 0
+    alone = corrected = of_best = count = 0
     for _ in range(draws):
         own = draw.normal(size=(FIGURES, groups, seeds)) + draw.normal(size=(groups, seeds))
         tests = pair_tests({str(n): _asked(each) for n, each in enumerate(own)})
         count = tests.count
         alone += _finds(tests.p.values())
         corrected += _finds(tests.p_holm.values())
-    return count, alone / draws, corrected / draws
+        best = [tests.p[str(n)][each.mean(axis=1).argmax()] for n, each in enumerate(own)]
+        of_best += _finds([holm(np.concatenate(best)[~np.isnan(np.concatenate(best))])])
+    return count, alone / draws, corrected / draws, of_best / draws
 
 
 def _asked(figures: Floats) -> Asked:

@@ -1,21 +1,21 @@
 """Groups of runs that differ in their seed: medians, ranges, means, ratios, tests and verdicts."""
 
+from __future__ import annotations
+
 import json
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sim.analysis.figures import FIGURES, bounds_of
-from sim.analysis.group_tests import (
-    ACCURACY,
-    HOURS,
-    LOSS,
-    TO_DEADLINE,
-    BySeed,
-    GroupTests,
-)
+from sim.analysis.caveats import Caveat, TimingOnly, caveats_of
+from sim.analysis.figures import FIGURES, TO_TARGETS, bounds_of
+from sim.analysis.group_tests import ACCURACY, HOURS, LOSS, TO_DEADLINE, GroupTests, Measured
+from sim.analysis.lead import Case
+from sim.analysis.measure import Measure, measure_of
 from sim.analysis.over_seeds import over_seeds
+from sim.analysis.rows import Answer, Standing
+from sim.analysis.rows_json import caveat_json, rows_json, verdict_json
 from sim.analysis.targets import (
     TARGETS,
     Evaluation,
@@ -26,7 +26,16 @@ from sim.analysis.targets import (
     named,
 )
 from sim.analysis.time_average import common_deadline, time_averaged
+from sim.analysis.verdict import Verdict
+from sim.analysis.verdict_text import (
+    MORE_SEEDS,
+    Words,
+    comparison_headline,
+)
 from sim.formatting import as_yaml, last_parts
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BASELINE = "synchronous"
 LONGEST_LABEL = 48
@@ -56,13 +65,15 @@ class Group:
 
     def values(self, *path: str) -> list[float]:
         """Return one figure of every run; a figure that was never reached is inf."""
-        found = []
-        for run in self.runs:
-            value: Any = run.summary
-            for key in path:
-                value = None if value is None else value[key]
-            found.append(_or_never(value))
-        return found
+        return [_or_never(at_path(run.summary, path)) for run in self.runs]
+
+
+def at_path(summary: Mapping[str, Any], path: Sequence[str]) -> float | None:
+    """Return a figure of a summary by the keys that lead to it; None where there is none."""
+    value: Any = summary
+    for key in path:
+        value = None if value is None else value[key]
+    return None if value is None else float(value)
 
 
 def group_runs(runs: Sequence[Any]) -> list[Group]:
@@ -106,13 +117,53 @@ def _new(label: str, known: Collection[str]) -> str:
     return label if number == 1 else f"{label} #{number}"
 
 
-MORE_SEEDS = "run each with more seeds (--seed)"
-"""What to do where runs of one seed were compared."""
+TESTED = {ACCURACY: ACCURACY, TO_DEADLINE: TO_DEADLINE, LOSS: LOSS}
+"""Columns of what is tested of runs that train, beside the hours to the common target."""
+TIMED = {key: key for key in ("cycles", "contacts_served")}
+"""Columns of what is tested where nothing was trained."""
+BYTES = "bytes"
+"""The unit of figures of traffic, which have no rows where nobody sends anything."""
+UNRANKED = (LOSS,)
+"""Figures that are tested, and of which nobody is called best."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison(Mapping[str, Any]):
+    """What a comparison of groups of runs has found.
+
+    ``answers`` are its rows by figure, those that are tested first; ``caveats`` are what has to
+    be known before them, and ``headline`` is what was found in one sentence. As a mapping it is
+    what ``compare --json`` prints.
+    """
+
+    answers: tuple[Answer, ...]
+    caveats: tuple[Caveat, ...]
+    headline: str
+    printed: Mapping[str, Any]
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """One row per figure and group as a pandas table, the best one of a figure first."""
+        import pandas as pd
+
+        return pd.DataFrame(rows_json(self.answers))
+
+    def __getitem__(self, key: str) -> Any:
+        """Return one part of what is printed."""
+        return self.printed[key]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names of these parts."""
+        return iter(self.printed)
+
+    def __len__(self) -> int:
+        """Return how many parts there are."""
+        return len(self.printed)
 
 
 def compare_groups(
     groups: Sequence[Group], more_seeds: str = MORE_SEEDS, deadline_days: float | None = None
-) -> dict[str, Any]:
+) -> Comparison:
     """Return accuracy, cycles and hours to targets, bytes, and ratios of groups of runs.
 
     ``targets`` are those that the scenarios name or, where none does, levels that some run reached;
@@ -127,9 +178,47 @@ def compare_groups(
     asked = sorted({target for run in runs for target in given(run.manifest)})
     chosen = asked or levels([run.evaluations for run in runs])
     every = asked or sorted({*chosen, *TARGETS})
-    rows = [_row(group, every, deadline) for group in groups]
     methods = [group.runs[0].summary["method"] for group in groups]
     reference = methods.index(BASELINE) if BASELINE in methods else 0
+    rows = _with_ratios([_row(group, every, deadline) for group in groups], reference)
+    names = [named(target) for target in chosen]
+    medians = {name: [row["cycles_to"][name]["median"] for row in rows] for name in names}
+    common = max((name for name, found in medians.items() if None not in found), default=None)
+    caveats = tuple(c for group in groups for c in caveats_of(group.label, group.runs))
+    untrained = [caveat.group for caveat in caveats if isinstance(caveat, TimingOnly)]
+    tested = TIMED if len(untrained) == len(groups) else TESTED
+    if common is not None:
+        tested = {**tested, f"hours_to_{common}": HOURS}
+    measured = _measured(groups, chosen, deadline, untrained)
+    found = GroupTests.of(measured, tested)
+    words = Words(more_seeds=more_seeds)
+    answers = _tested_first(found.answers(), tested)
+    ranked = [one for one in answers if one.measure.column in tested.keys() - {*UNRANKED}]
+    # What a simulation of time is for comes first: how long it takes to get there.
+    titled = sorted(ranked, key=lambda one: not one.measure.target)
+    title = comparison_headline(titled, caveats, len(groups), words)
+    printed = {
+        "headline": title,
+        "caveats": [caveat_json(caveat) for caveat in caveats],
+        "reference": groups[reference].label,
+        "targets": names,
+        "common_target": common,
+        "deadline_hours": deadline,
+        "tests": found.against(groups[reference].label),
+        "tests_corrected_for": found.tests.count,
+        "groups": rows,
+        "verdicts": [
+            verdict_json(one, tested[one.measure.column], words)
+            for one in ranked
+            if one.verdict is not Verdict.ALONE
+        ],
+        "rows": rows_json(answers),
+    }
+    return Comparison(answers, caveats, title, printed)
+
+
+def _with_ratios(rows: list[dict[str, Any]], reference: int) -> list[dict[str, Any]]:
+    """Return rows of groups, each with how many times fewer cycles it needs than the reference."""
     most = {name: figure["median"] for name, figure in rows[reference]["cycles_to"].items()}
     for row in rows:
         own = {name: figure["median"] for name, figure in row["cycles_to"].items()}
@@ -137,46 +226,69 @@ def compare_groups(
             name: most[name] / own[name] if most[name] is not None and own[name] else None
             for name in own
         }
-    names = [named(target) for target in chosen]
-    medians = {name: [row["cycles_to"][name]["median"] for row in rows] for name in names}
-    common = max((name for name, found in medians.items() if None not in found), default=None)
-    tested = GroupTests.of(_measured(groups, common, deadline))
-    return {
-        "reference": groups[reference].label,
-        "targets": names,
-        "common_target": common,
-        "deadline_hours": deadline,
-        "tests": tested.against(groups[reference].label),
-        "tests_corrected_for": tested.tests.count,
-        "groups": rows,
-        "verdicts": list(tested.verdicts(common, more_seeds)),
-    }
+    return rows
+
+
+def _tested_first(answers: Iterable[Answer], tested: Collection[str]) -> tuple[Answer, ...]:
+    """Return answers in order: tested ones first, as they are tested."""
+    order = list(tested)
+    rest = len(order)
+
+    def place(one: Answer) -> int:
+        return order.index(one.measure.column) if one.measure.column in order else rest
+
+    return tuple(sorted(answers, key=place))
 
 
 def _measured(
-    groups: Sequence[Group], common: str | None, deadline: float | None
-) -> dict[str, BySeed]:
-    """Return what is tested: final and mean accuracy, final loss, and hours to a target, if any."""
+    groups: Sequence[Group],
+    targets: Sequence[float],
+    deadline: float | None,
+    untrained: Collection[str],
+) -> list[Measured]:
+    """Return all figures by which one group may be better than another, if some group has them."""
 
-    def hours(run: Any) -> float | None:
-        reached = None if common is None else first_reached(run.evaluations, float(common))
-        return None if reached is None else float(reached["hours"])
+    def of_run(key: str) -> Callable[[Any], float | None]:
+        if key == TO_DEADLINE:
+            return lambda run: _to_deadline(run, deadline)
+        path = FIGURES[key].path or [key]
+        return lambda run: at_path(run.summary, path)
 
-    figures = {
-        ACCURACY: lambda run: run.summary[ACCURACY],
-        TO_DEADLINE: lambda run: _to_deadline(run, deadline),
-        LOSS: lambda run: run.summary[LOSS],
-        HOURS: hours,
-    }
-    lacking = {TO_DEADLINE: deadline is None, HOURS: common is None}
-    return {
-        figure: {
-            group.label: {run.summary["seed"]: _or_never(measure(run)) for run in group.runs}
-            for group in groups
-        }
-        for figure, measure in figures.items()
-        if not lacking.get(figure)
-    }
+    def to_target(key: str, target: float) -> Callable[[Any], float | None]:
+        return lambda run: (first_reached(run.evaluations, target) or {}).get(key)
+
+    wanted = {key: of_run(key) for key, figure in FIGURES.items() if figure.best}
+    for target in targets:
+        for key in TO_TARGETS:
+            spent = key.removesuffix("_to")
+            wanted[f"{key}_{named(target)}"] = to_target(spent, target)
+    found = []
+    for column, figure_of in wanted.items():
+        by_seed = {group.label: _by_seed(group, figure_of) for group in groups}
+        known = {x for own in by_seed.values() for x in own.values() if math.isfinite(x)}
+        measure = measure_of(column)
+        nothing_sent = measure.unit == BYTES and known == {0.0}
+        if (known and not nothing_sent) or column.startswith("hours_to_"):
+            lacking = _lacking(groups, measure, untrained)
+            found.append(Measured(measure, by_seed, lacking))
+    return found
+
+
+def _by_seed(group: Group, figure_of: Callable[[Any], float | None]) -> dict[Case, float]:
+    return {("", run.summary["seed"]): _or_never(figure_of(run)) for run in group.runs}
+
+
+def _lacking(
+    groups: Sequence[Group], measure: Measure, untrained: Collection[str]
+) -> dict[str, Standing]:
+    """Say which groups cannot have a figure: nothing was trained, or nobody counted."""
+    found = {label: Standing.NOT_TRAINED for label in untrained if measure.figure.learnt}
+    spent = measure.column.partition("_to_")[0]
+    for group in groups if measure.target else ():
+        reached = (first_reached(run.evaluations, float(measure.target)) for run in group.runs)
+        if any(one is not None and one[spent] is None for one in reached):
+            found[group.label] = Standing.UNKNOWN
+    return found
 
 
 def _to_deadline(run: Any, deadline: float | None) -> float | None:

@@ -4,12 +4,12 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sim.analysis.comparison import SUSTAINED
+from sim.analysis.comparison import SUSTAINED, Comparison
 from sim.analysis.figures import FIGURES, TO_TARGETS
 from sim.analysis.group_tests import ACCURACY, HOURS, LOSS, TO_DEADLINE
 from sim.analysis.lead import CLOSE, FEWEST, FEWEST_RANKED
 from sim.analysis.text import stand_in_text
-from sim.analysis.verdict_text import p_text
+from sim.analysis.verdict_text import caveat_lines, p_text
 from sim.formatting import table
 
 LONGEST_HEAD = 32
@@ -110,7 +110,7 @@ def target_rows(comparison: Mapping[str, Any]) -> dict[str, dict[str, list[str]]
     return {figure.head: dict(rows(key)) for key, figure in TO_TARGETS.items()}
 
 
-def comparison_text(comparison: Mapping[str, Any]) -> str:
+def comparison_text(comparison: Comparison) -> str:
     """Show groups of runs side by side, as medians (and ranges over seeds)."""
     groups = comparison["groups"]
     reached = target_rows(comparison)
@@ -130,6 +130,7 @@ def comparison_text(comparison: Mapping[str, Any]) -> str:
     if tested := test_rows(comparison):
         lines += [f"differences from {comparison['reference']!r} on the same seeds:"]
         lines += [table(["", "", *TEST_HEADS], tested)]
+    lines += caveat_lines(comparison.caveats, len(groups))
     lines += verdict_lines(comparison)
     lines += test_notes(comparison)
     return "\n".join(line for line in lines if line)
@@ -202,7 +203,7 @@ def test_rows(comparison: Mapping[str, Any]) -> list[list[str]]:
     rows = []
     for test in comparison["tests"]:
         if test["difference"] is not None:
-            name, form = names[test["figure"]]
+            name, form = names.get(test["figure"], (test["figure"].replace("_", " "), "{:+g}"))
             ratio = test["ratio"] is not None
             found = _ratio_of_pairs(test) if ratio else _of_pairs(test, form.format)
             values = [p_text(test[key]) for key in ("t_p", "t_p_holm", "wilcoxon_p")]
@@ -225,8 +226,12 @@ def _ratio_of_pairs(test: Mapping[str, Any]) -> str:
 
 
 def verdict_lines(comparison: Mapping[str, Any]) -> list[str]:
-    """Say who is best by each figure, or why none is."""
-    return [f"{one['head']}: {one['text']}" for one in comparison["verdicts"] if one["text"]]
+    """Say who is best by each figure, or why none is; once where it is the same of several."""
+    heads: dict[str, list[str]] = {}
+    for one in comparison["verdicts"]:
+        if one["text"]:
+            heads.setdefault(one["text"], []).append(one["head"])
+    return [f"{', '.join(of)}: {text}" for text, of in heads.items()]
 
 
 def test_notes(comparison: Mapping[str, Any]) -> list[str]:

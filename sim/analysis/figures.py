@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 from scenarios.parsing import shipped_table
 from sim.analysis.lead import NO_BOUNDS, Bounds
 from sim.files import packaged
-from sim.formatting import count, data_size
+from sim.formatting import count, data_size, seconds
 
 LISTED: dict[str, dict[str, Any]] = shipped_table(packaged("sim.analysis", "figures.yaml"))
 """What ``figures.yaml`` says of each figure."""
@@ -18,7 +18,10 @@ class Figure(NamedTuple):
 
     Without a head it is one of ``compare --json`` only; without a path it has the same key there.
     It is not below ``least`` and not above ``most``. ``ratios`` says that two runs are compared by
-    the ratio of theirs, not by the difference.
+    the ratio of theirs, not by the difference. ``in_text`` is its form in a sentence, with its
+    unit. ``best`` is how its best value is called, empty where none is better than another;
+    ``measured_in`` is the unit of its values in summaries and tables. ``learnt`` says that it
+    depends on what a model has learnt.
     """
 
     head: str
@@ -28,11 +31,16 @@ class Figure(NamedTuple):
     least: float = -math.inf
     most: float = math.inf
     ratios: bool = False
+    in_text: Callable[[float], str] = "{:g}".format
+    best: str = ""
+    measured_in: str = ""
+    learnt: bool = False
 
     @classmethod
-    def of(cls, head: str = "", form: str = "{:g}", **more: Any) -> Self:
+    def of(cls, head: str = "", form: str = "{:g}", in_text: str = "", **more: Any) -> Self:
         """Return the figure of an entry of ``figures.yaml``."""
-        return cls(head, NAMED_FORMS.get(form, form.format), **more)
+        forms = [NAMED_FORMS.get(each, each.format) for each in (form, in_text or form)]
+        return cls(head, forms[0], in_text=forms[1], **more)
 
     @property
     def bounds(self) -> Bounds:
@@ -40,7 +48,11 @@ class Figure(NamedTuple):
         return Bounds(self.least, self.most)
 
 
-NAMED_FORMS: dict[str, Callable[[float], str]] = {"data_size": data_size, "count": count}
+NAMED_FORMS: dict[str, Callable[[float], str]] = {
+    "data_size": data_size,
+    "count": count,
+    "hours_as_time": lambda hours: seconds(3600.0 * hours),
+}
 """Forms that ``figures.yaml`` has by name."""
 
 

@@ -70,7 +70,8 @@ class Asked:
 
     ``rising`` says that more is better, ``bounds`` are those of the figure. With ``ratios`` two of
     them are compared by the ratio of their figures, as long as none of these is 0. Two that have
-    fewer than ``fewest`` cases in common are not compared.
+    fewer than ``fewest`` cases in common are not compared. A figure that is ``learnt`` always has
+    chance in it: data and start weights are drawn from the seed.
     """
 
     candidates: Mapping[str, Figures]
@@ -78,6 +79,7 @@ class Asked:
     bounds: Bounds = NO_BOUNDS
     ratios: bool = False
     fewest: float = 1
+    learnt: bool = True
 
     @cached_property
     def by_ratio(self) -> bool:
@@ -114,7 +116,8 @@ class Lead:
     ``FEWEST`` seeds. ``seeds`` counts those that either of the two has. ``ratio`` is None where
     differences are compared, and ``test`` where there are too few seeds, or the lead is the same
     with each of them. ``effect`` is what decides who is ahead: the mean lead, or the logarithm of
-    the mean ratio.
+    the mean ratio. ``exact`` says that seeds change nothing: of two or more, each gives both of
+    them the same figures.
     """
 
     by_case: Figures
@@ -126,6 +129,7 @@ class Lead:
     effect: float | None
     ratio: Ratio | None = None
     test: PairedTest | None = None
+    exact: bool = False
 
     @property
     def same(self) -> bool:
@@ -162,7 +166,16 @@ def lead(asked: Asked, first: str, second: str, test: PairedTest | None = None) 
         }
         effect = _average(logs, _by_seed(logs)) or 0.0
         ratio = _ratio(_by_seed(logs), effect)
-    return Lead(by_case, by_seed, average, low, high, seeds, effect, ratio, test)
+    exact = not asked.learnt and len(by_seed) > 1 and _without_chance(cases, one, other)
+    return Lead(by_case, by_seed, average, low, high, seeds, effect, ratio, test, exact)
+
+
+def _without_chance(cases: Iterable[Case], *each: Figures) -> bool:
+    """Return whether every one has the same figure with each seed, at each setting."""
+    seeds: dict[str, list[Case]] = {}
+    for case in cases:
+        seeds.setdefault(case[0], []).append(case)
+    return all(alike(own[case] for case in same) for same in seeds.values() for own in each)
 
 
 def _ratio(logs: Mapping[int, float], effect: float) -> Ratio:

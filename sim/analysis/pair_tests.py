@@ -41,15 +41,17 @@ class PairTests:
     p_holm: Mapping[str, Floats]
 
     def of(self, figure: str, first: str, second: str) -> PairedTest | None:
-        """Return the test of two candidates by a figure; None where none was possible."""
-        places = self.places[figure]
+        """Return the test of two candidates by a figure; None where none was possible, or asked."""
+        places = self.places.get(figure)
+        if places is None:
+            return None
         pair = places[first], places[second]
         p_holm = float(self.p_holm[figure][pair])
         return None if np.isnan(p_holm) else PairedTest(float(self.p[figure][pair]), p_holm)
 
 
 def pair_tests(asked: Mapping[str, Asked]) -> PairTests:
-    """PairedTest every two candidates by each of the figures."""
+    """Test every two candidates by each of the figures."""
     p = {figure: p_of_pairs(one) for figure, one in asked.items()}
     known = {figure: _above_diagonal(own) & ~np.isnan(own) for figure, own in p.items()}
     every = [own[known[figure]] for figure, own in p.items()]

@@ -26,8 +26,8 @@ class Evaluation(NamedTuple):
     """A pooled evaluation that measured something, and what all devices had spent by then.
 
     ``accuracy`` and ``loss`` are of test samples; ``validation`` is the accuracy on the samples
-    that ``learning.data.validation`` sets aside. The latter, the loss, and what was spent are None
-    where they are not known.
+    that ``learning.data.validation`` sets aside. The latter, the loss, what was spent and how many
+    test ``samples`` there were are None where they are not known.
     """
 
     accuracy: float
@@ -38,9 +38,10 @@ class Evaluation(NamedTuple):
     gradient_steps: int | None
     energy_j: float | None
     validation: float | None = None
+    samples: int | None = None
 
 
-OF_MODEL = ("accuracy", "loss", "validation")
+OF_MODEL = ("accuracy", "loss", "validation", "samples")
 """What an evaluation says of the model; all else is of when it was, and what was spent by then."""
 
 
@@ -52,7 +53,7 @@ def evaluations(metrics: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluati
     from sim.trace.arrow import word
 
     pooled = pc.and_(pc.equal(metrics["scope"], word("global")), pc.is_valid(metrics["accuracy"]))
-    columns = ["accuracy", "loss", "cycle", "time_s", "validation_accuracy"]
+    columns = ["accuracy", "loss", "cycle", "time_s", "validation_accuracy", "samples"]
     rows = metrics.select(columns).filter(pooled).to_pylist()
     spent = manifest.get("spent")
     steps = manifest["scenario"]["learning"]["steps_per_round"]
@@ -66,8 +67,8 @@ def evaluations(metrics: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluati
         return rounds, (rounds + server_rounds(spent, place)) * steps, energy_j
 
     return [
-        Evaluation(accuracy, loss, cycle, time_s / 3600, *spent_by(time_s), validation)
-        for accuracy, loss, cycle, time_s, validation in map(dict.values, rows)
+        Evaluation(accuracy, loss, cycle, time_s / 3600, *spent_by(time_s), validation, samples)
+        for accuracy, loss, cycle, time_s, validation, samples in map(dict.values, rows)
     ]
 
 

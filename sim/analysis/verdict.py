@@ -15,14 +15,12 @@ from statistics import mean
 from sim.analysis.lead import (
     CLOSE,
     FEWEST,
-    NO_BOUNDS,
     Asked,
-    Bounds,
     Figures,
     Lead,
     lead,
 )
-from sim.analysis.pair_tests import SIGNIFICANT, PairTests, pair_tests
+from sim.analysis.pair_tests import SIGNIFICANT, PairTests
 
 
 class Verdict(StrEnum):
@@ -35,7 +33,11 @@ class Verdict(StrEnum):
     LEVEL = "level"
     """Two or more are best: equal in the mean, but not at every case."""
     AHEAD = "ahead"
-    """The best is ahead of each other one by more than noise: this alone is a winner."""
+    """The best is ahead of each other one by more than noise."""
+    EXACT = "exact"
+    """The best is ahead, and seeds change nothing: nothing of it is noise."""
+    UNTESTED = "not tested"
+    """The comparison does not test this figure, so that chance is not known."""
     WITHIN_NOISE = "within noise"
     """The test of the lead finds nothing, corrected for all tests of the comparison."""
     TOO_FEW_SEEDS = "two seeds"
@@ -58,11 +60,17 @@ def verdict_of(one: Lead) -> Verdict:
         return Verdict.TIE
     if one.effect == 0.0:
         return Verdict.LEVEL
+    if one.exact:
+        return Verdict.EXACT
     if len(one.by_seed) < FEWEST:
         return Verdict.ONE_SEED if len(one.by_seed) == 1 else Verdict.TOO_FEW_SEEDS
-    # A lead that is the same with each seed has no test: nothing of it is noise.
-    told = one.test is None or one.test.p_holm < SIGNIFICANT
-    return Verdict.AHEAD if told else Verdict.WITHIN_NOISE
+    if one.test is None:  # a lead that is the same with each seed has no noise to be tested
+        return Verdict.AHEAD if one.same else Verdict.UNTESTED
+    return Verdict.AHEAD if one.test.p_holm < SIGNIFICANT else Verdict.WITHIN_NOISE
+
+
+TOLD_APART = (Verdict.AHEAD, Verdict.EXACT)
+"""Verdicts on two of which one is better."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ class Ranking:
     @cached_property
     def winners(self) -> tuple[str, ...]:
         """Who may be called best: all in the first place, if each other one is told from them."""
-        known = self.verdict in (Verdict.AHEAD, Verdict.TIE)
+        known = self.verdict in (*TOLD_APART, Verdict.TIE)
         if not known or not self.behind or self.unresolved or self.incomparable:
             return ()
         shared = [one.by_case.keys() for label, one in self.leads.items() if label in self.best]
@@ -109,7 +117,7 @@ class Ranking:
     def unresolved(self) -> tuple[str, ...]:
         """Those behind the best whose distance may be noise, the nearest one first."""
         return tuple(
-            label for label, one in self.behind.items() if verdict_of(one) is not Verdict.AHEAD
+            label for label, one in self.behind.items() if verdict_of(one) not in TOLD_APART
         )
 
     @cached_property
@@ -132,25 +140,6 @@ def _same_figures(one: Figures, other: Figures) -> bool:
     """Return whether two have the same cases, and at each the same figure."""
     cases = one.keys()
     return cases == other.keys() and all(math.isclose(one[c], other[c], **CLOSE) for c in cases)
-
-
-def rank(
-    candidates: Mapping[str, Figures],
-    *,
-    rising: bool,
-    bounds: Bounds = NO_BOUNDS,
-    ratios: bool = False,
-    fewest: float = 1,
-) -> Ranking:
-    """Return who is best of the candidates by one figure, as :func:`rank_each` does by several."""
-    [found] = rank_each({"": Asked(candidates, rising, bounds, ratios, fewest)}).values()
-    return found
-
-
-def rank_each(asked: Mapping[str, Asked]) -> dict[str, Ranking]:
-    """Return who is best by each of the figures that one comparison asks for."""
-    tests = pair_tests(asked)
-    return {figure: ranking_of(one, figure, tests) for figure, one in asked.items()}
 
 
 def ranking_of(asked: Asked, figure: str, tests: PairTests) -> Ranking:
@@ -210,14 +199,16 @@ def _ranked(
     level = [label for label, one in nearest.items() if one.effect == 0.0]
     best = tuple(in_order([first, *level]))
     behind = [verdict_of(one) for label, one in nearest.items() if label not in level]
-    noisy = [verdict for verdict in behind if verdict is not Verdict.AHEAD]
+    noisy = [verdict for verdict in behind if verdict not in TOLD_APART]
     if level:
         same = all(verdict_of(leads[label]) is Verdict.TIE for label in level)
         verdict = Verdict.TIE if same else Verdict.LEVEL
     elif noisy:
         verdict = noisy[0]
+    elif incomparable:
+        verdict = Verdict.NO_COMMON_SEED
     else:
-        verdict = Verdict.NO_COMMON_SEED if incomparable else Verdict.AHEAD
+        verdict = Verdict.EXACT if set(behind) == {Verdict.EXACT} else Verdict.AHEAD
     return Ranking(verdict, first, best, nearest, incomparable, without, tests)
 
 

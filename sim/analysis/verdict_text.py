@@ -1,139 +1,310 @@
-"""What is said of a ranking, on the terminal and on pages."""
+"""What is said of the rows of a comparison, on the terminal and on pages."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Self
 
-from sim.analysis.lead import FEWEST, Lead
-from sim.analysis.verdict import Ranking, Verdict, verdict_of
+from sim.analysis.caveats import Caveat, NothingLearnt, StoppedEarly, TimingOnly
+from sim.analysis.lead import FEWEST, Lead, alike
+from sim.analysis.rows import Answer, Row, Standing
+from sim.analysis.verdict import TOLD_APART, Ranking, Verdict, verdict_of
 from sim.formatting import listed
 
-Form = Callable[[float], str]
 Names = Callable[[Sequence[str]], str]
 
+MORE_SEEDS = "more seeds (--seed) make one"
+"""What to do where runs of one seed were compared."""
 
-def sentence(
-    ranking: Ranking, form: Form, names: Names = listed, more_seeds: str = "run more seeds"
-) -> str:
-    """Say who is best, or why none is; empty where there is nothing to compare.
 
-    ``form`` shows a figure, ``names`` lists labels; ``more_seeds`` says what to do where there is
-    one seed only. Who is called best is one of ``ranking.winners``.
+class Words(NamedTuple):
+    """How labels are named, and what makes a test where there is one seed only."""
+
+    names: Names = listed
+    more_seeds: str = MORE_SEEDS
+
+
+PLAIN = Words()
+
+
+def answer_text(answer: Answer, words: Words = PLAIN) -> str:
+    """Say who is best by a figure, or why nobody is, and who lacks the figure; empty for one group.
+
+    Who is called best is one of ``answer.ranking.winners``.
     """
-    if ranking.verdict is Verdict.ALONE:
+    if answer.verdict is Verdict.ALONE:
         return ""
+    parts = (_verdict(answer, words), _lacking(answer, words))
+    return "; ".join(part for part in parts if part)
+
+
+def headline(answers: Sequence[Answer], words: Words = PLAIN) -> str:
+    """Return one sentence on several answers, the most important one first; empty of one group.
+
+    It is on the first of them that says who is best, since all are corrected for each other; where
+    none does, on the first one.
+    """
+    several = [answer for answer in answers if answer.verdict is not Verdict.ALONE]
+    decided = (answer for answer in several if answer.ranking.winners)
+    found = next(decided, next(iter(several), None))
+    if found is None:
+        return ""
+    if found.ranking.winners:
+        return f"{_decided(found, words)}."
+    if found.verdict is Verdict.ONE_SEED:  # which is true of each figure
+        return f"{_upper(answer_text(found, words))}."
+    return f"{_upper(found.measure.name)}: {answer_text(found, words)}."
+
+
+def comparison_headline(
+    answers: Sequence[Answer], caveats: Sequence[Caveat], groups: int, words: Words
+) -> str:
+    """Return one sentence on a comparison of so many groups, by its answers and caveats.
+
+    What is true of all groups, and changes what the figures mean, comes before it.
+    """
+    said = headline(answers, words) if groups > 1 else _alone(answers)
+    whole = [one for one in caveats if not isinstance(one, StoppedEarly)]
+    if len(whole) < groups:
+        whole = []
+    before = [f"{line}." for line in caveat_lines(whole, groups)][:1]
+    return " ".join(part for part in (*before, said) if part)
+
+
+def _alone(answers: Sequence[Answer]) -> str:
+    """Say what the only group has reached: the first figures that it has, and their values."""
+    parts = []
+    for answer in answers:
+        [row] = answer.rows
+        value = row.median if row.mean is None else row.mean
+        if value is not None:
+            some = "" if row.mean is not None else f" ({row.reached} of {row.n} seeds)"
+            parts.append(f"{answer.measure.name}: {answer.measure.text(value)}{some}")
+    return f"{_upper('; '.join(parts))}." if parts else ""
+
+
+def _upper(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def caveat_text(caveat: Caveat) -> str:
+    """Say what has to be known of a group of runs, without its name."""
+    match caveat:
+        case TimingOnly():
+            return "only the timing was simulated: when models move, not what they learn"
+        case NothingLearnt(_, start, final, samples, chance):
+            return (
+                f"nothing was learnt: {start:.3f} at the start, {final:.3f} at the end; "
+                f"of {samples:,} samples {chance:.3f} could be chance"
+            )
+        case StoppedEarly(_, _, days, of_days):
+            of = "" if of_days is None else f" of {of_days:g}"
+            goes_on = "; goes on with --resume" if caveat.can_go_on else ""
+            return f"{caveat.status} after {days:.2f}{of} days{goes_on}"
+
+
+def caveat_lines(caveats: Sequence[Caveat], groups: int) -> list[str]:
+    """Say what has to be known before the figures, once for all groups of which it is true."""
+    named: dict[str, list[str]] = {}
+    for caveat in caveats:
+        named.setdefault(caveat_text(caveat), []).append(caveat.group)
+    return [
+        _upper(text) if len(of) == groups else f"{listed(of)}: {text}" for text, of in named.items()
+    ]
+
+
+def _decided(answer: Answer, words: Words) -> str:
+    """Say who has the best figure, and how far behind the next one is."""
+    measure, ranking = answer.measure, answer.ranking
+    first = answer.rows[0]
+    verb = "have" if len(ranking.winners) > 1 else "has"
+    value = "" if first.mean is None else f": {measure.text(first.mean)}"
+    text = f"{words.names(ranking.winners)} {verb} the {measure.figure.best} {measure.name}{value}"
+    against = ranking.leads[ranking.against[0]]
+    return f"{text}, ahead of {words.names(ranking.against)} {by(against, answer)}"
+
+
+def _verdict(answer: Answer, words: Words) -> str:
+    ranking = answer.ranking
     if ranking.verdict is Verdict.NEVER:
-        return f"only {names(ranking.best)} has it with each seed" if ranking.best else ""
+        return f"only {words.names(ranking.best)} has it with each seed" if ranking.best else ""
     if ranking.verdict is Verdict.NO_ORDER:
-        return "none is best; each is behind another one at the points that both have"
+        return "nobody is best: each is behind another one at the points that both have"
     if not ranking.leads:
-        return "none is best; there are too few seeds in common to compare"
-    against = ranking.leads[ranking.against[0]] if ranking.against else None
-    behind = (
-        ""
-        if against is None
-        else f"{names(ranking.against)} {by(against, form, more_seeds, ranking.tests)}"
-    )
-    if ranking.verdict is Verdict.AHEAD:
-        return f"{names(ranking.best)} is best, ahead of {behind}"
+        return "too few seeds in common to compare"
+    best = words.names(ranking.best)
     if ranking.verdict is Verdict.TIE:
-        return _tie(ranking, names, behind)
+        equal = f"{best} are equal{_equal(answer, words)}"
+        if ranking.winners:
+            return f"{equal}, and ahead of {_next(answer, words)}"
+        return "; ".join(filter(None, [equal, _undecided(answer, words)]))
     if ranking.verdict is Verdict.LEVEL:
-        return f"none is best; {_level(ranking, names)}{_others(ranking, names, ())}"
-    others = _others(ranking, names, ranking.against)
-    return f"undecided; {names(ranking.best)} leads {behind}{others}"
-
-
-def _tie(ranking: Ranking, names: Names, behind: str) -> str:
-    equal = _equal(ranking, names)
-    same = f"{names(ranking.best)} tie, {equal}"
-    if not behind:
-        return f"none is best; {same}{_others(ranking, names, ())}"
+        level = f"{best} are level in the mean{_level(ranking, words)}"
+        return "; ".join(filter(None, [level, _undecided(answer, words)]))
     if ranking.winners:
-        return f"{names(ranking.best)} are best, {equal}, and ahead of {behind}"
-    return f"none is best; {same}, and lead {behind}{_others(ranking, names, ranking.against)}"
+        return f"{best} is best, ahead of {_next(answer, words)}"
+    if ranking.verdict is Verdict.NO_COMMON_SEED:
+        ahead = f"{best} is ahead of {_next(answer, words)}"
+        return "; ".join(filter(None, [ahead, _undecided(answer, words)]))
+    return _undecided(answer, words)
 
 
-def _equal(ranking: Ranking, names: Names) -> str:
-    """Say at how many points, or with how many seeds, those who tie are equal."""
+def _next(answer: Answer, words: Words) -> str:
+    """Name the next behind the best, and how far behind."""
+    ranking = answer.ranking
+    return f"{words.names(ranking.against)} {by(ranking.leads[ranking.against[0]], answer)}"
+
+
+def _equal(answer: Answer, words: Words) -> str:
+    """Say at how many points, or with how many seeds, those who tie are equal, and their figure."""
+    ranking = answer.ranking
     tied = [one for label, one in ranking.leads.items() if label in ranking.best]
     cases = tied[0].by_case.keys()
-    if len(tied) > 1 and any(one.by_case.keys() != cases for one in tied):
-        return f"each equal to {names([str(ranking.first)])} with the seeds that both have"
-    points = len(cases)
-    seeds = len(tied[0].by_seed)
-    of_both = max(one.seeds for one in tied)
+    if any(one.by_case.keys() != cases for one in tied):
+        return f" to {words.names([str(ranking.first)])} with the seeds that both have"
+    points, seeds = len(cases), len(tied[0].by_seed)
     if points > seeds:
-        return f"equal at each of {points} points"
-    if of_both > seeds:
-        return f"equal with the {'one seed' if seeds == 1 else f'{seeds} seeds'} that both have"
-    return "equal with the one seed" if seeds == 1 else f"equal with each of {seeds} seeds"
+        return f" at each of {points} points"
+    known = [value for value in answer.rows[0].by_seed.values() if value is not None]
+    value = f": {answer.measure.text(known[0])}" if known and alike(known) else ""
+    if max(one.seeds for one in tied) > seeds:
+        return f"{value} with the {'one seed' if seeds == 1 else f'{seeds} seeds'} that both have"
+    if seeds > 1:
+        return f"{value} at each of {seeds} seeds"
+    return value if ranking.unresolved else f"{value} with the one seed"
 
 
-def _level(ranking: Ranking, names: Names) -> str:
-    """Say who is equal in the mean, and of the first two that differ how often each is ahead."""
-    text = f"{names(ranking.best)} are level in the mean"
-    other = next(label for label in ranking.best if _unlike(ranking, label))
+def _level(ranking: Ranking, words: Words) -> str:
+    """Say of the first two that differ how often each is ahead."""
+    other = next(
+        label
+        for label in ranking.best
+        if label in ranking.leads and verdict_of(ranking.leads[label]) is Verdict.LEVEL
+    )
     one = ranking.leads[other]
     ahead = sum(apart > 0.0 for apart in one.by_case.values())
     back = sum(apart < 0.0 for apart in one.by_case.values())
     what = "points" if len(one.by_case) > len(one.by_seed) else "seeds"
-    counts = f"{names([str(ranking.first)])} ahead at {ahead} and {names([other])} at {back}"
-    return f"{text}, {counts} of {len(one.by_case)} {what}"
+    first = words.names([str(ranking.first)])
+    return (
+        f", {first} ahead at {ahead} and {words.names([other])} at {back} "
+        f"of {len(one.by_case)} {what}"
+    )
 
 
-def _unlike(ranking: Ranking, label: str) -> bool:
-    return label in ranking.leads and verdict_of(ranking.leads[label]) is Verdict.LEVEL
-
-
-def _others(ranking: Ranking, names: Names, named: Sequence[str]) -> str:
-    """Name those that cannot be told from the best, beside those that are ``named`` already."""
-    text = ""
-    more = [label for label in ranking.unresolved if label not in named]
-    if named and all(verdict_of(ranking.leads[label]) is Verdict.ONE_SEED for label in more):
-        more = []  # it is said already that one seed tells nobody from anybody
-    if more:
-        first = "it" if len(ranking.best) == 1 else "these"
-        text += f", and {names(more)} cannot be told apart from {first} either"
+def _undecided(answer: Answer, words: Words) -> str:
+    """Say who cannot be told from the first one, and why; empty where nobody is."""
+    ranking = answer.ranking
+    parts = []
+    if ranking.unresolved:
+        parts.append(_unresolved(answer, words))
     if ranking.incomparable:
-        text += f", and {names(ranking.incomparable)} cannot be compared: too few seeds in common"
-    return text
+        lacking = words.names(ranking.incomparable)
+        parts.append(f"{lacking} cannot be compared: too few seeds in common")
+    return "; ".join(parts)
 
 
-def by(one: Lead, form: Form, more_seeds: str, tests: int) -> str:
-    """Say by how much one is ahead of another, and whether that is noise: "by 0.1, ...".
-
-    ``tests`` counts those for which the test of the two is corrected.
-    """
-    if one.mean is None:
-        return "at no seed in common"
-    shown = _Shown.of(one, form)
-    text = f"by {shown.lead}"
-    several = len(one.by_case) > len(one.by_seed)
-    if several:
-        ahead = sum(apart > 0.0 for apart in one.by_case.values())
-        text += f" in the mean (ahead at {ahead} of {len(one.by_case)} points)"
+def _unresolved(answer: Answer, words: Words) -> str:
+    ranking = answer.ranking
+    one = ranking.leads[ranking.against[0]]
     verdict = verdict_of(one)
     seeds = len(one.by_seed)
     if verdict is Verdict.ONE_SEED:
-        own = "one seed" if one.seeds == 1 else f"the one seed of {one.seeds} that both have"
-        cure = more_seeds if one.seeds == 1 else "give both the same seeds"
-        return f"{text}, on {own}, which cannot be told from noise: {cure}"
+        if one.seeds > 1:
+            return f"one of {one.seeds} seeds in common, no test; give both the same seeds"
+        return f"one seed: numbers, no test; {words.more_seeds}"
+    first, second = words.names([str(ranking.first)]), words.names(ranking.against)
     if verdict is Verdict.TOO_FEW_SEEDS:
-        both = " and ".join(shown.by_seed)
-        each = " with each of two seeds" if one.same else f": {both} with two seeds"
-        return f"{text}{each}, which allow no test (it takes {FEWEST})"
-    if one.same:
-        return f"{text}{', the same' if several else ''} with each of {seeds} seeds"
-    found = "more than noise" if verdict is Verdict.AHEAD else "within noise"
-    corrected = _corrected(one, tests)
-    if len(set(shown.ends)) == 1:
-        return f"{text}, {found} ({seeds} seeds differ by less than is shown{corrected})"
-    between = f"95 %: {' to '.join(shown.ends)}"
-    if several:
+        return f"two seeds: numbers, no test (it takes {FEWEST}); {first} leads {second} " + by(
+            one, answer
+        )
+    if verdict is Verdict.UNTESTED:
+        return f"{first} leads {second} {by(one, answer)}; this figure is not tested"
+    also = [label for label in ranking.unresolved if label not in ranking.against]
+    more = f", nor can {words.names(also)} from {first}" if also else ""
+    return (
+        f"{first} and {second} cannot be told apart over {seeds} seeds: {_apart(one, answer)}{more}"
+    )
+
+
+def _lacking(answer: Answer, words: Words) -> str:
+    """Say how many seeds of each group got there, of those of which not all did."""
+    if answer.ranking.without and all(row.reached == 0 for row in answer.rows):
+        reasons = {row.verdict for row in answer.rows}
+        return f"nobody {WITHOUT[reasons.pop() if len(reasons) == 1 else Standing.UNKNOWN]}"
+    counts: dict[str, list[str]] = {}
+    for row in answer.rows:
+        if row.label not in answer.ranking.without:
+            continue
+        seeds = "1 seed" if row.n == 1 else f"{row.n} seeds"
+        has = "reached it" if answer.measure.target else "have it"
+        said = f"{row.reached} of {seeds} {has}" if row.reached else str(row.verdict)
+        if row.reached and row.verdict is not Standing.SOME_NEVER:
+            said += f", else {row.verdict}"
+        counts.setdefault(said, []).append(row.label)
+    return "; ".join(f"{words.names(labels)}: {said}" for said, labels in counts.items())
+
+
+WITHOUT = {
+    Standing.NEVER: "reached it",
+    Standing.NOT_TRAINED: "was trained",
+    Standing.UNKNOWN: "has it",
+}
+"""What nobody has done where no group has a figure, by their standing."""
+
+
+def by(one: Lead, answer: Answer) -> str:
+    """Say by how much one is ahead of another, and what that rests on: "by 0.1 (95 %: ...)"."""
+    return f"by {_apart(one, answer)}"
+
+
+def _apart(one: Lead, answer: Answer) -> str:
+    """Show a lead with its interval: "0.004 (95 %: -0.020 to 0.030; p = 0.4)"."""
+    shown = _Shown.of(one, answer)
+    told = verdict_of(one) in TOLD_APART
+    notes = []
+    seeds = len(one.by_seed)
+    if several := len(one.by_case) > seeds:
+        ahead = sum(apart > 0.0 for apart in one.by_case.values())
+        shared = "one seed" if seeds == 1 else f"{seeds} seeds"
         # Points with the same seed are no independent draws: an order at all of them may be noise.
-        but = "" if verdict is Verdict.AHEAD else "but that is "
-        return f"{text}, {but}{found}: the points share {seeds} seeds ({between}{corrected})"
-    return f"{text}, {found} ({between} over {seeds} seeds{corrected})"
+        notes.append(f"ahead at {ahead} of {len(one.by_case)} points, which share {shared}")
+    if one.same or one.exact:
+        if seeds > 1:
+            notes.append(f"the same with each of {seeds} seeds")
+    elif seeds < FEWEST:
+        notes += [" and ".join(shown.by_seed)] if seeds > 1 else []
+    elif len(set(shown.ends)) == 1:
+        notes.append(f"{seeds} seeds differ by less than is shown")
+    else:
+        notes.append(f"95 %: {' to '.join(shown.ends)}")
+    if one.test is not None and answer.ranking.tests > 1:
+        p = p_text(one.test.p_holm, equals="= ")
+        notes.append(f"p {p} corrected for {answer.ranking.tests} tests")
+    if told and seeds >= FEWEST and not several and not one.same and not one.exact:
+        notes.append(f"{seeds} seeds")
+    means = " in the mean" if several else ""
+    return f"{shown.lead}{means} ({'; '.join(notes)})" if notes else f"{shown.lead}{means}"
+
+
+def distance_text(row: Row, answer: Answer) -> str:
+    """Say how far a row is from the first one, and what can be said of that."""
+    said = STANDINGS.get(row.verdict, str(row.verdict))
+    against = row.against
+    if against is None or not against.difference:
+        return said
+    if against.ratio is not None:
+        return f"x {against.ratio:.2f}, {said}"
+    form = answer.measure.text
+    return f"{'-' if against.difference < 0.0 else '+'}{form(abs(against.difference))}, {said}"
+
+
+STANDINGS = {
+    Standing.WITHIN_NOISE: "cannot be told apart",
+    Standing.TWO_SEEDS: "two seeds, no test",
+    Standing.ONE_SEED: "one seed, no test",
+    Standing.SOME_NEVER: "not with every seed",
+    Standing.LEVEL: "equal in the mean",
+}
+"""How the standing of a row is said, where not by its own name."""
 
 
 class _Shown(NamedTuple):
@@ -144,22 +315,16 @@ class _Shown(NamedTuple):
     ends: Sequence[str]
 
     @classmethod
-    def of(cls, one: Lead, form: Form) -> Self:
+    def of(cls, one: Lead, answer: Answer) -> Self:
         """Show ratios where these are compared, else differences."""
         if ratio := one.ratio:
             factors = [f"{factor:.2f}" for factor in ratio.by_seed.values()]
             ends = [f"{end:.2f}" for end in (ratio.low, ratio.high) if end is not None]
             return cls(f"a factor of {ratio.mean:.2f}", factors, ends)
+        form = answer.measure.text
         values = [_signed(value, form) for value in one.by_seed.values()]
         ends = [_signed(end, form) for end in (one.low, one.high) if end is not None]
         return cls(form(abs(one.mean or 0.0)), values, ends)
-
-
-def _corrected(one: Lead, tests: int) -> str:
-    """Show the p value where it is corrected for several tests, as the interval is not."""
-    if one.test is None or tests < 2:
-        return ""
-    return f"; p {p_text(one.test.p_holm, equals='= ')} corrected for {tests} tests"
 
 
 def p_text(value: float | None, equals: str = "") -> str:
@@ -169,38 +334,6 @@ def p_text(value: float | None, equals: str = "") -> str:
     return "< 0.0001" if value < 0.0001 else f"{equals}{value:.4f}"
 
 
-def _signed(value: float, form: Form) -> str:
+def _signed(value: float, form: Callable[[float], str]) -> str:
     """Show a difference; forms of times and sizes have no sign."""
     return ("-" if value < 0.0 else "") + form(abs(value))
-
-
-def ranking_json(ranking: Ranking) -> dict[str, Any]:
-    """Return a ranking as ``compare --json`` has it; ``winners`` is empty where none is best."""
-    against = ranking.leads[ranking.against[0]] if ranking.against else None
-    test = against.test if against else None
-    ratio = against.ratio if against else None
-    return {
-        "verdict": ranking.verdict.value,
-        "winners": list(ranking.winners),
-        "best": list(ranking.best),
-        "against": list(ranking.against),
-        "unresolved": list(ranking.unresolved),
-        "incomparable": list(ranking.incomparable),
-        "without": list(ranking.without),
-        "seeds": len(against.by_seed) if against else 0,
-        "lead": against.mean if against else None,
-        "low": against.low if against else None,
-        "high": against.high if against else None,
-        "lead_by_seed": _of_seeds(against.by_seed if against else {}),
-        "ratio": ratio.mean if ratio else None,
-        "ratio_low": ratio.low if ratio else None,
-        "ratio_high": ratio.high if ratio else None,
-        "ratio_by_seed": _of_seeds(ratio.by_seed if ratio else {}),
-        "p": test.p if test else None,
-        "p_holm": test.p_holm if test else None,
-        "corrected_for": ranking.tests,
-    }
-
-
-def _of_seeds(figures: Mapping[int, float]) -> dict[str, float]:
-    return {str(seed): figure for seed, figure in figures.items()}

@@ -23,7 +23,9 @@ def show_command(run: RunFolder, *, json_: Json = False) -> None:
     with as_written([run]):
         found = load(run)
         if json_:
-            print_json(found.summary | {"gating_pattern": found.gating_pattern})
+            alone = found.compared
+            rows = {key: alone[key] for key in ("headline", "caveats", "rows")}
+            print_json(found.summary | {"gating_pattern": found.gating_pattern} | rows)
         else:
             warn(found.summary["warnings"])
             print(summary_text(found.summary))
@@ -49,26 +51,27 @@ def compare_command(runs: RunFolders, *, deadline: Deadline = None, json_: Json 
 
     with as_written(runs):
         if len(runs) == 1 and is_sweep(runs[0]):
-            from sim.sweep.answers import of_sweep
+            from sim.sweep import answers_of, read_sweep
+            from sim.sweep.answers_text import sweep_json, sweep_lines
             from sim.sweep.side_by_side import side_by_side
 
-            found = of_sweep(runs[0])
+            found = answers_of(read_sweep(runs[0]))
             beside = side_by_side(runs[0], deadline)
             if beside is None and deadline is not None:
                 raise InputError("--deadline: takes runs, or a sweep over one key or over variants")
             if json_:
-                print_json(found | {"comparison": beside})
+                print_json(sweep_json(found, beside))
             elif beside is None:
-                print("\n".join(found["answers"]))
+                print("\n".join(sweep_lines(found)))
             else:
                 print(comparison_text(beside))
-                print(found["answers"][0])  # how many points are complete
+                print(sweep_lines(found)[0])  # how many points are complete
             return
-        comparison = compare(runs, deadline)
+        compared = compare(runs, deadline)
         if json_:
-            print_json(comparison)
+            print_json(dict(compared))
         else:
-            print(comparison_text(comparison))
+            print(comparison_text(compared))
             warn(f"{run}: {line}" for run in runs for line in read_manifest(run)["warnings"])
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 import scenarios
-from sim.analysis.comparison import WithoutTables, compare_groups, group_runs
+from sim.analysis.comparison import Comparison, WithoutTables, compare_groups, group_runs
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.inference import gating_pattern
 from sim.analysis.summary import summarise
@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from sim.plots import Pictures
 
 
-def compare(folders: Sequence[str | Path], deadline_days: float | None = None) -> dict[str, Any]:
-    """Return what :func:`sim.analysis.comparison.compare_groups` does, of run folders.
+def compare(folders: Sequence[str | Path], deadline_days: float | None = None) -> Comparison:
+    """Compare the runs in folders; those that differ in their seed only are one group.
 
+    Returns a Comparison: ``rows`` is a pandas table with one row per figure and group, ``headline``
+    says in one sentence what was found, and as a mapping it is what ``compare --json`` prints.
     Raises InputError for a folder without a run, and for a deadline that not all runs cover.
     """
     places = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
@@ -130,6 +132,11 @@ class Result:
         None where nothing was validated by so many simulated hours.
         """
         return validation_at(self.evaluations, hours)
+
+    @cached_property
+    def compared(self) -> Comparison:
+        """The run alone as a comparison has it: its rows, its headline, and what to know first."""
+        return compare_groups(group_runs([self]))
 
     @cached_property
     def critical_path(self) -> CriticalPath:

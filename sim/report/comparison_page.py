@@ -7,6 +7,7 @@ from typing import Any
 
 from sim.analysis import comparison_text as text
 from sim.analysis.comparison import Group, compare_groups, group_runs
+from sim.analysis.verdict_text import caveat_lines
 from sim.errors import InputError
 from sim.execution.result import load
 from sim.plots.accuracy import OVER, accuracy
@@ -44,7 +45,7 @@ def compared(groups: Sequence[Group]) -> dict[str, Any]:
     rows = comparison["groups"]
     common = comparison["common_target"]
     called = (
-        *(text.stand_in_lines, text.test_rows, text.test_notes, text.deadline_notes),
+        *(text.stand_in_lines, caveat_lines, text.test_rows, text.test_notes, text.deadline_notes),
         *(text.figure_rows, text.mean_rows, text.target_rows),
         *(accuracy, transposed, shares_of_groups, draw_shares),
     )

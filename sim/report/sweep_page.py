@@ -9,7 +9,8 @@ from sim.report.comparison_page import compared
 from sim.report.page import Page
 from sim.report.sweep_figures import MOST_ROWS, Cells, drawings, facets, points
 from sim.sweep import Sweep, read_sweep
-from sim.sweep.answers import answers, best_target, leading, questions, runs_of
+from sim.sweep.answers import answers, best_target, leading, runs_of
+from sim.sweep.answers_text import sweep_parts
 from sim.sweep.rows import why_none
 from sim.sweep.side_by_side import groups_of
 from sim.sweep.text import sha256_text
@@ -32,10 +33,11 @@ def page(folder: Path) -> Page:
     every = rows.to_pylist()
     done = [row for row in every if row["status"] == COMPLETE]
     target = best_target(done)
-    runs = runs_of(sweep, done)
+    runs = runs_of(sweep)
+    found = answers(every, keys, runs)
     several = len(runs) > 1
     drawn = drawings(rows, keys, target)
-    best = leading(every, keys, questions(done, target)[0])
+    best = leading(every, found)
     ours = {row["folder"] for row in best}
     # Others stand beside one that leads.
     first = groups_of(sweep, sorted(every, key=lambda row: row["folder"] not in ours), runs)
@@ -58,7 +60,7 @@ def page(folder: Path) -> Page:
             **drawn,
             "maps": facets(rows, every, drawn["others"][1:], best[0]),
             "curves_of": facets(rows, every, drawn["others"][:-1], best[0]),
-            "words": answers(every, keys, target, runs),
+            "words": sweep_parts(found),
             "failed": [row for row in every if row["status"] != COMPLETE],
             "points": points(rows, keys, target),
             "asked": asked(sweep),

@@ -1,3 +1,4 @@
+from .answers import answers_of as answers_of
 from .folder import Sweep as Sweep
 from .folder import read_sweep as read_sweep
 from .running import sweep as sweep

@@ -4,78 +4,162 @@ Points are compared as they were made: a combination by the mean over its seeds,
 with another at the same values of all other keys and the same seed. Nothing is pooled over keys.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from statistics import mean
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from sim.analysis.lead import CLOSE, Figures
+from sim.analysis.caveats import Caveat, TimingOnly
+from sim.analysis.lead import Figures
+from sim.analysis.measure import Measure, measure_of
 from sim.analysis.methods import known_method
-from sim.analysis.over_seeds import over_seeds
-from sim.analysis.verdict import Ranking, Verdict, in_order, rank_each, verdict_of
-from sim.analysis.verdict_text import ranking_json
+from sim.analysis.pair_tests import pair_tests
+from sim.analysis.rows import Answer, Standing, answer_of
+from sim.analysis.rows_json import rows_json
+from sim.analysis.verdict import Verdict, verdict_of
 from sim.execution.result import Result, load
 from sim.execution.status import COMPLETE
-from sim.formatting import as_yaml, count, counted, data_size, seconds, some
-from sim.sweep.by_key import by_key
-from sim.sweep.differences import Question, Row, Runs, reasons
-from sim.sweep.folder import Sweep, read_sweep
+from sim.formatting import as_yaml
+from sim.sweep.by_key import KeyAnswer, by_key
+from sim.sweep.differences import Reason, Row, Runs, reasons
+from sim.sweep.folder import Sweep
 from sim.sweep.points import labelled
 from sim.sweep.rows import why_none
 from sim.sweep.text import combinations_in
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 MOST_RUNS = 60
 """Complete points up to which their runs are read."""
+COMBINATION = "combination"
+"""What the rows of a sweep are of."""
+EVERY = "all points"
+"""The label of the only combination."""
 
 
-class Standing(NamedTuple):
-    """A combination of keys, its rows, and its figure by seed: inf where it never got there."""
+@dataclass(frozen=True)
+class FigureAnswer:
+    """What a sweep says of one figure: of the combinations of its keys, and of each key.
 
-    label: str
-    rows: Sequence[Row]
-    figures: Figures
+    Keys are compared by the figures that matter most only. ``reasons`` are in what the first
+    combination differs from the last, where no key can be told from the others.
+    """
+
+    combinations: Answer
+    keys: tuple[KeyAnswer, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True)
+class SweepAnswers:
+    """What a sweep says, by figure; the first one is what a sweep is for.
+
+    ``complete`` of ``points`` are complete; ``values`` counts the values of each key.
+    """
+
+    points: int
+    complete: int
+    values: Mapping[str, int]
+    figures: tuple[FigureAnswer, ...]
+    caveats: tuple[Caveat, ...]
 
     @property
-    def mean(self) -> float:
-        """The mean over seeds; inf if one of them has none."""
-        return mean(self.figures.values())
+    def answers(self) -> tuple[Answer, ...]:
+        """The rows of combinations by each figure, and of values of each key by some."""
+        of_keys = (one.answer for figure in self.figures for one in figure.keys)
+        return (*(figure.combinations for figure in self.figures), *of_keys)
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """One row per figure and combination as a pandas table, and per figure and value of a key.
+
+        Of combinations, the values of the keys that vary have columns of their own.
+        """
+        import pandas as pd
+
+        flat = [{**row.pop("values"), **row} for row in rows_json(self.answers)]
+        return pd.DataFrame(flat)
 
 
-def of_sweep(folder: Path) -> dict[str, list[Any]]:
-    """Return the answers of the sweep in a folder, and its verdicts as ``compare --json`` has them.
-
-    Raises InputError if it cannot be read.
-    """
-    sweep = read_sweep(folder)
+def answers_of(sweep: Sweep) -> SweepAnswers:
+    """Return what a sweep says; runs are read where they are few."""
     rows = sweep.rows.to_pylist()
-    done = [row for row in rows if row["status"] == COMPLETE]
-    target = best_target(done)
-    said = list(answers(rows, sweep.keys, target, runs_of(sweep, done)))
-    return {"answers": said, "verdicts": verdicts(rows, sweep.keys, target)}
+    return answers(rows, sweep.keys, runs_of(sweep))
 
 
-def verdicts(rows: Sequence[Row], keys: Sequence[str], target: str | None) -> list[dict[str, Any]]:
-    """Return which combination of the keys is best by each figure that is asked for."""
-    done = [row for row in rows if row["status"] == COMPLETE]
-    asked = questions(done, target) if done else []
-    standings = {question.column: combined(rows, keys, question) for question in asked}
-    rankings = ranked(standings, asked)
-    return [
-        {
-            "figure": question.column,
-            **ranking_json(rankings[question.column]),
-            "text": question.verdict(rankings[question.column], _names),
-        }
-        for question in asked
-    ]
-
-
-def runs_of(sweep: Sweep, done: Sequence[Row]) -> dict[str, Result]:
+def runs_of(sweep: Sweep) -> dict[str, Result]:
     """Return the runs of complete points by the folders in their rows; none where they are many."""
+    done = (row for row in sweep.rows.to_pylist() if row["status"] == COMPLETE)
     folders = dict.fromkeys(row["folder"] for row in done)
     few = folders if len(folders) <= MOST_RUNS else ()
     return {folder: load(sweep.folder / folder) for folder in few}
+
+
+def answers(rows: Sequence[Row], keys: Sequence[str], runs: Runs) -> SweepAnswers:
+    """Return what the points show; ``runs`` are those of them that may be looked into."""
+    done = [row for row in rows if row["status"] == COMPLETE]
+    values = {key: len({as_yaml(row[key]) for row in rows}) for key in keys}
+    varied = [key for key, count in values.items() if key != "seed" and count > 1]
+    asked = measures(done) if done else []
+    groups = {_label(group[0], varied): group for group in combinations_in(rows, varied)}
+    candidates = {measure.column: _figures(groups, measure) for measure in asked}
+    tests = pair_tests({m.column: m.asked(candidates[m.column]) for m in asked})
+    found = []
+    for measure in asked:
+        answer = answer_of(
+            measure,
+            candidates[measure.column],
+            tests,
+            group=COMBINATION,
+            values={label: {key: own[0][key] for key in varied} for label, own in groups.items()},
+            lacking=_lacking(groups, measure),
+        )
+        if measure is not asked[0] and not measure.target:
+            found.append(FigureAnswer(answer))
+            continue
+        each = tuple(by_key(rows, varied, measure, runs))
+        why = () if each else tuple(_apart_from_last(groups, answer, runs))
+        found.append(FigureAnswer(answer, each, why))
+    untrained = bool(done) and not asked[0].figure.learnt
+    caveats = (TimingOnly("every point"),) if untrained else ()
+    return SweepAnswers(len(rows), len(done), values, tuple(found), caveats)
+
+
+def _label(row: Row, varied: Sequence[str]) -> str:
+    return labelled(row, varied) or EVERY
+
+
+def _figures(groups: Mapping[str, Sequence[Row]], measure: Measure) -> dict[str, Figures]:
+    """Return the figure of each combination by seed; inf where it never got there."""
+    return {
+        label: {
+            ("", row["seed"]): math.inf
+            if row[measure.column] is None
+            else float(row[measure.column])
+            for row in group
+        }
+        for label, group in groups.items()
+    }
+
+
+def _lacking(groups: Mapping[str, Sequence[Row]], measure: Measure) -> dict[str, Standing]:
+    """Say why combinations lack a figure; seeds that never got there are said by their count."""
+    found = {}
+    for label, group in groups.items():
+        none = [row for row in group if row[measure.column] is None]
+        why = {why_none(row, measure.column) for row in none}
+        if not why or (len(none) < len(group) and why == {Standing.NEVER.value}):
+            continue
+        known = {one.value: one for one in Standing}
+        found[label] = (
+            known.get(why.pop(), Standing.NOT_COMPLETE)
+            if len(why) == 1
+            else (Standing.NOT_COMPLETE)
+        )
+    return found
 
 
 def best_target(done: Sequence[Row]) -> str | None:
@@ -88,41 +172,29 @@ def best_target(done: Sequence[Row]) -> str | None:
     return max((name.removeprefix("hours_to_") for name in found), default=None)
 
 
-def questions(done: Sequence[Row], target: str | None) -> list[Question]:
+def measures(done: Sequence[Row]) -> list[Measure]:
     """Return what can be asked of these complete points; the first one is what a sweep is for."""
     if all(row["accuracy_final"] is None for row in done):
-        return _questions_of_time(done)
-    asked = [
-        Question("accuracy_final", "The highest final accuracy", rising=True, form="{:.3f}".format)
-    ]
-    if target:
-        text = f"The least time to {target} accuracy"
-        asked.append(Question(f"hours_to_{target}", text, rising=False, form="{:.2f} hours".format))
-    for column, traffic in (("uplink_bytes", "uplink"), ("isl_bytes", "ISL traffic")):
-        if any(row.get(column) for row in done):
-            asked.append(Question(column, f"The least {traffic}", rising=False, form=data_size))
-    return asked
+        return _measures_of_time(done)
+    target = best_target(done)
+    columns = ["accuracy_final", *([f"hours_to_{target}"] if target else [])]
+    columns += [c for c in ("uplink_bytes", "isl_bytes") if any(row.get(c) for row in done)]
+    return [measure_of(column) for column in columns]
 
 
-def _questions_of_time(done: Sequence[Row]) -> list[Question]:
+def _measures_of_time(done: Sequence[Row]) -> list[Measure]:
     """Return what can be asked of points that trained nothing.
 
     Rounds of an asynchronous method are not those of another one, so that their length comes last.
     """
-    counted = [
-        Question("cycles", "The most complete cycles", rising=True, form=count),
-        Question("contacts_served", "The most contacts served", rising=True, form=count),
-    ]
+    counted = [measure_of("cycles"), measure_of("contacts_served")]
     if any(row.get("round_mean_s") is None for row in done):
         return counted
+    length = measure_of("round_mean_s")
     methods = {str(row["learning.method"]) for row in done if row.get("learning.method")}
     if len(methods) > 1 and any(map(_is_asynchronous, methods)):
-        text = "The shortest rounds in the mean, as each method counts its own"
-        return [*counted, Question("round_mean_s", text, rising=False, form=seconds)]
-    return [
-        Question("round_mean_s", "The shortest rounds in the mean", rising=False, form=seconds),
-        *counted,
-    ]
+        return [*counted, replace(length, note="as each method counts its own")]
+    return [length, *counted]
 
 
 def _is_asynchronous(name: str) -> bool:
@@ -130,159 +202,21 @@ def _is_asynchronous(name: str) -> bool:
     return method is not None and method.asynchronous
 
 
-def combined(rows: Sequence[Row], keys: Sequence[str], question: Question) -> list[Standing]:
-    """Return the combinations of the keys but the seed, in the order of the points."""
-    shown = [key for key in keys if key != "seed"]
-    return [
-        Standing(
-            labelled(group[0], shown) or "all points",
-            group,
-            {("", row["seed"]): _figure(row, question.column) for row in group},
-        )
-        for group in combinations_in(rows, shown)
-    ]
-
-
-def ranked(
-    standings: Mapping[str, Sequence[Standing]], asked: Sequence[Question]
-) -> dict[str, Ranking]:
-    """Return which combination is best by each of the figures that are asked for, by its column."""
-    return rank_each(
-        {
-            question.column: question.of(
-                {one.label: one.figures for one in standings[question.column]}
-            )
-            for question in asked
-        }
-    )
-
-
-def leading(rows: Sequence[Row], keys: Sequence[str], question: Question) -> Sequence[Row]:
-    """Return the rows of a combination that no other one is ahead of; else of the first one."""
-    standings = combined(rows, keys, question)
-    first = ranked({question.column: standings}, [question])[question.column].first
-    return next((one.rows for one in standings if one.label == first), standings[0].rows)
-
-
-def answers(
-    rows: Sequence[Row], keys: Sequence[str], target: str | None, runs: Runs
-) -> Iterator[str]:
-    """Say in sentences what the points show; ``target`` is an accuracy that some have reached."""
-    done = [row for row in rows if row["status"] == COMPLETE]
-    values = {key: len({as_yaml(row[key]) for row in rows}) for key in keys}
-    counts = [f"{key} ({counted(number, 'value')})" for key, number in values.items()]
-    over = f", over {' and '.join(counts)}" if counts else ""
-    yield f"{len(done)} of {len(rows)} points are complete{over}."
-    asked = questions(done, target) if done else []
-    each = {question.column: combined(rows, keys, question) for question in asked}
-    rankings = ranked(each, asked)
-    for number, question in enumerate(asked):
-        standings = each[question.column]
-        ranking = rankings[question.column]
-        yield _top(standings, question)
-        if number == 0 or question.column.startswith("hours_to"):
-            yield from _verdict(standings, ranking, question)
-            found = list(by_key(rows, keys, question, runs))
-            yield from found or _apart_from_last(standings, ranking, question, runs)
-
-
-def _figure(row: Row, column: str) -> float:
-    return math.inf if row[column] is None else float(row[column])
-
-
-def _top(standings: Sequence[Standing], question: Question) -> str:
-    """Say what the highest mean is, or the least one, and whose: that alone is no verdict."""
-    whole = [one for one in standings if one.mean < math.inf]
-    lacking = [one for one in standings if one.mean == math.inf]
-    values = [value for one in whole for value in one.figures.values()]
-    if whole and _all_the_same(standings):
-        return f"{question.text}: {question.form(values[0])}, at every point."
-    without = _without(lacking, question)
-    if not whole:
-        return f"{question.text}: no combination has it with all of its seeds: {without}."
-    value = (max if question.rising else min)(one.mean for one in whole)
-    top = [one for one in whole if math.isclose(one.mean, value, **CLOSE)]
-    text = (
-        f"{question.text}: {question.form(value)}, at {_points(in_order(one.label for one in top))}"
-    )
-    text += f", {_mean_of(list(top[0].figures.values()), question)}"
-    if min(values) < max(values):
-        text += f"; all points range from {question.form(min(values))} to "
-        text += question.form(max(values))
-    return f"{text}. Without it: {without}." if without else f"{text}."
-
-
-def _without(lacking: Sequence[Standing], question: Question) -> str:
-    """Name the combinations that lack a figure by what they have instead."""
-    labels: dict[str, list[str]] = {}
-    has = {one.label: sum(x < math.inf for x in one.figures.values()) for one in lacking}
-    by_label = {one.label: one for one in lacking}
-    for label in sorted(in_order(by_label), key=lambda label: -has[label]):
-        one = by_label[label]
-        lacking_rows = [row for row in one.rows if row[question.column] is None]
-        why = {why_none(row, question.column) for row in lacking_rows}
-        few = f"{has[one.label]} of {len(one.figures)} seeds, else " if has[one.label] else ""
-        labels.setdefault(few + ", ".join(sorted(why)), []).append(one.label)
-    return "; ".join(f"{_points(same)} ({reason})" for reason, same in labels.items())
-
-
-def _mean_of(values: Sequence[float], question: Question) -> str:
-    if len(values) == 1:
-        return "of one seed"
-    text = f"mean of {len(values)} seeds"
-    if len(set(values)) == 1:
-        return f"{text}, the same with each"
-    figure = over_seeds(values, question.bounds)
-    if figure["low"] is None or figure["high"] is None:
-        return f"{text} ({' and '.join(map(question.form, sorted(values)))})"
-    ends = [question.form(figure["low"]), question.form(figure["high"])]
-    return f"{text} (95 %: {' to '.join(ends)})" if len(set(ends)) > 1 else text
-
-
-def _verdict(standings: Sequence[Standing], ranking: Ranking, question: Question) -> Iterator[str]:
-    """Name the combination that is next, and say whether the first one is told from it."""
-    if ranking.verdict in (Verdict.ALONE, Verdict.NEVER) or _all_the_same(standings):
-        return
-    following = ""
-    if ranking.behind:
-        second = next(one for one in standings if one.label == ranking.runner_up[0])
-        means = " in the mean" if len(second.figures) > 1 else ""
-        names = _names(ranking.runner_up)
-        following = f"Next, with {question.form(second.mean)}{means}: {names}. "
-    yield f"{following}Verdict: {question.verdict(ranking, _names)}."
-
-
-def _all_the_same(standings: Sequence[Standing]) -> bool:
-    """Return whether every point has the same figure."""
-    return len({value for one in standings for value in one.figures.values()}) == 1
+def leading(rows: Sequence[Row], found: SweepAnswers) -> Sequence[Row]:
+    """Return the rows of the combination that no other one is ahead of; else of the first one."""
+    varied = [key for key, count in found.values.items() if key != "seed" and count > 1]
+    groups = {_label(group[0], varied): group for group in combinations_in(rows, varied)}
+    first = found.figures[0].combinations.reference if found.figures else None
+    return groups.get(str(first)) or next(iter(groups.values()))
 
 
 def _apart_from_last(
-    standings: Sequence[Standing], ranking: Ranking, question: Question, runs: Runs
-) -> Iterator[str]:
-    """Say what sets the first one apart from the last, where no key can be told from the others."""
-    if not ranking.behind:
+    groups: Mapping[str, Sequence[Row]], answer: Answer, runs: Runs
+) -> Iterator[Reason]:
+    """Yield what sets the first one apart from the last, unless that may be noise."""
+    ranking = answer.ranking
+    if ranking.first is None or not ranking.behind:
         return
-    rows = {one.label: one for one in standings}
-    best = rows[str(ranking.first)]
-    last = rows[list(ranking.leads)[-1]]
-    if verdict_of(ranking.leads[last.label]) is Verdict.WITHIN_NOISE:
-        return
-    if why := "; ".join(reasons(best.rows, last.rows, question, runs)):
-        value = question.form(last.mean)
-        means = " in the mean" if len(best.rows) > 1 else ""
-        yield f"Beside the last, {last.label} with {value}, {best.label} has{means}: {why}."
-
-
-def _points(labels: Sequence[str]) -> str:
-    """Name the first of some points, and say how many others there are."""
-    return some(labels, 1, " and ", "other points")
-
-
-def _names(labels: Sequence[str]) -> str:
-    """Name those that a verdict is about; labels have commas of their own."""
-    return some(labels, MOST_NAMED, " and ", "other points")
-
-
-MOST_NAMED = 3
-"""Combinations that a verdict names."""
+    last = list(ranking.leads)[-1]
+    if verdict_of(ranking.leads[last]) is not Verdict.WITHIN_NOISE:
+        yield from reasons(groups[ranking.first], groups[last], answer.measure.column, runs)

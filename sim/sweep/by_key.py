@@ -6,12 +6,16 @@ does not count.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from sim.analysis.lead import Case, Figures
-from sim.analysis.verdict import Ranking, Verdict, in_order, rank_each
-from sim.formatting import as_yaml, listed
-from sim.sweep.differences import Question, Row, Runs, reasons
+from sim.analysis.measure import Measure
+from sim.analysis.pair_tests import pair_tests
+from sim.analysis.rows import Answer, answer_of
+from sim.analysis.verdict import Ranking, Verdict, in_order
+from sim.formatting import as_yaml
+from sim.sweep.differences import Reason, Row, Runs, reasons
 
 FEWEST_COMMON = 0.5
 """Share of the points that two values must both have a figure at: others would be an odd few."""
@@ -20,18 +24,62 @@ Cases = Mapping[str, Mapping[Case, Row]]
 """Rows by the value of a key, and by what the others are."""
 
 
+@dataclass(frozen=True)
+class Turn:
+    """Another key whose value decides which of two values is ahead.
+
+    ``answers`` has one of its values for either order, with what can be said there.
+    """
+
+    key: str
+    answers: Mapping[str, Answer]
+
+
+@dataclass(frozen=True)
+class KeyAnswer:
+    """What one key of a sweep does to a figure where all other keys are equal.
+
+    ``answer`` has a row per value that has a figure at enough points. ``points`` is at how many
+    settings and seeds two values or more have a row, ``compared`` at how many the first two of the
+    verdict have a figure. ``counts`` says at how many points each value has one, ``reasons`` in
+    what the first of these two differs from the second, and ``turns`` which other keys turn them.
+    """
+
+    key: str
+    answer: Answer
+    points: int
+    compared: int
+    counts: Mapping[str, int]
+    reasons: tuple[Reason, ...] = ()
+    turns: tuple[Turn, ...] = ()
+
+    @property
+    def without(self) -> list[str]:
+        """Values that have no figure at any point."""
+        return [value for value, count in self.counts.items() if not count]
+
+    @property
+    def no_effect(self) -> bool:
+        """Whether all values have the same figure at each point."""
+        ranking = self.answer.ranking
+        return ranking.verdict is Verdict.TIE and len(ranking.best) == len(self.counts)
+
+
 def by_key(
-    rows: Sequence[Row], keys: Sequence[str], question: Question, runs: Runs
-) -> Iterator[str]:
-    """Say for each of several keys which value is best where all others are equal, and why."""
-    varied = [key for key in keys if key != "seed" and len({as_yaml(r[key]) for r in rows}) > 1]
+    rows: Sequence[Row], varied: Sequence[str], measure: Measure, runs: Runs
+) -> Iterator[KeyAnswer]:
+    """Yield for each of several keys which value is best where all others are equal, and why.
+
+    ``varied`` are the keys but the seed that have more values than one.
+    """
     if len(varied) < 2:
         return
-    known = {key: OneKey.of(key, rows, keys, question.column) for key in varied}
-    rankings = rank_each({key: question.of(one.enough, one.fewest) for key, one in known.items()})
+    known = {key: OneKey.of(key, rows, varied, measure.column) for key in varied}
+    tests = pair_tests({key: measure.asked(one.enough, one.fewest) for key, one in known.items()})
     for key, one in known.items():
+        answer = answer_of(measure, one.enough, tests, group=key, name=key, fewest=one.fewest)
         others = [other for other in varied if other != key]
-        yield from _of_key(one, rankings[key], others, question, runs)
+        yield _of_key(one, answer, others, runs)
 
 
 class OneKey(NamedTuple):
@@ -75,68 +123,37 @@ class OneKey(NamedTuple):
         return {value: own for value, own in self.figures.items() if own and len(own) >= least}
 
 
-def _of_key(
-    one: OneKey, ranking: Ranking, others: Sequence[str], question: Question, runs: Runs
-) -> Iterator[str]:
-    key, cases, points = one.key, one.cases, one.points
-    sets = {value: own for value, own in one.figures.items() if own}
-    none = [value for value in one.figures if value not in sets]
-    if not points:
-        yield f"By {key}: no two points differ in it alone; sweep a grid to tell."
-        return
-    if len(sets) < 2:
-        yield from (f"By {key}: only {value} has a figure." for value in sets)
-        return
-    if ranking.first is None or not ranking.leads:
-        yield f"By {key}: {_why_not(ranking, sets, points)}."
-        return
-    best = ranking.first
-    second = _second(ranking)
-    common = sorted(sets[best].keys() & sets[second].keys())
-    left = f" ({len(common)} of {points} points)" if len(common) < points else ""
-    left += f", but for {listed(none)}, without a figure" if none else ""
-    text = question.verdict(ranking)
-    explained = ranking.verdict not in UNEXPLAINED and ranking.leads[second].effect
-    why = _why(cases, (best, second), common, question, runs) if explained else ""
-    yield f"By {key}, all else equal{left}: {text}.{why}"
-    if ranking.verdict is not Verdict.TIE or ranking.behind:
-        pair = (best, second)
-        yield from _turns(key, pair, [sets[value] for value in pair], cases[best], others, question)
-
-
 UNEXPLAINED = (Verdict.WITHIN_NOISE, Verdict.LEVEL)
 """Verdicts on a distance that may be nothing: what differs beside it explains nothing."""
-MOST_NAMED = 5
-"""Values whose figures are counted where too few can be compared."""
 
 
-def _why_not(ranking: Ranking, sets: Mapping[str, Figures], points: int) -> str:
-    """Say why the values of a key cannot be compared."""
-    if ranking.verdict is Verdict.NO_ORDER:
-        return "no value is ahead of all others"
-    has = ", ".join(f"{value} at {len(own)}" for value, own in list(sets.items())[:MOST_NAMED])
-    few = f"only {_in_several(sets)} of {points} points can be compared, too few"
-    return f"{few} (with a figure: {has})"
+def _of_key(one: OneKey, answer: Answer, others: Sequence[str], runs: Runs) -> KeyAnswer:
+    counts = {value: len(own) for value, own in one.figures.items()}
+    ranking = answer.ranking
+    if ranking.first is None or not ranking.leads:
+        common = _in_several({value: own for value, own in one.figures.items() if own})
+        return KeyAnswer(one.key, answer, one.points, common, counts)
+    pair = ranking.first, _second(ranking)
+    common_cases = sorted(one.figures[pair[0]].keys() & one.figures[pair[1]].keys())
+    explained = ranking.verdict not in UNEXPLAINED and ranking.leads[pair[1]].effect
+    why: tuple[Reason, ...] = ()
+    if explained:
+        best, second = ([one.cases[value][case] for case in common_cases] for value in pair)
+        why = tuple(reasons(best, second, answer.measure.column, runs))
+    turns: tuple[Turn, ...] = ()
+    if ranking.verdict is not Verdict.TIE or ranking.behind:
+        turns = tuple(_turns(one, pair, others, answer.measure))
+    return KeyAnswer(one.key, answer, one.points, len(common_cases), counts, why, turns)
 
 
 def _second(ranking: Ranking) -> str:
     """Return whom the first one is compared with: one that is level but not equal comes first."""
-    unlike = [x for x in ranking.best if x in ranking.leads and any(_apart(ranking, x))]
+    unlike = [
+        label
+        for label in ranking.best
+        if label in ranking.leads and any(ranking.leads[label].by_case.values())
+    ]
     return (*unlike, *ranking.against, *ranking.leads)[0]
-
-
-def _apart(ranking: Ranking, label: str) -> Iterator[float]:
-    yield from ranking.leads[label].by_case.values()
-
-
-def _why(
-    cases: Cases, pair: tuple[str, str], common: Sequence[Case], question: Question, runs: Runs
-) -> str:
-    """Say what the first of two values has more or less of than the second, in the mean."""
-    best, second = ([cases[value][case] for case in common] for value in pair)
-    why = "; ".join(reasons(best, second, question, runs))
-    means = ", in the mean" if len(common) > 1 else ""
-    return f" With {pair[0]}{means}: {why}." if why else ""
 
 
 def _in_several(sets: Mapping[str, Mapping[Case, object]]) -> int:
@@ -146,35 +163,29 @@ def _in_several(sets: Mapping[str, Mapping[Case, object]]) -> int:
 
 
 def _turns(
-    key: str,
-    pair: tuple[str, str],
-    figures: Sequence[Figures],
-    rows: Mapping[Case, Row],
-    others: Sequence[str],
-    question: Question,
-) -> Iterator[str]:
-    """Say which other keys turn the order of two values of a key around, by more than noise."""
-    named = [f"{key}={value}" for value in pair]
+    one: OneKey, pair: tuple[str, str], others: Sequence[str], measure: Measure
+) -> Iterator[Turn]:
+    """Yield other keys that turn the order of two values of a key around, by more than noise."""
+    own = [one.figures[value] for value in pair]
     for other in others:
-        ahead: dict[str, list[tuple[float, str]]] = {value: [] for value in named}
         settings: dict[str, list[Case]] = {}
-        for case in sorted(figures[0].keys() & figures[1].keys()):
-            settings.setdefault(as_yaml(rows[case][other]), []).append(case)
-        asked = {
-            value: question.of(
-                {
-                    name: {case: own[case] for case in cases}
-                    for name, own in zip(named, figures, strict=True)
-                }
-            )
+        for case in sorted(own[0].keys() & own[1].keys()):
+            settings.setdefault(as_yaml(one.cases[pair[0]][case][other]), []).append(case)
+        candidates = {
+            value: {
+                f"{one.key}={name}": {case: figures[case] for case in cases}
+                for name, figures in zip(pair, own, strict=True)
+            }
             for value, cases in sorted(settings.items())
         }
-        for value, ranking in rank_each(asked).items():
-            if ranking.winners:
-                [best] = ranking.winners
-                [one] = ranking.leads.values()
-                said = f"at {other}={value}, {question.verdict(ranking)}"
-                ahead[best].append((one.effect or 0.0, said))
-        if all(ahead.values()):
-            most = "; ".join(max(ahead[value])[1] for value in named)
-            yield f"It depends on {other}: {most}."
+        tests = pair_tests({value: measure.asked(each) for value, each in candidates.items()})
+        ahead: dict[str, list[tuple[float, str, Answer]]] = {}
+        for value, each in candidates.items():
+            answer = answer_of(measure, each, tests, group=one.key, name=value)
+            if answer.ranking.winners:
+                [best] = answer.ranking.winners
+                [lead] = answer.ranking.leads.values()
+                ahead.setdefault(best, []).append((lead.effect or 0.0, value, answer))
+        if len(ahead) == len(pair):
+            most = [max(ahead[f"{one.key}={name}"], key=lambda each: each[:2]) for name in pair]
+            yield Turn(other, {value: answer for _, value, answer in most})

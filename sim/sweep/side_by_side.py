@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sim.analysis.comparison import Group, WithoutTables, compare_groups
+from sim.analysis.comparison import Comparison, Group, WithoutTables, compare_groups
 from sim.execution.result import load
 from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml, last_parts
-from sim.sweep.differences import MORE_SEEDS, Row
+from sim.sweep.answers_text import MORE_SEEDS
+from sim.sweep.differences import Row
 from sim.sweep.folder import Sweep, read_sweep
 from sim.sweep.text import combinations_in
 from sim.sweep.variants import METHOD, VARIANT
@@ -45,7 +46,7 @@ def _label(row: Row, keys: Sequence[str]) -> str:
     return " ".join([*first, *(f"{head}={as_yaml(row[key])}" for head, key in rest)])
 
 
-def side_by_side(folder: Path, deadline_days: float | None = None) -> dict[str, Any] | None:
+def side_by_side(folder: Path, deadline_days: float | None = None) -> Comparison | None:
     """Return what ``compare`` says of the values of the one key that a sweep varies.
 
     None where it varies more keys than one beside the seed, or has no or too many values of it, or

@@ -1,12 +1,17 @@
 """Inner names of ``sim`` that tests use: summaries, reports, exports, pictures."""
 
+from sim.analysis.caveats import nothing_learnt
 from sim.analysis.comparison_text import comparison_text, mean_text
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.experts import alignment_figures
+from sim.analysis.figures import Figure
 from sim.analysis.inference import gating_pattern, inference_figures, utilisation
 from sim.analysis.lead import Asked, Bounds
+from sim.analysis.measure import Measure
 from sim.analysis.over_seeds import over_seeds, paired
 from sim.analysis.pair_tests import pair_tests
+from sim.analysis.rows import Standing, answer_of
+from sim.analysis.rows_json import rows_json
 from sim.analysis.summary import fault_counts, summarise
 from sim.analysis.targets import (
     TARGETS,
@@ -19,8 +24,8 @@ from sim.analysis.targets import (
 )
 from sim.analysis.text import pattern_text, summary_text
 from sim.analysis.time_average import common_deadline, time_averaged
-from sim.analysis.verdict import Verdict, rank, rank_each
-from sim.analysis.verdict_text import sentence
+from sim.analysis.verdict import Verdict, ranking_of
+from sim.analysis.verdict_text import answer_text, headline
 from sim.cli.new import write_scenario
 from sim.cli.progress import Progress
 from sim.cli.training_doubts import missing_data

@@ -1,10 +1,13 @@
 """What a sweep answers: what is best, by how much, whether that is noise, and why."""
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit import results
-from tests.kit.sweeps import answers
+from tests.kit.results import Standing, Verdict
+from tests.kit.sweeps import answers, sweep_headline, sweep_lines
 
 UNSEEN = "ground.clusters 'a': no satellite rises above 25 deg there in 2 days"
 
@@ -16,8 +19,21 @@ def point(seed, final, **keys):
     return row if final is not None else row | {"status": "refused", "error": UNSEEN}
 
 
-def said(rows, keys, target=None):
-    return "\n".join(answers(rows, keys, target, {}))
+def of_accuracy(rows, keys):
+    """What a sweep says of the final accuracy."""
+    return answers(rows, keys, {}).figures[0]
+
+
+def by_key(rows, keys, key):
+    return next(one for one in of_accuracy(rows, keys).keys if one.key == key)
+
+
+def standings(answer):
+    return {row.label: row.verdict for row in answer.rows}
+
+
+def said(rows, keys):
+    return "\n".join(sweep_lines(answers(rows, keys, {})))
 
 
 def test_a_value_does_not_win_because_its_bad_points_were_refused():
@@ -29,38 +45,44 @@ def test_a_value_does_not_win_because_its_bad_points_were_refused():
         for (km, mask), final in finals.items()
         for seed in (1, 2, 3)
     ]
+    found = of_accuracy(rows, ["km", "mask"]).combinations
+    best = [row for row in found.rows if row.verdict is Standing.BEST]
+    assert [row.values for row in best] == [{"km": 800, "mask": 5}, {"km": 800, "mask": 15}]
+    assert (round(best[0].mean, 12), best[0].n) == (0.822, 3)
+    behind = found.row("km=500, mask=5")
+    assert (behind.verdict, round(behind.against.difference, 12)) == (Standing.BEHIND, -0.02)
+    assert standings(found)["km=500, mask=25"] is Standing.NO_CONTACT
+    km = by_key(rows, ["km", "mask"], "km")
+    assert (km.answer.ranking.winners, km.compared, km.points) == (("800",), 6, 9)
+    mask = by_key(rows, ["km", "mask"], "mask")
+    assert (mask.answer.ranking.winners, mask.compared) == (("5", "15"), 3)
     text = said(rows, ["km", "mask"])
-    best = (
-        "The highest final accuracy: 0.822, at km=800, mask=5 and km=800, mask=15, mean of 3 seeds"
-    )
-    assert best in text
-    tied = "Verdict: km=800, mask=5 and km=800, mask=15 are best, equal with each of 3 seeds, and"
-    assert f"{tied} ahead of km=500, mask=5 and km=500, mask=15 by 0.020" in text
-    ahead = "By km, all else equal (6 of 9 points): 800 is best, ahead of 500 by 0.020 in the mean"
-    assert f"{ahead} (ahead at 6 of 6 points), the same with each of 3 seeds." in text
-    assert "Without it: km=500, mask=25 (no contact)." in text
-    tied = "By mask, all else equal (3 of 6 points): 5 and 15 are best, equal at each of 6 points"
-    assert f"{tied}, and ahead of 25 by 0.220" in text
+    assert "km=500, mask=25: no contact" in text
+    assert "By km, all else equal (6 of 9 points): 800 is best, ahead of 500 by 0.020" in text
     far = [point(1, None, km=km, mask=25) for km in (300, 400, 500)]
     text = said([*rows[:1], *far], ["km", "mask"])
-    assert "Without it: km=300, mask=25 and 2 other points (no contact)." in text
+    assert "km=300, mask=25 and 2 other points: no contact" in text
 
 
 def test_a_difference_is_called_noise_by_the_interval_of_its_pairs():
     luck = [0.00, 0.04, -0.03, 0.02, -0.02]
-    within, more = "undecided; method=b leads", "method=b is best, ahead of"
-    for step, who, verdict in (
-        (0.01, within, "by 0.006, within noise (95 %: -0.065 to 0.077 over 5 seeds)"),
-        (0.10, more, "by 0.096, more than noise (95 %: 0.025 to 0.167 over 5 seeds)"),
+    for step, verdict, ends in (
+        (0.01, Verdict.WITHIN_NOISE, (-0.065, 0.077)),
+        (0.10, Verdict.AHEAD, (0.025, 0.167)),
     ):
         rows = [point(s, 0.6 + draw, method="a") for s, draw in enumerate(luck)]
         rows += [point(s, 0.6 + step - draw, method="b") for s, draw in enumerate(luck)]
-        text = said(rows, ["method"])
-        assert f"at method=b, mean of 5 seeds (95 %: {0.6 + step - 0.002 - 0.0357:.3f}" in text
-        assert f"Verdict: {who} method=a {verdict}." in text
-    assert "which cannot be told from noise" in said([rows[0], rows[5]], ["method"])
-    apart = said([rows[0], rows[6]], ["method"])
-    assert "none is best; there are too few seeds in common to compare." in apart
+        found = of_accuracy(rows, ["method"]).combinations
+        assert (found.verdict, found.reference) == (verdict, "method=b")
+        lead = found.ranking.leads["method=a"]
+        assert (round(lead.low, 3), round(lead.high, 3)) == ends
+        against = found.row("method=a").against
+        assert (against.low, against.high) == (-lead.high, -lead.low)
+        assert f"{0.6 + step - 0.002 - 0.0357:.3f} to" in said(rows, ["method"])
+    assert "one seed: numbers, no test; --replications 5 makes one" in said(
+        [rows[0], rows[5]], ["method"]
+    )
+    assert "too few seeds in common to compare" in said([rows[0], rows[6]], ["method"])
 
 
 def test_times_differ_by_a_factor_and_what_is_asked_beside_them_counts():
@@ -72,21 +94,29 @@ def test_times_differ_by_a_factor_and_what_is_asked_beside_them_counts():
         for method in "ab"
         for seed, own in hours.items()
     ]
-    text = said(rows, ["method"], "0.80")
-    assert (
-        "Verdict: method=a is best, ahead of method=b by a factor of 2.02, more than noise" in text
+    found = answers(rows, ["method"], {})
+    time = found.figures[1].combinations
+    against = time.row("method=b").against
+    assert (time.measure.column, time.ranking.winners) == ("hours_to_0.80", ("method=a",))
+    shown = (against.ratio, against.ratio_low, against.ratio_high)
+    assert [round(x, 2) for x in shown] == [2.02, 2.0, 2.05]
+    assert (against.p_holm < 0.0001, time.ranking.tests) == (True, 2)
+    assert sweep_headline(found) == (
+        "method=a has the fewest days to 0.80: 0.93 days, ahead of method=b by a factor of 2.02 "
+        "(95 %: 2.00 to 2.05; p < 0.0001 corrected for 2 tests; 4 seeds)."
     )
-    assert "(95 %: 2.00 to 2.05 over 4 seeds; p < 0.0001 corrected for 2 tests)" in text
     differences = [own * (1.0 + 0.01 * seed) for seed, own in hours.items()]
     assert results.paired(dict(enumerate(differences)), dict.fromkeys(range(4), 0.0))["t_p"] > 0.05
 
 
 def test_seeds_that_do_not_differ_have_no_interval_and_nothing_sent_up_is_no_answer():
     rows = [point(s, 0.6 + 0.1 * (m == "b"), method=m) for m in "ab" for s in (1, 2)]
-    text = said([row | {"uplink_bytes": 0.0} for row in rows], ["method"])
-    assert "at method=b, mean of 2 seeds, the same with each; all points" in text
-    assert "by 0.100 with each of two seeds, which allow no test (it takes 3)." in text
-    assert "uplink" not in text and "least uplink" in said(rows, ["method"])
+    quiet = answers([row | {"uplink_bytes": 0.0} for row in rows], ["method"], {})
+    first, second = quiet.figures[0].combinations.rows
+    assert (first.label, first.low, second.verdict) == ("method=b", None, Standing.TWO_SEEDS)
+    columns = [one.combinations.measure.column for one in answers(rows, ["method"], {}).figures]
+    assert columns == ["accuracy_final", "uplink_bytes"]
+    assert [one.combinations.measure.column for one in quiet.figures] == ["accuracy_final"]
     found = results.paired({1: 0.7, 2: 0.8, 3: 0.9}, {1: 0.5, 2: 0.6, 3: 0.7})
     text = results.mean_text({**found, "mean": found["difference"]})
     assert text == "0.200 [the same with each seed]"
@@ -98,13 +128,15 @@ def test_a_method_is_compared_at_each_orbit_and_the_reason_is_named():
     rows = [point(1, 0.9, km=500, method="a"), point(1, 0.7, km=500, method="b")]
     rows += [point(1, 0.9, km=900, method="a"), point(1, 0.7, km=900, method="b")]
     rows[0]["contacts_served"] = 60
-    text = said(rows, ["km", "method"], "0.80")
-    tie = "By km, all else equal: none is best; 500 and 900 tie, equal at each of 2 points."
-    assert tie in text
-    assert "By method, all else equal: undecided; a leads b by 0.200 in the mean" in text
-    assert "(ahead at 2 of 2 points), on one seed" in text
-    assert "--replications 5. With a, in the mean: 45 contacts served against 30." in text
-    assert "Without it: km=500, method=b and km=900, method=b (never)." in text
+    keys = ["km", "method"]
+    assert by_key(rows, keys, "km").no_effect
+    method = by_key(rows, keys, "method")
+    assert (method.answer.verdict, method.answer.reference) == (Verdict.ONE_SEED, "a")
+    assert [reason.text for reason in method.reasons] == ["45 contacts served against 30"]
+    text = said(rows, keys)
+    assert "km has no effect on final accuracy: equal at each of 2 points." in text
+    assert "With a, in the mean: 45 contacts served against 30." in text
+    assert "km=500, method=b and km=900, method=b: never" in text
 
 
 def test_what_a_third_value_lacks_does_not_turn_the_verdict_between_two():
@@ -112,18 +144,19 @@ def test_what_a_third_value_lacks_does_not_turn_the_verdict_between_two():
     finals |= {("c", 5): 0.74, ("c", 30): None}
     seeds = (1, 2, 3)
     keys = finals.items()
-    text = said([point(s, x, km=k, mask=m) for (k, m), x in keys for s in seeds], ["km", "mask"])
-    ahead = "a is best, ahead of b by 0.050 in the mean (ahead at 3 of 6 points)"
-    assert f"By km, all else equal: {ahead}" in text
+    names = ["km", "mask"]
+    found = by_key([point(s, x, km=k, mask=m) for (k, m), x in keys for s in seeds], names, "km")
+    assert found.answer.ranking.winners == ("a",)
+    assert round(found.answer.row("b").against.difference, 12) == -0.05
     rows = [point(s, x, km=k, mask=m) for (k, m), x in keys for s in (1, 2)]
     seldom = [row | {"accuracy_final": None} if row["km"] == "b" else row for row in rows]
     seldom[4] = rows[4]
     few = "By km: only 1 of 4 points can be compared, too few (with a figure: a at 4, b at 1"
-    assert few in said(seldom[:8], ["km", "mask"])
+    assert few in said(seldom[:8], names)
     apart = [point(1, 0.8, km=1, mask=5), point(1, 0.7, km=2, mask=6)]
-    assert "By km: no two points differ in it alone" in said(apart, ["km", "mask"])
+    assert "By km: no two points differ in it alone" in said(apart, names)
     rows = [point(s, 0.7 + s / 100, km=km) for km, s in ((1, 1), (1, 2), (2, 2), (2, 3))]
-    tie = "none is best; km=1 and km=2 tie, equal with the one seed that both have."
+    tie = "km=1 and km=2 are equal with the one seed that both have."
     assert tie in said(rows, ["km"])
 
 
@@ -131,9 +164,14 @@ def test_never_is_said_of_points_that_were_asked_and_trained():
     late = point(1, 0.7, targets=1, **{"learning.targets": "[0.8]"})
     other = point(1, 0.9, targets=2, **{"learning.targets": "[0.6]"}) | {"hours_to_0.80": None}
     none = point(1, 0.9, targets=3) | {"accuracy_final": None, "hours_to_0.80": None}
-    text = said([late, other, none, point(1, 0.9, targets=4)], ["targets"], "0.80")
-    for reason in ("targets=1 (never)", "targets=2 (not asked for)", "targets=3 (not trained)"):
-        assert reason in text
+    rows = [late, other, none, point(1, 0.9, targets=4)]
+    time = answers(rows, ["targets"], {}).figures[1].combinations
+    assert standings(time) == {
+        "targets=4": Standing.ALONE,
+        "targets=1": Standing.NEVER,
+        "targets=2": Standing.NOT_ASKED,
+        "targets=3": Standing.NOT_TRAINED,
+    }
 
 
 def test_a_key_that_turns_the_order_of_another_is_named():
@@ -145,12 +183,16 @@ def test_a_key_that_turns_the_order_of_another_is_named():
         for mask in (5, 15)
         for seed in (1, 2, 3)
     ]
-    text = said(rows, ["orbit", "method", "mask"])
+    keys = ["orbit", "method", "mask"]
+    orbit = by_key(rows, keys, "orbit")
+    assert (orbit.answer.verdict, orbit.answer.ranking.best) == (Verdict.LEVEL, ("high", "low"))
+    [turn] = orbit.turns
+    winners = {value: one.ranking.winners for value, one in turn.answers.items()}
+    assert (turn.key, winners) == ("method", {"a": ("orbit=high",), "b": ("orbit=low",)})
+    assert by_key(rows, keys, "mask").no_effect
+    text = said(rows, keys)
     assert "high and low are level in the mean, high ahead at 6 and low at 6 of 12 points." in text
-    by = "by 0.100 in the mean (ahead at 6 of 6 points), the same with each of 3 seeds"
-    at_a = f"at method=a, orbit=high is best, ahead of orbit=low {by}"
-    at_b = f"at method=b, orbit=low is best, ahead of orbit=high {by}"
-    assert f"It depends on method: {at_a}; {at_b}." in text
+    assert "It depends on method: at method=a, orbit=high is best" in text
     assert text.count("It depends on") == 2 and "on mask" not in text
 
 
@@ -160,8 +202,11 @@ def test_no_contact_is_a_result_and_the_sweep_goes_on_past_it(leomix, tmp_path):
     done = leomix("sweep", "circular", *varied, *timing, "-o", tmp_path / "s")
     assert (done.status, "1 of 2 points are not done" in done.err) == (3, True)
     shown = leomix("compare", tmp_path / "s").out
-    assert "at orbit.inclination_deg=97.8, of one seed" in shown
-    assert "Without it: orbit.inclination_deg=3 (no contact)." in shown
+    assert "inclination_deg=3: no contact" in shown
+    printed = json.loads(leomix("compare", tmp_path / "s", "--json").out)
+    by_label = {row["label"]: row for row in printed["rows"] if row["figure"] == "cycles"}
+    assert by_label["orbit.inclination_deg=3"]["verdict"] == "no contact"
+    assert printed["headline"].startswith("Only the timing was simulated")
 
 
 def test_seeds_that_are_swept_are_pooled_like_replications(leomix, tmp_path):
@@ -185,16 +230,46 @@ def test_an_order_at_all_points_may_be_noise_and_counts_have_no_thousandths():
         for km, mask in keys
         for seed, luck in seeds.items()
     ]
-    ahead = "undecided; 800 leads 500 by 0.011 in the mean (ahead at 9 of 9 points)"
-    noise = "but that is within noise: the points share 3 seeds (95 %: -0.030 to 0.052)."
-    assert f"By km, all else equal: {ahead}, {noise}" in said(rows, ["km", "mask"])
+    km = by_key(rows, ["km", "mask"], "km").answer
+    assert (km.verdict, km.reference) == (Verdict.WITHIN_NOISE, "800")
+    cannot = "By km, all else equal: 800 and 500 cannot be told apart over 3 seeds: 0.011 in the"
+    shared = "mean (ahead at 9 of 9 points, which share 3 seeds; 95 %: -0.030 to 0.052"
+    assert f"{cannot} {shared}" in said(rows, ["km", "mask"])
     timed = {"accuracy_final": None, "cycles": 4}
     rows = [
         point(seed, 0.9, km=km) | timed | {"contacts_served": 30 + 5 * (seed == 1)}
         for km in (500, 900)
         for seed in seeds
     ]
-    assert "The most contacts served: 31.7, at km=500 and km=900, mean of 3" in said(rows, ["km"])
+    assert "Contacts served: 31.7; km=500 and km=900 are equal" in said(rows, ["km"])
+
+
+def test_of_many_points_the_best_five_are_shown_and_ranks_are_none():
+    """Nine combinations over three seeds; what no test tells from the best has no rank."""
+    luck = [0.00, 0.03, -0.03]
+    rows = [
+        point(s, 0.7 - 0.002 * km - 0.001 * mask + draw * (-1) ** km, km=km, mask=mask, fixed=7)
+        for km in (0, 1, 2)
+        for mask in (0, 1, 2)
+        for s, draw in enumerate(luck)
+    ]
+    found = answers(rows, ["km", "mask", "fixed"], {})
+    combinations = found.figures[0].combinations
+    assert [row.mean for row in combinations.rows] == sorted(
+        (row.mean for row in combinations.rows), reverse=True
+    )
+    assert {row.verdict for row in combinations.rows if "km=1" in row.label} == {
+        Standing.WITHIN_NOISE
+    }
+    lines = sweep_lines(found)
+    table = lines[1:8]
+    assert table[0].split()[:2] == ["km", "mask"] and "fixed" not in table[0]
+    assert (len(table), table[-1]) == (1 + 5 + 1, "and 4 others, to 0.694")
+    assert any(line.startswith("The best of 9 is picked by noise too") for line in lines)
+    flat = found.rows
+    assert flat[flat.figure == "accuracy_final"].query("group == 'combination'").km.tolist() == [
+        row.values["km"] for row in combinations.rows
+    ]
 
 
 @given(st.permutations(range(12)))
@@ -203,9 +278,9 @@ def test_no_answer_depends_on_the_order_of_values(order):
     finals = {"a": [0.7, 0.72, 0.71], "c": [0.7, 0.72, 0.71], "b": [0.7, 0.7, 0.72]}
     finals["d"] = [0.5, 0.51, 0.52]
     rows = [point(s, x, method=m) for m, each in finals.items() for s, x in enumerate(each)]
-    text = said([rows[place] for place in order], ["method"], "0.80")
+    text = said([rows[place] for place in order], ["method"])
     keys = ["method", "mask"]
-    assert text == said(rows, ["method"], "0.80")
+    assert text == said(rows, ["method"])
     both = [row | {"mask": mask} for row in rows for mask in (5, 15)]
     assert said([both[2 * p + q] for p in order for q in (1, 0)], keys) == said(both, keys)
-    assert "none is best; method=a and method=c tie, equal with each of 3 seeds, and lead" in text
+    assert "Final accuracy: method=a and method=c are equal at each of 3 seeds" in text

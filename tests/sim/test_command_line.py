@@ -76,7 +76,16 @@ def test_compare_groups_seeds_and_takes_a_run_once(leomix, tmp_path):
         ("emsfl", [1, 2], 2),
         ("emsfl (interrupted)", [3], 1),
     ]
+    stopped = [one for one in compared["caveats"] if one["kind"] == "stopped early"]
+    assert [(one["group"], one["status"]) for one in stopped] == [
+        ("emsfl (interrupted)", "interrupted")
+    ]
+    assert stopped[0]["text"].endswith("goes on with --resume")
     shown = [json.loads(leomix("show", folders[n], "--json").out) for n in (0, 1, 3)]
+    for one in shown:
+        final = next(row for row in one["rows"] if row["figure"] == "accuracy_final")
+        assert (final["mean"], final["n"], final["verdict"]) == (one["accuracy_final"], 1, "alone")
+        assert f"{one['accuracy_final']:.3f}" in one["headline"]
     spread = [groups[0]["accuracy_final"][name] for name in ("min", "median", "max")]
     assert spread == sorted(one["accuracy_final"] for one in shown)
     text = leomix("compare", *folders).out

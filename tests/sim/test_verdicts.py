@@ -15,13 +15,20 @@ from tests.kit import small
 from tests.kit.results import (
     Asked,
     Bounds,
+    Evaluation,
+    Figure,
+    Measure,
+    Standing,
     Verdict,
+    answer_of,
+    answer_text,
+    headline,
+    nothing_learnt,
     over_seeds,
     pair_tests,
     paired,
-    rank,
-    rank_each,
-    sentence,
+    ranking_of,
+    rows_json,
 )
 
 LABELS = ("a", "b", "c", "d10", "d9")
@@ -33,9 +40,33 @@ def by_case(candidates):
     return {name: {("", s): x for s, x in own.items()} for name, own in candidates.items()}
 
 
+def rank_each(asked):
+    """Who is best by each of the figures that one comparison asks for."""
+    tests = pair_tests(asked)
+    return {figure: ranking_of(one, figure, tests) for figure, one in asked.items()}
+
+
+def rank(candidates, **asked):
+    return rank_each({"": Asked(candidates, **asked)})[""]
+
+
 def ranked(candidates, rising=True, ratios=False):
     bounds = Bounds(0.0, np.inf if ratios else 1.0)
     return rank(by_case(candidates), rising=rising, bounds=bounds, ratios=ratios)
+
+
+def answered(candidates, rising=True, ratios=False, learnt=True, beside=()):
+    """The rows of candidates by a figure, tested together with figures ``beside`` it."""
+    form = "{:.3f}".format
+    figure = Figure("figure", form, least=0.0, in_text=form, ratios=ratios, learnt=learnt)
+    measure = Measure("figure", figure._replace(best="highest" if rising else "lowest"))
+    asked = {"figure": measure.asked(by_case(candidates))}
+    asked |= {f"beside {n}": Asked(by_case(own), rising=True) for n, own in enumerate(beside)}
+    return answer_of(measure, by_case(candidates), pair_tests(asked))
+
+
+def said(candidates, **how):
+    return answer_text(answered(candidates, **how))
 
 
 def apart(first, second):
@@ -70,7 +101,12 @@ def test_a_winner_is_ahead_of_every_other_one_whatever_their_order(candidates, r
     random.shuffle(shuffled)
     again = ranked({name: candidates[name] for name in shuffled}, rising)
     assert again == found
-    assert sentence(again, "{:.3f}".format) == sentence(found, "{:.3f}".format)
+    rows = rows_json([answered(candidates, rising)])
+    assert rows_json([answered({n: candidates[n] for n in shuffled}, rising)]) == rows
+    assert said({n: candidates[n] for n in shuffled}, rising=rising) == said(
+        candidates, rising=rising
+    )
+    assert {row["label"] for row in rows if row["verdict"] == "best"} == {*found.winners}
     # Falling figures rank as rising ones do that are turned around.
     turned = {n: {s: 1.0 - x for s, x in own.items()} for n, own in candidates.items()}
     other = ranked(turned, not rising)
@@ -85,7 +121,8 @@ def test_a_winner_is_ahead_of_every_other_one_whatever_their_order(candidates, r
         if others and all(up[name] and (label, name) in higher for name in others):
             assert found.winners == (label,)
     if not found.winners:
-        assert " best, " not in sentence(found, "{:.3f}".format).replace("none is best", "")
+        text = said(candidates, rising=rising) + headline([answered(candidates, rising)])
+        assert " is best" not in text and "ahead of" not in text.replace("is ahead of", "")
 
 
 TIMES = st.dictionaries(st.integers(1, 6), st.sampled_from([0.5, 1.0, 1.1, 30.0]), max_size=6)
@@ -161,9 +198,15 @@ def test_a_figure_more_makes_a_verdict_harder_and_never_turns_it():
     found = rank_each({"accuracy": one, "noise": noise})["accuracy"]
     assert (found.verdict, found.first, found.winners) == (Verdict.WITHIN_NOISE, "a", ())
     assert found.leads["b"].test.p_holm == pytest.approx(2 * p_value)
-    text = sentence(found, "{:.3f}".format)
-    assert f"within noise (95 %: {found.leads['b'].low:.3f} to" in text
-    assert f"over 4 seeds; p = {2 * p_value:.4f} corrected for 2 tests)" in text
+    text = said(
+        {"a": first, "b": second},
+        beside=[{"a": {1: 1.0, 2: 2.0, 3: 3.0}, "b": {1: 2.0, 2: 3.1, 3: 1.0}}],
+    )
+    apart_by = found.leads["b"]
+    assert text == (
+        f"a and b cannot be told apart over 4 seeds: {apart_by.mean:.3f} (95 %: {apart_by.low:.3f} "
+        f"to {apart_by.high:.3f}; p = {2 * p_value:.4f} corrected for 2 tests)"
+    )
 
 
 @given(FIGURES.filter(len), st.integers(1, 4))
@@ -186,7 +229,7 @@ def test_seeds_that_are_dropped_weaken_the_verdict_and_never_turn_it():
     late = {**second, 4: float("inf")}
     found = ranked({"a": first, "b": late})
     assert (found.verdict, found.best, found.without) == (Verdict.NEVER, ("a",), ("b",))
-    assert "best" not in sentence(found, str)
+    assert said({"a": first, "b": late}) == "only a has it with each seed; b: 3 of 4 seeds have it"
 
 
 def test_a_third_that_cannot_be_told_from_the_best_keeps_it_from_winning():
@@ -199,9 +242,11 @@ def test_a_third_that_cannot_be_told_from_the_best_keeps_it_from_winning():
     assert ranked({"best": best, "next": next_one}).winners == ("best",)
     odd = {0: 0.7, 1: 0.9, 2: 0.7, 3: 0.9}
     even = {0: 0.9, 1: 0.7, 2: 0.9, 3: 0.7}
-    text = sentence(ranked({"even": even, "odd": odd, "noisy": noisy}), "{:.3f}".format)
-    level = "none is best; even and odd are level in the mean, even ahead at 2 and odd at 2 of 4"
-    assert text == f"{level} seeds, and noisy cannot be told apart from these either"
+    text = said({"even": even, "odd": odd, "noisy": noisy})
+    level = "even and odd are level in the mean, even ahead at 2 and odd at 2 of 4 seeds"
+    assert text.startswith(
+        f"{level}; even and noisy cannot be told apart over 4 seeds: 0.075 (95 %"
+    )
 
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=8))
@@ -217,6 +262,109 @@ def test_intervals_end_where_the_figure_does(values):
     both = paired(dict(enumerate(values)), other, Bounds(0.0, 1.0))
     if len(values) >= 3:
         assert -1.0 <= both["low"] <= both["high"] <= 1.0
+
+
+THOUSANDTHS = st.integers(100, 900).map(lambda number: number / 1000)
+
+
+@given(st.lists(st.tuples(THOUSANDTHS, THOUSANDTHS), min_size=3, max_size=8))
+def test_rows_have_the_figures_of_scipy(pairs):
+    one, other = (dict(enumerate(own)) for own in zip(*pairs, strict=True))
+    for ratios in (False, True):
+        answer = answered({"a": one, "b": other}, rising=False, ratios=ratios)
+        for row, own in ((answer.row("a"), one), (answer.row("b"), other)):
+            values = list(own.values())
+            assert row.mean == pytest.approx(np.mean(values))
+            assert row.median == pytest.approx(np.median(values))
+            if np.ptp(values) > 1e-6:
+                low, high = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+                assert (row.low, row.high) == pytest.approx((max(low, 0.0), high))
+        behind = next((row for row in answer.rows if row.against), None)
+        if behind is None:
+            continue
+        second, first = (one, other) if behind.label == "a" else (other, one)
+        x, y = np.array([*second.values()]), np.array([*first.values()])
+        assert behind.against.difference == pytest.approx(np.mean(x - y), abs=1e-12)
+        if ratios:
+            assert behind.against.ratio == pytest.approx(stats.gmean(x / y))
+            x, y = np.log(x), np.log(y)
+        if np.ptp(x - y) > 1e-6:
+            test = stats.ttest_rel(x, y)
+            assert behind.against.p == pytest.approx(test.pvalue, rel=1e-6, abs=1e-12)
+            ends = test.confidence_interval(0.95)
+            shown = behind.against
+            if ratios:
+                assert (shown.ratio_low, shown.ratio_high) == pytest.approx(tuple(np.exp(ends)))
+            else:
+                assert (shown.low, shown.high) == pytest.approx(tuple(ends), abs=1e-12)
+
+
+@given(CANDIDATES)
+def test_settings_that_share_their_seeds_add_nothing_to_the_verdict(candidates):
+    """The same figures at three settings are no more evidence than at one."""
+    once = rank(by_case(candidates), rising=True)
+    repeated = {
+        name: {(setting, seed): x for setting in "xyz" for seed, x in own.items()}
+        for name, own in candidates.items()
+    }
+    pooled = rank(repeated, rising=True)
+    assert (pooled.verdict, pooled.best, pooled.winners) == (once.verdict, once.best, once.winners)
+    assert (pooled.unresolved, pooled.without) == (once.unresolved, once.without)
+
+
+@given(FIGURES, FIGURES, st.dictionaries(st.integers(20, 25), st.floats(0.0, 1.0), max_size=4))
+def test_seeds_that_only_one_has_do_not_change_the_distance(first, second, more):
+    rows = [answered({"a": own, "b": second}).rows for own in (first, {**first, **more})]
+    distances = [{abs(row.against.difference) for row in each if row.against} for each in rows]
+    assert distances[0] == distances[1]
+
+
+def test_what_seeds_do_not_change_is_exact_and_a_tie_names_nobody():
+    """Contacts and bytes of a plan without chance: two seeds show that, where one cannot."""
+    counts = {"700": {1: 31.0, 2: 31.0}, "800": {1: 34.0, 2: 34.0}, "900": {1: 34.0, 2: 34.0}}
+    answer = answered(counts, learnt=False)
+    assert [row.verdict for row in answer.rows] == [Standing.BEST, Standing.BEST, Standing.BEHIND]
+    assert said(counts, learnt=False) == (
+        "800 and 900 are equal: 34.000 at each of 2 seeds, and ahead of 700 by 3.000 "
+        "(the same with each of 2 seeds)"
+    )
+    assert answered({n: counts[n] for n in ("700", "800")}, learnt=False).verdict is Verdict.EXACT
+    # What is learnt has chance in it even where two seeds agree.
+    assert answered({n: counts[n] for n in ("700", "800")}).verdict is Verdict.TOO_FEW_SEEDS
+    equal = {n: counts[n] for n in ("800", "900")}
+    assert said(equal) == "800 and 900 are equal: 34.000 at each of 2 seeds"
+    assert [row.verdict for row in answered(equal).rows] == [Standing.EQUAL] * 2
+    alone = {n: {1: own[1]} for n, own in counts.items()}
+    assert answered(alone, learnt=False).rows[-1].verdict is Standing.ONE_SEED
+
+
+def test_who_never_got_there_is_counted_and_has_no_mean():
+    never = float("inf")
+    times = {"a": {1: 2.0, 2: 3.0}, "b": {1: 5.0, 2: never}, "c": {1: never, 2: never}}
+    answer = answered(times, rising=False, ratios=True)
+    assert [(row.label, row.reached, row.n, row.mean, row.verdict) for row in answer.rows] == [
+        ("a", 2, 2, 2.5, Standing.ALONE),
+        ("b", 1, 2, None, Standing.SOME_NEVER),
+        ("c", 0, 2, None, Standing.UNKNOWN),
+    ]
+    assert "b: 1 of 2 seeds have it" in said(times, rising=False)
+
+
+@pytest.mark.parametrize(("share", "runs"), [(0.1, 1), (0.5, 1), (0.8, 3)])
+def test_nothing_learnt_is_missed_as_seldom_as_it_says(share, runs):
+    """Start and end of one accuracy: a rise beyond chance is found in one of forty draws."""
+    draw = np.random.default_rng(7)
+    count, samples = 2000, 1191
+    found = draw.binomial(samples, share, size=(count, runs, 2)) / samples
+    wrong = sum(nothing_learnt("", list(map(curve, each))) is None for each in found)
+    assert wrong / count == pytest.approx(0.025, abs=0.012)
+
+
+def curve(ends):
+    return [
+        Evaluation(float(a), None, n, float(n), None, None, None, None, 1191)
+        for n, a in enumerate(ends)
+    ]
 
 
 @pytest.fixture
@@ -260,10 +408,10 @@ def test_compare_the_page_and_sweeps_agree_on_who_is_best(leomix, methods, tmp_p
             assert [f"learning.method={label}" for label in one[key]] == other[key], key
     page = report(folders, tmp_path / "page.html").read_text()
     for one in compared[0]:
-        assert f"{one['head'][1:]}: {one['text']}." in page
+        assert one["head"][1:] in page and f"{one['text']}." in page
     # Where one key was swept, its values stand side by side, as single runs do.
     assert swept[0]["comparison"]["verdicts"] == compared[0]
     shown = leomix("compare", methods / "key").out
     assert swept[0]["answers"][0] in shown
     for one in compared[0]:
-        assert f"{one['head']}: {one['text']}" in shown
+        assert one["head"] in shown and one["text"] in shown
