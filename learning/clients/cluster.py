@@ -111,6 +111,7 @@ class ClusterState:
         if learner.skips_unchanged:
             self.parts = ChangedParts(learner, k, experts, since_download=offers_models)
         self._marked: dict[tuple[tuple[int, ...], bool], Mask] = {}
+        self._foreseen: Held | None = None
 
     @property
     def eligible(self) -> Mask:
@@ -310,7 +311,20 @@ class ClusterState:
         self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
     ) -> TrainUntilContact:
         """Ask for the disconnected phase, training as in :meth:`train`; who is incomplete rests."""
-        return TrainUntilContact(self.cost(experts, gate=gate, mask=mask), self.complete)
+        foreseen = partial(self.foresee, experts=experts, gate=gate, mask=mask)
+        return TrainUntilContact(
+            self.cost(experts, gate=gate, mask=mask),
+            self.complete,
+            foreseen=foreseen if self.learner.trains else None,
+        )
+
+    def foresee(
+        self, work: Work, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
+    ) -> None:
+        """Let what :meth:`train` will get be computed before, when others need their trainings."""
+        ahead = copy(self)
+        ahead.train(work, experts, gate=gate, mask=mask)
+        self._foreseen = ahead.state
 
     def train_round(
         self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
@@ -334,6 +348,7 @@ class ClusterState:
             local = LocalRounds(self.name, work.rounds, self.rounds)
             part = TrainedPart(list(experts), gate, mask, reach)
             self.state = self.learner.train(self.state, local, part, self.local_loss())
+            self._foreseen = None  # it is the state, or will never be
         self.rounds = self.rounds + work.rounds
         trained = self._parts(experts, gate=gate)
         if reach is not None:
