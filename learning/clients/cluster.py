@@ -311,20 +311,22 @@ class ClusterState:
         self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
     ) -> TrainUntilContact:
         """Ask for the disconnected phase, training as in :meth:`train`; who is incomplete rests."""
-        foreseen = partial(self.foresee, experts=experts, gate=gate, mask=mask)
-        return TrainUntilContact(
-            self.cost(experts, gate=gate, mask=mask),
-            self.complete,
-            foreseen=foreseen if self.learner.trains else None,
-        )
+        cost = self.cost(experts, gate=gate, mask=mask)
+        foreseen = self.foresees(experts, gate=gate, mask=mask)
+        return TrainUntilContact(cost, self.complete, foreseen=foreseen)
 
-    def foresee(
-        self, work: Work, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
-    ) -> None:
-        """Let what :meth:`train` will get be computed before, when others need their trainings."""
-        ahead = copy(self)
-        ahead.train(work, experts, gate=gate, mask=mask)
-        self._foreseen = ahead.state
+    def foresees(
+        self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
+    ) -> Callable[[Work], None] | None:
+        """Return what takes the work of :meth:`train` beforehand; None without training.
+
+        Other clusters' trainings that are needed before are then computed together with this one.
+        """
+
+        def foreseen(work: Work) -> None:
+            self._foreseen = self._trained(work, experts, gate=gate, mask=mask)
+
+        return foreseen if self.learner.trains else None
 
     def train_round(
         self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
@@ -343,18 +345,25 @@ class ClusterState:
         self.excluded = work.excluded
         if self.state is None:
             return
-        reach = None if self._alike else self.holds & self._among(experts)
-        if self.learner.trains:  # else the state is a name alone
-            local = LocalRounds(self.name, work.rounds, self.rounds)
-            part = TrainedPart(list(experts), gate, mask, reach)
-            self.state = self.learner.train(self.state, local, part, self.local_loss())
-            self._foreseen = None  # it is the state, or will never be
+        self.state = self._trained(work, experts, gate=gate, mask=mask)
+        self._foreseen = None  # it is this state, or was foreseen wrongly
         self.rounds = self.rounds + work.rounds
         trained = self._parts(experts, gate=gate)
-        if reach is not None:
+        if not self._alike:
             trained = np.ones_like(self.unsent, bool) & trained
             trained[:, :-1] &= self.holds
         self.unsent = self.unsent + work.rounds[:, None] * trained
+
+    def _trained(
+        self, work: Work, experts: Sequence[int], *, gate: bool, mask: str | None
+    ) -> Held | None:
+        """Return the state after the rounds of :meth:`train`."""
+        if self.state is None or not self.learner.trains:  # then it is a name alone
+            return self.state
+        reach = None if self._alike else self.holds & self._among(experts)
+        local = LocalRounds(self.name, work.rounds, self.rounds)
+        part = TrainedPart(list(experts), gate, mask, reach)
+        return self.learner.train(self.state, local, part, self.local_loss())
 
     # -- uplink
 

@@ -31,6 +31,7 @@ from learning.training.form import Form
 from learning.training.guards import Guard, guarded
 from learning.training.local import Descent, descent_of
 from learning.training.recipe import CONSTANT
+from learning.training.replay import TIMES
 from learning.training.state import State, flatten
 from learning.training.task import Task
 from learning.values.lazy import Made
@@ -175,8 +176,8 @@ def _training_of(request: Request) -> _Training:
 
 MANY = 1 << 30
 """More trainings than there ever are."""
-TRIES = 12
-"""How often a number of trainings is measured before it is judged."""
+TRIES = 3 * TIMES
+"""How often a number of trainings is measured before it is judged: mostly with recordings."""
 SLOWER = 1.1
 """A number of trainings is too many from this ratio of times on."""
 

@@ -122,10 +122,8 @@ class Client:
         from_s = self._clock.now if request.from_now else self.sessions.parted_s(actor)
         who = everybody(request.who, self.cluster.devices)
         phase = self._phases[actor] = self.devices.phase(request.cost, who, from_s, rounds)
-        if request.foreseen is None:
-            return
-        to_s = self.sessions.next_start_s(actor)
-        if to_s is not None:
+        to_s = None if request.foreseen is None else self.sessions.next_start_s(actor)
+        if request.foreseen is not None and to_s is not None:
             gap = self.devices.gap(phase, to_s)
             request.foreseen(Work(gap.rounds, gap.end_s, self.devices.excluded(phase.cost)))
 
