@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+import learning
 import sim
 from tests.kit.learning import ClusterState, Stacking
 from tests.kit.small import slots
@@ -48,3 +49,24 @@ def test_gaps_of_several_clusters_are_trained_together_to_the_same_bits(
     assert model == expected_model and model
     assert found["trainings"] == expected["trainings"]  # none in vain
     assert together.total() < 0.75 * apart.total()
+
+
+@learning.register("asked")
+class Asked(learning.FedAvg):
+    """Averages, and counts how often it is asked for a term of the loss."""
+
+    count = 0
+
+    def local_loss(self, me):
+        type(self).count += 1
+        return super().local_loss(me)
+
+
+def test_a_term_of_the_loss_is_asked_for_when_devices_have_trained_and_never_before(monkeypatch):
+    trained = []
+    train = ClusterState.train
+    monkeypatch.setattr(
+        ClusterState, "train", lambda own, *how, **more: trained.append(train(own, *how, **more))
+    )
+    sim.run(slots(**SIX, learning={"method": "asked", "options": {"trains": "gaps"}}))
+    assert Asked.count == len(trained) > 4
