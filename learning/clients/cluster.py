@@ -56,7 +56,7 @@ class ClusterState:
     memory for what was trained last. Where devices hold experts of their own, ``holds`` (K, E) says
     which: of what the cluster is given, each takes, trains and sends those alone.
 
-    ``local_loss`` returns a method's term of the loss of local training, None for none. A payload
+    ``local_loss`` returns a method's term of the loss of a training, None for none. A payload
     holds ``copies`` sets of the tensors that it names: the model and, say, a control variate. In
     memory a device keeps ``memory_copies`` of what it trains. Where the server wants whole models,
     ``offers_models``, an offer is the base with the changes.
@@ -70,7 +70,7 @@ class ClusterState:
         self,
         learner: Learner,
         cluster: Cluster,
-        local_loss: Callable[[], LocalLoss | None] = lambda: None,
+        local_loss: Callable[[], LocalLoss | None] | None = None,
         copies: int = 1,
         memory_copies: int = 0,
         *,
@@ -111,6 +111,7 @@ class ClusterState:
         if learner.skips_unchanged:
             self.parts = ChangedParts(learner, k, experts, since_download=offers_models)
         self._marked: dict[tuple[tuple[int, ...], bool], Mask] = {}
+        self._foreseen: Held | None = None
 
     @property
     def eligible(self) -> Mask:
@@ -310,7 +311,23 @@ class ClusterState:
         self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
     ) -> TrainUntilContact:
         """Ask for the disconnected phase, training as in :meth:`train`; who is incomplete rests."""
-        return TrainUntilContact(self.cost(experts, gate=gate, mask=mask), self.complete)
+        cost = self.cost(experts, gate=gate, mask=mask)
+        foreseen = self.foresees(experts, gate=gate, mask=mask)
+        return TrainUntilContact(cost, self.complete, foreseen=foreseen)
+
+    def foresees(
+        self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
+    ) -> Callable[[Work], None] | None:
+        """Return what takes the work of :meth:`train` beforehand; None where that is of no use.
+
+        Other clusters' trainings that are needed before are then computed together with this one:
+        not one with a term of the loss, which is asked for when the devices have trained.
+        """
+
+        def foreseen(work: Work) -> None:
+            self._foreseen = self._trained(work, experts, gate=gate, mask=mask)
+
+        return foreseen if self.learner.trains and self.local_loss is None else None
 
     def train_round(
         self, experts: Sequence[int], *, gate: bool = False, mask: str | None = None
@@ -329,17 +346,26 @@ class ClusterState:
         self.excluded = work.excluded
         if self.state is None:
             return
-        reach = None if self._alike else self.holds & self._among(experts)
-        if self.learner.trains:  # else the state is a name alone
-            local = LocalRounds(self.name, work.rounds, self.rounds)
-            part = TrainedPart(list(experts), gate, mask, reach)
-            self.state = self.learner.train(self.state, local, part, self.local_loss())
+        self.state = self._trained(work, experts, gate=gate, mask=mask)
+        self._foreseen = None  # it is this state, or was foreseen wrongly
         self.rounds = self.rounds + work.rounds
         trained = self._parts(experts, gate=gate)
-        if reach is not None:
+        if not self._alike:
             trained = np.ones_like(self.unsent, bool) & trained
             trained[:, :-1] &= self.holds
         self.unsent = self.unsent + work.rounds[:, None] * trained
+
+    def _trained(
+        self, work: Work, experts: Sequence[int], *, gate: bool, mask: str | None
+    ) -> Held | None:
+        """Return the state after the rounds of :meth:`train`."""
+        if self.state is None or not self.learner.trains:  # without training it is a name alone
+            return self.state
+        reach = None if self._alike else self.holds & self._among(experts)
+        local = LocalRounds(self.name, work.rounds, self.rounds)
+        part = TrainedPart(list(experts), gate, mask, reach)
+        term = None if self.local_loss is None else self.local_loss()
+        return self.learner.train(self.state, local, part, term)
 
     # -- uplink
 

@@ -204,10 +204,11 @@ class Method(ABC):
 
     def devices(self, me: Cluster) -> ClusterState:
         """Return the state of a cluster's devices, which train with the method's local loss."""
+        has_term = type(self).local_loss is not Method.local_loss
         return ClusterState(
             self.learner,
             me,
-            local_loss=partial(self.local_loss, me),
+            local_loss=partial(self.local_loss, me) if has_term else None,
             copies=self.payload_copies,
             memory_copies=self.memory_copies,
             offers_models=self.offers_models,

@@ -160,7 +160,8 @@ class FedAvg(GlobalModelMethod):
         who = self.trains_on(devices)
         if not np.count_nonzero(who):
             return (yield NextContact())
-        work, contact = yield TrainUntilContact(self.cost(devices.holds), who)
+        foreseen = devices.foresees(self.experts, gate=True)
+        work, contact = yield TrainUntilContact(self.cost(devices.holds), who, foreseen=foreseen)
         devices.train(work, self.experts, gate=True)
         if work.excluded.all():
             self.absent.add(devices.name)

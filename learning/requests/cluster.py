@@ -106,7 +106,8 @@ class TrainUntilContact:
     holds at most ``rounds``; what begins ``anew`` drops a round that was interrupted before.
 
     ``wanted`` is told, once of each contact, the work until it begins. A contact for which it says
-    no passes by, and the next phase begins with what is left of the ``rounds``.
+    no passes by, and the next phase begins with what is left of the ``rounds``. ``foreseen`` is
+    told, as a phase begins, the work that it holds if the next contact begins as planned.
     """
 
     cost: Cost
@@ -115,6 +116,7 @@ class TrainUntilContact:
     from_now: bool = False
     anew: bool = False
     wanted: Callable[[Work], bool] | None = None
+    foreseen: Callable[[Work], None] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -90,6 +90,8 @@ def _still_pending(
     changes: Parameters, who: Sequence[bool], experts: Collection[int]
 ) -> Parameters:
     """Return pending changes of ``experts`` without those of ``who``, where any are left."""
+    if all(who):
+        return {}
     left = map_tensors(lambda t: rows_of(who, torch.zeros_like(t), t, stacked=True), changes)
     return {
         key: tensor
@@ -157,7 +159,9 @@ def commit(
     fresh = _fresh_factors(task, cluster, sizes, adapter_epoch)
     pending = after.pending.setdefault(_free_number(own.pending, who), {})
     for key, tensor in trained.items():
-        before = pending[key] if key in pending else torch.zeros_like(tensor)
+        before = pending.get(key)
+        if before is None and not all(who):
+            before = torch.zeros_like(tensor)
         pending[key] = rows_of(who, tensor, before, stacked=True)
         after.trained[key] = rows_of(who, fresh[key], tensor, stacked=True)
     for memory in after.optimizer.values():
@@ -415,7 +419,8 @@ def rows_of(
 ) -> Tensor:
     """Return ``new`` (one for all, unless ``stacked``) in the rows ``who``, else ``old``."""
     rows = new if stacked else new.expand(len(who), *new.shape)
-    if len(rows) != len(who) or (old is not None and len(old) != len(who)):
+    # The length of a tensor is a call of Python, its shape is not.
+    if rows.shape[0] != len(who) or (old is not None and old.shape[0] != len(who)):
         devices = len(rows if old is None else old)
         raise ValueError(f"who has {len(who)} entries; the state holds {devices} devices")
     if all(who):

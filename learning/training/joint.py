@@ -31,6 +31,7 @@ from learning.training.form import Form
 from learning.training.guards import Guard, guarded
 from learning.training.local import Descent, descent_of
 from learning.training.recipe import CONSTANT
+from learning.training.replay import TIMES
 from learning.training.state import State, flatten
 from learning.training.task import Task
 from learning.values.lazy import Made
@@ -125,7 +126,7 @@ def train_all(requests: Sequence[Request]) -> list[dict[str, Tensor]]:
             some = left[: _widths(requests[left[0]]).next(len(left), form)]
             left = left[len(some) :]
             stacked = [trainings[number] for number in some]
-            if len(some) > 1 and _is_as_alone(stacked):
+            if _is_as_alone(stacked):
                 found = [training.result() for training in stacked]
             else:
                 found = [_alone(training.request) for training in stacked]
@@ -149,11 +150,11 @@ def _is_as_alone(some: list[_Training]) -> bool:
     with widths.timed(len(some), requests):
         _train(some)
     form = some[0].form
-    if form not in widths.is_as_alone:
+    if len(some) > 1 and form not in widths.is_as_alone:
         expected = _alone(requests[0])
         found = some[0].result()
         widths.is_as_alone[form] = all(torch.equal(expected[n], t) for n, t in found.items())
-    return widths.is_as_alone[form]
+    return len(some) == 1 or widths.is_as_alone[form]
 
 
 def _training_of(request: Request) -> _Training:
@@ -175,8 +176,8 @@ def _training_of(request: Request) -> _Training:
 
 MANY = 1 << 30
 """More trainings than there ever are."""
-TRIES = 5
-"""How often a number of trainings is measured before it is judged."""
+TRIES = 3 * TIMES
+"""How often a number of trainings is measured before it is judged: mostly with recordings."""
 SLOWER = 1.1
 """A number of trainings is too many from this ratio of times on."""
 

@@ -121,7 +121,11 @@ class Client:
         """Begin a disconnected phase of an actor, of so many rounds at most."""
         from_s = self._clock.now if request.from_now else self.sessions.parted_s(actor)
         who = everybody(request.who, self.cluster.devices)
-        self._phases[actor] = self.devices.phase(request.cost, who, from_s, rounds)
+        phase = self._phases[actor] = self.devices.phase(request.cost, who, from_s, rounds)
+        to_s = None if request.foreseen is None else self.sessions.next_start_s(actor)
+        if request.foreseen is not None and to_s is not None:
+            gap = self.devices.gap(phase, to_s)
+            request.foreseen(Work(gap.rounds, gap.end_s, self.devices.excluded(phase.cost)))
 
     def _interrupted(self, actor: str, request: TrainUntilContact, ended: list[Work]) -> bool:
         """End the phase of an actor as a contact begins, and return whether that is wanted.

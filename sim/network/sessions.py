@@ -234,6 +234,16 @@ class ClusterSessions:
         had = self._handed_out.get(actor)
         return self._clock.now if had is None else self.planned.end_s(had)
 
+    def next_start_s(self, actor: str) -> float | None:
+        """When the next session begins that ``actor`` has not had, now if it is open.
+
+        None if there is none.
+        """
+        self._look()
+        if self._open is not None and self._handed_out.get(actor) != self._open:
+            return self._clock.now
+        return self._next_s
+
     def at_hand(self) -> int | None:
         """Return which contact is open, or was and its last bits have just arrived.
 
