@@ -1,18 +1,22 @@
 """The page of a sweep."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
+
 from sim.execution.status import COMPLETE
-from sim.formatting import as_yaml
-from sim.plots.sweep import heat_map, in_words, lines
+from sim.formatting import as_yaml, counted
+from sim.plots.sweep import heat_map, lines
 from sim.report.comparison_page import compared
+from sim.report.explorer import explorer_of
 from sim.report.page import Page
 from sim.report.sweep_figures import MOST_ROWS, Cells, drawings, facets, points
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.answers import answers, best_target, leading, questions, runs_of
 from sim.sweep.rows import why_none
 from sim.sweep.side_by_side import groups_of
-from sim.sweep.text import sha256_text
+from sim.sweep.text import but_the_seed, sha256_text
 
 
 def finished(sweep: Sweep) -> list[Path]:
@@ -39,11 +43,21 @@ def page(folder: Path) -> Page:
     ours = {row["folder"] for row in best}
     # Others stand beside one that leads.
     first = groups_of(sweep, sorted(every, key=lambda row: row["folder"] not in ours), runs)
+    words = list(answers(every, keys, target, runs))
+    explored = None
+    # Of one key of names the table of groups says all.
+    names = len(but_the_seed(keys)) == 1 and pa.types.is_string(
+        rows[drawn["across"] or "seed"].type
+    )
+    if drawn["across"] and drawn["columns"] and not (several and names):
+        over = drawn["across"], drawn["others"], drawn["columns"]
+        explored = explorer_of(rows, *over, mapped=bool(drawn["mapped"]))
     missing = f"{len(rows) - len(done)} of {len(rows)} points are not complete."
     return Page(
         template="sweep.html",
-        title=f"Sweep {folder.resolve().name}",
-        subtitle=f"{len(rows)} points over {', '.join(keys) or 'replications only'}",
+        kind=f"Sweep {folder.resolve().name}",
+        title=_title(words, len(done)),
+        subtitle=words[0],
         context={
             "keys": keys,
             "whole": rows,
@@ -52,19 +66,35 @@ def page(folder: Path) -> Page:
             "heat_map": heat_map,
             "lines": lines,
             "why_none": why_none,
-            "in_words": in_words,
             "as_yaml": as_yaml,
             **(compared(first) if several else {}),
             **drawn,
             "maps": facets(rows, every, drawn["others"][1:], best[0]),
             "curves_of": facets(rows, every, drawn["others"][:-1], best[0]),
-            "words": answers(every, keys, target, runs),
+            "words": words[1:],
+            "MOST_WORDS": MOST_WORDS,
+            "explored": explored,
+            "MOST_SHOWN": MOST_SHOWN,
+            "trained": any(row["accuracy_final"] is not None for row in done),
             "failed": [row for row in every if row["status"] != COMPLETE],
             "points": points(rows, keys, target),
             "asked": asked(sweep),
         },
         notices=[missing] if len(done) < len(rows) else [],
     )
+
+
+MOST_WORDS = 2
+"""Sentences that stand open; the others are folded."""
+MOST_SHOWN = 200
+"""Combinations that the page lists for readers without scripts."""
+
+
+def _title(words: Sequence[str], complete: int) -> str:
+    """Return the first answer as a title: what comes before its first point or bracket."""
+    if len(words) < 2:
+        return f"{counted(complete, 'complete point')}, and nothing to compare"
+    return words[1].partition(", at ")[0]
 
 
 MOST_VALUES = 12
