@@ -131,7 +131,7 @@ def test_names_stay_text(runs, tmp_path):
     page = Seen(report([folder]))
     assert not page.held("b") and not page.held("i")
     assert ODD in [lane["name"] for lane in page.bars["lanes"]]
-    assert [row[0] for row in page.tables["time-3"]] == ["", ODD, "B", "critical path"]
+    assert [row[0] for row in page.tables["time-3"]] == ["cluster", ODD, "B", "critical path"]
     assert ODD in page.sections["summary"]
     assert ODD not in page.text
 
@@ -292,7 +292,7 @@ def test_networked_experts_and_alignment_have_their_own_sections(leomix, runs, p
 def test_several_runs_are_compared_as_compare_does(runs, tmp_path):
     folders = [runs[name] for name in ("slots-synchronous", "slots", "slots-enhanced")]
     page = Seen(report(folders, tmp_path / "c.html"))
-    assert [*page.sections] == ["summary", "curves", "groups", "ratios", "time", "runs"]
+    assert [*page.sections] == ["summary", "curves", "groups", "time", "runs"]
     [heads, *rows] = page.tables["groups-1"]
     for group, row in zip(compare(folders)["groups"], rows, strict=True):
         assert row[:2] == [group["label"], str(group["runs"])]
@@ -352,6 +352,22 @@ def test_a_sweep_has_all_points_and_the_words_of_its_rows(sweep, tmp_path):
         assert rows[column].nunique() == 1
         assert f"The most {said}: {rows[column][0]}, at every point." in words
     assert "synchronous, emsfl" in page.sections["scenario"]
+
+
+def test_what_a_key_changes_nothing_about_is_named_and_only_that(sweep, tmp_path):
+    """At equal values of the other keys and the same seed; a figure of all equal points is none."""
+    shutil.copytree(sweep, tmp_path / "sweep")
+    rows = pq.read_table(sweep / "sweep.parquet")
+    values = rows.to_pylist()
+    for number, row in enumerate(values):  # slots of idling, two methods, two seeds
+        row |= {"cycles": 5 + number // 4 + 10 * (number % 2), "contacts_served": number // 2 % 2}
+    pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
+    data = Seen(report([tmp_path / "sweep"])).data("idle")
+    assert data["idle"]["cycles"] == ["learning.method"]
+    assert data["idle"]["contacts_served"] == ["orbit.slots.idle"]
+    assert "accuracy_final" not in data["figures"]
+    by_idle = dict(zip(map(tuple, data["points"]), data["values"]["cycles"], strict=True))
+    assert [by_idle[level, 0][0] for level in range(3)] == [10.0, 11.0, 12.0]
 
 
 def test_a_sweep_names_what_is_best_in_the_mean_and_not_the_luckiest_seed(sweep, tmp_path):
