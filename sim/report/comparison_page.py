@@ -18,6 +18,8 @@ from sim.report.figures import sentence
 from sim.report.page import Page
 from sim.report.run_page import notices
 
+MOST_BEST = 5
+"""Groups that the table of answers has where there are more than the chart shows."""
 Cells = list[list[str]]
 Table = tuple[list[str], Cells]
 
@@ -70,6 +72,7 @@ def compared(groups: Sequence[Group]) -> dict[str, Any]:
         "TEST_HEADS": text.TEST_HEADS,
         "drawn_groups": {group.label: group.runs for group in groups[:MOST_GROUPS]},
         "MOST_GROUPS": MOST_GROUPS,
+        "MOST_BEST": MOST_BEST,
         **{function.__name__: function for function in called},
     }
 

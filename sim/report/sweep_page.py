@@ -1,13 +1,15 @@
 """The page of a sweep."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml, counted
 from sim.plots.sweep import heat_map, lines
+from sim.report.answer import headline_of_groups
 from sim.report.comparison_page import compared
 from sim.report.explorer import explorer_of
 from sim.report.page import Page
@@ -43,6 +45,7 @@ def page(folder: Path) -> Page:
     ours = {row["folder"] for row in best}
     # Others stand beside one that leads.
     first = groups_of(sweep, sorted(every, key=lambda row: row["folder"] not in ours), runs)
+    groups = compared(first) if several else {}
     words = list(answers(every, keys, target, runs))
     explored = None
     # Of one key of names the table of groups says all.
@@ -56,7 +59,7 @@ def page(folder: Path) -> Page:
     return Page(
         template="sweep.html",
         kind=f"Sweep {folder.resolve().name}",
-        title=_title(words, len(done)),
+        title=_title(words, len(done), groups),
         subtitle=words[0],
         context={
             "keys": keys,
@@ -67,7 +70,7 @@ def page(folder: Path) -> Page:
             "lines": lines,
             "why_none": why_none,
             "as_yaml": as_yaml,
-            **(compared(first) if several else {}),
+            **groups,
             **drawn,
             "maps": facets(rows, every, drawn["others"][1:], best[0]),
             "curves_of": facets(rows, every, drawn["others"][:-1], best[0]),
@@ -90,8 +93,11 @@ MOST_SHOWN = 200
 """Combinations that the page lists for readers without scripts."""
 
 
-def _title(words: Sequence[str], complete: int) -> str:
-    """Return the first answer as a title: what comes before its first point or bracket."""
+def _title(words: Sequence[str], complete: int, groups: Mapping[str, Any]) -> str:
+    """Return the first answer as a title: who is best, or else what the best figure is."""
+    comparison = groups.get("comparison", {"verdicts": []})
+    if any(verdict["winners"] for verdict in comparison["verdicts"][:1]):
+        return headline_of_groups(comparison)
     if len(words) < 2:
         return f"{counted(complete, 'complete point')}, and nothing to compare"
     return words[1].partition(", at ")[0]

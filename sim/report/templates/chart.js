@@ -246,13 +246,14 @@ for (const box of document.querySelectorAll(".curves")) {
     return make("line", {x1: room.left, x2: room.width - room.right, y1: y, y2: y, class: "target"});
   }
 
-  // One dot for each seed, where it first reached the target.
+  // One dot for each seed, where it first reached the target; those of one place stand on each other.
   function targetDots() {
     const goal = data.targets[state.target], y = frame.y(goal.value), dots = [];
     if (y < room.top || y > room.height - room.bottom || state.part !== "all") return dots;
     for (const [number, x] of goal[state.over]) {
       if (state.hidden.has(number) || x < state.from || x > state.to) continue;
-      const dot = make("circle", {cx: frame.x(x), cy: y, r: 4.5, class: `dot hue-${data.lines[number].hue}`});
+      const cx = frame.x(x), below = dots.filter(other => Math.abs(other.getAttribute("cx") - cx) < 6).length;
+      const dot = make("circle", {cx, cy: y - 9 * below, r: 4.5, class: `dot hue-${data.lines[number].hue}`});
       dot.append(make("title", {}, `${data.lines[number].label}: ${state.target} at ${place(x)}`));
       dots.push(dot);
     }
