@@ -99,7 +99,6 @@ class Chart:
     parts: Mapping[str, str]
     reached: Mapping[float, Mapping[Over, Sequence[tuple[int, float]]]]
     target: float | None
-    runs: Sequence[int]
 
     def scaled(self, x: Floats | float, over: Over) -> Any:
         """Return some x in the unit in which they are shown."""
@@ -145,7 +144,6 @@ def chart_of(
         {part: name for part, name in names.items() if part in offered},
         reached,
         target if target in reached else max(reached, default=None),
-        [len(group.runs) for group in shown],
     )
 
 
@@ -256,7 +254,6 @@ def data_of(chart: Chart) -> dict[str, Any]:
         "lines": [
             {"label": line.label, "hue": line.hue, "dash": line.dash} for line in chart.lines
         ],
-        "runs": list(chart.runs),
         "measures": {
             what: {"name": MEASURES[what][0], "form": MEASURES[what][1]}
             for what in dict.fromkeys(view.what for view in chart.views)
