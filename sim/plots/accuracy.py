@@ -1,26 +1,27 @@
 """Accuracy or loss over time or cycles: of one run, of several, of groups."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from matplotlib.axes import Axes
 
-from learning.requests.cluster import Floats
+from sim.analysis.curves import Over, Steps, clusters_measured, curve_of, over_seeds
+from sim.analysis.figures import bounds_of
+from sim.analysis.lead import FEWEST
 from sim.analysis.targets import TARGETS, given
 from sim.errors import InputError
 from sim.plots.canvas import Drawn, Run, Unit, behind, new_axes, unit_of
 from sim.plots.colours import ink, of_methods
 from sim.plots.names import SECTION, legend
-from sim.trace.arrow import as_numpy, word
 
-Over = Literal["time", "cycle"]
 OVER: dict[Over, str] = {"time": "simulated time", "cycle": "complete cycles"}
 """What accuracy is drawn over, and what that is called."""
 What = Literal["accuracy", "loss"]
 """What is drawn."""
+OF_SEED: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.5}
+"""How thin the line of one seed is beside the mean of several."""
+OPACITY = 0.15
+"""Of the band of the 95 % interval."""
 
 
 def accuracy_of(
@@ -35,55 +36,55 @@ def accuracy_of(
 
     With ``clusters`` also on the test data of each cluster. Thin lines are the summary's targets.
     """
-    rows = measured(self.run.tables["metrics"], what)
-    if not len(rows):
+    pooled = _curve(self.run, what, over)
+    if pooled is None:
         raise InputError(f"the run has no {what}: it is timing-only, or ended before it began")
-    pooled = rows.filter(pc.equal(rows["scope"], word("global")))
     method = self.run.manifest.get("method")
     targets = given(self.run.manifest) or TARGETS
     if not clusters:
         return _drawn({method or "": [pooled]}, [method], axes, over, what, targets)
-    names = sorted(pc.unique(rows["cluster"].drop_null()).to_pylist())
-    each = {name: [rows.filter(pc.equal(rows["cluster"], word(name)))] for name in names}
-    return _drawn({**each, "all": [pooled]}, [None] * (1 + len(each)), axes, over, what, targets)
+    names = clusters_measured(self.run.tables["metrics"])
+    own = {name: _curve(self.run, what, over, name) for name in names}
+    each = {name: [curve] for name, curve in own.items() if curve is not None} | {"all": [pooled]}
+    return _drawn(each, [None] * len(each), axes, over, what, targets)
 
 
-def measured(metrics: pa.Table, what: What) -> pa.Table:
-    """Return the evaluations that measured an accuracy, or a loss."""
-    return metrics.filter(pc.is_valid(metrics[what]))
-
-
-def points(rows: pa.Table, over: Over, unit: Unit, what: What) -> tuple[Floats, Floats]:
-    """Return x and ``what`` of evaluations in order; over cycles, the first one of each cycle."""
-    values = as_numpy(rows[what])
-    if over == "time":
-        return as_numpy(rows["time_s"]) / unit.seconds, values
-    cycle, first = np.unique(as_numpy(rows["cycle"]), return_index=True)
-    return cycle.astype(float), values[first]
+def _curve(run: Run, what: What, over: Over, cluster: str | None = None) -> Steps | None:
+    return curve_of(run.tables, run.manifest["simulated_s"], what, over, cluster)
 
 
 def _drawn(
-    curves: Mapping[str, Sequence[pa.Table]],
+    curves: Mapping[str, Sequence[Steps]],
     methods: Sequence[str | None],
     axes: Axes | None,
     over: Over,
     what: What,
     targets: Sequence[float],
 ) -> Axes:
-    """Draw a line for each table, and the targets among what is shown as thin lines."""
-    last_s = max(pc.max(rows["time_s"]).as_py() for each in curves.values() for rows in each)
+    """Draw what is known of each label, and the targets among what is shown as thin lines."""
     axes = axes or new_axes()
-    unit = unit_of(last_s)
+    last = max(curve.end for each in curves.values() for curve in each)
+    unit = unit_of(last) if over == "time" else Unit("cycles", 1.0)
+    across = f"simulated_{unit.name}" if over == "time" else "complete_cycles"
     names: list[str] = []
     lines = []
     for (label, each), look in zip(curves.items(), of_methods(methods), strict=True):
         # Runs may have the same accuracies: a line below shows between another's dashes.
         drawn = []
-        for number, rows in enumerate(each):
-            x, values = points(rows, over, unit, what)
-            drawn += axes.plot(x, values, **look)
-            across = f"simulated_{unit.name}" if over == "time" else "complete_cycles"
-            behind(axes, line=label, run=number, **{across: x, what: values})
+        for number, curve in enumerate(each):
+            x = curve.x / unit.seconds
+            thin = OF_SEED if len(each) > 1 else {}
+            drawn += axes.plot(x, curve.values, drawstyle="steps-post", **look, **thin)
+            behind(axes, line=label, run=number, **{across: x, what: curve.values})
+        if len(each) > 1:
+            band = over_seeds(each, bounds_of(f"{what}_final"))
+            x = band.x / unit.seconds
+            drawn = axes.plot(x, band.mean, drawstyle="steps-post", **look)
+            ends = {"low": band.low, "high": band.high} if len(each) >= FEWEST else {}
+            if ends:
+                shade = {"color": look["color"], "alpha": OPACITY, "linewidth": 0}
+                axes.fill_between(x, band.low, band.high, step="post", **shade)
+            behind(axes, line=label, mean_of=len(each), **{across: x, what: band.mean}, **ends)
         if drawn:
             names.append(SECTION.sub("", label))
             lines.append(drawn[0])
@@ -107,14 +108,14 @@ def accuracy(
 ) -> Axes:
     """Draw the accuracy, or loss, of the server's model of runs or groups of runs by their labels.
 
-    Runs that measured none are left out; raise InputError where none has any.
+    Of several runs of a group also the mean, and from three on its 95 % interval as a band. Runs
+    that measured none are left out; raise InputError where none has any.
     """
     each = {label: list(of) if isinstance(of, Sequence) else [of] for label, of in runs.items()}
-    found: dict[str, list[pa.Table]] = {}
-    for label, own in each.items():
-        known = (measured(run.tables["metrics"], what) for run in own)
-        pooled = (rows.filter(pc.equal(rows["scope"], word("global"))) for rows in known)
-        found[label] = [rows for rows in pooled if len(rows)]
+    found = {
+        label: [curve for curve in (_curve(run, what, over) for run in own) if curve is not None]
+        for label, own in each.items()
+    }
     if not any(found.values()):
         raise InputError("none of the runs has an accuracy: they are timing-only, or unfinished")
     methods = [own[0].manifest.get("method") for own in each.values()]

@@ -7,16 +7,20 @@ from typing import Any
 
 from sim.analysis import comparison_text as text
 from sim.analysis.comparison import Group, compare_groups, group_runs
+from sim.analysis.lead import FEWEST
 from sim.analysis.verdict_text import caveat_lines
 from sim.errors import InputError
 from sim.execution.result import load
 from sim.plots.accuracy import OVER, accuracy
 from sim.plots.timeline import PARTS, draw_shares
+from sim.report.answer import answers_of
+from sim.report.chart import MOST_GROUPS, chart_of, title_of
+from sim.report.figures import sentence
 from sim.report.page import Page
 from sim.report.run_page import notices
 
-MOST_CURVES = 12
-"""Groups up to which curves are drawn over each other."""
+MOST_BEST = 5
+"""Groups that the table of answers has where there are more than the chart shows."""
 Cells = list[list[str]]
 Table = tuple[list[str], Cells]
 
@@ -28,13 +32,14 @@ def page(folders: Sequence[Path]) -> Page:
         raise InputError("report: none of the sweep's points is complete")
     runs = [load(place) for place in places]
     groups = group_runs(runs)
+    context = compared(groups)
     names = sorted({str(run.manifest.get("name")) for run in runs})
     return Page(
         template="comparison.html",
-        title=f"Comparison of {len(runs)} runs",
-        subtitle=f"{len(groups)} groups of {', '.join(names)}; runs of a group differ in their "
-        "seed only",
-        context=compared(groups),
+        kind=f"Comparison of {len(runs)} runs of {', '.join(names)}",
+        title=context["comparison"].headline,
+        subtitle=f"{len(groups)} groups; runs of a group differ in their seed only",
+        context=context | {"count": len(runs)},
         notices=[notice for run in runs for notice in notices(run)],
     )
 
@@ -43,21 +48,22 @@ def compared(groups: Sequence[Group]) -> dict[str, Any]:
     """Return what a comparison shows: ``groups.html`` of it, ``comparison.html`` the rest."""
     comparison = compare_groups(groups)
     rows = comparison["groups"]
-    common = comparison["common_target"]
     called = (
         *(text.stand_in_lines, caveat_lines, text.test_rows, text.test_notes, text.deadline_notes),
         *(text.figure_rows, text.mean_rows, text.target_rows),
-        *(accuracy, transposed, shares_of_groups, draw_shares),
+        *(accuracy, transposed, shares_of_groups, draw_shares, answers_of),
     )
-
-    def measures(figure: str) -> bool:
-        return any(run.summary[figure] is not None for group in groups for run in group.runs)
-
+    common = comparison["common_target"]
+    targets = map(float, comparison["targets"])
+    curves = chart_of(groups, targets, None if common is None else float(common))
     return {
         "groups": groups,
         "comparison": comparison,
         "rows": rows,
-        "measures": measures,
+        "curves": curves,
+        "curves_title": title_of(curves),
+        "curves_note": _note(groups),
+        "several_seeds": any(len(group.runs) > 1 for group in groups),
         "reference": comparison["reference"],
         "common": common,
         "OVER": OVER,
@@ -65,10 +71,23 @@ def compared(groups: Sequence[Group]) -> dict[str, Any]:
         "verdict_lines": text.verdict_lines,
         "shows_ratio": text.shows_ratio,
         "TEST_HEADS": text.TEST_HEADS,
-        "curves": {group.label: group.runs for group in groups[:MOST_CURVES]},
-        "MOST_CURVES": MOST_CURVES,
+        "drawn_groups": {group.label: group.runs for group in groups[:MOST_GROUPS]},
+        "MOST_GROUPS": MOST_GROUPS,
+        "MOST_BEST": MOST_BEST,
         **{function.__name__: function for function in called},
     }
+
+
+def _note(groups: Sequence[Group]) -> str:
+    """Say what lines and bands of the chart of groups are."""
+    words = ["a value holds until the next one is measured"]
+    most = max(len(group.runs) for group in groups)
+    if most > 1:
+        band = " with the band of its 95 % interval (Student's t)" if most >= FEWEST else ""
+        words = [f"mean over the seeds{band}, each seed as a thin line", *words]
+    if len(groups) > MOST_GROUPS:
+        words.append(f"the first {MOST_GROUPS} of {len(groups)} groups")
+    return sentence("; ".join(words))
 
 
 def transposed(first: str, labels: Sequence[str], rows: Mapping[str, list[str]]) -> Table:

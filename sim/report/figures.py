@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ SIZE_IN = (4.6, 3.2)
 
 @dataclass(frozen=True)
 class Figures:
-    """Where each drawing of a page goes as a file too, beside its data as CSV; nowhere if None."""
+    """The folder in which each drawing is a file too, beside its data as CSV; None: no files."""
 
     folder: Path | None = None
     form: str = "svg"
@@ -82,14 +83,36 @@ class Figures:
         try:
             with style.context("sim.report.drawing"):
                 page = _bytes("svg", draw, size_in, options)[0].decode()
-            if self.folder is not None:
-                with style.context("sim.report.paper"):
-                    paper, data = _bytes(self.form, draw, size_in, options)
-                (self.folder / f"{name}.{self.form}").write_bytes(paper)
-                write_batches(without_formulas(data).to_batches(), self.folder / f"{name}.csv")
+            self._write(name, draw, size_in, options)
         except (InputError, ScenarioError) as error:
             return "", sentence(str(error))
         return inline(page, name), ""
+
+    def filed(
+        self,
+        name: str,
+        draw: Callable[..., object],
+        size_in: tuple[float, float] | None = None,
+        **options: Any,
+    ) -> str:
+        """Draw into a file only: what the page shows by a script. Return nothing to show."""
+        with suppress(InputError, ScenarioError):  # there is nothing to draw
+            self._write(name, draw, size_in, options)
+        return ""
+
+    def _write(
+        self,
+        name: str,
+        draw: Callable[..., object],
+        size_in: tuple[float, float] | None,
+        options: Any,
+    ) -> None:
+        if self.folder is None:
+            return
+        with style.context("sim.report.paper"):
+            paper, data = _bytes(self.form, draw, size_in, options)
+        (self.folder / f"{name}.{self.form}").write_bytes(paper)
+        write_batches(without_formulas(data).to_batches(), self.folder / f"{name}.csv")
 
 
 def _bytes(

@@ -9,7 +9,9 @@ from typing import Any
 
 from sim.files import packaged
 from sim.formatting import counted, filled
+from sim.report.chart import data_of
 from sim.report.figures import Figures, sentence
+from sim.report.still import DASHES, still
 
 MARK = "leomix report"
 """The page's generator: what is not marked so is never overwritten."""
@@ -24,9 +26,13 @@ MOST_ROWS = 500
 
 @dataclass(frozen=True)
 class Page:
-    """A whole report: a template of ``sim/report/templates``, and what its sections show."""
+    """A whole report: a template of ``sim/report/templates``, and what its sections show.
+
+    ``title`` answers in a sentence, ``kind`` says of what, ``subtitle`` what was simulated.
+    """
 
     template: str
+    kind: str
     title: str
     subtitle: str
     context: Mapping[str, Any]
@@ -35,11 +41,11 @@ class Page:
 
 @dataclass
 class Shown:
-    """What a page has shown so far: its sections, and how many blocks the last of them has."""
+    """What a page has shown so far: its sections, how many blocks the last of them has, scripts."""
 
     sections: list[tuple[str, str]] = field(default_factory=list)
     blocks: int = 0
-    scripted: bool = False
+    scripts: dict[str, str] = field(default_factory=dict)
 
     def begin(self, name: str, title: str) -> None:
         """Begin a section under a name that is the only one of its kind."""
@@ -52,10 +58,13 @@ class Shown:
             self.sections.pop()
         return bool(self.blocks)
 
-    def block(self, *, scripted: bool = False) -> str:
-        """Count a block, which may need the page's script; return its id."""
+    def script(self, name: str) -> None:
+        """Have the page run one of the scripts of ``templates``, once."""
+        self.scripts[name] = packaged("sim.report", f"templates/{name}")
+
+    def block(self) -> str:
+        """Count a block; return its id."""
         self.blocks += 1
-        self.scripted |= scripted
         return f"{self.sections[-1][0]}-{self.blocks}"
 
 
@@ -64,35 +73,45 @@ def html(page: Page, figures: Figures) -> str:
 
     Drawings go into files too, where ``figures`` says.
 
-    Its content security policy allows this style and this script alone, by their hashes.
+    Its content security policy allows this style and these scripts alone, by their hashes.
     """
-    style, script = (
-        packaged("sim.report", f"templates/{name}") for name in ("report.css", "timeline.js")
-    )
+    style = packaged("sim.report", "templates/report.css")
     shown = Shown()
 
     def policy() -> str:
-        allowed = {"style": style} | ({"script": script} if shown.scripted else {})
-        hashes = {kind: hashlib.sha256(text.encode()).digest() for kind, text in allowed.items()}
-        rules = [f"{kind}-src 'sha256-{b64encode(h).decode()}'" for kind, h in hashes.items()]
+        allowed = {"style": [style], "script": list(shown.scripts.values())}
+        rules = [
+            f"{kind}-src {' '.join(map(_hashed, texts))}"
+            for kind, texts in allowed.items()
+            if texts
+        ]
         others = ["img-src data:", "base-uri 'none'", "form-action 'none'"]
         return "; ".join(["default-src 'none'", *rules, *others])
 
     values = {
+        "kind": page.kind,
         "title": page.title,
         "subtitle": page.subtitle,
         "notices": page.notices,
         "mark": MARK,
         "style": style,
-        "script": script,
         "policy": policy,
         "shown": shown,
         "drawn": figures.drawn,
+        "filed": figures.filed,
+        "chart_data": data_of,
+        "still": still,
+        "dashes": DASHES,
         "slug": slug,
         **page.context,
     }
     own: dict[str, Any] = {"counted": counted, "line": line, "sentence": sentence}
     return filled("sim.report", "templates", page.template, values, own, html=True)
+
+
+def _hashed(text: str) -> str:
+    """Return a text as a content security policy names it."""
+    return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def slug(*words: str) -> str:

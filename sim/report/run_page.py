@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow.compute as pc
 import yaml
 
+from sim.analysis.comparison import Group
 from sim.analysis.critical_path import CriticalPath, Spent
 from sim.analysis.rounds import client_word
 from sim.analysis.spans import of_stations
@@ -19,6 +20,8 @@ from sim.plots.accuracy import OVER
 from sim.plots.contact import longest_service
 from sim.plots.ground_map import check_map
 from sim.plots.timeline import CRITICAL, MOST_LINES, PARTS
+from sim.report.answer import headline_of_run, sent
+from sim.report.chart import chart_of, title_of
 from sim.report.learnt import answers, assigned_rounds, draw_rounds, draw_staleness, last_split
 from sim.report.page import MOST_ROWS, Page
 from sim.report.timeline import MOST_DEVICE_LANES, timeline
@@ -46,13 +49,20 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
         scenario_yaml,
         time_rows,
         of_all,
+        sent,
     )
+    trains = manifest["scenario"]["learning"].get("train", True)
+    curves = chart_of([Group(str(manifest["method"]), [run])], map(float, run.summary["targets"]))
     return Page(
         template="run.html",
-        title=f"{manifest.get('name') or folder.name}: {manifest['method']}",
-        subtitle=f"seed {manifest['seed']}, {manifest['status']}, begins "
+        kind=f"Run of {manifest.get('name') or folder.name} with {manifest['method']}, "
+        f"seed {manifest['seed']}, {manifest['status']}, begins "
         f"{datetime.fromisoformat(manifest['start_utc']):%Y-%m-%d %H:%M:%S} UTC",
+        title=headline_of_run(run.summary, trains=trains),
+        subtitle="",
         context={
+            "curves": curves,
+            "curves_title": title_of(curves),
             "run": run,
             "manifest": manifest,
             "summary": run.summary,
@@ -60,7 +70,7 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
             "shares": run.critical_path.spent.shares,
             "OVER": OVER,
             "PARTS": PARTS,
-            "trains": manifest["scenario"]["learning"].get("train", True),
+            "trains": trains,
             "MOST_DEVICE_LANES": MOST_DEVICE_LANES,
             "MOST_LINES": MOST_LINES,
             "minute": map_minute,

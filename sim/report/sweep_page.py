@@ -1,19 +1,25 @@
 """The page of a sweep."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+
+from sim.analysis.comparison import Comparison
 from sim.execution.status import COMPLETE
-from sim.formatting import as_yaml
-from sim.plots.sweep import heat_map, in_words, lines
+from sim.formatting import as_yaml, counted
+from sim.plots.sweep import heat_map, lines
 from sim.report.comparison_page import compared
+from sim.report.explorer import explorer_of
 from sim.report.page import Page
 from sim.report.sweep_figures import MOST_ROWS, Cells, drawings, facets, points
 from sim.sweep import Sweep, read_sweep
-from sim.sweep.answers import answers, best_target, leading, runs_of
-from sim.sweep.answers_text import sweep_parts
+from sim.sweep.answers import SweepAnswers, answers, best_target, leading, runs_of
+from sim.sweep.answers_text import sweep_headline, sweep_parts
 from sim.sweep.rows import why_none
 from sim.sweep.side_by_side import groups_of
-from sim.sweep.text import sha256_text
+from sim.sweep.text import but_the_seed, sha256_text
 
 
 def finished(sweep: Sweep) -> list[Path]:
@@ -41,11 +47,22 @@ def page(folder: Path) -> Page:
     ours = {row["folder"] for row in best}
     # Others stand beside one that leads.
     first = groups_of(sweep, sorted(every, key=lambda row: row["folder"] not in ours), runs)
+    groups = compared(first) if several else {}
+    counts, *words = sweep_parts(found)
+    explored = None
+    # Of one key of names the table of groups says all.
+    names = len(but_the_seed(keys)) == 1 and pa.types.is_string(
+        rows[drawn["across"] or "seed"].type
+    )
+    if drawn["across"] and drawn["columns"] and not (several and names):
+        over = drawn["across"], drawn["others"], drawn["columns"]
+        explored = explorer_of(rows, *over, mapped=bool(drawn["mapped"]))
     missing = f"{len(rows) - len(done)} of {len(rows)} points are not complete."
     return Page(
         template="sweep.html",
-        title=f"Sweep {folder.resolve().name}",
-        subtitle=f"{len(rows)} points over {', '.join(keys) or 'replications only'}",
+        kind=f"Sweep {folder.resolve().name}",
+        title=_title(found, len(done), groups),
+        subtitle=str(counts),
         context={
             "keys": keys,
             "whole": rows,
@@ -54,19 +71,37 @@ def page(folder: Path) -> Page:
             "heat_map": heat_map,
             "lines": lines,
             "why_none": why_none,
-            "in_words": in_words,
             "as_yaml": as_yaml,
-            **(compared(first) if several else {}),
+            **groups,
             **drawn,
             "maps": facets(rows, every, drawn["others"][1:], best[0]),
             "curves_of": facets(rows, every, drawn["others"][:-1], best[0]),
-            "words": sweep_parts(found),
+            "words": words,
+            "MOST_WORDS": MOST_WORDS,
+            "explored": explored,
+            "MOST_SHOWN": MOST_SHOWN,
+            "trained": any(row["accuracy_final"] is not None for row in done),
             "failed": [row for row in every if row["status"] != COMPLETE],
             "points": points(rows, keys, target),
             "asked": asked(sweep),
         },
         notices=[missing] if len(done) < len(rows) else [],
     )
+
+
+MOST_WORDS = 2
+"""Sentences and tables that stand open; the others are folded."""
+MOST_SHOWN = 200
+"""Combinations that the page lists for readers without scripts."""
+
+
+def _title(found: SweepAnswers, complete: int, groups: Mapping[str, Any]) -> str:
+    """Return the first answer as a title: who is best, or else that nobody is."""
+    beside: Comparison | None = groups.get("comparison")
+    if beside is not None and len(found.values) == 1:
+        return beside.headline
+    few = f"{counted(complete, 'complete point')}, and nothing to compare"
+    return sweep_headline(found) or few
 
 
 MOST_VALUES = 12

@@ -44,10 +44,10 @@ def report(
 
     Default ``out``: ``report.html`` in the folder of the one run or sweep, else in the current one.
     ``map_minute`` is the minute of one run that its map shows. ``figures`` is a folder for every
-    figure of the page as a file of this ``form``, svg or pdf, and for the data behind each as CSV;
-    files of the same names are replaced. The same folders give the same bytes. Raises InputError
-    for a folder that holds no run with tables, for a minute that no map shows, and for a file that
-    is not a report or cannot be written.
+    figure as a file of this ``form``, svg or pdf, those of the page's chart too, and for the data
+    behind each as CSV; files of the same names are replaced. The same folders give the same bytes.
+    Raises InputError for a folder that holds no run with tables, for a minute that no map shows,
+    and for a file that is not a report or cannot be written.
     """
     places = list(dict.fromkeys(Path(folder) for folder in folders))
     if not places:

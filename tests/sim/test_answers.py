@@ -1,6 +1,7 @@
 """What a sweep answers: what is best, by how much, whether that is noise, and why."""
 
 import json
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -217,7 +218,10 @@ def test_seeds_that_are_swept_are_pooled_like_replications(leomix, tmp_path):
     assert [line.split()[:2] for line in shown[1:3]] == [["500", "2"], ["900", "2"]]
     leomix("report", tmp_path / "s", "-o", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
-    assert "served over altitude (km): median and range over seeds" in page
+    [shown] = re.findall(r'class="data">(\{"figures".*?"keys".*?)</script>', page)
+    explored = json.loads(shown)
+    assert [key["name"] for key in explored["keys"]] == ["altitude (km)"]
+    assert len(explored["points"]) == 2  # of two seeds each
     assert "over seed and" not in page and "and seed," not in page
 
 

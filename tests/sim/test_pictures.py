@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +69,29 @@ def test_runs_are_compared_by_their_labels(trained, passes):
     assert len(axes.get_legend().get_texts()) == 2
     with pytest.raises(InputError, match="none of the runs"):
         comparison.accuracy({"timing": passes})
+
+
+def test_of_several_seeds_the_mean_is_drawn_with_its_interval(runs):
+    each = [runs.result("slots"), *(rescored(runs.result("slots"), by) for by in (0.1, 0.3))]
+    mean = np.mean([run.metrics.query("scope == 'global'").accuracy for run in each], axis=0)
+    axes = comparison.accuracy({"three": each})
+    np.testing.assert_allclose(axes.lines[3].get_ydata(), mean)
+    edges = axes.collections[0].get_paths()[0].vertices[:, 1]
+    # 4.303 is Student's t of two degrees of freedom.
+    half = 4.302653 * np.std([0.0, 0.1, 0.3], ddof=1) / np.sqrt(3)
+    assert edges.max() == pytest.approx(mean.max() + half, abs=1e-6)
+    assert edges.min() == pytest.approx(max(0.0, mean.min() - half), abs=1e-6)
+    assert not comparison.accuracy({"two": each[:2]}).collections
+
+
+def rescored(run, by):
+    """The same run, but for accuracies that are higher."""
+    metrics = run.tables["metrics"]
+    place = metrics.column_names.index("accuracy")
+    higher = pc.add(metrics["accuracy"], by)
+    return Result(
+        {**run.tables, "metrics": metrics.set_column(place, "accuracy", higher)}, run.manifest
+    )
 
 
 def test_a_contact_is_as_high_as_the_satellite_stands(passes):

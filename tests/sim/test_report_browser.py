@@ -4,9 +4,11 @@ import io
 import shutil
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image
+from scipy import stats
 
 from sim.report import report
 from tests.kit.small import SLOTS
@@ -29,7 +31,7 @@ DESKTOP = {"width": 1280, "height": 900}
 
 @pytest.fixture
 def folder(leomix, runs):
-    """Reports of all kinds, that of a sweep of eight points over two keys among them."""
+    """Reports of all kinds, that of a sweep of twelve points over two keys among them."""
 
     def make(place):
         place.mkdir()
@@ -39,8 +41,8 @@ def folder(leomix, runs):
         report([runs["nmoe"]], place / "networked.html")
         (place / "s.yaml").write_text(yaml.safe_dump(SLOTS))
         keys = ("-p", "learning.method=synchronous,emsfl", "-p", "learning.step_size=0.05,0.1")
-        line = (place / "s.yaml", *keys, "--replications", 2, "--quiet", "-o", place / "swept")
-        assert leomix("sweep", *line, "--set", "stop.cycles=1").status == 0
+        line = (place / "s.yaml", *keys, "--replications", 3, "--quiet", "-o", place / "swept")
+        assert leomix("sweep", *line, "--set", "stop.cycles=2").status == 0
         report([place / "swept"], place / "sweep.html")
 
     return runs.made("pages", make)
@@ -59,6 +61,7 @@ class Tab:
 
     def __init__(self, browser, path, **options):
         self.context = browser.new_context(reduced_motion="reduce", **options)
+        self.context.set_default_timeout(10_000)
         self.page = self.context.new_page()
         self.said = []
         self.asked = []
@@ -66,6 +69,10 @@ class Tab:
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(path.as_uri())
+
+    def unfold(self, section):
+        """Open what is folded in a section."""
+        self.page.locator(f"#{section} > details > summary").click(timeout=5000)
 
     def shown(self):
         """The range of the timeline, once it has been drawn."""
@@ -90,10 +97,11 @@ def tab(browser, folder):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_it_is_quiet_and_asks_for_nothing_but_itself(tab, folder, name):
-    assert (folder / f"{name}.html").stat().st_size < 2_000_000
+    assert (folder / f"{name}.html").stat().st_size < 400_000
     opened = tab(name)
-    for link in opened.page.locator("nav a, summary").all():
-        link.click()
+    assert opened.page.evaluate("document.documentElement.scrollHeight") < 5_000
+    for fold in opened.page.locator("summary").all():
+        fold.click()
     assert opened.said == []
     outside = {url for url in opened.asked if not url.startswith(("data:", "blob:"))}
     assert outside == {(folder / f"{name}.html").as_uri()}
@@ -166,11 +174,108 @@ def test_a_page_fits_nothing_scrolls_sideways_and_all_text_stands_out(tab, name,
     assert {words: ratio for words, ratio in found.items() if ratio < 4.5} == {}
 
 
+def wanted_at(swept, time_s):
+    """What runs of a sweep had measured by a time: by method and step size, mean and interval."""
+    rows = pq.read_table(swept / "sweep.parquet").to_pandas()
+    found = {}
+    for (method, step), own in rows.groupby(["learning.method", "learning.step_size"]):
+        values = []
+        for place in own.folder:
+            metrics = pq.read_table(swept / place / "metrics.parquet").to_pandas()
+            pooled = metrics[(metrics.scope == "global") & (metrics.time_s <= time_s)]
+            values.append(pooled.accuracy.iloc[-1])
+        mean = np.mean(values)
+        low, high = stats.t.interval(0.95, len(values) - 1, mean, stats.sem(values))
+        found[f"{method} step_size={step:g}"] = [mean, max(low, 0.0), min(high, 1.0)]
+    return found
+
+
+def test_the_chart_says_what_python_computes_for_each_time(tab, folder):
+    """By keys and by pointer; numbers are those of scipy over the tables of the runs."""
+    page = tab("sweep").page
+    plot = page.locator("#chart .plot")
+    plot.focus()
+    said = []
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
+        said.append(plot.get_attribute("aria-valuetext"))
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+    assert page.locator("#chart .tip").is_visible()
+    said.append(plot.get_attribute("aria-valuetext"))
+    assert len(set(said)) == 3
+    for text in said:
+        place, *lines = text.split("; ")
+        minutes = float(place.removeprefix("minute "))
+        # The place is written with two decimals, which may lie before the step.
+        wanted = wanted_at(folder / "swept", 60 * minutes + 0.5)
+        assert len(lines) == len(wanted) == 4
+        for line in lines:
+            name, mean, band, seeds = line.split(", ")
+            ends = band.removeprefix("95 %: ").split(" to ")
+            assert [float(x) for x in (mean, *ends)] == pytest.approx(wanted[name], abs=0.00051)
+            assert seeds == "n 3"
+
+
+def test_a_drag_zooms_the_chart_and_a_key_or_a_double_click_shows_all_again(tab):
+    page = tab("slots").page
+    chart, plot = page.locator("#chart"), page.locator("#chart .plot")
+
+    def shown():
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+        return [float(chart.get_attribute(f"data-{end}")) for end in ("from", "to")]
+
+    whole = shown()
+    box = plot.bounding_box()
+    middle = box["y"] + box["height"] / 2
+
+    def drag():
+        page.mouse.move(box["x"] + 0.3 * box["width"], middle)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.6 * box["width"], middle, steps=4)
+        page.mouse.up()
+
+    drag()
+    part = shown()
+    assert whole[0] < part[0] < part[1] < whole[1]
+    plot.focus()
+    page.keyboard.press("0")
+    assert shown() == whole
+    drag()
+    plot.dblclick()
+    assert shown() == whole
+    page.locator("input[data-pick=over][value=cycle]").check()
+    assert shown() == [0.0, 3.0]
+    page.locator("[data-pick=part]").select_option("each cluster")
+    assert plot.locator("path.mean").count() == 3
+
+
+def test_the_figure_of_a_sweep_shows_what_its_rows_say(tab, folder):
+    page = tab("sweep").page
+    rows = pq.read_table(folder / "swept/sweep.parquet").to_pandas()
+    box = page.locator(".explorer")
+    means = rows.groupby(["learning.method", "learning.step_size"]).accuracy_final.mean()
+    shown = box.locator(".field text").all_text_contents()
+    assert sorted(shown) == sorted(f"{mean:.3f}" for mean in means)
+    box.locator("[data-pick=figure]").select_option("uplink_bytes")
+    assert "learning.step_size has no effect" in box.inner_text()
+    for view, panels in (("lines", 1), ("effect", 2)):
+        box.locator("[data-pick=view]").select_option(view)
+        assert box.locator(".panel").count() == panels
+        assert box.locator("circle").count() == 4 * panels
+    box.locator("circle").first.focus()
+    assert "n 3" in box.locator(".tip").inner_text()
+
+
 def test_the_wheel_zooms_around_the_pointer_and_not_beyond_the_run(tab):
     opened = tab("orbit")
+    opened.unfold("timeline")
     whole = opened.shown()
     assert whole == (0.0, 129600.0)
     opened.page.locator("canvas").hover()
+    opened.page.mouse.wheel(0, -30)  # that is the page's, not the timeline's
+    assert opened.shown() == whole
+    opened.page.keyboard.down("Control")
     opened.page.mouse.wheel(0, -300)
     near = opened.shown()
     assert whole[0] < near[0] < near[1] < whole[1]
@@ -180,6 +285,7 @@ def test_the_wheel_zooms_around_the_pointer_and_not_beyond_the_run(tab):
 
 def test_keys_and_buttons_do_the_same(tab):
     opened = tab("orbit")
+    opened.unfold("timeline")
     whole = opened.shown()
     opened.page.locator("canvas").focus()
     by_key = []
@@ -198,8 +304,13 @@ def test_keys_and_buttons_do_the_same(tab):
 
 
 def test_paper_and_pages_without_scripts_have_a_picture_instead(tab):
-    scriptless = tab("orbit", java_script_enabled=False).page
-    page = tab("orbit").page
+    scriptless, page = (tab("orbit", java_script_enabled=on) for on in (False, True))
+    for one in (scriptless, page):
+        one.unfold("timeline")
+    scriptless, page = scriptless.page, page.page
+    assert scriptless.locator("#chart .still svg").first.is_visible()
+    assert not scriptless.locator("#chart .plot").is_visible()
+    assert tab("sweep", java_script_enabled=False).page.locator(".explorer table").is_visible()
     page.emulate_media(media="print")
     for still in (scriptless, page):
         assert still.locator("#timeline .still svg").is_visible()

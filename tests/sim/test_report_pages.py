@@ -29,8 +29,8 @@ from tests.kit.small import SLOTS, merged
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 ODD = "</script><b>A&B</b>"
 SECTIONS = {
-    "slots": "summary accuracy timeline clients assignment time updates scenario",
-    "orbit": "summary timeline map contact assignment time updates scenario",
+    "slots": "summary curves figures timeline time updates clients assignment scenario",
+    "orbit": "summary curves figures timeline time updates contact map assignment scenario",
 }
 """Of runs; a section that would be empty is left out."""
 
@@ -70,10 +70,15 @@ class Seen(HTMLParser):
         """The text of all elements of a kind."""
         return [element.text or "" for element in self.tree.iter(tag)]
 
+    def data(self, key):
+        """The data of a script that has something by a key."""
+        scripts = (s for s in self.tree.iter("script") if s.get("type") == "application/json")
+        return next(data for data in (json.loads(s.text) for s in scripts) if key in data)
+
     @property
     def bars(self):
         """The data of the timeline."""
-        return json.loads(self.held("script")[0])
+        return self.data("lanes")
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +107,15 @@ def test_a_page_has_every_section_fetches_nothing_and_runs_what_is_hashed(pages,
     assert len(set(ids)) == len(ids)
     targets = {value[1:] for key, value in given if key.endswith("href") and value[0] == "#"}
     targets |= set(re.findall(r"url\(#([^)]+)\)", " ".join(value for _, value in given)))
-    assert set(page.sections) <= targets <= set(ids)
+    assert targets <= set(ids)
+    assert all(f"{name}-title" in ids for name in page.sections)
     [style] = page.held("style")
     assert not re.search(r"@import|url\(", style)
     metas = {meta.get("http-equiv"): meta.get("content", "") for meta in page.tree.iter("meta")}
     rules = dict(rule.split(" ", 1) for rule in metas["Content-Security-Policy"].split("; "))
-    [code] = [s.text for s in page.tree.iter("script") if s.get("type") != "application/json"]
-    wanted = {"default-src": "'none'", "style-src": sha256(style), "script-src": sha256(code or "")}
+    codes = [s.text for s in page.tree.iter("script") if s.get("type") != "application/json"]
+    hashed = " ".join(map(sha256, codes))
+    wanted = {"default-src": "'none'", "style-src": sha256(style), "script-src": hashed}
     assert wanted.items() <= rules.items()
 
 
@@ -124,13 +131,13 @@ def test_names_stay_text(runs, tmp_path):
     page = Seen(report([folder]))
     assert not page.held("b") and not page.held("i")
     assert ODD in [lane["name"] for lane in page.bars["lanes"]]
-    assert [row[0] for row in page.tables["time-3"]] == ["", ODD, "B", "critical path"]
+    assert [row[0] for row in page.tables["time-3"]] == ["cluster", ODD, "B", "critical path"]
     assert ODD in page.sections["summary"]
     assert ODD not in page.text
 
 
 def test_the_summary_is_that_of_show_and_of_the_critical_path(leomix, runs, pages):
-    facts = re.sub(r"\s+", " ", pages["slots"].sections["summary"])
+    facts = re.sub(r"\s+", " ", pages["slots"].sections["figures"])
     for line in leomix("show", runs["slots"]).out.splitlines():
         assert " ".join(line[15:].split()) in facts
     manifest = read_manifest(runs["orbit-timing"])
@@ -285,7 +292,7 @@ def test_networked_experts_and_alignment_have_their_own_sections(leomix, runs, p
 def test_several_runs_are_compared_as_compare_does(runs, tmp_path):
     folders = [runs[name] for name in ("slots-synchronous", "slots", "slots-enhanced")]
     page = Seen(report(folders, tmp_path / "c.html"))
-    assert [*page.sections] == ["summary", "groups", "accuracy", "time", "runs"]
+    assert [*page.sections] == ["summary", "curves", "groups", "time", "runs"]
     [heads, *rows] = page.tables["groups-1"]
     for group, row in zip(compare(folders)["groups"], rows, strict=True):
         assert row[:2] == [group["label"], str(group["runs"])]
@@ -334,19 +341,36 @@ def sweep(leomix, runs):
 
 def test_a_sweep_has_all_points_and_the_words_of_its_rows(sweep, tmp_path):
     page = Seen(report([sweep], tmp_path / "report.html"))
-    assert {"heat", "lines", "groups", "time", "points", "scenario"} <= set(page.sections)
+    wanted = {"summary", "explorer", "groups", "time", "points", "scenario"}
+    assert wanted <= set(page.sections)
     assert "failed" not in page.sections
     rows = pq.read_table(sweep / "sweep.parquet").to_pandas()
     [heads, *cells] = page.tables["points-1"]
     shown = pd.DataFrame(cells, columns=heads)
     for column in ("cycles", "learning.method"):
         assert shown[column].tolist() == rows[column].astype(str).tolist()
-    words = page.sections["summary"]
-    assert "over orbit.slots.idle (3 values) and learning.method (2 values)" in words
+    words = page.sections["summary"] + page.sections["words"]
+    assert "over orbit.slots.idle (3 values) and learning.method (2 values)" in page.text
     for column, said in (("cycles", "Cycles"), ("contacts_served", "Contacts served")):
         assert rows[column].nunique() == 1
         assert f"{said}: {rows[column][0]} at every point." in words
     assert "synchronous, emsfl" in page.sections["scenario"]
+
+
+def test_what_a_key_changes_nothing_about_is_named_and_only_that(sweep, tmp_path):
+    """At equal values of the other keys and the same seed; a figure of all equal points is none."""
+    shutil.copytree(sweep, tmp_path / "sweep")
+    rows = pq.read_table(sweep / "sweep.parquet")
+    values = rows.to_pylist()
+    for number, row in enumerate(values):  # slots of idling, two methods, two seeds
+        row |= {"cycles": 5 + number // 4 + 10 * (number % 2), "contacts_served": number // 2 % 2}
+    pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
+    data = Seen(report([tmp_path / "sweep"])).data("idle")
+    assert data["idle"]["cycles"] == ["learning.method"]
+    assert data["idle"]["contacts_served"] == ["orbit.slots.idle"]
+    assert "accuracy_final" not in data["figures"]
+    by_idle = dict(zip(map(tuple, data["points"]), data["values"]["cycles"], strict=True))
+    assert [by_idle[level, 0][0] for level in range(3)] == [10.0, 11.0, 12.0]
 
 
 def test_a_sweep_names_what_is_best_in_the_mean_and_not_the_luckiest_seed(sweep, tmp_path):
@@ -361,13 +385,13 @@ def test_a_sweep_names_what_is_best_in_the_mean_and_not_the_luckiest_seed(sweep,
     assert [row["seed"] for row in values[:2]] == [row["seed"] for row in values[-2:]]
     pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
     page = Seen(report([tmp_path / "sweep"]))
-    first = page.tables["summary-2"][1]
+    first = page.tables["summary-1"][1]
     assert first[:3] == [str(lucky["orbit.slots.idle"]), "synchronous", "0.710"]
     two = "no test (it takes 3); idle=0, method=synchronous leads"
     assert two in page.sections["summary"]
     values[0]["accuracy_final"] = 0.55
     pq.write_table(pa.Table.from_pylist(values, rows.schema), tmp_path / "sweep/sweep.parquet")
-    first = Seen(report([tmp_path / "sweep"])).tables["summary-2"][1]
+    first = Seen(report([tmp_path / "sweep"])).tables["summary-1"][1]
     assert first[:3] == [str(best["orbit.slots.idle"]), "emsfl", "0.560"]
 
 
@@ -382,7 +406,8 @@ def test_figures_are_files_beside_the_data_behind_them(leomix, runs, sweep, tmp_
             figures = {path.stem for path in into.glob(f"*.{form}")}
             drawings = Seen(tmp_path / f"{name}.html").text.count("<figure ")
             assert figures == {path.stem for path in into.glob("*.csv")}
-            assert len(figures) == drawings > 3
+            # Those of curves, which the page shows in its chart, beside those that it shows.
+            assert len(figures) > drawings
     shown = pd.read_csv(place / "run/svg/accuracy-over-time.csv")
     rows = runs.result("slots").metrics.query("scope == 'global'")
     np.testing.assert_allclose(shown["simulated_minutes"] * 60, rows["time_s"])
@@ -420,12 +445,12 @@ def changed(run, folder, **said):
 def test_a_run_that_failed_before_anything_happened_says_so(runs, tmp_path):
     wrong = {"status": "failed", "error": "no <more>", "simulated_s": 0.0}
     folder = changed(runs["slots"], tmp_path / "r", **wrong)
-    for name in ("transfers", "events", "metrics", "assignments"):
+    for name in ("transfers", "events", "metrics", "assignments", "updates"):
         empty = pq.read_table(folder / f"{name}.parquet").slice(0, 0)
         pq.write_table(empty, folder / f"{name}.parquet")
     page = Seen(report([folder]))
     assert "This run is failed: no &lt;more&gt;" in page.text
-    assert {*page.sections} == {"summary", "time", "clients", "updates", "scenario"}
+    assert {*page.sections} == {"summary", "figures", "time", "clients", "scenario"}
 
 
 def test_only_reports_are_written_over_and_only_runs_are_reported(

@@ -162,7 +162,9 @@ for (const box of document.querySelectorAll(".timeline")) {
   for (const button of box.querySelectorAll("button"))
     button.addEventListener("click", acts[button.dataset.do]);
 
+  // The wheel alone is the page's; a pinch on a touchpad comes as one with Ctrl.
   canvas.addEventListener("wheel", event => {
+    if (!event.ctrlKey) return;
     event.preventDefault();
     if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) move(event.deltaX / width);
     else zoom(Math.pow(1.002, event.deltaY), time(Math.max(gutter, event.offsetX)));

@@ -1,0 +1,207 @@
+"""What runs measure as it develops, over time or over cycles, and its mean over seeds.
+
+A curve is a function in steps: a value holds until the next one is measured.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from learning.requests.cluster import Floats, Ints
+from sim.analysis.lead import FEWEST, LEVEL, NO_BOUNDS, Bounds
+from sim.trace.arrow import array, as_numpy, word
+from sim.trace.sorting import says
+from sim.trace.tables import pieces_of
+
+Over = Literal["time", "cycle"]
+"""What curves are drawn over: seconds since the start, or complete cycles."""
+What = Literal["accuracy", "loss", "cycles", "sent_bytes", "staleness"]
+"""What a curve shows; the last three are known of runs without training too, over time only."""
+MEASURED: tuple[What, ...] = ("accuracy", "loss")
+"""What evaluations measure, of the whole test set and of each cluster's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """Values (N,), each from its x (N,) until the next one; the last one until ``end``.
+
+    ``x`` rises strictly.
+    """
+
+    x: Floats
+    values: Floats
+    end: float
+
+    def at(self, x: Floats) -> Floats:
+        """Return the values at some x; nan before the first one. The last one holds for ever."""
+        place = np.searchsorted(self.x, x, "right") - 1
+        return np.where(place >= 0, self.values[place], np.nan)
+
+    def first_at(self, target: float) -> float | None:
+        """Return the first x at which the value is at or above a target; None if never."""
+        there = np.flatnonzero(self.values >= target)
+        return float(self.x[there[0]]) if len(there) else None
+
+    def thinned(self, most: int) -> "Steps":
+        """Return the steps that are left where a screen shows ``most`` columns."""
+        kept = last_of_columns(self.x, self.end, most)
+        return replace(self, x=self.x[kept], values=self.values[kept])
+
+
+class Band(NamedTuple):
+    """The mean over seeds in steps: each value (K,) holds from its x (K,) until the next one.
+
+    ``low`` and ``high`` are the ends of Student's 95 % interval of the mean, nan of fewer than
+    three seeds. ``seeds`` is how many have a value, ``ended`` how many of them had ended before.
+    """
+
+    x: Floats
+    mean: Floats
+    low: Floats
+    high: Floats
+    seeds: Ints
+    ended: Ints
+    end: float
+
+    def thinned(self, most: int) -> "Band":
+        """Return the steps that are left where a screen shows ``most`` columns."""
+        kept = last_of_columns(self.x, self.end, most)
+        return self._replace(
+            x=self.x[kept],
+            mean=self.mean[kept],
+            low=self.low[kept],
+            high=self.high[kept],
+            seeds=self.seeds[kept],
+            ended=self.ended[kept],
+        )
+
+
+def last_of_columns(x: Floats, end: float, most: int) -> Ints:
+    """Return which of some steps are the last ones by the end of ``most`` even columns.
+
+    Of few steps these are all. The first and the last one always are among them.
+    """
+    if len(x) <= most:
+        return np.arange(len(x))
+    edges = np.linspace(x[0], end, most)
+    return np.unique(np.searchsorted(x, edges, "right") - 1)
+
+
+def over_seeds(curves: Sequence[Steps], bounds: Bounds = NO_BOUNDS) -> Band:
+    """Return the mean of the curves of several seeds, one at least, wherever one of them steps.
+
+    A run that has ended keeps its last value: its model no longer changes. Else the mean would
+    leave out those that have stopped at a target, and be that of the others.
+    """
+    x = np.unique(np.concatenate([curve.x for curve in curves]))
+    values = np.stack([curve.at(x) for curve in curves])
+    known = ~np.isnan(values)
+    seeds = known.sum(axis=0)
+    mean = np.nansum(values, axis=0) / seeds
+    low, high = _interval(values, mean, seeds, bounds)
+    ends = np.array([curve.end for curve in curves])
+    ended = (known & (ends[:, None] < x)).sum(axis=0)
+    return Band(x, mean, low, high, seeds, ended, float(ends.max()))
+
+
+def _interval(values: Floats, mean: Floats, seeds: Ints, bounds: Bounds) -> tuple[Floats, Floats]:
+    """Return the ends (K,) of Student's intervals of means over values (seeds, K), nan if none."""
+    enough = seeds >= FEWEST
+    if not enough.any():
+        none = np.full(len(mean), np.nan)
+        return none, none
+    from scipy.special import stdtrit
+
+    free = np.where(enough, seeds - 1, 1)
+    spread = np.sqrt(np.nansum((values - mean) ** 2, axis=0) / free)
+    half = stdtrit(free, (1 + LEVEL) / 2) * spread / np.sqrt(seeds)
+    ends = np.maximum(mean - half, bounds.least), np.minimum(mean + half, bounds.most)
+    return np.where(enough, ends[0], np.nan), np.where(enough, ends[1], np.nan)
+
+
+def curve_of(
+    tables: Mapping[str, pa.Table],
+    simulated_s: float,
+    what: What = "accuracy",
+    over: Over = "time",
+    cluster: str | None = None,
+) -> Steps | None:
+    """Return one curve of a run; None where nothing of it is known.
+
+    ``cluster`` names the one whose samples it is measured on, by default those of all. Over cycles
+    it has the first evaluation of each; a run that has ended is as long as its last one.
+    """
+    if what in MEASURED:
+        found = _measured(tables["metrics"], what, over, cluster)
+    elif what == "cycles":
+        found = _cycles(tables["metrics"])
+    elif what == "sent_bytes":
+        found = _sent(tables)
+    else:
+        found = _staleness(tables)
+    x, values = found
+    if not len(x):
+        return None
+    return Steps(x, values, max(float(x[-1]), simulated_s) if over == "time" else float(x[-1]))
+
+
+def _measured(
+    metrics: pa.Table, what: What, over: Over, cluster: str | None
+) -> tuple[Floats, Floats]:
+    """Return when evaluations were made, and what they measured."""
+    scope = "global" if cluster is None else "cluster"
+    rows = metrics.filter(
+        pc.and_(pc.is_valid(metrics[what]), pc.equal(metrics["scope"], word(scope)))
+    )
+    if cluster is not None:
+        rows = rows.filter(pc.equal(rows["cluster"], word(cluster)))
+    values = as_numpy(rows[what])
+    if over == "time":
+        return _last_of_each(as_numpy(rows["time_s"]), values)
+    cycle, first = np.unique(as_numpy(rows["cycle"]), return_index=True)
+    return cycle.astype(float), values[first]
+
+
+def _cycles(metrics: pa.Table) -> tuple[Floats, Floats]:
+    """Return when cycles were complete, and how many by then."""
+    rows = metrics.filter(array(says(metrics, "scope", "global")))
+    return _last_of_each(as_numpy(rows["time_s"]), as_numpy(rows["cycle"]).astype(float))
+
+
+def _sent(tables: Mapping[str, pa.Table]) -> tuple[Floats, Floats]:
+    """Return when transfers ended, and the bytes that had been delivered by then, all ways."""
+    pieces = list(pieces_of(tables, "transfers", ["end_s", "delivered_bytes"]))
+    end_s = np.concatenate([as_numpy(piece["end_s"]) for piece in pieces])
+    delivered = np.concatenate([as_numpy(piece["delivered_bytes"]) for piece in pieces])
+    order = np.argsort(end_s, kind="stable")
+    x = np.concatenate([[0.0], end_s[order]])
+    by_then = np.concatenate([[0.0], np.cumsum(delivered[order], dtype=float)])
+    return _last_of_each(x, by_then) if len(order) else (x[:0], by_then[:0])
+
+
+def _staleness(tables: Mapping[str, pa.Table]) -> tuple[Floats, Floats]:
+    """Return when updates were used, and the mean staleness of all until then."""
+    if "updates" not in tables:
+        return np.zeros(0), np.zeros(0)
+    pieces = list(pieces_of(tables, "updates", ["time_s", "staleness"]))
+    time_s = np.concatenate([as_numpy(piece["time_s"]) for piece in pieces])
+    staleness = np.concatenate([as_numpy(piece["staleness"]) for piece in pieces])
+    order = np.argsort(time_s, kind="stable")
+    mean = np.cumsum(staleness[order], dtype=float) / np.arange(1, len(order) + 1)
+    return _last_of_each(time_s[order], mean)
+
+
+def _last_of_each(x: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """Return each x once, with its last value; ``x`` does not fall."""
+    last = np.append(np.diff(x) > 0.0, True)[: len(x)]
+    return x[last], values[last]
+
+
+def clusters_measured(metrics: pa.Table) -> list[str]:
+    """Return the clusters on whose samples evaluations have measured an accuracy, by name."""
+    rows = metrics.filter(pc.is_valid(metrics["accuracy"]))
+    return sorted(pc.unique(rows["cluster"].drop_null()).to_pylist())

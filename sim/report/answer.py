@@ -1,0 +1,122 @@
+"""What a page answers first: its title, and the figures that stand beside each other below it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sim.analysis.figures import FIGURES, TO_TARGETS, Figure
+from sim.formatting import counted, data_size
+
+MOST_COLUMNS = 5
+"""Figures in the table of answers; folded tables have all."""
+FIRST = (
+    *("accuracy_final", "round_mean_s", "cycles", "contacts_served"),
+    *("uplink_bytes", "downlink_bytes", "isl_bytes"),
+)
+"""Figures of the table of answers: the first that is known leads it, others stand where groups
+differ in them."""
+DIRECTIONS = {"uplink": "up", "downlink": "down", "sidelink": "between devices", "isl": "by ISL"}
+
+
+def headline_of_run(summary: Mapping[str, Any], *, trains: bool) -> str:
+    """Return what a run has shown, in one sentence."""
+    days = f"{summary['hours'] / 24:.2f} days"
+    if summary["came_to_nothing"]:
+        return f"No result: {summary['came_to_nothing']['what']}"
+    if not trains:
+        return f"{counted(summary['cycles'], 'complete cycle')} in {days}; nothing was trained"
+    if summary["accuracy_final"] is None:
+        return f"{days} without an evaluation"
+    start, final = (f"{summary[key]:.3f}" for key in ("accuracy_start", "accuracy_final"))
+    if start == final:
+        return f"The accuracy stays at {final} for {days}"
+    went = "rises" if final > start else "falls"
+    return f"The accuracy {went} from {start} to {final} in {days}"
+
+
+class Cell(NamedTuple):
+    """A figure of a group: its mean, the ends of its 95 % interval, and all of that as text."""
+
+    text: str
+    small: str = ""
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class Answers(NamedTuple):
+    """The table of answers: groups in order of the figure that leads it, and their cells.
+
+    ``best`` says which of them lead it by more than noise; ``low`` and ``high`` are the ends of
+    its scale, None where nothing is known.
+    """
+
+    heads: Sequence[str]
+    rows: Sequence[tuple[int, str, int, Sequence[Cell]]]
+    best: Sequence[str]
+    low: float | None
+    high: float | None
+    ends: Sequence[str]
+
+
+def answers_of(comparison: Mapping[str, Any]) -> Answers:
+    """Return the table of answers of groups; each row begins with the number of its group."""
+    groups = comparison["groups"]
+    columns: dict[str, tuple[Figure, list[Mapping[str, Any]]]] = {}
+    for key in FIRST:
+        own = [group[key] for group in groups]
+        differ = len({(one["mean"], one["max"]) for one in own}) > 1
+        if any(one["max"] for one in own) and (differ or not columns):
+            columns[FIGURES[key].head] = FIGURES[key], own
+    common = comparison["common_target"] or max(comparison["targets"], default=None)
+    if common is not None and any(group["hours_to"][common]["reached"] for group in groups):
+        days = TO_TARGETS["hours_to"]
+        own = [group["hours_to"][common] for group in groups]
+        first, *others = columns.items()
+        columns = dict([first, (f"{days.head} to {common}", (days, own)), *others])
+    columns = dict(list(columns.items())[:MOST_COLUMNS])
+    cells = [
+        [_cell(figure, own[number], group["runs"]) for figure, own in columns.values()]
+        for number, group in enumerate(groups)
+    ]
+    leading = [row[0] for row in cells if row and row[0].mean is not None]
+    known = [x for cell in leading for x in (cell.low, cell.mean, cell.high) if x is not None]
+    order = sorted(range(len(groups)), key=lambda n: (_place(cells[n]), groups[n]["label"]))
+    winners = [v["winners"] for v in comparison["verdicts"] if v["text"]]
+    form = next((figure for figure, _ in columns.values()), None)
+    low, high = (min(known), max(known)) if known else (None, None)
+    return Answers(
+        list(columns),
+        [(n, groups[n]["label"], groups[n]["runs"], cells[n]) for n in order],
+        winners[0] if winners else [],
+        low,
+        high,
+        [form.form(end) for end in (low, high) if form and end is not None],
+    )
+
+
+def _place(cells: Sequence[Cell]) -> float:
+    mean = cells[0].mean if cells else None
+    return float("inf") if mean is None else -mean
+
+
+def _cell(figure: Figure, own: Mapping[str, Any], runs: int) -> Cell:
+    """Return the mean over seeds, and its interval; how many have it where not all do."""
+    reached = own.get("reached", runs)
+    if own["mean"] is None:
+        few = f"{reached} of {runs} seeds" if reached and own["min"] is not None else ""
+        return Cell(f"in {few}" if few else "never" if "reached" in own else "-")
+    mean = own["mean"] / figure.unit
+    if own["low"] is None:
+        ends = [figure.form(own[key] / figure.unit) for key in ("min", "max")]
+        both = f"{ends[0]} and {ends[1]}" if runs == 2 and ends[0] != ends[1] else ""
+        return Cell(figure.form(mean), both, mean)
+    low, high = own["low"] / figure.unit, own["high"] / figure.unit
+    texts = figure.form(low), figure.form(high)
+    small = f"{texts[0]} to {texts[1]}" if texts[0] != texts[1] else "the same with each seed"
+    return Cell(figure.form(mean), small, mean, low, high)
+
+
+def sent(summary: Mapping[str, Any]) -> list[str]:
+    """Return how much a run has sent in each direction in which it sent anything."""
+    found = ((word, summary[f"{way}_bytes"]) for way, word in DIRECTIONS.items())
+    return [f"{data_size(size)} {word}" for word, size in found if size]

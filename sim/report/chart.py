@@ -1,0 +1,326 @@
+"""The chart of a page: curves of groups of runs with their bands, as data for its script.
+
+What it shows without the script is drawn by :mod:`sim.report.still`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from learning.requests.cluster import Floats, Ints
+from sim.analysis.comparison import Group
+from sim.analysis.curves import (
+    MEASURED,
+    Band,
+    Over,
+    Steps,
+    What,
+    clusters_measured,
+    curve_of,
+    over_seeds,
+)
+from sim.analysis.figures import bounds_of
+from sim.analysis.targets import named
+from sim.plots.canvas import Unit, unit_of
+from sim.plots.colours import COLOURS, of_method
+
+MEASURES: dict[What, tuple[str, str]] = {
+    "accuracy": ("accuracy", "share"),
+    "loss": ("loss", "share"),
+    "cycles": ("complete cycles", "count"),
+    "sent_bytes": ("data sent", "bytes"),
+    "staleness": ("mean staleness", "number"),
+}
+"""What a chart offers, what that is called, and in which form its script writes the values."""
+MOST_GROUPS = 12
+"""Groups of which a chart has lines."""
+MOST_CLUSTERS = 8
+"""Clusters of which a chart has lines, or that it offers."""
+MOST_SEED_LINES = 40
+"""Runs up to which each has a thin line beside the mean of its group."""
+ALL = "all"
+OF_CLUSTERS = "clusters"
+"""Parts of the test data: the whole of it, and each cluster's in the chart of one run."""
+
+FEWEST_STEPS = 60
+MOST_STEPS = 500
+STEPS_OF_A_PAGE = 12_000
+"""Steps that a curve is given: those of all curves of a page together, within the two others."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the chart: what it is called, and its colour and dashes by number."""
+
+    label: str
+    hue: int
+    dash: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """The mean of a line's seeds, and the curve of each seed where these are shown."""
+
+    line: int
+    band: Band
+    each: Sequence[Steps] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The curves shown together: of one measure, over time or cycles, on some of the test data."""
+
+    what: What
+    over: Over
+    part: str
+    curves: Sequence[Curve]
+
+    def thinned(self, most: int) -> "View":
+        """Return the view with as many steps as a screen shows."""
+        few = [
+            Curve(one.line, one.band.thinned(most), [own.thinned(most) for own in one.each])
+            for one in self.curves
+        ]
+        return View(self.what, self.over, self.part, few)
+
+
+@dataclass(frozen=True, eq=False)
+class Chart:
+    """The chart of some groups of runs; the first of its views is what it shows first.
+
+    ``reached`` has, for each target and over what, the line and the x of each seed that got there.
+    """
+
+    lines: Sequence[Line]
+    views: Sequence[View]
+    unit: Unit
+    parts: Mapping[str, str]
+    reached: Mapping[float, Mapping[Over, Sequence[tuple[int, float]]]]
+    target: float | None
+
+    def scaled(self, x: Floats | float, over: Over) -> Any:
+        """Return some x in the unit in which they are shown."""
+        return x / self.unit.seconds if over == "time" else x
+
+    def axis(self, over: Over) -> str:
+        """Return what the x axis is called."""
+        return f"simulated {self.unit.name}" if over == "time" else "complete cycles"
+
+
+def chart_of(
+    groups: Sequence[Group], targets: Iterable[float] = (), target: float | None = None
+) -> Chart | None:
+    """Return the chart of some groups of runs, or of the one run of one group; None of nothing.
+
+    ``targets`` are offered as lines, ``target`` is the one that is shown first.
+    """
+    shown = groups[:MOST_GROUPS]
+    alone = len(groups) == 1 and len(groups[0].runs) == 1
+    clusters = _clusters(shown)
+    lines = _lines([_method(group) for group in shown], [group.label for group in shown])
+    if alone:
+        views = list(_views_of_run(shown[0], clusters))
+        free = [hue for hue in range(len(COLOURS)) if hue != lines[0].hue]
+        lines += [
+            Line(name, free[n % len(free)], n // len(free)) for n, name in enumerate(clusters)
+        ]
+    else:
+        few = sum(len(group.runs) for group in shown) <= MOST_SEED_LINES
+        views = list(_views(shown, clusters, each=few))
+    if not views:
+        return None
+    count = sum(1 + len(curve.each) for view in views for curve in view.curves)
+    most = int(np.clip(STEPS_OF_A_PAGE // count, FEWEST_STEPS, MOST_STEPS))
+    last = max(curve.band.end for view in views if view.over == "time" for curve in view.curves)
+    offered = {view.part for view in views}
+    names = {ALL: "all test data", OF_CLUSTERS: "each cluster"} | {name: name for name in clusters}
+    reached = {goal: found for goal in targets if any((found := _reached(shown, goal)).values())}
+    return Chart(
+        lines,
+        [view.thinned(most) for view in views],
+        unit_of(last),
+        {part: name for part, name in names.items() if part in offered},
+        reached,
+        target if target in reached else max(reached, default=None),
+    )
+
+
+def _method(group: Group) -> str:
+    return str(group.runs[0].manifest.get("method", ""))
+
+
+def _lines(methods: Sequence[str], labels: Sequence[str]) -> list[Line]:
+    """Return lines of which each has its method's colour, or a free one where that is taken.
+
+    Where no colour is free lines have the same one, and other dashes.
+    """
+    lines: list[Line] = []
+    for method, label in zip(methods, labels, strict=True):
+        colour = of_method(method)
+        own = COLOURS.index(colour) if colour in COLOURS else sum(method.encode()) % len(COLOURS)
+        dash = len(lines) // len(COLOURS)
+        taken = {line.hue for line in lines if line.dash == dash}
+        free = [hue for hue in (own, *range(len(COLOURS))) if hue not in taken]
+        lines.append(Line(label, free[0], dash))
+    return lines
+
+
+def _clusters(groups: Sequence[Group]) -> list[str]:
+    """Return the clusters of which all runs have measured an accuracy, if they are few."""
+    each = [set(clusters_measured(run.tables["metrics"])) for own in groups for run in own.runs]
+    found = sorted(set.intersection(*each))
+    return found[:MOST_CLUSTERS] if len(groups) == 1 or len(found) <= MOST_CLUSTERS else []
+
+
+def _curves(group: Group, what: What, over: Over, cluster: str | None = None) -> list[Steps]:
+    found = (
+        curve_of(run.tables, run.manifest["simulated_s"], what, over, cluster) for run in group.runs
+    )
+    return [curve for curve in found if curve is not None]
+
+
+def _kinds() -> Iterator[tuple[What, Over]]:
+    """Yield what can be shown, and over what."""
+    for what in MEASURES:
+        yield what, "time"
+        if what in MEASURED:
+            yield what, "cycle"
+
+
+def _curve(line: int, what: What, curves: Sequence[Steps], *, each: bool) -> Curve:
+    band = over_seeds(curves, bounds_of(f"{what}_final" if what in MEASURED else what))
+    return Curve(line, band, curves if each and len(curves) > 1 else ())
+
+
+def _views(groups: Sequence[Group], clusters: Sequence[str], *, each: bool) -> Iterator[View]:
+    """Yield the views of several runs: on all test data, and on that of each cluster."""
+    for what, over in _kinds():
+        for cluster in (None, *(clusters if what in MEASURED else ())):
+            found = [_curves(group, what, over, cluster) for group in groups]
+            curves = [
+                _curve(line, what, own, each=each and cluster is None)
+                for line, own in enumerate(found)
+                if own
+            ]
+            if _says_something(curves, what):
+                yield View(what, over, ALL if cluster is None else cluster, curves)
+
+
+def _views_of_run(group: Group, clusters: Sequence[str]) -> Iterator[View]:
+    """Yield the views of one run: on all test data, and on that beside each cluster's."""
+    for what, over in _kinds():
+        whole = [_curve(0, what, own, each=False) for own in [_curves(group, what, over)] if own]
+        if not _says_something(whole, what):
+            continue
+        yield View(what, over, ALL, whole)
+        found = [_curves(group, what, over, name) for name in clusters if what in MEASURED]
+        curves = [_curve(n, what, own, each=False) for n, own in enumerate(found, 1) if own]
+        if curves:
+            yield View(what, over, OF_CLUSTERS, [*whole, *curves])
+
+
+def _says_something(curves: Sequence[Curve], what: What) -> bool:
+    """Return whether there is anything to see: nothing was sent, or is ever stale, is none."""
+    return any(what in MEASURED or curve.band.mean.any() for curve in curves)
+
+
+def _reached(groups: Sequence[Group], target: float) -> dict[Over, list[tuple[int, float]]]:
+    """Return the line and the x of each seed that reached a target, over time and over cycles."""
+    found: dict[Over, list[tuple[int, float]]] = {"time": [], "cycle": []}
+    for line, group in enumerate(groups):
+        for over, own in found.items():
+            at = [curve.first_at(target) for curve in _curves(group, "accuracy", over)]
+            own += [(line, x) for x in at if x is not None]
+    return found
+
+
+def title_of(chart: Chart | None) -> str:
+    """Return what stands over a chart: what it shows first."""
+    if chart is None:
+        return ""
+    name = MEASURES[chart.views[0].what][0]
+    return f"{name[0].upper()}{name[1:]} over time"
+
+
+def data_of(chart: Chart) -> dict[str, Any]:
+    """Return a chart as JSON-ready data: see ``templates/chart.js``.
+
+    x are in the unit of the view, without decimals that no screen shows. ``seeds`` and ``ended``
+    are lists only where they change.
+    """
+    return {
+        "lines": [
+            {"label": line.label, "hue": line.hue, "dash": line.dash} for line in chart.lines
+        ],
+        "measures": {
+            what: {"name": MEASURES[what][0], "form": MEASURES[what][1]}
+            for what in dict.fromkeys(view.what for view in chart.views)
+        },
+        "over": {over: chart.axis(over) for over in dict.fromkeys(v.over for v in chart.views)},
+        "unit": chart.unit.name.removesuffix("s"),
+        "views": [
+            {
+                "measure": view.what,
+                "over": view.over,
+                "part": view.part,
+                "curves": [_curve_data(chart, view, curve) for curve in view.curves],
+            }
+            for view in chart.views
+        ],
+        "targets": {
+            named(goal): {
+                "value": goal,
+                **{
+                    over: [[line, _short(chart.scaled(x, over))] for line, x in seeds]
+                    for over, seeds in found.items()
+                },
+            }
+            for goal, found in chart.reached.items()
+        },
+        "target": None if chart.target is None else named(chart.target),
+    }
+
+
+def _curve_data(chart: Chart, view: View, curve: Curve) -> dict[str, Any]:
+    band = curve.band
+    found: dict[str, Any] = {
+        "line": curve.line,
+        "end": _short(chart.scaled(band.end, view.over)),
+        "x": _numbers(chart.scaled(band.x, view.over)),
+        "mean": _numbers(band.mean),
+        "seeds": _constant(band.seeds),
+        "ended": _constant(band.ended),
+    }
+    if not np.isnan(band.low).all():
+        found |= {"low": _numbers(band.low), "high": _numbers(band.high)}
+    if curve.each:
+        found["each"] = [
+            {
+                "x": _numbers(chart.scaled(one.x, view.over)),
+                "values": _numbers(one.values),
+                "end": _short(chart.scaled(one.end, view.over)),
+            }
+            for one in curve.each
+        ]
+    return found
+
+
+def _constant(values: Ints) -> int | list[int]:
+    """Return one number where all are the same."""
+    return int(values[0]) if (values == values[0]).all() else values.tolist()
+
+
+def _numbers(values: Floats) -> list[float | int | None]:
+    return [None if np.isnan(value) else _short(value) for value in values.tolist()]
+
+
+DIGITS = 6
+"""Digits of a number in the page that count."""
+
+
+def _short(value: float) -> float | int:
+    """Return a number with the digits that count; a whole one without its point."""
+    short = float(f"{value:.{DIGITS}g}")
+    return int(short) if short.is_integer() else short
