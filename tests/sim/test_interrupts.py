@@ -63,7 +63,8 @@ def test_an_interrupt_waits_for_what_is_trained_for_a_while_and_a_second_one_doe
 ):
     """The training does not end as long as there is a file of that name.
 
-    One signal breaks it off after some seconds. A closed terminal hangs up twice, which asks for no hurry; after nohup it changes nothing.
+    One signal breaks it off after some seconds. A closed terminal hangs up twice, which asks for
+    no hurry; after nohup it changes nothing.
     """
     written(tmp_path, SLOTS)
     slow, begun, heard, out = (tmp_path / n for n in ("slow", "in-training", "heard", "out"))

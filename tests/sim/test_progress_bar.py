@@ -1,7 +1,8 @@
-"""Progress: a bar on a terminal, and nothing elsewhere."""
+"""Progress: a bar on a terminal, and a line now and then elsewhere."""
 
 import re
 import sys
+import time
 
 import pytest
 
@@ -53,6 +54,23 @@ def test_the_last_accuracy_stands_there_and_the_sooner_of_days_and_cycles_counts
         bar.evaluated(86_400.0, 2, 0.2)  # two cycles a day: two days for four, not ten
         assert bar._bar.tasks[0].completed == pytest.approx(0.5)
     capsys.readouterr()
+
+
+def test_without_a_terminal_a_line_now_and_then_says_how_far_it_is(monkeypatch, capsys):
+    """Also while nothing reports: a training may take minutes between two events."""
+    for name, seconds in (("STILL_EVERY_S", 0.3), ("LOOK_EVERY_S", 0.05)):
+        monkeypatch.setattr(f"sim.formatting.{name}", seconds)
+    with Progress(small.slots(stop={"cycles": 4}), quiet=False) as shown:
+        shown.evaluated(900.0, 1, 0.5)
+        time.sleep(1.0)
+    lines = capsys.readouterr().err.splitlines()
+    assert 2 <= len(lines) <= 4
+    assert lines[0].startswith("hour 0.2 of 2.0, cycle 1 of 4, accuracy 0.500")
+    assert re.search(r", for 0\.[3-9] s$", lines[0]), lines
+    with Progress(small.slots(), quiet=True) as shown:
+        shown.evaluated(900.0, 1, 0.5)
+        time.sleep(0.5)
+    assert capsys.readouterr().err == ""
 
 
 def test_the_time_left_of_a_sweep_does_not_stand_still_and_says_what_is_not_known():
