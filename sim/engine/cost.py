@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,11 +55,11 @@ class Pace:
 class Cost:
     """What a run takes: rounds, memory of this machine, and the ``pace`` of training if known.
 
-    ``trains`` says whether it trains anything.
+    ``trains`` says whether it trains anything. Of data that are not there memory is not known.
     """
 
     rehearsal: Rehearsal
-    memory_bytes: float
+    memory_bytes: float | None
     trains: bool
     pace: Pace | None = None
 
@@ -102,13 +103,15 @@ class Cost:
     @property
     def text(self) -> str:
         """Say all of it in a line."""
-        memory = f"about {data_size(self.memory_bytes)} of memory"
         if not self.trains:
-            return f"{self.rounds_text}, none of which is trained here; {memory}"
-        if self.training_s is None:
-            return f"{self.rounds_text}, not timed; {memory}"
-        took = f"about {duration(self.training_s)} of training here ({self.pace_text})"
-        return f"{self.rounds_text}, {took}; {memory}"
+            took = "none of which is trained here"
+        elif self.training_s is None:
+            took = "not timed"
+        else:
+            took = f"about {duration(self.training_s)} of training here ({self.pace_text})"
+        memory = self.memory_bytes
+        needs = "" if memory is None else f"; about {data_size(memory)} of memory"
+        return f"{self.rounds_text}, {took}{needs}"
 
 
 def _many(number: int, name: str) -> str:
@@ -126,7 +129,9 @@ def cost_of(built: Build, *, pace: Pace | None = None) -> Cost | None:
         rehearsal = rehearsed(built)
     except (SimulationError, ValueError, RuntimeError):
         return None
-    memory_bytes = sum(need.bytes for need in needs_of(built, counts_of(built)))
+    memory_bytes = None
+    with suppress(ValueError):
+        memory_bytes = sum(need.bytes for need in needs_of(built, counts_of(built)))
     return Cost(rehearsal, memory_bytes, built.learner.trains, pace)
 
 
