@@ -1,4 +1,4 @@
-"""A run in which nothing reached the server, or nothing was learnt: why, and which key to change."""
+"""A run that came to nothing: no update reached the server, or nothing was learnt, and why."""
 
 from __future__ import annotations
 

@@ -5,15 +5,18 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from statistics import mean
 
 from sim.execution.status import COMPLETE, INTERRUPTED
-from sim.formatting import STILL_EVERY_S, Bar, duration
+from sim.formatting import STILL_EVERY_S, Bar, duration, some
 from sim.sweep.engine import Engine, Outcome, Point
 from sim.sweep.points import contender
 
 LINE_EVERY_S = 5.0
 """Seconds between two lines of points that end, where there is no bar."""
+MOST_NAMED = 4
+"""Methods of which the accuracy so far is shown."""
 SLOW = 2.0
 """How many times the mean time of a point nothing has ended for, to be said."""
 
@@ -32,6 +35,8 @@ class SweepProgress(Bar):
         self._done = self._failed = 0
         self._known = set[str]()
         self._ends: list[float] = []
+        self._wall_s: dict[str, list[float]] = {}
+        self._accuracy: dict[str, list[float]] = {}
         self._lock = threading.Lock()
         self.start(self._text(), len(points))
 
@@ -44,6 +49,10 @@ class SweepProgress(Bar):
             method = self._method[outcome.digest]
             self._left[method] -= 1
             self._known.add(method)
+            if outcome.status == COMPLETE:
+                for kept, key in ((self._wall_s, "wall_s"), (self._accuracy, "accuracy_final")):
+                    if outcome.figures.get(key) is not None:
+                        kept.setdefault(method, []).append(outcome.figures[key])
             if outcome.note:
                 print(f"note: {outcome.note}", file=sys.stderr)
             self._show(LINE_EVERY_S if len(self._ends) > 1 else 0.0)
@@ -86,7 +95,18 @@ class SweepProgress(Bar):
                 parts.append(f"no point has ended for {duration(still_s)}")
         elif left and still_s > LINE_EVERY_S:
             parts.append(f"{left} left, the first ones have run for {duration(still_s)}")
-        return ", ".join(parts)
+        return "; ".join([", ".join(parts), *self._so_far()])
+
+    def _so_far(self) -> Iterator[str]:
+        """Say what complete points of each method have come to in the mean, and which take long."""
+        found = {method: mean(values) for method, values in self._accuracy.items()}
+        if found:
+            named = [f"{method} {value:.3f}".strip() for method, value in found.items()]
+            yield f"accuracy {some(named, MOST_NAMED)}"
+        took_s = {method: mean(values) for method, values in self._wall_s.items()}
+        if len(took_s) > 1:
+            slowest = max(took_s, key=lambda method: took_s[method])
+            yield f"slowest {slowest}, {duration(took_s[slowest])} a point"
 
     def _mean_s(self, ends: Sequence[float]) -> float:
         """Return how long a point takes in the mean: each began when a place became free."""

@@ -94,6 +94,24 @@ def test_the_time_left_of_a_sweep_does_not_stand_still_and_says_what_is_not_know
         )
 
 
+def test_a_sweep_shows_what_its_methods_have_come_to_and_which_takes_long():
+    methods = ["fedavg", "fedavg", "fedbuff", "fedbuff"]
+    points = [
+        Point(number, f"d{number}", "s", {}, {"learning.method": method}, 0, 1)
+        for number, method in enumerate(methods)
+    ]
+    ends = [(0.9, 20.0), (0.8, 30.0), (0.7, 300.0)]
+    with SweepProgress(points, LocalEngine([Holds()]), quiet=True) as shown:
+        for number, (accuracy, wall_s) in enumerate(ends):
+            figures = {"accuracy_final": accuracy, "wall_s": wall_s}
+            shown(Outcome(f"d{number}", "complete", figures=figures))
+        shown(Outcome("d3", "failed"))
+        assert shown._text() == (
+            "3 of 4 points done, 1 failed; accuracy fedavg 0.850, fedbuff 0.700; "
+            "slowest fedbuff, 5 min a point"
+        )
+
+
 def test_points_that_run_at_once_end_together():
     """Six points of 20 s, four at a time: the second two begin when the first four have ended."""
     points = [Point(number, f"d{number}", "s", {}, {}, 0, 1) for number in range(6)]
