@@ -62,11 +62,13 @@ def _rounds_of(path: Path) -> str:
     from sim.engine.cost import cost_of
     from sim.engine.setup import build
 
-    own = scenarios.load(path)
+    learning = scenarios.load(path).learning
+    keys: dict[str, Any] = {"learning.train": False}
+    if learning.data.kind == "npz":  # the file, which says how large images are, is still to come
+        keys["learning.data"] = {"kind": "digit-images"}
     found = {}
-    for method in (own.learning.method, OTHER):
-        changed = scenarios.load(path, {"learning.method": method, "learning.train": False})
-        cost = cost_of(build(changed))
+    for method in (learning.method, OTHER):
+        cost = cost_of(build(scenarios.load(path, {**keys, "learning.method": method})))
         if cost is not None:
             found[method] = cost.rounds_text
     return ", ".join(f"{rounds} with {method}" for method, rounds in found.items())
