@@ -124,7 +124,7 @@ def _aggregated(tables: Mapping[str, pa.Table]) -> bool:
 
 NOISE = 2.0
 """Standard errors of a gain of accuracy within which it is noise."""
-LEARNT = 0.01
+LEARNT = 0.002
 """The share of its loss that a model loses when it learns, even where its answers stay."""
 
 
