@@ -7,6 +7,8 @@ import math
 import os
 import re
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -192,24 +194,41 @@ def filled(
         raise KeyError(str(error)) from error
 
 
-class Bar:
-    """A bar on stderr with a text beside it, on a terminal that can draw one, unless ``quiet``.
+STILL_EVERY_S = 30.0
+"""Seconds between two lines of what takes long, where there is no terminal."""
+LOOK_EVERY_S = 1.0
+"""Seconds between two looks at what takes long."""
 
-    It is ``width`` characters wide; ``rest`` adds the remaining time. ``shown`` says whether
-    there is one.
+
+class Bar:
+    """Shows what takes long on stderr, unless ``quiet``: a bar with a text, or lines.
+
+    The bar is drawn on a terminal that can draw one (``shown``). It is ``width`` characters wide;
+    ``rest`` adds the remaining time. Elsewhere the text is a line every STILL_EVERY_S. A thread
+    looks after both, so that they go on while a computation does.
     """
 
     def __init__(self, *, quiet: bool, width: int = 40, rest: bool = False) -> None:
         dumb = os.environ.get("TERM") == "dumb"
+        self.quiet = quiet
         self.shown = not quiet and sys.stderr.isatty() and not dumb
         self._width = width
         self._rest = rest
         self._bar: Any = None
+        self._said = ""
+        self._began = self._last_line = time.monotonic()
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._look, daemon=True)
 
     def start(self, text: str, total: float | None = None) -> None:
-        """Draw the bar."""
-        if not self.shown:
-            return
+        """Draw the bar, and look after it from now on."""
+        self._said = text
+        if self.shown:
+            self._draw(text, total)
+        if not self.quiet:
+            self._watch.start()
+
+    def _draw(self, text: str, total: float | None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -225,15 +244,32 @@ class Bar:
 
     def update(self, text: str, completed: float | None = None, total: float | None = None) -> None:
         """Change what it shows."""
+        self._said = text
         if self._bar is not None:
             self._bar.update(
                 self._bar.task_ids[0], description=text, completed=completed, total=total
             )
 
+    def _look(self) -> None:
+        """Look after it until it is over; the terminal may be closed by now."""
+        while not self._over.wait(LOOK_EVERY_S):
+            with suppress(OSError, ValueError):
+                self.look_after()
+
+    def look_after(self) -> None:
+        """Say in a line what still goes on, if the last one was long ago; called every second."""
+        now = time.monotonic()
+        if not self.shown and now - self._last_line >= STILL_EVERY_S:
+            self._last_line = now
+            print(f"{self._said}, for {duration(now - self._began)}", file=sys.stderr)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._watch.is_alive():
+            self._watch.join()
         if self._bar is not None:
             with suppress(OSError):  # the terminal may be closed by now
                 self._bar.stop()

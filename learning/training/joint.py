@@ -176,6 +176,9 @@ def _training_of(request: Request) -> _Training:
 
 MANY = 1 << 30
 """More trainings than there ever are."""
+MOST_DEVICES = 80
+"""Most devices of trainings that are stacked: of more, a device's step takes longer again, as their
+tensors leave the processor's caches (`vector-moe`: 1.3 times at 160, 1.4 times at 320)."""
 TRIES = 3 * TIMES
 """How often a number of trainings is measured before it is judged: mostly with recordings."""
 SLOWER = 1.1
@@ -205,7 +208,7 @@ class Widths:
         if form not in self.room:  # to look takes as long as a step
             free = free_bytes("cpu")
             self.room[form] = MANY if free is None else int(free * MEMORY_SHARE / form.bytes)
-        return max(1, min(waiting, self.most, self.room[form]))
+        return max(1, min(waiting, self.most, self.room[form], MOST_DEVICES // form.devices))
 
     @contextmanager
     def timed(self, width: int, requests: Sequence[Request]) -> Iterator[None]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from learning.hardware import free_bytes
+from sim.engine.cost import Pace, cost_of
 from sim.engine.memory import counts_of, needs_of
 from sim.engine.setup import Build
 from sim.formatting import data_size, duration
@@ -29,12 +30,12 @@ def estimate_text(built: Build, scenario: str, overrides: Mapping[str, Any]) -> 
     if free is not None and total > free:
         rows.append(("time", "-", "not tried: the run does not fit into memory"))
     else:
-        rows += _tried(scenario, overrides, built.scenario.seed)
+        rows += _tried(built, scenario, overrides)
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     return "\n".join(f"{a.ljust(widths[0])}  {b.rjust(widths[1])}  {c}" for a, b, c in rows)
 
 
-def _tried(scenario: str, overrides: Mapping[str, Any], seed: int) -> list[tuple[str, str, str]]:
+def _tried(built: Build, scenario: str, overrides: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     point = Point(
         number=0,
         digest="",
@@ -42,19 +43,31 @@ def _tried(scenario: str, overrides: Mapping[str, Any], seed: int) -> list[tuple
         overrides=dict(overrides),
         values={},
         replication=0,
-        seed=seed,
+        seed=built.scenario.seed,
     )
     outcome = tried(point, TRIAL_S)
     if outcome.error:
         return [("time", "-", f"none, the run fails: {outcome.error}")]
     took = outcome.figures
+    training = _training(built, took["pace"])
     behind = duration(took["behind_s"])
     if not took["share"]:
-        return [("time", "-", f"no cycle was complete after {behind} of a trial")]
+        return [("time", "-", f"no cycle was complete after {behind} of a trial"), *training]
     source = f"tried: {took['share']:.1%} of it took {behind}"
     beside = f"{source}, and {duration(took['before_s'])} before it begins"
     return [
         ("time", f"about {duration(took['wall_s'])}", beside),
+        *training,
         ("disk", data_size(took["size_bytes"]), "by what the trial wrote"),
         ("tried in", data_size(took["peak_bytes"]), "of memory"),
     ]
+
+
+def _training(built: Build, pace: Mapping[str, float] | None) -> list[tuple[str, str, str]]:
+    """Return a row on the rounds that are trained, and how long each of them takes."""
+    cost = cost_of(built, pace=None if pace is None else Pace(**pace))
+    if cost is None:
+        return []
+    known = cost.trains and cost.training_s is not None
+    shown = f"about {duration(cost.training_s or 0.0)}" if known else "-"
+    return [("training", shown, ": ".join(filter(None, (cost.rounds_text, cost.pace_text))))]

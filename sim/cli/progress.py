@@ -36,7 +36,7 @@ class Progress(Bar, Observer):
         self._followed = "validation accuracy" if scenario.learning.data.validation else "accuracy"
         self._next_look = -math.inf
         self.doubts: tuple[str, ...] = ()
-        self._began: tuple[float, float] | None = None
+        self._first: tuple[float, float] | None = None
         self.start("getting ready")
 
     def doubted(self, lines: Sequence[str]) -> None:
@@ -55,10 +55,10 @@ class Progress(Bar, Observer):
 
     def event(self, number: int, time_s: float) -> None:
         """Show the simulated time: after every event, so it must be cheap."""
-        if not self.shown or (now := time.monotonic()) < self._next_look:
+        if self.quiet or (now := time.monotonic()) < self._next_look:
             return
         self._next_look = now + REFRESH_S
-        self._began = self._began or (now, time_s)
+        self._first = self._first or (now, time_s)
         end_s = self._end_s()
         share = None if end_s is None else time_s / end_s
         self.update(self._text(time_s, now), share, None if end_s is None else 1.0)
@@ -78,7 +78,7 @@ class Progress(Bar, Observer):
         parts = [f"{unit} {time_s / unit_s:.1f}{of}", f"cycle {self._cycle}{cycles}"]
         if not math.isnan(self._accuracy):
             parts.append(f"{self._followed} {self._accuracy:.3f}")
-        began, from_s = self._began or (now, time_s)
+        began, from_s = self._first or (now, time_s)
         if now > began:
             parts.append(f"{(time_s - from_s) / (now - began) / 3600:.3g} h/s")
         return ", ".join(parts)

@@ -129,7 +129,7 @@ class Execution:
         from sim.execution.status import FAILED
 
         try:
-            with stop_on_interrupt(self.max_wall_s) as stop:
+            with stop_on_interrupt(self.max_wall_s, patient=False) as stop:
                 return self.start(observers=(*observers, stop))
         except SimulationError as error:
             if earlier.get("status") != FAILED or str(error) != str(earlier.get("error")):

@@ -21,31 +21,41 @@ def validate_command(
 ) -> None:
     """Check a scenario without running it, and show what it would do."""
     import scenarios
-    from sim.cli.estimate import estimate_text
     from sim.cli.foreseen import foreseen
     from sim.cli.preview import plan_text
-    from sim.cli.training_doubts import learning_doubts, missing_data
+    from sim.cli.training_doubts import as_shipped, learning_doubts, missing_data
     from sim.engine import memory
     from sim.engine.doubts import doubts_of, gap_doubts
     from sim.engine.setup import build
 
     overrides = overrides_of(set_)
-    built = build(scenarios.load(scenario, overrides))
-    lacking = missing_data(built.scenario, built.learner)
-    too_large = None
-    try:
-        memory.check(built)
-    except InputError as error:  # what it would be is shown all the same, but not tried
-        too_large = error
-    in_gaps = gap_doubts(built.scenario, built.method, built.learner, built.plan, built.compute)
-    warn([*doubts_of(built), *in_gaps, *foreseen(built), *lacking])
-    if built.learner.trains and not lacking and too_large is None:
-        with Bar(quiet=False) as bar:  # a module of one's own takes seconds: torch is imported
-            bar.start("trying a few steps of training")
-            doubts = learning_doubts(built, overrides)
-        warn(doubts)
-    print(plan_text(built))
+    with Bar(quiet=False) as bar:
+        bar.start("looking for contacts")
+        built = build(scenarios.load(scenario, overrides))
+        lacking = missing_data(built.scenario, built.learner)
+        too_large = None
+        try:
+            memory.check(built)
+        except InputError as error:  # what it would be is shown all the same, but not tried
+            too_large = error
+        in_gaps = gap_doubts(built.scenario, built.method, built.learner, built.plan, built.compute)
+        warn([*doubts_of(built), *in_gaps, *foreseen(built), *lacking])
+        lines = [plan_text(built)]
+        if not as_shipped(built.scenario, overrides):
+            from sim.engine.cost import cost_of, pace_of  # simulates, which imports more
+
+            pace = None
+            if built.learner.trains and not lacking and too_large is None:
+                bar.update("trying a few steps of training")  # with a module of one's own seconds
+                warn(learning_doubts(built))
+                pace = pace_of(built)
+            bar.update("counting rounds of training")
+            cost = cost_of(built, pace=pace)
+            lines += [] if cost is None else [f"in all {cost.text}"]
+    print("\n".join(lines))
     if estimate:
+        from sim.cli.estimate import estimate_text  # which simulates
+
         print(f"\n{estimate_text(built, scenario, overrides)}")
     if too_large is not None:
         raise too_large

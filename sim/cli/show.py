@@ -98,10 +98,13 @@ def report_command(
 ) -> None:
     """Write one HTML page that opens offline: of a run, of a sweep, or of several runs compared."""
     from sim.execution.folder import as_written
+    from sim.formatting import Bar
     from sim.report.write import report
 
-    with as_written(runs):
-        print(report(runs, out, map_minute, figures, form))
+    with as_written(runs), Bar(quiet=False) as bar:
+        bar.start("writing the report")
+        path = report(runs, out, map_minute, figures, form)
+    print(path)
 
 
 Folder = Annotated[

@@ -33,22 +33,23 @@ def missing_data(scenario: Scenario, learner: Learner) -> list[str]:
     return []
 
 
-def learning_doubts(built: Build, overridden: Iterable[str]) -> list[str]:
+def as_shipped(scenario: Scenario, overridden: Iterable[str]) -> bool:
+    """Whether a scenario is shipped, with no key of ``learning`` among the ``overridden`` ones.
+
+    What it trains is known to learn; to try it would import torch.
+    """
+    changed = any(key.partition(".")[0] == "learning" for key in overridden)
+    source = scenario.source_path
+    return source is not None and scenarios.is_shipped(source) and not changed
+
+
+def learning_doubts(built: Build) -> list[str]:
     """Try three steps on a hundred samples; return lines for the user where little comes of them.
 
-    So do doubts of a module of one's own, which is tried for them.
-
-    A shipped scenario with no key of ``learning`` among the ``overridden`` ones is known to learn,
-    and not tried: that would import torch. Raises InputError for data or a model that cannot be
-    trained.
+    So do doubts of a module of one's own, which is tried for them. Raises InputError for data or a
+    model that cannot be trained.
     """
-    scenario = built.scenario
-    learner = built.learner
-    shipped = scenario.source_path is not None and scenarios.is_shipped(scenario.source_path)
-    changed = any(key.partition(".")[0] == "learning" for key in overridden)
-    if not learner.trains or (shipped and not changed):
-        return []
-    with as_input(located=scenario.located):
-        found = first_steps(learner.config)
+    with as_input(located=built.scenario.located):
+        found = first_steps(built.learner.config)
     built.try_hooks()
     return [] if found is None else list(doubts(found))

@@ -1,4 +1,4 @@
-"""A run in which nothing reached the server: what is missing, why, and which key to change."""
+"""A run that came to nothing: no update reached the server, or nothing was learnt, and why."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ COLUMNS = ("toward", "direction", "payload_bytes", "delivered_bytes", "outcome")
 def came_to_nothing(
     tables: Mapping[str, pa.Table], built: Build, simulation: Simulation
 ) -> CameToNothing | None:
-    """Return what is missing in a finished run of which no update became part of the model.
+    """Return what is missing in a finished run: an update in the model, or something learnt.
 
-    None for any other run, for methods that train at the server, and for those of one's own that
-    send nothing, or send what they do not aggregate.
+    None for any other run. Updates are not missed of methods that train at the server, and of those
+    of one's own that send nothing, or send what they do not aggregate.
     """
     if built.method.trains_at_server or _aggregated(tables):
-        return None
+        return _nothing_learnt(tables["metrics"], built.scenario)
     rounds = sum(int(client.devices.rounds.sum()) for client in simulation.clients.by_name.values())
     up = Traffic()
     down = Traffic()
@@ -119,6 +119,43 @@ def _aggregated(tables: Mapping[str, pa.Table]) -> bool:
         return True
     return any(
         says(events, "kind", "aggregate").any() for events in pieces_of(tables, "events", ["kind"])
+    )
+
+
+NOISE = 2.0
+"""Standard errors of a gain of accuracy within which it is noise."""
+LEARNT = 0.002
+"""The share of its loss that a model loses when it learns, even where its answers stay."""
+
+
+def _nothing_learnt(metrics: pa.Table, scenario: Scenario) -> CameToNothing | None:
+    """Compare the model at the end with that at the start; None where it moved, or diverged."""
+    pooled = metrics.filter(array(says(metrics, "scope", "global")))
+    rows = pooled.select(["accuracy", "loss", "samples"]).drop_null().to_pylist()
+    if len(rows) < 2:
+        return None
+    first = rows[0]
+    last = rows[-1]
+    learning = scenario.learning
+    step_size = f"learning.step_size ({learning.step_size:g})"
+    if all(row["loss"] == first["loss"] for row in rows):
+        return CameToNothing(
+            "nothing was learnt",
+            f"The loss is {first['loss']:.4g} from start to end, so that the updates moved "
+            f"nothing: raise {step_size}",
+        )
+    hit = np.array([first["accuracy"], last["accuracy"]])
+    error = float(np.sqrt((hit * (1.0 - hit)).sum() / last["samples"]))
+    gain = last["accuracy"] - first["accuracy"]
+    lost = (first["loss"] - last["loss"]) / first["loss"] if first["loss"] else 0.0
+    if not (abs(gain) <= NOISE * error and abs(lost) < LEARNT):
+        return None
+    more = f"learning.rounds.per_contact ({learning.rounds.per_contact})"
+    return CameToNothing(
+        "nothing was learnt beyond noise",
+        f"The accuracy is {first['accuracy']:.3f} at the start and {last['accuracy']:.3f} at the "
+        f"end, with a standard error of {error:.3f} on {last['samples']} test samples, and the "
+        f"loss {first['loss']:.4g} and {last['loss']:.4g}: raise {step_size}, {more} or stop.days",
     )
 
 

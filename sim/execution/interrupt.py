@@ -1,8 +1,12 @@
-"""Ctrl-C, a closed terminal, the end of wall time: a run stops at its next event."""
+"""Ctrl-C, a closed terminal, the end of wall time: a run stops at its next event.
+
+An event may train for hours. Where that is to end sooner, the training is broken off.
+"""
 
 import math
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +17,14 @@ from sim.errors import Interrupted
 
 GRACE_S = 1.0
 """How long a second Ctrl-C may take to get through; a library may keep it from getting there."""
+PATIENCE_S = 5.0
+"""How long a run that is to stop may go on with a training; then it is broken off."""
+SAID_AFTER_S = 0.5
+"""A run that has not stopped by then says what it waits for."""
+BROKEN_OFF = (
+    "a training that takes longer than {:.0f} s is broken off, and done again with --resume "
+    "(Ctrl-C to end at once)"
+)
 INTERRUPTED = 130
 HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 """What a process gets when its terminal closes; Windows has none."""
@@ -49,22 +61,27 @@ def on_signals(ask: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def stop_on_interrupt(
-    max_wall_s: float = math.inf, grace_s: float | None = None
+    max_wall_s: float = math.inf, grace_s: float | None = None, *, patient: bool = True
 ) -> Iterator[Observer]:
     """Yield an observer that ends a run at its next event after a signal or ``max_wall_s``.
 
-    A second signal ends it at once; where that does not get through in ``grace_s`` (GRACE_S), the
-    process ends.
+    Unless it is ``patient``, an event that takes longer than PATIENCE_S after a signal is broken
+    off. A second signal ends it at once; where that does not get through in ``grace_s`` (GRACE_S),
+    the process ends.
     """
     asked = False
+    over = threading.Event()
     until = time.monotonic() + max_wall_s
     last = threading.Timer(GRACE_S if grace_s is None else grace_s, os._exit, (INTERRUPTED,))
+    watch = threading.Thread(target=_break_off, args=(over,), daemon=True)
     last.daemon = True
 
     def ask() -> None:
         nonlocal asked
         if not asked:
             asked = True
+            if not patient:
+                watch.start()
             return
         if not last.is_alive():
             last.start()
@@ -73,12 +90,25 @@ def stop_on_interrupt(
     class Stop(Observer):
         def event(self, number: int, time_s: float) -> None:
             if asked:
+                over.set()
                 raise Interrupted("stopped")
             if time.monotonic() > until:
                 raise Interrupted("its wall time is over: stopped")
 
     try:
         with on_signals(ask):
-            yield Stop()
+            try:
+                yield Stop()
+            finally:
+                over.set()
     finally:
         last.cancel()
+
+
+def _break_off(over: threading.Event) -> None:
+    """Interrupt this process once more, unless what it is asked to end is ``over`` soon."""
+    if over.wait(SAID_AFTER_S):
+        return
+    print(f"stopping: {BROKEN_OFF.format(PATIENCE_S)}", file=sys.stderr)
+    if not over.wait(PATIENCE_S):
+        os.kill(os.getpid(), signal.SIGINT)

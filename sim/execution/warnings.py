@@ -63,8 +63,7 @@ def warnings_of(
 
 
 def _progress(tables: Mapping[str, pa.Table], built: Build) -> Iterator[str]:
-    """Say what a run moved too little of: the model, rounds, or payloads."""
-    yield from _still(tables, built)
+    """Say what a run moved too little of: rounds, or payloads."""
     yield from _unfinished(tables, built)
     yield from cut_lines(tables, built.plan)
 
@@ -155,23 +154,6 @@ def _diverged(metrics: pa.Table) -> Iterator[str]:
 def _overall(metrics: pa.Table) -> pa.Table:
     """Return the rows on all clusters together, in order of time."""
     return metrics.filter(array(says(metrics, "scope", "global")))
-
-
-def _still(tables: Mapping[str, pa.Table], built: Build) -> Iterator[str]:
-    """Say that a run that was to train has moved nothing."""
-    losses = _overall(tables["metrics"]).column("loss")
-    if len(losses) < 2 or pc.count_distinct(losses, mode="all").as_py() > 1:
-        return
-    if losses[0].as_py() is None or not np.isfinite(losses[0].as_py()):
-        return
-    used = sum(map(len, pieces_of(tables, "updates", ["device"]))) if "updates" in tables else 0
-    step_size = built.scenario.learning.step_size
-    why = (
-        f"{used} updates moved nothing: raise learning.step_size ({step_size:g})"
-        if used
-        else "no update got to the server: see the kinds fault and drop of the table events"
-    )
-    yield f"nothing was learnt, the loss is {losses[0].as_py():.4g} from start to end; {why}"
 
 
 def _unfinished(tables: Mapping[str, pa.Table], built: Build) -> Iterator[str]:

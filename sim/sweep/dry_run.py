@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from sim.engine.cost import Cost, Pace, cost_of
 from sim.execution.folder import POINTS
 from sim.execution.status import COMPLETE, REFUSED
 from sim.files import folder_bytes
@@ -46,18 +48,21 @@ def rehearse(request: SweepRequest) -> tuple[str, str]:
     lookout = _Lookout()
     lookout.look(left)
     ready = [point for point in left if point.number not in lookout.refused]
+    costs: dict[str, Cost] = {}
     if not left:
         estimate, status = "nothing is left to be done", COMPLETE
     elif not ready:
         estimate, status = "none: all points are refused", REFUSED
     else:
-        estimate, status = Estimate(sweeping, ready).made()
+        costs = _costs_of(ready)
+        estimate, status = Estimate(sweeping, ready, costs).made()
     lines = [
         f"points    {len(points)}: {len(own)} of this process, {len(left)} to be run",
         *(_line(point) for point in points[:SHOWN]),
         *(["          ..."] if len(points) > 2 * SHOWN else []),
         *(_line(point) for point in points[max(SHOWN, len(points) - SHOWN) :]),
         *_foreseen(lookout, len(left)),
+        *_compared(costs),
         f"folder    {place}",
         f"estimate  {estimate}",
     ]
@@ -76,6 +81,45 @@ def _foreseen(lookout: _Lookout, left: int) -> Iterator[str]:
     yield from doubted[:SHOWN]
     if len(doubted) > SHOWN:
         yield f"warning   and {len(doubted) - SHOWN} more like these"
+
+
+def _costs_of(points: Sequence[Point]) -> dict[str, Cost]:
+    """Return what the first point of each method takes, as far as there is time to count it."""
+    import scenarios
+    from sim.engine.setup import build
+
+    costs = {}
+    until_s = time.monotonic() + LOOK_S
+    for point in _first_of_each_method(points):
+        if time.monotonic() > until_s:
+            break
+        with suppress(ValueError):  # which the trial tells
+            cost = cost_of(build(scenarios.load(point.scenario, point.overrides)))
+            if cost is not None:
+                costs[contender(point)] = cost
+    return costs
+
+
+MANY_TIMES = 100
+"""How many times the rounds of another method are worth a warning."""
+
+
+def _compared(costs: Mapping[str, Cost]) -> Iterator[str]:
+    """Say what a point of each method takes, and which ones train very many times as much."""
+    for method, cost in costs.items():
+        yield f"cost      {method or 'a point'}: {cost.text}"
+    rounds = {method: cost.rounds for method, cost in costs.items() if cost.trains and cost.rounds}
+    if not rounds:
+        return
+    fewest = min(rounds, key=lambda method: rounds[method])
+    for method, number in rounds.items():
+        times = number / rounds[fewest]
+        if times >= MANY_TIMES:
+            yield (
+                f"warning   {method} trains {times:,.0f} times as many rounds as {fewest} "
+                f"({number:,} and {rounds[fewest]:,}): bound them by "
+                "learning.rounds.per_gap_max or per_contact"
+            )
 
 
 class _Lookout:
@@ -174,9 +218,11 @@ class Estimate:
     """What the points that are ``left`` will take: by those that are complete, else by a trial.
 
     Of each method it is the median of the complete points, or its first point, which is tried.
+    ``costs`` of a point of each method get the pace of the trial.
     """
 
-    def __init__(self, sweeping: Sweeping, left: Sequence[Point]) -> None:
+    def __init__(self, sweeping: Sweeping, left: Sequence[Point], costs: dict[str, Cost]) -> None:
+        self._costs = costs
         self._place = sweeping.place
         self._left = left
         self._holds = sweeping.options.holds()
@@ -223,9 +269,16 @@ class Estimate:
     def _as_tried(self, method: str, figures: Mapping[str, Any]) -> Taken:
         """Return what a trial of a method's first point has shown; see ``measured``."""
         share = figures["share"]
+        cost = self._costs.get(method)
+        if cost is not None and figures["pace"] is not None:
+            cost = self._costs[method] = replace(cost, pace=Pace(**figures["pace"]))
         if not share:
             lasted_s = figures["behind_s"]
-            return Taken(unknown=f"not one evaluation of {self._first(method)} in {lasted_s:.0f} s")
+            none = f"not one evaluation of {self._first(method)} in {lasted_s:.0f} s"
+            if cost is None or cost.training_s is None:
+                return Taken(unknown=none)
+            wall_s = figures["before_s"] + cost.training_s
+            return Taken(wall_s=wall_s, source=f"by its {cost.rounds_text}, as there was {none}")
         number = self._firsts[method].number
         return Taken(
             wall_s=figures["wall_s"],

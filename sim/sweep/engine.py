@@ -16,7 +16,7 @@ from typing import Any
 
 from learning.settings import LearningConfig
 from sim.errors import Interrupted
-from sim.execution.interrupt import on_signals
+from sim.execution.interrupt import BROKEN_OFF, PATIENCE_S, on_signals
 
 
 @dataclass(frozen=True)
@@ -152,10 +152,6 @@ class Engine(ABC):
         return outcome
 
 
-PATIENCE_S = 5.0
-"""Seconds that a point which is to stop may go on with a training; then it is broken off."""
-
-
 @contextmanager
 def asking_to_stop(engine: Engine, max_wall_s: float) -> Iterator[Callable[[], bool]]:
     """Stop ``engine`` on a signal and after ``max_wall_s``; yield what tells whether it was."""
@@ -165,12 +161,8 @@ def asking_to_stop(engine: Engine, max_wall_s: float) -> Iterator[Callable[[], b
         nonlocal asked
         asked = True
         engine.held = engine.stopped = True
-        print(
-            f"{why}: what runs is being saved; a training that takes longer than "
-            f"{PATIENCE_S:.0f} s is broken off, and done again with --resume (Ctrl-C to end at "
-            "once)",
-            file=sys.stderr,
-        )
+        broken_off = BROKEN_OFF.format(PATIENCE_S)
+        print(f"{why}: what runs is being saved; {broken_off}", file=sys.stderr)
 
     def ask() -> None:
         if asked:

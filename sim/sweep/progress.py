@@ -5,20 +5,18 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from statistics import mean
 
 from sim.execution.status import COMPLETE, INTERRUPTED
-from sim.formatting import Bar, duration
+from sim.formatting import STILL_EVERY_S, Bar, duration, some
 from sim.sweep.engine import Engine, Outcome, Point
 from sim.sweep.points import contender
 
 LINE_EVERY_S = 5.0
 """Seconds between two lines of points that end, where there is no bar."""
-STILL_EVERY_S = 30.0
-"""Seconds between two lines while no point ends."""
-SHOW_EVERY_S = 1.0
-"""Seconds between two looks at the time that is left."""
+MOST_NAMED = 4
+"""Methods of which the accuracy so far is shown."""
 SLOW = 2.0
 """How many times the mean time of a point nothing has ended for, to be said."""
 
@@ -26,8 +24,7 @@ SLOW = 2.0
 class SweepProgress(Bar):
     """Shows every point of a sweep that ends, and the time left; if quiet, only what was moved.
 
-    ``engine`` knows how many of them run at once. While no point ends, a thread goes on to show how
-    much time has passed.
+    ``engine`` knows how many of them run at once.
     """
 
     def __init__(self, points: Sequence[Point], engine: Engine, *, quiet: bool) -> None:
@@ -35,17 +32,13 @@ class SweepProgress(Bar):
         self._method = {point.digest: contender(point) for point in points}
         self._left = Counter(self._method.values())
         self._engine = engine
-        self._quiet = quiet
         self._done = self._failed = 0
         self._known = set[str]()
-        self._began = time.monotonic()
         self._ends: list[float] = []
-        self._last_line = -math.inf
-        self._over = threading.Event()
+        self._wall_s: dict[str, list[float]] = {}
+        self._accuracy: dict[str, list[float]] = {}
         self._lock = threading.Lock()
-        self._watch = threading.Thread(target=self._look, daemon=True)
         self.start(self._text(), len(points))
-        self._watch.start()
 
     def __call__(self, outcome: Outcome) -> None:
         """Show that a point has ended."""
@@ -56,26 +49,24 @@ class SweepProgress(Bar):
             method = self._method[outcome.digest]
             self._left[method] -= 1
             self._known.add(method)
+            if outcome.status == COMPLETE:
+                for kept, key in ((self._wall_s, "wall_s"), (self._accuracy, "accuracy_final")):
+                    if outcome.figures.get(key) is not None:
+                        kept.setdefault(method, []).append(outcome.figures[key])
             if outcome.note:
                 print(f"note: {outcome.note}", file=sys.stderr)
-            self._show(since_s=self._last_line, every_s=LINE_EVERY_S)
+            self._show(LINE_EVERY_S if len(self._ends) > 1 else 0.0)
 
-    def __exit__(self, *how: object) -> None:
-        self._over.set()
-        self._watch.join()
-        super().__exit__(*how)
+    def look_after(self) -> None:
+        """Show what is left while no point ends."""
+        with self._lock:
+            self._show(STILL_EVERY_S)
 
-    def _look(self) -> None:
-        """Show what is left while no point ends; the terminal may be closed by now."""
-        while not self._over.wait(SHOW_EVERY_S):
-            with self._lock, suppress(OSError, ValueError):
-                self._show(since_s=max(self._last_line, self._began), every_s=STILL_EVERY_S)
-
-    def _show(self, since_s: float, every_s: float) -> None:
-        """Show what is left on the bar, or in a line where ``every_s`` have passed ``since_s``."""
+    def _show(self, every_s: float) -> None:
+        """Show what is left on the bar, or in a line where the last one is ``every_s`` ago."""
         if self.shown:
             self.update(self._text(), self._done + self._failed)
-        elif not self._quiet and time.monotonic() - since_s >= every_s:
+        elif not self.quiet and time.monotonic() - self._last_line >= every_s:
             self._last_line = time.monotonic()
             print(self._text(), file=sys.stderr)
 
@@ -104,7 +95,18 @@ class SweepProgress(Bar):
                 parts.append(f"no point has ended for {duration(still_s)}")
         elif left and still_s > LINE_EVERY_S:
             parts.append(f"{left} left, the first ones have run for {duration(still_s)}")
-        return ", ".join(parts)
+        return "; ".join([", ".join(parts), *self._so_far()])
+
+    def _so_far(self) -> Iterator[str]:
+        """Say what complete points of each method have come to in the mean, and which take long."""
+        found = {method: mean(values) for method, values in self._accuracy.items()}
+        if found:
+            named = [f"{method} {value:.3f}".strip() for method, value in found.items()]
+            yield f"accuracy {some(named, MOST_NAMED)}"
+        took_s = {method: mean(values) for method, values in self._wall_s.items()}
+        if len(took_s) > 1:
+            slowest = max(took_s, key=lambda method: took_s[method])
+            yield f"slowest {slowest}, {duration(took_s[slowest])} a point"
 
     def _mean_s(self, ends: Sequence[float]) -> float:
         """Return how long a point takes in the mean: each began when a place became free."""

@@ -19,7 +19,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -30,16 +30,18 @@ import scenarios
 from learning.own_code import running_code_digest
 from learning.values.company import Company
 from scenarios.scenario import Stop
+from sim.engine.cost import pace_of
 from sim.engine.observer import Observer
+from sim.engine.setup import build
 from sim.errors import InputError, Interrupted, SimulationError
 from sim.execution.checkpoint import CHECKPOINT, has_saved
 from sim.execution.identity import changed_code, code_of, digest_of
-from sim.execution.interrupt import HANG_UP, stop_on_interrupt
+from sim.execution.interrupt import HANG_UP, PATIENCE_S, stop_on_interrupt
 from sim.execution.result import Result
 from sim.execution.running import run
 from sim.execution.status import COMPLETE, FAILED, INTERRUPTED, REFUSED
 from sim.files import folder_bytes
-from sim.sweep.engine import PATIENCE_S, Outcome, Point
+from sim.sweep.engine import Outcome, Point
 from sim.sweep.rows import figures_of
 from sim.sweep.worker_process import STOP
 
@@ -202,34 +204,72 @@ def _one_line(error: Exception) -> str:
 
 
 class _Watch(Observer):
-    """Measures how far a run comes, and ends it when its time is up."""
+    """Measures how far a run comes, and ends it when its time is up.
 
-    def __init__(self, stop: Stop, limit_s: float) -> None:
+    A run that ``trains`` has come as far as its last evaluation: training is computed when the
+    model is asked for. One that is at it beyond its time for PATIENCE_S is broken off.
+    """
+
+    def __init__(self, stop: Stop, limit_s: float, *, trains: bool) -> None:
         self._stop = stop
         self._limit_s = limit_s
+        self._trains = trains
         self._began = time.monotonic()
         self._first: float | None = None
+        self._reached = self._began
         self.share = 0.0
 
-    def spans_s(self) -> tuple[float, float]:
-        """Return the seconds before the first event, and since."""
-        now = time.monotonic()
-        first = now if self._first is None else self._first
-        return first - self._began, now - first
+    @property
+    def before_s(self) -> float:
+        """Seconds before the first event."""
+        return (self._first or self._reached) - self._began
+
+    @property
+    def behind_s(self) -> float:
+        """Seconds from the first event until the run came to its ``share``, or until its end."""
+        return self._reached - (self._first or self._reached)
 
     def event(self, number: int, time_s: float) -> None:
         """Take the time, and raise Interrupted when it is up."""
-        if self._stop.days:
-            self.share = min(1.0, max(self.share, time_s / 86400 / self._stop.days))
+        now = time.monotonic()
         if self._first is None:
-            self._first = time.monotonic()
-        if self.spans_s()[1] > self._limit_s:
+            self._first = now
+            signal.setitimer(signal.ITIMER_REAL, self._limit_s + PATIENCE_S)
+        if not self._trains and self._stop.days:
+            self.share = min(1.0, max(self.share, time_s / 86400 / self._stop.days))
+            self._reached = now
+        if now - self._first > self._limit_s:
             raise Interrupted("that is enough")
 
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
-        """Take down how far the run has come in cycles."""
-        if self._stop.cycles:
-            self.share = min(1.0, max(self.share, cycle / self._stop.cycles))
+        """Take down how far the run has come, in time and in cycles."""
+        reached = cycle / self._stop.cycles if self._stop.cycles else 0.0
+        if self._trains and self._stop.days:
+            reached = max(reached, time_s / 86400 / self._stop.days)
+        if reached > self.share:
+            self.share = min(1.0, reached)
+            self._reached = time.monotonic()
+
+    def ended(self, share: float) -> None:
+        """Take down that the run has ended, having come to this ``share`` at least."""
+        if share == 1.0 or not self.share:
+            self._reached = time.monotonic()
+        self.share = max(self.share, share)
+
+
+@contextmanager
+def _alarmed() -> Iterator[None]:
+    """Break off what is computed when an alarm goes off, which is set within."""
+
+    def break_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, break_off)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
@@ -237,30 +277,34 @@ def measured(point: Point, folder: Path, limit_s: float) -> dict[str, Any]:
 
     ``wall_s`` and ``size_bytes`` are those of all of it, inf where nothing is known; it came to
     ``share`` of that, in ``before_s`` to the first event and ``behind_s`` since. A short point is
-    run twice, as the first time pays for what a worker imports once.
+    run twice, as the first time pays for what a worker imports once. ``pace`` is that of training.
     """
     from resource import RUSAGE_SELF, getrusage
 
     scenario = scenarios.load(point.scenario, point.overrides)
+    trains = scenario.learning.train
     began = time.monotonic()
     for place in (folder / "first", folder / "second"):
-        watch = _Watch(scenario.stop, limit_s)
-        with suppress(Interrupted):
+        watch = _Watch(scenario.stop, limit_s, trains=trains)
+        share = 0.0
+        with suppress(Interrupted), _alarmed():
             run(scenario, place, observers=[watch])
-            watch.share = 1.0
-        (before_s, behind_s) = watch.spans_s()
-        share = watch.share
-        if share < 1.0 or time.monotonic() - began >= limit_s:
+            share = 1.0
+        watch.ended(share)
+        if watch.share < 1.0 or time.monotonic() - began >= limit_s:
             break
+    pace = pace_of(build(scenario)) if trains else None
+    share = watch.share
     # What is saved to go on from is not there at the end.
     size_bytes = folder_bytes(place) - folder_bytes(place / CHECKPOINT)
     return {
-        "before_s": before_s,
-        "behind_s": behind_s,
+        "before_s": watch.before_s,
+        "behind_s": watch.behind_s,
         "share": share,
-        "wall_s": before_s + behind_s / share if share else math.inf,
+        "wall_s": watch.before_s + watch.behind_s / share if share else math.inf,
         "size_bytes": size_bytes / share if share else math.inf,
         "peak_bytes": getrusage(RUSAGE_SELF).ru_maxrss * 1024,  # Linux counts in kibibytes
+        "pace": None if pace is None else asdict(pace),
     }
 
 

@@ -1,6 +1,7 @@
 """``leomix`` of which a training lasts as long as there is a file ``slow``: ``python -m`` this.
 
-A signal that it has heard leaves a file ``heard``.
+A signal that it has heard leaves a file ``heard``. With a file ``hasty`` a training is broken off
+soon after the first one.
 """
 
 from __future__ import annotations
@@ -41,4 +42,5 @@ if __name__ == "__main__":
     setattr(sgd, "_descend", slowly)  # noqa: B010 (mypy does not let a function be replaced)
     setattr(signal, "signal", heard_by)  # noqa: B010
     interrupt.GRACE_S = 60.0  # on a machine that is busy
+    interrupt.SAID_AFTER_S = interrupt.PATIENCE_S = 0.2 if Path("hasty").exists() else 60.0
     main()

@@ -53,20 +53,24 @@ def test_wall_time_that_is_over_saves_and_stops(leomix, runs, tmp_path):
     [
         ("stopped", signal.SIGINT),
         ("stopped at once", signal.SIGINT),
+        ("broken off", signal.SIGINT),
         ("stopped", signal.SIGHUP),
         ("ignored", signal.SIGHUP),
     ],
 )
-def test_an_interrupt_waits_for_what_is_trained_and_a_second_one_does_not(
+def test_an_interrupt_waits_for_what_is_trained_for_a_while_and_a_second_one_does_not(
     how, number, runs, tmp_path
 ):
     """The training does not end as long as there is a file of that name.
 
-    A closed terminal hangs up twice, which asks for no hurry; after nohup it changes nothing.
+    One signal breaks it off after some seconds. A closed terminal hangs up twice, which asks for
+    no hurry; after nohup it changes nothing.
     """
     written(tmp_path, SLOTS)
     slow, begun, heard, out = (tmp_path / n for n in ("slow", "in-training", "heard", "out"))
     slow.touch()
+    if how == "broken off":
+        (tmp_path / "hasty").touch()
     line = [sys.executable, "-m", "tests.kit.slow_training", "run", "scenario.yaml", "--quiet"]
     own = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
     line += ["--no-cache", "-o", "out"]
@@ -81,15 +85,18 @@ def test_an_interrupt_waits_for_what_is_trained_and_a_second_one_does_not(
         running.send_signal(number)
         if how != "ignored":
             wait_until(heard.exists, "a signal is heard", 60.0)
-    if how != "stopped at once":
+    ended = "stopped at once" if how == "broken off" else how
+    if ended != "stopped at once":
         slow.unlink()
     _, err = running.communicate(timeout=60)
     if how == "ignored":
         assert (running.returncode, err, held(out)) == (0, "", held(runs["slots"]))
         return
-    said = rf"leomix: interrupted: {how} at \d\.\d\d h; go on with: --resume -o out\n"
+    said = rf"leomix: interrupted: {ended} at \d\.\d\d h; go on with: --resume -o out\n"
+    if how == "broken off":
+        said = rf"stopping: a training that takes longer than .* is broken off, .*\n{said}"
     assert (running.returncode, bool(re.fullmatch(said, err))) == (130, True), err
-    assert how == "stopped at once" or read_manifest(out)["status"] == "interrupted"
+    assert ended == "stopped at once" or read_manifest(out)["status"] == "interrupted"
     sim.run(slots(), out, resume=True)
     assert held(out) == held(runs["slots"])
 

@@ -1,7 +1,8 @@
-"""Progress: a bar on a terminal, and nothing elsewhere."""
+"""Progress: a bar on a terminal, and a line now and then elsewhere."""
 
 import re
 import sys
+import time
 
 import pytest
 
@@ -55,6 +56,23 @@ def test_the_last_accuracy_stands_there_and_the_sooner_of_days_and_cycles_counts
     capsys.readouterr()
 
 
+def test_without_a_terminal_a_line_now_and_then_says_how_far_it_is(monkeypatch, capsys):
+    """Also while nothing reports: a training may take minutes between two events."""
+    for name, seconds in (("STILL_EVERY_S", 0.3), ("LOOK_EVERY_S", 0.05)):
+        monkeypatch.setattr(f"sim.formatting.{name}", seconds)
+    with Progress(small.slots(stop={"cycles": 4}), quiet=False) as shown:
+        shown.evaluated(900.0, 1, 0.5)
+        time.sleep(1.0)
+    lines = capsys.readouterr().err.splitlines()
+    assert 2 <= len(lines) <= 4
+    assert lines[0].startswith("hour 0.2 of 2.0, cycle 1 of 4, accuracy 0.500")
+    assert re.search(r", for 0\.[3-9] s$", lines[0]), lines
+    with Progress(small.slots(), quiet=True) as shown:
+        shown.evaluated(900.0, 1, 0.5)
+        time.sleep(0.5)
+    assert capsys.readouterr().err == ""
+
+
 def test_the_time_left_of_a_sweep_does_not_stand_still_and_says_what_is_not_known():
     """Six points of 20 s each, of two methods: what one method took says little of the other."""
     methods = ["fedavg", "fedavg", "fedbuff", "fedbuff", "fedavg", "fedavg"]
@@ -73,6 +91,24 @@ def test_the_time_left_of_a_sweep_does_not_stand_still_and_says_what_is_not_know
         passed(shown, 590.0)
         assert shown._text() == (
             "2 of 6 points done, 4 left, at least 21 min, no point has ended for 10 min"
+        )
+
+
+def test_a_sweep_shows_what_its_methods_have_come_to_and_which_takes_long():
+    methods = ["fedavg", "fedavg", "fedbuff", "fedbuff"]
+    points = [
+        Point(number, f"d{number}", "s", {}, {"learning.method": method}, 0, 1)
+        for number, method in enumerate(methods)
+    ]
+    ends = [(0.9, 20.0), (0.8, 30.0), (0.7, 300.0)]
+    with SweepProgress(points, LocalEngine([Holds()]), quiet=True) as shown:
+        for number, (accuracy, wall_s) in enumerate(ends):
+            figures = {"accuracy_final": accuracy, "wall_s": wall_s}
+            shown(Outcome(f"d{number}", "complete", figures=figures))
+        shown(Outcome("d3", "failed"))
+        assert shown._text() == (
+            "3 of 4 points done, 1 failed; accuracy fedavg 0.850, fedbuff 0.700; "
+            "slowest fedbuff, 5 min a point"
         )
 
 

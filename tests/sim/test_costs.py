@@ -1,0 +1,88 @@
+"""What a run takes, told before it: rounds of training are counted, and their time is measured."""
+
+import re
+import time
+
+import pytest
+import yaml
+
+import scenarios
+import sim
+from tests.kit import small
+from tests.kit.costs import build, cost_of, pace_of, rehearsed
+
+PLAIN = {"learning.model": {"kind": "vector-mlp"}, "learning.rounds.per_gap_max": 3}
+METHODS = {
+    "fedavg": PLAIN,
+    "scaffold": PLAIN,
+    "fedbuff": PLAIN,
+    "fedasync": PLAIN,
+    "local": PLAIN,
+    "centralised": PLAIN,
+    "synchronous": {},
+    "emsfl": {},
+    "emsfl-enhanced": {},
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_rehearsal_counts_the_rounds_and_evaluations_of_the_run(method):
+    keys = {"stop.days": 1, "learning.method": method, **METHODS[method]}
+    scenario = scenarios.load("circular", keys)
+    found = rehearsed(build(scenario), limit_s=60.0)
+    result = sim.run(scenario)
+    own = result.manifest["spent"]["server_rounds"][-1]
+    counted = (found.device_rounds, found.server_rounds, found.evaluations)
+    evaluated = result.metrics.query("scope == 'global'").shape[0]
+    assert counted == (result.summary["device_rounds"], own, evaluated)
+    assert found.share == 1.0
+    assert found.device_rounds + found.server_rounds > 0
+
+
+def test_a_rehearsal_that_is_broken_off_is_told_for_the_whole_run():
+    built = build(scenarios.load("circular", {"learning.train": False, "stop.days": 40}))
+    whole = rehearsed(built, limit_s=600.0)
+    part = rehearsed(built, limit_s=0.05)
+    assert 0.0 < part.share < 1.0
+    assert part.device_rounds == pytest.approx(whole.device_rounds, rel=0.3)
+
+
+@pytest.mark.slow(reason="trains a CNN for some seconds, with three methods")
+@pytest.mark.parametrize("method", ["fedavg", "fedprox", "fedbuff"])
+def test_the_time_of_training_is_right_within_its_factor(method):
+    """Of computing, which other programs do not lengthen; a run also does other things."""
+    keys = {"learning.method": method, "learning.rounds.per_gap_max": 1, "stop.days": 1}
+    scenario = scenarios.load("plain-fedavg", keys)
+    built = build(scenario)
+    estimate_s = cost_of(built, pace=pace_of(built)).training_s
+    began_s = time.process_time()
+    sim.run(scenario)
+    took_s = time.process_time() - began_s
+    assert took_s / 3 < estimate_s < took_s * 3
+
+
+def test_validate_tells_rounds_time_and_memory(leomix):
+    keys = ["--set", "learning.model={kind: vector-mlp}", "--set", "learning.method=fedavg"]
+    said = leomix("validate", "circular", *keys, "--set", "stop.days=1").out.splitlines()[-1]
+    told = r"in all \d+ device rounds, about \S+ s of training here \(\S+ [mu]s a round, "
+    told += r"\d+ evaluations of \S+ \w+; within a factor of 3\); about \S+ MB of memory"
+    assert re.fullmatch(told, said), said
+    timing = leomix("validate", "circular", *keys, "--set", "learning.train=false").out
+    assert "device rounds, none of which is trained here; about" in timing
+
+
+@pytest.mark.process
+def test_a_dry_run_compares_what_methods_take(leomix, tmp_path):
+    """FedBuff trains a round of 20 s all day long, FedAvg one per contact."""
+    mine = small.merged(small.ORBIT, {"stop": {"days": 1}, "compute": {"seconds_per_round": 20}})
+    file = tmp_path / "long.yaml"
+    file.write_text(yaml.safe_dump(mine))
+    said = leomix("sweep", file, "-p", "learning.method=fedavg,fedbuff", "--dry-run").out
+    costs = dict(
+        re.findall(r"^cost +(\w+): ([\d,]+) device rounds, about .* of training", said, re.M)
+    )
+    rounds = {method: int(number.replace(",", "")) for method, number in costs.items()}
+    [warned] = [line for line in said.splitlines() if "times as many rounds as fedavg" in line]
+    times = int(re.search(r"fedbuff trains ([\d,]+) times", warned)[1].replace(",", ""))
+    assert times == round(rounds["fedbuff"] / rounds["fedavg"]) >= 100
+    assert "learning.rounds.per_gap_max" in warned
