@@ -218,8 +218,8 @@ def test_seeds_that_are_swept_are_pooled_like_replications(leomix, tmp_path):
     assert [line.split()[:2] for line in shown[1:3]] == [["500", "2"], ["900", "2"]]
     leomix("report", tmp_path / "s", "-o", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
-    [shown] = re.findall(r'class="data">(\{"figures".*?"keys".*?)</script>', page)
-    explored = json.loads(shown)
+    blocks = re.findall(r'<script type="application/json" class="data">(.*?)</script>', page)
+    [explored] = [data for data in map(json.loads, blocks) if "points" in data]
     assert [key["name"] for key in explored["keys"]] == ["altitude (km)"]
     assert len(explored["points"]) == 2  # of two seeds each
     assert "over seed and" not in page and "and seed," not in page
