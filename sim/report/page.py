@@ -1,14 +1,18 @@
 """A page of a report: a template filled in, as one HTML file that fetches nothing."""
 
-import hashlib
 import re
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from scenarios import ScenarioError
+from sim.errors import InputError
 from sim.files import packaged
 from sim.formatting import counted, filled
+from sim.pages import content_policy
+from sim.plots.canvas import Run
+from sim.replay import replay
+from sim.replay.replay import Replay
 from sim.report.figures import Figures, sentence
 
 MARK = "leomix report"
@@ -35,11 +39,11 @@ class Page:
 
 @dataclass
 class Shown:
-    """What a page has shown so far: its sections, and how many blocks the last of them has."""
+    """What a page has shown so far: its sections, how many blocks the last of them has, scripts."""
 
     sections: list[tuple[str, str]] = field(default_factory=list)
     blocks: int = 0
-    scripted: bool = False
+    scripts: list[str] = field(default_factory=list)
 
     def begin(self, name: str, title: str) -> None:
         """Begin a section under a name that is the only one of its kind."""
@@ -52,11 +56,15 @@ class Shown:
             self.sections.pop()
         return bool(self.blocks)
 
-    def block(self, *, scripted: bool = False) -> str:
-        """Count a block, which may need the page's script; return its id."""
+    def block(self) -> str:
+        """Count a block; return its id."""
         self.blocks += 1
-        self.scripted |= scripted
         return f"{self.sections[-1][0]}-{self.blocks}"
+
+    def script(self, text: str) -> str:
+        """Allow a script on the page, and return it."""
+        self.scripts.append(text)
+        return text
 
 
 def html(page: Page, figures: Figures) -> str:
@@ -64,19 +72,10 @@ def html(page: Page, figures: Figures) -> str:
 
     Drawings go into files too, where ``figures`` says.
 
-    Its content security policy allows this style and this script alone, by their hashes.
+    Its content security policy allows its styles and scripts alone, by their hashes.
     """
-    style, script = (
-        packaged("sim.report", f"templates/{name}") for name in ("report.css", "timeline.js")
-    )
+    style = packaged("sim.report", "templates/report.css") + replay.style()
     shown = Shown()
-
-    def policy() -> str:
-        allowed = {"style": style} | ({"script": script} if shown.scripted else {})
-        hashes = {kind: hashlib.sha256(text.encode()).digest() for kind, text in allowed.items()}
-        rules = [f"{kind}-src 'sha256-{b64encode(h).decode()}'" for kind, h in hashes.items()]
-        others = ["img-src data:", "base-uri 'none'", "form-action 'none'"]
-        return "; ".join(["default-src 'none'", *rules, *others])
 
     values = {
         "title": page.title,
@@ -84,15 +83,25 @@ def html(page: Page, figures: Figures) -> str:
         "notices": page.notices,
         "mark": MARK,
         "style": style,
-        "script": script,
-        "policy": policy,
+        "timeline_script": lambda: shown.script(packaged("sim.report", "templates/timeline.js")),
+        "replay_script": lambda: shown.script(replay.script()),
+        "policy": lambda: content_policy([style], shown.scripts),
         "shown": shown,
         "drawn": figures.drawn,
+        "replayed": replayed,
         "slug": slug,
         **page.context,
     }
     own: dict[str, Any] = {"counted": counted, "line": line, "sentence": sentence}
     return filled("sim.report", "templates", page.template, values, own, html=True)
+
+
+def replayed(runs: Mapping[str, Run]) -> tuple[str, str]:
+    """Return a replay of runs by their labels as HTML, or nothing and a line that says why not."""
+    try:
+        return Replay(runs).block(), ""
+    except (InputError, ScenarioError) as error:
+        return "", sentence(str(error))
 
 
 def slug(*words: str) -> str:

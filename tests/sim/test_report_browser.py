@@ -170,7 +170,7 @@ def test_the_wheel_zooms_around_the_pointer_and_not_beyond_the_run(tab):
     opened = tab("orbit")
     whole = opened.shown()
     assert whole == (0.0, 129600.0)
-    opened.page.locator("canvas").hover()
+    opened.page.locator(".timeline canvas").hover()
     opened.page.mouse.wheel(0, -300)
     near = opened.shown()
     assert whole[0] < near[0] < near[1] < whole[1]
@@ -181,7 +181,7 @@ def test_the_wheel_zooms_around_the_pointer_and_not_beyond_the_run(tab):
 def test_keys_and_buttons_do_the_same(tab):
     opened = tab("orbit")
     whole = opened.shown()
-    opened.page.locator("canvas").focus()
+    opened.page.locator(".timeline canvas").focus()
     by_key = []
     by_button = []
     for key in ("+", "+", "ArrowRight", "ArrowLeft", "-", "0"):
