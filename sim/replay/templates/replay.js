@@ -87,6 +87,7 @@ function replay(box) {
   const seenEach = contacts.ends.map((end, i) => end - contacts.begins[i]);
   const slow = Math.max(1, median(busy.map(([from, to]) => to - from)) / IN_CONTACT_S);
   const tour = busy.length > 1 && share < 0.5;
+  const LANDED_S = Math.min(1, world.unit_s);
   let now = 0, playing = false, pace = tour ? "tour" : 0, beat = 0, before = 0, colours = {}, shape = {};
 
   // --- Words ---
@@ -399,17 +400,12 @@ function replay(box) {
     if (jumped) turn(calm.matches || !playing ? 1 : 0.35);
     draw();
   }
+  // To just after the begin of the next contact; back to that of this one, or from there before it.
   function jump(way) {
-    const i = above(starts, now + (way > 0 ? 1e-3 : 0));
-    // Back to the contact before the one that we are in.
-    const at = way > 0 ? i : above(starts, now - 1e-3) - 1 - (busyNow() && starts[above(starts, now) - 1] + 1 < now ? 1 : 0);
-    if (way > 0 ? i < starts.length : at >= 0) go(starts[at] + Math.min(1, world.unit_s));
+    const after = above(starts, way > 0 ? now : now - 2 * LANDED_S), place = way > 0 ? after : after - 1;
+    if (starts[place] !== undefined) go(starts[place] + LANDED_S);
     else if (way < 0) go(0);
   }
-  const busyNow = () => {
-    const i = above(busyFrom, now) - 1;
-    return i >= 0 && now < busy[i][1];
-  };
   function advance(seconds) {
     if (pace !== "tour") return now + seconds * pace;
     let time = now, left = seconds;
