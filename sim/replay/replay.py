@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from matplotlib.axes import Axes
+
 from sim.files import packaged
 from sim.formatting import duration, filled
 from sim.pages import content_policy
 from sim.plots.canvas import Run
 from sim.replay.scene import scene
+from sim.replay.still import still
 
 PAGE_STYLE = "body { margin: 0; font: 16px/1.5 system-ui, sans-serif; }\n"
 """What a page of a replay alone needs besides the replay's own style."""
@@ -75,6 +78,15 @@ class Replay:
             "block": self.block(),
         }
         return filled("sim.replay", "templates", "page.html", values, html=True)
+
+    def still(self, minute: float, axes: Axes | None = None) -> Axes:
+        """Draw a ``minute`` of the first run as a map: satellites, night, and who is served.
+
+        Returns matplotlib axes, some of its own unless ``axes`` are given, which show themselves in
+        a notebook; ``axes.figure.savefig("still.svg")`` writes a file for a paper. Raises
+        InputError for a run without orbits, and for a minute that it does not have.
+        """
+        return still(next(iter(self.runs.values())), minute, axes)
 
     def _repr_html_(self) -> str:
         """Return the page in a frame, so that its style and script touch nothing else."""

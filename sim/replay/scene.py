@@ -28,7 +28,7 @@ from sim.devices.sites import ground_sites
 from sim.errors import InputError
 from sim.files import packaged
 from sim.plots.canvas import Run
-from sim.plots.colours import of_methods
+from sim.plots.colours import colour, of_method
 from sim.replay.orbits import arcs_of, numbers_of
 from sim.replay.packing import packed, steps
 from sim.replay.traffic import (
@@ -101,7 +101,7 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
     start = Start.of(datetime.fromisoformat(first.manifest["start_utc"]))
     unit_s = unit_of(end_s)
     arcs = [arcs_of(satellite, start, end_s) for satellite in sky.flying]
-    looks = of_methods([run.manifest.get("method") for run in runs.values()])
+    colours = _colours(list(runs.values()))
     return {
         "start_utc": first.manifest["start_utc"],
         "end_s": end_s,
@@ -115,11 +115,17 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
         "contacts": _packed_contacts(contacts, end_s, unit_s),
         "links": _packed_links(_links(first, sky), sky, end_s, unit_s),
         "runs": [
-            _of_run(label, run, str(look["color"]), sky, end_s, unit_s)
-            for (label, run), look in zip(runs.items(), looks, strict=True)
+            _of_run(label, run, own, sky, end_s, unit_s)
+            for (label, run), own in zip(runs.items(), colours, strict=True)
         ],
         "land": _land() if sky.flying else None,
     }
+
+
+def _colours(runs: Sequence[Run]) -> list[str]:
+    """Return the colours of the runs' methods, or by order where two would have the same."""
+    own = [of_method(run.manifest.get("method") or "") for run in runs]
+    return own if len(set(own)) == len(own) else [colour(number) for number in range(len(own))]
 
 
 def unit_of(end_s: float) -> float:
@@ -154,7 +160,7 @@ def sky_of(run: Run) -> Sky:
     """Return who flies in a run, and over what."""
     contacts = run.tables["contacts"]
     scenario = scenarios.from_dict(run.manifest["scenario"])
-    names = pc.unique(_where(contacts)).to_pylist()
+    names = pc.unique(place_column(contacts)).to_pylist()
     if not scenario.orbit.has_geometry:
         satellites = sorted(pc.unique(contacts["satellite"].drop_null()).to_pylist())
         return Sky(satellites, [], sorted(names), {}, 0.0)
@@ -164,8 +170,8 @@ def sky_of(run: Run) -> Sky:
     return Sky([s.name for s in flying], flying, list(sites) or sorted(names), sites, mask_deg)
 
 
-def _where(contacts: pa.Table) -> pa.ChunkedArray:
-    """The column of a contact's place: its station, or its cluster."""
+def place_column(contacts: pa.Table) -> pa.ChunkedArray:
+    """Return the column that names a contact's place: its station, or its cluster."""
     return contacts["station" if of_stations(contacts) else "cluster"]
 
 
@@ -176,7 +182,7 @@ def contacts_of(run: Run, sky: Sky) -> Contacts:
         as_numpy(pc.index_in(column, value_set=pa.array(list(names), pa.string())), -1)
         for column, names in (
             (contacts["satellite"], sky.satellites),
-            (_where(contacts), sky.places),
+            (place_column(contacts), sky.places),
         )
     ]
     rise_s = as_numpy(contacts["rise_s"])

@@ -1,5 +1,6 @@
 """The page of several runs side by side."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -11,6 +12,7 @@ from sim.errors import InputError
 from sim.execution.result import load
 from sim.plots.accuracy import OVER, accuracy
 from sim.plots.timeline import PARTS, draw_shares
+from sim.replay.scene import MOST_RUNS, share_sky
 from sim.report.page import Page
 from sim.report.run_page import notices
 
@@ -33,9 +35,27 @@ def page(folders: Sequence[Path]) -> Page:
         title=f"Comparison of {len(runs)} runs",
         subtitle=f"{len(groups)} groups of {', '.join(names)}; runs of a group differ in their "
         "seed only",
-        context=compared(groups),
+        context={**compared(groups), "replays": under_one_sky(groups)},
         notices=[notice for run in runs for notice in notices(run)],
     )
+
+
+def under_one_sky(groups: Sequence[Group]) -> dict[str, Any]:
+    """Return a run of each group for a replay, by label, if they share start, orbit and contacts.
+
+    They have the seed that most groups have. Of groups that do not share the sky of the first one,
+    and of more than a reader can follow, there is none.
+    """
+    seeds = Counter(
+        seed for group in groups for seed in {run.manifest["seed"] for run in group.runs}
+    )
+    [(seed, _)] = seeds.most_common(1)
+    chosen: dict[str, Any] = {}
+    for group in groups:
+        run = next((run for run in group.runs if run.manifest["seed"] == seed), None)
+        if run is not None and len(chosen) < MOST_RUNS and share_sky([*chosen.values(), run]):
+            chosen[f"{group.label} seed {seed}"] = run
+    return chosen
 
 
 def compared(groups: Sequence[Group]) -> dict[str, Any]:

@@ -253,3 +253,32 @@ def test_without_orbits_there_are_lanes_and_without_scripts_nothing(tab):
     assert state(opened)[1]
     assert not tab("orbit", java_script_enabled=False).page.locator(".replay").is_visible()
     assert opened.said == []
+
+
+def test_in_a_notebook_it_plays_in_a_frame_of_its_own(chromium, runs, tmp_path):
+    shown = runs.result("orbit").replay()
+    (tmp_path / "cell.html").write_text(f"<p>A cell</p>{shown._repr_html_()}", encoding="utf-8")
+    opened = Tab(chromium, tmp_path / "cell.html", viewport=DESKTOP)
+    frame = opened.page.frame_locator("iframe")
+    frame.get_by_role("button", name="Next contact").click()
+    assert frame.locator(".replay").get_attribute("data-serving")
+    assert opened.said == []
+    (tmp_path / "page.html").write_text(shown.html(), encoding="utf-8")
+    alone = Tab(chromium, tmp_path / "page.html", viewport=PHONE)
+    alone.page.get_by_role("button", name="Next contact").click()
+    assert alone.said == []
+    assert alone.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    for one in (opened, alone):
+        one.context.close()
+
+
+def test_runs_under_one_sky_are_replayed_together(chromium, runs, tmp_path):
+    path = report([runs["orbit"], runs["orbit-timing"]], tmp_path / "c.html")
+    opened = Tab(chromium, path, viewport=DESKTOP)
+    assert opened.page.locator(".replay .run").count() == 2
+    opened.page.get_by_role("button", name="Next contact").click()
+    assert state(opened)[1]
+    assert opened.said == []
+    opened.context.close()
+    apart = report([runs["orbit"], runs["slots"]], tmp_path / "d.html").read_text()
+    assert "It shows 1 of 2 groups" in apart

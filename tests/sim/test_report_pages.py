@@ -290,7 +290,7 @@ def test_networked_experts_and_alignment_have_their_own_sections(leomix, runs, p
 def test_several_runs_are_compared_as_compare_does(runs, tmp_path):
     folders = [runs[name] for name in ("slots-synchronous", "slots", "slots-enhanced")]
     page = Seen(report(folders, tmp_path / "c.html"))
-    assert [*page.sections] == ["summary", "groups", "accuracy", "time", "runs"]
+    assert [*page.sections] == ["summary", "replay", "groups", "accuracy", "time", "runs"]
     [heads, *rows] = page.tables["groups-1"]
     for group, row in zip(compare(folders)["groups"], rows, strict=True):
         assert row[:2] == [group["label"], str(group["runs"])]
