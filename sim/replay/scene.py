@@ -42,6 +42,7 @@ from sim.replay.traffic import (
 )
 from sim.trace.arrow import as_numpy
 from sim.trace.sorting import says
+from sim.trace.tables import pieces_of
 
 MOST_CONTACTS = 20_000
 """Contacts that a page carries; a replay of more ends early, and says so."""
@@ -282,7 +283,7 @@ def _of_run(
             **{way: packed(steps(moved)) for way, moved in bytes_at.moved_bytes.items()},
         },
         "accuracy": _accuracy(run.tables["metrics"], until_s, unit_s),
-        "aggregations": packed(steps(_ticks(run.tables["events"], until_s, unit_s))),
+        "aggregations": packed(steps(_ticks(run.tables, until_s, unit_s))),
     }
 
 
@@ -314,10 +315,12 @@ def _accuracy(metrics: pa.Table, end_s: float, unit_s: float) -> dict[str, str]:
     }
 
 
-def _ticks(events: pa.Table, end_s: float, unit_s: float) -> Ints:
+def _ticks(tables: Mapping[str, pa.Table], end_s: float, unit_s: float) -> Ints:
     """Return the times of aggregations that a screen can tell apart."""
-    time_s = as_numpy(events["time_s"])[says(events, "kind", "aggregate")]
-    time_s = np.sort(time_s[time_s <= end_s])
+    pieces = pieces_of(tables, "events", ["time_s", "kind"])
+    found = [as_numpy(rows["time_s"])[says(rows, "kind", "aggregate")] for rows in pieces]
+    time_s = np.sort(np.concatenate(found))
+    time_s = time_s[time_s <= end_s]
     _, first = np.unique(np.floor(time_s / end_s * MOST_TICKS), return_index=True)
     return _units(time_s[first], unit_s)
 

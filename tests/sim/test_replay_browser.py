@@ -9,12 +9,21 @@ from matplotlib.path import Path as Outline
 
 import orbit
 from sim.report import report
+from tests.kit.browser import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, Tab
 from tests.kit.orbit import Start
-from tests.kit.replay import MOST_OFF_DEG, apart_deg, arcs_of, numbers_of, packaged, scene
-from tests.kit.skies import FALLING, START
-from tests.sim.test_replay_data import DAY_S, ECCENTRIC, skyfield_km
-from tests.sim.test_report_browser import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, Tab, api
+from tests.kit.replay import (
+    ECCENTRIC,
+    MOST_OFF_DEG,
+    apart_deg,
+    arcs_of,
+    numbers_of,
+    packaged,
+    scene,
+    skyfield_km,
+)
+from tests.kit.skies import DAY_S, FALLING, START
 
+api = pytest.importorskip("playwright.sync_api", reason="install playwright for browser tests")
 pytestmark = [
     pytest.mark.process,
     pytest.mark.skipif(CHROMIUM is None, reason="install chromium: replays are opened in it"),

@@ -1,6 +1,5 @@
 """Data of replays: positions against SGP4, spans and counters against the tables."""
 
-import base64
 import itertools
 from datetime import UTC, datetime, timedelta
 
@@ -10,8 +9,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from skyfield.api import EarthSatellite
-from skyfield.framelib import itrs
 
 import orbit
 import sim
@@ -19,56 +16,31 @@ from sim import InputError
 from tests.kit import small
 from tests.kit.orbit import Start
 from tests.kit.replay import (
+    ECCENTRIC,
     MOST_OFF_DEG,
     apart_deg,
     arcs_of,
     data_behind,
     joined,
+    numbers,
     packed,
     scene,
     share_sky,
+    skyfield_km,
     steps,
     sun_below_deg,
     traffic,
 )
-from tests.kit.skies import FALLING, ISS, START, TIMESCALE, typed_in
+from tests.kit.skies import DAY_S, FALLING, ISS, START, typed_in
 from tests.sim.test_roles import RELAYED
 
-DAY_S = 86_400.0
 START_OF_RUN = datetime(2026, 8, 22, tzinfo=UTC)
-
-
-def numbers(text):
-    """The whole numbers of a packed text, byte by byte."""
-    found, value, bits = [], 0, 0
-    for byte in base64.b64decode(text):
-        value |= (byte & 127) << bits
-        bits += 7
-        if byte < 128:
-            found.append(-(value + 1) // 2 if value % 2 else value // 2)
-            value = bits = 0
-    return np.array(found, dtype=np.int64)
 
 
 @given(st.lists(st.integers(-(2**52), 2**52)))
 def test_packed_numbers_come_back(values):
     assert numbers(packed(values)).tolist() == values
     np.testing.assert_array_equal(np.cumsum(numbers(packed(steps(values)))), values)
-
-
-def skyfield_km(satellite, time_s):
-    own = EarthSatellite.from_satrec(satellite.model, TIMESCALE)
-    at = TIMESCALE.from_datetimes([START + timedelta(seconds=t) for t in time_s.tolist()])
-    return own.at(at).frame_xyz(itrs).km.T
-
-
-ECCENTRIC = [
-    orbit.keplerian_satellite(
-        f"e={eccentricity}", START, semi_major_axis_km=6971 / (1 - eccentricity),
-        eccentricity=eccentricity, inclination_deg=inclination_deg, argument_of_perigee_deg=70,
-    )
-    for eccentricity, inclination_deg in itertools.product((0.0, 0.01, 0.05, 0.2), (0.0, 53.0))
-]  # fmt: skip
 
 
 @pytest.mark.parametrize("days", [0.01, 1, 14])

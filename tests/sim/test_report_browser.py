@@ -1,7 +1,6 @@
 """Reports in a browser: quiet, offline, readable on a phone, zoomed by wheel and keys."""
 
 import io
-import shutil
 
 import numpy as np
 import pytest
@@ -9,22 +8,16 @@ import yaml
 from PIL import Image
 
 from sim.report import report
+from tests.kit.browser import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, Tab
 from tests.kit.small import SLOTS
 
 api = pytest.importorskip("playwright.sync_api", reason="install playwright for browser tests")
-CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.process,
     pytest.mark.skipif(CHROMIUM is None, reason="install chromium: reports are opened in it"),
 ]
 
-ARGUMENTS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
 PAGES = ("slots", "orbit", "comparison", "networked", "sweep")
-PHONE = {"width": 390, "height": 844}
-DESKTOP = {"width": 1280, "height": 900}
 
 
 @pytest.fixture
@@ -52,27 +45,6 @@ def browser():
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield launched
         launched.close()
-
-
-class Tab:
-    """A page, and everything that the browser has to say about it."""
-
-    def __init__(self, browser, path, **options):
-        self.context = browser.new_context(reduced_motion="reduce", **options)
-        self.page = self.context.new_page()
-        self.said = []
-        self.asked = []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(path.as_uri())
-
-    def shown(self):
-        """The range of the timeline, once it has been drawn."""
-        drawn = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
-        self.page.evaluate(drawn)
-        box = self.page.locator(".timeline")
-        return float(box.get_attribute("data-from")), float(box.get_attribute("data-to"))
 
 
 @pytest.fixture

@@ -13,6 +13,29 @@ function above(numbers, value) {
   return low;
 }
 
+const counted = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
+
+function size(bytes) {
+  for (const [unit, scale] of [["TB", 1e12], ["GB", 1e9], ["MB", 1e6], ["kB", 1e3]])
+    if (bytes >= scale) return `${(bytes / scale).toFixed(2)} ${unit}`;
+  return `${Math.round(bytes)} B`;
+}
+
+function cut(pen, text, room) {
+  if (pen.measureText(text).width <= room) return text;
+  let kept = text.length;
+  while (kept && pen.measureText(`${text.slice(0, kept)}…`).width > room) kept--;
+  return `${text.slice(0, kept)}…`;
+}
+
+// Round numbers between two values.
+function ticks(low, high, count) {
+  const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map(one => one * power).find(one => one >= rough * 0.999), found = [];
+  for (let n = Math.ceil(low / step - 1e-9); n * step <= high + step * 1e-9; n++) found.push(n * step);
+  return found;
+}
+
 // Spans of time in order of their begin; `at` calls back for those that hold a time.
 class Spans {
   constructor(begins, ends) {
@@ -95,16 +118,10 @@ function replay(box) {
     const at = new Date(START + time * 1000), two = n => String(n).padStart(2, "0");
     return `${at.getUTCDate()} ${MONTHS[at.getUTCMonth()]} ${at.getUTCFullYear()}, ${two(at.getUTCHours())}:${two(at.getUTCMinutes())}:${two(at.getUTCSeconds())} UTC`;
   };
-  const counted = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
   function elapsed(time) {
     const whole = Math.floor(time + 1e-6), days = Math.floor(whole / 86400), hours = Math.floor(whole / 3600) % 24, minutes = Math.floor(whole / 60) % 60;
     const parts = END >= 86400 ? [counted(days, "day"), `${hours} h`, `${minutes} min`] : [`${hours} h`, `${minutes} min`, `${whole % 60} s`];
     return `${parts.join(" ")} after the start`;
-  }
-  function size(bytes) {
-    for (const [unit, scale] of [["TB", 1e12], ["GB", 1e9], ["MB", 1e6], ["kB", 1e3]])
-      if (bytes >= scale) return `${(bytes / scale).toFixed(2)} ${unit}`;
-    return `${Math.round(bytes)} B`;
   }
 
   // --- What is so at a time ---
@@ -197,21 +214,6 @@ function replay(box) {
     const first = places[row * shared], last = places[Math.min(places.length, (row + 1) * shared) - 1];
     return first === last ? first.name : `${first.name} to ${last.name}`;
   };
-
-  function cut(pen, text, room) {
-    if (pen.measureText(text).width <= room) return text;
-    let kept = text.length;
-    while (kept && pen.measureText(`${text.slice(0, kept)}…`).width > room) kept--;
-    return `${text.slice(0, kept)}…`;
-  }
-
-  // Round numbers between two values.
-  function ticks(low, high, count) {
-    const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map(one => one * power).find(one => one >= rough * 0.999), found = [];
-    for (let n = Math.ceil(low / step - 1e-9); n * step <= high + step * 1e-9; n++) found.push(n * step);
-    return found;
-  }
 
   // Accuracy in steps, as it was measured; of runs without any the bytes that were moved.
   const measured = runs.some(run => run.steps.time.length);

@@ -10,7 +10,7 @@ class Stage {
     this.land = landOf(world.land);
     const far = Math.max(EARTH_KM, ...world.orbits.flat().map(arc => arc[11] * (1 + arc[10])));
     this.room = Math.min(3.2, Math.max(1.16, far / EARTH_KM * 1.04));
-    this.trail = world.orbits.length > 40 ? 0.12 : 0.33;
+    this.trail = world.orbits.length > 12 ? 0.12 : 0.33;
     for (const place of world.places)
       if ("longitude_deg" in place) {
         place.at = [place.longitude_deg * RADIANS, place.latitude_deg * RADIANS];
