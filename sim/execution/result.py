@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sim.plots import Pictures
+    from sim.replay.replay import Replay
 
 
 def compare(folders: Sequence[str | Path], deadline_days: float | None = None) -> Comparison:
@@ -105,6 +106,15 @@ class Result:
         from sim.plots import Pictures
 
         return Pictures(self)
+
+    def replay(self) -> Replay:
+        """Return the run as a moving picture, which shows itself in notebooks.
+
+        ``replay().html()`` is a page of its own, ``replay().still(minute)`` a map of one minute.
+        """
+        from sim.replay.replay import Replay
+
+        return Replay({self.title: self})
 
     @property
     def title(self) -> str:

@@ -1,5 +1,6 @@
 """The page of several runs side by side."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -13,6 +14,7 @@ from sim.errors import InputError
 from sim.execution.result import load
 from sim.plots.accuracy import OVER, accuracy
 from sim.plots.timeline import PARTS, draw_shares
+from sim.replay.scene import MOST_RUNS, share_sky
 from sim.report.answer import answers_of
 from sim.report.chart import MOST_GROUPS, chart_of, title_of
 from sim.report.figures import sentence
@@ -39,9 +41,27 @@ def page(folders: Sequence[Path]) -> Page:
         kind=f"Comparison of {len(runs)} runs of {', '.join(names)}",
         title=context["comparison"].headline,
         subtitle=f"{len(groups)} groups; runs of a group differ in their seed only",
-        context=context | {"count": len(runs)},
+        context=context | {"count": len(runs), "replays": under_one_sky(groups)},
         notices=[notice for run in runs for notice in notices(run)],
     )
+
+
+def under_one_sky(groups: Sequence[Group]) -> dict[str, Any]:
+    """Return a run of each group for a replay, by label, if they share start, orbit and contacts.
+
+    They have the seed that most groups have. Of groups that do not share the sky of the first one,
+    and of more than a reader can follow, there is none.
+    """
+    seeds = Counter(
+        seed for group in groups for seed in {run.manifest["seed"] for run in group.runs}
+    )
+    [(seed, _)] = seeds.most_common(1)
+    chosen: dict[str, Any] = {}
+    for group in groups:
+        run = next((run for run in group.runs if run.manifest["seed"] == seed), None)
+        if run is not None and len(chosen) < MOST_RUNS and share_sky([*chosen.values(), run]):
+            chosen[f"{group.label} seed {seed}"] = run
+    return chosen
 
 
 def compared(groups: Sequence[Group]) -> dict[str, Any]:

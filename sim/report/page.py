@@ -1,14 +1,18 @@
 """A page of a report: a template filled in, as one HTML file that fetches nothing."""
 
-import hashlib
 import re
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from scenarios import ScenarioError
+from sim.errors import InputError
 from sim.files import packaged
 from sim.formatting import counted, filled
+from sim.pages import content_policy
+from sim.plots.canvas import Run
+from sim.replay import replay
+from sim.replay.replay import Replay
 from sim.report.chart import data_of
 from sim.report.figures import Figures, sentence
 from sim.report.still import DASHES, still
@@ -58,9 +62,9 @@ class Shown:
             self.sections.pop()
         return bool(self.blocks)
 
-    def script(self, name: str) -> None:
-        """Have the page run one of the scripts of ``templates``, once."""
-        self.scripts[name] = packaged("sim.report", f"templates/{name}")
+    def script(self, name: str, text: str | None = None) -> None:
+        """Have the page run a script, once: one of ``templates``, unless its text is given."""
+        self.scripts[name] = packaged("sim.report", f"templates/{name}") if text is None else text
 
     def block(self) -> str:
         """Count a block; return its id."""
@@ -73,20 +77,10 @@ def html(page: Page, figures: Figures) -> str:
 
     Drawings go into files too, where ``figures`` says.
 
-    Its content security policy allows this style and these scripts alone, by their hashes.
+    Its content security policy allows its styles and scripts alone, by their hashes.
     """
-    style = packaged("sim.report", "templates/report.css")
+    style = packaged("sim.report", "templates/report.css") + replay.style()
     shown = Shown()
-
-    def policy() -> str:
-        allowed = {"style": [style], "script": list(shown.scripts.values())}
-        rules = [
-            f"{kind}-src {' '.join(map(_hashed, texts))}"
-            for kind, texts in allowed.items()
-            if texts
-        ]
-        others = ["img-src data:", "base-uri 'none'", "form-action 'none'"]
-        return "; ".join(["default-src 'none'", *rules, *others])
 
     values = {
         "kind": page.kind,
@@ -95,13 +89,15 @@ def html(page: Page, figures: Figures) -> str:
         "notices": page.notices,
         "mark": MARK,
         "style": style,
-        "policy": policy,
+        "policy": lambda: content_policy([style], list(shown.scripts.values())),
         "shown": shown,
         "drawn": figures.drawn,
         "filed": figures.filed,
         "chart_data": data_of,
         "still": still,
         "dashes": DASHES,
+        "replayed": replayed,
+        "replay_script": replay.script,
         "slug": slug,
         **page.context,
     }
@@ -109,9 +105,12 @@ def html(page: Page, figures: Figures) -> str:
     return filled("sim.report", "templates", page.template, values, own, html=True)
 
 
-def _hashed(text: str) -> str:
-    """Return a text as a content security policy names it."""
-    return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+def replayed(runs: Mapping[str, Run]) -> tuple[str, str]:
+    """Return a replay of runs by their labels as HTML, or nothing and a line that says why not."""
+    try:
+        return Replay(runs).block(), ""
+    except (InputError, ScenarioError) as error:
+        return "", sentence(str(error))
 
 
 def slug(*words: str) -> str:

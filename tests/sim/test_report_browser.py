@@ -1,7 +1,6 @@
 """Reports in a browser: quiet, offline, readable on a phone, zoomed by wheel and keys."""
 
 import io
-import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,22 +10,16 @@ from PIL import Image
 from scipy import stats
 
 from sim.report import report
+from tests.kit.browser import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, Tab
 from tests.kit.small import SLOTS
 
 api = pytest.importorskip("playwright.sync_api", reason="install playwright for browser tests")
-CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.process,
     pytest.mark.skipif(CHROMIUM is None, reason="install chromium: reports are opened in it"),
 ]
 
-ARGUMENTS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
 PAGES = ("slots", "orbit", "comparison", "networked", "sweep")
-PHONE = {"width": 390, "height": 844}
-DESKTOP = {"width": 1280, "height": 900}
 
 
 @pytest.fixture
@@ -54,32 +47,6 @@ def browser():
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield launched
         launched.close()
-
-
-class Tab:
-    """A page, and everything that the browser has to say about it."""
-
-    def __init__(self, browser, path, **options):
-        self.context = browser.new_context(reduced_motion="reduce", **options)
-        self.context.set_default_timeout(10_000)
-        self.page = self.context.new_page()
-        self.said = []
-        self.asked = []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(path.as_uri())
-
-    def unfold(self, section):
-        """Open what is folded in a section."""
-        self.page.locator(f"#{section} > details > summary").click(timeout=5000)
-
-    def shown(self):
-        """The range of the timeline, once it has been drawn."""
-        drawn = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
-        self.page.evaluate(drawn)
-        box = self.page.locator(".timeline")
-        return float(box.get_attribute("data-from")), float(box.get_attribute("data-to"))
 
 
 @pytest.fixture
@@ -272,7 +239,7 @@ def test_the_wheel_zooms_around_the_pointer_and_not_beyond_the_run(tab):
     opened.unfold("timeline")
     whole = opened.shown()
     assert whole == (0.0, 129600.0)
-    opened.page.locator("canvas").hover()
+    opened.page.locator(".timeline canvas").hover()
     opened.page.mouse.wheel(0, -30)  # that is the page's, not the timeline's
     assert opened.shown() == whole
     opened.page.keyboard.down("Control")
@@ -287,7 +254,7 @@ def test_keys_and_buttons_do_the_same(tab):
     opened = tab("orbit")
     opened.unfold("timeline")
     whole = opened.shown()
-    opened.page.locator("canvas").focus()
+    opened.page.locator(".timeline canvas").focus()
     by_key = []
     by_button = []
     for key in ("+", "+", "ArrowRight", "ArrowLeft", "-", "0"):

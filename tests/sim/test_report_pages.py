@@ -29,8 +29,8 @@ from tests.kit.small import SLOTS, merged
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 ODD = "</script><b>A&B</b>"
 SECTIONS = {
-    "slots": "summary curves figures timeline time updates clients assignment scenario",
-    "orbit": "summary curves figures timeline time updates contact map assignment scenario",
+    "slots": "summary curves replay figures timeline time updates clients assignment scenario",
+    "orbit": "summary curves replay figures timeline time updates contact map assignment scenario",
 }
 """Of runs; a section that would be empty is left out."""
 
@@ -78,7 +78,7 @@ class Seen(HTMLParser):
     @property
     def bars(self):
         """The data of the timeline."""
-        return self.data("lanes")
+        return self.data("kinds")
 
 
 @pytest.fixture(scope="module")
@@ -292,7 +292,7 @@ def test_networked_experts_and_alignment_have_their_own_sections(leomix, runs, p
 def test_several_runs_are_compared_as_compare_does(runs, tmp_path):
     folders = [runs[name] for name in ("slots-synchronous", "slots", "slots-enhanced")]
     page = Seen(report(folders, tmp_path / "c.html"))
-    assert [*page.sections] == ["summary", "curves", "groups", "time", "runs"]
+    assert [*page.sections] == ["summary", "curves", "replay", "groups", "time", "runs"]
     [heads, *rows] = page.tables["groups-1"]
     for group, row in zip(compare(folders)["groups"], rows, strict=True):
         assert row[:2] == [group["label"], str(group["runs"])]

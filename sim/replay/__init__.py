@@ -1,0 +1,6 @@
+"""Replays: where satellites are, who is served and what is learnt, on one clock.
+
+``orbits`` fits a few numbers to each satellite's positions, ``traffic`` thins the transfers and
+counts their bytes, ``scene`` puts the data of runs together, and ``replay`` shows them: as a part
+of a page, as a page of its own, in a notebook, or as a still picture.
+"""

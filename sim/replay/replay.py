@@ -1,0 +1,99 @@
+"""A replay of a run, or of several under the same sky: a part of a page, and a page of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from sim.files import packaged
+from sim.formatting import duration, filled
+from sim.pages import content_policy
+from sim.plots.canvas import Run
+from sim.replay.scene import scene
+from sim.replay.still import still
+
+PAGE_STYLE = "body { margin: 0; font: 16px/1.5 system-ui, sans-serif; }\n"
+"""What a page of a replay alone needs besides the replay's own style."""
+FRAME_HEIGHT = "62rem"
+"""Of a replay in a notebook: the globe, the numbers and the lanes of a few places."""
+
+PARTS = ("sky", "stage", "replay")
+
+
+def style() -> str:
+    """Return the style sheet of replays."""
+    return packaged("sim.replay", "templates/replay.css")
+
+
+def script() -> str:
+    """Return the script of replays, which shows every one on the page; its names are its own."""
+    parts = (packaged("sim.replay", f"templates/{name}.js") for name in PARTS)
+    return f'"use strict";\n{{\n{"".join(parts)}}}\n'
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What happened in runs, shown as a moving picture; ``runs`` are named by their labels.
+
+    In a notebook it shows itself, in a frame. :meth:`html` returns it as a page that fetches
+    nothing. All raise InputError for runs that do not share start, orbit and contacts, and for one
+    that simulated nothing.
+    """
+
+    runs: Mapping[str, Run]
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What the page's script gets: see :mod:`sim.replay.scene`."""
+        return scene(self.runs)
+
+    @property
+    def title(self) -> str:
+        """What is replayed."""
+        return f"Replay of {', '.join(self.runs)}"
+
+    def block(self) -> str:
+        """Return the replay as an HTML element; its page needs :func:`style` and :func:`script`."""
+        data = self.data
+        covered = ""
+        if data["end_s"] < data["simulated_s"]:
+            shown, whole = (duration(data[key]) for key in ("end_s", "simulated_s"))
+            covered = f"It covers the first {shown} of {whole}: there are many contacts."
+        values = {"data": data, "covered": covered}
+        return filled("sim.replay", "templates", "replay.html", values, html=True)
+
+    def html(self) -> str:
+        """Return a page with the replay alone, which fetches nothing."""
+        looks = PAGE_STYLE + style()
+        code = script()
+        values = {
+            "title": self.title,
+            "policy": content_policy([looks], [code]),
+            "style": looks,
+            "script": code,
+            "block": self.block(),
+        }
+        return filled("sim.replay", "templates", "page.html", values, html=True)
+
+    def still(self, minute: float, axes: Axes | None = None) -> Axes:
+        """Draw a ``minute`` of the first run as a map: satellites, night, and who is served.
+
+        Returns matplotlib axes, some of its own unless ``axes`` are given, which show themselves in
+        a notebook; ``axes.figure.savefig("still.svg")`` writes a file for a paper. Raises
+        InputError for a run without orbits, and for a minute that it does not have.
+        """
+        return still(next(iter(self.runs.values())), minute, axes)
+
+    def _repr_html_(self) -> str:
+        """Return the page in a frame, so that its style and script touch nothing else."""
+        from markupsafe import escape
+
+        return (
+            f'<iframe title="{escape(self.title)}" sandbox="allow-scripts" srcdoc="'
+            f'{escape(self.html())}" style="width: 100%; height: {FRAME_HEIGHT}; border: 0">'
+            "</iframe>"
+        )

@@ -1,0 +1,337 @@
+"""The data of a replay: one sky for all runs, and what each run did under it.
+
+Times are whole numbers of ``unit_s``. Lists of whole numbers are packed (``packing``); those that
+rise are packed as steps. The keys are explained where they are made; ``templates/replay.js`` reads
+them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import orbit
+import scenarios
+from learning.requests.cluster import Floats, Ints
+from orbit.utc import Start
+from sim.analysis.rounds import client_word
+from sim.analysis.spans import of_stations
+from sim.devices.satellites import flying_of
+from sim.devices.sites import ground_sites
+from sim.errors import InputError
+from sim.files import packaged
+from sim.plots.canvas import Run
+from sim.plots.colours import colour, of_method
+from sim.replay.orbits import arcs_of, numbers_of
+from sim.replay.packing import packed, steps
+from sim.replay.traffic import (
+    NOTHING,
+    Moved,
+    contact_lanes,
+    counted,
+    hop_lanes,
+    times_counted,
+    union,
+)
+from sim.trace.arrow import as_numpy
+from sim.trace.sorting import says
+from sim.trace.tables import pieces_of
+
+MOST_CONTACTS = 20_000
+"""Contacts that a page carries; a replay of more ends early, and says so."""
+MOST_RUNS = 4
+"""Runs that a reader can follow at once."""
+MOST_TICKS = 2_000
+"""Aggregations that can be told apart on a screen."""
+ACCURACY_UNIT = 1e-6
+LAND_UNIT_DEG = 0.1
+NOT_SERVED = -1
+
+
+@dataclass(frozen=True)
+class Contacts:
+    """Contacts (C,) in order of their rise, by satellite and place as numbers."""
+
+    contact_id: Ints
+    satellite: Ints
+    place: Ints
+    rise_s: Floats
+    set_s: Floats
+    served: np.ndarray
+    service_start_s: Floats
+    service_end_s: Floats
+
+
+@dataclass(frozen=True)
+class Sky:
+    """Who flies, and over what: names of satellites and places, and where these are.
+
+    Without orbits there are names only. A place is a site, or a satellite that serves others.
+    """
+
+    satellites: Sequence[str]
+    flying: Sequence[orbit.Satellite]
+    places: Sequence[str]
+    sites: Mapping[str, orbit.Site]
+    mask_deg: float
+
+
+def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
+    """Return the data of a replay of runs by their labels, ready for JSON.
+
+    Raises InputError for runs that do not share a sky: see :func:`share_sky`, and for a run that
+    simulated nothing.
+    """
+    first = max(runs.values(), key=_end_s)
+    if not share_sky(list(runs.values())):
+        raise InputError("replay: the runs differ in start, orbit or contacts; name one of them")
+    if not _end_s(first) > 0.0:
+        raise InputError("replay: the run ended before anything happened")
+    sky = sky_of(first)
+    contacts = contacts_of(first, sky)
+    end_s = _end_s(first)
+    if len(contacts.rise_s) > MOST_CONTACTS:
+        end_s = min(end_s, float(contacts.rise_s[MOST_CONTACTS]))
+    start = Start.of(datetime.fromisoformat(first.manifest["start_utc"]))
+    unit_s = unit_of(end_s)
+    arcs = [arcs_of(satellite, start, end_s) for satellite in sky.flying]
+    colours = _colours(list(runs.values()))
+    return {
+        "start_utc": first.manifest["start_utc"],
+        "end_s": end_s,
+        "simulated_s": _end_s(first),
+        "unit_s": unit_s,
+        "client": client_word(first.manifest),
+        "satellites": list(sky.satellites),
+        "orbits": numbers_of(arcs),
+        "places": [_place(name, sky) for name in sky.places],
+        "mask_deg": sky.mask_deg,
+        "contacts": _packed_contacts(contacts, end_s, unit_s),
+        "links": _packed_links(_links(first, sky), sky, end_s, unit_s),
+        "runs": [
+            _of_run(label, run, own, sky, end_s, unit_s)
+            for (label, run), own in zip(runs.items(), colours, strict=True)
+        ],
+        "land": _land() if sky.flying else None,
+    }
+
+
+def _colours(runs: Sequence[Run]) -> list[str]:
+    """Return the colours of the runs' methods, or by order where two would have the same."""
+    own = [of_method(run.manifest.get("method") or "") for run in runs]
+    return own if len(set(own)) == len(own) else [colour(number) for number in range(len(own))]
+
+
+def unit_of(end_s: float) -> float:
+    """Return the unit in which times of a replay are written: finer for a short run."""
+    return float(10.0 ** np.clip(np.floor(np.log10(end_s / 1e5)), -2, 0))
+
+
+def _end_s(run: Run) -> float:
+    return float(run.manifest["simulated_s"])
+
+
+def share_sky(runs: Sequence[Run]) -> bool:
+    """Whether runs have the same start, orbit and contacts, as far as each of them goes."""
+    first, *others = runs
+    return all(_same_sky(first, other) for other in others)
+
+
+def _same_sky(one: Run, other: Run) -> bool:
+    said = [(r.manifest["start_utc"], r.manifest["scenario"]["orbit"]) for r in (one, other)]
+    if said[0] != said[1]:
+        return False
+    end_s = min(_end_s(one), _end_s(other))
+    seen = []
+    for run in (one, other):
+        contacts = run.tables["contacts"]
+        early = contacts.filter(pc.less(contacts["rise_s"], end_s))
+        seen.append(early.select(["contact_id", "satellite", "cluster", "station", "rise_s"]))
+    return bool(seen[0].equals(seen[1]))
+
+
+def sky_of(run: Run) -> Sky:
+    """Return who flies in a run, and over what."""
+    contacts = run.tables["contacts"]
+    scenario = scenarios.from_dict(run.manifest["scenario"])
+    names = pc.unique(place_column(contacts)).to_pylist()
+    if not scenario.orbit.has_geometry:
+        satellites = sorted(pc.unique(contacts["satellite"].drop_null()).to_pylist())
+        return Sky(satellites, [], sorted(names), {}, 0.0)
+    flying = flying_of(scenario)
+    sites = {site.name: site for site in ground_sites(scenario)}
+    mask_deg = float(run.manifest["scenario"]["orbit"]["min_elevation_deg"])
+    return Sky([s.name for s in flying], flying, list(sites) or sorted(names), sites, mask_deg)
+
+
+def place_column(contacts: pa.Table) -> pa.ChunkedArray:
+    """Return the column that names a contact's place: its station, or its cluster."""
+    return contacts["station" if of_stations(contacts) else "cluster"]
+
+
+def contacts_of(run: Run, sky: Sky) -> Contacts:
+    """Return the contacts of a run that begin before it ends, those of known places."""
+    contacts = run.tables["contacts"]
+    numbers = [
+        as_numpy(pc.index_in(column, value_set=pa.array(list(names), pa.string())), -1)
+        for column, names in (
+            (contacts["satellite"], sky.satellites),
+            (place_column(contacts), sky.places),
+        )
+    ]
+    rise_s = as_numpy(contacts["rise_s"])
+    order = np.argsort(rise_s, kind="stable")
+    order = order[(rise_s[order] < _end_s(run)) & (numbers[1][order] >= 0)]
+    id_, set_s, start_s, end_s = (
+        as_numpy(contacts[name])[order]
+        for name in ("contact_id", "set_s", "service_start_s", "service_end_s")
+    )
+    served = as_numpy(contacts["served"])[order]
+    satellite, place = (number[order].astype(np.int64) for number in numbers)
+    return Contacts(id_, satellite, place, rise_s[order], set_s, served, start_s, end_s)
+
+
+def _place(name: str, sky: Sky) -> dict[str, Any]:
+    site = sky.sites.get(name)
+    if site is None:
+        number = [sky.satellites.index(name)] if sky.flying and name in sky.satellites else []
+        return {"name": name} | ({"satellite": number[0]} if number else {})
+    own = site.min_elevation_deg
+    mask_deg = sky.mask_deg if own is None else own
+    where = {"longitude_deg": site.longitude_deg, "latitude_deg": site.latitude_deg}
+    return {"name": name, **where, "mask_deg": mask_deg}
+
+
+def _packed_contacts(contacts: Contacts, end_s: float, unit_s: float) -> dict[str, str]:
+    """``rise`` in steps, how long each ``lasts``, its ``satellite`` (-1: unknown) and ``place``."""
+    shown = contacts.rise_s < end_s
+    rise = _units(contacts.rise_s[shown], unit_s)
+    lasts = _units(contacts.set_s[shown], unit_s) - rise
+    return {
+        "rise": packed(steps(rise)),
+        "lasts": packed(lasts),
+        "satellite": packed(contacts.satellite[shown]),
+        "place": packed(contacts.place[shown]),
+    }
+
+
+def _units(time_s: Floats, unit_s: float) -> Ints:
+    return np.rint(time_s / unit_s).astype(np.int64)
+
+
+def _links(run: Run, sky: Sky) -> Moved:
+    """Return when two satellites have a link: lane a * N + b."""
+    windows = run.tables.get("isl_windows")
+    if windows is None or not sky.flying:
+        return NOTHING
+    names = pa.array(list(sky.satellites), pa.string())
+    one, other = (as_numpy(pc.index_in(windows[n], value_set=names), -1) for n in ("a", "b"))
+    known = (one >= 0) & (other >= 0)
+    lane = (one * len(sky.satellites) + other).astype(np.int64)[known]
+    begin_s, end_s = (as_numpy(windows[n])[known] for n in ("start_s", "end_s"))
+    return union(Moved(lane, begin_s, end_s))
+
+
+def _packed_links(links: Moved, sky: Sky, end_s: float, unit_s: float) -> dict[str, str]:
+    """From ``a`` to ``b`` (numbers of satellites): each ``begins``, in steps, and ``lasts``."""
+    shown = links.begin_s < end_s
+    order = np.flatnonzero(shown)[np.argsort(links.begin_s[shown], kind="stable")]
+    one, other = np.divmod(links.lane[order], max(len(sky.satellites), 1))
+    return {"a": packed(one), "b": packed(other), **_begins(links, order, end_s, unit_s)}
+
+
+def _begins(spans: Moved, order: Ints, end_s: float, unit_s: float) -> dict[str, str]:
+    begins = _units(spans.begin_s[order], unit_s)
+    ends = np.maximum(_units(np.minimum(spans.end_s[order], end_s), unit_s), begins + 1)
+    return {"begins": packed(steps(begins)), "lasts": packed(ends - begins)}
+
+
+def _of_run(
+    label: str, run: Run, colour: str, sky: Sky, end_s: float, unit_s: float
+) -> dict[str, Any]:
+    """What one run did: services of the contacts, spans of transfers, bytes, accuracy, ticks."""
+    contacts = contacts_of(run, sky)
+    until_s = min(end_s, _end_s(run))
+    spans = contact_lanes(run.tables, contacts.contact_id)
+    shown = np.flatnonzero(spans.begin_s < until_s)
+    shown = shown[np.argsort(spans.begin_s[shown], kind="stable")]
+    contact, toward = np.divmod(spans.lane[shown], 2)
+    hops = hop_lanes(run.tables, sky.satellites) if sky.flying else NOTHING
+    bytes_at = counted(run.tables, times_counted(until_s, spans.and_(hops)))
+    return {
+        "label": label,
+        "colour": colour,
+        "end_s": until_s,
+        "service": _services(contacts, end_s, unit_s),
+        # In a contact (by its number here), toward the satellite (1) or from it (0).
+        "spans": {
+            "contact": packed(contact),
+            "toward": packed(toward),
+            **_begins(spans, shown, until_s, unit_s),
+        },
+        "hops": _packed_links(hops, sky, until_s, unit_s),
+        # Bytes moved by each ``time``, both in steps.
+        "bytes": {
+            "time": packed(steps(_units(bytes_at.time_s, unit_s))),
+            **{way: packed(steps(moved)) for way, moved in bytes_at.moved_bytes.items()},
+        },
+        "accuracy": _accuracy(run.tables["metrics"], until_s, unit_s),
+        "aggregations": packed(steps(_ticks(run.tables, until_s, unit_s))),
+    }
+
+
+def _services(contacts: Contacts, end_s: float, unit_s: float) -> dict[str, str]:
+    """How long after its rise a contact is served (-1: never), how long before its set no more."""
+    shown = contacts.rise_s < end_s
+    served = contacts.served[shown] & np.isfinite(contacts.service_start_s[shown])
+    rise, set_, start, end = (
+        _units(np.where(served, time_s[shown], 0.0), unit_s)
+        for time_s in (
+            contacts.rise_s,
+            contacts.set_s,
+            contacts.service_start_s,
+            contacts.service_end_s,
+        )
+    )
+    late = np.where(served, np.maximum(start - rise, 0), NOT_SERVED)
+    return {"late": packed(late), "early": packed(np.maximum(set_ - end, 0))}
+
+
+def _accuracy(metrics: pa.Table, end_s: float, unit_s: float) -> dict[str, str]:
+    """Pooled evaluations: ``time`` and ``value`` (in millionths), both in steps."""
+    pooled = says(metrics, "scope", "global") & as_numpy(pc.is_valid(metrics["accuracy"]))
+    time_s, value = (as_numpy(metrics[name])[pooled] for name in ("time_s", "accuracy"))
+    shown = time_s <= end_s
+    return {
+        "time": packed(steps(_units(time_s[shown], unit_s))),
+        "value": packed(steps(_units(value[shown], ACCURACY_UNIT))),
+    }
+
+
+def _ticks(tables: Mapping[str, pa.Table], end_s: float, unit_s: float) -> Ints:
+    """Return the times of aggregations that a screen can tell apart."""
+    pieces = pieces_of(tables, "events", ["time_s", "kind"])
+    found = [as_numpy(rows["time_s"])[says(rows, "kind", "aggregate")] for rows in pieces]
+    time_s = np.sort(np.concatenate(found))
+    time_s = time_s[time_s <= end_s]
+    _, first = np.unique(np.floor(time_s / end_s * MOST_TICKS), return_index=True)
+    return _units(time_s[first], unit_s)
+
+
+def _land() -> dict[str, str]:
+    """Rings of land: how many ``points`` each has, and their places in steps of 0.1 degrees."""
+    rings = json.loads(packaged("sim.plots", "land.json"))["rings"]
+    places = np.concatenate([np.array(ring, dtype=float) for ring in rings])
+    longitude, latitude = (_units(column, LAND_UNIT_DEG) for column in places.T)
+    return {
+        "points": packed([len(ring) for ring in rings]),
+        "longitude": packed(steps(longitude)),
+        "latitude": packed(steps(latitude)),
+    }

@@ -1,0 +1,160 @@
+"""What a run has moved: spans in which something was sent, and bytes counted exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from learning.requests.cluster import Floats, Ints
+from sim.analysis.thinning import joined
+from sim.trace.arrow import array, as_numpy
+from sim.trace.directions import DIRECTIONS, Way
+from sim.trace.sorting import says
+from sim.trace.tables import pieces_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MOST_SPANS = 10_000
+"""Spans of all lanes together that a page carries."""
+GRID = 1_200
+"""Even steps at whose ends bytes are counted exactly."""
+MOST_EDGES = 4_000
+"""Begins and ends of spans up to which bytes are counted exactly at each of them as well."""
+AT_ONCE = 1 << 22
+"""Pairs of a transfer and a time that are worked out at once."""
+
+
+class Moved(NamedTuple):
+    """Spans (N,) in which something is moved ``lane`` by lane, in order of lane and time."""
+
+    lane: Ints
+    begin_s: Floats
+    end_s: Floats
+
+    def and_(self, other: Moved) -> Moved:
+        """Return these spans and those of another, one after the other."""
+        one, two = self, other
+        return Moved(
+            np.concatenate([one.lane, two.lane]),
+            np.concatenate([one.begin_s, two.begin_s]),
+            np.concatenate([one.end_s, two.end_s]),
+        )
+
+
+NOTHING = Moved(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+
+
+class Counted(NamedTuple):
+    """Bytes that were moved by each of the times (K,), by direction: whole numbers (K,)."""
+
+    time_s: Floats
+    moved_bytes: dict[str, Ints]
+
+
+def union(spans: Moved, most: int = MOST_SPANS) -> Moved:
+    """Return the union of spans lane by lane, at most so many spans: see :func:`joined`."""
+    found = joined(spans.lane, spans.begin_s, spans.end_s, most)
+    firsts = found.firsts
+    if not len(firsts):
+        return NOTHING
+    ends_s = np.maximum.reduceat(spans.end_s[found.order], firsts)
+    first = found.order[firsts]
+    return Moved(spans.lane[first], spans.begin_s[first], ends_s)
+
+
+def contact_lanes(tables: Mapping[str, pa.Table], contact_id: Ints) -> Moved:
+    """Return spans of transfers in contacts; lane 2 n + 1 is toward the satellite of contact n.
+
+    Lane 2 n is from it. ``contact_id`` (C,) are the numbers of the contacts in order.
+    """
+    import pyarrow.compute as pc
+
+    columns = ["contact_id", "direction", "toward", "start_s", "end_s"]
+    ids = array(contact_id)
+    whole = NOTHING
+    for rows in pieces_of(tables, "transfers", columns):
+        number = as_numpy(pc.index_in(rows["contact_id"], value_set=ids), -1).astype(np.int64)
+        up = says(rows, "direction", "uplink")
+        up |= says(rows, "direction", "isl") & says(rows, "toward", Way.TO_CLIENT)
+        whole = union(whole.and_(union(_of(rows, 2 * number + up, number >= 0))))
+    return whole
+
+
+def _of(rows: pa.Table, lane: Ints, known: np.ndarray) -> Moved:
+    start_s = as_numpy(rows["start_s"])
+    end_s = np.maximum(start_s, as_numpy(rows["end_s"]))
+    return Moved(lane[known], start_s[known], end_s[known])
+
+
+def hop_lanes(tables: Mapping[str, pa.Table], names: Sequence[str]) -> Moved:
+    """Return spans of transfers between satellites; lane a * N + b is from ``names[a]`` to b."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    numbers = pa.array(list(names), pa.string())
+    columns = ["contact_id", "cluster", "peer", "direction", "start_s", "end_s"]
+    whole = NOTHING
+    for piece in pieces_of(tables, "transfers", columns):
+        rows = piece.filter(pc.is_valid(piece["peer"]))
+        # A peer is written CLUSTER/DEVICE.
+        peer = pc.replace_substring_regex(rows["peer"].cast(pa.string()), "/[0-9]+$", "")
+        one = as_numpy(pc.index_in(rows["cluster"].cast(pa.string()), value_set=numbers), -1)
+        other = as_numpy(pc.index_in(peer, value_set=numbers), -1)
+        lane = (one * len(names) + other).astype(np.int64)
+        whole = union(whole.and_(union(_of(rows, lane, (one >= 0) & (other >= 0)))))
+    return whole
+
+
+def times_counted(end_s: float, spans: Moved) -> Floats:
+    """Return the times at which bytes are counted: an even grid, and edges of spans if few."""
+    grid = np.linspace(0.0, end_s, GRID + 1)
+    edges = np.unique(np.concatenate([spans.begin_s, spans.end_s]))
+    edges = edges[(edges > 0.0) & (edges < end_s)]
+    return np.unique(np.concatenate([grid, edges])) if len(edges) <= MOST_EDGES else grid
+
+
+def counted(tables: Mapping[str, pa.Table], time_s: Floats) -> Counted:
+    """Count the bytes that were moved by each of the times (K,), which are in order.
+
+    A transfer moves its bytes evenly from its start to its end.
+    """
+    found = {way: np.zeros(len(time_s)) for way in DIRECTIONS}
+    used = dict.fromkeys(DIRECTIONS, False)
+    columns = ["direction", "start_s", "end_s", "delivered_bytes"]
+    for rows in pieces_of(tables, "transfers", columns):
+        start_s, end_s, size = (as_numpy(rows[name]) for name in columns[1:])
+        for way in DIRECTIONS:
+            own = says(rows, "direction", way)
+            used[way] |= bool(own.any())
+            found[way] += moved_by(start_s[own], end_s[own], size[own], time_s)
+    whole = {way: np.rint(values).astype(np.int64) for way, values in found.items() if used[way]}
+    return Counted(time_s, whole)
+
+
+def moved_by(start_s: Floats, end_s: Floats, size: Floats, time_s: Floats) -> Floats:
+    """Return the bytes that transfers (N,) have moved by times (K,), which are in order."""
+    order = np.argsort(end_s, kind="stable")
+    over = np.concatenate([[0.0], np.cumsum(size[order])])
+    total = over[np.searchsorted(end_s[order], time_s, "right")]
+    # Transfers under way at a time, each with each of those times.
+    first = np.searchsorted(time_s, start_s, "right")
+    count = np.maximum(np.searchsorted(time_s, end_s, "left") - first, 0)
+    for rows in _few_at_once(count):
+        which = np.repeat(rows, count[rows])
+        within = np.arange(len(which)) - np.repeat(
+            np.cumsum(count[rows]) - count[rows], count[rows]
+        )
+        at = first[which] + within
+        share = (time_s[at] - start_s[which]) / (end_s[which] - start_s[which])
+        total += np.bincount(at, share * size[which], len(time_s))
+    return np.asarray(total)
+
+
+def _few_at_once(count: Ints) -> Iterator[Ints]:
+    """Yield the numbers of those with a count, in pieces of about :data:`AT_ONCE` together."""
+    rows = np.flatnonzero(count)
+    piece = np.cumsum(count[rows]) // AT_ONCE
+    yield from np.split(rows, np.flatnonzero(np.diff(piece)) + 1)

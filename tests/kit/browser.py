@@ -1,0 +1,41 @@
+"""Chromium, and pages in it that keep what it says and asks for."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
+
+
+class Tab:
+    """A page, and everything that the browser has to say about it."""
+
+    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
+        self.context = browser.new_context(reduced_motion="reduce", **options)
+        self.context.set_default_timeout(10_000)
+        self.page = self.context.new_page()
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(path.as_uri())
+
+    def unfold(self, section: str) -> None:
+        """Open what is folded in a section."""
+        self.page.locator(f"#{section} > details > summary").click(timeout=5000)
+
+    def shown(self) -> tuple[float, float]:
+        """The range of the timeline, once it has been drawn."""
+        drawn = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
+        self.page.evaluate(drawn)
+        box = self.page.locator(".timeline")
+        return float(box.get_attribute("data-from")), float(box.get_attribute("data-to"))

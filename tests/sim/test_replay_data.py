@@ -1,0 +1,298 @@
+"""Data of replays: positions against SGP4, spans and counters against the tables."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import orbit
+import sim
+from sim import InputError
+from tests.kit import small
+from tests.kit.orbit import Start
+from tests.kit.replay import (
+    ECCENTRIC,
+    MOST_OFF_DEG,
+    apart_deg,
+    arcs_of,
+    data_behind,
+    joined,
+    numbers,
+    packed,
+    scene,
+    share_sky,
+    skyfield_km,
+    steps,
+    sun_below_deg,
+    traffic,
+)
+from tests.kit.skies import DAY_S, FALLING, ISS, START, typed_in
+from tests.sim.test_roles import RELAYED
+
+START_OF_RUN = datetime(2026, 8, 22, tzinfo=UTC)
+
+
+@given(st.lists(st.integers(-(2**52), 2**52)))
+def test_packed_numbers_come_back(values):
+    assert numbers(packed(values)).tolist() == values
+    np.testing.assert_array_equal(np.cumsum(numbers(packed(steps(values)))), values)
+
+
+@pytest.mark.parametrize("days", [0.01, 1, 14])
+@pytest.mark.parametrize("satellite", [ISS, *typed_in(), *ECCENTRIC], ids=lambda s: s.name)
+def test_positions_are_those_of_sgp4(satellite, days):
+    arcs = arcs_of(satellite, Start.of(START), days * DAY_S)
+    assert len(arcs) <= (2 if satellite.model.ecco > 0.5 else 1)
+    assert (arcs[0].first_s, arcs[-1].last_s) == (0.0, days * DAY_S)
+    time_s = np.sort(np.random.default_rng(2).uniform(0.0, days * DAY_S, 300))
+    which = np.searchsorted([arc.last_s for arc in arcs], time_s)
+    ours = np.stack([arcs[k].place_km(time_s[n : n + 1])[0] for n, k in enumerate(which)])
+    true_km = skyfield_km(satellite, time_s)
+    assert apart_deg(ours, true_km).max() < MOST_OFF_DEG
+    radius_km = np.linalg.norm(true_km, axis=1)
+    np.testing.assert_allclose(np.linalg.norm(ours, axis=1), radius_km, rtol=0.01)
+
+
+def test_an_orbit_that_ends_has_arcs_until_it_does():
+    arcs = arcs_of(FALLING, Start.of(START), 14 * DAY_S)
+    assert 2 < len(arcs) < 30
+    assert all(one.last_s == other.first_s for one, other in itertools.pairwise(arcs))
+    assert 3 * DAY_S < arcs[-1].last_s < 5 * DAY_S
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 60), st.integers(0, 8)), max_size=40)
+
+
+@given(SPANS, st.integers(1, 12))
+def test_joined_spans_hold_all_and_only_the_shortest_gaps_are_closed(rows, most):
+    lane, begin_s, lasts_s = np.array(rows, dtype=float).reshape(-1, 3).T
+    end_s = begin_s + lasts_s
+    found = joined(lane.astype(int), begin_s, end_s, most)
+    groups = {}
+    for place, group in zip(found.order.tolist(), found.group.tolist(), strict=True):
+        groups.setdefault(group, []).append(place)
+    assert sorted(itertools.chain(*groups.values())) == list(range(len(rows)))
+    assert len(groups) <= max(most, len(set(lane)))
+    left = {}
+    for members in groups.values():
+        assert len(set(lane[members])) == 1
+        left.setdefault(lane[members[0]], []).append((begin_s[members].min(), end_s[members].max()))
+    for own in left.values():
+        for one, other in itertools.pairwise(sorted(own)):
+            assert other[0] - one[1] > found.closed_s
+    if len(groups) < most and not found.closed_s:  # nothing had to be closed: a plain union
+        for number, own in left.items():
+            seconds = {t / 2 for n in np.flatnonzero(lane == number)
+                       for t in range(int(2 * begin_s[n]), int(2 * end_s[n]) + 1)}  # fmt: skip
+            shown = {t / 2 for a, b in own for t in range(int(2 * a), int(2 * b) + 1)}
+            assert shown == seconds
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 90), st.floats(0, 20), st.integers(1, 10**9)), max_size=30),
+    st.lists(st.floats(0, 120), min_size=1, max_size=20),
+)
+def test_bytes_by_a_time_are_the_shares_of_all_transfers(rows, times):
+    start_s, lasts_s, size = np.array(rows, dtype=float).reshape(-1, 3).T
+    end_s = start_s + lasts_s
+    time_s = np.sort(np.array(times))
+    wanted = [
+        sum(n * (1.0 if t >= b else (t - a) / (b - a) if t > a else 0.0)
+            for a, b, n in zip(start_s, end_s, size, strict=True)) for t in time_s
+    ]  # fmt: skip
+    found = traffic.moved_by(start_s, end_s, size, time_s)
+    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def shown(runs):
+    run = runs.result("orbit-timing")
+    return run, scene({"it": run})
+
+
+def test_contacts_and_services_are_those_of_the_table(shown):
+    run, data = shown
+    unit_s = data["unit_s"]
+    rows = run.contacts[run.contacts.rise_s < data["end_s"]]
+    contacts = data["contacts"]
+    rise = np.cumsum(numbers(contacts["rise"]))
+    np.testing.assert_allclose(rise * unit_s, rows.rise_s, atol=unit_s)
+    np.testing.assert_allclose(
+        (rise + numbers(contacts["lasts"])) * unit_s, rows.set_s, atol=unit_s
+    )
+    names = [data["places"][n]["name"] for n in numbers(contacts["place"])]
+    assert names == rows.cluster.to_list()
+    assert {data["satellites"][n] for n in numbers(contacts["satellite"])} == set(rows.satellite)
+    service = data["runs"][0]["service"]
+    late = numbers(service["late"])
+    assert (late >= 0).tolist() == rows.served.to_list()
+    served = rows.served.to_numpy()
+    start_s = ((rise + late) * unit_s)[served]
+    np.testing.assert_allclose(start_s, rows.service_start_s[served], atol=1.5 * unit_s)
+    end_s = ((rise + numbers(contacts["lasts"]) - numbers(service["early"])) * unit_s)[served]
+    np.testing.assert_allclose(end_s, rows.service_end_s[served], atol=1.5 * unit_s)
+
+
+def test_counters_are_the_sums_of_the_table_at_1201_times(shown):
+    run, data = shown
+    own = data["runs"][0]
+    grid = np.linspace(0.0, data["end_s"], 1201)
+    time_s = traffic.times_counted(
+        data["end_s"], traffic.contact_lanes(run.tables, run.contacts.contact_id.to_numpy())
+    )
+    assert set(grid) <= set(time_s)
+    written_s = np.cumsum(numbers(own["bytes"]["time"])) * data["unit_s"]
+    np.testing.assert_allclose(written_s, time_s, atol=data["unit_s"])
+    assert {*own["bytes"]} == {"time", *run.transfers.direction.unique()}
+    for way, rows in run.transfers.groupby("direction"):
+        whole = np.cumsum(numbers(own["bytes"][way]))
+        lasts_s = (rows.end_s - rows.start_s).clip(lower=1e-9).to_numpy()
+        share = (time_s[:, None] - rows.start_s.to_numpy()) / lasts_s
+        wanted = (share.clip(0.0, 1.0) * rows.delivered_bytes.to_numpy()).sum(axis=1)
+        np.testing.assert_allclose(whole, wanted, atol=1.0, rtol=1e-9)
+        assert whole[-1] == round(rows.delivered_bytes.sum())
+
+
+def seconds_of(rows):
+    """Seconds in which any of the spans is under way, from one edge to the next."""
+    edges = np.unique(rows.to_numpy())
+    middle = (edges[1:] + edges[:-1]) / 2
+    under_way = [((rows.start_s <= t) & (t < rows.end_s)).any() for t in middle]
+    return float(np.diff(edges)[under_way].sum())
+
+
+def test_spans_are_the_union_of_the_transfers_of_a_contact_and_direction(shown):
+    run, data = shown
+    spans = data["runs"][0]["spans"]
+    found = pd.DataFrame({
+        "contact": run.contacts.contact_id.to_numpy()[numbers(spans["contact"])],
+        "toward": numbers(spans["toward"]),
+        "seconds": numbers(spans["lasts"]) * data["unit_s"],
+    })  # fmt: skip
+    rows = run.transfers.assign(toward=(run.transfers.direction == "uplink").astype(int))
+    wanted = rows.groupby(["contact_id", "toward"])[["start_s", "end_s"]].apply(seconds_of)
+    shown_s = found.groupby(["contact", "toward"]).seconds
+    assert len(wanted) == shown_s.ngroups > 10
+    slack_s = data["unit_s"] * (1 + shown_s.count().to_numpy())
+    assert (np.abs(shown_s.sum().to_numpy() - wanted.to_numpy()) <= slack_s).all()
+
+
+def test_too_many_transfers_are_thinned_and_counters_stay_right(shown, monkeypatch):
+    run, data = shown
+    monkeypatch.setattr(traffic, "MOST_EDGES", 0)
+    fine = traffic.contact_lanes(run.tables, run.contacts.contact_id.to_numpy())
+    few = traffic.union(fine, 50)
+    assert len(few.lane) <= max(50, len(np.unique(fine.lane))) < len(fine.lane)
+    time_s = traffic.times_counted(data["end_s"], few)
+    np.testing.assert_array_equal(time_s, np.linspace(0.0, data["end_s"], 1201))
+
+
+def test_accuracy_is_that_of_each_pooled_evaluation(runs):
+    run = runs.result("slots")
+    data = scene({"it": run})
+    rows = run.metrics[run.metrics.scope == "global"].dropna(subset="accuracy")
+    own = data["runs"][0]["accuracy"]
+    np.testing.assert_allclose(np.cumsum(numbers(own["time"])) * data["unit_s"], rows.time_s)
+    np.testing.assert_allclose(np.cumsum(numbers(own["value"])) * 1e-6, rows.accuracy, atol=1e-6)
+    assert data["orbits"] == [] and data["land"] is None
+
+
+def test_a_relay_is_a_place_that_flies_and_links_are_those_of_the_table(tmp_path):
+    said = RELAYED | {"link": {"isl": {"rate_mbps": 1.5, "between_planes": "all"}}}
+    run = sim.run(small.scenarios.from_dict(said | {"stop": {"days": 0.5}}), tmp_path / "r")
+    data = scene({"it": run})
+    assert data["places"] == [{"name": "M-P01-S01", "satellite": len(data["satellites"]) - 1}]
+    links = data["links"]
+    windows = run.tables["isl_windows"].to_pandas()
+    windows = windows[windows.start_s < data["end_s"]]
+    pairs = {
+        (data["satellites"][a], data["satellites"][b])
+        for a, b in zip(numbers(links["a"]), numbers(links["b"]), strict=True)
+    }
+    assert pairs == set(zip(windows.a, windows.b, strict=True))
+    lasts_s = np.minimum(windows.end_s, data["end_s"]) - windows.start_s
+    slack_s = 2 * data["unit_s"] * len(windows)
+    assert numbers(links["lasts"]).sum() * data["unit_s"] == pytest.approx(
+        lasts_s.sum(), abs=slack_s
+    )
+    toward = numbers(data["runs"][0]["spans"]["toward"])
+    assert set(toward) == {0, 1}
+
+
+def test_runs_share_a_sky_if_start_orbit_and_contacts_are_the_same(runs):
+    one, other = (runs.result(name) for name in ("orbit-timing", "orbit"))
+    assert share_sky([one, other])
+    both = scene({"one": one, "other": other})
+    assert [run["label"] for run in both["runs"]] == ["one", "other"]
+    slots = runs.result("slots")
+    assert not share_sky([one, slots])
+    with pytest.raises(InputError, match="replay: the runs differ"):
+        scene({"one": one, "other": slots})
+
+
+def test_a_replay_of_more_contacts_than_a_page_carries_ends_early(runs, monkeypatch):
+    from tests.kit.replay import scenes
+
+    run = runs.result("orbit-timing")
+    monkeypatch.setattr(scenes, "MOST_CONTACTS", 5)
+    data = scene({"it": run})
+    assert data["end_s"] == run.contacts.rise_s.iloc[5] < data["simulated_s"]
+    assert len(numbers(data["contacts"]["rise"])) == 5
+
+
+def test_hops_between_satellites_are_found_by_name():
+    rows = pa.table({
+        "contact_id": pa.nulls(3, pa.int64()), "cluster": ["a/1", "b", "c"],
+        "peer": ["b/0", "a/1/0", "elsewhere/0"], "direction": ["isl"] * 3,
+        "start_s": [1.0, 2.0, 3.0], "end_s": [2.0, 5.0, 4.0],
+    })  # fmt: skip
+    found = traffic.hop_lanes({"transfers": rows}, ["a/1", "b", "c"])
+    assert found.lane.tolist() == [0 * 3 + 1, 1 * 3 + 0]
+    assert found.end_s.tolist() == [2.0, 5.0]
+
+
+def test_a_still_shows_the_night_and_who_is_served(runs):
+    run = runs.result("orbit-timing")
+    contact = run.contacts[run.contacts.served].iloc[3]
+    minute = (contact.service_start_s + contact.service_end_s) / 120
+    axes = run.replay().still(minute)
+    shown = data_behind(axes).to_pandas().set_index("line")
+    line = shown.loc[f"{contact.satellite} serves {contact.cluster}"]
+    own = orbit.circular_satellite("it", 600.0, 97.8, 0.0, 0.0, START_OF_RUN)
+    track = orbit.ground_track(own, START_OF_RUN, np.array([60 * minute]))
+    assert line.longitude_deg.iloc[1] == pytest.approx(track.longitude_deg[0], abs=1e-3)
+    assert line.latitude_deg.iloc[1] == pytest.approx(track.latitude_deg[0], abs=1e-3)
+    longitude_deg, latitude_deg = sun_below_deg(START_OF_RUN + timedelta(minutes=minute))
+    edge = shown.loc["edge of the night"]
+    cosine = cosine_between(edge.longitude_deg, edge.latitude_deg, longitude_deg, latitude_deg)
+    np.testing.assert_allclose(cosine, 0.0, atol=1e-9)
+    with pytest.raises(InputError, match="the run has no map"):
+        runs.result("slots").replay().still(1.0)
+
+
+def cosine_between(longitude_deg, latitude_deg, other_longitude_deg, other_latitude_deg):
+    one, other = np.radians(latitude_deg), np.radians(other_latitude_deg)
+    away = np.radians(longitude_deg - other_longitude_deg)
+    return np.sin(one) * np.sin(other) + np.cos(one) * np.cos(other) * np.cos(away)
+
+
+@pytest.mark.parametrize("days", [0, 100, 200, 300])
+def test_the_sun_is_where_a_low_satellite_enters_the_shadow(days):
+    start = START_OF_RUN + timedelta(days=days)
+    low = orbit.circular_satellite("low", 160.0, 60.0, 0.0, 0.0, start)
+    time_s = np.arange(0.0, 5400.0, 20.0)
+    longitude_deg, latitude_deg = sun_below_deg(start)
+    below = orbit.ground_track(low, start, time_s)
+    moved_deg = longitude_deg - time_s / 240  # the Earth turns by a degree in four minutes
+    height = cosine_between(below.longitude_deg, below.latitude_deg, moved_deg, latitude_deg)
+    limb = -np.sin(np.arccos(6378.1 / (6378.1 + 160.0)))
+    dark = orbit.eclipses([low], start, start + timedelta(seconds=5400))
+    inside = ((dark.enter_s[:, None] <= time_s) & (time_s < dark.leave_s[:, None])).any(axis=0)
+    clear = np.abs(height - limb) > 0.02
+    assert clear.mean() > 0.9
+    np.testing.assert_array_equal((height < limb)[clear], inside[clear])
