@@ -1,6 +1,7 @@
 """What is said of the rows of a comparison, on the terminal and on pages."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import NamedTuple, Self
 
 from sim.analysis.caveats import Caveat, NothingLearnt, StoppedEarly, TimingOnly
@@ -40,11 +41,12 @@ def headline(answers: Sequence[Answer], words: Words = PLAIN) -> str:
     """Return one sentence on several answers, the most important one first; empty of one group.
 
     It is on the first of them that says who is best, since all are corrected for each other; where
-    none does, on the first one.
+    none does, that there is one seed, or else on the first one.
     """
     several = [answer for answer in answers if answer.verdict is not Verdict.ALONE]
     decided = (answer for answer in several if answer.ranking.winners)
-    found = next(decided, next(iter(several), None))
+    of_one_seed = (answer for answer in several if answer.verdict is Verdict.ONE_SEED)
+    found = next(chain(decided, of_one_seed, several), None)
     if found is None:
         return ""
     if found.ranking.winners:

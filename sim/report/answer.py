@@ -12,8 +12,8 @@ FIRST = (
     *("accuracy_final", "round_mean_s", "cycles", "contacts_served"),
     *("uplink_bytes", "downlink_bytes", "isl_bytes"),
 )
-"""Figures of the table of answers: the first that is known leads it, others stand where groups
-differ in them."""
+"""Figures of the table of answers: the first that is known leads it, others stand where all groups
+have them and differ in them."""
 DIRECTIONS = {"uplink": "up", "downlink": "down", "sidelink": "between devices", "isl": "by ISL"}
 
 
@@ -65,7 +65,8 @@ def answers_of(comparison: Mapping[str, Any]) -> Answers:
     for key in FIRST:
         own = [group[key] for group in groups]
         differ = len({(one["mean"], one["max"]) for one in own}) > 1
-        if any(one["max"] for one in own) and (differ or not columns):
+        everywhere = all(one["max"] is not None for one in own)
+        if any(one["max"] for one in own) and (not columns or (differ and everywhere)):
             columns[FIGURES[key].head] = FIGURES[key], own
     common = comparison["common_target"] or max(comparison["targets"], default=None)
     if common is not None and any(group["hours_to"][common]["reached"] for group in groups):

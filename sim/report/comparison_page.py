@@ -9,7 +9,7 @@ from typing import Any
 from sim.analysis import comparison_text as text
 from sim.analysis.comparison import Group, compare_groups, group_runs
 from sim.analysis.lead import FEWEST
-from sim.analysis.verdict_text import caveat_lines
+from sim.analysis.verdict_text import MORE_SEEDS, caveat_lines
 from sim.errors import InputError
 from sim.execution.result import load
 from sim.plots.accuracy import OVER, accuracy
@@ -41,7 +41,7 @@ def page(folders: Sequence[Path]) -> Page:
         kind=f"Comparison of {len(runs)} runs of {', '.join(names)}",
         title=context["comparison"].headline,
         subtitle=f"{len(groups)} groups; runs of a group differ in their seed only",
-        context=context | {"count": len(runs), "replays": under_one_sky(groups)},
+        context=context | {"count": len(runs)},
         notices=[notice for run in runs for notice in notices(run)],
     )
 
@@ -64,9 +64,12 @@ def under_one_sky(groups: Sequence[Group]) -> dict[str, Any]:
     return chosen
 
 
-def compared(groups: Sequence[Group]) -> dict[str, Any]:
-    """Return what a comparison shows: ``groups.html`` of it, ``comparison.html`` the rest."""
-    comparison = compare_groups(groups)
+def compared(groups: Sequence[Group], more_seeds: str = MORE_SEEDS) -> dict[str, Any]:
+    """Return what a comparison shows: ``groups.html`` of it, ``comparison.html`` the rest.
+
+    ``more_seeds`` says how to get a test where there is one seed.
+    """
+    comparison = compare_groups(groups, more_seeds)
     rows = comparison["groups"]
     called = (
         *(text.stand_in_lines, caveat_lines, text.test_rows, text.test_notes, text.deadline_notes),
@@ -94,6 +97,8 @@ def compared(groups: Sequence[Group]) -> dict[str, Any]:
         "drawn_groups": {group.label: group.runs for group in groups[:MOST_GROUPS]},
         "MOST_GROUPS": MOST_GROUPS,
         "MOST_BEST": MOST_BEST,
+        "replays": under_one_sky(groups),
+        "MOST_REPLAYED": MOST_RUNS,
         **{function.__name__: function for function in called},
     }
 

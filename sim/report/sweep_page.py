@@ -16,7 +16,7 @@ from sim.report.page import Page
 from sim.report.sweep_figures import MOST_ROWS, Cells, drawings, facets, points
 from sim.sweep import Sweep, read_sweep
 from sim.sweep.answers import SweepAnswers, answers, best_target, leading, runs_of
-from sim.sweep.answers_text import sweep_headline, sweep_parts
+from sim.sweep.answers_text import MORE_SEEDS, sweep_headline, sweep_parts
 from sim.sweep.rows import why_none
 from sim.sweep.side_by_side import groups_of
 from sim.sweep.text import but_the_seed, sha256_text
@@ -47,13 +47,12 @@ def page(folder: Path) -> Page:
     ours = {row["folder"] for row in best}
     # Others stand beside one that leads.
     first = groups_of(sweep, sorted(every, key=lambda row: row["folder"] not in ours), runs)
-    groups = compared(first) if several else {}
+    groups = compared(first, MORE_SEEDS) if several else {}
     counts, *words = sweep_parts(found)
     explored = None
     # Of one key of names the table of groups says all.
-    names = len(but_the_seed(keys)) == 1 and pa.types.is_string(
-        rows[drawn["across"] or "seed"].type
-    )
+    one_key = len(but_the_seed(keys)) == 1
+    names = one_key and pa.types.is_string(rows[drawn["across"] or "seed"].type)
     if drawn["across"] and drawn["columns"] and not (several and names):
         over = drawn["across"], drawn["others"], drawn["columns"]
         explored = explorer_of(rows, *over, mapped=bool(drawn["mapped"]))
@@ -61,7 +60,7 @@ def page(folder: Path) -> Page:
     return Page(
         template="sweep.html",
         kind=f"Sweep {folder.resolve().name}",
-        title=_title(found, len(done), groups),
+        title=_title(found, len(done), groups if one_key else {}),
         subtitle=str(counts),
         context={
             "keys": keys,
@@ -77,7 +76,9 @@ def page(folder: Path) -> Page:
             "maps": facets(rows, every, drawn["others"][1:], best[0]),
             "curves_of": facets(rows, every, drawn["others"][:-1], best[0]),
             "words": words,
-            "MOST_WORDS": MOST_WORDS,
+            # Of one key the groups side by side have the answer.
+            "open_words": 0 if one_key and several else MOST_WORDS,
+            "one_key": one_key,
             "explored": explored,
             "MOST_SHOWN": MOST_SHOWN,
             "trained": any(row["accuracy_final"] is not None for row in done),
@@ -98,7 +99,7 @@ MOST_SHOWN = 200
 def _title(found: SweepAnswers, complete: int, groups: Mapping[str, Any]) -> str:
     """Return the first answer as a title: who is best, or else that nobody is."""
     beside: Comparison | None = groups.get("comparison")
-    if beside is not None and len(found.values) == 1:
+    if beside is not None:
         return beside.headline
     few = f"{counted(complete, 'complete point')}, and nothing to compare"
     return sweep_headline(found) or few
