@@ -105,6 +105,8 @@ studies: install ## print the tables of docs/results*.md and choices*.md (an hou
 	else echo "real_data sst2: needs glue_sst2.jsonl in this folder"; fi
 	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/real_data.py cifar10 5; \
 	else echo "real_data cifar10: needs cifar10.npz in this folder"; fi
+	@if [ -f mmlu.jsonl ]; then $(BIN)/python docs/studies/real_data.py mmlu 5; \
+	else echo "real_data mmlu: needs mmlu.jsonl in this folder"; fi
 
 clean: ## remove the environment and the demo's runs
 	rm -rf $(VENV) runs *.egg-info

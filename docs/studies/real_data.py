@@ -86,7 +86,10 @@ TASKS = {
     ),
     "mmlu": Task(
         {**TEXTS, "columns": {"text": "question", "label": "subject"}},
-        {"plain, Adam": (0.003, 0.01, 0.03, 0.1), "plain, SGD": (1.0, 3.0, 10.0, 30.0)},
+        {
+            "plain, Adam": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
+            "plain, SGD": (1.0, 3.0, 10.0, 30.0),
+        },
         OF_WORDS,
     ),
 }
