@@ -1,18 +1,20 @@
 """Real texts, images and questions: methods with tuned settings, and a centralised run.
 
-    python docs/studies/real_data.py [sst2|cifar10|mmlu] [seeds] [folder]
+    python docs/studies/real_data.py [sst2|cifar10|cifar10-60|mmlu] [seeds] [folder] [step ...]
 
 Twelve clients in three cities hold the samples of `glue_sst2.jsonl`, `cifar10.npz` or `mmlu.jsonl`,
 which has to be in the current folder, evenly at random or by labels from Dirichlet(0.3). Cities are
 served in turn, in slots. A plain model is trained by methods for any model, by Adam and, since
 SCAFFOLD has steps of its own, by SGD. All start from random weights. Of MMLU the task is to tell
-from a question which of six subjects it is of.
+from a question which of six subjects it is of. `cifar10-60` is CIFAR-10 by SGD with 60 rounds in
+place of 20.
 
 Settings of each method are chosen on validation samples, for each split, with seeds of their own
 (`leomix.tune`); then the methods are run with seeds 0, 1, ... (`leomix.sweep`). Both keep their run
 folders in the folder, and continue what is there. Figures are the last accuracy on all test
 samples, its difference to that of the reference with the same seeds, each with its 95 % interval
-over seeds, and the gradient steps of a client (of the server, if centralised).
+over seeds, and the gradient steps of a client (of the server, if centralised). Step sizes after the
+folder are tried in place of those of the data set.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -55,12 +57,13 @@ EXPERTS = {"experts": 3, "top_k": 1, "expert_hidden": 32}
 
 @dataclass(frozen=True)
 class Task:
-    """Data, the step sizes that are tried of each group that is run, and the models."""
+    """Data, the step sizes that are tried of each group that is run, models, and rounds."""
 
     data: Keys
     steps: Mapping[str, Sequence[float]]
     plain: Keys
     mixture: Keys | None = None
+    cycles: int = CYCLES
 
 
 OF_WORDS = {"kind": "text-mean", **WORDS}
@@ -93,6 +96,9 @@ TASKS = {
         OF_WORDS,
     ),
 }
+TASKS["cifar10-60"] = replace(
+    TASKS["cifar10"], steps={"plain, SGD": (0.01, 0.03, 0.1, 0.3)}, cycles=60
+)
 
 
 @dataclass(frozen=True)
@@ -183,7 +189,7 @@ def write_scenario(name: str, folder: Path) -> Path:
     task = TASKS[name]
     samples = PREPARED[name](folder).resolve()
     common = {
-        "stop": {"cycles": CYCLES},
+        "stop": {"cycles": task.cycles},
         "orbit": {"source": "slots", "slots": {"count": 3, "seconds": 600}},
         "ground": {"clusters": [{"name": city, "devices": CLIENTS // 3} for city in CITIES]},
         "link": {"preset": "paper"},
@@ -226,6 +232,7 @@ def of_small_images(folder: Path) -> Path:
 PREPARED = {
     "sst2": lambda _: Path("glue_sst2.jsonl"),
     "cifar10": of_small_images,
+    "cifar10-60": of_small_images,
     "mmlu": of_subjects,
 }
 """What returns the file of each task; it is given a folder to write it into."""
@@ -368,12 +375,14 @@ def print_tried(tunings: Mapping[tuple[str, str], Sequence[Tuning]]) -> None:
             print(f"{title}, {split}, {notice}")
 
 
-def main(name: str = "sst2", seeds: str = "5", out: str = "") -> None:
+def main(name: str = "sst2", seeds: str = "5", out: str = "", *steps: str) -> None:
     """Choose, run, and print the table."""
     # Processes of a sweep import the models from here.
     here = str(Path(__file__).resolve().parent)
     os.environ["PYTHONPATH"] = os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])
     task = TASKS[name]
+    if steps:
+        task = replace(task, steps=dict.fromkeys(task.steps, tuple(map(float, steps))))
     groups = [group for group in GROUPS if group.title in task.steps]
     with TemporaryDirectory() as temporary:
         folder = Path(out or temporary)
@@ -391,7 +400,7 @@ def main(name: str = "sst2", seeds: str = "5", out: str = "") -> None:
             for method, keys in chosen_of(group, tunings[group.title, split]).items()
         }
         found = swept(scenario, chosen, int(seeds), folder)
-    print(f"{name}, {CYCLES} rounds, seeds 0 to {int(seeds) - 1}: accuracy, 95 % interval")
+    print(f"{name}, {task.cycles} rounds, seeds 0 to {int(seeds) - 1}: accuracy, 95 % interval")
     print_table(groups, chosen, found)
     print("\n*: p < 0.05, corrected by Holm's method for all pairs of a group and both splits")
     print_tried(tunings)

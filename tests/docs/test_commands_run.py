@@ -4,6 +4,7 @@ import json
 import runpy
 import shlex
 import subprocess
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -136,7 +137,8 @@ def test_the_study_of_real_data_chooses_runs_and_prints(study, tmp_path, monkeyp
     ]
     monkeypatch.chdir(tmp_path)
     Path("glue_sst2.jsonl").write_text("\n".join(map(json.dumps, texts)))
-    monkeypatch.setattr(real_data, "CYCLES", SHORT)
+    task = replace(real_data.TASKS["sst2"], cycles=SHORT)
+    monkeypatch.setitem(real_data.TASKS, "sst2", task)
     monkeypatch.setattr(real_data, "TUNING_SEEDS", 1)
     monkeypatch.setattr(real_data, "GROUPS", [g for g in real_data.GROUPS if "SGD" in g.title])
     monkeypatch.setattr(real_data, "SPLITS", {"IID": {"kind": "iid"}})
