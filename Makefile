@@ -103,19 +103,13 @@ studies: install ## print the tables of docs/results*.md and choices*.md (80 min
 	else echo "paper-exp2-cifar: needs cifar10.npz in this folder"; fi
 	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python docs/studies/glue.py 5 4; \
 	else echo "glue: needs the files that paper-exp2-gpu names in this folder"; fi
-	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python docs/studies/real_data.py sst2 slots 5; \
-	$(BIN)/python docs/studies/real_data.py sst2 orbit 5; \
-	$(BIN)/python docs/studies/real_data.py sst2 slots 5 "plain, .* +centralised" batch_size=384; \
+	@if [ -f glue_sst2.jsonl ]; then $(BIN)/python docs/studies/real_data.py sst2 10; \
 	else echo "real_data sst2: needs glue_sst2.jsonl in this folder"; fi
-	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/real_data.py cifar10 slots 5; \
-	$(BIN)/python docs/studies/real_data.py cifar10 orbit 3; \
-	$(BIN)/python docs/studies/real_data.py cifar10 slots 5 "plain, Adam +centralised" batch_size=384; \
-	$(BIN)/python docs/studies/real_data.py cifar10 slots 5 "plain, SGD" step_size=0.03; \
+	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/real_data.py cifar10 10; \
+	$(BIN)/python docs/studies/real_data.py cifar10-60 10; \
+	$(BIN)/python docs/studies/real_data.py cifar10-60 5 runs/cifar10-60-small 0.03; \
 	else echo "real_data cifar10: needs cifar10.npz in this folder"; fi
-	@if [ -f mmlu.jsonl ]; then $(BIN)/python docs/studies/real_data.py mmlu slots 5; \
-	$(BIN)/python docs/studies/real_data.py mmlu orbit 5; \
-	$(BIN)/python docs/studies/real_data.py mmlu slots 5 "plain, Adam +fedprox" options.mu=0.00001; \
-	$(BIN)/python docs/studies/real_data.py mmlu slots 5 "plain, .* +centralised" batch_size=384; \
+	@if [ -f mmlu.jsonl ]; then $(BIN)/python docs/studies/real_data.py mmlu 10; \
 	else echo "real_data mmlu: needs mmlu.jsonl in this folder"; fi
 
 clean: ## remove the environment and the demo's runs

@@ -1,261 +1,409 @@
-"""Real texts, images and questions: federated methods beside a centralised run of the same model.
+"""Real texts, images and questions: methods with tuned settings, and a centralised run.
 
-    python docs/studies/real_data.py [sst2|cifar10|mmlu] [slots|orbit] [seeds] [rows] [K=VALUE ...]
-
-Rows are a regular expression that their names are to begin with; without it there are all. A key
-is one of `learning`, like `step_size` or `options.mu`, and holds for every row that is printed.
+    python docs/studies/real_data.py [sst2|cifar10|cifar10-60|mmlu] [seeds] [folder] [step ...]
 
 Twelve clients in three cities hold the samples of `glue_sst2.jsonl`, `cifar10.npz` or `mmlu.jsonl`,
-which has to be in the current folder, evenly at random or by labels from Dirichlet(0.3). They are
-served in slots, or by one Iridium satellite. A plain model is trained by methods for any model,
-by Adam and, since SCAFFOLD has steps of its own, by SGD; a mixture of three experts by EMS-FL and
-its baseline. All start from random weights. Of MMLU the task is to tell from a question which of
-six subjects it is of, and a last line says what a small Mixtral learns of the answers. Figures are
-the last accuracy on all test samples, mean and 95 % interval over seeds, and the gradient steps
-of a client (of the one client that holds all samples, if centralised).
+which has to be in the current folder, evenly at random or by labels from Dirichlet(0.3). Cities are
+served in turn, in slots. A plain model is trained by methods for any model, by Adam and, since
+SCAFFOLD has steps of its own, by SGD. All start from random weights. Of MMLU the task is to tell
+from a question which of six subjects it is of. `cifar10-60` is CIFAR-10 by SGD with 60 rounds in
+place of 20.
+
+Settings of each method are chosen on validation samples, for each split, with seeds of their own
+(`leomix.tune`); then the methods are run with seeds 0, 1, ... (`leomix.sweep`). Both keep their run
+folders in the folder, and continue what is there. Figures are the last accuracy on all test
+samples, its difference to that of the reference with the same seeds, each with its 95 % interval
+over seeds, and the gradient steps of a client (of the server, if centralised). Step sizes after the
+folder are tried in place of those of the data set.
 """
 
 from __future__ import annotations
 
 import json
-import re
+import os
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
-from alignment import interval
-from torch import Tensor, nn
+import numpy as np
 
-from learning.models import MoELayer
+from sim.analysis.figures import bounds_of
+from sim.analysis.lead import Asked
+from sim.analysis.over_seeds import over_seeds, pair_of
+from sim.analysis.pair_tests import SIGNIFICANT, pair_tests
+from sim.sweep.tuning import Tuning
 
-Settings = Mapping[str, Any]
+Keys = Mapping[str, Any]
+"""Values by dotted key of a scenario."""
 SUBJECTS = 6
 """Of MMLU, those with the most questions in the file."""
-CYCLES, CLIENTS = 20, 12
-PLACES = (("Munich", 48.14, 11.58), ("Nairobi", -1.29, 36.82), ("Osaka", 34.69, 135.50))
-SERVED: dict[str, dict[str, Any]] = {
-    "slots": {
-        "stop": {"cycles": CYCLES},
-        "orbit": {"source": "slots", "slots": {"count": 3, "seconds": 600}},
-        "ground": {"clusters": [{"name": name, "devices": 4} for name, *_ in PLACES]},
-        "link": {"preset": "paper"},
-    },
-    "orbit": {
-        "start": "2026-08-15T14:00:00Z",
-        "stop": {"cycles": CYCLES, "days": 14},
-        "orbit": {"source": "tle", "path": "iridium-106.tle"},
-        "ground": {
-            "clusters": [
-                {"name": name, "latitude_deg": lat, "longitude_deg": lon, "devices": 4}
-                for name, lat, lon in PLACES
-            ]
-        },
-    },
-}
+CYCLES, CLIENTS, BATCH = 20, 12, 16
+VALIDATION = 0.2
+CITIES = ("Munich", "Nairobi", "Osaka")
+TUNING_SEED, TUNING_SEEDS = 100, 2
+"""The first seed that settings are chosen with, and how many: no seed of the table."""
 SPLITS = {"IID": {"kind": "iid"}, "Dirichlet 0.3": {"kind": "dirichlet", "alpha": 0.3}}
-ADAM = {"optimizer": {"kind": "adam"}, "steps_per_round": 10}
-SGD = {"steps_per_round": 20}
-"""Twice the steps: it needs more of them."""
-PLAIN, MIXTURE = "plain", "mixture"
-STALE = {"options": {"staleness": "polynomial"}}
-GROUPS: tuple[tuple[str, str, Settings, Mapping[str, Settings]], ...] = (
-    (
-        "plain, Adam",
-        PLAIN,
-        ADAM,
-        {"centralised": {}, "fedavg": {}, "fedprox": {"options": {"mu": 0.01}}, "fedasync": STALE},
+
+STEP, MU = "learning.step_size", "learning.options.mu"
+TEXTS = {"kind": "jsonl", "tokens": 32, "trial_samples": 30}
+WORDS = {"hidden": 16, "vocabulary": 2048}
+"""Of both models of texts."""
+EXPERTS = {"experts": 3, "top_k": 1, "expert_hidden": 32}
+
+
+@dataclass(frozen=True)
+class Task:
+    """Data, the step sizes that are tried of each group that is run, models, and rounds."""
+
+    data: Keys
+    steps: Mapping[str, Sequence[float]]
+    plain: Keys
+    mixture: Keys | None = None
+    cycles: int = CYCLES
+
+
+OF_WORDS = {"kind": "text-mean", **WORDS}
+TASKS = {
+    "sst2": Task(
+        TEXTS,
+        {
+            "plain, Adam": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
+            "plain, SGD": (0.3, 1.0, 3.0, 10.0, 30.0),
+            "plain, alone": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
+            "mixture, Adam": (0.001, 0.003, 0.01, 0.03, 0.1),
+        },
+        OF_WORDS,
+        {"kind": "real_models:WordMixture", **WORDS, **EXPERTS},
     ),
-    ("plain, SGD", PLAIN, SGD, {"centralised": {}, "fedavg": {}, "scaffold": {}}),
-    (
-        "mixture, Adam",
-        MIXTURE,
+    "cifar10": Task(
+        {"kind": "npz", "train_samples": 3750, "test_samples": 1000},
+        {
+            "plain, Adam": (0.001, 0.003, 0.01, 0.03),
+            "plain, SGD": (0.01, 0.03, 0.1, 0.3, 1.0),
+        },
+        {"kind": "real_models:StridedCNN"},
+    ),
+    "mmlu": Task(
+        {**TEXTS, "columns": {"text": "question", "label": "subject"}},
+        {
+            "plain, Adam": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
+            "plain, SGD": (1.0, 3.0, 10.0, 30.0),
+        },
+        OF_WORDS,
+    ),
+}
+TASKS["cifar10-60"] = replace(
+    TASKS["cifar10"], steps={"plain, SGD": (0.01, 0.03, 0.1, 0.3)}, cycles=60
+)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Methods that train the same model in the same way, and the one that others are held against.
+
+    ``methods`` has the keys of each. The step size is tuned, but of ``others``: these have the step
+    size of the reference, and values of their own key to be tuned.
+    """
+
+    title: str
+    keys: Keys
+    methods: Mapping[str, Keys]
+    reference: str
+    others: Mapping[str, Keys]
+
+
+ADAM = {"learning.optimizer.kind": "adam"}
+FROM_RANDOM = {
+    "learning.lora.rank": None,
+    "learning.trains_backbone": True,
+    "learning.gate_step_size_ratio": 1.0,
+    "learning.pretraining": {"backbone_steps": 0, "expert_steps": 0, "gate_steps": 0},
+}
+AS_MANY = {"learning.method": "centralised", "learning.options.batch": "clients"}
+"""As many samples in a step as twelve clients have in one."""
+GROUPS = (
+    Group(
+        "plain, Adam",
         ADAM,
-        {"centralised": {}, "synchronous": {}, "emsfl": {"options": {"threshold": 0.0}}},
+        {
+            f"centralised, {BATCH}": {"learning.method": "centralised"},
+            f"centralised, {BATCH * CLIENTS}": AS_MANY,
+            "fedavg": {"learning.method": "fedavg"},
+            "fedavg, keeps": {"learning.method": "fedavg", "learning.optimizer.state": "keep"},
+            "fedprox": {"learning.method": "fedprox"},
+            "fedasync": {"learning.method": "fedasync", "learning.options.staleness": "polynomial"},
+        },
+        "fedavg",
+        {"fedprox": {MU: [1e-5, 1e-3, 1e-1]}},
+    ),
+    Group(
+        "plain, SGD",
+        {},
+        {
+            f"centralised, {BATCH * CLIENTS}": AS_MANY,
+            "fedavg": {"learning.method": "fedavg"},
+            "scaffold": {"learning.method": "scaffold"},
+        },
+        "fedavg",
+        {},
+    ),
+    Group("plain, alone", ADAM, {"local": {"learning.method": "local"}}, "local", {}),
+    Group(
+        "mixture, Adam",
+        {**ADAM, **FROM_RANDOM},
+        {
+            f"centralised, {BATCH * CLIENTS}": AS_MANY,
+            "synchronous": {"learning.method": "synchronous"},
+            "emsfl": {"learning.method": "emsfl", "learning.options.threshold": 0.0},
+        },
+        "synchronous",
+        {},
     ),
 )
-"""What is trained and how, and by which methods with which options."""
-FROM_RANDOM = {
-    "lora": {"rank": None},
-    "trains_backbone": True,
-    "gate_step_size_ratio": 1.0,
-    "pretraining": {"backbone_steps": 0, "expert_steps": 0, "gate_steps": 0},
-}
-TEXTS = {"kind": "jsonl", "tokens": 32, "trial_samples": 30}
-WORDS = {"hidden": 16, "vocabulary": 4096}
-"""Of both models of texts."""
 
 
-class WordMixture(nn.Module):
-    """The mean of a text's word vectors, a residual layer of experts, and a head."""
+class Row(NamedTuple):
+    """A row of the table: title of the group, split and name of the method."""
 
-    def __init__(self, config: Any, spec: Any, here: Any) -> None:
-        super().__init__()
-        self.words = nn.Embedding(spec.vocabulary, config.hidden)
-        self.mixture = MoELayer(config, here)
-        self.head = nn.Linear(config.hidden, spec.classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits (n, classes) of token ids (n, T), padded with -1."""
-        kept = (x >= 0)[..., None]
-        mean = torch.where(kept, self.words(x.clamp_min(0)), 0).sum(-2) / kept.sum(-2).clamp_min(1)
-        logits: Tensor = self.head(mean + self.mixture(mean))
-        return logits
+    title: str
+    split: str
+    method: str
 
 
-class StridedCNN(nn.Module):
-    """Two strided convolutions and a head: a tenth of the operations of `image-cnn`."""
+class Measured(NamedTuple):
+    """The last test accuracy of a row by seed, and the gradient steps of a client."""
 
-    def __init__(self, spec: Any) -> None:
-        super().__init__()
-        channels, height, width = spec.shape
-        self.first = nn.Conv2d(channels, 16, 5, stride=2, padding=2)
-        self.second = nn.Conv2d(16, 32, 3, stride=2, padding=1)
-        self.head = nn.Linear(32 * (height // 4) * (width // 4), spec.classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits (n, classes) of images (n, channels, height, width)."""
-        x = torch.relu(self.second(torch.relu(self.first(x))))
-        logits: Tensor = self.head(x.flatten(1))
-        return logits
+    accuracies: Mapping[int, float]
+    steps: float
 
 
-EXPERTS = {"experts": 3, "top_k": 1, "expert_hidden": 32}
-OF_TEXTS: dict[str, Settings] = {
-    PLAIN: {"kind": "text-mean", **WORDS},
-    MIXTURE: {"kind": "real_data:WordMixture", **WORDS, **EXPERTS},
-}
-OF_IMAGES: dict[str, Settings] = {
-    PLAIN: {"kind": "real_data:StridedCNN"},
-    MIXTURE: {"kind": "image-moe", "hidden": 32, **EXPERTS},
-}
-SUBJECT = {"columns": {"text": "question", "label": "subject"}}
-TASKS: dict[str, tuple[dict[str, Settings], Settings, float, float]] = {
-    "sst2": (OF_TEXTS, {**TEXTS, "path": "glue_sst2.jsonl"}, 0.01, 3.0),
-    "cifar10": (
-        OF_IMAGES,
-        {"kind": "npz", "path": "cifar10.npz", "train_samples": 3000, "test_samples": 1000},
-        0.002,
-        0.1,
-    ),
-    "mmlu": (OF_TEXTS, {**TEXTS, **SUBJECT}, 0.01, 3.0),
-}
-"""Models, data, and the step sizes of Adam and of SGD."""
-DECODER = {
-    "kind": "mixtral",
-    "experts": 3,
-    "top_k": 1,
-    "hidden": 32,
-    "expert_hidden": 32,
-    "layers": 1,
-    "heads": 2,
-    "kv_heads": 2,
-    "vocabulary": 2048,
-    "tokenizer": "words",
-}
+BOUNDS = bounds_of("accuracy_final")
 
 
-def last_accuracy(served: str, learning: Settings, seed: int) -> tuple[float, float]:
-    """Run; return the last accuracy, and the gradient steps of a client."""
-    import scenarios
-    import sim
+def write_scenario(name: str, folder: Path) -> Path:
+    """Write what all runs have in common, and return the path."""
+    task = TASKS[name]
+    samples = PREPARED[name](folder).resolve()
+    common = {
+        "stop": {"cycles": task.cycles},
+        "orbit": {"source": "slots", "slots": {"count": 3, "seconds": 600}},
+        "ground": {"clusters": [{"name": city, "devices": CLIENTS // 3} for city in CITIES]},
+        "link": {"preset": "paper"},
+        "compute": {"seconds_per_round": 60},
+        "learning": {
+            "rounds": {"per_contact": 1, "per_gap_max": 1},
+            "steps_per_round": 10,
+            "batch_size": BATCH,
+            "data": {**task.data, "path": str(samples), "validation": VALIDATION},
+        },
+    }
+    path = folder / f"{name}.yaml"
+    path.write_text(json.dumps(common, indent=1))
+    return path
 
-    settings = {"rounds": {"per_contact": 1, "per_gap_max": 2}, **learning}
-    run = {"seed": seed, "compute": {"seconds_per_round": 60}, **SERVED[served]}
-    if "path" in run["orbit"]:
-        shipped = scenarios.shipped_path("quickstart").parent / run["orbit"]["path"]
-        run["orbit"] = {**run["orbit"], "path": str(shipped)}
-    summary = sim.run(scenarios.from_dict({**run, "learning": settings})).summary
-    trainers = 1 if learning["method"] == "centralised" else CLIENTS
-    return summary["accuracy_final"], summary["gradient_steps"] / trainers
 
-
-def of_subjects(folder: str) -> str:
+def of_subjects(folder: Path) -> Path:
     """Write MMLU's most frequent subjects into a file of their own, and return its path."""
     lines = Path("mmlu.jsonl").read_text(encoding="utf-8").strip().split("\n")
     subjects = Counter(json.loads(line)["subject"] for line in lines)
     chosen = dict(subjects.most_common(SUBJECTS))
-    path = Path(folder, "subjects.jsonl")
+    path = folder / "subjects.jsonl"
     path.write_text("\n".join(line for line in lines if json.loads(line)["subject"] in chosen))
     print(f"subjects: {', '.join(sorted(chosen))}\n")
-    return str(path)
+    return path
 
 
-def row(found: list[tuple[float, float]]) -> str:
-    """Show accuracies over seeds."""
-    mean, half = interval([accuracy for accuracy, _ in found])
-    return f"{mean:.3f} +- {half:.3f}"
+def of_small_images(folder: Path) -> Path:
+    """Write CIFAR-10 with means of 2 x 2 pixels into a file, and return its path."""
+    images = dict(np.load("cifar10.npz"))
+    for name in ("x_train", "x_test"):
+        whole = images[name]
+        quarters = whole.reshape(len(whole), 16, 2, 16, 2, 3)
+        images[name] = quarters.mean(axis=(2, 4)).round().astype(np.uint8)
+    path = folder / "images.npz"
+    np.savez(path, **images)
+    return path
 
 
-def with_keys(learning: Settings, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings with those that ``changes`` names by dotted keys."""
-    changed = dict(learning)
-    for key, value in changes.items():
-        first, _, rest = key.partition(".")
-        changed[first] = with_keys(changed.get(first) or {}, {rest: value}) if rest else value
-    return changed
+PREPARED = {
+    "sst2": lambda _: Path("glue_sst2.jsonl"),
+    "cifar10": of_small_images,
+    "cifar10-60": of_small_images,
+    "mmlu": of_subjects,
+}
+"""What returns the file of each task; it is given a folder to write it into."""
 
 
-def table(
-    name: str, served: str, seeds: int, path: str | None, only: str, changes: Mapping[str, Any]
-) -> None:
-    """Print a row a method, a column each split."""
-    models, data, *step_sizes = TASKS[name]
-    print(f"{name}, {served}, {CYCLES} rounds, seeds 0 to {seeds - 1}: accuracy, mean +- 95 %")
-    if changes:
-        print("with " + ", ".join(f"{key} {value:g}" for key, value in changes.items()))
-    print()
-    print(f"{'':<29}" + "".join(f"{split:>18}" for split in SPLITS) + f"{'steps':>8}")
-    for title, model, group, methods in GROUPS:
-        for method, more in methods.items():
-            if not re.match(only, f"{title} {method}"):
-                continue
-            print(f"{title:<15}{method:<14}", end="", flush=True)
-            for kind in SPLITS.values():
-                learning = {
-                    "method": method,
-                    "model": models[model],
-                    "step_size": step_sizes["optimizer" not in group],
-                    "data": {**data, "split": {"over": "clients", **kind}},
-                    **group,
-                    **(FROM_RANDOM if model == MIXTURE else {}),
-                    **more,
-                }
-                if path:
-                    learning["data"]["path"] = path
-                learning = with_keys(learning, changes)
-                runs = [last_accuracy(served, learning, seed) for seed in range(seeds)]
-                print(f"{row(runs):>18}", end="", flush=True)
-            print(f"{max(steps for _, steps in runs):>8.0f}", flush=True)
+def tuned(scenario: Path, task: Task, group: Group, split: str, folder: Path) -> list[Tuning]:
+    """Choose the step size of each method of a group, then the other keys of some."""
+    import leomix
 
-
-def answers(seeds: int, path: str) -> None:
-    """Print what a small Mixtral learns of the answers, centralised."""
-    learning = {
-        **ADAM,
-        **FROM_RANDOM,
-        "step_size": 0.01,
-        "method": "centralised",
-        "model": DECODER,
-        "data": {"kind": "jsonl", "path": path, "tokens": 64, "split": {"kind": "iid"}},
+    model = task.mixture if group.title.startswith("mixture") else task.plain
+    own = {
+        name: {"learning.model": model, **group.keys, **more}
+        for name, more in group.methods.items()
     }
-    runs = [last_accuracy("slots", learning, seed) for seed in range(seeds)]
-    print(f"\nthe answers, by a small Mixtral, centralised: {row(runs)}; chance 0.250")
+
+    def among(grid: Keys, variants: Mapping[str, Keys]) -> Tuning:
+        place = "-".join([group.title, split, *grid]).replace(",", "").replace(" ", "-")
+        return leomix.tune(
+            scenario,
+            grid,
+            folder / "tuned" / place,
+            overrides={"seed": TUNING_SEED, "learning.data.split": SPLITS[split]},
+            variants=variants,
+            replications=TUNING_SEEDS,
+            resume=True,
+            cache=False,
+        )
+
+    by_step = {name: keys for name, keys in own.items() if name not in group.others}
+    tunings = [among({STEP: task.steps[group.title]}, by_step)]
+    step = tunings[0].chosen[group.reference][STEP]
+    for name, grid in group.others.items():
+        tunings.append(among(grid, {name: {**own[name], STEP: step}}))
+    return tunings
 
 
-def main(
-    name: str = "sst2", served: str = "slots", seeds: str = "3", only: str = "", *pairs: str
+def swept(
+    scenario: Path, chosen: Mapping[Row, Keys], seeds: int, folder: Path
+) -> dict[Row, Measured]:
+    """Run every row with its keys and as many seeds."""
+    import leomix
+
+    names = {", ".join(row): row for row in chosen}
+    sweep = leomix.sweep(
+        scenario,
+        {},
+        folder / "sweep",
+        overrides={"seed": 0},
+        variants={
+            name: {**chosen[row], "learning.data.split": SPLITS[row.split]}
+            for name, row in names.items()
+        },
+        replications=seeds,
+        resume=True,
+        cache=False,
+    )
+    found = {row: Measured({}, 0.0) for row in chosen}
+    for point in sweep.rows.to_pylist():
+        row = names[point["variant"]]
+        steps = leomix.load(sweep.folder / point["folder"]).summary["gradient_steps"]
+        trainers = 1 if chosen[row]["learning.method"] == "centralised" else CLIENTS
+        accuracies = {**found[row].accuracies, point["seed"]: point["accuracy_final"]}
+        found[row] = Measured(accuracies, max(found[row].steps, steps / trainers))
+    return found
+
+
+def compared(group: Group, found: Mapping[Row, Measured]) -> dict[Row, str]:
+    """Return what each row of a group has less its reference, with the interval, as text."""
+    asked = {
+        split: Asked(
+            {
+                name: {
+                    ("", seed): accuracy
+                    for seed, accuracy in found[Row(group.title, split, name)].accuracies.items()
+                }
+                for name in group.methods
+            },
+            rising=True,
+            bounds=BOUNDS,
+        )
+        for split in SPLITS
+    }
+    tests = pair_tests(asked)
+    texts = {}
+    for split in SPLITS:
+        for name in group.methods:
+            if name != group.reference:
+                test = tests.of(split, name, group.reference)
+                pair = pair_of(asked[split], name, group.reference, test)
+                mark = "*" if test and test.p_holm < SIGNIFICANT else ""
+                text = f"{pair['difference']:+.3f} ({pair['low']:+.3f}..{pair['high']:+.3f}){mark}"
+                texts[Row(group.title, split, name)] = text
+    return texts
+
+
+def print_table(
+    groups: Sequence[Group], chosen: Mapping[Row, Keys], found: Mapping[Row, Measured]
 ) -> None:
-    """Run, and print the table."""
-    changes = {key: json.loads(value) for key, _, value in (pair.partition("=") for pair in pairs)}
-    with TemporaryDirectory() as folder:
-        path = of_subjects(folder) if name == "mmlu" else None
-        table(name, served, int(seeds), path, only, changes)
-        if path and served == "slots" and not only:
-            answers(int(seeds), path)
+    """Print a block a split, a row a method."""
+    apart = {row: text for group in groups for row, text in compared(group, found).items()}
+    for split in SPLITS:
+        print(
+            f"\n{split:<33}{'step':>6}{'mu':>7}{'steps':>7}{'accuracy':>23}"
+            "   less fedavg (mixture: synchronous)"
+        )
+        for row in (row for row in chosen if row.split == split):
+            step, mu = (chosen[row].get(key) for key in (STEP, MU))
+            over = over_seeds(list(found[row].accuracies.values()), BOUNDS)
+            accuracy = f"{over['mean']:.3f} ({over['low']:.3f}..{over['high']:.3f})"
+            print(
+                f"{row.title:<15}{row.method:<18}{step:>6g}{'' if mu is None else f'{mu:g}':>7}"
+                f"{found[row].steps:>7.0f}{accuracy:>23}   {apart.get(row, '')}".rstrip()
+            )
+
+
+def chosen_of(group: Group, tunings: Sequence[Tuning]) -> dict[str, Keys]:
+    """Return the keys of each method of a group, in the group's order."""
+    chosen = {name: keys for tuning in tunings for name, keys in tuning.chosen.items()}
+    return {name: chosen[name] for name in group.methods}
+
+
+def print_tried(tunings: Mapping[tuple[str, str], Sequence[Tuning]]) -> None:
+    """Print the mean validation accuracy of each setting, by group and split, and all notices."""
+    last = TUNING_SEED + TUNING_SEEDS - 1
+    print(f"\nvalidation accuracy, mean of seeds {TUNING_SEED} to {last}")
+    for (title, split), own in tunings.items():
+        for tried in (tuning.tried for tuning in own):
+            contenders = dict.fromkeys(one.candidate.contender for one in tried)
+            of_first = [one for one in tried if one.candidate.contender == next(iter(contenders))]
+            [(key, _)] = of_first[0].candidate.settings.items()
+            values = (f"{one.candidate.settings[key]:>8g}" for one in of_first)
+            head = f"{title}, {split}, {key.rpartition('.')[-1]}"
+            print(f"\n{head:<44}" + "".join(values))
+            for name in contenders:
+                means = (f"{one.mean:>8.3f}" for one in tried if one.candidate.contender == name)
+                print(f"{name:<44}" + "".join(means))
+    print()
+    for (title, split), own in tunings.items():
+        for notice in (notice for tuning in own for notice in tuning.notices()):
+            print(f"{title}, {split}, {notice}")
+
+
+def main(name: str = "sst2", seeds: str = "5", out: str = "", *steps: str) -> None:
+    """Choose, run, and print the table."""
+    # Processes of a sweep import the models from here.
+    here = str(Path(__file__).resolve().parent)
+    os.environ["PYTHONPATH"] = os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])
+    task = TASKS[name]
+    if steps:
+        task = replace(task, steps=dict.fromkeys(task.steps, tuple(map(float, steps))))
+    groups = [group for group in GROUPS if group.title in task.steps]
+    with TemporaryDirectory() as temporary:
+        folder = Path(out or temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        scenario = write_scenario(name, folder)
+        tunings = {
+            (group.title, split): tuned(scenario, task, group, split, folder)
+            for group in groups
+            for split in SPLITS
+        }
+        chosen = {
+            Row(group.title, split, method): keys
+            for group in groups
+            for split in SPLITS
+            for method, keys in chosen_of(group, tunings[group.title, split]).items()
+        }
+        found = swept(scenario, chosen, int(seeds), folder)
+    print(f"{name}, {task.cycles} rounds, seeds 0 to {int(seeds) - 1}: accuracy, 95 % interval")
+    print_table(groups, chosen, found)
+    print("\n*: p < 0.05, corrected by Holm's method for all pairs of a group and both splits")
+    print_tried(tunings)
 
 
 if __name__ == "__main__":

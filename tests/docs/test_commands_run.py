@@ -1,5 +1,6 @@
 """Every command and code block of README and docs is run, and the studies cut short."""
 
+import json
 import runpy
 import shlex
 import subprocess
@@ -155,3 +156,23 @@ def test_the_study_of_text_sets_keys_that_there_are(study):
     glue = study("glue")
     changed = scenarios.load(glue.SCENARIO, glue.SMALL)
     assert changed != scenarios.load(glue.SCENARIO)
+
+
+def test_the_study_of_real_data_chooses_runs_and_prints(study, tmp_path, monkeypatch, capsys):
+    """Its files are not here: texts of two classes stand in for them."""
+    real_data = study("real_data")
+    texts = [
+        {"text": f"{word} {n}", "label": label, "split": "test" if n % 4 == 0 else "train"}
+        for n in range(120)
+        for label, word in enumerate(("good", "bad"))
+    ]
+    monkeypatch.chdir(tmp_path)
+    Path("glue_sst2.jsonl").write_text("\n".join(map(json.dumps, texts)))
+    task = replace(real_data.TASKS["sst2"], cycles=SHORT)
+    monkeypatch.setitem(real_data.TASKS, "sst2", task)
+    monkeypatch.setattr(real_data, "TUNING_SEEDS", 1)
+    monkeypatch.setattr(real_data, "GROUPS", [g for g in real_data.GROUPS if "SGD" in g.title])
+    monkeypatch.setattr(real_data, "SPLITS", {"IID": {"kind": "iid"}})
+    real_data.main("sst2", "3", "kept")
+    assert "\nplain, SGD     scaffold " in capsys.readouterr().out
+    assert sim.load(next(Path("kept/sweep/points").iterdir())).summary["cycles"] == SHORT

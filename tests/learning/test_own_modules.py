@@ -485,5 +485,6 @@ def test_doubts_of_a_module_come_before_a_run_and_are_stored(tmp_path, leomix):
     out = tmp_path / "run"
     done = leomix("run", "paper-slots", *keys, "--set", "stop.cycles=1", "-o", out)
     assert done.status == 0 and found.err in done.err
-    [line] = json.loads((out / "manifest.json").read_text())["warnings"]
+    [nothing_learnt, line] = json.loads((out / "manifest.json").read_text())["warnings"]
+    assert "nothing was learnt beyond noise" in nothing_learnt
     assert found.err == f"warning: {line}\n"

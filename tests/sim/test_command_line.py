@@ -319,7 +319,7 @@ def test_a_command_imports_nothing_heavy(what, tmp_path):
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("drawn", [[], ["matplotlib"]], ids=["compare", "report"])
+@pytest.mark.parametrize("drawn", [[], ["matplotlib", "pandas"]], ids=["compare", "report"])
 def test_runs_are_compared_without_what_trained_them(drawn, runs, tmp_path):
     folders = [str(runs[name]) for name in ("slots", "slots-synchronous")]
     line = (
