@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -39,17 +39,24 @@ def script() -> str:
 class Replay:
     """What happened in runs, shown as a moving picture; ``runs`` are named by their labels.
 
+    Runs have the colours of their methods, or those of the page on which they stand: ``hues`` are
+    the numbers of its variables ``--hue-N``, by label.
+
     In a notebook it shows itself, in a frame. :meth:`html` returns it as a page that fetches
     nothing. All raise InputError for runs that do not share start, orbit and contacts, and for one
     that simulated nothing.
     """
 
     runs: Mapping[str, Run]
+    hues: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def data(self) -> dict[str, Any]:
         """What the page's script gets: see :mod:`sim.replay.scene`."""
-        return scene(self.runs)
+        found = scene(self.runs)
+        for run in found["runs"]:
+            run["hue"] = self.hues.get(run["label"])
+        return found
 
     @property
     def title(self) -> str:

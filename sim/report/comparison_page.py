@@ -60,7 +60,7 @@ def under_one_sky(groups: Sequence[Group]) -> dict[str, Any]:
     for group in groups:
         run = next((run for run in group.runs if run.manifest["seed"] == seed), None)
         if run is not None and len(chosen) < MOST_RUNS and share_sky([*chosen.values(), run]):
-            chosen[f"{group.label} seed {seed}"] = run
+            chosen[group.label] = run
     return chosen
 
 

@@ -105,10 +105,10 @@ def html(page: Page, figures: Figures) -> str:
     return filled("sim.report", "templates", page.template, values, own, html=True)
 
 
-def replayed(runs: Mapping[str, Run]) -> tuple[str, str]:
+def replayed(runs: Mapping[str, Run], hues: Mapping[str, int]) -> tuple[str, str]:
     """Return a replay of runs by their labels as HTML, or nothing and a line that says why not."""
     try:
-        return Replay(runs).block(), ""
+        return Replay(runs, hues).block(), ""
     except (InputError, ScenarioError) as error:
         return "", sentence(str(error))
 

@@ -190,6 +190,10 @@ function replay(box) {
     colours = Object.fromEntries(["sea", "land", "coast", "grid", "limb", "air", "night", "circle", "foot", "trail", "beam", "view", "link", "place",
       "satellite", "dark", "halo", "pass", "cursor", "hair", "tint"].map(name => [name, named(name)]));
     Object.assign(colours, {ink: named("ink-on"), quiet: named("quiet-on"), seaNear: named("sea-near"), airEnd: named("air-end"), footLine: named("foot-line"), served: named("pass-served")});
+    runs.forEach((run, number) => {
+      if (run.hue !== null) run.colour = named(`hue-${run.hue}`);
+      labels[number].querySelector(".key").style.background = run.colour;
+    });
     if (stage) stage.measure($(".earth").clientWidth, 620, colours);
     shape.race = fit($(".race"), stage && box.clientWidth > 880 && !stage.flat ? 300 : 220);
     shape.whole = fit($(".whole"), Math.min(48, Math.max(14, 5 * Math.min(rows, 9))));
@@ -363,7 +367,6 @@ function replay(box) {
   }
 
   const slider = $("input[type=range]"), labels = [...box.querySelectorAll(".run")];
-  labels.forEach((one, number) => { one.querySelector(".key").style.background = runs[number].colour; });
   function say(element, text) {
     if (element.textContent !== text) element.textContent = text;
   }
