@@ -202,8 +202,7 @@ def test_what_is_shown_and_logged_meanwhile_is_the_accuracy_that_the_run_goes_by
         def update(self, text, *rest):
             shown.append(text)
 
-    bar = Bar(plain(share), quiet=True)
-    bar.shown = True
+    bar = Bar(plain(share), quiet=False)
     result = sim.run(plain(share), tmp_path, observers=[bar])
     rows = pooled(result)
     last = rows[said.replace(" ", "_")].iloc[-1]
