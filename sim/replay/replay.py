@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 
 from sim.files import packaged
 from sim.formatting import duration, filled
-from sim.pages import content_policy
 from sim.plots.canvas import Run
+from sim.replay.content_policy import content_policy
 from sim.replay.scene import scene
 from sim.replay.still import still
 

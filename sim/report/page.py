@@ -9,9 +9,9 @@ from scenarios import ScenarioError
 from sim.errors import InputError
 from sim.files import packaged
 from sim.formatting import counted, filled
-from sim.pages import content_policy
 from sim.plots.canvas import Run
 from sim.replay import replay
+from sim.replay.content_policy import content_policy
 from sim.replay.replay import Replay
 from sim.report.chart import data_of
 from sim.report.figures import Figures, sentence
