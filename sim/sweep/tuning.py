@@ -27,7 +27,8 @@ from sim.formatting import as_yaml, last_parts
 from sim.sweep.folder import Sweep, read_sweep
 from sim.sweep.points import SweepPlan, combinations, combinations_count, scenario_name
 from sim.sweep.request import SweepOptions, SweepRequest, workers
-from sim.sweep.running import axes_of, run_sweep
+from sim.sweep.running import Sweeping, axes_of, run_sweep
+from sim.sweep.text import failures_text
 from sim.sweep.variants import METHOD, VARIANT, Axes
 
 OF_THE_DATA = ("learning.data", "ground", "roles", "seed", "stop")
@@ -252,15 +253,22 @@ def run_tuning(plan: TuningPlan, options: SweepOptions, *, quiet: bool) -> Tunin
         # The folder of a rung that is there holds the same settings, or is refused.
         place = folder / f"rung-{number}"
         own = replace(options, out=place, resume=options.resume, keep_going=True)
-        run_sweep(SweepRequest(plan.sweep_of(left, share), own, many=True), quiet=quiet)
+        done = run_sweep(SweepRequest(plan.sweep_of(left, share), own, many=True), quiet=quiet)
+        if not done.kept:
+            raise InputError(_why_all_failed(done))
         found = _measured(read_sweep(place), left, plan.at_days, share)
         tried |= {one.candidate.name: one for one in found}
         if share < 1.0:
             left = [one.candidate for one in _better_half(found)]
-    done = _with_choice(plan, list(tried.values()), [one.name for one in left])
-    tuning = Tuning(folder, done)
+    tuning = Tuning(folder, _with_choice(plan, list(tried.values()), [one.name for one in left]))
     write_text(folder / CHOSEN, chosen_text(plan, tuning))
     return tuning
+
+
+def _why_all_failed(done: Sweeping) -> str:
+    """Return one line on a sweep of which no point is done: how the first one failed."""
+    first = failures_text(done.rows(), list(done.points[0].values))[0]
+    return f"none of {len(done.tasks)} runs is done; {first}"
 
 
 def _measured(

@@ -436,6 +436,23 @@ def test_points_that_failed_are_listed_and_a_sweep_beside_a_run_is_its_points(
     assert "1 of 12 points are not complete." in page.text
 
 
+@pytest.mark.parametrize("steps", ["0.1", "0.1,0.2"])
+def test_a_sweep_of_one_complete_point_that_trained_has_a_page(leomix, tmp_path, steps):
+    """One point, or two of which one failed: nothing stands side by side."""
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(SLOTS))
+    out = tmp_path / "swept"
+    line = (tmp_path / "s.yaml", "-p", f"learning.step_size={steps}", "--quiet", "-o", out)
+    assert leomix("sweep", *line, "--set", "stop.cycles=2").status == 0
+    rows = pq.read_table(out / "sweep.parquet")
+    values = rows.to_pylist()
+    for row in values[1:]:
+        row |= {"status": "failed", "error": "its disk is full"}
+    pq.write_table(pa.Table.from_pylist(values, rows.schema), out / "sweep.parquet")
+    page = Seen(report([out]))
+    assert len(page.tables["points-1"]) == 1 + len(values)
+    assert "curves" not in page.sections
+
+
 def changed(run, folder, **said):
     shutil.copytree(run, folder, ignore=shutil.ignore_patterns("report.html"))
     (folder / "manifest.json").write_text(json.dumps(read_manifest(run) | said))

@@ -121,3 +121,11 @@ def test_what_cannot_be_tuned_is_one_line_and_writes_nothing(file, tmp_path, key
         tune(file, keys, tmp_path / "out", **({"overrides": VALIDATED} | more))
     assert "\n" not in str(found.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_where_all_runs_are_refused_it_says_why(file, tmp_path):
+    """A share that leaves a class nothing is found out as its data are made."""
+    overrides = {"learning.data.validation": 0.999}
+    with pytest.raises(ValueError, match="leaves class 0 no training samples") as found:
+        tune(file, {"learning.step_size": [0.1, 0.2]}, tmp_path / "out", overrides=overrides)
+    assert "\n" not in str(found.value)
