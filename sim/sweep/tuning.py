@@ -274,11 +274,17 @@ def _why_all_failed(done: Sweeping) -> str:
 def _measured(
     sweep: Sweep, candidates: Sequence[Candidate], at_days: float | None, share: float
 ) -> list[Tried]:
-    """Return the validation accuracies of the runs of a sweep, at the time or the common end."""
+    """Return the validation accuracies of the runs of a sweep, at the time or the common end.
+
+    A time after the end of all runs is the end of the last one.
+    """
     rows = sweep.rows.to_pylist()
     done = [row for row in rows if row["status"] == COMPLETE]
     ends = [row["hours"] for row in done]
-    hours = min(ends, default=0.0) if at_days is None else 24.0 * at_days * share
+    if at_days is None:
+        hours = min(ends, default=0.0)
+    else:
+        hours = min(24.0 * at_days * share, max(ends, default=0.0))
     accuracies = {
         row["folder"]: load(sweep.folder / row["folder"]).validation_at(hours) for row in done
     }

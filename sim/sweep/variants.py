@@ -144,6 +144,18 @@ def as_overrides(keys: Keys) -> dict[str, Any]:
     }
 
 
+def _refuse_equals(variants: Variants) -> None:
+    """Refuse variants that are the same run by two names."""
+    first: dict[str, str] = {}
+    for name, keys in variants.items():
+        other = first.setdefault(json.dumps(dict(keys), sort_keys=True, default=str), name)
+        if other != name:
+            raise InputError(
+                f"--variants: {other} and {name} set the same keys; keep one of them "
+                "(--replications runs more seeds)"
+            )
+
+
 @dataclass(frozen=True)
 class Axes:
     """What is varied: values by key, where one key may be the name of a variant."""
@@ -169,6 +181,7 @@ class Axes:
             refuse(key, f"has values with keys of their own, as {other} has; "
                    "write all of them into one file for --variants")  # fmt: skip
         if variants:
+            _refuse_equals(variants)
             return cls({VARIANT: tuple(variants), **specs}, variants, are_of_a_file)
         for key, made in own.items():
             named: dict[str, Spec] = {

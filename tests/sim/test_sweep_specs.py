@@ -212,6 +212,7 @@ PER_CONTACT = "learning.rounds.per_contact"
         ("a: {seed: 3}", [], {}, r"v\.yaml: a: seed is no dotted key"),
         ("a: {\n", [], {}, r"^--variants .*v\.yaml: "),
         ("a: {learning.metod: x}", [], {}, r"^variant a: learning\.metod: is not a known key"),
+        ("a: {stop.cycles: 2}\nb: {stop.cycles: 2}", [], {}, "a and b set the same keys"),
         (f"a: {{{PER_CONTACT}: 2}}", [f"{PER_CONTACT}=1,2"], {}, "is given by variant a as well"),
         (f"a: {{{PER_CONTACT}: 2}}", [], {PER_CONTACT: 1}, "is given by --set"),
         (f"a: {{{PER_CONTACT}: 2}}", ["learning.rounds={}"], {}, "would undo learning.rounds"),

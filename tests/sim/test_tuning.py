@@ -71,7 +71,9 @@ def test_chosen_mappings_are_written_as_a_sweep_reads_them(file, tmp_path):
     """Both methods choose the same one: YAML would refer to it by an anchor, which is refused."""
     keys = {"learning.method": METHODS, "learning.rounds": [{"per_contact": 2, "per_gap_max": 2}]}
     short = {**VALIDATED, "stop.cycles": 1}
-    tuning = tune(file, keys, tmp_path / "out", overrides=short)
+    tuning = tune(file, keys, tmp_path / "out", overrides=short, at_days=9)
+    ends = read_sweep(tuning.folder / "rung-1").rows["hours"].to_pylist()
+    assert {one.hours for one in tuning.tried} == {max(ends)} != {9 * 24.0}
     swept = sweep(file, {}, tmp_path / "s", variants=tuning.folder / "chosen.yaml", overrides=short)
     loaded = [scenarios.load(p.scenario, p.overrides).learning for p in swept.points]
     assert [(one.method, one.rounds.per_contact) for one in loaded] == [(m, 2) for m in METHODS]
