@@ -12,7 +12,7 @@ import pytest
 
 import scenarios
 import sim
-from tests.docs.pages import PAGES, ROOT, STUDIES, steps
+from tests.docs.pages import DOCS, PAGES, ROOT, STUDIES, steps
 from tests.kit.sweeps import status
 
 pytestmark = pytest.mark.slow(reason="some hundred commands, most of them whole runs: make docs")
@@ -39,12 +39,12 @@ def test_blocks_run_in_the_order_of_the_page(page, tmp_path, monkeypatch):
                 monkeypatch.setenv(*words[1].split("="))
 
 
-def test_the_readme_shows_what_the_demo_prints(tmp_path, monkeypatch):
+def test_the_first_run_shows_what_the_demo_prints(tmp_path, monkeypatch):
     """By the command that the README names, with its runs in a folder of their own."""
     monkeypatch.chdir(tmp_path)  # the files that the page shows land here
     command = ["make", "--no-print-directory", "demo", f"RUNS={tmp_path}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    [shown, *_] = [code for language, code in steps(PAGES[0]) if language == "text"]
+    [shown, *_] = [code for language, code in steps(DOCS / "first-run.md") if language == "text"]
     assert shown in done.stdout
 
 
@@ -109,6 +109,7 @@ def test_an_outcome_says_when_a_run_reached_the_target(study):
         ("targets", {"METHODS": ("synchronous", "fedavg")}, ("paper-exp2-small", "1"), "\nfedavg "),
         ("cycles", {"METHODS": ("synchronous",)}, ("paper-exp2-small", "1", "0.1"), "\nbest step"),
         ("gain", {"ROUNDS": ("fill",)}, ("1",), "rounds a contact fill"),
+        ("notebook", {}, (1, 1), "\n    1      0.214      0.214         0.31"),
         ("stand_ins", {"ROWS": TWO, "PAIRS": (("synchronous", "emsfl"),)}, ("1",), "exactly 0: "),
     ],
 )
