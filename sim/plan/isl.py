@@ -162,6 +162,18 @@ class IslPlan:
                 return sent_s, float(curve.capacity_bits)
             span_s *= 2.0
 
+    def carried_bits(self, window: int, time_s: Floats) -> Floats:
+        """Return the bits that a window carries from each time in it (T,) to the next (T - 1,)."""
+        if self.fixed_bps is not None:
+            return np.diff(time_s) * self.fixed_bps
+        curve = rate_curve(partial(self._rates_bps, window), time_s[0], time_s[-1])
+        return np.diff(curve.delivered_bits(time_s))
+
+    def delays_s(self, window: int, time_s: Floats) -> Floats:
+        """How long signals take that leave at times (T,)."""
+        range_km: Floats = self.range_km(int(self.a[window]), int(self.b[window]), time_s)
+        return range_km * 1e3 / channel.SPEED_OF_LIGHT_M_S
+
     def delay_s(self, window: int, time_s: float) -> float:
         """How long a signal takes that leaves at a time."""
         range_km: float = self.range_km(int(self.a[window]), int(self.b[window]), float(time_s))
