@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, floor
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
+from sim.links.beam import Beam
 from sim.links.device_links import DeviceLinks, served_bits
 from sim.plan.contact_columns import ContactColumns
 from sim.plan.contacts import PlannedContact, PlannedSession
@@ -168,18 +169,14 @@ def _client_and_server(contacts: ContactColumns, number: int) -> tuple[int, int]
     return behind + int(contacts.cluster[number]), satellite
 
 
-def _bits(links: DeviceLinks, way: Way, start_s: float, end_s: float) -> Floats | None:
-    """Bits (K,) that each device can transfer between two times; None for a neglected link."""
-    beam = links.to_server if way is Way.TO_SERVER else links.to_client
-    return None if beam is None else served_bits(beam.curve, start_s, end_s)
-
-
 def _of_session(session: PlannedSession, links: list[DeviceLinks]) -> SessionVolume:
-    def least(way: Way) -> float:
-        spans = zip(links, session.contacts, strict=True)
-        each = [_bits(both, way, contact.start_s, contact.end_s) for both, contact in spans]
-        known = [bits for bits in each if bits is not None]
-        return float(np.sum(known, axis=0).min()) if known else np.nan
+    def least(beams: Sequence[Beam | None]) -> float:
+        each = [
+            served_bits(beam.curve, contact.start_s, contact.end_s)
+            for beam, contact in zip(beams, session.contacts, strict=True)
+            if beam is not None
+        ]
+        return float(np.sum(each, axis=0).min()) if each else np.nan
 
     return SessionVolume(
         client=session.contacts[0].cluster.name,
@@ -187,8 +184,8 @@ def _of_session(session: PlannedSession, links: list[DeviceLinks]) -> SessionVol
         contacts=len(session.contacts),
         start_s=session.start_s,
         end_s=session.end_s,
-        to_server_bits=least(Way.TO_SERVER),
-        to_client_bits=least(Way.TO_CLIENT),
+        to_server_bits=least([both.to_server for both in links]),
+        to_client_bits=least([both.to_client for both in links]),
     )
 
 
@@ -196,25 +193,42 @@ def _of_contact(
     plan: Plan, contact: PlannedContact, links: DeviceLinks, edges: Edges
 ) -> Iterator[Piece]:
     """Yield the pieces of a contact in both directions."""
+    cuts = edges(contact.start_s, contact.end_s)
+    if not len(cuts):
+        return
     client, server = _client_and_server(plan.contacts, contact.contact_id)
-    cuts = edges(contact.start_s, contact.end_s).tolist()
-    for way, source, target in (
-        (Way.TO_SERVER, client, server),
-        (Way.TO_CLIENT, server, client),
-    ):
-        least = _bits(links, way, contact.start_s, contact.end_s)
-        if least is None:
+    delays_s: dict[int, list[float]] = {}
+    for way, ends in ((Way.TO_SERVER, (client, server)), (Way.TO_CLIENT, (server, client))):
+        beam = links.to_server if way is Way.TO_SERVER else links.to_client
+        if beam is None:
             continue
-        device = int(least.argmin())
+        device = int(served_bits(beam.curve, contact.start_s, contact.end_s).argmin())
+        if device not in delays_s:
+            delays_s[device] = _longest(
+                [
+                    float(links.delay_s(np.full(len(beam.curve.time_s), time_s))[device])
+                    for time_s in _with_middles(cuts)
+                ]
+            )
+        bits = np.diff(beam.curve.device(device).delivered_bits(cuts)).tolist()
         direction = plan.topology.direction(way)
-        for start_s, end_s in pairwise(cuts):
-            bits = _bits(links, way, start_s, end_s)
-            assert bits is not None  # as in the whole contact
-            when = np.repeat([[start_s, (start_s + end_s) / 2, end_s]], len(least), axis=0).T
-            delay_s = max(float(links.delay_s(time_s)[device]) for time_s in when)
-            one = float(bits[device])
-            ends = source, target, start_s, end_s
-            yield Piece(contact.contact_id, direction, *ends, one, delay_s, between=False)
+        spans = pairwise(cuts.tolist())
+        for span, carried, delay_s in zip(spans, bits, delays_s[device], strict=True):
+            yield Piece(
+                contact.contact_id, direction, *ends, *span, carried, delay_s, between=False
+            )
+
+
+def _with_middles(cuts: Floats) -> Floats:
+    """Return the ends and the middle of each piece in order (2 E - 1,)."""
+    return np.sort(np.append(cuts, (cuts[1:] + cuts[:-1]) / 2.0))
+
+
+def _longest(delays_s: Sequence[float] | Floats) -> list[float]:
+    """Return the longest delay of each piece, of those at its ends and in its middle."""
+    each = np.asarray(delays_s)
+    longest: list[float] = np.maximum.reduce([each[:-2:2], each[1:-1:2], each[2::2]]).tolist()
+    return longest
 
 
 def _of_isls(isls: IslPlan, satellites: list[str], edges: Edges) -> Iterator[Piece]:
@@ -227,8 +241,7 @@ def _of_isls(isls: IslPlan, satellites: list[str], edges: Edges) -> Iterator[Pie
         if not len(cuts):
             continue
         carried = isls.carried_bits(window, cuts).tolist()
-        delays_s = isls.delays_s(window, np.sort([*cuts, *(cuts[1:] + cuts[:-1]) / 2.0]))
-        longest_s = np.maximum.reduce([delays_s[:-2:2], delays_s[1:-1:2], delays_s[2::2]]).tolist()
+        longest_s = _longest(isls.delays_s(window, _with_middles(cuts)))
         spans = pairwise(cuts.tolist())
         for span, bits, delay_s in zip(spans, carried, longest_s, strict=True):
             for ends in ((one, other), (other, one)):
