@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from sim.files import packaged
 from sim.formatting import duration, filled
 from sim.plots.canvas import Run
+from sim.replay.batteries import held_by
 from sim.replay.content_policy import content_policy
 from sim.replay.scene import scene
 from sim.replay.still import still
@@ -21,7 +22,7 @@ PAGE_STYLE = "body { margin: 0; font: 16px/1.5 system-ui, sans-serif; }\n"
 FRAME_HEIGHT = "62rem"
 """Of a replay in a notebook: the globe, the numbers and the lanes of a few places."""
 
-PARTS = ("sky", "stage", "replay")
+PARTS = ("sky", "words", "world", "stage", "camera", "clock", "race", "lanes", "replay")
 
 
 def style() -> str:
@@ -70,7 +71,13 @@ class Replay:
         if data["end_s"] < data["simulated_s"]:
             shown, whole = (duration(data[key]) for key in ("end_s", "simulated_s"))
             covered = f"It covers the first {shown} of {whole}: there are many contacts."
-        values = {"data": data, "covered": covered}
+        batteries = max(len(held_by(run.tables)) for run in self.runs.values())
+        values = {
+            "data": data,
+            "covered": covered,
+            "fewer": len(data["batteries"]) < batteries,
+            "failed": any(run["faults"]["causes"] for run in data["runs"]),
+        }
         return filled("sim.replay", "templates", "replay.html", values, html=True)
 
     def html(self) -> str:

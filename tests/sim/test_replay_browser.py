@@ -199,8 +199,9 @@ def test_numbers_at_a_time_are_those_of_the_tables(tab, runs):
     assert accuracy == f"{run.summary['accuracy_final']:.3f}"
     up = run.transfers[run.transfers.direction == "uplink"].delivered_bytes.sum()
     assert said.startswith(f"{up / 1e3:.2f} kB up") or said.startswith(f"{up / 1e6:.2f} MB up")
-    aggregations = (run.events.kind == "aggregate").sum()
-    assert said.endswith(f"{aggregations} aggregations")
+    aggregations, faults = ((run.events.kind == kind).sum() for kind in ("aggregate", "fault"))
+    assert faults > 1
+    assert said.endswith(f"{aggregations} aggregations, {faults} faults")
 
 
 def test_play_moves_the_clock_and_nothing_moves_before(tab):
