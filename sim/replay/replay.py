@@ -32,8 +32,14 @@ def style() -> str:
 
 def script() -> str:
     """Return the script of replays, which shows every one on the page; its names are its own."""
-    parts = (packaged("sim.replay", f"templates/{name}.js") for name in PARTS)
+    parts = (_lean(packaged("sim.replay", f"templates/{name}.js")) for name in PARTS)
     return f'"use strict";\n{{\n{"".join(parts)}}}\n'
+
+
+def _lean(code: str) -> str:
+    """Return a script without indents and lines of comment; it has no text of several lines."""
+    lines = (line.strip() for line in code.splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("//"))
 
 
 @dataclass(frozen=True)

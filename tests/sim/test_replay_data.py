@@ -37,7 +37,7 @@ from tests.sim.test_roles import RELAYED
 START_OF_RUN = datetime(2026, 8, 22, tzinfo=UTC)
 
 
-@given(st.lists(st.integers(-(2**52), 2**52)))
+@given(st.lists(st.integers(-(2**52), 2**52)) | st.lists(st.just(-3), min_size=3))
 def test_packed_numbers_come_back(values):
     assert numbers(packed(values)).tolist() == values
     np.testing.assert_array_equal(np.cumsum(numbers(packed(steps(values)))), values)

@@ -39,7 +39,7 @@ class Replay {
     say(find("figcaption"), this.race.caption);
     this.control();
     this.point();
-    if (this.camera) this.camera.turn(this.clock.now, 1);
+    if (this.camera && (this.camera.follows || world.places.length < 4)) this.camera.turn(this.clock.now, 1);
     new ResizeObserver(() => this.measure()).observe(box);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.measure());
     this.measure();
