@@ -14,8 +14,10 @@ from sim.analysis.thinning import joined
 from sim.devices.satellites import flying_of
 from sim.files import packaged
 from sim.plots.canvas import data_behind
+from sim.replay import faults as failures
 from sim.replay import scene as scenes
 from sim.replay import traffic
+from sim.replay.batteries import Held, straightened
 from sim.replay.orbits import MOST_OFF_DEG, apart_deg, arcs_of, numbers_of
 from sim.replay.packing import packed, steps
 from sim.replay.replay import Replay
