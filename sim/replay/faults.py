@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MOST_MARKS = 2_000
 """Marks of a cause at a place that can be told apart on a screen."""
 NOWHERE = -1
+UNNAMED = "fault without a named cause"
 
 
 def faults(
@@ -67,9 +68,10 @@ def _joined(columns: list[Any]) -> tuple[Ints, list[str]]:
     numbers: list[Ints] = [np.zeros(0, np.int64)]
     for column in columns:
         own, said = coded(column)
+        said = [*said, *([UNNAMED] if (own < 0).any() else [])]
         words += [word for word in said if word not in words]
-        known = np.array([*(words.index(word) for word in said), NOWHERE], np.int64)
-        numbers.append(known[own])
+        # What is null has the number -1, and is the last.
+        numbers.append(np.array([words.index(word) for word in said], np.int64)[own])
     return np.concatenate(numbers), words
 
 

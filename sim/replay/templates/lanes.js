@@ -167,20 +167,38 @@ class Lanes extends Timed {
     super(canvas, world, words, windowOf(world));
     this.rows = rows;
     this.tall = rows.count <= 8 ? 24 : 16;
+    // Below the places, a lane for what satellites send each other.
+    this.count = rows.count + world.runs.some(run => run.hops.begins.length);
   }
 
   measure(colours) {
-    this.fit(this.rows.count * this.tall + 24, colours);
+    this.fit(this.count * this.tall + 24, colours);
   }
 
   draw(now) {
     const bottom = this.height - 20;
     this.see(now);
-    this.frame(now, this.rows.count, this.tall, row => this.rows.name(row), bottom, () => {
+    this.frame(now, this.count, this.tall, row => row < this.rows.count ? this.rows.name(row) : "Between satellites", bottom, () => {
       this.drawContacts();
-      this.world.runs.forEach((run, number) => this.drawRun(run, number));
+      this.world.runs.forEach((run, number) => {
+        this.drawRun(run, number);
+        this.drawHops(run, number);
+        this.drawFaults(run);
+      });
     });
     this.drawTimes(bottom);
+  }
+
+  drawHops({hops, colour}, number) {
+    const bar = (this.tall - 7) / this.world.runs.length, y = this.rows.count * this.tall + 3 + bar * number;
+    let reached = -1;
+    this.pen.fillStyle = colour;
+    hops.between(this.from, this.to, i => {
+      const to = this.x(hops.ends[i]);
+      if (to <= reached) return;
+      this.bar(hops.begins[i], hops.ends[i], y + 0.5, Math.max(1.5, bar - 1));
+      reached = to;
+    });
   }
 
   drawContacts() {
@@ -194,7 +212,7 @@ class Lanes extends Timed {
     });
   }
 
-  // What a run sends, above toward the satellite and below from it; and what failed.
+  // What a run sends, above toward the satellite and below from it.
   drawRun(run, number) {
     const {pen, rows, tall} = this, {runs} = this.world, bar = (tall - 7) / runs.length, half = bar / 2;
     pen.fillStyle = run.colour;
@@ -202,6 +220,10 @@ class Lanes extends Timed {
       const y = rows.ofContact(run.spans.contact[i]) * tall + 3 + bar * number + (run.spans.toward[i] ? 0 : half);
       this.bar(run.spans.begins[i], run.spans.ends[i], y + 0.5, Math.max(1.5, half - 1));
     });
+  }
+
+  drawFaults(run) {
+    const {pen, rows, tall} = this;
     pen.fillStyle = this.colours.fault;
     for (const i of this.faultsNear(run, this.from, this.to)) {
       const x = this.x(run.faults.time[i]), place = run.faults.place[i], y = place < 0 ? 0 : rows.of(place) * tall;
@@ -223,7 +245,8 @@ class Lanes extends Timed {
   // What is under a point: contacts of that place and time, and faults close by.
   under(x, y) {
     const time = this.time(x), near_s = this.window_s / (this.width - this.left) * 4, row = Math.floor(y / this.tall), lines = [];
-    if (x < this.left || row >= this.rows.count) return null;
+    if (x < this.left || row >= this.count) return null;
+    if (row === this.rows.count) return this.hopsNear(time, near_s);
     this.world.contacts.between(time - near_s / 2, time + near_s / 2, i => {
       if (this.rows.ofContact(i) === row && lines.length < 9) lines.push(...this.words.contact(i));
     });
@@ -233,6 +256,13 @@ class Lanes extends Timed {
         if (lines.length < 12 && (place < 0 || this.rows.of(place) === row)) lines.push(this.words.fault(run, i));
       }
     return lines.length ? lines : null;
+  }
+
+  hopsNear(time, near_s) {
+    const lines = [];
+    for (const {hops} of this.world.runs)
+      hops.between(time - near_s / 2, time + near_s / 2, i => { if (lines.length < 9) lines.push(this.words.hop(hops, i)); });
+    return lines.length ? [...new Set(lines)] : null;
   }
 }
 

@@ -47,7 +47,7 @@ class Words {
 
   // Who is served, or in view, or will be served next.
   who({time, serving, seen}) {
-    if (serving.length > 3) return `${serving.length} contacts are served`;
+    if (serving.length > 2) return `${serving.length} contacts are served`;
     if (serving.length) return `In contact: ${serving.map(contact => this.pair(contact)).join("; ")}`;
     if (seen.length) return `In view, not served: ${seen.slice(0, 3).map(contact => this.pair(contact)).join("; ")}`;
     const next = this.world.starts[above(this.world.starts, time)];
@@ -75,6 +75,11 @@ class Words {
     if (new Set(said).size === 1) lines.push(said[0]);
     else said.forEach((text, i) => lines.push(`${runs[i].label}: ${text}`));
     return lines;
+  }
+
+  hop({a, b, begins, ends}, i) {
+    const {satellites} = this.world;
+    return `${satellites[a[i]]} to ${satellites[b[i]]}, ${this.clock(begins[i])} to ${this.clock(ends[i])}`;
   }
 
   fault(run, i) {
