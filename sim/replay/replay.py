@@ -17,8 +17,10 @@ from sim.replay.content_policy import content_policy
 from sim.replay.scene import scene
 from sim.replay.still import still
 
-PAGE_STYLE = "body { margin: 0; font: 16px/1.5 system-ui, sans-serif; }\n"
-"""What a page of a replay alone needs besides the replay's own style."""
+PAGE_STYLE = """body { margin: 0; font: 16px/1.5 system-ui, sans-serif; }
+h1 { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+"""
+"""What a page of a replay alone needs besides the replay's own style; its title is not seen."""
 FRAME_HEIGHT = "62rem"
 """Of a replay in a notebook: the globe, the numbers and the lanes of a few places."""
 

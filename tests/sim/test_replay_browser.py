@@ -258,6 +258,7 @@ def test_the_globe_turns_becomes_a_map_and_fits(tab, viewport):
     opened.page.get_by_role("button", name="Map", exact=True).click()
     pictures.append(opened.page.evaluate(PICTURE))
     assert len(set(pictures)) == 3
+    assert not opened.page.locator(".replay .follow").is_visible()
     box = globe.bounding_box()
     assert box["width"] == pytest.approx(2 * box["height"], rel=0.02)
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]

@@ -98,7 +98,7 @@ class Race {
     const {pen, bottom, top, left} = this, stop = Math.min(now, run.end_s);
     pen.strokeStyle = pen.fillStyle = run.colour;
     pen.lineWidth = 2;
-    pen.globalAlpha = 0.28;
+    pen.globalAlpha = 0.4;
     pen.stroke(this.paths[number]);
     pen.globalAlpha = 1;
     pen.save();

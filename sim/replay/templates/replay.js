@@ -63,7 +63,7 @@ class Replay {
     Object.assign(colours, {ink: named("ink-on"), quiet: named("quiet-on"), seaNear: named("sea-near"), airEnd: named("air-end"), footLine: named("foot-line"), served: named("pass-served")});
     world.runs.forEach((run, number) => {
       if (run.hue !== null) run.colour = named(`hue-${run.hue}`);
-      this.labels[number].querySelector(".key").style.background = run.colour;
+      this.labels[number].querySelector(".swatch").style.background = run.colour;
     });
     if (stage) stage.measure(this.find(".earth").clientWidth, 620, colours);
     this.race.measure(stage && box.clientWidth > 880 && !stage.flat ? 300 : 220, colours);
