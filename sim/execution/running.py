@@ -24,6 +24,7 @@ from sim.engine.doubts import doubts_of
 from sim.engine.journal import Journal
 from sim.engine.learning_task import lacking_file
 from sim.engine.observer import Observer
+from sim.engine.progress import span_s
 from sim.engine.setup import build
 from sim.engine.simulation import Simulation
 from sim.errors import (
@@ -285,12 +286,12 @@ class Run(Observer):
 
     def _so_far(self) -> dict[str, Any]:
         """Return how far the run has come, as its sign of life says it: read by another thread."""
-        stop = self.built.scenario.stop
+        scenario = self.built.scenario
         return {
-            "simulated_s": self.simulation.clock.now,
-            "until_s": None if stop.days is None else self.built.plan.stop_s,
+            "time_s": self.simulation.clock.now,
+            "span_s": span_s(scenario),
             "cycle": self._cycle,
-            "cycles": stop.cycles,
+            "cycles": scenario.stop.cycles,
         }
 
     def _shown(self) -> tuple[Mapping[str, pa.Table], dict[str, Any]]:

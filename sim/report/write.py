@@ -63,11 +63,16 @@ def report(
         text = html(page, Figures(into, form))
     except OSError as error:
         raise InputError(f"--figures {into}: cannot be written ({error.strerror})") from error
+    write_page(path, text)
+    return path
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page at once; raise InputError where it cannot be written."""
     try:
         write_text(path, text)
     except OSError as error:
         raise InputError(f"-o {path}: cannot be written ({error.strerror or error})") from error
-    return path
 
 
 def _page(places: Sequence[Path], map_minute: float) -> Page:

@@ -17,6 +17,7 @@ from sim import files
 from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP
 from sim.execution.identity import changed_code
+from sim.execution.live import Beat
 from sim.files import check_out, check_within, written
 from sim.formatting import as_yaml
 from sim.sweep.engine import Point
@@ -25,6 +26,7 @@ from sim.sweep.worker_process import LOG
 from sim.trace.parquet import described, read_groups
 
 ROWS = "sweep.parquet"
+BEAT_ENDING = ".beat.json"
 SCHEMA = "1"
 
 
@@ -225,6 +227,16 @@ def among(place: Path, parts: int) -> Iterator[None]:
             with files.locked(other, f"{busy}use as many, or wait for them"):
                 pass
         yield
+
+
+def beat(place: Path, part: str) -> Beat:
+    """Return the sign of life of a ``part`` of the sweep in a folder."""
+    return Beat(place / f".{part}{BEAT_ENDING}")
+
+
+def beats(place: Path) -> list[Path]:
+    """Return the signs of life of all parts of a sweep that go on, or whose process was killed."""
+    return sorted(place.glob(f".shard-*{BEAT_ENDING}"))
 
 
 def locked(place: Path, part: str, patience_s: float = PATIENCE_S) -> AbstractContextManager[int]:
