@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from sim.files import packaged
 from sim.formatting import duration, filled
+from sim.frames import frame
 from sim.plots.canvas import Run
 from sim.replay.content_policy import content_policy
 from sim.replay.scene import scene
@@ -18,8 +19,6 @@ from sim.replay.still import still
 
 PAGE_STYLE = "body { margin: 0; font: 16px/1.5 system-ui, sans-serif; }\n"
 """What a page of a replay alone needs besides the replay's own style."""
-FRAME_HEIGHT = "62rem"
-"""Of a replay in a notebook: the globe, the numbers and the lanes of a few places."""
 
 PARTS = ("sky", "stage", "replay")
 
@@ -96,11 +95,5 @@ class Replay:
         return still(next(iter(self.runs.values())), minute, axes)
 
     def _repr_html_(self) -> str:
-        """Return the page in a frame, so that its style and script touch nothing else."""
-        from markupsafe import escape
-
-        return (
-            f'<iframe title="{escape(self.title)}" sandbox="allow-scripts" srcdoc="'
-            f'{escape(self.html())}" style="width: 100%; height: {FRAME_HEIGHT}; border: 0">'
-            "</iframe>"
-        )
+        """Return the page in a frame."""
+        return frame(self.title, self.html())

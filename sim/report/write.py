@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from sim.analysis.comparison import Comparison
 from sim.errors import InputError
 from sim.execution.folder import is_sweep
 from sim.files import check_file, check_not_a_pipe, check_within, write_text
 from sim.report import comparison_page, run_page, sweep_page
 from sim.report.figures import Figures
 from sim.report.page import MARK, Page, html
-from sim.sweep import read_sweep
+from sim.sweep import Sweep, read_sweep
 
 NAME = "report.html"
 HEAD_BYTES = 512
@@ -73,6 +74,18 @@ def write_page(path: Path, text: str) -> None:
         write_text(path, text)
     except OSError as error:
         raise InputError(f"-o {path}: cannot be written ({error.strerror or error})") from error
+
+
+def page_of(shown: Comparison | Sweep) -> str:
+    """Return the page of a comparison of runs in folders, or of a sweep, for a notebook.
+
+    Raises InputError for a comparison of runs that lie in no folder.
+    """
+    if isinstance(shown, Sweep):
+        page = sweep_page.page_of(shown)
+    else:
+        page = comparison_page.page(shown.folders, shown.deadline_days)
+    return html(page, Figures())
 
 
 def _page(places: Sequence[Path], map_minute: float) -> Page:

@@ -20,6 +20,7 @@ from sim.execution.identity import changed_code
 from sim.execution.live import Beat
 from sim.files import check_out, check_within, written
 from sim.formatting import as_yaml
+from sim.frames import framed
 from sim.sweep.engine import Point
 from sim.sweep.rows import sweep_sha256
 from sim.sweep.worker_process import LOG
@@ -32,7 +33,10 @@ SCHEMA = "1"
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep as its folder says it: ``about`` is what was asked for, ``rows`` what came out."""
+    """A sweep as its folder says it: ``about`` is what was asked for, ``rows`` what came out.
+
+    In a notebook it shows itself as the page of the report.
+    """
 
     folder: Path
     about: dict[str, Any]
@@ -57,6 +61,10 @@ class Sweep:
     def sha256(self) -> str:
         """Digest of all columns that do not depend on the machine."""
         return sweep_sha256(self.rows)
+
+    def _repr_html_(self) -> str | None:
+        """Return the page of the report in a frame."""
+        return framed(f"Sweep {self.folder.name}", self)
 
 
 def read_sweep(folder: str | Path) -> Sweep:
