@@ -3,6 +3,19 @@
 Importing this package is cheap; :func:`run` imports what a run needs.
 """
 
+from typing import Any
+
 from lazy_loader import attach_stub
 
+from .frames import Pages
+
 __getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+
+
+def _page(shown: Any) -> str:
+    from .report.write import page_of
+
+    return page_of(shown)
+
+
+Pages.make = _page

@@ -26,6 +26,19 @@ def duration(time_s: float) -> str:
     return f"{time_s / 60:.0f} min" if time_s >= 120 else f"{time_s:.{0 if time_s >= 10 else 1}f} s"
 
 
+SHORT_S = 2 * 86400.0
+"""Shorter runs are shown in hours."""
+
+
+def how_far(time_s: float, span_s: float | None, cycle: int, cycles: int | None) -> str:
+    """Say how far a run has come in simulated time and in cycles, of how many where it is known."""
+    short = span_s is not None and span_s < SHORT_S
+    unit, unit_s = ("hour", 3600.0) if short else ("day", 86400.0)
+    of = "" if span_s is None else f" of {span_s / unit_s:.1f}"
+    of_cycles = "" if cycles is None else f" of {cycles}"
+    return f"{unit} {time_s / unit_s:.1f}{of}, cycle {cycle}{of_cycles}"
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Align columns: the first to the left, all others to the right."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]

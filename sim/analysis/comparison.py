@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sim.analysis.caveats import Caveat, TimingOnly, caveats_of
@@ -33,6 +34,7 @@ from sim.analysis.verdict_text import (
     comparison_headline,
 )
 from sim.formatting import as_yaml, last_parts
+from sim.frames import framed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,13 +135,16 @@ class Comparison(Mapping[str, Any]):
 
     ``answers`` are its rows by figure, those that are tested first; ``caveats`` are what has to
     be known before them, and ``headline`` is what was found in one sentence. As a mapping it is
-    what ``compare --json`` prints.
+    what ``compare --json`` prints. ``folders`` are those of the runs; with them it shows itself in
+    a notebook as the page of the report.
     """
 
     answers: tuple[Answer, ...]
     caveats: tuple[Caveat, ...]
     headline: str
     printed: Mapping[str, Any]
+    folders: tuple[Path, ...] = field(default=(), repr=False)
+    deadline_days: float | None = field(default=None, repr=False)
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -159,6 +164,10 @@ class Comparison(Mapping[str, Any]):
     def __len__(self) -> int:
         """Return how many parts there are."""
         return len(self.printed)
+
+    def _repr_html_(self) -> str | None:
+        """Return the page of the report in a frame; None without folders."""
+        return framed(self.headline, self) if self.folders else None
 
 
 def compare_groups(

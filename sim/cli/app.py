@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperCommand
 
 from learning.hardware import address_limit, is_out_of_memory
-from sim.cli import about, contacts, new, run, scenario, show, sweep, tune
+from sim.cli import about, contacts, new, run, scenario, show, sweep, tune, watch
 from sim.cli.output import drop_unwritten, one_line
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
@@ -60,6 +60,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": show.show_command,
     "compare": show.compare_command,
     "report": show.report_command,
+    "watch": watch.watch_command,
     "export": show.export_command,
     "cite": show.cite_command,
     "new": new.new_command,

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from scenarios import Scenario
 from sim.cli.output import warn
 from sim.engine.observer import Observer
-from sim.formatting import Bar
+from sim.engine.progress import span_s
+from sim.formatting import Bar, how_far
 
 REFRESH_S = 0.1
 """Wall time between two looks at the simulated clock."""
-SHORT_S = 2 * 86400.0
-"""Shorter runs are shown in hours."""
 
 
 class Progress(Bar, Observer):
@@ -23,13 +22,7 @@ class Progress(Bar, Observer):
     def __init__(self, scenario: Scenario, *, quiet: bool) -> None:
         super().__init__(quiet=quiet, width=20, rest=True)
         self._cycles = scenario.stop.cycles
-        orbit = scenario.orbit
-        stop = scenario.stop
-        spans_s = [] if stop.days is None else [stop.days * 86400.0]
-        if orbit.source == "slots" and stop.cycles is not None:
-            slots = len(scenario.ground.clusters) + orbit.slots.idle
-            spans_s.append(stop.cycles * slots * orbit.slots.seconds)
-        self._span_s = min(spans_s, default=None)  # the longest that it may take, where it is known
+        self._span_s = span_s(scenario)
         self._cycle = 0
         self._cycle_s = 0.0
         self._accuracy = math.nan
@@ -71,11 +64,7 @@ class Progress(Bar, Observer):
         return min(ends_s, default=None)
 
     def _text(self, time_s: float, now: float) -> str:
-        short = self._span_s is not None and self._span_s < SHORT_S
-        unit, unit_s = ("hour", 3600.0) if short else ("day", 86400.0)
-        of = "" if self._span_s is None else f" of {self._span_s / unit_s:.1f}"
-        cycles = "" if self._cycles is None else f" of {self._cycles}"
-        parts = [f"{unit} {time_s / unit_s:.1f}{of}", f"cycle {self._cycle}{cycles}"]
+        parts = [how_far(time_s, self._span_s, self._cycle, self._cycles)]
         if not math.isnan(self._accuracy):
             parts.append(f"{self._followed} {self._accuracy:.3f}")
         began, from_s = self._first or (now, time_s)

@@ -86,7 +86,8 @@ def report_command(
         ),
     ] = None,
     map_minute: Annotated[
-        float, typer.Option(metavar="M", help="minute of the one run that its map shows")
+        float,
+        typer.Option(metavar="M", help="minute of the one run that its map, or a still, shows"),
     ] = 0.0,
     figures: Annotated[
         Path | None,
@@ -95,6 +96,12 @@ def report_command(
     form: Annotated[
         str, typer.Option("--format", metavar="svg|pdf", help="form of the figures")
     ] = "svg",
+    still: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="write a still of the replay at that minute: svg, pdf, png"
+        ),
+    ] = None,
 ) -> None:
     """Write one HTML page that opens offline: of a run, of a sweep, or of several runs compared."""
     from sim.execution.folder import as_written
@@ -103,7 +110,7 @@ def report_command(
 
     with as_written(runs), Bar(quiet=False) as bar:
         bar.start("writing the report")
-        path = report(runs, out, map_minute, figures, form)
+        path = report(runs, out, map_minute, figures, form, still)
     print(path)
 
 

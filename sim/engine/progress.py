@@ -115,3 +115,14 @@ class Progress:
 
     def _note_spending(self, time_s: float) -> None:
         self.spending.add(time_s, self._energy(), self._method.server_rounds)
+
+
+def span_s(scenario: Scenario) -> float | None:
+    """Return the longest simulated time that a run may take, in seconds, where it is known."""
+    orbit = scenario.orbit
+    stop = scenario.stop
+    spans_s = [] if stop.days is None else [stop.days * 86400.0]
+    if orbit.source == "slots" and stop.cycles is not None:
+        slots = len(scenario.ground.clusters) + orbit.slots.idle
+        spans_s.append(stop.cycles * slots * orbit.slots.seconds)
+    return min(spans_s, default=None)

@@ -11,6 +11,7 @@ from sim import files
 from sim.errors import InputError, SimulationError
 from sim.execution.checkpoint import CHECKPOINT
 from sim.execution.folder import MANIFEST, RUN_LOG
+from sim.execution.live import LIVE
 from sim.files import check_not_a_pipe, check_out, check_within
 
 
@@ -88,7 +89,7 @@ WITHIN = ("", "model", "checkpoint", "checkpoint/values")
 
 def is_leftover(path: Path) -> bool:
     """Whether a file or folder in a run folder is useless without the process that wrote it."""
-    return is_stray(path.name) or path.name == SPILLED
+    return is_stray(path.name) or path.name in (SPILLED, LIVE)
 
 
 def is_free(place: Path) -> bool:

@@ -6,7 +6,7 @@ import base64
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,13 +37,15 @@ def compare(folders: Sequence[str | Path], deadline_days: float | None = None) -
     """Compare the runs in folders; those that differ in their seed only are one group.
 
     Returns a Comparison: ``rows`` is a pandas table with one row per figure and group, ``headline``
-    says in one sentence what was found, and as a mapping it is what ``compare --json`` prints.
+    says in one sentence what was found, and as a mapping it is what ``compare --json`` prints. In a
+    notebook it shows itself as the page of the report.
     Raises InputError for a folder without a run, and for a deadline that not all runs cover.
     """
     places = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
     loaded = (load(place) for place in places)
     kept = [WithoutTables(run.summary, run.manifest, run.evaluations) for run in loaded]
-    return compare_groups(group_runs(kept), deadline_days=deadline_days)
+    found = compare_groups(group_runs(kept), deadline_days=deadline_days)
+    return replace(found, folders=tuple(places), deadline_days=deadline_days)
 
 
 def load(folder: str | Path) -> Result:
@@ -146,7 +148,8 @@ class Result:
     @cached_property
     def compared(self) -> Comparison:
         """The run alone as a comparison has it: its rows, its headline, and what to know first."""
-        return compare_groups(group_runs([self]))
+        folders = () if self.folder is None else (self.folder,)
+        return replace(compare_groups(group_runs([self])), folders=folders)
 
     @cached_property
     def critical_path(self) -> CriticalPath:

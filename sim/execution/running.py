@@ -3,8 +3,8 @@
 import json
 import math
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from sim.engine.doubts import doubts_of
 from sim.engine.journal import Journal
 from sim.engine.learning_task import lacking_file
 from sim.engine.observer import Observer
+from sim.engine.progress import span_s
 from sim.engine.setup import build
 from sim.engine.simulation import Simulation
 from sim.errors import (
@@ -40,6 +41,7 @@ from sim.execution import folder as run_folder
 from sim.execution.charges import charge_table
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
 from sim.execution.identity import BuildSequence, changed_code
+from sim.execution.live import Live
 from sim.execution.log import LOG, log_end, log_start, run_log
 from sim.execution.manifest import manifest_of
 from sim.execution.result import Result
@@ -98,7 +100,8 @@ def run_builds(
                 Checkpoint(place, builds.identity).remove()
                 return Result(run_folder.read_tables(place), before, place)
             claim.check_writable(place)
-        return Run(builds, place, checkpoint_every_s, cache, observers).execute()
+        with nullcontext() if place is None else Live(place) as live:
+            return Run(builds, place, checkpoint_every_s, cache, observers, live).execute()
 
 
 def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None:
@@ -131,6 +134,7 @@ class Run(Observer):
         checkpoint_every_s: float,
         cache: RunCache | None = None,
         observers: Sequence[Observer] = (),
+        live: Live | None = None,
     ) -> None:
         self.builds = builds
         self.built = builds.last
@@ -159,6 +163,10 @@ class Run(Observer):
         self._began = time.monotonic()
         self._clients: pa.Table | None = None
         self._observers = observers
+        self._cycle = 0
+        self._live = live
+        if live is not None:
+            live.says = self._so_far
 
     def execute(self) -> Result:
         """Simulate to the end, or keep what there is when that cannot be reached."""
@@ -242,14 +250,17 @@ class Run(Observer):
 
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
         """Log an evaluation, unless nothing is measured."""
+        self._cycle = cycle
         if not math.isnan(accuracy):
             validates = self.built.scenario.learning.data.validation > 0
             what = "validation accuracy" if validates else "accuracy"
             LOG.info("evaluated at %.2f h, cycle %s: %s %.4f", time_s / 3600, cycle, what, accuracy)
 
     def event(self, number: int, time_s: float) -> None:
-        """Check a replay, and save what is due."""
+        """Check a replay, save what is due, and show what somebody asks for."""
         self._event = number
+        if self._live is not None and self._live.is_asked:
+            self._live.show(self._shown)
         if not self._is_replayed:
             return
         simulation = self.simulation
@@ -273,6 +284,22 @@ class Run(Observer):
         )
         if saved:
             LOG.info("checkpoint saved at event %s", self._event)
+
+    def _so_far(self) -> dict[str, Any]:
+        """Return how far the run has come, as its sign of life says it: read by another thread."""
+        scenario = self.built.scenario
+        return {
+            "time_s": self.simulation.clock.now,
+            "span_s": span_s(scenario),
+            "cycle": self._cycle,
+            "cycles": scenario.stop.cycles,
+        }
+
+    def _shown(self) -> tuple[Mapping[str, pa.Table], dict[str, Any]]:
+        """Return what there is by now for who watches."""
+        result = self._result(status.RUNNING)
+        self._count_reuse(result.manifest)
+        return result.tables, result.manifest
 
     def _how_to_resume(self, why: str) -> str:
         at = f"{why} at {self.simulation.clock.now / 3600:.2f} h"
@@ -315,19 +342,21 @@ class Run(Observer):
                 # For forks, wherever the run was saved on its way.
                 journal = Journal(self.simulation.journal.entries)
                 write_text(place / JOURNAL, json.dumps(journal.said()))
-        # What was trained, and what came of the cache: now that the last of it is done.
-        reuse = learner.values.reuse
-        cache = self.cache
-        manifest |= {"trainings": reuse.done, "trainings_reused": reuse.spared}
-        manifest["cache"] = None if cache is None else cache.figures()
-        if cache is not None:
-            manifest["warnings"] += cache.warnings
+        self._count_reuse(manifest)  # now that the last of it is done
+        if self.cache is not None:
+            manifest["warnings"] += self.cache.warnings
         if place is not None and self.checkpoint is not None:
             # The manifest comes behind all that it speaks of; a complete run is resumed no more.
             sync_folder(place)
             run_folder.write_manifest(place, manifest)
             if complete:
                 self.checkpoint.remove()
+
+    def _count_reuse(self, manifest: dict[str, Any]) -> None:
+        """Note what was trained, and what came of the cache."""
+        reuse = self.built.learner.values.reuse
+        manifest |= {"trainings": reuse.done, "trainings_reused": reuse.spared}
+        manifest["cache"] = None if self.cache is None else self.cache.figures()
 
     def _write_model(self, place: Path) -> None:
         """Write the final model, and what was carried."""

@@ -1,5 +1,7 @@
-"""How a run, or a point of a sweep, has ended."""
+"""How a run, or a point of a sweep, has ended, or that it goes on."""
 
+RUNNING = "running"
+"""It goes on."""
 COMPLETE = "complete"
 """It came to its end."""
 FAILED = "failed"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,8 @@ def check_map(manifest: Mapping[str, Any], minute: float) -> Scenario:
         source = scenario.orbit.source
         raise InputError(f"the run has no map: orbit.source {source!r} has no satellite's orbit")
     last = manifest["simulated_s"] / 60.0
+    if not isinstance(minute, Real):
+        raise InputError(f"minute: got {minute!r}; give a number, from 0 to {last:g}")
     if not 0.0 <= minute <= last:
         raise InputError(f"minute: got {minute:g}; the run has the minutes 0 to {last:g}")
     return scenario

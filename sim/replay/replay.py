@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from sim.files import packaged
 from sim.formatting import duration, filled
+from sim.frames import frame
 from sim.plots.canvas import Run
 from sim.replay.batteries import held_by
 from sim.replay.content_policy import content_policy
@@ -21,8 +22,6 @@ PAGE_STYLE = """body { margin: 0; font: 16px/1.5 system-ui, sans-serif; }
 h1 { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 """
 """What a page of a replay alone needs besides the replay's own style; its title is not seen."""
-FRAME_HEIGHT = "62rem"
-"""Of a replay in a notebook: the globe, the numbers and the lanes of a few places."""
 
 PARTS = ("sky", "words", "world", "stage", "camera", "clock", "race", "lanes", "replay")
 
@@ -111,11 +110,5 @@ class Replay:
         return still(next(iter(self.runs.values())), minute, axes)
 
     def _repr_html_(self) -> str:
-        """Return the page in a frame, so that its style and script touch nothing else."""
-        from markupsafe import escape
-
-        return (
-            f'<iframe title="{escape(self.title)}" sandbox="allow-scripts" srcdoc="'
-            f'{escape(self.html())}" style="width: 100%; height: {FRAME_HEIGHT}; border: 0">'
-            "</iframe>"
-        )
+        """Return the page in a frame."""
+        return frame(self.title, self.html())

@@ -27,14 +27,17 @@ Cells = list[list[str]]
 Table = tuple[list[str], Cells]
 
 
-def page(folders: Sequence[Path]) -> Page:
-    """Return the comparison of the runs in ``folders``; raise InputError if there is none."""
+def page(folders: Sequence[Path], deadline_days: float | None = None) -> Page:
+    """Return the comparison of the runs in ``folders``; raise InputError if there is none.
+
+    Accuracy is averaged until ``deadline_days``, else over what the shortest run covers.
+    """
     places = list({folder.resolve(): folder for folder in folders}.values())
     if not places:
         raise InputError("report: none of the sweep's points is complete")
     runs = [load(place) for place in places]
     groups = group_runs(runs)
-    context = compared(groups)
+    context = compared(groups, deadline_days=deadline_days)
     names = sorted({str(run.manifest.get("name")) for run in runs})
     return Page(
         template="comparison.html",
@@ -64,12 +67,14 @@ def under_one_sky(groups: Sequence[Group]) -> dict[str, Any]:
     return chosen
 
 
-def compared(groups: Sequence[Group], more_seeds: str = MORE_SEEDS) -> dict[str, Any]:
+def compared(
+    groups: Sequence[Group], more_seeds: str = MORE_SEEDS, deadline_days: float | None = None
+) -> dict[str, Any]:
     """Return what a comparison shows: ``groups.html`` of it, ``comparison.html`` the rest.
 
     ``more_seeds`` says how to get a test where there is one seed.
     """
-    comparison = compare_groups(groups, more_seeds)
+    comparison = compare_groups(groups, more_seeds, deadline_days)
     rows = comparison["groups"]
     called = (
         *(text.stand_in_lines, caveat_lines, text.test_rows, text.test_notes, text.deadline_notes),

@@ -110,9 +110,20 @@ class Figures:
         if self.folder is None:
             return
         with style.context("sim.report.paper"):
-            paper, data = _bytes(self.form, draw, size_in, options)
-        (self.folder / f"{name}.{self.form}").write_bytes(paper)
+            drawing, data = _bytes(self.form, draw, size_in, options)
+        (self.folder / f"{name}.{self.form}").write_bytes(drawing)
         write_batches(without_formulas(data).to_batches(), self.folder / f"{name}.csv")
+
+
+def paper(form: str, draw: Callable[..., object], **options: Any) -> bytes:
+    """Return a drawing for a paper as a file: svg, pdf or png."""
+    with style.context("sim.report.paper"):
+        return _bytes(form, draw, None, options)[0]
+
+
+PNG_DPI = 300
+DATES = {"svg": "Date", "pdf": "CreationDate"}
+"""Where the forms of a file have the date of their making."""
 
 
 def _bytes(
@@ -123,8 +134,8 @@ def _bytes(
     out = io.BytesIO()
     axes = figure.subplots()
     draw(axes=axes, **options)
-    undated = {"CreationDate" if form == "pdf" else "Date": None}
-    figure.savefig(out, format=form, metadata=undated)
+    undated = {DATES[form]: None} if form in DATES else {}
+    figure.savefig(out, format=form, metadata=undated, dpi=PNG_DPI if form == "png" else "figure")
     return out.getvalue(), data_behind(axes)
 
 

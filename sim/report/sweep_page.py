@@ -33,7 +33,11 @@ def finished(sweep: Sweep) -> list[Path]:
 
 def page(folder: Path) -> Page:
     """Return the report of the sweep in ``folder``; raise InputError if it cannot be read."""
-    sweep = read_sweep(folder)
+    return page_of(read_sweep(folder))
+
+
+def page_of(sweep: Sweep) -> Page:
+    """Return the report of a sweep, with the rows that it has."""
     keys = list(sweep.keys)
     rows = sweep.rows
     every = rows.to_pylist()
@@ -59,7 +63,7 @@ def page(folder: Path) -> Page:
     missing = f"{len(rows) - len(done)} of {len(rows)} points are not complete."
     return Page(
         template="sweep.html",
-        kind=f"Sweep {folder.resolve().name}",
+        kind=f"Sweep {sweep.folder.resolve().name}",
         title=_title(found, len(done), groups if one_key else {}),
         subtitle=str(counts),
         context={

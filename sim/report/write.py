@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from learning.files import write_bytes
+from sim.analysis.comparison import Comparison
 from sim.errors import InputError
 from sim.execution.folder import is_sweep
+from sim.execution.result import load
 from sim.files import check_file, check_not_a_pipe, check_within, write_text
 from sim.report import comparison_page, run_page, sweep_page
-from sim.report.figures import Figures
+from sim.report.figures import Figures, paper
 from sim.report.page import MARK, Page, html
-from sim.sweep import read_sweep
+from sim.sweep import Sweep, read_sweep
 
 NAME = "report.html"
+STILLS = (".svg", ".pdf", ".png")
 HEAD_BYTES = 512
 """A report says within this what it is."""
 
@@ -39,13 +43,15 @@ def report(
     map_minute: float = 0.0,
     figures: str | Path | None = None,
     form: str = "svg",
+    still: str | Path | None = None,
 ) -> Path:
     """Write the report of a run, of a sweep, or of several of them side by side; return its path.
 
     Default ``out``: ``report.html`` in the folder of the one run or sweep, else in the current one.
     ``map_minute`` is the minute of one run that its map shows. ``figures`` is a folder for every
     figure as a file of this ``form``, svg or pdf, those of the page's chart too, and for the data
-    behind each as CSV; files of the same names are replaced. The same folders give the same bytes.
+    behind each as CSV; files of the same names are replaced. ``still`` is a file (svg, pdf or png)
+    for the still of one run's replay at that minute. The same folders give the same bytes.
     Raises InputError for a folder that holds no run with tables, for a minute that no map shows,
     and for a file that is not a report or cannot be written.
     """
@@ -55,6 +61,8 @@ def report(
     path = checked(places, None if out is None else Path(out))
     if form not in ("svg", "pdf"):
         raise InputError(f"--format {form}: must be svg or pdf")
+    taken = None if still is None else Path(still)
+    picture = b"" if taken is None else _still(places, taken, map_minute)
     page = _page(places, map_minute)
     into = None if figures is None else Path(figures)
     try:
@@ -63,11 +71,44 @@ def report(
         text = html(page, Figures(into, form))
     except OSError as error:
         raise InputError(f"--figures {into}: cannot be written ({error.strerror})") from error
+    write_page(path, text)
+    if taken is not None:
+        try:
+            write_bytes(taken, picture)
+        except OSError as error:
+            raise InputError(f"--still {taken}: cannot be written ({error.strerror})") from error
+    return path
+
+
+def _still(places: Sequence[Path], path: Path, minute: float) -> bytes:
+    """Return the still of one run's replay as a file of the form that its name says."""
+    if path.suffix not in STILLS or not path.parent.is_dir():
+        raise InputError(
+            f"--still {path}: must be a file {' or '.join(STILLS)} in a folder that is there"
+        )
+    if len(places) > 1 or is_sweep(places[0]):
+        raise InputError("--still: only the report of one run has one; leave it out")
+    return paper(path.suffix[1:], load(places[0]).replay().still, minute=minute)
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page at once; raise InputError where it cannot be written."""
     try:
         write_text(path, text)
     except OSError as error:
         raise InputError(f"-o {path}: cannot be written ({error.strerror or error})") from error
-    return path
+
+
+def page_of(shown: Comparison | Sweep) -> str:
+    """Return the page of a comparison of runs in folders, or of a sweep, for a notebook.
+
+    Raises InputError for a comparison of runs that lie in no folder.
+    """
+    if isinstance(shown, Sweep):
+        page = sweep_page.page_of(shown)
+    else:
+        page = comparison_page.page(shown.folders, shown.deadline_days)
+    return html(page, Figures())
 
 
 def _page(places: Sequence[Path], map_minute: float) -> Page:

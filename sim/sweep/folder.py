@@ -17,20 +17,26 @@ from sim import files
 from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP
 from sim.execution.identity import changed_code
+from sim.execution.live import Beat
 from sim.files import check_out, check_within, written
 from sim.formatting import as_yaml
+from sim.frames import framed
 from sim.sweep.engine import Point
 from sim.sweep.rows import sweep_sha256
 from sim.sweep.worker_process import LOG
 from sim.trace.parquet import described, read_groups
 
 ROWS = "sweep.parquet"
+BEAT_ENDING = ".beat.json"
 SCHEMA = "1"
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep as its folder says it: ``about`` is what was asked for, ``rows`` what came out."""
+    """A sweep as its folder says it: ``about`` is what was asked for, ``rows`` what came out.
+
+    In a notebook it shows itself as the page of the report.
+    """
 
     folder: Path
     about: dict[str, Any]
@@ -55,6 +61,10 @@ class Sweep:
     def sha256(self) -> str:
         """Digest of all columns that do not depend on the machine."""
         return sweep_sha256(self.rows)
+
+    def _repr_html_(self) -> str | None:
+        """Return the page of the report in a frame."""
+        return framed(f"Sweep {self.folder.name}", self)
 
 
 def read_sweep(folder: str | Path) -> Sweep:
@@ -225,6 +235,16 @@ def among(place: Path, parts: int) -> Iterator[None]:
             with files.locked(other, f"{busy}use as many, or wait for them"):
                 pass
         yield
+
+
+def beat(place: Path, part: str) -> Beat:
+    """Return the sign of life of a ``part`` of the sweep in a folder."""
+    return Beat(place / f".{part}{BEAT_ENDING}")
+
+
+def beats(place: Path) -> list[Path]:
+    """Return the signs of life of all parts of a sweep that go on, or whose process was killed."""
+    return sorted(place.glob(f".shard-*{BEAT_ENDING}"))
 
 
 def locked(place: Path, part: str, patience_s: float = PATIENCE_S) -> AbstractContextManager[int]:

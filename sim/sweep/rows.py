@@ -133,6 +133,19 @@ def rows_table(points: Sequence[Point], outcomes: Mapping[str, Outcome]) -> pa.T
     )
 
 
+def outcomes_of(rows: pa.Table) -> dict[str, Outcome]:
+    """Return how the points in rows ended, by digest; those that are missing are left out."""
+    said = ("digest", "status", "error", "attempts")
+    return {
+        row["digest"]: Outcome(
+            **{name: row[name] for name in said},
+            figures={name: value for name, value in row.items() if name not in said},
+        )
+        for row in rows.to_pylist()
+        if row["status"] != MISSING
+    }
+
+
 def sweep_sha256(rows: pa.Table) -> str:
     """Return the digest of all that does not depend on the machine, nor follows from the traces."""
     left_out = {*MACHINE_COLUMNS, *FOLLOWING}

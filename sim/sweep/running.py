@@ -108,6 +108,7 @@ def run_sweep(request: SweepRequest, *, quiet: bool) -> Sweeping:
         with (
             sweep_folder.among(place, options.shard[1]),
             sweep_folder.locked(place, options.part) as lock,
+            sweep_folder.beat(place, options.part),
         ):
             sweeping = Sweeping(place, request.points, options)
             sweeping.collect()

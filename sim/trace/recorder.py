@@ -163,27 +163,32 @@ class Trace:
 
     def _spill(self, name: str, folder: Path) -> None:
         """Write the blocks of a table to disk; the texts of those behind are numbered anew."""
-        held = self._held[name]
-        words = self._words(name)
-        rows = in_order(name, of_blocks(name, held.blocks, words))
-        folder.mkdir(parents=True, exist_ok=True)
-        run = write_run(folder / f"{name}.{len(held.runs)}.arrow", name, rows)
+        runs = self._runs(name, folder)
         if self._replayed:
             self._roll()
         # At one stroke: an interrupt finds each block in one place.
-        self._held[name] = Held([*held.runs, run], [])
+        self._held[name] = Held(runs, [])
         self._weights[name] = 0
-        for column in words:
+        for column in self._words(name):
             del self._vocabularies[name, column]
+
+    def _runs(self, name: str, folder: Path) -> list[SortedRun]:
+        """Return the runs of a table on disk, and one more with the blocks in memory, if any."""
+        held = self._held[name]
+        if not held.blocks:
+            return held.runs
+        rows = in_order(name, of_blocks(name, held.blocks, self._words(name)))
+        folder.mkdir(parents=True, exist_ok=True)
+        return [*held.runs, write_run(folder / f"{name}.{len(held.runs)}.arrow", name, rows)]
 
     def _words(self, name: str) -> dict[str, Sequence[str]]:
         known = self._vocabularies.items()
         return {column: texts.words for (table, column), texts in known if table == name}
 
     def tables(self) -> Tables:
-        """Return the tables, sorted and numbered; optional ones if they have rows.
+        """Return the tables by now, sorted and numbered; optional ones if they have rows.
 
-        Those of which rows are on disk become files of the ``folder``.
+        More rows may follow. Those of which rows are on disk become files of the ``folder``.
         """
         tables = Tables()
         for name in COLUMNS:
@@ -203,12 +208,10 @@ class Trace:
 
     def _merge(self, name: str, folder: Path, tables: Tables) -> None:
         """Write a table to a file of its own; it is digested on the way, not read for that."""
-        if self._held[name].blocks:
-            self._spill(name, folder)
         path = folder / f"{name}.parquet"
         digests = ColumnDigests()
         with written(path) as part:
-            rows = digests.passing(merged(name, self._held[name].runs))
+            rows = digests.passing(merged(name, self._runs(name, folder)))
             write_table(part, COLUMNS[name], rows)
         tables.files[name] = path
         tables.digested[name] = digests.texts()
