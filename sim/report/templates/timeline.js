@@ -11,15 +11,37 @@ for (const box of document.querySelectorAll(".timeline")) {
     uplink: [0.1, 0.5], downlink: [0.5, 0.9], sidelink: [0.3, 0.7], isl: [0.3, 0.7]};
   let from = 0, to = WHOLE, width = 0, gutter = 0, asked = false, colours = {};
 
+  // Whole numbers that `sim.replay.packing` has written: bytes of seven bits, or NUMBER*COUNT.
+  function unpacked(text) {
+    const [one, count] = text.split("*"), numbers = [];
+    if (count) return new Array(Number(count)).fill(Number(one));
+    for (let bytes = atob(text), at = 0; at < bytes.length;) {
+      let value = 0, scale = 1, byte;
+      do {
+        byte = bytes.charCodeAt(at++);
+        value += (byte & 127) * scale;
+        scale *= 128;
+      } while (byte > 127);
+      numbers.push(value % 2 ? -(value + 1) / 2 : value / 2);
+    }
+    return numbers;
+  }
+
+  function summed(text) {
+    let at = 0;
+    return unpacked(text).map(step => (at += step));
+  }
+
   let top = 0;
   for (const lane of data.lanes) {
     lane.top = top;
     lane.height = lane.level ? DEVICE : CLUSTER;
     top += lane.height;
     for (const bars of Object.values(lane.bars)) {
-      let at = 0;
-      bars.begin = Float64Array.from(bars.begin, step => (at += step) * data.unit_s);
-      bars.end = Float64Array.from(bars.length, (n, i) => bars.begin[i] + n * data.unit_s);
+      bars.begin = Float64Array.from(summed(bars.begin), n => n * data.unit_s);
+      bars.end = Float64Array.from(unpacked(bars.length), (n, i) => bars.begin[i] + n * data.unit_s);
+      bars.says = summed(bars.says);
+      bars.count = bars.count && unpacked(bars.count);
       bars.longest = bars.end.reduce((most, end, i) => Math.max(most, end - bars.begin[i]), 0);
     }
   }
