@@ -25,7 +25,7 @@ KINDS = {
     "training": "training",
 } | DIRECTION_NAMES
 """Kinds of bars in the order in which they are drawn, and what they are called."""
-MOST_BARS = 8_000
+MOST_BARS = 5_000
 """Bars that a page carries; beyond, those of a lane that lie close together are joined."""
 MOST_DEVICE_LANES = 60
 """Devices up to which each has a lane of its own."""
@@ -39,10 +39,10 @@ NOBODY = -1
 def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return lanes and bars of a run as JSON-ready data for the page's script.
 
-    A lane has a ``name``, a ``level`` (0 cluster, 1 device), and by kind of bar ``begin`` and
-    ``length`` in units of the ``unit_s``, ``says`` (number of a text) and ``count`` (how many bars
-    were joined to it), all packed, ``begin`` and ``says`` as steps. ``clusters_of_a_lane`` of the
-    ``clusters`` share a lane.
+    A lane has a ``name``, a ``level`` (0 cluster, 1 device), and how many ``bars`` of each kind.
+    The bars stand one after the other, packed: ``begin`` (as steps) and ``length`` in units of
+    ``unit_s``, ``says`` (as steps: number of a text), and ``count`` (how many were joined to it).
+    ``clusters_of_a_lane`` of the ``clusters`` share a lane.
     """
     import pandas as pd
 
@@ -63,7 +63,8 @@ def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dic
         bars.loc[bars["device"] != NOBODY, "device"] = 0
     bars, joined_s = _few(bars)
     codes, words = bars["says"].factorize()
-    bars = bars.assign(says=codes)
+    bars = bars.assign(says=codes, place=bars["kind"].map(list(KINDS).index))
+    bars = bars.sort_values(["lane", "device", "place"], kind="stable")
     headed = set(bars["lane"][bars["device"] == NOBODY])
     return {
         "kinds": {kind: name for kind, name in KINDS.items() if (bars["kind"] == kind).any()},
@@ -77,11 +78,12 @@ def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dic
                     headed=number in headed,
                 ),
                 "level": int(device != NOBODY),
-                "bars": {k: _numbers(bars) for k, bars in lane.groupby("kind")},
+                "bars": lane["kind"].value_counts().to_dict(),
             }
             for (number, device), lane in bars.groupby(["lane", "device"])
         ],
-        "says": list(words),
+        "bars": _numbers(bars),
+        "words": list(words),
         "unit_s": UNIT_S,
         "end_s": end_s,
         "start_utc": manifest["start_utc"],

@@ -162,16 +162,22 @@ def test_the_scenario_on_the_page_is_that_of_the_run_and_pages_repeat(runs, page
 def bars_of(page, kind):
     """Bars as the page's script reads them: cluster, begin and end in seconds, count."""
     data = page.bars
+    columns = {name: numbers(text) for name, text in data["bars"].items()}
+    begin_s = np.cumsum(columns["begin"]) * data["unit_s"]
+    end_s = begin_s + np.array(columns["length"]) * data["unit_s"]
+    count = columns.get("count", np.ones(len(begin_s), int))
+    every = pd.DataFrame({"begin_s": begin_s, "end_s": end_s, "count": count})
     cluster = ""
-    rows = [pd.DataFrame({"cluster": [], "begin_s": [], "end_s": [], "count": []})]
+    rows = [every.iloc[:0].assign(cluster="")]
+    first = 0
     for lane in data["lanes"]:
         cluster = cluster if lane["level"] else lane["name"]
-        if bars := lane["bars"].get(kind):
-            begin_s = np.cumsum(numbers(bars["begin"])) * data["unit_s"]
-            end_s = begin_s + np.array(numbers(bars["length"])) * data["unit_s"]
-            count = numbers(bars["count"]) if "count" in bars else 1
-            mine = {"begin_s": begin_s, "end_s": end_s, "count": count}
-            rows.append(pd.DataFrame({"cluster": cluster, **mine}))
+        for each in filter(lane["bars"].get, data["kinds"]):
+            last = first + lane["bars"][each]
+            if each == kind:
+                rows.append(every.iloc[first:last].assign(cluster=cluster))
+            first = last
+    assert first == len(every)
     return pd.concat(rows, ignore_index=True)
 
 

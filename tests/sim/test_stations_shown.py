@@ -128,7 +128,7 @@ def test_the_page_has_the_map_of_the_minute_that_is_asked_for(run, tmp_path):
     assert "Satellites in minute 90 of the run, and from where" in later
     maps = [re.findall(r'<section id="map".*?</section>', t, re.DOTALL) for t in (early, later)]
     dots = [re.findall(r'class="dots hue-1" d="([^"]*)"', found) for [found] in maps]
-    assert [len(re.findall("M", one)) for [one] in dots] == [40, 40]
+    assert [len(re.findall("M", one)) for [one] in dots] == [10, 10]
     assert dots[0] != dots[1]
     with pytest.raises(InputError, match="minute: got 721; the run has the minutes 0 to 720"):
         report([run.folder], tmp_path / "late.html", 721.0)

@@ -32,17 +32,21 @@ for (const box of document.querySelectorAll(".timeline")) {
     return unpacked(text).map(step => (at += step));
   }
 
-  let top = 0;
+  const begins = summed(data.bars.begin), lengths = unpacked(data.bars.length);
+  const says = summed(data.bars.says), counts = data.bars.count && unpacked(data.bars.count);
+  let top = 0, first = 0;
   for (const lane of data.lanes) {
     lane.top = top;
     lane.height = lane.level ? DEVICE : CLUSTER;
     top += lane.height;
-    for (const bars of Object.values(lane.bars)) {
-      bars.begin = Float64Array.from(summed(bars.begin), n => n * data.unit_s);
-      bars.end = Float64Array.from(unpacked(bars.length), (n, i) => bars.begin[i] + n * data.unit_s);
-      bars.says = summed(bars.says);
-      bars.count = bars.count && unpacked(bars.count);
-      bars.longest = bars.end.reduce((most, end, i) => Math.max(most, end - bars.begin[i]), 0);
+    for (const kind of kinds.filter(one => lane.bars[one])) {
+      const last = first + lane.bars[kind];
+      const begin = Float64Array.from(begins.slice(first, last), n => n * data.unit_s);
+      const end = begin.map((at, i) => at + lengths[first + i] * data.unit_s);
+      const longest = end.reduce((most, at, i) => Math.max(most, at - begin[i]), 0);
+      lane.bars[kind] = {begin, end, longest, says: says.slice(first, last),
+        count: counts && counts.slice(first, last)};
+      first = last;
     }
   }
   const height = top + AXIS;
@@ -253,7 +257,7 @@ for (const box of document.querySelectorAll(".timeline")) {
   function about(kind, bars, hits) {
     const count = hits.reduce((sum, i) => sum + (bars.count ? bars.count[i] : 1), 0);
     const begin = bars.begin[hits[0]], end = Math.max(...hits.map(i => bars.end[i]));
-    const said = data.says[bars.says[hits[0]]];
+    const said = data.words[bars.says[hits[0]]];
     const what = count > 1 ? `${count} times` : said;
     return `${data.kinds[kind]}${what ? ": " + what : ""}, ${clock(begin, 1)} for ${lasting(end - begin)}`;
   }
