@@ -63,7 +63,7 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
         kind=f"Run of {manifest.get('name') or folder.name} with {manifest['method']}, "
         f"seed {manifest['seed']}, {manifest['status']}, begins "
         f"{datetime.fromisoformat(manifest['start_utc']):%Y-%m-%d %H:%M:%S} UTC",
-        title=headline_of_run(run.summary, trains=trains),
+        title=headline_of_run(run),
         subtitle="",
         context={
             "curves": curves,

@@ -12,12 +12,13 @@ WIDTH, HEIGHT = 720, 320
 def still(chart: Chart) -> Picture:
     """Return the picture of a chart's first view, whose lines the page names below it."""
     view = chart.views[0]
+    curves = [curve for curve in view.curves if curve.line < chart.first]
     name, form = MEASURES[view.what]
-    highest = max(float(np.nanmax(curve.band.mean)) for curve in view.curves)
+    highest = max(float(np.nanmax(curve.band.mean)) for curve in curves)
     units = BYTES if form == "bytes" else ()
     unit, size = next((one for one in units if highest >= one[1]), ("", 1.0))
-    ends = [float(chart.scaled(curve.band.end, view.over)) for curve in view.curves]
-    means = [curve.band.mean / size for curve in view.curves]
+    ends = [float(chart.scaled(curve.band.end, view.over)) for curve in curves]
+    means = [curve.band.mean / size for curve in curves]
     frame = Frame(
         Axis(chart.axis(view.over), 0.0, max(ends)),
         Axis.of(f"{name} ({unit})" if unit else name, *means),
@@ -25,7 +26,7 @@ def still(chart: Chart) -> Picture:
         HEIGHT,
     )
     shapes = []
-    for curve, end, mean in zip(view.curves, ends, means, strict=True):
+    for curve, end, mean in zip(curves, ends, means, strict=True):
         line = chart.lines[curve.line]
         x = np.append(chart.scaled(curve.band.x, view.over), end)
         shapes.append(frame.steps(x, mean, f"mean hue-{line.hue}", line.dash))
