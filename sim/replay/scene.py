@@ -46,7 +46,7 @@ from sim.trace.arrow import as_numpy
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of
 
-MOST_CONTACTS = 20_000
+MOST_CONTACTS = 8_000
 """Contacts that a page carries; a replay of more ends early, and says so."""
 MOST_RUNS = 4
 """Runs that a reader can follow at once."""
