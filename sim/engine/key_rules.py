@@ -301,12 +301,6 @@ OVER_MESH: tuple[Need[MethodCase], ...] = (
         "the same links; set it to direct, or take a method of uploads and downloads, like fedavg",
     ),
     _over_mesh(
-        "roles.clients",
-        lambda scenario: scenario.roles.clients != "satellites",
-        "link.isl.route 'earliest' carries what satellites send and get; set it to satellites, or "
-        "link.isl.route to direct",
-    ),
-    _over_mesh(
         "link.cut_transfers",
         lambda scenario: scenario.link.cut_transfers != "resume",
         "is not used with link.isl.route 'earliest', where a message goes in one piece over each "

@@ -82,6 +82,7 @@ class MeshLink(ServiceLink):
         self._carrying -= 1
         if carried is None:
             return _not_sent(step, NO_ROUTE)
+        self._sessions.use_open()
         size = np.full(1, step.payload.bytes, float)
         return Receipt(
             np.ones(1, bool),

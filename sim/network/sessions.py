@@ -234,6 +234,15 @@ class ClusterSessions:
         had = self._handed_out.get(actor)
         return self._clock.now if had is None else self.planned.end_s(had)
 
+    def use_open(self) -> None:
+        """Let the session that is open count as handed out to all who have had one before.
+
+        What was asked for in an earlier one has come to its end in this one.
+        """
+        self._look()
+        if self._open is not None:
+            self._handed_out = dict.fromkeys(self._handed_out, self._open)
+
     def next_start_s(self, actor: str) -> float | None:
         """When the next session begins that ``actor`` has not had, now if it is open.
 
