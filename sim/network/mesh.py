@@ -105,24 +105,20 @@ class Mesh:
         self._messages += 1
         message = _Message(self._messages, client, way, payload, [])
         bits = 8.0 * message.size
-        routes = self._timetable.routes
-        hops = routes.route(source, target, bits, self._clock.now)
+        hops = self._timetable.booked(source, target, bits, self._clock.now)
         if hops is None:
             self._lost(message)
             return None
-        routes.book(hops)
         message.ahead = list(hops)
         self._under_way[message] = None
         for hop in hops:
-            # Late in a run a float cannot tell a short time: a hop takes some.
-            end_s = max(self._timetable.arrival_s(hop), math.nextafter(hop.begin_s, math.inf))
-            yield self._clock.at(max(end_s, self._clock.now))
+            yield self._clock.at(max(hop.arrival_s, self._clock.now))
             del message.ahead[0]
-            self._book(message, hop, message.size, end_s, Outcome.DELIVERED)
+            self._book(message, hop, message.size, hop.arrival_s, Outcome.DELIVERED)
         del self._under_way[message]
         passes = (self._timetable.pass_of(hop) for hop in hops)
         contact_id = next(contact_id for contact_id in passes if contact_id is not None)
-        return Carried(end_s, contact_id)
+        return Carried(hops[-1].arrival_s, contact_id)
 
     def _lost(self, message: _Message) -> None:
         self._facts.emit(
@@ -228,8 +224,8 @@ class Mesh:
 class _Timetable:
     """The links and passes of a plan as contacts: numbers of windows, and of passes behind them.
 
-    ``routes`` are those over all of them. The delay of a link, and of a pass over a station, is
-    taken there to be the longest of it; ``arrival_s`` is by the range at the time.
+    Routes are searched with the longest delay of each link, and of each pass over a station. A
+    message arrives by the range at the time, and waits for what it has booked behind that.
     """
 
     def __init__(self, plan: Plan, isls: IslPlan) -> None:
@@ -242,7 +238,7 @@ class _Timetable:
         self._steady = cache(self._steady_of)
         self._session = cache(self._session_of)
         self._longest_delay_s = cache(self._longest_delay_of)
-        self.routes = Routes(self._ground + 1, self._directed(), self._sent)
+        self._routes = Routes(self._ground + 1, self._directed(), self._sent)
 
     def _directed(self) -> Iterator[tuple[int, int, int, float, float]]:
         isls = self._isls
@@ -264,12 +260,36 @@ class _Timetable:
             return None
         return self._contacts.named(hop.contact - self._links)[0]
 
-    def arrival_s(self, hop: Hop) -> float:
+    def booked(self, source: int, target: int, bits: float, ready_s: float) -> list[Hop] | None:
+        """Book the earliest route of a message; return its hops with the times of arrival.
+
+        None if it never arrives.
+        """
+        while True:
+            hops = self._routes.route(source, target, bits, ready_s)
+            if hops is None:
+                return None
+            there = [hop._replace(arrival_s=self._arrival_s(hop)) for hop in hops]
+            late = [
+                exact
+                for hop, exact in zip(hops, there, strict=True)
+                if exact.arrival_s > hop.arrival_s and exact.contact < self._links
+            ]
+            if not late:
+                self._routes.book(hops)
+                return there
+            for hop in late:  # a table of windows tells the longest range only about
+                self._link_delays_s[hop.contact] = 1.001 * (hop.arrival_s - hop.sent_s)
+
+    def _arrival_s(self, hop: Hop) -> float:
         """Return when the last bit of a hop is there, by the range as it is sent."""
         if hop.contact < self._links:
-            return hop.sent_s + self._isls.delay_s(hop.contact, hop.sent_s)
-        number = hop.contact - self._links
-        return hop.sent_s + self._contacts[number].links.delay_of_one_s(hop.sent_s)
+            delay_s = self._isls.delay_s(hop.contact, hop.sent_s)
+        else:
+            links = self._contacts[hop.contact - self._links].links
+            delay_s = links.delay_of_one_s(hop.sent_s)
+        # Late in a run a float cannot tell a short time: a hop takes some.
+        return max(hop.sent_s + delay_s, math.nextafter(hop.begin_s, math.inf))
 
     def _sent(self, contact: int, source: int, begin_s: float, bits: float) -> tuple[float, float]:
         """When bits have left over a contact, and are there."""

@@ -16,23 +16,32 @@ from math import inf, nextafter
 
 import numpy as np
 
-from learning.requests.cluster import Ints
+from learning.requests.cluster import Floats, Ints
 from sim.errors import InputError
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.contacts import PlannedSession
 from sim.plan.isl import IslPlan
+from sim.trace.directions import Way
 
 
 class MeshSessions(PlannedSessions):
     """Sessions of one pass each, from when a message can set off until it is too late.
 
-    ``numbers`` are the passes, and ``spans_s`` begin and end of each session, in order.
+    ``numbers`` are the passes, and ``spans_s`` begin and end of each session, in order. A link to
+    another satellite carries ``link_bps`` at least; ``client`` is the name of the satellite.
     """
 
     def __init__(
-        self, contacts: ContactColumns, numbers: Ints, spans_s: Sequence[tuple[float, float]]
+        self,
+        client: str,
+        contacts: ContactColumns,
+        numbers: Ints,
+        spans_s: Sequence[tuple[float, float]],
+        link_bps: float,
     ) -> None:
         super().__init__(contacts, numbers)
+        self._client = client
+        self._link_bps = link_bps
         self.edges = list(range(len(numbers) + 1))
         self.spans_s = list(spans_s)
         self.starts_s = [start_s for start_s, _ in spans_s]
@@ -49,6 +58,24 @@ class MeshSessions(PlannedSessions):
             self._made[place] = PlannedSession(place, (self.contact(place),))
         return self._made[place]
 
+    def carried_bits(self, place: int, way: Way, from_s: float) -> Floats | float:
+        """Return what the pass of a session carries while it lasts, and a link to its satellite.
+
+        That is if the satellite were alone; others share the pass with it.
+        """
+        contact = self.contact(place)
+        until_s = min(self.end_s(place), contact.end_s)
+        beam = self[place].beam(way)
+        bits: Floats | float = np.inf
+        if beam is not None:
+            curve = beam.curve
+            bits = curve.delivered_bits(until_s) - curve.delivered_bits(
+                max(from_s, contact.start_s)
+            )
+        if contact.cluster.name != self._client:
+            bits = np.minimum(bits, self._link_bps * max(until_s - from_s, 0.0))
+        return np.maximum(bits, 0.0)
+
 
 def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, MeshSessions]:
     """Return the sessions of each satellite, by name, over all links and served passes.
@@ -63,8 +90,11 @@ def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, MeshSess
             f"others{several}; link more planes, lower grazing_km, raise terminals, or simulate "
             "longer"
         )
+    link_bps = isls.least_bps
     return {
-        name: MeshSessions(contacts, np.array([one.number for one in passes]), _spans_s(passes))
+        name: MeshSessions(
+            name, contacts, np.array([one.number for one in passes]), _spans_s(passes), link_bps
+        )
         for name, passes in zip(isls.names, found, strict=True)
     }
 

@@ -64,9 +64,11 @@ class Plan:
     mesh: Mapping[str, MeshSessions] | None = None
 
     def sessions(self, cluster: Cluster) -> PlannedSessions:
-        """Sessions of ``cluster`` in order of time."""
-        if self.mesh is not None:
-            return self.mesh[cluster.name]
+        """Sessions of ``cluster`` in order of time: its own, or those that a mesh gives it."""
+        return self.passes(cluster) if self.mesh is None else self.mesh[cluster.name]
+
+    def passes(self, cluster: Cluster) -> PlannedSessions:
+        """Sessions of ``cluster`` by its own contacts with the server."""
         return PlannedSessions(self.contacts, self.contacts.services(cluster.name))
 
     @property
