@@ -230,9 +230,14 @@ class ClusterSessions:
         return self._none_left
 
     def parted_s(self, actor: str) -> float:
-        """When the session that ``actor`` had last ends or ended; now, if it had none."""
+        """When the session that ``actor`` had last ends or ended; now, if it had none.
+
+        Now too, if the plan parts it from no other.
+        """
         had = self._handed_out.get(actor)
-        return self._clock.now if had is None else self.planned.end_s(had)
+        if had is None or self.planned.goes_on(had):
+            return self._clock.now
+        return self.planned.end_s(had)
 
     def use_open(self) -> None:
         """Let the session that is open count as handed out to all who have had one before.

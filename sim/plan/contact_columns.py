@@ -222,6 +222,10 @@ class PlannedSessions:
         """When a session ends."""
         return self.spans_s[self.edges[place + 1] - 1][1]
 
+    def goes_on(self, place: int) -> bool:
+        """Whether a session is not the end of contact, but another one takes its place."""
+        return False
+
     def carried_bits(self, place: int, way: Way, from_s: float) -> Floats | float:
         """Return what each device (K,) can send in a session from a time on, if it is alone.
 

@@ -58,6 +58,10 @@ class MeshSessions(PlannedSessions):
             self._made[place] = PlannedSession(place, (self.contact(place),))
         return self._made[place]
 
+    def goes_on(self, place: int) -> bool:
+        """Whether the next session begins as one ends: satellites in contact all the time."""
+        return place + 1 < len(self) and self.starts_s[place + 1] <= self.end_s(place)
+
     def carried_bits(self, place: int, way: Way, from_s: float) -> Floats | float:
         """Return what the pass of a session carries while it lasts, and a link to its satellite.
 

@@ -297,7 +297,7 @@ def test_a_half_that_is_never_connected_is_named(scenario):
     both = [*rows, (*sorted((others[-1], lost)), 0, 1)]
     keys = {WINDOWS: windows_text(both), "stop.days": days}
     assert build(scenario(keys)).plan.mesh
-    with pytest.raises(InputError, match="link.isl.route: an upload of .* never gets from"):
+    with pytest.raises(InputError, match=r"link.isl.route: an upload of .* never gets from"):
         build(scenario(keys | {"link.isl.rate_mbps": 1e-4}))
 
 
@@ -348,3 +348,14 @@ def test_validate_tells_bytes_per_hour_and_a_forecast_what_links_and_passes_carr
             rate_bps = 1e9 if own else rate_mbps * 1e6
             expected = rate_bps * (span_s[1] - span_s[0]) / 8
             assert outlook.uplink_bytes[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("method", ["fedasync", "fedbuff", "fedsat", "emsfl"])
+def test_who_is_always_in_contact_trains_between_its_sessions(scenario, method):
+    """Methods that train in gaps do so from one session to the next; rounds last longer here."""
+    kind = "vector-moe" if method == "emsfl" else "vector-mlp"
+    keys = {"learning.method": method, "learning.model.kind": kind}
+    run = sim.run(scenario(RINGS | keys | {"compute.seconds_per_round": 900}))
+    assert run.summary["device_rounds"] > 60
+    assert (run.events.kind == "aggregate").any()
+    records.check(run.tables)
