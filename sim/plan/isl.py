@@ -96,6 +96,14 @@ class IslPlan:
         """The number of windows."""
         return len(self.a)
 
+    @property
+    def least_bps(self) -> float:
+        """The rate of any of them, or at its longest range under a budget."""
+        if self.fixed_bps is not None:
+            return self.fixed_bps
+        assert self.budget is not None  # one of the two is given
+        return float(self.budget.rate_bps(np.array([self.max_range_km.max(initial=1.0)]))[0])
+
     def where(self, keep: Mask | Ints) -> IslPlan:
         """Return those windows for which ``keep`` is True, or whose numbers it holds."""
         return replace(
