@@ -14,6 +14,7 @@ from sim.analysis.figures import FIGURES, TO_TARGETS
 from sim.analysis.group_tests import ACCURACY, HOURS, LOSS, TO_DEADLINE, GroupTests, Measured
 from sim.analysis.lead import Case
 from sim.analysis.measure import Measure, measure_of
+from sim.analysis.notebook import framed
 from sim.analysis.over_seeds import geometric, over_seeds
 from sim.analysis.rows import Answer, Standing
 from sim.analysis.rows_json import caveat_json, rows_json, verdict_json
@@ -34,7 +35,6 @@ from sim.analysis.verdict_text import (
     comparison_headline,
 )
 from sim.formatting import as_yaml, last_parts
-from sim.frames import framed
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,9 +9,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from sim.analysis.notebook import frame
 from sim.files import packaged
 from sim.formatting import duration, filled
-from sim.frames import frame
 from sim.plots.canvas import Run
 from sim.replay.batteries import held_by
 from sim.replay.content_policy import content_policy
