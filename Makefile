@@ -92,6 +92,7 @@ studies: install ## print the tables of docs/results*.md and choices*.md (80 min
 	$(BIN)/python docs/studies/ablation.py 10 runs/ablation
 	$(BIN)/python docs/studies/stand_ins.py 5
 	$(BIN)/python docs/studies/stragglers.py 3 30
+	$(BIN)/python docs/studies/notebook.py
 	$(BIN)/python docs/studies/satellites.py rounds 14
 	$(BIN)/python docs/studies/satellites.py antennas 7 1 3
 	$(BIN)/python docs/studies/satellites.py antennas 1 13

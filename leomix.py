@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import scenarios as scenarios
     import sim as sim
     from sim import compare, fork, run
+    from sim.execution.schedule import plan
     from sim.export import export
     from sim.report import report
     from sim.sweep import sweep, tune
@@ -47,6 +48,7 @@ _HOME_OF = {
     "compare": "sim",
     "export": "sim.export",
     "fork": "sim",
+    "plan": "sim.execution.schedule",
     "report": "sim.report",
     "run": "sim",
     "sweep": "sim.sweep",
@@ -54,8 +56,8 @@ _HOME_OF = {
 }
 
 __all__ = [
-    "channel", "compare", "export", "fork", "learning", "load", "orbit", "report", "run",
-    "scenarios", "sim", "sweep", "tune",
+    "channel", "compare", "export", "fork", "learning", "load", "orbit", "plan", "report",
+    "run", "scenarios", "sim", "sweep", "tune",
 ]  # fmt: skip
 
 

@@ -220,6 +220,11 @@ class Isl(Section):
         ge=1,
         le=10_000,
     )
+    route: Literal["direct", "earliest"] = setting(
+        "direct",
+        "how uploads and downloads travel: direct, in contacts of the client with the server, or "
+        "by the links and contacts that bring them there earliest (store and forward)",
+    )
     acquisition_s: float = setting(
         0.0, "time from when two terminals are free and in sight to the first bit, s", ge=0, le=1e6
     )
@@ -241,6 +246,9 @@ class Isl(Section):
         for key, usual in (("grazing_km", 80.0), ("max_range_km", None)):
             if self.windows is not None and getattr(self, key) != usual:
                 yield Problem((key,), "is not used where windows say who is in sight; remove it")
+        if self.route == "earliest" and not self.among_clients:
+            text = "got 'earliest', and no satellites are linked; set within_plane or "
+            yield Problem(("route",), f"{text}between_planes, or route: direct")
         by_budget = self.rate_mbps is None and self.preset is None
         text = "is not used with a preset or a rate_mbps; remove it"
         if by_budget:
@@ -299,3 +307,8 @@ class Link(Section):
         "whom devices without a sidelink reach through the satellites: nobody, those "
         "in contact at the same time, or all, by messages that wait for contacts",
     )
+
+    @property
+    def is_mesh(self) -> bool:
+        """Tell whether uploads and downloads travel over links between satellites."""
+        return self.isl is not None and self.isl.route == "earliest"

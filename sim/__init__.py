@@ -7,7 +7,7 @@ from typing import Any
 
 from lazy_loader import attach_stub
 
-from .frames import Pages
+from .analysis.notebook import Pages
 
 __getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
 

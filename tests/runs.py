@@ -10,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+import scenarios
 import sim
 from tests.kit import small, small_nmoe
 
@@ -20,6 +21,15 @@ FAULTS = {
     "uploads": {"corrupted": 0.2, "late": 0.3, "late_minutes": 2},
 }
 UNTRAINED = {"train": False}
+BATTERIES = {
+    "learning.train": False,
+    "orbit.use.planes": 2,
+    "orbit.use.satellites_per_plane": 7,
+    "ground.stations_used": 3,
+    "stop.days": 1,
+    "compute.power_w": 15,
+    "compute.battery": {"capacity_wh": 6, "charge_w": 10, "idle_w": 4},
+}
 SCENARIOS = {
     "slots": small.slots,
     "slots-timing": lambda: small.slots(learning=UNTRAINED),
@@ -29,6 +39,7 @@ SCENARIOS = {
     "orbit": small.orbit,
     "orbit-timing": lambda: small.orbit(learning=UNTRAINED),
     "faults": lambda: small.orbit(learning=UNTRAINED, faults=FAULTS),
+    "batteries": lambda: scenarios.load("flystack", BATTERIES),
     "nmoe": lambda: small_nmoe.nmoe(learning={"options": {"inference_samples": 40}}),
     "aligned": lambda: small.slots(learning={"method": "aligned"}),
 }

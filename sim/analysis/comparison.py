@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sim.analysis.caveats import Caveat, TimingOnly, caveats_of
-from sim.analysis.figures import FIGURES, TO_TARGETS, bounds_of
+from sim.analysis.figures import FIGURES, TO_TARGETS
 from sim.analysis.group_tests import ACCURACY, HOURS, LOSS, TO_DEADLINE, GroupTests, Measured
 from sim.analysis.lead import Case
 from sim.analysis.measure import Measure, measure_of
-from sim.analysis.over_seeds import over_seeds
+from sim.analysis.notebook import framed
+from sim.analysis.over_seeds import geometric, over_seeds
 from sim.analysis.rows import Answer, Standing
 from sim.analysis.rows_json import caveat_json, rows_json, verdict_json
 from sim.analysis.targets import (
@@ -34,7 +35,6 @@ from sim.analysis.verdict_text import (
     comparison_headline,
 )
 from sim.formatting import as_yaml, last_parts
-from sim.frames import framed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -332,19 +332,24 @@ SUSTAINED = "_sustained"
 def _to_targets(
     group: Group, targets: Sequence[float], crossing: Crossing, ending: str
 ) -> dict[str, dict[str, Any]]:
-    """Return what it took a group to reach each target, and how many of its runs ``reached`` it."""
+    """Return what it took a group to reach each target, and how many of its runs ``reached`` it.
+
+    What is compared by ratios has its geometric mean too.
+    """
+
+    def spent(each: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
+        values = [_or_never(one.get(key)) for one in each]
+        figure = TO_TARGETS[f"{key}_to"]
+        on_logarithms = geometric(values) if figure.ratios else {}
+        reached = sum(map(bool, each))
+        return {**over_seeds(values, figure.bounds), **on_logarithms, "reached": reached}
+
     found = {
         named(target): [crossing(run.evaluations, target) or {} for run in group.runs]
         for target in targets
     }
     return {
-        f"{key}_to{ending}": {
-            name: {
-                **over_seeds([_or_never(one.get(key)) for one in each], bounds_of(f"{key}_to")),
-                "reached": sum(map(bool, each)),
-            }
-            for name, each in found.items()
-        }
+        f"{key}_to{ending}": {name: spent(each, key) for name, each in found.items()}
         for key in ("cycles", "hours", "gradient_steps", "energy_j")
     }
 

@@ -43,7 +43,8 @@ def figure_rows(groups: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 def mean_rows(comparison: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return means over seeds with their 95 % intervals, by figure; none below three seeds.
 
-    Figures that are the same with each seed are left out. Where some seeds have not reached a
+    Times to targets have their geometric means, since they are compared by ratios. Figures that
+    are the same with each seed are left out. Where some seeds have not reached a
     target there is no mean: it says how many have.
     """
     groups = comparison["groups"]
@@ -57,11 +58,26 @@ def mean_rows(comparison: Mapping[str, Any]) -> dict[str, list[str]]:
         for key, ending in (("hours_to", ""), (SUSTAINED_HOURS, ", sustained")):
             own = [group[key][name] for group in groups]
             if _has_interval(own) and (key == "hours_to" or _differs(groups, name)):
-                rows[f"{days.head} to {name}{ending}"] = [
-                    mean_text(one, _how_many(one["reached"], group["runs"]), days.form, days.unit)
+                rows[f"{days.head} to {name}{ending}, geometric"] = [
+                    mean_text(
+                        on_logarithms(one),
+                        _how_many(one["reached"], group["runs"]),
+                        days.form,
+                        days.unit,
+                    )
                     for one, group in zip(own, groups, strict=True)
                 ]
     return rows
+
+
+def on_logarithms(figure: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a figure with its geometric mean, and the interval of that, as its mean.
+
+    It stays as it is where it has none: of figures that are not compared by ratios, and of a 0.
+    """
+    if figure.get("geometric_mean") is None:
+        return figure
+    return {**figure, **{key: figure[f"geometric_{key}"] for key in ("mean", "low", "high")}}
 
 
 def _has_interval(figures: Iterable[Mapping[str, float | None]]) -> bool:

@@ -19,10 +19,18 @@ from sim.trace.tables import pieces_of
 
 Over = Literal["time", "cycle"]
 """What curves are drawn over: seconds since the start, or complete cycles."""
-What = Literal["accuracy", "loss", "cycles", "sent_bytes", "staleness"]
+What = Literal[
+    "accuracy",
+    "loss",
+    "validation_accuracy",
+    "validation_loss",
+    "cycles",
+    "sent_bytes",
+    "staleness",
+]
 """What a curve shows; the last three are known of runs without training too, over time only."""
-MEASURED: tuple[What, ...] = ("accuracy", "loss")
-"""What evaluations measure, of the whole test set and of each cluster's."""
+MEASURED: tuple[What, ...] = ("accuracy", "loss", "validation_accuracy", "validation_loss")
+"""What evaluations measure: of all test samples, of each cluster's, and of validation samples."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +160,9 @@ def curve_of(
 def _measured(
     metrics: pa.Table, what: What, over: Over, cluster: str | None
 ) -> tuple[Floats, Floats]:
-    """Return when evaluations were made, and what they measured."""
+    """Return when evaluations were made, and what they measured; runs of before lack columns."""
+    if what not in metrics.column_names:
+        return np.zeros(0), np.zeros(0)
     scope = "global" if cluster is None else "cluster"
     rows = metrics.filter(
         pc.and_(pc.is_valid(metrics[what]), pc.equal(metrics["scope"], word(scope)))

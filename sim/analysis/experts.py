@@ -61,6 +61,43 @@ def _split(assignments: pa.Table, place: int) -> tuple[list[str], Floats, Ints]:
     return clusters, relevance, owner
 
 
+class Splits(NamedTuple):
+    """Who trains which expert (E) after which split (S); ``cycle`` (S,) were complete by then.
+
+    Where experts are given to ``clusters``, ``owner`` (E, S) is the number of the cluster, -1 for
+    none, and ``value`` (E, S) its relevance, 1 where nothing measured one. Where they are given to
+    devices there are no clusters, and ``value`` is how many devices train the expert.
+    """
+
+    clusters: list[str]
+    cycle: Ints
+    owner: Ints
+    value: Floats
+
+
+def splits(assignments: pa.Table) -> Splits | None:
+    """Return who trains which expert after each split; None where nobody is given any."""
+    if not len(assignments):
+        return None
+    clusters = by_cluster(assignments)
+    rows = clusters if len(clusters) else assignments
+    names = sorted(pc.unique(rows["cluster"]).to_pylist()) if len(clusters) else []
+    time_s, first = np.unique(as_numpy(rows["time_s"]), return_index=True)
+    given = rows.filter(rows["assigned"])
+    expert = as_numpy(given["expert"])
+    split = np.searchsorted(time_s, as_numpy(given["time_s"]))
+    shape = 1 + pc.max(assignments["expert"]).as_py(), len(time_s)
+    owner, value = np.full(shape, -1), np.zeros(shape)
+    if names:
+        owner[expert, split] = as_numpy(pc.index_in(given["cluster"], value_set=array(names)))
+        relevance = as_numpy(given["relevance"], np.nan)
+        highest = np.nanmax(relevance) if np.isfinite(relevance).any() else 1.0
+        value[expert, split] = np.nan_to_num(relevance, nan=float(highest))
+    else:
+        np.add.at(value, (expert, split), 1)
+    return Splits(names, as_numpy(rows["cycle"])[first], owner, value)
+
+
 class Alignment(NamedTuple):
     """One round's assignment: who trained what (C, E), how fit, and what came of the round before.
 

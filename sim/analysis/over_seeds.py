@@ -36,6 +36,23 @@ def over_seeds(values: Sequence[float], bounds: Bounds = NO_BOUNDS) -> dict[str,
     return {**known, "mean": mean(values) if finite else None, "low": low, "high": high}
 
 
+def geometric(values: Sequence[float]) -> dict[str, float | None]:
+    """Return the geometric mean, and the ends of Student's 95 % interval of it, on logarithms.
+
+    None where some value is 0 or never was; the interval takes three values.
+    """
+    if not all(0.0 < value < math.inf for value in values):
+        return dict.fromkeys(GEOMETRIC)
+    logs = list(map(math.log, values))
+    low, high = interval(logs) or (None, None)
+    ends = (None if end is None else math.exp(end) for end in (mean(logs), low, high))
+    return dict(zip(GEOMETRIC, ends, strict=True))
+
+
+GEOMETRIC = ("geometric_mean", "geometric_low", "geometric_high")
+"""What :func:`geometric` returns."""
+
+
 def paired(
     first: Mapping[int, float],
     second: Mapping[int, float],

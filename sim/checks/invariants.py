@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.checks.conservation import Payloads
 from sim.checks.elevation import Gate
+from sim.checks.hops import Hops
 from sim.checks.payload_books import PayloadBooks
 from sim.checks.staleness import Versions
 from sim.checks.timing import Contacts, Times
@@ -39,6 +40,7 @@ class Invariants:
         self._contacts = contacts
         self._learner = learner
         self._times = Times(now_s, contacts.session_end_s)
+        self._hops = None if plan.mesh is None else Hops(plan, contacts)
         self._payloads = Payloads({c.name: c.devices for c in plan.clusters})
         self._payload_books = PayloadBooks()
         self._versions = Versions(plan.clusters)
@@ -77,6 +79,8 @@ class Invariants:
 
     def _message(self, row: TransferRow) -> None:
         self._times.message(row)
+        if self._hops is not None:
+            self._hops.moved(row)
         self._payloads.message(row)
         self._payload_books.message(row)
 
@@ -93,7 +97,9 @@ class Invariants:
         self._transfers += 1
 
     def _chain_ended(self, chain: ChainEnded) -> None:
-        self._versions.settled(self._transfers, chain.cluster, chain.steps, chain.replies)
+        if self._hops is not None:
+            self._hops.ended(chain)
+        self._versions.settled(self._transfers, chain)
 
     def _legs(self, block: LegRows) -> None:
         for trained in block.trained:

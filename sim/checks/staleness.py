@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from sim.errors import violated
 from sim.facts.learning import ModelAggregated
 from sim.links.sharing import everywhere
 from sim.network.leg_log import MovedRows
+from sim.network.legs import ChainEnded
 from sim.trace.directions import Way
 
 STALENESS_COUNTED = "staleness counted from the version downloaded"
@@ -27,7 +27,6 @@ WAITING = 256
 """Versions of a cluster's uploads that may wait to be aggregated."""
 
 Strange = dict[tuple[str, str], tuple[int, str]]
-Steps = Iterable[Any]
 
 
 class _Held:
@@ -144,18 +143,22 @@ class Versions:
         while self._later and self._later[0][0] <= transfers:
             self._later.popleft()[1]()
 
-    def settled(self, transfers: int, cluster: str, steps: Steps, replies: Iterable[Any]) -> None:
-        """Remember transfers of no bytes, which have no rows: nothing had changed."""
-        for step, reply in zip(steps, replies, strict=True):
+    def settled(self, transfers: int, chain: ChainEnded) -> None:
+        """Remember transfers of no bytes, which have no rows: nothing had changed.
+
+        And all transfers over the mesh, whose rows are hops.
+        """
+        cluster = chain.cluster
+        for step, reply in zip(chain.steps, chain.replies, strict=True):
             if not isinstance(step, Download | Upload) or not isinstance(reply, Receipt):
                 continue
             size = step.payload.bytes
             if isinstance(step, Upload) and step.sized is not None:
                 size = reply.delivered_bytes + reply.left_bytes
             some = np.count_nonzero(size) == size.size if isinstance(size, np.ndarray) else size
-            if some:
+            if some and not chain.over_mesh:
                 continue
-            empty = reply.done & np.equal(size, 0)
+            empty = reply.done & (np.equal(size, 0) | chain.over_mesh)
             versions = np.broadcast_to(step.payload.version, empty.shape)[empty]
             look = partial(self._wait, cluster, versions)
             if isinstance(step, Download):

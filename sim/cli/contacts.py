@@ -11,7 +11,7 @@ import typer
 
 from sim.cli.options import SetKeys, overrides_of, spread_out
 from sim.errors import InputError
-from sim.files import check_file
+from sim.files import check_file, write_text
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -58,6 +58,65 @@ class OverSites:
         )
 
 
+@dataclass(frozen=True)
+class Listed:
+    """What is listed of a scenario in place of its contacts, and how."""
+
+    isl: Annotated[
+        bool, typer.Option("--isl", help="windows between the SCENARIO's satellites instead")
+    ] = False
+    graph: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT", help="the SCENARIO's contact plan instead, for a DTN stack: ion, hdtn"
+        ),
+    ] = None
+    pieces: Annotated[
+        int | None,
+        typer.Option(metavar="SECONDS", help="cut contacts of --graph, each piece with its rate"),
+    ] = None
+    summary: Annotated[bool, typer.Option("--summary", help="one line per site")] = False
+
+    def check(self, *, of_scenario: bool) -> None:
+        """Raise InputError for what does not go together, or without a scenario."""
+        if self.isl and (not of_scenario or self.summary):
+            raise InputError("contacts: --isl goes with a SCENARIO, and has no --summary")
+        if self.graph is None:
+            if self.pieces is not None:
+                raise InputError("contacts: --pieces goes with --graph")
+            return
+        if not of_scenario or self.isl or self.summary:
+            raise InputError("contacts: --graph goes with a SCENARIO, without --isl or --summary")
+        from sim.plan.dtn_formats import FORMATS
+
+        if self.graph not in FORMATS:
+            raise InputError(f"--graph {self.graph}: should be {' or '.join(FORMATS)}")
+        if self.pieces is not None and self.pieces < 1:
+            raise InputError(f"--pieces {self.pieces}: should be seconds, 1 or more")
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """How the names of files end that are written."""
+        if self.graph is None:
+            from sim.trace.plain_tables import ENDINGS
+
+            return ENDINGS
+        from sim.plan.dtn_formats import FORMATS
+
+        return FORMATS[self.graph].endings
+
+    def show(self, scenario: Scenario, out: Path | None) -> None:
+        """Print it, or write it to ``out``."""
+        if self.graph is not None:
+            _show_plan(scenario, out, self.graph, self.pieces)
+        elif self.isl:
+            _show_between_satellites(scenario, out)
+        else:
+            from sim.cli.contact_search import of_scenario
+
+            _show(of_scenario(scenario), out, short=self.summary)
+
+
 @spread_out
 def contacts_command(
     scenario: Annotated[str | None, typer.Argument(metavar="[SCENARIO]")] = None,
@@ -67,22 +126,18 @@ def contacts_command(
     ] = None,
     *,
     over_sites: OverSites,
-    isl: Annotated[
-        bool, typer.Option("--isl", help="windows between the SCENARIO's satellites instead")
-    ] = False,
-    summary: Annotated[bool, typer.Option("--summary", help="one line per site")] = False,
+    listed: Listed,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave bad elements out")] = False,
     out: Annotated[
         Path | None,
-        typer.Option("-o", help="write all columns to .csv or .parquet, and show the summary"),
+        typer.Option(
+            "-o",
+            help="write all columns to .csv or .parquet, and show the summary; or the --graph",
+        ),
     ] = None,
     set_: SetKeys = None,
 ) -> None:
     """List contacts: of a scenario's clusters, or of --tle over --site; or of its satellites."""
-    import scenarios
-    from sim.cli.contact_search import of_scenario
-    from sim.trace import plain_tables
-
     if (scenario is None) == (tle is None):
         raise InputError(
             "contacts: give a SCENARIO, or --tle with --site, --start, --days, --min-elevation"
@@ -94,18 +149,15 @@ def contacts_command(
         )
     if tle is not None and set_:
         raise InputError("contacts: --set goes with a SCENARIO")
-    if isl and (scenario is None or summary):
-        raise InputError("contacts: --isl goes with a SCENARIO, and has no --summary")
+    listed.check(of_scenario=scenario is not None)
     if out is not None:
-        check_file(out, *plain_tables.ENDINGS)
+        check_file(out, *listed.endings)
     if tle is not None:
-        _show(over_sites.contacts(tle, skip_bad=skip_bad), out, short=summary)
+        _show(over_sites.contacts(tle, skip_bad=skip_bad), out, short=listed.summary)
         return
-    loaded = scenarios.load(str(scenario), overrides_of(set_))
-    if isl:
-        _show_between_satellites(loaded, out)
-    else:
-        _show(of_scenario(loaded), out, short=summary)
+    import scenarios
+
+    listed.show(scenarios.load(str(scenario), overrides_of(set_)), out)
 
 
 def _show(contacts: ContactList, out: Path | None, *, short: bool) -> None:
@@ -134,3 +186,20 @@ def _show_between_satellites(scenario: Scenario, out: Path | None) -> None:
     else:
         plain_tables.write(windows, out)
         print(f"wrote {len(windows['a'])} windows to {out}", file=sys.stderr)
+
+
+def _show_plan(scenario: Scenario, out: Path | None, to: str, piece_s: int | None) -> None:
+    """Print the contact plan of a scenario, or write it to ``out``."""
+    from sim.execution.schedule import plan
+
+    schedule = plan(scenario)
+    for line in schedule.doubts:
+        print(f"warning: {line}", file=sys.stderr)
+    text = schedule.text(to, piece_s)
+    for direction in schedule.neglected:
+        print(f"warning: the {direction} is neglected: it has no contacts here", file=sys.stderr)
+    if out is None:
+        print(text, end="")
+    else:
+        write_text(out, text)
+        print(f"wrote the contact plan of {len(schedule.nodes)} nodes to {out}", file=sys.stderr)

@@ -21,7 +21,8 @@ def foreseen(built: Build) -> Iterator[str]:
     if built.method.trains_at_server or not issubclass(built.method, GlobalModelMethod):
         return
     yield from _rounds(built)
-    yield from _uploads(built)
+    if built.plan.mesh is None:  # else a message that is too large has been refused
+        yield from _uploads(built)
 
 
 def _rounds(built: Build) -> Iterator[str]:

@@ -10,8 +10,9 @@ from learning.requests.cluster import Cluster
 from scenarios import Scenario
 from sim.analysis.text import stand_in_text
 from sim.engine.setup import Build
-from sim.formatting import counted, data_size, table
+from sim.formatting import counted, data_size, duration, table
 from sim.plan.contacts import PlannedSession
+from sim.plan.mesh_volume import bytes_per_hour
 from sim.plan.plan import Plan
 from sim.plan.remedies import less_to_carry, link_keys, mask_keys
 from sim.trace.directions import Way
@@ -38,7 +39,7 @@ def plan_text(built: Build) -> str:
         else f"the model {whole}",
         _round(built),
         _clusters(built),
-        *_passes(built),
+        *(_passes(built) if built.plan.mesh is None else _over_mesh(built)),
     ]
     return "\n".join(lines)
 
@@ -104,7 +105,7 @@ def usual_passes(plan: Plan) -> Iterator[tuple[Cluster, PlannedSession, int]]:
     The session's links are closed when the next one is asked for.
     """
     for cluster in plan.clusters[:: max(1, len(plan.clusters) // MOST_LOOKED_AT)]:
-        sessions = plan.sessions(cluster)
+        sessions = plan.passes(cluster)
         if not len(sessions):
             continue
         order = sorted(range(len(sessions)), key=lambda n: sessions.end_s(n) - sessions.start_s(n))
@@ -150,6 +151,30 @@ def _passes(built: Build) -> Iterator[str]:
         own = plan.topology.direction(way)
         advice = "" if all_fit else f"; {_what_helps(built.scenario, way, own)}"
         yield f"{line} for the poorest device ({name}); {', '.join(shown)}{advice}"
+
+
+def _over_mesh(built: Build) -> Iterator[str]:
+    """Say what links and passes carry in an hour, and how soon a client reaches the server."""
+    plan = built.plan
+    assert plan.mesh is not None
+    sizes = built.learner.architecture
+    everything = list(range(sizes.experts))
+    begins_s = np.sort([sessions.start_s(0) for sessions in plan.mesh.values()])
+    own = sum(len(plan.passes(cluster)) > 0 for cluster in plan.clusters)
+    yield (
+        f"over links and passes, all {len(plan.mesh)} satellites reach the server, the last one "
+        f"first after {duration(float(begins_s[-1]))}; {own} have passes of their own"
+    )
+    for way, per_hour in bytes_per_hour(plan).items():
+        if not np.isfinite(per_hour):
+            continue
+        size_of = sizes.upload_bytes if way is Way.TO_SERVER else sizes.download_bytes
+        size = size_of(everything, gate=True)
+        yield (
+            f"all passes carry {data_size(per_hour)} per hour {plan.topology.toward(way)}, "
+            f"{data_size(per_hour / len(plan.mesh))} for each satellite: {per_hour / size:,.0f} "
+            f"models of {data_size(size)} in an hour"
+        )
 
 
 def _passes_taken(passes: int) -> str:

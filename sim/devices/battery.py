@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -40,12 +41,26 @@ class Power:
 
 
 class Walked(NamedTuple):
-    """A walk along time: its end, the charge then and at its lowest, and seconds of computing."""
+    """A walk along time: its end, the charge then and at its lowest, and seconds of computing.
+
+    The charge is a straight line between the ``bends``: times and charges, up to the end.
+    """
 
     at_s: float
     level_j: float
     lowest_j: float
     done_s: float
+    bends: list[tuple[float, float]]
+
+
+class Charge(NamedTuple):
+    """What a battery held, as a share of its capacity: a straight line between times (N,).
+
+    Two values at the same time are those before and after something was sent.
+    """
+
+    time_s: Floats
+    share: Floats
 
 
 class Battery:
@@ -62,6 +77,19 @@ class Battery:
         self._at_s = 0.0
         self._level_j = power.start_j
         self.lowest_j = power.start_j
+        # Numbers in a row, in place of objects: a long run of many satellites has millions.
+        self._bend_s = array("d", [0.0])
+        self._bend_j = array("d", [power.start_j])
+
+    def charge_by(self, at_s: float) -> Charge:
+        """Return what it held up to a time until which it idles."""
+        bends = self._idle(at_s).bends
+        time_s = np.array([*self._bend_s, *(time_s for time_s, _ in bends)])
+        level_j = np.array([*self._bend_j, *(level_j for _, level_j in bends)])
+        # What it was told to do may reach beyond that time.
+        inside = time_s < at_s
+        shown_j = np.append(level_j[inside], np.interp(at_s, time_s, level_j))
+        return Charge(np.append(time_s[inside], at_s), shown_j / self._power.capacity_j)
 
     def charges_at(self, at_s: float) -> tuple[float, float]:
         """Shares of the capacity: the lowest so far, and that at a time until which it idles."""
@@ -80,18 +108,22 @@ class Battery:
     def compute(self, from_s: float, to_s: float) -> None:
         """Let it compute, as far as it can, between two times."""
         idled, done = self._computed(from_s, to_s)
-        self._keep(done.at_s, done.level_j, idled.lowest_j, done.lowest_j)
+        self._keep(done.at_s, done.level_j, idled, done)
 
     def send(self, at_s: float, sending_s: float, *, to_peer: bool = False) -> None:
         """Draw the energy of sending for ``sending_s`` at once, at most all that is left."""
         if energy_j := sending_s * (self._power.peer_w if to_peer else self._power.send_w):
             idled = self._idle(at_s)
-            self._keep(idled.at_s, max(idled.level_j - energy_j, 0.0), idled.lowest_j)
+            self._keep(idled.at_s, max(idled.level_j - energy_j, 0.0), idled)
 
-    def _keep(self, at_s: float, level_j: float, *lowest_j: float) -> None:
+    def _keep(self, at_s: float, level_j: float, *walked: Walked) -> None:
+        """Be at a time with a charge, after some walks."""
         self._at_s = at_s
         self._level_j = level_j
-        self.lowest_j = min(self.lowest_j, level_j, *lowest_j)
+        self.lowest_j = min(self.lowest_j, level_j, *(one.lowest_j for one in walked))
+        for bend_s, bend_j in [*(bend for one in walked for bend in one.bends), (at_s, level_j)]:
+            self._bend_s.append(bend_s)
+            self._bend_j.append(bend_j)
 
     def _computed(self, from_s: float, to_s: float, work_s: float = np.inf) -> list[Walked]:
         """Return the walk of idling up to a time, and that of computing from there."""
@@ -118,6 +150,7 @@ class Battery:
         p = self._power
         done_s = 0.0
         lowest_j = level_j
+        bends: list[tuple[float, float]] = []
         near_j = 1e-9 * p.capacity_j + TICK_S * (p.charge_w + p.idle_w + p.compute_w)
         number = int(np.searchsorted(self._edges_s, at_s, "right"))
         while at_s < to_s and done_s < work_s:
@@ -136,15 +169,19 @@ class Battery:
             if share > 0:
                 until_s = min(until_s, at_s + (work_s - done_s) / share)
             if until_s == np.inf:  # it computes for ever, or never again
-                return Walked(np.inf, level_j, lowest_j, np.inf if share else done_s)
-            level_j = min(max(level_j + net_w * (until_s - at_s), 0.0), p.capacity_j)
+                return Walked(np.inf, level_j, lowest_j, np.inf if share else done_s, bends)
+            reached_j = level_j + net_w * (until_s - at_s)
+            before_j, level_j = level_j, min(max(reached_j, 0.0), p.capacity_j)
+            if level_j != reached_j:  # full, or empty, on the way
+                bends.append((at_s + (level_j - before_j) / net_w, level_j))
+            bends.append((until_s, level_j))
             lowest_j = min(lowest_j, level_j)
             done_s += share * (until_s - at_s)
             if work_s - done_s <= TICK_S:
                 done_s = work_s
             at_s = until_s
             number += until_s == edge_s
-        return Walked(at_s, level_j, lowest_j, done_s)
+        return Walked(at_s, level_j, lowest_j, done_s, bends)
 
 
 def supplies_of(

@@ -29,6 +29,8 @@ from sim.devices.phase import Phase
 from sim.engine.forecaster import Forecaster
 from sim.network.endpoint import Endpoint, Shared
 from sim.network.legs import ChainEnded, Trained
+from sim.network.mesh import Mesh
+from sim.network.mesh_link import MeshLink
 from sim.network.rules import Rules
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
@@ -59,9 +61,15 @@ class Client:
         self._forecaster = Forecaster(self.sessions, self.devices)
         self.endpoint = Endpoint(clock, self.devices, rules, shared)
         self.link = ServiceLink(self.sessions, self.endpoint)
+        self._over_mesh = False
         self._phases: dict[str, Phase] = {}
         self._settled: tuple[Use, dict[str, Any]] | None = None
         self._last_at_rest: tuple[AtRest, dict[str, Any]] | None = None
+
+    def join(self, mesh: Mesh) -> None:
+        """Send and get over a mesh from the start, in place of contacts with the server."""
+        self.link = MeshLink(self.sessions, self.endpoint, mesh)
+        self._over_mesh = True
 
     def under(self, rules: Rules) -> None:
         """Go on under other rules; what is under way ends by those under which it began.
@@ -89,7 +97,8 @@ class Client:
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when the last one has ended."""
         replies = yield from self.link.chain(steps)
-        self.endpoint.facts.emit(ChainEnded(self.cluster.name, steps, replies))
+        ended = ChainEnded(self.cluster.name, steps, replies, over_mesh=self._over_mesh)
+        self.endpoint.facts.emit(ended)
         return replies
 
     def forecast(self, request: Forecast) -> Outlook | list[Outlook] | None:

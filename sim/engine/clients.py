@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 from learning.requests.cluster import Measure
 from sim.clock import Clock
 from sim.devices.battery import Battery
+from sim.devices.energy import PeerUse
 from sim.engine.client import Client
+from sim.errors import InputError
 from sim.facts.stream import Facts
 from sim.network.books import Booked
 from sim.network.edges import Edges
 from sim.network.endpoint import Shared
 from sim.network.leg_log import LegLog
 from sim.network.link_queue import LinkQueue
+from sim.network.mesh import Mesh
 from sim.network.message_facts import MessageFacts
 from sim.network.nodes import Nodes
 from sim.network.payload_list import PayloadList
@@ -22,6 +25,7 @@ from sim.network.peers import Peers
 from sim.network.relay import Relay
 from sim.network.synchronisation import Synchronisation
 from sim.plan.contact_columns import PlannedSessions
+from sim.plan.plan import Plan
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build
@@ -64,7 +68,15 @@ class Clients:
                 shared=shared,
             )
         self._edges = Edges(facts, plan.contacts)
+        self._mesh = None if plan.mesh is None else self._make_mesh(plan, clock, facts)
         self.peers = self._make_peers(build, clock, MessageFacts(facts))
+
+    def _make_mesh(self, plan: Plan, clock: Clock, facts: Facts) -> Mesh:
+        endpoints = {name: client.endpoint for name, client in self.by_name.items()}
+        mesh = Mesh(clock, plan, facts, self.payloads, endpoints)
+        for client in self.by_name.values():
+            client.join(mesh)
+        return mesh
 
     def _make_peers(self, build: Build, clock: Clock, facts: MessageFacts) -> Peers:
         relaying = build.scenario.link.relay
@@ -110,9 +122,11 @@ class Clients:
 
         Raises InputError where an actor knows already that no contact is left.
         """
+        if self._mesh is not None:
+            raise InputError("what is booked over link.isl.route: earliest is not planned anew")
         rules = build.client_rules()
         for name, client in self.by_name.items():
-            client.keep_spent(now_s, self.peers.spent(name, now_s), rules[name])
+            client.keep_spent(now_s, self._spent(name, now_s), rules[name])
         for name, client in self.by_name.items():
             client.under(rules[name])
         self._edges.follow(build.plan.contacts, now_s)
@@ -122,6 +136,8 @@ class Clients:
         """Write what is still under way as far as it got by ``end_s``, when the run has ended."""
         for client in self.by_name.values():
             client.link.settle_all(end_s)
+        if self._mesh is not None:
+            self._mesh.settle_all(end_s)
         self.peers.settle_all(end_s)
         for client in self.by_name.values():
             client.settle_phases(end_s)
@@ -134,12 +150,22 @@ class Clients:
     def energy(self, by_s: float) -> list[dict[str, Any]]:
         """Time and energy that each cluster's devices have spent by a time, now or the end."""
         return [
-            client.energy(by_s, self.peers.spent(name, by_s))
-            for name, client in self.by_name.items()
+            client.energy(by_s, self._spent(name, by_s)) for name, client in self.by_name.items()
         ]
+
+    def _spent(self, name: str, by_s: float) -> PeerUse:
+        """What the devices of a cluster have done by a time for others, and over the mesh."""
+        spent = self.peers.spent(name, by_s)
+        if self._mesh is None:
+            return spent
+        over_sidelinks_s, over_isls_s = spent.sending_s
+        over_mesh_s = self._mesh.sending_s(name)
+        return PeerUse(spent.serving_s, (over_sidelinks_s, over_isls_s + over_mesh_s))
 
     def booked(self) -> Iterator[Booked]:
         """Yield the accounts of all payloads, each client's and those of messages."""
         for client in self.by_name.values():
             yield from client.endpoint.ledger.booked()
+        if self._mesh is not None:
+            yield from self._mesh.booked()
         yield from self.peers.booked()

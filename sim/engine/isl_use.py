@@ -15,11 +15,20 @@ KEYS = ("within_plane", "between_planes")
 def idle_links(isl: Isl, method: MethodType, options: Any) -> list[str]:
     """Return the keys of ``isl`` that give links over which the method sends nothing.
 
-    A method that sends from device to device uses all links that there are.
+    A method that sends from device to device uses all links that there are, and so does any whose
+    uploads and downloads travel over them.
     """
+    if isl.route == "earliest":
+        return []
     on = not method.isl_option or getattr(options, method.isl_option)
     used = KEYS if method.needs_sidelinks else method.uses_isl if on else ()
     return [key for key in KEYS if getattr(isl, key) != "none" and key not in used]
+
+
+def sends_itself(method: MethodType, options: Any) -> bool:
+    """Return whether a method sends over links by itself, from one client to another."""
+    on = not method.isl_option or getattr(options, method.isl_option)
+    return method.needs_sidelinks or bool(method.uses_isl and on)
 
 
 def methods_over(keys: Collection[str]) -> str:

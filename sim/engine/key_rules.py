@@ -18,7 +18,7 @@ from learning.learner import Learner
 from learning.methods.base import METHODS, Method, MethodType
 from scenarios import Scenario
 from scenarios.learning import Learning
-from sim.engine.isl_use import KEYS, idle_links, methods_over
+from sim.engine.isl_use import KEYS, idle_links, methods_over, sends_itself
 from sim.errors import InputError, as_input
 
 
@@ -282,6 +282,64 @@ def _sends_over_no_link(case: MethodCase) -> bool:
     )
 
 
+def _over_mesh(key: str, is_unmet: Callable[[Scenario], bool], text: str) -> Need[MethodCase]:
+    """Return a rule that holds where uploads and downloads travel over links."""
+    return Need(
+        key=key,
+        is_unmet=lambda case: case.scenario.link.is_mesh and is_unmet(case.scenario),
+        text=text,
+    )
+
+
+OVER_MESH: tuple[Need[MethodCase], ...] = (
+    Need(
+        key="link.isl.route",
+        is_unmet=lambda case: (
+            case.scenario.link.is_mesh and sends_itself(case.method, case.options)
+        ),
+        text="got 'earliest', and {case.name} sends from one satellite to another by itself, over "
+        "the same links; set it to direct, or take a method of uploads and downloads, like fedavg",
+    ),
+    _over_mesh(
+        "link.cut_transfers",
+        lambda scenario: scenario.link.cut_transfers != "resume",
+        "is not used with link.isl.route 'earliest', where a message goes in one piece over each "
+        "link and pass; remove it",
+    ),
+    _over_mesh(
+        "link.relay",
+        lambda scenario: scenario.link.relay != "none",
+        "is not used with link.isl.route 'earliest', which relays all there is; remove it",
+    ),
+    _over_mesh(
+        "learning.rounds.per_contact",
+        lambda scenario: scenario.learning.rounds.per_contact == "fill",
+        "got 'fill', and with link.isl.route 'earliest' no contact ends that could be filled; give "
+        "a number",
+    ),
+    _over_mesh(
+        "learning.aggregation.deadline_s",
+        lambda scenario: scenario.learning.aggregation.deadline_s is not None,
+        "does not go with link.isl.route 'earliest': what is booked is not taken back; remove it",
+    ),
+    _over_mesh(
+        "compute.battery",
+        lambda scenario: scenario.compute.battery is not None,
+        "does not go with link.isl.route 'earliest': batteries do not know of the messages that "
+        "a satellite passes on; remove it",
+    ),
+    _over_mesh(
+        "faults",
+        lambda scenario: any(
+            getattr(scenario.faults, kind) is not None for kind in ("churn", "packets", "uploads")
+        ),
+        "of link.isl.route 'earliest' are outages and stragglers; remove churn, packets and "
+        "uploads, or set the route to direct",
+    ),
+)
+"""What does not go with uploads and downloads over links."""
+
+
 def _refuses_factors(key: str, cure: str) -> Need[MethodCase]:
     """Return the rule that a method's changes of any rank do not go down as factors."""
     return Need(
@@ -303,6 +361,7 @@ def _skips(case: MethodCase) -> bool:
 
 
 OF_METHOD: tuple[Rule[MethodCase], ...] = (
+    *OVER_MESH,
     Unused(
         keys=("learning.metrics",),
         is_unused=lambda case: case.method.scores is not Method.scores,

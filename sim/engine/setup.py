@@ -27,9 +27,11 @@ from sim.devices.phase import Computing
 from sim.devices.satellites import made_once
 from sim.engine.key_rules import refuse_for_method
 from sim.engine.learning_task import corruption_of, learner_of
-from sim.errors import as_input
+from sim.errors import InputError, as_input
+from sim.formatting import data_size
 from sim.links.sidelinks import Sidelinks, sidelinks_of
 from sim.network.rules import Rules
+from sim.plan.mesh_volume import largest_message_bytes
 from sim.plan.plan import Plan, make_plan
 from sim.plan.plan_size import CONTACT_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
@@ -130,6 +132,8 @@ def build(
     plan = make_plan(scenario, find, before, method.needs_isl)
     with as_input("learning.options."):
         method.check_clients(plan.clusters, options)
+    if plan.mesh is not None and scenario.learning.upload == "all":
+        _check_size(plan, method, learner)
     compute = compute_of(scenario)
     transmitter = transmitter_of(scenario)
     supplies = supplies_of(scenario, plan.start, plan.stop_s)
@@ -144,6 +148,23 @@ def build(
         sidelinks_of(scenario),
         supplies,
     )
+
+
+def _check_size(plan: Plan, method: MethodType, learner: Learner) -> None:
+    """Raise InputError where the least upload of a method is too large for a mesh, at any time."""
+    if method.trains_at_server or not issubclass(method, GlobalModelMethod):
+        return
+    experts = list(range(learner.architecture.experts))
+    held = experts[:1] if method.needs_experts else experts
+    size_bytes = learner.architecture.upload_bytes(held, gate=not method.needs_experts)
+    client, most_bytes = min(largest_message_bytes(plan).items(), key=lambda one: one[1])
+    if size_bytes > most_bytes:
+        raise InputError(
+            f"link.isl.route: an upload of {data_size(size_bytes)} never gets from {client!r} to "
+            f"the server: in one piece, {data_size(most_bytes)} is the most that all links and "
+            "passes of any path hold; raise link.isl.rate_mbps or the rate of the downlink, give "
+            "longer windows, or take a smaller model"
+        )
 
 
 def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from learning.learner import Learner
 from learning.provenance import SETTINGS, processor
 from sim.engine.simulation import Simulation
 from sim.execution.came_to_nothing import came_to_nothing
+from sim.execution.charges import charge_ends
 from sim.execution.identity import BuildSequence
 from sim.execution.status import COMPLETE
 from sim.execution.versions import versions
@@ -57,7 +58,7 @@ def manifest_of(
             for name, client in simulation.clients.by_name.items()
             if (load := client.devices.load.figures()) is not None  # of those that train
         ],
-        "charges": list(_charges(simulation, end_s)),
+        "charges": list(charge_ends(simulation)),
         "model_expert_bytes": sizes.experts * sizes.expert_bytes,
         "stand_in": built.learner.stand_in,
         "books": books_of(simulation.clients.booked()),
@@ -69,15 +70,6 @@ def manifest_of(
         "determinism": determinism_of(built.learner),
         "scenario": builds.scenario_json,  # at the end, where a reader of the file looks for it
     }
-
-
-def _charges(simulation: Simulation, end_s: float) -> Iterator[dict[str, Any]]:
-    """Yield the lowest and the last charge of the batteries of each cluster that has some."""
-    for name, client in simulation.clients.by_name.items():
-        battery = client.devices.battery
-        if battery is not None:
-            lowest, last = battery.charges_at(end_s)
-            yield {"cluster": name, "lowest": lowest, "last": last}
 
 
 NAME = "model name"

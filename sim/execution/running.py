@@ -38,6 +38,7 @@ from sim.errors import (
 )
 from sim.execution import claim, status
 from sim.execution import folder as run_folder
+from sim.execution.charges import charge_table
 from sim.execution.checkpoint import CHECKPOINT, JOURNAL, Checkpoint
 from sim.execution.identity import BuildSequence, changed_code
 from sim.execution.live import Live
@@ -311,6 +312,8 @@ class Run(Observer):
         tables["contacts"] = contacts_table(self.built.plan, self.simulation.end_s)
         if self.built.plan.isls is not None:
             tables["isl_windows"] = isl_table(self.built.plan.isls, self.simulation.end_s)
+        if (charges := charge_table(self.simulation)) is not None:
+            tables["charges"] = charges
         if self.built.learner.metrics:
             tables["metrics"] = self.simulation.evaluator.with_own(tables["metrics"])
         if self._clients is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from inspect import isclass
 from types import ModuleType
 
-from sim.facts import faults, learning, plan, transfers, waits
+from sim.facts import energy, faults, learning, plan, transfers, waits
 from sim.facts.events import Event
 from sim.facts.row import Column, Row, columns_of
 
@@ -37,6 +37,7 @@ TABLES: dict[str, tuple[type[Row], ...]] = {
     "updates": (learning.UpdateRow,),
     "inferences": (learning.InferenceRow,),
     "isl_windows": (plan.IslWindowRow,),
+    "charges": (energy.ChargeRow,),
 }
 """The classes of rows of each table, in the order in which tables are listed."""
 

@@ -67,11 +67,17 @@ class TransferRow(Row):
     start_s: Real = field(metadata=column("when sending began"))
     end_s: Real = field(metadata=column("when the last bit arrived, or sending ended"))
     outcome: Text = field(metadata=column("delivered, carried or dropped"))
+    message: Whole = field(
+        default=None,
+        metadata=column(
+            "message over the mesh; its rows are its hops", appended=True, undigested=True
+        ),
+    )
 
     @property
     def stream(self) -> str:
         """Messages are digested as they come, what devices moved in contacts apart from them."""
-        return "" if self.contact_id is None else "moved"
+        return "" if self.contact_id is None or self.message is not None else "moved"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

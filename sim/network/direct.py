@@ -7,7 +7,6 @@ transfers of a constellation are of this kind.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -123,22 +122,15 @@ def _span_s(
 
     None where nothing goes, or bits remain when the session ends.
     """
-    rate_bps, rise_s, set_s, _ = link
     opens_s = session.start_s
     closes_s = session.end_s
-    if not rate_bps > 0.0 or not rise_s <= opens_s < closes_s <= set_s:
+    if not link.holds(opens_s, closes_s):
         return None
-    if session.is_whole and (rise_s < opens_s or closes_s < set_s):  # a curve that nobody cuts
+    # A curve that nobody cuts would begin at the rise.
+    if session.is_whole and (link.rise_s < opens_s or closes_s < link.set_s):
         return None
     begin_s = max(ready_s, opens_s)
     if not begin_s < closes_s:
         return None
-    capacity_bits = rate_bps * (closes_s - opens_s)
-    before_bits = 0.0
-    if begin_s > opens_s:
-        before_bits = min(rate_bps * (begin_s - opens_s), capacity_bits)
-    goal_bits = before_bits + bits
-    if not goal_bits < capacity_bits:
-        return None
-    sent_s = opens_s + 2.0 * goal_bits / (rate_bps + math.sqrt(rate_bps * rate_bps))
-    return begin_s, max(min(sent_s, closes_s), begin_s)
+    sent_s = link.sent_s((opens_s, closes_s), begin_s, bits)
+    return None if sent_s is None else (begin_s, sent_s)

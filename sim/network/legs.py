@@ -67,11 +67,15 @@ class Dropped(Fact):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChainEnded(Fact):
-    """A chain has ended for all devices of a cluster: its steps, and what each was replied."""
+    """A chain has ended for all devices of a cluster: its steps, and what each was replied.
+
+    Its transfers are legs, or messages ``over_mesh``.
+    """
 
     cluster: str
     steps: Sequence[Any]
     replies: Sequence[Any]
+    over_mesh: bool = False
 
 
 Leg = Moved | Trained | Dropped

@@ -31,7 +31,10 @@ FREE = np.dtype(
 
 
 class Hop(NamedTuple):
-    """A message over one ``contact``: its bits leave until ``sent_s``, the last one then comes."""
+    """A message over one ``contact`` of a plan, from ``source`` to ``target``.
+
+    Its bits leave from ``begin_s`` to ``sent_s``; the last one is there at ``arrival_s``.
+    """
 
     contact: int
     source: int
@@ -68,8 +71,9 @@ class ContactPlan:
     def free(self) -> Free:
         """Return the times of all contacts in each direction, sorted by start.
 
-        Raises ValueError for contacts that end before they start, a rate that is not above 0, and a
-        delay below 0.
+        Raises ValueError, with the number of the first one, for a contact that ends before it
+        starts, has a rate that is not above 0 (nan needs ``sent``) or a delay below 0, or is
+        between nodes that are not there.
         """
         free = np.zeros(np.shape(self.a), FREE)
         free["contact"] = np.arange(len(free))
@@ -79,12 +83,7 @@ class ContactPlan:
         free["end_s"] = self.end_s
         free["rate_bps"] = self.rate_bps
         free["delay_s"] = self.delay_s
-        asked = np.isnan(free["rate_bps"]) & (self.sent is not None)
-        right = (free["end_s"] >= free["start_s"]) & ((free["rate_bps"] > 0.0) | asked)
-        if not np.all(right & (free["delay_s"] >= 0.0)):
-            raise ValueError(
-                "a contact has end < start, a rate that is not above 0, or a delay < 0"
-            )
+        self._check(free)
         if not self.directed:
             back = free.copy()
             back["source"] = self.b
@@ -92,11 +91,28 @@ class ContactPlan:
             free = np.concatenate([free, back])
         return free[np.argsort(free["start_s"], kind="stable")]
 
+    def _check(self, free: Free) -> None:
+        """Raise ValueError for the first contact that cannot be."""
+        asked = np.isnan(free["rate_bps"]) & (self.sent is not None)
+        ends = np.stack([free["source"], free["target"]])
+        for wrong, what in (
+            (~(free["end_s"] >= free["start_s"]), "ends before it starts"),
+            (~((free["rate_bps"] > 0.0) | asked), "has a rate_bps that is not above 0"),
+            (~(free["delay_s"] >= 0.0), "has a delay_s below 0"),
+            (
+                ((ends < 0) | (ends >= self.nodes)).any(axis=0),
+                f"is between nodes that are not 0 to {self.nodes - 1}",
+            ),
+        ):
+            if wrong.any():
+                raise ValueError(f"contact {int(wrong.argmax())} {what}")
+
 
 class ContactGraph:
     """What of the time of the contacts of a ``plan`` is not booked yet, and the routes over it.
 
-    Raises ValueError for a plan with contacts that cannot be.
+    A message goes in one piece over each contact, and waits at a node for the next one. Nodes are
+    numbers of the plan, times seconds. Raises ValueError for a plan with a contact that cannot be.
     """
 
     def __init__(self, plan: ContactPlan) -> None:
@@ -107,8 +123,10 @@ class ContactGraph:
     def route(self, source: int, target: int, bits: float, ready_s: float) -> list[Hop] | None:
         """Return the hops of a message that is ready at ``source``; None if it never arrives.
 
-        It arrives as early as any route lets it, and with the fewest hops of those that do.
+        It arrives as early as any route lets it, and with the fewest hops of those that do. Raises
+        ValueError for a node that is not there, and for bits that are not a number of at least 0.
         """
+        self._check(source, target, bits)
         labels, via, free = self._search(source, bits, ready_s, target)
         if labels[-1][target] == np.inf:
             return None
@@ -125,7 +143,11 @@ class ContactGraph:
         return hops[::-1]
 
     def arrivals(self, source: int, bits: float, ready_s: float) -> Floats:
-        """Return when a message can be at each node (N,), over whatever contacts; inf for never."""
+        """Return when a message can be at each node (N,), over whatever contacts; inf for never.
+
+        Raises ValueError as :meth:`route` does.
+        """
+        self._check(source, source, bits)
         return self._search(source, bits, ready_s)[0][-1]
 
     def book(self, hops: Sequence[Hop]) -> None:
@@ -144,6 +166,13 @@ class ContactGraph:
             rest["start_s"] = hop.sent_s
             free["end_s"][before] = hop.begin_s
             self._free = np.insert(free, np.searchsorted(free["start_s"], hop.sent_s), rest)
+
+    def _check(self, source: int, target: int, bits: float) -> None:
+        for node in (source, target):
+            if not 0 <= node < self.nodes:
+                raise ValueError(f"node {node} is not there; nodes are 0 to {self.nodes - 1}")
+        if not 0.0 <= bits < np.inf:
+            raise ValueError(f"bits are {bits:g}; give a number of at least 0")
 
     def _search(
         self, source: int, bits: float, ready_s: float, target: int | None = None

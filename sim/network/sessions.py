@@ -230,9 +230,23 @@ class ClusterSessions:
         return self._none_left
 
     def parted_s(self, actor: str) -> float:
-        """When the session that ``actor`` had last ends or ended; now, if it had none."""
+        """When the session that ``actor`` had last ends or ended; now, if it had none.
+
+        Now too, if the plan parts it from no other.
+        """
         had = self._handed_out.get(actor)
-        return self._clock.now if had is None else self.planned.end_s(had)
+        if had is None or self.planned.goes_on(had):
+            return self._clock.now
+        return self.planned.end_s(had)
+
+    def use_open(self) -> None:
+        """Let the session that is open count as handed out to all who have had one before.
+
+        What was asked for in an earlier one has come to its end in this one.
+        """
+        self._look()
+        if self._open is not None:
+            self._handed_out = dict.fromkeys(self._handed_out, self._open)
 
     def next_start_s(self, actor: str) -> float | None:
         """When the next session begins that ``actor`` has not had, now if it is open.

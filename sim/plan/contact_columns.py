@@ -13,6 +13,7 @@ from orbit.windows import groups
 from sim.links.device_links import FigureColumns
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
 from sim.plan.link_source import GivenLinks, LinkSource
+from sim.trace.directions import Way
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -220,6 +221,20 @@ class PlannedSessions:
     def end_s(self, place: int) -> float:
         """When a session ends."""
         return self.spans_s[self.edges[place + 1] - 1][1]
+
+    def goes_on(self, place: int) -> bool:
+        """Whether a session is not the end of contact, but another one takes its place."""
+        return False
+
+    def carried_bits(self, place: int, way: Way, from_s: float) -> Floats | float:
+        """Return what each device (K,) can send in a session from a time on, if it is alone.
+
+        What is neglected carries anything: inf.
+        """
+        beam = self[place].beam(way)
+        return (
+            np.inf if beam is None else beam.curve.capacity_bits - beam.curve.delivered_bits(from_s)
+        )
 
     def close(self, place: int) -> None:
         """Let the links of a session go, if they were asked for."""

@@ -15,7 +15,6 @@ import channel
 from channel.link_curve import MOST_POINTS, bit_preserving
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.peers import LinkWindow, NextLink, Node
-from orbit.windows import groups
 from scenarios.link import Isl
 from sim.links.sidelinks import Opening
 
@@ -97,6 +96,14 @@ class IslPlan:
         """The number of windows."""
         return len(self.a)
 
+    @property
+    def least_bps(self) -> float:
+        """The rate of any of them, or at its longest range under a budget."""
+        if self.fixed_bps is not None:
+            return self.fixed_bps
+        assert self.budget is not None  # one of the two is given
+        return float(self.budget.rate_bps(np.array([self.max_range_km.max(initial=1.0)]))[0])
+
     def where(self, keep: Mask | Ints) -> IslPlan:
         """Return those windows for which ``keep`` is True, or whose numbers it holds."""
         return replace(
@@ -112,7 +119,12 @@ class IslPlan:
 
     def windows(self, source: str, target: str) -> Ints:
         """Return the numbers of a pair's windows, in order; none for an unknown name."""
-        return self._of_pairs.get(frozenset((source, target)), _NO_WINDOWS)
+        places = self._places.get(source), self._places.get(target)
+        if None in places:
+            return _NO_WINDOWS
+        pairs, windows = self._by_pair
+        first, last = np.searchsorted(pairs, self._pair(*places) + np.arange(2))
+        return windows[first:last]
 
     def openings(self, source: str, target: str, from_s: float) -> Iterator[Opening]:
         """Yield the windows of a pair that end later than a time, in order."""
@@ -162,6 +174,18 @@ class IslPlan:
                 return sent_s, float(curve.capacity_bits)
             span_s *= 2.0
 
+    def carried_bits(self, window: int, time_s: Floats) -> Floats:
+        """Return the bits that a window carries from each time in it (T,) to the next (T - 1,)."""
+        if self.fixed_bps is not None:
+            return np.diff(time_s) * self.fixed_bps
+        curve = rate_curve(partial(self._rates_bps, window), time_s[0], time_s[-1])
+        return np.diff(curve.delivered_bits(time_s))
+
+    def delays_s(self, window: int, time_s: Floats) -> Floats:
+        """How long signals take that leave at times (T,)."""
+        range_km: Floats = self.range_km(int(self.a[window]), int(self.b[window]), time_s)
+        return range_km * 1e3 / channel.SPEED_OF_LIGHT_M_S
+
     def delay_s(self, window: int, time_s: float) -> float:
         """How long a signal takes that leaves at a time."""
         range_km: float = self.range_km(int(self.a[window]), int(self.b[window]), float(time_s))
@@ -171,15 +195,20 @@ class IslPlan:
         assert self.budget is not None  # where the rate is not fixed
         return self.budget.rate_bps(self.range_km(int(self.a[window]), int(self.b[window]), time_s))
 
+    def _pair(self, one: Any, other: Any) -> Any:
+        """Return the number of a pair of satellites, by index, whichever comes first."""
+        return np.minimum(one, other) * len(self.names) + np.maximum(one, other)
+
     @cached_property
-    def _of_pairs(self) -> dict[frozenset[str], Ints]:
-        pairs = np.minimum(self.a, self.b) * len(self.names) + np.maximum(self.a, self.b)
-        windows_of: dict[frozenset[str], Ints] = {}
-        for windows in groups(pairs):
-            if windows.size:
-                ends = (self.names[self.a[windows[0]]], self.names[self.b[windows[0]]])
-                windows_of[frozenset(ends)] = windows
-        return windows_of
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.names)}
+
+    @cached_property
+    def _by_pair(self) -> tuple[Ints, Ints]:
+        """Pairs of all windows, sorted, and the number of each: of one pair in order."""
+        pairs: Ints = self._pair(self.a, self.b)
+        windows = np.argsort(pairs, kind="stable")
+        return pairs[windows], windows
 
     def reach(self, source: str, time_s: float) -> Mask:
         """Return which satellites one (by name) can send to at a time (N,), itself too."""

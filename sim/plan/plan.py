@@ -16,6 +16,7 @@ from sim.plan.isl import IslPlan
 from sim.plan.isl_planning import isl_plan
 from sim.plan.link_doubts import link_doubts
 from sim.plan.link_source import LinkSource, link_source
+from sim.plan.mesh_sessions import MeshSessions, mesh_sessions
 from sim.plan.radios import ground_radios
 from sim.plan.service import ServedPasses, served_passes
 from sim.plan.unserved import check_served
@@ -45,7 +46,8 @@ class Plan:
     satellites. Where the clients of the ``topology`` fly, the ``satellite`` of a contact is one of
     the stations, or the satellite that serves the others over links between them. ``sky`` is None
     where there is no geometry, ``faults`` where nothing can fail, ``isls`` where satellites do not
-    talk to each other.
+    talk to each other. Where uploads and downloads travel over these links, ``mesh`` are the
+    sessions of each client, by name.
     """
 
     start: datetime
@@ -59,14 +61,21 @@ class Plan:
     sky: Sky | None = None
     faults: Faults | None = None
     isls: IslPlan | None = None
+    mesh: Mapping[str, MeshSessions] | None = None
 
     def sessions(self, cluster: Cluster) -> PlannedSessions:
-        """Sessions of ``cluster`` in order of time."""
+        """Sessions of ``cluster`` in order of time: its own, or those that a mesh gives it."""
+        return self.passes(cluster) if self.mesh is None else self.mesh[cluster.name]
+
+    def passes(self, cluster: Cluster) -> PlannedSessions:
+        """Sessions of ``cluster`` by its own contacts with the server."""
         return PlannedSessions(self.contacts, self.contacts.services(cluster.name))
 
     @property
     def cycles(self) -> int:
         """Complete cycles in the plan: sessions of the cluster that is served least often."""
+        if self.mesh is not None:
+            return min(map(len, self.mesh.values()))
         services = (self.contacts.services(cluster.name) for cluster in self.clusters)
         return min(len(set(self.contacts.session[numbers].tolist())) for numbers in services)
 
@@ -86,18 +95,20 @@ def make_plan(
     served = served_passes(scenario, find, before)
     clusters = clusters_of(scenario)
     isls = isl_plan(scenario, served.satellites, served.start, served.span_s, served.out)
-    if "between_planes" not in needs_isl:
+    over_links = isls if scenario.link.is_mesh else None
+    if "between_planes" not in needs_isl and over_links is None:
         rings = isls.rings if needs_isl and isls is not None else ()
         check_served(served, scenario.orbit, rings)
     radios = ground_radios(scenario)
     devices = _devices(scenario, served)
     links = link_source(scenario, served, clusters, radios, devices)
+    contacts = _contacts(served, clusters, links)
     outages = dict(zip(served.fleet, served.out, strict=True))
     return Plan(
         start=served.start,
         stop_s=served.span_s,
         clusters=clusters,
-        contacts=_contacts(served, clusters, links),
+        contacts=contacts,
         doubts=(*served.doubts, *link_doubts(scenario, served, radios, devices)),
         sync_delay_s=getattr(scenario.orbit, "sync_delay_s", None) or 0.0,
         constellation=served.constellation,
@@ -105,6 +116,7 @@ def make_plan(
         sky=_sky(served, devices),
         faults=faults_of(scenario, clusters, outages, served.span_s, before),
         isls=isls,
+        mesh=None if over_links is None else mesh_sessions(contacts, over_links),
     )
 
 

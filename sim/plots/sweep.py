@@ -8,7 +8,7 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 
 from learning.requests.cluster import Floats, Ints
-from sim.analysis.figures import FIGURES, LISTED, OF_POINTS, Figure
+from sim.analysis.figures import FIGURES, LISTED, OF_POINTS, TO_TARGETS, Figure
 from sim.errors import InputError
 from sim.plots.canvas import behind, new_axes
 from sim.plots.colours import ink_on, of_methods
@@ -34,7 +34,8 @@ def in_words(key: str) -> str:
 def figure_of(column: str) -> Figure:
     """Return the figure that a column of a sweep's rows has."""
     if column.startswith("hours_to_"):
-        return Figure(f"hours to {column.removeprefix('hours_to_')} accuracy", "{:.2f}".format)
+        days = TO_TARGETS["hours_to"]
+        return days._replace(head=f"{days.head} to {column.removeprefix('hours_to_')} accuracy")
     return OF_POINTS.get(column) or FIGURES.get(column) or Figure(in_words(column), "{:.3g}".format)
 
 

@@ -8,7 +8,7 @@ cut into shorter arcs, each with an ellipse of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,8 @@ MOST_ECCENTRIC = 0.97
 SHORTEST_S = 60.0
 """Arcs that are this short fit any orbit, or nothing does."""
 FAILING_STEP_S = 300.0
+FINE = 1e-6
+"""Angles (rad) and shapes are rounded to it."""
 TURN_RAD_S = 7.2921158553e-5
 """How fast the Earth turns against the stars."""
 MU_KM3_S2 = 398600.4418
@@ -66,8 +68,15 @@ class Arc:
     axis_km: float
 
     def rounded(self) -> Arc:
-        """Return the arc with as many digits as matter."""
-        return Arc(*(float(f"{value:.12g}") for value in astuple(self)))
+        """Return the arc with as many digits as matter: each number is off by far less than 0.001
+        degrees at the arc's end."""
+        lasts_s = max(self.last_s - self.first_s, 1.0)
+        rates = dict.fromkeys(("node_rate", "perigee_rate", "motion"), FINE / lasts_s)
+        fine = {"first_s": 1e-3, "last_s": 1e-3, "change": FINE / lasts_s**2, "axis_km": 0.01}
+        held = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Arc(**{
+            name: _rounded(value, (fine | rates).get(name, FINE)) for name, value in held.items()
+        })  # fmt: skip
 
     def place_km(self, time_s: Floats) -> Floats:
         """Return Earth-fixed positions (T, 3) at times (T,) since the run's start."""
@@ -82,6 +91,11 @@ class Arc:
         y = np.sin(node) * forward + np.cos(node) * across
         z = np.sin(along) * np.sin(self.inclination)
         return np.stack([x, y, z], axis=1) * radius_km[:, None]
+
+
+def _rounded(value: float, fine: float) -> float:
+    """Return the value to a power of ten that is at most ``fine``."""
+    return round(value, -int(np.floor(np.log10(fine))))
 
 
 def _on_ellipse(mean: Floats, eccentricity: float, axis_km: float) -> tuple[Floats, Floats]:

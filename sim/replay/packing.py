@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from learning.requests.cluster import Ints
 
+MANY = 4
+"""From how many on equal numbers are counted."""
 _BITS = 7
 """Bits of a number in each byte; the highest bit says that more follow."""
 
@@ -16,9 +18,11 @@ def packed(numbers: ArrayLike | Iterable[int]) -> str:
     """Return whole numbers (N,), below 2 ** 53 in size, as text: LEB128 in base64.
 
     A number n is written as 2 n, a negative one as -2 n - 1, so that small ones take one byte.
-    ``unpacked`` in ``templates/sky.js`` reads it.
+    Many equal ones are written as NUMBER*COUNT. ``unpacked`` in ``templates/sky.js`` reads it.
     """
     signed = np.asarray(numbers, dtype=np.int64)
+    if len(signed) >= MANY and (signed == signed[0]).all():
+        return f"{signed[0]}*{len(signed)}"
     rest = np.where(signed < 0, -2 * signed - 1, 2 * signed).astype(np.uint64)
     pieces: list[NDArray[np.uint8]] = []
     held: list[NDArray[np.bool_]] = []

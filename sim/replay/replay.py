@@ -9,18 +9,21 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from sim.analysis.notebook import frame
 from sim.files import packaged
 from sim.formatting import duration, filled
-from sim.frames import frame
 from sim.plots.canvas import Run
+from sim.replay.batteries import held_by
 from sim.replay.content_policy import content_policy
 from sim.replay.scene import scene
 from sim.replay.still import still
 
-PAGE_STYLE = "body { margin: 0; font: 16px/1.5 system-ui, sans-serif; }\n"
-"""What a page of a replay alone needs besides the replay's own style."""
+PAGE_STYLE = """body { margin: 0; font: 16px/1.5 system-ui, sans-serif; }
+h1 { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+"""
+"""What a page of a replay alone needs besides the replay's own style; its title is not seen."""
 
-PARTS = ("sky", "stage", "replay")
+PARTS = ("sky", "words", "world", "stage", "camera", "clock", "race", "lanes", "replay")
 
 
 def style() -> str:
@@ -30,8 +33,14 @@ def style() -> str:
 
 def script() -> str:
     """Return the script of replays, which shows every one on the page; its names are its own."""
-    parts = (packaged("sim.replay", f"templates/{name}.js") for name in PARTS)
+    parts = (_lean(packaged("sim.replay", f"templates/{name}.js")) for name in PARTS)
     return f'"use strict";\n{{\n{"".join(parts)}}}\n'
+
+
+def _lean(code: str) -> str:
+    """Return a script without indents and lines of comment; it has no text of several lines."""
+    lines = (line.strip() for line in code.splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("//"))
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,13 @@ class Replay:
         if data["end_s"] < data["simulated_s"]:
             shown, whole = (duration(data[key]) for key in ("end_s", "simulated_s"))
             covered = f"It covers the first {shown} of {whole}: there are many contacts."
-        values = {"data": data, "covered": covered}
+        batteries = max(len(held_by(run.tables)) for run in self.runs.values())
+        values = {
+            "data": data,
+            "covered": covered,
+            "fewer": len(data["batteries"]) < batteries,
+            "failed": any(run["faults"]["causes"] for run in data["runs"]),
+        }
         return filled("sim.replay", "templates", "replay.html", values, html=True)
 
     def html(self) -> str:

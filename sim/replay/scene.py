@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ from sim.errors import InputError
 from sim.files import packaged
 from sim.plots.canvas import Run
 from sim.plots.colours import colour, of_method
+from sim.replay.batteries import Held, charges, held_by, lowest
+from sim.replay.faults import faults
 from sim.replay.orbits import arcs_of, numbers_of
 from sim.replay.packing import packed, steps
 from sim.replay.traffic import (
@@ -44,7 +46,7 @@ from sim.trace.arrow import as_numpy
 from sim.trace.sorting import says
 from sim.trace.tables import pieces_of
 
-MOST_CONTACTS = 20_000
+MOST_CONTACTS = 8_000
 """Contacts that a page carries; a replay of more ends early, and says so."""
 MOST_RUNS = 4
 """Runs that a reader can follow at once."""
@@ -102,6 +104,8 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
     start = Start.of(datetime.fromisoformat(first.manifest["start_utc"]))
     unit_s = unit_of(end_s)
     arcs = [arcs_of(satellite, start, end_s) for satellite in sky.flying]
+    held = [held_by(run.tables) for run in runs.values()]
+    shown = [name for name in lowest(held) if name in sky.satellites] if sky.flying else []
     colours = _colours(list(runs.values()))
     return {
         "start_utc": first.manifest["start_utc"],
@@ -115,9 +119,15 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
         "mask_deg": sky.mask_deg,
         "contacts": _packed_contacts(contacts, end_s, unit_s),
         "links": _packed_links(_links(first, sky), sky, end_s, unit_s),
+        # Satellites (by number) whose batteries are shown, and when these are in the shadow.
+        "batteries": [sky.satellites.index(name) for name in shown],
+        "shadows": _shadows(
+            [sky.flying[sky.satellites.index(name)] for name in shown], first, end_s
+        ),
         "runs": [
             _of_run(label, run, own, sky, end_s, unit_s)
-            for (label, run), own in zip(runs.items(), colours, strict=True)
+            | {"battery": _battery(run, charge, shown, end_s, unit_s)}
+            for (label, run), own, charge in zip(runs.items(), colours, held, strict=True)
         ],
         "land": _land() if sky.flying else None,
     }
@@ -253,6 +263,31 @@ def _begins(spans: Moved, order: Ints, end_s: float, unit_s: float) -> dict[str,
     return {"begins": packed(steps(begins)), "lasts": packed(ends - begins)}
 
 
+def _shadows(flying: Sequence[orbit.Satellite], run: Run, end_s: float) -> dict[str, str]:
+    """The eclipses of ``battery`` after battery: each ``begins``, in steps, and ``lasts``."""
+    if not flying:
+        return {"battery": "", "begins": "", "lasts": ""}
+    start = datetime.fromisoformat(run.manifest["start_utc"])
+    found = orbit.eclipses(flying, start, start + timedelta(seconds=end_s))
+    order = np.argsort(found.enter_s, kind="stable")
+    spans = Moved(found.satellite, found.enter_s, found.leave_s)
+    return {
+        "battery": packed(found.satellite[order]),
+        **_begins(spans, order, end_s, unit_of(end_s)),
+    }
+
+
+def _battery(
+    run: Run, held: Mapping[str, Held], names: Sequence[str], end_s: float, unit_s: float
+) -> dict[str, Any] | None:
+    """What the batteries by these names hold, when, and when computing stops; None without any."""
+    settings = run.manifest["scenario"]["compute"].get("battery")
+    if not held or not settings:
+        return None
+    sizes = {key: settings[key] for key in ("capacity_wh", "reserve")}
+    return sizes | charges(held, names, min(end_s, _end_s(run)), unit_s)
+
+
 def _of_run(
     label: str, run: Run, colour: str, sky: Sky, end_s: float, unit_s: float
 ) -> dict[str, Any]:
@@ -265,6 +300,7 @@ def _of_run(
     contact, toward = np.divmod(spans.lane[shown], 2)
     hops = hop_lanes(run.tables, sky.satellites) if sky.flying else NOTHING
     bytes_at = counted(run.tables, times_counted(until_s, spans.and_(hops)))
+    places = {name: number for number, name in enumerate(sky.places)}
     return {
         "label": label,
         "colour": colour,
@@ -283,7 +319,8 @@ def _of_run(
             **{way: packed(steps(moved)) for way, moved in bytes_at.moved_bytes.items()},
         },
         "accuracy": _accuracy(run.tables["metrics"], until_s, unit_s),
-        "aggregations": packed(steps(_ticks(run.tables, until_s, unit_s))),
+        "aggregations": _ticks(run.tables, until_s, unit_s),
+        "faults": faults(run.tables, contacts.contact_id, contacts.place, places, until_s, unit_s),
     }
 
 
@@ -315,14 +352,18 @@ def _accuracy(metrics: pa.Table, end_s: float, unit_s: float) -> dict[str, str]:
     }
 
 
-def _ticks(tables: Mapping[str, pa.Table], end_s: float, unit_s: float) -> Ints:
-    """Return the times of aggregations that a screen can tell apart."""
+def _ticks(tables: Mapping[str, pa.Table], end_s: float, unit_s: float) -> dict[str, str]:
+    """Aggregations that a screen can tell apart: ``time`` in steps, ``count`` at about that time.
+
+    Each time is that of the last one of its ``count``.
+    """
     pieces = pieces_of(tables, "events", ["time_s", "kind"])
     found = [as_numpy(rows["time_s"])[says(rows, "kind", "aggregate")] for rows in pieces]
     time_s = np.sort(np.concatenate(found))
     time_s = time_s[time_s <= end_s]
-    _, first = np.unique(np.floor(time_s / end_s * MOST_TICKS), return_index=True)
-    return _units(time_s[first], unit_s)
+    _, count = np.unique(np.floor(time_s / end_s * MOST_TICKS), return_counts=True)
+    last = np.cumsum(count) - 1
+    return {"time": packed(steps(_units(time_s[last], unit_s))), "count": packed(count)}
 
 
 def _land() -> dict[str, str]:

@@ -3,7 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from sim.analysis.caveats import Caveat, StoppedEarly, TimingOnly, caveats_of
+from sim.analysis.comparison_text import on_logarithms
 from sim.analysis.figures import FIGURES, TO_TARGETS, Figure
+from sim.analysis.verdict_text import caveat_text
+from sim.execution.result import Result
 from sim.formatting import counted, data_size
 
 MOST_COLUMNS = 5
@@ -17,20 +21,32 @@ have them and differ in them."""
 DIRECTIONS = {"uplink": "up", "downlink": "down", "sidelink": "between devices", "isl": "by ISL"}
 
 
-def headline_of_run(summary: Mapping[str, Any], *, trains: bool) -> str:
-    """Return what a run has shown, in one sentence."""
-    days = f"{summary['hours'] / 24:.2f} days"
+def headline_of_run(run: Result) -> str:
+    """Return what a run has shown, in one sentence or two: first that it ended early, if it did."""
+    summary = run.summary
     if summary["came_to_nothing"]:
         return f"No result: {summary['came_to_nothing']['what']}"
-    if not trains:
-        return f"{counted(summary['cycles'], 'complete cycle')} in {days}; nothing was trained"
+    caveats = list(caveats_of("", [run]))
+    early = [caveat_text(one) for one in caveats if isinstance(one, StoppedEarly)]
+    others = [one for one in caveats if not isinstance(one, StoppedEarly)]
+    said = [*early, _came_out(summary, others)] if summary["hours"] else early
+    return ". ".join(f"{text[:1].upper()}{text[1:]}" for text in said)
+
+
+def _came_out(summary: Mapping[str, Any], caveats: Sequence[Caveat]) -> str:
+    days = f"{summary['hours'] / 24:.2f} days"
+    for caveat in caveats:
+        if isinstance(caveat, TimingOnly):
+            cycles = counted(summary["cycles"], "complete cycle")
+            return f"only the timing was simulated: {cycles} in {days}"
+        return caveat_text(caveat)
     if summary["accuracy_final"] is None:
         return f"{days} without an evaluation"
     start, final = (f"{summary[key]:.3f}" for key in ("accuracy_start", "accuracy_final"))
     if start == final:
-        return f"The accuracy stays at {final} for {days}"
+        return f"the accuracy stays at {final} for {days}"
     went = "rises" if final > start else "falls"
-    return f"The accuracy {went} from {start} to {final} in {days}"
+    return f"the accuracy {went} from {start} to {final} in {days}"
 
 
 class Cell(NamedTuple):
@@ -101,7 +117,11 @@ def _place(cells: Sequence[Cell]) -> float:
 
 
 def _cell(figure: Figure, own: Mapping[str, Any], runs: int) -> Cell:
-    """Return the mean over seeds, and its interval; how many have it where not all do."""
+    """Return the mean over seeds, and its interval; how many have it where not all do.
+
+    What is compared by ratios has its geometric mean.
+    """
+    own = on_logarithms(own)
     reached = own.get("reached", runs)
     if own["mean"] is None:
         few = f"{reached} of {runs} seeds" if reached and own["min"] is not None else ""

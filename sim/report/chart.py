@@ -22,6 +22,7 @@ from sim.analysis.curves import (
     over_seeds,
 )
 from sim.analysis.figures import bounds_of
+from sim.analysis.lead import Bounds
 from sim.analysis.targets import named
 from sim.plots.canvas import Unit, unit_of
 from sim.plots.colours import COLOURS, of_method
@@ -29,6 +30,8 @@ from sim.plots.colours import COLOURS, of_method
 MEASURES: dict[What, tuple[str, str]] = {
     "accuracy": ("accuracy", "share"),
     "loss": ("loss", "share"),
+    "validation_accuracy": ("validation accuracy", "share"),
+    "validation_loss": ("validation loss", "share"),
     "cycles": ("complete cycles", "count"),
     "sent_bytes": ("data sent", "bytes"),
     "staleness": ("mean staleness", "number"),
@@ -38,6 +41,8 @@ MOST_GROUPS = 12
 """Groups of which a chart has lines."""
 MOST_CLUSTERS = 8
 """Clusters of which a chart has lines, or that it offers."""
+MOST_PICKED = 60
+"""Groups beyond these whose curves a reader can pick in another figure of the page."""
 MOST_SEED_LINES = 40
 """Runs up to which each has a thin line beside the mean of its group."""
 ALL = "all"
@@ -91,6 +96,7 @@ class Chart:
     """The chart of some groups of runs; the first of its views is what it shows first.
 
     ``reached`` has, for each target and over what, the line and the x of each seed that got there.
+    The ``first`` lines are shown at first, others where a reader picks them.
     """
 
     lines: Sequence[Line]
@@ -99,6 +105,7 @@ class Chart:
     parts: Mapping[str, str]
     reached: Mapping[float, Mapping[Over, Sequence[tuple[int, float]]]]
     target: float | None
+    first: int
 
     def scaled(self, x: Floats | float, over: Over) -> Any:
         """Return some x in the unit in which they are shown."""
@@ -110,16 +117,21 @@ class Chart:
 
 
 def chart_of(
-    groups: Sequence[Group], targets: Iterable[float] = (), target: float | None = None
+    groups: Sequence[Group],
+    targets: Iterable[float] = (),
+    target: float | None = None,
+    picked: int = 0,
 ) -> Chart | None:
     """Return the chart of some groups of runs, or of the one run of one group; None of nothing.
 
-    ``targets`` are offered as lines, ``target`` is the one that is shown first.
+    ``targets`` are offered as lines, ``target`` is the one that is shown first. Of groups that have
+    no line at first, so many have their first view at hand, to be ``picked``.
     """
-    shown = groups[:MOST_GROUPS]
+    shown, others = groups[:MOST_GROUPS], groups[MOST_GROUPS : MOST_GROUPS + picked]
     alone = len(groups) == 1 and len(groups[0].runs) == 1
     clusters = _clusters(shown)
-    lines = _lines([_method(group) for group in shown], [group.label for group in shown])
+    offered = [*shown, *others]
+    lines = _lines([_method(group) for group in offered], [group.label for group in offered])
     if alone:
         views = list(_views_of_run(shown[0], clusters))
         free = [hue for hue in range(len(COLOURS)) if hue != lines[0].hue]
@@ -131,19 +143,22 @@ def chart_of(
         views = list(_views(shown, clusters, each=few))
     if not views:
         return None
+    if others:
+        views[0] = _with_others(views[0], others, len(shown))
     count = sum(1 + len(curve.each) for view in views for curve in view.curves)
     most = int(np.clip(STEPS_OF_A_PAGE // count, FEWEST_STEPS, MOST_STEPS))
     last = max(curve.band.end for view in views if view.over == "time" for curve in view.curves)
-    offered = {view.part for view in views}
+    parts = {view.part for view in views}
     names = {ALL: "all test data", OF_CLUSTERS: "each cluster"} | {name: name for name in clusters}
     reached = {goal: found for goal in targets if any((found := _reached(shown, goal)).values())}
     return Chart(
         lines,
         [view.thinned(most) for view in views],
         unit_of(last),
-        {part: name for part, name in names.items() if part in offered},
+        {part: name for part, name in names.items() if part in parts},
         reached,
         target if target in reached else max(reached, default=None),
+        len(lines) - len(others),
     )
 
 
@@ -190,8 +205,13 @@ def _kinds() -> Iterator[tuple[What, Over]]:
 
 
 def _curve(line: int, what: What, curves: Sequence[Steps], *, each: bool) -> Curve:
-    band = over_seeds(curves, bounds_of(f"{what}_final" if what in MEASURED else what))
+    band = over_seeds(curves, _bounds(what))
     return Curve(line, band, curves if each and len(curves) > 1 else ())
+
+
+def _bounds(what: What) -> Bounds:
+    """Return what a curve cannot be below and above; validation has the bounds of the test."""
+    return bounds_of(f"{what.removeprefix('validation_')}_final" if what in MEASURED else what)
 
 
 def _views(groups: Sequence[Group], clusters: Sequence[str], *, each: bool) -> Iterator[View]:
@@ -206,6 +226,13 @@ def _views(groups: Sequence[Group], clusters: Sequence[str], *, each: bool) -> I
             ]
             if _says_something(curves, what):
                 yield View(what, over, ALL if cluster is None else cluster, curves)
+
+
+def _with_others(view: View, groups: Sequence[Group], first: int) -> View:
+    """Return a view that has the curves of further groups too, the first of this number."""
+    found = [_curves(group, view.what, view.over) for group in groups]
+    more = [_curve(first + n, view.what, own, each=False) for n, own in enumerate(found) if own]
+    return View(view.what, view.over, view.part, [*view.curves, *more])
 
 
 def _views_of_run(group: Group, clusters: Sequence[str]) -> Iterator[View]:
@@ -254,6 +281,7 @@ def data_of(chart: Chart) -> dict[str, Any]:
         "lines": [
             {"label": line.label, "hue": line.hue, "dash": line.dash} for line in chart.lines
         ],
+        "first": chart.first,
         "measures": {
             what: {"name": MEASURES[what][0], "form": MEASURES[what][1]}
             for what in dict.fromkeys(view.what for view in chart.views)

@@ -68,11 +68,15 @@ def under_one_sky(groups: Sequence[Group]) -> dict[str, Any]:
 
 
 def compared(
-    groups: Sequence[Group], more_seeds: str = MORE_SEEDS, deadline_days: float | None = None
+    groups: Sequence[Group],
+    more_seeds: str = MORE_SEEDS,
+    deadline_days: float | None = None,
+    picked: int = 0,
 ) -> dict[str, Any]:
     """Return what a comparison shows: ``groups.html`` of it, ``comparison.html`` the rest.
 
-    ``more_seeds`` says how to get a test where there is one seed.
+    ``more_seeds`` says how to get a test where there is one seed; ``picked`` is how many groups
+    that the chart does not show at first have their curves at hand.
     """
     comparison = compare_groups(groups, more_seeds, deadline_days)
     rows = comparison["groups"]
@@ -83,7 +87,7 @@ def compared(
     )
     common = comparison["common_target"]
     targets = map(float, comparison["targets"])
-    curves = chart_of(groups, targets, None if common is None else float(common))
+    curves = chart_of(groups, targets, None if common is None else float(common), picked)
     return {
         "groups": groups,
         "comparison": comparison,

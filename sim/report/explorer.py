@@ -1,12 +1,13 @@
 """The figure of a sweep's page: each combination of the keys, to be shown by figure and by key."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from sim.analysis.comparison_text import on_logarithms
 from sim.analysis.figures import bounds_of
-from sim.analysis.over_seeds import over_seeds
+from sim.analysis.over_seeds import geometric, over_seeds
 from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml
 from sim.plots.sweep import figure_of, in_words
@@ -19,13 +20,21 @@ MOST_COMBINATIONS = 2000
 
 
 def explorer_of(
-    rows: pa.Table, across: str, others: Sequence[str], columns: Mapping[str, str], *, mapped: bool
+    rows: pa.Table,
+    across: str,
+    others: Sequence[str],
+    columns: Mapping[str, str],
+    line_of: Callable[[Row], int | None],
+    *,
+    mapped: bool,
 ) -> dict[str, Any]:
     """Return the combinations of the keys with their figures, as ``templates/explorer.js`` reads.
 
-    ``points`` has the number of each key's level; ``values`` has by figure, for each point, the
-    mean over seeds, the ends of its 95 % interval, its seeds, and all of that as text, or why there
-    is no figure. ``idle`` names by figure the keys that change nothing about it. ``mapped`` says
+    ``points`` has the number of each key's level. ``values`` has by figure, for each point, the
+    mean over seeds, the ends of its 95 % interval, its seeds, the mean as text, or why there is
+    none, and the interval as text; means of times to targets are geometric. ``lines`` has for each
+    point the number of its line in the page's chart, which ``line_of`` returns of a row, None where
+    it has none. ``idle`` names by figure the keys that change nothing about it. ``mapped`` says
     whether maps of two keys have few empty fields.
     """
     keys = [across, *others]
@@ -43,6 +52,7 @@ def explorer_of(
             for key in keys
         ],
         "points": [[levels[key].index(group[0][key]) for key in keys] for group in combinations],
+        "lines": [line_of(group[0]) for group in combinations],
         "figures": columns,
         "values": {column: [_value(group, column) for group in combinations] for column in columns},
         "idle": {column: without_effect(every, keys, column) for column in columns},
@@ -88,9 +98,11 @@ def _value(group: Sequence[Row], column: str) -> list[Any]:
     known = [row[column] for row in group if row[column] is not None]
     if len(known) < len(group):
         why = why_none(next(row for row in group if row[column] is None), column)
-        return [None, None, None, len(known), f"{len(known)} of {len(group)}" if known else why]
+        return [None, None, None, len(known), f"{len(known)} of {len(group)}" if known else why, ""]
     figure = figure_of(column)
-    found = over_seeds([float(value) for value in known], bounds_of(column))
-    ends = [found[end] for end in ("mean", "low", "high")]
+    values = [float(value) for value in known]
+    found = over_seeds(values, bounds_of(column)) | (geometric(values) if figure.ratios else {})
+    ends = [on_logarithms(found)[end] for end in ("mean", "low", "high")]
     mean, low, high = (None if end is None else end / figure.unit for end in ends)
-    return [mean, low, high, len(known), "" if mean is None else figure.form(mean)]
+    interval = "" if low is None or high is None else f"{figure.form(low)} to {figure.form(high)}"
+    return [mean, low, high, len(known), "" if mean is None else figure.form(mean), interval]

@@ -1,7 +1,6 @@
-"""Figures of a page: matplotlib axes as inline SVG."""
+"""Figures as files, for papers: matplotlib axes, and the data behind them as CSV."""
 
 import io
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,76 +16,16 @@ from sim.errors import InputError
 from sim.plots.canvas import data_behind
 from sim.trace.plain_tables import without_formulas, write_batches
 
-INK = "#010203"
-"""What ``drawing.mplstyle`` draws so takes the colour of the page's text, on light and on dark."""
-
-_TAG = re.compile(r"<[^>]*>")
-_LINK = re.compile(r"(href=\"#|url\(#)([\w-]+)")
-_NUMBER = re.compile(r"-?\d+\.\d{3,}(?!\d|e)")
-_NOT_NEEDED = re.compile(r"<metadata>.*?</metadata>|<style.*?</style>|(?<=>)\s+(?=<)", re.DOTALL)
-_DROPPED_STYLES = ("font-family", "mix-blend-mode")
-
-
-def inline(svg: str, prefix: str) -> str:
-    """Return an SVG document of matplotlib's as an element of an HTML page.
-
-    Styles become attributes, since a strict content security policy forbids the former; ids that
-    nothing refers to go, and the others begin with ``prefix``. Two decimals of a point are enough.
-    """
-    head, _, body = svg[svg.index("<svg") :].partition(">")
-    kept = {found[1] for found in _LINK.findall(svg)}
-
-    def as_attributes(found: re.Match[str]) -> str:
-        styles = (part.partition(":")[::2] for part in found[1].split(";"))
-        known = ((name.strip(), value.strip()) for name, value in styles)
-        return "".join(f' {n}="{v}"' for n, v in known if n not in _DROPPED_STYLES)
-
-    def own_id(found: re.Match[str]) -> str:
-        return f' id="{prefix}-{found[1]}"' if found[1] in kept else ""
-
-    def of_a_page(found: re.Match[str]) -> str:
-        tag = " ".join(found[0].split()).replace("base64, ", "base64,").replace("xlink:", "")
-        tag = re.sub(' style="([^"]*)"', as_attributes, tag).replace(INK, "currentColor")
-        tag = _LINK.sub(rf"\1{prefix}-\2", re.sub(' id="([^"]*)"', own_id, tag))
-        return _NUMBER.sub(lambda number: f"{float(number[0]):.2f}", tag)
-
-    size = re.findall(' viewBox="[^"]*"', head)[0]
-    # As matplotlib's own style sheet has it, which goes with the others.
-    drawing = f'<svg{size} stroke-linejoin="round" stroke-linecap="butt">'
-    return drawing + _TAG.sub(of_a_page, _NOT_NEEDED.sub("", body))
-
-
 SIZE_IN = (4.6, 3.2)
-"""Of a drawing that is still readable on a phone."""
+"""Of a drawing, unless it has a size of its own."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The folder in which each drawing is a file too, beside its data as CSV; None: no files."""
+    """The folder in which each drawing is a file beside its data; without one there are none."""
 
     folder: Path | None = None
     form: str = "svg"
-
-    def drawn(
-        self,
-        name: str,
-        draw: Callable[..., object],
-        size_in: tuple[float, float] | None = None,
-        **options: Any,
-    ) -> tuple[str, str]:
-        """Return a drawing as an inline ``<svg>``, or nothing and a line that says why it is not.
-
-        ``draw`` gets the ``axes`` to draw on, and the ``options``. ``name`` begins all ids, so that
-        several drawings can share a page, and is the name of the files. The same drawing gives the
-        same bytes.
-        """
-        try:
-            with style.context("sim.report.drawing"):
-                page = _bytes("svg", draw, size_in, options)[0].decode()
-            self._write(name, draw, size_in, options)
-        except (InputError, ScenarioError) as error:
-            return "", sentence(str(error))
-        return inline(page, name), ""
 
     def filed(
         self,
@@ -95,7 +34,11 @@ class Figures:
         size_in: tuple[float, float] | None = None,
         **options: Any,
     ) -> str:
-        """Draw into a file only: what the page shows by a script. Return nothing to show."""
+        """Draw into a file, and return nothing to show: the page has pictures of its own.
+
+        ``draw`` gets the ``axes`` to draw on, and the ``options``; ``name`` is the name of the
+        files. The same drawing gives the same bytes.
+        """
         with suppress(InputError, ScenarioError):  # there is nothing to draw
             self._write(name, draw, size_in, options)
         return ""

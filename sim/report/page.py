@@ -14,8 +14,9 @@ from sim.replay import replay
 from sim.replay.content_policy import content_policy
 from sim.replay.replay import Replay
 from sim.report.chart import data_of
+from sim.report.drawing import DASHES
 from sim.report.figures import Figures, sentence
-from sim.report.still import DASHES, still
+from sim.report.still import still
 
 MARK = "leomix report"
 """The page's generator: what is not marked so is never overwritten."""
@@ -102,7 +103,6 @@ def html(page: Page, figures: Figures) -> str:
         "style": style,
         "policy": lambda: content_policy([style], list(shown.scripts.values())),
         "shown": shown,
-        "drawn": figures.drawn,
         "filed": figures.filed,
         "chart_data": data_of,
         "still": still,

@@ -11,6 +11,7 @@ import yaml
 from sim.analysis.comparison import Group
 from sim.analysis.critical_path import CriticalPath, Spent
 from sim.analysis.rounds import client_word
+from sim.analysis.samples import samples_by_class
 from sim.analysis.spans import of_stations
 from sim.analysis.summary import staleness
 from sim.analysis.text import alignment_lines, summary_rows
@@ -20,9 +21,11 @@ from sim.plots.accuracy import OVER
 from sim.plots.contact import longest_service
 from sim.plots.ground_map import check_map
 from sim.plots.timeline import CRITICAL, MOST_LINES, PARTS
+from sim.report import pictures
 from sim.report.answer import headline_of_run, sent
 from sim.report.chart import chart_of, title_of
 from sim.report.learnt import answers, assigned_rounds, draw_rounds, draw_staleness, last_split
+from sim.report.map_picture import map_of
 from sim.report.page import MOST_ROWS, Page
 from sim.report.timeline import MOST_DEVICE_LANES, timeline
 
@@ -39,6 +42,8 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
         alignment_lines,
         longest_service,
         staleness,
+        samples_by_class,
+        map_of,
         names_of,
         last_split,
         draw_staleness,
@@ -58,7 +63,7 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
         kind=f"Run of {manifest.get('name') or folder.name} with {manifest['method']}, "
         f"seed {manifest['seed']}, {manifest['status']}, begins "
         f"{datetime.fromisoformat(manifest['start_utc']):%Y-%m-%d %H:%M:%S} UTC",
-        title=headline_of_run(run.summary, trains=trains),
+        title=headline_of_run(run),
         subtitle="",
         context={
             "curves": curves,
@@ -70,6 +75,7 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
             "shares": run.critical_path.spent.shares,
             "OVER": OVER,
             "PARTS": PARTS,
+            "pictures": pictures,
             "trains": trains,
             "MOST_DEVICE_LANES": MOST_DEVICE_LANES,
             "MOST_LINES": MOST_LINES,

@@ -10,6 +10,7 @@ from sim.analysis.comparison import Comparison
 from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml, counted
 from sim.plots.sweep import heat_map, lines
+from sim.report.chart import MOST_PICKED
 from sim.report.comparison_page import compared
 from sim.report.explorer import explorer_of
 from sim.report.page import Page
@@ -18,7 +19,7 @@ from sim.sweep import Sweep, read_sweep
 from sim.sweep.answers import SweepAnswers, answers, best_target, leading, runs_of
 from sim.sweep.answers_text import MORE_SEEDS, sweep_headline, sweep_parts
 from sim.sweep.rows import why_none
-from sim.sweep.side_by_side import groups_of
+from sim.sweep.side_by_side import compared_keys, groups_of, label_of
 from sim.sweep.text import but_the_seed, sha256_text
 
 
@@ -51,7 +52,7 @@ def page_of(sweep: Sweep) -> Page:
     ours = {row["folder"] for row in best}
     # Others stand beside one that leads.
     first = groups_of(sweep, sorted(every, key=lambda row: row["folder"] not in ours), runs)
-    groups = compared(first, MORE_SEEDS) if several else {}
+    groups = compared(first, MORE_SEEDS, picked=MOST_PICKED) if several else {}
     counts, *words = sweep_parts(found)
     explored = None
     # Of one key of names the table of groups says all.
@@ -59,7 +60,15 @@ def page_of(sweep: Sweep) -> Page:
     names = one_key and pa.types.is_string(rows[drawn["across"] or "seed"].type)
     if drawn["across"] and drawn["columns"] and not (several and names):
         over = drawn["across"], drawn["others"], drawn["columns"]
-        explored = explorer_of(rows, *over, mapped=bool(drawn["mapped"]))
+        chart = groups.get("curves")
+        lines_of = {line.label: number for number, line in enumerate(chart.lines if chart else ())}
+        compares = compared_keys(sweep)
+        explored = explorer_of(
+            rows,
+            *over,
+            lambda row: lines_of.get(label_of(row, compares)),
+            mapped=bool(drawn["mapped"]),
+        )
     missing = f"{len(rows) - len(done)} of {len(rows)} points are not complete."
     return Page(
         template="sweep.html",
@@ -85,7 +94,6 @@ def page_of(sweep: Sweep) -> Page:
             "one_key": one_key,
             "explored": explored,
             "MOST_SHOWN": MOST_SHOWN,
-            "trained": any(row["accuracy_final"] is not None for row in done),
             "failed": [row for row in every if row["status"] != COMPLETE],
             "points": points(rows, keys, target),
             "asked": asked(sweep),

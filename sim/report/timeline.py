@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 from sim.analysis import spans
 from sim.analysis.rounds import client_word
 from sim.analysis.spans import Spans
+from sim.analysis.thinning import joined
+from sim.replay.packing import packed, steps
 from sim.trace.directions import DIRECTION_NAMES
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ KINDS = {
     "training": "training",
 } | DIRECTION_NAMES
 """Kinds of bars in the order in which they are drawn, and what they are called."""
-MOST_BARS = 100_000
+MOST_BARS = 5_000
 """Bars that a page carries; beyond, those of a lane that lie close together are joined."""
 MOST_DEVICE_LANES = 60
 """Devices up to which each has a lane of its own."""
@@ -37,10 +39,10 @@ NOBODY = -1
 def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return lanes and bars of a run as JSON-ready data for the page's script.
 
-    A lane has a ``name``, a ``level`` (0 cluster, 1 device), and by kind of bar ``begin`` (each
-    counted from the one before) and ``length`` in units of :data:`UNIT_S`, ``says`` (number of a
-    text) and ``count`` (how many bars were joined to it). ``clusters_of_a_lane`` of the
-    ``clusters`` share a lane.
+    A lane has a ``name``, a ``level`` (0 cluster, 1 device), and how many ``bars`` of each kind.
+    The bars stand one after the other, packed: ``begin`` (as steps) and ``length`` in units of
+    ``unit_s``, ``says`` (as steps: number of a text), and ``count`` (how many were joined to it).
+    ``clusters_of_a_lane`` of the ``clusters`` share a lane.
     """
     import pandas as pd
 
@@ -61,7 +63,8 @@ def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dic
         bars.loc[bars["device"] != NOBODY, "device"] = 0
     bars, joined_s = _few(bars)
     codes, words = bars["says"].factorize()
-    bars = bars.assign(says=codes)
+    bars = bars.assign(says=codes, place=bars["kind"].map(list(KINDS).index))
+    bars = bars.sort_values(["lane", "device", "place"], kind="stable")
     headed = set(bars["lane"][bars["device"] == NOBODY])
     return {
         "kinds": {kind: name for kind, name in KINDS.items() if (bars["kind"] == kind).any()},
@@ -75,11 +78,12 @@ def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dic
                     headed=number in headed,
                 ),
                 "level": int(device != NOBODY),
-                "bars": {k: _numbers(bars) for k, bars in lane.groupby("kind")},
+                "bars": lane["kind"].value_counts().to_dict(),
             }
             for (number, device), lane in bars.groupby(["lane", "device"])
         ],
-        "says": list(words),
+        "bars": _numbers(bars),
+        "words": list(words),
         "unit_s": UNIT_S,
         "end_s": end_s,
         "start_utc": manifest["start_utc"],
@@ -137,28 +141,28 @@ def _of_kind(kind: str | pd.Series, part: Spans, says: pd.Series) -> pd.DataFram
 def _few(bars: pd.DataFrame) -> tuple[pd.DataFrame, float]:
     """Join bars of a lane and kind over the shortest gaps until they are few; return the longest.
 
-    A bar that is joined stands for several, and says what they all say.
+    A bar that is joined stands for several, and says what they all say. Of few bars none is joined.
     """
     keys = ["lane", "device", "kind"]
     bars = bars.sort_values([*keys, "begin_s", "end_s"], kind="stable", ignore_index=True)
     if len(bars) <= MOST_BARS:
         return bars, 0.0
-    reach_s = bars.groupby(keys, sort=False)["end_s"].cummax().shift(fill_value=-np.inf)
-    gap_s = np.where(bars.duplicated(keys), bars["begin_s"] - reach_s, np.inf)
-    joined_s = float(np.partition(gap_s, len(bars) - MOST_BARS - 1)[len(bars) - MOST_BARS - 1])
-    groups = bars.groupby((gap_s > joined_s).cumsum(), sort=False)
+    lane = bars.groupby(keys, sort=False).ngroup().to_numpy()
+    found = joined(lane, bars["begin_s"].to_numpy(), bars["end_s"].to_numpy(), MOST_BARS)
+    groups = bars.iloc[found.order].groupby(found.group, sort=False)
     first = dict.fromkeys([*keys, "begin_s", "says"], "first")
-    joined = groups.agg({**first, "end_s": "max", "count": "sum"})
+    few = groups.agg({**first, "end_s": "max", "count": "sum"})
     same = groups["says"].nunique() == 1
-    return joined.assign(says=joined["says"].where(same, "")), max(joined_s, 0.0)
+    return few.assign(says=few["says"].where(same, "")), found.closed_s
 
 
-def _numbers(bars: pd.DataFrame) -> dict[str, list[int]]:
-    begin = (bars["begin_s"] / UNIT_S).round().astype(np.int64)
-    length = (bars["end_s"] / UNIT_S).round().astype(np.int64) - begin
+def _numbers(bars: pd.DataFrame) -> dict[str, str]:
+    begin = (bars["begin_s"] / UNIT_S).round().to_numpy(np.int64)
+    length = (bars["end_s"] / UNIT_S).round().to_numpy(np.int64) - begin
     numbers = {
-        "begin": np.diff(begin, prepend=0).tolist(),
-        "length": length.tolist(),
-        "says": bars["says"].tolist(),
+        "begin": packed(steps(begin)),
+        "length": packed(length),
+        "says": packed(steps(bars["says"].to_numpy())),
     }
-    return numbers | ({"count": bars["count"].tolist()} if (bars["count"] > 1).any() else {})
+    counts = bars["count"].to_numpy()
+    return numbers | ({"count": packed(counts)} if (counts > 1).any() else {})

@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 
 from learning.files import read_object
 from sim import files
+from sim.analysis.notebook import framed
 from sim.errors import InputError
 from sim.execution.folder import POINTS, SWEEP
 from sim.execution.identity import changed_code
 from sim.execution.live import Beat
 from sim.files import check_out, check_within, written
 from sim.formatting import as_yaml
-from sim.frames import framed
 from sim.sweep.engine import Point
 from sim.sweep.rows import sweep_sha256
 from sim.sweep.worker_process import LOG

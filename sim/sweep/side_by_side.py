@@ -27,17 +27,18 @@ def groups_of(sweep: Sweep, rows: Iterable[Row], runs: Mapping[str, Any]) -> lis
     values of all keys but the method's or variant's, which stands first.
     """
     done = [row for row in rows if row["status"] == COMPLETE and row["folder"] in runs]
-    keys = _compared(sweep)
+    keys = compared_keys(sweep)
     return [
         Group(
-            _label(group[0], keys),
+            label_of(group[0], keys),
             tuple(runs[folder] for folder in dict.fromkeys(row["folder"] for row in group)),
         )
         for group in combinations_in(done, keys)
     ]
 
 
-def _label(row: Row, keys: Sequence[str]) -> str:
+def label_of(row: Row, keys: Sequence[str]) -> str:
+    """Return the label of the group of a row, by the keys that are compared."""
     if len(keys) == 1:
         return as_yaml(row[keys[0]])
     named = [key for key in keys if key not in (VARIANT, METHOD)]
@@ -54,7 +55,7 @@ def side_by_side(folder: Path, deadline_days: float | None = None) -> Comparison
     """
     sweep = read_sweep(folder)
     rows = sweep.rows.to_pylist()
-    keys = _compared(sweep)
+    keys = compared_keys(sweep)
     if len(keys) != 1 or not 1 < len(combinations_in(rows, keys)) <= MOST_GROUPS:
         return None
     folders = dict.fromkeys(row["folder"] for row in rows if row["status"] == COMPLETE)
@@ -64,5 +65,6 @@ def side_by_side(folder: Path, deadline_days: float | None = None) -> Comparison
     return compare_groups(groups, MORE_SEEDS, deadline_days) if len(groups) > 1 else None
 
 
-def _compared(sweep: Sweep) -> Sequence[str]:
+def compared_keys(sweep: Sweep) -> Sequence[str]:
+    """Return the keys whose combinations are compared: all but the seed."""
     return [key for key in sweep.keys if key != "seed"]

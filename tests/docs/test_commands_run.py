@@ -1,8 +1,7 @@
 """Every command and code block of README and docs is run, and the studies cut short."""
 
 import json
-import runpy
-import shlex
+import re
 import subprocess
 from dataclasses import replace
 from importlib import import_module
@@ -12,8 +11,8 @@ import pytest
 
 import scenarios
 import sim
-from tests.docs.pages import PAGES, ROOT, STUDIES, steps
-from tests.kit.sweeps import status
+from tests.docs.pages import DOCS, PAGES, ROOT, STUDIES, steps
+from tests.docs.run_page import run_page
 
 pytestmark = pytest.mark.slow(reason="some hundred commands, most of them whole runs: make docs")
 SHORT = 2
@@ -22,29 +21,19 @@ TWO = {name: {"learning.method": name} for name in ("synchronous", "emsfl")}
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks_run_in_the_order_of_the_page(page, tmp_path, monkeypatch):
-    (tmp_path / "scenarios").symlink_to(ROOT / "scenarios")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    names = {"__name__": "docs"}
-    for language, code in steps(page):
-        if language == "python":
-            exec(compile(code, page.name, "exec", dont_inherit=True), names)
-        for line in code.splitlines() if language == "sh" else ():
-            words = shlex.split(line, comments=True)
-            if words[:1] == ["leomix"]:
-                assert status(words[1:]) == 0, line
-            elif words[:1] == ["python"] and Path(words[1]).exists():
-                runpy.run_path(words[1])
-            elif words[:1] == ["export"]:
-                monkeypatch.setenv(*words[1].split("="))
+    run_page(page, monkeypatch.setenv)
+    shown = re.findall(r'(?:src|href)="(gallery/[^"]+)"', page.read_text())
+    assert [name for name in shown if not Path(name).is_file()] == []
 
 
-def test_the_readme_shows_what_the_demo_prints(tmp_path, monkeypatch):
+def test_the_first_run_shows_what_the_demo_prints(tmp_path, monkeypatch):
     """By the command that the README names, with its runs in a folder of their own."""
     monkeypatch.chdir(tmp_path)  # the files that the page shows land here
     command = ["make", "--no-print-directory", "demo", f"RUNS={tmp_path}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    [shown, *_] = [code for language, code in steps(PAGES[0]) if language == "text"]
+    [shown, *_] = [code for language, code in steps(DOCS / "first-run.md") if language == "text"]
     assert shown in done.stdout
 
 
@@ -109,6 +98,7 @@ def test_an_outcome_says_when_a_run_reached_the_target(study):
         ("targets", {"METHODS": ("synchronous", "fedavg")}, ("paper-exp2-small", "1"), "\nfedavg "),
         ("cycles", {"METHODS": ("synchronous",)}, ("paper-exp2-small", "1", "0.1"), "\nbest step"),
         ("gain", {"ROUNDS": ("fill",)}, ("1",), "rounds a contact fill"),
+        ("notebook", {}, (1, 1), "\n    1      0.214      0.214         0.31"),
         ("stand_ins", {"ROWS": TWO, "PAIRS": (("synchronous", "emsfl"),)}, ("1",), "exactly 0: "),
     ],
 )

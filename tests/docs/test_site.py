@@ -1,5 +1,6 @@
 """The pages as Sphinx builds them: without warnings, all in reach of the start page."""
 
+import json
 import re
 import subprocess
 import sys
@@ -17,7 +18,8 @@ pytestmark = pytest.mark.process
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """Build the pages; a warning is an error."""
+    """Build the pages, and run the notebook; a warning is an error, and so is a cell that fails."""
+    pytest.importorskip("myst_nb", reason="the pages need myst-nb: pip install -e .[docs]")
     place = tmp_path_factory.mktemp("site")
     line = ["-q", "-W", "--keep-going", "-b", "html", "-d", str(place / "trees"), str(DOCS)]
     built = subprocess.run(
@@ -29,7 +31,7 @@ def site(tmp_path_factory):
 
 def test_every_page_is_on_the_start_page_and_every_public_name_on_that_of_names(site):
     start = (site / "index.html").read_text()
-    for page in sorted(DOCS.glob("*.md")):
+    for page in sorted([*DOCS.glob("*.md"), *DOCS.glob("*.ipynb")]):
         assert f'href="{page.stem}.html"' in start or page.stem == "index", page.name
     shown = set(re.findall(r'id="([\w.]+)"', (site / "api.html").read_text()))
     for room in ("sim", "scenarios", "orbit", "channel", "learning"):
@@ -37,3 +39,14 @@ def test_every_page_is_on_the_start_page_and_every_public_name_on_that_of_names(
         home = {n: getattr(getattr(module, n), "__module__", "") for n in module.__all__}
         missing = {n for n in home if not shown & {f"{room}.{n}", f"{home[n]}.{n}"}}
         assert missing <= {name for name in home if name.isupper()} | {"Scenario"}
+
+
+def test_the_tutorial_shows_what_its_cells_return(site):
+    cells = json.loads((DOCS / "tutorial.ipynb").read_text())["cells"]
+    assert not any(cell.get("outputs") for cell in cells), "results are made by the site"
+    shown = (site / "tutorial.html").read_text()
+    results = sum(cell["cell_type"] == "code" for cell in cells) - 1  # an import shows nothing
+    assert shown.count('class="cell_output') >= results
+    assert shown.count('alt="accuracy over simulated time"') >= 2  # results show themselves
+    pictures = re.findall(r'src="(_images/[^"]+)"', shown)
+    assert len(pictures) == 3 and all((site / name).is_file() for name in pictures)

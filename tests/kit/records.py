@@ -33,6 +33,7 @@ from sim.facts.transfers import TransferRow
 from sim.network.books import Booked, Books, PayloadKey, Sums, books_of, check_balance
 from sim.network.leg_log import LegLog, MovedRows
 from sim.network.legs import Moved, Trained
+from sim.network.mesh import Mesh
 from sim.trace.arrow import array
 from sim.trace.digest import digests, on_grid, stamps_on_grid
 from sim.trace.directions import Topology, Way

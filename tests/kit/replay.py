@@ -11,10 +11,13 @@ from skyfield.framelib import itrs
 
 import orbit
 from sim.analysis.thinning import joined
+from sim.devices.satellites import flying_of
 from sim.files import packaged
 from sim.plots.canvas import data_behind
+from sim.replay import faults as failures
 from sim.replay import scene as scenes
 from sim.replay import traffic
+from sim.replay.batteries import Held, straightened
 from sim.replay.orbits import MOST_OFF_DEG, apart_deg, arcs_of, numbers_of
 from sim.replay.packing import packed, steps
 from sim.replay.replay import Replay
@@ -25,6 +28,9 @@ from tests.kit.skies import START, TIMESCALE
 
 def numbers(text: str) -> Any:
     """The whole numbers of a packed text, byte by byte."""
+    one, _, count = text.partition("*")
+    if count:
+        return np.full(int(count), int(one))
     found: list[int] = []
     value = bits = 0
     for byte in base64.b64decode(text):

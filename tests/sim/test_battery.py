@@ -14,22 +14,22 @@ STEP_S = 0.2
 
 
 def stepped(power, edges_s, from_s, to_s):
-    """Seconds computed, charge at the end and lowest one: idle, then computing, in small steps."""
-    lowest_j = level_j = power.start_j
+    """Seconds computed and charges after each step: idle, then computing, in small steps."""
+    levels_j = [power.start_j]
     computed_s = 0.0
     steps_s = np.arange(STEP_S / 2, to_s, STEP_S)
     darkness = np.searchsorted(edges_s, steps_s, "right") % 2
     for at_s, dark in zip(steps_s.tolist(), darkness.tolist(), strict=True):
         gain_j = ((0.0 if dark else power.charge_w) - power.idle_w) * STEP_S
+        level_j = levels_j[-1]
         left_j = level_j + gain_j - power.compute_w * STEP_S
         if at_s > from_s and left_j >= power.reserve_j:
             level_j = left_j
             computed_s = computed_s + STEP_S
         else:
             level_j += gain_j
-        level_j = min(max(level_j, 0.0), power.capacity_j)
-        lowest_j = min(lowest_j, level_j)
-    return computed_s, level_j, lowest_j
+        levels_j.append(min(max(level_j, 0.0), power.capacity_j))
+    return computed_s, np.array(levels_j)
 
 
 WATTS = st.floats(0.5, 20.0)
@@ -42,18 +42,25 @@ def test_a_battery_is_that_of_small_steps(charge_w, idle_w, compute_w, reserve, 
     edges_s = np.array([60.0, 130.0, 220.0, 300.0])
     power = Power(capacity_j, start * capacity_j, reserve * capacity_j, charge_w, idle_w, compute_w)
     battery = Battery(power, edges_s)
-    computed_s, level_j, lowest_j = stepped(power, edges_s, from_s, 360.0)
+    computed_s, levels_j = stepped(power, edges_s, from_s, 360.0)
     # At the reserve a step may come a step early or late, at each of five edges.
     slack_s = 6 * STEP_S * (1 + (charge_w + idle_w) / compute_w)
     assert battery.computing_s(from_s, 360.0) == pytest.approx(computed_s, abs=slack_s)
     done_s = battery.after_s(from_s, computed_s / 2)
     assert battery.computing_s(from_s, done_s) == pytest.approx(computed_s / 2, abs=1e-6)
     battery.compute(from_s, 360.0)
-    shares = pytest.approx([lowest_j / capacity_j, level_j / capacity_j], abs=slack_s * 40 / 1500)
-    assert list(battery.charges_at(360.0)) == shares
-    _, level_j, lowest_j = stepped(power, edges_s, 360.0, 360.0)
-    idle = pytest.approx([lowest_j / capacity_j, level_j / capacity_j], abs=1e-2)
-    assert list(Battery(power, edges_s).charges_at(360.0)) == idle
+    slack = slack_s * 40 / 1500
+    ends = [levels_j.min() / capacity_j, levels_j[-1] / capacity_j]
+    assert list(battery.charges_at(360.0)) == pytest.approx(ends, abs=slack)
+    for until_s in (360.0, 200.0, 100.0):
+        held = battery.charge_by(until_s)
+        assert held.time_s[-1] == until_s and (np.diff(held.time_s) >= 0).all()
+        time_s = np.arange(0.0, until_s, STEP_S)
+        wanted = levels_j[: len(time_s)] / capacity_j
+        np.testing.assert_allclose(np.interp(time_s, *held), wanted, atol=slack)
+    _, levels_j = stepped(power, edges_s, 360.0, 360.0)
+    ends = [levels_j.min() / capacity_j, levels_j[-1] / capacity_j]
+    assert list(Battery(power, edges_s).charges_at(360.0)) == pytest.approx(ends, abs=1e-2)
 
 
 SMALL = {
@@ -73,6 +80,9 @@ def test_a_satellite_without_charge_trains_later():
     assert rounds[0] > rounds[1] > 0
     charges = poor.manifest["charges"]
     assert len(charges) == 10 and min(row["lowest"] for row in charges) < 0.2
+    held = poor.tables["charges"].to_pandas().groupby("cluster").charge
+    assert held.min().tolist() == [row["lowest"] for row in charges]
+    assert held.last().tolist() == [row["last"] for row in charges]
     # 2,000 J an hour come in at most, and idling takes its part of them.
     trained_s = poor.manifest["computed_device_s"]
     most_j = 10 * (0.8 * 6 * 3600 + (10 - 4) * 86400)

@@ -22,6 +22,7 @@ from tests.kit import records
 from tests.kit.network import Clock, Ledger, Moment, pass_geometry, planning
 from tests.kit.scripted import Scripted
 from tests.kit.small import ORBIT, SLOTS, fixed, merged, orbit, slots
+from tests.kit.small_satellites import SATELLITES
 from tests.kit.training import aggregation, training
 
 TIMING = {"train": False}
@@ -189,6 +190,23 @@ def low_flight(**north):
     return scenario
 
 
+def hops(change, number=400):
+    """Write one hop of the mesh with other fields."""
+
+    def tamper(patch):
+        seen = []
+
+        @swap(records.Mesh, "_row")
+        def row(honest, *given):
+            seen.append(given)
+            made = honest(*given)
+            return replace(made, **change(made)) if len(seen) == number else made
+
+        row(patch)
+
+    return tamper
+
+
 @learning.register("weighs-less")
 class Below(seam.FedBuff):
     """Takes updates away instead of adding them."""
@@ -207,6 +225,15 @@ INSIDE, GATE = "no transfer outside its contact", "no transfer below its gate"
 LASTS, FROZEN = "no zero or non-finite durations", "frozen parameters unchanged"
 STALE = "staleness counted from the version downloaded"
 WEIGHTS = "aggregation weights sum to one"
+HOPS = "messages conserved hop by hop"
+MESHED = merged(
+    SATELLITES,
+    {
+        "link": {"isl": {"route": "earliest"}},
+        "learning": {"method": "fedavg", "train": False},
+    },
+)
+del MESHED["compute"]["battery"]
 TAMPERED = [
     (late_clock, OFTEN, CLOCK, "an event at 10.0 s comes behind one at"),
     *(
@@ -250,6 +277,12 @@ TAMPERED = [
         )
     ),
     (id, merged(SLOTS, {"learning": {"method": "weighs-less"}}), WEIGHTS, "the weights are "),
+    (hops(lambda row: {"payload_bytes": row.payload_bytes + 1}), MESHED, HOPS, "message .* bytes"),
+    (hops(lambda row: {"delivered_bytes": row.delivered_bytes / 2}), MESHED, HOPS, " moved .* of"),
+    (hops(lambda row: {"start_s": row.start_s - 900.0}), MESHED, HOPS, "message .* at .* s"),
+    (hops(lambda row: {"end_s": row.end_s - 1e-3}), MESHED, HOPS, "no hop has brought that|sent"),
+    (hops(lambda row: {"cluster": "P02-S05" if row.cluster[:3] == "P01" else "P01-S05"}), MESHED,
+     HOPS, "no link holds it|of .* bytes at|names a contact of"),
 ]  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Replays in a browser: shapes on the globe, positions, shadows, the clock and its controls."""
 
 import json
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -16,12 +17,13 @@ from tests.kit.replay import (
     MOST_OFF_DEG,
     apart_deg,
     arcs_of,
+    flying_of,
     numbers_of,
     packaged,
     scene,
     skyfield_km,
 )
-from tests.kit.skies import DAY_S, FALLING, START
+from tests.kit.skies import DAY_S, FALLING, START, typed_in
 
 api = pytest.importorskip("playwright.sync_api", reason="install playwright for browser tests")
 pytestmark = [
@@ -106,7 +108,7 @@ def test_caps_are_where_they_are_near(sky, runs, angle_deg):
 
 
 def test_positions_and_shadows_are_those_of_orbit(sky):
-    satellites = [*ECCENTRIC, FALLING]
+    satellites = [*ECCENTRIC, *typed_in(), FALLING]
     tracks = [arcs_of(one, Start.of(START), 3 * DAY_S) for one in satellites]
     time_s = np.sort(np.random.default_rng(4).uniform(0, 3 * DAY_S, 400))
     asked = """([orbits, times, start]) => orbits.map(arcs => times.map(time => {
@@ -116,15 +118,18 @@ def test_positions_and_shadows_are_those_of_orbit(sky):
     start_ms = START.timestamp() * 1000
     found = np.array(sky.evaluate(asked, [numbers_of(tracks), time_s.tolist(), start_ms]))
     dark = orbit.eclipses(satellites, START, START + timedelta(days=3))
+    shares = []
     for number, (satellite, rows) in enumerate(zip(satellites, found, strict=True)):
         assert apart_deg(rows[:, :3], skyfield_km(satellite, time_s)).max() < MOST_OFF_DEG
         own = dark.satellite == number
         enter_s, leave_s = dark.enter_s[own, None], dark.leave_s[own, None]
         wanted = ((enter_s <= time_s) & (time_s < leave_s)).any(axis=0)
         edges_s = np.concatenate([enter_s.ravel(), leave_s.ravel(), [-DAY_S]])
-        clear = np.abs(edges_s[:, None] - time_s).min(axis=0) > 30.0
-        assert 0.05 < wanted.mean() < 0.95
+        revolution_s = 2 * np.pi * 60 / satellite.model.no_kozai
+        clear = np.abs(edges_s[:, None] - time_s).min(axis=0) > max(30.0, revolution_s / 1200)
+        shares.append(wanted.mean())
         np.testing.assert_array_equal(rows[clear, 3] == 1, wanted[clear])
+    assert np.median(shares) > 0.2 and max(shares) < 0.5
 
 
 @pytest.fixture
@@ -133,6 +138,9 @@ def folder(runs):
         place.mkdir()
         report([runs["orbit"]], place / "orbit.html")
         report([runs["slots"]], place / "slots.html")
+        for name in ("batteries", "faults"):
+            page = runs.result(name).replay().html()
+            (place / f"{name}.html").write_text(page, encoding="utf-8")
 
     return runs.made("replays", make)
 
@@ -199,8 +207,9 @@ def test_numbers_at_a_time_are_those_of_the_tables(tab, runs):
     assert accuracy == f"{run.summary['accuracy_final']:.3f}"
     up = run.transfers[run.transfers.direction == "uplink"].delivered_bytes.sum()
     assert said.startswith(f"{up / 1e3:.2f} kB up") or said.startswith(f"{up / 1e6:.2f} MB up")
-    aggregations = (run.events.kind == "aggregate").sum()
-    assert said.endswith(f"{aggregations} aggregations")
+    aggregations, faults = ((run.events.kind == kind).sum() for kind in ("aggregate", "fault"))
+    assert faults > 1
+    assert said.endswith(f"{aggregations} aggregations, {faults} faults")
 
 
 def test_play_moves_the_clock_and_nothing_moves_before(tab):
@@ -249,9 +258,150 @@ def test_the_globe_turns_becomes_a_map_and_fits(tab, viewport):
     opened.page.get_by_role("button", name="Map", exact=True).click()
     pictures.append(opened.page.evaluate(PICTURE))
     assert len(set(pictures)) == 3
+    assert not opened.page.locator(".replay .follow").is_visible()
     box = globe.bounding_box()
     assert box["width"] == pytest.approx(2 * box["height"], rel=0.02)
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    assert opened.said == []
+
+
+POINTED = """([name, points]) => {
+  const canvas = document.querySelector(`.replay .${name}`), box = canvas.getBoundingClientRect();
+  return points.map(([x, y]) => {
+    const where = {clientX: box.left + x, clientY: box.top + y, pointerType: "mouse"};
+    canvas.dispatchEvent(new PointerEvent("pointermove", where));
+    const tip = document.querySelector(".replay .tip");
+    return tip.hidden ? [] : [...tip.children].map(line => line.textContent);
+  });
+}"""
+
+
+def told(opened, name, points):
+    """What is said of points of a canvas under the pointer, line by line."""
+    return opened.page.evaluate(POINTED, [name, [[float(x), float(y)] for x, y in points]])
+
+
+def test_a_battery_under_the_pointer_is_that_of_the_table(tab, runs):
+    opened = tab("batteries")
+    run = runs.result("batteries")
+    charges = run.tables["charges"].to_pandas()
+    lowest = charges.groupby("cluster").charge.min().nsmallest(12).index.sort_values()
+    width = opened.page.locator(".replay .charges").bounding_box()["width"]
+    capacity_wh = run.manifest["scenario"]["compute"]["battery"]["capacity_wh"]
+    dark = orbit.eclipses(
+        [one for one in flying_of(run.scenario) if one.name in lowest],
+        run_start := datetime.fromisoformat(run.manifest["start_utc"]),
+        run_start + timedelta(days=1),
+    )
+    shaded = []
+    asked = [(lane, x) for lane in range(12) for x in (130, 333, 606, width - 60)]
+    lines = told(opened, "charges", [(x, lane * 20 + 9) for lane, x in asked])
+    for (lane, _), (at, battery, sun) in zip(asked, lines, strict=True):
+        name, _, utc = at.partition(", ")
+        assert name == lowest[lane]
+        time_s = (datetime.strptime(utc, "%d %B %Y, %H:%M:%S UTC").replace(tzinfo=UTC)
+                  - run_start).total_seconds()  # fmt: skip
+        own = charges[charges.cluster == name]
+        charge = np.interp(time_s, own.time_s, own.charge)
+        share, held_wh = re.fullmatch(r"battery at (.*) %, (.*) of 6 Wh", battery).groups()
+        # The clock says whole seconds, in which a satellite computes away a thousandth.
+        assert float(share) == pytest.approx(100 * charge, abs=0.25)
+        assert float(held_wh) == pytest.approx(capacity_wh * charge, abs=0.02)
+        within = (dark.satellite == lane) & (dark.enter_s <= time_s) & (time_s < dark.leave_s)
+        shaded.append(bool(within.any()))
+        assert sun.startswith("in the Earth's shadow until") == shaded[-1]
+    assert {*shaded} == {True, False}
+    assert opened.said == []
+
+
+def test_contacts_and_satellites_are_told_under_the_pointer(tab, runs):
+    opened = tab("orbit")
+    run = runs.result("orbit")
+    opened.page.get_by_role("button", name="Next contact").click()
+    serving = run.contacts.iloc[state(opened)[1][0]]
+    canvas = opened.page.locator(".replay .lanes")
+    names = sorted({*run.contacts.cluster})
+    y = names.index(serving.cluster) * 24 + 12
+    lines = told(opened, "lanes", [(x, y) for x in range(121, 700)])
+    at = f"{serving.rise_utc:%H:%M:%S} to {serving.set_utc:%H:%M:%S}"
+    name = f"{serving.satellite} and {serving.cluster}"
+    assert [name, f"in view {at}"] in [said[:2] for said in lines]
+    canvas.hover(position={"x": 5, "y": 5})
+    assert not opened.page.locator(".replay .tip").is_visible()
+    globe = opened.page.locator(".replay .globe").bounding_box()
+    points = [(x, y) for x in range(0, int(globe["width"]), 5) for y in range(0, 600, 5)]
+    found = {said[0].partition(",")[0] for said in told(opened, "globe", points) if said}
+    assert {serving.satellite, serving.cluster} <= found
+    assert found <= {*run.contacts.satellite, *run.contacts.cluster}
+    assert opened.said == []
+
+
+def test_a_finger_drags_taps_and_scrolls(tab):
+    opened = tab("orbit", PHONE, has_touch=True)
+    opened.page.get_by_role("button", name="Next contact").tap()
+    assert state(opened)[1]
+    picture = opened.page.evaluate(PICTURE)
+    globe = opened.page.locator(".replay .globe")
+    globe.scroll_into_view_if_needed()
+    swiped(opened, globe, 80, 0)
+    assert opened.page.evaluate(PICTURE) != picture
+    assert not opened.page.locator(".replay .follow").is_checked()
+    before = state(opened)[0]
+    swiped(opened, opened.page.locator(".replay .lanes"), -60, 0)
+    assert state(opened)[0] > before
+    globe.scroll_into_view_if_needed()
+    before = opened.page.evaluate("scrollY")
+    swiped(opened, globe, 0, -200)
+    opened.page.wait_for_function("y => scrollY > y + 50", arg=before)
+    assert opened.said == []
+
+
+def swiped(opened, canvas, right, down):
+    """A finger goes over a canvas."""
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    session = opened.page.context.new_cdp_session(opened.page)
+    for kind, share in [("touchStart", 0), *(("touchMove", n / 8) for n in range(1, 9))]:
+        at = {"x": x + share * right, "y": y + share * down}
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [at]})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def test_what_is_read_aloud_is_the_moment_at_rest(tab):
+    opened = tab("orbit")
+    live = opened.page.locator(".replay .live")
+    assert live.inner_text() == ""
+    heard = """() => {
+      window.heard = [];
+      new MutationObserver(() => heard.push(document.querySelector(".replay .live").textContent))
+        .observe(document.querySelector(".replay .live"), {childList: true});
+    }"""
+    opened.page.evaluate(heard)
+    for _ in range(3):
+        opened.page.get_by_role("button", name="Next contact").click()
+    opened.page.get_by_role("button", name="Play").click()
+    opened.page.wait_for_timeout(900)
+    assert opened.page.evaluate("heard") == []
+    opened.page.get_by_role("button", name="Pause").click()
+    opened.page.wait_for_function("() => heard.length")
+    assert len(opened.page.evaluate("heard")) == 1
+    elapsed, _, accuracy, said = texts(opened)
+    aloud = live.text_content()
+    assert aloud.startswith(elapsed) and f"accuracy {accuracy}, {said}" in aloud
+
+
+def test_faults_are_marked_where_they_happened_and_counted(tab, runs):
+    opened = tab("faults")
+    run = runs.result("faults")
+    opened.page.locator(".replay .globe").focus()
+    opened.page.keyboard.press("End")
+    faults = (run.events.kind == "fault").sum()
+    assert f", {faults} faults" in texts(opened)[3]
+    box = opened.page.locator(".replay .lanes").bounding_box()
+    lines = told(opened, "lanes", [(x, 12) for x in range(125, int(box["width"]), 3)])
+    causes = {line.partition(": ")[2] for said in lines for line in said if "outage" in line}
+    assert causes == {"satellite outage"}
     assert opened.said == []
 
 

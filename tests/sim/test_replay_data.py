@@ -1,6 +1,7 @@
 """Data of replays: positions against SGP4, spans and counters against the tables."""
 
 import itertools
+import time
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -18,26 +19,32 @@ from tests.kit.orbit import Start
 from tests.kit.replay import (
     ECCENTRIC,
     MOST_OFF_DEG,
+    Held,
     apart_deg,
     arcs_of,
     data_behind,
+    failures,
+    flying_of,
     joined,
     numbers,
     packed,
     scene,
+    scenes,
     share_sky,
     skyfield_km,
     steps,
+    straightened,
     sun_below_deg,
     traffic,
 )
 from tests.kit.skies import DAY_S, FALLING, ISS, START, typed_in
 from tests.sim.test_roles import RELAYED
 
+START_OF_FLYSTACK = datetime(2024, 4, 14, 16, tzinfo=UTC)
 START_OF_RUN = datetime(2026, 8, 22, tzinfo=UTC)
 
 
-@given(st.lists(st.integers(-(2**52), 2**52)))
+@given(st.lists(st.integers(-(2**52), 2**52)) | st.lists(st.just(-3), min_size=3))
 def test_packed_numbers_come_back(values):
     assert numbers(packed(values)).tolist() == values
     np.testing.assert_array_equal(np.cumsum(numbers(packed(steps(values)))), values)
@@ -192,6 +199,91 @@ def test_too_many_transfers_are_thinned_and_counters_stay_right(shown, monkeypat
     np.testing.assert_array_equal(time_s, np.linspace(0.0, data["end_s"], 1201))
 
 
+CHARGES = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 100)), min_size=1, max_size=40)
+
+
+@given(CHARGES, st.sampled_from([0.005, 0.02, 0.1]))
+def test_a_straightened_charge_is_close_to_all_bends(rows, off):
+    waits_s, shares = np.array(rows, dtype=float).reshape(-1, 2).T
+    held = Held(np.cumsum(waits_s), shares / 100)
+    # Of more than two bends at one time, only the first and the last count.
+    inner = (np.diff(held.time_s, prepend=-1) == 0) & (np.diff(held.time_s, append=1e9) == 0)
+    held = Held(held.time_s[~inner], held.share[~inner])
+    few = straightened(held, off)
+    assert len(few.time_s) <= len(held.time_s)
+    assert (few.time_s[0], few.time_s[-1]) == (held.time_s[0], held.time_s[-1])
+    for shift_s in (-1e-9, 1e-9):  # before and after what is sent
+        at_s = held.time_s + shift_s
+        np.testing.assert_allclose(np.interp(at_s, *few), np.interp(at_s, *held), atol=off + 1e-6)
+
+
+def test_batteries_and_shadows_are_those_of_the_run(runs):
+    run = runs.result("batteries")
+    data = scene({"it": run})
+    charges = run.tables["charges"].to_pandas()
+    lowest = charges.groupby("cluster").charge.min().nsmallest(12)
+    names = [data["satellites"][number] for number in data["batteries"]]
+    assert names == sorted(lowest.index) and len({*charges.cluster}) > 12
+    own = data["runs"][0]["battery"]
+    assert (own["capacity_wh"], own["reserve"]) == (6, 0.2)
+    bends = numbers(own["bends"])
+    time_s = np.split(np.cumsum(numbers(own["time"])) * data["unit_s"], np.cumsum(bends)[:-1])
+    share = np.split(np.cumsum(numbers(own["charge"])) * 1e-3, np.cumsum(bends)[:-1])
+    at_s = np.linspace(0.0, data["end_s"], 2000)
+    for name, *shown in zip(names, time_s, share, strict=True):
+        rows = charges[charges.cluster == name]
+        np.testing.assert_allclose(
+            np.interp(at_s, *shown), np.interp(at_s, rows.time_s, rows.charge), atol=3e-3
+        )
+    dark = orbit.eclipses([one for one in flying_of(run.scenario) if one.name in names],
+                          START_OF_FLYSTACK, START_OF_FLYSTACK + timedelta(days=1))  # fmt: skip
+    shadows = data["shadows"]
+    begins_s = np.cumsum(numbers(shadows["begins"])) * data["unit_s"]
+    found = sorted(zip(numbers(shadows["battery"]), begins_s, strict=True))
+    wanted = sorted(zip(dark.satellite, dark.enter_s, strict=True))
+    np.testing.assert_allclose(np.array(found), np.array(wanted), atol=data["unit_s"])
+
+
+def test_marks_stand_for_all_aggregations_and_faults(runs, monkeypatch):
+    run = runs.result("faults")
+    for most in (2000, 5):
+        monkeypatch.setattr(scenes, "MOST_TICKS", most)
+        monkeypatch.setattr(failures, "MOST_MARKS", most)
+        own = scene({"it": run})["runs"][0]
+        events = run.events
+        assert numbers(own["aggregations"]["count"]).sum() == (events.kind == "aggregate").sum()
+        assert (len(numbers(own["aggregations"]["count"])) <= 6) == (most == 5)
+        faults = own["faults"]
+        of_cause = np.bincount(numbers(faults["cause"]), numbers(faults["count"]))
+        wanted = events[events.kind == "fault"].cause.value_counts(dropna=False)
+        named = [None if "without" in cause else cause for cause in faults["causes"]]
+        assert dict(zip(named, of_cause, strict=True)) == {
+            cause if isinstance(cause, str) else None: count for cause, count in wanted.items()
+        }
+
+
+def test_many_transfers_take_a_few_times_what_sorting_them_takes(runs):
+    """About five times; quadratic work, or a Python loop, were a hundred times and more."""
+    run = runs.result("orbit-timing")
+    rng = np.random.default_rng(1)
+    served = run.contacts[run.contacts.served]
+    row = rng.integers(0, len(served), 300_000)
+    start_s = np.sort(served.service_start_s.to_numpy()[row] + rng.random(len(row)))
+    transfers = pa.table({
+        "contact_id": served.contact_id.to_numpy()[row], "direction": ["uplink"] * len(row),
+        "toward": ["server"] * len(row), "start_s": start_s,
+        "end_s": start_s + rng.exponential(1.0, len(row)), "delivered_bytes": rng.random(len(row)),
+    })  # fmt: skip
+    columns = [transfers[name].to_numpy() for name in ("end_s", "start_s", "contact_id")]
+    began_s = time.process_time()
+    np.lexsort(columns)
+    sorted_s = time.process_time() - began_s
+    number = run.contacts.contact_id.to_numpy()
+    spans = traffic.contact_lanes({"transfers": transfers}, number)
+    traffic.counted({"transfers": transfers}, traffic.times_counted(3 * DAY_S, spans))
+    assert time.process_time() - began_s < 40 * sorted_s
+
+
 def test_accuracy_is_that_of_each_pooled_evaluation(runs):
     run = runs.result("slots")
     data = scene({"it": run})
@@ -236,8 +328,6 @@ def test_runs_share_a_sky_if_start_orbit_and_contacts_are_the_same(runs):
 
 
 def test_a_replay_of_more_contacts_than_a_page_carries_ends_early(runs, monkeypatch):
-    from tests.kit.replay import scenes
-
     run = runs.result("orbit-timing")
     monkeypatch.setattr(scenes, "MOST_CONTACTS", 5)
     data = scene({"it": run})

@@ -23,6 +23,7 @@ from sim.plots import Pictures
 from sim.report import report
 from tests.kit.network import portable
 from tests.kit.records import read_manifest, read_tables
+from tests.kit.replay import numbers
 from tests.kit.results import compare, critical_path, spans
 from tests.kit.small import SLOTS, merged
 
@@ -30,7 +31,7 @@ VOID = {"meta", "link", "img", "br", "input", "hr"}
 ODD = "</script><b>A&B</b>"
 SECTIONS = {
     "slots": "summary curves replay figures timeline time updates clients assignment scenario",
-    "orbit": "summary curves replay figures timeline time updates contact map assignment scenario",
+    "orbit": "summary curves replay figures timeline time updates contact assignment scenario",
 }
 """Of runs; a section that would be empty is left out."""
 
@@ -131,7 +132,7 @@ def test_names_stay_text(runs, tmp_path):
     page = Seen(report([folder]))
     assert not page.held("b") and not page.held("i")
     assert ODD in [lane["name"] for lane in page.bars["lanes"]]
-    assert [row[0] for row in page.tables["time-3"]] == ["cluster", ODD, "B", "critical path"]
+    assert [row[0] for row in page.tables["time-2"]] == ["cluster", ODD, "B", "critical path"]
     assert ODD in page.sections["summary"]
     assert ODD not in page.text
 
@@ -161,15 +162,22 @@ def test_the_scenario_on_the_page_is_that_of_the_run_and_pages_repeat(runs, page
 def bars_of(page, kind):
     """Bars as the page's script reads them: cluster, begin and end in seconds, count."""
     data = page.bars
+    columns = {name: numbers(text) for name, text in data["bars"].items()}
+    begin_s = np.cumsum(columns["begin"]) * data["unit_s"]
+    end_s = begin_s + np.array(columns["length"]) * data["unit_s"]
+    count = columns.get("count", np.ones(len(begin_s), int))
+    every = pd.DataFrame({"begin_s": begin_s, "end_s": end_s, "count": count})
     cluster = ""
-    rows = [pd.DataFrame({"cluster": [], "begin_s": [], "end_s": [], "count": []})]
+    rows = [every.iloc[:0].assign(cluster="")]
+    first = 0
     for lane in data["lanes"]:
         cluster = cluster if lane["level"] else lane["name"]
-        if bars := lane["bars"].get(kind):
-            begin_s = np.cumsum(bars["begin"]) * data["unit_s"]
-            end_s = begin_s + np.array(bars["length"]) * data["unit_s"]
-            mine = {"begin_s": begin_s, "end_s": end_s, "count": bars.get("count", 1)}
-            rows.append(pd.DataFrame({"cluster": cluster, **mine}))
+        for each in filter(lane["bars"].get, data["kinds"]):
+            last = first + lane["bars"][each]
+            if each == kind:
+                rows.append(every.iloc[first:last].assign(cluster=cluster))
+            first = last
+    assert first == len(every)
     return pd.concat(rows, ignore_index=True)
 
 
@@ -250,7 +258,7 @@ def test_of_many_clusters_the_page_is_small_and_says_what_is_summed_up(runs, tmp
     assert counts[0] == MANY
     assert lanes[0]["name"] == "C00000 to C00016"
     assert "2000 clusters: up to 17 of them, neighbours by name, share a lane" in page.text
-    rows = page.tables["time-3"]
+    rows = page.tables["time-2"]
     assert len(rows) <= 510 and "1500 other clusters together" in rows[501][0]
     assert len(page.tables["assignment-2"]) <= 510
     assert "the first 500 of 2000 clusters" in page.text

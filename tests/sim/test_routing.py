@@ -48,9 +48,19 @@ def test_message_that_no_route_carries():
         assert graph.route(source, target, bits, ready_s) is None
     assert graph.route(1, 1, 1e9, 99.0) == []
     assert_array_equal(graph.arrivals(0, 8.0, 2.0), [2.0, 3.0, np.inf, np.inf])
-    for wrong in ((3.0, 2.0, 1.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 1.0, 1.0, -1.0)):
-        with pytest.raises(ValueError, match="a contact has"):
-            ContactGraph(ContactPlan(2, [0], [1], *wrong))
+    for wrong, what in (
+        ((3.0, 2.0, 1.0, 0.0), "contact 0 ends before"),
+        ((0.0, 1.0, [1.0, 0.0], 0.0), "contact 1 has a rate_bps"),
+        ((0.0, 1.0, 1.0, -1.0), "contact 0 has a delay_s"),
+    ):
+        with pytest.raises(ValueError, match=what):
+            ContactGraph(ContactPlan(2, [0, 1], [1, 0], *wrong))
+    with pytest.raises(ValueError, match="contact 1 is between nodes that are not 0 to 1"):
+        ContactGraph(ContactPlan(2, [0, 1], [1, 2], 0.0, 1.0, 1.0))
+    with pytest.raises(ValueError, match="node 4 is not there; nodes are 0 to 3"):
+        graph.route(0, 4, 8.0, 0.0)
+    with pytest.raises(ValueError, match="bits are -1"):
+        graph.arrivals(0, -1.0, 0.0)
 
 
 SLOW = pytest.mark.slow(reason="1,000 plans, each with a graph of its own")

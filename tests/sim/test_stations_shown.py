@@ -120,15 +120,16 @@ def test_the_page_counts_clients_that_are_reached_by_links_between_satellites_al
 
 
 def test_the_page_has_the_map_of_the_minute_that_is_asked_for(run, tmp_path):
-    begin, later = (
+    plain, early, later = (
         report([run.folder], tmp_path / f"{minute}.html", minute).read_text()
-        for minute in (0.0, 90.0)
+        for minute in (0.0, 30.0, 90.0)
     )
-    assert "Satellites as the run begins, stations" in begin
-    assert "Satellites in minute 90 of the run, stations" in later
-    maps = [re.findall(r'<section id="map".*?</section>', t, re.DOTALL) for t in (begin, later)]
-    drawings = [re.sub(r'caption>.*?<|label=".*?"', "", found) for [found] in maps]
-    assert drawings[0] != drawings[1]
+    assert '<section id="map"' not in plain
+    assert "Satellites in minute 90 of the run, and from where" in later
+    maps = [re.findall(r'<section id="map".*?</section>', t, re.DOTALL) for t in (early, later)]
+    dots = [re.findall(r'class="dots hue-1" d="([^"]*)"', found) for [found] in maps]
+    assert [len(re.findall("M", one)) for [one] in dots] == [10, 10]
+    assert dots[0] != dots[1]
     with pytest.raises(InputError, match="minute: got 721; the run has the minutes 0 to 720"):
         report([run.folder], tmp_path / "late.html", 721.0)
     with pytest.raises(InputError, match="only the report of one run has a map"):

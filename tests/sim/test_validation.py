@@ -202,8 +202,8 @@ def test_what_is_shown_and_logged_meanwhile_is_the_accuracy_that_the_run_goes_by
         def update(self, text, *rest):
             shown.append(text)
 
-    bar = Bar(plain(share), quiet=False)
-    result = sim.run(plain(share), tmp_path, observers=[bar])
+    with Bar(plain(share), quiet=False) as bar:  # its thread would go on in later tests
+        result = sim.run(plain(share), tmp_path, observers=[bar])
     rows = pooled(result)
     last = rows[said.replace(" ", "_")].iloc[-1]
     assert f", {said} {last:.3f}" in shown[-1]

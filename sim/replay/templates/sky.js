@@ -4,6 +4,8 @@ const RADIANS = Math.PI / 180, TURN = 2 * Math.PI, EARTH_KM = 6371;
 
 // Whole numbers that `sim.replay.packing` has written.
 function unpacked(text) {
+  const [value, count] = text.split("*");
+  if (count) return new Array(Number(count)).fill(Number(value));
   const bytes = atob(text), numbers = [];
   for (let at = 0; at < bytes.length;) {
     let value = 0, scale = 1, byte;

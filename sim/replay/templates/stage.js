@@ -69,6 +69,20 @@ class Stage {
     this.drawBeams(moment, satellites);
     this.drawPlaces(moment);
     this.drawSatellites(moment, satellites);
+    this.satellites = satellites;
+  }
+
+  // The satellite or the place that is shown close to a point of the canvas, by number.
+  near(x, y) {
+    let found = null, least = 14;
+    const look = (kind, number, v) => {
+      if (this.hidden(v)) return;
+      const [a, b] = this.at(v), off = Math.hypot(a - x, b - y);
+      if (off < least) [found, least] = [{kind, number}, off];
+    };
+    this.satellites.forEach((one, number) => one && look("satellite", number, one.v));
+    this.world.places.forEach((place, number) => place.v && look("place", number, place.v.map(part => part * 1.0001)));
+    return found;
   }
 
   // Sea, land and grid change with the camera only: they are kept as a picture.
@@ -239,9 +253,9 @@ class Stage {
         before = here;
       }
     });
-    pen.strokeStyle = colours.trail;
+    pen.strokeStyle = few ? colours.trail : colours.orbit;
     paths.forEach((path, i) => {
-      pen.globalAlpha = few ? 0.2 + 0.3 * i : 0.4;
+      pen.globalAlpha = few ? 0.2 + 0.3 * i : 1;
       pen.lineWidth = few ? 1 + 0.4 * i : 1;
       pen.stroke(path);
     });

@@ -6,7 +6,8 @@ for (const box of document.querySelectorAll(".explorer")) {
   const stage = box.querySelector(".panels"), tip = box.querySelector(".tip"), note = box.querySelector(".idle");
   const figure = box.querySelector("[data-pick=figure]"), view = box.querySelector("[data-pick=view]");
   const MOST_PANELS = 6, HUES = 8, DASHES = ["", "7 3", "2 3", "9 3 2 3"];
-  const last = data.keys.length - 1;
+  const said = box.querySelector(".picks"), charted = document.querySelector(".curves") !== null;
+  let picked = null, marks = [];
 
   const make = (name, attributes, ...inner) => {
     const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -57,8 +58,8 @@ for (const box of document.querySelectorAll(".explorer")) {
   }
 
   function say(point, mark) {
-    const [, low, high, seeds, text] = value(point), [title] = [data.figures[figure.value]];
-    const ends = low === null ? "" : `, 95 %: ${Number(low.toPrecision(4))} to ${Number(high.toPrecision(4))}`;
+    const [, , , seeds, text, interval] = value(point), title = data.figures[figure.value];
+    const ends = interval && `, 95 %: ${interval}`;
     tip.replaceChildren(html("b", "", `${title}: ${text}${ends}, n ${seeds}`),
       ...data.keys.map((key, n) => html("div", "", `${key.name}: ${level(n, point)}`)));
     tip.hidden = false;
@@ -68,13 +69,34 @@ for (const box of document.querySelectorAll(".explorer")) {
     tip.style.top = `${at.bottom - frame.top + 6}px`;
   }
 
+  // The chart below shows the curves of one point alone; picked again, those of all.
+  function pick(point) {
+    picked = picked === point ? null : point;
+    for (const [mark, own] of marks) mark.classList.toggle("picked", own === picked);
+    document.dispatchEvent(new CustomEvent("pick", {detail: picked === null ? null : data.lines[picked]}));
+    said.textContent = picked === null ? "" : `The chart below shows the curves of ${named(picked)}.`;
+    said.hidden = picked === null;
+  }
+
   // What a pointer or the focus shows more of.
   function telling(mark, point) {
+    marks.push([mark, point]);
     mark.setAttribute("tabindex", "0");
     mark.setAttribute("role", "img");
     mark.setAttribute("aria-label", `${named(point)}; ${data.figures[figure.value]}: ${value(point)[4]}`);
     for (const name of ["pointerenter", "focus"]) mark.addEventListener(name, () => say(point, mark));
     for (const name of ["pointerleave", "blur"]) mark.addEventListener(name, () => { tip.hidden = true; });
+    if (charted && data.lines[point] !== null) {
+      mark.setAttribute("role", "button");
+      mark.classList.add("pickable");
+      mark.classList.toggle("picked", picked === point);
+      mark.addEventListener("click", () => pick(point));
+      mark.addEventListener("keydown", event => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        pick(point);
+      });
+    }
     return mark;
   }
 
@@ -168,6 +190,7 @@ for (const box of document.querySelectorAll(".explorer")) {
   }
 
   function draw() {
+    marks = [];
     const every = data.points.map((_, n) => n), whole = range(every), width = box.clientWidth;
     const two = data.keys.length > 1, kind = view.value;
     const shown = kind === "effect" ? [] : [0, 1].slice(0, data.keys.length);
@@ -183,6 +206,7 @@ for (const box of document.querySelectorAll(".explorer")) {
     const idle = data.idle[figure.value], notes = [];
     if (idle.length) notes.push(`${idle.join(" and ")} ${idle.length > 1 ? "have" : "has"} no effect on it at any point.`);
     if (found.length > few.length) notes.push(`The first ${few.length} of ${found.length} settings of the other keys.`);
+    if (charted && data.lines.some(line => line !== null)) notes.push(`Pick a ${kind === "map" ? "field" : "dot"} for its curves.`);
     if (kind === "effect" && data.keys.length > 1) notes.push("Each line joins points that differ in one key alone.");
     note.textContent = notes.join(" ");
     note.hidden = !notes.length;

@@ -11,16 +11,42 @@ for (const box of document.querySelectorAll(".timeline")) {
     uplink: [0.1, 0.5], downlink: [0.5, 0.9], sidelink: [0.3, 0.7], isl: [0.3, 0.7]};
   let from = 0, to = WHOLE, width = 0, gutter = 0, asked = false, colours = {};
 
-  let top = 0;
+  // Whole numbers that `sim.replay.packing` has written: bytes of seven bits, or NUMBER*COUNT.
+  function unpacked(text) {
+    const [one, count] = text.split("*"), numbers = [];
+    if (count) return new Array(Number(count)).fill(Number(one));
+    for (let bytes = atob(text), at = 0; at < bytes.length;) {
+      let value = 0, scale = 1, byte;
+      do {
+        byte = bytes.charCodeAt(at++);
+        value += (byte & 127) * scale;
+        scale *= 128;
+      } while (byte > 127);
+      numbers.push(value % 2 ? -(value + 1) / 2 : value / 2);
+    }
+    return numbers;
+  }
+
+  function summed(text) {
+    let at = 0;
+    return unpacked(text).map(step => (at += step));
+  }
+
+  const begins = summed(data.bars.begin), lengths = unpacked(data.bars.length);
+  const says = summed(data.bars.says), counts = data.bars.count && unpacked(data.bars.count);
+  let top = 0, first = 0;
   for (const lane of data.lanes) {
     lane.top = top;
     lane.height = lane.level ? DEVICE : CLUSTER;
     top += lane.height;
-    for (const bars of Object.values(lane.bars)) {
-      let at = 0;
-      bars.begin = Float64Array.from(bars.begin, step => (at += step) * data.unit_s);
-      bars.end = Float64Array.from(bars.length, (n, i) => bars.begin[i] + n * data.unit_s);
-      bars.longest = bars.end.reduce((most, end, i) => Math.max(most, end - bars.begin[i]), 0);
+    for (const kind of kinds.filter(one => lane.bars[one])) {
+      const last = first + lane.bars[kind];
+      const begin = Float64Array.from(begins.slice(first, last), n => n * data.unit_s);
+      const end = begin.map((at, i) => at + lengths[first + i] * data.unit_s);
+      const longest = end.reduce((most, at, i) => Math.max(most, at - begin[i]), 0);
+      lane.bars[kind] = {begin, end, longest, says: says.slice(first, last),
+        count: counts && counts.slice(first, last)};
+      first = last;
     }
   }
   const height = top + AXIS;
@@ -231,7 +257,7 @@ for (const box of document.querySelectorAll(".timeline")) {
   function about(kind, bars, hits) {
     const count = hits.reduce((sum, i) => sum + (bars.count ? bars.count[i] : 1), 0);
     const begin = bars.begin[hits[0]], end = Math.max(...hits.map(i => bars.end[i]));
-    const said = data.says[bars.says[hits[0]]];
+    const said = data.words[bars.says[hits[0]]];
     const what = count > 1 ? `${count} times` : said;
     return `${data.kinds[kind]}${what ? ": " + what : ""}, ${clock(begin, 1)} for ${lasting(end - begin)}`;
   }

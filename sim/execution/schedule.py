@@ -1,0 +1,199 @@
+"""Schedule: the contacts, sessions, links and volumes of a scenario, without a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+import scenarios
+from scenarios import Scenario
+from sim.engine.setup import build
+from sim.errors import InputError
+from sim.files import write_text
+from sim.network.routing import ContactGraph, ContactPlan
+from sim.plan.contact_table import contacts_table, isl_table
+from sim.plan.dtn_formats import plan_text
+from sim.plan.plan import Plan
+from sim.plan.volumes import (
+    LinkVolumes,
+    SessionVolume,
+    link_volumes,
+    nodes_of,
+    whole_seconds,
+)
+from sim.trace.schema import COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def plan(scenario: Scenario | Mapping[str, Any] | str | Path) -> Schedule:
+    """Return the :class:`sim.Schedule` of a scenario, or of the one of that name, path or mapping.
+
+    The whole scenario is checked as for a run, and nothing is run. Raises InputError (or the
+    ValueError of a room) for wrong input, and for clients that are never seen or never served.
+    """
+    if isinstance(scenario, str | Path):
+        scenario = scenarios.load(scenario)
+    elif not isinstance(scenario, Scenario):
+        scenario = scenarios.from_dict(scenario)
+    return Schedule(scenario, build(scenario).plan)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Schedule:
+    """Who has contact with whom in a scenario, who is served, and what the links carry.
+
+    Tables are pandas DataFrames, made when they are first asked for. Times are seconds since
+    ``start``, and end at ``stop_s``. ``nodes`` are the names of the satellites, and behind them
+    those of the stations, of the clusters on the ground, or of the satellite that serves the
+    others.
+    """
+
+    scenario: Scenario
+    _plan: Plan
+
+    @property
+    def start(self) -> datetime:
+        """When the scenario starts, UTC."""
+        return self._plan.start
+
+    @property
+    def stop_s(self) -> float:
+        """When it ends at the latest, in seconds since its start."""
+        return self._plan.stop_s
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Lines on what may be wrong with the contacts."""
+        return self._plan.doubts
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names by node: satellites, and behind them what they have contacts with."""
+        return nodes_of(self._plan)
+
+    @property
+    def neglected(self) -> tuple[str, ...]:
+        """Directions that take no time in the scenario: they have no volume, and no contacts."""
+        return self._volumes.neglected
+
+    @cached_property
+    def contacts(self) -> pd.DataFrame:
+        """One row a contact, served or not, with the columns of a run's table."""
+        frame: pd.DataFrame = contacts_table(self._plan, self.stop_s).to_pandas()
+        return frame
+
+    @cached_property
+    def isl_windows(self) -> pd.DataFrame:
+        """One row a window between two satellites, as in a run; none without ``link.isl``."""
+        isls = self._plan.isls
+        none = pa.schema(list(COLUMNS["isl_windows"].items())).empty_table()
+        table = none if isls is None else isl_table(isls, self.stop_s)
+        frame: pd.DataFrame = table.to_pandas()
+        return frame
+
+    @cached_property
+    def sessions(self) -> pd.DataFrame:
+        """One row a session: its client, number, contacts, begin and end, and its volumes in bits.
+
+        ``to_server_bits`` and ``to_client_bits`` are what the device with the poorest link can
+        transfer if alone; nan in a direction that is neglected.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(self._volumes.sessions, columns=SessionVolume._fields)
+
+    @cached_property
+    def capacities(self) -> pd.DataFrame:
+        """One row a contact that is served, or a window between satellites, and direction.
+
+        ``link`` is contact or isl, and ``number`` the contact_id, or the row of ``isl_windows``.
+        Then come ``direction``, ``source`` and ``target`` by name, ``start_s`` and ``end_s`` of the
+        service, ``capacity_bits`` (of the device with the poorest link, if alone), their mean
+        ``rate_bps``, and ``delay_s``, the longest that a signal takes. A direction that is
+        neglected has no rows.
+        """
+        import pandas as pd
+
+        links = self._volumes
+        names = np.array(links.nodes, object)
+        return pd.DataFrame(
+            {
+                "link": np.where(links.between, "isl", "contact"),
+                "number": links.number,
+                "direction": links.direction,
+                "source": names[links.source],
+                "target": names[links.target],
+                "start_s": links.start_s,
+                "end_s": links.end_s,
+                "capacity_bits": links.bits,
+                "rate_bps": links.bits / (links.end_s - links.start_s),
+                "delay_s": links.delay_s,
+            }
+        )
+
+    def contact_plan(self, piece_s: int | None = None) -> ContactPlan:
+        """Return the links as a plan for :class:`sim.ContactGraph`, over ``nodes``.
+
+        Its contacts are those that :meth:`write` exports: the whole seconds of each link, in one
+        piece or in pieces of ``piece_s`` seconds, at the mean rate of each. Raises InputError for
+        slots, which have no satellites on orbits, and for a ``piece_s`` that is not a whole number
+        of seconds above 0.
+        """
+        links = self._pieces(piece_s)
+        carry = links.bits > 0.0
+        return ContactPlan(
+            nodes=len(links.nodes),
+            a=links.source[carry],
+            b=links.target[carry],
+            start_s=links.start_s[carry],
+            end_s=links.end_s[carry],
+            rate_bps=(links.bits / (links.end_s - links.start_s))[carry],
+            delay_s=links.delay_s[carry],
+            directed=True,
+        )
+
+    def graph(self, piece_s: int | None = None) -> ContactGraph:
+        """Return the graph over :meth:`contact_plan`, of which nothing is booked yet."""
+        return ContactGraph(self.contact_plan(piece_s))
+
+    def text(self, to: str, piece_s: int | None = None) -> str:
+        """Return the contact plan in the format of a DTN stack: ``ion`` or ``hdtn``.
+
+        Raises InputError as :meth:`contact_plan` does, for an unknown format, and where no contact
+        lasts a whole second.
+        """
+        return plan_text(to, self._pieces(piece_s), self.start)
+
+    def write(self, path: str | Path, to: str, piece_s: int | None = None) -> None:
+        """Write :meth:`text` to a file."""
+        write_text(Path(path), self.text(to, piece_s))
+
+    def __repr__(self) -> str:
+        """Return how much there is of what, in a line."""
+        contacts = self._plan.contacts
+        parts = [f"{len(contacts)} contacts, {int(contacts.served.sum())} served"]
+        parts += [] if self._plan.isls is None else [f"{len(self._plan.isls)} ISL windows"]
+        return f"Schedule({', '.join([*parts, f'{self.stop_s / 86_400.0:.2f} days'])})"
+
+    @cached_property
+    def _volumes(self) -> LinkVolumes:
+        return link_volumes(self._plan)
+
+    def _pieces(self, piece_s: int | None) -> LinkVolumes:
+        if piece_s is not None and (piece_s != int(piece_s) or piece_s < 1):
+            raise InputError(f"piece_s is {piece_s}; give a whole number of seconds above 0")
+        if self.scenario.orbit.source == "slots":
+            raise InputError(
+                "orbit.source 'slots' is a timetable without satellites on orbits: it has no "
+                "contact plan; use a source with orbits, or contacts from a file"
+            )
+        return link_volumes(self._plan, partial(whole_seconds, longest_s=piece_s))

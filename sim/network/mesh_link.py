@@ -1,0 +1,107 @@
+"""MeshLink: a satellite's link to its server over the mesh, step by step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import simpy
+
+from learning.requests.cluster import Download, Receipt, Step, Train, Upload, Work
+from sim.network.endpoint import Endpoint
+from sim.network.mesh import NO_ROUTE, Mesh
+from sim.network.service_link import ServiceLink
+from sim.network.sessions import ClusterSessions
+from sim.network.steps import Reply, check_names, everybody, way_of
+
+
+class MeshLink(ServiceLink):
+    """Chains of one satellite, whose transfers the ``mesh`` carries: one step behind the other.
+
+    No contact cuts a transfer off: a message waits on its way for what is to open.
+    """
+
+    def __init__(self, sessions: ClusterSessions, endpoint: Endpoint, mesh: Mesh) -> None:
+        super().__init__(sessions, endpoint)
+        self._mesh = mesh
+        self._carrying = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a chain goes on."""
+        return super().busy or self._carrying > 0
+
+    def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
+        """Let the satellite go through ``steps``; reply when it has ended.
+
+        It takes no part in what is behind a transfer that has no route, or a training for which it
+        lacks the memory.
+        """
+        check_names(steps)
+        replies: list[Reply] = []
+        able = True
+        for step in steps:
+            asked = able and bool(everybody(step.who, 1)[0])
+            if isinstance(step, Train):
+                work = _no_work()
+                if asked:
+                    # Nothing cuts the rounds short: there is no contact in which they have to end.
+                    whole = replace(step, partial=False)
+                    work = (yield from super().chain([whole]))[0]  # type: ignore[assignment]
+                    able = not work.excluded[0]
+                replies.append(work)
+                continue
+            sized = self._sized(step, list(zip(steps, replies, strict=False)))
+            receipt = _not_sent(sized, NO_ROUTE if asked else "")
+            if asked:
+                receipt = yield from self._carry(sized)
+                able = bool(receipt.done[0])
+            replies.append(receipt)
+        return replies
+
+    def _sized(
+        self, step: Upload | Download, before: list[tuple[Step, Reply]]
+    ) -> Upload | Download:
+        """Return a transfer with the bytes that its payload has behind the steps before it."""
+        if isinstance(step, Download) or step.sized is None:
+            return step
+        return replace(step, payload=self.endpoint.measured(step.sized(before)), sized=None)
+
+    def _carry(self, step: Upload | Download) -> Generator[simpy.Event, Any, Receipt]:
+        clock = self.endpoint.clock
+        free_s = float(self.endpoint.devices.free_s[0])
+        if free_s > clock.now:
+            yield clock.at(free_s)
+        self._carrying += 1
+        carried = yield from self._mesh.carry(
+            self.endpoint.cluster.name, way_of(step), step.payload
+        )
+        self._carrying -= 1
+        if carried is None:
+            return _not_sent(step, NO_ROUTE)
+        self._sessions.use_open()
+        size = np.full(1, step.payload.bytes, float)
+        return Receipt(
+            np.ones(1, bool),
+            np.array([carried.time_s]),
+            size,
+            np.zeros(1),
+            given_up=np.zeros(1, bool),
+            contact_id=np.array([carried.contact_id]),
+        )
+
+
+def _no_work() -> Work:
+    """Of a satellite that takes no part in a training."""
+    return Work(np.zeros(1, np.int64), np.full(1, math.inf), np.zeros(1, bool))
+
+
+def _not_sent(step: Upload | Download, reason: str) -> Receipt:
+    """Of a transfer of which nothing has moved."""
+    size = np.full(1, step.payload.bytes, float)
+    return Receipt(
+        np.zeros(1, bool), np.full(1, math.inf), np.zeros(1), size, reason, np.zeros(1, bool)
+    )

@@ -1,0 +1,142 @@
+"""Earliest routes over links and passes, of which each hop books its time.
+
+The rules are those of :mod:`sim.network.routing`, for a plan in which the contacts of a pair do not
+overlap. There are many messages and many contacts: a search looks at those contacts only that
+a message could use next.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import inf
+
+from sim.network.routing import Hop, Sent
+
+
+@dataclass(eq=False)
+class _Lane:
+    """The times in which one node can send to another, and nothing is booked, in order."""
+
+    starts_s: list[float] = field(default_factory=list)
+    ends_s: list[float] = field(default_factory=list)
+    contacts: list[int] = field(default_factory=list)
+
+    def add(self, contact: int, start_s: float, end_s: float) -> None:
+        """Add the next contact; raise ValueError where it begins before the last one ends."""
+        if self.ends_s and start_s < self.ends_s[-1]:
+            raise ValueError(f"contact {contact} begins before the one before it ends")
+        self.starts_s.append(start_s)
+        self.ends_s.append(end_s)
+        self.contacts.append(contact)
+
+    def book(self, hop: Hop) -> None:
+        """Take the time of a hop out; raise ValueError where it is not free."""
+        place = bisect_left(self.ends_s, hop.sent_s)
+        free = place < len(self.ends_s) and self.contacts[place] == hop.contact
+        if not (free and self.starts_s[place] <= hop.begin_s):
+            raise ValueError(f"contact {hop.contact} is not free at {hop.begin_s:g} s")
+        start_s = self.starts_s[place]
+        self.starts_s[place] = hop.sent_s
+        if start_s < hop.begin_s:
+            self.starts_s.insert(place, start_s)
+            self.ends_s.insert(place, hop.begin_s)
+            self.contacts.insert(place, hop.contact)
+
+
+class Routes:
+    """Routes over contacts, each from one node to another: what is sent back has its own.
+
+    ``contacts`` are numbers with their nodes, begin and end in seconds, in order of time; ``sent``
+    says when bits have left over one of them, and are there.
+    """
+
+    def __init__(
+        self, nodes: int, contacts: Iterable[tuple[int, int, int, float, float]], sent: Sent
+    ) -> None:
+        self._sent = sent
+        self._lanes: list[dict[int, _Lane]] = [{} for _ in range(nodes)]
+        for contact, source, target, start_s, end_s in contacts:
+            lane = self._lanes[source].setdefault(target, _Lane())
+            lane.add(contact, start_s, end_s)
+
+    def route(self, source: int, target: int, bits: float, ready_s: float) -> list[Hop] | None:
+        """Return the hops of a message that is ready at ``source``; None if it never arrives.
+
+        It arrives as early as any route lets it, and with the fewest hops of those that do.
+        """
+        earliest = {source: ready_s}
+        rounds: list[dict[int, Hop]] = []
+        reached = {source: ready_s}
+        while reached:
+            hops: dict[int, Hop] = {}
+            for node, time_s in reached.items():
+                self._go_on(node, time_s, bits, target, earliest, hops)
+            rounds.append(hops)
+            reached = {node: hop.arrival_s for node, hop in hops.items()}
+            earliest.update(reached)
+            reached.pop(target, None)
+        return _way_back(rounds, source, target) if target in earliest else None
+
+    def _go_on(
+        self,
+        node: int,
+        time_s: float,
+        bits: float,
+        target: int,
+        earliest: dict[int, float],
+        hops: dict[int, Hop],
+    ) -> None:
+        """Add the hops from a node on that are there earlier than others, to the others' ``hops``.
+
+        None that comes later than the message is at its ``target`` is of use.
+        """
+        for other, lane in self._lanes[node].items():
+            found = hops.get(other)
+            last = hops.get(target)
+            before_s = earliest.get(other, inf) if found is None else found.arrival_s
+            if other != target:
+                last_s = earliest.get(target, inf) if last is None else last.arrival_s
+                before_s = min(before_s, last_s)
+            hop = self._hop(lane, node, other, (time_s, before_s), bits)
+            if hop is not None:
+                hops[other] = hop
+
+    def _hop(
+        self, lane: _Lane, node: int, other: int, between_s: tuple[float, float], bits: float
+    ) -> Hop | None:
+        """Return the first hop from a time on that is there before another; None for none."""
+        time_s, before_s = between_s
+        starts_s = lane.starts_s
+        hop: Hop | None = None
+        for place in range(bisect_left(lane.ends_s, time_s), len(starts_s)):
+            begin_s = max(starts_s[place], time_s)
+            if begin_s >= before_s:
+                break
+            contact = lane.contacts[place]
+            sent_s, there_s = self._sent(contact, node, begin_s, bits)
+            if sent_s <= lane.ends_s[place] and there_s < before_s:
+                hop = Hop(contact, node, other, begin_s, sent_s, there_s)
+                before_s = there_s
+        return hop
+
+    def book(self, hops: Sequence[Hop]) -> None:
+        """Take the times of ``hops`` out: later routes use what is left.
+
+        Raises ValueError for a time that is not free.
+        """
+        for hop in hops:
+            if hop.sent_s > hop.begin_s:
+                self._lanes[hop.source][hop.target].book(hop)
+
+
+def _way_back(rounds: Sequence[dict[int, Hop]], source: int, target: int) -> list[Hop]:
+    """Return the hops to the target: each from where the round before has come."""
+    hops: list[Hop] = []
+    node = target
+    for found in reversed(rounds):
+        if node in found and node != source:
+            hops.append(found[node])
+            node = found[node].source
+    return hops[::-1]

@@ -1,0 +1,238 @@
+"""Sessions of satellites that reach their server over links between satellites, and passes.
+
+A message for the server may set off as soon as there is a path in time: over links that are open
+one after the other, to a satellite that then has a pass. A session of a satellite is the time in
+which its messages come in by one pass, whoever has it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from math import inf, nextafter
+
+import numpy as np
+
+from learning.requests.cluster import Floats, Ints
+from sim.errors import InputError
+from sim.plan.contact_columns import ContactColumns, PlannedSessions
+from sim.plan.contacts import PlannedSession
+from sim.plan.isl import IslPlan
+from sim.trace.directions import Way
+
+
+class MeshSessions(PlannedSessions):
+    """Sessions of one pass each, from when a message can set off until it is too late.
+
+    ``numbers`` are the passes, and ``spans_s`` begin and end of each session, in order. A link to
+    another satellite carries ``link_bps`` at least; ``client`` is the name of the satellite.
+    """
+
+    def __init__(
+        self,
+        client: str,
+        contacts: ContactColumns,
+        numbers: Ints,
+        spans_s: Sequence[tuple[float, float]],
+        link_bps: float,
+    ) -> None:
+        super().__init__(contacts, numbers)
+        self._client = client
+        self._link_bps = link_bps
+        self.edges = list(range(len(numbers) + 1))
+        self.spans_s = list(spans_s)
+        self.starts_s = [start_s for start_s, _ in spans_s]
+
+    def named(self, place: int) -> tuple[int, str, int]:
+        """Return number and station of a pass, and the place of its session."""
+        contact_id, server, _ = super().named(place)
+        return contact_id, server, place
+
+    def __getitem__(self, place: int) -> PlannedSession:
+        """Return the pass of a session, as long as it lasts."""
+        place = range(len(self))[place]
+        if place not in self._made:
+            self._made[place] = PlannedSession(place, (self.contact(place),))
+        return self._made[place]
+
+    def goes_on(self, place: int) -> bool:
+        """Whether the next session begins as one ends: satellites in contact all the time."""
+        return place + 1 < len(self) and self.starts_s[place + 1] <= self.end_s(place)
+
+    def carried_bits(self, place: int, way: Way, from_s: float) -> Floats | float:
+        """Return what the pass of a session carries while it lasts, and a link to its satellite.
+
+        That is if the satellite were alone; others share the pass with it.
+        """
+        contact = self.contact(place)
+        until_s = min(self.end_s(place), contact.end_s)
+        beam = self[place].beam(way)
+        bits: Floats | float = np.inf
+        if beam is not None:
+            curve = beam.curve
+            bits = curve.delivered_bits(until_s) - curve.delivered_bits(
+                max(from_s, contact.start_s)
+            )
+        if contact.cluster.name != self._client:
+            bits = np.minimum(bits, self._link_bps * max(until_s - from_s, 0.0))
+        return np.maximum(bits, 0.0)
+
+
+def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, MeshSessions]:
+    """Return the sessions of each satellite, by name, over all links and served passes.
+
+    Raises InputError for a satellite from which no message ever arrives.
+    """
+    found = _Search(contacts, isls).sessions()
+    if lost := [name for name, passes in zip(isls.names, found, strict=True) if not passes]:
+        several = f", nor do {len(lost) - 1} others" if len(lost) > 1 else ""
+        raise InputError(
+            f"link.isl.route: {lost[0]!r} never reaches the server, by no links and passes of "
+            f"others{several}; link more planes, lower grazing_km, raise terminals, or simulate "
+            "longer"
+        )
+    link_bps = isls.least_bps
+    return {
+        name: MeshSessions(
+            name, contacts, np.array([one.number for one in passes]), _spans_s(passes), link_bps
+        )
+        for name, passes in zip(isls.names, found, strict=True)
+    }
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """A pass by which a satellite's messages come in that set off from ``begin_s`` on."""
+
+    number: int
+    begin_s: float
+    end_s: float
+
+
+def _spans_s(passes: Sequence[_Pass]) -> list[tuple[float, float]]:
+    """End each session with its pass, or where the next one begins."""
+    ends_s = [*(one.begin_s for one in passes[1:]), inf]
+    return [(one.begin_s, min(one.end_s, end_s)) for one, end_s in zip(passes, ends_s, strict=True)]
+
+
+class _Search:
+    """Looks for each pass who can make use of it, and when a message has to set off for that."""
+
+    def __init__(self, contacts: ContactColumns, isls: IslPlan) -> None:
+        self._contacts = contacts
+        self._many = len(isls.names)
+        number_of = {name: number for number, name in enumerate(isls.names)}
+        self._places = [number_of.get(cluster.name, -1) for cluster in contacts.clusters]
+        self._windows = _by_pair(isls)
+        self._found: list[list[_Pass]] = [[] for _ in isls.names]
+
+    def sessions(self) -> list[list[_Pass]]:
+        """Return the passes of each satellite, in order of time."""
+        contacts = self._contacts
+        served = np.flatnonzero(contacts.served)
+        in_order = served[np.argsort(contacts.start_s[served], kind="stable")]
+        for number in in_order.tolist():
+            gateway = self._places[contacts.cluster[number]]
+            self._add(number, gateway, float(contacts.start_s[number]))
+        return self._found
+
+    def _add(self, number: int, gateway: int, rise_s: float) -> None:
+        """Add a pass to the sessions of all who make use of it before they could of the last one.
+
+        Those that are linked to its satellite as it rises do so then. Others have to set off
+        before, over links that are over by then, or are linked to it while it goes on.
+        """
+        end_s = float(self._contacts.end_s[number])
+        latest = self._latest(gateway, rise_s)
+        missing = []
+        for satellite in range(self._many):
+            begun_s = self._begun_s(satellite)
+            departs_s, opens_s = latest.get(satellite, (-inf, -inf))
+            if departs_s <= begun_s:
+                missing.append(satellite)
+                continue
+            begin_s = rise_s if departs_s == rise_s else max(opens_s, nextafter(begun_s, inf))
+            self._found[satellite].append(_Pass(number, max(begin_s, 0.0), end_s))
+        if missing:
+            self._add_late(number, gateway, rise_s, end_s, missing)
+
+    def _add_late(
+        self, number: int, gateway: int, rise_s: float, end_s: float, missing: Sequence[int]
+    ) -> None:
+        """Add a pass to the sessions of those whose links to it open while it goes on."""
+        latest = self._latest(gateway, end_s)
+        for satellite in missing:
+            begun_s = self._begun_s(satellite)
+            if latest.get(satellite, (-inf, -inf))[0] <= max(begun_s, rise_s):
+                continue
+            begin_s = self._first_departure_s(satellite, gateway, max(begun_s, rise_s), end_s)
+            if begun_s < begin_s < end_s:
+                self._found[satellite].append(_Pass(number, begin_s, end_s))
+
+    def _begun_s(self, satellite: int) -> float:
+        """When the last session of a satellite has begun."""
+        found = self._found[satellite]
+        return found[-1].begin_s if found else -inf
+
+    def _latest(self, gateway: int, by_s: float) -> dict[int, tuple[float, float]]:
+        """Return when messages have to set off at the latest that are at a satellite by a time.
+
+        Behind that, when the first of their links opens.
+        """
+        latest: dict[int, tuple[float, float]] = {}
+        ahead = [(-by_s, gateway, by_s)]
+        while ahead:
+            minus_s, node, opens_s = heappop(ahead)
+            if node in latest:
+                continue
+            time_s = -minus_s
+            latest[node] = time_s, opens_s
+            for other, (starts_s, ends_s) in self._windows[node].items():
+                if other in latest:
+                    continue
+                window = bisect_right(starts_s, time_s) - 1
+                if window >= 0:
+                    departs_s = min(ends_s[window], time_s)
+                    heappush(ahead, (-departs_s, other, starts_s[window]))
+        return latest
+
+    def _first_departure_s(self, satellite: int, gateway: int, from_s: float, by_s: float) -> float:
+        """When a message first sets off on the way that comes first; inf for none by a time."""
+        reached: dict[int, float] = {}
+        ahead = [(from_s, satellite, inf)]
+        while ahead:
+            time_s, node, departed_s = heappop(ahead)
+            if node in reached:
+                continue
+            reached[node] = time_s
+            if node == gateway:
+                return departed_s
+            for other, (starts_s, ends_s) in self._windows[node].items():
+                window = bisect_left(ends_s, time_s)
+                if other in reached or window == len(starts_s) or starts_s[window] >= by_s:
+                    continue
+                begin_s = max(starts_s[window], time_s)
+                first_s = begin_s if node == satellite else departed_s
+                heappush(ahead, (begin_s, other, first_s))
+        return inf
+
+
+Windows = Mapping[int, tuple[list[float], list[float]]]
+"""Begins and ends of the windows with each other satellite, in order."""
+
+
+def _by_pair(isls: IslPlan) -> list[Windows]:
+    """Return the windows of each satellite."""
+    pairs: list[dict[int, tuple[list[float], list[float]]]] = [
+        defaultdict(lambda: ([], [])) for _ in isls.names
+    ]
+    columns = (isls.a.tolist(), isls.b.tolist(), isls.start_s.tolist(), isls.end_s.tolist())
+    for one, other, start_s, end_s in zip(*columns, strict=True):
+        for here, there in ((one, other), (other, one)):
+            starts_s, ends_s = pairs[here][there]
+            starts_s.append(start_s)
+            ends_s.append(end_s)
+    return list(pairs)

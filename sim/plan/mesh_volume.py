@@ -1,0 +1,90 @@
+"""What a mesh carries: the largest message that gets through, and bytes per hour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from heapq import heappop, heappush
+from math import inf
+
+import numpy as np
+
+from learning.requests.cluster import Floats
+from sim.plan.contact_columns import PlannedSessions
+from sim.plan.isl import IslPlan
+from sim.plan.plan import Plan
+from sim.trace.directions import Way
+
+SPARED = 2.0
+"""By how much a shorter pass may carry more than the longest one, as it is nearer."""
+
+
+def largest_message_bytes(plan: Plan) -> dict[str, float]:
+    """Return for each client the most that one message to the server can be, at any time at all.
+
+    A message goes in one piece over each link and pass. Whether those of a path come one after the
+    other is not looked at: what is larger never gets through.
+    """
+    isls = plan.isls
+    assert isls is not None  # the plan of a mesh has links
+    windows = _link_bytes(isls)
+    largest: dict[str, float] = {}
+    ahead = [(-size, name) for name, size in _pass_bytes(plan)]
+    ahead.sort()
+    while ahead:
+        minus, name = heappop(ahead)
+        if name in largest:
+            continue
+        largest[name] = -minus
+        for other, size in windows.get(name, {}).items():
+            if other not in largest:
+                heappush(ahead, (max(minus, -size), other))
+    return largest
+
+
+def _link_bytes(isls: IslPlan) -> dict[str, dict[str, float]]:
+    """Return what the best window of each pair carries, by both names."""
+    lasts_s = isls.end_s - isls.start_s
+    rate_bps: Floats | float = isls.fixed_bps or 0.0
+    if isls.budget is not None:
+        rate_bps = isls.budget.rate_bps(isls.min_range_km)
+    found: dict[str, dict[str, float]] = {}
+    sizes = (lasts_s * rate_bps / 8.0).tolist()
+    for a, b, size in zip(isls.a.tolist(), isls.b.tolist(), sizes, strict=True):
+        for here, there in ((a, b), (b, a)):
+            others = found.setdefault(isls.names[here], {})
+            name = isls.names[there]
+            others[name] = max(others.get(name, 0.0), size)
+    return found
+
+
+def _pass_bytes(plan: Plan) -> Iterator[tuple[str, float]]:
+    """Yield for each client with passes what one of them carries to the server at most."""
+    for cluster in plan.clusters:
+        own = plan.passes(cluster)
+        if not len(own):
+            continue
+        longest = max(range(len(own)), key=lambda n: own.end_s(n) - own.start_s(n))
+        bits = float(np.min(own.carried_bits(longest, Way.TO_SERVER, own.start_s(longest))))
+        own.close(longest)
+        yield cluster.name, (SPARED if np.isfinite(bits) else 1.0) * bits / 8.0
+
+
+def bytes_per_hour(plan: Plan) -> Mapping[Way, float]:
+    """Return what all passes carry each way in an hour, as passes of median length do."""
+    total = dict.fromkeys(Way, 0.0)
+    for cluster in plan.clusters:
+        own = plan.passes(cluster)
+        if len(own):
+            usual = _usual(own)
+            for way in Way:
+                bits = float(np.min(own.carried_bits(usual, way, own.start_s(usual))))
+                total[way] += bits / 8.0 * len(own) if bits < inf else inf
+            own.close(usual)
+    hours = plan.stop_s / 3600.0
+    return {way: size / hours for way, size in total.items()}
+
+
+def _usual(sessions: PlannedSessions) -> int:
+    """Return the place of the session of median length."""
+    order = sorted(range(len(sessions)), key=lambda n: sessions.end_s(n) - sessions.start_s(n))
+    return order[len(order) // 2]

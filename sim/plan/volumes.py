@@ -1,0 +1,248 @@
+"""Volumes: the bits that the links of a plan carry, whole or in pieces, in each direction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil, floor
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from learning.requests.cluster import Floats, Ints, Mask
+from sim.links.beam import Beam
+from sim.links.device_links import DeviceLinks, served_bits
+from sim.plan.contact_columns import ContactColumns
+from sim.plan.contacts import PlannedContact, PlannedSession
+from sim.plan.isl import IslPlan
+from sim.plan.plan import Plan
+from sim.trace.directions import Way
+
+Edges = Callable[[float, float], Floats]
+"""Times (E,), in order, at which a span from a time to another one is cut; none leave it out."""
+
+
+def uncut(start_s: float, end_s: float) -> Floats:
+    """Return the edges of a span that is one piece."""
+    return np.array([start_s, end_s])
+
+
+def whole_seconds(start_s: float, end_s: float, longest_s: int | None = None) -> Floats:
+    """Return the edges of the whole seconds in a span: one piece, or several of ``longest_s``.
+
+    The last one may be shorter. There are no edges where there is no whole second.
+    """
+    first, last = ceil(start_s), floor(end_s)
+    if last <= first:
+        return np.zeros(0)
+    return np.append(np.arange(first, last, longest_s or last - first), last).astype(np.float64)
+
+
+class SessionVolume(NamedTuple):
+    """What the contacts of one session carry each way; nan where that link is neglected."""
+
+    client: str
+    session: int
+    contacts: int
+    start_s: float
+    end_s: float
+    to_server_bits: float
+    to_client_bits: float
+
+
+class Piece(NamedTuple):
+    """What a piece of a link carries in one direction: a row of :class:`LinkVolumes`."""
+
+    number: int
+    direction: str
+    source: int
+    target: int
+    start_s: float
+    end_s: float
+    bits: float
+    delay_s: float
+    between: bool
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LinkVolumes:
+    """Arrays (N,): pieces of links in each direction, in the order of their starts.
+
+    ``number`` is that of a contact, or of a window ``between`` satellites. ``source`` and
+    ``target`` are indices in ``nodes``: satellites, and behind them what they have contacts with.
+    From ``start_s`` to ``end_s`` a piece carries ``bits``; a signal takes ``delay_s``, the longest
+    of those at its ends and in its middle. Of several devices both are those of the one that can
+    transfer least in the contact. ``neglected`` are directions that take no time: they have no
+    volume.
+    """
+
+    nodes: tuple[str, ...]
+    number: Ints
+    direction: Any
+    source: Ints
+    target: Ints
+    start_s: Floats
+    end_s: Floats
+    bits: Floats
+    delay_s: Floats
+    between: Mask
+    sessions: tuple[SessionVolume, ...]
+    neglected: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """The number of pieces."""
+        return len(self.number)
+
+
+TYPES = {"between": bool, "number": np.int64, "source": np.int64, "target": np.int64}
+
+
+def link_volumes(plan: Plan, edges: Edges = uncut) -> LinkVolumes:
+    """Return what a plan's contacts carry while they are served, and the links of its satellites.
+
+    Each link is cut at its ``edges``.
+    """
+    pieces: list[Piece] = []
+    sessions: list[SessionVolume] = []
+    neglected: set[str] = set()
+    for session in _in_order(plan):
+        links = [contact.links.devices for contact in session.contacts]
+        for contact, both in zip(session.contacts, links, strict=True):
+            pieces += _of_contact(plan, contact, both, edges)
+        sessions.append(_of_session(session, links))
+        if links[0].to_client is None:
+            neglected.add(plan.topology.direction(Way.TO_CLIENT))
+        session.close()
+    if plan.isls is not None:
+        pieces += _of_isls(plan.isls, list(_flying(plan.contacts)), edges)
+    pieces.sort(key=lambda piece: (piece.start_s, piece.end_s, piece.source, piece.target))
+    columns = zip(*pieces, strict=True) if pieces else ((),) * len(Piece._fields)
+    return LinkVolumes(
+        nodes=nodes_of(plan),
+        sessions=tuple(sessions),
+        neglected=tuple(neglected),
+        **{
+            name: np.array(column, TYPES.get(name))
+            for name, column in zip(Piece._fields, columns, strict=True)
+        },
+    )
+
+
+def nodes_of(plan: Plan) -> tuple[str, ...]:
+    """Return the names of the satellites, and behind them of what they have contacts with."""
+    return (*_flying(plan.contacts), *_others(plan.contacts))
+
+
+def _in_order(plan: Plan) -> Iterator[PlannedSession]:
+    """Yield the sessions of all clients by their start: links are made together with the next."""
+    of_clients = [plan.sessions(cluster) for cluster in plan.clusters]
+    in_turn = sorted(
+        (start_s, client, place)
+        for client, sessions in enumerate(of_clients)
+        for place, start_s in enumerate(sessions.starts_s)
+    )
+    for _, client, place in in_turn:
+        yield of_clients[client][place]
+
+
+def _flying(contacts: ContactColumns) -> list[str]:
+    """Names of the satellites that have contacts with the others."""
+    if contacts.flying is not None:
+        return list(contacts.fleet)
+    return [name for name, _ in contacts.satellites]
+
+
+def _others(contacts: ContactColumns) -> list[str]:
+    """Names of stations, of clusters on the ground, or of the satellite that serves the others."""
+    if contacts.flying is not None:
+        return [name for name, _ in contacts.satellites]
+    return [cluster.name for cluster in contacts.clusters]
+
+
+def _client_and_server(contacts: ContactColumns, number: int) -> tuple[int, int]:
+    """Return the nodes of a contact."""
+    behind = len(_flying(contacts))
+    satellite = int(contacts.satellite[number])
+    if contacts.flying is not None:
+        return int(contacts.flying[number]), behind + satellite
+    return behind + int(contacts.cluster[number]), satellite
+
+
+def _of_session(session: PlannedSession, links: list[DeviceLinks]) -> SessionVolume:
+    def least(beams: Sequence[Beam | None]) -> float:
+        each = [
+            served_bits(beam.curve, contact.start_s, contact.end_s)
+            for beam, contact in zip(beams, session.contacts, strict=True)
+            if beam is not None
+        ]
+        return float(np.sum(each, axis=0).min()) if each else np.nan
+
+    return SessionVolume(
+        client=session.contacts[0].cluster.name,
+        session=session.number,
+        contacts=len(session.contacts),
+        start_s=session.start_s,
+        end_s=session.end_s,
+        to_server_bits=least([both.to_server for both in links]),
+        to_client_bits=least([both.to_client for both in links]),
+    )
+
+
+def _of_contact(
+    plan: Plan, contact: PlannedContact, links: DeviceLinks, edges: Edges
+) -> Iterator[Piece]:
+    """Yield the pieces of a contact in both directions."""
+    cuts = edges(contact.start_s, contact.end_s)
+    if not len(cuts):
+        return
+    client, server = _client_and_server(plan.contacts, contact.contact_id)
+    delays_s: dict[int, list[float]] = {}
+    for way, ends in ((Way.TO_SERVER, (client, server)), (Way.TO_CLIENT, (server, client))):
+        beam = links.to_server if way is Way.TO_SERVER else links.to_client
+        if beam is None:
+            continue
+        device = int(served_bits(beam.curve, contact.start_s, contact.end_s).argmin())
+        if device not in delays_s:
+            delays_s[device] = _longest(
+                [
+                    float(links.delay_s(np.full(len(beam.curve.time_s), time_s))[device])
+                    for time_s in _with_middles(cuts)
+                ]
+            )
+        bits = np.diff(beam.curve.device(device).delivered_bits(cuts)).tolist()
+        direction = plan.topology.direction(way)
+        spans = pairwise(cuts.tolist())
+        for span, carried, delay_s in zip(spans, bits, delays_s[device], strict=True):
+            yield Piece(
+                contact.contact_id, direction, *ends, *span, carried, delay_s, between=False
+            )
+
+
+def _with_middles(cuts: Floats) -> Floats:
+    """Return the ends and the middle of each piece in order (2 E - 1,)."""
+    return np.sort(np.append(cuts, (cuts[1:] + cuts[:-1]) / 2.0))
+
+
+def _longest(delays_s: Sequence[float] | Floats) -> list[float]:
+    """Return the longest delay of each piece, of those at its ends and in its middle."""
+    each = np.asarray(delays_s)
+    longest: list[float] = np.maximum.reduce([each[:-2:2], each[1:-1:2], each[2::2]]).tolist()
+    return longest
+
+
+def _of_isls(isls: IslPlan, satellites: list[str], edges: Edges) -> Iterator[Piece]:
+    """Yield the pieces of links between satellites, both ways."""
+    place = {name: node for node, name in enumerate(satellites)}
+    node = np.array([place[name] for name in isls.names])
+    for window in range(len(isls)):
+        one, other = int(node[isls.a[window]]), int(node[isls.b[window]])
+        cuts = edges(float(isls.start_s[window]), float(isls.end_s[window]))
+        if not len(cuts):
+            continue
+        carried = isls.carried_bits(window, cuts).tolist()
+        longest_s = _longest(isls.delays_s(window, _with_middles(cuts)))
+        spans = pairwise(cuts.tolist())
+        for span, bits, delay_s in zip(spans, carried, longest_s, strict=True):
+            for ends in ((one, other), (other, one)):
+                yield Piece(window, "isl", *ends, *span, bits, delay_s, between=True)

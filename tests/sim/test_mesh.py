@@ -1,0 +1,361 @@
+"""Uploads and downloads over links and passes: who comes first, and that nothing is lost."""
+
+import itertools
+import re
+
+import networkx
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+import learning
+import scenarios
+import sim
+from sim import InputError
+from tests.kit import learning as seam
+from tests.kit import records
+from tests.kit.network import ContactGraph, ContactPlan, Routes, build, make_plan
+from tests.kit.scripted import Scripted, nothing
+
+SCENARIO = """
+start: 2024-04-14T16:00:00Z
+stop: {days: 0.25}
+roles: {server: stations, clients: satellites}
+orbit:
+  {source: walker, pattern: star, satellites: 6, planes: 6, phasing: 1, altitude_km: 700,
+   inclination_deg: 86, propagation: secular_j2, min_elevation_deg: 0}
+ground: {antennas: unlimited, stations: [{name: Tromso, latitude_deg: 69.65, longitude_deg: 18.95}]}
+link:
+  uplink: {rate: fixed, fixed_rate_mbps: 1000, bandwidth_mhz: 500, total_bandwidth_mhz: 500}
+  downlink: {rate: fixed, fixed_rate_mbps: 1000}
+  isl: {between_planes: all, rate_mbps: 1000, route: earliest}
+compute: {seconds_per_round: 120}
+learning: {train: false, method: fedavg, model: {kind: vector-mlp}}
+"""
+WINDOWS = "link.isl.windows"
+HEADER = "a,b,start_utc,end_utc"
+NAMES = [f"P{plane:02}-S01" for plane in range(1, 7)]
+
+
+@learning.register("asking")
+class Asking(Scripted):
+    """A script that asks for uploads and downloads only."""
+
+    uses_isl = ()
+    script = staticmethod(nothing)
+
+
+@pytest.fixture
+def scenario(tmp_path):
+    def load(keys=None, text=SCENARIO):
+        path = tmp_path / "mesh.yaml"
+        path.write_text(text)
+        given = dict(keys or {})
+        if WINDOWS in given:
+            (tmp_path / "windows.csv").write_text(given[WINDOWS])
+            given |= {WINDOWS: "windows.csv", "link.isl.grazing_km": 80}
+        return scenarios.load(path, given)
+
+    return load
+
+
+def windows_text(rows):
+    """Windows of pairs of satellites by number, from a minute to another."""
+    start = pd.Timestamp("2024-04-14T16:00:00Z")
+
+    def utc(minute):
+        return (start + pd.Timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    lines = [f"{NAMES[a]},{NAMES[b]},{utc(begin)},{utc(end)}" for a, b, begin, end in rows]
+    return "\n".join([HEADER, *lines]) + "\n"
+
+
+def drawn_windows(rng, most=40):
+    """Windows of whole minutes that do not overlap, of random pairs of the six satellites."""
+    rows = []
+    for a in range(6):
+        for b in range(a + 1, 6):
+            edges = np.sort(rng.choice(350, 2 * int(rng.integers(0, 4)), replace=False))
+            rows += [(a, b, int(p), int(q)) for p, q in zip(edges[::2], edges[1::2], strict=True)]
+    return rows[:most] or [(0, 1, 5, 9)]
+
+
+# The search, on plans of its own.
+
+
+def test_routes_are_those_of_the_contact_graph_on_random_plans():
+    """That one equals networkx (test_routing); here are 300 plans of contacts that stay apart."""
+    rng = np.random.default_rng(40)
+    arrived = 0
+    for _ in range(300):
+        nodes = int(rng.integers(3, 7))
+        rows = []
+        for a in range(nodes):
+            for b in range(nodes):
+                edges = np.sort(rng.choice(40, 2 * int(rng.integers(0, 3)), replace=False))
+                if a != b:
+                    rows += [(a, b, *span) for span in edges.reshape(-1, 2).tolist()]
+        if not rows:
+            continue
+        a, b, start, end = np.array(rows).T
+        rate = rng.integers(1, 3, len(rows)).astype(float)
+        delay = rng.integers(0, 3, len(rows)).astype(float)
+
+        def sent(contact, source, begin_s, bits, rate=rate, delay=delay):
+            sent_s = begin_s + bits / rate[contact]
+            return sent_s, sent_s + delay[contact]
+
+        graph = ContactGraph(ContactPlan(nodes, a, b, start, end, rate, delay, directed=True))
+        routes = Routes(nodes, ((k, *row) for k, row in enumerate(rows)), sent)
+        for _ in range(4):
+            source, target = (int(node) for node in rng.permutation(nodes)[:2])
+            bits, ready = 2.0 * rng.integers(1, 4), float(rng.integers(25))
+            mine = routes.route(source, target, bits, ready)
+            theirs = graph.route(source, target, bits, ready)
+            assert (mine is None) == (theirs is None)
+            if mine and theirs:
+                arrived += 1
+                assert (mine[-1].arrival_s, len(mine)) == (theirs[-1].arrival_s, len(theirs))
+                routes.book(mine)
+                graph.book([hop for hop in mine if hop.sent_s > hop.begin_s])
+    assert arrived > 300
+
+
+# Whole runs.
+
+
+def earliest(plan, source, target, ready_s):
+    """First time at the target over links of no length and infinite rate: time-expanded graph."""
+    contacts = plan.contacts
+    edges = [
+        (plan.isls.names[a], plan.isls.names[b], start_s, end_s)
+        for a, b, start_s, end_s in zip(
+            plan.isls.a, plan.isls.b, plan.isls.start_s, plan.isls.end_s, strict=True
+        )
+    ]
+    edges += [(c.cluster.name, "", c.start_s, c.end_s) for c in contacts if c.served]
+    times = sorted({ready_s, *(start_s for _, _, start_s, _ in edges if start_s > ready_s)})
+    graph = networkx.DiGraph()
+    for node in {*plan.isls.names, ""}:
+        graph.add_edges_from(((node, one), (node, two)) for one, two in itertools.pairwise(times))
+    for a, b, start_s, end_s in edges:
+        for time_s in times:
+            if start_s <= time_s < end_s:
+                graph.add_edge((a, time_s), (b, time_s))
+                graph.add_edge((b, time_s), (a, time_s))
+    reached = (
+        networkx.descendants(graph, (source, ready_s)) if graph.has_node((source, ready_s)) else ()
+    )
+    return min((t for node, t in reached if node == target), default=None)
+
+
+def ask(scenario, asked):
+    """Let satellites send and get a byte at times (by name, in order); return all replies."""
+    replies = []
+
+    def script(me):
+        for name, at_s, upload in asked:
+            if name != me.name:
+                continue
+            yield seam.Wait(at_s)
+            payload = seam.Payload(f"at {at_s:.0f}", 1.0)
+            request = seam.Upload(payload) if upload else seam.Download(payload)
+            replies.append((name, at_s, upload, (yield request)))
+
+    Asking.script = staticmethod(script)
+    try:
+        return replies, sim.run(scenario)
+    finally:
+        Asking.script = staticmethod(nothing)
+
+
+@pytest.mark.parametrize("plans", [12, pytest.param(200, marks=pytest.mark.slow(reason="runs"))])
+def test_messages_of_whole_runs_come_by_the_earliest_path_of_random_plans(scenario, plans):
+    rng = np.random.default_rng(plans)
+    over_links = never = 0
+    for _ in range(plans):
+        keys = {WINDOWS: windows_text(drawn_windows(rng)), "learning.method": "asking"}
+        keys |= {"link.isl.rate_mbps": 1e6}
+        loaded = scenario(keys)
+        plan = make_plan(loaded)
+        asked = sorted(
+            ((NAMES[rng.integers(6)], float(rng.uniform(0, 20_000)), bool(rng.integers(2)))
+             for _ in range(12)), key=lambda one: one[1],
+        )  # fmt: skip
+        # One that is still on its way holds up the next of its satellite: it asks later.
+        replies, run = ask(loaded, asked)
+        assert len(replies) == len(asked)
+        records.check(run.tables)
+        ready_s = {}
+        for name, at_s, upload, receipt in sorted(replies, key=lambda one: one[1]):
+            begin_s = max(at_s, ready_s.get(name, 0.0))
+            truth = earliest(plan, *((name, "") if upload else ("", name)), begin_s)
+            if truth is None:
+                never += 1
+                assert not receipt.done[0] and receipt.reason == "no route before the end"
+                continue
+            assert receipt.end_s[0] == pytest.approx(truth, abs=0.25)
+            ready_s[name] = float(receipt.end_s[0])
+        over_links += int((run.transfers.direction == "isl").sum())
+    assert over_links > 5 * plans and never
+
+
+def last_minute():
+    """A link that opens too late to be of use: all that there is are passes."""
+    return {WINDOWS: windows_text([(0, 1, 359, 360)]), "stop.days": 0.25}
+
+
+def test_with_passes_alone_the_mesh_is_direct_contact(scenario):
+    """Rounds of FedAvg, of which uploads are in the pass or in a later one, to the last bit."""
+    for seconds in (30, 120, 2000):
+        keys = {"compute.seconds_per_round": seconds, "stop.days": 0.5}
+        keys[WINDOWS] = windows_text([(0, 1, 719, 720)])
+        mesh = sim.run(scenario(keys))
+        without = SCENARIO.replace("  isl:", "  # isl:")
+        direct = sim.run(scenario({key: keys[key] for key in list(keys)[:2]}, without))
+        columns = ["cluster", "contact_id", "direction", "version", "delivered_bytes", "outcome"]
+        ours, theirs = (run.transfers.sort_values(["start_s", "cluster"]) for run in (mesh, direct))
+        assert len(theirs) > 10
+        assert ours[columns].values.tolist() == theirs[columns].values.tolist()
+        np.testing.assert_allclose(
+            ours[["start_s", "end_s"]], theirs[["start_s", "end_s"]], atol=1e-9
+        )
+        both = [run.events[run.events.kind == "aggregate"] for run in (mesh, direct)]
+        np.testing.assert_allclose(both[0].time_s, both[1].time_s, atol=1e-9)
+        assert len(both[0])
+
+
+RINGS = {"orbit.satellites": 66, "orbit.planes": 6, "link.isl.within_plane": "ring",
+         "link.isl.between_planes": "neighbours", "link.isl.terminals": 4,
+         "stop.days": 0.08}  # fmt: skip
+
+
+def test_a_grid_of_links_brings_every_update_at_once_and_every_hop_has_a_row(scenario):
+    run = sim.run(scenario(RINGS | {"link.isl.rate_mbps": 1}))
+    rows = run.transfers
+    assert {*rows.direction} == {"isl", "downlink", "uplink"}
+    hops = rows.groupby("message")
+    size = rows.payload_bytes.iloc[0]
+    for _, message in list(hops)[:400]:
+        message = message.sort_values("start_s")
+        assert (message.delivered_bytes == size).all() or message.outcome.iloc[-1] == "carried"
+        # The next hop begins where the last one ended, and not before.
+        by_link = message[message.contact_id.isna()]
+        chained = by_link.peer.str.split("/").str[0].tolist()[:-1]
+        assert chained == by_link.cluster.tolist()[1:]
+        assert (message.start_s.to_numpy()[1:] >= message.end_s.to_numpy()[:-1]).all()
+    # A link carries one message at a time: a megabit a second, however many want it.
+    links = rows[rows.direction == "isl"].sort_values("start_s")
+    for _, link in links.groupby(["cluster", "peer"]):
+        begin_s = link.start_s.to_numpy()
+        assert (np.diff(begin_s) >= size * 8 / 1e6 - 1e-6).all()
+    records.check(run.tables)
+    rounds = run.events[run.events.kind == "aggregate"].time_s
+    assert len(rounds) > 5 and np.diff(rounds).max() < 3600
+
+
+# What is refused, and what is known before the run.
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"learning.method": "fedisl", "link.isl.within_plane": "ring", "orbit.planes": 2},
+         "link.isl.route: got 'earliest', and method 'fedisl' sends"),
+        ({"roles.clients": "planes"}, "link.isl: is between satellites that are clients"),
+        ({"link.cut_transfers": "drop"}, "link.cut_transfers: is not used with link.isl.route"),
+        ({"faults.packets.loss": 0.1}, "faults: of link.isl.route 'earliest' are outages"),
+        ({"learning.rounds.per_contact": "fill"}, "learning.rounds.per_contact: got 'fill'"),
+        ({"link.isl.between_planes": "none"}, "link.isl.route: got 'earliest', and no satellites"),
+        ({"link.isl.terminals": 0}, "link.isl.terminals: got 0; must be >= 1"),
+        ({"link.downlink.fixed_rate_mbps": 1e-5}, "link.isl.route: an upload of .* never gets"),
+        ({"ground.stations": [{"name": "Far", "latitude_deg": 0, "longitude_deg": 0,
+                               "min_elevation_deg": 89.9}]}, "never"),
+    ],
+)  # fmt: skip
+def test_what_the_mesh_cannot_do_is_refused_before_the_run(scenario, keys, said):
+    with pytest.raises((InputError, scenarios.ScenarioError), match=said):
+        build(scenario(keys))
+
+
+def first_passes(scenario):
+    """When each satellite has its first pass, by its number, the first one first."""
+    plan = make_plan(scenario(last_minute()))
+    first_s = {NAMES.index(c.name): plan.sessions(c).start_s(0) for c in plan.clusters}
+    return dict(sorted(first_s.items(), key=lambda one: one[1]))
+
+
+def test_a_half_that_is_never_connected_is_named(scenario):
+    """Of two satellites that have no pass in the run one is linked in time, the other is not."""
+    first_s = first_passes(scenario)
+    *others, linked, lost = first_s
+    rows = [(*sorted((others[-1], linked)), 0, 1)]
+    days = (first_s[linked] - 1.0) / 86_400.0
+    with pytest.raises(InputError, match=f"link.isl.route: '{NAMES[lost]}' never reaches the"):
+        build(scenario({WINDOWS: windows_text(rows), "stop.days": days}))
+    both = [*rows, (*sorted((others[-1], lost)), 0, 1)]
+    keys = {WINDOWS: windows_text(both), "stop.days": days}
+    assert build(scenario(keys)).plan.mesh
+    with pytest.raises(InputError, match=r"link.isl.route: an upload of .* never gets from"):
+        build(scenario(keys | {"link.isl.rate_mbps": 1e-4}))
+
+
+def test_sessions_begin_when_a_message_can_set_off(scenario):
+    """By hand: over a link that closes before the pass comes to which it leads."""
+    first_s = first_passes(scenario)
+    early = next(k for k, time_s in first_s.items() if time_s > 600.0)
+    late = list(first_s)[-1]
+    begin = int(first_s[early] // 60) - 4
+    rows = [(*sorted((early, late)), begin, begin + 2)]
+    plan = make_plan(scenario({WINDOWS: windows_text(rows)}))
+    by_number = {NAMES.index(cluster.name): plan.sessions(cluster) for cluster in plan.clusters}
+    assert by_number[late].start_s(0) == pytest.approx(60.0 * begin)
+    assert by_number[late].named(0)[0] == by_number[early].named(0)[0]
+    assert all(by_number[k].start_s(0) == first_s[k] for k in first_s if k != late)
+
+
+def test_validate_tells_bytes_per_hour_and_a_forecast_what_links_and_passes_carry(
+    leomix, scenario, tmp_path
+):
+    rate_mbps = 0.5
+    loaded = scenario(RINGS | {"link.isl.rate_mbps": rate_mbps})
+    (tmp_path / "ringed.yaml").write_text(yaml.safe_dump(loaded.model_dump(mode="json")))
+    told = leomix("validate", tmp_path / "ringed.yaml").out
+    plan = make_plan(loaded)
+    hours = plan.stop_s / 3600.0
+    seconds = sum(c.end_s - c.start_s for c in plan.contacts if c.served)
+    carried = float(re.search(r"all passes carry ([0-9.]+) [TG]B per hour to the server", told)[1])
+    unit = 1e12 if " TB per hour to the server" in told else 1e9
+    assert carried * unit == pytest.approx(seconds * 1e9 / 8 / hours, rel=0.2)
+    assert "all 66 satellites reach the server" in told
+    outlooks = {}
+
+    def script(me):
+        outlooks[me.name] = yield seam.Forecast(me.name, sessions=4)
+
+    Asking.script = staticmethod(script)
+    try:
+        sim.run(scenario(RINGS | {"link.isl.rate_mbps": rate_mbps, "learning.method": "asking"}))
+    finally:
+        Asking.script = staticmethod(nothing)
+    for cluster in plan.clusters:
+        sessions = plan.sessions(cluster)
+        for place, outlook in enumerate(outlooks[cluster.name]):
+            span_s = sessions.start_s(place), sessions.end_s(place)
+            assert (outlook.start_s, outlook.end_s) == span_s
+            own = plan.contacts[sessions.named(place)[0]].cluster.name == cluster.name
+            rate_bps = 1e9 if own else rate_mbps * 1e6
+            expected = rate_bps * (span_s[1] - span_s[0]) / 8
+            assert outlook.uplink_bytes[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("method", ["fedasync", "fedbuff", "fedsat", "emsfl"])
+def test_who_is_always_in_contact_trains_between_its_sessions(scenario, method):
+    """Methods that train in gaps do so from one session to the next; rounds last longer here."""
+    kind = "vector-moe" if method == "emsfl" else "vector-mlp"
+    keys = {"learning.method": method, "learning.model.kind": kind}
+    run = sim.run(scenario(RINGS | keys | {"compute.seconds_per_round": 900}))
+    assert run.summary["device_rounds"] > 60
+    assert (run.events.kind == "aggregate").any()
+    records.check(run.tables)

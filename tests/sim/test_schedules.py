@@ -1,0 +1,281 @@
+"""Schedules without a run: tables as a run has them, volumes, contact plans for ION and HDTN."""
+
+import heapq
+import json
+import re
+from collections import defaultdict
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.integrate import quad
+
+import leomix
+import orbit
+import scenarios
+import sim
+from tests.kit.network import ContactPlan, make_plan, satellites_of
+
+TIMED = {"learning.train": False, "stop.days": 0.25}
+RING = scenarios.load("iridium-isl", TIMED)
+LIGHT_KM_S = 299_792.458
+
+
+@pytest.fixture(scope="module")
+def schedule():
+    return leomix.plan(RING)
+
+
+def test_tables_are_those_of_a_run_to_the_end():
+    keys = {**TIMED, "stop.days": 0.05, "stop.rounds": None}
+    schedule = leomix.plan(scenarios.load("iridium-isl", keys))
+    run = sim.run(schedule.scenario)
+    assert run.manifest["simulated_s"] == schedule.stop_s == 4_320.0
+    pd.testing.assert_frame_equal(schedule.contacts, run.contacts)
+    pd.testing.assert_frame_equal(schedule.isl_windows, run.tables["isl_windows"].to_pandas())
+    assert (
+        repr(schedule) == f"Schedule({len(run.contacts)} contacts, {len(run.contacts)} served, "
+        f"{len(schedule.isl_windows)} ISL windows, 0.05 days)"
+    )
+
+
+def test_name_path_mapping_and_scenario_are_one_schedule(tmp_path):
+    path = scenarios.shipped_path("walker")
+    keys = scenarios.load("walker").model_dump(mode="json")
+    tables = [
+        leomix.plan(given).capacities for given in ("walker", path, keys, scenarios.load(path))
+    ]
+    for other in tables[1:]:
+        pd.testing.assert_frame_equal(other, tables[0])
+
+
+def test_capacities_are_those_of_the_contacts_table_and_of_the_rates_of_links(schedule):
+    rows = schedule.capacities
+    to_server = rows[(rows.link == "contact") & (rows.direction == "downlink")]
+    contacts = schedule.contacts.set_index("contact_id").loc[to_server.number]
+    least = 8.0 * contacts.uplink_capacity_bytes_per_device.to_numpy()
+    assert to_server.capacity_bits.to_numpy() == pytest.approx(least, rel=1e-12)
+    assert (to_server.source.to_numpy() == contacts.satellite).all()
+    assert (to_server.target.to_numpy() == contacts.station).all()
+    assert (to_server.start_s.to_numpy() == contacts.service_start_s).all()
+    both = rows[rows.link == "isl"]
+    assert len(both) == 2 * len(schedule.isl_windows) > 100
+    assert (both.rate_bps == 10e6).all()
+    windows = schedule.isl_windows.loc[both.number]
+    longest_s = windows.max_range_km.to_numpy() / LIGHT_KM_S
+    assert (both.delay_s.to_numpy() <= longest_s + 1e-9).all()
+    assert both.delay_s.to_numpy() == pytest.approx(longest_s, rel=0.02)
+
+
+def test_volume_of_a_link_by_a_budget_is_the_integral_of_its_rate():
+    """Shannon's rate of the range, integrated piece by piece."""
+    budget = {
+        "frequency_ghz": 26, "bandwidth_mhz": 100, "tx_power_dbm": 30, "gain_dbi": 30,
+        "noise_temperature_k": 400,
+    }  # fmt: skip
+    changes = {
+        **TIMED,
+        "stop.days": 0.02,
+        "link.isl": {"within_plane": "ring", "between_planes": "all", **budget},
+        "learning.method": "autoflsat",
+        "learning.options": {},
+    }
+    scenario = scenarios.load("iridium-isl", changes)
+    from_name = {satellite.name: satellite for satellite in satellites_of(scenario)}
+    schedule = leomix.plan(scenario)
+    rows = schedule.capacities[schedule.capacities.link == "isl"]
+    noise_dbw = 10 * np.log10(1.380649e-23 * 400 * 100e6)
+    for row in rows.sample(5, random_state=1).itertuples():
+        ends = from_name[row.source], from_name[row.target]
+
+        def rate_bps(time_s, ends=ends):
+            range_m = 1e3 * float(orbit.pair_range_km(*ends, schedule.start, time_s))
+            loss_db = 20 * np.log10(4 * np.pi * range_m * 26e9 / 299_792_458.0)
+            snr = 10 ** ((30 - 30 + 30 + 30 - loss_db - noise_dbw) / 10)
+            return 100e6 * np.log2(1 + snr)
+
+        bits, _ = quad(rate_bps, row.start_s, row.end_s, epsrel=1e-9)
+        assert row.capacity_bits == pytest.approx(bits, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["quickstart", "walker", "flystack-isl"])
+def test_sessions_are_those_of_the_plan(name):
+    """Of several devices with the least bits in the session, over all of its contacts."""
+    gap = {"orbit.hand_over_gap_s": 600} if name == "walker" else {}
+    scenario = scenarios.load(name, {"stop.days": 0.5, "learning.train": False, **gap})
+    found = leomix.plan(scenario).sessions.set_index(["client", "session"])
+    plan = make_plan(scenario)
+    count = 0
+    for cluster in plan.clusters:
+        for session in plan.sessions(cluster):
+            row = found.loc[(cluster.name, session.number)]
+            assert row.to_server_bits == pytest.approx(8 * session.capacity_bytes, rel=1e-12)
+            assert (row.start_s, row.end_s) == (session.start_s, session.end_s)
+            assert row.contacts == len(session.contacts)
+            count += 1
+    assert count == len(found) > 5
+    assert (found.contacts.max() > 1) == bool(gap)
+
+
+# Exported contact plans, read back by a parser of their own.
+
+
+def ion(text):
+    """Names by node, contacts and ranges of the commands of ionadmin, with the rules of ionrc."""
+    nodes, contacts, ranges = {}, [], []
+    for line in text.splitlines():
+        if line.startswith("#"):
+            if named := re.fullmatch(r"# node (\d+) (.*)", line):
+                nodes[int(named[1])] = json.loads(named[2])
+            continue
+        command, kind, begin, end, one, other, value = line.split(" ")
+        assert command == "a" and begin[0] == end[0] == "+"
+        row = tuple(map(int, (begin, end, one, other, value)))
+        assert 0 <= row[0] < row[1] and row[2] != row[3] and {row[2], row[3]} <= nodes.keys()
+        if kind == "contact":
+            assert row[4] > 0 and not ranges
+            contacts.append(row)
+        else:
+            assert kind == "range" and row[2] < row[3]  # which holds both ways
+            ranges.append(row)
+    assert list(nodes) == list(range(1, len(nodes) + 1))
+    for rows in (contacts, ranges):
+        assert [row[0] for row in rows] == sorted(row[0] for row in rows)
+        spans = defaultdict(list)
+        for begin, end, one, other, _ in rows:
+            spans[one, other].append((begin, end))
+        for of_pair in spans.values():
+            assert all(end <= begin for (_, end), (begin, _) in pairwise(sorted(of_pair)))
+    return nodes, contacts, ranges
+
+
+def earliest(contacts, source, bits, ready_s):
+    """When a message can be at each node: labels are settled in the order of time."""
+    leaving = defaultdict(list)
+    for contact in contacts:
+        leaving[contact[2]].append(contact)
+    there, queue = {}, [(ready_s, source)]
+    while queue:
+        now_s, node = heapq.heappop(queue)
+        if node in there:
+            continue
+        there[node] = now_s
+        for begin, end, _, other, bytes_s in leaving[node]:
+            sent_s = max(begin, now_s) + bits / (8 * bytes_s)
+            if sent_s <= end:
+                heapq.heappush(queue, (sent_s, other))
+    return there
+
+
+@pytest.mark.parametrize("piece_s", [None, 60])
+def test_plan_of_ion_is_read_back_with_its_volumes_and_arrivals(schedule, piece_s):
+    nodes, contacts, ranges = ion(schedule.text("ion", piece_s))
+    assert tuple(nodes.values()) == schedule.nodes
+    assert {row[4] for row in ranges} == {0}  # light takes milliseconds
+    assert {row[:2] + tuple(sorted(row[2:4])) for row in contacts} == {row[:4] for row in ranges}
+    if piece_s:
+        assert max(end - begin for begin, end, *_ in contacts) == piece_s
+    exported = schedule.contact_plan(piece_s)
+    rows = np.array(contacts)
+    assert np.array_equal(
+        rows[:, :4].T, [exported.start_s, exported.end_s, exported.a + 1, exported.b + 1]
+    )
+    assert np.abs(rows[:, 4] - exported.rate_bps / 8).max() <= 0.5
+    # Of what a link carries only parts of seconds at its ends are missing.
+    sent = defaultdict(float)
+    for begin, end, one, other, bytes_s in contacts:
+        sent[nodes[one], nodes[other]] += 8 * bytes_s * (end - begin)
+    whole = schedule.capacities.groupby(["source", "target"]).capacity_bits.sum()
+    assert sent.keys() == set(whole.index)
+    for pair, bits in whole.items():
+        assert 0.98 * bits < sent[pair] < 1.0001 * bits, pair
+    graph = sim.ContactGraph(
+        ContactPlan(
+            len(nodes), *(rows[:, [2, 3]] - 1).T, *rows[:, :2].T, 8.0 * rows[:, 4], directed=True
+        )
+    )
+    exact = sim.ContactGraph(exported)
+    rng = np.random.default_rng(40)
+    for source in rng.integers(len(nodes), size=8).tolist():
+        bits, ready_s = float(rng.choice([8e6, 8e7])), float(rng.uniform(0, 15_000))
+        truth = earliest(contacts, source + 1, bits, ready_s)
+        found = graph.arrivals(source, bits, ready_s)
+        assert found == pytest.approx([truth.get(node + 1, np.inf) for node in range(len(nodes))])
+        delayed = exact.arrivals(source, bits, ready_s)
+        reached = np.isfinite(found)
+        assert (delayed[reached] >= found[reached] - 1e-3).all()
+
+
+def test_whole_seconds_of_a_fixed_rate_keep_it_and_pieces_add_up_to_the_pass():
+    _, contacts, _ = ion(leomix.plan(scenarios.load("flystack", {"stop.days": 0.2})).text("ion"))
+    assert {row[4] for row in contacts} == {125_000_000}
+    schedule = leomix.plan(scenarios.load("quickstart", {"stop.days": 2, "learning.train": False}))
+    plans = [schedule.contact_plan(piece_s) for piece_s in (None, 1, 45)]
+    carried = [np.sum(p.rate_bps * (p.end_s - p.start_s)) for p in plans]
+    assert carried == pytest.approx([carried[0]] * 3, rel=1e-9)
+    assert len(plans[1].a) > 40 * len(plans[2].a) > 40 * 5 * len(plans[0].a)
+
+
+def test_plan_of_hdtn_has_the_contacts_of_that_of_ion(schedule, tmp_path):
+    path = tmp_path / "plan.json"
+    schedule.write(path, "hdtn")
+    written = json.loads(path.read_text())
+    nodes, contacts, _ = ion(schedule.text("ion"))
+    assert {int(node): name for node, name in written["nodes"].items()} == nodes
+    assert written["start"] == "2026-08-22T12:00:00Z"
+    fields = ["contact", "source", "dest", "startTime", "endTime", "rateBitsPerSec", "owlt"]
+    for number, (row, contact) in enumerate(zip(written["contacts"], contacts, strict=True)):
+        assert list(row) == fields and all(type(value) is int for value in row.values())
+        begin, end, one, other, bytes_s = contact
+        assert list(row.values())[:5] == [number, one, other, begin, end]
+        assert row["rateBitsPerSec"] == pytest.approx(8 * bytes_s, abs=4)
+
+
+BAD = [
+    (("walker", "--graph", "dtn"), "--graph dtn: should be ion or hdtn"),
+    (("walker", "--graph", "ion", "--isl"), "without --isl or --summary"),
+    (("walker", "--graph", "ion", "--pieces", "0"), "--pieces 0: should be seconds"),
+    (("walker", "--pieces", "9"), "--pieces goes with --graph"),
+    (("walker", "--graph", "ion", "-o", "."), "is a folder; name a file"),
+    (("walker", "--graph", "hdtn", "-o", "plan.csv"), "must end in .json"),
+    (("paper-slots", "--graph", "ion"), "orbit.source 'slots' is a timetable"),
+    (("flystack", "--graph", "ion", "--set", "stop.days=0.001"), "never rises above the mask"),
+    (("--tle", "x.tle", "--graph", "ion"), "--graph goes with a SCENARIO"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "said"), BAD)
+def test_what_cannot_be_exported_is_one_line(leomix, words, said):
+    done = leomix("contacts", *words)
+    assert (done.status, done.err.count("\n"), done.out) == (2, 1, "")
+    assert said in done.err
+
+
+def test_the_command_prints_writes_and_warns(leomix, tmp_path):
+    short = ("--set", "stop.days=1", "--set", "learning.train=false")
+    printed = leomix("contacts", "quickstart", "--graph", "ion", *short)
+    ion(printed.out)
+    path = tmp_path / "plan.ionrc"
+    written = leomix("contacts", "quickstart", "--graph", "ion", *short, "-o", path)
+    assert path.read_text() == printed.out and f"of 5 nodes to {path}" in written.err
+    off = leomix(
+        "contacts", "quickstart", "--graph", "ion", *short, "--set", "link.downlink=neglected"
+    )
+    nodes, contacts, _ = ion(off.out)
+    assert "warning: the downlink is neglected" in off.err
+    assert {nodes[row[3]] for row in contacts} == {"IRIDIUM 106"}
+
+
+def test_slots_have_a_schedule_and_no_contact_plan():
+    schedule = leomix.plan("paper-slots")
+    assert len(schedule.sessions) == len(schedule.contacts) > 0
+    assert schedule.isl_windows.empty and (schedule.capacities.delay_s == 0).all()
+    with pytest.raises(sim.InputError, match="no contact plan"):
+        schedule.graph()
+    with pytest.raises(sim.InputError, match=r"piece_s is 0\.5"):
+        leomix.plan("walker").contact_plan(0.5)
+    with pytest.raises(
+        sim.InputError, match="'stk' is no format of contact plans; use ion or hdtn"
+    ):
+        leomix.plan("walker").text("stk")
