@@ -1,0 +1,112 @@
+"""Pages that are written anew, and pages in notebooks, in a browser."""
+
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import sim
+from sim.report import report
+from tests.kit.browser import ARGUMENTS, CHROMIUM, DESKTOP, Tab
+from tests.kit.processes import wait_until
+from tests.kit.watching import Live, Pages, State, WatchedRun
+
+api = pytest.importorskip("playwright.sync_api", reason="install playwright for browser tests")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(CHROMIUM is None, reason="install chromium: reports are opened in it"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def watched(runs, tmp_path):
+    """A run that goes on, as its folder looks; its tables are those of the complete run."""
+    place = tmp_path / "run"
+    place.mkdir()
+    with Live(place):
+        shutil.copytree(runs["orbit"], place / ".live" / "1")
+        (place / ".live" / "1" / "report.html").unlink(missing_ok=True)
+        yield Pages(WatchedRun(place), tmp_path / "live.html", 1.0)
+
+
+def loaded_again(opened):
+    opened.page.evaluate("window.before = true")
+    wait_until(lambda: loaded_anew(opened), "the page is loaded again", 30.0)
+
+
+def loaded_anew(opened):
+    try:
+        opened.page.wait_for_timeout(50)
+        return opened.page.evaluate("!window.before && document.readyState === 'complete'")
+    except api.Error:  # between two pages
+        return False
+
+
+def test_a_page_of_a_run_that_goes_on_is_loaded_again_and_keeps_its_place(browser, watched, runs):
+    assert watched.write(State("day 0.5 of 1.5, cycle 2", since="since 12:00 UTC"))
+    opened = Tab(browser, watched.path, viewport=DESKTOP)
+    page = opened.page
+    assert "This run goes on since 12:00 UTC: day 0.5 of 1.5" in page.inner_text("main")
+    page.locator("section details > summary").last.click()
+    page.get_by_role("button", name="Next contact").click()
+    elapsed = page.locator(".replay .elapsed").inner_text()
+    page.locator(".chart .key").first.click()
+    page.evaluate("scrollTo(0, 700)")
+    assert watched.write(State("day 0.7 of 1.5, cycle 3", since="since 12:00 UTC"))
+    loaded_again(opened)
+    assert "day 0.7 of 1.5, cycle 3" in page.inner_text("main")
+    assert page.locator("section details").last.evaluate("one => one.open")
+    assert page.locator(".replay .elapsed").inner_text() == elapsed
+    assert page.locator(".chart .key").first.get_attribute("aria-pressed") == "false"
+    assert page.evaluate("scrollY") == 700
+    # Whoever plays is not interrupted.
+    page.get_by_role("button", name="Play").click()
+    page.evaluate("window.before = true")
+    page.wait_for_timeout(2500)
+    assert page.evaluate("window.before")
+    page.get_by_role("button", name="Pause").click()
+    # The last page is not loaded again.
+    report([runs["orbit"]], watched.path)
+    loaded_again(opened)
+    page.evaluate("window.before = true")
+    page.wait_for_timeout(2500)
+    assert page.evaluate("window.before")
+    assert "goes on" not in page.inner_text("main")
+    assert opened.said == []
+    assert {address.partition(":")[0] for address in opened.asked} == {"file"}
+    opened.context.close()
+
+
+def test_a_page_that_is_not_written_any_more_says_so(browser, watched):
+    assert watched.write(State("day 0.5 of 1.5, cycle 2", since="since 12:00 UTC"))
+    text = watched.path.read_text()
+    written = text.partition('data-written="')[2].partition('"')[0]
+    old = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="seconds")
+    fresh = Tab(browser, watched.path, viewport=DESKTOP)
+    assert "It has not been written since" not in fresh.page.inner_text("#renewed")
+    watched.path.write_text(text.replace(written, old))
+    stale = Tab(browser, watched.path, viewport=DESKTOP)
+    assert "It has not been written since" in stale.page.inner_text("#renewed")
+    assert stale.said == []
+    for one in (fresh, stale):
+        one.context.close()
+
+
+def test_a_comparison_in_a_notebook_draws_its_chart(browser, runs, tmp_path):
+    found = sim.compare([runs["orbit"], runs["orbit-timing"]])
+    (tmp_path / "cell.html").write_text(f"<p>A cell</p>{found._repr_html_()}", encoding="utf-8")
+    opened = Tab(browser, tmp_path / "cell.html", viewport=DESKTOP)
+    frame = opened.page.frame_locator("iframe")
+    assert frame.locator(".chart svg path").count()
+    frame.get_by_role("button", name="Next contact").click()
+    assert frame.locator(".replay").get_attribute("data-serving")
+    assert opened.said == []
+    opened.context.close()
