@@ -164,6 +164,7 @@ class Run(Observer):
         self._clients: pa.Table | None = None
         self._observers = observers
         self._cycle = 0
+        self._accuracy: float | None = None
         self._live = live
         if live is not None:
             live.says = self._so_far
@@ -251,6 +252,7 @@ class Run(Observer):
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
         """Log an evaluation, unless nothing is measured."""
         self._cycle = cycle
+        self._accuracy = None if math.isnan(accuracy) else accuracy
         if not math.isnan(accuracy):
             validates = self.built.scenario.learning.data.validation > 0
             what = "validation accuracy" if validates else "accuracy"
@@ -293,6 +295,7 @@ class Run(Observer):
             "span_s": span_s(scenario),
             "cycle": self._cycle,
             "cycles": scenario.stop.cycles,
+            "accuracy": self._accuracy,
         }
 
     def _shown(self) -> tuple[Mapping[str, pa.Table], dict[str, Any]]:

@@ -6,15 +6,20 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from statistics import mean
+from typing import Any
 
+from sim.execution.live import run_beat
 from sim.execution.status import COMPLETE, INTERRUPTED
-from sim.formatting import STILL_EVERY_S, Bar, duration, some
+from sim.formatting import STILL_EVERY_S, Bar, duration, how_far, some
 from sim.sweep.engine import Engine, Outcome, Point
-from sim.sweep.points import contender
+from sim.sweep.points import contender, labelled
 
 LINE_EVERY_S = 5.0
 """Seconds between two lines of points that end, where there is no bar."""
+MOST_RUNNING = 6
+"""Running points that are shown below the bar: those that are furthest behind."""
 MOST_NAMED = 4
 """Methods of which the accuracy so far is shown."""
 SLOW = 2.0
@@ -24,11 +29,16 @@ SLOW = 2.0
 class SweepProgress(Bar):
     """Shows every point of a sweep that ends, and the time left; if quiet, only what was moved.
 
-    ``engine`` knows how many of them run at once.
+    ``engine`` knows how many of them run at once. The bar has a line for each point that runs, as
+    far as the points' folders in ``place`` tell.
     """
 
-    def __init__(self, points: Sequence[Point], engine: Engine, *, quiet: bool) -> None:
+    def __init__(
+        self, points: Sequence[Point], engine: Engine, *, quiet: bool, place: Path | None = None
+    ) -> None:
         super().__init__(quiet=quiet)
+        self._place = place
+        self._unended = {point.digest: point for point in points}
         self._method = {point.digest: contender(point) for point in points}
         self._left = Counter(self._method.values())
         self._engine = engine
@@ -43,6 +53,7 @@ class SweepProgress(Bar):
     def __call__(self, outcome: Outcome) -> None:
         """Show that a point has ended."""
         with self._lock:
+            self._unended.pop(outcome.digest, None)
             self._done += outcome.status == COMPLETE
             self._failed += outcome.status not in (COMPLETE, INTERRUPTED)
             self._ends.append(time.monotonic())
@@ -61,6 +72,18 @@ class SweepProgress(Bar):
         """Show what is left while no point ends."""
         with self._lock:
             self._show(STILL_EVERY_S)
+            if self.shown:
+                self.update_parts(self._running())
+
+    def _running(self) -> list[tuple[str, float]]:
+        """Return what points that run have come to, and their share of simulated time."""
+        if self._place is None:
+            return []
+        found = ((one, run_beat(self._place / digest)) for digest, one in self._unended.items())
+        running = [(_share(beat), point, beat) for point, beat in found if beat is not None]
+        behind = sorted(running, key=lambda one: one[0])[:MOST_RUNNING]
+        behind.sort(key=lambda one: one[1].number)  # so that lines keep their places
+        return [(_line(point, beat), share) for share, point, beat in behind]
 
     def _show(self, every_s: float) -> None:
         """Show what is left on the bar, or in a line where the last one is ``every_s`` ago."""
@@ -113,3 +136,19 @@ class SweepProgress(Bar):
         places = self._engine.at_once
         # The sum of all ends less the sum of all begins, as those of one place follow each other.
         return sum(end - self._began for end in ends[-places:]) / len(ends)
+
+
+def _share(beat: dict[str, Any]) -> float:
+    """Return which share of its simulated time a run has done; 0 where that is not known."""
+    spans = [(beat.get("time_s"), beat.get("span_s")), (beat.get("cycle"), beat.get("cycles"))]
+    return max((min(done / of, 1.0) for done, of in spans if done and of), default=0.0)
+
+
+def _line(point: Point, beat: dict[str, Any]) -> str:
+    """Say which point runs, how far it has come, and how accurate its model is by now."""
+    parts = [labelled(point.values, point.values), f"seed {point.seed}"]
+    keys = ("time_s", "span_s", "cycle", "cycles")
+    parts.append(how_far(*(beat[key] for key in keys)) if "time_s" in beat else "starting")
+    if beat.get("accuracy") is not None:
+        parts.append(f"accuracy {beat['accuracy']:.3f}")
+    return ", ".join(part for part in parts if part)

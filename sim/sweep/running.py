@@ -114,7 +114,8 @@ def run_sweep(request: SweepRequest, *, quiet: bool) -> Sweeping:
             sweeping.collect()
             try:
                 engine = options.new_engine(lock)
-                with SweepProgress(sweeping.left, engine, quiet=quiet) as progress:
+                left, folders = sweeping.left, place / POINTS
+                with SweepProgress(left, engine, quiet=quiet, place=folders) as progress:
                     sweeping.run(engine, progress)
             finally:
                 log = place / LOG
