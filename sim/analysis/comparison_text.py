@@ -8,6 +8,7 @@ from sim.analysis.comparison import SUSTAINED, Comparison
 from sim.analysis.figures import FIGURES, TO_TARGETS
 from sim.analysis.group_tests import ACCURACY, HOURS, LOSS, TO_DEADLINE
 from sim.analysis.lead import CLOSE, FEWEST, FEWEST_RANKED
+from sim.analysis.over_seeds import on_logarithms
 from sim.analysis.text import stand_in_text
 from sim.analysis.verdict_text import caveat_lines, p_text
 from sim.formatting import table
@@ -68,16 +69,6 @@ def mean_rows(comparison: Mapping[str, Any]) -> dict[str, list[str]]:
                     for one, group in zip(own, groups, strict=True)
                 ]
     return rows
-
-
-def on_logarithms(figure: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a figure with its geometric mean, and the interval of that, as its mean.
-
-    It stays as it is where it has none: of figures that are not compared by ratios, and of a 0.
-    """
-    if figure.get("geometric_mean") is None:
-        return figure
-    return {**figure, **{key: figure[f"geometric_{key}"] for key in ("mean", "low", "high")}}
 
 
 def _has_interval(figures: Iterable[Mapping[str, float | None]]) -> bool:

@@ -53,6 +53,16 @@ GEOMETRIC = ("geometric_mean", "geometric_low", "geometric_high")
 """What :func:`geometric` returns."""
 
 
+def on_logarithms(figure: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return a figure with its geometric mean, and the interval of that, as its mean.
+
+    It stays as it is where it has none: of figures that are not compared by ratios, and of a 0.
+    """
+    if figure.get("geometric_mean") is None:
+        return dict(figure)
+    return {**figure, **{key: figure[f"geometric_{key}"] for key in ("mean", "low", "high")}}
+
+
 def paired(
     first: Mapping[int, float],
     second: Mapping[int, float],

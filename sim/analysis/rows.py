@@ -10,9 +10,9 @@ from enum import StrEnum
 from statistics import mean
 from typing import Any
 
-from sim.analysis.lead import Figures, Lead
+from sim.analysis.lead import Asked, Figures, Lead
 from sim.analysis.measure import Measure
-from sim.analysis.over_seeds import over_seeds
+from sim.analysis.over_seeds import geometric, on_logarithms, over_seeds
 from sim.analysis.pair_tests import PairTests
 from sim.analysis.verdict import Ranking, Verdict, in_order, ranking_of, verdict_of
 
@@ -134,8 +134,9 @@ class Row:
     ``values`` are those of the keys that tell it from other groups. ``by_seed`` has its figure with
     each seed, over settings that share a seed their mean; None where it never got there. ``mean``
     has its 95 % interval ``low`` to ``high`` (from three seeds on), and is None where some seed
-    never got there. ``best`` says that it may be called best. ``against`` is its distance from the
-    first one, None of that one itself and of what cannot be compared with it.
+    never got there; of what is compared by ratios it is the geometric mean. ``best`` says that it
+    may be called best. ``against`` is its distance from the first one, None of that one itself and
+    of what cannot be compared with it.
     """
 
     label: str
@@ -205,9 +206,10 @@ def answer_of(
     the figure, if not because they never got there. Two candidates with fewer than ``fewest`` cases
     in common are not compared.
     """
-    ranking = ranking_of(measure.asked(candidates, fewest), name or measure.column, tests)
+    asked = measure.asked(candidates, fewest)
+    ranking = ranking_of(asked, name or measure.column, tests)
     rows = [
-        _row(measure, label, candidates[label], ranking, values.get(label, {}), lacking)
+        _row(measure, label, asked, ranking, values.get(label, {}), lacking)
         for label in _in_order_of(ranking, candidates, measure)
     ]
     return Answer(measure, group, tuple(rows), ranking)
@@ -231,18 +233,20 @@ def _in_order_of(
 def _row(
     measure: Measure,
     label: str,
-    figures: Figures,
+    asked: Asked,
     ranking: Ranking,
     values: Mapping[str, Any],
     lacking: Mapping[str, Standing],
 ) -> Row:
-    by_seed = _by_seed(figures)
+    by_seed = _by_seed(asked.candidates[label])
     known = over_seeds(list(by_seed.values()) or [math.inf], measure.figure.bounds)
     lead = ranking.leads.get(label)
     against = None
     if lead is not None and ranking.first is not None:
         against = Distance.of(ranking.first, lead, rising=measure.rising)
     found = {seed: value if math.isfinite(value) else None for seed, value in by_seed.items()}
+    if asked.by_ratio:
+        known = on_logarithms(known | geometric(list(by_seed.values())))
     ends = {key: known[key] for key in ("median", "mean", "low", "high")}
     verdict = _standing(measure, label, by_seed, ranking, lacking)
     return Row(label, found, **ends, verdict=verdict, against=against, values=values)

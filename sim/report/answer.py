@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sim.analysis.caveats import Caveat, StoppedEarly, TimingOnly, caveats_of
-from sim.analysis.comparison_text import on_logarithms
 from sim.analysis.figures import FIGURES, TO_TARGETS, Figure
+from sim.analysis.over_seeds import on_logarithms
 from sim.analysis.verdict_text import caveat_text
 from sim.execution.result import Result
 from sim.formatting import counted, data_size

@@ -5,9 +5,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.analysis.comparison_text import on_logarithms
 from sim.analysis.figures import bounds_of
-from sim.analysis.over_seeds import geometric, over_seeds
+from sim.analysis.over_seeds import geometric, on_logarithms, over_seeds
 from sim.execution.status import COMPLETE
 from sim.formatting import as_yaml
 from sim.plots.sweep import figure_of, in_words

@@ -62,6 +62,7 @@ def sweep_headline(found: SweepAnswers) -> str:
 class RowTable(NamedTuple):
     """The best rows of a figure as text: heads, cells of each row, and what the others are."""
 
+    figure: str
     heads: Sequence[str]
     cells: Sequence[Sequence[str]]
     others: str
@@ -166,7 +167,7 @@ def row_table(answer: Answer, most: int = MOST_SHOWN) -> RowTable:
     more = answer.rows[len(shown) :]
     known = [row for row in more if row.mean is not None]
     to = f", to {_value(known[-1], answer)}" if known else ""
-    return RowTable(heads, lines, f"and {len(more)} others{to}" if more else "")
+    return RowTable(name, heads, lines, f"and {len(more)} others{to}" if more else "")
 
 
 def _interval(row: Row, answer: Answer) -> str:

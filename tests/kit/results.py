@@ -10,7 +10,7 @@ from sim.analysis.figures import Figure
 from sim.analysis.inference import gating_pattern, inference_figures, utilisation
 from sim.analysis.lead import Asked, Bounds
 from sim.analysis.measure import Measure
-from sim.analysis.over_seeds import over_seeds, paired
+from sim.analysis.over_seeds import geometric, over_seeds, paired
 from sim.analysis.pair_tests import pair_tests
 from sim.analysis.rows import Standing, answer_of
 from sim.analysis.rows_json import rows_json

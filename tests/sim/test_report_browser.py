@@ -1,6 +1,7 @@
 """Reports in a browser: quiet, offline, readable on a phone, zoomed by wheel and keys."""
 
 import io
+import re
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -232,6 +233,26 @@ def test_the_figure_of_a_sweep_shows_what_its_rows_say(tab, folder):
         assert box.locator("circle").count() == 4 * panels
     box.locator("circle").first.focus()
     assert "n 3" in box.locator(".tip").inner_text()
+
+
+def test_a_field_of_a_map_shows_its_curves_and_all_others_come_back(tab):
+    """By pointer and by keys; what was picked is said, and the chart has its seeds."""
+    page = tab("sweep").page
+    fields = page.locator(".explorer .field")
+    shown = page.locator("#chart .plot path.mean")
+    assert shown.count() == 4
+    fields.first.click()
+    assert (shown.count(), page.locator("#chart .plot path.seed").count()) == (1, 3)
+    name = fields.first.get_attribute("aria-label")
+    pressed = page.locator("#chart .key[aria-pressed=true]")
+    assert pressed.count() == 1
+    method, step = re.findall(r"(?:method|step size): ([^;]+)", name)
+    assert {method, f"step_size={step}"} == set(pressed.inner_text().split())
+    assert page.locator(".picks").inner_text().startswith("The chart below shows")
+    fields.nth(1).press("Enter")
+    assert (shown.count(), page.locator(".explorer .picked").count()) == (1, 1)
+    page.get_by_role("button", name="All curves").click()
+    assert (shown.count(), page.locator(".explorer .picked").count()) == (4, 0)
 
 
 def test_the_wheel_zooms_around_the_pointer_and_not_beyond_the_run(tab):

@@ -506,3 +506,44 @@ def test_only_reports_are_written_over_and_only_runs_are_reported(
         assert text in outcome.err
     assert not list(tmp_path.glob("*/report.html"))
     assert mine.read_text() == "<p>my notes</p>"
+
+
+def test_validation_has_curves_of_its_own(tmp_path):
+    learning = {"data": {"validation": 0.2}}
+    said = merged(SLOTS, {"learning": learning, "stop": {"cycles": 2}})
+    sim.run(scenarios.from_dict(said), tmp_path / "run")
+    chart = Seen(report([tmp_path / "run"])).data("measures")
+    rows = pd.read_parquet(tmp_path / "run" / "metrics.parquet").query("scope == 'global'")
+    for measure in ("accuracy", "validation_accuracy", "validation_loss"):
+        view = next(one for one in chart["views"] if one["measure"] == measure)
+        np.testing.assert_allclose(view["curves"][0]["mean"], rows[measure], rtol=1e-5)
+
+
+def test_folded_pictures_show_the_rows_of_the_tables(runs, pages):
+    """Samples as numbers in fields, updates as bars by staleness; no picture twice."""
+    page = pages["slots"]
+    [clients] = (s for s in page.tree.iter("section") if s.get("id") == "clients")
+    written = [t.text for t in clients.iter("text") if "on" in t.get("class", "").split()]
+    table = pq.read_table(runs["slots"] / "clients.parquet").to_pandas()
+    assert sorted(map(int, written)) == sorted(table["samples"][table["samples"] > 0])
+    [updates] = (s for s in page.tree.iter("section") if s.get("id") == "updates")
+    [bars] = (path.get("d") for path in updates.iter("path"))
+    heights = [float(a) - float(b) for a, b in re.findall(r" ([\d.]+)V([\d.]+)H", bars)]
+    counts = np.bincount(pq.read_table(runs["slots"] / "updates.parquet")["staleness"])
+    np.testing.assert_allclose(np.array(heights) / sum(heights), counts / sum(counts), atol=0.005)
+    for one in pages.values():
+        shapes = [
+            tuple(path.get("d") for path in drawing.iter("path"))
+            for drawing in one.tree.iter("svg")
+            if drawing.get("role") == "img"
+        ]
+        assert len(set(shapes)) == len(shapes) > 1
+
+
+@pytest.mark.parametrize("name", ["flystack", "flystack-isl", "iridium-isl"])
+def test_the_page_of_a_shipped_constellation_is_small(tmp_path, name):
+    """A week of a hundred satellites as it is shipped, without training as all of these."""
+    sim.run(scenarios.load(name, {"learning.train": False}), tmp_path / "run")
+    page = Seen(report([tmp_path / "run"]))
+    assert len(page.text) < 400_000
+    assert sum(page.bars["lanes"][0]["bars"].values()) > 0

@@ -115,7 +115,10 @@ for (const box of document.querySelectorAll(".curves")) {
     choose();
   }
   document.addEventListener("pick", event => pick(event.detail));
-  every.addEventListener("click", () => { pick(null); plot.focus(); });
+  every.addEventListener("click", () => {
+    document.dispatchEvent(new CustomEvent("pick", {detail: null}));
+    plot.focus();
+  });
 
   const targeted = () => state.measure === "accuracy" && data.target !== null;
   const end = () => Math.max(...view.curves.map(curve => curve.end)) || 1;

@@ -71,12 +71,19 @@ for (const box of document.querySelectorAll(".explorer")) {
 
   // The chart below shows the curves of one point alone; picked again, those of all.
   function pick(point) {
-    picked = picked === point ? null : point;
-    for (const [mark, own] of marks) mark.classList.toggle("picked", own === picked);
-    document.dispatchEvent(new CustomEvent("pick", {detail: picked === null ? null : data.lines[picked]}));
+    const chosen = picked === point ? null : point;
+    const detail = chosen === null ? null : data.lines[chosen];
+    document.dispatchEvent(new CustomEvent("pick", {detail}));
+    mark(chosen);
+  }
+
+  function mark(point) {
+    picked = point;
+    for (const [one, own] of marks) one.classList.toggle("picked", own === picked);
     said.textContent = picked === null ? "" : `The chart below shows the curves of ${named(picked)}.`;
     said.hidden = picked === null;
   }
+  document.addEventListener("pick", event => { if (event.detail === null) mark(null); });
 
   // What a pointer or the focus shows more of.
   function telling(mark, point) {
