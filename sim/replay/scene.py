@@ -50,6 +50,8 @@ MOST_CONTACTS = 20_000
 """Contacts that a page carries; a replay of more ends early, and says so."""
 MOST_RUNS = 4
 """Runs that a reader can follow at once."""
+SHOWN_STEPS = 50_000
+"""Steps of time of a run that a screen shows apart: a second of half a day and more."""
 MOST_TICKS = 2_000
 """Aggregations that can be told apart on a screen."""
 ACCURACY_UNIT = 1e-6
@@ -141,7 +143,7 @@ def _colours(runs: Sequence[Run]) -> list[str]:
 
 def unit_of(end_s: float) -> float:
     """Return the unit in which times of a replay are written: finer for a short run."""
-    return float(10.0 ** np.clip(np.floor(np.log10(end_s / 1e5)), -2, 0))
+    return float(10.0 ** np.clip(np.floor(np.log10(end_s / SHOWN_STEPS)), -2, 0))
 
 
 def _end_s(run: Run) -> float:
