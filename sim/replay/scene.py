@@ -50,6 +50,8 @@ MOST_CONTACTS = 8_000
 """Contacts that a page carries; a replay of more ends early, and says so."""
 MOST_RUNS = 4
 """Runs that a reader can follow at once."""
+SHOWN_STEPS = 50_000
+"""Steps of time of a run that a screen shows apart: a second of half a day and more."""
 MOST_TICKS = 2_000
 """Aggregations that can be told apart on a screen."""
 ACCURACY_UNIT = 1e-6
@@ -141,7 +143,7 @@ def _colours(runs: Sequence[Run]) -> list[str]:
 
 def unit_of(end_s: float) -> float:
     """Return the unit in which times of a replay are written: finer for a short run."""
-    return float(10.0 ** np.clip(np.floor(np.log10(end_s / 1e5)), -2, 0))
+    return float(10.0 ** np.clip(np.floor(np.log10(end_s / SHOWN_STEPS)), -2, 0))
 
 
 def _end_s(run: Run) -> float:
@@ -319,6 +321,7 @@ def _of_run(
             **{way: packed(steps(moved)) for way, moved in bytes_at.moved_bytes.items()},
         },
         "accuracy": _accuracy(run.tables["metrics"], until_s, unit_s),
+        "energy": _energy(run, until_s, unit_s),
         "aggregations": _ticks(run.tables, until_s, unit_s),
         "faults": faults(run.tables, contacts.contact_id, contacts.place, places, until_s, unit_s),
     }
@@ -349,6 +352,23 @@ def _accuracy(metrics: pa.Table, end_s: float, unit_s: float) -> dict[str, str]:
     return {
         "time": packed(steps(_units(time_s[shown], unit_s))),
         "value": packed(steps(_units(value[shown], ACCURACY_UNIT))),
+    }
+
+
+def _energy(run: Run, end_s: float, unit_s: float) -> dict[str, str]:
+    """Energy that all devices had spent by each evaluation: ``time`` and ``joules``, in steps.
+
+    It is that of training and of sending; there is none where neither power is known.
+    """
+    spent = run.manifest.get("spent") or {}
+    known = [key for key in ("training_j", "transmit_j") if None not in spent.get(key, [None])]
+    if not known:
+        return {"time": "", "joules": ""}
+    time_s = np.asarray(spent["time_s"], dtype=float)
+    joules = np.sum([spent[key] for key in known], axis=0)[time_s <= end_s]
+    return {
+        "time": packed(steps(_units(time_s[time_s <= end_s], unit_s))),
+        "joules": packed(steps(_units(joules, 1.0))),
     }
 
 

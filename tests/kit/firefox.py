@@ -25,7 +25,7 @@ FORBIDDEN = """() => addEventListener("securitypolicyviolation",
 class Firefox:
     """A browser without a window; `said` and `asked` are those of the page that is open."""
 
-    def __init__(self, profile: Path, width: int = 1280, height: int = 900) -> None:
+    def __init__(self, profile: Path) -> None:
         assert FIREFOX is not None
         (profile / "user.js").write_text(
             'user_pref("toolkit.telemetry.reportingpolicy.firstRun", false);\n'
@@ -37,7 +37,7 @@ class Firefox:
         self._process = subprocess.Popen(
             [
                 *(FIREFOX, "--headless", "--no-remote", "--profile", str(profile)),
-                *("--remote-debugging-port", "0", f"--width={width}", f"--height={height}"),
+                *("--remote-debugging-port", "0"),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -50,8 +50,6 @@ class Firefox:
             self._call("script.addPreloadScript", functionDeclaration=FORBIDDEN)
             tree = self._call("browsingContext.getTree")
             self._context = tree["contexts"][0]["context"]
-            size = {"width": width, "height": height}
-            self._call("browsingContext.setViewport", context=self._context, viewport=size)
         except BaseException:
             self.close()
             raise
@@ -93,8 +91,9 @@ class Firefox:
         if message.get("method") == "network.beforeRequestSent":
             self.asked.append(message["params"]["request"]["url"])
 
-    def open(self, path: Path) -> None:
+    def open(self, path: Path, viewport: dict[str, int]) -> None:
         """Open a page, and wait until it is complete."""
+        self._call("browsingContext.setViewport", context=self._context, viewport=viewport)
         self.said.clear()
         self.asked.clear()
         where = {"context": self._context, "wait": "complete"}

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from sim.report import report
+from tests.kit.browser import DESKTOP, PHONE
 from tests.kit.firefox import FIREFOX, Firefox
 from tests.kit.small import SLOTS
 
@@ -43,16 +44,17 @@ def pages(leomix, runs):
     return runs.made("firefox-pages", make)
 
 
-@pytest.fixture(scope="module", params=[1280, 390])
-def firefox(request, tmp_path_factory):
-    opened = Firefox(tmp_path_factory.mktemp("profile"), width=request.param)
+@pytest.fixture(scope="module")
+def firefox(tmp_path_factory):
+    opened = Firefox(tmp_path_factory.mktemp("profile"))
     yield opened
     opened.close()
 
 
-def test_pages_are_quiet_and_their_replays_play(firefox, pages):
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_pages_are_quiet_and_their_replays_play(firefox, pages, viewport):
     for name in ("run", "comparison", "sweep"):
-        firefox.open(pages / f"{name}.html")
+        firefox.open(pages / f"{name}.html", viewport)
         firefox.evaluate(DRAWN)
         assert firefox.evaluate(SERVED), name
         firefox.evaluate(DRAWN)
@@ -63,7 +65,7 @@ def test_pages_are_quiet_and_their_replays_play(firefox, pages):
 
 
 def test_what_a_page_does_wrong_is_noticed(firefox, pages):
-    firefox.open(pages / "bad.html")
+    firefox.open(pages / "bad.html", DESKTOP)
     assert len(firefox.said) == 2
-    firefox.open(pages / "asks.html")
+    firefox.open(pages / "asks.html", DESKTOP)
     assert "http://127.0.0.1:47123/no.png" in firefox.asked

@@ -244,6 +244,15 @@ def test_batteries_and_shadows_are_those_of_the_run(runs):
     np.testing.assert_allclose(np.array(found), np.array(wanted), atol=data["unit_s"])
 
 
+def test_energy_is_what_all_devices_had_spent_by_each_evaluation(runs):
+    run = runs.result("batteries")
+    own = scene({"it": run})["runs"][0]["energy"]
+    spent = run.manifest["spent"]
+    assert max(spent["training_j"]) > 1e5 and set(spent["transmit_j"]) == {None}
+    np.testing.assert_allclose(np.cumsum(numbers(own["joules"])), spent["training_j"], atol=0.5)
+    assert len(numbers(own["time"])) == len(spent["time_s"])
+
+
 def test_marks_stand_for_all_aggregations_and_faults(runs, monkeypatch):
     run = runs.result("faults")
     for most in (2000, 5):

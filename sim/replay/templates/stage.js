@@ -1,5 +1,5 @@
 // Stage: the Earth as a globe or a map, who flies over it, who is served, and what is being sent.
-const MOST_NAMES = 30, MOST_CIRCLES = 16, TRAIL_POINTS = 22, TWILIGHT = [0, 2, 4, 6, 8, 10, 12];
+const MOST_NAMES = 30, MOST_CIRCLES = 16, TRAIL_POINTS = 22, TWILIGHT_DEG = 12, COARSE_DEG = 2, FINE_DEG = 1;
 
 class Stage {
   // `world` has orbits, satellites, places, land; `colours` are those of the page by name.
@@ -196,8 +196,13 @@ class Stage {
 
   drawNight() {
     const {pen, colours, sun} = this, dark = sun.map(part => -part);
+    // Twilight in steps, half as fine where there is much else to draw.
+    const step = this.world.orbits.length > 40 ? COARSE_DEG : FINE_DEG;
     pen.fillStyle = colours.night;
-    for (const degrees of TWILIGHT) pen.fill(this.cap(dark, Math.PI / 2 - degrees * RADIANS), this.flat ? "nonzero" : "evenodd");
+    pen.globalAlpha = step / COARSE_DEG;
+    for (let degrees = 0; degrees <= TWILIGHT_DEG; degrees += step)
+      pen.fill(this.cap(dark, Math.PI / 2 - degrees * RADIANS), this.flat ? "nonzero" : "evenodd");
+    pen.globalAlpha = 1;
   }
 
   // From where places see a satellite, and what satellites that serve see.

@@ -6,10 +6,10 @@ const counted = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
 const two = n => String(n).padStart(2, "0");
 const percent = share => `${(100 * share).toFixed(1)} %`;
 
-function size(bytes) {
-  for (const [unit, scale] of [["TB", 1e12], ["GB", 1e9], ["MB", 1e6], ["kB", 1e3]])
-    if (bytes >= scale) return `${(bytes / scale).toFixed(2)} ${unit}`;
-  return `${Math.round(bytes)} B`;
+function amount(value, unit) {
+  for (const [prefix, scale] of [["T", 1e12], ["G", 1e9], ["M", 1e6], ["k", 1e3]])
+    if (value >= scale) return `${(value / scale).toFixed(2)} ${prefix}${unit}`;
+  return `${Math.round(value)} ${unit}`;
 }
 
 function cut(pen, text, room) {
@@ -58,9 +58,10 @@ class Words {
 
   // What a run has done by a time.
   done(run, time) {
-    const parts = Object.keys(run.bytes.ways).map(way => `${size(run.moved(way, time))} ${WORDS[way]}`);
+    const parts = Object.keys(run.bytes.ways).map(way => `${amount(run.moved(way, time), "B")} ${WORDS[way]}`);
     if (run.aggregations.time.length) parts.push(counted(run.aggregations.upTo(time), "aggregation"));
     if (run.faults.time.length) parts.push(counted(run.faults.upTo(time), "fault"));
+    if (run.joules(time)) parts.push(`${amount(run.joules(time), "J")} spent by the last evaluation`);
     const held = this.world.batteries.map((_, lane) => run.charge(lane, time)).filter(charge => charge !== null);
     if (held.length) parts.push(`batteries shown at ${percent(Math.min(...held))} or more`);
     if (time > run.end_s) parts.push("this run has ended");

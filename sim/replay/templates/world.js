@@ -14,6 +14,12 @@ function median(numbers) {
   return [...numbers].sort((a, b) => a - b)[numbers.length >> 1] || 0;
 }
 
+// The last value that was measured by a time; null before there is one.
+function valueAt({time: times, value}, time) {
+  const i = above(times, time);
+  return i ? value[i - 1] : null;
+}
+
 // Spans of time in order of their begin; `at` calls back for those that hold a time.
 class Spans {
   constructor(begins, ends) {
@@ -61,6 +67,7 @@ class Run {
     this.hops = pairs(data.hops);
     this.spans = Object.assign(Spans.of(data.spans, unit), {contact: unpacked(data.spans.contact), toward: unpacked(data.spans.toward)});
     this.steps = {time: summed(data.accuracy.time, unit), value: summed(data.accuracy.value, 1e-6)};
+    this.energy = {time: summed(data.energy.time, unit), value: summed(data.energy.joules)};
     this.aggregations = new Marks(data.aggregations, unit);
     this.faults = new Marks(data.faults, unit);
     Object.assign(this.faults, {causes: data.faults.causes, place: unpacked(data.faults.place), cause: unpacked(data.faults.cause)});
@@ -103,8 +110,11 @@ class Run {
   }
 
   accuracy(time) {
-    const i = above(this.steps.time, time);
-    return i ? this.steps.value[i - 1] : null;
+    return valueAt(this.steps, time);
+  }
+
+  joules(time) {
+    return valueAt(this.energy, time);
   }
 
   // The share that a battery (by its lane) holds; null where there is none.
