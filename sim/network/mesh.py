@@ -18,6 +18,7 @@ from learning.requests.peers import Node
 from sim.clock import Clock
 from sim.facts.stream import Facts
 from sim.facts.transfers import MessageLost, Outcome, TransferRow
+from sim.links.plain_curve import PlainCurve
 from sim.links.steady_way import SteadyWay
 from sim.network.books import Account, Booked, PayloadKey
 from sim.network.endpoint import Endpoint
@@ -236,7 +237,7 @@ class _Timetable:
         self._convex = plan.topology is Topology.SATELLITE_CLIENTS
         self._link_delays_s = (isls.max_range_km * 1e3 / SPEED_OF_LIGHT_M_S).tolist()
         self._steady = cache(self._steady_of)
-        self._session = cache(self._session_of)
+        self._curve = cache(self._curve_of)
         self._longest_delay_s = cache(self._longest_delay_of)
         self._routes = Routes(self._ground + 1, self._directed(), self._sent)
 
@@ -317,10 +318,16 @@ class _Timetable:
             contact = self._contacts[number]
             sent_s = steady.sent_s((contact.start_s, contact.end_s), begin_s, bits)
             return math.inf if sent_s is None else sent_s
-        beam = self._session(number).beam(way)
-        if beam is None:  # a neglected link takes no time
-            return begin_s
-        return float(beam.curve.completion_time_s(bits, begin_s)[0])
+        curve = self._curve(number, way)
+        # A neglected link takes no time.
+        return begin_s if curve is None else curve.completion_time_s(bits, begin_s)
+
+    def _curve_of(self, number: int, way: Way) -> PlainCurve | None:
+        """One way of a pass, as long as it is served; None where that link is neglected."""
+        contact = self._contacts[number]
+        beam = PlannedSession(number, (contact,)).beam(way)
+        contact.links.close()
+        return None if beam is None else PlainCurve(beam.curve)
 
     def _steady_of(self, number: int, way: Way) -> SteadyWay | None:
         """One way of a pass, where its rate does not change; else None."""
@@ -328,9 +335,6 @@ class _Timetable:
         steady = contact.links.steady(way)
         holds = steady is not None and steady.holds(contact.start_s, contact.end_s)
         return steady if holds else None
-
-    def _session_of(self, number: int) -> PlannedSession:
-        return PlannedSession(number, (self._contacts[number],))
 
     def _longest_delay_of(self, number: int) -> float:
         """The range in a pass over a station is largest at one of its ends."""

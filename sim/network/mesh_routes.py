@@ -92,32 +92,40 @@ class Routes:
 
         None that comes later than the message is at its ``target`` is of use.
         """
+        last_s = earliest.get(target, inf)
+        if target in hops:
+            last_s = hops[target].arrival_s
+        if time_s >= last_s:
+            return
         for other, lane in self._lanes[node].items():
-            found = hops.get(other)
-            last = hops.get(target)
-            before_s = earliest.get(other, inf) if found is None else found.arrival_s
-            if other != target:
-                last_s = earliest.get(target, inf) if last is None else last.arrival_s
-                before_s = min(before_s, last_s)
-            hop = self._hop(lane, node, other, (time_s, before_s), bits)
+            before_s = earliest.get(other, inf)
+            if before_s <= time_s:  # nearly always: it was there before
+                continue
+            if other in hops:
+                before_s = hops[other].arrival_s
+            hop = self._hop(lane, (node, other), (time_s, min(before_s, last_s)), bits)
             if hop is not None:
                 hops[other] = hop
+                if other == target:
+                    last_s = hop.arrival_s
 
     def _hop(
-        self, lane: _Lane, node: int, other: int, between_s: tuple[float, float], bits: float
+        self, lane: _Lane, ends: tuple[int, int], between_s: tuple[float, float], bits: float
     ) -> Hop | None:
         """Return the first hop from a time on that is there before another; None for none."""
         time_s, before_s = between_s
         starts_s = lane.starts_s
         hop: Hop | None = None
         for place in range(bisect_left(lane.ends_s, time_s), len(starts_s)):
-            begin_s = max(starts_s[place], time_s)
+            begin_s = starts_s[place]
+            if begin_s < time_s:
+                begin_s = time_s
             if begin_s >= before_s:
                 break
             contact = lane.contacts[place]
-            sent_s, there_s = self._sent(contact, node, begin_s, bits)
-            if sent_s <= lane.ends_s[place] and there_s < before_s:
-                hop = Hop(contact, node, other, begin_s, sent_s, there_s)
+            sent_s, there_s = self._sent(contact, ends[0], begin_s, bits)
+            if there_s < before_s and sent_s <= lane.ends_s[place]:
+                hop = Hop(contact, *ends, begin_s, sent_s, there_s)
                 before_s = there_s
         return hop
 
