@@ -22,7 +22,7 @@ from sim.links.plain_curve import PlainCurve
 from sim.links.steady_way import SteadyWay
 from sim.network.books import Account, Booked, PayloadKey
 from sim.network.endpoint import Endpoint
-from sim.network.mesh_routes import Routes
+from sim.network.mesh_routes import Routes, Steady
 from sim.network.payload_list import PayloadList
 from sim.network.routing import Hop
 from sim.plan.contacts import PlannedSession
@@ -239,7 +239,10 @@ class _Timetable:
         self._steady = cache(self._steady_of)
         self._curve = cache(self._curve_of)
         self._longest_delay_s = cache(self._longest_delay_of)
-        self._routes = Routes(self._ground + 1, self._directed(), self._sent)
+        steady = None
+        if isls.fixed_bps is not None:
+            steady = Steady(isls.fixed_bps, self._link_delays_s)
+        self._routes = Routes(self._ground + 1, self._directed(), self._sent, steady)
 
     def _directed(self) -> Iterator[tuple[int, int, int, float, float]]:
         isls = self._isls
@@ -295,11 +298,7 @@ class _Timetable:
     def _sent(self, contact: int, source: int, begin_s: float, bits: float) -> tuple[float, float]:
         """When bits have left over a contact, and are there."""
         if contact < self._links:
-            fixed_bps = self._isls.fixed_bps
-            if fixed_bps is None:
-                sent_s, _ = self._isls.sent(contact, begin_s, bits)
-            else:
-                sent_s = begin_s + bits / fixed_bps
+            sent_s, _ = self._isls.sent(contact, begin_s, bits)
             return sent_s, sent_s + self._link_delays_s[contact]
         number = contact - self._links
         way = Way.TO_CLIENT if source == self._ground else Way.TO_SERVER
