@@ -123,7 +123,10 @@ class Clients:
         Raises InputError where an actor knows already that no contact is left.
         """
         if self._mesh is not None:
-            raise InputError("what is booked over link.isl.route: earliest is not planned anew")
+            raise InputError(
+                "a run over link.isl.route: earliest cannot be forked, as its messages are booked "
+                "ahead; start another run"
+            )
         rules = build.client_rules()
         for name, client in self.by_name.items():
             client.keep_spent(now_s, self._spent(name, now_s), rules[name])

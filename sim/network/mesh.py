@@ -18,10 +18,11 @@ from learning.requests.peers import Node
 from sim.clock import Clock
 from sim.facts.stream import Facts
 from sim.facts.transfers import MessageLost, Outcome, TransferRow
+from sim.links.plain_curve import PlainCurve
 from sim.links.steady_way import SteadyWay
 from sim.network.books import Account, Booked, PayloadKey
 from sim.network.endpoint import Endpoint
-from sim.network.mesh_routes import Routes
+from sim.network.mesh_routes import Routes, Steady
 from sim.network.payload_list import PayloadList
 from sim.network.routing import Hop
 from sim.plan.contacts import PlannedSession
@@ -236,9 +237,12 @@ class _Timetable:
         self._convex = plan.topology is Topology.SATELLITE_CLIENTS
         self._link_delays_s = (isls.max_range_km * 1e3 / SPEED_OF_LIGHT_M_S).tolist()
         self._steady = cache(self._steady_of)
-        self._session = cache(self._session_of)
+        self._curve = cache(self._curve_of)
         self._longest_delay_s = cache(self._longest_delay_of)
-        self._routes = Routes(self._ground + 1, self._directed(), self._sent)
+        steady = None
+        if isls.fixed_bps is not None:
+            steady = Steady(isls.fixed_bps, self._link_delays_s)
+        self._routes = Routes(self._ground + 1, self._directed(), self._sent, steady)
 
     def _directed(self) -> Iterator[tuple[int, int, int, float, float]]:
         isls = self._isls
@@ -294,11 +298,7 @@ class _Timetable:
     def _sent(self, contact: int, source: int, begin_s: float, bits: float) -> tuple[float, float]:
         """When bits have left over a contact, and are there."""
         if contact < self._links:
-            fixed_bps = self._isls.fixed_bps
-            if fixed_bps is None:
-                sent_s, _ = self._isls.sent(contact, begin_s, bits)
-            else:
-                sent_s = begin_s + bits / fixed_bps
+            sent_s, _ = self._isls.sent(contact, begin_s, bits)
             return sent_s, sent_s + self._link_delays_s[contact]
         number = contact - self._links
         way = Way.TO_CLIENT if source == self._ground else Way.TO_SERVER
@@ -317,10 +317,16 @@ class _Timetable:
             contact = self._contacts[number]
             sent_s = steady.sent_s((contact.start_s, contact.end_s), begin_s, bits)
             return math.inf if sent_s is None else sent_s
-        beam = self._session(number).beam(way)
-        if beam is None:  # a neglected link takes no time
-            return begin_s
-        return float(beam.curve.completion_time_s(bits, begin_s)[0])
+        curve = self._curve(number, way)
+        # A neglected link takes no time.
+        return begin_s if curve is None else curve.completion_time_s(bits, begin_s)
+
+    def _curve_of(self, number: int, way: Way) -> PlainCurve | None:
+        """One way of a pass, as long as it is served; None where that link is neglected."""
+        contact = self._contacts[number]
+        beam = PlannedSession(number, (contact,)).beam(way)
+        contact.links.close()
+        return None if beam is None else PlainCurve(beam.curve)
 
     def _steady_of(self, number: int, way: Way) -> SteadyWay | None:
         """One way of a pass, where its rate does not change; else None."""
@@ -328,9 +334,6 @@ class _Timetable:
         steady = contact.links.steady(way)
         holds = steady is not None and steady.holds(contact.start_s, contact.end_s)
         return steady if holds else None
-
-    def _session_of(self, number: int) -> PlannedSession:
-        return PlannedSession(number, (self._contacts[number],))
 
     def _longest_delay_of(self, number: int) -> float:
         """The range in a pass over a station is largest at one of its ends."""

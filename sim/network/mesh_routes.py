@@ -10,7 +10,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, nan
+from typing import NamedTuple
 
 from sim.network.routing import Hop, Sent
 
@@ -45,17 +46,38 @@ class _Lane:
             self.contacts.insert(place, hop.contact)
 
 
+class Steady(NamedTuple):
+    """The rate of the first contacts, and how long each delays what it carries."""
+
+    rate_bps: float
+    delays_s: Sequence[float]
+
+
+class _Message(NamedTuple):
+    """What is looked for: where to, how many bits, and how long these take over steady links."""
+
+    target: int
+    bits: float
+    lasts_s: float
+
+
 class Routes:
     """Routes over contacts, each from one node to another: what is sent back has its own.
 
-    ``contacts`` are numbers with their nodes, begin and end in seconds, in order of time; ``sent``
-    says when bits have left over one of them, and are there.
+    ``contacts`` are numbers with their nodes, begin and end in seconds, in order of time. ``sent``
+    says when bits have left over one of them, and are there; of the ``steady`` ones nobody asks it.
     """
 
     def __init__(
-        self, nodes: int, contacts: Iterable[tuple[int, int, int, float, float]], sent: Sent
+        self,
+        nodes: int,
+        contacts: Iterable[tuple[int, int, int, float, float]],
+        sent: Sent,
+        steady: Steady | None = None,
     ) -> None:
         self._sent = sent
+        self._steady = Steady(nan, ()) if steady is None else steady
+        self._steady_contacts = len(self._steady.delays_s)
         self._lanes: list[dict[int, _Lane]] = [{} for _ in range(nodes)]
         for contact, source, target, start_s, end_s in contacts:
             lane = self._lanes[source].setdefault(target, _Lane())
@@ -66,13 +88,14 @@ class Routes:
 
         It arrives as early as any route lets it, and with the fewest hops of those that do.
         """
+        message = _Message(target, bits, bits / self._steady.rate_bps)
         earliest = {source: ready_s}
         rounds: list[dict[int, Hop]] = []
         reached = {source: ready_s}
         while reached:
             hops: dict[int, Hop] = {}
             for node, time_s in reached.items():
-                self._go_on(node, time_s, bits, target, earliest, hops)
+                self._go_on(node, time_s, message, earliest, hops)
             rounds.append(hops)
             reached = {node: hop.arrival_s for node, hop in hops.items()}
             earliest.update(reached)
@@ -83,42 +106,64 @@ class Routes:
         self,
         node: int,
         time_s: float,
-        bits: float,
-        target: int,
+        message: _Message,
         earliest: dict[int, float],
         hops: dict[int, Hop],
     ) -> None:
         """Add the hops from a node on that are there earlier than others, to the others' ``hops``.
 
-        None that comes later than the message is at its ``target`` is of use.
+        None that comes later than the message is at its target is of use.
         """
+        target = message.target
+        last_s = hops[target].arrival_s if target in hops else earliest.get(target, inf)
+        if time_s >= last_s:
+            return
         for other, lane in self._lanes[node].items():
-            found = hops.get(other)
-            last = hops.get(target)
-            before_s = earliest.get(other, inf) if found is None else found.arrival_s
-            if other != target:
-                last_s = earliest.get(target, inf) if last is None else last.arrival_s
-                before_s = min(before_s, last_s)
-            hop = self._hop(lane, node, other, (time_s, before_s), bits)
+            before_s = earliest.get(other, inf)
+            if before_s <= time_s:  # nearly always: it was there before
+                continue
+            if other in hops:
+                before_s = hops[other].arrival_s
+            if last_s < before_s:
+                before_s = last_s
+            place = bisect_left(lane.ends_s, time_s)
+            if place == len(lane.ends_s) or lane.starts_s[place] >= before_s:
+                continue
+            hop = self._first(lane, place, (time_s, before_s), (node, other), message)
             if hop is not None:
                 hops[other] = hop
+                if other == target:
+                    last_s = hop.arrival_s
 
-    def _hop(
-        self, lane: _Lane, node: int, other: int, between_s: tuple[float, float], bits: float
+    def _first(
+        self,
+        lane: _Lane,
+        place: int,
+        between_s: tuple[float, float],
+        ends: tuple[int, int],
+        message: _Message,
     ) -> Hop | None:
-        """Return the first hop from a time on that is there before another; None for none."""
+        """Return the hop from a place of a lane on that is there first, and before another."""
         time_s, before_s = between_s
         starts_s = lane.starts_s
+        steady = self._steady_contacts
         hop: Hop | None = None
-        for place in range(bisect_left(lane.ends_s, time_s), len(starts_s)):
-            begin_s = max(starts_s[place], time_s)
+        while place < len(starts_s):
+            begin_s = starts_s[place]
+            if begin_s < time_s:
+                begin_s = time_s
             if begin_s >= before_s:
                 break
             contact = lane.contacts[place]
-            sent_s, there_s = self._sent(contact, node, begin_s, bits)
-            if sent_s <= lane.ends_s[place] and there_s < before_s:
-                hop = Hop(contact, node, other, begin_s, sent_s, there_s)
+            if contact < steady:
+                sent_s = begin_s + message.lasts_s
+                there_s = sent_s + self._steady.delays_s[contact]
+            else:
+                sent_s, there_s = self._sent(contact, ends[0], begin_s, message.bits)
+            if there_s < before_s and sent_s <= lane.ends_s[place]:
+                hop = Hop(contact, *ends, begin_s, sent_s, there_s)
                 before_s = there_s
+            place += 1
         return hop
 
     def book(self, hops: Sequence[Hop]) -> None:

@@ -23,6 +23,7 @@ from sim.links import pass_geometry, plan_links
 from sim.links.beam import Beam, Radio
 from sim.links.device_links import DeviceLinks, along
 from sim.links.jumps import HALVINGS, crossings, find_jumps, turns
+from sim.links.plain_curve import PlainCurve
 from sim.links.processor_sharing import RateSegment, shared
 from sim.links.session_beam import SessionBeam
 from sim.links.sharing import queued

@@ -12,10 +12,11 @@ import yaml
 import learning
 import scenarios
 import sim
+from channel import LinkCurve
 from sim import InputError
 from tests.kit import learning as seam
 from tests.kit import records
-from tests.kit.network import ContactGraph, ContactPlan, Routes, build, make_plan
+from tests.kit.network import ContactGraph, ContactPlan, PlainCurve, Routes, build, make_plan
 from tests.kit.scripted import Scripted, nothing
 
 SCENARIO = """
@@ -120,6 +121,22 @@ def test_routes_are_those_of_the_contact_graph_on_random_plans():
                 routes.book(mine)
                 graph.book([hop for hop in mine if hop.sent_s > hop.begin_s])
     assert arrived > 300
+
+
+def test_a_curve_in_plain_numbers_answers_as_a_link_curve():
+    """Rates that rise, fall, jump and are 0 for a while; before, in and behind the curve."""
+    rng = np.random.default_rng(3)
+    for _ in range(40):
+        time_s = np.sort(rng.uniform(0, 600, 12))
+        time_s[5] = time_s[4]  # a jump
+        rate_bps = rng.uniform(0, 1e6, 12) * (rng.random(12) < 0.8)
+        curve = LinkCurve(time_s[None], rate_bps[None])
+        plain = PlainCurve(curve)
+        for _ in range(30):
+            bits = float(rng.uniform(0, 1.2) * curve.capacity_bits[0])
+            start_s = float(rng.uniform(-50, 650))
+            expected = curve.completion_time_s(bits, start_s)[0]
+            assert plain.completion_time_s(bits, start_s) == pytest.approx(expected, rel=1e-12)
 
 
 # Whole runs.
