@@ -17,7 +17,7 @@ import numpy as np
 
 import orbit
 import scenarios
-from sim.network.routing import ContactGraph, ContactPlan
+from sim import ContactGraph, ContactPlan
 
 PASS_S, LINK_S, DAYS = 120.0, 1.0, 4
 
