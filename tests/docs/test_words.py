@@ -16,7 +16,7 @@ COUNTED = (
 )
 WRITE = {
     rf"\b({COUNTED})s? an? ({UNIT})\b": "per",
-    r"(?<!there )\b(is|are) no (?!longer\b|more\b|less\b|better\b|worse\b|later\b|earlier\b)\w+": "not",
+    r"(?<!there )\b(is|are) no (?!(longer|more|less|better|worse|later|earlier)\b)\w+": "not",
     r"\bhangs? on\b": "depends on",
     r"\bgo(es)? on (?!for\b)\w+": "continues",
     r"\bmend(s|ed|ing)?\b": "fix",
