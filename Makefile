@@ -6,10 +6,10 @@ RUNS   ?= runs/demo
 WHICH  ?= not slow and not process
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench soak accuracy docs studies clean
+.PHONY: help install demo test lint format bench soak accuracy docs studies dist-check lowest clean
 
 help: ## list these commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
 
 $(VENV)/installed: setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -63,9 +63,10 @@ accuracy: install ## compare windows, link budgets and transfers with others: do
 	$(BIN)/python docs/studies/link_budgets.py
 	$(BIN)/python docs/studies/transfers.py
 
-docs: install ## build the pages (build/docs), and run every command and code block in them
+docs: install ## build the site with its gallery (build/docs), and run every command and code block of the pages
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
-	$(BIN)/python -m pytest -m "" tests/docs
+	$(BIN)/python -m tests.docs.run_page docs/gallery.md gallery build/docs
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "" tests/docs -k "not gallery.md"
 
 studies: install ## print the tables of docs/results*.md and choices*.md (80 minutes on two cores; where the data sets are, three hours)
 	$(BIN)/python docs/studies/paper_numbers.py
@@ -112,6 +113,12 @@ studies: install ## print the tables of docs/results*.md and choices*.md (80 min
 	else echo "real_data cifar10: needs cifar10.npz in this folder"; fi
 	@if [ -f mmlu.jsonl ]; then $(BIN)/python docs/studies/real_data.py mmlu 10; \
 	else echo "real_data mmlu: needs mmlu.jsonl in this folder"; fi
+
+dist-check: install ## build sdist and wheel (build/dist), check them, and run them in a bare environment
+	.ci/dist build/dist
+
+lowest: ## run the quick tests with the lowest versions of the requirements (needs uv; some GB)
+	.ci/lowest
 
 clean: ## remove the environment and the demo's runs
 	rm -rf $(VENV) runs *.egg-info

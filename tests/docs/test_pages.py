@@ -3,11 +3,13 @@
 import ast
 import re
 import shlex
+from configparser import ConfigParser
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 import scenarios
 from tests.docs.pages import DOCS, PAGES, ROOT, STUDIES, shown, steps
@@ -111,6 +113,13 @@ def test_the_page_of_the_run_folder_names_kinds_of_events_and_what_digests_leave
         assert set(re.findall(r"`(\w+)`", listed)) == names, (
             f"docs/run-folder.md: list behind '{start}'"
         )
+
+
+def test_the_citation_has_the_version_of_the_packages():
+    packages = ConfigParser()
+    packages.read(ROOT / "setup.cfg")
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert cited["version"] == packages["metadata"]["version"]
 
 
 def first_cells(page):

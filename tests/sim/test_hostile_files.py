@@ -312,7 +312,7 @@ def test_nothing_is_written_out_of_a_run_folder_through_a_link(leomix, runs, tmp
     assert any(one.status for one in ends)
 
 
-@pytest.mark.parametrize("text", ["{}", "[" * 5000 + "]" * 5000], ids=len)
+@pytest.mark.parametrize("text", ["{}", "[" * 100_000 + "]" * 100_000], ids=len)
 def test_a_broken_journal_or_model_of_a_complete_run_leaves_its_tables(
     leomix, runs, tmp_path, text
 ):
@@ -473,7 +473,7 @@ NESTED = "null"
 for number in range(33):
     NESTED = f'{{"at_s": {1 + number / 1000}, "was": {{}}, "of": {NESTED}}}'
 NOT_OURS = [
-    ('"status"', f'"x": {"[" * 5000 + "]" * 5000}, "status"'),
+    ('"status"', f'"x": {"[" * 100_000 + "]" * 100_000}, "status"'),
     ('"loads": ', '"loads": null, "was": '),
     ('"energy": [', '"energy": [{"air_s": null}], "was": ['),
     ('"energy": [', '"energy": [5, '),
