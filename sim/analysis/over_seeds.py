@@ -53,7 +53,7 @@ GEOMETRIC = ("geometric_mean", "geometric_low", "geometric_high")
 """What :func:`geometric` returns."""
 
 
-def on_logarithms(figure: Mapping[str, float | None]) -> dict[str, float | None]:
+def on_logarithms(figure: Mapping[str, Any]) -> dict[str, Any]:
     """Return a figure with its geometric mean, and the interval of that, as its mean.
 
     It stays as it is where it has none: of figures that are not compared by ratios, and of a 0.

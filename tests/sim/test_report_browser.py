@@ -194,6 +194,7 @@ def test_a_drag_zooms_the_chart_and_a_key_or_a_double_click_shows_all_again(tab)
         return [float(chart.get_attribute(f"data-{end}")) for end in ("from", "to")]
 
     whole = shown()
+    plot.scroll_into_view_if_needed()
     box = plot.bounding_box()
     middle = box["y"] + box["height"] / 2
 
@@ -246,8 +247,10 @@ def test_a_field_of_a_map_shows_its_curves_and_all_others_come_back(tab):
     name = fields.first.get_attribute("aria-label")
     pressed = page.locator("#chart .key[aria-pressed=true]")
     assert pressed.count() == 1
-    method, step = re.findall(r"(?:method|step size): ([^;]+)", name)
-    assert {method, f"step_size={step}"} == set(pressed.inner_text().split())
+    values = dict(re.findall(r"(method|step size): ([^;]+)", name))
+    assert {values["method"], f"step_size={values['step size']}"} == set(
+        pressed.inner_text().split()
+    )
     assert page.locator(".picks").inner_text().startswith("The chart below shows")
     fields.nth(1).press("Enter")
     assert (shown.count(), page.locator(".explorer .picked").count()) == (1, 1)
