@@ -3,7 +3,7 @@ const IN_CONTACT_S = 4, BETWEEN_S = 1.3, TOUR = "tour";
 const PACES = [[TOUR, "slow in contacts"], [60, "1 minute a second"], [600, "10 minutes a second"], [3600, "1 hour a second"], [21600, "6 hours a second"]];
 
 class Clock {
-  // `moved` is called when the time has changed, with how many seconds were played or none.
+  // `moved` is called with the seconds that were played, or with null after a jump.
   constructor(world, moved) {
     const {busy, end} = world;
     Object.assign(this, {world, moved, end, now: 0, playing: false, before: 0});
@@ -53,7 +53,7 @@ class Clock {
       requestAnimationFrame(stamp => this.#frame(stamp));
     }
     this.playing = on;
-    this.moved(null);
+    this.moved(0);
   }
 
   #frame(stamp) {
@@ -63,6 +63,6 @@ class Clock {
     this.now = Math.min(this.end, this.after(seconds));
     if (this.now >= this.end) this.playing = false;
     else requestAnimationFrame(next => this.#frame(next));
-    this.moved(this.playing ? seconds : null);
+    this.moved(seconds);
   }
 }

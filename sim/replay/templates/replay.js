@@ -45,12 +45,12 @@ class Replay {
     this.measure();
   }
 
-  // The time has changed: by playing for some seconds, or by a jump.
+  // The time has changed: by playing for some seconds, or by a jump (null).
   moved(seconds) {
-    const {clock: {now, playing}, calm} = this;
-    if (seconds) this.beat = (this.beat + seconds * 0.9) % 1;
-    if (this.camera && this.camera.follows)
-      this.camera.turn(now, calm.matches || !playing ? 1 : seconds ? 1 - Math.exp(-3 * seconds) : 0.35);
+    const {clock: {now, playing}, calm, camera} = this, jumped = seconds === null;
+    if (!jumped) this.beat = (this.beat + seconds * 0.9) % 1;
+    const share = jumped ? (playing ? 0.35 : 1) : 1 - Math.exp(-3 * seconds);
+    if (camera && camera.follows) camera.turn(now, calm.matches ? 1 : share);
     this.draw();
   }
 

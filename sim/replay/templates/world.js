@@ -129,13 +129,13 @@ class Run {
 class World {
   constructor(data) {
     const unit = data.unit_s;
-    Object.assign(this, {unit, client: data.client, satellites: data.satellites, orbits: data.orbits, places: data.places, mask_deg: data.mask_deg, land: data.land, end: data.end_s, start: Date.parse(data.start_utc)});
+    const {satellites, orbits, places, mask_deg, land, batteries} = data;
+    Object.assign(this, {unit, satellites, orbits, places, mask_deg, land, batteries, end: data.end_s, start: Date.parse(data.start_utc)});
     this.contacts = Spans.of({begins: data.contacts.rise, lasts: data.contacts.lasts}, unit);
     Object.assign(this.contacts, {unit, satellite: unpacked(data.contacts.satellite), place: unpacked(data.contacts.place)});
     const pairs = packed => Object.assign(Spans.of(packed, unit), {a: unpacked(packed.a), b: unpacked(packed.b)});
     this.links = pairs(data.links);
     this.runs = data.runs.map(run => new Run(run, this.contacts, unit, pairs));
-    this.batteries = data.batteries;
     this.shadows = Object.assign(Spans.of(data.shadows, unit), {battery: unpacked(data.shadows.battery)});
     this.busy = this.#busy();
     // When anybody begins to be served.
