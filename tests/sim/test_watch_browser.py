@@ -34,7 +34,7 @@ def watched(runs, tmp_path):
     with Live(place):
         shutil.copytree(runs["orbit"], place / ".live" / "1")
         (place / ".live" / "1" / "report.html").unlink(missing_ok=True)
-        yield Pages(WatchedRun(place), tmp_path / "live.html", 1.0)
+        yield Pages(WatchedRun(place), tmp_path / "live.html", 2.0)
 
 
 def loaded_again(opened):
@@ -55,29 +55,33 @@ def test_a_page_of_a_run_that_goes_on_is_loaded_again_and_keeps_its_place(browse
     opened = Tab(browser, watched.path, viewport=DESKTOP)
     page = opened.page
     assert "This run goes on since 12:00 UTC: day 0.5 of 1.5" in page.inner_text("main")
-    page.locator("section details > summary").last.click()
+    page.locator("section > details > summary").last.click()
     page.get_by_role("button", name="Next contact").click()
     elapsed = page.locator(".replay .elapsed").inner_text()
-    page.locator(".chart .key").first.click()
+    target = page.locator(".chart select[data-pick]:visible").last
+    usual = target.input_value()
+    values = target.evaluate("one => [...one.options].map(option => option.value)")
+    other = next(value for value in values if value != usual)
+    target.select_option(other)
     page.evaluate("scrollTo(0, 700)")
     assert watched.write(State("day 0.7 of 1.5, cycle 3", since="since 12:00 UTC"))
     loaded_again(opened)
     assert "day 0.7 of 1.5, cycle 3" in page.inner_text("main")
-    assert page.locator("section details").last.evaluate("one => one.open")
+    assert page.locator("section > details").last.evaluate("one => one.open")
     assert page.locator(".replay .elapsed").inner_text() == elapsed
-    assert page.locator(".chart .key").first.get_attribute("aria-pressed") == "false"
+    assert target.input_value() == other
     assert page.evaluate("scrollY") == 700
     # Whoever plays is not interrupted.
     page.get_by_role("button", name="Play").click()
     page.evaluate("window.before = true")
-    page.wait_for_timeout(2500)
+    page.wait_for_timeout(4000)
     assert page.evaluate("window.before")
     page.get_by_role("button", name="Pause").click()
     # The last page is not loaded again.
     report([runs["orbit"]], watched.path)
     loaded_again(opened)
     page.evaluate("window.before = true")
-    page.wait_for_timeout(2500)
+    page.wait_for_timeout(4000)
     assert page.evaluate("window.before")
     assert "goes on" not in page.inner_text("main")
     assert opened.said == []

@@ -214,6 +214,7 @@ for (const box of document.querySelectorAll(".curves")) {
   }
 
   function draw() {
+    if (!plot.clientWidth) return; // in a frame that has no place on the screen yet
     layout();
     svg.setAttribute("viewBox", `0 0 ${room.width} ${room.height}`);
     svg.setAttribute("height", room.height);
