@@ -354,3 +354,14 @@ def test_sending_drains_batteries_and_packets_are_sent_again(tmp_path):
     assert lasts_s[1] / lasts_s[0] == pytest.approx(1 + packets / 1000, rel=1e-3)
     [spent] = [row for row in run.manifest["energy"] if row["cluster"] == "P01-S01"]
     assert spent["air_s"] == pytest.approx(lasts_s[1], abs=0.02)
+
+
+def test_links_that_nobody_waits_for_cost_no_event():
+    """FedISL sends over rings alone: the windows between planes change neither events nor times."""
+    keys = {"stop.days": 0.6, "learning.train": False}
+    rings = sim.run(scenarios.load("fedisl", keys))
+    meshed = sim.run(scenarios.load("fedisl", {**keys, "link.isl.between_planes": "all"}))
+    windows = [len(run.tables["isl_windows"]) for run in (rings, meshed)]
+    assert windows[1] > windows[0] + 500
+    assert meshed.manifest["events"] == rings.manifest["events"] > 500
+    assert meshed.manifest["timing_sha256"] == rings.manifest["timing_sha256"]
