@@ -436,8 +436,8 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     Need(
         key="link.isl",
         is_unmet=_sends_over_no_link,
-        text="{case.name} sends nothing over links between satellites; remove it, or use one of "
-        "the methods that do: {case.methods_over_links}",
+        text="{case.name} sends nothing over links between satellites; remove it, set "
+        "link.isl.route: earliest, or use one of the methods that do: {case.methods_over_links}",
     ),
     _refuses_factors("download", "full"),
     _refuses_factors("aggregate", "merge or average"),

@@ -35,6 +35,7 @@ from sim.plan.mesh_volume import largest_message_bytes
 from sim.plan.plan import Plan, make_plan
 from sim.plan.plan_size import CONTACT_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
+from sim.trace.directions import Way
 
 
 @dataclass(frozen=True)
@@ -151,20 +152,28 @@ def build(
 
 
 def _check_size(plan: Plan, method: MethodType, learner: Learner) -> None:
-    """Raise InputError where the least upload of a method is too large for a mesh, at any time."""
+    """Raise InputError where the least model of a method is too large for a mesh, at any time.
+
+    Downloads of what a client misses may be of any size.
+    """
     if method.trains_at_server or not issubclass(method, GlobalModelMethod):
         return
     experts = list(range(learner.architecture.experts))
     held = experts[:1] if method.needs_experts else experts
-    size_bytes = learner.architecture.upload_bytes(held, gate=not method.needs_experts)
-    client, most_bytes = min(largest_message_bytes(plan).items(), key=lambda one: one[1])
-    if size_bytes > most_bytes:
-        raise InputError(
-            f"link.isl.route: an upload of {data_size(size_bytes)} never gets from {client!r} to "
-            f"the server: in one piece, {data_size(most_bytes)} is the most that all links and "
-            "passes of any path hold; raise link.isl.rate_mbps or the rate of the downlink, give "
-            "longer windows, or take a smaller model"
-        )
+    gate = not method.needs_experts
+    sizes = {Way.TO_SERVER: learner.architecture.upload_bytes(held, gate=gate)}
+    if not learner.config.model.lora.sends_factors:
+        sizes[Way.TO_CLIENT] = learner.architecture.download_bytes(held, gate=gate)
+    for way, size_bytes in sizes.items():
+        largest = largest_message_bytes(plan, way)
+        client, most_bytes = min(largest.items(), key=lambda one: one[1])
+        if size_bytes > most_bytes:
+            raise InputError(
+                f"link.isl.route: a model of {data_size(size_bytes)} never gets "
+                f"{plan.topology.toward(way)} for {client!r}: in one piece, "
+                f"{data_size(most_bytes)} is the most that all links and passes of any path hold; "
+                "raise link.isl.rate_mbps or the rates of the passes, or take a smaller model"
+            )
 
 
 def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:

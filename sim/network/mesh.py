@@ -245,18 +245,19 @@ class _Timetable:
         self._routes = Routes(self._ground + 1, self._directed(), self._sent, steady)
 
     def _directed(self) -> Iterator[tuple[int, int, int, float, float]]:
+        """Yield the contacts both ways: passes first, so that a search knows soon when it ends."""
+        contacts = self._contacts
+        for k, name in enumerate(self._isls.names):
+            for number in contacts.services(name).tolist():
+                span_s = float(contacts.start_s[number]), float(contacts.end_s[number])
+                yield self._links + number, k, self._ground, *span_s
+                yield self._links + number, self._ground, k, *span_s
         isls = self._isls
         columns = (isls.a, isls.b, isls.start_s, isls.end_s)
         each = zip(*(column.tolist() for column in columns), strict=True)
         for window, (a, b, start_s, end_s) in enumerate(each):
             yield window, a, b, start_s, end_s
             yield window, b, a, start_s, end_s
-        contacts = self._contacts
-        for k, name in enumerate(isls.names):
-            for number in contacts.services(name).tolist():
-                span_s = float(contacts.start_s[number]), float(contacts.end_s[number])
-                yield self._links + number, k, self._ground, *span_s
-                yield self._links + number, self._ground, k, *span_s
 
     def pass_of(self, hop: Hop) -> int | None:
         """Return the number of the contact with the server that a hop goes over; None of a link."""

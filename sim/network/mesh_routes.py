@@ -64,7 +64,8 @@ class _Message(NamedTuple):
 class Routes:
     """Routes over contacts, each from one node to another: what is sent back has its own.
 
-    ``contacts`` are numbers with their nodes, begin and end in seconds, in order of time. ``sent``
+    ``contacts`` are numbers with their nodes, begin and end in seconds, those of
+    each pair in order of time. ``sent``
     says when bits have left over one of them, and are there; of the ``steady`` ones nobody asks it.
     """
 

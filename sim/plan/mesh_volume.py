@@ -18,8 +18,8 @@ SPARED = 2.0
 """By how much a shorter pass may carry more than the longest one, as it is nearer."""
 
 
-def largest_message_bytes(plan: Plan) -> dict[str, float]:
-    """Return for each client the most that one message to the server can be, at any time at all.
+def largest_message_bytes(plan: Plan, way: Way) -> dict[str, float]:
+    """Return for each client the most that one message can be that goes one way, at any time.
 
     A message goes in one piece over each link and pass. Whether those of a path come one after the
     other is not looked at: what is larger never gets through.
@@ -28,7 +28,7 @@ def largest_message_bytes(plan: Plan) -> dict[str, float]:
     assert isls is not None  # the plan of a mesh has links
     windows = _link_bytes(isls)
     largest: dict[str, float] = {}
-    ahead = [(-size, name) for name, size in _pass_bytes(plan)]
+    ahead = [(-size, name) for name, size in _pass_bytes(plan, way)]
     ahead.sort()
     while ahead:
         minus, name = heappop(ahead)
@@ -57,14 +57,14 @@ def _link_bytes(isls: IslPlan) -> dict[str, dict[str, float]]:
     return found
 
 
-def _pass_bytes(plan: Plan) -> Iterator[tuple[str, float]]:
-    """Yield for each client with passes what one of them carries to the server at most."""
+def _pass_bytes(plan: Plan, way: Way) -> Iterator[tuple[str, float]]:
+    """Yield for each client with passes what one of them carries one way at most."""
     for cluster in plan.clusters:
         own = plan.passes(cluster)
         if not len(own):
             continue
         longest = max(range(len(own)), key=lambda n: own.end_s(n) - own.start_s(n))
-        bits = float(np.min(own.carried_bits(longest, Way.TO_SERVER, own.start_s(longest))))
+        bits = float(np.min(own.carried_bits(longest, way, own.start_s(longest))))
         own.close(longest)
         yield cluster.name, (SPARED if np.isfinite(bits) else 1.0) * bits / 8.0
 
