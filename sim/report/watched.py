@@ -126,7 +126,7 @@ class WatchedRun(Watched):
         page = run_page.page(newest)
         hours = page.context["manifest"]["simulated_s"] / 3600
         what = f"What follows is what it had by {hours:.2f} h of simulation."
-        return replace(page, notices=[_notice("This run", state), what])
+        return replace(page, notices=[f"{_notice('This run', state)} {what}"])
 
     def _is_complete(self) -> bool:
         """Whether it is complete, and its process was killed or is about to end."""
@@ -225,4 +225,4 @@ def _notice(what: str, state: State) -> str:
     if state.ended is not None:
         text = state.ended.text
         return f"{text[:1].upper()}{text[1:]}."
-    return f"{what} goes on {state.since}: {state.text}."
+    return f"{what} has gone on {state.since}: {state.text}."

@@ -327,13 +327,13 @@ def test_the_page_changes_while_a_run_goes_on_and_the_last_one_is_the_report(tmp
     assert err.endswith("the run is complete\n")
     assert len(came) == 3
     for text in pages:
-        said = re.search(r"This run goes on since .* UTC: day (\S+) of 12\.0, cycle \d+", text)
+        said = re.search(r"This run has gone on since .* UTC: day (\S+) of 12\.0, cycle \d+", text)
         assert 0.0 <= float(said[1]) <= 12.0
         assert "What follows is what it had by" in text
         assert '<noscript><meta http-equiv="refresh"' in text
     last = page.read_bytes()
     assert b'http-equiv="refresh"' not in last
-    assert b"goes on since" not in last
+    assert b"has gone on since" not in last
     assert report([place], tmp_path / "again.html").read_bytes() == last
     assert not (place / ".live").exists()
 
@@ -353,7 +353,7 @@ def test_a_sweep_fills_up_and_its_last_page_is_the_report(tmp_path):
         if (place / "report.html").exists():
             seen.update(
                 re.findall(
-                    r"This sweep goes on since .* UTC: (\d) of 6 points done",
+                    r"This sweep has gone on since .* UTC: (\d) of 6 points done",
                     (place / "report.html").read_text(),
                 )
             )

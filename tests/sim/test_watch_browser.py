@@ -54,7 +54,7 @@ def test_a_page_of_a_run_that_goes_on_is_loaded_again_and_keeps_its_place(browse
     assert watched.write(State("day 0.5 of 1.5, cycle 2", since="since 12:00 UTC"))
     opened = Tab(browser, watched.path, viewport=DESKTOP)
     page = opened.page
-    assert "This run goes on since 12:00 UTC: day 0.5 of 1.5" in page.inner_text("main")
+    assert "This run has gone on since 12:00 UTC: day 0.5 of 1.5" in page.inner_text("main")
     page.locator("section > details > summary").last.click()
     page.get_by_role("button", name="Next contact").click()
     elapsed = page.locator(".replay .elapsed").inner_text()
@@ -83,7 +83,7 @@ def test_a_page_of_a_run_that_goes_on_is_loaded_again_and_keeps_its_place(browse
     page.evaluate("window.before = true")
     page.wait_for_timeout(4000)
     assert page.evaluate("window.before")
-    assert "goes on" not in page.inner_text("main")
+    assert "has gone on" not in page.inner_text("main")
     assert opened.said == []
     assert {address.partition(":")[0] for address in opened.asked} == {"file"}
     opened.context.close()
