@@ -49,11 +49,46 @@ def headline(answers: Sequence[Answer], words: Words = PLAIN) -> str:
     found = next(chain(decided, of_one_seed, several), None)
     if found is None:
         return ""
+    few = words._replace(names=lambda labels: _few(labels, words))
     if found.ranking.winners:
-        return f"{_decided(found, words)}."
+        return f"{_decided(found, few)}."
     if found.verdict is Verdict.ONE_SEED:  # which is true of each figure
-        return f"{_upper(answer_text(found, words))}."
-    return f"{_upper(found.measure.name)}: {answer_text(found, words)}."
+        return f"{_upper(answer_text(found, few))}."
+    return f"{_upper(found.measure.name)}: {_in_short(found, few)}."
+
+
+MOST_NAMED = 3
+"""Labels that a headline names together; of more it names the first two, and counts the others."""
+
+
+def _few(labels: Sequence[str], words: Words) -> str:
+    if len(labels) <= MOST_NAMED:
+        return words.names(labels)
+    named = [words.names([label]) for label in labels[: MOST_NAMED - 1]]
+    return f"{', '.join(named)} and {len(labels) - len(named)} others"
+
+
+def _in_short(answer: Answer, words: Words) -> str:
+    """Say that nobody is best, without by how much one of those who may be is ahead."""
+    ranking = answer.ranking
+    noise = [one for one in ranking.unresolved if _is_noise(ranking.leads[one])]
+    if not noise or len(noise) < len(ranking.unresolved) or ranking.incomparable:
+        return answer_text(answer, words)
+    seeds = len(ranking.leads[noise[0]].by_seed)
+    if ranking.verdict is Verdict.TIE:
+        others = "one other" if len(noise) == 1 else f"{len(noise)} others"
+        return (
+            f"{words.names(ranking.best)} are equal{_equal(answer, words)}, "
+            f"and {others} cannot be told from them"
+        )
+    if ranking.verdict is Verdict.WITHIN_NOISE and len(noise) > 1:
+        may_be_best = words.names([*ranking.best, *noise])
+        return f"{may_be_best} cannot be told from the best of them over {seeds} seeds"
+    return answer_text(answer, words)
+
+
+def _is_noise(one: Lead) -> bool:
+    return verdict_of(one) is Verdict.WITHIN_NOISE
 
 
 def comparison_headline(

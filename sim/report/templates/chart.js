@@ -276,18 +276,25 @@ for (const box of document.querySelectorAll(".curves")) {
     return make("line", {x1: room.left, x2: room.width - room.right, y1: y, y2: y, class: "target"});
   }
 
-  // One dot for each seed, where it first reached the target; those of one place stand on each other.
+  // One dot for each seed, where it first reached the target; those of one place stand on each other,
+  // closer where there are many, so that none leaves the picture.
   function targetDots() {
-    const goal = data.targets[state.target], y = frame.y(goal.value), dots = [];
-    if (y < room.top || y > room.height - room.bottom || state.part !== "all") return dots;
+    const goal = data.targets[state.target], y = frame.y(goal.value), piles = [];
+    if (y < room.top || y > room.height - room.bottom || state.part !== "all") return [];
     for (const [number, x] of goal[state.over]) {
       if (state.hidden.has(number) || x < state.from || x > state.to) continue;
-      const cx = frame.x(x), below = dots.filter(other => Math.abs(other.getAttribute("cx") - cx) < 6).length;
-      const dot = make("circle", {cx, cy: y - 9 * below, r: 4.5, class: `dot hue-${data.lines[number].hue}`});
-      dot.append(make("title", {}, `${data.lines[number].label}: ${state.target} at ${place(x)}`));
-      dots.push(dot);
+      const cx = frame.x(x), dot = {cx, x, line: data.lines[number]};
+      const pile = piles.find(one => Math.abs(one[0].cx - cx) < 6);
+      if (pile) pile.push(dot); else piles.push([dot]);
     }
-    return dots;
+    return piles.flatMap(pile => {
+      const apart = Math.min(9, (y - room.top - 5) / Math.max(1, pile.length - 1));
+      return pile.map(({cx, x, line}, below) => {
+        const dot = make("circle", {cx, cy: y - apart * below, r: 4.5, class: `dot hue-${line.hue}`});
+        dot.append(make("title", {}, `${line.label}: ${state.target} at ${place(x)}`));
+        return dot;
+      });
+    });
   }
 
   // Names at the ends of the lines, moved apart where they would cover each other.
