@@ -111,7 +111,7 @@ def scene(runs: Mapping[str, Run]) -> dict[str, Any]:
     colours = _colours(list(runs.values()))
     return {
         "start_utc": first.manifest["start_utc"],
-        "end_s": end_s,
+        "end_s": _clock_end_s(end_s, unit_s),
         "simulated_s": _end_s(first),
         "unit_s": unit_s,
         "client": client_word(first.manifest),
@@ -238,6 +238,16 @@ def _units(time_s: Floats, unit_s: float) -> Ints:
     return np.rint(time_s / unit_s).astype(np.int64)
 
 
+def _clock_end_s(end_s: float, unit_s: float) -> float:
+    """Return where the clock of a page stops: not before the last moment, as rounding has it."""
+    return max(end_s, int(end_s / unit_s) * unit_s)
+
+
+def _moments(time_s: Floats, end_s: float, unit_s: float) -> Ints:
+    """Return moments in whole units, none of them behind the end, where the clock stops."""
+    return np.minimum(_units(time_s, unit_s), int(end_s / unit_s))
+
+
 def _links(run: Run, sky: Sky) -> Moved:
     """Return when two satellites have a link: lane a * N + b."""
     windows = run.tables.get("isl_windows")
@@ -306,7 +316,7 @@ def _of_run(
     return {
         "label": label,
         "colour": colour,
-        "end_s": until_s,
+        "end_s": _clock_end_s(until_s, unit_s),
         "service": _services(contacts, end_s, unit_s),
         # In a contact (by its number here), toward the satellite (1) or from it (0).
         "spans": {
@@ -317,7 +327,7 @@ def _of_run(
         "hops": _packed_links(hops, sky, until_s, unit_s),
         # Bytes moved by each ``time``, both in steps.
         "bytes": {
-            "time": packed(steps(_units(bytes_at.time_s, unit_s))),
+            "time": packed(steps(_moments(bytes_at.time_s, until_s, unit_s))),
             **{way: packed(steps(moved)) for way, moved in bytes_at.moved_bytes.items()},
         },
         "accuracy": _accuracy(run.tables["metrics"], until_s, unit_s),
@@ -350,7 +360,7 @@ def _accuracy(metrics: pa.Table, end_s: float, unit_s: float) -> dict[str, str]:
     time_s, value = (as_numpy(metrics[name])[pooled] for name in ("time_s", "accuracy"))
     shown = time_s <= end_s
     return {
-        "time": packed(steps(_units(time_s[shown], unit_s))),
+        "time": packed(steps(_moments(time_s[shown], end_s, unit_s))),
         "value": packed(steps(_units(value[shown], ACCURACY_UNIT))),
     }
 
@@ -367,7 +377,7 @@ def _energy(run: Run, end_s: float, unit_s: float) -> dict[str, str]:
     time_s = np.asarray(spent["time_s"], dtype=float)
     joules = np.sum([spent[key] for key in known], axis=0)[time_s <= end_s]
     return {
-        "time": packed(steps(_units(time_s[time_s <= end_s], unit_s))),
+        "time": packed(steps(_moments(time_s[time_s <= end_s], end_s, unit_s))),
         "joules": packed(steps(_units(joules, 1.0))),
     }
 
@@ -383,7 +393,7 @@ def _ticks(tables: Mapping[str, pa.Table], end_s: float, unit_s: float) -> dict[
     time_s = time_s[time_s <= end_s]
     _, count = np.unique(np.floor(time_s / end_s * MOST_TICKS), return_counts=True)
     last = np.cumsum(count) - 1
-    return {"time": packed(steps(_units(time_s[last], unit_s))), "count": packed(count)}
+    return {"time": packed(steps(_moments(time_s[last], end_s, unit_s))), "count": packed(count)}
 
 
 def _land() -> dict[str, str]:

@@ -303,6 +303,22 @@ def test_accuracy_is_that_of_each_pooled_evaluation(runs):
     assert data["orbits"] == [] and data["land"] is None
 
 
+@pytest.mark.parametrize("end_s", [36_000.0, 43_200.6, 43_199.9999, 61_234.567])
+def test_the_last_evaluation_counts_when_the_clock_stops(end_s):
+    """Times are rounded to units: none may be rounded to behind the end."""
+    keys = {"train": False, "evaluate_every_hours": 1.0}
+    run = sim.run(small.orbit(stop={"days": end_s / DAY_S}, learning=keys))
+    rows = run.tables["metrics"].to_pandas().query("scope == 'global'")
+    rows = rows.assign(accuracy=np.linspace(0.1, 0.9, len(rows)))
+    run.tables["metrics"] = pa.Table.from_pandas(rows)
+    data = scene({"it": run})
+    [own] = data["runs"]
+    for times in (own["accuracy"]["time"], own["bytes"]["time"]):
+        assert (np.cumsum(numbers(times)) * data["unit_s"] <= data["end_s"]).all()
+    assert np.cumsum(numbers(own["accuracy"]["value"]))[-1] == 900_000
+    assert data["end_s"] == pytest.approx(end_s, abs=1e-9)
+
+
 def test_a_relay_is_a_place_that_flies_and_links_are_those_of_the_table(tmp_path):
     said = RELAYED | {"link": {"isl": {"rate_mbps": 1.5, "between_planes": "all"}}}
     run = sim.run(small.scenarios.from_dict(said | {"stop": {"days": 0.5}}), tmp_path / "r")

@@ -234,7 +234,7 @@ def test_seeds_that_are_dropped_weaken_the_verdict_and_never_turn_it():
 
 def test_a_headline_names_few_and_counts_the_others():
     """Five tie, two cannot be told from them, one is far behind: all of it is in the text."""
-    tied = dict.fromkeys("abcde", {seed: 0.9 for seed in range(5)})
+    tied = {name: dict.fromkeys(range(5), 0.9) for name in "abcde"}
     noisy = {name: {s: 0.9 - 0.01 * (s % 2) for s in range(5)} for name in "fg"}
     behind = {"h": {seed: 0.5 + 0.001 * seed for seed in range(5)}}
     found = answered(tied | noisy | behind)
@@ -244,7 +244,9 @@ def test_a_headline_names_few_and_counts_the_others():
     )
     assert answer_text(found).startswith("a, b, c, d and e are equal")
     few = answered({"a": tied["a"]} | noisy)
-    assert headline([few]) == "Figure: a, f and g cannot be told from the best of them over 5 seeds."
+    assert (
+        headline([few]) == "Figure: a, f and g cannot be told from the best of them over 5 seeds."
+    )
 
 
 def test_a_third_that_cannot_be_told_from_the_best_keeps_it_from_winning():
