@@ -256,7 +256,7 @@ def _unresolved(answer: Answer, words: Words) -> str:
     if verdict is Verdict.UNTESTED:
         return f"{first} leads {second} {by(one, answer)}; this figure is not tested"
     also = [label for label in ranking.unresolved if label not in ranking.against]
-    more = f", nor can {words.names(also)} from {first}" if also else ""
+    more = f"; {words.names(also)} cannot be told from {first} either" if also else ""
     return (
         f"{first} and {second} cannot be told apart over {seeds} seeds: {_apart(one, answer)}{more}"
     )

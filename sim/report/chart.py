@@ -43,6 +43,8 @@ MOST_CLUSTERS = 8
 """Clusters of which a chart has lines, or that it offers."""
 MOST_PICKED = 60
 """Groups beyond these whose curves a reader can pick in another figure of the page."""
+MOST_BANDS = 4
+"""Groups of which all bands are drawn, as in ``chart.js``; of more, that of one pointed at."""
 MOST_SEED_LINES = 40
 """Runs up to which each has a thin line beside the mean of its group."""
 ALL = "all"

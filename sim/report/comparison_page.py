@@ -16,7 +16,7 @@ from sim.plots.accuracy import OVER, accuracy
 from sim.plots.timeline import PARTS, draw_shares
 from sim.replay.scene import MOST_RUNS, share_sky
 from sim.report.answer import answers_of
-from sim.report.chart import MOST_GROUPS, chart_of, title_of
+from sim.report.chart import MOST_BANDS, MOST_GROUPS, chart_of, title_of
 from sim.report.figures import sentence
 from sim.report.page import Page
 from sim.report.run_page import notices
@@ -117,8 +117,9 @@ def _note(groups: Sequence[Group]) -> str:
     words = ["a value holds until the next one is measured"]
     most = max(len(group.runs) for group in groups)
     if most > 1:
-        band = " with the band of its 95 % interval (Student's t)" if most >= FEWEST else ""
-        words = [f"mean over the seeds{band}, each seed as a thin line", *words]
+        band = "its 95 % interval (Student's t) as a band and " if most >= FEWEST else ""
+        near = "with" if len(groups) <= MOST_BANDS else "point at a line for"
+        words = [f"mean over the seeds, {near} {band}each seed as a thin line", *words]
     if len(groups) > MOST_GROUPS:
         words.append(f"the first {MOST_GROUPS} of {len(groups)} groups")
     return sentence("; ".join(words))

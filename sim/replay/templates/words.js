@@ -61,7 +61,7 @@ class Words {
     const parts = Object.keys(run.bytes.ways).map(way => `${amount(run.moved(way, time), "B")} ${WORDS[way]}`);
     if (run.aggregations.time.length) parts.push(counted(run.aggregations.upTo(time), "aggregation"));
     if (run.faults.time.length) parts.push(counted(run.faults.upTo(time), "fault"));
-    if (run.joules(time)) parts.push(`${amount(run.joules(time), "J")} spent by the last evaluation`);
+    if (run.joules(time)) parts.push(`${amount(run.joules(time), "J")} of energy until the last evaluation`);
     const held = this.world.batteries.map((_, lane) => run.charge(lane, time)).filter(charge => charge !== null);
     if (held.length) parts.push(`batteries shown at ${percent(Math.min(...held))} or more`);
     if (time > run.end_s) parts.push("this run has ended");

@@ -6,7 +6,7 @@ for (const box of document.querySelectorAll(".curves")) {
   const plot = box.querySelector(".plot"), svg = plot.querySelector("svg");
   const tip = box.querySelector(".tip"), reset = box.querySelector("[data-do=all]");
   const LABEL_PX = 14, LETTER_PX = 6.6, DESKTOP_PX = 700, DASHES = ["", "7 3", "2 3", "9 3 2 3"];
-  const MOST_BANDS = 4; // of more lines a band shows where the line is pointed at
+  const MOST_BANDS = 4; // of more lines a band shows where the line is pointed at; as in chart.py
   const state = {measure: "", over: "", part: "", target: data.target, from: 0, to: 1, at: null,
     hidden: new Set(), near: null, drag: null};
   const later = data.lines.map((_, n) => n).slice(data.first); // shown where they are picked
