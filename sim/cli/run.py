@@ -16,6 +16,9 @@ from sim.cli import options, output
 from sim.cli.options import spread_out
 from sim.errors import InputError, SimulationError
 
+NO_RESULT = 4
+"""Exit code of a run that is complete and came to nothing."""
+
 if TYPE_CHECKING:
     from scenarios import Scenario
     from sim.engine.observer import Observer
@@ -122,6 +125,8 @@ class Execution:
                 print(f"{text}\n{'run folder':<14} {self.place}")
         if progress.shown and not shown.json_:
             print(f"next: leomix report {self.place}", file=sys.stderr)
+        if summary["came_to_nothing"]:
+            raise typer.Exit(NO_RESULT)
 
     def _result(self, observers: Sequence[Observer], earlier: Mapping[str, Any]) -> Result:
         """Return the result; a failure that the ``earlier`` manifest has as well is final."""
