@@ -17,7 +17,7 @@ from sim.cli.options import spread_out
 from sim.errors import InputError, SimulationError
 
 NO_RESULT = 4
-"""Exit code of a run that is complete and came to nothing."""
+"""Exit code of a complete run in which the server used no update of a client."""
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -125,7 +125,9 @@ class Execution:
                 print(f"{text}\n{'run folder':<14} {self.place}")
         if progress.shown and not shown.json_:
             print(f"next: leomix report {self.place}", file=sys.stderr)
-        if summary["came_to_nothing"]:
+        nothing = summary["came_to_nothing"]
+        # Nothing learnt beyond noise is what a short run may be for.
+        if nothing and not nothing.get("used", True):
             raise typer.Exit(NO_RESULT)
 
     def _result(self, observers: Sequence[Observer], earlier: Mapping[str, Any]) -> Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,18 +27,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CameToNothing:
-    """``what`` did not happen in a whole run, and ``why``, with the keys to change."""
+    """``what`` did not happen in a whole run, and ``why``, with the keys to change.
+
+    ``used`` says whether the server used an update: if so, nothing was learnt by it.
+    """
 
     what: str
     why: str
+    used: bool = False
 
     @property
     def line(self) -> str:
         """Both in one line."""
         return f"the run came to nothing: {self.what}. {self.why}"
 
-    def as_json(self) -> dict[str, str]:
-        """Return both as they stand in the manifest."""
+    def as_json(self) -> dict[str, Any]:
+        """Return all as it stands in the manifest."""
         return asdict(self)
 
 
@@ -143,6 +147,7 @@ def _nothing_learnt(metrics: pa.Table, scenario: Scenario) -> CameToNothing | No
             "nothing was learnt",
             f"The loss is {first['loss']:.4g} from start to end, so that the updates moved "
             f"nothing: raise {step_size}",
+            used=True,
         )
     hit = np.array([first["accuracy"], last["accuracy"]])
     error = float(np.sqrt((hit * (1.0 - hit)).sum() / last["samples"]))
@@ -156,6 +161,7 @@ def _nothing_learnt(metrics: pa.Table, scenario: Scenario) -> CameToNothing | No
         f"The accuracy is {first['accuracy']:.3f} at the start and {last['accuracy']:.3f} at the "
         f"end, with a standard error of {error:.3f} on {last['samples']} test samples, and the "
         f"loss {first['loss']:.4g} and {last['loss']:.4g}: raise {step_size}, {more} or stop.days",
+        used=True,
     )
 
 
