@@ -17,7 +17,7 @@ from sim.cli.options import spread_out
 from sim.errors import InputError, SimulationError
 
 NO_RESULT = 4
-"""Exit code of a complete run in which the server used no update of a client."""
+"""Exit code of a complete run that trains, and of which the server used no update."""
 
 if TYPE_CHECKING:
     from scenarios import Scenario
@@ -126,8 +126,10 @@ class Execution:
         if progress.shown and not shown.json_:
             print(f"next: leomix report {self.place}", file=sys.stderr)
         nothing = summary["came_to_nothing"]
-        # Nothing learnt beyond noise is what a short run may be for.
-        if nothing and not nothing.get("used", True):
+        # A short run may learn nothing beyond noise, and what never arrives is what a run for its
+        # timing may be for: neither is a failure.
+        is_failure = self.scenario.learning.train and nothing and not nothing.get("used", True)
+        if is_failure:
             raise typer.Exit(NO_RESULT)
 
     def _result(self, observers: Sequence[Observer], earlier: Mapping[str, Any]) -> Result:
