@@ -12,7 +12,7 @@ import orbit
 import scenarios
 import sim
 from tests.kit.learning import METHODS
-from tests.kit.network import InputError, one_pass, server_of, satellites_of
+from tests.kit.network import InputError, one_pass, satellites_of, server_of
 from tests.kit.results import summary_text
 
 WINDOWS = """\
