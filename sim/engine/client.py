@@ -36,6 +36,7 @@ from sim.network.rules import Rules
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, everybody
+from sim.plan.contact_columns import PlannedSessions
 
 
 class Client:
@@ -72,9 +73,9 @@ class Client:
         self.link = MeshLink(self.sessions, self.endpoint, mesh)
         self._over_mesh = True
 
-    def join_from_ground(self, mesh: Mesh, server: str) -> None:
+    def join_from_ground(self, mesh: Mesh, passes: PlannedSessions, server: str) -> None:
         """Send and get over passes, and over a mesh between the satellites and the server."""
-        self.link = AccessLink(self.sessions, self.endpoint, mesh, server)
+        self.link = AccessLink(self.sessions, passes, self.endpoint, mesh=mesh, server=server)
 
     def under(self, rules: Rules) -> None:
         """Go on under other rules; what is under way ends by those under which it began.

@@ -78,7 +78,7 @@ class Clients:
             if plan.topology.clients_fly:
                 client.join(mesh)
             else:
-                client.join_from_ground(mesh, plan.server)
+                client.join_from_ground(mesh, plan.passes(client.cluster), plan.server)
         return mesh
 
     def _make_peers(self, build: Build, clock: Clock, facts: MessageFacts) -> Peers:

@@ -20,6 +20,7 @@ from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, check_names, everybody, way_of
 from sim.network.transfer import Transfer
+from sim.plan.contact_columns import PlannedSessions
 from sim.plan.contacts import PlannedSession
 from sim.trace.directions import Way
 
@@ -30,14 +31,22 @@ class AccessLink(ServiceLink):
     What the devices download is first brought from the ``server``, another satellite, to that of
     the pass by the ``mesh``, in one message for all of them. What each of them uploads is a message
     of its own that sets off when its last bit is there; what a pass cuts off and is to be gone on
-    with, when the chain has ended. A chain that begins with a transfer goes over the pass by which
-    that is there first.
+    with, when the chain has ended. Asked for in a contact, a chain that begins with a transfer goes
+    over the pass by which that is there first, this one or a later one: one of the ``sessions``, by
+    which uploads come to the server, or of all ``passes`` where nothing is uploaded.
     """
 
     def __init__(
-        self, sessions: ClusterSessions, endpoint: Endpoint, mesh: Mesh, server: str
+        self,
+        sessions: ClusterSessions,
+        passes: PlannedSessions,
+        endpoint: Endpoint,
+        *,
+        mesh: Mesh,
+        server: str,
     ) -> None:
         super().__init__(sessions, endpoint)
+        self._passes = passes
         self._mesh = mesh
         self._server = server
         self._carrying = 0
@@ -51,14 +60,16 @@ class AccessLink(ServiceLink):
     def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
         """Let every device run through ``steps``; reply when all messages have arrived.
 
-        Nobody takes part in a chain of which the first transfer never arrives.
+        Nobody takes part in a chain of which the first transfer never arrives. Out of contact
+        nothing is sent.
         """
         check_names(steps)
         clock = self.endpoint.clock
         session = open_now = self._sessions.session
         first = steps[0]
-        if isinstance(first, Upload | Download) and self._asks(first):
-            session = self._best(first)
+        if session is not None and isinstance(first, Upload | Download) and self._asks(first):
+            uploads = any(isinstance(step, Upload) for step in steps)
+            session = self._best(first, self._sessions.planned if uploads else self._passes)
             if session is None:
                 self._lose(first)
                 return [self._not_sent(step) for step in steps]
@@ -72,7 +83,7 @@ class AccessLink(ServiceLink):
         chain.plan(self.endpoint, self._going_on)
         self._number(chain, numbers)
         replies = yield from self._carry(chain, session)
-        if open_now is not session:
+        if open_now is not None and session is not None and _number(open_now) != _number(session):
             self._sessions.use_open()
         self._carrying -= 1
         return replies
@@ -84,12 +95,11 @@ class AccessLink(ServiceLink):
         who = everybody(step.who, self.endpoint.cluster.devices)
         return bool((who & (np.asarray(step.payload.bytes) > 0)).any())
 
-    def _best(self, step: Upload | Download) -> PlannedSession | None:
+    def _best(self, step: Upload | Download, planned: PlannedSessions) -> PlannedSession | None:
         """Return the session by which a transfer is there first; None if none ever brings it.
 
         One that it begins in and that cuts it off counts where none before it brings it whole.
         """
-        planned = self._sessions.planned
         now_s = self.endpoint.clock.now
         best_s = math.inf
         best: PlannedSession | None = None
@@ -297,6 +307,11 @@ def _in_order(uploads: Sequence[Transfer], by_s: float) -> list[_Whole]:
         for device in np.flatnonzero(leg.who & (leg.end_s <= by_s)).tolist()
     ]
     return sorted(found, key=lambda one: one.end_s)
+
+
+def _number(session: PlannedSession) -> int:
+    """The number of the one contact of a session."""
+    return session.contacts[0].contact_id
 
 
 def _satellite(session: PlannedSession) -> str:

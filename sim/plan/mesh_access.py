@@ -7,7 +7,7 @@ cluster, or carry a message to where a link opens.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Sequence
 from heapq import heappop, heappush
 from math import inf
@@ -99,7 +99,7 @@ def _arrival_s(windows: Sequence[Windows], source: int, target: int, from_s: flo
             continue
         reached.add(node)
         for other, (starts_s, ends_s) in windows[node].items():
-            window = bisect_left(ends_s, time_s)
+            window = bisect_right(ends_s, time_s)
             if other not in reached and window < len(ends_s):
                 heappush(ahead, (max(starts_s[window], time_s), other))
     return inf

@@ -1,43 +1,54 @@
 """What tests of a mesh share: random windows, a script that asks, and the earliest path."""
 
-import itertools
+from __future__ import annotations
 
-import networkx
+import itertools
+from collections.abc import Generator, Sequence
+from typing import Any, ClassVar
+
+import networkx  # type: ignore[import-untyped]
 import numpy as np
 import pandas as pd
 import pytest
 
 import learning
+import scenarios
 import sim
 from tests.kit import learning as seam
+from tests.kit.network import Plan
 from tests.kit.scripted import Scripted, nothing
 
 HEADER = "a,b,start_utc,end_utc"
 NAMES = [f"P{plane:02}-S01" for plane in range(1, 7)]
+
+Asked = tuple[str, float, bool]
+"""Who asks, when, and whether for an upload: else for a download."""
+Replied = tuple[str, float, bool, Any]
+"""What was asked, with the receipt."""
 
 
 @learning.register("asking")
 class Asking(Scripted):
     """A script that asks for uploads and downloads only."""
 
-    uses_isl = ()
+    uses_isl: ClassVar[Any] = ()
     script = staticmethod(nothing)
 
 
-def windows_text(rows):
+def windows_text(rows: Sequence[tuple[int, int, int, int]]) -> str:
     """Windows of pairs of satellites by number, from a minute to another."""
     start = pd.Timestamp("2024-04-14T16:00:00Z")
 
-    def utc(minute):
+    def utc(minute: int) -> str:
         return (start + pd.Timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     lines = [f"{NAMES[a]},{NAMES[b]},{utc(begin)},{utc(end)}" for a, b, begin, end in rows]
     return "\n".join([HEADER, *lines]) + "\n"
 
 
-def drawn_windows(rng, most=40):
+def drawn_windows(rng: np.random.Generator, most: int = 40) -> list[tuple[int, int, int, int]]:
     """Windows of whole minutes that do not overlap, of random pairs of the six satellites."""
-    rows = []
+    rows: list[tuple[int, int, int, int]] = []
     for a in range(6):
         for b in range(a + 1, 6):
             edges = np.sort(rng.choice(350, 2 * int(rng.integers(0, 4)), replace=False))
@@ -45,8 +56,11 @@ def drawn_windows(rng, most=40):
     return rows[:most] or [(0, 1, 5, 9)]
 
 
-def earliest(plan, source, target, ready_s):
+def earliest(plan: Plan, source: str, target: str, ready_s: float) -> float | None:
     """First time at the target over links of no length and infinite rate: time-expanded graph."""
+    if source == target:
+        return ready_s
+    assert plan.isls is not None
     contacts = plan.contacts
     edges = [
         (plan.isls.names[a], plan.isls.names[b], start_s, end_s)
@@ -75,15 +89,25 @@ def earliest(plan, source, target, ready_s):
     return min((t for node, t in reached if node == target), default=None)
 
 
-def ask(scenario, asked):
-    """Let clients send and get a byte at times (by name, in order); return all replies."""
-    replies = []
+def ask(
+    scenario: scenarios.Scenario, asked: Sequence[Asked], *, in_contacts: bool = False
+) -> tuple[list[Replied], sim.Result]:
+    """Let clients send and get a byte at times (by name, in order); return all replies.
 
-    def script(me):
+    With ``in_contacts``, each in the contact that is open then, or the next one, if there is any.
+    """
+    replies: list[Replied] = []
+
+    def script(me: seam.Cluster) -> Generator[Any, Any, None]:
         for name, at_s, upload in asked:
             if name != me.name:
                 continue
             yield seam.Wait(at_s)
+            if in_contacts:
+                contact = yield seam.NextContact(fresh=False)
+                if contact is None:
+                    return
+                at_s = contact.start_s
             payload = seam.Payload(f"at {at_s:.0f}", 1.0)
             request = seam.Upload(payload) if upload else seam.Download(payload)
             replies.append((name, at_s, upload, (yield request)))
@@ -95,19 +119,19 @@ def ask(scenario, asked):
         Asking.script = staticmethod(nothing)
 
 
-def drawn_asks(rng, names, asks=12):
-    """Who asks, when, and whether for an upload: in order of time."""
+def drawn_asks(rng: np.random.Generator, names: Sequence[str], asks: int = 12) -> list[Asked]:
+    """What clients ask for at random times, in order."""
     drawn = (
-        (names[rng.integers(len(names))], float(rng.uniform(0, 20_000)), bool(rng.integers(2)))
+        (names[int(rng.integers(len(names)))], float(rng.uniform(0, 20_000)), bool(rng.integers(2)))
         for _ in range(asks)
     )
     return sorted(drawn, key=lambda one: one[1])
 
 
-def compare_with_earliest(plan, replies):
+def compare_with_earliest(plan: Plan, replies: Sequence[Replied]) -> int:
     """Hold the times of replies against the earliest paths; return how many never arrive."""
     never = 0
-    ready_s = {}
+    ready_s: dict[str, float] = {}
     for name, at_s, upload, receipt in sorted(replies, key=lambda one: one[1]):
         # One that is still on its way holds up the next of its client: it asks later.
         begin_s = max(at_s, ready_s.get(name, 0.0))
