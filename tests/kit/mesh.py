@@ -119,12 +119,14 @@ def ask(
         Asking.script = staticmethod(nothing)
 
 
-def drawn_asks(rng: np.random.Generator, names: Sequence[str], asks: int = 12) -> list[Asked]:
+def drawn_asks(
+    rng: np.random.Generator, names: Sequence[str], asks: int = 12, until_s: float = 20_000.0
+) -> list[Asked]:
     """What clients ask for at random times, in order."""
-    drawn = (
-        (names[int(rng.integers(len(names)))], float(rng.uniform(0, 20_000)), bool(rng.integers(2)))
-        for _ in range(asks)
-    )
+    drawn = []
+    for _ in range(asks):
+        name = names[int(rng.integers(len(names)))]
+        drawn.append((name, float(rng.uniform(0, until_s)), bool(rng.integers(2))))
     return sorted(drawn, key=lambda one: one[1])
 
 

@@ -207,6 +207,19 @@ def hops(change, number=400):
     return tamper
 
 
+def gone(change):
+    """Tell another time at which a message is there; without a change it is never sent."""
+
+    @swap(records.Mesh, "send")
+    def send(honest, mesh, message, source, target):
+        if change is None:
+            return mesh.arrival_s(source, target, message.size, 0.0)
+        there_s = honest(mesh, message, source, target)
+        return there_s if source == target else change(there_s, message.way)
+
+    return send
+
+
 @learning.register("weighs-less")
 class Below(seam.FedBuff):
     """Takes updates away instead of adding them."""
@@ -226,6 +239,15 @@ LASTS, FROZEN = "no zero or non-finite durations", "frozen parameters unchanged"
 STALE = "staleness counted from the version downloaded"
 WEIGHTS = "aggregation weights sum to one"
 HOPS = "messages conserved hop by hop"
+CITIES_MESHED = merged(
+    SATELLITES,
+    {
+        "roles": {"server": "satellite:P01-S05", "clients": "devices"},
+        "compute": {"battery": None},
+        "link": {"isl": {"route": "earliest"}},
+        "learning": {"method": "fedavg", "train": False},
+    },
+) | {"ground": {"clusters": [{"name": "Bremen", "latitude_deg": 53.1, "longitude_deg": 8.85}]}}
 MESHED = merged(
     SATELLITES,
     {
@@ -277,6 +299,15 @@ TAMPERED = [
         )
     ),
     (id, merged(SLOTS, {"learning": {"method": "weighs-less"}}), WEIGHTS, "the weights are "),
+    (hops(lambda row: {"cluster": "P01-S02"}, 20), CITIES_MESHED, HOPS,
+     "no link holds it|sent .* of|said to have arrived|has not got that"),
+    (hops(lambda row: {"peer": "P02-S08/0"}, 20), CITIES_MESHED, HOPS,
+     "no link holds it|sent .* of"),
+    (gone(lambda there_s, way: there_s + (1e-3 if way == "server" else 0.0)), CITIES_MESHED, HOPS,
+     "model of device 0 of Bremen is there at .* s, not at"),
+    (gone(lambda there_s, way: there_s - (30.0 if way == "client" else 0.0)), CITIES_MESHED, HOPS,
+     "comes down from .* it has not got that"),
+    (gone(None), CITIES_MESHED, HOPS, "is at .* and said to have arrived|has not got that"),
     (hops(lambda row: {"payload_bytes": row.payload_bytes + 1}), MESHED, HOPS, "message .* bytes"),
     (hops(lambda row: {"delivered_bytes": row.delivered_bytes / 2}), MESHED, HOPS, " moved .* of"),
     (hops(lambda row: {"start_s": row.start_s - 900.0}), MESHED, HOPS, "message .* at .* s"),
