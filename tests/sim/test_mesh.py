@@ -368,10 +368,10 @@ def test_validate_tells_bytes_per_hour_and_a_forecast_what_links_and_passes_carr
             assert outlook.uplink_bytes[0] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("method", ["fedasync", "fedbuff", "fedsat", "emsfl"])
+@pytest.mark.parametrize("method", ["fedasync", "fedbuff", "fedsat", "emsfl", "aligned"])
 def test_who_is_always_in_contact_trains_between_its_sessions(scenario, method):
     """Methods that train in gaps do so from one session to the next; rounds last longer here."""
-    kind = "vector-moe" if method == "emsfl" else "vector-mlp"
+    kind = "vector-moe" if method in ("emsfl", "aligned") else "vector-mlp"
     keys = {"learning.method": method, "learning.model.kind": kind}
     run = sim.run(scenario(RINGS | keys | {"compute.seconds_per_round": 900}))
     assert run.summary["device_rounds"] > 60
