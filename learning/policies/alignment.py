@@ -95,10 +95,10 @@ class Capacity:
 def capacity(outlook: Outlook, needs: Sequence[Needs], rounds: int) -> Capacity:
     """Return how many experts each device of a cluster can take through one ``outlook``.
 
-    The weights fit the memory; and if the end of the session cuts off what goes on, download, ``rounds`` local rounds and upload, one after the
-    other and each link at its mean rate over the session, fit the session. So the transfers are
-    within what the contact plan says that the device can move, if alone, and the rounds within the
-    session's time.
+    The weights fit the memory. Where the end of the session cuts off what goes on, download,
+    ``rounds`` local rounds and upload fit it too, one after the other and each link at its mean
+    rate over the session. So the transfers are within what the contact plan says that the device
+    can move, if alone, and the rounds within the session's time.
     """
     allowed = []
     for need in needs:
