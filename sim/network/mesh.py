@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -52,14 +54,15 @@ class Shortfall:
 
 
 @dataclass(eq=False)
-class _Message:
+class Message:
     """A message under way: who is the client, and the hops that are still to end."""
 
     number: int
     client: str
     way: Way
     payload: Payload
-    ahead: list[Hop]
+    device: int = 0
+    ahead: list[Hop] = field(default_factory=list)
 
     @property
     def size(self) -> float:
@@ -99,7 +102,7 @@ class Mesh:
         self._accounts: defaultdict[PayloadKey, Account] = defaultdict(Account)
         self._unfinished: defaultdict[PayloadKey, list[float]] = defaultdict(lambda: [0.0, 0.0])
         self._sending_s: defaultdict[str, float] = defaultdict(float)
-        self._under_way: dict[_Message, None] = {}
+        self._under_way: dict[Message, None] = {}
         self._messages = 0
         self.missing = {way: Shortfall() for way in Way}
 
@@ -112,25 +115,63 @@ class Mesh:
         """
         ends = self._names.index(client), len(self._names)
         source, target = ends if way is Way.TO_SERVER else ends[::-1]
-        self._messages += 1
-        message = _Message(self._messages, client, way, payload, [])
-        bits = 8.0 * message.size
-        hops = self._timetable.booked(source, target, bits, self._clock.now)
+        message = Message(self.next_number(), client, way, payload)
+        hops = self._set_off(message, source, target)
         if hops is None:
-            self._lost(message)
             return None
-        message.ahead = list(hops)
-        self._under_way[message] = None
         for hop in hops:
             yield self._clock.at(max(hop.arrival_s, self._clock.now))
-            del message.ahead[0]
-            self._book(message, hop, message.size, hop.arrival_s, Outcome.DELIVERED)
-        del self._under_way[message]
+            self._hop_ended(message, hop)
         passes = (self._timetable.pass_of(hop) for hop in hops)
         contact_id = next(contact_id for contact_id in passes if contact_id is not None)
         return Carried(hops[-1].arrival_s, contact_id)
 
-    def _lost(self, message: _Message) -> None:
+    def next_number(self) -> int:
+        """Return the number of another message."""
+        self._messages += 1
+        return self._messages
+
+    def arrival_s(self, source: str, target: str, size: float, ready_s: float) -> float:
+        """Return when so many bytes would be at a satellite that are at another from a time on.
+
+        That is inf if they never are.
+        """
+        ends = self._names.index(source), self._names.index(target)
+        return self._timetable.arrival_s(*ends, 8.0 * size, ready_s)
+
+    def send(self, message: Message, source: str, target: str) -> float:
+        """Let a message set off from a satellite to another now; return when it is there.
+
+        That is inf if it never is.
+        """
+        hops = self._set_off(message, self._names.index(source), self._names.index(target))
+        if hops is None:
+            return math.inf
+        for hop in hops:  # before whoever waits for it goes on at that time
+            ended = partial(self._hop_ended, message, hop)
+            self._clock.call_at(f"message {message.number}", hop.arrival_s, ended)
+        return hops[-1].arrival_s if hops else self._clock.now
+
+    def _set_off(self, message: Message, source: int, target: int) -> list[Hop] | None:
+        """Book the hops of a message that sets off now; None if it never arrives."""
+        hops = self._timetable.booked(source, target, 8.0 * message.size, self._clock.now)
+        if hops is None:
+            self.lose(message)
+            return None
+        message.ahead = list(hops)
+        if hops:
+            self._under_way[message] = None
+        return hops
+
+    def _hop_ended(self, message: Message, hop: Hop) -> None:
+        """Write a hop down, the first of those that are ahead of a message."""
+        del message.ahead[0]
+        self._book(message, hop, message.size, hop.arrival_s, Outcome.DELIVERED)
+        if not message.ahead:
+            del self._under_way[message]
+
+    def lose(self, message: Message) -> None:
+        """Tell of a message that never arrives."""
         missing = self.missing[message.way]
         missing.no_route += 1
         missing.largest_bytes = max(missing.largest_bytes, message.size)
@@ -138,7 +179,7 @@ class Mesh:
             MessageLost(
                 time_s=self._clock.now,
                 cluster=message.client,
-                device=0,
+                device=message.device,
                 version=message.version,
                 payload=message.payload.name,
                 target=message.way,
@@ -146,7 +187,7 @@ class Mesh:
             )
         )
 
-    def _key(self, message: _Message, hop: Hop) -> PayloadKey:
+    def _key(self, message: Message, hop: Hop) -> PayloadKey:
         """By which direction and receiver a hop is booked: that of a link, or of a pass."""
         name = message.payload.name
         if self._timetable.pass_of(hop) is None:
@@ -154,7 +195,7 @@ class Mesh:
         return PayloadKey(self._topology.direction(message.way), message.way, name)
 
     def _book(
-        self, message: _Message, hop: Hop, moved: float, end_s: float, outcome: Outcome
+        self, message: Message, hop: Hop, moved: float, end_s: float, outcome: Outcome
     ) -> None:
         """Count a hop that has ended, or got so far by the end of the run, with a row of it."""
         key = self._key(message, hop)
@@ -184,7 +225,7 @@ class Mesh:
 
     def _row(
         self,
-        message: _Message,
+        message: Message,
         hop: Hop,
         key: PayloadKey,
         moved: float,

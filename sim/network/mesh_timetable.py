@@ -29,6 +29,7 @@ class MeshTimetable:
         self._contacts = plan.contacts
         self._links = len(isls)
         self._ground = len(isls.names)
+        self._clients_fly = plan.topology.clients_fly
         self._convex = plan.topology is Topology.SATELLITE_CLIENTS
         self._link_delays_s = (isls.max_range_km * 1e3 / SPEED_OF_LIGHT_M_S).tolist()
         self._steady = cache(self._steady_of)
@@ -42,7 +43,7 @@ class MeshTimetable:
     def _directed(self) -> Iterator[tuple[int, int, int, float, float]]:
         """Yield the contacts both ways: passes first, so that a search knows soon when it ends."""
         contacts = self._contacts
-        for k, name in enumerate(self._isls.names):
+        for k, name in enumerate(self._isls.names if self._clients_fly else ()):
             for number in contacts.services(name).tolist():
                 span_s = float(contacts.start_s[number]), float(contacts.end_s[number])
                 yield self._links + number, k, self._ground, *span_s
@@ -59,6 +60,16 @@ class MeshTimetable:
         if hop.contact < self._links:
             return None
         return self._contacts.named(hop.contact - self._links)[0]
+
+    def arrival_s(self, source: int, target: int, bits: float, ready_s: float) -> float:
+        """Return when a message is there by its earliest route, which it does not book.
+
+        That is with the longest delays; inf if it never arrives.
+        """
+        hops = self._routes.route(source, target, bits, ready_s)
+        if hops is None:
+            return math.inf
+        return hops[-1].arrival_s if hops else ready_s
 
     def booked(self, source: int, target: int, bits: float, ready_s: float) -> list[Hop] | None:
         """Book the earliest route of a message; return its hops with the times of arrival.
