@@ -39,6 +39,20 @@ class Carried(NamedTuple):
     contact_id: int
 
 
+@dataclass
+class Shortfall:
+    """Messages of one way that have not arrived: without a route, or under way at the end."""
+
+    no_route: int = 0
+    under_way: int = 0
+    largest_bytes: float = 0.0
+
+    @property
+    def messages(self) -> int:
+        """How many they are."""
+        return self.no_route + self.under_way
+
+
 @dataclass(eq=False)
 class Message:
     """A message under way: who is the client, and the hops that are still to end."""
@@ -65,7 +79,8 @@ class Mesh:
     """Carries messages between satellites and their server, each hop when it is due.
 
     A message goes in one piece over each hop, by the way that brings it there first, and books the
-    time of each: nobody else sends over that link, or in that pass, this way at that time.
+    time of each: nobody else sends over that link, or in that pass, this way at that time. What
+    did not arrive is ``missing``.
     """
 
     def __init__(
@@ -89,6 +104,7 @@ class Mesh:
         self._sending_s: defaultdict[str, float] = defaultdict(float)
         self._under_way: dict[Message, None] = {}
         self._messages = 0
+        self.missing = {way: Shortfall() for way in Way}
 
     def carry(
         self, client: str, way: Way, payload: Payload
@@ -156,6 +172,9 @@ class Mesh:
 
     def lose(self, message: Message) -> None:
         """Tell of a message that never arrives."""
+        missing = self.missing[message.way]
+        missing.no_route += 1
+        missing.largest_bytes = max(missing.largest_bytes, message.size)
         self._facts.emit(
             MessageLost(
                 time_s=self._clock.now,
@@ -236,6 +255,9 @@ class Mesh:
     def settle_all(self, end_s: float) -> None:
         """Write hops that are under way as far as they got by ``end_s``, the end of the run."""
         for message in self._under_way:
+            missing = self.missing[message.way]
+            missing.under_way += 1
+            missing.largest_bytes = max(missing.largest_bytes, message.size)
             hop = message.ahead[0]
             if hop.begin_s >= end_s:
                 continue

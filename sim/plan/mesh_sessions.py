@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from math import inf, nextafter
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,8 +29,11 @@ class MeshSessions(PlannedSessions):
     """Sessions of one pass each, from when a message can set off until it is too late.
 
     ``numbers`` are the passes, and ``spans_s`` begin and end of each session, in order. A link to
-    another satellite carries ``link_bps`` at least; ``client`` is the name of the satellite.
+    another satellite carries ``link_bps`` at least; ``client`` is the name of the satellite. A
+    message that has set off goes on when a session ends.
     """
+
+    cuts_off: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -69,16 +73,21 @@ class MeshSessions(PlannedSessions):
         """
         contact = self.contact(place)
         until_s = min(self.end_s(place), contact.end_s)
-        beam = self[place].beam(way)
-        bits: Floats | float = np.inf
-        if beam is not None:
-            curve = beam.curve
-            bits = curve.delivered_bits(until_s) - curve.delivered_bits(
-                max(from_s, contact.start_s)
-            )
+        bits = self._pass_bits(place, way, max(from_s, contact.start_s), until_s)
         if contact.cluster.name != self._client:
             bits = np.minimum(bits, self._link_bps * max(until_s - from_s, 0.0))
         return np.maximum(bits, 0.0)
+
+    def _pass_bits(self, place: int, way: Way, from_s: float, until_s: float) -> Floats | float:
+        """Return what the pass of a session carries from a time to another; inf if neglected."""
+        contact = self.contact(place)
+        steady = contact.links.steady(way)
+        if steady is not None and steady.holds(contact.start_s, contact.end_s):
+            return steady.rate_bps * (until_s - from_s)
+        beam = self[place].beam(way)
+        if beam is None:
+            return np.inf
+        return beam.curve.delivered_bits(until_s) - beam.curve.delivered_bits(from_s)
 
 
 def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, MeshSessions]:

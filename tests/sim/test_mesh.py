@@ -171,6 +171,28 @@ def test_with_passes_alone_the_mesh_is_direct_contact(scenario):
         assert len(both[0])
 
 
+def test_uploads_that_find_no_route_are_why_a_run_came_to_nothing(scenario):
+    """Passes alone, which end before some satellites have trained for so long, or before any."""
+    for seconds, what in [
+        (16_000, "the server used none of 4 updates that reached it"),
+        (20_000, "no update of a client reached the server"),
+    ]:
+        loaded = scenario(last_minute() | {"compute.seconds_per_round": seconds})
+        last_s = {
+            c.name: make_plan(loaded).passes(c).spans_s[-1][1] for c in build(loaded).plan.clusters
+        }
+        run = sim.run(loaded)
+        trained = run.events[run.events.kind == "train_end"]
+        late = sum(row.time_s > last_s[row.cluster] for row in trained.itertuples())
+        assert late == (run.events.kind == "drop").sum() > 0
+        nothing = run.manifest["came_to_nothing"]
+        assert nothing["what"] == what
+        assert nothing["why"].startswith(
+            f"{late} uploads found no route before the end, of 19.24 kB"
+        )
+        assert run.summary["messages"] == run.transfers.message.nunique()
+
+
 RINGS = {"orbit.satellites": 66, "orbit.planes": 6, "link.isl.within_plane": "ring",
          "link.isl.between_planes": "neighbours", "link.isl.terminals": 4,
          "stop.days": 0.08}  # fmt: skip
@@ -296,10 +318,10 @@ def test_validate_tells_bytes_per_hour_and_a_forecast_what_links_and_passes_carr
             assert outlook.uplink_bytes[0] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("method", ["fedasync", "fedbuff", "fedsat", "emsfl"])
+@pytest.mark.parametrize("method", ["fedasync", "fedbuff", "fedsat", "emsfl", "aligned"])
 def test_who_is_always_in_contact_trains_between_its_sessions(scenario, method):
     """Methods that train in gaps do so from one session to the next; rounds last longer here."""
-    kind = "vector-moe" if method == "emsfl" else "vector-mlp"
+    kind = "vector-moe" if method in ("emsfl", "aligned") else "vector-mlp"
     keys = {"learning.method": method, "learning.model.kind": kind}
     run = sim.run(scenario(RINGS | keys | {"compute.seconds_per_round": 900}))
     assert run.summary["device_rounds"] > 60
