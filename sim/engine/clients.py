@@ -76,7 +76,10 @@ class Clients:
         endpoints = {name: client.endpoint for name, client in self.by_name.items()}
         mesh = Mesh(clock, plan, facts, self.payloads, endpoints)
         for client in self.by_name.values():
-            client.join(mesh)
+            if plan.topology.clients_fly:
+                client.join(mesh)
+            else:
+                client.join_from_ground(mesh, plan.server)
         return mesh
 
     def _make_peers(self, build: Build, clock: Clock, facts: MessageFacts) -> Peers:

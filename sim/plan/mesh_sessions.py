@@ -135,7 +135,7 @@ class _Search:
         self._many = len(isls.names)
         number_of = {name: number for number, name in enumerate(isls.names)}
         self._places = [number_of.get(cluster.name, -1) for cluster in contacts.clusters]
-        self._windows = _by_pair(isls)
+        self._windows = windows_of_each(isls)
         self._found: list[list[_Pass]] = [[] for _ in isls.names]
 
     def sessions(self) -> list[list[_Pass]]:
@@ -233,8 +233,8 @@ Windows = Mapping[int, tuple[list[float], list[float]]]
 """Begins and ends of the windows with each other satellite, in order."""
 
 
-def _by_pair(isls: IslPlan) -> list[Windows]:
-    """Return the windows of each satellite."""
+def windows_of_each(isls: IslPlan) -> list[Windows]:
+    """Return the windows of each satellite, by its number."""
     pairs: list[dict[int, tuple[list[float], list[float]]]] = [
         defaultdict(lambda: ([], [])) for _ in isls.names
     ]

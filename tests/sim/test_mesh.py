@@ -1,23 +1,28 @@
 """Uploads and downloads over links and passes: who comes first, and that nothing is lost."""
 
-import itertools
 import re
 
-import networkx
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 from scipy.integrate import quad
 from sgp4.api import jday
 
-import learning
 import scenarios
 import sim
 from channel import SPEED_OF_LIGHT_M_S, LinkCurve
 from sim import InputError
 from tests.kit import learning as seam
 from tests.kit import records
+from tests.kit.mesh import (
+    NAMES,
+    Asking,
+    ask,
+    compare_with_earliest,
+    drawn_asks,
+    drawn_windows,
+    windows_text,
+)
 from tests.kit.network import (
     ContactGraph,
     ContactPlan,
@@ -27,7 +32,7 @@ from tests.kit.network import (
     make_plan,
     satellites_of,
 )
-from tests.kit.scripted import Scripted, nothing
+from tests.kit.scripted import nothing
 
 SCENARIO = """
 start: 2024-04-14T16:00:00Z
@@ -44,17 +49,18 @@ link:
 compute: {seconds_per_round: 120}
 learning: {train: false, method: fedavg, model: {kind: vector-mlp}}
 """
+TO_A_SATELLITE = """
+start: 2024-04-14T16:00:00Z
+stop: {days: 0.25}
+roles: {server: "satellite:P03-S01", clients: satellites}
+orbit:
+  {source: walker, pattern: star, satellites: 6, planes: 6, phasing: 1, altitude_km: 700,
+   inclination_deg: 86, propagation: secular_j2}
+link: {isl: {between_planes: all, rate_mbps: 1000, route: earliest}}
+compute: {seconds_per_round: 120}
+learning: {train: false, method: fedavg, model: {kind: vector-mlp}}
+"""
 WINDOWS = "link.isl.windows"
-HEADER = "a,b,start_utc,end_utc"
-NAMES = [f"P{plane:02}-S01" for plane in range(1, 7)]
-
-
-@learning.register("asking")
-class Asking(Scripted):
-    """A script that asks for uploads and downloads only."""
-
-    uses_isl = ()
-    script = staticmethod(nothing)
 
 
 @pytest.fixture
@@ -69,27 +75,6 @@ def scenario(tmp_path):
         return scenarios.load(path, given)
 
     return load
-
-
-def windows_text(rows):
-    """Windows of pairs of satellites by number, from a minute to another."""
-    start = pd.Timestamp("2024-04-14T16:00:00Z")
-
-    def utc(minute):
-        return (start + pd.Timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-    lines = [f"{NAMES[a]},{NAMES[b]},{utc(begin)},{utc(end)}" for a, b, begin, end in rows]
-    return "\n".join([HEADER, *lines]) + "\n"
-
-
-def drawn_windows(rng, most=40):
-    """Windows of whole minutes that do not overlap, of random pairs of the six satellites."""
-    rows = []
-    for a in range(6):
-        for b in range(a + 1, 6):
-            edges = np.sort(rng.choice(350, 2 * int(rng.integers(0, 4)), replace=False))
-            rows += [(a, b, int(p), int(q)) for p, q in zip(edges[::2], edges[1::2], strict=True)]
-    return rows[:most] or [(0, 1, 5, 9)]
 
 
 # The search, on plans of its own.
@@ -152,79 +137,22 @@ def test_a_curve_in_plain_numbers_answers_as_a_link_curve():
 # Whole runs.
 
 
-def earliest(plan, source, target, ready_s):
-    """First time at the target over links of no length and infinite rate: time-expanded graph."""
-    contacts = plan.contacts
-    edges = [
-        (plan.isls.names[a], plan.isls.names[b], start_s, end_s)
-        for a, b, start_s, end_s in zip(
-            plan.isls.a, plan.isls.b, plan.isls.start_s, plan.isls.end_s, strict=True
-        )
-    ]
-    edges += [(c.cluster.name, "", c.start_s, c.end_s) for c in contacts if c.served]
-    times = sorted({ready_s, *(start_s for _, _, start_s, _ in edges if start_s > ready_s)})
-    graph = networkx.DiGraph()
-    for node in {*plan.isls.names, ""}:
-        graph.add_edges_from(((node, one), (node, two)) for one, two in itertools.pairwise(times))
-    for a, b, start_s, end_s in edges:
-        for time_s in times:
-            if start_s <= time_s < end_s:
-                graph.add_edge((a, time_s), (b, time_s))
-                graph.add_edge((b, time_s), (a, time_s))
-    reached = (
-        networkx.descendants(graph, (source, ready_s)) if graph.has_node((source, ready_s)) else ()
-    )
-    return min((t for node, t in reached if node == target), default=None)
-
-
-def ask(scenario, asked):
-    """Let satellites send and get a byte at times (by name, in order); return all replies."""
-    replies = []
-
-    def script(me):
-        for name, at_s, upload in asked:
-            if name != me.name:
-                continue
-            yield seam.Wait(at_s)
-            payload = seam.Payload(f"at {at_s:.0f}", 1.0)
-            request = seam.Upload(payload) if upload else seam.Download(payload)
-            replies.append((name, at_s, upload, (yield request)))
-
-    Asking.script = staticmethod(script)
-    try:
-        return replies, sim.run(scenario)
-    finally:
-        Asking.script = staticmethod(nothing)
-
-
 @pytest.mark.parametrize("plans", [12, pytest.param(200, marks=pytest.mark.slow(reason="runs"))])
-def test_messages_of_whole_runs_come_by_the_earliest_path_of_random_plans(scenario, plans):
+@pytest.mark.parametrize("server", ["stations", "satellite:P03-S01"])
+def test_messages_of_whole_runs_come_by_the_earliest_path_of_random_plans(scenario, plans, server):
     rng = np.random.default_rng(plans)
+    text = SCENARIO if server == "stations" else TO_A_SATELLITE
     over_links = never = 0
     for _ in range(plans):
         keys = {WINDOWS: windows_text(drawn_windows(rng)), "learning.method": "asking"}
-        keys |= {"link.isl.rate_mbps": 1e6}
-        loaded = scenario(keys)
+        loaded = scenario(keys | {"link.isl.rate_mbps": 1e6}, text)
         plan = make_plan(loaded)
-        asked = sorted(
-            ((NAMES[rng.integers(6)], float(rng.uniform(0, 20_000)), bool(rng.integers(2)))
-             for _ in range(12)), key=lambda one: one[1],
-        )  # fmt: skip
-        # One that is still on its way holds up the next of its satellite: it asks later.
-        replies, run = ask(loaded, asked)
+        names = [cluster.name for cluster in plan.clusters]
+        replies, run = ask(loaded, asked := drawn_asks(rng, names))
         assert len(replies) == len(asked)
         records.check(run.tables)
-        ready_s = {}
-        for name, at_s, upload, receipt in sorted(replies, key=lambda one: one[1]):
-            begin_s = max(at_s, ready_s.get(name, 0.0))
-            truth = earliest(plan, *((name, "") if upload else ("", name)), begin_s)
-            if truth is None:
-                never += 1
-                assert not receipt.done[0] and receipt.reason == "no route before the end"
-                continue
-            assert receipt.end_s[0] == pytest.approx(truth, abs=0.25)
-            ready_s[name] = float(receipt.end_s[0])
-        over_links += int((run.transfers.direction == "isl").sum())
+        never += compare_with_earliest(plan, replies)
+        over_links += int(run.transfers.peer.notna().sum())
     assert over_links > 5 * plans and never
 
 
