@@ -327,12 +327,6 @@ OVER_MESH: tuple[Need[MethodCase], ...] = (
         "does not go with link.isl.route 'earliest': what is booked is not taken back; remove it",
     ),
     _over_mesh(
-        "compute.battery",
-        lambda scenario: scenario.compute.battery is not None,
-        "does not go with link.isl.route 'earliest': batteries do not know of the messages that "
-        "a satellite passes on; remove it",
-    ),
-    _over_mesh(
         "faults",
         lambda scenario: any(
             getattr(scenario.faults, kind) is not None for kind in ("churn", "packets", "uploads")

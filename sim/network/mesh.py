@@ -208,20 +208,26 @@ class Mesh:
         else:
             self._unfinished[key][0] += message.size
             self._unfinished[key][1] += moved
-        self._count_sending(hop, min(hop.sent_s, end_s) - hop.begin_s)
+        self._count_sending(hop, end_s)
         if moved > 0.0:
             self._facts.emit(self._row(message, hop, key, moved, end_s, outcome))
 
-    def _count_sending(self, hop: Hop, lasts_s: float) -> None:
-        """Count the time in which a satellite has sent to another one, or to the server."""
+    def _count_sending(self, hop: Hop, by_s: float) -> None:
+        """Count the time and energy of a satellite that sends to another one, or to the server."""
         if hop.source == len(self._names):
             return
+        lasts_s = min(hop.sent_s, by_s) - hop.begin_s
         sender = self._names[hop.source]
-        if self._timetable.pass_of(hop) is None:
+        over_link = self._timetable.pass_of(hop) is None
+        if over_link:
             self._sending_s[sender] += lasts_s
-        else:
-            endpoint = self._endpoints[sender]
-            endpoint.sent_s = endpoint.sent_s + lasts_s
+        client = self._endpoints.get(sender)
+        if client is None:  # one that serves devices on the ground
+            return
+        if not over_link:
+            client.sent_s = client.sent_s + lasts_s
+        if client.devices.battery is not None:
+            client.devices.battery.send(by_s, lasts_s, to_peer=over_link)
 
     def _row(
         self,

@@ -51,7 +51,8 @@ class MeshLink(ServiceLink):
                     # Nothing cuts the rounds short: there is no contact in which they have to end.
                     whole = replace(step, partial=False)
                     work = (yield from super().chain([whole]))[0]  # type: ignore[assignment]
-                    able = not work.excluded[0]
+                    never = work.end_s[0] == math.inf  # for want of charge
+                    able = not (work.excluded[0] or never)
                 replies.append(work)
                 continue
             sized = self._sized(step, list(zip(steps, replies, strict=False)))

@@ -5,10 +5,12 @@ import re
 import numpy as np
 import pytest
 import yaml
+from scipy.integrate import quad
+from sgp4.api import jday
 
 import scenarios
 import sim
-from channel import LinkCurve
+from channel import SPEED_OF_LIGHT_M_S, LinkCurve
 from sim import InputError
 from tests.kit import learning as seam
 from tests.kit import records
@@ -21,7 +23,15 @@ from tests.kit.mesh import (
     drawn_windows,
     windows_text,
 )
-from tests.kit.network import ContactGraph, ContactPlan, PlainCurve, Routes, build, make_plan
+from tests.kit.network import (
+    ContactGraph,
+    ContactPlan,
+    PlainCurve,
+    Routes,
+    build,
+    make_plan,
+    satellites_of,
+)
 from tests.kit.scripted import nothing
 
 SCENARIO = """
@@ -220,6 +230,77 @@ def test_a_grid_of_links_brings_every_update_at_once_and_every_hop_has_a_row(sce
     records.check(run.tables)
     rounds = run.events[run.events.kind == "aggregate"].time_s
     assert len(rounds) > 5 and np.diff(rounds).max() < 3600
+
+
+BUDGET = {"within_plane": "ring", "between_planes": "neighbours", "terminals": 4,
+          "route": "earliest", "frequency_ghz": 26, "bandwidth_mhz": 0.05, "tx_power_dbm": 40,
+          "gain_dbi": 25, "noise_temperature_k": 500}  # fmt: skip
+BY_RANGE = {
+    "link.isl": BUDGET, "orbit.satellites": 22, "orbit.planes": 2, "stop.days": 0.03,
+    "link.downlink": {"rate": "fixed", "fixed_rate_mbps": 0.02, "tx_power_dbm": 30,
+                      "tx_gain_dbi": 10},
+    "compute.power_w": 15,
+    "compute.battery": {"capacity_wh": 1000, "charge_w": 8, "idle_w": 1, "initial": 0.5},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def by_range(tmp_path_factory):
+    """A run with batteries, whose links have the rates of their ranges: some seconds each hop."""
+    path = tmp_path_factory.mktemp("range") / "mesh.yaml"
+    path.write_text(SCENARIO)
+    loaded = scenarios.load(path, BY_RANGE)
+    return loaded, sim.run(loaded)
+
+
+def test_hops_by_a_budget_end_when_the_bits_are_through_that_ranges_let_through(by_range):
+    """Every tenth: bits by scipy's quadrature over the satellites' own positions, and the delay."""
+    loaded, run = by_range
+    flying = {satellite.name: satellite for satellite in satellites_of(loaded)}
+    day, fraction = jday(2024, 4, 14, 16, 0, 0)
+
+    def range_m(time_s, *names):
+        when = np.array([day]), np.array([fraction + time_s / 86_400])
+        ends = (flying[name].model.sgp4_array(*when)[1] for name in names)
+        return 1e3 * np.linalg.norm(np.subtract(*ends))
+
+    def rate_bps(time_s, *names):
+        loss = (4 * np.pi * range_m(time_s, *names) / (SPEED_OF_LIGHT_M_S / 26e9)) ** 2
+        return 0.05e6 * np.log2(1 + 10 * 10**5.0 / loss / (1.380649e-23 * 500 * 0.05e6))
+
+    hops = run.transfers[
+        (run.transfers.direction == "isl") & (run.transfers.outcome == "delivered")
+    ]
+    assert len(hops) > 100
+    for hop in hops[::10].itertuples():
+        ends = hop.cluster, hop.peer.split("/")[0]
+        sent_s = hop.end_s
+        for _ in range(3):  # the range as the last bit leaves
+            sent_s = hop.end_s - range_m(sent_s, *ends) / SPEED_OF_LIGHT_M_S
+        bits, _ = quad(rate_bps, hop.start_s, sent_s, ends)
+        assert bits == pytest.approx(8 * hop.payload_bytes, rel=1e-5)
+
+
+def test_what_a_satellite_passes_on_drains_its_battery(by_range):
+    """Far from full and from its reserve, a battery is the sum of what came in and went out."""
+    loaded, run = by_range
+    rows = run.transfers
+    computed_s = {row["cluster"]: row["computed_s"] for row in run.manifest["energy"]}
+    supplies = build(loaded).supplies
+    lasts_s = run.manifest["simulated_s"]
+    for row in run.manifest["charges"]:
+        name = row["cluster"]
+        sent = rows[(rows.cluster == name) & (rows.direction != "uplink")]
+        delay_s = 0.005  # about
+        over_links, in_passes = (
+            (sent[kind].end_s - sent[kind].start_s - delay_s).sum()
+            for kind in (sent.direction == "isl", sent.direction == "downlink")
+        )
+        spent_j = 15 * computed_s[name] + 10 * over_links + 1 * in_passes
+        lit_s = lasts_s - np.diff(supplies[name][1].reshape(-1, 2)).sum()
+        held_j = 500 * 3600 + 8 * lit_s - lasts_s - spent_j
+        assert over_links > 1.0
+        assert row["last"] * 3.6e6 == pytest.approx(held_j, abs=0.02 * 10 * over_links)
 
 
 # What is refused, and what is known before the run.
