@@ -30,11 +30,15 @@ class RoundLink(NamedTuple):
 
 
 class State(Enum):
-    """What a sender finds: no link, one that somebody else has, or one that is free."""
+    """What a sender finds: no link, one that somebody else has, or one that is free.
+
+    Or no pass of its own, but a free one of a satellite to which links lead (``ELSEWHERE``).
+    """
 
     SHUT = 0
     TAKEN = 1
     FREE = 2
+    ELSEWHERE = 3
 
 
 class _Spans(NamedTuple):
@@ -159,8 +163,8 @@ class LinkStates:
         edges_s = np.union1d(own_s, all_s)
         own = own[np.searchsorted(own_s, edges_s[:-1], "right") - 1]
         every = every[np.searchsorted(all_s, edges_s[:-1], "right") - 1]
-        elsewhere = (own == State.SHUT.value) & (every == State.TAKEN.value)
-        return edges_s, np.where(elsewhere, every, own)
+        every = np.where(every == State.FREE.value, State.ELSEWHERE.value, every)
+        return edges_s, np.where(own == State.SHUT.value, every, own)
 
 
 def _linked(nodes: int, a: Ints, b: Ints) -> Ints:

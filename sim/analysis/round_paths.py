@@ -37,11 +37,15 @@ class Part(StrEnum):
     """What a round can spend time on."""
 
     TRAINING = "training"
+    CONTACT_AWAITED = "waiting for the next contact"
+    """A pass was free: the method waits for another one, as it has used the contact."""
     PASS_AWAITED = "waiting for a pass"
+    """None was there, or what was left of it was too short."""
     PASS_TAKEN = "queueing for a pass"
     TO_CLIENT = "passes to clients"
     TO_SERVER = "passes to the server"
     LINK_AWAITED = "waiting for a link"
+    """There was none, or what was left of its window was too short."""
     LINK_TAKEN = "queueing for a link"
     LINK = "links between satellites"
     OTHER = "other"
@@ -174,9 +178,13 @@ class _Path:
     def spend(self, until_s: float, part: Part, link: RoundLink | None = None) -> None:
         """Spend the time until then, or until the end of the round; none that is over."""
         until_s = min(until_s, self._end_s)
-        if until_s > self.now_s:
-            self.stretches.append(Stretch(part, self.now_s, until_s, link))
-            self.now_s = until_s
+        if not until_s > self.now_s:
+            return
+        begin_s = self.now_s
+        if self.stretches and (self.stretches[-1].part, self.stretches[-1].link) == (part, link):
+            begin_s = self.stretches.pop().begin_s
+        self.stretches.append(Stretch(part, begin_s, until_s, link))
+        self.now_s = until_s
 
 
 class _Walks:
@@ -230,21 +238,27 @@ class _Walks:
 
     def _spend_journey(self, path: _Path, rows: list[int]) -> None:
         """Spend the time of an upload or a download: before each of its transfers, and on it."""
-        over_pass = next(row for row in rows if self._sent.peer[row] < 0)
         for row in rows:
             link = self._links.link(row)
             passes = link.kind == "pass"
-            begins_s = float(self._sent.start_s[row])
+            begin_s, end_s = float(self._sent.start_s[row]), float(self._sent.end_s[row])
             for until_s, state in self._links.before(row, path.now_s):
-                if state is State.TAKEN:
+                if row == rows[0] and self._has_passed_by(row, state, until_s - path.now_s):
+                    path.spend(until_s, Part.CONTACT_AWAITED)
+                elif state is State.TAKEN:
                     path.spend(until_s, Part.PASS_TAKEN if passes else Part.LINK_TAKEN, link)
-                elif state is State.FREE and row == rows[0]:
-                    # The link was there, but the method waited for a contact of its own.
-                    path.spend(until_s, Part.PASS_AWAITED, self._links.link(over_pass))
-                elif state is State.SHUT or until_s < begins_s:  # or free for too short a time
+                elif state is not State.FREE or until_s < begin_s:  # or free for too short a time
                     path.spend(until_s, Part.PASS_AWAITED if passes else Part.LINK_AWAITED, link)
             sending = Part.TO_SERVER if self._sent.to_server[row] else Part.TO_CLIENT
-            path.spend(float(self._sent.end_s[row]), sending if passes else Part.LINK, link)
+            path.spend(end_s, sending if passes else Part.LINK, link)
+
+    def _has_passed_by(self, row: int, state: State, lasts_s: float) -> bool:
+        """Tell whether a first transfer could have gone in a time, had the method asked for it."""
+        free = state is State.FREE
+        if not self._sent.to_server[row]:
+            # The server has every pass; an upload has those of its satellite only.
+            free = free or state is State.ELSEWHERE
+        return free and lasts_s >= float(self._sent.end_s[row] - self._sent.start_s[row])
 
     def _trainings_of(
         self, client: int, device: int, between_s: tuple[float, float]

@@ -123,6 +123,17 @@ def test_all_passes_that_links_lead_to_may_be_taken():
     assert waits == [(awaited, 69, 72), (taken, 72, 78), (awaited, 78, 80)]
 
 
+def test_a_contact_that_is_used_waits_for_the_next_one():
+    """The pass was free for twice as long as the model took, so it was not what was waited for."""
+    rows = by_hand()
+    rows["contacts"][0] = contact(0, "A", 2, 40)
+    found = round_paths(tables_of(**rows), MANIFEST).rounds[0].stretches[:3]
+    waited = [Part.PASS_AWAITED, Part.CONTACT_AWAITED, Part.TO_CLIENT]
+    assert [(stretch.part, stretch.end_s) for stretch in found] == list(
+        zip(waited, [2, 10, 14], strict=True)
+    )
+
+
 def test_messages_between_clients_that_are_no_mesh_have_no_path():
     rows = by_hand()
     rows["transfers"] = [hop(None, "A", 14, 16, "B")]
