@@ -404,7 +404,7 @@ _UNUSED: tuple[UnusedKeys, ...] = (
 
 
 def orbit_problems(
-    orbit: OrbitSource, start: object, clusters: int, *, satellites_learn: bool
+    orbit: OrbitSource, start: object, clusters: int, *, any_serves: bool
 ) -> Iterator[Problem]:
     """Yield what does not fit together in the source, with paths from the scenario's top.
 
@@ -416,5 +416,5 @@ def orbit_problems(
     if isinstance(orbit, SlotOrbit) and orbit.slots.count not in (None, clusters):
         text = f"must be the number of clusters, {clusters} (or leave it out)"
         yield Problem(("orbit", "slots", "count"), f"got {orbit.slots.count}; {text}")
-    keys = dict(orbit) | ({"serving": "any"} if satellites_learn else {})
+    keys = dict(orbit) | ({"serving": "any"} if any_serves else {})
     yield from (problem.below("orbit") for problem in refused_keys(_UNUSED, keys, keys))

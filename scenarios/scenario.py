@@ -109,6 +109,11 @@ class Scenario(Section):
         """Return ``key: what is wrong`` with the file and line of the key, where it is known."""
         return self._origin.located(text)
 
+    @property
+    def devices_over_mesh(self) -> bool:
+        """Tell whether devices on the ground reach their server over links between satellites."""
+        return self.link.is_mesh and not self.roles.satellites_learn
+
     def __eq__(self, other: object) -> bool:
         """Compare all keys."""
         return isinstance(other, Scenario) and self.__dict__ == other.__dict__
@@ -125,14 +130,16 @@ class Scenario(Section):
             text = f"is missing; source {source!r} finds contacts over so many days, like 14"
             yield Problem(("stop", "days"), text)
         clusters = len(self.ground.clusters)
-        serve = self.roles.satellites_learn
+        any_serves = self.roles.satellites_learn or self.devices_over_mesh
         yield from roles_problems(self.roles, orbit, self.ground, self.link)
-        yield from orbit_problems(orbit, self.start, clusters, satellites_learn=serve)
+        yield from orbit_problems(orbit, self.start, clusters, any_serves=any_serves)
         yield from ground_problems(self.ground, orbit, self.learning.lora.rank)
         yield from link_problems(self.link, orbit)
         yield from sidelink_problems(self.link.sidelink, self.ground, orbit)
         alone = self.roles.clients == "satellites" and geometry
-        if self.link.isl is not None:
+        if self.devices_over_mesh and geometry:
+            yield from _mesh_of_devices_problems(self.roles, orbit)
+        elif self.link.isl is not None:
             yield from _isl_problems(self.link.isl, alone=alone, relayed=bool(self.roles.relay))
         if self.compute.battery is not None:
             yield from self._battery_problems(alone=alone)
@@ -149,10 +156,26 @@ class Scenario(Section):
             yield Problem(("faults", "churn"), f"{text}remove one of the two")
 
 
+_OF_ONE_SERVER = ("session", "hand_over_gap_s", "sync_delay_s")
+"""Keys of orbit of satellites that hold one model together, each with all that others receive."""
+
+
+def _mesh_of_devices_problems(roles: Roles, orbit: Orbit) -> Iterator[Problem]:
+    if roles.server_satellite is None:
+        text = f"got {roles.server!r}, which hold the model together; with link.isl.route "
+        text += "'earliest' one of them does, and the others bring it: set satellite:NAME, or "
+        yield Problem(("roles", "server"), f"{text}link.isl.route: direct")
+    for key in _OF_ONE_SERVER:
+        if getattr(orbit, key, None) not in (None, "contact"):
+            text = "is not used with link.isl.route 'earliest', where what a satellite receives "
+            yield Problem(("orbit", key), f"{text}travels over links from there; remove it")
+
+
 def _isl_problems(isl: Isl, *, alone: bool, relayed: bool) -> Iterator[Problem]:
     if not (alone or relayed):
-        text = "is between satellites that are clients on an orbit; set roles.clients: "
-        yield Problem(("link", "isl"), f"{text}satellites, or remove it")
+        text = "is between satellites that are clients on an orbit, or carry what devices send to "
+        text += "one of them; set roles.clients: satellites, or roles.server: satellite:NAME with "
+        yield Problem(("link", "isl"), f"{text}link.isl.route: earliest, or remove it")
     elif not (isl.among_clients or relayed):
         text = "got 'none', as between_planes has; then there are no links: set one of the two"
         yield Problem(("link", "isl", "within_plane"), f"{text}, or remove link.isl")

@@ -80,6 +80,18 @@ def leomix(capsys, monkeypatch):
     return call
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, for the tests of a module; they are skipped where it is missing."""
+    from tests.kit.browser import CHROMIUM, chromium
+
+    pytest.importorskip("playwright.sync_api", reason="install playwright for browser tests")
+    if CHROMIUM is None:
+        pytest.skip("install chromium: pages are opened in it")
+    with chromium() as launched:
+        yield launched
+
+
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory):
     """The shared runs of the session (tests/runs.py)."""

@@ -95,24 +95,31 @@ class Capacity:
 def capacity(outlook: Outlook, needs: Sequence[Needs], rounds: int) -> Capacity:
     """Return how many experts each device of a cluster can take through one ``outlook``.
 
-    The weights fit the memory; and download, ``rounds`` local rounds and upload, one after the
-    other and each link at its mean rate over the session, fit the session. So the transfers are
-    within what the contact plan says that the device can move, if alone, and the rounds within the
-    session's time.
+    The weights fit the memory. Where the end of the session cuts off what goes on, download,
+    ``rounds`` local rounds and upload fit it too, one after the other and each link at its mean
+    rate over the session. So the transfers are within what the contact plan says that the device
+    can move, if alone, and the rounds within the session's time.
     """
-    session_s = outlook.end_s - outlook.start_s
     allowed = []
     for need in needs:
-        training = rounds * outlook.round_s(need.cost) / session_s
-        with np.errstate(divide="ignore"):  # a link that carries nothing takes for ever
-            down = need.down_bytes / outlook.downlink_bytes
-            up = need.up_bytes / outlook.uplink_bytes
         memory = need.cost.memory_bytes <= outlook.memory_bytes
-        allowed.append([memory, (down <= 1) & (up <= 1), training <= 1, down + training + up <= 1])
+        if outlook.cuts_off:
+            allowed.append([memory, *_fits_session(outlook, need, rounds)])
+        else:
+            allowed.append([memory] * len(LIMITS))
     limits = np.array(allowed)  # (experts, LIMITS, K)
     most: Ints = limits.all(axis=1).cumprod(axis=0).sum(axis=0)
     first = limits[0].argmin(axis=0)
     return Capacity(most, tuple("" if k else LIMITS[n] for k, n in zip(most, first, strict=True)))
+
+
+def _fits_session(outlook: Outlook, need: Needs, rounds: int) -> list[Mask]:
+    """Return for each device (K,) whether a session holds the transfers, the rounds, and all."""
+    training = rounds * outlook.round_s(need.cost) / (outlook.end_s - outlook.start_s)
+    with np.errstate(divide="ignore"):  # a link that carries nothing takes for ever
+        down = need.down_bytes / outlook.downlink_bytes
+        up = need.up_bytes / outlook.uplink_bytes
+    return [(down <= 1) & (up <= 1), training <= 1, down + training + up <= 1]
 
 
 LIMITS = (

@@ -274,7 +274,8 @@ class Outlook:
     ``memory_bytes`` is inf where nothing limits it. ``round_s`` is the time of one local round of a
     given cost, ``rounds`` how many of them a contact has for sure: those of
     ``learning.rounds.per_contact``, or 1 where they fill what is left of it (``fill``).
-    ``sessions`` counts those that the plan still holds, this one too.
+    ``sessions`` counts those that the plan still holds, this one too. ``cuts_off`` says whether
+    transfers and rounds have to end with it: over links (``link.isl.route: earliest``) they go on.
     """
 
     start_s: float
@@ -284,6 +285,7 @@ class Outlook:
     round_s: Callable[[Cost], Floats]
     rounds: int
     sessions: int
+    cuts_off: bool = True
 
     @cached_property
     def _bytes(self) -> tuple[Floats, Floats]:

@@ -35,7 +35,7 @@ JOULES_PER_KWH = 3.6e6
 
 COUNTED_OF_EVENTS = ("time_s", "kind", "cluster", "rounds", "cause", "clusters")
 """Columns of the events that figures are made of."""
-MOVED = ("direction", "payload", "payload_bytes", "delivered_bytes", "outcome")
+MOVED = ("direction", "payload", "payload_bytes", "delivered_bytes", "outcome", "message")
 """Columns of the transfers that figures of traffic are made of."""
 
 
@@ -223,6 +223,7 @@ def _traffic(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     """Bytes by direction, rows, and the largest size of everything of which something moved."""
     moved = dict.fromkeys(DIRECTIONS, 0.0)
     rows = cut = 0
+    messages = set[int]()
     largest: dict[tuple[str, str], float] = {}
     for transfers in pieces_of(tables, "transfers", MOVED):
         for direction in DIRECTIONS:
@@ -230,6 +231,7 @@ def _traffic(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
             moved[direction] += _sum(transfers.column("delivered_bytes").filter(there))
         rows += len(transfers)
         cut += len(transfers) - int(says(transfers, "outcome", "delivered").sum())
+        messages.update(pc.unique(transfers.column("message").drop_null()).to_pylist())
         order, first, groups = grouped_by(transfers, ["direction", "payload"])
         sizes = np.maximum.reduceat(as_numpy(transfers.column("payload_bytes"))[order], first)
         names = zip(*groups.to_pydict().values(), strict=True)
@@ -239,6 +241,7 @@ def _traffic(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
         **{f"{direction}_bytes": bytes_ for direction, bytes_ in moved.items()},
         "transfers": rows,
         "transfers_cut": cut,
+        "messages": len(messages),
         "payloads": [
             {"direction": direction, "payload": payload, "bytes": largest[direction, payload]}
             for direction, payload in sorted(largest, key=lambda key: (key[0] != "uplink", key[1]))

@@ -27,7 +27,7 @@ SERVER = ""
 
 
 @dataclass(frozen=True)
-class _Hop:
+class Hop:
     """A row: whole bytes from one node to another, between two times."""
 
     source: str
@@ -36,54 +36,30 @@ class _Hop:
     start_s: float
     end_s: float
 
+    @classmethod
+    def of(cls, row: TransferRow) -> Hop:
+        """Return what a row tells of a message between satellites, or to or from the server."""
+        flying = str(row.cluster)
+        if row.contact_id is None:
+            source, target = flying, str(row.peer).rpartition("/")[0]
+        elif row.toward == Way.TO_SERVER:
+            source, target = flying, SERVER
+        else:
+            source, target = SERVER, flying
+        size = single(row.payload_bytes)
+        return cls(source, target, size, single(row.start_s), single(row.end_s))
 
-class Hops:
-    """Follows each message over the mesh, row by row.
 
-    A hop begins where and not before the last one ended, with all bytes, while its link or pass is
-    open; two messages never share a link one way. What a client is told to have been sent, or to
-    have come, has done so over such hops, at that time.
-    """
+class OpenLinks:
+    """Looks at the link or pass of each hop: it is open, and carries nothing else that way."""
 
     def __init__(self, plan: Plan, contacts: Contacts) -> None:
         self._isls = plan.isls
         self._contacts = contacts
-        self._last: dict[int, _Hop] = {}
         self._free_s: dict[tuple[str, str], float] = {}
-        self._arrived: dict[tuple[str, str, str, float], _Hop] = {}
-        self._origins: dict[int, str] = {}
 
-    def moved(self, row: TransferRow) -> None:
-        """Look at a hop."""
-        number = row.message
-        assert isinstance(number, int)  # else it is no row of the mesh
-        hop = _hop(row)
-        name = f"message {number}, {row.payload} from {hop.source or 'the server'}"
-        before = self._last.get(number)
-        if before is not None:
-            late = hop.start_s < before.end_s * (1 - ROUNDING)
-            if hop.source != before.target or hop.bytes != before.bytes or late:
-                came = f"{before.bytes} bytes at {before.target} at {before.end_s} s"
-                sent = f"sent {hop.bytes} bytes at {hop.start_s} s"
-                raise violated(HOPS, f"{name} {sent}, of {came}")
-        if row.outcome != "delivered":
-            return
-        if single(row.delivered_bytes) != hop.bytes:
-            raise violated(HOPS, f"{name} moved {row.delivered_bytes} bytes of {hop.bytes}")
-        self._look_at_link(row, hop, name)
-        self._last[number] = hop
-        origin = self._origins.setdefault(number, hop.source)
-        payload = str(row.payload)
-        if hop.target == SERVER:
-            self._arrived[origin, Way.TO_SERVER, payload, hop.end_s] = hop
-            del self._last[number], self._origins[number]
-        elif origin == SERVER:  # it may end here; who wanted it will say so
-            if before is not None:
-                self._arrived.pop((before.target, Way.TO_CLIENT, payload, before.end_s), None)
-            self._arrived[hop.target, Way.TO_CLIENT, payload, hop.end_s] = hop
-
-    def _look_at_link(self, row: TransferRow, hop: _Hop, name: str) -> None:
-        """Look at the link or pass of a hop: it is open, and carries nothing else."""
+    def look(self, row: TransferRow, hop: Hop, name: str) -> None:
+        """Look at a hop, which ``name`` tells in errors."""
         slack_s = ROUNDING * max(hop.end_s, 1.0)
         if row.contact_id is None:
             sent_s = self._sent_s(hop)
@@ -103,7 +79,7 @@ class Hops:
             raise violated(HOPS, f"{name} to {hop.target} at {hop.start_s} s: another is sent then")
         self._free_s[link] = max(sent_s, self._free_s.get(link, 0.0))
 
-    def _sent_s(self, hop: _Hop) -> float:
+    def _sent_s(self, hop: Hop) -> float:
         """When the last bit of a hop has left over a window that is open; inf for no window."""
         isls = self._isls
         assert isls is not None  # the plan of a mesh has links
@@ -112,6 +88,50 @@ class Hops:
             if isls.start_s[window] - slack_s <= hop.start_s <= isls.end_s[window]:
                 return isls.sent(window, hop.start_s, 8.0 * hop.bytes)[0]
         return inf
+
+
+class Hops:
+    """Follows each message over the mesh, row by row.
+
+    A hop begins where and not before the last one ended, with all bytes, while its link or pass is
+    open; two messages never share a link one way. What a client is told to have been sent, or to
+    have come, has done so over such hops, at that time.
+    """
+
+    def __init__(self, plan: Plan, contacts: Contacts) -> None:
+        self._links = OpenLinks(plan, contacts)
+        self._last: dict[int, Hop] = {}
+        self._arrived: dict[tuple[str, str, str, float], Hop] = {}
+        self._origins: dict[int, str] = {}
+
+    def moved(self, row: TransferRow) -> None:
+        """Look at a hop."""
+        number = row.message
+        assert isinstance(number, int)  # else it is no row of the mesh
+        hop = Hop.of(row)
+        name = f"message {number}, {row.payload} from {hop.source or 'the server'}"
+        before = self._last.get(number)
+        if before is not None:
+            late = hop.start_s < before.end_s * (1 - ROUNDING)
+            if hop.source != before.target or hop.bytes != before.bytes or late:
+                came = f"{before.bytes} bytes at {before.target} at {before.end_s} s"
+                sent = f"sent {hop.bytes} bytes at {hop.start_s} s"
+                raise violated(HOPS, f"{name} {sent}, of {came}")
+        if row.outcome != "delivered":
+            return
+        if single(row.delivered_bytes) != hop.bytes:
+            raise violated(HOPS, f"{name} moved {row.delivered_bytes} bytes of {hop.bytes}")
+        self._links.look(row, hop, name)
+        self._last[number] = hop
+        origin = self._origins.setdefault(number, hop.source)
+        payload = str(row.payload)
+        if hop.target == SERVER:
+            self._arrived[origin, Way.TO_SERVER, payload, hop.end_s] = hop
+            del self._last[number], self._origins[number]
+        elif origin == SERVER:  # it may end here; who wanted it will say so
+            if before is not None:
+                self._arrived.pop((before.target, Way.TO_CLIENT, payload, before.end_s), None)
+            self._arrived[hop.target, Way.TO_CLIENT, payload, hop.end_s] = hop
 
     def ended(self, chain: ChainEnded) -> None:
         """Hold what a client is told of its transfers against the hops."""
@@ -127,14 +147,3 @@ class Hops:
             if hop is None or hop.bytes != size:
                 told = f"{step.payload.name} of {chain.cluster} to the {way}, {size} bytes by"
                 raise violated(HOPS, f"{told} {end_s} s: no hop has brought that")
-
-
-def _hop(row: TransferRow) -> _Hop:
-    flying = str(row.cluster)
-    if row.contact_id is None:
-        source, target = flying, str(row.peer).rpartition("/")[0]
-    elif row.toward == Way.TO_SERVER:
-        source, target = flying, SERVER
-    else:
-        source, target = SERVER, flying
-    return _Hop(source, target, single(row.payload_bytes), single(row.start_s), single(row.end_s))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from sim.checks.access_hops import AccessHops
 from sim.checks.conservation import Payloads
 from sim.checks.elevation import Gate
 from sim.checks.hops import Hops
@@ -40,7 +41,7 @@ class Invariants:
         self._contacts = contacts
         self._learner = learner
         self._times = Times(now_s, contacts.session_end_s)
-        self._hops = None if plan.mesh is None else Hops(plan, contacts)
+        self._hops = None if plan.mesh is None else _hops_of(plan, contacts)
         self._payloads = Payloads({c.name: c.devices for c in plan.clusters})
         self._payload_books = PayloadBooks()
         self._versions = Versions(plan.clusters)
@@ -93,8 +94,10 @@ class Invariants:
         self._times.dated(evaluated)
         self._learnt()
 
-    def _count(self, _: Moved) -> None:
+    def _count(self, moved: Moved) -> None:
         self._transfers += 1
+        if isinstance(self._hops, AccessHops):
+            self._hops.accessed(moved)
 
     def _chain_ended(self, chain: ChainEnded) -> None:
         if self._hops is not None:
@@ -132,3 +135,8 @@ class Invariants:
         if self._frozen is None:
             self._frozen = Frozen(backbone)
         self._frozen.check(backbone, "the backbone", thoroughly=thoroughly)
+
+
+def _hops_of(plan: Plan, contacts: Contacts) -> Hops | AccessHops:
+    """Return what follows messages over a mesh: those of satellites, or of devices below them."""
+    return Hops(plan, contacts) if plan.topology.clients_fly else AccessHops(plan, contacts)

@@ -21,7 +21,8 @@ def foreseen(built: Build) -> Iterator[str]:
     if built.method.trains_at_server or not issubclass(built.method, GlobalModelMethod):
         return
     yield from _rounds(built)
-    if built.plan.mesh is None:  # else a message that is too large has been refused
+    # Over a mesh alone, a message that is too large has been refused.
+    if built.plan.mesh is None or not built.plan.topology.clients_fly:
         yield from _uploads(built)
 
 

@@ -39,7 +39,7 @@ def plan_text(built: Build) -> str:
         else f"the model {whole}",
         _round(built),
         _clusters(built),
-        *(_passes(built) if built.plan.mesh is None else _over_mesh(built)),
+        *_contacts(built),
     ]
     return "\n".join(lines)
 
@@ -105,7 +105,7 @@ def usual_passes(plan: Plan) -> Iterator[tuple[Cluster, PlannedSession, int]]:
     The session's links are closed when the next one is asked for.
     """
     for cluster in plan.clusters[:: max(1, len(plan.clusters) // MOST_LOOKED_AT)]:
-        sessions = plan.passes(cluster)
+        sessions = plan.passes(cluster) if plan.topology.clients_fly else plan.sessions(cluster)
         if not len(sessions):
             continue
         order = sorted(range(len(sessions)), key=lambda n: sessions.end_s(n) - sessions.start_s(n))
@@ -114,6 +114,29 @@ def usual_passes(plan: Plan) -> Iterator[tuple[Cluster, PlannedSession, int]]:
             yield cluster, session, len(sessions)
         finally:
             session.close()
+
+
+def _contacts(built: Build) -> Iterator[str]:
+    """Say how clients reach the server, and what their contacts carry."""
+    if built.plan.mesh is None:
+        yield from _passes(built)
+    elif built.plan.topology.clients_fly:
+        yield from _over_mesh(built)
+    else:
+        yield _to_satellite(built.plan)
+        yield from _passes(built)
+
+
+def _to_satellite(plan: Plan) -> str:
+    """Say how many passes of clusters on the ground bring messages to their server."""
+    served = [len(plan.passes(cluster)) for cluster in plan.clusters]
+    counts = {cluster.name: len(plan.sessions(cluster)) for cluster in plan.clusters}
+    fewest = min(counts, key=lambda name: counts[name])
+    return (
+        f"over passes and links, {counted(len(counts), 'cluster')} reach {plan.server!r}: in "
+        f"{sum(counts.values())} of {sum(served)} served passes a message sets off that no later "
+        f"pass brings sooner; {fewest!r} has the fewest, {counts[fewest]}"
+    )
 
 
 def _passes(built: Build) -> Iterator[str]:

@@ -98,14 +98,9 @@ class Devices:
         able = phase.who & ~self._pace(phase.cost, phase.computing).excluded
         # In slots a gap holds a whole number of rounds, whatever the contact was spent on.
         in_slots = compute.pace_s is not None
-        if in_slots:
-            begin_s = np.full_like(self.free_s, phase.from_s)
-        else:
-            begin_s = np.maximum(phase.from_s, self.free_s)
-        if presence is None:
-            present_s = np.maximum(to_s - begin_s, 0.0)
-        else:
-            present_s = presence.present_s(begin_s, np.full_like(begin_s, to_s))
+        ready_s = np.maximum(phase.from_s, self.free_s)
+        begin_s = np.full_like(self.free_s, phase.from_s) if in_slots else ready_s
+        present_s = _present_s(presence, begin_s, to_s)
         if self.battery is not None:
             present_s = np.array([self.battery.computing_s(float(begin_s[0]), to_s)])
         spent_s = np.where(able, present_s + kept_s, 0.0)
@@ -122,13 +117,18 @@ class Devices:
         end_s = np.minimum(end_s, np.maximum(to_s, begin_s))
         if presence is not None:
             begin_s = np.minimum(presence.returns_s(begin_s), end_s)
+        ended_s = rounds * round_s + (self.open_s - open_s)
+        open_s = np.where(able, left_s / one_s * round_s, open_s)
+        if in_slots:  # they may hold more rounds than there is time to compute
+            computed_s = ended_s + open_s - self.open_s
+            ended_s -= np.maximum(computed_s - _present_s(presence, ready_s, to_s), 0.0)
         return Gap(
             rounds=rounds,
-            ended_s=rounds * round_s + (self.open_s - open_s),
+            ended_s=ended_s,
             begin_s=begin_s,
             end_s=end_s,
             kept_s=np.where(able, left_s, kept_s),
-            open_s=np.where(able, left_s / one_s * round_s, open_s),
+            open_s=open_s,
         )
 
     def _alone_s(self, phase: Phase) -> float:
@@ -194,6 +194,13 @@ class Devices:
         """Add complete ``rounds`` (K,), and the time that was computed besides open rounds."""
         self.rounds = self.rounds + rounds
         self.ended_s = self.ended_s + computed_s
+
+
+def _present_s(presence: Presence | None, from_s: Floats, to_s: float) -> Floats:
+    """Seconds (K,) in which devices are present, each from its own time on, to another."""
+    if presence is None:
+        return np.maximum(to_s - from_s, 0.0)
+    return presence.present_s(from_s, np.full_like(from_s, to_s))
 
 
 @dataclass

@@ -80,16 +80,16 @@ def satellites_of(scenario: Scenario) -> list[orbit.Satellite]:
 
 
 @_once
-def relay_of(scenario: Scenario) -> orbit.Satellite:
-    """Return the satellite that serves others; raise InputError where none has its name."""
-    name = scenario.roles.relay
+def server_of(scenario: Scenario) -> orbit.Satellite:
+    """Return the one satellite that is the server; raise InputError where none has its name."""
+    name = scenario.roles.server_satellite
     assert name is not None  # callers have turned to others for the rest
     return _meant(_MAKERS[scenario.orbit.source](scenario), name, "roles.server")
 
 
 def flying_of(scenario: Scenario) -> list[orbit.Satellite]:
     """Return the satellites that take part, then the one that serves them, if any."""
-    return [*satellites_of(scenario), *([relay_of(scenario)] if scenario.roles.relay else ())]
+    return [*satellites_of(scenario), *([server_of(scenario)] if scenario.roles.relay else ())]
 
 
 def satellite_names(scenario: Scenario) -> list[str]:
@@ -116,7 +116,7 @@ def satellites_of_file(table: orbit.WindowFile, scenario: Scenario) -> list[Sate
 
 
 def chosen(found: Sequence[S], scenario: Scenario) -> list[S]:
-    """Return all of ``found`` where any serves or is a client, else the one that is wanted.
+    """Return all of ``found`` where any serves, is a client or relays, else the one wanted.
 
     Of clients of a satellite that one is not among them.
     """
@@ -125,7 +125,8 @@ def chosen(found: Sequence[S], scenario: Scenario) -> list[S]:
     assert source.source != "slots"  # callers ask for satellites of a real orbit only
     wanted = roles.server_satellite or getattr(source, "satellite", None)
     key = "roles.server" if roles.server_satellite else "orbit.satellite"
-    if roles.satellites_learn or (wanted is None and source.serving == "any"):
+    together = roles.satellites_learn or scenario.devices_over_mesh
+    if together or (wanted is None and source.serving == "any"):
         server = _meant(found, roles.relay, key) if roles.relay else None
         twice, times = Counter(satellite.name for satellite in found).most_common(1)[0]
         if times > 1:  # traces could not tell them apart

@@ -27,6 +27,7 @@ from sim.devices.devices import Devices
 from sim.devices.energy import PeerUse, Use, added, energy_of
 from sim.devices.phase import Phase
 from sim.engine.forecaster import Forecaster
+from sim.network.access_link import AccessLink
 from sim.network.endpoint import Endpoint, Shared
 from sim.network.legs import ChainEnded, Trained
 from sim.network.mesh import Mesh
@@ -70,6 +71,10 @@ class Client:
         """Send and get over a mesh from the start, in place of contacts with the server."""
         self.link = MeshLink(self.sessions, self.endpoint, mesh)
         self._over_mesh = True
+
+    def join_from_ground(self, mesh: Mesh, server: str) -> None:
+        """Send and get over passes, and over a mesh between the satellites and the server."""
+        self.link = AccessLink(self.sessions, self.endpoint, mesh, server)
 
     def under(self, rules: Rules) -> None:
         """Go on under other rules; what is under way ends by those under which it began.

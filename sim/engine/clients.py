@@ -17,7 +17,7 @@ from sim.network.edges import Edges
 from sim.network.endpoint import Shared
 from sim.network.leg_log import LegLog
 from sim.network.link_queue import LinkQueue
-from sim.network.mesh import Mesh
+from sim.network.mesh import Mesh, Shortfall
 from sim.network.message_facts import MessageFacts
 from sim.network.nodes import Nodes
 from sim.network.payload_list import PayloadList
@@ -26,6 +26,7 @@ from sim.network.relay import Relay
 from sim.network.synchronisation import Synchronisation
 from sim.plan.contact_columns import PlannedSessions
 from sim.plan.plan import Plan
+from sim.trace.directions import Way
 
 if TYPE_CHECKING:
     from sim.engine.setup import Build
@@ -75,7 +76,10 @@ class Clients:
         endpoints = {name: client.endpoint for name, client in self.by_name.items()}
         mesh = Mesh(clock, plan, facts, self.payloads, endpoints)
         for client in self.by_name.values():
-            client.join(mesh)
+            if plan.topology.clients_fly:
+                client.join(mesh)
+            else:
+                client.join_from_ground(mesh, plan.server)
         return mesh
 
     def _make_peers(self, build: Build, clock: Clock, facts: MessageFacts) -> Peers:
@@ -164,6 +168,10 @@ class Clients:
         over_sidelinks_s, over_isls_s = spent.sending_s
         over_mesh_s = self._mesh.sending_s(name)
         return PeerUse(spent.serving_s, (over_sidelinks_s, over_isls_s + over_mesh_s))
+
+    def missing(self, way: Way) -> Shortfall | None:
+        """Return what did not arrive that went one way over a mesh; None where there is none."""
+        return None if self._mesh is None else self._mesh.missing[way]
 
     def booked(self) -> Iterator[Booked]:
         """Yield the accounts of all payloads, each client's and those of messages."""

@@ -302,7 +302,9 @@ OVER_MESH: tuple[Need[MethodCase], ...] = (
     ),
     _over_mesh(
         "link.cut_transfers",
-        lambda scenario: scenario.link.cut_transfers != "resume",
+        lambda scenario: (
+            scenario.roles.satellites_learn and scenario.link.cut_transfers != "resume"
+        ),
         "is not used with link.isl.route 'earliest', where a message goes in one piece over each "
         "link and pass; remove it",
     ),
@@ -313,7 +315,9 @@ OVER_MESH: tuple[Need[MethodCase], ...] = (
     ),
     _over_mesh(
         "learning.rounds.per_contact",
-        lambda scenario: scenario.learning.rounds.per_contact == "fill",
+        lambda scenario: (
+            scenario.roles.satellites_learn and scenario.learning.rounds.per_contact == "fill"
+        ),
         "got 'fill', and with link.isl.route 'earliest' no contact ends that could be filled; give "
         "a number",
     ),

@@ -134,7 +134,7 @@ def build(
     with as_input("learning.options."):
         method.check_clients(plan.clusters, options)
     if plan.mesh is not None and scenario.learning.upload == "all":
-        _check_size(plan, method, learner)
+        _check_size(plan, method, learner, in_parts=scenario.link.cut_transfers == "resume")
     compute = compute_of(scenario)
     transmitter = transmitter_of(scenario)
     supplies = supplies_of(scenario, plan.start, plan.stop_s)
@@ -151,10 +151,11 @@ def build(
     )
 
 
-def _check_size(plan: Plan, method: MethodType, learner: Learner) -> None:
+def _check_size(plan: Plan, method: MethodType, learner: Learner, *, in_parts: bool) -> None:
     """Raise InputError where the least model of a method is too large for a mesh, at any time.
 
-    Downloads of what a client misses may be of any size.
+    Devices on the ground may send and get it ``in_parts``. Downloads of what a client misses may be
+    of any size.
     """
     if method.trains_at_server or not issubclass(method, GlobalModelMethod):
         return
@@ -165,7 +166,7 @@ def _check_size(plan: Plan, method: MethodType, learner: Learner) -> None:
     if not learner.config.model.lora.sends_factors:
         sizes[Way.TO_CLIENT] = learner.architecture.download_bytes(held, gate=gate)
     for way, size_bytes in sizes.items():
-        largest = largest_message_bytes(plan, way)
+        largest = largest_message_bytes(plan, way, in_parts=in_parts)
         client, most_bytes = min(largest.items(), key=lambda one: one[1])
         if size_bytes > most_bytes:
             raise InputError(

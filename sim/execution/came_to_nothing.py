@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from learning.methods.base import GlobalModelMethod
 from sim.engine.setup import Build
+from sim.execution.mesh_shortfall import why_none_arrived
 from sim.formatting import data_size, duration
 from sim.plan.plan import Plan
 from sim.plan.remedies import less_memory, less_to_carry, link_keys, model_key, speed_key
@@ -106,13 +107,17 @@ def came_to_nothing(
         what = f"no {who} completed a round of training"
         return CameToNothing(what, _why_no_round(built, simulation, down))
     what = "no update of a client reached the server"
-    if up.all_cut:
-        return CameToNothing(what, _why_cut(built.scenario, Way.TO_SERVER, up))
+    over_mesh = _why_not_there(built, simulation, Way.TO_SERVER)
     if up.delivered:
         return CameToNothing(
             f"the server used none of {up.delivered} updates that reached it",
-            "See the kinds aggregate, drop and fault of the table events, and learning.options",
+            over_mesh
+            or "See the kinds aggregate, drop and fault of the table events, and learning.options",
         )
+    if over_mesh:
+        return CameToNothing(what, over_mesh)
+    if up.all_cut:
+        return CameToNothing(what, _why_cut(built.scenario, Way.TO_SERVER, up))
     return CameToNothing(what, "No upload began before the end: raise stop.days or stop.cycles")
 
 
@@ -181,6 +186,8 @@ def _why_no_round(built: Build, simulation: Simulation, down: Traffic) -> str:
                 f"A round takes {data_size(needed_bytes)} of memory, and the largest device has "
                 f"{data_size(largest_bytes)}: {cure}"
             )
+    if not least and (why := _why_not_there(built, simulation, Way.TO_CLIENT)):
+        return why
     if down.all_cut:
         return _why_cut(built.scenario, Way.TO_CLIENT, down)
     if not least:
@@ -188,6 +195,10 @@ def _why_no_round(built: Build, simulation: Simulation, down: Traffic) -> str:
     round_s = min(
         float(np.min(own.compute.round_s(cost))) for own, cost in zip(asked, least, strict=True)
     )
+    run_s = built.plan.stop_s
+    if built.plan.mesh is not None:  # no pass cuts a round off
+        cure = f"{speed_key(built.scenario)}, or take a smaller {model_key(built.scenario)}"
+        return f"A round takes {duration(round_s)}, and the run {duration(run_s)}: {cure}"
     pass_s, gap_s = longest_spans_s(built.plan)
     if round_s > max(pass_s, gap_s):
         return (
@@ -196,6 +207,12 @@ def _why_no_round(built: Build, simulation: Simulation, down: Traffic) -> str:
             f"{speed_key(built.scenario)}, or take a smaller {model_key(built.scenario)}"
         )
     return f"A round takes {duration(round_s)}: see the kinds fault and drop of the table events"
+
+
+def _why_not_there(built: Build, simulation: Simulation, way: Way) -> str:
+    """Say what a mesh did not bring to its end one way; nothing where there is no mesh."""
+    missing = simulation.clients.missing(way)
+    return "" if missing is None else why_none_arrived(built, way, missing)
 
 
 def longest_spans_s(plan: Plan) -> tuple[float, float]:

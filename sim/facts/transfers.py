@@ -77,7 +77,9 @@ class TransferRow(Row):
     @property
     def stream(self) -> str:
         """Messages are digested as they come, what devices moved in contacts apart from them."""
-        return "" if self.contact_id is None or self.message is not None else "moved"
+        of_many = isinstance(self.contact_id, np.ndarray)
+        alone = self.contact_id is None or (self.message is not None and not of_many)
+        return "" if alone else "moved"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -26,16 +26,23 @@ class Chain:
     """The steps of a chain, planned one behind the other over all contacts of a session.
 
     A device begins a step when it has ended the one before. A chain with uploads waits for the
-    devices that ``closing`` says; ``session`` is None where none is open.
+    devices that ``closing`` says; ``session`` is None where none is open. Where ``held_s`` is
+    given, no device begins a step before the time that it has for that.
     """
 
     def __init__(
-        self, steps: Sequence[Step], session: PlannedSession | None, begun_s: float, closing: Quorum
+        self,
+        steps: Sequence[Step],
+        session: PlannedSession | None,
+        begun_s: float,
+        closing: Quorum,
+        held_s: Sequence[float] = (),
     ) -> None:
         self.steps = steps
         self.session = session
         self.begun_s = begun_s
         self.closing = closing
+        self._held_s = held_s
         self._planned: list[Leg] = []
         self._direct: DirectTransfer | None = None
         self._as_legs: Callable[[], None] = lambda: None
@@ -43,7 +50,7 @@ class Chain:
     def plan(self, endpoint: Endpoint, others: Sequence[Chain]) -> None:
         """Plan each step, behind those before it and the transfers of other chains."""
         ready_s = np.maximum(self.begun_s, endpoint.devices.free_s)
-        if not others:
+        if not others and not self._held_s:
             self._direct = DirectTransfer.plan(
                 self.steps, endpoint, self.session, float(ready_s[0])
             )
@@ -64,6 +71,8 @@ class Chain:
         trains_only = all(isinstance(step, Train) for step in self.steps)
         for number, step in enumerate(self.steps):
             leg: Leg
+            if self._held_s:
+                ready_s = np.maximum(ready_s, self._held_s[number])
             if isinstance(step, Train):
                 behind = self.steps[number + 1] if number + 1 < len(self.steps) else None
                 leg = Training.plan(

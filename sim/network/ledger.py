@@ -76,6 +76,14 @@ class Ledger:
         entry = self._entries.get((way, name))
         return entry is not None and entry.any_open
 
+    def left(self, way: Way, name: str, version: Ints, size: Floats) -> Floats:
+        """Return the bytes (K,) that are still to go of a payload, if it is offered now."""
+        entry = self._entries.get((way, name))
+        if entry is None or not entry.any_open:
+            return size
+        same = entry.open & (entry.version == version) & (entry.size == size)
+        return np.where(same, size - entry.through, size)
+
     def settle_whole(self, way: Way, name: str, size: float) -> None:
         """Book a payload of the only device that was offered, sent and delivered in one piece."""
         account = self._entry(way, name).account

@@ -94,7 +94,8 @@ class MovedRows:
     """Rows of transfers, and the record (``leg``) and ``device`` that each is of.
 
     ``first`` says where the rows of each record begin; the last one is how many there are. The
-    ``directions`` of the records are those of the transfers table.
+    ``directions`` of the records are those of the transfers table. Over a mesh, ``message`` numbers
+    those that rows are part of.
     """
 
     legs: Sequence[Moved]
@@ -108,11 +109,13 @@ class MovedRows:
     outcome: Ints
     first: Ints
     directions: Sequence[str]
+    message: Ints | None = None
 
     @classmethod
     def of(cls, legs: Sequence[Moved], topology: Topology) -> MovedRows:
         """Rows of records, one behind the other."""
         leg, device, some = _devices(legs)
+        messages = [record.message for record in legs if record.message is not None]
         codes = [record.outcome for record in legs]
         if all(isinstance(code, int) for code in codes):
             outcome = np.array(codes)[leg]
@@ -134,6 +137,7 @@ class MovedRows:
             outcome=outcome,
             first=np.searchsorted(leg, np.arange(len(legs) + 1)),
             directions=[topology.direction(record.way) for record in legs],
+            message=_joined(messages)[some] if messages else None,
         )
 
     def of_leg(self, values: Sequence[Any]) -> np.ndarray:
@@ -173,6 +177,7 @@ class MovedRows:
             start_s=self.start_s,
             end_s=self.end_s,
             outcome=Coded(self.outcome, OUTCOMES),
+            message=self.message,
         )
         yield TransferStarted(
             time_s=self.start_s,

@@ -17,7 +17,8 @@ class Moved(Fact):
     """What the devices in ``who`` (K,) moved of a payload in a contact, until it was there.
 
     ``outcome`` is that of each, or of all. The record was written at ``now_s``. A neglected link
-    takes no time: all of it is there ``at_once``. The arrays are those of the leg.
+    takes no time: all of it is there ``at_once``. The arrays are those of the leg. Over a mesh,
+    ``message`` (K,) numbers the messages that it is a hop of.
     """
 
     cluster: str
@@ -33,6 +34,7 @@ class Moved(Fact):
     outcome: Ints | int
     now_s: float
     at_once: bool = False
+    message: Ints | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,30 +5,25 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import simpy
 
-from channel import SPEED_OF_LIGHT_M_S
 from learning.requests.payload import Payload
 from learning.requests.peers import Node
 from sim.clock import Clock
 from sim.facts.stream import Facts
 from sim.facts.transfers import MessageLost, Outcome, TransferRow
-from sim.links.plain_curve import PlainCurve
-from sim.links.steady_way import SteadyWay
 from sim.network.books import Account, Booked, PayloadKey
 from sim.network.endpoint import Endpoint
-from sim.network.mesh_routes import Routes, Steady
+from sim.network.mesh_timetable import MeshTimetable
 from sim.network.payload_list import PayloadList
 from sim.network.routing import Hop
-from sim.plan.contacts import PlannedSession
-from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
-from sim.trace.directions import TOWARD_PEER, Topology, Way
+from sim.trace.directions import TOWARD_PEER, Way
 
 NO_ROUTE = "no route before the end"
 """Why a message is not sent at all."""
@@ -44,15 +39,30 @@ class Carried(NamedTuple):
     contact_id: int
 
 
+@dataclass
+class Shortfall:
+    """Messages of one way that have not arrived: without a route, or under way at the end."""
+
+    no_route: int = 0
+    under_way: int = 0
+    largest_bytes: float = 0.0
+
+    @property
+    def messages(self) -> int:
+        """How many they are."""
+        return self.no_route + self.under_way
+
+
 @dataclass(eq=False)
-class _Message:
+class Message:
     """A message under way: who is the client, and the hops that are still to end."""
 
     number: int
     client: str
     way: Way
     payload: Payload
-    ahead: list[Hop]
+    device: int = 0
+    ahead: list[Hop] = field(default_factory=list)
 
     @property
     def size(self) -> float:
@@ -69,7 +79,8 @@ class Mesh:
     """Carries messages between satellites and their server, each hop when it is due.
 
     A message goes in one piece over each hop, by the way that brings it there first, and books the
-    time of each: nobody else sends over that link, or in that pass, this way at that time.
+    time of each: nobody else sends over that link, or in that pass, this way at that time. What
+    did not arrive is ``missing``.
     """
 
     def __init__(
@@ -86,13 +97,14 @@ class Mesh:
         self._payloads = payloads
         self._endpoints = endpoints
         self._topology = plan.topology
-        self._timetable = _Timetable(plan, plan.isls)
+        self._timetable = MeshTimetable(plan, plan.isls)
         self._names = plan.isls.names
         self._accounts: defaultdict[PayloadKey, Account] = defaultdict(Account)
         self._unfinished: defaultdict[PayloadKey, list[float]] = defaultdict(lambda: [0.0, 0.0])
         self._sending_s: defaultdict[str, float] = defaultdict(float)
-        self._under_way: dict[_Message, None] = {}
+        self._under_way: dict[Message, None] = {}
         self._messages = 0
+        self.missing = {way: Shortfall() for way in Way}
 
     def carry(
         self, client: str, way: Way, payload: Payload
@@ -103,30 +115,71 @@ class Mesh:
         """
         ends = self._names.index(client), len(self._names)
         source, target = ends if way is Way.TO_SERVER else ends[::-1]
-        self._messages += 1
-        message = _Message(self._messages, client, way, payload, [])
-        bits = 8.0 * message.size
-        hops = self._timetable.booked(source, target, bits, self._clock.now)
+        message = Message(self.next_number(), client, way, payload)
+        hops = self._set_off(message, source, target)
         if hops is None:
-            self._lost(message)
             return None
-        message.ahead = list(hops)
-        self._under_way[message] = None
         for hop in hops:
             yield self._clock.at(max(hop.arrival_s, self._clock.now))
-            del message.ahead[0]
-            self._book(message, hop, message.size, hop.arrival_s, Outcome.DELIVERED)
-        del self._under_way[message]
+            self._hop_ended(message, hop)
         passes = (self._timetable.pass_of(hop) for hop in hops)
         contact_id = next(contact_id for contact_id in passes if contact_id is not None)
         return Carried(hops[-1].arrival_s, contact_id)
 
-    def _lost(self, message: _Message) -> None:
+    def next_number(self) -> int:
+        """Return the number of another message."""
+        self._messages += 1
+        return self._messages
+
+    def arrival_s(self, source: str, target: str, size: float, ready_s: float) -> float:
+        """Return when so many bytes would be at a satellite that are at another from a time on.
+
+        That is inf if they never are.
+        """
+        ends = self._names.index(source), self._names.index(target)
+        return self._timetable.arrival_s(*ends, 8.0 * size, ready_s)
+
+    def send(self, message: Message, source: str, target: str) -> float:
+        """Let a message set off from a satellite to another now; return when it is there.
+
+        That is inf if it never is.
+        """
+        hops = self._set_off(message, self._names.index(source), self._names.index(target))
+        if hops is None:
+            return math.inf
+        for hop in hops:  # before whoever waits for it goes on at that time
+            ended = partial(self._hop_ended, message, hop)
+            self._clock.call_at(f"message {message.number}", hop.arrival_s, ended)
+        return hops[-1].arrival_s if hops else self._clock.now
+
+    def _set_off(self, message: Message, source: int, target: int) -> list[Hop] | None:
+        """Book the hops of a message that sets off now; None if it never arrives."""
+        hops = self._timetable.booked(source, target, 8.0 * message.size, self._clock.now)
+        if hops is None:
+            self.lose(message)
+            return None
+        message.ahead = list(hops)
+        if hops:
+            self._under_way[message] = None
+        return hops
+
+    def _hop_ended(self, message: Message, hop: Hop) -> None:
+        """Write a hop down, the first of those that are ahead of a message."""
+        del message.ahead[0]
+        self._book(message, hop, message.size, hop.arrival_s, Outcome.DELIVERED)
+        if not message.ahead:
+            del self._under_way[message]
+
+    def lose(self, message: Message) -> None:
+        """Tell of a message that never arrives."""
+        missing = self.missing[message.way]
+        missing.no_route += 1
+        missing.largest_bytes = max(missing.largest_bytes, message.size)
         self._facts.emit(
             MessageLost(
                 time_s=self._clock.now,
                 cluster=message.client,
-                device=0,
+                device=message.device,
                 version=message.version,
                 payload=message.payload.name,
                 target=message.way,
@@ -134,7 +187,7 @@ class Mesh:
             )
         )
 
-    def _key(self, message: _Message, hop: Hop) -> PayloadKey:
+    def _key(self, message: Message, hop: Hop) -> PayloadKey:
         """By which direction and receiver a hop is booked: that of a link, or of a pass."""
         name = message.payload.name
         if self._timetable.pass_of(hop) is None:
@@ -142,7 +195,7 @@ class Mesh:
         return PayloadKey(self._topology.direction(message.way), message.way, name)
 
     def _book(
-        self, message: _Message, hop: Hop, moved: float, end_s: float, outcome: Outcome
+        self, message: Message, hop: Hop, moved: float, end_s: float, outcome: Outcome
     ) -> None:
         """Count a hop that has ended, or got so far by the end of the run, with a row of it."""
         key = self._key(message, hop)
@@ -172,7 +225,7 @@ class Mesh:
 
     def _row(
         self,
-        message: _Message,
+        message: Message,
         hop: Hop,
         key: PayloadKey,
         moved: float,
@@ -202,6 +255,9 @@ class Mesh:
     def settle_all(self, end_s: float) -> None:
         """Write hops that are under way as far as they got by ``end_s``, the end of the run."""
         for message in self._under_way:
+            missing = self.missing[message.way]
+            missing.under_way += 1
+            missing.largest_bytes = max(missing.largest_bytes, message.size)
             hop = message.ahead[0]
             if hop.begin_s >= end_s:
                 continue
@@ -220,123 +276,3 @@ class Mesh:
     def sending_s(self, client: str) -> float:
         """Seconds of the hops over links that a satellite has sent, and that have ended."""
         return self._sending_s.get(client, 0.0)
-
-
-class _Timetable:
-    """The links and passes of a plan as contacts: numbers of windows, and of passes behind them.
-
-    Routes are searched with the longest delay of each link, and of each pass over a station. A
-    message arrives by the range at the time, and waits for what it has booked behind that.
-    """
-
-    def __init__(self, plan: Plan, isls: IslPlan) -> None:
-        self._isls = isls
-        self._contacts = plan.contacts
-        self._links = len(isls)
-        self._ground = len(isls.names)
-        self._convex = plan.topology is Topology.SATELLITE_CLIENTS
-        self._link_delays_s = (isls.max_range_km * 1e3 / SPEED_OF_LIGHT_M_S).tolist()
-        self._steady = cache(self._steady_of)
-        self._curve = cache(self._curve_of)
-        self._longest_delay_s = cache(self._longest_delay_of)
-        steady = None
-        if isls.fixed_bps is not None:
-            steady = Steady(isls.fixed_bps, self._link_delays_s)
-        self._routes = Routes(self._ground + 1, self._directed(), self._sent, steady)
-
-    def _directed(self) -> Iterator[tuple[int, int, int, float, float]]:
-        """Yield the contacts both ways: passes first, so that a search knows soon when it ends."""
-        contacts = self._contacts
-        for k, name in enumerate(self._isls.names):
-            for number in contacts.services(name).tolist():
-                span_s = float(contacts.start_s[number]), float(contacts.end_s[number])
-                yield self._links + number, k, self._ground, *span_s
-                yield self._links + number, self._ground, k, *span_s
-        isls = self._isls
-        columns = (isls.a, isls.b, isls.start_s, isls.end_s)
-        each = zip(*(column.tolist() for column in columns), strict=True)
-        for window, (a, b, start_s, end_s) in enumerate(each):
-            yield window, a, b, start_s, end_s
-            yield window, b, a, start_s, end_s
-
-    def pass_of(self, hop: Hop) -> int | None:
-        """Return the number of the contact with the server that a hop goes over; None of a link."""
-        if hop.contact < self._links:
-            return None
-        return self._contacts.named(hop.contact - self._links)[0]
-
-    def booked(self, source: int, target: int, bits: float, ready_s: float) -> list[Hop] | None:
-        """Book the earliest route of a message; return its hops with the times of arrival.
-
-        None if it never arrives.
-        """
-        while True:
-            hops = self._routes.route(source, target, bits, ready_s)
-            if hops is None:
-                return None
-            there = [hop._replace(arrival_s=self._arrival_s(hop)) for hop in hops]
-            late = [
-                exact
-                for hop, exact in zip(hops, there, strict=True)
-                if exact.arrival_s > hop.arrival_s and exact.contact < self._links
-            ]
-            if not late:
-                self._routes.book(hops)
-                return there
-            for hop in late:  # a table of windows tells the longest range only about
-                self._link_delays_s[hop.contact] = 1.001 * (hop.arrival_s - hop.sent_s)
-
-    def _arrival_s(self, hop: Hop) -> float:
-        """Return when the last bit of a hop is there, by the range as it is sent."""
-        if hop.contact < self._links:
-            delay_s = self._isls.delay_s(hop.contact, hop.sent_s)
-        else:
-            links = self._contacts[hop.contact - self._links].links
-            delay_s = links.delay_of_one_s(hop.sent_s)
-        # Late in a run a float cannot tell a short time: a hop takes some.
-        return max(hop.sent_s + delay_s, math.nextafter(hop.begin_s, math.inf))
-
-    def _sent(self, contact: int, source: int, begin_s: float, bits: float) -> tuple[float, float]:
-        """When bits have left over a contact, and are there."""
-        if contact < self._links:
-            sent_s, _ = self._isls.sent(contact, begin_s, bits)
-            return sent_s, sent_s + self._link_delays_s[contact]
-        number = contact - self._links
-        way = Way.TO_CLIENT if source == self._ground else Way.TO_SERVER
-        sent_s = self._sent_in_pass_s(number, way, begin_s, bits)
-        if sent_s == math.inf:
-            return sent_s, sent_s
-        if self._convex:
-            return sent_s, sent_s + self._longest_delay_s(number)
-        return sent_s, sent_s + self._contacts[number].links.delay_of_one_s(sent_s)
-
-    def _sent_in_pass_s(self, number: int, way: Way, begin_s: float, bits: float) -> float:
-        if not bits:
-            return begin_s
-        steady = self._steady(number, way)
-        if steady is not None:
-            contact = self._contacts[number]
-            sent_s = steady.sent_s((contact.start_s, contact.end_s), begin_s, bits)
-            return math.inf if sent_s is None else sent_s
-        curve = self._curve(number, way)
-        # A neglected link takes no time.
-        return begin_s if curve is None else curve.completion_time_s(bits, begin_s)
-
-    def _curve_of(self, number: int, way: Way) -> PlainCurve | None:
-        """One way of a pass, as long as it is served; None where that link is neglected."""
-        contact = self._contacts[number]
-        beam = PlannedSession(number, (contact,)).beam(way)
-        contact.links.close()
-        return None if beam is None else PlainCurve(beam.curve)
-
-    def _steady_of(self, number: int, way: Way) -> SteadyWay | None:
-        """One way of a pass, where its rate does not change; else None."""
-        contact = self._contacts[number]
-        steady = contact.links.steady(way)
-        holds = steady is not None and steady.holds(contact.start_s, contact.end_s)
-        return steady if holds else None
-
-    def _longest_delay_of(self, number: int) -> float:
-        """The range in a pass over a station is largest at one of its ends."""
-        contact = self._contacts[number]
-        return max(contact.links.delay_of_one_s(t) for t in (contact.start_s, contact.end_s))

@@ -53,6 +53,11 @@ class ServiceLink:
         self._going_on.append(chain)
         ending = chain.ending()
         yield clock.at(ending.time_s)
+        return self._settle(chain, ending)
+
+    def _settle(self, chain: Chain, ending: Ending) -> list[Reply]:
+        """Book a chain that is over, and say so where it was closed before all were through."""
+        endpoint = self.endpoint
         self._going_on.remove(chain)
         replies = chain.settle(endpoint, ending)
         cut = chain.cut_off(ending.time_s) if ending.closed else 0

@@ -47,7 +47,8 @@ class Transfer:
     for a device that never begins, or does not get through by ``los_s``.
 
     The chain goes over ``session``; ``usable`` is what can be used of it (None: nothing), ``beam``
-    its link this way (None: takes no time) and ``curve`` what each device is given of it.
+    its link this way (None: takes no time) and ``curve`` what each device is given of it. Over a
+    mesh, ``message`` (K,) numbers the messages that it is a hop of.
     """
 
     way: Way
@@ -66,6 +67,7 @@ class Transfer:
     away: Mask | None = None
     beam: SessionBeam | None = None
     curve: Carried | None = None
+    message: Ints | None = None
     left: Floats = field(init=False)
     everyone: bool = field(init=False)
     arrival_s: Floats = field(init=False)
@@ -470,6 +472,7 @@ class Transfer:
             outcome=in_table,
             now_s=now_s,
             at_once=self.beam is None,
+            message=self.message,
         )
 
     def _drops(self, moved: Moved, outcome: Ints | Outcome) -> Iterator[Dropped]:

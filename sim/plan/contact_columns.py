@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -195,8 +196,10 @@ class PlannedSessions:
 
     A run never asks for most of those of a constellation. ``spans_s`` are begin and end of each of
     their contacts in order. Session ``n`` has those from ``edges[n]`` to before ``edges[n + 1]``,
-    and begins at ``starts_s[n]``.
+    and begins at ``starts_s[n]``. Its end ``cuts_off`` transfers that go on.
     """
+
+    cuts_off: ClassVar[bool] = True
 
     def __init__(self, contacts: ContactColumns, numbers: Ints) -> None:
         session = contacts.session[numbers]

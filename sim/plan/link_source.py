@@ -23,7 +23,7 @@ from learning.requests.cluster import Cluster, Floats, Ints
 from orbit import RangeFrom, Site
 from orbit.windows import groups
 from scenarios import Scenario
-from sim.devices.satellites import relay_of
+from sim.devices.satellites import server_of
 from sim.devices.sites import distance_km
 from sim.links.beam import Beam, Radios
 from sim.links.constant_links import bare_links, fixed_rate_bps, is_steady
@@ -300,7 +300,7 @@ class RelayLinks:
         assert isl is not None  # the schema asks for it where a satellite serves others
         self._fixed_bps = fixed_isl_rate_bps(isl)
         self._budget = budget_of(isl)
-        self._server = relay_of(scenario)
+        self._server = server_of(scenario)
         self._served = served
 
     def links(self, number: int) -> ContactLinks:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from math import inf, nextafter
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,8 +29,11 @@ class MeshSessions(PlannedSessions):
     """Sessions of one pass each, from when a message can set off until it is too late.
 
     ``numbers`` are the passes, and ``spans_s`` begin and end of each session, in order. A link to
-    another satellite carries ``link_bps`` at least; ``client`` is the name of the satellite.
+    another satellite carries ``link_bps`` at least; ``client`` is the name of the satellite. A
+    message that has set off goes on when a session ends.
     """
+
+    cuts_off: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -69,16 +73,21 @@ class MeshSessions(PlannedSessions):
         """
         contact = self.contact(place)
         until_s = min(self.end_s(place), contact.end_s)
-        beam = self[place].beam(way)
-        bits: Floats | float = np.inf
-        if beam is not None:
-            curve = beam.curve
-            bits = curve.delivered_bits(until_s) - curve.delivered_bits(
-                max(from_s, contact.start_s)
-            )
+        bits = self._pass_bits(place, way, max(from_s, contact.start_s), until_s)
         if contact.cluster.name != self._client:
             bits = np.minimum(bits, self._link_bps * max(until_s - from_s, 0.0))
         return np.maximum(bits, 0.0)
+
+    def _pass_bits(self, place: int, way: Way, from_s: float, until_s: float) -> Floats | float:
+        """Return what the pass of a session carries from a time to another; inf if neglected."""
+        contact = self.contact(place)
+        steady = contact.links.steady(way)
+        if steady is not None and steady.holds(contact.start_s, contact.end_s):
+            return steady.rate_bps * (until_s - from_s)
+        beam = self[place].beam(way)
+        if beam is None:
+            return np.inf
+        return beam.curve.delivered_bits(until_s) - beam.curve.delivered_bits(from_s)
 
 
 def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, MeshSessions]:
@@ -126,7 +135,7 @@ class _Search:
         self._many = len(isls.names)
         number_of = {name: number for number, name in enumerate(isls.names)}
         self._places = [number_of.get(cluster.name, -1) for cluster in contacts.clusters]
-        self._windows = _by_pair(isls)
+        self._windows = windows_of_each(isls)
         self._found: list[list[_Pass]] = [[] for _ in isls.names]
 
     def sessions(self) -> list[list[_Pass]]:
@@ -224,8 +233,8 @@ Windows = Mapping[int, tuple[list[float], list[float]]]
 """Begins and ends of the windows with each other satellite, in order."""
 
 
-def _by_pair(isls: IslPlan) -> list[Windows]:
-    """Return the windows of each satellite."""
+def windows_of_each(isls: IslPlan) -> list[Windows]:
+    """Return the windows of each satellite, by its number."""
     pairs: list[dict[int, tuple[list[float], list[float]]]] = [
         defaultdict(lambda: ([], [])) for _ in isls.names
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from heapq import heappop, heappush
 from math import inf
 
@@ -18,27 +18,46 @@ SPARED = 2.0
 """By how much a shorter pass may carry more than the longest one, as it is nearer."""
 
 
-def largest_message_bytes(plan: Plan, way: Way) -> dict[str, float]:
+def largest_message_bytes(plan: Plan, way: Way, *, in_parts: bool = False) -> dict[str, float]:
     """Return for each client the most that one message can be that goes one way, at any time.
 
-    A message goes in one piece over each link and pass. Whether those of a path come one after the
-    other is not looked at: what is larger never gets through.
+    A message goes in one piece over each link and pass; ``in_parts``, devices on the ground send
+    and get it over several passes. Whether those of a path come one after the other is not looked
+    at: what is larger never gets through.
+    """
+    if plan.topology.clients_fly:
+        return _widest(plan, _pass_bytes(plan, way))
+    passes = dict(_pass_bytes(plan, way))
+    over_links = _widest(plan, [(plan.server, inf)])
+    largest: dict[str, float] = {}
+    for cluster in plan.clusters:
+        own = plan.sessions(cluster)
+        satellites = {own.named(place)[1] for place in range(len(own))}
+        most = max(over_links.get(satellite, 0.0) for satellite in satellites)
+        largest[cluster.name] = most if in_parts else min(most, passes[cluster.name])
+    return largest
+
+
+def _widest(plan: Plan, begins: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Return for each satellite the bytes of the widest path to it, from any that it ``begins`` at.
+
+    These are names, and what such a path carries there.
     """
     isls = plan.isls
     assert isls is not None  # the plan of a mesh has links
     windows = _link_bytes(isls)
-    largest: dict[str, float] = {}
-    ahead = [(-size, name) for name, size in _pass_bytes(plan, way)]
+    widest: dict[str, float] = {}
+    ahead = [(-size, name) for name, size in begins]
     ahead.sort()
     while ahead:
         minus, name = heappop(ahead)
-        if name in largest:
+        if name in widest:
             continue
-        largest[name] = -minus
+        widest[name] = -minus
         for other, size in windows.get(name, {}).items():
-            if other not in largest:
+            if other not in widest:
                 heappush(ahead, (max(minus, -size), other))
-    return largest
+    return widest
 
 
 def _link_bytes(isls: IslPlan) -> dict[str, dict[str, float]]:
@@ -60,7 +79,7 @@ def _link_bytes(isls: IslPlan) -> dict[str, dict[str, float]]:
 def _pass_bytes(plan: Plan, way: Way) -> Iterator[tuple[str, float]]:
     """Yield for each client with passes what one of them carries one way at most."""
     for cluster in plan.clusters:
-        own = plan.passes(cluster)
+        own = plan.passes(cluster) if plan.topology.clients_fly else plan.sessions(cluster)
         if not len(own):
             continue
         longest = max(range(len(own)), key=lambda n: own.end_s(n) - own.start_s(n))

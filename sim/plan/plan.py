@@ -10,13 +10,15 @@ import orbit
 from learning.requests.cluster import Cluster
 from scenarios import Scenario
 from sim.devices.faults import Faults, FaultsUntilFork, faults_of
+from sim.devices.satellites import server_of
 from sim.devices.sites import clusters_of, device_sites
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.isl import IslPlan
 from sim.plan.isl_planning import isl_plan
 from sim.plan.link_doubts import link_doubts
 from sim.plan.link_source import LinkSource, link_source
-from sim.plan.mesh_sessions import MeshSessions, mesh_sessions
+from sim.plan.mesh_access import access_sessions
+from sim.plan.mesh_sessions import mesh_sessions
 from sim.plan.radios import ground_radios
 from sim.plan.service import ServedPasses, served_passes
 from sim.plan.unserved import check_served
@@ -47,7 +49,8 @@ class Plan:
     the stations, or the satellite that serves the others over links between them. ``sky`` is None
     where there is no geometry, ``faults`` where nothing can fail, ``isls`` where satellites do not
     talk to each other. Where uploads and downloads travel over these links, ``mesh`` are the
-    sessions of each client, by name.
+    sessions of each client, by name; of clients on the ground ``server`` is the satellite to which
+    they do.
     """
 
     start: datetime
@@ -61,7 +64,8 @@ class Plan:
     sky: Sky | None = None
     faults: Faults | None = None
     isls: IslPlan | None = None
-    mesh: Mapping[str, MeshSessions] | None = None
+    mesh: Mapping[str, PlannedSessions] | None = None
+    server: str = ""
 
     def sessions(self, cluster: Cluster) -> PlannedSessions:
         """Sessions of ``cluster`` in order of time: its own, or those that a mesh gives it."""
@@ -96,7 +100,8 @@ def make_plan(
     clusters = clusters_of(scenario)
     isls = isl_plan(scenario, served.satellites, served.start, served.span_s, served.out)
     over_links = isls if scenario.link.is_mesh else None
-    if "between_planes" not in needs_isl and over_links is None:
+    by_passes = over_links is None or scenario.devices_over_mesh
+    if "between_planes" not in needs_isl and by_passes:
         rings = isls.rings if needs_isl and isls is not None else ()
         check_served(served, scenario.orbit, rings)
     radios = ground_radios(scenario)
@@ -116,8 +121,18 @@ def make_plan(
         sky=_sky(served, devices),
         faults=faults_of(scenario, clusters, outages, served.span_s, before),
         isls=isls,
-        mesh=None if over_links is None else mesh_sessions(contacts, over_links),
+        mesh=None if over_links is None else _mesh(scenario, contacts, over_links),
+        server=server_of(scenario).name if scenario.devices_over_mesh else "",
     )
+
+
+def _mesh(
+    scenario: Scenario, contacts: ContactColumns, isls: IslPlan
+) -> Mapping[str, PlannedSessions]:
+    """Return the sessions of each client over links; errors are as of those who find them."""
+    if not scenario.devices_over_mesh:
+        return mesh_sessions(contacts, isls)
+    return access_sessions(contacts, isls, server_of(scenario).name)
 
 
 def _devices(scenario: Scenario, served: ServedPasses) -> list[tuple[orbit.Site, ...]]:

@@ -74,7 +74,8 @@ def served_passes(
     if scenario.orbit.source == "slots":
         return _served_in_slots(passes, out)
     if not scenario.roles.satellites_learn:
-        return _served(passes, scenario.orbit, out, scenario.orbit.beams)
+        alone = scenario.devices_over_mesh
+        return _served(passes, scenario.orbit, out, scenario.orbit.beams, passes_alone=alone)
     planes = [satellite.plane for satellite in passes.satellites]
     by_plane = scenario.roles.clients == "planes"
     turned = passes.with_satellites_as_clients(planes if by_plane else ())
@@ -100,11 +101,13 @@ def _served(
     source: Any,
     out: Sequence[Intervals],
     capacity: int | Sequence[int | None] | None,
+    *,
+    passes_alone: bool = False,
 ) -> ServedPasses:
     """Share the servers by the rules of ``orbit:`` outside of the satellites' outages ``out``.
 
     ``capacity`` is the beams of each satellite, or the antennas of each station: None for any
-    number.
+    number. ``passes_alone`` are a session each, whatever follows.
     """
     look = _look(passes) if passes.places else None
     windows, numbers = cut(passes.passes, passes.pass_satellites, out, look)
@@ -130,9 +133,9 @@ def _served(
         pass_numbers=numbers,
         service=service,
         sessions=orbit.session_numbers(
-            windows, service, _session_gap_s(source, turned=passes.turned)
+            windows, service, None if passes_alone else _session_gap_s(source, turned=passes.turned)
         ),
-        constellation=passes.turned or source.serving == "any",
+        constellation=passes.turned or passes_alone or source.serving == "any",
     )
 
 

@@ -18,7 +18,7 @@ def packed(numbers: ArrayLike | Iterable[int]) -> str:
     """Return whole numbers (N,), below 2 ** 53 in size, as text: LEB128 in base64.
 
     A number n is written as 2 n, a negative one as -2 n - 1, so that small ones take one byte.
-    Many equal ones are written as NUMBER*COUNT. ``unpacked`` in ``templates/sky.js`` reads it.
+    Many equal ones are written as NUMBER*COUNT. ``unpacked`` in ``templates/packed.js`` reads it.
     """
     signed = np.asarray(numbers, dtype=np.int64)
     if len(signed) >= MANY and (signed == signed[0]).all():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -23,7 +23,9 @@ h1 { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: i
 """
 """What a page of a replay alone needs besides the replay's own style; its title is not seen."""
 
-PARTS = ("sky", "words", "world", "stage", "camera", "clock", "race", "lanes", "replay")
+PACKED = "packed"
+"""The part of a script that reads numbers out of text; other scripts of a page begin with it."""
+PARTS = (PACKED, "sky", "words", "world", "stage", "camera", "clock", "race", "lanes", "replay")
 
 
 def style() -> str:
@@ -33,8 +35,17 @@ def style() -> str:
 
 def script() -> str:
     """Return the script of replays, which shows every one on the page; its names are its own."""
-    parts = (_lean(packaged("sim.replay", f"templates/{name}.js")) for name in PARTS)
-    return f'"use strict";\n{{\n{"".join(parts)}}}\n'
+    return one_script(packaged("sim.replay", f"templates/{name}.js") for name in PARTS)
+
+
+def reads_packed(code: str) -> str:
+    """Return a script of which the code uses ``unpacked`` and ``summed``."""
+    return one_script([packaged("sim.replay", f"templates/{PACKED}.js"), code])
+
+
+def one_script(parts: Iterable[str]) -> str:
+    """Return parts as one script; names of theirs are not seen by other scripts of the page."""
+    return f'"use strict";\n{{\n{"".join(map(_lean, parts))}}}\n'
 
 
 def _lean(code: str) -> str:

@@ -109,6 +109,7 @@ def html(page: Page, figures: Figures) -> str:
         "dashes": DASHES,
         "replayed": replayed,
         "replay_script": replay.script,
+        "timeline_script": timeline_script,
         "slug": slug,
         **page.context,
     }
@@ -122,6 +123,11 @@ def replayed(runs: Mapping[str, Run], hues: Mapping[str, int]) -> tuple[str, str
         return Replay(runs, hues).block(), ""
     except (InputError, ScenarioError) as error:
         return "", sentence(str(error))
+
+
+def timeline_script() -> str:
+    """Return the script of timelines, of which the bars are packed."""
+    return replay.reads_packed(packaged("sim.report", "templates/timeline.js"))
 
 
 def slug(*words: str) -> str:

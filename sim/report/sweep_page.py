@@ -54,21 +54,10 @@ def page_of(sweep: Sweep) -> Page:
     first = groups_of(sweep, sorted(every, key=lambda row: row["folder"] not in ours), runs)
     groups = compared(first, MORE_SEEDS, picked=MOST_PICKED) if several else {}
     counts, *words = sweep_parts(found)
-    explored = None
     # Of one key of names the table of groups says all.
     one_key = len(but_the_seed(keys)) == 1
     names = one_key and pa.types.is_string(rows[drawn["across"] or "seed"].type)
-    if drawn["across"] and drawn["columns"] and not (several and names):
-        over = drawn["across"], drawn["others"], drawn["columns"]
-        chart = groups.get("curves")
-        lines_of = {line.label: number for number, line in enumerate(chart.lines if chart else ())}
-        compares = compared_keys(sweep)
-        explored = explorer_of(
-            rows,
-            *over,
-            lambda row: lines_of.get(label_of(row, compares)),
-            mapped=bool(drawn["mapped"]),
-        )
+    explored = None if several and names else _explored(sweep, drawn, groups)
     missing = f"{len(rows) - len(done)} of {len(rows)} points are not complete."
     return Page(
         template="sweep.html",
@@ -99,6 +88,25 @@ def page_of(sweep: Sweep) -> Page:
             "asked": asked(sweep),
         },
         notices=[missing] if len(done) < len(rows) else [],
+    )
+
+
+def _explored(
+    sweep: Sweep, drawn: Mapping[str, Any], groups: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Return the data of the figure over one or two keys; None where nothing is drawn over one."""
+    if not drawn["across"] or not drawn["columns"]:
+        return None
+    chart = groups.get("curves")
+    lines_of = {line.label: number for number, line in enumerate(chart.lines if chart else ())}
+    compares = compared_keys(sweep)
+    return explorer_of(
+        sweep.rows,
+        drawn["across"],
+        drawn["others"],
+        drawn["columns"],
+        lambda row: lines_of.get(label_of(row, compares)),
+        mapped=bool(drawn["mapped"]),
     )
 
 

@@ -23,7 +23,7 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import leomix
 from tests.benchmarks.stopwatch import timed
-from tests.kit.browser import ARGUMENTS, CHROMIUM
+from tests.kit.browser import CHROMIUM, chromium
 from tests.kit.replay import traffic
 
 SIZE = {"width": 1280, "height": 1400}
@@ -68,11 +68,8 @@ def main() -> None:
 
 def played(path: Path) -> list[tuple[float, float, float]]:
     """Return frames per second, CPU and script milliseconds of a frame, three times."""
-    from playwright.sync_api import sync_playwright
-
     found = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as browser:
         page = browser.new_page(viewport=SIZE)
         page.goto(path.as_uri())
         session = page.context.new_cdp_session(page)
@@ -83,7 +80,6 @@ def played(path: Path) -> list[tuple[float, float, float]]:
             frames = page.evaluate(FRAMES, PLAYED_S)
             spent_s = cpu_s() - before_s[0], script_s(session) - before_s[1]
             found.append((frames, *(1000 * s / (frames * PLAYED_S) for s in spent_s)))
-        browser.close()
     return found
 
 

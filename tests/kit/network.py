@@ -9,7 +9,7 @@ from sim.devices.devices import Devices
 from sim.devices.energy import Transmitter, energy_of
 from sim.devices.faults import NO_INTERVALS, Faults, Intervals, Presence, drawn_intervals
 from sim.devices.phase import Computing
-from sim.devices.satellites import relay_of, satellites_of
+from sim.devices.satellites import satellites_of, server_of
 from sim.devices.sites import device_sites, distance_km, ground_sites
 from sim.engine.doubts import doubts_of
 from sim.engine.learning_task import learner_of

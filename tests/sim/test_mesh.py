@@ -1,23 +1,28 @@
 """Uploads and downloads over links and passes: who comes first, and that nothing is lost."""
 
-import itertools
 import re
 
-import networkx
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 
-import learning
 import scenarios
 import sim
 from channel import LinkCurve
 from sim import InputError
 from tests.kit import learning as seam
 from tests.kit import records
+from tests.kit.mesh import (
+    NAMES,
+    Asking,
+    ask,
+    compare_with_earliest,
+    drawn_asks,
+    drawn_windows,
+    windows_text,
+)
 from tests.kit.network import ContactGraph, ContactPlan, PlainCurve, Routes, build, make_plan
-from tests.kit.scripted import Scripted, nothing
+from tests.kit.scripted import nothing
 
 SCENARIO = """
 start: 2024-04-14T16:00:00Z
@@ -34,17 +39,18 @@ link:
 compute: {seconds_per_round: 120}
 learning: {train: false, method: fedavg, model: {kind: vector-mlp}}
 """
+TO_A_SATELLITE = """
+start: 2024-04-14T16:00:00Z
+stop: {days: 0.25}
+roles: {server: "satellite:P03-S01", clients: satellites}
+orbit:
+  {source: walker, pattern: star, satellites: 6, planes: 6, phasing: 1, altitude_km: 700,
+   inclination_deg: 86, propagation: secular_j2}
+link: {isl: {between_planes: all, rate_mbps: 1000, route: earliest}}
+compute: {seconds_per_round: 120}
+learning: {train: false, method: fedavg, model: {kind: vector-mlp}}
+"""
 WINDOWS = "link.isl.windows"
-HEADER = "a,b,start_utc,end_utc"
-NAMES = [f"P{plane:02}-S01" for plane in range(1, 7)]
-
-
-@learning.register("asking")
-class Asking(Scripted):
-    """A script that asks for uploads and downloads only."""
-
-    uses_isl = ()
-    script = staticmethod(nothing)
 
 
 @pytest.fixture
@@ -59,27 +65,6 @@ def scenario(tmp_path):
         return scenarios.load(path, given)
 
     return load
-
-
-def windows_text(rows):
-    """Windows of pairs of satellites by number, from a minute to another."""
-    start = pd.Timestamp("2024-04-14T16:00:00Z")
-
-    def utc(minute):
-        return (start + pd.Timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-    lines = [f"{NAMES[a]},{NAMES[b]},{utc(begin)},{utc(end)}" for a, b, begin, end in rows]
-    return "\n".join([HEADER, *lines]) + "\n"
-
-
-def drawn_windows(rng, most=40):
-    """Windows of whole minutes that do not overlap, of random pairs of the six satellites."""
-    rows = []
-    for a in range(6):
-        for b in range(a + 1, 6):
-            edges = np.sort(rng.choice(350, 2 * int(rng.integers(0, 4)), replace=False))
-            rows += [(a, b, int(p), int(q)) for p, q in zip(edges[::2], edges[1::2], strict=True)]
-    return rows[:most] or [(0, 1, 5, 9)]
 
 
 # The search, on plans of its own.
@@ -142,79 +127,22 @@ def test_a_curve_in_plain_numbers_answers_as_a_link_curve():
 # Whole runs.
 
 
-def earliest(plan, source, target, ready_s):
-    """First time at the target over links of no length and infinite rate: time-expanded graph."""
-    contacts = plan.contacts
-    edges = [
-        (plan.isls.names[a], plan.isls.names[b], start_s, end_s)
-        for a, b, start_s, end_s in zip(
-            plan.isls.a, plan.isls.b, plan.isls.start_s, plan.isls.end_s, strict=True
-        )
-    ]
-    edges += [(c.cluster.name, "", c.start_s, c.end_s) for c in contacts if c.served]
-    times = sorted({ready_s, *(start_s for _, _, start_s, _ in edges if start_s > ready_s)})
-    graph = networkx.DiGraph()
-    for node in {*plan.isls.names, ""}:
-        graph.add_edges_from(((node, one), (node, two)) for one, two in itertools.pairwise(times))
-    for a, b, start_s, end_s in edges:
-        for time_s in times:
-            if start_s <= time_s < end_s:
-                graph.add_edge((a, time_s), (b, time_s))
-                graph.add_edge((b, time_s), (a, time_s))
-    reached = (
-        networkx.descendants(graph, (source, ready_s)) if graph.has_node((source, ready_s)) else ()
-    )
-    return min((t for node, t in reached if node == target), default=None)
-
-
-def ask(scenario, asked):
-    """Let satellites send and get a byte at times (by name, in order); return all replies."""
-    replies = []
-
-    def script(me):
-        for name, at_s, upload in asked:
-            if name != me.name:
-                continue
-            yield seam.Wait(at_s)
-            payload = seam.Payload(f"at {at_s:.0f}", 1.0)
-            request = seam.Upload(payload) if upload else seam.Download(payload)
-            replies.append((name, at_s, upload, (yield request)))
-
-    Asking.script = staticmethod(script)
-    try:
-        return replies, sim.run(scenario)
-    finally:
-        Asking.script = staticmethod(nothing)
-
-
 @pytest.mark.parametrize("plans", [12, pytest.param(200, marks=pytest.mark.slow(reason="runs"))])
-def test_messages_of_whole_runs_come_by_the_earliest_path_of_random_plans(scenario, plans):
+@pytest.mark.parametrize("server", ["stations", "satellite:P03-S01"])
+def test_messages_of_whole_runs_come_by_the_earliest_path_of_random_plans(scenario, plans, server):
     rng = np.random.default_rng(plans)
+    text = SCENARIO if server == "stations" else TO_A_SATELLITE
     over_links = never = 0
     for _ in range(plans):
         keys = {WINDOWS: windows_text(drawn_windows(rng)), "learning.method": "asking"}
-        keys |= {"link.isl.rate_mbps": 1e6}
-        loaded = scenario(keys)
+        loaded = scenario(keys | {"link.isl.rate_mbps": 1e6}, text)
         plan = make_plan(loaded)
-        asked = sorted(
-            ((NAMES[rng.integers(6)], float(rng.uniform(0, 20_000)), bool(rng.integers(2)))
-             for _ in range(12)), key=lambda one: one[1],
-        )  # fmt: skip
-        # One that is still on its way holds up the next of its satellite: it asks later.
-        replies, run = ask(loaded, asked)
+        names = [cluster.name for cluster in plan.clusters]
+        replies, run = ask(loaded, asked := drawn_asks(rng, names))
         assert len(replies) == len(asked)
         records.check(run.tables)
-        ready_s = {}
-        for name, at_s, upload, receipt in sorted(replies, key=lambda one: one[1]):
-            begin_s = max(at_s, ready_s.get(name, 0.0))
-            truth = earliest(plan, *((name, "") if upload else ("", name)), begin_s)
-            if truth is None:
-                never += 1
-                assert not receipt.done[0] and receipt.reason == "no route before the end"
-                continue
-            assert receipt.end_s[0] == pytest.approx(truth, abs=0.25)
-            ready_s[name] = float(receipt.end_s[0])
-        over_links += int((run.transfers.direction == "isl").sum())
+        never += compare_with_earliest(plan, replies)
+        over_links += int(run.transfers.peer.notna().sum())
     assert over_links > 5 * plans and never
 
 
@@ -241,6 +169,28 @@ def test_with_passes_alone_the_mesh_is_direct_contact(scenario):
         both = [run.events[run.events.kind == "aggregate"] for run in (mesh, direct)]
         np.testing.assert_allclose(both[0].time_s, both[1].time_s, atol=1e-9)
         assert len(both[0])
+
+
+def test_uploads_that_find_no_route_are_why_a_run_came_to_nothing(scenario):
+    """Passes alone, which end before some satellites have trained for so long, or before any."""
+    for seconds, what in [
+        (16_000, "the server used none of 4 updates that reached it"),
+        (20_000, "no update of a client reached the server"),
+    ]:
+        loaded = scenario(last_minute() | {"compute.seconds_per_round": seconds})
+        last_s = {
+            c.name: make_plan(loaded).passes(c).spans_s[-1][1] for c in build(loaded).plan.clusters
+        }
+        run = sim.run(loaded)
+        trained = run.events[run.events.kind == "train_end"]
+        late = sum(row.time_s > last_s[row.cluster] for row in trained.itertuples())
+        assert late == (run.events.kind == "drop").sum() > 0
+        nothing = run.manifest["came_to_nothing"]
+        assert nothing["what"] == what
+        assert nothing["why"].startswith(
+            f"{late} uploads found no route before the end, of 19.24 kB"
+        )
+        assert run.summary["messages"] == run.transfers.message.nunique()
 
 
 RINGS = {"orbit.satellites": 66, "orbit.planes": 6, "link.isl.within_plane": "ring",
@@ -368,10 +318,10 @@ def test_validate_tells_bytes_per_hour_and_a_forecast_what_links_and_passes_carr
             assert outlook.uplink_bytes[0] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("method", ["fedasync", "fedbuff", "fedsat", "emsfl"])
+@pytest.mark.parametrize("method", ["fedasync", "fedbuff", "fedsat", "emsfl", "aligned"])
 def test_who_is_always_in_contact_trains_between_its_sessions(scenario, method):
     """Methods that train in gaps do so from one session to the next; rounds last longer here."""
-    kind = "vector-moe" if method == "emsfl" else "vector-mlp"
+    kind = "vector-moe" if method in ("emsfl", "aligned") else "vector-mlp"
     keys = {"learning.method": method, "learning.model.kind": kind}
     run = sim.run(scenario(RINGS | keys | {"compute.seconds_per_round": 900}))
     assert run.summary["device_rounds"] > 60

@@ -10,7 +10,7 @@ from matplotlib.path import Path as Outline
 
 import orbit
 from sim.report import report
-from tests.kit.browser import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, Tab
+from tests.kit.browser import DESKTOP, PHONE, Tab
 from tests.kit.orbit import Start
 from tests.kit.replay import (
     ECCENTRIC,
@@ -25,26 +25,15 @@ from tests.kit.replay import (
 )
 from tests.kit.skies import DAY_S, FALLING, START, typed_in
 
-api = pytest.importorskip("playwright.sync_api", reason="install playwright for browser tests")
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.skipif(CHROMIUM is None, reason="install chromium: replays are opened in it"),
-]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield launched
-        launched.close()
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture
-def sky(chromium):
+def sky(browser):
     """A blank page with the functions of the sky."""
-    page = chromium.new_page()
-    page.add_script_tag(content=packaged("sim.replay", "templates/sky.js"))
+    page = browser.new_page()
+    for name in ("packed", "sky"):
+        page.add_script_tag(content=packaged("sim.replay", f"templates/{name}.js"))
     yield page
     page.close()
 
@@ -146,11 +135,11 @@ def folder(runs):
 
 
 @pytest.fixture
-def tab(chromium, folder):
+def tab(browser, folder):
     opened = []
 
     def open_one(name, viewport=DESKTOP, **options):
-        opened.append(Tab(chromium, folder / f"{name}.html", viewport=viewport, **options))
+        opened.append(Tab(browser, folder / f"{name}.html", viewport=viewport, **options))
         return opened[-1]
 
     yield open_one
@@ -414,16 +403,16 @@ def test_without_orbits_there_are_lanes_and_without_scripts_nothing(tab):
     assert opened.said == []
 
 
-def test_in_a_notebook_it_plays_in_a_frame_of_its_own(chromium, runs, tmp_path):
+def test_in_a_notebook_it_plays_in_a_frame_of_its_own(browser, runs, tmp_path):
     shown = runs.result("orbit").replay()
     (tmp_path / "cell.html").write_text(f"<p>A cell</p>{shown._repr_html_()}", encoding="utf-8")
-    opened = Tab(chromium, tmp_path / "cell.html", viewport=DESKTOP)
+    opened = Tab(browser, tmp_path / "cell.html", viewport=DESKTOP)
     frame = opened.page.frame_locator("iframe")
     frame.get_by_role("button", name="Next contact").click()
     assert frame.locator(".replay").get_attribute("data-serving")
     assert opened.said == []
     (tmp_path / "page.html").write_text(shown.html(), encoding="utf-8")
-    alone = Tab(chromium, tmp_path / "page.html", viewport=PHONE)
+    alone = Tab(browser, tmp_path / "page.html", viewport=PHONE)
     alone.page.get_by_role("button", name="Next contact").click()
     assert alone.said == []
     assert alone.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
@@ -431,9 +420,9 @@ def test_in_a_notebook_it_plays_in_a_frame_of_its_own(chromium, runs, tmp_path):
         one.context.close()
 
 
-def test_runs_under_one_sky_are_replayed_together(chromium, runs, tmp_path):
+def test_runs_under_one_sky_are_replayed_together(browser, runs, tmp_path):
     path = report([runs["orbit"], runs["orbit-timing"]], tmp_path / "c.html")
-    opened = Tab(chromium, path, viewport=DESKTOP)
+    opened = Tab(browser, path, viewport=DESKTOP)
     assert opened.page.locator(".replay .run").count() == 2
     opened.page.get_by_role("button", name="Next contact").click()
     assert state(opened)[1]

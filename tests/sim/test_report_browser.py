@@ -11,14 +11,10 @@ from PIL import Image
 from scipy import stats
 
 from sim.report import report
-from tests.kit.browser import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, Tab
+from tests.kit.browser import DESKTOP, PHONE, Tab
 from tests.kit.small import SLOTS
 
-api = pytest.importorskip("playwright.sync_api", reason="install playwright for browser tests")
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.skipif(CHROMIUM is None, reason="install chromium: reports are opened in it"),
-]
+pytestmark = pytest.mark.process
 
 PAGES = ("slots", "orbit", "comparison", "networked", "sweep")
 
@@ -40,14 +36,6 @@ def folder(leomix, runs):
         report([place / "swept"], place / "sweep.html")
 
     return runs.made("pages", make)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

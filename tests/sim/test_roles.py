@@ -12,7 +12,7 @@ import orbit
 import scenarios
 import sim
 from tests.kit.learning import METHODS
-from tests.kit.network import InputError, one_pass, relay_of, satellites_of
+from tests.kit.network import InputError, one_pass, satellites_of, server_of
 from tests.kit.results import summary_text
 
 WINDOWS = """\
@@ -151,7 +151,7 @@ def test_a_satellite_in_a_higher_orbit_serves_others_when_it_sees_them(budget):
     isl = RELAYED["link"]["isl"] | budget
     scenario = scenarios.from_dict(RELAYED | {"link": {"isl": isl}})
     run = sim.run(scenario)
-    flying = [*satellites_of(scenario), relay_of(scenario)]
+    flying = [*satellites_of(scenario), server_of(scenario)]
     start = scenario.start
     seen = orbit.find_isls(flying, start, start + timedelta(days=0.5), [(n, 8) for n in range(8)])
     names = [flying[n].name for n in seen.a]

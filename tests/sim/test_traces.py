@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import scenarios
 import sim
 from tests.kit.folders import cut, limited
 from tests.kit.network import BuildSequence, Run, build
@@ -255,6 +256,13 @@ def test_the_share_of_idle_time_is_that_of_events_and_transfers():
     share = (trained_s + (up.end_s - up.start_s).sum()) / (5 * result.manifest["simulated_s"])
     assert 0 < share < 1
     assert result.summary["idle_share"] == pytest.approx(1 - share, 1e-3)
+
+
+def test_nobody_is_busy_for_longer_than_a_run_lasts():
+    """Slots of 600 s that hold four rounds of 300 s: all the time is computed, and no more."""
+    keys = {"learning.train": False, "learning.method": "emsfl", "stop.cycles": 2}
+    result = sim.run(scenarios.load("paper-slots", keys | {"learning.rounds.per_contact": 4}))
+    assert result.summary["idle_share"] == pytest.approx(0.0, abs=1e-12)
 
 
 # -- against plain loops over rows

@@ -7,23 +7,11 @@ import pytest
 
 import sim
 from sim.report import report
-from tests.kit.browser import ARGUMENTS, CHROMIUM, DESKTOP, Tab
+from tests.kit.browser import DESKTOP, Tab
 from tests.kit.processes import wait_until
 from tests.kit.watching import Live, Pages, State, WatchedRun
 
-api = pytest.importorskip("playwright.sync_api", reason="install playwright for browser tests")
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.skipif(CHROMIUM is None, reason="install chromium: reports are opened in it"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield launched
-        launched.close()
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture
@@ -43,10 +31,12 @@ def loaded_again(opened):
 
 
 def loaded_anew(opened):
+    from playwright.sync_api import Error
+
     try:
         opened.page.wait_for_timeout(50)
         return opened.page.evaluate("!window.before && document.readyState === 'complete'")
-    except api.Error:  # between two pages
+    except Error:  # between two pages
         return False
 
 

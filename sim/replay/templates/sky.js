@@ -1,28 +1,6 @@
-// Sky: numbers out of text, where satellites and the Sun are, and shapes on a globe seen from afar.
+// Sky: where satellites and the Sun are, and shapes on a globe seen from afar.
 // Vectors are Earth-fixed, [x, y, z], x through longitude 0 and z through the north pole.
 const RADIANS = Math.PI / 180, TURN = 2 * Math.PI, EARTH_KM = 6371;
-
-// Whole numbers that `sim.replay.packing` has written.
-function unpacked(text) {
-  const [value, count] = text.split("*");
-  if (count) return new Array(Number(count)).fill(Number(value));
-  const bytes = atob(text), numbers = [];
-  for (let at = 0; at < bytes.length;) {
-    let value = 0, scale = 1, byte;
-    do {
-      byte = bytes.charCodeAt(at++);
-      value += (byte & 127) * scale;
-      scale *= 128;
-    } while (byte > 127);
-    numbers.push(value % 2 ? -(value + 1) / 2 : value / 2);
-  }
-  return numbers;
-}
-
-function summed(text, unit = 1) {
-  let sum = 0;
-  return Float64Array.from(unpacked(text), step => (sum += step) * unit);
-}
 
 const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 

@@ -1,4 +1,3 @@
-"use strict";
 // The zoomable timeline: bars in lanes on a canvas, out of the JSON beside it.
 for (const box of document.querySelectorAll(".timeline")) {
   const data = JSON.parse(box.querySelector(".data").textContent);
@@ -10,28 +9,6 @@ for (const box of document.querySelectorAll(".timeline")) {
   const PLACE = {view: [0.15, 0.85], served: [0.3, 0.7], training: [0.1, 0.9],
     uplink: [0.1, 0.5], downlink: [0.5, 0.9], sidelink: [0.3, 0.7], isl: [0.3, 0.7]};
   let from = 0, to = WHOLE, width = 0, gutter = 0, asked = false, colours = {};
-
-  // Whole numbers that `sim.replay.packing` has written: bytes of seven bits, or NUMBER*COUNT.
-  function unpacked(text) {
-    const [one, count] = text.split("*"), numbers = [];
-    if (count) return new Array(Number(count)).fill(Number(one));
-    for (let bytes = atob(text), at = 0; at < bytes.length;) {
-      let value = 0, scale = 1, byte;
-      do {
-        byte = bytes.charCodeAt(at++);
-        value += (byte & 127) * scale;
-        scale *= 128;
-      } while (byte > 127);
-      numbers.push(value % 2 ? -(value + 1) / 2 : value / 2);
-    }
-    return numbers;
-  }
-
-  function summed(text) {
-    let at = 0;
-    return unpacked(text).map(step => (at += step));
-  }
-
   const begins = summed(data.bars.begin), lengths = unpacked(data.bars.length);
   const says = summed(data.bars.says), counts = data.bars.count && unpacked(data.bars.count);
   let top = 0, first = 0;

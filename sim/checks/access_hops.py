@@ -1,0 +1,147 @@
+"""Messages of devices on the ground: over a pass to a satellite, and over links to the server."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from learning.requests.cluster import Receipt, Upload
+from sim.checks.hops import HOPS, ROUNDING, Hop, OpenLinks
+from sim.checks.timing import Contacts
+from sim.errors import violated
+from sim.facts.row import single
+from sim.facts.transfers import Outcome, TransferRow
+from sim.network.legs import ChainEnded, Moved
+from sim.plan.plan import Plan
+from sim.trace.directions import Way
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What of a payload a satellite has got of a device, as one message."""
+
+    message: int
+    satellite: str
+    bytes: float
+    end_s: float
+
+
+class AccessHops:
+    """Follows each message over links, and holds its ends against what moves in passes.
+
+    What a satellite sends on it has got by then, with all bytes; what it sends down it has got from
+    the server, or is the server. What the server is said to have got of a device has come to it by
+    then, in one part or several.
+    """
+
+    def __init__(self, plan: Plan, contacts: Contacts) -> None:
+        self._server = plan.server
+        self._contacts = contacts
+        self._links = OpenLinks(plan, contacts)
+        self._first: dict[int, Hop] = {}
+        self._last: dict[int, Hop] = {}
+        self._parts: defaultdict[tuple[str, str, int, int], list[_Part]] = defaultdict(list)
+        self._got: dict[int, _Part] = {}
+
+    def moved(self, row: TransferRow) -> None:
+        """Look at a hop over a link."""
+        number = row.message
+        assert isinstance(number, int)  # else it is no row of the mesh
+        hop = Hop.of(row)
+        name = f"message {number}, {row.payload} from {hop.source}"
+        before = self._last.get(number)
+        if before is not None:
+            self._follows(name, hop, before.target, before.bytes, before.end_s)
+        elif number in self._got:
+            part = self._got[number]
+            self._follows(name, hop, part.satellite, part.bytes, part.end_s)
+        if row.outcome != "delivered":
+            return
+        if single(row.delivered_bytes) != hop.bytes:
+            raise violated(HOPS, f"{name} moved {row.delivered_bytes} bytes of {hop.bytes}")
+        self._links.look(row, hop, name)
+        self._first.setdefault(number, hop)
+        self._last[number] = hop
+
+    @staticmethod
+    def _follows(name: str, hop: Hop, node: str, size: float, end_s: float) -> None:
+        late = hop.start_s < end_s * (1 - ROUNDING)
+        if hop.source != node or not _same(hop.bytes, size) or late:
+            came = f"{size} bytes at {node} at {end_s} s"
+            raise violated(HOPS, f"{name} sent {hop.bytes} bytes at {hop.start_s} s, of {came}")
+
+    def accessed(self, moved: Moved) -> None:
+        """Look at what moved in a pass: what comes down has come over links before."""
+        assert moved.message is not None  # all passes are part of the mesh
+        satellite = self._contacts.of(moved.contact_id).satellite
+        goes_on = np.isin(moved.outcome, (Outcome.DELIVERED, Outcome.CARRIED))
+        for device in np.flatnonzero(moved.who & goes_on).tolist():
+            number = int(moved.message[device])
+            size = float(moved.bytes[device])
+            name = f"message {number}, {moved.payload} of device {device} of {moved.cluster}"
+            if moved.way is Way.TO_CLIENT:
+                self._comes_down(name, number, satellite, size, float(moved.start_s[device]))
+                continue
+            part = _Part(number, satellite, size, float(moved.end_s[device]))
+            version = int(moved.version[device])
+            self._parts[moved.cluster, moved.payload, version, device].append(part)
+            self._got[number] = part
+            first = self._first.get(number)
+            if first is not None:
+                self._follows(name, first, satellite, size, part.end_s)
+
+    def _comes_down(
+        self, name: str, number: int, satellite: str, size: float, start_s: float
+    ) -> None:
+        last = self._last.get(number)
+        if last is None and satellite == self._server:
+            return
+        late = last is not None and start_s < last.end_s * (1 - ROUNDING)
+        lacks = last is None or last.target != satellite or size > last.bytes * (1 + ROUNDING)
+        if lacks or late:
+            what = f"{size} bytes at {start_s} s"
+            raise violated(HOPS, f"{name} comes down from {satellite}, {what}: it has not got that")
+
+    def ended(self, chain: ChainEnded) -> None:
+        """Hold what a cluster is told of its uploads against what has come to the server."""
+        for step, reply in zip(chain.steps, chain.replies, strict=True):
+            if not (isinstance(step, Upload) and isinstance(reply, Receipt)):
+                continue
+            over = reply.done if reply.given_up is None else reply.done | reply.given_up
+            version = np.broadcast_to(step.payload.version, over.shape)
+            for device in np.flatnonzero(over).tolist():
+                sent = chain.cluster, step.payload.name, int(version[device]), device
+                parts = self._parts.pop(sent, [])
+                if reply.done[device]:
+                    name = f"{step.payload.name} of device {device} of {chain.cluster}"
+                    told = float(reply.delivered_bytes[device]), float(reply.end_s[device])
+                    self._arrived(name, parts, *told)
+                for part in parts:
+                    for known in (self._first, self._last, self._got):
+                        known.pop(part.message, None)
+
+    def _arrived(self, name: str, parts: Sequence[_Part], size: float, told_s: float) -> None:
+        """Look whether parts of a payload are all of it, and all at the server by a time."""
+        there = sum(part.bytes for part in parts)
+        if not _same(there, size):
+            raise violated(HOPS, f"{name} has {size} bytes, and {there} have come to a satellite")
+        end_s = max(map(self._there_s, parts), default=told_s)
+        if end_s != told_s:
+            raise violated(HOPS, f"{name} is there at {end_s} s, not at {told_s} s")
+
+    def _there_s(self, part: _Part) -> float:
+        """When a part is at the server; raise InvariantError where it is not."""
+        if part.satellite == self._server:
+            return part.end_s
+        last = self._last.get(part.message)
+        if last is None or last.target != self._server:
+            at = part.satellite if last is None else last.target
+            raise violated(HOPS, f"message {part.message} is at {at}, and said to have arrived")
+        return last.end_s
+
+
+def _same(one: float, other: float) -> bool:
+    return abs(one - other) <= ROUNDING * max(one, other, 1.0)

@@ -1,0 +1,304 @@
+"""AccessLink: a cluster's link to its server over passes of satellites, and links between them."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import simpy
+
+from learning.requests.cluster import Download, Floats, Receipt, Step, Train, Upload, Work
+from learning.requests.payload import Payload
+from sim.network.chains import Chain
+from sim.network.endpoint import Endpoint
+from sim.network.mesh import NO_ROUTE, Mesh, Message
+from sim.network.service_link import ServiceLink
+from sim.network.sessions import ClusterSessions
+from sim.network.steps import Reply, check_names, everybody, way_of
+from sim.network.transfer import Transfer
+from sim.plan.contacts import PlannedSession
+from sim.trace.directions import Way
+
+
+class AccessLink(ServiceLink):
+    """Chains of devices on the ground, of which each goes over one pass of one satellite.
+
+    What the devices download is first brought from the ``server``, another satellite, to that of
+    the pass by the ``mesh``, in one message for all of them. What each of them uploads is a message
+    of its own that sets off when its last bit is there; what a pass cuts off and is to be gone on
+    with, when the chain has ended. A chain that begins with a transfer goes over the pass by which
+    that is there first.
+    """
+
+    def __init__(
+        self, sessions: ClusterSessions, endpoint: Endpoint, mesh: Mesh, server: str
+    ) -> None:
+        super().__init__(sessions, endpoint)
+        self._mesh = mesh
+        self._server = server
+        self._carrying = 0
+        self._parts_s: dict[str, Floats] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether a chain goes on, or messages of one do."""
+        return super().busy or self._carrying > 0
+
+    def chain(self, steps: Sequence[Step]) -> Generator[simpy.Event, Any, list[Reply]]:
+        """Let every device run through ``steps``; reply when all messages have arrived.
+
+        Nobody takes part in a chain of which the first transfer never arrives.
+        """
+        check_names(steps)
+        clock = self.endpoint.clock
+        session = open_now = self._sessions.session
+        first = steps[0]
+        if isinstance(first, Upload | Download) and self._asks(first):
+            session = self._best(first)
+            if session is None:
+                self._lose(first)
+                return [self._not_sent(step) for step in steps]
+        held_s, numbers = self._bring(steps, session)
+        if math.inf in held_s:
+            return [self._not_sent(step) for step in steps]
+        self._carrying += 1
+        if session is not None and session.start_s > clock.now:
+            yield clock.at(session.start_s)
+        chain = Chain(steps, session, clock.now, self.endpoint.rules.closing, held_s)
+        chain.plan(self.endpoint, self._going_on)
+        self._number(chain, numbers)
+        replies = yield from self._carry(chain, session)
+        if open_now is not session:
+            self._sessions.use_open()
+        self._carrying -= 1
+        return replies
+
+    # Which pass a chain goes over.
+
+    def _asks(self, step: Upload | Download) -> bool:
+        """Whether any device has something to send or to get."""
+        who = everybody(step.who, self.endpoint.cluster.devices)
+        return bool((who & (np.asarray(step.payload.bytes) > 0)).any())
+
+    def _best(self, step: Upload | Download) -> PlannedSession | None:
+        """Return the session by which a transfer is there first; None if none ever brings it.
+
+        One that it begins in and that cuts it off counts where none before it brings it whole.
+        """
+        planned = self._sessions.planned
+        now_s = self.endpoint.clock.now
+        best_s = math.inf
+        best: PlannedSession | None = None
+        for place in range(max(bisect_right(planned.starts_s, now_s) - 1, 0), len(planned)):
+            if planned.start_s(place) >= best_s:
+                break
+            if planned.end_s(place) <= now_s:
+                continue
+            there_s, is_cut_off = self._there(step, planned[place])
+            if there_s < best_s:
+                best_s = there_s
+                best = planned[place]
+            elif is_cut_off and best is None:
+                return planned[place]
+        return best
+
+    def _there(self, step: Upload | Download, session: PlannedSession) -> tuple[float, bool]:
+        """When a transfer over a session is there if it is alone, and whether it is cut off.
+
+        The time is inf for one that never is, or is cut off.
+        """
+        now_s = self.endpoint.clock.now
+        satellite = _satellite(session)
+        from_s = now_s
+        if isinstance(step, Download):
+            size = self._size(step)
+            from_s = self._mesh.arrival_s(self._server, satellite, size, now_s)
+            if from_s >= session.end_s:
+                return math.inf, False
+        begins, end_s = self._alone(step, session, from_s)
+        if isinstance(step, Download) or end_s == math.inf:
+            return end_s, begins and end_s == math.inf
+        size = float(self._left(step).max())
+        return self._mesh.arrival_s(satellite, self._server, size, end_s), False
+
+    def _alone(
+        self, step: Upload | Download, session: PlannedSession, from_s: float
+    ) -> tuple[bool, float]:
+        """Whether devices begin in a session from a time on, and when the last one has ended."""
+        who = everybody(step.who, self.endpoint.cluster.devices)
+        ready_s = np.maximum(self.endpoint.devices.free_s, from_s)
+        who = who & (ready_s <= session.end_s)
+        if not who.any():
+            return False, math.inf
+        arrival_s = np.where(who, session.in_service_s(ready_s), np.inf)
+        beam = session.beam(way_of(step))
+        if beam is None:
+            return True, float(arrival_s[who].max())
+        personal = isinstance(step, Download) and step.personal
+        given = beam.send(arrival_s, 8.0 * self._left(step), who, personal=personal)
+        end_s = float(given.end_s[who].max())
+        if end_s < math.inf:
+            end_s += float(session.delay_s(np.full(len(who), end_s))[who].max())
+        return bool((given.begin_s[who] < math.inf).any()), end_s
+
+    def _left(self, step: Upload | Download) -> Floats:
+        """Bytes (K,) that devices still have to send or to get of a payload; 0 for others."""
+        k = self.endpoint.cluster.devices
+        size = np.full(k, step.payload.bytes, float)
+        version = np.full(k, step.payload.version, np.int64)
+        left = self.endpoint.ledger.left(way_of(step), step.payload.name, version, size)
+        return np.where(everybody(step.who, k), left, 0.0)
+
+    def _size(self, step: Download) -> float:
+        """Bytes that the satellite of a pass needs: what is personal it needs of every device."""
+        left = self._left(step)
+        return float(left.sum() if step.personal else left.max())
+
+    # Messages over the mesh.
+
+    def _bring(
+        self, steps: Sequence[Step], session: PlannedSession | None
+    ) -> tuple[list[float], list[int]]:
+        """Send what is downloaded to the satellite of a session.
+
+        Returns for each step when that is there, inf for never, and the number of its message.
+        """
+        held_s = [-math.inf] * len(steps)
+        numbers = [0] * len(steps)
+        for place, step in enumerate(steps):
+            if not isinstance(step, Download) or session is None:
+                continue
+            message = self._message(Way.TO_CLIENT, step.payload, self._size(step))
+            numbers[place] = message.number
+            if message.size:
+                held_s[place] = self._mesh.send(message, self._server, _satellite(session))
+        return held_s, numbers
+
+    def _message(self, way: Way, payload: Payload, size: float) -> Message:
+        """Return a message of a payload, as large as there is of it to be sent."""
+        version = int(np.max(payload.version))
+        sent = Payload(payload.name, size, version, payload.tensors)
+        return Message(self._mesh.next_number(), self.endpoint.cluster.name, way, sent)
+
+    def _lose(self, step: Upload | Download) -> None:
+        """Tell of a payload that no session brings."""
+        size = float(np.max(self._left(step)))
+        self._mesh.lose(self._message(way_of(step), step.payload, size))
+
+    def _number(self, chain: Chain, numbers: Sequence[int]) -> None:
+        """Give each transfer of a chain the numbers of its messages: downloads share one."""
+        for leg, number in zip(chain.legs, numbers, strict=True):
+            if not isinstance(leg, Transfer):
+                continue
+            if leg.way is Way.TO_CLIENT:
+                leg.message = np.full(len(leg.who), number)
+            else:
+                leg.message = np.array([self._mesh.next_number() for _ in leg.who], np.int64)
+
+    def _carry(
+        self, chain: Chain, session: PlannedSession | None
+    ) -> Generator[simpy.Event, Any, list[Reply]]:
+        """Let a chain end, and send on what has been uploaded; reply when that has arrived."""
+        clock = self.endpoint.clock
+        ending = chain.ending()
+        self._going_on.append(chain)
+        uploads = [] if session is None else chain.transfers(Way.TO_SERVER)
+        arrival_s = {leg.name: np.full(len(leg.who), np.inf) for leg in uploads}
+        for end_s, sent, device in _in_order(uploads, ending.time_s):
+            yield clock.at(end_s)
+            size = float(sent.left[device])
+            arrival_s[sent.name][device] = self._send_on(sent, device, size, session)
+        yield clock.at(ending.time_s)
+        replies = [
+            self._arrived(leg, reply, arrival_s[leg.name], session)
+            if isinstance(leg, Transfer) and isinstance(reply, Receipt) and leg in uploads
+            else reply
+            for leg, reply in zip(chain.legs, self._settle(chain, ending), strict=True)
+        ]
+        there_s = [
+            reply.end_s[reply.done].max()
+            for reply in replies
+            if isinstance(reply, Receipt) and reply.done.any()
+        ]
+        yield clock.at(max([ending.time_s, *map(float, there_s)]))
+        return replies
+
+    def _send_on(
+        self, leg: Transfer, device: int, size: float, session: PlannedSession | None
+    ) -> float:
+        """Send on what a satellite has got of a device; return when it is there, inf for never."""
+        assert session is not None  # else nothing is uploaded
+        assert leg.message is not None  # uploads are numbered as they are planned
+        message = Message(
+            int(leg.message[device]),
+            self.endpoint.cluster.name,
+            Way.TO_SERVER,
+            Payload(leg.name, size, int(leg.version[device])),
+            device,
+        )
+        return self._mesh.send(message, _satellite(session), self._server)
+
+    def _arrived(
+        self, leg: Transfer, reply: Receipt, arrival_s: Floats, session: PlannedSession | None
+    ) -> Receipt:
+        """Send parts on that a pass has cut off; say what is at the server, not at a satellite.
+
+        A payload is there when its last part is.
+        """
+        parts_s = self._parts_s.get(leg.name, np.full(len(leg.who), -np.inf))
+        parts_s = np.where(leg.who & (leg.before == 0), -np.inf, parts_s)
+        more = np.where(leg.who & ~reply.done, reply.delivered_bytes - leg.before, 0.0)
+        for device in np.flatnonzero(more > 0).tolist():
+            there_s = self._send_on(leg, device, float(more[device]), session)
+            parts_s[device] = max(parts_s[device], there_s)
+        self._parts_s[leg.name] = parts_s
+        end_s = np.where(reply.done, np.maximum(arrival_s, parts_s), np.inf)
+        lost = reply.done & (end_s == np.inf)
+        if not lost.any():
+            return replace(reply, end_s=end_s)
+        given_up = lost if reply.given_up is None else reply.given_up | lost
+        return replace(
+            reply,
+            done=reply.done & ~lost,
+            end_s=end_s,
+            delivered_bytes=np.where(lost, 0.0, reply.delivered_bytes),
+            left_bytes=np.where(lost, leg.size, reply.left_bytes),
+            reason=reply.reason or NO_ROUTE,
+            given_up=given_up,
+        )
+
+    def _not_sent(self, step: Step) -> Reply:
+        """The reply of a step of a chain in which nobody takes part."""
+        k = self.endpoint.cluster.devices
+        nobody = np.zeros(k, bool)
+        if isinstance(step, Train):
+            return Work(np.zeros(k, np.int64), np.full(k, math.inf), nobody)
+        left = np.full(k, step.payload.bytes, float)
+        return Receipt(nobody, np.full(k, math.inf), np.zeros(k), left, NO_ROUTE, nobody.copy())
+
+
+class _Whole(NamedTuple):
+    """When the last bit of an upload is at the satellite, and whose it is."""
+
+    end_s: float
+    leg: Transfer
+    device: int
+
+
+def _in_order(uploads: Sequence[Transfer], by_s: float) -> list[_Whole]:
+    """Return the uploads that are through by a time, in the order in which they are."""
+    found = [
+        _Whole(float(leg.end_s[device]), leg, device)
+        for leg in uploads
+        for device in np.flatnonzero(leg.who & (leg.end_s <= by_s)).tolist()
+    ]
+    return sorted(found, key=lambda one: one.end_s)
+
+
+def _satellite(session: PlannedSession) -> str:
+    """The name of the one satellite of a session."""
+    return session.contacts[0].satellite

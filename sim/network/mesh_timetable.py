@@ -1,0 +1,148 @@
+"""MeshTimetable: the links and passes of a plan, and the messages that have booked them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cache
+
+from channel import SPEED_OF_LIGHT_M_S
+from sim.links.plain_curve import PlainCurve
+from sim.links.steady_way import SteadyWay
+from sim.network.mesh_routes import Routes, Steady
+from sim.network.routing import Hop
+from sim.plan.contacts import PlannedSession
+from sim.plan.isl import IslPlan
+from sim.plan.plan import Plan
+from sim.trace.directions import Topology, Way
+
+
+class MeshTimetable:
+    """The links and passes of a plan as contacts: numbers of windows, and of passes behind them.
+
+    Routes are searched with the longest delay of each link, and of each pass over a station. A
+    message arrives by the range at the time, and waits for what it has booked behind that.
+    """
+
+    def __init__(self, plan: Plan, isls: IslPlan) -> None:
+        self._isls = isls
+        self._contacts = plan.contacts
+        self._links = len(isls)
+        self._ground = len(isls.names)
+        self._clients_fly = plan.topology.clients_fly
+        self._convex = plan.topology is Topology.SATELLITE_CLIENTS
+        self._link_delays_s = (isls.max_range_km * 1e3 / SPEED_OF_LIGHT_M_S).tolist()
+        self._steady = cache(self._steady_of)
+        self._curve = cache(self._curve_of)
+        self._longest_delay_s = cache(self._longest_delay_of)
+        steady = None
+        if isls.fixed_bps is not None:
+            steady = Steady(isls.fixed_bps, self._link_delays_s)
+        self._routes = Routes(self._ground + 1, self._directed(), self._sent, steady)
+
+    def _directed(self) -> Iterator[tuple[int, int, int, float, float]]:
+        """Yield the contacts both ways: passes first, so that a search knows soon when it ends."""
+        contacts = self._contacts
+        for k, name in enumerate(self._isls.names if self._clients_fly else ()):
+            for number in contacts.services(name).tolist():
+                span_s = float(contacts.start_s[number]), float(contacts.end_s[number])
+                yield self._links + number, k, self._ground, *span_s
+                yield self._links + number, self._ground, k, *span_s
+        isls = self._isls
+        columns = (isls.a, isls.b, isls.start_s, isls.end_s)
+        each = zip(*(column.tolist() for column in columns), strict=True)
+        for window, (a, b, start_s, end_s) in enumerate(each):
+            yield window, a, b, start_s, end_s
+            yield window, b, a, start_s, end_s
+
+    def pass_of(self, hop: Hop) -> int | None:
+        """Return the number of the contact with the server that a hop goes over; None of a link."""
+        if hop.contact < self._links:
+            return None
+        return self._contacts.named(hop.contact - self._links)[0]
+
+    def arrival_s(self, source: int, target: int, bits: float, ready_s: float) -> float:
+        """Return when a message is there by its earliest route, which it does not book.
+
+        That is with the longest delays; inf if it never arrives.
+        """
+        hops = self._routes.route(source, target, bits, ready_s)
+        if hops is None:
+            return math.inf
+        return hops[-1].arrival_s if hops else ready_s
+
+    def booked(self, source: int, target: int, bits: float, ready_s: float) -> list[Hop] | None:
+        """Book the earliest route of a message; return its hops with the times of arrival.
+
+        None if it never arrives.
+        """
+        while True:
+            hops = self._routes.route(source, target, bits, ready_s)
+            if hops is None:
+                return None
+            there = [hop._replace(arrival_s=self._arrival_s(hop)) for hop in hops]
+            late = [
+                exact
+                for hop, exact in zip(hops, there, strict=True)
+                if exact.arrival_s > hop.arrival_s and exact.contact < self._links
+            ]
+            if not late:
+                self._routes.book(hops)
+                return there
+            for hop in late:  # a table of windows tells the longest range only about
+                self._link_delays_s[hop.contact] = 1.001 * (hop.arrival_s - hop.sent_s)
+
+    def _arrival_s(self, hop: Hop) -> float:
+        """Return when the last bit of a hop is there, by the range as it is sent."""
+        if hop.contact < self._links:
+            delay_s = self._isls.delay_s(hop.contact, hop.sent_s)
+        else:
+            links = self._contacts[hop.contact - self._links].links
+            delay_s = links.delay_of_one_s(hop.sent_s)
+        # Late in a run a float cannot tell a short time: a hop takes some.
+        return max(hop.sent_s + delay_s, math.nextafter(hop.begin_s, math.inf))
+
+    def _sent(self, contact: int, source: int, begin_s: float, bits: float) -> tuple[float, float]:
+        """When bits have left over a contact, and are there."""
+        if contact < self._links:
+            sent_s, _ = self._isls.sent(contact, begin_s, bits)
+            return sent_s, sent_s + self._link_delays_s[contact]
+        number = contact - self._links
+        way = Way.TO_CLIENT if source == self._ground else Way.TO_SERVER
+        sent_s = self._sent_in_pass_s(number, way, begin_s, bits)
+        if sent_s == math.inf:
+            return sent_s, sent_s
+        if self._convex:
+            return sent_s, sent_s + self._longest_delay_s(number)
+        return sent_s, sent_s + self._contacts[number].links.delay_of_one_s(sent_s)
+
+    def _sent_in_pass_s(self, number: int, way: Way, begin_s: float, bits: float) -> float:
+        if not bits:
+            return begin_s
+        steady = self._steady(number, way)
+        if steady is not None:
+            contact = self._contacts[number]
+            sent_s = steady.sent_s((contact.start_s, contact.end_s), begin_s, bits)
+            return math.inf if sent_s is None else sent_s
+        curve = self._curve(number, way)
+        # A neglected link takes no time.
+        return begin_s if curve is None else curve.completion_time_s(bits, begin_s)
+
+    def _curve_of(self, number: int, way: Way) -> PlainCurve | None:
+        """One way of a pass, as long as it is served; None where that link is neglected."""
+        contact = self._contacts[number]
+        beam = PlannedSession(number, (contact,)).beam(way)
+        contact.links.close()
+        return None if beam is None else PlainCurve(beam.curve)
+
+    def _steady_of(self, number: int, way: Way) -> SteadyWay | None:
+        """One way of a pass, where its rate does not change; else None."""
+        contact = self._contacts[number]
+        steady = contact.links.steady(way)
+        holds = steady is not None and steady.holds(contact.start_s, contact.end_s)
+        return steady if holds else None
+
+    def _longest_delay_of(self, number: int) -> float:
+        """The range in a pass over a station is largest at one of its ends."""
+        contact = self._contacts[number]
+        return max(contact.links.delay_of_one_s(t) for t in (contact.start_s, contact.end_s))
