@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Self
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.requests.cluster import Floats, Ints, Mask
@@ -24,8 +26,12 @@ class Intervals:
 
     def cover(self, time_s: Floats) -> Mask:
         """Return whether a span holds each of the times (T,)."""
+        return self.count(time_s) > 0
+
+    def count(self, time_s: Floats) -> Ints:
+        """Return how many spans hold each of the times (T,)."""
         begun = np.searchsorted(self.begin_s, time_s, "right")
-        return begun > np.searchsorted(self.end_s, time_s, "right")
+        return begun - np.searchsorted(self.end_s, time_s, "right")
 
     def merged(self, gap_s: float = 0.0, until_s: float = np.inf) -> tuple[Floats, Floats]:
         """Return begins and ends of what is left when spans that overlap or touch are made one.
@@ -38,6 +44,28 @@ class Intervals:
         first = np.searchsorted(end_s, begin_s, "left") == number
         last = np.searchsorted(begin_s, end_s[: len(begin_s)], "right") == number + 1
         return begin_s[first], np.minimum(end_s[: len(begin_s)][last] - gap_s, until_s)
+
+
+class NumberedSpans:
+    """Spans of time (N,) by the numbers of what they are of, to look some of them up."""
+
+    def __init__(self, number: Ints, begin_s: Floats, end_s: Floats) -> None:
+        order = np.argsort(number, kind="stable")
+        self._number = number[order]
+        self._begin_s = begin_s[order]
+        self._end_s = end_s[order]
+
+    @classmethod
+    def of(cls, number: Ints, rows: pa.Table, begin: str, end: str) -> Self:
+        """Return those of the rows of a table, by two of its columns."""
+        return cls(number, as_numpy(rows[begin]), as_numpy(rows[end]))
+
+    def near(self, number: int, between_s: tuple[float, float]) -> Intervals:
+        """Return the spans of a number that overlap with a span of time."""
+        begin, end = np.searchsorted(self._number, [number, number + 1])
+        begin_s, end_s = self._begin_s[begin:end], self._end_s[begin:end]
+        near = (begin_s < between_s[1]) & (end_s > between_s[0])
+        return Intervals(np.sort(begin_s[near]), np.sort(end_s[near]))
 
 
 def by_cluster(spans: Spans, names: Sequence[str]) -> list[Intervals]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from learning.requests.facts import INJECTED, Cause
 from sim.analysis import experts, targets
 from sim.analysis.inference import answer_figures
+from sim.analysis.round_paths import round_paths
 from sim.analysis.rounds import client_idle_share, client_word, ends_s_in, round_figures
 from sim.analysis.time_average import time_averaged
 from sim.devices.energy import total
@@ -65,6 +66,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         "idle_share": idle_share(manifest),
         "client_idle_share": client_idle_share(tables, manifest),
         "rounds": round_figures(events["round_ends_s"], tables, manifest),
+        **_over_mesh(tables, manifest),
         "trainings": manifest.get("trainings"),
         "trainings_reused": manifest.get("trainings_reused"),
         **_energy(manifest.get("energy")),
@@ -106,6 +108,20 @@ def _learning(metrics: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
         "validation_best": None if chosen is None else chosen.validation,
         "targets": {targets.named(one): targets.first_reached(curve, one) for one in reached},
     }
+
+
+def _over_mesh(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What the rounds over a mesh were spent on, and the link that takes most; None without one."""
+    isl = manifest["scenario"].get("link", {}).get("isl") or {}
+    found = round_paths(tables, manifest) if isl.get("route") == "earliest" else None
+    limit = None if found is None else found.limit
+    if found is None or limit is None:
+        return {"round_shares": None, "limiting_link": None}
+    link = None
+    if limit.link is not None:
+        link = limit.link._asdict() | {"share": limit.link_share}
+    shares = {str(part): share for part, share in found.shares.items()}
+    return {"round_shares": shares, "limiting_link": link}
 
 
 def _energy(clusters: list[dict[str, Any]] | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import scenarios
 from sim.analysis.comparison import Comparison, WithoutTables, compare_groups, group_runs
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.inference import gating_pattern
+from sim.analysis.round_paths import RoundPaths, round_paths
 from sim.analysis.summary import summarise
 from sim.analysis.targets import Evaluation, evaluations, validation_at
 from sim.analysis.text import summary_rows
@@ -155,6 +156,11 @@ class Result:
     def critical_path(self) -> CriticalPath:
         """Where the simulated time went, by cluster and by cycle."""
         return critical_path(self.tables, self.manifest["simulated_s"])
+
+    @cached_property
+    def round_paths(self) -> RoundPaths | None:
+        """What each round was spent on, and the link that limits; None where that is not known."""
+        return round_paths(self.tables, self.manifest)
 
     @cached_property
     def gating_pattern(self) -> dict[str, Any] | None:

@@ -9,9 +9,11 @@ from sim.analysis.experts import alignment_figures
 from sim.analysis.figures import Figure
 from sim.analysis.inference import gating_pattern, inference_figures, utilisation
 from sim.analysis.lead import Asked, Bounds
+from sim.analysis.link_states import RoundLink
 from sim.analysis.measure import Measure
 from sim.analysis.over_seeds import geometric, over_seeds, paired
 from sim.analysis.pair_tests import pair_tests
+from sim.analysis.round_paths import Limit, Part, RoundPaths, round_paths
 from sim.analysis.rows import Standing, answer_of
 from sim.analysis.rows_json import rows_json
 from sim.analysis.summary import fault_counts, summarise

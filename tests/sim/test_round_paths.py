@@ -1,0 +1,191 @@
+"""What rounds were spent on: by hand, and that the parts of a round sum up to it in real runs."""
+
+import itertools
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import scenarios
+import sim
+from tests.kit.records import COLUMNS
+from tests.kit.results import Limit, Part, RoundLink, round_paths
+
+MESH = """
+start: 2024-04-14T16:00:00Z
+stop: {days: 0.25}
+roles: {server: stations, clients: satellites}
+orbit:
+  {source: walker, pattern: star, satellites: 6, planes: 6, phasing: 1, altitude_km: 700,
+   inclination_deg: 86, propagation: secular_j2, min_elevation_deg: 0}
+ground: {antennas: unlimited, stations: [{name: Tromso, latitude_deg: 69.65, longitude_deg: 18.95}]}
+link:
+  uplink: {rate: fixed, fixed_rate_mbps: 10, bandwidth_mhz: 500, total_bandwidth_mhz: 500}
+  downlink: {rate: fixed, fixed_rate_mbps: 10}
+  isl: {between_planes: all, rate_mbps: 10, route: earliest}
+compute: {seconds_per_round: 120}
+learning: {train: false, method: fedavg, model: {kind: vector-mlp, hidden: 20000}}
+"""
+
+
+def tables_of(**rows):
+    return {
+        name: pa.Table.from_pylist(rows.get(name, []), pa.schema(list(columns.items())))
+        for name, columns in COLUMNS.items()
+    }
+
+
+def contact(number, satellite, begin_s, end_s):
+    ends = {"satellite": satellite, "cluster": satellite, "station": "Kiruna", "served": True}
+    times = {"rise_s": begin_s, "set_s": end_s}
+    service = {"service_start_s": begin_s, "service_end_s": end_s}
+    return {"contact_id": number, **ends, **times, **service}
+
+
+def hop(message, cluster, start_s, end_s, to):
+    """A hop to a satellite (``B``), or to the server or a client over a numbered pass."""
+    row = {"message": message, "cluster": cluster, "start_s": start_s, "end_s": end_s}
+    row |= {"device": 0, "payload": "model", "version": 0, "outcome": "delivered"}
+    if isinstance(to, str):
+        return row | {"peer": f"{to}/0", "toward": "peer"}
+    return row | {"contact_id": to[0], "toward": to[1]}
+
+
+def by_hand():
+    """A station, satellites A, B and C in a row, and the round of which C is the last."""
+    transfers = [
+        hop(1, "A", 10, 14, (0, "client")),
+        hop(1, "A", 14, 16, "B"),
+        hop(2, "B", 50, 53, "C"),
+        hop(1, "B", 53, 55, "C"),
+        hop(3, "C", 65, 67, "B"),
+        hop(3, "B", 67, 69, "A"),
+        hop(4, "A", 80, 82, (1, "server")),
+        hop(3, "A", 82, 86, (1, "server")),
+    ]
+    windows = [("A", "B", 0, 100), ("B", "C", 50, 100)]
+    train = {"cluster": "C", "device": 0, "rounds": 1}
+    return {
+        "contacts": [contact(0, "A", 10, 40), contact(1, "A", 80, 95)],
+        "isl_windows": [dict(zip(("a", "b", "start_s", "end_s"), w, strict=True)) for w in windows],
+        "transfers": transfers,
+        "events": [
+            train | {"time_s": 55.0, "kind": "train_start"},
+            train | {"time_s": 65.0, "kind": "train_end"},
+            {"time_s": 90.0, "kind": "aggregate", "cluster": "C", "clusters": 2},
+        ],
+        "updates": [
+            {"time_s": 90.0, "cluster": name, "device": 0, "round": 1} for name in ("A", "C")
+        ],
+    }
+
+
+MANIFEST = {"scenario": {"roles": {"clients": "satellites"}}}
+
+
+def test_a_round_by_hand():
+    down, up = RoundLink("pass", "Kiruna", "A"), RoundLink("pass", "A", "Kiruna")
+    wait = RoundLink("isl", "B", "C")
+    (path,) = round_paths(tables_of(**by_hand()), MANIFEST).rounds
+    assert (path.round, path.client, path.begin_s, path.end_s) == (1, "C", 0, 90)
+    assert path.stretches == (
+        (Part.PASS_AWAITED, 0, 10, down),
+        (Part.TO_CLIENT, 10, 14, down),
+        (Part.LINK, 14, 16, RoundLink("isl", "A", "B")),
+        (Part.LINK_AWAITED, 16, 50, wait),
+        (Part.LINK_TAKEN, 50, 53, wait),
+        (Part.LINK, 53, 55, wait),
+        (Part.TRAINING, 55, 65, None),
+        (Part.LINK, 65, 67, RoundLink("isl", "C", "B")),
+        (Part.LINK, 67, 69, RoundLink("isl", "B", "A")),
+        (Part.PASS_AWAITED, 69, 80, up),
+        (Part.PASS_TAKEN, 80, 82, up),
+        (Part.TO_SERVER, 82, 86, up),
+        (Part.OTHER, 86, 90, None),
+    )
+
+
+def test_what_limits_by_hand():
+    paths = round_paths(tables_of(**by_hand()), MANIFEST)
+    waits = RoundLink("isl", "B", "C")
+    assert paths.limit == Limit(Part.LINK_AWAITED, 34 / 90, waits, 39 / 90)
+    assert sum(paths.shares.values()) == pytest.approx(1.0)
+
+
+def test_all_passes_that_links_lead_to_may_be_taken():
+    """A waits for its own pass while that of B, beside it, carries a message of others."""
+    rows = by_hand()
+    rows["contacts"].append(contact(2, "B", 70, 79))
+    rows["transfers"].append(hop(5, "B", 72, 78, (2, "server")))
+    found = round_paths(tables_of(**rows), MANIFEST).rounds[0].stretches
+    waits = [stretch[:3] for stretch in found if stretch.begin_s >= 69 and stretch.end_s <= 80]
+    awaited, taken = Part.PASS_AWAITED, Part.PASS_TAKEN
+    assert waits == [(awaited, 69, 72), (taken, 72, 78), (awaited, 78, 80)]
+
+
+def test_a_contact_that_is_used_waits_for_the_next_one():
+    """The pass was free for twice as long as the model took, so it was not what was waited for."""
+    rows = by_hand()
+    rows["contacts"][0] = contact(0, "A", 2, 40)
+    found = round_paths(tables_of(**rows), MANIFEST).rounds[0].stretches[:3]
+    waited = [Part.PASS_AWAITED, Part.CONTACT_AWAITED, Part.TO_CLIENT]
+    assert [(stretch.part, stretch.end_s) for stretch in found] == list(
+        zip(waited, [2, 10, 14], strict=True)
+    )
+
+
+def test_messages_between_clients_that_are_no_mesh_have_no_path():
+    rows = by_hand()
+    rows["transfers"] = [hop(None, "A", 14, 16, "B")]
+    assert round_paths(tables_of(**rows), MANIFEST) is None
+
+
+def of_mesh(tmp_path, keys):
+    (tmp_path / "mesh.yaml").write_text(MESH)
+    return scenarios.load(tmp_path / "mesh.yaml", keys)
+
+
+RUNS = {
+    "mesh": lambda folder: of_mesh(folder, {}),
+    "passes": lambda folder: of_mesh(folder, {"link.isl": None, "stop.days": 1}),
+    "buffer": lambda folder: of_mesh(
+        folder, {"learning.method": "fedbuff", "link.isl": None, "stop.days": 1}
+    ),
+    "antennas": lambda _: scenarios.load("flystack", {"stop.days": 1, "ground.antennas": 1}),
+    "devices": lambda _: scenarios.load(
+        "quickstart",
+        {"stop.days": 2, "learning.train": False, "learning.method": "fedavg"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_parts_of_a_round_sum_up_to_it(name, tmp_path):
+    run = sim.run(RUNS[name](tmp_path))
+    paths = run.round_paths
+    assert len(paths.rounds) == run.summary["rounds"]["count"] > 1
+    edges_s = [edge_s for path in paths.rounds for edge_s in (path.begin_s, path.end_s)]
+    assert edges_s[0] == 0.0
+    assert edges_s[1:-1:2] == edges_s[2::2]
+    sent = run.transfers[["start_s", "end_s"]].to_numpy()
+    for path in paths.rounds:
+        stretches = path.stretches
+        assert path.client is not None
+        assert stretches[0].begin_s == path.begin_s
+        assert stretches[-1].end_s == path.end_s
+        assert all(a.end_s == b.begin_s for a, b in itertools.pairwise(stretches))
+        for stretch in stretches:
+            if stretch.part in (Part.TO_CLIENT, Part.TO_SERVER):  # is a transfer of the tables
+                lasts = (sent[:, 0] <= stretch.begin_s) & (sent[:, 1] == stretch.end_s)
+                assert lasts.any()
+    total_s = sum(paths.parts_s.values())
+    assert total_s == pytest.approx(paths.rounds[-1].end_s)
+    assert np.sum([row["end_s"] - row["begin_s"] for row in paths.rows()]) == pytest.approx(total_s)
+
+
+def test_rounds_over_a_mesh_are_in_the_summary(tmp_path):
+    run = sim.run(of_mesh(tmp_path, {}))
+    assert run.summary["round_shares"] == run.round_paths.shares
+    link = run.summary["limiting_link"]
+    assert tuple(link.values()) == (*run.round_paths.limit.link, run.round_paths.limit.link_share)
+    assert sim.run(of_mesh(tmp_path, {"link.isl": None})).summary["round_shares"] is None
