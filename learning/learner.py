@@ -31,6 +31,7 @@ from learning.values.company import together
 from learning.values.handle import Apply, Handle
 from learning.values.lazy import Made, Values
 from learning.values.operation import Operation, Reference, operation_of, place_of
+from learning.values.replies import Replies
 from learning.values.store import Tensors
 
 if TYPE_CHECKING:
@@ -139,6 +140,9 @@ TRAIN = "learning.training.local:train"
 class Learner:
     """Makes and trains models for the clusters of ``config``; with ``train=False`` keys alone.
 
+    It ``measures`` where there is anything to be measured, and ``trains`` where it is what learns:
+    not for a method that does its ``own_learning``, which keeps its results in ``replies``.
+
     Server models and device states are :class:`~learning.values.handle.Handle`; a device state
     holds all K devices of one cluster, stacked. ``corruption`` says which updates are made not
     finite, and ``metrics`` are names of figures that are measured beside accuracy and loss. Where
@@ -160,15 +164,18 @@ class Learner:
         corruption: CorruptUpdates | None = None,
         metrics: tuple[str, ...] = (),
         skips_unchanged: bool = False,
+        own_learning: bool = False,
     ) -> None:
         self.config = resolved_task(config)
         self.sized_by = sized_by(self.config, sized_as, counted_micro_batch)
-        self.trains = train
+        self.measures = train
+        self.trains = train and not own_learning
         self.corruption = CorruptUpdates() if corruption is None else corruption
         self.metrics = metrics
         self.skips_unchanged = skips_unchanged
         self._merged: list[UpdatesUsed] = []
         self.architecture: Architecture = architecture(self.sized_by)
+        self.replies = Replies()
         self._shared_files: Fingerprints | None = None
         self._cut: WeakKeyDictionary[Handle, dict[int, Handle]] = WeakKeyDictionary()
 

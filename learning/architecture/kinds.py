@@ -82,6 +82,13 @@ def kinds_for(form: Form) -> list[str]:
     return [name for name, kind in KINDS.items() if form in kind.forms]
 
 
+def plain_kind(config: LearningConfig) -> str:
+    """Return a shipped kind of plain model for the task's data: all samples are its devices'."""
+    form = input_spec(config).form
+    plain = [name for name in kinds_for(form) if KINDS[name].plain]
+    return plain[0] if plain else "text-mean"
+
+
 def check_form(model: ModelConfig, spec: InputSpec) -> None:
     """Raise ValueError where a shipped kind of model does not take the data's form."""
     kind = kind_of(model.kind)

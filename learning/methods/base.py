@@ -127,6 +127,8 @@ class Method(ABC):
     ``registers``: names that its options may take, by what these are called (`leomix list` shows
     them). ``trial_kind``: the kind of model that `leomix check-method` tries it with, where it
     takes none of the usual ones.
+    With ``own_learning`` the method learns by itself, and the scenario's model is not made: it is
+    an :class:`~learning.methods.own_learning.OwnLearning`.
     ``server_rounds`` counts the local rounds that the server has trained by itself.
     ``payload_copies`` is how many sets of tensors like the model's each of its payloads holds, up
     and down: 2 with a control variate beside the model. With ``offers_models`` updates are whole
@@ -158,6 +160,7 @@ class Method(ABC):
     payload_copies: ClassVar[int] = 1
     offers_models: ClassVar[bool] = False
     uploads_whole: ClassVar[str] = "it makes payloads of its own"
+    own_learning: ClassVar[bool] = False
     server_rounds: int = 0
 
     def __init__(self, world: World, options: Any = None) -> None:
@@ -186,6 +189,14 @@ class Method(ABC):
         of the first pass after the round itself.
         """
         return None
+
+    def rehearse(self) -> None:
+        """Try what the method calls of the user's own; raise ValueError, in one line, if it fails.
+
+        Called before a run that measures anything, and by ``leomix validate``, on a method that is
+        thrown away.
+        """
+        return
 
     def prepare(self) -> Protocol:
         """Run before time begins; asks only for Measure, Assign, Aggregated, Note, Forecast."""

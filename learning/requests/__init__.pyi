@@ -4,6 +4,7 @@ from .cluster import Cluster as Cluster
 from .cluster import Contact as Contact
 from .cluster import Cost as Cost
 from .cluster import Download as Download
+from .cluster import EndRun as EndRun
 from .cluster import Forecast as Forecast
 from .cluster import Measure as Measure
 from .cluster import Meet as Meet
@@ -31,4 +32,5 @@ from .peers import NextLink as NextLink
 from .peers import Node as Node
 from .peers import Reach as Reach
 from .peers import Send as Send
+from .peers import Start as Start
 from .peers import Wait as Wait

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from learning.requests.facts import CORRUPTED as CORRUPTED
 from learning.requests.facts import Aggregated, Note
 from learning.requests.payload import Payload
-from learning.requests.peers import All, Compute, Infer, NextLink, Reach, Send, Wait
+from learning.requests.peers import All, Compute, Infer, NextLink, Reach, Send, Start, Wait
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,9 @@ class TrainUntilContact:
 @dataclass(frozen=True, eq=False)
 class Train:
     """Train at once. Reply: :class:`Work`.
+
+    A round whose ``cost`` has no FLOPs takes no time, unless the scenario gives the seconds of a
+    round; as many of them as fill a contact cannot be asked for.
 
     ``rounds=None`` means as many as the scenario gives a contact
     (``learning.rounds.per_contact``). Where ``partial``, a device that cannot end them in time
@@ -244,6 +247,16 @@ class Forecast:
 
 
 @dataclass(frozen=True)
+class EndRun:
+    """End the run when all that happens now has happened. Reply: None.
+
+    The model is evaluated then, as at any end. The manifest says ``why``.
+    """
+
+    why: str
+
+
+@dataclass(frozen=True)
 class Contact:
     """A cluster's session with the server as the method sees it, in seconds since the start.
 
@@ -351,9 +364,11 @@ Request = (
     | Aggregated
     | Assign
     | Forecast
+    | EndRun
     | Send
     | Compute
     | All
+    | Start
     | Wait
     | Reach
     | NextLink

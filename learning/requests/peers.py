@@ -110,6 +110,18 @@ class All:
     at: tuple[str, ...] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Start protocols that run on by themselves. Reply: None, at once.
+
+    As of :class:`All`, each is an actor of its own, of the cluster that ``at`` names for it, or of
+    the one that asks. Nobody hears what they return.
+    """
+
+    tasks: tuple[Generator[Any, Any, Any], ...]
+    at: tuple[str, ...] | None = None
+
+
 @dataclass(frozen=True)
 class Wait:
     """Do nothing until ``time_s``; at once if that is past. Reply: None."""

@@ -56,6 +56,10 @@ class Reuse:
                 self._spared.add(handle.key)
             left.extend(handle.parents)
 
+    def spare_key(self, key: str) -> None:
+        """Count one result that was known, by its key."""
+        self._spared.add(key)
+
     def trained(self, handle: Handle) -> None:
         """Count a training that was done, even if it had been counted as spared."""
         self.done += 1

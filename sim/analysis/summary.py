@@ -44,7 +44,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
 
     Events and transfers are read once, piece by piece, and only the columns that count.
     """
-    steps = manifest["scenario"]["learning"]["steps_per_round"]
+    steps = targets.steps_of(manifest)
     own = targets.server_rounds(manifest.get("spent"), -1)
     learning = _learning(tables["metrics"], manifest)
     contacts = _contacts(tables["contacts"], manifest.get("simulated_s", math.inf))
@@ -61,7 +61,7 @@ def summarise(tables: Mapping[str, pa.Table], manifest: dict[str, Any]) -> dict[
         **contacts,
         "waits": events["waits"],
         "device_rounds": events["device_rounds"],
-        "gradient_steps": (events["device_rounds"] + own) * steps,
+        "gradient_steps": None if steps is None else (events["device_rounds"] + own) * steps,
         "device_hours_trained": manifest.get("computed_device_s", 0.0) / 3600,
         "idle_share": idle_share(manifest),
         "client_idle_share": client_idle_share(tables, manifest),

@@ -56,7 +56,7 @@ def evaluations(metrics: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluati
     columns = ["accuracy", "loss", "cycle", "time_s", "validation_accuracy", "samples"]
     rows = metrics.select(columns).filter(pooled).to_pylist()
     spent = manifest.get("spent")
-    steps = manifest["scenario"]["learning"]["steps_per_round"]
+    steps = steps_of(manifest)
 
     def spent_by(time_s: float) -> tuple[int | None, int | None, float | None]:
         if spent is None:
@@ -64,12 +64,21 @@ def evaluations(metrics: pa.Table, manifest: Mapping[str, Any]) -> list[Evaluati
         place = spent["time_s"].index(time_s)
         rounds = spent["device_rounds"][place]
         energy_j = sum_if_known(spent["training_j"][place], spent["transmit_j"][place])
-        return rounds, (rounds + server_rounds(spent, place)) * steps, energy_j
+        taken = None if steps is None else (rounds + server_rounds(spent, place)) * steps
+        return rounds, taken, energy_j
 
     return [
         Evaluation(accuracy, loss, cycle, time_s / 3600, *spent_by(time_s), validation, samples)
         for accuracy, loss, cycle, time_s, validation, samples in map(dict.values, rows)
     ]
+
+
+def steps_of(manifest: Mapping[str, Any]) -> int | None:
+    """Return the gradient steps of a round; None where only the method knows what a round is."""
+    if manifest.get("own_learning"):
+        return None
+    steps: int = manifest["scenario"]["learning"]["steps_per_round"]
+    return steps
 
 
 def server_rounds(spent: Mapping[str, list[Any]] | None, place: int) -> int:

@@ -53,6 +53,9 @@ class Times:
         ends = [self._latest(leg.contact_id, leg.now_s) for leg in rows.legs]
         fine = rows.end_s > rows.start_s
         if not everywhere(fine):
+            at_once = np.array([leg.at_once for leg in rows.legs])[rows.leg]
+            fine |= at_once & (rows.end_s == rows.start_s)
+        if not everywhere(fine):
             row = worst(~fine)
             span = f"from {rows.start_s[row]} s to {rows.end_s[row]} s"
             who = f"device {rows.device[row]} of {rows.legs[rows.leg[row]].cluster}"

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperCommand
 
 from learning.hardware import address_limit, is_out_of_memory
-from sim.cli import about, contacts, new, run, scenario, show, sweep, tune, watch
+from sim.cli import about, contacts, fly, new, run, scenario, show, sweep, tune, watch
 from sim.cli.output import drop_unwritten, one_line
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
@@ -51,6 +51,7 @@ LEAST_ADDRESSES = 1_500_000_000
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run_command,
     "fork": run.fork_command,
+    "fly": fly.fly_command,
     "sweep": sweep.sweep_command,
     "tune": tune.tune_command,
     "contacts": contacts.contacts_command,

@@ -21,10 +21,6 @@ from sim.trace.directions import Way
 def plan_text(built: Build) -> str:
     """Describe contacts, link and payloads of a scenario that is ready to run."""
     plan = built.plan
-    sizes = built.learner.architecture
-    experts = list(range(sizes.experts))
-    whole = data_size(sizes.upload_bytes(experts, gate=True))
-    stand_in = built.learner.stand_in
     overridden = scenarios.resolved_link(built.scenario)["overridden"]
     lines = [
         f"method {built.scenario.learning.method}, seed {built.scenario.seed}, start "
@@ -32,16 +28,30 @@ def plan_text(built: Build) -> str:
         f"{counted(built.cycles, 'complete cycle')}{_stops_sooner(built.scenario)}",
         f"link preset {built.scenario.link.preset!r}, overridden: "
         f"{', '.join(overridden) or 'nothing'}",
-        *([] if stand_in is None else [stand_in_text(stand_in)]),
-        f"one expert's factors {data_size(sizes.upload_bytes([0], gate=False))}, gate "
-        f"{data_size(sizes.upload_bytes([], gate=True))}, all experts and gate {whole}"
-        if experts
-        else f"the model {whole}",
-        _round(built),
+        *([] if built.method.own_learning else _model(built)),
         _clusters(built),
         *_contacts(built),
     ]
     return "\n".join(lines)
+
+
+def _model(built: Build) -> Iterator[str]:
+    """Describe the payloads and the local rounds of the model; methods of their own learning know
+    none before they learn.
+    """
+    sizes = built.learner.architecture
+    experts = list(range(sizes.experts))
+    whole = data_size(sizes.upload_bytes(experts, gate=True))
+    if (stand_in := built.learner.stand_in) is not None:
+        yield stand_in_text(stand_in)
+    if experts:
+        yield (
+            f"one expert's factors {data_size(sizes.upload_bytes([0], gate=False))}, gate "
+            f"{data_size(sizes.upload_bytes([], gate=True))}, all experts and gate {whole}"
+        )
+    else:
+        yield f"the model {whole}"
+    yield _round(built)
 
 
 def _stops_sooner(scenario: Scenario) -> str:
@@ -157,15 +167,17 @@ def _passes(built: Build) -> Iterator[str]:
                 found = bits / 8.0, cluster.name
                 least[way] = min(least.get(way, found), found)
     parts = {"one expert": ([0], False), "all experts and gate": (everything, True)}
+    if built.method.own_learning:
+        parts = {}
+    elif not everything:
+        parts = {"the model": (everything, True)}
     for way, (carried, name) in least.items():
         # Factors go down as large as they come up, for each change that a device has missed.
         factors = way is Way.TO_SERVER or built.scenario.learning.lora.download == "factors"
         size_of = sizes.upload_bytes if factors else sizes.download_bytes
         shown = list[str]()
         all_fit = True
-        for what, (experts, gate) in (
-            parts if everything else {"the model": (everything, True)}
-        ).items():
+        for what, (experts, gate) in parts.items():
             size = size_of(experts, gate=gate)
             passes = ceil(size / carried) if carried >= 1.0 else 0
             all_fit = all_fit and passes == 1
@@ -173,7 +185,8 @@ def _passes(built: Build) -> Iterator[str]:
         line = f"a usual pass carries {data_size(carried)} {plan.topology.toward(way)}"
         own = plan.topology.direction(way)
         advice = "" if all_fit else f"; {_what_helps(built.scenario, way, own)}"
-        yield f"{line} for the poorest device ({name}); {', '.join(shown)}{advice}"
+        fits = f"; {', '.join(shown)}" if shown else ""
+        yield f"{line} for the poorest device ({name}){fits}{advice}"
 
 
 def _over_mesh(built: Build) -> Iterator[str]:
@@ -193,10 +206,11 @@ def _over_mesh(built: Build) -> Iterator[str]:
             continue
         size_of = sizes.upload_bytes if way is Way.TO_SERVER else sizes.download_bytes
         size = size_of(everything, gate=True)
+        models = f": {per_hour / size:,.0f} models of {data_size(size)} in an hour"
         yield (
             f"all passes carry {data_size(per_hour)} per hour {plan.topology.toward(way)}, "
-            f"{data_size(per_hour / len(plan.mesh))} for each satellite: {per_hour / size:,.0f} "
-            f"models of {data_size(size)} in an hour"
+            f"{data_size(per_hour / len(plan.mesh))} for each satellite"
+            f"{'' if built.method.own_learning else models}"
         )
 
 

@@ -22,7 +22,14 @@ from sim.errors import SimulationError
 
 SERVER = "server"
 
-AtOnce = requests.Measure | requests.Assign | facts.Note | facts.Aggregated | requests.Forecast
+AtOnce = (
+    requests.Measure
+    | requests.Assign
+    | facts.Note
+    | facts.Aggregated
+    | requests.Forecast
+    | requests.EndRun
+)
 """Requests that take no simulated time, of a cluster or of the server."""
 Lookup = peers.NextLink | peers.Reach | peers.Infer
 """Requests that take no simulated time, and concern devices: the server has none."""
@@ -86,7 +93,8 @@ class Actors:
             else:
                 raise SimulationError(
                     f"{type(request).__name__} takes time; before and after a run a method may ask "
-                    "only for Measure, Assign, Note and Forecast, its server for Wait as well"
+                    "only for Measure, Assign, Note and Forecast, its server for EndRun and Wait "
+                    "as well"
                 )
 
     def _next(self, protocol: Generator[Any, Any, Any], reply: Any) -> Any:
@@ -113,6 +121,9 @@ class Actors:
                 reply = self._answer_now(actor, client, request)
             elif isinstance(request, Lookup):
                 reply = self._look_up(client, request)
+            elif isinstance(request, peers.Start):
+                self._tasks.start(actor, name, request, self._drive)
+                reply = None
             else:
                 reply = yield from self._answer(actor, client, request)
 
@@ -166,6 +177,8 @@ class Actors:
                 self._learning_facts.assigned(request, self._progress.cycle)
             case requests.Forecast(cluster=name):
                 return self._clients[name].forecast(request)
+            case requests.EndRun(why=why):
+                self._progress.end(why)
             case facts.Note():
                 self._learning_facts.noted(request, None if client is None else client.sessions)
             case facts.Aggregated():

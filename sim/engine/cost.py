@@ -119,11 +119,12 @@ def _many(number: int, name: str) -> str:
 
 
 def cost_of(built: Build, *, pace: Pace | None = None) -> Cost | None:
-    """Return what a run takes; None where a method of one's own fails without training.
+    """Return what a run takes; None where a method of one's own fails without training, or learns
+    by itself.
 
     So it does of very many contacts, which take long to make ready.
     """
-    if len(built.plan.contacts) > MOST_CONTACTS:
+    if len(built.plan.contacts) > MOST_CONTACTS or built.method.own_learning:
         return None
     try:
         rehearsal = rehearsed(built)

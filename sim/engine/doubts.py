@@ -44,6 +44,8 @@ def _memory_doubts(built: Build) -> Iterator[str]:
     Networked experts are handed out by other sizes, and the method says who gets none.
     """
     learner = built.learner
+    if built.method.own_learning:
+        return
     if built.method.trains_at_server or kind_of(learner.sized_by.model.kind).expert_per_device:
         return
     experts = list(range(learner.architecture.experts))

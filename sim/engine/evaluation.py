@@ -43,7 +43,7 @@ class Evaluator:
         if (time_s, cycle) == self._last:
             return self._accuracy
         self._last = time_s, cycle
-        if self._method.learner.trains:
+        if self._method.learner.measures:
             rows: list[dict[str, Any]] = self._journal.answer(
                 "server", "evaluation", time_s, self._method.scores
             )
@@ -63,7 +63,7 @@ class Evaluator:
             {"scope": "global", "cluster": None, **pooled, **shared},
             *({"scope": "cluster", **row, **shared} for row in rows),
         ]
-        if self._method.learner.trains:
+        if self._method.learner.measures:
             for row in written:
                 self._facts.emit(MetricsRow(**{key: row[key] for key in row if key in KNOWN}))
                 self._own.append({key: row[key] for key in row if key not in KNOWN})
@@ -88,7 +88,7 @@ class Evaluator:
     def _validates(self) -> bool:
         """Whether there are validation samples, and something to measure with them."""
         learner = self._method.learner
-        return learner.trains and learner.config.data.validation > 0
+        return learner.measures and learner.config.data.validation > 0
 
     @cached_property
     def _unmeasured(self) -> list[dict[str, Any]]:
@@ -99,9 +99,13 @@ class Evaluator:
     def with_own(self, metrics: pa.Table) -> pa.Table:
         """Return the metrics table with a column more for each of ``learning.metrics``.
 
-        Evaluations are written in order of time, in which the rows stay.
+        Of a method that learns by itself, for each figure that its scores have. Evaluations are
+        written in order of time, in which the rows stay.
         """
-        for name in map(column_of, self._method.learner.metrics):
+        names = list(map(column_of, self._method.learner.metrics))
+        if self._method.own_learning:
+            names = list(dict.fromkeys(name for row in self._own for name in row))
+        for name in names:
             values = [row.get(name) for row in self._own]
             metrics = metrics.append_column(name, pa.array(values, pa.float64()))
         return metrics
@@ -141,6 +145,6 @@ def _pooled(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _mean(values: list[tuple[float | None, int]]) -> float | None:
     """Mean weighted by samples, None if nothing was measured."""
     total = sum(samples for _, samples in values)
-    if total == 0:
+    if total == 0 or all(value is None for value, _ in values):
         return None
     return sum(value * samples for value, samples in values if value is not None) / total

@@ -358,8 +358,26 @@ def _skips(case: MethodCase) -> bool:
     return case.learning.upload == "changed"
 
 
+OF_OWN_LEARNING: tuple[Unused[MethodCase], ...] = (
+    Unused(
+        keys=(
+            "learning.model.*",
+            "learning.sized_as.*",
+            "learning.pretraining.*",
+            "learning.metrics",
+            *(f"learning.{key}" for key in ("step_size", "batch_size", "steps_per_round")),
+            *(f"learning.{key}" for key in ("precision", "gate_step_size_ratio", "device")),
+        ),
+        is_unused=lambda case: case.method.own_learning,
+        by="by {case.name}, which learns by itself",
+    ),
+)
+"""What means nothing where leomix trains nothing itself."""
+
+
 OF_METHOD: tuple[Rule[MethodCase], ...] = (
     *OVER_MESH,
+    *OF_OWN_LEARNING,
     Unused(
         keys=("learning.metrics",),
         is_unused=lambda case: case.method.scores is not Method.scores,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import scenarios
-from learning.architecture.kinds import kind_of
+from learning.architecture.kinds import kind_of, plain_kind
 from learning.data.table import missing_file
 from learning.declarations import FrozenDict, values_of
 from learning.hardware import compute_devices
@@ -20,8 +20,12 @@ from sim.facts.learning import MetricsRow
 from sim.facts.row import columns_of
 
 
-def learner_of(scenario: Scenario) -> Learner:
-    """Return the learner of a scenario; raise InputError for keys that contradict each other."""
+def learner_of(scenario: Scenario, *, own_learning: bool = False) -> Learner:
+    """Return the learner of a scenario; raise InputError for keys that contradict each other.
+
+    With ``own_learning`` its method learns by itself, of the scenario's data if it likes: the model
+    means nothing.
+    """
     learning = scenario.learning
     refuse_unused_keys(scenario)
     for name in learning.data.paths:
@@ -32,6 +36,8 @@ def learner_of(scenario: Scenario) -> Learner:
         raise InputError("stop.accuracy: is never measured with learning.train=false; remove it")
     config = learning_config(scenario)
     counted = learning.sized_as
+    if own_learning:
+        config = replace(config, model=ModelConfig(plain_kind(config)))
     metrics = _metrics(scenario)
     try:
         if learning.train and learning.device.startswith("cuda"):
@@ -44,6 +50,7 @@ def learner_of(scenario: Scenario) -> Learner:
             corruption=corruption_of(scenario),
             metrics=metrics,
             skips_unchanged=learning.upload == "changed",
+            own_learning=own_learning,
         )
     except ValueError as error:
         lacks_file = isinstance(error.__context__, FileNotFoundError)

@@ -22,7 +22,8 @@ class Progress:
 
     A cycle is complete when each cluster has been served once more. The model is
     evaluated at the start, at every complete cycle, every ``learning.evaluate_every_hours`` if that
-    is given, and at the end. The run ends early when ``stop`` of the ``scenario`` says so; a fork
+    is given, and at the end. ``ended_because`` says why the method has ended the run, empty if it
+    has not. The run ends early when ``stop`` of the ``scenario`` says so; a fork
     sets another scenario. ``energy`` returns what each cluster has spent so far.
     """
 
@@ -38,6 +39,7 @@ class Progress:
         self.scenario = scenario
         self.cycle = self.rounds = 0
         self.spending = Spending()
+        self.ended_because = ""
         self._clock = clock
         self._method = method
         self._evaluator = evaluator
@@ -76,12 +78,17 @@ class Progress:
     def evaluate(self) -> None:
         """Evaluate the server's model now, and end the run if that is enough."""
         accuracy = self._evaluator.evaluate(self._clock.now, self.cycle)
-        if self._method.learner.trains:  # else there is no accuracy to set it against
+        if self._method.learner.measures:  # else there is no accuracy to set it against
             self._note_spending(self._clock.now)
         wanted = self.scenario.stop.accuracy
         reached = wanted is not None and accuracy >= wanted
         if reached or self._ended_early:
             self._clock.stop()
+
+    def end(self, why: str) -> None:
+        """End the run when all that happens now has happened, as the method wishes."""
+        self.ended_because = self.ended_because or why
+        self._clock.after_this_instant("end", self._clock.stop)
 
     def conclude(self, end_s: float) -> None:
         """Evaluate the model that a run ends with."""

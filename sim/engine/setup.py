@@ -108,6 +108,9 @@ class Build:
 
     def try_hooks(self) -> None:
         """Try what a method of one's own adds; raise InputError with the hook that fails."""
+        if self.method.own_learning and self.learner.measures:
+            with as_input(located=self.scenario.located):
+                self.new_method().rehearse()
         if issubclass(self.method, GlobalModelMethod) and self.learner.trains:
             # With values of its own: the run's are its own alone.
             world = replace(self.world, learner=Learner(self.learner.config))
@@ -186,7 +189,7 @@ def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:
         method = find_method(scenario.learning.method)
     with as_input("learning.options."):
         options = read_options(method.Options, scenario.learning.options)
-    learner = learner_of(scenario)
+    learner = learner_of(scenario, own_learning=method.own_learning)
     refuse_for_method(scenario, method, options, learner)
     with as_input():
         method.check(learner.config)

@@ -81,7 +81,7 @@ class Simulation:
 
     def _measure(self, actor: str, request: Measure) -> Any:
         """Answer what an actor asks about tensors, of which a timing-only run has none."""
-        if not self.method.learner.trains:
+        if not self.method.learner.measures:
             return request.default
         return self.journal.answer(actor, request.name, self.clock.now, request.compute)
 
@@ -181,6 +181,11 @@ class Simulation:
     def waiting(self) -> tuple[Waiting, ...]:
         """Who still waits for others at a meeting; of a finished run, who did when it ended."""
         return self._actors.meetings.left()
+
+    @property
+    def ended_because(self) -> str:
+        """Why the method has ended the run, empty if it has not."""
+        return self._progress.ended_because
 
     @property
     def spending(self) -> dict[str, list[Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import simpy
 
-from learning.requests.peers import All
+from learning.requests.peers import All, Start
 from sim.clock import Clock, Process
 from sim.errors import SimulationError
 
@@ -22,6 +22,23 @@ class Tasks:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._count: Counter[str] = Counter()
+
+    def start(self, actor: str, cluster: str, request: Start, drive: Drive) -> None:
+        """Start the protocols of :class:`Start`, which nobody waits for."""
+        at = (cluster,) * len(request.tasks) if request.at is None else request.at
+        if len(at) != len(request.tasks):
+            raise SimulationError(
+                f"Start: at names {len(at)} clusters for {len(request.tasks)} tasks"
+            )
+        for where, task in zip(at, request.tasks, strict=True):
+            name = self._name(actor)
+            self._clock.start(name, drive(where, name, task))
+
+    def _name(self, actor: str) -> str:
+        """Return the name of an actor's next task; no cluster is called so."""
+        first = actor.partition(":")[0]  # names of tasks of tasks of tasks would grow without end
+        self._count[first] += 1
+        return f"{first}:{self._count[first]}"
 
     def run(
         self, actor: str, cluster: str, request: All, drive: Drive
@@ -46,10 +63,8 @@ class Tasks:
             if not left and not over.triggered:
                 over.succeed()
 
-        first = actor.partition(":")[0]  # names of tasks of tasks of tasks would grow without end
         for number in range(left):
-            self._count[first] += 1
-            name = f"{first}:{self._count[first]}"  # no cluster is called so
+            name = self._name(actor)
             self._clock.start(name, child(number, name))
 
         def deadline(after_s: float) -> Process:

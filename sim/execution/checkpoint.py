@@ -18,10 +18,13 @@ from sim.files import write_text
 CHECKPOINT = "checkpoint"
 JOURNAL = "journal.json"
 VALUES = "values"
+REPLIES = "replies"
 
 
 class Checkpoint:
     """The resumable state of a run in ``folder``, saved every so many seconds.
+
+    A method that learns by itself keeps its results in the folder ``replies`` as they are made.
 
     Of runs that go on by turns in one process each one saves the more seldom: all together they
     save as often as one run does, and lose as much of the process's time if it is killed.
@@ -35,6 +38,7 @@ class Checkpoint:
         self.folder = folder / CHECKPOINT
         self._file = self.folder / JOURNAL
         self._store = FolderStore(self.folder / VALUES)
+        self.replies = self.folder / REPLIES
         self._identity = identity
         self._every_s = every_s
         self._saved_at = time.monotonic()

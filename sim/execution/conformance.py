@@ -94,6 +94,10 @@ class _Trial:
 
     def _method(self) -> type[Method]:
         """Find the method, and change the scenario until it takes it."""
+        if (method := find_method(self.said["learning"]["method"])).own_learning:
+            named = self.said["learning"]
+            self.said["learning"] = {key: named[key] for key in ("method", "options")}
+            return method
         whole = {"learning": {**self.said["learning"], "lora": {"rank": None}}}
         orbits = IN_ORBIT, TRIALS["rings"]
         for scene in ({}, whole, *({**one, **more} for one in orbits for more in ({}, whole))):
@@ -101,7 +105,6 @@ class _Trial:
                 found = method_of(scenarios.from_dict({**self.said, **scene}))[0]
                 self.said |= scene
                 return found
-        method = find_method(self.said["learning"]["method"])
         if method.needs_sidelinks:
             self.said["link"] |= TRIALS["sidelinks"]
         if method.trial_kind:
@@ -183,13 +186,20 @@ def _conserves(trial: _Trial) -> None:
         raise _Skipped("nothing is sent")
 
 
+BY_ITSELF = "the method learns by itself"
+
+
 def _moves(trial: _Trial) -> None:
+    if trial.method.own_learning:
+        raise _Skipped(BY_ITSELF)
     if not trial.method.trains:
         raise _Skipped("the method says that it trains nothing")
     _check_moved(trial, trial.whole, "whole")
 
 
 def _plain(trial: _Trial) -> None:
+    if trial.method.own_learning:
+        raise _Skipped(BY_ITSELF)
     if trial.method.needs_experts or not trial.method.trains:
         raise _Skipped("the method trains experts alone")
     said = {key: value for key, value in trial.said["learning"].items() if key not in OF_MIXTURES}
@@ -226,6 +236,8 @@ def _resumes(trial: _Trial) -> None:
     except Interrupted:
         trial.same(name="cut", resume=True)
     cut, whole = (trial.folder / name / "model" / WEIGHTS for name in ("cut", "whole"))
+    if not whole.exists():  # of a method that learns by itself, and gives none
+        return
     if cut.read_bytes() != whole.read_bytes():
         raise _Failed("the weights of the two runs differ")
 
@@ -265,6 +277,8 @@ def _alone(trial: _Trial) -> None:
 
 
 def _timing(trial: _Trial) -> None:
+    if trial.method.own_learning:
+        raise _Skipped(BY_ITSELF)
     try:
         trial.same("timing_sha256", learning={**trial.said["learning"], "train": False})
     except _Failed:

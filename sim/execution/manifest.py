@@ -46,6 +46,8 @@ def manifest_of(
         "seed": scenario.seed,
         "start_utc": built.plan.start.isoformat(),
         "simulated_s": end_s,
+        **({"own_learning": True} if built.method.own_learning else {}),
+        **({"ended_by_method": why} if (why := simulation.ended_because) else {}),
         **more,
         "identity": builds.identity,
         **fork,

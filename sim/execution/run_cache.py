@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from learning.learner import Learner
 from learning.provenance import why_not_cacheable
+from learning.values.replies import REPLY
 from learning.values.reuse import NUMBER, TENSORS
 from sim.execution import cache
 from sim.execution.result_cache import MODEL, Results
@@ -35,10 +36,13 @@ class RunCache:
     def serve(self, learner: Learner) -> None:
         """Let ``learner`` use results of other runs, and keep its own, where that is safe."""
         self._foreign = learner.values.reuse.foreign
-        self.why_not = why_not_cacheable(learner.config) if learner.trains else "nothing is trained"
+        self.why_not = (
+            why_not_cacheable(learner.config) if learner.measures else "nothing is trained"
+        )
         if not self.why_not:
             context = json_digest(learner.environment())
-            self.results = learner.values.cache = Results(self.shelf, context)
+            self.results = Results(self.shelf, context)
+            learner.values.cache = learner.replies.cache = self.results
 
     def close(self) -> None:
         """Bring the cache within its bounds, if this run has added to it."""
@@ -68,8 +72,10 @@ class RunCache:
             "tensors_read": read[TENSORS],
             "numbers_read": read[NUMBER],
             "models_read": read[MODEL],
+            "replies_read": read[REPLY],
             "tensors_kept": kept[TENSORS],
             "numbers_kept": kept[NUMBER],
+            "replies_kept": kept[REPLY],
             "kept_bytes": self.shelf.kept_bytes,
             "trouble": self.shelf.trouble or None,
         }

@@ -15,6 +15,7 @@ from learning.files import sync_folder
 from learning.hardware import is_out_of_memory
 from learning.invariants import Violation
 from learning.learner import Learner
+from learning.methods.own_learning import OwnLearning
 from learning.values.handle import Handle
 from learning.values.store import as_file
 from scenarios import Scenario
@@ -150,9 +151,10 @@ class Run(Observer):
                 self._is_new = claim.is_free(place)
                 self.checkpoint = Checkpoint(place, builds.identity, checkpoint_every_s)
                 journal = self.checkpoint.load(first.learner.values, journal, builds.values)
-        # Where nothing is trained there are no checkpoints, and no digests to compare.
-        trains = first.learner.trains or self.built.learner.trains
-        self._is_replayed = trains or bool(journal.digest)
+                first.learner.replies.folder = self.checkpoint.replies
+        # Where nothing is measured there are no checkpoints, and no digests to compare.
+        measures = first.learner.measures or self.built.learner.measures
+        self._is_replayed = measures or bool(journal.digest)
         trace = Trace(
             None if place is None else place / claim.SPILLED,
             replayed=place is None or self._is_replayed,
@@ -182,6 +184,7 @@ class Run(Observer):
                     if lacks := lacking_file(self.built.scenario, learner.config.data):
                         raise InputError(lacks)
                     self._clients = clients_table(learner.config.clusters, learner.build())
+            if learner.measures:
                 self.built.try_hooks()
                 for observer in self._observers if self.built.module_doubts else ():
                     observer.doubted(self.built.module_doubts)
@@ -275,7 +278,7 @@ class Run(Observer):
         """Save where there is anything that need not be done again: timing is only replayed."""
         learner = self.built.learner
         simulation = self.simulation
-        if self.checkpoint is None or not learner.trains:
+        if self.checkpoint is None or not learner.measures:
             return
         saved = self.checkpoint.save(
             self._event,
@@ -317,7 +320,7 @@ class Run(Observer):
             tables["isl_windows"] = isl_table(self.built.plan.isls, self.simulation.end_s)
         if (charges := charge_table(self.simulation)) is not None:
             tables["charges"] = charges
-        if self.built.learner.metrics:
+        if self.built.learner.metrics or self.built.method.own_learning:
             tables["metrics"] = self.simulation.evaluator.with_own(tables["metrics"])
         if self._clients is not None:
             tables["clients"] = self._clients
@@ -341,7 +344,7 @@ class Run(Observer):
             run_folder.write_tables(place, result.tables)
             if complete:
                 self._write_model(place)
-            if complete and learner.trains:
+            if complete and learner.measures:
                 # For forks, wherever the run was saved on its way.
                 journal = Journal(self.simulation.journal.entries)
                 write_text(place / JOURNAL, json.dumps(journal.said()))
@@ -357,7 +360,8 @@ class Run(Observer):
 
     def _count_reuse(self, manifest: dict[str, Any]) -> None:
         """Note what was trained, and what came of the cache."""
-        reuse = self.built.learner.values.reuse
+        learner = self.built.learner
+        reuse = learner.replies.reuse if self.built.method.own_learning else learner.values.reuse
         manifest |= {"trainings": reuse.done, "trainings_reused": reuse.spared}
         manifest["cache"] = None if self.cache is None else self.cache.figures()
 
@@ -365,14 +369,15 @@ class Run(Observer):
         """Write the final model, and what was carried."""
         learner = self.built.learner
         method = self.simulation.method
-        model = method.model()
         results = None if self.cache is None else self.cache.results
-        weights = final_model(learner, model, results) if learner.trains else None
+        weights = final_model(learner, method.model(), results) if learner.trains else None
+        if isinstance(method, OwnLearning):
+            weights = method.final_weights()
         about = {
             "what": "the satellite's model at the end of the run",
-            "kind": learner.config.model.kind,
+            "kind": None if self.built.method.own_learning else learner.config.model.kind,
             "version": method.version,
-            "trained": learner.trains,
+            "trained": learner.measures,
         }
         run_folder.write_model(place, weights, about, self.simulation.clients.payloads.listed())
 

@@ -88,7 +88,7 @@ def waiting_line(waiting: Sequence[Waiting]) -> str:
 def _unused(built: Build) -> Iterator[str]:
     """Keys that mean nothing in a run that trains nothing."""
     learning = built.scenario.learning
-    for key in ("targets", "metrics") if not built.learner.trains else ():
+    for key in ("targets", "metrics") if not built.learner.measures else ():
         if getattr(learning, key):
             yield f"learning.{key} is not used: nothing is measured with learning.train false"
 
@@ -161,7 +161,7 @@ def _unfinished(tables: Mapping[str, pa.Table], built: Build) -> Iterator[str]:
     kinds = Counter[str]()
     for events in pieces_of(tables, "events", ["kind"]):
         kinds.update({k: int(says(events, "kind", k).sum()) for k in ("aggregate", "drop")})
-    if built.method.needs_satellites and not (built.learner.trains or kinds["aggregate"]):
+    if built.method.needs_satellites and not (built.learner.measures or kinds["aggregate"]):
         yield (
             f"no round is complete, and {kinds['drop']} messages were lost (kind drop of the table "
             "events): simulate longer, or raise the rates of the links"

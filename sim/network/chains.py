@@ -44,6 +44,7 @@ class Chain:
         self.closing = closing
         self._held_s = held_s
         self._planned: list[Leg] = []
+        self._transfers: dict[Way, list[Transfer]] = {}
         self._direct: DirectTransfer | None = None
         self._as_legs: Callable[[], None] = lambda: None
 
@@ -100,8 +101,14 @@ class Chain:
         return replace(step, payload=endpoint.measured(sizing), sized=None)
 
     def transfers(self, way: Way) -> list[Transfer]:
-        """Return its transfers that go one way."""
-        return [leg for leg in self.legs if isinstance(leg, Transfer) and leg.way is way]
+        """Return its transfers that go one way, which others ask for as often as they plan."""
+        known = self._transfers.get(way)
+        if known is None:
+            legs = self.legs
+            known = [leg for leg in legs if isinstance(leg, Transfer) and leg.way is way]
+            if len(legs) == len(self.steps):  # else it is being planned
+                self._transfers[way] = known
+        return known
 
     # When it is over.
 

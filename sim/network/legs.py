@@ -39,7 +39,10 @@ class Moved(Fact):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained(Fact):
-    """Rounds of the devices in ``who`` (K,), in a contact or, where that is None, in a gap."""
+    """Rounds of the devices in ``who`` (K,), in a contact or, where that is None, in a gap.
+
+    Those of no FLOPs take no time: they are trained ``at_once``.
+    """
 
     cluster: str
     contact_id: int | None
@@ -48,6 +51,7 @@ class Trained(Fact):
     start_s: Floats
     end_s: Floats
     now_s: float
+    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

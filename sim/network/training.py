@@ -11,6 +11,7 @@ from learning.requests.cluster import Cost, Floats, Ints, Mask, Step, Train, Upl
 from sim.devices.compute import whole_rounds
 from sim.devices.energy import Use
 from sim.devices.faults import Presence
+from sim.errors import SimulationError
 from sim.network.endpoint import Endpoint
 from sim.network.legs import Trained
 from sim.network.outcomes import Ending
@@ -25,7 +26,7 @@ class Training:
     Those in ``excluded`` have too little memory for a round. A device that leaves before it has
     ended stops at ``leaves_s`` (K,), and never ends. Where ``presence`` is given, those who leave
     go on when they are back: only the time that they are there counts. ``session`` is the one that
-    the chain goes over, where it goes over one.
+    the chain goes over, where it goes over one. Rounds of no FLOPs are trained ``at_once``.
     """
 
     who: Mask
@@ -38,6 +39,7 @@ class Training:
     leaves_s: Floats | None = None
     away: Mask | None = None
     presence: Presence | None = None
+    at_once: bool = False
 
     # Planning.
 
@@ -63,9 +65,12 @@ class Training:
         who = np.isfinite(ready_s) & ~excluded & everybody(step.who, k)
         begin_s = np.where(who, np.maximum(ready_s, devices.serving_until_s), ready_s)
         one_s = devices.compute.round_s(step.cost)
+        at_once = bool((one_s == 0.0).any())
         wanted = devices.compute.per_contact if step.rounds is None else step.rounds
+        if wanted is None and at_once:
+            raise SimulationError("Train: rounds of no FLOPs cannot fill a contact; give rounds")
         rounds = np.full(k, 0 if wanted is None else wanted)
-        if wanted is None or step.partial:
+        if wanted is None or (step.partial and not at_once):
             closes_s = (
                 endpoint.clock.now + endpoint.rules.closing.deadline_s if step.partial else np.inf
             )
@@ -80,7 +85,7 @@ class Training:
         if devices.battery is not None and rounds.any():
             end_s = devices.after_s(begin_s, rounds * one_s)
             devices.battery.compute(float(begin_s[0]), float(end_s[0]))
-        planned = cls(who, step.cost, rounds, begin_s, end_s, excluded, session)
+        planned = cls(who, step.cost, rounds, begin_s, end_s, excluded, session, at_once=at_once)
         if devices.presence is not None and planned.trains.any():
             planned._only_while(devices.presence, one_s, pausing=alone)
         return planned
@@ -184,6 +189,7 @@ class Training:
                 start_s=self.begin_s,
                 end_s=self.end_s,
                 now_s=now_s,
+                at_once=self.at_once,
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from sim.network.legs import Dropped, Moved
 from sim.network.link_faults import FLAWLESS, LegFaults, Sending
 from sim.network.outcomes import CutTransfers, Ending, any_delivered, outcomes_of
 from sim.network.steps import everybody, way_of
+from sim.network.turns import beam_free_s, turn_s
 from sim.plan.contacts import PlannedContact, PlannedSession
 from sim.trace.directions import Way
 
@@ -164,11 +166,11 @@ class Transfer:
             self.los_s = np.full(len(self.who), session.end_s)
             return
         if earlier:
-            free_s = _beam_free_s(self.beam, len(self.who), earlier)
+            free_s = beam_free_s(self.beam, len(self.who), earlier)
             self.arrival_s = np.maximum(self.arrival_s, free_s)
         if others:
             beside = max(self.beam.channels - int(self.who.sum()), 0)
-            self.arrival_s = np.maximum(self.arrival_s, _turn_s(beside, others))
+            self.arrival_s = np.maximum(self.arrival_s, turn_s(beside, others, len(self.who)))
         given = self.beam.send(self.arrival_s, self._air_bits, in_time, personal=self.personal)
         self.begin_s = given.begin_s
         self.sent_s = given.end_s
@@ -270,6 +272,15 @@ class Transfer:
     def frees_s(self) -> Floats:
         """When each device (K,) sends no more of it."""
         return np.where(np.isfinite(self.sent_s), self.sent_s, self.los_s)
+
+    @cached_property
+    def turns(self) -> tuple[Ints, Floats]:
+        """Which devices (R,) have their turn, by number, and until when (R,), once it is planned.
+
+        Others look at it as often as they plan, and of many devices few take part.
+        """
+        rows = np.flatnonzero(self.who & np.isfinite(self.begin_s))
+        return rows, self.frees_s[rows]
 
     def use(self, by_s: float) -> Use:
         """Return what the devices have done by a time."""
@@ -555,35 +566,6 @@ class Transfer:
                         late_s=self.struck.late_s[late].tolist(),
                     )
                 )
-
-
-def _beam_free_s(beam: SessionBeam, devices: int, earlier: Sequence[Transfer]) -> float:
-    """When the transfers of earlier steps leave a shared beam to another; -inf for at once.
-
-    A broadcast is one transmission at a time, and where a cluster has more devices than the beam
-    has sub-channels, the beam serves the steps of a chain one after the other: those of a later
-    step begin when the last device has ended an earlier one.
-    """
-    if not (beam.is_broadcast or beam.crowding(devices) > 1.0):
-        return -np.inf
-    ends_s = [float(other.frees_s[other.who].max()) for other in earlier if other.who.any()]
-    return max(ends_s, default=-np.inf)
-
-
-def _turn_s(beside: int, others: Sequence[Transfer]) -> Floats:
-    """When each device (K,) has its turn behind the transfers of other chains.
-
-    These are its own, and as many as the beam has no sub-channels for ``beside`` it.
-    """
-    stops_s = np.array(
-        [np.where(one.who & np.isfinite(one.begin_s), one.frees_s, -np.inf) for one in others]
-    )
-    own_s: Floats = stops_s.max(axis=0)
-    busy_until_s = np.sort(stops_s[np.isfinite(stops_s)])[::-1]
-    if len(busy_until_s) <= beside:
-        return own_s
-    # So many of the others may still send when the transfer takes its sub-channels.
-    return np.maximum(own_s, busy_until_s[beside])
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,7 +46,7 @@ def test_commands_and_code_of_a_page_are_valid(page, monkeypatch):
             words = shlex.split(line, comments=True)
             if words[:1] == ["export"]:
                 monkeypatch.setenv(*words[1].split("="))
-            elif words[:2] == ["leomix", "new"]:
+            elif words[:2] == ["leomix", "new"] or "--save" in words:  # which others read
                 assert status(words[1:]) == 0, line
             elif words[:1] == ["leomix"]:
                 command = typer.main.get_command(app).commands[words[1]]

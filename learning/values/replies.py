@@ -1,0 +1,69 @@
+"""Replies: results that are bytes, made outside leomix and known by a key that names them.
+
+A method that does its own learning asks for a reply by everything that it depends on. A reply of
+this run is found in its folder when the run is resumed, one that may be shared in the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from learning.files import read_regular, write_bytes
+from learning.values.reuse import Cache, Reuse
+
+REPLY = ".reply"
+"""Kind of a result that runs share: bytes of a method's own."""
+
+
+class Replies:
+    """Bytes by key, computed once for a run, and for all runs where they may be shared.
+
+    ``folder`` keeps those of this run until it is complete, None for a run that is not written;
+    ``cache`` those of any run. ``reuse`` counts the calls that were made, and those that were
+    spared.
+    """
+
+    def __init__(self) -> None:
+        self.folder: Path | None = None
+        self.cache: Cache | None = None
+        self.reuse = Reuse()
+
+    def ask(self, key: str, make: Callable[[], bytes], *, shared: bool) -> bytes:
+        """Return the bytes of ``key``, or what ``make`` returns, which is kept.
+
+        Give ``shared`` where the key names all that the bytes depend on; else they are of this run
+        alone.
+        """
+        known = self._own(key)
+        if known is None and shared and self.cache is not None:
+            known = self.cache.read(REPLY, key, bytes)
+            if known is not None:
+                self.reuse.spare_key(key)
+        if known is not None:
+            return known
+        made = make()
+        self.reuse.done += 1
+        if shared and self.cache is not None:
+            self.cache.keep(REPLY, key, len(made), lambda: made)
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_bytes(self.folder / key, made, durable=False)
+        return made
+
+    def _own(self, key: str) -> bytes | None:
+        """Return what this run has made before it was resumed."""
+        with suppress(OSError, ValueError):
+            if self.folder is not None:
+                return read_regular(self.folder / key)
+        return None
+
+
+def key_of(*parts: Any) -> str:
+    """Return a key of 32 hexadecimal digits that names ``parts``, which are JSON."""
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

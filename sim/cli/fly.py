@@ -1,0 +1,123 @@
+"""`leomix fly`: a user's own training code, run over a scenario's network."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sim.cli import options
+from sim.cli.options import spread_out
+from sim.errors import InputError
+
+if TYPE_CHECKING:
+    from scenarios import Scenario
+
+KEPT = ("data", "targets", "evaluate_every_hours")
+"""Keys of a scenario's `learning` that mean the same to code of the user's."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """The scenario that is flown over, and where to write it with the functions in it."""
+
+    scenario: Annotated[
+        str,
+        typer.Option("-s", "--scenario", metavar="SCENARIO", help="a YAML file, or a shipped name"),
+    ]
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="write the scenario for run and sweep, and end"),
+    ] = None
+
+
+@spread_out
+def fly_command(
+    path: Annotated[Path, typer.Argument(metavar="FILE.py", help="your functions: docs/fly.md")],
+    out: Annotated[Path | None, options.output("run folder; default runs/FILE-NAME-SEED")] = None,
+    *,
+    network: Network,
+    overrides: options.Overrides,
+    resume: Annotated[bool, options.go_on("run")] = False,
+    limits: options.Limits,
+    tensorboard: options.Board = None,
+    shown: options.Shown,
+) -> None:
+    """Train with functions of your own, over a scenario's network."""
+    from sim.cli.run import Execution
+    from sim.execution.running import run
+    from sim.files import free_folder
+
+    max_wall_s = limits.max_wall_s
+    if resume and out is None:
+        raise InputError("--resume: name the run's folder with -o DIR")
+    loaded = scenario_of(path, network.scenario, overrides.by_key())
+    if network.save is not None:
+        _save(loaded, network.save)
+        return
+    name = loaded.source_path.stem if loaded.source_path else "scenario"
+    place = out or free_folder(Path("runs") / f"{path.stem}-{name}-{loaded.seed}")
+    start = partial(run, loaded, place, resume, cache=not limits.no_cache)
+    Execution(start, loaded, place, max_wall_s, tensorboard).carry_out(shown)
+
+
+def scenario_of(path: Path, name: str, overrides: dict[str, Any]) -> Scenario:
+    """Return a scenario whose method is the functions in a file; ``overrides`` come last.
+
+    Of the scenario's own learning only the keys ``KEPT`` count, and its data where the file has
+    no function ``data``. Raises InputError for what is no such file.
+    """
+    import scenarios
+    from learning.declarations import given_keys
+    from sim.fly.user_code import UserCode
+
+    place = f"{_module(path)}:train"
+    try:
+        code = UserCode(place, limit_s=1.0)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    code.check()
+    learning = scenarios.load(name).learning
+    dumped = scenarios.load(name).model_dump(mode="json", include={"learning"})["learning"]
+    kept = given_keys(learning).intersection(KEPT) - ({"data"} if code.has("data") else set())
+    own = {
+        **{key: dumped[key] for key in sorted(kept)},
+        "method": "sim.fly.functions:Functions",
+        "options": {"code": place},
+    }
+    return scenarios.load(name, {"learning": own, **overrides})
+
+
+def _save(scenario: Scenario, path: Path) -> None:
+    """Write a scenario as a file that needs none beside it but the user's functions."""
+    import yaml
+
+    from sim.execution.identity import portable
+    from sim.files import write_text
+
+    write_text(path, yaml.safe_dump(portable(scenario), sort_keys=False))
+    print(path)
+
+
+def _module(path: Path) -> str:
+    """Return the name by which a file is imported, once its folder is where Python looks."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name the file with your functions, like FILE.py")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; write one with the functions of docs/fly.md")
+    name = path.stem
+    if path.suffix != ".py" or not name.isidentifier():
+        raise InputError(f"{path}: cannot be imported; give it a name like my_training.py")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    found = find_spec(name)
+    if found is None or found.origin is None or Path(found.origin).resolve() != path.resolve():
+        where = "" if found is None else f", {found.origin}"
+        raise InputError(f"{path}: another module is called {name!r}{where}; rename the file")
+    return name

@@ -1,0 +1,419 @@
+"""Functions: federated training by plain functions of the user's, on the simulated clock."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, ClassVar, Literal, cast
+
+import numpy as np
+from pydantic.dataclasses import dataclass as checked
+
+from learning.data import load_samples
+from learning.learner import UpdatesUsed
+from learning.methods.base import Protocol, World
+from learning.methods.options import CHECKED, option
+from learning.methods.own_learning import OwnLearning
+from learning.metrics import Score
+from learning.requests.cluster import (
+    Chain,
+    Cluster,
+    Cost,
+    Download,
+    Floats,
+    Ints,
+    Mask,
+    Measure,
+    NextContact,
+    Receipt,
+    Step,
+    Train,
+    Upload,
+)
+from learning.requests.facts import Aggregated, Cause, Note, Share, update_refused
+from learning.requests.payload import Payload
+from learning.values.replies import key_of
+from sim.fly import trees
+from sim.fly.trees import Tree
+from sim.fly.user_code import Called, Context, UserCode
+
+
+@checked(frozen=True, config=CHECKED)
+class FunctionOptions:
+    """Options of a run of functions of the user's."""
+
+    code: str = option("", "MODULE:FUNCTION that trains; the others stand in the same module")
+    config: dict[str, Any] = field(default_factory=dict)
+    time: Literal["declared", "counted", "measured"] = option(
+        "declared",
+        "FLOPs of a call: flops_per_example, counted in PyTorch, or seconds times host_gflops",
+    )
+    flops_per_example: float = option(1e6, "FLOPs to train on one example, as declared", gt=0)
+    host_gflops: float = option(10.0, "GFLOP that this machine does in a second, measured", gt=0)
+    call_limit_s: float = option(3600.0, "longest time that a call may take here, s", gt=0)
+
+
+@dataclass(frozen=True, eq=False)
+class ClientUpdate:
+    """What one client has sent: its weights, by how many examples, and who it is."""
+
+    weights: Tree
+    examples: int
+    cluster: str
+    device: int
+
+
+@dataclass(eq=False)
+class Part:
+    """A cluster's part in a round: which devices (K,) have the model, have trained, have sent."""
+
+    has: Mask
+    trained: Mask
+    sent: Mask
+    updates: list[ClientUpdate]
+    bytes: Any
+    flops: Any
+    contact_id: Ints
+
+
+class Functions(OwnLearning):
+    """Federated rounds of all devices, trained by ``train(weights, data, context)`` of the user's.
+
+    A cluster takes part once in a round, at its contacts, as of :class:`learning.FedAvg`: its
+    devices download the model, train and upload. When all clusters have, the server takes
+    the mean by examples, or what ``aggregate(weights, updates, context)`` returns.
+    """
+
+    Options: ClassVar[type] = FunctionOptions
+    waits_for_all: ClassVar[bool] = True
+
+    def __init__(self, world: World, options: Any = None) -> None:
+        super().__init__(world, options)
+        if not self.learner.measures:
+            raise ValueError(
+                "learning.train: bytes and times of your own functions come from what they "
+                "return; set it to true"
+            )
+        if ":" not in self.options.code:
+            raise ValueError(
+                "learning.options.code: give MODULE:FUNCTION, or run leomix fly FILE.py"
+            )
+        self.code = UserCode(self.options.code, self.options.call_limit_s)
+        self.code.check()
+        self.first = dict(zip((c.name for c in world.clusters), self._firsts(), strict=True))
+        self.memory: dict[int, dict[str, Any]] = {}
+        self.server_memory: dict[str, Any] = {}
+        self.parts: dict[str, Part] = {}
+        self.arrived: list[str] = []
+        self.weights: Tree = self._start()
+
+    def _firsts(self) -> list[int]:
+        """The number of each cluster's first client."""
+        counts = [cluster.devices for cluster in self.world.clusters]
+        return [0, *np.cumsum(counts).tolist()][:-1]
+
+    def rehearse(self) -> None:
+        """Train on one client and evaluate on one cluster, as the run will."""
+        first = self.world.clusters[0]
+        self._train(first, 0)
+        self._evaluate(first.name)
+
+    # -- the user's functions, of which each call is known by what it depends on
+
+    def _context(self, cluster: str, device: int | None, use: str) -> Context:
+        """Return the context of a call, with a seed that depends on who is asked for what, when."""
+        client = -1 if device is None else self.first[cluster] + device
+        named = f"{self.world.seed} {use} {cluster} {device} {self.version + 1}"
+        drawn = hashlib.blake2b(named.encode(), digest_size=4).digest()
+        memory = self.server_memory if device is None else self.memory.get(client, {})
+        return Context(
+            cluster,
+            device,
+            client,
+            sum(one.devices for one in self.world.clusters),
+            self.version + 1,
+            int.from_bytes(drawn, "little") // 2,
+            self.options.config,
+            dict(memory),
+        )
+
+    def _start(self) -> Tree:
+        """Return the first weights."""
+        context = self._context("", None, "start")
+        weights = self.code.call("start", context=context).value
+        try:
+            return trees.unpacked(trees.packed(weights))
+        except ValueError as error:
+            raise self.code.wrong("start", context, str(error)) from None
+
+    @cached_property
+    def _data(self) -> Mapping[tuple[str, int | None], Any]:
+        """Data of the devices, and test data of the clusters (device None), as they were made."""
+        if not self.code.has("data"):
+            samples = load_samples(self.learner.config)
+            found: dict[tuple[str, int | None], Any] = {}
+            for name, parts in samples.shards.items():
+                found |= {(name, number): (part.x, part.y) for number, part in enumerate(parts)}
+            found |= {(name, None): (own.x, own.y) for name, own in samples.test.items()}
+            return found
+        made: dict[tuple[str, int | None], Any] = {}
+        return made
+
+    def _data_of(self, cluster: str, device: int | None) -> Any:
+        """Return the data of a device, or the test data of a cluster, made when first needed."""
+        if not self.code.has("data"):
+            return self._data[cluster, device]
+        known = cast("dict[tuple[str, int | None], Any]", self._data)
+        if (cluster, device) not in known:
+            use = "test_data" if device is None else "data"
+            context = self._context(cluster, device, use)
+            known[cluster, device] = self.code.call(use, context=context).value
+        return known[cluster, device]
+
+    def _asked(self, use: str, context: Context, data: Any, make: Any) -> Any:
+        """Return the tree of a call: it is known by its code, what it is given, and its context.
+
+        Where data are no arrays, nobody can tell whether those of another run are the same.
+        """
+        try:
+            named, shared = trees.digest(data), True
+        except ValueError:
+            named, shared = "", False
+        given = [trees.digest(self.weights), named, trees.digest(context.memory)]
+        who = [context.cluster, context.device, context.client, context.clients, context.round]
+        how = [self.options.time, json.dumps(dict(context.config), sort_keys=True), context.seed]
+        key = key_of(use, self.code.digest, given, who, how)
+        data_bytes = self.learner.replies.ask(key, lambda: trees.packed(make()), shared=shared)
+        return trees.unpacked(data_bytes)
+
+    def _train(self, me: Cluster, device: int) -> dict[str, Any]:
+        """Return the update of a device: weights, examples, what it remembers, FLOPs, seconds."""
+        context = self._context(me.name, device, "train")
+        data = self._data_of(me.name, device)
+
+        def make() -> Tree:
+            given = trees.unpacked(trees.packed(self.weights))  # the user's function may change it
+
+            def call() -> Called:
+                return self.code.call(self.code.trains, given, data, context=context)
+
+            flops = 0.0
+            if self.options.time == "counted":
+                from learning.training.flop_count import counted_flops  # imports torch
+
+                called, flops = counted_flops(call)
+            else:
+                called = call()
+            weights, examples = self._returned(called.value, context)
+            return {
+                "weights": weights,
+                "examples": examples,
+                "memory": context.memory,
+                "flops": flops,
+                "took_s": called.took_s,
+            }
+
+        return cast("dict[str, Any]", self._asked("train", context, data, make))
+
+    def _returned(self, value: Any, context: Context) -> tuple[Tree, int]:
+        """Return what ``train`` should return; raise ValueError for anything else."""
+        if not (isinstance(value, tuple | list) and len(value) == 2):
+            kind = type(value).__name__
+            raise self.code.wrong("train", context, f"a {kind} in place of a pair")
+        weights, examples = value
+        try:
+            if differs := trees.unlike(weights, self.weights):
+                raise ValueError(differs)
+            if not int(examples) > 0:
+                raise ValueError(f"{examples} examples")
+        except (TypeError, ValueError) as error:
+            raise self.code.wrong("train", context, str(error)) from None
+        return weights, int(examples)
+
+    def _evaluate(self, cluster: str) -> dict[str, float]:
+        """Return the figures of a cluster's test data."""
+        context = self._context(cluster, None, "evaluate")
+        data = self._data_of(cluster, None)
+
+        def make() -> Tree:
+            given = trees.unpacked(trees.packed(self.weights))
+            said = self.code.call("evaluate", given, data, context=context).value
+            if isinstance(said, int | float | np.generic):
+                said = {"accuracy": said}
+            try:
+                return {str(name): float(value) for name, value in said.items()}
+            except (AttributeError, TypeError, ValueError):
+                raise self.code.wrong("evaluate", context, f"{said!r:.80}") from None
+
+        figures = self._asked("evaluate", context, data, make)
+        return {name: float(value) for name, value in figures.items()}
+
+    def _flops(self, update: Mapping[str, Any]) -> float:
+        """FLOPs that a device does for an update."""
+        if self.options.time == "declared":
+            return float(update["examples"]) * self.options.flops_per_example
+        if self.options.time == "measured":
+            return float(update["took_s"]) * self.options.host_gflops * 1e9
+        return float(update["flops"])
+
+    # -- the protocol
+
+    def cluster(self, me: Cluster) -> Protocol:
+        """Take part once in every round; what a pass is too short for carries over to the next."""
+        while (yield NextContact()):
+            if me.name in self.arrived:
+                missing = ",".join(one.name for one in self._missing())
+                yield Note("wait", self.version, f"round:{self.version} waits for {missing}")
+                continue
+            if me.name not in self.parts:
+                yield from self._begin(me)
+            yield from self._take_part(me, self.parts[me.name])
+            if self.parts[me.name].sent.all():
+                self.arrived.append(me.name)
+            if not self._missing():
+                yield from self._end_round()
+
+    def _missing(self) -> list[Cluster]:
+        """The clusters that the round waits for."""
+        return [one for one in self.world.clusters if one.name not in self.arrived]
+
+    def _begin(self, me: Cluster) -> Protocol:
+        """Let a cluster's devices train: what they will send is known, and by when the clock says.
+
+        Numbers are journalled: measured seconds are those of the first time.
+        """
+        k = me.devices
+        known: list[dict[str, Any]] = []
+
+        def train() -> list[list[float]]:
+            known[:] = [self._train(me, device) for device in range(k)]
+            return [[trees.size_bytes(one["weights"]), self._flops(one)] for one in known]
+
+        numbers = yield Measure(f"training {self.version + 1}", train, None)
+        if not known:  # of a run that is resumed
+            known = [self._train(me, device) for device in range(k)]
+        sizes, flops = np.array(numbers, float).T
+        updates = [
+            ClientUpdate(one["weights"], int(one["examples"]), me.name, device)
+            for device, one in enumerate(known)
+        ]
+        for device, one in enumerate(known):
+            self.memory[self.first[me.name] + device] = one["memory"]
+        no, nowhere = np.zeros(k, bool), np.full(k, -1, np.int64)
+        self.parts[me.name] = Part(no, no, no, updates, sizes, flops, nowhere)
+
+    def _take_part(self, me: Cluster, part: Part) -> Protocol:
+        """Download, train and upload in a contact, each device as far as it comes."""
+        number = self.version
+        todo = ~part.sent
+        down = Payload("model", trees.size_bytes(self.weights), number)
+        up = Payload("update", part.bytes, number)
+        steps: list[Step] = []
+        if (todo & ~part.has).any():
+            steps.append(Download(down, todo & ~part.has))
+        if (todo & ~part.trained).any():
+            steps.append(Train(Cost(part.flops), 1, todo & ~part.trained))
+        steps.append(Upload(up, todo))
+        replies = yield Chain(tuple(steps))
+        for step, reply in zip(steps, replies, strict=True):
+            if isinstance(reply, Receipt) and isinstance(step, Download):
+                part.has = part.has | reply.done
+            elif isinstance(reply, Receipt):
+                part.sent = part.sent | reply.done
+                if reply.contact_id is not None:
+                    part.contact_id = np.where(reply.done, reply.contact_id, part.contact_id)
+            else:
+                part.trained = part.trained | (reply.rounds > 0)
+
+    def _end_round(self) -> Protocol:
+        """Aggregate what all clusters have sent, and begin the next round."""
+        parts = [self.parts[one.name] for one in self.world.clusters]
+        updates = [update for part in parts for update in part.updates]
+        finite = [update for update in updates if trees.is_finite(update.weights)]
+        for update in updates:
+            if update not in finite:
+                text = update_refused(update.device, spoilt=False)
+                yield Note("drop", self.version, text, Cause.UPDATE_NOT_FINITE)
+        if finite:
+            self.weights = self._aggregate(finite)
+        self._tell_used(finite)
+        self.version += 1
+        everybody = sum(one.devices for one in self.world.clusters)
+        yield Aggregated(
+            self.version,
+            "model",
+            devices=Share(len(finite), everybody),
+            clusters=Share(len(parts), len(parts)),
+        )
+        self.parts = {}
+        self.arrived = []
+
+    def _aggregate(self, updates: list[ClientUpdate]) -> Tree:
+        """Return the server's next weights."""
+        total = sum(update.examples for update in updates)
+        if not self.code.has("aggregate"):
+            each = [update.examples / total for update in updates]
+            return trees.mean([update.weights for update in updates], each)
+        context = self._context("", None, "aggregate")
+        weights = self.code.call("aggregate", self.weights, updates, context=context).value
+        try:
+            if differs := trees.unlike(weights, self.weights):
+                raise ValueError(differs)
+        except ValueError as error:
+            raise self.code.wrong("aggregate", context, str(error)) from None
+        self.server_memory = context.memory
+        return trees.unpacked(trees.packed(weights))
+
+    def _tell_used(self, updates: list[ClientUpdate]) -> None:
+        """Write the updates down that the server uses."""
+        total = sum(update.examples for update in updates)
+        for cluster in self.world.clusters:
+            share = np.zeros(cluster.devices)
+            for update in updates:
+                if update.cluster == cluster.name:
+                    share[update.device] = update.examples / total
+            used = UpdatesUsed(
+                cluster=cluster.name,
+                payload="update",
+                who=share > 0,
+                version=np.full(cluster.devices, self.version),
+                contact_id=self.parts[cluster.name].contact_id,
+                weigh=partial(_as_given, share),
+            )
+            self.learner.merged(used)
+
+    # -- what is measured
+
+    def scores(self) -> list[Score]:
+        """Evaluate each cluster's test data; the sizes of these are their weights in the mean."""
+        rows = []
+        for cluster in self.world.clusters:
+            figures = self._evaluate(cluster.name)
+            samples = int(figures.pop("examples", 0)) or _count(self._data_of(cluster.name, None))
+            row = {"cluster": cluster.name, "accuracy": None, "loss": None, "samples": samples}
+            rows.append(cast("Score", row | figures))
+        return rows
+
+    def final_weights(self) -> bytes | None:
+        """Return the weights as a safetensors file, by their places in the tree."""
+        from safetensors.numpy import save
+
+        arrays = trees.arrays_of(self.weights)
+        named = {place.lstrip(".") or "weights": array for place, array in arrays.items()}
+        return save({name: np.ascontiguousarray(array) for name, array in named.items()})
+
+
+def _as_given(share: Floats, _: object) -> Floats:
+    return share
+
+
+def _count(data: Any) -> int:
+    """How many samples data have: as many as their first array has rows; 1 where nobody can say."""
+    try:
+        first = next(iter(trees.arrays_of(data).values()))
+    except (ValueError, StopIteration):
+        return 1
+    return len(first) if first.ndim else 1

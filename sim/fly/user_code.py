@@ -1,0 +1,211 @@
+"""UserCode: the functions of a user's file, called under a seed and known by their content."""
+
+from __future__ import annotations
+
+import ast
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from learning.own_code import running_code_digest
+from learning.values.replies import key_of
+from sim.errors import custom_line
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where and when a function is called: by which client, in which round.
+
+    ``client`` counts the devices of all clusters from 0, of ``clients``; ``device`` those of its
+    cluster. At the server ``client`` is -1 and ``device`` None, and ``cluster`` is whose test data
+    are evaluated. ``round`` counts from 1. ``config`` are options of the user's own; ``memory`` is
+    a dict of arrays and numbers that the same client, or the server, finds again in its next call.
+    ``seed``, of 31 bits, is of this call alone.
+    """
+
+    cluster: str
+    device: int | None
+    client: int
+    clients: int
+    round: int
+    seed: int
+    config: Mapping[str, Any] = field(default_factory=dict)
+    memory: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        """A random generator of this call."""
+        return np.random.default_rng(self.seed)
+
+    @property
+    def who(self) -> str:
+        """Name it for messages."""
+        who = self.cluster if self.device is None else f"{self.cluster}/{self.device}"
+        return f"{who}, round {self.round}" if who else f"round {self.round}"
+
+
+@dataclass(frozen=True)
+class Called:
+    """What a call returned, and the seconds of this machine that it took."""
+
+    value: Any
+    took_s: float
+
+
+class UserCode:
+    """The module that ``place``, ``MODULE:FUNCTION``, names; the function is the one that trains.
+
+    Raises ValueError, in one line, for a module that cannot be imported, or lacks the function.
+    """
+
+    def __init__(self, place: str, limit_s: float) -> None:
+        name, _, self.trains = place.partition(":")
+        self._limit_s = limit_s
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.append(here)
+        try:
+            self._module: ModuleType = import_module(name)
+        except Exception as error:  # a module of the user's may raise anything
+            why = f"{type(error).__name__}: {error}{custom_line(error)}"
+            raise ValueError(f"{name}.py cannot be imported: {' '.join(why.split())}") from None
+        self.file = Path(str(self._module.__file__)).name
+        self._place = place
+
+    def check(self) -> None:
+        """Raise ValueError for a module that lacks one of the functions that every run needs."""
+        needed = ["start", self.trains, "evaluate"]
+        if self.has("data"):
+            needed.append("test_data")
+        for name in needed:
+            if not self.has(name):
+                raise self._lacks(name)
+
+    def _lacks(self, name: str) -> ValueError:
+        use = "train" if name == self.trains else name
+        return ValueError(f"{self.file}: has no function {name}; write {SIGNATURES[use]}")
+
+    def has(self, name: str) -> bool:
+        """Whether the module has a function of that name."""
+        return callable(getattr(self._module, name, None))
+
+    @cached_property
+    def digest(self) -> str:
+        """A key that names the code: the file, what it imports beside it, and the packages."""
+        found = [[name, _version(name)] for name in sorted(self._imports())]
+        return key_of(running_code_digest(self._place), found)
+
+    def _imports(self) -> set[str]:
+        """Names of the packages that the file imports."""
+        tree = ast.parse(Path(str(self._module.__file__)).read_bytes())
+        named: list[str] = []
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                named += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                named.append(node.module)
+        return {name.partition(".")[0] for name in named} | {"numpy"}
+
+    def call(self, name: str, *values: Any, context: Context) -> Called:
+        """Call a function under the context's seed.
+
+        Raises ValueError that says in one line what failed where, or that it took too long.
+        """
+        if not self.has(name):
+            raise self._lacks(name)
+        function = getattr(self._module, name)
+        try:
+            with seeded(context.seed), _within(self._limit_s):
+                began_s = time.perf_counter()
+                value = function(*values, context)
+                return Called(value, time.perf_counter() - began_s)
+        except _TooLong:
+            raise ValueError(
+                f"{self.file}: {name} ({context.who}) did not return within {self._limit_s:g} s; "
+                "raise learning.options.call_limit_s, or do less in a call"
+            ) from None
+        except Exception as error:  # a function of the user's may raise anything
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ValueError(
+                f"{self.file}: {name} ({context.who}) fails: {why}{custom_line(error)}"
+            ) from error
+
+    def wrong(self, name: str, context: Context, what: str) -> ValueError:
+        """Return the error that a function has returned something else than it should."""
+        return ValueError(
+            f"{self.file}: {name} ({context.who}) returned something else: {what}; "
+            f"write {SIGNATURES[name]}"
+        )
+
+
+SIGNATURES = {
+    "start": "start(context) -> weights",
+    "data": "data(context) -> data",
+    "test_data": "test_data(context) -> data",
+    "train": "train(weights, data, context) -> (weights of the same shapes, examples)",
+    "evaluate": "evaluate(weights, data, context) -> a dict of numbers, like {'accuracy': 0.9}",
+    "aggregate": "aggregate(weights, updates, context) -> weights of the same shapes",
+}
+"""What the functions are called with, and what they return."""
+
+
+def _version(package: str) -> str:
+    name = {"sklearn": "scikit-learn"}.get(package, package)
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed the global generators of Python, NumPy and, if it is imported, PyTorch, for a while."""
+    torch = sys.modules.get("torch")
+    kept = random.getstate(), np.random.get_state(), torch and torch.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    if torch:
+        torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])
+        if torch and kept[2] is not None:
+            torch.set_rng_state(kept[2])
+
+
+class _TooLong(BaseException):
+    """A call has not returned in time: no ``except Exception`` of the user's shall catch it."""
+
+
+@contextmanager
+def _within(limit_s: float) -> Iterator[None]:
+    """Raise _TooLong after so many seconds, where the system can interrupt this thread."""
+    can = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if not can:
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise _TooLong
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)

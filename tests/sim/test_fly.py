@@ -1,0 +1,319 @@
+"""`leomix fly` with plain functions: the same times as fedavg, the same weights as a plain loop."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from safetensors.numpy import load_file
+
+import scenarios
+import sim
+from learning.data import load_samples
+from tests.docs.pages import DOCS, steps
+from tests.kit.network import learner_of
+from tests.kit.records import check_method
+from tests.kit.small import NEAR, ORBIT, SLOTS
+
+SOFTMAX = """
+import numpy as np
+
+def start(context):
+    return {"w": np.zeros((64, 10)), "b": [np.zeros(10)]}
+
+def chances(weights, x):
+    z = x @ weights["w"] + weights["b"][0]
+    z = np.exp(z - z.max(axis=1, keepdims=True))
+    return z / z.sum(axis=1, keepdims=True)
+
+def train(weights, data, context):
+    open("calls.txt", "a").write(f"{context.client} {context.round}\\n")
+    x, y = data
+    p = chances(weights, x)
+    p[np.arange(len(y)), y] -= 1
+    weights["w"] -= 0.5 * x.T @ p / len(y)
+    weights["b"][0] -= 0.5 * p.mean(axis=0)
+    return weights, len(y)
+
+def evaluate(weights, data, context):
+    x, y = data
+    p = chances(weights, x)
+    return {"accuracy": (p.argmax(axis=1) == y).mean(), "first": p[0, 0]}
+"""
+BYTES = (64 * 10 + 10) * 8
+BASE = {key: SLOTS[key] for key in ("seed", "stop", "orbit", "ground", "link", "compute")}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder of its own, with a cache of its own; what is imported there is forgotten."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LEOMIX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def fly(place, leomix):
+    """Write a file of functions and a scenario, and fly it: an outcome of the command."""
+
+    def call(code, *arguments, out="run", **changes):
+        (place / "softmax.py").write_text(code)
+        (place / "scene.yaml").write_text(yaml.safe_dump({**BASE, **changes}))
+        return leomix("fly", "softmax.py", "-s", "scene.yaml", "--quiet", "-o", out, *arguments)
+
+    return call
+
+
+def calls():
+    path = Path("calls.txt")
+    found = path.read_text().splitlines() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return found
+
+
+PLAIN = {"method": "fedavg", "model": {"kind": "vector-mlp"}}
+
+
+def averaged(shards, rounds):
+    """FedAvg of softmax regression, in a loop of its own."""
+    w, b = np.zeros((64, 10)), np.zeros(10)
+    for _ in range(rounds):
+        total, new_w, new_b = 0, 0.0, 0.0
+        for x, y in shards:
+            z = x.astype(float) @ w + b
+            p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True) - np.eye(10)[y]
+            new_w = new_w + len(y) * (w - 0.5 * x.T @ p / len(y))
+            new_b = new_b + len(y) * (b - 0.5 * p.mean(axis=0))
+            total += len(y)
+        w, b = new_w / total, new_b / total
+    return w, b
+
+
+def test_weights_are_those_of_a_plain_loop_over_the_same_data(fly):
+    assert fly(SOFTMAX).status == 0
+    samples = load_samples(learner_of(scenarios.from_dict({**BASE, "learning": PLAIN})).config)
+    shards = [(part.x, part.y) for own in samples.shards.values() for part in own]
+    assert len(shards) == 5
+    w, b = averaged(shards, rounds=3)
+    found = load_file("run/model/model.safetensors")
+    assert np.allclose(found["w"], w, atol=1e-12)
+    assert np.allclose(found["b[0]"], b, atol=1e-12)
+    metrics = pd.read_parquet("run/metrics.parquet")
+    pooled = metrics[metrics.scope == "global"]
+    assert pooled.version.tolist() == [0, 1, 2, 3]
+    tests = [samples.test[name] for name in ("A", "B")]
+    right = [((own.x @ w + b).argmax(axis=1) == own.y) for own in tests]
+    assert pooled.accuracy.iloc[-1] == pytest.approx(np.concatenate(right).mean())
+    assert pooled["first"].iloc[0] == pytest.approx(0.1)
+
+
+OF_SIZE = """
+import numpy as np
+
+def start(context):
+    return np.zeros(context.config["size"], np.uint8)
+
+def train(weights, data, context):
+    return weights, len(data[1])
+
+def evaluate(weights, data, context):
+    return 0.5
+"""
+
+
+@pytest.mark.parametrize("where", ["slots", "orbit", "near"])
+def test_times_and_bytes_are_those_of_fedavg_with_as_many_bytes(fly, where):
+    """Over turns in slots, over passes that cut what is sent, and where clusters share one."""
+    said = {
+        "slots": {},
+        "orbit": {key: ORBIT[key] for key in ("orbit", "ground", "link", "start", "stop")},
+        "near": {
+            **{key: ORBIT[key] for key in ("orbit", "link", "start", "stop")},
+            "ground": {"clusters": NEAR},
+        },
+    }[where]
+    said = {**said, "link": {**said.get("link", BASE["link"]), "uplink": {"bandwidth_mhz": 0.003}}}
+    if where == "slots":
+        said["link"].pop("uplink")
+    scenario = scenarios.from_dict({**BASE, **said, "learning": {**PLAIN, "train": False}})
+    size = learner_of(scenario).architecture.upload_bytes([], gate=True)
+    wanted = sim.run(scenario)
+    done = fly(OF_SIZE, "--set", f"learning.options.config.size={size:.0f}", **said)
+    assert done.status in (0, 4), done.err
+    rows = ["cluster", "device", "toward", "payload_bytes", "delivered_bytes", "start_s", "end_s"]
+    rows += ["outcome"]
+    found = pd.read_parquet("run/transfers.parquet")
+    assert len(found) > 10
+    assert found[rows].to_dict("list") == wanted.transfers[rows].to_dict("list")
+    events = pd.read_parquet("run/events.parquet")
+    ends, ended = (e[e.kind == "aggregate"].time_s.tolist() for e in (events, wanted.events))
+    assert ends == ended
+    assert ends
+
+
+def test_another_network_calls_nobody_again(fly):
+    assert fly(SOFTMAX, out="one").status == 0
+    assert len(calls()) == 5 * 3  # each device in each round
+    slower = {"slots": {"seconds": 900}, "source": "slots"}
+    assert fly(SOFTMAX, out="two", orbit=slower).status == 0
+    assert calls() == []
+    first, second = (load_file(f"{out}/model/model.safetensors")["w"] for out in ("one", "two"))
+    assert np.array_equal(first, second)
+    manifest = json.loads(Path("two/manifest.json").read_text())
+    assert (manifest["trainings"], manifest["cache"]["replies_kept"]) == (0, 0)
+    del sys.modules["softmax"]
+    assert fly(SOFTMAX.replace("0.5 *", "0.4 *"), out="three").status == 0
+    assert len(calls()) == 5 * 3
+
+
+def test_what_holds_of_every_method_holds_of_functions(place):
+    """It is repeated and resumed to the bit, and the order of clusters does not matter."""
+    (place / "softmax.py").write_text(SOFTMAX)
+    sys.path.insert(0, str(place))
+    findings = list(check_method("sim.fly.functions:Functions", {"code": "softmax:train"}))
+    assert [f for f in findings if f.outcome == "failed"] == []
+    tried = {finding.name for finding in findings if finding.outcome == "ok"}
+    assert "a resumed run is the uninterrupted one" in tried
+
+
+OWN_RULE = (
+    SOFTMAX
+    + """
+def data(context):
+    return np.full((4, 64), context.client + 1.0), np.zeros(4, int), object()
+
+def test_data(context):
+    return np.ones((2, 64)), np.zeros(2, int)
+
+def train(weights, data, context):
+    context.memory["rounds"] = context.memory.get("rounds", 0) + 1
+    value = float(data[0][0, 0]) * 1000 + context.memory["rounds"] + context.rng.random() / 2
+    return {"w": np.full((64, 10), value), "b": weights["b"]}, 4
+
+def aggregate(weights, updates, context):
+    context.memory["seen"] = context.memory.get("seen", 0) + len(updates)
+    names = [(one.cluster, one.device) for one in updates]
+    assert names == [("A", 0), ("A", 1), ("B", 0), ("B", 1), ("B", 2)]
+    last = updates[-1].weights["w"][0, 0]
+    return {"w": np.full((64, 10), last), "b": [np.full(10, float(context.memory["seen"]))]}
+"""
+)
+
+
+def test_own_data_memory_and_server_rule(fly):
+    """Data that are no arrays are used, and their results belong to one run."""
+    assert fly(OWN_RULE).status == 0
+    found = load_file("run/model/model.safetensors")
+    assert int(found["w"][0, 0]) == 5 * 1000 + 3  # the fifth client's third round
+    assert found["b[0]"][0] == 15
+    updates = pd.read_parquet("run/updates.parquet")
+    assert updates.weight.tolist() == [0.2] * 15
+    cache = json.loads(Path("run/manifest.json").read_text())["cache"]
+    assert (
+        cache["replies_kept"] == 2 * 3 + 2
+    )  # evaluations alone, of arrays: and those at the start
+
+
+def test_an_update_that_is_not_finite_is_refused(fly):
+    spoilt = SOFTMAX.replace("return weights, len(y)", "return spoilt(weights, context), len(y)")
+    spoilt += """
+def spoilt(weights, context):
+    return {"w": weights["w"] * np.nan, "b": weights["b"]} if context.client == 1 else weights
+"""
+    assert fly(spoilt).status == 0
+    assert np.isfinite(load_file("run/model/model.safetensors")["w"]).all()
+    events = pd.read_parquet("run/events.parquet")
+    assert (events.kind == "drop").sum() == 3
+    assert len(pd.read_parquet("run/updates.parquet")) == 4 * 3
+
+
+WRONG = {
+    "has no function start; write start(context)": ("def start", "def begin"),
+    "has no function train; write train(weights, data, context)": ("def train", "def fit"),
+    "has no function test_data; write": ("def chances", "def data(context): ...\n\ndef chances"),
+    "ZeroDivisionError: division by zero (softmax.py:": ("x, y = data", "1 / 0"),
+    "w has shape (10, 64) and must have (64, 10)": (
+        "return weights, len(y)",
+        'return {"w": weights["w"].T, "b": weights["b"]}, len(y)',
+    ),
+    "b[0] is missing": ("return weights, len(y)", 'return {"w": weights["w"]}, len(y)'),
+    "a dict in place of a pair": ("return weights, len(y)", "return weights"),
+    "0 examples": ("return weights, len(y)", "return weights, 0"),
+    "did not return within 0.2 s; raise learning.options.call_limit_s": (
+        "return weights, len(y)",
+        "\n    while True: pass",
+    ),
+    "is a str; give numbers and arrays": ('"b": [np.zeros(10)]', '"b": "zeros"'),
+    "softmax.py: evaluate (A, round 1) returned something else: [": (
+        'return {"accuracy": (p.argmax(axis=1) == y).mean(), "first": p[0, 0]}',
+        "return [p.mean()]",
+    ),
+    "cannot be imported: ModuleNotFoundError": ("import numpy as np", "import numpi as np"),
+}
+
+
+@pytest.mark.parametrize("says", WRONG)
+def test_functions_that_are_wrong_are_told_in_one_line(fly, says):
+    before, after = WRONG[says]
+    outcome = fly(SOFTMAX.replace(before, after), "--set", "learning.options.call_limit_s=0.2")
+    assert outcome.status == 2, outcome.err
+    assert says in outcome.err
+    assert outcome.err.startswith("leomix: softmax.py")
+    assert outcome.err.count("\n") == 1
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("nowhere.py", "no such file"),
+        ("two words.py", "cannot be imported; give it a name like"),
+        ("json.py", "another module is called 'json'"),
+        (".", "is a folder"),
+    ],
+)
+def test_files_that_cannot_be_flown(place, leomix, path, says):
+    if path not in ("nowhere.py", "."):
+        (place / path).write_text(SOFTMAX)
+    outcome = leomix("fly", path, "-s", "quickstart")
+    assert outcome.status == 2
+    assert says in outcome.err
+
+
+def test_nothing_is_known_without_training(fly):
+    outcome = fly(SOFTMAX, "--set", "learning.train=false")
+    assert (outcome.status, "learning.train: bytes and times" in outcome.err) == (2, True)
+
+
+def test_a_saved_scenario_is_run_swept_and_checked(fly, leomix, monkeypatch):
+    assert fly(SOFTMAX, "--save", "saved.yaml").status == 0
+    assert "LEOMIX_ALLOW_CODE=1" in leomix("run", "saved.yaml", "-o", "no").err
+    monkeypatch.setenv("LEOMIX_ALLOW_CODE", "1")
+    shown = leomix("validate", "saved.yaml").out
+    assert "a usual pass carries" not in shown or "the model" not in shown
+    assert leomix("run", "saved.yaml", "-o", "saved", "--quiet").status == 0
+    assert fly(SOFTMAX).status == 0
+    same = [json.loads(Path(f"{out}/manifest.json").read_text()) for out in ("saved", "run")]
+    assert same[0]["trace_sha256"] == same[1]["trace_sha256"]
+    assert leomix("compare", "saved", "run").status == 0
+    assert leomix("report", "saved", "run", "-o", "both.html").status == 0
+
+
+@pytest.mark.parametrize("name", ["digits_sklearn", "digits_jax"])
+def test_the_examples_of_the_page_run(place, leomix, name):
+    pytest.importorskip("jax" if name.endswith("jax") else "sklearn")
+    steps(DOCS / "fly.md")  # which writes them here
+    short = ("--set", "stop.cycles=2", "--quiet")
+    assert leomix("fly", f"{name}.py", "-s", "quickstart", *short, "-o", "run").status == 0
+    metrics = pd.read_parquet("run/metrics.parquet")
+    first, last = metrics[metrics.scope == "global"].accuracy.iloc[[0, -1]]
+    assert last > first + 0.02
