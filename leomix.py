@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import orbit as orbit
     import scenarios as scenarios
     import sim as sim
+    import sim.gym as gym
     from sim import compare, fork, run
     from sim.execution.schedule import plan
     from sim.export import export
@@ -54,9 +55,10 @@ _HOME_OF = {
     "sweep": "sim.sweep",
     "tune": "sim.sweep",
 }
+_MODULES = {"gym": "sim.gym"}
 
 __all__ = [
-    "channel", "compare", "export", "fork", "learning", "load", "orbit", "plan", "report",
+    "channel", "compare", "export", "fork", "gym", "learning", "load", "orbit", "plan", "report",
     "run", "scenarios", "sim", "sweep", "tune",
 ]  # fmt: skip
 
@@ -84,8 +86,8 @@ def _package(name: str) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    if name in PACKAGES:
-        value = _package(name)
+    if name in PACKAGES or name in _MODULES:
+        value = _package(_MODULES.get(name, name))
     elif name in _HOME_OF:
         value = getattr(_package(_HOME_OF[name]), name)
     else:

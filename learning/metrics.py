@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
@@ -50,6 +50,26 @@ def as_validation(score: Score) -> Score:
     """Return what a score on validation samples adds to the score of a cluster."""
     of = {"accuracy": score["accuracy"], "loss": score["loss"], "samples": score["samples"]}
     return cast("Score", {f"validation_{name}": value for name, value in of.items()})
+
+
+def pooled_figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the figures of all clusters' samples together, from a score of each cluster."""
+    pooled: dict[str, Any] = {}
+    for figure in rows[0]:
+        if figure in COUNTS:
+            pooled[figure] = sum(row[figure] for row in rows)
+        elif figure != "cluster":
+            count = count_of(figure)
+            pooled[figure] = _mean([(row[figure], row[count]) for row in rows])
+    return pooled
+
+
+def _mean(values: list[tuple[float | None, int]]) -> float | None:
+    """Mean weighted by samples, None if nothing was measured."""
+    total = sum(samples for _, samples in values)
+    if total == 0 or all(value is None for value, _ in values):
+        return None
+    return sum(value * samples for value, samples in values if value is not None) / total
 
 
 Metric = Callable[[NDArray[Any], Ints], float]

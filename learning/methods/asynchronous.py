@@ -62,6 +62,15 @@ class AsynchronousOptions:
         b = 4.0 if self.staleness_b is None else self.staleness_b
         return np.where(x > b, (10.0 if a is None else a) * (x - b) + 1.0, 1.0)
 
+    def by_age(self, update: Update, version: int) -> list[tuple[Update, float]]:
+        """Return the parts of an update that are of one age each, and the 1 / s(x) of each."""
+        # Of the few devices of a satellite quicker than numpy's.
+        ages = np.array(sorted(set(update.behind(version).tolist())))
+        return [
+            (replace(update, who=update.who & (update.version == version - behind)), float(divisor))
+            for behind, divisor in zip(ages, self.divisor(ages), strict=True)
+        ]
+
 
 class Asynchronous(GlobalModelMethod):
     """Clusters train all the time, and the server waits for nobody.
@@ -134,15 +143,12 @@ class Asynchronous(GlobalModelMethod):
 
     def weighted(self, updates: list[Update]) -> list[Weighted]:
         """Return ``step_size`` times the mean of updates, each divided for its staleness."""
-        weighted: list[Weighted] = []
         scale = self.step_size / len(updates)
-        for update in updates:
-            # Of the few devices of a satellite quicker than numpy's.
-            ages = np.array(sorted(set(update.behind(self.version).tolist())))
-            for behind, divisor in zip(ages, self.options.divisor(ages), strict=True):
-                alike = update.who & (update.version == self.version - behind)
-                weighted.append((replace(update, who=alike), float(scale / divisor)))
-        return weighted
+        return [
+            (part, float(scale / divisor))
+            for update in updates
+            for part, divisor in self.options.by_age(update, self.version)
+        ]
 
 
 @dataclass(frozen=True, config=CHECKED)

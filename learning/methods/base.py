@@ -122,14 +122,16 @@ class Method(ABC):
     ``alone_is_sgd`` claims that with one device the server's model is that of central training, as
     ``leomix check-method`` tries; a class claims it for itself alone.
     ``asynchronous``: its rounds are one or a few updates, not to be compared with those of all
-    clients. ``colour`` is that of its curves (``#rrggbb``): methods that are compared with each
-    other have different ones; a class says it for itself alone.
+    clients. ``decides``: it asks for decisions (:class:`~learning.requests.Decide`), so that its
+    runs can be played. ``colour`` is that of its curves (``#rrggbb``): methods that are compared
+    with each other have different ones; a class says it for itself alone.
     ``registers``: names that its options may take, by what these are called (`leomix list` shows
     them). ``trial_kind``: the kind of model that `leomix check-method` tries it with, where it
     takes none of the usual ones.
     With ``own_learning`` the method learns by itself, and the scenario's model is not made: it is
     an :class:`~learning.methods.own_learning.OwnLearning`.
-    ``server_rounds`` counts the local rounds that the server has trained by itself.
+    ``server_rounds`` counts the local rounds that the server has trained by itself, and ``merged``
+    how many times it has merged the samples of all devices, where that is counted.
     ``payload_copies`` is how many sets of tensors like the model's each of its payloads holds, up
     and down: 2 with a control variate beside the model. With ``offers_models`` updates are whole
     models, else what has changed. ``uploads_whole``: why clients cannot leave out the parts that
@@ -154,6 +156,7 @@ class Method(ABC):
     gap_option: ClassVar[str] = ""
     alone_is_sgd: ClassVar[bool] = False
     asynchronous: ClassVar[bool] = False
+    decides: ClassVar[bool] = False
     colour: ClassVar[str] = ""
     registers: ClassVar[Mapping[str, Register[Any]]] = {}
     trial_kind: ClassVar[str] = ""
@@ -162,6 +165,7 @@ class Method(ABC):
     uploads_whole: ClassVar[str] = "it makes payloads of its own"
     own_learning: ClassVar[bool] = False
     server_rounds: int = 0
+    merged: float = 0.0
 
     def __init__(self, world: World, options: Any = None) -> None:
         self.world = world
@@ -454,6 +458,7 @@ METHODS: Register[MethodType] = Register(
         "fedleo": "learning.methods.fedisl:FedLeo",
         "autoflsat": "learning.methods.fedisl:AutoFlSat",
         "fedspace": "learning.methods.fedspace:FedSpace",
+        "select": "learning.methods.select:Select",
         "local": "learning.methods.references:Local",
         "centralised": "learning.methods.references:Centralised",
         "nmoe": "learning.methods.nmoe.method:NMoE",

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
-from learning.clients.updates import Update
+from learning.clients.updates import Update, Weighted
 from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.requests.cluster import (
@@ -93,9 +93,13 @@ class FedAvg(GlobalModelMethod):
 
         By default the mean of all updates is added to the server's model.
         """
-        self.weights = self.server_step([(u, shares[u.cluster]) for u in self.updates])
+        self.weights = self.server_step(self.weighted(shares))
         self.aggregated(self.experts, self.changes_in(self.updates))
         return self.experts
+
+    def weighted(self, shares: dict[str, float]) -> list[Weighted]:
+        """Return the round's updates with what each weighs, by the ``shares`` of clusters."""
+        return [(update, shares[update.cluster]) for update in self.updates]
 
     def begin_round(self) -> Protocol:
         """Make ready for the next round, when the last one is over."""
@@ -104,6 +108,23 @@ class FedAvg(GlobalModelMethod):
     def sit_out(self) -> Protocol:
         """Let a cluster that is absent from the round pass a contact by."""
         yield from ()
+
+    def sits_out(self, name: str) -> bool:
+        """Whether a cluster takes no part in the present round."""
+        return name in self.absent
+
+    def is_given_up(self, number: int) -> bool:
+        """Whether what was begun in round ``number`` is of no use any more."""
+        return number != self.version
+
+    def has_model(self, devices: ClusterState) -> Mask:
+        """Return which devices (K,) have a model that they are to train in the gap to come."""
+        return devices.complete & (devices.version == self.version)
+
+    def close_round(self, now_s: float, *, arrived: bool) -> Protocol:
+        """End the round if it is over, as a cluster that has ``arrived`` or not leaves it."""
+        if self.is_full() or self.is_late(now_s):
+            yield from self.end_round()
 
     def holds(self, me: Cluster) -> Mask:
         """Return which experts (K, E) each of the cluster's devices takes in this round."""
@@ -142,17 +163,18 @@ class FedAvg(GlobalModelMethod):
         devices = self.devices(me)
         if self.in_gaps:
             devices.load_initial(self.server, self.experts)
-            self.enter_round(devices)
+            if not self.sits_out(me.name):
+                self.enter_round(devices)
         while contact := (yield from self.next_contact(devices)):
             if self.is_late(contact.start_s):
                 yield from self.end_round()
-            if me.name in self.absent:
+            if self.sits_out(me.name):
                 yield from self.sit_out()
             elif me.name in self.arrived:
                 yield Note("wait", self.version, f"round:{self.version} waits for {self.missing()}")
             else:
                 yield from self.join_round(devices, contact.start_s)
-            if self.in_gaps and me.name not in self.absent:
+            if self.in_gaps and not self.sits_out(me.name):
                 yield from self.take_model(devices)
 
     def next_contact(self, devices: ClusterState) -> Generator[Request, Any, Contact | None]:
@@ -178,15 +200,15 @@ class FedAvg(GlobalModelMethod):
         if devices.pending.any():
             receipt = yield Upload(devices.payload("model"), devices.pending)
             yield from self.keep(devices, number, receipt)
-        over = number != self.version or self.is_over(devices)
+        over = self.is_given_up(number) or self.is_over(devices)
         if not devices.pending.any() and not over:
             yield from (self.upload_trained(devices) if self.in_gaps else self.update(devices))
-        if number != self.version:
+        if self.is_given_up(number):
             return  # others have ended it meanwhile
-        if self.is_over(devices):
-            self.arrived[name] = float(self.shares[name][self.members(devices)].sum())
-        if self.is_full() or self.is_late(now_s):
-            yield from self.end_round()
+        arrived = self.is_over(devices)
+        if arrived:
+            self.arrived[name] = self.cluster_share(devices)
+        yield from self.close_round(now_s, arrived=arrived)
 
     def enter_round(self, devices: ClusterState) -> None:
         """Begin the present round, if a cluster has not; what it has left of others is given up."""
@@ -206,9 +228,8 @@ class FedAvg(GlobalModelMethod):
         """
         if not self.in_gaps or devices.name not in self.sent:
             return np.zeros_like(devices.pending)
-        has_model = devices.complete & (devices.version == self.version)
         done = self.sent[devices.name] | devices.pending
-        return has_model & self.members(devices) & ~done
+        return self.has_model(devices) & self.members(devices) & ~done
 
     def is_over(self, devices: ClusterState) -> bool:
         """Return whether enough of a cluster's updates are there for this round."""
@@ -223,8 +244,17 @@ class FedAvg(GlobalModelMethod):
 
     def is_full(self) -> bool:
         """Return whether enough clusters have arrived; those that are absent do not count."""
-        parties = {cluster.name for cluster in self.world.clusters} - self.absent
+        parties = self.parties
         return len(parties & set(self.arrived)) >= self.world.closing.enough(len(parties))
+
+    @property
+    def parties(self) -> set[str]:
+        """Names of the clusters that take part in the present round."""
+        return {cluster.name for cluster in self.world.clusters} - self.absent
+
+    def cluster_share(self, devices: ClusterState) -> float:
+        """Return the share of all samples that the members of a cluster have."""
+        return float(self.shares[devices.name][self.members(devices)].sum())
 
     def is_late(self, now_s: float) -> bool:
         """Return whether the round's deadline has passed, with something to merge."""
@@ -269,8 +299,7 @@ class FedAvg(GlobalModelMethod):
     def take_model(self, devices: ClusterState) -> Protocol:
         """Download the round's model to the devices that have not been through the round yet."""
         self.enter_round(devices)
-        has_model = devices.complete & (devices.version == self.version)
-        done = self.sent[devices.name] | devices.pending | has_model
+        done = self.sent[devices.name] | devices.pending | self.has_model(devices)
         wanted = self.members(devices) & ~done
         if wanted.any():
             down = yield devices.download("model", self.server, self.experts, who=wanted)
@@ -280,7 +309,7 @@ class FedAvg(GlobalModelMethod):
         """Keep what an upload has brought for round ``number`` until that ends."""
         done = devices.deliver(receipt)
         update = devices.update((yield from devices.finite(done)))
-        if number == self.version:
+        if not self.is_given_up(number):
             self.sent[devices.name] = self.sent[devices.name] | done
             if update is not None:
                 members = self.members(devices) | update.who
@@ -291,15 +320,20 @@ class FedAvg(GlobalModelMethod):
 
     def missing(self) -> str:
         """Name the clusters whose update the round still lacks; empty if it can end."""
-        names = {cluster.name for cluster in self.world.clusters if not self.lacks_nobody}
-        return ",".join(sorted(names - set(self.arrived) - self.absent))
+        names = set() if self.lacks_nobody else self.parties
+        return ",".join(sorted(names - set(self.arrived)))
+
+    @property
+    def ended_by(self) -> str:
+        """Say what ends a round that does not wait for all."""
+        return self.world.closing.reached
 
     def end_round(self) -> Protocol:
         """Merge what the clusters have sent, and begin the next round."""
         if not self.arrived:
             return
         if self.missing():
-            late = f"{self.world.closing.reached}: round:{self.version} without {self.missing()}"
+            late = f"{self.ended_by}: round:{self.version} without {self.missing()}"
             yield Note("wait", self.version, late)
         self.updates = [update for update in self.updates if update.cluster in self.arrived]
         if self.weighs_present or not self.world.closing.waits_for_all:

@@ -17,6 +17,11 @@ from .cluster import Train as Train
 from .cluster import TrainUntilContact as TrainUntilContact
 from .cluster import Upload as Upload
 from .cluster import Work as Work
+from .decide import Agent as Agent
+from .decide import Decide as Decide
+from .decide import Decision as Decision
+from .decide import Observation as Observation
+from .decide import Situation as Situation
 from .facts import Aggregated as Aggregated
 from .facts import Note as Note
 from .facts import Range as Range

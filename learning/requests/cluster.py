@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from learning.requests.decide import Decide
 from learning.requests.facts import CORRUPTED as CORRUPTED
 from learning.requests.facts import Aggregated, Note
 from learning.requests.payload import Payload
@@ -360,6 +361,7 @@ Request = (
     | Chain
     | Meet
     | Measure
+    | Decide
     | Note
     | Aggregated
     | Assign

@@ -97,6 +97,23 @@ class Battery:
         lowest_j = min(self.lowest_j, idled.lowest_j)
         return lowest_j / self._power.capacity_j, idled.level_j / self._power.capacity_j
 
+    def share_at(self, at_s: float, from_s: float | None = None, to_s: float = np.inf) -> float:
+        """Return the share of the capacity at a time, up to which it idles.
+
+        From a time ``from_s`` it computes in place of that, up to ``to_s`` at most.
+        """
+        if at_s < self._at_s:  # what it was told to do reaches beyond that time
+            return float(self.charge_by(at_s).share[-1])
+        level_j = self._level_j
+        idles_from_s = self._at_s
+        if from_s is not None and from_s < at_s:
+            done = self._computed(from_s, min(to_s, at_s))[1]
+            level_j = done.level_j
+            idles_from_s = done.at_s
+        return self._walk(idles_from_s, at_s, level_j, computes=False).level_j / (
+            self._power.capacity_j
+        )
+
     def computing_s(self, from_s: float, to_s: float) -> float:
         """Return for how long it could compute between two times."""
         return self._computed(from_s, to_s)[1].done_s

@@ -187,6 +187,20 @@ class Devices:
         self.ended_s = self.ended_s + gap.ended_s
         return gap
 
+    def charge(self, phase: Phase | None, at_s: float) -> float:
+        """Return the share of a battery's capacity at a time, 1 without one.
+
+        It computes since the beginning of a ``phase`` that goes on, and otherwise idles.
+        """
+        if self.battery is None:
+            return 1.0
+        if phase is None or not phase.who[0] or self._lacks_memory(phase):
+            return self.battery.share_at(at_s)
+        from_s = float(np.maximum(phase.from_s, self.free_s)[0])
+        gap = self.gap(phase, at_s)
+        all_done = phase.most_rounds is not None and gap.rounds[0] >= phase.most_rounds
+        return self.battery.share_at(at_s, from_s, float(gap.end_s[0]) if all_done else at_s)
+
     def _lacks_memory(self, phase: Phase) -> bool:
         return bool(self._pace(phase.cost, phase.computing).excluded[0])
 

@@ -11,6 +11,7 @@ from learning.methods.base import Method, Protocol
 from learning.requests import cluster as requests
 from learning.requests import facts, peers
 from learning.requests.cluster import Request
+from learning.requests.decide import Decide, Decision
 from sim.clock import Clock, Process
 from sim.engine.client import Client
 from sim.engine.clients import Clients
@@ -29,6 +30,7 @@ AtOnce = (
     | facts.Aggregated
     | requests.Forecast
     | requests.EndRun
+    | Decide
 )
 """Requests that take no simulated time, of a cluster or of the server."""
 Lookup = peers.NextLink | peers.Reach | peers.Infer
@@ -40,7 +42,7 @@ class Actors:
 
     An actor yields a request, and goes on with the reply when that much simulated time has passed.
     What concerns a cluster alone its client answers, messages between devices the peers of the
-    ``clients``, what takes no time ``measure`` and the ``learning_facts``.
+    ``clients``, what takes no time ``measure``, ``decide`` and the ``learning_facts``.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Actors:
         *,
         progress: Progress,
         measure: Callable[[str, requests.Measure], Any],
+        decide: Callable[[Decide], Decision],
         learning_facts: LearningFacts,
     ) -> None:
         self.meetings = Meetings(clock)
@@ -60,6 +63,7 @@ class Actors:
         self._peers = clients.peers
         self._progress = progress
         self._measure = measure
+        self._decide = decide
         self._learning_facts = learning_facts
         self._tasks = Tasks(clock)
 
@@ -93,8 +97,8 @@ class Actors:
             else:
                 raise SimulationError(
                     f"{type(request).__name__} takes time; before and after a run a method may ask "
-                    "only for Measure, Assign, Note and Forecast, its server for EndRun and Wait "
-                    "as well"
+                    "only for Measure, Decide, Assign, Note and Forecast, its server for EndRun "
+                    "and Wait as well"
                 )
 
     def _next(self, protocol: Generator[Any, Any, Any], reply: Any) -> Any:
@@ -173,6 +177,8 @@ class Actors:
         match request:
             case requests.Measure():
                 return self._measure(actor, request)
+            case Decide():
+                return self._decide(request)
             case requests.Assign():
                 self._learning_facts.assigned(request, self._progress.cycle)
             case requests.Forecast(cluster=name):

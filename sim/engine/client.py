@@ -111,6 +111,11 @@ class Client:
         """Return what the plan holds for the cluster next."""
         return self._forecaster.answer(request, self._clock.now)
 
+    def charge(self) -> float:
+        """Return the share of its battery's capacity that it holds now; 1 without a battery."""
+        phases = list(self._phases.values())
+        return self.devices.charge(phases[0] if phases else None, self._clock.now)
+
     def train_until_contact(
         self, actor: str, request: TrainUntilContact, cycle: Callable[[], int]
     ) -> Generator[simpy.Event, Any, tuple[Work, Contact | None]]:

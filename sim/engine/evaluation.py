@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from learning.methods.base import Method
-from learning.metrics import COUNTS, VALIDATED, column_of, count_of
+from learning.metrics import COUNTS, VALIDATED, column_of, count_of, pooled_figures
 from sim.engine.journal import Journal
 from sim.errors import SimulationError
 from sim.facts.learning import Evaluated, MetricsRow
@@ -54,7 +54,7 @@ class Evaluator:
                     "learning.data.validation: the method's own `scores` do not measure it; remove "
                     "it, or add what `as_validation` of learning.metrics returns to each score"
                 )
-            pooled = _pooled(rows)
+            pooled = pooled_figures(rows)
         else:
             rows = self._unmeasured
             pooled = {"accuracy": None, "loss": None, "samples": 0}
@@ -128,23 +128,3 @@ def _are_scores(rows: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _pooled(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the figures of all clusters' samples together."""
-    pooled: dict[str, Any] = {}
-    for figure in rows[0]:
-        if figure in COUNTS:
-            pooled[figure] = sum(row[figure] for row in rows)
-        elif figure != "cluster":
-            count = count_of(figure)
-            pooled[figure] = _mean([(row[figure], row[count]) for row in rows])
-    return pooled
-
-
-def _mean(values: list[tuple[float | None, int]]) -> float | None:
-    """Mean weighted by samples, None if nothing was measured."""
-    total = sum(samples for _, samples in values)
-    if total == 0 or all(value is None for value, _ in values):
-        return None
-    return sum(value * samples for value, samples in values if value is not None) / total

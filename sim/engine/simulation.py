@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from learning.requests.cluster import Measure
+from learning.requests.decide import Agent
 from sim.checks.invariants import Invariants
 from sim.clock import Clock
 from sim.engine.actors import Actors
 from sim.engine.clients import Clients
+from sim.engine.decisions import Decisions
 from sim.engine.evaluation import Evaluator
 from sim.engine.journal import Journal
 from sim.engine.learning_facts import LearningFacts
@@ -33,7 +35,8 @@ class Simulation:
     """One run of a build, which at each of the ``switches`` goes on as another build.
 
     ``switches`` are times and builds, in order. ``journal`` answers what an interrupted run has
-    measured already, ``trace`` records what happens, and ``observers`` follow the run.
+    measured already, ``trace`` records what happens, and ``observers`` follow the run. A ``player``
+    decides in place of the method's own agent.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Simulation:
         trace: Trace,
         observers: Sequence[Observer] = (),
         switches: Sequence[tuple[float, Build]] = (),
+        player: Agent | None = None,
     ) -> None:
         self.build = build
         self.method = method = build.new_method()
@@ -74,6 +78,7 @@ class Simulation:
             self.clients,
             progress=self._progress,
             measure=self._measure,
+            decide=Decisions(clock, self.clients.by_name, player).answer,
             learning_facts=LearningFacts(
                 self._facts, method, journal, plan.clusters, lambda: self.end_s
             ),

@@ -16,6 +16,7 @@ from learning.hardware import is_out_of_memory
 from learning.invariants import Violation
 from learning.learner import Learner
 from learning.methods.own_learning import OwnLearning
+from learning.requests.decide import Agent
 from learning.values.handle import Handle
 from learning.values.store import as_file
 from scenarios import Scenario
@@ -126,7 +127,10 @@ def manifest_before(place: Path, builds: BuildSequence) -> dict[str, Any] | None
 
 
 class Run(Observer):
-    """One execution of a sequence of builds; ``built`` is the one that it ends with."""
+    """One execution of a sequence of builds; ``built`` is the one that it ends with.
+
+    A ``player`` decides in place of the method's own agent.
+    """
 
     def __init__(
         self,
@@ -136,6 +140,7 @@ class Run(Observer):
         cache: RunCache | None = None,
         observers: Sequence[Observer] = (),
         live: Live | None = None,
+        player: Agent | None = None,
     ) -> None:
         self.builds = builds
         self.built = builds.last
@@ -160,7 +165,8 @@ class Run(Observer):
             replayed=place is None or self._is_replayed,
         )
         followers = (self, *observers)
-        self.simulation = Simulation(first, journal, trace, followers, builds.switches)
+        switches = builds.switches
+        self.simulation = Simulation(first, journal, trace, followers, switches, player)
         self._event = 0
         self._began = time.monotonic()
         self._clients: pa.Table | None = None

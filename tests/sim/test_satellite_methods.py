@@ -1,4 +1,4 @@
-"""FedSat and FedSpace against loops in plain PyTorch over the same windows, in double precision."""
+"""FedSat, FedSpace and Select against loops in plain PyTorch over the same windows, in double."""
 
 from collections import Counter
 
@@ -7,6 +7,7 @@ import pytest
 
 import scenarios
 import sim
+from learning.requests import Decision
 from tests.kit.learning import FedSpace
 from tests.kit.plain_loop import PlainLoop, compare, small_model
 
@@ -94,6 +95,56 @@ def fedspace(loop, plan):
     return x, version, worth
 
 
+def select(loop, moves):
+    """A job is a version, the start and since when it trains; a move who is chosen, and whether."""
+    x = loop.x
+    version = 0
+    everybody = sorted({name for name, _, _ in PASSES})
+    moves = iter(moves)
+
+    def chosen_now(move):
+        return {n for n, bit in zip(everybody, move[:-1], strict=True) if bit} or set(everybody)
+
+    chosen = chosen_now(next(moves))
+    jobs = dict.fromkeys(chosen, (0, x, 0))
+    buffer = {}
+    stale = []
+    for name, rise, set_ in PASSES:
+        if name in jobs:
+            of, start, parted_s = jobs.pop(name)
+            model = loop.gap(name, start, parted_s, rise)
+            buffer[name] = of, {t: model[t] - start[t] for t in x}
+            move = next(moves)
+            if move[-1] or not (chosen | set(jobs)) - set(buffer):
+                n = sum(loop.p[k, 0] for k in buffer)
+                scale = {
+                    k: loop.p[k, 0] / n * (1 + version - of) ** -0.5
+                    for k, (of, _) in buffer.items()
+                }
+                x = {t: x[t] + sum(scale[k] * g[t] for k, (_, g) in buffer.items()) for t in x}
+                stale += [version - of for of, _ in buffer.values()]
+                version = version + 1
+                buffer = {}
+                chosen = chosen_now(move)
+        if name in chosen and name not in jobs and name not in buffer:
+            jobs[name] = version, x, set_
+    return x, version, stale
+
+
+MOVES = []
+
+
+def moving(clusters, seed):
+    """An agent that makes the moves of a test."""
+    moves = iter(MOVES)
+
+    def decide(seen):
+        *clients, aggregate = next(moves)
+        return Decision(np.array(clients), aggregate)
+
+    return decide
+
+
 class Planned(FedSpace):
     """FedSpace with given candidates."""
 
@@ -135,6 +186,17 @@ def test_fedspace_aggregates_its_buffer_in_the_slots_of_its_plan(tmp_path, plann
     told = compare(tmp_path, said, wanted)
     assert len(told) == versions and (versions == 0) == (case == "no slot")
     assert (told.time_s % SLOT_S == 0).all() and told.cluster.isna().all()
+
+
+@pytest.mark.parametrize("draw", range(5))
+def test_select_aggregates_what_has_arrived_when_its_agent_says(tmp_path, draw):
+    MOVES[:] = (np.random.default_rng(draw).random((20, 4)) < (0.8, 0.8, 0.8, 0.6)).tolist()
+    said = scenario("select", {"agent": f"{__name__}:moving", "trains": "gaps"})
+    wanted, versions, stale = select(Loop(said), MOVES)
+    told = compare(tmp_path, said, wanted)
+    assert len(told) == versions > 4
+    updates = sim.load(tmp_path / "run").updates
+    assert sorted(updates.staleness) == sorted(stale) and max(stale) > 0
 
 
 def test_fedspace_takes_the_plan_that_is_worth_most(planned):

@@ -1,0 +1,191 @@
+"""Select: a scenario as an environment of Gymnasium."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+import scenarios
+from learning.methods.base import find_method
+from learning.requests.decide import Observation
+from scenarios import Scenario
+from sim.engine.observer import Observer
+from sim.engine.setup import build
+from sim.errors import InputError, as_input
+from sim.execution.identity import BuildSequence
+from sim.execution.result import Result
+from sim.execution.window_cache import WindowCache
+from sim.gym.encoding import decoded, encoded, size
+from sim.gym.episode import Episode
+from sim.gym.rewards import gained, standing, weights_of
+
+KEPT_BUILDS = 16
+"""Of how many seeds the plan and the links are kept."""
+
+
+class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
+    """A scenario whose agent decides who takes part in a round, and when that ends.
+
+    ``scenario`` is a :class:`scenarios.Scenario`, a mapping, or the name or path of one, then with
+    ``overrides`` of its keys. Its method asks for decisions (``learning.method: select``). An
+    episode is a run, which ends where the scenario stops. An action has a bit for each of the C
+    clients and one more (C + 1,): see :class:`learning.requests.Decision`. What is observed is in
+    :data:`FEATURES` and :data:`OVERALL`. A ``reward`` gives weights to what has been gained since
+    the decision before: ``accuracy``, ``merged``, ``hours``, ``kilojoules``.
+
+    ``reset(seed=n)`` plays the scenario with the seed n. Without a seed the next one of ``seeds``
+    is played or, if there are none, the last one again. Contact windows are found once; contact
+    plan and links of a seed are made once.
+
+    ``clients`` are the names of the C clients, ``observation`` is the last one in SI units, and
+    ``result`` that of the last episode which has come to its end.
+
+    Raises InputError (or the ValueError of a room) for wrong input.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (as Gymnasium declares it)
+
+    def __init__(
+        self,
+        scenario: Scenario | Mapping[str, Any] | str | Path,
+        overrides: Mapping[str, Any] | None = None,
+        *,
+        seeds: Sequence[int] = (),
+        reward: Mapping[str, float] | None = None,
+    ) -> None:
+        loaded = _loaded(scenario, overrides)
+        self._weights = weights_of(reward, trains=loaded.learning.train)
+        self._scenario = _measuring(loaded) if self._weights.accuracy else loaded
+        self._windows = WindowCache(None)
+        self._builds: OrderedDict[int, BuildSequence] = OrderedDict()
+        self._seeds = cycle(seeds) if seeds else None
+        self._seed = self._scenario.seed
+        self._episode: Episode | None = None
+        self.result: Result | None = None
+        self.clients = tuple(cluster.name for cluster in self._built().first.plan.clusters)
+        self.action_space = spaces.MultiBinary(len(self.clients) + 1)
+        self.observation_space = spaces.Box(0.0, 1.0, (size(len(self.clients)),), np.float32)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Begin a run, and return what is observed at its first decision."""
+        super().reset(seed=seed, options=options)
+        self.close()
+        if seed is None and self._seeds is not None:
+            seed = next(self._seeds)
+        self._seed = self._seed if seed is None else seed
+        self._accuracy = math.nan
+        self._episode = episode = Episode(self._built(), [self])
+        seen = episode.go_on()
+        if seen is None:
+            name = self._scenario.learning.method
+            raise InputError(f"learning.method: the run is over, and {name!r} has asked nothing")
+        self._see(episode, seen)
+        return encoded(seen), self._info()
+
+    def step(
+        self, action: NDArray[np.int8]
+    ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Decide, and run to the next decision or to the end of the run."""
+        episode = self._episode
+        if episode is None or episode.is_over:
+            raise gymnasium.error.ResetNeeded("the run has ended, or not begun; call reset() first")
+        if np.shape(action) != self.action_space.shape:
+            raise InputError(
+                f"action: has shape {np.shape(action)}; it must have {self.action_space.shape}: a "
+                "bit for each client and one to aggregate"
+            )
+        before = self._standing
+        seen = episode.go_on(decoded(action))
+        if seen is None:
+            self.result = episode.result
+        self._see(episode, self._last(episode) if seen is None else seen)
+        reward = gained(self._weights, before, self._standing)
+        return encoded(self.observation), reward, seen is None, False, self._info()
+
+    def close(self) -> None:
+        """Break off the run that goes on, if there is one."""
+        if self._episode is not None:
+            self._episode.abandon()
+            self._episode = None
+
+    def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
+        """Note the accuracy of the run's last evaluation."""
+        self._accuracy = accuracy
+
+    def _built(self) -> BuildSequence:
+        """Return the build of the present seed: with its plan and its links, of all its runs."""
+        found = self._builds.get(self._seed)
+        if found is None:
+            scenario = self._scenario.model_copy(update={"seed": self._seed})
+            found = BuildSequence(build(scenario, self._windows.find), name="gym")
+            self._builds[self._seed] = found
+        self._builds.move_to_end(self._seed)
+        while len(self._builds) > KEPT_BUILDS:
+            self._builds.popitem(last=False)
+        return found
+
+    def _see(self, episode: Episode, seen: Observation) -> None:
+        self.observation = seen
+        self._standing = standing(episode.simulation, self._weights, seen.accuracy, seen.merged)
+
+    def _last(self, episode: Episode) -> Observation:
+        """Return the last observation, with what the run has come to by its end."""
+        simulation = episode.simulation
+        method = simulation.method
+        return replace(
+            self.observation,
+            time_s=simulation.end_s,
+            version=method.version,
+            merged=method.merged,
+            accuracy=self._accuracy,
+        )
+
+    def _info(self) -> dict[str, Any]:
+        seen = self.observation
+        info = {
+            "seed": self._seed,
+            "hours": seen.time_s / 3600.0,
+            "version": seen.version,
+            "merged": seen.merged,
+        }
+        return info if math.isnan(seen.accuracy) else {**info, "accuracy": seen.accuracy}
+
+
+def _loaded(
+    scenario: Scenario | Mapping[str, Any] | str | Path, overrides: Mapping[str, Any] | None
+) -> Scenario:
+    """Return a scenario whose method asks for decisions; raise InputError for another one."""
+    if isinstance(scenario, str | Path):
+        loaded = scenarios.load(scenario, overrides)
+    elif overrides:
+        raise InputError("overrides: are for the name or path of a scenario; change its keys")
+    elif isinstance(scenario, Scenario):
+        loaded = scenario
+    else:
+        loaded = scenarios.from_dict(scenario)
+    with as_input("learning.method: "):
+        method = find_method(loaded.learning.method)
+    if not method.decides:
+        raise InputError(
+            f"learning.method: {loaded.learning.method!r} asks for no decisions; set it to 'select'"
+        )
+    return loaded
+
+
+def _measuring(scenario: Scenario) -> Scenario:
+    """Return a scenario whose agent is told the accuracy, which is not part of its traces."""
+    learning = scenario.learning
+    options = {**learning.options, "measures": True}
+    return scenario.model_copy(update={"learning": replace(learning, options=options)})

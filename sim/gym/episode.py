@@ -1,0 +1,62 @@
+"""Episode: a run that stops wherever its method asks for a decision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from contextvars import copy_context
+from typing import cast
+
+from greenlet import getcurrent, greenlet
+
+from learning.requests.decide import Decision, Observation
+from sim.engine.observer import Observer
+from sim.errors import Interrupted
+from sim.execution.identity import BuildSequence
+from sim.execution.result import Result
+from sim.execution.running import Run
+
+
+class Episode:
+    """One run, in a greenlet of its own: while a decision is made, its clock stands still.
+
+    ``result`` is that of the run when it has ended. All calls have to come from one thread.
+    """
+
+    def __init__(self, builds: BuildSequence, observers: Sequence[Observer] = ()) -> None:
+        run = Run(builds, None, math.inf, observers=observers, player=self._ask)
+        self.simulation = run.simulation
+        self.result: Result | None = None
+        self._run = greenlet(run.execute)
+        self._run.gr_context = copy_context()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended."""
+        return self._run.dead
+
+    def go_on(self, *decided: Decision) -> Observation | None:
+        """Run to the next decision, from the start or with what is ``decided`` at the last one.
+
+        Returns what is observed there; None at the end of the run. Raises as :func:`sim.run` does.
+        """
+        self._run.parent = getcurrent()
+        seen = self._run.switch(*decided)
+        if not self._run.dead:
+            return cast("Observation", seen)
+        self.result = seen
+        return None
+
+    def abandon(self) -> None:
+        """Break the run off, unless it has ended."""
+        if self._run:  # it has begun, and waits for a decision
+            self._run.parent = getcurrent()
+            with suppress(Interrupted):
+                self._run.throw(KeyboardInterrupt())
+
+    def _ask(self, seen: Observation) -> Decision:
+        """Let whoever plays the run go on with what is observed, until they have decided."""
+        parent = self._run.parent
+        assert parent is not None  # that of go_on
+        return cast("Decision", parent.switch(seen))
