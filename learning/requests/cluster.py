@@ -20,7 +20,16 @@ from numpy.typing import NDArray
 from learning.requests.facts import CORRUPTED as CORRUPTED
 from learning.requests.facts import Aggregated, Note
 from learning.requests.payload import Payload
-from learning.requests.peers import All, Compute, Infer, NextLink, Reach, Send, Wait
+from learning.requests.peers import (
+    All,
+    Answered,
+    Compute,
+    Infer,
+    NextLink,
+    Reach,
+    Send,
+    Wait,
+)
 
 
 @dataclass(frozen=True)
@@ -354,6 +363,7 @@ Request = (
     | All
     | Wait
     | Reach
+    | Answered
     | NextLink
     | Infer
 )

@@ -1,4 +1,4 @@
-"""Mesh: carries uploads and downloads by store and forward, over links and passes."""
+"""Mesh: carries what satellites send by store and forward, over links and passes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import simpy
 
 from channel import SPEED_OF_LIGHT_M_S
 from learning.requests.payload import Payload
-from learning.requests.peers import Node
+from learning.requests.peers import SERVER, Arrival, Node, Send
 from sim.clock import Clock
 from sim.facts.stream import Facts
 from sim.facts.transfers import MessageLost, Outcome, TransferRow
@@ -22,6 +22,7 @@ from sim.links.plain_curve import PlainCurve
 from sim.links.steady_way import SteadyWay
 from sim.network.books import Account, Booked, PayloadKey
 from sim.network.endpoint import Endpoint
+from sim.network.journeys import journey_of
 from sim.network.mesh_routes import Routes, Steady
 from sim.network.payload_list import PayloadList
 from sim.network.routing import Hop
@@ -46,11 +47,10 @@ class Carried(NamedTuple):
 
 @dataclass(eq=False)
 class _Message:
-    """A message under way: who is the client, and the hops that are still to end."""
+    """A message under way, and the hops that are still to end; ``way`` is None between clients."""
 
     number: int
-    client: str
-    way: Way
+    way: Way | None
     payload: Payload
     ahead: list[Hop]
 
@@ -66,10 +66,13 @@ class _Message:
 
 
 class Mesh:
-    """Carries messages between satellites and their server, each hop when it is due.
+    """Carries messages between satellites and their server, or each other, each hop when it is due.
 
     A message goes in one piece over each hop, by the way that brings it there first, and books the
-    time of each: nobody else sends over that link, or in that pass, this way at that time.
+    time of each: nobody else sends over that link, or in that pass, this way at that time. Between
+    two satellites it goes over links alone. With ``exact_delays`` routes are searched with the
+    range at each time, which counts where messages take milliseconds, else with the longest one of
+    each window.
     """
 
     def __init__(
@@ -79,6 +82,8 @@ class Mesh:
         facts: Facts,
         payloads: PayloadList,
         endpoints: Mapping[str, Endpoint],
+        *,
+        exact_delays: bool = False,
     ) -> None:
         assert plan.isls is not None  # the plan of a mesh has links
         self._clock = clock
@@ -86,7 +91,7 @@ class Mesh:
         self._payloads = payloads
         self._endpoints = endpoints
         self._topology = plan.topology
-        self._timetable = _Timetable(plan, plan.isls)
+        self._timetable = _Timetable(plan, plan.isls, exact_delays=exact_delays)
         self._names = plan.isls.names
         self._accounts: defaultdict[PayloadKey, Account] = defaultdict(Account)
         self._unfinished: defaultdict[PayloadKey, list[float]] = defaultdict(lambda: [0.0, 0.0])
@@ -103,13 +108,47 @@ class Mesh:
         """
         ends = self._names.index(client), len(self._names)
         source, target = ends if way is Way.TO_SERVER else ends[::-1]
-        self._messages += 1
-        message = _Message(self._messages, client, way, payload, [])
-        bits = 8.0 * message.size
-        hops = self._timetable.booked(source, target, bits, self._clock.now)
-        if hops is None:
-            self._lost(message)
+        message = self._message(way, payload)
+        hops = yield from self._travel(message, source, target)
+        if not hops:
+            self._lost(message, client, way)
             return None
+        passes = (self._timetable.pass_of(hop) for hop in hops)
+        contact_id = next(contact_id for contact_id in passes if contact_id is not None)
+        return Carried(hops[-1].arrival_s, contact_id)
+
+    def send(self, send: Send) -> Generator[simpy.Event, object, Arrival]:
+        """Carry a message from one satellite to another, or between one and the server.
+
+        Reply when it is there; at once where it never gets there.
+        """
+        source, target = (
+            len(self._names) if node == SERVER else self._names.index(node.cluster)
+            for node in (send.source, send.target)
+        )
+        way = None
+        if SERVER in (send.source, send.target):
+            way = Way.TO_SERVER if send.target == SERVER else Way.TO_CLIENT
+        ready_s = self._clock.now
+        hops = yield from self._travel(self._message(way, send.payload), source, target)
+        if not hops:
+            return Arrival(delivered=False, time_s=ready_s, reason=NO_ROUTE)
+        journey = journey_of(hops, ready_s, self._timetable.opens_s)
+        return Arrival(delivered=True, time_s=hops[-1].arrival_s, journey=journey)
+
+    def _message(self, way: Way | None, payload: Payload) -> _Message:
+        self._messages += 1
+        return _Message(self._messages, way, payload, [])
+
+    def _travel(
+        self, message: _Message, source: int, target: int
+    ) -> Generator[simpy.Event, object, list[Hop]]:
+        """Let a message travel; return its hops when the last one has ended, none of no route."""
+        bits = 8.0 * message.size
+        over_links = message.way is None
+        hops = self._timetable.booked(source, target, bits, self._clock.now, over_links=over_links)
+        if hops is None:
+            return []
         message.ahead = list(hops)
         self._under_way[message] = None
         for hop in hops:
@@ -117,19 +156,17 @@ class Mesh:
             del message.ahead[0]
             self._book(message, hop, message.size, hop.arrival_s, Outcome.DELIVERED)
         del self._under_way[message]
-        passes = (self._timetable.pass_of(hop) for hop in hops)
-        contact_id = next(contact_id for contact_id in passes if contact_id is not None)
-        return Carried(hops[-1].arrival_s, contact_id)
+        return hops
 
-    def _lost(self, message: _Message) -> None:
+    def _lost(self, message: _Message, client: str, way: Way) -> None:
         self._facts.emit(
             MessageLost(
                 time_s=self._clock.now,
-                cluster=message.client,
+                cluster=client,
                 device=0,
                 version=message.version,
                 payload=message.payload.name,
-                target=message.way,
+                target=way,
                 reason=NO_ROUTE,
             )
         )
@@ -137,7 +174,7 @@ class Mesh:
     def _key(self, message: _Message, hop: Hop) -> PayloadKey:
         """By which direction and receiver a hop is booked: that of a link, or of a pass."""
         name = message.payload.name
-        if self._timetable.pass_of(hop) is None:
+        if message.way is None or self._timetable.pass_of(hop) is None:
             return PayloadKey("isl", TOWARD_PEER, name)
         return PayloadKey(self._topology.direction(message.way), message.way, name)
 
@@ -225,12 +262,14 @@ class Mesh:
 class _Timetable:
     """The links and passes of a plan as contacts: numbers of windows, and of passes behind them.
 
-    Routes are searched with the longest delay of each link, and of each pass over a station. A
-    message arrives by the range at the time, and waits for what it has booked behind that.
+    Routes are searched with the longest delay of each pass over a station, and of each link unless
+    with ``exact_delays``. A message arrives by the range at the time, and waits for what it has
+    booked behind that.
     """
 
-    def __init__(self, plan: Plan, isls: IslPlan) -> None:
+    def __init__(self, plan: Plan, isls: IslPlan, *, exact_delays: bool) -> None:
         self._isls = isls
+        self._exact = exact_delays
         self._contacts = plan.contacts
         self._links = len(isls)
         self._ground = len(isls.names)
@@ -240,7 +279,7 @@ class _Timetable:
         self._curve = cache(self._curve_of)
         self._longest_delay_s = cache(self._longest_delay_of)
         steady = None
-        if isls.fixed_bps is not None:
+        if isls.fixed_bps is not None and not exact_delays:
             steady = Steady(isls.fixed_bps, self._link_delays_s)
         self._routes = Routes(self._ground + 1, self._directed(), self._sent, steady)
 
@@ -265,13 +304,22 @@ class _Timetable:
             return None
         return self._contacts.named(hop.contact - self._links)[0]
 
-    def booked(self, source: int, target: int, bits: float, ready_s: float) -> list[Hop] | None:
+    def opens_s(self, hop: Hop) -> float:
+        """Return when the link or pass of a hop opens."""
+        if hop.contact < self._links:
+            return float(self._isls.start_s[hop.contact])
+        return float(self._contacts.start_s[hop.contact - self._links])
+
+    def booked(
+        self, source: int, target: int, bits: float, ready_s: float, *, over_links: bool = False
+    ) -> list[Hop] | None:
         """Book the earliest route of a message; return its hops with the times of arrival.
 
-        None if it never arrives.
+        None if it never arrives. It goes ``over_links`` alone, or over passes too.
         """
+        avoid = self._ground if over_links else None
         while True:
-            hops = self._routes.route(source, target, bits, ready_s)
+            hops = self._routes.route(source, target, bits, ready_s, avoid)
             if hops is None:
                 return None
             there = [hop._replace(arrival_s=self._arrival_s(hop)) for hop in hops]
@@ -300,6 +348,8 @@ class _Timetable:
         """When bits have left over a contact, and are there."""
         if contact < self._links:
             sent_s, _ = self._isls.sent(contact, begin_s, bits)
+            if self._exact and sent_s < math.inf:
+                return sent_s, sent_s + self._isls.delay_s(contact, sent_s)
             return sent_s, sent_s + self._link_delays_s[contact]
         number = contact - self._links
         way = Way.TO_CLIENT if source == self._ground else Way.TO_SERVER
