@@ -341,15 +341,14 @@ class _Timetable:
         else:
             links = self._contacts[hop.contact - self._links].links
             delay_s = links.delay_of_one_s(hop.sent_s)
-        # Late in a run a float cannot tell a short time: a hop takes some.
-        return max(hop.sent_s + delay_s, math.nextafter(hop.begin_s, math.inf))
+        return _later(hop.begin_s, hop.sent_s + delay_s)
 
     def _sent(self, contact: int, source: int, begin_s: float, bits: float) -> tuple[float, float]:
         """When bits have left over a contact, and are there."""
         if contact < self._links:
             sent_s, _ = self._isls.sent(contact, begin_s, bits)
             if self._exact and sent_s < math.inf:
-                return sent_s, sent_s + self._isls.delay_s(contact, sent_s)
+                return sent_s, _later(begin_s, sent_s + self._isls.delay_s(contact, sent_s))
             return sent_s, sent_s + self._link_delays_s[contact]
         number = contact - self._links
         way = Way.TO_CLIENT if source == self._ground else Way.TO_SERVER
@@ -390,3 +389,8 @@ class _Timetable:
         """The range in a pass over a station is largest at one of its ends."""
         contact = self._contacts[number]
         return max(contact.links.delay_of_one_s(t) for t in (contact.start_s, contact.end_s))
+
+
+def _later(begin_s: float, arrival_s: float) -> float:
+    """Return when a hop has arrived, which takes some time even if a float cannot tell it."""
+    return max(arrival_s, math.nextafter(begin_s, math.inf))

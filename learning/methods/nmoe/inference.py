@@ -61,9 +61,10 @@ def infer(system: Networked, me: Cluster, routing: str) -> Protocol:
 
 
 def _report_isolated(system: Networked, me: Cluster, routing: str) -> Protocol:
-    """Name the clients that reach no expert but their own, unless routing is ``local``."""
+    """Name the clients that reach no expert but their own, unless they are to ask no other."""
     clients = system.clients
-    if routing == "local" or len(clients.nodes) == 1:
+    alone = 0 in (system.options.reach_hops, system.options.reach_ms)
+    if routing == "local" or alone or len(clients.nodes) == 1:
         return
     reach = system.reach[me.name] & clients.with_expert
     isolated = [
