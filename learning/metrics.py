@@ -30,6 +30,7 @@ class Score(TypedDict):
     local_count_share: NotRequired[float]
     local_weight_share: NotRequired[float]
     local_reach_ratio: NotRequired[float]
+    reach_accuracy: NotRequired[float]
     validation_accuracy: NotRequired[float | None]
     validation_loss: NotRequired[float | None]
     validation_samples: NotRequired[int]

@@ -108,7 +108,8 @@ class Method(ABC):
     each other; ``needs_satellites``: its clients are satellites; ``needs_isl``: which keys of
     ``link.isl`` have to give these links, ``uses_isl``: which of them it sends over if they do
     (links are refused if it sends over none of them), ``isl_option``: only with this one of its
-    options;
+    options; ``sends_over_mesh``: what it sends from one client to another may take any route over
+    links, as uploads and downloads do with ``link.isl.route: earliest``;
     ``splits_experts``: clusters train
     experts of their own (a user is warned where the data do not keep to them); ``uses_lora``:
     ``learning.lora`` means something to it; ``lora_refused``: which of its keys it cannot do with,
@@ -146,6 +147,7 @@ class Method(ABC):
     needs_isl: ClassVar[Sequence[str]] = ()
     uses_isl: ClassVar[Sequence[str]] = ()
     isl_option: ClassVar[str] = ""
+    sends_over_mesh: ClassVar[bool] = False
     splits_experts: ClassVar[bool] = False
     uses_lora: ClassVar[bool] = True
     lora_refused: ClassVar[str] = ""

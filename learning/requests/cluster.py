@@ -21,7 +21,17 @@ from learning.requests.decide import Decide
 from learning.requests.facts import CORRUPTED as CORRUPTED
 from learning.requests.facts import Aggregated, Note
 from learning.requests.payload import Payload
-from learning.requests.peers import All, Compute, Infer, NextLink, Reach, Send, Start, Wait
+from learning.requests.peers import (
+    All,
+    Answered,
+    Compute,
+    Infer,
+    NextLink,
+    Reach,
+    Send,
+    Start,
+    Wait,
+)
 
 
 @dataclass(frozen=True)
@@ -373,6 +383,7 @@ Request = (
     | Start
     | Wait
     | Reach
+    | Answered
     | NextLink
     | Infer
 )

@@ -39,6 +39,8 @@ class Send:
     to the :data:`SERVER` over the pass of any of them, and where ``link.relay`` is ``store``, over
     the ground to others too. What is for the source itself is there at once. A message in a pass,
     also one for the server by its own satellite's, travels as part of a payload called ``relay``.
+    With ``link.isl.route: earliest`` every message between satellites takes the earliest route
+    over links, whatever it says itself, and shares them with uploads and downloads.
     """
 
     source: Node
@@ -48,13 +50,32 @@ class Send:
     route: Literal["direct", "earliest"] = "direct"
 
 
+class Journey(NamedTuple):
+    """What a message has spent its time on, over so many ``hops``, from when it was sent on.
+
+    Waiting is for ``window_s`` until links open, and for ``queue_s`` while they carry others;
+    ``transmission_s`` is how long its bits take to leave at each hop, ``propagation_s`` how long
+    the last one is under way. The four are all of the time until its arrival.
+    """
+
+    hops: int
+    propagation_s: float
+    transmission_s: float
+    window_s: float
+    queue_s: float
+
+
 @dataclass(frozen=True)
 class Arrival:
-    """Whether and when a message has arrived; ``reason`` says why it has not."""
+    """Whether and when a message has arrived; ``reason`` says why it has not.
+
+    ``journey`` is that of one which came over links between satellites, else None.
+    """
 
     delivered: bool
     time_s: float
     reason: str = ""
+    journey: Journey | None = None
 
 
 @dataclass(frozen=True)
@@ -134,8 +155,14 @@ class Reach:
     """Ask whom the cluster's devices can send to now. Reply: bool (K, N).
 
     The N clients are all devices of all clusters, in canonical order; everybody reaches himself.
-    Through the satellites the scenario's ``link.relay`` says who counts as reachable.
+    Through the satellites the scenario's ``link.relay`` says who counts as reachable. With
+    ``link.isl.route: earliest`` it is everybody to whom links lead by the end, one after the other.
+    With ``hops`` or ``within_s`` there it is those to whom links lead that are open now: by a path
+    of so many links at most, over which light takes so long at most.
     """
+
+    hops: int | None = None
+    within_s: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +173,8 @@ class Infer:
     groups: ``experts`` (the ones asked, as text), how many ``samples``, after how many seconds they
     were answered (``latency_s``; nan: never), ``sent_bytes`` over links, and the ``outcome``:
     ``local`` (the client's own expert alone), ``complete``, ``renormalised`` (over the experts that
-    answered in time), ``fallback`` (own expert in place of those asked) or ``failed``. Reply: None.
+    answered in time), ``fallback`` (own expert in place of those asked) or ``failed``. ``correct``
+    counts the samples that were answered correctly; None without training. Reply: None.
     """
 
     at: Node
@@ -157,6 +185,29 @@ class Infer:
     latency_s: NDArray[np.float64]
     sent_bytes: NDArray[np.float64]
     outcome: tuple[str, ...]
+    correct: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Write a row into the answers table: one expert of another client, asked about ``samples``.
+
+    The ``request`` of query ``batch`` was sent at ``time_s``, and the outputs came back after
+    ``latency_s`` (nan: never), of which the ``expert``'s client had them for ``computing_s``, with
+    what it had to compute before. Of request and ``answer`` it is known what they have spent their
+    time on where they came over links between satellites; else they are None. Reply: None.
+    """
+
+    at: Node
+    batch: int
+    expert: int
+    by: Node
+    samples: int
+    time_s: float
+    request: Journey | None
+    computing_s: float
+    answer: Journey | None
+    latency_s: float
 
 
 def outcome_of(

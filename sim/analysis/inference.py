@@ -9,9 +9,17 @@ import pyarrow.compute as pc
 
 from learning.policies.alignment import variation
 from learning.requests.cluster import Floats
+from sim.analysis.answers import answer_latencies
 from sim.trace.arrow import as_numpy, word
 
-MEASURED = ("f1", "local_ratio", "local_count_share", "local_weight_share", "local_reach_ratio")
+MEASURED = (
+    "f1",
+    "local_ratio",
+    "local_count_share",
+    "local_weight_share",
+    "local_reach_ratio",
+    "reach_accuracy",
+)
 """Columns of the metrics table that methods fill whose clients answer together."""
 
 
@@ -24,6 +32,7 @@ def answer_figures(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
         **{f"{key}_final": values[-1] if values else None for key, values in known.items()},
         "utilisation": utilisation(tables["assignments"]),
         "inference": inference_figures(tables.get("inferences")),
+        "answers": answer_latencies(tables.get("answers")),
     }
 
 
@@ -44,9 +53,10 @@ def utilisation(assignments: pa.Table) -> dict[str, Any] | None:
 
 
 def inference_figures(inferences: pa.Table | None) -> dict[str, Any] | None:
-    """Return samples by outcome, latency (mean and 95th percentile) and bytes; None without any.
+    """Return samples by outcome, latency (mean and 95th percentile), accuracy and bytes.
 
-    The latency is that of answered samples: each counts once, however many went the same way.
+    None without any. The latency is that of answered samples: each counts once, however many went
+    the same way. The accuracy is the share of all samples that were answered correctly.
     """
     if inferences is None or not len(inferences):
         return None
@@ -61,8 +71,18 @@ def inference_figures(inferences: pa.Table | None) -> dict[str, Any] | None:
         "outcomes": counts,
         "latency_mean_s": float(each_s.mean()) if len(each_s) else None,
         "latency_p95_s": float(each_s[last]) if len(each_s) else None,
+        "accuracy": _accuracy(inferences),
         "sent_bytes": float(pc.sum(inferences.column("sent_bytes")).as_py() or 0.0),
     }
+
+
+def _accuracy(inferences: pa.Table) -> float | None:
+    """Return the share of all samples that were answered correctly; None where nobody knows."""
+    if "correct" not in inferences.column_names or inferences.column("correct").null_count:
+        return None
+    counts = (pc.sum(inferences.column(key)).as_py() for key in ("correct", "samples"))
+    correct, samples = counts
+    return float(correct / samples)
 
 
 def gating_pattern(assignments: pa.Table) -> tuple[list[str], Floats] | None:

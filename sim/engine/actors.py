@@ -33,7 +33,7 @@ AtOnce = (
     | Decide
 )
 """Requests that take no simulated time, of a cluster or of the server."""
-Lookup = peers.NextLink | peers.Reach | peers.Infer
+Lookup = peers.NextLink | peers.Reach | peers.Infer | peers.Answered
 """Requests that take no simulated time, and concern devices: the server has none."""
 
 
@@ -164,10 +164,13 @@ class Actors:
             case peers.NextLink():
                 return self._peers.next_link(request)
             case peers.Reach():
-                return self._peers.reach(client.cluster)
+                return self._peers.reach(client.cluster, request)
             case peers.Infer():
                 self._peers.nodes.check(request.at)
                 return self._learning_facts.inferred(request)
+            case peers.Answered():
+                self._peers.nodes.check(request.at)
+                return self._learning_facts.answered(request)
 
     def _cycle(self) -> int:
         return self._progress.cycle

@@ -25,7 +25,6 @@ from sim.network.peers import Peers
 from sim.network.relay import Relay
 from sim.network.synchronisation import Synchronisation
 from sim.plan.contact_columns import PlannedSessions
-from sim.plan.plan import Plan
 from sim.trace.directions import Way
 
 if TYPE_CHECKING:
@@ -69,17 +68,20 @@ class Clients:
                 shared=shared,
             )
         self._edges = Edges(facts, plan.contacts)
-        self._mesh = None if plan.mesh is None else self._make_mesh(plan, clock, facts)
+        self._mesh = None if plan.mesh is None else self._make_mesh(build, clock, facts)
         self.peers = self._make_peers(build, clock, MessageFacts(facts))
 
-    def _make_mesh(self, plan: Plan, clock: Clock, facts: Facts) -> Mesh:
+    def _make_mesh(self, build: Build, clock: Clock, facts: Facts) -> Mesh:
+        """Join all clients to a mesh, of exact delays where they send to each other over it."""
         endpoints = {name: client.endpoint for name, client in self.by_name.items()}
-        mesh = Mesh(clock, plan, facts, self.payloads, endpoints)
+        exact = build.method.sends_over_mesh
+        mesh = Mesh(clock, build.plan, facts, self.payloads, endpoints, exact_delays=exact)
         for client in self.by_name.values():
-            if plan.topology.clients_fly:
+            if build.plan.topology.clients_fly:
                 client.join(mesh)
             else:
-                client.join_from_ground(mesh, plan.passes(client.cluster), plan.server)
+                passes = build.plan.passes(client.cluster)
+                client.join_from_ground(mesh, passes, build.plan.server)
         return mesh
 
     def _make_peers(self, build: Build, clock: Clock, facts: MessageFacts) -> Peers:
@@ -96,6 +98,7 @@ class Clients:
             over_sidelinks=LinkQueue(clock, "sidelink", facts, self.payloads, endpoints),
             over_isls=LinkQueue(clock, "isl", facts, self.payloads, endpoints),
             relay=Relay(clock, sessions, links, relaying),
+            mesh=self._mesh,
         )
         peers.under(build.sidelinks, build.plan.isls, relaying)
         return peers

@@ -295,7 +295,9 @@ OVER_MESH: tuple[Need[MethodCase], ...] = (
     Need(
         key="link.isl.route",
         is_unmet=lambda case: (
-            case.scenario.link.is_mesh and sends_itself(case.method, case.options)
+            case.scenario.link.is_mesh
+            and sends_itself(case.method, case.options)
+            and not case.method.sends_over_mesh
         ),
         text="got 'earliest', and {case.name} sends from one satellite to another by itself, over "
         "the same links; set it to direct, or take a method of uploads and downloads, like fedavg",

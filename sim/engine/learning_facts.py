@@ -13,11 +13,12 @@ import numpy as np
 from learning.methods.base import Method, UsedUpdates
 from learning.requests.cluster import Assign, Cluster, Ints
 from learning.requests.facts import Aggregated, Note
-from learning.requests.peers import Infer
+from learning.requests.peers import Answered, Infer, Journey
 from sim.engine.journal import Journal
 from sim.errors import SimulationError
 from sim.facts.coded import coded_rows
 from sim.facts.learning import (
+    AnswerRow,
     Assigned,
     AssignmentRow,
     InferenceRow,
@@ -128,6 +129,7 @@ class LearningFacts:
                 latency_s=latency_s,
                 sent_bytes=np.asarray(asked.sent_bytes, float),
                 outcome=asked.outcome,
+                correct=None if asked.correct is None else np.asarray(asked.correct, np.int64),
             )
         )
         self._facts.emit(
@@ -139,6 +141,28 @@ class LearningFacts:
                 samples=samples,
                 latency_s=latency_s,
                 local=int(samples[np.array(asked.outcome) == "local"].sum()),
+            )
+        )
+
+    def answered(self, answer: Answered) -> None:
+        """Tell how long the expert of another client took to answer, and what for."""
+        out, back = (
+            (None,) * len(Journey._fields) if one is None else one
+            for one in (answer.request, answer.answer)
+        )
+        names = [f"{way}_{field}" for way in ("request", "answer") for field in Journey._fields]
+        self._facts.emit(
+            AnswerRow(
+                time_s=answer.time_s,
+                cluster=answer.at.cluster,
+                device=answer.at.device,
+                batch=answer.batch,
+                expert=answer.expert,
+                peer=str(answer.by),
+                samples=answer.samples,
+                computing_s=answer.computing_s,
+                latency_s=answer.latency_s,
+                **dict(zip(names, (*out, *back), strict=True)),
             )
         )
 

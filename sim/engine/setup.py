@@ -25,6 +25,7 @@ from sim.devices.energy import Transmitter
 from sim.devices.faults import FaultsUntilFork
 from sim.devices.phase import Computing
 from sim.devices.satellites import made_once
+from sim.engine.expert_reach import check_reach
 from sim.engine.key_rules import refuse_for_method
 from sim.engine.learning_task import corruption_of, learner_of
 from sim.errors import InputError, as_input
@@ -136,6 +137,7 @@ def build(
     plan = make_plan(scenario, find, before, method.needs_isl)
     with as_input("learning.options."):
         method.check_clients(plan.clusters, options)
+    check_reach(plan, options)
     if plan.mesh is not None and scenario.learning.upload == "all":
         _check_size(plan, method, learner, in_parts=scenario.link.cut_transfers == "resume")
     compute = compute_of(scenario)

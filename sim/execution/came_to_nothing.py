@@ -138,10 +138,14 @@ LEARNT = 0.002
 
 
 def _nothing_learnt(metrics: pa.Table, scenario: Scenario) -> CameToNothing | None:
-    """Compare the model at the end with that at the start; None where it moved, or diverged."""
+    """Compare the model at the end with that at the start; None where it moved, or diverged.
+
+    And where there was none to measure at the start, as of a method that hands experts out later.
+    """
     pooled = metrics.filter(array(says(metrics, "scope", "global")))
-    rows = pooled.select(["accuracy", "loss", "samples"]).drop_null().to_pylist()
-    if len(rows) < 2:
+    pooled = pooled.select(["accuracy", "loss", "samples"])
+    rows = pooled.drop_null().to_pylist()
+    if len(rows) < 2 or pooled.column("loss")[0].as_py() is None:
         return None
     first = rows[0]
     last = rows[-1]

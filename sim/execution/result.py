@@ -94,6 +94,9 @@ class Result:
     inferences = _frame(
         "inferences", "Answers to groups of samples; empty where a method infers nothing."
     )
+    answers = _frame(
+        "answers", "How long experts of other clients took to answer; empty where none was asked."
+    )
 
     def pieces(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the table ``name``, or some columns of it, in pieces that fit into memory.

@@ -54,6 +54,12 @@ class MetricsRow(Row):
             undigested=True,
         ),
     )
+    reach_accuracy: Real = field(
+        default=None,
+        metadata=column(
+            "accuracy by the experts within reach", learned=True, appended=True, undigested=True
+        ),
+    )
     validation_accuracy: Real = field(
         default=None,
         metadata=column(
@@ -152,6 +158,43 @@ class InferenceRow(Row):
     latency_s: Real = field(metadata=column("from the query to the answer; nan: never"))
     sent_bytes: Real = field(metadata=column("bytes over links for it"))
     outcome: Text = field(metadata=column("local, complete, renormalised, fallback or failed"))
+    correct: Whole = field(
+        default=None,
+        metadata=column("samples answered correctly", learned=True, appended=True, undigested=True),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AnswerRow(Row):
+    """How long the expert of another client took to answer a query, and what for.
+
+    ``latency_s`` is the sum of the parts of the request, of computing, and of the answer.
+    """
+
+    table: ClassVar[str] = "answers"
+    order: ClassVar[tuple[str, ...]] = ("time_s", "cluster", "device", "batch", "expert")
+    optional: ClassVar[bool] = True
+    undigested: ClassVar[bool] = True
+
+    time_s: Real = field(metadata=column("when the request was sent"))
+    cluster: Text = field(metadata=column("of whose device"))
+    device: Whole = field(metadata=column("number of the device in its cluster"))
+    batch: Whole = field(metadata=column("number of the client's queries"))
+    expert: Whole = field(metadata=column("number of the expert that was asked"))
+    peer: Text = field(metadata=column("client that holds it, CLUSTER/DEVICE"))
+    samples: Whole = field(metadata=column("samples that it was asked about"))
+    request_hops: Whole = field(metadata=column("links that the request went over"))
+    request_propagation_s: Real = field(metadata=column("light time over these"))
+    request_transmission_s: Real = field(metadata=column("its bits leaving, at each of them"))
+    request_window_s: Real = field(metadata=column("waiting until links opened"))
+    request_queue_s: Real = field(metadata=column("waiting while links carried others"))
+    computing_s: Real = field(metadata=column("computing, behind what was computed there already"))
+    answer_hops: Whole = field(metadata=column("links that the answer went over"))
+    answer_propagation_s: Real = field(metadata=column("light time over these"))
+    answer_transmission_s: Real = field(metadata=column("its bits leaving, at each of them"))
+    answer_window_s: Real = field(metadata=column("waiting until links opened"))
+    answer_queue_s: Real = field(metadata=column("waiting while links carried others"))
+    latency_s: Real = field(metadata=column("from the request to the answer; null: never"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

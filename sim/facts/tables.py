@@ -36,6 +36,7 @@ TABLES: dict[str, tuple[type[Row], ...]] = {
     "clients": (learning.ClientRow,),
     "updates": (learning.UpdateRow,),
     "inferences": (learning.InferenceRow,),
+    "answers": (learning.AnswerRow,),
     "isl_windows": (plan.IslWindowRow,),
     "charges": (energy.ChargeRow,),
 }

@@ -1,4 +1,4 @@
-"""Mesh: carries uploads and downloads by store and forward, over links and passes."""
+"""Mesh: carries what satellites send by store and forward, over links and passes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import numpy as np
 import simpy
 
 from learning.requests.payload import Payload
-from learning.requests.peers import Node
+from learning.requests.peers import SERVER, Arrival, Node, Send
 from sim.clock import Clock
 from sim.facts.stream import Facts
 from sim.facts.transfers import MessageLost, Outcome, TransferRow
 from sim.network.books import Account, Booked, PayloadKey
 from sim.network.endpoint import Endpoint
+from sim.network.journeys import journey_of
 from sim.network.mesh_timetable import MeshTimetable
 from sim.network.payload_list import PayloadList
 from sim.network.routing import Hop
@@ -55,11 +56,14 @@ class Shortfall:
 
 @dataclass(eq=False)
 class Message:
-    """A message under way: who is the client, and the hops that are still to end."""
+    """A message under way: who is the client, and the hops that are still to end.
+
+    Its ``way`` is None between clients.
+    """
 
     number: int
     client: str
-    way: Way
+    way: Way | None
     payload: Payload
     device: int = 0
     ahead: list[Hop] = field(default_factory=list)
@@ -76,11 +80,13 @@ class Message:
 
 
 class Mesh:
-    """Carries messages between satellites and their server, each hop when it is due.
+    """Carries messages between satellites and their server, or each other, each hop when it is due.
 
     A message goes in one piece over each hop, by the way that brings it there first, and books the
-    time of each: nobody else sends over that link, or in that pass, this way at that time. What
-    did not arrive is ``missing``.
+    time of each: nobody else sends over that link, or in that pass, this way at that time.
+    Between clients it goes over links alone. With ``exact_delays`` routes are searched with the
+    range at each time, which counts where messages take milliseconds, else with the longest one of
+    each window. What did not arrive at the server or from there is ``missing``.
     """
 
     def __init__(
@@ -90,6 +96,8 @@ class Mesh:
         facts: Facts,
         payloads: PayloadList,
         endpoints: Mapping[str, Endpoint],
+        *,
+        exact_delays: bool = False,
     ) -> None:
         assert plan.isls is not None  # the plan of a mesh has links
         self._clock = clock
@@ -97,7 +105,7 @@ class Mesh:
         self._payloads = payloads
         self._endpoints = endpoints
         self._topology = plan.topology
-        self._timetable = MeshTimetable(plan, plan.isls)
+        self._timetable = MeshTimetable(plan, plan.isls, exact_delays=exact_delays)
         self._names = plan.isls.names
         self._accounts: defaultdict[PayloadKey, Account] = defaultdict(Account)
         self._unfinished: defaultdict[PayloadKey, list[float]] = defaultdict(lambda: [0.0, 0.0])
@@ -119,12 +127,37 @@ class Mesh:
         hops = self._set_off(message, source, target)
         if hops is None:
             return None
-        for hop in hops:
-            yield self._clock.at(max(hop.arrival_s, self._clock.now))
-            self._hop_ended(message, hop)
+        yield from self._travel(message, hops)
         passes = (self._timetable.pass_of(hop) for hop in hops)
         contact_id = next(contact_id for contact_id in passes if contact_id is not None)
         return Carried(hops[-1].arrival_s, contact_id)
+
+    def exchange(self, send: Send) -> Generator[simpy.Event, object, Arrival]:
+        """Carry a message from one client to another, or between one and the server.
+
+        Reply when it is there; at once where it never gets there.
+        """
+        source, target = (
+            len(self._names) if node == SERVER else self._names.index(node.cluster)
+            for node in (send.source, send.target)
+        )
+        client = send.target if send.source == SERVER else send.source
+        way = None
+        if SERVER in (send.source, send.target):
+            way = Way.TO_SERVER if send.target == SERVER else Way.TO_CLIENT
+        message = Message(self.next_number(), client.cluster, way, send.payload)
+        ready_s = self._clock.now
+        hops = self._routed(message, source, target)
+        if hops is None:
+            return Arrival(delivered=False, time_s=ready_s, reason=NO_ROUTE)
+        yield from self._travel(message, hops)
+        journey = journey_of(hops, ready_s, self._timetable.opens_s)
+        return Arrival(delivered=True, time_s=hops[-1].arrival_s, journey=journey)
+
+    def _travel(self, message: Message, hops: list[Hop]) -> Generator[simpy.Event, object, None]:
+        for hop in hops:
+            yield self._clock.at(max(hop.arrival_s, self._clock.now))
+            self._hop_ended(message, hop)
 
     def next_number(self) -> int:
         """Return the number of another message."""
@@ -153,10 +186,18 @@ class Mesh:
         return hops[-1].arrival_s if hops else self._clock.now
 
     def _set_off(self, message: Message, source: int, target: int) -> list[Hop] | None:
-        """Book the hops of a message that sets off now; None if it never arrives."""
-        hops = self._timetable.booked(source, target, 8.0 * message.size, self._clock.now)
+        """Let a message set off now; return its hops, or tell that it never arrives."""
+        hops = self._routed(message, source, target)
         if hops is None:
             self.lose(message)
+        return hops
+
+    def _routed(self, message: Message, source: int, target: int) -> list[Hop] | None:
+        """Book the hops of a message that sets off now; None if it never arrives."""
+        hops = self._timetable.booked(
+            source, target, 8.0 * message.size, self._clock.now, over_links=message.way is None
+        )
+        if hops is None:
             return None
         message.ahead = list(hops)
         if hops:
@@ -171,7 +212,8 @@ class Mesh:
             del self._under_way[message]
 
     def lose(self, message: Message) -> None:
-        """Tell of a message that never arrives."""
+        """Tell of a message to the server, or from there, that never arrives."""
+        assert message.way is not None
         missing = self.missing[message.way]
         missing.no_route += 1
         missing.largest_bytes = max(missing.largest_bytes, message.size)
@@ -190,7 +232,7 @@ class Mesh:
     def _key(self, message: Message, hop: Hop) -> PayloadKey:
         """By which direction and receiver a hop is booked: that of a link, or of a pass."""
         name = message.payload.name
-        if self._timetable.pass_of(hop) is None:
+        if message.way is None or self._timetable.pass_of(hop) is None:
             return PayloadKey("isl", TOWARD_PEER, name)
         return PayloadKey(self._topology.direction(message.way), message.way, name)
 
@@ -261,9 +303,10 @@ class Mesh:
     def settle_all(self, end_s: float) -> None:
         """Write hops that are under way as far as they got by ``end_s``, the end of the run."""
         for message in self._under_way:
-            missing = self.missing[message.way]
-            missing.under_way += 1
-            missing.largest_bytes = max(missing.largest_bytes, message.size)
+            if message.way is not None:
+                missing = self.missing[message.way]
+                missing.under_way += 1
+                missing.largest_bytes = max(missing.largest_bytes, message.size)
             hop = message.ahead[0]
             if hop.begin_s >= end_s:
                 continue

@@ -84,13 +84,18 @@ class Routes:
             lane = self._lanes[source].setdefault(target, _Lane())
             lane.add(contact, start_s, end_s)
 
-    def route(self, source: int, target: int, bits: float, ready_s: float) -> list[Hop] | None:
+    def route(
+        self, source: int, target: int, bits: float, ready_s: float, avoid: int | None = None
+    ) -> list[Hop] | None:
         """Return the hops of a message that is ready at ``source``; None if it never arrives.
 
-        It arrives as early as any route lets it, and with the fewest hops of those that do.
+        It arrives as early as any route lets it, and with the fewest hops of those that do. No hop
+        leads to the node that it is to ``avoid``.
         """
         message = _Message(target, bits, bits / self._steady.rate_bps)
         earliest = {source: ready_s}
+        if avoid is not None:
+            earliest[avoid] = -inf
         rounds: list[dict[int, Hop]] = []
         reached = {source: ready_s}
         while reached:

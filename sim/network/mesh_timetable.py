@@ -20,12 +20,14 @@ from sim.trace.directions import Topology, Way
 class MeshTimetable:
     """The links and passes of a plan as contacts: numbers of windows, and of passes behind them.
 
-    Routes are searched with the longest delay of each link, and of each pass over a station. A
-    message arrives by the range at the time, and waits for what it has booked behind that.
+    Routes are searched with the longest delay of each pass over a station, and of each link unless
+    with ``exact_delays``. A message arrives by the range at the time, and waits for what it has
+    booked behind that.
     """
 
-    def __init__(self, plan: Plan, isls: IslPlan) -> None:
+    def __init__(self, plan: Plan, isls: IslPlan, *, exact_delays: bool) -> None:
         self._isls = isls
+        self._exact = exact_delays
         self._contacts = plan.contacts
         self._links = len(isls)
         self._ground = len(isls.names)
@@ -36,7 +38,7 @@ class MeshTimetable:
         self._curve = cache(self._curve_of)
         self._longest_delay_s = cache(self._longest_delay_of)
         steady = None
-        if isls.fixed_bps is not None:
+        if isls.fixed_bps is not None and not exact_delays:
             steady = Steady(isls.fixed_bps, self._link_delays_s)
         self._routes = Routes(self._ground + 1, self._directed(), self._sent, steady)
 
@@ -61,6 +63,12 @@ class MeshTimetable:
             return None
         return self._contacts.named(hop.contact - self._links)[0]
 
+    def opens_s(self, hop: Hop) -> float:
+        """Return when the link or pass of a hop opens."""
+        if hop.contact < self._links:
+            return float(self._isls.start_s[hop.contact])
+        return float(self._contacts.start_s[hop.contact - self._links])
+
     def arrival_s(self, source: int, target: int, bits: float, ready_s: float) -> float:
         """Return when a message is there by its earliest route, which it does not book.
 
@@ -71,13 +79,16 @@ class MeshTimetable:
             return math.inf
         return hops[-1].arrival_s if hops else ready_s
 
-    def booked(self, source: int, target: int, bits: float, ready_s: float) -> list[Hop] | None:
+    def booked(
+        self, source: int, target: int, bits: float, ready_s: float, *, over_links: bool = False
+    ) -> list[Hop] | None:
         """Book the earliest route of a message; return its hops with the times of arrival.
 
-        None if it never arrives.
+        None if it never arrives. It goes ``over_links`` alone, or over passes too.
         """
+        avoid = self._ground if over_links else None
         while True:
-            hops = self._routes.route(source, target, bits, ready_s)
+            hops = self._routes.route(source, target, bits, ready_s, avoid)
             if hops is None:
                 return None
             there = [hop._replace(arrival_s=self._arrival_s(hop)) for hop in hops]
@@ -99,13 +110,14 @@ class MeshTimetable:
         else:
             links = self._contacts[hop.contact - self._links].links
             delay_s = links.delay_of_one_s(hop.sent_s)
-        # Late in a run a float cannot tell a short time: a hop takes some.
-        return max(hop.sent_s + delay_s, math.nextafter(hop.begin_s, math.inf))
+        return _later(hop.begin_s, hop.sent_s + delay_s)
 
     def _sent(self, contact: int, source: int, begin_s: float, bits: float) -> tuple[float, float]:
         """When bits have left over a contact, and are there."""
         if contact < self._links:
             sent_s, _ = self._isls.sent(contact, begin_s, bits)
+            if self._exact and sent_s < math.inf:
+                return sent_s, _later(begin_s, sent_s + self._isls.delay_s(contact, sent_s))
             return sent_s, sent_s + self._link_delays_s[contact]
         number = contact - self._links
         way = Way.TO_CLIENT if source == self._ground else Way.TO_SERVER
@@ -146,3 +158,8 @@ class MeshTimetable:
         """The range in a pass over a station is largest at one of its ends."""
         contact = self._contacts[number]
         return max(contact.links.delay_of_one_s(t) for t in (contact.start_s, contact.end_s))
+
+
+def _later(begin_s: float, arrival_s: float) -> float:
+    """Return when a hop has arrived, which takes some time even if a float cannot tell it."""
+    return max(arrival_s, math.nextafter(begin_s, math.inf))

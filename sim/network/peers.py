@@ -17,6 +17,7 @@ from learning.requests.peers import (
     LinkWindow,
     NextLink,
     Node,
+    Reach,
     Send,
 )
 from sim.clock import Clock
@@ -25,6 +26,8 @@ from sim.errors import SimulationError
 from sim.links.sidelinks import Sidelinks
 from sim.network.books import Booked
 from sim.network.link_queue import LinkQueue
+from sim.network.mesh import Mesh
+from sim.network.mesh_reach import MeshReach
 from sim.network.message_facts import MessageFacts
 from sim.network.nodes import Nodes
 from sim.network.relay import Relay, Relaying
@@ -40,6 +43,7 @@ class Peers:
 
     ``sidelinks`` and ``isls`` are links between devices, and between satellites (None for none),
     each kind with the queues of its messages; ``relay`` says whom others reach over the satellites.
+    Where there is a ``mesh``, it carries all messages of satellites.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Peers:
         over_sidelinks: LinkQueue,
         over_isls: LinkQueue,
         relay: Relay,
+        mesh: Mesh | None = None,
     ) -> None:
         self._clock = clock
         self._clusters = clusters
@@ -60,9 +65,11 @@ class Peers:
         self._over_sidelinks = over_sidelinks
         self._over_isls = over_isls
         self.relay = relay
+        self._mesh = mesh
         self._sidelinks: Sidelinks | None = None
         self._isls: IslPlan | None = None
         self._graph: tuple[IslPlan, ContactGraph] | None = None
+        self._over_links: MeshReach | None = None
 
     def send(self, send: Send) -> Generator[simpy.Event, Any, Arrival]:
         """Carry a message; what is for its source itself is there at once.
@@ -87,6 +94,8 @@ class Peers:
         source = send.source.cluster
         target = send.target.cluster
         names = () if isls is None else isls.names
+        if self._mesh is not None:
+            return (yield from self._mesh.exchange(send))
         if send.route == "earliest" and source in names and target in (*names, SERVER.cluster):
             return (yield from self._forward(send))
         if SERVER in (send.source, send.target):
@@ -129,6 +138,7 @@ class Peers:
         """Carry by other links and another relay what is sent from now on."""
         self._sidelinks = sidelinks
         self._isls = isls
+        self._over_links = None if self._mesh is None or isls is None else MeshReach(isls)
         self.relay.policy = relaying
 
     def next_link(self, asked: NextLink) -> LinkWindow | None:
@@ -154,11 +164,23 @@ class Peers:
         yield from self._over_sidelinks.booked()
         yield from self._over_isls.booked()
 
-    def reach(self, cluster: Cluster) -> Mask:
+    def reach(self, cluster: Cluster, asked: Reach) -> Mask:
         """Whom each device of a cluster can send to now (K, N), itself too; nobody who is away.
 
-        One who is away itself reaches nobody else.
+        One who is away itself reaches nobody else. Raises SimulationError for limits of what does
+        not travel from link to link.
         """
+        limited = asked.hops is not None or asked.within_s is not None
+        if self._over_links is not None:
+            name, now_s = cluster.name, self._clock.now
+            if limited:
+                return self._over_links.within(name, now_s, asked.hops, asked.within_s)[None]
+            return self._over_links.at_all(name, now_s)[None]
+        if limited:
+            raise SimulationError(
+                "Reach: hops and within_s are of links that messages travel over one after the "
+                "other; leave them out, or set link.isl.route: earliest"
+            )
         relayed = [not self.relay.unreachable(cluster.name, o.name) for o in self._clusters]
         reach = np.repeat([relayed], [o.devices for o in self._clusters], axis=1)
         reach = np.repeat(reach, cluster.devices, axis=0)

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from matplotlib.axes import Axes
 
 from learning.policies.alignment import variation
+from sim.analysis.answers import latencies
 from sim.analysis.experts import Alignment, alignments, by_cluster
 from sim.analysis.inference import inference_figures
 from sim.formatting import data_size, seconds
@@ -21,6 +22,14 @@ MOST_EXPERTS = 32
 
 MOST_COLUMNS = 60
 """Clusters up to which each has a column of its own."""
+TIME_WORDS = {
+    "propagation": "light time",
+    "transmission": "sending",
+    "window": "until links open",
+    "queue": "behind others",
+    "computing": "computing",
+}
+"""What the time of an answer is spent on, as the page names it."""
 MOST_BARS = 400
 """Bars of the staleness at most."""
 
@@ -85,6 +94,22 @@ def answers(inferences: pa.Table) -> tuple[list[str], list[list[str]], int]:
     names = ["samples", "mean latency", "95 % within", "sent", *outcomes]
     rows = [[name, *(answer.get(name, "0") for answer in found)] for name in names]
     return clusters, rows, len(every)
+
+
+def latency_rows(answers: pa.Table) -> tuple[list[str], list[list[str]]]:
+    """Return the heads and the rows of a table of latencies: of all answers, then by hops."""
+    heads = ["links", "answers", "median", "95 % within", "most", "range", *TIME_WORDS.values()]
+    rows = [
+        [
+            "any" if one.hops is None else str(one.hops),
+            str(one.answers),
+            *map(seconds, (one.median_s, one.p95_s, one.most_s)),
+            "-" if one.range_km is None else f"{one.range_km:,.0f} km",
+            *("-" if one.parts_s is None else seconds(one.parts_s[part]) for part in TIME_WORDS),
+        ]
+        for one in latencies(answers)
+    ]
+    return heads, rows
 
 
 def _answers(rows: pa.Table) -> dict[str, str]:

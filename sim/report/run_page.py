@@ -24,7 +24,14 @@ from sim.plots.timeline import CRITICAL, MOST_LINES, PARTS
 from sim.report import pictures
 from sim.report.answer import headline_of_run, sent
 from sim.report.chart import chart_of, title_of
-from sim.report.learnt import answers, assigned_rounds, draw_rounds, draw_staleness, last_split
+from sim.report.learnt import (
+    answers,
+    assigned_rounds,
+    draw_rounds,
+    draw_staleness,
+    last_split,
+    latency_rows,
+)
 from sim.report.map_picture import map_of
 from sim.report.page import MOST_ROWS, Page
 from sim.report.timeline import MOST_DEVICE_LANES, timeline
@@ -48,6 +55,7 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
         last_split,
         draw_staleness,
         answers,
+        latency_rows,
         assigned_rounds,
         client_word,
         draw_rounds,

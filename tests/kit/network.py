@@ -34,6 +34,7 @@ from sim.network.endpoint import Endpoint, Shared
 from sim.network.ledger import Ledger
 from sim.network.leg_log import LegLog
 from sim.network.link_faults import sent_again, sent_to_all
+from sim.network.mesh_reach import MeshReach
 from sim.network.mesh_routes import Routes
 from sim.network.outcomes import CutTransfers, outcomes_of
 from sim.network.payload_list import PayloadList

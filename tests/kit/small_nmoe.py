@@ -124,3 +124,38 @@ class System:
             self.task, gates, self.known[cluster], cluster=cluster, rounds=rounds,
             first_round=first, reach=[True] * 5, combine=self.combine,
         )  # fmt: skip
+
+
+IN_ORBIT: dict[str, Any] = {
+    "seed": 3,
+    "start": "2026-08-22T00:00:00Z",
+    "stop": {"days": 0.25},
+    "roles": {"server": "stations", "clients": "satellites"},
+    "orbit": {
+        "source": "walker", "pattern": "star", "satellites": 12, "planes": 2, "altitude_km": 1200,
+        "inclination_deg": 86, "phasing": 1, "min_elevation_deg": 5,
+    },
+    "ground": {
+        "antennas": "unlimited",
+        "stations": [{"name": "Svalbard", "latitude_deg": 78.23, "longitude_deg": 15.39}],
+    },
+    "link": {
+        "preset": "physical",
+        "isl": {
+            "within_plane": "ring", "between_planes": "neighbours", "terminals": 4,
+            "rate_mbps": 0.5, "route": "earliest",
+        },
+    },
+    "compute": {"seconds_per_round": 2},
+    "learning": {
+        "method": "nmoe", "steps_per_round": 2, "batch_size": 8, "step_size": 0.1,
+        "gate_step_size_ratio": 1.0,
+        "model": {"kind": "vector-nmoe", "hidden": 32, "expert_hidden": 8},
+        "data": {"kind": "digits", "split": {"over": "clients", "kind": "shards", "classes": 2}},
+        "options": {
+            "extractor": "fedce", "extractor_rounds": 2, "expert_rounds": 6, "gate_rounds": 4,
+            "inference_samples": 12, "inference_batch": 4, "inference_interval_s": 0.5,
+        },
+    },
+}  # fmt: skip
+"""Twelve satellites in two rings, with an expert each, whose messages travel from link to link."""

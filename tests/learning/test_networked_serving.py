@@ -68,7 +68,7 @@ class Serving(System):
         how = {"mixtures": mixtures, "combine": self.combine}
         found = answers.answered(self.task, tested or self.tested, **how)
         predictions = dict(zip(given, found["predictions"], strict=True))
-        return [predictions.get(row, -1) for row in range(len(shares))], found["correct"]
+        return [predictions.get(row, -1) for row in range(len(shares))], sum(found["correct"])
 
     def broken(self):
         """All gates, that of B/1 not finite."""

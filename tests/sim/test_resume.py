@@ -23,7 +23,7 @@ from tests.kit.records import (
     read_manifest,
 )
 from tests.kit.small import SLOTS, merged, slots
-from tests.kit.small_nmoe import nmoe, options
+from tests.kit.small_nmoe import IN_ORBIT, nmoe, options
 from tests.kit.small_satellites import SATELLITES
 from tests.runs import SCENARIOS
 
@@ -38,6 +38,7 @@ SHARED = ("slots", "slots-enhanced", "slots-synchronous", "fedavg", "aligned", "
 CUT = {name: SCENARIOS[name] for name in SHARED}
 CUT["clipped"] = lambda: nmoe(ground=ALONE, learning=CLIPPED)
 CUT["satellites"] = lambda: scenarios.from_dict(SATELLITES)
+CUT["experts in orbit"] = lambda: scenarios.from_dict(IN_ORBIT)
 CUT["validated"] = lambda: slots(learning={"data": {"validation": 0.2}})
 CUT["stand-in"] = lambda: slots(learning={"method": "aligned", "sized_as": LARGE})
 

@@ -34,10 +34,22 @@ def assignments(*rounds):
 )
 def test_latency_counts_every_answered_sample_once(groups, failed):
     rows = [
-        {"samples": count, "latency_s": latency_s, "sent_bytes": 10.0, "outcome": "local"}
+        {
+            "samples": count,
+            "latency_s": latency_s,
+            "sent_bytes": 10.0,
+            "outcome": "local",
+            "correct": count // 2,
+        }
         for count, latency_s in groups
     ]
-    never = {"samples": failed, "latency_s": float("nan"), "sent_bytes": 7.0, "outcome": "failed"}
+    never = {
+        "samples": failed,
+        "latency_s": float("nan"),
+        "sent_bytes": 7.0,
+        "outcome": "failed",
+        "correct": 0,
+    }
     if failed:
         rows.append(never)
     found = results.inference_figures(table("inferences", rows))
@@ -48,6 +60,7 @@ def test_latency_counts_every_answered_sample_once(groups, failed):
         "latency_mean_s": pytest.approx(each.mean()),
         # The nearest-rank definition: the ceil(0.95 n)-th smallest.
         "latency_p95_s": np.sort(each)[-(-95 * len(each) // 100) - 1],
+        "accuracy": sum(count // 2 for count, _ in groups) / (len(each) + failed),
         "sent_bytes": 10.0 * len(groups) + 7.0 * bool(failed),
     }
 

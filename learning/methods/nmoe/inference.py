@@ -16,7 +16,7 @@ from learning.methods.nmoe.system import Networked
 from learning.requests.cluster import Cluster, Mask, Measure, Request
 from learning.requests.facts import Note
 from learning.requests.payload import Payload
-from learning.requests.peers import All, Arrival, Infer, Node, Reach, Send, Wait, outcome_of
+from learning.requests.peers import All, Answered, Arrival, Infer, Node, Send, Wait, outcome_of
 from learning.rng import stream
 from learning.training.nmoe import operations as nmoe_operations
 
@@ -61,9 +61,10 @@ def infer(system: Networked, me: Cluster, routing: str) -> Protocol:
 
 
 def _report_isolated(system: Networked, me: Cluster, routing: str) -> Protocol:
-    """Name the clients that reach no expert but their own, unless routing is ``local``."""
+    """Name the clients that reach no expert but their own, unless they are to ask no other."""
     clients = system.clients
-    if routing == "local" or len(clients.nodes) == 1:
+    alone = 0 in (system.options.reach_hops, system.options.reach_ms)
+    if routing == "local" or alone or len(clients.nodes) == 1:
         return
     reach = system.reach[me.name] & clients.with_expert
     isolated = [
@@ -110,11 +111,12 @@ class Query:
         yield Wait(self.time_s)
         routing_flops = sizes.forward_flops(sizes.extractor) + sizes.forward_flops(sizes.gate)
         self.routed_s = yield from system.computing(client, self.size * routing_flops)
-        reach = (yield Reach())[client.device] & system.clients.with_expert
+        reach = (yield system.reaching())[client.device] & system.clients.with_expert
         if self.routing == "local":
             reach = reach & (np.arange(len(reach)) == system.clients.numbers[client])
         if not reach.any():
-            yield self.rows([Group((), self.size, "failed", self.routed_s, 0.0)], {})
+            nothing = [0] if system.learner.trains else None
+            yield self.rows([Group((), self.size, "failed", self.routed_s, 0.0)], {}, nothing)
             return self.size, 0, 0.0
         routed = yield self.routes(reach)
         self.chosen = routed["chosen"]
@@ -122,10 +124,10 @@ class Query:
         self.asked = {e: Asked(system.clients.nodes[e], n) for e, n in sorted(counts.items())}
         fallback_end_s = yield from self.gather()
         groups = self.groups()
-        yield self.rows(groups, fallback_end_s)
         correct = yield self.correct(routed, groups)
+        yield self.rows(groups, fallback_end_s, correct)
         answered = sum(group.samples for group in groups if group.outcome != "failed")
-        return self.size, answered, math.nan if correct is None else correct
+        return self.size, answered, math.nan if correct is None else sum(correct)
 
     def routes(self, reach: Mask) -> Measure:
         """Route the samples among the experts in ``reach`` (N,), if timing-only in turn."""
@@ -193,12 +195,38 @@ class Query:
             asked.known_s = yield from system.computing(self.client, flops)
             asked.answered = True
             return
-        arrival = yield from asked.send(self.client, asked.at, "feature", n * sizes.feature_bytes)
-        if arrival.delivered:
-            yield from system.computing(asked.at, flops)
-            arrival = yield from asked.send(asked.at, self.client, "output", n * sizes.output_bytes)
-            asked.answered = arrival.delivered
-        asked.known_s = arrival.time_s
+        request = yield from asked.send(self.client, asked.at, "feature", n * sizes.feature_bytes)
+        if not request.delivered:
+            asked.known_s = request.time_s
+            yield self.answered(asked, request)
+            return
+        computed_s = yield from system.computing(asked.at, flops)
+        answer = yield from asked.send(asked.at, self.client, "output", n * sizes.output_bytes)
+        asked.answered = answer.delivered
+        asked.known_s = answer.time_s
+        yield self.answered(asked, request, computed_s - request.time_s, answer)
+
+    def answered(
+        self,
+        asked: Asked,
+        request: Arrival,
+        computing_s: float = math.nan,
+        answer: Arrival | None = None,
+    ) -> Answered:
+        """Return the row of the answers table for an expert that was asked, in vain or not."""
+        came = answer is not None and answer.delivered
+        return Answered(
+            self.client,
+            self.number,
+            expert=self.system.clients.numbers[asked.at],
+            by=asked.at,
+            samples=asked.samples,
+            time_s=self.routed_s,
+            request=request.journey,
+            computing_s=computing_s,
+            answer=None if answer is None else answer.journey,
+            latency_s=asked.known_s - self.routed_s if came else math.nan,
+        )
 
     def groups(self) -> list[Group]:
         """Return groups of samples by the experts that they were routed to."""
@@ -206,7 +234,12 @@ class Query:
         late = self.options.inference_late
         return grouped(self.chosen, self.asked, own, late, self.routed_s, self.deadline_s)
 
-    def rows(self, groups: Sequence[Group], fallback_end_s: FallbackEnds) -> Infer:
+    def rows(
+        self,
+        groups: Sequence[Group],
+        fallback_end_s: FallbackEnds,
+        correct: Sequence[int] | None,
+    ) -> Infer:
         """Return the rows of the query in the table of inferences."""
         clients = self.system.clients
         latency_s = []
@@ -228,15 +261,16 @@ class Query:
             latency_s=np.array(latency_s),
             sent_bytes=np.array([group.sent_bytes for group in groups]),
             outcome=tuple(group.outcome for group in groups),
+            correct=None if correct is None else np.array(correct, np.int64),
         )
 
     def correct(self, routed: Mapping[str, Any], groups: Sequence[Group]) -> Measure:
-        """Count the samples that were answered correctly."""
+        """Count the samples of each group that were answered correctly."""
         learner = self.system.learner
         tested = self.system.tested()
         counted = {group.experts: group.counted for group in groups}
 
-        def count() -> int:
+        def count() -> list[int]:
             each = zip(routed["rows"], routed["chosen"], routed["weights"], strict=True)
             mixtures = [
                 (row, list(mixture(chosen, weights, counted[tuple(sorted(chosen))]).items()))
@@ -244,10 +278,14 @@ class Query:
             ]
             some = [one for one in mixtures if one[1]]
             how = {"mixtures": some, "combine": self.options.combine}
-            return int(learner.number(nmoe_operations.answers.answered, tested, **how)["correct"])
+            found = learner.number(nmoe_operations.answers.answered, tested, **how)["correct"]
+            mixed = (tuple(sorted(chosen)) for chosen in routed["chosen"])
+            of = [experts for experts, one in zip(mixed, mixtures, strict=True) if one[1]]
+            right = Counter(experts for experts, hit in zip(of, found, strict=True) if hit)
+            return [right[group.experts] for group in groups]
 
         name = f"correct of {self.client} in query {self.number}"
-        return Measure(name, count if any(counted.values()) else lambda: 0, None)
+        return Measure(name, count if any(counted.values()) else lambda: [0] * len(groups), None)
 
 
 @dataclass

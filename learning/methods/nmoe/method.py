@@ -19,7 +19,6 @@ from learning.metrics import as_validation
 from learning.registry import Register
 from learning.requests.cluster import Assign, Cluster, Measure, Train
 from learning.requests.facts import Note
-from learning.requests.peers import Reach
 from learning.training.nmoe import operations as nmoe_operations
 from learning.values.handle import Handle
 
@@ -50,6 +49,7 @@ class NMoE(Networked):
     trial_kind = "vector-nmoe"
     Options: ClassVar[type] = NMoEOptions
     uses_isl: ClassVar[Sequence[str]] = ("within_plane", "between_planes")
+    sends_over_mesh: ClassVar[bool] = True
 
     def __init__(self, world: World, options: NetworkedOptions | None = None) -> None:
         super().__init__(world, options)
@@ -85,7 +85,7 @@ class NMoE(Networked):
             yield Note("fault", self.version, f"no contact left in stage {stage}")
             return
         if self.clients.with_expert.any():
-            self.reach[me.name] = yield Reach()
+            self.reach[me.name] = yield self.reaching()
             yield from infer(self, me, self.trainer.routing)
         elif me.index == 0:
             yield Note("fault", self.version, "no client holds an expert: nobody can answer")

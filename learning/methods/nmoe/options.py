@@ -55,6 +55,12 @@ class NetworkedOptions:
     inference_batch: PositiveInt = option(10, "samples per query")
     inference_interval_s: PositiveFloat = option(10.0, "seconds between queries")
     inference_deadline_s: PositiveFloat = option(60.0, "seconds after which an answer is late")
+    reach_hops: NonNegativeInt | None = option(
+        None, "links between satellites to an expert at most, of those open then; null for any"
+    )
+    reach_ms: NonNegativeFloat | None = option(
+        None, "light time over these links at most, milliseconds; null for any"
+    )
     inference_late: Literal["wait", "renormalise", "local"] = option(
         "renormalise", "what becomes of a sample with late answers"
     )

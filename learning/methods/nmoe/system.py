@@ -19,7 +19,7 @@ from learning.methods.nmoe.options import NetworkedOptions
 from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask, Meet, Request, Train
 from learning.requests.facts import Aggregated
 from learning.requests.payload import Payload
-from learning.requests.peers import All, Compute, Node
+from learning.requests.peers import All, Compute, Node, Reach
 from learning.settings import LearningConfig
 from learning.training.nmoe import operations as nmoe_operations
 from learning.values.handle import Handle
@@ -125,6 +125,11 @@ class Networked(Method):
         """
         round_flops = float(self.sizes.extractor_round("ce").flops)
         return (yield Compute(node, flops, round_flops))
+
+    def reaching(self) -> Reach:
+        """Return the request for the clients in reach: those whose experts may be asked now."""
+        reach_ms = self.options.reach_ms
+        return Reach(self.options.reach_hops, None if reach_ms is None else reach_ms / 1e3)
 
     def upload(self, name: str, *parts: Part) -> Payload:
         """Return ``parts`` as one client sends them to the satellite."""

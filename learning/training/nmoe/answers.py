@@ -58,7 +58,7 @@ def routes(
     }
 
 
-@operation()
+@operation(version=2)
 def answered(
     task: Task,
     tested: Tensors,
@@ -68,7 +68,7 @@ def answered(
 ) -> dict[str, Any]:
     """Answer test samples, each by its row, its experts and their weights, normalised to 1.
 
-    Returns the ``predictions`` and the number of ``correct`` ones.
+    Returns the ``predictions``, and which of them are ``correct``.
     """
     rows = [row for row, _ in mixtures]
     index = torch.tensor(rows, dtype=torch.long, device=task.device)
@@ -81,7 +81,7 @@ def answered(
     logits = answer(mixed(shares.to(outputs.device), outputs), combine)
     predictions = logits.argmax(-1)
     correct = predictions == tested["labels"][index]
-    return {"predictions": predictions.tolist(), "correct": int(correct.sum())}
+    return {"predictions": predictions.tolist(), "correct": correct.tolist()}
 
 
 # All clients on the global test set. ``gates`` are those of all clusters in order, if clients route
@@ -98,7 +98,7 @@ def macro_f1(labels: Ints, guessed: Ints, classes: int) -> float:
     return float(np.mean(2.0 * hits / np.maximum(cases, 1)))
 
 
-@operation()
+@operation(version=2)
 def scores(
     task: Task,
     tested: Tensors,
@@ -112,8 +112,9 @@ def scores(
 
     Each sample counts once per client. The loss is nan if a mixture is not finite, as for any
     diverged model. ``local_reach_ratio`` counts the samples whose first expert among those that the
-    client can send to, ``in_reach`` (K, N) by cluster, is its own; it is left out where these are
-    not known.
+    client can send to, ``in_reach`` (K, N) by cluster, is its own, ``reach_accuracy`` those that
+    these answer correctly. Both are left out where it is not known who can send to whom; a client
+    that reaches no expert answers nothing.
     """
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in task.config.clusters}
     labels = tested["labels"]
@@ -130,10 +131,12 @@ def scores(
         score |= local_shares(weights, top, own)
         if in_reach:
             near = (np.array(reach) & in_reach[node.cluster][node.device]).tolist()
-            score["local_reach_ratio"] = 0.0  # who reaches no expert answers nothing
+            score |= {"local_reach_ratio": 0.0, "reach_accuracy": 0.0}
             if any(near):
-                _, weights, top = _routed(task, tested, gates, routing, node, near)
+                weight, weights, top = _routed(task, tested, gates, routing, node, near)
                 score["local_reach_ratio"] = local_shares(weights, top, own)["local_ratio"]
+                by_near = answer(mixed(weight, tested["outputs"]), combine).argmax(-1)
+                score["reach_accuracy"] = float((y == by_near.numpy(force=True)).mean())
         rows[node.cluster].append(score)
     return [
         Score(

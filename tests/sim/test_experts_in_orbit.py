@@ -1,0 +1,332 @@
+"""Experts on satellites: what an answer over links takes, who is in reach, and what is learnt."""
+
+import itertools
+import math
+
+import networkx
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+from skyfield.api import EarthSatellite, load
+
+import learning
+import orbit
+import scenarios
+import sim
+from sim import InputError
+from tests.kit import learning as seam
+from tests.kit import records
+from tests.kit.network import MeshReach, build, make_plan
+from tests.kit.scripted import Scripted, at, nothing, only
+from tests.kit.small import merged
+from tests.kit.small_nmoe import IN_ORBIT, events, nmoe, options
+
+TIMESCALE = load.timescale(builtin=True)
+START = pd.Timestamp(IN_ORBIT["start"])
+LIGHT_KM_S = 299_792.458
+NAMES = [f"P{plane:02}-S{number:02}" for plane in (1, 2) for number in range(1, 7)]
+NODES = [seam.Node(name, 0) for name in NAMES]
+RATE_BPS = 0.5e6
+
+
+@learning.register("sending")
+class Sending(Scripted):
+    """A script that sends from satellite to satellite, over any links."""
+
+    sends_over_mesh = True
+    script = staticmethod(nothing)
+
+
+def load_scenario(*changes):
+    said = IN_ORBIT
+    for change in changes:
+        said = merged(said, change)
+    return scenarios.from_dict(said)
+
+
+def windows(rows, tmp_path):
+    """Links of satellites by number, from a minute to another, and no others."""
+
+    def utc(minute):
+        return (START + pd.Timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    lines = [f"{NAMES[a]},{NAMES[b]},{utc(begin)},{utc(end)}" for a, b, begin, end in rows]
+    path = tmp_path / "windows.csv"
+    path.write_text("\n".join(["a,b,start_utc,end_utc", *lines]) + "\n")
+    isl = {"windows": str(path), "within_plane": "none", "between_planes": "all", "terminals": None}
+    return {"link": {"isl": isl}}
+
+
+def skyfield_km(plan, a, b, time_s):
+    """Distance of two satellites by number, by Skyfield."""
+    when = TIMESCALE.utc(START.year, START.month, START.day, 0, 0, time_s)
+    one, other = (
+        EarthSatellite.from_satrec(plan.sky.satellites[NAMES[k]].model, TIMESCALE).at(when)
+        for k in (a, b)
+    )
+    return (one - other).distance().km
+
+
+def sent(rows, messages, tmp_path):
+    """Send messages (time, from, to, bytes) over links; return arrivals, the plan and the run."""
+    said = merged(IN_ORBIT, windows(rows, tmp_path))
+    said["learning"] = {"method": "sending", "train": False, "model": {"kind": "vector-mlp"}}
+    scenario = scenarios.from_dict(said)
+    arrivals = []
+
+    def script(me):
+        tasks = [
+            at(time_s, seam.Send(NODES[a], NODES[b], seam.Payload(f"{n}", size)))
+            for n, (time_s, a, b, size) in enumerate(messages)
+        ]
+        arrivals.extend((yield seam.All(tuple(tasks))))
+
+    Sending.script = staticmethod(only(NAMES[0], script))
+    try:
+        run = sim.run(scenario)
+    finally:
+        Sending.script = staticmethod(nothing)
+    records.check(run.tables)
+    return arrivals, make_plan(scenario), run
+
+
+# What a message over links takes, by hand.
+
+
+def test_over_one_idle_link_it_takes_its_bits_and_the_light(tmp_path):
+    [arrival], plan, run = sent([(0, 6, 0, 30)], [(600.0, 0, 6, 1000.0)], tmp_path)
+    sending_s = 8000.0 / RATE_BPS
+    light_s = skyfield_km(plan, 0, 6, 600.0 + sending_s) / LIGHT_KM_S
+    assert arrival.time_s - 600.0 == pytest.approx(sending_s + light_s, abs=1e-9)
+    assert arrival.journey == pytest.approx((1, light_s, sending_s, 0.0, 0.0), abs=1e-9)
+    [row] = run.transfers.itertuples()
+    assert (row.cluster, row.peer, row.toward) == (NAMES[0], f"{NAMES[6]}/0", "peer")
+
+
+def test_over_two_links_it_waits_for_the_second_one_to_open(tmp_path):
+    """At a range that changes: neighbours in different planes, before and behind their meeting."""
+    rows = [(0, 6, 0, 30), (1, 6, 12, 30)]
+    messages = [(600.0, 0, 1, 500.0), (1200.0, 0, 1, 500.0)]
+    (early, late), plan, _ = sent(rows, messages, tmp_path)
+    sending_s = 4000.0 / RATE_BPS
+    for arrival, from_s in ((early, 600.0), (late, 1200.0)):
+        first_s = skyfield_km(plan, 0, 6, from_s + sending_s) / LIGHT_KM_S
+        there_s = from_s + sending_s + first_s
+        begin_s = max(there_s, 720.0)
+        second_s = skyfield_km(plan, 1, 6, begin_s + sending_s) / LIGHT_KM_S
+        assert arrival.time_s == pytest.approx(begin_s + sending_s + second_s, abs=1e-9)
+        parts = (2, first_s + second_s, 2 * sending_s, begin_s - there_s, 0.0)
+        assert arrival.journey == pytest.approx(parts, abs=1e-9)
+
+
+def test_two_answers_on_one_link_are_sent_one_behind_the_other(tmp_path):
+    """Whoever comes first; in the other direction nobody waits."""
+    rows = [(0, 6, 0, 30), (1, 6, 0, 30)]
+    messages = [(600.0, 6, 0, 5000.0), (600.01, 1, 0, 1000.0), (600.0, 0, 6, 1000.0)]
+    (first, second, other), plan, _ = sent(rows, messages, tmp_path)
+    free_s = 600.0 + 40_000.0 / RATE_BPS
+    sending_s = 8000.0 / RATE_BPS
+    over_s = 600.01 + sending_s + skyfield_km(plan, 1, 6, 600.01 + sending_s) / LIGHT_KM_S
+    assert over_s < free_s
+    light_s = skyfield_km(plan, 0, 6, free_s + sending_s) / LIGHT_KM_S
+    assert second.time_s == pytest.approx(free_s + sending_s + light_s, abs=1e-9)
+    assert second.journey.queue_s == pytest.approx(free_s - over_s, abs=1e-9)
+    assert (first.journey.queue_s, other.journey.queue_s) == (0.0, 0.0)
+    assert second.journey.window_s == 0.0
+
+
+def test_satellites_that_share_a_station_do_not_send_through_it(tmp_path):
+    [arrival], _, run = sent([(0, 6, 0, 1)], [(600.0, 0, 6, 10.0)], tmp_path)
+    assert not arrival.delivered and arrival.reason == "no route before the end"
+    assert run.transfers.empty
+    [lost] = events(run, "drop").itertuples()
+    assert lost.cluster == NAMES[0] and "10" not in lost.kind
+
+
+# Who is in reach.
+
+
+def paths(plan, source, now_s):
+    """Every simple path of open links: to whom, over how many, and the light time."""
+    isls = plan.isls
+    graph = networkx.Graph()
+    graph.add_nodes_from(range(len(isls.names)))
+    for a, b, start_s, end_s in zip(isls.a, isls.b, isls.start_s, isls.end_s, strict=True):
+        if start_s <= now_s < end_s:
+            flying = [plan.sky.satellites[isls.names[k]] for k in (a, b)]
+            graph.add_edge(
+                a, b, light_s=orbit.pair_range_km(*flying, plan.start, now_s) / LIGHT_KM_S
+            )
+    for target in graph:
+        if target == source:
+            yield target, 0, 0.0
+            continue
+        for path in networkx.all_simple_paths(graph, source, target):
+            each = (graph.edges[edge]["light_s"] for edge in itertools.pairwise(path))
+            yield target, len(path) - 1, sum(each)
+
+
+def test_reach_is_that_of_all_paths_on_random_plans(tmp_path):
+    rng = np.random.default_rng(8)
+    limited = 0
+    for _ in range(12):
+        rows = []
+        for a, b in itertools.product((0, 2, 4), (6, 8, 10)):
+            edges = np.sort(rng.choice(60, 2 * int(rng.integers(0, 3)), replace=False)).tolist()
+            rows += [(a, b, *span) for span in zip(edges[::2], edges[1::2], strict=True)]
+        plan = make_plan(load_scenario(windows(rows, tmp_path)))
+        reach = MeshReach(plan.isls)
+        now_s, source = float(rng.uniform(0, 3600)), int(rng.integers(6)) * 2
+        every = list(paths(plan, source, now_s))
+        for hops, within_s in itertools.product((None, 0, 1, 2), (None, 0.0, 0.03, 0.06)):
+            wanted = {
+                target for target, links, light_s in every
+                if links <= (12 if hops is None else hops)
+                and light_s <= (math.inf if within_s is None else within_s)
+            }  # fmt: skip
+            got = reach.within(NAMES[source], now_s, hops, within_s)
+            assert set(np.flatnonzero(got).tolist()) == wanted
+            limited += 1 < len(wanted) < 6
+        # At all: flood from window to window, in order of time.
+        there_s = {source: now_s}
+        for _ in rows:
+            for a, b, begin, end in rows:
+                for one, other in ((a, b), (b, a)):
+                    begin_s = max(there_s.get(one, math.inf), 60.0 * begin)
+                    if begin_s < 60.0 * end:
+                        there_s[other] = min(there_s.get(other, math.inf), begin_s)
+        assert set(np.flatnonzero(reach.at_all(NAMES[source], now_s)).tolist()) == set(there_s)
+    assert limited > 20
+
+
+# Whole runs.
+
+
+def asked(**said):
+    return load_scenario({"learning": {"options": said}})
+
+
+def test_an_answer_is_the_sum_of_its_parts_and_those_of_its_hops():
+    run = sim.run(asked())
+    rows = run.answers
+    assert len(rows) > 40 and rows.latency_s.notna().all()
+    parts = [f"{way}_{part}_s" for way in ("request", "answer")
+             for part in ("propagation", "transmission", "window", "queue")]  # fmt: skip
+    whole = rows[parts].sum(axis=1) + rows.computing_s
+    np.testing.assert_allclose(rows.latency_s, whole, atol=1e-9)
+    assert (rows[parts].to_numpy() >= 0.0).all() and rows.request_hops.max() > 1
+    assert rows.answer_queue_s.max() > 0.0
+    # The transfers are the hops: as many, and as long on the air, of all messages together.
+    moved = run.transfers[run.transfers.payload.isin(["feature", "output"])]
+    for payload, way in (("feature", "request"), ("output", "answer")):
+        own = moved[moved.payload == payload]
+        assert len(own) == rows[f"{way}_hops"].sum()
+        air_s = (8.0 * own.payload_bytes / RATE_BPS).sum()
+        assert rows[f"{way}_transmission_s"].sum() == pytest.approx(air_s)
+    # And what a client waits for is its slowest expert.
+    whole = run.inferences[run.inferences.outcome == "complete"]
+    by = rows.groupby(["cluster", "batch"]).latency_s.max()
+    for (name, batch), own in whole.groupby(["cluster", "batch"]):
+        routed_s = rows[(rows.cluster == name) & (rows.batch == batch)].time_s.iloc[0]
+        waited_s = routed_s - own.time_s.iloc[0] + by[name, batch]
+        assert own.latency_s.max() == pytest.approx(waited_s)
+
+
+def learnt(run):
+    last = run.metrics[run.metrics.scope == "cluster"].groupby("cluster").last()
+    return last[["accuracy", "loss", "f1", "local_ratio"]]
+
+
+def weights(folder):
+    """All tensors of a run's model, by name, as bytes."""
+    tensors = load_file(folder / "model" / "model.safetensors")
+    return {name: tensor.tobytes() for name, tensor in tensors.items()}
+
+
+def test_over_the_mesh_it_learns_what_devices_learn(tmp_path):
+    """The same clients, data and seeds: to the last bit, as long as nothing is lost.
+
+    Devices are clusters of one, with the names of the satellites, under sidelinks and a satellite
+    each in turn; with ``direct`` the satellites send in their own passes.
+    """
+    clusters = [{"name": name, "devices": 1} for name in NAMES]
+    keys = ("steps_per_round", "batch_size", "step_size", "gate_step_size_ratio", "model", "data")
+    told = {key: IN_ORBIT["learning"][key] for key in keys}
+    sidelink = {"rate_mbps": 1, "distance_km": 0.3}
+    ground = nmoe(
+        seed=3, stop={"cycles": 200}, ground={"clusters": clusters},
+        orbit={"slots": {"seconds": 20}}, link={"sidelink": sidelink, "relay": "store"},
+        learning=told | options(**IN_ORBIT["learning"]["options"], exchange="auto",
+                                inference_late="wait"),
+    )  # fmt: skip
+    mesh = sim.run(load_scenario(), tmp_path / "mesh")
+    devices = sim.run(ground, tmp_path / "devices")
+    passes = {"link": {"isl": {"route": "direct"}}, "stop": {"days": 4}}
+    direct = sim.run(load_scenario(passes), tmp_path / "direct")
+    assert weights(tmp_path / "mesh") == weights(tmp_path / "devices")
+    assert weights(tmp_path / "mesh") == weights(tmp_path / "direct")
+    pd.testing.assert_frame_equal(learnt(mesh), learnt(devices))
+    pd.testing.assert_frame_equal(learnt(mesh), learnt(direct))
+    # All is in reach: every sample goes to the same expert, and is answered alike.
+    last = mesh.metrics[mesh.metrics.scope == "global"].iloc[-1]
+    assert last.reach_accuracy == last.accuracy and last.local_reach_ratio == last.local_ratio
+    columns = ["cluster", "batch", "experts", "samples", "correct"]
+    both = [run.inferences.sort_values(columns[:3])[columns].values.tolist()
+            for run in (mesh, devices)]  # fmt: skip
+    assert both[0] == both[1]
+    assert mesh.summary["inference"]["accuracy"] == devices.summary["inference"]["accuracy"]
+
+
+def test_a_gate_asks_experts_in_reach_only_and_alone_its_own():
+    alone = sim.run(asked(reach_hops=0))
+    local = sim.run(asked(gate="local"))
+    assert set(alone.inferences.outcome) == {"local"} and alone.answers.empty
+    columns = ["cluster", "batch", "samples", "correct"]
+    told = [run.inferences.sort_values(columns)[columns].values.tolist() for run in (alone, local)]
+    assert told[0] == told[1]
+    both = [run.metrics[run.metrics.scope == "global"].iloc[-1] for run in (alone, local)]
+    assert both[0].reach_accuracy == both[1].accuracy and both[0].local_reach_ratio == 1.0
+    everybody = sim.run(asked())
+    near = sim.run(asked(reach_hops=1))
+    plan = make_plan(asked())
+    for row in near.answers.itertuples():
+        reached = MeshReach(plan.isls).within(row.cluster, row.time_s, 1)
+        assert reached[row.expert]
+    assert (
+        near.answers.request_propagation_s.mean() < everybody.answers.request_propagation_s.mean()
+    )
+    for one in (near, everybody):
+        assert learnt(one).equals(learnt(alone))
+    by_light = sim.run(asked(reach_ms=20.0))
+    # Over another way where the shortest one is taken: that is longer.
+    assert (by_light.answers.request_propagation_s < 0.04).all()
+    assert len(by_light.answers)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"reach_hops": -1}, "learning.options.reach_hops: -1 should be greater than or"),
+        ({"reach_ms": math.nan}, "reach_ms"),
+        ({"reach_ms": -0.5}, "learning.options.reach_ms: -0.5 should be greater than or equal"),
+        ({"reach_ms": 0.1}, "learning.options.reach_ms: nobody reaches the expert of 'P01-S01', "
+         "whose shortest link takes .* ms, nor those of 11 others"),
+    ],
+)  # fmt: skip
+def test_limits_that_cannot_be_are_refused_before_the_run(changes, said):
+    with pytest.raises((InputError, scenarios.ScenarioError), match=said):
+        build(asked(**changes))
+
+
+def test_limits_without_a_mesh_and_experts_without_a_link_are_refused(tmp_path):
+    direct = {"link": {"isl": {"route": "direct"}}}
+    for key in ("reach_hops", "reach_ms"):
+        with pytest.raises(InputError, match=f"learning.options.{key}: is of links between"):
+            build(load_scenario(direct, {"learning": {"options": {key: 1}}}))
+    rows = [(0, b, 0, 360) for b in range(6, 11)]
+    with pytest.raises(
+        InputError, match=r"link.isl: nobody reaches the expert of 'P01-S02'.* 5 others"
+    ):
+        build(load_scenario(windows(rows, tmp_path)))
+    build(load_scenario(windows(rows, tmp_path), {"learning": {"options": {"reach_hops": 0}}}))
