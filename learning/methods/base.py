@@ -196,13 +196,14 @@ class Method(ABC):
         """
         return None
 
-    def rehearse(self) -> None:
-        """Try what the method calls of the user's own; raise ValueError, in one line, if it fails.
+    def rehearse(self, longest_gap_s: float) -> list[str]:
+        """Try what the method calls of the user's own; return lines on what is doubtful.
 
         Called before a run that measures anything, and by ``leomix validate``, on a method that is
-        thrown away.
+        thrown away. A client may have no contact for ``longest_gap_s``. Raises ValueError, in one
+        line, if something fails.
         """
-        return
+        return []
 
     def prepare(self) -> Protocol:
         """Run before time begins; asks only for Measure, Assign, Aggregated, Note, Forecast."""

@@ -5,6 +5,7 @@ from .cluster import Contact as Contact
 from .cluster import Cost as Cost
 from .cluster import Download as Download
 from .cluster import EndRun as EndRun
+from .cluster import Evaluate as Evaluate
 from .cluster import Forecast as Forecast
 from .cluster import Measure as Measure
 from .cluster import Meet as Meet

@@ -258,6 +258,15 @@ class Forecast:
 
 
 @dataclass(frozen=True)
+class Evaluate:
+    """Evaluate the server's model when all that happens now has happened. Reply: None.
+
+    For a method that knows when there is something new to be measured; it is evaluated at every
+    complete cycle and at the end besides.
+    """
+
+
+@dataclass(frozen=True)
 class EndRun:
     """End the run when all that happens now has happened. Reply: None.
 
@@ -377,6 +386,7 @@ Request = (
     | Assign
     | Forecast
     | EndRun
+    | Evaluate
     | Send
     | Compute
     | All

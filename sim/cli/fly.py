@@ -13,12 +13,13 @@ import typer
 
 from sim.cli import options
 from sim.cli.options import spread_out
-from sim.errors import InputError
+from sim.errors import InputError, missing
 
 if TYPE_CHECKING:
     from scenarios import Scenario
 
-KEPT = ("data", "targets", "evaluate_every_hours")
+KEPT_BESIDES_DATA = ("targets", "evaluate_every_hours")
+KEPT = ("data", *KEPT_BESIDES_DATA)
 """Keys of a scenario's `learning` that mean the same to code of the user's."""
 
 
@@ -38,7 +39,9 @@ class Network:
 
 @spread_out
 def fly_command(
-    path: Annotated[Path, typer.Argument(metavar="FILE.py", help="your functions: docs/fly.md")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="a file of functions, or a Flower app's folder")
+    ],
     out: Annotated[Path | None, options.output("run folder; default runs/FILE-NAME-SEED")] = None,
     *,
     network: Network,
@@ -48,7 +51,7 @@ def fly_command(
     tensorboard: options.Board = None,
     shown: options.Shown,
 ) -> None:
-    """Train with functions of your own, over a scenario's network."""
+    """Train with functions of your own, or by a Flower app, over a scenario's network."""
     from sim.cli.run import Execution
     from sim.execution.running import run
     from sim.files import free_folder
@@ -74,23 +77,52 @@ def scenario_of(path: Path, name: str, overrides: dict[str, Any]) -> Scenario:
     """
     import scenarios
     from learning.declarations import given_keys
+
+    own = _app(path) if path.is_dir() else _functions(path)
+    loaded = scenarios.load(name)
+    dumped = loaded.model_dump(mode="json", include={"learning"})["learning"]
+    kept = given_keys(loaded.learning).intersection(KEPT if own.uses_data else KEPT_BESIDES_DATA)
+    learning = {key: dumped[key] for key in sorted(kept)}
+    learning |= {"method": own.method, "options": own.options}
+    return scenarios.load(name, {"learning": learning, **overrides})
+
+
+@dataclass(frozen=True)
+class Flown:
+    """What is flown: its method and the options, and whether it uses the scenario's data."""
+
+    method: str
+    options: dict[str, str]
+    uses_data: bool
+
+
+def _functions(path: Path) -> Flown:
+    """Return what flies the functions of a file."""
     from sim.fly.user_code import UserCode
 
     place = f"{_module(path)}:train"
     try:
         code = UserCode(place, limit_s=1.0)
+        code.check()
     except ValueError as error:
         raise InputError(str(error)) from None
-    code.check()
-    learning = scenarios.load(name).learning
-    dumped = scenarios.load(name).model_dump(mode="json", include={"learning"})["learning"]
-    kept = given_keys(learning).intersection(KEPT) - ({"data"} if code.has("data") else set())
-    own = {
-        **{key: dumped[key] for key in sorted(kept)},
-        "method": "sim.fly.functions:Functions",
-        "options": {"code": place},
-    }
-    return scenarios.load(name, {"learning": own, **overrides})
+    return Flown("sim.fly.functions:Functions", {"code": place}, uses_data=not code.has("data"))
+
+
+def _app(folder: Path) -> Flown:
+    """Return what flies a Flower app."""
+    try:
+        from sim.fly.flower.app import components_of
+    except ImportError as error:
+        raise missing(f"{folder}: a Flower app", "flower", error) from None
+    try:
+        parts = components_of(folder)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    sys.path.insert(0, str(folder.resolve()))
+    named = {"server": parts["serverapp"], "client": parts["clientapp"]}
+    options = {"app": str(folder.resolve()), **named}
+    return Flown("sim.fly.flower.method:Flower", options, uses_data=False)
 
 
 def _save(scenario: Scenario, path: Path) -> None:
@@ -106,8 +138,6 @@ def _save(scenario: Scenario, path: Path) -> None:
 
 def _module(path: Path) -> str:
     """Return the name by which a file is imported, once its folder is where Python looks."""
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; name the file with your functions, like FILE.py")
     if not path.is_file():
         raise InputError(f"{path}: no such file; write one with the functions of docs/fly.md")
     name = path.stem

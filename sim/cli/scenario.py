@@ -49,6 +49,8 @@ def validate_command(
                 bar.update("trying a few steps of training")  # with a module of one's own seconds
                 warn(learning_doubts(built))
                 pace = pace_of(built)
+            elif built.method.own_learning:
+                warn(built.try_hooks())
             bar.update("counting rounds of training")
             cost = cost_of(built, pace=pace)
             lines += [] if cost is None else [f"in all {cost.text}"]

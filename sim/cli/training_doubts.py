@@ -51,5 +51,5 @@ def learning_doubts(built: Build) -> list[str]:
     """
     with as_input(located=built.scenario.located):
         found = first_steps(built.learner.config)
-    built.try_hooks()
-    return [] if found is None else list(doubts(found))
+    own = built.try_hooks()
+    return own if found is None else [*doubts(found), *own]

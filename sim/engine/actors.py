@@ -31,6 +31,7 @@ AtOnce = (
     | requests.Forecast
     | requests.EndRun
     | Decide
+    | requests.Evaluate
 )
 """Requests that take no simulated time, of a cluster or of the server."""
 Lookup = peers.NextLink | peers.Reach | peers.Infer | peers.Answered
@@ -188,6 +189,8 @@ class Actors:
                 return self._clients[name].forecast(request)
             case requests.EndRun(why=why):
                 self._progress.end(why)
+            case requests.Evaluate():
+                self._progress.evaluate_soon()
             case facts.Note():
                 self._learning_facts.noted(request, None if client is None else client.sessions)
             case facts.Aggregated():

@@ -73,7 +73,11 @@ class Progress:
         """Count an aggregation; a run that stops after so many rounds is evaluated then."""
         self.rounds += 1
         if self.rounds == self.scenario.stop.rounds:
-            self._clock.after_this_instant("evaluation", self.evaluate)
+            self.evaluate_soon()
+
+    def evaluate_soon(self) -> None:
+        """Evaluate when all that happens now has happened."""
+        self._clock.after_this_instant("evaluation", self.evaluate)
 
     def evaluate(self) -> None:
         """Evaluate the server's model now, and end the run if that is enough."""

@@ -107,16 +107,20 @@ class Build:
             for cluster, compute in zip(self.plan.clusters, self.compute, strict=True)
         }
 
-    def try_hooks(self) -> None:
-        """Try what a method of one's own adds; raise InputError with the hook that fails."""
+    def try_hooks(self) -> list[str]:
+        """Try what a method of one's own adds; raise InputError with the hook that fails.
+
+        Returns lines for the user on what is doubtful.
+        """
         if self.method.own_learning and self.learner.measures:
             with as_input(located=self.scenario.located):
-                self.new_method().rehearse()
+                return self.new_method().rehearse(self.plan.longest_gap_s)
         if issubclass(self.method, GlobalModelMethod) and self.learner.trains:
             # With values of its own: the run's are its own alone.
             world = replace(self.world, learner=Learner(self.learner.config))
             with as_input(located=self.scenario.located):
                 try_hooks(self.method(world, self.options))
+        return []
 
     def new_method(self) -> Method:
         """Return the method with its server state as it is before the run."""

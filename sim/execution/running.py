@@ -170,6 +170,7 @@ class Run(Observer):
         self._event = 0
         self._began = time.monotonic()
         self._clients: pa.Table | None = None
+        self._doubts: list[str] = []
         self._observers = observers
         self._cycle = 0
         self._accuracy: float | None = None
@@ -191,9 +192,10 @@ class Run(Observer):
                         raise InputError(lacks)
                     self._clients = clients_table(learner.config.clusters, learner.build())
             if learner.measures:
-                self.built.try_hooks()
-                for observer in self._observers if self.built.module_doubts else ():
-                    observer.doubted(self.built.module_doubts)
+                self._doubts = self.built.try_hooks()
+                told = (*self.built.module_doubts, *self._doubts)
+                for observer in self._observers if told else ():
+                    observer.doubted(told)
             if self.checkpoint is not None:
                 with claim.as_run_failure(self.place):
                     self.checkpoint.begin(self.simulation.journal)
@@ -355,6 +357,7 @@ class Run(Observer):
                 journal = Journal(self.simulation.journal.entries)
                 write_text(place / JOURNAL, json.dumps(journal.said()))
         self._count_reuse(manifest)  # now that the last of it is done
+        manifest["warnings"] += self._doubts
         if self.cache is not None:
             manifest["warnings"] += self.cache.warnings
         if place is not None and self.checkpoint is not None:

@@ -127,11 +127,11 @@ class UserCode:
             raise self._lacks(name)
         function = getattr(self._module, name)
         try:
-            with seeded(context.seed), _within(self._limit_s):
+            with seeded(context.seed), within(self._limit_s):
                 began_s = time.perf_counter()
                 value = function(*values, context)
                 return Called(value, time.perf_counter() - began_s)
-        except _TooLong:
+        except TooLong:
             raise ValueError(
                 f"{self.file}: {name} ({context.who}) did not return within {self._limit_s:g} s; "
                 "raise learning.options.call_limit_s, or do less in a call"
@@ -187,20 +187,20 @@ def seeded(seed: int) -> Iterator[None]:
             torch.set_rng_state(kept[2])
 
 
-class _TooLong(BaseException):
+class TooLong(BaseException):
     """A call has not returned in time: no ``except Exception`` of the user's shall catch it."""
 
 
 @contextmanager
-def _within(limit_s: float) -> Iterator[None]:
-    """Raise _TooLong after so many seconds, where the system can interrupt this thread."""
+def within(limit_s: float) -> Iterator[None]:
+    """Raise TooLong after so many seconds, where the system can interrupt this thread."""
     can = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
     if not can:
         yield
         return
 
     def stop(*_: Any) -> None:
-        raise _TooLong
+        raise TooLong
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, limit_s)

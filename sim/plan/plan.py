@@ -71,6 +71,18 @@ class Plan:
         """Sessions of ``cluster`` in order of time: its own, or those that a mesh gives it."""
         return self.passes(cluster) if self.mesh is None else self.mesh[cluster.name]
 
+    @property
+    def longest_gap_s(self) -> float:
+        """The longest time in which a cluster has no contact, from the start to the plan's end."""
+        longest_s = 0.0
+        for cluster in self.clusters:
+            own = self.sessions(cluster)
+            ends_s = [0.0, *(own.end_s(place) for place in range(len(own)))]
+            starts_s = [*(own.start_s(place) for place in range(len(own))), self.stop_s]
+            gaps_s = (start - end for start, end in zip(starts_s, ends_s, strict=True))
+            longest_s = max(longest_s, *gaps_s)
+        return longest_s
+
     def passes(self, cluster: Cluster) -> PlannedSessions:
         """Sessions of ``cluster`` by its own contacts with the server."""
         return PlannedSessions(self.contacts, self.contacts.services(cluster.name))

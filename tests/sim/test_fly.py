@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import scenarios
 import sim
 from learning.data import load_samples
 from tests.docs.pages import DOCS, steps
+from tests.kit.imported import forget
 from tests.kit.network import learner_of
 from tests.kit.records import check_method
 from tests.kit.small import NEAR, ORBIT, SLOTS
@@ -54,11 +56,8 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("LEOMIX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    known = set(sys.modules)
     yield tmp_path
-    for name in set(sys.modules) - known:
-        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
+    forget(tmp_path)
 
 
 @pytest.fixture
@@ -278,7 +277,7 @@ def test_functions_that_are_wrong_are_told_in_one_line(fly, says):
         ("nowhere.py", "no such file"),
         ("two words.py", "cannot be imported; give it a name like"),
         ("json.py", "another module is called 'json'"),
-        (".", "is a folder"),
+        (".", "is no Flower app" if find_spec("flwr") else 'pip install "leomix[flower]"'),
     ],
 )
 def test_files_that_cannot_be_flown(place, leomix, path, says):

@@ -1,0 +1,1 @@
+"""Flower apps on the simulated clock, unchanged; needs the extra ``leomix[flower]``."""

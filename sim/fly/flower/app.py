@@ -1,0 +1,272 @@
+"""FlowerApp: a Flower app in a folder, and the calls of its ClientApp, known by their content."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from learning.values.replies import Replies, key_of
+from sim.errors import custom_line
+from sim.fly import trees
+from sim.fly.flower.library import RUN_ID, prepare
+from sim.fly.user_code import TooLong, seeded, within
+
+prepare()
+
+from flwr.app import Context, Error, Message, RecordDict  # noqa: E402
+from flwr.common.config import get_fused_config_from_dir, get_project_config  # noqa: E402
+from flwr.common.constant import ErrorCode  # noqa: E402
+from flwr.common.serde import (  # noqa: E402
+    error_from_proto,
+    error_to_proto,
+    recorddict_from_proto,
+    recorddict_to_proto,
+)
+from flwr.proto.error_pb2 import Error as ProtoError  # noqa: E402
+from flwr.proto.recorddict_pb2 import RecordDict as ProtoRecordDict  # noqa: E402
+from flwr.supercore.object_ref import load_app  # noqa: E402
+
+EXAMPLES = ("num-examples", "num_examples")
+"""Keys of metrics by which replies say how many examples they are made of."""
+UNSEEN = {
+    "datetime.now": "the time of day",
+    "datetime.utcnow": "the time of day",
+    "asyncio.sleep": "real time",
+    "Event": "waits of its own threads",
+    "Condition": "waits of its own threads",
+}
+"""Names in an app's code that know nothing of simulated time, and what they take in its place."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A client's reply, its bytes, the examples that it names, and what it took.
+
+    ``failed`` is the last line of the error that the client raised, empty if it raised none.
+    """
+
+    reply: Message
+    bytes: int
+    examples: float
+    flops: float
+    took_s: float
+    failed: str = ""
+
+
+class FlowerApp:
+    """The ServerApp and the ClientApp that a folder's ``pyproject.toml`` names.
+
+    ``config`` replaces values of its run configuration; node n of so many is ``1 + n``, with the
+    partition n. Raises ValueError, in one line with a remedy, for a folder that holds no such app.
+    """
+
+    def __init__(self, folder: Path, config: Mapping[str, Any], nodes: int, seed: int) -> None:
+        self.folder = folder
+        self.nodes = list(range(1, nodes + 1))
+        self._seed = seed
+        parts = components_of(folder)
+        try:
+            self._config = get_fused_config_from_dir(folder, dict(config))
+        except ValueError as error:
+            raise ValueError(f"learning.options.config: {_line(error)}") from None
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+        with seeded(seed):
+            self.server = self._loaded(parts["serverapp"])
+            self.client = self._loaded(parts["clientapp"])
+        self._states = {node: RecordDict() for node in self.nodes}
+        self._calls: Counter[tuple[int, str]] = Counter()
+
+    def _loaded(self, place: str) -> Any:
+        try:
+            return load_app(place, ValueError, str(self.folder))
+        except Exception as error:  # an app may raise anything
+            why = _line(error.__cause__ or error)
+            raise ValueError(
+                f"{self.folder}: {place} cannot be loaded: {why}{custom_line(error)}; install what "
+                f"the app needs: pip install -e {self.folder}"
+            ) from None
+
+    @cached_property
+    def digest(self) -> str:
+        """A key that names the app's code, its configuration, and flwr."""
+        files = sorted(self.folder.rglob("*.py"))
+        each = [
+            [str(path.relative_to(self.folder)), hashlib.sha256(path.read_bytes()).hexdigest()]
+            for path in files
+        ]
+        return key_of(each, self._config, version("flwr"))
+
+    def unseen(self) -> Iterator[str]:
+        """Yield what the app's code takes real time by, in a line each."""
+        for path in sorted(self.folder.rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_bytes())):
+                name = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
+                for known, what in UNSEEN.items():
+                    if name == known or name.endswith(f".{known}"):
+                        where = f"{path.relative_to(self.folder)}:{getattr(node, 'lineno', 0)}"
+                        yield f"{where}: {name} takes {what}, and not simulated time"
+
+    def server_context(self) -> Context:
+        """Return the context of the ServerApp."""
+        return Context(RUN_ID, 0, {}, RecordDict(), dict(self._config))
+
+    def _context(self, node: int) -> Context:
+        own = {"partition-id": node - 1, "num-partitions": len(self.nodes)}
+        state = recorddict_from_proto(recorddict_to_proto(self._states[node]))
+        return Context(RUN_ID, node, own, state, dict(self._config))
+
+    def ask(self, message: Message, how: Asking, replies: Replies) -> Answer:
+        """Return what the ClientApp of a node answers; its state is that behind the call.
+
+        The seed of a call is that of the node, the type of message and the number of the call, not
+        of the content: of that the last bit would change everything.
+        """
+        node, kind = message.metadata.dst_node_id, message.metadata.message_type
+        number = self._calls[node, kind]
+        self._calls[node, kind] += 1
+        content = recorddict_to_proto(message.content).SerializeToString(deterministic=True)
+        state = recorddict_to_proto(self._states[node]).SerializeToString(deterministic=True)
+        given = [hashlib.sha256(part).hexdigest() for part in (content, state)]
+        named = [self._seed, node, len(self.nodes), kind, number]
+        key = key_of("flower", self.digest, named, given, how.time, message.metadata.group_id)
+        data = replies.ask(key, lambda: self._called(message, named, how), shared=True)
+        said = trees.unpacked(data)
+        self._states[node] = _records(said["state"])
+        failed = said["failed"].tobytes().decode()
+        body: Any
+        if failed:
+            body = error_from_proto(ProtoError.FromString(said["reply"].tobytes()))
+        else:
+            body = _records(said["reply"])
+        return Answer(
+            Message(body, reply_to=message),
+            bytes=int(said["reply"].nbytes),
+            examples=0.0 if failed else examples_of(body),
+            flops=float(said["flops"]),
+            took_s=float(said["took_s"]),
+            failed=failed,
+        )
+
+    def _called(self, message: Message, named: list[Any], how: Asking) -> bytes:
+        """Call the ClientApp, and return its reply and its state as bytes."""
+        context = self._context(message.metadata.dst_node_id)
+        drawn = hashlib.blake2b(repr(named).encode(), digest_size=4).digest()
+        failed = ""
+        flops = 0.0
+        began_s = time.perf_counter()
+        try:
+            with seeded(int.from_bytes(drawn, "little") // 2), within(how.limit_s):
+                reply, flops = how.call(lambda: self.client(message, context))
+            body = recorddict_to_proto(reply.content) if reply.has_content() else None
+        except TooLong:
+            raise ValueError(
+                f"the ClientApp did not return within {how.limit_s:g} s (node "
+                f"{context.node_id}, {message.metadata.message_type}); raise "
+                "learning.options.call_limit_s, or do less in a call"
+            ) from None
+        except Exception as error:  # an app may raise anything; flwr answers with it, too
+            failed = f"{_line(error)}{custom_line(error)}"
+            traceback.clear_frames(error.__traceback__)
+            body = None
+        if body is None:
+            failed = failed or _line(reply.error.reason)
+            raised = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, failed)
+            body = error_to_proto(raised)
+            state = self._states[context.node_id]
+        else:
+            state = context.state
+        return trees.packed(
+            {
+                "reply": _bytes(body.SerializeToString(deterministic=True)),
+                "state": _bytes(recorddict_to_proto(state).SerializeToString(deterministic=True)),
+                "failed": _bytes(failed.encode()),
+                "flops": flops,
+                "took_s": time.perf_counter() - began_s,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a client is called: what its time goes by, and how long it may take of this machine."""
+
+    time: str
+    limit_s: float
+
+    def call(self, client: Callable[[], Message]) -> tuple[Message, float]:
+        """Return the reply and, where they are counted, the FLOPs that PyTorch does in the call."""
+        if self.time != "counted":
+            return client(), 0.0
+        from learning.training.flop_count import counted_flops  # imports torch
+
+        return counted_flops(client)
+
+
+def components_of(folder: Path) -> dict[str, str]:
+    """Return where a folder's ``serverapp`` and ``clientapp`` stand, each as MODULE:NAME.
+
+    Raises ValueError for a folder without them.
+    """
+    try:
+        said = get_project_config(folder)
+        parts = said["tool"]["flwr"]["app"]["components"]
+        return {name: str(parts[name]) for name in ("serverapp", "clientapp")}
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{folder}: is no Flower app: {_line(error)}; name the ServerApp and the ClientApp in "
+            "[tool.flwr.app.components] of its pyproject.toml"
+        ) from None
+
+
+def examples_of(content: RecordDict) -> float:
+    """Return how many examples a reply names; 0 where it names none."""
+    for record in content.metric_records.values():
+        for key in EXAMPLES:
+            if key in record:
+                return float(record[key])
+    return 0.0
+
+
+def figures_of(content: RecordDict) -> dict[str, float]:
+    """Return all metrics of a reply that are one number, but for the examples.
+
+    Classic clients' own metrics stand in a record of configuration, called ``...metrics``.
+    """
+    classic = (own for name, own in content.config_records.items() if name.endswith("metrics"))
+    return {
+        key: float(value)
+        for record in (*content.metric_records.values(), *classic)
+        for key, value in record.items()
+        if key not in EXAMPLES and isinstance(value, int | float)
+    }
+
+
+def content_bytes(message: Message) -> int:
+    """Return the bytes of what a message says, as flwr sends it."""
+    return int(recorddict_to_proto(message.content).ByteSize())
+
+
+def _records(data: np.ndarray) -> RecordDict:
+    return recorddict_from_proto(ProtoRecordDict.FromString(data.tobytes()))
+
+
+def _bytes(data: bytes) -> np.ndarray:
+    return np.frombuffer(data, np.uint8)
+
+
+def _line(error: object) -> str:
+    kind = f"{type(error).__name__}: " if isinstance(error, Exception) else ""
+    return " ".join(f"{kind}{error}".split())

@@ -1,0 +1,138 @@
+"""What of the library flwr has to know of simulated time; its functions are replaced once.
+
+A replaced function does what it always did in threads that run under no baton.
+"""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+import logging
+import os
+from collections.abc import Callable, Mapping
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
+
+import flwr.app.message.message as messages
+import flwr.server.client_manager as client_manager
+import flwr.server.server as classic_server
+import flwr.serverapp.strategy.strategy_utils as strategy_utils
+from flwr.common.constant import SUPERLINK_NODE_ID
+from flwr.serverapp.strategy import Strategy
+from flwr.supercore.task_identity import TaskIdentity
+
+from sim.fly.baton import Baton, Pool, runner_here, wait_for
+from sim.fly.simulated_time import EPOCH_S, replace_time
+
+RUN_ID = 1
+
+
+class Stage(Baton):
+    """The baton of an app: it hears what a strategy evaluates at the server, and its last weights.
+
+    ``told`` gets the metrics of each central evaluation.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(limit_s)
+        self.told: Callable[[Mapping[str, Any]], None] = lambda _: None
+        self.arrays: Any = None
+
+
+class TooFewNodes(Exception):
+    """An app waits for more nodes than there are."""
+
+
+_clock: list[Stage] = []
+"""The stage whose time messages are dated by in a thread that runs under no baton: a client's."""
+
+
+def dated_by(stage: Stage) -> None:
+    """Let messages that clients make from now on bear the time of a stage."""
+    _clock[:] = [stage]
+
+
+def _stage() -> Stage | None:
+    runner = runner_here()
+    found = None if runner is None else runner.baton
+    return found if isinstance(found, Stage) else None
+
+
+@cache
+def prepare() -> None:
+    """Replace what waits, or looks at the time, by what knows simulated time."""
+    logging.getLogger("flwr").setLevel(logging.WARNING)
+    TaskIdentity.task_id = 1
+    TaskIdentity.run_id = RUN_ID
+    TaskIdentity.node_id = SUPERLINK_NODE_ID
+    strategy_utils.sleep = replace_time()
+    _replace_now()
+    _replace_waits()
+    _watch_strategies()
+
+
+def _replace_now() -> None:
+    real = messages.now
+
+    def now() -> datetime.datetime:
+        stage = _stage() or next(iter(_clock), None)
+        if stage is None:
+            return real()
+        return datetime.datetime.fromtimestamp(EPOCH_S + stage.now_s, datetime.UTC)
+
+    messages.now = now
+
+
+def _replace_waits() -> None:
+    """Let the classic server send from workers of the baton, and wait for nodes that never come."""
+    real = classic_server.concurrent.futures
+    manager = client_manager.SimpleClientManager
+    waits = manager.wait_for
+
+    def pool(max_workers: int | None = None) -> Any:
+        under_baton = runner_here() is not None
+        return Pool() if under_baton else real.ThreadPoolExecutor(max_workers)
+
+    def wait(fs: Any, timeout: float | None = None) -> Any:
+        return wait_for(fs) if runner_here() is not None else real.wait(fs, timeout)
+
+    def wait_for_clients(self: Any, num_clients: int, timeout: int = 86400) -> bool:
+        if _stage() is None:
+            return bool(waits(self, num_clients, timeout))
+        if self.num_available() < num_clients:
+            raise TooFewNodes(f"it waits for {num_clients} nodes")
+        return True
+
+    futures = SimpleNamespace(ThreadPoolExecutor=pool, wait=wait, Future=real.Future)
+    classic_server.concurrent = SimpleNamespace(futures=futures)
+    manager.wait_for = wait_for_clients
+
+
+def _watch_strategies() -> None:
+    """Let a stage hear what strategies evaluate at the server, and what they end with."""
+    original = Strategy.start
+    takes = inspect.signature(original)
+
+    def start(*values: Any, **named: Any) -> Any:
+        stage = _stage()
+        if stage is None:
+            return original(*values, **named)
+        given = takes.bind(*values, **named)
+        evaluate: Any = given.arguments.get("evaluate_fn")
+
+        def watched(number: int, arrays: Any) -> Any:
+            metrics = evaluate(number, arrays)
+            if metrics is not None:
+                stage.told(dict(metrics))
+            return metrics
+
+        if evaluate is not None:
+            given.arguments["evaluate_fn"] = watched
+        result = original(*given.args, **given.kwargs)
+        stage.arrays = result.arrays
+        return result
+
+    Strategy.start = start

@@ -1,0 +1,395 @@
+"""Flower: any Flower app, its ServerApp behind the satellites and a node for each device."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, cast
+
+import numpy as np
+from flwr.app import Message
+from pydantic.dataclasses import dataclass
+
+from learning.methods.base import Protocol, World
+from learning.methods.options import CHECKED, option
+from learning.methods.own_learning import OwnLearning
+from learning.metrics import Score
+from learning.requests.cluster import (
+    Cost,
+    Download,
+    EndRun,
+    Evaluate,
+    Measure,
+    NextContact,
+    Train,
+    Upload,
+)
+from learning.requests.facts import Aggregated, Note, Share
+from learning.requests.payload import Payload
+from learning.requests.peers import Compute, Node, Start, Wait
+from sim.errors import custom_line
+from sim.fly.baton import Runner, Stuck
+from sim.fly.flower.app import Answer, Asking, FlowerApp, content_bytes, examples_of, figures_of
+from sim.fly.flower.grid import SimulatedGrid
+from sim.fly.flower.library import Stage, TooFewNodes, dated_by
+from sim.fly.user_code import seeded
+from sim.formatting import duration
+
+TRAINING = 3.0
+"""How many times the FLOPs of evaluating an example it takes to train on it."""
+MOST_WAKES = 300
+"""Times that an app may wake in its rehearsal before it has sent anything."""
+
+
+@dataclass(frozen=True, config=CHECKED)
+class FlowerOptions:
+    """Options of a run of a Flower app."""
+
+    app: str = option("", "folder of the app, with its pyproject.toml")
+    server: str = option("", "MODULE:NAME of its ServerApp, by which its code is known")
+    client: str = option("", "MODULE:NAME of its ClientApp, by which its code is known")
+    config: dict[str, Any] = dataclasses.field(default_factory=dict)
+    timeout: Literal["app", "none"] = option(
+        "app", "timeouts and lives of messages: as the app has them, or never over"
+    )
+    time: Literal["declared", "counted", "measured"] = option(
+        "declared",
+        "FLOPs of a call: flops_per_example, counted in PyTorch, or seconds times host_gflops",
+    )
+    flops_per_example: float = option(1e6, "FLOPs to train on one example, as declared", gt=0)
+    host_gflops: float = option(10.0, "GFLOP that this machine does in a second, measured", gt=0)
+    call_limit_s: float = option(3600.0, "longest time that a call may take here, s", gt=0)
+
+
+@dataclasses.dataclass
+class Brought:
+    """What the ServerApp has got since it last sent: replies to training, of those it ``asked``.
+
+    It has ``measured`` where it got replies to evaluation, or has evaluated by itself.
+    """
+
+    replies: int = 0
+    asked: int = 0
+    measured: bool = False
+
+
+class Flower(OwnLearning):
+    """A Flower app on the clock: messages wait for contacts, clients train for their time.
+
+    A node, a device, takes one message after another: it downloads it, over as many contacts as
+    that takes, computes, and uploads its reply. The ServerApp runs in a thread while the clock
+    stands still, until it waits.
+    """
+
+    Options: ClassVar[type] = FlowerOptions
+    waits_for_all: ClassVar[bool] = True
+
+    def __init__(self, world: World, options: Any = None) -> None:
+        super().__init__(world, options)
+        if not self.learner.measures:
+            raise ValueError(
+                "learning.train: bytes and times of an app come from its messages; set it to true"
+            )
+        own = self.options
+        self.places = [Node(one.name, k) for one in world.clusters for k in range(one.devices)]
+        self.devices_of = {one.name: one.devices for one in world.clusters}
+        self.asking = Asking(own.time, own.call_limit_s)
+        self.app = FlowerApp(Path(own.app).resolve(), own.config, len(self.places), world.seed)
+        self.stage = Stage(own.call_limit_s)
+        self.stage.told = self._told
+        self.grid = SimulatedGrid(self.stage, self.app.nodes, patient=own.timeout == "none")
+        self.grid.received = self._received
+        self.inbox: dict[int, deque[Message]] = {node: deque() for node in self.app.nodes}
+        self.busy: set[int] = set()
+        self.alarms: set[float] = set()
+        self.notes: list[Note] = []
+        self.brought = Brought()
+        self.latest: dict[int, tuple[dict[str, float], float]] = {}
+        self.central: dict[str, float] = {}
+        self.main: Runner | None = None
+
+    # -- before the run
+
+    def rehearse(self, longest_gap_s: float) -> list[str]:
+        """Let the ServerApp run until it sends, and call one client; say what will bite."""
+        dated_by(self.stage)
+        self._begin()
+        self.stage.run(0.0)
+        for _ in range(MOST_WAKES):
+            if self.grid.outbox or not self.stage.wakes_s:
+                break
+            self.stage.run(self.stage.wakes_s[0])
+        self._check()
+        doubts = [*self._impatient(longest_gap_s), *self.app.unseen()]
+        if self.grid.outbox:
+            answer = self._ask(self.grid.outbox[0])
+            if answer.failed:
+                doubts.append(f"the first client that was tried fails: {answer.failed}")
+        elif self.main is not None and not self.main.ended:
+            raise ValueError(
+                f"{self.app.folder}: the ServerApp waits, and has sent no message; it needs one of "
+                "flwr's strategies, or Grid.push_messages"
+            )
+        self.stage.close()
+        return doubts
+
+    def _impatient(self, longest_gap_s: float) -> Iterator[str]:
+        """Say where the app gives up before a client can answer."""
+        limits_s = {
+            "waits for replies for": self.grid.first_timeout_s,
+            "sends messages that live for": self.grid.first_ttl_s,
+        }
+        for what, limit_s in limits_s.items():
+            if self.options.timeout == "app" and limit_s is not None and limit_s < longest_gap_s:
+                yield (
+                    f"the app {what} {duration(limit_s)} of simulated time, and a client may be "
+                    f"without contact for {duration(longest_gap_s)}: replies that come later are "
+                    "lost to it, and it says nothing; set learning.options.timeout=none to wait"
+                )
+
+    def _begin(self) -> None:
+        """Start the ServerApp, which runs when it is its turn."""
+        app = self.app
+
+        def main() -> None:
+            with seeded(self.world.seed):
+                app.server(self.grid, app.server_context())
+
+        self.main = self.stage.begin(main)
+
+    def _check(self) -> None:
+        """Raise ValueError, in one line, where the ServerApp has failed."""
+        error = None if self.main is None else self.main.error
+        if error is None:
+            return
+        if isinstance(error, TooFewNodes):
+            raise ValueError(
+                f"{self.app.folder}: the app waits for more nodes than the {len(self.places)} that "
+                f"the scenario has ({error}); lower its least number of nodes, or add devices"
+            )
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{self.app.folder}: the ServerApp fails: {why}{custom_line(error)}")
+
+    # -- what the app measures
+
+    def _told(self, metrics: Mapping[str, Any]) -> None:
+        """Keep what the server has evaluated by itself."""
+        numbers = {k: float(v) for k, v in metrics.items() if isinstance(v, int | float)}
+        self.central = {f"server_{name}": value for name, value in numbers.items()}
+        self.brought.measured = True
+
+    def _received(self, replies: list[Message], asked: int) -> None:
+        """Look at replies as the ServerApp gets them."""
+        good = [reply for reply in replies if reply.has_content()]
+        kinds = {reply.metadata.message_type.partition(".")[0] for reply in good}
+        for reply in good:
+            figures = figures_of(reply.content)
+            kind = reply.metadata.message_type.partition(".")[0]
+            if kind in ("train", "evaluate"):
+                node = reply.metadata.src_node_id
+                known, weight = self.latest.get(node, ({}, 0.0))
+                counted = examples_of(reply.content) if kind == "evaluate" else weight
+                self.latest[node] = {**known, **figures}, counted
+        if "train" in kinds:
+            self.brought.replies += len(good)
+            self.brought.asked += asked
+        elif len(good) < asked:
+            self.notes.append(Note("wait", self.version, f"{len(good)} of {asked} replies"))
+        if "evaluate" in kinds:
+            self.brought.measured = True
+
+    def _heard(self) -> Protocol:
+        """Tell what the ServerApp has aggregated and measured: it has gone on to something else."""
+        notes, self.notes = self.notes, []
+        yield from notes
+        brought, self.brought = self.brought, Brought()
+        if brought.replies:
+            self.version += 1
+            share = Share(brought.replies, brought.asked)
+            yield Aggregated(self.version, "replies", devices=share)
+        if brought.measured:
+            yield Evaluate()
+
+    # -- the protocol
+
+    def cluster(self, me: Any) -> Protocol:
+        """Let the ServerApp begin; what comes of it are actors of their own."""
+        if me.index == 0:
+            dated_by(self.stage)
+            self._begin()
+            yield from self._go_on(0.0)
+
+    def _go_on(self, now_s: float) -> Protocol:
+        """Let the ServerApp run until it waits, and send what it has pushed."""
+        self.stage.now_s = max(now_s, self.stage.now_s)
+        self.grid.expire()
+        try:
+            self.stage.run(now_s)
+        except Stuck as error:
+            raise ValueError(
+                f"the ServerApp {error}; raise learning.options.call_limit_s, or let it wait by "
+                "its grid or time.sleep"
+            ) from None
+        self._check()
+        has_ended = self.main is not None and self.main.ended
+        if self.grid.outbox or has_ended:
+            yield from self._heard()
+        tasks: list[Protocol] = []
+        at: list[str] = []
+        for message in self.grid.outbox:
+            node = message.metadata.dst_node_id
+            self.inbox[node].append(message)
+            if node not in self.busy:
+                self.busy.add(node)
+                tasks.append(self._serve(node))
+                at.append(self._place(node).cluster)
+        self.grid.outbox = []
+        ends_s = {*self.stage.wakes_s, *self.grid.expiries_s} - self.alarms
+        for end_s in sorted(ends_s):
+            self.alarms.add(end_s)
+            tasks.append(self._alarm(end_s))
+            at.append(self.places[0].cluster)
+        if tasks:
+            yield Start(tuple(tasks), tuple(at))
+        if has_ended:
+            yield EndRun("the ServerApp has ended")
+
+    def _alarm(self, time_s: float) -> Protocol:
+        """Let the ServerApp go on at a time that it waits for."""
+        yield Wait(time_s)
+        self.alarms.discard(time_s)
+        yield from self._go_on(time_s)
+
+    def _place(self, node: int) -> Node:
+        return self.places[node - 1]
+
+    def _serve(self, node: int) -> Protocol:
+        """Bring a node's messages to it one after the other, and its replies back."""
+        place = self._place(node)
+        only = np.arange(self.devices_of[place.cluster]) == place.device
+        while self.inbox[node]:
+            message = self.inbox[node].popleft()
+            kind = message.metadata.message_type.partition(".")[0]
+            number = int(message.metadata.message_id[1:])
+            down = Payload(f"message {kind}", content_bytes(message), number)
+            begun_s = yield from self._through(Download(down, only, personal=True), place)
+            if begun_s is None:
+                return
+            self.stage.now_s = max(self.stage.now_s, begun_s)
+            answer, flops = yield from self._answered(message)
+            if answer.failed:
+                name = message.metadata.message_type
+                yield Note("fault", self.version, f"{name} of a client fails: {answer.failed}")
+            if kind == "train":
+                yield Train(Cost(flops), rounds=1, who=only)
+            elif flops:
+                yield Compute(place, flops, TRAINING * flops)
+            up = Payload(f"reply {kind}", max(answer.bytes, 1), number)
+            there_s = yield from self._through(Upload(up, only), place)
+            if there_s is None:
+                return
+            self.grid.arrived(answer.reply)
+            yield from self._go_on(there_s)
+        self.busy.discard(node)
+
+    def _through(
+        self, transfer: Download | Upload, place: Node
+    ) -> Generator[Any, Any, float | None]:
+        """Transfer over as many contacts as it takes; return when it is there, None for never."""
+        fresh = False
+        while (yield NextContact(fresh)) is not None:
+            receipt = yield transfer
+            if receipt.done[place.device]:
+                return float(receipt.end_s[place.device])
+            fresh = receipt.reason == "devices away"
+        return None
+
+    def _answered(self, message: Message) -> Generator[Any, Any, tuple[Answer, float]]:
+        """Return a client's answer and the FLOPs that it takes; these are journalled."""
+        made: list[Answer] = []
+
+        def compute() -> float:
+            made.append(self._ask(message))
+            return self._flops(message, made[0])
+
+        flops = yield Measure(f"reply to {message.metadata.message_id}", compute, None)
+        if not made:  # of a run that is resumed
+            made.append(self._ask(message))
+        return made[0], float(flops)
+
+    def _ask(self, message: Message) -> Answer:
+        return self.app.ask(message, self.asking, self.learner.replies)
+
+    def _flops(self, message: Message, answer: Answer) -> float:
+        """FLOPs that a device does for an answer."""
+        own = self.options
+        if own.time == "counted":
+            return answer.flops
+        if own.time == "measured":
+            return answer.took_s * float(own.host_gflops) * 1e9
+        trains = message.metadata.message_type.partition(".")[0] == "train"
+        each = float(own.flops_per_example) / (1.0 if trains else TRAINING)
+        return answer.examples * each
+
+    # -- what is measured
+
+    def scores(self) -> list[Score]:
+        """Return the metrics of the clients' last replies by cluster, and those of the server."""
+        names = sorted({name for figures, _ in self.latest.values() for name in figures})
+        rows = []
+        for cluster in self.world.clusters:
+            own = [
+                self.latest[node]
+                for node in self.app.nodes
+                if self._place(node).cluster == cluster.name and node in self.latest
+            ]
+            weight = sum(weight for _, weight in own)
+            figures = {name: _mean(own, name) for name in names} | self.central
+            row = {
+                "cluster": cluster.name,
+                "accuracy": _named(figures, "acc"),
+                "loss": _named(figures, "loss"),
+                "samples": int(weight) or 1,
+            }
+            more = {name: value for name, value in figures.items() if name not in row}
+            rows.append(cast("Score", row | more))
+        return rows
+
+    def final_weights(self) -> bytes | None:
+        """Return what the strategy ended with as a safetensors file."""
+        if self.stage.arrays is None:
+            return None
+        from safetensors.numpy import save
+
+        arrays = {name: array.numpy() for name, array in self.stage.arrays.items()}
+        return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+
+    def conclude(self) -> Protocol:
+        """End the app's threads; say whether it had ended."""
+        if self.main is not None and not self.main.ended:
+            unsaid = f"the ServerApp has not ended: {self.grid.open} messages have no reply"
+            yield Note("wait", self.version, unsaid)
+        self.stage.close()
+
+
+def _mean(own: list[tuple[dict[str, float], float]], name: str) -> float | None:
+    """Mean of a metric over the clients that have it, by their examples where these are known."""
+    found = [(figures[name], weight) for figures, weight in own if name in figures]
+    if not found:
+        return None
+    total = math.fsum(weight for _, weight in found)
+    if total == 0.0:
+        return math.fsum(value for value, _ in found) / len(found)
+    return math.fsum(value * weight for value, weight in found) / total
+
+
+def _named(figures: Mapping[str, float | None], word: str) -> float | None:
+    """Return the first metric with a word in its name: of clients that evaluate, else another."""
+    names = sorted(
+        (name for name in figures if word in name.lower()),
+        key=lambda name: ("train" in name, name.startswith("server_"), name),
+    )
+    return figures[names[0]] if names else None

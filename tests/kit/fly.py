@@ -1,0 +1,4 @@
+"""Inner names of ``sim.fly`` that tests use."""
+
+from sim.fly.baton import Baton, Pool, Stuck, runner_here, wait_for
+from sim.fly.simulated_time import replace_time

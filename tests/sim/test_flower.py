@@ -1,0 +1,408 @@
+"""Flower apps on the clock: weights of a plain loop, nodes, timeouts, errors, and replies known."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from safetensors.numpy import load_file
+
+from tests.kit.imported import forget
+from tests.kit.records import check_method
+from tests.kit.small import SLOTS
+
+pytest.importorskip("flwr", reason="the extra leomix[flower] is not installed")
+
+PROJECT = """
+[project]
+name = "{name}"
+version = "1.0.0"
+description = "an app of tests"
+license = "Apache-2.0"
+dependencies = []
+[tool.flwr.app]
+publisher = "tests"
+[tool.flwr.app.components]
+serverapp = "{name}.server_app:app"
+clientapp = "{name}.client_app:app"
+[tool.flwr.app.config]
+rounds = 3
+step = 0.1
+"""
+CLIENT = """
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+
+app = ClientApp()
+
+def data(node):
+    rng = np.random.default_rng(node)
+    x = rng.normal(size=(20 + node, 3))
+    return x, x @ np.array([1.0, 2.0, 3.0])
+
+@app.train()
+def train(message: Message, context: Context):
+    node = context.node_config["partition-id"]
+    open("calls.txt", "a").write(f"{node} {message.content['config']['server-round']}\\n")
+    seen = context.state.config_records.setdefault("seen", ConfigRecord({"calls": 0}))
+    seen["calls"] += 1
+    [w] = message.content["arrays"].to_numpy_ndarrays()
+    x, y = data(node)
+    w = w - context.run_config["step"] * x.T @ (x @ w - y) / len(y)
+    metrics = {"num-examples": len(y), "calls": seen["calls"], "drawn": float(np.random.rand())}
+    records = {"arrays": ArrayRecord([w]), "metrics": MetricRecord(metrics)}
+    return Message(RecordDict(records), reply_to=message)
+
+@app.evaluate()
+def evaluate(message: Message, context: Context):
+    [w] = message.content["arrays"].to_numpy_ndarrays()
+    x, y = data(context.node_config["partition-id"])
+    off = x @ w - y
+    metrics = {"num-examples": len(y), "eval_loss": float((off**2).mean()),
+               "eval_acc": float((abs(off) < 1).mean())}
+    return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
+"""
+SERVER = """
+import numpy as np
+from flwr.app import ArrayRecord, Context, MetricRecord
+from flwr.serverapp import Grid, ServerApp
+from flwr.serverapp.strategy import FedAvg
+
+app = ServerApp()
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    FedAvg().start(
+        grid=grid,
+        initial_arrays=ArrayRecord([np.zeros(3)]),
+        num_rounds=context.run_config["rounds"],
+        evaluate_fn=lambda number, arrays: MetricRecord({"round": number}),
+    )
+"""
+BASE = {key: SLOTS[key] for key in ("seed", "orbit", "ground", "link", "compute")}
+NODES = 5
+FOREVER = ("--set", "learning.options.timeout=none")
+
+
+@pytest.fixture
+def fly(tmp_path, monkeypatch, leomix):
+    """Write an app and a scenario, and fly it; what is imported from here is forgotten."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LEOMIX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def call(server, client, *arguments, out="run", name="tiny", project=PROJECT, **changes):
+        forget(tmp_path)
+        place = tmp_path / "app" / name
+        place.mkdir(parents=True, exist_ok=True)
+        (place.parent / "pyproject.toml").write_text(project.format(name=name))
+        (place / "__init__.py").write_text("")
+        (place / "server_app.py").write_text(dedent(server))
+        (place / "client_app.py").write_text(dedent(client))
+        said = {**BASE, "stop": {"cycles": 20}, **changes}
+        (tmp_path / "scene.yaml").write_text(yaml.safe_dump(said))
+        return leomix("fly", "app", "-s", "scene.yaml", "--quiet", "-o", out, *arguments)
+
+    yield call
+    forget(tmp_path)
+
+
+def calls():
+    path = Path("calls.txt")
+    found = path.read_text().splitlines() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return found
+
+
+def averaged(rounds, step=0.1):
+    """FedAvg of least squares, in a loop of its own; the last weights and the pooled loss."""
+    shards = []
+    for node in range(NODES):
+        rng = np.random.default_rng(node)
+        x = rng.normal(size=(20 + node, 3))
+        shards.append((x, x @ np.array([1.0, 2.0, 3.0])))
+    w = np.zeros(3)
+    total = sum(len(y) for _, y in shards)
+    for _ in range(rounds):
+        each = [w - step * x.T @ (x @ w - y) / len(y) for x, y in shards]
+        w = sum(len(y) / total * own for own, (_, y) in zip(each, shards, strict=True))
+    return w, sum(((x @ w - y) ** 2).sum() for x, y in shards) / total
+
+
+def manifest(out="run"):
+    return json.loads(Path(out, "manifest.json").read_text())
+
+
+def test_an_app_learns_what_a_plain_loop_does_and_ends_the_run(fly):
+    assert fly(SERVER, CLIENT, *FOREVER).status == 0
+    w, loss = averaged(rounds=3)
+    [found] = load_file("run/model/model.safetensors").values()
+    assert np.allclose(found, w, atol=1e-12)
+    metrics = pd.read_parquet("run/metrics.parquet")
+    pooled = metrics[metrics.scope == "global"]
+    assert pooled.loss.iloc[-1] == pytest.approx(loss, rel=1e-12)
+    assert pooled.eval_loss.tolist() == pytest.approx(pooled.loss.tolist(), nan_ok=True)
+    assert pooled.accuracy.iloc[-1] == pooled.eval_acc.iloc[-1]
+    assert pooled.calls.iloc[-1] == 3  # kept in the context's state
+    assert pooled.server_round.iloc[-1] == 3
+    assert (manifest()["ended_by_method"], manifest()["status"]) == (
+        "the ServerApp has ended",
+        "complete",
+    )
+    events = pd.read_parquet("run/events.parquet")
+    aggregates = events[events.kind == "aggregate"]
+    assert aggregates.version.tolist() == [1, 2, 3]
+    assert aggregates.detail.str.contains("devices:5/5").all()
+    assert (events.kind == "train_end").sum() == 3 * NODES
+
+
+def test_replies_are_known_in_another_network_and_after_an_interruption(fly):
+    assert fly(SERVER, CLIENT, *FOREVER).status == 0
+    assert len(calls()) == 3 * NODES
+    slower = {"source": "slots", "slots": {"seconds": 900, "idle": 2}}
+    assert fly(SERVER, CLIENT, *FOREVER, out="two", orbit=slower).status == 0
+    assert calls() == []
+    assert manifest("two")["simulated_s"] > manifest("run")["simulated_s"]
+    first, second = (
+        next(iter(load_file(f"{out}/model/model.safetensors").values())) for out in ("run", "two")
+    )
+    assert np.array_equal(first, second)
+    assert fly(SERVER, CLIENT, *FOREVER, "--no-cache", out="three").status == 0
+    assert manifest("three")["trace_sha256"] == manifest("run")["trace_sha256"]
+    assert fly(SERVER, CLIENT.replace("y) / len(y)", "y) / (1 + len(y))"), out="4").status == 0
+    assert len(calls()) > 0
+
+
+def test_timeouts_of_an_app_are_told_before_they_bite(fly):
+    """A slot comes round after 1,800 s: a strategy that waits 100 s has the replies of one."""
+    hasty = SERVER.replace("grid=grid,", "grid=grid, timeout=100.0,")
+    outcome = fly(hasty, CLIENT)
+    assert outcome.status == 0
+    assert "waits for replies for 100 s of simulated time" in outcome.err
+    assert "set learning.options.timeout=none" in outcome.err
+    assert "messages that live for" not in outcome.err
+    assert any("waits for replies for" in line for line in manifest()["warnings"])
+    events = pd.read_parquet("run/events.parquet")
+    assert (events.detail.str.contains("of 5 replies", na=False)).any()
+    patient = fly(hasty, CLIENT, *FOREVER, out="patient")
+    assert patient.err == ""
+    assert averaged(3)[0] == pytest.approx(
+        next(iter(load_file("patient/model/model.safetensors").values()))
+    )
+
+
+POLLS = """
+import time
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.serverapp import ServerApp
+
+app = ServerApp()
+
+@app.main()
+def main(grid, context):
+    records = {"arrays": ArrayRecord([np.zeros(3)]), "config": ConfigRecord({"server-round": 0})}
+    asked = [Message(RecordDict(records), node, "train", ttl=LIVES) for node in grid.get_node_ids()]
+    began_s, waiting, seen = time.time(), set(grid.push_messages(asked)), []
+    while waiting:
+        for reply in grid.pull_messages(waiting):
+            waiting.discard(reply.metadata.reply_to_message_id)
+            seen.append((time.time() - began_s, reply.has_error()))
+        SLEEP
+    open("seen.txt", "w").write(repr(seen))
+"""
+
+
+@pytest.mark.parametrize("sleep", ["time.sleep(7)", "pass"])
+def test_an_app_that_polls_lives_in_simulated_time(fly, sleep):
+    polls = POLLS.replace("LIVES", "None").replace("SLEEP", sleep)
+    assert fly(polls, CLIENT, *FOREVER).status == 0
+    seen = eval(Path("seen.txt").read_text())
+    assert [failed for _, failed in seen] == [False] * NODES
+    ups = pd.read_parquet("run/transfers.parquet").query("toward == 'server'").end_s
+    late = [when - up for (when, _), up in zip(seen, sorted(ups), strict=True)]
+    assert all(-1e-5 <= one <= 7 for one in late)
+    if sleep == "pass":
+        assert max(late) < 1e-5
+
+
+def test_messages_expire_after_their_time_to_live(fly):
+    """The second cluster's slot begins after 600 s."""
+    polls = POLLS.replace("LIVES", "500.0").replace("SLEEP", "time.sleep(1)")
+    outcome = fly(polls, CLIENT)
+    assert "messages that live for 8 min of simulated time" in outcome.err
+    seen = eval(Path("seen.txt").read_text())
+    assert sorted(failed for _, failed in seen) == [False] * 2 + [True] * 3
+    assert [when for when, failed in seen if failed] == pytest.approx([500.0] * 3, abs=1.01)
+
+
+def test_errors_of_clients_are_counted_and_shown_and_the_others_go_on(fly):
+    fails = CLIENT.replace("    x, y = data(node)\n", "    x, y = data(node)\n    FAIL\n", 1)
+    fails = fails.replace("FAIL", "if node == 3: raise KeyError('no data')")
+    outcome = fly(SERVER, fails, *FOREVER)
+    assert outcome.status == 0
+    shown = [line for line in manifest()["warnings"] if "KeyError" in line]
+    assert len(shown) == 1
+    assert re.search(r"3 times: train of a client fails: KeyError: 'no data' \(client_app.py:\d+\)",
+                     shown[0])  # fmt: skip
+    assert len(load_file("run/model/model.safetensors")) == 1
+
+
+CLASSIC_SERVER = """
+import numpy as np
+from flwr.common import ndarrays_to_parameters
+from flwr.server import ServerApp, ServerAppComponents, ServerConfig
+from flwr.server.strategy import FedAvg
+
+def mean(metrics):
+    total = sum(number for number, _ in metrics)
+    return {"acc": sum(number * own["acc"] for number, own in metrics) / total}
+
+def server_fn(context):
+    start = ndarrays_to_parameters([np.zeros(3)])
+    strategy = FedAvg(initial_parameters=start, evaluate_metrics_aggregation_fn=mean LEAST)
+    return ServerAppComponents(strategy=strategy, config=ServerConfig(num_rounds=3))
+
+app = ServerApp(server_fn=server_fn)
+"""
+CLASSIC_CLIENT = """
+import numpy as np
+from flwr.client import ClientApp, NumPyClient
+
+class Client(NumPyClient):
+    def __init__(self, node, step):
+        rng = np.random.default_rng(node)
+        self.x = rng.normal(size=(20 + node, 3))
+        self.y = self.x @ np.array([1.0, 2.0, 3.0])
+        self.step = step
+
+    def fit(self, parameters, config):
+        [w] = parameters
+        w = w - self.step * self.x.T @ (self.x @ w - self.y) / len(self.y)
+        np.save(f"w{len(self.y)}.npy", w)
+        return [w], len(self.y), {}
+
+    def evaluate(self, parameters, config):
+        off = self.x @ parameters[0] - self.y
+        np.save("last.npy", parameters[0])
+        return float((off**2).mean()), len(self.y), {"acc": float((abs(off) < 1).mean())}
+
+def client_fn(context):
+    return Client(context.node_config["partition-id"], context.run_config["step"]).to_client()
+
+app = ClientApp(client_fn=client_fn)
+"""
+
+
+def test_an_app_of_the_classic_strategies_learns_what_a_plain_loop_does(fly):
+    assert fly(CLASSIC_SERVER.replace("LEAST", ""), CLASSIC_CLIENT, *FOREVER).status == 0
+    w, loss = averaged(rounds=3)
+    assert np.allclose(np.load("last.npy"), w, atol=1e-12)
+    metrics = pd.read_parquet("run/metrics.parquet")
+    last = metrics[metrics.scope == "global"].iloc[-1]
+    assert last.loss == pytest.approx(loss, rel=1e-6)
+    assert last.accuracy == last.acc
+    assert 0 <= last.accuracy <= 1
+    events = pd.read_parquet("run/events.parquet")
+    assert events[events.kind == "aggregate"].detail.tolist() == ["replies devices:5/5"] * 3
+    assert manifest()["ended_by_method"] == "the ServerApp has ended"
+    again = fly(CLASSIC_SERVER.replace("LEAST", ""), CLASSIC_CLIENT, *FOREVER, out="again")
+    assert again.status == 0
+    assert manifest("again")["trace_sha256"] == manifest("run")["trace_sha256"]
+
+
+NO_SERVER = PROJECT.replace('serverapp = "{name}.server_app:app"\n', "")
+BAD = {
+    "is no Flower app": (SERVER, CLIENT, NO_SERVER),
+    "tiny.server_app:application cannot be loaded": (
+        SERVER,
+        CLIENT,
+        PROJECT.replace("server_app:app", "server_app:application"),
+    ),
+    "ModuleNotFoundError: No module named 'torchvisian'": (
+        SERVER,
+        "import torchvisian" + CLIENT,
+        PROJECT,
+    ),
+    "waits for more nodes than the 5 that the scenario has": (
+        SERVER.replace("FedAvg()", "FedAvg(min_available_nodes=7)"),
+        CLIENT,
+        PROJECT,
+    ),
+    "more nodes than the 5 that the scenario has (it waits for 9 nodes)": (
+        CLASSIC_SERVER.replace("LEAST", ", min_available_clients=9"),
+        CLASSIC_CLIENT,
+        PROJECT,
+    ),
+    "the ServerApp fails: ZeroDivisionError: division by zero (server_app.py:": (
+        SERVER.replace("FedAvg()", "(1 / 0)"),
+        CLIENT,
+        PROJECT,
+    ),
+    "the ClientApp did not return within 0.5 s (node": (
+        SERVER,
+        CLIENT.replace("    x, y = data(node)", "    while True: pass"),
+        PROJECT,
+    ),
+    "the ServerApp waits, and has sent no message": (
+        SERVER.replace("    FedAvg()", "    while True: __import__('time').sleep(1)\n    FedAvg()"),
+        CLIENT,
+        PROJECT,
+    ),
+}
+
+
+@pytest.mark.parametrize("says", BAD)
+def test_apps_that_cannot_fly_are_told_in_one_line(fly, says):
+    server, client, project = BAD[says]
+    limit = ("--set", "learning.options.call_limit_s=0.5")
+    outcome = fly(server, client, *limit, project=project)
+    assert outcome.status == 2, outcome.err
+    assert says in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+    assert not Path("run").exists()
+
+
+def test_configuration_is_replaced_and_unknown_keys_are_refused(fly):
+    one = ("--set", "learning.options.config.rounds=1")
+    assert fly(SERVER, CLIENT, *FOREVER, *one).status == 0
+    assert len(calls()) == NODES
+    unknown = fly(SERVER, CLIENT, "--set", "learning.options.config.rnds=1", out="no")
+    assert (unknown.status, "'rnds'" in unknown.err) == (2, True)
+
+
+def test_what_knows_nothing_of_simulated_time_is_named(fly):
+    late = "import datetime\nBEGAN = datetime.datetime.now()\n" + CLIENT
+    outcome = fly(SERVER, late, *FOREVER)
+    assert outcome.status == 0
+    assert "client_app.py:2: datetime.datetime.now takes the time of day" in outcome.err
+
+
+def test_an_app_is_repeated_and_resumed_to_the_bit(fly):
+    assert fly(SERVER, CLIENT, *FOREVER).status == 0
+    named = {"app": str(Path("app").resolve()), "timeout": "none"}
+    findings = list(check_method("sim.fly.flower.method:Flower", named))
+    assert [finding for finding in findings if finding.outcome == "failed"] == []
+    tried = {finding.name for finding in findings if finding.outcome == "ok"}
+    assert {"a run is repeated to the bit", "a resumed run is the uninterrupted one"} <= tried
+
+
+@pytest.mark.parametrize(("clients", "nodes"), [("satellites", 20), ("planes", 2)])
+def test_satellites_or_planes_are_nodes_and_stations_the_server(fly, leomix, clients, nodes):
+    assert fly(SERVER, CLIENT, "--save", "unused.yaml").status == 0  # which writes the app
+    few = ("--set", "orbit.use.planes=2", "--set", "stop.days=0.5")
+    roles = ("--set", f"roles.clients={clients}", "--quiet", "-o", "run")
+    outcome = leomix("fly", "app", "-s", "flystack", *FOREVER, *few, *roles)
+    assert outcome.status == 0, outcome.err
+    transfers = pd.read_parquet("run/transfers.parquet")
+    assert transfers.cluster.nunique() == nodes
+    up = transfers[transfers.toward == "server"]
+    assert set(up.direction) == {"downlink"}
+    assert (up.outcome == "delivered").sum() == 3 * 2 * nodes  # rounds of training and evaluation
