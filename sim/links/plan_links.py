@@ -26,7 +26,7 @@ class PlanLinks:
     They are made when they are first asked for, and with them those that will be asked for next:
     ``soon`` has the numbers in the order in which they are expected. What is asked for again after
     its table is gone is made again, alone: to the last bit the same. As that takes longer, the log
-    says so once.
+    says so once. What was only made with others is made with those that follow it then.
     """
 
     def __init__(
@@ -44,11 +44,13 @@ class PlanLinks:
         self._place_in_soon = {number: place for place, number in enumerate(self._soon)}
         self._tables: list[tuple[dict[int, int], LinkTable]] = []
         self._figures: dict[int, PassFigures] = {}
+        self._asked: set[int] = set()
         self._remade = False
 
     def links(self, number: int) -> DeviceLinks:
         """Return the links of a pass: views of its table, which they keep."""
         place, table = self._table(number)
+        self._asked.add(number)
         return table.links(place)
 
     def figures(self, number: int) -> PassFigures:
@@ -62,7 +64,7 @@ class PlanLinks:
         for places, table in self._tables:
             if number in places:
                 return places[number], table
-        if number in self._figures and not self._remade:
+        if number in self._asked and not self._remade:
             self._remade = True
             LOG.info("links of contact %s, let go to save memory, are made again: slower", number)
         numbers, passes = zip(*self._with_following(number), strict=True)
@@ -73,17 +75,21 @@ class PlanLinks:
         return places[number], table
 
     def _with_following(self, number: int) -> list[tuple[int, Pass]]:
-        """Return a pass and, when it is first asked for, those that will be asked for next."""
+        """Return a pass and, when it is first asked for, those that will be asked for next.
+
+        Those that are in a table already are left out.
+        """
         some = [(number, self._make(number))]
         points = some[0][1].points
         place = self._place_in_soon.get(number)
-        if place is None or number in self._figures:
+        if place is None or number in self._asked:
             return some
+        there = self._asked.union(*(places for places, _ in self._tables))
         for later in range(place + 1, len(self._soon)):
             if points >= POINTS_AT_ONCE:
                 break
             following = self._soon[later]
-            if following not in self._figures:
+            if following not in there:
                 some.append((following, self._make(following)))
                 points += some[-1][1].points
         return some

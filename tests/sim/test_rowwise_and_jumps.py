@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.network import HALVINGS, along, crossings, find_jumps, turns
+from tests.kit.network import HALVINGS, RangeGrid, crossings, find_jumps, turns
 
 
 @st.composite
@@ -36,7 +36,7 @@ def by_hand(grid_s, values, when_s):
 def test_along_is_linear_on_every_row_of_its_own(drawn):
     grid_s, values, when_s = drawn
     expected = [by_hand(*row) for row in zip(grid_s, values, when_s, strict=True)]
-    assert along(grid_s, values, when_s) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert RangeGrid(grid_s, values)(when_s) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 @st.composite
