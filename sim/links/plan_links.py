@@ -16,6 +16,8 @@ from sim.links.pass_geometry import Pass
 LOG = logging.getLogger("leomix.run")
 POINTS_AT_ONCE = 1 << 17
 """Points of a table, about: a larger one would be no quicker, and take more memory."""
+POINTS_AGAIN = 1 << 13
+"""The same of passes that were made before: who asks in another order asks for few of them."""
 TABLES = 2
 """Tables that are kept: contacts that overlap are in one that ends and in one that begins."""
 
@@ -26,7 +28,7 @@ class PlanLinks:
     They are made when they are first asked for, and with them those that will be asked for next:
     ``soon`` has the numbers in the order in which they are expected. What is asked for again after
     its table is gone is made again, alone: to the last bit the same. As that takes longer, the log
-    says so once. What was only made with others is made with those that follow it then.
+    says so once. What was only made with others is made again with some of those that follow it.
     """
 
     def __init__(
@@ -75,21 +77,20 @@ class PlanLinks:
         return places[number], table
 
     def _with_following(self, number: int) -> list[tuple[int, Pass]]:
-        """Return a pass and, when it is first asked for, those that will be asked for next.
-
-        Those that are in a table already are left out.
-        """
+        """Return a pass and, when it is first asked for, those that will be asked for next."""
         some = [(number, self._make(number))]
         points = some[0][1].points
         place = self._place_in_soon.get(number)
         if place is None or number in self._asked:
             return some
-        there = self._asked.union(*(places for places, _ in self._tables))
+        again = number in self._figures
+        most = POINTS_AGAIN if again else POINTS_AT_ONCE
+        known = self._asked if again else self._figures
         for later in range(place + 1, len(self._soon)):
-            if points >= POINTS_AT_ONCE:
+            if points >= most:
                 break
             following = self._soon[later]
-            if following not in there:
+            if following not in known:
                 some.append((following, self._make(following)))
                 points += some[-1][1].points
         return some

@@ -18,11 +18,11 @@ from sim.clock import Clock
 from sim.facts.stream import Facts
 from sim.facts.transfers import MessageLost, Outcome, TransferRow
 from sim.network.books import Account, Booked, PayloadKey
+from sim.network.contact_bands import Hop
 from sim.network.endpoint import Endpoint
 from sim.network.journeys import journey_of
 from sim.network.mesh_timetable import MeshTimetable
 from sim.network.payload_list import PayloadList
-from sim.network.routing import Hop
 from sim.plan.plan import Plan
 from sim.trace.directions import TOWARD_PEER, Way
 

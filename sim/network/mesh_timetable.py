@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from functools import lru_cache
 
+import numpy as np
+
 from channel import SPEED_OF_LIGHT_M_S
+from sim.network.contact_bands import Contacts, Hop
 from sim.network.mesh_pass import MeshPass
 from sim.network.mesh_routes import Routes, Steady
-from sim.network.routing import Hop
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.trace.directions import Topology, Way
@@ -41,20 +42,27 @@ class MeshTimetable:
             steady = Steady(isls.fixed_bps, self._link_delays_s)
         self._routes = Routes(self._ground + 1, self._directed(), self._sent, steady)
 
-    def _directed(self) -> Iterator[tuple[int, int, int, float, float]]:
-        """Yield the contacts both ways: passes first, so that a search knows soon when it ends."""
+    def _directed(self) -> Contacts:
+        """Return the contacts both ways."""
         contacts = self._contacts
-        for k, name in enumerate(self._isls.names if self._clients_fly else ()):
-            for number in contacts.services(name).tolist():
-                span_s = float(contacts.start_s[number]), float(contacts.end_s[number])
-                yield self._links + number, k, self._ground, *span_s
-                yield self._links + number, self._ground, k, *span_s
         isls = self._isls
-        columns = (isls.a, isls.b, isls.start_s, isls.end_s)
-        each = zip(*(column.tolist() for column in columns), strict=True)
-        for window, (a, b, start_s, end_s) in enumerate(each):
-            yield window, a, b, start_s, end_s
-            yield window, b, a, start_s, end_s
+        names = isls.names if self._clients_fly else ()
+        own = [contacts.services(name) for name in names]
+        flying = np.repeat(np.arange(len(names)), [len(numbers) for numbers in own])
+        passes = np.concatenate([*own, np.zeros(0, np.int64)])
+        ground = np.full(len(passes), self._ground)
+        number = np.append(self._links + passes, np.arange(self._links))
+        one = np.append(flying, isls.a)
+        other = np.append(ground, isls.b)
+        start_s = np.append(contacts.start_s[passes], isls.start_s)
+        end_s = np.append(contacts.end_s[passes], isls.end_s)
+        return Contacts(
+            np.tile(number, 2),
+            np.append(one, other),
+            np.append(other, one),
+            np.tile(start_s, 2),
+            np.tile(end_s, 2),
+        )
 
     def pass_of(self, hop: Hop) -> int | None:
         """Return the number of the contact with the server that a hop goes over; None of a link."""

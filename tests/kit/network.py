@@ -29,6 +29,7 @@ from sim.links.session_beam import SessionBeam
 from sim.links.sharing import queued
 from sim.links.sidelinks import sidelinks_of
 from sim.links.steady_way import SteadyWay
+from sim.network.contact_bands import Contacts
 from sim.network.direct import DirectTransfer
 from sim.network.endpoint import Endpoint, Shared
 from sim.network.ledger import Ledger
