@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from sim.network.contact_bands import Band, ContactBands, Contacts, Hop
 
-LOOKS_AHEAD = 4.0
-"""How much longer than a hop takes the first search looks; each next one, so many times longer."""
+LOOKS_AHEAD = 8.0
+"""How many hops longer than it takes at least a first search looks; a next one so often as far."""
 LEAST_AHEAD_S = 1e-3
 """For hops that take no time."""
 
@@ -72,15 +72,14 @@ class Routes:
         """
         if source == target:
             return []
-        lasts_s = bits / self._steady.rate_bps
-        message = _Message(source, target, bits, lasts_s, ready_s, avoid)
+        message = _Message(source, target, bits, bits / self._steady.rate_bps, ready_s, avoid)
         first = self._soonest(message, source, ready_s, inf, coming=False)
         last = self._soonest(message, target, ready_s, inf, coming=True)
         if first is None or last is None:
             return None
-        slower = max(first, last, key=lambda hop: hop.arrival_s)
-        earliest_s = slower.arrival_s
-        ahead_s = max(LOOKS_AHEAD * (earliest_s - slower.begin_s), LEAST_AHEAD_S)
+        earliest_s = max(first.arrival_s, last.arrival_s)
+        lasts_s = min(hop.arrival_s - hop.begin_s for hop in (first, last))
+        ahead_s = max(LOOKS_AHEAD * lasts_s, LEAST_AHEAD_S)
         while True:
             until_s = earliest_s + ahead_s
             if until_s > self._bands.last_end_s:
