@@ -80,7 +80,7 @@ def shell(satellites: int) -> Keys:
     return {"name": "flystack-isl", "orbit.satellites": satellites, **stop}
 
 
-def mesh(satellites: int, days: float = 0.25) -> Keys:
+def mesh(satellites: int, hours: float = 6.0) -> Keys:
     """FedAvg over a grid of links, eleven satellites in each plane, with a station on Svalbard."""
     return {
         "name": "iridium-isl",
@@ -93,7 +93,7 @@ def mesh(satellites: int, days: float = 0.25) -> Keys:
         "link.isl.rate_mbps": 100,
         "link.isl.between_planes": "neighbours",
         "link.isl.terminals": 4,
-        "stop.days": days,
+        "stop.days": hours / 24,
         "stop.rounds": None,
         "compute.seconds_per_round": 600,
         "learning.method": "fedavg",
@@ -155,7 +155,7 @@ ROWS = {
     "hops": Row("hops in four rings, 5 rounds", rings, (10, 20, 40)),
     "pairs": Row("pairs of satellites of a shell, 6 hours", shell, (40, 80, 160)),
     "mesh": Row("satellites of a mesh, 6 hours", mesh, (44, 88, 176)),
-    "messages": Row("hops in a mesh of 66", lambda n: mesh(66, n / 24), (8, 24, 72)),
+    "messages": Row("hops in a mesh of 66", lambda n: mesh(66, n), (8, 16, 32)),
     "clients": Row("clients that train, 2 cycles", lambda n: slots(n), (80, 320, 1280)),
     "parameters": Row(
         "width of a trained MLP, 8 clients",

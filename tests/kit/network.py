@@ -21,7 +21,7 @@ from sim.execution.running import Run
 from sim.facts.transfers import Outcome
 from sim.links import pass_geometry, plan_links
 from sim.links.beam import Beam, Radio
-from sim.links.device_links import DeviceLinks, RangeGrid
+from sim.links.device_links import DeviceLinks, PlainRange, RangeGrid
 from sim.links.jumps import HALVINGS, crossings, find_jumps, turns
 from sim.links.plain_curve import PlainCurve
 from sim.links.processor_sharing import RateSegment, shared
