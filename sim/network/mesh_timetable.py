@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import cache
 
 from channel import SPEED_OF_LIGHT_M_S
-from sim.links.plain_curve import PlainCurve
-from sim.links.steady_way import SteadyWay
+from sim.network.mesh_passes import passes_of
 from sim.network.mesh_routes import Routes, Steady
 from sim.network.routing import Hop
-from sim.plan.contacts import PlannedSession
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
-from sim.trace.directions import Topology, Way
+from sim.trace.directions import Way
 
 
 class MeshTimetable:
@@ -28,15 +25,10 @@ class MeshTimetable:
     def __init__(self, plan: Plan, isls: IslPlan, *, exact_delays: bool) -> None:
         self._isls = isls
         self._exact = exact_delays
-        self._contacts = plan.contacts
+        self._passes = passes_of(plan, isls.names)
         self._links = len(isls)
         self._ground = len(isls.names)
-        self._clients_fly = plan.topology.clients_fly
-        self._convex = plan.topology is Topology.SATELLITE_CLIENTS
         self._link_delays_s = (isls.max_range_km * 1e3 / SPEED_OF_LIGHT_M_S).tolist()
-        self._steady = cache(self._steady_of)
-        self._curve = cache(self._curve_of)
-        self._longest_delay_s = cache(self._longest_delay_of)
         steady = None
         if isls.fixed_bps is not None and not exact_delays:
             steady = Steady(isls.fixed_bps, self._link_delays_s)
@@ -44,12 +36,9 @@ class MeshTimetable:
 
     def _directed(self) -> Iterator[tuple[int, int, int, float, float]]:
         """Yield the contacts both ways: passes first, so that a search knows soon when it ends."""
-        contacts = self._contacts
-        for k, name in enumerate(self._isls.names if self._clients_fly else ()):
-            for number in contacts.services(name).tolist():
-                span_s = float(contacts.start_s[number]), float(contacts.end_s[number])
-                yield self._links + number, k, self._ground, *span_s
-                yield self._links + number, self._ground, k, *span_s
+        for number, satellite, *span_s in self._passes.spans():
+            yield self._links + number, satellite, self._ground, *span_s
+            yield self._links + number, self._ground, satellite, *span_s
         isls = self._isls
         columns = (isls.a, isls.b, isls.start_s, isls.end_s)
         each = zip(*(column.tolist() for column in columns), strict=True)
@@ -61,13 +50,19 @@ class MeshTimetable:
         """Return the number of the contact with the server that a hop goes over; None of a link."""
         if hop.contact < self._links:
             return None
-        return self._contacts.named(hop.contact - self._links)[0]
+        return self._passes.contact_id(hop.contact - self._links)
+
+    def gateway_of(self, hop: Hop) -> str | None:
+        """Return the station that sends or gets a hop over a feeder link; None of any other hop."""
+        if hop.contact < self._links:
+            return None
+        return self._passes.gateway(hop.contact - self._links)
 
     def opens_s(self, hop: Hop) -> float:
         """Return when the link or pass of a hop opens."""
         if hop.contact < self._links:
             return float(self._isls.start_s[hop.contact])
-        return float(self._contacts.start_s[hop.contact - self._links])
+        return self._passes.opens_s(hop.contact - self._links)
 
     def arrival_s(self, source: int, target: int, bits: float, ready_s: float) -> float:
         """Return when a message is there by its earliest route, which it does not book.
@@ -108,8 +103,7 @@ class MeshTimetable:
         if hop.contact < self._links:
             delay_s = self._isls.delay_s(hop.contact, hop.sent_s)
         else:
-            links = self._contacts[hop.contact - self._links].links
-            delay_s = links.delay_of_one_s(hop.sent_s)
+            delay_s = self._passes.delay_s(hop.contact - self._links, hop.sent_s)
         return _later(hop.begin_s, hop.sent_s + delay_s)
 
     def _sent(self, contact: int, source: int, begin_s: float, bits: float) -> tuple[float, float]:
@@ -119,45 +113,8 @@ class MeshTimetable:
             if self._exact and sent_s < math.inf:
                 return sent_s, _later(begin_s, sent_s + self._isls.delay_s(contact, sent_s))
             return sent_s, sent_s + self._link_delays_s[contact]
-        number = contact - self._links
         way = Way.TO_CLIENT if source == self._ground else Way.TO_SERVER
-        sent_s = self._sent_in_pass_s(number, way, begin_s, bits)
-        if sent_s == math.inf:
-            return sent_s, sent_s
-        if self._convex:
-            return sent_s, sent_s + self._longest_delay_s(number)
-        return sent_s, sent_s + self._contacts[number].links.delay_of_one_s(sent_s)
-
-    def _sent_in_pass_s(self, number: int, way: Way, begin_s: float, bits: float) -> float:
-        if not bits:
-            return begin_s
-        steady = self._steady(number, way)
-        if steady is not None:
-            contact = self._contacts[number]
-            sent_s = steady.sent_s((contact.start_s, contact.end_s), begin_s, bits)
-            return math.inf if sent_s is None else sent_s
-        curve = self._curve(number, way)
-        # A neglected link takes no time.
-        return begin_s if curve is None else curve.completion_time_s(bits, begin_s)
-
-    def _curve_of(self, number: int, way: Way) -> PlainCurve | None:
-        """One way of a pass, as long as it is served; None where that link is neglected."""
-        contact = self._contacts[number]
-        beam = PlannedSession(number, (contact,)).beam(way)
-        contact.links.close()
-        return None if beam is None else PlainCurve(beam.curve)
-
-    def _steady_of(self, number: int, way: Way) -> SteadyWay | None:
-        """One way of a pass, where its rate does not change; else None."""
-        contact = self._contacts[number]
-        steady = contact.links.steady(way)
-        holds = steady is not None and steady.holds(contact.start_s, contact.end_s)
-        return steady if holds else None
-
-    def _longest_delay_of(self, number: int) -> float:
-        """The range in a pass over a station is largest at one of its ends."""
-        contact = self._contacts[number]
-        return max(contact.links.delay_of_one_s(t) for t in (contact.start_s, contact.end_s))
+        return self._passes.sent(contact - self._links, way, begin_s, bits)
 
 
 def _later(begin_s: float, arrival_s: float) -> float:
