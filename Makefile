@@ -99,6 +99,7 @@ studies: install ## print the tables of docs/results*.md and choices*.md (80 min
 	$(BIN)/python docs/studies/satellites.py antennas 1 13
 	$(BIN)/python docs/studies/spread.py 48
 	$(BIN)/python docs/studies/mesh.py 1 1 every 1 10
+	$(BIN)/python docs/studies/gateways.py 1 1
 	$(BIN)/python docs/studies/flystack_grid.py runs/flystack-grid 2 17
 	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/local_sets.py paper-exp2-cifar 3 60; \
 	$(BIN)/python docs/studies/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz; \
