@@ -36,9 +36,9 @@ class MeshTimetable:
 
     def _directed(self) -> Iterator[tuple[int, int, int, float, float]]:
         """Yield the contacts both ways: passes first, so that a search knows soon when it ends."""
-        for number, satellite, *span_s in self._passes.spans():
-            yield self._links + number, satellite, self._ground, *span_s
-            yield self._links + number, self._ground, satellite, *span_s
+        for number, satellite, start_s, end_s in self._passes.spans():
+            yield self._links + number, satellite, self._ground, start_s, end_s
+            yield self._links + number, self._ground, satellite, start_s, end_s
         isls = self._isls
         columns = (isls.a, isls.b, isls.start_s, isls.end_s)
         each = zip(*(column.tolist() for column in columns), strict=True)
