@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from math import inf
 
 import numpy as np
@@ -59,10 +59,17 @@ class FeederPlan:
         """How long a signal takes in a pass that leaves at a time."""
         return self.range_km(number, time_s) * 1e3 / SPEED_OF_LIGHT_M_S
 
-    def longest_delay_s(self, number: int) -> float:
-        """How long a signal takes at most in a pass: the range is largest at one of its ends."""
-        span_s = self.start_s[number], self.end_s[number]
-        return max(self.delay_s(number, float(time_s)) for time_s in span_s)
+    def sent(self, number: int, begin_s: float, bits: float) -> tuple[float, float]:
+        """Return when bits have left in a pass, and are there with its longest delay; or inf."""
+        sent_s = self.sent_s(number, begin_s, bits)
+        return sent_s, sent_s if sent_s == inf else sent_s + self._longest_delay_s(number)
+
+    def spans(self) -> Iterator[tuple[int, int, float, float]]:
+        """Yield the number, satellite, begin and end of each pass, in order of time."""
+        columns = (self.satellite, self.start_s, self.end_s)
+        each = zip(*(column.tolist() for column in columns), strict=True)
+        for number, (satellite, start_s, end_s) in enumerate(each):
+            yield number, satellite, start_s, end_s
 
     def windows(self, satellite: int) -> tuple[list[float], list[float]]:
         """Return the begins and ends of the passes of a satellite, by index, over any station."""
@@ -73,6 +80,17 @@ class FeederPlan:
         """Return the numbers of the passes of a satellite over a station, in order."""
         mine = self._of_each[self.satellites.index(satellite)]
         return mine[self.station[mine] == self.stations.index(station)]
+
+    @cached_property
+    def _longest_delay_s(self) -> Callable[[int], float]:
+        """How long a signal takes at most in a pass: the range is largest at one of its ends."""
+
+        @cache
+        def longest_s(number: int) -> float:
+            span_s = self.start_s[number], self.end_s[number]
+            return max(self.delay_s(number, float(time_s)) for time_s in span_s)
+
+        return longest_s
 
     @cached_property
     def _of_each(self) -> list[Ints]:
