@@ -10,10 +10,20 @@ import orbit
 import scenarios
 import sim
 from sim import InputError
+from tests.kit import learning as seam
 from tests.kit import records
 from tests.kit.folders import cut, held
-from tests.kit.mesh import ask, compare_with_earliest, drawn_asks, drawn_windows, windows_text
+from tests.kit.mesh import (
+    Asking,
+    ask,
+    compare_with_earliest,
+    drawn_asks,
+    drawn_windows,
+    windows_text,
+)
 from tests.kit.network import build, make_plan
+from tests.kit.replay import numbers, scene, share_sky
+from tests.kit.scripted import nothing
 
 START = datetime(2024, 4, 14, 16, tzinfo=UTC)
 LIGHT_KM_S = 299_792.458
@@ -199,6 +209,50 @@ def test_a_schedule_and_its_graph_have_the_feeder_links(scenario):
     arrivals = schedule.graph().arrivals(ends[0], 8e3, 0.0)
     assert arrivals[ends[1:]].min() < schedule.stop_s
     assert " a contact " in f" {schedule.text('ion')} ".replace("\n", " ")
+
+
+def test_a_forecast_is_bounded_by_the_feeder_link(scenario):
+    outlooks = {}
+
+    def look(me):
+        outlooks[me.name] = yield seam.Forecast(me.name, sessions=3)
+
+    loaded = scenario(GRID | {"link.isl.rate_mbps": 50, "learning.method": "asking"})
+    Asking.script = staticmethod(look)
+    try:
+        sim.run(loaded)
+    finally:
+        Asking.script = staticmethod(nothing)
+    for cluster in make_plan(loaded).clusters:
+        for outlook in outlooks[cluster.name]:
+            lasts_s = outlook.end_s - outlook.start_s
+            assert outlook.uplink_bytes[0] == pytest.approx(5e6 * lasts_s / 8)
+
+
+def test_a_replay_draws_gateways_and_what_goes_over_their_links(scenario):
+    run = sim.run(scenario(GRID))
+    data = scene({"it": run})
+    names = [place["name"] for place in data["places"]]
+    assert names == ["Alert", "Tromso", "Punta Arenas", "Troll"]
+    windows = run.tables["feeder_windows"].to_pandas()
+    place, satellite = (numbers(data["contacts"][key]) for key in ("place", "satellite"))
+    drawn = sorted(
+        (data["satellites"][one], names[other])
+        for one, other in zip(satellite, place, strict=True)
+        if other > 1
+    )
+    assert drawn == sorted(zip(windows.satellite, windows.station, strict=True))
+    [own] = data["runs"]
+    contact, toward = (numbers(own["spans"][key]) for key in ("contact", "toward"))
+    shown = {(data["satellites"][satellite[c]], names[place[c]], bool(up))
+             for c, up in zip(contact, toward, strict=True) if place[c] > 1}  # fmt: skip
+    rows = run.transfers[run.transfers.peer.notna() & (run.transfers.direction != "isl")]
+    up = rows.direction == "uplink"
+    peer = rows.peer.str.split("/").str[0]
+    ends = zip(peer.where(up, rows.cluster), rows.cluster.where(up, peer), up, strict=True)
+    assert shown == set(ends)
+    other = sim.run(scenario(GRID | {"ground.antennas": 1}))
+    assert share_sky([run, run]) and not share_sky([run, other])
 
 
 @pytest.mark.parametrize(
