@@ -181,6 +181,21 @@ def test_updates_are_used_when_they_are_at_a_station(scenario):
     assert np.isin(rounds, there_s).all()
 
 
+def test_an_update_waits_to_be_used_from_when_it_is_at_a_station(scenario):
+    """The invariant counted from when a satellite had it: others may be used in between."""
+    cities = [{"name": "Nairobi", "latitude_deg": -1.29, "longitude_deg": 36.82, "devices": 3},
+              {"name": "Quito", "latitude_deg": -0.2, "longitude_deg": -78.5}]  # fmt: skip
+    slow = {"ground.clusters": cities, "stop.days": 0.2, "link.cut_transfers": "restart",
+            "link.isl.rate_mbps": 0.1, "link.feeder.rate_mbps": 0.1, "seed": 61,
+            "link.uplink": {"rate": "fixed", "fixed_rate_mbps": 0.01, "bandwidth_mhz": 1,
+                            "total_bandwidth_mhz": 50},
+            "faults": {"outages": {"per_day": 3, "mean_hours": 1}},
+            "learning.method": "fedbuff"}  # fmt: skip
+    run = sim.run(scenario(GRID | slow))
+    assert run.manifest["status"] == "complete"
+    assert run.tables["updates"].to_pandas().staleness.max() > 0
+
+
 def test_a_run_that_is_killed_and_resumed_is_the_same(scenario, tmp_path):
     keys = {"learning.train": True, "learning.steps_per_round": 2, "stop.rounds": 2}
     loaded = scenario(GRID | keys | {"learning.model.hidden": 32})
