@@ -31,7 +31,8 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
 
     With ``patient`` neither a timeout nor the time to live of a message ends the wait for a reply.
     ``received`` is told what a pull has brought, and of how many. ``first_timeout_s`` and
-    ``first_ttl_s`` are those of the first messages, None before these.
+    ``first_ttl_s`` are those of the first messages, None before these. ``pushed`` counts messages,
+    ``taken`` the replies that the app has got, and ``lost`` those that it waits for no longer.
     """
 
     def __init__(self, stage: Stage, nodes: Sequence[int], *, patient: bool) -> None:
@@ -43,7 +44,9 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
         self._nodes = list(nodes)
         self._patient = patient
         self._run = Run.create_empty(RUN_ID)
-        self._pushed = 0
+        self.pushed = 0
+        self.taken = 0
+        self._given_up: set[str] = set()
         self._polls = 0
         self._replies: dict[str, Message] = {}
         self._expires_s: dict[str, float] = {}
@@ -85,8 +88,8 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
     def _push(self, message: Message) -> str:
         if (node := message.metadata.dst_node_id) not in self._nodes:
             raise ValueError(f"a message is for node {node}, which is not there")
-        name = f"m{self._pushed}"
-        self._pushed += 1
+        name = f"m{self.pushed}"
+        self.pushed += 1
         # As it is now: the app may go on to change it.
         self.outbox.append(as_received(message, name))
         ttl_s = message.metadata.ttl
@@ -121,7 +124,9 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
         if names:
             until_s = self._stage.now_s + waits_s
             self._stage.wait(lambda: all(name in self._replies for name in names), until_s)
+        open_yet = set(names) - self._replies.keys()
         found = self._take(set(names))
+        self._given_up |= open_yet  # nobody knows their names any more
         self.received(found, len(names))
         return found
 
@@ -129,7 +134,9 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
         # In the order in which they were sent: what is learnt then depends on who has answered, and
         # not on who was first, by the last bit of a sum.
         here = sorted(wanted & self._replies.keys(), key=lambda name: int(name[1:]))
-        return [self._replies.pop(name) for name in here]
+        found = [self._replies.pop(name) for name in here]
+        self.taken += sum(reply.has_content() for reply in found)
+        return found
 
     # What the network asks of it.
 
@@ -139,14 +146,20 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
         return len(self._expires_s)
 
     @property
+    def lost(self) -> int:
+        """How many replies have come, or will come, when the app waits for them no longer."""
+        return len(self._given_up)
+
+    @property
     def expiries_s(self) -> set[float]:
         """When messages without a reply expire."""
         return {time_s for time_s in self._expires_s.values() if time_s < math.inf}
 
     def arrived(self, reply: Message) -> None:
-        """Take a reply, unless its message has expired."""
+        """Take a reply, unless its message has expired, or the app has given it up."""
         name = reply.metadata.reply_to_message_id
-        if self._expires_s.pop(name, None) is not None:
+        lives = self._expires_s.pop(name, None) is not None
+        if lives and name not in self._given_up:
             self._replies[name] = as_received(reply, f"r{name}")
 
     def expire(self) -> None:
@@ -154,6 +167,9 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
         for name, ends_s in list(self._expires_s.items()):
             if ends_s <= self._stage.now_s:
                 del self._expires_s[name]
+                if name in self._given_up:
+                    continue
+                self._given_up.add(name)
                 error = Error(ErrorCode.MESSAGE_UNAVAILABLE, "its time to live is over")
                 lost = as_received(Message(RecordDict(), SUPERLINK_NODE_ID, "train"), name)
                 self._replies[name] = Message(error, reply_to=lost)
