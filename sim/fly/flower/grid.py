@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from flwr.app import Error, Message, RecordDict
@@ -50,6 +51,7 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
         self._polls = 0
         self._replies: dict[str, Message] = {}
         self._expires_s: dict[str, float] = {}
+        self._open_until: Counter[float] = Counter()
 
     # What flwr asks of a grid.
 
@@ -97,6 +99,7 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
             self.first_ttl_s = ttl_s
         sent_s = message.metadata.created_at - EPOCH_S
         self._expires_s[name] = math.inf if self._patient else sent_s + ttl_s
+        self._open_until[self._expires_s[name]] += 1
         return name
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
@@ -123,7 +126,14 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
         waits_s = math.inf if timeout is None or self._patient else timeout
         if names:
             until_s = self._stage.now_s + waits_s
-            self._stage.wait(lambda: all(name in self._replies for name in names), until_s)
+            missing = list(names)
+
+            def all_there() -> bool:
+                while missing and missing[-1] in self._replies:  # nobody else takes them
+                    missing.pop()
+                return not missing
+
+            self._stage.wait(all_there, until_s)
         open_yet = set(names) - self._replies.keys()
         found = self._take(set(names))
         self._given_up |= open_yet  # nobody knows their names any more
@@ -153,20 +163,31 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
     @property
     def expiries_s(self) -> set[float]:
         """When messages without a reply expire."""
-        return {time_s for time_s in self._expires_s.values() if time_s < math.inf}
+        return {time_s for time_s in self._open_until if time_s < math.inf}
 
     def arrived(self, reply: Message) -> None:
         """Take a reply, unless its message has expired, or the app has given it up."""
         name = reply.metadata.reply_to_message_id
-        lives = self._expires_s.pop(name, None) is not None
+        lives = name in self._expires_s
+        if lives:
+            self._close(name)
         if lives and name not in self._given_up:
             self._replies[name] = as_received(reply, f"r{name}")
 
+    def _close(self, name: str) -> None:
+        """Forget when a message expires, which is open no more."""
+        time_s = self._expires_s.pop(name)
+        self._open_until[time_s] -= 1
+        if not self._open_until[time_s]:
+            del self._open_until[time_s]
+
     def expire(self) -> None:
         """Answer messages by an error whose time to live is over."""
+        if min(self._open_until, default=math.inf) > self._stage.now_s:
+            return
         for name, ends_s in list(self._expires_s.items()):
             if ends_s <= self._stage.now_s:
-                del self._expires_s[name]
+                self._close(name)
                 if name in self._given_up:
                     continue
                 self._given_up.add(name)
