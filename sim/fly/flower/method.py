@@ -331,7 +331,8 @@ class Flower(OwnLearning):
             receipt = yield transfer
             if receipt.done[place.device]:
                 return float(receipt.end_s[place.device])
-            fresh = receipt.reason == "devices away"
+            # The cluster may have contact for longer than this device.
+            fresh = receipt.reason in ("devices away", "contact ended")
         return None
 
     def _answered(self, message: Message) -> Generator[Any, Any, tuple[Answer, float]]:
@@ -393,6 +394,21 @@ class Flower(OwnLearning):
 
         arrays = self.stage.arrays
         return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how many messages the app has sent, and what became of the replies."""
+        grid = self.grid
+        return {"messages": grid.pushed, "replies": grid.taken, "replies_lost": grid.lost}
+
+    def doubts(self) -> list[str]:
+        """Say how many replies the app has given up."""
+        if not self.grid.lost:
+            return []
+        return [
+            f"{self.grid.lost} of {self.grid.pushed} replies were lost: they came, or would have "
+            "come, after a timeout of the app or the time to live of their message; set "
+            "learning.options.timeout=none to wait"
+        ]
 
     def conclude(self) -> Protocol:
         """End the app's threads; say whether it had ended."""
