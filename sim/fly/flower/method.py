@@ -190,16 +190,16 @@ class Flower(OwnLearning):
                 f"the ServerApp {error}; raise learning.options.call_limit_s, or let it wait by "
                 "its grid or time.sleep"
             ) from None
-        error = None if self.main is None else self.main.error
-        if error is None:
+        failed = None if self.main is None else self.main.error
+        if failed is None:
             return
-        if isinstance(error, TooFewNodes):
+        if isinstance(failed, TooFewNodes):
             raise ValueError(
                 f"{self.app.folder}: the app waits for more nodes than the {len(self.places)} that "
-                f"the scenario has ({error}); lower its least number of nodes, or add devices"
+                f"the scenario has ({failed}); lower its least number of nodes, or add devices"
             )
-        why = " ".join(f"{type(error).__name__}: {error}".split()) + custom_line(error)
-        hints = [hint for hint in (self.app.cure(error), self.reshaped) if hint]
+        why = " ".join(f"{type(failed).__name__}: {failed}".split()) + custom_line(failed)
+        hints = [hint for hint in (self.app.cure(failed), self.reshaped) if hint]
         raise ValueError("; ".join([f"{self.app.folder}: the ServerApp fails: {why}", *hints]))
 
     # -- what the app measures
