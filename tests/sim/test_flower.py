@@ -476,6 +476,11 @@ BAD = {
         "import torchvisian" + CLIENT,
         PROJECT,
     ),
+    "cannot import name 'Gird' from 'flwr.serverapp'": (
+        SERVER.replace("import Grid", "import Gird"),
+        CLIENT,
+        PROJECT,
+    ),
     "waits for more nodes than the 5 that the scenario has": (
         SERVER.replace("FedAvg()", "FedAvg(min_available_nodes=7)"),
         CLIENT,
@@ -525,6 +530,7 @@ BAD |= {
     ),
 }
 REMEDIES = {
+    "import name 'Gird'": "the app is for another version of flwr than 1.4",
     "ConnectionError": "get the data that the app wants to download before",
     "answers: ModuleNotFoundError": "install what the app needs: pip install -e ",
 }
