@@ -112,6 +112,9 @@ class FlowerApp:
         chain = [error]
         while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
             chain.append(cause)
+        absent = [str(one.name) for one in chain if isinstance(one, ImportError)]
+        if any(name.partition(".")[0] == "flwr" for name in absent):
+            return f"the app is for another version of flwr than {version('flwr')}: update the app"
         if any(isinstance(one, ModuleNotFoundError) for one in chain):
             return f"install what the app needs: pip install -e {self.folder}"
         if any(isinstance(one, OSError) for one in chain):
@@ -168,7 +171,9 @@ class FlowerApp:
         state = recorddict_to_proto(self._states[node]).SerializeToString(deterministic=True)
         given = [hashlib.sha256(part).hexdigest() for part in (content, state)]
         named = [self._seed, self.partition_of(node), len(self.nodes), kind, number]
-        key = key_of("flower", self.digest, named, given, how.time, message.metadata.group_id)
+        key = key_of(
+            "reply of Flower's", self.digest, named, given, how.time, message.metadata.group_id
+        )
         data = replies.ask(key, lambda: self._called(message, named, how), shared=True)
         said = trees.unpacked(data)
         self._states[node] = _records(said["state"])
