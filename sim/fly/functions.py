@@ -18,6 +18,7 @@ from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.methods.own_learning import OwnLearning
 from learning.metrics import Score
+from learning.own_code import files_of
 from learning.requests.cluster import (
     Chain,
     Cluster,
@@ -40,6 +41,7 @@ from learning.requests.peers import Start
 from learning.values.replies import key_of
 from sim.fly import trees
 from sim.fly.trees import Tree
+from sim.fly.unrepeatable import unrepeatable
 from sim.fly.user_code import Called, Context, UserCode
 from sim.formatting import counted
 
@@ -130,7 +132,8 @@ class Functions(OwnLearning):
         first = self.world.clusters[0]
         self._train(first, 0)
         self._evaluate(first.name)
-        return []
+        files = files_of(self.options.code)
+        return [line for path in files for line in unrepeatable(path, "context.memory")]
 
     # -- the user's functions, of which each call is known by what it depends on
 

@@ -270,6 +270,37 @@ def spoilt(weights, context):
     assert len(pd.read_parquet("run/updates.parquet")) == 4 * 3
 
 
+HIDDEN = {
+    "softmax.py:2: the module variable SEEN is changed by a call": (
+        "SEEN = []\n",
+        "SEEN.append(context.client)",
+    ),
+    "softmax.py:2: the module variable COUNT is changed by a call": (
+        "COUNT = 0\n",
+        "global COUNT; COUNT += 1",
+    ),
+    "np.random.default_rng() without a seed draws from the operating system": (
+        "",
+        "np.random.default_rng().normal()",
+    ),
+    "softmax.py:2: os.urandom draws from the operating system": ("import os\n", "os.urandom(2)"),
+    "": ("MADE = {}\n", "MADE[1] = MADE[1] if 1 in MADE else np.random.default_rng(1)"),
+}
+
+
+@pytest.mark.parametrize("says", HIDDEN)
+def test_what_is_not_repeated_or_not_seen_is_said_by_name(fly, says):
+    before, within = HIDDEN[says]
+    code = SOFTMAX.replace(
+        "    x, y = data\n    p = ", f"    {within}\n    x, y = data\n    p = ", 1
+    )
+    outcome = fly(before + code)
+    assert outcome.status == 0
+    line = 14 + bool(before)
+    assert says.replace("py:2:", f"py:{line}:") in outcome.err
+    assert bool(says) == bool(outcome.err)
+
+
 WRONG = {
     "has no function start; write start(context)": ("def start", "def begin"),
     "has no function train; write train(weights, data, context)": ("def train", "def fit"),
