@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S
+from learning.requests.cluster import Floats, Ints
 from sim.network.contact_bands import Contacts, Hop
 from sim.network.mesh_pass import MeshPass
 from sim.network.mesh_routes import Routes, Steady
@@ -31,6 +32,7 @@ class MeshTimetable:
         self._isls = isls
         self._exact = exact_delays
         self._contacts = plan.contacts
+        self._feeder = plan.feeder
         self._links = len(isls)
         self._ground = len(isls.names)
         self._clients_fly = plan.topology.clients_fly
@@ -44,18 +46,13 @@ class MeshTimetable:
 
     def _directed(self) -> Contacts:
         """Return the contacts both ways."""
-        contacts = self._contacts
         isls = self._isls
-        names = isls.names if self._clients_fly else ()
-        own = [contacts.services(name) for name in names]
-        flying = np.repeat(np.arange(len(names)), [len(numbers) for numbers in own])
-        passes = np.concatenate([*own, np.zeros(0, np.int64)])
-        ground = np.full(len(passes), self._ground)
+        passes, flying, pass_starts_s, pass_ends_s = self._passes()
         number = np.append(self._links + passes, np.arange(self._links))
         one = np.append(flying, isls.a)
-        other = np.append(ground, isls.b)
-        start_s = np.append(contacts.start_s[passes], isls.start_s)
-        end_s = np.append(contacts.end_s[passes], isls.end_s)
+        other = np.append(np.full(len(passes), self._ground), isls.b)
+        start_s = np.append(pass_starts_s, isls.start_s)
+        end_s = np.append(pass_ends_s, isls.end_s)
         return Contacts(
             np.tile(number, 2),
             np.append(one, other),
@@ -64,9 +61,30 @@ class MeshTimetable:
             np.tile(end_s, 2),
         )
 
+    def _passes(self) -> tuple[Ints, Ints, Floats, Floats]:
+        """Return number, satellite, begin and end of each pass: of clients, or over gateways."""
+        feeder = self._feeder
+        if feeder is not None:
+            return np.arange(len(feeder)), feeder.satellite, feeder.start_s, feeder.end_s
+        contacts = self._contacts
+        names = self._isls.names if self._clients_fly else ()
+        own = [contacts.services(name) for name in names]
+        numbers = np.concatenate([*own, np.zeros(0, np.int64)])
+        flying = np.repeat(np.arange(len(names)), [len(each) for each in own])
+        return numbers, flying, contacts.start_s[numbers], contacts.end_s[numbers]
+
+    def gateway_of(self, hop: Hop) -> str | None:
+        """Return the station that sends or gets a hop over a feeder link; None of any other hop."""
+        if hop.contact < self._links or self._feeder is None:
+            return None
+        return self._feeder.ends(hop.contact - self._links)[1]
+
     def pass_of(self, hop: Hop) -> int | None:
-        """Return the number of the contact with the server that a hop goes over; None of a link."""
-        if hop.contact < self._links:
+        """Return the number of the contact with the server that a hop goes over; None of a link.
+
+        A feeder link is one too.
+        """
+        if hop.contact < self._links or self._feeder is not None:
             return None
         return self._contacts.named(hop.contact - self._links)[0]
 
@@ -74,7 +92,8 @@ class MeshTimetable:
         """Return when the link or pass of a hop opens."""
         if hop.contact < self._links:
             return float(self._isls.start_s[hop.contact])
-        return float(self._contacts.start_s[hop.contact - self._links])
+        passes = self._contacts if self._feeder is None else self._feeder
+        return float(passes.start_s[hop.contact - self._links])
 
     def arrival_s(self, source: int, target: int, bits: float, ready_s: float) -> float:
         """Return when a message is there by its earliest route, which it does not book.
@@ -114,6 +133,8 @@ class MeshTimetable:
         """Return when the last bit of a hop is there, by the range as it is sent."""
         if hop.contact < self._links:
             delay_s = self._isls.delay_s(hop.contact, hop.sent_s)
+        elif self._feeder is not None:
+            delay_s = self._feeder.delay_s(hop.contact - self._links, hop.sent_s)
         else:
             delay_s = self._pass(hop.contact - self._links).delay_s(hop.sent_s)
         return _later(hop.begin_s, hop.sent_s + delay_s)
@@ -125,10 +146,11 @@ class MeshTimetable:
             if self._exact and sent_s < math.inf:
                 return sent_s, _later(begin_s, sent_s + self._isls.delay_s(contact, sent_s))
             return sent_s, sent_s + self._link_delays_s[contact]
+        if self._feeder is not None:
+            return self._feeder.sent(contact - self._links, begin_s, bits)
         one = self._pass(contact - self._links)
-        sent_s = one.sent_s(
-            Way.TO_CLIENT if source == self._ground else Way.TO_SERVER, begin_s, bits
-        )
+        way = Way.TO_CLIENT if source == self._ground else Way.TO_SERVER
+        sent_s = one.sent_s(way, begin_s, bits)
         if sent_s == math.inf:
             return sent_s, sent_s
         return sent_s, sent_s + (one.longest_delay_s if self._convex else one.delay_s(sent_s))
