@@ -21,6 +21,7 @@ from time import process_time
 from typing import Any
 
 import numpy as np
+from pyarrow.parquet import read_metadata
 
 Keys = dict[str, Any]
 CITY = {"name": "Munich", "latitude_deg": 48.14, "longitude_deg": 11.58, "radius_km": 50}
@@ -172,29 +173,32 @@ def measured(row: Row, size: int) -> tuple[float, float, float]:
     from learning.architecture.costs import architecture
     from sim.engine.setup import build
 
-    def run(many: int) -> tuple[float, Any]:
+    def run(many: int) -> tuple[float, Any, int]:
         keys = row.scenario(many)
         name = keys.pop("name", None)
         scenario = scenarios.from_dict(keys) if name is None else scenarios.load(name, keys)
         with TemporaryDirectory() as folder:
             began = process_time()
             result = sim.run(scenario, Path(folder) / "run")
-            return process_time() - began, result
+            seconds = process_time() - began
+            transfers = read_metadata(Path(folder) / "run" / "transfers.parquet").num_rows
+            return seconds, result, transfers
 
     run(row.smallest)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     runs = [run(size) for _ in range(REPEATS)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    result, grown = runs[0][1], float(size)
+    _, result, transfers = runs[0]
+    grown = float(size)
     if row is ROWS["contacts"]:
         grown = len(result.contacts)
     if row in (ROWS["transfers"], ROWS["hops"], ROWS["messages"]):
-        grown = len(result.transfers)
+        grown = transfers
     if row is ROWS["pairs"]:
         grown = size * (size - 1) / 2
     if row is ROWS["parameters"]:
         grown = architecture(build(result.scenario).learner.config).parameters
-    return grown, min(seconds for seconds, _ in runs), peak / 1024
+    return grown, min(seconds for seconds, _, _ in runs), peak / 1024
 
 
 def exponent(grown: list[float], values: list[float]) -> float:
