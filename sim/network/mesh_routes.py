@@ -18,7 +18,9 @@ from typing import NamedTuple
 from sim.network.contact_bands import Band, ContactBands, Contacts, Hop
 
 LOOKS_AHEAD = 8.0
-"""How many hops longer than it takes at least a first search looks; a next one so often as far."""
+"""How many hops longer than it takes at least a first search looks."""
+LOOKS_FARTHER = 1024.0
+"""How many times as far a next one looks: what waits mostly waits for long."""
 LEAST_AHEAD_S = 1e-3
 """For hops that take no time."""
 
@@ -89,7 +91,7 @@ class Routes:
                 return _way_back(rounds, source, target)
             if until_s == inf:
                 return None
-            ahead_s *= LOOKS_AHEAD
+            ahead_s *= LOOKS_FARTHER
 
     def book(self, hops: Sequence[Hop]) -> None:
         """Take the times of ``hops`` out: later routes use what is left.
