@@ -31,13 +31,15 @@ class Sent:
     """The transfers of a run (N,), in order of their begin.
 
     ``cluster`` and ``peer`` are places in ``names``, -1 of no peer. Those without a peer went over
-    a pass of ``cluster``, to the server or from it.
+    a pass of ``cluster``, to the server or from it. Those with the same number have the same
+    ``payload``.
     """
 
     names: list[str]
     cluster: Ints
     peer: Ints
     contact: Ints
+    payload: Ints
     to_server: Mask
     start_s: Floats
     end_s: Floats
@@ -128,6 +130,7 @@ def _sent(rows: pa.Table, names: list[str]) -> Sent:
         cluster=cluster.astype(int),
         peer=peer.astype(int),
         contact=as_numpy(rows["contact_id"], -1).astype(int),
+        payload=numbers_of(rows["payload"]),
         to_server=says(rows, "toward", Way.TO_SERVER),
         start_s=as_numpy(rows["start_s"]),
         end_s=as_numpy(rows["end_s"]),
