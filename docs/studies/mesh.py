@@ -166,7 +166,7 @@ def check() -> None:
             by_round = trained.metrics.drop_duplicates("version", keep="last")
             accuracy[links] = by_round.accuracy.tolist()
         same = "the same" if accuracy["rings"] == accuracy["all"] else "DIFFERENT"
-        print(f"{constellation}: accuracies of the rounds over both are {same}")
+        print(f"{constellation}: accuracies of rounds over both are {same}")
 
 
 def _round_ends_s(run: sim.Result) -> list[float]:

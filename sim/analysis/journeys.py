@@ -81,11 +81,12 @@ class Journeys:
 
 
 class Traffic(NamedTuple):
-    """The transfers of a run, and what they were parts of."""
+    """The transfers of a run, and what they were parts of: messages over the mesh, if it has."""
 
     sent: Sent
     uploads: Journeys
     downloads: Journeys
+    has_messages: bool
 
     @classmethod
     def of(cls, tables: Mapping[str, pa.Table]) -> Self | None:
@@ -115,7 +116,8 @@ class Traffic(NamedTuple):
             heads = client[mine], device[last[mine]], sent.end_s[last[mine]]
             return Journeys(*heads, order, begins[mine], ends[mine])
 
-        return cls(sent, chosen(up, sent.cluster[first]), chosen(down, target))
+        has_messages = bool((message >= 0).any())
+        return cls(sent, chosen(up, sent.cluster[first]), chosen(down, target), has_messages)
 
 
 def _sent(rows: pa.Table, names: list[str]) -> Sent:

@@ -26,7 +26,7 @@ from sim.analysis import spans
 from sim.analysis.intervals import NumberedSpans
 from sim.analysis.journeys import Traffic
 from sim.analysis.link_states import LinkStates, RoundLink, State
-from sim.analysis.rounds import round_ends_s
+from sim.analysis.rounds import in_orbit, round_ends_s
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import numbers_of
 
@@ -154,12 +154,13 @@ class RoundPaths:
 def round_paths(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> RoundPaths | None:
     """Return what the rounds of a run were spent on, from its tables.
 
-    The stretches of a round sum up to its duration. None for a method without rounds, and where
-    clients send to each other other than by messages over the mesh.
+    The stretches of a round sum up to its duration. None for a method without rounds, where clients
+    send to each other other than by messages over the mesh, and for devices on the ground whose
+    messages go over one: several of them get one message, and each has its own last hop.
     """
     ends_s = round_ends_s(tables, manifest)
     traffic = Traffic.of(tables) if len(ends_s) else None
-    if traffic is None:
+    if traffic is None or (traffic.has_messages and not in_orbit(manifest)):
         return None
     walks = _Walks(tables, traffic)
     edges_s = [0.0, *ends_s.tolist()]
@@ -192,7 +193,9 @@ class _Walks:
     """Finds what the rounds of a run were spent on."""
 
     def __init__(self, tables: Mapping[str, pa.Table], traffic: Traffic) -> None:
-        self._sent, self._uploads, self._downloads = traffic
+        self._sent = traffic.sent
+        self._uploads = traffic.uploads
+        self._downloads = traffic.downloads
         self._links = LinkStates(tables, self._sent)
         names = array(np.array(self._sent.names, str))
         trained, _ = spans.training(tables["events"])

@@ -164,6 +164,11 @@ def test_messages_between_clients_that_are_no_mesh_have_no_path():
     assert round_paths(tables_of(**rows), MANIFEST) is None
 
 
+def test_devices_on_the_ground_over_a_mesh_have_no_path():
+    manifest = {"scenario": {"roles": {"clients": "devices"}}}
+    assert round_paths(tables_of(**by_hand()), manifest) is None
+
+
 def of_mesh(tmp_path, keys):
     (tmp_path / "mesh.yaml").write_text(MESH)
     return scenarios.load(tmp_path / "mesh.yaml", keys)
