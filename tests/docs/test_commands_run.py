@@ -104,8 +104,8 @@ def test_an_outcome_says_when_a_run_reached_the_target(study):
             "mesh",
             {"CHECKED": 2, "CONSTELLATIONS": ("iridium",)},
             ("check",),
-            "all: 2 rounds end as without training\niridium: accuracies of rounds over both are the "
-            "same",
+            "all: 2 rounds end as without training\niridium: accuracies of rounds over both are "
+            "the same",
         ),
         ("gym_agents", {"DAYS": 0.5}, ("2", "0", "0"), "`fedavg` are equal\n"),
         ("stand_ins", {"ROWS": TWO, "PAIRS": (("synchronous", "emsfl"),)}, ("1",), "exactly 0: "),
