@@ -17,7 +17,7 @@ import sim
 from sim import InputError
 from tests.kit import learning as seam
 from tests.kit import records
-from tests.kit.network import MeshReach, build, make_plan
+from tests.kit.network import MeshReach, build, doubts_of, make_plan
 from tests.kit.scripted import Scripted, at, nothing, only
 from tests.kit.small import merged
 from tests.kit.small_nmoe import IN_ORBIT, events, nmoe, options
@@ -330,3 +330,20 @@ def test_limits_without_a_mesh_and_experts_without_a_link_are_refused(tmp_path):
     ):
         build(load_scenario(windows(rows, tmp_path)))
     build(load_scenario(windows(rows, tmp_path), {"learning": {"options": {"reach_hops": 0}}}))
+
+
+def test_clients_that_can_send_to_nobody_are_told_before_the_run():
+    """Satellites and devices; not where there is a way, or nobody is to ask."""
+    key = "learning.options.inference_samples"
+    unlinked = {"link": {"isl": None}}
+    devices = {"link": {"sidelink": None, "relay": "none"}, "learning": options(gate="fedgate")}
+    asking = merged(devices, {"learning": options(inference_samples=4)})
+    for scenario, way in ((load_scenario(unlinked), "set link.isl"),
+                          (nmoe(**asking), "link.sidelink, or link.relay: contact")):  # fmt: skip
+        [said] = [line for line in doubts_of(build(scenario)) if line.startswith(key)]
+        assert said.endswith(way)
+    local = {"learning": options(gate="local")}
+    relayed = merged(asking, {"link": {"relay": "contact"}})
+    quiet = [load_scenario(unlinked, local), load_scenario(), nmoe(**devices), nmoe(**relayed)]
+    for scenario in quiet:
+        assert not [line for line in doubts_of(build(scenario)) if line.startswith(key)]
