@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import inf
@@ -64,22 +64,27 @@ class FeederPlan:
         sent_s = self.sent_s(number, begin_s, bits)
         return sent_s, sent_s if sent_s == inf else sent_s + self._longest_delay_s(number)
 
-    def spans(self) -> Iterator[tuple[int, int, float, float]]:
-        """Yield the number, satellite, begin and end of each pass, in order of time."""
-        columns = (self.satellite, self.start_s, self.end_s)
-        each = zip(*(column.tolist() for column in columns), strict=True)
-        for number, (satellite, start_s, end_s) in enumerate(each):
-            yield number, satellite, start_s, end_s
-
     def windows(self, satellite: int) -> tuple[list[float], list[float]]:
         """Return the begins and ends of the passes of a satellite, by index, over any station."""
         mine = self._of_each[satellite]
         return self.start_s[mine].tolist(), self.end_s[mine].tolist()
 
     def passes(self, satellite: str, station: str) -> Ints:
-        """Return the numbers of the passes of a satellite over a station, in order."""
-        mine = self._of_each[self.satellites.index(satellite)]
-        return mine[self.station[mine] == self.stations.index(station)]
+        """Return the numbers of a satellite's passes over a station; none for unknown names."""
+        place = self._places.get(satellite)
+        if place is None or station not in self.gateways:
+            return np.zeros(0, np.int64)
+        mine = self._of_each[place]
+        return mine[self.station[mine] == self.gateways[station]]
+
+    @cached_property
+    def gateways(self) -> dict[str, int]:
+        """The index of each station by its name."""
+        return {name: place for place, name in enumerate(self.stations)}
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.satellites)}
 
     @cached_property
     def _longest_delay_s(self) -> Callable[[int], float]:
