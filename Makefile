@@ -82,6 +82,7 @@ studies: install ## print the tables of docs/results*.md and choices*.md, and of
 	$(BIN)/python docs/studies/draws.py
 	$(BIN)/python docs/studies/false_alarms.py
 	$(BIN)/python docs/studies/gates.py nmoe-digits 5
+	$(BIN)/python docs/studies/reach.py 5
 	$(BIN)/python docs/studies/alignment.py 5 docs/alignment.svg
 	$(BIN)/python docs/studies/local_sets.py paper-exp1-small 5 30
 	$(BIN)/python docs/studies/local_sets.py paper-exp2-small 5 20

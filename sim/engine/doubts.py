@@ -22,7 +22,7 @@ from sim.plan.remedies import less_memory
 
 def doubts_of(built: Build) -> tuple[str, ...]:
     """Return lines for the user on what may be wrong with contacts, links and devices' memory."""
-    return (*built.plan.doubts, *_isl_doubts(built), *_memory_doubts(built))
+    return (*built.plan.doubts, *_isl_doubts(built), *_reach_doubts(built), *_memory_doubts(built))
 
 
 def _isl_doubts(built: Build) -> Iterator[str]:
@@ -35,6 +35,23 @@ def _isl_doubts(built: Build) -> Iterator[str]:
             f"link.isl.{' and '.join(idle)}: method {built.scenario.learning.method!r} sends "
             "nothing over these links, which change nothing here; methods that use them are "
             f"{methods_over(idle)}"
+        )
+
+
+def _reach_doubts(built: Build) -> Iterator[str]:
+    """Say that clients have experts to ask and no way to any of them."""
+    options = built.options
+    asks = getattr(options, "inference_samples", 0) and getattr(options, "gate", None) != "local"
+    alone = sum(cluster.devices for cluster in built.plan.clusters) == 1
+    link = built.scenario.link
+    if not asks or alone or built.plan.isls is not None:
+        return
+    if built.sidelinks is None and link.relay == "none":
+        satellites = built.scenario.roles.satellites_learn
+        cure = "link.isl" if satellites else "link.sidelink, or link.relay: contact"
+        yield (
+            "learning.options.inference_samples: clients have no way to send to each other, so "
+            f"nobody asks another's expert, and each answers by its own; set {cure}"
         )
 
 

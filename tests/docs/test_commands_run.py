@@ -8,11 +8,13 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
 
 import scenarios
 import sim
 from tests.docs.pages import DOCS, PAGES, ROOT, STUDIES, steps
 from tests.docs.run_page import run_page
+from tests.kit.small_nmoe import IN_ORBIT
 
 pytestmark = pytest.mark.slow(reason="some hundred commands, most of them whole runs: make docs")
 SHORT = 2
@@ -134,6 +136,22 @@ def test_the_studies_over_seeds_run(study, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(fair, constant, value)
     fair.main("1", str(tmp_path / "fair"), "1")
     assert "as in the paper" in capsys.readouterr().out
+
+
+def test_the_study_of_reach_runs(study, tmp_path, monkeypatch, capsys):
+    """Twelve satellites: with all in reach, somebody knows every digit, and alone a few."""
+    reach = study("reach")
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(IN_ORBIT | {"description": "small"}))
+    few = {name: reach.BY_HOPS[name] for name in ("0 links", reach.ANY)}
+    cuts = {"SCENARIO": str(tmp_path / "small.yaml"), "BY_HOPS": few, "RATES_MBPS": (5.0,)}
+    for constant, value in {**cuts, "BY_TIME": {"40 ms": reach.BY_TIME["40 ms"]}}.items():
+        monkeypatch.setattr(reach, constant, value)
+    reach.main("2", str(tmp_path / "reach"), "1")
+    shown = capsys.readouterr().out
+    assert re.search(r"^any +12\.0 +100\.0%", shown, re.M)
+    alone = re.search(r"^0 links +1\.0 +([\d.]+)%.* - +- +-$", shown, re.M)
+    assert 10 <= float(alone[1]) <= 40
+    assert re.search(r"^5 Mbit/s +\d+", shown, re.M)
 
 
 def test_bytes_to_a_target_are_those_of_a_run_that_ends_there(study):
