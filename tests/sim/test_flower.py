@@ -1,8 +1,11 @@
 """Flower apps on the clock: weights of a plain loop, nodes, timeouts, errors, and replies known."""
 
 import json
+import random
 import re
 import sys
+from copy import deepcopy
+from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
 
@@ -17,6 +20,9 @@ from tests.kit.records import check_method
 from tests.kit.small import ORBIT, SLOTS
 
 pytest.importorskip("flwr", reason="the extra leomix[flower] is not installed")
+
+from flwr.app import Context, RecordDict
+from flwr.serverapp import Grid
 
 PROJECT = """
 [project]
@@ -392,6 +398,72 @@ def test_an_app_of_the_classic_strategies_learns_what_a_plain_loop_does(fly):
     assert manifest("again")["trace_sha256"] == manifest("run")["trace_sha256"]
 
 
+TWO_STEPS = CLIENT.replace(
+    "    w = w - context.run_config",
+    """    start = w
+    mu = message.content["config"].get("proximal-mu", 0.0)
+    w = w - context.run_config["step"] * x.T @ (x @ w - y) / len(y)
+    w = w - mu * (w - start) - context.run_config""",
+)
+STRATEGIES = {
+    "FedProx(proximal_mu=0.3)": "",
+    "FedAvgM(server_momentum=0.5)": "",
+    "FedAdam(eta=0.05)": "",
+    "FedYogi(eta=0.05)": "",
+    "FedMedian()": "",
+    "Krum(num_malicious_nodes=1)": "",
+    "MultiKrum(num_malicious_nodes=1, num_nodes_to_select=2)": "",
+    "DifferentialPrivacyServerSideFixedClipping(FedAvg(), 0.1, 2.0, 5)": "",
+    "DifferentialPrivacyServerSideAdaptiveClipping(FedAvg(), 0.1, 5)": "",
+    "DifferentialPrivacyClientSideFixedClipping(FedAvg(), 0.1, 2.0, 5)": "fixedclipping_mod",
+    "DifferentialPrivacyClientSideAdaptiveClipping(FedAvg(), 0.1, 5)": "adaptiveclipping_mod",
+}
+
+
+class AtOnce(Grid):
+    """Answers each message at once, from the same clients."""
+
+    def __init__(self, client):
+        self.client = client
+        self.contexts = {
+            node: Context(1, node, {"partition-id": node - 2}, RecordDict(), {"step": 0.1})
+            for node in range(2, 2 + NODES)
+        }
+
+    def get_node_ids(self):
+        return list(self.contexts)
+
+    def send_and_receive(self, messages, *, timeout=None):
+        return [self.answer(deepcopy(message)) for message in messages]
+
+    def answer(self, message):
+        kept = np.random.get_state()
+        reply = self.client(message, self.contexts[message.metadata.dst_node_id])
+        np.random.set_state(kept)
+        return reply
+
+    run = set_run = create_message = push_messages = pull_messages = None
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_strategies_of_flower_learn_what_they_do_without_a_network(fly, strategy):
+    server = SERVER.replace("import FedAvg\n", "import *\n").replace("FedAvg()", strategy, 1)
+    kept = '"saved": np.save("last.npy", *arrays.to_numpy_ndarrays()) or 0'
+    server = server.replace('{"round": number}', f'{{"round": number, {kept}}}')
+    mod = STRATEGIES[strategy]
+    client = TWO_STEPS.replace("ClientApp()\n", f"ClientApp(mods=[{mod}])\n")
+    client = client.replace(
+        "import ClientApp\n", "import ClientApp\nfrom flwr.clientapp.mod import *\n"
+    )
+    assert fly(server, client, *FOREVER).status == 0
+    [found] = load_file("run/model/model.safetensors").values()
+    random.seed(BASE["seed"])
+    np.random.seed(BASE["seed"])
+    config = Context(1, 0, {}, RecordDict(), {"rounds": 3})
+    import_module("tiny.server_app").app(AtOnce(import_module("tiny.client_app").app), config)
+    assert np.array_equal(found, np.load("last.npy"))
+
+
 OWN_START = """
 class Own(FedAvg):
     def start(self, grid, initial_arrays, evaluate_fn=None, num_rounds=1):
@@ -457,6 +529,11 @@ BAD = {
         "import torchvisian" + CLIENT,
         PROJECT,
     ),
+    "cannot import name 'Gird' from 'flwr.serverapp'": (
+        SERVER.replace("import Grid", "import Gird"),
+        CLIENT,
+        PROJECT,
+    ),
     "waits for more nodes than the 5 that the scenario has": (
         SERVER.replace("FedAvg()", "FedAvg(min_available_nodes=7)"),
         CLIENT,
@@ -506,6 +583,7 @@ BAD |= {
     ),
 }
 REMEDIES = {
+    "import name 'Gird'": "the app is for another version of flwr than 1.4",
     "ConnectionError": "get the data that the app wants to download before",
     "answers: ModuleNotFoundError": "install what the app needs: pip install -e ",
 }

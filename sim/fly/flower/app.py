@@ -21,6 +21,7 @@ from learning.values.replies import Replies, key_of
 from sim.errors import custom_line
 from sim.fly import trees
 from sim.fly.flower.library import RUN_ID, prepare
+from sim.fly.unrepeatable import unrepeatable
 from sim.fly.user_code import TooLong, seeded, within
 
 prepare()
@@ -112,6 +113,9 @@ class FlowerApp:
         chain = [error]
         while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
             chain.append(cause)
+        absent = [str(one.name) for one in chain if isinstance(one, ImportError)]
+        if any(name.partition(".")[0] == "flwr" for name in absent):
+            return f"the app is for another version of flwr than {version('flwr')}: update the app"
         if any(isinstance(one, ModuleNotFoundError) for one in chain):
             return f"install what the app needs: pip install -e {self.folder}"
         if any(isinstance(one, OSError) for one in chain):
@@ -132,7 +136,7 @@ class FlowerApp:
         return key_of(each, self._config, version("flwr"))
 
     def unseen(self) -> Iterator[str]:
-        """Yield what the app's code takes real time by, in a line each."""
+        """Yield what in the app's code takes real time, or is not repeated, in a line each."""
         for path in sorted(self.folder.rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_bytes())):
                 name = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
@@ -140,6 +144,7 @@ class FlowerApp:
                     if name == known or name.endswith(f".{known}"):
                         where = f"{path.relative_to(self.folder)}:{getattr(node, 'lineno', 0)}"
                         yield f"{where}: {name} takes {what}, and not simulated time"
+            yield from unrepeatable(path, "the context's state")
 
     def server_context(self) -> Context:
         """Return the context of the ServerApp."""
@@ -168,7 +173,9 @@ class FlowerApp:
         state = recorddict_to_proto(self._states[node]).SerializeToString(deterministic=True)
         given = [hashlib.sha256(part).hexdigest() for part in (content, state)]
         named = [self._seed, self.partition_of(node), len(self.nodes), kind, number]
-        key = key_of("flower", self.digest, named, given, how.time, message.metadata.group_id)
+        key = key_of(
+            "reply of Flower's", self.digest, named, given, how.time, message.metadata.group_id
+        )
         data = replies.ask(key, lambda: self._called(message, named, how), shared=True)
         said = trees.unpacked(data)
         self._states[node] = _records(said["state"])
