@@ -6,7 +6,7 @@ RUNS   ?= runs/demo
 WHICH  ?= not slow and not process
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench soak accuracy docs studies dist-check lowest clean
+.PHONY: help install demo test lint format bench soak accuracy docs studies dist-check flower lowest clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -99,7 +99,10 @@ studies: install ## print the tables of docs/results*.md and choices*.md (80 min
 	$(BIN)/python docs/studies/satellites.py antennas 1 13
 	$(BIN)/python docs/studies/spread.py 48
 	$(BIN)/python docs/studies/mesh.py 1 1 every 1 10
+	$(BIN)/python docs/studies/gateways.py 1 1
 	$(BIN)/python docs/studies/flystack_grid.py runs/flystack-grid 2 17
+	@if $(BIN)/python -c "import stable_baselines3" 2> /dev/null; then $(BIN)/python docs/studies/gym_agents.py; \
+	else echo "gym_agents: needs stable-baselines3, which make install leaves out (pip install stable-baselines3)"; fi
 	@if $(BIN)/python -c "import flwr" 2> /dev/null; then $(BIN)/python docs/studies/fly.py; \
 	else echo "fly: needs the extra leomix[flower]"; fi
 	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/local_sets.py paper-exp2-cifar 3 60; \
@@ -120,8 +123,11 @@ studies: install ## print the tables of docs/results*.md and choices*.md (80 min
 dist-check: install ## build sdist and wheel (build/dist), check them, and run them in a bare environment
 	.ci/dist build/dist
 
+flower: ## run the tests of Flower apps with the oldest and the newest flwr of leomix[flower] (makes .venv-flower)
+	.ci/flower
+
 lowest: ## run the quick tests with the lowest versions of the requirements (needs uv; some GB)
 	.ci/lowest
 
 clean: ## remove the environment and the demo's runs
-	rm -rf $(VENV) runs *.egg-info
+	rm -rf $(VENV) .venv-flower runs *.egg-info

@@ -113,8 +113,10 @@ def _app(folder: Path) -> Flown:
     """Return what flies a Flower app."""
     try:
         from sim.fly.flower.app import components_of
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise missing(f"{folder}: a Flower app", "flower", error) from None
+    except ImportError as error:  # of a version that was not tested
+        raise InputError(f"{folder}: {error}") from None
     try:
         parts = components_of(folder)
     except ValueError as error:

@@ -1,8 +1,11 @@
 """Flower apps on the clock: weights of a plain loop, nodes, timeouts, errors, and replies known."""
 
 import json
+import random
 import re
 import sys
+from copy import deepcopy
+from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
 
@@ -18,6 +21,9 @@ from tests.kit.records import check_method
 from tests.kit.small import ORBIT, SLOTS
 
 pytest.importorskip("flwr", reason="the extra leomix[flower] is not installed")
+
+from flwr.app import Context, RecordDict
+from flwr.serverapp import Grid
 
 PROJECT = """
 [project]
@@ -103,7 +109,8 @@ def fly(tmp_path, monkeypatch, leomix):
         forget(tmp_path)
         place = tmp_path / "app" / name
         place.mkdir(parents=True, exist_ok=True)
-        (place.parent / "pyproject.toml").write_text(project.format(name=name))
+        if project is not None:
+            (place.parent / "pyproject.toml").write_text(project.format(name=name))
         (place / "__init__.py").write_text("")
         (place / "server_app.py").write_text(dedent(server))
         (place / "client_app.py").write_text(dedent(client))
@@ -316,6 +323,19 @@ def test_errors_of_clients_are_counted_and_shown_and_the_others_go_on(fly):
     assert len(load_file("run/model/model.safetensors")) == 1
 
 
+def test_shapes_that_a_client_changes_are_told_before_the_run_and_when_they_end_it(fly):
+    grows = CLIENT.replace("ArrayRecord([w])", "ArrayRecord([np.append(w, SOME)])")
+    all_do = fly(SERVER, grows.replace("SOME", "0.0"), *FOREVER, "--set", "stop.cycles=1")
+    assert (
+        "the first client returns arrays of other shapes than it got: 0 (4,) for (3,)" in all_do.err
+    )
+    one_does = grows.replace("SOME", "[0.0] * (node == 3)")
+    outcome = fly(SERVER, one_does, *FOREVER, out="two")
+    assert outcome.status == 1
+    assert len(outcome.err.splitlines()) == 1
+    assert "node with partition 3 returned other shapes than it got: 0 (4,) for (3,)" in outcome.err
+
+
 CLASSIC_SERVER = """
 import numpy as np
 from flwr.common import ndarrays_to_parameters
@@ -328,7 +348,11 @@ def mean(metrics):
 
 def server_fn(context):
     start = ndarrays_to_parameters([np.zeros(3)])
-    strategy = FedAvg(initial_parameters=start, evaluate_metrics_aggregation_fn=mean LEAST)
+    strategy = FedAvg(
+        initial_parameters=start,
+        evaluate_metrics_aggregation_fn=mean,
+        evaluate_fn=lambda number, arrays, config: (0.5, {"round": number}) LEAST
+    )
     return ServerAppComponents(strategy=strategy, config=ServerConfig(num_rounds=3))
 
 app = ServerApp(server_fn=server_fn)
@@ -366,10 +390,13 @@ def test_an_app_of_the_classic_strategies_learns_what_a_plain_loop_does(fly):
     assert fly(CLASSIC_SERVER.replace("LEAST", ""), CLASSIC_CLIENT, *FOREVER).status == 0
     w, loss = averaged(rounds=3)
     assert np.allclose(np.load("last.npy"), w, atol=1e-12)
+    [found] = load_file("run/model/model.safetensors").values()
+    assert np.array_equal(found, np.load("last.npy"))
     metrics = pd.read_parquet("run/metrics.parquet")
     last = metrics[metrics.scope == "global"].iloc[-1]
     assert last.loss == pytest.approx(loss, rel=1e-6)
     assert last.accuracy == last.acc
+    assert (last.server_loss, last.server_round) == (0.5, 3)
     assert 0 <= last.accuracy <= 1
     events = pd.read_parquet("run/events.parquet")
     assert (
@@ -380,6 +407,124 @@ def test_an_app_of_the_classic_strategies_learns_what_a_plain_loop_does(fly):
     again = fly(CLASSIC_SERVER.replace("LEAST", ""), CLASSIC_CLIENT, *FOREVER, out="again")
     assert again.status == 0
     assert manifest("again")["trace_sha256"] == manifest("run")["trace_sha256"]
+
+
+TWO_STEPS = CLIENT.replace(
+    "    w = w - context.run_config",
+    """    start = w
+    mu = message.content["config"].get("proximal-mu", 0.0)
+    w = w - context.run_config["step"] * x.T @ (x @ w - y) / len(y)
+    w = w - mu * (w - start) - context.run_config""",
+)
+STRATEGIES = {
+    "FedProx(proximal_mu=0.3)": "",
+    "FedAvgM(server_momentum=0.5)": "",
+    "FedAdam(eta=0.05)": "",
+    "FedYogi(eta=0.05)": "",
+    "FedMedian()": "",
+    "Krum(num_malicious_nodes=1)": "",
+    "MultiKrum(num_malicious_nodes=1, num_nodes_to_select=2)": "",
+    "DifferentialPrivacyServerSideFixedClipping(FedAvg(), 0.1, 2.0, 5)": "",
+    "DifferentialPrivacyServerSideAdaptiveClipping(FedAvg(), 0.1, 5)": "",
+    "DifferentialPrivacyClientSideFixedClipping(FedAvg(), 0.1, 2.0, 5)": "fixedclipping_mod",
+    "DifferentialPrivacyClientSideAdaptiveClipping(FedAvg(), 0.1, 5)": "adaptiveclipping_mod",
+}
+
+
+class AtOnce(Grid):
+    """Answers each message at once, from the same clients."""
+
+    def __init__(self, client):
+        self.client = client
+        self.contexts = {
+            node: Context(1, node, {"partition-id": node - 2}, RecordDict(), {"step": 0.1})
+            for node in range(2, 2 + NODES)
+        }
+
+    def get_node_ids(self):
+        return list(self.contexts)
+
+    def send_and_receive(self, messages, *, timeout=None):
+        return [self.answer(deepcopy(message)) for message in messages]
+
+    def answer(self, message):
+        kept = np.random.get_state()
+        reply = self.client(message, self.contexts[message.metadata.dst_node_id])
+        np.random.set_state(kept)
+        return reply
+
+    run = set_run = create_message = push_messages = pull_messages = None
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_strategies_of_flower_learn_what_they_do_without_a_network(fly, strategy):
+    server = SERVER.replace("import FedAvg\n", "import *\n").replace("FedAvg()", strategy, 1)
+    kept = '"saved": np.save("last.npy", *arrays.to_numpy_ndarrays()) or 0'
+    server = server.replace('{"round": number}', f'{{"round": number, {kept}}}')
+    mod = STRATEGIES[strategy]
+    client = TWO_STEPS.replace("ClientApp()\n", f"ClientApp(mods=[{mod}])\n")
+    client = client.replace(
+        "import ClientApp\n", "import ClientApp\nfrom flwr.clientapp.mod import *\n"
+    )
+    assert fly(server, client, *FOREVER).status == 0
+    [found] = load_file("run/model/model.safetensors").values()
+    random.seed(BASE["seed"])
+    np.random.seed(BASE["seed"])
+    config = Context(1, 0, {}, RecordDict(), {"rounds": 3})
+    import_module("tiny.server_app").app(AtOnce(import_module("tiny.client_app").app), config)
+    assert np.array_equal(found, np.load("last.npy"))
+
+
+OWN_START = """
+class Own(FedAvg):
+    def start(self, grid, initial_arrays, evaluate_fn=None, num_rounds=1):
+        assert not any(node == 1 for node in grid.get_node_ids())  # as which the server is known
+        evaluate_fn(7, initial_arrays)
+        super().start(grid, initial_arrays, num_rounds)
+        return Result(arrays=initial_arrays)
+
+"""
+
+
+def test_a_strategy_of_the_app_may_start_in_its_own_way(fly):
+    imported = "import FedAvg, Result\n" + OWN_START
+    own = SERVER.replace("import FedAvg\n", imported).replace("FedAvg().start(", "Own().start(")
+    assert fly(own.replace("np.zeros(3)", "np.ones(3)"), CLIENT).status == 0
+    assert next(iter(load_file("run/model/model.safetensors").values())).tolist() == [1, 1, 1]
+
+
+WORKFLOW_SERVER = """
+import numpy as np
+from flwr.common import ndarrays_to_parameters
+from flwr.server import LegacyContext, ServerApp, ServerConfig
+from flwr.server.strategy import FedAvg
+from flwr.server.workflow import DefaultWorkflow, SecAggPlusWorkflow
+
+app = ServerApp()
+
+@app.main()
+def main(grid, context):
+    strategy = FedAvg(
+        initial_parameters=ndarrays_to_parameters([np.zeros(3)]),
+        evaluate_fn=lambda number, arrays, config: (0.5, {"round": number}),
+    )
+    context = LegacyContext(context, config=ServerConfig(num_rounds=3), strategy=strategy)
+    DefaultWorkflow(fit_workflow=SecAggPlusWorkflow(
+        num_shares=3, reconstruction_threshold=2, quantization_range=2**22,
+        modulus_range=2**32, max_weight=100.0))(grid, context)
+"""
+
+
+def test_weights_of_secure_aggregation_are_those_of_a_plain_loop(fly):
+    masked = CLASSIC_CLIENT.replace("(client_fn=client_fn)", "(client_fn=client_fn, mods=[secagg])")
+    masked = "from flwr.client.mod import secaggplus_mod as secagg\n" + masked
+    outcome = fly(WORKFLOW_SERVER, masked, *FOREVER)
+    assert outcome.status == 0
+    [found] = load_file("run/model/model.safetensors").values()
+    assert found == pytest.approx(averaged(rounds=3)[0], abs=1e-3)  # numbers are rounded
+    metrics = pd.read_parquet("run/metrics.parquet")
+    last = metrics[metrics.scope == "global"].iloc[-1]
+    assert (last.server_loss, last.server_round) == (0.5, 3)
 
 
 NO_SERVER = PROJECT.replace('serverapp = "{name}.server_app:app"\n', "")
@@ -393,6 +538,11 @@ BAD = {
     "ModuleNotFoundError: No module named 'torchvisian'": (
         SERVER,
         "import torchvisian" + CLIENT,
+        PROJECT,
+    ),
+    "cannot import name 'Gird' from 'flwr.serverapp'": (
+        SERVER.replace("import Grid", "import Gird"),
+        CLIENT,
         PROJECT,
     ),
     "waits for more nodes than the 5 that the scenario has": (
@@ -423,6 +573,33 @@ BAD = {
 }
 
 
+BAD |= {
+    "no client that was tried answers: ConnectionError: cannot reach the hub (client_app.py:": (
+        SERVER,
+        CLIENT.replace(
+            "    x, y = data(node)", "    raise ConnectionError('cannot reach the hub')"
+        ),
+        PROJECT,
+    ),
+    "no client that was tried answers: ModuleNotFoundError: No module named 'torchvisian'": (
+        SERVER,
+        CLIENT.replace("    x, y = data(node)", "    import torchvisian"),
+        PROJECT,
+    ),
+    "is no Flower app: FileNotFoundError": (SERVER, CLIENT, None),
+    "the ServerApp did not wait in simulated time, or end, within 0.5 s": (
+        SERVER.replace("    FedAvg()", "    while True: pass\n    FedAvg()"),
+        CLIENT,
+        PROJECT,
+    ),
+}
+REMEDIES = {
+    "import name 'Gird'": "the app is for another version of flwr than 1.4",
+    "ConnectionError": "get the data that the app wants to download before",
+    "answers: ModuleNotFoundError": "install what the app needs: pip install -e ",
+}
+
+
 @pytest.mark.parametrize("says", BAD)
 def test_apps_that_cannot_fly_are_told_in_one_line(fly, says):
     server, client, project = BAD[says]
@@ -430,6 +607,7 @@ def test_apps_that_cannot_fly_are_told_in_one_line(fly, says):
     outcome = fly(server, client, *limit, project=project)
     assert outcome.status == 2, outcome.err
     assert says in outcome.err
+    assert all(cure in outcome.err for kind, cure in REMEDIES.items() if kind in says)
     assert len(outcome.err.splitlines()) == 1
     assert not Path("run").exists()
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from configparser import ConfigParser
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from safetensors.numpy import load_file
 import scenarios
 import sim
 from learning.data import load_samples
-from tests.docs.pages import DOCS, steps
+from tests.docs.pages import DOCS, ROOT, steps
 from tests.kit.imported import forget
 from tests.kit.network import learner_of
 from tests.kit.records import check_method
@@ -383,3 +384,23 @@ def test_the_examples_of_the_page_run(place, leomix, name):
     metrics = pd.read_parquet("run/metrics.parquet")
     first, last = metrics[metrics.scope == "global"].accuracy.iloc[[0, -1]]
     assert last > first + 0.02
+
+
+@pytest.mark.parametrize("release", ["1.40.2", "1.43.0"])
+def test_versions_of_flower_that_were_not_tested_are_refused(place, leomix, monkeypatch, release):
+    packages = ConfigParser()
+    packages.read(ROOT / "setup.cfg")
+    allowed = packages["options.extras_require"]["flower"].strip()
+    for name in [name for name in sys.modules if name.startswith("sim.fly.flower")]:
+        monkeypatch.delitem(sys.modules, name)
+    said = f"Metadata-Version: 2.1\nName: flwr\nVersion: {release}\n"
+    for name, content in {"flwr.py": "", f"flwr-{release}.dist-info/METADATA": said}.items():
+        path = place / "other" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    monkeypatch.syspath_prepend(str(place / "other"))
+    Path("app").mkdir()
+    outcome = leomix("fly", "app", "-s", "quickstart")
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert f"app: flwr {release} is installed" in outcome.err
+    assert f'pip install "{allowed}"' in outcome.err

@@ -28,7 +28,7 @@ prepare()
 
 from flwr.app import Context, Error, Message, RecordDict  # noqa: E402
 from flwr.common.config import get_fused_config_from_dir, get_project_config  # noqa: E402
-from flwr.common.constant import ErrorCode  # noqa: E402
+from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode  # noqa: E402
 from flwr.common.serde import (  # noqa: E402
     error_from_proto,
     error_to_proto,
@@ -39,6 +39,8 @@ from flwr.proto.error_pb2 import Error as ProtoError  # noqa: E402
 from flwr.proto.recorddict_pb2 import RecordDict as ProtoRecordDict  # noqa: E402
 from flwr.supercore.object_ref import load_app  # noqa: E402
 
+FIRST_NODE = SUPERLINK_NODE_ID + 1
+"""The server is a node of Flower's, too, and no client may be called like it."""
 EXAMPLES = ("num-examples", "num_examples")
 """Keys of metrics by which replies say how many examples they are made of."""
 UNSEEN = {
@@ -55,7 +57,9 @@ UNSEEN = {
 class Answer:
     """A client's reply, its bytes, the examples that it names, and what it took.
 
-    ``failed`` is the last line of the error that the client raised, empty if it raised none.
+    ``failed`` is the last line of the error that the client raised, empty if it raised none, and
+    ``cure`` what may be done about it. ``reshaped`` names an array whose shape is another than that
+    which the client got.
     """
 
     reply: Message
@@ -64,18 +68,21 @@ class Answer:
     flops: float
     took_s: float
     failed: str = ""
+    cure: str = ""
+    reshaped: str = ""
 
 
 class FlowerApp:
     """The ServerApp and the ClientApp that a folder's ``pyproject.toml`` names.
 
-    ``config`` replaces values of its run configuration; node n of so many is ``1 + n``, with the
-    partition n. Raises ValueError, in one line with a remedy, for a folder that holds no such app.
+    ``config`` replaces values of its run configuration. The node with partition n is called
+    ``FIRST_NODE + n``. Raises ValueError, in one line with a remedy, for a folder that holds no
+    such app.
     """
 
     def __init__(self, folder: Path, config: Mapping[str, Any], nodes: int, seed: int) -> None:
         self.folder = folder
-        self.nodes = list(range(1, nodes + 1))
+        self.nodes = list(range(FIRST_NODE, FIRST_NODE + nodes))
         self._seed = seed
         parts = components_of(folder)
         try:
@@ -94,11 +101,29 @@ class FlowerApp:
         try:
             return load_app(place, ValueError, str(self.folder))
         except Exception as error:  # an app may raise anything
-            why = _line(error.__cause__ or error)
+            cause = error.__cause__ or error
+            cure = self.cure(cause) or "correct it, or [tool.flwr.app.components]"
             raise ValueError(
-                f"{self.folder}: {place} cannot be loaded: {why}{custom_line(error)}; install what "
-                f"the app needs: pip install -e {self.folder}"
+                f"{self.folder}: {place} cannot be loaded: {_line(cause)}{custom_line(error)}; "
+                f"{cure}"
             ) from None
+
+    def cure(self, error: BaseException) -> str:
+        """Return what may be done about an error of the app's; nothing where that is not known."""
+        chain = [error]
+        while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
+            chain.append(cause)
+        absent = [str(one.name) for one in chain if isinstance(one, ImportError)]
+        if any(name.partition(".")[0] == "flwr" for name in absent):
+            return f"the app is for another version of flwr than {version('flwr')}: update the app"
+        if any(isinstance(one, ModuleNotFoundError) for one in chain):
+            return f"install what the app needs: pip install -e {self.folder}"
+        if any(isinstance(one, OSError) for one in chain):
+            return (
+                "get the data that the app wants to download before the run, or put its files "
+                "where it looks for them, from the current folder"
+            )
+        return ""
 
     @cached_property
     def digest(self) -> str:
@@ -125,8 +150,13 @@ class FlowerApp:
         """Return the context of the ServerApp."""
         return Context(RUN_ID, 0, {}, RecordDict(), dict(self._config))
 
+    @staticmethod
+    def partition_of(node: int) -> int:
+        """Return the partition of a node, from 0."""
+        return node - FIRST_NODE
+
     def _context(self, node: int) -> Context:
-        own = {"partition-id": node - 1, "num-partitions": len(self.nodes)}
+        own = {"partition-id": self.partition_of(node), "num-partitions": len(self.nodes)}
         state = recorddict_from_proto(recorddict_to_proto(self._states[node]))
         return Context(RUN_ID, node, own, state, dict(self._config))
 
@@ -142,8 +172,10 @@ class FlowerApp:
         content = recorddict_to_proto(message.content).SerializeToString(deterministic=True)
         state = recorddict_to_proto(self._states[node]).SerializeToString(deterministic=True)
         given = [hashlib.sha256(part).hexdigest() for part in (content, state)]
-        named = [self._seed, node, len(self.nodes), kind, number]
-        key = key_of("flower", self.digest, named, given, how.time, message.metadata.group_id)
+        named = [self._seed, self.partition_of(node), len(self.nodes), kind, number]
+        key = key_of(
+            "reply of Flower's", self.digest, named, given, how.time, message.metadata.group_id
+        )
         data = replies.ask(key, lambda: self._called(message, named, how), shared=True)
         said = trees.unpacked(data)
         self._states[node] = _records(said["state"])
@@ -160,6 +192,8 @@ class FlowerApp:
             flops=float(said["flops"]),
             took_s=float(said["took_s"]),
             failed=failed,
+            cure=said["cure"].tobytes().decode(),
+            reshaped="" if failed else reshaped(message.content, body),
         )
 
     def _called(self, message: Message, named: list[Any], how: Asking) -> bytes:
@@ -167,6 +201,7 @@ class FlowerApp:
         context = self._context(message.metadata.dst_node_id)
         drawn = hashlib.blake2b(repr(named).encode(), digest_size=4).digest()
         failed = ""
+        cure = ""
         flops = 0.0
         began_s = time.perf_counter()
         try:
@@ -181,6 +216,7 @@ class FlowerApp:
             ) from None
         except Exception as error:  # an app may raise anything; flwr answers with it, too
             failed = f"{_line(error)}{custom_line(error)}"
+            cure = self.cure(error)
             traceback.clear_frames(error.__traceback__)
             body = None
         if body is None:
@@ -195,6 +231,7 @@ class FlowerApp:
                 "reply": _bytes(body.SerializeToString(deterministic=True)),
                 "state": _bytes(recorddict_to_proto(state).SerializeToString(deterministic=True)),
                 "failed": _bytes(failed.encode()),
+                "cure": _bytes(cure.encode()),
                 "flops": flops,
                 "took_s": time.perf_counter() - began_s,
             }
@@ -254,6 +291,18 @@ def figures_of(content: RecordDict) -> dict[str, float]:
         for key, value in record.items()
         if key not in EXAMPLES and isinstance(value, int | float)
     }
+
+
+def reshaped(asked: RecordDict, replied: RecordDict) -> str:
+    """Name an array of a reply whose shape is another than in the message; empty for none."""
+    both = list(asked.array_records.values()), list(replied.array_records.values())
+    if [len(records) for records in both] != [1, 1]:
+        return ""
+    before, after = both[0][0], both[1][0]
+    for name in after:
+        if name in before and tuple(before[name].shape) != tuple(after[name].shape):
+            return f"{name} {tuple(after[name].shape)} for {tuple(before[name].shape)}"
+    return ""
 
 
 def content_bytes(message: Message) -> int:

@@ -13,6 +13,7 @@ from flwr.proto.message_pb2 import Message as ProtoMessage
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
+from sim.fly.baton import runner_here
 from sim.fly.flower.library import RUN_ID, Stage, TooFewNodes
 from sim.fly.simulated_time import EPOCH_S
 
@@ -77,6 +78,8 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
 
     def get_node_ids(self) -> Iterable[int]:
         """Return all nodes: they are there from the start."""
+        if runner_here() is None:  # a thread of flwr's own, which looks for new nodes all the time
+            return list(self._nodes)
         self._polls += 1
         if self._polls > MOST_POLLS:
             raise TooFewNodes("it looks for nodes again and again")

@@ -9,10 +9,13 @@ import datetime
 import inspect
 import logging
 import os
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache, wraps
 from types import SimpleNamespace
 from typing import Any
+
+import numpy as np
 
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 
@@ -20,7 +23,11 @@ import flwr.app.message.message as messages
 import flwr.server.client_manager as client_manager
 import flwr.server.server as classic_server
 import flwr.serverapp.strategy.strategy_utils as strategy_utils
-from flwr.common.constant import SUPERLINK_NODE_ID
+from flwr.common.constant import SUPERLINK_NODE_ID, SType
+from flwr.compat.common.recorddict_compat import parameters_to_arrayrecord
+from flwr.server.compat import LegacyContext
+from flwr.server.workflow.constant import MAIN_PARAMS_RECORD
+from flwr.server.workflow.default_workflows import DefaultWorkflow
 from flwr.serverapp.strategy import Strategy
 from flwr.supercore.task_identity import TaskIdentity
 
@@ -39,7 +46,7 @@ class Stage(Baton):
     def __init__(self, limit_s: float) -> None:
         super().__init__(limit_s)
         self.told: Callable[[Mapping[str, Any]], None] = lambda _: None
-        self.arrays: Any = None
+        self.arrays: Mapping[str, np.ndarray] = {}
 
 
 class TooFewNodes(Exception):
@@ -72,6 +79,7 @@ def prepare() -> None:
     _replace_now()
     _replace_waits()
     _watch_strategies()
+    _watch_classic_strategies()
 
 
 def _replace_now() -> None:
@@ -112,27 +120,91 @@ def _replace_waits() -> None:
 
 
 def _watch_strategies() -> None:
-    """Let a stage hear what strategies evaluate at the server, and what they end with."""
-    original = Strategy.start
-    takes = inspect.signature(original)
+    """Let a stage hear what strategies evaluate at the server, and what they end with.
 
-    def start(*values: Any, **named: Any) -> Any:
+    An app's own strategy may have a ``start`` of its own.
+    """
+
+    def of_subclass(kind: type) -> None:
+        if "start" in vars(kind):
+            setattr(kind, "start", _watched(vars(kind)["start"]))  # noqa: B010
+
+    Strategy.start = _watched(Strategy.start)
+    Strategy.__init_subclass__ = classmethod(of_subclass)
+
+
+def _watched(start: Callable[..., Any]) -> Callable[..., Any]:
+    takes = inspect.signature(start)
+
+    @wraps(start)
+    def watched(*values: Any, **named: Any) -> Any:
         stage = _stage()
         if stage is None:
-            return original(*values, **named)
+            return start(*values, **named)
         given = takes.bind(*values, **named)
         evaluate: Any = given.arguments.get("evaluate_fn")
 
-        def watched(number: int, arrays: Any) -> Any:
+        def told(number: int, arrays: Any) -> Any:
             metrics = evaluate(number, arrays)
             if metrics is not None:
                 stage.told(dict(metrics))
             return metrics
 
         if evaluate is not None:
-            given.arguments["evaluate_fn"] = watched
-        result = original(*given.args, **given.kwargs)
-        stage.arrays = result.arrays
+            given.arguments["evaluate_fn"] = told
+        result = start(*given.args, **given.kwargs)
+        stage.arrays = _of_numbers(getattr(result, "arrays", {}))
         return result
 
-    Strategy.start = start
+    return watched
+
+
+def _watch_classic_strategies() -> None:
+    """Let a stage hear the same of the classic server, and of workflows."""
+    fit = classic_server.Server.fit
+    work = DefaultWorkflow.__call__
+
+    def watched_fit(self: Any, *values: Any, **named: Any) -> Any:
+        stage = _stage()
+        if stage is None:
+            return fit(self, *values, **named)
+        with _overheard(self.strategy, stage):
+            result = fit(self, *values, **named)
+        stage.arrays = _of_numbers(parameters_to_arrayrecord(self.parameters, keep_input=True))
+        return result
+
+    def watched_work(self: Any, grid: Any, context: Any) -> None:
+        stage = _stage()
+        if stage is None or not isinstance(context, LegacyContext):
+            work(self, grid, context)
+            return
+        with _overheard(context.strategy, stage):
+            work(self, grid, context)
+        stage.arrays = _of_numbers(context.state.array_records[MAIN_PARAMS_RECORD])
+
+    classic_server.Server.fit = watched_fit
+    DefaultWorkflow.__call__ = watched_work
+
+
+@contextmanager
+def _overheard(strategy: Any, stage: Stage) -> Iterator[None]:
+    """Tell a stage what a classic strategy evaluates at the server."""
+    evaluate = strategy.evaluate
+
+    def watched(*values: Any, **named: Any) -> Any:
+        result = evaluate(*values, **named)
+        if result is not None:
+            loss, metrics = result
+            stage.told({"loss": loss, **metrics})
+        return result
+
+    strategy.evaluate = watched
+    try:
+        yield
+    finally:
+        del strategy.evaluate
+
+
+def _of_numbers(arrays: Any) -> dict[str, np.ndarray]:
+    """Return the arrays of a record that are NumPy's: strategies of trees keep other bytes."""
+    return {name: one.numpy() for name, one in arrays.items() if one.stype == SType.NUMPY}

@@ -40,6 +40,8 @@ from sim.formatting import duration
 
 TRAINING = 3.0
 """How many times the FLOPs of evaluating an example it takes to train on it."""
+MOST_TRIED = 10
+"""Clients that are called before the run at most, until one answers."""
 MOST_WAKES = 300
 """Times that an app may wake in its rehearsal before it has sent anything."""
 
@@ -113,6 +115,7 @@ class Flower(OwnLearning):
         self.central: dict[str, float] = {}
         self.main: Runner | None = None
         self.is_cut = False
+        self.reshaped = ""
 
     # -- before the run
 
@@ -120,17 +123,14 @@ class Flower(OwnLearning):
         """Let the ServerApp run until it sends, and call one client; say what will bite."""
         dated_by(self.stage)
         self._begin()
-        self.stage.run(0.0)
+        self._run_server(0.0)
         for _ in range(MOST_WAKES):
             if self.grid.outbox or not self.stage.wakes_s:
                 break
-            self.stage.run(self.stage.wakes_s[0])
-        self._check()
+            self._run_server(self.stage.wakes_s[0])
         doubts = [*self._impatient(longest_gap_s), *self.app.unseen()]
         if self.grid.outbox:
-            answer = self._ask(self.grid.outbox[0])
-            if answer.failed:
-                doubts.append(f"the first client that was tried fails: {answer.failed}")
+            doubts += self._tried()
         elif self.main is not None and not self.main.ended:
             raise ValueError(
                 f"{self.app.folder}: the ServerApp waits, and has sent no message; it needs one of "
@@ -138,6 +138,27 @@ class Flower(OwnLearning):
             )
         self.stage.close()
         return doubts
+
+    def _tried(self) -> Iterator[str]:
+        """Call clients until one answers; raise ValueError where none of some does."""
+        tried = self.grid.outbox[:MOST_TRIED]
+        for number, message in enumerate(tried):
+            answer = self._ask(message)
+            if not answer.failed:
+                break
+            if number == 0:
+                first = answer
+                yield f"the first client that was tried fails: {answer.failed}"
+        else:
+            cure = f"; {first.cure}" if first.cure else ""
+            raise ValueError(
+                f"{self.app.folder}: no client that was tried answers: {first.failed}{cure}"
+            )
+        if answer.reshaped:
+            yield (
+                "the first client returns arrays of other shapes than it got: "
+                f"{answer.reshaped}; a strategy that averages models cannot use them"
+            )
 
     def _impatient(self, longest_gap_s: float) -> Iterator[str]:
         """Say where the app gives up before a client can answer."""
@@ -163,18 +184,26 @@ class Flower(OwnLearning):
 
         self.main = self.stage.begin(main)
 
-    def _check(self) -> None:
-        """Raise ValueError, in one line, where the ServerApp has failed."""
-        error = None if self.main is None else self.main.error
-        if error is None:
+    def _run_server(self, now_s: float) -> None:
+        """Let the ServerApp run until it waits. Raises ValueError, in one line, where it fails."""
+        try:
+            self.stage.run(now_s)
+        except Stuck as error:
+            raise ValueError(
+                f"the ServerApp {error}; raise learning.options.call_limit_s, or let it wait by "
+                "its grid or time.sleep"
+            ) from None
+        failed = None if self.main is None else self.main.error
+        if failed is None:
             return
-        if isinstance(error, TooFewNodes):
+        if isinstance(failed, TooFewNodes):
             raise ValueError(
                 f"{self.app.folder}: the app waits for more nodes than the {len(self.places)} that "
-                f"the scenario has ({error}); lower its least number of nodes, or add devices"
+                f"the scenario has ({failed}); lower its least number of nodes, or add devices"
             )
-        why = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"{self.app.folder}: the ServerApp fails: {why}{custom_line(error)}")
+        why = " ".join(f"{type(failed).__name__}: {failed}".split()) + custom_line(failed)
+        hints = [hint for hint in (self.app.cure(failed), self.reshaped) if hint]
+        raise ValueError("; ".join([f"{self.app.folder}: the ServerApp fails: {why}", *hints]))
 
     # -- what the app measures
 
@@ -233,14 +262,7 @@ class Flower(OwnLearning):
         """Let the ServerApp run until it waits, and send what it has pushed."""
         self.stage.now_s = max(now_s, self.stage.now_s)
         self.grid.expire()
-        try:
-            self.stage.run(now_s)
-        except Stuck as error:
-            raise ValueError(
-                f"the ServerApp {error}; raise learning.options.call_limit_s, or let it wait by "
-                "its grid or time.sleep"
-            ) from None
-        self._check()
+        self._run_server(now_s)
         has_ended = self.main is not None and self.main.ended
         if self.grid.outbox or has_ended:
             yield from self._heard()
@@ -271,7 +293,7 @@ class Flower(OwnLearning):
         yield from self._go_on(time_s)
 
     def _place(self, node: int) -> Node:
-        return self.places[node - 1]
+        return self.places[self.app.partition_of(node)]
 
     def _serve(self, node: int) -> Protocol:
         """Bring a node's messages to it one after the other, and its replies back."""
@@ -290,6 +312,11 @@ class Flower(OwnLearning):
             if answer.failed:
                 name = message.metadata.message_type
                 yield Note("fault", self.version, f"{name} of a client fails: {answer.failed}")
+            if answer.reshaped and not self.reshaped:
+                self.reshaped = (
+                    f"the node with partition {self.app.partition_of(node)} returned other shapes "
+                    f"than it got: {answer.reshaped}"
+                )
             if kind == "train":
                 yield Train(Cost(flops), rounds=1, who=only)
             elif flops:
@@ -368,11 +395,11 @@ class Flower(OwnLearning):
 
     def final_weights(self) -> bytes | None:
         """Return what the strategy ended with as a safetensors file."""
-        if self.stage.arrays is None:
+        if not self.stage.arrays:
             return None
         from safetensors.numpy import save
 
-        arrays = {name: array.numpy() for name, array in self.stage.arrays.items()}
+        arrays = self.stage.arrays
         return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
     def counts(self) -> Mapping[str, int]:
