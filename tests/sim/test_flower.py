@@ -15,6 +15,7 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
+import sim
 from tests.kit.imported import forget
 from tests.kit.records import check_method
 from tests.kit.small import ORBIT, SLOTS
@@ -167,6 +168,7 @@ def test_an_app_learns_what_a_plain_loop_does_and_ends_the_run(fly):
     aggregates = events[events.kind == "aggregate"]
     assert aggregates.version.tolist() == [1, 2, 3]
     assert aggregates.detail.str.contains("devices:5/5").all()
+    assert sim.load("run").summary["rounds"]["count"] == 3
     assert (events.kind == "train_end").sum() == 3 * NODES
 
 
@@ -218,6 +220,12 @@ class Counted(FedAvg):
     def aggregate_evaluate(self, number, replies):
         return super().aggregate_evaluate(number, self.count(replies))
 """
+
+
+def test_an_app_that_the_run_is_too_short_for_is_told_so(fly):
+    assert fly(SERVER, CLIENT, *FOREVER, stop={"cycles": 1}).status == 0
+    [line] = manifest()["warnings"]
+    assert line.startswith("the run was over before the app was: simulate longer")
 
 
 def test_replies_that_an_app_gives_up_are_counted(fly):
@@ -391,7 +399,10 @@ def test_an_app_of_the_classic_strategies_learns_what_a_plain_loop_does(fly):
     assert (last.server_loss, last.server_round) == (0.5, 3)
     assert 0 <= last.accuracy <= 1
     events = pd.read_parquet("run/events.parquet")
-    assert events[events.kind == "aggregate"].detail.tolist() == ["replies devices:5/5"] * 3
+    assert (
+        events[events.kind == "aggregate"].detail.tolist()
+        == ["replies devices:5/5 clusters:2/2"] * 3
+    )
     assert manifest()["ended_by_method"] == "the ServerApp has ended"
     again = fly(CLASSIC_SERVER.replace("LEAST", ""), CLASSIC_CLIENT, *FOREVER, out="again")
     assert again.status == 0
