@@ -99,7 +99,12 @@ studies: install ## print the tables of docs/results*.md and choices*.md (80 min
 	$(BIN)/python docs/studies/satellites.py antennas 1 13
 	$(BIN)/python docs/studies/spread.py 48
 	$(BIN)/python docs/studies/mesh.py 1 1 every 1 10
+	$(BIN)/python docs/studies/gateways.py 1 1
 	$(BIN)/python docs/studies/flystack_grid.py runs/flystack-grid 2 17
+	@if $(BIN)/python -c "import stable_baselines3" 2> /dev/null; then $(BIN)/python docs/studies/gym_agents.py; \
+	else echo "gym_agents: needs stable-baselines3, which make install leaves out (pip install stable-baselines3)"; fi
+	@if $(BIN)/python -c "import flwr" 2> /dev/null; then $(BIN)/python docs/studies/fly.py; \
+	else echo "fly: needs the extra leomix[flower]"; fi
 	@if [ -f cifar10.npz ]; then $(BIN)/python docs/studies/local_sets.py paper-exp2-cifar 3 60; \
 	$(BIN)/python docs/studies/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz; \
 	$(BIN)/python docs/studies/gates.py nmoe-cifar10 1 learning.options.inference_samples=0 learning.data.path=cifar10.npz learning.data.partition=even; \

@@ -45,6 +45,11 @@ def running_code_digest(name: str) -> str:
     return known[1]
 
 
+def files_of(name: str) -> list[Path]:
+    """Return the files that ``MODULE:NAME`` is made of, in order, but for those of packages."""
+    return [path for _, path in sorted(_files_of(name.partition(":")[0]))]
+
+
 @cache
 def _digest(files: tuple[tuple[str, Path], ...], _when: Fingerprints) -> str:
     if not files:

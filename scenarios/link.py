@@ -10,7 +10,7 @@ in, into SI units; `sim/links/sidelinks.py` and `sim/plan/isl.py` do so for link
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Tag
+from pydantic import Field, Tag
 
 from channel.settings import (
     EXCEEDANCE_PCT,
@@ -269,6 +269,15 @@ class Isl(Section):
         return {key: preset.get(key) if value is None else value for key, value in given.items()}
 
 
+# `link.feeder:` - the links between satellites and gateways.
+
+
+class Feeder(Section):
+    """The links by which satellites reach stations with what devices have sent."""
+
+    rate_mbps: float = Field(gt=0, le=1e6, description="rate of each direction, Mbit/s")
+
+
 class Link(Section):
     """Both directions of the link."""
 
@@ -302,6 +311,9 @@ class Link(Section):
         None, "device to device: null for none, or keys of its radio ({} for its defaults)"
     )
     isl: Isl | None = setting(None, "satellite to satellite, of satellites that learn; null: none")
+    feeder: Feeder | None = setting(
+        None, "station to satellite, where devices reach stations over satellites; null: none"
+    )
     relay: Literal["none", "contact", "store"] = setting(
         "none",
         "whom devices without a sidelink reach through the satellites: nobody, those "

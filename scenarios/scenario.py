@@ -52,10 +52,15 @@ class Roles(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Clients that the server cannot have."""
-        if self.server == ("satellites" if self.satellites_learn else "stations"):
-            text = f"got {self.clients!r}; the clients of server 'stations' are 'satellites' or "
-            text += "'planes', those of 'satellites' 'devices', and satellite:NAME has any of them"
-            yield Problem(("clients",), text)
+        if self.server == "satellites" and self.satellites_learn:
+            yield Problem(("clients",), self.wrong_clients)
+
+    @property
+    def wrong_clients(self) -> str:
+        """Say that the clients are not some that the server can have."""
+        text = f"got {self.clients!r}; the clients of server 'stations' are 'satellites' or "
+        text += "'planes' (or 'devices', with link.isl.route: earliest), those of 'satellites' "
+        return f"{text}'devices', and satellite:NAME has any of them"
 
     @property
     def satellites_learn(self) -> bool:
@@ -114,6 +119,11 @@ class Scenario(Section):
         """Tell whether devices on the ground reach their server over links between satellites."""
         return self.link.is_mesh and not self.roles.satellites_learn
 
+    @property
+    def has_gateways(self) -> bool:
+        """Tell whether stations are the server of devices, over links between satellites."""
+        return self.devices_over_mesh and self.roles.server == "stations"
+
     def __eq__(self, other: object) -> bool:
         """Compare all keys."""
         return isinstance(other, Scenario) and self.__dict__ == other.__dict__
@@ -136,6 +146,7 @@ class Scenario(Section):
         yield from ground_problems(self.ground, orbit, self.learning.lora.rank)
         yield from link_problems(self.link, orbit)
         yield from sidelink_problems(self.link.sidelink, self.ground, orbit)
+        yield from _feeder_problems(self.link, self.roles, has_gateways=self.has_gateways)
         alone = self.roles.clients == "satellites" and geometry
         if self.devices_over_mesh and geometry:
             yield from _mesh_of_devices_problems(self.roles, orbit)
@@ -161,14 +172,25 @@ _OF_ONE_SERVER = ("session", "hand_over_gap_s", "sync_delay_s")
 
 
 def _mesh_of_devices_problems(roles: Roles, orbit: Orbit) -> Iterator[Problem]:
-    if roles.server_satellite is None:
+    if roles.server == "satellites":
         text = f"got {roles.server!r}, which hold the model together; with link.isl.route "
-        text += "'earliest' one of them does, and the others bring it: set satellite:NAME, or "
-        yield Problem(("roles", "server"), f"{text}link.isl.route: direct")
+        text += "'earliest' one of them does, or stations, and the others bring it: set "
+        text += "satellite:NAME or stations, or link.isl.route: direct"
+        yield Problem(("roles", "server"), text)
     for key in _OF_ONE_SERVER:
         if getattr(orbit, key, None) not in (None, "contact"):
             text = "is not used with link.isl.route 'earliest', where what a satellite receives "
             yield Problem(("orbit", key), f"{text}travels over links from there; remove it")
+
+
+def _feeder_problems(link: Link, roles: Roles, *, has_gateways: bool) -> Iterator[Problem]:
+    if has_gateways and link.feeder is None:
+        text = f"is missing; it is how satellites reach {roles.server!r} with what devices send: "
+        yield Problem(("link", "feeder"), f"{text}give its rate, like {{rate_mbps: 500}}")
+    elif link.feeder is not None and not has_gateways:
+        text = "is between stations and satellites that carry what devices send to them; set "
+        text += "roles: {server: stations, clients: devices} with link.isl.route: earliest, or "
+        yield Problem(("link", "feeder"), f"{text}remove it")
 
 
 def _isl_problems(isl: Isl, *, alone: bool, relayed: bool) -> Iterator[Problem]:
@@ -190,10 +212,16 @@ def roles_problems(roles: Roles, orbit: Orbit, ground: Ground, link: Link) -> It
     if roles.satellites_learn:
         yield from _satellites_learn(roles, orbit, ground, link)
         return
+    if roles.server == "stations" and not link.is_mesh:
+        yield Problem(("roles", "clients"), roles.wrong_clients)
+        return
     if not ground.clusters:
         yield Problem(("ground", "clusters"), "is missing; list the clusters of devices")
-    yield from _no_stations(roles, ground)
-    if roles.server_satellite is not None and getattr(orbit, "satellite", None) is not None:
+    if roles.server == "stations":
+        yield from _stations_given(ground)
+    else:
+        yield from _no_stations(roles, ground)
+    if roles.server != "satellites" and getattr(orbit, "satellite", None) is not None:
         text = f"cannot be combined with roles.server {roles.server!r}; remove one of the two"
         yield Problem(("orbit", "satellite"), text)
 
@@ -250,12 +278,7 @@ def _served_by_a_satellite(
 def _served_by_stations(
     roles: Roles, orbit: Orbit, ground: Ground, link: Link
 ) -> Iterator[Problem]:
-    if (ground.stations is None) == (ground.stations_path is None):
-        text = "is missing; roles.server 'stations' needs it, or ground.stations_path (not both)"
-        yield Problem(("ground", "stations"), text)
-    if ground.stations is not None and (ground.stations_used or 0) > len(ground.stations):
-        text = f"got {ground.stations_used}; there are {len(ground.stations)} stations"
-        yield Problem(("ground", "stations_used"), text)
+    yield from _stations_given(ground)
     if getattr(orbit, "beams", 1) != 1:
         yield Problem(("orbit", "beams"), f"{_unused(roles)}set ground.antennas")
     if link.sidelink is not None:
@@ -263,6 +286,15 @@ def _served_by_stations(
     if "downlink" not in link_directions(link, orbit):
         text = "is neglected, but carries the updates of clients in orbit; give its keys, like "
         yield Problem(("link", "downlink"), text + "{rate: fixed, fixed_rate_mbps: 10}")
+
+
+def _stations_given(ground: Ground) -> Iterator[Problem]:
+    if (ground.stations is None) == (ground.stations_path is None):
+        text = "is missing; roles.server 'stations' needs it, or ground.stations_path (not both)"
+        yield Problem(("ground", "stations"), text)
+    if ground.stations is not None and (ground.stations_used or 0) > len(ground.stations):
+        text = f"got {ground.stations_used}; there are {len(ground.stations)} stations"
+        yield Problem(("ground", "stations_used"), text)
 
 
 def resolved_link(scenario: Scenario) -> ResolvedLink:

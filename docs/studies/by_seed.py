@@ -222,6 +222,8 @@ def _effect(measure: Measure, test: Mapping[str, Any], p: float | None) -> str:
         keys, form = ("ratio", "ratio_low", "ratio_high"), "{:.2f}"
     else:
         keys, form = ("difference", "low", "high"), "{:+.3f}"
+    if test[keys[1]] is None:  # too few seeds for an interval
+        return form.format(test[keys[0]])
     centre, low, high = (form.format(test[key]) for key in keys)
     if p is None:
         same = math.isclose(test["min"], test["max"], abs_tol=1e-12) and test["max"] == 0.0

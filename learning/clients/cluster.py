@@ -23,7 +23,6 @@ from learning.requests.cluster import (
     Mask,
     Measure,
     Receipt,
-    Request,
     Step,
     Train,
     TrainUntilContact,
@@ -32,6 +31,7 @@ from learning.requests.cluster import (
 )
 from learning.requests.facts import parts_named
 from learning.requests.payload import Payload
+from learning.requests.request import Request
 from learning.training import operations
 from learning.training.recipe import LocalRounds, TrainedPart
 from learning.values.handle import Handle

@@ -15,12 +15,12 @@ from learning.requests.cluster import (
     Mask,
     NextContact,
     Receipt,
-    Request,
     Train,
     Upload,
     Work,
 )
 from learning.requests.payload import Payload
+from learning.requests.request import Request
 
 
 class NoContactLeft(Exception):

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from learning.learner import Learner, UpdatesUsed
-from learning.requests.cluster import Floats, Ints, Mask, Measure, Request
+from learning.requests.cluster import Floats, Ints, Mask, Measure
 from learning.requests.facts import Cause, Note, Range, injected_text, update_refused
+from learning.requests.request import Request
 from learning.training import operations
 from learning.training.recipe import Weighing
 from learning.values.handle import Handle

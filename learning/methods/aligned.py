@@ -41,9 +41,9 @@ from learning.requests.cluster import (
     Ints,
     Mask,
     Measure,
-    Request,
 )
 from learning.requests.facts import Note
+from learning.requests.request import Request
 from learning.rng import stream
 from learning.training import operations
 

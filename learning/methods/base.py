@@ -24,11 +24,11 @@ from learning.requests.cluster import (
     Mask,
     Measure,
     Quorum,
-    Request,
     Work,
 )
 from learning.requests.facts import Aggregated, Share
 from learning.requests.payload import Payload
+from learning.requests.request import Request
 from learning.settings import LearningConfig
 from learning.training import operations
 from learning.values.handle import Handle

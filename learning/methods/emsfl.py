@@ -33,10 +33,10 @@ from learning.requests.cluster import (
     Measure,
     NextContact,
     Receipt,
-    Request,
     Work,
 )
 from learning.requests.facts import Cause, Note, parts_named
+from learning.requests.request import Request
 from learning.rng import stream
 from learning.training.recipe import TrainedPart
 

@@ -27,12 +27,12 @@ from learning.requests.cluster import (
     Mask,
     NextContact,
     Receipt,
-    Request,
     Train,
     TrainUntilContact,
     Upload,
 )
 from learning.requests.facts import Aggregated, Note, Range, Share
+from learning.requests.request import Request
 from learning.training.recipe import TrainedPart
 
 

@@ -25,13 +25,13 @@ from learning.requests.cluster import (
     Forecast,
     NextContact,
     Receipt,
-    Request,
     Signal,
     TrainUntilContact,
     Upload,
     Work,
 )
 from learning.requests.peers import Node
+from learning.requests.request import Request
 from learning.requests.ring import reduce
 
 

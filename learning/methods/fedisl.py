@@ -28,12 +28,12 @@ from learning.requests.cluster import (
     NextContact,
     Outlook,
     Receipt,
-    Request,
     Train,
     Upload,
 )
 from learning.requests.payload import Payload
 from learning.requests.peers import All, NextLink, Node, Send, Wait
+from learning.requests.request import Request
 from learning.requests.ring import Gate, allreduce, broadcast, distance, reduce
 
 SESSIONS = 16

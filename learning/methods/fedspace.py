@@ -21,8 +21,9 @@ from learning.methods.asynchronous import Asynchronous, AsynchronousOptions
 from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.registry import Register
-from learning.requests.cluster import Cluster, Floats, Forecast, Ints, Mask, Request
+from learning.requests.cluster import Cluster, Floats, Forecast, Ints, Mask
 from learning.requests.peers import Wait
+from learning.requests.request import Request
 from learning.rng import stream
 
 PER_SLOT = 4

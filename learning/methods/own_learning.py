@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from learning.methods.base import Method
@@ -43,3 +44,11 @@ class OwnLearning(Method):
     def final_weights(self) -> bytes | None:
         """Return the weights at the end as a safetensors file; None, the default, for none."""
         return None
+
+    def counts(self) -> Mapping[str, int]:
+        """Return what the method has counted in the run: ``counts`` of the manifest."""
+        return {}
+
+    def doubts(self) -> list[str]:
+        """Return what a user should know of the finished run, in a line each."""
+        return []

@@ -17,21 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.requests.decide import Decide
 from learning.requests.facts import CORRUPTED as CORRUPTED
-from learning.requests.facts import Aggregated, Note
 from learning.requests.payload import Payload
-from learning.requests.peers import (
-    All,
-    Answered,
-    Compute,
-    Infer,
-    NextLink,
-    Reach,
-    Send,
-    Start,
-    Wait,
-)
 
 
 @dataclass(frozen=True)
@@ -369,34 +356,6 @@ class Receipt:
         """Return that of one satellite whose payload has gone by another way, over links."""
         one = np.ones(1)
         return cls(one > 0, one, one * step.payload.bytes, 0 * one, contact_id=contact_id)
-
-
-Request = (
-    NextContact
-    | TrainUntilContact
-    | Train
-    | Upload
-    | Download
-    | Chain
-    | Meet
-    | Measure
-    | Decide
-    | Note
-    | Aggregated
-    | Assign
-    | Forecast
-    | EndRun
-    | Evaluate
-    | Send
-    | Compute
-    | All
-    | Start
-    | Wait
-    | Reach
-    | Answered
-    | NextLink
-    | Infer
-)
 
 
 # Whom an aggregation waits for: all, a share of them, or whoever comes in time.

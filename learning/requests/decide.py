@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # a decision is a request too
-    from learning.requests.cluster import Cost, Floats, Ints, Mask
+from learning.requests.cluster import Cost, Floats, Ints, Mask
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,11 @@ from learning.requests.cluster import Floats
 from learning.requests.facts import Cause
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import numbers_of, says
+from sim.trace.tables import pieces_of
 
 _EDGES = ("start", "end")
+FEEDER_COLUMNS = ("cluster", "peer", "direction", "start_s", "end_s")
+"""What is read of transfers over feeder links."""
 
 
 def cluster_names(tables: Mapping[str, pa.Table]) -> list[str]:
@@ -68,6 +71,25 @@ def connected(contacts: pa.Table) -> Spans:
 def transferring(transfers: pa.Table) -> Spans:
     """While a device sends or receives, or two satellites have a link."""
     return Spans(transfers, as_numpy(transfers["start_s"]), as_numpy(transfers["end_s"]))
+
+
+def over_feeder(tables: Mapping[str, pa.Table]) -> pa.Table:
+    """Return the transfers over feeder links, with their satellite and station as columns."""
+    rows = pa.concat_tables(pieces_of(tables, "transfers", FEEDER_COLUMNS))
+    rows = rows.filter(pc.is_valid(rows["peer"]))
+    rows = rows.filter(
+        array(says(rows, "direction", "uplink") | says(rows, "direction", "downlink"))
+    )
+    up = array(says(rows, "direction", "uplink"))
+    sender = rows["cluster"].cast(pa.string())
+    receiver = pc.replace_substring_regex(rows["peer"].cast(pa.string()), "/[0-9]+$", "")
+    ends = {
+        "satellite": pc.if_else(up, receiver, sender),
+        "station": pc.if_else(up, sender, receiver),
+    }
+    for name, column in ends.items():
+        rows = rows.append_column(name, column)
+    return rows
 
 
 def training(events: pa.Table) -> tuple[Spans, pa.Table]:

@@ -38,7 +38,8 @@ class AccessHops:
     """
 
     def __init__(self, plan: Plan, contacts: Contacts) -> None:
-        self._server = plan.server
+        self._gateways = frozenset(() if plan.feeder is None else plan.feeder.stations)
+        self._servers = self._gateways or {plan.server}
         self._contacts = contacts
         self._links = OpenLinks(plan, contacts)
         self._first: dict[int, Hop] = {}
@@ -52,6 +53,8 @@ class AccessHops:
         assert isinstance(number, int)  # else it is no row of the mesh
         hop = Hop.of(row)
         name = f"message {number}, {row.payload} from {hop.source}"
+        if row.direction != self._direction(hop):
+            raise violated(HOPS, f"{name} to {hop.target} is no {row.direction}")
         before = self._last.get(number)
         if before is not None:
             self._follows(name, hop, before.target, before.bytes, before.end_s)
@@ -65,6 +68,12 @@ class AccessHops:
         self._links.look(row, hop, name)
         self._first.setdefault(number, hop)
         self._last[number] = hop
+
+    def _direction(self, hop: Hop) -> str:
+        """By geometry: from a gateway to a satellite, back, or between satellites."""
+        if hop.source in self._gateways:
+            return "uplink"
+        return "downlink" if hop.target in self._gateways else "isl"
 
     @staticmethod
     def _follows(name: str, hop: Hop, node: str, size: float, end_s: float) -> None:
@@ -97,8 +106,11 @@ class AccessHops:
         self, name: str, number: int, satellite: str, size: float, start_s: float
     ) -> None:
         last = self._last.get(number)
-        if last is None and satellite == self._server:
+        if last is None and satellite in self._servers:
             return
+        first = self._first.get(number)
+        if first is not None and first.source not in self._servers:
+            raise violated(HOPS, f"{name} comes from {first.source}, which is not the server")
         late = last is not None and start_s < last.end_s * (1 - ROUNDING)
         lacks = last is None or last.target != satellite or size > last.bytes * (1 + ROUNDING)
         if lacks or late:
@@ -134,10 +146,10 @@ class AccessHops:
 
     def _there_s(self, part: _Part) -> float:
         """When a part is at the server; raise InvariantError where it is not."""
-        if part.satellite == self._server:
+        if part.satellite in self._servers:
             return part.end_s
         last = self._last.get(part.message)
-        if last is None or last.target != self._server:
+        if last is None or last.target not in self._servers:
             at = part.satellite if last is None else last.target
             raise violated(HOPS, f"message {part.message} is at {at}, and said to have arrived")
         return last.end_s

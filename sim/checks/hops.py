@@ -14,6 +14,7 @@ from sim.facts.row import single
 from sim.facts.transfers import TransferRow
 from sim.network.legs import ChainEnded
 from sim.plan.contacts import LAST_BITS_S
+from sim.plan.feeder import FeederPlan
 from sim.plan.plan import Plan
 from sim.trace.directions import Way
 
@@ -55,6 +56,7 @@ class OpenLinks:
 
     def __init__(self, plan: Plan, contacts: Contacts) -> None:
         self._isls = plan.isls
+        self._feeder = plan.feeder
         self._contacts = contacts
         self._free_s: dict[tuple[str, str], float] = {}
 
@@ -81,12 +83,25 @@ class OpenLinks:
 
     def _sent_s(self, hop: Hop) -> float:
         """When the last bit of a hop has left over a window that is open; inf for no window."""
+        if self._feeder is not None and {hop.source, hop.target} & set(self._feeder.stations):
+            return self._sent_by_feeder_s(self._feeder, hop)
         isls = self._isls
         assert isls is not None  # the plan of a mesh has links
         slack_s = ROUNDING * max(hop.end_s, 1.0)
         for window in isls.windows(hop.source, hop.target).tolist():
             if isls.start_s[window] - slack_s <= hop.start_s <= isls.end_s[window]:
                 return isls.sent(window, hop.start_s, 8.0 * hop.bytes)[0]
+        return inf
+
+    @staticmethod
+    def _sent_by_feeder_s(feeder: FeederPlan, hop: Hop) -> float:
+        """When the last bit has left in a pass over a station; inf for no such pass."""
+        up = hop.source in feeder.stations
+        station, satellite = (hop.source, hop.target) if up else (hop.target, hop.source)
+        slack_s = ROUNDING * max(hop.end_s, 1.0)
+        for number in feeder.passes(satellite, station).tolist():
+            if feeder.start_s[number] - slack_s <= hop.start_s <= feeder.end_s[number]:
+                return feeder.sent_s(number, hop.start_s, 8.0 * hop.bytes)
         return inf
 
 

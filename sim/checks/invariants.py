@@ -44,7 +44,8 @@ class Invariants:
         self._hops = None if plan.mesh is None else _hops_of(plan, contacts)
         self._payloads = Payloads({c.name: c.devices for c in plan.clusters})
         self._payload_books = PayloadBooks()
-        self._versions = Versions(plan.clusters)
+        carried_on = plan.mesh is not None and not plan.topology.clients_fly
+        self._versions = Versions(plan.clusters, carry_on=carried_on)
         self._gate = None if plan.sky is None else Gate(plan.sky, contacts)
         self._frozen: Frozen | None = None
         self._transfers = 0

@@ -82,10 +82,12 @@ class Versions:
     Every device is given version 0 at the start. A method may number its payloads as it likes, and
     aggregate them when it likes. But where it states the staleness of what it aggregates
     (``Aggregated.staleness``), that many versions lie between the server's before and those that
-    were uploaded, by the cluster of the row or else by all; and devices had downloaded these.
+    were uploaded, by the cluster of the row or else by all; and devices had downloaded these. What
+    satellites have got of devices, and ``carry_on`` to the server, waits from when it is there.
     """
 
-    def __init__(self, clusters: Sequence[Cluster]) -> None:
+    def __init__(self, clusters: Sequence[Cluster], *, carry_on: bool = False) -> None:
+        self._carry_on = carry_on
         self._held = {c.name: _Held(c.devices) for c in clusters}
         self._waiting: dict[str, set[int]] = {c.name: set() for c in clusters}
         self._uncounted: set[str] = set()
@@ -122,7 +124,8 @@ class Versions:
                 found = int(rows.version[row])
                 what = f"{rows.named(row)} is of version {found}"
                 self._strange[leg.cluster, leg.payload] = found, what
-            self._wait(leg.cluster, version[:1] if alike[number] else version)
+            if not self._carry_on:
+                self._wait(leg.cluster, version[:1] if alike[number] else version)
         self._catch_up(before + len(rows.legs))
 
     def _wait(self, cluster: str, version: Ints) -> None:
@@ -146,7 +149,7 @@ class Versions:
     def settled(self, transfers: int, chain: ChainEnded) -> None:
         """Remember transfers of no bytes, which have no rows: nothing had changed.
 
-        And all transfers over the mesh, whose rows are hops.
+        And all transfers over the mesh, whose rows are hops, or uploads that satellites carry on.
         """
         cluster = chain.cluster
         for step, reply in zip(chain.steps, chain.replies, strict=True):
@@ -156,9 +159,10 @@ class Versions:
             if isinstance(step, Upload) and step.sized is not None:
                 size = reply.delivered_bytes + reply.left_bytes
             some = np.count_nonzero(size) == size.size if isinstance(size, np.ndarray) else size
-            if some and not chain.over_mesh:
+            on_the_way = chain.over_mesh or (self._carry_on and isinstance(step, Upload))
+            if some and not on_the_way:
                 continue
-            empty = reply.done & (np.equal(size, 0) | chain.over_mesh)
+            empty = reply.done & (np.equal(size, 0) | on_the_way)
             versions = np.broadcast_to(step.payload.version, empty.shape)[empty]
             look = partial(self._wait, cluster, versions)
             if isinstance(step, Download):

@@ -138,12 +138,17 @@ def _contacts(built: Build) -> Iterator[str]:
 
 
 def _to_satellite(plan: Plan) -> str:
-    """Say how many passes of clusters on the ground bring messages to their server."""
+    """Say how many passes of clusters on the ground bring messages to their server over links."""
     served = [len(plan.passes(cluster)) for cluster in plan.clusters]
     counts = {cluster.name: len(plan.sessions(cluster)) for cluster in plan.clusters}
     fewest = min(counts, key=lambda name: counts[name])
+    whom = repr(plan.server)
+    if plan.feeder is not None:
+        over = len(set(plan.feeder.station.tolist()))
+        feeder = f"{over} of {counted(len(plan.feeder.stations), 'station')}"
+        whom = f"stations ({counted(len(plan.feeder), 'feeder link')} to {feeder})"
     return (
-        f"over passes and links, {counted(len(counts), 'cluster')} reach {plan.server!r}: in "
+        f"over passes and links, {counted(len(counts), 'cluster')} reach {whom}: in "
         f"{sum(counts.values())} of {sum(served)} served passes a message sets off that no later "
         f"pass brings sooner; {fewest!r} has the fewest, {counts[fewest]}"
     )

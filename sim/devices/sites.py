@@ -74,6 +74,17 @@ def ground_sites(scenario: Scenario) -> list[orbit.Site]:
     return [_site(node) for node in ground_nodes(scenario)]
 
 
+def station_sites(scenario: Scenario) -> list[orbit.Site]:
+    """Return the sites of the stations that are used, by name; errors as of `stations_of`."""
+    return [_site(station) for station in stations_of(scenario)]
+
+
+def sites_to_draw(scenario: Scenario) -> list[orbit.Site]:
+    """Return the sites of a real orbit's passes, and the gateways behind the clusters."""
+    gateways = station_sites(scenario) if scenario.has_gateways else []
+    return [*ground_sites(scenario), *gateways]
+
+
 def ground_nodes(scenario: Scenario) -> Sequence[GroundNode]:
     """Return the places of passes: the clusters in canonical order, or the stations by name."""
     if scenario.roles.satellites_learn:

@@ -10,8 +10,8 @@ import simpy
 from learning.methods.base import Method, Protocol
 from learning.requests import cluster as requests
 from learning.requests import facts, peers
-from learning.requests.cluster import Request
 from learning.requests.decide import Decide, Decision
+from learning.requests.request import Request
 from sim.clock import Clock, Process
 from sim.engine.client import Client
 from sim.engine.clients import Clients

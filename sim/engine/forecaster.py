@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from sim.network.sessions import ClusterSessions
 from sim.plan.contact_columns import PlannedSessions
 from sim.trace.directions import Way
 
+Carried = tuple[Floats, Floats]
+"""Bytes (K,) up and down."""
+
 
 @dataclass(eq=False)
 class Forecaster:
@@ -20,6 +23,8 @@ class Forecaster:
 
     _sessions: ClusterSessions
     _devices: Devices
+    _ahead: tuple[PlannedSessions, int, Carried] | None = field(default=None, init=False)
+    """What was worked out last of a session that was not open yet: its plan, place and bytes."""
 
     def answer(self, request: Forecast, now_s: float) -> Outlook | list[Outlook] | None:
         """Return what the session that is open, or the next one, can still carry; None at the end.
@@ -45,11 +50,20 @@ class Forecaster:
         per_contact = self._devices.compute.per_contact
         round_s = self._devices.compute.round_s
 
-        def carried() -> tuple[Floats, Floats]:
+        def worked_out() -> Carried:
             to_server, to_client = (planned.carried_bits(place, way, start_s) for way in Way)
-            if begins_s > now_s:
-                planned.close(place)
             return _bytes(to_server, k), _bytes(to_client, k)
+
+        def carried() -> Carried:
+            if begins_s <= now_s:
+                return worked_out()
+            # Until it begins it carries the same, however often somebody asks.
+            known = self._ahead
+            if known is None or known[0] is not planned or known[1] != place:
+                self._ahead = known = planned, place, worked_out()
+                planned.close(place)
+            up, down = known[2]
+            return up.copy(), down.copy()
 
         return Outlook(
             start_s=start_s,

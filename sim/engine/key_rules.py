@@ -302,6 +302,17 @@ OVER_MESH: tuple[Need[MethodCase], ...] = (
         text="got 'earliest', and {case.name} sends from one satellite to another by itself, over "
         "the same links; set it to direct, or take a method of uploads and downloads, like fedavg",
     ),
+    Need(
+        key="link.isl.route",
+        is_unmet=lambda case: (
+            case.scenario.devices_over_mesh
+            and sends_itself(case.method, case.options)
+            and case.method.sends_over_mesh
+        ),
+        text="got 'earliest', by which devices on the ground upload and download only, and "
+        "{case.name} sends from one client to another; set roles.clients: satellites, or take a "
+        "method of uploads and downloads, like fedavg",
+    ),
     _over_mesh(
         "link.cut_transfers",
         lambda scenario: (

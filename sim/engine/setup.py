@@ -178,11 +178,13 @@ def _check_size(plan: Plan, method: MethodType, learner: Learner, *, in_parts: b
         largest = largest_message_bytes(plan, way, in_parts=in_parts)
         client, most_bytes = min(largest.items(), key=lambda one: one[1])
         if size_bytes > most_bytes:
+            feeder = "" if plan.feeder is None else ", link.feeder.rate_mbps"
             raise InputError(
                 f"link.isl.route: a model of {data_size(size_bytes)} never gets "
                 f"{plan.topology.toward(way)} for {client!r}: in one piece, "
                 f"{data_size(most_bytes)} is the most that all links and passes of any path hold; "
-                "raise link.isl.rate_mbps or the rates of the passes, or take a smaller model"
+                f"raise link.isl.rate_mbps{feeder} or the rates of the passes, or take a smaller "
+                "model"
             )
 
 

@@ -78,6 +78,8 @@ def decisive(scenario: Scenario, stored: dict[str, Any]) -> dict[str, Any]:
     _rename(learning, scenario, fingerprint)
     kept = {key: value for key, value in stored.items() if key not in OUTSIDE}
     kept["learning"] = learning
+    if kept["link"]["feeder"] is None:
+        kept["link"] = {key: value for key, value in kept["link"].items() if key != "feeder"}
     return kept
 
 

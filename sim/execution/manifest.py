@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from learning.learner import Learner
+from learning.methods.own_learning import OwnLearning
 from learning.provenance import SETTINGS, processor
 from sim.engine.simulation import Simulation
 from sim.execution.came_to_nothing import came_to_nothing
@@ -39,6 +40,9 @@ def manifest_of(
     complete = status == COMPLETE
     nothing = came_to_nothing(tables, built, simulation) if complete else None
     waiting = simulation.waiting
+    method = simulation.method
+    own = method if isinstance(method, OwnLearning) else None
+    doubts = [] if own is None else own.doubts()
     return {
         "name": builds.name,
         "status": status,
@@ -46,7 +50,7 @@ def manifest_of(
         "seed": scenario.seed,
         "start_utc": built.plan.start.isoformat(),
         "simulated_s": end_s,
-        **({"own_learning": True} if built.method.own_learning else {}),
+        **({} if own is None else {"own_learning": True, "counts": dict(own.counts())}),
         **({"ended_by_method": why} if (why := simulation.ended_because) else {}),
         **more,
         "identity": builds.identity,
@@ -67,7 +71,7 @@ def manifest_of(
         "trace_sha256": whole,
         "timing_sha256": timing,
         "came_to_nothing": None if nothing is None else nothing.as_json(),
-        "warnings": warnings_of(tables, built, nothing, waiting) if complete else [],
+        "warnings": [*warnings_of(tables, built, nothing, waiting), *doubts] if complete else [],
         "versions": dict(versions()),
         "determinism": determinism_of(built.learner),
         "scenario": builds.scenario_json,  # at the end, where a reader of the file looks for it

@@ -21,7 +21,9 @@ def why_none_arrived(built: Build, way: Way, missing: Shortfall) -> str:
         verb = "was" if missing.under_way == 1 else "were"
         parts.append(f"{counted(missing.under_way, name)} {verb} under way at the end")
     said = " and ".join(parts)
+    feeder = "" if built.plan.feeder is None else ", link.feeder.rate_mbps"
     return (
         f"{said}, of {data_size(missing.largest_bytes)} at most: raise stop.days, "
-        f"link.isl.rate_mbps or the rates of the passes, or {less_to_carry(built.scenario, way)}"
+        f"link.isl.rate_mbps{feeder} or the rates of the passes, or "
+        f"{less_to_carry(built.scenario, way)}"
     )

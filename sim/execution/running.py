@@ -50,7 +50,7 @@ from sim.execution.result import Result
 from sim.execution.result_cache import MODEL, Results
 from sim.execution.run_cache import RunCache
 from sim.files import write_text
-from sim.plan.contact_table import contacts_table, isl_table
+from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.trace.recorder import Trace
 
 
@@ -326,6 +326,8 @@ class Run(Observer):
         tables["contacts"] = contacts_table(self.built.plan, self.simulation.end_s)
         if self.built.plan.isls is not None:
             tables["isl_windows"] = isl_table(self.built.plan.isls, self.simulation.end_s)
+        if self.built.plan.feeder is not None:
+            tables["feeder_windows"] = feeder_table(self.built.plan.feeder, self.simulation.end_s)
         if (charges := charge_table(self.simulation)) is not None:
             tables["charges"] = charges
         if self.built.learner.metrics or self.built.method.own_learning:

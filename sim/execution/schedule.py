@@ -18,7 +18,7 @@ from sim.engine.setup import build
 from sim.errors import InputError
 from sim.files import write_text
 from sim.network.routing import ContactGraph, ContactPlan
-from sim.plan.contact_table import contacts_table, isl_table
+from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.plan.dtn_formats import plan_text
 from sim.plan.plan import Plan
 from sim.plan.volumes import (
@@ -54,7 +54,7 @@ class Schedule:
     Tables are pandas DataFrames, made when they are first asked for. Times are seconds since
     ``start``, and end at ``stop_s``. ``nodes`` are the names of the satellites, and behind them
     those of the stations, of the clusters on the ground, or of the satellite that serves the
-    others.
+    others. Gateways are behind the clusters.
     """
 
     scenario: Scenario
@@ -101,6 +101,15 @@ class Schedule:
         return frame
 
     @cached_property
+    def feeder_windows(self) -> pd.DataFrame:
+        """One row a feeder link while it lasts, as in a run; none without ``link.feeder``."""
+        feeder = self._plan.feeder
+        none = pa.schema(list(COLUMNS["feeder_windows"].items())).empty_table()
+        table = none if feeder is None else feeder_table(feeder, self.stop_s)
+        frame: pd.DataFrame = table.to_pandas()
+        return frame
+
+    @cached_property
     def sessions(self) -> pd.DataFrame:
         """One row a session: its client, number, contacts, begin and end, and its volumes in bits.
 
@@ -113,13 +122,13 @@ class Schedule:
 
     @cached_property
     def capacities(self) -> pd.DataFrame:
-        """One row a contact that is served, or a window between satellites, and direction.
+        """One row a contact that is served, or a window of another link, and direction.
 
-        ``link`` is contact or isl, and ``number`` the contact_id, or the row of ``isl_windows``.
-        Then come ``direction``, ``source`` and ``target`` by name, ``start_s`` and ``end_s`` of the
-        service, ``capacity_bits`` (of the device with the poorest link, if alone), their mean
-        ``rate_bps``, and ``delay_s``, the longest that a signal takes. A direction that is
-        neglected has no rows.
+        ``link`` is contact, isl or feeder, and ``number`` the contact_id, or the row of
+        ``isl_windows`` or ``feeder_windows``. Then come ``direction``, ``source`` and ``target`` by
+        name, ``start_s`` and ``end_s`` of the service, ``capacity_bits`` (of the device with the
+        poorest link, if alone), their mean ``rate_bps``, and ``delay_s``, the longest that a signal
+        takes. A direction that is neglected has no rows.
         """
         import pandas as pd
 
@@ -127,7 +136,7 @@ class Schedule:
         names = np.array(links.nodes, object)
         return pd.DataFrame(
             {
-                "link": np.where(links.between, "isl", "contact"),
+                "link": links.link,
                 "number": links.number,
                 "direction": links.direction,
                 "source": names[links.source],
@@ -182,6 +191,8 @@ class Schedule:
         contacts = self._plan.contacts
         parts = [f"{len(contacts)} contacts, {int(contacts.served.sum())} served"]
         parts += [] if self._plan.isls is None else [f"{len(self._plan.isls)} ISL windows"]
+        feeder = self._plan.feeder
+        parts += [] if feeder is None else [f"{len(feeder)} feeder windows"]
         return f"Schedule({', '.join([*parts, f'{self.stop_s / 86_400.0:.2f} days'])})"
 
     @cached_property

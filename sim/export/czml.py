@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 
 import orbit
 from orbit.utc import Start
-from sim.analysis.spans import Spans, connected, in_view, of_stations, transferring
+from sim.analysis.spans import Spans, connected, in_view, of_stations, over_feeder, transferring
 from sim.devices.satellites import flying_of
-from sim.devices.sites import ground_sites
+from sim.devices.sites import sites_to_draw
 from sim.errors import InputError
 from sim.execution.result import Result
 from sim.export.ephemerides import DEGREE, Ephemeris, ephemerides, longest_s
@@ -48,7 +48,7 @@ def write_czml(run: Result, place: Path) -> list[str]:
             "a run with elements: tle, omm, circular, keplerian or walker"
         )
     satellites = flying_of(run.scenario)
-    sites = ground_sites(run.scenario)
+    sites = sites_to_draw(run.scenario)
     start = datetime.fromisoformat(run.manifest["start_utc"])
     end_s = run.manifest["simulated_s"]
     shown_s = min(end_s, longest_s(len(satellites)))
@@ -79,6 +79,10 @@ def write_czml(run: Result, place: Path) -> list[str]:
         hops = transferring(moved.filter(pc.equal(moved["direction"], word("isl"))))
         packets += scene.lines("isl", 1, transferring(isls), {"a": places, "b": places})
         packets += scene.lines("hop", 4, hops, {"cluster": places, "peer": peers})
+    if (feeder := run.tables.get("feeder_windows")) is not None:
+        gateways = {"satellite": places, "station": servers}
+        packets += scene.lines("feeder", 1, transferring(feeder), gateways)
+        packets += scene.lines("feeder-hop", 4, transferring(over_feeder(run.tables)), gateways)
     # Without NaN: Cesium's reader is strict.
     write_text(place / FILE, json.dumps(packets, allow_nan=False, separators=(",", ":")))
     return [f"{run.folder}: {about}"]

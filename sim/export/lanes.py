@@ -127,6 +127,11 @@ def _sources(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> Ite
         facts = ["min_range_km", "max_range_km"]
         yield Source(linked, ("satellites", "{a}", "linked"), "{b}", facts)
         yield Source(linked, ("satellites", "{b}", "linked"), "{a}", facts)
+    if (feeder := tables.get("feeder_windows")) is not None:
+        linked = spans.transferring(feeder)
+        facts = ["max_elevation_deg", "min_range_km"]
+        yield Source(linked, ("stations", "{station}", "linked"), "{satellite}", facts)
+        yield Source(linked, ("satellites", "{satellite}", "linked"), "{station}", facts)
     yield _trainings(tables["events"], manifest["simulated_s"], places)
     if (inferences := tables.get("inferences")) is not None:
         yield _inferences(inferences, places)

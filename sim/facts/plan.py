@@ -1,4 +1,4 @@
-"""Tables that are known from the plan: contacts, and windows between satellites."""
+"""Tables that are known from the plan: contacts, windows between satellites, feeder links."""
 
 from __future__ import annotations
 
@@ -60,3 +60,20 @@ class IslWindowRow(Row):
     end_s: Real = field(metadata=column("when it closes"))
     min_range_km: Real = field(metadata=column("least distance"))
     max_range_km: Real = field(metadata=column("greatest distance"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FeederWindowRow(Row):
+    """Windows in which a satellite has a feeder link to a station: a whole table."""
+
+    table: ClassVar[str] = "feeder_windows"
+    order: ClassVar[tuple[str, ...]] = ("start_s", "satellite")
+    optional: ClassVar[bool] = True
+    undigested: ClassVar[bool] = True
+
+    satellite: Text = field(metadata=column("name of the satellite"))
+    station: Text = field(metadata=column("gateway that it has the link to"))
+    start_s: Real = field(metadata=column("when the link opens"))
+    end_s: Real = field(metadata=column("when it closes"))
+    max_elevation_deg: Real = field(metadata=column("elevation at the culmination of the pass"))
+    min_range_km: Real = field(metadata=column("least distance in the pass"))

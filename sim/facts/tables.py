@@ -38,6 +38,7 @@ TABLES: dict[str, tuple[type[Row], ...]] = {
     "inferences": (learning.InferenceRow,),
     "answers": (learning.AnswerRow,),
     "isl_windows": (plan.IslWindowRow,),
+    "feeder_windows": (plan.FeederWindowRow,),
     "charges": (energy.ChargeRow,),
 }
 """The classes of rows of each table, in the order in which tables are listed."""

@@ -18,11 +18,13 @@ from learning.methods.base import Protocol, World
 from learning.methods.options import CHECKED, option
 from learning.methods.own_learning import OwnLearning
 from learning.metrics import Score
+from learning.own_code import files_of
 from learning.requests.cluster import (
     Chain,
     Cluster,
     Cost,
     Download,
+    Evaluate,
     Floats,
     Ints,
     Mask,
@@ -35,10 +37,13 @@ from learning.requests.cluster import (
 )
 from learning.requests.facts import Aggregated, Cause, Note, Share, update_refused
 from learning.requests.payload import Payload
+from learning.requests.peers import Start
 from learning.values.replies import key_of
 from sim.fly import trees
 from sim.fly.trees import Tree
+from sim.fly.unrepeatable import unrepeatable
 from sim.fly.user_code import Called, Context, UserCode
+from sim.formatting import counted
 
 
 @checked(frozen=True, config=CHECKED)
@@ -54,6 +59,9 @@ class FunctionOptions:
     flops_per_example: float = option(1e6, "FLOPs to train on one example, as declared", gt=0)
     host_gflops: float = option(10.0, "GFLOP that this machine does in a second, measured", gt=0)
     call_limit_s: float = option(3600.0, "longest time that a call may take here, s", gt=0)
+    rounds_per_contact: Literal["one", "many"] = option(
+        "one", "a cluster takes part once in a contact, as of fedavg, or whenever a round begins"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +92,8 @@ class Functions(OwnLearning):
 
     A cluster takes part once in a round, at its contacts, as of :class:`learning.FedAvg`: its
     devices download the model, train and upload. When all clusters have, the server takes
-    the mean by examples, or what ``aggregate(weights, updates, context)`` returns.
+    the mean by examples, or what ``aggregate(weights, updates, context)`` returns. With many
+    ``rounds_per_contact`` the next round begins at once for clusters that have contact then.
     """
 
     Options: ClassVar[type] = FunctionOptions
@@ -108,6 +117,9 @@ class Functions(OwnLearning):
         self.server_memory: dict[str, Any] = {}
         self.parts: dict[str, Part] = {}
         self.arrived: list[str] = []
+        self.contact_ends_s: dict[str, float] = {}
+        self.received_s = 0.0
+        self.in_contact = 0
         self.weights: Tree = self._start()
 
     def _firsts(self) -> list[int]:
@@ -120,7 +132,8 @@ class Functions(OwnLearning):
         first = self.world.clusters[0]
         self._train(first, 0)
         self._evaluate(first.name)
-        return []
+        files = files_of(self.options.code)
+        return [line for path in files for line in unrepeatable(path, "context.memory")]
 
     # -- the user's functions, of which each call is known by what it depends on
 
@@ -264,18 +277,41 @@ class Functions(OwnLearning):
 
     def cluster(self, me: Cluster) -> Protocol:
         """Take part once in every round; what a pass is too short for carries over to the next."""
-        while (yield NextContact()):
+        if self.options.rounds_per_contact == "many":
+            yield from self._round(me)
+            return
+        while contact := (yield NextContact()):
+            self.contact_ends_s[me.name] = contact.end_s
             if me.name in self.arrived:
                 missing = ",".join(one.name for one in self._missing())
                 yield Note("wait", self.version, f"round:{self.version} waits for {missing}")
                 continue
-            if me.name not in self.parts:
-                yield from self._begin(me)
-            yield from self._take_part(me, self.parts[me.name])
-            if self.parts[me.name].sent.all():
-                self.arrived.append(me.name)
+            yield from self._visit(me)
             if not self._missing():
                 yield from self._end_round()
+
+    def _round(self, me: Cluster) -> Protocol:
+        """Take part in one round; whoever is the last begins the next one for all."""
+        fresh = False
+        while me.name not in self.arrived:
+            if (yield NextContact(fresh)) is None:
+                return
+            yield from self._visit(me)
+            fresh = True
+        if not self._missing():
+            yield from self._end_round()
+            yield Evaluate()  # with contact all the time no cycle may ever be complete
+            everybody = self.world.clusters
+            rounds = tuple(self._round(one) for one in everybody)
+            yield Start(rounds, tuple(one.name for one in everybody))
+
+    def _visit(self, me: Cluster) -> Protocol:
+        """Take part in a contact; the cluster has arrived when all its updates are there."""
+        if me.name not in self.parts:
+            yield from self._begin(me)
+        yield from self._take_part(me, self.parts[me.name])
+        if self.parts[me.name].sent.all():
+            self.arrived.append(me.name)
 
     def _missing(self) -> list[Cluster]:
         """The clusters that the round waits for."""
@@ -324,6 +360,8 @@ class Functions(OwnLearning):
                 part.has = part.has | reply.done
             elif isinstance(reply, Receipt):
                 part.sent = part.sent | reply.done
+                received_s = float(np.max(reply.end_s, where=reply.done, initial=0.0))
+                self.received_s = max(self.received_s, received_s)
                 if reply.contact_id is not None:
                     part.contact_id = np.where(reply.done, reply.contact_id, part.contact_id)
             else:
@@ -351,6 +389,17 @@ class Functions(OwnLearning):
         )
         self.parts = {}
         self.arrived = []
+        self.in_contact += min(self.contact_ends_s.values(), default=0.0) > self.received_s
+
+    def doubts(self) -> list[str]:
+        """Say that most rounds waited for the next contact while there was one."""
+        if self.in_contact <= self.version / 2:
+            return []
+        return [
+            f"{counted(self.in_contact, 'round')} of {self.version} ended while all clusters had "
+            "contact, and the next one waited for another contact: a cluster takes part once in "
+            "each; set learning.options.rounds_per_contact=many to begin at once"
+        ]
 
     def _aggregate(self, updates: list[ClientUpdate]) -> Tree:
         """Return the server's next weights."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learning.requests.decide import Decision, Observation
+from sim.errors import InputError
 
 HOUR_S = 3600.0
 DAY_S = 86_400.0
@@ -64,6 +65,21 @@ def encoded(seen: Observation) -> NDArray[np.float32]:
 
 
 def decoded(action: Any) -> Decision:
-    """Return the decision of an action (C + 1,): a bit for each client, one to aggregate."""
-    bits = np.asarray(action, bool)
-    return Decision(bits[:-1], bool(bits[-1]))
+    """Return the decision of an action (C + 1,): a bit for each client, one to aggregate.
+
+    Raises InputError for what is no row of zeros and ones.
+    """
+    try:
+        bits = np.asarray(action)
+    except ValueError:  # rows in a row, of different lengths
+        bits = np.asarray(None)
+    if bits.ndim != 1 or bits.size < 1:
+        raise InputError(
+            "action: is no row of numbers; it must be a bit for each client and one to aggregate"
+        )
+    # Truth would make True of -1, of nan and of the text "0".
+    is_bit = np.isin(bits, (0, 1)) if bits.dtype.kind in "biuf" else np.zeros(bits.shape, bool)
+    if not is_bit.all():
+        wrong = bits[~is_bit][0].item()
+        raise InputError(f"action: holds {wrong!r}; each of its numbers must be 0 or 1")
+    return Decision(bits[:-1] == 1, bool(bits[-1]))

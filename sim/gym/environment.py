@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import cycle
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +44,15 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
     the decision before: ``accuracy``, ``merged``, ``hours``, ``kilojoules``.
 
     ``reset(seed=n)`` plays the scenario with the seed n. Without a seed the next one of ``seeds``
-    is played or, if there are none, the last one again. Contact windows are found once; contact
-    plan and links of a seed are made once.
+    is played or, if there are none, the last one again. After the seed n, that is the one at place
+    n modulo their number, so that the environments of a vector play different ones. Contact
+    windows are found once; contact plan and links of a seed are made once.
 
     ``clients`` are the names of the C clients, ``observation`` is the last one in SI units, and
     ``result`` that of the last episode which has come to its end.
 
-    Raises InputError (or the ValueError of a room) for wrong input.
+    Raises InputError (or the ValueError of a room) for wrong input. An environment holds a run, and
+    is not copied; a run goes on in the thread that has reset it.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (as Gymnasium declares it)
@@ -68,7 +70,8 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
         self._scenario = _measuring(loaded) if self._weights.accuracy else loaded
         self._windows = WindowCache(None)
         self._builds: OrderedDict[int, BuildSequence] = OrderedDict()
-        self._seeds = cycle(seeds) if seeds else None
+        self._seeds = _whole_numbers(seeds)
+        self._turn = 0
         self._seed = self._scenario.seed
         self._episode: Episode | None = None
         self.result: Result | None = None
@@ -79,12 +82,15 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begin a run, and return what is observed at its first decision."""
+        """Begin a run, and return what is observed at its first decision; it has no ``options``."""
+        if options:
+            raise InputError(
+                f"options: reset() has none, but got {next(iter(options))!r}; keys of the scenario "
+                "are overrides of gymnasium.make"
+            )
         super().reset(seed=seed, options=options)
         self.close()
-        if seed is None and self._seeds is not None:
-            seed = next(self._seeds)
-        self._seed = self._seed if seed is None else seed
+        self._seed = self._next_seed(seed)
         self._accuracy = math.nan
         self._episode = episode = Episode(self._built(), [self])
         seen = episode.go_on()
@@ -101,13 +107,18 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
         episode = self._episode
         if episode is None or episode.is_over:
             raise gymnasium.error.ResetNeeded("the run has ended, or not begun; call reset() first")
-        if np.shape(action) != self.action_space.shape:
+        if not episode.is_of_this_thread:
+            raise gymnasium.error.ResetNeeded(
+                "the run was begun in another thread; call reset() first"
+            )
+        decision = decoded(action)
+        if decision.clients.size != len(self.clients):
             raise InputError(
                 f"action: has shape {np.shape(action)}; it must have {self.action_space.shape}: a "
                 "bit for each client and one to aggregate"
             )
         before = self._standing
-        seen = episode.go_on(decoded(action))
+        seen = episode.go_on(decision)
         if seen is None:
             self.result = episode.result
         self._see(episode, self._last(episode) if seen is None else seen)
@@ -123,6 +134,21 @@ class Select(Observer, gymnasium.Env[NDArray[np.float32], NDArray[np.int8]]):
     def evaluated(self, time_s: float, cycle: int, accuracy: float) -> None:
         """Note the accuracy of the run's last evaluation."""
         self._accuracy = accuracy
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Refuse to be copied or pickled: the state of a run is not all in its objects."""
+        raise TypeError("an environment is not copied; make another one by gymnasium.make")
+
+    def _next_seed(self, given: int | None) -> int:
+        """Return the seed of the next episode."""
+        if given is not None:
+            self._turn = given
+            return given
+        if not self._seeds:
+            return self._seed
+        seed = self._seeds[self._turn % len(self._seeds)]
+        self._turn += 1
+        return seed
 
     def _built(self) -> BuildSequence:
         """Return the build of the present seed: with its plan and its links, of all its runs."""
@@ -182,6 +208,17 @@ def _loaded(
             f"learning.method: {loaded.learning.method!r} asks for no decisions; set it to 'select'"
         )
     return loaded
+
+
+def _whole_numbers(seeds: Iterable[int]) -> tuple[int, ...]:
+    """Return seeds as a scenario takes them; raise InputError for others."""
+    if not isinstance(seeds, Iterable) or isinstance(seeds, str):
+        raise InputError(f"seeds: {seeds!r} is no list of whole numbers from 0")
+    found = tuple(seeds)
+    for seed in found:
+        if not isinstance(seed, Integral) or seed < 0:
+            raise InputError(f"seeds: {seed!r} is no whole number from 0")
+    return tuple(map(int, found))
 
 
 def _measuring(scenario: Scenario) -> Scenario:

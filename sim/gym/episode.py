@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from contextvars import copy_context
+from threading import get_ident
 from typing import cast
 
 from greenlet import getcurrent, greenlet
@@ -21,7 +22,7 @@ from sim.execution.running import Run
 class Episode:
     """One run, in a greenlet of its own: while a decision is made, its clock stands still.
 
-    ``result`` is that of the run when it has ended. All calls have to come from one thread.
+    ``result`` is that of the run when it has ended. It goes on in the thread that began it alone.
     """
 
     def __init__(self, builds: BuildSequence, observers: Sequence[Observer] = ()) -> None:
@@ -30,6 +31,12 @@ class Episode:
         self.result: Result | None = None
         self._run = greenlet(run.execute)
         self._run.gr_context = copy_context()
+        self._thread = get_ident()
+
+    @property
+    def is_of_this_thread(self) -> bool:
+        """Whether the run may go on in the thread that asks."""
+        return self._thread == get_ident()
 
     @property
     def is_over(self) -> bool:
@@ -39,18 +46,22 @@ class Episode:
     def go_on(self, *decided: Decision) -> Observation | None:
         """Run to the next decision, from the start or with what is ``decided`` at the last one.
 
-        Returns what is observed there; None at the end of the run. Raises as :func:`sim.run` does.
+        Returns what is observed there; None at the end of the run. Raises as :func:`sim.run` does,
+        but KeyboardInterrupt where the run was stopped: who trains an agent looks for that.
         """
         self._run.parent = getcurrent()
-        seen = self._run.switch(*decided)
+        try:
+            seen = self._run.switch(*decided)
+        except Interrupted as stopped:
+            raise KeyboardInterrupt(str(stopped)) from None
         if not self._run.dead:
             return cast("Observation", seen)
         self.result = seen
         return None
 
     def abandon(self) -> None:
-        """Break the run off, unless it has ended."""
-        if self._run:  # it has begun, and waits for a decision
+        """Break the run off, unless it has ended; that of another thread is let go."""
+        if self._run and self.is_of_this_thread:  # it has begun, and waits for a decision
             self._run.parent = getcurrent()
             with suppress(Interrupted):
                 self._run.throw(KeyboardInterrupt())

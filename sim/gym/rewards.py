@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Real
 
 from sim.devices.energy import total
 from sim.engine.simulation import Simulation
@@ -33,17 +34,22 @@ def weights_of(given: Mapping[str, float] | None, *, trains: bool) -> Standing:
     """
     if given is None:
         return Standing(accuracy=1.0) if trains else Standing(merged=1.0)
+    if not isinstance(given, Mapping):
+        raise InputError(
+            f"reward: {given!r} has no weights; give a mapping such as {{'hours': -1}}"
+        )
     known = [field.name for field in fields(Standing)]
     for name, weight in given.items():
         if name not in known:
             raise InputError(f"reward: no figure {name!r}; known are {', '.join(known)}")
-        if not isinstance(weight, int | float) or not math.isfinite(weight):
+        is_number = isinstance(weight, Real) and not isinstance(weight, bool)
+        if not is_number or not math.isfinite(weight):
             raise InputError(f"reward.{name}: {weight!r} is no finite number")
     if given.get("accuracy") and not trains:
         raise InputError(
             "reward.accuracy: is never measured with learning.train=false; weigh merged, or train"
         )
-    return Standing(**given)
+    return Standing(**{name: float(weight) for name, weight in given.items()})
 
 
 def standing(simulation: Simulation, weights: Standing, accuracy: float, merged: float) -> Standing:

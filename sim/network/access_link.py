@@ -33,7 +33,8 @@ class AccessLink(ServiceLink):
     of its own that sets off when its last bit is there; what a pass cuts off and is to be gone on
     with, when the chain has ended. Asked for in a contact, a chain that begins with a transfer goes
     over the pass by which that is there first, this one or a later one: one of the ``sessions``, by
-    which uploads come to the server, or of all ``passes`` where nothing is uploaded.
+    which uploads come to the server, or of all ``passes`` where nothing is uploaded. The ``server``
+    is "" where stations are it.
     """
 
     def __init__(

@@ -167,17 +167,21 @@ class Mesh:
     def arrival_s(self, source: str, target: str, size: float, ready_s: float) -> float:
         """Return when so many bytes would be at a satellite that are at another from a time on.
 
-        That is inf if they never are.
+        That is inf if they never are. For stations as the server stands "".
         """
-        ends = self._names.index(source), self._names.index(target)
+        ends = self._node(source), self._node(target)
         return self._timetable.arrival_s(*ends, 8.0 * size, ready_s)
+
+    def _node(self, name: str) -> int:
+        """Return the node of a satellite, or of the stations, which are one."""
+        return self._names.index(name) if name else len(self._names)
 
     def send(self, message: Message, source: str, target: str) -> float:
         """Let a message set off from a satellite to another now; return when it is there.
 
-        That is inf if it never is.
+        That is inf if it never is. For stations as the server stands "".
         """
-        hops = self._set_off(message, self._names.index(source), self._names.index(target))
+        hops = self._set_off(message, self._node(source), self._node(target))
         if hops is None:
             return math.inf
         for hop in hops:  # before whoever waits for it goes on at that time
@@ -232,6 +236,9 @@ class Mesh:
     def _key(self, message: Message, hop: Hop) -> PayloadKey:
         """By which direction and receiver a hop is booked: that of a link, or of a pass."""
         name = message.payload.name
+        if self._timetable.gateway_of(hop) is not None:
+            up = hop.source == len(self._names)
+            return PayloadKey("uplink" if up else "downlink", TOWARD_PEER, name)
         if message.way is None or self._timetable.pass_of(hop) is None:
             return PayloadKey("isl", TOWARD_PEER, name)
         return PayloadKey(self._topology.direction(message.way), message.way, name)
@@ -280,14 +287,14 @@ class Mesh:
         end_s: float,
         outcome: Outcome,
     ) -> TransferRow:
-        ground = len(self._names)
         contact_id = self._timetable.pass_of(hop)
-        flying = hop.target if hop.source == ground else hop.source
+        sender, receiver = (self._name(hop, node) for node in (hop.source, hop.target))
+        peer = None if contact_id is not None else str(Node(receiver, 0))
         return TransferRow(
             contact_id=contact_id,
-            cluster=self._names[flying],
+            cluster=sender or receiver,
             device=0,
-            peer=str(Node(self._names[hop.target], 0)) if contact_id is None else None,
+            peer=peer,
             direction=key.direction,
             toward=key.toward,
             payload=key.payload,
@@ -299,6 +306,12 @@ class Mesh:
             outcome=outcome.word,
             message=message.number,
         )
+
+    def _name(self, hop: Hop, node: int) -> str:
+        """Return the name of an end of a hop: a satellite, a gateway, or "" for the server."""
+        if node < len(self._names):
+            return self._names[node]
+        return self._timetable.gateway_of(hop) or ""
 
     def settle_all(self, end_s: float) -> None:
         """Write hops that are under way as far as they got by ``end_s``, the end of the run."""

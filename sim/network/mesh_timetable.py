@@ -29,6 +29,7 @@ class MeshTimetable:
         self._isls = isls
         self._exact = exact_delays
         self._contacts = plan.contacts
+        self._feeder = plan.feeder
         self._links = len(isls)
         self._ground = len(isls.names)
         self._clients_fly = plan.topology.clients_fly
@@ -44,12 +45,9 @@ class MeshTimetable:
 
     def _directed(self) -> Iterator[tuple[int, int, int, float, float]]:
         """Yield the contacts both ways: passes first, so that a search knows soon when it ends."""
-        contacts = self._contacts
-        for k, name in enumerate(self._isls.names if self._clients_fly else ()):
-            for number in contacts.services(name).tolist():
-                span_s = float(contacts.start_s[number]), float(contacts.end_s[number])
-                yield self._links + number, k, self._ground, *span_s
-                yield self._links + number, self._ground, k, *span_s
+        for number, satellite, start_s, end_s in self._passes():
+            yield self._links + number, satellite, self._ground, start_s, end_s
+            yield self._links + number, self._ground, satellite, start_s, end_s
         isls = self._isls
         columns = (isls.a, isls.b, isls.start_s, isls.end_s)
         each = zip(*(column.tolist() for column in columns), strict=True)
@@ -57,9 +55,28 @@ class MeshTimetable:
             yield window, a, b, start_s, end_s
             yield window, b, a, start_s, end_s
 
+    def _passes(self) -> Iterator[tuple[int, int, float, float]]:
+        """Yield the number, satellite, begin and end of each pass: of clients, or over gateways."""
+        if self._feeder is not None:
+            yield from self._feeder.spans()
+            return
+        contacts = self._contacts
+        for k, name in enumerate(self._isls.names if self._clients_fly else ()):
+            for number in contacts.services(name).tolist():
+                yield number, k, float(contacts.start_s[number]), float(contacts.end_s[number])
+
+    def gateway_of(self, hop: Hop) -> str | None:
+        """Return the station that sends or gets a hop over a feeder link; None of any other hop."""
+        if hop.contact < self._links or self._feeder is None:
+            return None
+        return self._feeder.ends(hop.contact - self._links)[1]
+
     def pass_of(self, hop: Hop) -> int | None:
-        """Return the number of the contact with the server that a hop goes over; None of a link."""
-        if hop.contact < self._links:
+        """Return the number of the contact with the server that a hop goes over; None of a link.
+
+        A feeder link is one too.
+        """
+        if hop.contact < self._links or self._feeder is not None:
             return None
         return self._contacts.named(hop.contact - self._links)[0]
 
@@ -67,7 +84,8 @@ class MeshTimetable:
         """Return when the link or pass of a hop opens."""
         if hop.contact < self._links:
             return float(self._isls.start_s[hop.contact])
-        return float(self._contacts.start_s[hop.contact - self._links])
+        passes = self._contacts if self._feeder is None else self._feeder
+        return float(passes.start_s[hop.contact - self._links])
 
     def arrival_s(self, source: int, target: int, bits: float, ready_s: float) -> float:
         """Return when a message is there by its earliest route, which it does not book.
@@ -107,6 +125,8 @@ class MeshTimetable:
         """Return when the last bit of a hop is there, by the range as it is sent."""
         if hop.contact < self._links:
             delay_s = self._isls.delay_s(hop.contact, hop.sent_s)
+        elif self._feeder is not None:
+            delay_s = self._feeder.delay_s(hop.contact - self._links, hop.sent_s)
         else:
             links = self._contacts[hop.contact - self._links].links
             delay_s = links.delay_of_one_s(hop.sent_s)
@@ -119,6 +139,8 @@ class MeshTimetable:
             if self._exact and sent_s < math.inf:
                 return sent_s, _later(begin_s, sent_s + self._isls.delay_s(contact, sent_s))
             return sent_s, sent_s + self._link_delays_s[contact]
+        if self._feeder is not None:
+            return self._feeder.sent(contact - self._links, begin_s, bits)
         number = contact - self._links
         way = Way.TO_CLIENT if source == self._ground else Way.TO_SERVER
         sent_s = self._sent_in_pass_s(number, way, begin_s, bits)

@@ -23,7 +23,7 @@ from sim.network.legs import Dropped, Moved
 from sim.network.link_faults import FLAWLESS, LegFaults, Sending
 from sim.network.outcomes import CutTransfers, Ending, any_delivered, outcomes_of
 from sim.network.steps import everybody, way_of
-from sim.network.turns import beam_free_s, turn_s
+from sim.network.turns import Turns, beam_free_s, turn_s
 from sim.plan.contacts import PlannedContact, PlannedSession
 from sim.trace.directions import Way
 
@@ -166,11 +166,14 @@ class Transfer:
             self.los_s = np.full(len(self.who), session.end_s)
             return
         if earlier:
-            free_s = beam_free_s(self.beam, len(self.who), earlier)
+            ends_s = (float(one.frees_s[one.who].max()) for one in earlier if one.who.any())
+            free_s = beam_free_s(self.beam, len(self.who), ends_s)
             self.arrival_s = np.maximum(self.arrival_s, free_s)
         if others:
             beside = max(self.beam.channels - int(self.who.sum()), 0)
-            self.arrival_s = np.maximum(self.arrival_s, turn_s(beside, others, len(self.who)))
+            their_turns = [one.turns for one in others]
+            own_s = turn_s(beside, their_turns, len(self.who))
+            self.arrival_s = np.maximum(self.arrival_s, own_s)
         given = self.beam.send(self.arrival_s, self._air_bits, in_time, personal=self.personal)
         self.begin_s = given.begin_s
         self.sent_s = given.end_s
@@ -274,7 +277,7 @@ class Transfer:
         return np.where(np.isfinite(self.sent_s), self.sent_s, self.los_s)
 
     @cached_property
-    def turns(self) -> tuple[Ints, Floats]:
+    def turns(self) -> Turns:
         """Which devices (R,) have their turn, by number, and until when (R,), once it is planned.
 
         Others look at it as often as they plan, and of many devices few take part.

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from learning.requests.cluster import Floats
+from learning.requests.cluster import Floats, Ints
 from sim.links.session_beam import SessionBeam
 
-if TYPE_CHECKING:
-    from sim.network.transfer import Transfer
+Turns = tuple[Ints, Floats]
+"""Which devices of a transfer have their turn, by number, and until when."""
 
 
-def beam_free_s(beam: SessionBeam, devices: int, earlier: Sequence[Transfer]) -> float:
-    """When the transfers of earlier steps leave a shared beam to another; -inf for at once.
+def beam_free_s(beam: SessionBeam, devices: int, ends_s: Iterable[float]) -> float:
+    """When a shared beam is free behind transfers that end at ``ends_s``; -inf for at once.
 
     A broadcast is one transmission at a time, and where a cluster has more devices than the beam
     has sub-channels, the beam serves the steps of a chain one after the other: those of a later
@@ -23,16 +22,15 @@ def beam_free_s(beam: SessionBeam, devices: int, earlier: Sequence[Transfer]) ->
     """
     if not (beam.is_broadcast or beam.crowding(devices) > 1.0):
         return -np.inf
-    ends_s = [float(other.frees_s[other.who].max()) for other in earlier if other.who.any()]
     return max(ends_s, default=-np.inf)
 
 
-def turn_s(beside: int, others: Sequence[Transfer], devices: int) -> Floats:
+def turn_s(beside: int, others: Sequence[Turns], devices: int) -> Floats:
     """When each of so many devices (K,) has its turn behind the transfers of other chains.
 
     These are its own, and as many as the beam has no sub-channels for ``beside`` it.
     """
-    rows, until_s = map(np.concatenate, zip(*(one.turns for one in others), strict=True))
+    rows, until_s = map(np.concatenate, zip(*others, strict=True))
     own_s: Floats = np.full(devices, -np.inf)
     np.maximum.at(own_s, rows, until_s)
     busy_until_s = np.sort(until_s[np.isfinite(until_s)])[::-1]

@@ -1,4 +1,4 @@
-"""The contacts table: the plan as rows, the same for every method."""
+"""Contacts, and windows of links: the plan as rows, the same for every method."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow as pa
 
 from learning.requests.cluster import Ints
-from sim.facts.plan import ContactRow, IslWindowRow
+from sim.facts.plan import ContactRow, FeederWindowRow, IslWindowRow
 from sim.links.device_links import FigureColumns
 from sim.plan.contact_columns import ContactColumns
+from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.trace.arrow import array, coded_text
@@ -110,5 +111,20 @@ def isl_table(isls: IslPlan, end_s: float) -> pa.Table:
             end_s=array(np.minimum(began.end_s, end_s)),
             min_range_km=array(began.min_range_km),
             max_range_km=array(began.max_range_km),
+        )
+    )
+
+
+def feeder_table(feeder: FeederPlan, end_s: float) -> pa.Table:
+    """Return the feeder_windows table: the passes over gateways that began by ``end_s``."""
+    began = np.flatnonzero(feeder.start_s < end_s)
+    return table_of(
+        FeederWindowRow(
+            satellite=coded_text(feeder.satellite[began], feeder.satellites),
+            station=coded_text(feeder.station[began], feeder.stations),
+            start_s=array(feeder.start_s[began]),
+            end_s=array(np.minimum(feeder.end_s[began], end_s)),
+            max_elevation_deg=array(feeder.max_elevation_deg[began]),
+            min_range_km=array(feeder.min_range_km[began]),
         )
     )

@@ -1,5 +1,7 @@
 """Sessions of devices on the ground whose satellites reach the server over links between them.
 
+The server is one of the satellites, or the stations, which satellites reach over feeder links.
+
 Passes are served as without links. One is a session where what it brings is at the server no
 later than what any later pass brings: a satellite may be linked to the server while it is over a
 cluster, or carry a message to where a link opens.
@@ -17,6 +19,7 @@ import numpy as np
 from learning.requests.cluster import Floats, Ints
 from sim.errors import InputError
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
+from sim.plan.feeder import FeederPlan, with_ground
 from sim.plan.isl import IslPlan
 from sim.plan.mesh_sessions import Windows, windows_of_each
 from sim.trace.directions import Way
@@ -25,7 +28,7 @@ from sim.trace.directions import Way
 class AccessSessions(PlannedSessions):
     """Sessions of one pass each, of satellites that have links to the ``server``, or are it.
 
-    A link carries ``link_bps`` at least.
+    A link carries ``link_bps`` at least. The ``server`` is "" where stations are it.
     """
 
     def __init__(
@@ -47,13 +50,15 @@ class AccessSessions(PlannedSessions):
 
 
 def access_sessions(
-    contacts: ContactColumns, isls: IslPlan, server: str
+    contacts: ContactColumns, isls: IslPlan, server: str, feeder: FeederPlan | None
 ) -> dict[str, AccessSessions]:
     """Return the sessions of each cluster, by name, with a ``server`` that is a satellite.
 
-    Raises InputError for a cluster from which nothing ever arrives.
+    With the passes of a ``feeder`` stations are the server. Raises InputError for a cluster from
+    which nothing ever arrives.
     """
-    arrival_s = _arrivals_s(contacts, isls, isls.names.index(server))
+    arrival_s = _arrivals_s(contacts, isls, server, feeder)
+    link_bps = isls.least_bps if feeder is None else min(isls.least_bps, feeder.rate_bps)
     found: dict[str, AccessSessions] = {}
     for cluster in contacts.clusters:
         numbers = contacts.services(cluster.name)
@@ -62,16 +67,21 @@ def access_sessions(
         later_s = np.minimum.accumulate(np.append(there_s[1:], inf)[::-1])[::-1]
         numbers = numbers[np.isfinite(there_s) & (there_s <= later_s)]
         if not len(numbers):
+            whom, more = repr(server), ""
+            if feeder is not None:
+                whom, more = "a station", "lower the masks of stations, raise ground.antennas, "
             raise InputError(
-                f"link.isl.route: what {cluster.name!r} sends never reaches {server!r}, by no "
-                "passes and links; link more planes, lower grazing_km, raise terminals, or "
+                f"link.isl.route: what {cluster.name!r} sends never reaches {whom}, by no "
+                f"passes and links; link more planes, lower grazing_km, raise terminals, {more}or "
                 "simulate longer"
             )
-        found[cluster.name] = AccessSessions(contacts, numbers, server, isls.least_bps)
+        found[cluster.name] = AccessSessions(contacts, numbers, server, link_bps)
     return found
 
 
-def _arrivals_s(contacts: ContactColumns, isls: IslPlan, server: int) -> Floats:
+def _arrivals_s(
+    contacts: ContactColumns, isls: IslPlan, server: str, feeder: FeederPlan | None
+) -> Floats:
     """Return for each contact (N,) when what is sent as it begins is at the server; inf for never.
 
     Links of the search take no time, as far as they are open.
@@ -79,11 +89,16 @@ def _arrivals_s(contacts: ContactColumns, isls: IslPlan, server: int) -> Floats:
     number_of = {name: number for number, name in enumerate(isls.names)}
     flying = [number_of[name] for name, _ in contacts.satellites]
     windows = windows_of_each(isls)
+    if feeder is None:
+        target = number_of[server]
+    else:
+        target = len(windows)
+        windows = with_ground(windows, feeder)
     arrival_s: Floats = np.full(len(contacts), inf)
     for number in np.flatnonzero(contacts.served).tolist():
         satellite = flying[contacts.satellite[number]]
         start_s = float(contacts.start_s[number])
-        arrival_s[number] = _arrival_s(windows, satellite, server, start_s)
+        arrival_s[number] = _arrival_s(windows, satellite, target, start_s)
     return arrival_s
 
 

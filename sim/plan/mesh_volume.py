@@ -10,6 +10,7 @@ import numpy as np
 
 from learning.requests.cluster import Floats
 from sim.plan.contact_columns import PlannedSessions
+from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.trace.directions import Way
@@ -28,7 +29,8 @@ def largest_message_bytes(plan: Plan, way: Way, *, in_parts: bool = False) -> di
     if plan.topology.clients_fly:
         return _widest(plan, _pass_bytes(plan, way))
     passes = dict(_pass_bytes(plan, way))
-    over_links = _widest(plan, [(plan.server, inf)])
+    ends = [(plan.server, inf)] if plan.feeder is None else _gateways(plan.feeder)
+    over_links = _widest(plan, ends)
     largest: dict[str, float] = {}
     for cluster in plan.clusters:
         own = plan.sessions(cluster)
@@ -58,6 +60,14 @@ def _widest(plan: Plan, begins: Iterable[tuple[str, float]]) -> dict[str, float]
             if other not in widest:
                 heappush(ahead, (max(minus, -size), other))
     return widest
+
+
+def _gateways(feeder: FeederPlan) -> Iterator[tuple[str, float]]:
+    """Yield each satellite that passes over a station, with what its longest pass carries."""
+    for number, name in enumerate(feeder.satellites):
+        starts_s, ends_s = map(np.array, feeder.windows(number))
+        if len(starts_s):
+            yield name, float((ends_s - starts_s).max()) * feeder.rate_bps / 8.0
 
 
 def _link_bytes(isls: IslPlan) -> dict[str, dict[str, float]]:

@@ -19,7 +19,7 @@ from sim.devices.satellites import (
     satellites_of_file,
     windows_of,
 )
-from sim.devices.sites import ground_nodes, ground_sites
+from sim.devices.sites import ground_nodes, ground_sites, station_sites
 from sim.errors import InputError
 from sim.plan.isl_planning import find_isls
 from sim.plan.windows import Find, WindowQuery
@@ -130,16 +130,25 @@ def find_passes(scenario: Scenario, find: Find) -> Passes:
         return _in_slots(scenario)
     if scenario.orbit.source == "contacts":
         return _of_file(scenario)
-    return _of_orbit(scenario, find)
+    return _of_orbit(scenario, find, ground_sites(scenario))
 
 
-def _of_orbit(scenario: Scenario, find: Find) -> Passes:
-    """Return passes by SGP4 or secular J2; raise InputError where the elements are wrong."""
+def find_feeder_passes(scenario: Scenario, find: Find) -> Passes:
+    """Return the passes of satellites over the stations that are the server of devices.
+
+    The stations are the servers there. Raises InputError where the source is wrong, and for a name
+    that a station shares with a satellite.
+    """
+    over_stations = _of_orbit(scenario, find, station_sites(scenario))
+    return over_stations.with_satellites_as_clients()
+
+
+def _of_orbit(scenario: Scenario, find: Find, sites: list[orbit.Site]) -> Passes:
+    """Return passes over ``sites``, by SGP4 or secular J2; InputError for wrong elements."""
     source: Any = scenario.orbit
     days = scenario.stop.days
     assert days is not None  # the schema asks for it on a real orbit
     satellites = satellites_of(scenario)
-    sites = ground_sites(scenario)
     start = scenario.start or max(satellite.epoch for satellite in satellites)
     end = start + timedelta(days=days)
     mask_deg = source.min_elevation_deg

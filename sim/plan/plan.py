@@ -13,6 +13,7 @@ from sim.devices.faults import Faults, FaultsUntilFork, faults_of
 from sim.devices.satellites import server_of
 from sim.devices.sites import clusters_of, device_sites
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
+from sim.plan.feeder import FeederPlan, feeder_plan
 from sim.plan.isl import IslPlan
 from sim.plan.isl_planning import isl_plan
 from sim.plan.link_doubts import link_doubts
@@ -50,7 +51,7 @@ class Plan:
     where there is no geometry, ``faults`` where nothing can fail, ``isls`` where satellites do not
     talk to each other. Where uploads and downloads travel over these links, ``mesh`` are the
     sessions of each client, by name; of clients on the ground ``server`` is the satellite to which
-    they do.
+    they do, or "" where they do to stations, over the passes of the ``feeder``.
     """
 
     start: datetime
@@ -66,6 +67,7 @@ class Plan:
     isls: IslPlan | None = None
     mesh: Mapping[str, PlannedSessions] | None = None
     server: str = ""
+    feeder: FeederPlan | None = None
 
     def sessions(self, cluster: Cluster) -> PlannedSessions:
         """Sessions of ``cluster`` in order of time: its own, or those that a mesh gives it."""
@@ -121,6 +123,7 @@ def make_plan(
     links = link_source(scenario, served, clusters, radios, devices)
     contacts = _contacts(served, clusters, links)
     outages = dict(zip(served.fleet, served.out, strict=True))
+    feeder = feeder_plan(scenario, served.clients, served.out, find)
     return Plan(
         start=served.start,
         stop_s=served.span_s,
@@ -133,18 +136,25 @@ def make_plan(
         sky=_sky(served, devices),
         faults=faults_of(scenario, clusters, outages, served.span_s, before),
         isls=isls,
-        mesh=None if over_links is None else _mesh(scenario, contacts, over_links),
-        server=server_of(scenario).name if scenario.devices_over_mesh else "",
+        mesh=None if over_links is None else _mesh(scenario, contacts, over_links, feeder),
+        server=_server(scenario),
+        feeder=feeder,
     )
 
 
+def _server(scenario: Scenario) -> str:
+    """Return the name of the satellite that serves devices over links, "" where none does."""
+    alone = scenario.devices_over_mesh and not scenario.has_gateways
+    return server_of(scenario).name if alone else ""
+
+
 def _mesh(
-    scenario: Scenario, contacts: ContactColumns, isls: IslPlan
+    scenario: Scenario, contacts: ContactColumns, isls: IslPlan, feeder: FeederPlan | None
 ) -> Mapping[str, PlannedSessions]:
     """Return the sessions of each client over links; errors are as of those who find them."""
     if not scenario.devices_over_mesh:
         return mesh_sessions(contacts, isls)
-    return access_sessions(contacts, isls, server_of(scenario).name)
+    return access_sessions(contacts, isls, _server(scenario), feeder)
 
 
 def _devices(scenario: Scenario, served: ServedPasses) -> list[tuple[orbit.Site, ...]]:

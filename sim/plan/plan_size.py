@@ -42,6 +42,8 @@ def _expected_contacts(scenario: Scenario) -> tuple[float, str]:
     stop = scenario.stop
     ground = scenario.ground
     clusters = len(ground.clusters or ground.stations or ())
+    if scenario.has_gateways:
+        clusters += len(ground.stations or ())
     if orbit.source == "contacts":
         return 0.0, "of a file"
     if orbit.source == "slots":
@@ -52,5 +54,6 @@ def _expected_contacts(scenario: Scenario) -> tuple[float, str]:
     satellites = orbit.satellites_used if orbit.source == "walker" else 1
     days = stop.days or 0.0
     kind = "clusters" if ground.clusters else "stations"
+    kind = "clusters and stations" if scenario.has_gateways else kind
     figures = f"{satellites} satellites over {clusters} {kind}, {days:g} days"
     return PASSES_A_DAY * satellites * clusters * days, figures

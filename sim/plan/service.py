@@ -16,7 +16,7 @@ from scenarios import Scenario
 from sim.devices.faults import FaultsUntilFork, Intervals, outages_of
 from sim.devices.sites import antennas_of
 from sim.plan.outage_cuts import Look, cut
-from sim.plan.passes import Passes, find_passes
+from sim.plan.passes import Passes, find_feeder_passes, find_passes
 from sim.plan.plan_size import WINDOW_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
 
@@ -80,6 +80,17 @@ def served_passes(
     by_plane = scenario.roles.clients == "planes"
     turned = passes.with_satellites_as_clients(planes if by_plane else ())
     return _served(turned, scenario.orbit, out, antennas_of(scenario))
+
+
+def served_feeder_passes(
+    scenario: Scenario, out: Sequence[Intervals], find: Find = find_windows
+) -> ServedPasses:
+    """Return which passes over the stations that serve devices get an antenna there.
+
+    A satellite has one link to a station at a time. ``out`` are the outages of each satellite.
+    """
+    passes = find_feeder_passes(scenario, find)
+    return _served(passes, scenario.orbit, out, antennas_of(scenario))
 
 
 def _served_in_slots(passes: Passes, out: Sequence[Intervals]) -> ServedPasses:

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints, Mask
+from learning.requests.cluster import Floats, Ints
 from sim.links.beam import Beam
 from sim.links.device_links import DeviceLinks, served_bits
 from sim.plan.contact_columns import ContactColumns
 from sim.plan.contacts import PlannedContact, PlannedSession
+from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.trace.directions import Way
@@ -62,15 +63,16 @@ class Piece(NamedTuple):
     end_s: float
     bits: float
     delay_s: float
-    between: bool
+    link: str
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LinkVolumes:
     """Arrays (N,): pieces of links in each direction, in the order of their starts.
 
-    ``number`` is that of a contact, or of a window ``between`` satellites. ``source`` and
-    ``target`` are indices in ``nodes``: satellites, and behind them what they have contacts with.
+    ``link`` is contact, isl or feeder, and ``number`` that of the contact or the window. ``source``
+    and ``target`` are indices in ``nodes``: satellites, and behind them what they have contacts
+    with, and gateways.
     From ``start_s`` to ``end_s`` a piece carries ``bits``; a signal takes ``delay_s``, the longest
     of those at its ends and in its middle. Of several devices both are those of the one that can
     transfer least in the contact. ``neglected`` are directions that take no time: they have no
@@ -86,7 +88,7 @@ class LinkVolumes:
     end_s: Floats
     bits: Floats
     delay_s: Floats
-    between: Mask
+    link: Any
     sessions: tuple[SessionVolume, ...]
     neglected: tuple[str, ...]
 
@@ -95,7 +97,7 @@ class LinkVolumes:
         return len(self.number)
 
 
-TYPES = {"between": bool, "number": np.int64, "source": np.int64, "target": np.int64}
+TYPES = {"number": np.int64, "source": np.int64, "target": np.int64}
 
 
 def link_volumes(plan: Plan, edges: Edges = uncut) -> LinkVolumes:
@@ -116,6 +118,8 @@ def link_volumes(plan: Plan, edges: Edges = uncut) -> LinkVolumes:
         session.close()
     if plan.isls is not None:
         pieces += _of_isls(plan.isls, list(_flying(plan.contacts)), edges)
+    if plan.feeder is not None:
+        pieces += _of_feeder(plan.feeder, nodes_of(plan), edges)
     pieces.sort(key=lambda piece: (piece.start_s, piece.end_s, piece.source, piece.target))
     columns = zip(*pieces, strict=True) if pieces else ((),) * len(Piece._fields)
     return LinkVolumes(
@@ -130,8 +134,12 @@ def link_volumes(plan: Plan, edges: Edges = uncut) -> LinkVolumes:
 
 
 def nodes_of(plan: Plan) -> tuple[str, ...]:
-    """Return the names of the satellites, and behind them of what they have contacts with."""
-    return (*_flying(plan.contacts), *_others(plan.contacts))
+    """Return the names of the satellites, and behind them of what they have contacts with.
+
+    Behind those are the gateways, if there are any.
+    """
+    gateways = () if plan.feeder is None else plan.feeder.stations
+    return (*_flying(plan.contacts), *_others(plan.contacts), *gateways)
 
 
 def _in_order(plan: Plan) -> Iterator[PlannedSession]:
@@ -215,7 +223,7 @@ def _of_contact(
         spans = pairwise(cuts.tolist())
         for span, carried, delay_s in zip(spans, bits, delays_s[device], strict=True):
             yield Piece(
-                contact.contact_id, direction, *ends, *span, carried, delay_s, between=False
+                contact.contact_id, direction, *ends, *span, carried, delay_s, link="contact"
             )
 
 
@@ -245,4 +253,23 @@ def _of_isls(isls: IslPlan, satellites: list[str], edges: Edges) -> Iterator[Pie
         spans = pairwise(cuts.tolist())
         for span, bits, delay_s in zip(spans, carried, longest_s, strict=True):
             for ends in ((one, other), (other, one)):
-                yield Piece(window, "isl", *ends, *span, bits, delay_s, between=True)
+                yield Piece(window, "isl", *ends, *span, bits, delay_s, link="isl")
+
+
+def _of_feeder(feeder: FeederPlan, nodes: Sequence[str], edges: Edges) -> Iterator[Piece]:
+    """Yield the pieces of links between satellites and gateways, both ways."""
+    node = {name: number for number, name in enumerate(nodes)}
+    for number in range(len(feeder)):
+        satellite, station = (node[name] for name in feeder.ends(number))
+        cuts = edges(float(feeder.start_s[number]), float(feeder.end_s[number]))
+        if not len(cuts):
+            continue
+        times_s = _with_middles(cuts).tolist()
+        longest_s = _longest([feeder.delay_s(number, time_s) for time_s in times_s])
+        for span, delay_s in zip(pairwise(cuts.tolist()), longest_s, strict=True):
+            bits = feeder.rate_bps * (span[1] - span[0])
+            for direction, ends in (
+                ("downlink", (satellite, station)),
+                ("uplink", (station, satellite)),
+            ):
+                yield Piece(number, direction, *ends, *span, bits, delay_s, link="feeder")

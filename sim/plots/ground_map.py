@@ -16,7 +16,7 @@ from orbit import Satellite, Site
 from orbit.look_angles import ground_track
 from scenarios import Scenario
 from sim.devices.satellites import satellites_of
-from sim.devices.sites import EARTH_RADIUS_KM, ground_sites
+from sim.devices.sites import EARTH_RADIUS_KM, sites_to_draw
 from sim.errors import InputError
 from sim.files import packaged
 from sim.plots.canvas import Drawn, behind, new_axes
@@ -70,7 +70,7 @@ def ground_map(
     manifest = self.run.manifest
     scenario = check_map(manifest, minute)
     satellites = satellites_of(scenario)
-    sites = ground_sites(scenario)
+    sites = sites_to_draw(scenario)
     start = datetime.fromisoformat(manifest["start_utc"]) + timedelta(minutes=minute)
     period_s = 60.0 * 2 * np.pi / float(satellites[0].model.no_kozai)
     orbits = 2.0 if len(satellites) == 1 else 0.5

@@ -22,9 +22,9 @@ import scenarios
 from learning.requests.cluster import Floats, Ints
 from orbit.utc import Start
 from sim.analysis.rounds import client_word
-from sim.analysis.spans import of_stations
+from sim.analysis.spans import of_stations, over_feeder
 from sim.devices.satellites import flying_of
-from sim.devices.sites import ground_sites
+from sim.devices.sites import sites_to_draw
 from sim.errors import InputError
 from sim.files import packaged
 from sim.plots.canvas import Run
@@ -162,10 +162,16 @@ def _same_sky(one: Run, other: Run) -> bool:
         return False
     end_s = min(_end_s(one), _end_s(other))
     seen = []
+    gateways = []
     for run in (one, other):
         contacts = run.tables["contacts"]
         early = contacts.filter(pc.less(contacts["rise_s"], end_s))
         seen.append(early.select(["contact_id", "satellite", "cluster", "station", "rise_s"]))
+        if (feeder := run.tables.get("feeder_windows")) is not None:
+            early = feeder.filter(pc.less(feeder["start_s"], end_s))
+            gateways.append(early.select(["satellite", "station", "start_s"]))
+    if len(gateways) == 1 or (gateways and not gateways[0].equals(gateways[1])):
+        return False
     return bool(seen[0].equals(seen[1]))
 
 
@@ -178,7 +184,7 @@ def sky_of(run: Run) -> Sky:
         satellites = sorted(pc.unique(contacts["satellite"].drop_null()).to_pylist())
         return Sky(satellites, [], sorted(names), {}, 0.0)
     flying = flying_of(scenario)
-    sites = {site.name: site for site in ground_sites(scenario)}
+    sites = {site.name: site for site in sites_to_draw(scenario)}
     mask_deg = float(run.manifest["scenario"]["orbit"]["min_elevation_deg"])
     return Sky([s.name for s in flying], flying, list(sites) or sorted(names), sites, mask_deg)
 
@@ -189,25 +195,38 @@ def place_column(contacts: pa.Table) -> pa.ChunkedArray:
 
 
 def contacts_of(run: Run, sky: Sky) -> Contacts:
-    """Return the contacts of a run that begin before it ends, those of known places."""
+    """Return the contacts of a run that begin before it ends, those of known places.
+
+    Those of satellites with gateways have numbers behind the others.
+    """
     contacts = run.tables["contacts"]
-    numbers = [
-        as_numpy(pc.index_in(column, value_set=pa.array(list(names), pa.string())), -1)
-        for column, names in (
-            (contacts["satellite"], sky.satellites),
-            (place_column(contacts), sky.places),
-        )
+    columns = [
+        as_numpy(contacts["contact_id"]),
+        _number(contacts["satellite"], sky.satellites),
+        _number(place_column(contacts), sky.places),
+        *(as_numpy(contacts[name]) for name in ("rise_s", "set_s", "served")),
+        *(as_numpy(contacts[name]) for name in ("service_start_s", "service_end_s")),
     ]
-    rise_s = as_numpy(contacts["rise_s"])
+    if (feeder := run.tables.get("feeder_windows")) is not None:
+        begin_s, end_s = (as_numpy(feeder[name]) for name in ("start_s", "end_s"))
+        gateways = [
+            len(contacts) + np.arange(len(feeder)),
+            _number(feeder["satellite"], sky.satellites),
+            _number(feeder["station"], sky.places),
+            *(begin_s, end_s, np.ones(len(feeder), bool)),
+            *(begin_s, end_s),
+        ]
+        columns = [np.concatenate(both) for both in zip(columns, gateways, strict=True)]
+    rise_s = columns[3]
     order = np.argsort(rise_s, kind="stable")
-    order = order[(rise_s[order] < _end_s(run)) & (numbers[1][order] >= 0)]
-    id_, set_s, start_s, end_s = (
-        as_numpy(contacts[name])[order]
-        for name in ("contact_id", "set_s", "service_start_s", "service_end_s")
-    )
-    served = as_numpy(contacts["served"])[order]
-    satellite, place = (number[order].astype(np.int64) for number in numbers)
-    return Contacts(id_, satellite, place, rise_s[order], set_s, served, start_s, end_s)
+    order = order[(rise_s[order] < _end_s(run)) & (columns[2][order] >= 0)]
+    return Contacts(*(column[order] for column in columns))
+
+
+def _number(column: pa.ChunkedArray, names: Sequence[str]) -> Ints:
+    """Return the places of names in a list, -1 for those that are not there."""
+    found = as_numpy(pc.index_in(column, value_set=pa.array(list(names), pa.string())), -1)
+    return found.astype(np.int64)
 
 
 def _place(name: str, sky: Sky) -> dict[str, Any]:
@@ -307,6 +326,8 @@ def _of_run(
     contacts = contacts_of(run, sky)
     until_s = min(end_s, _end_s(run))
     spans = contact_lanes(run.tables, contacts.contact_id)
+    if "feeder_windows" in run.tables:
+        spans = union(spans.and_(_over_feeder(run, contacts, sky)))
     shown = np.flatnonzero(spans.begin_s < until_s)
     shown = shown[np.argsort(spans.begin_s[shown], kind="stable")]
     contact, toward = np.divmod(spans.lane[shown], 2)
@@ -335,6 +356,24 @@ def _of_run(
         "aggregations": _ticks(run.tables, until_s, unit_s),
         "faults": faults(run.tables, contacts.contact_id, contacts.place, places, until_s, unit_s),
     }
+
+
+def _over_feeder(run: Run, contacts: Contacts, sky: Sky) -> Moved:
+    """Return spans of transfers over feeder links, in the lanes of their contacts."""
+    rows = over_feeder(run.tables)
+    begin_s, end_s = (as_numpy(rows[name]) for name in ("start_s", "end_s"))
+    many = len(sky.places)
+    of_gateway = np.flatnonzero(contacts.contact_id >= len(run.tables["contacts"]))
+    pair = contacts.satellite[of_gateway] * many + contacts.place[of_gateway]
+    asked = _number(rows["satellite"], sky.satellites) * many + _number(rows["station"], sky.places)
+    # Of the windows of a pair, the last one that has begun by then.
+    order = np.lexsort((contacts.rise_s[of_gateway], pair))
+    keys = np.stack([pair, contacts.rise_s[of_gateway]], axis=1)[order]
+    behind = 2.0 * _end_s(run) + 1.0
+    last = np.searchsorted(keys @ [behind, 1.0], asked * behind + begin_s + 1e-6, "right") - 1
+    number = of_gateway[order][np.maximum(last, 0)]
+    lane = 2 * number + says(rows, "direction", "uplink")
+    return Moved(lane, begin_s, end_s)
 
 
 def _services(contacts: Contacts, end_s: float, unit_s: float) -> dict[str, str]:

@@ -8,7 +8,7 @@ import numpy as np
 from orbit import Site
 from orbit.look_angles import ground_track
 from sim.devices.satellites import satellites_of
-from sim.devices.sites import ground_sites
+from sim.devices.sites import sites_to_draw
 from sim.execution.result import Result
 from sim.files import packaged
 from sim.plots.ground_map import MOST_CIRCLES, MOST_NAMES, broken, check_map, circle, east, reach
@@ -47,7 +47,7 @@ def map_of(run: Result, minute: float) -> Picture:
         Axis("latitude (degrees)", -90.0, 90.0, _degrees(90, 30)),
         height=TOP + BOTTOM + (WIDTH - LEFT - RIGHT) // 2,
     )
-    sites = ground_sites(scenario)
+    sites = sites_to_draw(scenario)
     x_deg = np.array([east(site.longitude_deg) for site in sites])
     y_deg = np.array([site.latitude_deg for site in sites])
     rings = map(np.array, json.loads(packaged("sim.plots", "land.json"))["rings"])

@@ -99,6 +99,7 @@ def test_an_outcome_says_when_a_run_reached_the_target(study):
         ("cycles", {"METHODS": ("synchronous",)}, ("paper-exp2-small", "1", "0.1"), "\nbest step"),
         ("gain", {"ROUNDS": ("fill",)}, ("1",), "rounds a contact fill"),
         ("notebook", {}, (1, 1), "\n    1      0.214      0.214         0.31"),
+        ("gym_agents", {"DAYS": 0.5}, ("2", "0", "0"), "`fedavg` are equal\n"),
         ("stand_ins", {"ROWS": TWO, "PAIRS": (("synchronous", "emsfl"),)}, ("1",), "exactly 0: "),
     ],
 )

@@ -74,6 +74,11 @@ def earliest(plan: Plan, source: str, target: str, ready_s: float) -> float | No
         if c.served and (fly or c.cluster.name in ends):  # a cluster passes nothing on
             beyond = "" if fly else c.satellite
             edges.append((c.cluster.name, beyond, c.start_s, c.end_s))
+    feeder = plan.feeder
+    if feeder is not None:  # the stations are one server
+        edges += [
+            (feeder.ends(n)[0], "", feeder.start_s[n], feeder.end_s[n]) for n in range(len(feeder))
+        ]
     times = sorted({ready_s, *(start_s for _, _, start_s, _ in edges if start_s > ready_s)})
     graph = networkx.DiGraph()
     for node in {*plan.isls.names, "", *ends}:

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 from tests.kit.imported import forget
 from tests.kit.records import check_method
-from tests.kit.small import SLOTS
+from tests.kit.small import ORBIT, SLOTS
 
 pytest.importorskip("flwr", reason="the extra leomix[flower] is not installed")
 
@@ -205,6 +205,42 @@ def test_timeouts_of_an_app_are_told_before_they_bite(fly):
     )
 
 
+COUNTS = """
+class Counted(FedAvg):
+    def count(self, replies):
+        replies = list(replies)
+        open("counted.txt", "a").write(f"{len(replies)}\\n")
+        return replies
+
+    def aggregate_train(self, number, replies):
+        return super().aggregate_train(number, self.count(replies))
+
+    def aggregate_evaluate(self, number, replies):
+        return super().aggregate_evaluate(number, self.count(replies))
+"""
+
+
+def test_replies_that_an_app_gives_up_are_counted(fly):
+    """As the app's own strategy counts those that it gets."""
+    hasty = SERVER.replace("app = ServerApp()", COUNTS + "app = ServerApp()")
+    hasty = hasty.replace("FedAvg().start", "Counted().start")
+    assert fly(hasty.replace("grid=grid,", "grid=grid, timeout=1000.0,"), CLIENT).status == 0
+    got = [int(line) for line in Path("counted.txt").read_text().split()]
+    counts = manifest()["counts"]
+    assert 0 < sum(got) < len(got) * NODES
+    assert counts == {
+        "messages": len(got) * NODES,
+        "replies": sum(got),
+        "replies_lost": len(got) * NODES - sum(got),
+    }
+    lost = counts["replies_lost"]
+    assert any(f"{lost} of {len(got) * NODES} replies" in line for line in manifest()["warnings"])
+    Path("counted.txt").unlink()
+    assert fly(hasty, CLIENT, *FOREVER, out="patient").status == 0
+    assert manifest("patient")["counts"]["replies_lost"] == 0
+    assert manifest("patient")["warnings"] == []
+
+
 POLLS = """
 import time
 import numpy as np
@@ -248,6 +284,23 @@ def test_messages_expire_after_their_time_to_live(fly):
     seen = eval(Path("seen.txt").read_text())
     assert sorted(failed for _, failed in seen) == [False] * 2 + [True] * 3
     assert [when for when, failed in seen if failed] == pytest.approx([500.0] * 3, abs=1.01)
+
+
+def test_a_device_that_a_pass_does_not_reach_waits_for_the_next_one(fly):
+    """The satellite rises above the mask for its cluster's centre, and not for all devices."""
+    north = {**ORBIT["ground"]["clusters"][0], "devices": NODES}
+    over = {key: ORBIT[key] for key in ("start", "orbit", "link")}
+    over |= {"seed": 0, "ground": {"clusters": [north]}, "stop": {"days": 8}}
+    one = ("--set", "learning.options.config.rounds=1")
+    sleeps = SERVER.replace("    FedAvg()", f"    time.sleep({6.4 * 86400})\n    FedAvg()")
+    outcome = fly("import time\n" + sleeps, CLIENT, *FOREVER, *one, "--max-wall", "20", **over)
+    assert outcome.status == 0, outcome.err
+    passes = pd.read_parquet("run/contacts.parquet")
+    low = passes[passes.rise_s > 6.4 * 86400].iloc[0]
+    assert 10 < low.max_elevation_deg < 11
+    downs = pd.read_parquet("run/transfers.parquet").query("toward != 'server'")
+    first_s = downs.groupby("device").start_s.min()
+    assert first_s.min() < low.set_s < first_s.max()
 
 
 def test_errors_of_clients_are_counted_and_shown_and_the_others_go_on(fly):

@@ -160,6 +160,41 @@ def test_times_and_bytes_are_those_of_fedavg_with_as_many_bytes(fly, where):
     assert ends
 
 
+MANY = ("--set", "learning.options.rounds_per_contact=many")
+
+
+def test_rounds_follow_each_other_in_a_contact_where_they_may(fly):
+    """Two clusters that always have contact: a round lasts as long as training, 200 s."""
+    orbit = {"source": "contacts", "windows": ALWAYS, "beams": 2}
+    said = {"orbit": orbit, "stop": {"rounds": 4, "days": 1}, "link": {"preset": "paper"}}
+    assert fly(SOFTMAX, *MANY, start="2026-08-22T00:00:00Z", **said).status == 0
+    events = pd.read_parquet("run/events.parquet")
+    ends_s = events[events.kind == "aggregate"].time_s
+    assert ends_s.tolist() == pytest.approx([200, 400, 600, 800], abs=1)
+    found = load_file("run/model/model.safetensors")
+    assert fly(SOFTMAX, out="slots", stop={"cycles": 4}).status == 0
+    known = load_file("slots/model/model.safetensors")
+    assert all(np.array_equal(found[name], known[name]) for name in known)
+    one = fly(SOFTMAX, start="2026-08-22T00:00:00Z", out="one", **said)
+    events = pd.read_parquet("one/events.parquet")
+    assert (events.kind == "aggregate").sum() == 1
+    assert "set learning.options.rounds_per_contact=many" in one.err
+
+
+ALWAYS = """satellite,site,rise_utc,set_utc
+S1,A,2026-08-22T00:00:00Z,2026-08-23T00:00:00Z
+S1,B,2026-08-22T00:00:00Z,2026-08-23T00:00:00Z
+"""
+
+
+def test_what_holds_of_every_method_holds_of_many_rounds_in_a_contact(place):
+    (place / "softmax.py").write_text(SOFTMAX)
+    sys.path.insert(0, str(place))
+    options = {"code": "softmax:train", "rounds_per_contact": "many"}
+    findings = list(check_method("sim.fly.functions:Functions", options))
+    assert [f for f in findings if f.outcome == "failed"] == []
+
+
 def test_another_network_calls_nobody_again(fly):
     assert fly(SOFTMAX, out="one").status == 0
     assert len(calls()) == 5 * 3  # each device in each round
@@ -234,6 +269,37 @@ def spoilt(weights, context):
     events = pd.read_parquet("run/events.parquet")
     assert (events.kind == "drop").sum() == 3
     assert len(pd.read_parquet("run/updates.parquet")) == 4 * 3
+
+
+HIDDEN = {
+    "softmax.py:2: the module variable SEEN is changed by a call": (
+        "SEEN = []\n",
+        "SEEN.append(context.client)",
+    ),
+    "softmax.py:2: the module variable COUNT is changed by a call": (
+        "COUNT = 0\n",
+        "global COUNT; COUNT += 1",
+    ),
+    "np.random.default_rng() without a seed draws from the operating system": (
+        "",
+        "np.random.default_rng().normal()",
+    ),
+    "softmax.py:2: os.urandom draws from the operating system": ("import os\n", "os.urandom(2)"),
+    "": ("MADE = {}\n", "MADE[1] = MADE[1] if 1 in MADE else np.random.default_rng(1)"),
+}
+
+
+@pytest.mark.parametrize("says", HIDDEN)
+def test_what_is_not_repeated_or_not_seen_is_said_by_name(fly, says):
+    before, within = HIDDEN[says]
+    code = SOFTMAX.replace(
+        "    x, y = data\n    p = ", f"    {within}\n    x, y = data\n    p = ", 1
+    )
+    outcome = fly(before + code)
+    assert outcome.status == 0
+    line = 14 + bool(before)
+    assert says.replace("py:2:", f"py:{line}:") in outcome.err
+    assert bool(says) == bool(outcome.err)
 
 
 WRONG = {

@@ -1,6 +1,10 @@
 """Runs as environments: against plain runs, tables of a run, and Gymnasium's own checker."""
 
+import copy
 import math
+import pickle
+import signal
+import threading
 import warnings
 
 import gymnasium
@@ -181,8 +185,69 @@ def test_gymnasiums_own_checks_pass_and_vectors_of_environments_run():
     many.close()
 
 
+def test_environments_of_a_vector_play_different_seeds():
+    how = {"scenario": "fedsat", "overrides": GAPS | {"stop.rounds": 1}, "seeds": (7, 8, 9)}
+    many = gymnasium.make_vec(gym.SELECT, num_envs=3, vectorization_mode="sync", **how)
+    _, info = many.reset(seed=20)
+    played = [info["seed"].tolist()]
+    for _ in range(3):
+        _, info = many.reset()
+        played.append(info["seed"].tolist())
+    assert played == [[20, 21, 22], [9, 7, 8], [7, 8, 9], [8, 9, 7]]
+    many.close()
+
+
+class Stopped(gym.Select):
+    """An environment whose user presses Ctrl-C in the middle of its first episode."""
+
+    pressed = False
+
+    def event(self, number, time_s):
+        if number == 20 and not self.pressed:
+            self.pressed = True
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_in_a_run_is_that_of_any_program_and_the_next_episode_is_whole():
+    env, whole = Stopped("fedsat", GAPS), made()
+    with pytest.raises(KeyboardInterrupt):
+        play(env, everyone)
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.step(everyone(env))
+    play(env, everyone)
+    play(whole, everyone)
+    assert env.result.manifest["trace_sha256"] == whole.result.manifest["trace_sha256"]
+
+
+def test_another_thread_begins_a_run_of_its_own():
+    env = made()
+    env.reset(seed=1)
+    found = []
+
+    def elsewhere():
+        try:
+            env.step(everyone(env))
+        except gymnasium.error.ResetNeeded as error:
+            found.append(str(error))
+        env.reset(seed=2)
+        found.append(env.step(everyone(env))[-1]["seed"])
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert found == ["the run was begun in another thread; call reset() first", 2]
+    play(env, everyone, seed=1)  # here again, after a thread that has ended
+    assert env.result.manifest["trace_sha256"] is not None
+
+
+@pytest.mark.parametrize("make", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_copy_is_refused_in_one_line(make):
+    with pytest.raises(TypeError, match=r"^an environment is not copied; make another one[^\n]+$"):
+        make(made())
+
+
 def test_time_and_energy_are_paid_for_by_their_weights():
-    reward = {"merged": 2.0, "hours": -0.5, "kilojoules": -0.1}
+    reward = {"merged": 2, "hours": np.float32(-0.5), "kilojoules": -0.1}
     env = made(overrides=GAPS | {"compute.power_w": 10.0}, reward=reward)
     seen, _, paid = play(env, everyone)
     spent_kj = env.result.manifest["computed_device_s"] * 10.0 / 1000
@@ -200,6 +265,11 @@ def test_time_and_energy_are_paid_for_by_their_weights():
         ({"reward": {"speed": 1}}, "reward: no figure 'speed'; known are accuracy, merged"),
         ({"reward": {"hours": math.nan}}, "reward.hours: nan is no finite number"),
         ({"reward": {"accuracy": 1}}, "reward.accuracy: is never measured"),
+        ({"reward": {"hours": True}}, "reward.hours: True is no finite number"),
+        ({"reward": ["hours"]}, "reward: ['hours'] has no weights; give a mapping"),
+        ({"seeds": 5}, "seeds: 5 is no list of whole numbers from 0"),
+        ({"seeds": (1, "a")}, "seeds: 'a' is no whole number from 0"),
+        ({"seeds": (-1,)}, "seeds: -1 is no whole number from 0"),
         ({"overrides": GAPS | {"learning.aggregation.quorum": 0.5}}, "learning.aggregation"),
         ({"overrides": GAPS | {"learning.options.agent": "best"}}, "agent: no agent 'best'"),
     ],
@@ -211,6 +281,15 @@ def test_wrong_input_is_refused_in_one_line(how, line):
     assert line in str(caught.value)
 
 
+WRONG_MOVES = [
+    (0.3, r"^action: holds 0\.3; each of its numbers must be 0 or 1$"),
+    (-1, r"^action: holds -1; "),
+    (math.nan, r"^action: holds nan; "),
+    ("0", r"^action: holds '0'; "),
+    ([1, 2], r"^action: is no row of numbers; it must be a bit for each client and one to agg"),
+]
+
+
 def test_wrong_moves_and_wrong_agents_are_refused_in_one_line():
     env = made()
     with pytest.raises(gymnasium.error.ResetNeeded):
@@ -218,6 +297,12 @@ def test_wrong_moves_and_wrong_agents_are_refused_in_one_line():
     env.reset()
     with pytest.raises(sim.InputError, match=r"action: has shape \(3,\); it must have \(11,\)"):
         env.step(np.zeros(3, np.int8))
+    for wrong, line in WRONG_MOVES:
+        with pytest.raises(sim.InputError, match=line):
+            env.step([wrong, *[0] * 10])
+    env.step([1.0] + [False] * 10)  # the run stands where it stood
+    with pytest.raises(sim.InputError, match=r"^options: reset\(\) has none, but got 'start'; "):
+        env.reset(options={"start": "2026-08-23"})
     options = {"agent": f"{__name__}:shapeless", "trains": "gaps"}
     line = (
         r"returns a ndarray with clients of shape \(\); it must be a Decision with clients of shap"

@@ -207,6 +207,25 @@ def hops(change, number=400):
     return tamper
 
 
+def to_gateway(change, number=3):
+    """Write one hop from a satellite to a gateway with other fields."""
+
+    def tamper(patch):
+        seen = []
+
+        @swap(records.Mesh, "_row")
+        def row(honest, *given):
+            made = honest(*given)
+            if made.direction != "downlink":
+                return made
+            seen.append(made)
+            return replace(made, **change(made)) if len(seen) == number else made
+
+        row(patch)
+
+    return tamper
+
+
 def gone(change):
     """Tell another time at which a message is there; without a change it is never sent."""
 
@@ -248,6 +267,17 @@ CITIES_MESHED = merged(
         "learning": {"method": "fedavg", "train": False},
     },
 ) | {"ground": {"clusters": [{"name": "Bremen", "latitude_deg": 53.1, "longitude_deg": 8.85}]}}
+GATEWAYS = merged(
+    CITIES_MESHED,
+    {
+        "roles": {"server": "stations"},
+        "link": {"feeder": {"rate_mbps": 1}},
+        "ground": {"stations": [
+            {"name": "Troll", "latitude_deg": -72.0, "longitude_deg": 2.5},
+            {"name": "Svalbard", "latitude_deg": 78.2, "longitude_deg": 15.4},
+        ]},
+    },
+)  # fmt: skip
 MESHED = merged(
     SATELLITES,
     {
@@ -308,6 +338,17 @@ TAMPERED = [
     (gone(lambda there_s, way: there_s - (30.0 if way == "client" else 0.0)), CITIES_MESHED, HOPS,
      "comes down from .* it has not got that"),
     (gone(None), CITIES_MESHED, HOPS, "is at .* and said to have arrived|has not got that"),
+    (to_gateway(lambda row: {"direction": "isl"}), GATEWAYS, HOPS, "is no isl"),
+    (to_gateway(lambda row: {"peer": "Troll/0" if "Sval" in row.peer else "Svalbard/0"}), GATEWAYS,
+     HOPS, "no link holds it"),
+    (to_gateway(lambda row: {"start_s": row.start_s - 0.1}), GATEWAYS, HOPS,
+     "sent .* of|no link holds it"),
+    (to_gateway(lambda row: {"end_s": (row.start_s + row.end_s) / 2}), GATEWAYS, HOPS,
+     "no link holds it"),
+    (to_gateway(lambda row: {"payload_bytes": row.payload_bytes + 1,
+                             "delivered_bytes": row.payload_bytes + 1}), GATEWAYS, HOPS,
+     "sent .* of"),
+    (gone(None), GATEWAYS, HOPS, "is at .* and said to have arrived|has not got that"),
     (hops(lambda row: {"payload_bytes": row.payload_bytes + 1}), MESHED, HOPS, "message .* bytes"),
     (hops(lambda row: {"delivered_bytes": row.delivered_bytes / 2}), MESHED, HOPS, " moved .* of"),
     (hops(lambda row: {"start_s": row.start_s - 900.0}), MESHED, HOPS, "message .* at .* s"),

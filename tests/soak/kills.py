@@ -9,6 +9,8 @@ same files as one that nobody disturbed. The forms:
 - ``kill``: kill -9 at any moment, half of them while the end is written;
 - ``tensors``: kill -9 once there is a checkpoint that holds tensors: of clusters, of satellites
   with batteries and windows of links out of a file, and of a small model sized as a large one;
+- ``fly``: kill -9 at any moment of runs of functions of the user's and, where flwr is installed, of
+  a Flower app, without the cache; two undisturbed runs of each have one result;
 - ``signals``: any signal that may end a process;
 - ``again``: nobody disturbs ten times as many runs, two at once beside a busy process with the
   default cache folder, which is cleared now and then; none dies, and all have one trace.
@@ -32,6 +34,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -61,6 +64,11 @@ BEHIND_TENSORS = "trained run with tensors saved"
 ON_BOARD = "satellites with tensors saved"
 STAND_IN = "stand-in with tensors saved"
 WITH_TENSORS = (BEHIND_TENSORS, ON_BOARD, STAND_IN)
+FUNCTIONS = "functions"
+APP = "Flower app"
+FLOWN = (FUNCTIONS, APP) if find_spec("flwr") else (FUNCTIONS,)
+DIGITS = Path(__file__).resolve().parents[2] / "docs" / "apps" / "digits"
+UNTRAINED = {key: value for key, value in SLOTS.items() if key != "learning"}
 LARGE = {"kind": "mixtral", "hidden": 512, "expert_hidden": 1024, "layers": 8}
 SCENARIOS: dict[str, dict[str, Any]] = {
     "timing-only run": TIMING,
@@ -69,6 +77,24 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     BEHIND_TENSORS: TRAINED,
     ON_BOARD: merged(SATELLITES, {"link": {"isl": {"windows": "windows.csv"}}}),
     STAND_IN: merged(SLOTS, {"stop": {"cycles": 12}, "learning": {"sized_as": LARGE}}),
+    FUNCTIONS: {
+        **UNTRAINED,
+        "stop": {"cycles": 40},
+        "learning": {"method": "sim.fly.functions:Functions", "options": {"code": "flown:train"}},
+    },
+    APP: {
+        **UNTRAINED,
+        "stop": {"cycles": 200},
+        "learning": {
+            "method": "sim.fly.flower.method:Flower",
+            "options": {
+                "app": str(DIGITS),
+                "server": "digits_app.server_app:app",
+                "client": "digits_app.client_app:app",
+                "timeout": "none",
+            },
+        },
+    },
 }
 STOPS = ["STOP", "TSTP", "TTIN", "TTOU", "CONT", "CHLD", "URG", "WINCH"]
 ENDING = [one for one in signal.Signals if one.name.removeprefix("SIG") not in STOPS]
@@ -140,9 +166,11 @@ def undisturbed(work: Path, name: str) -> Kind:
     scenario.write_text(yaml.safe_dump(SCENARIOS[name]))
     (work / "windows.csv").write_text(isl_windows())
     verb, *rest = ("sweep", *POINTS) if name == "sweep" else ("run",)
+    if name in FLOWN:
+        rest = ["--no-cache"]  # or the replies would come from there, and not from the run's folder
     command = (verb, str(scenario), *rest)
     process = start(command, place)
-    phases: list[Phase] = [Path.exists, writes_tables] if name in KINDS else [holds_tensors]
+    phases: list[Phase] = [holds_tensors] if name in WITH_TENSORS else [Path.exists, writes_tables]
     begin_s = [(phase, computed_until(process, partial(phase, place))) for phase in phases]
     ends_s = computed_until(process, lambda: False)
     assert process.wait() == 0, said(place)
@@ -184,7 +212,11 @@ def start(command: tuple[str, ...], place: Path) -> subprocess.Popen[bytes]:
     place.parent.mkdir(parents=True, exist_ok=True)
     resume = ("--resume",) if place.exists() and any(place.iterdir()) else ()
     line = [sys.executable, str(EAGER), *command, "-o", str(place), "--quiet", *resume]
-    own = {"LEOMIX_CACHE": str(place.parent / "cache"), "PYTHONFAULTHANDLER": "1"}
+    own = {
+        "LEOMIX_CACHE": str(place.parent / "cache"),
+        "LEOMIX_ALLOW_CODE": "1",
+        "PYTHONFAULTHANDLER": "1",
+    }
     with (place.parent / "said.txt").open("wb") as out:
         return subprocess.Popen(line, stdout=out, stderr=out, env={**os.environ, **own})
 
@@ -259,6 +291,20 @@ def behind_tensors(work: Path, count: int, seed: int) -> Iterator[str]:
     return told(campaign(work, count // 2, seed, WITH_TENSORS), "killed")
 
 
+def flown(work: Path, count: int, seed: int) -> Iterator[str]:
+    """Kill -9 at any moment while code of the user's trains; run it twice undisturbed before."""
+    for name in FLOWN:
+        results = []
+        for again in ("one", "two"):
+            (work / again).mkdir(exist_ok=True)
+            results.append(undisturbed(work / again, name).result)
+        assert results[0] == results[1], f"{name}: two undisturbed runs differ"
+        yield f"{name}: two undisturbed runs have one result"
+        yield from told(campaign(work, count // 10, seed, (name,)), "killed")
+    if APP not in FLOWN:
+        yield f"{APP}: needs the extra leomix[flower]"
+
+
 def signalled(work: Path, count: int, seed: int) -> Iterator[str]:
     """Send any signal."""
     return told(campaign(work, count // 2, seed, signals=ENDING), "ended by a signal")
@@ -297,7 +343,13 @@ def again(work: Path, count: int, seed: int) -> Iterator[str]:
     yield f"paper-slots: {traces.total()} runs under load, none died, one trace"
 
 
-FORMS = {"kill": killed, "tensors": behind_tensors, "signals": signalled, "again": again}
+FORMS = {
+    "kill": killed,
+    "tensors": behind_tensors,
+    "fly": flown,
+    "signals": signalled,
+    "again": again,
+}
 
 
 if __name__ == "__main__":

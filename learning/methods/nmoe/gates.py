@@ -14,9 +14,10 @@ from learning.methods.base import Protocol
 from learning.methods.nmoe.options import GATE_TENSORS
 from learning.methods.nmoe.system import Networked
 from learning.registry import Register
-from learning.requests.cluster import Cluster, Cost, Ints, Mask, Request, Train, Work
+from learning.requests.cluster import Cluster, Cost, Ints, Mask, Train, Work
 from learning.requests.payload import Payload
 from learning.requests.peers import Arrival, Node, Send
+from learning.requests.request import Request
 from learning.training import operations
 from learning.training.nmoe import operations as nmoe_operations
 from learning.values.handle import Handle

@@ -13,10 +13,11 @@ import numpy as np
 
 from learning.methods.base import Protocol
 from learning.methods.nmoe.system import Networked
-from learning.requests.cluster import Cluster, Mask, Measure, Request
+from learning.requests.cluster import Cluster, Mask, Measure
 from learning.requests.facts import Note
 from learning.requests.payload import Payload
 from learning.requests.peers import All, Answered, Arrival, Infer, Node, Send, Wait, outcome_of
+from learning.requests.request import Request
 from learning.rng import stream
 from learning.training.nmoe import operations as nmoe_operations
 

@@ -16,10 +16,11 @@ from learning.clients.updates import arrival
 from learning.learner import UpdatesUsed
 from learning.methods.base import ExpertRegistry, Method, Protocol, World
 from learning.methods.nmoe.options import NetworkedOptions
-from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask, Meet, Request, Train
+from learning.requests.cluster import Cluster, Cost, Floats, Ints, Mask, Meet, Train
 from learning.requests.facts import Aggregated
 from learning.requests.payload import Payload
 from learning.requests.peers import All, Compute, Node, Reach
+from learning.requests.request import Request
 from learning.settings import LearningConfig
 from learning.training.nmoe import operations as nmoe_operations
 from learning.values.handle import Handle

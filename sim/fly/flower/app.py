@@ -21,6 +21,7 @@ from learning.values.replies import Replies, key_of
 from sim.errors import custom_line
 from sim.fly import trees
 from sim.fly.flower.library import RUN_ID, prepare
+from sim.fly.unrepeatable import unrepeatable
 from sim.fly.user_code import TooLong, seeded, within
 
 prepare()
@@ -135,7 +136,7 @@ class FlowerApp:
         return key_of(each, self._config, version("flwr"))
 
     def unseen(self) -> Iterator[str]:
-        """Yield what the app's code takes real time by, in a line each."""
+        """Yield what in the app's code takes real time, or is not repeated, in a line each."""
         for path in sorted(self.folder.rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_bytes())):
                 name = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
@@ -143,6 +144,7 @@ class FlowerApp:
                     if name == known or name.endswith(f".{known}"):
                         where = f"{path.relative_to(self.folder)}:{getattr(node, 'lineno', 0)}"
                         yield f"{where}: {name} takes {what}, and not simulated time"
+            yield from unrepeatable(path, "the context's state")
 
     def server_context(self) -> Context:
         """Return the context of the ServerApp."""

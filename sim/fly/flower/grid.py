@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from flwr.app import Error, Message, RecordDict
@@ -32,7 +33,8 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
 
     With ``patient`` neither a timeout nor the time to live of a message ends the wait for a reply.
     ``received`` is told what a pull has brought, and of how many. ``first_timeout_s`` and
-    ``first_ttl_s`` are those of the first messages, None before these.
+    ``first_ttl_s`` are those of the first messages, None before these. ``pushed`` counts messages,
+    ``taken`` the replies that the app has got, and ``lost`` those that it waits for no longer.
     """
 
     def __init__(self, stage: Stage, nodes: Sequence[int], *, patient: bool) -> None:
@@ -44,10 +46,13 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
         self._nodes = list(nodes)
         self._patient = patient
         self._run = Run.create_empty(RUN_ID)
-        self._pushed = 0
+        self.pushed = 0
+        self.taken = 0
+        self._given_up: set[str] = set()
         self._polls = 0
         self._replies: dict[str, Message] = {}
         self._expires_s: dict[str, float] = {}
+        self._open_until: Counter[float] = Counter()
 
     # What flwr asks of a grid.
 
@@ -88,8 +93,8 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
     def _push(self, message: Message) -> str:
         if (node := message.metadata.dst_node_id) not in self._nodes:
             raise ValueError(f"a message is for node {node}, which is not there")
-        name = f"m{self._pushed}"
-        self._pushed += 1
+        name = f"m{self.pushed}"
+        self.pushed += 1
         # As it is now: the app may go on to change it.
         self.outbox.append(as_received(message, name))
         ttl_s = message.metadata.ttl
@@ -97,6 +102,7 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
             self.first_ttl_s = ttl_s
         sent_s = message.metadata.created_at - EPOCH_S
         self._expires_s[name] = math.inf if self._patient else sent_s + ttl_s
+        self._open_until[self._expires_s[name]] += 1
         return name
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
@@ -123,8 +129,17 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
         waits_s = math.inf if timeout is None or self._patient else timeout
         if names:
             until_s = self._stage.now_s + waits_s
-            self._stage.wait(lambda: all(name in self._replies for name in names), until_s)
+            missing = list(names)
+
+            def all_there() -> bool:
+                while missing and missing[-1] in self._replies:  # nobody else takes them
+                    missing.pop()
+                return not missing
+
+            self._stage.wait(all_there, until_s)
+        open_yet = set(names) - self._replies.keys()
         found = self._take(set(names))
+        self._given_up |= open_yet  # nobody knows their names any more
         self.received(found, len(names))
         return found
 
@@ -132,7 +147,9 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
         # In the order in which they were sent: what is learnt then depends on who has answered, and
         # not on who was first, by the last bit of a sum.
         here = sorted(wanted & self._replies.keys(), key=lambda name: int(name[1:]))
-        return [self._replies.pop(name) for name in here]
+        found = [self._replies.pop(name) for name in here]
+        self.taken += sum(reply.has_content() for reply in found)
+        return found
 
     # What the network asks of it.
 
@@ -142,21 +159,41 @@ class SimulatedGrid(Grid):  # type: ignore[misc]  # flwr has no types here
         return len(self._expires_s)
 
     @property
+    def lost(self) -> int:
+        """How many replies have come, or will come, when the app waits for them no longer."""
+        return len(self._given_up)
+
+    @property
     def expiries_s(self) -> set[float]:
         """When messages without a reply expire."""
-        return {time_s for time_s in self._expires_s.values() if time_s < math.inf}
+        return {time_s for time_s in self._open_until if time_s < math.inf}
 
     def arrived(self, reply: Message) -> None:
-        """Take a reply, unless its message has expired."""
+        """Take a reply, unless its message has expired, or the app has given it up."""
         name = reply.metadata.reply_to_message_id
-        if self._expires_s.pop(name, None) is not None:
+        lives = name in self._expires_s
+        if lives:
+            self._close(name)
+        if lives and name not in self._given_up:
             self._replies[name] = as_received(reply, f"r{name}")
+
+    def _close(self, name: str) -> None:
+        """Forget when a message expires, which is open no more."""
+        time_s = self._expires_s.pop(name)
+        self._open_until[time_s] -= 1
+        if not self._open_until[time_s]:
+            del self._open_until[time_s]
 
     def expire(self) -> None:
         """Answer messages by an error whose time to live is over."""
+        if min(self._open_until, default=math.inf) > self._stage.now_s:
+            return
         for name, ends_s in list(self._expires_s.items()):
             if ends_s <= self._stage.now_s:
-                del self._expires_s[name]
+                self._close(name)
+                if name in self._given_up:
+                    continue
+                self._given_up.add(name)
                 error = Error(ErrorCode.MESSAGE_UNAVAILABLE, "its time to live is over")
                 lost = as_received(Message(RecordDict(), SUPERLINK_NODE_ID, "train"), name)
                 self._replies[name] = Message(error, reply_to=lost)

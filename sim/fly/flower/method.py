@@ -195,16 +195,16 @@ class Flower(OwnLearning):
                 f"the ServerApp {error}; raise learning.options.call_limit_s, or let it wait by "
                 "its grid or time.sleep"
             ) from None
-        error = None if self.main is None else self.main.error
-        if error is None:
+        failed = None if self.main is None else self.main.error
+        if failed is None:
             return
-        if isinstance(error, TooFewNodes):
+        if isinstance(failed, TooFewNodes):
             raise ValueError(
                 f"{self.app.folder}: the app waits for more nodes than the {len(self.places)} that "
-                f"the scenario has ({error}); lower its least number of nodes, or add devices"
+                f"the scenario has ({failed}); lower its least number of nodes, or add devices"
             )
-        why = " ".join(f"{type(error).__name__}: {error}".split()) + custom_line(error)
-        hints = [hint for hint in (self.app.cure(error), self.reshaped) if hint]
+        why = " ".join(f"{type(failed).__name__}: {failed}".split()) + custom_line(failed)
+        hints = [hint for hint in (self.app.cure(failed), self.reshaped) if hint]
         raise ValueError("; ".join([f"{self.app.folder}: the ServerApp fails: {why}", *hints]))
 
     # -- what the app measures
@@ -337,7 +337,8 @@ class Flower(OwnLearning):
             receipt = yield transfer
             if receipt.done[place.device]:
                 return float(receipt.end_s[place.device])
-            fresh = receipt.reason == "devices away"
+            # The cluster may have contact for longer than this device.
+            fresh = receipt.reason in ("devices away", "contact ended")
         return None
 
     def _answered(self, message: Message) -> Generator[Any, Any, tuple[Answer, float]]:
@@ -399,6 +400,21 @@ class Flower(OwnLearning):
 
         arrays = self.stage.arrays
         return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how many messages the app has sent, and what became of the replies."""
+        grid = self.grid
+        return {"messages": grid.pushed, "replies": grid.taken, "replies_lost": grid.lost}
+
+    def doubts(self) -> list[str]:
+        """Say how many replies the app has given up."""
+        if not self.grid.lost:
+            return []
+        return [
+            f"{self.grid.lost} of {self.grid.pushed} replies were lost: they came, or would have "
+            "come, after a timeout of the app or the time to live of their message; set "
+            "learning.options.timeout=none to wait"
+        ]
 
     def conclude(self) -> Protocol:
         """End the app's threads; say whether it had ended."""

@@ -1,0 +1,149 @@
+"""Feeder links: the passes in which satellites reach gateways with what devices have sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from math import inf
+
+import numpy as np
+
+from channel import SPEED_OF_LIGHT_M_S
+from learning.requests.cluster import Floats, Ints
+from orbit import RangeFrom
+from orbit.windows import groups
+from scenarios import Scenario
+from sim.devices.faults import Intervals
+from sim.errors import InputError
+from sim.plan.mesh_sessions import Windows
+from sim.plan.service import ServedPasses, served_feeder_passes
+from sim.plan.windows import Find
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FeederPlan:
+    """Arrays (N,) over passes in which a satellite can send to a station, sorted by start.
+
+    ``satellite`` and ``station`` are indices in ``satellites`` and ``stations``. In either
+    direction bits leave from ``start_s`` to ``end_s`` at ``rate_bps``; those of one satellite do
+    not overlap. ``range_km`` returns the range in a pass at a time. The stations are one server,
+    linked on the ground.
+    """
+
+    satellites: tuple[str, ...]
+    stations: tuple[str, ...]
+    satellite: Ints
+    station: Ints
+    start_s: Floats
+    end_s: Floats
+    max_elevation_deg: Floats
+    min_range_km: Floats
+    rate_bps: float
+    range_km: Callable[[int, float], float]
+
+    def __len__(self) -> int:
+        """The number of passes."""
+        return len(self.satellite)
+
+    def ends(self, number: int) -> tuple[str, str]:
+        """Return the names of the satellite and the station of a pass."""
+        return self.satellites[self.satellite[number]], self.stations[self.station[number]]
+
+    def sent_s(self, number: int, begin_s: float, bits: float) -> float:
+        """Return when bits that leave from a time on have left in a pass; inf for never."""
+        sent_s = begin_s + bits / self.rate_bps
+        return sent_s if sent_s <= self.end_s[number] else inf
+
+    def delay_s(self, number: int, time_s: float) -> float:
+        """How long a signal takes in a pass that leaves at a time."""
+        return self.range_km(number, time_s) * 1e3 / SPEED_OF_LIGHT_M_S
+
+    def sent(self, number: int, begin_s: float, bits: float) -> tuple[float, float]:
+        """Return when bits have left in a pass, and are there with its longest delay; or inf."""
+        sent_s = self.sent_s(number, begin_s, bits)
+        return sent_s, sent_s if sent_s == inf else sent_s + self._longest_delay_s(number)
+
+    def spans(self) -> Iterator[tuple[int, int, float, float]]:
+        """Yield the number, satellite, begin and end of each pass, in order of time."""
+        columns = (self.satellite, self.start_s, self.end_s)
+        each = zip(*(column.tolist() for column in columns), strict=True)
+        for number, (satellite, start_s, end_s) in enumerate(each):
+            yield number, satellite, start_s, end_s
+
+    def windows(self, satellite: int) -> tuple[list[float], list[float]]:
+        """Return the begins and ends of the passes of a satellite, by index, over any station."""
+        mine = self._of_each[satellite]
+        return self.start_s[mine].tolist(), self.end_s[mine].tolist()
+
+    def passes(self, satellite: str, station: str) -> Ints:
+        """Return the numbers of the passes of a satellite over a station, in order."""
+        mine = self._of_each[self.satellites.index(satellite)]
+        return mine[self.station[mine] == self.stations.index(station)]
+
+    @cached_property
+    def _longest_delay_s(self) -> Callable[[int], float]:
+        """How long a signal takes at most in a pass: the range is largest at one of its ends."""
+
+        @cache
+        def longest_s(number: int) -> float:
+            span_s = self.start_s[number], self.end_s[number]
+            return max(self.delay_s(number, float(time_s)) for time_s in span_s)
+
+        return longest_s
+
+    @cached_property
+    def _of_each(self) -> list[Ints]:
+        return groups(self.satellite, len(self.satellites))
+
+
+def feeder_plan(
+    scenario: Scenario, clusters: Sequence[str], out: Sequence[Intervals], find: Find
+) -> FeederPlan | None:
+    """Return the passes over the stations that are the server of devices; None without any.
+
+    ``find`` looks for them, ``out`` are the outages of each satellite. Raises InputError for a
+    station that is called like one of the ``clusters`` or like a satellite.
+    """
+    feeder = scenario.link.feeder
+    if feeder is None:
+        return None
+    served = served_feeder_passes(scenario, out, find)
+    if shared := sorted(set(served.servers) & set(clusters)):
+        raise InputError(
+            f"ground.stations: {shared[0]!r} is a station and a cluster too; rename the station"
+        )
+    service = served.service
+    numbers = np.flatnonzero(service.served)
+    order = np.lexsort((served.windows.site[numbers], service.start_s[numbers]))
+    numbers = numbers[order]
+    return FeederPlan(
+        satellites=tuple(served.clients),
+        stations=tuple(served.servers),
+        satellite=served.windows.site[numbers],
+        station=served.windows.satellite[numbers],
+        start_s=service.start_s[numbers],
+        end_s=service.end_s[numbers],
+        max_elevation_deg=served.windows.max_elevation_deg[numbers],
+        min_range_km=served.windows.min_slant_range_km[numbers],
+        rate_bps=feeder.rate_mbps * 1e6,
+        range_km=_ranges(served, numbers),
+    )
+
+
+def _ranges(served: ServedPasses, numbers: Ints) -> Callable[[int, float], float]:
+    """Return what measures the range in a pass at a time; passes are windows by ``numbers``."""
+    ranges = [RangeFrom(place, served.start) for place in served.places]
+
+    def range_km(number: int, time_s: float) -> float:
+        window = numbers[number]
+        satellite = served.satellites[served.window_satellites[window]]
+        return ranges[served.window_places[window]].km(satellite, time_s)
+
+    return range_km
+
+
+def with_ground(links: Sequence[Windows], feeder: FeederPlan) -> list[Windows]:
+    """Return the windows of each satellite with those to the ground, the node behind them all."""
+    ground = len(links)
+    return [dict(own) | {ground: feeder.windows(number)} for number, own in enumerate(links)]

@@ -1,0 +1,306 @@
+"""Devices on the ground over a mesh to gateways: any pass of any satellite over any station."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+import leomix
+import orbit
+import scenarios
+import sim
+from sim import InputError
+from tests.kit import learning as seam
+from tests.kit import records
+from tests.kit.folders import cut, held
+from tests.kit.mesh import (
+    Asking,
+    ask,
+    compare_with_earliest,
+    drawn_asks,
+    drawn_windows,
+    windows_text,
+)
+from tests.kit.network import build, make_plan
+from tests.kit.replay import numbers, scene, share_sky
+from tests.kit.scripted import nothing
+
+START = datetime(2024, 4, 14, 16, tzinfo=UTC)
+LIGHT_KM_S = 299_792.458
+GATEWAYS = """
+start: 2024-04-14T16:00:00Z
+stop: {days: 0.25}
+roles: {server: stations, clients: devices}
+orbit:
+  {source: walker, pattern: star, satellites: 6, planes: 6, phasing: 1, altitude_km: 700,
+   inclination_deg: 86, propagation: secular_j2, min_elevation_deg: 0}
+ground:
+  clusters:
+    - {name: Tromso, latitude_deg: 69.65, longitude_deg: 18.95}
+    - {name: Alert, latitude_deg: 82.5, longitude_deg: -62.3}
+  stations:
+    - {name: Troll, latitude_deg: -72.0, longitude_deg: 2.5, min_elevation_deg: 10}
+    - {name: Punta Arenas, latitude_deg: -53.2, longitude_deg: -70.9}
+link:
+  uplink: {rate: fixed, fixed_rate_mbps: 1000, bandwidth_mhz: 500, total_bandwidth_mhz: 500}
+  downlink: {rate: fixed, fixed_rate_mbps: 1000}
+  isl: {between_planes: all, rate_mbps: 1000, route: earliest}
+  feeder: {rate_mbps: 500}
+compute: {seconds_per_round: 120}
+learning: {train: false, method: fedavg, model: {kind: vector-mlp}}
+"""
+GRID = {"orbit.satellites": 66, "link.isl.within_plane": "ring", "orbit.altitude_km": 780,
+        "link.isl.between_planes": "neighbours", "link.isl.terminals": 4, "link.isl.rate_mbps": 2,
+        "orbit.min_elevation_deg": 10, "stop.days": 0.1, "learning.model.hidden": 2000,
+        "ground.antennas": 2, "link.feeder.rate_mbps": 5}  # fmt: skip
+WINDOWS = "link.isl.windows"
+
+
+@pytest.fixture
+def scenario(tmp_path):
+    def load(keys=None):
+        path = tmp_path / "gateways.yaml"
+        path.write_text(GATEWAYS)
+        given = dict(keys or {})
+        if WINDOWS in given:
+            (tmp_path / "windows.csv").write_text(given[WINDOWS])
+            given |= {WINDOWS: "windows.csv", "link.isl.grazing_km": 80}
+        return scenarios.load(path, given)
+
+    return load
+
+
+@pytest.mark.parametrize("plans", [4, pytest.param(200, marks=pytest.mark.slow(reason="runs"))])
+def test_messages_come_by_the_earliest_path_of_random_plans(scenario, plans):
+    rng = np.random.default_rng(plans)
+    over_links = over_feeder = answered = never = 0
+    for _ in range(plans):
+        keys = {WINDOWS: windows_text(drawn_windows(rng)), "learning.method": "asking"}
+        loaded = scenario(keys | {"link.isl.rate_mbps": 1e6, "link.feeder.rate_mbps": 1e6})
+        asked = drawn_asks(rng, ["Tromso", "Alert"], asks=24, until_s=21_500.0)
+        replies, run = ask(loaded, asked, in_contacts=True)
+        answered += len(replies)
+        records.check(run.tables)
+        never += compare_with_earliest(make_plan(loaded), replies)
+        over_links += int((run.transfers.direction == "isl").sum())
+        over_feeder += int(run.transfers.peer.str.match("Troll|Punta").sum())
+    assert over_links > 5 * plans and over_feeder > 5 * plans and never
+    assert answered > 18 * plans
+
+
+def range_km(loaded, satellite, name, time_s):
+    """Slant range of a satellite from a place of the scenario, apart from the plan."""
+    plan = make_plan(loaded)
+    nodes = (*loaded.ground.clusters, *loaded.ground.stations)
+    node = next(node for node in nodes if node.name == name)
+    place = orbit.Site(name, node.latitude_deg, node.longitude_deg)
+    flying = plan.sky.satellites[satellite]
+    angles = orbit.look_angles(flying, place, START, np.array([time_s]))
+    return float(angles.slant_range_km.ravel()[0])
+
+
+def test_a_satellite_over_both_forwards_at_once(scenario):
+    """By hand: bits at both rates, one after the other, and the light time of both ways."""
+    near = {"ground.stations": [{"name": "Andoya", "latitude_deg": 69.3, "longitude_deg": 16.0}],
+            "ground.clusters": [{"name": "Tromso", "latitude_deg": 69.65, "longitude_deg": 18.95}],
+            WINDOWS: windows_text([(0, 1, 359, 360)]), "learning.method": "asking",
+            "link.uplink.fixed_rate_mbps": 8e-6, "link.downlink.fixed_rate_mbps": 16e-6,
+            "link.feeder.rate_mbps": 1e-6}  # fmt: skip
+    loaded = scenario(near)
+    contact = make_plan(loaded).sessions(make_plan(loaded).clusters[0])[0].contacts[0]
+    up_s, down_s = contact.start_s + 100.0, contact.start_s + 300.0
+    asked = [("Tromso", up_s, True), ("Tromso", down_s, False)]
+    replies, run = ask(loaded, asked)
+
+    def light_s(name, time_s):
+        return range_km(loaded, contact.satellite, name, time_s) / LIGHT_KM_S
+
+    there_s = up_s + 1.0 + light_s("Tromso", up_s + 1.0)  # a byte at 8 bit/s
+    sent_s = there_s + 8.0  # and at 1 bit/s
+    up, down = (receipt for *_, receipt in replies)
+    assert up.end_s[0] == pytest.approx(sent_s + light_s("Andoya", sent_s), abs=1e-5)
+    sent_s = down_s + 8.0
+    there_s = sent_s + light_s("Andoya", sent_s)
+    got_s = there_s + 0.5 + light_s("Tromso", there_s + 0.5)
+    assert down.end_s[0] == pytest.approx(got_s, abs=1e-5)
+    hops = run.transfers.sort_values("end_s")
+    assert hops.direction.tolist() == ["uplink", "downlink", "uplink", "downlink"]
+    assert hops.toward.tolist() == ["server", "peer", "peer", "client"]
+
+
+def test_hops_are_in_passes_that_stations_have_with_satellites_as_clients(scenario):
+    """Windows are the contacts of the other role, with as many antennas; nobody shares one."""
+    run = sim.run(scenario(GRID))
+    records.check(run.tables)
+    windows = run.tables["feeder_windows"].to_pandas()
+    turned = {"roles.clients": "satellites", "link.feeder": None, "ground.clusters": []}
+    contacts = leomix.plan(scenario({**GRID, **turned})).contacts
+    served = contacts[contacts.served].sort_values(["service_start_s", "satellite"])
+    assert windows.satellite.tolist() == served.satellite.tolist()
+    assert windows.station.tolist() == served.station.tolist()
+    assert windows.start_s.tolist() == served.service_start_s.tolist()
+    assert windows.end_s.tolist() == served.service_end_s.tolist()
+    rows = run.transfers.assign(to=run.transfers.peer.str.split("/").str[0])
+    sites = set(windows.station)
+    over = rows[rows.to.isin(sites) | rows.cluster.isin(sites)]
+    assert len(over) > 20 and sites <= {*over.to, *over.cluster}
+    for hop in over.itertuples():
+        ends = {hop.cluster, hop.to}
+        inside = windows[
+            windows.satellite.isin(ends)
+            & windows.station.isin(ends)
+            & (windows.start_s <= hop.start_s)
+            & (windows.end_s >= hop.start_s + 8.0 * hop.payload_bytes / 5e6)
+        ]
+        assert len(inside) == 1
+    for _, own in over.groupby(["cluster", "to"]):
+        own = own.sort_values("start_s")
+        sent_s = own.start_s + 8.0 * own.payload_bytes / 5e6
+        assert (own.start_s.to_numpy()[1:] >= sent_s.to_numpy()[:-1] - 1e-9).all()
+
+
+def test_updates_are_used_when_they_are_at_a_station(scenario):
+    """Rows followed by hand: each update goes on from where it is, and ends at some station."""
+    run = sim.run(scenario(GRID))
+    rows = run.transfers
+    satellite = run.tables["contacts"].to_pandas().satellite
+    there_s = []
+    for _, hops in rows.groupby("message"):
+        hops = hops.sort_values(["start_s", "end_s"])
+        first, last = hops.iloc[0], hops.iloc[-1]
+        if first.toward != "server":
+            assert first.direction == "uplink" and first.cluster in {"Troll", "Punta Arenas"}
+            continue
+        assert last.direction == "downlink" and last.peer in {"Troll/0", "Punta Arenas/0"}
+        nodes = [satellite[int(first.contact_id)], *hops.peer.str.split("/").str[0].iloc[1:]]
+        assert hops.cluster.tolist()[1:] == nodes[:-1] and hops.payload_bytes.nunique() == 1
+        assert (hops.start_s.to_numpy()[1:] >= hops.end_s.to_numpy()[:-1] - 1e-9).all()
+        there_s.append(last.end_s)
+    rounds = run.events[run.events.kind == "aggregate"].time_s
+    assert len(rounds) > 5
+    assert np.isin(rounds, there_s).all()
+
+
+def test_an_update_waits_to_be_used_from_when_it_is_at_a_station(scenario):
+    """The invariant counted from when a satellite had it: others may be used in between."""
+    cities = [{"name": "Nairobi", "latitude_deg": -1.29, "longitude_deg": 36.82, "devices": 3},
+              {"name": "Quito", "latitude_deg": -0.2, "longitude_deg": -78.5}]  # fmt: skip
+    slow = {"ground.clusters": cities, "stop.days": 0.2, "link.cut_transfers": "restart",
+            "link.isl.rate_mbps": 0.1, "link.feeder.rate_mbps": 0.1, "seed": 61,
+            "link.uplink": {"rate": "fixed", "fixed_rate_mbps": 0.01, "bandwidth_mhz": 1,
+                            "total_bandwidth_mhz": 50},
+            "faults": {"outages": {"per_day": 3, "mean_hours": 1}},
+            "learning.method": "fedbuff"}  # fmt: skip
+    run = sim.run(scenario(GRID | slow))
+    assert run.manifest["status"] == "complete"
+    assert run.tables["updates"].to_pandas().staleness.max() > 0
+
+
+def test_a_run_that_is_killed_and_resumed_is_the_same(scenario, tmp_path):
+    keys = {"learning.train": True, "learning.steps_per_round": 2, "stop.rounds": 2}
+    loaded = scenario(GRID | keys | {"learning.model.hidden": 32})
+    whole = sim.run(loaded, tmp_path / "whole").manifest
+    cut(loaded, tmp_path / "cut", whole["events"] // 2, resume=True)
+    after = sim.run(loaded, tmp_path / "cut", resume=True).manifest
+    assert after["trace_sha256"] == whole["trace_sha256"]
+    assert held(tmp_path / "cut") == held(tmp_path / "whole")
+
+
+def test_a_schedule_and_its_graph_have_the_feeder_links(scenario):
+    loaded = scenario(GRID)
+    schedule = leomix.plan(loaded)
+    assert schedule.nodes[-4:] == ("Alert", "Tromso", "Punta Arenas", "Troll")
+    rows = schedule.capacities
+    feeder = rows[rows.link == "feeder"]
+    windows = schedule.feeder_windows.loc[feeder.number]
+    assert len(feeder) == 2 * len(schedule.feeder_windows) > 20
+    assert feeder.capacity_bits.to_numpy() == pytest.approx(
+        5e6 * (windows.end_s - windows.start_s).to_numpy()
+    )
+    down = (feeder.direction == "downlink").to_numpy()
+    assert (feeder.target.to_numpy()[down] == windows.station.to_numpy()[down]).all()
+    assert (feeder.source.to_numpy()[~down] == windows.station.to_numpy()[~down]).all()
+    ends = [schedule.nodes.index(name) for name in ("Tromso", "Troll", "Punta Arenas")]
+    arrivals = schedule.graph().arrivals(ends[0], 8e3, 0.0)
+    assert arrivals[ends[1:]].min() < schedule.stop_s
+    assert " a contact " in f" {schedule.text('ion')} ".replace("\n", " ")
+
+
+def test_a_forecast_is_bounded_by_the_feeder_link(scenario):
+    outlooks = {}
+
+    def look(me):
+        outlooks[me.name] = yield seam.Forecast(me.name, sessions=3)
+
+    loaded = scenario(GRID | {"link.isl.rate_mbps": 50, "learning.method": "asking"})
+    Asking.script = staticmethod(look)
+    try:
+        sim.run(loaded)
+    finally:
+        Asking.script = staticmethod(nothing)
+    for cluster in make_plan(loaded).clusters:
+        for outlook in outlooks[cluster.name]:
+            lasts_s = outlook.end_s - outlook.start_s
+            assert outlook.uplink_bytes[0] == pytest.approx(5e6 * lasts_s / 8)
+
+
+def test_a_replay_draws_gateways_and_what_goes_over_their_links(scenario):
+    run = sim.run(scenario(GRID))
+    data = scene({"it": run})
+    names = [place["name"] for place in data["places"]]
+    assert names == ["Alert", "Tromso", "Punta Arenas", "Troll"]
+    windows = run.tables["feeder_windows"].to_pandas()
+    place, satellite = (numbers(data["contacts"][key]) for key in ("place", "satellite"))
+    drawn = sorted(
+        (data["satellites"][one], names[other])
+        for one, other in zip(satellite, place, strict=True)
+        if other > 1
+    )
+    assert drawn == sorted(zip(windows.satellite, windows.station, strict=True))
+    [own] = data["runs"]
+    contact, toward = (numbers(own["spans"][key]) for key in ("contact", "toward"))
+    shown = {(data["satellites"][satellite[c]], names[place[c]], bool(up))
+             for c, up in zip(contact, toward, strict=True) if place[c] > 1}  # fmt: skip
+    rows = run.transfers[run.transfers.peer.notna() & (run.transfers.direction != "isl")]
+    up = rows.direction == "uplink"
+    peer = rows.peer.str.split("/").str[0]
+    ends = zip(peer.where(up, rows.cluster), rows.cluster.where(up, peer), up, strict=True)
+    assert shown == set(ends)
+    other = sim.run(scenario(GRID | {"ground.antennas": 1}))
+    assert share_sky([run, run]) and not share_sky([run, other])
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"link.feeder": None}, "link.feeder: is missing; it is how satellites reach 'stations'"),
+        ({"roles.server": "satellite:P03-S01", "ground.stations": None},
+         "link.feeder: is between stations and satellites that carry"),
+        ({"link.feeder.rate_mbps": 0}, "link.feeder.rate_mbps: got 0; must be > 0"),
+        ({"ground.stations": None}, "ground.stations: is missing; roles.server 'stations' needs"),
+        ({"ground.clusters": []}, "ground.clusters: is missing; list the clusters of devices"),
+        ({"ground.stations.0.name": "Alert"}, "ground.stations: 'Alert' is a station and a clust"),
+        ({"ground.stations.0.name": "P01-S01"}, "ground.stations: 'P01-S01' is a station and a s"),
+        ({"link.isl.route": "direct"}, "roles.clients: got 'devices'; the clients of server 'stat"),
+        ({"orbit.satellite": "P01-S01"}, "orbit.satellite: cannot be combined with roles.server"),
+        ({"learning.method": "fedsat"}, "roles.clients: method 'fedsat' has satellites as its"),
+        ({"learning.method": "nmoe", "learning.model.kind": "vector-nmoe"},
+         "link.isl.route: got 'earliest', by which devices on the ground upload and download only"),
+        ({"learning.method": "fedisl"}, "link.isl.route: got .earliest., and method .fedisl. "),
+        ({"link.feeder.rate_mbps": 1e-9}, "a model of .* never gets to the server .uplink.*feeder"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_in_one_line(scenario, keys, said):
+    with pytest.raises((InputError, scenarios.ScenarioError), match=said) as refused:
+        build(scenario(keys))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_city_that_no_station_hears_in_time_is_named(scenario):
+    """Its satellites never come over a station afterwards, and are linked to nobody."""
+    far = {"ground.clusters": [{"name": "Alert", "latitude_deg": 82.5, "longitude_deg": -62.3}],
+           "ground.stations": [{"name": "Quito", "latitude_deg": -0.2, "longitude_deg": -78.5,
+                                "min_elevation_deg": 80}],
+           WINDOWS: windows_text([(0, 1, 359, 360)])}  # fmt: skip
+    with pytest.raises(InputError, match="what 'Alert' sends never reaches a station, by no pass"):
+        build(scenario(far))
