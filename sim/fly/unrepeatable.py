@@ -72,9 +72,11 @@ def _kept(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
         own |= _made_once(function)
         for node in ast.walk(function):
             name = _changed(node)
-            is_stored = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-            if (is_stored and node.id in shared - own) or name in variables - own:
-                yield name or node.id, node
+            stored = ""
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                stored = node.id
+            if stored in shared - own or name in variables - own:
+                yield name or stored, node
 
 
 def _made_once(function: ast.AST) -> set[str]:
