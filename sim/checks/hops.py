@@ -83,8 +83,9 @@ class OpenLinks:
 
     def _sent_s(self, hop: Hop) -> float:
         """When the last bit of a hop has left over a window that is open; inf for no window."""
-        if self._feeder is not None and {hop.source, hop.target} & set(self._feeder.stations):
-            return self._sent_by_feeder_s(self._feeder, hop)
+        feeder = self._feeder
+        if feeder is not None and not feeder.gateways.keys().isdisjoint((hop.source, hop.target)):
+            return self._sent_by_feeder_s(feeder, hop)
         isls = self._isls
         assert isls is not None  # the plan of a mesh has links
         slack_s = ROUNDING * max(hop.end_s, 1.0)
@@ -96,7 +97,7 @@ class OpenLinks:
     @staticmethod
     def _sent_by_feeder_s(feeder: FeederPlan, hop: Hop) -> float:
         """When the last bit has left in a pass over a station; inf for no such pass."""
-        up = hop.source in feeder.stations
+        up = hop.source in feeder.gateways
         station, satellite = (hop.source, hop.target) if up else (hop.target, hop.source)
         slack_s = ROUNDING * max(hop.end_s, 1.0)
         for number in feeder.passes(satellite, station).tolist():

@@ -77,9 +77,21 @@ class FeederPlan:
         return self.start_s[mine].tolist(), self.end_s[mine].tolist()
 
     def passes(self, satellite: str, station: str) -> Ints:
-        """Return the numbers of the passes of a satellite over a station, in order."""
-        mine = self._of_each[self.satellites.index(satellite)]
-        return mine[self.station[mine] == self.stations.index(station)]
+        """Return the numbers of a satellite's passes over a station; none for unknown names."""
+        place = self._places.get(satellite)
+        if place is None or station not in self.gateways:
+            return np.zeros(0, np.int64)
+        mine = self._of_each[place]
+        return mine[self.station[mine] == self.gateways[station]]
+
+    @cached_property
+    def gateways(self) -> dict[str, int]:
+        """The index of each station by its name."""
+        return {name: place for place, name in enumerate(self.stations)}
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.satellites)}
 
     @cached_property
     def _longest_delay_s(self) -> Callable[[int], float]:
