@@ -323,6 +323,13 @@ def test_errors_of_clients_are_counted_and_shown_and_the_others_go_on(fly):
     assert len(load_file("run/model/model.safetensors")) == 1
 
 
+def test_a_client_that_has_failed_is_called_again_in_the_next_run(fly):
+    wants = CLIENT.replace("    x, y = data(node)", "    open('data.txt')\n    x, y = data(node)")
+    assert "No such file or directory: 'data.txt'" in fly(SERVER, wants, *FOREVER).err
+    Path("data.txt").write_text("")
+    assert fly(SERVER, wants, *FOREVER).status == 0
+
+
 def test_shapes_that_a_client_changes_are_told_before_the_run_and_when_they_end_it(fly):
     grows = CLIENT.replace("ArrayRecord([w])", "ArrayRecord([np.append(w, SOME)])")
     all_do = fly(SERVER, grows.replace("SOME", "0.0"), *FOREVER, "--set", "stop.cycles=1")
@@ -473,6 +480,15 @@ def test_strategies_of_flower_learn_what_they_do_without_a_network(fly, strategy
     config = Context(1, 0, {}, RecordDict(), {"rounds": 3})
     import_module("tiny.server_app").app(AtOnce(import_module("tiny.client_app").app), config)
     assert np.array_equal(found, np.load("last.npy"))
+
+
+def test_what_an_app_logs_is_shown_if_one_likes(fly, caplog):
+    server = "from logging import INFO\nfrom flwr.common.logger import log\n" + SERVER
+    server = server.replace("    FedAvg()", '    log(INFO, "the answer is 42")\n    FedAvg()')
+    assert fly(server, CLIENT, *FOREVER).status == 0
+    assert "the answer is 42" not in caplog.text
+    assert fly(server, CLIENT, *FOREVER, "--set", "learning.options.log=info", out="2").status == 0
+    assert caplog.text.count("the answer is 42") == 1
 
 
 OWN_START = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
@@ -40,7 +41,7 @@ from sim.formatting import duration
 
 TRAINING = 3.0
 """How many times the FLOPs of evaluating an example it takes to train on it."""
-MOST_TRIED = 10
+MOST_TRIED = 3
 """Clients that are called before the run at most, until one answers."""
 MOST_WAKES = 300
 """Times that an app may wake in its rehearsal before it has sent anything."""
@@ -56,6 +57,9 @@ class FlowerOptions:
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
     timeout: Literal["app", "none"] = option(
         "app", "timeouts and lives of messages: as the app has them, or never over"
+    )
+    log: Literal["warning", "info"] = option(
+        "warning", "least level of what flwr's logger shows in the run, of it and of the app"
     )
     time: Literal["declared", "counted", "measured"] = option(
         "declared",
@@ -121,6 +125,7 @@ class Flower(OwnLearning):
 
     def rehearse(self, longest_gap_s: float) -> list[str]:
         """Let the ServerApp run until it sends, and call one client; say what will bite."""
+        logging.getLogger("flwr").setLevel(logging.WARNING)
         dated_by(self.stage)
         self._begin()
         self._run_server(0.0)
@@ -254,6 +259,7 @@ class Flower(OwnLearning):
     def cluster(self, me: Any) -> Protocol:
         """Let the ServerApp begin; what comes of it are actors of their own."""
         if me.index == 0:
+            logging.getLogger("flwr").setLevel(self.options.log.upper())
             dated_by(self.stage)
             self._begin()
             yield from self._go_on(0.0)
