@@ -233,6 +233,15 @@ def test_a_grid_of_links_brings_every_update_at_once_and_every_hop_has_a_row(sce
     assert len(rounds) > 5 and np.diff(rounds).max() < 3600
 
 
+def test_a_run_may_end_while_a_link_has_last_bits_of_one_message_and_those_of_the_next(scenario):
+    """The first is in flight, the second is sent behind it: both are carried, each by itself."""
+    run = sim.run(scenario(RINGS | {"learning.method": "fedbuff", "stop.rounds": 1}))
+    cut_off = run.transfers[run.transfers.outcome == "carried"]
+    assert cut_off.duplicated(["cluster", "peer", "version"]).any()
+    assert not cut_off.duplicated("message").any()
+    records.check(run.tables)
+
+
 BUDGET = {"within_plane": "ring", "between_planes": "neighbours", "terminals": 4,
           "route": "earliest", "frequency_ghz": 26, "bandwidth_mhz": 0.05, "tx_power_dbm": 40,
           "gain_dbi": 25, "noise_temperature_k": 500}  # fmt: skip
