@@ -30,6 +30,7 @@ from tests.kit.network import (
     PlainCurve,
     Routes,
     build,
+    doubts_of,
     make_plan,
     satellites_of,
 )
@@ -358,6 +359,19 @@ def test_a_half_that_is_never_connected_is_named(scenario):
     assert build(scenario(keys)).plan.mesh
     with pytest.raises(InputError, match=r"link.isl.route: a model of .* never gets to"):
         build(scenario(keys | {"link.isl.rate_mbps": 1e-4}))
+
+
+def test_links_that_never_join_all_satellites_are_doubted(scenario):
+    """Three of six satellites are linked in a row, two to each other, and one to nobody."""
+
+    def said(rows):
+        found = doubts_of(build(scenario({WINDOWS: windows_text(rows)})))
+        return [line for line in found if line.startswith("link.isl: ")]
+
+    rows = [(0, 1, 0, 100), (1, 2, 200, 300), (3, 4, 0, 300)]
+    [line] = said(rows)
+    assert "fall into 3 parts of 3, 2 and 1 satellites" in line
+    assert said([*rows, (2, 3, 0, 1), (4, 5, 0, 1)]) == []
 
 
 def test_sessions_begin_when_a_message_can_set_off(scenario):
