@@ -31,13 +31,15 @@ class Sent:
     """The transfers of a run (N,), in order of their begin.
 
     ``cluster`` and ``peer`` are places in ``names``, -1 of no peer. Those without a peer went over
-    a pass of ``cluster``, to the server or from it.
+    a pass of ``cluster``, to the server or from it. Those with the same number have the same
+    ``payload``.
     """
 
     names: list[str]
     cluster: Ints
     peer: Ints
     contact: Ints
+    payload: Ints
     to_server: Mask
     start_s: Floats
     end_s: Floats
@@ -79,11 +81,12 @@ class Journeys:
 
 
 class Traffic(NamedTuple):
-    """The transfers of a run, and what they were parts of."""
+    """The transfers of a run, and what they were parts of: messages over the mesh, if it has."""
 
     sent: Sent
     uploads: Journeys
     downloads: Journeys
+    has_messages: bool
 
     @classmethod
     def of(cls, tables: Mapping[str, pa.Table]) -> Self | None:
@@ -113,7 +116,8 @@ class Traffic(NamedTuple):
             heads = client[mine], device[last[mine]], sent.end_s[last[mine]]
             return Journeys(*heads, order, begins[mine], ends[mine])
 
-        return cls(sent, chosen(up, sent.cluster[first]), chosen(down, target))
+        has_messages = bool((message >= 0).any())
+        return cls(sent, chosen(up, sent.cluster[first]), chosen(down, target), has_messages)
 
 
 def _sent(rows: pa.Table, names: list[str]) -> Sent:
@@ -128,6 +132,7 @@ def _sent(rows: pa.Table, names: list[str]) -> Sent:
         cluster=cluster.astype(int),
         peer=peer.astype(int),
         contact=as_numpy(rows["contact_id"], -1).astype(int),
+        payload=numbers_of(rows["payload"]),
         to_server=says(rows, "toward", Way.TO_SERVER),
         start_s=as_numpy(rows["start_s"]),
         end_s=as_numpy(rows["end_s"]),

@@ -96,7 +96,7 @@ class Payloads:
         """Add up a message between peers, of which a window may have carried a part."""
         size = single(row.payload_bytes)
         moved = single(row.delivered_bytes)
-        key = row.cluster, row.device, row.peer, row.payload, row.version
+        key = row.cluster, row.device, row.peer, row.payload, row.version, row.message
         through = moved + self._messages.pop(key, 0.0)
         delivered = row.outcome == "delivered"
         if row.outcome == "carried":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,15 @@ from sim.trace.directions import Topology, Way
 
 PASSES_KEPT = 4096
 """Passes whose rates are remembered: more than one search looks at."""
+
+
+class _Passes(NamedTuple):
+    """Arrays (P,) over passes: their numbers, whose they are, and when."""
+
+    number: Ints
+    satellite: Ints
+    start_s: Floats
+    end_s: Floats
 
 
 class MeshTimetable:
@@ -45,14 +55,14 @@ class MeshTimetable:
         self._routes = Routes(self._ground + 1, self._directed(), self._sent, steady)
 
     def _directed(self) -> Contacts:
-        """Return the contacts both ways."""
+        """Return the contacts both ways: passes first, so that a search knows soon when it ends."""
         isls = self._isls
-        passes, flying, pass_starts_s, pass_ends_s = self._passes()
-        number = np.append(self._links + passes, np.arange(self._links))
-        one = np.append(flying, isls.a)
-        other = np.append(np.full(len(passes), self._ground), isls.b)
-        start_s = np.append(pass_starts_s, isls.start_s)
-        end_s = np.append(pass_ends_s, isls.end_s)
+        passes = self._passes()
+        number = np.append(self._links + passes.number, np.arange(self._links))
+        one = np.append(passes.satellite, isls.a)
+        other = np.append(np.full(len(passes.number), self._ground), isls.b)
+        start_s = np.append(passes.start_s, isls.start_s)
+        end_s = np.append(passes.end_s, isls.end_s)
         return Contacts(
             np.tile(number, 2),
             np.append(one, other),
@@ -61,17 +71,17 @@ class MeshTimetable:
             np.tile(end_s, 2),
         )
 
-    def _passes(self) -> tuple[Ints, Ints, Floats, Floats]:
-        """Return number, satellite, begin and end of each pass: of clients, or over gateways."""
+    def _passes(self) -> _Passes:
+        """Return the passes by which satellites reach the ground: of clients, or over gateways."""
         feeder = self._feeder
         if feeder is not None:
-            return np.arange(len(feeder)), feeder.satellite, feeder.start_s, feeder.end_s
+            return _Passes(np.arange(len(feeder)), feeder.satellite, feeder.start_s, feeder.end_s)
         contacts = self._contacts
         names = self._isls.names if self._clients_fly else ()
         own = [contacts.services(name) for name in names]
-        numbers = np.concatenate([*own, np.zeros(0, np.int64)])
-        flying = np.repeat(np.arange(len(names)), [len(each) for each in own])
-        return numbers, flying, contacts.start_s[numbers], contacts.end_s[numbers]
+        number = np.concatenate([*own, np.zeros(0, np.int64)])
+        satellite = np.repeat(np.arange(len(names)), [len(numbers) for numbers in own])
+        return _Passes(number, satellite, contacts.start_s[number], contacts.end_s[number])
 
     def gateway_of(self, hop: Hop) -> str | None:
         """Return the station that sends or gets a hop over a feeder link; None of any other hop."""

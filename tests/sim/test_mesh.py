@@ -30,6 +30,7 @@ from tests.kit.network import (
     PlainCurve,
     Routes,
     build,
+    doubts_of,
     make_plan,
     satellites_of,
 )
@@ -233,6 +234,15 @@ def test_a_grid_of_links_brings_every_update_at_once_and_every_hop_has_a_row(sce
     assert len(rounds) > 5 and np.diff(rounds).max() < 3600
 
 
+def test_a_run_may_end_while_a_link_has_last_bits_of_one_message_and_those_of_the_next(scenario):
+    """The first is in flight, the second is sent behind it: both are carried, each by itself."""
+    run = sim.run(scenario(RINGS | {"learning.method": "fedbuff", "stop.rounds": 1}))
+    cut_off = run.transfers[run.transfers.outcome == "carried"]
+    assert cut_off.duplicated(["cluster", "peer", "version"]).any()
+    assert not cut_off.duplicated("message").any()
+    records.check(run.tables)
+
+
 BUDGET = {"within_plane": "ring", "between_planes": "neighbours", "terminals": 4,
           "route": "earliest", "frequency_ghz": 26, "bandwidth_mhz": 0.05, "tx_power_dbm": 40,
           "gain_dbi": 25, "noise_temperature_k": 500}  # fmt: skip
@@ -349,6 +359,19 @@ def test_a_half_that_is_never_connected_is_named(scenario):
     assert build(scenario(keys)).plan.mesh
     with pytest.raises(InputError, match=r"link.isl.route: a model of .* never gets to"):
         build(scenario(keys | {"link.isl.rate_mbps": 1e-4}))
+
+
+def test_links_that_never_join_all_satellites_are_doubted(scenario):
+    """Three of six satellites are linked in a row, two to each other, and one to nobody."""
+
+    def said(rows):
+        found = doubts_of(build(scenario({WINDOWS: windows_text(rows)})))
+        return [line for line in found if line.startswith("link.isl: ")]
+
+    rows = [(0, 1, 0, 100), (1, 2, 200, 300), (3, 4, 0, 300)]
+    [line] = said(rows)
+    assert "fall into 3 parts of 3, 2 and 1 satellites" in line
+    assert said([*rows, (2, 3, 0, 1), (4, 5, 0, 1)]) == []
 
 
 def test_sessions_begin_when_a_message_can_set_off(scenario):
