@@ -91,6 +91,11 @@ class LinkStates:
         open_ = none
         if windows is not None:
             open_ = NumberedSpans.of(self._pair(a, b), windows, "start_s", "end_s")
+        feeders = tables.get("feeder_windows")
+        over_gateways = none
+        if feeders is not None:
+            ends = places(feeders["satellite"]), places(feeders["station"])
+            over_gateways = NumberedSpans.of(self._pair(*ends), feeders, "start_s", "end_s")
         between = sent.peer >= 0
         used = NumberedSpans(
             self._way(sent.cluster, sent.peer)[between],
@@ -98,6 +103,7 @@ class LinkStates:
             sent.end_s[between],
         )
         self._links = _Spans(open_, open_, used)
+        self._feeders = _Spans(over_gateways, over_gateways, used)
         client = places(self._contacts["cluster"])
         self._own_passes = self._passes(client, sent.cluster)
         self._all_passes = self._passes(self._group[client], self._group[sent.cluster])
@@ -129,7 +135,7 @@ class LinkStates:
         sent = self._sent
         if sent.peer[row] >= 0:
             source, target = sent.names[sent.cluster[row]], sent.names[sent.peer[row]]
-            return RoundLink("isl", source, target)
+            return RoundLink("pass" if sent.feeder[row] else "isl", source, target)
         client, server = self._pass_between(int(sent.contact[row]))
         return RoundLink("pass", *((client, server) if sent.to_server[row] else (server, client)))
 
@@ -156,7 +162,8 @@ class LinkStates:
         cluster, peer = int(sent.cluster[row]), int(sent.peer[row])
         if peer >= 0:
             ends = len(sent.names) * min(cluster, peer) + max(cluster, peer)
-            return self._links.states(ends, len(sent.names) * cluster + peer, between_s)
+            links = self._feeders if sent.feeder[row] else self._links
+            return links.states(ends, len(sent.names) * cluster + peer, between_s)
         up, group = int(sent.to_server[row]), int(self._group[cluster])
         own_s, own = self._own_passes.states(cluster, 2 * cluster + up, between_s)
         all_s, every = self._all_passes.states(group, 2 * group + up, between_s)

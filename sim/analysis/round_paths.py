@@ -2,8 +2,9 @@
 
 The path of a round goes back from its end: the upload that arrived last, hop by hop, what was
 waited for before each hop, the training before the upload, and the download before the training,
-back to the end of the round before. A download is not pursued beyond its client: a round that
-begins with the end of the one before needs no more.
+back to the end of the round before. Devices over a mesh send over two kinds of passes: those of
+satellites over them, and those of satellites over a gateway. A download is not pursued beyond its
+client: a round that begins with the end of the one before needs no more.
 
 Sending lasts from when the hop could begin until the last bit is there. That includes the time of
 flight, some milliseconds of each hop, which the tables do not tell apart: routes leave the longest
@@ -38,7 +39,10 @@ class Part(StrEnum):
 
     TRAINING = "training"
     CONTACT_AWAITED = "waiting for the next contact"
-    """A pass was free: the method waits for another one, as it has used the contact."""
+    """A pass was free: the method waits for another one, as it has used the contact.
+
+    Of devices over a mesh also where no message over that pass is at the server sooner.
+    """
     PASS_AWAITED = "waiting for a pass"
     """None was there, or what was left of it was too short."""
     PASS_TAKEN = "queueing for a pass"
@@ -157,7 +161,8 @@ def round_paths(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> 
     clients send to each other other than by messages over the mesh.
     """
     ends_s = round_ends_s(tables, manifest)
-    traffic = Traffic.of(tables) if len(ends_s) else None
+    roles = manifest.get("scenario", {}).get("roles") or {}
+    traffic = Traffic.of(tables, roles) if len(ends_s) else None
     if traffic is None:
         return None
     walks = _Walks(tables, traffic)
