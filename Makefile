@@ -68,7 +68,7 @@ docs: install ## build the site with its gallery (build/docs), and run every com
 	$(BIN)/python -m tests.docs.run_page docs/gallery.md gallery build/docs
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "" tests/docs -k "not gallery.md"
 
-studies: install ## print the tables of docs/results*.md and choices*.md (80 minutes on two cores; where the data sets are, three hours)
+studies: install ## print the tables of docs/results*.md and choices*.md, and of constellations.md (90 minutes on two cores; where the data sets are, three hours)
 	$(BIN)/python docs/studies/paper_numbers.py
 	$(BIN)/python docs/studies/full_size.py
 	$(BIN)/python docs/studies/memory.py
@@ -82,6 +82,7 @@ studies: install ## print the tables of docs/results*.md and choices*.md (80 min
 	$(BIN)/python docs/studies/draws.py
 	$(BIN)/python docs/studies/false_alarms.py
 	$(BIN)/python docs/studies/gates.py nmoe-digits 5
+	$(BIN)/python docs/studies/reach.py 5
 	$(BIN)/python docs/studies/alignment.py 5 docs/alignment.svg
 	$(BIN)/python docs/studies/local_sets.py paper-exp1-small 5 30
 	$(BIN)/python docs/studies/local_sets.py paper-exp2-small 5 20
@@ -98,7 +99,11 @@ studies: install ## print the tables of docs/results*.md and choices*.md (80 min
 	$(BIN)/python docs/studies/satellites.py antennas 7 1 3
 	$(BIN)/python docs/studies/satellites.py antennas 1 13
 	$(BIN)/python docs/studies/spread.py 48
-	$(BIN)/python docs/studies/mesh.py 1 1 every 1 10
+	$(BIN)/python docs/studies/mesh.py iridium stated:100 every every 1 10 100
+	$(BIN)/python docs/studies/mesh.py walker stated:100 every every 1 10 100
+	$(BIN)/python docs/studies/mesh.py iridium 100:10 every every 100
+	$(BIN)/python docs/studies/mesh.py walker 100:10 every every 100
+	$(BIN)/python docs/studies/mesh.py check
 	$(BIN)/python docs/studies/gateways.py 1 1
 	$(BIN)/python docs/studies/flystack_grid.py runs/flystack-grid 2 17
 	@if $(BIN)/python -c "import stable_baselines3" 2> /dev/null; then $(BIN)/python docs/studies/gym_agents.py; \

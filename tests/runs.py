@@ -41,6 +41,7 @@ SCENARIOS = {
     "faults": lambda: small.orbit(learning=UNTRAINED, faults=FAULTS),
     "batteries": lambda: scenarios.load("flystack", BATTERIES),
     "nmoe": lambda: small_nmoe.nmoe(learning={"options": {"inference_samples": 40}}),
+    "experts": lambda: scenarios.from_dict(small_nmoe.IN_ORBIT),
     "aligned": lambda: small.slots(learning={"method": "aligned"}),
 }
 

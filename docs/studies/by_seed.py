@@ -8,7 +8,7 @@ given as means, and compared by their difference. Intervals are Student's, of 95
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -133,17 +133,16 @@ Table = Mapping[str, Mapping[str, BySeed]]
 """Figures by variant, by the head of their measure, and by seed."""
 
 
-def measured(
+def swept(
     scenario: str,
     variants: Mapping[str, Keys],
-    measures: Iterable[Measure],
     *,
     out: Path,
     fixed: Keys,
     seeds: int,
     jobs: int,
-) -> Table:
-    """Run each variant with several seeds, from that of the scenario on, and measure the runs.
+) -> Iterator[tuple[str, int, Any]]:
+    """Run each variant with several seeds, from that of the scenario on; yield name, seed and run.
 
     Runs that are in the folder ``out`` are not run again.
     """
@@ -157,13 +156,28 @@ def measured(
         jobs=jobs,
         resume=out.exists(),
     )
+    for row in done.rows.to_pylist():
+        yield row["variant"], row["seed"], leomix.load(done.folder / row["folder"])
+
+
+def measured(
+    scenario: str,
+    variants: Mapping[str, Keys],
+    measures: Iterable[Measure],
+    *,
+    out: Path,
+    fixed: Keys,
+    seeds: int,
+    jobs: int,
+) -> Table:
+    """Run each variant with several seeds, as :func:`swept` does, and measure the runs."""
     found: dict[str, dict[str, dict[int, float]]] = {}
     heads = [(measure.head, measure.of) for measure in measures]
-    for row in done.rows.to_pylist():
-        run = leomix.load(done.folder / row["folder"])
-        own = found.setdefault(row["variant"], {head: {} for head, _ in heads})
+    runs = swept(scenario, variants, out=out, fixed=fixed, seeds=seeds, jobs=jobs)
+    for variant, seed, run in runs:
+        own = found.setdefault(variant, {head: {} for head, _ in heads})
         for head, of in heads:
-            own[head][row["seed"]] = of(run)
+            own[head][seed] = of(run)
     return found
 
 

@@ -80,6 +80,28 @@ def shell(satellites: int) -> Keys:
     return {"name": "flystack-isl", "orbit.satellites": satellites, **stop}
 
 
+def mesh(satellites: int, hours: float = 6.0) -> Keys:
+    """FedAvg over a grid of links, eleven satellites in each plane, with a station on Svalbard."""
+    return {
+        "name": "iridium-isl",
+        "orbit": {
+            "source": "walker", "pattern": "star", "satellites": satellites,
+            "planes": satellites // 11, "phasing": 1, "altitude_km": 780, "inclination_deg": 86.4,
+            "min_elevation_deg": 10,
+        },
+        "link.isl.route": "earliest",
+        "link.isl.rate_mbps": 100,
+        "link.isl.between_planes": "neighbours",
+        "link.isl.terminals": 4,
+        "stop.days": hours / 24,
+        "stop.rounds": None,
+        "compute.seconds_per_round": 600,
+        "learning.method": "fedavg",
+        "learning.options": {},
+        "learning.train": False,
+    }  # fmt: skip
+
+
 def slots(devices: int, **model: Any) -> Keys:
     """Four clusters in slots, in which an MLP of two experts is trained for two cycles."""
     clusters = [{"name": name, "devices": devices // 4} for name in "ABCD"]
@@ -113,7 +135,7 @@ class Row:
     def smallest(self) -> int:
         """The size of the run that imports and prepares everything."""
         # Rings of fewer satellites do not close.
-        return self.sizes[0] if self.scenario in (rings, shell) else self.sizes[0] // 8
+        return self.sizes[0] if self.scenario in (rings, shell, mesh) else self.sizes[0] // 8
 
 
 ROWS = {
@@ -132,6 +154,8 @@ ROWS = {
     "transfers": Row("transfers of satellites, 6 days", rounds, (8, 24, 96)),
     "hops": Row("hops in four rings, 5 rounds", rings, (10, 20, 40)),
     "pairs": Row("pairs of satellites of a shell, 6 hours", shell, (40, 80, 160)),
+    "mesh": Row("satellites of a mesh, 6 hours", mesh, (44, 88, 176)),
+    "messages": Row("hops in a mesh of 66", lambda n: mesh(66, n), (8, 16, 32)),
     "clients": Row("clients that train, 2 cycles", lambda n: slots(n), (80, 320, 1280)),
     "parameters": Row(
         "width of a trained MLP, 8 clients",
@@ -164,7 +188,7 @@ def measured(row: Row, size: int) -> tuple[float, float, float]:
     result, grown = runs[0][1], float(size)
     if row is ROWS["contacts"]:
         grown = len(result.contacts)
-    if row in (ROWS["transfers"], ROWS["hops"]):
+    if row in (ROWS["transfers"], ROWS["hops"], ROWS["messages"]):
         grown = len(result.transfers)
     if row is ROWS["pairs"]:
         grown = size * (size - 1) / 2

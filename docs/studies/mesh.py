@@ -1,72 +1,185 @@
-"""What links between satellites change for FedAvg: rounds by passes alone, and over the mesh.
+"""What links between satellites change for FedAvg: days to a target, and what limits them.
 
-    python docs/studies/mesh.py DAYS STATIONS LINKS MEGABYTES...
+    python docs/studies/mesh.py CONSTELLATION RATES STATIONS LINKS MEGABYTES ...
+    python docs/studies/mesh.py check
 
-The 66 satellites of `iridium-isl`, timing only: every satellite trains ten minutes in each round,
-and the round is over when the updates of all are in. STATIONS are 1 (Svalbard) or 13 (those of
-FLySTacK), LINKS one of the rows below, or all of them with `every`. Links carry 100 Mbit/s.
+CONSTELLATION is `iridium` (the 66 satellites of `iridium-isl`) or `walker` (the 100 of `flystack`).
+RATES are those of passes and of links, like `stated:100` or `100:10`: passes with the S band that
+`iridium-isl` states, or with so many Mbit/s up and down, and links with so many. STATIONS are 1
+(Svalbard) or 13 (those of FLySTacK), LINKS one of the rows below; `every` stands for all of them.
+MEGABYTES are sizes of the model.
+
+Every satellite trains ten minutes in each round, and the round is over when the updates of all are
+in. The accuracy of a round therefore does not depend on the network: a model of 19 kB is trained
+once per constellation, on digits, until it reaches the target, and counts as one of so many
+megabytes (`learning.sized_as`). Accuracies are those of the small model, bytes those of the large
+one. The table is of runs for their timing, until as many rounds are over. `check` compares
+accuracies of trained runs over different links, and ends of rounds with and without training.
 """
 
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
+from textwrap import fill
 from typing import Any
 
 import scenarios
 import sim
 
-ROWS: dict[str, dict[str, Any]] = {
-    "passes": {"link.isl": None},
-    "rings": {"link.isl.route": "earliest", "link.isl.rate_mbps": 100},
-    "grid": {
-        "link.isl.route": "earliest",
-        "link.isl.rate_mbps": 100,
-        "link.isl.between_planes": "neighbours",
-        "link.isl.terminals": 4,
-    },
+Keys = dict[str, Any]
+Cell = tuple[str, str, str, str, str]
+"""Constellation, rates, stations, links and megabytes, as they are typed."""
+
+TARGET = 0.9
+MESH: Keys = {"within_plane": "ring", "route": "earliest"}
+ROWS: dict[str, Keys | None] = {
+    "passes": None,
+    "rings": MESH,
+    "grid": MESH | {"between_planes": "neighbours", "terminals": 4},
+    "all": MESH | {"between_planes": "all"},
 }
-"""By passes alone; over rings; over rings and two links to planes beside."""
+"""By passes alone; over rings; over rings and two links to planes beside; over all in sight."""
+
+CONSTELLATIONS = ("iridium", "walker")
+STATIONS = ("1", "13")
+
+DAYS = {"passes": 14, "rings": 3, "grid": 3, "all": 1}
+"""How long is simulated at most."""
+
+WIDTH = 100
+
+CHECKED = 5
+"""How many rounds `check` compares."""
 
 BYTES_PER_UNIT = 300.0
 """What a hidden unit of the model takes: 64 + 10 weights and a bias of 4 bytes."""
 
+LEARNING: Keys = {
+    "method": "fedavg",
+    "steps_per_round": 10,
+    "step_size": 0.1,
+    "model": {"kind": "vector-mlp"},
+    "data": {"kind": "digits", "split": {"over": "clients", "kind": "dirichlet", "alpha": 0.5}},
+}
 
-def run_of(links: str, stations: str, megabytes: str, days: str) -> sim.Result:
-    """Run FedAvg with one model over the links of a row."""
-    keys: dict[str, Any] = {
-        "stop.days": float(days),
+
+def run_of(cell: Cell, others: Keys) -> sim.Result:
+    """Run FedAvg in a cell of the table, with other keys.
+
+    Raises InputError for a run that is refused.
+    """
+    constellation, rates, stations, links, megabytes = cell
+    passes, _, link_mbps = rates.partition(":")
+    isl = ROWS[links]
+    flystack = scenarios.load("flystack")
+    hidden = round(float(megabytes) * 1e6 / BYTES_PER_UNIT)
+    sized_as = {"kind": "vector-mlp", "hidden": hidden}
+    keys: Keys = {
+        "stop.days": DAYS[links],
         "stop.rounds": None,
         "compute.seconds_per_round": 600,
-        "learning.method": "fedavg",
-        "learning.options": {},
-        "learning.train": False,
-        "learning.model.kind": "vector-mlp",
-        "learning.model.hidden": round(float(megabytes) * 1e6 / BYTES_PER_UNIT),
-        "learning.data.kind": "digits",
+        "learning": LEARNING | {"sized_as": sized_as},
+        "link.isl": isl and isl | {"rate_mbps": float(link_mbps)},
     }
+    if constellation == "walker":
+        keys["orbit"] = flystack.orbit.model_dump(exclude_unset=True) | {"min_elevation_deg": 10}
     if stations == "13":
-        flystack = scenarios.load("flystack")
         keys["ground.stations"] = [
-            station.model_dump(exclude_none=True) for station in flystack.ground.stations
+            station.model_dump(exclude_none=True) for station in flystack.ground.stations or ()
         ]
-    return sim.run(scenarios.load("iridium-isl", keys | ROWS[links]))
+    if passes != "stated":
+        for way in ("uplink", "downlink"):
+            radio = getattr(flystack.link, way).model_dump(exclude_unset=True)
+            keys[f"link.{way}"] = radio | {"fixed_rate_mbps": float(passes)}
+    return sim.run(scenarios.load("iridium-isl", keys | others))
 
 
-def main(days: str, stations: str, links: str, *megabytes: str) -> None:
-    """Print a table of rounds: how many, how long, and what they send per round."""
-    print(f"66 Iridium satellites, FedAvg, {days} days, stations: {stations}\n")
-    print(f"{'links':<8}{'MB':>6}{'rounds':>8}{'mean h':>9}{'hops':>9}{'over links':>14}")
-    for row in ROWS if links == "every" else [links]:
-        for size in megabytes:
-            run = run_of(row, stations, size, days)
-            rounds = run.summary["rounds"]
-            count = 0 if rounds is None else rounds["count"]
-            mean_h = f"{rounds['mean_s'] / 3600:.2f}" if count else "-"
-            moved = run.transfers
-            over = moved[moved.direction == "isl"].delivered_bytes.sum() / max(count, 1)
-            messages = moved.message.nunique() or len(moved)
-            hops = f"{len(moved) / messages:.1f}" if messages else "-"
-            print(f"{row:<8}{size:>6}{count:>8}{mean_h:>9}{hops:>9}{over / 1e9:>11.2f} GB")
+def rounds_to_target(constellation: str) -> int:
+    """Return after how many rounds the model has the target: trained over all links."""
+    trained = run_of((constellation, "100:100", "1", "all", "1"), {"stop.accuracy": TARGET})
+    return int(trained.metrics.version.iloc[-1])
+
+
+def limiting(run: sim.Result) -> str:
+    """Say what takes most of the time of rounds, and what is waited for, or sent over, most.
+
+    That is a direction of a link between satellites, or of all passes of a station.
+    """
+    paths = run.round_paths
+    if paths is None or not paths.rounds:
+        return ""
+    part, share = next(iter(paths.shares.items()))
+    stations = {station.name for station in run.scenario.ground.stations or ()}
+    lasted_s: defaultdict[str, float] = defaultdict(float)
+    for link, seconds in paths.links_s.items():
+        up, down = link.source in stations, link.target in stations
+        name = f"{link.source} up" if up else f"{link.source} > {link.target}"
+        lasted_s[f"{link.target} down" if down else name] += seconds
+    busiest, most_s = max(lasted_s.items(), key=lambda item: item[1])
+    whole_s = sum(paths.parts_s.values())
+    return f"{part:<28}{share:>5.0%}   {busiest:<27}{most_s / whole_s:>5.0%}"
+
+
+def table(constellation: str, rates: str, stations: str, links: str, *megabytes: str) -> None:
+    """Print days to the target, and what limits the rounds until then."""
+    rounds = rounds_to_target(constellation)
+    print(f"{constellation}, {rates} Mbit/s; days to {TARGET:.0%}: {rounds} rounds of FedAvg\n")
+    print(
+        f"{'stations':<10}{'links':<8}{'MB':>4}{'days':>9}  {'most of the time':<33}  over, or for"
+    )
+    refusals = []
+    for number in STATIONS if stations == "every" else [stations]:
+        for row in ROWS if links == "every" else [links]:
+            for size in megabytes:
+                print(f"{number:<10}{row:<8}{size:>4}", end="")
+                try:
+                    run = run_of((constellation, rates, number, row, size), timing(rounds))
+                except sim.InputError as refused:
+                    refusals.append(str(refused))
+                    print(f"{'refused':>9}", flush=True)
+                    continue
+                found = run.summary["rounds"]
+                is_over = found is not None and found["count"] == rounds
+                days = f"{run.summary['hours'] / 24:.2f}" if is_over else f"> {DAYS[row]}"
+                print(f"{days:>9}  {limiting(run)}".rstrip(), flush=True)
+    if refusals:
+        print(fill(f"\nrefused: {refusals[0]}", WIDTH, replace_whitespace=False))
+
+
+def timing(rounds: int) -> Keys:
+    """Return the keys of a run for its timing."""
+    return {"learning.train": False, "stop.rounds": rounds}
+
+
+def check() -> None:
+    """Compare trained runs over two kinds of links, and with those for their timing."""
+    for constellation in CONSTELLATIONS:
+        accuracy = {}
+        for links in ("rings", "all"):
+            cell = (constellation, "100:100", "13", links, "10")
+            trained = run_of(cell, {"stop.rounds": CHECKED})
+            timed = run_of(cell, timing(CHECKED))
+            ends_s = _round_ends_s(trained)
+            same = "as" if ends_s == _round_ends_s(timed) else "OTHERWISE THAN"
+            print(f"{constellation} {links}: {len(ends_s)} rounds end {same} without training")
+            by_round = trained.metrics.drop_duplicates("version", keep="last")
+            accuracy[links] = by_round.accuracy.tolist()
+        same = "the same" if accuracy["rings"] == accuracy["all"] else "DIFFERENT"
+        print(f"{constellation}: accuracies of rounds over both are {same}")
+
+
+def _round_ends_s(run: sim.Result) -> list[float]:
+    paths = run.round_paths
+    return [] if paths is None else [path.end_s for path in paths.rounds]
+
+
+def main(*arguments: str) -> None:
+    """Print what is asked for."""
+    if arguments == ("check",):
+        check()
+    else:
+        table(*arguments)
 
 
 if __name__ == "__main__":

@@ -33,11 +33,18 @@ class Replies:
         self.cache: Cache | None = None
         self.reuse = Reuse()
 
-    def ask(self, key: str, make: Callable[[], bytes], *, shared: bool) -> bytes:
+    def ask(
+        self,
+        key: str,
+        make: Callable[[], bytes],
+        *,
+        shared: bool,
+        is_sound: Callable[[bytes], bool] = lambda _: True,
+    ) -> bytes:
         """Return the bytes of ``key``, or what ``make`` returns, which is kept.
 
         Give ``shared`` where the key names all that the bytes depend on; else they are of this run
-        alone.
+        alone, and so are those that are not sound: an error may not come again.
         """
         known = self._own(key)
         if known is None and shared and self.cache is not None:
@@ -48,7 +55,7 @@ class Replies:
             return known
         made = make()
         self.reuse.done += 1
-        if shared and self.cache is not None:
+        if shared and self.cache is not None and is_sound(made):
             self.cache.keep(REPLY, key, len(made), lambda: made)
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)

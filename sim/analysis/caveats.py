@@ -87,12 +87,15 @@ def caveats_of(group: str, runs: Sequence[Ended]) -> Iterator[Caveat]:
 def nothing_learnt(group: str, curves: Sequence[Sequence[Evaluation]]) -> NothingLearnt | None:
     """Return that the runs of these curves have not learnt; None if they have, or if unknown.
 
+    What they began with is unknown where there was nothing to measure at the start, as of a method
+    whose clients answer once they have been given experts.
+
     The standard error of an accuracy p of n samples is sqrt(p (1 - p) / n). Start and end count as
     independent; runs with different seeds are.
     """
     pairs = [(curve[0], curve[-1]) for curve in curves if curve]
     samples = [final.samples for _, final in pairs if final.samples]
-    if not pairs or len(samples) < len(curves):
+    if not pairs or len(samples) < len(curves) or any(first.hours > 0.0 for first, _ in pairs):
         return None
     variances = [
         sum(one.accuracy * (1.0 - one.accuracy) for one in pair) / count

@@ -51,6 +51,7 @@ class NumberedSpans:
 
     def __init__(self, number: Ints, begin_s: Floats, end_s: Floats) -> None:
         order = np.argsort(number, kind="stable")
+        self._order = order
         self._number = number[order]
         self._begin_s = begin_s[order]
         self._end_s = end_s[order]
@@ -62,10 +63,18 @@ class NumberedSpans:
 
     def near(self, number: int, between_s: tuple[float, float]) -> Intervals:
         """Return the spans of a number that overlap with a span of time."""
+        near = self._near(number, between_s)
+        return Intervals(np.sort(self._begin_s[near]), np.sort(self._end_s[near]))
+
+    def places(self, number: int, between_s: tuple[float, float]) -> Ints:
+        """Return which of all spans (N,) are those."""
+        return self._order[self._near(number, between_s)]
+
+    def _near(self, number: int, between_s: tuple[float, float]) -> Ints:
         begin, end = np.searchsorted(self._number, [number, number + 1])
         begin_s, end_s = self._begin_s[begin:end], self._end_s[begin:end]
         near = (begin_s < between_s[1]) & (end_s > between_s[0])
-        return Intervals(np.sort(begin_s[near]), np.sort(end_s[near]))
+        return begin + np.flatnonzero(near)
 
 
 def by_cluster(spans: Spans, names: Sequence[str]) -> list[Intervals]:

@@ -37,13 +37,14 @@ class Sent:
 
     ``cluster`` and ``peer`` are places in ``names``, -1 of no peer. Those without a peer went over
     a pass of ``cluster``, to the server or from it. Those of ``feeder`` went over a pass between a
-    satellite and a gateway.
+    satellite and a gateway. Those with the same number have the same ``payload``.
     """
 
     names: list[str]
     cluster: Ints
     peer: Ints
     contact: Ints
+    payload: Ints
     to_server: Mask
     feeder: Mask
     start_s: Floats
@@ -93,7 +94,7 @@ class Journeys:
 
 
 class Traffic(NamedTuple):
-    """The transfers of a run, and what they were parts of."""
+    """The transfers of a run, and what they were parts of: messages over the mesh, if it has."""
 
     sent: Sent
     uploads: Journeys
@@ -227,6 +228,7 @@ def _sent(rows: pa.Table, names: list[str], gateways: set[str]) -> Sent:
         cluster=cluster,
         peer=peer,
         contact=as_numpy(rows["contact_id"], -1).astype(int),
+        payload=numbers_of(rows["payload"]),
         to_server=says(rows, "toward", Way.TO_SERVER) | to_gateway,
         feeder=(peer >= 0) & (gateway[cluster] | to_gateway),
         start_s=as_numpy(rows["start_s"]),

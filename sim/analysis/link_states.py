@@ -1,6 +1,6 @@
 """LinkStates: whether a link or a pass was there at a time, and whether somebody else had it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache
 from typing import Literal, NamedTuple
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.requests.cluster import Floats, Ints
-from sim.analysis.intervals import NumberedSpans, cuts
+from sim.analysis.intervals import Intervals, NumberedSpans, cuts
 from sim.analysis.journeys import Sent
 from sim.trace.arrow import array, as_numpy
 
@@ -30,7 +30,7 @@ class RoundLink(NamedTuple):
 
 
 class State(Enum):
-    """What a sender finds: no link, one that somebody else has, or one that is free.
+    """What a transfer finds: no link that lasts long enough, one that others have, or a free one.
 
     Or no pass of its own, but a free one of a satellite to which links lead (``ELSEWHERE``).
     """
@@ -41,37 +41,97 @@ class State(Enum):
     ELSEWHERE = 3
 
 
-class _Spans(NamedTuple):
-    """Of links by number: when they are there, when they can be used, and when they are."""
+class _Need(NamedTuple):
+    """How long a transfer takes: this one did, and the longest of its kind did anywhere."""
 
-    there: NumberedSpans
-    usable: NumberedSpans
-    used: NumberedSpans
+    row: int
+    lasts_s: float
+    most_s: float
+
+
+class _Used:
+    """When transfers (M,) use links, by the numbers of the links."""
+
+    def __init__(self, number: Ints, begin_s: Floats, end_s: Floats) -> None:
+        self._number = number
+        self._begin_s = begin_s
+        self._end_s = end_s
+        self._spans = NumberedSpans(number, begin_s, end_s)
+
+    def gaps_s(
+        self, number: int, row: int, between_s: tuple[float, float]
+    ) -> Iterator[tuple[float, float]]:
+        """Yield from when to when no transfer but that of a row uses a link.
+
+        Nor those over the same link that begin as it does: it shares the link with them.
+        """
+        places = self._spans.places(number, between_s)
+        if self._number[row] == number:
+            places = places[self._begin_s[places] != self._begin_s[row]]
+        from_s, until_s = between_s
+        for place in places[np.argsort(self._begin_s[places], kind="stable")].tolist():
+            if self._begin_s[place] > from_s:
+                yield from_s, float(self._begin_s[place])
+            from_s = max(from_s, float(self._end_s[place]))
+        if until_s > from_s:
+            yield from_s, until_s
+
+
+class _Windows:
+    """Windows of links, or passes (N,): when they are there, and when they can be used.
+
+    ``number`` is what they are looked up by, ``used_as`` the number of the link, for ``used``.
+    """
+
+    def __init__(
+        self,
+        number: Ints,
+        there_s: tuple[Floats, Floats],
+        usable_s: tuple[Floats, Floats],
+        used: _Used,
+    ) -> None:
+        self._spans = NumberedSpans(number, *there_s)
+        self._there_s = np.transpose(there_s)
+        self._usable_s = np.transpose(usable_s)
+        self._used = used
 
     def states(
-        self, number: int, used_as: int, between_s: tuple[float, float]
+        self, number: int, used_as: Ints | int, need: _Need, between_s: tuple[float, float]
     ) -> tuple[Floats, Ints]:
         """Return times (T + 1,) from one to another, and the state (T,) between them.
 
-        All that can be used is taken where as many transfers use it.
+        ``used_as`` is the number by which each window (N,), or any of them, is used.
         """
-        near = self.there.near(number, between_s), self.usable.near(number, between_s)
-        there, usable, used = *near, self.used.near(used_as, between_s)
+        free: list[tuple[float, float]] = []
+        taken: list[tuple[float, float]] = []
+        for place in self._spans.places(number, between_s).tolist():
+            rise_s, set_s = self._there_s[place].tolist()
+            begin_s, end_s = self._usable_s[place].tolist()
+            taken += [(rise_s, begin_s), (begin_s, end_s - need.lasts_s), (end_s, set_s)]
+            link = int(np.broadcast_to(used_as, len(self._there_s))[place])
+            for from_s, until_s in self._used.gaps_s(link, need.row, (begin_s, end_s)):
+                free.append((from_s, until_s - need.most_s))
+        are_free, are_taken = _intervals(free), _intervals(taken)
         begin_s, end_s = between_s
-        edges_s = cuts([there, usable, used], np.zeros(0), end_s)
+        edges_s = cuts([are_free, are_taken], np.zeros(0), end_s)
         edges_s = np.append(begin_s, edges_s[edges_s > begin_s])
-        time_s = edges_s[:-1]
-        taken = used.count(time_s) >= usable.count(time_s)
-        found = np.where(taken, State.TAKEN.value, State.FREE.value)
-        return edges_s, np.where(there.cover(time_s), found, State.SHUT.value)
+        state = np.where(are_taken.cover(edges_s[:-1]), State.TAKEN.value, State.SHUT.value)
+        return edges_s, np.where(are_free.cover(edges_s[:-1]), State.FREE.value, state)
+
+
+def _intervals(spans: Sequence[tuple[float, float]]) -> Intervals:
+    edges_s = np.array([span for span in spans if span[0] < span[1]], float).reshape(-1, 2)
+    return Intervals(np.sort(edges_s[:, 0]), np.sort(edges_s[:, 1]))
 
 
 class LinkStates:
     """The links and passes of a run, by its tables.
 
-    A pass is there while a client is in view. It is taken while the client is not served, or a
-    transfer of another client goes over it in the same direction; a link likewise. A pass that is
-    not there is taken too while all passes of satellites to which links lead are.
+    A pass is there while a client is in view, and so much of it is left as a transfer took. It is
+    taken while the client is not served, or where transfers of others in the same direction leave
+    no gap as long as the longest of its kind took: what is sent at a low elevation takes longer. A
+    link likewise. A pass that is not there is taken too if one of a satellite to which links lead
+    is.
     """
 
     def __init__(self, tables: Mapping[str, pa.Table], sent: Sent) -> None:
@@ -87,26 +147,26 @@ class LinkStates:
         windows = tables.get("isl_windows")
         a, b = (np.zeros(0, int) if windows is None else places(windows[end]) for end in "ab")
         self._group = _linked(len(sent.names), a, b)
-        none = NumberedSpans(np.zeros(0, int), np.zeros(0), np.zeros(0))
-        open_ = none
-        if windows is not None:
-            open_ = NumberedSpans.of(self._pair(a, b), windows, "start_s", "end_s")
-        feeders = tables.get("feeder_windows")
-        over_gateways = none
-        if feeders is not None:
-            ends = places(feeders["satellite"]), places(feeders["station"])
-            over_gateways = NumberedSpans.of(self._pair(*ends), feeders, "start_s", "end_s")
         between = sent.peer >= 0
-        used = NumberedSpans(
-            self._way(sent.cluster, sent.peer)[between],
-            sent.start_s[between],
-            sent.end_s[between],
-        )
-        self._links = _Spans(open_, open_, used)
-        self._feeders = _Spans(over_gateways, over_gateways, used)
+        way = np.where(between, self._way(sent.cluster, sent.peer), -1)
+        pairs = [self._pair(a, b)]
+        open_s = [np.zeros((2, 0))]
+        if windows is not None:
+            open_s = [_edges_s(windows)]
+        feeders = tables.get("feeder_windows")
+        if feeders is not None:
+            pairs.append(self._pair(places(feeders["satellite"]), places(feeders["station"])))
+            open_s.append(_edges_s(feeders))
+        used = _Used(way, sent.start_s, sent.end_s)
+        begin_s, end_s = np.concatenate(open_s, axis=1)
+        open_ = begin_s, end_s
+        self._links = _Windows(np.concatenate(pairs), open_, open_, used)
+        over = np.where(between, -1, 2 * sent.contact + sent.to_server)
+        used = _Used(over, sent.start_s, sent.end_s)
         client = places(self._contacts["cluster"])
-        self._own_passes = self._passes(client, sent.cluster)
-        self._all_passes = self._passes(self._group[client], self._group[sent.cluster])
+        self._own_passes = self._passes(client, used)
+        self._all_passes = self._passes(self._group[client], used)
+        self._most_s = _longest_s(sent)
         self._pass_between = cache(self._pass_between_)
 
     def _pair(self, a: Ints, b: Ints) -> Ints:
@@ -115,20 +175,14 @@ class LinkStates:
     def _way(self, source: Ints, target: Ints) -> Ints:
         return source * len(self._sent.names) + target
 
-    def _passes(self, met: Ints, sender: Ints) -> _Spans:
-        """Return the passes by a number of each contact, and of each transfer."""
-        contacts, sent = self._contacts, self._sent
+    def _passes(self, met: Ints, used: _Used) -> _Windows:
+        """Return the passes by a number of each contact."""
+        contacts = self._contacts
+        rise_s, set_s = as_numpy(contacts["rise_s"]), as_numpy(contacts["set_s"])
         served = as_numpy(contacts["served"])
-        over = np.flatnonzero(sent.peer < 0)
-        return _Spans(
-            NumberedSpans.of(met, contacts, "rise_s", "set_s"),
-            NumberedSpans.of(
-                met[served], contacts.filter(array(served)), "service_start_s", "service_end_s"
-            ),
-            NumberedSpans(
-                (2 * sender + sent.to_server)[over], sent.start_s[over], sent.end_s[over]
-            ),
-        )
+        begin_s = np.where(served, as_numpy(contacts["service_start_s"], np.nan), set_s)
+        end_s = np.where(served, as_numpy(contacts["service_end_s"], np.nan), set_s)
+        return _Windows(met, (rise_s, set_s), (begin_s, end_s), used)
 
     def link(self, row: int) -> RoundLink:
         """Return the link of a transfer."""
@@ -160,18 +214,35 @@ class LinkStates:
     def _states(self, row: int, between_s: tuple[float, float]) -> tuple[Floats, Ints]:
         sent = self._sent
         cluster, peer = int(sent.cluster[row]), int(sent.peer[row])
+        lasts_s = float(sent.end_s[row] - sent.start_s[row])
+        need = _Need(row, lasts_s, float(self._most_s[row]))
         if peer >= 0:
             ends = len(sent.names) * min(cluster, peer) + max(cluster, peer)
-            links = self._feeders if sent.feeder[row] else self._links
-            return links.states(ends, len(sent.names) * cluster + peer, between_s)
-        up, group = int(sent.to_server[row]), int(self._group[cluster])
-        own_s, own = self._own_passes.states(cluster, 2 * cluster + up, between_s)
-        all_s, every = self._all_passes.states(group, 2 * group + up, between_s)
+            return self._links.states(ends, len(sent.names) * cluster + peer, need, between_s)
+        used_as = 2 * self._contact_ids + int(sent.to_server[row])
+        own_s, own = self._own_passes.states(cluster, used_as, need, between_s)
+        group = int(self._group[cluster])
+        all_s, every = self._all_passes.states(group, used_as, need, between_s)
         edges_s = np.union1d(own_s, all_s)
         own = own[np.searchsorted(own_s, edges_s[:-1], "right") - 1]
         every = every[np.searchsorted(all_s, edges_s[:-1], "right") - 1]
         every = np.where(every == State.FREE.value, State.ELSEWHERE.value, every)
-        return edges_s, np.where(own == State.SHUT.value, every, own)
+        # The server has every pass; an upload has those of its satellite first.
+        is_own = own >= (State.TAKEN if sent.to_server[row] else State.FREE).value
+        return edges_s, np.where(is_own, own, every)
+
+
+def _longest_s(sent: Sent) -> Floats:
+    """Return how long the longest transfer (N,) took of the same payload over the same links."""
+    kind = 4 * sent.payload + np.where(sent.peer >= 0, 2 + sent.feeder, sent.to_server)
+    longest_s = np.zeros(1 + kind.max(initial=0))
+    np.maximum.at(longest_s, kind, sent.end_s - sent.start_s)
+    return longest_s[kind]
+
+
+def _edges_s(windows: pa.Table) -> Floats:
+    """Return begins and ends (2, W) of windows."""
+    return np.stack([as_numpy(windows["start_s"]), as_numpy(windows["end_s"])])
 
 
 def _linked(nodes: int, a: Ints, b: Ints) -> Ints:

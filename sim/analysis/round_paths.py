@@ -46,6 +46,7 @@ class Part(StrEnum):
     PASS_AWAITED = "waiting for a pass"
     """None was there, or what was left of it was too short."""
     PASS_TAKEN = "queueing for a pass"
+    """One was there, and others had so much of it that too little was left at a time."""
     TO_CLIENT = "passes to clients"
     TO_SERVER = "passes to the server"
     LINK_AWAITED = "waiting for a link"
@@ -196,7 +197,9 @@ class _Walks:
     """Finds what the rounds of a run were spent on."""
 
     def __init__(self, tables: Mapping[str, pa.Table], traffic: Traffic) -> None:
-        self._sent, self._uploads, self._downloads = traffic
+        self._sent = traffic.sent
+        self._uploads = traffic.uploads
+        self._downloads = traffic.downloads
         self._links = LinkStates(tables, self._sent)
         names = array(np.array(self._sent.names, str))
         trained, _ = spans.training(tables["events"])
@@ -248,22 +251,22 @@ class _Walks:
             passes = link.kind == "pass"
             begin_s, end_s = float(self._sent.start_s[row]), float(self._sent.end_s[row])
             for until_s, state in self._links.before(row, path.now_s):
-                if row == rows[0] and self._has_passed_by(row, state, until_s - path.now_s):
+                if row == rows[0] and self._passed_by(row, state):
                     path.spend(until_s, Part.CONTACT_AWAITED)
                 elif state is State.TAKEN:
                     path.spend(until_s, Part.PASS_TAKEN if passes else Part.LINK_TAKEN, link)
-                elif state is not State.FREE or until_s < begin_s:  # or free for too short a time
+                elif state is not State.FREE or until_s < begin_s:
                     path.spend(until_s, Part.PASS_AWAITED if passes else Part.LINK_AWAITED, link)
             sending = Part.TO_SERVER if self._sent.to_server[row] else Part.TO_CLIENT
             path.spend(end_s, sending if passes else Part.LINK, link)
 
-    def _has_passed_by(self, row: int, state: State, lasts_s: float) -> bool:
-        """Tell whether a first transfer could have gone in a time, had the method asked for it."""
-        free = state is State.FREE
-        if not self._sent.to_server[row]:
-            # The server has every pass; an upload has those of its satellite only.
-            free = free or state is State.ELSEWHERE
-        return free and lasts_s >= float(self._sent.end_s[row] - self._sent.start_s[row])
+    def _passed_by(self, row: int, state: State) -> bool:
+        """Tell whether a first transfer could have gone, had the method asked for it.
+
+        The server has every pass; an upload has those of its satellite only.
+        """
+        goes_down = not self._sent.to_server[row]
+        return state is State.FREE or (goes_down and state is State.ELSEWHERE)
 
     def _trainings_of(
         self, client: int, device: int, between_s: tuple[float, float]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from math import inf
 
@@ -59,6 +60,7 @@ class OpenLinks:
         self._feeder = plan.feeder
         self._contacts = contacts
         self._free_s: dict[tuple[str, str], float] = {}
+        self._windows: dict[tuple[str, str], tuple[list[int], list[float]]] = {}
 
     def look(self, row: TransferRow, hop: Hop, name: str) -> None:
         """Look at a hop, which ``name`` tells in errors."""
@@ -89,10 +91,15 @@ class OpenLinks:
         isls = self._isls
         assert isls is not None  # the plan of a mesh has links
         slack_s = ROUNDING * max(hop.end_s, 1.0)
-        for window in isls.windows(hop.source, hop.target).tolist():
-            if isls.start_s[window] - slack_s <= hop.start_s <= isls.end_s[window]:
-                return isls.sent(window, hop.start_s, 8.0 * hop.bytes)[0]
-        return inf
+        link = hop.source, hop.target
+        if link not in self._windows:
+            windows = isls.windows(*link)
+            self._windows[link] = windows.tolist(), isls.end_s[windows].tolist()
+        numbers, ends_s = self._windows[link]
+        place = bisect_left(ends_s, hop.start_s)
+        if place == len(numbers) or isls.start_s[numbers[place]] - slack_s > hop.start_s:
+            return inf
+        return isls.sent(numbers[place], hop.start_s, 8.0 * hop.bytes)[0]
 
     @staticmethod
     def _sent_by_feeder_s(feeder: FeederPlan, hop: Hop) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from learning.architecture.kinds import kind_of
 from learning.learner import Learner
 from learning.methods.base import Method, MethodType
-from learning.requests.cluster import Floats
+from learning.requests.cluster import Floats, Ints
 from scenarios import Scenario
 from sim.devices.compute import Compute, whole_rounds
 from sim.engine.isl_use import idle_links, methods_over
@@ -19,10 +19,19 @@ from sim.formatting import data_size, duration
 from sim.plan.plan import Plan
 from sim.plan.remedies import less_memory
 
+MOST_PARTS_NAMED = 6
+"""Of more parts of a mesh, only the largest is named."""
+
 
 def doubts_of(built: Build) -> tuple[str, ...]:
     """Return lines for the user on what may be wrong with contacts, links and devices' memory."""
-    return (*built.plan.doubts, *_isl_doubts(built), *_memory_doubts(built))
+    return (
+        *built.plan.doubts,
+        *_isl_doubts(built),
+        *_split_doubts(built),
+        *_reach_doubts(built),
+        *_memory_doubts(built),
+    )
 
 
 def _isl_doubts(built: Build) -> Iterator[str]:
@@ -35,6 +44,46 @@ def _isl_doubts(built: Build) -> Iterator[str]:
             f"link.isl.{' and '.join(idle)}: method {built.scenario.learning.method!r} sends "
             "nothing over these links, which change nothing here; methods that use them are "
             f"{methods_over(idle)}"
+        )
+
+
+def _split_doubts(built: Build) -> Iterator[str]:
+    """Say that a mesh is not one: links that lead from plane to plane never join all satellites."""
+    isl = built.scenario.link.isl
+    isls = built.plan.isls
+    if isl is None or isls is None or isl.route != "earliest" or isl.between_planes == "none":
+        return
+    sizes = np.sort(isls.parts())[::-1]
+    if len(sizes) > 1:
+        yield (
+            f"link.isl: the links never join all satellites, which fall into {len(sizes)} parts "
+            f"of {_counts(sizes)}; messages between these take a pass, or never arrive: raise "
+            "terminals, or change max_range_km or grazing_km"
+        )
+
+
+def _counts(sizes: Ints) -> str:
+    """Return how many satellites parts have, like ``5, 3 and 1`` or ``at most 20``."""
+    if len(sizes) > MOST_PARTS_NAMED:
+        return f"at most {sizes[0]} satellites"
+    *first, last = map(str, sizes)
+    return f"{', '.join(first)} and {last} satellites"
+
+
+def _reach_doubts(built: Build) -> Iterator[str]:
+    """Say that clients have experts to ask and no way to any of them."""
+    options = built.options
+    asks = getattr(options, "inference_samples", 0) and getattr(options, "gate", None) != "local"
+    alone = sum(cluster.devices for cluster in built.plan.clusters) == 1
+    link = built.scenario.link
+    if not asks or alone or built.plan.isls is not None:
+        return
+    if built.sidelinks is None and link.relay == "none":
+        satellites = built.scenario.roles.satellites_learn
+        cure = "link.isl" if satellites else "link.sidelink, or link.relay: contact"
+        yield (
+            "learning.options.inference_samples: clients have no way to send to each other, so "
+            f"nobody asks another's expert, and each answers by its own; set {cure}"
         )
 
 

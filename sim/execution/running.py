@@ -150,7 +150,7 @@ class Run(Observer):
         if cache is not None:
             cache.serve(first.learner)
         self.checkpoint: Checkpoint | None = None
-        journal = builds.journal
+        journal = builds.journal.until(math.inf)  # its own: builds may be run more than once
         if place is not None:
             with claim.as_run_failure(place):
                 self._is_new = claim.is_free(place)

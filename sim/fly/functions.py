@@ -43,7 +43,9 @@ from sim.fly import trees
 from sim.fly.trees import Tree
 from sim.fly.unrepeatable import unrepeatable
 from sim.fly.user_code import Called, Context, UserCode
-from sim.formatting import counted
+
+OFTEN = 0.4
+"""Share of clusters with contact behind a round from which on it is said that they wait."""
 
 
 @checked(frozen=True, config=CHECKED)
@@ -119,7 +121,7 @@ class Functions(OwnLearning):
         self.arrived: list[str] = []
         self.contact_ends_s: dict[str, float] = {}
         self.received_s = 0.0
-        self.in_contact = 0
+        self.kept_waiting = 0.0
         self.weights: Tree = self._start()
 
     def _firsts(self) -> list[int]:
@@ -389,16 +391,20 @@ class Functions(OwnLearning):
         )
         self.parts = {}
         self.arrived = []
-        self.in_contact += min(self.contact_ends_s.values(), default=0.0) > self.received_s
+        there = sum(end_s > self.received_s for end_s in self.contact_ends_s.values())
+        if self.contact_ends_s:  # else a round never waits for another contact
+            others = len(parts) - 1  # the last one has contact in any case
+            self.kept_waiting += (there - 1) / others if others else there
 
     def doubts(self) -> list[str]:
-        """Say that most rounds waited for the next contact while there was one."""
-        if self.in_contact <= self.version / 2:
+        """Say that rounds waited for the next contacts of clusters that had one."""
+        if not self.version or self.kept_waiting / self.version < OFTEN:
             return []
+        share = self.kept_waiting / self.version
         return [
-            f"{counted(self.in_contact, 'round')} of {self.version} ended while all clusters had "
-            "contact, and the next one waited for another contact: a cluster takes part once in "
-            "each; set learning.options.rounds_per_contact=many to begin at once"
+            f"{share:.0%} of the clusters had contact when a round was over, in the mean, and "
+            "began the next one at another contact: a cluster takes part once in each; set "
+            "learning.options.rounds_per_contact=many to begin at once"
         ]
 
     def _aggregate(self, updates: list[ClientUpdate]) -> Tree:

@@ -71,10 +71,14 @@ def _kept(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
         own |= {argument.arg for argument in ast.walk(function) if isinstance(argument, ast.arg)}
         own |= _made_once(function)
         for node in ast.walk(function):
-            name = _changed(node)
-            is_stored = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-            if (is_stored and node.id in shared - own) or name in variables - own:
-                yield name or node.id, node
+            stored = node.id if isinstance(node, ast.Name) and _is_stored(node) else ""
+            changed = _changed(node)
+            if stored in shared - own or changed in variables - own:
+                yield stored or changed, node
+
+
+def _is_stored(name: ast.Name) -> bool:
+    return isinstance(name.ctx, ast.Store)
 
 
 def _made_once(function: ast.AST) -> set[str]:

@@ -12,6 +12,7 @@ from typing import cast
 from greenlet import getcurrent, greenlet
 
 from learning.requests.decide import Decision, Observation
+from learning.values.reuse import Reuse
 from sim.engine.observer import Observer
 from sim.errors import Interrupted
 from sim.execution.identity import BuildSequence
@@ -26,6 +27,8 @@ class Episode:
     """
 
     def __init__(self, builds: BuildSequence, observers: Sequence[Observer] = ()) -> None:
+        # What is counted is of one run, also where several have the same build.
+        builds.first.learner.values.reuse = Reuse()
         run = Run(builds, None, math.inf, observers=observers, player=self._ask)
         self.simulation = run.simulation
         self.result: Result | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,6 +32,57 @@ class DeviceLinks:
         if self.range_m is None:
             return np.zeros_like(time_s)
         return self.range_m(time_s) / SPEED_OF_LIGHT_M_S
+
+    def delay_of_one(self) -> Callable[[float], float]:
+        """Return what says the same of the only device, at one time, without these links."""
+        range_m = self.range_m
+        if range_m is None:
+            return lambda _: 0.0
+        if isinstance(range_m, RangeGrid):
+            of_one_m = PlainRange(range_m)
+            return lambda time_s: of_one_m(time_s) / SPEED_OF_LIGHT_M_S
+        return lambda time_s: float(range_m(np.array([time_s]))[0]) / SPEED_OF_LIGHT_M_S
+
+
+@dataclass(frozen=True, eq=False)
+class RangeGrid:
+    """Slant ranges (K, T) of devices, each at times of its own (K, T): linear in between.
+
+    Before and after these times it is the first and the last range.
+    """
+
+    time_s: Floats
+    slant_range_m: Floats
+
+    def __call__(self, when_s: Floats) -> Floats:
+        """Return the range of each device at its time (K,)."""
+        grid_s = self.time_s
+        when = np.minimum(np.maximum(when_s, grid_s[:, 0]), grid_s[:, -1])
+        at = np.count_nonzero(grid_s <= when[:, None], axis=1) - 1
+        at = np.minimum(at, grid_s.shape[1] - 2) + np.arange(0, grid_s.size, grid_s.shape[1])
+        begin_s = grid_s.take(at)
+        step = grid_s.take(at + 1) - begin_s
+        share = np.divide(when - begin_s, step, out=np.ones_like(when), where=step > 0)
+        low = self.slant_range_m.take(at)
+        return low + (self.slant_range_m.take(at + 1) - low) * share
+
+
+class PlainRange:
+    """The ranges of a `RangeGrid` of one device in plain numbers: the same to the last bit."""
+
+    def __init__(self, grid: RangeGrid) -> None:
+        self._time_s: list[float] = grid.time_s[0].tolist()
+        self._range_m: list[float] = grid.slant_range_m[0].tolist()
+
+    def __call__(self, when_s: float) -> float:
+        """Return the range at a time."""
+        time_s = self._time_s
+        when_s = min(max(when_s, time_s[0]), time_s[-1])
+        at = min(bisect_right(time_s, when_s) - 1, len(time_s) - 2)
+        step_s = time_s[at + 1] - time_s[at]
+        share = (when_s - time_s[at]) / step_s if step_s > 0.0 else 1.0
+        low_m = self._range_m[at]
+        return low_m + (self._range_m[at + 1] - low_m) * share
 
 
 @dataclass(frozen=True)
@@ -63,18 +115,3 @@ def served_bits(curve: LinkCurve, start_s: float, end_s: float) -> Floats:
     if start_s <= curve.time_s[:, 0].min() and end_s >= curve.time_s[:, -1].max():
         return curve.capacity_bits
     return curve.delivered_bits(end_s) - curve.delivered_bits(start_s)
-
-
-def along(grid_s: Floats, values: Floats, when_s: Floats) -> Floats:
-    """Value of each row of ``values`` (K, T) at its ``when_s`` (K,) on its own grid (K, T).
-
-    Linear in between; before and after the grid it is the first and the last value.
-    """
-    when = np.minimum(np.maximum(when_s, grid_s[:, 0]), grid_s[:, -1])
-    at = np.count_nonzero(grid_s <= when[:, None], axis=1) - 1
-    at = np.minimum(at, grid_s.shape[1] - 2) + np.arange(0, grid_s.size, grid_s.shape[1])
-    begin_s = grid_s.take(at)
-    step = grid_s.take(at + 1) - begin_s
-    share = np.divide(when - begin_s, step, out=np.ones_like(when), where=step > 0)
-    low = values.take(at)
-    return low + (values.take(at + 1) - low) * share

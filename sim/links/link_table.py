@@ -15,7 +15,7 @@ from channel import CLEAR_PATH, Line, Link, LinkCurve, Path, weakest_lines
 from channel.curve_table import CurveTable
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.links.beam import Beam
-from sim.links.device_links import DeviceLinks, along, served_bits
+from sim.links.device_links import DeviceLinks, RangeGrid, served_bits
 from sim.links.grid import Grid, SeenPoints, cut_grid
 from sim.links.pass_geometry import Pass, PassGeometry
 from sim.links.rate_points import LinkView, LossyGrid, RatePoints, rate_points
@@ -62,7 +62,7 @@ class LinkTable:
         grid = geometry.grid
         place = (geometry.block(number, grid, x) for x in (grid.time_s, grid.slant_range_m))
         shift_hz, residual_hz = self.doppler_hz[number].tolist()
-        return DeviceLinks(uplink, downlink, (shift_hz, residual_hz), partial(along, *place))
+        return DeviceLinks(uplink, downlink, (shift_hz, residual_hz), RangeGrid(*place))
 
     def _directions(self) -> tuple[Batches, Batches]:
         """Return for each pass the table of the passes with the same links, and its batch there.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -16,6 +16,8 @@ from sim.links.pass_geometry import Pass
 LOG = logging.getLogger("leomix.run")
 POINTS_AT_ONCE = 1 << 17
 """Points of a table, about: a larger one would be no quicker, and take more memory."""
+PASSES_AGAIN = 32
+"""Passes that are made again at once, of those that were made before, and asked for in turn."""
 TABLES = 2
 """Tables that are kept: contacts that overlap are in one that ends and in one that begins."""
 
@@ -26,7 +28,8 @@ class PlanLinks:
     They are made when they are first asked for, and with them those that will be asked for next:
     ``soon`` has the numbers in the order in which they are expected. What is asked for again after
     its table is gone is made again, alone: to the last bit the same. As that takes longer, the log
-    says so once.
+    says so once. What was only made with others and is asked for in turn is made again with some of
+    those that follow it.
     """
 
     def __init__(
@@ -44,11 +47,14 @@ class PlanLinks:
         self._place_in_soon = {number: place for place, number in enumerate(self._soon)}
         self._tables: list[tuple[dict[int, int], LinkTable]] = []
         self._figures: dict[int, PassFigures] = {}
+        self._asked: set[int] = set()
+        self._last_place = -1
         self._remade = False
 
     def links(self, number: int) -> DeviceLinks:
         """Return the links of a pass: views of its table, which they keep."""
         place, table = self._table(number)
+        self._asked.add(number)
         return table.links(place)
 
     def figures(self, number: int) -> PassFigures:
@@ -62,7 +68,7 @@ class PlanLinks:
         for places, table in self._tables:
             if number in places:
                 return places[number], table
-        if number in self._figures and not self._remade:
+        if number in self._asked and not self._remade:
             self._remade = True
             LOG.info("links of contact %s, let go to save memory, are made again: slower", number)
         numbers, passes = zip(*self._with_following(number), strict=True)
@@ -77,13 +83,20 @@ class PlanLinks:
         some = [(number, self._make(number))]
         points = some[0][1].points
         place = self._place_in_soon.get(number)
-        if place is None or number in self._figures:
+        if place is None or number in self._asked:
             return some
-        for later in range(place + 1, len(self._soon)):
+        in_turn = place - self._last_place in range(PASSES_AGAIN)
+        self._last_place = place
+        last = len(self._soon)
+        known: Container[int] = self._figures
+        if number in self._figures:
+            known = self._asked
+            last = min(last, place + PASSES_AGAIN if in_turn else place)
+        for later in range(place + 1, last):
             if points >= POINTS_AT_ONCE:
                 break
             following = self._soon[later]
-            if following not in self._figures:
+            if following not in known:
                 some.append((following, self._make(following)))
                 points += some[-1][1].points
         return some

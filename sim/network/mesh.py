@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +18,11 @@ from sim.clock import Clock
 from sim.facts.stream import Facts
 from sim.facts.transfers import MessageLost, Outcome, TransferRow
 from sim.network.books import Account, Booked, PayloadKey
+from sim.network.contact_bands import Hop
 from sim.network.endpoint import Endpoint
 from sim.network.journeys import journey_of
 from sim.network.mesh_timetable import MeshTimetable
 from sim.network.payload_list import PayloadList
-from sim.network.routing import Hop
 from sim.plan.plan import Plan
 from sim.trace.directions import TOWARD_PEER, Way
 
@@ -68,12 +68,12 @@ class Message:
     device: int = 0
     ahead: list[Hop] = field(default_factory=list)
 
-    @property
+    @cached_property
     def size(self) -> float:
         """Bytes in all."""
         return float(np.asarray(self.payload.bytes).reshape(-1)[0])
 
-    @property
+    @cached_property
     def version(self) -> int:
         """The version of its payload."""
         return int(np.asarray(self.payload.version).reshape(-1)[0])

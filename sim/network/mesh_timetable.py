@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
 
 from channel import SPEED_OF_LIGHT_M_S
-from sim.links.plain_curve import PlainCurve
-from sim.links.steady_way import SteadyWay
+from learning.requests.cluster import Floats, Ints
+from sim.network.contact_bands import Contacts, Hop
+from sim.network.mesh_pass import MeshPass
 from sim.network.mesh_routes import Routes, Steady
-from sim.network.routing import Hop
-from sim.plan.contacts import PlannedSession
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.trace.directions import Topology, Way
+
+PASSES_KEPT = 4096
+"""Passes whose rates are remembered: more than one search looks at."""
+
+
+class _Passes(NamedTuple):
+    """Arrays (P,) over passes: their numbers, whose they are, and when."""
+
+    number: Ints
+    satellite: Ints
+    start_s: Floats
+    end_s: Floats
 
 
 class MeshTimetable:
@@ -35,35 +48,40 @@ class MeshTimetable:
         self._clients_fly = plan.topology.clients_fly
         self._convex = plan.topology is Topology.SATELLITE_CLIENTS
         self._link_delays_s = (isls.max_range_km * 1e3 / SPEED_OF_LIGHT_M_S).tolist()
-        self._steady = cache(self._steady_of)
-        self._curve = cache(self._curve_of)
-        self._longest_delay_s = cache(self._longest_delay_of)
+        self._pass = lru_cache(PASSES_KEPT)(self._pass_of)
         steady = None
         if isls.fixed_bps is not None and not exact_delays:
             steady = Steady(isls.fixed_bps, self._link_delays_s)
         self._routes = Routes(self._ground + 1, self._directed(), self._sent, steady)
 
-    def _directed(self) -> Iterator[tuple[int, int, int, float, float]]:
-        """Yield the contacts both ways: passes first, so that a search knows soon when it ends."""
-        for number, satellite, start_s, end_s in self._passes():
-            yield self._links + number, satellite, self._ground, start_s, end_s
-            yield self._links + number, self._ground, satellite, start_s, end_s
+    def _directed(self) -> Contacts:
+        """Return the contacts both ways: passes first, so that a search knows soon when it ends."""
         isls = self._isls
-        columns = (isls.a, isls.b, isls.start_s, isls.end_s)
-        each = zip(*(column.tolist() for column in columns), strict=True)
-        for window, (a, b, start_s, end_s) in enumerate(each):
-            yield window, a, b, start_s, end_s
-            yield window, b, a, start_s, end_s
+        passes = self._passes()
+        number = np.append(self._links + passes.number, np.arange(self._links))
+        one = np.append(passes.satellite, isls.a)
+        other = np.append(np.full(len(passes.number), self._ground), isls.b)
+        start_s = np.append(passes.start_s, isls.start_s)
+        end_s = np.append(passes.end_s, isls.end_s)
+        return Contacts(
+            np.tile(number, 2),
+            np.append(one, other),
+            np.append(other, one),
+            np.tile(start_s, 2),
+            np.tile(end_s, 2),
+        )
 
-    def _passes(self) -> Iterator[tuple[int, int, float, float]]:
-        """Yield the number, satellite, begin and end of each pass: of clients, or over gateways."""
-        if self._feeder is not None:
-            yield from self._feeder.spans()
-            return
+    def _passes(self) -> _Passes:
+        """Return the passes by which satellites reach the ground: of clients, or over gateways."""
+        feeder = self._feeder
+        if feeder is not None:
+            return _Passes(np.arange(len(feeder)), feeder.satellite, feeder.start_s, feeder.end_s)
         contacts = self._contacts
-        for k, name in enumerate(self._isls.names if self._clients_fly else ()):
-            for number in contacts.services(name).tolist():
-                yield number, k, float(contacts.start_s[number]), float(contacts.end_s[number])
+        names = self._isls.names if self._clients_fly else ()
+        own = [contacts.services(name) for name in names]
+        number = np.concatenate([*own, np.zeros(0, np.int64)])
+        satellite = np.repeat(np.arange(len(names)), [len(numbers) for numbers in own])
+        return _Passes(number, satellite, contacts.start_s[number], contacts.end_s[number])
 
     def gateway_of(self, hop: Hop) -> str | None:
         """Return the station that sends or gets a hop over a feeder link; None of any other hop."""
@@ -128,8 +146,7 @@ class MeshTimetable:
         elif self._feeder is not None:
             delay_s = self._feeder.delay_s(hop.contact - self._links, hop.sent_s)
         else:
-            links = self._contacts[hop.contact - self._links].links
-            delay_s = links.delay_of_one_s(hop.sent_s)
+            delay_s = self._pass(hop.contact - self._links).delay_s(hop.sent_s)
         return _later(hop.begin_s, hop.sent_s + delay_s)
 
     def _sent(self, contact: int, source: int, begin_s: float, bits: float) -> tuple[float, float]:
@@ -141,45 +158,15 @@ class MeshTimetable:
             return sent_s, sent_s + self._link_delays_s[contact]
         if self._feeder is not None:
             return self._feeder.sent(contact - self._links, begin_s, bits)
-        number = contact - self._links
+        one = self._pass(contact - self._links)
         way = Way.TO_CLIENT if source == self._ground else Way.TO_SERVER
-        sent_s = self._sent_in_pass_s(number, way, begin_s, bits)
+        sent_s = one.sent_s(way, begin_s, bits)
         if sent_s == math.inf:
             return sent_s, sent_s
-        if self._convex:
-            return sent_s, sent_s + self._longest_delay_s(number)
-        return sent_s, sent_s + self._contacts[number].links.delay_of_one_s(sent_s)
+        return sent_s, sent_s + (one.longest_delay_s if self._convex else one.delay_s(sent_s))
 
-    def _sent_in_pass_s(self, number: int, way: Way, begin_s: float, bits: float) -> float:
-        if not bits:
-            return begin_s
-        steady = self._steady(number, way)
-        if steady is not None:
-            contact = self._contacts[number]
-            sent_s = steady.sent_s((contact.start_s, contact.end_s), begin_s, bits)
-            return math.inf if sent_s is None else sent_s
-        curve = self._curve(number, way)
-        # A neglected link takes no time.
-        return begin_s if curve is None else curve.completion_time_s(bits, begin_s)
-
-    def _curve_of(self, number: int, way: Way) -> PlainCurve | None:
-        """One way of a pass, as long as it is served; None where that link is neglected."""
-        contact = self._contacts[number]
-        beam = PlannedSession(number, (contact,)).beam(way)
-        contact.links.close()
-        return None if beam is None else PlainCurve(beam.curve)
-
-    def _steady_of(self, number: int, way: Way) -> SteadyWay | None:
-        """One way of a pass, where its rate does not change; else None."""
-        contact = self._contacts[number]
-        steady = contact.links.steady(way)
-        holds = steady is not None and steady.holds(contact.start_s, contact.end_s)
-        return steady if holds else None
-
-    def _longest_delay_of(self, number: int) -> float:
-        """The range in a pass over a station is largest at one of its ends."""
-        contact = self._contacts[number]
-        return max(contact.links.delay_of_one_s(t) for t in (contact.start_s, contact.end_s))
+    def _pass_of(self, number: int) -> MeshPass:
+        return MeshPass(self._contacts[number])
 
 
 def _later(begin_s: float, arrival_s: float) -> float:

@@ -2,20 +2,26 @@
 
 Routes are those of contact graph routing (CCSDS 734.3-B-1, schedule-aware bundle routing): a
 message goes in one piece over each contact, and waits at a node for the next one.
+
+The search of :mod:`sim.network.mesh_routes` has the same rules. This one looks at arrays of
+contacts at once, also from one node to all others; that one goes from node to node, for a mesh in
+which many messages look for a route to one target each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from channel import SPEED_OF_LIGHT_M_S
 from learning.requests.cluster import Floats, Ints
+from sim.network.contact_bands import Hop
+from sim.network.mesh_routes import Sent
 from sim.network.sessions import ClusterSessions
 from sim.plan.isl import IslPlan
 
@@ -28,24 +34,6 @@ FREE = np.dtype(
     + [(name, "f8") for name in ("start_s", "end_s", "rate_bps", "delay_s")]
 )
 """A row for each time of a contact, in one direction, that nothing has booked."""
-
-
-class Hop(NamedTuple):
-    """A message over one ``contact`` of a plan, from ``source`` to ``target``.
-
-    Its bits leave from ``begin_s`` to ``sent_s``; the last one is there at ``arrival_s``.
-    """
-
-    contact: int
-    source: int
-    target: int
-    begin_s: float
-    sent_s: float
-    arrival_s: float
-
-
-Sent = Callable[[int, int, float, float], tuple[float, float]]
-"""When bits have left, and are there, that go over a contact from a node and a time on."""
 
 
 @dataclass(frozen=True, eq=False)

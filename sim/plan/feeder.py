@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import inf
@@ -63,13 +63,6 @@ class FeederPlan:
         """Return when bits have left in a pass, and are there with its longest delay; or inf."""
         sent_s = self.sent_s(number, begin_s, bits)
         return sent_s, sent_s if sent_s == inf else sent_s + self._longest_delay_s(number)
-
-    def spans(self) -> Iterator[tuple[int, int, float, float]]:
-        """Yield the number, satellite, begin and end of each pass, in order of time."""
-        columns = (self.satellite, self.start_s, self.end_s)
-        each = zip(*(column.tolist() for column in columns), strict=True)
-        for number, (satellite, start_s, end_s) in enumerate(each):
-            yield number, satellite, start_s, end_s
 
     def windows(self, satellite: int) -> tuple[list[float], list[float]]:
         """Return the begins and ends of the passes of a satellite, by index, over any station."""

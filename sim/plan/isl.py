@@ -10,6 +10,8 @@ from math import ceil, inf
 from typing import Any
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 import channel
 from channel.link_curve import MOST_POINTS, bit_preserving
@@ -116,6 +118,14 @@ class IslPlan:
             max_range_km=self.max_range_km[keep],
             within=self.within[keep],
         )
+
+    def parts(self) -> Ints:
+        """Return how many satellites each part has (P,) that no window ever links to another."""
+        many = len(self.names)
+        links = coo_array((np.ones(len(self)), (self.a, self.b)), shape=(many, many))
+        _, part = connected_components(links, directed=False)
+        sizes: Ints = np.bincount(part)
+        return sizes
 
     def windows(self, source: str, target: str) -> Ints:
         """Return the numbers of a pair's windows, in order; none for an unknown name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Protocol
@@ -209,6 +209,10 @@ class _FixedRateContact(ContactLinks):
     def delay_of_one_s(self, time_s: float) -> float:
         """Seconds that a signal takes at a time between the device and the satellite."""
         return self._source.range_m(self._number, time_s) / SPEED_OF_LIGHT_M_S
+
+    def delay_of_one(self) -> Callable[[float], float]:
+        """Return what says the same: it needs no links."""
+        return self.delay_of_one_s
 
 
 class PassLinks:

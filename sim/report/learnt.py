@@ -19,9 +19,6 @@ from sim.report.page import MOST_ROWS
 MOST_EXPERTS = 32
 """Experts up to which the last assignment is shown as a table."""
 
-
-MOST_COLUMNS = 60
-"""Clusters up to which each has a column of its own."""
 TIME_WORDS = {
     "propagation": "light time",
     "transmission": "sending",
@@ -30,6 +27,8 @@ TIME_WORDS = {
     "computing": "computing",
 }
 """What the time of an answer is spent on, as the page names it."""
+MOST_IN_MS_S = 10.0
+"""Latencies from here on are in seconds."""
 MOST_BARS = 400
 """Bars of the staleness at most."""
 
@@ -82,33 +81,43 @@ def draw_staleness(axes: Axes, counts: Mapping[int, int]) -> None:
 
 
 def answers(inferences: pa.Table) -> tuple[list[str], list[list[str]], int]:
-    """Return the clusters, and how fast their experts answer, all together and by cluster.
+    """Return the heads and the rows of a table of queries: of all clients, then by cluster.
 
     Of many clusters only the first ones; the last number is how many there are.
     """
-    every = sorted(pc.unique(inferences["cluster"]).to_pylist())
-    clusters = every[:MOST_COLUMNS]
-    each = [inferences.filter(pc.equal(inferences["cluster"], name)) for name in clusters]
-    found = [_answers(part) for part in (inferences, *each)]
+    clusters = sorted(pc.unique(inferences["cluster"]).to_pylist())
     outcomes = sorted(set(pc.unique(inferences["outcome"]).to_pylist()))
-    names = ["samples", "mean latency", "95 % within", "sent", *outcomes]
-    rows = [[name, *(answer.get(name, "0") for answer in found)] for name in names]
-    return clusters, rows, len(every)
+    heads = ["samples", "mean latency", "95 % within", "sent", *outcomes]
+    own = (
+        (name, inferences.filter(pc.equal(inferences["cluster"], name)))
+        for name in clusters[:MOST_ROWS]
+    )
+    every = (("all", inferences), *own)
+    found = ((name, _answers(part)) for name, part in every)
+    rows = [[name, *(answer.get(head, "0") for head in heads)] for name, answer in found]
+    return ["cluster", *heads], rows, len(clusters)
 
 
 def latency_rows(answers: pa.Table) -> tuple[list[str], list[list[str]]]:
-    """Return the heads and the rows of a table of latencies: of all answers, then by hops."""
-    heads = ["links", "answers", "median", "95 % within", "most", "range", *TIME_WORDS.values()]
-    rows = [
-        [
-            "any" if one.hops is None else str(one.hops),
-            str(one.answers),
-            *map(seconds, (one.median_s, one.p95_s, one.most_s)),
-            "-" if one.range_km is None else f"{one.range_km:,.0f} km",
-            *("-" if one.parts_s is None else seconds(one.parts_s[part]) for part in TIME_WORDS),
-        ]
-        for one in latencies(answers)
-    ]
+    """Return the heads and the rows of a table of latencies: of all answers, then by hops.
+
+    What is known of answers over links between satellites alone has no columns elsewhere.
+    """
+    found = latencies(answers)
+    over_links = any(one.parts_s is not None for one in found)
+    unit, scale = ("s", 1.0) if found and found[0].most_s >= MOST_IN_MS_S else ("ms", 1e-3)
+    heads = ["links", "answers", *(f"{name}, {unit}" for name in ("median", "95 % within", "most"))]
+    if over_links:
+        heads += ["range, km", *(f"{name}, {unit}" for name in TIME_WORDS.values())]
+    rows = []
+    for one in found:
+        each_s = [one.median_s, one.p95_s, one.most_s]
+        cells = ["any" if one.hops is None else str(one.hops), str(one.answers)]
+        cells += [f"{time_s / scale:.2f}" for time_s in each_s]
+        if one.parts_s is not None:
+            cells.append(f"{one.range_km:.0f}")
+            cells += [f"{one.parts_s[part] / scale:.2f}" for part in TIME_WORDS]
+        rows.append(cells + ["-"] * (len(heads) - len(cells)))
     return heads, rows
 
 

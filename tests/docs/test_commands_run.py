@@ -8,11 +8,13 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
 
 import scenarios
 import sim
 from tests.docs.pages import DOCS, PAGES, ROOT, STUDIES, steps
 from tests.docs.run_page import run_page
+from tests.kit.small_nmoe import IN_ORBIT
 
 pytestmark = pytest.mark.slow(reason="some hundred commands, most of them whole runs: make docs")
 SHORT = 2
@@ -99,6 +101,14 @@ def test_an_outcome_says_when_a_run_reached_the_target(study):
         ("cycles", {"METHODS": ("synchronous",)}, ("paper-exp2-small", "1", "0.1"), "\nbest step"),
         ("gain", {"ROUNDS": ("fill",)}, ("1",), "rounds a contact fill"),
         ("notebook", {}, (1, 1), "\n    1      0.214      0.214         0.31"),
+        ("mesh", {}, ("iridium", "stated:100", "1", "grid", "100"), "100  refused\n\nrefused: "),
+        (
+            "mesh",
+            {"CHECKED": 2, "CONSTELLATIONS": ("iridium",)},
+            ("check",),
+            "all: 2 rounds end as without training\niridium: accuracies of rounds over both are "
+            "the same",
+        ),
         ("gym_agents", {"DAYS": 0.5}, ("2", "0", "0"), "`fedavg` are equal\n"),
         ("stand_ins", {"ROWS": TWO, "PAIRS": (("synchronous", "emsfl"),)}, ("1",), "exactly 0: "),
     ],
@@ -126,6 +136,22 @@ def test_the_studies_over_seeds_run(study, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(fair, constant, value)
     fair.main("1", str(tmp_path / "fair"), "1")
     assert "as in the paper" in capsys.readouterr().out
+
+
+def test_the_study_of_reach_runs(study, tmp_path, monkeypatch, capsys):
+    """Twelve satellites: with all in reach, somebody knows every digit, and alone a few."""
+    reach = study("reach")
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(IN_ORBIT | {"description": "small"}))
+    few = {name: reach.BY_HOPS[name] for name in ("0 links", reach.ANY)}
+    cuts = {"SCENARIO": str(tmp_path / "small.yaml"), "BY_HOPS": few, "RATES_MBPS": (5.0,)}
+    for constant, value in {**cuts, "BY_TIME": {"40 ms": reach.BY_TIME["40 ms"]}}.items():
+        monkeypatch.setattr(reach, constant, value)
+    reach.main("2", str(tmp_path / "reach"), "1")
+    shown = capsys.readouterr().out
+    assert re.search(r"^any +12\.0 +100\.0%", shown, re.M)
+    alone = re.search(r"^0 links +1\.0 +([\d.]+)%.* - +- +-$", shown, re.M)
+    assert 10 <= float(alone[1]) <= 40
+    assert re.search(r"^5 Mbit/s +\d+", shown, re.M)
 
 
 def test_bytes_to_a_target_are_those_of_a_run_that_ends_there(study):

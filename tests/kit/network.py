@@ -21,7 +21,7 @@ from sim.execution.running import Run
 from sim.facts.transfers import Outcome
 from sim.links import pass_geometry, plan_links
 from sim.links.beam import Beam, Radio
-from sim.links.device_links import DeviceLinks, along
+from sim.links.device_links import DeviceLinks, PlainRange, RangeGrid
 from sim.links.jumps import HALVINGS, crossings, find_jumps, turns
 from sim.links.plain_curve import PlainCurve
 from sim.links.processor_sharing import RateSegment, shared
@@ -29,6 +29,7 @@ from sim.links.session_beam import SessionBeam
 from sim.links.sharing import queued
 from sim.links.sidelinks import sidelinks_of
 from sim.links.steady_way import SteadyWay
+from sim.network.contact_bands import Contacts, Hop
 from sim.network.direct import DirectTransfer
 from sim.network.endpoint import Endpoint, Shared
 from sim.network.ledger import Ledger
@@ -38,7 +39,7 @@ from sim.network.mesh_reach import MeshReach
 from sim.network.mesh_routes import Routes
 from sim.network.outcomes import CutTransfers, outcomes_of
 from sim.network.payload_list import PayloadList
-from sim.network.routing import ContactGraph, ContactPlan, Hop
+from sim.network.routing import ContactGraph, ContactPlan
 from sim.network.rules import Rules
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions

@@ -104,4 +104,4 @@ def test_what_is_asked_of_a_link_of_one_rate_is_what_its_curves_say():
         assert [links.steady(way) for way in Way] == [SteadyWay.of(beam) for beam in beams]
         middle_s = (met.start_s + met.end_s) / 2
         delay_s = links.devices.delay_s(np.array([middle_s]))[0]
-        assert links.delay_of_one_s(middle_s) == delay_s > 0.0
+        assert links.delay_of_one_s(middle_s) == links.delay_of_one()(middle_s) == delay_s > 0.0

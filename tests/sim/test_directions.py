@@ -20,6 +20,11 @@ INSTEAD = {
     "flystack": {"stop.days": 0.2},
     "flystack-isl": {"stop.days": 0.1},
     "iridium-isl": {"stop.days": 0.1},
+    "nmoe-orbit": {
+        "stop.days": 0.02,
+        "learning.options.extractor_rounds": 2,
+        "learning.options.gate_rounds": 2,
+    },
     "quickstart-8b": {"learning.sized_as": None},
 }
 """What a short timing-only run has in place of files, and of what is for training alone."""
@@ -86,7 +91,9 @@ def test_what_is_shown_has_the_directions_of_the_transfers(run, leomix):
     validated = leomix("validate", file)
     assert validated.status == 0, validated.err
     said = re.findall(
-        r"carries \S+ \S+ to the (server|clients) \((\w+)\).*: (.*)$", validated.out, re.M
+        r"carr(?:ies|y) \S+ \S+(?: per hour)? to the (server|clients) \((\w+)\).*: (.*)$",
+        validated.out,
+        re.M,
     )
     for receivers, direction, fits in said:
         toward = receivers.removesuffix("s")

@@ -17,7 +17,7 @@ import sim
 from sim import InputError
 from tests.kit import learning as seam
 from tests.kit import records
-from tests.kit.network import MeshReach, build, make_plan
+from tests.kit.network import MeshReach, build, doubts_of, make_plan
 from tests.kit.scripted import Scripted, at, nothing, only
 from tests.kit.small import merged
 from tests.kit.small_nmoe import IN_ORBIT, events, nmoe, options
@@ -207,8 +207,8 @@ def asked(**said):
     return load_scenario({"learning": {"options": said}})
 
 
-def test_an_answer_is_the_sum_of_its_parts_and_those_of_its_hops():
-    run = sim.run(asked())
+def test_an_answer_is_the_sum_of_its_parts_and_those_of_its_hops(runs):
+    run = runs.result("experts")
     rows = run.answers
     assert len(rows) > 40 and rows.latency_s.notna().all()
     parts = [f"{way}_{part}_s" for way in ("request", "answer")
@@ -244,7 +244,7 @@ def weights(folder):
     return {name: tensor.tobytes() for name, tensor in tensors.items()}
 
 
-def test_over_the_mesh_it_learns_what_devices_learn(tmp_path):
+def test_over_the_mesh_it_learns_what_devices_learn(tmp_path, runs):
     """The same clients, data and seeds: to the last bit, as long as nothing is lost.
 
     Devices are clusters of one, with the names of the satellites, under sidelinks and a satellite
@@ -260,12 +260,12 @@ def test_over_the_mesh_it_learns_what_devices_learn(tmp_path):
         learning=told | options(**IN_ORBIT["learning"]["options"], exchange="auto",
                                 inference_late="wait"),
     )  # fmt: skip
-    mesh = sim.run(load_scenario(), tmp_path / "mesh")
+    mesh = runs.result("experts")
     devices = sim.run(ground, tmp_path / "devices")
     passes = {"link": {"isl": {"route": "direct"}}, "stop": {"days": 4}}
     direct = sim.run(load_scenario(passes), tmp_path / "direct")
-    assert weights(tmp_path / "mesh") == weights(tmp_path / "devices")
-    assert weights(tmp_path / "mesh") == weights(tmp_path / "direct")
+    assert weights(runs["experts"]) == weights(tmp_path / "devices")
+    assert weights(runs["experts"]) == weights(tmp_path / "direct")
     pd.testing.assert_frame_equal(learnt(mesh), learnt(devices))
     pd.testing.assert_frame_equal(learnt(mesh), learnt(direct))
     # All is in reach: every sample goes to the same expert, and is answered alike.
@@ -278,7 +278,7 @@ def test_over_the_mesh_it_learns_what_devices_learn(tmp_path):
     assert mesh.summary["inference"]["accuracy"] == devices.summary["inference"]["accuracy"]
 
 
-def test_a_gate_asks_experts_in_reach_only_and_alone_its_own():
+def test_a_gate_asks_experts_in_reach_only_and_alone_its_own(runs):
     alone = sim.run(asked(reach_hops=0))
     local = sim.run(asked(gate="local"))
     assert set(alone.inferences.outcome) == {"local"} and alone.answers.empty
@@ -287,7 +287,7 @@ def test_a_gate_asks_experts_in_reach_only_and_alone_its_own():
     assert told[0] == told[1]
     both = [run.metrics[run.metrics.scope == "global"].iloc[-1] for run in (alone, local)]
     assert both[0].reach_accuracy == both[1].accuracy and both[0].local_reach_ratio == 1.0
-    everybody = sim.run(asked())
+    everybody = runs.result("experts")
     near = sim.run(asked(reach_hops=1))
     plan = make_plan(asked())
     for row in near.answers.itertuples():
@@ -330,3 +330,20 @@ def test_limits_without_a_mesh_and_experts_without_a_link_are_refused(tmp_path):
     ):
         build(load_scenario(windows(rows, tmp_path)))
     build(load_scenario(windows(rows, tmp_path), {"learning": {"options": {"reach_hops": 0}}}))
+
+
+def test_clients_that_can_send_to_nobody_are_told_before_the_run():
+    """Satellites and devices; not where there is a way, or nobody is to ask."""
+    key = "learning.options.inference_samples"
+    unlinked = {"link": {"isl": None}}
+    devices = {"link": {"sidelink": None, "relay": "none"}, "learning": options(gate="fedgate")}
+    asking = merged(devices, {"learning": options(inference_samples=4)})
+    for scenario, way in ((load_scenario(unlinked), "set link.isl"),
+                          (nmoe(**asking), "link.sidelink, or link.relay: contact")):  # fmt: skip
+        [said] = [line for line in doubts_of(build(scenario)) if line.startswith(key)]
+        assert said.endswith(way)
+    local = {"learning": options(gate="local")}
+    relayed = merged(asking, {"link": {"relay": "contact"}})
+    quiet = [load_scenario(unlinked, local), load_scenario(), nmoe(**devices), nmoe(**relayed)]
+    for scenario in quiet:
+        assert not [line for line in doubts_of(build(scenario)) if line.startswith(key)]

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
+import sim
 from tests.kit.imported import forget
 from tests.kit.records import check_method
 from tests.kit.small import ORBIT, SLOTS
@@ -167,6 +168,7 @@ def test_an_app_learns_what_a_plain_loop_does_and_ends_the_run(fly):
     aggregates = events[events.kind == "aggregate"]
     assert aggregates.version.tolist() == [1, 2, 3]
     assert aggregates.detail.str.contains("devices:5/5").all()
+    assert sim.load("run").summary["rounds"]["count"] == 3
     assert (events.kind == "train_end").sum() == 3 * NODES
 
 
@@ -218,6 +220,12 @@ class Counted(FedAvg):
     def aggregate_evaluate(self, number, replies):
         return super().aggregate_evaluate(number, self.count(replies))
 """
+
+
+def test_an_app_that_the_run_is_too_short_for_is_told_so(fly):
+    assert fly(SERVER, CLIENT, *FOREVER, stop={"cycles": 1}).status == 0
+    [line] = manifest()["warnings"]
+    assert line.startswith("the run was over before the app was: simulate longer")
 
 
 def test_replies_that_an_app_gives_up_are_counted(fly):
@@ -315,6 +323,13 @@ def test_errors_of_clients_are_counted_and_shown_and_the_others_go_on(fly):
     assert len(load_file("run/model/model.safetensors")) == 1
 
 
+def test_a_client_that_has_failed_is_called_again_in_the_next_run(fly):
+    wants = CLIENT.replace("    x, y = data(node)", "    open('data.txt')\n    x, y = data(node)")
+    assert "No such file or directory: 'data.txt'" in fly(SERVER, wants, *FOREVER).err
+    Path("data.txt").write_text("")
+    assert fly(SERVER, wants, *FOREVER).status == 0
+
+
 def test_shapes_that_a_client_changes_are_told_before_the_run_and_when_they_end_it(fly):
     grows = CLIENT.replace("ArrayRecord([w])", "ArrayRecord([np.append(w, SOME)])")
     all_do = fly(SERVER, grows.replace("SOME", "0.0"), *FOREVER, "--set", "stop.cycles=1")
@@ -391,7 +406,10 @@ def test_an_app_of_the_classic_strategies_learns_what_a_plain_loop_does(fly):
     assert (last.server_loss, last.server_round) == (0.5, 3)
     assert 0 <= last.accuracy <= 1
     events = pd.read_parquet("run/events.parquet")
-    assert events[events.kind == "aggregate"].detail.tolist() == ["replies devices:5/5"] * 3
+    assert (
+        events[events.kind == "aggregate"].detail.tolist()
+        == ["replies devices:5/5 clusters:2/2"] * 3
+    )
     assert manifest()["ended_by_method"] == "the ServerApp has ended"
     again = fly(CLASSIC_SERVER.replace("LEAST", ""), CLASSIC_CLIENT, *FOREVER, out="again")
     assert again.status == 0
@@ -462,6 +480,15 @@ def test_strategies_of_flower_learn_what_they_do_without_a_network(fly, strategy
     config = Context(1, 0, {}, RecordDict(), {"rounds": 3})
     import_module("tiny.server_app").app(AtOnce(import_module("tiny.client_app").app), config)
     assert np.array_equal(found, np.load("last.npy"))
+
+
+def test_what_an_app_logs_is_shown_if_one_likes(fly, caplog):
+    server = "from logging import INFO\nfrom flwr.common.logger import log\n" + SERVER
+    server = server.replace("    FedAvg()", '    log(INFO, "the answer is 42")\n    FedAvg()')
+    assert fly(server, CLIENT, *FOREVER).status == 0
+    assert "the answer is 42" not in caplog.text
+    assert fly(server, CLIENT, *FOREVER, "--set", "learning.options.log=info", out="2").status == 0
+    assert caplog.text.count("the answer is 42") == 1
 
 
 OWN_START = """

@@ -167,7 +167,8 @@ def test_rounds_follow_each_other_in_a_contact_where_they_may(fly):
     """Two clusters that always have contact: a round lasts as long as training, 200 s."""
     orbit = {"source": "contacts", "windows": ALWAYS, "beams": 2}
     said = {"orbit": orbit, "stop": {"rounds": 4, "days": 1}, "link": {"preset": "paper"}}
-    assert fly(SOFTMAX, *MANY, start="2026-08-22T00:00:00Z", **said).status == 0
+    many = fly(SOFTMAX, *MANY, start="2026-08-22T00:00:00Z", **said)
+    assert (many.status, many.err) == (0, "")
     events = pd.read_parquet("run/events.parquet")
     ends_s = events[events.kind == "aggregate"].time_s
     assert ends_s.tolist() == pytest.approx([200, 400, 600, 800], abs=1)

@@ -26,9 +26,11 @@ from tests.kit.mesh import (
 from tests.kit.network import (
     ContactGraph,
     ContactPlan,
+    Contacts,
     PlainCurve,
     Routes,
     build,
+    doubts_of,
     make_plan,
     satellites_of,
 )
@@ -81,7 +83,7 @@ def scenario(tmp_path):
 
 
 def test_routes_are_those_of_the_contact_graph_on_random_plans():
-    """That one equals networkx (test_routing); here are 300 plans of contacts that stay apart."""
+    """That one equals networkx (test_routing); here are 300 plans."""
     rng = np.random.default_rng(40)
     arrived = 0
     for _ in range(300):
@@ -89,9 +91,9 @@ def test_routes_are_those_of_the_contact_graph_on_random_plans():
         rows = []
         for a in range(nodes):
             for b in range(nodes):
-                edges = np.sort(rng.choice(40, 2 * int(rng.integers(0, 3)), replace=False))
+                edges = rng.choice(40, (int(rng.integers(0, 3)), 2), replace=False)
                 if a != b:
-                    rows += [(a, b, *span) for span in edges.reshape(-1, 2).tolist()]
+                    rows += [(a, b, *span) for span in np.sort(edges, axis=1).tolist()]
         if not rows:
             continue
         a, b, start, end = np.array(rows).T
@@ -103,7 +105,7 @@ def test_routes_are_those_of_the_contact_graph_on_random_plans():
             return sent_s, sent_s + delay[contact]
 
         graph = ContactGraph(ContactPlan(nodes, a, b, start, end, rate, delay, directed=True))
-        routes = Routes(nodes, ((k, *row) for k, row in enumerate(rows)), sent)
+        routes = Routes(nodes, Contacts(np.arange(len(rows)), a, b, start, end), sent)
         for _ in range(4):
             source, target = (int(node) for node in rng.permutation(nodes)[:2])
             bits, ready = 2.0 * rng.integers(1, 4), float(rng.integers(25))
@@ -357,6 +359,19 @@ def test_a_half_that_is_never_connected_is_named(scenario):
     assert build(scenario(keys)).plan.mesh
     with pytest.raises(InputError, match=r"link.isl.route: a model of .* never gets to"):
         build(scenario(keys | {"link.isl.rate_mbps": 1e-4}))
+
+
+def test_links_that_never_join_all_satellites_are_doubted(scenario):
+    """Three of six satellites are linked in a row, two to each other, and one to nobody."""
+
+    def said(rows):
+        found = doubts_of(build(scenario({WINDOWS: windows_text(rows)})))
+        return [line for line in found if line.startswith("link.isl: ")]
+
+    rows = [(0, 1, 0, 100), (1, 2, 200, 300), (3, 4, 0, 300)]
+    [line] = said(rows)
+    assert "fall into 3 parts of 3, 2 and 1 satellites" in line
+    assert said([*rows, (2, 3, 0, 1), (4, 5, 0, 1)]) == []
 
 
 def test_sessions_begin_when_a_message_can_set_off(scenario):

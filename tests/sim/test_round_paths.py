@@ -133,14 +133,17 @@ def test_what_limits_by_hand():
 
 
 def test_all_passes_that_links_lead_to_may_be_taken():
-    """A waits for its own pass while that of B, beside it, carries a message of others."""
+    """A waits for its own pass while that of B, beside it, carries a message of others.
+
+    Behind 75 it would be too short for the four seconds even if it were free.
+    """
     rows = by_hand()
     rows["contacts"].append(contact(2, "B", 70, 79))
     rows["transfers"].append(hop(5, "B", 72, 78, (2, "server")))
     found = round_paths(tables_of(**rows), MANIFEST).rounds[0].stretches
     waits = [stretch[:3] for stretch in found if stretch.begin_s >= 69 and stretch.end_s <= 80]
     awaited, taken = Part.PASS_AWAITED, Part.PASS_TAKEN
-    assert waits == [(awaited, 69, 72), (taken, 72, 78), (awaited, 78, 80)]
+    assert waits == [(awaited, 69, 70), (taken, 70, 75), (awaited, 75, 80)]
 
 
 def test_a_contact_that_is_used_waits_for_the_next_one():
@@ -151,6 +154,27 @@ def test_a_contact_that_is_used_waits_for_the_next_one():
     waited = [Part.PASS_AWAITED, Part.CONTACT_AWAITED, Part.TO_CLIENT]
     assert [(stretch.part, stretch.end_s) for stretch in found] == list(
         zip(waited, [2, 10, 14], strict=True)
+    )
+
+
+@pytest.mark.parametrize("rise_s", [2, 0.5])
+def test_gaps_that_are_too_short_are_no_contact_that_was_missed(rise_s):
+    """Somebody always leaves one of two passes free, and none of them for long enough.
+
+    Nor for as long as another model took: what the pass carries as it rises is not known.
+    """
+    rows = by_hand()
+    rows["contacts"][0] = contact(0, "A", rise_s, 40)
+    rows["contacts"].append(contact(2, "B", 2, 9))
+    rows["transfers"] += [
+        hop(5, "A", 5, 10, (0, "client")),
+        hop(6, "B", 2, 3, (2, "client")),
+        hop(7, "B", 6, 9, (2, "client")),
+    ]
+    found = round_paths(tables_of(**rows), MANIFEST).rounds[0].stretches[:3]
+    waited = [Part.PASS_AWAITED, Part.PASS_TAKEN, Part.TO_CLIENT]
+    assert [(stretch.part, stretch.end_s) for stretch in found] == list(
+        zip(waited, [rise_s, 10, 14], strict=True)
     )
 
 

@@ -379,6 +379,14 @@ def test_nothing_learnt_is_missed_as_seldom_as_it_says(share, runs):
     assert wrong / count == pytest.approx(0.025, abs=0.012)
 
 
+def test_nothing_is_said_of_the_start_where_there_was_nothing_to_measure_then():
+    """As in a run whose clients answer once they have experts: it may have learnt before."""
+    level = curve((0.9, 0.9))
+    later = [one._replace(hours=one.hours + 1.0) for one in level]
+    assert nothing_learnt("", [level, level])
+    assert nothing_learnt("", [level, later]) is None
+
+
 def curve(ends):
     return [
         Evaluation(float(a), None, n, float(n), None, None, None, None, 1191)

@@ -176,7 +176,12 @@ class FlowerApp:
         key = key_of(
             "reply of Flower's", self.digest, named, given, how.time, message.metadata.group_id
         )
-        data = replies.ask(key, lambda: self._called(message, named, how), shared=True)
+        data = replies.ask(
+            key,
+            lambda: self._called(message, named, how),
+            shared=True,
+            is_sound=lambda made: not trees.unpacked(made)["failed"].size,
+        )
         said = trees.unpacked(data)
         self._states[node] = _records(said["state"])
         failed = said["failed"].tobytes().decode()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 import inspect
-import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -71,7 +70,6 @@ def _stage() -> Stage | None:
 @cache
 def prepare() -> None:
     """Replace what waits, or looks at the time, by what knows simulated time."""
-    logging.getLogger("flwr").setLevel(logging.WARNING)
     TaskIdentity.task_id = 1
     TaskIdentity.run_id = RUN_ID
     TaskIdentity.node_id = SUPERLINK_NODE_ID

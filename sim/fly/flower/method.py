@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
@@ -40,7 +41,7 @@ from sim.formatting import duration
 
 TRAINING = 3.0
 """How many times the FLOPs of evaluating an example it takes to train on it."""
-MOST_TRIED = 10
+MOST_TRIED = 3
 """Clients that are called before the run at most, until one answers."""
 MOST_WAKES = 300
 """Times that an app may wake in its rehearsal before it has sent anything."""
@@ -57,6 +58,9 @@ class FlowerOptions:
     timeout: Literal["app", "none"] = option(
         "app", "timeouts and lives of messages: as the app has them, or never over"
     )
+    log: Literal["warning", "info"] = option(
+        "warning", "least level of what flwr's logger shows in the run, of it and of the app"
+    )
     time: Literal["declared", "counted", "measured"] = option(
         "declared",
         "FLOPs of a call: flops_per_example, counted in PyTorch, or seconds times host_gflops",
@@ -70,11 +74,13 @@ class FlowerOptions:
 class Brought:
     """What the ServerApp has got since it last sent: replies to training, of those it ``asked``.
 
-    It has ``measured`` where it got replies to evaluation, or has evaluated by itself.
+    The replies are of ``clusters``. It has ``measured`` where it got replies to evaluation, or has
+    evaluated by itself.
     """
 
     replies: int = 0
     asked: int = 0
+    clusters: set[str] = dataclasses.field(default_factory=set)
     measured: bool = False
 
 
@@ -112,12 +118,14 @@ class Flower(OwnLearning):
         self.latest: dict[int, tuple[dict[str, float], float]] = {}
         self.central: dict[str, float] = {}
         self.main: Runner | None = None
+        self.is_cut = False
         self.reshaped = ""
 
     # -- before the run
 
     def rehearse(self, longest_gap_s: float) -> list[str]:
         """Let the ServerApp run until it sends, and call one client; say what will bite."""
+        logging.getLogger("flwr").setLevel(logging.WARNING)
         dated_by(self.stage)
         self._begin()
         self._run_server(0.0)
@@ -225,6 +233,9 @@ class Flower(OwnLearning):
         if "train" in kinds:
             self.brought.replies += len(good)
             self.brought.asked += asked
+            self.brought.clusters |= {
+                self._place(reply.metadata.src_node_id).cluster for reply in good
+            }
         elif len(good) < asked:
             self.notes.append(Note("wait", self.version, f"{len(good)} of {asked} replies"))
         if "evaluate" in kinds:
@@ -238,7 +249,8 @@ class Flower(OwnLearning):
         if brought.replies:
             self.version += 1
             share = Share(brought.replies, brought.asked)
-            yield Aggregated(self.version, "replies", devices=share)
+            clusters = Share(len(brought.clusters), len(self.devices_of))
+            yield Aggregated(self.version, "replies", devices=share, clusters=clusters)
         if brought.measured:
             yield Evaluate()
 
@@ -247,6 +259,7 @@ class Flower(OwnLearning):
     def cluster(self, me: Any) -> Protocol:
         """Let the ServerApp begin; what comes of it are actors of their own."""
         if me.index == 0:
+            logging.getLogger("flwr").setLevel(self.options.log.upper())
             dated_by(self.stage)
             self._begin()
             yield from self._go_on(0.0)
@@ -401,18 +414,25 @@ class Flower(OwnLearning):
         return {"messages": grid.pushed, "replies": grid.taken, "replies_lost": grid.lost}
 
     def doubts(self) -> list[str]:
-        """Say how many replies the app has given up."""
-        if not self.grid.lost:
-            return []
-        return [
-            f"{self.grid.lost} of {self.grid.pushed} replies were lost: they came, or would have "
-            "come, after a timeout of the app or the time to live of their message; set "
-            "learning.options.timeout=none to wait"
-        ]
+        """Say how many replies the app has given up, and that it was not done."""
+        doubts = []
+        if self.grid.lost:
+            doubts.append(
+                f"{self.grid.lost} of {self.grid.pushed} replies were lost: they came, or would "
+                "have come, after a timeout of the app or the time to live of their message; set "
+                "learning.options.timeout=none to wait"
+            )
+        if self.is_cut:
+            doubts.append(
+                "the run was over before the app was: simulate longer (stop), or let the app run "
+                "fewer rounds"
+            )
+        return doubts
 
     def conclude(self) -> Protocol:
         """End the app's threads; say whether it had ended."""
-        if self.main is not None and not self.main.ended:
+        self.is_cut = self.main is not None and not self.main.ended
+        if self.is_cut:
             unsaid = f"the ServerApp has not ended: {self.grid.open} messages have no reply"
             yield Note("wait", self.version, unsaid)
         self.stage.close()

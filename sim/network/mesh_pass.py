@@ -1,0 +1,48 @@
+"""MeshPass: a pass of one client over the server, in plain numbers."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from math import inf
+
+from sim.links.plain_curve import PlainCurve
+from sim.links.steady_way import SteadyWay
+from sim.plan.contacts import PlannedContact, PlannedSession
+from sim.trace.directions import Way
+
+
+class MeshPass:
+    """Says when bits that are sent in a served pass have left, and how long signals take.
+
+    It keeps what it needs of the contact's links, and lets these go.
+    """
+
+    def __init__(self, contact: PlannedContact) -> None:
+        self._span_s = contact.start_s, contact.end_s
+        self._ways = {way: _way(contact, way) for way in Way}
+        self.delay_s = contact.links.delay_of_one()
+        contact.links.close()
+
+    @cached_property
+    def longest_delay_s(self) -> float:
+        """How long a signal takes at most: the range over a station is largest at an end."""
+        return max(self.delay_s(time_s) for time_s in self._span_s)
+
+    def sent_s(self, way: Way, begin_s: float, bits: float) -> float:
+        """Return when bits that leave from a time on have left; inf if they never have."""
+        rates = self._ways[way]
+        if not bits or rates is None:
+            return begin_s
+        if isinstance(rates, SteadyWay):
+            sent_s = rates.sent_s(self._span_s, begin_s, bits)
+            return inf if sent_s is None else sent_s
+        return rates.completion_time_s(bits, begin_s)
+
+
+def _way(contact: PlannedContact, way: Way) -> SteadyWay | PlainCurve | None:
+    """Return the rates one way as long as the pass is served; None where that link is neglected."""
+    steady = contact.links.steady(way)
+    if steady is not None and steady.holds(contact.start_s, contact.end_s):
+        return steady
+    beam = PlannedSession(contact.contact_id, (contact,)).beam(way)
+    return None if beam is None else PlainCurve(beam.curve)
