@@ -1,12 +1,14 @@
 """Uploads and downloads that have arrived, each with the transfers that it was made of.
 
 A message over the mesh has one row of ``transfers`` per hop. Without a mesh, a payload has one row
-per contact: the last one delivers it, those before it were cut off.
+per contact: the last one delivers it, those before it were cut off. Of devices over a mesh, each of
+these rows has a message of its own, whose other rows are the hops between the satellite of that
+contact and the server; devices that download the same share them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Self
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -25,14 +27,17 @@ COLUMNS = (
 )
 """What is read of the transfers."""
 
+SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
+"""Of a search for where equal numbers begin and end."""
+
 
 @dataclass(frozen=True, eq=False)
 class Sent:
     """The transfers of a run (N,), in order of their begin.
 
     ``cluster`` and ``peer`` are places in ``names``, -1 of no peer. Those without a peer went over
-    a pass of ``cluster``, to the server or from it. Those with the same number have the same
-    ``payload``.
+    a pass of ``cluster``, to the server or from it. Those of ``feeder`` went over a pass between a
+    satellite and a gateway. Those with the same number have the same ``payload``.
     """
 
     names: list[str]
@@ -41,6 +46,7 @@ class Sent:
     contact: Ints
     payload: Ints
     to_server: Mask
+    feeder: Mask
     start_s: Floats
     end_s: Floats
 
@@ -65,6 +71,13 @@ class Journeys:
         found: list[int] = self.order[self.begins[journey] : self.ends[journey]].tolist()
         return found
 
+    def chosen(self, which: Mask) -> "Journeys":
+        """Return some of the journeys (J,), in order of their arrival."""
+        mine = np.flatnonzero(which)
+        mine = mine[np.argsort(self.arrival_s[mine], kind="stable")]
+        heads = self.client[mine], self.device[mine], self.arrival_s[mine]
+        return Journeys(*heads, self.order, self.begins[mine], self.ends[mine])
+
     def last(
         self, after_s: float, until_s: float, clients: Sequence[int], device: int | None = None
     ) -> int | None:
@@ -86,11 +99,10 @@ class Traffic(NamedTuple):
     sent: Sent
     uploads: Journeys
     downloads: Journeys
-    has_messages: bool
 
     @classmethod
-    def of(cls, tables: Mapping[str, pa.Table]) -> Self | None:
-        """Return the traffic of a run.
+    def of(cls, tables: Mapping[str, pa.Table], roles: Mapping[str, Any]) -> Self | None:
+        """Return the traffic of a run, whose scenario has these ``roles``.
 
         None where clients sent to each other what belongs to no message over the mesh: then the
         tables do not say whose update a transfer was part of.
@@ -100,40 +112,125 @@ class Traffic(NamedTuple):
         to_peer = says(rows, "toward", TOWARD_PEER)
         if (to_peer & (message < 0)).any():
             return None
-        sent = _sent(rows, cluster_names(tables))
-        order, begins = _journeys(rows, message)
-        ends = np.append(begins[1:], len(order))
-        first, last = order[begins], order[ends - 1] if len(order) else order
-        arrived = says(rows, "outcome", "delivered")[last]
-        up = arrived & says(rows, "toward", Way.TO_SERVER)[last]
-        down = arrived & says(rows, "toward", Way.TO_CLIENT)[first]
-        target = np.where(sent.peer[last] < 0, sent.cluster[last], sent.peer[last])
-        device = numbers_of(rows["device"])
-
-        def chosen(which: Mask, client: Ints) -> Journeys:
-            mine = np.flatnonzero(which)
-            mine = mine[np.argsort(sent.end_s[last[mine]], kind="stable")]
-            heads = client[mine], device[last[mine]], sent.end_s[last[mine]]
-            return Journeys(*heads, order, begins[mine], ends[mine])
-
-        has_messages = bool((message >= 0).any())
-        return cls(sent, chosen(up, sent.cluster[first]), chosen(down, target), has_messages)
+        gateways = _texts(tables, "feeder_windows", ("station",))
+        sent = _sent(rows, _names(tables, rows), gateways)
+        server = str(roles.get("server")).removeprefix("satellite:")
+        servers = np.array([name == server or name in gateways for name in sent.names], bool)
+        over_mesh = bool((message >= 0).any())
+        if over_mesh and roles.get("clients") == "devices":
+            found = _of_devices(rows, message, sent, _reached(tables, sent, servers))
+        else:
+            found = _of_messages(rows, message, sent, servers)
+        return cls(sent, *found)
 
 
-def _sent(rows: pa.Table, names: list[str]) -> Sent:
+def _of_messages(
+    rows: pa.Table, message: Ints, sent: Sent, servers: Mask
+) -> tuple[Journeys, Journeys]:
+    """Return uploads and downloads of which each is a message, or what contacts carried of it."""
+    order, begins = _journeys(rows, message)
+    ends = np.append(begins[1:], len(order))
+    first, last = order[begins], order[ends - 1] if len(order) else order
+    arrived = says(rows, "outcome", "delivered")[last]
+    to_server = (sent.peer >= 0) & servers[sent.peer]
+    from_server = (sent.peer >= 0) & servers[sent.cluster]
+    up = says(rows, "toward", Way.TO_SERVER)[last] | to_server[last]
+    down = says(rows, "toward", Way.TO_CLIENT)[first] | from_server[first]
+    target = np.where(sent.peer[last] < 0, sent.cluster[last], sent.peer[last])
+    device = numbers_of(rows["device"])[last]
+    every = Journeys(sent.cluster[first], device, sent.end_s[last], order, begins, ends)
+    return every.chosen(arrived & up), replace(every, client=target).chosen(arrived & down)
+
+
+def _of_devices(
+    rows: pa.Table, message: Ints, sent: Sent, reached: Mask
+) -> tuple[Journeys, Journeys]:
+    """Return those of devices over a mesh: what contacts carried, and the hops of each message.
+
+    An upload has arrived when the last of its rows has ``reached`` the server.
+    """
+    access = np.flatnonzero(sent.peer < 0)
+    hops = np.flatnonzero(sent.peer >= 0)
+    hops = hops[np.argsort(message[hops], kind="stable")]
+    order, begins = _journeys(rows.take(array(access)), np.full(len(access), -1))
+    order = access[order]
+    ends = np.append(begins[1:], len(order))
+    last = order[ends - 1] if len(order) else order
+    number = np.repeat(np.arange(len(begins)), ends - begins)
+    place, hop = _pairs(message[order], message[hops])
+    number = np.append(number, number[place])
+    order = np.append(order, hops[hop])
+    by_time = np.lexsort((sent.end_s[order], number))
+    number, order = number[by_time], order[by_time]
+    begins, ends = (np.searchsorted(number, np.arange(len(begins)), side) for side in SIDES)
+    final = order[ends - 1] if len(order) else order
+    delivered = says(rows, "outcome", "delivered")
+    arrived = delivered[last] & delivered[final]
+    up, down = sent.to_server[last], says(rows, "toward", Way.TO_CLIENT)[last]
+    device = numbers_of(rows["device"])[last]
+    every = Journeys(sent.cluster[last], device, sent.end_s[final], order, begins, ends)
+    return every.chosen(arrived & up & reached[final]), every.chosen(arrived & down)
+
+
+def _pairs(keys: Ints, ordered: Ints) -> tuple[Ints, Ints]:
+    """Return places of all pairs that are equal, in ``keys`` and in others that are in order."""
+    first, end = (np.searchsorted(ordered, keys, side) for side in SIDES)
+    count = end - first
+    place = np.repeat(np.arange(len(keys)), count)
+    within = np.arange(len(place)) - np.repeat(np.cumsum(count) - count, count)
+    return place, first[place] + within
+
+
+def _reached(tables: Mapping[str, pa.Table], sent: Sent, servers: Mask) -> Mask:
+    """Return which transfers end at the server, of those to a peer or to a contact's satellite."""
+    contacts = tables["contacts"].select(("contact_id", "satellite"))
+    contact_ids = as_numpy(contacts["contact_id"])
+    names = array(np.array(sent.names, str))
+    satellite = as_numpy(pc.index_in(contacts["satellite"].cast(pa.string()), value_set=names), -1)
+    ends_at = sent.peer.copy()
+    over = np.flatnonzero(sent.peer < 0)
+    ends_at[over] = satellite[np.searchsorted(contact_ids, sent.contact[over])]
+    return (ends_at >= 0) & servers[ends_at]
+
+
+def _names(tables: Mapping[str, pa.Table], rows: pa.Table) -> list[str]:
+    """Return the names of all that send, receive or have links."""
+    peers = pc.unique(_peers(rows).drop_null()).to_pylist()
+    linked = _texts(tables, "isl_windows", ("a", "b"))
+    gateways = _texts(tables, "feeder_windows", ("satellite", "station"))
+    over = _texts(tables, "contacts", ("satellite",))
+    return sorted({*cluster_names(tables), *over, *peers, *linked, *gateways} - {None})
+
+
+def _texts(tables: Mapping[str, pa.Table], name: str, columns: Sequence[str]) -> set[str]:
+    """Return all texts in columns of a table that a run may have."""
+    table = tables.get(name)
+    if table is None:
+        return set()
+    return {text for key in columns for text in pc.unique(table[key]).to_pylist()}
+
+
+def _peers(rows: pa.Table) -> pa.ChunkedArray:
+    """Return the clusters, satellites or stations that transfers went to."""
+    return pc.replace_substring_regex(rows["peer"].cast(pa.string()), r"/[^/]*$", "")
+
+
+def _sent(rows: pa.Table, names: list[str], gateways: set[str]) -> Sent:
     every = array(np.array(names, str))
-    peer = pc.replace_substring_regex(rows["peer"].cast(pa.string()), r"/[^/]*$", "")
     cluster, peer = (
-        as_numpy(pc.index_in(column, value_set=every), -1)
-        for column in (rows["cluster"].cast(pa.string()), peer)
+        as_numpy(pc.index_in(column, value_set=every), -1).astype(int)
+        for column in (rows["cluster"].cast(pa.string()), _peers(rows))
     )
+    gateway = np.array([name in gateways for name in names], bool)
+    to_gateway = (peer >= 0) & gateway[peer]
     return Sent(
         names=names,
-        cluster=cluster.astype(int),
-        peer=peer.astype(int),
+        cluster=cluster,
+        peer=peer,
         contact=as_numpy(rows["contact_id"], -1).astype(int),
         payload=numbers_of(rows["payload"]),
-        to_server=says(rows, "toward", Way.TO_SERVER),
+        to_server=says(rows, "toward", Way.TO_SERVER) | to_gateway,
+        feeder=(peer >= 0) & (gateway[cluster] | to_gateway),
         start_s=as_numpy(rows["start_s"]),
         end_s=as_numpy(rows["end_s"]),
     )

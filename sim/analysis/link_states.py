@@ -149,11 +149,18 @@ class LinkStates:
         self._group = _linked(len(sent.names), a, b)
         between = sent.peer >= 0
         way = np.where(between, self._way(sent.cluster, sent.peer), -1)
-        open_s = np.zeros(0), np.zeros(0)
+        pairs = [self._pair(a, b)]
+        open_s = [np.zeros((2, 0))]
         if windows is not None:
-            open_s = as_numpy(windows["start_s"]), as_numpy(windows["end_s"])
+            open_s = [_edges_s(windows)]
+        feeders = tables.get("feeder_windows")
+        if feeders is not None:
+            pairs.append(self._pair(places(feeders["satellite"]), places(feeders["station"])))
+            open_s.append(_edges_s(feeders))
         used = _Used(way, sent.start_s, sent.end_s)
-        self._links = _Windows(self._pair(a, b), open_s, open_s, used)
+        begin_s, end_s = np.concatenate(open_s, axis=1)
+        open_ = begin_s, end_s
+        self._links = _Windows(np.concatenate(pairs), open_, open_, used)
         over = np.where(between, -1, 2 * sent.contact + sent.to_server)
         used = _Used(over, sent.start_s, sent.end_s)
         client = places(self._contacts["cluster"])
@@ -182,7 +189,7 @@ class LinkStates:
         sent = self._sent
         if sent.peer[row] >= 0:
             source, target = sent.names[sent.cluster[row]], sent.names[sent.peer[row]]
-            return RoundLink("isl", source, target)
+            return RoundLink("pass" if sent.feeder[row] else "isl", source, target)
         client, server = self._pass_between(int(sent.contact[row]))
         return RoundLink("pass", *((client, server) if sent.to_server[row] else (server, client)))
 
@@ -227,10 +234,15 @@ class LinkStates:
 
 def _longest_s(sent: Sent) -> Floats:
     """Return how long the longest transfer (N,) took of the same payload over the same links."""
-    kind = 3 * sent.payload + np.where(sent.peer >= 0, 2, sent.to_server)
+    kind = 4 * sent.payload + np.where(sent.peer >= 0, 2 + sent.feeder, sent.to_server)
     longest_s = np.zeros(1 + kind.max(initial=0))
     np.maximum.at(longest_s, kind, sent.end_s - sent.start_s)
     return longest_s[kind]
+
+
+def _edges_s(windows: pa.Table) -> Floats:
+    """Return begins and ends (2, W) of windows."""
+    return np.stack([as_numpy(windows["start_s"]), as_numpy(windows["end_s"])])
 
 
 def _linked(nodes: int, a: Ints, b: Ints) -> Ints:

@@ -2,8 +2,9 @@
 
 The path of a round goes back from its end: the upload that arrived last, hop by hop, what was
 waited for before each hop, the training before the upload, and the download before the training,
-back to the end of the round before. A download is not pursued beyond its client: a round that
-begins with the end of the one before needs no more.
+back to the end of the round before. Devices over a mesh send over two kinds of passes: those of
+satellites over them, and those of satellites over a gateway. A download is not pursued beyond its
+client: a round that begins with the end of the one before needs no more.
 
 Sending lasts from when the hop could begin until the last bit is there. That includes the time of
 flight, some milliseconds of each hop, which the tables do not tell apart: routes leave the longest
@@ -26,7 +27,7 @@ from sim.analysis import spans
 from sim.analysis.intervals import NumberedSpans
 from sim.analysis.journeys import Traffic
 from sim.analysis.link_states import LinkStates, RoundLink, State
-from sim.analysis.rounds import in_orbit, round_ends_s
+from sim.analysis.rounds import round_ends_s
 from sim.trace.arrow import array, as_numpy
 from sim.trace.sorting import numbers_of
 
@@ -38,7 +39,10 @@ class Part(StrEnum):
 
     TRAINING = "training"
     CONTACT_AWAITED = "waiting for the next contact"
-    """A pass was free: the method waits for another one, as it has used the contact."""
+    """A pass was free: the method waits for another one, as it has used the contact.
+
+    Of devices over a mesh also where no message over that pass is at the server sooner.
+    """
     PASS_AWAITED = "waiting for a pass"
     """None was there, or what was left of it was too short."""
     PASS_TAKEN = "queueing for a pass"
@@ -154,13 +158,13 @@ class RoundPaths:
 def round_paths(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> RoundPaths | None:
     """Return what the rounds of a run were spent on, from its tables.
 
-    The stretches of a round sum up to its duration. None for a method without rounds, where clients
-    send to each other other than by messages over the mesh, and for devices on the ground whose
-    messages go over one: several of them get one message, and each has its own last hop.
+    The stretches of a round sum up to its duration. None for a method without rounds, and where
+    clients send to each other other than by messages over the mesh.
     """
     ends_s = round_ends_s(tables, manifest)
-    traffic = Traffic.of(tables) if len(ends_s) else None
-    if traffic is None or (traffic.has_messages and not in_orbit(manifest)):
+    roles = manifest.get("scenario", {}).get("roles") or {}
+    traffic = Traffic.of(tables, roles) if len(ends_s) else None
+    if traffic is None:
         return None
     walks = _Walks(tables, traffic)
     edges_s = [0.0, *ends_s.tolist()]

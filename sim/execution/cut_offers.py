@@ -63,7 +63,12 @@ class Offers:
 
 
 def cut_lines(tables: Mapping[str, pa.Table], plan: Plan) -> Iterator[str]:
-    """Yield a line for each way on which most payloads were cut by the end of a session."""
+    """Yield a line for each way on which most payloads were cut by the end of a session.
+
+    No contact cuts off what satellites send over a mesh: it goes over a pass in one piece, or not.
+    """
+    if plan.mesh is not None and plan.topology.clients_fly:
+        return
     offers_of = {way: Offers() for way in Way}
     over_s = plan.contacts.session_end_s
     for transfers in pieces_of(tables, "transfers", READ):

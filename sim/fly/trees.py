@@ -54,9 +54,9 @@ def _array(value: Any, place: str) -> NDArray[Any]:
     is_array = hasattr(value, "__array__") or isinstance(value, bool | int | float)
     array = np.asarray(value) if is_array else None
     if array is None or array.dtype.kind not in "biuf":
-        kind = type(value).__name__ if array is None else f"array of {array.dtype}"
+        kind = f"a {type(value).__name__}" if array is None else f"an array of {array.dtype}"
         raise ValueError(
-            f"{place or 'the value'} is a {kind}; give numbers and arrays of numbers, in dicts, "
+            f"{place or 'the value'} is {kind}; give numbers and arrays of numbers, in dicts, "
             "lists and tuples"
         )
     return array

@@ -78,7 +78,7 @@ class UserCode:
             sys.path.append(here)
         try:
             self._module: ModuleType = import_module(name)
-        except Exception as error:  # a module of the user's may raise anything
+        except (Exception, SystemExit) as error:  # a module of the user's may raise anything
             why = f"{type(error).__name__}: {error}{custom_line(error)}"
             raise ValueError(f"{name}.py cannot be imported: {' '.join(why.split())}") from None
         self.file = Path(str(self._module.__file__)).name
@@ -136,7 +136,7 @@ class UserCode:
                 f"{self.file}: {name} ({context.who}) did not return within {self._limit_s:g} s; "
                 "raise learning.options.call_limit_s, or do less in a call"
             ) from None
-        except Exception as error:  # a function of the user's may raise anything
+        except (Exception, SystemExit) as error:  # a function of the user's may raise anything
             why = " ".join(f"{type(error).__name__}: {error}".split())
             raise ValueError(
                 f"{self.file}: {name} ({context.who}) fails: {why}{custom_line(error)}"

@@ -324,6 +324,18 @@ WRONG = {
         'return {"accuracy": (p.argmax(axis=1) == y).mean(), "first": p[0, 0]}',
         "return [p.mean()]",
     ),
+    "train (A/0, round 1) fails: SystemExit: 3 (softmax.py:": (
+        "x, y = data",
+        "raise SystemExit(3)",
+    ),
+    "cannot be imported: SystemExit: no data": (
+        "import numpy as np",
+        "import numpy as np\n\nraise SystemExit('no data')",
+    ),
+    "is an array of object; give numbers": (
+        '"b": [np.zeros(10)]',
+        '"b": np.array([None, "a"], object)',
+    ),
     "cannot be imported: ModuleNotFoundError": ("import numpy as np", "import numpi as np"),
 }
 

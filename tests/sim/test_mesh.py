@@ -243,6 +243,15 @@ def test_a_run_may_end_while_a_link_has_last_bits_of_one_message_and_those_of_th
     records.check(run.tables)
 
 
+def test_what_is_sent_as_the_run_ends_is_not_said_to_be_cut_by_a_contact(scenario):
+    """Two satellites are sending down as the first update arrives, which ends the run."""
+    keys = {"learning.method": "fedasync", "stop.rounds": 1, "link.downlink.fixed_rate_mbps": 1}
+    run = sim.run(scenario(RINGS | keys))
+    down = run.transfers[run.transfers.toward == "server"]
+    assert (down.outcome == "carried").mean() > 0.5
+    assert not [line for line in run.manifest["warnings"] if "were cut" in line]
+
+
 BUDGET = {"within_plane": "ring", "between_planes": "neighbours", "terminals": 4,
           "route": "earliest", "frequency_ghz": 26, "bandwidth_mhz": 0.05, "tx_power_dbm": 40,
           "gain_dbi": 25, "noise_temperature_k": 500}  # fmt: skip

@@ -28,6 +28,26 @@ learning: {train: false, method: fedavg, model: {kind: vector-mlp, hidden: 20000
 """
 
 
+CLUSTERS = [
+    {"name": "Alert", "latitude_deg": 82.5, "longitude_deg": -62.3, "devices": 2},
+    {"name": "Vardo", "latitude_deg": 70.4, "longitude_deg": 31.1},
+]
+DEVICES = {"roles.clients": "devices"}
+GATEWAYS = DEVICES | {"ground.clusters": CLUSTERS, "link.feeder": {"rate_mbps": 100}}
+TO_A_SATELLITE = {"roles.server": "satellite:P03-S01"}
+WITHOUT_PASSES = """
+start: 2024-04-14T16:00:00Z
+stop: {days: 0.25}
+orbit:
+  {source: walker, pattern: star, satellites: 40, planes: 2, phasing: 1, altitude_km: 700,
+   inclination_deg: 86, propagation: secular_j2}
+link: {isl: {within_plane: ring, between_planes: all, rate_mbps: 10, route: earliest}}
+compute: {seconds_per_round: 120}
+learning: {train: false, method: fedavg, model: {kind: vector-mlp, hidden: 20000}}
+roles: {server: "satellite:P02-S01", clients: satellites}
+"""
+
+
 def tables_of(**rows):
     return {
         name: pa.Table.from_pylist(rows.get(name, []), pa.schema(list(columns.items())))
@@ -164,18 +184,102 @@ def test_messages_between_clients_that_are_no_mesh_have_no_path():
     assert round_paths(tables_of(**rows), MANIFEST) is None
 
 
-def test_devices_on_the_ground_over_a_mesh_have_no_path():
-    manifest = {"scenario": {"roles": {"clients": "devices"}}}
-    assert round_paths(tables_of(**by_hand()), manifest) is None
-
-
-def of_mesh(tmp_path, keys):
-    (tmp_path / "mesh.yaml").write_text(MESH)
+def of_mesh(tmp_path, keys, text=MESH):
+    (tmp_path / "mesh.yaml").write_text(text)
     return scenarios.load(tmp_path / "mesh.yaml", keys)
 
 
+def by_gateways():
+    """Two devices below A, B over a gateway: the second's update waits for the feeder link."""
+    up = {"cluster": "Oslo", "payload": "model", "version": 0, "outcome": "delivered"}
+    access = [
+        up | {"message": number, "device": device, "start_s": 30, "end_s": 32}
+        | {"contact_id": 1, "toward": "server"}
+        for number, device in ((2, 0), (3, 1))
+    ]  # fmt: skip
+    down = [
+        row | {"message": 1, "start_s": 12, "end_s": 15, "contact_id": 0, "toward": "client"}
+        for row in access
+    ]
+    transfers = [
+        hop(1, "Troll", 5, 8, "B"),
+        hop(1, "B", 8, 10, "A"),
+        *down,
+        *access,
+        hop(2, "A", 32, 34, "B"),
+        hop(3, "A", 34, 36, "B"),
+        hop(2, "B", 40, 44, "Troll"),
+        hop(3, "B", 44, 48, "Troll"),
+    ]
+    passes = [contact(0, "A", 12, 20), contact(1, "A", 30, 39)]
+    train = {"cluster": "Oslo", "rounds": 1}
+    trained = [(15.0, "train_start"), (25.0, "train_end")]
+    return {
+        "contacts": [one | {"cluster": "Oslo", "station": None} for one in passes],
+        "isl_windows": [{"a": "A", "b": "B", "start_s": 0.0, "end_s": 100.0}],
+        "feeder_windows": [
+            {"satellite": "B", "station": "Troll", "start_s": begin, "end_s": begin + 10.0}
+            for begin in (5.0, 40.0)
+        ],
+        "transfers": transfers,
+        "events": [
+            *(
+                train | {"device": device, "time_s": time_s, "kind": kind}
+                for device in (0, 1)
+                for time_s, kind in trained
+            ),
+            {"time_s": 50.0, "kind": "aggregate", "cluster": "Oslo", "clusters": 1},
+        ],
+        "updates": [
+            {"time_s": 50.0, "cluster": "Oslo", "device": device, "round": 1} for device in (0, 1)
+        ],
+    }
+
+
+def test_a_round_of_devices_over_a_gateway_by_hand():
+    roles = {"server": "stations", "clients": "devices"}
+    found = round_paths(tables_of(**by_gateways()), {"scenario": {"roles": roles}})
+    over_gateway, over_oslo = RoundLink("pass", "Troll", "B"), RoundLink("pass", "A", "Oslo")
+    down, up = RoundLink("pass", "B", "Troll"), RoundLink("pass", "Oslo", "A")
+    (path,) = found.rounds
+    assert (path.client, path.end_s) == ("Oslo", 50)
+    assert path.stretches == (
+        (Part.PASS_AWAITED, 0, 5, over_gateway),
+        (Part.TO_CLIENT, 5, 8, over_gateway),
+        (Part.LINK, 8, 10, RoundLink("isl", "B", "A")),
+        (Part.PASS_AWAITED, 10, 12, over_oslo),
+        (Part.TO_CLIENT, 12, 15, over_oslo),
+        (Part.TRAINING, 15, 25, None),
+        (Part.PASS_AWAITED, 25, 30, up),
+        (Part.TO_SERVER, 30, 32, up),
+        (Part.LINK_TAKEN, 32, 34, RoundLink("isl", "A", "B")),
+        (Part.LINK, 34, 36, RoundLink("isl", "A", "B")),
+        (Part.PASS_AWAITED, 36, 40, down),
+        (Part.PASS_TAKEN, 40, 44, down),
+        (Part.TO_SERVER, 44, 48, down),
+        (Part.OTHER, 48, 50, None),
+    )
+
+
+def test_an_update_that_waits_on_a_satellite_has_not_arrived():
+    rows = by_gateways()
+    del rows["transfers"][-1]
+    roles = {"server": "stations", "clients": "devices"}
+    (path,) = round_paths(tables_of(**rows), {"scenario": {"roles": roles}}).rounds
+    assert (Part.TO_SERVER, 40, 44, RoundLink("pass", "B", "Troll")) in path.stretches
+    assert path.stretches[-1] == (Part.OTHER, 44, 50, None)
+
+
+FLIGHT_S = 0.01
+"""Routes leave the longest time of flight between two hops, in which nothing is sent yet."""
+
 RUNS = {
     "mesh": lambda folder: of_mesh(folder, {}),
+    "gateways": lambda folder: of_mesh(folder, GATEWAYS),
+    "to a satellite": lambda folder: of_mesh(folder, {}, WITHOUT_PASSES),
+    "devices to a satellite": lambda folder: of_mesh(
+        folder, DEVICES | TO_A_SATELLITE | {"ground": {"clusters": CLUSTERS}}
+    ),
     "passes": lambda folder: of_mesh(folder, {"link.isl": None, "stop.days": 1}),
     "buffer": lambda folder: of_mesh(
         folder, {"learning.method": "fedbuff", "link.isl": None, "stop.days": 1}
@@ -205,7 +309,7 @@ def test_the_parts_of_a_round_sum_up_to_it(name, tmp_path):
         assert all(a.end_s == b.begin_s for a, b in itertools.pairwise(stretches))
         for stretch in stretches:
             if stretch.part in (Part.TO_CLIENT, Part.TO_SERVER):  # is a transfer of the tables
-                lasts = (sent[:, 0] <= stretch.begin_s) & (sent[:, 1] == stretch.end_s)
+                lasts = (sent[:, 0] <= stretch.begin_s + FLIGHT_S) & (sent[:, 1] == stretch.end_s)
                 assert lasts.any()
     total_s = sum(paths.parts_s.values())
     assert total_s == pytest.approx(paths.rounds[-1].end_s)
