@@ -98,6 +98,7 @@ def _learning(metrics: pa.Table, manifest: dict[str, Any]) -> dict[str, Any]:
     reached = targets.of_run(curve, manifest)
     return {
         "cycles": rows[-1]["cycle"] if rows else 0,
+        "trained": manifest.get("scenario", {}).get("learning", {}).get("train", True),
         "accuracy_start": curve[0].accuracy if curve else None,
         "accuracy_final": curve[-1].accuracy if curve else None,
         "accuracy_best": best if chosen is None else chosen.accuracy,

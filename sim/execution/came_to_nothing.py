@@ -15,7 +15,14 @@ from sim.engine.setup import Build
 from sim.execution.mesh_shortfall import why_none_arrived
 from sim.formatting import data_size, duration
 from sim.plan.plan import Plan
-from sim.plan.remedies import less_memory, less_to_carry, link_keys, model_key, speed_key
+from sim.plan.remedies import (
+    less_memory,
+    less_to_carry,
+    link_keys,
+    model_key,
+    speed_key,
+    step_size_key,
+)
 from sim.trace.arrow import array
 from sim.trace.directions import Way
 from sim.trace.sorting import says
@@ -92,7 +99,7 @@ def came_to_nothing(
     of one's own that send nothing, or send what they do not aggregate.
     """
     if built.method.trains_at_server or _aggregated(tables):
-        return _nothing_learnt(tables["metrics"], built.scenario)
+        return _nothing_learnt(tables["metrics"], built)
     rounds = sum(int(client.devices.rounds.sum()) for client in simulation.clients.by_name.values())
     up = Traffic()
     down = Traffic()
@@ -137,7 +144,7 @@ LEARNT = 0.002
 """The share of its loss that a model loses when it learns, even where its answers stay."""
 
 
-def _nothing_learnt(metrics: pa.Table, scenario: Scenario) -> CameToNothing | None:
+def _nothing_learnt(metrics: pa.Table, built: Build) -> CameToNothing | None:
     """Compare the model at the end with that at the start; None where it moved, or diverged.
 
     And where there was none to measure at the start, as of a method that hands experts out later.
@@ -149,8 +156,8 @@ def _nothing_learnt(metrics: pa.Table, scenario: Scenario) -> CameToNothing | No
         return None
     first = rows[0]
     last = rows[-1]
-    learning = scenario.learning
-    step_size = f"learning.step_size ({learning.step_size:g})"
+    own_learning = built.method.own_learning
+    step_size = step_size_key(built.scenario, own_learning=own_learning)
     if all(row["loss"] == first["loss"] for row in rows):
         return CameToNothing(
             "nothing was learnt",
@@ -164,12 +171,13 @@ def _nothing_learnt(metrics: pa.Table, scenario: Scenario) -> CameToNothing | No
     lost = (first["loss"] - last["loss"]) / first["loss"] if first["loss"] else 0.0
     if not (abs(gain) <= NOISE * error and abs(lost) < LEARNT):
         return None
-    more = f"learning.rounds.per_contact ({learning.rounds.per_contact})"
+    rounds = built.scenario.learning.rounds.per_contact
+    more = "" if own_learning else f", learning.rounds.per_contact ({rounds})"
     return CameToNothing(
         "nothing was learnt beyond noise",
         f"The accuracy is {first['accuracy']:.3f} at the start and {last['accuracy']:.3f} at the "
         f"end, with a standard error of {error:.3f} on {last['samples']} test samples, and the "
-        f"loss {first['loss']:.4g} and {last['loss']:.4g}: raise {step_size}, {more} or stop.days",
+        f"loss {first['loss']:.4g} and {last['loss']:.4g}: raise {step_size}{more} or stop.days",
         used=True,
     )
 

@@ -16,6 +16,7 @@ from sim.execution.came_to_nothing import CameToNothing
 from sim.execution.cut_offers import cut_lines
 from sim.formatting import counted, some
 from sim.plan.plan import Plan
+from sim.plan.remedies import step_size_key
 from sim.trace.arrow import array
 from sim.trace.parquet import plain
 from sim.trace.sorting import grouped_by, says
@@ -45,14 +46,15 @@ def warnings_of(
     """
     splits = built.learner.trains and built.method.splits_experts
     refused, faults, faulty = _troubles(tables)
-    lost = [f"{refused} updates refused by the server, not finite: lower learning.step_size"]
+    step_size = step_size_key(built.scenario, own_learning=built.method.own_learning)
+    lost = [f"{refused} updates refused by the server, not finite: lower {step_size}"]
     return [
         *([] if nothing is None else [nothing.line]),
         *(_conditions(tables["assignments"]) if splits else ()),
         *_unused(built),
         *_alone(built),
         *built.module_doubts,
-        *_diverged(tables["metrics"]),
+        *_diverged(tables["metrics"], step_size),
         *(_progress(tables, built) if nothing is None else ()),  # else it says why by itself
         *(lost if refused else ()),
         *doubts_of(built),
@@ -133,9 +135,9 @@ A model that overfits ends with a larger loss too, but is more often right than 
 """
 
 
-def _diverged(metrics: pa.Table) -> Iterator[str]:
+def _diverged(metrics: pa.Table, step_size: str) -> Iterator[str]:
     """Since when the loss of the server's model has not been finite, or how much it has grown."""
-    cure = "training diverged: lower learning.step_size"
+    cure = f"training diverged: lower {step_size}"
     lost = metrics.filter(pc.invert(pc.is_finite(metrics.column("loss"))))
     for row in lost.slice(0, 1).to_pylist():
         cycle = row["cycle"]

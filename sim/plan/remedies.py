@@ -30,6 +30,13 @@ def link_keys(scenario: Scenario, directions: Collection[str]) -> Iterator[str]:
                 yield f"link.{direction}.{key} ({radio[key]:.4g})"
 
 
+def step_size_key(scenario: Scenario, *, own_learning: bool) -> str:
+    """Name the step size, with its value; it stands in code that trains by itself."""
+    if own_learning:
+        return "the step size of your training code"
+    return f"learning.step_size ({scenario.learning.step_size:g})"
+
+
 def mask_keys(scenario: Scenario) -> Iterator[str]:
     """Name the mask, with its value, where there is one to lower."""
     mask_deg = getattr(scenario.orbit, "min_elevation_deg", None) or 0.0

@@ -116,6 +116,16 @@ def test_weights_are_those_of_a_plain_loop_over_the_same_data(fly):
     assert pooled["first"].iloc[0] == pytest.approx(0.1)
 
 
+def test_show_and_advice_are_about_code_that_trains_by_itself(fly, leomix, place):
+    """It has no key of a step size, and trains also where nothing is called accuracy."""
+    assert fly(SOFTMAX.replace('"accuracy"', '"hits"'), out="hits").status == 0
+    assert "not measured (no metric of that name)" in leomix("show", "hits").out
+    flat = SOFTMAX.replace('{"accuracy"', '{"loss": 1.0, "accuracy"')
+    forget(place)
+    assert fly(flat, out="flat").status == 0
+    assert "raise the step size of your training code" in leomix("show", "flat").out
+
+
 OF_SIZE = """
 import numpy as np
 

@@ -366,7 +366,8 @@ def test_cut_payloads_are_those_of_a_loop(tmp_path_factory, rows, sessions, toge
     filed.files["transfers"] = tmp_path_factory.mktemp("groups") / "transfers.parquet"
     with limited(rows_of_a_group=together):
         write_table(filed.files["transfers"], {f.name: f.type for f in table.schema}, [table])
-    said = cut_lines(filed, SimpleNamespace(contacts=contacts, topology=topology))
+    plan = SimpleNamespace(contacts=contacts, topology=topology, mesh=None)
+    said = cut_lines(filed, plan)
     assert [line.split(" by the end of")[0] for line in said] == expected
 
 
