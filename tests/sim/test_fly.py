@@ -123,7 +123,7 @@ def test_show_and_advice_are_about_code_that_trains_by_itself(fly, leomix, place
     flat = SOFTMAX.replace('{"accuracy"', '{"loss": 1.0, "accuracy"')
     forget(place)
     assert fly(flat, out="flat").status == 0
-    assert "raise the step size of your training code" in leomix("show", "flat").out
+    assert "raise the step size of your training code" in leomix("show", "flat").err
 
 
 OF_SIZE = """
