@@ -10,8 +10,6 @@ from math import ceil, inf
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 import channel
 from channel.link_curve import MOST_POINTS, bit_preserving
@@ -121,6 +119,10 @@ class IslPlan:
 
     def parts(self) -> Ints:
         """Return how many satellites each part has (P,) that no window ever links to another."""
+        # Commands that search no links start without scipy.
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
         many = len(self.names)
         links = coo_array((np.ones(len(self)), (self.a, self.b)), shape=(many, many))
         _, part = connected_components(links, directed=False)
