@@ -16,6 +16,7 @@ from sim.facts.transfers import TransferRow
 from sim.network.legs import ChainEnded
 from sim.plan.contacts import LAST_BITS_S
 from sim.plan.feeder import FeederPlan
+from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.trace.directions import Way
 
@@ -60,7 +61,9 @@ class OpenLinks:
         self._feeder = plan.feeder
         self._contacts = contacts
         self._free_s: dict[tuple[str, str], float] = {}
-        self._windows: dict[tuple[str, str], tuple[list[int], list[float]]] = {}
+        self._windows: dict[
+            tuple[str, str], tuple[IslPlan | FeederPlan, list[int], list[float]]
+        ] = {}
 
     def look(self, row: TransferRow, hop: Hop, name: str) -> None:
         """Look at a hop, which ``name`` tells in errors."""
@@ -85,32 +88,33 @@ class OpenLinks:
 
     def _sent_s(self, hop: Hop) -> float:
         """When the last bit of a hop has left over a window that is open; inf for no window."""
-        feeder = self._feeder
-        if feeder is not None and not feeder.gateways.keys().isdisjoint((hop.source, hop.target)):
-            return self._sent_by_feeder_s(feeder, hop)
-        isls = self._isls
-        assert isls is not None  # the plan of a mesh has links
-        slack_s = ROUNDING * max(hop.end_s, 1.0)
         link = hop.source, hop.target
         if link not in self._windows:
-            windows = isls.windows(*link)
-            self._windows[link] = windows.tolist(), isls.end_s[windows].tolist()
-        numbers, ends_s = self._windows[link]
-        place = bisect_left(ends_s, hop.start_s)
-        if place == len(numbers) or isls.start_s[numbers[place]] - slack_s > hop.start_s:
-            return inf
-        return isls.sent(numbers[place], hop.start_s, 8.0 * hop.bytes)[0]
-
-    @staticmethod
-    def _sent_by_feeder_s(feeder: FeederPlan, hop: Hop) -> float:
-        """When the last bit has left in a pass over a station; inf for no such pass."""
-        up = hop.source in feeder.gateways
-        station, satellite = (hop.source, hop.target) if up else (hop.target, hop.source)
+            self._windows[link] = self._windows_of(hop)
+        links, numbers, ends_s = self._windows[link]
         slack_s = ROUNDING * max(hop.end_s, 1.0)
-        for number in feeder.passes(satellite, station).tolist():
-            if feeder.start_s[number] - slack_s <= hop.start_s <= feeder.end_s[number]:
-                return feeder.sent_s(number, hop.start_s, 8.0 * hop.bytes)
-        return inf
+        place = bisect_left(ends_s, hop.start_s)
+        if place == len(numbers) or links.start_s[numbers[place]] - slack_s > hop.start_s:
+            return inf
+        return links.sent(numbers[place], hop.start_s, 8.0 * hop.bytes)[0]
+
+    def _windows_of(self, hop: Hop) -> tuple[IslPlan | FeederPlan, list[int], list[float]]:
+        """Return the links that a hop is one of, and numbers and ends of the windows of its pair.
+
+        These are in order of time, and do not overlap.
+        """
+        links: IslPlan | FeederPlan
+        if self._feeder is not None and hop.source in self._feeder.gateways:
+            links = self._feeder
+            windows = links.passes(hop.target, hop.source)
+        elif self._feeder is not None and hop.target in self._feeder.gateways:
+            links = self._feeder
+            windows = links.passes(hop.source, hop.target)
+        else:
+            assert self._isls is not None  # the plan of a mesh has links
+            links = self._isls
+            windows = links.windows(hop.source, hop.target)
+        return links, windows.tolist(), links.end_s[windows].tolist()
 
 
 class Hops:

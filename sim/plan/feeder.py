@@ -50,19 +50,16 @@ class FeederPlan:
         """Return the names of the satellite and the station of a pass."""
         return self.satellites[self.satellite[number]], self.stations[self.station[number]]
 
-    def sent_s(self, number: int, begin_s: float, bits: float) -> float:
-        """Return when bits that leave from a time on have left in a pass; inf for never."""
-        sent_s = begin_s + bits / self.rate_bps
-        return sent_s if sent_s <= self.end_s[number] else inf
-
     def delay_s(self, number: int, time_s: float) -> float:
         """How long a signal takes in a pass that leaves at a time."""
         return self.range_km(number, time_s) * 1e3 / SPEED_OF_LIGHT_M_S
 
     def sent(self, number: int, begin_s: float, bits: float) -> tuple[float, float]:
         """Return when bits have left in a pass, and are there with its longest delay; or inf."""
-        sent_s = self.sent_s(number, begin_s, bits)
-        return sent_s, sent_s if sent_s == inf else sent_s + self._longest_delay_s(number)
+        sent_s = begin_s + bits / self.rate_bps
+        if sent_s > self.end_s[number]:
+            return inf, inf
+        return sent_s, sent_s + self._longest_delay_s(number)
 
     def windows(self, satellite: int) -> tuple[list[float], list[float]]:
         """Return the begins and ends of the passes of a satellite, by index, over any station."""
