@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import networkx  # type: ignore[import-untyped]
@@ -33,6 +34,21 @@ class Asking(Scripted):
 
     uses_isl: ClassVar[Any] = ()
     script = staticmethod(nothing)
+
+
+WINDOWS = "link.isl.windows"
+"""Key of the windows of links; a scenario that is written gets their text in its place."""
+
+
+def written(folder: Path, text: str, keys: Mapping[str, Any] | None = None) -> scenarios.Scenario:
+    """Return a scenario that is written to a folder, with the file of windows beside it."""
+    path = folder / "mesh.yaml"
+    path.write_text(text)
+    given = dict(keys or {})
+    if WINDOWS in given:
+        (folder / "windows.csv").write_text(given[WINDOWS])
+        given |= {WINDOWS: "windows.csv", "link.isl.grazing_km": 80}
+    return scenarios.load(path, given)
 
 
 def windows_text(rows: Sequence[tuple[int, int, int, int]]) -> str:

@@ -16,12 +16,14 @@ from tests.kit import learning as seam
 from tests.kit import records
 from tests.kit.mesh import (
     NAMES,
+    WINDOWS,
     Asking,
     ask,
     compare_with_earliest,
     drawn_asks,
     drawn_windows,
     windows_text,
+    written,
 )
 from tests.kit.network import (
     ContactGraph,
@@ -62,19 +64,12 @@ link: {isl: {between_planes: all, rate_mbps: 1000, route: earliest}}
 compute: {seconds_per_round: 120}
 learning: {train: false, method: fedavg, model: {kind: vector-mlp}}
 """
-WINDOWS = "link.isl.windows"
 
 
 @pytest.fixture
 def scenario(tmp_path):
     def load(keys=None, text=SCENARIO):
-        path = tmp_path / "mesh.yaml"
-        path.write_text(text)
-        given = dict(keys or {})
-        if WINDOWS in given:
-            (tmp_path / "windows.csv").write_text(given[WINDOWS])
-            given |= {WINDOWS: "windows.csv", "link.isl.grazing_km": 80}
-        return scenarios.load(path, given)
+        return written(tmp_path, text, keys)
 
     return load
 

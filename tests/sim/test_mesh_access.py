@@ -11,6 +11,7 @@ from tests.kit import learning as seam
 from tests.kit import records
 from tests.kit.folders import cut, held
 from tests.kit.mesh import (
+    WINDOWS,
     Asking,
     ask,
     compare_with_earliest,
@@ -18,6 +19,7 @@ from tests.kit.mesh import (
     drawn_windows,
     earliest,
     windows_text,
+    written,
 )
 from tests.kit.network import build, make_plan
 from tests.kit.scripted import nothing
@@ -43,19 +45,12 @@ learning: {train: false, method: fedavg, model: {kind: vector-mlp}}
 GRID = {"orbit.satellites": 66, "link.isl.within_plane": "ring", "orbit.altitude_km": 780,
         "link.isl.between_planes": "neighbours", "link.isl.terminals": 4,
         "orbit.min_elevation_deg": 10, "stop.days": 0.1}  # fmt: skip
-WINDOWS = "link.isl.windows"
 
 
 @pytest.fixture
 def scenario(tmp_path):
     def load(keys=None, text=CITIES):
-        path = tmp_path / "cities.yaml"
-        path.write_text(text)
-        given = dict(keys or {})
-        if WINDOWS in given:
-            (tmp_path / "windows.csv").write_text(given[WINDOWS])
-            given |= {WINDOWS: "windows.csv", "link.isl.grazing_km": 80}
-        return scenarios.load(path, given)
+        return written(tmp_path, text, keys)
 
     return load
 

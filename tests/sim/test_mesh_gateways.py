@@ -14,12 +14,14 @@ from tests.kit import learning as seam
 from tests.kit import records
 from tests.kit.folders import cut, held
 from tests.kit.mesh import (
+    WINDOWS,
     Asking,
     ask,
     compare_with_earliest,
     drawn_asks,
     drawn_windows,
     windows_text,
+    written,
 )
 from tests.kit.network import build, make_plan
 from tests.kit.replay import numbers, scene, share_sky
@@ -53,19 +55,12 @@ GRID = {"orbit.satellites": 66, "link.isl.within_plane": "ring", "orbit.altitude
         "link.isl.between_planes": "neighbours", "link.isl.terminals": 4, "link.isl.rate_mbps": 2,
         "orbit.min_elevation_deg": 10, "stop.days": 0.1, "learning.model.hidden": 2000,
         "ground.antennas": 2, "link.feeder.rate_mbps": 5}  # fmt: skip
-WINDOWS = "link.isl.windows"
 
 
 @pytest.fixture
 def scenario(tmp_path):
-    def load(keys=None):
-        path = tmp_path / "gateways.yaml"
-        path.write_text(GATEWAYS)
-        given = dict(keys or {})
-        if WINDOWS in given:
-            (tmp_path / "windows.csv").write_text(given[WINDOWS])
-            given |= {WINDOWS: "windows.csv", "link.isl.grazing_km": 80}
-        return scenarios.load(path, given)
+    def load(keys=None, text=GATEWAYS):
+        return written(tmp_path, text, keys)
 
     return load
 
