@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, ClassVar, Literal, cast
 
@@ -40,6 +40,7 @@ from learning.requests.payload import Payload
 from learning.requests.peers import Start
 from learning.values.replies import key_of
 from sim.fly import trees
+from sim.fly.call_options import CallOptions
 from sim.fly.trees import Tree
 from sim.fly.unrepeatable import unrepeatable
 from sim.fly.user_code import Called, Context, UserCode
@@ -49,18 +50,10 @@ OFTEN = 0.4
 
 
 @checked(frozen=True, config=CHECKED)
-class FunctionOptions:
+class FunctionOptions(CallOptions):
     """Options of a run of functions of the user's."""
 
     code: str = option("", "MODULE:FUNCTION that trains; the others stand in the same module")
-    config: dict[str, Any] = field(default_factory=dict)
-    time: Literal["declared", "counted", "measured"] = option(
-        "declared",
-        "FLOPs of a call: flops_per_example, counted in PyTorch, or seconds times host_gflops",
-    )
-    flops_per_example: float = option(1e6, "FLOPs to train on one example, as declared", gt=0)
-    host_gflops: float = option(10.0, "GFLOP that this machine does in a second, measured", gt=0)
-    call_limit_s: float = option(3600.0, "longest time that a call may take here, s", gt=0)
     rounds_per_contact: Literal["one", "many"] = option(
         "one", "a cluster takes part once in a contact, as of fedavg, or whenever a round begins"
     )

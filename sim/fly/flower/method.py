@@ -33,6 +33,7 @@ from learning.requests.payload import Payload
 from learning.requests.peers import Compute, Node, Start, Wait
 from sim.errors import custom_line
 from sim.fly.baton import Runner, Stuck
+from sim.fly.call_options import CallOptions
 from sim.fly.flower.app import Answer, Asking, FlowerApp, content_bytes, examples_of, figures_of
 from sim.fly.flower.grid import SimulatedGrid
 from sim.fly.flower.library import Stage, TooFewNodes, dated_by
@@ -48,26 +49,18 @@ MOST_WAKES = 300
 
 
 @dataclass(frozen=True, config=CHECKED)
-class FlowerOptions:
+class FlowerOptions(CallOptions):
     """Options of a run of a Flower app."""
 
     app: str = option("", "folder of the app, with its pyproject.toml")
     server: str = option("", "MODULE:NAME of its ServerApp, by which its code is known")
     client: str = option("", "MODULE:NAME of its ClientApp, by which its code is known")
-    config: dict[str, Any] = dataclasses.field(default_factory=dict)
     timeout: Literal["app", "none"] = option(
         "app", "timeouts and lives of messages: as the app has them, or never over"
     )
     log: Literal["warning", "info"] = option(
         "warning", "least level of what flwr's logger shows in the run, of it and of the app"
     )
-    time: Literal["declared", "counted", "measured"] = option(
-        "declared",
-        "FLOPs of a call: flops_per_example, counted in PyTorch, or seconds times host_gflops",
-    )
-    flops_per_example: float = option(1e6, "FLOPs to train on one example, as declared", gt=0)
-    host_gflops: float = option(10.0, "GFLOP that this machine does in a second, measured", gt=0)
-    call_limit_s: float = option(3600.0, "longest time that a call may take here, s", gt=0)
 
 
 @dataclasses.dataclass
