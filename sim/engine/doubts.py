@@ -15,7 +15,7 @@ from scenarios import Scenario
 from sim.devices.compute import Compute, whole_rounds
 from sim.engine.isl_use import idle_links, methods_over
 from sim.engine.setup import Build
-from sim.formatting import data_size, duration
+from sim.formatting import data_size, duration, listed
 from sim.plan.plan import Plan
 from sim.plan.remedies import less_memory
 
@@ -66,8 +66,7 @@ def _counts(sizes: Ints) -> str:
     """Return how many satellites parts have, like ``5, 3 and 1`` or ``at most 20``."""
     if len(sizes) > MOST_PARTS_NAMED:
         return f"at most {sizes[0]} satellites"
-    *first, last = map(str, sizes)
-    return f"{', '.join(first)} and {last} satellites"
+    return f"{listed([str(size) for size in sizes])} satellites"
 
 
 def _reach_doubts(built: Build) -> Iterator[str]:
