@@ -91,6 +91,10 @@ class _NodeBands:
         self._beginning: list[list[Band]] = [[]]
         self._open: list[list[Band]] = [[]]
 
+    def __len__(self) -> int:
+        """How many they are."""
+        return len(self._places)
+
     def beginning(self, slot: int) -> list[Band]:
         """Return the bands that begin in a slot."""
         self._make(slot)
@@ -100,6 +104,17 @@ class _NodeBands:
         """Return the bands that are open at some time of a slot."""
         self._make(slot)
         return self._open[slot]
+
+    def within(self, from_s: float, until_s: float) -> Sequence[Band]:
+        """Return the bands that are open at some time from one to another, and maybe a few more."""
+        first = self.slot_at(from_s)
+        last = self.slot_at(until_s)
+        if first == last:
+            return self.open(first)
+        bands = list(self.open(first))
+        for slot in range(first + 1, last + 1):
+            bands += self.beginning(slot)
+        return bands
 
     def slot_at(self, time_s: float) -> int:
         """Return the slot of a time."""
@@ -131,15 +146,11 @@ class ContactBands:
 
         There may be a few that are over by then, or not yet open.
         """
-        own = self._leaving[node]
-        first = own.slot_at(from_s)
-        last = own.slot_at(until_s)
-        if first == last:
-            return own.open(first)
-        bands = list(own.open(first))
-        for slot in range(first + 1, last + 1):
-            bands += own.beginning(slot)
-        return bands
+        return self._leaving[node].within(from_s, until_s)
+
+    def coming(self, node: int, from_s: float, until_s: float) -> Sequence[Band]:
+        """Return the same bands to a node."""
+        return self._coming[node].within(from_s, until_s)
 
     def ahead(
         self, node: int, from_s: float, *, coming: bool
@@ -153,6 +164,10 @@ class ContactBands:
         yield from_s, own.open(first)
         for slot in range(first + 1, len(own.slots_s)):
             yield own.slots_s[slot], own.beginning(slot)
+
+    def any_of(self, node: int) -> bool:
+        """Whether a node has any contact."""
+        return len(self._leaving[node]) + len(self._coming[node]) > 0
 
     def book(self, hop: Hop) -> None:
         """Take the time of a hop out; raise ValueError where it is not free."""
