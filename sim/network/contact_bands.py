@@ -49,10 +49,27 @@ class Contacts(NamedTuple):
     end_s: Floats
 
 
-class Band:
-    """One contact: the times in which nothing is booked, in order."""
+class Found(NamedTuple):
+    """The first hop of bits over a contact from a time on, or that there is none."""
 
-    __slots__ = ("closes_s", "contact", "ends_s", "source", "starts_s", "target")
+    bits: float
+    from_s: float
+    hop: Hop | None
+
+    def answers(self, bits: float, from_s: float) -> bool:
+        """Whether that is so from another time on too."""
+        if bits != self.bits or from_s < self.from_s:
+            return False
+        return self.hop is None or from_s <= self.hop.begin_s
+
+
+class Band:
+    """One contact: the times in which nothing is booked, in order.
+
+    Of a question that was asked of it ``found`` keeps the answer, until something is booked.
+    """
+
+    __slots__ = ("closes_s", "contact", "ends_s", "found", "source", "starts_s", "target")
 
     def __init__(self, contact: int, source: int, target: int, span_s: tuple[float, float]) -> None:
         self.contact = contact
@@ -61,6 +78,7 @@ class Band:
         self.closes_s = span_s[1]
         self.starts_s = [span_s[0]]
         self.ends_s = [span_s[1]]
+        self.found: Found | None = None
 
     def book(self, hop: Hop) -> None:
         """Take the time of a hop out; raise ValueError where it is not free."""
@@ -68,6 +86,7 @@ class Band:
         if not (place < len(self.ends_s) and self.starts_s[place] <= hop.begin_s):
             raise ValueError(f"contact {hop.contact} is not free at {hop.begin_s:g} s")
         start_s = self.starts_s[place]
+        self.found = None
         self.starts_s[place] = hop.sent_s
         if start_s < hop.begin_s:
             self.starts_s.insert(place, start_s)

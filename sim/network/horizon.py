@@ -47,11 +47,8 @@ class Horizon:
         """Return the bands from a node."""
         known = self._leaving.get(node)
         if known is None:
-            known = self._leaving[node] = [
-                band
-                for band in self._bands.leaving(node, self.from_s, self.until_s)
-                if self._has(band)
-            ]
+            bands = self._bands.leaving(node, self.from_s, self.until_s)
+            known = self._leaving[node] = self._open(bands)
         return known
 
     def hops_to(self, target: int, closed: int | None) -> list[int]:
@@ -85,10 +82,11 @@ class Horizon:
     def _sources_of(self, node: int) -> Sequence[int]:
         """Return the nodes from which bands come to one."""
         bands = self._bands.coming(node, self.from_s, self.until_s)
-        sources = list(dict.fromkeys(band.source for band in bands if self._has(band)))
-        self._sources[node] = sources
+        sources = self._sources[node] = list({band.source for band in self._open(bands)})
         return sources
 
-    def _has(self, band: Band) -> bool:
-        """Whether a band is open at some time of it, and not booked before all of that."""
-        return band.closes_s >= self.from_s and band.starts_s[0] <= self.until_s
+    def _open(self, bands: Sequence[Band]) -> list[Band]:
+        """Return those bands that are open at some time of it, and not booked before all of it."""
+        from_s = self.from_s
+        until_s = self.until_s
+        return [b for b in bands if b.closes_s >= from_s and b.starts_s[0] <= until_s]

@@ -118,16 +118,17 @@ class StraightRoutes:
         spans_s = later_s - message.ready_s + HORIZON * message.least_s
         horizon = self._horizon_at(message.ready_s, spans_s)
         spared_s = self._spared_s(message)
-        there_s = []
-        for one in passes:
-            ahead = Ahead(horizon.hops_to(one.band.source, hub), spared_s)
-            at_pass_s = message.ready_s + ahead.left_s(message.source)
-            hop = self._transits.hop(message, one.band, at_pass_s, inf)
-            there_s.append(inf if hop is None else hop.arrival_s)
-        earliest_s = min(there_s)
+        earliest_s = inf
+        best = passes[0].band
+        for one in sorted(passes, key=lambda one: one.hop.arrival_s):
+            if one.hop.arrival_s >= earliest_s:
+                break
+            there_s = self._over_pass_s(message, horizon, one.band)
+            if there_s < earliest_s:
+                earliest_s = there_s
+                best = one.band
         if earliest_s == inf:
             return None
-        best = passes[there_s.index(earliest_s)].band
         found = self._over_links(message, horizon, message.source, best.source, message.ready_s)
         if found is None:
             return None
@@ -136,21 +137,30 @@ class StraightRoutes:
         last = self._soonest_of(message, own, at_pass_s, inf)
         if last is None or last.arrival_s > horizon.until_s:
             return None
-        others = [by_s for by_s, one in zip(there_s, passes, strict=True) if one.band not in own]
-        is_best = (
-            min([*others, later_s]) > last.arrival_s
-            and self._soonest_of(message, own, found.others_s, last.arrival_s) is None
+        # Who is at the pass later is not through earlier.
+        is_best = later_s > last.arrival_s and (
+            found.others_s >= at_pass_s
+            or self._soonest_of(message, own, found.others_s, last.arrival_s) is None
         )
+        for one in passes:
+            if one.hop.arrival_s <= last.arrival_s and one.band not in own:
+                over_it_s = self._over_pass_s(message, horizon, one.band)
+                is_best = is_best and over_it_s > last.arrival_s
         over_links = Ahead(horizon.hops_to(hub, None), spared_s, passes=1)
         return Straight([*found.hops, last], is_best, earliest_s, over_links)
+
+    def _over_pass_s(self, message: Message, horizon: Horizon, band: Band) -> float:
+        """Return before when a message is not through over a pass to the hub, which it goes to."""
+        ahead = Ahead(horizon.hops_to(band.source, self._least.hub), self._spared_s(message))
+        at_pass_s = message.ready_s + ahead.left_s(message.source)
+        hop = self._transits.hop(message, band, at_pass_s, inf)
+        return inf if hop is None else hop.arrival_s
 
     def _soonest_of(
         self, message: Message, bands: list[Band], from_s: float, before_s: float
     ) -> Hop | None:
         """Return the hop that is over first of those over some bands, if it is before a time."""
         soonest: Hop | None = None
-        if from_s == inf:
-            return None
         for band in bands:
             hop = self._transits.hop(message, band, from_s, before_s)
             if hop is not None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from math import nan
 from typing import NamedTuple
 
-from sim.network.contact_bands import Band, ContactBands, Hop
+from sim.network.contact_bands import Band, ContactBands, Found, Hop
 
 Sent = Callable[[int, int, float, float], tuple[float, float]]
 """When bits have left, and are there, that go over a contact from a node and a time on.
@@ -77,25 +77,43 @@ class Transits:
 
     def hop(self, message: Message, band: Band, time_s: float, before_s: float) -> Hop | None:
         """Return the first hop over a band, from a time on, if it is there before another."""
+        if band.contact < self._steady_contacts:
+            return self._steady_hop(message, band, time_s, before_s)
+        found = band.found
+        if found is None or not found.answers(message.bits, time_s):
+            if max(time_s, band.starts_s[0]) >= before_s:  # nobody has to ask for that
+                return None
+            found = band.found = Found(message.bits, time_s, self._asked_hop(message, band, time_s))
+        hop = found.hop
+        return hop if hop is not None and hop.arrival_s < before_s else None
+
+    def _asked_hop(self, message: Message, band: Band, time_s: float) -> Hop | None:
+        """Return the first hop over a band, from a time on, as long as that is open."""
         ends_s = band.ends_s
-        place = bisect_left(ends_s, time_s)
-        contact = band.contact
-        while place < len(ends_s):
+        for place in range(bisect_left(ends_s, time_s), len(ends_s)):
+            begin_s = max(time_s, band.starts_s[place])
+            sent_s, there_s = self._sent(band.contact, band.source, begin_s, message.bits)
+            if sent_s <= ends_s[place]:
+                return Hop(band.contact, band.source, band.target, begin_s, sent_s, there_s)
+        return None
+
+    def _steady_hop(
+        self, message: Message, band: Band, time_s: float, before_s: float
+    ) -> Hop | None:
+        """Return the same over a band of a steady contact."""
+        ends_s = band.ends_s
+        for place in range(bisect_left(ends_s, time_s), len(ends_s)):
             begin_s = band.starts_s[place]
             if begin_s < time_s:
                 begin_s = time_s
             if begin_s >= before_s:
                 return None
-            if contact < self._steady_contacts:
-                sent_s = begin_s + message.lasts_s
-                there_s = sent_s + self._steady.delays_s[contact]
-            else:
-                sent_s, there_s = self._sent(contact, band.source, begin_s, message.bits)
+            sent_s = begin_s + message.lasts_s
             if sent_s <= ends_s[place]:
+                there_s = sent_s + self._steady.delays_s[band.contact]
                 if there_s < before_s:
-                    return Hop(contact, band.source, band.target, begin_s, sent_s, there_s)
+                    return Hop(band.contact, band.source, band.target, begin_s, sent_s, there_s)
                 return None
-            place += 1
         return None
 
     def soonest(
