@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -58,6 +58,11 @@ class World:
     gate_tuning_cycles: int = 2
     closing: Quorum = WAITS_FOR_ALL
     rings: tuple[tuple[str, ...], ...] = ()
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Names of all clusters."""
+        return frozenset(cluster.name for cluster in self.clusters)
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,6 +31,7 @@ from sim.links.sidelinks import sidelinks_of
 from sim.links.steady_way import SteadyWay
 from sim.network.contact_bands import Contacts, Hop
 from sim.network.direct import DirectTransfer
+from sim.network.direct_training import DirectTraining
 from sim.network.endpoint import Endpoint, Shared
 from sim.network.ledger import Ledger
 from sim.network.leg_log import LegLog
