@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -98,7 +98,7 @@ class HopRows(Gathered):
     @classmethod
     def of(cls, hops: Sequence[MovedOverHop]) -> HopRows:
         """Put hops together."""
-        columns = MovedOverHop(*zip(*hops, strict=True))  # type: ignore[arg-type]
+        columns: Any = MovedOverHop(*zip(*hops, strict=True))  # type: ignore[arg-type]
         numbers: dict[PayloadKey, int] = {}
         key = [numbers.setdefault(each, len(numbers)) for each in columns.key]
         nodes = Vocabulary()

@@ -68,7 +68,7 @@ class Routes:
         straight = None if self._straight is None else self._straight.find(message)
         if straight is None:
             return self._by_rounds(message)
-        if straight.is_best:
+        if straight.is_best or straight.hops is None:
             return straight.hops
         until_s = nextafter(straight.hops[-1].arrival_s, inf)
         rounds = self._rounds(message, straight.earliest_s, until_s, straight.ahead)

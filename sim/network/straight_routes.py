@@ -16,7 +16,7 @@ from sim.network.contact_bands import Band, ContactBands, Hop
 from sim.network.horizon import Ahead, Horizon
 from sim.network.transit import Least, Message, Transits
 
-HORIZON = 64.0
+HORIZON = 32.0
 """How many hops a horizon lasts at least. Passes that are over as much later are not looked at."""
 LEAST_HORIZON_S = 32.0
 """For hops that take hardly any time: windows of links last for minutes."""
@@ -29,14 +29,18 @@ ROUNDING = 1e-9
 class Straight(NamedTuple):
     """A straight route, and whether it ``is_best``: no other is earlier, or as early but shorter.
 
+    That there is none at all, now or later, is known where no pass is left: ``hops`` are None.
     Nothing is at the target before ``earliest_s``; a route that is there no later than this one has
     at least the hops ``ahead`` of it.
     """
 
-    hops: list[Hop]
+    hops: list[Hop] | None
     is_best: bool
     earliest_s: float
     ahead: Ahead
+
+
+NO_ROUTE = Straight(None, is_best=True, earliest_s=inf, ahead=Ahead((), 0.0))
 
 
 class _OverLinks(NamedTuple):
@@ -65,6 +69,7 @@ class StraightRoutes:
         self._transits = transits
         self._least = least
         self._horizon = lru_cache(HORIZONS_KEPT)(self._horizon_of)
+        self._no_pass: dict[bool, tuple[float, float]] = {}
         self._has_passes = bands.any_of(least.hub)
 
     def find(self, message: Message) -> Straight | None:
@@ -94,7 +99,7 @@ class StraightRoutes:
         hub = message.source
         passes, later_s = self._passes(message, coming=False)
         if not passes:
-            return None
+            return NO_ROUTE
         first_s = min(one.hop.arrival_s for one in passes)
         horizon = self._horizon_at(first_s, HORIZON * message.least_s)
         ahead = Ahead(horizon.hops_to(message.target, hub), self._spared_s(message))
@@ -114,7 +119,7 @@ class StraightRoutes:
         hub = message.target
         passes, later_s = self._passes(message, coming=True)
         if not passes:
-            return None
+            return NO_ROUTE
         spans_s = later_s - message.ready_s + HORIZON * message.least_s
         horizon = self._horizon_at(message.ready_s, spans_s)
         spared_s = self._spared_s(message)
@@ -173,6 +178,9 @@ class StraightRoutes:
 
         And when it is through over any other one at the earliest.
         """
+        most_bits, from_s = self._no_pass.get(coming, (inf, inf))
+        if message.bits >= most_bits and message.ready_s >= from_s:
+            return [], inf
         margin_s = HORIZON * message.least_s
         passes: list[_Pass] = []
         later_s = inf
@@ -185,6 +193,8 @@ class StraightRoutes:
                 if hop is not None:
                     passes.append(_Pass(band, hop))
                     later_s = min(later_s, hop.arrival_s + margin_s)
+        if not passes:
+            self._no_pass[coming] = message.bits, message.ready_s
         return [one for one in passes if one.hop.arrival_s < later_s], later_s
 
     def _over_links(
