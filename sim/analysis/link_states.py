@@ -1,6 +1,6 @@
 """LinkStates: whether a link or a pass was there at a time, and whether somebody else had it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache
 from typing import Literal, NamedTuple
@@ -96,11 +96,15 @@ class _Windows:
         self._used = used
 
     def states(
-        self, number: int, used_as: Ints | int, need: _Need, between_s: tuple[float, float]
+        self,
+        number: int,
+        used_as: Callable[[int], int],
+        need: _Need,
+        between_s: tuple[float, float],
     ) -> tuple[Floats, Ints]:
         """Return times (T + 1,) from one to another, and the state (T,) between them.
 
-        ``used_as`` is the number by which each window (N,), or any of them, is used.
+        ``used_as`` tells the number by which a window is used.
         """
         free: list[tuple[float, float]] = []
         taken: list[tuple[float, float]] = []
@@ -108,8 +112,7 @@ class _Windows:
             rise_s, set_s = self._there_s[place].tolist()
             begin_s, end_s = self._usable_s[place].tolist()
             taken += [(rise_s, begin_s), (begin_s, end_s - need.lasts_s), (end_s, set_s)]
-            link = int(np.broadcast_to(used_as, len(self._there_s))[place])
-            for from_s, until_s in self._used.gaps_s(link, need.row, (begin_s, end_s)):
+            for from_s, until_s in self._used.gaps_s(used_as(place), need.row, (begin_s, end_s)):
                 free.append((from_s, until_s - need.most_s))
         are_free, are_taken = _intervals(free), _intervals(taken)
         begin_s, end_s = between_s
@@ -218,8 +221,13 @@ class LinkStates:
         need = _Need(row, lasts_s, float(self._most_s[row]))
         if peer >= 0:
             ends = len(sent.names) * min(cluster, peer) + max(cluster, peer)
-            return self._links.states(ends, len(sent.names) * cluster + peer, need, between_s)
-        used_as = 2 * self._contact_ids + int(sent.to_server[row])
+            way = len(sent.names) * cluster + peer
+            return self._links.states(ends, lambda _: way, need, between_s)
+        toward = int(sent.to_server[row])
+
+        def used_as(place: int) -> int:
+            return 2 * int(self._contact_ids[place]) + toward
+
         own_s, own = self._own_passes.states(cluster, used_as, need, between_s)
         group = int(self._group[cluster])
         all_s, every = self._all_passes.states(group, used_as, need, between_s)

@@ -157,6 +157,9 @@ class ContactBands:
         self._contacts = contacts
         self._bands: dict[int, Band] = {}
         self.last_end_s = float(contacts.end_s.max(initial=0.0))
+        self._by_start = np.argsort(contacts.start_s, kind="stable")
+        self._starts_s = contacts.start_s[self._by_start]
+        self._ends_s = contacts.end_s[self._by_start]
         self._leaving = self._of_each(nodes, contacts.source)
         self._coming = self._of_each(nodes, contacts.target)
 
@@ -167,9 +170,11 @@ class ContactBands:
         """
         return self._leaving[node].within(from_s, until_s)
 
-    def coming(self, node: int, from_s: float, until_s: float) -> Sequence[Band]:
-        """Return the same bands to a node."""
-        return self._coming[node].within(from_s, until_s)
+    def within(self, from_s: float, until_s: float) -> list[Band]:
+        """Return all bands that are open at some time from one to another, by their begins."""
+        last = int(np.searchsorted(self._starts_s, until_s, side="right"))
+        places = self._by_start[:last][self._ends_s[:last] >= from_s]
+        return list(map(self._band, places.tolist()))
 
     def ahead(
         self, node: int, from_s: float, *, coming: bool

@@ -31,25 +31,22 @@ class Ahead(NamedTuple):
 class Horizon:
     """The bands of ``nodes`` nodes that are open at some time ``from_s`` to ``until_s``.
 
-    What is booked while it is kept makes no route shorter.
+    What is booked of them makes no route shorter.
     """
 
     def __init__(self, nodes: int, bands: ContactBands, from_s: float, until_s: float) -> None:
         self._nodes = nodes
-        self._bands = bands
-        self.from_s = from_s
         self.until_s = until_s
-        self._leaving: dict[int, Sequence[Band]] = {}
-        self._sources: dict[int, Sequence[int]] = {}
+        self._leaving: list[list[Band]] = [[] for _ in range(nodes)]
+        self._sources: list[list[int]] = [[] for _ in range(nodes)]
         self._hops: dict[tuple[int, int | None], list[int]] = {}
+        for band in bands.within(from_s, until_s):
+            self._leaving[band.source].append(band)
+            self._sources[band.target].append(band.source)
 
     def leaving(self, node: int) -> Sequence[Band]:
-        """Return the bands from a node."""
-        known = self._leaving.get(node)
-        if known is None:
-            bands = self._bands.leaving(node, self.from_s, self.until_s)
-            known = self._leaving[node] = self._open(bands)
-        return known
+        """Return the bands from a node, by their begins."""
+        return self._leaving[node]
 
     def hops_to(self, target: int, closed: int | None) -> list[int]:
         """Return how many hops lead from each node (N,) to another at least; N where none do.
@@ -72,21 +69,9 @@ class Horizon:
             for node in reached:
                 if node == closed:
                     continue
-                for other in self._sources.get(node) or self._sources_of(node):
+                for other in self._sources[node]:
                     if hops[other] > count:
                         hops[other] = count
                         farther.append(other)
             reached = farther
         return hops
-
-    def _sources_of(self, node: int) -> Sequence[int]:
-        """Return the nodes from which bands come to one."""
-        bands = self._bands.coming(node, self.from_s, self.until_s)
-        sources = self._sources[node] = list({band.source for band in self._open(bands)})
-        return sources
-
-    def _open(self, bands: Sequence[Band]) -> list[Band]:
-        """Return those bands that are open at some time of it, and not booked before all of it."""
-        from_s = self.from_s
-        until_s = self.until_s
-        return [b for b in bands if b.closes_s >= from_s and b.starts_s[0] <= until_s]

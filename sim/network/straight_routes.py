@@ -123,15 +123,18 @@ class StraightRoutes:
         spans_s = later_s - message.ready_s + HORIZON * message.least_s
         horizon = self._horizon_at(message.ready_s, spans_s)
         spared_s = self._spared_s(message)
+        over_pass_s = [one.hop.arrival_s for one in passes]
         earliest_s = inf
         best = passes[0].band
-        for one in sorted(passes, key=lambda one: one.hop.arrival_s):
-            if one.hop.arrival_s >= earliest_s:
+        by_soonest = sorted(range(len(passes)), key=over_pass_s.__getitem__)
+        for number in by_soonest:
+            if over_pass_s[number] >= earliest_s:
                 break
-            there_s = self._over_pass_s(message, horizon, one.band)
-            if there_s < earliest_s:
-                earliest_s = there_s
-                best = one.band
+            one = passes[number].band
+            over_pass_s[number] = self._over_pass_s(message, horizon, one)
+            if over_pass_s[number] < earliest_s:
+                earliest_s = over_pass_s[number]
+                best = one
         if earliest_s == inf:
             return None
         found = self._over_links(message, horizon, message.source, best.source, message.ready_s)
@@ -142,22 +145,30 @@ class StraightRoutes:
         last = self._soonest_of(message, own, at_pass_s, inf)
         if last is None or last.arrival_s > horizon.until_s:
             return None
-        # Who is at the pass later is not through earlier.
-        is_best = later_s > last.arrival_s and (
-            found.others_s >= at_pass_s
-            or self._soonest_of(message, own, found.others_s, last.arrival_s) is None
+        is_best = (
+            min(
+                [
+                    later_s,
+                    *(
+                        by_s
+                        for by_s, one in zip(over_pass_s, passes, strict=True)
+                        if one.band not in own
+                    ),
+                ]
+            )
+            > last.arrival_s
         )
-        for one in passes:
-            if one.hop.arrival_s <= last.arrival_s and one.band not in own:
-                over_it_s = self._over_pass_s(message, horizon, one.band)
-                is_best = is_best and over_it_s > last.arrival_s
-        over_links = Ahead(horizon.hops_to(hub, None), spared_s, passes=1)
+        if is_best and found.others_s < at_pass_s:  # who is there later is not through earlier
+            is_best = self._soonest_of(message, own, found.others_s, last.arrival_s) is None
+        over_links = Ahead((), 0.0)
+        if not is_best:
+            over_links = Ahead(horizon.hops_to(hub, None), spared_s, passes=1)
         return Straight([*found.hops, last], is_best, earliest_s, over_links)
 
     def _over_pass_s(self, message: Message, horizon: Horizon, band: Band) -> float:
         """Return before when a message is not through over a pass to the hub, which it goes to."""
-        ahead = Ahead(horizon.hops_to(band.source, self._least.hub), self._spared_s(message))
-        at_pass_s = message.ready_s + ahead.left_s(message.source)
+        hops = horizon.hops_to(band.source, self._least.hub)[message.source]
+        at_pass_s = message.ready_s + hops * self._spared_s(message)
         hop = self._transits.hop(message, band, at_pass_s, inf)
         return inf if hop is None else hop.arrival_s
 
