@@ -108,7 +108,7 @@ class _Windows:
             rise_s, set_s = self._there_s[place].tolist()
             begin_s, end_s = self._usable_s[place].tolist()
             taken += [(rise_s, begin_s), (begin_s, end_s - need.lasts_s), (end_s, set_s)]
-            link = int(np.broadcast_to(used_as, len(self._there_s))[place])
+            link = used_as if isinstance(used_as, int) else int(used_as[place])
             for from_s, until_s in self._used.gaps_s(link, need.row, (begin_s, end_s)):
                 free.append((from_s, until_s - need.most_s))
         are_free, are_taken = _intervals(free), _intervals(taken)
@@ -144,6 +144,7 @@ class LinkStates:
 
         self._contacts = tables["contacts"].select(CONTACT_COLUMNS)
         self._contact_ids = as_numpy(self._contacts["contact_id"])
+        self._used_as = 2 * self._contact_ids, 2 * self._contact_ids + 1
         windows = tables.get("isl_windows")
         a, b = (np.zeros(0, int) if windows is None else places(windows[end]) for end in "ab")
         self._group = _linked(len(sent.names), a, b)
@@ -219,7 +220,7 @@ class LinkStates:
         if peer >= 0:
             ends = len(sent.names) * min(cluster, peer) + max(cluster, peer)
             return self._links.states(ends, len(sent.names) * cluster + peer, need, between_s)
-        used_as = 2 * self._contact_ids + int(sent.to_server[row])
+        used_as = self._used_as[int(sent.to_server[row])]
         own_s, own = self._own_passes.states(cluster, used_as, need, between_s)
         group = int(self._group[cluster])
         all_s, every = self._all_passes.states(group, used_as, need, between_s)
