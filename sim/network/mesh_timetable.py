@@ -12,7 +12,8 @@ from channel import SPEED_OF_LIGHT_M_S
 from learning.requests.cluster import Floats, Ints
 from sim.network.contact_bands import Contacts, Hop
 from sim.network.mesh_pass import MeshPass
-from sim.network.mesh_routes import Routes, Steady
+from sim.network.mesh_routes import Routes
+from sim.network.transit import Least, Steady
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.trace.directions import Topology, Way
@@ -52,7 +53,22 @@ class MeshTimetable:
         steady = None
         if isls.fixed_bps is not None and not exact_delays:
             steady = Steady(isls.fixed_bps, self._link_delays_s)
-        self._routes = Routes(self._ground + 1, self._directed(), self._sent, steady)
+        self._routes = Routes(
+            self._ground + 1, self._directed(), self._sent, steady, self._least_of_links()
+        )
+
+    def _least_of_links(self) -> Least:
+        """How long any hop over a link takes at least, as routes are searched."""
+        delays_s = self._link_delays_s
+        if self._exact:
+            delays_s = (self._isls.min_range_km * 1e3 / SPEED_OF_LIGHT_M_S).tolist()
+        fixed_bps = self._isls.fixed_bps
+        return Least(
+            contacts=self._links,
+            rate_bps=math.inf if fixed_bps is None else fixed_bps,
+            delay_s=min(delays_s, default=0.0),
+            hub=self._ground,
+        )
 
     def _directed(self) -> Contacts:
         """Return the contacts both ways: passes first, so that a search knows soon when it ends."""

@@ -1,0 +1,262 @@
+"""Straight routes: those of the fewest hops, over one pass and links, and what could be earlier.
+
+Links of a mesh hardly differ, and passes do. So a message mostly goes to the pass over which it is
+at the ground first, or comes from there, by one of the shortest ways over links. These are all that
+a straight search looks at. It notes how early a message could be at its target by any other way: if
+that is not before, there is no need to look for it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import ceil, floor, inf, log2
+from typing import NamedTuple
+
+from sim.network.contact_bands import Band, ContactBands, Hop
+from sim.network.horizon import Ahead, Horizon
+from sim.network.transit import Least, Message, Transits
+
+HORIZON = 32.0
+"""How many hops a horizon lasts at least. Passes that are over as much later are not looked at."""
+LEAST_HORIZON_S = 32.0
+"""For hops that take hardly any time: windows of links last for minutes."""
+HORIZONS_KEPT = 4
+"""Horizons that are remembered: messages at about the same time share one."""
+ROUNDING = 1e-9
+"""Relative rounding of sums of times."""
+
+
+class Straight(NamedTuple):
+    """A straight route, and whether it ``is_best``: no other is earlier, or as early but shorter.
+
+    That there is none at all, now or later, is known where no pass is left: ``hops`` are None.
+    Nothing is at the target before ``earliest_s``; a route that is there no later than this one has
+    at least the hops ``ahead`` of it.
+    """
+
+    hops: list[Hop] | None
+    is_best: bool
+    earliest_s: float
+    ahead: Ahead
+
+
+NO_ROUTE = Straight(None, is_best=True, earliest_s=inf, ahead=Ahead((), 0.0))
+
+
+class _OverLinks(NamedTuple):
+    """The earliest of the shortest routes over links, and when no longer one is there before."""
+
+    hops: list[Hop]
+    others_s: float
+
+
+class _Pass(NamedTuple):
+    """A pass, and the hop of a message over it at the earliest."""
+
+    band: Band
+    hop: Hop
+
+
+class StraightRoutes:
+    """Searches straight routes over ``bands`` between so many nodes.
+
+    How long contacts take at ``least`` bounds what any other route could do.
+    """
+
+    def __init__(self, nodes: int, bands: ContactBands, transits: Transits, least: Least) -> None:
+        self._nodes = nodes
+        self._bands = bands
+        self._transits = transits
+        self._least = least
+        self._horizon = lru_cache(HORIZONS_KEPT)(self._horizon_of)
+        self._no_pass: dict[bool, tuple[float, float]] = {}
+        self._has_passes = bands.any_of(least.hub)
+
+    def find(self, message: Message) -> Straight | None:
+        """Return a straight route of a message; None where there is none, or no bound is known."""
+        hub = self._least.hub
+        if message.source == hub:
+            return self._from_hub(message)
+        if message.target == hub:
+            return self._to_hub(message)
+        if message.avoid == hub or not self._has_passes:
+            return self._between(message)
+        return None
+
+    def _between(self, message: Message) -> Straight | None:
+        """Return the straight route of a message that goes over links alone."""
+        hub = self._least.hub
+        horizon = self._horizon_at(message.ready_s, HORIZON * message.least_s)
+        found = self._over_links(message, horizon, message.source, message.target, message.ready_s)
+        if found is None:
+            return None
+        ahead = Ahead(horizon.hops_to(message.target, hub), self._spared_s(message))
+        is_best = found.others_s >= found.hops[-1].arrival_s
+        return Straight(found.hops, is_best, message.ready_s, ahead)
+
+    def _from_hub(self, message: Message) -> Straight | None:
+        """Return the route over the pass behind which links would bring it to its target first."""
+        hub = message.source
+        passes, later_s = self._passes(message, coming=False)
+        if not passes:
+            return NO_ROUTE
+        first_s = min(one.hop.arrival_s for one in passes)
+        horizon = self._horizon_at(first_s, HORIZON * message.least_s)
+        ahead = Ahead(horizon.hops_to(message.target, hub), self._spared_s(message))
+        there_s = [one.hop.arrival_s + ahead.left_s(one.hop.target) for one in passes]
+        earliest_s = min(there_s)
+        first = passes[there_s.index(earliest_s)].hop
+        found = self._over_links(message, horizon, first.target, message.target, first.arrival_s)
+        if found is None:
+            return None
+        hops = [first, *found.hops]
+        others_s = sorted([*there_s, later_s])[1]
+        is_best = min(others_s, found.others_s) > hops[-1].arrival_s
+        return Straight(hops, is_best, earliest_s, ahead)
+
+    def _to_hub(self, message: Message) -> Straight | None:
+        """Return the route to the pass over which it would be at the hub first."""
+        hub = message.target
+        passes, later_s = self._passes(message, coming=True)
+        if not passes:
+            return NO_ROUTE
+        spans_s = later_s - message.ready_s + HORIZON * message.least_s
+        horizon = self._horizon_at(message.ready_s, spans_s)
+        spared_s = self._spared_s(message)
+        earliest_s = inf
+        best = passes[0].band
+        for one in sorted(passes, key=lambda one: one.hop.arrival_s):
+            if one.hop.arrival_s >= earliest_s:
+                break
+            there_s = self._over_pass_s(message, horizon, one.band)
+            if there_s < earliest_s:
+                earliest_s = there_s
+                best = one.band
+        if earliest_s == inf:
+            return None
+        found = self._over_links(message, horizon, message.source, best.source, message.ready_s)
+        if found is None:
+            return None
+        at_pass_s = found.hops[-1].arrival_s if found.hops else message.ready_s
+        own = [one.band for one in passes if one.band.source == best.source]
+        last = self._soonest_of(message, own, at_pass_s, inf)
+        if last is None or last.arrival_s > horizon.until_s:
+            return None
+        # Who is at the pass later is not through earlier.
+        is_best = later_s > last.arrival_s and (
+            found.others_s >= at_pass_s
+            or self._soonest_of(message, own, found.others_s, last.arrival_s) is None
+        )
+        for one in passes:
+            if one.hop.arrival_s <= last.arrival_s and one.band not in own:
+                over_it_s = self._over_pass_s(message, horizon, one.band)
+                is_best = is_best and over_it_s > last.arrival_s
+        over_links = Ahead(horizon.hops_to(hub, None), spared_s, passes=1)
+        return Straight([*found.hops, last], is_best, earliest_s, over_links)
+
+    def _over_pass_s(self, message: Message, horizon: Horizon, band: Band) -> float:
+        """Return before when a message is not through over a pass to the hub, which it goes to."""
+        ahead = Ahead(horizon.hops_to(band.source, self._least.hub), self._spared_s(message))
+        at_pass_s = message.ready_s + ahead.left_s(message.source)
+        hop = self._transits.hop(message, band, at_pass_s, inf)
+        return inf if hop is None else hop.arrival_s
+
+    def _soonest_of(
+        self, message: Message, bands: list[Band], from_s: float, before_s: float
+    ) -> Hop | None:
+        """Return the hop that is over first of those over some bands, if it is before a time."""
+        soonest: Hop | None = None
+        for band in bands:
+            hop = self._transits.hop(message, band, from_s, before_s)
+            if hop is not None:
+                soonest = hop
+                before_s = hop.arrival_s
+        return soonest
+
+    def _passes(self, message: Message, *, coming: bool) -> tuple[list[_Pass], float]:
+        """Return the passes over which a message is first, from the hub or to it.
+
+        And when it is through over any other one at the earliest.
+        """
+        most_bits, from_s = self._no_pass.get(coming, (inf, inf))
+        if message.bits >= most_bits and message.ready_s >= from_s:
+            return [], inf
+        margin_s = HORIZON * message.least_s
+        passes: list[_Pass] = []
+        later_s = inf
+        hub = self._least.hub
+        for begins_s, bands in self._bands.ahead(hub, message.ready_s, coming=coming):
+            if begins_s >= later_s:
+                break
+            for band in bands:
+                hop = self._transits.hop(message, band, message.ready_s, later_s)
+                if hop is not None:
+                    passes.append(_Pass(band, hop))
+                    later_s = min(later_s, hop.arrival_s + margin_s)
+        if not passes:
+            self._no_pass[coming] = message.bits, message.ready_s
+        return [one for one in passes if one.hop.arrival_s < later_s], later_s
+
+    def _over_links(
+        self, message: Message, horizon: Horizon, source: int, target: int, ready_s: float
+    ) -> _OverLinks | None:
+        """Return the earliest of the shortest routes over links that are open; None for none.
+
+        Each of its rounds goes on from nodes that are reached to those that are one hop nearer.
+        """
+        if source == target:
+            return _OverLinks([], inf)
+        hub = self._least.hub
+        hops_to = horizon.hops_to(target, hub)
+        if hops_to[source] >= self._nodes:
+            return None
+        there_s = [horizon.until_s] * self._nodes
+        there_s[source] = ready_s
+        there_s[hub] = -inf
+        least_s = self._spared_s(message)
+        others_s = inf
+        rounds: list[dict[int, Hop]] = []
+        reached = [(source, ready_s)]
+        for left in range(hops_to[source] - 1, -1, -1):
+            hops: dict[int, Hop] = {}
+            rounds.append(hops)
+            for node, time_s in reached:
+                for band in horizon.leaving(node):
+                    other = band.target
+                    before_s = there_s[other]
+                    if before_s <= time_s or band.closes_s < time_s:
+                        continue
+                    if hops_to[other] == left:
+                        hop = self._transits.hop(message, band, time_s, before_s)
+                        if hop is not None:
+                            hops[other] = hop
+                            there_s[other] = hop.arrival_s
+                    elif hops_to[other] < self._nodes:
+                        begins_s = max(time_s, band.starts_s[0])
+                        others_s = min(others_s, begins_s + (1 + hops_to[other]) * least_s)
+            # By number, so that of hops that are there at the same time always the same is taken.
+            reached = sorted((node, hop.arrival_s) for node, hop in hops.items())
+        return _OverLinks(way_back(rounds, source, target), others_s) if reached else None
+
+    def _spared_s(self, message: Message) -> float:
+        """How much earlier a message is there for each hop over a link less, at least."""
+        return message.least_s * (1.0 - ROUNDING)
+
+    def _horizon_at(self, from_s: float, spans_s: float) -> Horizon:
+        """Return a horizon that lasts so long at least from a time on, the same for many times."""
+        lasts_s = 2.0 ** ceil(log2(max(spans_s, LEAST_HORIZON_S)))
+        return self._horizon(floor(from_s / lasts_s), lasts_s)
+
+    def _horizon_of(self, number: int, lasts_s: float) -> Horizon:
+        return Horizon(self._nodes, self._bands, number * lasts_s, (number + 2) * lasts_s)
+
+
+def way_back(rounds: list[dict[int, Hop]], source: int, target: int) -> list[Hop]:
+    """Return the hops to the target: each from where the round before has come."""
+    hops: list[Hop] = []
+    node = target
+    for found in reversed(rounds):
+        if node in found and node != source:
+            hops.append(found[node])
+            node = found[node].source
+    return hops[::-1]
