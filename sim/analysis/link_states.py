@@ -65,10 +65,12 @@ class _Used:
 
         Nor those over the same link that begin as it does: it shares the link with them.
         """
+        from_s, until_s = between_s
+        if not from_s < until_s:
+            return
         places = self._spans.places(number, between_s)
         if self._number[row] == number:
             places = places[self._begin_s[places] != self._begin_s[row]]
-        from_s, until_s = between_s
         for place in places[np.argsort(self._begin_s[places], kind="stable")].tolist():
             if self._begin_s[place] > from_s:
                 yield from_s, float(self._begin_s[place])
@@ -106,13 +108,17 @@ class _Windows:
 
         ``used_as`` tells the number by which a window is used.
         """
+        # A link may be open all the time: of its gaps those in question are looked at alone, whole
+        # so far as the longest transfer could still begin in one.
+        near_s = between_s[0], between_s[1] + 2.0 * need.most_s + 1.0
         free: list[tuple[float, float]] = []
         taken: list[tuple[float, float]] = []
         for place in self._spans.places(number, between_s).tolist():
             rise_s, set_s = self._there_s[place].tolist()
             begin_s, end_s = self._usable_s[place].tolist()
             taken += [(rise_s, begin_s), (begin_s, end_s - need.lasts_s), (end_s, set_s)]
-            for from_s, until_s in self._used.gaps_s(used_as(place), need.row, (begin_s, end_s)):
+            usable_s = max(begin_s, near_s[0]), min(end_s, near_s[1])
+            for from_s, until_s in self._used.gaps_s(used_as(place), need.row, usable_s):
                 free.append((from_s, until_s - need.most_s))
         are_free, are_taken = _intervals(free), _intervals(taken)
         begin_s, end_s = between_s
