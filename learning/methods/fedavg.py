@@ -383,7 +383,7 @@ class FedAvg(GlobalModelMethod):
     def aggregation(self, experts: Sequence[int]) -> Aggregated:
         """Return what a round has aggregated."""
         clusters = self.world.clusters
-        devices = sum(np.count_nonzero(update.who) for update in self.updates)
+        devices = sum(int(np.count_nonzero(update.who)) for update in self.updates)
         # Who trained nothing brings nothing, so that no transfer shows its version.
         compared = devices > 0 and self.each_update_is_a_transfer
         return Aggregated(
