@@ -48,7 +48,8 @@ class World:
 
     ``cycles`` is how many complete cycles the contact plan holds, or fewer where the scenario
     stops earlier. ``closing`` says whom an aggregation waits for: chains with uploads keep to it by
-    themselves, rounds that wait for clusters are the method's.
+    themselves, rounds that wait for clusters are the method's. ``over_mesh`` clients reach the
+    server over links and passes of others, nearly always.
     """
 
     clusters: tuple[Cluster, ...]
@@ -58,6 +59,7 @@ class World:
     gate_tuning_cycles: int = 2
     closing: Quorum = WAITS_FOR_ALL
     rings: tuple[tuple[str, ...], ...] = ()
+    over_mesh: bool = False
 
     @cached_property
     def names(self) -> frozenset[str]:

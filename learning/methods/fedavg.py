@@ -27,6 +27,7 @@ from learning.requests.cluster import (
     Mask,
     NextContact,
     Receipt,
+    Signal,
     Train,
     TrainUntilContact,
     Upload,
@@ -83,6 +84,8 @@ class FedAvg(GlobalModelMethod):
         self.absent: set[str] = set()
         self.everything: dict[str, Mask] = {}
         self.begun_s: float | None = None
+        self.told: set[str] = set()
+        self.round_over = Signal()
         # A subclass may have options without these two.
         self.in_gaps = getattr(self.options, "trains", "contacts") == "gaps"
         self.weighs_present = getattr(self.options, "weights", "all") == "present"
@@ -177,6 +180,7 @@ class FedAvg(GlobalModelMethod):
             if self.sits_out(me.name):
                 yield from self.sit_out()
             elif me.name in self.arrived:
+                self.told.add(me.name)
                 yield Note("wait", self.version, f"round:{self.version} waits for {self.missing()}")
             else:
                 yield from self.join_round(devices, contact.start_s)
@@ -187,13 +191,27 @@ class FedAvg(GlobalModelMethod):
         """Wait for a contact; devices train until then, if they train in gaps."""
         who = self.trains_on(devices) if self.in_gaps else None
         if who is None or not np.count_nonzero(who):
-            return (yield NextContact())
+            return (yield self.next_of_use(devices.name))
         foreseen = devices.foresees(self.experts, gate=True)
         work, contact = yield TrainUntilContact(self.cost(devices.holds), who, foreseen=foreseen)
         devices.train(work, self.experts, gate=True)
         if work.excluded.all():
             self.absent.add(devices.name)
         return contact
+
+    def next_of_use(self, name: str) -> NextContact:
+        """Return what to ask for: any contact or, over a mesh, one in which something is to do.
+
+        There satellites are in contact nearly always. One whose update has arrived says once that
+        it waits for others, and then nothing until the round is over.
+        """
+        if not self.world.over_mesh or self.world.closing.deadline_s < math.inf:
+            return NextContact()
+
+        def is_of_use() -> bool:
+            return not (name in self.arrived and name in self.told)
+
+        return NextContact(wanted=is_of_use, signal=self.round_over)
 
     def join_round(self, devices: ClusterState, now_s: float) -> Protocol:
         """Go on with the present round, and end it if that was all that it lacked."""
@@ -363,7 +381,9 @@ class FedAvg(GlobalModelMethod):
         self.sent = {}
         self.arrived = {}
         self.begun_s = None
+        self.told = set()
         yield from self.begin_round()
+        self.round_over.give()
 
     def count_who_came(self) -> None:
         """Let those whose update is there share the weights: no other will add what is missing."""
