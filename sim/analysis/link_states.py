@@ -235,15 +235,17 @@ class LinkStates:
             return 2 * int(self._contact_ids[place]) + toward
 
         own_s, own = self._own_passes.states(cluster, used_as, need, between_s)
+        # The server has every pass; an upload has those of its satellite first.
+        least = (State.TAKEN if sent.to_server[row] else State.FREE).value
+        if (own >= least).all():
+            return own_s, own
         group = int(self._group[cluster])
         all_s, every = self._all_passes.states(group, used_as, need, between_s)
         edges_s = np.union1d(own_s, all_s)
         own = own[np.searchsorted(own_s, edges_s[:-1], "right") - 1]
         every = every[np.searchsorted(all_s, edges_s[:-1], "right") - 1]
         every = np.where(every == State.FREE.value, State.ELSEWHERE.value, every)
-        # The server has every pass; an upload has those of its satellite first.
-        is_own = own >= (State.TAKEN if sent.to_server[row] else State.FREE).value
-        return edges_s, np.where(is_own, own, every)
+        return edges_s, np.where(own >= least, own, every)
 
 
 def _longest_s(sent: Sent) -> Floats:

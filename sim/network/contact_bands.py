@@ -156,6 +156,7 @@ class ContactBands:
     def __init__(self, nodes: int, contacts: Contacts) -> None:
         self._contacts = contacts
         self._bands: dict[int, Band] = {}
+        self._known: dict[tuple[int, int], Band] = {}
         self.last_end_s = float(contacts.end_s.max(initial=0.0))
         self._by_start = np.argsort(contacts.start_s, kind="stable")
         self._starts_s = contacts.start_s[self._by_start]
@@ -195,11 +196,10 @@ class ContactBands:
 
     def book(self, hop: Hop) -> None:
         """Take the time of a hop out; raise ValueError where it is not free."""
-        for band in self.leaving(hop.source, hop.begin_s, hop.begin_s):
-            if band.contact == hop.contact and band.target == hop.target:
-                band.book(hop)
-                return
-        raise ValueError(f"contact {hop.contact} is not free at {hop.begin_s:g} s")
+        band = self._known.get((hop.contact, hop.source))
+        if band is None:
+            raise ValueError(f"contact {hop.contact} is not free at {hop.begin_s:g} s")
+        band.book(hop)
 
     def _of_each(self, nodes: int, ends: Ints) -> list[_NodeBands]:
         """Return the bands of each node, by one of their ends."""
@@ -220,5 +220,6 @@ class ContactBands:
             number, source, target, start_s, end_s = (
                 column[place].item() for column in self._contacts
             )
-            self._bands[place] = Band(number, source, target, (start_s, end_s))
+            band = Band(number, source, target, (start_s, end_s))
+            self._bands[place] = self._known[number, source] = band
         return self._bands[place]

@@ -273,43 +273,57 @@ class Mesh:
             )
         )
 
-    def _key(self, message: Message, hop: Hop) -> PayloadKey:
+    def _key(self, message: Message, hop: Hop, contact_id: int | None) -> PayloadKey:
         """By which direction and receiver a hop is booked: that of a link, or of a pass."""
         name = message.payload.name
+        if contact_id is not None and message.way is not None:
+            return PayloadKey(self._topology.direction(message.way), message.way, name)
         if self._timetable.gateway_of(hop) is not None:
             up = hop.source == len(self._names)
             return PayloadKey("uplink" if up else "downlink", TOWARD_PEER, name)
-        if message.way is None or self._timetable.pass_of(hop) is None:
-            return PayloadKey("isl", TOWARD_PEER, name)
-        return PayloadKey(self._topology.direction(message.way), message.way, name)
+        return PayloadKey("isl", TOWARD_PEER, name)
 
     def _book(
         self, message: Message, hop: Hop, moved: float, end_s: float, outcome: Outcome
     ) -> None:
-        """Count a hop that has ended, or got so far by the end of the run, with a row of it."""
-        key = self._key(message, hop)
+        """Count a hop that has ended, or got so far by the end of the run, and write it down."""
+        contact_id = self._timetable.pass_of(hop)
+        key = self._key(message, hop, contact_id)
+        size = message.size
         account = self._accounts[key]
         if message.listed != key:
             message.listed = key
             self._payloads.add(key.direction, key.toward, message.payload, ONE)
-        account.offered += message.size
+        account.offered += size
         account.sent += moved
         if outcome is Outcome.DELIVERED:
-            account.delivered += message.size
+            account.delivered += size
         else:
-            self._unfinished[key][0] += message.size
+            self._unfinished[key][0] += size
             self._unfinished[key][1] += moved
-        self._count_sending(hop, end_s)
+        if hop.source < len(self._names):
+            self._count_sending(hop, end_s, over_link=contact_id is None)
         if moved > 0.0:
-            self._log.add(self._moved(message, hop, key, moved, end_s, outcome))
+            self._log.add(
+                MovedOverHop(
+                    message.number,
+                    self._name(hop, hop.source),
+                    self._name(hop, hop.target),
+                    OVER_LINK if contact_id is None else contact_id,
+                    key,
+                    message.version,
+                    size,
+                    moved,
+                    hop.begin_s,
+                    end_s,
+                    outcome,
+                )
+            )
 
-    def _count_sending(self, hop: Hop, by_s: float) -> None:
+    def _count_sending(self, hop: Hop, by_s: float, *, over_link: bool) -> None:
         """Count the time and energy of a satellite that sends to another one, or to the server."""
-        if hop.source == len(self._names):
-            return
         lasts_s = min(hop.sent_s, by_s) - hop.begin_s
         sender = self._names[hop.source]
-        over_link = self._timetable.pass_of(hop) is None
         if over_link:
             self._sending_s[sender] += lasts_s
         client = self._endpoints.get(sender)
@@ -317,32 +331,8 @@ class Mesh:
             return
         if not over_link:
             client.sent_s = client.sent_s + lasts_s
-        if client.devices.battery is not None:
+        if self._has_batteries and client.devices.battery is not None:
             client.devices.battery.send(by_s, lasts_s, to_peer=over_link)
-
-    def _moved(
-        self,
-        message: Message,
-        hop: Hop,
-        key: PayloadKey,
-        moved: float,
-        end_s: float,
-        outcome: Outcome,
-    ) -> MovedOverHop:
-        contact_id = self._timetable.pass_of(hop)
-        return MovedOverHop(
-            message=message.number,
-            source=self._name(hop, hop.source),
-            target=self._name(hop, hop.target),
-            contact_id=OVER_LINK if contact_id is None else contact_id,
-            key=key,
-            version=message.version,
-            size=message.size,
-            bytes=moved,
-            start_s=hop.begin_s,
-            end_s=end_s,
-            outcome=outcome,
-        )
 
     def _name(self, hop: Hop, node: int) -> str:
         """Return the name of an end of a hop: a satellite, a gateway, or that of the server."""

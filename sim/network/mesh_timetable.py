@@ -143,17 +143,16 @@ class MeshTimetable:
             hops = self._routes.route(source, target, bits, ready_s, avoid)
             if hops is None:
                 return None
-            there = [hop._replace(arrival_s=self._arrival_s(hop)) for hop in hops]
-            late = [
-                exact
-                for hop, exact in zip(hops, there, strict=True)
-                if exact.arrival_s > hop.arrival_s and exact.contact < self._links
-            ]
-            if not late:
+            there = [Hop(*hop[:-1], self._arrival_s(hop)) for hop in hops]
+            is_late = False
+            for hop, exact in zip(hops, there, strict=True):
+                if exact.arrival_s > hop.arrival_s and exact.contact < self._links:
+                    # A table of windows tells the longest range only about.
+                    self._link_delays_s[hop.contact] = 1.001 * (exact.arrival_s - exact.sent_s)
+                    is_late = True
+            if not is_late:
                 self._routes.book(hops)
                 return there
-            for hop in late:  # a table of windows tells the longest range only about
-                self._link_delays_s[hop.contact] = 1.001 * (hop.arrival_s - hop.sent_s)
 
     def _arrival_s(self, hop: Hop) -> float:
         """Return when the last bit of a hop is there, by the range as it is sent."""
