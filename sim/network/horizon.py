@@ -8,24 +8,26 @@ has to look, and never too much: a route within that span has at least as many.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 from sim.network.contact_bands import Band, ContactBands
 
 
 class Ahead(NamedTuple):
-    """How many hops lead from each node (N,) to a target at least.
+    """How many hops lead from each node (N,) to a target at least; inf where none do.
 
     All but so many ``passes`` of them take ``each_s`` at least.
     """
 
-    hops: Sequence[int]
+    hops: Sequence[float]
     each_s: float
     passes: int = 0
 
     def left_s(self, node: int) -> float:
-        """Return how long a message takes at least from a node to the target."""
-        return (self.hops[node] - self.passes) * self.each_s
+        """Return how long a message takes at least from a node to the target; inf for ever."""
+        hops = self.hops[node]
+        return inf if hops == inf else (hops - self.passes) * self.each_s
 
 
 class Horizon:
@@ -39,7 +41,8 @@ class Horizon:
         self.until_s = until_s
         self._leaving: list[list[Band]] = [[] for _ in range(nodes)]
         self._sources: list[list[int]] = [[] for _ in range(nodes)]
-        self._hops: dict[tuple[int, int | None], list[int]] = {}
+        self._hops: dict[tuple[int, int | None], list[float]] = {}
+        self._parts: dict[int, list[int]] = {}
         for band in bands.within(from_s, until_s):
             self._leaving[band.source].append(band)
             self._sources[band.target].append(band.source)
@@ -48,8 +51,34 @@ class Horizon:
         """Return the bands from a node, by their begins."""
         return self._leaving[node]
 
-    def hops_to(self, target: int, closed: int | None) -> list[int]:
-        """Return how many hops lead from each node (N,) to another at least; N where none do.
+    def parts(self, closed: int) -> list[int]:
+        """Return a number for each node (N,), the same one for those that links may join.
+
+        Nothing passes through the node that is ``closed``.
+        """
+        known = self._parts.get(closed)
+        if known is None:
+            known = self._parts[closed] = self._joined(closed)
+        return known
+
+    def _joined(self, closed: int) -> list[int]:
+        parts = [-1] * self._nodes
+        for first in range(self._nodes):
+            if parts[first] >= 0:
+                continue
+            parts[first] = first
+            reached = [] if first == closed else [first]
+            while reached:
+                node = reached.pop()
+                ends = [band.target for band in self._leaving[node]]
+                for other in (*ends, *self._sources[node]):
+                    if parts[other] < 0 and other != closed:
+                        parts[other] = first
+                        reached.append(other)
+        return parts
+
+    def hops_to(self, target: int, closed: int | None) -> list[float]:
+        """Return how many hops lead from each node (N,) to another at least; inf where none do.
 
         Nothing passes through the node that is ``closed``.
         """
@@ -58,8 +87,8 @@ class Horizon:
             known = self._hops[target, closed] = self._counted(target, closed)
         return known
 
-    def _counted(self, target: int, closed: int | None) -> list[int]:
-        hops = [self._nodes] * self._nodes
+    def _counted(self, target: int, closed: int | None) -> list[float]:
+        hops = [inf] * self._nodes
         hops[target] = 0
         reached = [target]
         count = 0

@@ -8,6 +8,7 @@ that is not before, there is no need to look for it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from math import ceil, floor, inf, log2
 from typing import NamedTuple
@@ -20,7 +21,7 @@ HORIZON = 32.0
 """How many hops a horizon lasts at least. Passes that are over as much later are not looked at."""
 LEAST_HORIZON_S = 32.0
 """For hops that take hardly any time: windows of links last for minutes."""
-HORIZONS_KEPT = 4
+HORIZONS_KEPT = 64
 """Horizons that are remembered: messages at about the same time share one."""
 ROUNDING = 1e-9
 """Relative rounding of sums of times."""
@@ -55,6 +56,21 @@ class _Pass(NamedTuple):
 
     band: Band
     hop: Hop
+
+    def satellite(self, hub: int) -> int:
+        """Return the node that is not the hub."""
+        return self.band.target if self.band.source == hub else self.band.source
+
+
+class _Passes(NamedTuple):
+    """Passes of satellites that links join to the other end of a message, and those ``aside``.
+
+    A message is through over any other one not before ``later_s``.
+    """
+
+    leading: list[_Pass]
+    aside: list[_Pass]
+    later_s: float
 
 
 class StraightRoutes:
@@ -97,40 +113,46 @@ class StraightRoutes:
     def _from_hub(self, message: Message) -> Straight | None:
         """Return the route over the pass behind which links would bring it to its target first."""
         hub = message.source
-        passes, later_s = self._passes(message, coming=False)
-        if not passes:
-            return NO_ROUTE
-        first_s = min(one.hop.arrival_s for one in passes)
+        passes = self._passes(message, coming=False)
+        if not passes.leading:
+            return None if passes.aside else NO_ROUTE
+        first_s = min(one.hop.arrival_s for one in passes.leading)
         horizon = self._horizon_at(first_s, HORIZON * message.least_s)
         ahead = Ahead(horizon.hops_to(message.target, hub), self._spared_s(message))
-        there_s = [one.hop.arrival_s + ahead.left_s(one.hop.target) for one in passes]
+        there_s = [one.hop.arrival_s + ahead.left_s(one.hop.target) for one in passes.leading]
         earliest_s = min(there_s)
-        first = passes[there_s.index(earliest_s)].hop
+        first = passes.leading[there_s.index(earliest_s)].hop
         found = self._over_links(message, horizon, first.target, message.target, first.arrival_s)
         if found is None:
             return None
         hops = [first, *found.hops]
-        others_s = sorted([*there_s, later_s])[1]
-        is_best = min(others_s, found.others_s) > hops[-1].arrival_s
+        arrival_s = hops[-1].arrival_s
+        others_s = sorted([*there_s, passes.later_s])[1]
+        is_best = min(others_s, found.others_s) > arrival_s
+        if passes.aside:
+            whole = self._horizon_at(message.ready_s, arrival_s - message.ready_s)
+            ahead = Ahead(whole.hops_to(message.target, hub), self._spared_s(message))
+            earliest_s = message.ready_s
+            is_best = is_best and not self._may_lead(passes.aside, whole, message, arrival_s)
         return Straight(hops, is_best, earliest_s, ahead)
 
     def _to_hub(self, message: Message) -> Straight | None:
         """Return the route to the pass over which it would be at the hub first."""
         hub = message.target
-        passes, later_s = self._passes(message, coming=True)
-        if not passes:
-            return NO_ROUTE
-        spans_s = later_s - message.ready_s + HORIZON * message.least_s
+        passes = self._passes(message, coming=True)
+        if not passes.leading:
+            return None if passes.aside else NO_ROUTE
+        spans_s = passes.later_s - message.ready_s + HORIZON * message.least_s
         horizon = self._horizon_at(message.ready_s, spans_s)
         spared_s = self._spared_s(message)
-        over_pass_s = [one.hop.arrival_s for one in passes]
+        over_pass_s = [one.hop.arrival_s for one in passes.leading]
         earliest_s = inf
-        best = passes[0].band
-        by_soonest = sorted(range(len(passes)), key=over_pass_s.__getitem__)
+        best = passes.leading[0].band
+        by_soonest = sorted(range(len(over_pass_s)), key=over_pass_s.__getitem__)
         for number in by_soonest:
             if over_pass_s[number] >= earliest_s:
                 break
-            one = passes[number].band
+            one = passes.leading[number].band
             over_pass_s[number] = self._over_pass_s(message, horizon, one)
             if over_pass_s[number] < earliest_s:
                 earliest_s = over_pass_s[number]
@@ -141,33 +163,45 @@ class StraightRoutes:
         if found is None:
             return None
         at_pass_s = found.hops[-1].arrival_s if found.hops else message.ready_s
-        own = [one.band for one in passes if one.band.source == best.source]
+        own = [one.band for one in passes.leading if one.band.source == best.source]
         last = self._soonest_of(message, own, at_pass_s, inf)
         if last is None or last.arrival_s > horizon.until_s:
             return None
-        is_best = (
-            min(
-                [
-                    later_s,
-                    *(
-                        by_s
-                        for by_s, one in zip(over_pass_s, passes, strict=True)
-                        if one.band not in own
-                    ),
-                ]
-            )
-            > last.arrival_s
-        )
+        others_s = [passes.later_s]
+        for there_s, leading in zip(over_pass_s, passes.leading, strict=True):
+            if leading.band not in own:
+                others_s.append(there_s)
+        is_best = min(others_s) > last.arrival_s
         if is_best and found.others_s < at_pass_s:  # who is there later is not through earlier
             is_best = self._soonest_of(message, own, found.others_s, last.arrival_s) is None
+        if passes.aside:
+            earliest_s = message.ready_s
+            may_lead = self._may_lead(passes.aside, horizon, message, last.arrival_s)
+            is_best = is_best and not may_lead
         over_links = Ahead((), 0.0)
         if not is_best:
             over_links = Ahead(horizon.hops_to(hub, None), spared_s, passes=1)
         return Straight([*found.hops, last], is_best, earliest_s, over_links)
 
+    def _may_lead(
+        self, aside: Sequence[_Pass], whole: Horizon, message: Message, by_s: float
+    ) -> bool:
+        """Whether links may join a pass that is over by a time to the other end of a message.
+
+        That is at any time of the ``whole`` horizon until then.
+        """
+        hub = self._least.hub
+        parts = whole.parts(hub)
+        end = message.target if message.source == hub else message.source
+        return any(
+            one.hop.arrival_s <= by_s and parts[one.satellite(hub)] == parts[end] for one in aside
+        )
+
     def _over_pass_s(self, message: Message, horizon: Horizon, band: Band) -> float:
         """Return before when a message is not through over a pass to the hub, which it goes to."""
         hops = horizon.hops_to(band.source, self._least.hub)[message.source]
+        if hops == inf:
+            return inf
         at_pass_s = message.ready_s + hops * self._spared_s(message)
         hop = self._transits.hop(message, band, at_pass_s, inf)
         return inf if hop is None else hop.arrival_s
@@ -184,29 +218,36 @@ class StraightRoutes:
                 before_s = hop.arrival_s
         return soonest
 
-    def _passes(self, message: Message, *, coming: bool) -> tuple[list[_Pass], float]:
-        """Return the passes over which a message is first, from the hub or to it.
-
-        And when it is through over any other one at the earliest.
-        """
+    def _passes(self, message: Message, *, coming: bool) -> _Passes:
+        """Return the passes over which a message is first, from the hub or to it."""
+        hub = self._least.hub
         most_bits, from_s = self._no_pass.get(coming, (inf, inf))
         if message.bits >= most_bits and message.ready_s >= from_s:
-            return [], inf
-        margin_s = HORIZON * message.least_s
-        passes: list[_Pass] = []
+            return _Passes([], [], inf)
+        spans_s = HORIZON * message.least_s
+        end = message.source if coming else message.target
+        leading: list[_Pass] = []
+        aside: list[_Pass] = []
         later_s = inf
-        hub = self._least.hub
+        parts = self._horizon_at(message.ready_s, spans_s).parts(hub)
         for begins_s, bands in self._bands.ahead(hub, message.ready_s, coming=coming):
             if begins_s >= later_s:
                 break
             for band in bands:
                 hop = self._transits.hop(message, band, message.ready_s, later_s)
-                if hop is not None:
-                    passes.append(_Pass(band, hop))
-                    later_s = min(later_s, hop.arrival_s + margin_s)
-        if not passes:
+                if hop is None:
+                    continue
+                one = _Pass(band, hop)
+                if not coming:
+                    parts = self._horizon_at(hop.arrival_s, spans_s).parts(hub)
+                if parts[one.satellite(hub)] != parts[end]:
+                    aside.append(one)
+                    continue
+                leading.append(one)
+                later_s = min(later_s, hop.arrival_s + spans_s)
+        if not leading and not aside:
             self._no_pass[coming] = message.bits, message.ready_s
-        return [one for one in passes if one.hop.arrival_s < later_s], later_s
+        return _Passes(*_until(later_s, leading, aside), later_s)
 
     def _over_links(
         self, message: Message, horizon: Horizon, source: int, target: int, ready_s: float
@@ -219,7 +260,8 @@ class StraightRoutes:
             return _OverLinks([], inf)
         hub = self._least.hub
         hops_to = horizon.hops_to(target, hub)
-        if hops_to[source] >= self._nodes:
+        fewest = hops_to[source]
+        if fewest == inf:
             return None
         there_s = [horizon.until_s] * self._nodes
         there_s[source] = ready_s
@@ -228,7 +270,7 @@ class StraightRoutes:
         others_s = inf
         rounds: list[dict[int, Hop]] = []
         reached = [(source, ready_s)]
-        for left in range(hops_to[source] - 1, -1, -1):
+        for left in range(int(fewest) - 1, -1, -1):
             hops: dict[int, Hop] = {}
             rounds.append(hops)
             for node, time_s in reached:
@@ -242,7 +284,7 @@ class StraightRoutes:
                         if hop is not None:
                             hops[other] = hop
                             there_s[other] = hop.arrival_s
-                    elif hops_to[other] < self._nodes:
+                    else:
                         begins_s = max(time_s, band.starts_s[0])
                         others_s = min(others_s, begins_s + (1 + hops_to[other]) * least_s)
             # By number, so that of hops that are there at the same time always the same is taken.
@@ -260,6 +302,12 @@ class StraightRoutes:
 
     def _horizon_of(self, number: int, lasts_s: float) -> Horizon:
         return Horizon(self._nodes, self._bands, number * lasts_s, (number + 2) * lasts_s)
+
+
+def _until(later_s: float, *passes: list[_Pass]) -> Iterator[list[_Pass]]:
+    """Yield those of each that are through before a time."""
+    for some in passes:
+        yield [one for one in some if one.hop.arrival_s < later_s]
 
 
 def way_back(rounds: list[dict[int, Hop]], source: int, target: int) -> list[Hop]:
