@@ -8,7 +8,7 @@ that is not before, there is no need to look for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from math import ceil, floor, inf, log2
 from typing import NamedTuple
@@ -133,7 +133,7 @@ class StraightRoutes:
             whole = self._horizon_at(message.ready_s, arrival_s - message.ready_s)
             ahead = Ahead(whole.hops_to(message.target, hub), self._spared_s(message))
             earliest_s = message.ready_s
-            is_best = is_best and not self._may_lead(passes.aside, whole, message, arrival_s)
+            is_best &= not self._may_lead(passes.aside, whole, message, arrival_s)
         return Straight(hops, is_best, earliest_s, ahead)
 
     def _to_hub(self, message: Message) -> Straight | None:
@@ -144,44 +144,47 @@ class StraightRoutes:
             return None if passes.aside else NO_ROUTE
         spans_s = passes.later_s - message.ready_s + HORIZON * message.least_s
         horizon = self._horizon_at(message.ready_s, spans_s)
-        spared_s = self._spared_s(message)
-        over_pass_s = [one.hop.arrival_s for one in passes.leading]
-        earliest_s = inf
-        best = passes.leading[0].band
-        by_soonest = sorted(range(len(over_pass_s)), key=over_pass_s.__getitem__)
-        for number in by_soonest:
-            if over_pass_s[number] >= earliest_s:
-                break
-            one = passes.leading[number].band
-            over_pass_s[number] = self._over_pass_s(message, horizon, one)
-            if over_pass_s[number] < earliest_s:
-                earliest_s = over_pass_s[number]
-                best = one
-        if earliest_s == inf:
-            return None
-        found = self._over_links(message, horizon, message.source, best.source, message.ready_s)
+        at_least_s = self._over_passes_s(message, horizon, passes.leading)
+        earliest_s = min(at_least_s)
+        satellite = passes.leading[at_least_s.index(earliest_s)].band.source
+        found = self._over_links(message, horizon, message.source, satellite, message.ready_s)
         if found is None:
             return None
+        own = [one.band for one in passes.leading if one.band.source == satellite]
         at_pass_s = found.hops[-1].arrival_s if found.hops else message.ready_s
-        own = [one.band for one in passes.leading if one.band.source == best.source]
         last = self._soonest_of(message, own, at_pass_s, inf)
         if last is None or last.arrival_s > horizon.until_s:
             return None
         others_s = [passes.later_s]
-        for there_s, leading in zip(over_pass_s, passes.leading, strict=True):
-            if leading.band not in own:
+        for there_s, one in zip(at_least_s, passes.leading, strict=True):
+            if one.band.source != satellite:
                 others_s.append(there_s)
         is_best = min(others_s) > last.arrival_s
         if is_best and found.others_s < at_pass_s:  # who is there later is not through earlier
             is_best = self._soonest_of(message, own, found.others_s, last.arrival_s) is None
         if passes.aside:
             earliest_s = message.ready_s
-            may_lead = self._may_lead(passes.aside, horizon, message, last.arrival_s)
-            is_best = is_best and not may_lead
-        over_links = Ahead((), 0.0)
+            is_best &= not self._may_lead(passes.aside, horizon, message, last.arrival_s)
+        ahead = Ahead((), 0.0)
         if not is_best:
-            over_links = Ahead(horizon.hops_to(hub, None), spared_s, passes=1)
-        return Straight([*found.hops, last], is_best, earliest_s, over_links)
+            ahead = Ahead(horizon.hops_to(hub, None), self._spared_s(message), passes=1)
+        return Straight([*found.hops, last], is_best, earliest_s, ahead)
+
+    def _over_passes_s(
+        self, message: Message, horizon: Horizon, passes: Sequence[_Pass]
+    ) -> list[float]:
+        """Return before when a message is not through over each of some passes to the hub.
+
+        Those over which it could be first are looked at closely: how far it has to go to them.
+        """
+        at_least_s = [one.hop.arrival_s for one in passes]
+        earliest_s = inf
+        for number in sorted(range(len(passes)), key=at_least_s.__getitem__):
+            if at_least_s[number] >= earliest_s:
+                break
+            at_least_s[number] = self._over_pass_s(message, horizon, passes[number].band)
+            earliest_s = min(earliest_s, at_least_s[number])
+        return at_least_s
 
     def _may_lead(
         self, aside: Sequence[_Pass], whole: Horizon, message: Message, by_s: float
@@ -247,7 +250,11 @@ class StraightRoutes:
                 later_s = min(later_s, hop.arrival_s + spans_s)
         if not leading and not aside:
             self._no_pass[coming] = message.bits, message.ready_s
-        return _Passes(*_until(later_s, leading, aside), later_s)
+        return _Passes(
+            [one for one in leading if one.hop.arrival_s < later_s],
+            [one for one in aside if one.hop.arrival_s < later_s],
+            later_s,
+        )
 
     def _over_links(
         self, message: Message, horizon: Horizon, source: int, target: int, ready_s: float
@@ -302,12 +309,6 @@ class StraightRoutes:
 
     def _horizon_of(self, number: int, lasts_s: float) -> Horizon:
         return Horizon(self._nodes, self._bands, number * lasts_s, (number + 2) * lasts_s)
-
-
-def _until(later_s: float, *passes: list[_Pass]) -> Iterator[list[_Pass]]:
-    """Yield those of each that are through before a time."""
-    for some in passes:
-        yield [one for one in some if one.hop.arrival_s < later_s]
 
 
 def way_back(rounds: list[dict[int, Hop]], source: int, target: int) -> list[Hop]:
