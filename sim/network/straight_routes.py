@@ -21,8 +21,10 @@ HORIZON = 32.0
 """How many hops a horizon lasts at least. Passes that are over as much later are not looked at."""
 LEAST_HORIZON_S = 32.0
 """For hops that take hardly any time: windows of links last for minutes."""
-HORIZONS_KEPT = 64
+HORIZONS_KEPT = 16
 """Horizons that are remembered: messages at about the same time share one."""
+PARTS_KEPT = 1024
+"""For as many horizons it is remembered which satellites links join: many messages wait long."""
 ROUNDING = 1e-9
 """Relative rounding of sums of times."""
 
@@ -85,6 +87,7 @@ class StraightRoutes:
         self._transits = transits
         self._least = least
         self._horizon = lru_cache(HORIZONS_KEPT)(self._horizon_of)
+        self._parts = lru_cache(PARTS_KEPT)(self._parts_of)
         self._no_pass: dict[bool, tuple[float, float]] = {}
         self._has_passes = bands.any_of(least.hub)
 
@@ -130,10 +133,11 @@ class StraightRoutes:
         others_s = sorted([*there_s, passes.later_s])[1]
         is_best = min(others_s, found.others_s) > arrival_s
         if passes.aside:
-            whole = self._horizon_at(message.ready_s, arrival_s - message.ready_s)
-            ahead = Ahead(whole.hops_to(message.target, hub), self._spared_s(message))
+            is_best &= not self._may_lead(passes.aside, message, arrival_s)
             earliest_s = message.ready_s
-            is_best &= not self._may_lead(passes.aside, whole, message, arrival_s)
+        if passes.aside and not is_best:
+            horizon = self._horizon_at(message.ready_s, arrival_s - message.ready_s)
+            ahead = Ahead(horizon.hops_to(message.target, hub), self._spared_s(message))
         return Straight(hops, is_best, earliest_s, ahead)
 
     def _to_hub(self, message: Message) -> Straight | None:
@@ -164,7 +168,7 @@ class StraightRoutes:
             is_best = self._soonest_of(message, own, found.others_s, last.arrival_s) is None
         if passes.aside:
             earliest_s = message.ready_s
-            is_best &= not self._may_lead(passes.aside, horizon, message, last.arrival_s)
+            is_best &= not self._may_lead(passes.aside, message, last.arrival_s)
         ahead = Ahead((), 0.0)
         if not is_best:
             ahead = Ahead(horizon.hops_to(hub, None), self._spared_s(message), passes=1)
@@ -186,15 +190,10 @@ class StraightRoutes:
             earliest_s = min(earliest_s, at_least_s[number])
         return at_least_s
 
-    def _may_lead(
-        self, aside: Sequence[_Pass], whole: Horizon, message: Message, by_s: float
-    ) -> bool:
-        """Whether links may join a pass that is over by a time to the other end of a message.
-
-        That is at any time of the ``whole`` horizon until then.
-        """
+    def _may_lead(self, aside: Sequence[_Pass], message: Message, by_s: float) -> bool:
+        """Whether links may join a pass to the other end of a message, both by a time."""
         hub = self._least.hub
-        parts = whole.parts(hub)
+        parts = self._parts_at(message.ready_s, by_s - message.ready_s)
         end = message.target if message.source == hub else message.source
         return any(
             one.hop.arrival_s <= by_s and parts[one.satellite(hub)] == parts[end] for one in aside
@@ -232,7 +231,7 @@ class StraightRoutes:
         leading: list[_Pass] = []
         aside: list[_Pass] = []
         later_s = inf
-        parts = self._horizon_at(message.ready_s, spans_s).parts(hub)
+        parts = self._parts_at(message.ready_s, spans_s)
         for begins_s, bands in self._bands.ahead(hub, message.ready_s, coming=coming):
             if begins_s >= later_s:
                 break
@@ -242,7 +241,7 @@ class StraightRoutes:
                     continue
                 one = _Pass(band, hop)
                 if not coming:
-                    parts = self._horizon_at(hop.arrival_s, spans_s).parts(hub)
+                    parts = self._parts_at(hop.arrival_s, spans_s)
                 if parts[one.satellite(hub)] != parts[end]:
                     aside.append(one)
                     continue
@@ -304,11 +303,24 @@ class StraightRoutes:
 
     def _horizon_at(self, from_s: float, spans_s: float) -> Horizon:
         """Return a horizon that lasts so long at least from a time on, the same for many times."""
-        lasts_s = 2.0 ** ceil(log2(max(spans_s, LEAST_HORIZON_S)))
-        return self._horizon(floor(from_s / lasts_s), lasts_s)
+        return self._horizon(*_around(from_s, spans_s))
 
-    def _horizon_of(self, number: int, lasts_s: float) -> Horizon:
-        return Horizon(self._nodes, self._bands, number * lasts_s, (number + 2) * lasts_s)
+    def _parts_at(self, from_s: float, spans_s: float) -> list[int]:
+        """Return a number for each node (N,), the same for those that links may join in that."""
+        return self._parts(*_around(from_s, spans_s))
+
+    def _horizon_of(self, from_s: float, until_s: float) -> Horizon:
+        return Horizon(self._nodes, self._bands, from_s, until_s)
+
+    def _parts_of(self, from_s: float, until_s: float) -> list[int]:
+        return self._bands.parts(self._least.hub, from_s, until_s)
+
+
+def _around(from_s: float, spans_s: float) -> tuple[float, float]:
+    """Return begin and end of a horizon that spans so much from a time on, one of few."""
+    lasts_s = 2.0 ** ceil(log2(max(spans_s, LEAST_HORIZON_S)))
+    begin_s = floor(from_s / lasts_s) * lasts_s
+    return begin_s, begin_s + 2.0 * lasts_s
 
 
 def way_back(rounds: list[dict[int, Hop]], source: int, target: int) -> list[Hop]:
