@@ -88,6 +88,9 @@ class StraightRoutes:
         self._least = least
         self._horizon = lru_cache(HORIZONS_KEPT)(self._horizon_of)
         self._parts = lru_cache(PARTS_KEPT)(self._parts_of)
+        # Whether links once led from no pass to the other end: then this is looked at first.
+        self._in_parts = False
+        self._whole = [0] * nodes
         self._no_pass: dict[bool, tuple[float, float]] = {}
         self._has_passes = bands.any_of(least.hub)
 
@@ -124,6 +127,9 @@ class StraightRoutes:
         ahead = Ahead(horizon.hops_to(message.target, hub), self._spared_s(message))
         there_s = [one.hop.arrival_s + ahead.left_s(one.hop.target) for one in passes.leading]
         earliest_s = min(there_s)
+        if earliest_s == inf and not self._in_parts:
+            self._in_parts = True
+            return self._from_hub(message)
         first = passes.leading[there_s.index(earliest_s)].hop
         found = self._over_links(message, horizon, first.target, message.target, first.arrival_s)
         if found is None:
@@ -150,6 +156,9 @@ class StraightRoutes:
         horizon = self._horizon_at(message.ready_s, spans_s)
         at_least_s = self._over_passes_s(message, horizon, passes.leading)
         earliest_s = min(at_least_s)
+        if earliest_s == inf and not self._in_parts:
+            self._in_parts = True
+            return self._to_hub(message)
         satellite = passes.leading[at_least_s.index(earliest_s)].band.source
         found = self._over_links(message, horizon, message.source, satellite, message.ready_s)
         if found is None:
@@ -231,7 +240,7 @@ class StraightRoutes:
         leading: list[_Pass] = []
         aside: list[_Pass] = []
         later_s = inf
-        parts = self._parts_at(message.ready_s, spans_s)
+        parts = self._parts_at(message.ready_s, spans_s) if self._in_parts else self._whole
         for begins_s, bands in self._bands.ahead(hub, message.ready_s, coming=coming):
             if begins_s >= later_s:
                 break
@@ -240,7 +249,7 @@ class StraightRoutes:
                 if hop is None:
                     continue
                 one = _Pass(band, hop)
-                if not coming:
+                if self._in_parts and not coming:
                     parts = self._parts_at(hop.arrival_s, spans_s)
                 if parts[one.satellite(hub)] != parts[end]:
                     aside.append(one)
