@@ -62,14 +62,21 @@ class Found(NamedTuple):
             return False
         return self.hop is None or from_s <= self.hop.begin_s
 
+    def at_least_s(self, bits: float, from_s: float) -> float:
+        """Return before when no more bits are there from a later time on; -inf of fewer, before."""
+        if bits < self.bits or from_s < self.from_s:
+            return -inf
+        return inf if self.hop is None else self.hop.arrival_s
+
 
 class Band:
     """One contact: the times in which nothing is booked, in order.
 
-    Of a question that was asked of it ``found`` keeps the answer, until something is booked.
+    Of a question that was asked of it ``found`` keeps the answer, until something is booked, and
+    ``least`` keeps it on.
     """
 
-    __slots__ = ("closes_s", "contact", "ends_s", "found", "source", "starts_s", "target")
+    __slots__ = ("closes_s", "contact", "ends_s", "found", "least", "source", "starts_s", "target")
 
     def __init__(self, contact: int, source: int, target: int, span_s: tuple[float, float]) -> None:
         self.contact = contact
@@ -79,6 +86,7 @@ class Band:
         self.starts_s = [span_s[0]]
         self.ends_s = [span_s[1]]
         self.found: Found | None = None
+        self.least: Found | None = None
 
     def book(self, hop: Hop) -> None:
         """Take the time of a hop out; raise ValueError where it is not free."""

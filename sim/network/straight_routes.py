@@ -244,7 +244,13 @@ class StraightRoutes:
         for begins_s, bands in self._bands.ahead(hub, message.ready_s, coming=coming):
             if begins_s >= later_s:
                 break
-            for band in bands:
+            at_least_s = [
+                self._transits.at_least_s(message, band, message.ready_s) for band in bands
+            ]
+            for number in sorted(range(len(bands)), key=at_least_s.__getitem__):
+                if at_least_s[number] >= later_s:
+                    break
+                band = bands[number]
                 hop = self._transits.hop(message, band, message.ready_s, later_s)
                 if hop is None:
                     continue

@@ -81,11 +81,21 @@ class Transits:
             return self._steady_hop(message, band, time_s, before_s)
         found = band.found
         if found is None or not found.answers(message.bits, time_s):
-            if max(time_s, band.starts_s[0]) >= before_s:  # nobody has to ask for that
+            if self.at_least_s(message, band, time_s) >= before_s:  # nobody has to ask for that
                 return None
-            found = band.found = Found(message.bits, time_s, self._asked_hop(message, band, time_s))
+            found = Found(message.bits, time_s, self._asked_hop(message, band, time_s))
+            band.found = found
+            if time_s == message.ready_s:  # others will be ready later
+                band.least = found
         hop = found.hop
         return hop if hop is not None and hop.arrival_s < before_s else None
+
+    @staticmethod
+    def at_least_s(message: Message, band: Band, time_s: float) -> float:
+        """Return before when a message is not through over a band from a time on, as is known."""
+        begins_s = max(time_s, band.starts_s[0])
+        known = band.least
+        return begins_s if known is None else max(begins_s, known.at_least_s(message.bits, time_s))
 
     def _asked_hop(self, message: Message, band: Band, time_s: float) -> Hop | None:
         """Return the first hop over a band, from a time on, as long as that is open."""
