@@ -128,7 +128,7 @@ studies: install ## print the tables of docs/results*.md and choices*.md, and of
 dist-check: install ## build sdist and wheel (build/dist), check them, and run them in a bare environment
 	.ci/dist build/dist
 
-flower: ## run the tests of Flower apps with the oldest and the newest flwr of leomix[flower] (makes .venv-flower)
+flower: install ## run the tests of Flower apps with the oldest and the newest flwr of leomix[flower] (makes .venv-flower)
 	.ci/flower
 
 lowest: ## run the quick tests with the lowest versions of the requirements (needs uv; some GB)
