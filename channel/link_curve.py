@@ -85,6 +85,11 @@ class LinkCurve(_SummedGrid):
         """Bits that the whole curve carries: a scalar, or (K,) for a batch."""
         return self._bits[..., -1][()]
 
+    @property
+    def bits(self) -> Floats:
+        """Bits carried from the start up to each grid point: (T,), or (K, T) for a batch."""
+        return self._bits
+
     @cached_property
     def span_s(self) -> tuple[Floats, Floats]:
         """From when to when each row (K,) of a batch carries anything; to -inf where it never does.
@@ -128,7 +133,7 @@ class LinkCurve(_SummedGrid):
         devices = 0 if self._rows is None else len(self.time_s)
         if not 0 <= k < devices:
             raise ValueError(f"device is {k}; this curve is a batch of {devices} devices")
-        return LinkCurve(self.time_s[k], self.rate_bps[k])
+        return LinkCurve.summed(self.time_s[k], self.rate_bps[k])
 
     def rate_at_bps(self, time_s: ArrayLike) -> Floats:
         """Rate at `time_s`, 0 outside the grid; at a jump that after it. ValueError for a NaN."""

@@ -21,6 +21,7 @@ from .isl import isl_windows as isl_windows
 from .look_angles import GroundTrack as GroundTrack
 from .look_angles import LookAngles as LookAngles
 from .look_angles import RangeFrom as RangeFrom
+from .look_angles import RangesBetween as RangesBetween
 from .look_angles import ground_track as ground_track
 from .look_angles import look_angles as look_angles
 from .look_angles import pair_range_km as pair_range_km

@@ -138,13 +138,23 @@ _FIRST = (1 / 280, -4 / 105, 1 / 5, -4 / 5, 0.0, 4 / 5, -1 / 5, 4 / 105, -1 / 28
 _SECOND = (-1 / 560, 8 / 315, -1 / 5, 8 / 5, -205 / 72, 8 / 5, -1 / 5, 8 / 315, -1 / 560)
 
 
+_AT_ONCE = 1 << 14
+"""Samples that are summed up at once, which stay in a core's own cache."""
+
+
 def differences(samples: FloatArray, weights: Sequence[float]) -> FloatArray:
     """Weighted sums (..., T - W + 1) of W samples (..., T) that follow each other."""
     count = samples.shape[-1] - len(weights) + 1
-    found: FloatArray = weights[0] * samples[..., :count]
-    for place, weight in enumerate(weights[1:], start=1):
-        found += weight * samples[..., place : place + count]
-    return found
+    rows = samples.reshape(-1, samples.shape[-1])
+    found = np.empty((len(rows), count))
+    few = max(1, _AT_ONCE // count)
+    for begin in range(0, len(rows), few):
+        some = rows[begin : begin + few]
+        total = found[begin : begin + few]
+        np.multiply(weights[0], some[:, :count], out=total)
+        for place, weight in enumerate(weights[1:], start=1):
+            total += weight * some[:, place : place + count]
+    return found.reshape(*samples.shape[:-1], count)
 
 
 def hermite_polynomials(left: FloatArray, right: FloatArray) -> FloatArray:

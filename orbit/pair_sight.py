@@ -18,6 +18,9 @@ from orbit.earth import EARTH_RADIUS_KM, FLATTENING
 from orbit.ephemeris import SampledEphemeris, motion
 from orbit.visibility import Arcs, LineOfSight, picked, products
 
+_AT_ONCE = 1 << 13
+"""Samples of pairs that are looked at together, whose arrays stay in a core's own cache."""
+
 Motion = Sequence[FloatArray]
 """Positions (3, ...) of satellites and their first one or two derivatives."""
 
@@ -76,13 +79,23 @@ class PairSamples:
     @cached_property
     def seen(self) -> LineOfSight:
         """At each sample (n T,)."""
-        node = self.ephemeris.node[:2].reshape(2, 3, -1, self.ephemeris.samples)
-        one, other = (
-            [np.take(each, index, axis=1).reshape(len(each), -1) for each in (*self.lifted, *node)]
-            for index in (self.one, self.other)
-        )
-        line = [b - a for a, b in zip(one[2:], other[2:], strict=True)]
-        return self.limb.sight(line, one[:2], other[:2])
+        samples = self.ephemeris.samples
+        node = self.ephemeris.node[:2].reshape(2, 3, -1, samples)
+        found = np.empty((4, len(self.one), samples))
+        few = max(1, _AT_ONCE // samples)
+        for begin in range(0, len(self.one), few):
+            # Of several pairs samples are brought together; those of one are left where they are.
+            some = slice(begin, begin + few) if few > 1 else begin
+            moves, others = (
+                [each[:, index[some]] for each in (*self.lifted, *node)]
+                for index in (self.one, self.other)
+            )
+            line = [b - a for a, b in zip(moves[2:], others[2:], strict=True)]
+            sight = self.limb.sight(line, moves[:2], others[:2])
+            found[:2, some] = sight.height
+            found[2:, some] = sight.square
+        height, square = found.reshape(2, 2, -1)
+        return LineOfSight(list(height), list(square))
 
     @cached_property
     def visible(self) -> BoolArray:

@@ -99,7 +99,7 @@ class ClusterState:
         self.unsent: Ints = np.zeros((k, experts + 1), np.int64)
         self.adapter_epoch: Ints = np.zeros(k, np.int64)
         self.changes_held: Ints = np.zeros((k, experts), np.int64)
-        self.holds: Mask = np.ones((k, experts), bool)
+        self.holds = np.ones((k, experts), bool)
         own = learner.config.ranks_of(cluster.name)
         self.ranks: Ints = np.array(own or [learner.config.model.lora.rank or 0] * k)
         self._rounds_before: Ints = np.zeros(k, np.int64)
@@ -110,6 +110,7 @@ class ClusterState:
         self.parts: ChangedParts | None = None
         if learner.skips_unchanged:
             self.parts = ChangedParts(learner, k, experts, since_download=offers_models)
+        self._sizes: Floats | None = None
         self._marked: dict[tuple[tuple[int, ...], bool], Mask] = {}
         self._foreseen: Held | None = None
 
@@ -119,9 +120,36 @@ class ClusterState:
         return ~self.excluded
 
     @property
-    def _alike(self) -> bool:
+    def holds(self) -> Mask:
+        """Which experts (K, E) each device holds; not to be written into, but to be replaced."""
+        return self._holds
+
+    @holds.setter
+    def holds(self, holds: Mask) -> None:
+        if getattr(self, "_holds", None) is holds:  # given in every round, and nearly always alike
+            return
+        if holds.flags.writeable:
+            holds = holds.copy()
+            holds.setflags(write=False)
+        self._holds = holds
+        self._holds_alike = bool(np.count_nonzero(holds) == holds.size)
+        self._takes_part: Mask = holds.any(axis=1) | (holds.shape[1] == 0)
+        self._experts_held: list[int] = np.flatnonzero(holds.any(axis=0)).tolist()
+
+    @property
+    def holds_alike(self) -> bool:
         """Whether every device holds all that the cluster is given."""
-        return bool(np.count_nonzero(self.holds) == self.holds.size)
+        return self._holds_alike
+
+    @property
+    def takes_part(self) -> Mask:
+        """Devices (K,) that hold an expert, and all of them where the model has none."""
+        return self._takes_part
+
+    @property
+    def experts_held(self) -> list[int]:
+        """The experts that any device holds."""
+        return [*self._experts_held]
 
     @cached_property
     def _cuts(self) -> Ints:
@@ -134,6 +162,12 @@ class ClusterState:
     def _cut_alike(self) -> bool:
         """Whether changes that go down are cut to one rank for all devices."""
         return len(set(self._cuts.tolist())) < 2
+
+    @cached_property
+    def _common_rank(self) -> int | None:
+        """The rank of the changes of all devices; None where they have several."""
+        ranks = set(self.ranks.tolist())
+        return ranks.pop() if len(ranks) == 1 else None
 
     # -- downlink
 
@@ -165,6 +199,8 @@ class ClusterState:
     @property
     def under_way(self) -> Mask:
         """Devices (K,) that are half-way up or down; who cannot train is not."""
+        if not self.downloads:
+            return self.pending
         return self.pending | (self.half_way & self.eligible)
 
     def download(
@@ -185,13 +221,14 @@ class ClusterState:
         wanted = name, tuple(experts)
         self.downloads = [old for old in self.downloads if (old.name, old.experts) == wanted]
         needed = self._download_bytes(experts, server.changes, gate=gate)
-        self.downloads.append(PendingDownload(name, server, wanted[1], ~self.half_way, needed))
+        fresh = ~self.half_way
+        self.downloads.append(PendingDownload(name, server, wanted[1], fresh, needed))
         size = needed
         version = np.full(len(asking), server.version)
         for model in self.downloads[:-1]:
             size = np.where(model.who, model.bytes, size)
             version = np.where(model.who, model.server.version, version)
-        personal = not (self._alike and self._cut_alike) and self._differ(asking)
+        personal = not (self.holds_alike and self._cut_alike) and self._differ(asking)
         return Download(Payload(name, size, version), asking, personal=personal)
 
     def _differ(self, who: Mask) -> bool:
@@ -220,11 +257,18 @@ class ClusterState:
             missed = (changes[every] - before) * of_rank * self._cuts[:, None]
             parts = np.where(before == NOT_HELD, whole, np.minimum(whole, missed))
             total = (self.holds[:, every] * parts).sum(axis=1)
-        elif self._alike:
-            total = np.full(len(self.holds), len(every) * whole)
+        elif self.holds_alike:
+            return self._all_of(self.copies * (len(every) * whole + shared))
         else:
             total = np.count_nonzero(self.holds[:, every], axis=1) * whole
         return self.copies * (total + shared)
+
+    def _all_of(self, size: float) -> Floats:
+        """Return an array (K,) of one size: the same one as long as that is asked for."""
+        if self._sizes is None or self._sizes[0] != size:
+            self._sizes = np.full(len(self.holds), size)
+            self._sizes.setflags(write=False)
+        return self._sizes
 
     def download_gate(self, server: ServerModel) -> Download:
         """Ask for the gate of ``server``; what a pass cuts off is given up."""
@@ -271,7 +315,7 @@ class ClusterState:
             server.weights, self.state, self.name, who, experts, self.adapter_epoch
         )
         self.version = np.where(who, server.version, self.version)
-        self._rounds_before = np.where(who, self.rounds, self._rounds_before)
+        self._rounds_before = _replaced(self._rounds_before, who, self.rounds)
         if self.changes_held.size:  # else a model without experts
             changes = NOT_HELD if server.changes is None else server.changes
             counts = np.where(self.holds, changes, NOT_HELD)
@@ -293,11 +337,6 @@ class ClusterState:
             marked.setflags(write=False)
             self._marked[asked] = marked
         return marked
-
-    @property
-    def takes_part(self) -> Mask:
-        """Devices (K,) that hold an expert, and all of them where the model has none."""
-        return self.holds.any(axis=1) | (self.holds.shape[1] == 0)
 
     # -- training
 
@@ -350,7 +389,7 @@ class ClusterState:
         self._foreseen = None  # it is this state, or was foreseen wrongly
         self.rounds = self.rounds + work.rounds
         trained = self._parts(experts, gate=gate)
-        if not self._alike:
+        if not self.holds_alike:
             trained = np.ones_like(self.unsent, bool) & trained
             trained[:, :-1] &= self.holds
         self.unsent = self.unsent + work.rounds[:, None] * trained
@@ -361,7 +400,7 @@ class ClusterState:
         """Return the state after the rounds of :meth:`train`."""
         if self.state is None or not self.learner.trains:  # without training it is a name alone
             return self.state
-        reach = None if self._alike else self.holds & self._among(experts)
+        reach = None if self.holds_alike else self.holds & self._among(experts)
         local = LocalRounds(self.name, work.rounds, self.rounds)
         part = TrainedPart(list(experts), gate, mask, reach)
         term = None if self.local_loss is None else self.local_loss()
@@ -400,9 +439,9 @@ class ClusterState:
         name = self.learner.architecture.named(experts, gate=gate)
         self.staged = PendingUpdate(offered, tuple(experts), gate, name)
         self._restart(fresh, experts, gate=gate)
-        self.offered_version = np.where(fresh, self.version, self.offered_version)
+        self.offered_version = _replaced(self.offered_version, fresh, self.version)
         before = self._rounds_before
-        self._rounds_before_offered = np.where(fresh, before, self._rounds_before_offered)
+        self._rounds_before_offered = _replaced(self._rounds_before_offered, fresh, before)
         self.pending = self.pending | fresh
 
     def forget(self, experts: Sequence[int], who: Mask, *, gate: bool = False) -> None:
@@ -449,14 +488,14 @@ class ClusterState:
         """
         sizes = self.learner.architecture
         copies = self.copies
-        ranks: list[int] = self.ranks.tolist()
         asked = self._parts(experts, gate=gate)
         whole = sends is None or not (asked & ~sends).any()
-        if whole and self._alike and len(set(ranks)) < 2:
-            rank = ranks[0]
+        if whole and self.holds_alike and self._common_rank is not None:
+            rank = self._common_rank
             tensors = sizes.upload_tensors(experts, gate=gate, rank=rank) * copies
             size = copies * sizes.upload_bytes(experts, gate=gate, rank=rank)
             return Payload(name, size, version, tensors)
+        ranks: list[int] = self.ranks.tolist()
         parts = np.tile(asked, (len(ranks), 1)) if sends is None else sends & asked
         first = list(experts)[:1]
         held = self.holds[:, list(experts)] & parts[:, list(experts)]
@@ -542,7 +581,8 @@ class ClusterState:
         """
         done = self.pending & receipt.done
         over = done if receipt.given_up is None else done | receipt.given_up
-        self.progressed = bool((done | (receipt.delivered_bytes > self._through)).any())
+        more = done | (receipt.delivered_bytes > self._through)
+        self.progressed = bool(np.count_nonzero(more))
         self.pending = self.pending & ~over
         self._contact_id = receipt.contact_id
         self._through = np.where(self.pending, receipt.delivered_bytes, 0.0)
@@ -560,12 +600,15 @@ class ClusterState:
             self.staged = replace(self.staged, handle=handle)
         return done
 
-    def update(self, who: Mask) -> Update | None:
-        """Return the updates of ``who`` to be aggregated some time; None if there are none."""
+    def update(self, who: Mask, among: Mask | None = None) -> Update | None:
+        """Return the updates of ``who`` to be aggregated some time; None if there are none.
+
+        Besides these, the devices ``among`` (K,) can take part, by default all that are eligible.
+        """
         if self.staged is None or not np.count_nonzero(who):
             return None
         rounds = self.rounds - self._rounds_before_offered
-        eligible = self.eligible | who
+        eligible = (self.eligible if among is None else among) | who
         version = self.offered_version
         return Update(
             self.name, self.staged, who, eligible, version, rounds, self._contact_id, self._sends
@@ -591,3 +634,10 @@ class ClusterState:
     def _arrives(self, offered: Handle, done: Mask) -> Generator[Request, Any, tuple[Handle, Mask]]:
         self._arrivals += 1
         return arrival(self.learner, self.name, self._arrivals - 1, offered, done)
+
+
+def _replaced(values: Ints, who: Mask, others: Ints) -> Ints:
+    """Return ``values`` (K,) with those of the devices in ``who`` replaced by ``others`` (K,)."""
+    if np.count_nonzero(who) == who.size:  # nearly always; no array is ever written into
+        return others
+    return np.where(who, others, values)

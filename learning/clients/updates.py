@@ -85,6 +85,8 @@ class Update:
         ``n_c`` counts the samples of the devices that are eligible.
         """
         own = samples[self.cluster]
+        if np.count_nonzero(self.eligible) == len(own):
+            return scale * own / own.sum()
         return scale * own / own[self.eligible].sum()
 
 
@@ -117,6 +119,8 @@ def merge(
             lambda samples: update.weights(samples, scale),
         )
     )
+    if not learner.trains:
+        return server
     offered = sent.handle
     if start is not None and start is not server:
         offered = learner.make(operations.changes.towards, offered, start)
@@ -184,6 +188,8 @@ def arrival(
 
     The scenario may want some of ``done`` (K,) corrupted on their way.
     """
+    if not learner.measures and learner.corruption.share == 0.0:  # nothing is looked at
+        return offered, done
     corrupted = learner.corruption.hit(cluster, number, len(done)) & done
     if np.count_nonzero(corrupted):
         offered = learner.make(operations.guards.corrupt, offered, who=corrupted)

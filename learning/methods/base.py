@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -48,7 +48,8 @@ class World:
 
     ``cycles`` is how many complete cycles the contact plan holds, or fewer where the scenario
     stops earlier. ``closing`` says whom an aggregation waits for: chains with uploads keep to it by
-    themselves, rounds that wait for clusters are the method's.
+    themselves, rounds that wait for clusters are the method's. ``over_mesh`` clients reach the
+    server over links and passes of others, nearly always.
     """
 
     clusters: tuple[Cluster, ...]
@@ -58,6 +59,12 @@ class World:
     gate_tuning_cycles: int = 2
     closing: Quorum = WAITS_FOR_ALL
     rings: tuple[tuple[str, ...], ...] = ()
+    over_mesh: bool = False
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Names of all clusters."""
+        return frozenset(cluster.name for cluster in self.clusters)
 
 
 @dataclass(frozen=True, eq=False)

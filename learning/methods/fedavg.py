@@ -7,7 +7,7 @@ McMahan et al., Communication-Efficient Learning of Deep Networks from Decentral
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Sequence, Set
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -27,6 +27,7 @@ from learning.requests.cluster import (
     Mask,
     NextContact,
     Receipt,
+    Signal,
     Train,
     TrainUntilContact,
     Upload,
@@ -81,7 +82,10 @@ class FedAvg(GlobalModelMethod):
         self.sent: dict[str, Mask] = {}
         self.arrived: dict[str, float] = {}
         self.absent: set[str] = set()
+        self.everything: dict[str, Mask] = {}
         self.begun_s: float | None = None
+        self.told: set[str] = set()
+        self.round_over = Signal()
         # A subclass may have options without these two.
         self.in_gaps = getattr(self.options, "trains", "contacts") == "gaps"
         self.weighs_present = getattr(self.options, "weights", "all") == "present"
@@ -128,7 +132,12 @@ class FedAvg(GlobalModelMethod):
 
     def holds(self, me: Cluster) -> Mask:
         """Return which experts (K, E) each of the cluster's devices takes in this round."""
-        return np.ones((me.devices, len(self.experts)), bool)
+        everything = self.everything.get(me.name)
+        if everything is None:
+            everything = np.ones((me.devices, len(self.experts)), bool)
+            everything.setflags(write=False)
+            self.everything[me.name] = everything
+        return everything
 
     def cost(self, holds: Mask) -> Cost:
         """Return what a local round takes of each device."""
@@ -171,6 +180,7 @@ class FedAvg(GlobalModelMethod):
             if self.sits_out(me.name):
                 yield from self.sit_out()
             elif me.name in self.arrived:
+                self.told.add(me.name)
                 yield Note("wait", self.version, f"round:{self.version} waits for {self.missing()}")
             else:
                 yield from self.join_round(devices, contact.start_s)
@@ -179,15 +189,29 @@ class FedAvg(GlobalModelMethod):
 
     def next_contact(self, devices: ClusterState) -> Generator[Request, Any, Contact | None]:
         """Wait for a contact; devices train until then, if they train in gaps."""
-        who = self.trains_on(devices)
-        if not np.count_nonzero(who):
-            return (yield NextContact())
+        who = self.trains_on(devices) if self.in_gaps else None
+        if who is None or not np.count_nonzero(who):
+            return (yield self.next_of_use(devices.name))
         foreseen = devices.foresees(self.experts, gate=True)
         work, contact = yield TrainUntilContact(self.cost(devices.holds), who, foreseen=foreseen)
         devices.train(work, self.experts, gate=True)
         if work.excluded.all():
             self.absent.add(devices.name)
         return contact
+
+    def next_of_use(self, name: str) -> NextContact:
+        """Return what to ask for: any contact or, over a mesh, one in which something is to do.
+
+        There satellites are in contact nearly always. One whose update has arrived says once that
+        it waits for others, and then nothing until the round is over.
+        """
+        if not self.world.over_mesh or self.world.closing.deadline_s < math.inf:
+            return NextContact()
+
+        def is_of_use() -> bool:
+            return not (name in self.arrived and name in self.told)
+
+        return NextContact(wanted=is_of_use, signal=self.round_over)
 
     def join_round(self, devices: ClusterState, now_s: float) -> Protocol:
         """Go on with the present round, and end it if that was all that it lacked."""
@@ -197,11 +221,11 @@ class FedAvg(GlobalModelMethod):
         name = devices.name
         self.enter_round(devices)
         devices.holds = self.holds(devices.cluster)
-        if devices.pending.any():
+        if np.count_nonzero(devices.pending):
             receipt = yield Upload(devices.payload("model"), devices.pending)
             yield from self.keep(devices, number, receipt)
         over = self.is_given_up(number) or self.is_over(devices)
-        if not devices.pending.any() and not over:
+        if not np.count_nonzero(devices.pending) and not over:
             yield from (self.upload_trained(devices) if self.in_gaps else self.update(devices))
         if self.is_given_up(number):
             return  # others have ended it meanwhile
@@ -215,7 +239,7 @@ class FedAvg(GlobalModelMethod):
         if devices.name in self.sent:
             return
         self.sent[devices.name] = np.zeros_like(devices.pending)
-        if devices.under_way.any():
+        if np.count_nonzero(devices.under_way):
             devices.cancel_transfers()
         if self.in_gaps:
             unsent = devices.has_unsent(self.experts, gate=True)
@@ -234,9 +258,13 @@ class FedAvg(GlobalModelMethod):
     def is_over(self, devices: ClusterState) -> bool:
         """Return whether enough of a cluster's updates are there for this round."""
         sent = self.sent[devices.name]
-        under_way = devices.under_way | self.trains_on(devices)
-        if not sent.any() or not under_way.any():
-            return bool(sent.any())
+        if not np.count_nonzero(sent):
+            return False
+        under_way = devices.under_way
+        if self.in_gaps:
+            under_way = under_way | self.trains_on(devices)
+        if not np.count_nonzero(under_way):
+            return True
         members = self.members(devices)
         closing = self.world.closing
         enough = int((sent & members).sum()) >= closing.enough(int(members.sum()))
@@ -245,16 +273,23 @@ class FedAvg(GlobalModelMethod):
     def is_full(self) -> bool:
         """Return whether enough clusters have arrived; those that are absent do not count."""
         parties = self.parties
-        return len(parties & set(self.arrived)) >= self.world.closing.enough(len(parties))
+        enough = self.world.closing.enough(len(parties))
+        if len(self.arrived) < enough:  # nearly always: who is absent need not be looked for
+            return False
+        return len(parties & self.arrived.keys()) >= enough
 
     @property
-    def parties(self) -> set[str]:
+    def parties(self) -> Set[str]:
         """Names of the clusters that take part in the present round."""
-        return {cluster.name for cluster in self.world.clusters} - self.absent
+        return self.world.names - self.absent
 
     def cluster_share(self, devices: ClusterState) -> float:
         """Return the share of all samples that the members of a cluster have."""
-        return float(self.shares[devices.name][self.members(devices)].sum())
+        own = self.shares[devices.name]
+        members = self.members(devices)
+        if np.count_nonzero(members) < len(own):
+            own = own[members]
+        return float(own.sum())
 
     def is_late(self, now_s: float) -> bool:
         """Return whether the round's deadline has passed, with something to merge."""
@@ -269,15 +304,15 @@ class FedAvg(GlobalModelMethod):
         """Download, local update and upload of the devices that have not been through it yet."""
         number = self.version
         todo = self.members(devices) & ~self.sent[devices.name]
-        experts: list[int] = np.flatnonzero(devices.holds.any(axis=0)).tolist()
+        experts = devices.experts_held
         model = devices.download("model", self.server, experts, who=todo)
         cost = self.cost(devices.holds)
         train = Train(cost, self.local_rounds, todo, partial=self.keeps_partial)
-        mask = None if devices.holds.all() else "-inf"
+        mask = None if devices.holds_alike else "-inf"
         trained = TrainedPart(experts, gate=True, mask=mask)
         upload = devices.upload("model", model, experts, who=todo, trained=trained)
         down, work, up = yield Chain((model, train, upload))
-        if work.excluded.all():
+        if np.count_nonzero(work.excluded) == work.excluded.size:
             self.absent.add(devices.name)
             return
         devices.receive(down)
@@ -308,20 +343,21 @@ class FedAvg(GlobalModelMethod):
     def keep(self, devices: ClusterState, number: int, receipt: Receipt) -> Protocol:
         """Keep what an upload has brought for round ``number`` until that ends."""
         done = devices.deliver(receipt)
-        update = devices.update((yield from devices.finite(done)))
+        finite = yield from devices.finite(done)
+        update = devices.update(finite, among=self.members(devices))
         if not self.is_given_up(number):
             self.sent[devices.name] = self.sent[devices.name] | done
             if update is not None:
-                members = self.members(devices) | update.who
-                self.updates.append(replace(update, eligible=members))
+                self.updates.append(update)
         elif update is not None:
             came = f"devices:{int(update.who.sum())}/{len(update.who)}"
             yield Note("drop", self.version, f"update of {came}: round:{number} is over")
 
     def missing(self) -> str:
         """Name the clusters whose update the round still lacks; empty if it can end."""
-        names = set() if self.lacks_nobody else self.parties
-        return ",".join(sorted(names - set(self.arrived)))
+        if self.lacks_nobody:
+            return ""
+        return ",".join(sorted(self.parties - self.arrived.keys()))
 
     @property
     def ended_by(self) -> str:
@@ -345,7 +381,9 @@ class FedAvg(GlobalModelMethod):
         self.sent = {}
         self.arrived = {}
         self.begun_s = None
+        self.told = set()
         yield from self.begin_round()
+        self.round_over.give()
 
     def count_who_came(self) -> None:
         """Let those whose update is there share the weights: no other will add what is missing."""
@@ -365,7 +403,7 @@ class FedAvg(GlobalModelMethod):
     def aggregation(self, experts: Sequence[int]) -> Aggregated:
         """Return what a round has aggregated."""
         clusters = self.world.clusters
-        devices = sum(int(update.who.sum()) for update in self.updates)
+        devices = sum(int(np.count_nonzero(update.who)) for update in self.updates)
         # Who trained nothing brings nothing, so that no transfer shows its version.
         compared = devices > 0 and self.each_update_is_a_transfer
         return Aggregated(

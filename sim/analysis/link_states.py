@@ -1,6 +1,6 @@
 """LinkStates: whether a link or a pass was there at a time, and whether somebody else had it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache
 from typing import Literal, NamedTuple
@@ -65,10 +65,12 @@ class _Used:
 
         Nor those over the same link that begin as it does: it shares the link with them.
         """
+        from_s, until_s = between_s
+        if not from_s < until_s:
+            return
         places = self._spans.places(number, between_s)
         if self._number[row] == number:
             places = places[self._begin_s[places] != self._begin_s[row]]
-        from_s, until_s = between_s
         for place in places[np.argsort(self._begin_s[places], kind="stable")].tolist():
             if self._begin_s[place] > from_s:
                 yield from_s, float(self._begin_s[place])
@@ -96,20 +98,27 @@ class _Windows:
         self._used = used
 
     def states(
-        self, number: int, used_as: Ints | int, need: _Need, between_s: tuple[float, float]
+        self,
+        number: int,
+        used_as: Callable[[int], int],
+        need: _Need,
+        between_s: tuple[float, float],
     ) -> tuple[Floats, Ints]:
         """Return times (T + 1,) from one to another, and the state (T,) between them.
 
-        ``used_as`` is the number by which each window (N,), or any of them, is used.
+        ``used_as`` tells the number by which a window is used.
         """
+        # A link may be open all the time: of its gaps those in question are looked at alone, whole
+        # so far as the longest transfer could still begin in one.
+        near_s = between_s[0], between_s[1] + 2.0 * need.most_s + 1.0
         free: list[tuple[float, float]] = []
         taken: list[tuple[float, float]] = []
         for place in self._spans.places(number, between_s).tolist():
             rise_s, set_s = self._there_s[place].tolist()
             begin_s, end_s = self._usable_s[place].tolist()
             taken += [(rise_s, begin_s), (begin_s, end_s - need.lasts_s), (end_s, set_s)]
-            link = int(np.broadcast_to(used_as, len(self._there_s))[place])
-            for from_s, until_s in self._used.gaps_s(link, need.row, (begin_s, end_s)):
+            usable_s = max(begin_s, near_s[0]), min(end_s, near_s[1])
+            for from_s, until_s in self._used.gaps_s(used_as(place), need.row, usable_s):
                 free.append((from_s, until_s - need.most_s))
         are_free, are_taken = _intervals(free), _intervals(taken)
         begin_s, end_s = between_s
@@ -218,18 +227,25 @@ class LinkStates:
         need = _Need(row, lasts_s, float(self._most_s[row]))
         if peer >= 0:
             ends = len(sent.names) * min(cluster, peer) + max(cluster, peer)
-            return self._links.states(ends, len(sent.names) * cluster + peer, need, between_s)
-        used_as = 2 * self._contact_ids + int(sent.to_server[row])
+            way = len(sent.names) * cluster + peer
+            return self._links.states(ends, lambda _: way, need, between_s)
+        toward = int(sent.to_server[row])
+
+        def used_as(place: int) -> int:
+            return 2 * int(self._contact_ids[place]) + toward
+
         own_s, own = self._own_passes.states(cluster, used_as, need, between_s)
+        # The server has every pass; an upload has those of its satellite first.
+        least = (State.TAKEN if sent.to_server[row] else State.FREE).value
+        if (own >= least).all():
+            return own_s, own
         group = int(self._group[cluster])
         all_s, every = self._all_passes.states(group, used_as, need, between_s)
         edges_s = np.union1d(own_s, all_s)
         own = own[np.searchsorted(own_s, edges_s[:-1], "right") - 1]
         every = every[np.searchsorted(all_s, edges_s[:-1], "right") - 1]
         every = np.where(every == State.FREE.value, State.ELSEWHERE.value, every)
-        # The server has every pass; an upload has those of its satellite first.
-        is_own = own >= (State.TAKEN if sent.to_server[row] else State.FREE).value
-        return edges_s, np.where(is_own, own, every)
+        return edges_s, np.where(own >= least, own, every)
 
 
 def _longest_s(sent: Sent) -> Floats:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from learning.requests.cluster import Receipt, Upload
-from sim.checks.hops import HOPS, ROUNDING, Hop, OpenLinks
+from sim.checks.hops import HOPS, ROUNDING, Hop, OpenLinks, hop_of, look_at_sizes
 from sim.checks.timing import Contacts
 from sim.errors import violated
-from sim.facts.row import single
-from sim.facts.transfers import Outcome, TransferRow
+from sim.facts.transfers import Outcome
+from sim.links.sharing import everywhere
+from sim.network.hop_log import HopRows
 from sim.network.legs import ChainEnded, Moved
 from sim.plan.plan import Plan
 from sim.trace.directions import Way
@@ -46,28 +48,33 @@ class AccessHops:
         self._last: dict[int, Hop] = {}
         self._parts: defaultdict[tuple[str, str, int, int], list[_Part]] = defaultdict(list)
         self._got: dict[int, _Part] = {}
+        self._later: list[Callable[[], None]] = []
 
-    def moved(self, row: TransferRow) -> None:
-        """Look at a hop over a link."""
-        number = row.message
-        assert isinstance(number, int)  # else it is no row of the mesh
-        hop = Hop.of(row)
-        name = f"message {number}, {row.payload} from {hop.source}"
-        if row.direction != self._direction(hop):
-            raise violated(HOPS, f"{name} to {hop.target} is no {row.direction}")
+    def moved(self, rows: HopRows) -> None:
+        """Look at hops over links, all that have ended by now."""
+        delivered = rows.delivered
+        for row, is_delivered in enumerate(delivered.tolist()):
+            self._hop(rows, row, is_delivered=is_delivered)
+        look_at_sizes(rows, delivered)
+        self._links.look(rows if everywhere(delivered) else rows.where(delivered))
+        self.conclude()
+
+    def _hop(self, rows: HopRows, row: int, *, is_delivered: bool) -> None:
+        number = int(rows.message[row])
+        hop = hop_of(rows, row)
+        name = rows.named(row)
+        direction = rows.keys[rows.key[row]].direction
+        if direction != self._direction(hop):
+            raise violated(HOPS, f"{name} to {hop.target} is no {direction}")
         before = self._last.get(number)
         if before is not None:
             self._follows(name, hop, before.target, before.bytes, before.end_s)
         elif number in self._got:
             part = self._got[number]
             self._follows(name, hop, part.satellite, part.bytes, part.end_s)
-        if row.outcome != "delivered":
-            return
-        if single(row.delivered_bytes) != hop.bytes:
-            raise violated(HOPS, f"{name} moved {row.delivered_bytes} bytes of {hop.bytes}")
-        self._links.look(row, hop, name)
-        self._first.setdefault(number, hop)
-        self._last[number] = hop
+        if is_delivered:
+            self._first.setdefault(number, hop)
+            self._last[number] = hop
 
     def _direction(self, hop: Hop) -> str:
         """By geometry: from a gateway to a satellite, back, or between satellites."""
@@ -83,6 +90,20 @@ class AccessHops:
             raise violated(HOPS, f"{name} sent {hop.bytes} bytes at {hop.start_s} s, of {came}")
 
     def accessed(self, moved: Moved) -> None:
+        """Remember what moved in a pass, to look at it when all hops before it are known."""
+        self._later.append(partial(self._look_at_access, moved))
+
+    def ended(self, chain: ChainEnded) -> None:
+        """Remember what a cluster is told of its uploads, to hold it against the hops."""
+        self._later.append(partial(self._look_at_chain, chain))
+
+    def conclude(self) -> None:
+        """Look at what has moved in passes and was told, now that all hops until then are known."""
+        later, self._later = self._later, []
+        for look in later:
+            look()
+
+    def _look_at_access(self, moved: Moved) -> None:
         """Look at what moved in a pass: what comes down has come over links before."""
         assert moved.message is not None  # all passes are part of the mesh
         satellite = self._contacts.of(moved.contact_id).satellite
@@ -117,7 +138,7 @@ class AccessHops:
             what = f"{size} bytes at {start_s} s"
             raise violated(HOPS, f"{name} comes down from {satellite}, {what}: it has not got that")
 
-    def ended(self, chain: ChainEnded) -> None:
+    def _look_at_chain(self, chain: ChainEnded) -> None:
         """Hold what a cluster is told of its uploads against what has come to the server."""
         for step, reply in zip(chain.steps, chain.replies, strict=True):
             if not (isinstance(step, Upload) and isinstance(reply, Receipt)):

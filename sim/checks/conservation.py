@@ -10,8 +10,9 @@ import numpy as np
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.errors import violated
 from sim.facts.row import single
-from sim.facts.transfers import Outcome, TransferRow
+from sim.facts.transfers import OUTCOMES, Outcome, TransferRow
 from sim.links.sharing import everywhere
+from sim.network.hop_log import HopRows
 from sim.network.leg_log import MovedRows
 
 BYTES = "bytes conserved"
@@ -92,11 +93,23 @@ class Payloads:
         if not on_its_way.through.any():
             del self._open[key]
 
+    @staticmethod
+    def hops(rows: HopRows) -> None:
+        """Look at hops of messages over a mesh: each moves all of it, unless the run ends."""
+        slack = ROUNDING * rows.size
+        fine = (rows.bytes > 0.0) & (rows.bytes <= rows.size + slack)
+        fine &= ~rows.delivered | (rows.bytes >= rows.size - slack)
+        if not everywhere(fine):
+            row = worst(~fine)
+            moved = f"{rows.bytes[row]} bytes of {rows.size[row]}"
+            word = OUTCOMES[rows.outcome[row]]
+            raise violated(BYTES, f"{rows.named(row)} moved {moved} over a hop, {word}")
+
     def message(self, row: TransferRow) -> None:
         """Add up a message between peers, of which a window may have carried a part."""
         size = single(row.payload_bytes)
         moved = single(row.delivered_bytes)
-        key = row.cluster, row.device, row.peer, row.payload, row.version, row.message
+        key = row.cluster, row.device, row.peer, row.payload, row.version
         through = moved + self._messages.pop(key, 0.0)
         delivered = row.outcome == "delivered"
         if row.outcome == "carried":

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from collections import defaultdict
 from dataclasses import dataclass
 from math import inf
 
 import numpy as np
 
-from learning.requests.cluster import Download, Receipt, Train
+from learning.requests.cluster import Download, Floats, Ints, Mask, Receipt, Train
+from sim.checks.conservation import worst
 from sim.checks.timing import Contacts
 from sim.errors import violated
-from sim.facts.row import single
-from sim.facts.transfers import TransferRow
+from sim.links.sharing import everywhere
+from sim.network.hop_log import OVER_LINK, SERVER_NAME, HopRows
 from sim.network.legs import ChainEnded
 from sim.plan.contacts import LAST_BITS_S
 from sim.plan.feeder import FeederPlan
@@ -25,11 +26,8 @@ HOPS = "messages conserved hop by hop"
 ROUNDING = 1e-9
 """Relative rounding of times and bytes."""
 
-SERVER = ""
-"""Stands for the server where the others are satellites, by their names."""
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Hop:
     """A row: whole bytes from one node to another, between two times."""
 
@@ -39,18 +37,16 @@ class Hop:
     start_s: float
     end_s: float
 
-    @classmethod
-    def of(cls, row: TransferRow) -> Hop:
-        """Return what a row tells of a message between satellites, or to or from the server."""
-        flying = str(row.cluster)
-        if row.contact_id is None:
-            source, target = flying, str(row.peer).rpartition("/")[0]
-        elif row.toward == Way.TO_SERVER:
-            source, target = flying, SERVER
-        else:
-            source, target = SERVER, flying
-        size = single(row.payload_bytes)
-        return cls(source, target, size, single(row.start_s), single(row.end_s))
+
+def hop_of(rows: HopRows, row: int) -> Hop:
+    """Return one of the rows."""
+    return Hop(
+        rows.source.words[rows.source.codes[row]],
+        rows.target.words[rows.target.codes[row]],
+        float(rows.size[row]),
+        float(rows.start_s[row]),
+        float(rows.end_s[row]),
+    )
 
 
 class OpenLinks:
@@ -60,65 +56,150 @@ class OpenLinks:
         self._isls = plan.isls
         self._feeder = plan.feeder
         self._contacts = contacts
-        self._free_s: dict[tuple[str, str], float] = {}
-        self._windows: dict[
-            tuple[str, str], tuple[IslPlan | FeederPlan, list[int], list[float]]
-        ] = {}
+        self._free_s: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self._windows: dict[tuple[str, str], tuple[IslPlan | FeederPlan, Ints, Floats]] = {}
 
-    def look(self, row: TransferRow, hop: Hop, name: str) -> None:
-        """Look at a hop, which ``name`` tells in errors."""
-        slack_s = ROUNDING * max(hop.end_s, 1.0)
-        if row.contact_id is None:
-            sent_s = self._sent_s(hop)
-            if sent_s == inf or not sent_s <= hop.end_s + slack_s:
-                raise violated(HOPS, f"{name} to {hop.target} at {hop.start_s} s: no link holds it")
-        else:
-            contact = self._contacts.of(int(row.contact_id))
-            if contact.cluster.name != row.cluster:
-                raise violated(HOPS, f"{name} names a contact of {contact.cluster.name}")
-            opens_s = contact.start_s - slack_s
-            closes_s = contact.end_s + LAST_BITS_S + slack_s
-            if not opens_s <= hop.start_s <= hop.end_s <= closes_s:
-                raise violated(HOPS, f"{name} at {hop.start_s} s is outside of its contact")
-            sent_s = hop.start_s
-        link = hop.source, hop.target
-        if hop.start_s < self._free_s.get(link, 0.0) - slack_s:
-            raise violated(HOPS, f"{name} to {hop.target} at {hop.start_s} s: another is sent then")
-        self._free_s[link] = max(sent_s, self._free_s.get(link, 0.0))
+    def look(self, rows: HopRows) -> None:
+        """Look at hops that have ended; those of one direction of a link are in order of time."""
+        sent_s = np.full(len(rows), inf)
+        over_links = rows.contact_id == OVER_LINK
+        words = rows.source.words
+        link = rows.source.codes.astype(np.int64) * len(words) + rows.target.codes
+        order = np.lexsort((rows.start_s, link))
+        links, first = np.unique(link[order], return_index=True)
+        for number, mine in zip(links.tolist(), np.split(order, first[1:]), strict=True):
+            source, target = divmod(number, len(words))
+            ends = words[source], rows.target.words[target]
+            if over_links[mine[0]]:
+                sent_s[mine] = self._sent_s(ends, rows.start_s[mine], 8.0 * rows.size[mine])
+            else:
+                self._look_at_passes(rows, mine, ends)
+                sent_s[mine] = rows.start_s[mine]
+            self._look_whether_alone(rows, mine, ends, sent_s[mine])
 
-    def _sent_s(self, hop: Hop) -> float:
-        """When the last bit of a hop has left over a window that is open; inf for no window."""
-        link = hop.source, hop.target
-        if link not in self._windows:
-            self._windows[link] = self._windows_of(hop)
-        links, numbers, ends_s = self._windows[link]
-        slack_s = ROUNDING * max(hop.end_s, 1.0)
-        place = bisect_left(ends_s, hop.start_s)
-        if place == len(numbers) or links.start_s[numbers[place]] - slack_s > hop.start_s:
-            return inf
-        return links.sent(numbers[place], hop.start_s, 8.0 * hop.bytes)[0]
+    def _look_whether_alone(
+        self, rows: HopRows, mine: Ints, ends: tuple[str, str], sent_s: Floats
+    ) -> None:
+        """Look at hops one way over a link, in order: bits leave of one at a time, in a window."""
+        start_s = rows.start_s[mine]
+        slack_s = ROUNDING * np.maximum(rows.end_s[mine], 1.0)
+        closed = ~(sent_s <= rows.end_s[mine] + slack_s)
+        free_s = np.append(self._free_s[ends], np.maximum.accumulate(sent_s)[:-1])
+        shared = start_s < np.maximum(free_s, self._free_s[ends]) - slack_s
+        for wrong, what in ((closed, "no link holds it"), (shared, "another is sent then")):
+            if np.count_nonzero(wrong):
+                row = int(mine[worst(wrong)])
+                where = f"to {ends[1] or 'the server'} at {rows.start_s[row]} s"
+                raise violated(HOPS, f"{rows.named(row)} {where}: {what}")
+        self._free_s[ends] = max(self._free_s[ends], float(sent_s.max()))
 
-    def _windows_of(self, hop: Hop) -> tuple[IslPlan | FeederPlan, list[int], list[float]]:
+    def _look_at_passes(self, rows: HopRows, mine: Ints, ends: tuple[str, str]) -> None:
+        """Look at hops between one satellite and the server: in a contact of that satellite."""
+        flying = ends[0] or ends[1]
+        for contact_id in np.unique(rows.contact_id[mine]).tolist():
+            own = mine[rows.contact_id[mine] == contact_id]
+            contact = self._contacts.of(contact_id)
+            if contact.cluster.name != flying:
+                what = f"names a contact of {contact.cluster.name}"
+                raise violated(HOPS, f"{rows.named(int(own[0]))} {what}")
+            slack_s = ROUNDING * np.maximum(rows.end_s[own], 1.0)
+            outside = rows.start_s[own] < contact.start_s - slack_s
+            outside |= rows.end_s[own] > contact.end_s + LAST_BITS_S + slack_s
+            if np.count_nonzero(outside):
+                row = int(own[worst(outside)])
+                what = f"at {rows.start_s[row]} s is outside of its contact"
+                raise violated(HOPS, f"{rows.named(row)} {what}")
+
+    def _sent_s(self, ends: tuple[str, str], start_s: Floats, bits: Floats) -> Floats:
+        """When the last bits of hops have left over windows that are open; inf for no window."""
+        if ends not in self._windows:
+            self._windows[ends] = self._windows_of(*ends)
+        links, numbers, ends_s = self._windows[ends]
+        sent_s: Floats = np.full(len(start_s), inf)
+        if not len(numbers):
+            return sent_s
+        slack_s = ROUNDING * np.maximum(start_s, 1.0)
+        place = np.searchsorted(ends_s, start_s)
+        window = numbers[np.minimum(place, len(numbers) - 1)]
+        is_open = (place < len(numbers)) & (links.start_s[window] - slack_s <= start_s)
+        sent_s[is_open] = links.all_sent_s(window[is_open], start_s[is_open], bits[is_open])
+        return sent_s
+
+    def _windows_of(self, source: str, target: str) -> tuple[IslPlan | FeederPlan, Ints, Floats]:
         """Return the links that a hop is one of, and numbers and ends of the windows of its pair.
 
         These are in order of time, and do not overlap.
         """
         links: IslPlan | FeederPlan
-        if self._feeder is not None and hop.source in self._feeder.gateways:
+        if self._feeder is not None and source in self._feeder.gateways:
             links = self._feeder
-            windows = links.passes(hop.target, hop.source)
-        elif self._feeder is not None and hop.target in self._feeder.gateways:
+            windows = links.passes(target, source)
+        elif self._feeder is not None and target in self._feeder.gateways:
             links = self._feeder
-            windows = links.passes(hop.source, hop.target)
+            windows = links.passes(source, target)
         else:
             assert self._isls is not None  # the plan of a mesh has links
             links = self._isls
-            windows = links.windows(hop.source, hop.target)
-        return links, windows.tolist(), links.end_s[windows].tolist()
+            windows = links.windows(source, target)
+        return links, windows, links.end_s[windows]
+
+
+def look_inside(rows: HopRows) -> tuple[Ints, Ints]:
+    """Look at hops of one message that are both in the rows; return the first and last of each.
+
+    A hop begins where and not before the one before it has ended, with all bytes.
+    """
+    order = np.argsort(rows.message, kind="stable")
+    begins = np.ones(len(order), bool)
+    begins[1:] = rows.message[order[1:]] != rows.message[order[:-1]]
+    first = np.flatnonzero(begins)
+    now = order[~begins]
+    before = order[np.flatnonzero(~begins) - 1]
+    wrong = rows.source.codes[now] != rows.target.codes[before]
+    wrong |= rows.size[now] != rows.size[before]
+    wrong |= rows.start_s[now] < rows.end_s[before] * (1 - ROUNDING)
+    if np.count_nonzero(wrong):
+        row = worst(wrong)
+        raise _does_not_follow(rows, int(now[row]), hop_of(rows, int(before[row])))
+    return order[first], order[np.append(first[1:], len(order)) - 1]
+
+
+def look_behind(rows: HopRows, row: int, before: Hop) -> None:
+    """Look at a hop that comes behind one of other rows."""
+    hop = hop_of(rows, row)
+    late = hop.start_s < before.end_s * (1 - ROUNDING)
+    if hop.source != before.target or hop.bytes != before.bytes or late:
+        raise _does_not_follow(rows, row, before)
+
+
+def _does_not_follow(rows: HopRows, row: int, before: Hop) -> Exception:
+    came = f"{before.bytes} bytes at {before.target} at {before.end_s} s"
+    sent = f"sent {rows.size[row]} bytes at {rows.start_s[row]} s"
+    return violated(HOPS, f"{rows.named(row)} {sent}, of {came}")
+
+
+def look_at_sizes(rows: HopRows, delivered: Mask) -> None:
+    """Look at hops that have ended: all bytes have moved."""
+    part = delivered & (rows.bytes != rows.size)
+    if not everywhere(~part):
+        row = worst(part)
+        moved = f"moved {rows.bytes[row]} bytes of {rows.size[row]}"
+        raise violated(HOPS, f"{rows.named(row)} {moved}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a client is told to have been sent, or to have come."""
+
+    cluster: str
+    way: Way
+    payload: str
+    end_s: float
+    bytes: float
 
 
 class Hops:
-    """Follows each message over the mesh, row by row.
+    """Follows each message over the mesh.
 
     A hop begins where and not before the last one ended, with all bytes, while its link or pass is
     open; two messages never share a link one way. What a client is told to have been sent, or to
@@ -128,49 +209,58 @@ class Hops:
     def __init__(self, plan: Plan, contacts: Contacts) -> None:
         self._links = OpenLinks(plan, contacts)
         self._last: dict[int, Hop] = {}
-        self._arrived: dict[tuple[str, str, str, float], Hop] = {}
+        self._arrived: dict[tuple[str, str, str, float], tuple[int, Hop]] = {}
         self._origins: dict[int, str] = {}
+        self._told: list[_Told] = []
 
-    def moved(self, row: TransferRow) -> None:
-        """Look at a hop."""
-        number = row.message
-        assert isinstance(number, int)  # else it is no row of the mesh
-        hop = Hop.of(row)
-        name = f"message {number}, {row.payload} from {hop.source or 'the server'}"
+    def moved(self, rows: HopRows) -> None:
+        """Look at hops, all that have ended by now."""
+        delivered = rows.delivered
+        first, last = look_inside(rows)
+        for begin, end in zip(first.tolist(), last.tolist(), strict=True):
+            self._follow(rows, begin, end, is_delivered=bool(delivered[end]))
+        look_at_sizes(rows, delivered)
+        self._links.look(rows if everywhere(delivered) else rows.where(delivered))
+        self.conclude()
+
+    def _follow(self, rows: HopRows, first: int, last: int, *, is_delivered: bool) -> None:
+        """Follow one message over its rows."""
+        number = int(rows.message[first])
         before = self._last.get(number)
         if before is not None:
-            late = hop.start_s < before.end_s * (1 - ROUNDING)
-            if hop.source != before.target or hop.bytes != before.bytes or late:
-                came = f"{before.bytes} bytes at {before.target} at {before.end_s} s"
-                sent = f"sent {hop.bytes} bytes at {hop.start_s} s"
-                raise violated(HOPS, f"{name} {sent}, of {came}")
-        if row.outcome != "delivered":
+            look_behind(rows, first, before)
+        payload = rows.keys[rows.key[first]].payload
+        origin = self._origins.setdefault(number, hop_of(rows, first).source)
+        if not is_delivered:
             return
-        if single(row.delivered_bytes) != hop.bytes:
-            raise violated(HOPS, f"{name} moved {row.delivered_bytes} bytes of {hop.bytes}")
-        self._links.look(row, hop, name)
-        self._last[number] = hop
-        origin = self._origins.setdefault(number, hop.source)
-        payload = str(row.payload)
-        if hop.target == SERVER:
-            self._arrived[origin, Way.TO_SERVER, payload, hop.end_s] = hop
+        hop = self._last[number] = hop_of(rows, last)
+        if hop.target == SERVER_NAME:
+            self._arrived[origin, Way.TO_SERVER, payload, hop.end_s] = number, hop
             del self._last[number], self._origins[number]
-        elif origin == SERVER:  # it may end here; who wanted it will say so
+        elif origin == SERVER_NAME:  # it may end here; who wanted it will say so
             if before is not None:
                 self._arrived.pop((before.target, Way.TO_CLIENT, payload, before.end_s), None)
-            self._arrived[hop.target, Way.TO_CLIENT, payload, hop.end_s] = hop
+            self._arrived[hop.target, Way.TO_CLIENT, payload, hop.end_s] = number, hop
 
     def ended(self, chain: ChainEnded) -> None:
-        """Hold what a client is told of its transfers against the hops."""
+        """Remember what a client is told of its transfers, to hold it against the hops."""
         for step, reply in zip(chain.steps, chain.replies, strict=True):
             if isinstance(step, Train) or not isinstance(reply, Receipt):
                 continue
             size = float(np.asarray(reply.delivered_bytes)[0])
-            if not (reply.done[0] and size > 0.0):
-                continue
-            way = Way.TO_CLIENT if isinstance(step, Download) else Way.TO_SERVER
-            end_s = float(reply.end_s[0])
-            hop = self._arrived.pop((chain.cluster, way, step.payload.name, end_s), None)
-            if hop is None or hop.bytes != size:
-                told = f"{step.payload.name} of {chain.cluster} to the {way}, {size} bytes by"
-                raise violated(HOPS, f"{told} {end_s} s: no hop has brought that")
+            if reply.done[0] and size > 0.0:
+                way = Way.TO_CLIENT if isinstance(step, Download) else Way.TO_SERVER
+                end_s = float(reply.end_s[0])
+                self._told.append(_Told(chain.cluster, way, step.payload.name, end_s, size))
+
+    def conclude(self) -> None:
+        """Hold what clients were told against the hops, of which all until now are known."""
+        for told in self._told:
+            at = told.cluster, told.way, told.payload, told.end_s
+            number, hop = self._arrived.pop(at, (0, None))
+            if hop is None or hop.bytes != told.bytes:
+                what = f"{told.payload} of {told.cluster} to the {told.way}, {told.bytes} bytes by"
+                raise violated(HOPS, f"{what} {told.end_s} s: no hop has brought that")
+            for known in (self._last, self._origins):
+                known.pop(number, None)
+        self._told.clear()

@@ -19,6 +19,7 @@ from sim.facts.stream import Take
 from sim.facts.transfers import TransferRow
 from sim.network.books import Booked
 from sim.network.edges import ContactEdges
+from sim.network.hop_log import HopRows
 from sim.network.leg_log import LegRows
 from sim.network.legs import ChainEnded, Moved
 from sim.plan.plan import Plan
@@ -61,6 +62,7 @@ class Invariants:
             Evaluated: self._evaluated,
             Moved: self._count,
             LegRows: self._legs,
+            HopRows: self._hop_rows,
             ContactEdges: self._edges,
             ChainEnded: self._chain_ended,
         }
@@ -76,15 +78,22 @@ class Invariants:
 
     def conclude(self, booked: Iterable[Booked], listed: Sequence[Mapping[str, Any]]) -> None:
         """Look at what is known at the end of a run only: accounts, and the list of payloads."""
+        if self._hops is not None:
+            self._hops.conclude()
         self._payload_books.conclude(booked, listed)
         self._learnt(thoroughly=True)
 
     def _message(self, row: TransferRow) -> None:
         self._times.message(row)
-        if self._hops is not None:
-            self._hops.moved(row)
         self._payloads.message(row)
         self._payload_books.message(row)
+
+    def _hop_rows(self, rows: HopRows) -> None:
+        self._times.hops(rows)
+        if self._hops is not None:
+            self._hops.moved(rows)
+        self._payloads.hops(rows)
+        self._payload_books.hops(rows)
 
     def _aggregated(self, aggregated: ModelAggregated) -> None:
         self._times.dated(aggregated)

@@ -12,6 +12,7 @@ from sim.errors import violated
 from sim.facts.row import single
 from sim.facts.transfers import TransferRow
 from sim.network.books import Booked, PayloadKey, Sums, books_by_payload, check_balance
+from sim.network.hop_log import HopRows
 from sim.network.leg_log import MovedRows
 
 AGREE = "books, payloads and transfers agree"
@@ -36,6 +37,16 @@ class PayloadBooks:
         for number, leg in enumerate(rows.legs):
             key = PayloadKey(rows.directions[number], leg.way, leg.payload)
             self._add(key, sent[number], delivered[number], largest[number])
+
+    def hops(self, rows: HopRows) -> None:
+        """Add up what moved over hops of messages."""
+        keys = len(rows.keys)
+        sent = np.bincount(rows.key, rows.bytes, keys).tolist()
+        delivered = np.bincount(rows.key, np.where(rows.delivered, rows.size, 0.0), keys).tolist()
+        largest = np.zeros(keys)
+        np.maximum.at(largest, rows.key, rows.size)
+        for number, key in enumerate(rows.keys):
+            self._add(key, sent[number], delivered[number], float(largest[number]))
 
     def message(self, row: TransferRow) -> None:
         """Add up what moved of a message between clients."""

@@ -151,22 +151,20 @@ class Versions:
 
         And all transfers over the mesh, whose rows are hops, or uploads that satellites carry on.
         """
-        cluster = chain.cluster
         for step, reply in zip(chain.steps, chain.replies, strict=True):
             if not isinstance(step, Download | Upload) or not isinstance(reply, Receipt):
                 continue
-            size = step.payload.bytes
-            if isinstance(step, Upload) and step.sized is not None:
-                size = reply.delivered_bytes + reply.left_bytes
-            some = np.count_nonzero(size) == size.size if isinstance(size, np.ndarray) else size
-            on_the_way = chain.over_mesh or (self._carry_on and isinstance(step, Upload))
-            if some and not on_the_way:
+            if chain.over_mesh or (self._carry_on and isinstance(step, Upload)):
+                without_rows = reply.done
+            else:
+                without_rows = _empty(step, reply)
+            device = np.flatnonzero(without_rows)
+            if not len(device):
                 continue
-            empty = reply.done & (np.equal(size, 0) | on_the_way)
-            versions = np.broadcast_to(step.payload.version, empty.shape)[empty]
-            look = partial(self._wait, cluster, versions)
+            versions = _of(step.payload.version, device)
+            look = partial(self._wait, chain.cluster, versions)
             if isinstance(step, Download):
-                look = partial(self._held[cluster].take, np.flatnonzero(empty), versions)
+                look = partial(self._held[chain.cluster].take, device, versions)
             self.behind(transfers, look)
 
     def aggregated(self, aggregated: ModelAggregated) -> None:
@@ -205,3 +203,18 @@ class Versions:
             f"{own} aggregated {aggregated.text()!r} into version {aggregated.version} at "
             f"{aggregated.time_s:.3f} s, of uploads in versions {uploaded}"
         )
+
+
+def _empty(step: Download | Upload, reply: Receipt) -> Mask:
+    """Which transfers (K,) that are through had no bytes."""
+    size = step.payload.bytes
+    if isinstance(step, Upload) and step.sized is not None:
+        size = reply.delivered_bytes + reply.left_bytes
+    return reply.done & np.equal(size, 0)
+
+
+def _of(version: int | Ints, device: Ints) -> Ints:
+    """Return the version of each of some devices (R,)."""
+    if isinstance(version, np.ndarray) and version.ndim:
+        return version[device]
+    return np.full(len(device), version)

@@ -15,6 +15,7 @@ from sim.errors import DURATIONS, MONOTONE, violated
 from sim.facts.row import single
 from sim.facts.transfers import TransferRow
 from sim.links.sharing import everywhere
+from sim.network.hop_log import HopRows
 from sim.network.leg_log import MovedRows, TrainedRows
 from sim.network.legs import Dropped
 from sim.plan.contacts import LAST_BITS_S, PlannedContact
@@ -85,6 +86,18 @@ class Times:
             raise violated(DURATIONS, f"{what} has no duration")
         if not (start_s >= 0.0 and end_s <= now_s):
             raise violated(MONOTONE, f"{what} was written at {now_s:.3f} s")
+
+    def hops(self, rows: HopRows) -> None:
+        """Look at hops of messages over a mesh."""
+        now_s = self._now_s()
+        for fine, name, what in (
+            (rows.end_s > rows.start_s, DURATIONS, "has no duration"),
+            ((rows.start_s >= 0.0) & (rows.end_s <= now_s), MONOTONE, f"was written at {now_s} s"),
+        ):
+            if not everywhere(fine):
+                row = worst(~fine)
+                span = f"{rows.start_s[row]} s to {rows.end_s[row]} s"
+                raise violated(name, f"{rows.named(row)} at {span} {what}")
 
     def dated(self, row: Any) -> None:
         """Look at the time of any other row, or the times of many."""

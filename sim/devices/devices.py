@@ -63,6 +63,10 @@ class Devices:
         """Devices (K,) whose memory is too small for the round."""
         return self._pace(cost, self.computing).excluded.copy()
 
+    def round_of_one_s(self, cost: Cost) -> float:
+        """Return the time of a round of the only device, as :attr:`Pace.alone_s`."""
+        return self._pace(cost, self.computing).alone_s
+
     def drop_open(self) -> None:
         """Forget the rounds that were interrupted; their time was spent."""
         if not (np.count_nonzero(self.open_s) or np.count_nonzero(self._kept_s)):

@@ -120,6 +120,11 @@ class Clients:
         """The sessions of each client."""
         return [client.sessions.planned for client in self.by_name.values()]
 
+    def tell_hops(self) -> None:
+        """Tell which hops of messages over a mesh have ended by now."""
+        if self._mesh is not None:
+            self._mesh.flush()
+
     def tell_edges(self, by_s: float) -> None:
         """Tell which contacts have opened and closed by a time."""
         self._edges.tell(by_s)

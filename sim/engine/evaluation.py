@@ -55,22 +55,20 @@ class Evaluator:
                     "it, or add what `as_validation` of learning.metrics returns to each score"
                 )
             pooled = pooled_figures(rows)
+            rows = [{"scope": "cluster"} | row for row in rows]
         else:
             rows = self._unmeasured
             pooled = {"accuracy": None, "loss": None, "samples": 0}
         shared: dict[str, Any] = {"time_s": time_s, "cycle": cycle, "version": self._method.version}
-        written = [
-            {"scope": "global", "cluster": None, **pooled, **shared},
-            *({"scope": "cluster", **row, **shared} for row in rows),
-        ]
+        written = [{"scope": "global", "cluster": None} | pooled | shared]
+        written += [row | shared for row in rows]
         if self._method.learner.measures:
             for row in written:
                 self._facts.emit(MetricsRow(**{key: row[key] for key in row if key in KNOWN}))
                 self._own.append({key: row[key] for key in row if key not in KNOWN})
         else:  # all clusters have the same figures: none
-            names = [row["cluster"] for row in rows]
             self._facts.emit(MetricsRow(**written[0]))
-            self._facts.emit(MetricsRow(**written[1] | {"cluster": names}))
+            self._facts.emit(MetricsRow(**written[1] | {"cluster": self._names}))
         followed = pooled[VALIDATED[0] if self._validates else "accuracy"]
         self._accuracy = math.nan if followed is None else followed
         self._facts.emit(
@@ -94,7 +92,11 @@ class Evaluator:
     def _unmeasured(self) -> list[dict[str, Any]]:
         """The rows of a run that trains nothing."""
         nothing = {"accuracy": None, "loss": None, "samples": 0}
-        return [{"cluster": cluster.name, **nothing} for cluster in self._plan.clusters]
+        return [{"scope": "cluster", "cluster": name} | nothing for name in self._names]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return [cluster.name for cluster in self._plan.clusters]
 
     def with_own(self, metrics: pa.Table) -> pa.Table:
         """Return the metrics table with a column more for each of ``learning.metrics``.

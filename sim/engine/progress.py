@@ -45,10 +45,12 @@ class Progress:
         self._evaluator = evaluator
         self._energy = energy
         self._plan: Sequence[PlannedSessions] = ()
+        self._cycles = 0
 
     def follow(self, plan: Sequence[PlannedSessions]) -> None:
         """Count cycles by the sessions of each cluster, from now on by those of another plan."""
         self._plan = plan
+        self._cycles = min(map(len, plan))
         self._expect_cycle()
 
     def _expect_cycle(self) -> None:
@@ -57,7 +59,7 @@ class Progress:
         The plan knows when: what ends then ends before anything else.
         """
         plan = self._plan
-        if min(map(len, plan)) <= self.cycle:
+        if self._cycles <= self.cycle:
             return
 
         def complete() -> None:
@@ -66,7 +68,7 @@ class Progress:
                 self._clock.after_this_instant("evaluation", self.evaluate)
                 self._expect_cycle()
 
-        end_s = max(sessions.end_s(self.cycle) for sessions in plan)
+        end_s = max([sessions.end_s(self.cycle) for sessions in plan])
         self._clock.call_at("cycle", end_s, complete, first=True)
 
     def aggregated(self) -> None:

@@ -32,7 +32,7 @@ from sim.errors import InputError, as_input
 from sim.formatting import data_size
 from sim.links.sidelinks import Sidelinks, sidelinks_of
 from sim.network.rules import Rules
-from sim.plan.mesh_volume import largest_message_bytes
+from sim.plan.mesh_volume import gets_through, largest_message_bytes
 from sim.plan.plan import Plan, make_plan
 from sim.plan.plan_size import CONTACT_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
@@ -74,6 +74,7 @@ class Build:
                 inf if waits.deadline_s is None else waits.deadline_s,
             ),
             rings=() if self.plan.isls is None else self.plan.isls.rings,
+            over_mesh=self.plan.mesh is not None and self.plan.topology.clients_fly,
         )
 
     @property
@@ -175,6 +176,8 @@ def _check_size(plan: Plan, method: MethodType, learner: Learner, *, in_parts: b
     if not learner.config.model.lora.sends_factors:
         sizes[Way.TO_CLIENT] = learner.architecture.download_bytes(held, gate=gate)
     for way, size_bytes in sizes.items():
+        if plan.topology.clients_fly and gets_through(plan, way, size_bytes):
+            continue
         largest = largest_message_bytes(plan, way, in_parts=in_parts)
         client, most_bytes = min(largest.items(), key=lambda one: one[1])
         if size_bytes > most_bytes:

@@ -76,10 +76,10 @@ class TransferRow(Row):
 
     @property
     def stream(self) -> str:
-        """Messages are digested as they come, what devices moved in contacts apart from them."""
-        of_many = isinstance(self.contact_id, np.ndarray)
-        alone = self.contact_id is None or (self.message is not None and not of_many)
-        return "" if alone else "moved"
+        """Messages are digested as they come; hops, and what moved in contacts, apart from them."""
+        if self.contact_id is not None:
+            return "moved"
+        return "hops" if isinstance(self.message, np.ndarray) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -19,7 +19,7 @@ class PlainCurve:
         curve = batch.device(0)
         self._time_s: list[float] = curve.time_s.tolist()
         self._rate_bps: list[float] = curve.rate_bps.tolist()
-        self._bits: list[float] = curve.delivered_bits(curve.time_s).tolist()
+        self._bits: list[float] = curve.bits.tolist()
 
     def completion_time_s(self, bits: float, start_s: float) -> float:
         """Return when bits that leave from a time on are through; inf if they never are."""

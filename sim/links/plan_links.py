@@ -17,7 +17,8 @@ LOG = logging.getLogger("leomix.run")
 POINTS_AT_ONCE = 1 << 17
 """Points of a table, about: a larger one would be no quicker, and take more memory."""
 PASSES_AGAIN = 32
-"""Passes that are made again at once, of those that were made before, and asked for in turn."""
+"""Passes that are made again at once, of those that were made before, and asked for in turn: at
+first. It is twice as many each time that those are asked for which follow them."""
 TABLES = 2
 """Tables that are kept: contacts that overlap are in one that ends and in one that begins."""
 
@@ -49,6 +50,7 @@ class PlanLinks:
         self._figures: dict[int, PassFigures] = {}
         self._asked: set[int] = set()
         self._last_place = -1
+        self._again = PASSES_AGAIN
         self._remade = False
 
     def links(self, number: int) -> DeviceLinks:
@@ -74,7 +76,9 @@ class PlanLinks:
         numbers, passes = zip(*self._with_following(number), strict=True)
         table = LinkTable(passes, self._start)
         places = {n: place for place, n in enumerate(numbers)}
-        self._tables = [*self._tables[1 - TABLES :], (places, table)]
+        # One pass out of turn would send those away that are in turn.
+        if len(numbers) > 1 or passes[0].points >= POINTS_AT_ONCE:
+            self._tables = [*self._tables[1 - TABLES :], (places, table)]
         self._remember(numbers, passes, table)
         return places[number], table
 
@@ -85,13 +89,12 @@ class PlanLinks:
         place = self._place_in_soon.get(number)
         if place is None or number in self._asked:
             return some
-        in_turn = place - self._last_place in range(PASSES_AGAIN)
-        self._last_place = place
         last = len(self._soon)
         known: Container[int] = self._figures
         if number in self._figures:
             known = self._asked
-            last = min(last, place + PASSES_AGAIN if in_turn else place)
+            last = min(last, place + self._wanted_again(place))
+        self._last_place = place
         for later in range(place + 1, last):
             if points >= POINTS_AT_ONCE:
                 break
@@ -100,6 +103,16 @@ class PlanLinks:
                 some.append((following, self._make(following)))
                 points += some[-1][1].points
         return some
+
+    def _wanted_again(self, place: int) -> int:
+        """How many passes are made again at once, from the one at a ``place`` of ``soon`` on."""
+        in_turn = place - self._last_place in range(self._again + 1)
+        if not in_turn:
+            self._again = PASSES_AGAIN
+            return 1
+        wanted = self._again
+        self._again = min(2 * wanted, POINTS_AT_ONCE)
+        return wanted
 
     def _remember(self, numbers: Sequence[int], passes: Sequence[Pass], table: LinkTable) -> None:
         least_bits: Floats = np.minimum.reduceat(table.capacity_bits, table.first_row)

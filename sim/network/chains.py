@@ -10,6 +10,7 @@ import numpy as np
 
 from learning.requests.cluster import Download, Floats, Mask, Quorum, Step, Train, Upload
 from sim.network.direct import DirectTransfer
+from sim.network.direct_training import DirectTraining
 from sim.network.endpoint import Endpoint
 from sim.network.outcomes import Ending
 from sim.network.steps import Reply, everybody, way_of
@@ -45,16 +46,15 @@ class Chain:
         self._held_s = held_s
         self._planned: list[Leg] = []
         self._transfers: dict[Way, list[Transfer]] = {}
-        self._direct: DirectTransfer | None = None
+        self._direct: DirectTransfer | DirectTraining | None = None
         self._as_legs: Callable[[], None] = lambda: None
 
     def plan(self, endpoint: Endpoint, others: Sequence[Chain]) -> None:
         """Plan each step, behind those before it and the transfers of other chains."""
         ready_s = np.maximum(self.begun_s, endpoint.devices.free_s)
         if not others and not self._held_s:
-            self._direct = DirectTransfer.plan(
-                self.steps, endpoint, self.session, float(ready_s[0])
-            )
+            given = self.steps, endpoint, self.session, float(ready_s[0])
+            self._direct = DirectTraining.plan(*given) or DirectTransfer.plan(*given)
         if self._direct is None:
             self._plan_legs(endpoint, others, ready_s)
         else:
@@ -62,7 +62,7 @@ class Chain:
 
     @property
     def legs(self) -> list[Leg]:
-        """The steps as they are planned: a direct transfer too, once somebody looks closer."""
+        """The steps as they are planned: what is direct too, once somebody looks closer."""
         if self._direct is not None:
             self._direct = None
             self._as_legs()

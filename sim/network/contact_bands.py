@@ -49,10 +49,27 @@ class Contacts(NamedTuple):
     end_s: Floats
 
 
-class Band:
-    """One contact: the times in which nothing is booked, in order."""
+class Found(NamedTuple):
+    """The first hop of bits over a contact from a time on, or that there is none."""
 
-    __slots__ = ("closes_s", "contact", "ends_s", "source", "starts_s", "target")
+    bits: float
+    from_s: float
+    hop: Hop | None
+
+    def answers(self, bits: float, from_s: float) -> bool:
+        """Whether that is so from another time on too."""
+        if bits != self.bits or from_s < self.from_s:
+            return False
+        return self.hop is None or from_s <= self.hop.begin_s
+
+
+class Band:
+    """One contact: the times in which nothing is booked, in order.
+
+    Of a question that was asked of it ``found`` keeps the answer, until something is booked.
+    """
+
+    __slots__ = ("closes_s", "contact", "ends_s", "found", "source", "starts_s", "target")
 
     def __init__(self, contact: int, source: int, target: int, span_s: tuple[float, float]) -> None:
         self.contact = contact
@@ -61,6 +78,7 @@ class Band:
         self.closes_s = span_s[1]
         self.starts_s = [span_s[0]]
         self.ends_s = [span_s[1]]
+        self.found: Found | None = None
 
     def book(self, hop: Hop) -> None:
         """Take the time of a hop out; raise ValueError where it is not free."""
@@ -68,6 +86,7 @@ class Band:
         if not (place < len(self.ends_s) and self.starts_s[place] <= hop.begin_s):
             raise ValueError(f"contact {hop.contact} is not free at {hop.begin_s:g} s")
         start_s = self.starts_s[place]
+        self.found = None
         self.starts_s[place] = hop.sent_s
         if start_s < hop.begin_s:
             self.starts_s.insert(place, start_s)
@@ -91,6 +110,10 @@ class _NodeBands:
         self._beginning: list[list[Band]] = [[]]
         self._open: list[list[Band]] = [[]]
 
+    def __len__(self) -> int:
+        """How many they are."""
+        return len(self._places)
+
     def beginning(self, slot: int) -> list[Band]:
         """Return the bands that begin in a slot."""
         self._make(slot)
@@ -100,6 +123,17 @@ class _NodeBands:
         """Return the bands that are open at some time of a slot."""
         self._make(slot)
         return self._open[slot]
+
+    def within(self, from_s: float, until_s: float) -> Sequence[Band]:
+        """Return the bands that are open at some time from one to another, and maybe a few more."""
+        first = self.slot_at(from_s)
+        last = self.slot_at(until_s)
+        if first == last:
+            return self.open(first)
+        bands = list(self.open(first))
+        for slot in range(first + 1, last + 1):
+            bands += self.beginning(slot)
+        return bands
 
     def slot_at(self, time_s: float) -> int:
         """Return the slot of a time."""
@@ -122,7 +156,11 @@ class ContactBands:
     def __init__(self, nodes: int, contacts: Contacts) -> None:
         self._contacts = contacts
         self._bands: dict[int, Band] = {}
+        self._known: dict[tuple[int, int], Band] = {}
         self.last_end_s = float(contacts.end_s.max(initial=0.0))
+        self._by_start = np.argsort(contacts.start_s, kind="stable")
+        self._starts_s = contacts.start_s[self._by_start]
+        self._ends_s = contacts.end_s[self._by_start]
         self._leaving = self._of_each(nodes, contacts.source)
         self._coming = self._of_each(nodes, contacts.target)
 
@@ -131,15 +169,13 @@ class ContactBands:
 
         There may be a few that are over by then, or not yet open.
         """
-        own = self._leaving[node]
-        first = own.slot_at(from_s)
-        last = own.slot_at(until_s)
-        if first == last:
-            return own.open(first)
-        bands = list(own.open(first))
-        for slot in range(first + 1, last + 1):
-            bands += own.beginning(slot)
-        return bands
+        return self._leaving[node].within(from_s, until_s)
+
+    def within(self, from_s: float, until_s: float) -> list[Band]:
+        """Return all bands that are open at some time from one to another, by their begins."""
+        last = int(np.searchsorted(self._starts_s, until_s, side="right"))
+        places = self._by_start[:last][self._ends_s[:last] >= from_s]
+        return list(map(self._band, places.tolist()))
 
     def ahead(
         self, node: int, from_s: float, *, coming: bool
@@ -154,13 +190,16 @@ class ContactBands:
         for slot in range(first + 1, len(own.slots_s)):
             yield own.slots_s[slot], own.beginning(slot)
 
+    def any_of(self, node: int) -> bool:
+        """Whether a node has any contact."""
+        return len(self._leaving[node]) + len(self._coming[node]) > 0
+
     def book(self, hop: Hop) -> None:
         """Take the time of a hop out; raise ValueError where it is not free."""
-        for band in self.leaving(hop.source, hop.begin_s, hop.begin_s):
-            if band.contact == hop.contact and band.target == hop.target:
-                band.book(hop)
-                return
-        raise ValueError(f"contact {hop.contact} is not free at {hop.begin_s:g} s")
+        band = self._known.get((hop.contact, hop.source))
+        if band is None:
+            raise ValueError(f"contact {hop.contact} is not free at {hop.begin_s:g} s")
+        band.book(hop)
 
     def _of_each(self, nodes: int, ends: Ints) -> list[_NodeBands]:
         """Return the bands of each node, by one of their ends."""
@@ -181,5 +220,6 @@ class ContactBands:
             number, source, target, start_s, end_s = (
                 column[place].item() for column in self._contacts
             )
-            self._bands[place] = Band(number, source, target, (start_s, end_s))
+            band = Band(number, source, target, (start_s, end_s))
+            self._bands[place] = self._known[number, source] = band
         return self._bands[place]

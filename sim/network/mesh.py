@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 import numpy as np
 import simpy
 
 from learning.requests.payload import Payload
-from learning.requests.peers import SERVER, Arrival, Node, Send
+from learning.requests.peers import SERVER, Arrival, Send
 from sim.clock import Clock
 from sim.facts.stream import Facts
-from sim.facts.transfers import MessageLost, Outcome, TransferRow
+from sim.facts.transfers import MessageLost, Outcome
 from sim.network.books import Account, Booked, PayloadKey
 from sim.network.contact_bands import Hop
 from sim.network.endpoint import Endpoint
+from sim.network.hop_log import OVER_LINK, SERVER_NAME, HopLog, MovedOverHop
 from sim.network.journeys import journey_of
 from sim.network.mesh_timetable import MeshTimetable
 from sim.network.payload_list import PayloadList
@@ -56,7 +58,7 @@ class Shortfall:
 
 @dataclass(eq=False)
 class Message:
-    """A message under way: who is the client, and the hops that are still to end.
+    """A message under way: who is the client, its hops, and how many of these have ended.
 
     Its ``way`` is None between clients.
     """
@@ -66,7 +68,9 @@ class Message:
     way: Way | None
     payload: Payload
     device: int = 0
-    ahead: list[Hop] = field(default_factory=list)
+    hops: Sequence[Hop] = ()
+    ended: int = 0
+    listed: PayloadKey | None = None
 
     @cached_property
     def size(self) -> float:
@@ -87,6 +91,10 @@ class Mesh:
     Between clients it goes over links alone. With ``exact_delays`` routes are searched with the
     range at each time, which counts where messages take milliseconds, else with the longest one of
     each window. What did not arrive at the server or from there is ``missing``.
+
+    A message has one event, its arrival. The hops until then are booked ahead, so that nothing
+    changes them: they are written down when somebody looks, in the order in which they have ended.
+    Only where a battery has to know at the time each hop has an event of its own.
     """
 
     def __init__(
@@ -111,6 +119,11 @@ class Mesh:
         self._unfinished: defaultdict[PayloadKey, list[float]] = defaultdict(lambda: [0.0, 0.0])
         self._sending_s: defaultdict[str, float] = defaultdict(float)
         self._under_way: dict[Message, None] = {}
+        self._ending: list[tuple[float, int, Message]] = []
+        self._log = HopLog(facts)
+        self._has_batteries = any(
+            endpoint.devices.battery is not None for endpoint in endpoints.values()
+        )
         self._messages = 0
         self.missing = {way: Shortfall() for way in Way}
 
@@ -127,7 +140,7 @@ class Mesh:
         hops = self._set_off(message, source, target)
         if hops is None:
             return None
-        yield from self._travel(message, hops)
+        yield from self._travel(hops)
         passes = (self._timetable.pass_of(hop) for hop in hops)
         contact_id = next(contact_id for contact_id in passes if contact_id is not None)
         return Carried(hops[-1].arrival_s, contact_id)
@@ -150,14 +163,15 @@ class Mesh:
         hops = self._routed(message, source, target)
         if hops is None:
             return Arrival(delivered=False, time_s=ready_s, reason=NO_ROUTE)
-        yield from self._travel(message, hops)
+        yield from self._travel(hops)
         journey = journey_of(hops, ready_s, self._timetable.opens_s)
         return Arrival(delivered=True, time_s=hops[-1].arrival_s, journey=journey)
 
-    def _travel(self, message: Message, hops: list[Hop]) -> Generator[simpy.Event, object, None]:
-        for hop in hops:
-            yield self._clock.at(max(hop.arrival_s, self._clock.now))
-            self._hop_ended(message, hop)
+    def _travel(self, hops: Sequence[Hop]) -> Generator[simpy.Event, object, None]:
+        """Wait until a message is there."""
+        if hops:
+            yield self._clock.at(max(hops[-1].arrival_s, self._clock.now))
+        self._catch_up()
 
     def next_number(self) -> int:
         """Return the number of another message."""
@@ -184,9 +198,8 @@ class Mesh:
         hops = self._set_off(message, self._node(source), self._node(target))
         if hops is None:
             return math.inf
-        for hop in hops:  # before whoever waits for it goes on at that time
-            ended = partial(self._hop_ended, message, hop)
-            self._clock.call_at(f"message {message.number}", hop.arrival_s, ended)
+        if hops:  # before whoever waits for it goes on at that time
+            self._clock.call_at(f"message {message.number}", hops[-1].arrival_s, self._catch_up)
         return hops[-1].arrival_s if hops else self._clock.now
 
     def _set_off(self, message: Message, source: int, target: int) -> list[Hop] | None:
@@ -203,17 +216,44 @@ class Mesh:
         )
         if hops is None:
             return None
-        message.ahead = list(hops)
         if hops:
+            message.hops = hops
             self._under_way[message] = None
+            self._expect_end(message)
+            if self._has_batteries:
+                for hop in hops:
+                    name = f"message {message.number}"
+                    self._clock.call_at(name, hop.arrival_s, self._catch_up)
         return hops
 
-    def _hop_ended(self, message: Message, hop: Hop) -> None:
-        """Write a hop down, the first of those that are ahead of a message."""
-        del message.ahead[0]
-        self._book(message, hop, message.size, hop.arrival_s, Outcome.DELIVERED)
-        if not message.ahead:
-            del self._under_way[message]
+    def _expect_end(self, message: Message) -> None:
+        """Let the next hop of a message end; of hops that end together that of the older message.
+
+        So their order does not depend on when somebody looks.
+        """
+        end_s = message.hops[message.ended].arrival_s
+        heappush(self._ending, (end_s, message.number, message))
+
+    def _catch_up(self) -> None:
+        """Write all hops down that have ended by now, in order."""
+        now_s = self._clock.now
+        ending = self._ending
+        while ending and ending[0][0] <= now_s:
+            end_s, _, message = heappop(ending)
+            hop = message.hops[message.ended]
+            message.ended += 1
+            self._book(message, hop, message.size, end_s, Outcome.DELIVERED)
+            if message.ended < len(message.hops):
+                self._expect_end(message)
+            else:
+                del self._under_way[message]
+        if self._log.is_long:
+            self._log.flush()
+
+    def flush(self) -> None:
+        """Emit the rows of all hops that have ended by now."""
+        self._catch_up()
+        self._log.flush()
 
     def lose(self, message: Message) -> None:
         """Tell of a message to the server, or from there, that never arrives."""
@@ -233,41 +273,57 @@ class Mesh:
             )
         )
 
-    def _key(self, message: Message, hop: Hop) -> PayloadKey:
+    def _key(self, message: Message, hop: Hop, contact_id: int | None) -> PayloadKey:
         """By which direction and receiver a hop is booked: that of a link, or of a pass."""
         name = message.payload.name
+        if contact_id is not None and message.way is not None:
+            return PayloadKey(self._topology.direction(message.way), message.way, name)
         if self._timetable.gateway_of(hop) is not None:
             up = hop.source == len(self._names)
             return PayloadKey("uplink" if up else "downlink", TOWARD_PEER, name)
-        if message.way is None or self._timetable.pass_of(hop) is None:
-            return PayloadKey("isl", TOWARD_PEER, name)
-        return PayloadKey(self._topology.direction(message.way), message.way, name)
+        return PayloadKey("isl", TOWARD_PEER, name)
 
     def _book(
         self, message: Message, hop: Hop, moved: float, end_s: float, outcome: Outcome
     ) -> None:
-        """Count a hop that has ended, or got so far by the end of the run, with a row of it."""
-        key = self._key(message, hop)
+        """Count a hop that has ended, or got so far by the end of the run, and write it down."""
+        contact_id = self._timetable.pass_of(hop)
+        key = self._key(message, hop, contact_id)
+        size = message.size
         account = self._accounts[key]
-        self._payloads.add(key.direction, key.toward, message.payload, ONE)
-        account.offered += message.size
+        if message.listed != key:
+            message.listed = key
+            self._payloads.add(key.direction, key.toward, message.payload, ONE)
+        account.offered += size
         account.sent += moved
         if outcome is Outcome.DELIVERED:
-            account.delivered += message.size
+            account.delivered += size
         else:
-            self._unfinished[key][0] += message.size
+            self._unfinished[key][0] += size
             self._unfinished[key][1] += moved
-        self._count_sending(hop, end_s)
+        if hop.source < len(self._names):
+            self._count_sending(hop, end_s, over_link=contact_id is None)
         if moved > 0.0:
-            self._facts.emit(self._row(message, hop, key, moved, end_s, outcome))
+            self._log.add(
+                MovedOverHop(
+                    message.number,
+                    self._name(hop, hop.source),
+                    self._name(hop, hop.target),
+                    OVER_LINK if contact_id is None else contact_id,
+                    key,
+                    message.version,
+                    size,
+                    moved,
+                    hop.begin_s,
+                    end_s,
+                    outcome,
+                )
+            )
 
-    def _count_sending(self, hop: Hop, by_s: float) -> None:
+    def _count_sending(self, hop: Hop, by_s: float, *, over_link: bool) -> None:
         """Count the time and energy of a satellite that sends to another one, or to the server."""
-        if hop.source == len(self._names):
-            return
         lasts_s = min(hop.sent_s, by_s) - hop.begin_s
         sender = self._names[hop.source]
-        over_link = self._timetable.pass_of(hop) is None
         if over_link:
             self._sending_s[sender] += lasts_s
         client = self._endpoints.get(sender)
@@ -275,52 +331,24 @@ class Mesh:
             return
         if not over_link:
             client.sent_s = client.sent_s + lasts_s
-        if client.devices.battery is not None:
+        if self._has_batteries and client.devices.battery is not None:
             client.devices.battery.send(by_s, lasts_s, to_peer=over_link)
 
-    def _row(
-        self,
-        message: Message,
-        hop: Hop,
-        key: PayloadKey,
-        moved: float,
-        end_s: float,
-        outcome: Outcome,
-    ) -> TransferRow:
-        contact_id = self._timetable.pass_of(hop)
-        sender, receiver = (self._name(hop, node) for node in (hop.source, hop.target))
-        peer = None if contact_id is not None else str(Node(receiver, 0))
-        return TransferRow(
-            contact_id=contact_id,
-            cluster=sender or receiver,
-            device=0,
-            peer=peer,
-            direction=key.direction,
-            toward=key.toward,
-            payload=key.payload,
-            version=message.version,
-            payload_bytes=message.size,
-            delivered_bytes=moved,
-            start_s=hop.begin_s,
-            end_s=end_s,
-            outcome=outcome.word,
-            message=message.number,
-        )
-
     def _name(self, hop: Hop, node: int) -> str:
-        """Return the name of an end of a hop: a satellite, a gateway, or "" for the server."""
+        """Return the name of an end of a hop: a satellite, a gateway, or that of the server."""
         if node < len(self._names):
             return self._names[node]
-        return self._timetable.gateway_of(hop) or ""
+        return self._timetable.gateway_of(hop) or SERVER_NAME
 
     def settle_all(self, end_s: float) -> None:
         """Write hops that are under way as far as they got by ``end_s``, the end of the run."""
+        self._catch_up()
         for message in self._under_way:
             if message.way is not None:
                 missing = self.missing[message.way]
                 missing.under_way += 1
                 missing.largest_bytes = max(missing.largest_bytes, message.size)
-            hop = message.ahead[0]
+            hop = message.hops[message.ended]
             if hop.begin_s >= end_s:
                 continue
             share = 1.0
@@ -328,6 +356,7 @@ class Mesh:
                 share = (end_s - hop.begin_s) / (hop.sent_s - hop.begin_s)
             self._book(message, hop, message.size * share, end_s, Outcome.CARRIED)
         self._under_way.clear()
+        self._ending.clear()
 
     def booked(self) -> Iterator[Booked]:
         """Yield the account of each payload in each direction: every hop offers it anew."""
@@ -336,5 +365,6 @@ class Mesh:
             yield Booked(key, account, open_bytes=open_bytes, unfinished_bytes=through)
 
     def sending_s(self, client: str) -> float:
-        """Seconds of the hops over links that a satellite has sent, and that have ended."""
+        """Seconds of the hops over links that a satellite has sent, and that have ended by now."""
+        self._catch_up()
         return self._sending_s.get(client, 0.0)

@@ -3,19 +3,21 @@
 Routes are those of contact graph routing (CCSDS 734.3-B-1, schedule-aware bundle routing): a
 message goes in one piece over each contact, and waits at a node for the next one. Among the routes
 that arrive first, those of the fewest hops are found by Bellman and Ford's rounds, each with one
-hop more. Three bounds keep the rounds to contacts that matter: how early any last or first hop can
-be over, when a last hop is no longer early enough, and a time up to which a search looks, which
+hop more. They are searched only where no straight route is known to be one of them. Four bounds
+keep the rounds to contacts that matter: how early any last or first hop can be over, when a last
+hop is no longer early enough, how many hops are left, and a time up to which a search looks, which
 is put off as long as nothing arrives by then.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
-from math import inf, nan
-from typing import NamedTuple
+from collections.abc import Sequence
+from math import inf, nextafter
 
-from sim.network.contact_bands import Band, ContactBands, Contacts, Hop
+from sim.network.contact_bands import ContactBands, Contacts, Hop
+from sim.network.horizon import Ahead
+from sim.network.straight_routes import StraightRoutes, way_back
+from sim.network.transit import Least, Message, Sent, Steady, Transits
 
 LOOKS_AHEAD = 8.0
 """How many hops longer than it takes at least a first search looks."""
@@ -24,45 +26,31 @@ LOOKS_FARTHER = 1024.0
 LEAST_AHEAD_S = 1e-3
 """For hops that take no time."""
 
-Sent = Callable[[int, int, float, float], tuple[float, float]]
-"""When bits have left, and are there, that go over a contact from a node and a time on.
-
-Who begins later is never there earlier."""
-
-
-class Steady(NamedTuple):
-    """The rate of the first contacts, and how long each delays what it carries."""
-
-    rate_bps: float
-    delays_s: Sequence[float]
-
-
-class _Message(NamedTuple):
-    """What is looked for, how long its bits take over steady contacts, and where it may not go."""
-
-    source: int
-    target: int
-    bits: float
-    lasts_s: float
-    ready_s: float
-    avoid: int | None
-
 
 class Routes:
     """Routes over contacts, each from one node to another: what is sent back has its own.
 
     ``sent`` says when bits have left over a contact, by its number, and are there; of the
-    ``steady`` ones nobody asks it.
+    ``steady`` ones nobody asks it. Where it is known how long contacts take at ``least``, straight
+    routes are tried first.
     """
 
     def __init__(
-        self, nodes: int, contacts: Contacts, sent: Sent, steady: Steady | None = None
+        self,
+        nodes: int,
+        contacts: Contacts,
+        sent: Sent,
+        steady: Steady | None = None,
+        least: Least | None = None,
     ) -> None:
         self._nodes = nodes
         self._bands = ContactBands(nodes, contacts)
-        self._sent = sent
-        self._steady = Steady(nan, ()) if steady is None else steady
-        self._steady_contacts = len(self._steady.delays_s)
+        self._transits = Transits(self._bands, sent, steady)
+        self._least = least
+        self._straight = None
+        if least is not None:
+            self._straight = StraightRoutes(nodes, self._bands, self._transits, least)
+        self._anywhere = Ahead([0] * nodes, 0.0)
 
     def route(
         self, source: int, target: int, bits: float, ready_s: float, avoid: int | None = None
@@ -74,9 +62,25 @@ class Routes:
         """
         if source == target:
             return []
-        message = _Message(source, target, bits, bits / self._steady.rate_bps, ready_s, avoid)
-        first = self._soonest(message, source, ready_s, inf, coming=False)
-        last = self._soonest(message, target, ready_s, inf, coming=True)
+        lasts_s = bits / self._transits.steady_bps
+        least_s = 0.0 if self._least is None else self._least.lasts_s(bits)
+        message = Message(source, target, bits, lasts_s, least_s, ready_s, avoid)
+        straight = None if self._straight is None else self._straight.find(message)
+        if straight is None:
+            return self._by_rounds(message)
+        if straight.is_best or straight.hops is None:
+            return straight.hops
+        until_s = nextafter(straight.hops[-1].arrival_s, inf)
+        rounds = self._rounds(message, straight.earliest_s, until_s, straight.ahead)
+        return straight.hops if rounds is None else way_back(rounds, source, target)
+
+    def _by_rounds(self, message: Message) -> list[Hop] | None:
+        """Search a route among all there are, as far ahead as it takes."""
+        source = message.source
+        target = message.target
+        ready_s = message.ready_s
+        first = self._transits.soonest(message, source, ready_s, inf, coming=False)
+        last = self._transits.soonest(message, target, ready_s, inf, coming=True)
         if first is None or last is None:
             return None
         earliest_s = max(first.arrival_s, last.arrival_s)
@@ -86,9 +90,9 @@ class Routes:
             until_s = earliest_s + ahead_s
             if until_s > self._bands.last_end_s:
                 until_s = inf
-            rounds = self._rounds(message, earliest_s, until_s)
+            rounds = self._rounds(message, earliest_s, until_s, self._anywhere)
             if rounds is not None:
-                return _way_back(rounds, source, target)
+                return way_back(rounds, source, target)
             if until_s == inf:
                 return None
             ahead_s *= LOOKS_FARTHER
@@ -103,12 +107,13 @@ class Routes:
                 self._bands.book(hop)
 
     def _rounds(
-        self, message: _Message, earliest_s: float, until_s: float
+        self, message: Message, earliest_s: float, until_s: float, ahead: Ahead
     ) -> list[dict[int, Hop]] | None:
         """Return the hops of each round that are there earlier than all before, by their targets.
 
         The last round leads to the message's target, before ``until_s``; None where none does.
-        Nothing can be there before ``earliest_s``: what is there by then ends the search.
+        Nothing can be there before ``earliest_s``: what is there by then ends the search. It leaves
+        out nodes from which the hops ``ahead`` take too long.
         """
         target = message.target
         there_s = [inf] * self._nodes
@@ -124,7 +129,7 @@ class Routes:
             rounds.append(hops)
             for node, time_s in reached:
                 if time_s < useful_s:
-                    useful_s = self._go_on(message, node, time_s, useful_s, there_s, hops)
+                    useful_s = self._go_on(message, node, time_s, useful_s, ahead, there_s, hops)
                 if there_s[target] <= earliest_s:
                     return rounds
             # By number, so that of hops that are there at the same time always the same is taken.
@@ -133,10 +138,11 @@ class Routes:
 
     def _go_on(
         self,
-        message: _Message,
+        message: Message,
         node: int,
         time_s: float,
         useful_s: float,
+        ahead: Ahead,
         there_s: list[float],
         hops: dict[int, Hop],
     ) -> float:
@@ -151,9 +157,9 @@ class Routes:
             if before_s <= time_s:  # nearly always: it was there before
                 continue
             at_target = other == message.target
-            if useful_s < before_s and not at_target:
-                before_s = useful_s
-            hop = self._hop(message, band, time_s, before_s)
+            if not at_target:
+                before_s = min(before_s, useful_s, there_s[message.target] - ahead.left_s(other))
+            hop = self._transits.hop(message, band, time_s, before_s)
             if hop is not None:
                 hops[other] = hop
                 there_s[other] = hop.arrival_s
@@ -161,64 +167,12 @@ class Routes:
                     useful_s = self._useful_s(message, hop)
         return useful_s
 
-    def _useful_s(self, message: _Message, last: Hop) -> float:
+    def _useful_s(self, message: Message, last: Hop) -> float:
         """Return by when a message has to be somewhere to be at its target before its last hop.
 
         That is before this hop begins, unless another one from then on would be earlier.
         """
-        other = self._soonest(message, last.target, last.begin_s, last.arrival_s, coming=True)
+        other = self._transits.soonest(
+            message, last.target, last.begin_s, last.arrival_s, coming=True
+        )
         return last.begin_s if other is None else last.arrival_s
-
-    def _soonest(
-        self, message: _Message, node: int, from_s: float, before_s: float, *, coming: bool
-    ) -> Hop | None:
-        """Return the hop from or to a node that is over first, from a time on and before another.
-
-        None of those from the node that is to be avoided is looked at.
-        """
-        soonest: Hop | None = None
-        for begins_s, bands in self._bands.ahead(node, from_s, coming=coming):
-            if begins_s >= before_s:
-                break
-            for band in bands:
-                if band.source == message.avoid:
-                    continue
-                hop = self._hop(message, band, from_s, before_s)
-                if hop is not None:
-                    soonest = hop
-                    before_s = hop.arrival_s
-        return soonest
-
-    def _hop(self, message: _Message, band: Band, time_s: float, before_s: float) -> Hop | None:
-        """Return the first hop over a band, from a time on, if it is there before another."""
-        ends_s = band.ends_s
-        place = bisect_left(ends_s, time_s)
-        contact = band.contact
-        while place < len(ends_s):
-            begin_s = band.starts_s[place]
-            if begin_s < time_s:
-                begin_s = time_s
-            if begin_s >= before_s:
-                return None
-            if contact < self._steady_contacts:
-                sent_s = begin_s + message.lasts_s
-                there_s = sent_s + self._steady.delays_s[contact]
-            else:
-                sent_s, there_s = self._sent(contact, band.source, begin_s, message.bits)
-            if sent_s <= ends_s[place]:
-                if there_s < before_s:
-                    return Hop(contact, band.source, band.target, begin_s, sent_s, there_s)
-                return None
-            place += 1
-        return None
-
-
-def _way_back(rounds: Sequence[dict[int, Hop]], source: int, target: int) -> list[Hop]:
-    """Return the hops to the target: each from where the round before has come."""
-    hops: list[Hop] = []
-    node = target
-    for found in reversed(rounds):
-        if node in found and node != source:
-            hops.append(found[node])
-            node = found[node].source
-    return hops[::-1]

@@ -12,7 +12,8 @@ from channel import SPEED_OF_LIGHT_M_S
 from learning.requests.cluster import Floats, Ints
 from sim.network.contact_bands import Contacts, Hop
 from sim.network.mesh_pass import MeshPass
-from sim.network.mesh_routes import Routes, Steady
+from sim.network.mesh_routes import Routes
+from sim.network.transit import Least, Steady
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
 from sim.trace.directions import Topology, Way
@@ -52,7 +53,22 @@ class MeshTimetable:
         steady = None
         if isls.fixed_bps is not None and not exact_delays:
             steady = Steady(isls.fixed_bps, self._link_delays_s)
-        self._routes = Routes(self._ground + 1, self._directed(), self._sent, steady)
+        self._routes = Routes(
+            self._ground + 1, self._directed(), self._sent, steady, self._least_of_links()
+        )
+
+    def _least_of_links(self) -> Least:
+        """How long any hop over a link takes at least, as routes are searched."""
+        delays_s = self._link_delays_s
+        if self._exact:
+            delays_s = (self._isls.min_range_km * 1e3 / SPEED_OF_LIGHT_M_S).tolist()
+        fixed_bps = self._isls.fixed_bps
+        return Least(
+            contacts=self._links,
+            rate_bps=math.inf if fixed_bps is None else fixed_bps,
+            delay_s=min(delays_s, default=0.0),
+            hub=self._ground,
+        )
 
     def _directed(self) -> Contacts:
         """Return the contacts both ways: passes first, so that a search knows soon when it ends."""
@@ -127,17 +143,16 @@ class MeshTimetable:
             hops = self._routes.route(source, target, bits, ready_s, avoid)
             if hops is None:
                 return None
-            there = [hop._replace(arrival_s=self._arrival_s(hop)) for hop in hops]
-            late = [
-                exact
-                for hop, exact in zip(hops, there, strict=True)
-                if exact.arrival_s > hop.arrival_s and exact.contact < self._links
-            ]
-            if not late:
+            there = [Hop(*hop[:-1], self._arrival_s(hop)) for hop in hops]
+            is_late = False
+            for hop, exact in zip(hops, there, strict=True):
+                if exact.arrival_s > hop.arrival_s and exact.contact < self._links:
+                    # A table of windows tells the longest range only about.
+                    self._link_delays_s[hop.contact] = 1.001 * (exact.arrival_s - exact.sent_s)
+                    is_late = True
+            if not is_late:
                 self._routes.book(hops)
                 return there
-            for hop in late:  # a table of windows tells the longest range only about
-                self._link_delays_s[hop.contact] = 1.001 * (hop.arrival_s - hop.sent_s)
 
     def _arrival_s(self, hop: Hop) -> float:
         """Return when the last bit of a hop is there, by the range as it is sent."""

@@ -7,7 +7,7 @@ for a session or is served in it; of all others the state is looked up when some
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, NamedTuple
@@ -179,7 +179,8 @@ class ClusterSessions:
             return
         self.planned.close(self._open)
         self._open = None
-        self.expect()
+        if self._waiting:
+            self.expect()
 
     def replan(self, sessions: PlannedSessions) -> None:
         """Take over a plan that begins with the sessions that have begun.
@@ -244,9 +245,13 @@ class ClusterSessions:
 
         What was asked for in an earlier one has come to its end in this one.
         """
-        self._look()
-        if self._open is not None:
-            self._handed_out = dict.fromkeys(self._handed_out, self._open)
+        place = self._open
+        if place is None and self._expected is None:  # looked up, as nobody uses it
+            begun = bisect_right(self.planned.starts_s, self._clock.now) - 1
+            if begun >= 0 and self._clock.now < self.planned.end_s(begun):
+                place = begun
+        if place is not None:
+            self._handed_out = dict.fromkeys(self._handed_out, place)
 
     def next_start_s(self, actor: str) -> float | None:
         """When the next session begins that ``actor`` has not had, now if it is open.

@@ -61,6 +61,11 @@ class FeederPlan:
             return inf, inf
         return sent_s, sent_s + self._longest_delay_s(number)
 
+    def all_sent_s(self, numbers: Ints, begin_s: Floats, bits: Floats) -> Floats:
+        """Return when the last bits of messages (N,) have left, each in a pass; or inf."""
+        sent_s = begin_s + bits / self.rate_bps
+        return np.where(sent_s <= self.end_s[numbers], sent_s, inf)
+
     def windows(self, satellite: int) -> tuple[list[float], list[float]]:
         """Return the begins and ends of the passes of a satellite, by index, over any station."""
         mine = self._of_each[satellite]

@@ -186,6 +186,14 @@ class IslPlan:
                 return sent_s, float(curve.capacity_bits)
             span_s *= 2.0
 
+    def all_sent_s(self, windows: Ints, begin_s: Floats, bits: Floats) -> Floats:
+        """Return when the last bits of messages (N,) have left, each over a window; or inf."""
+        if self.fixed_bps is None:
+            each = zip(windows.tolist(), begin_s.tolist(), bits.tolist(), strict=True)
+            return np.array([self.sent(*one)[0] for one in each], float)
+        sent_s = begin_s + bits / self.fixed_bps
+        return np.where(sent_s <= self.end_s[windows], sent_s, inf)
+
     def carried_bits(self, window: int, time_s: Floats) -> Floats:
         """Return the bits that a window carries from each time in it (T,) to the next (T - 1,)."""
         if self.fixed_bps is not None:
@@ -200,7 +208,8 @@ class IslPlan:
 
     def delay_s(self, window: int, time_s: float) -> float:
         """How long a signal takes that leaves at a time."""
-        range_km: float = self.range_km(int(self.a[window]), int(self.b[window]), float(time_s))
+        one, other = self._ends[window]
+        range_km: float = self.range_km(one, other, float(time_s))
         return range_km * 1e3 / channel.SPEED_OF_LIGHT_M_S
 
     def _rates_bps(self, window: int, time_s: Floats) -> Floats:
@@ -210,6 +219,11 @@ class IslPlan:
     def _pair(self, one: Any, other: Any) -> Any:
         """Return the number of a pair of satellites, by index, whichever comes first."""
         return np.minimum(one, other) * len(self.names) + np.maximum(one, other)
+
+    @cached_property
+    def _ends(self) -> list[tuple[int, int]]:
+        """Both satellites of each window, as plain numbers."""
+        return list(zip(self.a.tolist(), self.b.tolist(), strict=True))
 
     @cached_property
     def _places(self) -> dict[str, int]:

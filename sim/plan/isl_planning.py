@@ -55,9 +55,7 @@ def isl_plan(
         min_range_km=windows.min_range_km,
         max_range_km=windows.max_range_km,
         within=in_ring,
-        range_km=lambda a, b, time_s: orbit.pair_range_km(
-            satellites[a], satellites[b], start, time_s
-        ),
+        range_km=orbit.RangesBetween(satellites, start).km,
         fixed_bps=fixed_isl_rate_bps(isl),
         budget=budget_of(isl),
         rings=tuple(tuple(names[member] for member in plane) for plane in planes),

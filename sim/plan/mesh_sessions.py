@@ -10,8 +10,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from heapq import heappop, heappush
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 from math import inf, nextafter
 from typing import ClassVar
 
@@ -22,6 +23,7 @@ from sim.errors import InputError
 from sim.plan.contact_columns import ContactColumns, PlannedSessions
 from sim.plan.contacts import PlannedSession
 from sim.plan.isl import IslPlan
+from sim.plan.linked import LinkedSatellites
 from sim.trace.directions import Way
 
 
@@ -96,7 +98,7 @@ def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, MeshSess
     Raises InputError for a satellite from which no message ever arrives.
     """
     found = _Search(contacts, isls).sessions()
-    if lost := [name for name, passes in zip(isls.names, found, strict=True) if not passes]:
+    if lost := [name for name, own in zip(isls.names, found, strict=True) if not own.numbers]:
         several = f", nor do {len(lost) - 1} others" if len(lost) > 1 else ""
         raise InputError(
             f"link.isl.route: {lost[0]!r} never reaches the server, by no links and passes of "
@@ -105,26 +107,33 @@ def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, MeshSess
         )
     link_bps = isls.least_bps
     return {
-        name: MeshSessions(
-            name, contacts, np.array([one.number for one in passes]), _spans_s(passes), link_bps
-        )
-        for name, passes in zip(isls.names, found, strict=True)
+        name: MeshSessions(name, contacts, np.array(own.numbers), own.spans_s(contacts), link_bps)
+        for name, own in zip(isls.names, found, strict=True)
     }
 
 
-@dataclass(frozen=True)
-class _Pass:
-    """A pass by which a satellite's messages come in that set off from ``begin_s`` on."""
+@dataclass
+class _Passes:
+    """Passes, by number, by which a satellite's messages come in, and when these may set off."""
 
-    number: int
-    begin_s: float
-    end_s: float
+    numbers: list[int] = field(default_factory=list)
+    begins_s: list[float] = field(default_factory=list)
 
+    def add(self, number: int, begin_s: float) -> None:
+        """Add a pass for messages that set off from a time on."""
+        self.numbers.append(number)
+        self.begins_s.append(begin_s)
 
-def _spans_s(passes: Sequence[_Pass]) -> list[tuple[float, float]]:
-    """End each session with its pass, or where the next one begins."""
-    ends_s = [*(one.begin_s for one in passes[1:]), inf]
-    return [(one.begin_s, min(one.end_s, end_s)) for one, end_s in zip(passes, ends_s, strict=True)]
+    @property
+    def begun_s(self) -> float:
+        """When the last session has begun; -inf without one."""
+        return self.begins_s[-1] if self.begins_s else -inf
+
+    def spans_s(self, contacts: ContactColumns) -> list[tuple[float, float]]:
+        """End each session with its pass, or where the next one begins."""
+        next_s = np.append(self.begins_s[1:], inf)
+        ends_s = np.minimum(contacts.end_s[self.numbers], next_s)
+        return list(zip(self.begins_s, ends_s.tolist(), strict=True))
 
 
 class _Search:
@@ -136,9 +145,10 @@ class _Search:
         number_of = {name: number for number, name in enumerate(isls.names)}
         self._places = [number_of.get(cluster.name, -1) for cluster in contacts.clusters]
         self._windows = windows_of_each(isls)
-        self._found: list[list[_Pass]] = [[] for _ in isls.names]
+        self._linked = LinkedSatellites(isls)
+        self._found = [_Passes() for _ in isls.names]
 
-    def sessions(self) -> list[list[_Pass]]:
+    def sessions(self) -> list[_Passes]:
         """Return the passes of each satellite, in order of time."""
         contacts = self._contacts
         served = np.flatnonzero(contacts.served)
@@ -154,45 +164,62 @@ class _Search:
         Those that are linked to its satellite as it rises do so then. Others have to set off
         before, over links that are over by then, or are linked to it while it goes on.
         """
-        end_s = float(self._contacts.end_s[number])
-        latest = self._latest(gateway, rise_s)
+        linked = self._linked.among(gateway, rise_s)
+        missing = []
+        for satellite in linked:
+            found = self._found[satellite]
+            if rise_s <= found.begun_s:
+                missing.append(satellite)
+            else:
+                found.add(number, max(rise_s, 0.0))
+        if len(linked) < self._many:
+            missing += self._add_early(number, gateway, rise_s, linked)
+        if missing:
+            self._add_late(number, gateway, rise_s, missing)
+
+    def _add_early(
+        self, number: int, gateway: int, rise_s: float, linked: AbstractSet[int]
+    ) -> list[int]:
+        """Add a pass to the sessions of those who have to set off before it; return the others.
+
+        Those are not among the ``linked`` ones.
+        """
+        latest = self._latest(gateway, rise_s, linked)
         missing = []
         for satellite in range(self._many):
-            begun_s = self._begun_s(satellite)
-            departs_s, opens_s = latest.get(satellite, (-inf, -inf))
-            if departs_s <= begun_s:
-                missing.append(satellite)
+            if satellite in linked:
                 continue
-            begin_s = rise_s if departs_s == rise_s else max(opens_s, nextafter(begun_s, inf))
-            self._found[satellite].append(_Pass(number, max(begin_s, 0.0), end_s))
-        if missing:
-            self._add_late(number, gateway, rise_s, end_s, missing)
+            found = self._found[satellite]
+            departs_s, opens_s = latest.get(satellite, (-inf, -inf))
+            if departs_s <= found.begun_s:
+                missing.append(satellite)
+            else:
+                found.add(number, max(opens_s, nextafter(found.begun_s, inf), 0.0))
+        return missing
 
-    def _add_late(
-        self, number: int, gateway: int, rise_s: float, end_s: float, missing: Sequence[int]
-    ) -> None:
+    def _add_late(self, number: int, gateway: int, rise_s: float, missing: Sequence[int]) -> None:
         """Add a pass to the sessions of those whose links to it open while it goes on."""
-        latest = self._latest(gateway, end_s)
+        end_s = float(self._contacts.end_s[number])
+        latest = self._latest(gateway, end_s, {gateway})
         for satellite in missing:
-            begun_s = self._begun_s(satellite)
+            begun_s = self._found[satellite].begun_s
             if latest.get(satellite, (-inf, -inf))[0] <= max(begun_s, rise_s):
                 continue
             begin_s = self._first_departure_s(satellite, gateway, max(begun_s, rise_s), end_s)
             if begun_s < begin_s < end_s:
-                self._found[satellite].append(_Pass(number, begin_s, end_s))
+                self._found[satellite].add(number, begin_s)
 
-    def _begun_s(self, satellite: int) -> float:
-        """When the last session of a satellite has begun."""
-        found = self._found[satellite]
-        return found[-1].begin_s if found else -inf
-
-    def _latest(self, gateway: int, by_s: float) -> dict[int, tuple[float, float]]:
+    def _latest(
+        self, gateway: int, by_s: float, linked: AbstractSet[int]
+    ) -> dict[int, tuple[float, float]]:
         """Return when messages have to set off at the latest that are at a satellite by a time.
 
-        Behind that, when the first of their links opens.
+        Behind that, when the first of their links opens. Satellites that are known to be ``linked``
+        to it at that time may wait for it.
         """
         latest: dict[int, tuple[float, float]] = {}
-        ahead = [(-by_s, gateway, by_s)]
+        ahead = [(-by_s, node, by_s) for node in linked]
+        heapify(ahead)
         while ahead:
             minus_s, node, opens_s = heappop(ahead)
             if node in latest:

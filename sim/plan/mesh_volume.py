@@ -8,7 +8,7 @@ from math import inf
 
 import numpy as np
 
-from learning.requests.cluster import Floats
+from learning.requests.cluster import Cluster, Floats
 from sim.plan.contact_columns import PlannedSessions
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
@@ -26,9 +26,13 @@ def largest_message_bytes(plan: Plan, way: Way, *, in_parts: bool = False) -> di
     and get it over several passes. Whether those of a path come one after the other is not looked
     at: what is larger never gets through.
     """
+    passes = {
+        cluster.name: size
+        for cluster in plan.clusters
+        if (size := _pass_bytes(plan, way, cluster)) is not None
+    }
     if plan.topology.clients_fly:
-        return _widest(plan, _pass_bytes(plan, way))
-    passes = dict(_pass_bytes(plan, way))
+        return _widest(plan, passes.items())
     ends = [(plan.server, inf)] if plan.feeder is None else _gateways(plan.feeder)
     over_links = _widest(plan, ends)
     largest: dict[str, float] = {}
@@ -38,6 +42,32 @@ def largest_message_bytes(plan: Plan, way: Way, *, in_parts: bool = False) -> di
         most = max(over_links.get(satellite, 0.0) for satellite in satellites)
         largest[cluster.name] = most if in_parts else min(most, passes[cluster.name])
     return largest
+
+
+def gets_through(plan: Plan, way: Way, size_bytes: float) -> bool:
+    """Return whether one message of a size gets one way to, or from, each client that flies.
+
+    As of :func:`largest_message_bytes`; but it looks at no more passes than it has to.
+    """
+    assert plan.isls is not None  # the plan of a mesh has links
+    wide = {
+        here: [other for other, most_bytes in others.items() if most_bytes >= size_bytes]
+        for here, others in _link_bytes(plan.isls).items()
+    }
+    reached: set[str] = set()
+    for cluster in plan.clusters:
+        if cluster.name in reached:
+            continue
+        most_bytes = _pass_bytes(plan, way, cluster)
+        if most_bytes is None or most_bytes < size_bytes:
+            continue
+        ahead = [cluster.name]
+        while ahead:
+            name = ahead.pop()
+            if name not in reached:
+                reached.add(name)
+                ahead += wide.get(name, [])
+    return all(cluster.name in reached for cluster in plan.clusters)
 
 
 def _widest(plan: Plan, begins: Iterable[tuple[str, float]]) -> dict[str, float]:
@@ -86,16 +116,15 @@ def _link_bytes(isls: IslPlan) -> dict[str, dict[str, float]]:
     return found
 
 
-def _pass_bytes(plan: Plan, way: Way) -> Iterator[tuple[str, float]]:
-    """Yield for each client with passes what one of them carries one way at most."""
-    for cluster in plan.clusters:
-        own = plan.passes(cluster) if plan.topology.clients_fly else plan.sessions(cluster)
-        if not len(own):
-            continue
-        longest = max(range(len(own)), key=lambda n: own.end_s(n) - own.start_s(n))
-        bits = float(np.min(own.carried_bits(longest, way, own.start_s(longest))))
-        own.close(longest)
-        yield cluster.name, (SPARED if np.isfinite(bits) else 1.0) * bits / 8.0
+def _pass_bytes(plan: Plan, way: Way, cluster: Cluster) -> float | None:
+    """Return what a pass of a client carries one way at most; None for a client without any."""
+    own = plan.passes(cluster) if plan.topology.clients_fly else plan.sessions(cluster)
+    if not len(own):
+        return None
+    longest = max(range(len(own)), key=lambda n: own.end_s(n) - own.start_s(n))
+    bits = float(np.min(own.carried_bits(longest, way, own.start_s(longest))))
+    own.close(longest)
+    return (SPARED if np.isfinite(bits) else 1.0) * bits / 8.0
 
 
 def bytes_per_hour(plan: Plan) -> Mapping[Way, float]:

@@ -31,6 +31,7 @@ from sim.links.sidelinks import sidelinks_of
 from sim.links.steady_way import SteadyWay
 from sim.network.contact_bands import Contacts, Hop
 from sim.network.direct import DirectTransfer
+from sim.network.direct_training import DirectTraining
 from sim.network.endpoint import Endpoint, Shared
 from sim.network.ledger import Ledger
 from sim.network.leg_log import LegLog
@@ -45,6 +46,7 @@ from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.synchronisation import Synchronisation
 from sim.network.training import Training
+from sim.network.transit import Least
 from sim.plan import contact_columns as planning
 from sim.plan import windows as finding
 from sim.plan.budget import budget, one_pass

@@ -1,4 +1,4 @@
-"""Direct transfers: one device, one steady link. They are what the general way makes of them."""
+"""What one device does alone, over one steady link: it is what the general way makes of it."""
 
 import math
 from unittest import mock
@@ -9,13 +9,14 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 import scenarios
-from tests.kit.learning import Download, Payload, Receipt, Upload
-from tests.kit.network import DirectTransfer, SteadyWay, build
+from tests.kit.learning import Download, Payload, Receipt, Train, Upload, Work
+from tests.kit.network import DirectTraining, DirectTransfer, SteadyWay, build
 from tests.kit.records import Way
-from tests.kit.talk import POLICIES, band, contact, cut, talk
+from tests.kit.talk import COST, POLICIES, band, contact, cut, talk
 
 RATE_BPS = st.floats(1e-3, 1e9)
 SHARES = st.floats(0.0, 1.0)
+ROUNDS = [(None, False), (1, False), (3, False), (0, False), (3, True)]
 
 
 @st.composite
@@ -48,8 +49,12 @@ def conversations(draw):
             size, version = np.array([size]), np.array([version])
         payload = Payload(draw(st.sampled_from("ab")), size, version)
         who = draw(st.sampled_from([None, None, None, np.array([True]), np.array([False])]))
-        kind = draw(st.sampled_from([Upload, Download]))
-        protocol.append([kind(payload, who, carry=draw(st.booleans()))])
+        kind = draw(st.sampled_from([Upload, Download, Train]))
+        if kind is Train:
+            rounds, partial = draw(st.sampled_from(ROUNDS))
+            protocol.append([Train(COST, rounds, who, partial=partial)])
+        else:
+            protocol.append([kind(payload, who, carry=draw(st.booleans()))])
         another = fresh.count(True) <= contacts[-1].session and draw(st.booleans())
         fresh.append(True if another or not fresh else None)
     return contacts, protocol, fresh
@@ -60,25 +65,35 @@ def figures(told):
     replies = [
         {name: (value.dtype, value.tolist()) if isinstance(value, np.ndarray) else value
          for name, value in vars(reply).items()}
-        for chain in told.replies for reply in chain if isinstance(reply, Receipt)
+        for chain in told.replies for reply in chain if isinstance(reply, Receipt | Work)
     ]  # fmt: skip
     tables = {name: table.to_pylist() for name, table in told.tables.items()}
     own = told.endpoint
-    return repr((replies, tables, told.books, told.over_s, own.sent_s, own.payloads.listed()))
+    devices = own.devices
+    spent = devices.rounds, devices.computed_s, devices.free_s, devices.load.figures()
+    listed = own.payloads.listed()
+    return repr((replies, tables, told.books, told.over_s, own.sent_s, listed, spent))
 
 
 @settings(max_examples=60)  # 25 ms each; in two fifths some are direct
 @given(conversations(), st.sampled_from(POLICIES), st.one_of(st.just(math.inf), SHARES))
-def test_a_direct_transfer_is_what_the_general_way_makes_of_it(drawn, policy, share):
+def test_a_direct_step_is_what_the_general_way_makes_of_it(drawn, policy, share):
     """Also where the run ends while it goes on, and where others follow that are cut off."""
     contacts, protocol, fresh = drawn
     first_s, last_s = contacts[0].start_s, contacts[-1].end_s
     until_s = first_s + (last_s - first_s) * share if math.isfinite(share) else math.inf
     settled = mock.Mock(wraps=DirectTransfer.settle)
-    with mock.patch.object(DirectTransfer, "settle", lambda *given: settled(*given)):
+    trained = mock.Mock(wraps=DirectTraining.settle)
+    with (
+        mock.patch.object(DirectTransfer, "settle", lambda *given: settled(*given)),
+        mock.patch.object(DirectTraining, "settle", lambda *given: trained(*given)),
+    ):
         direct = talk(contacts, protocol, policy, until_s, fresh=fresh)
-    event(f"{settled.call_count} direct")
-    with mock.patch.object(DirectTransfer, "plan", return_value=None):
+    event(f"{settled.call_count} direct transfers, {trained.call_count} trainings")
+    with (
+        mock.patch.object(DirectTransfer, "plan", return_value=None),
+        mock.patch.object(DirectTraining, "plan", return_value=None),
+    ):
         general = talk(contacts, protocol, policy, until_s, fresh=fresh)
     assert figures(direct) == figures(general)
 

@@ -29,6 +29,7 @@ from tests.kit.network import (
     ContactGraph,
     ContactPlan,
     Contacts,
+    Least,
     PlainCurve,
     Routes,
     build,
@@ -77,30 +78,47 @@ def scenario(tmp_path):
 # The search, on plans of its own.
 
 
-def test_routes_are_those_of_the_contact_graph_on_random_plans():
-    """That one equals networkx (test_routing); here are 300 plans."""
+@pytest.mark.parametrize("passes", [None, 0, 2], ids=["rounds", "links alone", "passes and links"])
+def test_routes_are_those_of_the_contact_graph_on_random_plans(passes):
+    """That one equals networkx (test_routing); here are 300 plans, of whole seconds: most tie.
+
+    Where it is known which node has ``passes``, and so many to each other one at most, straight
+    routes are tried first.
+    """
     rng = np.random.default_rng(40)
     arrived = 0
     for _ in range(300):
         nodes = int(rng.integers(3, 7))
-        rows = []
+        hub = nodes - 1
+        links = []
+        to_hub = []
         for a in range(nodes):
             for b in range(nodes):
-                edges = rng.choice(40, (int(rng.integers(0, 3)), 2), replace=False)
+                with_hub = passes is not None and hub in (a, b)
+                most = passes if with_hub else 2
+                edges = rng.choice(40, (int(rng.integers(0, most + 1)), 2), replace=False)
                 if a != b:
+                    rows = to_hub if with_hub else links
                     rows += [(a, b, *span) for span in np.sort(edges, axis=1).tolist()]
-        if not rows:
+        if not links:
             continue
-        a, b, start, end = np.array(rows).T
-        rate = rng.integers(1, 3, len(rows)).astype(float)
-        delay = rng.integers(0, 3, len(rows)).astype(float)
+        a, b, start, end = np.array(links + to_hub).T
+        rate = rng.integers(1, 3, len(a)).astype(float)
+        delay = rng.integers(0, 3, len(a)).astype(float)
 
         def sent(contact, source, begin_s, bits, rate=rate, delay=delay):
             sent_s = begin_s + bits / rate[contact]
             return sent_s, sent_s + delay[contact]
 
         graph = ContactGraph(ContactPlan(nodes, a, b, start, end, rate, delay, directed=True))
-        routes = Routes(nodes, Contacts(np.arange(len(rows)), a, b, start, end), sent)
+        of_links = slice(len(links))
+        least = Least(len(links), float(rate[of_links].max()), float(delay[of_links].min()), hub)
+        routes = Routes(
+            nodes,
+            Contacts(np.arange(len(a)), a, b, start, end),
+            sent,
+            least=None if passes is None else least,
+        )
         for _ in range(4):
             source, target = (int(node) for node in rng.permutation(nodes)[:2])
             bits, ready = 2.0 * rng.integers(1, 4), float(rng.integers(25))

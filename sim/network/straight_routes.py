@@ -1,0 +1,321 @@
+"""Straight routes: those of the fewest hops, over one pass and links, and what could be earlier.
+
+Links of a mesh hardly differ, and passes do. So a message mostly goes to the pass over which it is
+at the ground first, or comes from there, by one of the shortest ways over links. These are all that
+a straight search looks at. It notes how early a message could be at its target by any other way: if
+that is not before, there is no need to look for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from math import ceil, floor, inf, log2
+from typing import NamedTuple
+
+from sim.network.contact_bands import Band, ContactBands, Hop
+from sim.network.horizon import Ahead, Horizon
+from sim.network.transit import Least, Message, Transits
+
+HORIZON = 32.0
+"""How many hops a horizon lasts at least. Passes that are over as much later are not looked at."""
+LEAST_HORIZON_S = 32.0
+"""For hops that take hardly any time: windows of links last for minutes."""
+HORIZONS_KEPT = 64
+"""Horizons that are remembered: messages at about the same time share one."""
+ROUNDING = 1e-9
+"""Relative rounding of sums of times."""
+
+
+class Straight(NamedTuple):
+    """A straight route, and whether it ``is_best``: no other is earlier, or as early but shorter.
+
+    That there is none at all, now or later, is known where no pass is left: ``hops`` are None.
+    Nothing is at the target before ``earliest_s``; a route that is there no later than this one has
+    at least the hops ``ahead`` of it.
+    """
+
+    hops: list[Hop] | None
+    is_best: bool
+    earliest_s: float
+    ahead: Ahead
+
+
+NO_ROUTE = Straight(None, is_best=True, earliest_s=inf, ahead=Ahead((), 0.0))
+
+
+class _OverLinks(NamedTuple):
+    """The earliest of the shortest routes over links, and when no longer one is there before."""
+
+    hops: list[Hop]
+    others_s: float
+
+
+class _Pass(NamedTuple):
+    """A pass, and the hop of a message over it at the earliest."""
+
+    band: Band
+    hop: Hop
+
+    def satellite(self, hub: int) -> int:
+        """Return the node that is not the hub."""
+        return self.band.target if self.band.source == hub else self.band.source
+
+
+class _Passes(NamedTuple):
+    """Passes of satellites that links join to the other end of a message, and those ``aside``.
+
+    A message is through over any other one not before ``later_s``.
+    """
+
+    leading: list[_Pass]
+    aside: list[_Pass]
+    later_s: float
+
+
+class StraightRoutes:
+    """Searches straight routes over ``bands`` between so many nodes.
+
+    How long contacts take at ``least`` bounds what any other route could do.
+    """
+
+    def __init__(self, nodes: int, bands: ContactBands, transits: Transits, least: Least) -> None:
+        self._nodes = nodes
+        self._bands = bands
+        self._transits = transits
+        self._least = least
+        self._horizon = lru_cache(HORIZONS_KEPT)(self._horizon_of)
+        self._no_pass: dict[bool, tuple[float, float]] = {}
+        self._has_passes = bands.any_of(least.hub)
+
+    def find(self, message: Message) -> Straight | None:
+        """Return a straight route of a message; None where there is none, or no bound is known."""
+        hub = self._least.hub
+        if message.source == hub:
+            return self._from_hub(message)
+        if message.target == hub:
+            return self._to_hub(message)
+        if message.avoid == hub or not self._has_passes:
+            return self._between(message)
+        return None
+
+    def _between(self, message: Message) -> Straight | None:
+        """Return the straight route of a message that goes over links alone."""
+        hub = self._least.hub
+        horizon = self._horizon_at(message.ready_s, HORIZON * message.least_s)
+        found = self._over_links(message, horizon, message.source, message.target, message.ready_s)
+        if found is None:
+            return None
+        ahead = Ahead(horizon.hops_to(message.target, hub), self._spared_s(message))
+        is_best = found.others_s >= found.hops[-1].arrival_s
+        return Straight(found.hops, is_best, message.ready_s, ahead)
+
+    def _from_hub(self, message: Message) -> Straight | None:
+        """Return the route over the pass behind which links would bring it to its target first."""
+        hub = message.source
+        passes = self._passes(message, coming=False)
+        if not passes.leading:
+            return None if passes.aside else NO_ROUTE
+        first_s = min(one.hop.arrival_s for one in passes.leading)
+        horizon = self._horizon_at(first_s, HORIZON * message.least_s)
+        ahead = Ahead(horizon.hops_to(message.target, hub), self._spared_s(message))
+        there_s = [one.hop.arrival_s + ahead.left_s(one.hop.target) for one in passes.leading]
+        earliest_s = min(there_s)
+        first = passes.leading[there_s.index(earliest_s)].hop
+        found = self._over_links(message, horizon, first.target, message.target, first.arrival_s)
+        if found is None:
+            return None
+        hops = [first, *found.hops]
+        arrival_s = hops[-1].arrival_s
+        others_s = sorted([*there_s, passes.later_s])[1]
+        is_best = min(others_s, found.others_s) > arrival_s
+        if passes.aside:
+            whole = self._horizon_at(message.ready_s, arrival_s - message.ready_s)
+            ahead = Ahead(whole.hops_to(message.target, hub), self._spared_s(message))
+            earliest_s = message.ready_s
+            is_best = is_best and not self._may_lead(passes.aside, whole, message, arrival_s)
+        return Straight(hops, is_best, earliest_s, ahead)
+
+    def _to_hub(self, message: Message) -> Straight | None:
+        """Return the route to the pass over which it would be at the hub first."""
+        hub = message.target
+        passes = self._passes(message, coming=True)
+        if not passes.leading:
+            return None if passes.aside else NO_ROUTE
+        spans_s = passes.later_s - message.ready_s + HORIZON * message.least_s
+        horizon = self._horizon_at(message.ready_s, spans_s)
+        spared_s = self._spared_s(message)
+        over_pass_s = [one.hop.arrival_s for one in passes.leading]
+        earliest_s = inf
+        best = passes.leading[0].band
+        by_soonest = sorted(range(len(over_pass_s)), key=over_pass_s.__getitem__)
+        for number in by_soonest:
+            if over_pass_s[number] >= earliest_s:
+                break
+            one = passes.leading[number].band
+            over_pass_s[number] = self._over_pass_s(message, horizon, one)
+            if over_pass_s[number] < earliest_s:
+                earliest_s = over_pass_s[number]
+                best = one
+        if earliest_s == inf:
+            return None
+        found = self._over_links(message, horizon, message.source, best.source, message.ready_s)
+        if found is None:
+            return None
+        at_pass_s = found.hops[-1].arrival_s if found.hops else message.ready_s
+        own = [one.band for one in passes.leading if one.band.source == best.source]
+        last = self._soonest_of(message, own, at_pass_s, inf)
+        if last is None or last.arrival_s > horizon.until_s:
+            return None
+        others_s = [passes.later_s]
+        for there_s, leading in zip(over_pass_s, passes.leading, strict=True):
+            if leading.band not in own:
+                others_s.append(there_s)
+        is_best = min(others_s) > last.arrival_s
+        if is_best and found.others_s < at_pass_s:  # who is there later is not through earlier
+            is_best = self._soonest_of(message, own, found.others_s, last.arrival_s) is None
+        if passes.aside:
+            earliest_s = message.ready_s
+            may_lead = self._may_lead(passes.aside, horizon, message, last.arrival_s)
+            is_best = is_best and not may_lead
+        over_links = Ahead((), 0.0)
+        if not is_best:
+            over_links = Ahead(horizon.hops_to(hub, None), spared_s, passes=1)
+        return Straight([*found.hops, last], is_best, earliest_s, over_links)
+
+    def _may_lead(
+        self, aside: Sequence[_Pass], whole: Horizon, message: Message, by_s: float
+    ) -> bool:
+        """Whether links may join a pass that is over by a time to the other end of a message.
+
+        That is at any time of the ``whole`` horizon until then.
+        """
+        hub = self._least.hub
+        parts = whole.parts(hub)
+        end = message.target if message.source == hub else message.source
+        return any(
+            one.hop.arrival_s <= by_s and parts[one.satellite(hub)] == parts[end] for one in aside
+        )
+
+    def _over_pass_s(self, message: Message, horizon: Horizon, band: Band) -> float:
+        """Return before when a message is not through over a pass to the hub, which it goes to."""
+        hops = horizon.hops_to(band.source, self._least.hub)[message.source]
+        if hops == inf:
+            return inf
+        at_pass_s = message.ready_s + hops * self._spared_s(message)
+        hop = self._transits.hop(message, band, at_pass_s, inf)
+        return inf if hop is None else hop.arrival_s
+
+    def _soonest_of(
+        self, message: Message, bands: list[Band], from_s: float, before_s: float
+    ) -> Hop | None:
+        """Return the hop that is over first of those over some bands, if it is before a time."""
+        soonest: Hop | None = None
+        for band in bands:
+            hop = self._transits.hop(message, band, from_s, before_s)
+            if hop is not None:
+                soonest = hop
+                before_s = hop.arrival_s
+        return soonest
+
+    def _passes(self, message: Message, *, coming: bool) -> _Passes:
+        """Return the passes over which a message is first, from the hub or to it."""
+        hub = self._least.hub
+        most_bits, from_s = self._no_pass.get(coming, (inf, inf))
+        if message.bits >= most_bits and message.ready_s >= from_s:
+            return _Passes([], [], inf)
+        spans_s = HORIZON * message.least_s
+        end = message.source if coming else message.target
+        leading: list[_Pass] = []
+        aside: list[_Pass] = []
+        later_s = inf
+        parts = self._horizon_at(message.ready_s, spans_s).parts(hub)
+        for begins_s, bands in self._bands.ahead(hub, message.ready_s, coming=coming):
+            if begins_s >= later_s:
+                break
+            for band in bands:
+                hop = self._transits.hop(message, band, message.ready_s, later_s)
+                if hop is None:
+                    continue
+                one = _Pass(band, hop)
+                if not coming:
+                    parts = self._horizon_at(hop.arrival_s, spans_s).parts(hub)
+                if parts[one.satellite(hub)] != parts[end]:
+                    aside.append(one)
+                    continue
+                leading.append(one)
+                later_s = min(later_s, hop.arrival_s + spans_s)
+        if not leading and not aside:
+            self._no_pass[coming] = message.bits, message.ready_s
+        return _Passes(*_until(later_s, leading, aside), later_s)
+
+    def _over_links(
+        self, message: Message, horizon: Horizon, source: int, target: int, ready_s: float
+    ) -> _OverLinks | None:
+        """Return the earliest of the shortest routes over links that are open; None for none.
+
+        Each of its rounds goes on from nodes that are reached to those that are one hop nearer.
+        """
+        if source == target:
+            return _OverLinks([], inf)
+        hub = self._least.hub
+        hops_to = horizon.hops_to(target, hub)
+        fewest = hops_to[source]
+        if fewest == inf:
+            return None
+        there_s = [horizon.until_s] * self._nodes
+        there_s[source] = ready_s
+        there_s[hub] = -inf
+        least_s = self._spared_s(message)
+        others_s = inf
+        rounds: list[dict[int, Hop]] = []
+        reached = [(source, ready_s)]
+        for left in range(int(fewest) - 1, -1, -1):
+            hops: dict[int, Hop] = {}
+            rounds.append(hops)
+            for node, time_s in reached:
+                for band in horizon.leaving(node):
+                    other = band.target
+                    before_s = there_s[other]
+                    if before_s <= time_s or band.closes_s < time_s:
+                        continue
+                    if hops_to[other] == left:
+                        hop = self._transits.hop(message, band, time_s, before_s)
+                        if hop is not None:
+                            hops[other] = hop
+                            there_s[other] = hop.arrival_s
+                    else:
+                        begins_s = max(time_s, band.starts_s[0])
+                        others_s = min(others_s, begins_s + (1 + hops_to[other]) * least_s)
+            # By number, so that of hops that are there at the same time always the same is taken.
+            reached = sorted((node, hop.arrival_s) for node, hop in hops.items())
+        return _OverLinks(way_back(rounds, source, target), others_s) if reached else None
+
+    def _spared_s(self, message: Message) -> float:
+        """How much earlier a message is there for each hop over a link less, at least."""
+        return message.least_s * (1.0 - ROUNDING)
+
+    def _horizon_at(self, from_s: float, spans_s: float) -> Horizon:
+        """Return a horizon that lasts so long at least from a time on, the same for many times."""
+        lasts_s = 2.0 ** ceil(log2(max(spans_s, LEAST_HORIZON_S)))
+        return self._horizon(floor(from_s / lasts_s), lasts_s)
+
+    def _horizon_of(self, number: int, lasts_s: float) -> Horizon:
+        return Horizon(self._nodes, self._bands, number * lasts_s, (number + 2) * lasts_s)
+
+
+def _until(later_s: float, *passes: list[_Pass]) -> Iterator[list[_Pass]]:
+    """Yield those of each that are through before a time."""
+    for some in passes:
+        yield [one for one in some if one.hop.arrival_s < later_s]
+
+
+def way_back(rounds: list[dict[int, Hop]], source: int, target: int) -> list[Hop]:
+    """Return the hops to the target: each from where the round before has come."""
+    hops: list[Hop] = []
+    node = target
+    for found in reversed(rounds):
+        if node in found and node != source:
+            hops.append(found[node])
+            node = found[node].source
+    return hops[::-1]
