@@ -21,6 +21,7 @@ from sim.cli.output import drop_unwritten, one_line
 from sim.errors import ESTIMATE, NO_MEMORY, Interrupted, SimulationError
 from sim.files import of_the_disk, trouble_text
 from sim.formatting import data_size, legend_of
+from sim.garbage import collect_seldom
 from sim.terminal import escaped_streams
 
 app = typer.Typer(
@@ -109,8 +110,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
     In a process that goes on, call :func:`status`.
     """
-    # What a run makes is kept or freed at once: the usual threshold takes 5 to 10 % of its time.
-    gc.set_threshold(100_000)
+    collect_seldom()
     # Pydantic would look for plugins in all installed packages, which takes as long as the schema.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     _open_streams()

@@ -50,6 +50,7 @@ from sim.execution.result import Result
 from sim.execution.result_cache import MODEL, Results
 from sim.execution.run_cache import RunCache
 from sim.files import write_text
+from sim.garbage import collected_seldom
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.trace.recorder import Trace
 
@@ -93,7 +94,7 @@ def run_builds(
     observers: Sequence[Observer],
 ) -> Result:
     """Return the result of a run as :func:`run` does, out of its folder if it is there."""
-    with claim.locked(place):
+    with claim.locked(place), collected_seldom():
         if place is not None:
             with claim.as_run_failure(place):
                 before = manifest_before(place, builds)

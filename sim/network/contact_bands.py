@@ -173,9 +173,31 @@ class ContactBands:
 
     def within(self, from_s: float, until_s: float) -> list[Band]:
         """Return all bands that are open at some time from one to another, by their begins."""
+        return list(map(self._band, self._places_within(from_s, until_s).tolist()))
+
+    def parts(self, closed: int, from_s: float, until_s: float) -> list[int]:
+        """Return a number for each node (N,), the same for those that such contacts may join.
+
+        Nothing passes through the node that is ``closed``.
+        """
+        # Commands that search no routes start without scipy.
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        places = self._places_within(from_s, until_s)
+        ends = self._contacts.source[places], self._contacts.target[places]
+        joins = (ends[0] != closed) & (ends[1] != closed)
+        nodes = len(self._leaving)
+        links = coo_array((joins[joins], (ends[0][joins], ends[1][joins])), shape=(nodes, nodes))
+        _, part = connected_components(links, directed=False)
+        numbers: list[int] = part.tolist()
+        return numbers
+
+    def _places_within(self, from_s: float, until_s: float) -> Ints:
+        """Return the places of contacts that are open at some time from one to another."""
         last = int(np.searchsorted(self._starts_s, until_s, side="right"))
-        places = self._by_start[:last][self._ends_s[:last] >= from_s]
-        return list(map(self._band, places.tolist()))
+        places: Ints = self._by_start[:last][self._ends_s[:last] >= from_s]
+        return places
 
     def ahead(
         self, node: int, from_s: float, *, coming: bool

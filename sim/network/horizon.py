@@ -42,7 +42,6 @@ class Horizon:
         self._leaving: list[list[Band]] = [[] for _ in range(nodes)]
         self._sources: list[list[int]] = [[] for _ in range(nodes)]
         self._hops: dict[tuple[int, int | None], list[float]] = {}
-        self._parts: dict[int, list[int]] = {}
         for band in bands.within(from_s, until_s):
             self._leaving[band.source].append(band)
             self._sources[band.target].append(band.source)
@@ -50,32 +49,6 @@ class Horizon:
     def leaving(self, node: int) -> Sequence[Band]:
         """Return the bands from a node, by their begins."""
         return self._leaving[node]
-
-    def parts(self, closed: int) -> list[int]:
-        """Return a number for each node (N,), the same one for those that links may join.
-
-        Nothing passes through the node that is ``closed``.
-        """
-        known = self._parts.get(closed)
-        if known is None:
-            known = self._parts[closed] = self._joined(closed)
-        return known
-
-    def _joined(self, closed: int) -> list[int]:
-        parts = [-1] * self._nodes
-        for first in range(self._nodes):
-            if parts[first] >= 0:
-                continue
-            parts[first] = first
-            reached = [] if first == closed else [first]
-            while reached:
-                node = reached.pop()
-                ends = [band.target for band in self._leaving[node]]
-                for other in (*ends, *self._sources[node]):
-                    if parts[other] < 0 and other != closed:
-                        parts[other] = first
-                        reached.append(other)
-        return parts
 
     def hops_to(self, target: int, closed: int | None) -> list[float]:
         """Return how many hops lead from each node (N,) to another at least; inf where none do.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import simpy
 
-from learning.requests.cluster import Download, Receipt, Step, Train, Upload, Work
+from learning.requests.cluster import Download, Receipt, Sizing, Step, Train, Upload, Work
 from sim.network.endpoint import Endpoint
 from sim.network.mesh import NO_ROUTE, Mesh
 from sim.network.service_link import ServiceLink
@@ -48,28 +48,29 @@ class MeshLink(ServiceLink):
             if isinstance(step, Train):
                 work = _no_work()
                 if asked:
-                    # Nothing cuts the rounds short: there is no contact in which they have to end.
-                    whole = replace(step, partial=False)
-                    work = (yield from super().chain([whole]))[0]  # type: ignore[assignment]
+                    work = yield from self._train(step)
                     never = work.end_s[0] == math.inf  # for want of charge
                     able = not (work.excluded[0] or never)
                 replies.append(work)
                 continue
-            sized = self._sized(step, list(zip(steps, replies, strict=False)))
-            receipt = _not_sent(sized, NO_ROUTE if asked else "")
-            if asked:
-                receipt = yield from self._carry(sized)
-                able = bool(receipt.done[0])
+            if isinstance(step, Upload) and step.sized is not None:
+                step = self._sized(step, step.sized, list(zip(steps, replies, strict=False)))
+            if not asked:
+                replies.append(_not_sent(step, ""))
+                continue
+            receipt = yield from self._carry(step)
+            able = bool(receipt.done[0])
             replies.append(receipt)
         return replies
 
-    def _sized(
-        self, step: Upload | Download, before: list[tuple[Step, Reply]]
-    ) -> Upload | Download:
-        """Return a transfer with the bytes that its payload has behind the steps before it."""
-        if isinstance(step, Download) or step.sized is None:
-            return step
-        return replace(step, payload=self.endpoint.measured(step.sized(before)), sized=None)
+    def _train(self, step: Train) -> Generator[simpy.Event, Any, Work]:
+        # Nothing cuts the rounds short: there is no contact in which they have to end.
+        whole = replace(step, partial=False) if step.partial else step
+        return (yield from super().chain([whole]))[0]  # type: ignore[return-value]
+
+    def _sized(self, step: Upload, sizing: Sizing, before: list[tuple[Step, Reply]]) -> Upload:
+        """Return an upload with the bytes that its payload has behind the steps before it."""
+        return replace(step, payload=self.endpoint.measured(sizing(before)), sized=None)
 
     def _carry(self, step: Upload | Download) -> Generator[simpy.Event, Any, Receipt]:
         clock = self.endpoint.clock

@@ -8,7 +8,7 @@ that is not before, there is no need to look for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from math import ceil, floor, inf, log2
 from typing import NamedTuple
@@ -21,8 +21,10 @@ HORIZON = 32.0
 """How many hops a horizon lasts at least. Passes that are over as much later are not looked at."""
 LEAST_HORIZON_S = 32.0
 """For hops that take hardly any time: windows of links last for minutes."""
-HORIZONS_KEPT = 64
+HORIZONS_KEPT = 16
 """Horizons that are remembered: messages at about the same time share one."""
+PARTS_KEPT = 1024
+"""For as many horizons it is remembered which satellites links join: many messages wait long."""
 ROUNDING = 1e-9
 """Relative rounding of sums of times."""
 
@@ -85,6 +87,10 @@ class StraightRoutes:
         self._transits = transits
         self._least = least
         self._horizon = lru_cache(HORIZONS_KEPT)(self._horizon_of)
+        self._parts = lru_cache(PARTS_KEPT)(self._parts_of)
+        # Whether links once led from no pass to the other end: then this is looked at first.
+        self._in_parts = False
+        self._whole = [0] * nodes
         self._no_pass: dict[bool, tuple[float, float]] = {}
         self._has_passes = bands.any_of(least.hub)
 
@@ -121,6 +127,9 @@ class StraightRoutes:
         ahead = Ahead(horizon.hops_to(message.target, hub), self._spared_s(message))
         there_s = [one.hop.arrival_s + ahead.left_s(one.hop.target) for one in passes.leading]
         earliest_s = min(there_s)
+        if earliest_s == inf and not self._in_parts:
+            self._in_parts = True
+            return self._from_hub(message)
         first = passes.leading[there_s.index(earliest_s)].hop
         found = self._over_links(message, horizon, first.target, message.target, first.arrival_s)
         if found is None:
@@ -130,10 +139,11 @@ class StraightRoutes:
         others_s = sorted([*there_s, passes.later_s])[1]
         is_best = min(others_s, found.others_s) > arrival_s
         if passes.aside:
-            whole = self._horizon_at(message.ready_s, arrival_s - message.ready_s)
-            ahead = Ahead(whole.hops_to(message.target, hub), self._spared_s(message))
+            is_best &= not self._may_lead(passes.aside, message, arrival_s)
             earliest_s = message.ready_s
-            is_best = is_best and not self._may_lead(passes.aside, whole, message, arrival_s)
+        if passes.aside and not is_best:
+            horizon = self._horizon_at(message.ready_s, arrival_s - message.ready_s)
+            ahead = Ahead(horizon.hops_to(message.target, hub), self._spared_s(message))
         return Straight(hops, is_best, earliest_s, ahead)
 
     def _to_hub(self, message: Message) -> Straight | None:
@@ -144,54 +154,55 @@ class StraightRoutes:
             return None if passes.aside else NO_ROUTE
         spans_s = passes.later_s - message.ready_s + HORIZON * message.least_s
         horizon = self._horizon_at(message.ready_s, spans_s)
-        spared_s = self._spared_s(message)
-        over_pass_s = [one.hop.arrival_s for one in passes.leading]
-        earliest_s = inf
-        best = passes.leading[0].band
-        by_soonest = sorted(range(len(over_pass_s)), key=over_pass_s.__getitem__)
-        for number in by_soonest:
-            if over_pass_s[number] >= earliest_s:
-                break
-            one = passes.leading[number].band
-            over_pass_s[number] = self._over_pass_s(message, horizon, one)
-            if over_pass_s[number] < earliest_s:
-                earliest_s = over_pass_s[number]
-                best = one
-        if earliest_s == inf:
-            return None
-        found = self._over_links(message, horizon, message.source, best.source, message.ready_s)
+        at_least_s = self._over_passes_s(message, horizon, passes.leading)
+        earliest_s = min(at_least_s)
+        if earliest_s == inf and not self._in_parts:
+            self._in_parts = True
+            return self._to_hub(message)
+        satellite = passes.leading[at_least_s.index(earliest_s)].band.source
+        found = self._over_links(message, horizon, message.source, satellite, message.ready_s)
         if found is None:
             return None
+        own = [one.band for one in passes.leading if one.band.source == satellite]
         at_pass_s = found.hops[-1].arrival_s if found.hops else message.ready_s
-        own = [one.band for one in passes.leading if one.band.source == best.source]
         last = self._soonest_of(message, own, at_pass_s, inf)
         if last is None or last.arrival_s > horizon.until_s:
             return None
         others_s = [passes.later_s]
-        for there_s, leading in zip(over_pass_s, passes.leading, strict=True):
-            if leading.band not in own:
+        for there_s, one in zip(at_least_s, passes.leading, strict=True):
+            if one.band.source != satellite:
                 others_s.append(there_s)
         is_best = min(others_s) > last.arrival_s
         if is_best and found.others_s < at_pass_s:  # who is there later is not through earlier
             is_best = self._soonest_of(message, own, found.others_s, last.arrival_s) is None
         if passes.aside:
             earliest_s = message.ready_s
-            may_lead = self._may_lead(passes.aside, horizon, message, last.arrival_s)
-            is_best = is_best and not may_lead
-        over_links = Ahead((), 0.0)
+            is_best &= not self._may_lead(passes.aside, message, last.arrival_s)
+        ahead = Ahead((), 0.0)
         if not is_best:
-            over_links = Ahead(horizon.hops_to(hub, None), spared_s, passes=1)
-        return Straight([*found.hops, last], is_best, earliest_s, over_links)
+            ahead = Ahead(horizon.hops_to(hub, None), self._spared_s(message), passes=1)
+        return Straight([*found.hops, last], is_best, earliest_s, ahead)
 
-    def _may_lead(
-        self, aside: Sequence[_Pass], whole: Horizon, message: Message, by_s: float
-    ) -> bool:
-        """Whether links may join a pass that is over by a time to the other end of a message.
+    def _over_passes_s(
+        self, message: Message, horizon: Horizon, passes: Sequence[_Pass]
+    ) -> list[float]:
+        """Return before when a message is not through over each of some passes to the hub.
 
-        That is at any time of the ``whole`` horizon until then.
+        Those over which it could be first are looked at closely: how far it has to go to them.
         """
+        at_least_s = [one.hop.arrival_s for one in passes]
+        earliest_s = inf
+        for number in sorted(range(len(passes)), key=at_least_s.__getitem__):
+            if at_least_s[number] >= earliest_s:
+                break
+            at_least_s[number] = self._over_pass_s(message, horizon, passes[number].band)
+            earliest_s = min(earliest_s, at_least_s[number])
+        return at_least_s
+
+    def _may_lead(self, aside: Sequence[_Pass], message: Message, by_s: float) -> bool:
+        """Whether links may join a pass to the other end of a message, both by a time."""
         hub = self._least.hub
-        parts = whole.parts(hub)
+        parts = self._parts_at(message.ready_s, by_s - message.ready_s)
         end = message.target if message.source == hub else message.source
         return any(
             one.hop.arrival_s <= by_s and parts[one.satellite(hub)] == parts[end] for one in aside
@@ -229,7 +240,7 @@ class StraightRoutes:
         leading: list[_Pass] = []
         aside: list[_Pass] = []
         later_s = inf
-        parts = self._horizon_at(message.ready_s, spans_s).parts(hub)
+        parts = self._parts_at(message.ready_s, spans_s) if self._in_parts else self._whole
         for begins_s, bands in self._bands.ahead(hub, message.ready_s, coming=coming):
             if begins_s >= later_s:
                 break
@@ -238,8 +249,8 @@ class StraightRoutes:
                 if hop is None:
                     continue
                 one = _Pass(band, hop)
-                if not coming:
-                    parts = self._horizon_at(hop.arrival_s, spans_s).parts(hub)
+                if self._in_parts and not coming:
+                    parts = self._parts_at(hop.arrival_s, spans_s)
                 if parts[one.satellite(hub)] != parts[end]:
                     aside.append(one)
                     continue
@@ -247,7 +258,11 @@ class StraightRoutes:
                 later_s = min(later_s, hop.arrival_s + spans_s)
         if not leading and not aside:
             self._no_pass[coming] = message.bits, message.ready_s
-        return _Passes(*_until(later_s, leading, aside), later_s)
+        return _Passes(
+            [one for one in leading if one.hop.arrival_s < later_s],
+            [one for one in aside if one.hop.arrival_s < later_s],
+            later_s,
+        )
 
     def _over_links(
         self, message: Message, horizon: Horizon, source: int, target: int, ready_s: float
@@ -297,17 +312,24 @@ class StraightRoutes:
 
     def _horizon_at(self, from_s: float, spans_s: float) -> Horizon:
         """Return a horizon that lasts so long at least from a time on, the same for many times."""
-        lasts_s = 2.0 ** ceil(log2(max(spans_s, LEAST_HORIZON_S)))
-        return self._horizon(floor(from_s / lasts_s), lasts_s)
+        return self._horizon(*_around(from_s, spans_s))
 
-    def _horizon_of(self, number: int, lasts_s: float) -> Horizon:
-        return Horizon(self._nodes, self._bands, number * lasts_s, (number + 2) * lasts_s)
+    def _parts_at(self, from_s: float, spans_s: float) -> list[int]:
+        """Return a number for each node (N,), the same for those that links may join in that."""
+        return self._parts(*_around(from_s, spans_s))
+
+    def _horizon_of(self, from_s: float, until_s: float) -> Horizon:
+        return Horizon(self._nodes, self._bands, from_s, until_s)
+
+    def _parts_of(self, from_s: float, until_s: float) -> list[int]:
+        return self._bands.parts(self._least.hub, from_s, until_s)
 
 
-def _until(later_s: float, *passes: list[_Pass]) -> Iterator[list[_Pass]]:
-    """Yield those of each that are through before a time."""
-    for some in passes:
-        yield [one for one in some if one.hop.arrival_s < later_s]
+def _around(from_s: float, spans_s: float) -> tuple[float, float]:
+    """Return begin and end of a horizon that spans so much from a time on, one of few."""
+    lasts_s = 2.0 ** ceil(log2(max(spans_s, LEAST_HORIZON_S)))
+    begin_s = floor(from_s / lasts_s) * lasts_s
+    return begin_s, begin_s + 2.0 * lasts_s
 
 
 def way_back(rounds: list[dict[int, Hop]], source: int, target: int) -> list[Hop]:

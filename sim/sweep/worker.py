@@ -41,6 +41,7 @@ from sim.execution.result import Result
 from sim.execution.running import run
 from sim.execution.status import COMPLETE, FAILED, INTERRUPTED, REFUSED
 from sim.files import folder_bytes
+from sim.garbage import collect_seldom
 from sim.sweep.engine import Outcome, Point
 from sim.sweep.rows import figures_of
 from sim.sweep.worker_process import STOP
@@ -95,7 +96,7 @@ def _stop_and_break_off() -> None:
 
 def main() -> None:
     """Run the points that come until there are no more, those that come together as one company."""
-    gc.set_threshold(100_000)  # as for the command `leomix`
+    collect_seldom()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what else is printed to stdout goes to stderr
     # Between points there is nothing to save; the supervisor says when to end.
