@@ -19,7 +19,7 @@ import scenarios
 import sim
 from tests.kit import learning as seam
 from tests.kit import records
-from tests.kit.network import Clock, Ledger, Moment, pass_geometry, planning
+from tests.kit.network import Clock, Ledger, Moment, Routes, pass_geometry, planning
 from tests.kit.scripted import Scripted
 from tests.kit.small import ORBIT, SLOTS, fixed, merged, orbit, slots
 from tests.kit.small_satellites import SATELLITES
@@ -190,40 +190,32 @@ def low_flight(**north):
     return scenario
 
 
-def hops(change, number=400):
-    """Write one hop of the mesh with other fields."""
+def hops(change, number=400, *, direction=None):
+    """Write one hop of the mesh down with other fields, maybe of those in a ``direction``."""
 
     def tamper(patch):
         seen = []
 
-        @swap(records.Mesh, "_row")
-        def row(honest, *given):
-            seen.append(given)
-            made = honest(*given)
-            return replace(made, **change(made)) if len(seen) == number else made
+        @swap(records.HopLog, "add")
+        def add(honest, log, hop):
+            if direction in (None, hop.key.direction):
+                seen.append(hop)
+            meant = len(seen) == number and seen[-1] is hop
+            honest(log, hop._replace(**change(hop)) if meant else hop)
 
-        row(patch)
-
-    return tamper
-
-
-def to_gateway(change, number=3):
-    """Write one hop from a satellite to a gateway with other fields."""
-
-    def tamper(patch):
-        seen = []
-
-        @swap(records.Mesh, "_row")
-        def row(honest, *given):
-            made = honest(*given)
-            if made.direction != "downlink":
-                return made
-            seen.append(made)
-            return replace(made, **change(made)) if len(seen) == number else made
-
-        row(patch)
+        add(patch)
 
     return tamper
+
+
+def to_gateway(change):
+    """Write one hop from a satellite to a gateway down with other fields."""
+    return hops(change, 3, direction="downlink")
+
+
+def directed(hop, direction):
+    """The key of a hop in another direction."""
+    return hop.key._replace(direction=direction)
 
 
 def gone(change):
@@ -329,35 +321,35 @@ TAMPERED = [
         )
     ),
     (id, merged(SLOTS, {"learning": {"method": "weighs-less"}}), WEIGHTS, "the weights are "),
-    (hops(lambda row: {"cluster": "P01-S02"}, 20), CITIES_MESHED, HOPS,
+    (hops(lambda hop: {"source": "P01-S02"}, 20), CITIES_MESHED, HOPS,
      "no link holds it|sent .* of|said to have arrived|has not got that"),
-    (hops(lambda row: {"peer": "P02-S08/0"}, 20), CITIES_MESHED, HOPS,
+    (hops(lambda hop: {"target": "P02-S08"}, 20), CITIES_MESHED, HOPS,
      "no link holds it|sent .* of"),
     (gone(lambda there_s, way: there_s + (1e-3 if way == "server" else 0.0)), CITIES_MESHED, HOPS,
      "model of device 0 of Bremen is there at .* s, not at"),
     (gone(lambda there_s, way: there_s - (30.0 if way == "client" else 0.0)), CITIES_MESHED, HOPS,
      "comes down from .* it has not got that"),
     (gone(None), CITIES_MESHED, HOPS, "is at .* and said to have arrived|has not got that"),
-    (to_gateway(lambda row: {"direction": "isl"}), GATEWAYS, HOPS, "is no isl"),
-    (to_gateway(lambda row: {"peer": "Troll/0" if "Sval" in row.peer else "Svalbard/0"}), GATEWAYS,
+    (to_gateway(lambda hop: {"key": directed(hop, "isl")}), GATEWAYS, HOPS, "is no isl"),
+    (to_gateway(lambda hop: {"target": "Troll" if "Sval" in hop.target else "Svalbard"}), GATEWAYS,
      HOPS, "no link holds it"),
-    (to_gateway(lambda row: {"cluster": "Troll", "direction": "uplink"}), GATEWAYS, HOPS,
+    (to_gateway(lambda hop: {"source": "Troll", "key": directed(hop, "uplink")}), GATEWAYS, HOPS,
      "sent .* of|no link holds it"),
-    (to_gateway(lambda row: {"peer": "Nowhere/0", "direction": "isl"}), GATEWAYS, HOPS,
+    (to_gateway(lambda hop: {"target": "Nowhere", "key": directed(hop, "isl")}), GATEWAYS, HOPS,
      "no link holds it"),
-    (to_gateway(lambda row: {"start_s": row.start_s - 0.1}), GATEWAYS, HOPS,
+    (to_gateway(lambda hop: {"start_s": hop.start_s - 0.1}), GATEWAYS, HOPS,
      "sent .* of|no link holds it"),
-    (to_gateway(lambda row: {"end_s": (row.start_s + row.end_s) / 2}), GATEWAYS, HOPS,
+    (to_gateway(lambda hop: {"end_s": (hop.start_s + hop.end_s) / 2}), GATEWAYS, HOPS,
      "no link holds it"),
-    (to_gateway(lambda row: {"payload_bytes": row.payload_bytes + 1,
-                             "delivered_bytes": row.payload_bytes + 1}), GATEWAYS, HOPS,
+    (to_gateway(lambda hop: {"size": hop.size + 1, "bytes": hop.size + 1}), GATEWAYS, HOPS,
      "sent .* of"),
     (gone(None), GATEWAYS, HOPS, "is at .* and said to have arrived|has not got that"),
-    (hops(lambda row: {"payload_bytes": row.payload_bytes + 1}), MESHED, HOPS, "message .* bytes"),
-    (hops(lambda row: {"delivered_bytes": row.delivered_bytes / 2}), MESHED, HOPS, " moved .* of"),
-    (hops(lambda row: {"start_s": row.start_s - 900.0}), MESHED, HOPS, "message .* at .* s"),
-    (hops(lambda row: {"end_s": row.end_s - 1e-3}), MESHED, HOPS, "no hop has brought that|sent"),
-    (hops(lambda row: {"cluster": "P02-S05" if row.cluster[:3] == "P01" else "P01-S05"}), MESHED,
+    (swap(Routes, "book")(lambda *_: None), MESHED, HOPS, "another is sent then"),
+    (hops(lambda hop: {"size": hop.size + 1}), MESHED, HOPS, "message .* bytes"),
+    (hops(lambda hop: {"bytes": hop.bytes / 2}), MESHED, HOPS, " moved .* of"),
+    (hops(lambda hop: {"start_s": hop.start_s - 900.0}), MESHED, HOPS, "message .* at .* s"),
+    (hops(lambda hop: {"end_s": hop.end_s - 1e-3}), MESHED, HOPS, "no hop has brought that|sent"),
+    (hops(lambda hop: {"source": "P02-S05" if hop.source[:3] == "P01" else "P01-S05"}), MESHED,
      HOPS, "no link holds it|of .* bytes at|names a contact of"),
 ]  # fmt: skip
 
