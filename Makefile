@@ -25,7 +25,7 @@ demo: install ## compare EMS-FL through one satellite with its paper's baseline 
 	$(BIN)/leomix report $(RUNS)
 	@echo "traces (Parquet), manifest and trained model of each run: $(RUNS)/points"
 
-test: install ## run the quick tests (below five minutes on two cores; WHICH="not slow" for those of CI)
+test: install ## run the quick tests (below five minutes on two cores; WHICH="not slow or pages" for those of CI)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(WHICH)" $(PYTEST)
 
 lint: install ## ruff, mypy and the import rules of the house
@@ -128,7 +128,7 @@ studies: install ## print the tables of docs/results*.md and choices*.md, and of
 dist-check: install ## build sdist and wheel (build/dist), check them, and run them in a bare environment
 	.ci/dist build/dist
 
-flower: ## run the tests of Flower apps with the oldest and the newest flwr of leomix[flower] (makes .venv-flower)
+flower: install ## run the tests of Flower apps with the oldest and the newest flwr of leomix[flower] (makes .venv-flower)
 	.ci/flower
 
 lowest: ## run the quick tests with the lowest versions of the requirements (needs uv; some GB)

@@ -7,6 +7,7 @@ shuffles the files, and the tests in each.
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import random
 import shutil
@@ -20,12 +21,15 @@ from hypothesis import settings
 
 from tests.runs import Runs
 
-os.environ["LEOMIX_CACHE"] = tempfile.mkdtemp(prefix="leomix-cache-")
-atexit.register(shutil.rmtree, os.environ["LEOMIX_CACHE"], ignore_errors=True)
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers share what one of them has trained
+    os.environ["LEOMIX_CACHE"] = tempfile.mkdtemp(prefix="leomix-cache-")
+    atexit.register(shutil.rmtree, os.environ["LEOMIX_CACHE"], ignore_errors=True)
 # A process that dies of a signal says where: this one, and all that the tests start.
 os.environ["PYTHONFAULTHANDLER"] = "1"
 # A shell starts background jobs with SIGINT ignored, and what they start would not see Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+gc.set_threshold(100_000)  # as for the command `leomix`
 
 settings.register_profile("quick", max_examples=15, derandomize=True, deadline=None, database=None)
 settings.register_profile("deep", max_examples=500, deadline=None)
@@ -40,6 +44,12 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     if config.getoption("--deep"):
         settings.load_profile("deep")
+
+
+def pytest_collection_finish():
+    """Do not look for garbage among modules and tests ever again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config, items):

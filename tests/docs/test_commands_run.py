@@ -16,7 +16,10 @@ from tests.docs.pages import DOCS, PAGES, ROOT, STUDIES, steps
 from tests.docs.run_page import run_page
 from tests.kit.small_nmoe import IN_ORBIT
 
-pytestmark = pytest.mark.slow(reason="some hundred commands, most of them whole runs: make docs")
+pytestmark = [
+    pytest.mark.pages,
+    pytest.mark.slow(reason="some hundred commands, most of them whole runs: make docs"),
+]
 SHORT = 2
 TWO = {name: {"learning.method": name} for name in ("synchronous", "emsfl")}
 

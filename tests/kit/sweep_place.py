@@ -59,7 +59,7 @@ METHOD = textwrap.dedent(
                     time.sleep(60.0)
                 if Path("pause").exists():
                     try:
-                        time.sleep(0.2)
+                        time.sleep(0.1)
                     except KeyboardInterrupt:
                         Path("broken").touch()
                         raise

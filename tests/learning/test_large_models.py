@@ -1,7 +1,7 @@
 """Merged Llama models as they are trained at full size: sixteen bits, bases by reference."""
 
 import json
-import subprocess
+import runpy
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -130,12 +130,15 @@ def test_pieces_of_a_minibatch_and_recomputed_layers_give_the_same_gradients(fol
             torch.testing.assert_close(end[name], tensor, rtol=0, atol=1e-7, msg=name)
 
 
-def test_devices_refer_to_the_servers_tensors_and_results_are_as_large_as_factors():
+def test_devices_refer_to_the_servers_tensors_and_results_are_as_large_as_factors(
+    capsys, monkeypatch
+):
     """Peaks are what torch allocates; beside the activations of a step there are factors alone."""
     script = Path(__file__).parents[1] / "benchmarks" / "bench_memory.py"
-    done = subprocess.run([sys.executable, script, "small"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    one, ten = json.loads(done.stdout.splitlines()[-1]).values()
+    monkeypatch.setattr(sys, "argv", [str(script), "small"])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    runpy.run_path(str(script), run_name="__main__")
+    one, ten = json.loads(capsys.readouterr().out.splitlines()[-1]).values()
     for row in (one, ten):
         assert row["result"] <= 1.1 * row["factors"] and row["on disk"] <= 1.1 * row["factors"]
         assert row["estimate"] == pytest.approx(row["model"] + row["cycles"], rel=0.15)

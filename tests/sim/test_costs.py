@@ -72,9 +72,9 @@ def test_validate_tells_rounds_time_and_memory(leomix):
 
 
 @pytest.mark.process
-def test_a_dry_run_compares_what_methods_take(leomix, tmp_path):
-    """FedBuff trains a round of 20 s all day long, FedAvg one per contact."""
-    mine = small.merged(small.ORBIT, {"stop": {"days": 1}, "compute": {"seconds_per_round": 20}})
+def test_a_dry_run_tries_each_method_and_compares_what_they_take(leomix, tmp_path):
+    """FedAvg trains a round per contact, FedBuff all day: 720 rounds of five, less the passes."""
+    mine = small.merged(small.ORBIT, {"stop": {"days": 1}, "compute": {"seconds_per_round": 120}})
     file = tmp_path / "long.yaml"
     file.write_text(yaml.safe_dump(mine))
     said = leomix("sweep", file, "-p", "learning.method=fedavg,fedbuff", "--dry-run").out
@@ -82,7 +82,12 @@ def test_a_dry_run_compares_what_methods_take(leomix, tmp_path):
         re.findall(r"^cost +(\w+): ([\d,]+) device rounds, about .* of training", said, re.M)
     )
     rounds = {method: int(number.replace(",", "")) for method, number in costs.items()}
-    [warned] = [line for line in said.splitlines() if "times as many rounds as fedavg" in line]
-    times = int(re.search(r"fedbuff trains ([\d,]+) times", warned)[1].replace(",", ""))
+    assert all(f"a point of {name}, tried on point {n}" in said for n, name in enumerate(rounds))
+    endless, unlike = (line for line in said.splitlines() if line.startswith("warning"))
+    told = r"point 1: up to ([\d,]+) device rounds of training: method 'fedbuff'"
+    most = re.search(told, endless)
+    assert 0.8 * 5 * 720 < int(most[1].replace(",", "")) < 5 * 720
+    assert endless.endswith(": set learning.rounds.per_gap_max, like 3")
+    times = int(re.search(r"fedbuff trains ([\d,]+) times as many rounds as fedavg", unlike)[1])
     assert times == round(rounds["fedbuff"] / rounds["fedavg"]) >= 100
-    assert "learning.rounds.per_gap_max" in warned
+    assert "learning.rounds.per_gap_max" in unlike

@@ -103,13 +103,15 @@ def luminance(colour):
 def contrasts(page):
     """The contrast of each text with what most of the picture behind it shows."""
     texts = page.evaluate(TEXTS)
-    picture = np.asarray(Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB"))
+    shown = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
+    picture = np.asarray(shown).astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
     found = {}
     for words, colour, box in texts:
         left, top, right, bottom = (max(0, round(edge)) for edge in box)
-        behind = picture[top:bottom, left:right].reshape(-1, 3)
-        shades, counts = np.unique(behind, axis=0, return_counts=True)
-        low, high = sorted((luminance(colour), luminance(shades[counts.argmax()])))
+        shades, counts = np.unique(picture[top:bottom, left:right], return_counts=True)
+        most = int(shades[counts.argmax()])
+        behind = (most >> 16, most >> 8 & 255, most & 255)
+        low, high = sorted((luminance(colour), luminance(behind)))
         found[words] = min((high + 0.05) / (low + 0.05), found.get(words, 21.0))
     return found
 

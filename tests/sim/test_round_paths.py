@@ -276,7 +276,7 @@ FLIGHT_S = 0.01
 RUNS = {
     "mesh": lambda folder: of_mesh(folder, {}),
     "gateways": lambda folder: of_mesh(folder, GATEWAYS),
-    "to a satellite": lambda folder: of_mesh(folder, {}, WITHOUT_PASSES),
+    "to a satellite": lambda folder: of_mesh(folder, {"stop.days": 0.05}, WITHOUT_PASSES),
     "devices to a satellite": lambda folder: of_mesh(
         folder, DEVICES | TO_A_SATELLITE | {"ground": {"clusters": CLUSTERS}}
     ),

@@ -4,9 +4,7 @@ import errno
 import json
 import os
 import random
-import re
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -20,6 +18,7 @@ import scenarios
 import sim
 from sim.sweep import read_sweep
 from tests.kit import small
+from tests.kit.imported import forget
 from tests.kit.processes import is_alive, wait_until
 from tests.kit.sweep_place import Place
 from tests.kit.sweeps import (
@@ -165,23 +164,6 @@ def test_a_dry_run_writes_nothing_and_estimates_from_a_trial(place):
         done = place.sweep(*POINTS, "--dry-run")
         assert (done.returncode, "on purpose" in done.stdout) == (status, True)
         (place.folder / mark).unlink()
-
-
-@process
-def test_a_dry_run_tries_each_method_and_names_points_that_would_train_on_and_on(place):
-    """A round in 240 s: gaps of five devices hold 360 rounds each in a day, less the passes."""
-    quick = {"stop": {"days": 1}, "compute": {"seconds_per_round": 240}}
-    (place.folder / "long.yaml").write_text(yaml.safe_dump(small.merged(small.ORBIT, quick)))
-    line = ["sweep", "long.yaml", "-p", "learning.method=fedavg,fedbuff", "--dry-run"]
-    done = place.typed(*line)
-    [warned] = [one for one in done.stdout.splitlines() if one.startswith("warning")]
-    found = re.search(
-        r"point 1: up to ([\d,]+) device rounds of training: method 'fedbuff'", warned
-    )
-    assert 0.8 * 5 * 360 < int(found[1].replace(",", "")) < 5 * 360
-    assert warned.endswith(": set learning.rounds.per_gap_max, like 3")
-    assert "a point of fedavg, tried on point 0" in done.stdout
-    assert "a point of fedbuff, tried on point 1" in done.stdout
 
 
 @process
@@ -417,8 +399,10 @@ def net(spec):
 
 
 @process
-def test_points_whose_own_code_has_changed_run_again_and_the_others_do_not(tmp_path):
+def test_points_whose_own_code_has_changed_run_again_and_the_others_do_not(tmp_path, monkeypatch):
     """The file that changes is one that the module of the model imports."""
+    monkeypatch.setattr(sys, "path", ["", *sys.path])  # as for `leomix`
+    place = Place(tmp_path)
     for name in ("one", "two"):
         (tmp_path / f"{name}.py").write_text(NET.format(sizes=f"{name}_sizes"))
         (tmp_path / f"{name}_sizes.py").write_text("WIDTH = 8\n")
@@ -429,8 +413,8 @@ def test_points_whose_own_code_has_changed_run_again_and_the_others_do_not(tmp_p
     line = ["sweep", "tiny.yaml", *keys, "-p", "learning.model.kind=one:net,two:net", "-o", "out"]
 
     def leomix(*more):
-        whole = [sys.executable, "-m", "sim", *more]
-        done = subprocess.run(whole, cwd=tmp_path, text=True, capture_output=True, check=False)
+        forget(tmp_path)
+        done = place.typed(*more)
         return done.returncode, done.stderr
 
     def rows():
