@@ -245,6 +245,10 @@ def test_a_grid_of_links_brings_every_update_at_once_and_every_hop_has_a_row(sce
     records.check(run.tables)
     rounds = run.events[run.events.kind == "aggregate"].time_s
     assert len(rounds) > 5 and np.diff(rounds).max() < 3600
+    # A satellite is in contact nearly always, and says once a round that it waits for others.
+    waits = run.events[run.events.kind == "wait"]
+    assert 0 < len(waits) <= 65 * (len(rounds) + 1)
+    assert not waits.duplicated(["cluster", "version"]).any()
 
 
 def test_a_run_may_end_while_a_link_has_last_bits_of_one_message_and_those_of_the_next(scenario):

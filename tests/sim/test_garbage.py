@@ -1,0 +1,28 @@
+"""A run looks for garbage seldom, and leaves Python as it was."""
+
+import gc
+
+import pytest
+
+import scenarios
+import sim
+from tests.kit.small import SLOTS
+
+
+@pytest.fixture(params=[700, 0, 500_000])
+def threshold(request):
+    before = gc.get_threshold()
+    gc.set_threshold(request.param, 11, 12)
+    yield request.param
+    gc.set_threshold(*before)
+
+
+def test_a_run_looks_for_garbage_seldom_and_then_as_before(threshold):
+    class Watch(sim.Observer):
+        def event(self, number, time_s):
+            seen.add(gc.get_threshold())
+
+    seen = set()
+    sim.run(scenarios.from_dict(SLOTS), observers=[Watch()])
+    assert seen == {(max(threshold, 100_000) if threshold else 0, 11, 12)}
+    assert gc.get_threshold() == (threshold, 11, 12)
