@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from learning.clients.changed_parts import ChangedParts, Compared
+from learning.clients.holdings import HeldExperts, Parts, Ranks, differ
 from learning.clients.updates import PendingDownload, PendingUpdate, ServerModel, Update, arrival
 from learning.held import Held
 from learning.learner import Learner, LocalLoss
@@ -99,9 +100,12 @@ class ClusterState:
         self.unsent: Ints = np.zeros((k, experts + 1), np.int64)
         self.adapter_epoch: Ints = np.zeros(k, np.int64)
         self.changes_held: Ints = np.zeros((k, experts), np.int64)
-        self.holds = np.ones((k, experts), bool)
-        own = learner.config.ranks_of(cluster.name)
-        self.ranks: Ints = np.array(own or [learner.config.model.lora.rank or 0] * k)
+        self._held = HeldExperts(np.ones((k, experts), bool))
+        lora = learner.config.model.lora
+        self._ranks = Ranks(
+            np.array(learner.config.ranks_of(cluster.name) or [lora.rank or 0] * k),
+            cuts_downloads=lora.sends_factors and lora.aggregate != "stack",
+        )
         self._rounds_before: Ints = np.zeros(k, np.int64)
         self._rounds_before_offered: Ints = np.zeros(k, np.int64)
         self._through: Floats = np.zeros(k)
@@ -111,7 +115,7 @@ class ClusterState:
         if learner.skips_unchanged:
             self.parts = ChangedParts(learner, k, experts, since_download=offers_models)
         self._sizes: Floats | None = None
-        self._marked: dict[tuple[tuple[int, ...], bool], Mask] = {}
+        self._parts = Parts(experts)
         self._foreseen: Held | None = None
 
     @property
@@ -122,52 +126,27 @@ class ClusterState:
     @property
     def holds(self) -> Mask:
         """Which experts (K, E) each device holds; not to be written into, but to be replaced."""
-        return self._holds
+        return self._held.mask
 
     @holds.setter
     def holds(self, holds: Mask) -> None:
-        if getattr(self, "_holds", None) is holds:  # given in every round, and nearly always alike
-            return
-        if holds.flags.writeable:
-            holds = holds.copy()
-            holds.setflags(write=False)
-        self._holds = holds
-        self._holds_alike = bool(np.count_nonzero(holds) == holds.size)
-        self._takes_part: Mask = holds.any(axis=1) | (holds.shape[1] == 0)
-        self._experts_held: list[int] = np.flatnonzero(holds.any(axis=0)).tolist()
+        if self._held.mask is not holds:  # given in every round, and nearly always alike
+            self._held = HeldExperts(holds)
 
     @property
     def holds_alike(self) -> bool:
         """Whether every device holds all that the cluster is given."""
-        return self._holds_alike
+        return self._held.alike
 
     @property
     def takes_part(self) -> Mask:
         """Devices (K,) that hold an expert, and all of them where the model has none."""
-        return self._takes_part
+        return self._held.parties
 
     @property
     def experts_held(self) -> list[int]:
         """The experts that any device holds."""
-        return [*self._experts_held]
-
-    @cached_property
-    def _cuts(self) -> Ints:
-        """Ranks (K,) to which changes are cut that go down; 1 where they are not."""
-        lora = self.learner.config.model.lora
-        cuts = lora.sends_factors and lora.aggregate != "stack"
-        return self.ranks if cuts else np.ones_like(self.ranks)
-
-    @cached_property
-    def _cut_alike(self) -> bool:
-        """Whether changes that go down are cut to one rank for all devices."""
-        return len(set(self._cuts.tolist())) < 2
-
-    @cached_property
-    def _common_rank(self) -> int | None:
-        """The rank of the changes of all devices; None where they have several."""
-        ranks = set(self.ranks.tolist())
-        return ranks.pop() if len(ranks) == 1 else None
+        return [*self._held.numbers]
 
     # -- downlink
 
@@ -228,13 +207,8 @@ class ClusterState:
         for model in self.downloads[:-1]:
             size = np.where(model.who, model.bytes, size)
             version = np.where(model.who, model.server.version, version)
-        personal = not (self.holds_alike and self._cut_alike) and self._differ(asking)
+        personal = differ(self._held, self._ranks, asking)
         return Download(Payload(name, size, version), asking, personal=personal)
-
-    def _differ(self, who: Mask) -> bool:
-        """Whether devices in ``who`` hold other experts than others of them, or other ranks."""
-        mine = np.column_stack([self.holds, self._cuts])[who]
-        return bool((mine != mine[:1]).any())
 
     def _download_bytes(
         self, experts: Sequence[int], changes: Ints | None, *, gate: bool
@@ -254,7 +228,7 @@ class ClusterState:
         if changes is not None and lora.sends_factors and lora.rank is not None:
             before = self.changes_held[:, every]
             of_rank = sizes.factor_bytes(1) / lora.rank
-            missed = (changes[every] - before) * of_rank * self._cuts[:, None]
+            missed = (changes[every] - before) * of_rank * self._ranks.cuts[:, None]
             parts = np.where(before == NOT_HELD, whole, np.minimum(whole, missed))
             total = (self.holds[:, every] * parts).sum(axis=1)
         elif self.holds_alike:
@@ -320,23 +294,7 @@ class ClusterState:
             changes = NOT_HELD if server.changes is None else server.changes
             counts = np.where(self.holds, changes, NOT_HELD)
             held = np.where(who[:, None], counts, self.changes_held)
-            self.changes_held = np.where(self._among(experts), held, NOT_HELD)
-
-    def _among(self, experts: Collection[int]) -> Mask:
-        """Mark ``experts`` in (E,)."""
-        return self._parts(experts, gate=False)[:-1]
-
-    def _parts(self, experts: Collection[int], *, gate: bool) -> Mask:
-        """Mark in (E + 1,) what an update of ``experts``, and what is shared if ``gate``, holds."""
-        asked = tuple(experts), gate
-        marked = self._marked.get(asked)
-        if marked is None:  # asked for at every contact, and nearly always for the same
-            marked = np.zeros(self.holds.shape[1] + 1, bool)
-            marked[list(experts)] = True
-            marked[-1] = gate
-            marked.setflags(write=False)
-            self._marked[asked] = marked
-        return marked
+            self.changes_held = np.where(self._parts.of_experts(experts), held, NOT_HELD)
 
     # -- training
 
@@ -388,7 +346,7 @@ class ClusterState:
         self.state = self._trained(work, experts, gate=gate, mask=mask)
         self._foreseen = None  # it is this state, or was foreseen wrongly
         self.rounds = self.rounds + work.rounds
-        trained = self._parts(experts, gate=gate)
+        trained = self._parts.marked(experts, gate=gate)
         if not self.holds_alike:
             trained = np.ones_like(self.unsent, bool) & trained
             trained[:, :-1] &= self.holds
@@ -400,7 +358,7 @@ class ClusterState:
         """Return the state after the rounds of :meth:`train`."""
         if self.state is None or not self.learner.trains:  # without training it is a name alone
             return self.state
-        reach = None if self.holds_alike else self.holds & self._among(experts)
+        reach = None if self.holds_alike else self.holds & self._parts.of_experts(experts)
         local = LocalRounds(self.name, work.rounds, self.rounds)
         part = TrainedPart(list(experts), gate, mask, reach)
         term = None if self.local_loss is None else self.local_loss()
@@ -410,7 +368,7 @@ class ClusterState:
 
     def has_unsent(self, experts: Collection[int], *, gate: bool = False) -> Mask:
         """Return who (K,) has trained ``experts`` since they were last offered, or the ``gate``."""
-        counts: Ints = self.unsent @ self._parts(experts, gate=gate)
+        counts: Ints = self.unsent @ self._parts.marked(experts, gate=gate)
         return counts > 0
 
     def offer(self, experts: Sequence[int], *, gate: bool = False, who: Mask | None = None) -> None:
@@ -456,7 +414,7 @@ class ClusterState:
         self.state = self.learner.commit(
             self.state, self.name, who, self.adapter_epoch, experts, gate=gate
         )
-        restarted = who[:, None] & self._parts(experts, gate=gate)
+        restarted = who[:, None] & self._parts.marked(experts, gate=gate)
         self.unsent = np.where(restarted, 0, self.unsent)
 
     def payload(self, name: str) -> Payload:
@@ -488,14 +446,14 @@ class ClusterState:
         """
         sizes = self.learner.architecture
         copies = self.copies
-        asked = self._parts(experts, gate=gate)
+        asked = self._parts.marked(experts, gate=gate)
         whole = sends is None or not (asked & ~sends).any()
-        if whole and self.holds_alike and self._common_rank is not None:
-            rank = self._common_rank
+        if whole and self.holds_alike and self._ranks.common is not None:
+            rank = self._ranks.common
             tensors = sizes.upload_tensors(experts, gate=gate, rank=rank) * copies
             size = copies * sizes.upload_bytes(experts, gate=gate, rank=rank)
             return Payload(name, size, version, tensors)
-        ranks: list[int] = self.ranks.tolist()
+        ranks: list[int] = self._ranks.each.tolist()
         parts = np.tile(asked, (len(ranks), 1)) if sends is None else sends & asked
         first = list(experts)[:1]
         held = self.holds[:, list(experts)] & parts[:, list(experts)]
