@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from learning.clients.changed_parts import ChangedParts, Compared
-from learning.clients.holdings import HeldExperts, Parts, Ranks, differ
+from learning.clients.holdings import HeldExperts, Parts, Ranks, differ, same
 from learning.clients.updates import PendingDownload, PendingUpdate, ServerModel, Update, arrival
 from learning.held import Held
 from learning.learner import Learner, LocalLoss
@@ -114,7 +114,6 @@ class ClusterState:
         self.parts: ChangedParts | None = None
         if learner.skips_unchanged:
             self.parts = ChangedParts(learner, k, experts, since_download=offers_models)
-        self._sizes: Floats | None = None
         self._parts = Parts(experts)
         self._foreseen: Held | None = None
 
@@ -232,17 +231,10 @@ class ClusterState:
             parts = np.where(before == NOT_HELD, whole, np.minimum(whole, missed))
             total = (self.holds[:, every] * parts).sum(axis=1)
         elif self.holds_alike:
-            return self._all_of(self.copies * (len(every) * whole + shared))
+            return same(len(self.holds), self.copies * (len(every) * whole + shared))
         else:
             total = np.count_nonzero(self.holds[:, every], axis=1) * whole
         return self.copies * (total + shared)
-
-    def _all_of(self, size: float) -> Floats:
-        """Return an array (K,) of one size: the same one as long as that is asked for."""
-        if self._sizes is None or self._sizes[0] != size:
-            self._sizes = np.full(len(self.holds), size)
-            self._sizes.setflags(write=False)
-        return self._sizes
 
     def download_gate(self, server: ServerModel) -> Download:
         """Ask for the gate of ``server``; what a pass cuts off is given up."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -72,6 +72,14 @@ class Parts:
     def of_experts(self, experts: Collection[int]) -> Mask:
         """Mark ``experts`` in (E,)."""
         return self.marked(experts, gate=False)[:-1]
+
+
+@lru_cache(64)
+def same(devices: int, number: float) -> Floats:
+    """Return the same number for all devices (K,), which nobody writes into."""
+    numbers = np.full(devices, number)
+    numbers.setflags(write=False)
+    return numbers
 
 
 def differ(held: HeldExperts, ranks: Ranks, who: Mask) -> bool:
