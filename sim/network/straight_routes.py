@@ -97,6 +97,8 @@ class StraightRoutes:
     def find(self, message: Message) -> Straight | None:
         """Return a straight route of a message; None where there is none, or no bound is known."""
         hub = self._least.hub
+        if message.avoid not in (None, hub):
+            return None
         if message.source == hub:
             return self._from_hub(message)
         if message.target == hub:
