@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import signal
+import sys
 import tempfile
 from collections import defaultdict
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import settings
 
+from tests.kit.imported import forget
 from tests.runs import Runs
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers share what one of them has trained
@@ -71,6 +73,14 @@ class Outcome(NamedTuple):
     status: int
     out: str
     err: str
+
+
+@pytest.fixture(autouse=True)
+def forgets_own_modules(tmp_path_factory):
+    """Let modules that a test has written and imported be none of the next one's."""
+    before = set(sys.modules)
+    yield
+    forget(tmp_path_factory.getbasetemp(), but=before)
 
 
 @pytest.fixture
