@@ -10,11 +10,10 @@ from functools import partial
 import numpy as np
 
 from learning.requests.cluster import Receipt, Upload
-from sim.checks.hops import HOPS, ROUNDING, Hop, OpenLinks, hop_of, look_at_sizes
+from sim.checks.hops import HOPS, ROUNDING, Hop, OpenLinks, hop_of
 from sim.checks.timing import Contacts
 from sim.errors import violated
 from sim.facts.transfers import Outcome
-from sim.links.sharing import everywhere
 from sim.network.hop_log import HopRows
 from sim.network.legs import ChainEnded, Moved
 from sim.plan.plan import Plan
@@ -52,11 +51,9 @@ class AccessHops:
 
     def moved(self, rows: HopRows) -> None:
         """Look at hops over links, all that have ended by now."""
-        delivered = rows.delivered
-        for row, is_delivered in enumerate(delivered.tolist()):
+        for row, is_delivered in enumerate(rows.delivered.tolist()):
             self._hop(rows, row, is_delivered=is_delivered)
-        look_at_sizes(rows, delivered)
-        self._links.look(rows if everywhere(delivered) else rows.where(delivered))
+        self._links.look(rows)
         self.conclude()
 
     def _hop(self, rows: HopRows, row: int, *, is_delivered: bool) -> None:

@@ -8,7 +8,7 @@ from math import inf
 
 import numpy as np
 
-from learning.requests.cluster import Download, Floats, Ints, Mask, Receipt, Train
+from learning.requests.cluster import Download, Floats, Ints, Receipt, Train
 from sim.checks.conservation import worst
 from sim.checks.timing import Contacts
 from sim.errors import violated
@@ -60,7 +60,13 @@ class OpenLinks:
         self._windows: dict[tuple[str, str], tuple[IslPlan | FeederPlan, Ints, Floats]] = {}
 
     def look(self, rows: HopRows) -> None:
-        """Look at hops that have ended; those of one direction of a link are in order of time."""
+        """Look at those hops that have ended; one way over a link they are in order of time."""
+        ended = rows.delivered
+        if not everywhere(ended):
+            rows = rows.where(ended)
+        if not len(rows):  # of all, the end of the run has cut the last one off
+            return
+        _look_at_sizes(rows)
         sent_s = np.full(len(rows), inf)
         over_links = rows.contact_id == OVER_LINK
         words = rows.source.words
@@ -178,10 +184,10 @@ def _does_not_follow(rows: HopRows, row: int, before: Hop) -> Exception:
     return violated(HOPS, f"{rows.named(row)} {sent}, of {came}")
 
 
-def look_at_sizes(rows: HopRows, delivered: Mask) -> None:
+def _look_at_sizes(rows: HopRows) -> None:
     """Look at hops that have ended: all bytes have moved."""
-    part = delivered & (rows.bytes != rows.size)
-    if not everywhere(~part):
+    part = rows.bytes != rows.size
+    if np.count_nonzero(part):
         row = worst(part)
         moved = f"moved {rows.bytes[row]} bytes of {rows.size[row]}"
         raise violated(HOPS, f"{rows.named(row)} {moved}")
@@ -219,8 +225,7 @@ class Hops:
         first, last = look_inside(rows)
         for begin, end in zip(first.tolist(), last.tolist(), strict=True):
             self._follow(rows, begin, end, is_delivered=bool(delivered[end]))
-        look_at_sizes(rows, delivered)
-        self._links.look(rows if everywhere(delivered) else rows.where(delivered))
+        self._links.look(rows)
         self.conclude()
 
     def _follow(self, rows: HopRows, first: int, last: int, *, is_delivered: bool) -> None:

@@ -264,6 +264,14 @@ def test_a_run_may_end_while_a_link_has_last_bits_of_one_message_and_those_of_th
     records.check(run.tables)
 
 
+def test_of_how_many_hops_rows_are_made_at_once_changes_nothing(scenario, monkeypatch):
+    """One by one, those that the end of the run cuts off are alone: nothing has ended with them."""
+    keys = RINGS | {"learning.method": "fedbuff", "stop.rounds": 1}
+    many = sim.run(scenario(keys))
+    monkeypatch.setattr("sim.network.hop_log.HOPS", 1)
+    assert sim.run(scenario(keys)).manifest["trace_sha256"] == many.manifest["trace_sha256"]
+
+
 def test_what_is_sent_as_the_run_ends_is_not_said_to_be_cut_by_a_contact(scenario):
     """Two satellites are sending down as the first update arrives, which ends the run."""
     keys = {"learning.method": "fedasync", "stop.rounds": 1, "link.downlink.fixed_rate_mbps": 1}
