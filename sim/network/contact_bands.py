@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints
+from sim.plan.joined import joined_parts
 
 LEAST_IN_A_SLOT = 4
 """So many contacts of a node begin in a slot, or as many as are open at a time if these are more.
@@ -188,17 +189,13 @@ class ContactBands:
 
         Nothing passes through the node that is ``closed``.
         """
-        # Commands that search no routes start without scipy.
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-
         places = self._places_within(from_s, until_s)
-        ends = self._contacts.source[places], self._contacts.target[places]
-        joins = (ends[0] != closed) & (ends[1] != closed)
-        nodes = len(self._leaving)
-        links = coo_array((joins[joins], (ends[0][joins], ends[1][joins])), shape=(nodes, nodes))
-        _, part = connected_components(links, directed=False)
-        numbers: list[int] = part.tolist()
+        source = self._contacts.source[places]
+        target = self._contacts.target[places]
+        passes = (source != closed) & (target != closed)
+        numbers: list[int] = joined_parts(
+            len(self._leaving), source[passes], target[passes]
+        ).tolist()
         return numbers
 
     def _places_within(self, from_s: float, until_s: float) -> Ints:

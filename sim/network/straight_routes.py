@@ -141,11 +141,11 @@ class StraightRoutes:
         others_s = sorted([*there_s, passes.later_s])[1]
         is_best = min(others_s, found.others_s) > arrival_s
         if passes.aside:
-            is_best &= not self._may_lead(passes.aside, message, arrival_s)
             earliest_s = message.ready_s
-        if passes.aside and not is_best:
-            horizon = self._horizon_at(message.ready_s, arrival_s - message.ready_s)
-            ahead = Ahead(horizon.hops_to(message.target, hub), self._spared_s(message))
+            is_best &= not self._may_lead(passes.aside, message, arrival_s)
+            if not is_best:
+                horizon = self._horizon_at(message.ready_s, arrival_s - message.ready_s)
+                ahead = Ahead(horizon.hops_to(message.target, hub), self._spared_s(message))
         return Straight(hops, is_best, earliest_s, ahead)
 
     def _to_hub(self, message: Message) -> Straight | None:
@@ -167,7 +167,7 @@ class StraightRoutes:
             return None
         own = [one.band for one in passes.leading if one.band.source == satellite]
         at_pass_s = found.hops[-1].arrival_s if found.hops else message.ready_s
-        last = self._soonest_of(message, own, at_pass_s, inf)
+        last = self._transits.soonest_of(message, own, at_pass_s, inf)
         if last is None or last.arrival_s > horizon.until_s:
             return None
         others_s = [passes.later_s]
@@ -176,7 +176,9 @@ class StraightRoutes:
                 others_s.append(there_s)
         is_best = min(others_s) > last.arrival_s
         if is_best and found.others_s < at_pass_s:  # who is there later is not through earlier
-            is_best = self._soonest_of(message, own, found.others_s, last.arrival_s) is None
+            is_best = (
+                self._transits.soonest_of(message, own, found.others_s, last.arrival_s) is None
+            )
         if passes.aside:
             earliest_s = message.ready_s
             is_best &= not self._may_lead(passes.aside, message, last.arrival_s)
@@ -218,18 +220,6 @@ class StraightRoutes:
         at_pass_s = message.ready_s + hops * self._spared_s(message)
         hop = self._transits.hop(message, band, at_pass_s, inf)
         return inf if hop is None else hop.arrival_s
-
-    def _soonest_of(
-        self, message: Message, bands: list[Band], from_s: float, before_s: float
-    ) -> Hop | None:
-        """Return the hop that is over first of those over some bands, if it is before a time."""
-        soonest: Hop | None = None
-        for band in bands:
-            hop = self._transits.hop(message, band, from_s, before_s)
-            if hop is not None:
-                soonest = hop
-                before_s = hop.arrival_s
-        return soonest
 
     def _passes(self, message: Message, *, coming: bool) -> _Passes:
         """Return the passes over which a message is first, from the hub or to it."""

@@ -137,11 +137,22 @@ class Transits:
         for begins_s, bands in self._bands.ahead(node, from_s, coming=coming):
             if begins_s >= before_s:
                 break
-            for band in bands:
-                if band.source == message.avoid:
-                    continue
-                hop = self.hop(message, band, from_s, before_s)
-                if hop is not None:
-                    soonest = hop
-                    before_s = hop.arrival_s
+            sooner = self.soonest_of(message, bands, from_s, before_s)
+            if sooner is not None:
+                soonest = sooner
+                before_s = sooner.arrival_s
+        return soonest
+
+    def soonest_of(
+        self, message: Message, bands: Sequence[Band], from_s: float, before_s: float
+    ) -> Hop | None:
+        """Return the same over some bands."""
+        soonest: Hop | None = None
+        for band in bands:
+            if band.source == message.avoid:
+                continue
+            hop = self.hop(message, band, from_s, before_s)
+            if hop is not None:
+                soonest = hop
+                before_s = hop.arrival_s
         return soonest

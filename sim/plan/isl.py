@@ -17,6 +17,7 @@ from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.peers import LinkWindow, NextLink, Node
 from scenarios.link import Isl
 from sim.links.sidelinks import Opening
+from sim.plan.joined import joined_parts
 
 SAMPLED_S = 1.0
 """Time between two samples of a rate; cells then keep their true bits to microseconds."""
@@ -119,13 +120,7 @@ class IslPlan:
 
     def parts(self) -> Ints:
         """Return how many satellites each part has (P,) that no window ever links to another."""
-        # Commands that search no links start without scipy.
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-
-        many = len(self.names)
-        links = coo_array((np.ones(len(self)), (self.a, self.b)), shape=(many, many))
-        _, part = connected_components(links, directed=False)
+        part = joined_parts(len(self.names), self.a, self.b)
         sizes: Ints = np.bincount(part)
         return sizes
 

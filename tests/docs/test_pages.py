@@ -13,7 +13,6 @@ import yaml
 
 import scenarios
 from tests.docs.pages import DOCS, PAGES, ROOT, STUDIES, shown, steps
-from tests.kit.imported import forget
 from tests.kit.learning import METHODS
 from tests.kit.records import COLUMNS, KINDS, UNDIGESTED, UNDIGESTED_COLUMNS
 from tests.kit.sweeps import FORMATS, app, status
@@ -30,8 +29,6 @@ def in_a_copy_of_the_root(tmp_path, monkeypatch):
     (tmp_path / "scenarios").symlink_to(ROOT / "scenarios")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    yield
-    forget(tmp_path)
 
 
 @by_page

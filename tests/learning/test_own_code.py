@@ -27,9 +27,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(FILES["mine.py"].replace("", ""))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    yield tmp_path
-    for name in ("mine", "beside", "deeper", "pack", "pack.inner", "pack.sibling"):
-        sys.modules.pop(name, None)
+    return tmp_path
 
 
 @pytest.mark.parametrize("name", FILES)

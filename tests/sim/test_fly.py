@@ -57,8 +57,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("LEOMIX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    yield tmp_path
-    forget(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture
