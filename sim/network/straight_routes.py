@@ -54,10 +54,10 @@ class _OverLinks(NamedTuple):
 
 
 class _Pass(NamedTuple):
-    """A pass, and the hop of a message over it at the earliest."""
+    """A pass, and before when a message is not through over it."""
 
     band: Band
-    hop: Hop
+    at_least_s: float
 
     def satellite(self, hub: int) -> int:
         """Return the node that is not the hub."""
@@ -124,15 +124,18 @@ class StraightRoutes:
         passes = self._passes(message, coming=False)
         if not passes.leading:
             return None if passes.aside else NO_ROUTE
-        first_s = min(one.hop.arrival_s for one in passes.leading)
+        first_s = min(one.at_least_s for one in passes.leading)
         horizon = self._horizon_at(first_s, HORIZON * message.least_s)
         ahead = Ahead(horizon.hops_to(message.target, hub), self._spared_s(message))
-        there_s = [one.hop.arrival_s + ahead.left_s(one.hop.target) for one in passes.leading]
+        there_s = [one.at_least_s + ahead.left_s(one.band.target) for one in passes.leading]
         earliest_s = min(there_s)
         if earliest_s == inf and not self._in_parts:
             self._in_parts = True
             return self._from_hub(message)
-        first = passes.leading[there_s.index(earliest_s)].hop
+        leads = passes.leading[there_s.index(earliest_s)].band
+        first = self._transits.hop(message, leads, message.ready_s, inf)
+        if first is None:
+            return None
         found = self._over_links(message, horizon, first.target, message.target, first.arrival_s)
         if found is None:
             return None
@@ -192,14 +195,23 @@ class StraightRoutes:
     ) -> list[float]:
         """Return before when a message is not through over each of some passes to the hub.
 
-        Those over which it could be first are looked at closely: how far it has to go to them.
+        It is not before it has gone to a pass. Those over which it could be first are asked.
         """
-        at_least_s = [one.hop.arrival_s for one in passes]
+        hub = self._least.hub
+        spared_s = self._spared_s(message)
+        at_pass_s: list[float] = []
+        at_least_s: list[float] = []
+        for one in passes:
+            hops = horizon.hops_to(one.band.source, hub)[message.source]
+            there_s = inf if hops == inf else message.ready_s + hops * spared_s
+            at_pass_s.append(there_s)
+            at_least_s.append(max(one.at_least_s, there_s))
         earliest_s = inf
         for number in sorted(range(len(passes)), key=at_least_s.__getitem__):
             if at_least_s[number] >= earliest_s:
                 break
-            at_least_s[number] = self._over_pass_s(message, horizon, passes[number].band)
+            hop = self._transits.hop(message, passes[number].band, at_pass_s[number], inf)
+            at_least_s[number] = inf if hop is None else hop.arrival_s
             earliest_s = min(earliest_s, at_least_s[number])
         return at_least_s
 
@@ -209,20 +221,15 @@ class StraightRoutes:
         parts = self._parts_at(message.ready_s, by_s - message.ready_s)
         end = message.target if message.source == hub else message.source
         return any(
-            one.hop.arrival_s <= by_s and parts[one.satellite(hub)] == parts[end] for one in aside
+            one.at_least_s <= by_s and parts[one.satellite(hub)] == parts[end] for one in aside
         )
 
-    def _over_pass_s(self, message: Message, horizon: Horizon, band: Band) -> float:
-        """Return before when a message is not through over a pass to the hub, which it goes to."""
-        hops = horizon.hops_to(band.source, self._least.hub)[message.source]
-        if hops == inf:
-            return inf
-        at_pass_s = message.ready_s + hops * self._spared_s(message)
-        hop = self._transits.hop(message, band, at_pass_s, inf)
-        return inf if hop is None else hop.arrival_s
-
     def _passes(self, message: Message, *, coming: bool) -> _Passes:
-        """Return the passes over which a message is first, from the hub or to it."""
+        """Return the passes over which a message may be first, from the hub or to it.
+
+        Those from the hub are asked when it is there. Of those to the hub that alone is which tells
+        how far to look: the message has to go to a pass first.
+        """
         hub = self._least.hub
         most_bits, from_s = self._no_pass.get(coming, (inf, inf))
         if message.bits >= most_bits and message.ready_s >= from_s:
@@ -242,23 +249,24 @@ class StraightRoutes:
             for number in sorted(range(len(bands)), key=at_least_s.__getitem__):
                 if at_least_s[number] >= later_s:
                     break
-                band = bands[number]
-                hop = self._transits.hop(message, band, message.ready_s, later_s)
-                if hop is None:
-                    continue
-                one = _Pass(band, hop)
+                one = _Pass(bands[number], at_least_s[number])
+                if later_s == inf or not coming:
+                    hop = self._transits.hop(message, one.band, message.ready_s, later_s)
+                    if hop is None:
+                        continue
+                    one = _Pass(one.band, hop.arrival_s)
                 if self._in_parts and not coming:
-                    parts = self._parts_at(hop.arrival_s, spans_s)
+                    parts = self._parts_at(one.at_least_s, spans_s)
                 if parts[one.satellite(hub)] != parts[end]:
                     aside.append(one)
                     continue
                 leading.append(one)
-                later_s = min(later_s, hop.arrival_s + spans_s)
+                later_s = min(later_s, one.at_least_s + spans_s)
         if not leading and not aside:
             self._no_pass[coming] = message.bits, message.ready_s
         return _Passes(
-            [one for one in leading if one.hop.arrival_s < later_s],
-            [one for one in aside if one.hop.arrival_s < later_s],
+            [one for one in leading if one.at_least_s < later_s],
+            [one for one in aside if one.at_least_s < later_s],
             later_s,
         )
 
