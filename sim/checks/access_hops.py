@@ -14,7 +14,7 @@ from sim.checks.hops import HOPS, ROUNDING, Hop, OpenLinks, hop_of
 from sim.checks.timing import Contacts
 from sim.errors import violated
 from sim.facts.transfers import Outcome
-from sim.network.hop_log import HopRows
+from sim.network.hop_rows import HopRows
 from sim.network.legs import ChainEnded, Moved
 from sim.plan.plan import Plan
 from sim.trace.directions import Way

@@ -13,7 +13,7 @@ from sim.checks.conservation import worst
 from sim.checks.timing import Contacts
 from sim.errors import violated
 from sim.links.sharing import everywhere
-from sim.network.hop_log import OVER_LINK, SERVER_NAME, HopRows
+from sim.network.hop_rows import OVER_LINK, SERVER_NAME, HopRows
 from sim.network.legs import ChainEnded
 from sim.plan.contacts import LAST_BITS_S
 from sim.plan.feeder import FeederPlan

@@ -19,7 +19,7 @@ from sim.facts.stream import Take
 from sim.facts.transfers import TransferRow
 from sim.network.books import Booked
 from sim.network.edges import ContactEdges
-from sim.network.hop_log import HopRows
+from sim.network.hop_rows import HopRows
 from sim.network.leg_log import LegRows
 from sim.network.legs import ChainEnded, Moved
 from sim.plan.plan import Plan

@@ -12,7 +12,7 @@ from sim.errors import violated
 from sim.facts.row import single
 from sim.facts.transfers import TransferRow
 from sim.network.books import Booked, PayloadKey, Sums, books_by_payload, check_balance
-from sim.network.hop_log import HopRows
+from sim.network.hop_rows import HopRows
 from sim.network.leg_log import MovedRows
 
 AGREE = "books, payloads and transfers agree"

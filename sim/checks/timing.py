@@ -15,7 +15,7 @@ from sim.errors import DURATIONS, MONOTONE, violated
 from sim.facts.row import single
 from sim.facts.transfers import TransferRow
 from sim.links.sharing import everywhere
-from sim.network.hop_log import HopRows
+from sim.network.hop_rows import HopRows
 from sim.network.leg_log import MovedRows, TrainedRows
 from sim.network.legs import Dropped
 from sim.plan.contacts import LAST_BITS_S, PlannedContact

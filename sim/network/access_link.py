@@ -15,7 +15,8 @@ from learning.requests.cluster import Download, Floats, Receipt, Step, Train, Up
 from learning.requests.payload import Payload
 from sim.network.chains import Chain
 from sim.network.endpoint import Endpoint
-from sim.network.mesh import NO_ROUTE, Mesh, Message
+from sim.network.mesh import NO_ROUTE, Mesh
+from sim.network.mesh_message import Message
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, check_names, everybody, way_of

@@ -1,92 +1,126 @@
-"""HopLog: keeps hops of messages over a mesh until rows of many of them are made together.
+"""HopLog: keeps messages under way over a mesh, and writes their hops down when somebody looks.
 
-Hops are written down in the order in which they end. So that of rows that tie, which is that in
-which they were written, does not depend on when rows are made.
+The hops of a message are booked as it sets off, and nothing changes them. So there is no event for
+the end of a hop: all that have ended are written down together, in the order in which they ended.
+Of hops that end together that of the older message comes first, so that the order does not depend
+on when somebody looks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
-from learning.requests.cluster import Floats, Ints, Mask
-from sim.facts.coded import Coded, Vocabulary
-from sim.facts.row import Gathered, Row
+from learning.requests.cluster import Floats, Ints
+from sim.facts.coded import Coded
 from sim.facts.stream import Facts
-from sim.facts.transfers import OUTCOMES, Outcome, TransferRow
+from sim.facts.transfers import Outcome
 from sim.links.sharing import everywhere
-from sim.network.books import PayloadKey
+from sim.network.books import Account, Booked, PayloadKey
+from sim.network.contact_bands import Hop
+from sim.network.hop_kinds import HopKind, HopKinds
+from sim.network.hop_rows import HopRows
+from sim.network.mesh_message import Message
+from sim.network.payload_list import PayloadList
+from sim.trace.directions import TOWARD_PEER, Topology
 
 HOPS = 1 << 14
 """Hops of which rows are made together, about."""
 
-SERVER_NAME = ""
-"""Stands for the server where satellites have passes over it."""
-
-OVER_LINK = -1
-"""Stands for the contact of a hop that goes over a link."""
+ONE = np.ones(1, bool)
+"""The only device of a satellite."""
 
 
-class MovedOverHop(NamedTuple):
-    """What of a message moved over one hop until ``end_s``: all of it, or by the end of the run.
+@dataclass(frozen=True, eq=False)
+class MovedHops:
+    """Hops (N,) of ``messages`` that have ended, or got so far by ``end_s``; each is ``of`` one.
 
-    ``source`` and ``target`` are names of satellites or gateways, or ``SERVER_NAME``;
-    ``contact_id`` is that of a pass over the server, or ``OVER_LINK``.
+    Bits have left from ``begin_s``, and the last ones leave at ``sent_s``.
     """
 
-    message: int
-    source: str
-    target: str
-    contact_id: int
-    key: PayloadKey
-    version: int
-    size: float
-    bytes: float
-    start_s: float
-    end_s: float
+    messages: Sequence[Message]
+    of: Ints
+    contact: Ints
+    source: Ints
+    target: Ints
+    begin_s: Floats
+    sent_s: Floats
+    end_s: Floats
     outcome: Outcome
 
+    @classmethod
+    def ended(cls, messages: Sequence[Message], each: Sequence[Sequence[Hop]]) -> MovedHops:
+        """Put ``each`` message's hops that have ended in the order in which they did."""
+        of = np.repeat(np.arange(len(messages)), [len(hops) for hops in each])
+        columns = _columns([hop for hops in each for hop in hops])
+        number = np.array([message.number for message in messages])
+        order = np.lexsort((number[of], columns.arrival_s))
+        begin_s, sent_s, end_s = (column[order] for column in columns[3:])
+        contact, source, target = (column[order].astype(np.int64) for column in columns[:3])
+        return cls(
+            messages, of[order], contact, source, target, begin_s, sent_s, end_s, Outcome.DELIVERED
+        )
 
-class HopLog:
-    """Emits hops as one fact of many, now and then; all that end until then are in it."""
-
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
-        self._hops: list[MovedOverHop] = []
-
-    def add(self, hop: MovedOverHop) -> None:
-        """Write a hop down that has ended, or got so far; none that follows has ended before."""
-        self._hops.append(hop)
+    @classmethod
+    def cut_off(cls, messages: Sequence[Message], hops: Sequence[Hop], end_s: float) -> MovedHops:
+        """Return one hop of each message that is under way as the run ends."""
+        columns = _columns(hops)
+        contact, source, target = (column.astype(np.int64) for column in columns[:3])
+        return cls(
+            messages,
+            np.arange(len(messages)),
+            contact,
+            source,
+            target,
+            columns.begin_s,
+            columns.sent_s,
+            np.full(len(messages), end_s),
+            Outcome.CARRIED,
+        )
 
     @property
-    def is_long(self) -> bool:
-        """Whether rows may be made of what was written down."""
-        return len(self._hops) >= HOPS
+    def sending_s(self) -> Floats:
+        """How long bits have left (N,)."""
+        lasts_s: Floats = np.minimum(self.sent_s, self.end_s) - self.begin_s
+        return lasts_s
 
-    def flush(self) -> None:
-        """Make rows of what was written down, and emit them."""
-        hops = self._hops
-        if hops:
-            self._hops = []
-            self._facts.emit(HopRows.of(hops))
+    @property
+    def size(self) -> Floats:
+        """Bytes of the messages (N,)."""
+        return np.array([message.size for message in self.messages])[self.of]
+
+    @property
+    def moved(self) -> Floats:
+        """Bytes of these that have left (N,)."""
+        if self.outcome is Outcome.DELIVERED:
+            return self.size
+        cut = self.sent_s > self.end_s
+        share = np.ones(len(self.of))
+        span_s = self.sent_s[cut] - self.begin_s[cut]
+        share[cut] = (self.end_s[cut] - self.begin_s[cut]) / span_s
+        moved: Floats = self.size * share
+        return moved
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class HopRows(Gathered):
-    """Hops (N,) of messages, in the order in which they end, and what each is a row of.
+def _columns(hops: Sequence[Hop]) -> Hop:
+    """Return the columns (N,) of hops."""
+    # Much faster than an array of the hops themselves.
+    figures = np.fromiter(chain.from_iterable(hops), float, len(hops) * len(Hop._fields))
+    return Hop(*figures.reshape(len(hops), -1).T)
 
-    ``keys`` are directions, receivers and names of payloads, one for each row by its ``key``.
-    ``source`` and ``target`` have the same words.
-    """
+
+class _Rows(NamedTuple):
+    """Columns (N,) of rows that are still to be emitted; nodes by their numbers."""
 
     message: Ints
-    source: Coded
-    target: Coded
+    source: Ints
+    target: Ints
     contact_id: Ints
-    keys: Sequence[PayloadKey]
     key: Ints
     version: Ints
     size: Floats
@@ -95,91 +129,174 @@ class HopRows(Gathered):
     end_s: Floats
     outcome: Ints
 
-    @classmethod
-    def of(cls, hops: Sequence[MovedOverHop]) -> HopRows:
-        """Put hops together."""
-        columns: Any = MovedOverHop(*zip(*hops, strict=True))  # type: ignore[arg-type]
-        numbers: dict[PayloadKey, int] = {}
-        key = [numbers.setdefault(each, len(numbers)) for each in columns.key]
-        nodes = Vocabulary()
-        return cls(
-            message=np.array(columns.message, np.int64),
-            source=Coded(nodes.codes(columns.source), nodes.words),
-            target=Coded(nodes.codes(columns.target), nodes.words),
-            contact_id=np.array(columns.contact_id, np.int64),
-            keys=list(numbers),
-            key=np.array(key, np.int64),
-            version=np.array(columns.version, np.int64),
-            size=np.array(columns.size, float),
-            bytes=np.array(columns.bytes, float),
-            start_s=np.array(columns.start_s, float),
-            end_s=np.array(columns.end_s, float),
-            outcome=np.array(columns.outcome, np.int64),
-        )
 
-    def __len__(self) -> int:
-        return len(self.message)
+class HopLog:
+    """Writes the hops of messages down, and emits rows of many of them as one fact, now and then.
+
+    What each hop is, ``kinds`` say; ``sent`` is called with all that are written down, in order.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        payloads: PayloadList,
+        topology: Topology,
+        kinds: HopKinds,
+        sent: Callable[[MovedHops], None],
+    ) -> None:
+        self._facts = facts
+        self._payloads = payloads
+        self._topology = topology
+        self._kinds = kinds
+        self._sent = sent
+        self._under_way: list[Message] = []
+        self._looked_s = -np.inf
+        self._added = 0
+        self._rows: list[_Rows] = []
+        self._keys: list[PayloadKey] = []
+        self._numbers: dict[PayloadKey, int] = {}
+        self._listed: set[tuple[int, int, float]] = set()
+        self._accounts: defaultdict[PayloadKey, Account] = defaultdict(Account)
+        self._unfinished: defaultdict[PayloadKey, list[float]] = defaultdict(lambda: [0.0, 0.0])
+
+    def add(self, message: Message) -> None:
+        """Take a message that sets off now, with its hops."""
+        self._under_way.append(message)
+        self._added += len(message.hops)
 
     @property
-    def delivered(self) -> Mask:
-        """Which rows are hops that have ended."""
-        return self.outcome == Outcome.DELIVERED
+    def is_long(self) -> bool:
+        """Whether rows may be made of what has ended."""
+        return self._added >= HOPS
 
-    def where(self, some: Mask) -> HopRows:
-        """Return some of the rows."""
-        return HopRows(
-            message=self.message[some],
-            source=Coded(self.source.codes[some], self.source.words),
-            target=Coded(self.target.codes[some], self.target.words),
-            contact_id=self.contact_id[some],
-            keys=self.keys,
-            key=self.key[some],
-            version=self.version[some],
-            size=self.size[some],
-            bytes=self.bytes[some],
-            start_s=self.start_s[some],
-            end_s=self.end_s[some],
-            outcome=self.outcome[some],
+    def look(self, now_s: float) -> None:
+        """Write all hops down that have ended by now."""
+        if now_s == self._looked_s:
+            return
+        self._looked_s = now_s
+        messages: list[Message] = []
+        each: list[Sequence[Hop]] = []
+        for message in self._under_way:
+            hops = message.ended(now_s)
+            if hops:
+                messages.append(message)
+                each.append(hops)
+        if messages:
+            self._under_way = [one for one in self._under_way if one.next_hop is not None]
+            self._write(MovedHops.ended(messages, each))
+
+    def cut_off(self, end_s: float) -> list[Message]:
+        """Write all down that is on a hop as the run ends; return the messages under way."""
+        self.look(end_s)
+        left = self._under_way
+        self._under_way = []
+        hops = [(message, message.next_hop) for message in left]
+        begun = [(message, hop) for message, hop in hops if hop and hop.begin_s < end_s]
+        if begun:
+            messages, cut = zip(*begun, strict=True)
+            self._write(MovedHops.cut_off(messages, cut, end_s))
+        return left
+
+    def flush(self) -> None:
+        """Make rows of what was written down, and emit them."""
+        self._added = 0
+        if not self._rows:
+            return
+        rows = _Rows(*map(np.concatenate, zip(*self._rows, strict=True)))
+        self._rows = []
+        keys, key = np.unique(rows.key, return_inverse=True)
+        nodes, ends = np.unique([rows.source, rows.target], return_inverse=True)
+        source, target = ends.reshape(2, -1)
+        words = [self._kinds.nodes[node] for node in nodes.tolist()]
+        given = rows._asdict() | {
+            "source": Coded(source, words),
+            "target": Coded(target, words),
+            "keys": [self._keys[number] for number in keys.tolist()],
+            "key": key,
+        }
+        self._facts.emit(HopRows(**given))
+
+    def _write(self, hops: MovedHops) -> None:
+        """Count hops in the accounts, and keep them for their rows."""
+        self._sent(hops)
+        kind = self._kinds.of(hops.contact, hops.source)
+        key = self._keys_of(hops, kind)
+        size = hops.size
+        moved = hops.moved
+        for number in np.unique(key).tolist():
+            mine = key == number
+            self._book(self._keys[number], size[mine], moved[mine], hops.outcome)
+        messages = hops.messages
+        source, target = self._kinds.ends(hops.contact, hops.source, hops.target)
+        rows = _Rows(
+            message=np.array([message.number for message in messages], np.int64)[hops.of],
+            source=source,
+            target=target,
+            contact_id=self._kinds.contact_ids(hops.contact),
+            key=key,
+            version=np.array([message.version for message in messages], np.int64)[hops.of],
+            size=size,
+            bytes=moved,
+            start_s=hops.begin_s,
+            end_s=hops.end_s,
+            outcome=np.full(len(key), hops.outcome, np.int64),
         )
+        some = moved > 0.0
+        if not everywhere(some):
+            rows = _Rows(*(column[some] for column in rows))
+        self._rows.append(rows)
 
-    def named(self, row: int) -> str:
-        """Say which message a row is of, and from where it was sent."""
-        source = self.source.words[self.source.codes[row]]
-        payload = self.keys[self.key[row]].payload
-        return f"message {self.message[row]}, {payload} from {source or 'the server'}"
+    def _keys_of(self, hops: MovedHops, kind: Ints) -> Ints:
+        """Return the number of the key that each hop (N,) is booked under; list new payloads.
 
-    def rows(self) -> Iterator[Row]:
-        """Return the rows of transfers: those over links, and those over passes."""
-        over_links = self.contact_id == OVER_LINK
-        for some, through_passes in ((over_links, False), (~over_links, True)):
-            if some.any():
-                mine = self if everywhere(some) else self.where(some)
-                yield self._transfers(mine, through_passes=through_passes)
+        A message has hops of few kinds, and those of one kind have one key.
+        """
+        pairs, each = np.unique(hops.of * len(HopKind) + kind, return_inverse=True)
+        numbers = []
+        for pair in pairs.tolist():
+            place, one = divmod(pair, len(HopKind))
+            message = hops.messages[place]
+            key = self._key(message, HopKind(one))
+            number = self._numbers.get(key)
+            if number is None:
+                number = self._numbers[key] = len(self._keys)
+                self._keys.append(key)
+            numbers.append(number)
+            offered = number, message.version, message.size
+            if offered not in self._listed:
+                self._listed.add(offered)
+                self._payloads.add(key.direction, key.toward, message.payload, ONE)
+        return np.array(numbers, np.int64)[each]
 
-    @staticmethod
-    def _transfers(rows: HopRows, *, through_passes: bool) -> TransferRow:
-        """Return rows of the transfers table, of which all or none are over passes."""
-        cluster = rows.source
-        peer = None
-        if through_passes:
-            flies = np.array([word != SERVER_NAME for word in cluster.words], bool)
-            codes = np.where(flies[cluster.codes], cluster.codes, rows.target.codes)
-            cluster = Coded(codes, cluster.words)
+    def _key(self, message: Message, kind: HopKind) -> PayloadKey:
+        """By which direction and receiver a hop is booked: that of a link, or of a pass."""
+        name = message.payload.name
+        if kind is HopKind.CONTACT and message.way is not None:
+            return PayloadKey(self._topology.direction(message.way), message.way, name)
+        if kind is HopKind.FROM_GATEWAY:
+            return PayloadKey("uplink", TOWARD_PEER, name)
+        if kind is HopKind.TO_GATEWAY:
+            return PayloadKey("downlink", TOWARD_PEER, name)
+        return PayloadKey("isl", TOWARD_PEER, name)
+
+    def _book(self, key: PayloadKey, size: Floats, moved: Floats, outcome: Outcome) -> None:
+        """Add hops (N,) of a key to its account."""
+        account = self._accounts[key]
+        account.offered = _added(account.offered, size)
+        account.sent = _added(account.sent, moved)
+        if outcome is Outcome.DELIVERED:
+            account.delivered = _added(account.delivered, size)
         else:
-            peer = Coded(rows.target.codes, [f"{word}/0" for word in rows.target.words])
-        return TransferRow(
-            contact_id=rows.contact_id if through_passes else None,
-            cluster=cluster,
-            device=0,
-            peer=peer,
-            direction=Coded(rows.key, [each.direction for each in rows.keys]),
-            toward=Coded(rows.key, [each.toward for each in rows.keys]),
-            payload=Coded(rows.key, [each.payload for each in rows.keys]),
-            version=rows.version,
-            payload_bytes=rows.size,
-            delivered_bytes=rows.bytes,
-            start_s=rows.start_s,
-            end_s=rows.end_s,
-            outcome=Coded(rows.outcome, OUTCOMES),
-            message=rows.message,
-        )
+            open_bytes, through = self._unfinished[key]
+            self._unfinished[key] = [_added(open_bytes, size), _added(through, moved)]
+
+    def booked(self) -> Iterator[Booked]:
+        """Yield the account of each payload in each direction: every hop offers it anew."""
+        for key, account in self._accounts.items():
+            open_bytes, through = self._unfinished.get(key, (0.0, 0.0))
+            yield Booked(key, account, open_bytes=open_bytes, unfinished_bytes=through)
+
+
+def _added(before: float, more: Floats) -> float:
+    """Add figures one after the other: so a sum does not depend on when somebody looks."""
+    return float(np.add.accumulate(np.append(before, more))[-1])

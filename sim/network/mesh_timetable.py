@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -100,20 +101,10 @@ class MeshTimetable:
         satellite = np.repeat(np.arange(len(names)), [len(numbers) for numbers in own])
         return _Passes(number, satellite, contacts.start_s[number], contacts.end_s[number])
 
-    def gateway_of(self, hop: Hop) -> str | None:
-        """Return the station that sends or gets a hop over a feeder link; None of any other hop."""
-        if hop.contact < self._links or self._feeder is None:
-            return None
-        return self._feeder.ends(hop.contact - self._links)[1]
-
-    def pass_of(self, hop: Hop) -> int | None:
-        """Return the number of the contact with the server that a hop goes over; None of a link.
-
-        A feeder link is one too.
-        """
-        if hop.contact < self._links or self._feeder is not None:
-            return None
-        return self._contacts.named(hop.contact - self._links)[0]
+    def contact_of(self, hops: Sequence[Hop]) -> int:
+        """Return the number of the contact with the server that a message goes over."""
+        places = [hop.contact - self._links for hop in hops if hop.contact >= self._links]
+        return self._contacts.named(places[0])[0]
 
     def opens_s(self, hop: Hop) -> float:
         """Return when the link or pass of a hop opens."""

@@ -127,6 +127,12 @@ class ContactColumns:
         contact_id = self._made[number].contact_id if self.given else number
         return contact_id, self.satellites[self.satellite[number]][0], int(self.session[number])
 
+    def ids_of(self, numbers: Ints) -> Ints:
+        """Return the ids of contacts, without making them."""
+        if not self.given:
+            return numbers
+        return np.array([self._made[number].contact_id for number in numbers.tolist()], np.int64)
+
     def ends(self, numbers: Ints) -> list[tuple[str, str]]:
         """Return who flies and who is seen from: names of the satellite and the place of contacts.
 

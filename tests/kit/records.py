@@ -31,7 +31,7 @@ from sim.facts.stream import Facts
 from sim.facts.tables import TABLES, columns_of_table
 from sim.facts.transfers import TransferRow
 from sim.network.books import Booked, Books, PayloadKey, Sums, books_of, check_balance
-from sim.network.hop_log import HopLog
+from sim.network.hop_rows import HopRows
 from sim.network.leg_log import LegLog, MovedRows
 from sim.network.legs import Moved, Trained
 from sim.network.mesh import Mesh

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -191,21 +192,47 @@ def low_flight(**north):
 
 
 def hops(change, number=400, *, direction=None):
-    """Write one hop of the mesh down with other fields, maybe of those in a ``direction``."""
+    """Tell another thing of one hop over the mesh, maybe of those in a ``direction``."""
 
     def tamper(patch):
-        seen = []
+        seen = 0
 
-        @swap(records.HopLog, "add")
-        def add(honest, log, hop):
-            if direction in (None, hop.key.direction):
-                seen.append(hop)
-            meant = len(seen) == number and seen[-1] is hop
-            honest(log, hop._replace(**change(hop)) if meant else hop)
+        @swap(records.Facts, "emit")
+        def emit(honest, self, fact):
+            nonlocal seen
+            if isinstance(fact, records.HopRows):
+                wanted = [direction in (None, key.direction) for key in fact.keys]
+                meant = np.flatnonzero(np.array(wanted)[fact.key])
+                place = number - 1 - seen
+                seen += len(meant)
+                if 0 <= place < len(meant):
+                    fact = with_hop(fact, int(meant[place]), change)
+            honest(self, fact)
 
-        add(patch)
+        emit(patch)
 
     return tamper
+
+
+def with_hop(rows, row, change):
+    """Rows of hops with other fields in one of them; of its ends and its key these are words."""
+    lists = {name: getattr(rows, name).tolist() for name in HOP_NUMBERS}
+    for end in HOP_ENDS:
+        coded = getattr(rows, end)
+        lists[end] = [coded.words[code] for code in coded.codes]
+    lists["key"] = [rows.keys[number] for number in rows.key]
+    hop = SimpleNamespace(**{name: column[row] for name, column in lists.items()})
+    for name, value in change(hop).items():
+        lists[name][row] = value
+    keys = list(dict.fromkeys(lists["key"]))
+    words = list(dict.fromkeys(lists["source"] + lists["target"]))
+    given = {name: np.array(lists[name]) for name in HOP_NUMBERS}
+    given |= {
+        end: records.Coded(np.array([words.index(word) for word in lists[end]]), words)
+        for end in HOP_ENDS
+    }
+    number = np.array([keys.index(key) for key in lists["key"]])
+    return replace(rows, **given, keys=keys, key=number)
 
 
 def to_gateway(change):
@@ -242,6 +269,8 @@ class Below(seam.FedBuff):
         return seam.Aggregated(self.version, "less and less")
 
 
+HOP_ENDS = ("source", "target")
+HOP_NUMBERS = ("message", "contact_id", "version", "size", "bytes", "start_s", "end_s", "outcome")
 HERE = {"latitude_deg": 60.0, "longitude_deg": 20.0}
 CLOCK, BYTES = "clock monotone", "bytes conserved"
 AGREE = "books, payloads and transfers agree"

@@ -1,0 +1,61 @@
+"""Message: a payload under way over a mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from learning.requests.payload import Payload
+from sim.network.contact_bands import Hop
+from sim.trace.directions import Way
+
+
+@dataclass(eq=False)
+class Message:
+    """A message under way: who is the client, its hops, and how many of these are written down.
+
+    Its ``way`` is None between clients.
+    """
+
+    number: int
+    client: str
+    way: Way | None
+    payload: Payload
+    device: int = 0
+    hops: Sequence[Hop] = ()
+    written: int = 0
+
+    @cached_property
+    def size(self) -> float:
+        """Bytes in all."""
+        return float(_first(self.payload.bytes))
+
+    @cached_property
+    def version(self) -> int:
+        """The version of its payload."""
+        return int(_first(self.payload.version))
+
+    @property
+    def next_hop(self) -> Hop | None:
+        """The first hop that is not written down; None behind the last one."""
+        return self.hops[self.written] if self.written < len(self.hops) else None
+
+    def ended(self, by_s: float) -> Sequence[Hop]:
+        """Return the hops that have ended by a time, and are written down with that."""
+        begin = self.written
+        end = len(self.hops)
+        if self.hops[-1].arrival_s > by_s:
+            end = begin
+            while self.hops[end].arrival_s <= by_s:
+                end += 1
+        self.written = end
+        return self.hops[begin:end]
+
+
+def _first(values: Any) -> Any:
+    """Return what the first device has of a figure of each, or the one of all."""
+    return values if isinstance(values, float | int) else np.asarray(values).reshape(-1)[0]
