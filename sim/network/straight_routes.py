@@ -8,7 +8,7 @@ that is not before, there is no need to look for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import ceil, floor, inf, log2
 from typing import NamedTuple
@@ -289,11 +289,12 @@ class StraightRoutes:
         there_s[hub] = -inf
         least_s = self._spared_s(message)
         others_s = inf
-        rounds: list[dict[int, Hop]] = []
+        rounds: list[dict[int, Band]] = []
         reached = [(source, ready_s)]
         for left in range(int(fewest) - 1, -1, -1):
-            hops: dict[int, Hop] = {}
-            rounds.append(hops)
+            arrivals_s: dict[int, float] = {}
+            over: dict[int, Band] = {}
+            rounds.append(over)
             for node, time_s in reached:
                 for band in horizon.leaving(node):
                     other = band.target
@@ -301,16 +302,39 @@ class StraightRoutes:
                     if before_s <= time_s or band.closes_s < time_s:
                         continue
                     if hops_to[other] == left:
-                        hop = self._transits.hop(message, band, time_s, before_s)
-                        if hop is not None:
-                            hops[other] = hop
-                            there_s[other] = hop.arrival_s
+                        arrival_s = self._transits.arrival_s(message, band, time_s, before_s)
+                        if arrival_s < before_s:
+                            there_s[other] = arrivals_s[other] = arrival_s
+                            over[other] = band
                     else:
-                        begins_s = max(time_s, band.starts_s[0])
-                        others_s = min(others_s, begins_s + (1 + hops_to[other]) * least_s)
+                        begins_s = band.starts_s[0]
+                        if begins_s < time_s:
+                            begins_s = time_s
+                        other_s = begins_s + (1 + hops_to[other]) * least_s
+                        if other_s < others_s:
+                            others_s = other_s
             # By number, so that of hops that are there at the same time always the same is taken.
-            reached = sorted((node, hop.arrival_s) for node, hop in hops.items())
-        return _OverLinks(way_back(rounds, source, target), others_s) if reached else None
+            reached = sorted(arrivals_s.items())
+        if not reached:
+            return None
+        return _OverLinks(self._along(message, rounds, target, ready_s), others_s)
+
+    def _along(
+        self, message: Message, rounds: Sequence[Mapping[int, Band]], target: int, ready_s: float
+    ) -> list[Hop]:
+        """Return the hops to a target over the bands of each round that led on soonest."""
+        way: list[Band] = []
+        node = target
+        for over in reversed(rounds):
+            way.append(over[node])
+            node = way[-1].source
+        hops: list[Hop] = []
+        for band in reversed(way):
+            hop = self._transits.hop(message, band, ready_s, inf)
+            assert hop is not None  # it was found before
+            hops.append(hop)
+            ready_s = hop.arrival_s
+        return hops
 
     def _spared_s(self, message: Message) -> float:
         """How much earlier a message is there for each hop over a link less, at least."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from math import nan
+from math import inf, nan
 from typing import NamedTuple
 
 from sim.network.contact_bands import Band, ContactBands, Found, Hop
@@ -89,6 +89,18 @@ class Transits:
                 band.least = found
         hop = found.hop
         return hop if hop is not None and hop.arrival_s < before_s else None
+
+    def arrival_s(self, message: Message, band: Band, time_s: float, before_s: float) -> float:
+        """Return when the first hop over a band is there; inf if it is not before another."""
+        if band.contact < self._steady_contacts and time_s >= band.starts_s[-1]:
+            # Mostly: nothing is booked any more.
+            sent_s = time_s + message.lasts_s
+            if sent_s <= band.closes_s:
+                there_s = sent_s + self._steady.delays_s[band.contact]
+                return there_s if there_s < before_s else inf
+            return inf
+        hop = self.hop(message, band, time_s, before_s)
+        return inf if hop is None else hop.arrival_s
 
     @staticmethod
     def at_least_s(message: Message, band: Band, time_s: float) -> float:
