@@ -164,7 +164,7 @@ class ContactBands:
 
     def __init__(self, nodes: int, contacts: Contacts) -> None:
         self._contacts = contacts
-        self._bands: dict[int, Band] = {}
+        self._bands: list[Band | None] = [None] * len(contacts.number)
         self._known: dict[tuple[int, int], Band] = {}
         self.last_end_s = float(contacts.end_s.max(initial=0.0))
         self._by_start = np.argsort(contacts.start_s, kind="stable")
@@ -182,7 +182,9 @@ class ContactBands:
 
     def within(self, from_s: float, until_s: float) -> list[Band]:
         """Return all bands that are open at some time from one to another, by their begins."""
-        return list(map(self._band, self._places_within(from_s, until_s).tolist()))
+        made = self._bands
+        places = self._places_within(from_s, until_s).tolist()
+        return [made[place] or self._band(place) for place in places]
 
     def parts(self, closed: int, from_s: float, until_s: float) -> list[int]:
         """Return a number for each node (N,), the same for those that such contacts may join.
@@ -243,10 +245,11 @@ class ContactBands:
 
     def _band(self, place: int) -> Band:
         """Return the band of a contact by its place, the same one each time."""
-        if place not in self._bands:
+        band = self._bands[place]
+        if band is None:
             number, source, target, start_s, end_s = (
                 column[place].item() for column in self._contacts
             )
             band = Band(number, source, target, (start_s, end_s))
             self._bands[place] = self._known[number, source] = band
-        return self._bands[place]
+        return band
