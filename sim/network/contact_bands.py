@@ -51,7 +51,10 @@ class Contacts(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The first hop of bits over a contact from a time on, or that there is none."""
+    """The first hop of bits over a contact from a time on, or that there is none.
+
+    No more bits that leave later are there before that.
+    """
 
     bits: float
     from_s: float
@@ -62,12 +65,6 @@ class Found(NamedTuple):
         if bits != self.bits or from_s < self.from_s:
             return False
         return self.hop is None or from_s <= self.hop.begin_s
-
-    def at_least_s(self, bits: float, from_s: float) -> float:
-        """Return before when no more bits are there from a later time on; -inf of fewer, before."""
-        if bits < self.bits or from_s < self.from_s:
-            return -inf
-        return inf if self.hop is None else self.hop.arrival_s
 
 
 class Band:

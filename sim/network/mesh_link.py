@@ -15,7 +15,7 @@ from sim.network.endpoint import Endpoint
 from sim.network.mesh import NO_ROUTE, Mesh
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
-from sim.network.steps import Reply, check_names, everybody, way_of
+from sim.network.steps import Reply, check_names, way_of
 
 
 class MeshLink(ServiceLink):
@@ -44,13 +44,14 @@ class MeshLink(ServiceLink):
         replies: list[Reply] = []
         able = True
         for step in steps:
-            asked = able and bool(everybody(step.who, 1)[0])
+            asked = able and (step.who is None or bool(step.who[0]))
             if isinstance(step, Train):
-                work = _no_work()
                 if asked:
                     work = yield from self._train(step)
                     never = work.end_s[0] == math.inf  # for want of charge
                     able = not (work.excluded[0] or never)
+                else:
+                    work = _no_work()
                 replies.append(work)
                 continue
             if isinstance(step, Upload) and step.sized is not None:
@@ -85,11 +86,10 @@ class MeshLink(ServiceLink):
         if carried is None:
             return _not_sent(step, NO_ROUTE)
         self._sessions.use_open()
-        size = np.full(1, step.payload.bytes, float)
         return Receipt(
-            np.ones(1, bool),
+            np.array([True]),
             np.array([carried.time_s]),
-            size,
+            np.array(step.payload.bytes, float, ndmin=1),
             np.zeros(1),
             given_up=np.zeros(1, bool),
             contact_id=np.array([carried.contact_id]),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from sim.trace.directions import Way
 class Message:
     """A message under way: who is the client, its hops, and how many of these are written down.
 
-    Its ``way`` is None between clients.
+    Its ``way`` is None between clients. It has ``size`` bytes of one ``version``.
     """
 
     number: int
@@ -28,16 +27,12 @@ class Message:
     device: int = 0
     hops: Sequence[Hop] = ()
     written: int = 0
+    size: float = field(init=False)
+    version: int = field(init=False)
 
-    @cached_property
-    def size(self) -> float:
-        """Bytes in all."""
-        return float(_first(self.payload.bytes))
-
-    @cached_property
-    def version(self) -> int:
-        """The version of its payload."""
-        return int(_first(self.payload.version))
+    def __post_init__(self) -> None:
+        self.size = float(_first(self.payload.bytes))
+        self.version = int(_first(self.payload.version))
 
     @property
     def next_hop(self) -> Hop | None:

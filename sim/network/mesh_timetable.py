@@ -135,13 +135,15 @@ class MeshTimetable:
             hops = self._routes.route(source, target, bits, ready_s, avoid)
             if hops is None:
                 return None
-            there = [Hop(*hop[:-1], self._arrival_s(hop)) for hop in hops]
+            there = []
             is_late = False
-            for hop, exact in zip(hops, there, strict=True):
-                if exact.arrival_s > hop.arrival_s and exact.contact < self._links:
+            for hop in hops:
+                arrival_s = self._arrival_s(hop)
+                if arrival_s > hop.arrival_s and hop.contact < self._links:
                     # A table of windows tells the longest range only about.
-                    self._link_delays_s[hop.contact] = 1.001 * (exact.arrival_s - exact.sent_s)
+                    self._link_delays_s[hop.contact] = 1.001 * (arrival_s - hop.sent_s)
                     is_late = True
+                there.append(Hop(*hop[:-1], arrival_s))
             if not is_late:
                 self._routes.book(hops)
                 return there

@@ -105,9 +105,16 @@ class Transits:
     @staticmethod
     def at_least_s(message: Message, band: Band, time_s: float) -> float:
         """Return before when a message is not through over a band from a time on, as is known."""
-        begins_s = max(time_s, band.starts_s[0])
+        begins_s = band.starts_s[0]
+        if begins_s < time_s:
+            begins_s = time_s
         known = band.least
-        return begins_s if known is None else max(begins_s, known.at_least_s(message.bits, time_s))
+        if known is None or message.bits < known.bits or time_s < known.from_s:
+            return begins_s
+        if known.hop is None:
+            return inf
+        there_s = known.hop.arrival_s
+        return there_s if there_s > begins_s else begins_s
 
     def _asked_hop(self, message: Message, band: Band, time_s: float) -> Hop | None:
         """Return the first hop over a band, from a time on, as long as that is open."""
