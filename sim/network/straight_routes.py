@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from math import ceil, floor, inf, log2
+from math import ceil, floor, inf, log2, nextafter
 from typing import NamedTuple
 
 from sim.network.contact_bands import Band, ContactBands, Hop
@@ -50,6 +50,14 @@ class _OverLinks(NamedTuple):
     """The earliest of the shortest routes over links, and when no longer one is there before."""
 
     hops: list[Hop]
+    others_s: float
+
+
+class _Through(NamedTuple):
+    """The straight route over some passes of a satellite, and when no other one is there before."""
+
+    hops: list[Hop]
+    bands: Sequence[Band]
     others_s: float
 
 
@@ -164,31 +172,80 @@ class StraightRoutes:
         if earliest_s == inf and not self._in_parts:
             self._in_parts = True
             return self._to_hub(message)
-        satellite = passes.leading[at_least_s.index(earliest_s)].band.source
-        found = self._over_links(message, horizon, message.source, satellite, message.ready_s)
+        found = self._by_satellites(message, horizon, passes.leading, at_least_s)
         if found is None:
             return None
-        own = [one.band for one in passes.leading if one.band.source == satellite]
-        at_pass_s = found.hops[-1].arrival_s if found.hops else message.ready_s
-        last = self._transits.soonest_of(message, own, at_pass_s, inf)
-        if last is None or last.arrival_s > horizon.until_s:
-            return None
-        others_s = [passes.later_s]
-        for there_s, one in zip(at_least_s, passes.leading, strict=True):
-            if one.band.source != satellite:
-                others_s.append(there_s)
-        is_best = min(others_s) > last.arrival_s
-        if is_best and found.others_s < at_pass_s:  # who is there later is not through earlier
-            is_best = (
-                self._transits.soonest_of(message, own, found.others_s, last.arrival_s) is None
-            )
+        best, is_best = found
+        arrival_s = best.hops[-1].arrival_s
+        is_best &= passes.later_s > arrival_s
         if passes.aside:
             earliest_s = message.ready_s
-            is_best &= not self._may_lead(passes.aside, message, last.arrival_s)
+            is_best &= not self._may_lead(passes.aside, message, arrival_s)
         ahead = Ahead((), 0.0)
         if not is_best:
             ahead = Ahead(horizon.hops_to(hub, None), self._spared_s(message), passes=1)
-        return Straight([*found.hops, last], is_best, earliest_s, ahead)
+        return Straight(best.hops, is_best, earliest_s, ahead)
+
+    def _by_satellites(
+        self,
+        message: Message,
+        horizon: Horizon,
+        passes: Sequence[_Pass],
+        at_least_s: Sequence[float],
+    ) -> tuple[_Through, bool] | None:
+        """Return the first route to the hub over one of some passes, and whether it is the best.
+
+        Satellites are tried in the order in which a message could be through over their passes,
+        until none could be first any more. None where one of them has no straight route, or none
+        ends within the horizon.
+        """
+        tried: dict[int, _Through] = {}
+        best: _Through | None = None
+        first_s = inf
+        for number in sorted(range(len(passes)), key=at_least_s.__getitem__):
+            if at_least_s[number] > first_s or at_least_s[number] == inf:
+                break
+            satellite = passes[number].band.source
+            if satellite in tried:
+                continue
+            through = self._by_satellite(message, horizon, passes, satellite)
+            if through is None:
+                return None
+            tried[satellite] = through
+            if through.hops[-1].arrival_s < first_s:
+                best = through
+                first_s = through.hops[-1].arrival_s
+        if best is None or first_s > horizon.until_s:
+            return None
+        others = [through for through in tried.values() if through is not best]
+        ties_s = nextafter(first_s, inf)
+        is_best = (
+            all(through.hops[-1].arrival_s > first_s for through in others)
+            and not self._has_longer(message, best, first_s)
+            and not any(self._has_longer(message, through, ties_s) for through in others)
+        )
+        return best, is_best
+
+    def _by_satellite(
+        self, message: Message, horizon: Horizon, passes: Sequence[_Pass], satellite: int
+    ) -> _Through | None:
+        """Return the straight route to the hub over passes of a satellite; None where none is."""
+        found = self._over_links(message, horizon, message.source, satellite, message.ready_s)
+        if found is None:
+            return None
+        bands = [one.band for one in passes if one.band.source == satellite]
+        at_pass_s = found.hops[-1].arrival_s if found.hops else message.ready_s
+        last = self._transits.soonest_of(message, bands, at_pass_s, inf)
+        return None if last is None else _Through([*found.hops, last], bands, found.others_s)
+
+    def _has_longer(self, message: Message, through: _Through, before_s: float) -> bool:
+        """Whether a longer way to the same passes may be at the hub before a time."""
+        if through.others_s >= before_s or len(through.hops) == 1:
+            return False
+        if through.others_s >= through.hops[-2].arrival_s and before_s <= through.hops[-1].arrival_s:
+            return False  # who is there later is not through earlier
+        soonest = self._transits.soonest_of(message, through.bands, through.others_s, before_s)
+        return soonest is not None
 
     def _over_passes_s(
         self, message: Message, horizon: Horizon, passes: Sequence[_Pass]
