@@ -44,11 +44,12 @@ class HopKinds:
 
     def of(self, contact: Ints, source: Ints) -> Ints:
         """Return of which kind hops are."""
-        passes = HopKind.CONTACT
-        if self._feeder is not None:
-            from_gateway = source == self._server
-            passes = np.where(from_gateway, HopKind.FROM_GATEWAY, HopKind.TO_GATEWAY)
-        return np.where(contact < self._links, HopKind.LINK, passes)
+        over_link = contact < self._links
+        if self._feeder is None:
+            return np.where(over_link, HopKind.LINK, HopKind.CONTACT)
+        from_gateway = source == self._server
+        passes = np.where(from_gateway, HopKind.FROM_GATEWAY, HopKind.TO_GATEWAY)
+        return np.where(over_link, HopKind.LINK, passes)
 
     def ends(self, contact: Ints, source: Ints, target: Ints) -> tuple[Ints, Ints]:
         """Return which ``nodes`` hops join; one to the ground or from there has its gateway."""

@@ -98,7 +98,6 @@ class StraightRoutes:
         self._parts = lru_cache(PARTS_KEPT)(self._parts_of)
         # Whether links once led from no pass to the other end: then this is looked at first.
         self._in_parts = False
-        self._whole = [0] * nodes
         self._no_pass: dict[bool, tuple[float, float]] = {}
         self._has_passes = bands.any_of(least.hub)
 
@@ -242,7 +241,8 @@ class StraightRoutes:
         """Whether a longer way to the same passes may be at the hub before a time."""
         if through.others_s >= before_s or len(through.hops) == 1:
             return False
-        if through.others_s >= through.hops[-2].arrival_s and before_s <= through.hops[-1].arrival_s:
+        *_, at_pass, last = through.hops
+        if through.others_s >= at_pass.arrival_s and before_s <= last.arrival_s:
             return False  # who is there later is not through earlier
         soonest = self._transits.soonest_of(message, through.bands, through.others_s, before_s)
         return soonest is not None
@@ -292,11 +292,9 @@ class StraightRoutes:
         if message.bits >= most_bits and message.ready_s >= from_s:
             return _Passes([], [], inf)
         spans_s = HORIZON * message.least_s
-        end = message.source if coming else message.target
         leading: list[_Pass] = []
         aside: list[_Pass] = []
         later_s = inf
-        parts = self._parts_at(message.ready_s, spans_s) if self._in_parts else self._whole
         for begins_s, bands in self._bands.ahead(hub, message.ready_s, coming=coming):
             if begins_s >= later_s:
                 break
@@ -308,17 +306,14 @@ class StraightRoutes:
                     break
                 one = _Pass(bands[number], at_least_s[number])
                 if later_s == inf or not coming:
-                    hop = self._transits.hop(message, one.band, message.ready_s, later_s)
-                    if hop is None:
-                        continue
-                    one = _Pass(one.band, hop.arrival_s)
-                if self._in_parts and not coming:
-                    parts = self._parts_at(one.at_least_s, spans_s)
-                if parts[one.satellite(hub)] != parts[end]:
-                    aside.append(one)
+                    one = self._asked(message, one.band, later_s)
+                if one.at_least_s == inf:
                     continue
-                leading.append(one)
-                later_s = min(later_s, one.at_least_s + spans_s)
+                if self._leads(message, one, coming=coming):
+                    leading.append(one)
+                    later_s = min(later_s, one.at_least_s + spans_s)
+                else:
+                    aside.append(one)
         if not leading and not aside:
             self._no_pass[coming] = message.bits, message.ready_s
         return _Passes(
@@ -326,6 +321,20 @@ class StraightRoutes:
             [one for one in aside if one.at_least_s < later_s],
             later_s,
         )
+
+    def _leads(self, message: Message, one: _Pass, *, coming: bool) -> bool:
+        """Whether links may join a pass to the other end of a message soon, as is known."""
+        if not self._in_parts:
+            return True
+        from_s = message.ready_s if coming else one.at_least_s
+        parts = self._parts_at(from_s, HORIZON * message.least_s)
+        end = message.source if coming else message.target
+        return parts[one.satellite(self._least.hub)] == parts[end]
+
+    def _asked(self, message: Message, band: Band, later_s: float) -> _Pass:
+        """Return a pass and when a message is through over it; inf if that is not before a time."""
+        hop = self._transits.hop(message, band, message.ready_s, later_s)
+        return _Pass(band, inf if hop is None else hop.arrival_s)
 
     def _over_links(
         self, message: Message, horizon: Horizon, source: int, target: int, ready_s: float
@@ -344,37 +353,58 @@ class StraightRoutes:
         there_s = [horizon.until_s] * self._nodes
         there_s[source] = ready_s
         there_s[hub] = -inf
-        least_s = self._spared_s(message)
         others_s = inf
         rounds: list[dict[int, Band]] = []
         reached = [(source, ready_s)]
         for left in range(int(fewest) - 1, -1, -1):
-            arrivals_s: dict[int, float] = {}
-            over: dict[int, Band] = {}
+            over, aside_s = self._nearer(message, horizon, reached, there_s, hops_to, left)
             rounds.append(over)
-            for node, time_s in reached:
-                for band in horizon.leaving(node):
-                    other = band.target
-                    before_s = there_s[other]
-                    if before_s <= time_s or band.closes_s < time_s:
-                        continue
-                    if hops_to[other] == left:
-                        arrival_s = self._transits.arrival_s(message, band, time_s, before_s)
-                        if arrival_s < before_s:
-                            there_s[other] = arrivals_s[other] = arrival_s
-                            over[other] = band
-                    else:
-                        begins_s = band.starts_s[0]
-                        if begins_s < time_s:
-                            begins_s = time_s
-                        other_s = begins_s + (1 + hops_to[other]) * least_s
-                        if other_s < others_s:
-                            others_s = other_s
+            others_s = min(others_s, aside_s)
             # By number, so that of hops that are there at the same time always the same is taken.
-            reached = sorted(arrivals_s.items())
+            reached = [(node, there_s[node]) for node in sorted(over)]
         if not reached:
             return None
         return _OverLinks(self._along(message, rounds, target, ready_s), others_s)
+
+    def _nearer(
+        self,
+        message: Message,
+        horizon: Horizon,
+        reached: Sequence[tuple[int, float]],
+        there_s: list[float],
+        hops_to: Sequence[float],
+        left: int,
+    ) -> tuple[dict[int, Band], float]:
+        """Go from nodes that are reached on to those from which so many hops are left.
+
+        Note when it is there, and return over which band it is there first; and before when it
+        is not at its target by any other one.
+        """
+        over: dict[int, Band] = {}
+        others_s = inf
+        for node, time_s in reached:
+            for band in horizon.leaving(node):
+                other = band.target
+                before_s = there_s[other]
+                if before_s <= time_s or band.closes_s < time_s:
+                    continue
+                if hops_to[other] == left:
+                    arrival_s = self._transits.arrival_s(message, band, time_s, before_s)
+                    if arrival_s < before_s:
+                        there_s[other] = arrival_s
+                        over[other] = band
+                    continue
+                aside_s = self._aside_s(message, band, time_s, hops_to[other])
+                if aside_s < others_s:
+                    others_s = aside_s
+        return over, others_s
+
+    def _aside_s(self, message: Message, band: Band, time_s: float, hops_behind: float) -> float:
+        """Return before when a message is not at its target by a band, and so many hops behind."""
+        begins_s = band.starts_s[0]
+        if begins_s < time_s:
+            begins_s = time_s
+        return begins_s + (1 + hops_behind) * self._spared_s(message)
 
     def _along(
         self, message: Message, rounds: Sequence[Mapping[int, Band]], target: int, ready_s: float
