@@ -46,7 +46,7 @@ from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.synchronisation import Synchronisation
 from sim.network.training import Training
-from sim.network.transit import Least
+from sim.network.transit import Least, Steady
 from sim.plan import contact_columns as planning
 from sim.plan import windows as finding
 from sim.plan.budget import budget, one_pass

@@ -32,6 +32,7 @@ from tests.kit.network import (
     Least,
     PlainCurve,
     Routes,
+    Steady,
     build,
     doubts_of,
     make_plan,
@@ -78,12 +79,16 @@ def scenario(tmp_path):
 # The search, on plans of its own.
 
 
-@pytest.mark.parametrize("passes", [None, 0, 2], ids=["rounds", "links alone", "passes and links"])
-def test_routes_are_those_of_the_contact_graph_on_random_plans(passes):
+@pytest.mark.parametrize(
+    ("passes", "steady"),
+    [(None, False), (0, False), (2, False), (2, True)],
+    ids=["rounds", "links alone", "passes and links", "passes and steady links"],
+)
+def test_routes_are_those_of_the_contact_graph_on_random_plans(passes, steady):
     """That one equals networkx (test_routing); here are 300 plans, of whole seconds: most tie.
 
     Where it is known which node has ``passes``, and so many to each other one at most, straight
-    routes are tried first.
+    routes are tried first. Links that are ``steady`` have one rate.
     """
     rng = np.random.default_rng(40)
     arrived = 0
@@ -105,6 +110,8 @@ def test_routes_are_those_of_the_contact_graph_on_random_plans(passes):
         a, b, start, end = np.array(links + to_hub).T
         rate = rng.integers(1, 3, len(a)).astype(float)
         delay = rng.integers(0, 3, len(a)).astype(float)
+        if steady:
+            rate[: len(links)] = 1.0
 
         def sent(contact, source, begin_s, bits, rate=rate, delay=delay):
             sent_s = begin_s + bits / rate[contact]
@@ -120,7 +127,8 @@ def test_routes_are_those_of_the_contact_graph_on_random_plans(passes):
             nodes,
             Contacts(np.arange(len(a)), a, b, start, end),
             sent,
-            least=None if passes is None else least,
+            Steady(1.0, delay[of_links].tolist()) if steady else None,
+            None if passes is None else least,
         )
         for _ in range(4):
             ends = [int(node) for node in rng.permutation(nodes) if node != avoid]
