@@ -150,6 +150,7 @@ class StraightRoutes:
         arrival_s = hops[-1].arrival_s
         others_s = sorted([*there_s, passes.later_s])[1]
         is_best = min(others_s, found.others_s) > arrival_s
+        earliest_s = min(earliest_s, passes.later_s)
         if passes.aside:
             earliest_s = message.ready_s
             is_best &= not self._may_lead(passes.aside, message, arrival_s)
@@ -177,6 +178,7 @@ class StraightRoutes:
         best, is_best = found
         arrival_s = best.hops[-1].arrival_s
         is_best &= passes.later_s > arrival_s
+        earliest_s = min(earliest_s, passes.later_s)
         if passes.aside:
             earliest_s = message.ready_s
             is_best &= not self._may_lead(passes.aside, message, arrival_s)

@@ -145,6 +145,28 @@ def test_routes_are_those_of_the_contact_graph_on_random_plans(passes, steady):
     assert arrived > 300
 
 
+def test_a_pass_to_a_near_satellite_is_found_that_opens_while_a_message_is_on_a_long_way():
+    """Links of 1 s in a row; a pass opens at its far end, then one next to the target, then one
+    to the target: the second one is the earliest, by two hops.
+    """
+    satellites = 42
+    hub = satellites
+    links = [(n, n + 1, 0.0, 100.0) for n in range(satellites - 1)]
+    target = satellites - 1
+    passes = [(hub, 0, 0.0, 5.0), (hub, target - 1, 35.0, 60.0), (hub, target, 39.0, 60.0)]
+    source, to, start, end = np.array(links + passes).T
+    contacts = Contacts(np.arange(len(source)), source.astype(int), to.astype(int), start, end)
+    routes = Routes(
+        satellites + 1,
+        contacts,
+        lambda _contact, _source, begin_s, bits: (begin_s + bits, begin_s + bits),
+        least=Least(len(links), 1.0, 0.0, hub),
+    )
+    found = routes.route(hub, target, 1.0, 0.0)
+    assert found is not None
+    assert [hop.arrival_s for hop in found] == [36.0, 37.0]
+
+
 def test_a_curve_in_plain_numbers_answers_as_a_link_curve():
     """Rates that rise, fall, jump and are 0 for a while; before, in and behind the curve."""
     rng = np.random.default_rng(3)
