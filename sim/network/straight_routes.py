@@ -446,7 +446,9 @@ class StraightRoutes:
 
 def _around(from_s: float, spans_s: float) -> tuple[float, float]:
     """Return begin and end of a horizon that spans so much from a time on, one of few."""
-    lasts_s = 2.0 ** ceil(log2(max(spans_s, LEAST_HORIZON_S)))
+    lasts_s = LEAST_HORIZON_S
+    if spans_s > lasts_s:
+        lasts_s = 2.0 ** ceil(log2(spans_s))
     begin_s = floor(from_s / lasts_s) * lasts_s
     return begin_s, begin_s + 2.0 * lasts_s
 
