@@ -225,6 +225,11 @@ class PlannedSessions:
         """When a session ends."""
         return self.spans_s[self.edges[place + 1] - 1][1]
 
+    @property
+    def ends_s(self) -> list[float]:
+        """When each of the sessions ends."""
+        return [self.spans_s[edge - 1][1] for edge in self.edges[1:]]
+
     def goes_on(self, place: int) -> bool:
         """Whether a session is not the end of contact, but another one takes its place."""
         return False
