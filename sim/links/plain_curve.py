@@ -38,7 +38,8 @@ class PlainCurve:
             rate_bps = rates_bps[i]
             share = since_s / (time_s[i + 1] - time_s[i])
             mean_bps = rate_bps + (rates_bps[i + 1] - rate_bps) * share / 2.0
-            goal += min(sums[i] + mean_bps * since_s, sums[i + 1])
+            before = sums[i] + mean_bps * since_s
+            goal += before if before < sums[i + 1] else sums[i + 1]
         if goal > sums[-1]:
             return inf
         if goal <= 0.0:
@@ -46,12 +47,16 @@ class PlainCurve:
         # The segment has bits, as its first point has fewer than the goal, and so it lasts.
         i = bisect_left(sums, goal) - 1
         end_s = time_s[i + 1]
-        if goal >= sums[i + 1]:
-            return max(end_s, start_s)
-        # r0 dt + a dt^2 / 2 = b gives dt = 2 b / (r0 + sqrt(r0^2 + 2 a b)).
-        begin_s = time_s[i]
-        rate_bps = rates_bps[i]
-        left = goal - sums[i]
-        slope = (rates_bps[i + 1] - rate_bps) / (end_s - begin_s)
-        root = sqrt(max(rate_bps * rate_bps + 2.0 * slope * left, 0.0))
-        return max(min(begin_s + 2.0 * left / (rate_bps + root), end_s), start_s)
+        sent_s = end_s
+        if goal < sums[i + 1]:
+            # r0 dt + a dt^2 / 2 = b gives dt = 2 b / (r0 + sqrt(r0^2 + 2 a b)).
+            begin_s = time_s[i]
+            rate_bps = rates_bps[i]
+            left = goal - sums[i]
+            slope = (rates_bps[i + 1] - rate_bps) / (end_s - begin_s)
+            square = rate_bps * rate_bps + 2.0 * slope * left
+            root = sqrt(square) if square > 0.0 else 0.0
+            within_s = begin_s + 2.0 * left / (rate_bps + root)
+            if within_s < end_s:
+                sent_s = within_s
+        return start_s if start_s > sent_s else sent_s
