@@ -211,10 +211,8 @@ def with_terminals(plan: IslPlan, isl: Isl, opens: Mask) -> IslPlan:
     """
     begin_s = plan.start_s.copy()
     if isl.terminals is not None:
-        ring = np.unique(np.stack([plan.a, plan.b, plan.within]), axis=1)
-        free = np.full(len(plan.names), isl.terminals)
-        for end in ring[:2, ring[2] == 1]:
-            np.subtract.at(free, end, 1)
+        ring = np.unique(np.stack([plan.a, plan.b])[:, plan.within], axis=1)
+        free = isl.terminals - np.bincount(ring.ravel(), minlength=len(plan.names))
         begin_s = np.where(plan.within, begin_s, _assigned(plan, free))
         opens = opens | (begin_s > plan.start_s)
     begin_s = begin_s + np.where(opens, isl.acquisition_s, 0.0)
