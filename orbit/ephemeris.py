@@ -107,15 +107,18 @@ def sampled_ephemeris(
     if failing.any():
         state[:, failing] = _with_extrapolated_ends(state[:, failing], error[failing])
     inner = slice(OVERHANG, OVERHANG + intervals + 1)
-    first = differences(state[:3], _FIRST)
-    second = differences(state[:3], _SECOND)
-    node = np.stack([state[:3, :, inner], first, second]).reshape(3, 3, -1)
-    velocity_defect = (state[3:, :, inner] - first / step_s).reshape(3, -1)
-    grid_s = np.linspace(first_s, last_s, intervals + 1)
     count = len(satellites)
+    # These are large: each is made where it stays.
+    node = np.empty((3, 3, count, intervals + 1))
+    node[0] = state[:3, :, inner]
+    differences(state[:3], _FIRST, out=node[1])
+    differences(state[:3], _SECOND, out=node[2])
+    velocity_defect = node[1] / step_s
+    np.subtract(state[3:, :, inner], velocity_defect, out=velocity_defect)
+    grid_s = np.linspace(first_s, last_s, intervals + 1)
     return SampledEphemeris(
-        np.repeat(np.arange(count), intervals + 1), np.tile(grid_s, count),
-        np.full(count, step_s), node, intervals + 1, velocity_defect, failing,
+        np.repeat(np.arange(count), intervals + 1), np.tile(grid_s, count), np.full(count, step_s),
+        node.reshape(3, 3, -1), intervals + 1, velocity_defect.reshape(3, -1), failing,
     )  # fmt: skip
 
 
@@ -142,11 +145,17 @@ _AT_ONCE = 1 << 14
 """Samples that are summed up at once, which stay in a core's own cache."""
 
 
-def differences(samples: FloatArray, weights: Sequence[float]) -> FloatArray:
-    """Weighted sums (..., T - W + 1) of W samples (..., T) that follow each other."""
+def differences(
+    samples: FloatArray, weights: Sequence[float], out: FloatArray | None = None
+) -> FloatArray:
+    """Weighted sums (..., T - W + 1) of W samples (..., T) that follow each other.
+
+    They are put into `out`, which is in one piece of memory, if it is given.
+    """
     count = samples.shape[-1] - len(weights) + 1
     rows = samples.reshape(-1, samples.shape[-1])
-    found = np.empty((len(rows), count))
+    sums = np.empty((*samples.shape[:-1], count)) if out is None else out
+    found = sums.reshape(len(rows), count)
     few = max(1, _AT_ONCE // count)
     for begin in range(0, len(rows), few):
         some = rows[begin : begin + few]
@@ -154,7 +163,7 @@ def differences(samples: FloatArray, weights: Sequence[float]) -> FloatArray:
         np.multiply(weights[0], some[:, :count], out=total)
         for place, weight in enumerate(weights[1:], start=1):
             total += weight * some[:, place : place + count]
-    return found.reshape(*samples.shape[:-1], count)
+    return sums
 
 
 def hermite_polynomials(left: FloatArray, right: FloatArray) -> FloatArray:

@@ -34,7 +34,7 @@ Pairs = Sequence[tuple[int | str, int | str]]
 # differ by less than a millidegree of the angle between the satellites, in any low orbits.
 _FINER = 8
 # Samples of pairs looked at together, and of satellites kept.
-_CHUNK = 400_000
+_CHUNK = 800_000
 _KEPT = 2_000_000
 # Of so many periods one is searched, and the others are copies of it.
 _REPEATS = 100

@@ -105,8 +105,9 @@ class PairSamples:
     @cached_property
     def linked(self) -> BoolArray:
         """Whether the next sample is the next one of the same pair."""
-        number = np.arange(1, len(self.one) * self.ephemeris.samples + 1)
-        return number % self.ephemeris.samples != 0
+        linked = np.ones((len(self.one), self.ephemeris.samples), bool)
+        linked[:, -1] = False
+        return linked.ravel()
 
     def sin_mask(self, left: IntArray) -> FloatArray:
         """No mask."""

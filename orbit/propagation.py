@@ -94,11 +94,10 @@ def error_codes(
     the Earth than `farthest_km`. Position and velocity (..., 3) become nan, which harms no
     arithmetic, where there is an error.
     """
-    fine = (
-        not np.count_nonzero(error) and np.isfinite(position).all() and np.isfinite(velocity).all()
-    )
-    if fine and (np.linalg.norm(position, axis=-1) <= farthest_km).all():  # nearly always
-        return np.zeros(error.shape, np.int64)
+    if not np.count_nonzero(error):  # nearly always
+        distance_km = np.sqrt(np.einsum("...i,...i", position, position))  # or not a number
+        if (distance_km <= farthest_km).all() and np.isfinite(velocity).all():
+            return np.zeros(error.shape, np.int64)
     numbers = np.isfinite(position) & np.isfinite(velocity)
     finite = np.asarray(numbers.all(axis=-1))
     inside = np.linalg.norm(np.where(finite[..., None], position, 0.0), axis=-1) <= farthest_km

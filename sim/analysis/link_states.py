@@ -1,5 +1,6 @@
 """LinkStates: whether a link or a pass was there at a time, and whether somebody else had it."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from learning.requests.cluster import Floats, Ints
-from sim.analysis.intervals import Intervals, NumberedSpans, cuts
+from sim.analysis.intervals import NumberedSpans
 from sim.analysis.journeys import Sent
 from sim.trace.arrow import array, as_numpy
 
@@ -71,12 +72,53 @@ class _Used:
         places = self._spans.places(number, between_s)
         if self._number[row] == number:
             places = places[self._begin_s[places] != self._begin_s[row]]
-        for place in places[np.argsort(self._begin_s[places], kind="stable")].tolist():
-            if self._begin_s[place] > from_s:
-                yield from_s, float(self._begin_s[place])
-            from_s = max(from_s, float(self._end_s[place]))
+        places = places[np.argsort(self._begin_s[places], kind="stable")]
+        begins_s, ends_s = self._begin_s[places].tolist(), self._end_s[places].tolist()
+        for begin_s, end_s in zip(begins_s, ends_s, strict=True):
+            if begin_s > from_s:
+                yield from_s, begin_s
+            from_s = max(from_s, end_s)
         if until_s > from_s:
             yield from_s, until_s
+
+
+class _Cover:
+    """Spans of time that may overlap; one holds its begin and not its end.
+
+    There are a few only, which are looked up sooner in lists than in the arrays of `Intervals`.
+    """
+
+    def __init__(self, spans: Sequence[tuple[float, float]]) -> None:
+        there = [span for span in spans if span[0] < span[1]]
+        self._begins_s = sorted(begin_s for begin_s, _ in there)
+        self._ends_s = sorted(end_s for _, end_s in there)
+
+    @property
+    def edges_s(self) -> list[float]:
+        """When spans begin or end."""
+        return self._begins_s + self._ends_s
+
+    def holds(self, time_s: float) -> bool:
+        """Tell whether a span holds a time."""
+        return bisect_right(self._begins_s, time_s) > bisect_right(self._ends_s, time_s)
+
+
+class _Course:
+    """States that follow each other: from when on, in order, and which."""
+
+    def __init__(self) -> None:
+        self.begins_s: list[float] = []
+        self.states: list[State] = []
+
+    def add(self, begin_s: float, state: State) -> None:
+        """Go on in a state from a time on."""
+        if not self.states or self.states[-1] is not state:
+            self.begins_s.append(begin_s)
+            self.states.append(state)
+
+    def at(self, time_s: float) -> State:
+        """Return the state at a time, not before the first one."""
+        return self.states[bisect_right(self.begins_s, time_s) - 1]
 
 
 class _Windows:
@@ -103,8 +145,8 @@ class _Windows:
         used_as: Callable[[int], int],
         need: _Need,
         between_s: tuple[float, float],
-    ) -> tuple[Floats, Ints]:
-        """Return times (T + 1,) from one to another, and the state (T,) between them.
+    ) -> _Course:
+        """Return the states from one time to another.
 
         ``used_as`` tells the number by which a window is used.
         """
@@ -120,17 +162,14 @@ class _Windows:
             usable_s = max(begin_s, near_s[0]), min(end_s, near_s[1])
             for from_s, until_s in self._used.gaps_s(used_as(place), need.row, usable_s):
                 free.append((from_s, until_s - need.most_s))
-        are_free, are_taken = _intervals(free), _intervals(taken)
-        begin_s, end_s = between_s
-        edges_s = cuts([are_free, are_taken], np.zeros(0), end_s)
-        edges_s = np.append(begin_s, edges_s[edges_s > begin_s])
-        state = np.where(are_taken.cover(edges_s[:-1]), State.TAKEN.value, State.SHUT.value)
-        return edges_s, np.where(are_free.cover(edges_s[:-1]), State.FREE.value, state)
-
-
-def _intervals(spans: Sequence[tuple[float, float]]) -> Intervals:
-    edges_s = np.array([span for span in spans if span[0] < span[1]], float).reshape(-1, 2)
-    return Intervals(np.sort(edges_s[:, 0]), np.sort(edges_s[:, 1]))
+        are_free, are_taken = _Cover(free), _Cover(taken)
+        edges_s = {*are_free.edges_s, *are_taken.edges_s}
+        begins_s = [between_s[0], *sorted(s for s in edges_s if between_s[0] < s < between_s[1])]
+        course = _Course()
+        for begin_s in begins_s:
+            state = State.TAKEN if are_taken.holds(begin_s) else State.SHUT
+            course.add(begin_s, State.FREE if are_free.holds(begin_s) else state)
+        return course
 
 
 class LinkStates:
@@ -215,12 +254,10 @@ class LinkStates:
         begins_s = float(self._sent.start_s[row])
         if not begin_s < begins_s:
             return
-        edges_s, state = self._states(row, (begin_s, begins_s))
-        last = np.append(state[1:] != state[:-1], [True])
-        for found, until_s in zip(state[last].tolist(), edges_s[1:][last].tolist(), strict=True):
-            yield until_s, State(found)
+        course = self._course(row, (begin_s, begins_s))
+        yield from zip([*course.begins_s[1:], begins_s], course.states, strict=True)
 
-    def _states(self, row: int, between_s: tuple[float, float]) -> tuple[Floats, Ints]:
+    def _course(self, row: int, between_s: tuple[float, float]) -> _Course:
         sent = self._sent
         cluster, peer = int(sent.cluster[row]), int(sent.peer[row])
         lasts_s = float(sent.end_s[row] - sent.start_s[row])
@@ -234,18 +271,20 @@ class LinkStates:
         def used_as(place: int) -> int:
             return 2 * int(self._contact_ids[place]) + toward
 
-        own_s, own = self._own_passes.states(cluster, used_as, need, between_s)
+        own = self._own_passes.states(cluster, used_as, need, between_s)
         # The server has every pass; an upload has those of its satellite first.
-        least = (State.TAKEN if sent.to_server[row] else State.FREE).value
-        if (own >= least).all():
-            return own_s, own
+        enough = {State.FREE, State.TAKEN} if toward else {State.FREE}
+        if enough.issuperset(own.states):
+            return own
         group = int(self._group[cluster])
-        all_s, every = self._all_passes.states(group, used_as, need, between_s)
-        edges_s = np.union1d(own_s, all_s)
-        own = own[np.searchsorted(own_s, edges_s[:-1], "right") - 1]
-        every = every[np.searchsorted(all_s, edges_s[:-1], "right") - 1]
-        every = np.where(every == State.FREE.value, State.ELSEWHERE.value, every)
-        return edges_s, np.where(own >= least, own, every)
+        every = self._all_passes.states(group, used_as, need, between_s)
+        course = _Course()
+        for begin_s in sorted({*own.begins_s, *every.begins_s}):
+            state, of_all = own.at(begin_s), every.at(begin_s)
+            if state not in enough:
+                state = State.ELSEWHERE if of_all is State.FREE else of_all
+            course.add(begin_s, state)
+        return course
 
 
 def _longest_s(sent: Sent) -> Floats:

@@ -44,13 +44,13 @@ class Progress:
         self._method = method
         self._evaluator = evaluator
         self._energy = energy
-        self._plan: Sequence[PlannedSessions] = ()
-        self._cycles = 0
+        self._cycle_ends_s: Sequence[float] = ()
 
     def follow(self, plan: Sequence[PlannedSessions]) -> None:
         """Count cycles by the sessions of each cluster, from now on by those of another plan."""
-        self._plan = plan
-        self._cycles = min(map(len, plan))
+        cycles = min(map(len, plan))
+        ends_s = [sessions.ends_s[:cycles] for sessions in plan]
+        self._cycle_ends_s = [max(of_all_s) for of_all_s in zip(*ends_s, strict=True)]
         self._expect_cycle()
 
     def _expect_cycle(self) -> None:
@@ -58,18 +58,17 @@ class Progress:
 
         The plan knows when: what ends then ends before anything else.
         """
-        plan = self._plan
-        if self._cycles <= self.cycle:
+        ends_s = self._cycle_ends_s
+        if len(ends_s) <= self.cycle:
             return
 
         def complete() -> None:
-            if plan is self._plan:  # else another one says when
+            if ends_s is self._cycle_ends_s:  # else another plan says when
                 self.cycle += 1
                 self._clock.after_this_instant("evaluation", self.evaluate)
                 self._expect_cycle()
 
-        end_s = max([sessions.end_s(self.cycle) for sessions in plan])
-        self._clock.call_at("cycle", end_s, complete, first=True)
+        self._clock.call_at("cycle", ends_s[self.cycle], complete, first=True)
 
     def aggregated(self) -> None:
         """Count an aggregation; a run that stops after so many rounds is evaluated then."""

@@ -50,8 +50,9 @@ class Vocabulary:
         """
         if isinstance(values, Coded):
             return self._translated(np.asarray(values.codes), values.words)
-        for word in dict.fromkeys(values):
-            self.code(word)
+        if not self._codes.keys() >= set(values):  # nearly never, behind the first rows
+            for word in dict.fromkeys(values):
+                self.code(word)
         return np.fromiter(map(self._codes.__getitem__, values), np.int32, len(values))
 
     def _translated(self, codes: np.ndarray, words: Sequence[str]) -> np.ndarray:

@@ -77,8 +77,14 @@ class PlainRange:
     def __call__(self, when_s: float) -> float:
         """Return the range at a time."""
         time_s = self._time_s
-        when_s = min(max(when_s, time_s[0]), time_s[-1])
-        at = min(bisect_right(time_s, when_s) - 1, len(time_s) - 2)
+        # Compared, not passed to min and max: a search of routes asks this for every pass.
+        if when_s < time_s[0]:
+            when_s = time_s[0]
+        elif when_s > time_s[-1]:
+            when_s = time_s[-1]
+        at = bisect_right(time_s, when_s) - 1
+        if at == len(time_s) - 1:
+            at -= 1
         step_s = time_s[at + 1] - time_s[at]
         share = (when_s - time_s[at]) / step_s if step_s > 0.0 else 1.0
         low_m = self._range_m[at]

@@ -19,7 +19,8 @@ class MeshPass:
 
     def __init__(self, contact: PlannedContact) -> None:
         self._span_s = contact.start_s, contact.end_s
-        self._ways = {way: _way(contact, way) for way in Way}
+        self._to_server = _way(contact, Way.TO_SERVER)
+        self._to_client = _way(contact, Way.TO_CLIENT)
         self.delay_s = contact.links.delay_of_one()
         contact.links.close()
 
@@ -30,7 +31,7 @@ class MeshPass:
 
     def sent_s(self, way: Way, begin_s: float, bits: float) -> float:
         """Return when bits that leave from a time on have left; inf if they never have."""
-        rates = self._ways[way]
+        rates = self._to_server if way is Way.TO_SERVER else self._to_client
         if not bits or rates is None:
             return begin_s
         if isinstance(rates, SteadyWay):

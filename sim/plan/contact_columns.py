@@ -202,19 +202,30 @@ class PlannedSessions:
 
     A run never asks for most of those of a constellation. ``spans_s`` are begin and end of each of
     their contacts in order. Session ``n`` has those from ``edges[n]`` to before ``edges[n + 1]``,
-    and begins at ``starts_s[n]``. Its end ``cuts_off`` transfers that go on.
+    and lasts from ``starts_s[n]`` to ``ends_s[n]``. Its end ``cuts_off`` transfers that go on.
     """
 
     cuts_off: ClassVar[bool] = True
 
-    def __init__(self, contacts: ContactColumns, numbers: Ints) -> None:
-        session = contacts.session[numbers]
-        new = np.flatnonzero(session[1:] != session[:-1]) + 1
-        self.edges = [0, *new.tolist(), len(numbers)] if len(numbers) else [0]
-        start_s = contacts.start_s[numbers].tolist()
-        end_s = contacts.end_s[numbers].tolist()
-        self.spans_s: list[tuple[float, float]] = list(zip(start_s, end_s, strict=True))
-        self.starts_s = [start_s[edge] for edge in self.edges[:-1]]
+    def __init__(
+        self,
+        contacts: ContactColumns,
+        numbers: Ints,
+        spans_s: Sequence[tuple[float, float]] | None = None,
+    ) -> None:
+        """Join contacts of one session; with ``spans_s`` each is one that lasts so long."""
+        if spans_s is None:
+            session = contacts.session[numbers]
+            new = np.flatnonzero(session[1:] != session[:-1]) + 1
+            edges = [0, *new.tolist(), len(numbers)] if len(numbers) else [0]
+            served_s = contacts.start_s[numbers].tolist(), contacts.end_s[numbers].tolist()
+            spans_s = list(zip(*served_s, strict=True))
+        else:
+            edges = list(range(len(numbers) + 1))
+        self.edges = edges
+        self.spans_s = spans_s
+        self.starts_s = [spans_s[edge][0] for edge in edges[:-1]]
+        self.ends_s = [spans_s[edge - 1][1] for edge in edges[1:]]
         self._contacts = contacts
         self._numbers = numbers
         self._made: dict[int, PlannedSession] = {}
@@ -229,7 +240,7 @@ class PlannedSessions:
 
     def end_s(self, place: int) -> float:
         """When a session ends."""
-        return self.spans_s[self.edges[place + 1] - 1][1]
+        return self.ends_s[place]
 
     def goes_on(self, place: int) -> bool:
         """Whether a session is not the end of contact, but another one takes its place."""

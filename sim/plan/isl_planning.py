@@ -211,10 +211,8 @@ def with_terminals(plan: IslPlan, isl: Isl, opens: Mask) -> IslPlan:
     """
     begin_s = plan.start_s.copy()
     if isl.terminals is not None:
-        ring = np.unique(np.stack([plan.a, plan.b, plan.within]), axis=1)
-        free = np.full(len(plan.names), isl.terminals)
-        for end in ring[:2, ring[2] == 1]:
-            np.subtract.at(free, end, 1)
+        ring = np.unique(np.stack([plan.a, plan.b])[:, plan.within], axis=1)
+        free = isl.terminals - np.bincount(ring.ravel(), minlength=len(plan.names))
         begin_s = np.where(plan.within, begin_s, _assigned(plan, free))
         opens = opens | (begin_s > plan.start_s)
     begin_s = begin_s + np.where(opens, isl.acquisition_s, 0.0)
@@ -228,22 +226,28 @@ def _assigned(plan: IslPlan, free: Ints) -> Floats:
 
     ``free`` (N,) are the terminals of each satellite that rings do not use.
     """
-    begin_s: Floats = np.full(len(plan), inf)
+    begin_s = [inf] * len(plan)
+    start_s, end_s = plan.start_s.tolist(), plan.end_s.tolist()
+    one, other = plan.a.tolist(), plan.b.tolist()
+    unused = free.tolist()
     waiting: list[int] = []
     # In order of time, as windows are: a heap. At one time, ends come before begins.
     across = np.flatnonzero(~plan.within).tolist()
-    events = [(float(plan.start_s[window]), True, window) for window in across]
+    events = [(start_s[window], True, window) for window in across]
     while events:
         now_s, begins_now, window = heappop(events)
         if not begins_now:
-            free[[plan.a[window], plan.b[window]]] += 1
-            waiting = [w for w in waiting if plan.end_s[w] > now_s]
+            unused[one[window]] += 1
+            unused[other[window]] += 1
+            waiting = [w for w in waiting if end_s[w] > now_s]
         for w in [window] if begins_now else list(waiting):
-            if free[plan.a[w]] > 0 and free[plan.b[w]] > 0:
-                free[[plan.a[w], plan.b[w]]] -= 1
+            if unused[one[w]] > 0 and unused[other[w]] > 0:
+                unused[one[w]] -= 1
+                unused[other[w]] -= 1
                 begin_s[w] = now_s
-                heappush(events, (float(plan.end_s[w]), False, w))
-                waiting = [other for other in waiting if other != w]
+                heappush(events, (end_s[w], False, w))
+                if not begins_now:
+                    waiting.remove(w)
             elif begins_now:
                 waiting.append(w)
-    return begin_s
+    return np.array(begin_s)

@@ -26,7 +26,7 @@ class LinkedSatellites:
         self._pass_to(time_s)
         linked = {satellite}
         ahead = [satellite]
-        while ahead:
+        while ahead and len(linked) < len(self._open):
             for other in self._open[ahead.pop()]:
                 if other not in linked:
                     linked.add(other)

@@ -45,12 +45,9 @@ class MeshSessions(PlannedSessions):
         spans_s: Sequence[tuple[float, float]],
         link_bps: float,
     ) -> None:
-        super().__init__(contacts, numbers)
+        super().__init__(contacts, numbers, spans_s)
         self._client = client
         self._link_bps = link_bps
-        self.edges = list(range(len(numbers) + 1))
-        self.spans_s = list(spans_s)
-        self.starts_s = [start_s for start_s, _ in spans_s]
 
     def named(self, place: int) -> tuple[int, str, int]:
         """Return number and station of a pass, and the place of its session."""
