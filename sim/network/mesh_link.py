@@ -16,7 +16,6 @@ from sim.network.mesh import NO_ROUTE, Mesh
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, check_names, way_of
-from sim.plan.contacts import PlannedSession
 
 
 class MeshLink(ServiceLink):
@@ -69,9 +68,6 @@ class MeshLink(ServiceLink):
         # Nothing cuts the rounds short: there is no contact in which they have to end.
         whole = replace(step, partial=False) if step.partial else step
         return (yield from super().chain([whole]))[0]  # type: ignore[return-value]
-
-    def _session(self) -> PlannedSession | None:
-        return self._sessions.unused_session
 
     def _sized(self, step: Upload, sizing: Sizing, before: list[tuple[Step, Reply]]) -> Upload:
         """Return an upload with the bytes that its payload has behind the steps before it."""

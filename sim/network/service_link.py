@@ -17,7 +17,6 @@ from sim.network.outcomes import Ending
 from sim.network.rules import Rules
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, check_names
-from sim.plan.contacts import PlannedSession
 
 
 class ServiceLink:
@@ -49,16 +48,12 @@ class ServiceLink:
         endpoint = self.endpoint
         clock = endpoint.clock
         closing = endpoint.rules.closing
-        chain = Chain(steps, self._session(), clock.now, closing)
+        chain = Chain(steps, self._sessions.session, clock.now, closing)
         chain.plan(endpoint, self._going_on)
         self._going_on.append(chain)
         ending = chain.ending()
         yield clock.at(ending.time_s)
         return self._settle(chain, ending)
-
-    def _session(self) -> PlannedSession | None:
-        """Return the session that a chain begins in."""
-        return self._sessions.session
 
     def _settle(self, chain: Chain, ending: Ending) -> list[Reply]:
         """Book a chain that is over, and say so where it was closed before all were through."""

@@ -245,23 +245,13 @@ class ClusterSessions:
 
         What was asked for in an earlier one has come to its end in this one.
         """
-        place = self._unused_open()
+        place = self._open
+        if place is None and self._expected is None:  # looked up, as nobody uses it
+            begun = bisect_right(self.planned.starts_s, self._clock.now) - 1
+            if begun >= 0 and self._clock.now < self.planned.end_s(begun):
+                place = begun
         if place is not None:
             self._handed_out = dict.fromkeys(self._handed_out, place)
-
-    @property
-    def unused_session(self) -> PlannedSession | None:
-        """The session that is open, for what does not depend on when it ends: it needs no event."""
-        place = self._unused_open()
-        return None if place is None else self.planned[place]
-
-    def _unused_open(self) -> int | None:
-        """Which session is open, without using it: only looked up, if no event is to tell."""
-        if self._open is not None or self._expected is not None:
-            return self._open
-        begun = bisect_right(self.planned.starts_s, self._clock.now) - 1
-        is_open = begun >= 0 and self._clock.now < self.planned.end_s(begun)
-        return begun if is_open else None
 
     def next_start_s(self, actor: str) -> float | None:
         """When the next session begins that ``actor`` has not had, now if it is open.
