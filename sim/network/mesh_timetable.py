@@ -180,4 +180,4 @@ class MeshTimetable:
 
 def _later(begin_s: float, arrival_s: float) -> float:
     """Return when a hop has arrived, which takes some time even if a float cannot tell it."""
-    return max(arrival_s, math.nextafter(begin_s, math.inf))
+    return arrival_s if arrival_s > begin_s else math.nextafter(begin_s, math.inf)

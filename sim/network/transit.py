@@ -120,7 +120,9 @@ class Transits:
         """Return the first hop over a band, from a time on, as long as that is open."""
         ends_s = band.ends_s
         for place in range(bisect_left(ends_s, time_s), len(ends_s)):
-            begin_s = max(time_s, band.starts_s[place])
+            begin_s = band.starts_s[place]
+            if begin_s < time_s:
+                begin_s = time_s
             sent_s, there_s = self._sent(band.contact, band.source, begin_s, message.bits)
             if sent_s <= ends_s[place]:
                 return Hop(band.contact, band.source, band.target, begin_s, sent_s, there_s)
