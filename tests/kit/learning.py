@@ -7,7 +7,7 @@ from learning.architecture.costs import architecture, as_sent
 from learning.architecture.footprint import footprint
 from learning.architecture.nmoe_costs import sizes_of
 from learning.architecture.nmoe_kinds import extractor_of
-from learning.clients import ClusterState, updates
+from learning.clients import ClusterState, masks, updates
 from learning.clients.round_trip import NoContactLeft, RoundTrip
 from learning.clients.updates import ServerModel, Update
 from learning.data import tokenizer

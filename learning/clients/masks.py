@@ -1,0 +1,83 @@
+"""Masks (K,) of a cluster's devices, of which everybody and nobody are always the same two arrays.
+
+Nearly always all devices of a cluster go through a step together. By what array a mask is, it is
+then known without a look at it, and what follows from it needs no new one. No mask is ever written
+into.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from learning.requests.cluster import Mask
+
+
+@lru_cache(256)
+def everybody(devices: int) -> Mask:
+    """Return the mask of all of so many devices."""
+    mask = np.ones(devices, bool)
+    mask.setflags(write=False)
+    return mask
+
+
+@lru_cache(256)
+def nobody(devices: int) -> Mask:
+    """Return the mask of none of so many devices."""
+    mask = np.zeros(devices, bool)
+    mask.setflags(write=False)
+    return mask
+
+
+def known(who: Mask) -> Mask:
+    """Return a mask as it is, or the array that always stands for it."""
+    number = np.count_nonzero(who)
+    if number == who.size:
+        return everybody(who.size)
+    return who if number else nobody(who.size)
+
+
+def is_everybody(who: Mask) -> bool:
+    """Whether all devices are in it."""
+    return who is everybody(len(who)) or np.count_nonzero(who) == who.size
+
+
+def is_anybody(who: Mask) -> bool:
+    """Whether at least one device is in it."""
+    if who is nobody(len(who)):
+        return False
+    return who is everybody(len(who)) or np.count_nonzero(who) > 0
+
+
+def others(who: Mask) -> Mask:
+    """Return those that are not in it."""
+    if who is nobody(len(who)):
+        return everybody(len(who))
+    if who is everybody(len(who)):
+        return nobody(len(who))
+    return known(~who)
+
+
+def both(one: Mask, other: Mask) -> Mask:
+    """Return those that are in both."""
+    every = everybody(len(one))
+    if one is other or one is every:
+        return other
+    return one if other is every else known(one & other)
+
+
+def either(one: Mask, other: Mask) -> Mask:
+    """Return those that are in one of two, or in both."""
+    none = nobody(len(one))
+    if one is other or one is none:
+        return other
+    return one if other is none else known(one | other)
+
+
+def without(one: Mask, other: Mask) -> Mask:
+    """Return those of one that are not in the other."""
+    none = nobody(len(one))
+    if one is other:
+        return none
+    return one if other is none else known(one & ~other)
