@@ -16,6 +16,7 @@ from learning.clients.masks import (
     both,
     either,
     everybody,
+    having,
     is_anybody,
     is_everybody,
     known,
@@ -236,20 +237,29 @@ class ClusterState:
         sizes = self.learner.architecture
         every = list(experts)
         lora = self.learner.config.model.lora
-        whole = sizes.download_bytes(every[:1], gate=False)
-        shared = sizes.download_bytes([], gate=gate)
         total: Floats
         if changes is not None and lora.sends_factors and lora.rank is not None:
-            before = self.changes_held[:, every]
-            of_rank = sizes.factor_bytes(1) / lora.rank
-            missed = (changes[every] - before) * of_rank * self._ranks.cuts[:, None]
-            parts = np.where(before == NOT_HELD, whole, np.minimum(whole, missed))
-            total = (self.holds[:, every] * parts).sum(axis=1)
-        elif self.holds_alike:
-            return same(len(self.holds), self.copies * (len(every) * whole + shared))
+            total = self._missed_bytes(every, changes, lora.rank)
+        elif self.holds_alike:  # nearly always
+            return same(len(self.holds), self.copies * sizes.download_bytes(every, gate=gate))
         else:
-            total = np.count_nonzero(self.holds[:, every], axis=1) * whole
-        return self.copies * (total + shared)
+            held = np.count_nonzero(self.holds[:, every], axis=1)
+            total = held * sizes.download_bytes(every[:1], gate=False)
+        return self.copies * (total + sizes.download_bytes([], gate=gate))
+
+    def _missed_bytes(self, experts: list[int], changes: Ints, rank: int) -> Floats:
+        """Return the bytes (K,) of the changes, or whole experts, that devices miss of ``experts``.
+
+        A change of the server has a ``rank``.
+        """
+        sizes = self.learner.architecture
+        whole = sizes.download_bytes(experts[:1], gate=False)
+        before = self.changes_held[:, experts]
+        of_rank = sizes.factor_bytes(1) / rank
+        missed = (changes[experts] - before) * of_rank * self._ranks.cuts[:, None]
+        parts = np.where(before == NOT_HELD, whole, np.minimum(whole, missed))
+        each: Floats = (self.holds[:, experts] * parts).sum(axis=1)
+        return each
 
     def download_gate(self, server: ServerModel) -> Download:
         """Ask for the gate of ``server``; what a pass cuts off is given up."""
@@ -355,10 +365,13 @@ class ClusterState:
         self._foreseen = None  # it is this state, or was foreseen wrongly
         self.rounds = self.rounds + work.rounds
         trained = self._parts.marked(experts, gate=gate)
+        rounds = work.rounds[:, None]
         if not self.holds_alike:
             trained = np.ones_like(self.unsent, bool) & trained
             trained[:, :-1] &= self.holds
-        self.unsent = self.unsent + work.rounds[:, None] * trained
+        if trained is not self._parts.every:
+            rounds = rounds * trained
+        self.unsent = self.unsent + rounds
 
     def _trained(
         self, work: Work, experts: Sequence[int], *, gate: bool, mask: str | None
@@ -376,10 +389,10 @@ class ClusterState:
 
     def has_unsent(self, experts: Collection[int], *, gate: bool = False) -> Mask:
         """Return who (K,) has trained ``experts`` since they were last offered, or the ``gate``."""
-        if self.unsent is self._all_sent:
-            return self.nobody
-        counts: Ints = self.unsent @ self._parts.marked(experts, gate=gate)
-        return known(counts > 0)
+        parts = self._parts.marked(experts, gate=gate)
+        if parts is self._parts.every and np.count_nonzero(self.unsent) == self.unsent.size:
+            return self.everybody  # nearly always
+        return having(self.unsent @ parts)
 
     def offer(self, experts: Sequence[int], *, gate: bool = False, who: Mask | None = None) -> None:
         """Freeze an update on every device in ``who`` that has trained and has none on its way.
@@ -463,10 +476,8 @@ class ClusterState:
         asked = self._parts.marked(experts, gate=gate)
         whole = sends is None or not (asked & ~sends).any()
         if whole and self.holds_alike and self._ranks.common is not None:
-            rank = self._ranks.common
-            tensors = sizes.upload_tensors(experts, gate=gate, rank=rank) * copies
-            size = copies * sizes.upload_bytes(experts, gate=gate, rank=rank)
-            return Payload(name, size, version, tensors)
+            tensors, size = sizes.upload(experts, gate=gate, rank=self._ranks.common)
+            return Payload(name, copies * size, version, tensors * copies)
         ranks: list[int] = self._ranks.each.tolist()
         parts = np.tile(asked, (len(ranks), 1)) if sends is None else sends & asked
         first = list(experts)[:1]
@@ -552,8 +563,7 @@ class ClusterState:
         """
         done = both(self.pending, known(receipt.done))
         over = done if receipt.given_up is None else either(done, known(receipt.given_up))
-        more = receipt.delivered_bytes > self._through
-        self.progressed = is_anybody(done) or is_anybody(more)
+        self.progressed = is_anybody(done) or is_anybody(receipt.delivered_bytes > self._through)
         self.pending = without(self.pending, over)
         self._contact_id = receipt.contact_id
         self._through = self._nothing

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from learning.requests.cluster import Mask
+from learning.requests.cluster import Ints, Mask
 
 
 @lru_cache(256)
@@ -36,6 +36,14 @@ def known(who: Mask) -> Mask:
     if number == who.size:
         return everybody(who.size)
     return who if number else nobody(who.size)
+
+
+def having(counts: Ints) -> Mask:
+    """Return the devices of which a count (K,), none of them negative, is more than 0."""
+    number = np.count_nonzero(counts)
+    if number == counts.size:
+        return everybody(counts.size)
+    return counts > 0 if number else nobody(counts.size)
 
 
 def is_everybody(who: Mask) -> bool:

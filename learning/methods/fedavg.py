@@ -15,7 +15,7 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
-from learning.clients.masks import both, either, is_anybody, is_everybody, without
+from learning.clients.masks import both, either, having, is_anybody, is_everybody, without
 from learning.clients.updates import Update, Weighted
 from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.options import CHECKED, option
@@ -318,7 +318,7 @@ class FedAvg(GlobalModelMethod):
             return
         devices.receive(down)
         devices.train(work, experts, gate=True, mask=mask)
-        yield from self.trained(devices, work.rounds > 0)
+        yield from self.trained(devices, having(work.rounds))
         devices.offer(experts, gate=True)
         yield from self.keep(devices, number, up)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from math import inf
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,8 +27,7 @@ ROUNDING = 1e-9
 """Relative rounding of times and bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(NamedTuple):
     """A row: whole bytes from one node to another, between two times."""
 
     source: str
@@ -193,8 +192,7 @@ def _look_at_sizes(rows: HopRows) -> None:
         raise violated(HOPS, f"{rows.named(row)} {moved}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
+class _Told(NamedTuple):
     """What a client is told to have been sent, or to have come."""
 
     cluster: str
@@ -235,7 +233,9 @@ class Hops:
         if before is not None:
             look_behind(rows, first, before)
         payload = rows.keys[rows.key[first]].payload
-        origin = self._origins.setdefault(number, hop_of(rows, first).source)
+        origin = self._origins.get(number)
+        if origin is None:
+            origin = self._origins[number] = rows.source.words[rows.source.codes[first]]
         if not is_delivered:
             return
         hop = self._last[number] = hop_of(rows, last)
@@ -252,7 +252,7 @@ class Hops:
         for step, reply in zip(chain.steps, chain.replies, strict=True):
             if isinstance(step, Train) or not isinstance(reply, Receipt):
                 continue
-            size = float(np.asarray(reply.delivered_bytes)[0])
+            size = float(reply.delivered_bytes[0])
             if reply.done[0] and size > 0.0:
                 way = Way.TO_CLIENT if isinstance(step, Download) else Way.TO_SERVER
                 end_s = float(reply.end_s[0])

@@ -51,14 +51,14 @@ class Chain:
 
     def plan(self, endpoint: Endpoint, others: Sequence[Chain]) -> None:
         """Plan each step, behind those before it and the transfers of other chains."""
-        ready_s = np.maximum(self.begun_s, endpoint.devices.free_s)
+        free_s = endpoint.devices.free_s
         if not others and not self._held_s:
-            given = self.steps, endpoint, self.session, float(ready_s[0])
+            given = self.steps, endpoint, self.session, max(self.begun_s, float(free_s[0]))
             self._direct = DirectTraining.plan(*given) or DirectTransfer.plan(*given)
         if self._direct is None:
-            self._plan_legs(endpoint, others, ready_s)
+            self._plan_legs(endpoint, others, free_s)
         else:
-            self._as_legs = partial(self._plan_legs, endpoint, others, ready_s)
+            self._as_legs = partial(self._plan_legs, endpoint, others, free_s)
 
     @property
     def legs(self) -> list[Leg]:
@@ -68,7 +68,8 @@ class Chain:
             self._as_legs()
         return self._planned
 
-    def _plan_legs(self, endpoint: Endpoint, others: Sequence[Chain], ready_s: Floats) -> None:
+    def _plan_legs(self, endpoint: Endpoint, others: Sequence[Chain], free_s: Floats) -> None:
+        ready_s = np.maximum(self.begun_s, free_s)
         trains_only = all(isinstance(step, Train) for step in self.steps)
         for number, step in enumerate(self.steps):
             leg: Leg

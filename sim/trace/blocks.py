@@ -40,9 +40,10 @@ unsorted, would take as much memory as the table."""
 def of_blocks(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]]) -> Columns:
     """Return the columns of blocks of the table ``name``, with the words of those of text."""
     rows = np.array([block.rows for block in blocks], np.int64)
+    each = [block.columns for block in blocks]
 
     def column(key: str) -> pa.Array:
-        given = [block.columns.get(key) for block in blocks]
+        given = [columns.get(key) for columns in each]
         empty = np.array([value is None for value in given], bool)
         kind = COLUMNS[name][key]
         if empty.all():
