@@ -12,18 +12,6 @@ import numpy as np
 
 from learning.clients.changed_parts import ChangedParts, Compared
 from learning.clients.holdings import HeldExperts, Parts, Ranks, differ, same
-from learning.clients.masks import (
-    both,
-    either,
-    everybody,
-    having,
-    is_anybody,
-    is_everybody,
-    known,
-    nobody,
-    others,
-    without,
-)
 from learning.clients.updates import PendingDownload, PendingUpdate, ServerModel, Update, arrival
 from learning.held import Held
 from learning.learner import Learner, LocalLoss
@@ -43,6 +31,18 @@ from learning.requests.cluster import (
     Work,
 )
 from learning.requests.facts import parts_named
+from learning.requests.masks import (
+    EVERYBODY,
+    NOBODY,
+    both,
+    either,
+    having,
+    is_anybody,
+    is_everybody,
+    known,
+    others,
+    without,
+)
 from learning.requests.payload import Payload
 from learning.requests.request import Request
 from learning.training import operations
@@ -102,8 +102,8 @@ class ClusterState:
         self.staged: PendingUpdate | None = None
         self.downloads: list[PendingDownload] = []
         self.held: frozenset[int] = frozenset()
-        self.everybody = everybody(k)
-        self.nobody = nobody(k)
+        self.everybody = EVERYBODY[k]
+        self.nobody = NOBODY[k]
         self.complete = self.nobody
         self.pending = self.nobody
         self.excluded = self.nobody

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learning.clients.masks import known
 from learning.requests.cluster import Floats, Ints, Mask
+from learning.requests.masks import known
 
 
 class HeldExperts:

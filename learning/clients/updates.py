@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from learning.clients.masks import is_everybody
 from learning.learner import Learner, UpdatesUsed
 from learning.requests.cluster import Floats, Ints, Mask, Measure
 from learning.requests.facts import Cause, Note, Range, injected_text, update_refused
+from learning.requests.masks import is_everybody
 from learning.requests.request import Request
 from learning.training import operations
 from learning.training.recipe import Weighing

@@ -15,7 +15,6 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from learning.clients.cluster import ClusterState
-from learning.clients.masks import both, either, having, is_anybody, is_everybody, without
 from learning.clients.updates import Update, Weighted
 from learning.methods.base import GlobalModelMethod, Protocol, World
 from learning.methods.options import CHECKED, option
@@ -34,6 +33,7 @@ from learning.requests.cluster import (
     Upload,
 )
 from learning.requests.facts import Aggregated, Note, Range, Share
+from learning.requests.masks import both, either, having, is_anybody, is_everybody, without
 from learning.requests.request import Request
 from learning.training.recipe import TrainedPart
 

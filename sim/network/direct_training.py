@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learning.clients.masks import everybody
 from learning.requests.cluster import Step, Train, Work
+from learning.requests.masks import EVERYBODY
 from sim.network.endpoint import Endpoint
 from sim.network.legs import Trained
 from sim.plan.contacts import PlannedSession
@@ -68,7 +68,7 @@ class DirectTraining:
             Trained(
                 endpoint.cluster.name,
                 None if contact is None else contact.contact_id,
-                who=everybody(1),
+                who=EVERYBODY[1],
                 rounds=rounds,
                 start_s=np.array([self.begin_s]),
                 end_s=np.array([self.end_s]),

@@ -7,7 +7,7 @@ from learning.architecture.costs import architecture, as_sent
 from learning.architecture.footprint import footprint
 from learning.architecture.nmoe_costs import sizes_of
 from learning.architecture.nmoe_kinds import extractor_of
-from learning.clients import ClusterState, masks, updates
+from learning.clients import ClusterState, updates
 from learning.clients.round_trip import NoContactLeft, RoundTrip
 from learning.clients.updates import ServerModel, Update
 from learning.data import tokenizer
@@ -36,7 +36,7 @@ from learning.policies import alignment, model_splitting
 from learning.policies.problem import asked, even_bounds
 from learning.provenance import environment, why_not_cacheable
 from learning.requests import *
-from learning.requests import ring
+from learning.requests import masks, ring
 from learning.requests.cluster import WAITS_FOR_ALL
 from learning.requests.facts import INJECTED
 from learning.requests.payload import TensorSize

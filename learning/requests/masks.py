@@ -7,69 +7,69 @@ into.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from learning.requests.cluster import Ints, Mask
 
 
-@lru_cache(256)
-def everybody(devices: int) -> Mask:
-    """Return the mask of all of so many devices."""
-    mask = np.ones(devices, bool)
-    mask.setflags(write=False)
-    return mask
+class _Alike(dict[int, Mask]):
+    """Masks in which all devices are, or none is, by how many devices there are."""
+
+    def __init__(self, *, there: bool) -> None:
+        super().__init__()
+        self._there = there
+
+    def __missing__(self, devices: int) -> Mask:
+        mask = self[devices] = np.full(devices, self._there)
+        mask.setflags(write=False)
+        return mask
 
 
-@lru_cache(256)
-def nobody(devices: int) -> Mask:
-    """Return the mask of none of so many devices."""
-    mask = np.zeros(devices, bool)
-    mask.setflags(write=False)
-    return mask
+EVERYBODY = _Alike(there=True)
+NOBODY = _Alike(there=False)
+"""The masks of all, and of none, of so many devices."""
 
 
 def known(who: Mask) -> Mask:
     """Return a mask as it is, or the array that always stands for it."""
     number = np.count_nonzero(who)
     if number == who.size:
-        return everybody(who.size)
-    return who if number else nobody(who.size)
+        return EVERYBODY[who.size]
+    return who if number else NOBODY[who.size]
 
 
 def having(counts: Ints) -> Mask:
     """Return the devices of which a count (K,), none of them negative, is more than 0."""
     number = np.count_nonzero(counts)
     if number == counts.size:
-        return everybody(counts.size)
-    return counts > 0 if number else nobody(counts.size)
+        return EVERYBODY[counts.size]
+    return counts > 0 if number else NOBODY[counts.size]
 
 
 def is_everybody(who: Mask) -> bool:
     """Whether all devices are in it."""
-    return who is everybody(len(who)) or np.count_nonzero(who) == who.size
+    return who is EVERYBODY[len(who)] or np.count_nonzero(who) == who.size
 
 
 def is_anybody(who: Mask) -> bool:
     """Whether at least one device is in it."""
-    if who is nobody(len(who)):
+    if who is NOBODY[len(who)]:
         return False
-    return who is everybody(len(who)) or np.count_nonzero(who) > 0
+    return who is EVERYBODY[len(who)] or np.count_nonzero(who) > 0
 
 
 def others(who: Mask) -> Mask:
     """Return those that are not in it."""
-    if who is nobody(len(who)):
-        return everybody(len(who))
-    if who is everybody(len(who)):
-        return nobody(len(who))
+    if who is NOBODY[len(who)]:
+        return EVERYBODY[len(who)]
+    if who is EVERYBODY[len(who)]:
+        return NOBODY[len(who)]
     return known(~who)
 
 
 def both(one: Mask, other: Mask) -> Mask:
     """Return those that are in both."""
-    every = everybody(len(one))
+    every = EVERYBODY[len(one)]
     if one is other or one is every:
         return other
     return one if other is every else known(one & other)
@@ -77,7 +77,7 @@ def both(one: Mask, other: Mask) -> Mask:
 
 def either(one: Mask, other: Mask) -> Mask:
     """Return those that are in one of two, or in both."""
-    none = nobody(len(one))
+    none = NOBODY[len(one)]
     if one is other or one is none:
         return other
     return one if other is none else known(one | other)
@@ -85,7 +85,7 @@ def either(one: Mask, other: Mask) -> Mask:
 
 def without(one: Mask, other: Mask) -> Mask:
     """Return those of one that are not in the other."""
-    none = nobody(len(one))
+    none = NOBODY[len(one)]
     if one is other:
         return none
     return one if other is none else known(one & ~other)
