@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -47,7 +46,7 @@ class Chain:
         self._planned: list[Leg] = []
         self._transfers: dict[Way, list[Transfer]] = {}
         self._direct: DirectTransfer | DirectTraining | None = None
-        self._as_legs: Callable[[], None] = lambda: None
+        self._begun_at: tuple[Endpoint, Floats] | None = None
 
     def plan(self, endpoint: Endpoint, others: Sequence[Chain]) -> None:
         """Plan each step, behind those before it and the transfers of other chains."""
@@ -58,14 +57,15 @@ class Chain:
         if self._direct is None:
             self._plan_legs(endpoint, others, free_s)
         else:
-            self._as_legs = partial(self._plan_legs, endpoint, others, free_s)
+            self._begun_at = endpoint, free_s
 
     @property
     def legs(self) -> list[Leg]:
         """The steps as they are planned: what is direct too, once somebody looks closer."""
-        if self._direct is not None:
-            self._direct = None
-            self._as_legs()
+        if self._begun_at is not None:
+            endpoint, free_s = self._begun_at
+            self._direct = self._begun_at = None
+            self._plan_legs(endpoint, (), free_s)
         return self._planned
 
     def _plan_legs(self, endpoint: Endpoint, others: Sequence[Chain], free_s: Floats) -> None:
