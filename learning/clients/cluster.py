@@ -64,10 +64,11 @@ class ClusterState:
 
     ``unsent`` (K, E + 1) counts local rounds on each expert since it was last offered, and behind
     them those on what is shared; ``changes_held`` (K, E) the aggregated changes in the expert that
-    a device has downloaded, 0 for the start model,
-    which all devices have before time begins. ``excluded`` (K,) are the devices that lacked the
-    memory for what was trained last. Where devices hold experts of their own, ``holds`` (K, E) says
-    which: of what the cluster is given, each takes, trains and sends those alone.
+    a device has downloaded, 0 for the start model, which all devices have before time begins.
+    ``excluded`` (K,) are the devices that lacked the memory for what was trained last, ``eligible``
+    (K,) the others, and ``members`` (K,) those of them that hold an expert, all of them where the
+    model has none. Where devices hold experts of their own, ``holds`` (K, E) says which: of what
+    the cluster is given, each takes, trains and sends those alone.
 
     ``local_loss`` returns a method's term of the loss of a training, None for none. A payload
     holds ``copies`` sets of the tensors that it names: the model and, say, a control variate. In
@@ -116,6 +117,7 @@ class ClusterState:
         self.adapter_epoch: Ints = np.zeros(k, np.int64)
         self.changes_held: Ints = np.zeros((k, experts), np.int64)
         self._held = HeldExperts(np.ones((k, experts), bool))
+        self._find_members()
         lora = learner.config.model.lora
         self._ranks = Ranks(
             np.array(learner.config.ranks_of(cluster.name) or [lora.rank or 0] * k),
@@ -134,11 +136,6 @@ class ClusterState:
         self._foreseen: Held | None = None
 
     @property
-    def eligible(self) -> Mask:
-        """Devices (K,) that have the memory for what was trained last."""
-        return others(self.excluded)
-
-    @property
     def holds(self) -> Mask:
         """Which experts (K, E) each device holds; not to be written into, but to be replaced."""
         return self._held.mask
@@ -147,16 +144,17 @@ class ClusterState:
     def holds(self, holds: Mask) -> None:
         if self._held.mask is not holds:  # given in every round, and nearly always alike
             self._held = HeldExperts(holds)
+            self._find_members()
+
+    def _find_members(self) -> None:
+        """Find who takes part, when others lack the memory or hold experts than before."""
+        self.eligible = others(self.excluded)
+        self.members = both(self.eligible, self._held.parties)
 
     @property
     def holds_alike(self) -> bool:
         """Whether every device holds all that the cluster is given."""
         return self._held.alike
-
-    @property
-    def takes_part(self) -> Mask:
-        """Devices (K,) that hold an expert, and all of them where the model has none."""
-        return self._held.parties
 
     @property
     def experts_held(self) -> list[int]:
@@ -358,7 +356,10 @@ class ClusterState:
         ``mask`` keeps the gate to ``experts`` (43): the logits of all others become ``-inf``, or
         ``zero``.
         """
-        self.excluded = known(work.excluded)
+        excluded = known(work.excluded)
+        if excluded is not self.excluded:
+            self.excluded = excluded
+            self._find_members()
         if self.state is None:
             return
         self.state = self._trained(work, experts, gate=gate, mask=mask)

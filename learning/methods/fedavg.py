@@ -299,7 +299,7 @@ class FedAvg(GlobalModelMethod):
 
     def members(self, devices: ClusterState) -> Mask:
         """Return which of a cluster's devices (K,) take part in this round."""
-        return both(devices.eligible, devices.takes_part)
+        return devices.members
 
     def update(self, devices: ClusterState) -> Protocol:
         """Download, local update and upload of the devices that have not been through it yet."""

@@ -55,7 +55,7 @@ def is_anybody(who: Mask) -> bool:
     """Whether at least one device is in it."""
     if who is NOBODY[len(who)]:
         return False
-    return who is EVERYBODY[len(who)] or np.count_nonzero(who) > 0
+    return who is EVERYBODY[len(who)] or bool(np.count_nonzero(who))
 
 
 def others(who: Mask) -> Mask:
