@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -66,54 +67,68 @@ class OpenLinks:
         if not len(rows):  # of all, the end of the run has cut the last one off
             return
         _look_at_sizes(rows)
-        sent_s = np.full(len(rows), inf)
-        over_links = rows.contact_id == OVER_LINK
         words = rows.source.words
         link = rows.source.codes.astype(np.int64) * len(words) + rows.target.codes
         order = np.lexsort((rows.start_s, link))
+        rows = rows.where(order)
         links, first = np.unique(link[order], return_index=True)
-        for number, mine in zip(links.tolist(), np.split(order, first[1:]), strict=True):
-            source, target = divmod(number, len(words))
-            ends = words[source], rows.target.words[target]
-            if over_links[mine[0]]:
-                sent_s[mine] = self._sent_s(ends, rows.start_s[mine], 8.0 * rows.size[mine])
-            else:
-                self._look_at_passes(rows, mine, ends)
-                sent_s[mine] = rows.start_s[mine]
-            self._look_whether_alone(rows, mine, ends, sent_s[mine])
+        ends = [(words[one // len(words)], words[one % len(words)]) for one in links.tolist()]
+        over_links = rows.contact_id == OVER_LINK
+        self._look_at_passes(rows, np.flatnonzero(~over_links))
+        sent_s = rows.start_s.copy()
+        bounds = [*first.tolist(), len(rows)]
+        for number in np.flatnonzero(over_links[first]).tolist():
+            mine = slice(bounds[number], bounds[number + 1])
+            sent_s[mine] = self._sent_s(ends[number], rows.start_s[mine], 8.0 * rows.size[mine])
+        self._look_whether_alone(rows, sent_s, ends, first)
 
     def _look_whether_alone(
-        self, rows: HopRows, mine: Ints, ends: tuple[str, str], sent_s: Floats
+        self, rows: HopRows, sent_s: Floats, ends: Sequence[tuple[str, str]], first: Ints
     ) -> None:
-        """Look at hops one way over a link, in order: bits leave of one at a time, in a window."""
-        start_s = rows.start_s[mine]
-        slack_s = ROUNDING * np.maximum(rows.end_s[mine], 1.0)
-        closed = ~(sent_s <= rows.end_s[mine] + slack_s)
-        free_s = np.append(self._free_s[ends], np.maximum.accumulate(sent_s)[:-1])
-        shared = start_s < np.maximum(free_s, self._free_s[ends]) - slack_s
+        """Look at hops in order, link by link: bits leave of one at a time, in a window.
+
+        ``first`` says where the hops of each link begin. Each hop is held against the one before
+        it, which was held against the one before that.
+        """
+        slack_s = ROUNDING * np.maximum(rows.end_s, 1.0)
+        closed = ~(sent_s <= rows.end_s + slack_s)
+        free_s = np.empty_like(sent_s)
+        free_s[1:] = sent_s[:-1]
+        free_s[first] = [self._free_s[each] for each in ends]
+        shared = rows.start_s < free_s - slack_s
         for wrong, what in ((closed, "no link holds it"), (shared, "another is sent then")):
             if np.count_nonzero(wrong):
-                row = int(mine[worst(wrong)])
-                where = f"to {ends[1] or 'the server'} at {rows.start_s[row]} s"
+                row = worst(wrong)
+                target = rows.target.words[rows.target.codes[row]]
+                where = f"to {target or 'the server'} at {rows.start_s[row]} s"
                 raise violated(HOPS, f"{rows.named(row)} {where}: {what}")
-        self._free_s[ends] = max(self._free_s[ends], float(sent_s.max()))
+        latest_s = np.maximum.reduceat(sent_s, first).tolist()
+        for each, last_s in zip(ends, latest_s, strict=True):
+            self._free_s[each] = max(self._free_s[each], last_s)
 
-    def _look_at_passes(self, rows: HopRows, mine: Ints, ends: tuple[str, str]) -> None:
-        """Look at hops between one satellite and the server: in a contact of that satellite."""
-        flying = ends[0] or ends[1]
-        for contact_id in np.unique(rows.contact_id[mine]).tolist():
-            own = mine[rows.contact_id[mine] == contact_id]
-            contact = self._contacts.of(contact_id)
-            if contact.cluster.name != flying:
-                what = f"names a contact of {contact.cluster.name}"
-                raise violated(HOPS, f"{rows.named(int(own[0]))} {what}")
-            slack_s = ROUNDING * np.maximum(rows.end_s[own], 1.0)
-            outside = rows.start_s[own] < contact.start_s - slack_s
-            outside |= rows.end_s[own] > contact.end_s + LAST_BITS_S + slack_s
-            if np.count_nonzero(outside):
-                row = int(own[worst(outside)])
-                what = f"at {rows.start_s[row]} s is outside of its contact"
-                raise violated(HOPS, f"{rows.named(row)} {what}")
+    def _look_at_passes(self, rows: HopRows, mine: Ints) -> None:
+        """Look at hops between satellites and the server: in a contact of that satellite."""
+        source, target = rows.source.codes[mine], rows.target.codes[mine]
+        words = rows.source.words
+        grounded = np.array([word == SERVER_NAME for word in words], bool)
+        flying = np.where(grounded[source], target, source)
+        numbers, own = np.unique(rows.contact_id[mine], return_inverse=True)
+        contacts = [self._contacts.of(number) for number in numbers.tolist()]
+        spans_s = np.array([(one.start_s, one.end_s) for one in contacts]).reshape(-1, 2)
+        slack_s = ROUNDING * np.maximum(rows.end_s[mine], 1.0)
+        outside = rows.start_s[mine] < spans_s[own, 0] - slack_s
+        outside |= rows.end_s[mine] > spans_s[own, 1] + LAST_BITS_S + slack_s
+        code_of = {word: code for code, word in enumerate(words)}
+        named = np.array([code_of.get(one.cluster.name, -1) for one in contacts], np.int64)
+        foreign = flying != named[own]
+        if np.count_nonzero(foreign):
+            row = worst(foreign)
+            what = f"names a contact of {contacts[own[row]].cluster.name}"
+            raise violated(HOPS, f"{rows.named(int(mine[row]))} {what}")
+        if np.count_nonzero(outside):
+            row = int(mine[worst(outside)])
+            what = f"at {rows.start_s[row]} s is outside of its contact"
+            raise violated(HOPS, f"{rows.named(row)} {what}")
 
     def _sent_s(self, ends: tuple[str, str], start_s: Floats, bits: Floats) -> Floats:
         """When the last bits of hops have left over windows that are open; inf for no window."""
