@@ -40,13 +40,19 @@ class Hop(NamedTuple):
 
 def hop_of(rows: HopRows, row: int) -> Hop:
     """Return one of the rows."""
-    return Hop(
-        rows.source.words[rows.source.codes[row]],
-        rows.target.words[rows.target.codes[row]],
-        float(rows.size[row]),
-        float(rows.start_s[row]),
-        float(rows.end_s[row]),
+    return hops_of(rows, slice(row, row + 1))[0]
+
+
+def hops_of(rows: HopRows, some: Ints | slice) -> list[Hop]:
+    """Return some of the rows, one by one."""
+    columns = (
+        [rows.source.words[code] for code in rows.source.codes[some].tolist()],
+        [rows.target.words[code] for code in rows.target.codes[some].tolist()],
+        rows.size[some].tolist(),
+        rows.start_s[some].tolist(),
+        rows.end_s[some].tolist(),
     )
+    return [Hop(*values) for values in zip(*columns, strict=True)]
 
 
 class OpenLinks:
@@ -234,26 +240,30 @@ class Hops:
 
     def moved(self, rows: HopRows) -> None:
         """Look at hops, all that have ended by now."""
-        delivered = rows.delivered
         first, last = look_inside(rows)
-        for begin, end in zip(first.tolist(), last.tolist(), strict=True):
-            self._follow(rows, begin, end, is_delivered=bool(delivered[end]))
+        words = rows.source.words
+        messages = zip(
+            rows.message[first].tolist(),
+            first.tolist(),
+            rows.source.codes[first].tolist(),
+            rows.key[first].tolist(),
+            hops_of(rows, last),
+            rows.delivered[last].tolist(),
+            strict=True,
+        )
+        for number, row, source, key, hop, is_delivered in messages:
+            before = self._last.get(number)
+            if before is not None:
+                look_behind(rows, row, before)
+            origin = self._origins.setdefault(number, words[source])
+            if is_delivered:
+                self._follow(number, rows.keys[key].payload, origin, before, hop)
         self._links.look(rows)
         self.conclude()
 
-    def _follow(self, rows: HopRows, first: int, last: int, *, is_delivered: bool) -> None:
-        """Follow one message over its rows."""
-        number = int(rows.message[first])
-        before = self._last.get(number)
-        if before is not None:
-            look_behind(rows, first, before)
-        payload = rows.keys[rows.key[first]].payload
-        origin = self._origins.get(number)
-        if origin is None:
-            origin = self._origins[number] = rows.source.words[rows.source.codes[first]]
-        if not is_delivered:
-            return
-        hop = self._last[number] = hop_of(rows, last)
+    def _follow(self, number: int, payload: str, origin: str, before: Hop | None, hop: Hop) -> None:
+        """Follow a message from its ``origin`` over a hop that has ended, behind one ``before``."""
+        self._last[number] = hop
         if hop.target == SERVER_NAME:
             self._arrived[origin, Way.TO_SERVER, payload, hop.end_s] = number, hop
             del self._last[number], self._origins[number]
