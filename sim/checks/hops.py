@@ -74,37 +74,47 @@ class OpenLinks:
             return
         _look_at_sizes(rows)
         words = rows.source.words
-        link = rows.source.codes.astype(np.int64) * len(words) + rows.target.codes
-        order = np.lexsort((rows.start_s, link))
-        rows = rows.where(order)
-        links, first = np.unique(link[order], return_index=True)
-        ends = [(words[one // len(words)], words[one % len(words)]) for one in links.tolist()]
         over_links = rows.contact_id == OVER_LINK
-        self._look_at_passes(rows, np.flatnonzero(~over_links))
-        sent_s = rows.start_s.copy()
-        bounds = [*first.tolist(), len(rows)]
-        for number in np.flatnonzero(over_links[first]).tolist():
+        pair = rows.source.codes.astype(np.int64) * len(words) + rows.target.codes
+        # Who says that it was over a link between the ends of a pass is looked for among links.
+        link = 2 * pair + over_links
+        order = np.lexsort((rows.start_s, link))
+        links, first = np.unique(link[order], return_index=True)
+        pairs = [divmod(one // 2, len(words)) for one in links.tolist()]
+        ends = [(words[source], words[target]) for source, target in pairs]
+        self._look_at_passes(rows, order[~over_links[order]])
+        start_s = rows.start_s[order]
+        bits = 8.0 * rows.size[order]
+        sent_s = start_s.copy()
+        bounds = [*first.tolist(), len(order)]
+        for number in np.flatnonzero(links % 2).tolist():
             mine = slice(bounds[number], bounds[number + 1])
-            sent_s[mine] = self._sent_s(ends[number], rows.start_s[mine], 8.0 * rows.size[mine])
-        self._look_whether_alone(rows, sent_s, ends, first)
+            sent_s[mine] = self._sent_s(ends[number], start_s[mine], bits[mine])
+        self._look_whether_alone(rows, order, sent_s, ends, first)
 
     def _look_whether_alone(
-        self, rows: HopRows, sent_s: Floats, ends: Sequence[tuple[str, str]], first: Ints
+        self,
+        rows: HopRows,
+        order: Ints,
+        sent_s: Floats,
+        ends: Sequence[tuple[str, str]],
+        first: Ints,
     ) -> None:
         """Look at hops in order, link by link: bits leave of one at a time, in a window.
 
-        ``first`` says where the hops of each link begin. Each hop is held against the one before
-        it, which was held against the one before that.
+        ``first`` says where in the order the hops of each link begin. Each hop is held against the
+        one before it, which was held against the one before that.
         """
-        slack_s = ROUNDING * np.maximum(rows.end_s, 1.0)
-        closed = ~(sent_s <= rows.end_s + slack_s)
+        start_s, end_s = rows.start_s[order], rows.end_s[order]
+        slack_s = ROUNDING * np.maximum(end_s, 1.0)
+        closed = ~(sent_s <= end_s + slack_s)
         free_s = np.empty_like(sent_s)
         free_s[1:] = sent_s[:-1]
         free_s[first] = [self._free_s[each] for each in ends]
-        shared = rows.start_s < free_s - slack_s
+        shared = start_s < free_s - slack_s
         for wrong, what in ((closed, "no link holds it"), (shared, "another is sent then")):
             if np.count_nonzero(wrong):
-                row = worst(wrong)
+                row = int(order[worst(wrong)])
                 target = rows.target.words[rows.target.codes[row]]
                 where = f"to {target or 'the server'} at {rows.start_s[row]} s"
                 raise violated(HOPS, f"{rows.named(row)} {where}: {what}")
