@@ -131,13 +131,13 @@ class Architecture:
 
         ``rank`` is that of the device's factors, the model's by default.
         """
-        return self._upload(tuple(experts), gate=gate, rank=rank)[0]
+        return self.upload(experts, gate=gate, rank=rank)[0]
 
-    def _upload(
-        self, experts: tuple[int, ...], *, gate: bool, rank: int | None
+    def upload(
+        self, experts: Sequence[int], *, gate: bool, rank: int | None = None
     ) -> tuple[tuple[TensorSize, ...], float]:
-        """Return the tensors of an upload, and their bytes."""
-        parts = experts, gate, rank
+        """Return the tensors of an upload, as :meth:`upload_tensors`, and their bytes."""
+        parts = tuple(experts), gate, rank
         if parts not in self._uploads:  # asked for at every contact, and the same each time
             sent = [dict(self._tuned(expert, rank)) for expert in experts]
             if gate:
@@ -154,7 +154,7 @@ class Architecture:
 
     def upload_bytes(self, experts: Sequence[int], *, gate: bool, rank: int | None = None) -> float:
         """Bytes that one device sends up, as :meth:`upload_tensors`."""
-        return self._upload(tuple(experts), gate=gate, rank=rank)[1]
+        return self.upload(experts, gate=gate, rank=rank)[1]
 
     def download_bytes(self, experts: Sequence[int], *, gate: bool) -> float:
         """Bytes that one device receives: merged weights of ``experts``, and what is shared.

@@ -31,6 +31,18 @@ from learning.requests.cluster import (
     Work,
 )
 from learning.requests.facts import parts_named
+from learning.requests.masks import (
+    EVERYBODY,
+    NOBODY,
+    both,
+    either,
+    having,
+    is_anybody,
+    is_everybody,
+    known,
+    others,
+    without,
+)
 from learning.requests.payload import Payload
 from learning.requests.request import Request
 from learning.training import operations
@@ -52,10 +64,11 @@ class ClusterState:
 
     ``unsent`` (K, E + 1) counts local rounds on each expert since it was last offered, and behind
     them those on what is shared; ``changes_held`` (K, E) the aggregated changes in the expert that
-    a device has downloaded, 0 for the start model,
-    which all devices have before time begins. ``excluded`` (K,) are the devices that lacked the
-    memory for what was trained last. Where devices hold experts of their own, ``holds`` (K, E) says
-    which: of what the cluster is given, each takes, trains and sends those alone.
+    a device has downloaded, 0 for the start model, which all devices have before time begins.
+    ``excluded`` (K,) are the devices that lacked the memory for what was trained last, ``eligible``
+    (K,) the others, and ``members`` (K,) those of them that hold an expert, all of them where the
+    model has none. Where devices hold experts of their own, ``holds`` (K, E) says which: of what
+    the cluster is given, each takes, trains and sends those alone.
 
     ``local_loss`` returns a method's term of the loss of a training, None for none. A payload
     holds ``copies`` sets of the tensors that it names: the model and, say, a control variate. In
@@ -90,17 +103,21 @@ class ClusterState:
         self.staged: PendingUpdate | None = None
         self.downloads: list[PendingDownload] = []
         self.held: frozenset[int] = frozenset()
-        self.complete = np.zeros(k, bool)
-        self.pending = np.zeros(k, bool)
-        self.excluded = np.zeros(k, bool)
+        self.everybody = EVERYBODY[k]
+        self.nobody = NOBODY[k]
+        self.complete = self.nobody
+        self.pending = self.nobody
+        self.excluded = self.nobody
         self.progressed = False
         self.version: Ints = np.zeros(k, np.int64)
         self.offered_version: Ints = np.zeros(k, np.int64)
         self.rounds: Ints = np.zeros(k, np.int64)
-        self.unsent: Ints = np.zeros((k, experts + 1), np.int64)
+        self._all_sent: Ints = np.zeros((k, experts + 1), np.int64)
+        self.unsent = self._all_sent
         self.adapter_epoch: Ints = np.zeros(k, np.int64)
         self.changes_held: Ints = np.zeros((k, experts), np.int64)
         self._held = HeldExperts(np.ones((k, experts), bool))
+        self._find_members()
         lora = learner.config.model.lora
         self._ranks = Ranks(
             np.array(learner.config.ranks_of(cluster.name) or [lora.rank or 0] * k),
@@ -108,7 +125,8 @@ class ClusterState:
         )
         self._rounds_before: Ints = np.zeros(k, np.int64)
         self._rounds_before_offered: Ints = np.zeros(k, np.int64)
-        self._through: Floats = np.zeros(k)
+        self._nothing: Floats = same(k, 0.0)
+        self._through = self._nothing
         self._contact_id: Ints | None = None
         self._arrivals = 0
         self.parts: ChangedParts | None = None
@@ -116,11 +134,6 @@ class ClusterState:
             self.parts = ChangedParts(learner, k, experts, since_download=offers_models)
         self._parts = Parts(experts)
         self._foreseen: Held | None = None
-
-    @property
-    def eligible(self) -> Mask:
-        """Devices (K,) that have the memory for what was trained last."""
-        return ~self.excluded
 
     @property
     def holds(self) -> Mask:
@@ -131,16 +144,17 @@ class ClusterState:
     def holds(self, holds: Mask) -> None:
         if self._held.mask is not holds:  # given in every round, and nearly always alike
             self._held = HeldExperts(holds)
+            self._find_members()
+
+    def _find_members(self) -> None:
+        """Find who takes part, when others lack the memory or hold experts than before."""
+        self.eligible = others(self.excluded)
+        self.members = both(self.eligible, self._held.parties)
 
     @property
     def holds_alike(self) -> bool:
         """Whether every device holds all that the cluster is given."""
         return self._held.alike
-
-    @property
-    def takes_part(self) -> Mask:
-        """Devices (K,) that hold an expert, and all of them where the model has none."""
-        return self._held.parties
 
     @property
     def experts_held(self) -> list[int]:
@@ -151,27 +165,27 @@ class ClusterState:
 
     def load_initial(self, server: ServerModel, experts: Sequence[int]) -> None:
         """Put the start model's ``experts`` and gate on all devices, before time begins."""
-        self._take(server, np.ones_like(self.pending), tuple(experts))
+        self._take(server, self.everybody, tuple(experts))
 
     def require_download(self) -> None:
         """Let nobody train before it has downloaded the server's model as it is from now on."""
         self.downloads = []
-        self.complete = np.zeros_like(self.complete)
+        self.complete = self.nobody
 
     def cancel_transfers(self) -> None:
         """Give up all that is on its way up or down; the devices begin with the next download."""
-        if not self.downloads and not np.count_nonzero(self.pending):
+        if not self.downloads and not is_anybody(self.pending):
             return
-        self.pending = np.zeros_like(self.pending)
-        self._through = np.zeros_like(self._through)
+        self.pending = self.nobody
+        self._through = self._nothing
         self.downloads = []
 
     @property
     def half_way(self) -> Mask:
         """Devices (K,) that have a part of a download, and not all of it."""
-        half_way = np.zeros_like(self.pending)
+        half_way = self.nobody
         for download in self.downloads:
-            half_way = half_way | download.who
+            half_way = either(half_way, download.who)
         return half_way
 
     @property
@@ -179,7 +193,7 @@ class ClusterState:
         """Devices (K,) that are half-way up or down; who cannot train is not."""
         if not self.downloads:
             return self.pending
-        return self.pending | (self.half_way & self.eligible)
+        return either(self.pending, both(self.half_way, self.eligible))
 
     def download(
         self,
@@ -195,14 +209,14 @@ class ClusterState:
         Devices in ``who`` (all by default) ask, but for those that cannot train it. With
         ``learning.lora.download: factors`` a device asks for the changes that it misses.
         """
-        asking = self.eligible if who is None else who & self.eligible
+        asking = self.eligible if who is None else both(who, self.eligible)
         wanted = name, tuple(experts)
         self.downloads = [old for old in self.downloads if (old.name, old.experts) == wanted]
         needed = self._download_bytes(experts, server.changes, gate=gate)
-        fresh = ~self.half_way
+        fresh = others(self.half_way)
         self.downloads.append(PendingDownload(name, server, wanted[1], fresh, needed))
         size = needed
-        version = np.full(len(asking), server.version)
+        version = same(len(asking), server.version)
         for model in self.downloads[:-1]:
             size = np.where(model.who, model.bytes, size)
             version = np.where(model.who, model.server.version, version)
@@ -221,20 +235,29 @@ class ClusterState:
         sizes = self.learner.architecture
         every = list(experts)
         lora = self.learner.config.model.lora
-        whole = sizes.download_bytes(every[:1], gate=False)
-        shared = sizes.download_bytes([], gate=gate)
         total: Floats
         if changes is not None and lora.sends_factors and lora.rank is not None:
-            before = self.changes_held[:, every]
-            of_rank = sizes.factor_bytes(1) / lora.rank
-            missed = (changes[every] - before) * of_rank * self._ranks.cuts[:, None]
-            parts = np.where(before == NOT_HELD, whole, np.minimum(whole, missed))
-            total = (self.holds[:, every] * parts).sum(axis=1)
-        elif self.holds_alike:
-            return same(len(self.holds), self.copies * (len(every) * whole + shared))
+            total = self._missed_bytes(every, changes, lora.rank)
+        elif self.holds_alike:  # nearly always
+            return same(len(self.holds), self.copies * sizes.download_bytes(every, gate=gate))
         else:
-            total = np.count_nonzero(self.holds[:, every], axis=1) * whole
-        return self.copies * (total + shared)
+            held = np.count_nonzero(self.holds[:, every], axis=1)
+            total = held * sizes.download_bytes(every[:1], gate=False)
+        return self.copies * (total + sizes.download_bytes([], gate=gate))
+
+    def _missed_bytes(self, experts: list[int], changes: Ints, rank: int) -> Floats:
+        """Return the bytes (K,) of the changes, or whole experts, that devices miss of ``experts``.
+
+        A change of the server has a ``rank``.
+        """
+        sizes = self.learner.architecture
+        whole = sizes.download_bytes(experts[:1], gate=False)
+        before = self.changes_held[:, experts]
+        of_rank = sizes.factor_bytes(1) / rank
+        missed = (changes[experts] - before) * of_rank * self._ranks.cuts[:, None]
+        parts = np.where(before == NOT_HELD, whole, np.minimum(whole, missed))
+        each: Floats = (self.holds[:, experts] * parts).sum(axis=1)
+        return each
 
     def download_gate(self, server: ServerModel) -> Download:
         """Ask for the gate of ``server``; what a pass cuts off is given up."""
@@ -243,14 +266,15 @@ class ClusterState:
 
     def receive(self, receipt: Receipt) -> None:
         """Devices that the download has reached take what they asked for."""
+        done = known(receipt.done)
         for model in self.downloads:
-            self._take(model.server, receipt.done & model.who, model.experts)
-        if np.count_nonzero(receipt.done) == receipt.done.size:  # nearly always
+            self._take(model.server, both(done, model.who), model.experts)
+        if is_everybody(done):  # nearly always
             self.downloads = []
             return
-        some = ~receipt.done & (receipt.delivered_bytes > 0)
-        left = [replace(model, who=model.who & some) for model in self.downloads]
-        self.downloads = [model for model in left if np.count_nonzero(model.who)]
+        some = without(receipt.delivered_bytes > 0, done)
+        left = [replace(model, who=both(model.who, some)) for model in self.downloads]
+        self.downloads = [model for model in left if is_anybody(model.who)]
 
     def receive_gate(self, server: ServerModel, who: Mask) -> None:
         """Devices in ``who`` take the server's gate."""
@@ -272,15 +296,15 @@ class ClusterState:
         Those that miss a download of experts which they do not hold yet are not ``complete``:
         they cannot train until they have caught up.
         """
-        kept = self.complete if self.held.issuperset(experts) else np.zeros_like(who)
-        self.complete = kept | who
-        if not np.count_nonzero(who):
+        kept = self.complete if self.held.issuperset(experts) else self.nobody
+        self.complete = either(kept, who)
+        if not is_anybody(who):
             return
         self.held = frozenset(experts)
         self.state = self.learner.load(
             server.weights, self.state, self.name, who, experts, self.adapter_epoch
         )
-        self.version = np.where(who, server.version, self.version)
+        self.version = _replaced(self.version, who, same(len(who), server.version))
         self._rounds_before = _replaced(self._rounds_before, who, self.rounds)
         if self.changes_held.size:  # else a model without experts
             changes = NOT_HELD if server.changes is None else server.changes
@@ -332,17 +356,23 @@ class ClusterState:
         ``mask`` keeps the gate to ``experts`` (43): the logits of all others become ``-inf``, or
         ``zero``.
         """
-        self.excluded = work.excluded
+        excluded = known(work.excluded)
+        if excluded is not self.excluded:
+            self.excluded = excluded
+            self._find_members()
         if self.state is None:
             return
         self.state = self._trained(work, experts, gate=gate, mask=mask)
         self._foreseen = None  # it is this state, or was foreseen wrongly
         self.rounds = self.rounds + work.rounds
         trained = self._parts.marked(experts, gate=gate)
+        rounds = work.rounds[:, None]
         if not self.holds_alike:
             trained = np.ones_like(self.unsent, bool) & trained
             trained[:, :-1] &= self.holds
-        self.unsent = self.unsent + work.rounds[:, None] * trained
+        if trained is not self._parts.every:
+            rounds = rounds * trained
+        self.unsent = self.unsent + rounds
 
     def _trained(
         self, work: Work, experts: Sequence[int], *, gate: bool, mask: str | None
@@ -360,24 +390,26 @@ class ClusterState:
 
     def has_unsent(self, experts: Collection[int], *, gate: bool = False) -> Mask:
         """Return who (K,) has trained ``experts`` since they were last offered, or the ``gate``."""
-        counts: Ints = self.unsent @ self._parts.marked(experts, gate=gate)
-        return counts > 0
+        parts = self._parts.marked(experts, gate=gate)
+        if parts is self._parts.every and np.count_nonzero(self.unsent) == self.unsent.size:
+            return self.everybody  # nearly always
+        return having(self.unsent @ parts)
 
     def offer(self, experts: Sequence[int], *, gate: bool = False, who: Mask | None = None) -> None:
         """Freeze an update on every device in ``who`` that has trained and has none on its way.
 
         Raises ValueError while an update of other parts is on its way.
         """
-        under_way = self.staged if np.count_nonzero(self.pending) else None
+        under_way = self.staged if is_anybody(self.pending) else None
         if under_way is not None and not under_way.holds(experts, gate=gate):
             raise ValueError(
                 f"experts {list(under_way.experts)} of {self.name} are still on their way; "
                 "deliver them before offering others"
             )
-        fresh: Mask = ~self.pending & self.has_unsent(experts, gate=gate)
+        fresh = without(self.has_unsent(experts, gate=gate), self.pending)
         if who is not None:
-            fresh = fresh & who
-        if self.state is None or not np.count_nonzero(fresh):
+            fresh = both(fresh, who)
+        if self.state is None or not is_anybody(fresh):
             return
         offered = self.learner.offer(self.state, experts, gate=gate)
         if self.parts is not None:
@@ -392,22 +424,26 @@ class ClusterState:
         self.offered_version = _replaced(self.offered_version, fresh, self.version)
         before = self._rounds_before
         self._rounds_before_offered = _replaced(self._rounds_before_offered, fresh, before)
-        self.pending = self.pending | fresh
+        self.pending = either(self.pending, fresh)
 
     def forget(self, experts: Sequence[int], who: Mask, *, gate: bool = False) -> None:
         """Devices in ``who`` will never offer what they trained of ``experts`` (and the gate)."""
-        if self.state is not None and np.count_nonzero(who):
+        if self.state is not None and is_anybody(who):
             self._restart(who, experts, gate=gate)
 
     def _restart(self, who: Mask, experts: Sequence[int], *, gate: bool) -> None:
         """Count what ``who`` have trained as their base, and draw new factors of ``experts``."""
         assert self.state is not None  # for the type checker: somebody has trained
-        self.adapter_epoch = self.adapter_epoch + (who & bool(experts))
+        if experts:
+            self.adapter_epoch = self.adapter_epoch + who
         self.state = self.learner.commit(
             self.state, self.name, who, self.adapter_epoch, experts, gate=gate
         )
-        restarted = who[:, None] & self._parts.marked(experts, gate=gate)
-        self.unsent = np.where(restarted, 0, self.unsent)
+        parts = self._parts.marked(experts, gate=gate)
+        if is_everybody(who) and parts is self._parts.every:  # nearly always
+            self.unsent = self._all_sent
+        else:
+            self.unsent = np.where(who[:, None] & parts, 0, self.unsent)
 
     def payload(self, name: str) -> Payload:
         """Return the updates on their way as a payload of the version they stem from."""
@@ -441,10 +477,8 @@ class ClusterState:
         asked = self._parts.marked(experts, gate=gate)
         whole = sends is None or not (asked & ~sends).any()
         if whole and self.holds_alike and self._ranks.common is not None:
-            rank = self._ranks.common
-            tensors = sizes.upload_tensors(experts, gate=gate, rank=rank) * copies
-            size = copies * sizes.upload_bytes(experts, gate=gate, rank=rank)
-            return Payload(name, size, version, tensors)
+            tensors, size = sizes.upload(experts, gate=gate, rank=self._ranks.common)
+            return Payload(name, copies * size, version, tensors * copies)
         ranks: list[int] = self._ranks.each.tolist()
         parts = np.tile(asked, (len(ranks), 1)) if sends is None else sends & asked
         first = list(experts)[:1]
@@ -503,8 +537,7 @@ class ClusterState:
         if self.parts is None or ahead.state is None:
             return payload
         offered = self.learner.offer(ahead.state, experts, gate=gate)
-        everybody = np.ones_like(self.pending)
-        offer = Compared(everybody, ahead.state, offered, tuple(experts), gate)
+        offer = Compared(self.everybody, ahead.state, offered, tuple(experts), gate)
         sends = yield from self.parts.foresee(offer)
         return self._upload(payload.name, experts, payload.version, gate=gate, sends=sends)
 
@@ -529,13 +562,14 @@ class ClusterState:
         An update that was given up is forgotten too: the server never hears of what it held.
         ``progressed`` says from now on whether anything of the updates has come through.
         """
-        done = self.pending & receipt.done
-        over = done if receipt.given_up is None else done | receipt.given_up
-        more = done | (receipt.delivered_bytes > self._through)
-        self.progressed = bool(np.count_nonzero(more))
-        self.pending = self.pending & ~over
+        done = both(self.pending, known(receipt.done))
+        over = done if receipt.given_up is None else either(done, known(receipt.given_up))
+        self.progressed = is_anybody(done) or is_anybody(receipt.delivered_bytes > self._through)
+        self.pending = without(self.pending, over)
         self._contact_id = receipt.contact_id
-        self._through = np.where(self.pending, receipt.delivered_bytes, 0.0)
+        self._through = self._nothing
+        if is_anybody(self.pending):
+            self._through = np.where(self.pending, receipt.delivered_bytes, 0.0)
         return done
 
     def finite(self, done: Mask) -> Generator[Request, Any, Mask]:
@@ -543,7 +577,7 @@ class ClusterState:
 
         The server never merges what it refuses. A device is whole again when it has downloaded.
         """
-        if self.staged is None or not np.count_nonzero(done):
+        if self.staged is None or not is_anybody(done):
             return done
         handle, done = yield from self._arrives(self.staged.handle, done)
         if handle is not self.staged.handle:
@@ -555,10 +589,10 @@ class ClusterState:
 
         Besides these, the devices ``among`` (K,) can take part, by default all that are eligible.
         """
-        if self.staged is None or not np.count_nonzero(who):
+        if self.staged is None or not is_anybody(who):
             return None
         rounds = self.rounds - self._rounds_before_offered
-        eligible = (self.eligible if among is None else among) | who
+        eligible = either(self.eligible if among is None else among, who)
         version = self.offered_version
         return Update(
             self.name, self.staged, who, eligible, version, rounds, self._contact_id, self._sends
@@ -569,12 +603,12 @@ class ClusterState:
 
         ``receipt`` is that of their upload.
         """
-        if self.state is None or not np.count_nonzero(done):
+        if self.state is None or not is_anybody(done):
             return None
         offered = self.learner.offer(self.state, [], gate=True)
         handle, done = yield from self._arrives(offered, done)
         rounds = self.rounds - self._rounds_before
-        eligible = self.eligible | done
+        eligible = either(self.eligible, done)
         sent = PendingUpdate(handle, (), gate=True, name=parts_named([], gate=True))
         if not done.any():
             return None
@@ -586,8 +620,8 @@ class ClusterState:
         return arrival(self.learner, self.name, self._arrivals - 1, offered, done)
 
 
-def _replaced(values: Ints, who: Mask, others: Ints) -> Ints:
-    """Return ``values`` (K,) with those of the devices in ``who`` replaced by ``others`` (K,)."""
-    if np.count_nonzero(who) == who.size:  # nearly always; no array is ever written into
-        return others
-    return np.where(who, others, values)
+def _replaced(values: Ints, who: Mask, by: Ints) -> Ints:
+    """Return ``values`` (K,) with those of the devices in ``who`` replaced ``by`` others (K,)."""
+    if is_everybody(who):  # nearly always; no array is ever written into
+        return by
+    return np.where(who, by, values)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from learning.requests.cluster import Floats, Ints, Mask
+from learning.requests.masks import known
 
 
 class HeldExperts:
@@ -23,7 +26,7 @@ class HeldExperts:
             mask.setflags(write=False)
         self.mask = mask
         self.alike = bool(np.count_nonzero(mask) == mask.size)
-        self.parties: Mask = mask.any(axis=1) | (mask.shape[1] == 0)
+        self.parties = known(mask.any(axis=1) | (mask.shape[1] == 0))
         self.numbers: tuple[int, ...] = tuple(np.flatnonzero(mask.any(axis=0)).tolist())
 
 
@@ -50,12 +53,16 @@ class Ranks:
 
 
 class Parts:
-    """Marks parts of a model of E experts: each of these, and behind them what is shared."""
+    """Marks parts of a model of E experts: each of these, and behind them what is shared.
+
+    ``every`` (E + 1,) marks them all.
+    """
 
     def __init__(self, experts: int) -> None:
         self._experts = experts
         # Asked for at every contact, and nearly always for the same.
         self._known: dict[tuple[tuple[int, ...], bool], Mask] = {}
+        self.every = self.marked(range(experts), gate=True)
 
     def marked(self, experts: Collection[int], *, gate: bool) -> Mask:
         """Mark in (E + 1,) what an update of ``experts``, and what is shared if ``gate``, holds."""
@@ -74,9 +81,9 @@ class Parts:
         return self.marked(experts, gate=False)[:-1]
 
 
-@lru_cache(64)
-def same(devices: int, number: float) -> Floats:
-    """Return the same number for all devices (K,), which nobody writes into."""
+@lru_cache(256, typed=True)
+def same(devices: int, number: float) -> NDArray[Any]:
+    """Return the same number for all devices (K,), of its type; nobody writes into it."""
     numbers = np.full(devices, number)
     numbers.setflags(write=False)
     return numbers

@@ -11,6 +11,7 @@ import numpy as np
 from learning.learner import Learner, UpdatesUsed
 from learning.requests.cluster import Floats, Ints, Mask, Measure
 from learning.requests.facts import Cause, Note, Range, injected_text, update_refused
+from learning.requests.masks import is_everybody
 from learning.requests.request import Request
 from learning.training import operations
 from learning.training.recipe import Weighing
@@ -85,7 +86,7 @@ class Update:
         ``n_c`` counts the samples of the devices that are eligible.
         """
         own = samples[self.cluster]
-        if np.count_nonzero(self.eligible) == len(own):
+        if is_everybody(self.eligible):
             return scale * own / own.sum()
         return scale * own / own[self.eligible].sum()
 

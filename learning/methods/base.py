@@ -305,8 +305,10 @@ class Method(ABC):
         return taken
 
     def _count_used(self) -> None:
-        for updates in self.learner.take_merged():
-            self._used.append(UsedUpdates(self.version, self.round, updates))
+        merged = self.learner.take_merged()
+        if merged:
+            now = self.version, self.round
+            self._used += [UsedUpdates(*now, updates) for updates in merged]
 
     def changes_in(self, updates: Sequence[Update]) -> Ints:
         """Return how many changes ``updates`` are to each expert (E,), or ranks that are stacked.
@@ -314,6 +316,8 @@ class Method(ABC):
         What nobody has changed counts as none, where that is looked at.
         """
         total: Ints = np.zeros(len(self.changes), np.int64)
+        if not len(total):
+            return total
         for update in updates:
             who = update.who
             if update.sends is not None:

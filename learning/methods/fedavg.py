@@ -33,6 +33,7 @@ from learning.requests.cluster import (
     Upload,
 )
 from learning.requests.facts import Aggregated, Note, Range, Share
+from learning.requests.masks import both, either, having, is_anybody, is_everybody, without
 from learning.requests.request import Request
 from learning.training.recipe import TrainedPart
 
@@ -190,7 +191,7 @@ class FedAvg(GlobalModelMethod):
     def next_contact(self, devices: ClusterState) -> Generator[Request, Any, Contact | None]:
         """Wait for a contact; devices train until then, if they train in gaps."""
         who = self.trains_on(devices) if self.in_gaps else None
-        if who is None or not np.count_nonzero(who):
+        if who is None or not is_anybody(who):
             return (yield self.next_of_use(devices.name))
         foreseen = devices.foresees(self.experts, gate=True)
         work, contact = yield TrainUntilContact(self.cost(devices.holds), who, foreseen=foreseen)
@@ -221,11 +222,11 @@ class FedAvg(GlobalModelMethod):
         name = devices.name
         self.enter_round(devices)
         devices.holds = self.holds(devices.cluster)
-        if np.count_nonzero(devices.pending):
+        if is_anybody(devices.pending):
             receipt = yield Upload(devices.payload("model"), devices.pending)
             yield from self.keep(devices, number, receipt)
         over = self.is_given_up(number) or self.is_over(devices)
-        if not np.count_nonzero(devices.pending) and not over:
+        if not is_anybody(devices.pending) and not over:
             yield from (self.upload_trained(devices) if self.in_gaps else self.update(devices))
         if self.is_given_up(number):
             return  # others have ended it meanwhile
@@ -238,8 +239,8 @@ class FedAvg(GlobalModelMethod):
         """Begin the present round, if a cluster has not; what it has left of others is given up."""
         if devices.name in self.sent:
             return
-        self.sent[devices.name] = np.zeros_like(devices.pending)
-        if np.count_nonzero(devices.under_way):
+        self.sent[devices.name] = devices.nobody
+        if is_anybody(devices.under_way):
             devices.cancel_transfers()
         if self.in_gaps:
             unsent = devices.has_unsent(self.experts, gate=True)
@@ -251,19 +252,19 @@ class FedAvg(GlobalModelMethod):
         Nobody does where training is in contacts.
         """
         if not self.in_gaps or devices.name not in self.sent:
-            return np.zeros_like(devices.pending)
-        done = self.sent[devices.name] | devices.pending
-        return self.has_model(devices) & self.members(devices) & ~done
+            return devices.nobody
+        done = either(self.sent[devices.name], devices.pending)
+        return without(both(self.has_model(devices), self.members(devices)), done)
 
     def is_over(self, devices: ClusterState) -> bool:
         """Return whether enough of a cluster's updates are there for this round."""
         sent = self.sent[devices.name]
-        if not np.count_nonzero(sent):
+        if not is_anybody(sent):
             return False
         under_way = devices.under_way
         if self.in_gaps:
-            under_way = under_way | self.trains_on(devices)
-        if not np.count_nonzero(under_way):
+            under_way = either(under_way, self.trains_on(devices))
+        if not is_anybody(under_way):
             return True
         members = self.members(devices)
         closing = self.world.closing
@@ -281,13 +282,13 @@ class FedAvg(GlobalModelMethod):
     @property
     def parties(self) -> Set[str]:
         """Names of the clusters that take part in the present round."""
-        return self.world.names - self.absent
+        return self.world.names - self.absent if self.absent else self.world.names
 
     def cluster_share(self, devices: ClusterState) -> float:
         """Return the share of all samples that the members of a cluster have."""
         own = self.shares[devices.name]
         members = self.members(devices)
-        if np.count_nonzero(members) < len(own):
+        if not is_everybody(members):
             own = own[members]
         return float(own.sum())
 
@@ -298,12 +299,12 @@ class FedAvg(GlobalModelMethod):
 
     def members(self, devices: ClusterState) -> Mask:
         """Return which of a cluster's devices (K,) take part in this round."""
-        return devices.eligible & devices.takes_part
+        return devices.members
 
     def update(self, devices: ClusterState) -> Protocol:
         """Download, local update and upload of the devices that have not been through it yet."""
         number = self.version
-        todo = self.members(devices) & ~self.sent[devices.name]
+        todo = without(self.members(devices), self.sent[devices.name])
         experts = devices.experts_held
         model = devices.download("model", self.server, experts, who=todo)
         cost = self.cost(devices.holds)
@@ -312,12 +313,12 @@ class FedAvg(GlobalModelMethod):
         trained = TrainedPart(experts, gate=True, mask=mask)
         upload = devices.upload("model", model, experts, who=todo, trained=trained)
         down, work, up = yield Chain((model, train, upload))
-        if np.count_nonzero(work.excluded) == work.excluded.size:
+        if is_everybody(work.excluded):
             self.absent.add(devices.name)
             return
         devices.receive(down)
         devices.train(work, experts, gate=True, mask=mask)
-        yield from self.trained(devices, work.rounds > 0)
+        yield from self.trained(devices, having(work.rounds))
         devices.offer(experts, gate=True)
         yield from self.keep(devices, number, up)
 
@@ -346,7 +347,7 @@ class FedAvg(GlobalModelMethod):
         finite = yield from devices.finite(done)
         update = devices.update(finite, among=self.members(devices))
         if not self.is_given_up(number):
-            self.sent[devices.name] = self.sent[devices.name] | done
+            self.sent[devices.name] = either(self.sent[devices.name], done)
             if update is not None:
                 self.updates.append(update)
         elif update is not None:

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from learning.requests.cluster import Receipt, Upload
-from sim.checks.hops import HOPS, ROUNDING, Hop, OpenLinks, hop_of
+from sim.checks.hops import HOPS, ROUNDING, Hop, OpenLinks, hops_of
 from sim.checks.timing import Contacts
 from sim.errors import violated
 from sim.facts.transfers import Outcome
@@ -51,14 +51,14 @@ class AccessHops:
 
     def moved(self, rows: HopRows) -> None:
         """Look at hops over links, all that have ended by now."""
-        for row, is_delivered in enumerate(rows.delivered.tolist()):
-            self._hop(rows, row, is_delivered=is_delivered)
+        hops = hops_of(rows, slice(None))
+        for row, (hop, is_delivered) in enumerate(zip(hops, rows.delivered.tolist(), strict=True)):
+            self._hop(rows, row, hop, is_delivered=is_delivered)
         self._links.look(rows)
         self.conclude()
 
-    def _hop(self, rows: HopRows, row: int, *, is_delivered: bool) -> None:
+    def _hop(self, rows: HopRows, row: int, hop: Hop, *, is_delivered: bool) -> None:
         number = int(rows.message[row])
-        hop = hop_of(rows, row)
         name = rows.named(row)
         direction = rows.keys[rows.key[row]].direction
         if direction != self._direction(hop):

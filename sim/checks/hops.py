@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import inf
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,8 +28,7 @@ ROUNDING = 1e-9
 """Relative rounding of times and bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(NamedTuple):
     """A row: whole bytes from one node to another, between two times."""
 
     source: str
@@ -40,13 +40,19 @@ class Hop:
 
 def hop_of(rows: HopRows, row: int) -> Hop:
     """Return one of the rows."""
-    return Hop(
-        rows.source.words[rows.source.codes[row]],
-        rows.target.words[rows.target.codes[row]],
-        float(rows.size[row]),
-        float(rows.start_s[row]),
-        float(rows.end_s[row]),
+    return hops_of(rows, slice(row, row + 1))[0]
+
+
+def hops_of(rows: HopRows, some: Ints | slice) -> list[Hop]:
+    """Return some of the rows, one by one."""
+    columns = (
+        [rows.source.words[code] for code in rows.source.codes[some].tolist()],
+        [rows.target.words[code] for code in rows.target.codes[some].tolist()],
+        rows.size[some].tolist(),
+        rows.start_s[some].tolist(),
+        rows.end_s[some].tolist(),
     )
+    return [Hop(*values) for values in zip(*columns, strict=True)]
 
 
 class OpenLinks:
@@ -67,54 +73,78 @@ class OpenLinks:
         if not len(rows):  # of all, the end of the run has cut the last one off
             return
         _look_at_sizes(rows)
-        sent_s = np.full(len(rows), inf)
-        over_links = rows.contact_id == OVER_LINK
         words = rows.source.words
-        link = rows.source.codes.astype(np.int64) * len(words) + rows.target.codes
+        over_links = rows.contact_id == OVER_LINK
+        pair = rows.source.codes.astype(np.int64) * len(words) + rows.target.codes
+        # Who says that it was over a link between the ends of a pass is looked for among links.
+        link = 2 * pair + over_links
         order = np.lexsort((rows.start_s, link))
         links, first = np.unique(link[order], return_index=True)
-        for number, mine in zip(links.tolist(), np.split(order, first[1:]), strict=True):
-            source, target = divmod(number, len(words))
-            ends = words[source], rows.target.words[target]
-            if over_links[mine[0]]:
-                sent_s[mine] = self._sent_s(ends, rows.start_s[mine], 8.0 * rows.size[mine])
-            else:
-                self._look_at_passes(rows, mine, ends)
-                sent_s[mine] = rows.start_s[mine]
-            self._look_whether_alone(rows, mine, ends, sent_s[mine])
+        pairs = [divmod(one // 2, len(words)) for one in links.tolist()]
+        ends = [(words[source], words[target]) for source, target in pairs]
+        self._look_at_passes(rows, order[~over_links[order]])
+        start_s = rows.start_s[order]
+        bits = 8.0 * rows.size[order]
+        sent_s = start_s.copy()
+        bounds = [*first.tolist(), len(order)]
+        for number in np.flatnonzero(links % 2).tolist():
+            mine = slice(bounds[number], bounds[number + 1])
+            sent_s[mine] = self._sent_s(ends[number], start_s[mine], bits[mine])
+        self._look_whether_alone(rows, order, sent_s, ends, first)
 
     def _look_whether_alone(
-        self, rows: HopRows, mine: Ints, ends: tuple[str, str], sent_s: Floats
+        self,
+        rows: HopRows,
+        order: Ints,
+        sent_s: Floats,
+        ends: Sequence[tuple[str, str]],
+        first: Ints,
     ) -> None:
-        """Look at hops one way over a link, in order: bits leave of one at a time, in a window."""
-        start_s = rows.start_s[mine]
-        slack_s = ROUNDING * np.maximum(rows.end_s[mine], 1.0)
-        closed = ~(sent_s <= rows.end_s[mine] + slack_s)
-        free_s = np.append(self._free_s[ends], np.maximum.accumulate(sent_s)[:-1])
-        shared = start_s < np.maximum(free_s, self._free_s[ends]) - slack_s
+        """Look at hops in order, link by link: bits leave of one at a time, in a window.
+
+        ``first`` says where in the order the hops of each link begin. Each hop is held against the
+        one before it, which was held against the one before that.
+        """
+        start_s, end_s = rows.start_s[order], rows.end_s[order]
+        slack_s = ROUNDING * np.maximum(end_s, 1.0)
+        closed = ~(sent_s <= end_s + slack_s)
+        free_s = np.empty_like(sent_s)
+        free_s[1:] = sent_s[:-1]
+        free_s[first] = [self._free_s[each] for each in ends]
+        shared = start_s < free_s - slack_s
         for wrong, what in ((closed, "no link holds it"), (shared, "another is sent then")):
             if np.count_nonzero(wrong):
-                row = int(mine[worst(wrong)])
-                where = f"to {ends[1] or 'the server'} at {rows.start_s[row]} s"
+                row = int(order[worst(wrong)])
+                target = rows.target.words[rows.target.codes[row]]
+                where = f"to {target or 'the server'} at {rows.start_s[row]} s"
                 raise violated(HOPS, f"{rows.named(row)} {where}: {what}")
-        self._free_s[ends] = max(self._free_s[ends], float(sent_s.max()))
+        latest_s = np.maximum.reduceat(sent_s, first).tolist()
+        for each, last_s in zip(ends, latest_s, strict=True):
+            self._free_s[each] = max(self._free_s[each], last_s)
 
-    def _look_at_passes(self, rows: HopRows, mine: Ints, ends: tuple[str, str]) -> None:
-        """Look at hops between one satellite and the server: in a contact of that satellite."""
-        flying = ends[0] or ends[1]
-        for contact_id in np.unique(rows.contact_id[mine]).tolist():
-            own = mine[rows.contact_id[mine] == contact_id]
-            contact = self._contacts.of(contact_id)
-            if contact.cluster.name != flying:
-                what = f"names a contact of {contact.cluster.name}"
-                raise violated(HOPS, f"{rows.named(int(own[0]))} {what}")
-            slack_s = ROUNDING * np.maximum(rows.end_s[own], 1.0)
-            outside = rows.start_s[own] < contact.start_s - slack_s
-            outside |= rows.end_s[own] > contact.end_s + LAST_BITS_S + slack_s
-            if np.count_nonzero(outside):
-                row = int(own[worst(outside)])
-                what = f"at {rows.start_s[row]} s is outside of its contact"
-                raise violated(HOPS, f"{rows.named(row)} {what}")
+    def _look_at_passes(self, rows: HopRows, mine: Ints) -> None:
+        """Look at hops between satellites and the server: in a contact of that satellite."""
+        source, target = rows.source.codes[mine], rows.target.codes[mine]
+        words = rows.source.words
+        grounded = np.array([word == SERVER_NAME for word in words], bool)
+        flying = np.where(grounded[source], target, source)
+        numbers, own = np.unique(rows.contact_id[mine], return_inverse=True)
+        contacts = [self._contacts.of(number) for number in numbers.tolist()]
+        spans_s = np.array([(one.start_s, one.end_s) for one in contacts]).reshape(-1, 2)
+        slack_s = ROUNDING * np.maximum(rows.end_s[mine], 1.0)
+        outside = rows.start_s[mine] < spans_s[own, 0] - slack_s
+        outside |= rows.end_s[mine] > spans_s[own, 1] + LAST_BITS_S + slack_s
+        code_of = {word: code for code, word in enumerate(words)}
+        named = np.array([code_of.get(one.cluster.name, -1) for one in contacts], np.int64)
+        foreign = flying != named[own]
+        if np.count_nonzero(foreign):
+            row = worst(foreign)
+            what = f"names a contact of {contacts[own[row]].cluster.name}"
+            raise violated(HOPS, f"{rows.named(int(mine[row]))} {what}")
+        if np.count_nonzero(outside):
+            row = int(mine[worst(outside)])
+            what = f"at {rows.start_s[row]} s is outside of its contact"
+            raise violated(HOPS, f"{rows.named(row)} {what}")
 
     def _sent_s(self, ends: tuple[str, str], start_s: Floats, bits: Floats) -> Floats:
         """When the last bits of hops have left over windows that are open; inf for no window."""
@@ -193,8 +223,7 @@ def _look_at_sizes(rows: HopRows) -> None:
         raise violated(HOPS, f"{rows.named(row)} {moved}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
+class _Told(NamedTuple):
     """What a client is told to have been sent, or to have come."""
 
     cluster: str
@@ -221,24 +250,30 @@ class Hops:
 
     def moved(self, rows: HopRows) -> None:
         """Look at hops, all that have ended by now."""
-        delivered = rows.delivered
         first, last = look_inside(rows)
-        for begin, end in zip(first.tolist(), last.tolist(), strict=True):
-            self._follow(rows, begin, end, is_delivered=bool(delivered[end]))
+        words = rows.source.words
+        messages = zip(
+            rows.message[first].tolist(),
+            first.tolist(),
+            rows.source.codes[first].tolist(),
+            rows.key[first].tolist(),
+            hops_of(rows, last),
+            rows.delivered[last].tolist(),
+            strict=True,
+        )
+        for number, row, source, key, hop, is_delivered in messages:
+            before = self._last.get(number)
+            if before is not None:
+                look_behind(rows, row, before)
+            origin = self._origins.setdefault(number, words[source])
+            if is_delivered:
+                self._follow(number, rows.keys[key].payload, origin, before, hop)
         self._links.look(rows)
         self.conclude()
 
-    def _follow(self, rows: HopRows, first: int, last: int, *, is_delivered: bool) -> None:
-        """Follow one message over its rows."""
-        number = int(rows.message[first])
-        before = self._last.get(number)
-        if before is not None:
-            look_behind(rows, first, before)
-        payload = rows.keys[rows.key[first]].payload
-        origin = self._origins.setdefault(number, hop_of(rows, first).source)
-        if not is_delivered:
-            return
-        hop = self._last[number] = hop_of(rows, last)
+    def _follow(self, number: int, payload: str, origin: str, before: Hop | None, hop: Hop) -> None:
+        """Follow a message from its ``origin`` over a hop that has ended, behind one ``before``."""
+        self._last[number] = hop
         if hop.target == SERVER_NAME:
             self._arrived[origin, Way.TO_SERVER, payload, hop.end_s] = number, hop
             del self._last[number], self._origins[number]
@@ -252,7 +287,7 @@ class Hops:
         for step, reply in zip(chain.steps, chain.replies, strict=True):
             if isinstance(step, Train) or not isinstance(reply, Receipt):
                 continue
-            size = float(np.asarray(reply.delivered_bytes)[0])
+            size = float(reply.delivered_bytes[0])
             if reply.done[0] and size > 0.0:
                 way = Way.TO_CLIENT if isinstance(step, Download) else Way.TO_SERVER
                 end_s = float(reply.end_s[0])

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from learning.requests.cluster import Cluster, Download, Ints, Mask, Receipt, Upload
+from learning.requests.cluster import Cluster, Download, Ints, Mask, Receipt, Train, Upload
 from sim.checks.conservation import worst
 from sim.errors import violated
 from sim.facts.learning import ModelAggregated
@@ -138,8 +138,11 @@ class Versions:
 
     def behind(self, transfers: int, look: Callable[[], None]) -> None:
         """Look at something when so many transfers have been looked at."""
-        self._later.append((transfers, look))
-        self._catch_up(self._seen)
+        if not self._later and transfers <= self._seen:
+            look()
+        else:
+            self._later.append((transfers, look))
+            self._catch_up(self._seen)
 
     def _catch_up(self, transfers: int) -> None:
         self._seen = transfers
@@ -149,21 +152,26 @@ class Versions:
     def settled(self, transfers: int, chain: ChainEnded) -> None:
         """Remember transfers of no bytes, which have no rows: nothing had changed.
 
-        And all transfers over the mesh, whose rows are hops, or uploads that satellites carry on.
+        And uploads over the mesh, whose rows are hops, or those that satellites carry on. What has
+        come down over the mesh is held against no row.
         """
         for step, reply in zip(chain.steps, chain.replies, strict=True):
-            if not isinstance(step, Download | Upload) or not isinstance(reply, Receipt):
+            if isinstance(step, Train) or not isinstance(reply, Receipt):
                 continue
-            if chain.over_mesh or (self._carry_on and isinstance(step, Upload)):
+            is_upload = isinstance(step, Upload)
+            if chain.over_mesh and not is_upload:
+                continue
+            if chain.over_mesh or (self._carry_on and is_upload):
                 without_rows = reply.done
             else:
                 without_rows = _empty(step, reply)
-            device = np.flatnonzero(without_rows)
+            (device,) = without_rows.nonzero()
             if not len(device):
                 continue
             versions = _of(step.payload.version, device)
-            look = partial(self._wait, chain.cluster, versions)
-            if isinstance(step, Download):
+            if is_upload:
+                look = partial(self._wait, chain.cluster, versions)
+            else:
                 look = partial(self._held[chain.cluster].take, device, versions)
             self.behind(transfers, look)
 

@@ -17,6 +17,7 @@ from learning.requests.peers import Answered, Infer, Journey
 from sim.engine.journal import Journal
 from sim.errors import SimulationError
 from sim.facts.coded import coded_rows
+from sim.facts.device_rows import device_rows, joined
 from sim.facts.learning import (
     AnswerRow,
     Assigned,
@@ -179,25 +180,26 @@ class LearningFacts:
         none.
         """
         used = [one.updates for one in merged]
-        who = [np.flatnonzero(own.who) for own in used]
-        leg = np.repeat(np.arange(len(used)), [len(rows) for rows in who])
-        version_base = _rows([own.version for own in used], who)
-        version_server = np.array([one.version for one in merged])[leg]
-        samples = [self._samples[own.cluster] for own in used]
+        update, device, some = device_rows([own.who for own in used])
+        version_base = joined(own.version for own in used)[some]
+        version_server = np.array([one.version for one in merged])[update]
+        samples = None
+        if self._method.learner.trains:
+            samples = joined(self._samples[own.cluster] for own in used)[some]
         contact_ids = [own.contact_id for own in used if own.contact_id is not None]
         self._facts.emit(
             UpdateRow(
                 time_s=self._now_s(),
-                cluster=coded_rows((own.cluster for own in used), leg),
-                device=np.concatenate(who),
-                round=np.array([one.round for one in merged])[leg],
+                cluster=coded_rows((own.cluster for own in used), update),
+                device=device,
+                round=np.array([one.round for one in merged])[update],
                 version_base=version_base,
                 version_server=version_server,
                 staleness=version_server - version_base,
-                weight=_rows([own.weigh(self._samples) for own in used], who),
-                samples=_rows(samples, who) if self._method.learner.trains else None,
-                contact_id=_rows(contact_ids, who) if contact_ids else None,
-                payload=coded_rows((own.payload for own in used), leg),
+                weight=joined(own.weigh(self._samples) for own in used)[some],
+                samples=samples,
+                contact_id=joined(contact_ids)[some] if contact_ids else None,
+                payload=coded_rows((own.payload for own in used), update),
             )
         )
 
@@ -209,11 +211,6 @@ class LearningFacts:
         if learner.trains:
             counts = self._journal.answer("updates", SAMPLES, self._now_s(), learner.samples)
         return {c.name: np.array(n, np.int64) for c, n in zip(clusters, counts, strict=True)}
-
-
-def _rows(values: Sequence[np.ndarray], who: Sequence[Ints]) -> np.ndarray:
-    """The values (K,) of some devices of each cluster, one behind the other."""
-    return np.concatenate([own[rows] for own, rows in zip(values, who, strict=True)])
 
 
 def _of_client(figures: Any, number: int) -> np.ndarray | None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -47,28 +46,30 @@ class Chain:
         self._planned: list[Leg] = []
         self._transfers: dict[Way, list[Transfer]] = {}
         self._direct: DirectTransfer | DirectTraining | None = None
-        self._as_legs: Callable[[], None] = lambda: None
+        self._begun_at: tuple[Endpoint, Floats] | None = None
 
     def plan(self, endpoint: Endpoint, others: Sequence[Chain]) -> None:
         """Plan each step, behind those before it and the transfers of other chains."""
-        ready_s = np.maximum(self.begun_s, endpoint.devices.free_s)
+        free_s = endpoint.devices.free_s
         if not others and not self._held_s:
-            given = self.steps, endpoint, self.session, float(ready_s[0])
+            given = self.steps, endpoint, self.session, max(self.begun_s, float(free_s[0]))
             self._direct = DirectTraining.plan(*given) or DirectTransfer.plan(*given)
         if self._direct is None:
-            self._plan_legs(endpoint, others, ready_s)
+            self._plan_legs(endpoint, others, free_s)
         else:
-            self._as_legs = partial(self._plan_legs, endpoint, others, ready_s)
+            self._begun_at = endpoint, free_s
 
     @property
     def legs(self) -> list[Leg]:
         """The steps as they are planned: what is direct too, once somebody looks closer."""
-        if self._direct is not None:
-            self._direct = None
-            self._as_legs()
+        if self._begun_at is not None:
+            endpoint, free_s = self._begun_at
+            self._direct = self._begun_at = None
+            self._plan_legs(endpoint, (), free_s)
         return self._planned
 
-    def _plan_legs(self, endpoint: Endpoint, others: Sequence[Chain], ready_s: Floats) -> None:
+    def _plan_legs(self, endpoint: Endpoint, others: Sequence[Chain], free_s: Floats) -> None:
+        ready_s = np.maximum(self.begun_s, free_s)
         trains_only = all(isinstance(step, Train) for step in self.steps)
         for number, step in enumerate(self.steps):
             leg: Leg

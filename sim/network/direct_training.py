@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from learning.requests.cluster import Step, Train, Work
+from learning.requests.masks import EVERYBODY
 from sim.network.endpoint import Endpoint
 from sim.network.legs import Trained
 from sim.plan.contacts import PlannedSession
@@ -59,15 +60,16 @@ class DirectTraining:
     def settle(self, endpoint: Endpoint) -> Work:
         """Count it when it has ended, and write it down."""
         devices = endpoint.devices
-        devices.free_s = np.maximum(devices.free_s, self.end_s)
-        devices.count(np.array([self.rounds]), np.array([self.end_s - self.begin_s]))
+        rounds = np.array([self.rounds])
+        devices.free_s = np.array([max(float(devices.free_s[0]), self.end_s)])
+        devices.count(rounds, np.array([self.end_s - self.begin_s]))
         contact = None if self.session is None else self.session.at(self.end_s)
         endpoint.log.add(
             Trained(
                 endpoint.cluster.name,
                 None if contact is None else contact.contact_id,
-                who=np.array([True]),
-                rounds=np.array([self.rounds]),
+                who=EVERYBODY[1],
+                rounds=rounds,
                 start_s=np.array([self.begin_s]),
                 end_s=np.array([self.end_s]),
                 now_s=self.end_s,

@@ -8,7 +8,7 @@ order of rows that tie, which is that in which they were written, does not depen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 
 from learning.requests.cluster import Floats, Ints, Mask
 from sim.facts.coded import Coded, coded_rows, optional_coded_rows
+from sim.facts.device_rows import device_rows, joined
 from sim.facts.events import EventKind
 from sim.facts.row import Gathered, Row
 from sim.facts.stream import Facts
@@ -30,7 +31,6 @@ from sim.facts.transfers import (
     TransferRow,
     TransferStarted,
 )
-from sim.links.sharing import everywhere
 from sim.network.legs import Dropped, Leg, Moved, Trained
 from sim.trace.directions import Topology, Way
 
@@ -114,14 +114,14 @@ class MovedRows:
     @classmethod
     def of(cls, legs: Sequence[Moved], topology: Topology) -> MovedRows:
         """Rows of records, one behind the other."""
-        leg, device, some = _devices(legs)
+        leg, device, some = device_rows([record.who for record in legs])
         messages = [record.message for record in legs if record.message is not None]
         codes = [record.outcome for record in legs]
         if all(isinstance(code, int) for code in codes):
             outcome = np.array(codes)[leg]
         else:
             each = zip(codes, legs, strict=True)
-            outcome = _joined(
+            outcome = joined(
                 np.full(len(record.who), code) if isinstance(code, int) else code
                 for code, record in each
             )[some]
@@ -129,15 +129,15 @@ class MovedRows:
             legs,
             leg,
             device,
-            version=_joined(record.version for record in legs)[some],
-            size=_joined(record.size for record in legs)[some],
-            bytes=_joined(record.bytes for record in legs)[some],
-            start_s=_joined(record.start_s for record in legs)[some],
-            end_s=_joined(record.end_s for record in legs)[some],
+            version=joined(record.version for record in legs)[some],
+            size=joined(record.size for record in legs)[some],
+            bytes=joined(record.bytes for record in legs)[some],
+            start_s=joined(record.start_s for record in legs)[some],
+            end_s=joined(record.end_s for record in legs)[some],
             outcome=outcome,
             first=np.searchsorted(leg, np.arange(len(legs) + 1)),
             directions=[topology.direction(record.way) for record in legs],
-            message=_joined(messages)[some] if messages else None,
+            message=joined(messages)[some] if messages else None,
         )
 
     def of_leg(self, values: Sequence[Any]) -> np.ndarray:
@@ -217,14 +217,14 @@ class TrainedRows:
     @classmethod
     def of(cls, legs: Sequence[Trained]) -> TrainedRows:
         """Rows of records, one behind the other."""
-        leg, device, some = _devices(legs)
+        leg, device, some = device_rows([record.who for record in legs])
         return cls(
             legs,
             leg,
             device,
-            rounds=_joined(record.rounds for record in legs)[some],
-            start_s=_joined(record.start_s for record in legs)[some],
-            end_s=_joined(record.end_s for record in legs)[some],
+            rounds=joined(record.rounds for record in legs)[some],
+            start_s=joined(record.start_s for record in legs)[some],
+            end_s=joined(record.end_s for record in legs)[some],
         )
 
     def rows(self) -> Iterator[Row]:
@@ -269,28 +269,11 @@ class LegRows(Gathered):
 def _dropped_rows(records: Sequence[Dropped]) -> PartDropped:
     leg = np.repeat(np.arange(len(records)), [len(record.who) for record in records])
     return PartDropped(
-        time_s=_joined(record.time_s for record in records),
+        time_s=joined(record.time_s for record in records),
         cluster=coded_rows((record.cluster for record in records), leg),
-        device=_joined(record.who for record in records),
+        device=joined(record.who for record in records),
         contact_id=np.array([record.contact_id for record in records])[leg],
-        version=_joined(record.version for record in records),
+        version=joined(record.version for record in records),
         reasons=coded_rows((record.detail for record in records), leg),
         causes=optional_coded_rows([record.cause for record in records], leg),
     )
-
-
-def _joined(arrays: Iterable[np.ndarray]) -> np.ndarray:
-    """The arrays (K,) of some records, one behind the other."""
-    return np.concatenate(list(arrays))
-
-
-def _devices(legs: Sequence[Moved | Trained]) -> tuple[Ints, Ints, Ints | slice]:
-    """Record and device of each row, and which of all devices of the records have one."""
-    who = _joined(record.who for record in legs)
-    counts = np.array([len(record.who) for record in legs])
-    leg = np.repeat(np.arange(len(legs)), counts)
-    device = np.arange(len(leg)) - np.repeat(np.cumsum(counts) - counts, counts)
-    if everywhere(who):
-        return leg, device, slice(None)
-    some = np.flatnonzero(who)
-    return leg[some], device[some], some

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from learning.requests.cluster import Mask
+from learning.requests.masks import is_anybody
 from learning.requests.payload import Payload, TensorSize
 from sim.links.sharing import everywhere
 from sim.network.books import PayloadKey
@@ -39,7 +40,7 @@ class PayloadList:
 
         ``direction`` and ``toward`` are those of its rows in the transfers table.
         """
-        if not np.count_nonzero(who):
+        if not is_anybody(who):
             return
         (_, size), (first, last) = _range(payload.bytes, who), _range(payload.version, who)
         key = PayloadKey(direction, toward, payload.name)
@@ -63,7 +64,7 @@ class PayloadList:
 
 def _range(values: Any, who: Mask) -> tuple[float, float]:
     """Least and most of a number for each device (K,), or of one for all."""
-    if isinstance(values, float | int) or values.ndim == 0:
+    if not isinstance(values, np.ndarray) or values.ndim == 0:
         return values, values
     if len(who) == 1:
         return values.item(), values.item()

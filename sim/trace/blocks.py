@@ -40,23 +40,27 @@ unsorted, would take as much memory as the table."""
 def of_blocks(name: str, blocks: Sequence[Block], words: Mapping[str, Sequence[str]]) -> Columns:
     """Return the columns of blocks of the table ``name``, with the words of those of text."""
     rows = np.array([block.rows for block in blocks], np.int64)
+    first = [0, *np.cumsum(rows).tolist()]
+    each = [block.columns for block in blocks]
 
     def column(key: str) -> pa.Array:
-        given = [block.columns.get(key) for block in blocks]
+        given = [columns.get(key) for columns in each]
         empty = np.array([value is None for value in given], bool)
         kind = COLUMNS[name][key]
         if empty.all():
             return _nulls(kind, int(rows.sum()))
         shared = np.zeros(len(blocks), NUMBERS[kind])
+        arrays = []
         for number, value in enumerate(given):
-            if value is not None and not isinstance(value, np.ndarray):
+            if isinstance(value, np.ndarray):
+                arrays.append(number)
+            elif value is not None:
                 shared[number] = value
         if kind == TEXT:
             shared[empty] = NOTHING
         values = np.repeat(shared, rows)
-        for value, end, count in zip(given, np.cumsum(rows).tolist(), rows.tolist(), strict=True):
-            if isinstance(value, np.ndarray):
-                values[end - count : end] = value
+        for number in arrays:
+            values[first[number] : first[number + 1]] = given[number]
         if kind == TEXT:
             return dictionary(values, words.get(key, ()))
         return array(values, np.repeat(empty, rows) if empty.any() else None)

@@ -36,7 +36,7 @@ from learning.policies import alignment, model_splitting
 from learning.policies.problem import asked, even_bounds
 from learning.provenance import environment, why_not_cacheable
 from learning.requests import *
-from learning.requests import ring
+from learning.requests import masks, ring
 from learning.requests.cluster import WAITS_FOR_ALL
 from learning.requests.facts import INJECTED
 from learning.requests.payload import TensorSize

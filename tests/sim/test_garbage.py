@@ -6,7 +6,7 @@ import pytest
 
 import scenarios
 import sim
-from tests.kit.small import SLOTS
+from tests.kit.small import SLOTS, merged
 
 
 @pytest.fixture(params=[700, 0, 500_000])
@@ -26,3 +26,24 @@ def test_a_run_looks_for_garbage_seldom_and_then_as_before(threshold):
     sim.run(scenarios.from_dict(SLOTS), observers=[Watch()])
     assert seen == {(max(threshold, 100_000) if threshold else 0, 11, 12)}
     assert gc.get_threshold() == (threshold, 11, 12)
+
+
+def test_what_a_lone_device_has_gone_through_is_freed_at_once():
+    """Nothing is garbage that only a look would find, so that a run may look seldom."""
+    alone = {"ground": {"clusters": [{"name": "A", "devices": 1}]}, "stop": {"cycles": 30}}
+    scenario = scenarios.from_dict(merged(SLOTS, {**alone, "learning": {"train": False}}))
+
+    class Watch(sim.Observer):
+        def event(self, number, time_s):
+            if number % 40 == 0:
+                chains = [one for one in gc.get_objects() if type(one).__name__ == "Chain"]
+                alive.append(len(chains))
+
+    alive = []
+    gc.collect()
+    gc.disable()
+    try:
+        run = sim.run(scenario, observers=[Watch()])
+    finally:
+        gc.enable()
+    assert len(run.transfers) > 100 and max(alive) <= 2

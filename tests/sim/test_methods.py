@@ -108,8 +108,8 @@ def test_a_buffer_adds_the_mean_of_its_updates_over_the_root_of_their_age():
     clusters = method.world.clusters
     method.version = 5
     sides = [trained(learner, cluster) for cluster in clusters]
-    sides[0].offered_version[:] = 5
-    sides[1].offered_version[:] = (5, 0, 5)
+    sides[0].offered_version = np.full(clusters[0].devices, 5)
+    sides[1].offered_version = np.array([5, 0, 5])
     start = learner.start()
     late = np.array([False, True, False])
     parts = (sides[0], np.ones(2, bool)), (sides[1], ~late), (sides[1], late)
