@@ -156,17 +156,26 @@ class _NodeBands:
             self._open.append(left + new)
 
 
+class _Asked(NamedTuple):
+    """The bands that were open from a time on, among so many that had begun until another."""
+
+    from_s: float
+    last: int
+    bands: list[Band]
+
+
 class ContactBands:
     """The bands of contacts between so many ``nodes``, by node and time."""
 
     def __init__(self, nodes: int, contacts: Contacts) -> None:
         self._contacts = contacts
-        self._bands: list[Band | None] = [None] * len(contacts.number)
+        self._bands: dict[int, Band] = {}
         self._known: dict[tuple[int, int], Band] = {}
         self.last_end_s = float(contacts.end_s.max(initial=0.0))
         self._by_start = np.argsort(contacts.start_s, kind="stable")
         self._starts_s = contacts.start_s[self._by_start]
         self._ends_s = contacts.end_s[self._by_start]
+        self._last_asked = _Asked(-inf, 0, [])
         self._leaving = self._of_each(nodes, contacts.source)
         self._coming = self._of_each(nodes, contacts.target)
 
@@ -178,10 +187,19 @@ class ContactBands:
         return self._leaving[node].within(from_s, until_s)
 
     def within(self, from_s: float, until_s: float) -> list[Band]:
-        """Return all bands that are open at some time from one to another, by their begins."""
-        made = self._bands
-        places = self._places_within(from_s, until_s).tolist()
-        return [made[place] or self._band(place) for place in places]
+        """Return all bands that are open at some time from one to another, by their begins.
+
+        It is quick where both times come behind those of the last question.
+        """
+        asked = self._last_asked
+        last = int(np.searchsorted(self._starts_s, until_s, side="right"))
+        if from_s < asked.from_s or last < asked.last:
+            asked = _Asked(-inf, 0, [])
+        new = np.arange(asked.last, last)[self._ends_s[asked.last : last] >= from_s]
+        bands = [band for band in asked.bands if band.closes_s >= from_s]
+        bands += [self._band(place) for place in self._by_start[new].tolist()]
+        self._last_asked = _Asked(from_s, last, bands)
+        return bands
 
     def parts(self, closed: int, from_s: float, until_s: float) -> list[int]:
         """Return a number for each node (N,), the same for those that such contacts may join.
@@ -242,7 +260,7 @@ class ContactBands:
 
     def _band(self, place: int) -> Band:
         """Return the band of a contact by its place, the same one each time."""
-        band = self._bands[place]
+        band = self._bands.get(place)
         if band is None:
             number, source, target, start_s, end_s = (
                 column[place].item() for column in self._contacts

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from learning.requests.payload import Payload
 from sim.network.contact_bands import Hop
 from sim.trace.directions import Way
@@ -53,4 +51,4 @@ class Message:
 
 def _first(values: Any) -> Any:
     """Return what the first device has of a figure of each, or the one of all."""
-    return values if isinstance(values, float | int) else np.asarray(values).reshape(-1)[0]
+    return values if isinstance(values, float | int) else values.item(0)

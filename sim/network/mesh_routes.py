@@ -25,6 +25,8 @@ LOOKS_FARTHER = 1024.0
 """How many times as far a next one looks: what waits mostly waits for long."""
 LEAST_AHEAD_S = 1e-3
 """For hops that take no time."""
+ROUNDING = 1e-9
+"""Relative rounding of sums of times."""
 
 
 class Routes:
@@ -64,7 +66,8 @@ class Routes:
             return []
         lasts_s = bits / self._transits.steady_bps
         least_s = 0.0 if self._least is None else self._least.lasts_s(bits)
-        message = Message(source, target, bits, lasts_s, least_s, ready_s, avoid)
+        spared_s = least_s * (1.0 - ROUNDING)
+        message = Message(source, target, bits, lasts_s, least_s, spared_s, ready_s, avoid)
         straight = None if self._straight is None else self._straight.find(message)
         if straight is None:
             return self._by_rounds(message)

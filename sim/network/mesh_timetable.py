@@ -103,8 +103,8 @@ class MeshTimetable:
 
     def contact_of(self, hops: Sequence[Hop]) -> int:
         """Return the number of the contact with the server that a message goes over."""
-        places = [hop.contact - self._links for hop in hops if hop.contact >= self._links]
-        return self._contacts.named(places[0])[0]
+        last = hops[-1] if hops[-1].contact >= self._links else hops[0]
+        return self._contacts.id_of(last.contact - self._links)
 
     def opens_s(self, hop: Hop) -> float:
         """Return when the link or pass of a hop opens."""

@@ -25,8 +25,6 @@ HORIZONS_KEPT = 16
 """Horizons that are remembered: messages at about the same time share one."""
 PARTS_KEPT = 1024
 """For as many horizons it is remembered which satellites links join: many messages wait long."""
-ROUNDING = 1e-9
-"""Relative rounding of sums of times."""
 
 
 class Straight(NamedTuple):
@@ -121,7 +119,7 @@ class StraightRoutes:
         found = self._over_links(message, horizon, message.source, message.target, message.ready_s)
         if found is None:
             return None
-        ahead = Ahead(horizon.hops_to(message.target, hub), self._spared_s(message))
+        ahead = Ahead(horizon.hops_to(message.target, hub), message.spared_s)
         is_best = found.others_s >= found.hops[-1].arrival_s
         return Straight(found.hops, is_best, message.ready_s, ahead)
 
@@ -133,7 +131,7 @@ class StraightRoutes:
             return None if passes.aside else NO_ROUTE
         first_s = min(one.at_least_s for one in passes.leading)
         horizon = self._horizon_at(first_s, HORIZON * message.least_s)
-        ahead = Ahead(horizon.hops_to(message.target, hub), self._spared_s(message))
+        ahead = Ahead(horizon.hops_to(message.target, hub), message.spared_s)
         there_s = [one.at_least_s + ahead.left_s(one.band.target) for one in passes.leading]
         earliest_s = min(there_s)
         if earliest_s == inf and not self._in_parts:
@@ -156,7 +154,7 @@ class StraightRoutes:
             is_best &= not self._may_lead(passes.aside, message, arrival_s)
             if not is_best:
                 horizon = self._horizon_at(message.ready_s, arrival_s - message.ready_s)
-                ahead = Ahead(horizon.hops_to(message.target, hub), self._spared_s(message))
+                ahead = Ahead(horizon.hops_to(message.target, hub), message.spared_s)
         return Straight(hops, is_best, earliest_s, ahead)
 
     def _to_hub(self, message: Message) -> Straight | None:
@@ -184,7 +182,7 @@ class StraightRoutes:
             is_best &= not self._may_lead(passes.aside, message, arrival_s)
         ahead = Ahead((), 0.0)
         if not is_best:
-            ahead = Ahead(horizon.hops_to(hub, None), self._spared_s(message), passes=1)
+            ahead = Ahead(horizon.hops_to(hub, None), message.spared_s, passes=1)
         return Straight(best.hops, is_best, earliest_s, ahead)
 
     def _by_satellites(
@@ -257,7 +255,7 @@ class StraightRoutes:
         It is not before it has gone to a pass. Those over which it could be first are asked.
         """
         hub = self._least.hub
-        spared_s = self._spared_s(message)
+        spared_s = message.spared_s
         at_pass_s: list[float] = []
         at_least_s: list[float] = []
         for one in passes:
@@ -401,12 +399,13 @@ class StraightRoutes:
                     others_s = aside_s
         return over, others_s
 
-    def _aside_s(self, message: Message, band: Band, time_s: float, hops_behind: float) -> float:
+    @staticmethod
+    def _aside_s(message: Message, band: Band, time_s: float, hops_behind: float) -> float:
         """Return before when a message is not at its target by a band, and so many hops behind."""
         begins_s = band.starts_s[0]
         if begins_s < time_s:
             begins_s = time_s
-        return begins_s + (1 + hops_behind) * self._spared_s(message)
+        return begins_s + (1 + hops_behind) * message.spared_s
 
     def _along(
         self, message: Message, rounds: Sequence[Mapping[int, Band]], target: int, ready_s: float
@@ -424,10 +423,6 @@ class StraightRoutes:
             hops.append(hop)
             ready_s = hop.arrival_s
         return hops
-
-    def _spared_s(self, message: Message) -> float:
-        """How much earlier a message is there for each hop over a link less, at least."""
-        return message.least_s * (1.0 - ROUNDING)
 
     def _horizon_at(self, from_s: float, spans_s: float) -> Horizon:
         """Return a horizon that lasts so long at least from a time on, the same for many times."""

@@ -45,7 +45,8 @@ class Message(NamedTuple):
     """What is looked for: bits that are ready at a node, and are to avoid another.
 
     ``lasts_s`` is how long they are sent over steady contacts, ``least_s`` how long they take over
-    one of the first contacts at least.
+    one of the first contacts at least, and ``spared_s`` how much earlier they are there for each
+    of these less: sums of times are rounded.
     """
 
     source: int
@@ -53,6 +54,7 @@ class Message(NamedTuple):
     bits: float
     lasts_s: float
     least_s: float
+    spared_s: float
     ready_s: float
     avoid: int | None
 
@@ -105,6 +107,8 @@ class Transits:
     @staticmethod
     def at_least_s(message: Message, band: Band, time_s: float) -> float:
         """Return before when a message is not through over a band from a time on, as is known."""
+        if band.closes_s < time_s:
+            return inf
         begins_s = band.starts_s[0]
         if begins_s < time_s:
             begins_s = time_s

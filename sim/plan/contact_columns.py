@@ -124,14 +124,18 @@ class ContactColumns:
 
     def named(self, number: int) -> tuple[int, str, int]:
         """Return the id, the satellite and the session of a contact, without making it."""
-        contact_id = self._made[number].contact_id if self.given else number
-        return contact_id, self.satellites[self.satellite[number]][0], int(self.session[number])
+        satellite, _ = self.satellites[self.satellite[number]]
+        return self.id_of(number), satellite, int(self.session[number])
+
+    def id_of(self, number: int) -> int:
+        """Return the id of a contact, without making it."""
+        return self._made[number].contact_id if self.given else number
 
     def ids_of(self, numbers: Ints) -> Ints:
         """Return the ids of contacts, without making them."""
         if not self.given:
             return numbers
-        return np.array([self._made[number].contact_id for number in numbers.tolist()], np.int64)
+        return np.array([self.id_of(number) for number in numbers.tolist()], np.int64)
 
     def ends(self, numbers: Ints) -> list[tuple[str, str]]:
         """Return who flies and who is seen from: names of the satellite and the place of contacts.
