@@ -27,7 +27,7 @@ from sim.network.hop_kinds import HopKind, HopKinds
 from sim.network.hop_rows import HopRows
 from sim.network.mesh_message import Message
 from sim.network.payload_list import PayloadList
-from sim.trace.directions import TOWARD_PEER, Topology
+from sim.trace.directions import TOWARD_PEER, Topology, Way
 
 HOPS = 1 << 14
 """Hops of which rows are made together, about."""
@@ -147,8 +147,8 @@ class HopLog:
         self._added = 0
         self._rows: list[_Rows] = []
         self._keys: list[PayloadKey] = []
-        self._numbers: dict[PayloadKey, int] = {}
-        self._listed: set[tuple[int, int, float]] = set()
+        # Of each kind of hop of each payload that was offered.
+        self._numbers: dict[tuple[int, Way | None, str, int, float], int] = {}
         self._accounts: defaultdict[PayloadKey, Account] = defaultdict(Account)
         self._unfinished: defaultdict[PayloadKey, list[float]] = defaultdict(lambda: [0.0, 0.0])
 
@@ -249,23 +249,25 @@ class HopLog:
         for pair in pairs.tolist():
             place, one = divmod(pair, len(HopKind))
             message = hops.messages[place]
-            key = self._key(message, HopKind(one))
-            number = self._numbers.get(key)
+            offered = one, message.way, message.payload.name, message.version, message.size
+            number = self._numbers.get(offered)
             if number is None:
-                number = self._numbers[key] = len(self._keys)
-                self._keys.append(key)
+                number = self._numbers[offered] = self._listed(message, HopKind(one))
             numbers.append(number)
-            offered = number, message.version, message.size
-            if offered not in self._listed:
-                self._listed.add(offered)
-                self._payloads.add(key.direction, key.toward, message.payload, ONE)
         return np.array(numbers, np.int64)[each]
 
-    def _key(self, message: Message, kind: HopKind) -> PayloadKey:
+    def _listed(self, message: Message, kind: HopKind) -> int:
+        """List the payload of a message, for its hops of a kind; return the number of their key."""
+        key = self._key(message.payload.name, message.way, kind)
+        self._payloads.add(key.direction, key.toward, message.payload, ONE)
+        if key not in self._keys:
+            self._keys.append(key)
+        return self._keys.index(key)
+
+    def _key(self, name: str, way: Way | None, kind: HopKind) -> PayloadKey:
         """By which direction and receiver a hop is booked: that of a link, or of a pass."""
-        name = message.payload.name
-        if kind is HopKind.CONTACT and message.way is not None:
-            return PayloadKey(self._topology.direction(message.way), message.way, name)
+        if kind is HopKind.CONTACT and way is not None:
+            return PayloadKey(self._topology.direction(way), way, name)
         if kind is HopKind.FROM_GATEWAY:
             return PayloadKey("uplink", TOWARD_PEER, name)
         if kind is HopKind.TO_GATEWAY:
