@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from learning.clients.changed_parts import ChangedParts, Compared
-from learning.clients.holdings import HeldExperts, Parts, Ranks, differ, same
+from learning.clients.holdings import NOT_HELD, HeldExperts, Parts, Ranks, differ, same
+from learning.clients.payload_sizes import PayloadSizes
 from learning.clients.updates import PendingDownload, PendingUpdate, ServerModel, Update, arrival
 from learning.held import Held
 from learning.learner import Learner, LocalLoss
@@ -48,9 +49,6 @@ from learning.requests.request import Request
 from learning.training import operations
 from learning.training.recipe import LocalRounds, TrainedPart
 from learning.values.handle import Handle
-
-NOT_HELD = -1
-"""Stands for the changes in an expert that a device has let go of."""
 
 
 class ClusterState:
@@ -133,6 +131,7 @@ class ClusterState:
         if learner.skips_unchanged:
             self.parts = ChangedParts(learner, k, experts, since_download=offers_models)
         self._parts = Parts(experts)
+        self._sizes = PayloadSizes(learner, copies, self._ranks, self._parts)
         self._foreseen: Held | None = None
 
     @property
@@ -212,7 +211,9 @@ class ClusterState:
         asking = self.eligible if who is None else both(who, self.eligible)
         wanted = name, tuple(experts)
         self.downloads = [old for old in self.downloads if (old.name, old.experts) == wanted]
-        needed = self._download_bytes(experts, server.changes, gate=gate)
+        needed = self._sizes.download_bytes(
+            self._held, experts, self.changes_held, server.changes, gate=gate
+        )
         fresh = others(self.half_way)
         self.downloads.append(PendingDownload(name, server, wanted[1], fresh, needed))
         size = needed
@@ -222,42 +223,6 @@ class ClusterState:
             version = np.where(model.who, model.server.version, version)
         personal = differ(self._held, self._ranks, asking)
         return Download(Payload(name, size, version), asking, personal=personal)
-
-    def _download_bytes(
-        self, experts: Sequence[int], changes: Ints | None, *, gate: bool
-    ) -> Floats:
-        """Return the bytes (K,) that devices download of those of ``experts`` that they hold.
-
-        These are whole experts or, where factors go down, the changes that a device misses, cut to
-        its rank, where those are less. ``changes`` (E,) counts those at the server, stacked ones by
-        their ranks.
-        """
-        sizes = self.learner.architecture
-        every = list(experts)
-        lora = self.learner.config.model.lora
-        total: Floats
-        if changes is not None and lora.sends_factors and lora.rank is not None:
-            total = self._missed_bytes(every, changes, lora.rank)
-        elif self.holds_alike:  # nearly always
-            return same(len(self.holds), self.copies * sizes.download_bytes(every, gate=gate))
-        else:
-            held = np.count_nonzero(self.holds[:, every], axis=1)
-            total = held * sizes.download_bytes(every[:1], gate=False)
-        return self.copies * (total + sizes.download_bytes([], gate=gate))
-
-    def _missed_bytes(self, experts: list[int], changes: Ints, rank: int) -> Floats:
-        """Return the bytes (K,) of the changes, or whole experts, that devices miss of ``experts``.
-
-        A change of the server has a ``rank``.
-        """
-        sizes = self.learner.architecture
-        whole = sizes.download_bytes(experts[:1], gate=False)
-        before = self.changes_held[:, experts]
-        of_rank = sizes.factor_bytes(1) / rank
-        missed = (changes[experts] - before) * of_rank * self._ranks.cuts[:, None]
-        parts = np.where(before == NOT_HELD, whole, np.minimum(whole, missed))
-        each: Floats = (self.holds[:, experts] * parts).sum(axis=1)
-        return each
 
     def download_gate(self, server: ServerModel) -> Download:
         """Ask for the gate of ``server``; what a pass cuts off is given up."""
@@ -451,45 +416,14 @@ class ClusterState:
             return Payload(name, 0.0)
         staged = self.staged
         version = self.offered_version
-        return self._upload(name, staged.experts, version, gate=staged.gate, sends=self._sends)
+        return self._sizes.upload(
+            name, self._held, staged.experts, version, gate=staged.gate, sends=self._sends
+        )
 
     @property
     def _sends(self) -> Mask | None:
         """Parts (K, E + 1) that devices send of the updates on their way; None for all."""
         return None if self.parts is None else self.parts.sends
-
-    def _upload(
-        self,
-        name: str,
-        experts: Sequence[int],
-        version: int | Ints,
-        *,
-        gate: bool,
-        sends: Mask | None = None,
-    ) -> Payload:
-        """Return what devices send up of those of ``experts`` that they hold, and of the gate.
-
-        Of these they send the parts ``sends`` (K, E + 1), by default all. Where they send different
-        ones, the list of tensors is that of a device that sends most.
-        """
-        sizes = self.learner.architecture
-        copies = self.copies
-        asked = self._parts.marked(experts, gate=gate)
-        whole = sends is None or not (asked & ~sends).any()
-        if whole and self.holds_alike and self._ranks.common is not None:
-            tensors, size = sizes.upload(experts, gate=gate, rank=self._ranks.common)
-            return Payload(name, copies * size, version, tensors * copies)
-        ranks: list[int] = self._ranks.each.tolist()
-        parts = np.tile(asked, (len(ranks), 1)) if sends is None else sends & asked
-        first = list(experts)[:1]
-        held = self.holds[:, list(experts)] & parts[:, list(experts)]
-        each = [sizes.upload_bytes(first, gate=False, rank=rank) for rank in ranks]
-        sent = held.sum(axis=1) * each + parts[:, -1] * sizes.upload_bytes([], gate=gate)
-        device = sent.argmax()
-        most = np.array(experts, np.int64)[held[device]].tolist()
-        shared = bool(parts[device, -1])
-        tensors = sizes.upload_tensors(most, gate=shared, rank=ranks[device]) * copies
-        return Payload(name, copies * sent, version, tensors)
 
     def upload(
         self,
@@ -506,7 +440,8 @@ class ClusterState:
 
         ``trained`` is what the chain trains, by default what is uploaded.
         """
-        payload = self._upload(name, experts, model.payload.version, gate=gate)
+        version = model.payload.version
+        payload = self._sizes.upload(name, self._held, experts, version, gate=gate)
         if self.parts is None:
             return Upload(payload, who, carry)
         part = TrainedPart(experts, gate) if trained is None else trained
@@ -539,7 +474,9 @@ class ClusterState:
         offered = self.learner.offer(ahead.state, experts, gate=gate)
         offer = Compared(self.everybody, ahead.state, offered, tuple(experts), gate)
         sends = yield from self.parts.foresee(offer)
-        return self._upload(payload.name, experts, payload.version, gate=gate, sends=sends)
+        return self._sizes.upload(
+            payload.name, self._held, experts, payload.version, gate=gate, sends=sends
+        )
 
     def find_changed(self) -> Generator[Request, Any, None]:
         """Measure what devices have changed of updates that were not sent yet."""

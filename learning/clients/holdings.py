@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from learning.requests.cluster import Floats, Ints, Mask
 from learning.requests.masks import known
 
+NOT_HELD = -1
+"""Stands for the changes in an expert that a device has let go of."""
+
 
 class HeldExperts:
     """Which experts each device holds, as ``mask`` (K, E), which does not change.
