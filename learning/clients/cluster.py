@@ -105,12 +105,13 @@ class ClusterState:
         self.nobody = NOBODY[k]
         self.complete = self.nobody
         self.pending = self.nobody
-        self.excluded = self.nobody
+        self._excluded = self.nobody
         self.progressed = False
         self.version: Ints = np.zeros(k, np.int64)
         self.offered_version: Ints = np.zeros(k, np.int64)
         self.rounds: Ints = np.zeros(k, np.int64)
         self._all_sent: Ints = np.zeros((k, experts + 1), np.int64)
+        self._all_sent.setflags(write=False)
         self.unsent = self._all_sent
         self.adapter_epoch: Ints = np.zeros(k, np.int64)
         self.changes_held: Ints = np.zeros((k, experts), np.int64)
@@ -145,9 +146,21 @@ class ClusterState:
             self._held = HeldExperts(holds)
             self._find_members()
 
+    @property
+    def excluded(self) -> Mask:
+        """Devices (K,) that lacked the memory for what was trained last."""
+        return self._excluded
+
+    @excluded.setter
+    def excluded(self, excluded: Mask) -> None:
+        excluded = known(excluded)
+        if excluded is not self._excluded:
+            self._excluded = excluded
+            self._find_members()
+
     def _find_members(self) -> None:
         """Find who takes part, when others lack the memory or hold experts than before."""
-        self.eligible = others(self.excluded)
+        self.eligible = others(self._excluded)
         self.members = both(self.eligible, self._held.parties)
 
     @property
@@ -208,7 +221,7 @@ class ClusterState:
         Devices in ``who`` (all by default) ask, but for those that cannot train it. With
         ``learning.lora.download: factors`` a device asks for the changes that it misses.
         """
-        asking = self.eligible if who is None else both(who, self.eligible)
+        asking = self.eligible if who is None else both(known(who), self.eligible)
         wanted = name, tuple(experts)
         self.downloads = [old for old in self.downloads if (old.name, old.experts) == wanted]
         needed = self._sizes.download_bytes(
@@ -321,10 +334,7 @@ class ClusterState:
         ``mask`` keeps the gate to ``experts`` (43): the logits of all others become ``-inf``, or
         ``zero``.
         """
-        excluded = known(work.excluded)
-        if excluded is not self.excluded:
-            self.excluded = excluded
-            self._find_members()
+        self.excluded = work.excluded
         if self.state is None:
             return
         self.state = self._trained(work, experts, gate=gate, mask=mask)

@@ -19,7 +19,7 @@ class PayloadSizes:
     """
 
     def __init__(self, learner: Learner, copies: int, ranks: Ranks, parts: Parts) -> None:
-        self._sizes = learner.architecture
+        self._architecture = learner.architecture
         self._lora = learner.config.model.lora
         self._copies = copies
         self._ranks = ranks
@@ -40,7 +40,7 @@ class PayloadSizes:
         its rank, where those are less. ``changes`` (E,) counts those at the server, stacked ones by
         their ranks, and ``changes_held`` (K, E) those that devices have.
         """
-        sizes = self._sizes
+        sizes = self._architecture
         every = list(experts)
         rank = self._lora.rank
         total: Floats
@@ -74,7 +74,7 @@ class PayloadSizes:
         Of these they send the parts ``sends`` (K, E + 1), by default all. Where they send different
         ones, the list of tensors is that of a device that sends most.
         """
-        sizes = self._sizes
+        sizes = self._architecture
         copies = self._copies
         asked = self._parts.marked(experts, gate=gate)
         whole = sends is None or not (asked & ~sends).any()

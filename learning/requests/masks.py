@@ -31,11 +31,31 @@ NOBODY = _Alike(there=False)
 
 
 def known(who: Mask) -> Mask:
-    """Return a mask as it is, or the array that always stands for it."""
+    """Return the array that always stands for a mask, or a copy that nobody writes into."""
+    standing = _standing(who)
+    if standing is not None:
+        return standing
+    return _closed(who.copy()) if who.flags.writeable else who
+
+
+def _standing(who: Mask) -> Mask | None:
+    """Return the array that always stands for a mask, if there is one."""
     number = np.count_nonzero(who)
     if number == who.size:
         return EVERYBODY[who.size]
-    return who if number else NOBODY[who.size]
+    return None if number else NOBODY[who.size]
+
+
+def _closed(who: Mask) -> Mask:
+    """Let nobody write into a mask any more."""
+    who.setflags(write=False)
+    return who
+
+
+def _made(who: Mask) -> Mask:
+    """Return the array that always stands for a new mask, or this one, read-only from now on."""
+    standing = _standing(who)
+    return _closed(who) if standing is None else standing
 
 
 def having(counts: Ints) -> Mask:
@@ -64,7 +84,7 @@ def others(who: Mask) -> Mask:
         return EVERYBODY[len(who)]
     if who is EVERYBODY[len(who)]:
         return NOBODY[len(who)]
-    return known(~who)
+    return _made(~who)
 
 
 def both(one: Mask, other: Mask) -> Mask:
@@ -72,7 +92,7 @@ def both(one: Mask, other: Mask) -> Mask:
     every = EVERYBODY[len(one)]
     if one is other or one is every:
         return other
-    return one if other is every else known(one & other)
+    return one if other is every else _made(one & other)
 
 
 def either(one: Mask, other: Mask) -> Mask:
@@ -80,7 +100,7 @@ def either(one: Mask, other: Mask) -> Mask:
     none = NOBODY[len(one)]
     if one is other or one is none:
         return other
-    return one if other is none else known(one | other)
+    return one if other is none else _made(one | other)
 
 
 def without(one: Mask, other: Mask) -> Mask:
@@ -88,4 +108,4 @@ def without(one: Mask, other: Mask) -> Mask:
     none = NOBODY[len(one)]
     if one is other:
         return none
-    return one if other is none else known(one & ~other)
+    return one if other is none else _made(one & ~other)

@@ -53,7 +53,7 @@ class Contacts(NamedTuple):
 class Found(NamedTuple):
     """The first hop of bits over a contact from a time on, or that there is none.
 
-    No more bits that leave later are there before that.
+    As many bits or more that leave later do not arrive earlier.
     """
 
     bits: float
@@ -157,7 +157,7 @@ class _NodeBands:
 
 
 class _Asked(NamedTuple):
-    """The bands that were open from a time on, among so many that had begun until another."""
+    """The bands that are open at a time or later, of the ``last`` first ones by their begins."""
 
     from_s: float
     last: int
@@ -189,7 +189,7 @@ class ContactBands:
     def within(self, from_s: float, until_s: float) -> list[Band]:
         """Return all bands that are open at some time from one to another, by their begins.
 
-        It is quick where both times come behind those of the last question.
+        It is quick where both times are not earlier than those of the last question.
         """
         asked = self._last_asked
         last = int(np.searchsorted(self._starts_s, until_s, side="right"))
@@ -233,6 +233,10 @@ class ContactBands:
         yield from_s, own.open(first)
         for slot in range(first + 1, len(own.slots_s)):
             yield own.slots_s[slot], own.beginning(slot)
+
+    def forget(self, hop: Hop) -> None:
+        """Ask anew for the first hop over a band, as its contact takes longer than was known."""
+        self._known[hop.contact, hop.source].found = None
 
     def any_of(self, node: int) -> bool:
         """Whether a node has any contact."""

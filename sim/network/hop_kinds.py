@@ -36,7 +36,7 @@ class HopKinds:
         gateways = () if plan.feeder is None else plan.feeder.stations
         self.nodes = (*isls.names, SERVER_NAME, *gateways)
 
-    def is_contact(self, contact: Ints) -> Mask:
+    def is_with_server(self, contact: Ints) -> Mask:
         """Return which hops go over a contact of a client with the server."""
         if self._feeder is not None:
             return np.zeros(len(contact), bool)
@@ -67,6 +67,6 @@ class HopKinds:
     def contact_ids(self, contact: Ints) -> Ints:
         """Return the number of each hop's contact with the server, or ``OVER_LINK``."""
         ids = np.full(len(contact), OVER_LINK)
-        passes = self.is_contact(contact)
+        passes = self.is_with_server(contact)
         ids[passes] = self._contacts.ids_of(contact[passes] - self._links)
         return ids

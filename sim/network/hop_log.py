@@ -159,7 +159,7 @@ class HopLog:
 
     @property
     def is_long(self) -> bool:
-        """Whether rows may be made of what has ended."""
+        """Whether so many hops were booked since the last rows that it is time for others."""
         return self._added >= HOPS
 
     def look(self, now_s: float) -> None:
@@ -170,7 +170,7 @@ class HopLog:
         messages: list[Message] = []
         each: list[Sequence[Hop]] = []
         for message in self._under_way:
-            hops = message.ended(now_s)
+            hops = message.take_ended(now_s)
             if hops:
                 messages.append(message)
                 each.append(hops)
@@ -237,7 +237,8 @@ class HopLog:
         some = moved > 0.0
         if not everywhere(some):
             rows = _Rows._make(column[some] for column in rows)
-        self._rows.append(rows)
+        if len(rows.key):  # else all are of payloads without bytes
+            self._rows.append(rows)
 
     def _keys_of(self, hops: MovedHops, kind: Ints) -> Ints:
         """Return the number of the key that each hop (N,) is booked under; list new payloads.

@@ -217,7 +217,7 @@ class Mesh:
     def _count_sending(self, hops: MovedHops) -> None:
         """Count time and energy of satellites that send to another one, or to the server."""
         flies = hops.source < self._ground
-        to_server = self._kinds.is_contact(hops.contact)
+        to_server = self._kinds.is_with_server(hops.contact)
         lasts_s = hops.sending_s
         over_links = flies & ~to_server
         np.add.at(self._sending_s, hops.source[over_links], lasts_s[over_links])

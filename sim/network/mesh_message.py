@@ -37,8 +37,8 @@ class Message:
         """The first hop that is not written down; None behind the last one."""
         return self.hops[self.written] if self.written < len(self.hops) else None
 
-    def ended(self, by_s: float) -> Sequence[Hop]:
-        """Return the hops that have ended by a time, and are written down with that."""
+    def take_ended(self, by_s: float) -> Sequence[Hop]:
+        """Return the hops that have ended by a time and were not taken before."""
         begin = self.written
         end = len(self.hops)
         if self.hops[-1].arrival_s > by_s:

@@ -12,11 +12,11 @@ is put off as long as nothing arrives by then.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf, nextafter
+from math import inf, nextafter, ulp
 
 from sim.network.contact_bands import ContactBands, Contacts, Hop
 from sim.network.horizon import Ahead
-from sim.network.straight_routes import StraightRoutes, way_back
+from sim.network.straight_routes import StraightRoutes
 from sim.network.transit import Least, Message, Sent, Steady, Transits
 
 LOOKS_AHEAD = 8.0
@@ -25,8 +25,8 @@ LOOKS_FARTHER = 1024.0
 """How many times as far a next one looks: what waits mostly waits for long."""
 LEAST_AHEAD_S = 1e-3
 """For hops that take no time."""
-ROUNDING = 1e-9
-"""Relative rounding of sums of times."""
+ROUNDINGS = 4
+"""How often a time is rounded for each hop, at most."""
 
 
 class Routes:
@@ -52,6 +52,7 @@ class Routes:
         self._straight = None
         if least is not None:
             self._straight = StraightRoutes(nodes, self._bands, self._transits, least)
+        self._rounding_s = ROUNDINGS * ulp(self._bands.last_end_s)
         self._anywhere = Ahead([0] * nodes, 0.0)
 
     def route(
@@ -66,7 +67,7 @@ class Routes:
             return []
         lasts_s = bits / self._transits.steady_bps
         least_s = 0.0 if self._least is None else self._least.lasts_s(bits)
-        spared_s = least_s * (1.0 - ROUNDING)
+        spared_s = max(0.0, least_s - self._rounding_s)
         message = Message(source, target, bits, lasts_s, least_s, spared_s, ready_s, avoid)
         straight = None if self._straight is None else self._straight.find(message)
         if straight is None:
@@ -75,7 +76,7 @@ class Routes:
             return straight.hops
         until_s = nextafter(straight.hops[-1].arrival_s, inf)
         rounds = self._rounds(message, straight.earliest_s, until_s, straight.ahead)
-        return straight.hops if rounds is None else way_back(rounds, source, target)
+        return straight.hops if rounds is None else _way_back(rounds, source, target)
 
     def _by_rounds(self, message: Message) -> list[Hop] | None:
         """Search a route among all there are, as far ahead as it takes."""
@@ -95,7 +96,7 @@ class Routes:
                 until_s = inf
             rounds = self._rounds(message, earliest_s, until_s, self._anywhere)
             if rounds is not None:
-                return way_back(rounds, source, target)
+                return _way_back(rounds, source, target)
             if until_s == inf:
                 return None
             ahead_s *= LOOKS_FARTHER
@@ -108,6 +109,10 @@ class Routes:
         for hop in hops:
             if hop.sent_s > hop.begin_s:
                 self._bands.book(hop)
+
+    def forget(self, hop: Hop) -> None:
+        """Ask anew for hops over the contact of a hop, which takes longer than was known."""
+        self._bands.forget(hop)
 
     def _rounds(
         self, message: Message, earliest_s: float, until_s: float, ahead: Ahead
@@ -179,3 +184,14 @@ class Routes:
             message, last.target, last.begin_s, last.arrival_s, coming=True
         )
         return last.begin_s if other is None else last.arrival_s
+
+
+def _way_back(rounds: list[dict[int, Hop]], source: int, target: int) -> list[Hop]:
+    """Return the hops to the target: each from where the round before has come."""
+    hops: list[Hop] = []
+    node = target
+    for found in reversed(rounds):
+        if node in found and node != source:
+            hops.append(found[node])
+            node = found[node].source
+    return hops[::-1]

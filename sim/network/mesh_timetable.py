@@ -142,6 +142,7 @@ class MeshTimetable:
                 if arrival_s > hop.arrival_s and hop.contact < self._links:
                     # A table of windows tells the longest range only about.
                     self._link_delays_s[hop.contact] = 1.001 * (arrival_s - hop.sent_s)
+                    self._routes.forget(hop)
                     is_late = True
                 there.append(Hop(*hop[:-1], arrival_s))
             if not is_late:

@@ -45,14 +45,17 @@ NO_ROUTE = Straight(None, is_best=True, earliest_s=inf, ahead=Ahead((), 0.0))
 
 
 class _OverLinks(NamedTuple):
-    """The earliest of the shortest routes over links, and when no longer one is there before."""
+    """The earliest of the shortest routes over links; no longer one arrives before ``others_s``."""
 
     hops: list[Hop]
     others_s: float
 
 
 class _Through(NamedTuple):
-    """The straight route over some passes of a satellite, and when no other one is there before."""
+    """The straight route over some passes of a satellite.
+
+    By any longer way over links a message is at the satellite at ``others_s`` or later.
+    """
 
     hops: list[Hop]
     bands: Sequence[Band]
@@ -60,7 +63,7 @@ class _Through(NamedTuple):
 
 
 class _Pass(NamedTuple):
-    """A pass, and before when a message is not through over it."""
+    """A pass, and the time at which a message is through over it, or a lower bound of that."""
 
     band: Band
     at_least_s: float
@@ -146,8 +149,8 @@ class StraightRoutes:
             return None
         hops = [first, *found.hops]
         arrival_s = hops[-1].arrival_s
-        others_s = sorted([*there_s, passes.later_s])[1]
-        is_best = min(others_s, found.others_s) > arrival_s
+        others_s = sorted([*there_s, inf])[1]  # that of the first pass is the least of them
+        is_best = min(others_s, passes.later_s, found.others_s) > arrival_s
         earliest_s = min(earliest_s, passes.later_s)
         if passes.aside:
             earliest_s = message.ready_s
@@ -250,9 +253,9 @@ class StraightRoutes:
     def _over_passes_s(
         self, message: Message, horizon: Horizon, passes: Sequence[_Pass]
     ) -> list[float]:
-        """Return before when a message is not through over each of some passes to the hub.
+        """Return a lower bound of the time at which a message is through over each pass to the hub.
 
-        It is not before it has gone to a pass. Those over which it could be first are asked.
+        It has to go to the pass first. Passes over which it could be first are asked.
         """
         hub = self._least.hub
         spared_s = message.spared_s
@@ -284,8 +287,9 @@ class StraightRoutes:
     def _passes(self, message: Message, *, coming: bool) -> _Passes:
         """Return the passes over which a message may be first, from the hub or to it.
 
-        Those from the hub are asked when it is there. Of those to the hub that alone is which tells
-        how far to look: the message has to go to a pass first.
+        All passes from the hub are asked when the message is through. Passes to the hub are asked
+        until one leads, which tells how far to look; of the others only a lower bound is known, as
+        the message has to go to them first.
         """
         hub = self._least.hub
         most_bits, from_s = self._no_pass.get(coming, (inf, inf))
@@ -377,8 +381,8 @@ class StraightRoutes:
     ) -> tuple[dict[int, Band], float]:
         """Go from nodes that are reached on to those from which so many hops are left.
 
-        Note when it is there, and return over which band it is there first; and before when it
-        is not at its target by any other one.
+        Note in ``there_s`` when it is there. Return over which band it is there first, and a lower
+        bound of its arrival at the target over any other band.
         """
         over: dict[int, Band] = {}
         others_s = inf
@@ -401,7 +405,7 @@ class StraightRoutes:
 
     @staticmethod
     def _aside_s(message: Message, band: Band, time_s: float, hops_behind: float) -> float:
-        """Return before when a message is not at its target by a band, and so many hops behind."""
+        """Return a lower bound of its arrival over a band, with so many hops behind that."""
         begins_s = band.starts_s[0]
         if begins_s < time_s:
             begins_s = time_s
@@ -446,14 +450,3 @@ def _around(from_s: float, spans_s: float) -> tuple[float, float]:
         lasts_s = 2.0 ** ceil(log2(spans_s))
     begin_s = floor(from_s / lasts_s) * lasts_s
     return begin_s, begin_s + 2.0 * lasts_s
-
-
-def way_back(rounds: list[dict[int, Hop]], source: int, target: int) -> list[Hop]:
-    """Return the hops to the target: each from where the round before has come."""
-    hops: list[Hop] = []
-    node = target
-    for found in reversed(rounds):
-        if node in found and node != source:
-            hops.append(found[node])
-            node = found[node].source
-    return hops[::-1]

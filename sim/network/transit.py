@@ -46,7 +46,7 @@ class Message(NamedTuple):
 
     ``lasts_s`` is how long they are sent over steady contacts, ``least_s`` how long they take over
     one of the first contacts at least, and ``spared_s`` how much earlier they are there for each
-    of these less: sums of times are rounded.
+    of these less at least: sums of times are rounded.
     """
 
     source: int
@@ -93,7 +93,7 @@ class Transits:
         return hop if hop is not None and hop.arrival_s < before_s else None
 
     def arrival_s(self, message: Message, band: Band, time_s: float, before_s: float) -> float:
-        """Return when the first hop over a band is there; inf if it is not before another."""
+        """Return when the first hop over a band arrives; inf if that is not before ``before_s``."""
         if band.contact < self._steady_contacts and time_s >= band.starts_s[-1]:
             # Mostly: nothing is booked any more.
             sent_s = time_s + message.lasts_s
@@ -106,7 +106,7 @@ class Transits:
 
     @staticmethod
     def at_least_s(message: Message, band: Band, time_s: float) -> float:
-        """Return before when a message is not through over a band from a time on, as is known."""
+        """Return a lower bound of when a message is through over a band, from a time on."""
         if band.closes_s < time_s:
             return inf
         begins_s = band.starts_s[0]

@@ -167,6 +167,46 @@ def test_a_pass_to_a_near_satellite_is_found_that_opens_while_a_message_is_on_a_
     assert [hop.arrival_s for hop in found] == [36.0, 37.0]
 
 
+def test_a_pass_that_opens_while_a_message_is_on_a_long_way_is_found_late_in_a_run():
+    """Times of days are rounded to more than short hops: a bound may be behind what it bounds."""
+    satellites = 90
+    hub = satellites
+    far = satellites // 2
+    rng = np.random.default_rng(5)
+    for ready_s in rng.uniform(1e6, 3e6, 30):
+        links = [(n, (n + 1) % satellites, 0.0, 4e6) for n in range(satellites)]
+        opens_s = ready_s + 40e-4
+        passes = [(hub, 0, 0.0, 4e6), (hub, far, opens_s, 4e6)]
+        source, target, start, end = np.array(links + passes).T
+        contacts = Contacts(
+            np.arange(len(source)), source.astype(int), target.astype(int), start, end
+        )
+
+        def sent(_contact, _source, begin_s, bits):
+            return begin_s + bits / 1e6, begin_s + bits / 1e6
+
+        steady = Steady(1e6, [1e-4] * satellites)
+        least = Least(len(links), 1e6, 1e-4, hub)
+        found = Routes(satellites + 1, contacts, sent, steady, least).route(hub, far, 1.0, ready_s)
+        wanted = Routes(satellites + 1, contacts, sent, steady).route(hub, far, 1.0, ready_s)
+        assert found is not None
+        assert wanted is not None
+        assert found[-1].arrival_s == wanted[-1].arrival_s
+
+
+def test_a_hop_is_asked_anew_where_its_delay_has_grown():
+    delay_s = 1.0
+    contacts = Contacts(*(np.array([value]) for value in (0, 0, 1, 0.0, 100.0)))
+    routes = Routes(2, contacts, lambda _contact, _source, t, bits: (t + bits, t + bits + delay_s))
+    first = routes.route(0, 1, 1.0, 0.0)
+    assert first is not None
+    delay_s = 2.0
+    routes.forget(first[0])
+    second = routes.route(0, 1, 1.0, 0.0)
+    assert second is not None
+    assert [first[0].arrival_s, second[0].arrival_s] == [2.0, 3.0]
+
+
 def test_a_curve_in_plain_numbers_answers_as_a_link_curve():
     """Rates that rise, fall, jump and are 0 for a while; before, in and behind the curve."""
     rng = np.random.default_rng(3)
@@ -454,6 +494,22 @@ def test_sessions_begin_when_a_message_can_set_off(scenario):
     assert by_number[late].start_s(0) == pytest.approx(60.0 * begin)
     assert by_number[late].named(0)[0] == by_number[early].named(0)[0]
     assert all(by_number[k].start_s(0) == first_s[k] for k in first_s if k != late)
+
+
+def test_payloads_without_bytes_arrive_and_have_no_rows(scenario):
+    replies = {}
+
+    def script(me):
+        yield seam.Wait(3600.0)
+        replies[me.name] = yield seam.Upload(seam.Payload("nothing", 0.0))
+
+    Asking.script = staticmethod(script)
+    try:
+        run = sim.run(scenario(RINGS | {"learning.method": "asking"}))
+    finally:
+        Asking.script = staticmethod(nothing)
+    assert sum(reply.done[0] for reply in replies.values()) > 60
+    assert not len(run.transfers)
 
 
 def test_validate_tells_bytes_per_hour_and_a_forecast_what_links_and_passes_carry(
