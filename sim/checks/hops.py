@@ -136,6 +136,12 @@ class OpenLinks:
         outside |= rows.end_s[mine] > spans_s[own, 1] + LAST_BITS_S + slack_s
         code_of = {word: code for code, word in enumerate(words)}
         named = np.array([code_of.get(one.cluster.name, -1) for one in contacts], np.int64)
+        linked = grounded[source] == grounded[target]
+        if np.count_nonzero(linked):
+            row = worst(linked)
+            other = rows.target.words[target[row]]
+            what = f"names a contact of {contacts[own[row]].cluster.name}, and leads from there to"
+            raise violated(HOPS, f"{rows.named(int(mine[row]))} {what} {other}")
         foreign = flying != named[own]
         if np.count_nonzero(foreign):
             row = worst(foreign)

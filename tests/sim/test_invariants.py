@@ -235,6 +235,21 @@ def with_hop(rows, row, change):
     return replace(rows, **given, keys=keys, key=number)
 
 
+@swap(records.Facts, "emit")
+def over_own_contact(honest, facts, fact):
+    """Say of hops over links that they went over an open contact of the sender with the server."""
+    if isinstance(fact, records.HopRows):
+        for contact in np.unique(fact.contact_id[fact.contact_id >= 0]):
+            during = fact.contact_id == contact
+            down = during & (fact.source.codes != list(fact.source.words).index(""))
+            linked = (fact.contact_id < 0) & np.isin(fact.source.codes, fact.source.codes[down])
+            linked &= fact.start_s >= fact.start_s[during].min()
+            linked &= fact.end_s <= fact.end_s[during].max()
+            for row in np.flatnonzero(linked)[:1].tolist():
+                fact = with_hop(fact, row, lambda _, contact=contact: {"contact_id": contact})
+    honest(facts, fact)
+
+
 def to_gateway(change):
     """Write one hop from a satellite to a gateway down with other fields."""
     return hops(change, 3, direction="downlink")
@@ -374,6 +389,7 @@ TAMPERED = [
      "sent .* of"),
     (gone(None), GATEWAYS, HOPS, "is at .* and said to have arrived|has not got that"),
     (swap(Routes, "book")(lambda *_: None), MESHED, HOPS, "another is sent then"),
+    (over_own_contact, MESHED, HOPS, "names a contact of .*, and leads from there to "),
     (hops(lambda hop: {"size": hop.size + 1}), MESHED, HOPS, "message .* bytes"),
     (hops(lambda hop: {"bytes": hop.bytes / 2}), MESHED, HOPS, " moved .* of"),
     (hops(lambda hop: {"start_s": hop.start_s - 900.0}), MESHED, HOPS, "message .* at .* s"),
