@@ -38,8 +38,8 @@ def known(who: Mask) -> Mask:
     return _closed(who.copy()) if who.flags.writeable else who
 
 
-def _standing(who: Mask) -> Mask | None:
-    """Return the array that always stands for a mask, if there is one."""
+def _standing(who: Mask | Ints) -> Mask | None:
+    """Return the array that always stands for those that are not 0 or False, if there is one."""
     number = np.count_nonzero(who)
     if number == who.size:
         return EVERYBODY[who.size]
@@ -60,10 +60,8 @@ def _made(who: Mask) -> Mask:
 
 def having(counts: Ints) -> Mask:
     """Return the devices of which a count (K,), none of them negative, is more than 0."""
-    number = np.count_nonzero(counts)
-    if number == counts.size:
-        return EVERYBODY[counts.size]
-    return counts > 0 if number else NOBODY[counts.size]
+    standing = _standing(counts)
+    return counts > 0 if standing is None else standing
 
 
 def is_everybody(who: Mask) -> bool:

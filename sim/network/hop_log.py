@@ -88,16 +88,13 @@ class MovedHops:
         return np.array([message.size for message in self.messages])[self.of]
 
     @property
-    def moved(self) -> Floats:
-        """Bytes of these that have left (N,)."""
-        if self.outcome is Outcome.DELIVERED:
-            return self.size
+    def share(self) -> Floats:
+        """How much of these has left (N,): all, unless the run has cut it off."""
         cut = self.sent_s > self.end_s
         share = np.ones(len(self.of))
         span_s = self.sent_s[cut] - self.begin_s[cut]
         share[cut] = (self.end_s[cut] - self.begin_s[cut]) / span_s
-        moved: Floats = self.size * share
-        return moved
+        return share
 
 
 def _figures(hops: Sequence[Hop]) -> Floats:
@@ -215,7 +212,7 @@ class HopLog:
         kind = self._kinds.of(hops.contact, hops.source)
         key = self._keys_of(hops, kind)
         size = hops.size
-        moved = hops.moved
+        moved = size * hops.share
         for number in np.unique(key).tolist():
             mine = key == number
             self._book(self._keys[number], size[mine], moved[mine], hops.outcome)
