@@ -202,8 +202,10 @@ class Isl(Section):
     within_plane: Literal["none", "ring"] = setting(
         "none", "links within a plane: none, or a ring of neighbours"
     )
-    between_planes: Literal["none", "neighbours", "all"] = setting(
-        "none", "links between planes: none, of planes whose nodes are next to each other, or all"
+    between_planes: Literal["none", "grid", "neighbours", "all"] = setting(
+        "none",
+        "links between planes: none, a grid (each satellite and the nearest of each neighbouring "
+        "plane), neighbours (all of planes whose nodes are next to each other), or all",
     )
     windows: Text = setting(
         None, "CSV file of windows in place of a search (columns of orbit.isl_windows), or its text"

@@ -1,4 +1,4 @@
-"""The links between the satellites of a scenario: pairs, windows, outages, terminals."""
+"""The links between the satellites of a scenario: windows, outages, terminals."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
-from itertools import combinations, pairwise
-from math import inf, tau
+from math import inf
 
 import numpy as np
 
 import orbit
 import scenarios
 from learning.requests.cluster import Floats, Ints, Mask
-from orbit.windows import groups
 from scenarios import Scenario
 from scenarios.link import Isl
 from sim.devices.faults import Intervals
 from sim.devices.satellites import flying_of
-from sim.errors import InputError, as_input
+from sim.errors import InputError
 from sim.plan.isl import IslPlan, budget_of, fixed_isl_rate_bps
+from sim.plan.isl_pairs import isl_pairs, ring_planes
 from sim.plan.outage_cuts import pieces
 
 
@@ -98,51 +97,6 @@ def _without_outages(plan: IslPlan, opens: Mask, out: Sequence[Intervals]) -> tu
         plan = replace(plan.where(of), start_s=begin_s, end_s=end_s).where(order)
         opens = opens[order]
     return plan, opens
-
-
-def isl_pairs(
-    isl: Isl, satellites: Sequence[orbit.Satellite], start: datetime
-) -> tuple[Ints, Mask]:
-    """Return pairs (P, 2) of satellites by index, and which of them are of one plane."""
-    planes = ring_planes(satellites, start)
-    ring: list[tuple[int, int]] = []
-    for plane in planes if isl.within_plane == "ring" else ():
-        if len(plane) < 2:
-            raise InputError(
-                f"link.isl.within_plane: {satellites[plane[0]].name!r} is alone in its plane; a "
-                "ring needs two satellites or more"
-            )
-        ring += pairwise(plane)
-        if len(plane) > 2:
-            ring.append((plane[-1], plane[0]))
-    across: list[tuple[int, int]] = []
-    for one, other in combinations(range(len(planes)), 2):
-        apart = min(other - one, len(planes) - other + one)
-        if isl.between_planes == "all" or (isl.between_planes == "neighbours" and apart == 1):
-            across += [(a, b) for a in planes[one] for b in planes[other]]
-    if isl.among_clients and not ring + across:
-        raise InputError(f"link.isl.between_planes: all {len(satellites)} satellites share a plane")
-    pairs = np.sort(np.array(ring + across, np.int64).reshape(-1, 2), axis=1)
-    return pairs, np.arange(len(pairs)) < len(ring)
-
-
-def ring_planes(satellites: Sequence[orbit.Satellite], start: datetime) -> list[list[int]]:
-    """Return the satellites of each plane in the order of the ring; planes by their nodes.
-
-    Raises InputError where planes cannot be told from the elements.
-    """
-    with as_input("link.isl: "):
-        _, plane = np.unique(orbit.planes(satellites), return_inverse=True)
-    angles = np.empty((2, len(satellites)))
-    for angle, satellite in zip(angles.T, satellites, strict=True):
-        model = satellite.model
-        minutes = (start - satellite.epoch).total_seconds() / 60
-        angle[0] = model.nodeo + model.nodedot * minutes
-        angle[1] = model.argpo + model.mo + (model.argpdot + model.no_kozai) * minutes
-    node, place = angles % tau
-    # A node next to 0 may lie on either side of it within one plane.
-    by_node = sorted(groups(plane), key=lambda members: float(np.median(node[members])))
-    return [members[np.argsort(place[members], kind="stable")].tolist() for members in by_node]
 
 
 SAMPLES = 65

@@ -158,17 +158,18 @@ class _Search:
     def _add(self, number: int, gateway: int, rise_s: float) -> None:
         """Add a pass to the sessions of all who make use of it before they could of the last one.
 
-        Those that are linked to its satellite as it rises do so then. Others have to set off
-        before, over links that are over by then, or are linked to it while it goes on.
+        Those that are linked to its satellite as it rises do so then, unless they make use of
+        another from the same time on. Others have to set off before, over links that are over by
+        then, or are linked to it while it goes on.
         """
         linked = self._linked.among(gateway, rise_s)
         missing = []
         for satellite in linked:
             found = self._found[satellite]
-            if rise_s <= found.begun_s:
-                missing.append(satellite)
-            else:
+            if rise_s > found.begun_s:
                 found.add(number, max(rise_s, 0.0))
+            elif rise_s < found.begun_s:
+                missing.append(satellite)
         if len(linked) < self._many:
             missing += self._add_early(number, gateway, rise_s, linked)
         if missing:
