@@ -14,7 +14,7 @@ from math import ceil, floor, inf, log2, nextafter
 from typing import NamedTuple
 
 from sim.network.contact_bands import Band, ContactBands, Hop
-from sim.network.horizon import Ahead, Horizon
+from sim.network.horizon import Ahead, Horizon, LinkHops
 from sim.network.transit import Least, Message, Transits
 
 HORIZON = 32.0
@@ -96,6 +96,7 @@ class StraightRoutes:
         self._transits = transits
         self._least = least
         self._horizon = lru_cache(HORIZONS_KEPT)(self._horizon_of)
+        self._link_hops = lru_cache(HORIZONS_KEPT)(_none_counted)
         self._parts = lru_cache(PARTS_KEPT)(self._parts_of)
         # Whether links once led from no pass to the other end: then this is looked at first.
         self._in_parts = False
@@ -117,24 +118,22 @@ class StraightRoutes:
 
     def _between(self, message: Message) -> Straight | None:
         """Return the straight route of a message that goes over links alone."""
-        hub = self._least.hub
         horizon = self._horizon_at(message.ready_s, HORIZON * message.least_s)
         found = self._over_links(message, horizon, message.source, message.target, message.ready_s)
         if found is None:
             return None
-        ahead = Ahead(horizon.hops_to(message.target, hub), message.spared_s)
+        ahead = Ahead(horizon.hops_to(message.target), message.spared_s)
         is_best = found.others_s >= found.hops[-1].arrival_s
         return Straight(found.hops, is_best, message.ready_s, ahead)
 
     def _from_hub(self, message: Message) -> Straight | None:
         """Return the route over the pass behind which links would bring it to its target first."""
-        hub = message.source
         passes = self._passes(message, coming=False)
         if not passes.leading:
             return None if passes.aside else NO_ROUTE
         first_s = min(one.at_least_s for one in passes.leading)
         horizon = self._horizon_at(first_s, HORIZON * message.least_s)
-        ahead = Ahead(horizon.hops_to(message.target, hub), message.spared_s)
+        ahead = Ahead(horizon.hops_to(message.target), message.spared_s)
         there_s = [one.at_least_s + ahead.left_s(one.band.target) for one in passes.leading]
         earliest_s = min(there_s)
         if earliest_s == inf and not self._in_parts:
@@ -157,7 +156,7 @@ class StraightRoutes:
             is_best &= not self._may_lead(passes.aside, message, arrival_s)
             if not is_best:
                 horizon = self._horizon_at(message.ready_s, arrival_s - message.ready_s)
-                ahead = Ahead(horizon.hops_to(message.target, hub), message.spared_s)
+                ahead = Ahead(horizon.hops_to(message.target), message.spared_s)
         return Straight(hops, is_best, earliest_s, ahead)
 
     def _to_hub(self, message: Message) -> Straight | None:
@@ -185,7 +184,7 @@ class StraightRoutes:
             is_best &= not self._may_lead(passes.aside, message, arrival_s)
         ahead = Ahead((), 0.0)
         if not is_best:
-            ahead = Ahead(horizon.hops_to(hub, None), message.spared_s, passes=1)
+            ahead = Ahead(horizon.hops_to(hub), message.spared_s, passes=1)
         return Straight(best.hops, is_best, earliest_s, ahead)
 
     def _by_satellites(
@@ -257,12 +256,11 @@ class StraightRoutes:
 
         It has to go to the pass first. Passes over which it could be first are asked.
         """
-        hub = self._least.hub
         spared_s = message.spared_s
         at_pass_s: list[float] = []
         at_least_s: list[float] = []
         for one in passes:
-            hops = horizon.hops_to(one.band.source, hub)[message.source]
+            hops = horizon.hops_to(one.band.source)[message.source]
             there_s = inf if hops == inf else message.ready_s + hops * spared_s
             at_pass_s.append(there_s)
             at_least_s.append(max(one.at_least_s, there_s))
@@ -350,7 +348,7 @@ class StraightRoutes:
         if source == target:
             return _OverLinks([], inf)
         hub = self._least.hub
-        hops_to = horizon.hops_to(target, hub)
+        hops_to = horizon.hops_to(target)
         fewest = hops_to[source]
         if fewest == inf:
             return None
@@ -437,10 +435,17 @@ class StraightRoutes:
         return self._parts(*_around(from_s, spans_s))
 
     def _horizon_of(self, from_s: float, until_s: float) -> Horizon:
-        return Horizon(self._nodes, self._bands, from_s, until_s)
+        hub = self._least.hub
+        bands = self._bands.within(from_s, until_s)
+        links = tuple([band for band in bands if hub not in (band.source, band.target)])
+        return Horizon(self._nodes, hub, bands, until_s, self._link_hops(links))
 
     def _parts_of(self, from_s: float, until_s: float) -> list[int]:
         return self._bands.parts(self._least.hub, from_s, until_s)
+
+
+def _none_counted(_links: tuple[Band, ...]) -> LinkHops:
+    return {}
 
 
 def _around(from_s: float, spans_s: float) -> tuple[float, float]:
