@@ -36,10 +36,10 @@ MESH: Keys = {"within_plane": "ring", "route": "earliest"}
 ROWS: dict[str, Keys | None] = {
     "passes": None,
     "rings": MESH,
-    "grid": MESH | {"between_planes": "neighbours", "terminals": 4},
+    "grid": MESH | {"between_planes": "grid"},
     "all": MESH | {"between_planes": "all"},
 }
-"""By passes alone; over rings; over rings and two links to planes beside; over all in sight."""
+"""By passes alone; over rings; over rings and a link to each plane beside; over all in sight."""
 
 CONSTELLATIONS = ("iridium", "walker")
 STATIONS = ("1", "13")

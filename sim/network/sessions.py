@@ -92,7 +92,7 @@ class ClusterSessions:
         if now_s >= planned.end_s(latest):
             self._contact = planned.edges[self._begun] - 1
             return
-        while place + 1 < planned.edges[self._begun] and planned.spans_s[place + 1][0] <= now_s:
+        while place + 1 < planned.edges[self._begun] and planned.opens_s[place + 1] <= now_s:
             place += 1
         self._open = latest
         self._contact = place
@@ -101,16 +101,16 @@ class ClusterSessions:
     def _use(self) -> None:
         """Let the next edge of the open session be an event."""
         assert self._contact is not None  # a session opens with its first contact
-        if self.planned.spans_s[self._contact][1] >= self._clock.now:
+        if self.planned.closes_s[self._contact] >= self._clock.now:
             self._at_end_of(self._contact)
         else:
             self._at_begin_of(self._contact + 1)
 
     def _at_begin_of(self, place: int) -> None:
-        self._at(self.planned.spans_s[place][0], partial(self._opens, place))
+        self._at(self.planned.opens_s[place], partial(self._opens, place))
 
     def _at_end_of(self, place: int) -> None:
-        self._at(self.planned.spans_s[place][1], partial(self._closes, place))
+        self._at(self.planned.closes_s[place], partial(self._closes, place))
 
     def _at(self, time_s: float, act: Callable[[], None]) -> None:
         self._clock.call_at(self._name, time_s, act)
@@ -271,7 +271,7 @@ class ClusterSessions:
         self._look()
         if self._contact is None:
             return None
-        gone_s = self._clock.now - self.planned.spans_s[self._contact][1]
+        gone_s = self._clock.now - self.planned.closes_s[self._contact]
         if self._open is None and gone_s > LAST_BITS_S:
             return None
         return self.planned.named(self._contact)[0]

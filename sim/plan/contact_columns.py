@@ -204,9 +204,10 @@ class ContactColumns:
 class PlannedSessions:
     """Sessions by their contacts' numbers, in order of time; made when they are first asked for.
 
-    A run never asks for most of those of a constellation. ``spans_s`` are begin and end of each of
-    their contacts in order. Session ``n`` has those from ``edges[n]`` to before ``edges[n + 1]``,
-    and lasts from ``starts_s[n]`` to ``ends_s[n]``. Its end ``cuts_off`` transfers that go on.
+    A run never asks for most of those of a constellation. ``opens_s`` and ``closes_s`` are begin
+    and end of each of their contacts in order. Session ``n`` has those from ``edges[n]`` to before
+    ``edges[n + 1]``, and lasts from ``starts_s[n]`` to ``ends_s[n]``. Its end ``cuts_off``
+    transfers that go on.
     """
 
     cuts_off: ClassVar[bool] = True
@@ -215,21 +216,23 @@ class PlannedSessions:
         self,
         contacts: ContactColumns,
         numbers: Ints,
-        spans_s: Sequence[tuple[float, float]] | None = None,
+        spans_s: tuple[Sequence[float], Sequence[float]] | None = None,
     ) -> None:
-        """Join contacts of one session; with ``spans_s`` each is one that lasts so long."""
+        """Join contacts of one session; with begins and ends, ``spans_s``, each is one so long."""
+        self.edges: Sequence[int]
+        self.starts_s: Sequence[float]
+        self.ends_s: Sequence[float]
         if spans_s is None:
             session = contacts.session[numbers]
             new = np.flatnonzero(session[1:] != session[:-1]) + 1
-            edges = [0, *new.tolist(), len(numbers)] if len(numbers) else [0]
-            served_s = contacts.start_s[numbers].tolist(), contacts.end_s[numbers].tolist()
-            spans_s = list(zip(*served_s, strict=True))
+            self.edges = [0, *new.tolist(), len(numbers)] if len(numbers) else [0]
+            spans_s = contacts.start_s[numbers].tolist(), contacts.end_s[numbers].tolist()
+            self.opens_s, self.closes_s = spans_s
+            self.starts_s = [self.opens_s[edge] for edge in self.edges[:-1]]
+            self.ends_s = [self.closes_s[edge - 1] for edge in self.edges[1:]]
         else:
-            edges = list(range(len(numbers) + 1))
-        self.edges = edges
-        self.spans_s = spans_s
-        self.starts_s = [spans_s[edge][0] for edge in edges[:-1]]
-        self.ends_s = [spans_s[edge - 1][1] for edge in edges[1:]]
+            self.edges = range(len(numbers) + 1)
+            self.opens_s, self.closes_s = self.starts_s, self.ends_s = spans_s
         self._contacts = contacts
         self._numbers = numbers
         self._made: dict[int, PlannedSession] = {}

@@ -7,6 +7,7 @@ which its messages come in by one pass, whoever has it.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ from sim.trace.directions import Way
 class MeshSessions(PlannedSessions):
     """Sessions of one pass each, from when a message can set off until it is too late.
 
-    ``numbers`` are the passes, and ``spans_s`` begin and end of each session, in order. A link to
+    ``numbers`` are the passes, ``spans_s`` begins and ends of the sessions, in order. A link to
     another satellite carries ``link_bps`` at least; ``client`` is the name of the satellite. A
     message that has set off goes on when a session ends.
     """
@@ -42,7 +43,7 @@ class MeshSessions(PlannedSessions):
         client: str,
         contacts: ContactColumns,
         numbers: Ints,
-        spans_s: Sequence[tuple[float, float]],
+        spans_s: tuple[Sequence[float], Sequence[float]],
         link_bps: float,
     ) -> None:
         super().__init__(contacts, numbers, spans_s)
@@ -104,17 +105,20 @@ def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, MeshSess
         )
     link_bps = isls.least_bps
     return {
-        name: MeshSessions(name, contacts, np.array(own.numbers), own.spans_s(contacts), link_bps)
+        name: MeshSessions(name, contacts, np.asarray(own.numbers), own.spans_s(contacts), link_bps)
         for name, own in zip(isls.names, found, strict=True)
     }
 
 
 @dataclass
 class _Passes:
-    """Passes, by number, by which a satellite's messages come in, and when these may set off."""
+    """Passes, by number, by which a satellite's messages come in, and when these may set off.
 
-    numbers: list[int] = field(default_factory=list)
-    begins_s: list[float] = field(default_factory=list)
+    Satellites that are all linked have all passes in common: arrays spare the memory of lists.
+    """
+
+    numbers: array[int] = field(default_factory=lambda: array("q"))
+    begins_s: array[float] = field(default_factory=lambda: array("d"))
 
     def add(self, number: int, begin_s: float) -> None:
         """Add a pass for messages that set off from a time on."""
@@ -126,11 +130,11 @@ class _Passes:
         """When the last session has begun; -inf without one."""
         return self.begins_s[-1] if self.begins_s else -inf
 
-    def spans_s(self, contacts: ContactColumns) -> list[tuple[float, float]]:
-        """End each session with its pass, or where the next one begins."""
-        next_s = np.append(self.begins_s[1:], inf)
-        ends_s = np.minimum(contacts.end_s[self.numbers], next_s)
-        return list(zip(self.begins_s, ends_s.tolist(), strict=True))
+    def spans_s(self, contacts: ContactColumns) -> tuple[array[float], array[float]]:
+        """Return begins and ends of sessions: each ends with its pass, or where the next begins."""
+        ends_s = contacts.end_s[np.asarray(self.numbers)]
+        ends_s[:-1] = np.minimum(ends_s[:-1], np.asarray(self.begins_s)[1:])
+        return self.begins_s, array("d", ends_s.tobytes())
 
 
 class _Search:

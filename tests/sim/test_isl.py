@@ -60,6 +60,45 @@ def test_rings_hold_all_the_time_and_planes_meet(tmp_path):
     assert {*apart.tolist()} == {1, 3}  # the last plane is next to the first one
 
 
+@pytest.mark.parametrize(
+    ("pattern", "phasing", "inclination_deg"), [("delta", 1, 53), ("delta", 3, 53), ("star", 2, 86)]
+)
+def test_a_grid_links_satellites_that_stay_closest_to_each_other(
+    tmp_path, pattern, phasing, inclination_deg
+):
+    """Of all ways to turn one plane against the next, as positions over a revolution say."""
+    keys = {
+        "stop.days": 1, "orbit.pattern": pattern, "orbit.phasing": phasing, "orbit.planes": 5,
+        "orbit.inclination_deg": inclination_deg, "orbit.altitude_km": 1200,
+        "ground.stations": [{"name": "Turin", "latitude_deg": 45, "longitude_deg": 7.7}],
+    }  # fmt: skip
+    scenario = star(tmp_path, keys, between_planes="grid")
+    plan = make_plan(scenario).isls
+    flying = satellites_of(scenario)
+    day, fraction = jday(2024, 4, 14, 16, 0, 0)
+    time_s = np.arange(400) * 86_400 / flying[0].revolutions_per_day / 400
+    when = np.full(400, day), fraction + time_s / 86_400
+    position_km = np.stack([satellite.model.sgp4_array(*when)[1] for satellite in flying])
+    across = {*zip(plan.a[~plan.within].tolist(), plan.b[~plan.within].tolist(), strict=True)}
+
+    def mean_square(one, other):
+        return ((position_km[one] - position_km[other]) ** 2).sum(axis=-1).mean()
+
+    many = 8
+    for plane in range(5):
+        beside = sorted([plane, (plane + 1) % 5])
+        first, second = (many * number for number in beside)
+        pairs = [pair for pair in across if [k // many for k in pair] == beside]
+        assert len({one for one, _ in pairs}) == len({other for _, other in pairs}) == many
+        turned = [
+            sum(mean_square(first + k, second + (k + turn) % many) for k in range(many))
+            for turn in range(many)
+        ]
+        assert sum(mean_square(*pair) for pair in pairs) == pytest.approx(min(turned), rel=1e-6)
+    assert len(across) == 40
+    assert plan.parts().tolist() == [40]
+
+
 @pytest.mark.parametrize(("terminals", "ring"), [(1, "none"), (3, "ring"), (5, "ring")])
 def test_no_satellite_has_more_links_than_terminals_and_none_idles(tmp_path, terminals, ring):
     free = links(tmp_path, within_plane=ring)
