@@ -30,7 +30,7 @@ STATIONS = {
 }
 LINKS: dict[str, dict[str, Any]] = {
     "rings": {"within_plane": "ring"},
-    "grid": {"within_plane": "ring", "between_planes": "neighbours", "terminals": 4},
+    "grid": {"within_plane": "ring", "between_planes": "grid"},
 }
 BYTES_PER_UNIT = 300.0
 """What a hidden unit of the model takes: 64 + 10 weights and a bias of 4 bytes."""

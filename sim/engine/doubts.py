@@ -55,10 +55,15 @@ def _split_doubts(built: Build) -> Iterator[str]:
         return
     sizes = np.sort(isls.parts())[::-1]
     if len(sizes) > 1:
+        remedies = ["change max_range_km or grazing_km"]
+        if isl.terminals is not None:
+            remedies.insert(0, "raise terminals")
+        if isl.between_planes == "neighbours":
+            remedies.insert(0, "take between_planes: grid")
         yield (
             f"link.isl: the links never join all satellites, which fall into {len(sizes)} parts "
-            f"of {_counts(sizes)}; messages between these take a pass, or never arrive: raise "
-            "terminals, or change max_range_km or grazing_km"
+            f"of {_counts(sizes)}; messages between these take a pass, or never arrive: "
+            f"{', or '.join(remedies)}"
         )
 
 

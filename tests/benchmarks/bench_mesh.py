@@ -1,7 +1,8 @@
 """CPU time of FedAvg over links between satellites, timing only, and what a hop takes.
 
-Two weeks of 66 Iridium satellites in a grid of four terminals, and a day of 1,000 satellites in 25
-planes over three stations; every satellite takes part in every round with a model of 1 MB.
+Two weeks of 66 Iridium satellites with four terminals, and a day of 1,000 satellites in 25 planes
+over three stations, with four terminals, which link planes in pairs, and in a grid; every satellite
+takes part in every round with a model of 1 MB.
 `python tests/benchmarks/bench_mesh.py SHARE` runs only that share of the times.
 """
 
@@ -32,6 +33,7 @@ FEDAVG: Keys = {
     "link.isl.between_planes": "neighbours",
     "link.isl.terminals": 4,
 }
+GRID: Keys = {"link.isl.between_planes": "grid", "link.isl.terminals": None}
 SHELL: Keys = {
     "source": "walker",
     "pattern": "delta",
@@ -66,7 +68,9 @@ def main(share: float = 1.0) -> None:
         for station in (scenarios.load("flystack").ground.stations or ())[:STATIONS]
     ]
     measure("66 satellites", 14 * share, {})
-    measure("1,000 satellites", share, {"orbit": SHELL, "ground.stations": stations})
+    shell = {"orbit": SHELL, "ground.stations": stations}
+    measure("1,000 satellites", share, shell)
+    measure("1,000 satellites in a grid", share, shell | GRID)
 
 
 if __name__ == "__main__":
