@@ -278,7 +278,7 @@ def test_uploads_that_find_no_route_are_why_a_run_came_to_nothing(scenario):
     ]:
         loaded = scenario(last_minute() | {"compute.seconds_per_round": seconds})
         last_s = {
-            c.name: make_plan(loaded).passes(c).spans_s[-1][1] for c in build(loaded).plan.clusters
+            c.name: make_plan(loaded).passes(c).ends_s[-1] for c in build(loaded).plan.clusters
         }
         run = sim.run(loaded)
         trained = run.events[run.events.kind == "train_end"]
