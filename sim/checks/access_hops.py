@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from learning.requests.cluster import Receipt, Upload
-from sim.checks.hops import HOPS, ROUNDING, Hop, OpenLinks, hops_of
+from sim.checks.hops import HOPS, ROUNDING, HopRow, OpenLinks, hops_of
 from sim.checks.timing import Contacts
 from sim.errors import violated
 from sim.facts.transfers import Outcome
@@ -43,8 +43,8 @@ class AccessHops:
         self._servers = self._gateways or {plan.server}
         self._contacts = contacts
         self._links = OpenLinks(plan, contacts)
-        self._first: dict[int, Hop] = {}
-        self._last: dict[int, Hop] = {}
+        self._first: dict[int, HopRow] = {}
+        self._last: dict[int, HopRow] = {}
         self._parts: defaultdict[tuple[str, str, int, int], list[_Part]] = defaultdict(list)
         self._got: dict[int, _Part] = {}
         self._later: list[Callable[[], None]] = []
@@ -57,7 +57,7 @@ class AccessHops:
         self._links.look(rows)
         self.conclude()
 
-    def _hop(self, rows: HopRows, row: int, hop: Hop, *, is_delivered: bool) -> None:
+    def _hop(self, rows: HopRows, row: int, hop: HopRow, *, is_delivered: bool) -> None:
         number = int(rows.message[row])
         name = rows.named(row)
         direction = rows.keys[rows.key[row]].direction
@@ -73,14 +73,14 @@ class AccessHops:
             self._first.setdefault(number, hop)
             self._last[number] = hop
 
-    def _direction(self, hop: Hop) -> str:
+    def _direction(self, hop: HopRow) -> str:
         """By geometry: from a gateway to a satellite, back, or between satellites."""
         if hop.source in self._gateways:
             return "uplink"
         return "downlink" if hop.target in self._gateways else "isl"
 
     @staticmethod
-    def _follows(name: str, hop: Hop, node: str, size: float, end_s: float) -> None:
+    def _follows(name: str, hop: HopRow, node: str, size: float, end_s: float) -> None:
         late = hop.start_s < end_s * (1 - ROUNDING)
         if hop.source != node or not _same(hop.bytes, size) or late:
             came = f"{size} bytes at {node} at {end_s} s"

@@ -28,7 +28,7 @@ ROUNDING = 1e-9
 """Relative rounding of times and bytes."""
 
 
-class Hop(NamedTuple):
+class HopRow(NamedTuple):
     """A row: whole bytes from one node to another, between two times."""
 
     source: str
@@ -38,12 +38,12 @@ class Hop(NamedTuple):
     end_s: float
 
 
-def hop_of(rows: HopRows, row: int) -> Hop:
+def hop_of(rows: HopRows, row: int) -> HopRow:
     """Return one of the rows."""
     return hops_of(rows, slice(row, row + 1))[0]
 
 
-def hops_of(rows: HopRows, some: Ints | slice) -> list[Hop]:
+def hops_of(rows: HopRows, some: Ints | slice) -> list[HopRow]:
     """Return some of the rows, one by one."""
     columns = (
         [rows.source.words[code] for code in rows.source.codes[some].tolist()],
@@ -52,7 +52,7 @@ def hops_of(rows: HopRows, some: Ints | slice) -> list[Hop]:
         rows.start_s[some].tolist(),
         rows.end_s[some].tolist(),
     )
-    return [Hop(*values) for values in zip(*columns, strict=True)]
+    return [HopRow(*values) for values in zip(*columns, strict=True)]
 
 
 class OpenLinks:
@@ -206,7 +206,7 @@ def look_inside(rows: HopRows) -> tuple[Ints, Ints]:
     return order[first], order[np.append(first[1:], len(order)) - 1]
 
 
-def look_behind(rows: HopRows, row: int, before: Hop) -> None:
+def look_behind(rows: HopRows, row: int, before: HopRow) -> None:
     """Look at a hop that comes behind one of other rows."""
     hop = hop_of(rows, row)
     late = hop.start_s < before.end_s * (1 - ROUNDING)
@@ -214,7 +214,7 @@ def look_behind(rows: HopRows, row: int, before: Hop) -> None:
         raise _does_not_follow(rows, row, before)
 
 
-def _does_not_follow(rows: HopRows, row: int, before: Hop) -> Exception:
+def _does_not_follow(rows: HopRows, row: int, before: HopRow) -> Exception:
     came = f"{before.bytes} bytes at {before.target} at {before.end_s} s"
     sent = f"sent {rows.size[row]} bytes at {rows.start_s[row]} s"
     return violated(HOPS, f"{rows.named(row)} {sent}, of {came}")
@@ -249,8 +249,8 @@ class Hops:
 
     def __init__(self, plan: Plan, contacts: Contacts) -> None:
         self._links = OpenLinks(plan, contacts)
-        self._last: dict[int, Hop] = {}
-        self._arrived: dict[tuple[str, str, str, float], tuple[int, Hop]] = {}
+        self._last: dict[int, HopRow] = {}
+        self._arrived: dict[tuple[str, str, str, float], tuple[int, HopRow]] = {}
         self._origins: dict[int, str] = {}
         self._told: list[_Told] = []
 
@@ -277,7 +277,9 @@ class Hops:
         self._links.look(rows)
         self.conclude()
 
-    def _follow(self, number: int, payload: str, origin: str, before: Hop | None, hop: Hop) -> None:
+    def _follow(
+        self, number: int, payload: str, origin: str, before: HopRow | None, hop: HopRow
+    ) -> None:
         """Follow a message from its ``origin`` over a hop that has ended, behind one ``before``."""
         self._last[number] = hop
         if hop.target == SERVER_NAME:

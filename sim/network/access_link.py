@@ -16,7 +16,7 @@ from learning.requests.payload import Payload
 from sim.network.chains import Chain
 from sim.network.endpoint import Endpoint
 from sim.network.mesh import NO_ROUTE, Mesh
-from sim.network.mesh_message import Message
+from sim.network.mesh_message import MeshMessage
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, check_names, everybody, way_of
@@ -190,11 +190,11 @@ class AccessLink(ServiceLink):
                 held_s[place] = self._mesh.send(message, self._server, _satellite(session))
         return held_s, numbers
 
-    def _message(self, way: Way, payload: Payload, size: float) -> Message:
+    def _message(self, way: Way, payload: Payload, size: float) -> MeshMessage:
         """Return a message of a payload, as large as there is of it to be sent."""
         version = int(np.max(payload.version))
         sent = Payload(payload.name, size, version, payload.tensors)
-        return Message(self._mesh.next_number(), self.endpoint.cluster.name, way, sent)
+        return MeshMessage(self._mesh.next_number(), self.endpoint.cluster.name, way, sent)
 
     def _lose(self, step: Upload | Download) -> None:
         """Tell of a payload that no session brings."""
@@ -245,7 +245,7 @@ class AccessLink(ServiceLink):
         """Send on what a satellite has got of a device; return when it is there, inf for never."""
         assert session is not None  # else nothing is uploaded
         assert leg.message is not None  # uploads are numbered as they are planned
-        message = Message(
+        message = MeshMessage(
             int(leg.message[device]),
             self.endpoint.cluster.name,
             Way.TO_SERVER,

@@ -25,7 +25,7 @@ from sim.network.books import Account, Booked, PayloadKey
 from sim.network.contact_bands import Hop
 from sim.network.hop_kinds import HopKind, HopKinds
 from sim.network.hop_rows import HopRows
-from sim.network.mesh_message import Message
+from sim.network.mesh_message import MeshMessage
 from sim.network.payload_list import PayloadList
 from sim.trace.directions import TOWARD_PEER, Topology, Way
 
@@ -43,7 +43,7 @@ class MovedHops:
     Bits have left from ``begin_s``, and the last ones leave at ``sent_s``.
     """
 
-    messages: Sequence[Message]
+    messages: Sequence[MeshMessage]
     of: Ints
     contact: Ints
     source: Ints
@@ -54,7 +54,7 @@ class MovedHops:
     outcome: Outcome
 
     @classmethod
-    def ended(cls, messages: Sequence[Message], each: Sequence[Sequence[Hop]]) -> MovedHops:
+    def ended(cls, messages: Sequence[MeshMessage], each: Sequence[Sequence[Hop]]) -> MovedHops:
         """Put ``each`` message's hops that have ended in the order in which they did."""
         of = np.repeat(np.arange(len(messages)), [len(hops) for hops in each])
         figures = _figures([hop for hops in each for hop in hops])
@@ -67,7 +67,9 @@ class MovedHops:
         )
 
     @classmethod
-    def cut_off(cls, messages: Sequence[Message], hops: Sequence[Hop], end_s: float) -> MovedHops:
+    def cut_off(
+        cls, messages: Sequence[MeshMessage], hops: Sequence[Hop], end_s: float
+    ) -> MovedHops:
         """Return one hop of each message that is under way as the run ends."""
         figures = _figures(hops)
         contact, source, target = figures[:3].astype(np.int64)
@@ -139,7 +141,7 @@ class HopLog:
         self._topology = topology
         self._kinds = kinds
         self._sent = sent
-        self._under_way: list[Message] = []
+        self._under_way: list[MeshMessage] = []
         self._looked_s = -np.inf
         self._added = 0
         self._rows: list[_Rows] = []
@@ -149,7 +151,7 @@ class HopLog:
         self._accounts: defaultdict[PayloadKey, Account] = defaultdict(Account)
         self._unfinished: defaultdict[PayloadKey, list[float]] = defaultdict(lambda: [0.0, 0.0])
 
-    def add(self, message: Message) -> None:
+    def add(self, message: MeshMessage) -> None:
         """Take a message that sets off now, with its hops."""
         self._under_way.append(message)
         self._added += len(message.hops)
@@ -164,7 +166,7 @@ class HopLog:
         if now_s == self._looked_s:
             return
         self._looked_s = now_s
-        messages: list[Message] = []
+        messages: list[MeshMessage] = []
         each: list[Sequence[Hop]] = []
         for message in self._under_way:
             hops = message.take_ended(now_s)
@@ -175,7 +177,7 @@ class HopLog:
             self._under_way = [one for one in self._under_way if one.next_hop is not None]
             self._write(MovedHops.ended(messages, each))
 
-    def cut_off(self, end_s: float) -> list[Message]:
+    def cut_off(self, end_s: float) -> list[MeshMessage]:
         """Write all down that is on a hop as the run ends; return the messages under way."""
         self.look(end_s)
         left = self._under_way
@@ -254,7 +256,7 @@ class HopLog:
             numbers.append(number)
         return np.array(numbers, np.int64)[each]
 
-    def _listed(self, message: Message, kind: HopKind) -> int:
+    def _listed(self, message: MeshMessage, kind: HopKind) -> int:
         """List the payload of a message, for its hops of a kind; return the number of their key."""
         key = self._key(message.payload.name, message.way, kind)
         self._payloads.add(key.direction, key.toward, message.payload, ONE)

@@ -22,7 +22,7 @@ from sim.network.endpoint import Endpoint
 from sim.network.hop_kinds import HopKinds
 from sim.network.hop_log import HopLog, MovedHops
 from sim.network.journeys import journey_of
-from sim.network.mesh_message import Message
+from sim.network.mesh_message import MeshMessage
 from sim.network.mesh_timetable import MeshTimetable
 from sim.network.payload_list import PayloadList
 from sim.plan.plan import Plan
@@ -102,7 +102,7 @@ class Mesh:
         """
         ends = self._nodes[client], self._ground
         source, target = ends if way is Way.TO_SERVER else ends[::-1]
-        message = Message(self.next_number(), client, way, payload)
+        message = MeshMessage(self.next_number(), client, way, payload)
         hops = self._set_off(message, source, target)
         if hops is None:
             return None
@@ -122,7 +122,7 @@ class Mesh:
         way = None
         if SERVER in (send.source, send.target):
             way = Way.TO_SERVER if send.target == SERVER else Way.TO_CLIENT
-        message = Message(self.next_number(), client.cluster, way, send.payload)
+        message = MeshMessage(self.next_number(), client.cluster, way, send.payload)
         ready_s = self._clock.now
         hops = self._routed(message, source, target)
         if hops is None:
@@ -153,7 +153,7 @@ class Mesh:
         """Return the node of a satellite, or of the stations, which are one."""
         return self._nodes[name] if name else self._ground
 
-    def send(self, message: Message, source: str, target: str) -> float:
+    def send(self, message: MeshMessage, source: str, target: str) -> float:
         """Let a message set off from a satellite to another now; return when it is there.
 
         That is inf if it never is. For stations as the server stands "".
@@ -163,14 +163,14 @@ class Mesh:
             return math.inf
         return hops[-1].arrival_s if hops else self._clock.now
 
-    def _set_off(self, message: Message, source: int, target: int) -> list[Hop] | None:
+    def _set_off(self, message: MeshMessage, source: int, target: int) -> list[Hop] | None:
         """Let a message set off now; return its hops, or tell that it never arrives."""
         hops = self._routed(message, source, target)
         if hops is None:
             self.lose(message)
         return hops
 
-    def _routed(self, message: Message, source: int, target: int) -> list[Hop] | None:
+    def _routed(self, message: MeshMessage, source: int, target: int) -> list[Hop] | None:
         """Book the hops of a message that sets off now; None if it never arrives."""
         hops = self._timetable.booked(
             source, target, 8.0 * message.size, self._clock.now, over_links=message.way is None
@@ -196,7 +196,7 @@ class Mesh:
         self._look()
         self._log.flush()
 
-    def lose(self, message: Message) -> None:
+    def lose(self, message: MeshMessage) -> None:
         """Tell of a message to the server, or from there, that never arrives."""
         assert message.way is not None
         missing = self.missing[message.way]

@@ -1,4 +1,4 @@
-"""Message: a payload under way over a mesh."""
+"""A message: a payload under way over a mesh."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sim.trace.directions import Way
 
 
 @dataclass(eq=False)
-class Message:
+class MeshMessage:
     """A message under way: who is the client, its hops, and how many of these are written down.
 
     Its ``way`` is None between clients. It has ``size`` bytes of one ``version``.

@@ -17,7 +17,7 @@ from math import inf, nextafter, ulp
 from sim.network.contact_bands import ContactBands, Contacts, Hop
 from sim.network.horizon import Ahead
 from sim.network.straight_routes import StraightRoutes
-from sim.network.transit import Least, Message, Sent, Steady, Transits
+from sim.network.transit import Least, MessageToRoute, Sent, Steady, Transits
 
 LOOKS_AHEAD = 8.0
 """How many hops longer than it takes at least a first search looks."""
@@ -68,7 +68,7 @@ class Routes:
         lasts_s = bits / self._transits.steady_bps
         least_s = 0.0 if self._least is None else self._least.lasts_s(bits)
         spared_s = max(0.0, least_s - self._rounding_s)
-        message = Message(source, target, bits, lasts_s, least_s, spared_s, ready_s, avoid)
+        message = MessageToRoute(source, target, bits, lasts_s, least_s, spared_s, ready_s, avoid)
         straight = None if self._straight is None else self._straight.find(message)
         if straight is None:
             return self._by_rounds(message)
@@ -78,7 +78,7 @@ class Routes:
         rounds = self._rounds(message, straight.earliest_s, until_s, straight.ahead)
         return straight.hops if rounds is None else _way_back(rounds, source, target)
 
-    def _by_rounds(self, message: Message) -> list[Hop] | None:
+    def _by_rounds(self, message: MessageToRoute) -> list[Hop] | None:
         """Search a route among all there are, as far ahead as it takes."""
         source = message.source
         target = message.target
@@ -115,7 +115,7 @@ class Routes:
         self._bands.forget(hop)
 
     def _rounds(
-        self, message: Message, earliest_s: float, until_s: float, ahead: Ahead
+        self, message: MessageToRoute, earliest_s: float, until_s: float, ahead: Ahead
     ) -> list[dict[int, Hop]] | None:
         """Return the hops of each round that are there earlier than all before, by their targets.
 
@@ -146,7 +146,7 @@ class Routes:
 
     def _go_on(
         self,
-        message: Message,
+        message: MessageToRoute,
         node: int,
         time_s: float,
         useful_s: float,
@@ -175,7 +175,7 @@ class Routes:
                     useful_s = self._useful_s(message, hop)
         return useful_s
 
-    def _useful_s(self, message: Message, last: Hop) -> float:
+    def _useful_s(self, message: MessageToRoute, last: Hop) -> float:
         """Return by when a message has to be somewhere to be at its target before its last hop.
 
         That is before this hop begins, unless another one from then on would be earlier.

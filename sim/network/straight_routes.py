@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from sim.network.contact_bands import Band, ContactBands, Hop
 from sim.network.horizon import Ahead, Horizon, LinkHops
-from sim.network.transit import Least, Message, Transits
+from sim.network.transit import Least, MessageToRoute, Transits
 
 HORIZON = 32.0
 """How many hops a horizon lasts at least. Passes that are over as much later are not looked at."""
@@ -103,7 +103,7 @@ class StraightRoutes:
         self._no_pass: dict[bool, tuple[float, float]] = {}
         self._has_passes = bands.any_of(least.hub)
 
-    def find(self, message: Message) -> Straight | None:
+    def find(self, message: MessageToRoute) -> Straight | None:
         """Return a straight route of a message; None where there is none, or no bound is known."""
         hub = self._least.hub
         if message.avoid not in (None, hub):
@@ -116,7 +116,7 @@ class StraightRoutes:
             return self._between(message)
         return None
 
-    def _between(self, message: Message) -> Straight | None:
+    def _between(self, message: MessageToRoute) -> Straight | None:
         """Return the straight route of a message that goes over links alone."""
         horizon = self._horizon_at(message.ready_s, HORIZON * message.least_s)
         found = self._over_links(message, horizon, message.source, message.target, message.ready_s)
@@ -126,7 +126,7 @@ class StraightRoutes:
         is_best = found.others_s >= found.hops[-1].arrival_s
         return Straight(found.hops, is_best, message.ready_s, ahead)
 
-    def _from_hub(self, message: Message) -> Straight | None:
+    def _from_hub(self, message: MessageToRoute) -> Straight | None:
         """Return the route over the pass behind which links would bring it to its target first."""
         passes = self._passes(message, coming=False)
         if not passes.leading:
@@ -159,7 +159,7 @@ class StraightRoutes:
                 ahead = Ahead(horizon.hops_to(message.target), message.spared_s)
         return Straight(hops, is_best, earliest_s, ahead)
 
-    def _to_hub(self, message: Message) -> Straight | None:
+    def _to_hub(self, message: MessageToRoute) -> Straight | None:
         """Return the route to the pass over which it would be at the hub first."""
         hub = message.target
         passes = self._passes(message, coming=True)
@@ -189,7 +189,7 @@ class StraightRoutes:
 
     def _by_satellites(
         self,
-        message: Message,
+        message: MessageToRoute,
         horizon: Horizon,
         passes: Sequence[_Pass],
         at_least_s: Sequence[float],
@@ -228,7 +228,7 @@ class StraightRoutes:
         return best, is_best
 
     def _by_satellite(
-        self, message: Message, horizon: Horizon, passes: Sequence[_Pass], satellite: int
+        self, message: MessageToRoute, horizon: Horizon, passes: Sequence[_Pass], satellite: int
     ) -> _Through | None:
         """Return the straight route to the hub over passes of a satellite; None where none is."""
         found = self._over_links(message, horizon, message.source, satellite, message.ready_s)
@@ -239,7 +239,7 @@ class StraightRoutes:
         last = self._transits.soonest_of(message, bands, at_pass_s, inf)
         return None if last is None else _Through([*found.hops, last], bands, found.others_s)
 
-    def _has_longer(self, message: Message, through: _Through, before_s: float) -> bool:
+    def _has_longer(self, message: MessageToRoute, through: _Through, before_s: float) -> bool:
         """Whether a longer way to the same passes may be at the hub before a time."""
         if through.others_s >= before_s or len(through.hops) == 1:
             return False
@@ -250,7 +250,7 @@ class StraightRoutes:
         return soonest is not None
 
     def _over_passes_s(
-        self, message: Message, horizon: Horizon, passes: Sequence[_Pass]
+        self, message: MessageToRoute, horizon: Horizon, passes: Sequence[_Pass]
     ) -> list[float]:
         """Return a lower bound of the time at which a message is through over each pass to the hub.
 
@@ -273,7 +273,7 @@ class StraightRoutes:
             earliest_s = min(earliest_s, at_least_s[number])
         return at_least_s
 
-    def _may_lead(self, aside: Sequence[_Pass], message: Message, by_s: float) -> bool:
+    def _may_lead(self, aside: Sequence[_Pass], message: MessageToRoute, by_s: float) -> bool:
         """Whether links may join a pass to the other end of a message, both by a time."""
         hub = self._least.hub
         parts = self._parts_at(message.ready_s, by_s - message.ready_s)
@@ -282,7 +282,7 @@ class StraightRoutes:
             one.at_least_s <= by_s and parts[one.satellite(hub)] == parts[end] for one in aside
         )
 
-    def _passes(self, message: Message, *, coming: bool) -> _Passes:
+    def _passes(self, message: MessageToRoute, *, coming: bool) -> _Passes:
         """Return the passes over which a message may be first, from the hub or to it.
 
         All passes from the hub are asked when the message is through. Passes to the hub are asked
@@ -324,7 +324,7 @@ class StraightRoutes:
             later_s,
         )
 
-    def _leads(self, message: Message, one: _Pass, *, coming: bool) -> bool:
+    def _leads(self, message: MessageToRoute, one: _Pass, *, coming: bool) -> bool:
         """Whether links may join a pass to the other end of a message soon, as is known."""
         if not self._in_parts:
             return True
@@ -333,13 +333,13 @@ class StraightRoutes:
         end = message.source if coming else message.target
         return parts[one.satellite(self._least.hub)] == parts[end]
 
-    def _asked(self, message: Message, band: Band, later_s: float) -> _Pass:
+    def _asked(self, message: MessageToRoute, band: Band, later_s: float) -> _Pass:
         """Return a pass and when a message is through over it; inf if that is not before a time."""
         hop = self._transits.hop(message, band, message.ready_s, later_s)
         return _Pass(band, inf if hop is None else hop.arrival_s)
 
     def _over_links(
-        self, message: Message, horizon: Horizon, source: int, target: int, ready_s: float
+        self, message: MessageToRoute, horizon: Horizon, source: int, target: int, ready_s: float
     ) -> _OverLinks | None:
         """Return the earliest of the shortest routes over links that are open; None for none.
 
@@ -370,7 +370,7 @@ class StraightRoutes:
 
     def _nearer(
         self,
-        message: Message,
+        message: MessageToRoute,
         horizon: Horizon,
         reached: Sequence[tuple[int, float]],
         there_s: list[float],
@@ -402,7 +402,7 @@ class StraightRoutes:
         return over, others_s
 
     @staticmethod
-    def _aside_s(message: Message, band: Band, time_s: float, hops_behind: float) -> float:
+    def _aside_s(message: MessageToRoute, band: Band, time_s: float, hops_behind: float) -> float:
         """Return a lower bound of its arrival over a band, with so many hops behind that."""
         begins_s = band.starts_s[0]
         if begins_s < time_s:
@@ -410,7 +410,11 @@ class StraightRoutes:
         return begins_s + (1 + hops_behind) * message.spared_s
 
     def _along(
-        self, message: Message, rounds: Sequence[Mapping[int, Band]], target: int, ready_s: float
+        self,
+        message: MessageToRoute,
+        rounds: Sequence[Mapping[int, Band]],
+        target: int,
+        ready_s: float,
     ) -> list[Hop]:
         """Return the hops to a target over the bands of each round that led on soonest."""
         way: list[Band] = []

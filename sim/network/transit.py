@@ -41,7 +41,7 @@ class Least(NamedTuple):
         return bits / self.rate_bps + self.delay_s
 
 
-class Message(NamedTuple):
+class MessageToRoute(NamedTuple):
     """What is looked for: bits that are ready at a node, and are to avoid another.
 
     ``lasts_s`` is how long they are sent over steady contacts, ``least_s`` how long they take over
@@ -77,7 +77,9 @@ class Transits:
         """The rate of steady contacts; nan where there are none."""
         return self._steady.rate_bps
 
-    def hop(self, message: Message, band: Band, time_s: float, before_s: float) -> Hop | None:
+    def hop(
+        self, message: MessageToRoute, band: Band, time_s: float, before_s: float
+    ) -> Hop | None:
         """Return the first hop over a band, from a time on, if it is there before another."""
         if band.contact < self._steady_contacts:
             return self._steady_hop(message, band, time_s, before_s)
@@ -92,7 +94,9 @@ class Transits:
         hop = found.hop
         return hop if hop is not None and hop.arrival_s < before_s else None
 
-    def arrival_s(self, message: Message, band: Band, time_s: float, before_s: float) -> float:
+    def arrival_s(
+        self, message: MessageToRoute, band: Band, time_s: float, before_s: float
+    ) -> float:
         """Return when the first hop over a band arrives; inf if that is not before ``before_s``."""
         if band.contact < self._steady_contacts and time_s >= band.starts_s[-1]:
             # Mostly: nothing is booked any more.
@@ -105,7 +109,7 @@ class Transits:
         return inf if hop is None else hop.arrival_s
 
     @staticmethod
-    def at_least_s(message: Message, band: Band, time_s: float) -> float:
+    def at_least_s(message: MessageToRoute, band: Band, time_s: float) -> float:
         """Return a lower bound of when a message is through over a band, from a time on."""
         if band.closes_s < time_s:
             return inf
@@ -120,7 +124,7 @@ class Transits:
         there_s = known.hop.arrival_s
         return there_s if there_s > begins_s else begins_s
 
-    def _asked_hop(self, message: Message, band: Band, time_s: float) -> Hop | None:
+    def _asked_hop(self, message: MessageToRoute, band: Band, time_s: float) -> Hop | None:
         """Return the first hop over a band, from a time on, as long as that is open."""
         ends_s = band.ends_s
         for place in range(bisect_left(ends_s, time_s), len(ends_s)):
@@ -133,7 +137,7 @@ class Transits:
         return None
 
     def _steady_hop(
-        self, message: Message, band: Band, time_s: float, before_s: float
+        self, message: MessageToRoute, band: Band, time_s: float, before_s: float
     ) -> Hop | None:
         """Return the same over a band of a steady contact."""
         ends_s = band.ends_s
@@ -152,7 +156,7 @@ class Transits:
         return None
 
     def soonest(
-        self, message: Message, node: int, from_s: float, before_s: float, *, coming: bool
+        self, message: MessageToRoute, node: int, from_s: float, before_s: float, *, coming: bool
     ) -> Hop | None:
         """Return the hop from or to a node that is over first, from a time on and before another.
 
@@ -169,7 +173,7 @@ class Transits:
         return soonest
 
     def soonest_of(
-        self, message: Message, bands: Sequence[Band], from_s: float, before_s: float
+        self, message: MessageToRoute, bands: Sequence[Band], from_s: float, before_s: float
     ) -> Hop | None:
         """Return the same over some bands."""
         soonest: Hop | None = None
