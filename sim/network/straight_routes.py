@@ -13,7 +13,7 @@ from functools import lru_cache
 from math import ceil, floor, inf, log2, nextafter
 from typing import NamedTuple
 
-from sim.network.contact_bands import Band, ContactBands, Hop
+from sim.network.contact_bands import Band, ContactBands, Found, Hop
 from sim.network.horizon import Ahead, Horizon, LinkHops
 from sim.network.transit import Least, MessageToRoute, Transits
 
@@ -84,6 +84,18 @@ class _Passes(NamedTuple):
     later_s: float
 
 
+class _FromHub(NamedTuple):
+    """Passes from the hub for so many bits at a time, and what each was ``found`` to do when asked.
+
+    Downloads that set off at one time share them.
+    """
+
+    bits: float
+    ready_s: float
+    passes: _Passes
+    found: Sequence[Found | None]
+
+
 class StraightRoutes:
     """Searches straight routes over ``bands`` between so many nodes.
 
@@ -101,6 +113,7 @@ class StraightRoutes:
         # Whether links once led from no pass to the other end: then this is looked at first.
         self._in_parts = False
         self._no_pass: dict[bool, tuple[float, float]] = {}
+        self._shared: _FromHub | None = None
         self._has_passes = bands.any_of(least.hub)
 
     def find(self, message: MessageToRoute) -> Straight | None:
@@ -128,7 +141,7 @@ class StraightRoutes:
 
     def _from_hub(self, message: MessageToRoute) -> Straight | None:
         """Return the route over the pass behind which links would bring it to its target first."""
-        passes = self._passes(message, coming=False)
+        passes = self._passes_from_hub(message)
         if not passes.leading:
             return None if passes.aside else NO_ROUTE
         first_s = min(one.at_least_s for one in passes.leading)
@@ -281,6 +294,36 @@ class StraightRoutes:
         return any(
             one.at_least_s <= by_s and parts[one.satellite(hub)] == parts[end] for one in aside
         )
+
+    def _passes_from_hub(self, message: MessageToRoute) -> _Passes:
+        """Return the passes from the hub over which a message may be first.
+
+        They are those of a message of as many bits that set off at the same time, if there was one.
+        What has been booked since makes passes later, so that all bounds still hold; those that it
+        concerns are asked anew. All are looked for again where half of their time is over.
+        """
+        shared = self._shared
+        if (
+            shared is not None
+            and not self._in_parts
+            and shared.ready_s == message.ready_s
+            and shared.bits == message.bits
+        ):
+            later_s = shared.passes.later_s
+            leading = [
+                one if one.band.found is found else self._asked(message, one.band, later_s)
+                for one, found in zip(shared.passes.leading, shared.found, strict=True)
+            ]
+            first_s = min([one.at_least_s for one in leading], default=inf)
+            if first_s < inf and first_s + HORIZON / 2 * message.least_s <= later_s:
+                return self._share(message, _Passes(leading, [], later_s))
+        return self._share(message, self._passes(message, coming=False))
+
+    def _share(self, message: MessageToRoute, passes: _Passes) -> _Passes:
+        """Return passes from the hub, and keep them for the next message."""
+        found = [one.band.found for one in passes.leading]
+        self._shared = _FromHub(message.bits, message.ready_s, passes, found)
+        return passes
 
     def _passes(self, message: MessageToRoute, *, coming: bool) -> _Passes:
         """Return the passes over which a message may be first, from the hub or to it.
