@@ -26,6 +26,7 @@ from sim.plan.volumes import (
     SessionVolume,
     link_volumes,
     nodes_of,
+    session_volumes,
     whole_seconds,
 )
 from sim.trace.schema import COLUMNS
@@ -114,11 +115,12 @@ class Schedule:
         """One row a session: its client, number, contacts, begin and end, and its volumes in bits.
 
         ``to_server_bits`` and ``to_client_bits`` are what the device with the poorest link can
-        transfer if alone; nan in a direction that is neglected.
+        transfer if alone; nan in a direction that is neglected. Over a mesh that is what the pass
+        of the session carries and, to the satellite that has it, a link.
         """
         import pandas as pd
 
-        return pd.DataFrame(self._volumes.sessions, columns=SessionVolume._fields)
+        return pd.DataFrame(session_volumes(self._plan), columns=SessionVolume._fields)
 
     @cached_property
     def capacities(self) -> pd.DataFrame:

@@ -286,8 +286,11 @@ class HopLog:
             self._unfinished[key] = [_added(open_bytes, size), _added(through, moved)]
 
     def booked(self) -> Iterator[Booked]:
-        """Yield the account of each payload in each direction: every hop offers it anew."""
-        for key, account in self._accounts.items():
+        """Yield the account of each payload in each direction: every hop offers it anew.
+
+        They come in the order of their keys, which does not depend on when somebody looked.
+        """
+        for key, account in sorted(self._accounts.items()):
             open_bytes, through = self._unfinished.get(key, (0.0, 0.0))
             yield Booked(key, account, open_bytes=open_bytes, unfinished_bytes=through)
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil, floor
+from math import ceil, floor, inf, nan
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from learning.requests.cluster import Floats, Ints
-from sim.links.beam import Beam
 from sim.links.device_links import DeviceLinks, served_bits
-from sim.plan.contact_columns import ContactColumns
-from sim.plan.contacts import PlannedContact, PlannedSession
+from sim.plan.contact_columns import ContactColumns, PlannedSessions
+from sim.plan.contacts import PlannedContact
 from sim.plan.feeder import FeederPlan
 from sim.plan.isl import IslPlan
 from sim.plan.plan import Plan
@@ -41,7 +41,11 @@ def whole_seconds(start_s: float, end_s: float, longest_s: int | None = None) ->
 
 
 class SessionVolume(NamedTuple):
-    """What the contacts of one session carry each way; nan where that link is neglected."""
+    """What one session carries each way if the client is alone; nan where that link is neglected.
+
+    Over a mesh that is what its pass carries while it lasts and, to the satellite that has the
+    pass, a link.
+    """
 
     client: str
     session: int
@@ -89,7 +93,6 @@ class LinkVolumes:
     bits: Floats
     delay_s: Floats
     link: Any
-    sessions: tuple[SessionVolume, ...]
     neglected: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -106,16 +109,13 @@ def link_volumes(plan: Plan, edges: Edges = uncut) -> LinkVolumes:
     Each link is cut at its ``edges``.
     """
     pieces: list[Piece] = []
-    sessions: list[SessionVolume] = []
     neglected: set[str] = set()
-    for session in _in_order(plan):
-        links = [contact.links.devices for contact in session.contacts]
-        for contact, both in zip(session.contacts, links, strict=True):
-            pieces += _of_contact(plan, contact, both, edges)
-        sessions.append(_of_session(session, links))
-        if links[0].to_client is None:
+    for contact in _served_in_order(plan):
+        both = contact.links.devices
+        pieces += _of_contact(plan, contact, both, edges)
+        if both.to_client is None:
             neglected.add(plan.topology.direction(Way.TO_CLIENT))
-        session.close()
+        contact.links.close()
     if plan.isls is not None:
         pieces += _of_isls(plan.isls, list(_flying(plan.contacts)), edges)
     if plan.feeder is not None:
@@ -124,7 +124,6 @@ def link_volumes(plan: Plan, edges: Edges = uncut) -> LinkVolumes:
     columns = zip(*pieces, strict=True) if pieces else ((),) * len(Piece._fields)
     return LinkVolumes(
         nodes=nodes_of(plan),
-        sessions=tuple(sessions),
         neglected=tuple(neglected),
         **{
             name: np.array(column, TYPES.get(name))
@@ -142,16 +141,32 @@ def nodes_of(plan: Plan) -> tuple[str, ...]:
     return (*_flying(plan.contacts), *_others(plan.contacts), *gateways)
 
 
-def _in_order(plan: Plan) -> Iterator[PlannedSession]:
-    """Yield the sessions of all clients by their start: links are made together with the next."""
+def session_volumes(plan: Plan) -> list[SessionVolume]:
+    """Return what the sessions of all clients carry, by their start."""
     of_clients = [plan.sessions(cluster) for cluster in plan.clusters]
-    in_turn = sorted(
-        (start_s, client, place)
-        for client, sessions in enumerate(of_clients)
-        for place, start_s in enumerate(sessions.starts_s)
-    )
-    for _, client, place in in_turn:
-        yield of_clients[client][place]
+    # Over a mesh all clients share the passes: the links of each are made once.
+    of_contacts: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+    for client, sessions in enumerate(of_clients):
+        for place in range(len(sessions)):
+            first, _, _ = sessions.named(sessions.edges[place])
+            of_contacts[first].append((client, place))
+    found = []
+    for number in sorted(of_contacts, key=plan.contacts.start_s.__getitem__):
+        of_contact = of_contacts[number]
+        for client, place in of_contact:
+            volume = _of_session(plan.clusters[client].name, of_clients[client], place)
+            found.append((volume.start_s, client, place, volume))
+        for client, place in of_contact:
+            of_clients[client].close(place)
+    return [volume for *_, volume in sorted(found)]
+
+
+def _served_in_order(plan: Plan) -> Iterator[PlannedContact]:
+    """Yield the contacts that are served by their start: links are made together with the next."""
+    of_clients = [plan.contacts.services(cluster.name) for cluster in plan.clusters]
+    numbers = np.concatenate([*of_clients, np.zeros(0, np.int64)])
+    for number in numbers[np.argsort(plan.contacts.start_s[numbers], kind="stable")].tolist():
+        yield plan.contacts[number]
 
 
 def _flying(contacts: ContactColumns) -> list[str]:
@@ -177,23 +192,18 @@ def _client_and_server(contacts: ContactColumns, number: int) -> tuple[int, int]
     return behind + int(contacts.cluster[number]), satellite
 
 
-def _of_session(session: PlannedSession, links: list[DeviceLinks]) -> SessionVolume:
-    def least(beams: Sequence[Beam | None]) -> float:
-        each = [
-            served_bits(beam.curve, contact.start_s, contact.end_s)
-            for beam, contact in zip(beams, session.contacts, strict=True)
-            if beam is not None
-        ]
-        return float(np.sum(each, axis=0).min()) if each else np.nan
-
+def _of_session(client: str, sessions: PlannedSessions, place: int) -> SessionVolume:
+    start_s = sessions.start_s(place)
+    least_bits = [float(np.min(sessions.carried_bits(place, way, start_s))) for way in Way]
+    to_server_bits, to_client_bits = (nan if bits == inf else bits for bits in least_bits)
     return SessionVolume(
-        client=session.contacts[0].cluster.name,
-        session=session.number,
-        contacts=len(session.contacts),
-        start_s=session.start_s,
-        end_s=session.end_s,
-        to_server_bits=least([both.to_server for both in links]),
-        to_client_bits=least([both.to_client for both in links]),
+        client=client,
+        session=sessions.named(sessions.edges[place])[2],
+        contacts=sessions.edges[place + 1] - sessions.edges[place],
+        start_s=start_s,
+        end_s=sessions.end_s(place),
+        to_server_bits=to_server_bits,
+        to_client_bits=to_client_bits,
     )
 
 

@@ -118,6 +118,33 @@ def test_sessions_are_those_of_the_plan(name):
     assert (found.contacts.max() > 1) == bool(gap)
 
 
+def test_over_a_mesh_contacts_are_listed_once_and_sessions_for_each_client():
+    """As many sessions as satellites that are linked, all by the passes of a few of them."""
+    keys = {
+        "stop.days": 0.05, "learning.train": False, "learning.method": "fedavg",
+        "learning.options": {}, "link.isl.route": "earliest", "link.isl.between_planes": "grid",
+    }  # fmt: skip
+    schedule = leomix.plan(scenarios.load("iridium-isl", keys))
+    served = schedule.contacts[schedule.contacts.served]
+    own = schedule.capacities[schedule.capacities.link == "contact"]
+    for direction in ("uplink", "downlink"):
+        numbers = own.number[own.direction == direction]
+        assert sorted(numbers) == sorted(served.contact_id)
+    plan = make_plan(schedule.scenario)
+    found = schedule.sessions.set_index(["client", "session"])
+    assert found.index.is_unique
+    pass_bits = own[own.direction == "downlink"].set_index("number").capacity_bits
+    for cluster in plan.clusters:
+        sessions = plan.sessions(cluster)
+        rows = found.loc[cluster.name]
+        assert rows.start_s.tolist() == list(sessions.starts_s)
+        assert rows.end_s.tolist() == list(sessions.ends_s)
+        numbers = [sessions.contact(place).contact_id for place in range(len(sessions))]
+        assert (rows.to_server_bits <= pass_bits[numbers].to_numpy() * (1 + 1e-9)).all()
+        assert (rows.to_server_bits > 0).any()
+    assert len(plan.clusters) == 66
+
+
 # Exported contact plans, read back by a parser of their own.
 
 
