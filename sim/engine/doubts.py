@@ -55,11 +55,17 @@ def _split_doubts(built: Build) -> Iterator[str]:
         return
     sizes = np.sort(isls.parts())[::-1]
     if len(sizes) > 1:
-        remedies = ["change max_range_km or grazing_km"]
-        if isl.terminals is not None:
-            remedies.insert(0, "raise terminals")
-        if isl.between_planes == "neighbours":
-            remedies.insert(0, "take between_planes: grid")
+        remedies = [
+            text
+            for text, helps in {
+                "take within_plane: ring": isl.within_plane == "none",
+                "take between_planes: grid": isl.between_planes == "neighbours",
+                "raise terminals": isl.terminals is not None,
+                "change max_range_km or grazing_km": isl.windows is None,
+                "give windows of more pairs": isl.windows is not None,
+            }.items()
+            if helps
+        ]
         yield (
             f"link.isl: the links never join all satellites, which fall into {len(sizes)} parts "
             f"of {_counts(sizes)}; messages between these take a pass, or never arrive: "

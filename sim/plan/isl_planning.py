@@ -62,9 +62,13 @@ def isl_plan(
     plan, opens = _without_outages(plan, ~windows.clipped_start, out)
     plan = with_terminals(plan, isl, opens)
     if isl.between_planes != "none" and plan.within.all():
+        remedy = "lower grazing_km or acquisition_s, or raise max_range_km"
+        if isl.windows is not None:
+            one, other = (names[member] for member in pairs[~within][0])
+            remedy = f"or windows of pairs like {one!r} and {other!r}, or lower acquisition_s"
         raise InputError(
             "link.isl.between_planes: no link to another plane ever opens; give more terminals "
-            "than the rings use, lower grazing_km or acquisition_s, or raise max_range_km"
+            f"than the rings use, {remedy}"
         )
     return plan
 

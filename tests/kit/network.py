@@ -52,6 +52,7 @@ from sim.plan import windows as finding
 from sim.plan.budget import budget, one_pass
 from sim.plan.contact_columns import ContactColumns
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
+from sim.plan.isl_pairs import ring_planes
 from sim.plan.outage_cuts import cut
 from sim.plan.plan import Plan, make_plan
 from sim.plan.radios import ground_radios

@@ -1,6 +1,7 @@
 """Links between satellites: which there are, with rate, delay and terminals; what they carry."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from scipy.integrate import quad
 from sgp4.api import jday
 
+import orbit
 import scenarios
 import sim
 from channel import SPEED_OF_LIGHT_M_S
@@ -15,7 +17,7 @@ from learning import FedAvg
 from learning.requests import Arrival
 from sim import InputError
 from tests.kit.learning import Node, Reach
-from tests.kit.network import build, doubts_of, make_plan, satellites_of
+from tests.kit.network import build, doubts_of, make_plan, ring_planes, satellites_of
 from tests.kit.scripted import at, replies, sent
 
 SCENARIO = """
@@ -40,8 +42,8 @@ def star(tmp_path, keys=None, **isl):
     return scenarios.load(path, {f"link.isl.{key}": isl[key] for key in isl} | (keys or {}))
 
 
-def links(tmp_path, **isl):
-    return make_plan(star(tmp_path, **isl)).isls
+def links(tmp_path, keys=None, **isl):
+    return make_plan(star(tmp_path, keys, **isl)).isls
 
 
 def test_rings_hold_all_the_time_and_planes_meet(tmp_path):
@@ -97,6 +99,54 @@ def test_a_grid_links_satellites_that_stay_closest_to_each_other(
         assert sum(mean_square(*pair) for pair in pairs) == pytest.approx(min(turned), rel=1e-6)
     assert len(across) == 40
     assert plan.parts().tolist() == [40]
+
+
+def test_planes_and_rings_are_in_order_where_nodes_scatter_around_0_or_the_equator():
+    """Nodes of one plane are next to each other on both sides of 0, or anywhere at the equator."""
+    start = datetime(2024, 4, 14, 16, tzinfo=UTC)
+
+    def plane(name, inclination_deg, nodes_deg):
+        longitudes_deg = 360 / len(nodes_deg) * np.arange(len(nodes_deg))
+        return [
+            replace(
+                orbit.circular_satellite(
+                    f"{name}-{place}", 1200, inclination_deg, node, longitude - node, start
+                ),
+                plane=name,
+            )
+            for place, (node, longitude) in enumerate(zip(nodes_deg, longitudes_deg, strict=True))
+        ]  # fmt: skip
+
+    straddling = plane("A", 86, [0.1, 359.9, 0.2, 359.8])
+    others = plane("B", 86, [60.0] * 4) + plane("C", 86, [120.0] * 4) + plane("D", 86, [300.0] * 4)
+    for satellites in (straddling + others, others + straddling):
+        found = ring_planes(satellites, start)
+        names = [{satellites[member].plane for member in members} for members in found]
+        first = names.index({"A"})
+        assert [*names[first:], *names[:first]] == [{"A"}, {"B"}, {"C"}, {"D"}]
+    equatorial = plane("E", 0.02, [17.0, 301.0, 88.0, 190.0, 254.0, 3.0])
+    [ring] = ring_planes(equatorial, start)
+    begin = ring.index(0)
+    assert [*ring[begin:], *ring[:begin]] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_grid_links_planes_of_one_shell(tmp_path):
+    low = {
+        "name": "low", "satellites": 40, "planes": 5, "phasing": 1, "pattern": "delta",
+        "altitude_km": 1200, "inclination_deg": 60,
+    }  # fmt: skip
+    shells = [low, low | {"name": "high", "altitude_km": 1300}]
+    keys = {
+        "orbit": {"source": "walker", "min_elevation_deg": 0, "shells": shells}, "stop.days": 0.5,
+        "ground.stations": [{"name": "Turin", "latitude_deg": 45, "longitude_deg": 7.7}],
+    }  # fmt: skip
+    plan = make_plan(star(tmp_path, keys, between_planes="grid")).isls
+    one, other = (np.array(plan.names)[end[~plan.within]] for end in (plan.a, plan.b))
+    assert {name[:3] for name in one} == {"low", "hig"}
+    assert all(a.split("-")[0] == b.split("-")[0] for a, b in zip(one, other, strict=True))
+    alone = [shell | {"planes": 1, "satellites": 8, "phasing": 0} for shell in shells]
+    with pytest.raises(InputError, match="each of the 2 planes is in a shell of its own"):
+        links(tmp_path, keys | {"orbit.shells": alone}, between_planes="grid")
 
 
 @pytest.mark.parametrize(("terminals", "ring"), [(1, "none"), (3, "ring"), (5, "ring")])
