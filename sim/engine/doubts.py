@@ -48,11 +48,17 @@ def _isl_doubts(built: Build) -> Iterator[str]:
 
 
 def _split_doubts(built: Build) -> Iterator[str]:
-    """Say that a mesh is not one: links that lead from plane to plane never join all satellites."""
+    """Say that links that lead from plane to plane never join all satellites, if that counts."""
     isl = built.scenario.link.isl
     isls = built.plan.isls
-    if isl is None or isls is None or isl.route != "earliest" or isl.between_planes == "none":
+    if isl is None or isls is None or isl.between_planes == "none":
         return
+    is_mesh = isl.route == "earliest"
+    if not is_mesh and "between_planes" not in built.method.needs_isl:
+        return
+    between = "messages between these take a pass, or never arrive"
+    if not is_mesh:
+        between = f"method {built.scenario.learning.method!r} sends nothing between these"
     sizes = np.sort(isls.parts())[::-1]
     if len(sizes) > 1:
         remedies = [
@@ -68,8 +74,7 @@ def _split_doubts(built: Build) -> Iterator[str]:
         ]
         yield (
             f"link.isl: the links never join all satellites, which fall into {len(sizes)} parts "
-            f"of {_counts(sizes)}; messages between these take a pass, or never arrive: "
-            f"{', or '.join(remedies)}"
+            f"of {_counts(sizes)}; {between}: {', or '.join(remedies)}"
         )
 
 

@@ -256,15 +256,25 @@ def _takes_no_sizes(case: MethodCase) -> bool:
 
 
 def _needs_links(key: str) -> Need[MethodCase]:
-    """Return the rule that a method's links between satellites must be there."""
+    """Return the rule that a method that needs links between satellites has any."""
+    return Need(
+        key=f"link.isl.{key}",
+        is_unmet=lambda case: key in case.method.needs_isl and case.scenario.link.isl is None,
+        text="{case.name} needs links between satellites; set link.isl: {{within_plane: ring, "
+        "between_planes: all, rate_mbps: 100}}",
+    )
+
+
+def _needs_these_links(key: str, which: str) -> Need[MethodCase]:
+    """Return the rule that a method's links within planes, or between them, are among all."""
     return Need(
         key=f"link.isl.{key}",
         is_unmet=lambda case: (
             key in case.method.needs_isl
-            and (case.scenario.link.isl is None or getattr(case.scenario.link.isl, key) == "none")
+            and case.scenario.link.isl is not None
+            and getattr(case.scenario.link.isl, key) == "none"
         ),
-        text="{case.name} needs links between satellites; set link.isl: {{within_plane: ring, "
-        "between_planes: all, rate_mbps: 100}}",
+        text=f"{{case.name}} needs {which}",
     )
 
 
@@ -462,6 +472,8 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     ),
     _needs_links("within_plane"),
     _needs_links("between_planes"),
+    _needs_these_links("within_plane", "links within planes; set it to ring"),
+    _needs_these_links("between_planes", "links between planes; set it to grid or all"),
     Need(
         key="link.isl",
         is_unmet=_sends_over_no_link,
