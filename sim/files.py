@@ -22,7 +22,11 @@ def written(path: Path, own: str = "") -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``path`` at once, in UTF-8."""
+    """Write ``path`` at once, in UTF-8.
+
+    Raises InputError for a pipe or a device, which it would replace.
+    """
+    check_not_a_pipe(path)
     with written(path) as part:
         part.write_text(text, encoding="utf-8")
 
@@ -96,14 +100,17 @@ def check_out(place: Path) -> None:
         raise InputError(f"-o {place}: is a file; name a folder")
 
 
-def check_file(path: Path, *endings: str) -> None:
-    """Raise InputError for an ``-o`` that is a folder, ends in something else, or lies nowhere."""
+def check_file(path: Path, *endings: str, said_as: str = "-o ") -> None:
+    """Raise InputError for an ``-o`` that is a folder, ends in something else, or lies nowhere.
+
+    Without ``endings`` it may end in anything. What was not given by ``-o`` is ``said_as`` that.
+    """
     if path.is_dir():
-        raise InputError(f"-o {path}: is a folder; name a file")
-    if path.suffix not in endings:
-        raise InputError(f"-o {path}: the file's name must end in {' or '.join(endings)}")
+        raise InputError(f"{said_as}{path}: is a folder; name a file")
+    if endings and path.suffix not in endings:
+        raise InputError(f"{said_as}{path}: the file's name must end in {' or '.join(endings)}")
     if not path.parent.is_dir():
-        raise InputError(f"-o {path}: there is no folder {path.parent}; make it first")
+        raise InputError(f"{said_as}{path}: there is no folder {path.parent}; make it first")
 
 
 def check_within(folder: Path, path: Path) -> None:

@@ -90,7 +90,7 @@ class Listed:
         from sim.plan.dtn_formats import FORMATS
 
         if self.graph not in FORMATS:
-            raise InputError(f"--graph {self.graph}: should be {' or '.join(FORMATS)}")
+            raise InputError(f"--graph {self.graph!r}: should be {' or '.join(FORMATS)}")
         if self.pieces is not None and self.pieces < 1:
             raise InputError(f"--pieces {self.pieces}: should be seconds, 1 or more")
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import scenarios
 from scenarios import Scenario
 from sim.engine.setup import build
 from sim.errors import InputError
-from sim.files import write_text
+from sim.files import check_file, write_text
 from sim.network.routing import ContactGraph, ContactPlan
 from sim.plan.contact_table import contacts_table, feeder_table, isl_table
 from sim.plan.dtn_formats import plan_text
@@ -155,9 +156,11 @@ class Schedule:
         """Return the links as a plan for :class:`sim.ContactGraph`, over ``nodes``.
 
         Its contacts are those that :meth:`write` exports: the whole seconds of each link, in one
-        piece or in pieces of ``piece_s`` seconds, at the mean rate of each. Raises InputError for
-        slots, which have no satellites on orbits, and for a ``piece_s`` that is not a whole number
-        of seconds above 0.
+        piece or in pieces of ``piece_s`` seconds, at the mean rate of each. Pieces follow the rate
+        of a pass, but each is a contact of its own: over the graph a message goes in one of them,
+        so none passes that takes longer than ``piece_s``. Raises InputError for slots, which have
+        no satellites on orbits, and for a ``piece_s`` that is not a whole number of seconds above
+        0.
         """
         links = self._pieces(piece_s)
         carry = links.bits > 0.0
@@ -173,7 +176,10 @@ class Schedule:
         )
 
     def graph(self, piece_s: int | None = None) -> ContactGraph:
-        """Return the graph over :meth:`contact_plan`, of which nothing is booked yet."""
+        """Return the graph over :meth:`contact_plan`, of which nothing is booked yet.
+
+        A message goes in one piece over each contact of that, and over each piece of one.
+        """
         return ContactGraph(self.contact_plan(piece_s))
 
     def text(self, to: str, piece_s: int | None = None) -> str:
@@ -185,7 +191,12 @@ class Schedule:
         return plan_text(to, self._pieces(piece_s), self.start)
 
     def write(self, path: str | Path, to: str, piece_s: int | None = None) -> None:
-        """Write :meth:`text` to a file."""
+        """Write :meth:`text` to a file.
+
+        Raises InputError as that does, and where no file can be: a folder, pipe or device, or in a
+        folder that is not there.
+        """
+        check_file(Path(path), said_as="")
         write_text(Path(path), self.text(to, piece_s))
 
     def __repr__(self) -> str:
@@ -202,11 +213,17 @@ class Schedule:
         return link_volumes(self._plan)
 
     def _pieces(self, piece_s: int | None) -> LinkVolumes:
-        if piece_s is not None and (piece_s != int(piece_s) or piece_s < 1):
-            raise InputError(f"piece_s is {piece_s}; give a whole number of seconds above 0")
+        if piece_s is not None and not _is_whole(piece_s):
+            raise InputError(f"piece_s is {piece_s!r}; give a whole number of seconds above 0")
         if self.scenario.orbit.source == "slots":
             raise InputError(
                 "orbit.source 'slots' is a timetable without satellites on orbits: it has no "
                 "contact plan; use a source with orbits, or contacts from a file"
             )
         return link_volumes(self._plan, partial(whole_seconds, longest_s=piece_s))
+
+
+def _is_whole(piece_s: Any) -> bool:
+    """Whether it is a number of seconds that is whole and above 0."""
+    is_number = isinstance(piece_s, Real) and not isinstance(piece_s, bool)
+    return is_number and piece_s >= 1 and float(piece_s).is_integer()

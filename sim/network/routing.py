@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -59,10 +60,11 @@ class ContactPlan:
     def free(self) -> Free:
         """Return the times of all contacts in each direction, sorted by start.
 
-        Raises ValueError, with the number of the first one, for a contact that ends before it
-        starts, has a rate that is not above 0 (nan needs ``sent``) or a delay below 0, or is
-        between nodes that are not there.
+        Raises ValueError for columns of other lengths or nodes that are no whole numbers and, with
+        the number of the first one, for a contact that ends before it starts, has a rate that is
+        not above 0 (nan needs ``sent``) or a delay below 0, or is between nodes that are not there.
         """
+        self._check_columns()
         free = np.zeros(np.shape(self.a), FREE)
         free["contact"] = np.arange(len(free))
         free["source"] = self.a
@@ -78,6 +80,20 @@ class ContactPlan:
             back["target"] = self.a
             free = np.concatenate([free, back])
         return free[np.argsort(free["start_s"], kind="stable")]
+
+    def _check_columns(self) -> None:
+        """Raise ValueError for columns that are not of the same contacts."""
+        shape = np.shape(self.a)
+        if len(shape) != 1:
+            raise ValueError("a is no row; give the first node of each contact")
+        for name in ("b", "start_s", "end_s", "rate_bps", "delay_s"):
+            own = np.shape(getattr(self, name))
+            if own != shape and (name == "b" or own):
+                raise ValueError(f"{name} has the shape {own}, and a {shape}; give one per contact")
+        for name in ("a", "b"):
+            nodes = np.asarray(getattr(self, name))
+            if nodes.dtype.kind not in "iuf" or (nodes != np.floor(nodes)).any():
+                raise ValueError(f"{name} has other nodes than whole numbers")
 
     def _check(self, free: Free) -> None:
         """Raise ValueError for the first contact that cannot be."""
@@ -112,9 +128,10 @@ class ContactGraph:
         """Return the hops of a message that is ready at ``source``; None if it never arrives.
 
         It arrives as early as any route lets it, and with the fewest hops of those that do. Raises
-        ValueError for a node that is not there, and for bits that are not a number of at least 0.
+        ValueError for a node that is not there, for bits that are not a number of at least 0, and
+        for a time that is no number.
         """
-        self._check(source, target, bits)
+        self._check(source, target, bits, ready_s)
         labels, via, free = self._search(source, bits, ready_s, target)
         if labels[-1][target] == np.inf:
             return None
@@ -135,7 +152,7 @@ class ContactGraph:
 
         Raises ValueError as :meth:`route` does.
         """
-        self._check(source, source, bits)
+        self._check(source, source, bits, ready_s)
         return self._search(source, bits, ready_s)[0][-1]
 
     def book(self, hops: Sequence[Hop]) -> None:
@@ -155,10 +172,13 @@ class ContactGraph:
             free["end_s"][before] = hop.begin_s
             self._free = np.insert(free, np.searchsorted(free["start_s"], hop.sent_s), rest)
 
-    def _check(self, source: int, target: int, bits: float) -> None:
+    def _check(self, source: int, target: int, bits: float, ready_s: float) -> None:
         for node in (source, target):
-            if not 0 <= node < self.nodes:
-                raise ValueError(f"node {node} is not there; nodes are 0 to {self.nodes - 1}")
+            if not isinstance(node, Integral) or not 0 <= node < self.nodes:
+                there = f"nodes are 0 to {self.nodes - 1}" if self.nodes else "the plan has none"
+                raise ValueError(f"node {node!r} is not there; {there}")
+        if isnan(ready_s):
+            raise ValueError("ready_s is nan; give a number of seconds")
         if not 0.0 <= bits < np.inf:
             raise ValueError(f"bits are {bits:g}; give a number of at least 0")
 

@@ -30,7 +30,7 @@ def plan_text(to: str, links: LinkVolumes, start: datetime) -> str:
     A piece whose rate rounds to 0 is left out. Raises InputError for another format, and where no
     piece is left.
     """
-    if to not in FORMATS:
+    if not isinstance(to, str) or to not in FORMATS:
         raise InputError(f"{to!r} is no format of contact plans; use {' or '.join(FORMATS)}")
     text = FORMATS[to].text(links, start)
     if not text:

@@ -122,15 +122,22 @@ def find_passes(scenario: Scenario, find: Find) -> Passes:
     """Return the passes of ``orbit.source``, or over another satellite as ``roles.server``.
 
     Satellites are the servers. ``find`` looks for the windows of satellites over sites. Raises
-    InputError where the source is wrong.
+    InputError where the source is wrong, and for a name that a cluster shares with a satellite.
     """
     if scenario.roles.relay:
         return _of_relay(scenario)
     if scenario.orbit.source == "slots":
         return _in_slots(scenario)
     if scenario.orbit.source == "contacts":
-        return _of_file(scenario)
-    return _of_orbit(scenario, find, ground_sites(scenario))
+        passes = _of_file(scenario)
+    else:
+        passes = _of_orbit(scenario, find, ground_sites(scenario))
+    shared = sorted(set(passes.servers) & set(passes.clients))
+    if shared and not scenario.roles.satellites_learn:
+        raise InputError(
+            f"ground.clusters: {shared[0]!r} is a cluster and a satellite too; rename the cluster"
+        )
+    return passes
 
 
 def find_feeder_passes(scenario: Scenario, find: Find) -> Passes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from math import ceil, floor, inf, nan
 from typing import Any, NamedTuple
@@ -77,10 +78,9 @@ class LinkVolumes:
     ``link`` is contact, isl or feeder, and ``number`` that of the contact or the window. ``source``
     and ``target`` are indices in ``nodes``: satellites, and behind them what they have contacts
     with, and gateways.
-    From ``start_s`` to ``end_s`` a piece carries ``bits``; a signal takes ``delay_s``, the longest
-    of those at its ends and in its middle. Of several devices both are those of the one that can
-    transfer least in the contact. ``neglected`` are directions that take no time: they have no
-    volume.
+    From ``start_s`` to ``end_s`` a piece carries ``bits``; a signal takes ``delay_s`` at the
+    longest. Of several devices both are those of the one that can transfer least in the contact.
+    ``neglected`` are directions that take no time: they have no volume.
     """
 
     nodes: tuple[str, ...]
@@ -99,6 +99,9 @@ class LinkVolumes:
         """The number of pieces."""
         return len(self.number)
 
+
+SAMPLES_S = 60.0
+"""How far samples of the range of two satellites are apart at most."""
 
 TYPES = {"number": np.int64, "source": np.int64, "target": np.int64}
 
@@ -243,10 +246,39 @@ def _with_middles(cuts: Floats) -> Floats:
 
 
 def _longest(delays_s: Sequence[float] | Floats) -> list[float]:
-    """Return the longest delay of each piece, of those at its ends and in its middle."""
+    """Return the longest delay of each piece, of those at its ends and in its middle.
+
+    In a pass over a place, that is the longest one: satellites come nearer, and go away again.
+    """
     each = np.asarray(delays_s)
     longest: list[float] = np.maximum.reduce([each[:-2:2], each[1:-1:2], each[2::2]]).tolist()
     return longest
+
+
+def _longest_anywhere(delays_s: Callable[[Floats], Floats], cuts: Floats) -> list[float]:
+    """Return the longest delay at any time of each piece (E - 1,).
+
+    Two satellites may be farthest from each other several times in a revolution. Samples of a piece
+    are a minute apart at most; a parabola through three of them says what is between them.
+    """
+    times_s = [
+        np.linspace(start_s, end_s, 1 + max(2, ceil((end_s - start_s) / SAMPLES_S)))
+        for start_s, end_s in pairwise(cuts.tolist())
+    ]
+    behind = np.cumsum([len(piece) for piece in times_s])
+    return [_peak(piece) for piece in np.split(delays_s(np.concatenate(times_s)), behind[:-1])]
+
+
+def _peak(samples: Floats) -> float:
+    """Return the maximum of a curve by equally spaced samples (T,)."""
+    top = int(samples.argmax())
+    most = float(samples[top])
+    if 0 < top < len(samples) - 1:
+        before, after = float(samples[top - 1]), float(samples[top + 1])
+        bend = 2.0 * most - before - after
+        if bend > 0.0:
+            most += (after - before) ** 2 / (8.0 * bend)
+    return most
 
 
 def _of_isls(isls: IslPlan, satellites: list[str], edges: Edges) -> Iterator[Piece]:
@@ -259,7 +291,7 @@ def _of_isls(isls: IslPlan, satellites: list[str], edges: Edges) -> Iterator[Pie
         if not len(cuts):
             continue
         carried = isls.carried_bits(window, cuts).tolist()
-        longest_s = _longest(isls.delays_s(window, _with_middles(cuts)))
+        longest_s = _longest_anywhere(partial(isls.delays_s, window), cuts)
         spans = pairwise(cuts.tolist())
         for span, bits, delay_s in zip(spans, carried, longest_s, strict=True):
             for ends in ((one, other), (other, one)):

@@ -61,6 +61,18 @@ def test_message_that_no_route_carries():
         graph.route(0, 4, 8.0, 0.0)
     with pytest.raises(ValueError, match="bits are -1"):
         graph.arrivals(0, -1.0, 0.0)
+    with pytest.raises(ValueError, match="ready_s is nan"):
+        graph.route(0, 1, 8.0, np.nan)
+    with pytest.raises(ValueError, match="node 'Munich' is not there"):
+        graph.route("Munich", 1, 8.0, 0.0)
+    for a, b, start_s, what in (
+        ([0, 0], [1], 0.0, "b has the shape"),
+        ([0, 0], [1, 1], [0.0], "start_s has the shape"),
+        ([0.5], [1], 0.0, "a has other nodes than whole numbers"),
+        (0, 1, 0.0, "a is no row"),
+    ):
+        with pytest.raises(ValueError, match=what):
+            ContactGraph(ContactPlan(2, a, b, start_s, 1.0, 1.0))
 
 
 SLOW = pytest.mark.slow(reason="1,000 plans, each with a graph of its own")
