@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
@@ -100,8 +100,8 @@ def mesh_sessions(contacts: ContactColumns, isls: IslPlan) -> dict[str, MeshSess
         several = f", nor do {len(lost) - 1} others" if len(lost) > 1 else ""
         raise InputError(
             f"link.isl.route: {lost[0]!r} never reaches the server, by no links and passes of "
-            f"others{several}; link more planes, lower grazing_km, raise terminals, or simulate "
-            "longer"
+            f"others{several}; have more links (between planes, by terminals, grazing_km or "
+            "windows), or simulate longer"
         )
     link_bps = isls.least_bps
     return {
@@ -121,20 +121,44 @@ class _Passes:
     begins_s: array[float] = field(default_factory=lambda: array("d"))
 
     def add(self, number: int, begin_s: float) -> None:
-        """Add a pass for messages that set off from a time on."""
-        self.numbers.append(number)
-        self.begins_s.append(begin_s)
+        """Add a pass for messages that set off from a time on, unless another has that time."""
+        place = len(self.begins_s)
+        if begin_s <= self.begun_s:
+            place = bisect_left(self.begins_s, begin_s)
+            if self.begins_s[place] == begin_s:
+                return
+        self.numbers.insert(place, number)
+        self.begins_s.insert(place, begin_s)
 
     @property
     def begun_s(self) -> float:
         """When the last session has begun; -inf without one."""
         return self.begins_s[-1] if self.begins_s else -inf
 
+    def at(self, time_s: float) -> int:
+        """Return the pass of the session that had begun last by a time; -1 for none."""
+        place = bisect_right(self.begins_s, time_s) - 1
+        return self.numbers[place] if place >= 0 else -1
+
     def spans_s(self, contacts: ContactColumns) -> tuple[array[float], array[float]]:
         """Return begins and ends of sessions: each ends with its pass, or where the next begins."""
         ends_s = contacts.end_s[np.asarray(self.numbers)]
         ends_s[:-1] = np.minimum(ends_s[:-1], np.asarray(self.begins_s)[1:])
         return self.begins_s, array("d", ends_s.tobytes())
+
+
+@dataclass(order=True)
+class _Open:
+    """A pass that has risen, by its end: number and satellite, and who has a session by it.
+
+    The last of these began at ``used_s``.
+    """
+
+    end_s: float
+    number: int
+    gateway: int = field(compare=False)
+    used_s: float = field(default=-inf, compare=False)
+    users: set[int] = field(default_factory=set, compare=False)
 
 
 class _Search:
@@ -148,6 +172,9 @@ class _Search:
         self._windows = windows_of_each(isls)
         self._linked = LinkedSatellites(isls)
         self._found = [_Passes() for _ in isls.names]
+        self._open: list[_Open] = []
+        # When a pass rose last to which all satellites were linked.
+        self._all_linked_s = -inf
 
     def sessions(self) -> list[_Passes]:
         """Return the passes of each satellite, in order of time."""
@@ -155,61 +182,92 @@ class _Search:
         served = np.flatnonzero(contacts.served)
         in_order = served[np.argsort(contacts.start_s[served], kind="stable")]
         for number in in_order.tolist():
+            rise_s = float(contacts.start_s[number])
+            self._end_passes(rise_s)
             gateway = self._places[contacts.cluster[number]]
-            self._add(number, gateway, float(contacts.start_s[number]))
+            one = _Open(float(contacts.end_s[number]), number, gateway)
+            self._add(one, rise_s)
+            heappush(self._open, one)
+        self._end_passes(inf)
         return self._found
 
-    def _add(self, number: int, gateway: int, rise_s: float) -> None:
-        """Add a pass to the sessions of all who make use of it before they could of the last one.
+    def _use(self, one: _Open, satellites: Iterable[int], begin_s: float) -> None:
+        """Let satellites have a session by a pass from a time on."""
+        for satellite in satellites:
+            self._found[satellite].add(one.number, begin_s)
+        one.users.update(satellites)
+        one.used_s = max(one.used_s, begin_s)
 
-        Those that are linked to its satellite as it rises do so then, unless they make use of
-        another from the same time on. Others have to set off before, over links that are over by
-        then, or are linked to it while it goes on.
+    def _add(self, one: _Open, rise_s: float) -> None:
+        """Add a pass to the sessions of all who make use of it.
+
+        Those that are linked to its satellite as it rises do so then. Others have to set off
+        before, over links that are over by then, if that is not before they could by the last one,
+        or are linked to it while it goes on.
         """
-        linked = self._linked.among(gateway, rise_s)
-        missing = []
-        for satellite in linked:
-            found = self._found[satellite]
-            if rise_s > found.begun_s:
-                found.add(number, max(rise_s, 0.0))
-            elif rise_s < found.begun_s:
-                missing.append(satellite)
+        linked = self._linked.among(one.gateway, rise_s)
+        self._use(one, linked, max(rise_s, 0.0))
         if len(linked) < self._many:
-            missing += self._add_early(number, gateway, rise_s, linked)
-        if missing:
-            self._add_late(number, gateway, rise_s, missing)
+            missing = self._add_early(one, rise_s, linked)
+            self._add_late(one, rise_s, missing)
+        else:
+            self._all_linked_s = rise_s
 
-    def _add_early(
-        self, number: int, gateway: int, rise_s: float, linked: AbstractSet[int]
-    ) -> list[int]:
+    def _add_early(self, one: _Open, rise_s: float, linked: AbstractSet[int]) -> list[int]:
         """Add a pass to the sessions of those who have to set off before it; return the others.
 
         Those are not among the ``linked`` ones.
         """
-        latest = self._latest(gateway, rise_s, linked)
+        latest = self._latest(one.gateway, rise_s, linked)
         missing = []
         for satellite in range(self._many):
             if satellite in linked:
                 continue
-            found = self._found[satellite]
+            begun_s = self._found[satellite].begun_s
             departs_s, opens_s = latest.get(satellite, (-inf, -inf))
-            if departs_s <= found.begun_s:
+            if departs_s <= begun_s:
                 missing.append(satellite)
             else:
-                found.add(number, max(opens_s, nextafter(found.begun_s, inf), 0.0))
+                self._use(one, [satellite], max(opens_s, nextafter(begun_s, inf), 0.0))
         return missing
 
-    def _add_late(self, number: int, gateway: int, rise_s: float, missing: Sequence[int]) -> None:
-        """Add a pass to the sessions of those whose links to it open while it goes on."""
-        end_s = float(self._contacts.end_s[number])
-        latest = self._latest(gateway, end_s, {gateway})
+    def _add_late(self, one: _Open, from_s: float, missing: Iterable[int]) -> None:
+        """Add a pass to the sessions of those whose links to it open while it goes on.
+
+        That is from a time on at which they are ``missing``: they are not linked to it.
+        """
+        latest = self._latest(one.gateway, one.end_s, {one.gateway})
         for satellite in missing:
-            begun_s = self._found[satellite].begun_s
-            if latest.get(satellite, (-inf, -inf))[0] <= max(begun_s, rise_s):
+            if latest.get(satellite, (-inf, -inf))[0] <= from_s:
                 continue
-            begin_s = self._first_departure_s(satellite, gateway, max(begun_s, rise_s), end_s)
-            if begun_s < begin_s < end_s:
-                self._found[satellite].add(number, begin_s)
+            begin_s = self._first_departure_s(satellite, one.gateway, max(from_s, 0.0), one.end_s)
+            if begin_s < one.end_s:
+                self._use(one, [satellite], begin_s)
+
+    def _end_passes(self, before_s: float) -> None:
+        """End the passes that are over before a time.
+
+        Who has a session by one of them then goes on by another one that lasts longer.
+        """
+        while self._open and self._open[0].end_s < before_s:
+            over = heappop(self._open)
+            if over.used_s < self._all_linked_s:
+                continue  # all have had a later session since
+            idle = {
+                satellite
+                for satellite in over.users
+                if self._found[satellite].at(over.end_s) == over.number
+            }
+            # Of those that go on, the one that does so the longest.
+            others = sorted((one for one in self._open if one.end_s > over.end_s), reverse=True)
+            for other in others:
+                if not idle:
+                    break
+                linked = idle & self._linked.among(other.gateway, over.end_s)
+                self._use(other, linked, over.end_s)
+                idle -= linked
+            for other in others if idle else ():
+                self._add_late(other, over.end_s, idle)
 
     def _latest(
         self, gateway: int, by_s: float, linked: AbstractSet[int]

@@ -2,6 +2,7 @@
 
 import re
 
+import networkx
 import numpy as np
 import pytest
 import yaml
@@ -497,6 +498,29 @@ def test_sessions_begin_when_a_message_can_set_off(scenario):
     assert by_number[late].start_s(0) == pytest.approx(60.0 * begin)
     assert by_number[late].named(0)[0] == by_number[early].named(0)[0]
     assert all(by_number[k].start_s(0) == first_s[k] for k in first_s if k != late)
+
+
+def test_who_is_linked_to_a_satellite_in_a_pass_is_in_a_session(scenario):
+    """At random times, over random links: whatever other passes it could make use of later."""
+    rng = np.random.default_rng(11)
+    looked = 0
+    for number in range(6):
+        text = SCENARIO if number % 2 else TO_A_SATELLITE
+        plan = make_plan(scenario({WINDOWS: windows_text(drawn_windows(rng))}, text))
+        isls, contacts = plan.isls, plan.contacts
+        fleet = np.array(isls.names)
+        for time_s in rng.uniform(0.0, plan.stop_s, 60):
+            are_open = (isls.start_s <= time_s) & (time_s < isls.end_s)
+            now = networkx.Graph(zip(fleet[isls.a[are_open]], fleet[isls.b[are_open]], strict=True))
+            now.add_nodes_from(fleet)
+            has_pass = {c.cluster.name for c in contacts if c.start_s <= time_s < c.end_s}
+            for cluster in plan.clusters:
+                if has_pass & networkx.node_connected_component(now, cluster.name):
+                    own = plan.sessions(cluster)
+                    spans_s = zip(own.starts_s, own.ends_s, strict=True)
+                    assert any(begin_s <= time_s <= end_s for begin_s, end_s in spans_s)
+                    looked += 1
+    assert looked > 300
 
 
 def test_payloads_without_bytes_arrive_and_have_no_rows(scenario):
