@@ -37,6 +37,9 @@ from learning.requests.masks import both, either, having, is_anybody, is_everybo
 from learning.requests.request import Request
 from learning.training.recipe import TrainedPart
 
+MOST_NAMED = 20
+"""Of more clusters that a round waits for, the first ones are named, and the others counted."""
+
 
 @dataclass(frozen=True, config=CHECKED)
 class FedAvgOptions:
@@ -355,10 +358,15 @@ class FedAvg(GlobalModelMethod):
             yield Note("drop", self.version, f"update of {came}: round:{number} is over")
 
     def missing(self) -> str:
-        """Name the clusters whose update the round still lacks; empty if it can end."""
+        """Name the clusters whose update the round still lacks; empty if it can end.
+
+        Of many, the first ones are named: a thousand clients would say a thousand names each.
+        """
         if self.lacks_nobody:
             return ""
-        return ",".join(sorted(self.parties - self.arrived.keys()))
+        names = sorted(self.parties - self.arrived.keys())
+        named = ",".join(names[:MOST_NAMED])
+        return f"{named} and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else named
 
     @property
     def ended_by(self) -> str:

@@ -327,6 +327,10 @@ def test_a_grid_of_links_brings_every_update_at_once_and_every_hop_has_a_row(sce
     waits = run.events[run.events.kind == "wait"]
     assert 0 < len(waits) <= 65 * (len(rounds) + 1)
     assert not waits.duplicated(["cluster", "version"]).any()
+    # It names twenty of them at most, in order, and counts the others.
+    first = waits.iloc[0]
+    names = sorted({*run.clients.cluster} - {first.cluster})
+    assert first.detail == f"round:0 waits for {','.join(names[:20])} and 45 more"
 
 
 def test_a_run_may_end_while_a_link_has_last_bits_of_one_message_and_those_of_the_next(scenario):
