@@ -330,7 +330,7 @@ def test_a_grid_of_links_brings_every_update_at_once_and_every_hop_has_a_row(sce
     # It names twenty of them at most, in order, and counts the others.
     said = waits.detail.str.extract(r"waits for (.*?)(?: and (\d+) more)?$")
     names = said[0].str.split(",")
-    assert all(some == sorted(some) and {*some} <= {*run.clients.cluster} for some in names)
+    assert all(some == sorted(some) and {*some} <= {*rows.cluster} for some in names)
     assert names.str.len().max() == 20
     assert (names.str.len()[said[1].notna()] == 20).all()
     assert 20 < said[1].astype(float).max() <= 45
