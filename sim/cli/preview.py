@@ -213,7 +213,7 @@ def _over_mesh(built: Build) -> Iterator[str]:
         size = size_of(everything, gate=True)
         models = f": {per_hour / size:,.0f} models of {data_size(size)} in an hour"
         yield (
-            f"all passes carry {data_size(per_hour)} per hour {plan.topology.toward(way)}, "
+            f"all passes carry about {data_size(per_hour)} per hour {plan.topology.toward(way)}, "
             f"{data_size(per_hour / len(plan.mesh))} for each satellite"
             f"{'' if built.method.own_learning else models}"
         )

@@ -14,6 +14,7 @@ from learning.requests.cluster import Floats, Ints
 from scenarios import Scenario
 from sim.devices.compute import Compute, whole_rounds
 from sim.engine.isl_use import idle_links, methods_over
+from sim.engine.mesh_messages import narrow_link_doubts
 from sim.engine.setup import Build
 from sim.formatting import data_size, duration, listed
 from sim.plan.plan import Plan
@@ -29,6 +30,7 @@ def doubts_of(built: Build) -> tuple[str, ...]:
         *built.plan.doubts,
         *_isl_doubts(built),
         *_split_doubts(built),
+        *narrow_link_doubts(built.scenario, built.plan, built.method, built.learner),
         *_reach_doubts(built),
         *_memory_doubts(built),
     )

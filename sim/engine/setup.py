@@ -28,15 +28,13 @@ from sim.devices.satellites import made_once
 from sim.engine.expert_reach import check_reach
 from sim.engine.key_rules import refuse_for_method
 from sim.engine.learning_task import corruption_of, learner_of
-from sim.errors import InputError, as_input
-from sim.formatting import data_size
+from sim.engine.mesh_messages import check_messages
+from sim.errors import as_input
 from sim.links.sidelinks import Sidelinks, sidelinks_of
 from sim.network.rules import Rules
-from sim.plan.mesh_volume import gets_through, largest_message_bytes
 from sim.plan.plan import Plan, make_plan
 from sim.plan.plan_size import CONTACT_BYTES, check_plan
 from sim.plan.windows import Find, find_windows
-from sim.trace.directions import Way
 
 
 @dataclass(frozen=True)
@@ -143,8 +141,7 @@ def build(
     with as_input("learning.options."):
         method.check_clients(plan.clusters, options)
     check_reach(plan, options)
-    if plan.mesh is not None and scenario.learning.upload == "all":
-        _check_size(plan, method, learner, in_parts=scenario.link.cut_transfers == "resume")
+    check_messages(scenario, plan, method, learner)
     compute = compute_of(scenario)
     transmitter = transmitter_of(scenario)
     supplies = supplies_of(scenario, plan.start, plan.stop_s)
@@ -159,36 +156,6 @@ def build(
         sidelinks_of(scenario),
         supplies,
     )
-
-
-def _check_size(plan: Plan, method: MethodType, learner: Learner, *, in_parts: bool) -> None:
-    """Raise InputError where the least model of a method is too large for a mesh, at any time.
-
-    Devices on the ground may send and get it ``in_parts``. Downloads of what a client misses may be
-    of any size.
-    """
-    if method.trains_at_server or not issubclass(method, GlobalModelMethod):
-        return
-    experts = list(range(learner.architecture.experts))
-    held = experts[:1] if method.needs_experts else experts
-    gate = not method.needs_experts
-    sizes = {Way.TO_SERVER: learner.architecture.upload_bytes(held, gate=gate)}
-    if not learner.config.model.lora.sends_factors:
-        sizes[Way.TO_CLIENT] = learner.architecture.download_bytes(held, gate=gate)
-    for way, size_bytes in sizes.items():
-        if plan.topology.clients_fly and gets_through(plan, way, size_bytes):
-            continue
-        largest = largest_message_bytes(plan, way, in_parts=in_parts)
-        client, most_bytes = min(largest.items(), key=lambda one: one[1])
-        if size_bytes > most_bytes:
-            feeder = "" if plan.feeder is None else ", link.feeder.rate_mbps"
-            raise InputError(
-                f"link.isl.route: a model of {data_size(size_bytes)} never gets "
-                f"{plan.topology.toward(way)} for {client!r}: in one piece, "
-                f"{data_size(most_bytes)} is the most that all links and passes of any path hold; "
-                f"raise link.isl.rate_mbps{feeder} or the rates of the passes, or take a smaller "
-                "model"
-            )
 
 
 def method_of(scenario: Scenario) -> tuple[MethodType, Any, Learner]:

@@ -77,7 +77,7 @@ class IslPlan:
     ``end_s``, at ``fixed_bps`` or by the ``budget``: one of the two is given. ``range_km`` returns
     the range between two satellites at a time, or at times (T,). ``within`` marks pairs of one
     plane. ``rings`` are the names of each plane's ring, around; planes are in the order of their
-    nodes.
+    nodes. ``doubts`` are lines for the user on what became of windows.
     """
 
     names: tuple[str, ...]
@@ -92,6 +92,7 @@ class IslPlan:
     fixed_bps: float | None = None
     budget: IslBudget | None = None
     rings: tuple[tuple[str, ...], ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """The number of windows."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
@@ -173,10 +173,30 @@ def with_terminals(plan: IslPlan, isl: Isl, opens: Mask) -> IslPlan:
         free = isl.terminals - np.bincount(ring.ravel(), minlength=len(plan.names))
         begin_s = np.where(plan.within, begin_s, _assigned(plan, free))
         opens = opens | (begin_s > plan.start_s)
+    served = begin_s < plan.end_s
     begin_s = begin_s + np.where(opens, isl.acquisition_s, 0.0)
-    keep = np.flatnonzero(begin_s < plan.end_s)
+    acquired = begin_s < plan.end_s
+    keep = np.flatnonzero(acquired)
     keep = keep[np.argsort(begin_s[keep], kind="stable")]
-    return replace(plan, start_s=begin_s).where(keep)
+    doubts = acquisition_doubts(isl, int((served & opens).sum()), int((served & ~acquired).sum()))
+    return replace(plan, start_s=begin_s, doubts=tuple(doubts)).where(keep)
+
+
+MOST_LOST = 0.5
+"""Share of the links that open in a run above which it is said that acquisition loses them."""
+
+
+def acquisition_doubts(isl: Isl, opened: int, lost: int) -> Iterator[str]:
+    """Say how many of the links that open in a run are ``lost``, if many are.
+
+    These close before they are acquired.
+    """
+    if lost > MOST_LOST * opened:
+        yield (
+            f"link.isl.acquisition_s: {lost:,} of {opened:,} links between satellites that open "
+            f"in the run are over within these {isl.acquisition_s:g} s and carry nothing; "
+            "links that are open at the start count as acquired: lower it"
+        )
 
 
 def _assigned(plan: IslPlan, free: Ints) -> Floats:

@@ -21,7 +21,7 @@ from sim.devices.satellites import (
 )
 from sim.devices.sites import ground_nodes, ground_sites, station_sites
 from sim.errors import InputError
-from sim.plan.isl_planning import find_isls
+from sim.plan.isl_planning import acquisition_doubts, find_isls
 from sim.plan.windows import Find, WindowQuery
 from sim.trace.directions import Topology
 
@@ -276,6 +276,8 @@ def _of_relay(scenario: Scenario) -> Passes:
     seen = find_isls(scenario, isl, start, span_s, pairs)
     rise_s = seen.start_s + np.where(seen.clipped_start, 0.0, isl.acquisition_s)
     acquired = np.flatnonzero(rise_s < seen.end_s)
+    opened = int((~seen.clipped_start).sum())
+    lost = acquisition_doubts(isl, opened, len(rise_s) - len(acquired))
     acquired = acquired[np.lexsort((seen.a[acquired], rise_s[acquired]))]
     rise_s = rise_s[acquired]
     seen = seen.where(acquired)
@@ -297,5 +299,5 @@ def _of_relay(scenario: Scenario) -> Passes:
         span_s=span_s,
         passes=windows,
         satellites=tuple(satellites),
-        doubts=tuple(orbit.doubts(flying, start, start + timedelta(days=days))),
+        doubts=(*orbit.doubts(flying, start, start + timedelta(days=days)), *lost),
     )

@@ -129,7 +129,11 @@ def make_plan(
         stop_s=served.span_s,
         clusters=clusters,
         contacts=contacts,
-        doubts=(*served.doubts, *link_doubts(scenario, served, radios, devices)),
+        doubts=(
+            *served.doubts,
+            *link_doubts(scenario, served, radios, devices),
+            *(() if isls is None else isls.doubts),
+        ),
         sync_delay_s=getattr(scenario.orbit, "sync_delay_s", None) or 0.0,
         constellation=served.constellation,
         topology=served.topology,

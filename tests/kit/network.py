@@ -53,9 +53,11 @@ from sim.plan.budget import budget, one_pass
 from sim.plan.contact_columns import ContactColumns
 from sim.plan.contacts import ContactLinks, PlannedContact, PlannedSession
 from sim.plan.isl_pairs import ring_planes
+from sim.plan.mesh_limits import too_large
+from sim.plan.mesh_volume import SAMPLED, bytes_per_hour
 from sim.plan.outage_cuts import cut
 from sim.plan.plan import Plan, make_plan
 from sim.plan.radios import ground_radios
 from sim.plan.service import served_passes
 from sim.plan.windows import WindowQuery
-from sim.trace.directions import Topology
+from sim.trace.directions import Topology, Way

@@ -1,5 +1,6 @@
 """Links between satellites: which there are, with rate, delay and terminals; what they carry."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -174,6 +175,16 @@ def test_links_are_acquired_before_they_carry(tmp_path):
     assert at_first.sum() == (plan.start_s == 0.0).sum()  # those were there before
     longer = plan.where((plan.start_s > 0.0) & (plan.end_s - plan.start_s > 45.0))
     np.testing.assert_allclose(slow.start_s[~at_first], longer.start_s + 45.0)
+
+
+def test_links_that_close_before_they_are_acquired_are_counted(tmp_path):
+    plan = make_plan(star(tmp_path)).isls
+    lasts_s = (plan.end_s - plan.start_s)[plan.start_s > 0.0]
+    long_s = float(np.quantile(lasts_s, 0.7).round() + 0.5)  # many last equally long
+    lost = f"{np.count_nonzero(lasts_s <= long_s):,} of {len(lasts_s):,} links .* open in the run"
+    [line] = make_plan(star(tmp_path, acquisition_s=long_s)).isls.doubts
+    assert re.match(rf"link.isl.acquisition_s: {lost}", line)
+    assert not make_plan(star(tmp_path, acquisition_s=float(np.quantile(lasts_s, 0.3)))).doubts
 
 
 @pytest.mark.parametrize("propagation", ["sgp4", "secular_j2"])

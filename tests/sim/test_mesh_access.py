@@ -269,6 +269,16 @@ def test_what_devices_cannot_do_over_a_mesh_is_refused_before_the_run(scenario, 
         build(scenario(one_ring | keys))
 
 
+def test_a_model_may_be_larger_than_what_links_carry_during_a_pass(scenario):
+    """A satellite keeps what it has got in a pass, and sends it on for as long as a link lasts."""
+    keys = GRID | {"link.isl.rate_mbps": 0.1, "learning.method": "fedbuff"}
+    longest_s = max(one.end_s - one.start_s for one in make_plan(scenario(keys)).contacts)
+    hidden = int(3 * longest_s * 0.1e6 / 8 / 300)
+    run = sim.run(scenario(keys | {"learning.model.hidden": hidden, "link.cut_transfers": "drop"}))
+    got = run.transfers[run.transfers.direction == "downlink"]
+    assert (got.outcome == "delivered").any()
+
+
 def test_a_city_that_no_links_reach_in_time_is_named(scenario):
     """Of the passes over Quito in six hours none is one of the server, and no link is open."""
     far = [{"name": "Quito", "latitude_deg": -0.2, "longitude_deg": -78.5}]

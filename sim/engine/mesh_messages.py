@@ -1,0 +1,88 @@
+"""Messages of a method over a mesh: which are too large for links and passes, at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from learning.learner import Learner
+from learning.methods.base import GlobalModelMethod, MethodType
+from scenarios import Scenario
+from scenarios.link import Isl
+from sim.errors import InputError
+from sim.formatting import data_size
+from sim.plan.isl import fixed_isl_rate_bps
+from sim.plan.mesh_limits import WindowBytes, too_large
+from sim.plan.plan import Plan
+from sim.trace.directions import Way
+
+
+def least_messages(scenario: Scenario, method: MethodType, learner: Learner) -> Mapping[Way, float]:
+    """Return the bytes that the least message of a method has each way, where they are known.
+
+    Downloads of what a client misses may be of any size, and uploads of what it has changed.
+    Methods that learn by themselves, and those without one model at the server, tell none.
+    """
+    if method.trains_at_server or not issubclass(method, GlobalModelMethod):
+        return {}
+    if scenario.learning.upload != "all":
+        return {}
+    experts = list(range(learner.architecture.experts))
+    held = experts[:1] if method.needs_experts else experts
+    gate = not method.needs_experts
+    copies = method.payload_copies
+    sizes = {Way.TO_SERVER: copies * learner.architecture.upload_bytes(held, gate=gate)}
+    if not learner.config.model.lora.sends_factors:
+        sizes[Way.TO_CLIENT] = copies * learner.architecture.download_bytes(held, gate=gate)
+    return sizes
+
+
+def check_messages(scenario: Scenario, plan: Plan, method: MethodType, learner: Learner) -> None:
+    """Raise InputError where the least message of a method never gets through a mesh."""
+    isl = scenario.link.isl
+    if plan.mesh is None or isl is None:
+        return
+    in_parts = scenario.link.cut_transfers == "resume"
+    for way, size_bytes in least_messages(scenario, method, learner).items():
+        found = too_large(plan, way, size_bytes, in_parts=in_parts)
+        if found is None:
+            continue
+        feeder = "" if plan.feeder is None else ", link.feeder.rate_mbps"
+        raise InputError(
+            f"link.isl.route: {_message(method, size_bytes)} never gets "
+            f"{plan.topology.toward(way)} for {found.client!r}: in one piece, "
+            f"{data_size(found.most_bytes)} is the most that all links and passes of any path "
+            f"hold; raise {_rate_key(isl)}{feeder} or the rates of the passes, or take a smaller "
+            "model"
+        )
+
+
+def narrow_link_doubts(
+    scenario: Scenario, plan: Plan, method: MethodType, learner: Learner
+) -> Iterator[str]:
+    """Say that no link between satellites holds one message of a method while it is open."""
+    isl = scenario.link.isl
+    if plan.mesh is None or plan.isls is None or isl is None:
+        return
+    links = WindowBytes(plan.isls)
+    sizes = least_messages(scenario, method, learner)
+    narrow = {way: size for way, size in sizes.items() if not links.hold(size)}
+    if narrow:
+        ways = " and ".join(plan.topology.toward(way) for way in narrow)
+        yield (
+            f"link.isl: no link between satellites is open long enough for "
+            f"{_message(method, min(narrow.values()))} in one piece, and the best one carries "
+            f"{data_size(links.largest)} while it is open; messages {ways} go by passes alone, or "
+            f"never arrive: raise {_rate_key(isl)}, or take a smaller model"
+        )
+
+
+def _message(method: MethodType, size_bytes: float) -> str:
+    """Name a message of a method with its size."""
+    if method.payload_copies == 1:
+        return f"a model of {data_size(size_bytes)}"
+    return f"a message of {data_size(size_bytes)} ({method.payload_copies} times the model)"
+
+
+def _rate_key(isl: Isl) -> str:
+    """Name what raises the rate of links between satellites."""
+    return "link.isl.rate_mbps" if fixed_isl_rate_bps(isl) is not None else "the budget of link.isl"
