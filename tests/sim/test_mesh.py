@@ -295,6 +295,23 @@ def test_uploads_that_find_no_route_are_why_a_run_came_to_nothing(scenario):
         assert run.summary["messages"] == run.transfers.message.nunique()
 
 
+def test_a_run_without_any_download_warns_though_its_uploads_arrive(scenario):
+    """A pass carries less than a model up; clients of `fedasync` train what they began with."""
+    slow = {"learning.method": "fedasync", "link.uplink.fixed_rate_mbps": 1.4e-4, "stop.days": 0.1}
+    run = sim.run(scenario(slow))
+    dropped = run.events[run.events.kind == "drop"]
+    assert len(dropped) > 0
+    assert len(run.updates) > 0
+    line = (
+        f"no download arrived: {len(dropped)} downloads found no route before the end, of 19.24 kB "
+        "at most: raise stop.days, link.isl.rate_mbps or the rates of the passes, or "
+    )
+    assert [w for w in run.manifest["warnings"] if w.startswith(line)]
+    assert run.manifest["came_to_nothing"] is None
+    # A run in which some arrive says nothing.
+    assert not any("arrived" in w for w in sim.run(scenario()).manifest["warnings"])
+
+
 RINGS = {"orbit.satellites": 66, "orbit.planes": 6, "link.isl.within_plane": "ring",
          "link.isl.between_planes": "neighbours", "link.isl.terminals": 4,
          "stop.days": 0.08}  # fmt: skip
