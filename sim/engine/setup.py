@@ -142,7 +142,7 @@ def build(
     plan = make_plan(scenario, find, before, method.needs_isl)
     with as_input("learning.options."):
         method.check_clients(plan.clusters, options)
-    check_reach(plan, options)
+    check_reach(scenario, plan, options)
     if plan.mesh is not None and scenario.learning.upload == "all":
         _check_size(plan, method, learner, in_parts=scenario.link.cut_transfers == "resume")
     compute = compute_of(scenario)
