@@ -151,7 +151,7 @@ class Scenario(Section):
         if self.devices_over_mesh and geometry:
             yield from _mesh_of_devices_problems(self.roles, orbit)
         elif self.link.isl is not None:
-            yield from _isl_problems(self.link.isl, alone=alone, relayed=bool(self.roles.relay))
+            yield from _isl_problems(self.link.isl, self.roles, alone=alone)
         if self.compute.battery is not None:
             yield from self._battery_problems(alone=alone)
 
@@ -193,11 +193,14 @@ def _feeder_problems(link: Link, roles: Roles, *, has_gateways: bool) -> Iterato
         yield Problem(("link", "feeder"), f"{text}remove it")
 
 
-def _isl_problems(isl: Isl, *, alone: bool, relayed: bool) -> Iterator[Problem]:
+def _isl_problems(isl: Isl, roles: Roles, *, alone: bool) -> Iterator[Problem]:
+    relayed = bool(roles.relay)
     if not (alone or relayed):
         text = "is between satellites that are clients on an orbit, or carry what devices send to "
-        text += "one of them; set roles.clients: satellites, or roles.server: satellite:NAME with "
-        yield Problem(("link", "isl"), f"{text}link.isl.route: earliest, or remove it")
+        text += "one of them; set roles.clients: satellites, "
+        if roles.clients == "devices":
+            text += "or roles.server: satellite:NAME with link.isl.route: earliest, "
+        yield Problem(("link", "isl"), f"{text}or remove it")
     elif not (isl.among_clients or relayed):
         text = "got 'none', as between_planes has; then there are no links: set one of the two"
         yield Problem(("link", "isl", "within_plane"), f"{text}, or remove link.isl")

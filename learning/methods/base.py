@@ -124,6 +124,7 @@ class Method(ABC):
     any rank; ``uses_optimizer``: so do ``optimizer``, ``schedule``
     and ``clip_norm``; ``waits_for_all``: it cannot do without any device, so that
     ``learning.aggregation`` means nothing to it; ``trains_at_server``: devices need no memory;
+    ``sends_nothing``: nothing goes to or from its clients, over links between satellites neither;
     ``trains_in_gaps``: devices train as many rounds between two contacts as there is time for, up
     to ``learning.rounds.per_gap_max`` (a user is warned where that is many); ``gap_option``: if
     this one of its options is ``gaps``.
@@ -161,6 +162,7 @@ class Method(ABC):
     uses_optimizer: ClassVar[bool] = True
     waits_for_all: ClassVar[bool] = False
     trains_at_server: ClassVar[bool] = False
+    sends_nothing: ClassVar[bool] = False
     trains_in_gaps: ClassVar[bool] = False
     gap_option: ClassVar[str] = ""
     alone_is_sgd: ClassVar[bool] = False

@@ -27,6 +27,7 @@ class Local(Method):
     """
 
     colour = "#8c6bb1"
+    sends_nothing: ClassVar[bool] = True
     uploads_whole: ClassVar[str] = "it sends nothing"
     trains_in_gaps: ClassVar[bool] = True
 
@@ -87,6 +88,7 @@ class Centralised(GlobalModelMethod):
     """
 
     colour = "#808080"
+    sends_nothing: ClassVar[bool] = True
     uploads_whole: ClassVar[str] = "it sends nothing"
     Options: ClassVar[type] = CentralisedOptions
     trains_at_server: ClassVar[bool] = True

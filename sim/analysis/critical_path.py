@@ -93,12 +93,15 @@ class CriticalPath(NamedTuple):
         return [*rows, rest | {"begin_s": self.simulated_s - self.rest_s}]
 
 
-def critical_path(tables: Mapping[str, pa.Table], simulated_s: float) -> CriticalPath:
+def critical_path(
+    tables: Mapping[str, pa.Table], simulated_s: float, clients: Sequence[str] | None = None
+) -> CriticalPath:
     """Return where the time of a run of ``simulated_s`` seconds went, from its tables.
 
-    The parts of every cluster, and of every cycle, sum up to its time, but for rounding.
+    ``clients`` are the names of its clusters, all that the tables name where it is None. The parts
+    of every cluster, and of every cycle, sum up to its time, but for rounding.
     """
-    names = cluster_names(tables)
+    names = cluster_names(tables) if clients is None else clients
     marks = list(_completions(tables))
     marks_s = np.array([time_s for _, time_s, _ in marks])
     shares = dict(zip(names, _partitions(tables, names, marks_s, simulated_s), strict=True))

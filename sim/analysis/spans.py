@@ -1,7 +1,7 @@
 """Spans of time out of the tables, and the lanes in which they are shown."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +19,29 @@ FEEDER_COLUMNS = ("cluster", "peer", "direction", "start_s", "end_s")
 
 
 def cluster_names(tables: Mapping[str, pa.Table]) -> list[str]:
-    """Return the names of all clusters in canonical order."""
+    """Return all that is named as a cluster, in canonical order: clients, and other senders.
+
+    Of devices over links these are satellites and gateways too.
+    """
     found = (tables[name]["cluster"] for name in ("contacts", "events", "transfers"))
     return sorted({text for column in found for text in pc.unique(column.drop_null()).to_pylist()})
+
+
+LINK_ENDS = {"isl_windows": ("a", "b"), "feeder_windows": ("satellite", "station")}
+"""Columns of tables of links that name who is at their ends."""
+
+
+def names_of_clients(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> list[str]:
+    """Return the names of all clusters but for satellites and gateways that are no clients."""
+    clients = {row["cluster"] for row in manifest.get("energy") or ()}
+    linked = {
+        text
+        for name, columns in LINK_ENDS.items()
+        if clients and name in tables
+        for column in columns
+        for text in pc.unique(tables[name][column]).to_pylist()
+    }
+    return [name for name in cluster_names(tables) if name in clients or name not in linked]
 
 
 MOST_LANES = 120

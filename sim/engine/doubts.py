@@ -41,6 +41,11 @@ def _isl_doubts(built: Build) -> Iterator[str]:
     isl = built.scenario.link.isl
     if isl is None or built.plan.isls is None:
         return
+    if built.method.sends_nothing and built.plan.mesh is not None:
+        yield (
+            f"link.isl: method {built.scenario.learning.method!r} sends nothing; links change here "
+            "only when its clients are in contact"
+        )
     if idle := idle_links(isl, built.method, built.options):
         yield (
             f"link.isl.{' and '.join(idle)}: method {built.scenario.learning.method!r} sends "

@@ -301,6 +301,19 @@ def _over_mesh(key: str, is_unmet: Callable[[Scenario], bool], text: str) -> Nee
     )
 
 
+def _joins_contacts(key: str) -> Need[MethodCase]:
+    """Return the rule that a key of the sessions of satellites, or the server, is not given."""
+    return _over_mesh(
+        f"orbit.{key}",
+        lambda scenario: (
+            scenario.roles.satellites_learn
+            and getattr(scenario.orbit, key, None) not in (None, "contact")
+        ),
+        "is not used with link.isl.route 'earliest', where a message goes on over whatever link or "
+        "pass comes next; remove it",
+    )
+
+
 OVER_MESH: tuple[Need[MethodCase], ...] = (
     Need(
         key="link.isl.route",
@@ -323,6 +336,9 @@ OVER_MESH: tuple[Need[MethodCase], ...] = (
         "{case.name} sends from one client to another; set roles.clients: satellites, or take a "
         "method of uploads and downloads, like fedavg",
     ),
+    _joins_contacts("session"),
+    _joins_contacts("hand_over_gap_s"),
+    _joins_contacts("sync_delay_s"),
     _over_mesh(
         "link.cut_transfers",
         lambda scenario: (
@@ -474,6 +490,16 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     _needs_links("between_planes"),
     _needs_these_links("within_plane", "links within planes; set it to ring"),
     _needs_these_links("between_planes", "links between planes; set it to grid or all"),
+    Need(
+        key="link.isl",
+        is_unmet=lambda case: (
+            case.method.sends_nothing
+            and case.scenario.link.isl is not None
+            and case.scenario.roles.relay is None
+            and not case.scenario.link.is_mesh  # there links say when clients are in contact
+        ),
+        text="{case.name} sends nothing, over links between satellites neither; remove it",
+    ),
     Need(
         key="link.isl",
         is_unmet=_sends_over_no_link,

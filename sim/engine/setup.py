@@ -140,7 +140,7 @@ def build(
     plan = make_plan(scenario, find, before, method.needs_isl)
     with as_input("learning.options."):
         method.check_clients(plan.clusters, options)
-    check_reach(plan, options)
+    check_reach(scenario, plan, options)
     check_messages(scenario, plan, method, learner)
     compute = compute_of(scenario)
     transmitter = transmitter_of(scenario)

@@ -39,7 +39,6 @@ def manifest_of(
     end_s = simulation.end_s
     complete = status == COMPLETE
     nothing = came_to_nothing(tables, built, simulation) if complete else None
-    waiting = simulation.waiting
     method = simulation.method
     own = method if isinstance(method, OwnLearning) else None
     doubts = [] if own is None else own.doubts()
@@ -71,7 +70,7 @@ def manifest_of(
         "trace_sha256": whole,
         "timing_sha256": timing,
         "came_to_nothing": None if nothing is None else nothing.as_json(),
-        "warnings": [*warnings_of(tables, built, nothing, waiting), *doubts] if complete else [],
+        "warnings": [*warnings_of(tables, built, nothing, simulation), *doubts] if complete else [],
         "versions": dict(versions()),
         "determinism": determinism_of(built.learner),
         "scenario": builds.scenario_json,  # at the end, where a reader of the file looks for it

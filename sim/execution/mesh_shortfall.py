@@ -9,11 +9,16 @@ from sim.plan.remedies import less_to_carry
 from sim.trace.directions import Way
 
 
+def name_of(way: Way) -> str:
+    """Return what a message of one way is called."""
+    return "upload" if way is Way.TO_SERVER else "download"
+
+
 def why_none_arrived(built: Build, way: Way, missing: Shortfall) -> str:
     """Say how many messages of one way found no route or were under way at the end; "" for none."""
     if not missing.messages:
         return ""
-    name = "upload" if way is Way.TO_SERVER else "download"
+    name = name_of(way)
     parts = []
     if missing.no_route:
         parts.append(f"{counted(missing.no_route, name)} found no route before the end")

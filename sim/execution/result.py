@@ -18,6 +18,7 @@ from sim.analysis.comparison import Comparison, WithoutTables, compare_groups, g
 from sim.analysis.critical_path import CriticalPath, Spent, critical_path
 from sim.analysis.inference import gating_pattern
 from sim.analysis.round_paths import RoundPaths, round_paths
+from sim.analysis.spans import names_of_clients
 from sim.analysis.summary import summarise
 from sim.analysis.targets import Evaluation, evaluations, validation_at
 from sim.analysis.text import summary_rows
@@ -158,7 +159,8 @@ class Result:
     @cached_property
     def critical_path(self) -> CriticalPath:
         """Where the simulated time went, by cluster and by cycle."""
-        return critical_path(self.tables, self.manifest["simulated_s"])
+        clients = names_of_clients(self.tables, self.manifest)
+        return critical_path(self.tables, self.manifest["simulated_s"], clients)
 
     @cached_property
     def round_paths(self) -> RoundPaths | None:

@@ -12,12 +12,15 @@ from sim.analysis.experts import density_ratio, own_mass
 from sim.engine.doubts import doubts_of
 from sim.engine.meetings import Waiting
 from sim.engine.setup import Build
+from sim.engine.simulation import Simulation
 from sim.execution.came_to_nothing import CameToNothing
 from sim.execution.cut_offers import cut_lines
+from sim.execution.mesh_shortfall import name_of, why_none_arrived
 from sim.formatting import counted, some
 from sim.plan.plan import Plan
 from sim.plan.remedies import step_size_key
 from sim.trace.arrow import array
+from sim.trace.directions import Way
 from sim.trace.parquet import plain
 from sim.trace.sorting import grouped_by, says
 from sim.trace.tables import pieces_of
@@ -36,20 +39,21 @@ clusters, and still gains above it, with 70 %.
 def warnings_of(
     tables: Mapping[str, pa.Table],
     built: Build,
-    nothing: CameToNothing | None = None,
-    waiting: Sequence[Waiting] = (),
+    nothing: CameToNothing | None,
+    simulation: Simulation,
 ) -> list[str]:
     """Return one line for each doubt about a finished run, whose tables are read piece by piece.
 
-    That it came to ``nothing`` is the first of them. ``waiting`` are the clients that waited for
-    each other when it ended.
+    That it came to ``nothing`` is the first of them.
     """
+    waiting = simulation.waiting
     splits = built.learner.trains and built.method.splits_experts
     refused, faults, faulty = _troubles(tables)
     step_size = step_size_key(built.scenario, own_learning=built.method.own_learning)
     lost = [f"{refused} updates refused by the server, not finite: lower {step_size}"]
     return [
         *([] if nothing is None else [nothing.line]),
+        *_none_arrived(built, simulation, nothing),
         *(_conditions(tables["assignments"]) if splits else ()),
         *_unused(built),
         *_alone(built),
@@ -85,6 +89,19 @@ def waiting_line(waiting: Sequence[Waiting]) -> str:
         "the run ended in the middle of a round, which the model lacks: "
         f"{some(each, MOST_WAITING, '; ')}"
     )
+
+
+def _none_arrived(
+    built: Build, simulation: Simulation, nothing: CameToNothing | None
+) -> Iterator[str]:
+    """Ways of a mesh by which nothing arrived, unless that is why the run came to ``nothing``."""
+    for way in Way:
+        missing = simulation.clients.missing(way)
+        if missing is None or not missing.none_arrived:
+            continue
+        why = why_none_arrived(built, way, missing)
+        if nothing is None or nothing.why != why:
+            yield f"no {name_of(way)} arrived: {why}"
 
 
 def _unused(built: Build) -> Iterator[str]:

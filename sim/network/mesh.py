@@ -41,16 +41,30 @@ class Carried(NamedTuple):
 
 @dataclass
 class Shortfall:
-    """Messages of one way that have not arrived: without a route, or under way at the end."""
+    """Messages of one way that have not arrived: without a route, or under way at the end.
+
+    ``routed`` are those that had a route, of which others than those under way have arrived.
+    """
 
     no_route: int = 0
     under_way: int = 0
     largest_bytes: float = 0.0
+    routed: int = 0
 
     @property
     def messages(self) -> int:
         """How many they are."""
         return self.no_route + self.under_way
+
+    @property
+    def none_arrived(self) -> bool:
+        """Whether there were messages, and none of them has arrived."""
+        return self.messages > 0 and self.routed == self.under_way
+
+    def count_lost(self, message: MeshMessage) -> None:
+        """Count a message that has no route."""
+        self.no_route += 1
+        self.largest_bytes = max(self.largest_bytes, message.size)
 
 
 class Mesh:
@@ -126,6 +140,8 @@ class Mesh:
         ready_s = self._clock.now
         hops = self._routed(message, source, target)
         if hops is None:
+            if way is not None:
+                self.missing[way].count_lost(message)
             return Arrival(delivered=False, time_s=ready_s, reason=NO_ROUTE)
         if hops:
             yield self._there(hops)
@@ -177,6 +193,8 @@ class Mesh:
         )
         if hops is None:
             return None
+        if message.way is not None:
+            self.missing[message.way].routed += 1
         if hops:
             message.hops = hops
             self._log.add(message)
@@ -199,9 +217,7 @@ class Mesh:
     def lose(self, message: MeshMessage) -> None:
         """Tell of a message to the server, or from there, that never arrives."""
         assert message.way is not None
-        missing = self.missing[message.way]
-        missing.no_route += 1
-        missing.largest_bytes = max(missing.largest_bytes, message.size)
+        self.missing[message.way].count_lost(message)
         self._facts.emit(
             MessageLost(
                 time_s=self._clock.now,

@@ -43,7 +43,7 @@ def isl_plan(
     pairs, within = isl_pairs(isl, satellites, start)
     windows = find_isls(scenario, isl, start, span_s, pairs)
     names = tuple(satellite.name for satellite in satellites)
-    in_ring = _in_ring(windows, pairs[within], names)
+    in_ring = _in_ring(isl, windows, pairs[within], names)
     planes = ring_planes(satellites, start) if isl.within_plane == "ring" else []
     plan = IslPlan(
         names=names,
@@ -73,7 +73,7 @@ def isl_plan(
     return plan
 
 
-def _in_ring(windows: orbit.IslWindows, ring_pairs: Ints, names: Sequence[str]) -> Mask:
+def _in_ring(isl: Isl, windows: orbit.IslWindows, ring_pairs: Ints, names: Sequence[str]) -> Mask:
     """Which windows (M,) are between neighbours in a ring; InputError for a pair without any."""
     many = len(names)
     ring = np.zeros(many**2, bool)
@@ -81,6 +81,12 @@ def _in_ring(windows: orbit.IslWindows, ring_pairs: Ints, names: Sequence[str]) 
     numbers = windows.a * many + windows.b
     if blind := set(np.flatnonzero(ring).tolist()) - set(numbers.tolist()):
         one, other = (names[member] for member in divmod(min(blind), many))
+        if isl.windows is not None:
+            raise InputError(
+                f"link.isl.windows: none of the run is between {one!r} and {other!r}, who are "
+                "neighbours in a ring; give windows of each such pair, or set "
+                "link.isl.within_plane: none"
+            )
         raise InputError(
             f"link.isl.within_plane: {one!r} and {other!r} are neighbours in a ring and never in "
             "sight of each other; take more satellites per plane, lower grazing_km or raise "

@@ -50,12 +50,16 @@ class AccessSessions(PlannedSessions):
 
 
 def access_sessions(
-    contacts: ContactColumns, isls: IslPlan, server: str, feeder: FeederPlan | None
+    contacts: ContactColumns,
+    isls: IslPlan,
+    server: str,
+    feeder: FeederPlan | None,
+    remedies: Sequence[str],
 ) -> dict[str, AccessSessions]:
     """Return the sessions of each cluster, by name, with a ``server`` that is a satellite.
 
     With the passes of a ``feeder`` stations are the server. Raises InputError for a cluster from
-    which nothing ever arrives.
+    which nothing ever arrives; ``remedies`` say what lets more satellites have links.
     """
     arrival_s = _arrivals_s(contacts, isls, server, feeder)
     link_bps = isls.least_bps if feeder is None else min(isls.least_bps, feeder.rate_bps)
@@ -67,13 +71,14 @@ def access_sessions(
         later_s = np.minimum.accumulate(np.append(there_s[1:], inf)[::-1])[::-1]
         numbers = numbers[np.isfinite(there_s) & (there_s <= later_s)]
         if not len(numbers):
-            whom, more = repr(server), ""
+            whom = repr(server)
+            cures = [*remedies]
             if feeder is not None:
-                whom, more = "a station", "lower the masks of stations, raise ground.antennas, "
+                whom = "a station"
+                cures += ["lower the masks of stations", "raise ground.antennas"]
             raise InputError(
                 f"link.isl.route: what {cluster.name!r} sends never reaches {whom}, by no "
-                f"passes and links; link more planes, lower grazing_km, raise terminals, {more}or "
-                "simulate longer"
+                f"passes and links; {', '.join(cures)}, or simulate longer"
             )
         found[cluster.name] = AccessSessions(contacts, numbers, server, link_bps)
     return found

@@ -21,6 +21,7 @@ from sim.plan.link_source import LinkSource, link_source
 from sim.plan.mesh_access import access_sessions
 from sim.plan.mesh_sessions import mesh_sessions
 from sim.plan.radios import ground_radios
+from sim.plan.remedies import more_links
 from sim.plan.service import ServedPasses, served_passes
 from sim.plan.unserved import check_served
 from sim.plan.windows import Find, find_windows
@@ -117,7 +118,10 @@ def make_plan(
     by_passes = over_links is None or scenario.devices_over_mesh
     if "between_planes" not in needs_isl and by_passes:
         rings = isls.rings if needs_isl and isls is not None else ()
-        check_served(served, scenario.orbit, rings)
+        isl = scenario.link.isl
+        check_served(
+            served, scenario.orbit, rings, of_file=isl is not None and isl.windows is not None
+        )
     radios = ground_radios(scenario)
     devices = _devices(scenario, served)
     links = link_source(scenario, served, clusters, radios, devices)
@@ -158,7 +162,7 @@ def _mesh(
     """Return the sessions of each client over links; errors are as of those who find them."""
     if not scenario.devices_over_mesh:
         return mesh_sessions(contacts, isls)
-    return access_sessions(contacts, isls, _server(scenario), feeder)
+    return access_sessions(contacts, isls, _server(scenario), feeder, more_links(scenario))
 
 
 def _devices(scenario: Scenario, served: ServedPasses) -> list[tuple[orbit.Site, ...]]:

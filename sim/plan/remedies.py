@@ -56,6 +56,20 @@ def less_to_carry(scenario: Scenario, way: Way) -> str:
     return f"take a smaller {model_key(scenario)}"
 
 
+def more_links(scenario: Scenario) -> list[str]:
+    """Say what lets more satellites have links to each other."""
+    isl = scenario.link.isl
+    if isl is None:
+        return []
+    helps = {
+        "give windows of more pairs of satellites": isl.windows is not None,
+        "link more planes": isl.windows is None and isl.between_planes != "all",
+        "lower grazing_km": isl.windows is None,
+        "raise terminals": isl.terminals is not None,
+    }
+    return [text for text, does in helps.items() if does]
+
+
 def speed_key(scenario: Scenario) -> str:
     """Say which key makes rounds shorter."""
     given = scenario.compute.seconds_per_round is not None

@@ -13,11 +13,17 @@ from sim.errors import InputError
 from sim.plan.service import ServedPasses
 
 
-def check_served(served: ServedPasses, source: Any, rings: Iterable[Sequence[str]] = ()) -> None:
+def check_served(
+    served: ServedPasses,
+    source: Any,
+    rings: Iterable[Sequence[str]] = (),
+    *,
+    of_file: bool = False,
+) -> None:
     """Raise InputError for a cluster that is never seen, never served or served without end.
 
     In slots every cluster is seen and served, unless its satellites are out in all windows. Over
-    links, one member of each of the ``rings`` is enough.
+    links, one member of each of the ``rings`` is enough. ``of_file``: link windows are of a file.
     """
     service = served.service
     unserved = {
@@ -43,7 +49,9 @@ def check_served(served: ServedPasses, source: Any, rings: Iterable[Sequence[str
         gap = f"longest gap {figures.longest_gap_s[site] / 3600:.1f} h"
         days = f"{served.span_s / 86400:g} days"
         if not len(windows):
-            raise InputError(f"{kind} {name!r}: {_never_seen(served, site, days)} ({gap})")
+            raise InputError(
+                f"{kind} {name!r}: {_never_seen(served, site, days, of_file=of_file)} ({gap})"
+            )
         services = windows[service.served[windows]]
         if not len(services):
             raise InputError(
@@ -76,7 +84,12 @@ def _why_never_ends(served: ServedPasses, services: Ints, days: str) -> str:
     return f"{why} all of {days}, so that its session never ends and no cycle is complete; {cure}"
 
 
-def _never_seen(served: ServedPasses, site: int, days: str) -> str:
+def _never_seen(served: ServedPasses, site: int, days: str, *, of_file: bool) -> str:
+    if served.relayed and of_file:
+        pair = f"{served.clients[site]!r} and {served.servers[0]!r}"
+        return (
+            f"no window of link.isl.windows has it with the server in {days}; give some of {pair}"
+        )
     if served.relayed:
         never = (
             f"never sees {served.servers[0]!r} in {days}; raise link.isl.max_range_km, or lower "

@@ -37,7 +37,7 @@ def timeline(self: Drawn, axes: Axes | None = None, days: float | None = None) -
     shown_s = simulated_s if days is None else min(days * 86400.0, simulated_s)
     from matplotlib.patches import Patch
 
-    names = spans.cluster_names(tables)
+    names = spans.names_of_clients(tables, self.run.manifest)
     if not names or not shown_s > 0:
         raise InputError("the run has no time to show: it ended before anything happened")
     axes = axes or new_axes()

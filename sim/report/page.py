@@ -8,7 +8,7 @@ from typing import Any
 from scenarios import ScenarioError
 from sim.errors import InputError
 from sim.files import packaged
-from sim.formatting import counted, filled
+from sim.formatting import counted, filled, listed
 from sim.plots.canvas import Run
 from sim.replay import replay
 from sim.replay.content_policy import content_policy
@@ -113,7 +113,7 @@ def html(page: Page, figures: Figures) -> str:
         "slug": slug,
         **page.context,
     }
-    own: dict[str, Any] = {"counted": counted, "line": line, "sentence": sentence}
+    own: dict[str, Any] = {"counted": counted, "listed": listed, "line": line, "sentence": sentence}
     return filled("sim.report", "templates", page.template, values, own, html=True)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow.compute as pc
 import yaml
 
+import scenarios
 from sim.analysis.comparison import Group
 from sim.analysis.critical_path import CriticalPath, Spent
 from sim.analysis.rounds import client_word
@@ -15,6 +16,7 @@ from sim.analysis.samples import samples_by_class
 from sim.analysis.spans import of_stations
 from sim.analysis.summary import staleness
 from sim.analysis.text import alignment_lines, summary_rows
+from sim.devices.satellites import flying_of
 from sim.execution.result import Result, load
 from sim.execution.status import COMPLETE, INTERRUPTED
 from sim.plots.accuracy import OVER
@@ -52,6 +54,8 @@ def page(folder: Path, map_minute: float = 0.0) -> Page:
         samples_by_class,
         map_of,
         names_of,
+        satellites_in,
+        gateways_in,
         last_split,
         draw_staleness,
         answers,
@@ -115,6 +119,30 @@ def notices(run: Result) -> list[str]:
 def names_of(run: Result, what: str) -> list[str]:
     """Return the names in a column of the contacts: each satellite, or each station."""
     return pc.unique(run.tables["contacts"][what]).drop_null().to_pylist()
+
+
+def satellites_in(run: Result) -> list[str]:
+    """Return the names of the satellites that serve the devices of a run, in contact or not.
+
+    Of other clients, of contacts without an orbit, and where files of the scenario are gone, these
+    are those in contact.
+    """
+    if not of_stations(run.tables["contacts"]):
+        try:
+            scenario = scenarios.from_dict(run.manifest["scenario"])
+            if scenario.orbit.has_geometry:
+                return [satellite.name for satellite in flying_of(scenario)]
+        except (ValueError, OSError):  # as of the elements of a file
+            pass
+    return names_of(run, "satellite")
+
+
+def gateways_in(run: Result) -> list[str]:
+    """Return the names of the stations that are the server of devices, over links."""
+    scenario = run.manifest["scenario"]
+    if scenario["roles"]["server"] != "stations" or of_stations(run.tables["contacts"]):
+        return []
+    return [station["name"] for station in scenario["ground"]["stations"]]
 
 
 def scenario_yaml(scenario: Mapping[str, Any]) -> str:

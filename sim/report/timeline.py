@@ -42,7 +42,8 @@ def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dic
     A lane has a ``name``, a ``level`` (0 cluster, 1 device), and how many ``bars`` of each kind.
     The bars stand one after the other, packed: ``begin`` (as steps) and ``length`` in units of
     ``unit_s``, ``says`` (as steps: number of a text), and ``count`` (how many were joined to it).
-    ``clusters_of_a_lane`` of the ``clusters`` share a lane.
+    ``clusters_of_a_lane`` of the ``clusters`` share a lane. So many as ``left_out`` have none: what
+    satellites and gateways send of devices on the ground.
     """
     import pandas as pd
 
@@ -50,11 +51,13 @@ def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dic
     end_s = manifest["simulated_s"]
     client = client_word(manifest)
     bars = bars[bars["begin_s"] < end_s].assign(end_s=lambda b: b["end_s"].clip(upper=end_s))
-    names = spans.cluster_names(tables)
+    names = spans.names_of_clients(tables, manifest)
     shared = spans.clusters_of_a_lane(len(names))
     clusters = spans.lanes_of(names)
     bars["lane"] = pd.Index(names).get_indexer(bars["cluster"]) // shared
-    bars = bars[bars["lane"] >= 0]  # what belongs to no cluster has no lane
+    has_lane = bars["lane"] >= 0
+    left_out = int(bars.loc[~has_lane, "cluster"].notna().sum())
+    bars = bars[has_lane]  # what belongs to no client has no lane
     # Devices that are alone in their clusters have lanes of their own, however many they are.
     lanes = bars[["lane", "device"]].drop_duplicates()
     alone = bool((bars["device"] <= 0).all())
@@ -91,6 +94,7 @@ def timeline(tables: Mapping[str, pa.Table], manifest: Mapping[str, Any]) -> dic
         "by_device": by_device,
         "clusters": len(names),
         "clusters_of_a_lane": shared,
+        "left_out": left_out,
     }
 
 

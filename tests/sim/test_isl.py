@@ -245,6 +245,11 @@ def test_windows_of_a_file_are_those_of_the_search(tmp_path):
         ("max_range_km", 2),
     ):
         np.testing.assert_allclose(getattr(other, name), getattr(one, name), atol=near_by, rtol=0)
+    one_pair = rows[(rows.a == rows.a[0]) & (rows.b == rows.b[0])]
+    one_pair.to_csv(found, index=False)
+    ring = "none of the run is between .* neighbours in a ring; give windows of each such pair, or"
+    with pytest.raises(InputError, match=f"^link.isl.windows: {ring}"):
+        links(tmp_path, **near | {"within_plane": "ring"}, windows="found.csv", grazing_km=80)
     for wrong, said in (
         ("P09-S01", "'P09-S01' is none of the 40 satellites"),
         ("P01-S05", "none is between"),

@@ -296,6 +296,26 @@ def test_uploads_that_find_no_route_are_why_a_run_came_to_nothing(scenario):
         assert run.summary["messages"] == run.transfers.message.nunique()
 
 
+def test_a_run_without_any_download_warns_though_its_uploads_arrive(scenario):
+    """A pass carries less than a model up; clients of `fedasync` train what they began with."""
+    slow = {
+        "learning.method": "fedasync", "link.uplink.fixed_rate_mbps": 1.4e-4, "stop.days": 0.1,
+        "learning.upload": "changed", "learning.train": True,  # then sizes are not checked before
+    }  # fmt: skip
+    run = sim.run(scenario(slow))
+    dropped = run.events[run.events.kind == "drop"]
+    assert len(dropped) > 0
+    assert len(run.updates) > 0
+    line = (
+        f"no download arrived: {len(dropped)} downloads found no route before the end, of 19.24 kB "
+        "at most: raise stop.days, link.isl.rate_mbps or the rates of the passes, or "
+    )
+    assert [w for w in run.manifest["warnings"] if w.startswith(line)]
+    assert run.manifest["came_to_nothing"] is None
+    # A run in which some arrive says nothing.
+    assert not any("arrived" in w for w in sim.run(scenario()).manifest["warnings"])
+
+
 RINGS = {"orbit.satellites": 66, "orbit.planes": 6, "link.isl.within_plane": "ring",
          "link.isl.between_planes": "neighbours", "link.isl.terminals": 4,
          "stop.days": 0.08}  # fmt: skip
@@ -441,7 +461,14 @@ def test_what_a_satellite_passes_on_drains_its_battery(by_range):
     [
         ({"learning.method": "fedisl", "link.isl.within_plane": "ring", "orbit.planes": 2},
          "link.isl.route: got 'earliest', and method 'fedisl' sends"),
-        ({"roles.clients": "planes"}, "link.isl: is between satellites that are clients"),
+        ({"roles.clients": "planes"}, "set roles.clients: satellites, or remove it$"),
+        ({"learning.method": "local", "link.isl.route": "direct"},
+         ": link.isl: method 'local' sends nothing, over links between satellites neither; remove"),
+        ({"learning.method": "centralised", "link.isl.route": "direct"},
+         "link.isl: method 'centralised' sends nothing, over links between satellites neither"),
+        ({"orbit.session": "joined"}, "orbit.session: is not used with link.isl.route 'earliest'"),
+        ({"orbit.hand_over_gap_s": 60}, "orbit.hand_over_gap_s: is not used with link.isl.route"),
+        ({"orbit.sync_delay_s": 60}, "orbit.sync_delay_s: is not used with link.isl.route"),
         ({"link.cut_transfers": "drop"}, "link.cut_transfers: is not used with link.isl.route"),
         ({"faults.packets.loss": 0.1}, "faults: of link.isl.route 'earliest' are outages"),
         ({"learning.rounds.per_contact": "fill"}, "learning.rounds.per_contact: got 'fill'"),

@@ -1,5 +1,6 @@
 """Devices on the ground over a mesh to gateways: any pass of any satellite over any station."""
 
+import re
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,6 +11,8 @@ import orbit
 import scenarios
 import sim
 from sim import InputError
+from sim.report import report
+from sim.report.timeline import timeline
 from tests.kit import learning as seam
 from tests.kit import records
 from tests.kit.folders import cut, held
@@ -297,5 +300,23 @@ def test_a_city_that_no_station_hears_in_time_is_named(scenario):
            "ground.stations": [{"name": "Quito", "latitude_deg": -0.2, "longitude_deg": -78.5,
                                 "min_elevation_deg": 80}],
            WINDOWS: windows_text([(0, 1, 359, 360)])}  # fmt: skip
-    with pytest.raises(InputError, match="what 'Alert' sends never reaches a station, by no pass"):
+    cures = "give windows of more pairs of satellites, lower the masks of stations, raise ground"
+    with pytest.raises(InputError, match=f"'Alert' sends never reaches a station, .*; {cures}"):
         build(scenario(far))
+
+
+def test_the_report_counts_all_satellites_names_gateways_and_lists_clusters_alone(tmp_path):
+    scenario = written(tmp_path, GATEWAYS, GRID | {"stop.days": 0.03})
+    run = sim.run(scenario, tmp_path / "run")
+    assert run.contacts.satellite.nunique() < 66
+    page = report([run.folder], tmp_path / "page.html").read_text()
+    body = re.sub(r"<(style|script|pre|svg).*?</\1>|<[^>]*>", "", page, flags=re.DOTALL)
+    body = re.sub(r"\s+", " ", body)
+    assert "66 satellites with 2 gateways (Troll and Punta Arenas) and 2 clusters with 2" in body
+    assert "Where the time went 2 clusters" in body
+    assert [*run.critical_path.clusters] == ["Alert", "Tromso"]
+    # What satellites and gateways sent has no lane among those of clusters.
+    others = ~run.transfers.cluster.isin(["Alert", "Tromso"])
+    assert f"{others.sum()} transfers of satellites and gateways have no lane here" in body
+    lanes = timeline(run.tables, run.manifest)["lanes"]
+    assert {lane["name"] for lane in lanes if lane["level"] == 0} == {"Alert", "Tromso"}

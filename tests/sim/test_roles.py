@@ -193,7 +193,13 @@ def test_windows_of_a_file_are_those_with_the_server_and_between_its_clients(tmp
     for table in ("contacts", "isl_windows"):
         both = [run.tables[table].to_pandas().select_dtypes("number") for run in (found, read)]
         pd.testing.assert_frame_equal(*both, atol=2e-6, rtol=1e-6)
-    file.write_text("".join(row for row in file.open() if "M-P01-S01" not in row))
+    rows = file.read_text().splitlines(keepends=True)
+    pair = ("L-P01-S02", "M-P01-S01")
+    file.write_text("".join(row for row in rows if not all(one in row for one in pair)))
+    refused = leomix("validate", mine, "--set", f"link.isl.windows={file}")
+    assert "no window of link.isl.windows has it with the server in " in refused.err
+    assert "give some of 'L-P01-S02' and 'M-P01-S01'" in refused.err
+    file.write_text("".join(row for row in rows if "M-P01-S01" not in row))
     refused = leomix("validate", mine, "--set", f"link.isl.windows={file}")
     assert refused.status == 2 and "to be linked, like 'L-P01-S01' and 'M-P01-S01'" in refused.err
 
