@@ -12,7 +12,6 @@ import scenarios
 import sim
 from sim import InputError
 from sim.report import report
-from sim.report.timeline import timeline
 from tests.kit import learning as seam
 from tests.kit import records
 from tests.kit.folders import cut, held
@@ -28,6 +27,7 @@ from tests.kit.mesh import (
 )
 from tests.kit.network import build, make_plan
 from tests.kit.replay import numbers, scene, share_sky
+from tests.kit.results import spans
 from tests.kit.scripted import nothing
 
 START = datetime(2024, 4, 14, 16, tzinfo=UTC)
@@ -318,5 +318,5 @@ def test_the_report_counts_all_satellites_names_gateways_and_lists_clusters_alon
     # What satellites and gateways sent has no lane among those of clusters.
     others = ~run.transfers.cluster.isin(["Alert", "Tromso"])
     assert f"{others.sum()} transfers of satellites and gateways have no lane here" in body
-    lanes = timeline(run.tables, run.manifest)["lanes"]
+    lanes = spans.timeline(run.tables, run.manifest)["lanes"]
     assert {lane["name"] for lane in lanes if lane["level"] == 0} == {"Alert", "Tromso"}
