@@ -91,7 +91,7 @@ def test_what_is_shown_has_the_directions_of_the_transfers(run, leomix):
     validated = leomix("validate", file)
     assert validated.status == 0, validated.err
     said = re.findall(
-        r"carr(?:ies|y) \S+ \S+(?: per hour)? to the (server|clients) \((\w+)\).*: (.*)$",
+        r"carr(?:ies|y)(?: about)? \S+ \S+(?: per hour)? to the (server|clients) \((\w+)\).*: (.*)$",
         validated.out,
         re.M,
     )
