@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from learning.requests.cluster import Step, Train, Work
-from learning.requests.masks import EVERYBODY
+from learning.requests.masks import EVERYBODY, NOBODY
 from sim.network.endpoint import Endpoint
 from sim.network.legs import Trained
 from sim.plan.contacts import PlannedSession
@@ -76,4 +76,4 @@ class DirectTraining:
             )
         )
         # What is in the log is not given away: a method may change what it gets.
-        return Work(np.array([self.rounds]), np.array([self.end_s]), np.zeros(1, bool))
+        return Work(np.array([self.rounds]), np.array([self.end_s]), NOBODY[1])

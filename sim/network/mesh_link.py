@@ -11,11 +11,16 @@ import numpy as np
 import simpy
 
 from learning.requests.cluster import Download, Receipt, Sizing, Step, Train, Upload, Work
+from learning.requests.masks import EVERYBODY, NOBODY
 from sim.network.endpoint import Endpoint
 from sim.network.mesh import NO_ROUTE, Mesh
 from sim.network.service_link import ServiceLink
 from sim.network.sessions import ClusterSessions
 from sim.network.steps import Reply, check_names, way_of
+
+NOTHING_LEFT = np.zeros(1)
+"""Bytes that are left of what has arrived; all receipts share it."""
+NOTHING_LEFT.setflags(write=False)
 
 
 class MeshLink(ServiceLink):
@@ -87,23 +92,21 @@ class MeshLink(ServiceLink):
             return _not_sent(step, NO_ROUTE)
         self._sessions.use_open()
         return Receipt(
-            np.array([True]),
+            EVERYBODY[1],
             np.array([carried.time_s]),
             np.array(step.payload.bytes, float, ndmin=1),
-            np.zeros(1),
-            given_up=np.zeros(1, bool),
+            NOTHING_LEFT,
+            given_up=NOBODY[1],
             contact_id=np.array([carried.contact_id]),
         )
 
 
 def _no_work() -> Work:
     """Of a satellite that takes no part in a training."""
-    return Work(np.zeros(1, np.int64), np.full(1, math.inf), np.zeros(1, bool))
+    return Work(np.zeros(1, np.int64), np.full(1, math.inf), NOBODY[1])
 
 
 def _not_sent(step: Upload | Download, reason: str) -> Receipt:
     """Of a transfer of which nothing has moved."""
     size = np.full(1, step.payload.bytes, float)
-    return Receipt(
-        np.zeros(1, bool), np.full(1, math.inf), np.zeros(1), size, reason, np.zeros(1, bool)
-    )
+    return Receipt(NOBODY[1], np.full(1, math.inf), np.zeros(1), size, reason, NOBODY[1])
