@@ -91,7 +91,8 @@ def test_what_is_shown_has_the_directions_of_the_transfers(run, leomix):
     validated = leomix("validate", file)
     assert validated.status == 0, validated.err
     said = re.findall(
-        r"carr(?:ies|y)(?: about)? \S+ \S+(?: per hour)? to the (server|clients) \((\w+)\).*: (.*)$",
+        r"carr(?:ies|y)(?: about)? \S+ \S+(?: per hour)? to the (server|clients) \((\w+)\)"
+        r".*: (.*)$",
         validated.out,
         re.M,
     )
