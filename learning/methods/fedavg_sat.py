@@ -62,7 +62,7 @@ class Client:
         self.round = number
         self.passes = 1
         self.left = 0
-        self.trains = self.begun = self.arrived = False
+        self.trains = self.begun = self.arrived = self.handed_over = False
         self.ready_s = np.inf
         self.devices.cancel_transfers()
         self.devices.forget(experts, self.devices.has_unsent(experts, gate=True), gate=True)
@@ -146,6 +146,8 @@ class FedAvgSat(FedAvg):
                 client.begin(self.version, self.experts)
             if self.options.intra_plane:
                 yield from self.collect_plane(client, contact)
+                if client.round != self.version:  # it was over before the ring was
+                    client.begin(self.version, self.experts)
             if self.may_bring(client):
                 yield from self.bring(client)
             elif not client.trains and self.may_join(client):
@@ -211,7 +213,8 @@ class FedAvgSat(FedAvg):
 
     def may_bring(self, client: Client) -> bool:
         """Return whether a client in contact has an update for the round."""
-        return client.trains and (self.keeps_partial or not client.left)
+        is_ready = self.keeps_partial or not client.left
+        return client.trains and is_ready and not client.handed_over
 
     def join(self, client: Client) -> Protocol:
         """Download the model; what a contact is too short for comes in the next one."""
@@ -270,7 +273,7 @@ class FedAvgSat(FedAvg):
             other
             for other in self.planes[here.me.plane]
             if other.round == self.version
-            and not other.arrived
+            and not (other.arrived or other.handed_over)
             and not (other is here and self.may_bring(here))
         ]
         if sum(other.passes for other in waiting) <= 2:
@@ -278,18 +281,28 @@ class FedAvgSat(FedAvg):
         return [other for other in waiting if other.passes == 1 and other.trains]
 
     def gather(self, here: Client, ready: list[Client]) -> Generator[Request, Any, list[Client]]:
-        """Bring a partial aggregate over the ring and down; return whose updates are in it."""
+        """Bring a partial aggregate over the ring and down; return whose updates are in it.
+
+        Until it is there, nobody else takes these updates, nor do their satellites bring them: no
+        part of a sum can be taken out of it. None are in one that comes when the round is over.
+        """
+        number = self.version
+        for other in ready:
+            other.handed_over = True
         names = next(r for r in self.world.rings if here.me.name in r)
-        partial = self.partial
         ring = [Node(name, 0) for name in names]
         among = [names.index(o.me.name) for o in ready]
-        added = yield from reduce(ring, names.index(here.me.name), partial, among=among)
-        receipt = yield Upload(partial, carry=False)
-        if not receipt.done.all():
+        added = yield from reduce(ring, names.index(here.me.name), self.partial, among=among)
+        brought = False
+        if self.version == number:
+            receipt = yield Upload(self.partial, carry=False)
+            brought = bool(receipt.done.all())
+        for other in ready:
+            if other.round == number:
+                other.handed_over = False
+        if not brought or self.version != number:
             return []
-        there = [other for other in ready if names.index(other.me.name) in added]
-        # Meanwhile one may have come into contact itself, or the round be over.
-        return [other for other in there if other.trains and other.round == self.version]
+        return [other for other in ready if names.index(other.me.name) in added]
 
 
 @dataclass(frozen=True, config=CHECKED)

@@ -168,12 +168,14 @@ def _contacts(contacts: pa.Table, end_s: float) -> dict[str, Any]:
     """Figures of the contacts that began before the run ended; the plan may hold later ones."""
     contacts = contacts.filter(array(as_numpy(contacts.column("rise_s")) < end_s))
     served, duration = (as_numpy(contacts.column(key)) for key in ("served", "duration_s"))
+    rise_s = as_numpy(contacts.column("rise_s"))
+    in_view_s = np.minimum(duration, end_s - rise_s)  # the run may end in a pass
     lasted_s = pc.subtract(contacts.column("service_end_s"), contacts.column("service_start_s"))
     return {
         "contacts": len(contacts),
         "contacts_served": int(served.sum()),
         "service_hours": _sum(lasted_s) / 3600,
-        "in_view_hours": float(duration.sum()) / 3600,
+        "in_view_hours": float(in_view_s.sum()) / 3600,
         "median_contact_s": float(np.median(duration)) if len(duration) else None,
     }
 

@@ -23,8 +23,8 @@ def check_reach(scenario: Scenario, plan: Plan, options: Any) -> None:
     """Raise InputError for limits without links that messages take one after the other.
 
     And, where clients are queried, for an expert that nobody else has in reach at any time: it is
-    never asked. Over no link at all, or no way at all, every client is to answer by itself, and
-    nothing is refused.
+    never asked. Over no link at all, no way at all, or by a local gate, every client is to answer
+    by itself, and nothing is refused.
     """
     hops, reach_ms = (getattr(options, key, None) for key in LIMITS)
     if plan.mesh is None or plan.isls is None:
@@ -35,7 +35,9 @@ def check_reach(scenario: Scenario, plan: Plan, options: Any) -> None:
                     "one after the other; remove it, or set link.isl.route: earliest"
                 )
         return
-    if hops == 0 or reach_ms == 0.0 or not getattr(options, "inference_samples", 0):
+    if hops == 0 or reach_ms == 0.0 or getattr(options, "gate", None) == "local":
+        return
+    if not getattr(options, "inference_samples", 0):
         return
     nearest_ms = _nearest_ms(plan.isls)
     lost = np.flatnonzero(nearest_ms > (np.finfo(float).max if reach_ms is None else reach_ms))

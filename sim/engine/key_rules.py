@@ -489,7 +489,7 @@ OF_METHOD: tuple[Rule[MethodCase], ...] = (
     _needs_links("within_plane"),
     _needs_links("between_planes"),
     _needs_these_links("within_plane", "links within planes; set it to ring"),
-    _needs_these_links("between_planes", "links between planes; set it to grid or all"),
+    _needs_these_links("between_planes", "links between planes; set it to neighbours or all"),
     Need(
         key="link.isl",
         is_unmet=lambda case: (
