@@ -24,6 +24,7 @@ from learning.learner import TASKS, Learner, Stacking
 from learning.methods.asynchronous import FedBuff
 from learning.methods.base import METHODS, NOBODY, ExpertRegistry, Protocol
 from learning.methods.emsfl import EmsFl, EnhancedEmsFl, Splitting
+from learning.methods.fedavg_sat import FedAvgSat
 from learning.methods.fedprox import proximal
 from learning.methods.fedspace import FedSpace
 from learning.methods.nmoe.inference import HEADER_BYTES, Asked, Query, grouped, mixture

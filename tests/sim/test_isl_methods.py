@@ -7,7 +7,7 @@ import pytest
 
 import scenarios
 import sim
-from learning.methods.fedavg_sat import FedAvgSat
+from tests.kit.learning import FedAvgSat
 from tests.kit.network import build
 from tests.kit.plain_loop import PlainLoop, compare, small_model
 
