@@ -45,8 +45,10 @@ def doubts(satellites: Iterable[Satellite], start: datetime, end: datetime) -> l
 
 
 def _same_names(satellites: list[Satellite]) -> Iterator[str]:
-    for name, count, more in _shared([satellite.name for satellite in satellites], "name"):
-        known = [str(s.norad_id) for s in satellites if s.name == name and s.norad_id]
+    # Element sets of one satellite share its name by right.
+    several = {(s.name, s.norad_id or index): s for index, s in enumerate(satellites)}.values()
+    for name, count, more in _shared([satellite.name for satellite in several], "name"):
+        known = [str(s.norad_id) for s in several if s.name == name and s.norad_id]
         shown = known[:_MOST_NUMBERS]
         if len(known) > _MOST_NUMBERS:
             shown.append("...")
