@@ -74,7 +74,7 @@ def of_elements(
     start: str | None,
     days: float | None,
     min_elevation_deg: float | None,
-    sets: str | None,
+    sets: Any,
     *,
     skip_bad: bool,
 ) -> ContactList:
